@@ -1,0 +1,68 @@
+/**
+ * The whole chain on one page: every channel, what travels on it, who sends and who receives.
+ *
+ * @module
+ */
+import type { z } from "zod";
+import { Deliver, Phase1Complete, Phase2Complete, RunEvent, StartRun } from "./messages.ts";
+
+/** Names of the actors, as they appear in the directory, in events and in logs. */
+export type ActorName = "extractor" | "transformer" | "saver" | "courier" | "recorder";
+
+/** Whoever may send a message: an actor, or one that is none (the API, the command line, the schedule). */
+export type Sender = ActorName | "api" | "cli" | "schedule";
+
+/** What is fixed about a channel. */
+export interface ChannelContract {
+  /** The shape of its messages, checked by whoever sends and again by whoever receives. */
+  readonly schema: z.ZodType;
+  /** Who sends on it. */
+  readonly senders: readonly Sender[];
+  /** The one actor that owns the mailbox. */
+  readonly receiver: ActorName;
+  /** What the message says, in one sentence. */
+  readonly about: string;
+}
+
+/**
+ * Every channel of the system. The names of the two `phase` channels are public and do not change: other programs publish and subscribe on them.
+ * Dead letters of a channel are found under `<name>:dead`.
+ */
+export const CHANNELS = {
+  "channel:start_run": {
+    schema: StartRun,
+    senders: ["api", "cli", "schedule"],
+    receiver: "extractor",
+    about: "Somebody wants a run.",
+  },
+  "channel:phase1_complete": {
+    schema: Phase1Complete,
+    senders: ["extractor"],
+    receiver: "transformer",
+    about: "A raw file is complete.",
+  },
+  "channel:phase2_complete": {
+    schema: Phase2Complete,
+    senders: ["transformer"],
+    receiver: "saver",
+    about: "The processed and the dead-letter file of a raw file are complete.",
+  },
+  "channel:deliver": {
+    schema: Deliver,
+    senders: ["saver", "api", "cli"],
+    receiver: "courier",
+    about: "The files of a loaded run are to be on the SFTP server.",
+  },
+  "channel:run_events": {
+    schema: RunEvent,
+    senders: ["extractor", "transformer", "saver", "courier", "api", "cli", "schedule"],
+    receiver: "recorder",
+    about: "Something happened to a run.",
+  },
+} as const satisfies Record<string, ChannelContract>;
+
+/** The name of a channel. */
+export type ChannelName = keyof typeof CHANNELS;
+
+/** The message that travels on channel `C`, as its receiver sees it. */
+export type MessageOn<C extends ChannelName> = z.output<(typeof CHANNELS)[C]["schema"]>;

@@ -1,0 +1,43 @@
+/**
+ * Identifiers and times that stay the same when a step is repeated.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+
+/** A new UUID version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids sort by time. */
+export function newRunId(now: number = Date.now()): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  for (let i = 5, rest = now; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256;
+  return formatUuid(bytes, 7);
+}
+
+/** The run that a foreign message belongs to: a UUID version 8 (RFC 9562, section 5.8) from the SHA-256 of its raw file's name. */
+export function runIdOfFile(rawFile: string): string {
+  return formatUuid(
+    new Uint8Array(createHash("sha256").update(`raw_file:${rawFile}`).digest().subarray(0, 16)),
+    8,
+  );
+}
+
+/** The id of a message that follows from the message `parentId`: the same each time the parent is handled. */
+export function childId(parentId: string, name: string): string {
+  const id = `${parentId}/${name}`;
+  return id.length <= 200 ? id : `${createHash("sha256").update(parentId).digest("hex")}/${name}`;
+}
+
+/**
+ * The time to put on a message that follows from one of time `after`: now, but never earlier than its cause, whatever the clocks of the
+ * machines say (a hybrid logical clock, in milliseconds).
+ */
+export function stamp(after?: string, now: number = Date.now()): string {
+  const cause = after === undefined ? 0 : Date.parse(after) + 1;
+  return new Date(Math.max(now, cause)).toISOString();
+}
+
+function formatUuid(bytes: Uint8Array, version: number): string {
+  bytes[6] = (bytes[6]! & 0x0f) | (version << 4);
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

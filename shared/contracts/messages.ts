@@ -1,0 +1,216 @@
+/**
+ * Every message of the pipeline. The JSON is flat, and the first keys of the two phase messages are those of the original Python services,
+ * which send nothing else; all that follows them has to be optional on receipt.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { runIdOfFile } from "./ids.ts";
+
+/** ISO 8601 in UTC with milliseconds and `Z`, such as `2026-11-24T03:00:07.123Z`. */
+export const Timestamp = z.iso.datetime({ precision: 3 });
+
+/** A run's id: a UUID (version 7 where ours made it, version 8 where it was derived from a foreign message's file). */
+export const RunId = z.uuid();
+
+/** Lower-case hexadecimal SHA-256. */
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "wanted 64 hexadecimal digits");
+
+/**
+ * A file of the pipeline, relative to the working directory. A path that is absolute, climbs (`..`) or holds a NUL is refused here;
+ * that it stays inside the data directory is checked where it is opened.
+ */
+export const DataPath = z.string().min(1).max(1024).refine(
+  (path) =>
+    !path.startsWith("/") && !path.includes("\0") && !path.includes("\\") && !path.split("/").includes(".."),
+  "wanted a relative path that stays inside the data directory",
+);
+
+const Count = z.int().nonnegative();
+
+/** What each of our own messages carries besides its content. Foreign messages lack it: `id` and `published_at` then come from the channel. */
+export const Envelope = z.object({
+  /** Unique on its channel; an output's id derives from its input's, so that a repeat publishes the same one. */
+  id: z.string().min(1).max(512).optional(),
+  /** Version of the message's shape. */
+  version: z.literal(1).optional(),
+  /** When it was published; never earlier than the message that caused it. */
+  published_at: Timestamp.optional(),
+  /** W3C Trace Context of the run. */
+  traceparent: z.string().max(128).optional(),
+});
+
+/** One correction of a bad record: a line of the dead-letter file, and what to change. */
+export const Patch = z.object({
+  /** Line of the dead-letter file, from 1. */
+  line: z.int().positive(),
+  /** JSON Merge Patch (RFC 7396) for a record that is a JSON object. */
+  merge: z.record(z.string(), z.json()).optional(),
+  /** The whole new text, for a line that was no JSON object. */
+  text: z.string().max(1_000_000).optional(),
+}).refine(
+  (patch) => patch.merge === undefined || patch.text === undefined,
+  "wanted `merge` or `text`, not both",
+);
+/** One correction of a bad record. */
+export type Patch = z.output<typeof Patch>;
+
+/** A correction run takes its records from an earlier run's dead letters instead of the source. */
+export const Correction = z.object({
+  /** The run whose records are corrected. */
+  of: RunId,
+  /** Its dead-letter file. */
+  dlq_file: DataPath,
+  /** SHA-256 of that file, so that line numbers mean the same lines. */
+  dlq_sha256: Sha256.optional(),
+  /** At least one patch, each line at most once. */
+  patches: z.array(Patch).min(1).max(10_000)
+    .refine((all) => new Set(all.map((p) => p.line)).size === all.length, "wanted each line at most once"),
+});
+/** A correction run's order. */
+export type Correction = z.output<typeof Correction>;
+
+/** `channel:start_run`: somebody wants a run. */
+export const StartRun = Envelope.extend({
+  run_id: RunId,
+  /** Who asked: `api`, `cli`, `schedule`, or a name given by a user. */
+  requested_by: z.string().min(1).max(200),
+  /** Present in a correction run. */
+  correction: Correction.optional(),
+});
+/** A request for a run. */
+export type StartRun = z.output<typeof StartRun>;
+
+const CorrectionLink = {
+  /** In a correction run: the run whose dead letters are corrected. */
+  correction_of: RunId.optional(),
+  /** In a correction run: line n of the raw file corrects line `corrects[n - 1]` of that run's dead-letter file. */
+  corrects: z.array(z.int().positive()).max(10_000).optional(),
+};
+
+/** `channel:phase1_complete`: a raw file is complete. `raw_file` alone suffices. */
+export const Phase1Complete = Envelope.extend({
+  raw_file: DataPath,
+  run_id: RunId.optional(),
+  record_count: Count.optional(),
+  raw_sha256: Sha256.optional(),
+  /** Where the records came from: the URL, or `dlq:<run_id>` in a correction run. */
+  source: z.string().max(2048).optional(),
+  ...CorrectionLink,
+}).transform((message) => ({ ...message, run_id: message.run_id ?? runIdOfFile(message.raw_file) }));
+/** A complete raw file. `run_id` is derived from `raw_file` where the sender gave none. */
+export type Phase1Complete = z.output<typeof Phase1Complete>;
+
+/** How often a rule failed in a run, by the field and kind of problem, such as `age: greater than 65`. */
+export const ReasonCount = z.object({ reason: z.string(), count: Count });
+/** How many records of a run had a department that the lookup doesn't know. */
+export const LookupGap = z.object({ department: z.string(), count: Count });
+
+/** `channel:phase2_complete`: processed and dead-letter file are complete. The first five keys suffice. */
+export const Phase2Complete = Envelope.extend({
+  raw_file: DataPath,
+  processed_file: DataPath,
+  dlq_file: DataPath,
+  valid_count: Count,
+  invalid_count: Count,
+  run_id: RunId.optional(),
+  raw_sha256: Sha256.optional(),
+  processed_sha256: Sha256.optional(),
+  dlq_sha256: Sha256.optional(),
+  source: z.string().max(2048).optional(),
+  ...CorrectionLink,
+  /** SHA-256 of the lookup file that was used. */
+  lookup_sha256: Sha256.optional(),
+  /** Identifies the validation rules that were used. */
+  rules_sha256: Sha256.optional(),
+  /** Top-level keys seen in the records, in order of appearance, so that views can show a new field. At most 500. */
+  fields: z.array(z.string()).max(500).optional(),
+}).transform((message) => ({ ...message, run_id: message.run_id ?? runIdOfFile(message.raw_file) }));
+/** Complete processed and dead-letter files. */
+export type Phase2Complete = z.output<typeof Phase2Complete>;
+
+/** `channel:deliver`: the files of a loaded run are to be on the SFTP server. Everything else about the run stands in the database. */
+export const Deliver = Envelope.extend({
+  run_id: RunId,
+  requested_by: z.string().min(1).max(200).optional(),
+});
+/** An order to deliver. */
+export type Deliver = z.output<typeof Deliver>;
+
+/** The phases of a run, in order; each is also the run's status while the phase lasts. */
+export const PHASES = ["EXTRACTING", "TRANSFORMING", "LOADING", "DELIVERING"] as const;
+/** A phase of a run. */
+export type Phase = (typeof PHASES)[number];
+
+/** Every status that a run can have. */
+export const RUN_STATUSES = ["REQUESTED", ...PHASES, "DELIVERY_PENDING", "COMPLETED", "FAILED"] as const;
+/** The status of a run. */
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+const EventBase = Envelope.extend({
+  id: z.string().min(1).max(512),
+  published_at: Timestamp,
+  run_id: RunId,
+  /** The actor (or `api`, `cli`, `schedule`) that tells it. */
+  actor: z.string().max(100),
+  /** Which instance of the actor. */
+  instance: z.string().max(200).optional(),
+});
+
+/** What an actor found out in a phase; open, so that each phase can tell its own. Never holds a record's content. */
+export const Detail = z.record(z.string(), z.json());
+/** What an actor found out in a phase. */
+export type Detail = z.output<typeof Detail>;
+
+/** `channel:run_events`: what happened to a run. One vocabulary for all phases; the run's status follows from it (`statusAfter`). */
+export const RunEvent = z.discriminatedUnion("type", [
+  EventBase.extend({
+    type: z.literal("run_requested"),
+    requested_by: z.string().max(200),
+    correction_of: RunId.optional(),
+  }),
+  EventBase.extend({ type: z.literal("phase_started"), phase: z.enum(PHASES), attempt: z.int().positive() }),
+  EventBase.extend({
+    type: z.literal("phase_retrying"),
+    phase: z.enum(PHASES),
+    attempt: z.int().positive(),
+    reason: z.string(),
+    retry_after_ms: z.int().nonnegative(),
+  }),
+  EventBase.extend({ type: z.literal("phase_completed"), phase: z.enum(PHASES), detail: Detail }),
+  EventBase.extend({
+    type: z.literal("run_failed"),
+    phase: z.enum(PHASES),
+    reason: z.string(),
+    /** Whether asking again can help without changing anything first. */
+    retryable: z.boolean(),
+  }),
+  /** The request was not carried out, as an unfinished run was resumed in its place. */
+  EventBase.extend({ type: z.literal("run_superseded"), by: RunId, reason: z.string() }),
+  EventBase.extend({ type: z.literal("run_cancelled"), requested_by: z.string().max(200) }),
+]);
+/** Something that happened to a run. */
+export type RunEvent = z.output<typeof RunEvent>;
+
+/** The status of a run after `event`. Delivery that is tried again shows as `DELIVERY_PENDING`; other phases keep their name while they retry. */
+export function statusAfter(event: RunEvent): RunStatus {
+  switch (event.type) {
+    case "run_requested":
+      return "REQUESTED";
+    case "phase_started":
+      return event.phase;
+    case "phase_retrying":
+      return event.phase === "DELIVERING" ? "DELIVERY_PENDING" : event.phase;
+    case "phase_completed":
+      return event.phase === "DELIVERING" ? "COMPLETED" : event.phase;
+    case "run_failed":
+    case "run_superseded":
+    case "run_cancelled":
+      return "FAILED";
+  }
+}
+
+/** Whether a run with this status goes no further by itself. */
+export function isFinal(status: RunStatus): boolean {
+  return status === "COMPLETED" || status === "FAILED";
+}

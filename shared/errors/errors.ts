@@ -1,0 +1,61 @@
+/**
+ * The two kinds of failure that the pipeline knows. An adapter (HTTP, SFTP, Redis, SQLite, files) decides which kind a failure is,
+ * where the cause is at hand; nothing further up looks at message texts.
+ *
+ * @module
+ */
+
+/** What both kinds of error may carry besides their message. */
+export interface FailureOptions {
+  /** The error that made this one necessary. */
+  cause?: unknown;
+  /** Milliseconds to wait before the next try, where the other side said so (`Retry-After`). */
+  retryAfterMs?: number;
+}
+
+/** A failure that may go away by itself: a server that is down, a lock that is held, a disk that is full. Worth another try. */
+export class TransientError extends Error {
+  override readonly name: string = "TransientError";
+  /** Milliseconds to wait before the next try, where the other side named a time. */
+  readonly retryAfterMs: number | undefined;
+
+  /** Makes the error; the message names the action, the quoted value, what was wanted and what to do next. */
+  constructor(message: string, options: FailureOptions = {}) {
+    super(message, { cause: options.cause });
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** A failure that stays until somebody acts: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
+export class PermanentError extends Error {
+  override readonly name: string = "PermanentError";
+
+  /** Makes the error; the message names the action, the quoted value, what was wanted and what to do next. */
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+  }
+}
+
+/** The lease of a claim is gone: another consumer may hold the message. Work on it has to stop and must not be settled. */
+export class LeaseLost extends TransientError {
+  override readonly name: string = "LeaseLost";
+}
+
+/** The configuration can't be used. Holds every problem, not just the first one. */
+export class ConfigError extends PermanentError {
+  override readonly name: string = "ConfigError";
+
+  /** Makes the error from all `problems` found, one line each. */
+  constructor(subject: string, readonly problems: readonly string[]) {
+    super(
+      `Cannot start ${subject}, the configuration has ${problems.length} problem(s):\n${
+        problems.map((p) => `  - ${p}`).join("\n")
+      }`,
+    );
+  }
+}
+
+/** The text of anything that was thrown, for logs and for reasons that people read. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
