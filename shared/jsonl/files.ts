@@ -1,0 +1,283 @@
+/**
+ * The files that travel between the phases: written under a `.part` name, read with a check that they are what was announced.
+ *
+ * @module
+ */
+import { createHash, type Hash } from "node:crypto";
+import { dirname, join, normalize, relative } from "node:path";
+import { PermanentError, TransientError } from "../errors/errors.ts";
+import { type LineBatch, splitLines } from "./lines.ts";
+
+/** What is known of a complete file. */
+export interface FileFacts {
+  /** Relative to the working directory, as it travels in messages. */
+  readonly name: string;
+  /** Length in bytes. */
+  readonly bytes: number;
+  /** Lower-case hexadecimal SHA-256. */
+  readonly sha256: string;
+}
+
+/** Bytes that are read or written at once. */
+const BLOCK = 256 * 1024;
+
+/** The data directory, seen by handlers: the only way to the files of a run. Paths are those of messages, such as `data/dlq/x.jsonl`. */
+export class Files {
+  /** @param root the data directory (`DATA_DIR`) */
+  constructor(private readonly root: string) {}
+
+  /** The path in messages of file `name` in `folder`, such as `data/raw_users/records_20261124_030000.jsonl`. */
+  path(folder: string, name: string): string {
+    return join(this.root, folder, name);
+  }
+
+  /**
+   * Reads a file line by line. Where `sha256` is given, the end of the file throws if the bytes were others than announced, so a reader
+   * makes nothing final before it has seen the end.
+   *
+   * @throws PermanentError when the path leaves the data directory, the file is missing, or its bytes are not those of `sha256`.
+   * @throws TransientError when the disk fails.
+   */
+  async *lines(
+    path: string,
+    options: { sha256?: string | undefined; signal?: AbortSignal } = {},
+  ): AsyncGenerator<LineBatch> {
+    const hash = options.sha256 === undefined ? undefined : createHash("sha256");
+    yield* splitLines(this.#blocks(path, hash, options.signal));
+    const found = hash?.digest("hex");
+    if (found !== options.sha256) {
+      throw new PermanentError(
+        `Cannot use ${path}: its SHA-256 is ${found}, but ${options.sha256} was announced, so it was changed or cut since. ` +
+          `Put the announced file back and replay the dead letter, or start a new run.`,
+      );
+    }
+  }
+
+  /** The length and SHA-256 of a complete file. @throws as `lines`. */
+  async facts(path: string, signal?: AbortSignal): Promise<FileFacts> {
+    const hash = createHash("sha256");
+    let bytes = 0;
+    for await (const block of this.#blocks(path, hash, signal)) bytes += block.length;
+    return { name: path, bytes, sha256: hash.digest("hex") };
+  }
+
+  /** Whether a complete file of this name is there. @throws PermanentError when the path leaves the data directory. */
+  async exists(path: string): Promise<boolean> {
+    try {
+      return (await Deno.stat(this.#inside(path))).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw fileError("look at", path, error);
+    }
+  }
+
+  /**
+   * Begins a file under its `.part` name, or goes on with one: `resumeAt` cuts what is there to that many bytes and appends.
+   *
+   * @throws PermanentError when the path leaves the data directory, may not be written, or is shorter than `resumeAt`.
+   */
+  async create(path: string, options: { resumeAt?: number } = {}): Promise<PartFile> {
+    const target = this.#inside(path);
+    const part = `${target}.part`;
+    const resumeAt = options.resumeAt ?? 0;
+    try {
+      await Deno.mkdir(dirname(target), { recursive: true });
+      const hash = createHash("sha256");
+      if (resumeAt > 0) {
+        const there = (await Deno.stat(part)).size;
+        if (there < resumeAt) {
+          throw new PermanentError(
+            `Cannot go on with ${path}.part: it has ${there} bytes, but ${resumeAt} were recorded. Remove it and the state file to start over.`,
+          );
+        }
+        const existing = await Deno.open(part, { read: true, write: true });
+        await existing.truncate(resumeAt);
+        for await (const block of blocksOf(existing)) hash.update(block);
+      }
+      const file = await Deno.open(part, {
+        write: true,
+        create: true,
+        append: resumeAt > 0,
+        truncate: resumeAt === 0,
+      });
+      return new PartFile(path, target, file, hash, resumeAt);
+    } catch (error) {
+      throw fileError("write", `${path}.part`, error);
+    }
+  }
+
+  async *#blocks(path: string, hash?: Hash, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const inside = this.#inside(path);
+    try {
+      for await (const block of blocksOf(await Deno.open(inside))) {
+        signal?.throwIfAborted();
+        hash?.update(block);
+        yield block;
+      }
+    } catch (error) {
+      throw signal?.aborted ? error : fileError("read", path, error);
+    }
+  }
+
+  #inside(path: string): string {
+    const clean = normalize(path);
+    const fromRoot = relative(this.root, clean);
+    if (path.includes("\0") || fromRoot === "" || fromRoot.startsWith("..")) {
+      throw new PermanentError(
+        `Cannot use the file ${JSON.stringify(path)}: wanted a path inside ${this.root}/.`,
+      );
+    }
+    return clean;
+  }
+}
+
+/** A file that is being written. It gets its name with `publish`; disposing of it before removes it, unless `keep` was called. */
+export class PartFile implements AsyncDisposable {
+  #buffer = new Uint8Array(BLOCK);
+  #filled = 0;
+  #bytes: number;
+  #state: "open" | "kept" | "closed" = "open";
+  readonly #encoder = new TextEncoder();
+
+  /** @ignore Made by `Files.create`. */
+  constructor(
+    private readonly name: string,
+    private readonly target: string,
+    private readonly file: Deno.FsFile,
+    private readonly hash: Hash,
+    resumedAt: number,
+  ) {
+    this.#bytes = resumedAt;
+  }
+
+  /** Bytes written so far, those of before a resume included. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Appends `text`. Kept in memory up to 256 KiB. @throws TransientError when the disk is full. */
+  async write(text: string): Promise<void> {
+    for (let from = 0; from < text.length;) {
+      const { read, written } = this.#encoder.encodeInto(
+        from === 0 ? text : text.slice(from),
+        this.#buffer.subarray(this.#filled),
+      );
+      this.#filled += written;
+      this.#bytes += written;
+      from += read;
+      if (from < text.length) await this.#drain();
+    }
+  }
+
+  /** Writes and fsyncs all that was appended, so that it outlives a power cut; answers the length in bytes. */
+  async sync(): Promise<number> {
+    await this.#drain();
+    await this.#io(() => this.file.syncData());
+    return this.#bytes;
+  }
+
+  /** From here on, disposing leaves the `.part` file there, for a later resume. */
+  keep(): void {
+    if (this.#state === "open") this.#state = "kept";
+  }
+
+  /** Makes the file final under its name: fsync, rename, fsync of the folder. Whatever had that name is replaced. */
+  async publish(): Promise<FileFacts> {
+    await this.sync();
+    await this.#io(async () => {
+      await Deno.rename(`${this.target}.part`, this.target);
+      const folder = await Deno.open(dirname(this.target));
+      await folder.sync().finally(() => folder.close());
+    });
+    this.file.close();
+    this.#state = "closed";
+    return { name: this.name, bytes: this.#bytes, sha256: this.hash.digest("hex") };
+  }
+
+  /** Closes the file, and removes it unless it was published or kept. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === "closed") return;
+    const remove = this.#state === "open";
+    this.#state = "closed";
+    this.file.close();
+    if (remove) await Deno.remove(`${this.target}.part`).catch(() => {});
+  }
+
+  async #drain(): Promise<void> {
+    const filled = this.#buffer.subarray(0, this.#filled);
+    await this.#io(async () => {
+      for (let at = 0; at < filled.length;) at += await this.file.write(filled.subarray(at));
+    });
+    this.hash.update(filled);
+    this.#filled = 0;
+  }
+
+  async #io<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw fileError("write", `${this.name}.part`, error);
+    }
+  }
+}
+
+async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
+  try {
+    const buffer = new Uint8Array(BLOCK);
+    for (let n = await file.read(buffer); n !== null; n = await file.read(buffer)) {
+      yield buffer.subarray(0, n);
+    }
+  } finally {
+    file.close();
+  }
+}
+
+/** Classifies what the file system threw: a missing file or missing rights are permanent; a full or failing disk may recover. */
+export function fileError(action: string, path: string, error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  if (error instanceof Deno.errors.NotFound) {
+    return new PermanentError(`Cannot ${action} ${path}: it isn't there. Put it back, or start a new run.`, {
+      cause: error,
+    });
+  }
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return new PermanentError(
+      `Cannot ${action} ${path}: permission denied. Give the user that runs this service the right to ${action} it, and try again.`,
+      { cause: error },
+    );
+  }
+  if (
+    error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.IsADirectory ||
+    error instanceof Deno.errors.AlreadyExists
+  ) {
+    return new PermanentError(
+      `Cannot ${action} ${path}: a file or folder of another kind is in its place. Move it away, and try again.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return new TransientError(
+    `Cannot ${action} ${path}: ${text}. Is the disk full or failing? It is tried again.`,
+    { cause: error },
+  );
+}
+
+/** Writes a small file whole or not at all: `.part`, fsync, rename. @throws as `fileError`. */
+export async function writeAtomically(path: string, text: string): Promise<void> {
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    const file = await Deno.open(`${path}.part`, { write: true, create: true, truncate: true });
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      await file.syncData();
+    } finally {
+      file.close();
+    }
+    await Deno.rename(`${path}.part`, path);
+  } catch (error) {
+    throw fileError("write", path, error);
+  }
+}
