@@ -1,0 +1,320 @@
+/**
+ * The actor runtime: claim a message, handle it, publish what follows, acknowledge. One loop for every actor.
+ *
+ * @module
+ */
+import { getLogger, type Logger, withContext } from "@logtape/logtape";
+import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
+import type { ActorName, ChannelName, MessageOn } from "../contracts/channels.ts";
+import type { Detail, Phase } from "../contracts/messages.ts";
+import { LeaseLost, messageOf, PermanentError, TransientError } from "../errors/errors.ts";
+import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
+import { backOff, pause, persist } from "./backoff.ts";
+import { type Cancellations, NO_CANCELLATIONS } from "./cancel.ts";
+import { HandBack, keepLease } from "./lease.ts";
+import { compose, decode, type Fields, type Parent } from "./message.ts";
+import { Presence } from "./presence.ts";
+
+/** A message that follows from the one that was handled; the runtime adds the envelope. */
+export type Output = { [C in ChannelName]: OutputOn<C> }[ChannelName];
+/** An output on channel `C`. */
+export interface OutputOn<C extends ChannelName> {
+  /** The channel to publish it on. */
+  readonly to: C;
+  /** Tells this output from the others of the same message; its id derives from the message's id and this. */
+  readonly name: string;
+  /** Its content. */
+  readonly fields: Fields<C>;
+}
+
+/** What came of a message that was handled. */
+export interface Done {
+  /** Published in the same transaction that acknowledges the message. */
+  readonly outputs: readonly Output[];
+  /** Numbers and names worth telling about the phase; no record content. */
+  readonly detail: Detail;
+}
+
+/** What a handler is given besides its message. */
+export interface Handling {
+  /** How often this message has been tried, this time included. */
+  readonly attempt: number;
+  /** Ends the work: lease lost, run cancelled, or the process has to stop now. Its reason is the error to throw. */
+  readonly signal: AbortSignal;
+  /** Logs with the run's id on each line. */
+  readonly log: Logger;
+  /** Tells the directory how far the work is. Cheap; call it as often as you like. */
+  progress(records: number, total?: number): void;
+  /** Publishes a message now, before the work is done; for news, not for results. */
+  tell<C extends ChannelName>(output: OutputOn<C>): Promise<void>;
+}
+
+/** A service's heart: a mailbox, and what to do with one message. Knows nothing of channels' insides, retries or acknowledgements. */
+export interface Actor<C extends ChannelName = ChannelName> {
+  /** Its name in the directory, in events and in logs. */
+  readonly name: ActorName;
+  /** The mailbox whose messages it handles, one at a time. */
+  readonly mailbox: C;
+  /** The phase of a run that it carries out; what happens to each message is then told on `channel:run_events`. */
+  readonly phase?: Phase;
+  /** Milliseconds that a message may stay with a dead process before another takes it. Default 30,000. */
+  readonly leaseMs?: number;
+  /** How often a message is tried before it is dead-lettered. Default 8. */
+  readonly maxAttempts?: number;
+  /** The run that a message is about, where that isn't its own `run_id`. */
+  runOf?(message: MessageOn<C>): Promise<string>;
+  /**
+   * Does the work; its effects have to be idempotent, as a message can come again. Throws `TransientError` for another try later and
+   * `PermanentError` to give the message up; anything else counts as transient.
+   */
+  handle(message: MessageOn<C>, handling: Handling): Promise<Done>;
+}
+
+/** What the loop needs besides actor and channel. */
+export interface ActorContext {
+  /** Stops the loop: no more claims; the message at hand is finished, or handed back when `graceMs` is over. */
+  readonly signal: AbortSignal;
+  /** Milliseconds that the message at hand gets to finish after the stop. Default 8,000. */
+  readonly graceMs?: number;
+  /** Runs that were cancelled. */
+  readonly cancellations?: Cancellations;
+  /** How often the loop shows that it is alive, in milliseconds. Default 5,000. */
+  readonly beatEveryMs?: number;
+  /** Called after each message that was settled. */
+  readonly onSettled?: (outcome: Outcome["kind"], reason?: string) => void;
+}
+
+type Outcome =
+  | { kind: "done"; outputs: Outgoing[] }
+  | { kind: "again"; reason: string; afterMs: number; outputs: Outgoing[] }
+  | { kind: "never"; reason: string; outputs: Outgoing[] }
+  | { kind: "handed back"; reason: string }
+  | { kind: "lost"; reason: string };
+
+/** Runs `actor` until `signal`; throws only what can't be helped by waiting. */
+export async function runActor<C extends ChannelName>(
+  actor: Actor<C>,
+  channel: Channel,
+  context: ActorContext,
+): Promise<void> {
+  const { signal, beatEveryMs = 5_000 } = context;
+  const log = getLogger(["etl", actor.name]);
+  const leaseMs = actor.leaseMs ?? 30_000;
+  await using presence = new Presence(actor, channel);
+  for (let misses = 0; !signal.aborted;) {
+    await presence.show("idle");
+    let claim: Claim | undefined;
+    try {
+      claim = await nextClaim(channel, actor.mailbox, leaseMs, signal, beatEveryMs);
+      misses = 0;
+    } catch (error) {
+      if (!(error instanceof TransientError)) throw error;
+      misses += 1;
+      log.warning("cannot reach the channel, trying again", {
+        mailbox: actor.mailbox,
+        reason: error.message,
+      });
+      await pause(backOff(misses, { firstMs: 200, maxMs: 10_000 }), signal);
+    }
+    if (claim === undefined) continue;
+    const outcome = await attempt(actor, claim, channel, presence, context);
+    const settled = await persist(() => settle(claim, outcome), signal.aborted ? 3 : 10).then(
+      () => outcome,
+      lost,
+    );
+    presence.count(settled.kind);
+    report(log, claim, settled);
+    context.onSettled?.(settled.kind, "reason" in settled ? settled.reason : undefined);
+  }
+}
+
+/** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop goes round. */
+async function nextClaim(
+  channel: Channel,
+  mailbox: string,
+  leaseMs: number,
+  signal: AbortSignal,
+  beatEveryMs: number,
+) {
+  const turn = new AbortController();
+  const timer = setTimeout(() => turn.abort(), beatEveryMs);
+  try {
+    return await channel.claim(mailbox, { leaseMs, signal: AbortSignal.any([signal, turn.signal]) });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Decodes, validates and handles a message, and makes one of few outcomes of whatever happens: the only place that knows the error classes. */
+async function attempt<C extends ChannelName>(
+  actor: Actor<C>,
+  claim: Claim,
+  channel: Channel,
+  presence: Presence,
+  context: ActorContext,
+): Promise<Outcome> {
+  const { maxAttempts = 8 } = actor;
+  const news = new News(actor, claim, presence.instance);
+  await using work = keepLease(claim, actor.leaseMs ?? 30_000, context, () => presence.alive());
+  try {
+    const message = decode(actor.mailbox, claim.body);
+    const runId = await actor.runOf?.(message) ?? message.run_id;
+    news.about(runId, message);
+    if (claim.attempt > maxAttempts) {
+      throw new PermanentError(
+        `Cannot handle the message: ${maxAttempts} tries ended without an answer, the process may have died of it.`,
+      );
+    }
+    using _cancellation = (context.cancellations ?? NO_CANCELLATIONS).onCancelled(runId, work.abort);
+    work.signal.throwIfAborted();
+    await presence.show("working", runId);
+    return await withContext({ run_id: runId }, () => {
+      const span = {
+        traceparent: message.traceparent,
+        attributes: { "etl.run_id": runId, "etl.attempt": claim.attempt },
+      };
+      return inSpan(`${actor.name} ${actor.mailbox}`, span, async () => {
+        news.trace(currentTraceparent());
+        await channel.publish(...news.started());
+        const done = await actor.handle(message, {
+          attempt: claim.attempt,
+          signal: work.signal,
+          log: getLogger(["etl", actor.name]),
+          progress: (records, total) => presence.progress(records, total),
+          tell: ({ to, name, fields }) =>
+            channel.publish(compose(to, `${name}/${claim.attempt}`, fields, news.parent)),
+        });
+        return {
+          kind: "done",
+          outputs: [...done.outputs.map((output) => news.output(output)), ...news.completed(done.detail)],
+        };
+      });
+    });
+  } catch (thrown) {
+    const error = work.signal.aborted ? work.signal.reason : thrown;
+    const reason = messageOf(error);
+    if (error instanceof LeaseLost) return { kind: "lost", reason };
+    if (error instanceof HandBack) return { kind: "handed back", reason };
+    if (error instanceof PermanentError) {
+      return { kind: "never", reason, outputs: news.failed(reason, false) };
+    }
+    if (claim.attempt >= maxAttempts) {
+      const spent = `${reason} (given up after ${claim.attempt} tries)`;
+      return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
+    }
+    const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ??
+      backOff(claim.attempt);
+    return { kind: "again", reason, afterMs, outputs: news.retrying(reason, afterMs) };
+  }
+}
+
+async function settle(claim: Claim, outcome: Outcome): Promise<void> {
+  switch (outcome.kind) {
+    case "done":
+      return await claim.complete(...outcome.outputs);
+    case "again":
+      return await claim.retry(outcome.afterMs, outcome.reason, { outputs: outcome.outputs });
+    case "never":
+      return await claim.bury(outcome.reason, ...outcome.outputs);
+    case "handed back":
+      return await claim.retry(0, outcome.reason, { asIfNew: true });
+    case "lost":
+      return;
+  }
+}
+
+function lost(error: unknown): Outcome {
+  return { kind: "lost", reason: messageOf(error) };
+}
+
+function report(log: Logger, claim: Claim, outcome: Outcome): void {
+  const facts = { id: claim.id, attempt: claim.attempt, outcome: outcome.kind };
+  if (outcome.kind === "done") log.info("message settled", facts);
+  else if (outcome.kind === "never") log.error("message given up", { ...facts, reason: outcome.reason });
+  else log.warning("message not done yet", { ...facts, reason: outcome.reason });
+}
+
+/** Turns what happens to one message into messages: run events for an actor that carries out a phase, and the handler's outputs. */
+class News {
+  readonly parent: { id: string; published_at?: string; traceparent?: string };
+  #runId: string | undefined;
+  /** News of each try is its own, also when a dead letter is replayed and its attempts begin at 1 again. */
+  readonly #tryId: string = crypto.randomUUID().slice(0, 8);
+
+  constructor(
+    private readonly actor: Actor,
+    private readonly claim: Claim,
+    private readonly instance: string,
+  ) {
+    this.parent = { id: claim.id, published_at: new Date(claim.publishedAt).toISOString() };
+  }
+
+  about(
+    runId: string,
+    message: { published_at?: string | undefined; traceparent?: string | undefined },
+  ): void {
+    this.#runId = runId;
+    if (message.published_at !== undefined) this.parent.published_at = message.published_at;
+    this.trace(message.traceparent);
+  }
+
+  trace(traceparent: string | undefined): void {
+    if (traceparent !== undefined) this.parent.traceparent = traceparent;
+  }
+
+  once(name: string): string {
+    return `${name}/${this.claim.attempt}.${this.#tryId}`;
+  }
+
+  output(output: Output): Outgoing {
+    return compose(output.to, output.name, output.fields, this.parent as Parent);
+  }
+
+  started(): Outgoing[] {
+    const told = this.#event("started", {
+      type: "phase_started",
+      attempt: this.claim.attempt,
+    });
+    this.#moveOn();
+    return told;
+  }
+
+  completed(detail: Detail): Outgoing[] {
+    return this.#event("completed", { type: "phase_completed", detail });
+  }
+
+  retrying(reason: string, afterMs: number): Outgoing[] {
+    const { attempt } = this.claim;
+    return this.#event("retrying", {
+      type: "phase_retrying",
+      attempt,
+      reason,
+      retry_after_ms: Math.round(afterMs),
+    });
+  }
+
+  failed(reason: string, retryable: boolean): Outgoing[] {
+    return this.#event("failed", { type: "run_failed", reason, retryable });
+  }
+
+  /** What comes later has to be told with a later time, also within one millisecond. */
+  #moveOn(): void {
+    this.parent.published_at = new Date(
+      Math.max(Date.now(), Date.parse(this.parent.published_at ?? "") + 1 || 0),
+    ).toISOString();
+  }
+
+  #event(name: string, fields: { type: string; [key: string]: unknown }): Outgoing[] {
+    const { phase } = this.actor;
+    if (phase === undefined || this.#runId === undefined) return [];
+    const event = { ...fields, phase, run_id: this.#runId, actor: this.actor.name, instance: this.instance };
+    return [
+      compose(
+        "channel:run_events",
+        name,
+        event as unknown as Fields<"channel:run_events">,
+        this.parent as Parent,
+      ),
+    ];
+  }
+}

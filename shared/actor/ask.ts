@@ -1,0 +1,127 @@
+/**
+ * Asking for a run: tell (send the request) and ask (send it and wait for what comes of it).
+ *
+ * @module
+ */
+import type { Channel, Outgoing } from "../channel/channel.ts";
+import { newRunId } from "../contracts/ids.ts";
+import { type Correction, isFinal, type RunEvent, statusAfter } from "../contracts/messages.ts";
+import { PermanentError } from "../errors/errors.ts";
+import { currentTraceparent } from "../telemetry/trace.ts";
+import { compose, decode } from "./message.ts";
+
+/** A request for a run. */
+export interface RunRequest {
+  /** The run's id; a new one by default. */
+  readonly runId?: string;
+  /** Who asks: `api`, `cli`, `schedule`, or a person's name. */
+  readonly requestedBy: string;
+  /** The part of the system that sends the request. */
+  readonly actor: "api" | "cli" | "schedule";
+  /** For a correction run. */
+  readonly correction?: Correction;
+  /** Makes repeats of the request one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is its own. */
+  readonly key?: string;
+}
+
+/** Another run is waiting or being extracted, and this request did not want to queue behind it. */
+export class RunActive extends PermanentError {
+  override readonly name: string = "RunActive";
+
+  /** @param activeRunId the run that is being extracted; undefined while none of those that wait has been taken up */
+  constructor(readonly activeRunId: string | undefined) {
+    super(
+      `Cannot start a run: ${
+        activeRunId === undefined
+          ? "another one waits for the extractor"
+          : `run ${activeRunId} is being extracted`
+      }. ` +
+        `Wait until its extraction has ended, then ask again.`,
+    );
+  }
+}
+
+/** The messages of a request: the order itself, and the news of it. */
+export function requestMessages(request: RunRequest): { runId: string; messages: Outgoing[] } {
+  const runId = request.runId ?? newRunId();
+  const key = request.key ?? `request/${newRunId()}`;
+  const parent = { id: key, traceparent: currentTraceparent() };
+  const { requestedBy: requested_by, correction, actor } = request;
+  return {
+    runId,
+    messages: [
+      compose("channel:start_run", "start", {
+        run_id: runId,
+        requested_by,
+        ...(correction === undefined ? {} : { correction }),
+      }, parent),
+      compose("channel:run_events", "requested", {
+        type: "run_requested",
+        run_id: runId,
+        requested_by,
+        actor,
+        ...(correction === undefined ? {} : { correction_of: correction.of }),
+      }, parent),
+    ],
+  };
+}
+
+/**
+ * Sends a request for a run and answers the run's id.
+ *
+ * @throws RunActive when another request waits or is being carried out, unless `queue`.
+ * @throws TransientError when the channel is away.
+ */
+export async function tell(
+  channel: Channel,
+  request: RunRequest,
+  options: { queue?: boolean } = {},
+): Promise<string> {
+  if (!options.queue && (await channel.mailbox("channel:start_run").state()).depth > 0) {
+    throw new RunActive(await runBeingExtracted(channel));
+  }
+  const { runId, messages } = requestMessages(request);
+  await channel.publish(...messages);
+  return runId;
+}
+
+async function runBeingExtracted(channel: Channel): Promise<string | undefined> {
+  const beats = await channel.beats();
+  return beats.find((beat) => beat.actor === "extractor" && beat.state === "working")?.current?.runId;
+}
+
+/**
+ * Sends a request and yields what happens to the run, up to and including the event that ends it. A request that is carried out by resuming
+ * an unfinished run goes on with that run's events.
+ *
+ * @throws as `tell`.
+ */
+export async function* ask(
+  channel: Channel,
+  request: RunRequest,
+  options: { queue?: boolean; signal: AbortSignal },
+): AsyncGenerator<RunEvent> {
+  const listening = new AbortController();
+  try {
+    const bodies = await channel.watch(
+      "channel:run_events",
+      AbortSignal.any([options.signal, listening.signal]),
+    );
+    yield* follow(await tell(channel, request, options), bodies);
+  } finally {
+    listening.abort();
+  }
+}
+
+/** The events of run `runId` among `bodies` (of `channel:run_events`), up to and including the one that ends it. */
+export async function* follow(runId: string, bodies: AsyncIterable<string>): AsyncGenerator<RunEvent> {
+  let followed = runId;
+  for await (const body of bodies) {
+    if (!body.includes(followed)) continue;
+    const event = decode("channel:run_events", body);
+    if (event.run_id !== followed) continue;
+    yield event;
+    if (event.type === "run_superseded") followed = event.by;
+    else if (isFinal(statusAfter(event))) return;
+  }
+}

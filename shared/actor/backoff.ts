@@ -1,0 +1,45 @@
+/**
+ * Waiting and trying again.
+ *
+ * @module
+ */
+import { LeaseLost, TransientError } from "../errors/errors.ts";
+
+/** Milliseconds to wait after failure number `attempt`: doubling from `firstMs` to `maxMs`, with up to a quarter of jitter off. */
+export function backOff(
+  attempt: number,
+  { firstMs = 1_000, maxMs = 60_000, random = Math.random }: {
+    firstMs?: number;
+    maxMs?: number;
+    random?: () => number;
+  } = {},
+): number {
+  const full = Math.min(maxMs, firstMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.round(full * (1 - random() / 4));
+}
+
+/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/** Repeats `work` while it throws `TransientError`, up to `tries` times; a lost lease is final at once. */
+export async function persist(work: () => Promise<void>, tries: number): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TransientError) || error instanceof LeaseLost || attempt >= tries) throw error;
+      await pause(backOff(attempt, { firstMs: 100, maxMs: 5_000 }));
+    }
+  }
+}

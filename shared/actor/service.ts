@@ -1,0 +1,80 @@
+/**
+ * A service's life, the same for all: configuration, logs, resources closed in reverse order, signals, exit codes.
+ *
+ * @module
+ */
+import { getLogger, type Logger } from "@logtape/logtape";
+import { type ConfigOf, environment, loadConfig, type Variables } from "../config/config.ts";
+import { LogVariables } from "../config/variables.ts";
+import { ConfigError, messageOf } from "../errors/errors.ts";
+import { startLogging } from "../telemetry/log.ts";
+
+/** Exit codes: 0 done or stopped in order, 1 failed, 2 configuration that can't be used. */
+export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
+
+/** What a service's main is given. */
+export interface ServiceContext {
+  /** Aborted at the first SIGTERM or SIGINT: stop taking work, finish what is at hand. A second signal ends the process at once. */
+  readonly signal: AbortSignal;
+  /** The service's logger. */
+  readonly log: Logger;
+  /** Registers a resource; it is closed when the service ends, in reverse order, also if the start failed halfway. */
+  use<T extends Disposable | AsyncDisposable>(resource: T): T;
+}
+
+/**
+ * Runs a service: loads its configuration, starts its logs, calls `main`, closes everything, and ends the process with the exit code.
+ * `main` answers an exit code, or nothing for 0; what it throws is logged and ends the process with 1 (2 for a `ConfigError`).
+ */
+export async function runService<V extends Variables>(
+  name: string,
+  variables: V,
+  main: (config: ConfigOf<V & typeof LogVariables>, context: ServiceContext) => Promise<number | void>,
+): Promise<never> {
+  const log = getLogger(["etl", name]);
+  const stop = new AbortController();
+  const onSignal = () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, onSignal);
+  Deno.exit(await live());
+
+  async function live(): Promise<number> {
+    try {
+      const all = { ...variables, ...LogVariables };
+      const config = loadConfig(name, all, environment(all)) as ConfigOf<V & typeof LogVariables>;
+      await startLogging({ level: config.LOG_LEVEL, format: config.LOG_FORMAT });
+      await using resources = new AsyncDisposableStack();
+      const code = await main(config, {
+        signal: stop.signal,
+        log,
+        use: (resource) => resources.use(resource),
+      });
+      if (stop.signal.aborted) log.info("stopped");
+      return code ?? EXIT.ok;
+    } catch (error) {
+      if (error instanceof ConfigError) {
+        await Deno.stderr.write(new TextEncoder().encode(`${error.message}\n`));
+        return EXIT.badConfig;
+      }
+      log.fatal("service failed", { reason: messageOf(error) });
+      await Deno.stderr.write(new TextEncoder().encode(`${name} failed: ${messageOf(error)}\n`));
+      return EXIT.failed;
+    }
+  }
+}
+
+/** Runs loops side by side: when one fails, the others are stopped and the failure is thrown. */
+export async function runTogether(
+  signal: AbortSignal,
+  ...loops: ((signal: AbortSignal) => Promise<void>)[]
+): Promise<void> {
+  const failure = new AbortController();
+  const both = AbortSignal.any([signal, failure.signal]);
+  const results = await Promise.allSettled(loops.map((loop) =>
+    loop(both).catch((error) => {
+      failure.abort();
+      throw error;
+    })
+  ));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}

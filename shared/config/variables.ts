@@ -1,0 +1,78 @@
+/**
+ * The variables that more than one service reads.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+/** A whole number between `min` and `max`, read from text. */
+export function whole(min: number, max: number): z.ZodType<number> {
+  const wanted = `wanted a whole number from ${min} to ${max}`;
+  return z.string().regex(/^[+-]?\d+$/, wanted).transform(Number).pipe(
+    z.number(wanted).min(min, wanted).max(max, wanted),
+  );
+}
+
+/** Items separated by commas; blanks around them are dropped, and so are empty ones. */
+export function list(): z.ZodType<string[]> {
+  return z.string().transform((text) =>
+    text.split(",").map((item) => item.trim()).filter((item) => item !== "")
+  );
+}
+
+/** A path of a folder or file, relative to the working directory or absolute. */
+export function path(): z.ZodType<string> {
+  return z.string().min(1).refine((text) => !text.includes("\0"), "wanted a path");
+}
+
+/** Where the channel is: Redis when named, else the embedded queue file. */
+export const ChannelVariables = {
+  REDIS_URL: z.url({
+    protocol: /^rediss?$/,
+    error: "wanted redis://[user:password@]host[:port][/db], or rediss:// for TLS",
+  }).optional()
+    .describe(
+      "Redis server; takes precedence over REDIS_HOST. Unset, and REDIS_HOST too: the embedded queue file is used.",
+    ),
+  REDIS_HOST: z.string().min(1).optional().describe(
+    "Redis server's host name, used with REDIS_PORT. Unset: the embedded queue file is used.",
+  ),
+  REDIS_PORT: whole(1, 65535).default(6379).describe("Redis server's port. Default 6379."),
+  QUEUE_PATH: path().default("database/queue.db").describe(
+    "File of the embedded queue. Default database/queue.db.",
+  ),
+};
+
+/** Where files and database are. */
+export const StorageVariables = {
+  DATA_DIR: path().default("data").describe("Folder of raw, processed and dead-letter files. Default data."),
+  DB_PATH: path().default("database/data.db").describe("SQLite database file. Default database/data.db."),
+};
+
+/** What is masked before a person or program sees it. */
+export const MaskVariables = {
+  MASK_FIELDS: list().prefault(
+    "password,ssn,ein,bank.cardNumber,bank.cardExpire,bank.iban,crypto.wallet,macAddress",
+  ).describe(
+    "Fields, with dots for nested ones, that read as *** through views and API. Default: those of DummyJSON that are personal.",
+  ),
+};
+
+/** How the service logs. */
+export const LogVariables = {
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warning", "error", "fatal"], {
+    error: "wanted trace, debug, info, warning, error or fatal",
+  }).default("info").describe("Lowest level that is logged. Default info."),
+  LOG_FORMAT: z.enum(["auto", "pretty", "json"], { error: "wanted auto, pretty or json" }).default("auto")
+    .describe(
+      "pretty, json (one object a line), or auto: pretty on a terminal, json elsewhere. Default auto.",
+    ),
+};
+
+/** The Redis address that the configuration names, if any. */
+export function redisUrlOf(
+  config: { REDIS_URL?: string | undefined; REDIS_HOST?: string | undefined; REDIS_PORT: number },
+): string | undefined {
+  if (config.REDIS_URL !== undefined) return config.REDIS_URL;
+  return config.REDIS_HOST === undefined ? undefined : `redis://${config.REDIS_HOST}:${config.REDIS_PORT}`;
+}

@@ -1,0 +1,53 @@
+/**
+ * Logs: structured, one line each, with secrets and personal fields redacted whatever a caller passes.
+ *
+ * @module
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { configure, jsonLinesFormatter, type LogLevel, type LogRecord, type Sink } from "@logtape/logtape";
+import { prettyFormatter } from "@logtape/pretty";
+import { redactByField } from "@logtape/redaction";
+
+/** Names of properties that are never shown: secrets of ours, and the personal fields of a user record. */
+const NEVER_SHOWN = [
+  /pass(word|phrase)/i,
+  /secret/i,
+  /token/i,
+  /private.?key/i,
+  /^(ssn|ein|iban|wallet|card_?number|card_?expire|mac_?address|email|phone|birth_?date|ip)$/i,
+];
+
+/** How to log. */
+export interface LogOptions {
+  /** Lowest level that is written. */
+  level: LogLevel;
+  /** `auto`: pretty on a terminal, JSON lines elsewhere. */
+  format: "auto" | "pretty" | "json";
+  /** Where lines go; by default standard output. */
+  write?: (line: string) => void;
+}
+
+/** Starts logging for this process. Call it once, first thing in a main. */
+export async function startLogging({ level, format, write = writeToStdout }: LogOptions): Promise<void> {
+  const pretty = format === "pretty" || (format === "auto" && Deno.stdout.isTerminal());
+  const formatter: (record: LogRecord) => string = pretty
+    ? (record) => String(prettyFormatter(record))
+    : jsonLinesFormatter;
+  const sink: Sink = (record) => write(formatter(record));
+  await configure({
+    reset: true,
+    contextLocalStorage: new AsyncLocalStorage(),
+    sinks: { out: redactByField(sink, { fieldPatterns: NEVER_SHOWN, action: () => "***" }) },
+    loggers: [
+      { category: ["etl"], sinks: ["out"], lowestLevel: level },
+      { category: ["logtape", "meta"], sinks: ["out"], lowestLevel: "error" },
+    ],
+  });
+}
+
+const encoder = new TextEncoder();
+
+function writeToStdout(line: string): void {
+  const bytes = encoder.encode(line.endsWith("\n") ? line : `${line}\n`);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
