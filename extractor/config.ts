@@ -1,0 +1,70 @@
+/**
+ * The variables that only the extractor reads.
+ *
+ * @module
+ */
+import { Cron } from "croner";
+import { z } from "zod";
+import { whole } from "../shared/config/variables.ts";
+
+/** A number of seconds between `min` and `max`, read from text; fractions are allowed. */
+function seconds(min: number, max: number): z.ZodType<number, string> {
+  const wanted = `wanted seconds from ${min} to ${max}`;
+  return z.string().regex(/^\d+(\.\d+)?$/, wanted).transform(Number).pipe(
+    z.number().min(min, wanted).max(max, wanted),
+  );
+}
+
+function isSchedule(text: string): boolean {
+  if (text === "off") return true;
+  try {
+    return new Cron(text, { paused: true }).nextRun() !== null;
+  } catch {
+    return false;
+  }
+}
+
+function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: text }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** The extractor's own variables. Those of channel, storage and logs are added by its main. */
+export const ExtractorVariables = {
+  API_BASE_URL: z.url({
+    protocol: /^https?$/,
+    error: "wanted an address such as https://dummyjson.com/users",
+  }).default("https://dummyjson.com/users").describe(
+    "The source: a REST address that answers ?limit=&skip= with {users, total, skip, limit}. Default https://dummyjson.com/users.",
+  ),
+  BATCH_SIZE: whole(1, 10_000).default(100).describe("Users asked for in one page, 1 to 10000. Default 100."),
+  SLEEP_INTERVAL_SECONDS: whole(1, 31_536_000).optional().describe(
+    "A run every so many seconds; where set, SCHEDULE is ignored. Default: unset.",
+  ),
+  SCHEDULE: z.string().refine(isSchedule, "wanted a cron pattern with a time to come, or off").default(
+    "0 3 * * *",
+  ).describe("When runs start by themselves: a cron pattern, read in TZ, or off. Default 0 3 * * *."),
+  TZ: z.string().refine(isTimeZone, "wanted a time zone such as Europe/Madrid").default("UTC").describe(
+    "Time zone of SCHEDULE. Default UTC.",
+  ),
+  RUN_ON_START: z.enum(["if-none", "always", "never"], { error: "wanted if-none, always or never" }).default(
+    "if-none",
+  ).describe(
+    "A run when the service starts: if-none (when none has completed), always, never. Default if-none.",
+  ),
+  HTTP_TIMEOUT_SECONDS: seconds(0.05, 3_600).default(10).describe(
+    "Seconds that a whole page may take, headers and body. Default 10.",
+  ),
+  MAX_RETRIES: whole(0, 100).default(3).describe("Further tries of a page that failed. Default 3."),
+  RETRY_DELAYS_SECONDS: z.string().transform((text) => text.split(",").map((item) => item.trim())).pipe(
+    z.array(seconds(0, 86_400)).min(1),
+  ).prefault("5,15,45").describe(
+    "Seconds before each further try, separated by commas; the last one is repeated. Default 5,15,45.",
+  ),
+  MAX_RESPONSE_BYTES: whole(1_024, 1_073_741_824).default(52_428_800).describe(
+    "Longest page that is read, in bytes after decompression. Default 52428800 (50 MiB).",
+  ),
+};
