@@ -1,0 +1,192 @@
+/**
+ * What the extractor has to remember beyond its own end: how far the unfinished run got, and what came of the finished ones.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { z } from "zod";
+import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
+import { fileError, writeAtomically } from "../shared/jsonl/files.ts";
+
+const Count = z.int().nonnegative();
+
+/** A run that has begun and not ended. Written after each page, when the page's records are safely in the file. */
+const Unfinished = z.object({
+  run_id: RunId,
+  /** The source's name. */
+  source: z.string(),
+  /** The file that the records go to. */
+  raw_file: z.string(),
+  /** Position in the source of the next record to fetch. */
+  last_skip: Count,
+  /** Length of the file up to there; what follows in the file is cut off on resume. */
+  bytes: Count,
+  /** Lines of the file. */
+  records: Count,
+  /** Records that were left out, as an earlier page had their id. */
+  duplicates: Count,
+  /** Pages fetched. */
+  pages: Count,
+  /** The source's total on the first page; null before it. */
+  first_total: Count.nullable(),
+  /** The source's total on the last page; null before the first. */
+  total: Count.nullable(),
+  started_at: Timestamp,
+});
+/** A run that has begun and not ended. */
+export type Unfinished = z.output<typeof Unfinished>;
+
+/** A run whose file is complete. */
+const Finished = z.object({
+  run_id: RunId,
+  /** The message that asked for it; only a repeat of that message is answered with the run's outputs again. */
+  message_id: z.string(),
+  raw_file: z.string(),
+  record_count: Count,
+  raw_sha256: Sha256,
+  source: z.string(),
+  /** What was told about the phase. */
+  detail: Detail,
+});
+/** A run whose file is complete. */
+export type Finished = z.output<typeof Finished>;
+
+const State = z.object({
+  version: z.literal(1),
+  /** The unfinished run, if there is one. */
+  current: Unfinished.nullable(),
+  /** The file name given to the last correction run, so that a repeat writes the same file. */
+  correcting: z.object({ run_id: RunId, raw_file: z.string() }).nullable(),
+  /** The last finished runs, oldest first. */
+  completed: z.array(Finished),
+});
+type State = z.output<typeof State>;
+
+/** Finished runs that are remembered. */
+const REMEMBERED = 100;
+
+const log = getLogger(["etl", "extractor", "checkpoint"]);
+
+/** The state file, read once and written whole at each change. To be used by one process at a time. */
+export class Checkpoint {
+  private constructor(private readonly path: string, private state: State) {}
+
+  /**
+   * Reads the state file `path`; a missing one is that of an extractor that never ran. One that can't be read, and the unfinished run of a
+   * source other than `source`, are set aside under a name that says why, with a warning.
+   *
+   * @throws as `fileError` when the disk fails or rights are missing.
+   */
+  static async open(path: string, source: string, now: number = Date.now()): Promise<Checkpoint> {
+    const nothing: State = { version: 1, current: null, correcting: null, completed: [] };
+    let text: string;
+    try {
+      text = await Deno.readTextFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return new Checkpoint(path, nothing);
+      throw fileError("read", path, error);
+    }
+    const aside = (why: string) => `${path}.${why}-${fileTime(now)}`;
+    const read = parsed(text);
+    if (read === undefined) {
+      await rename(path, aside("corrupt"));
+      log.warning("state file can't be read and was set aside; unfinished .part files stay where they are", {
+        kept_as: aside("corrupt"),
+      });
+      return new Checkpoint(path, nothing);
+    }
+    const checkpoint = new Checkpoint(path, read);
+    if (read.current !== null && read.current.source !== source) {
+      await writeAtomically(aside("other-source"), text);
+      await checkpoint.#write({ current: null });
+      log.warning(
+        "the unfinished run is one of another source and was set aside; its .part file stays where it is",
+        {
+          run_id: read.current.run_id,
+          its_source: read.current.source,
+          source,
+          kept_as: aside("other-source"),
+          part_file: `${read.current.raw_file}.part`,
+        },
+      );
+    }
+    return checkpoint;
+  }
+
+  /** The unfinished run of the source, if there is one. */
+  get current(): Unfinished | undefined {
+    return this.state.current ?? undefined;
+  }
+
+  /** Whether any run has been finished, as far as is remembered. */
+  get hasCompleted(): boolean {
+    return this.state.completed.length > 0;
+  }
+
+  /** The finished run that message `messageId` asked for. */
+  finishedBy(messageId: string): Finished | undefined {
+    return this.state.completed.find((run) => run.message_id === messageId);
+  }
+
+  /** The finished run with this id. */
+  finished(runId: string): Finished | undefined {
+    return this.state.completed.findLast((run) => run.run_id === runId);
+  }
+
+  /** The file that was reserved for correction run `runId`. */
+  correctionFile(runId: string): string | undefined {
+    return this.state.correcting?.run_id === runId ? this.state.correcting.raw_file : undefined;
+  }
+
+  /** Whether a run has reserved the file `rawFile`, even if it isn't there yet. */
+  reserves(rawFile: string): boolean {
+    return [this.state.current, this.state.correcting].some((run) => run?.raw_file === rawFile);
+  }
+
+  /** Keeps how far the unfinished run is. @throws as `writeAtomically`. */
+  async advance(current: Unfinished): Promise<void> {
+    await this.#write({ current });
+  }
+
+  /** Reserves `rawFile` for correction run `runId`. @throws as `writeAtomically`. */
+  async reserve(runId: string, rawFile: string): Promise<void> {
+    await this.#write({ correcting: { run_id: runId, raw_file: rawFile } });
+  }
+
+  /** Keeps that a run is finished; it is no longer the unfinished one. @throws as `writeAtomically`. */
+  async complete(finished: Finished): Promise<void> {
+    const current = this.current?.run_id === finished.run_id ? null : this.state.current;
+    await this.#write({ current, completed: [...this.state.completed, finished].slice(-REMEMBERED) });
+  }
+
+  /** Forgets the unfinished run. @throws as `writeAtomically`. */
+  async discard(): Promise<void> {
+    await this.#write({ current: null });
+  }
+
+  async #write(change: Partial<State>): Promise<void> {
+    this.state = { ...this.state, ...change };
+    await writeAtomically(this.path, JSON.stringify(this.state, null, 1));
+  }
+}
+
+function parsed(text: string): State | undefined {
+  try {
+    return State.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+async function rename(from: string, to: string): Promise<void> {
+  try {
+    await Deno.rename(from, to);
+  } catch (error) {
+    throw fileError("set aside", from, error);
+  }
+}
+
+/** A time as it stands in file names: `YYYYMMDD_HHMMSS`, UTC. */
+export function fileTime(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "_");
+}

@@ -1,0 +1,242 @@
+/**
+ * Phase 1: a request for a run becomes a raw file and a message about it.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
+import { pause } from "../shared/actor/backoff.ts";
+import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
+import type { StartRun } from "../shared/contracts/messages.ts";
+import { PermanentError, TransientError } from "../shared/errors/errors.ts";
+import type { Files } from "../shared/jsonl/files.ts";
+import { Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
+import { correctedLineNumbers, correctedRecords } from "./correct.ts";
+import { lock, tryLock } from "./lock.ts";
+import { writeRun } from "./run.ts";
+import type { Source } from "./source.ts";
+
+/** What the extractor works with. */
+export interface ExtractorParts {
+  /** Where records come from. */
+  readonly source: Source;
+  /** The data directory. */
+  readonly files: Files;
+  /** Runs that were cancelled: an unfinished one that was is not resumed. */
+  readonly cancellations?: Cancellations;
+  /** Milliseconds to wait for another process that extracts on the same data directory, before the request is put back. Default 10 minutes. */
+  readonly lockWaitMs?: number;
+  /** The time, in milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** What a request comes down to, in view of what went before. */
+type Task =
+  | { do: "repeat"; runId: string; finished: Finished }
+  | { do: "nothing"; runId: string }
+  | { do: "correct"; runId: string }
+  | { do: "resume"; runId: string; unfinished: Unfinished }
+  | { do: "begin"; runId: string };
+
+/** Where the checkpoint of the extractors on a data directory stands. */
+export function checkpointPath(files: Files): string {
+  return files.path("state", "extractor_state.json");
+}
+
+/**
+ * The extractor: mailbox `channel:start_run`, output `channel:phase1_complete`.
+ *
+ * Promise: however often a request is repeated, and wherever the process dies, the run has one raw file with each record of the source once.
+ * A request that comes while a run of the same source is unfinished resumes that run instead, and is told to be superseded by it.
+ */
+export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
+  const { source, files, lockWaitMs = 600_000, now = Date.now } = parts;
+  const lockPath = files.path("state", "extractor.lock");
+  const announced = new WeakMap<StartRun, string>(); // request -> the run that its events are told about
+
+  const open = () => Checkpoint.open(checkpointPath(files), source.name, now());
+
+  /** While another process extracts, the request can't be about that process's run, which is in good hands. */
+  async function runOf(request: StartRun): Promise<string> {
+    using held = await tryLock(lockPath);
+    const runId = held === undefined ? request.run_id : taskOf(request, await open()).runId;
+    announced.set(request, runId);
+    return runId;
+  }
+
+  function taskOf(request: StartRun, checkpoint: Checkpoint): Task {
+    const finished = checkpoint.finishedBy(messageIdOf(request));
+    if (finished !== undefined) return { do: "repeat", runId: finished.run_id, finished };
+    const runId = request.run_id;
+    if (checkpoint.finished(runId) !== undefined) return { do: "nothing", runId };
+    if (request.correction !== undefined) return { do: "correct", runId };
+    const { current } = checkpoint;
+    if (current === undefined || (current.run_id !== runId && isCancelled(current.run_id))) {
+      return { do: "begin", runId };
+    }
+    return { do: "resume", runId: current.run_id, unfinished: current };
+  }
+
+  function isCancelled(runId: string): boolean {
+    let cancelled = false;
+    using _listening = (parts.cancellations ?? NO_CANCELLATIONS).onCancelled(runId, () => cancelled = true);
+    return cancelled;
+  }
+
+  async function handle(request: StartRun, handling: Handling): Promise<Done> {
+    using _alone = await lock(lockPath, { waitMs: lockWaitMs, sleep: pause, signal: handling.signal });
+    const checkpoint = await open();
+    const task = taskOf(request, checkpoint);
+    if (task.runId !== (announced.get(request) ?? task.runId)) {
+      throw new TransientError(
+        `Another process left run ${task.runId} unfinished meanwhile. It is resumed next.`,
+      );
+    }
+    switch (task.do) {
+      case "repeat":
+        return doneOf(task.finished, request);
+      case "nothing":
+        return { outputs: [], detail: { note: "This run was extracted before; it is not extracted again." } };
+      case "correct":
+        return doneOf(await correct(request, checkpoint, handling), request);
+      case "resume":
+        await tellSuperseded(request, task.unfinished, handling);
+        return doneOf(await extract(request, task.unfinished, checkpoint, handling), request);
+      case "begin":
+        if (checkpoint.current !== undefined) await discard(checkpoint);
+        return doneOf(
+          await extract(request, await begun(request, checkpoint), checkpoint, handling),
+          request,
+        );
+    }
+  }
+
+  async function begun(request: StartRun, checkpoint: Checkpoint): Promise<Unfinished> {
+    const run: Unfinished = {
+      run_id: request.run_id,
+      source: source.name,
+      raw_file: await freeName(checkpoint),
+      last_skip: 0,
+      bytes: 0,
+      records: 0,
+      duplicates: 0,
+      pages: 0,
+      first_total: null,
+      total: null,
+      started_at: new Date(now()).toISOString(),
+    };
+    await checkpoint.advance(run);
+    return run;
+  }
+
+  async function extract(request: StartRun, run: Unfinished, checkpoint: Checkpoint, handling: Handling) {
+    try {
+      const written = await writeRun(run, {
+        source,
+        files,
+        signal: handling.signal,
+        onPage: async (run) => {
+          await checkpoint.advance(run);
+          handling.progress(run.records, run.total ?? undefined);
+        },
+      });
+      const finished: Finished = {
+        run_id: run.run_id,
+        message_id: messageIdOf(request),
+        raw_file: run.raw_file,
+        record_count: written.records,
+        raw_sha256: written.sha256,
+        source: source.name,
+        detail: { raw_file: run.raw_file, ...written },
+      };
+      await checkpoint.complete(finished);
+      return finished;
+    } catch (error) {
+      // Only a cancellation aborts for good; a lost lease or a shutdown leave the run to be resumed.
+      if (handling.signal.reason instanceof PermanentError) await discard(checkpoint);
+      throw error;
+    }
+  }
+
+  async function correct(request: StartRun, checkpoint: Checkpoint, handling: Handling): Promise<Finished> {
+    const correction = request.correction!;
+    const rawFile = checkpoint.correctionFile(request.run_id) ?? await freeName(checkpoint);
+    await checkpoint.reserve(request.run_id, rawFile);
+    await using file = await files.create(rawFile);
+    let records = 0;
+    for await (const line of correctedRecords(files, correction, handling.signal)) {
+      await file.write(`${line}\n`);
+      handling.progress(++records, correction.patches.length);
+    }
+    const { bytes, sha256 } = await file.publish();
+    const finished: Finished = {
+      run_id: request.run_id,
+      message_id: messageIdOf(request),
+      raw_file: rawFile,
+      record_count: records,
+      raw_sha256: sha256,
+      source: `dlq:${correction.of}`,
+      detail: { raw_file: rawFile, records, bytes, sha256, correction_of: correction.of },
+    };
+    await checkpoint.complete(finished);
+    return finished;
+  }
+
+  /** A name that no other run has: of this second, or of the next one that is free. */
+  async function freeName(checkpoint: Checkpoint): Promise<string> {
+    for (let at = now();; at += 1_000) {
+      const name = files.path("raw_users", `records_${fileTime(at)}.jsonl`);
+      const taken = checkpoint.reserves(name) || await files.exists(name) ||
+        await files.exists(`${name}.part`);
+      if (!taken) return name;
+    }
+  }
+
+  async function discard(checkpoint: Checkpoint): Promise<void> {
+    const { current } = checkpoint;
+    if (current === undefined) return;
+    await checkpoint.discard();
+    await (await files.create(current.raw_file))[Symbol.asyncDispose](); // a part file that is not kept is removed
+    getLogger(["etl", "extractor"]).info("unfinished run was cancelled and is forgotten", {
+      run_id: current.run_id,
+    });
+  }
+
+  return { name: "extractor", mailbox: "channel:start_run", phase: "EXTRACTING", runOf, handle };
+}
+
+function messageIdOf(request: StartRun): string {
+  return request.id ?? request.run_id;
+}
+
+async function tellSuperseded(request: StartRun, unfinished: Unfinished, handling: Handling): Promise<void> {
+  const { run_id: by, last_skip } = unfinished;
+  if (by === request.run_id) return;
+  await handling.tell({
+    to: "channel:run_events",
+    name: "superseded",
+    fields: {
+      type: "run_superseded",
+      run_id: request.run_id,
+      by,
+      actor: "extractor",
+      reason:
+        `Run ${by} of the same source was unfinished at record ${last_skip}; it is resumed in place of this one.`,
+    },
+  });
+}
+
+function doneOf(finished: Finished, { correction }: StartRun): Done {
+  const { run_id, raw_file, record_count, raw_sha256, source, detail } = finished;
+  const corrects = correction === undefined
+    ? {}
+    : { correction_of: correction.of, corrects: correctedLineNumbers(correction) };
+  return {
+    outputs: [{
+      to: "channel:phase1_complete",
+      name: "phase1",
+      fields: { run_id, raw_file, record_count, raw_sha256, source, ...corrects },
+    }],
+    detail,
+  };
+}

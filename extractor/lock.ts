@@ -1,0 +1,59 @@
+/**
+ * One extraction at a time on a data directory, also across processes.
+ *
+ * @module
+ */
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { TransientError } from "../shared/errors/errors.ts";
+import { fileError } from "../shared/jsonl/files.ts";
+
+/** Takes the lock file `path` if nobody holds it; disposing gives it back, and so does the end of the process, whatever ends it. */
+export async function tryLock(path: string): Promise<Disposable | undefined> {
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    const file = await Deno.open(path, { read: true, write: true, create: true });
+    if (!(await file.tryLock(true))) {
+      file.close();
+      return undefined;
+    }
+    await file.truncate(0);
+    await file.write(
+      new TextEncoder().encode(`process ${Deno.pid} on ${hostname()} since ${new Date().toISOString()}\n`),
+    );
+    return { [Symbol.dispose]: () => file.close() };
+  } catch (error) {
+    throw fileError("lock", path, error);
+  }
+}
+
+/**
+ * Takes the lock file `path`, waiting up to `waitMs` for whoever holds it.
+ *
+ * @throws TransientError naming the holder when the wait was in vain.
+ * @throws the signal's reason when `signal` ended the wait.
+ */
+export async function lock(
+  path: string,
+  { waitMs, sleep, signal }: {
+    waitMs: number;
+    sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+    signal: AbortSignal;
+  },
+): Promise<Disposable> {
+  const stepMs = 500;
+  for (let waited = 0;; waited += stepMs) {
+    const taken = await tryLock(path);
+    if (taken !== undefined) return taken;
+    if (waited >= waitMs) {
+      const holder = (await Deno.readTextFile(path).catch(() => "")).trim().slice(0, 200) ||
+        "another process";
+      throw new TransientError(
+        `Cannot start to extract: ${holder} extracts on the same data directory (${path}). It is tried again.`,
+        { retryAfterMs: 30_000 },
+      );
+    }
+    await sleep(stepMs, signal);
+    signal.throwIfAborted();
+  }
+}

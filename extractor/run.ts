@@ -1,0 +1,137 @@
+/**
+ * The raw file of a run: begun or gone on with, filled page by page, and published when it is whole.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { Files } from "../shared/jsonl/files.ts";
+import type { Unfinished } from "./checkpoint.ts";
+import { idOf, IdSet, type RecordId } from "./ids.ts";
+import type { Page } from "./pages.ts";
+import type { Source } from "./source.ts";
+import { walk } from "./walk.ts";
+
+/** A raw file that is whole. */
+export interface WrittenRun {
+  /** Its lines. */
+  readonly records: number;
+  /** Records that were left out, as an earlier page had their id. */
+  readonly duplicates: number;
+  /** Pages fetched, those before a resume included. */
+  readonly pages: number;
+  /** How many records the source said it has, last. */
+  readonly total: number;
+  /** Its length. */
+  readonly bytes: number;
+  /** Its SHA-256, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** Where the run was gone on with, if it was. */
+  readonly resumed_from_skip?: number;
+}
+
+const log = getLogger(["etl", "extractor", "run"]);
+
+/**
+ * Writes the raw file of `run` from where it stands. After each page that is safely in the file `onPage` is called, to keep how far the run
+ * is; calling this again with what it was last called with goes on there, and adds nothing twice.
+ *
+ * @throws as `walk`, `Files.create` and the signal; and PermanentError when the source gives the same page for ever.
+ */
+export async function writeRun(
+  run: Unfinished,
+  { source, files, signal, onPage }: {
+    source: Source;
+    files: Files;
+    signal: AbortSignal;
+    onPage: (run: Unfinished) => Promise<void>;
+  },
+): Promise<WrittenRun> {
+  const resumed = run.bytes > 0 ? { resumed_from_skip: run.last_skip } : {};
+  if (await files.exists(run.raw_file)) return { ...await factsOf(run, files, signal), ...resumed };
+  if (run.bytes > 0 && !(await files.exists(`${run.raw_file}.part`))) {
+    log.warning("the run's .part file is gone, extracting from the beginning", {
+      file: `${run.raw_file}.part`,
+    });
+    run = {
+      ...run,
+      last_skip: 0,
+      bytes: 0,
+      records: 0,
+      duplicates: 0,
+      pages: 0,
+      first_total: null,
+      total: null,
+    };
+  }
+  await using file = await files.create(run.raw_file, { resumeAt: run.bytes });
+  file.keep();
+  const seen = run.bytes > 0 ? await idsIn(`${run.raw_file}.part`, files, signal) : new IdSet();
+  const isWhole = run.total !== null && run.last_skip >= run.total;
+  if (!isWhole) {
+    const from = { skip: run.last_skip, firstTotal: run.first_total ?? undefined };
+    for await (const page of walk(source, from, signal)) {
+      const fresh = page.lines.filter((_, i) => !isSeen(page.ids[i], seen));
+      refuseRepeated(page, fresh.length, run.first_total ?? page.total, source);
+      await file.write(fresh.map((line) => `${line}\n`).join(""));
+      for (const id of page.ids) if (id !== undefined) seen.add(id);
+      run = {
+        ...run,
+        last_skip: page.skip + page.lines.length,
+        bytes: await file.sync(),
+        records: run.records + fresh.length,
+        duplicates: run.duplicates + page.lines.length - fresh.length,
+        pages: run.pages + 1,
+        first_total: run.first_total ?? page.total,
+        total: page.total,
+      };
+      await onPage(run);
+      signal.throwIfAborted();
+    }
+  }
+  const { records, duplicates, pages } = run;
+  const total = run.total ?? 0;
+  if (records < total) {
+    log.warning("the source changed while it was read: there are fewer records than it announced", {
+      records,
+      total,
+    });
+  }
+  const { bytes, sha256 } = await file.publish();
+  return { records, duplicates, pages, total, bytes, sha256, ...resumed };
+}
+
+function isSeen(id: RecordId | undefined, seen: IdSet): boolean {
+  return id !== undefined && seen.has(id);
+}
+
+/** Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth. */
+function refuseRepeated(page: Page, fresh: number, firstTotal: number, source: Source): void {
+  const held = page.lines.length;
+  if (fresh > 0 || held === 0 || page.total - firstTotal >= held) return;
+  throw new PermanentError(
+    `Cannot go on at page skip=${page.skip} of ${source.name}: its ${held} users were all on earlier pages. ` +
+      `Does the source heed skip? The run's state is kept at skip=${page.skip}.`,
+  );
+}
+
+/** The ids in a file that was cut to whole pages. */
+async function idsIn(path: string, files: Files, signal: AbortSignal): Promise<IdSet> {
+  const seen = new IdSet();
+  for await (const { lines } of files.lines(path, { signal })) {
+    for (const line of lines) {
+      const id = idOf(JSON.parse(line), line);
+      if (id !== undefined) seen.add(id);
+    }
+  }
+  return seen;
+}
+
+/** The facts of a file that got its name before the process died: it is whole, as none gets its name earlier. */
+async function factsOf(run: Unfinished, files: Files, signal: AbortSignal): Promise<WrittenRun> {
+  const { bytes, sha256 } = await files.facts(run.raw_file, signal);
+  let records = 0;
+  for await (const { lines } of files.lines(run.raw_file, { sha256, signal })) records += lines.length;
+  const { duplicates, pages, total } = run;
+  return { records, duplicates, pages, total: total ?? records, bytes, sha256 };
+}
