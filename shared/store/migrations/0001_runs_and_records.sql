@@ -27,6 +27,8 @@ CREATE TABLE etl_runs (
 ) STRICT;
 CREATE INDEX etl_runs_by_time ON etl_runs (run_timestamp, id);
 CREATE INDEX etl_runs_by_status ON etl_runs (status, run_timestamp, id);
+-- the list that people see first: runs that reached the load
+CREATE INDEX etl_runs_loaded_by_time ON etl_runs (run_timestamp, id) WHERE loaded_at IS NOT NULL;
 CREATE INDEX etl_runs_by_correction ON etl_runs (correction_of) WHERE correction_of IS NOT NULL;
 
 -- What was told of each run, as it was told (body is the RunEvent).
@@ -70,6 +72,12 @@ CREATE INDEX record_corrections_by_invalid ON record_corrections (invalid_record
 
 -- Top-level keys of records, in the order in which the views raw_users, processed_users and invalid_users show them as columns.
 CREATE TABLE record_fields (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+-- those of the usual source stand first, in its order
+INSERT INTO record_fields (name) VALUES
+  ('id'), ('firstName'), ('lastName'), ('maidenName'), ('age'), ('gender'), ('email'), ('phone'), ('username'),
+  ('password'), ('birthDate'), ('image'), ('bloodGroup'), ('height'), ('weight'), ('eyeColor'), ('hair'), ('ip'),
+  ('address'), ('macAddress'), ('university'), ('bank'), ('company'), ('ein'), ('ssn'), ('userAgent'), ('crypto'),
+  ('role');
 
 -- What lies on the SFTP server, written after it was verified there.
 CREATE TABLE deliveries (

@@ -1,0 +1,132 @@
+/**
+ * The recorder: keeps what is told of runs, and moves each run's row.
+ *
+ * @module
+ */
+import { isFinal, PHASES, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
+import type { Store } from "../shared/store/open.ts";
+import { keepEvents, type RunState, writeRunState } from "../shared/store/run_writes.ts";
+import type { DeliveryState } from "../shared/store/runs.ts";
+import type { Database } from "../shared/store/sqlite.ts";
+
+/** Keeps one event, as `recordEvents`. */
+export function recordEvent(store: Store, event: RunEvent): Promise<void> {
+  return recordEvents(store, [event]);
+}
+
+/**
+ * Keeps events and brings the rows of their runs up to date, all in one transaction. Repeated events change nothing, and the order in which
+ * events arrive doesn't matter: a run's row is computed from all that is known of the run, in the order of time.
+ *
+ * @throws TransientError when the database is locked, or the disk is full or fails.
+ */
+export async function recordEvents(store: Store, events: readonly RunEvent[]): Promise<void> {
+  await store.write((db) => {
+    for (const runId of keepEvents(db, events)) writeRunState(db, runId, stateAfter(eventsOf(db, runId)));
+  });
+}
+
+/** What at least one event of a run, in any order, say about it. */
+export function stateAfter(events: readonly RunEvent[]): RunState {
+  return events.toSorted(inTime).reduce(step, NOTHING_KNOWN);
+}
+
+const NOTHING_KNOWN: RunState = {
+  status: "REQUESTED",
+  status_at: "",
+  source: null,
+  requested_by: null,
+  started_at: null,
+  finished_at: null,
+  correction_of: null,
+  superseded_by: null,
+  failure_phase: null,
+  failure_reason: null,
+  failure_retryable: null,
+  delivery_state: null,
+  delivery_error: null,
+  delivered_at: null,
+};
+
+const GOES_ON = { superseded_by: null, failure_phase: null, failure_reason: null, failure_retryable: null };
+
+function step(before: RunState, event: RunEvent): RunState {
+  const status = statusAfter(event);
+  const state: RunState = {
+    ...before,
+    ...GOES_ON,
+    status,
+    status_at: event.published_at,
+    finished_at: isFinal(status) ? event.published_at : null,
+  };
+  switch (event.type) {
+    case "run_requested":
+      return {
+        ...state,
+        requested_by: event.requested_by,
+        correction_of: event.correction_of ?? before.correction_of,
+      };
+    case "phase_started": {
+      const started = { ...state, started_at: before.started_at ?? event.published_at };
+      return event.phase === "DELIVERING" ? { ...started, delivery_state: "PENDING" } : started;
+    }
+    case "phase_retrying":
+      return event.phase === "DELIVERING"
+        ? { ...state, delivery_state: "PENDING", delivery_error: event.reason }
+        : state;
+    case "phase_completed":
+      if (event.phase === "DELIVERING") return { ...state, ...delivered(before, event) };
+      return { ...state, source: before.source ?? textOf(event.detail.source) };
+    case "run_failed": {
+      const failed = {
+        ...state,
+        failure_phase: event.phase,
+        failure_reason: event.reason,
+        failure_retryable: event.retryable,
+      };
+      return event.phase === "DELIVERING"
+        ? { ...failed, delivery_state: "FAILED", delivery_error: event.reason }
+        : failed;
+    }
+    case "run_superseded":
+      return { ...state, superseded_by: event.by, failure_reason: event.reason, failure_retryable: false };
+    case "run_cancelled":
+      return { ...state, failure_reason: `Cancelled by ${event.requested_by}.`, failure_retryable: false };
+  }
+}
+
+function delivered(
+  before: RunState,
+  event: Extract<RunEvent, { type: "phase_completed" }>,
+): Pick<RunState, "delivery_state" | "delivery_error" | "delivered_at"> {
+  const state: DeliveryState = event.detail.state === "NOT_CONFIGURED" ? "NOT_CONFIGURED" : "DELIVERED";
+  return {
+    delivery_state: state,
+    delivery_error: null,
+    delivered_at: state === "DELIVERED" ? event.published_at : before.delivered_at,
+  };
+}
+
+/** The order of time; of events of one millisecond, the order of a run's life; and then any, as long as it is always the same. */
+function inTime(a: RunEvent, b: RunEvent): number {
+  return compare(a.published_at, b.published_at) || rank(a) - rank(b) || compare(a.id, b.id);
+}
+
+function rank(event: RunEvent): number {
+  if (!("phase" in event)) return event.type === "run_requested" ? 0 : 100;
+  const within = { phase_started: 1, phase_retrying: 2, phase_completed: 3, run_failed: 4 };
+  return PHASES.indexOf(event.phase) * 10 + within[event.type];
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function eventsOf(db: Database, runId: string): RunEvent[] {
+  return db.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = ?", runId)
+    .map((row) => JSON.parse(row.body));
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}

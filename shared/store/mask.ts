@@ -1,0 +1,112 @@
+/**
+ * Which fields of a record are personal, and what is shown in their place.
+ *
+ * @module
+ */
+import { PermanentError } from "../errors/errors.ts";
+
+/** What is shown in place of a personal value. */
+export const MASKED = "***";
+
+/** The fields to mask: a key that is masked whole, or the keys to mask in the object below it. */
+export type Mask = ReadonlyMap<string, "whole" | Mask>;
+
+/** Tables of records. */
+export type RecordTable = "raw_users" | "processed_users" | "invalid_users";
+
+/**
+ * Reads dotted names such as `ssn` and `bank.cardNumber`. Keys are compared exactly.
+ *
+ * @throws PermanentError for a name that is none.
+ */
+export function maskOf(fields: readonly string[]): Mask {
+  const mask: MutableMask = new Map();
+  for (const field of fields) {
+    const keys = field.split(".");
+    if (!keys.every(isPlainKey)) {
+      throw new PermanentError(
+        `Cannot mask the field ${
+          JSON.stringify(field)
+        }: wanted keys separated by dots, such as bank.cardNumber, without quotes ` +
+          `and backslashes. Correct MASK_FIELDS and start again.`,
+      );
+    }
+    add(mask, keys);
+  }
+  return mask;
+}
+
+/** The mask for a table: where anything is masked, the text of a line that couldn't be read is too, as nobody knows what it holds. */
+export function maskOfTable(table: RecordTable, mask: Mask): Mask {
+  return table === "invalid_users" && mask.size > 0 ? new Map([...mask, ["raw_line", "whole"]]) : mask;
+}
+
+/**
+ * The record with `***` in place of each masked value that is there and not null; the views show the same.
+ *
+ * It fails towards hiding: where a masked field's parent is there but is no object, the top-level value that it belongs to is hidden whole;
+ * and so is a record that is no object.
+ */
+export function maskRecord(record: unknown, mask: Mask): unknown {
+  if (mask.size === 0 || record === null) return record;
+  return isObject(record) ? replaceIn(record, mask, MASKED) : MASKED;
+}
+
+/** Whether JSON writes the key without escapes, so that a path of SQLite's JSON functions can name it in every version. */
+export function isPlainKey(key: string): boolean {
+  return key !== "" && JSON.stringify(key) === `"${key}"`;
+}
+
+type MutableMask = Map<string, "whole" | MutableMask>;
+
+function add(mask: MutableMask, [key, ...below]: string[]): void {
+  const known = mask.get(key!);
+  if (below.length === 0 || known === "whole") mask.set(key!, "whole");
+  else {
+    const inner = known ?? new Map();
+    mask.set(key!, inner);
+    add(inner, below);
+  }
+}
+
+/** `otherwise` is what a value becomes whose masked fields can't be reached; without it the whole object can't be reached. */
+function replaceIn(object: object, mask: Mask, otherwise?: string): object | undefined {
+  const entries: [string, unknown][] = [];
+  for (const [key, value] of Object.entries(object)) {
+    const hidden = hide(value, mask.get(key)) ?? otherwise;
+    if (hidden === undefined) return undefined;
+    entries.push([key, hidden]);
+  }
+  return Object.fromEntries(entries);
+}
+
+function hide(value: unknown, rule: "whole" | Mask | undefined): unknown {
+  if (rule === undefined || value === null) return value;
+  if (rule === "whole") return MASKED;
+  return isObject(value) ? replaceIn(value, rule) : undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !exactJson.isRawJSON(value);
+}
+
+/** JSON.parse source text access (ECMAScript stage 4), which TypeScript's library doesn't know yet. */
+export const exactJson = JSON as typeof JSON & {
+  /** Whether `value` was made by `rawJSON`. */
+  isRawJSON(value: unknown): boolean;
+  /** A value that `JSON.stringify` writes as `text`. */
+  rawJSON(text: string): object;
+};
+
+/**
+ * Parses JSON; whole numbers that a JavaScript number can't hold become values that `JSON.stringify` writes with all their digits.
+ *
+ * @throws SyntaxError when it is no JSON.
+ */
+export function parseExact(text: string): unknown {
+  const keepDigits = (_key: string, value: unknown, context?: { source?: string }): unknown =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
+      ? exactJson.rawJSON(context!.source!)
+      : value;
+  return /\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+}

@@ -1,0 +1,73 @@
+/**
+ * What the events of a run tell beyond its row.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { LookupGap, type Phase, PHASES, ReasonCount, type RunEvent } from "../contracts/messages.ts";
+
+/** How a phase of a run went. */
+export interface PhaseTime {
+  /** The phase. */
+  readonly phase: Phase;
+  /** When it was first started. */
+  readonly startedAt: string;
+  /** When it was completed or given up; null while it lasts. */
+  readonly finishedAt: string | null;
+  /** From the one to the other, tries and pauses included, in milliseconds. */
+  readonly durationMs: number | null;
+  /** How often it was started. */
+  readonly attempts: number;
+  /** Records it handled, where it told. */
+  readonly records: number | null;
+  /** Records in a second, where both are known. */
+  readonly recordsPerSecond: number | null;
+}
+
+/** How often a rule failed. */
+export type Reason = z.output<typeof ReasonCount>;
+/** How often a department was missing in the lookup. */
+export type Gap = z.output<typeof LookupGap>;
+
+/** The phases of one run that were started, in order; its events come oldest first. */
+export function phasesOf(events: readonly RunEvent[]): PhaseTime[] {
+  return PHASES.flatMap((phase) => {
+    const own = events.filter((event) => "phase" in event && event.phase === phase);
+    const starts = own.filter((event) => event.type === "phase_started");
+    if (starts.length === 0) return [];
+    const end = own.findLast((event) => event.type === "phase_completed" || event.type === "run_failed");
+    const startedAt = starts[0]!.published_at;
+    // a phase that was started again after it had failed lasts
+    const finishedAt = end !== undefined && end.published_at >= starts.at(-1)!.published_at
+      ? end.published_at
+      : null;
+    const durationMs = finishedAt === null ? null : Date.parse(finishedAt) - Date.parse(startedAt);
+    const records = end?.type === "phase_completed" && typeof end.detail.records === "number"
+      ? end.detail.records
+      : null;
+    return [{
+      phase,
+      startedAt,
+      finishedAt,
+      durationMs,
+      attempts: starts.length,
+      records,
+      recordsPerSecond: records === null || !durationMs ? null : records / (durationMs / 1000),
+    }];
+  });
+}
+
+/** Why records were invalid, as the transformer told it last; empty before. */
+export function reasonsOf(events: readonly RunEvent[]): Reason[] {
+  return z.array(ReasonCount).catch([]).parse(transformed(events)?.reasons);
+}
+
+/** Departments that the lookup lacked, as the transformer told it last; empty before. */
+export function lookupGapsOf(events: readonly RunEvent[]): Gap[] {
+  return z.array(LookupGap).catch([]).parse(transformed(events)?.lookup_gaps);
+}
+
+function transformed(events: readonly RunEvent[]): Record<string, unknown> | undefined {
+  const last = events.findLast((event) => event.type === "phase_completed" && event.phase === "TRANSFORMING");
+  return last?.type === "phase_completed" ? last.detail : undefined;
+}
