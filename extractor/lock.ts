@@ -12,16 +12,14 @@ import { fileError } from "../shared/jsonl/files.ts";
 export async function tryLock(path: string): Promise<Disposable | undefined> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
-    const file = await Deno.open(path, { read: true, write: true, create: true });
-    if (!(await file.tryLock(true))) {
-      file.close();
-      return undefined;
-    }
+    using opened = new DisposableStack();
+    const file = opened.use(await Deno.open(path, { read: true, write: true, create: true }));
+    if (!(await file.tryLock(true))) return undefined;
     await file.truncate(0);
     await file.write(
       new TextEncoder().encode(`process ${Deno.pid} on ${hostname()} since ${new Date().toISOString()}\n`),
     );
-    return { [Symbol.dispose]: () => file.close() };
+    return opened.move();
   } catch (error) {
     throw fileError("lock", path, error);
   }

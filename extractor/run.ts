@@ -118,11 +118,11 @@ function refuseRepeated(page: Page, fresh: number, firstTotal: number, source: S
 /** The ids in a file that was cut to whole pages. */
 async function idsIn(path: string, files: Files, signal: AbortSignal): Promise<IdSet> {
   const seen = new IdSet();
-  for await (const { lines } of files.lines(path, { signal })) {
-    for (const line of lines) {
-      const id = idOf(JSON.parse(line), line);
+  for await (const { lines, flaws } of files.lines(path, { signal })) {
+    lines.forEach((line, i) => {
+      const id = flaws.has(i) ? undefined : idOf(JSON.parse(line), line);
       if (id !== undefined) seen.add(id);
-    }
+    });
   }
   return seen;
 }

@@ -34,7 +34,7 @@ export async function* walk(source: Source, from: WalkFrom, signal: AbortSignal)
       const page: Page = await coming;
       firstTotal ??= page.total;
       const next = page.skip + page.lines.length;
-      if (next > firstTotal * MAX_GROWTH.factor + MAX_GROWTH.plus) {
+      if (next < page.total && next > firstTotal * MAX_GROWTH.factor + MAX_GROWTH.plus) {
         throw new PermanentError(
           `Cannot reach the end of ${source.name}: it announced ${firstTotal} users, has given ${next}, and now announces ${page.total}. ` +
             `Make the source end, and start a run.`,

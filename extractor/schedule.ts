@@ -1,0 +1,104 @@
+/**
+ * Runs that start by themselves: at the times of a cron pattern, every so many seconds, or when the service starts.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { Cron } from "croner";
+import { RunActive, tell } from "../shared/actor/ask.ts";
+import { backOff, pause } from "../shared/actor/backoff.ts";
+import type { Channel } from "../shared/channel/channel.ts";
+import type { ConfigOf } from "../shared/config/config.ts";
+import { TransientError } from "../shared/errors/errors.ts";
+import type { ExtractorVariables } from "./config.ts";
+
+/** The time, and waiting for a later one. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** The machine's clock. */
+export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
+
+/** When runs start by themselves, as the configuration says. */
+export type Plan = Pick<
+  ConfigOf<typeof ExtractorVariables>,
+  "SCHEDULE" | "SLEEP_INTERVAL_SECONDS" | "TZ" | "RUN_ON_START"
+>;
+
+/** The longest sleep at once, in milliseconds; a clock that was set, or a machine that slept, is noticed no later. */
+const LONGEST_SLEEP_MS = 60_000;
+
+/** How long a request is tried again while the channel is away, in milliseconds: an hour. */
+const ASK_FOR_MS = 3_600_000;
+
+const log = getLogger(["etl", "extractor", "schedule"]);
+
+/**
+ * Asks for runs on `channel` as `plan` says, until `signal`. Two services with the same plan ask for one run, not for two, as the request's id
+ * comes from the planned time. A request is left out, with a line in the log, while another run waits or is being extracted.
+ *
+ * @param hasCompleted whether a run has completed before, for `RUN_ON_START=if-none`
+ */
+export async function runSchedule(
+  plan: Plan,
+  { channel, hasCompleted, signal, clock = SYSTEM_CLOCK }: {
+    channel: Channel;
+    hasCompleted: () => Promise<boolean>;
+    signal: AbortSignal;
+    clock?: Clock;
+  },
+): Promise<void> {
+  const start = clock.now();
+  if (plan.RUN_ON_START === "always" || (plan.RUN_ON_START === "if-none" && !(await hasCompleted()))) {
+    const minute = new Date(Math.floor(start / 60_000) * 60_000);
+    await request(`schedule/start/${minute.toISOString()}`, channel, clock, signal);
+  }
+  for (
+    let at = nextTick(plan, start);
+    at !== undefined && !signal.aborted;
+    at = nextTick(plan, clock.now())
+  ) {
+    log.info("next run is planned", { at: new Date(at).toISOString() });
+    while (clock.now() < at && !signal.aborted) {
+      await clock.sleep(Math.min(at - clock.now(), LONGEST_SLEEP_MS), signal);
+    }
+    if (!signal.aborted) await request(`schedule/${new Date(at).toISOString()}`, channel, clock, signal);
+  }
+}
+
+/** The next planned time after `after`, both in milliseconds since 1970; undefined when nothing is planned. Intervals are counted from 1970. */
+export function nextTick(plan: Plan, after: number): number | undefined {
+  if (plan.SLEEP_INTERVAL_SECONDS !== undefined) {
+    const intervalMs = plan.SLEEP_INTERVAL_SECONDS * 1_000;
+    return (Math.floor(after / intervalMs) + 1) * intervalMs;
+  }
+  if (plan.SCHEDULE === "off") return undefined;
+  return new Cron(plan.SCHEDULE, { timezone: plan.TZ, paused: true }).nextRun(new Date(after))?.getTime();
+}
+
+async function request(key: string, channel: Channel, clock: Clock, signal: AbortSignal): Promise<void> {
+  const until = clock.now() + ASK_FOR_MS;
+  for (let failures = 1; !signal.aborted; failures++) {
+    try {
+      const runId = await tell(channel, { requestedBy: "schedule", actor: "schedule", key });
+      log.info("planned run asked for", { run_id: runId, key });
+      return;
+    } catch (error) {
+      if (error instanceof RunActive) {
+        log.info("planned run left out, as another one is active", { key, active_run: error.activeRunId });
+        return;
+      }
+      if (!(error instanceof TransientError)) throw error;
+      if (clock.now() >= until) {
+        log.error("planned run left out, as the channel stayed away", { key, reason: error.message });
+        return;
+      }
+      log.warning("channel is away, the planned run is asked for again", { key, reason: error.message });
+      await clock.sleep(backOff(failures, { maxMs: 30_000 }), signal);
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * A real HTTP server of generated users that answers as DummyJSON does.
+ *
+ * @module
+ */
+import { Users } from "./users.ts";
+
+/** Answers a request. */
+export type Handler = (request: Request) => Response | Promise<Response>;
+
+/** What the sample source has, and where it listens. */
+export interface SourceOptions {
+  /** How many users it has. Default 208. */
+  readonly users?: number;
+  /** Share of them, 0 to 1, that break a rule. Default 0. */
+  readonly bad?: number;
+  /** Another seed gives other users. Default 1. */
+  readonly seed?: number;
+  /** Milliseconds before each answer. Default 0. */
+  readonly delayMs?: number;
+  /** Port to listen on; 0 takes a free one. Default 0. */
+  readonly port?: number;
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string;
+  /** Stands between the server and its answers, to put faults in. */
+  readonly wrap?: (answer: Handler) => Handler;
+}
+
+/** A sample source that listens; disposing of it stops it. */
+export interface RunningSource extends AsyncDisposable {
+  /** Address of its users, such as `http://127.0.0.1:4711/users`. */
+  readonly url: string;
+  /** How many users it has. */
+  readonly users: number;
+  /** Stops listening; answers that are under way are cut off. */
+  close(): Promise<void>;
+  /** Resolves when it has stopped. */
+  readonly finished: Promise<void>;
+}
+
+/** Starts a sample source; resolves when it listens. */
+export function startSource(options: SourceOptions = {}): Promise<RunningSource> {
+  const { users = 208, delayMs = 0, port = 0, host = "127.0.0.1", wrap = (answer) => answer } = options;
+  const answer = wrap(sampleSource(options));
+  const stop = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<RunningSource>();
+  const server = Deno.serve({
+    port,
+    hostname: host,
+    signal: stop.signal,
+    onError: () => new Response(null, { status: 500 }),
+    onListen: ({ hostname, port }) => {
+      const close = async () => {
+        stop.abort();
+        await server.finished;
+      };
+      // The server's name is not yet bound while this is called.
+      queueMicrotask(() =>
+        resolve({
+          url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/users`,
+          users,
+          close,
+          finished: server.finished,
+          [Symbol.asyncDispose]: close,
+        })
+      );
+    },
+  }, async (request) => {
+    if (delayMs > 0) await new Promise((done) => setTimeout(done, delayMs));
+    return await answer(request);
+  });
+  return promise;
+}
+
+/** How the sample source answers, without a server: `/users?limit=30&skip=0`; `limit=0` means all. */
+export function sampleSource({ users = 208, bad = 0, seed = 1 }: SourceOptions): Handler {
+  const all = new Users(bad, seed);
+  return (request) => {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname !== "/users") return problem(404, `Path '${pathname}' not found`);
+    if (request.method !== "GET") return problem(405, "Only GET is answered");
+    const limit = wholeNumber(searchParams, "limit", 30);
+    const skip = wholeNumber(searchParams, "skip", 0);
+    if (limit === undefined) return problem(400, "Invalid 'limit' - must be a number");
+    if (skip === undefined) return problem(400, "Invalid 'skip' - must be a number");
+    const end = Math.min(users, limit === 0 ? users : skip + limit);
+    const page: string[] = [];
+    for (let index = skip; index < end; index++) page.push(all.json(index));
+    const body = `{"users":[${page.join(",")}],"total":${users},"skip":${skip},"limit":${page.length}}`;
+    return new Response(body, { headers: { "content-type": "application/json; charset=utf-8" } });
+  };
+}
+
+function wholeNumber(parameters: URLSearchParams, name: string, otherwise: number): number | undefined {
+  const text = parameters.get(name);
+  if (text === null) return otherwise;
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function problem(status: number, message: string): Response {
+  return Response.json({ message }, { status });
+}
