@@ -1,0 +1,336 @@
+/**
+ * A channel in an SQLite file that the processes of one machine share: no server to install. A message is a row, from its publication until
+ * its id is forgotten; see `embedded_file.ts` for the table.
+ *
+ * @module
+ */
+import { LeaseLost, TransientError } from "../errors/errors.ts";
+import { readAtEachRing, waitForClaim } from "./bell.ts";
+import {
+  type Beat,
+  BEAT_TTL_MS,
+  type Channel,
+  type Claim,
+  type DeadLetter,
+  type Mailbox,
+  type MailboxState,
+  type Outgoing,
+  REMEMBER_MS,
+} from "./channel.ts";
+import { Commits } from "./embedded_commits.ts";
+import { QueueFile } from "./embedded_file.ts";
+
+/** A mailbox is looked at so often even when no commit was noticed. */
+const POLL_MS = 1_000;
+const READ_AT_ONCE = 100;
+/** Ids to forget are looked for at each hundredth publication: more are deleted than can have come since. */
+const FORGET_EVERY = 100;
+const FORGET_AT_ONCE = 1_000;
+
+/**
+ * Opens the channel in the file at `path`, made with its folder when it isn't there.
+ *
+ * @throws PermanentError when the file is no queue, or of a newer version; it is left as it was.
+ * @throws TransientError when another process keeps it locked.
+ */
+export async function openEmbeddedChannel(path: string): Promise<Channel> {
+  return new EmbeddedChannel(path, await QueueFile.open(path));
+}
+
+class EmbeddedChannel implements Channel {
+  readonly #queue: Queue;
+  readonly #closed = new AbortController();
+
+  constructor(path: string, private readonly file: QueueFile) {
+    this.#queue = new Queue(file, new Commits(path, () => versionOf(file)));
+  }
+
+  async publish(...messages: Outgoing[]): Promise<void> {
+    await this.#queue.write("publish", () => this.#queue.append(messages));
+  }
+
+  async claim(name: string, options: { leaseMs: number; signal: AbortSignal }): Promise<Claim | undefined> {
+    const signal = AbortSignal.any([options.signal, this.#closed.signal]);
+    return await waitForClaim(this.#queue.commits, signal, () => this.#take(name, options.leaseMs));
+  }
+
+  async watch(mailbox: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
+    const action = `watch "${mailbox}"`;
+    const { file } = this;
+    const last = file.sql("SELECT seq FROM sqlite_sequence WHERE name = 'messages'");
+    let cursor = await file.read(action, () => last.get()?.seq ?? 0) as number;
+    const next = file.sql(
+      `SELECT seq, body FROM messages WHERE mailbox = ? AND seq > ? ORDER BY seq LIMIT ${READ_AT_ONCE}`,
+    );
+    const read = async () => {
+      try {
+        const rows = await file.read(action, () => next.all(mailbox, cursor)) as {
+          seq: number;
+          body: string;
+        }[];
+        cursor = rows.at(-1)?.seq ?? cursor;
+        return rows.map(({ body }) => body);
+      } catch (error) {
+        if (error instanceof TransientError || this.#closed.signal.aborted) return [];
+        throw error;
+      }
+    };
+    const ended = AbortSignal.any([signal, this.#closed.signal]);
+    return readAtEachRing(this.#queue.commits, ended, read, POLL_MS);
+  }
+
+  mailbox(name: string): Mailbox {
+    return new EmbeddedMailbox(name, this.#queue);
+  }
+
+  async beat(beat: Beat): Promise<void> {
+    await this.#queue.write("enter a beat", () => {
+      this.file.sql(
+        `INSERT INTO beats (actor, instance, at, body) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET at = excluded.at, body = excluded.body`,
+      ).run(beat.actor, beat.instance, beat.at, JSON.stringify(beat));
+      this.file.sql("DELETE FROM beats WHERE at < ?").run(Date.now() - BEAT_TTL_MS);
+    });
+  }
+
+  async beats(): Promise<Beat[]> {
+    const rows = await this.file.read(
+      "read beats",
+      () =>
+        this.file.sql("SELECT body FROM beats WHERE at >= ? ORDER BY actor, instance")
+          .all(Date.now() - BEAT_TTL_MS),
+    ) as { body: string }[];
+    return rows.map(({ body }) => JSON.parse(body) as Beat);
+  }
+
+  async ping(): Promise<void> {
+    await this.file.read("reach the channel", () => this.file.sql("SELECT 1 FROM paused").get());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort();
+    await this.#queue.commits[Symbol.asyncDispose]();
+    this.file[Symbol.dispose]();
+  }
+
+  async #take(mailbox: string, leaseMs: number): Promise<Claim | number> {
+    const action = `claim from "${mailbox}"`;
+    const waitMs = await this.file.read(action, () => this.#waitMs(mailbox));
+    if (waitMs > 0) return waitMs;
+    const holder = crypto.randomUUID();
+    const row = await this.#queue.write(action, () => {
+      const now = Date.now();
+      return this.file.sql(
+        `UPDATE messages SET attempts = attempts + 1, holder = ?, due_at = ? WHERE seq = (
+           SELECT seq FROM messages WHERE mailbox = ? AND state = 'open' AND due_at <= ?
+           AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.mailbox = messages.mailbox) ORDER BY seq LIMIT 1)
+         RETURNING seq, id, body, attempts, published_at`,
+      ).get(holder, now + leaseMs, mailbox, now);
+    }) as unknown as Row | undefined;
+    return row === undefined ? 0 : new EmbeddedClaim(this.#queue, mailbox, row, holder, leaseMs);
+  }
+
+  /** For how long there is nothing to claim; read without the lock, which a consumer that waits would take from those who work. */
+  #waitMs(mailbox: string): number {
+    if (this.file.sql("SELECT 1 FROM paused WHERE mailbox = ?").get(mailbox) !== undefined) return POLL_MS;
+    const now = Date.now();
+    const open = "FROM messages WHERE mailbox = ? AND state = 'open'";
+    const due = this.file.sql(`SELECT 1 ${open} AND due_at <= ? ORDER BY seq LIMIT 1`).get(mailbox, now);
+    if (due !== undefined) return 0;
+    const next = this.file.sql(`SELECT min(due_at) AS due_at ${open}`).get(mailbox)?.due_at;
+    return typeof next === "number" ? Math.min(Math.max(next - now, 1), POLL_MS) : POLL_MS;
+  }
+}
+
+/** The queue as claims and mailboxes share it. */
+class Queue {
+  #publications = 0;
+
+  constructor(readonly file: QueueFile, readonly commits: Commits) {}
+
+  /** Runs `work` in a transaction, then tells this process's waiters. */
+  async write<T>(action: string, work: () => T): Promise<T> {
+    const result = await this.file.write(action, work);
+    this.commits.ring();
+    return result;
+  }
+
+  /** Appends messages whose ids aren't known; inside a transaction. */
+  append(messages: readonly Outgoing[]): void {
+    const now = Date.now();
+    for (const { to, id, body } of messages) {
+      this.file.sql(
+        `INSERT INTO messages (mailbox, id, body, due_at, published_at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET id = excluded.id WHERE false`,
+      ).run(to, id, body, now, now);
+    }
+    this.#publications += messages.length;
+    if (this.#publications < FORGET_EVERY) return;
+    this.#publications = 0;
+    this.file.sql(
+      `DELETE FROM messages WHERE seq IN (
+         SELECT seq FROM messages WHERE state = 'done' AND settled_at < ? LIMIT ${FORGET_AT_ONCE})`,
+    ).run(now - REMEMBER_MS);
+  }
+}
+
+interface Row {
+  readonly seq: number;
+  readonly id: string;
+  readonly body: string;
+  readonly attempts: number;
+  readonly published_at: number;
+}
+
+class EmbeddedClaim implements Claim {
+  readonly id: string;
+  readonly body: string;
+  readonly attempt: number;
+  readonly publishedAt: number;
+  readonly #seq: number;
+
+  constructor(
+    private readonly queue: Queue,
+    private readonly mailbox: string,
+    row: Row,
+    private readonly holder: string,
+    private readonly leaseMs: number,
+  ) {
+    this.#seq = row.seq;
+    this.id = row.id;
+    this.body = row.body;
+    this.attempt = row.attempts;
+    this.publishedAt = row.published_at;
+  }
+
+  async extend(): Promise<void> {
+    await this.#change("renew the lease of", "due_at = ?", [Date.now() + this.leaseMs], []);
+  }
+
+  async complete(...outputs: Outgoing[]): Promise<void> {
+    const change = "state = 'done', holder = NULL, settled_at = ?";
+    await this.#change("complete", change, [Date.now()], outputs);
+  }
+
+  async retry(
+    afterMs: number,
+    reason: string,
+    { asIfNew = false, outputs = [] }: { asIfNew?: boolean; outputs?: readonly Outgoing[] } = {},
+  ): Promise<void> {
+    const change = "holder = NULL, due_at = ?, reason = ?, attempts = attempts - ?";
+    const values = [Date.now() + Math.round(afterMs), reason, asIfNew ? 1 : 0];
+    await this.#change("hand back", change, values, outputs);
+  }
+
+  async bury(reason: string, ...outputs: Outgoing[]): Promise<void> {
+    const change = "state = 'dead', holder = NULL, settled_at = ?, reason = ?";
+    await this.#change("bury", change, [Date.now(), reason], outputs);
+  }
+
+  async #change(
+    verb: string,
+    assignments: string,
+    values: readonly (string | number)[],
+    outputs: readonly Outgoing[],
+  ): Promise<void> {
+    const action = `${verb} message "${this.id}" of "${this.mailbox}"`;
+    await this.queue.write(action, () => {
+      const { changes } = this.queue.file.sql(
+        `UPDATE messages SET ${assignments} WHERE seq = ? AND holder = ?`,
+      )
+        .run(...values, this.#seq, this.holder);
+      if (Number(changes) === 0) {
+        throw new LeaseLost(
+          `Cannot ${action}: its lease ran out and it was handed to another consumer, or it is settled already. Drop the work.`,
+        );
+      }
+      this.queue.append(outputs);
+    });
+  }
+}
+
+class EmbeddedMailbox implements Mailbox {
+  constructor(private readonly name: string, private readonly queue: Queue) {}
+
+  async state(): Promise<MailboxState> {
+    const { file } = this.queue;
+    return await file.read(`read the state of "${this.name}"`, () => {
+      const open = file.sql(
+        "SELECT count(*) AS depth, min(published_at) AS oldest FROM messages WHERE mailbox = ? AND state = 'open'",
+      ).get(this.name);
+      const dead = file.sql("SELECT count(*) AS dead FROM messages WHERE mailbox = ? AND state = 'dead'")
+        .get(this.name);
+      const paused = file.sql("SELECT 1 FROM paused WHERE mailbox = ?").get(this.name);
+      return {
+        depth: Number(open?.depth),
+        oldestAgeMs: typeof open?.oldest === "number" ? Math.max(0, Date.now() - open.oldest) : undefined,
+        paused: paused !== undefined,
+        dead: Number(dead?.dead),
+      };
+    });
+  }
+
+  async pause(): Promise<void> {
+    await this.#change("pause claims of", "INSERT INTO paused (mailbox) VALUES (?) ON CONFLICT DO NOTHING");
+  }
+
+  async resume(): Promise<void> {
+    await this.#change("resume claims of", "DELETE FROM paused WHERE mailbox = ?");
+  }
+
+  async dead({ limit, after }: { limit: number; after?: string }): Promise<DeadLetter[]> {
+    const { file } = this.queue;
+    const columns = "mailbox, id, body, reason, attempts, settled_at AS buriedAt";
+    const dead = "FROM messages WHERE mailbox = ? AND state = 'dead'";
+    const page = "ORDER BY settled_at DESC, seq DESC LIMIT ?";
+    const rows = await file.read(
+      `read dead letters of "${this.name}"`,
+      () =>
+        after === undefined ? file.sql(`SELECT ${columns} ${dead} ${page}`).all(this.name, limit) : file.sql(
+          `SELECT ${columns} ${dead} AND (settled_at, seq) < (SELECT settled_at, seq ${dead} AND id = ?) ${page}`,
+        ).all(this.name, this.name, after, limit),
+    );
+    return rows as unknown as DeadLetter[];
+  }
+
+  async replay(id: string): Promise<boolean> {
+    const { file } = this.queue;
+    return await this.queue.write(`replay dead letter "${id}" of "${this.name}"`, () => {
+      const letter = file.sql(
+        "DELETE FROM messages WHERE mailbox = ? AND id = ? AND state = 'dead' RETURNING body",
+      )
+        .get(this.name, id);
+      if (letter === undefined) return false;
+      this.queue.append([{ to: this.name, id, body: String(letter.body) }]);
+      return true;
+    });
+  }
+
+  async discard(id: string): Promise<boolean> {
+    return await this.#change(
+      `discard dead letter "${id}" of`,
+      "UPDATE messages SET state = 'done', settled_at = ? WHERE mailbox = ? AND id = ? AND state = 'dead'",
+      Date.now(),
+      this.name,
+      id,
+    );
+  }
+
+  /** Runs one statement, with the mailbox's name by default, and answers whether it changed anything. */
+  async #change(verb: string, sql: string, ...values: (string | number)[]): Promise<boolean> {
+    const { file } = this.queue;
+    return await this.queue.write(`${verb} "${this.name}"`, () => {
+      const { changes } = file.sql(sql).run(...(values.length === 0 ? [this.name] : values));
+      return Number(changes) > 0;
+    });
+  }
+}
+
+/** Changes when another connection has committed; unknown while the file is locked or closed. */
+function versionOf(file: QueueFile): unknown {
+  try {
+    return file.sql("PRAGMA data_version").get()?.data_version;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What Pub/Sub tells: that there is news in a mailbox, and messages of programs that know nothing of streams.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { getLogger } from "@logtape/logtape";
+import { messageOf, PermanentError } from "../errors/errors.ts";
+import { Bell } from "./bell.ts";
+import { type Address, Connection, failureOf, type RedisClient } from "./redis_connection.ts";
+import { KNOWS, TAKE_IN } from "./redis_scripts.ts";
+
+/** Longest body that is taken in from Pub/Sub, in bytes. */
+const MAX_FOREIGN_BYTES = 1024 * 1024;
+const RETRY_TAKE_MS = 250;
+
+/**
+ * The id under which a subscriber sees a body: the `id` of a JSON object that has one, else derived from the bytes. All subscribers see the
+ * same one, so that a body is taken into the stream once.
+ */
+export function seenAs(body: Uint8Array): string {
+  if (body.byteLength <= MAX_FOREIGN_BYTES) {
+    try {
+      const message: unknown = JSON.parse(new TextDecoder().decode(body));
+      if (typeof message === "object" && message !== null && "id" in message) {
+        if (typeof message.id === "string" && message.id !== "") return message.id;
+      }
+    } catch {
+      // No JSON: it is known by its bytes.
+    }
+  }
+  return `sha256:${createHash("sha256").update(body).digest("hex")}`;
+}
+
+interface Ear {
+  readonly bell: Bell;
+  takesIn: boolean;
+  /** Bodies are taken in one after the other, in the order in which they came. */
+  taking: Promise<void>;
+  /** The connection that is subscribed for it. */
+  on: RedisClient | undefined;
+}
+
+/** Listens on the Pub/Sub channels of mailboxes. The connection is made when the first mailbox is listened to. */
+export class Listener implements AsyncDisposable {
+  readonly #ears = new Map<string, Ear>();
+  readonly #closed = new AbortController();
+  #connection: Connection | undefined;
+
+  /** @param commands where bodies are taken in */
+  constructor(
+    private readonly address: Address,
+    private readonly callTimeoutMs: number,
+    private readonly commands: Connection,
+  ) {}
+
+  /**
+   * Listens to `mailbox` from now on; with `takeIn`, bodies that the stream doesn't know are appended to it. Resolves with a bell that rings
+   * at news, once the server listens; at once when it is away: listening then begins by itself.
+   *
+   * @throws PermanentError when the server refuses.
+   */
+  async listen(mailbox: string, { takeIn }: { takeIn: boolean }): Promise<Bell> {
+    const ear: Ear = this.#ears.get(mailbox) ??
+      { bell: new Bell(), takesIn: false, taking: Promise.resolve(), on: undefined };
+    ear.takesIn ||= takeIn;
+    this.#ears.set(mailbox, ear);
+    this.#connection ??= new Connection(
+      this.address,
+      "listener",
+      this.callTimeoutMs,
+      (client) => this.#begin(client),
+    );
+    const { client } = this.#connection;
+    if (client !== undefined && ear.on !== client) {
+      try {
+        await this.#subscribe(client, mailbox, ear);
+      } catch (error) {
+        ear.on = undefined;
+        const failure = failureOf(`listen to "${mailbox}"`, this.address, error);
+        if (failure instanceof PermanentError) throw failure;
+      }
+    }
+    return ear.bell;
+  }
+
+  /** Stops listening; bodies that are being taken in are taken in first, as far as the server answers. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort();
+    await this.#connection?.[Symbol.asyncDispose]();
+    await Promise.all([...this.#ears.values()].map((ear) => ear.taking));
+  }
+
+  /** What was said while nobody listened is unknown: everybody looks again. */
+  async #begin(client: RedisClient): Promise<void> {
+    for (const [mailbox, ear] of this.#ears) await this.#subscribe(client, mailbox, ear);
+    for (const ear of this.#ears.values()) ear.bell.ring();
+  }
+
+  async #subscribe(client: RedisClient, mailbox: string, ear: Ear): Promise<void> {
+    ear.on = client;
+    await client.subscribe(`${mailbox}:wake`, () => ear.bell.ring(), true);
+    await client.subscribe(mailbox, (body: Uint8Array) => {
+      ear.bell.ring();
+      if (ear.takesIn) ear.taking = ear.taking.then(() => this.#takeIn(mailbox, body));
+    }, true);
+  }
+
+  async #takeIn(mailbox: string, body: Uint8Array): Promise<void> {
+    const log = getLogger(["etl", "channel"]);
+    const id = seenAs(body);
+    const facts = { mailbox, id, bytes: body.byteLength };
+    const action = `take a message from Pub/Sub channel "${mailbox}"`;
+    const tooLong = body.byteLength > MAX_FOREIGN_BYTES;
+    while (true) {
+      try {
+        const reply = tooLong
+          ? await this.commands.run(action, KNOWS, [mailbox], [id])
+          : await this.commands.run(action, TAKE_IN, [mailbox], [id, body]);
+        if (tooLong && reply === 0) {
+          log.error("message from Pub/Sub refused, it is too long", {
+            ...facts,
+            maxBytes: MAX_FOREIGN_BYTES,
+          });
+        } else if (!tooLong && reply === 1) log.info("message from Pub/Sub taken into the stream", facts);
+        return;
+      } catch (error) {
+        if (error instanceof PermanentError || this.#closed.signal.aborted) {
+          log.error("message from Pub/Sub lost", { ...facts, reason: messageOf(error) });
+          return;
+        }
+        await new Bell().wait(0, RETRY_TAKE_MS, this.#closed.signal);
+      }
+    }
+  }
+}

@@ -1,0 +1,321 @@
+/**
+ * What happens inside the Redis server: one Lua script for each step that has to happen as a whole. Needs Redis 7.
+ *
+ * Keys of the mailbox `N`:
+ *
+ * | key | type | holds |
+ * |---|---|---|
+ * | `N` | stream | messages (`id`, `body`), read by the consumer group `etl`; other groups may read it too |
+ * | `N:ids` | sorted set | ids that are known, scored by when they were settled (`+inf`: not yet) |
+ * | `N:due` | sorted set | entries handed out or handed back, scored by when they may be handed out again: end of the lease or the delay |
+ * | `N:held` | hash | entry -> token of the claim that holds it |
+ * | `N:dead` | stream | dead letters (`id`, `body`, `reason`, `attempts`) |
+ * | `N:dead:ids` | hash | id -> entry of `N:dead` |
+ * | `N:paused` | string | there while claims are held back |
+ *
+ * Attempts are the delivery counter of the group's pending list. Pub/Sub: each published body goes out on the channel `N`; `N:wake` wakes
+ * consumers for any other reason.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { BEAT_TTL_MS, REMEMBER_MS } from "./channel.ts";
+
+/** A script and the digest that the server knows it by. */
+export interface Script {
+  /** The Lua source. */
+  readonly source: string;
+  /** SHA-1 of the source, in hexadecimal. */
+  readonly sha: string;
+}
+
+const SHARED = `
+local GROUP, CONSUMER = 'etl', 'etl'
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function pairsOf(flat)
+  local map = {}
+  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
+  return map
+end
+
+local function wake(name) redis.call('PUBLISH', name .. ':wake', '') end
+
+local function known(name, id) return redis.call('ZSCORE', name .. ':ids', id) end
+
+local function append(name, id, body)
+  redis.call('XADD', name, '*', 'id', id, 'body', body)
+  redis.call('ZADD', name .. ':ids', '+inf', id)
+end
+
+-- Messages: KEYS from firstKey on, and (id, body, the id under which a subscriber sees the body) in ARGV from firstArg on.
+-- All keys are touched before the first write, so that one of the wrong type stops the script while nothing has happened.
+local function publish(firstKey, firstArg)
+  for k = firstKey, #KEYS do
+    redis.call('XLEN', KEYS[k])
+    redis.call('ZCARD', KEYS[k] .. ':ids')
+  end
+  for k = firstKey, #KEYS do
+    local name, at = KEYS[k], firstArg + (k - firstKey) * 3
+    local id, body, seenAs = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    if not known(name, id) then
+      append(name, id, body)
+      if seenAs ~= id then redis.call('ZADD', name .. ':ids', now(), seenAs) end
+      redis.call('PUBLISH', name, body)
+    end
+  end
+end
+
+local function release(name, entry)
+  redis.call('ZREM', name .. ':due', entry)
+  redis.call('HDEL', name .. ':held', entry)
+end
+`;
+
+function script(source: string): Script {
+  const whole = SHARED + source;
+  return { source: whole, sha: createHash("sha1").update(whole).digest("hex") };
+}
+
+/** KEYS: mailbox of each message. ARGV: `id, body, seenAs` of each. */
+export const PUBLISH: Script = script(`
+publish(1, 1)
+`);
+
+/** Takes in a body that was published by somebody who doesn't know of streams. KEYS: mailbox. ARGV: `id, body`. Answers 1 when it was new. */
+export const TAKE_IN: Script = script(`
+if known(KEYS[1], ARGV[1]) then return 0 end
+append(KEYS[1], ARGV[1], ARGV[2])
+wake(KEYS[1])
+return 1
+`);
+
+/** KEYS: mailbox. ARGV: `id`. Answers 1 when the mailbox knows it. */
+export const KNOWS: Script = script(`
+return known(KEYS[1], ARGV[1]) and 1 or 0
+`);
+
+/**
+ * Hands out the next message: one whose lease or delay is over, else the next new one. KEYS: mailbox. ARGV: `leaseMs, token`.
+ * Answers `[entry, id, body, attempt]`, or `[ms]` until something may fall due (-1: nothing is going to).
+ */
+export const CLAIM: Script = script(`
+local name, lease, token = KEYS[1], tonumber(ARGV[1]), ARGV[2]
+if redis.call('EXISTS', name .. ':paused') == 1 then return { -1 } end
+local time = now()
+
+local function hand(entry)
+  local fields = pairsOf(entry[2])
+  local attempt = redis.call('XPENDING', name, GROUP, entry[1], entry[1], 1)[1][4]
+  redis.call('ZADD', name .. ':due', time + lease, entry[1])
+  redis.call('HSET', name .. ':held', entry[1], token)
+  return { entry[1], fields.id or entry[1], fields.body or '', attempt }
+end
+
+while true do
+  local due = redis.call('ZRANGE', name .. ':due', '-inf', time, 'BYSCORE', 'LIMIT', 0, 1)[1]
+  if not due then break end
+  local entries = redis.pcall('XCLAIM', name, GROUP, CONSUMER, 0, due)
+  if entries[1] then return hand(entries[1]) end
+  release(name, due) -- somebody deleted the entry, or the whole stream
+end
+
+local function read() return redis.pcall('XREADGROUP', 'GROUP', GROUP, CONSUMER, 'COUNT', 1, 'STREAMS', name, '>') end
+local streams = read()
+if streams and streams.err and string.find(streams.err, '^NOGROUP') then
+  redis.call('XGROUP', 'CREATE', name, GROUP, '0', 'MKSTREAM')
+  streams = read()
+end
+if streams and streams.err then return streams end
+if streams then return hand(streams[1][2][1]) end
+
+local first = redis.call('ZRANGE', name .. ':due', 0, 0, 'WITHSCORES')
+return { first[2] and math.max(0, tonumber(first[2]) - time) or -1 }
+`);
+
+/** Renews a lease. KEYS: mailbox. ARGV: `entry, token, leaseMs`. Answers 0 when the claim is not the holder any more. */
+export const EXTEND: Script = script(`
+if redis.call('HGET', KEYS[1] .. ':held', ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZADD', KEYS[1] .. ':due', now() + ARGV[3], ARGV[1])
+return 1
+`);
+
+/**
+ * Settles a claim and publishes what follows from it. KEYS: mailbox, then the mailbox of each output. ARGV: `entry, token, verb, a, b`, then the
+ * outputs as in `PUBLISH`. Verbs: `complete` (a: id, b: for how many milliseconds settled entries stay in the stream), `retry` (a: delay in
+ * milliseconds, b: 1 to give the attempt back), `bury` (a: id, b: reason). Answers 0, and does nothing, when the claim is not the holder any more.
+ */
+export const SETTLE: Script = script(`
+local name, entry, verb, a, b = KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5]
+if redis.call('HGET', name .. ':held', entry) ~= ARGV[2] then return 0 end
+publish(2, 6)
+
+local function attempts()
+  local pending = redis.call('XPENDING', name, GROUP, entry, entry, 1)[1]
+  return pending and pending[4] or 0
+end
+
+local function before(x, y)
+  local xMs, xSeq = string.match(x, '(%d+)-(%d+)')
+  local yMs, ySeq = string.match(y, '(%d+)-(%d+)')
+  if xMs ~= yMs then return tonumber(xMs) < tonumber(yMs) end
+  return tonumber(xSeq) < tonumber(ySeq)
+end
+
+-- Cuts off entries that are old enough, but none that any group has yet to read or to acknowledge.
+local function trim(keepMs)
+  local limit = string.format('%.0f-0', math.max(0, now() - keepMs))
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', name)) do
+    local group = pairsOf(flat)
+    local needed = group['last-delivered-id']
+    if group.pending > 0 then needed = redis.call('XPENDING', name, group.name)[2] end
+    if before(needed, limit) then limit = needed end
+  end
+  redis.call('XTRIM', name, 'MINID', limit)
+end
+
+if verb == 'retry' then
+  if b == '1' then
+    redis.call('XCLAIM', name, GROUP, CONSUMER, 0, entry, 'RETRYCOUNT', math.max(0, attempts() - 1), 'JUSTID')
+  end
+  redis.call('HDEL', name .. ':held', entry)
+  redis.call('ZADD', name .. ':due', now() + a, entry)
+  wake(name)
+  return 1
+end
+
+if verb == 'bury' then
+  local found = redis.call('XRANGE', name, entry, entry)[1]
+  local body = found and pairsOf(found[2]).body or ''
+  local letter = redis.call('XADD', name .. ':dead', '*', 'id', a, 'body', body, 'reason', b, 'attempts', attempts())
+  redis.call('HSET', name .. ':dead:ids', a, letter)
+end
+redis.call('XACK', name, GROUP, entry)
+release(name, entry)
+if verb == 'complete' then
+  redis.call('ZADD', name .. ':ids', now(), a)
+  redis.call('ZREMRANGEBYSCORE', name .. ':ids', '-inf', now() - ${REMEMBER_MS})
+  trim(tonumber(b))
+end
+return 1
+`);
+
+/** KEYS: mailbox. Answers `[depth, age of the oldest message in milliseconds (-1: none), 1 when paused, dead letters]`. */
+export const STATE: Script = script(`
+local name = KEYS[1]
+local depth, oldest = redis.call('XLEN', name), nil
+local function consider(entry)
+  if not entry then return end
+  local ms = tonumber(string.match(entry, '%d+'))
+  if not oldest or ms < oldest then oldest = ms end
+end
+
+local unread = '-'
+for _, flat in ipairs(depth > 0 and redis.call('XINFO', 'GROUPS', name) or {}) do
+  local group = pairsOf(flat)
+  if group.name == GROUP then
+    unread = '(' .. group['last-delivered-id']
+    -- The server loses count when somebody deletes entries by hand.
+    depth = group.pending + (group.lag or #redis.call('XRANGE', name, unread, '+'))
+    if group.pending > 0 then consider(redis.call('XPENDING', name, GROUP)[2]) end
+  end
+end
+local first = redis.call('XRANGE', name, unread, '+', 'COUNT', 1)[1]
+consider(first and first[1])
+return {
+  depth,
+  oldest and math.max(0, now() - oldest) or -1,
+  redis.call('EXISTS', name .. ':paused'),
+  redis.call('XLEN', name .. ':dead'),
+}
+`);
+
+/** Reads on from a cursor. KEYS: mailbox. ARGV: `cursor` (empty: the end), limit. Answers `[cursor, body, body, …]`. */
+export const READ_ON: Script = script(`
+local name, cursor = KEYS[1], ARGV[1]
+if cursor == '' then
+  local last = redis.call('XREVRANGE', name, '+', '-', 'COUNT', 1)[1]
+  return { last and last[1] or '0-0' }
+end
+local page = { cursor }
+for i, entry in ipairs(redis.call('XRANGE', name, '(' .. cursor, '+', 'COUNT', ARGV[2])) do
+  page[1] = entry[1]
+  page[i + 1] = pairsOf(entry[2]).body or ''
+end
+return page
+`);
+
+/** KEYS: mailbox. */
+export const PAUSE: Script = script(`
+redis.call('SET', KEYS[1] .. ':paused', '1')
+`);
+
+/** KEYS: mailbox. */
+export const RESUME: Script = script(`
+redis.call('DEL', KEYS[1] .. ':paused')
+wake(KEYS[1])
+`);
+
+/** KEYS: mailbox. ARGV: `limit, after` (empty: from the newest on). Answers `[id, body, reason, attempts, entry]` of each letter. */
+export const DEAD: Script = script(`
+local name, to = KEYS[1], '+'
+if ARGV[2] ~= '' then
+  local entry = redis.call('HGET', name .. ':dead:ids', ARGV[2])
+  if not entry then return {} end
+  to = '(' .. entry
+end
+local letters = {}
+for i, entry in ipairs(redis.call('XREVRANGE', name .. ':dead', to, '-', 'COUNT', ARGV[1])) do
+  local fields = pairsOf(entry[2])
+  letters[i] = { fields.id or entry[1], fields.body or '', fields.reason or '', fields.attempts or '0', entry[1] }
+end
+return letters
+`);
+
+/** Takes a letter out of the dead ones. KEYS: mailbox. ARGV: `id`, then 1 to put it back into the mailbox. Answers 0 when there is none. */
+export const UNBURY: Script = script(`
+local name, id = KEYS[1], ARGV[1]
+local entry = redis.call('HGET', name .. ':dead:ids', id)
+if not entry then return 0 end
+local found = redis.call('XRANGE', name .. ':dead', entry, entry)[1]
+redis.call('HDEL', name .. ':dead:ids', id)
+redis.call('XDEL', name .. ':dead', entry)
+if not found then return 0 end
+if ARGV[2] == '1' then
+  append(name, id, pairsOf(found[2]).body)
+  wake(name)
+else
+  redis.call('ZADD', name .. ':ids', now(), id)
+end
+return 1
+`);
+
+const FORGET_OLD_BEATS = `
+local function forgetOld()
+  local old = redis.call('ZRANGE', KEYS[2], '-inf', now() - ${BEAT_TTL_MS}, 'BYSCORE')
+  for _, instance in ipairs(old) do
+    redis.call('HDEL', KEYS[1], instance)
+    redis.call('ZREM', KEYS[2], instance)
+  end
+end
+`;
+
+/** Where beats are kept: a hash of instance -> JSON, and a sorted set of instance by time. */
+export const BEAT_KEYS: readonly [string, string] = ["actors:beats", "actors:beats:at"];
+
+/** KEYS: `BEAT_KEYS`. ARGV: `instance, at, JSON`. */
+export const BEAT: Script = script(`${FORGET_OLD_BEATS}
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+forgetOld()
+`);
+
+/** KEYS: `BEAT_KEYS`. Answers the JSON of each beat. */
+export const BEATS: Script = script(`${FORGET_OLD_BEATS}
+forgetOld()
+return redis.call('HVALS', KEYS[1])
+`);
