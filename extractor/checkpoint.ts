@@ -119,7 +119,7 @@ export class Checkpoint {
   }
 
   /** Whether any run has been finished, as far as is remembered. */
-  get hasCompleted(): boolean {
+  get hasFinished(): boolean {
     return this.state.completed.length > 0;
   }
 

@@ -62,12 +62,8 @@ export const reset: Fault = async (request, answer) => {
   );
 };
 
-/** No answer until the client leaves. */
-export const silent: Fault = (request) => {
-  const { promise, resolve } = Promise.withResolvers<Response>();
-  request.signal.addEventListener("abort", () => resolve(new Response(null, { status: 499 })));
-  return promise;
-};
+/** No answer at all. */
+export const silent: Fault = () => new Promise(() => {});
 
 /** The headers at once, then a few bytes each `everyMs` milliseconds, until the client leaves. */
 export function slowBody(everyMs: number): Fault {
