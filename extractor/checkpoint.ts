@@ -67,13 +67,18 @@ const REMEMBERED = 100;
 
 const log = getLogger(["etl", "extractor", "checkpoint"]);
 
-/** The state file, read once and written whole at each change. To be used by one process at a time. */
+/** The state file, read once and written whole at each change. Only one process at a time may change it. */
 export class Checkpoint {
-  private constructor(private readonly path: string, private state: State) {}
+  private constructor(
+    private readonly path: string,
+    private state: State,
+    /** What the file held, where that is not gone on with: kept under another name before the file is written. */
+    private aside?: { name: string; text: string; warn: () => void },
+  ) {}
 
   /**
    * Reads the state file `path`; a missing one is that of an extractor that never ran. One that can't be read, and the unfinished run of a
-   * source other than `source`, are set aside under a name that says why, with a warning.
+   * source other than `source`, are left out of account, and set aside with a warning at the first change.
    *
    * @throws as `fileError` when the disk fails or rights are missing.
    */
@@ -86,31 +91,33 @@ export class Checkpoint {
       if (error instanceof Deno.errors.NotFound) return new Checkpoint(path, nothing);
       throw fileError("read", path, error);
     }
-    const aside = (why: string) => `${path}.${why}-${fileTime(now)}`;
-    const read = parsed(text);
-    if (read === undefined) {
-      await rename(path, aside("corrupt"));
-      log.warning("state file can't be read and was set aside; unfinished .part files stay where they are", {
-        kept_as: aside("corrupt"),
-      });
-      return new Checkpoint(path, nothing);
+    const state = parsed(text);
+    if (state === undefined) {
+      const name = `${path}.corrupt-${fileTime(now)}`;
+      const warn = () =>
+        log.warning(
+          "the state file can't be read and was set aside; unfinished .part files stay where they are",
+          {
+            kept_as: name,
+          },
+        );
+      return new Checkpoint(path, nothing, { name, text, warn });
     }
-    const checkpoint = new Checkpoint(path, read);
-    if (read.current !== null && read.current.source !== source) {
-      await writeAtomically(aside("other-source"), text);
-      await checkpoint.#write({ current: null });
+    const { current } = state;
+    if (current === null || current.source === source) return new Checkpoint(path, state);
+    const name = `${path}.other-source-${fileTime(now)}`;
+    const warn = () =>
       log.warning(
         "the unfinished run is one of another source and was set aside; its .part file stays where it is",
         {
-          run_id: read.current.run_id,
-          its_source: read.current.source,
+          run_id: current.run_id,
+          its_source: current.source,
           source,
-          kept_as: aside("other-source"),
-          part_file: `${read.current.raw_file}.part`,
+          kept_as: name,
+          part_file: `${current.raw_file}.part`,
         },
       );
-    }
-    return checkpoint;
+    return new Checkpoint(path, { ...state, current: null }, { name, text, warn });
   }
 
   /** The unfinished run of the source, if there is one. */
@@ -119,7 +126,7 @@ export class Checkpoint {
   }
 
   /** Whether any run has been finished, as far as is remembered. */
-  get hasFinished(): boolean {
+  get hasCompleted(): boolean {
     return this.state.completed.length > 0;
   }
 
@@ -165,6 +172,11 @@ export class Checkpoint {
   }
 
   async #write(change: Partial<State>): Promise<void> {
+    if (this.aside !== undefined) {
+      await writeAtomically(this.aside.name, this.aside.text);
+      this.aside.warn();
+      this.aside = undefined;
+    }
     this.state = { ...this.state, ...change };
     await writeAtomically(this.path, JSON.stringify(this.state, null, 1));
   }
@@ -175,14 +187,6 @@ function parsed(text: string): State | undefined {
     return State.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
-  }
-}
-
-async function rename(from: string, to: string): Promise<void> {
-  try {
-    await Deno.rename(from, to);
-  } catch (error) {
-    throw fileError("set aside", from, error);
   }
 }
 
