@@ -12,7 +12,8 @@ import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
 import { backOff, pause, persist } from "./backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "./cancel.ts";
 import { HandBack, keepLease } from "./lease.ts";
-import { compose, decode, type Fields, type Parent } from "./message.ts";
+import { compose, decode, type Fields } from "./message.ts";
+import { News } from "./news.ts";
 import { Presence } from "./presence.ts";
 
 /** A message that follows from the one that was handled; the runtime adds the envelope. */
@@ -232,89 +233,4 @@ function report(log: Logger, claim: Claim, outcome: Outcome): void {
   if (outcome.kind === "done") log.info("message settled", facts);
   else if (outcome.kind === "never") log.error("message given up", { ...facts, reason: outcome.reason });
   else log.warning("message not done yet", { ...facts, reason: outcome.reason });
-}
-
-/** Turns what happens to one message into messages: run events for an actor that carries out a phase, and the handler's outputs. */
-class News {
-  readonly parent: { id: string; published_at?: string; traceparent?: string };
-  #runId: string | undefined;
-  /** News of each try is its own, also when a dead letter is replayed and its attempts begin at 1 again. */
-  readonly #tryId: string = crypto.randomUUID().slice(0, 8);
-
-  constructor(
-    private readonly actor: Actor,
-    private readonly claim: Claim,
-    private readonly instance: string,
-  ) {
-    this.parent = { id: claim.id, published_at: new Date(claim.publishedAt).toISOString() };
-  }
-
-  about(
-    runId: string,
-    message: { published_at?: string | undefined; traceparent?: string | undefined },
-  ): void {
-    this.#runId = runId;
-    if (message.published_at !== undefined) this.parent.published_at = message.published_at;
-    this.trace(message.traceparent);
-  }
-
-  trace(traceparent: string | undefined): void {
-    if (traceparent !== undefined) this.parent.traceparent = traceparent;
-  }
-
-  once(name: string): string {
-    return `${name}/${this.claim.attempt}.${this.#tryId}`;
-  }
-
-  output(output: Output): Outgoing {
-    return compose(output.to, output.name, output.fields, this.parent as Parent);
-  }
-
-  started(): Outgoing[] {
-    const told = this.#event("started", {
-      type: "phase_started",
-      attempt: this.claim.attempt,
-    });
-    this.#moveOn();
-    return told;
-  }
-
-  completed(detail: Detail): Outgoing[] {
-    return this.#event("completed", { type: "phase_completed", detail });
-  }
-
-  retrying(reason: string, afterMs: number): Outgoing[] {
-    const { attempt } = this.claim;
-    return this.#event("retrying", {
-      type: "phase_retrying",
-      attempt,
-      reason,
-      retry_after_ms: Math.round(afterMs),
-    });
-  }
-
-  failed(reason: string, retryable: boolean): Outgoing[] {
-    return this.#event("failed", { type: "run_failed", reason, retryable });
-  }
-
-  /** What comes later has to be told with a later time, also within one millisecond. */
-  #moveOn(): void {
-    this.parent.published_at = new Date(
-      Math.max(Date.now(), Date.parse(this.parent.published_at ?? "") + 1 || 0),
-    ).toISOString();
-  }
-
-  #event(name: string, fields: { type: string; [key: string]: unknown }): Outgoing[] {
-    const { phase } = this.actor;
-    if (phase === undefined || this.#runId === undefined) return [];
-    const event = { ...fields, phase, run_id: this.#runId, actor: this.actor.name, instance: this.instance };
-    return [
-      compose(
-        "channel:run_events",
-        name,
-        event as unknown as Fields<"channel:run_events">,
-        this.parent as Parent,
-      ),
-    ];
-  }
 }

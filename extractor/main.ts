@@ -1,0 +1,73 @@
+/**
+ * The extractor service. `--once` carries out one run's extraction and exits: 0 when the raw file is complete and announced, 1 when not.
+ *
+ * @module
+ */
+import { runActor } from "../shared/actor/actor.ts";
+import { ask } from "../shared/actor/ask.ts";
+import { HeardCancellations } from "../shared/actor/cancel.ts";
+import { EXIT, runService, runTogether } from "../shared/actor/service.ts";
+import type { Channel } from "../shared/channel/channel.ts";
+import { openChannel } from "../shared/channel/open.ts";
+import { ChannelVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import { Files } from "../shared/jsonl/files.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { ExtractorVariables } from "./config.ts";
+import { checkpointPath, extractor } from "./extract.ts";
+import { runSchedule } from "./schedule.ts";
+import { sourceOf } from "./source.ts";
+
+if (import.meta.main) {
+  const { DATA_DIR } = StorageVariables;
+  await runService(
+    "extractor",
+    { ...ExtractorVariables, ...ChannelVariables, DATA_DIR },
+    async (config, { use, signal, log }) => {
+      const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
+      const files = new Files(config.DATA_DIR);
+      const source = sourceOf(config);
+      const cancellations = new HeardCancellations();
+      const actor = extractor({ source, files, cancellations });
+      const work = (signal: AbortSignal) => runActor(actor, channel, { signal, cancellations });
+      const listen = (signal: AbortSignal) => cancellations.listen(channel, signal);
+      log.info("ready", { source: source.name });
+      if (Deno.args.includes("--once")) return await once(channel, signal, work);
+      const hasCompleted = async () =>
+        (await Checkpoint.open(checkpointPath(files), source.name)).hasCompleted;
+      await runTogether(
+        signal,
+        work,
+        listen,
+        (signal) => runSchedule(config, { channel, hasCompleted, signal }),
+      );
+    },
+  );
+}
+
+/** Asks for a run and works until its extraction has ended, here or in another extractor of the same channel. */
+async function once(
+  channel: Channel,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<number> {
+  const finished = new AbortController();
+  const either = AbortSignal.any([signal, finished.signal]);
+  const working = work(either);
+  try {
+    for await (
+      const event of ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal: either })
+    ) {
+      if (event.type === "phase_completed") return EXIT.ok;
+      if (event.type === "run_failed") throw new PermanentError(event.reason);
+      if (event.type !== "run_superseded" && isFinal(statusAfter(event))) break;
+    }
+    throw new PermanentError(
+      "The extraction was stopped before its end. The next one goes on where it stands.",
+    );
+  } finally {
+    finished.abort();
+    await working;
+  }
+}

@@ -1,0 +1,330 @@
+import assert from "node:assert/strict";
+import { openMemoryChannel } from "../channel/memory.ts";
+import type { Channel } from "../channel/channel.ts";
+import { newRunId } from "../contracts/ids.ts";
+import type { RunEvent } from "../contracts/messages.ts";
+import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
+import { type Actor, type Handling, runActor } from "./actor.ts";
+import { HeardCancellations } from "./cancel.ts";
+import { compose, decode } from "./message.ts";
+
+type Handle = Actor<"channel:phase1_complete">["handle"];
+
+/** A channel, an actor on it that does `handle`, and what it says. */
+async function stage(handle: Handle, options: Partial<Actor<"channel:phase1_complete">> = {}) {
+  const channel = await openMemoryChannel();
+  const stop = new AbortController();
+  const cancellations = new HeardCancellations();
+  const settled: string[] = [];
+  const waiting: { after: number; resolve: () => void }[] = [];
+  const actor: Actor<"channel:phase1_complete"> = {
+    name: "transformer",
+    mailbox: "channel:phase1_complete",
+    phase: "TRANSFORMING",
+    handle,
+    ...options,
+  };
+  const listening = cancellations.listen(channel, stop.signal);
+  const running = runActor(actor, channel, {
+    signal: stop.signal,
+    graceMs: 50,
+    cancellations,
+    onSettled: (kind) => {
+      settled.push(kind);
+      for (const waiter of waiting) if (settled.length >= waiter.after) waiter.resolve();
+    },
+  });
+  return {
+    channel,
+    settled,
+    stop: () => stop.abort(),
+    running,
+    /** Resolves when so many messages were settled. */
+    settledTimes(after: number): Promise<void> {
+      return new Promise((resolve) => settled.length >= after ? resolve() : waiting.push({ after, resolve }));
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await Promise.all([running, listening]);
+      await channel[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function give(channel: Channel, runId = newRunId()): Promise<string> {
+  await channel.publish(
+    compose("channel:phase1_complete", `m/${runId}`, {
+      run_id: runId,
+      raw_file: "data/raw_users/records_20261124_030000.jsonl",
+    }),
+  );
+  return runId;
+}
+
+async function eventsOf(channel: Channel): Promise<RunEvent[]> {
+  const events: RunEvent[] = [];
+  for (;;) {
+    const claim = await channel.claim("channel:run_events", {
+      leaseMs: 1_000,
+      signal: AbortSignal.timeout(20),
+    });
+    if (claim === undefined) return events;
+    events.push(decode("channel:run_events", claim.body));
+    await claim.complete();
+  }
+}
+
+const nothing: Handle = () => Promise.resolve({ outputs: [], detail: {} });
+
+Deno.test("a message that is handled is acknowledged together with its outputs, whose ids follow from its own", async () => {
+  await using s = await stage((message) =>
+    Promise.resolve({
+      outputs: [{
+        to: "channel:phase2_complete",
+        name: "phase2",
+        fields: {
+          raw_file: message.raw_file,
+          processed_file: "data/p.jsonl",
+          dlq_file: "data/d.jsonl",
+          valid_count: 1,
+          invalid_count: 0,
+        },
+      }],
+      detail: { valid: 1 },
+    })
+  );
+  const runId = await give(s.channel);
+  await s.settledTimes(1);
+  const output = await s.channel.claim("channel:phase2_complete", {
+    leaseMs: 1_000,
+    signal: AbortSignal.timeout(1_000),
+  });
+  assert.equal(output?.id, `m/${runId}/phase2`);
+  assert.equal((await s.channel.mailbox("channel:phase1_complete").state()).depth, 0);
+  const events = await eventsOf(s.channel);
+  assert.deepEqual(events.map((event) => event.type), ["phase_started", "phase_completed"]);
+  assert.ok(events[0]!.published_at < events[1]!.published_at, "what follows is told with a later time");
+  await output?.complete();
+});
+
+Deno.test("a transient failure is tried again until it passes, and each try is told", async () => {
+  let tries = 0;
+  await using s = await stage(() => {
+    if (++tries < 3) throw new TransientError("the disk is full", { retryAfterMs: 1 });
+    return Promise.resolve({ outputs: [], detail: {} });
+  });
+  await give(s.channel);
+  await s.settledTimes(3);
+  assert.deepEqual(s.settled, ["again", "again", "done"]);
+  const types = (await eventsOf(s.channel)).map((event) => event.type);
+  assert.deepEqual(types, [
+    "phase_started",
+    "phase_retrying",
+    "phase_started",
+    "phase_retrying",
+    "phase_started",
+    "phase_completed",
+  ]);
+});
+
+Deno.test("a permanent failure goes to the dead letters at once, with the reason, and the run is told to have failed", async () => {
+  await using s = await stage(() => Promise.reject(new PermanentError("the file is gone")));
+  const runId = await give(s.channel);
+  await s.settledTimes(1);
+  const [letter] = await s.channel.mailbox("channel:phase1_complete").dead({ limit: 10 });
+  assert.equal(letter?.reason, "the file is gone");
+  const failed = (await eventsOf(s.channel)).at(-1);
+  assert.ok(failed?.type === "run_failed");
+  assert.deepEqual([failed.run_id, failed.phase, failed.reason, failed.retryable], [
+    runId,
+    "TRANSFORMING",
+    "the file is gone",
+    false,
+  ]);
+});
+
+Deno.test("an unknown error counts as transient, and is given up after the last try", async () => {
+  await using s = await stage(() => Promise.reject(new TypeError("surprise")), { maxAttempts: 1 });
+  await give(s.channel);
+  await s.settledTimes(1);
+  const [letter] = await s.channel.mailbox("channel:phase1_complete").dead({ limit: 1 });
+  assert.match(letter!.reason, /^surprise \(given up after 1 tries\)$/);
+  const failed = (await eventsOf(s.channel)).at(-1);
+  assert.equal(failed?.type === "run_failed" && failed.retryable, true);
+});
+
+Deno.test("a message that kills its consumer each time runs out of attempts without being handled again", async () => {
+  const channel = await openMemoryChannel();
+  await give(channel);
+  for (let death = 0; death < 2; death++) {
+    await channel.claim("channel:phase1_complete", { leaseMs: 1, signal: AbortSignal.timeout(1_000) }); // and dies
+  }
+  let handled = 0;
+  const stop = new AbortController();
+  await runActor(
+    {
+      name: "transformer",
+      mailbox: "channel:phase1_complete",
+      maxAttempts: 2,
+      handle: (m, h) => (handled++, nothing(m, h)),
+    },
+    channel,
+    {
+      signal: stop.signal,
+      onSettled: () => stop.abort(),
+    },
+  );
+  assert.equal(handled, 0);
+  assert.match(
+    (await channel.mailbox("channel:phase1_complete").dead({ limit: 1 }))[0]!.reason,
+    /the process may have died of it/,
+  );
+  await channel[Symbol.asyncDispose]();
+});
+
+for (
+  const [what, body, reason] of [
+    ["bytes that are no JSON", "\u0000\ufffd{", /are not JSON/],
+    ["JSON of another shape", '{"raw_file":7}', /raw_file: Invalid input/],
+    [
+      "a path that leaves the data directory",
+      '{"raw_file":"../etc/passwd"}',
+      /stays inside the data directory/,
+    ],
+  ] as const
+) {
+  Deno.test(`${what} on a mailbox is a dead letter that keeps the bytes, and the next message is handled`, async () => {
+    await using s = await stage(nothing);
+    await s.channel.publish({ to: "channel:phase1_complete", id: "foreign", body });
+    await give(s.channel);
+    await s.settledTimes(2);
+    assert.deepEqual(s.settled, ["never", "done"]);
+    const [letter] = await s.channel.mailbox("channel:phase1_complete").dead({ limit: 1 });
+    assert.equal(letter?.body, body);
+    assert.match(letter?.reason ?? "", reason);
+  });
+}
+
+Deno.test("a message without a run belongs to the run of its file, always the same", async () => {
+  const seen: string[] = [];
+  await using s = await stage((message) => {
+    seen.push(message.run_id);
+    return Promise.resolve({ outputs: [], detail: {} });
+  });
+  const body = JSON.stringify({ raw_file: "data/raw_users/records_20200101_000000.jsonl" });
+  await s.channel.publish({ to: "channel:phase1_complete", id: "a", body }, {
+    to: "channel:phase1_complete",
+    id: "b",
+    body,
+  });
+  await s.settledTimes(2);
+  assert.equal(seen[0], seen[1]);
+  assert.match(seen[0]!, /^[0-9a-f]{8}-[0-9a-f]{4}-8/);
+});
+
+/** Work that ends only by its signal. */
+function endless({ signal }: Handling): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
+
+Deno.test("a stop lets the message at hand finish", async () => {
+  const begun = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const s = await stage(async () => {
+    begun.resolve();
+    await finish.promise;
+    return { outputs: [], detail: {} };
+  });
+  await give(s.channel);
+  await begun.promise;
+  s.stop();
+  finish.resolve();
+  await s.running;
+  assert.deepEqual(s.settled, ["done"]);
+  await s[Symbol.asyncDispose]();
+});
+
+Deno.test("a stop hands back what does not finish in time, and no attempt is wasted", async () => {
+  const begun = Promise.withResolvers<void>();
+  const s = await stage((_, handling) => (begun.resolve(), endless(handling)));
+  await give(s.channel);
+  await begun.promise;
+  s.stop();
+  await s.running;
+  assert.deepEqual(s.settled, ["handed back"]);
+  const again = await s.channel.claim("channel:phase1_complete", {
+    leaseMs: 1_000,
+    signal: AbortSignal.timeout(1_000),
+  });
+  assert.equal(again?.attempt, 1);
+  await again?.complete();
+  await s[Symbol.asyncDispose]();
+});
+
+Deno.test("work whose lease was lost is stopped and settles nothing", async () => {
+  const begun = Promise.withResolvers<void>();
+  await using s = await stage((_, handling) => (begun.resolve(), endless(handling)), { leaseMs: 60 });
+  const runId = await give(s.channel);
+  const claim = s.channel.claim;
+  s.channel.claim = async function (...call) {
+    const claimed = await claim.apply(this, call);
+    return claimed && Object.assign(Object.create(claimed), {
+      id: claimed.id,
+      body: claimed.body,
+      attempt: claimed.attempt,
+      publishedAt: claimed.publishedAt,
+      extend: () => Promise.reject(new LeaseLost(`message ${runId} is held by another`)),
+    });
+  };
+  await s.settledTimes(1);
+  assert.deepEqual(s.settled, ["lost"]);
+  assert.equal((await s.channel.mailbox("channel:phase1_complete").state()).depth, 1);
+});
+
+Deno.test("a run that is cancelled ends at once, as a dead letter that says by whom", async () => {
+  const begun = Promise.withResolvers<void>();
+  await using s = await stage((_, handling) => (begun.resolve(), endless(handling)));
+  const runId = await give(s.channel);
+  await begun.promise;
+  await s.channel.publish(
+    compose("channel:run_events", "c", {
+      type: "run_cancelled",
+      run_id: runId,
+      actor: "api",
+      requested_by: "ana",
+    }),
+  );
+  await s.settledTimes(1);
+  assert.deepEqual(s.settled, ["never"]);
+  assert.equal(
+    (await s.channel.mailbox("channel:phase1_complete").dead({ limit: 1 }))[0]?.reason,
+    "Cancelled by ana.",
+  );
+});
+
+Deno.test("the directory shows what an actor does, and that it has stopped", async () => {
+  const begun = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const s = await stage(async (_, { progress }) => {
+    progress(40, 100);
+    begun.resolve();
+    await finish.promise;
+    return { outputs: [], detail: {} };
+  });
+  const runId = await give(s.channel);
+  await begun.promise;
+  const [working] = await s.channel.beats();
+  assert.deepEqual([working?.state, working?.current?.runId], ["working", runId]);
+  finish.resolve();
+  await s.settledTimes(1);
+  s.stop();
+  await s.running;
+  const [stopped] = await s.channel.beats();
+  assert.deepEqual([stopped?.state, stopped?.handled, stopped?.failed, stopped?.current], [
+    "stopped",
+    1,
+    0,
+    undefined,
+  ]);
+  await s[Symbol.asyncDispose]();
+});

@@ -1,0 +1,34 @@
+/**
+ * The transformer service.
+ *
+ * @module
+ */
+import { runActor } from "../shared/actor/actor.ts";
+import { HeardCancellations } from "../shared/actor/cancel.ts";
+import { runService, runTogether } from "../shared/actor/service.ts";
+import { openChannel } from "../shared/channel/open.ts";
+import { ChannelVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import { Files } from "../shared/jsonl/files.ts";
+import { TransformerVariables } from "./config.ts";
+import { readDepartments } from "./lookup.ts";
+import { transformer } from "./transformer.ts";
+
+if (import.meta.main) {
+  const { DATA_DIR } = StorageVariables;
+  await runService(
+    "transformer",
+    { ...TransformerVariables, ...ChannelVariables, DATA_DIR },
+    async (config, { use, signal, log }) => {
+      const lookup = await readDepartments(config.LOOKUP_FILE);
+      const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
+      const cancellations = new HeardCancellations();
+      const actor = transformer({ files: new Files(config.DATA_DIR), lookup });
+      log.info("ready", { lookup: config.LOOKUP_FILE });
+      await runTogether(
+        signal,
+        (signal) => runActor(actor, channel, { signal, cancellations }),
+        (signal) => cancellations.listen(channel, signal),
+      );
+    },
+  );
+}
