@@ -69,21 +69,24 @@ function add(mask: MutableMask, [key, ...below]: string[]): void {
   }
 }
 
-/** `otherwise` is what a value becomes whose masked fields can't be reached; without it the whole object can't be reached. */
-function replaceIn(object: object, mask: Mask, otherwise?: string): object | undefined {
+/** Says of an object that its masked fields can't be reached, so that it has to be hidden whole. */
+const UNREACHABLE = Symbol("unreachable");
+
+/** With `otherwise` in place of values whose masked fields can't be reached; without it, one such value makes the whole object one. */
+function replaceIn(object: object, mask: Mask, otherwise?: string): object | typeof UNREACHABLE {
   const entries: [string, unknown][] = [];
   for (const [key, value] of Object.entries(object)) {
-    const hidden = hide(value, mask.get(key)) ?? otherwise;
-    if (hidden === undefined) return undefined;
-    entries.push([key, hidden]);
+    const shown = show(value, mask.get(key));
+    if (shown === UNREACHABLE && otherwise === undefined) return UNREACHABLE;
+    entries.push([key, shown === UNREACHABLE ? otherwise : shown]);
   }
   return Object.fromEntries(entries);
 }
 
-function hide(value: unknown, rule: "whole" | Mask | undefined): unknown {
+function show(value: unknown, rule: "whole" | Mask | undefined): unknown {
   if (rule === undefined || value === null) return value;
   if (rule === "whole") return MASKED;
-  return isObject(value) ? replaceIn(value, rule) : undefined;
+  return isObject(value) ? replaceIn(value, rule) : UNREACHABLE;
 }
 
 function isObject(value: unknown): value is object {

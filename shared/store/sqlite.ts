@@ -130,20 +130,20 @@ export class Database implements Disposable {
     });
   }
 
-  /** A query over views or of unknown shape, compiled anew as its columns may have changed since; large integers stay exact. */
+  /**
+   * A query over views or of unknown shape, compiled anew as its columns may have changed since; large integers stay exact. All rows at
+   * once: `iterate` of `node:sqlite` takes an error in mid-query for the end.
+   */
   table(sql: string, ...values: Bindable[]): Table {
-    const { columns, rows } = this.read(sql, ...values);
-    return { columns, rows: [...rows] };
-  }
-
-  /** As `table`, row by row. The rows have to be read before anything else is done with the connection. */
-  read(sql: string, ...values: Bindable[]): { columns: string[]; rows: Iterable<Value[]> } {
-    const statement = this.#guard(() => this.#native.prepare(sql));
-    statement.setReadBigInts(true);
-    // rows come as arrays, so that two columns of one name are both there
-    (statement as StatementSync & { setReturnArrays(on: boolean): void }).setReturnArrays(true);
-    const columns = this.#guard(() => statement.columns().map((column) => column.name ?? ""));
-    return { columns, rows: this.#rows(statement, values) };
+    return this.#guard(() => {
+      const statement = this.#native.prepare(sql);
+      statement.setReadBigInts(true);
+      // rows come as arrays, so that two columns of one name are both there
+      (statement as StatementSync & { setReturnArrays(on: boolean): void }).setReturnArrays(true);
+      const columns = statement.columns().map((column) => column.name ?? "");
+      const rows = statement.all(...values.map(toNative)) as unknown as Value[][];
+      return { columns, rows: rows.map((row) => row.map(fromNative)) };
+    });
   }
 
   /** Has every statement that is compiled from now on judged by `authorizer`. */
@@ -158,15 +158,6 @@ export class Database implements Disposable {
   [Symbol.dispose](): void {
     this.#statements.clear();
     if (this.#native.isOpen) this.#native.close();
-  }
-
-  *#rows(statement: StatementSync, values: Bindable[]): Generator<Value[]> {
-    const rows = this.#guard(() => statement.iterate(...values.map(toNative)));
-    for (;;) {
-      const next = this.#guard(() => rows.next());
-      if (next.done) return;
-      yield (next.value as unknown as Value[]).map(fromNative);
-    }
   }
 
   #statement(sql: string): StatementSync {

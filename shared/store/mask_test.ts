@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { PermanentError } from "../errors/errors.ts";
+import { maskOf, maskOfTable, maskRecord, parseExact } from "./mask.ts";
+
+const MASK = maskOf(["password", "bank.cardNumber", "company.address.city"]);
+
+Deno.test("masked fields read ***, the rest stays, and the record itself isn't touched", () => {
+  const record = {
+    id: 1,
+    password: "secret",
+    bank: { cardNumber: "4111", currency: "EUR" },
+    company: { name: "x", address: { city: "Rome" } },
+  };
+  assert.deepEqual(maskRecord(record, MASK), {
+    id: 1,
+    password: "***",
+    bank: { cardNumber: "***", currency: "EUR" },
+    company: { name: "x", address: { city: "***" } },
+  });
+  assert.equal(record.password, "secret");
+  assert.equal(record.bank.cardNumber, "4111");
+});
+
+Deno.test("what is absent or null stays so", () => {
+  const record = { password: null, bank: { cardNumber: null }, company: null };
+  assert.deepEqual(maskRecord(record, MASK), record);
+  assert.deepEqual(maskRecord({}, MASK), {});
+  assert.equal(maskRecord(null, MASK), null);
+});
+
+Deno.test("whole objects and numbers are masked too", () => {
+  assert.deepEqual(maskRecord({ password: { old: "a" } }, MASK), { password: "***" });
+  assert.deepEqual(maskRecord({ password: 0 }, MASK), { password: "***" });
+});
+
+Deno.test("a parent that is no object any more is hidden whole, up to the top-level value", () => {
+  assert.deepEqual(maskRecord({ bank: "4111 1111" }, MASK), { bank: "***" });
+  assert.deepEqual(maskRecord({ bank: [{ cardNumber: "4111" }] }, MASK), { bank: "***" });
+  assert.deepEqual(maskRecord({ company: { name: "x", address: "12 Rome Street" } }, MASK), {
+    company: "***",
+  });
+});
+
+Deno.test("a record that is no object is hidden whole, unless nothing is masked", () => {
+  assert.equal(maskRecord(["4111"], MASK), "***");
+  assert.deepEqual(maskRecord(["4111"], maskOf([])), ["4111"]);
+});
+
+Deno.test("the wider of two names wins, in either order", () => {
+  for (const fields of [["bank", "bank.iban"], ["bank.iban", "bank"]]) {
+    assert.deepEqual(maskRecord({ bank: { iban: "x", currency: "EUR" } }, maskOf(fields)), { bank: "***" });
+  }
+});
+
+Deno.test("the text of an unreadable line is masked where anything is", () => {
+  const line = { raw_line: "{ssn: 1", error_reason: "Invalid JSON" };
+  const shown = { raw_line: "***", error_reason: "Invalid JSON" };
+  assert.deepEqual(maskRecord(line, maskOfTable("invalid_users", MASK)), shown);
+  assert.deepEqual(maskRecord(line, maskOfTable("invalid_users", maskOf([]))), line);
+});
+
+Deno.test("a key named like an object's own machinery is a key like others", () => {
+  const record = parseExact('{"__proto__":{"x":1},"constructor":2,"password":"p"}');
+  assert.equal(
+    JSON.stringify(maskRecord(record, MASK)),
+    '{"__proto__":{"x":1},"constructor":2,"password":"***"}',
+  );
+});
+
+Deno.test("names that can't be are refused with what to do", () => {
+  for (const field of ["", "a..b", ".a", 'a"b', "a\\b", "a\nb", "\ud800"]) {
+    assert.throws(() => maskOf([field]), (error: unknown) => {
+      assert(error instanceof PermanentError);
+      assert.match(error.message, /Correct MASK_FIELDS/);
+      return true;
+    });
+  }
+});
+
+Deno.test("numbers beyond 2^53 keep their digits, masked or not", () => {
+  const text =
+    '{"id":9007199254740993,"bank":{"account":123456789012345678901234567890},"card":"4111111111111111","half":0.5}';
+  assert.equal(JSON.stringify(maskRecord(parseExact(text), MASK)), text);
+  assert.deepEqual(maskRecord(parseExact('{"password":9007199254740993}'), MASK), { password: "***" });
+  assert.deepEqual(maskRecord(parseExact('{"bank":9007199254740993}'), MASK), { bank: "***" });
+});
