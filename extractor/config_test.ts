@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { loadConfig } from "../shared/config/config.ts";
+import { ConfigError } from "../shared/errors/errors.ts";
+import { ExtractorVariables } from "./config.ts";
+import { sourceOf } from "./source.ts";
+
+Deno.test("an empty environment gives the documented defaults", () => {
+  const config = loadConfig("extractor", ExtractorVariables, {});
+  assert.deepEqual(config, {
+    API_BASE_URL: "https://dummyjson.com/users",
+    BATCH_SIZE: 100,
+    SLEEP_INTERVAL_SECONDS: undefined,
+    SCHEDULE: "0 3 * * *",
+    TZ: "UTC",
+    RUN_ON_START: "if-none",
+    HTTP_TIMEOUT_SECONDS: 10,
+    MAX_RETRIES: 3,
+    RETRY_DELAYS_SECONDS: [5, 15, 45],
+    MAX_RESPONSE_BYTES: 52_428_800,
+  });
+  assert.deepEqual(sourceOf(config).retryDelaysMs, [5_000, 15_000, 45_000]);
+  assert.equal(sourceOf(config).name, "https://dummyjson.com/users");
+});
+
+Deno.test("every value that can't be used is named with what was wanted", () => {
+  const wrong = {
+    API_BASE_URL: "ftp://example.org/users",
+    BATCH_SIZE: "0",
+    SLEEP_INTERVAL_SECONDS: "often",
+    SCHEDULE: "every day",
+    TZ: "Mars/Olympus",
+    RUN_ON_START: "maybe",
+    HTTP_TIMEOUT_SECONDS: "-1",
+    MAX_RETRIES: "many",
+    RETRY_DELAYS_SECONDS: "5,,x",
+    MAX_RESPONSE_BYTES: "1",
+  };
+  assert.throws(() => loadConfig("extractor", ExtractorVariables, wrong), (error: unknown) => {
+    assert.ok(error instanceof ConfigError);
+    for (const name of Object.keys(wrong)) {
+      assert.ok(error.problems.some((one) => one.startsWith(`${name} is "`)), name);
+    }
+    return true;
+  });
+});

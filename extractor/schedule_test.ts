@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import type { Channel } from "../shared/channel/channel.ts";
+import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { TransientError } from "../shared/errors/errors.ts";
+import { type Clock, nextTick, type Plan, runSchedule } from "./schedule.ts";
+
+const OFF: Plan = { SCHEDULE: "off", SLEEP_INTERVAL_SECONDS: undefined, TZ: "UTC", RUN_ON_START: "never" };
+const DAILY: Plan = { ...OFF, SCHEDULE: "0 3 * * *" };
+const START_RUN = "channel:start_run";
+
+/** A clock on which time passes while somebody sleeps, and only then; `until` ends it. */
+function fakeClock(start: string, until: string, stop: AbortController): Clock & { sleeps: number } {
+  let now = Date.parse(start);
+  return {
+    sleeps: 0,
+    now: () => now,
+    sleep(ms) {
+      this.sleeps += 1;
+      now += ms;
+      if (now > Date.parse(until)) stop.abort();
+      return Promise.resolve();
+    },
+  };
+}
+
+async function schedule(
+  plan: Plan,
+  { channel, from, until, completed = true }: {
+    channel: Channel;
+    from: string;
+    until: string;
+    completed?: boolean;
+  },
+) {
+  const stop = new AbortController();
+  const clock = fakeClock(from, until, stop);
+  await runSchedule(plan, {
+    channel,
+    hasCompleted: () => Promise.resolve(completed),
+    signal: stop.signal,
+    clock,
+  });
+}
+
+/** Takes what waits in a mailbox and completes it; answers the ids. */
+async function drain(channel: Channel, mailbox = START_RUN): Promise<string[]> {
+  const ids: string[] = [];
+  while ((await channel.mailbox(mailbox).state()).depth > 0) {
+    const claim = await channel.claim(mailbox, { leaseMs: 1_000, signal: new AbortController().signal });
+    ids.push(claim!.id);
+    await claim!.complete();
+  }
+  return ids;
+}
+
+Deno.test("the pattern is read in its time zone, also across a change to summer time", () => {
+  const madrid = { ...DAILY, TZ: "Europe/Madrid" };
+  const next = (plan: Plan, after: string) => new Date(nextTick(plan, Date.parse(after))!).toISOString();
+  assert.equal(next(DAILY, "2026-11-24T02:59:59.999Z"), "2026-11-24T03:00:00.000Z");
+  assert.equal(next(DAILY, "2026-11-24T03:00:00.000Z"), "2026-11-25T03:00:00.000Z");
+  assert.equal(next(madrid, "2026-03-28T12:00:00.000Z"), "2026-03-29T01:00:00.000Z");
+  assert.equal(next(madrid, "2026-03-27T12:00:00.000Z"), "2026-03-28T02:00:00.000Z");
+});
+
+Deno.test("an interval is counted from 1970 and takes the place of the pattern; off plans nothing", () => {
+  const plan = { ...DAILY, SLEEP_INTERVAL_SECONDS: 900 };
+  assert.equal(nextTick(plan, Date.parse("2026-11-24T03:00:00Z")), Date.parse("2026-11-24T03:15:00Z"));
+  assert.equal(nextTick(plan, Date.parse("2026-11-24T03:14:59Z")), Date.parse("2026-11-24T03:15:00Z"));
+  assert.equal(nextTick(OFF, Date.now()), undefined);
+});
+
+Deno.test("at the planned time a run is asked for, once even if two services have the same plan", async () => {
+  await using channel = openMemoryChannel();
+  const day = { channel, from: "2026-11-24T00:00:00Z", until: "2026-11-24T12:00:00Z" };
+  await schedule(DAILY, day);
+  assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
+  await schedule(DAILY, day);
+  assert.deepEqual(await drain(channel), []);
+  assert.deepEqual(await drain(channel, "channel:run_events"), [
+    "schedule/2026-11-24T03:00:00.000Z/requested",
+  ]);
+});
+
+Deno.test("a planned run is left out while another one is active", async () => {
+  await using channel = openMemoryChannel();
+  await schedule(DAILY, { channel, from: "2026-11-24T00:00:00Z", until: "2026-11-26T12:00:00Z" });
+  assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
+  await schedule(DAILY, { channel, from: "2026-11-26T12:00:00Z", until: "2026-11-27T12:00:00Z" });
+  assert.deepEqual(await drain(channel), ["schedule/2026-11-27T03:00:00.000Z/start"]);
+});
+
+Deno.test("at the start a run is asked for if none has completed, always, or never", async () => {
+  const day = { from: "2026-11-24T00:00:30Z", until: "2026-11-24T00:10:00Z" };
+  const cases = [["if-none", true, 0], ["if-none", false, 1], ["always", true, 1], [
+    "never",
+    false,
+    0,
+  ]] as const;
+  for (const [RUN_ON_START, completed, expected] of cases) {
+    await using channel = openMemoryChannel();
+    await schedule({ ...OFF, RUN_ON_START }, { channel, completed, ...day });
+    const asked = await drain(channel);
+    assert.equal(asked.length, expected, `${RUN_ON_START}, completed ${completed}`);
+    if (expected === 1) assert.equal(asked[0], "schedule/start/2026-11-24T00:00:00.000Z/start");
+  }
+});
+
+Deno.test("a planned run is asked for again while the channel is away", async () => {
+  await using memory = openMemoryChannel();
+  let failures = 3;
+  const channel = Object.create(memory, {
+    publish: {
+      value: (...messages: Parameters<Channel["publish"]>) =>
+        failures-- > 0 ? Promise.reject(new TransientError("away")) : memory.publish(...messages),
+    },
+    mailbox: { value: (name: string) => memory.mailbox(name) },
+  }) as Channel;
+  await schedule(DAILY, { channel, from: "2026-11-24T02:00:00Z", until: "2026-11-24T12:00:00Z" });
+  assert.deepEqual(await drain(memory), ["schedule/2026-11-24T03:00:00.000Z/start"]);
+});
+
+Deno.test("the schedule ends at once when it is told to, in mid-sleep", async () => {
+  await using channel = openMemoryChannel();
+  const stop = new AbortController();
+  const running = runSchedule(DAILY, {
+    channel,
+    hasCompleted: () => Promise.resolve(true),
+    signal: stop.signal,
+  });
+  stop.abort();
+  await running;
+});
