@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { getLogger } from "@logtape/logtape";
+import type { Handling } from "../shared/actor/actor.ts";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { type Correction, type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import { Files } from "../shared/jsonl/files.ts";
+import { extractor } from "./extract.ts";
+import { sourceOf } from "./source.ts";
+import { loadConfig } from "../shared/config/config.ts";
+import { ExtractorVariables } from "./config.ts";
+
+const LETTERS = [
+  '{"id":1.0,"age":70,"error_reason":"age: 70 is greater than 65"}',
+  '{"raw_line":"[1,2]","error_reason":"Not an object"}',
+  '{"id":3,"email":"","error_reason":"email: empty"}',
+  '{"id":4,"age":17,"error_reason":"age: 17 is less than 18"}',
+];
+
+async function startHouse() {
+  const data = await Deno.makeTempDir();
+  const dlq_file = `${data}/dlq/invalid_users_20261124_030007.jsonl`;
+  await Deno.mkdir(`${data}/dlq`);
+  await Deno.writeTextFile(dlq_file, LETTERS.join("\n") + "\n");
+  const files = new Files(data);
+  const source = sourceOf(
+    loadConfig("extractor", ExtractorVariables, { API_BASE_URL: "http://127.0.0.1:9/users" }),
+  );
+  const actor = extractor({ source, files, now: () => Date.UTC(2026, 10, 24, 4) });
+  const of = newRunId();
+  return {
+    data,
+    files,
+    dlq_file,
+    of,
+    /** A correction run's request; paths of temporary folders are no `DataPath`, so it isn't parsed. */
+    request(patches: Correction["patches"], dlq_sha256?: string): StartRun {
+      const plain = StartRun.parse({ id: crypto.randomUUID(), run_id: newRunId(), requested_by: "test" });
+      return {
+        ...plain,
+        correction: { of, dlq_file, patches, ...(dlq_sha256 === undefined ? {} : { dlq_sha256 }) },
+      };
+    },
+    async handle(request: StartRun) {
+      const handling: Handling = {
+        attempt: 1,
+        signal: new AbortController().signal,
+        log: getLogger("test"),
+        progress: () => {},
+        tell: () => Promise.reject(new Error("nothing is superseded by a correction")),
+      };
+      assert.equal(await actor.runOf!(request), request.run_id);
+      const done = await actor.handle(request, handling);
+      return { ...done, message: done.outputs[0]!.fields as Phase1Complete };
+    },
+    raw: (message: Phase1Complete) => Deno.readTextFile(message.raw_file),
+    async rawFiles() {
+      const folder = `${data}/raw_users`;
+      return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(data, { recursive: true }),
+  };
+}
+
+Deno.test("a correction run writes the corrected records in the order of the dead letters, and says which they are", async () => {
+  await using house = await startHouse();
+  const { sha256 } = await house.files.facts(house.dlq_file);
+  const request = house.request([
+    { line: 4, merge: { age: 18 } },
+    { line: 1, merge: { age: null, firstName: "Ann" } },
+    { line: 2, text: '{"id":\n2}' },
+  ], sha256);
+  const { message, detail } = await house.handle(request);
+  assert.equal(await house.raw(message), '{"id":1.0,"firstName":"Ann"}\n{"id": 2}\n{"id":4,"age":18}\n');
+  const { raw_file, raw_sha256, ...rest } = message;
+  assert.equal(raw_sha256, (await house.files.facts(raw_file)).sha256);
+  assert.deepEqual(rest, {
+    run_id: request.run_id,
+    record_count: 3,
+    source: `dlq:${house.of}`,
+    correction_of: house.of,
+    corrects: [1, 2, 4],
+  });
+  assert.deepEqual([detail.records, detail.correction_of], [3, house.of]);
+});
+
+Deno.test("a correction that is repeated gives the same file and message once more, wherever the process died", async () => {
+  await using house = await startHouse();
+  const request = house.request([{ line: 3, merge: { email: "a@example.org" } }]);
+  const first = await house.handle(request);
+  assert.deepEqual((await house.handle(request)).outputs, first.outputs);
+  const state = `${house.data}/state/extractor_state.json`;
+  const kept = JSON.parse(await Deno.readTextFile(state));
+  await Deno.writeTextFile(state, JSON.stringify({ ...kept, completed: [] })); // as it was before the file got its name
+  assert.deepEqual((await house.handle(request)).outputs, first.outputs);
+  assert.deepEqual(await house.rawFiles(), ["records_20261124_040000.jsonl"]);
+});
+
+Deno.test("a correction that can't be carried out says why, and leaves no file", async () => {
+  await using house = await startHouse();
+  const other = "0".repeat(64);
+  const cases = [
+    [house.request([{ line: 9, merge: { age: 18 } }]), /^Cannot correct line 9 of .*: the file has 4 lines/],
+    [house.request([{ line: 1, merge: { ssn: "***" } }]), /^Cannot correct line 1 of .*placeholder/],
+    [house.request([{ line: 2, merge: { id: 2 } }]), /^Cannot correct line 2 of .*nothing to merge into/],
+    [house.request([{ line: 1, merge: { age: 18 } }], other), /its SHA-256 is .* was announced/],
+  ] as const;
+  for (const [request, expected] of cases) {
+    await assert.rejects(house.handle(request), (error: unknown) => {
+      assert.ok(error instanceof PermanentError);
+      assert.match(error.message, expected);
+      return true;
+    });
+    assert.deepEqual(await house.rawFiles(), []);
+  }
+});
+
+Deno.test("a correction leaves an unfinished run alone", async () => {
+  await using house = await startHouse();
+  const state = `${house.data}/state/extractor_state.json`;
+  const current = {
+    run_id: newRunId(),
+    source: "http://127.0.0.1:9/users",
+    raw_file: `${house.data}/raw_users/records_20261124_030007.jsonl`,
+    last_skip: 100,
+    bytes: 5,
+    records: 1,
+    duplicates: 0,
+    pages: 1,
+    first_total: 208,
+    total: 208,
+    started_at: "2026-11-24T03:00:07.000Z",
+  };
+  await Deno.mkdir(`${house.data}/state`);
+  await Deno.writeTextFile(state, JSON.stringify({ version: 1, current, correcting: null, completed: [] }));
+  const request = house.request([{ line: 1 }]);
+  assert.equal(await house.raw((await house.handle(request)).message), '{"id":1.0,"age":70}\n');
+  const after = JSON.parse(await Deno.readTextFile(state));
+  assert.deepEqual(after.current, current);
+  assert.equal(after.completed.at(-1).run_id, request.run_id);
+});

@@ -1,0 +1,33 @@
+/**
+ * An extractor in a process of its own, to be killed: handles one request on the data directory `data` of the working directory, prints a line
+ * after each page, and at last the message that it would publish.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { compose } from "../../shared/actor/message.ts";
+import { loadConfig } from "../../shared/config/config.ts";
+import { StartRun } from "../../shared/contracts/messages.ts";
+import { Files } from "../../shared/jsonl/files.ts";
+import { ExtractorVariables } from "../../extractor/config.ts";
+import { extractor } from "../../extractor/extract.ts";
+import { sourceOf } from "../../extractor/source.ts";
+
+const [url, batchSize, requestText] = Deno.args;
+const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+const request = StartRun.parse(JSON.parse(requestText!));
+const source = sourceOf(
+  loadConfig("extractor", ExtractorVariables, { API_BASE_URL: url, BATCH_SIZE: batchSize }),
+);
+const actor = extractor({ source, files: new Files("data") });
+const { outputs } = await actor.handle(request, {
+  attempt: 1,
+  signal: new AbortController().signal,
+  log: getLogger("test"),
+  progress: (records) => say(`page ${records}`),
+  tell: () => Promise.resolve(),
+});
+for (const { to, name, fields } of outputs) {
+  const { body } = compose(to, name, fields, { id: request.id!, published_at: request.published_at });
+  say(`done ${body}`);
+}
