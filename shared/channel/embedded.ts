@@ -69,7 +69,7 @@ class EmbeddedChannel implements Channel {
           body: string;
         }[];
         cursor = rows.at(-1)?.seq ?? cursor;
-        return rows.map(({ body }) => body);
+        return rows.map(({ body }) => textOf(body));
       } catch (error) {
         if (error instanceof TransientError || this.#closed.signal.aborted) return [];
         throw error;
@@ -161,8 +161,8 @@ class Queue {
     for (const { to, id, body } of messages) {
       this.file.sql(
         `INSERT INTO messages (mailbox, id, body, due_at, published_at) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET id = excluded.id WHERE false`,
-      ).run(to, id, body, now, now);
+         ON CONFLICT (mailbox, id) DO NOTHING`,
+      ).run(to, id, new TextEncoder().encode(body), now, now);
     }
     this.#publications += messages.length;
     if (this.#publications < FORGET_EVERY) return;
@@ -177,7 +177,7 @@ class Queue {
 interface Row {
   readonly seq: number;
   readonly id: string;
-  readonly body: string;
+  readonly body: Uint8Array;
   readonly attempts: number;
   readonly published_at: number;
 }
@@ -198,7 +198,7 @@ class EmbeddedClaim implements Claim {
   ) {
     this.#seq = row.seq;
     this.id = row.id;
-    this.body = row.body;
+    this.body = textOf(row.body);
     this.attempt = row.attempts;
     this.publishedAt = row.published_at;
   }
@@ -290,7 +290,8 @@ class EmbeddedMailbox implements Mailbox {
           `SELECT ${columns} ${dead} AND (settled_at, seq) < (SELECT settled_at, seq ${dead} AND id = ?) ${page}`,
         ).all(this.name, this.name, after, limit),
     );
-    return rows as unknown as DeadLetter[];
+    return (rows as unknown as (Omit<DeadLetter, "body"> & { body: Uint8Array })[])
+      .map((row) => ({ ...row, body: textOf(row.body) }));
   }
 
   async replay(id: string): Promise<boolean> {
@@ -301,7 +302,7 @@ class EmbeddedMailbox implements Mailbox {
       )
         .get(this.name, id);
       if (letter === undefined) return false;
-      this.queue.append([{ to: this.name, id, body: String(letter.body) }]);
+      this.queue.append([{ to: this.name, id, body: textOf(letter.body as Uint8Array) }]);
       return true;
     });
   }
@@ -324,6 +325,10 @@ class EmbeddedMailbox implements Mailbox {
       return Number(changes) > 0;
     });
   }
+}
+
+function textOf(body: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(body);
 }
 
 /** Changes when another connection has committed; unknown while the file is locked or closed. */

@@ -16,7 +16,7 @@ CREATE TABLE messages (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- publishing order; never used again, as views go by it
   mailbox TEXT NOT NULL,
   id TEXT NOT NULL,
-  body TEXT NOT NULL,
+  body BLOB NOT NULL,                     -- UTF-8; as text, a NUL in it would end it
   state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'dead')),
   attempts INTEGER NOT NULL DEFAULT 0,
   due_at INTEGER NOT NULL,                -- when it may be handed out (again): end of the delay or of the lease

@@ -1,0 +1,58 @@
+import type { Channel } from "../../shared/channel/channel.ts";
+import { openMemoryChannel } from "../../shared/channel/memory.ts";
+import { type ChannelPlace, openChannel } from "../../shared/channel/open.ts";
+import { startRedis } from "../support/redis.ts";
+import { testChannel, type Transport } from "./channel.ts";
+
+const ONE_PROCESS = "the memory of one process";
+
+testChannel({
+  name: "memory",
+  start: () => {
+    const channel = openMemoryChannel();
+    return Promise.resolve({
+      open: () => Promise.resolve(channel),
+      [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),
+    });
+  },
+  skip: [
+    "a consumer that is killed loses nothing: its message comes again with the attempt counted",
+    "two processes never hold the same message",
+    "closing and opening again keeps everything",
+  ].map((each) => ({ case: each, reason: ONE_PROCESS })),
+});
+
+testChannel({
+  name: "embedded",
+  start: async () => {
+    const folder = await Deno.makeTempDir({ prefix: "queue-" });
+    const place = { queuePath: `${folder}/queue.db` };
+    return shared(place, () => Deno.remove(folder, { recursive: true }));
+  },
+});
+
+testChannel({
+  name: "redis",
+  start: async () => {
+    const server = await startRedis();
+    const place = { redisUrl: server.url, queuePath: "" };
+    return shared(place, () => server[Symbol.asyncDispose]());
+  },
+});
+
+/** A transport that any number of handles and processes can open. */
+function shared(place: ChannelPlace, remove: () => PromiseLike<void>): Transport {
+  const handles: Channel[] = [];
+  return {
+    place,
+    async open() {
+      const channel = await openChannel(place);
+      handles.push(channel);
+      return channel;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const channel of handles.reverse()) await channel[Symbol.asyncDispose]();
+      await remove();
+    },
+  };
+}
