@@ -18,12 +18,24 @@ export interface FileFacts {
   readonly sha256: string;
 }
 
+/** How a file is read. */
+export interface ReadOptions {
+  /** What the file's SHA-256 has to be. */
+  readonly sha256?: string | undefined;
+  /** Ends the reading; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** The longest line that is handed out whole, in bytes. Default `MAX_LINE_BYTES`. */
+  readonly maxLineBytes?: number | undefined;
+  /** Called once with what was read, after the last line. Not called when the reading fails or is given up. */
+  readonly onEnd?: (facts: FileFacts) => void;
+}
+
 /** Bytes that are read or written at once. */
 const BLOCK = 256 * 1024;
 
 /** The data directory, seen by handlers: the only way to the files of a run. Paths are those of messages, such as `data/dlq/x.jsonl`. */
 export class Files {
-  /** @param root the data directory (`DATA_DIR`) */
+  /** Takes the data directory (`DATA_DIR`) as its root; touches nothing yet. */
   constructor(private readonly root: string) {}
 
   /** The path in messages of file `name` in `folder`, such as `data/raw_users/records_20261124_030000.jsonl`. */
@@ -38,27 +50,25 @@ export class Files {
    * @throws PermanentError when the path leaves the data directory, the file is missing, or its bytes are not those of `sha256`.
    * @throws TransientError when the disk fails.
    */
-  async *lines(
-    path: string,
-    options: { sha256?: string | undefined; signal?: AbortSignal } = {},
-  ): AsyncGenerator<LineBatch> {
-    const hash = options.sha256 === undefined ? undefined : createHash("sha256");
-    yield* splitLines(this.#blocks(path, hash, options.signal));
-    const found = hash?.digest("hex");
-    if (found !== options.sha256) {
+  async *lines(path: string, options: ReadOptions = {}): AsyncGenerator<LineBatch> {
+    const { sha256, onEnd, signal } = options;
+    const tally = sha256 === undefined && onEnd === undefined ? undefined : new Tally(path);
+    yield* splitLines(this.#blocks(path, tally, signal), options.maxLineBytes);
+    const facts = tally?.facts();
+    if (sha256 !== undefined && facts?.sha256 !== sha256) {
       throw new PermanentError(
-        `Cannot use ${path}: its SHA-256 is ${found}, but ${options.sha256} was announced, so it was changed or cut since. ` +
+        `Cannot use ${path}: its SHA-256 is ${facts?.sha256}, but ${sha256} was announced, so it was changed or cut since. ` +
           `Put the announced file back and replay the dead letter, or start a new run.`,
       );
     }
+    if (facts !== undefined) onEnd?.(facts);
   }
 
   /** The length and SHA-256 of a complete file. @throws as `lines`. */
   async facts(path: string, signal?: AbortSignal): Promise<FileFacts> {
-    const hash = createHash("sha256");
-    let bytes = 0;
-    for await (const block of this.#blocks(path, hash, signal)) bytes += block.length;
-    return { name: path, bytes, sha256: hash.digest("hex") };
+    const tally = new Tally(path);
+    for await (const _ of this.#blocks(path, tally, signal));
+    return tally.facts();
   }
 
   /** Whether a complete file of this name is there. @throws PermanentError when the path leaves the data directory. */
@@ -72,7 +82,8 @@ export class Files {
   }
 
   /**
-   * Begins a file under its `.part` name, or goes on with one: `resumeAt` cuts what is there to that many bytes and appends.
+   * Begins a file under its `.part` name, or goes on with one: `resumeAt` cuts what is there to that many bytes and appends. A `.part` file
+   * that is begun anew is another file than the one that was there, so that a writer that lost its right to it can't write into it.
    *
    * @throws PermanentError when the path leaves the data directory, may not be written, or is shorter than `resumeAt`.
    */
@@ -80,38 +91,24 @@ export class Files {
     const target = this.#inside(path);
     const part = `${target}.part`;
     const resumeAt = options.resumeAt ?? 0;
+    const hash = createHash("sha256");
     try {
       await Deno.mkdir(dirname(target), { recursive: true });
-      const hash = createHash("sha256");
-      if (resumeAt > 0) {
-        const there = (await Deno.stat(part)).size;
-        if (there < resumeAt) {
-          throw new PermanentError(
-            `Cannot go on with ${path}.part: it has ${there} bytes, but ${resumeAt} were recorded. Remove it and the state file to start over.`,
-          );
-        }
-        const existing = await Deno.open(part, { read: true, write: true });
-        await existing.truncate(resumeAt);
-        for await (const block of blocksOf(existing)) hash.update(block);
-      }
-      const file = await Deno.open(part, {
-        write: true,
-        create: true,
-        append: resumeAt > 0,
-        truncate: resumeAt === 0,
-      });
-      return new PartFile(path, target, file, hash, resumeAt);
+      if (resumeAt > 0) await cut(part, path, resumeAt, hash);
+      else await removeIfThere(part);
+      const file = await Deno.open(part, { write: true, create: true, append: resumeAt > 0 });
+      return new PartFile(path, target, file, (await file.stat()).ino, hash, resumeAt);
     } catch (error) {
       throw fileError("write", `${path}.part`, error);
     }
   }
 
-  async *#blocks(path: string, hash?: Hash, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#blocks(path: string, tally?: Tally, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const inside = this.#inside(path);
     try {
       for await (const block of blocksOf(await Deno.open(inside))) {
         signal?.throwIfAborted();
-        hash?.update(block);
+        tally?.add(block);
         yield block;
       }
     } catch (error) {
@@ -131,6 +128,23 @@ export class Files {
   }
 }
 
+/** What is known of a file while its bytes pass by. */
+class Tally {
+  readonly #hash = createHash("sha256");
+  #bytes = 0;
+
+  constructor(private readonly name: string) {}
+
+  add(block: Uint8Array): void {
+    this.#hash.update(block);
+    this.#bytes += block.length;
+  }
+
+  facts(): FileFacts {
+    return { name: this.name, bytes: this.#bytes, sha256: this.#hash.digest("hex") };
+  }
+}
+
 /** A file that is being written. It gets its name with `publish`; disposing of it before removes it, unless `keep` was called. */
 export class PartFile implements AsyncDisposable {
   #buffer = new Uint8Array(BLOCK);
@@ -144,6 +158,7 @@ export class PartFile implements AsyncDisposable {
     private readonly name: string,
     private readonly target: string,
     private readonly file: Deno.FsFile,
+    private readonly inode: number | null,
     private readonly hash: Hash,
     resumedAt: number,
   ) {
@@ -155,7 +170,7 @@ export class PartFile implements AsyncDisposable {
     return this.#bytes;
   }
 
-  /** Appends `text`. Kept in memory up to 256 KiB. @throws TransientError when the disk is full. */
+  /** Appends `text`, which ends inside no surrogate pair. Kept in memory up to 256 KiB. @throws TransientError when the disk is full. */
   async write(text: string): Promise<void> {
     for (let from = 0; from < text.length;) {
       const { read, written } = this.#encoder.encodeInto(
@@ -181,9 +196,18 @@ export class PartFile implements AsyncDisposable {
     if (this.#state === "open") this.#state = "kept";
   }
 
-  /** Makes the file final under its name: fsync, rename, fsync of the folder. Whatever had that name is replaced. */
+  /**
+   * Makes the file final under its name: fsync, rename, fsync of the folder. Whatever had that name is replaced.
+   *
+   * @throws TransientError when the disk fails, or another process has removed the file or begun it anew.
+   */
   async publish(): Promise<FileFacts> {
     await this.sync();
+    if (!(await this.#isStillOurs())) {
+      throw new TransientError(
+        `Cannot finish ${this.name}: another process has removed it or begun it anew. It is tried again.`,
+      );
+    }
     await this.#io(async () => {
       await Deno.rename(`${this.target}.part`, this.target);
       const folder = await Deno.open(dirname(this.target));
@@ -200,7 +224,13 @@ export class PartFile implements AsyncDisposable {
     const remove = this.#state === "open";
     this.#state = "closed";
     this.file.close();
-    if (remove) await Deno.remove(`${this.target}.part`).catch(() => {});
+    if (remove && await this.#isStillOurs()) await Deno.remove(`${this.target}.part`).catch(() => {});
+  }
+
+  /** A process that was suspended until its lease was gone must not touch the file of the one that took over. */
+  async #isStillOurs(): Promise<boolean> {
+    const there = await Deno.stat(`${this.target}.part`).catch(() => undefined);
+    return there !== undefined && there.ino === this.inode;
   }
 
   async #drain(): Promise<void> {
@@ -218,6 +248,27 @@ export class PartFile implements AsyncDisposable {
     } catch (error) {
       throw fileError("write", `${this.name}.part`, error);
     }
+  }
+}
+
+/** Cuts a `.part` file to `bytes` and adds what is left to `hash`. */
+async function cut(part: string, path: string, bytes: number, hash: Hash): Promise<void> {
+  using file = await Deno.open(part, { read: true, write: true });
+  const there = (await file.stat()).size;
+  if (there < bytes) {
+    throw new PermanentError(
+      `Cannot go on with ${path}.part: it has ${there} bytes, but ${bytes} were recorded. Remove it and the state file to start over.`,
+    );
+  }
+  await file.truncate(bytes);
+  for await (const block of blocksOf(file)) hash.update(block);
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

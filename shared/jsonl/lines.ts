@@ -23,7 +23,10 @@ export const MAX_LINE_BYTES: number = 16 * 1024 * 1024;
 const NEWLINE = 10;
 const NO_FLAWS: ReadonlyMap<number, Flaw> = new Map();
 
-/** Splits `chunks` into lines, one batch for each chunk that ends at least one; the last line needs no line end. */
+/**
+ * Splits `chunks` into lines, one batch for each chunk that ends at least one; the last line needs no line end. A chunk may be reused by
+ * its owner once the next one is asked for. Holds no more of a line than `maxLineBytes` and a chunk.
+ */
 export async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
   maxLineBytes: number = MAX_LINE_BYTES,
@@ -33,7 +36,8 @@ export async function* splitLines(
   let restBytes = 0;
   let atStart = true;
   const keep = (part: Uint8Array) => {
-    if (part.length > 0 && restBytes <= maxLineBytes) rest.push(part.slice());
+    // two bytes beyond the longest line tell that it was longer, also when one of them looks like the `\r` of a line end
+    if (part.length > 0 && restBytes < maxLineBytes + 2) rest.push(part.slice());
     restBytes += part.length;
   };
   const take = (part: Uint8Array): Uint8Array => {
@@ -52,72 +56,61 @@ export async function* splitLines(
       keep(chunk);
       continue;
     }
-    const firstEnd = chunk.indexOf(NEWLINE);
-    if (restBytes + firstEnd > maxLineBytes) {
-      keep(chunk.subarray(0, firstEnd));
-      yield {
-        first,
-        lines: [decoder.decode(take(new Uint8Array()).subarray(0, maxLineBytes))],
-        flaws: new Map([[0, "too-long"]]),
-      };
-      first += 1;
-      if (firstEnd < end) {
-        const batch = decodeLines(chunk.subarray(firstEnd + 1, end), first);
-        yield batch;
-        first += batch.lines.length;
-      }
-    } else {
-      const batch = decodeLines(take(chunk.subarray(0, end)), first);
-      yield batch;
-      first += batch.lines.length;
-    }
+    const batch = decodeLines(take(chunk.subarray(0, end)), first, maxLineBytes);
+    yield batch;
+    first += batch.lines.length;
     keep(chunk.subarray(end + 1));
   }
-  if (restBytes === 0) return;
-  const tooLong = restBytes > maxLineBytes;
-  const last = withoutMark(take(new Uint8Array()), atStart);
-  if (tooLong) {
-    yield {
-      first,
-      lines: [decoder.decode(last.subarray(0, maxLineBytes))],
-      flaws: new Map([[0, "too-long"]]),
-    };
-  } else if (last.length > 0) yield decodeLines(last, first);
+  const last = take(new Uint8Array());
+  if (last.length === 0) return;
+  // only a file shorter than the mark is still whole here, its line end included
+  yield decodeLines(last.at(-1) === NEWLINE ? last.subarray(0, -1) : last, first, maxLineBytes);
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function decodeLines(bytes: Uint8Array, first: number): LineBatch {
+function decodeLines(bytes: Uint8Array, first: number, maxLineBytes: number): LineBatch {
+  if (bytes.length > maxLineBytes) return decodeOneByOne(bytes, first, maxLineBytes);
   try {
     const lines = strictDecoder.decode(bytes).split("\n");
     for (let i = 0; i < lines.length; i++) if (lines[i]!.endsWith("\r")) lines[i] = lines[i]!.slice(0, -1);
     return { first, lines, flaws: NO_FLAWS };
   } catch {
-    return decodeOneByOne(bytes, first);
+    return decodeOneByOne(bytes, first, maxLineBytes);
   }
 }
 
-function decodeOneByOne(bytes: Uint8Array, first: number): LineBatch {
+function decodeOneByOne(bytes: Uint8Array, first: number, maxLineBytes: number): LineBatch {
   const lines: string[] = [];
   const flaws = new Map<number, Flaw>();
   for (let start = 0; start <= bytes.length;) {
     const found = bytes.indexOf(NEWLINE, start);
     const end = found < 0 ? bytes.length : found;
     const line = bytes.subarray(start, end > start && bytes[end - 1] === 13 ? end - 1 : end);
-    try {
-      lines.push(strictDecoder.decode(line));
-    } catch {
-      flaws.set(lines.length, "invalid-utf8");
-      lines.push(decoder.decode(line));
+    if (line.length > maxLineBytes) {
+      flaws.set(lines.length, "too-long");
+      lines.push(beginning(line, maxLineBytes));
+    } else {
+      try {
+        lines.push(strictDecoder.decode(line));
+      } catch {
+        flaws.set(lines.length, "invalid-utf8");
+        lines.push(decoder.decode(line));
+      }
     }
     start = end + 1;
   }
   return { first, lines, flaws };
 }
 
-function withoutMark(bytes: Uint8Array, atStart = true): Uint8Array {
-  return atStart && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+/** The first bytes of a line as text; a character that the cut goes through is left out, as streaming decoders wait for its end. */
+function beginning(line: Uint8Array, bytes: number): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(line.subarray(0, bytes), { stream: true });
+}
+
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function join(parts: Uint8Array[]): Uint8Array {

@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { PermanentError, TransientError } from "../errors/errors.ts";
+import { type FileFacts, Files, writeAtomically } from "./files.ts";
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+async function startFolder() {
+  const root = await Deno.makeTempDir();
+  const files = new Files(root);
+  return {
+    root,
+    files,
+    path: files.path("raw_users", "x.jsonl"),
+    async names() {
+      const names: string[] = [];
+      for await (const { name } of Deno.readDir(`${root}/raw_users`)) names.push(name);
+      return names.sort();
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
+  };
+}
+
+async function linesOf(batches: AsyncIterable<{ lines: string[] }>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const { lines } of batches) all.push(...lines);
+  return all;
+}
+
+Deno.test("a file has its name only when it is published, whole and with its facts", async () => {
+  await using folder = await startFolder();
+  const text = `${"ab✓\u{1f600}\n".repeat(100_000)}end`; // more than the buffer, characters of each length at its seams
+  await using file = await folder.files.create(folder.path);
+  for (let at = 0; at < text.length; at += 77_778) await file.write(text.slice(at, at + 77_778));
+  assert.deepEqual(await folder.names(), ["x.jsonl.part"]);
+  assert.equal(await folder.files.exists(folder.path), false);
+  const facts = await file.publish();
+  const bytes = new TextEncoder().encode(text).length;
+  assert.deepEqual(facts, { name: folder.path, bytes, sha256: sha256(text) });
+  assert.equal(file.bytes, bytes);
+  assert.deepEqual(await folder.names(), ["x.jsonl"]);
+  assert.equal(await Deno.readTextFile(folder.path), text);
+  assert.equal(await folder.files.exists(folder.path), true);
+  assert.deepEqual(await folder.files.facts(folder.path), facts);
+});
+
+Deno.test("a file that nothing was written to is published empty", async () => {
+  await using folder = await startFolder();
+  await using file = await folder.files.create(folder.path);
+  assert.deepEqual(await file.publish(), { name: folder.path, bytes: 0, sha256: sha256("") });
+  assert.deepEqual(await linesOf(folder.files.lines(folder.path, { sha256: sha256("") })), []);
+});
+
+Deno.test("a file that is given up leaves nothing, and what had its name stays", async () => {
+  await using folder = await startFolder();
+  await writeAtomically(folder.path, "old\n");
+  await assert.rejects(async () => {
+    await using file = await folder.files.create(folder.path);
+    await file.write("new\n");
+    await file.sync();
+    throw new Error("given up");
+  }, /given up/);
+  assert.deepEqual(await folder.names(), ["x.jsonl"]);
+  assert.equal(await Deno.readTextFile(folder.path), "old\n");
+});
+
+Deno.test("a published file replaces the one of its name", async () => {
+  await using folder = await startFolder();
+  await writeAtomically(folder.path, "old\n");
+  await using file = await folder.files.create(folder.path);
+  await file.write("new\n");
+  await file.publish();
+  assert.equal(await Deno.readTextFile(folder.path), "new\n");
+});
+
+Deno.test("a file that was kept goes on where it was safe, and its hash covers the whole of it", async () => {
+  await using folder = await startFolder();
+  let safe = 0;
+  {
+    await using file = await folder.files.create(folder.path);
+    file.keep();
+    await file.write("first\n");
+    safe = await file.sync();
+    await file.write("half a li");
+    await file.sync();
+  }
+  assert.deepEqual(await folder.names(), ["x.jsonl.part"]);
+  await using file = await folder.files.create(folder.path, { resumeAt: safe });
+  await file.write("second\n");
+  assert.deepEqual(await file.publish(), { name: folder.path, bytes: 13, sha256: sha256("first\nsecond\n") });
+  assert.equal(await Deno.readTextFile(folder.path), "first\nsecond\n");
+});
+
+Deno.test("a file that is shorter than what was recorded is not gone on with", async () => {
+  await using folder = await startFolder();
+  await writeAtomically(`${folder.path}.part`, "short");
+  await assert.rejects(folder.files.create(folder.path, { resumeAt: 6 }), (error: unknown) => {
+    assert.ok(error instanceof PermanentError);
+    assert.match(error.message, /x\.jsonl\.part: it has 5 bytes, but 6 were recorded\. Remove it/);
+    return true;
+  });
+  assert.equal(await Deno.readTextFile(`${folder.path}.part`), "short");
+});
+
+Deno.test("a writer that another one took over from neither writes into its file, nor publishes, nor removes it", async () => {
+  await using folder = await startFolder();
+  {
+    await using late = await folder.files.create(folder.path);
+    await late.write("late");
+    await using next = await folder.files.create(folder.path);
+    await next.write("next");
+    await late.sync();
+    await assert.rejects(late.publish(), TransientError);
+    await late[Symbol.asyncDispose]();
+    assert.deepEqual(await folder.names(), ["x.jsonl.part"]);
+    assert.equal((await next.publish()).sha256, sha256("next"));
+  }
+  assert.deepEqual(await folder.names(), ["x.jsonl"]);
+  assert.equal(await Deno.readTextFile(folder.path), "next");
+});
+
+Deno.test("reading tells what was read, in the same pass", async () => {
+  await using folder = await startFolder();
+  const text = `${"line\n".repeat(100_000)}last`;
+  await writeAtomically(folder.path, text);
+  const told: FileFacts[] = [];
+  const lines = await linesOf(folder.files.lines(folder.path, { onEnd: (facts) => told.push(facts) }));
+  assert.equal(lines.length, 100_001);
+  assert.deepEqual(told, [{ name: folder.path, bytes: text.length, sha256: sha256(text) }]);
+});
+
+Deno.test("a file that was changed since it was announced is refused at its end", async () => {
+  await using folder = await startFolder();
+  await writeAtomically(folder.path, "a\nb\n");
+  const seen: string[] = [];
+  const told: FileFacts[] = [];
+  const wrong = sha256("a\nc\n");
+  await assert.rejects(async () => {
+    const reading = folder.files.lines(folder.path, { sha256: wrong, onEnd: (facts) => told.push(facts) });
+    for await (const { lines } of reading) seen.push(...lines);
+  }, (error: unknown) => {
+    assert.ok(error instanceof PermanentError);
+    assert.match(error.message, new RegExp(`its SHA-256 is ${sha256("a\nb\n")}, but ${wrong} was announced`));
+    return true;
+  });
+  assert.deepEqual([seen, told], [["a", "b"], []]);
+});
+
+Deno.test("reading ends when the signal says so, with its reason", async () => {
+  await using folder = await startFolder();
+  await writeAtomically(folder.path, "line\n".repeat(200_000));
+  const stop = new AbortController();
+  const reason = new Error("enough");
+  let batches = 0;
+  await assert.rejects(async () => {
+    for await (const _ of folder.files.lines(folder.path, { signal: stop.signal })) {
+      batches += 1;
+      stop.abort(reason);
+    }
+  }, reason);
+  assert.equal(batches, 1);
+});
+
+Deno.test("paths that leave the data directory are refused, whatever is done with them", async () => {
+  await using folder = await startFolder();
+  const outside = [
+    "/etc/passwd",
+    `${folder.root}/../x`,
+    "../x",
+    `${folder.root}/a/../../x`,
+    folder.root,
+    `${folder.root}/a\0b`,
+  ];
+  for (const path of outside) {
+    const refused = (error: unknown) =>
+      error instanceof PermanentError && /wanted a path inside/.test(error.message);
+    await assert.rejects(folder.files.create(path), refused, path);
+    await assert.rejects(folder.files.facts(path), refused, path);
+    await assert.rejects(folder.files.exists(path), refused, path);
+    await assert.rejects(linesOf(folder.files.lines(path)), refused, path);
+  }
+  assert.equal(await folder.files.exists(`${folder.root}/a/../b`), false);
+});
+
+Deno.test("a file that is missing, or is a folder, is a permanent failure that names it", async () => {
+  await using folder = await startFolder();
+  await assert.rejects(linesOf(folder.files.lines(folder.path)), (error: unknown) => {
+    assert.ok(error instanceof PermanentError);
+    assert.match(error.message, /^Cannot read .*raw_users\/x\.jsonl: it isn't there\./);
+    return true;
+  });
+  await Deno.mkdir(folder.path, { recursive: true });
+  await assert.rejects(folder.files.facts(folder.path), PermanentError);
+});
+
+Deno.test("a small file is replaced whole", async () => {
+  await using folder = await startFolder();
+  await writeAtomically(folder.path, "one");
+  await writeAtomically(folder.path, "two");
+  assert.equal(await Deno.readTextFile(folder.path), "two");
+  assert.deepEqual(await folder.names(), ["x.jsonl"]);
+});
+
+/** Mounts a file system of 1 MiB, where the system lets us. */
+async function mountSmall(): Promise<(AsyncDisposable & { root: string }) | undefined> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return undefined;
+  const root = await Deno.makeTempDir();
+  const run = (...command: string[]) =>
+    new Deno.Command(command[0]!, { args: command.slice(1), stderr: "null" }).output();
+  if (!(await run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", root)).success) {
+    await Deno.remove(root);
+    return undefined;
+  }
+  return {
+    root,
+    async [Symbol.asyncDispose]() {
+      await run("umount", root);
+      await Deno.remove(root);
+    },
+  };
+}
+
+Deno.test("a full disk is a transient failure, leaves nothing, and the repeat succeeds when there is room", async (test) => {
+  await using small = await mountSmall();
+  if (small === undefined) {
+    await test.step({
+      name: "skipped: mounting a small disk needs root on Linux",
+      ignore: true,
+      fn: () => {},
+    });
+    return;
+  }
+  const files = new Files(small.root);
+  const path = files.path("raw_users", "x.jsonl");
+  const text = "x".repeat(900_000);
+  const write = async () => {
+    await using file = await files.create(path);
+    await file.write(text);
+    await file.publish();
+  };
+  await Deno.writeTextFile(`${small.root}/ballast`, text);
+  await assert.rejects(write, (error: unknown) => {
+    assert.ok(error instanceof TransientError);
+    assert.match(error.message, /^Cannot write .*x\.jsonl\.part: .*No space left/);
+    return true;
+  });
+  assert.deepEqual([...Deno.readDirSync(`${small.root}/raw_users`)], []);
+  await Deno.remove(`${small.root}/ballast`);
+  await write();
+  assert.equal((await files.facts(path)).sha256, sha256(text));
+});
