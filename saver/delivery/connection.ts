@@ -1,0 +1,239 @@
+/**
+ * An SSH connection on which every request is answered, or fails in bounded time.
+ *
+ * ssh2 by itself leaves requests open for ever when a connection dies. Here each one waits in a set, and whatever ends the connection (an
+ * error, a close, a server that stays silent) fails all of them.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { connect as connectSocket, type Socket } from "node:net";
+import ssh2, { type PublicKeyAuthMethod, type ServerHostKeyAlgorithm, type SFTPWrapper } from "ssh2";
+import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { connectionFailure, type Server } from "./failure.ts";
+import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
+import { readPrivateKey } from "./private_key.ts";
+
+/** `strict`: the host key has to be in the known hosts file. `accept-new`: the first key seen is recorded there, another one is refused. */
+export type HostKeyPolicy = "strict" | "accept-new";
+
+/** How to connect and log in. */
+export interface Login extends Server {
+  /** File of the private key. */
+  readonly keyPath: string;
+  /** Opens the private key where it is encrypted. */
+  readonly passphrase?: string | undefined;
+  /** The known hosts file. */
+  readonly knownHosts: string;
+  /** What to do with a host that isn't in it. */
+  readonly hostKeyPolicy: HostKeyPolicy;
+  /** Milliseconds that a server may leave a request unanswered while it answers no other one either. Default 20,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Milliseconds that the server gets to say goodbye. */
+const GOODBYE_MS = 2_000;
+
+type Callback<T> = (error: Error | null | undefined, value: T) => void;
+
+/** A connection to a server that has proved its host key, with the user logged in. Disposing of it ends it. */
+export class Connection implements AsyncDisposable {
+  /** The server's host key; set once it was accepted. */
+  hostKey: HostKey | undefined;
+  readonly #client = new ssh2.Client();
+  readonly #socket: Socket;
+  readonly #closed: Promise<void>;
+  /** Fails each request that isn't answered yet. */
+  readonly #waiting = new Set<(failure: unknown) => void>();
+  readonly #timeoutMs: number;
+  /** Why there is no connection any more. */
+  #failure: unknown;
+  #lastAnswer = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor(private readonly login: Login) {
+    this.#timeoutMs = login.timeoutMs ?? 20_000;
+    // Without it Nagle's algorithm and delayed acknowledgements cost 40 ms a request.
+    this.#socket = connectSocket({ host: login.host, port: login.port, noDelay: true });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = promise;
+    this.#client.on("error", (error) => this.#die(error));
+    this.#client.on("close", () => {
+      this.#die(new Error("the server closed the connection"));
+      resolve();
+    });
+  }
+
+  /**
+   * Connects, checks the host key and logs in.
+   *
+   * @throws TransientError when the server can't be reached, or breaks off.
+   * @throws PermanentError when the key can't be used or is refused, or the host key isn't the one that is known.
+   */
+  static async open(login: Login, signal: AbortSignal): Promise<Connection> {
+    const key = await readPrivateKey(login.keyPath, login.passphrase);
+    const known = await KnownHosts.read(login.knownHosts);
+    const method: PublicKeyAuthMethod = { type: "publickey", username: login.user, key };
+    signal.throwIfAborted();
+    const connection = new Connection(login);
+    try {
+      await connection.request<void>((done) => {
+        connection.#client.once("ready", () => done(null, undefined));
+        connection.#client.connect({
+          sock: connection.#socket,
+          username: login.user,
+          authHandler: [method],
+          readyTimeout: 0,
+          algorithms: {
+            serverHostKey: algorithmsFor(known.keysOf(login.host, login.port)),
+          },
+          hostVerifier: (blob: Buffer, verify: (accepted: boolean) => void) => {
+            connection.#accept(known, blob).then(() => verify(true), (error) => {
+              connection.#die(error);
+              verify(false);
+            });
+          },
+        });
+      }, signal);
+      return connection;
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Opens the SFTP subsystem. @throws PermanentError when the server has none for this user. */
+  async sftp(signal: AbortSignal): Promise<SFTPWrapper> {
+    try {
+      const sftp = await this.request<SFTPWrapper>((done) => this.#client.sftp(done), signal);
+      sftp.on("error", (error: Error) => this.#die(error));
+      sftp.on("close", () => this.#die(new Error("the server ended the SFTP session")));
+      return sftp;
+    } catch (error) {
+      if (signal.aborted || error instanceof TransientError || error instanceof PermanentError) throw error;
+      throw new PermanentError(
+        `Cannot use the SFTP server "${this.login.host}:${this.login.port}": it offers no SFTP to "${this.login.user}" ` +
+          `(${(error as Error).message}). Enable the sftp subsystem for that user.`,
+        { cause: error },
+      );
+    }
+  }
+
+  /**
+   * Makes a request and waits for its answer.
+   *
+   * @throws whatever the server answered, as ssh2 tells it.
+   * @throws TransientError (or PermanentError) when the connection ended before the answer.
+   * @throws the reason of `signal`.
+   */
+  async request<T>(send: (done: Callback<T>) => void, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    if (this.#failure !== undefined) throw connectionFailure(this.login, this.login.keyPath, this.#failure);
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const fail = (failure: unknown) => reject(failure);
+    const abort = () => reject(signal?.reason);
+    this.#waiting.add(fail);
+    signal?.addEventListener("abort", abort);
+    this.#watch();
+    try {
+      send((error, value) => {
+        this.#lastAnswer = performance.now();
+        // A request that ssh2 gives up because the connection ended has no status; the reason follows with the close.
+        if (error && this.#socket.destroyed) return;
+        error ? reject(error) : resolve(value);
+      });
+      return await promise;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#waiting.delete(fail);
+      if (this.#waiting.size === 0) {
+        clearTimeout(this.#timer);
+        this.#timer = undefined;
+      }
+    }
+  }
+
+  /** Ends the connection, in order where the server still answers. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#failure === undefined) {
+      this.#failure = new Error("the connection was ended");
+      this.#client.end();
+    } else this.#socket.destroy();
+    const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
+    await this.#closed;
+    clearTimeout(timer);
+  }
+
+  #die(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = cause;
+    this.#socket.destroy();
+    const failure = connectionFailure(this.login, this.login.keyPath, cause);
+    for (const fail of this.#waiting) fail(failure);
+  }
+
+  /** Ends the connection when requests wait and nothing was answered for the whole timeout. */
+  #watch(): void {
+    if (this.#timer !== undefined) return;
+    this.#lastAnswer = performance.now();
+    const check = () => {
+      const silence = performance.now() - this.#lastAnswer;
+      if (silence >= this.#timeoutMs) {
+        this.#die(new Error(`no answer for ${Math.round(silence / 1000)} s`));
+      } else this.#timer = setTimeout(check, this.#timeoutMs - silence);
+    };
+    this.#timer = setTimeout(check, this.#timeoutMs);
+  }
+
+  async #accept(known: KnownHosts, blob: Uint8Array): Promise<void> {
+    const { host, port, knownHosts, hostKeyPolicy } = this.login;
+    const key = hostKeyOf(blob);
+    const verdict = known.judge(host, port, key);
+    const refuse = (why: string) =>
+      new PermanentError(
+        `Cannot trust the SFTP server "${host}:${port}": its host key ${describe(key)} ${why}`,
+      );
+    switch (verdict.kind) {
+      case "known":
+        break;
+      case "revoked":
+        throw refuse(`is marked @revoked in "${knownHosts}". Ask the server's operator for its new key.`);
+      case "changed":
+        throw refuse(
+          `isn't the one in "${knownHosts}" (${verdict.expected.map(describe).join(", ")}). ` +
+            `Somebody may be in between. If the operator confirms the new key, remove the old line and add the new one.`,
+        );
+      case "unknown":
+        if (hostKeyPolicy === "accept-new") {
+          await recordHostKey(knownHosts, host, port, key);
+          break;
+        }
+        throw refuse(
+          `isn't in "${knownHosts}". Compare the fingerprint with what the server's operator tells you, then add this line to that file ` +
+            `(\`ssh-keyscan -p ${port} ${host}\` prints it too): ${lineFor(host, port, key).trimEnd()}`,
+        );
+    }
+    this.hostKey = key;
+  }
+}
+
+function describe({ type, blob }: HostKey): string {
+  return `${type} ${fingerprintOf(blob)}`;
+}
+
+/** Types that are offered where the server isn't known yet, best first. */
+const ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
+  "ssh-ed25519",
+  "ecdsa-sha2-nistp256",
+  "ecdsa-sha2-nistp384",
+  "ecdsa-sha2-nistp521",
+  "rsa-sha2-512",
+  "rsa-sha2-256",
+];
+
+/** A server may have keys of several types: ask for one that is known, so that it isn't taken for a changed one. */
+function algorithmsFor(known: readonly HostKey[]): ServerHostKeyAlgorithm[] {
+  const types = new Set(known.map(({ type }) => type));
+  const isKnown = (algorithm: string) => types.has(algorithm.startsWith("rsa-sha2-") ? "ssh-rsa" : algorithm);
+  return [...ALGORITHMS].sort((a, b) => Number(isKnown(b)) - Number(isKnown(a)));
+}

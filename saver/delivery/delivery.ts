@@ -1,0 +1,89 @@
+/**
+ * The Delivery port: a run's files, verified, on another machine. Adapter: `sftp.ts`.
+ *
+ * @module
+ */
+
+/** What a delivered file is. */
+export type FileKind = "raw" | "processed" | "invalid" | "manifest";
+
+/** A complete local file that is to be delivered. */
+export interface LocalFile {
+  /** What it is. */
+  readonly kind: Exclude<FileKind, "manifest">;
+  /** Where it is, as this process opens it. */
+  readonly path: string;
+  /** The plain file name that it gets on the server. */
+  readonly name: string;
+  /** Lower-case hexadecimal SHA-256 of its bytes. */
+  readonly sha256: string;
+  /** Its length. */
+  readonly bytes: number;
+  /** SHA-256 of the file that was encrypted to make this one; absent where it isn't encrypted. See `seal`. */
+  readonly plainSha256?: string;
+}
+
+/** The manifest of a run, delivered last: its arrival says that the files are complete. */
+export interface Manifest {
+  /** The plain file name that it gets on the server. */
+  readonly name: string;
+  /** Its content. The same run must make the same text each time, or a repeated delivery is a conflict. */
+  readonly text: string;
+}
+
+/** A file that lies on the server, verified there. */
+export interface DeliveredFile {
+  /** What it is. */
+  readonly kind: FileKind;
+  /** Its name. */
+  readonly name: string;
+  /** Its absolute path on the server. */
+  readonly remotePath: string;
+  /** SHA-256 of the local file, before encryption. */
+  readonly sha256: string;
+  /** Length as delivered. */
+  readonly bytes: number;
+  /** `content`: read back and hashed; `size`: its length alone was compared. */
+  readonly verified: "content" | "size";
+  /** Whether it lies there encrypted. */
+  readonly encrypted: boolean;
+  /** Whether it was there already, identical, and nothing was sent. */
+  readonly skipped: boolean;
+  /** When it was verified, ISO 8601 in UTC. */
+  readonly deliveredAt: string;
+}
+
+/** What a delivery is given besides its files. */
+export interface DeliverOptions {
+  /** Ends the delivery; its reason is what is thrown. */
+  readonly signal: AbortSignal;
+  /** Told how many of the run's bytes are on the server. Called often; has to be cheap. */
+  readonly onProgress?: (bytes: number, total: number) => void;
+}
+
+/** What a server that can be delivered to says of itself. */
+export interface Probed {
+  /** The absolute path of the folder that files go to. */
+  readonly folder: string;
+  /** The type of its host key, such as `ssh-ed25519`. */
+  readonly hostKeyType: string;
+  /** The fingerprint of its host key, as OpenSSH writes it (`SHA256:…`). */
+  readonly fingerprint: string;
+}
+
+/**
+ * Puts files on a server. A file has its final name only when it is complete and verified; a file that is there already is never replaced;
+ * delivering again what was delivered sends nothing and succeeds. So a delivery can be repeated until it succeeds.
+ */
+export interface Delivery {
+  /**
+   * Delivers `files` in order, then `manifest`, over one connection.
+   *
+   * @returns what lies on the server afterwards, in the same order.
+   * @throws TransientError when the server is away, breaks off, stalls or can't store the file now.
+   * @throws PermanentError when key, host key or rights are refused, when another file has the name, or a local file isn't what was announced.
+   */
+  deliver(files: readonly LocalFile[], manifest: Manifest, options: DeliverOptions): Promise<DeliveredFile[]>;
+  /** Connects, and writes and removes a small file in the folder. @throws as `deliver`, saying what is in the way. */
+  probe(signal: AbortSignal): Promise<Probed>;
+}

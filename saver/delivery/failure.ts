@@ -1,0 +1,123 @@
+/**
+ * What went wrong, and whether it may go away by itself: the one place that knows the errors of ssh2, SFTP and the file system.
+ *
+ * @module
+ */
+import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
+
+/** Status codes of SFTP version 3 that make a difference here. */
+export const STATUS = { NO_SUCH_FILE: 2, PERMISSION_DENIED: 3, FAILURE: 4, OP_UNSUPPORTED: 8 } as const;
+
+/** Where a server is and who logs in. */
+export interface Server {
+  /** Name or address. */
+  readonly host: string;
+  /** Port. */
+  readonly port: number;
+  /** The user. */
+  readonly user: string;
+}
+
+/** The SFTP status that a request was answered with; `undefined` where it wasn't answered. */
+export function statusOf(error: unknown): number | undefined {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "number" ? code : undefined;
+}
+
+/** The error to throw when the server refuses to `action` (such as `write`) the remote `path`. */
+export function requestFailure(action: string, path: string, error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  const cannot = `Cannot ${action} "${path}" on the SFTP server`;
+  switch (statusOf(error)) {
+    case STATUS.PERMISSION_DENIED:
+      return new PermanentError(
+        `${cannot}: permission denied. Give SFTP_USER the right to, or ${
+          action === "read" ? "set SFTP_VERIFY=size" : "name another SFTP_REMOTE_DIR"
+        }; then ask for the delivery again.`,
+        { cause: error },
+      );
+    case STATUS.OP_UNSUPPORTED:
+      return new PermanentError(`${cannot}: the server doesn't support that. Deliver to another server.`, {
+        cause: error,
+      });
+    case STATUS.NO_SUCH_FILE:
+      return new TransientError(`${cannot}: it isn't there any more. It is tried again.`, { cause: error });
+    case undefined:
+      return new TransientError(`${cannot}: the connection broke (${messageOf(error)}). It is tried again.`, {
+        cause: error,
+      });
+    default:
+      return new TransientError(
+        `${cannot}: the server answers "${messageOf(error)}". Is its disk or quota full? It is tried again.`,
+        { cause: error },
+      );
+  }
+}
+
+/** The error to throw when there is no connection to `server`, or not any more. */
+export function connectionFailure(server: Server, keyPath: string, error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  const where = `"${server.host}:${server.port}"`;
+  switch (levelOf(error)) {
+    case "client-authentication":
+      return new PermanentError(
+        `Cannot log in to the SFTP server ${where} as "${server.user}": it refuses the key in "${keyPath}". ` +
+          `Add its public half to that user's authorized keys, or correct SFTP_USER or SFTP_KEY_PATH.`,
+        { cause: error },
+      );
+    case "handshake":
+      return new PermanentError(
+        `Cannot agree with the SFTP server ${where} on how to encrypt: ${
+          messageOf(error)
+        }. Update the server, or deliver to another one.`,
+        { cause: error },
+      );
+    default:
+      return lostConnection(where, error);
+  }
+}
+
+function lostConnection(where: string, error: unknown): Error {
+  if (error instanceof Deno.errors.NotCapable) {
+    return new PermanentError(
+      `Cannot connect to the SFTP server ${where}: this process may not. Start it with --allow-net for that host.`,
+      { cause: error },
+    );
+  }
+  return new TransientError(
+    `Cannot reach the SFTP server ${where}: ${reasonOf(error)}. Is it running? It is tried again.`,
+    { cause: error },
+  );
+}
+
+/** Which part of ssh2 an error comes from. */
+function levelOf(error: unknown): unknown {
+  return error instanceof Error && "level" in error ? error.level : undefined;
+}
+
+/** Several addresses of one name may have failed, each for its own reason. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
+  return messageOf(error);
+}
+
+/** The error to throw when the local file `path` can't be used: lasting where it is missing or forbidden, passing where the disk fails. */
+export function fileError(action: string, path: string, error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  const cannot = `Cannot ${action} "${path}"`;
+  if (error instanceof Deno.errors.NotFound) {
+    return new PermanentError(`${cannot}: there is no such file. Put it there, or correct the path.`, {
+      cause: error,
+    });
+  }
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return new PermanentError(
+      `${cannot}: permission denied. Give the user that runs this service the right to.`,
+      { cause: error },
+    );
+  }
+  if (error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.NotADirectory) {
+    return new PermanentError(`${cannot}: wanted a file in a folder. Correct the path.`, { cause: error });
+  }
+  return new TransientError(`${cannot}: ${messageOf(error)}. It is tried again.`, { cause: error });
+}

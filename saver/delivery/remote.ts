@@ -1,0 +1,216 @@
+/**
+ * Files on the server: what SFTP can do, in terms of paths, with errors of the two kinds.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { posix } from "node:path";
+import type { SFTPWrapper, Stats } from "ssh2";
+import { PermanentError } from "../../shared/errors/errors.ts";
+import type { Connection } from "./connection.ts";
+import { requestFailure, STATUS, statusOf } from "./failure.ts";
+
+/** What is known of a remote file without reading it. */
+export interface RemoteFacts {
+  /** Length in bytes. */
+  readonly size: number;
+  /** Whether it is a folder. */
+  readonly folder: boolean;
+}
+
+/** Milliseconds that tidying up may take when the work itself has failed. */
+const TIDY_MS = 2_000;
+
+type Callback<T> = (error: Error | null | undefined, value: T) => void;
+type Send<T> = (done: Callback<T>) => void;
+
+/** One SFTP session. All methods throw `TransientError`, `PermanentError` or the reason of the signal. */
+export class Remote {
+  private constructor(
+    private readonly connection: Connection,
+    private readonly sftp: SFTPWrapper,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Begins a session; it ends with the connection. */
+  static async open(connection: Connection, signal: AbortSignal): Promise<Remote> {
+    return new Remote(connection, await connection.sftp(signal), signal);
+  }
+
+  /** The absolute path of the folder `path`, which is made where it is missing, with those above it. */
+  async folder(path: string): Promise<string> {
+    const home = path.startsWith("/")
+      ? "/"
+      : await this.#ask<string>("find the home folder of", path, (done) => this.sftp.realpath(".", done));
+    const absolute = posix.resolve(home, path);
+    await this.#makeFolder(absolute);
+    return absolute;
+  }
+
+  /** What is at `path`; `undefined` where nothing is. */
+  async facts(path: string): Promise<RemoteFacts | undefined> {
+    const stats = await this.#ask<Stats | undefined>(
+      "look at",
+      path,
+      (done) => this.sftp.stat(path, absentAs(done)),
+    );
+    return stats && { size: stats.size, folder: stats.isDirectory() };
+  }
+
+  /** The names in the folder `path`. */
+  async names(path: string): Promise<string[]> {
+    const entries = await this.#ask<{ filename: string }[]>(
+      "list",
+      path,
+      (done) => this.sftp.readdir(path, done),
+    );
+    return entries.map((entry) => entry.filename);
+  }
+
+  /** Opens a new file for writing, which everybody may read as far as the server's umask allows. */
+  create(path: string): Promise<RemoteFile> {
+    return this.#open("create", path, (done) => this.sftp.open(path, "wx", 0o644, done));
+  }
+
+  /** Opens a file for reading. */
+  read(path: string): Promise<RemoteFile> {
+    return this.#open("read", path, (done) => this.sftp.open(path, "r", done));
+  }
+
+  /**
+   * Gives the file `from` the name `to` in one step, unless something has that name already: answers whether it did. SFTP's own rename
+   * promises not to replace anything, which OpenSSH's `posix-rename` extension does.
+   */
+  async rename(from: string, to: string): Promise<boolean> {
+    try {
+      await this.#ask<void>("rename", from, (done) => this.sftp.rename(from, to, done));
+      return true;
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if ((await this.facts(to)) !== undefined) return false;
+      throw error;
+    }
+  }
+
+  /** Removes the file `path`; one that is gone already is fine. */
+  async remove(path: string): Promise<void> {
+    await this.#ask<void>("remove", path, (done) => this.sftp.unlink(path, absentAs(done)));
+  }
+
+  /** Removes the file `path` if that is possible soon, even after an abort. Never throws. */
+  async discard(path: string): Promise<void> {
+    await this.connection.request<void>((done) => this.sftp.unlink(path, done), AbortSignal.timeout(TIDY_MS))
+      .catch(() => {});
+  }
+
+  async #makeFolder(path: string): Promise<void> {
+    const there = await this.facts(path);
+    if (there?.folder) return;
+    if (there !== undefined) {
+      throw new PermanentError(
+        `Cannot deliver into "${path}" on the SFTP server: it is a file, wanted a folder. Move it away, or name another SFTP_REMOTE_DIR.`,
+      );
+    }
+    await this.#makeFolder(posix.dirname(path));
+    try {
+      await this.#ask<void>("make the folder", path, (done) => this.sftp.mkdir(path, { mode: 0o755 }, done));
+    } catch (error) {
+      // Another delivery may have made it meanwhile.
+      if (this.signal.aborted || !(await this.facts(path))?.folder) throw error;
+    }
+  }
+
+  async #open(action: string, path: string, send: Send<Buffer>): Promise<RemoteFile> {
+    const handle = await this.#ask(action, path, send);
+    return new RemoteFile(path, handle, this.connection, this.sftp, this.signal);
+  }
+
+  #ask<T>(action: string, path: string, send: Send<T>): Promise<T> {
+    return ask(this.connection, this.signal, action, path, send);
+  }
+}
+
+/** An open remote file. Reads and writes name their place in it; any number may be under way. */
+export class RemoteFile implements AsyncDisposable {
+  #open = true;
+
+  /** @ignore Made by `Remote`. */
+  constructor(
+    private readonly path: string,
+    private readonly handle: Buffer,
+    private readonly connection: Connection,
+    private readonly sftp: SFTPWrapper,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Writes `block` at `position`. The block may be used again as soon as this has returned its promise. */
+  write(block: Buffer, position: number): Promise<void> {
+    return this.#ask("write", (done) => this.sftp.write(this.handle, block, 0, block.length, position, done));
+  }
+
+  /** Fills `block` from `position` on; answers with how many bytes, fewer only where the file ends. */
+  async read(block: Buffer, position: number): Promise<number> {
+    let filled = 0;
+    while (filled < block.length) {
+      const read = await this.#ask<number>(
+        "read",
+        (done) => this.sftp.read(this.handle, block, filled, block.length - filled, position + filled, done),
+      );
+      if (read === 0) break;
+      filled += read;
+    }
+    return filled;
+  }
+
+  /** Has the server put what was written on its disk, where it offers that (OpenSSH does). */
+  async sync(): Promise<void> {
+    await this.#ask<void>("write to disk", (done) => {
+      try {
+        this.sftp.ext_openssh_fsync(this.handle, done);
+      } catch {
+        // ssh2 throws where the server doesn't offer it.
+        done(null, undefined);
+      }
+    });
+  }
+
+  /** Closes it; all that was written is then with the server. */
+  async close(): Promise<void> {
+    this.#open = false;
+    await this.#ask<void>("close", (done) => this.sftp.close(this.handle, done));
+  }
+
+  /** Closes it if that is possible soon. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.connection.request<void>(
+      (done) => this.sftp.close(this.handle, done),
+      AbortSignal.timeout(TIDY_MS),
+    ).catch(() => {});
+  }
+
+  #ask<T>(action: string, send: Send<T>): Promise<T> {
+    return ask(this.connection, this.signal, action, this.path, send);
+  }
+}
+
+async function ask<T>(
+  connection: Connection,
+  signal: AbortSignal,
+  action: string,
+  path: string,
+  send: Send<T>,
+): Promise<T> {
+  try {
+    return await connection.request(send, signal);
+  } catch (error) {
+    throw signal.aborted ? error : requestFailure(action, path, error);
+  }
+}
+
+/** `done`, with `undefined` in place of "no such file". */
+function absentAs<T>(done: Callback<T | undefined>): (error: Error | null | undefined, found?: T) => void {
+  return (error, found) =>
+    statusOf(error) === STATUS.NO_SUCH_FILE ? done(null, undefined) : done(error, found);
+}

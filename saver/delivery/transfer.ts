@@ -1,0 +1,82 @@
+/**
+ * Moving bytes: up from a local source while they are hashed, and back again into a hash. Both keep many requests under way, as a round trip
+ * for each would leave the line idle.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import type { RemoteFile } from "./remote.ts";
+
+/** Bytes in one request: the most that every server takes at once (32 KiB packets), less the head of the request. */
+const CHUNK = 31 * 1024;
+/** Requests under way at once: about 2 MB, the window that OpenSSH grants a channel. */
+const REQUESTS = 64;
+
+/** Length and SHA-256 of bytes that went by. */
+export interface Digest {
+  /** Length in bytes. */
+  readonly bytes: number;
+  /** Lower-case hexadecimal SHA-256. */
+  readonly sha256: string;
+}
+
+/**
+ * Writes the bytes of `source` to `target`, each block in full before the next is asked for, but for what is under way.
+ *
+ * @param onSent told the bytes of each request that the server has taken
+ * @returns what went by.
+ */
+export async function upload(
+  source: AsyncIterable<Uint8Array>,
+  target: RemoteFile,
+  onSent: (bytes: number) => void,
+): Promise<Digest> {
+  const hash = createHash("sha256");
+  const underWay: Promise<void>[] = [];
+  let bytes = 0;
+  try {
+    for await (const block of source) {
+      hash.update(block);
+      for (let at = 0; at < block.length; at += CHUNK) {
+        const chunk = Buffer.from(block.buffer, block.byteOffset + at, Math.min(CHUNK, block.length - at));
+        const written = target.write(chunk, bytes).then(() => onSent(chunk.length));
+        // It may fail before its turn comes; it is awaited then.
+        written.catch(() => {});
+        bytes += chunk.length;
+        if (underWay.push(written) >= REQUESTS) await underWay.shift();
+      }
+    }
+    await Promise.all(underWay);
+  } finally {
+    await Promise.allSettled(underWay);
+  }
+  return { bytes, sha256: hash.digest("hex") };
+}
+
+/** Reads the first `size` bytes of `file` back and hashes them; `bytes` is less where the file is shorter. */
+export async function readBack(file: RemoteFile, size: number): Promise<Digest> {
+  const hash = createHash("sha256");
+  const slots: { block: Buffer; read: Promise<number> }[] = [];
+  let asked = 0;
+  const ask = (buffer: Buffer) => {
+    const block = buffer.subarray(0, Math.min(CHUNK, size - asked));
+    const read = file.read(block, asked);
+    // It may fail before its turn comes; it is awaited then.
+    read.catch(() => {});
+    asked += block.length;
+    slots.push({ block, read });
+  };
+  while (asked < size && slots.length < REQUESTS) ask(Buffer.allocUnsafe(CHUNK));
+  let bytes = 0;
+  for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) {
+    const { block } = slot;
+    const read = await slot.read;
+    hash.update(block.subarray(0, read));
+    bytes += read;
+    if (read < block.length) break;
+    if (asked < size) ask(Buffer.from(block.buffer, block.byteOffset, CHUNK));
+  }
+  await Promise.allSettled(slots.map(({ read }) => read));
+  return { bytes, sha256: hash.digest("hex") };
+}
