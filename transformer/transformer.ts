@@ -1,0 +1,112 @@
+/**
+ * Phase 2: a raw file becomes a processed and a dead-letter file.
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
+import type { Phase1Complete } from "../shared/contracts/messages.ts";
+import { RULES_SHA256 } from "../shared/contracts/rules_identity.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { FileFacts, Files } from "../shared/jsonl/files.ts";
+import { MAX_LINE_BYTES } from "../shared/jsonl/lines.ts";
+import type { Departments } from "./lookup.ts";
+import { transform } from "./transform.ts";
+
+/** What the transformer works with. */
+export interface TransformerParts {
+  /** The data directory. */
+  readonly files: Files;
+  /** Codes of departments. */
+  readonly lookup: Departments;
+}
+
+/** What is added to a line makes it no longer than what readers of the two files are handed whole. */
+const MAX_RAW_BYTES = MAX_LINE_BYTES - 64 * 1024;
+
+/**
+ * The transformer: mailbox `channel:phase1_complete`, output `channel:phase2_complete`.
+ *
+ * Promise: the two files have their names only once both are whole and the raw file has proved to be the announced one; the same raw file,
+ * rules and lookup give the same names and bytes, however often the message comes.
+ */
+export function transformer({ files, lookup }: TransformerParts): Actor<"channel:phase1_complete"> {
+  return {
+    name: "transformer",
+    mailbox: "channel:phase1_complete",
+    phase: "TRANSFORMING",
+    async handle(message, { signal, progress, log }: Handling): Promise<Done> {
+      const names = namesFor(message.raw_file);
+      await using processedPart = await files.create(files.path("processed_users", names.processed));
+      await using deadPart = await files.create(files.path("dlq", names.dead));
+      const read = Promise.withResolvers<FileFacts>();
+      const lines = files.lines(message.raw_file, {
+        sha256: message.raw_sha256,
+        maxLineBytes: MAX_RAW_BYTES,
+        signal,
+        onEnd: read.resolve,
+      });
+      const { valid, invalid, reasons, lookup_gaps, fields } = await transform(lines, {
+        processed: processedPart,
+        dead: deadPart,
+        codeOf: lookup.codeOf,
+        progress: (records) => progress(records, message.record_count),
+      });
+      const raw = await read.promise;
+      refuseMiscounted(message, valid + invalid);
+      signal.throwIfAborted();
+      const processed = await processedPart.publish();
+      const dead = await deadPart.publish();
+      log.info("transformed", { raw_file: message.raw_file, valid, invalid });
+      const hashes = { raw_sha256: raw.sha256, processed_sha256: processed.sha256, dlq_sha256: dead.sha256 };
+      const found = { processed_file: processed.name, dlq_file: dead.name };
+      return {
+        outputs: [{
+          to: "channel:phase2_complete",
+          name: "phase2",
+          fields: {
+            raw_file: message.raw_file,
+            ...found,
+            valid_count: valid,
+            invalid_count: invalid,
+            run_id: message.run_id,
+            ...hashes,
+            source: message.source,
+            correction_of: message.correction_of,
+            corrects: message.corrects,
+            lookup_sha256: lookup.sha256,
+            rules_sha256: RULES_SHA256,
+            fields,
+          },
+        }],
+        detail: {
+          records: valid + invalid,
+          valid,
+          invalid,
+          reasons,
+          lookup_gaps,
+          ...found,
+          ...hashes,
+          raw_bytes: raw.bytes,
+          processed_bytes: processed.bytes,
+          dlq_bytes: dead.bytes,
+        },
+      };
+    },
+  };
+}
+
+/** The names that follow from a raw file's: `records_TS.jsonl` gives `etl_TS.jsonl` and `invalid_users_TS.jsonl`; any other `X.jsonl` gives `etl_X.jsonl`. */
+function namesFor(rawFile: string): { processed: string; dead: string } {
+  const name = basename(rawFile);
+  const stamp = /^records_(\d{8}_\d{6})\.jsonl$/.exec(name)?.[1] ?? name.replace(/\.jsonl$/, "");
+  return { processed: `etl_${stamp}.jsonl`, dead: `invalid_users_${stamp}.jsonl` };
+}
+
+function refuseMiscounted({ raw_file, record_count }: Phase1Complete, found: number): void {
+  if (record_count === undefined || record_count === found) return;
+  throw new PermanentError(
+    `Cannot use ${raw_file}: it has ${found} records, but ${record_count} were announced. ` +
+      `Put the announced file back and replay the dead letter, or start a new run.`,
+  );
+}
