@@ -225,13 +225,14 @@ function linkCorrections(
 }
 
 function sampleFields(db: Database, runId: string): string[] {
+  const file = db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = 'raw'", runId);
+  if (file === undefined) return [];
   return db.all<{ key: string }>(
     `SELECT DISTINCT e.key AS key
-     FROM run_files f
-       JOIN (SELECT id, json FROM raw_records WHERE id >= (SELECT id FROM run_files WHERE run_id = ?1 AND kind = 'raw') * ${LINES_PER_FILE}
-             ORDER BY id LIMIT ${SAMPLE}) r ON r.id / ${LINES_PER_FILE} = f.id,
-       json_each(iif(json_valid(r.json), r.json, '{}')) e
-     WHERE f.run_id = ?1 AND f.kind = 'raw' AND typeof(e.key) = 'text'`,
-    runId,
+     FROM (SELECT json FROM raw_records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${SAMPLE}) AS r,
+       json_each(iif(json_valid(r.json), r.json, '{}')) AS e
+     WHERE typeof(e.key) = 'text'`,
+    file.id * LINES_PER_FILE,
+    (file.id + 1) * LINES_PER_FILE - 1,
   ).map((row) => row.key);
 }

@@ -43,13 +43,15 @@ Deno.test("a table keeps 64-bit integers exact, and two columns of one name", ()
   });
 });
 
-Deno.test("a view that was made anew is read with its new columns", () => {
-  using db = new Database(":memory:");
-  db.script("CREATE VIEW v AS SELECT 1 AS a");
-  assert.deepEqual(db.table("SELECT * FROM v").columns, ["a"]);
-  db.script("DROP VIEW v; CREATE VIEW v AS SELECT 1 AS a, 2 AS b");
-  assert.deepEqual(db.table("SELECT * FROM v"), { columns: ["a", "b"], rows: [[1, 2]] });
-});
+Deno.test("a view that another connection made anew is read with its new columns", () =>
+  inFolder((folder) => {
+    using writer = new Database(`${folder}/x.db`);
+    using reader = new Database(`${folder}/x.db`);
+    writer.script("CREATE VIEW v AS SELECT 1 AS a");
+    assert.deepEqual(reader.table("SELECT * FROM v").columns, ["a"]);
+    writer.script("DROP VIEW v; CREATE VIEW v AS SELECT 1 AS a, 2 AS b");
+    assert.deepEqual(reader.table("SELECT * FROM v"), { columns: ["a", "b"], rows: [[1, 2]] });
+  }));
 
 Deno.test("an authorizer sees through which view a table is read, and can refuse", () => {
   using db = new Database(":memory:");
