@@ -95,7 +95,7 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
   await store.write((db) => {
     db.run(
       `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
-         source = coalesce(?7, source), correction_of = coalesce(?8, correction_of), loaded_at = coalesce(loaded_at, ?9)
+         source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9)
        WHERE run_id = ?1`,
       run.runId,
       run.rawFile,
@@ -133,15 +133,15 @@ export function keepEvents(db: Database, events: readonly RunEvent[]): Set<strin
   return touched;
 }
 
-/** Writes what follows from a run's events to its row, and makes the row where it isn't there. What only the load knows stays. */
+/** Writes what follows from a run's events to its row, and makes the row where it isn't there. What only the load knows stays; of what both know the events' word counts. */
 export function writeRunState(db: Database, runId: string, state: RunState): void {
   db.run(
     `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, requested_by, started_at, finished_at, correction_of,
        superseded_by, failure_phase, failure_reason, failure_retryable, delivery_state, delivery_error, delivered_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, status_at = excluded.status_at,
-       source = coalesce(source, excluded.source), requested_by = excluded.requested_by, started_at = excluded.started_at,
-       finished_at = excluded.finished_at, correction_of = coalesce(correction_of, excluded.correction_of),
+       source = coalesce(excluded.source, source), requested_by = excluded.requested_by, started_at = excluded.started_at,
+       finished_at = excluded.finished_at, correction_of = coalesce(excluded.correction_of, correction_of),
        superseded_by = excluded.superseded_by, failure_phase = excluded.failure_phase, failure_reason = excluded.failure_reason,
        failure_retryable = excluded.failure_retryable, delivery_state = excluded.delivery_state,
        delivery_error = excluded.delivery_error, delivered_at = excluded.delivered_at`,

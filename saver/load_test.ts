@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { Phase2Complete } from "../shared/contracts/messages.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import { Files } from "../shared/jsonl/files.ts";
+import { openStore, type Store } from "../shared/store/open.ts";
+import { startChild } from "../shared/store/testing.ts";
+import { loadRun } from "./load.ts";
+
+const NAMES = {
+  raw_file: "raw_users/records_20261124_030000.jsonl",
+  processed_file: "processed_users/etl_20261124_030000.jsonl",
+  dlq_file: "dlq/invalid_users_20261124_030000.jsonl",
+};
+
+interface House extends AsyncDisposable {
+  readonly path: string;
+  readonly data: string;
+  readonly store: Store;
+  readonly files: Files;
+  readonly message: Phase2Complete;
+}
+
+/** A store and a run's three files: `valid` processed records and two invalid ones, with `fields` of the message beside the usual. */
+async function house(fields: Record<string, unknown> = {}, valid = 3): Promise<House> {
+  const folder = await Deno.makeTempDir();
+  const data = `${folder}/data`;
+  const lines = Array.from({ length: valid }, (_, n) => `{"id":${n},"name":"${"x".repeat(200)}"}`);
+  const bad = ['{"id":-1}', "not json"];
+  const texts = {
+    raw_file: [...lines, ...bad],
+    processed_file: lines.map((line) => line.replace(/}$/, ',"department_code":"ENG"}')),
+    dlq_file: [
+      '{"id":-1,"error_reason":"age: missing"}',
+      '{"raw_line":"not json","error_reason":"Invalid JSON"}',
+    ],
+  };
+  for (const [key, name] of Object.entries(NAMES)) {
+    await Deno.mkdir(`${data}/${name.split("/")[0]}`, { recursive: true });
+    await Deno.writeTextFile(`${data}/${name}`, texts[key as keyof typeof NAMES].join("\n") + "\n");
+  }
+  const sha256 = (key: keyof typeof NAMES) =>
+    createHash("sha256").update(texts[key].join("\n") + "\n").digest("hex");
+  const path = `${folder}/database/data.db`;
+  const store = await openStore(path, { maskFields: [] });
+  // message paths are relative to the working directory; a file store over a relative root finds them under the temporary folder
+  const message = {
+    ...Phase2Complete.parse({
+      run_id: newRunId(),
+      ...NAMES,
+      valid_count: valid,
+      invalid_count: 2,
+      raw_sha256: sha256("raw_file"),
+      processed_sha256: sha256("processed_file"),
+      dlq_sha256: sha256("dlq_file"),
+      published_at: "2026-11-24T03:00:07.123Z",
+      ...fields,
+    }),
+  };
+  for (const [key, name] of Object.entries(NAMES)) message[key as keyof typeof NAMES] = `${data}/${name}`;
+  return {
+    path,
+    data,
+    store,
+    files: new Files(data),
+    message,
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+const counts = ({ store }: House) => [
+  store.records.count("raw_users"),
+  store.records.count("processed_users"),
+  store.records.count("invalid_users"),
+];
+
+Deno.test("a run's files are loaded, and its row says so", async () => {
+  await using h = await house({ source: "https://example.com/users", fields: ["id", "name", "nickname"] });
+  let told = 0;
+  const detail = await loadRun(h.message, { ...h, progress: (records) => told += records });
+  assert.deepEqual(detail, { records: 10, raw: 5, processed: 3, invalid: 2, skipped: 0 });
+  assert.equal(told, 10);
+  const run = h.store.runs.byRunId(h.message.run_id)!;
+  assert.deepEqual(
+    [
+      run.raw_file,
+      run.processed_file,
+      run.dlq_file,
+      run.valid_count,
+      run.invalid_count,
+      run.source,
+      run.status,
+    ],
+    [
+      h.message.raw_file,
+      h.message.processed_file,
+      h.message.dlq_file,
+      3,
+      2,
+      "https://example.com/users",
+      "LOADING",
+    ],
+  );
+  assert(run.loaded_at !== null);
+  const { columns, rows } = h.store.records.rows("processed_users", { limit: 1, offset: 2 });
+  assert.equal(rows[0]![columns.indexOf("department_code")], "ENG");
+  assert(columns.includes("nickname"));
+  assert.equal((await Deno.stat(`${h.path}-wal`)).size, 0);
+});
+
+Deno.test("the same message again changes nothing, and needs no files", async () => {
+  await using h = await house();
+  await loadRun(h.message, h);
+  const run = h.store.runs.byRunId(h.message.run_id);
+  await Deno.remove(h.data, { recursive: true });
+  const detail = await loadRun(h.message, h);
+  assert.deepEqual(detail, { records: 10, raw: 5, processed: 3, invalid: 2, skipped: 3 });
+  assert.deepEqual(h.store.runs.byRunId(h.message.run_id), run);
+  assert.deepEqual(counts(h), [5, 3, 2]);
+});
+
+Deno.test("a message of another program, without sums and run, is loaded once too", async () => {
+  await using h = await house({ raw_sha256: undefined, processed_sha256: undefined, dlq_sha256: undefined });
+  await loadRun({ ...h.message, published_at: undefined }, h);
+  assert.equal((await loadRun(h.message, h)).skipped, 3);
+  assert.deepEqual(counts(h), [5, 3, 2]);
+  const { columns } = h.store.records.rows("raw_users", { limit: 1, offset: 0 });
+  assert(columns.includes("name"), "a key that nobody told has no column");
+});
+
+Deno.test("a file that isn't the announced one is refused; the files before it stay, and the run isn't marked", async () => {
+  await using h = await house();
+  const processed = await Deno.readTextFile(h.message.processed_file);
+  await Deno.writeTextFile(h.message.processed_file, processed.replace('"id":0', '"id":9'));
+  await assert.rejects(loadRun(h.message, h), (error: unknown) => {
+    assert(error instanceof PermanentError);
+    assert.match(error.message, /its SHA-256 is [0-9a-f]{64}, but [0-9a-f]{64} was announced/);
+    return true;
+  });
+  assert.deepEqual(counts(h), [5, 0, 0]);
+  assert.equal(h.store.runs.byRunId(h.message.run_id)!.loaded_at, null);
+
+  await Deno.writeTextFile(h.message.processed_file, processed);
+  assert.equal((await loadRun(h.message, h)).skipped, 1);
+  assert.deepEqual(counts(h), [5, 3, 2]);
+});
+
+Deno.test("a file that changes while it is read is refused", async () => {
+  await using h = await house();
+  const files = {
+    lines: h.files.lines.bind(h.files),
+    async facts(path: string) {
+      const facts = await h.files.facts(path);
+      if (path === h.message.raw_file) await Deno.writeTextFile(path, '{"id":7}\n', { append: true });
+      return facts;
+    },
+  };
+  await assert.rejects(loadRun(h.message, { store: h.store, files }), PermanentError);
+  assert.deepEqual(counts(h), [0, 0, 0]);
+  assert.deepEqual(h.store.records.page("raw_users", {}, { limit: 1 }), []);
+});
+
+Deno.test("counts that aren't those of the files are refused", async () => {
+  await using h = await house();
+  await assert.rejects(
+    loadRun({ ...h.message, valid_count: 4 }, h),
+    /it has 3 records, but 4 were announced/,
+  );
+  assert.deepEqual(counts(h), [5, 0, 0]);
+});
+
+Deno.test("a missing file is a permanent failure", async () => {
+  await using h = await house();
+  await Deno.remove(h.message.dlq_file);
+  await assert.rejects(loadRun(h.message, h), PermanentError);
+  assert.deepEqual(counts(h), [5, 3, 0]);
+});
+
+Deno.test("a saver that is killed in mid-file leaves nothing of that file, and the next one goes on there", async () => {
+  await using h = await house({}, 20_000);
+  await using saver = startChild(`
+    const { openStore } = await import(store + "open.ts");
+    const { Files } = await import(store + "../jsonl/files.ts");
+    const { loadRun } = await import(store + "../../saver/load.ts");
+    const message = ${JSON.stringify(h.message)};
+    const opened = await openStore(${JSON.stringify(h.path)}, { maskFields: [] });
+    let records = 0;
+    await loadRun(message, {
+      store: opened,
+      files: new Files(${JSON.stringify(h.data)}),
+      progress(more) {
+        records += more;
+        if (records < 30_000) return;
+        console.log("half of the second file is written");
+        for (;;); // never comes to the end
+      },
+    });
+  `);
+  await saver.said("half of the second file is written");
+  await saver.kill();
+
+  assert.deepEqual(counts(h), [20_002, 0, 0]);
+  assert.deepEqual(h.store.records.page("processed_users", {}, { limit: 1 }), []);
+  const detail = await loadRun(h.message, h);
+  assert.deepEqual(detail, { records: 40_004, raw: 20_002, processed: 20_000, invalid: 2, skipped: 1 });
+  const rows = await h.store.write((db) =>
+    db.all(
+      "SELECT (SELECT count(*) FROM raw_users) AS raw, (SELECT count(*) FROM processed_users) AS processed",
+    )
+  );
+  assert.deepEqual(rows, [{ raw: 20_002, processed: 20_000 }]);
+});

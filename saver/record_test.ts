@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { PHASES, RunEvent } from "../shared/contracts/messages.ts";
+import type { Store } from "../shared/store/open.ts";
+import { announceRun } from "../shared/store/run_writes.ts";
+import type { RunRow } from "../shared/store/runs.ts";
+import { tempStore } from "../shared/store/testing.ts";
+import { recordEvent, recordEvents } from "./record.ts";
+
+const START = Date.UTC(2026, 10, 24, 3);
+const at = (ms: number) => new Date(START + ms).toISOString();
+
+/** Events of one run; each call gives the next second and the next id. */
+function teller(runId: string) {
+  let told = 0;
+  return (fields: Record<string, unknown>): RunEvent =>
+    RunEvent.parse({
+      id: `${runId}/${told}`,
+      published_at: at(1000 * told++),
+      run_id: runId,
+      actor: "extractor",
+      ...fields,
+    });
+}
+
+async function rowAfter(store: Store, ...events: RunEvent[]): Promise<RunRow> {
+  for (const event of events) await recordEvent(store, event);
+  return store.runs.byRunId(events[0]!.run_id)!;
+}
+
+Deno.test("a run goes from its request to its delivery", async () => {
+  await using temp = await tempStore();
+  const runId = newRunId(START);
+  const tell = teller(runId);
+  const requested = await rowAfter(temp.store, tell({ type: "run_requested", requested_by: "api" }));
+  assert.deepEqual([requested.status, requested.requested_by, requested.started_at], [
+    "REQUESTED",
+    "api",
+    null,
+  ]);
+  assert.equal(requested.run_timestamp, at(0));
+
+  for (const phase of PHASES) {
+    const started = await rowAfter(temp.store, tell({ type: "phase_started", phase, attempt: 1 }));
+    assert.deepEqual([started.status, started.started_at, started.finished_at], [phase, at(1000), null]);
+    assert.equal(started.delivery_state, phase === "DELIVERING" ? "PENDING" : null);
+    const detail = phase === "EXTRACTING"
+      ? { source: "https://example.com/users" }
+      : phase === "DELIVERING"
+      ? { state: "DELIVERED" }
+      : {};
+    await rowAfter(temp.store, tell({ type: "phase_completed", phase, detail }));
+  }
+  const done = temp.store.runs.byRunId(runId)!;
+  assert.deepEqual(
+    [done.status, done.status_at, done.finished_at, done.delivery_state, done.delivered_at, done.source],
+    ["COMPLETED", at(8000), at(8000), "DELIVERED", at(8000), "https://example.com/users"],
+  );
+  assert.equal(done.id, requested.id);
+  assert.deepEqual(temp.store.runs.eventsOf([runId]).get(runId)!.map((event) => event.id).length, 9);
+});
+
+Deno.test("a failed run says where and why, and forgets it when it goes on", async () => {
+  await using temp = await tempStore();
+  const tell = teller(newRunId(START));
+  const failed = await rowAfter(
+    temp.store,
+    tell({ type: "phase_started", phase: "EXTRACTING", attempt: 1 }),
+    tell({ type: "run_failed", phase: "EXTRACTING", reason: "HTTP 503", retryable: true }),
+  );
+  assert.deepEqual(
+    [
+      failed.status,
+      failed.finished_at,
+      failed.failure_phase,
+      failed.failure_reason,
+      failed.failure_retryable,
+    ],
+    ["FAILED", at(1000), "EXTRACTING", "HTTP 503", 1],
+  );
+  const again = await rowAfter(temp.store, tell({ type: "phase_started", phase: "EXTRACTING", attempt: 2 }));
+  assert.deepEqual(
+    [
+      again.status,
+      again.started_at,
+      again.finished_at,
+      again.failure_phase,
+      again.failure_reason,
+      again.failure_retryable,
+    ],
+    ["EXTRACTING", at(0), null, null, null, null],
+  );
+});
+
+Deno.test("a delivery that waits shows what is wrong, then that it failed, then that it worked", async () => {
+  await using temp = await tempStore();
+  const tell = teller(newRunId(START));
+  const shown = (row: RunRow) => [row.status, row.delivery_state, row.delivery_error, row.failure_reason];
+  const phase = "DELIVERING";
+  const retry = {
+    type: "phase_retrying",
+    phase,
+    attempt: 1,
+    reason: "connection refused",
+    retry_after_ms: 5,
+  };
+  await rowAfter(temp.store, tell({ type: "phase_started", phase, attempt: 1 }));
+  assert.deepEqual(shown(await rowAfter(temp.store, tell(retry))), [
+    "DELIVERY_PENDING",
+    "PENDING",
+    "connection refused",
+    null,
+  ]);
+  assert.deepEqual(
+    shown(
+      await rowAfter(
+        temp.store,
+        tell({ type: "run_failed", phase, reason: "key refused", retryable: false }),
+      ),
+    ),
+    ["FAILED", "FAILED", "key refused", "key refused"],
+  );
+  await rowAfter(temp.store, tell({ type: "phase_started", phase, attempt: 1 }));
+  assert.deepEqual(
+    shown(
+      await rowAfter(temp.store, tell({ type: "phase_completed", phase, detail: { state: "DELIVERED" } })),
+    ),
+    ["COMPLETED", "DELIVERED", null, null],
+  );
+});
+
+Deno.test("a run without a server to deliver to completes, and says so", async () => {
+  await using temp = await tempStore();
+  const tell = teller(newRunId(START));
+  const row = await rowAfter(
+    temp.store,
+    tell({ type: "phase_completed", phase: "DELIVERING", detail: { state: "NOT_CONFIGURED" } }),
+  );
+  assert.deepEqual([row.status, row.delivery_state, row.delivered_at], ["COMPLETED", "NOT_CONFIGURED", null]);
+});
+
+Deno.test("a superseded run names the other, a cancelled one who cancelled, a correction what it corrects", async () => {
+  await using temp = await tempStore();
+  const [other, corrected] = [newRunId(START + 1), newRunId(START + 2)];
+  const superseded = await rowAfter(
+    temp.store,
+    teller(newRunId(START))({ type: "run_superseded", by: other, reason: "resumed an unfinished run" }),
+  );
+  assert.deepEqual(
+    [superseded.status, superseded.superseded_by, superseded.failure_reason, superseded.failure_retryable],
+    ["FAILED", other, "resumed an unfinished run", 0],
+  );
+  const cancelled = await rowAfter(
+    temp.store,
+    teller(newRunId(START))({ type: "run_cancelled", requested_by: "Ada" }),
+  );
+  assert.deepEqual([cancelled.status, cancelled.failure_reason], ["FAILED", "Cancelled by Ada."]);
+  const correction = await rowAfter(
+    temp.store,
+    teller(newRunId(START))({ type: "run_requested", requested_by: "api", correction_of: corrected }),
+  );
+  assert.equal(correction.correction_of, corrected);
+});
+
+Deno.test("events that come twice or late don't undo what came after", async () => {
+  await using temp = await tempStore();
+  const tell = teller(newRunId(START));
+  const early = tell({ type: "phase_started", phase: "TRANSFORMING", attempt: 1 });
+  const last = tell({ type: "phase_completed", phase: "DELIVERING", detail: { state: "DELIVERED" } });
+  const row = await rowAfter(temp.store, last, early, last, early);
+  assert.deepEqual([row.status, row.status_at, row.started_at], ["COMPLETED", at(1000), at(0)]);
+  assert.equal(temp.store.runs.eventsOf([row.run_id]).get(row.run_id)!.length, 2);
+});
+
+Deno.test("what the load knows stays when events come, but their word counts where both know", async () => {
+  await using temp = await tempStore();
+  const runId = newRunId(START);
+  await announceRun(temp.store, { runId, at: at(0), source: "from the load" });
+  await temp.store.write((db) => db.run("UPDATE etl_runs SET valid_count = 7, loaded_at = ?", at(1)));
+  const tell = teller(runId);
+  const shown = (row: RunRow) => [row.id, row.valid_count, row.loaded_at, row.source];
+  const first = await rowAfter(temp.store, tell({ type: "phase_started", phase: "LOADING", attempt: 1 }));
+  assert.deepEqual(shown(first), [1, 7, at(1), "from the load"]);
+  const told = await rowAfter(
+    temp.store,
+    tell({ type: "phase_completed", phase: "EXTRACTING", detail: { source: "from the event" } }),
+  );
+  assert.deepEqual(shown(told), [1, 7, at(1), "from the event"]);
+});
+
+const anyEvent = fc.record({ ms: fc.integer({ min: 0, max: 5 }), phase: fc.constantFrom(...PHASES) }).chain(
+  ({ ms, phase }) => {
+    const timed = { published_at: at(ms), actor: "saver" };
+    return fc.constantFrom(
+      { ...timed, type: "run_requested", requested_by: `user ${ms}` },
+      { ...timed, type: "phase_started", phase, attempt: 1 },
+      { ...timed, type: "phase_retrying", phase, attempt: 1, reason: `retry ${ms}`, retry_after_ms: 1 },
+      { ...timed, type: "phase_completed", phase, detail: { state: "DELIVERED", source: `source ${ms}` } },
+      { ...timed, type: "phase_completed", phase, detail: { state: "NOT_CONFIGURED" } },
+      { ...timed, type: "run_failed", phase, reason: `failure ${ms}`, retryable: ms % 2 === 0 },
+      { ...timed, type: "run_superseded", by: newRunId(START), reason: "resumed" },
+      { ...timed, type: "run_cancelled", requested_by: `user ${ms}` },
+    );
+  },
+);
+
+Deno.test("the order in which events arrive, repeats, and batches make no difference", async () => {
+  await using temp = await tempStore();
+  const histories = fc.array(anyEvent, { minLength: 1, maxLength: 8 }).chain((events) =>
+    fc.tuple(
+      fc.constant(events),
+      fc.shuffledSubarray([...events.keys(), ...events.keys()], { minLength: events.length * 2 }),
+    )
+  );
+  await fc.assert(
+    fc.asyncProperty(histories, async ([events, arrival]) => {
+      const told = (runId: string, n: number) =>
+        RunEvent.parse({ ...events[n], run_id: runId, id: `${runId}/${n}` });
+      const [inOrder, shuffled] = [newRunId(START), newRunId(START)];
+      await recordEvents(temp.store, [...events.keys()].map((n) => told(inOrder, n)));
+      for (const n of arrival) await recordEvent(temp.store, told(shuffled, n));
+      const rows = [inOrder, shuffled].map((runId) => {
+        const { id: _id, run_id: _runId, ...rest } = temp.store.runs.byRunId(runId)!;
+        return rest;
+      });
+      assert.deepEqual(rows[1], rows[0]);
+      assert.equal(
+        rows[0]!.status_at,
+        at(Math.max(...events.map((e) => Date.parse(e.published_at) - START))),
+      );
+    }),
+    { numRuns: 60 },
+  );
+});

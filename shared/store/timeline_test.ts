@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import type { Phase, RunEvent } from "../contracts/messages.ts";
+import { lookupGapsOf, phasesOf, reasonsOf } from "./timeline.ts";
+
+const at = (second: number) => new Date(Date.UTC(2026, 10, 24, 3, 0, second)).toISOString();
+const base = (second: number, phase: Phase) => ({
+  id: `${second}`,
+  published_at: at(second),
+  run_id: "0190e000-0000-7000-8000-000000000001",
+  actor: "extractor",
+  phase,
+});
+const started = (second: number, phase: Phase, attempt = 1): RunEvent => ({
+  ...base(second, phase),
+  type: "phase_started",
+  attempt,
+});
+const completed = (second: number, phase: Phase, detail: Record<string, number | object> = {}): RunEvent => ({
+  ...base(second, phase),
+  type: "phase_completed",
+  detail: JSON.parse(JSON.stringify(detail)),
+});
+
+Deno.test("a phase lasts from its first start to its end, tries included, and tells its speed", () => {
+  const events = [
+    started(0, "EXTRACTING"),
+    started(3, "EXTRACTING", 2),
+    completed(4, "EXTRACTING", { records: 208 }),
+    started(5, "TRANSFORMING"),
+  ];
+  assert.deepEqual(phasesOf(events), [
+    {
+      phase: "EXTRACTING",
+      startedAt: at(0),
+      finishedAt: at(4),
+      durationMs: 4000,
+      attempts: 2,
+      records: 208,
+      recordsPerSecond: 52,
+    },
+    {
+      phase: "TRANSFORMING",
+      startedAt: at(5),
+      finishedAt: null,
+      durationMs: null,
+      attempts: 1,
+      records: null,
+      recordsPerSecond: null,
+    },
+  ]);
+});
+
+Deno.test("a phase that failed has ended, and one that was started again since lasts", () => {
+  const failed: RunEvent = { ...base(2, "LOADING"), type: "run_failed", reason: "x", retryable: true };
+  assert.equal(phasesOf([started(0, "LOADING"), failed])[0]!.finishedAt, at(2));
+  assert.equal(phasesOf([started(0, "LOADING"), failed, started(9, "LOADING", 2)])[0]!.finishedAt, null);
+});
+
+Deno.test("reasons and lookup gaps are what the transformer told last", () => {
+  const events = [
+    completed(1, "TRANSFORMING", { reasons: [{ reason: "age: missing", count: 1 }] }),
+    completed(2, "TRANSFORMING", {
+      reasons: [{ reason: "age: missing", count: 7 }],
+      lookup_gaps: [{ department: "Magic", count: 2 }],
+    }),
+    completed(3, "LOADING", { reasons: [] }),
+  ];
+  assert.deepEqual(reasonsOf(events), [{ reason: "age: missing", count: 7 }]);
+  assert.deepEqual(lookupGapsOf(events), [{ department: "Magic", count: 2 }]);
+});
+
+Deno.test("there are no reasons before the transformer told any, nor where it told something else", () => {
+  assert.deepEqual(reasonsOf([]), []);
+  assert.deepEqual(lookupGapsOf([completed(1, "TRANSFORMING", { lookup_gaps: 5 })]), []);
+});
