@@ -1,0 +1,103 @@
+/**
+ * Starts programs, passes their lines on with a prefix, and stops them in order.
+ *
+ * @module
+ */
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+import type { ReadableStream as WebStream } from "node:stream/web";
+
+/** A program to run beside others. */
+export interface Program {
+  /** Shown before each of its lines. */
+  readonly name: string;
+  /** Arguments for `deno`. */
+  readonly args: readonly string[];
+  /** Its environment, whole. */
+  readonly env: Record<string, string | undefined>;
+}
+
+/** A program that runs. */
+export interface Running {
+  /** As in its `Program`. */
+  readonly name: string;
+  /** Its process's id. */
+  readonly pid: number;
+  /** Resolves with its exit code when it has ended. */
+  readonly ended: Promise<number>;
+  /** Resolves with the first line of its output that `pattern` matches. @throws Error when it ends without one. */
+  line(pattern: RegExp): Promise<RegExpMatchArray>;
+  /** Sends SIGTERM, and SIGKILL when it hasn't ended `graceMs` later; resolves when it has ended. */
+  stop(graceMs?: number): Promise<number>;
+}
+
+/** Called with each line that a program writes. */
+export type OnLine = (name: string, line: string) => void;
+
+/** Starts a program under this Deno. */
+export function start(program: Program, onLine: OnLine): Running {
+  const env = Object.fromEntries(
+    Object.entries(program.env).filter(([, value]) => value !== undefined),
+  ) as Record<string, string>;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...program.args],
+    env,
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const wanted = new Set<
+    { pattern: RegExp; found: (match: RegExpMatchArray) => void; missed: (error: Error) => void }
+  >();
+  const pass = async (stream: ReadableStream<Uint8Array>) => {
+    for await (
+      const line of createInterface({ input: Readable.fromWeb(stream as WebStream), crlfDelay: Infinity })
+    ) {
+      onLine(program.name, line);
+      for (const want of wanted) {
+        const match = line.match(want.pattern);
+        if (match) {
+          wanted.delete(want);
+          want.found(match);
+        }
+      }
+    }
+  };
+  const output = Promise.all([pass(child.stdout), pass(child.stderr)]);
+  const ended = (async () => {
+    const { code } = await child.status;
+    await output;
+    for (const want of wanted) {
+      want.missed(new Error(`${program.name} ended with code ${code} before it was ready.`));
+    }
+    wanted.clear();
+    return code;
+  })();
+  return {
+    name: program.name,
+    pid: child.pid,
+    ended,
+    line: (pattern) =>
+      new Promise((found, missed) => {
+        wanted.add({ pattern, found, missed });
+      }),
+    async stop(graceMs = 10_000) {
+      kill(child, "SIGTERM");
+      const timer = setTimeout(() => kill(child, "SIGKILL"), graceMs);
+      try {
+        return await ended;
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended already
+  }
+}
