@@ -56,10 +56,20 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
 
   const open = () => Checkpoint.open(checkpointPath(files), source.name, now());
 
-  /** While another process extracts, the request can't be about that process's run, which is in good hands. */
+  /**
+   * While another process extracts, the request can't be about that process's run, which is in good hands. An unfinished run that was
+   * cancelled is forgotten here, as its own request doesn't get as far as `handle`.
+   */
   async function runOf(request: StartRun): Promise<string> {
-    using held = await tryLock(lockPath);
-    const runId = held === undefined ? request.run_id : taskOf(request, await open()).runId;
+    using alone = await tryLock(lockPath);
+    let runId = request.run_id;
+    if (alone !== undefined) {
+      const checkpoint = await open();
+      if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) {
+        await discard(checkpoint);
+      }
+      runId = taskOf(request, checkpoint).runId;
+    }
     announced.set(request, runId);
     return runId;
   }
@@ -71,9 +81,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
     if (checkpoint.finished(runId) !== undefined) return { do: "nothing", runId };
     if (request.correction !== undefined) return { do: "correct", runId };
     const { current } = checkpoint;
-    if (current === undefined || (current.run_id !== runId && isCancelled(current.run_id))) {
-      return { do: "begin", runId };
-    }
+    if (current === undefined) return { do: "begin", runId };
     return { do: "resume", runId: current.run_id, unfinished: current };
   }
 
@@ -103,7 +111,6 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
         await tellSuperseded(request, task.unfinished, handling);
         return doneOf(await extract(request, task.unfinished, checkpoint, handling), request);
       case "begin":
-        if (checkpoint.current !== undefined) await discard(checkpoint);
         return doneOf(
           await extract(request, await begun(request, checkpoint), checkpoint, handling),
           request,

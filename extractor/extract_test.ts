@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { getLogger } from "@logtape/logtape";
 import { sampleSource, type SourceOptions, startSource } from "../scripts/source.ts";
-import type { Done, Handling } from "../shared/actor/actor.ts";
+import { type Done, type Handling, runActor } from "../shared/actor/actor.ts";
+import { tell } from "../shared/actor/ask.ts";
 import { NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
+import type { Channel } from "../shared/channel/channel.ts";
+import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { CHANNELS } from "../shared/contracts/channels.ts";
 import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
@@ -453,3 +456,61 @@ Deno.test("the unfinished run of another source is set aside, with its part file
   assert.deepEqual([aside.current.source, aside.current.last_skip], [house.source, 100]);
   assert.deepEqual((await other.handle(finished, parts)).outputs, outputs);
 });
+
+Deno.test("in the actor's loop a run that failed is told so, and the next request hands on the resumed run under its own id", async () => {
+  await Deno.mkdir("test-output", { recursive: true });
+  const data = await Deno.makeTempDir({ dir: "test-output" }); // messages hold relative paths only
+  let well = false;
+  await using house = await startHouse({
+    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+  });
+  await using channel = openMemoryChannel();
+  const stop = new AbortController();
+  try {
+    const settled: string[] = [];
+    const bothSettled = Promise.withResolvers<void>();
+    const running = runActor(house.actor({ files: new Files(data) }), channel, {
+      signal: stop.signal,
+      onSettled(outcome) {
+        well = true;
+        if (settled.push(outcome) === 2) bothSettled.resolve();
+      },
+    });
+    const ask = { requestedBy: "test", actor: "cli" } as const;
+    const first = await tell(channel, ask, { queue: true });
+    const second = await tell(channel, ask, { queue: true });
+    await bothSettled.promise;
+    stop.abort();
+    await running;
+    assert.deepEqual(settled, ["never", "done"]);
+    const [handedOn, ...more] = await bodies(channel, "channel:phase1_complete");
+    assert.deepEqual([handedOn!.run_id, handedOn!.record_count, more], [first, 208, []]);
+    assert.equal(await Deno.readTextFile(String(handedOn!.raw_file)), await expected());
+    const events = await bodies(channel, "channel:run_events");
+    assert.deepEqual(events.map((event) => [event.type, event.run_id === first ? "first" : "second"]), [
+      ["run_requested", "first"],
+      ["run_requested", "second"],
+      ["phase_started", "first"],
+      ["run_failed", "first"],
+      ["phase_started", "first"],
+      ["run_superseded", "second"],
+      ["phase_completed", "first"],
+    ]);
+    assert.equal(events[5]!.by, first);
+    assert.equal(second, events[5]!.run_id);
+  } finally {
+    stop.abort();
+    await Deno.remove(data, { recursive: true });
+  }
+});
+
+/** What waits in a mailbox, in order. */
+async function bodies(channel: Channel, mailbox: string): Promise<Record<string, unknown>[]> {
+  const all: Record<string, unknown>[] = [];
+  while ((await channel.mailbox(mailbox).state()).depth > 0) {
+    const claim = await channel.claim(mailbox, { leaseMs: 5_000, signal: new AbortController().signal });
+    all.push(JSON.parse(claim!.body));
+    await claim!.complete();
+  }
+  return all;
+}

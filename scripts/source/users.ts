@@ -33,6 +33,8 @@ export class Users {
   readonly #pool = new Map<number, readonly string[]>(); // position in the pool -> text around the places of the id
 
   /**
+   * Makes nothing yet.
+   *
    * @param bad share of users, 0 to 1, that break a rule: spread evenly, and in turn each of `FLAWS`
    * @param seed another seed gives other users
    */

@@ -41,13 +41,13 @@ export function json(value: unknown): Fault {
 export const html: Fault = text("<!doctype html><title>Down for maintenance</title>", "text/html");
 
 /** Half of the answer, as if it were the whole. */
-export const truncated: Fault = async (request, answer) => {
+export const truncated: Fault = async (request, answer): Promise<Response> => {
   const whole = await (await answer(request)).text();
   return new Response(whole.slice(0, whole.length / 2), { headers: { "content-type": "application/json" } });
 };
 
 /** Half of the answer, then the connection breaks. */
-export const reset: Fault = async (request, answer) => {
+export const reset: Fault = async (request, answer): Promise<Response> => {
   const whole = new Uint8Array(await (await answer(request)).arrayBuffer());
   let sent = false;
   return new Response(
@@ -63,7 +63,7 @@ export const reset: Fault = async (request, answer) => {
 };
 
 /** No answer at all. */
-export const silent: Fault = () => new Promise(() => {});
+export const silent: Fault = (): Promise<Response> => new Promise(() => {});
 
 /** The headers at once, then a few bytes each `everyMs` milliseconds, until the client leaves. */
 export function slowBody(everyMs: number): Fault {
