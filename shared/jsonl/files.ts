@@ -74,7 +74,7 @@ export class Files {
   /** Whether a complete file of this name is there. @throws PermanentError when the path leaves the data directory. */
   async exists(path: string): Promise<boolean> {
     try {
-      return (await Deno.stat(this.#inside(path))).isFile;
+      return (await Deno.stat(this.inside(path))).isFile;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw fileError("look at", path, error);
@@ -88,7 +88,7 @@ export class Files {
    * @throws PermanentError when the path leaves the data directory, may not be written, or is shorter than `resumeAt`.
    */
   async create(path: string, options: { resumeAt?: number } = {}): Promise<PartFile> {
-    const target = this.#inside(path);
+    const target = this.inside(path);
     const part = `${target}.part`;
     const resumeAt = options.resumeAt ?? 0;
     const hash = createHash("sha256");
@@ -104,7 +104,7 @@ export class Files {
   }
 
   async *#blocks(path: string, tally?: Tally, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    const inside = this.#inside(path);
+    const inside = this.inside(path);
     try {
       for await (const block of blocksOf(await Deno.open(inside))) {
         signal?.throwIfAborted();
@@ -116,7 +116,8 @@ export class Files {
     }
   }
 
-  #inside(path: string): string {
+  /** The path to open for the path of a message. @throws PermanentError when it leaves the data directory. */
+  inside(path: string): string {
     const clean = normalize(path);
     const fromRoot = relative(this.root, clean);
     if (path.includes("\0") || fromRoot === "" || fromRoot.startsWith("..")) {

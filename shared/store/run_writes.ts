@@ -35,6 +35,10 @@ export interface LoadedRun extends RunToLoad {
   readonly invalidCount: number;
   /** Line n of the raw file corrects line `corrects[n - 1]` of the corrected run's dead-letter file. */
   readonly corrects?: readonly number[] | undefined;
+  /** SHA-256 of the lookup that the records were enriched with. */
+  readonly lookupSha256?: string | undefined;
+  /** SHA-256 of the rules that they were judged by. */
+  readonly rulesSha256?: string | undefined;
   /** Top-level keys of the records; where nobody told them they are looked up in the first records. */
   readonly fields?: readonly string[] | undefined;
 }
@@ -95,7 +99,8 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
   await store.write((db) => {
     db.run(
       `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
-         source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9)
+         source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
+         lookup_sha256 = ?10, rules_sha256 = ?11
        WHERE run_id = ?1`,
       run.runId,
       run.rawFile,
@@ -106,6 +111,8 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
       run.source,
       run.correctionOf,
       new Date().toISOString(),
+      run.lookupSha256,
+      run.rulesSha256,
     );
     if (run.correctionOf !== undefined && run.corrects !== undefined) {
       linkCorrections(db, run.runId, run.correctionOf, run.corrects);

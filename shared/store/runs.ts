@@ -46,6 +46,10 @@ export interface RunRow {
   readonly finished_at: string | null;
   /** The run whose dead letters it corrects. */
   readonly correction_of: string | null;
+  /** SHA-256 of the lookup that its records were enriched with, where the transformer told it. */
+  readonly lookup_sha256: string | null;
+  /** SHA-256 of the rules that they were judged by, where the transformer told it. */
+  readonly rules_sha256: string | null;
   /** The run that was resumed in its place. */
   readonly superseded_by: string | null;
   /** Where it failed. */

@@ -17,6 +17,8 @@ CREATE TABLE etl_runs (
   loaded_at TEXT,                       -- when all three files were loaded
   finished_at TEXT,
   correction_of TEXT,
+  lookup_sha256 TEXT,                   -- what the records were enriched with, and judged by; NULL where the transformer didn't tell
+  rules_sha256 TEXT,
   superseded_by TEXT,
   failure_phase TEXT,
   failure_reason TEXT,

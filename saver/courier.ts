@@ -1,0 +1,84 @@
+/**
+ * After the load: the files of a run to the SFTP server.
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import type { Actor, Done } from "../shared/actor/actor.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { Files } from "../shared/jsonl/files.ts";
+import type { Store } from "../shared/store/open.ts";
+import { recordDelivery } from "../shared/store/run_writes.ts";
+import type { Delivery } from "./delivery/delivery.ts";
+import { manifestOf } from "./manifest.ts";
+
+/** Tries before a delivery is given up. At one each minute or less, a server may be away for about a week. */
+const PATIENCE = 10_000;
+
+/** What the courier works with. */
+export interface CourierParts {
+  /** The database. */
+  readonly store: Store;
+  /** The data directory. */
+  readonly files: Files;
+  /** The server to deliver to; undefined where none is configured. */
+  readonly delivery: Delivery | undefined;
+}
+
+/**
+ * The courier: mailbox `channel:deliver`. While the server is away, the order waits in the mailbox with growing pauses, and those of other
+ * runs are tried meanwhile. Delivering again what was delivered sends nothing.
+ */
+export function courier({ store, files, delivery }: CourierParts): Actor<"channel:deliver"> {
+  return {
+    name: "courier",
+    mailbox: "channel:deliver",
+    phase: "DELIVERING",
+    maxAttempts: PATIENCE,
+    async handle({ run_id }, { signal, progress }): Promise<Done> {
+      const run = store.runs.byRunId(run_id);
+      const loaded = store.runs.filesOf([run_id]).get(run_id) ?? [];
+      if (run?.loaded_at == null) {
+        throw new PermanentError(
+          `Cannot deliver run ${run_id}: its files aren't loaded. Wait for the load, then ask again.`,
+        );
+      }
+      if (delivery === undefined) return { outputs: [], detail: { state: "NOT_CONFIGURED" } };
+      const local = loaded.map(({ kind, name, sha256, bytes }) => ({
+        kind,
+        path: files.inside(name),
+        name: basename(name),
+        sha256,
+        bytes,
+      }));
+      const delivered = await delivery.deliver(local, manifestOf(run, loaded), {
+        signal,
+        onProgress: progress,
+      });
+      await recordDelivery(
+        store,
+        run_id,
+        delivered.map(({ kind, name, remotePath, sha256, bytes, verified, encrypted, deliveredAt }) => ({
+          kind,
+          name,
+          remote_path: remotePath,
+          sha256,
+          bytes,
+          verified,
+          encrypted,
+          delivered_at: deliveredAt,
+        })),
+      );
+      const sent = delivered.filter((file) => !file.skipped);
+      return {
+        outputs: [],
+        detail: {
+          state: "DELIVERED",
+          files: delivered.length,
+          sent: sent.length,
+          bytes: sent.reduce((sum, file) => sum + file.bytes, 0),
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * The manifest: what a run delivered, in a file beside the others.
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import type { FileRow, RunRow } from "../shared/store/runs.ts";
+import type { Manifest } from "./delivery/delivery.ts";
+
+/**
+ * The manifest of a run. It says nothing that changes from one delivery of the run to the next, so that delivering again finds the same file.
+ */
+export function manifestOf(run: RunRow, files: readonly FileRow[]): Manifest {
+  const manifest = {
+    manifest_version: 1,
+    run_id: run.run_id,
+    source: run.source,
+    correction_of: run.correction_of,
+    loaded_at: run.loaded_at,
+    valid_count: run.valid_count,
+    invalid_count: run.invalid_count,
+    files: files.map(({ kind, name, bytes, records, sha256 }) => ({
+      kind,
+      name: basename(name),
+      bytes,
+      records,
+      sha256,
+    })),
+    lookup_sha256: run.lookup_sha256,
+    rules_sha256: run.rules_sha256,
+  };
+  return { name: manifestName(run.raw_file ?? run.run_id), text: `${JSON.stringify(manifest, null, 2)}\n` };
+}
+
+/** `manifest_TS.json`, with the time in the raw file's name, or the whole name where it has none. */
+function manifestName(rawFile: string): string {
+  const stem = basename(rawFile, ".jsonl");
+  return `manifest_${/(\d{8}_\d{6})$/.exec(stem)?.[1] ?? stem}.json`;
+}
