@@ -57,19 +57,21 @@ class EmbeddedChannel implements Channel {
   async watch(mailbox: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
     const action = `watch "${mailbox}"`;
     const { file } = this;
-    const last = file.sql("SELECT seq FROM sqlite_sequence WHERE name = 'messages'");
-    let cursor = await file.read(action, () => last.get()?.seq ?? 0) as number;
-    const next = file.sql(
-      `SELECT seq, body FROM messages WHERE mailbox = ? AND seq > ? ORDER BY seq LIMIT ${READ_AT_ONCE}`,
+    const end = file.sql("SELECT seq FROM sqlite_sequence WHERE name = 'messages'");
+    const endOf = () => Number(end.get()?.seq ?? 0);
+    let cursor = await file.read(action, endOf);
+    const page = file.sql(
+      `SELECT seq, body FROM messages WHERE mailbox = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${READ_AT_ONCE}`,
     );
     const read = async () => {
       try {
-        const rows = await file.read(action, () => next.all(mailbox, cursor)) as {
-          seq: number;
-          body: string;
-        }[];
-        cursor = rows.at(-1)?.seq ?? cursor;
-        return rows.map(({ body }) => textOf(body));
+        return await file.read(action, () => {
+          const last = endOf();
+          const rows = page.all(mailbox, cursor, last) as { seq: number; body: Uint8Array }[];
+          // Past what went to other mailboxes too, which is not to be read again each time.
+          cursor = rows.length === READ_AT_ONCE ? rows.at(-1)!.seq : last;
+          return rows.map(({ body }) => textOf(body));
+        });
       } catch (error) {
         if (error instanceof TransientError || this.#closed.signal.aborted) return [];
         throw error;

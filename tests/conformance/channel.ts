@@ -190,7 +190,7 @@ const CASES: Readonly<Record<string, Case>> = {
     channel,
   ) => {
     await channel.publish(message("m"));
-    await using consumer = startConsumer(transport, "hold");
+    await using consumer = startConsumer(transport.place, "hold");
     assert.equal(await consumer.next(), "claimed m 1");
     await consumer.kill();
     const claim = await take(channel);
@@ -338,8 +338,8 @@ const CASES: Readonly<Record<string, Case>> = {
 
   "two processes never hold the same message": async (transport, channel) => {
     const ids = await publishMany(channel, 400);
-    await using one = startConsumer(transport, "drain");
-    await using two = startConsumer(transport, "drain");
+    await using one = startConsumer(transport.place, "drain");
+    await using two = startConsumer(transport.place, "drain");
     const outputs: string[] = [];
     while (outputs.length < ids.length) {
       const claim = await take(channel, `${BOX}:out`);
@@ -350,6 +350,7 @@ const CASES: Readonly<Record<string, Case>> = {
     assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 0 });
     await Promise.all([one.kill(), two.kill()]);
     const told = [...await one.rest(), ...await two.rest()];
+    assert.equal(new Set(told).size, told.length);
     assert.ok(told.every((line) => / 1$/.test(line)));
     assert.deepEqual(outputs.toSorted(), ids.map((id) => `${id}/out`));
   },
@@ -502,7 +503,7 @@ async function publishMany(channel: Channel, count: number): Promise<string[]> {
 }
 
 /** A consumer in a process of its own, see `consumer.ts`. */
-interface Consumer extends AsyncDisposable {
+export interface Consumer extends AsyncDisposable {
   /** The next line that it writes. */
   next(): Promise<string | undefined>;
   /** Ends it at once. */
@@ -511,11 +512,16 @@ interface Consumer extends AsyncDisposable {
   rest(): Promise<string[]>;
 }
 
-function startConsumer({ place }: Transport, then: "hold" | "drain"): Consumer {
+/** Starts a consumer of the box at `place`, with the given rights. */
+export function startConsumer(
+  place: ChannelPlace | undefined,
+  then: "hold" | "drain",
+  rights: readonly string[] = ["--allow-all"],
+): Consumer {
   assert.ok(place !== undefined, "this transport can't be shared");
   const program = new URL("./consumer.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", program, JSON.stringify(place), BOX, then],
+    args: ["run", "--no-prompt", ...rights, program, JSON.stringify(place), BOX, then],
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { depths, message, take } from "../../tests/conformance/channel.ts";
+import { PermanentError, TransientError } from "../errors/errors.ts";
+import { REMEMBER_MS } from "./channel.ts";
+import { openEmbeddedChannel } from "./embedded.ts";
+import { Commits } from "./embedded_commits.ts";
+
+const BOX = "channel:box";
+
+/** A folder that is removed in the end. */
+async function makeFolder(): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "queue-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+/** Runs SQL on a database as another program would. */
+function change(path: string, sql: string): void {
+  const db = new DatabaseSync(path);
+  db.exec(sql);
+  db.close();
+}
+
+/** Opening `path` has to fail for good, and to leave the file as it is. */
+async function assertRefused(path: string, why: RegExp): Promise<void> {
+  const before = await Deno.readFile(path);
+  await assert.rejects(openEmbeddedChannel(path), (error: Error) => {
+    assert.ok(error instanceof PermanentError, String(error));
+    assert.match(error.message, why);
+    assert.ok(error.message.includes(path) && error.message.includes("QUEUE_PATH"));
+    return true;
+  });
+  assert.deepEqual(await Deno.readFile(path), before);
+}
+
+Deno.test("a file that is no database is refused and left as it is", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/queue.db`;
+  await Deno.writeTextFile(path, "id,name\n1,not a database\n".repeat(200));
+  await assertRefused(path, /no SQLite database or is damaged/);
+});
+
+Deno.test("a database that is no queue is refused and left as it is", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/data.db`;
+  change(path, "CREATE TABLE etl_runs (id INTEGER); INSERT INTO etl_runs VALUES (1)");
+  await assertRefused(path, /a database, but not a queue/);
+});
+
+Deno.test("a queue of a newer version is refused and left as it is", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/queue.db`;
+  await (await openEmbeddedChannel(path))[Symbol.asyncDispose]();
+  change(path, "PRAGMA user_version = 2");
+  await assertRefused(path, /its version is 2, and this program knows 1/);
+});
+
+Deno.test("a folder that can't be made is a permanent failure", async () => {
+  await using folder = await makeFolder();
+  await Deno.writeTextFile(`${folder.path}/file`, "");
+  await assert.rejects(openEmbeddedChannel(`${folder.path}/file/queue.db`), PermanentError);
+});
+
+Deno.test("the folder is made, and many can open the new file at once", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/a/b/queue.db`;
+  const channels = await Promise.all(Array.from({ length: 6 }, () => openEmbeddedChannel(path)));
+  await Promise.all(channels.map((channel, i) => channel.publish(message(`m${i}`))));
+  assert.deepEqual(await depths(channels[0]!, BOX), { depth: 6, dead: 0 });
+  for (const channel of channels) await channel[Symbol.asyncDispose]();
+});
+
+Deno.test("a writer who keeps the file locked makes calls fail in bounded time; reading and a later try work", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/queue.db`;
+  await using channel = await openEmbeddedChannel(path);
+  await channel.publish(message("before"));
+  const other = new DatabaseSync(path);
+  other.exec("BEGIN IMMEDIATE");
+  const start = performance.now();
+  let ticks = 0;
+  const ticking = setInterval(() => ticks += 1, 10);
+  const claiming = assert.rejects(take(channel), TransientError);
+  await assert.rejects(channel.publish(message("during")), (error: Error) => {
+    assert.ok(error instanceof TransientError);
+    assert.match(error.message, /kept ".*queue\.db" locked/);
+    return true;
+  });
+  await claiming;
+  clearInterval(ticking);
+  assert.ok(performance.now() - start < 8_000);
+  assert.ok(ticks > 50, "the process went on with other work meanwhile");
+  assert.deepEqual(await depths(channel, BOX), { depth: 1, dead: 0 });
+  const publishing = channel.publish(message("after"));
+  other.exec("ROLLBACK");
+  other.close();
+  await publishing;
+  assert.deepEqual([(await take(channel)).id, (await take(channel)).id], ["before", "after"]);
+});
+
+Deno.test("ids are forgotten seven days after their messages were settled, dead letters never", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/queue.db`;
+  await using channel = await openEmbeddedChannel(path);
+  await channel.publish(message("old"), message("recent"), message("dead"));
+  await (await take(channel)).complete();
+  await (await take(channel)).complete();
+  await (await take(channel)).bury("bad");
+  const agesAgo = Date.now() - REMEMBER_MS - 1;
+  change(path, `UPDATE messages SET settled_at = ${agesAgo} WHERE id <> 'recent'`);
+  await channel.publish(
+    ...Array.from({ length: 100 }, (_, i) => ({ to: "channel:x", id: `${i}`, body: "" })),
+  );
+  await channel.publish(message("old"), message("recent"), message("dead"));
+  assert.deepEqual(await depths(channel, BOX), { depth: 1, dead: 1 });
+  assert.equal((await take(channel)).id, "old");
+});
+
+Deno.test("a watch doesn't lose its place when old messages are forgotten", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/queue.db`;
+  await using channel = await openEmbeddedChannel(path);
+  await channel.publish(message("1"));
+  await (await take(channel)).complete();
+  const end = new AbortController();
+  const bodies = await channel.watch(BOX, end.signal);
+  change(path, "DELETE FROM messages");
+  await channel.publish(message("2", "second"));
+  for await (const body of bodies) {
+    assert.equal(body, "second");
+    end.abort();
+  }
+});
+
+Deno.test("commits of others are noticed where the system doesn't tell of changes", async () => {
+  let version = 1;
+  await using commits = new Commits("/nowhere/queue.db", () => version);
+  const waiting = commits.wait(commits.rings, 10_000, new AbortController().signal);
+  version = 2;
+  const start = performance.now();
+  await waiting;
+  assert.equal(commits.rings, 1);
+  assert.ok(performance.now() - start < 5_000);
+});
