@@ -149,21 +149,6 @@ Deno.test("a file that isn't the announced one is refused; the files before it s
   assert.deepEqual(counts(h), [5, 3, 2]);
 });
 
-Deno.test("a file that changes while it is read is refused", async () => {
-  await using h = await house();
-  const files = {
-    lines: h.files.lines.bind(h.files),
-    async facts(path: string) {
-      const facts = await h.files.facts(path);
-      if (path === h.message.raw_file) await Deno.writeTextFile(path, '{"id":7}\n', { append: true });
-      return facts;
-    },
-  };
-  await assert.rejects(loadRun(h.message, { store: h.store, files }), PermanentError);
-  assert.deepEqual(counts(h), [0, 0, 0]);
-  assert.deepEqual(h.store.records.page("raw_users", {}, { limit: 1 }), []);
-});
-
 Deno.test("counts that aren't those of the files are refused", async () => {
   await using h = await house();
   await assert.rejects(

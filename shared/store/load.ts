@@ -12,14 +12,21 @@ import type { Database } from "./sqlite.ts";
 import { LINES_PER_FILE } from "./views.ts";
 
 /** A file to load. */
-export interface FileToLoad extends FileFacts {
+export interface FileToLoad {
   /** The run that it belongs to. */
   readonly runId: string;
   /** Which of the run's files it is. */
   readonly kind: FileKind;
+  /** Its path, as in messages. */
+  readonly name: string;
+  /** What its SHA-256 has to be, where that was announced. */
+  readonly sha256?: string | undefined;
   /** How many records it has to hold, where that was announced. */
   readonly records?: number | undefined;
 }
+
+/** Opens a file's lines; `onEnd` has to be called with what was read, after the last line. Throws where the bytes aren't as announced. */
+export type LineSource = (onEnd: (facts: FileFacts) => void) => AsyncIterable<LineBatch>;
 
 /** What came of it. */
 export interface LoadedFile {
@@ -48,15 +55,15 @@ const BREATHE_MS = 25;
 
 /**
  * Loads a file's lines as records, in one transaction with the row that says so. Blank lines are passed over, but counted as lines.
- * A file that was loaded already is not read.
+ * A file that was loaded already is not loaded again, and where its SHA-256 was announced not even read.
  *
  * @throws PermanentError when the run's file of this kind was loaded with other content, or its records aren't as many as announced.
- * @throws whatever `lines` throws, such as that the bytes aren't those of `sha256`; nothing of the file stays then.
+ * @throws whatever `lines` throws, such as that the bytes aren't the announced ones; nothing of the file stays then.
  */
 export function loadFile(
   store: Store,
   file: FileToLoad,
-  lines: () => AsyncIterable<LineBatch>,
+  lines: LineSource,
   options: LoadOptions = {},
 ): Promise<LoadedFile> {
   return store.write(async (db) => {
@@ -65,40 +72,55 @@ export function loadFile(
       file.runId,
       file.kind,
     );
-    if (known !== undefined) return alreadyLoaded(known, file);
+    if (known !== undefined) {
+      refuseOther(known, file, file.sha256 ?? await sha256Of(lines));
+      return { records: known.records, skipped: true };
+    }
+    // the row comes first, as the records' ids begin with its id; nobody sees it before it is complete
     const fileId = db.get<{ id: number }>(
-      "INSERT INTO run_files (run_id, kind, name, sha256, bytes, records, loaded_at) VALUES (?, ?, ?, ?, ?, 0, ?) RETURNING id",
+      "INSERT INTO run_files (run_id, kind, name, sha256, bytes, records, loaded_at) VALUES (?, ?, ?, '', 0, 0, ?) RETURNING id",
       file.runId,
       file.kind,
       file.name,
-      file.sha256,
-      file.bytes,
       new Date().toISOString(),
     )!.id;
-    const records = await insertLines(db, file, fileId * LINES_PER_FILE, lines(), options);
+    let facts: FileFacts | undefined;
+    const records = await insertLines(
+      db,
+      file,
+      fileId * LINES_PER_FILE,
+      lines((found) => facts = found),
+      options,
+    );
     if (file.records !== undefined && records !== file.records) {
       throw new PermanentError(
         `Cannot load ${file.name}: it has ${records} records, but ${file.records} were announced. ` +
           `Nothing of it was loaded. Put the announced file back and replay the dead letter, or start a new run.`,
       );
     }
-    db.run("UPDATE run_files SET records = ? WHERE id = ?", records, fileId);
+    db.run(
+      "UPDATE run_files SET sha256 = ?, bytes = ?, records = ? WHERE id = ?",
+      facts!.sha256,
+      facts!.bytes,
+      records,
+      fileId,
+    );
     return { records, skipped: false };
   }, { signal: options.signal });
 }
 
-/** @throws PermanentError when the loaded file has other content. */
-export function alreadyLoaded(
-  known: FileRow,
-  file: Pick<FileToLoad, "name" | "kind" | "sha256">,
-): LoadedFile {
-  if (known.sha256 !== file.sha256) {
-    throw new PermanentError(
-      `Cannot load ${file.name}: for run ${known.run_id} another ${file.kind} file was loaded already (SHA-256 ${known.sha256}, ` +
-        `now ${file.sha256}). What is loaded stays. Start a new run for the new content.`,
-    );
-  }
-  return { records: known.records, skipped: true };
+function refuseOther(known: FileRow, file: FileToLoad, sha256: string): void {
+  if (known.sha256 === sha256) return;
+  throw new PermanentError(
+    `Cannot load ${file.name}: for run ${known.run_id} another ${file.kind} file was loaded already (SHA-256 ${known.sha256}, ` +
+      `now ${sha256}). What is loaded stays. Start a new run for the new content.`,
+  );
+}
+
+async function sha256Of(lines: LineSource): Promise<string> {
+  let facts: FileFacts | undefined;
+  for await (const _ of lines((found) => facts = found));
+  return facts!.sha256;
 }
 
 async function insertLines(

@@ -3,7 +3,7 @@ import { PermanentError, TransientError } from "../errors/errors.ts";
 import { loadFile } from "./load.ts";
 import { openStore, openStoreReadOnly } from "./open.ts";
 import { Database } from "./sqlite.ts";
-import { batchesOf, loadTexts, startChild, tempStore } from "./testing.ts";
+import { linesOf, loadTexts, startChild, tempStore } from "./testing.ts";
 
 Deno.test("a reader is told that the database isn't there yet, then that it isn't ready, then reads", async () => {
   const folder = await Deno.makeTempDir();
@@ -117,9 +117,9 @@ Deno.test("readers in another connection never wait for a load, and see nothing 
   const slowest = { read: 0, reads: 0 };
   const load = loadFile(
     temp.store,
-    { runId: "run-2", kind: "raw", name: "data/raw.jsonl", sha256: "0".repeat(64), bytes: 1 },
-    async function* () {
-      for await (const batch of batchesOf(lines)) {
+    { runId: "run-2", kind: "raw", name: "data/raw.jsonl" },
+    async function* (onEnd) {
+      for await (const batch of linesOf(lines)(onEnd)) {
         const began = performance.now();
         assert.equal(reader.records.rows("raw_users", { limit: 10, offset: 0 }).rows.length, 1);
         assert.equal(reader.records.count("raw_users"), 1);

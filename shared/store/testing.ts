@@ -4,8 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { LineBatch } from "../jsonl/lines.ts";
-import { loadFile } from "./load.ts";
+import { type LineSource, loadFile } from "./load.ts";
 import { openStore, type Store } from "./open.ts";
 import type { FileKind } from "./runs.ts";
 
@@ -37,20 +36,22 @@ export async function tempStore(maskFields: readonly string[] = []): Promise<Tem
 
 /** Loads texts as the lines of a run's file. */
 export async function loadTexts(store: Store, runId: string, kind: FileKind, texts: string[]): Promise<void> {
-  const whole = texts.join("\n");
-  const sha256 = createHash("sha256").update(whole).digest("hex");
-  await loadFile(
-    store,
-    { runId, kind, name: `data/${kind}.jsonl`, sha256, bytes: whole.length },
-    () => batchesOf(texts),
-  );
+  await loadFile(store, { runId, kind, name: `data/${kind}.jsonl` }, linesOf(texts));
 }
 
-/** Texts as a file's reader hands them out. */
-export async function* batchesOf(texts: string[], size = 100): AsyncGenerator<LineBatch> {
-  for (let at = 0; at < texts.length; at += size) {
-    yield await Promise.resolve({ first: at + 1, lines: texts.slice(at, at + size), flaws: new Map() });
-  }
+/** Texts as the lines of a file. */
+export function linesOf(texts: string[], size = 100): LineSource {
+  return async function* (onEnd) {
+    for (let at = 0; at < texts.length; at += size) {
+      yield await Promise.resolve({ first: at + 1, lines: texts.slice(at, at + size), flaws: new Map() });
+    }
+    const whole = texts.map((text) => `${text}\n`).join("");
+    onEnd({
+      name: "data/lines.jsonl",
+      bytes: whole.length,
+      sha256: createHash("sha256").update(whole).digest("hex"),
+    });
+  };
 }
 
 /** A program of its own, run until it ends or is killed. */
