@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { getLogger } from "@logtape/logtape";
-import type { Handling } from "../shared/actor/actor.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { type Correction, type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { extractor } from "./extract.ts";
 import { sourceOf } from "./source.ts";
+import { quiet } from "./testing.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { ExtractorVariables } from "./config.ts";
 
@@ -42,13 +41,9 @@ async function startHouse() {
       };
     },
     async handle(request: StartRun) {
-      const handling: Handling = {
-        attempt: 1,
-        signal: new AbortController().signal,
-        log: getLogger("test"),
-        progress: () => {},
+      const handling = quiet({
         tell: () => Promise.reject(new Error("nothing is superseded by a correction")),
-      };
+      });
       assert.equal(await actor.runOf!(request), request.run_id);
       const done = await actor.handle(request, handling);
       return { ...done, message: done.outputs[0]!.fields as Phase1Complete };

@@ -1,0 +1,140 @@
+/**
+ * What the tests of the extractor share.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { sampleSource, type SourceOptions, startSource } from "../scripts/source.ts";
+import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
+import { Files } from "../shared/jsonl/files.ts";
+import { extractor, type ExtractorParts } from "./extract.ts";
+import { sliceElements } from "./slices.ts";
+import { redacted } from "./source.ts";
+
+/** When the runs of the tests start. */
+export const START: number = Date.UTC(2026, 10, 24, 3, 0, 7);
+/** The raw file of a run that starts then. */
+export const RAW_FILE = "records_20261124_030007.jsonl";
+
+/** A data directory, a source in front of it, and extractors that work there. */
+export interface House extends AsyncDisposable {
+  /** The data directory. */
+  readonly data: string;
+  /** The same, as handlers see it. */
+  readonly files: Files;
+  /** `skip` of each page that was asked for. */
+  readonly asked: number[];
+  /** The state file. */
+  readonly state: string;
+  /** The source's name. */
+  readonly source: string;
+  /** An extractor. */
+  actor(parts?: Partial<ExtractorParts>): Actor<"channel:start_run">;
+  /** Handles one request as the runtime would; answers what came of it, and the news that was told before. */
+  handle(request: StartRun, parts?: Partial<ExtractorParts>, handling?: Partial<Handling>): Promise<Handled>;
+  /** Text of a raw file. */
+  raw(name?: string): Promise<string>;
+  /** Names of the files in the folder of raw files. */
+  rawFiles(): Promise<string[]>;
+}
+
+/** What came of a request. */
+export interface Handled extends Done {
+  /** The run that the runtime would tell of. */
+  readonly about: string;
+  /** Fields of what was told before the end. */
+  readonly told: unknown[];
+  /** Fields of the output; empty when there is none. */
+  readonly message: Partial<Phase1Complete>;
+}
+
+/** What a handler is given when nothing happens around it. */
+export function quiet(change: Partial<Handling> = {}): Handling {
+  return {
+    attempt: 1,
+    signal: new AbortController().signal,
+    log: getLogger("test"),
+    progress: () => {},
+    tell: () => Promise.resolve(),
+    ...change,
+  };
+}
+
+/** Starts a source and makes a data directory. Retries don't wait. */
+export async function startHouse(options: SourceOptions & { batchSize?: number } = {}): Promise<House> {
+  const data = await Deno.makeTempDir();
+  const asked: number[] = [];
+  const running = await startSource({
+    ...options,
+    wrap: (answer) => {
+      const wrapped = (options.wrap ?? ((it) => it))(answer);
+      return (request) => {
+        asked.push(Number(new URL(request.url).searchParams.get("skip")));
+        return wrapped(request);
+      };
+    },
+  });
+  const files = new Files(data);
+  const url = new URL(running.url);
+  const actor = (parts: Partial<ExtractorParts> = {}) =>
+    extractor({
+      source: {
+        url,
+        name: redacted(url),
+        batchSize: options.batchSize ?? 100,
+        timeoutMs: 10_000,
+        maxBytes: 50_000_000,
+        maxRetries: 1,
+        retryDelaysMs: [1],
+        sleep: () => Promise.resolve(),
+      },
+      files,
+      now: () => START,
+      ...parts,
+    });
+  return {
+    data,
+    files,
+    asked,
+    state: `${data}/state/extractor_state.json`,
+    actor,
+    source: redacted(url),
+    async handle(request, parts, handling) {
+      const told: unknown[] = [];
+      const one = actor(parts);
+      const about = await one.runOf!(request);
+      const tell: Handling["tell"] = ({ fields }) => Promise.resolve(void told.push(fields));
+      const done = await one.handle(request, quiet({ tell, ...handling }));
+      return { about, told, ...done, message: messageOf(done) };
+    },
+    raw: (name = RAW_FILE) => Deno.readTextFile(`${data}/raw_users/${name}`),
+    async rawFiles() {
+      const names: string[] = [];
+      for await (const { name } of Deno.readDir(`${data}/raw_users`)) names.push(name);
+      return names.sort();
+    },
+    async [Symbol.asyncDispose]() {
+      await running.close();
+      await Deno.remove(data, { recursive: true });
+    },
+  };
+}
+
+function messageOf(done: Done): Partial<Phase1Complete> {
+  return (done.outputs[0]?.fields ?? {}) as Partial<Phase1Complete>;
+}
+
+let requests = 0;
+
+/** A request for a run. */
+export function request(change: Partial<StartRun> = {}): StartRun {
+  return StartRun.parse({ id: `request-${++requests}`, run_id: newRunId(), requested_by: "test", ...change });
+}
+
+/** What the raw file of an undisturbed run holds. */
+export async function expected(options: SourceOptions = {}): Promise<string> {
+  const text = await (await sampleSource(options)(new Request("http://source/users?limit=0"))).text();
+  return sliceElements(text, "users").map((line) => `${line}\n`).join("");
+}
