@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { z } from "zod";
+import { explain, judge, problems, RULES } from "./rules.ts";
+import { RULES_SHA256 } from "./rules_identity.ts";
+
+const VALID = {
+  id: 1,
+  firstName: "Emily",
+  email: "emily.johnson@x.dummyjson.com",
+  age: 28,
+  company: { department: "Engineering" },
+};
+
+const without = (key: string) => Object.fromEntries(Object.entries(VALID).filter(([name]) => name !== key));
+
+/** A record, or its text, and what is said of it. */
+const GOLDEN: [record: unknown, says: string, ...counted: string[]][] = [
+  [without("id"), "id: missing"],
+  [{ ...VALID, id: null }, "id: null is not an integer", "id: not an integer"],
+  [{ ...VALID, id: "1" }, 'id: "1" is not an integer', "id: not an integer"],
+  [{ ...VALID, id: 1.5 }, "id: 1.5 is not an integer", "id: not an integer"],
+  [{ ...VALID, id: true }, "id: true is not an integer", "id: not an integer"],
+  [{ ...VALID, id: [1] }, "id: an array is not an integer", "id: not an integer"],
+  [without("firstName"), "firstName: missing"],
+  [{ ...VALID, firstName: "" }, 'firstName: "" is empty', "firstName: empty"],
+  [{ ...VALID, firstName: " \t\u00a0" }, 'firstName: " \\t\u00a0" is empty', "firstName: empty"],
+  [{ ...VALID, firstName: 7 }, "firstName: 7 is not a string", "firstName: not a string"],
+  [{ ...VALID, firstName: {} }, "firstName: an object is not a string", "firstName: not a string"],
+  [without("email"), "email: missing"],
+  [{ ...VALID, email: "" }, 'email: "" is not an email address', "email: not an email address"],
+  [
+    { ...VALID, email: "nobody at example" },
+    'email: "nobody at example" is not an email address',
+    "email: not an email address",
+  ],
+  [{ ...VALID, email: "a@b" }, 'email: "a@b" is not an email address', "email: not an email address"],
+  [{ ...VALID, email: null }, "email: null is not an email address", "email: not an email address"],
+  [
+    { ...VALID, email: "jürgen@müller.de" },
+    'email: "jürgen@müller.de" is not an email address',
+    "email: not an email address",
+  ],
+  [without("age"), "age: missing"],
+  [{ ...VALID, age: "35" }, 'age: "35" is not a number', "age: not a number"],
+  [{ ...VALID, age: null }, "age: null is not a number", "age: not a number"],
+  [{ ...VALID, age: 17 }, "age: 17 is less than 18", "age: less than 18"],
+  [{ ...VALID, age: 17.999 }, "age: 17.999 is less than 18", "age: less than 18"],
+  [{ ...VALID, age: -0 }, "age: 0 is less than 18", "age: less than 18"],
+  [{ ...VALID, age: 65.001 }, "age: 65.001 is greater than 65", "age: greater than 65"],
+  [{ ...VALID, age: 70 }, "age: 70 is greater than 65", "age: greater than 65"],
+  [
+    { ...VALID, age: JSON.parse("1e999") },
+    "age: Infinity is beyond the numbers that can be kept",
+    "age: beyond the numbers that can be kept",
+  ],
+  [without("company"), "company.department: missing"],
+  [
+    { ...VALID, company: null },
+    "company.department: missing (company is null)",
+    "company.department: missing",
+  ],
+  [
+    { ...VALID, company: "Acme" },
+    "company.department: missing (company is a string)",
+    "company.department: missing",
+  ],
+  [
+    { ...VALID, company: [] },
+    "company.department: missing (company is an array)",
+    "company.department: missing",
+  ],
+  [{ ...VALID, company: {} }, "company.department: missing"],
+  [
+    { ...VALID, company: { department: "  " } },
+    'company.department: "  " is empty',
+    "company.department: empty",
+  ],
+  [
+    { ...VALID, company: { department: null } },
+    "company.department: null is not a string",
+    "company.department: not a string",
+  ],
+  [
+    { age: 70 },
+    "id: missing; firstName: missing; email: missing; age: 70 is greater than 65; company.department: missing",
+    "id: missing",
+    "firstName: missing",
+    "email: missing",
+    "age: greater than 65",
+    "company.department: missing",
+  ],
+  [[1, 2], "Not an object: found an array, wanted a JSON object", "Not an object"],
+  [null, "Not an object: found null, wanted a JSON object", "Not an object"],
+  ["text", "Not an object: found a string, wanted a JSON object", "Not an object"],
+  [7, "Not an object: found a number, wanted a JSON object", "Not an object"],
+  [false, "Not an object: found a boolean, wanted a JSON object", "Not an object"],
+];
+
+for (const [record, says, ...counted] of GOLDEN) {
+  Deno.test(`a bad record is told: ${says}`, () => {
+    const found = problems(record);
+    assert.equal(explain(found), says);
+    assert.deepEqual(found.map(({ reason }) => reason), counted.length > 0 ? counted : [says]);
+    for (const { wanted } of found) assert.match(wanted, /^a/);
+  });
+}
+
+for (
+  const [what, change] of Object.entries({
+    "the youngest": { age: 18 },
+    "the oldest": { age: 65 },
+    "an age with a fraction": { age: 18.5 },
+    "an id below zero": { id: -1 },
+    "an id beyond 2^53": { id: 2 ** 63 },
+    "a name in another script": { firstName: "李" },
+    "a name like a method": { firstName: "constructor", toString: 1, hasOwnProperty: null },
+    "an apostrophe in an address": { email: "o'neil@x.org" },
+  })
+) {
+  Deno.test(`a record may have ${what}`, () => {
+    assert.deepEqual(problems({ ...VALID, ...change }), []);
+  });
+}
+
+Deno.test("an integer may be written with a point", () => {
+  assert.equal(judge(JSON.stringify(VALID).replace('"id":1', '"id":1.0')).valid, true);
+});
+
+const text = fc.oneof(fc.string(), fc.constantFrom("", " ", "\u2003\n", "Sales"));
+const anything = fc.oneof(
+  fc.jsonValue(),
+  text,
+  fc.double({ noDefaultInfinity: false }),
+  fc.constant(undefined),
+);
+const value = {
+  id: fc.oneof(anything, fc.integer(), fc.double(), fc.maxSafeInteger()),
+  firstName: anything,
+  email: fc.oneof(anything, fc.emailAddress(), fc.constantFrom("a@b.co", "a@b", "@b.co", "a..b@c.de")),
+  age: fc.oneof(anything, fc.integer({ min: 16, max: 67 }), fc.double({ min: 17, max: 66 })),
+  company: fc.oneof(anything, fc.record({ department: anything }, { requiredKeys: [] })),
+};
+const almostUser = fc.record({ ...value, ssn: fc.string() }, { requiredKeys: [] });
+
+/** The brief, word by word. */
+const KEPT: Record<string, (user: Record<string, unknown>) => boolean> = {
+  "id": ({ id }) => Number.isInteger(id),
+  "firstName": ({ firstName }) => typeof firstName === "string" && firstName.trim() !== "",
+  "email": ({ email }) => z.email().safeParse(email).success,
+  "age": ({ age }) => typeof age === "number" && age >= 18 && age <= 65,
+  "company.department": ({ company }) => {
+    if (typeof company !== "object" || company === null || Array.isArray(company)) return false;
+    const { department } = company as { department?: unknown };
+    return typeof department === "string" && department.trim() !== "";
+  },
+};
+
+Deno.test("the fields with a problem are those that break the brief, each once and in its order", () => {
+  assert.deepEqual(Object.keys(KEPT), RULES.map(({ field }) => field));
+  fc.assert(
+    fc.property(almostUser, (user) => {
+      const broken = Object.entries(KEPT).filter(([, isKept]) => !isKept(user)).map(([field]) => field);
+      assert.deepEqual(problems(user).map(({ field }) => field), broken);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+Deno.test("whatever a line holds, there is a verdict on it, on one line of ordinary length", () => {
+  const line = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.json(),
+    almostUser.map((user) => JSON.stringify(user)),
+    fc.tuple(almostUser, fc.nat(), fc.string({ maxLength: 1 })).map(([user, at, character]) => {
+      const json = JSON.stringify(user);
+      return json.slice(0, at % json.length) + character + json.slice(at % json.length + 1);
+    }),
+  );
+  fc.assert(
+    fc.property(line, (line) => {
+      const verdict = judge(line);
+      if (verdict.valid) {
+        assert.deepEqual(problems(verdict.record), []);
+        return;
+      }
+      assert.ok(verdict.problems.length > 0);
+      const said = explain(verdict.problems);
+      assert.ok(said.length < 3_000, said);
+      assert.doesNotMatch(said, /[\p{C}\p{Zl}\p{Zp}]/u);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+Deno.test("what is said of a line that is no JSON holds nothing of it, but where it breaks", () => {
+  const secret = "QZXXZQQXZ";
+  const json = JSON.stringify({ ssn: secret, list: [secret, 1.5, true, null], [secret]: { deep: secret } });
+  const said = new Set<string>();
+  for (let at = 0; at <= json.length; at++) {
+    for (const character of ["", "Q", '"', "\\", "{", "]", ",", ":", "7", "\u0007", secret]) {
+      const verdict = judge(json.slice(0, at) + character + json.slice(at + 1));
+      if (verdict.valid || verdict.record !== undefined) continue;
+      const message = explain(verdict.problems);
+      assert.match(message, /^Invalid JSON: /);
+      assert.doesNotMatch(message, /[QZX]/);
+      said.add(message);
+    }
+  }
+  assert.ok(said.size > 100, `only ${said.size} different messages`);
+  assert.equal(
+    explain(problemsOf('{"a":1 "b":2}')),
+    "Invalid JSON: Expected ',' or '}' after property value at character 8",
+  );
+  assert.equal(explain(problemsOf("secret")), "Invalid JSON: unexpected character");
+  assert.equal(explain(problemsOf('{"a":')), "Invalid JSON: the text ends too early");
+});
+
+function problemsOf(line: string) {
+  const verdict = judge(line);
+  assert.ok(!verdict.valid);
+  return verdict.problems;
+}
+
+Deno.test("only the ruled fields are quoted, shortened and without characters that steer a terminal", () => {
+  const said = explain(problems({
+    id: "i".repeat(1_000_000),
+    firstName: 1,
+    email: "\u001b[31m\u202ered\u0000\n" + "\u{1f600}".repeat(100),
+    age: { secret: "SECRET" },
+    company: "SECRET",
+    ssn: "SECRET",
+  }));
+  assert.doesNotMatch(said, /SECRET/);
+  assert.ok(said.length < 500, said);
+  assert.ok(said.includes(String.raw`email: "\u001b[31m\u202ered\u0000\n😀`), said);
+  assert.ok(said.isWellFormed());
+});
+
+Deno.test("lines of great depth and length get their verdict too", () => {
+  const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+  const user = JSON.stringify(VALID);
+  assert.equal(judge(user.replace("{", `{"deep":${deep},`)).valid, true);
+  assert.equal(explain(problemsOf(deep)), "Not an object: found an array, wanted a JSON object");
+  assert.equal(explain(problemsOf('{"a":'.repeat(100_000))), "Invalid JSON: the text ends too early");
+  assert.equal(judge(JSON.stringify({ ...VALID, about: "x".repeat(1_000_000) })).valid, true);
+  for (const email of ["a".repeat(1e6), `a@${"a.".repeat(5e5)}`, `${"a.".repeat(5e5)}@b`, "-".repeat(1e6)]) {
+    assert.match(explain(problems({ ...VALID, email })), /^email: "[^"]{61}" is not an email address$/);
+  }
+});
+
+Deno.test("names of the language's own objects are fields like any other", () => {
+  const inherited = `{"__proto__":${JSON.stringify(VALID)}}`;
+  assert.equal(problemsOf(inherited).length, 5);
+  assert.equal(judge(JSON.stringify(VALID).replace("{", '{"__proto__":{"age":99},')).valid, true);
+});
+
+Deno.test("of two members with one name the last one counts", () => {
+  assert.equal(judge(JSON.stringify(VALID).replace("{", '{"age":99,')).valid, true);
+  assert.equal(
+    explain(problemsOf(JSON.stringify(VALID).replace(/}$/, ',"age":99}'))),
+    "age: 99 is greater than 65",
+  );
+});
+
+Deno.test("the identity of the rules is that of these rules: whoever changes one changes it here too", () => {
+  assert.equal(RULES_SHA256, "bbcfa5bc0878f8ff1ed242065529fc381015bc010dbbbd65e423d35d29db8fad");
+});
