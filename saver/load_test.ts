@@ -44,20 +44,18 @@ async function house(fields: Record<string, unknown> = {}, valid = 3): Promise<H
     createHash("sha256").update(texts[key].join("\n") + "\n").digest("hex");
   const path = `${folder}/database/data.db`;
   const store = await openStore(path, { maskFields: [] });
-  // message paths are relative to the working directory; a file store over a relative root finds them under the temporary folder
-  const message = {
-    ...Phase2Complete.parse({
-      run_id: newRunId(),
-      ...NAMES,
-      valid_count: valid,
-      invalid_count: 2,
-      raw_sha256: sha256("raw_file"),
-      processed_sha256: sha256("processed_file"),
-      dlq_sha256: sha256("dlq_file"),
-      published_at: "2026-11-24T03:00:07.123Z",
-      ...fields,
-    }),
-  };
+  const message = Phase2Complete.parse({
+    run_id: newRunId(),
+    ...NAMES,
+    valid_count: valid,
+    invalid_count: 2,
+    raw_sha256: sha256("raw_file"),
+    processed_sha256: sha256("processed_file"),
+    dlq_sha256: sha256("dlq_file"),
+    published_at: "2026-11-24T03:00:07.123Z",
+    ...fields,
+  });
+  // messages name files relative to the working directory, where a test has no business
   for (const [key, name] of Object.entries(NAMES)) message[key as keyof typeof NAMES] = `${data}/${name}`;
   return {
     path,

@@ -87,7 +87,7 @@ CREATE INDEX etl_runs_by_status ON etl_runs (status, run_timestamp, id);
 
 CREATE INDEX etl_runs_by_time ON etl_runs (run_timestamp, id);
 
-CREATE INDEX etl_runs_loaded_by_time ON etl_runs (run_timestamp, id) WHERE loaded_at IS NOT NULL;
+CREATE INDEX etl_runs_loaded_by_time ON etl_runs (run_timestamp, id, loaded_at) WHERE loaded_at IS NOT NULL;
 
 CREATE INDEX record_corrections_by_invalid ON record_corrections (invalid_record_id);
 

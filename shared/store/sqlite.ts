@@ -64,6 +64,7 @@ export type Authorizer = (
 
 /** Another connection holds the lock that was wanted. */
 export class BusyError extends TransientError {
+  /** The class's name. */
   override readonly name: string = "BusyError";
 }
 

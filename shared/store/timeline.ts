@@ -24,10 +24,21 @@ export interface PhaseTime {
   readonly recordsPerSecond: number | null;
 }
 
-/** How often a rule failed. */
-export type Reason = z.output<typeof ReasonCount>;
+/** How often a rule failed in a run. */
+export interface Reason {
+  /** Field and kind of problem, such as `age: greater than 65`. */
+  readonly reason: string;
+  /** Number of records. */
+  readonly count: number;
+}
+
 /** How often a department was missing in the lookup. */
-export type Gap = z.output<typeof LookupGap>;
+export interface Gap {
+  /** The department as the records spell it. */
+  readonly department: string;
+  /** Number of records. */
+  readonly count: number;
+}
 
 /** The phases of one run that were started, in order; its events come oldest first. */
 export function phasesOf(events: readonly RunEvent[]): PhaseTime[] {

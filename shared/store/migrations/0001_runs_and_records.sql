@@ -30,7 +30,7 @@ CREATE TABLE etl_runs (
 CREATE INDEX etl_runs_by_time ON etl_runs (run_timestamp, id);
 CREATE INDEX etl_runs_by_status ON etl_runs (status, run_timestamp, id);
 -- the list that people see first: runs that reached the load
-CREATE INDEX etl_runs_loaded_by_time ON etl_runs (run_timestamp, id) WHERE loaded_at IS NOT NULL;
+CREATE INDEX etl_runs_loaded_by_time ON etl_runs (run_timestamp, id, loaded_at) WHERE loaded_at IS NOT NULL;
 CREATE INDEX etl_runs_by_correction ON etl_runs (correction_of) WHERE correction_of IS NOT NULL;
 
 -- What was told of each run, as it was told (body is the RunEvent).
