@@ -197,7 +197,7 @@ async function attempt<C extends ChannelName>(
     if (error instanceof LeaseLost) return { kind: "lost", reason };
     if (error instanceof HandBack) return { kind: "handed back", reason };
     if (error instanceof PermanentError) {
-      return { kind: "never", reason, outputs: news.failed(reason, false) };
+      return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
     }
     if (claim.attempt >= maxAttempts) {
       const spent = `${reason} (given up after ${claim.attempt} tries)`;

@@ -29,10 +29,13 @@ export class TransientError extends Error {
 /** A failure that stays until somebody acts: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
 export class PermanentError extends Error {
   override readonly name: string = "PermanentError";
+  /** Whether asking again later can help without changing anything first, as after a source that stayed away for all tries. */
+  readonly retryable: boolean;
 
   /** Makes the error; the message names the action, the quoted value, what was wanted and what to do next. */
-  constructor(message: string, options: { cause?: unknown } = {}) {
+  constructor(message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
     super(message, { cause: options.cause });
+    this.retryable = options.retryable ?? false;
   }
 }
 

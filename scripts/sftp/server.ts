@@ -1,0 +1,126 @@
+/**
+ * A local SFTP server, for those who have none: the saver delivers to it over the real protocol, and the files appear in a folder.
+ * Not made for the open internet: no limit on tries to log in, one user.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { timingSafeEqual } from "node:crypto";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { posix } from "node:path";
+import ssh2, { type AuthContext, type Connection as SshConnection, type Session as SshSession } from "ssh2";
+import { Jail } from "./jail.ts";
+import { ensureHostKey, pinHostKey, readPublicKeys } from "./keys.ts";
+import { serveSession } from "./session.ts";
+
+/** How to serve. */
+export interface SftpServerOptions {
+  /** Folder that clients read and write; made where it is missing. */
+  readonly root: string;
+  /** Absolute path at which they see it. Default `/upload`, as in the compose file's server. */
+  readonly mount?: string;
+  /** Port; 0 for a free one. */
+  readonly port: number;
+  /** Address to listen on. Default `127.0.0.1`. */
+  readonly host?: string;
+  /** The one user that may log in. */
+  readonly user: string;
+  /** File of the public keys that may log in, one a line; read again at each login. */
+  readonly authorizedKey: string;
+  /** File of the server's private key; made where it is missing. */
+  readonly hostKey: string;
+  /** A known hosts file in which the server's key is pinned, so that clients can be strict from the start. */
+  readonly knownHosts?: string | undefined;
+}
+
+/** A server that takes connections. Disposing of it closes it. */
+export interface SftpServer extends AsyncDisposable {
+  /** Its port. */
+  readonly port: number;
+  /** The fingerprint of its host key, as OpenSSH writes it; absent where it wasn't pinned. */
+  readonly fingerprint: string | undefined;
+  /** Resolves when the server has been closed. */
+  readonly finished: Promise<void>;
+  /** Ends all connections and the server. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the server.
+ *
+ * @throws PermanentError when keys are missing or can't be used.
+ * @throws Error when the port is taken or the folder can't be made.
+ */
+export async function startSftpServer(options: SftpServerOptions): Promise<SftpServer> {
+  const { host = "127.0.0.1", mount = "/upload" } = options;
+  await readPublicKeys(options.authorizedKey);
+  const pair = await ensureHostKey(options.hostKey);
+  await Deno.mkdir(options.root, { recursive: true });
+  const jail = new Jail(await Deno.realPath(options.root), posix.resolve("/", mount));
+  const ssh = new ssh2.Server({ hostKeys: [await Deno.readTextFile(pair.privateKey)] }, (connection) => {
+    serveConnection(connection, options, jail);
+  });
+  const sockets = new Set<Socket>();
+  // Own sockets, so that none outlives the server. Without noDelay each answer waits for an acknowledgement, 40 ms.
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    ssh.injectSocket(socket);
+  });
+  const finished = Promise.withResolvers<void>();
+  server.once("close", finished.resolve);
+  const close = async () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    await finished.promise;
+  };
+  const port = await listen(server, options.port, host);
+  try {
+    const fingerprint = options.knownHosts === undefined
+      ? undefined
+      : await pinHostKey(options.knownHosts, host, port, pair.publicKey);
+    return { port, fingerprint, finished: finished.promise, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function listen(server: NetServer, port: number, host: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(port, host, resolve);
+  await promise;
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : port;
+}
+
+function serveConnection(connection: SshConnection, options: SftpServerOptions, jail: Jail): void {
+  // A client that breaks off is no fault of the server; its files are closed with the session.
+  connection.on("error", () => {});
+  connection.on("authentication", (context: AuthContext) => {
+    isAuthorized(context, options).then(
+      (yes) => yes ? context.accept() : context.reject(["publickey"]),
+      () => {
+        context.reject(["publickey"]);
+      },
+    );
+  });
+  connection.on("session", (accept: () => SshSession) => {
+    accept().on("sftp", (start) => serveSession(start(), jail));
+  });
+}
+
+async function isAuthorized(context: AuthContext, options: SftpServerOptions): Promise<boolean> {
+  if (context.method !== "publickey" || context.username !== options.user) return false;
+  const keys = await readPublicKeys(options.authorizedKey);
+  const key = keys.find((known) => same(known.getPublicSSH(), context.key.data));
+  if (key === undefined) return false;
+  // Without a signature the client only asks whether it is worth signing.
+  if (context.signature === undefined || context.blob === undefined) return true;
+  return key.verify(context.blob, context.signature, context.hashAlgo) === true;
+}
+
+function same(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
