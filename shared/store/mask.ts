@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { RULES } from "../contracts/rules.ts";
 import { PermanentError } from "../errors/errors.ts";
 
 /** What is shown in place of a personal value. */
@@ -36,9 +37,14 @@ export function maskOf(fields: readonly string[]): Mask {
   return mask;
 }
 
-/** The mask for a table: where anything is masked, the text of a line that couldn't be read is too, as nobody knows what it holds. */
+/**
+ * The mask for a table. Where anything is masked, the text of a line that couldn't be read is too, as nobody knows what it holds; and so is
+ * the reason why a record is invalid where it may quote a masked field.
+ */
 export function maskOfTable(table: RecordTable, mask: Mask): Mask {
-  return table === "invalid_users" && mask.size > 0 ? new Map([...mask, ["raw_line", "whole"]]) : mask;
+  if (table !== "invalid_users" || mask.size === 0) return mask;
+  const own = new Map(mask).set("raw_line", "whole");
+  return RULES.some(({ field }) => touches(mask, field.split("."))) ? own.set("error_reason", "whole") : own;
 }
 
 /**
@@ -55,6 +61,12 @@ export function maskRecord(record: unknown, mask: Mask): unknown {
 /** Whether JSON writes the key without escapes, so that a path of SQLite's JSON functions can name it in every version. */
 export function isPlainKey(key: string): boolean {
   return key !== "" && JSON.stringify(key) === `"${key}"`;
+}
+
+function touches(mask: Mask, [key, ...below]: string[]): boolean {
+  const rule = mask.get(key!);
+  if (rule === undefined || rule === "whole" || below.length === 0) return rule !== undefined;
+  return touches(rule, below);
 }
 
 type MutableMask = Map<string, "whole" | MutableMask>;

@@ -59,6 +59,17 @@ Deno.test("the text of an unreadable line is masked where anything is", () => {
   assert.deepEqual(maskRecord(line, maskOfTable("invalid_users", maskOf([]))), line);
 });
 
+Deno.test("the reason why a record is invalid is masked where it may quote a masked field", () => {
+  const record = { age: 70, error_reason: "age: 70 is greater than 65" };
+  for (const fields of [["age"], ["company"], ["company.department"], ["id"]]) {
+    const shown = maskRecord(record, maskOfTable("invalid_users", maskOf(fields)));
+    assert.equal((shown as typeof record).error_reason, "***");
+  }
+  for (const fields of [["ssn"], ["company.address.city"]]) {
+    assert.deepEqual(maskRecord(record, maskOfTable("invalid_users", maskOf(fields))), record);
+  }
+});
+
 Deno.test("a key named like an object's own machinery is a key like others", () => {
   const record = parseExact('{"__proto__":{"x":1},"constructor":2,"password":"p"}');
   assert.equal(

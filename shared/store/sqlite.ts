@@ -158,7 +158,7 @@ export class Database implements Disposable {
     return this.#guard(() => this.#native.prepare(sql).columns().map((column) => column.name ?? ""));
   }
 
-  /** Makes `work` callable in SQL as `name`, with any number of arguments. What it throws ends the query and is thrown by it. */
+  /** Makes `work` callable in SQL as `name`, with any number of arguments. It must not throw: `node:sqlite` would lose that. */
   define(name: string, work: (...values: Value[]) => Value): void {
     this.#guard(() => this.#native.function(name, { varargs: true, useBigIntArguments: true }, work));
   }
