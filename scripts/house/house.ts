@@ -33,10 +33,15 @@ export interface House extends AsyncDisposable {
 
 /** A part ended during its start, or can't be kept running. */
 export class PartFailed extends PermanentError {
+  /** Its class, for logs. */
   override readonly name: string = "PartFailed";
 
-  /** @param code the exit code that the part ended with */
-  constructor(part: string, readonly code: number) {
+  /** The part `part` ended. */
+  constructor(
+    part: string,
+    /** The exit code that it ended with. */
+    readonly code: number,
+  ) {
     super(`${part} ended with exit code ${code}; its last lines say why.`);
   }
 }
