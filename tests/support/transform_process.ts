@@ -1,0 +1,27 @@
+/**
+ * A transformer in a process of its own, to be killed or watched: handles one raw file of the data directory `data` in the working directory,
+ * and prints a line with the records done and the memory used, in bytes, after each batch. Arguments: the raw file, the lookup file, and after how many records to stand still until something comes in.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { Phase1Complete } from "../../shared/contracts/messages.ts";
+import { Files } from "../../shared/jsonl/files.ts";
+import { readDepartments } from "../../transformer/lookup.ts";
+import { transformer } from "../../transformer/transformer.ts";
+
+if (import.meta.main) {
+  const [rawFile, lookup, haltAfter] = Deno.args as [string, string, string];
+  const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+  const actor = transformer({ files: new Files("data"), lookup: await readDepartments(lookup) });
+  await actor.handle(Phase1Complete.parse({ raw_file: rawFile }), {
+    attempt: 1,
+    signal: new AbortController().signal,
+    log: getLogger("test"),
+    progress: (records) => {
+      say(`${records} ${Deno.memoryUsage().rss}`);
+      if (records >= Number(haltAfter)) Deno.stdin.readSync(new Uint8Array(1));
+    },
+    tell: () => Promise.resolve(),
+  });
+}

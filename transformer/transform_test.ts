@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { splitLines } from "../shared/jsonl/lines.ts";
+import { transform } from "./transform.ts";
+
+const USER = {
+  id: 1,
+  firstName: "Emily",
+  email: "emily.johnson@x.dummyjson.com",
+  age: 28,
+  company: { department: "Engineering" },
+};
+const VALID = JSON.stringify(USER);
+
+function user(change: Record<string, unknown>): string {
+  return JSON.stringify({ ...USER, ...change });
+}
+
+/** The lines of both files and the findings, for a raw file of these bytes that is read in chunks of `chunk` bytes. */
+async function transformed(
+  raw: string | Uint8Array,
+  { chunk = 50, maxLineBytes }: { chunk?: number; maxLineBytes?: number } = {},
+) {
+  const bytes = typeof raw === "string" ? new TextEncoder().encode(raw) : raw;
+  async function* chunks() {
+    for (let at = 0; at < bytes.length; at += chunk) {
+      await Promise.resolve();
+      yield bytes.subarray(at, at + chunk);
+    }
+  }
+  let processed = "";
+  let dead = "";
+  const progress: number[] = [];
+  const findings = await transform(splitLines(chunks(), maxLineBytes), {
+    processed: { write: (text) => Promise.resolve(void (processed += text)) },
+    dead: { write: (text) => Promise.resolve(void (dead += text)) },
+    codeOf: (name) => name === "Engineering" ? "ENG" : undefined,
+    progress: (records) => void progress.push(records),
+  });
+  const lines = (text: string) => text.split("\n").slice(0, -1);
+  assert.ok(processed === "" || processed.endsWith("\n"));
+  assert.ok(dead === "" || dead.endsWith("\n"));
+  return { processed: lines(processed), dead: lines(dead), progress, ...findings };
+}
+
+Deno.test("each line goes to one of the two files, in the order of the raw file", async () => {
+  const raw = [user({ id: 1.5 }), user({ id: 2 }), "oops", user({ id: 3 }), "[1,2]"];
+  const { processed, dead, valid, invalid, progress } = await transformed(`${raw.join("\n")}\n`);
+  assert.deepEqual(processed, [
+    `${raw[1]!.slice(0, -1)},"department_code":"ENG"}`,
+    `${raw[3]!.slice(0, -1)},"department_code":"ENG"}`,
+  ]);
+  assert.deepEqual(dead, [
+    `${raw[0]!.slice(0, -1)},"error_reason":"id: 1.5 is not an integer"}`,
+    '{"raw_line":"oops","error_reason":"Invalid JSON: unexpected character"}',
+    '{"raw_line":"[1,2]","error_reason":"Not an object: found an array, wanted a JSON object"}',
+  ]);
+  assert.deepEqual([valid, invalid, progress.at(-1)], [2, 3, 5]);
+  assert.deepEqual(progress, progress.toSorted((a, b) => a - b));
+});
+
+Deno.test("a file of nothing has nothing", async () => {
+  assert.deepEqual(await transformed(""), {
+    processed: [],
+    dead: [],
+    progress: [],
+    valid: 0,
+    invalid: 0,
+    reasons: [],
+    lookup_gaps: [],
+    fields: [],
+  });
+});
+
+Deno.test("blank lines are no records; a mark at the beginning and line ends of Windows don't matter", async () => {
+  const { processed, valid, invalid } = await transformed(`\ufeff${VALID}\r\n\r\n \t\n${VALID}`);
+  assert.deepEqual([valid, invalid], [2, 0]);
+  assert.deepEqual(new Set(processed), new Set([`${VALID.slice(0, -1)},"department_code":"ENG"}`]));
+});
+
+Deno.test("bytes that are no UTF-8 make a dead letter of their line alone", async () => {
+  const text = new TextEncoder().encode(`${user({ lastName: "?" })}\n${VALID}\n`);
+  const raw = text.map((byte) => byte === 63 ? 0xff : byte);
+  const { dead, valid, reasons } = await transformed(raw);
+  assert.equal(valid, 1);
+  assert.deepEqual(dead.map((line) => JSON.parse(line)), [{
+    raw_line: user({ lastName: "\ufffd" }),
+    error_reason: "Invalid UTF-8: bytes that are no UTF-8 are shown as \ufffd",
+  }]);
+  assert.deepEqual(reasons, [{ reason: "Invalid UTF-8", count: 1 }]);
+});
+
+Deno.test("a line that is too long makes a dead letter that says so", async () => {
+  const { dead, valid, reasons } = await transformed(`${user({ about: "x".repeat(500) })}\n${VALID}\n`, {
+    maxLineBytes: 200,
+  });
+  assert.equal(valid, 1);
+  const { raw_line, error_reason } = JSON.parse(dead[0]!);
+  assert.equal(raw_line, user({ about: "x".repeat(500) }).slice(0, 200));
+  assert.match(error_reason, /^Line too long: /);
+  assert.deepEqual(reasons, [{ reason: "Line too long", count: 1 }]);
+});
+
+Deno.test("reasons are counted without the values, most often first", async () => {
+  const raw = [
+    user({ age: 70 }),
+    user({ age: 71, id: "x" }),
+    user({ age: 17 }),
+    "x",
+    user({ age: 99, email: "" }),
+    "y",
+  ];
+  const { reasons } = await transformed(raw.join("\n"));
+  assert.deepEqual(reasons, [
+    { reason: "age: greater than 65", count: 3 },
+    { reason: "Invalid JSON", count: 2 },
+    { reason: "id: not an integer", count: 1 },
+    { reason: "age: less than 18", count: 1 },
+    { reason: "email: not an email address", count: 1 },
+  ]);
+});
+
+Deno.test("a department without code gives UNKNOWN and a gap, of valid records alone", async () => {
+  const of = (department: string, age = 20) => user({ age, company: { department } });
+  const raw = [of("Magic"), of("Engineering"), of("Alchemy"), of(" Alchemy "), of("Astrology", 99)];
+  const { processed, lookup_gaps } = await transformed(raw.join("\n"));
+  assert.deepEqual(processed.map((line) => JSON.parse(line).department_code), [
+    "UNKNOWN",
+    "ENG",
+    "UNKNOWN",
+    "UNKNOWN",
+  ]);
+  assert.deepEqual(lookup_gaps, [{ department: "Alchemy", count: 2 }, { department: "Magic", count: 1 }]);
+});
+
+Deno.test("what is told of a file stays small, however many departments and fields it has", async () => {
+  const many = Object.fromEntries(Array.from({ length: 700 }, (_, i) => [`field${i}`, i]));
+  const raw = Array.from({ length: 150 }, (_, i) => user({ company: { department: `D${i}` } }));
+  raw.push(
+    user({ ["long".repeat(100)]: 1 }),
+    user(many),
+    user({ company: { department: "y".repeat(10_000) } }),
+  );
+  const { lookup_gaps, fields, valid } = await transformed(raw.join("\n"), { chunk: 10_000 });
+  assert.equal(valid, 153);
+  assert.equal(lookup_gaps.length, 101);
+  assert.deepEqual(lookup_gaps.at(-1), { department: "(other)", count: 51 });
+  assert.equal(fields.length, 500);
+  assert.ok(fields.every((field) => field.length <= 200));
+});
+
+Deno.test("fields are told in order of appearance, those of dead letters too", async () => {
+  const raw = [VALID, '{"id":2,"nickname":"x"}', "[1]", '{"__proto__":1,"id":3}', '{"badge":4}'];
+  const { fields } = await transformed(raw.join("\n"));
+  assert.deepEqual(fields, [...Object.keys(USER), "nickname", "__proto__", "badge"]);
+});
+
+Deno.test("whatever the lines hold, each is in one file, complete, and can be read again", async () => {
+  const almost = fc.record({
+    id: fc.oneof(fc.integer(), fc.jsonValue()),
+    age: fc.oneof(fc.integer({ min: 17, max: 66 }), fc.jsonValue()),
+    extra: fc.jsonValue(),
+  }, { requiredKeys: [] }).map((change) => user(change));
+  const line = fc.oneof(
+    almost,
+    fc.json(),
+    fc.string({ unit: "binary" }).map((text) => text.replaceAll("\n", "").toWellFormed()),
+    fc.constantFrom(
+      '"\\ud800"',
+      '{"a":"\\ud800"}',
+      "\u0000",
+      '{"__proto__":null}',
+      '{"id":1}}',
+      "\ufeff{}",
+      "NaN",
+    ),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(line, { maxLength: 20 }),
+      fc.integer({ min: 1, max: 300 }),
+      async (lines, chunk) => {
+        const { processed, dead, valid, invalid } = await transformed(
+          lines.map((text) => `${text}\n`).join(""),
+          { chunk },
+        );
+        const texts = lines.map((text, i) => i === 0 ? text.replace(/^\ufeff/, "") : text)
+          .map((text) => text.replace(/\r$/, "")).filter((text) => text.trim() !== "");
+        assert.deepEqual([valid + invalid, processed.length, dead.length], [texts.length, valid, invalid]);
+        const letters = dead.values();
+        const records = processed.values();
+        for (const text of texts) {
+          const next = isValid(text) ? records.next().value! : letters.next().value!;
+          const end = text.lastIndexOf("}");
+          const whole = JSON.parse(next);
+          if ("raw_line" in whole) assert.equal(whole.raw_line, text);
+          else assert.ok(next.startsWith(text.slice(0, end)), `${next}\n${text}`);
+        }
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
+
+function isValid(text: string): boolean {
+  try {
+    const { id, age, firstName } = JSON.parse(text) ?? {};
+    return firstName === "Emily" && Number.isInteger(id) && typeof age === "number" && age >= 18 && age <= 65;
+  } catch {
+    return false;
+  }
+}
