@@ -40,6 +40,7 @@ export function recorder({ store }: { store: Store }): Actor<"channel:run_events
   return {
     name: "recorder",
     mailbox: "channel:run_events",
+    maxAttempts: 10_000, // an event that can be read can be kept: only a long load in another process is in the way
     async handle(event): Promise<Done> {
       await recordEvent(store, event);
       return { outputs: [], detail: {} };

@@ -14,7 +14,8 @@ import { connectionFailure, type Server } from "./failure.ts";
 import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 import { readPrivateKey } from "./private_key.ts";
 
-/** `strict`: the host key has to be in the known hosts file. `accept-new`: the first key seen is recorded there, another one is refused. */
+/** `strict`: the host key has to be in the known hosts file. `accept-new`: the first key that a login
+ * succeeds with is recorded there, another one is refused. */
 export type HostKeyPolicy = "strict" | "accept-new";
 
 /** How to connect and log in. */
@@ -38,7 +39,7 @@ type Callback<T> = (error: Error | null | undefined, value: T) => void;
 
 /** A connection to a server that has proved its host key, with the user logged in. Disposing of it ends it. */
 export class Connection implements AsyncDisposable {
-  /** The server's host key; set once it was accepted. */
+  /** The host key that the server has shown. */
   hostKey: HostKey | undefined;
   readonly #client = new ssh2.Client();
   readonly #socket: Socket;
@@ -87,14 +88,11 @@ export class Connection implements AsyncDisposable {
           algorithms: {
             serverHostKey: algorithmsFor(known.keysOf(login.host, login.port)),
           },
-          hostVerifier: (blob: Buffer, verify: (accepted: boolean) => void) => {
-            connection.#accept(known, blob).then(() => verify(true), (error) => {
-              connection.#die(error);
-              verify(false);
-            });
-          },
+          // Not asynchronously: ssh2 then waits for ever when the server's next packet is faster.
+          hostVerifier: (blob: Buffer) => connection.#accepts(known, blob),
         });
       }, signal);
+      await connection.#recordHostKey(known);
       return connection;
     } catch (error) {
       await connection[Symbol.asyncDispose]();
@@ -185,35 +183,48 @@ export class Connection implements AsyncDisposable {
     this.#timer = setTimeout(check, this.#timeoutMs);
   }
 
-  async #accept(known: KnownHosts, blob: Uint8Array): Promise<void> {
-    const { host, port, knownHosts, hostKeyPolicy } = this.login;
-    const key = hostKeyOf(blob);
-    const verdict = known.judge(host, port, key);
-    const refuse = (why: string) =>
-      new PermanentError(
-        `Cannot trust the SFTP server "${host}:${port}": its host key ${describe(key)} ${why}`,
-      );
-    switch (verdict.kind) {
-      case "known":
-        break;
-      case "revoked":
-        throw refuse(`is marked @revoked in "${knownHosts}". Ask the server's operator for its new key.`);
-      case "changed":
-        throw refuse(
-          `isn't the one in "${knownHosts}" (${verdict.expected.map(describe).join(", ")}). ` +
-            `Somebody may be in between. If the operator confirms the new key, remove the old line and add the new one.`,
-        );
-      case "unknown":
-        if (hostKeyPolicy === "accept-new") {
-          await recordHostKey(knownHosts, host, port, key);
-          break;
-        }
-        throw refuse(
-          `isn't in "${knownHosts}". Compare the fingerprint with what the server's operator tells you, then add this line to that file ` +
-            `(\`ssh-keyscan -p ${port} ${host}\` prints it too): ${lineFor(host, port, key).trimEnd()}`,
-        );
+  /** Whether the server may go on with this host key; where not, the connection ends with the reason. */
+  #accepts(known: KnownHosts, blob: Uint8Array): boolean {
+    try {
+      this.hostKey = hostKeyOf(blob);
+      refuseUntrusted(this.login, known, this.hostKey);
+      return true;
+    } catch (error) {
+      this.#die(error);
+      return false;
     }
-    this.hostKey = key;
+  }
+
+  async #recordHostKey(known: KnownHosts): Promise<void> {
+    const { host, port, knownHosts } = this.login;
+    if (this.hostKey === undefined || known.judge(host, port, this.hostKey).kind !== "unknown") return;
+    await recordHostKey(knownHosts, host, port, this.hostKey);
+  }
+}
+
+function refuseUntrusted(login: Login, known: KnownHosts, key: HostKey): void {
+  const { host, port, knownHosts } = login;
+  const verdict = known.judge(host, port, key);
+  const refuse = (why: string) =>
+    new PermanentError(
+      `Cannot trust the SFTP server "${host}:${port}": its host key ${describe(key)} ${why}`,
+    );
+  if (verdict.kind === "revoked") {
+    throw refuse(`is marked @revoked in "${knownHosts}". Ask the server's operator for its new key.`);
+  }
+  if (verdict.kind === "changed") {
+    throw refuse(
+      `isn't the one in "${knownHosts}" (${verdict.expected.map(describe).join(", ")}). ` +
+        `Somebody may be in between. If the operator confirms the new key, remove the old line and add: ${
+          lineFor(host, port, key).trimEnd()
+        }`,
+    );
+  }
+  if (verdict.kind === "unknown" && login.hostKeyPolicy === "strict") {
+    throw refuse(
+      `isn't in "${knownHosts}". Compare the fingerprint with what the server's operator tells you, then add this line to that file ` +
+        `(\`ssh-keyscan -p ${port} ${host}\` prints it too): ${lineFor(host, port, key).trimEnd()}`,
+    );
   }
 }
 

@@ -26,10 +26,14 @@ export interface RunRequest {
 
 /** Another run is waiting or being extracted, and this request did not want to queue behind it. */
 export class RunActive extends PermanentError {
+  /** Its class, for logs. */
   override readonly name: string = "RunActive";
 
-  /** @param activeRunId the run that is being extracted; undefined while none of those that wait has been taken up */
-  constructor(readonly activeRunId: string | undefined) {
+  /** @param activeRunId as the property */
+  constructor(
+    /** The run that is being extracted; undefined while none of those that wait has been taken up. */
+    readonly activeRunId: string | undefined,
+  ) {
     super(
       `Cannot start a run: ${
         activeRunId === undefined

@@ -8,6 +8,7 @@ import { LeaseLost, TransientError } from "../errors/errors.ts";
 
 /** The work has to stop before it was done, through no fault of the message. */
 export class HandBack extends TransientError {
+  /** Its class, for logs. */
   override readonly name: string = "HandBack";
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { messageOf, PermanentError, TransientError } from "../errors/errors.ts";
 
@@ -96,6 +97,8 @@ export class QueueFile implements Disposable {
 
   /** Runs `work` in a transaction that is on the disk when this resolves, and undone when `work` throws. @throws TransientError when the file stays locked. */
   async write<T>(action: string, work: () => T): Promise<T> {
+    // SQLite answers without waiting: a loop of writes would keep timers and signals from ever having their turn.
+    await setImmediate();
     return await this.#takeTurns(action, () => {
       this.db.exec("BEGIN IMMEDIATE");
       try {

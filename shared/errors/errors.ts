@@ -15,6 +15,7 @@ export interface FailureOptions {
 
 /** A failure that may go away by itself: a server that is down, a lock that is held, a disk that is full. Worth another try. */
 export class TransientError extends Error {
+  /** Its class, for logs. */
   override readonly name: string = "TransientError";
   /** Milliseconds to wait before the next try, where the other side named a time. */
   readonly retryAfterMs: number | undefined;
@@ -28,6 +29,7 @@ export class TransientError extends Error {
 
 /** A failure that stays until somebody acts: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
 export class PermanentError extends Error {
+  /** Its class, for logs. */
   override readonly name: string = "PermanentError";
   /** Whether asking again later can help without changing anything first, as after a source that stayed away for all tries. */
   readonly retryable: boolean;
@@ -41,15 +43,21 @@ export class PermanentError extends Error {
 
 /** The lease of a claim is gone: another consumer may hold the message. Work on it has to stop and must not be settled. */
 export class LeaseLost extends TransientError {
+  /** Its class, for logs. */
   override readonly name: string = "LeaseLost";
 }
 
 /** The configuration can't be used. Holds every problem, not just the first one. */
 export class ConfigError extends PermanentError {
+  /** Its class, for logs. */
   override readonly name: string = "ConfigError";
 
   /** Makes the error from all `problems` found, one line each. */
-  constructor(subject: string, readonly problems: readonly string[]) {
+  constructor(
+    subject: string,
+    /** One line for each problem. */
+    readonly problems: readonly string[],
+  ) {
     super(
       `Cannot start ${subject}, the configuration has ${problems.length} problem(s):\n${
         problems.map((p) => `  - ${p}`).join("\n")
