@@ -10,7 +10,7 @@ import {
   type Problem,
   type Verdict,
 } from "../shared/contracts/rules.ts";
-import type { Flaw, LineBatch } from "../shared/jsonl/lines.ts";
+import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/jsonl/lines.ts";
 import { deadLetter, enrich } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
@@ -49,13 +49,16 @@ export interface Findings {
 /** The code of a department that the lookup doesn't know. */
 export const UNKNOWN_CODE = "UNKNOWN";
 
+/** The longest line to read, in bytes: with what is added to it, it is still handed out whole to those who read the two files. */
+export const MAX_RAW_BYTES: number = MAX_LINE_BYTES - 64 * 1024;
+
 const MOST_FIELDS = 500;
 const LONGEST_FIELD = 200;
 const LONGEST_NAME = 100;
 
 const FLAWS: Record<Flaw, Problem> = {
   "invalid-utf8": lineProblem("Invalid UTF-8", "bytes that are no UTF-8 are shown as \ufffd"),
-  "too-long": lineProblem("Line too long", "longer than 16 MiB with its dead letter, so that it is cut"),
+  "too-long": lineProblem("Line too long", `more than ${MAX_RAW_BYTES} bytes`),
 };
 
 /** Writes each line to `processed` or to `dead`, in their order; blank lines are no records. No line stops it. @throws as `batches` and the sinks. */

@@ -9,9 +9,8 @@ import type { Phase1Complete } from "../shared/contracts/messages.ts";
 import { RULES_SHA256 } from "../shared/contracts/rules_identity.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { FileFacts, Files } from "../shared/jsonl/files.ts";
-import { MAX_LINE_BYTES } from "../shared/jsonl/lines.ts";
 import type { Departments } from "./lookup.ts";
-import { transform } from "./transform.ts";
+import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
 /** What the transformer works with. */
 export interface TransformerParts {
@@ -20,9 +19,6 @@ export interface TransformerParts {
   /** Codes of departments. */
   readonly lookup: Departments;
 }
-
-/** What is added to a line makes it no longer than what readers of the two files are handed whole. */
-const MAX_RAW_BYTES = MAX_LINE_BYTES - 64 * 1024;
 
 /**
  * The transformer: mailbox `channel:phase1_complete`, output `channel:phase2_complete`.
