@@ -14,8 +14,7 @@ import { connectionFailure, type Server } from "./failure.ts";
 import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 import { readPrivateKey } from "./private_key.ts";
 
-/** `strict`: the host key has to be in the known hosts file. `accept-new`: the first key that a login
- * succeeds with is recorded there, another one is refused. */
+/** `strict`: the host key has to be in the known hosts file. `accept-new`: the key of the first login is recorded there, another one is refused. */
 export type HostKeyPolicy = "strict" | "accept-new";
 
 /** How to connect and log in. */

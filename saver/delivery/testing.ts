@@ -1,0 +1,215 @@
+/**
+ * What the tests of the delivery share: two real servers, a key that may log in, files to deliver.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash, randomBytes } from "node:crypto";
+import { ensureHostKey, ensureKeys, pinHostKey } from "../../scripts/sftp/keys.ts";
+import { type SftpServer, startSftpServer } from "../../scripts/sftp_server.ts";
+import { startSshd } from "../../tests/support/sshd.ts";
+import type { FileKind, LocalFile, Manifest } from "./delivery.ts";
+import type { SftpOptions } from "./sftp.ts";
+
+/** A running server, whichever it is. */
+interface RunningServer extends AsyncDisposable {
+  readonly port: number;
+  readonly user: string;
+  /** A folder as a client names it, and the same folder on this machine's disk. */
+  readonly folder: { readonly remote: string; readonly disk: string };
+  /** File of its public host key. */
+  readonly hostKey: string;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+}
+
+/** A server to test against. */
+export interface ServerKind {
+  /** Its name, for the tests' names. */
+  readonly name: string;
+  /** Starts one that lets the key in `publicKey` in; `temp` is a folder for its files. */
+  start(publicKey: string, temp: string): Promise<RunningServer>;
+}
+
+/** OpenSSH's server. */
+export const OPENSSH: ServerKind = {
+  name: "OpenSSH",
+  async start(publicKey) {
+    const sshd = await startSshd({ authorizedKey: await Deno.readTextFile(publicKey) });
+    return {
+      port: sshd.port,
+      user: sshd.user,
+      hostKey: sshd.hostKey,
+      folder: { remote: sshd.home, disk: sshd.home },
+      kill: () => sshd.kill(),
+      start: () => sshd.start(),
+      freeze: () => sshd.freeze(),
+      thaw: () => sshd.thaw(),
+      [Symbol.asyncDispose]: () => sshd[Symbol.asyncDispose](),
+    };
+  },
+};
+
+/** The server of `scripts/sftp_server.ts`, in a process of its own with no more permissions than it needs. */
+export const OURS: ServerKind = {
+  name: "our server",
+  async start(publicKey, temp) {
+    const server = new OwnProcess(publicKey, temp);
+    await server.start();
+    return server;
+  },
+};
+
+/** A server, what is needed to log in to it, and files to deliver. Disposing of it ends and removes everything. */
+export class House implements AsyncDisposable {
+  private constructor(
+    /** The server. */
+    readonly server: RunningServer,
+    /** Options that log in to it and deliver into its folder; its host key is pinned. */
+    readonly options: SftpOptions,
+    /** A folder for the test's own files. */
+    readonly temp: string,
+  ) {}
+
+  /** Starts a server of this kind. */
+  static async open(kind: ServerKind): Promise<House> {
+    const temp = await Deno.makeTempDir({ prefix: "delivery-" });
+    const keys = await ensureKeys(temp, { type: "ed25519" });
+    const server = await kind.start(keys.publicKey, temp);
+    const knownHosts = `${temp}/known_hosts`;
+    await pinHostKey(knownHosts, "127.0.0.1", server.port, server.hostKey);
+    return new House(server, {
+      host: "127.0.0.1",
+      port: server.port,
+      user: server.user,
+      keyPath: keys.privateKey,
+      knownHosts,
+      hostKeyPolicy: "strict",
+      remoteDir: server.folder.remote,
+      verify: "content",
+    }, temp);
+  }
+
+  /** Makes a local file of `bytes` random bytes. */
+  async file(kind: Exclude<FileKind, "manifest">, bytes: number): Promise<LocalFile> {
+    const name = `${kind}_20261124_030007.jsonl`;
+    const content = randomBytes(bytes);
+    await Deno.writeFile(`${this.temp}/${name}`, content);
+    return {
+      kind,
+      name,
+      path: `${this.temp}/${name}`,
+      bytes,
+      sha256: createHash("sha256").update(content).digest("hex"),
+    };
+  }
+
+  /** The three files of a run: a long one, one of one byte, and an empty one. */
+  async run(): Promise<LocalFile[]> {
+    return [
+      await this.file("raw", 3_000_001),
+      await this.file("processed", 1),
+      await this.file("invalid", 0),
+    ];
+  }
+
+  /** The names in the server's folder, sorted. */
+  async names(): Promise<string[]> {
+    return (await Array.fromAsync(Deno.readDir(this.server.folder.disk))).map(({ name }) => name).sort();
+  }
+
+  /** Puts a file into the server's folder behind its back. */
+  async plant(name: string, content: string | Uint8Array): Promise<void> {
+    await Deno.writeFile(`${this.server.folder.disk}/${name}`, Buffer.from(content));
+  }
+
+  /** The content of a file in the server's folder. */
+  async read(name: string): Promise<Uint8Array> {
+    return await Deno.readFile(`${this.server.folder.disk}/${name}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await Deno.remove(this.temp, { recursive: true });
+  }
+}
+
+/** The manifest of the test run. */
+export const MANIFEST: Manifest = { name: "manifest_20261124_030007.json", text: '{"run_id":"r1"}\n' };
+
+/** Starts our server in this process, over `root`. */
+export async function startOwn(temp: string, root: string): Promise<SftpServer> {
+  const keys = await ensureKeys(temp, { type: "ed25519" });
+  return await startSftpServer({
+    root,
+    port: 0,
+    user: "sftp_user",
+    authorizedKey: keys.publicKey,
+    hostKey: `${temp}/host_key`,
+    knownHosts: `${temp}/known_hosts`,
+  });
+}
+
+class OwnProcess implements RunningServer {
+  readonly user = "sftp_user";
+  readonly folder: { remote: string; disk: string };
+  readonly hostKey: string;
+  port = 0;
+  #process: Deno.ChildProcess | undefined;
+
+  constructor(private readonly publicKey: string, private readonly temp: string) {
+    this.folder = { remote: "/upload", disk: `${temp}/root` };
+    this.hostKey = `${temp}/host_key.pub`;
+  }
+
+  async start(): Promise<void> {
+    await ensureHostKey(`${this.temp}/host_key`);
+    const process = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--allow-net=127.0.0.1",
+        `--allow-read=${this.temp}`,
+        `--allow-write=${this.folder.disk}`,
+        new URL("../../scripts/sftp_server.ts", import.meta.url).pathname,
+        ...["--root", this.folder.disk],
+        ...["--port", String(this.port)],
+        ...["--authorized-key", this.publicKey],
+        ...["--host-key", `${this.temp}/host_key`],
+      ],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.#process = process;
+    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const { value = "" } = await reader.read();
+    await reader.cancel();
+    this.port = Number(/ listens on 127\.0\.0\.1:(\d+), serves /.exec(value)?.[1]);
+    if (!(this.port > 0)) throw new Error(`the server didn't say where it listens: ${value}`);
+  }
+
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    process?.kill("SIGKILL");
+    await process?.status;
+  }
+
+  freeze(): Promise<void> {
+    this.#process?.kill("SIGSTOP");
+    return Promise.resolve();
+  }
+
+  thaw(): Promise<void> {
+    this.#process?.kill("SIGCONT");
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
+  }
+}

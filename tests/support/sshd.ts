@@ -1,0 +1,157 @@
+/**
+ * A real OpenSSH server of one's own, on a free port, that offers nothing but SFTP to holders of one key.
+ *
+ * @module
+ */
+import { ensureHostKey } from "../../scripts/sftp/keys.ts";
+
+/** How to run the server. */
+export interface SshdOptions {
+  /** Public key that may log in, one line as in `authorized_keys`. */
+  readonly authorizedKey: string;
+  /** Private key file of the server; default a new ed25519 one. */
+  readonly hostKeys?: readonly string[];
+}
+
+/** A running server. Disposing of it ends the server and all its sessions, and removes its files. */
+export interface Sshd extends AsyncDisposable {
+  /** Its port, the same after a restart. */
+  readonly port: number;
+  /** A user that may log in: the one that runs the tests. */
+  readonly user: string;
+  /** Where a session begins; an empty folder at first. */
+  readonly home: string;
+  /** File of its public host key. */
+  readonly hostKey: string;
+  /** Ends the server and all sessions at once, as a power cut would (SIGKILL). */
+  kill(): Promise<void>;
+  /** Starts it again; resolves when it takes connections. */
+  start(): Promise<void>;
+  /** Keeps server and sessions from answering, their connections open (SIGSTOP), until `thaw`. */
+  freeze(): Promise<void>;
+  /** Lets them go on. */
+  thaw(): Promise<void>;
+}
+
+/** Starts a server. */
+export async function startSshd(options: SshdOptions): Promise<Sshd> {
+  const folder = await Deno.makeTempDir({ prefix: "sshd-" });
+  // So that another user than the one that runs the tests gets to the home folder, too.
+  await Deno.chmod(folder, 0o755);
+  await Deno.mkdir(`${folder}/home`, { mode: 0o755 });
+  await Deno.writeTextFile(`${folder}/authorized_keys`, options.authorizedKey, { mode: 0o644 });
+  const hostKeys = options.hostKeys ?? [(await ensureHostKey(`${folder}/host_key`)).privateKey];
+  const user = new TextDecoder().decode((await new Deno.Command("id", { args: ["-un"] }).output()).stdout)
+    .trim();
+  if (user === "root") await Deno.mkdir("/run/sshd", { recursive: true, mode: 0o755 });
+  for (let tries = 1;; tries += 1) {
+    const server = new Server(folder, freePort(), user, hostKeys);
+    try {
+      await server.start();
+      return server;
+    } catch (error) {
+      // Somebody else may have taken the port meanwhile.
+      if (tries === 3) throw error;
+    }
+  }
+}
+
+class Server implements Sshd {
+  readonly home: string;
+  readonly hostKey: string;
+  readonly #folder: string;
+  #process: Deno.ChildProcess | undefined;
+  #output: Promise<void> = Promise.resolve();
+
+  constructor(
+    folder: string,
+    readonly port: number,
+    readonly user: string,
+    private readonly hostKeys: readonly string[],
+  ) {
+    this.#folder = folder;
+    this.home = `${folder}/home`;
+    this.hostKey = `${hostKeys[0]}.pub`;
+  }
+
+  async start(): Promise<void> {
+    await Deno.writeTextFile(
+      `${this.#folder}/sshd_config`,
+      [
+        `Port ${this.port}`,
+        "ListenAddress 127.0.0.1",
+        ...this.hostKeys.map((key) => `HostKey ${key}`),
+        `AuthorizedKeysFile ${this.#folder}/authorized_keys`,
+        "AuthenticationMethods publickey",
+        "PermitRootLogin prohibit-password",
+        "StrictModes no",
+        "UsePAM no",
+        "PidFile none",
+        "LogLevel INFO",
+        "Subsystem sftp internal-sftp",
+        `ForceCommand internal-sftp -d ${this.home}`,
+      ].join("\n"),
+    );
+    const process = new Deno.Command("/usr/sbin/sshd", {
+      args: ["-D", "-e", "-f", `${this.#folder}/sshd_config`],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#process = process;
+    const ready = Promise.withResolvers<void>();
+    this.#output = follow(process.stderr, ready);
+    await ready.promise;
+  }
+
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (process === undefined) return;
+    await signalTree(process.pid, "SIGKILL");
+    await process.status;
+    await this.#output;
+  }
+
+  async freeze(): Promise<void> {
+    if (this.#process) await signalTree(this.#process.pid, "SIGSTOP");
+  }
+
+  async thaw(): Promise<void> {
+    if (this.#process) await signalTree(this.#process.pid, "SIGCONT");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** Reads the server's log to its end; settles `ready` at the line that says so, or with the log when there never is one. */
+async function follow(output: ReadableStream<Uint8Array>, ready: PromiseWithResolvers<void>): Promise<void> {
+  let log = "";
+  for await (const text of output.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    if (log.includes("Server listening on")) ready.resolve();
+  }
+  ready.reject(new Error(`sshd ended before it was ready:\n${log}`));
+}
+
+/** Signals a process and all that descend from it, the parents first, so that none makes another child meanwhile. */
+async function signalTree(pid: number, signal: Deno.Signal): Promise<void> {
+  try {
+    Deno.kill(pid, signal === "SIGKILL" ? "SIGSTOP" : signal);
+  } catch {
+    return;
+  }
+  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
+  for (const child of children.split(" ").filter((text) => text !== "")) {
+    await signalTree(Number(child), signal);
+  }
+  if (signal === "SIGKILL") Deno.kill(pid, "SIGKILL");
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
