@@ -9,7 +9,12 @@ import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { EXIT, runService, runTogether } from "../shared/actor/service.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import { ChannelVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import {
+  ActorVariables,
+  ChannelVariables,
+  redisUrlOf,
+  StorageVariables,
+} from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/jsonl/files.ts";
@@ -23,14 +28,15 @@ if (import.meta.main) {
   const { DATA_DIR } = StorageVariables;
   await runService(
     "extractor",
-    { ...ExtractorVariables, ...ChannelVariables, DATA_DIR },
+    { ...ExtractorVariables, ...ActorVariables, ...ChannelVariables, DATA_DIR },
     async (config, { use, signal, log }) => {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const files = new Files(config.DATA_DIR);
       const source = sourceOf(config);
       const cancellations = new HeardCancellations();
       const actor = extractor({ source, files, cancellations });
-      const work = (signal: AbortSignal) => runActor(actor, channel, { signal, cancellations });
+      const leaseMs = config.LEASE_SECONDS * 1_000;
+      const work = (signal: AbortSignal) => runActor(actor, channel, { signal, leaseMs, cancellations });
       const listen = (signal: AbortSignal) => cancellations.listen(channel, signal);
       log.info("ready", { source: source.name });
       if (Deno.args.includes("--once")) return await once(channel, signal, work);

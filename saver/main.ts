@@ -8,7 +8,13 @@ import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
-import { ChannelVariables, MaskVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import {
+  ActorVariables,
+  ChannelVariables,
+  MaskVariables,
+  redisUrlOf,
+  StorageVariables,
+} from "../shared/config/variables.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { openStore } from "../shared/store/open.ts";
 import { SaverVariables } from "./config.ts";
@@ -18,22 +24,29 @@ import { sftpDelivery } from "./delivery/sftp.ts";
 import { recorder, saver } from "./saver.ts";
 
 if (import.meta.main) {
-  const variables = { ...SaverVariables, ...MaskVariables, ...ChannelVariables, ...StorageVariables };
+  const variables = {
+    ...SaverVariables,
+    ...MaskVariables,
+    ...ActorVariables,
+    ...ChannelVariables,
+    ...StorageVariables,
+  };
   await runService("saver", variables, async (config, { use, signal, log }) => {
     const store = use(await openStore(config.DB_PATH, { maskFields: config.MASK_FIELDS }));
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = new Files(config.DATA_DIR);
     const delivery = deliveryOf(config);
     const cancellations = new HeardCancellations();
+    const leaseMs = config.LEASE_SECONDS * 1_000;
     if (delivery === undefined) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
     }
     log.info("ready", { database: config.DB_PATH, sftp: config.SFTP_HOST ?? "not configured" });
     await runTogether(
       signal,
-      (signal) => runActor(saver({ store, files }), channel, { signal, cancellations }),
-      (signal) => runActor(courier({ store, files, delivery }), channel, { signal, cancellations }),
-      (signal) => runActor(recorder({ store }), channel, { signal }),
+      (signal) => runActor(saver({ store, files }), channel, { signal, leaseMs, cancellations }),
+      (signal) => runActor(courier({ store, files, delivery }), channel, { signal, leaseMs, cancellations }),
+      (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
     );
   });

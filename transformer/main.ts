@@ -7,7 +7,12 @@ import { runActor } from "../shared/actor/actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import { ChannelVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import {
+  ActorVariables,
+  ChannelVariables,
+  redisUrlOf,
+  StorageVariables,
+} from "../shared/config/variables.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { TransformerVariables } from "./config.ts";
 import { readDepartments } from "./lookup.ts";
@@ -17,7 +22,7 @@ if (import.meta.main) {
   const { DATA_DIR } = StorageVariables;
   await runService(
     "transformer",
-    { ...TransformerVariables, ...ChannelVariables, DATA_DIR },
+    { ...TransformerVariables, ...ActorVariables, ...ChannelVariables, DATA_DIR },
     async (config, { use, signal, log }) => {
       const lookup = await readDepartments(config.LOOKUP_FILE);
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
@@ -26,7 +31,8 @@ if (import.meta.main) {
       log.info("ready", { lookup: config.LOOKUP_FILE });
       await runTogether(
         signal,
-        (signal) => runActor(actor, channel, { signal, cancellations }),
+        (signal) =>
+          runActor(actor, channel, { signal, leaseMs: config.LEASE_SECONDS * 1_000, cancellations }),
         (signal) => cancellations.listen(channel, signal),
       );
     },

@@ -9,6 +9,7 @@ import { ExtractorVariables } from "../../extractor/config.ts";
 import { SaverVariables } from "../../saver/config.ts";
 import { type ConfigOf, loadConfig, type Variables } from "../../shared/config/config.ts";
 import {
+  ActorVariables,
   ChannelVariables,
   LogVariables,
   MaskVariables,
@@ -26,9 +27,9 @@ const Common = { ...ChannelVariables, ...StorageVariables, ...LogVariables };
 
 /** Every variable that some service reads, by service. */
 export const VARIABLES = {
-  extractor: { ...ExtractorVariables, ...Common },
-  transformer: { ...TransformerVariables, ...Common },
-  saver: { ...SaverVariables, ...MaskVariables, ...Common },
+  extractor: { ...ExtractorVariables, ...ActorVariables, ...Common },
+  transformer: { ...TransformerVariables, ...ActorVariables, ...Common },
+  saver: { ...SaverVariables, ...MaskVariables, ...ActorVariables, ...Common },
   api: { ...ApiVariables, ...MaskVariables, ...Common },
 } satisfies Record<Service, Variables>;
 

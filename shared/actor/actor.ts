@@ -58,7 +58,7 @@ export interface Actor<C extends ChannelName = ChannelName> {
   readonly mailbox: C;
   /** The phase of a run that it carries out; what happens to each message is then told on `channel:run_events`. */
   readonly phase?: Phase;
-  /** Milliseconds that a message may stay with a dead process before another takes it. Default 30,000. */
+  /** Milliseconds that a message may stay with a dead process before another takes it. Default: the context's. */
   readonly leaseMs?: number;
   /** How often a message is tried before it is dead-lettered. Default 8. */
   readonly maxAttempts?: number;
@@ -77,6 +77,8 @@ export interface ActorContext {
   readonly signal: AbortSignal;
   /** Milliseconds that the message at hand gets to finish after the stop. Default 8,000. */
   readonly graceMs?: number;
+  /** Milliseconds that a message may stay with a dead process before another takes it. Default 30,000. */
+  readonly leaseMs?: number | undefined;
   /** Runs that were cancelled. */
   readonly cancellations?: Cancellations;
   /** How often the loop shows that it is alive, in milliseconds. Default 5,000. */
@@ -100,7 +102,7 @@ export async function runActor<C extends ChannelName>(
 ): Promise<void> {
   const { signal, beatEveryMs = 5_000 } = context;
   const log = getLogger(["etl", actor.name]);
-  const leaseMs = actor.leaseMs ?? 30_000;
+  const leaseMs = leaseOf(actor, context);
   await using presence = new Presence(actor, channel);
   for (let misses = 0; !signal.aborted;) {
     await presence.show("idle");
@@ -127,6 +129,10 @@ export async function runActor<C extends ChannelName>(
     report(log, claim, settled);
     context.onSettled?.(settled.kind, "reason" in settled ? settled.reason : undefined);
   }
+}
+
+function leaseOf(actor: Actor, context: ActorContext): number {
+  return actor.leaseMs ?? context.leaseMs ?? 30_000;
 }
 
 /** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop goes round. */
@@ -156,7 +162,7 @@ async function attempt<C extends ChannelName>(
 ): Promise<Outcome> {
   const { maxAttempts = 8 } = actor;
   const news = new News(actor, claim, presence.instance);
-  await using work = keepLease(claim, actor.leaseMs ?? 30_000, context, () => presence.alive());
+  await using work = keepLease(claim, leaseOf(actor, context), context, () => presence.alive());
   try {
     const message = decode(actor.mailbox, claim.body);
     const runId = await actor.runOf?.(message) ?? message.run_id;

@@ -43,6 +43,13 @@ export const ChannelVariables = {
   ),
 };
 
+/** How an actor treats its messages. */
+export const ActorVariables = {
+  LEASE_SECONDS: whole(1, 3_600).default(30).describe(
+    "Seconds after which the message of a process that died is taken by another one, 1 to 3600. Default 30.",
+  ),
+};
+
 /** Where files and database are. */
 export const StorageVariables = {
   DATA_DIR: path().default("data").describe("Folder of raw, processed and dead-letter files. Default data."),
