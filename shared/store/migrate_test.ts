@@ -5,6 +5,22 @@ import { openStore } from "./open.ts";
 import { Database } from "./sqlite.ts";
 import { startChild } from "./testing.ts";
 
+Deno.test("a database of the first schema keeps its rows and gets what was added since", async () => {
+  using db = new Database(":memory:");
+  db.script(await Deno.readTextFile(new URL("migrations/0001_runs_and_records.sql", import.meta.url)));
+  db.script(`PRAGMA user_version = 1;
+    INSERT INTO run_files (run_id, kind, name, sha256, bytes, records, loaded_at) VALUES ('r', 'raw', 'data/x', 's', 1, 1, 't');
+    INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, delivered_at)
+    VALUES ('r', 'raw', 'x', '/x', 's', 1, 'content', 't')`);
+  await migrate(db);
+  assert.equal(schemaVersion(db), SCHEMA_VERSION);
+  assert.deepEqual(db.all("SELECT name, removed_at FROM run_files"), [{ name: "data/x", removed_at: null }]);
+  assert.deepEqual(db.all("SELECT name, sealed_sha256 FROM deliveries"), [{
+    name: "x",
+    sealed_sha256: null,
+  }]);
+});
+
 Deno.test("an empty database gets the whole schema, and a second time changes nothing", async () => {
   using db = new Database(":memory:");
   assert.equal(schemaVersion(db), 0);

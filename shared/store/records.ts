@@ -4,7 +4,7 @@
  * @module
  */
 import { type Mask, MASKED, maskOfTable, maskRecord, parseExact, type RecordTable } from "./mask.ts";
-import type { Page } from "./runs.ts";
+import type { FileRow, Page } from "./runs.ts";
 import type { Bindable, Database, Table } from "./sqlite.ts";
 import { LINES_PER_FILE, RECORD_TABLES } from "./views.ts";
 
@@ -35,6 +35,9 @@ export interface RecordFilter {
    */
   readonly reason?: string | undefined;
 }
+
+/** Lines of a file that are read at once. */
+const LINES_AT_ONCE = 200;
 
 /** Reads records. */
 export class Records {
@@ -114,6 +117,25 @@ export class Records {
       JSON.stringify(ids),
     );
     return new Map(rows.map((row) => [row.id, row.json]));
+  }
+
+  /**
+   * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
+   * Blank lines are not kept, so line numbers may have gaps.
+   */
+  *unmaskedLines(file: Pick<FileRow, "id" | "kind">): Generator<{ line: number; text: string }> {
+    const table = Object.values(RECORD_TABLES).find(({ kind }) => kind === file.kind)!.base;
+    const first = file.id * LINES_PER_FILE;
+    for (let after = first;;) {
+      const rows = this.db.all<{ id: number; json: string }>(
+        `SELECT id, json FROM ${table} WHERE id > ? AND id < ? ORDER BY id LIMIT ${LINES_AT_ONCE}`,
+        after,
+        first + LINES_PER_FILE,
+      );
+      for (const { id, json } of rows) yield { line: id - first, text: json };
+      if (rows.length < LINES_AT_ONCE) return;
+      after = rows.at(-1)!.id;
+    }
   }
 
   #file(table: RecordTable, runId: string): number | undefined {

@@ -105,3 +105,15 @@ Deno.test("pages of 100 real users take milliseconds from views too", async () =
   const took = performance.now() - began;
   assert(took < 100, `took ${took} ms`);
 });
+
+Deno.test("the lines of a loaded file come back whole, in their order, with gaps where blank lines were", async () => {
+  await using temp = await tempStore(["ssn"]);
+  const texts = Array.from({ length: 450 }, (_, n) => n % 100 === 7 ? " " : `{"n":${n}.0,"ssn":"9"}`);
+  await loadTexts(temp.store, "run-1", "raw", ["{}"]);
+  const runId = "run-2";
+  await loadTexts(temp.store, runId, "raw", texts);
+  const [file] = temp.store.runs.filesOf([runId]).get(runId)!;
+  const found = [...temp.store.records.unmaskedLines(file!)];
+  const wanted = texts.flatMap((text, n) => text === " " ? [] : [{ line: n + 1, text }]);
+  assert.deepEqual(found, wanted);
+});

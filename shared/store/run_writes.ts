@@ -172,9 +172,11 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
 }
 
 /** A file on the SFTP server, to note. */
-export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted"> & {
+export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted" | "sealed_sha256"> & {
   /** Whether it lies there encrypted. */
   readonly encrypted: boolean;
+  /** SHA-256 of the encrypted file. */
+  readonly sealed_sha256?: string | undefined;
 };
 
 /** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
@@ -186,10 +188,11 @@ export async function recordDelivery(
   await store.write((db) => {
     for (const file of files) {
       db.run(
-        `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, delivered_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (run_id, kind) DO UPDATE SET name = excluded.name, remote_path = excluded.remote_path, sha256 = excluded.sha256,
-           bytes = excluded.bytes, verified = excluded.verified, encrypted = excluded.encrypted, delivered_at = excluded.delivered_at`,
+           bytes = excluded.bytes, verified = excluded.verified, encrypted = excluded.encrypted,
+           sealed_sha256 = excluded.sealed_sha256, delivered_at = excluded.delivered_at`,
         runId,
         file.kind,
         file.name,
@@ -198,10 +201,20 @@ export async function recordDelivery(
         file.bytes,
         file.verified,
         file.encrypted,
+        file.sealed_sha256,
         file.delivered_at,
       );
     }
   });
+}
+
+/** Notes that retention removed local files; a time that was noted before stays. */
+export function markRemoved(db: Database, files: readonly number[], at: string): void {
+  db.run(
+    "UPDATE run_files SET removed_at = coalesce(removed_at, ?) WHERE id IN (SELECT value FROM json_each(?))",
+    at,
+    JSON.stringify(files),
+  );
 }
 
 /** The time in a UUID of version 7: when the run was asked for, whatever is heard of it first. */

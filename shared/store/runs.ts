@@ -84,6 +84,8 @@ export interface FileRow {
   readonly records: number;
   /** When it was loaded. */
   readonly loaded_at: string;
+  /** When retention removed it from the disk; null while it is to be there. */
+  readonly removed_at: string | null;
 }
 
 /** A file on the SFTP server. */
@@ -106,6 +108,8 @@ export interface DeliveryRow {
   readonly verified: "content" | "size";
   /** 1 where it lies there encrypted. */
   readonly encrypted: 0 | 1;
+  /** SHA-256 of what lies there, where that is encrypted. */
+  readonly sealed_sha256: string | null;
   /** When it was found there. */
   readonly delivered_at: string;
 }

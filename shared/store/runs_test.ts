@@ -143,12 +143,24 @@ Deno.test("what belongs to several runs is read at once, and runs without anythi
     delivered_at: new Date(DAY).toISOString(),
   };
   await recordDelivery(temp.store, a, [delivery]);
-  await recordDelivery(temp.store, a, [{ ...delivery, verified: "content", encrypted: true }]);
+  await recordDelivery(temp.store, a, [{
+    ...delivery,
+    verified: "content",
+    encrypted: true,
+    sealed_sha256: "e".repeat(64),
+  }]);
 
   const files = temp.store.runs.filesOf([a, b]);
   assert.deepEqual(files.get(a)!.map((file) => [file.kind, file.records]), [["raw", 1], ["invalid", 2]]);
   assert.deepEqual(files.get(b), []);
-  const noted = [{ id: 1, run_id: a, ...delivery, verified: "content", encrypted: 1 }];
+  const noted = [{
+    id: 1,
+    run_id: a,
+    ...delivery,
+    verified: "content",
+    encrypted: 1,
+    sealed_sha256: "e".repeat(64),
+  }];
   assert.deepEqual(temp.store.runs.deliveriesOf([a, b]), new Map<string, unknown>([[a, noted], [b, []]]));
   assert.deepEqual(temp.store.runs.deliveriesOfContent("c".repeat(64)), noted);
   assert.deepEqual(temp.store.runs.deliveriesOfContent("d".repeat(64)), []);
