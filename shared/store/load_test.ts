@@ -36,6 +36,7 @@ Deno.test("records keep their text and the number of their line; blank lines cou
     sha256: sha256(texts.join("\n") + "\n"),
     bytes: texts.join("\n").length + 1,
     records: 3,
+    removed_at: null,
   });
   assert(Math.abs(Date.parse(loaded_at) - Date.now()) < 60_000);
 });
