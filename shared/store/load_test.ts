@@ -17,7 +17,6 @@ Deno.test("records keep their text and the number of their line; blank lines cou
   const texts = ['{"id": 1}', "", "not json", "  ", '{"id":9007199254740993, "x":1.0}'];
   assert.deepEqual(await loadFile(temp.store, FILE, linesOf(texts, 2)), {
     records: 3,
-    removed_at: null,
     skipped: false,
   });
   const rows = await temp.store.write((db) => db.all("SELECT id, json FROM raw_records"));
