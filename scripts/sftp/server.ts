@@ -57,9 +57,11 @@ export async function startSftpServer(options: SftpServerOptions): Promise<SftpS
   const pair = await ensureHostKey(options.hostKey);
   await Deno.mkdir(options.root, { recursive: true });
   const jail = new Jail(await Deno.realPath(options.root), posix.resolve("/", mount));
-  const ssh = new ssh2.Server({ hostKeys: [await Deno.readTextFile(pair.privateKey)] }, (connection) => {
-    serveConnection(connection, options, jail);
-  });
+  const ssh = new ssh2.Server({
+    hostKeys: [await Deno.readTextFile(pair.privateKey)],
+    // With the others something stays behind of each connection: ssh2 keeps one cipher for all packets and never finishes it.
+    algorithms: { cipher: ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"] },
+  }, (connection) => serveConnection(connection, options, jail));
   const sockets = new Set<Socket>();
   // Own sockets, so that none outlives the server. Without noDelay each answer waits for an acknowledgement, 40 ms.
   const server = createServer({ noDelay: true }, (socket) => {
