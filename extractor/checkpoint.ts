@@ -13,6 +13,8 @@ const Count = z.int().nonnegative();
 /** A run that has begun and not ended. Written after each page, when the page's records are safely in the file. */
 const Unfinished = z.object({
   run_id: RunId,
+  /** The message that asked for it last, where it has an id of its own. */
+  message_id: z.string().optional(),
   /** The source's name. */
   source: z.string(),
   /** The file that the records go to. */
@@ -45,6 +47,7 @@ const Finished = z.object({
   record_count: Count,
   raw_sha256: Sha256,
   source: z.string(),
+  finished_at: Timestamp.optional(),
   /** What was told about the phase. */
   detail: Detail,
 });
@@ -128,6 +131,11 @@ export class Checkpoint {
   /** Whether any run has been finished, as far as is remembered. */
   get hasCompleted(): boolean {
     return this.state.completed.length > 0;
+  }
+
+  /** The finished runs that are remembered, oldest first. */
+  get completed(): readonly Finished[] {
+    return this.state.completed;
   }
 
   /** The finished run that message `messageId` asked for. */

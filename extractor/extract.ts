@@ -4,7 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
+import type { Actor, Done, Handling, OutputOn } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { StartRun } from "../shared/contracts/messages.ts";
@@ -119,7 +119,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
   }
 
   async function begun(request: StartRun, checkpoint: Checkpoint): Promise<Unfinished> {
-    const run: Unfinished = {
+    return {
       run_id: request.run_id,
       source: source.name,
       raw_file: await freeName(checkpoint),
@@ -132,11 +132,11 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
       total: null,
       started_at: new Date(now()).toISOString(),
     };
-    await checkpoint.advance(run);
-    return run;
   }
 
-  async function extract(request: StartRun, run: Unfinished, checkpoint: Checkpoint, handling: Handling) {
+  async function extract(request: StartRun, begun: Unfinished, checkpoint: Checkpoint, handling: Handling) {
+    const run = { ...begun, message_id: request.id };
+    await checkpoint.advance(run);
     try {
       const written = await writeRun(run, {
         source,
@@ -154,6 +154,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
         record_count: written.records,
         raw_sha256: written.sha256,
         source: source.name,
+        finished_at: new Date(now()).toISOString(),
         detail: { raw_file: run.raw_file, ...written },
       };
       await checkpoint.complete(finished);
@@ -183,6 +184,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
       record_count: records,
       raw_sha256: sha256,
       source: `dlq:${correction.of}`,
+      finished_at: new Date(now()).toISOString(),
       detail: { raw_file: rawFile, records, bytes, sha256, correction_of: correction.of },
     };
     await checkpoint.complete(finished);
@@ -233,17 +235,17 @@ async function tellSuperseded(request: StartRun, unfinished: Unfinished, handlin
   });
 }
 
+/** The message that says that a run's raw file is complete, the same however often it is said. */
+export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"> {
+  const { run_id, raw_file, record_count, raw_sha256, source } = finished;
+  const fields = { run_id, raw_file, record_count, raw_sha256, source };
+  return { to: "channel:phase1_complete", name: "phase1", fields };
+}
+
 function doneOf(finished: Finished, { correction }: StartRun): Done {
-  const { run_id, raw_file, record_count, raw_sha256, source, detail } = finished;
   const corrects = correction === undefined
     ? {}
     : { correction_of: correction.of, corrects: correctedLineNumbers(correction) };
-  return {
-    outputs: [{
-      to: "channel:phase1_complete",
-      name: "phase1",
-      fields: { run_id, raw_file, record_count, raw_sha256, source, ...corrects },
-    }],
-    detail,
-  };
+  const phase1 = phase1Of(finished);
+  return { outputs: [{ ...phase1, fields: { ...phase1.fields, ...corrects } }], detail: finished.detail };
 }

@@ -23,6 +23,7 @@ import { ExtractorVariables } from "./config.ts";
 import { checkpointPath, extractor } from "./extract.ts";
 import { runSchedule } from "./schedule.ts";
 import { sourceOf } from "./source.ts";
+import { runSweep } from "./sweep.ts";
 
 if (import.meta.main) {
   const { DATA_DIR } = StorageVariables;
@@ -40,12 +41,13 @@ if (import.meta.main) {
       const listen = (signal: AbortSignal) => cancellations.listen(channel, signal);
       log.info("ready", { source: source.name });
       if (Deno.args.includes("--once")) return await once(channel, signal, work);
-      const hasCompleted = async () =>
-        (await Checkpoint.open(checkpointPath(files), source.name)).hasCompleted;
+      const checkpoint = () => Checkpoint.open(checkpointPath(files), source.name);
+      const hasCompleted = async () => (await checkpoint()).hasCompleted;
       await runTogether(
         signal,
         work,
         listen,
+        (signal) => runSweep(channel, checkpoint, signal),
         (signal) => runSchedule(config, { channel, hasCompleted, signal }),
       );
     },

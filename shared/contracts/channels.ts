@@ -31,7 +31,7 @@ export interface ChannelContract {
 export const CHANNELS = {
   "channel:start_run": {
     schema: StartRun,
-    senders: ["api", "cli", "schedule"],
+    senders: ["api", "cli", "schedule", "extractor"],
     receiver: "extractor",
     about: "Somebody wants a run.",
   },
