@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliverOptions, LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { House, MANIFEST, OPENSSH, OURS } from "./testing.ts";
+import { House, MANIFEST, OPENSSH, OPENSSH_FULL, OURS } from "./testing.ts";
 
 const PART = /^\..+\.[0-9a-f]{12}\.part$/;
 
@@ -281,6 +281,16 @@ Deno.test("OpenSSH: a folder that its user may not write to is told as such", as
     (error) => error instanceof PermanentError && /make the folder .* permission denied/.test(error.message),
   );
   assert.deepEqual(await house.names(), []);
+});
+
+Deno.test("OpenSSH: a server that can't store the file is a passing failure, and nothing is left there", async () => {
+  await using house = await House.open(OPENSSH_FULL);
+  const [raw, processed] = await house.run();
+  await assert.rejects(
+    deliver(house, [processed!, raw!]),
+    (error) => error instanceof TransientError && /Is its disk or quota full\?/.test(error.message),
+  );
+  assert.deepEqual(await house.names(), [processed!.name]);
 });
 
 Deno.test("our server: outside of its folder nothing can be delivered", async () => {

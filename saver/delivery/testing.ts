@@ -34,23 +34,30 @@ export interface ServerKind {
 }
 
 /** OpenSSH's server. */
-export const OPENSSH: ServerKind = {
-  name: "OpenSSH",
-  async start(publicKey) {
-    const sshd = await startSshd({ authorizedKey: await Deno.readTextFile(publicKey) });
-    return {
-      port: sshd.port,
-      user: sshd.user,
-      hostKey: sshd.hostKey,
-      folder: { remote: sshd.home, disk: sshd.home },
-      kill: () => sshd.kill(),
-      start: () => sshd.start(),
-      freeze: () => sshd.freeze(),
-      thaw: () => sshd.thaw(),
-      [Symbol.asyncDispose]: () => sshd[Symbol.asyncDispose](),
-    };
-  },
-};
+export const OPENSSH: ServerKind = openssh("OpenSSH");
+
+/** OpenSSH's server, where no file can grow beyond 1 MiB. */
+export const OPENSSH_FULL: ServerKind = openssh("OpenSSH with a full disk", 1024 * 1024);
+
+function openssh(name: string, maxFileBytes?: number): ServerKind {
+  return { name, start: (publicKey) => startOpenssh(publicKey, maxFileBytes) };
+}
+
+async function startOpenssh(publicKey: string, maxFileBytes?: number): Promise<RunningServer> {
+  const authorizedKey = await Deno.readTextFile(publicKey);
+  const sshd = await startSshd({ authorizedKey, ...(maxFileBytes === undefined ? {} : { maxFileBytes }) });
+  return {
+    port: sshd.port,
+    user: sshd.user,
+    hostKey: sshd.hostKey,
+    folder: { remote: sshd.home, disk: sshd.home },
+    kill: () => sshd.kill(),
+    start: () => sshd.start(),
+    freeze: () => sshd.freeze(),
+    thaw: () => sshd.thaw(),
+    [Symbol.asyncDispose]: () => sshd[Symbol.asyncDispose](),
+  };
+}
 
 /** The server of `scripts/sftp_server.ts`, in a process of its own with no more permissions than it needs. */
 export const OURS: ServerKind = {

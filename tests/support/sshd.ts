@@ -11,6 +11,8 @@ export interface SshdOptions {
   readonly authorizedKey: string;
   /** Private key file of the server; default a new ed25519 one. */
   readonly hostKeys?: readonly string[];
+  /** Bytes from which on a file can't grow: writing more fails, as on a full disk. A multiple of 512. */
+  readonly maxFileBytes?: number;
 }
 
 /** A running server. Disposing of it ends the server and all its sessions, and removes its files. */
@@ -45,7 +47,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
     .trim();
   if (user === "root") await Deno.mkdir("/run/sshd", { recursive: true, mode: 0o755 });
   for (let tries = 1;; tries += 1) {
-    const server = new Server(folder, freePort(), user, hostKeys);
+    const server = new Server(folder, freePort(), user, hostKeys, options.maxFileBytes);
     try {
       await server.start();
       return server;
@@ -68,6 +70,7 @@ class Server implements Sshd {
     readonly port: number,
     readonly user: string,
     private readonly hostKeys: readonly string[],
+    private readonly maxFileBytes: number | undefined,
   ) {
     this.#folder = folder;
     this.home = `${folder}/home`;
@@ -92,8 +95,13 @@ class Server implements Sshd {
         `ForceCommand internal-sftp -d ${this.home}`,
       ].join("\n"),
     );
-    const process = new Deno.Command("/usr/sbin/sshd", {
-      args: ["-D", "-e", "-f", `${this.#folder}/sshd_config`],
+    const limit = this.maxFileBytes === undefined ? "unlimited" : String(this.maxFileBytes / 512);
+    const process = new Deno.Command("sh", {
+      args: [
+        // Ignored signals stay ignored in the program: it gets an error instead of being killed.
+        ...["-c", 'trap "" XFSZ; ulimit -f "$1"; shift; exec "$@"', "sh", limit],
+        ...["/usr/sbin/sshd", "-D", "-e", "-f", `${this.#folder}/sshd_config`],
+      ],
       stdin: "null",
       stdout: "null",
       stderr: "piped",

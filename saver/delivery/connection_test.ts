@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { ensureHostKey, ensureKeys, pinHostKey, readPublicKeys } from "../../scripts/sftp/keys.ts";
+import { startSshd } from "../../tests/support/sshd.ts";
+import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import type { Probed } from "./delivery.ts";
+import { fingerprintOf, recordHostKey } from "./known_hosts.ts";
+import { sftpDelivery, type SftpOptions } from "./sftp.ts";
+import { House, OPENSSH, OURS } from "./testing.ts";
+
+function probe(house: House, options: Partial<SftpOptions> = {}): Promise<Probed> {
+  return sftpDelivery({ ...house.options, ...options }).probe(new AbortController().signal);
+}
+
+async function sshKeygen(...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command("ssh-keygen", { args, stdout: "null" }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+}
+
+async function fingerprintIn(publicKey: string): Promise<string> {
+  return fingerprintOf((await readPublicKeys(publicKey))[0]!.getPublicSSH());
+}
+
+/** Another host key than the server's, as it would stand in a known hosts file. */
+async function pinAnother(house: House, file: string): Promise<string> {
+  const { publicKey } = await ensureHostKey(`${house.temp}/another_host_key`);
+  return await pinHostKey(file, "127.0.0.1", house.server.port, publicKey);
+}
+
+for (const kind of [OPENSSH, OURS]) {
+  const test = (name: string, body: (house: House) => Promise<void>) =>
+    Deno.test(`${kind.name}: ${name}`, async () => {
+      await using house = await House.open(kind);
+      await body(house);
+    });
+
+  test("a key that the server doesn't know is refused for good, and so is another user", async (house) => {
+    const { privateKey } = await ensureKeys(`${house.temp}/stranger`, { type: "ed25519" });
+    await assert.rejects(probe(house, { keyPath: privateKey }), (error: Error) => {
+      assert.ok(error instanceof PermanentError);
+      assert.ok(error.message.includes(`it refuses the key in "${privateKey}"`), error.message);
+      return true;
+    });
+    await assert.rejects(probe(house, { user: "nemo" }), PermanentError);
+  });
+
+  test("an unknown host is refused, telling how to make it known; that done, it is trusted", async (house) => {
+    const knownHosts = `${house.temp}/empty_known_hosts`;
+    const fingerprint = await fingerprintIn(house.server.hostKey);
+    let message = "";
+    await assert.rejects(probe(house, { knownHosts }), (error: Error) => {
+      assert.ok(error instanceof PermanentError);
+      ({ message } = error);
+      assert.ok(message.includes(`ssh-ed25519 ${fingerprint} isn't in "${knownHosts}"`), message);
+      assert.ok(message.includes(`ssh-keyscan -p ${house.server.port} 127.0.0.1`), message);
+      return true;
+    });
+    await assert.rejects(Deno.stat(knownHosts), Deno.errors.NotFound);
+    await Deno.writeTextFile(knownHosts, `${/: (\[127\.0\.0\.1\].*)$/.exec(message)![1]}\n`);
+    assert.equal((await probe(house, { knownHosts })).fingerprint, fingerprint);
+  });
+
+  test("the first key of a host is recorded where that is wanted, and another one refused from then on", async (house) => {
+    const knownHosts = `${house.temp}/new_known_hosts`;
+    await Deno.writeTextFile(knownHosts, "# no line end");
+    const options = { knownHosts, hostKeyPolicy: "accept-new" } as const;
+    await probe(house, options);
+    const recorded = await Deno.readTextFile(knownHosts);
+    assert.match(recorded, /^# no line end\n\[127\.0\.0\.1\]:\d+ ssh-ed25519 \S+\n$/);
+    await probe(house, options);
+    await probe(house, { knownHosts });
+    assert.equal(await Deno.readTextFile(knownHosts), recorded);
+    await pinAnother(house, knownHosts);
+    await assert.rejects(probe(house, options), PermanentError);
+  });
+
+  test("a host whose login fails isn't recorded", async (house) => {
+    const knownHosts = `${house.temp}/new_known_hosts`;
+    await assert.rejects(
+      probe(house, { knownHosts, hostKeyPolicy: "accept-new", user: "nemo" }),
+      PermanentError,
+    );
+    await assert.rejects(Deno.stat(knownHosts), Deno.errors.NotFound);
+  });
+
+  test("a changed host key is refused, telling both fingerprints", async (house) => {
+    const expected = await pinAnother(house, house.options.knownHosts);
+    const shown = await fingerprintIn(house.server.hostKey);
+    for (const hostKeyPolicy of ["strict", "accept-new"] as const) {
+      await assert.rejects(probe(house, { hostKeyPolicy }), (error: Error) => {
+        assert.ok(error instanceof PermanentError);
+        assert.ok(error.message.includes(`its host key ssh-ed25519 ${shown} isn't the one`), error.message);
+        assert.ok(error.message.includes(`(ssh-ed25519 ${expected})`), error.message);
+        return true;
+      });
+    }
+  });
+
+  test("a host is found in a hashed known hosts file", async (house) => {
+    await sshKeygen("-H", "-f", house.options.knownHosts);
+    assert.match(await Deno.readTextFile(house.options.knownHosts), /^\|1\|/);
+    await probe(house);
+  });
+
+  test("a revoked host key is refused, though it is known", async (house) => {
+    const line = await Deno.readTextFile(house.options.knownHosts);
+    await Deno.writeTextFile(
+      house.options.knownHosts,
+      `${line}@revoked * ${line.split(" ").slice(1).join(" ")}`,
+    );
+    await assert.rejects(
+      probe(house, { hostKeyPolicy: "accept-new" }),
+      (error) => error instanceof PermanentError && /is marked @revoked/.test(error.message),
+    );
+  });
+
+  test("nobody at the port is a passing failure", async (house) => {
+    await house.server.kill();
+    await assert.rejects(
+      probe(house),
+      (error) => error instanceof TransientError && /Cannot reach the SFTP server/.test(error.message),
+    );
+  });
+}
+
+Deno.test("of a host with several keys, one that is known is asked for", async () => {
+  const temp = await Deno.makeTempDir();
+  try {
+    await sshKeygen("-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", `${temp}/rsa`);
+    await sshKeygen("-q", "-t", "ecdsa", "-N", "", "-f", `${temp}/ecdsa`);
+    const hostKeys = [(await ensureHostKey(`${temp}/ed25519`)).privateKey, `${temp}/rsa`, `${temp}/ecdsa`];
+    const keys = await ensureKeys(temp, { type: "ed25519" });
+    await using sshd = await startSshd({ authorizedKey: await Deno.readTextFile(keys.publicKey), hostKeys });
+    for (
+      const [file, type] of [["rsa", "ssh-rsa"], ["ecdsa", "ecdsa-sha2-nistp256"], ["ed25519", "ssh-ed25519"]]
+    ) {
+      const knownHosts = `${temp}/known_${file}`;
+      await pinHostKey(knownHosts, "127.0.0.1", sshd.port, `${temp}/${file}.pub`);
+      const probed = await sftpDelivery({
+        host: "127.0.0.1",
+        port: sshd.port,
+        user: sshd.user,
+        keyPath: keys.privateKey,
+        knownHosts,
+        hostKeyPolicy: "strict",
+        remoteDir: sshd.home,
+        verify: "content",
+      }).probe(new AbortController().signal);
+      assert.equal(probed.hostKeyType, type);
+      assert.equal(probed.fingerprint, await fingerprintIn(`${temp}/${file}.pub`));
+    }
+  } finally {
+    await Deno.remove(temp, { recursive: true });
+  }
+});
+
+for (const type of ["rsa", "ed25519"] as const) {
+  Deno.test(`both servers take an encrypted ${type} key`, async () => {
+    for (const kind of [OPENSSH, OURS]) {
+      await using house = await House.open(kind);
+      const path = `${house.temp}/encrypted`;
+      await sshKeygen("-q", "-t", type, "-N", "correct horse", "-f", path);
+      await using sshd = kind === OPENSSH
+        ? await startSshd({ authorizedKey: await Deno.readTextFile(`${path}.pub`) })
+        : undefined;
+      if (sshd === undefined) await Deno.copyFile(`${path}.pub`, `${house.temp}/sftp_user.pub`);
+      else await pinHostKey(house.options.knownHosts, "127.0.0.1", sshd.port, sshd.hostKey);
+      await probe(house, {
+        keyPath: path,
+        passphrase: "correct horse",
+        ...(sshd === undefined ? {} : { port: sshd.port, remoteDir: sshd.home }),
+      });
+    }
+  });
+}
+
+Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", async () => {
+  await using house = await House.open(OURS);
+  for (const greeting of ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n\0\0\0\x01"]) {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const serving = listener.accept().then(async (connection) => {
+      await connection.write(new TextEncoder().encode(greeting));
+      if (greeting.startsWith("HTTP")) connection.close();
+      return connection;
+    });
+    await assert.rejects(
+      probe(house, { port: listener.addr.port, timeoutMs: 300 }),
+      (error) => error instanceof TransientError,
+      JSON.stringify(greeting),
+    );
+    const connection = await serving;
+    if (!greeting.startsWith("HTTP")) connection.close();
+  }
+});
+
+Deno.test("a known hosts file that can't be written is told", async () => {
+  await using house = await House.open(OURS);
+  await assert.rejects(
+    probe(house, { knownHosts: `${house.temp}/missing/known_hosts`, hostKeyPolicy: "accept-new" }),
+    (error) => error instanceof PermanentError && /record the server's host key/.test(error.message),
+  );
+});
+
+Deno.test("keys that are recorded at the same time are all kept", async () => {
+  const temp = await Deno.makeTempDir();
+  try {
+    const blob = new Uint8Array([0, 0, 0, 1, 120]);
+    const ports = Array.from({ length: 20 }, (_, i) => 1000 + i);
+    await Promise.all(
+      ports.map((port) => recordHostKey(`${temp}/known`, "h", port, { type: "x", blob })),
+    );
+    const lines = (await Deno.readTextFile(`${temp}/known`)).trimEnd().split("\n").sort();
+    assert.deepEqual(lines, ports.map((port) => `[h]:${port} x AAAAAXg=`));
+  } finally {
+    await Deno.remove(temp, { recursive: true });
+  }
+});

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { PermanentError } from "../../shared/errors/errors.ts";
+import { type HostKey, hostKeyOf, KnownHosts, lineFor } from "./known_hosts.ts";
+
+function key(text: string): HostKey {
+  return { type: "ssh-ed25519", blob: new TextEncoder().encode(text) };
+}
+
+const A = key("key A");
+const B = key("key B");
+const [a, b] = [A, B].map((each) => `${each.type} ${btoa(new TextDecoder().decode(each.blob))}`);
+
+Deno.test("a key is judged by the lines for its host and port alone", () => {
+  const known = KnownHosts.parse([
+    "# a comment",
+    "",
+    "nonsense",
+    `plain.example ${a} a comment`,
+    `[other.example]:2222,10.0.0.1\t${a}`,
+    `*.farm.example,!black.farm.example ${a}`,
+    `several.example ${a}`,
+    `several.example ${b}`,
+    `@cert-authority * ${b}`,
+    `@revoked gone.example ${a}`,
+  ].join("\r\n"));
+  const verdict = (host: string, port: number, shown: HostKey) => known.judge(host, port, shown).kind;
+  assert.equal(verdict("plain.example", 22, A), "known");
+  assert.equal(verdict("PLAIN.example", 22, A), "known");
+  assert.equal(verdict("plain.example", 22, B), "changed");
+  assert.equal(verdict("plain.example", 2222, A), "unknown");
+  assert.equal(verdict("plainxexample", 22, A), "unknown");
+  assert.equal(verdict("other.example", 2222, A), "known");
+  assert.equal(verdict("other.example", 22, A), "unknown");
+  assert.equal(verdict("10.0.0.1", 22, B), "changed");
+  assert.equal(verdict("white.farm.example", 22, A), "known");
+  assert.equal(verdict("black.farm.example", 22, A), "unknown");
+  assert.equal(verdict("several.example", 22, B), "known");
+  assert.equal(verdict("gone.example", 22, A), "revoked");
+  assert.equal(verdict("gone.example", 22, B), "unknown");
+});
+
+Deno.test("what is written is read again", () => {
+  const known = KnownHosts.parse(lineFor("Host.example", 2022, A) + lineFor("host.example", 22, B));
+  assert.equal(known.judge("host.example", 2022, A).kind, "known");
+  assert.equal(known.judge("host.example", 22, B).kind, "known");
+});
+
+Deno.test("bytes that are no host key are refused", () => {
+  for (const bytes of [[], [0, 0, 0, 9, 1], [255, 255, 255, 255, 1]]) {
+    assert.throws(() => hostKeyOf(new Uint8Array(bytes)), PermanentError);
+  }
+});
