@@ -31,6 +31,8 @@ export class Commits implements Wakeup, AsyncDisposable {
   #blind = false;
 
   /**
+   * Begins with the version of this moment.
+   *
    * @param path of the database
    * @param version reads `PRAGMA data_version`; undefined when it can't be told at this moment
    */

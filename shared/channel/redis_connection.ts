@@ -17,8 +17,13 @@ export interface Address {
   readonly shown: string;
 }
 
-/** A client that is connected. */
-export type RedisClient = ReturnType<typeof createClient>;
+/** What a connection can be used for besides scripts. */
+export interface Subscriber {
+  /** Calls `listener` with the bytes of each message on a Pub/Sub channel; resolves once the server has confirmed. */
+  subscribe(channel: string, listener: (body: Uint8Array) => void, asBytes: true): Promise<void>;
+}
+
+type RedisClient = ReturnType<typeof createClient>;
 
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 1_000;
@@ -57,6 +62,8 @@ export class Connection implements AsyncDisposable {
   #failure: TransientError | PermanentError | undefined;
 
   /**
+   * Begins to connect.
+   *
    * @param purpose shown by `CLIENT LIST`
    * @param onReady called with each new connection before it is used for anything else
    */
@@ -64,13 +71,13 @@ export class Connection implements AsyncDisposable {
     private readonly address: Address,
     private readonly purpose: string,
     private readonly callTimeoutMs: number,
-    private readonly onReady: (client: RedisClient) => Promise<void> = () => Promise.resolve(),
+    private readonly onReady: (subscriber: Subscriber) => Promise<void> = () => Promise.resolve(),
   ) {
     this.#life = this.#live();
   }
 
-  /** The client, as far as there is a connection at this moment. */
-  get client(): RedisClient | undefined {
+  /** For subscriptions, as far as there is a connection at this moment; another one after each reconnection. */
+  get subscriber(): Subscriber | undefined {
     return this.#client;
   }
 
@@ -199,7 +206,7 @@ function bulk(arg: string | Uint8Array): string | Buffer {
 }
 
 /** The promise's value, or a rejection after `ms`. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("no answer in time")), Math.max(ms, 0));

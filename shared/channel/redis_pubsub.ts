@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { messageOf, PermanentError } from "../errors/errors.ts";
 import { Bell } from "./bell.ts";
-import { type Address, Connection, failureOf, type RedisClient } from "./redis_connection.ts";
+import { type Address, Connection, failureOf, type Subscriber, within } from "./redis_connection.ts";
 import { KNOWS, TAKE_IN } from "./redis_scripts.ts";
 
 /** Longest body that is taken in from Pub/Sub, in bytes. */
@@ -38,7 +38,7 @@ interface Ear {
   /** Bodies are taken in one after the other, in the order in which they came. */
   taking: Promise<void>;
   /** The connection that is subscribed for it. */
-  on: RedisClient | undefined;
+  on: Subscriber | undefined;
 }
 
 /** Listens on the Pub/Sub channels of mailboxes. The connection is made when the first mailbox is listened to. */
@@ -47,7 +47,7 @@ export class Listener implements AsyncDisposable {
   readonly #closed = new AbortController();
   #connection: Connection | undefined;
 
-  /** @param commands where bodies are taken in */
+  /** Listens to nothing yet. Bodies are taken in by way of `commands`. */
   constructor(
     private readonly address: Address,
     private readonly callTimeoutMs: number,
@@ -69,12 +69,12 @@ export class Listener implements AsyncDisposable {
       this.address,
       "listener",
       this.callTimeoutMs,
-      (client) => this.#begin(client),
+      (subscriber) => this.#begin(subscriber),
     );
-    const { client } = this.#connection;
-    if (client !== undefined && ear.on !== client) {
+    const { subscriber } = this.#connection;
+    if (subscriber !== undefined && ear.on !== subscriber) {
       try {
-        await this.#subscribe(client, mailbox, ear);
+        await within(this.callTimeoutMs, this.#subscribe(subscriber, mailbox, ear));
       } catch (error) {
         ear.on = undefined;
         const failure = failureOf(`listen to "${mailbox}"`, this.address, error);
@@ -92,15 +92,15 @@ export class Listener implements AsyncDisposable {
   }
 
   /** What was said while nobody listened is unknown: everybody looks again. */
-  async #begin(client: RedisClient): Promise<void> {
-    for (const [mailbox, ear] of this.#ears) await this.#subscribe(client, mailbox, ear);
+  async #begin(subscriber: Subscriber): Promise<void> {
+    for (const [mailbox, ear] of this.#ears) await this.#subscribe(subscriber, mailbox, ear);
     for (const ear of this.#ears.values()) ear.bell.ring();
   }
 
-  async #subscribe(client: RedisClient, mailbox: string, ear: Ear): Promise<void> {
-    ear.on = client;
-    await client.subscribe(`${mailbox}:wake`, () => ear.bell.ring(), true);
-    await client.subscribe(mailbox, (body: Uint8Array) => {
+  async #subscribe(subscriber: Subscriber, mailbox: string, ear: Ear): Promise<void> {
+    ear.on = subscriber;
+    await subscriber.subscribe(`${mailbox}:wake`, () => ear.bell.ring(), true);
+    await subscriber.subscribe(mailbox, (body: Uint8Array) => {
       ear.bell.ring();
       if (ear.takesIn) ear.taking = ear.taking.then(() => this.#takeIn(mailbox, body));
     }, true);
@@ -111,22 +111,21 @@ export class Listener implements AsyncDisposable {
     const id = seenAs(body);
     const facts = { mailbox, id, bytes: body.byteLength };
     const action = `take a message from Pub/Sub channel "${mailbox}"`;
-    const tooLong = body.byteLength > MAX_FOREIGN_BYTES;
     while (true) {
       try {
-        const reply = tooLong
-          ? await this.commands.run(action, KNOWS, [mailbox], [id])
-          : await this.commands.run(action, TAKE_IN, [mailbox], [id, body]);
-        if (tooLong && reply === 0) {
+        if (await this.commands.run(action, KNOWS, [mailbox], [id]) === 1) return;
+        if (body.byteLength > MAX_FOREIGN_BYTES) {
           log.error("message from Pub/Sub refused, it is too long", {
             ...facts,
             maxBytes: MAX_FOREIGN_BYTES,
           });
-        } else if (!tooLong && reply === 1) log.info("message from Pub/Sub taken into the stream", facts);
+        } else if (await this.commands.run(action, TAKE_IN, [mailbox], [id, body]) === 1) {
+          log.info("message from Pub/Sub taken into the stream", facts);
+        }
         return;
       } catch (error) {
         if (error instanceof PermanentError || this.#closed.signal.aborted) {
-          log.error("message from Pub/Sub lost", { ...facts, reason: messageOf(error) });
+          log.error("message from Pub/Sub not taken in", { ...facts, reason: messageOf(error) });
           return;
         }
         await new Bell().wait(0, RETRY_TAKE_MS, this.#closed.signal);
