@@ -1,0 +1,97 @@
+/**
+ * The API: a request comes in, an answer goes out, without a socket. A request's way through it reads from top to bottom.
+ *
+ * @module
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { compress } from "hono/compress";
+import { cors } from "hono/cors";
+import { HTTPException } from "hono/http-exception";
+import { addGraphql } from "./graphql/route.ts";
+import { allowedHosts, authenticated } from "./http/guard.ts";
+import { noSuchRoute } from "./http/routes.ts";
+import { secured } from "./http/secured.ts";
+import { Unprocessable } from "./http/unprocessable.ts";
+import { detail } from "./json.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { observed } from "./observe/observed.ts";
+import type { ApiPorts, RequestInfo } from "./ports.ts";
+import { addData } from "./rest/data.ts";
+import { addDocs } from "./rest/docs.ts";
+import { addHealth } from "./rest/health.ts";
+import { addHome } from "./rest/home.ts";
+import { addQuerySql } from "./rest/query_sql.ts";
+import { addRuns } from "./rest/runs.ts";
+import { addSession } from "./rest/session.ts";
+
+/** What a request carries through the app. */
+export interface Env {
+  /** What the server knows of it. */
+  Bindings: RequestInfo;
+  /** What was found out on the way. */
+  Variables: {
+    /** Who asks: `anonymous`, or `token:` and the beginning of the token's SHA-256. */
+    who: string;
+  };
+}
+
+/** The app that routes are added to. */
+export type ApiApp = OpenAPIHono<Env>;
+
+/** The API. */
+export interface App {
+  /** Answers a request; never throws. */
+  fetch(request: Request, info?: RequestInfo): Promise<Response>;
+  /** Ends the answers that would go on for ever (subscriptions, waiting for runs), so that the server can close. */
+  close(): Promise<void>;
+}
+
+/** Most bytes of a request's body: 1 MB. */
+export const MAX_BODY_BYTES = 1_000_000;
+
+/** Makes the API from its ports. */
+export function createApp(ports: ApiPorts): App {
+  const { config, log } = ports;
+  const metrics = new Metrics(ports);
+  const app: ApiApp = new OpenAPIHono<Env>();
+
+  app.use(observed(metrics, log));
+  app.use(secured());
+  app.use(allowedHosts(config.ALLOWED_HOSTS));
+  app.use(cors({
+    origin: config.CORS_ORIGINS,
+    allowMethods: ["GET", "HEAD", "POST"],
+    allowHeaders: ["Authorization", "Content-Type", "Accept", "traceparent"],
+    exposeHeaders: ["X-Total-Count", "Link", "Retry-After"],
+    maxAge: 600,
+  }));
+  app.use(authenticated(config.API_TOKEN, ports.clock ?? Date.now));
+  app.use(bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: () => detail(413, `Request body is larger than ${MAX_BODY_BYTES} bytes.`),
+  }));
+  app.use(compress());
+
+  addHome(app);
+  addRuns(app, ports);
+  addData(app, ports);
+  addQuerySql(app, ports);
+  addDocs(app);
+  addHealth(app, ports, metrics);
+  addSession(app, ports);
+  const graphql = addGraphql(app, ports, metrics);
+
+  app.notFound(noSuchRoute(app));
+  app.onError((error, c) => {
+    if (error instanceof Unprocessable) return error.answer();
+    if (error instanceof HTTPException) return detail(error.status, error.message);
+    log.error("request failed", { method: c.req.method, path: c.req.path, error });
+    return detail(500, "Internal Server Error");
+  });
+
+  return {
+    fetch: async (request, info = {}) => await app.fetch(request, info),
+    close: () => graphql.close(),
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * The variables that only the API reads.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { list, whole } from "../shared/config/variables.ts";
+
+const hostName = z.string().regex(
+  /^(\*|\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)$/,
+  "wanted host names without port, such as localhost,[::1],api, or * for any",
+);
+const origin = z.string().refine(
+  (text) => URL.canParse(text) && new URL(text).origin === text,
+  "wanted origins such as http://localhost:3000, without a path",
+);
+
+/** The API's own variables. Those of channel, storage, masks and logs are added by its main. */
+export const ApiVariables = {
+  API_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. Default 127.0.0.1."),
+  API_PORT: whole(0, 65535).default(8000).describe("Port to listen on; 0 takes a free one. Default 8000."),
+  API_TOKEN: z.string().min(16, "wanted at least 16 characters").optional().describe(
+    "Where set, every route but /healthz and /readyz wants `Authorization: Bearer` with it. Unset: no token is asked for.",
+  ),
+  ALLOWED_HOSTS: list().prefault("localhost,127.0.0.1,[::1],api").pipe(z.array(hostName).min(1)).describe(
+    "Host names under which the API may be called, without port; * for any. Default localhost,127.0.0.1,[::1],api.",
+  ),
+  CORS_ORIGINS: list().prefault("http://localhost:3000").pipe(z.array(origin)).describe(
+    "Origins whose pages may read answers. Default http://localhost:3000.",
+  ),
+  SQL_TIMEOUT_MS: whole(50, 600_000).default(5000).describe(
+    "Longest run time of a query of the SQL console, in milliseconds. Default 5000.",
+  ),
+  SQL_MAX_ROWS: whole(1, 100_000).default(1000).describe(
+    "Most rows of an answer of the SQL console. Default 1000.",
+  ),
+  SQL_MAX_BYTES: whole(1000, 104_857_600).default(5_242_880).describe(
+    "Most bytes of an answer of the SQL console, and of any value in it. Default 5242880.",
+  ),
+};

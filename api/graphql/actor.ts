@@ -1,0 +1,137 @@
+/**
+ * The actors: who is there, what they do, and what waits for them.
+ *
+ * @module
+ */
+import type { Beat, Channel, MailboxState } from "../../shared/channel/channel.ts";
+import { CHANNELS } from "../../shared/contracts/channels.ts";
+import { builder } from "./builder.ts";
+import { EtlRun } from "./run.ts";
+
+/** An actor as it is shown. */
+export interface ActorView {
+  /** Its name. */
+  readonly name: string;
+  /** The channel that it takes its messages from. */
+  readonly channel: string;
+  /** The numbers of its mailbox. */
+  readonly mailbox: MailboxState;
+  /** What each of its instances last said. */
+  readonly instances: readonly Beat[];
+}
+
+/** All actors, in the order of the chain, or those of one name. */
+export async function viewActors(channel: Channel, name?: string): Promise<ActorView[]> {
+  const beats = await channel.beats();
+  const wanted = Object.entries(CHANNELS).filter(([, { receiver }]) =>
+    name === undefined || receiver === name
+  );
+  return await Promise.all(wanted.map(async ([mailbox, { receiver }]) => ({
+    name: receiver,
+    channel: mailbox,
+    mailbox: await channel.mailbox(mailbox).state(),
+    instances: beats.filter((beat) => beat.actor === receiver),
+  })));
+}
+
+/** The channel of the actor of this name; undefined when there is no such actor. */
+export function mailboxOf(actor: string): string | undefined {
+  return Object.entries(CHANNELS).find(([, { receiver }]) => receiver === actor)?.[0];
+}
+
+const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
+  description: "Where an actor's messages wait.",
+  fields: (t) => ({
+    channel: t.exposeString("channel"),
+    depth: t.int({
+      description: "Messages that wait or are worked on.",
+      resolve: ({ mailbox }) => mailbox.depth,
+    }),
+    oldestAgeMs: t.field({
+      type: "Long",
+      nullable: true,
+      description: "Milliseconds since the oldest of them was sent.",
+      resolve: ({ mailbox }) => mailbox.oldestAgeMs === undefined ? null : Math.round(mailbox.oldestAgeMs),
+    }),
+    paused: t.boolean({ resolve: ({ mailbox }) => mailbox.paused }),
+    deadLetters: t.int({
+      description: "Messages that were given up.",
+      resolve: ({ mailbox }) => mailbox.dead,
+    }),
+  }),
+});
+
+const CurrentRun = builder.objectRef<NonNullable<Beat["current"]>>("CurrentRun").implement({
+  description: "The run that an instance works on.",
+  fields: (t) => ({
+    runId: t.exposeID("runId"),
+    records: t.field({
+      type: "Long",
+      description: "Done so far in this phase.",
+      resolve: (current) => current.records,
+    }),
+    total: t.field({
+      type: "Long",
+      nullable: true,
+      description: "Of so many.",
+      resolve: (current) => current.total,
+    }),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: (current, _args, { loaders }) => loaders.run.load(current.runId),
+    }),
+  }),
+});
+
+const InstanceStateEnum = builder.enumType("InstanceState", {
+  values: ["idle", "working", "paused", "stopping", "stopped"] as const,
+  description: "What an instance does.",
+});
+
+const Instance = builder.objectRef<Beat>("ActorInstance").implement({
+  description: "A process that plays an actor, as it last said.",
+  fields: (t) => ({
+    id: t.exposeID("instance"),
+    host: t.exposeString("host"),
+    pid: t.exposeInt("pid"),
+    state: t.field({ type: InstanceStateEnum, resolve: (beat) => beat.state }),
+    startedAt: t.field({ type: "DateTime", resolve: (beat) => new Date(beat.startedAt).toISOString() }),
+    lastSeenAt: t.field({ type: "DateTime", resolve: (beat) => new Date(beat.at).toISOString() }),
+    currentRun: t.field({ type: CurrentRun, nullable: true, resolve: (beat) => beat.current }),
+    handled: t.exposeInt("handled", { description: "Messages completed since it started." }),
+    failed: t.exposeInt("failed", { description: "Messages given up since it started." }),
+  }),
+});
+
+/** An actor. */
+export const Actor = builder.objectRef<ActorView>("Actor").implement({
+  description:
+    "Whoever takes the messages of one channel: one message at a time, and hands on what comes of it.",
+  fields: (t) => ({
+    name: t.exposeString("name"),
+    instances: t.field({ type: [Instance], resolve: (actor) => actor.instances }),
+    mailbox: t.field({ type: Mailbox, resolve: (actor) => actor }),
+    handled: t.int({ resolve: ({ instances }) => sum(instances.map((beat) => beat.handled)) }),
+    failed: t.int({ resolve: ({ instances }) => sum(instances.map((beat) => beat.failed)) }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  actors: t.field({
+    type: [Actor],
+    description: "All actors, in the order of the chain.",
+    resolve: (_root, _args, { ports }) => viewActors(ports.channel),
+  }),
+  actor: t.field({
+    type: Actor,
+    nullable: true,
+    description: "The actor of this name.",
+    args: { name: t.arg.string({ required: true }) },
+    resolve: async (_root, { name }, { ports }) => (await viewActors(ports.channel, name))[0],
+  }),
+}));
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

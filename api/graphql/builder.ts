@@ -1,0 +1,89 @@
+/**
+ * The schema's builder, its scalars, and bounds of arguments.
+ *
+ * @module
+ */
+import SchemaBuilder from "@pothos/core";
+import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from "graphql";
+import type { Context } from "./context.ts";
+
+/** The builder that every type of the schema is made with. Fields are never null unless they say so. */
+export const builder = new SchemaBuilder<{
+  Context: Context;
+  DefaultFieldNullability: false;
+  Scalars: {
+    ID: { Input: string; Output: string | number };
+    DateTime: { Input: string; Output: string };
+    JSON: { Input: unknown; Output: unknown };
+    Long: { Input: number; Output: number };
+  };
+}>({ defaultFieldNullability: false });
+
+/** What the builder knows of our types. */
+export type Types = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
+
+/** An error in what was asked, for whoever asked. */
+export function badInput(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: "BAD_USER_INPUT" } });
+}
+
+/** `value` if it lies between the bounds. @throws a GraphQLError naming the argument. */
+export function bounded(argument: string, value: number, min: number, max: number): number {
+  if (value >= min && value <= max) return value;
+  throw badInput(`Cannot use ${argument}: ${value}, wanted ${min} to ${max}.`);
+}
+
+builder.scalarType("DateTime", {
+  description:
+    "ISO 8601 with a time zone, such as `2026-11-24T03:00:07.123Z`; answers are in UTC with milliseconds.",
+  serialize: (value) => value,
+  parseValue: (value) => {
+    const time = typeof value === "string" && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/.test(value)
+      ? Date.parse(value)
+      : NaN;
+    if (Number.isNaN(time)) {
+      throw badInput(
+        `Cannot use the time ${JSON.stringify(value)}, wanted one such as 2026-11-24T03:00:07.123Z.`,
+      );
+    }
+    return new Date(time).toISOString();
+  },
+});
+
+builder.scalarType("Long", {
+  description: "A whole number beyond 32 bits.",
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (Number.isSafeInteger(value)) return value as number;
+    throw badInput(`Cannot use ${JSON.stringify(value)}, wanted a whole number.`);
+  },
+});
+
+builder.scalarType("JSON", {
+  description: "Any JSON value. Whole numbers in answers keep all their digits.",
+  serialize: (value) => value,
+  parseValue: (value) => {
+    refuseRounded(value);
+    return value;
+  },
+  parseLiteral: (node, variables) => {
+    refuseRoundedLiteral(node);
+    return valueFromASTUntyped(node, variables);
+  },
+});
+
+/** A number that JavaScript can't hold would be changed silently. */
+function refuseRounded(value: unknown): void {
+  if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw badInput(
+      `Cannot use the number ${value}: it has more digits than can be kept. Give the record's whole new text instead.`,
+    );
+  }
+  if (typeof value === "object" && value !== null) Object.values(value).forEach(refuseRounded);
+}
+
+function refuseRoundedLiteral(node: ValueNode): void {
+  if (node.kind === Kind.INT) refuseRounded(Number(node.value));
+  if (node.kind === Kind.LIST) node.values.forEach(refuseRoundedLiteral);
+  if (node.kind === Kind.OBJECT) node.fields.forEach((field) => refuseRoundedLiteral(field.value));
+}

@@ -1,0 +1,160 @@
+/**
+ * Connections in the manner of Relay, over keyset cursors: a page stays right while rows arrive.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { ObjectRef } from "@pothos/core";
+import type { Page } from "../../shared/store/runs.ts";
+import { badInput, bounded, builder, type Types } from "./builder.ts";
+
+/** Rows of a page when nobody says how many. */
+export const DEFAULT_PAGE = 50;
+
+/** Most rows of a page. */
+export const MAX_PAGE = 500;
+
+/** What a client asks a connection for. */
+export interface PageArgs {
+  /** So many from the start. */
+  readonly first?: number | null | undefined;
+  /** Only after this cursor. */
+  readonly after?: string | null | undefined;
+  /** So many from the end. */
+  readonly last?: number | null | undefined;
+  /** Only before this cursor. */
+  readonly before?: string | null | undefined;
+}
+
+/** A page of a list. */
+export interface Connection<Node> {
+  /** The rows, each with its place. */
+  readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
+  /** What lies around them. */
+  readonly pageInfo: {
+    /** Whether there are rows after the last one. */
+    readonly hasNextPage: boolean;
+    /** Whether there are rows before the first one. */
+    readonly hasPreviousPage: boolean;
+    /** The first row's place. */
+    readonly startCursor: string | null;
+    /** The last row's place. */
+    readonly endCursor: string | null;
+  };
+  /** How many rows there are in all; asked for only when a client does. */
+  readonly count?: () => number;
+}
+
+/** The arguments `first` and `after`. */
+export const forwardArgs = {
+  first: { type: "Int", description: `Rows from the start; default ${DEFAULT_PAGE}, at most ${MAX_PAGE}.` },
+  after: { type: "String", description: "Only rows after this cursor." },
+} as const;
+
+const PageInfo = builder.objectRef<Connection<unknown>["pageInfo"]>("PageInfo").implement({
+  description: "What lies around a page.",
+  fields: (t) => ({
+    hasNextPage: t.exposeBoolean("hasNextPage"),
+    hasPreviousPage: t.exposeBoolean("hasPreviousPage"),
+    startCursor: t.exposeString("startCursor", { nullable: true }),
+    endCursor: t.exposeString("endCursor", { nullable: true }),
+  }),
+});
+
+/** Makes the types `<Name>Connection` and `<Name>Edge` over `node`. */
+export function connectionType<Node>(
+  name: string,
+  node: ObjectRef<Types, Node>,
+  { counted = false } = {},
+): ObjectRef<Types, Connection<Node>> {
+  const edge = builder.objectRef<Connection<Node>["edges"][number]>(`${name}Edge`);
+  edge.implement({
+    description: "A row and its place.",
+    fields: (t) => ({
+      cursor: t.exposeString("cursor"),
+      node: t.field({
+        type: node, // what the builder makes of a type that isn't known yet can't be told
+        resolve: (row) => row.node as never,
+      }),
+    }),
+  });
+  const connection = builder.objectRef<Connection<Node>>(`${name}Connection`);
+  connection.implement({
+    description: "A page of a list.",
+    fields: (t) => ({
+      edges: t.field({ type: [edge], resolve: (page) => page.edges }),
+      nodes: t.field({
+        type: [node],
+        description: "The rows without their places.",
+        resolve: (page) => page.edges.map((row) => row.node),
+      }),
+      pageInfo: t.field({ type: PageInfo, resolve: (page) => page.pageInfo }),
+      ...(counted
+        ? { totalCount: t.int({ description: "Rows in all.", resolve: (page) => page.count?.() ?? 0 }) }
+        : {}),
+    }),
+  });
+  return connection;
+}
+
+/** How a list is read page by page. */
+export interface Keyset<Node, Cursor> {
+  /** Reads rows in order. */
+  read(page: Page<Cursor>): readonly Node[];
+  /** The place of a row. */
+  place(node: Node): Cursor;
+  /** How many rows there are in all. */
+  count?(): number;
+}
+
+/** Reads the page that `args` ask for. @throws a GraphQLError for arguments that can't be used. */
+export function pageOf<Node, Cursor>(args: PageArgs, keyset: Keyset<Node, Cursor>): Connection<Node> {
+  if (args.first != null && args.last != null) {
+    throw badInput("Cannot use both first and last. Give one of them.");
+  }
+  const backward = args.last != null;
+  const size = bounded(backward ? "last" : "first", args.last ?? args.first ?? DEFAULT_PAGE, 0, MAX_PAGE);
+  const found = keyset.read({
+    limit: size + 1,
+    after: args.after == null ? undefined : decodeCursor<Cursor>("after", args.after),
+    before: args.before == null ? undefined : decodeCursor<Cursor>("before", args.before),
+    from: backward ? "end" : "start",
+  });
+  const more = found.length > size;
+  const rows = backward ? found.slice(more ? 1 : 0) : found.slice(0, size);
+  const edges = rows.map((node) => ({ cursor: encodeCursor(keyset.place(node)), node }));
+  return {
+    edges,
+    pageInfo: {
+      hasNextPage: backward ? args.before != null : more,
+      hasPreviousPage: backward ? more : args.after != null,
+      startCursor: edges[0]?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
+    },
+    ...(keyset.count === undefined ? {} : { count: () => keyset.count!() }),
+  };
+}
+
+/** A place as text that nobody needs to understand. */
+export function encodeCursor(place: unknown): string {
+  return Buffer.from(JSON.stringify(place)).toString("base64url");
+}
+
+/** The place in a cursor. @throws a GraphQLError when it is none of ours. */
+export function decodeCursor<Cursor>(argument: string, cursor: string): Cursor {
+  try {
+    const place: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
+    if (
+      typeof place === "number" ? Number.isSafeInteger(place) : typeof place === "object" && place !== null
+    ) {
+      return place as Cursor;
+    }
+  } catch {
+    // falls through
+  }
+  throw badInput(
+    `Cannot use ${argument}: ${
+      JSON.stringify(cursor.slice(0, 50))
+    } is no cursor of a page. Take endCursor or startCursor of one.`,
+  );
+}

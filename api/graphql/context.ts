@@ -1,0 +1,48 @@
+/**
+ * What a resolver is given.
+ *
+ * @module
+ */
+import type { ReadStore } from "../../shared/store/open.ts";
+import type { Mask } from "../../shared/store/mask.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { ApiPorts } from "../ports.ts";
+import type { Live } from "./live.ts";
+import { type Loaders, makeLoaders } from "./loaders.ts";
+
+/** What lasts as long as the API. */
+export interface Room {
+  /** The ports. */
+  readonly ports: ApiPorts;
+  /** What is counted. */
+  readonly metrics: Metrics;
+  /** What subscriptions follow. */
+  readonly live: Live;
+  /** Personal fields. */
+  readonly mask: Mask;
+  /** Aborted when the API closes. */
+  readonly closing: AbortSignal;
+}
+
+/** What lasts as long as a request. */
+export interface Context extends Room {
+  /** The database; undefined while there is none. */
+  readonly store: ReadStore | undefined;
+  /** Reads that are gathered over a request's fields. */
+  readonly loaders: Loaders;
+  /** Who asks. */
+  readonly who: string;
+  /** The address that the request came from. */
+  readonly from: string | undefined;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Makes the context of a request. */
+export function makeContext(
+  room: Room,
+  asker: { who: string; from: string | undefined; signal: AbortSignal },
+): Context {
+  const { store } = room.ports;
+  return { ...room, ...asker, store: store(), loaders: makeLoaders(store) };
+}

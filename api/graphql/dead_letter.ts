@@ -1,0 +1,115 @@
+/**
+ * Messages that were given up.
+ *
+ * @module
+ */
+import type { DeadLetter } from "../../shared/channel/channel.ts";
+import { CHANNELS } from "../../shared/contracts/channels.ts";
+import { type Mask, MASKED, maskRecord } from "../../shared/store/mask.ts";
+import { badInput, bounded, builder } from "./builder.ts";
+import { connectionType, decodeCursor, DEFAULT_PAGE, forwardArgs, MAX_PAGE, pageOf } from "./connection.ts";
+
+/** The id under which a dead letter is known outside: its channel and its id there. */
+export function letterId({ mailbox, id }: { mailbox: string; id: string }): string {
+  return `${mailbox}/${id}`;
+}
+
+/** The channel and id of a dead letter; undefined when no channel has such a name. */
+export function letterOf(letter: string): { mailbox: string; id: string } | undefined {
+  const slash = letter.indexOf("/");
+  const mailbox = letter.slice(0, slash);
+  return slash > 0 && mailbox in CHANNELS ? { mailbox, id: letter.slice(slash + 1) } : undefined;
+}
+
+/**
+ * A message's text with what may be personal hidden: a correction carries parts of records, and a foreign message may carry anything. Text
+ * that is no JSON is hidden whole.
+ */
+export function maskMessage(body: string, mask: Mask): string {
+  if (mask.size === 0) return body;
+  try {
+    return JSON.stringify(hide(JSON.parse(body), mask));
+  } catch {
+    return MASKED;
+  }
+}
+
+function hide(value: unknown, mask: Mask): unknown {
+  if (Array.isArray(value)) return value.map((item) => hide(item, mask));
+  if (typeof value !== "object" || value === null) return value;
+  const masked = maskRecord(value, mask) as Record<string, unknown>;
+  return Object.fromEntries(
+    Object.entries(masked).map(([key, inner]) => [key, FREE_TEXT.has(key) ? MASKED : hide(inner, mask)]),
+  );
+}
+
+/** Keys of text that may hold a whole record. */
+const FREE_TEXT = new Set(["text", "raw_line"]);
+
+const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
+  description: "A message that was given up.",
+  fields: (t) => ({
+    id: t.id({ resolve: letterId }),
+    channel: t.exposeString("mailbox"),
+    messageId: t.exposeID("id"),
+    body: t.string({
+      description: "Its text; personal fields, and what can't be read, are hidden.",
+      resolve: ({ body }, _args, { mask }) => maskMessage(body, mask),
+    }),
+    reason: t.exposeString("reason"),
+    attempts: t.exposeInt("attempts", { description: "How often it had been tried." }),
+    buriedAt: t.field({ type: "DateTime", resolve: (letter) => new Date(letter.buriedAt).toISOString() }),
+  }),
+});
+
+const DeadLetterConnection = connectionType("DeadLetter", DeadLetterType);
+
+/** Where a reader of all channels is: the last letter that was read of each. */
+type Place = Record<string, string>;
+
+builder.queryField("deadLetters", (t) =>
+  t.field({
+    type: DeadLetterConnection,
+    description: "Messages that were given up, newest first: of one channel, or of all.",
+    args: {
+      channel: t.arg.string({ required: false }),
+      first: t.arg(forwardArgs.first),
+      after: t.arg(forwardArgs.after),
+    },
+    resolve: async (_root, { channel, first, after }, { ports }) => {
+      if (channel != null && !(channel in CHANNELS)) {
+        throw badInput(
+          `Cannot read dead letters of ${JSON.stringify(channel)}, wanted one of ${
+            Object.keys(CHANNELS).join(", ")
+          }.`,
+        );
+      }
+      const channels = channel == null ? Object.keys(CHANNELS) : [channel];
+      const read = after == null ? {} : decodeCursor<Place>("after", after);
+      const places = new Map<DeadLetter, Place>();
+      const letters = await newestLetters(channels, read, (name, place) =>
+        ports.channel.mailbox(name).dead({
+          limit: bounded("first", first ?? DEFAULT_PAGE, 0, MAX_PAGE) + 1,
+          ...(place === undefined ? {} : { after: place }),
+        }));
+      letters.reduce((place, letter) => {
+        const next = { ...place, [letter.mailbox]: letter.id };
+        places.set(letter, next);
+        return next;
+      }, read);
+      const page = pageOf<DeadLetter, Place>({ first }, {
+        read: ({ limit }) => letters.slice(0, limit),
+        place: (letter) => places.get(letter)!,
+      });
+      return { ...page, pageInfo: { ...page.pageInfo, hasPreviousPage: after != null } };
+    },
+  }));
+
+async function newestLetters(
+  channels: readonly string[],
+  read: Place,
+  dead: (channel: string, after: string | undefined) => Promise<DeadLetter[]>,
+): Promise<DeadLetter[]> {
+  const each = await Promise.all(channels.map((name) => dead(name, read[name])));
+  return each.flat().sort((a, b) => b.buriedAt - a.buriedAt);
+}

@@ -1,0 +1,46 @@
+/**
+ * Reads that a list would otherwise do for each of its rows: gathered over the request's fields, and done in one query.
+ *
+ * @module
+ */
+import DataLoader from "dataloader";
+import type { RunEvent } from "../../shared/contracts/messages.ts";
+import type { ReadStore } from "../../shared/store/open.ts";
+import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/runs.ts";
+
+/** The reads, each by the id of what it belongs to. */
+export interface Loaders {
+  /** Runs by `run_id`. */
+  readonly run: DataLoader<string, RunRow | undefined>;
+  /** Events of a run, oldest first. */
+  readonly events: DataLoader<string, RunEvent[]>;
+  /** Loaded files of a run. */
+  readonly files: DataLoader<string, FileRow[]>;
+  /** Delivered files of a run. */
+  readonly deliveries: DataLoader<string, DeliveryRow[]>;
+  /** Runs that correct a run, newest first. */
+  readonly corrections: DataLoader<string, RunRow[]>;
+  /** Raw records that correct an invalid record. */
+  readonly recordCorrections: DataLoader<number, number[]>;
+}
+
+/** Makes the reads of one request. Without a database they find nothing. Nothing is remembered, as a subscription's request lasts. */
+export function makeLoaders(open: () => ReadStore | undefined): Loaders {
+  const loader = <K extends string | number, V>(
+    read: (store: ReadStore, keys: readonly K[]) => Map<K, V>,
+    none: V,
+  ) =>
+    new DataLoader<K, V>((keys) => {
+      const store = open();
+      const found = store === undefined ? undefined : read(store, keys);
+      return Promise.resolve(keys.map((key) => found?.get(key) ?? none));
+    }, { cache: false });
+  return {
+    run: loader<string, RunRow | undefined>(({ runs }, ids) => runs.byRunIds(ids), undefined),
+    events: loader<string, RunEvent[]>(({ runs }, ids) => runs.eventsOf(ids), []),
+    files: loader<string, FileRow[]>(({ runs }, ids) => runs.filesOf(ids), []),
+    deliveries: loader<string, DeliveryRow[]>(({ runs }, ids) => runs.deliveriesOf(ids), []),
+    corrections: loader<string, RunRow[]>(({ runs }, ids) => runs.correctionsOf(ids), []),
+    recordCorrections: loader<number, number[]>(({ records }, ids) => records.correctionsOf(ids), []),
+  };
+}

@@ -1,0 +1,230 @@
+/**
+ * `replayInvalidRecords`: corrects invalid records, and sends them through the three phases again.
+ *
+ * @module
+ */
+import { correctedRecord } from "../../../shared/contracts/merge_patch.ts";
+import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
+import { judge } from "../../../shared/contracts/rules.ts";
+import { maskOfTable, maskRecord, parseExact } from "../../../shared/store/mask.ts";
+import type { FileRow } from "../../../shared/store/runs.ts";
+import { LINES_PER_FILE } from "../../../shared/store/views.ts";
+import { builder } from "../builder.ts";
+import type { Context } from "../context.ts";
+import { EtlRun } from "../run.ts";
+import {
+  InvalidPatch,
+  type Problem,
+  RunAlreadyActive,
+  RunNotFound,
+  runNotFound,
+  RunNotLoaded,
+  ServiceUnavailable,
+  typenameOf,
+} from "./result.ts";
+import { rowOf, start, type Started } from "./start_run.ts";
+
+/** A correction as it is asked for. */
+interface PatchInput {
+  recordId: string | number;
+  patch?: unknown;
+  text?: string | null | undefined;
+}
+
+/** What the rules say of a corrected record. */
+interface RecordVerdict {
+  readonly recordId: number;
+  readonly valid: boolean;
+  readonly problems: readonly string[];
+  readonly record: unknown;
+}
+
+const Verdict = builder.objectRef<RecordVerdict>("RecordVerdict").implement({
+  description: "What the rules say of a corrected record.",
+  fields: (t) => ({
+    recordId: t.exposeID("recordId"),
+    valid: t.exposeBoolean("valid"),
+    problems: t.exposeStringList("problems", { description: "All of them; none when it is valid." }),
+    record: t.field({
+      type: "JSON",
+      nullable: true,
+      description: "The corrected record, masked; null when it is no JSON.",
+      resolve: ({ record }) => record,
+    }),
+  }),
+});
+
+const DryRun = builder.objectRef<{ __typename: "ReplayDryRun"; verdicts: RecordVerdict[] }>("ReplayDryRun")
+  .implement({
+    description: "What would come of it; nothing was changed.",
+    fields: (t) => ({ verdicts: t.field({ type: [Verdict], resolve: ({ verdicts }) => verdicts }) }),
+  });
+
+const Success = builder.objectRef<
+  Started & { __typename: "ReplayInvalidRecordsSuccess"; verdicts: RecordVerdict[]; of: string }
+>("ReplayInvalidRecordsSuccess").implement({
+  description: "The correction run that came of it.",
+  fields: (t) => ({
+    runId: t.exposeID("runId"),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      description: "Null while the recorder hasn't written it.",
+      resolve: (started, _args, context) => rowOf(started, context),
+    }),
+    correctionOf: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: ({ of }, _args, { loaders }) => loaders.run.load(of),
+    }),
+    verdicts: t.field({ type: [Verdict], resolve: ({ verdicts }) => verdicts }),
+  }),
+});
+
+const Result = builder.unionType("ReplayInvalidRecordsResult", {
+  description: "What came of `replayInvalidRecords`.",
+  types: [
+    Success,
+    DryRun,
+    InvalidPatch,
+    RunNotFound,
+    RunNotLoaded,
+    RunAlreadyActive,
+    ServiceUnavailable,
+  ],
+  resolveType: typenameOf,
+});
+
+const RecordPatch = builder.inputType("RecordPatch", {
+  description:
+    "A correction of one invalid record. Without `patch` and `text` the record is replayed as it is.",
+  fields: (t) => ({
+    recordId: t.id({ required: true, description: "`InvalidRecord.id`." }),
+    patch: t.field({
+      type: "JSON",
+      description: "JSON Merge Patch (RFC 7396); fields that read as `***` are left out.",
+    }),
+    text: t.string({ description: "The whole new text, for a line that was no JSON object." }),
+  }),
+});
+
+const ReplayInput = builder.inputType("ReplayInvalidRecordsInput", {
+  fields: (t) => ({
+    runId: t.id({ required: true, description: "The run whose records are corrected." }),
+    patches: t.field({ type: [RecordPatch], required: true }),
+    dryRun: t.boolean({ description: "Say what would come of it, and change nothing." }),
+    requestedBy: t.string({ description: "Who asks; default `api`." }),
+  }),
+});
+
+builder.mutationField("replayInvalidRecords", (t) =>
+  t.field({
+    type: Result,
+    description:
+      "Corrects invalid records of a run and sends them through the three phases again, as a run of their own.",
+    args: { input: t.arg({ type: ReplayInput, required: true }) },
+    resolve: (_root, { input }, context) => replay(input, context),
+  }));
+
+async function replay(
+  input: {
+    runId: string;
+    patches: PatchInput[];
+    dryRun?: boolean | null | undefined;
+    requestedBy?: string | null | undefined;
+  },
+  context: Context,
+) {
+  const run = context.store?.runs.byRunId(input.runId);
+  if (run === undefined) return runNotFound(input.runId);
+  const file = (await context.loaders.files.load(run.run_id)).find(({ kind }) => kind === "invalid");
+  if (file === undefined) {
+    return {
+      __typename: "RunNotLoaded" as const,
+      message: `Run ${run.run_id} is ${run.status}, its dead letters aren't loaded. Wait until they are.`,
+    };
+  }
+  const read = corrections(input.patches, file, context);
+  if ("__typename" in read) return read;
+  const { patches, verdicts } = read;
+  if (input.dryRun) return { __typename: "ReplayDryRun" as const, verdicts };
+  const correction: Correction = { of: run.run_id, dlq_file: file.name, dlq_sha256: file.sha256, patches };
+  const requestedBy = input.requestedBy?.slice(0, 200) || "api";
+  const started = await start(context, "replayInvalidRecords", { requestedBy, correction });
+  if (started.__typename !== "StartRunSuccess") return started;
+  return { ...started, __typename: "ReplayInvalidRecordsSuccess" as const, verdicts, of: run.run_id };
+}
+
+/** Checks each correction against its record; the first that can't be used is the answer. */
+function corrections(
+  wanted: readonly PatchInput[],
+  file: FileRow,
+  { store, mask }: Context,
+): { patches: Patch[]; verdicts: RecordVerdict[] } | (Problem<"InvalidPatch"> & { path: string }) {
+  const invalid = (path: string, message: string) => ({ __typename: "InvalidPatch" as const, path, message });
+  if (wanted.length === 0 || wanted.length > MOST_PATCHES) {
+    return invalid("patches", `Cannot correct ${wanted.length} records, wanted 1 to ${MOST_PATCHES}.`);
+  }
+  const ids = wanted.map(({ recordId }) => Number(recordId));
+  const letters = store!.records.unmaskedTexts("invalid_users", ids.filter(Number.isSafeInteger));
+  const patches: Patch[] = [];
+  const verdicts: RecordVerdict[] = [];
+  for (const [at, { recordId, patch, text }] of wanted.entries()) {
+    const id = ids[at]!;
+    const letter = Math.floor(id / LINES_PER_FILE) === file.id ? letters.get(id) : undefined;
+    if (letter === undefined) {
+      return invalid(
+        `patches.${at}.recordId`,
+        `Record ${JSON.stringify(String(recordId))} is none of the run's invalid records.`,
+      );
+    }
+    if (ids.indexOf(id) !== at) {
+      return invalid(
+        `patches.${at}.recordId`,
+        `Record ${id} is corrected twice. Give one correction for each.`,
+      );
+    }
+    if (patch != null && text != null) {
+      return invalid(`patches.${at}`, "Cannot use both patch and text. Give one of them.");
+    }
+    if (patch != null && !isObject(patch)) {
+      return invalid(
+        `patches.${at}.patch`,
+        "Cannot use a patch that is no JSON object. Give the fields to change.",
+      );
+    }
+    const correction = {
+      line: id % LINES_PER_FILE,
+      ...(isObject(patch) ? { merge: patch as Patch["merge"] } : {}),
+      ...(text == null ? {} : { text }),
+    };
+    const corrected = correctedRecord(letter, correction);
+    if ("problem" in corrected) {
+      return invalid(
+        `patches.${at}.${text == null ? "patch" : "text"}`,
+        `Cannot correct record ${id}: ${corrected.problem}.`,
+      );
+    }
+    patches.push(correction);
+    verdicts.push(verdictOf(id, corrected.line));
+  }
+  return { patches, verdicts };
+
+  function verdictOf(recordId: number, line: string): RecordVerdict {
+    const verdict = judge(line);
+    const quotes = maskOfTable("invalid_users", mask).get("error_reason") !== "whole";
+    return {
+      recordId,
+      valid: verdict.valid,
+      problems: verdict.valid ? [] : verdict.problems.map(({ message, reason }) => quotes ? message : reason),
+      record: "record" in verdict ? maskRecord(parseExact(line), mask) : null,
+    };
+  }
+}
+
+/** Most corrections at once. */
+const MOST_PATCHES = 1000;
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

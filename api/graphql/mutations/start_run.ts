@@ -1,0 +1,126 @@
+/**
+ * `startRun`: tells the extractor, and where wanted asks it.
+ *
+ * @module
+ */
+import { follow, RunActive, tell } from "../../../shared/actor/ask.ts";
+import { type Correction, isFinal } from "../../../shared/contracts/messages.ts";
+import { bounded, builder } from "../builder.ts";
+import type { Context } from "../context.ts";
+import { EtlRun } from "../run.ts";
+import {
+  audited,
+  type Problem,
+  recorded,
+  RunAlreadyActive,
+  ServiceUnavailable,
+  typenameOf,
+} from "./result.ts";
+
+/** A run that was asked for. */
+export interface Started {
+  /** The run; of a request that was carried out by resuming another run, that one. */
+  readonly runId: string;
+  /** Whether it has come to its end. */
+  readonly finished: boolean;
+}
+
+/** The field `run`, for results that know a run's id. */
+export async function rowOf({ runId, finished }: Started, context: Context) {
+  return await recorded(context, runId, (run) => !finished || isFinal(run.status));
+}
+
+const StartRunSuccess = builder.objectRef<Started & { __typename: "StartRunSuccess" }>("StartRunSuccess")
+  .implement({
+    description: "The run that came of it.",
+    fields: (t) => ({
+      runId: t.exposeID("runId"),
+      finished: t.exposeBoolean("finished", { description: "Whether it has come to its end." }),
+      run: t.field({
+        type: EtlRun,
+        nullable: true,
+        description: "Null while the recorder hasn't written it.",
+        resolve: (started, _args, context) => rowOf(started, context),
+      }),
+    }),
+  });
+
+const StartRunResult = builder.unionType("StartRunResult", {
+  description: "What came of `startRun`.",
+  types: [
+    StartRunSuccess,
+    RunAlreadyActive,
+    ServiceUnavailable,
+  ],
+  resolveType: typenameOf,
+});
+
+const StartRunInput = builder.inputType("StartRunInput", {
+  fields: (t) => ({
+    requestedBy: t.string({ description: "Who asks; default `api`." }),
+    wait: t.boolean({ description: "Answer when the run has come to its end." }),
+    timeoutSeconds: t.int({ description: "How long to wait at most; default 300, at most 3600." }),
+  }),
+});
+
+builder.mutationField("startRun", (t) =>
+  t.field({
+    type: StartRunResult,
+    description: "Asks for a run.",
+    args: { input: t.arg({ type: StartRunInput }) },
+    resolve: async (_root, { input }, context) => {
+      const requestedBy = input?.requestedBy?.slice(0, 200) || "api";
+      const seconds = bounded("timeoutSeconds", input?.timeoutSeconds ?? 300, 1, 3600);
+      return await start(context, "startRun", { requestedBy }, input?.wait ? seconds * 1000 : undefined);
+    },
+  }));
+
+/**
+ * Asks for a run, notes it under `action`, and waits up to `waitMs` for its end where that is given. A client that goes away ends the waiting,
+ * not the run.
+ */
+export async function start(
+  context: Context,
+  action: string,
+  request: { requestedBy: string; correction?: Correction },
+  waitMs?: number,
+): Promise<
+  (Started & { __typename: "StartRunSuccess" }) | Problem<"RunAlreadyActive"> | Problem<"ServiceUnavailable">
+> {
+  const { ports: { channel }, signal, closing } = context;
+  const enough = new AbortController();
+  const waiting = AbortSignal.any([signal, closing, enough.signal]);
+  const timer = waitMs === undefined ? undefined : setTimeout(() => enough.abort(), waitMs);
+  try {
+    let bodies: AsyncIterable<string> | undefined;
+    const { correction } = request;
+    const about = {
+      requestedBy: request.requestedBy,
+      ...(correction === undefined ? {} : { correctionOf: correction.of }),
+    };
+    const told = await audited(context, action, about, async (about) => {
+      if (waitMs !== undefined) bodies = await channel.watch("channel:run_events", waiting);
+      try {
+        const runId = await tell(channel, { ...request, actor: "api" });
+        about.runId = runId;
+        return { __typename: "StartRunSuccess" as const, runId, finished: false };
+      } catch (error) {
+        if (!(error instanceof RunActive)) throw error;
+        return {
+          __typename: "RunAlreadyActive" as const,
+          message: error.message,
+          activeRunId: error.activeRunId,
+        };
+      }
+    });
+    if (told.__typename !== "StartRunSuccess" || bodies === undefined) return told;
+    let { runId } = told;
+    for await (const event of follow(runId, bodies)) {
+      runId = event.type === "run_superseded" ? event.by : event.run_id;
+    }
+    return { ...told, runId, finished: !waiting.aborted };
+  } finally {
+    clearTimeout(timer);
+    enough.abort();
+  }
+}

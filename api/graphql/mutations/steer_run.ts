@@ -1,0 +1,125 @@
+/**
+ * `cancelRun` and `redeliverRun`.
+ *
+ * @module
+ */
+import { compose } from "../../../shared/actor/message.ts";
+import { newRunId } from "../../../shared/contracts/ids.ts";
+import { isFinal } from "../../../shared/contracts/messages.ts";
+import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
+import { builder } from "../builder.ts";
+import { EtlRun } from "../run.ts";
+import {
+  audited,
+  recorded,
+  RunNotActive,
+  RunNotFound,
+  runNotFound,
+  RunNotLoaded,
+  ServiceUnavailable,
+  typenameOf,
+} from "./result.ts";
+
+const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; runId: string }>(
+  "CancelRunSuccess",
+).implement({
+  description: "Whoever works on the run was told to stop.",
+  fields: (t) => ({
+    runId: t.exposeID("runId"),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: ({ runId }, _args, context) => recorded(context, runId, ({ status }) => isFinal(status)),
+    }),
+  }),
+});
+
+const CancelRunResult = builder.unionType("CancelRunResult", {
+  description: "What came of `cancelRun`.",
+  types: [
+    CancelRunSuccess,
+    RunNotFound,
+    RunNotActive,
+    ServiceUnavailable,
+  ],
+  resolveType: typenameOf,
+});
+
+const RedeliverRunSuccess = builder.objectRef<{ __typename: "RedeliverRunSuccess"; runId: string }>(
+  "RedeliverRunSuccess",
+).implement({
+  description: "The courier was told to deliver the run's files; those that lie there already stay.",
+  fields: (t) => ({
+    runId: t.exposeID("runId"),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: ({ runId }, _args, { loaders }) => loaders.run.load(runId),
+    }),
+  }),
+});
+
+const RedeliverRunResult = builder.unionType("RedeliverRunResult", {
+  description: "What came of `redeliverRun`.",
+  types: [
+    RedeliverRunSuccess,
+    RunNotFound,
+    RunNotLoaded,
+    ServiceUnavailable,
+  ],
+  resolveType: typenameOf,
+});
+
+builder.mutationFields((t) => ({
+  cancelRun: t.field({
+    type: CancelRunResult,
+    description: "Stops a run; what it has loaded and delivered stays.",
+    args: { runId: t.arg.id({ required: true }) },
+    resolve: (_root, { runId }, context) =>
+      audited(context, "cancelRun", { runId }, async () => {
+        const run = context.store?.runs.byRunId(runId);
+        if (run === undefined) return runNotFound(runId);
+        if (isFinal(run.status)) {
+          return {
+            __typename: "RunNotActive" as const,
+            message: `Run ${runId} is ${run.status}. There is nothing to cancel.`,
+          };
+        }
+        const parent = {
+          id: `cancel/${runId}`,
+          published_at: run.status_at,
+          traceparent: currentTraceparent(),
+        };
+        await context.ports.channel.publish(
+          compose("channel:run_events", "cancelled", {
+            type: "run_cancelled",
+            run_id: runId,
+            requested_by: context.who,
+            actor: "api",
+          }, parent),
+        );
+        return { __typename: "CancelRunSuccess" as const, runId };
+      }),
+  }),
+  redeliverRun: t.field({
+    type: RedeliverRunResult,
+    description: "Delivers the files of a loaded run again, as after a failed delivery.",
+    args: { runId: t.arg.id({ required: true }) },
+    resolve: (_root, { runId }, context) =>
+      audited(context, "redeliverRun", { runId }, async () => {
+        const run = context.store?.runs.byRunId(runId);
+        if (run === undefined) return runNotFound(runId);
+        if (run.loaded_at === null) {
+          return {
+            __typename: "RunNotLoaded" as const,
+            message: `Run ${runId} is ${run.status}, its files aren't loaded. Wait until they are.`,
+          };
+        }
+        const parent = { id: `redeliver/${newRunId()}`, traceparent: currentTraceparent() };
+        await context.ports.channel.publish(
+          compose("channel:deliver", "deliver", { run_id: runId, requested_by: context.who }, parent),
+        );
+        return { __typename: "RedeliverRunSuccess" as const, runId };
+      }),
+  }),
+}));

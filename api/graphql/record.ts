@@ -1,0 +1,119 @@
+/**
+ * Records, masked.
+ *
+ * @module
+ */
+import type { RecordTable } from "../../shared/store/mask.ts";
+import type { RecordFilter, RecordRow } from "../../shared/store/records.ts";
+import { builder } from "./builder.ts";
+import type { Context } from "./context.ts";
+import { type Connection, connectionType, forwardArgs, type PageArgs, pageOf } from "./connection.ts";
+import { EtlRun } from "./run.ts";
+
+const RecordTableEnum = builder.enumType("RecordTable", {
+  description: "A table of records.",
+  values: {
+    RAW_USERS: { value: "raw_users" as RecordTable, description: "As they came from the source." },
+    PROCESSED_USERS: {
+      value: "processed_users" as RecordTable,
+      description: "Valid, with `department_code`.",
+    },
+    INVALID_USERS: { value: "invalid_users" as RecordTable, description: "Invalid, with `error_reason`." },
+  } as const,
+});
+
+/** A record. */
+export const RecordType = builder.objectRef<RecordRow>("Record").implement({
+  description: "A record. Personal fields read as `***`.",
+  fields: (t) => ({
+    id: t.exposeID("record_id"),
+    runId: t.exposeID("run_id"),
+    line: t.exposeInt("line", { description: "Its line in the file, from 1." }),
+    insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
+    data: t.field({ type: "JSON", description: "The record.", resolve: (row) => row.record }),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
+    }),
+  }),
+});
+
+/** An invalid record. */
+export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").implement({
+  description: "A record that broke a rule. Personal fields read as `***`.",
+  fields: (t) => ({
+    id: t.exposeID("record_id"),
+    runId: t.exposeID("run_id"),
+    line: t.exposeInt("line", { description: "Its line in the dead-letter file, from 1." }),
+    insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
+    errorReason: t.string({
+      nullable: true,
+      description: "Every problem of the record.",
+      resolve: ({ record }) => {
+        const reason = (record as { error_reason?: unknown } | null)?.error_reason;
+        return typeof reason === "string" ? reason : null;
+      },
+    }),
+    data: t.field({ type: "JSON", description: "The record.", resolve: (row) => row.record }),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
+    }),
+    corrections: t.field({
+      type: [RecordType],
+      description: "Raw records of correction runs that correct it, oldest first.",
+      resolve: async (row, _args, { loaders, store }) => {
+        const ids = await loaders.recordCorrections.load(row.record_id);
+        return [...store?.records.byIds("raw_users", ids).values() ?? []];
+      },
+    }),
+  }),
+});
+
+const RecordConnection = connectionType("Record", RecordType, { counted: true });
+const InvalidRecordConnection = connectionType("InvalidRecord", InvalidRecord);
+
+builder.queryFields((t) => ({
+  records: t.field({
+    type: RecordConnection,
+    description: "Records in the order in which they were loaded; of one run, in the file's order.",
+    args: {
+      table: t.arg({ type: RecordTableEnum, required: true }),
+      runId: t.arg.id({ required: false }),
+      first: t.arg(forwardArgs.first),
+      after: t.arg(forwardArgs.after),
+    },
+    resolve: (_root, { table, runId, ...page }, context) =>
+      readRecords(table, { runId: runId ?? undefined }, page, context),
+  }),
+  invalidRecords: t.field({
+    type: InvalidRecordConnection,
+    description: "Invalid records in the order in which they were loaded.",
+    args: {
+      runId: t.arg.id({ required: false }),
+      reason: t.arg.string({
+        description:
+          "Only those with this problem: `age: greater than 65`, as in `EtlRun.reasons`, or any text of it.",
+      }),
+      first: t.arg(forwardArgs.first),
+      after: t.arg(forwardArgs.after),
+    },
+    resolve: (_root, { runId, reason, ...page }, context) =>
+      readRecords("invalid_users", { runId: runId ?? undefined, reason: reason ?? undefined }, page, context),
+  }),
+}));
+
+function readRecords(
+  table: RecordTable,
+  filter: RecordFilter,
+  page: PageArgs,
+  { store }: Context,
+): Connection<RecordRow> {
+  return pageOf<RecordRow, number>(page, {
+    read: (wanted) => store?.records.page(table, filter, wanted) ?? [],
+    place: (row) => row.record_id,
+    count: () => store?.records.count(table, filter.runId) ?? 0,
+  });
+}

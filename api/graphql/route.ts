@@ -1,0 +1,122 @@
+/**
+ * `/graphql`: the schema over HTTP and SSE, GraphiQL for browsers.
+ *
+ * @module
+ */
+import { EnvelopArmor } from "@escape.tech/graphql-armor";
+import { getOperationAST, GraphQLError } from "graphql";
+import { createYoga, type Plugin } from "graphql-yoga";
+import { messageOf, TransientError } from "../../shared/errors/errors.ts";
+import { maskOf } from "../../shared/store/mask.ts";
+import type { ApiApp } from "../app.ts";
+import { wantsPage } from "../http/guard.ts";
+import { detail } from "../json.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { ApiPorts } from "../ports.ts";
+import { type Context, makeContext, type Room } from "./context.ts";
+import { graphiqlPage } from "./graphiql.ts";
+import { costLimited } from "./limits.ts";
+import { Live } from "./live.ts";
+import { schema } from "./schema.ts";
+
+/** What the server tells of a request. */
+interface Asker {
+  /** Who asks. */
+  readonly who: string;
+  /** From where. */
+  readonly from: string | undefined;
+  /** Aborted when nobody waits any more. */
+  readonly signal: AbortSignal;
+}
+
+/** The GraphQL side of the API. */
+export interface GraphqlSide {
+  /** Ends subscriptions and waiting. */
+  close(): Promise<void>;
+}
+
+/** Adds the route. */
+export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): GraphqlSide {
+  const closing = new AbortController();
+  const room: Room = {
+    ports,
+    metrics,
+    mask: maskOf(ports.config.MASK_FIELDS),
+    live: new Live(ports.channel, (subscription, open) => metrics.subscriptions.set({ subscription }, open)),
+    closing: closing.signal,
+  };
+  const armor = new EnvelopArmor({
+    maxDepth: { n: 14 },
+    maxAliases: { n: 15 },
+    maxDirectives: { n: 30 },
+    maxTokens: { n: 2000 },
+    costLimit: { enabled: false }, // knows nothing of how long lists are
+    blockFieldSuggestion: { enabled: false }, // the schema is no secret
+  });
+  const yoga = createYoga<Asker, Context>({
+    schema,
+    context: ({ who, from, signal }) => makeContext(room, { who, from, signal }),
+    graphqlEndpoint: "/graphql",
+    graphiql: false,
+    landingPage: false,
+    batching: false,
+    multipart: false,
+    cors: false,
+    logging: false,
+    maskedErrors: { maskError: (error) => shown(error, ports) },
+    plugins: [...armor.protect().plugins as Plugin[], costLimited(), measured(metrics)],
+  });
+
+  app.on(["GET", "POST"], "/graphql", async (c) => {
+    const { raw } = c.req;
+    if (wantsPage(raw) && !new URL(raw.url).searchParams.has("query")) return await graphiqlPage(raw);
+    // forms are what other sites' pages can send without being asked first
+    const type = raw.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+    if (raw.method === "POST" && type !== "application/json") {
+      return detail(415, "Unsupported Media Type. Send the operation as application/json.");
+    }
+    return await yoga.fetch(raw, { who: c.get("who"), from: c.env.remoteAddress, signal: raw.signal });
+  });
+
+  return {
+    close: () => {
+      closing.abort();
+      room.live.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+/** What is shown of an error: what was meant for people as it is, anything else by an id under which it stands in the log. */
+function shown(error: unknown, { log }: ApiPorts): Error {
+  const cause = error instanceof GraphQLError ? error.originalError : error;
+  if (error instanceof GraphQLError && (cause == null || cause instanceof GraphQLError)) return error;
+  const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {};
+  if (cause instanceof TransientError) {
+    return new GraphQLError(messageOf(cause), { ...place, extensions: { code: "SERVICE_UNAVAILABLE" } });
+  }
+  const id = crypto.randomUUID();
+  log.error("operation failed", { id, error: cause });
+  return new GraphQLError(`Internal error ${id}. The log says more under this id.`, {
+    ...place,
+    extensions: { code: "INTERNAL_SERVER_ERROR", id },
+  });
+}
+
+function measured(metrics: Metrics): Plugin {
+  return {
+    onExecute: ({ args }) => {
+      const started = performance.now();
+      const operation = getOperationAST(args.document, args.operationName);
+      return {
+        onExecuteDone: ({ result }) => {
+          const failed = "errors" in result && (result.errors?.length ?? 0) > 0;
+          metrics.graphql.observe(
+            { operation: operation?.operation ?? "query", outcome: failed ? "error" : "ok" },
+            (performance.now() - started) / 1000,
+          );
+        },
+      };
+    },
+  };
+}

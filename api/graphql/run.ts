@@ -1,0 +1,246 @@
+/**
+ * Runs, and all that belongs to them.
+ *
+ * @module
+ */
+import { PHASES, RUN_STATUSES, type RunEvent } from "../../shared/contracts/messages.ts";
+import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/runs.ts";
+import {
+  type Gap,
+  lookupGapsOf,
+  phasesOf,
+  type PhaseTime,
+  type Reason,
+  reasonsOf,
+} from "../../shared/store/timeline.ts";
+import { builder } from "./builder.ts";
+
+/** Where a run is. */
+export const RunStatusEnum = builder.enumType("RunStatus", {
+  values: RUN_STATUSES,
+  description: "Where a run is.",
+});
+
+/** A phase of a run. */
+export const PhaseEnum = builder.enumType("Phase", { values: PHASES, description: "A phase of a run." });
+
+const FileKindEnum = builder.enumType("FileKind", {
+  values: ["raw", "processed", "invalid", "manifest"] as const,
+  description: "Which of a run's files.",
+});
+
+const DeliveryStateEnum = builder.enumType("DeliveryState", {
+  values: ["PENDING", "DELIVERED", "NOT_CONFIGURED", "FAILED"] as const,
+  description: "How far a delivery is.",
+});
+
+const PhaseTimes = builder.objectRef<PhaseTime>("PhaseTiming").implement({
+  description: "How a phase of a run went.",
+  fields: (t) => ({
+    phase: t.field({ type: PhaseEnum, resolve: (phase) => phase.phase }),
+    startedAt: t.field({ type: "DateTime", resolve: (phase) => phase.startedAt }),
+    finishedAt: t.field({ type: "DateTime", nullable: true, resolve: (phase) => phase.finishedAt }),
+    durationMs: t.field({ type: "Long", nullable: true, resolve: (phase) => phase.durationMs }),
+    attempts: t.exposeInt("attempts"),
+    records: t.field({ type: "Long", nullable: true, resolve: (phase) => phase.records }),
+    recordsPerSecond: t.exposeFloat("recordsPerSecond", { nullable: true }),
+  }),
+});
+
+const ReasonType = builder.objectRef<Reason>("InvalidReason").implement({
+  description: "How often a rule failed.",
+  fields: (t) => ({ reason: t.exposeString("reason"), count: t.exposeInt("count") }),
+});
+
+const GapType = builder.objectRef<Gap>("LookupGap").implement({
+  description: "How many records had a department that the lookup doesn't know.",
+  fields: (t) => ({ department: t.exposeString("department"), count: t.exposeInt("count") }),
+});
+
+const FileType = builder.objectRef<FileRow>("RunFile").implement({
+  description: "A loaded file.",
+  fields: (t) => ({
+    kind: t.field({ type: FileKindEnum, resolve: (file) => file.kind }),
+    name: t.exposeString("name"),
+    sha256: t.exposeString("sha256"),
+    bytes: t.field({ type: "Long", resolve: (file) => file.bytes }),
+    records: t.field({ type: "Long", resolve: (file) => file.records }),
+    loadedAt: t.field({ type: "DateTime", resolve: (file) => file.loaded_at }),
+  }),
+});
+
+/** A file on the SFTP server. */
+export const DeliveredFile = builder.objectRef<DeliveryRow>("DeliveredFile").implement({
+  description: "A file on the SFTP server, as it was found there.",
+  fields: (t) => ({
+    kind: t.field({ type: FileKindEnum, resolve: (file) => file.kind }),
+    name: t.exposeString("name"),
+    remotePath: t.exposeString("remote_path"),
+    sha256: t.exposeString("sha256", { description: "Of the local file, before encryption." }),
+    bytes: t.field({ type: "Long", description: "Length as delivered.", resolve: (file) => file.bytes }),
+    verified: t.exposeString("verified", {
+      description: "`content`: read back; `size`: its size was compared.",
+    }),
+    encrypted: t.boolean({ resolve: (file) => file.encrypted === 1 }),
+    deliveredAt: t.field({ type: "DateTime", resolve: (file) => file.delivered_at }),
+    runId: t.exposeID("run_id"),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: (file, _args, { loaders }) => loaders.run.load(file.run_id),
+    }),
+  }),
+});
+
+const Delivery = builder.objectRef<RunRow>("Delivery").implement({
+  description: "The delivery of a run's files to the SFTP server.",
+  fields: (t) => ({
+    state: t.field({ type: DeliveryStateEnum, resolve: (run) => run.delivery_state! }),
+    deliveredAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.delivered_at }),
+    error: t.exposeString("delivery_error", { nullable: true, description: "What was last wrong with it." }),
+    files: t.field({
+      type: [DeliveredFile],
+      resolve: (run, _args, { loaders }) => loaders.deliveries.load(run.run_id),
+    }),
+  }),
+});
+
+const Failure = builder.objectRef<RunRow>("RunFailure").implement({
+  description: "Why a run failed.",
+  fields: (t) => ({
+    phase: t.field({ type: PhaseEnum, nullable: true, resolve: (run) => run.failure_phase }),
+    reason: t.string({ resolve: (run) => run.failure_reason ?? "unknown" }),
+    retryable: t.boolean({
+      description: "Whether asking again can help without changing anything first.",
+      resolve: (run) => run.failure_retryable === 1,
+    }),
+  }),
+});
+
+/** Something that happened to a run. */
+export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
+  description: "Something that happened to a run.",
+  fields: (t) => ({
+    id: t.exposeID("id"),
+    runId: t.exposeID("run_id"),
+    at: t.field({ type: "DateTime", resolve: (event) => event.published_at }),
+    actor: t.exposeString("actor"),
+    instance: t.exposeString("instance", { nullable: true }),
+    type: t.exposeString("type", {
+      description:
+        "run_requested, phase_started, phase_retrying, phase_completed, run_failed, run_superseded or run_cancelled.",
+    }),
+    phase: t.field({
+      type: PhaseEnum,
+      nullable: true,
+      resolve: (event) => "phase" in event ? event.phase : null,
+    }),
+    attempt: t.int({ nullable: true, resolve: (event) => "attempt" in event ? event.attempt : null }),
+    reason: t.string({ nullable: true, resolve: (event) => "reason" in event ? event.reason : null }),
+    detail: t.field({
+      type: "JSON",
+      nullable: true,
+      description: "What an actor found out in a phase.",
+      resolve: (event) => event.type === "phase_completed" ? event.detail : null,
+    }),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: (event, _args, { loaders }) => loaders.run.load(event.run_id),
+    }),
+  }),
+});
+
+/** A run. */
+export const EtlRun = builder.objectRef<RunRow>("EtlRun");
+EtlRun.implement({
+  description: "One pass of records through the three phases.",
+  fields: (t) => ({
+    id: t.exposeID("id", { description: "Number in order of arrival." }),
+    runId: t.exposeID("run_id", { description: "The run's id in messages and files." }),
+    runTimestamp: t.field({
+      type: "DateTime",
+      description: "When it was asked for.",
+      resolve: (run) => run.run_timestamp,
+    }),
+    rawFile: t.exposeString("raw_file", { nullable: true }),
+    processedFile: t.exposeString("processed_file", { nullable: true }),
+    dlqFile: t.exposeString("dlq_file", { nullable: true }),
+    validCount: t.exposeInt("valid_count", {
+      nullable: true,
+      description: "Null until the load, as `invalidCount`.",
+    }),
+    invalidCount: t.exposeInt("invalid_count", { nullable: true }),
+    status: t.field({ type: RunStatusEnum, resolve: (run) => run.status }),
+    statusAt: t.field({ type: "DateTime", description: "Since when.", resolve: (run) => run.status_at }),
+    source: t.exposeString("source", { nullable: true }),
+    requestedBy: t.exposeString("requested_by", { nullable: true }),
+    startedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.started_at }),
+    loadedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.loaded_at }),
+    finishedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.finished_at }),
+    durationMs: t.field({
+      type: "Long",
+      nullable: true,
+      description: "From the first phase's start to the end.",
+      resolve: (run) =>
+        run.started_at === null || run.finished_at === null
+          ? null
+          : Date.parse(run.finished_at) - Date.parse(run.started_at),
+    }),
+    phases: t.field({
+      type: [PhaseTimes],
+      description: "Phases that were started.",
+      resolve: async (run, _args, { loaders }) => phasesOf(await loaders.events.load(run.run_id)),
+    }),
+    reasons: t.field({
+      type: [ReasonType],
+      description: "Why records were invalid.",
+      resolve: async (run, _args, { loaders }) => reasonsOf(await loaders.events.load(run.run_id)),
+    }),
+    lookupGaps: t.field({
+      type: [GapType],
+      description: "Departments that the lookup lacked.",
+      resolve: async (run, _args, { loaders }) => lookupGapsOf(await loaders.events.load(run.run_id)),
+    }),
+    files: t.field({
+      type: [FileType],
+      resolve: (run, _args, { loaders }) => loaders.files.load(run.run_id),
+    }),
+    delivery: t.field({
+      type: Delivery,
+      nullable: true,
+      description: "Null until the delivery begins.",
+      resolve: (run) => run.delivery_state === null ? null : run,
+    }),
+    failure: t.field({
+      type: Failure,
+      nullable: true,
+      description: "Null unless it failed.",
+      resolve: (run) => run.status === "FAILED" ? run : null,
+    }),
+    correctionOf: t.field({
+      type: EtlRun,
+      nullable: true,
+      description: "In a correction run: the run whose dead letters it corrects.",
+      resolve: (run, _args, { loaders }) =>
+        run.correction_of === null ? null : loaders.run.load(run.correction_of),
+    }),
+    corrections: t.field({
+      type: [EtlRun],
+      description: "Runs that correct this one, newest first.",
+      resolve: (run, _args, { loaders }) => loaders.corrections.load(run.run_id),
+    }),
+    supersededBy: t.field({
+      type: EtlRun,
+      nullable: true,
+      description: "The run that was resumed in its place.",
+      resolve: (run, _args, { loaders }) =>
+        run.superseded_by === null ? null : loaders.run.load(run.superseded_by),
+    }),
+    events: t.field({
+      type: [RunEventType],
+      description: "What was told of it, oldest first.",
+      resolve: (run, _args, { loaders }) => loaders.events.load(run.run_id),
+    }),
+  }),
+});

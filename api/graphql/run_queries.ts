@@ -1,0 +1,85 @@
+/**
+ * Reading runs.
+ *
+ * @module
+ */
+import { RunId } from "../../shared/contracts/messages.ts";
+import type { RunCursor, RunRow } from "../../shared/store/runs.ts";
+import { badInput, bounded, builder } from "./builder.ts";
+import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";
+
+const EtlRunConnection = connectionType("EtlRun", EtlRun, { counted: true });
+
+const EtlRunFilter = builder.inputType("EtlRunFilter", {
+  description: "Which runs. All that is given has to hold.",
+  fields: (t) => ({
+    status: t.field({ type: [RunStatusEnum], description: "With one of these." }),
+    since: t.field({ type: "DateTime", description: "Asked for at or after this." }),
+    until: t.field({ type: "DateTime", description: "Asked for before this." }),
+    loaded: t.boolean({ description: "Only those that reached the load." }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  etlRuns: t.field({
+    type: [EtlRun],
+    description: "Runs, newest first.",
+    args: {
+      limit: t.arg.int({ defaultValue: 100, required: false, description: "At most 1000." }),
+      offset: t.arg.int({ defaultValue: 0, required: false }),
+      status: t.arg({ type: [RunStatusEnum], required: false }),
+      since: t.arg({ type: "DateTime", required: false }),
+      until: t.arg({ type: "DateTime", required: false }),
+    },
+    resolve: (_root, { limit, offset, status, since, until }, { store }) =>
+      store?.runs.list(
+        { status: status ?? undefined, since: since ?? undefined, until: until ?? undefined },
+        {
+          limit: bounded("limit", limit ?? 100, 0, 1000),
+          offset: bounded("offset", offset ?? 0, 0, 2 ** 31 - 1),
+        },
+      ) ?? [],
+  }),
+  etlRunsConnection: t.field({
+    type: EtlRunConnection,
+    description: "Runs, newest first, page by page.",
+    args: {
+      first: t.arg(forwardArgs.first),
+      after: t.arg(forwardArgs.after),
+      last: t.arg.int({ description: "Rows from the end." }),
+      before: t.arg.string({ description: "Only rows before this cursor." }),
+      filter: t.arg({ type: EtlRunFilter }),
+    },
+    resolve: (_root, { filter, ...page }, { store }) => {
+      const which = {
+        status: filter?.status ?? undefined,
+        since: filter?.since ?? undefined,
+        until: filter?.until ?? undefined,
+        loaded: filter?.loaded ?? undefined,
+      };
+      return pageOf<RunRow, RunCursor>(page, {
+        read: (wanted) => store?.runs.page(which, wanted) ?? [],
+        place: ({ run_timestamp, id }) => ({ run_timestamp, id }),
+        count: () => store?.runs.count(which) ?? 0,
+      });
+    },
+  }),
+  etlRun: t.field({
+    type: EtlRun,
+    nullable: true,
+    description: "One run, by its number or its `runId`.",
+    args: { id: t.arg.id({ required: false }), runId: t.arg.id({ required: false }) },
+    resolve: (_root, { id, runId }, { store, loaders }) => {
+      if ((id == null) === (runId == null)) throw badInput("Cannot find a run: wanted either id or runId.");
+      if (runId != null) return RunId.safeParse(runId).success ? loaders.run.load(runId) : null;
+      return /^\d{1,15}$/.test(id!) ? store?.runs.byId(Number(id)) : null;
+    },
+  }),
+  deliveries: t.field({
+    type: [DeliveredFile],
+    description: "Where files with this content were delivered, newest first.",
+    args: { sha256: t.arg.string({ required: true }) },
+    resolve: (_root, { sha256 }, { store }) => store?.runs.deliveriesOfContent(sha256.toLowerCase()) ?? [],
+  }),
+}));

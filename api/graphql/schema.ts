@@ -1,0 +1,25 @@
+/**
+ * The whole schema.
+ *
+ * @module
+ */
+import type { GraphQLSchema } from "graphql";
+import { builder } from "./builder.ts";
+import "./run_queries.ts";
+import "./record.ts";
+import "./actor.ts";
+import "./dead_letter.ts";
+import "./subscriptions.ts";
+import "./mutations/start_run.ts";
+import "./mutations/steer_run.ts";
+import "./mutations/replay_invalid_records.ts";
+import "./mutations/steer_letter.ts";
+import "./mutations/steer_actor.ts";
+
+builder.queryType({ description: "What there is." });
+builder.mutationType({
+  description: "What can be done. Every answer is what came of it, or why nothing was done.",
+});
+
+/** The schema that the API serves. */
+export const schema: GraphQLSchema = builder.toSchema();

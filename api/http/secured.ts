@@ -1,0 +1,24 @@
+/**
+ * Headers that go with every answer.
+ *
+ * @module
+ */
+import type { MiddlewareHandler } from "hono";
+import type { Env } from "../app.ts";
+
+/** Tells browsers to guess nothing, to show nothing in frames, and to keep nothing of what may be personal. */
+export function secured(): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    await next();
+    const { headers } = c.res;
+    headers.set("x-content-type-options", "nosniff");
+    headers.set("x-frame-options", "DENY");
+    headers.set("referrer-policy", "no-referrer");
+    headers.set("cross-origin-opener-policy", "same-origin");
+    headers.set("cross-origin-resource-policy", "same-site");
+    if (!headers.has("content-security-policy")) {
+      headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+    }
+    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  };
+}

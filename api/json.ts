@@ -1,0 +1,39 @@
+/**
+ * JSON as the API writes it.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { exactJson } from "../shared/store/mask.ts";
+
+/** Writes `value` as JSON; 64-bit integers keep all their digits. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_key, inner) => typeof inner === "bigint" ? exactJson.rawJSON(inner.toString()) : inner,
+  );
+}
+
+/** An answer of JSON text, in one piece or several, with its length, so that short ones aren't compressed. */
+export function jsonAnswer(
+  text: string | (string | Uint8Array)[],
+  status = 200,
+  headers: Record<string, string> = {},
+): Response {
+  const body = typeof text === "string"
+    ? Buffer.from(text)
+    : Buffer.concat(text.map((part) => typeof part === "string" ? Buffer.from(part) : part));
+  return new Response(body, {
+    status,
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": String(body.byteLength),
+      ...headers,
+    },
+  });
+}
+
+/** The answer of FastAPI to anything that went wrong: `{"detail": …}`. */
+export function detail(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return jsonAnswer(JSON.stringify({ detail: text }), status, headers);
+}

@@ -1,0 +1,121 @@
+/**
+ * What Prometheus is told.
+ *
+ * @module
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { CHANNELS } from "../../shared/contracts/channels.ts";
+import { RUN_STATUSES } from "../../shared/contracts/messages.ts";
+import { messageOf } from "../../shared/errors/errors.ts";
+import { phasesOf } from "../../shared/store/timeline.ts";
+import type { ApiPorts } from "../ports.ts";
+
+const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** The API's metrics. Those of runs and mailboxes are read when they are asked for. */
+export class Metrics {
+  readonly #registry = new Registry();
+  /** Answered HTTP requests, in seconds. */
+  readonly http: Histogram<"method" | "route" | "status">;
+  /** Executed GraphQL operations, in seconds. */
+  readonly graphql: Histogram<"operation" | "outcome">;
+  /** Subscriptions that are open. */
+  readonly subscriptions: Gauge<"subscription">;
+  /** Mutations, by what came of them. */
+  readonly mutations: Counter<"mutation" | "outcome">;
+
+  readonly #measured;
+
+  /** Makes the metrics; runs and mailboxes come from the ports. */
+  constructor(private readonly ports: ApiPorts) {
+    const registers = [this.#registry];
+    this.http = new Histogram({
+      name: "etl_http_request_duration_seconds",
+      help: "Answered HTTP requests",
+      labelNames: ["method", "route", "status"],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    });
+    this.graphql = new Histogram({
+      name: "etl_graphql_operation_duration_seconds",
+      help: "Executed GraphQL operations",
+      labelNames: ["operation", "outcome"],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    });
+    this.subscriptions = new Gauge({
+      name: "etl_graphql_subscriptions",
+      help: "Subscriptions that are open",
+      labelNames: ["subscription"],
+      registers,
+    });
+    this.mutations = new Counter({
+      name: "etl_graphql_mutations_total",
+      help: "Mutations by what came of them",
+      labelNames: ["mutation", "outcome"],
+      registers,
+    });
+    const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+      new Gauge({ name, help, labelNames, registers });
+    this.#measured = {
+      runs: gauge("etl_runs", "Runs by status", ["status"]),
+      records: gauge("etl_records", "Records in the database", ["table"]),
+      phases: gauge("etl_phase_seconds", "How long each phase of the last completed run took", ["phase"]),
+      pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),
+      depth: gauge("etl_mailbox_depth", "Messages that wait or are worked on", ["channel"]),
+      age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest of them", ["channel"]),
+      dead: gauge("etl_dead_letters", "Messages that were given up", ["channel"]),
+      channelUp: gauge("etl_channel_up", "Whether the channel answers", []),
+      memory: gauge("etl_api_memory_bytes", "Resident memory of the API", []),
+    };
+  }
+
+  /** The type of `text`. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics in Prometheus's text format. */
+  async text(): Promise<string> {
+    this.#measureRuns();
+    await this.#measureMailboxes();
+    this.#measured.memory.set(Deno.memoryUsage().rss);
+    return await this.#registry.metrics();
+  }
+
+  #measureRuns(): void {
+    const { runs, records, phases, pending } = this.#measured;
+    const store = this.ports.store();
+    for (const status of RUN_STATUSES) {
+      const count = store?.runs.count({ status: [status] }) ?? 0;
+      runs.set({ status }, count);
+      if (status === "DELIVERY_PENDING") pending.set(count);
+    }
+    for (const table of ["raw_users", "processed_users", "invalid_users"] as const) {
+      records.set({ table }, store?.records.count(table) ?? 0);
+    }
+    const last = store?.runs.list({ status: ["COMPLETED"] }, { limit: 1, offset: 0 })[0];
+    if (store === undefined || last === undefined) return;
+    phases.reset();
+    for (const { phase, durationMs } of phasesOf(store.runs.eventsOf([last.run_id]).get(last.run_id) ?? [])) {
+      if (durationMs !== null) phases.set({ phase }, durationMs / 1000);
+    }
+  }
+
+  async #measureMailboxes(): Promise<void> {
+    const { depth, age, dead, channelUp } = this.#measured;
+    try {
+      for (const channel of Object.keys(CHANNELS)) {
+        const state = await this.ports.channel.mailbox(channel).state();
+        depth.set({ channel }, state.depth);
+        age.set({ channel }, (state.oldestAgeMs ?? 0) / 1000);
+        dead.set({ channel }, state.dead);
+      }
+      channelUp.set(1);
+    } catch (error) {
+      this.ports.log.warning("mailboxes can't be measured", { reason: messageOf(error) });
+      channelUp.set(0);
+      for (const stale of [depth, age, dead]) stale.reset();
+    }
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What the API needs from outside. Its main opens these; tests give it others.
+ *
+ * @module
+ */
+import type { Logger } from "@logtape/logtape";
+import type { Channel } from "../shared/channel/channel.ts";
+import type { ConfigOf } from "../shared/config/config.ts";
+import type { MaskVariables } from "../shared/config/variables.ts";
+import type { ReadStore } from "../shared/store/open.ts";
+import type { ApiVariables } from "./config.ts";
+
+/** The API's configuration. */
+export type ApiConfig = ConfigOf<typeof ApiVariables & typeof MaskVariables>;
+
+/** Somebody did something that changes what the system does. */
+export interface AuditEntry {
+  /** When, ISO 8601 UTC. */
+  readonly at: string;
+  /** Who: `token:` and the first 8 hexadecimal digits of its SHA-256, or `anonymous`. */
+  readonly who: string;
+  /** The address that the request came from, where it is known. */
+  readonly from: string | undefined;
+  /** The mutation's name. */
+  readonly action: string;
+  /** What it was about: a run, an actor, a dead letter. Never a record's content. */
+  readonly about: Readonly<Record<string, string | number | boolean>>;
+  /** What came of it: the name of the answer's type, or `Error`. */
+  readonly outcome: string;
+}
+
+/** Keeps what was done, for good. */
+export interface AuditLog {
+  /** Appends an entry; it is on the disk when the promise resolves. */
+  append(entry: AuditEntry): Promise<void>;
+}
+
+/** What the SQL console answers. */
+export interface SqlAnswer {
+  /** Column names, in order. */
+  readonly columns: string[];
+  /** The JSON array of rows in UTF-8, an object for each row. */
+  readonly rows: Uint8Array;
+  /** Whether a bound on rows or bytes cut the answer. */
+  readonly truncated: boolean;
+}
+
+/** Runs queries of people over the views, within bounds. */
+export interface SqlConsole {
+  /**
+   * Runs one SELECT. An abort of `signal` kills it.
+   *
+   * @throws SqlRefused when it is no single SELECT, is forbidden, wrong, or passes a bound.
+   * @throws SqlBusy when too many queries are running and waiting.
+   */
+  query(sql: string, signal: AbortSignal): Promise<SqlAnswer>;
+}
+
+/** The ports of `createApp`. */
+export interface ApiPorts {
+  /** The configuration. */
+  readonly config: ApiConfig;
+  /** The database, asked for anew in each request; undefined while the saver hasn't made it. */
+  readonly store: () => ReadStore | undefined;
+  /** The channel to tell, ask and watch the actors. */
+  readonly channel: Channel;
+  /** Where mutations are noted. */
+  readonly audit: AuditLog;
+  /** The SQL console. */
+  readonly sql: SqlConsole;
+  /** The API's logger. */
+  readonly log: Logger;
+  /** The time in milliseconds since 1970. Default `Date.now`. */
+  readonly clock?: () => number;
+}
+
+/** What is known of a request beyond its text. */
+export interface RequestInfo {
+  /** The address that it came from. */
+  readonly remoteAddress?: string | undefined;
+}

@@ -1,0 +1,63 @@
+/**
+ * `GET /data/{table}`: records as tables, masked.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import type { ApiApp } from "../app.ts";
+import { integer } from "../http/unprocessable.ts";
+import { detail, jsonAnswer, toJson } from "../json.ts";
+import type { ApiPorts } from "../ports.ts";
+import type { RecordTable } from "../../shared/store/mask.ts";
+import type { Table, Value } from "../../shared/store/sqlite.ts";
+import { noDatabase } from "./no_database.ts";
+import { pageHeaders } from "./paging.ts";
+import { addRoute, Detail, json } from "./route.ts";
+
+const TABLES = ["raw_users", "processed_users", "invalid_users"] as const satisfies readonly RecordTable[];
+
+/** Columns of the views that are no keys of the user. */
+const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
+
+/** Adds the route. */
+export function addData(app: ApiApp, { store }: ApiPorts): void {
+  addRoute(app, {
+    method: "get",
+    path: "/data/{table}",
+    summary: "Records of a table, in the order in which they were loaded",
+    description: `Tables: ${
+      TABLES.join(", ")
+    }. Personal fields read as \`***\`, nested values are JSON text.`,
+    inputs: {
+      params: z.object({ table: z.string().openapi({ example: "processed_users" }) }),
+      query: z.object({
+        limit: integer({ min: 1, max: 1000, fallback: 100 }),
+        offset: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 }),
+      }),
+    },
+    responses: {
+      200: json("Records", z.array(z.record(z.string(), z.union([z.string(), z.number(), z.null()])))),
+      400: json("No such table", Detail),
+      503: json("Before the first run", Detail),
+    },
+  }, (c, { params, query: page }) => {
+    const table = TABLES.find((name) => name === params.table);
+    if (table === undefined) {
+      return detail(400, `TableName not Allowed. Valid names: ${TABLES.join(", ")}.`);
+    }
+    const records = store()?.records;
+    if (records === undefined) return noDatabase();
+    const total = records.count(table);
+    const rows = usersOf(records.rows(table, page));
+    return jsonAnswer(toJson(rows), 200, pageHeaders(c.req.url, { ...page, total }));
+  });
+}
+
+/** Rows of a view as the original showed them: the user's own keys, then `insertion_date`. */
+function usersOf({ columns, rows }: Table): Record<string, Value>[] {
+  const order = [
+    ...columns.flatMap((name, at) => OURS.has(name) ? [] : [[name, at] as const]),
+    ["insertion_date", columns.indexOf("insertion_date")] as const,
+  ];
+  return rows.map((row) => Object.fromEntries(order.map(([name, at]) => [name, row[at]!])));
+}

@@ -1,0 +1,78 @@
+/**
+ * `GET /etl_runs`: the runs that reached the load, in the original's shape.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import type { ApiApp } from "../app.ts";
+import { integer } from "../http/unprocessable.ts";
+import { detail, jsonAnswer } from "../json.ts";
+import type { ApiPorts } from "../ports.ts";
+import type { RunRow } from "../../shared/store/runs.ts";
+import { noDatabase } from "./no_database.ts";
+import { pageHeaders } from "./paging.ts";
+import { addRoute, Detail, json } from "./route.ts";
+
+const EtlRun = z.object({
+  id: z.int(),
+  run_timestamp: z.string(),
+  processed_file: z.string(),
+  valid_count: z.int(),
+  invalid_count: z.int(),
+}).openapi("EtlRun");
+
+/** Adds the routes. */
+export function addRuns(app: ApiApp, { store }: ApiPorts): void {
+  addRoute(app, {
+    method: "get",
+    path: "/etl_runs",
+    summary: "Runs that reached the load, newest first",
+    inputs: {
+      query: z.object({
+        limit: integer({ min: 1, max: 10_000, fallback: 1000 }),
+        offset: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 }),
+      }),
+    },
+    responses: {
+      200: {
+        ...json("Runs", z.array(EtlRun)),
+        headers: z.object({ "X-Total-Count": z.string(), "Link": z.string().optional() }),
+      },
+      503: json("Before the first run", Detail),
+    },
+  }, (c, { query: page }) => {
+    const runs = store()?.runs;
+    if (runs === undefined) return noDatabase();
+    const total = runs.count({ loaded: true });
+    const rows = runs.list({ loaded: true }, page);
+    return jsonAnswer(JSON.stringify(rows.map(asOriginal)), 200, pageHeaders(c.req.url, { ...page, total }));
+  });
+
+  addRoute(app, {
+    method: "get",
+    path: "/etl_runs/{id}",
+    summary: "One run that reached the load",
+    inputs: { params: z.object({ id: integer({}) }) },
+    responses: {
+      200: json("The run", EtlRun),
+      404: json("No such run", Detail),
+      503: json("Before the first run", Detail),
+    },
+  }, (_c, { params: { id } }) => {
+    const runs = store()?.runs;
+    if (runs === undefined) return noDatabase();
+    const run = Number.isSafeInteger(id) ? runs.byId(id) : undefined;
+    if (run === undefined || run.loaded_at === null) return detail(404, `Run ${id} not found.`);
+    return jsonAnswer(JSON.stringify(asOriginal(run)));
+  });
+}
+
+function asOriginal(run: RunRow): z.output<typeof EtlRun> {
+  return {
+    id: run.id,
+    run_timestamp: run.run_timestamp,
+    processed_file: run.processed_file!,
+    valid_count: run.valid_count!,
+    invalid_count: run.invalid_count!,
+  };
+}

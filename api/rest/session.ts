@@ -1,0 +1,31 @@
+/**
+ * Signing in with a browser, where a token is wanted: browsers can't send the token with a page's address, so a cookie stands for it.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import { setCookie } from "hono/cookie";
+import type { ApiApp } from "../app.ts";
+import { isToken, SESSION_COOKIE, SESSION_SECONDS, sessionOf } from "../http/guard.ts";
+import { fit, jsonBody } from "../http/unprocessable.ts";
+import { detail } from "../json.ts";
+import type { ApiPorts } from "../ports.ts";
+
+const SignIn = z.object({ token: z.string().max(1000) });
+
+/** Adds `POST /session`, which opens a browser's session for whoever has the token. The cookie can't be read by scripts nor sent by other sites. */
+export function addSession(app: ApiApp, { config, clock = Date.now }: ApiPorts): void {
+  app.post("/session", async (c) => {
+    const { token } = fit(SignIn, "body", await jsonBody(c.req.raw));
+    if (config.API_TOKEN === undefined || !isToken(token, config.API_TOKEN)) {
+      return detail(401, "Not authenticated");
+    }
+    setCookie(c, SESSION_COOKIE, sessionOf(config.API_TOKEN, clock()), {
+      httpOnly: true,
+      sameSite: "Strict",
+      path: "/",
+      maxAge: SESSION_SECONDS,
+    });
+    return c.body(null, 204);
+  });
+}

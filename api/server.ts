@@ -1,0 +1,83 @@
+/**
+ * The API on a socket.
+ *
+ * @module
+ */
+import { serve } from "@hono/node-server";
+import { once } from "node:events";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { App } from "./app.ts";
+
+/** How long a client may take, in milliseconds. */
+export interface Patience {
+  /** To send a request's head. Default 10 s. */
+  readonly headMs?: number;
+  /** To send the whole request. Default 30 s. */
+  readonly requestMs?: number;
+  /** To begin the next request on a connection. Default 5 s. */
+  readonly idleMs?: number;
+  /** To take in any part of an answer. Default 60 s. */
+  readonly stalledMs?: number;
+  /** How often it is looked. Default 1 s. */
+  readonly checkMs?: number;
+}
+
+/** A server that listens. */
+export interface Listening {
+  /** The port. */
+  readonly port: number;
+  /** Stops listening, ends subscriptions, lets answers that were begun come to their end, up to `graceMs`, then closes what is left. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * Listens.
+ *
+ * @throws PermanentError when the address can't be used.
+ */
+export async function listen(
+  app: App,
+  at: { hostname: string; port: number },
+  patience: Patience = {},
+): Promise<Listening> {
+  const { headMs = 10_000, requestMs = 30_000, idleMs = 5_000, stalledMs = 60_000, checkMs = 1_000 } =
+    patience;
+  const server = serve({
+    ...at,
+    fetch: (request, { incoming }) =>
+      app.fetch(request, { remoteAddress: (incoming as IncomingMessage).socket.remoteAddress }),
+    overrideGlobalObjects: false,
+    serverOptions: {
+      headersTimeout: headMs,
+      requestTimeout: requestMs,
+      keepAliveTimeout: idleMs,
+      connectionsCheckingInterval: checkMs,
+      maxHeaderSize: 16_384,
+    },
+  }) as Server;
+  server.setTimeout(stalledMs);
+  await Promise.race([
+    once(server, "listening"),
+    once(server, "error").then(([error]) => {
+      throw new PermanentError(
+        `Cannot listen on ${at.hostname}:${at.port}: ${error instanceof Error ? error.message : error}. ` +
+          "Correct API_HOST and API_PORT, or stop whoever listens there, and start again.",
+        { cause: error },
+      );
+    }),
+  ]);
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close(graceMs = 10_000) {
+      const closed = once(server, "close");
+      server.close();
+      server.closeIdleConnections();
+      await app.close();
+      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}

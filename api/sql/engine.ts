@@ -1,0 +1,155 @@
+/**
+ * Running a stranger's SELECT: read-only, over the views alone, within bounds that SQLite keeps.
+ *
+ * @module
+ */
+import { Database, type Value } from "../../shared/store/sqlite.ts";
+import { SqlRefused } from "./errors.ts";
+import { FUNCTIONS, READABLE, VIEWS } from "./allowed.ts";
+import { singleSelect } from "./statement.ts";
+
+/** Bounds of an answer. */
+export interface Bounds {
+  /** Most rows. */
+  readonly maxRows: number;
+  /** Most bytes of the rows' JSON, and of any value. */
+  readonly maxBytes: number;
+}
+
+/** An answer, its rows as JSON. */
+export interface Answered {
+  /** Column names, in order. */
+  readonly columns: string[];
+  /** The JSON array of rows, an object for each. */
+  readonly rows: string;
+  /** Whether it was cut. */
+  readonly truncated: boolean;
+}
+
+/** Most memory that SQLite may take, in bytes. */
+const MAX_HEAP = 128 * 1024 * 1024;
+
+/** Codes of `sqlite3_set_authorizer`. */
+const [READ, SELECT, FUNCTION, RECURSIVE] = [20, 21, 31, 33];
+
+/** A connection for strangers. */
+export class Engine implements Disposable {
+  readonly #db: Database;
+  /** Tables that may not be read. */
+  readonly #tables: ReadonlySet<string>;
+  /** A name that nobody guesses: what is called by it is ours. */
+  readonly #keep = `keep_${crypto.randomUUID().replaceAll("-", "")}`;
+  #take: (values: Value[]) => boolean = () => false;
+
+  /** Opens the database at `path`. */
+  constructor(path: string, private readonly bounds: Bounds) {
+    this.#db = new Database(path, {
+      readOnly: true,
+      busyTimeoutMs: 1000,
+      limits: {
+        length: bounds.maxBytes,
+        sqlLength: 200_000,
+        exprDepth: 200,
+        compoundSelect: 50,
+        vdbeOp: 250_000,
+        functionArg: 1000,
+        attach: 0,
+      },
+    });
+    // what is sorted or gathered stays in memory, and memory is bounded: nothing fills the disk
+    this.#db.script(`PRAGMA hard_heap_limit = ${MAX_HEAP}; PRAGMA temp_store = MEMORY;`);
+    this.#db.define(this.#keep, (...values) => this.#take(values) ? 0 : 1);
+    this.#tables = new Set(
+      this.#db.all<{ name: string }>("SELECT lower(name) AS name FROM sqlite_schema WHERE type = 'table'")
+        .map(({ name }) => name).filter((name) => !READABLE.has(name)),
+    );
+    this.#db.authorize((...asked) => this.#allows(...asked));
+  }
+
+  /**
+   * Runs one SELECT.
+   *
+   * @throws SqlRefused saying what is wrong with it.
+   */
+  query(sql: string): Answered {
+    const select = singleSelect(sql, VIEWS, this.#tables);
+    try {
+      const columns = this.#db.columns(select);
+      return { columns, ...this.#rows(select, columns) };
+    } catch (error) {
+      if (error instanceof SqlRefused) throw error;
+      throw new SqlRefused(this.#explained(error));
+    }
+  }
+
+  /** Closes the connection. */
+  [Symbol.dispose](): void {
+    this.#db[Symbol.dispose]();
+  }
+
+  /**
+   * Rows are taken one by one by a function of ours, which ends the query when a bound is reached. Both LIMITs keep SQLite from merging the
+   * stranger's SELECT into ours, which would take rows before they are sorted.
+   */
+  #rows(select: string, columns: readonly string[]): Pick<Answered, "rows" | "truncated"> {
+    const { maxRows, maxBytes } = this.bounds;
+    const rows: string[] = [];
+    let bytes = 2;
+    this.#take = (values) => {
+      const row = rowJson(columns, values);
+      bytes += new TextEncoder().encode(row).length + 1;
+      if (rows.length === maxRows || bytes > maxBytes) return false;
+      rows.push(row);
+      return true;
+    };
+    const names = columns.map((_, at) => `c${at}`).join(", ");
+    const { rows: cut } = this.#db.table(
+      `WITH kept(${names}) AS (SELECT * FROM (\n${select}\n) LIMIT ${
+        maxRows + 1
+      }) SELECT 1 FROM kept WHERE ${this.#keep}(${names}) LIMIT 1`,
+    );
+    return { rows: `[${rows.join(",")}]`, truncated: cut.length > 0 };
+  }
+
+  #allows(
+    action: number,
+    first: string | null,
+    second: string | null,
+    database: string | null,
+    view: string | null,
+  ): boolean {
+    if (action === SELECT || action === RECURSIVE) return true;
+    if (action === FUNCTION) return second === this.#keep || FUNCTIONS.has(second?.toLowerCase() ?? "");
+    if (action !== READ) return false;
+    const table = first?.toLowerCase() ?? "";
+    if (READABLE.has(table)) return true;
+    if (view !== null && VIEWS.has(view.toLowerCase())) return true;
+    // how many rows there are, not what is in them: of a common table expression, or of a table below a view
+    return second === "" &&
+      (database === "main" || !(this.#tables.has(table) || /^(sqlite|pragma)_/.test(table)));
+  }
+
+  #explained(error: unknown): string {
+    const text = (error instanceof Error ? error.message : String(error)).replaceAll(this.#keep, "");
+    if (/prohibited|not authorized/.test(text)) {
+      return `${text}; only SELECT on ${
+        [...READABLE].filter((name) => !name.startsWith("json")).join(", ")
+      } and everyday functions are allowed`;
+    }
+    if (/too big|out of memory/.test(text)) return `${text}; the query makes values that are too large`;
+    return text;
+  }
+}
+
+function rowJson(columns: readonly string[], values: readonly Value[]): string {
+  const row = new Map(columns.map((name, at) => [name, valueJson(values[at]!)]));
+  return `{${[...row].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
+}
+
+function valueJson(value: Value): string {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof Uint8Array) {
+    return JSON.stringify(Array.from(value, (b) => b.toString(16).padStart(2, "0")).join(""));
+  }
+  return JSON.stringify(value);
+}

@@ -1,0 +1,20 @@
+/**
+ * Why the SQL console doesn't answer a query.
+ *
+ * @module
+ */
+
+/** The query is not one that the console runs, or it failed; the message is for whoever wrote it. */
+export class SqlRefused extends Error {
+  override readonly name = "SqlRefused";
+}
+
+/** Too many queries are running and waiting. */
+export class SqlBusy extends Error {
+  override readonly name = "SqlBusy";
+
+  /** @param retryAfterSeconds when it is worth another try */
+  constructor(readonly retryAfterSeconds: number) {
+    super("The SQL console is busy with other queries. Try again in a few seconds.");
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * One process of the SQL console, seen from outside.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { SqlAnswer } from "../ports.ts";
+import type { WorkerOptions } from "./worker.ts";
+
+/** Most memory of a process's JavaScript heap, in MiB; SQLite bounds its own. */
+const MAX_HEAP_MIB = 256;
+
+/** A process that answers one query after the other. It may read the database and nothing else, and inherits no environment. */
+export class SqlProcess {
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #output: ReadableStreamDefaultReader<Uint8Array>;
+
+  /** Starts the program `worker`. */
+  constructor(worker: string, options: WorkerOptions) {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--no-config",
+        "--no-remote",
+        "--no-npm",
+        `--v8-flags=--max-old-space-size=${MAX_HEAP_MIB}`,
+        "--allow-sys=setPriority",
+        `--allow-read=${options.path}`,
+        worker,
+        JSON.stringify(options),
+      ],
+      clearEnv: true,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#output = this.#child.stdout.getReader();
+  }
+
+  /** Has it run `sql`; answers why it was refused where it was, and undefined when the process ended before it had answered. */
+  async ask(sql: string): Promise<SqlAnswer | { refused: string } | undefined> {
+    try {
+      await this.#input.write(Buffer.from(`${JSON.stringify({ sql })}\n`));
+    } catch {
+      return undefined; // it ended
+    }
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    let head: Head | undefined;
+    for (;;) {
+      const { value, done } = await this.#output.read();
+      if (done) return undefined;
+      chunks.push(value);
+      bytes += value.length;
+      if (head === undefined) {
+        if (!value.includes(NEWLINE)) continue;
+        const all = Buffer.concat(chunks);
+        const end = all.indexOf(NEWLINE);
+        const said = JSON.parse(all.toString("utf8", 0, end)) as Head | { refused: string };
+        if ("refused" in said) return said;
+        head = said;
+        chunks.splice(0, chunks.length, all.subarray(end + 1));
+        bytes = all.length - end - 1;
+      }
+      if (bytes === head.bytes) {
+        return { columns: head.columns, rows: Buffer.concat(chunks), truncated: head.truncated };
+      }
+    }
+  }
+
+  /** Ends it at once, whatever it does, and waits until it is gone. */
+  async kill(): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // it has ended already
+    }
+    await this.#child.status;
+    await this.#input.abort().catch(() => {});
+    await this.#output.cancel().catch(() => {});
+  }
+}
+
+/** What comes before the rows. */
+interface Head {
+  readonly columns: string[];
+  readonly truncated: boolean;
+  readonly bytes: number;
+}
+
+const NEWLINE = 10;

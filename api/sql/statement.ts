@@ -1,0 +1,113 @@
+/**
+ * Looking at a statement before SQLite does: that it is one SELECT, and that it doesn't borrow a view's name.
+ *
+ * @module
+ */
+import { SqlRefused } from "./errors.ts";
+
+/** Longest statement, in characters. */
+export const MAX_SQL_LENGTH = 100_000;
+
+/** A piece of a statement: a word or quoted name (its text, in lower case), or a sign. */
+interface Token {
+  readonly kind: "word" | "quoted" | "sign";
+  readonly text: string;
+}
+
+/** Whether the statement is a SELECT, or a WITH that leads to one. */
+export function startsAsSelect(sql: string): boolean {
+  const [first, ...rest] = tokensOf(sql);
+  if (!isWord(first)) return false;
+  if (first.text === "select") return true;
+  if (first.text !== "with") return false;
+  let depth = 0;
+  for (const token of rest) {
+    if (token.text === "(" && token.kind === "sign") depth++;
+    else if (token.text === ")" && token.kind === "sign") depth--;
+    else if (depth === 0 && isWord(token) && LEADING.has(token.text)) return token.text === "select";
+  }
+  return false;
+}
+
+/**
+ * The statement without what follows its end.
+ *
+ * @throws SqlRefused when more than blanks and comments follows; when a common table expression takes the name of one of `views`, as SQLite
+ * tells the authorizer such a name just as it tells a view's, so that whatever is read inside would pass for being read by the view; when one
+ * of `tables` is named with its schema, as SQLite then tells of `count(*)` just what it tells of a view over the table; and for parameters, in
+ * whose names SQLite allows nearly any character.
+ */
+export function singleSelect(sql: string, views: ReadonlySet<string>, tables: ReadonlySet<string>): string {
+  if (sql.includes("\0")) throw new SqlRefused("the statement holds a NUL character.");
+  const tokens = [...scan(sql)];
+  const end = tokens.findIndex(({ token }) => token.kind === "sign" && token.text === ";");
+  if (end >= 0 && tokens.slice(end).some(({ token }) => token.text !== ";" || token.kind !== "sign")) {
+    throw new SqlRefused("You can only execute one statement at a time.");
+  }
+  tokens.forEach(({ token }, at) => {
+    if (token.kind === "sign") {
+      if (PARAMETER.has(token.text)) {
+        throw new SqlRefused(`parameters such as ${token.text}name are not filled in here.`);
+      }
+      return;
+    }
+    if (tables.has(token.text) && tokens[at - 1]?.token.text === ".") {
+      throw new SqlRefused(`access to ${token.text} is prohibited; read the views ${[...views].join(", ")}.`);
+    }
+    if (!views.has(token.text)) return;
+    const next = tokens.slice(at + 1, at + 5).map((following) => following.token.text);
+    if (
+      next[0] === "(" || /^as (not )?(materialized )?\($/.test(next.slice(0, next.indexOf("(") + 1).join(" "))
+    ) {
+      throw new SqlRefused(`the name ${token.text} is taken; give the common table expression another one.`);
+    }
+  });
+  return end < 0 ? sql : sql.slice(0, tokens[end]!.start);
+}
+
+/** Signs that begin a parameter. */
+const PARAMETER = new Set(["$", "@", "#", ":"]);
+
+/** Words that begin what a WITH leads to. */
+const LEADING = new Set(["select", "values", "insert", "update", "delete", "replace"]);
+
+const TOKEN = new RegExp(
+  [
+    "[\\s\\uFEFF]+", // blanks
+    "--[^\\n]*", // comment to the end of the line
+    "/\\*[\\s\\S]*?(?:\\*/|$)", // comment
+    "(?<string>'(?:[^']|'')*'?)",
+    '(?<double>"(?:[^"]|"")*"?)',
+    "(?<tick>`(?:[^`]|``)*`?)",
+    "(?<bracket>\\[[^\\]]*\\]?)",
+    "(?<word>[A-Za-z_\\u0080-\\uFFFF][\\w$\\u0080-\\uFFFF]*)",
+    "(?<sign>[\\s\\S])",
+  ].join("|"),
+  "y",
+);
+
+function* scan(sql: string): Generator<{ token: Token; start: number }> {
+  const pattern = new RegExp(TOKEN);
+  for (let start = 0; start < sql.length; start = pattern.lastIndex) {
+    pattern.lastIndex = start;
+    const groups = pattern.exec(sql)!.groups!;
+    const quoted = groups.string ?? groups.double ?? groups.tick ?? groups.bracket;
+    if (groups.word !== undefined) yield { token: { kind: "word", text: groups.word.toLowerCase() }, start };
+    else if (quoted !== undefined) yield { token: { kind: "quoted", text: unquote(quoted) }, start };
+    else if (groups.sign !== undefined) yield { token: { kind: "sign", text: groups.sign }, start };
+  }
+}
+
+function tokensOf(sql: string): Token[] {
+  return [...scan(sql)].map(({ token }) => token);
+}
+
+function isWord(token: Token | undefined): token is Token {
+  return token?.kind === "word";
+}
+
+function unquote(quoted: string): string {
+  const open = quoted[0]!;
+  const inner = quoted.slice(1, -1);
+  return (open === "[" ? inner : inner.replaceAll(open + open, open)).toLowerCase();
+}

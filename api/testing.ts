@@ -1,0 +1,164 @@
+/**
+ * What the tests of the API share: an app over a real database, filled by the store's own writes, and a channel.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { loadConfig } from "../shared/config/config.ts";
+import { MaskVariables } from "../shared/config/variables.ts";
+import type { Channel } from "../shared/channel/channel.ts";
+import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { openStoreReadOnly, type ReadStore, type Store } from "../shared/store/open.ts";
+import { announceRun, markLoaded } from "../shared/store/run_writes.ts";
+import { loadTexts, tempStore } from "../shared/store/testing.ts";
+import { type App, createApp } from "./app.ts";
+import { ApiVariables } from "./config.ts";
+import type { ApiPorts, AuditEntry } from "./ports.ts";
+import { openSqlConsole } from "./sql/console.ts";
+
+/** The API in a folder of its own. */
+export interface ApiHouse extends AsyncDisposable {
+  /** The API. */
+  readonly app: App;
+  /** The writer's side of the database. */
+  readonly store: Store;
+  /** The database file. */
+  readonly path: string;
+  /** The channel. */
+  readonly channel: Channel;
+  /** What was noted. */
+  readonly audit: AuditEntry[];
+  /** Sends a request. */
+  send(path: string, init?: RequestInit): Promise<Response>;
+  /** Runs a GraphQL operation. */
+  ask(
+    query: string,
+    variables?: Record<string, unknown>,
+    headers?: Record<string, string>,
+  ): Promise<GraphqlAnswer>;
+}
+
+/** What a GraphQL operation answers. */
+export interface GraphqlAnswer {
+  /** The values; of unknown shape. */
+  // deno-lint-ignore no-explicit-any -- a test says by what it compares with which shape it expects
+  readonly data?: any;
+  /** What went wrong. */
+  readonly errors?: { message: string; path?: (string | number)[]; extensions?: Record<string, unknown> }[];
+}
+
+/** The origin that tests call. */
+export const ORIGIN = "http://localhost:8000";
+
+/** Opens the API; `env` is its environment. */
+export async function openApi(
+  env: Record<string, string> = {},
+  ports: Partial<ApiPorts> = {},
+): Promise<ApiHouse> {
+  const config = loadConfig("api", { ...ApiVariables, ...MaskVariables }, env);
+  await using started = new AsyncDisposableStack();
+  const temp = started.use(await tempStore(config.MASK_FIELDS));
+  const channel = ports.channel ?? started.use(openMemoryChannel());
+  const reader = started.use(openStoreReadOnly(temp.path, { maskFields: config.MASK_FIELDS }) as ReadStore);
+  const sql = ports.sql ?? started.use(openSqlConsole({
+    path: temp.path,
+    maxRows: config.SQL_MAX_ROWS,
+    maxBytes: config.SQL_MAX_BYTES,
+    timeoutMs: config.SQL_TIMEOUT_MS,
+  }));
+  const audit: AuditEntry[] = [];
+  const app = createApp({
+    config,
+    store: () => reader,
+    audit: { append: (entry) => Promise.resolve(void audit.push(entry)) },
+    log: getLogger(["etl", "api"]),
+    ...ports,
+    channel,
+    sql,
+  });
+  const open = started.move();
+  const send = (path: string, init?: RequestInit) => app.fetch(new Request(new URL(path, ORIGIN), init));
+  return {
+    app,
+    store: temp.store,
+    path: temp.path,
+    channel,
+    audit,
+    send,
+    async ask(query, variables, headers) {
+      const answer = await send("/graphql", {
+        method: "POST",
+        headers: { "content-type": "application/json", accept: "application/json", ...headers },
+        body: JSON.stringify({ query, variables }),
+      });
+      return await answer.json();
+    },
+    async [Symbol.asyncDispose]() {
+      await app.close();
+      await open[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A run to load. */
+export interface RunToFill {
+  /** Its id; a new one by default. */
+  readonly runId?: string;
+  /** Valid records. */
+  readonly valid?: readonly object[];
+  /** Lines of the dead-letter file. */
+  readonly invalid?: readonly (object | string)[];
+  /** The run that it corrects. */
+  readonly correctionOf?: string;
+  /** Lines that it corrects. */
+  readonly corrects?: readonly number[];
+}
+
+/** Loads a run as the saver does; answers its id. */
+export async function fillRun(store: Store, run: RunToFill = {}): Promise<string> {
+  const { runId = newRunId(), valid = [], invalid = [], correctionOf, corrects } = run;
+  const at = new Date().toISOString();
+  const line = (record: object | string) => typeof record === "string" ? record : JSON.stringify(record);
+  await announceRun(store, { runId, at, correctionOf });
+  await loadTexts(store, runId, "raw", [...valid, ...invalid].map(line));
+  await loadTexts(
+    store,
+    runId,
+    "processed",
+    valid.map((record) => JSON.stringify({ ...record, department_code: "ENG" })),
+  );
+  await loadTexts(store, runId, "invalid", invalid.map(line));
+  await markLoaded(store, {
+    runId,
+    at,
+    correctionOf,
+    corrects,
+    rawFile: "data/raw_users/records_20261124_030007.jsonl",
+    processedFile: "data/processed_users/etl_20261124_030007.jsonl",
+    dlqFile: "data/dlq/invalid_users_20261124_030007.jsonl",
+    validCount: valid.length,
+    invalidCount: invalid.length,
+  });
+  return runId;
+}
+
+/** A valid record with personal data. */
+export function user(id: number): object {
+  return {
+    id,
+    firstName: "Emily",
+    email: "emily.johnson@x.dummyjson.com",
+    age: 28,
+    password: "emilyspass",
+    ssn: "900-590-289",
+    macAddress: "47:fa:41:18:ec:eb",
+    bank: {
+      cardNumber: "3693233511855044",
+      cardExpire: "05/28",
+      iban: "GB74MH2UZLR9TRPHYNU8F8",
+      currency: "GBP",
+    },
+    company: { department: "Engineering", name: "Dooley" },
+  };
+}
