@@ -1,0 +1,65 @@
+/**
+ * Files that rows begin with: a raw file as the extractor writes it, and what the transformer makes of it.
+ *
+ * @module
+ */
+import { type FileFacts, Files } from "../../shared/jsonl/files.ts";
+import { readDepartments } from "../../transformer/lookup.ts";
+import { transform } from "../../transformer/transform.ts";
+import { Users } from "../source/users.ts";
+import { PROJECT, type Workshop } from "./workshop.ts";
+
+/** A raw file. */
+export interface RawFile extends FileFacts {
+  /** Its lines. */
+  readonly records: number;
+}
+
+/** The files of a run. */
+export interface RunFiles {
+  /** What was extracted. */
+  readonly raw: RawFile;
+  /** Its valid records. */
+  readonly processed: RawFile;
+  /** Its dead letters. */
+  readonly dead: RawFile;
+}
+
+/** A raw file of `users`, of which a tenth break a rule; `copy` tells files of one length apart. */
+export function rawFile(workshop: Workshop, users: number, copy = 0): Promise<RawFile> {
+  return workshop.once(`raw ${users} ${copy}`, async () => {
+    const all = new Users(0.1, 1);
+    const files = new Files("data");
+    await using part = await files.create(files.path("raw_users", `${nameOf(users, copy)}.jsonl`));
+    for (let index = 0; index < users; index++) await part.write(`${all.json(index)}\n`);
+    return { ...await part.publish(), records: users };
+  });
+}
+
+/** The three files of a run over `users`. */
+export function runFiles(workshop: Workshop, users: number): Promise<RunFiles> {
+  return workshop.once(`run ${users}`, async () => {
+    const raw = await rawFile(workshop, users);
+    const files = new Files("data");
+    const { codeOf } = await readDepartments(`${PROJECT}/transformer/departments.csv`);
+    await using processed = await files.create(
+      files.path("processed_users", `etl_${nameOf(users, 0)}.jsonl`),
+    );
+    await using dead = await files.create(files.path("dlq", `invalid_users_${nameOf(users, 0)}.jsonl`));
+    const { valid, invalid } = await transform(files.lines(raw.name), {
+      processed,
+      dead,
+      codeOf,
+      progress: () => {},
+    });
+    return {
+      raw,
+      processed: { ...await processed.publish(), records: valid },
+      dead: { ...await dead.publish(), records: invalid },
+    };
+  });
+}
+
+function nameOf(users: number, copy: number): string {
+  return `bench_${users}_${copy}`;
+}

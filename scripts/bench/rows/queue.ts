@@ -1,0 +1,99 @@
+import { createClient } from "redis";
+import { openChannel } from "../../../shared/channel/open.ts";
+import { startRedis } from "../../../tests/support/redis.ts";
+import { HOP_MAILBOX, now } from "../hop.ts";
+import { percentile, spreadOf } from "../measure.ts";
+import { Program } from "../process.ts";
+import type { Result, Row } from "../row.ts";
+import { PROJECT, type Workshop } from "../workshop.ts";
+
+/** Milliseconds between two messages: the receiver has always gone to sleep before the next one comes. */
+const PACE_MS = 10;
+const WARM_UP = 20;
+
+type Publish = (id: string, body: string) => Promise<unknown>;
+
+/** From the call that publishes a message in one process until another has claimed and acknowledged it; every step is synced to the disk. */
+export const queue: Row = {
+  name: "queue",
+  async *measure(workshop) {
+    const { turns, quick } = workshop.scale;
+    const messages = quick ? 100 : 300;
+    await using redis = await startRedis();
+    const ways = {
+      bare: () => bareHops(workshop, redis.url, messages),
+      redis: () => hops(workshop, redis.url, "", messages),
+      embedded: () => hops(workshop, "", `queue-${crypto.randomUUID()}.db`, messages),
+    };
+    const found: Record<keyof typeof ways, number[][]> = { bare: [], redis: [], embedded: [] };
+    for (let turn = 0; turn < turns; turn++) {
+      for (const way of ["bare", "redis", "embedded"] as const) found[way].push(await ways[way]());
+    }
+    yield* latencies("queue hop, bare XADD/XREADGROUP", found.bare);
+    yield* latencies("queue hop, Redis", found.redis, { p50: 5, p99: 25 });
+    yield* latencies("queue hop, embedded", found.embedded, { p50: 5, p99: 25 });
+  },
+};
+
+function* latencies(
+  what: string,
+  turns: number[][],
+  targets?: { p50: number; p99: number },
+): Generator<Result> {
+  for (const [name, share] of [["p50", 0.5], ["p99", 0.99]] as const) {
+    yield {
+      what: `${what}, ${name}`,
+      figure: spreadOf(turns.map((values) => percentile(values, share))),
+      unit: "ms",
+      ...(targets === undefined ? {} : { target: { atMost: targets[name] } }),
+    };
+  }
+}
+
+async function hops(workshop: Workshop, redisUrl: string, queuePath: string, messages: number) {
+  await using channel = await openChannel({ redisUrl: redisUrl || undefined, queuePath });
+  return await measured(
+    workshop,
+    ["actor", redisUrl, queuePath],
+    messages,
+    (id, body) => channel.publish({ to: HOP_MAILBOX, id, body }),
+  );
+}
+
+async function bareHops(workshop: Workshop, redisUrl: string, messages: number) {
+  const client = createClient({ url: redisUrl, maintNotifications: "disabled" });
+  await client.connect();
+  try {
+    await client.del(HOP_MAILBOX);
+    return await measured(
+      workshop,
+      ["bare", redisUrl],
+      messages,
+      (_, body) => client.xAdd(HOP_MAILBOX, "*", { body }),
+    );
+  } finally {
+    client.destroy();
+  }
+}
+
+async function measured(workshop: Workshop, args: string[], messages: number, publish: Publish) {
+  const latencies: number[] = [];
+  const all = Promise.withResolvers<void>();
+  const flags = ["run", "--no-prompt", "--allow-net", "--allow-read=.", "--allow-write=.", "--allow-env"];
+  await using _receiver = await Program.start(
+    "hop",
+    [...flags, `${PROJECT}/scripts/bench/hop.ts`, ...args],
+    workshop.programEnv,
+    /"message":"ready"/,
+    (line) => {
+      const [, ms] = /^handled (\S+)$/.exec(line) ?? [];
+      if (ms !== undefined && latencies.push(Number(ms)) === messages + WARM_UP) all.resolve();
+    },
+  );
+  for (let i = 0; i < messages + WARM_UP; i++) {
+    await publish(crypto.randomUUID(), JSON.stringify({ at: now() }));
+    await new Promise((resolve) => setTimeout(resolve, PACE_MS));
+  }
+  await all.promise;
+  return latencies.slice(WARM_UP);
+}
