@@ -9,8 +9,10 @@ import { configure } from "@logtape/logtape";
 import { createClient } from "redis";
 import { openChannel } from "../../shared/channel/open.ts";
 
-/** The mailbox, or stream, that is measured. */
+/** The mailbox that is measured. */
 export const HOP_MAILBOX = "channel:bench";
+/** The stream that is measured in its place. */
+export const HOP_STREAM = "bench";
 
 /** The time, comparable between processes of one machine, in milliseconds. */
 export function now(): number {
@@ -32,16 +34,16 @@ async function actor(redisUrl: string, queuePath: string): Promise<void> {
 async function bare(redisUrl: string): Promise<void> {
   const client = createClient({ url: redisUrl, maintNotifications: "disabled" });
   await client.connect();
-  await client.xGroupCreate(HOP_MAILBOX, "bench", "$", { MKSTREAM: true });
+  await client.xGroupCreate(HOP_STREAM, "bench", "$", { MKSTREAM: true });
   const signal = stopped();
   say('"message":"ready"');
-  const from = { key: HOP_MAILBOX, id: ">" };
+  const from = { key: HOP_STREAM, id: ">" };
   while (!signal.aborted) {
     const read = await client.xReadGroup("bench", "one", from, { COUNT: 1, BLOCK: 200 }) as
       | { messages: { id: string; message: { body: string } }[] }[]
       | null;
     for (const { id, message } of read?.flatMap(({ messages }) => messages) ?? []) {
-      await client.xAck(HOP_MAILBOX, "bench", id);
+      await client.xAck(HOP_STREAM, "bench", id);
       sayLatency(message.body);
     }
   }

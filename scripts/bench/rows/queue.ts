@@ -1,7 +1,7 @@
 import { createClient } from "redis";
 import { openChannel } from "../../../shared/channel/open.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { HOP_MAILBOX, now } from "../hop.ts";
+import { HOP_MAILBOX, HOP_STREAM, now } from "../hop.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import { Program } from "../process.ts";
 import type { Result, Row } from "../row.ts";
@@ -64,12 +64,12 @@ async function bareHops(workshop: Workshop, redisUrl: string, messages: number) 
   const client = createClient({ url: redisUrl, maintNotifications: "disabled" });
   await client.connect();
   try {
-    await client.del(HOP_MAILBOX);
+    await client.del(HOP_STREAM);
     return await measured(
       workshop,
       ["bare", redisUrl],
       messages,
-      (_, body) => client.xAdd(HOP_MAILBOX, "*", { body }),
+      (_, body) => client.xAdd(HOP_STREAM, "*", { body }),
     );
   } finally {
     client.destroy();
