@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import ssh2, { type SFTPWrapper } from "ssh2";
-import { startOwn } from "../saver/delivery/testing.ts";
+import { startOwn } from "../tests/support/sftp.ts";
 import { ensureKeys } from "./sftp/keys.ts";
 import { type SftpServer, sftpServerOptions, startSftpServer } from "./sftp_server.ts";
 

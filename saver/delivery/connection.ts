@@ -34,7 +34,8 @@ export interface Login extends Server {
 /** Milliseconds that the server gets to say goodbye. */
 const GOODBYE_MS = 2_000;
 
-type Callback<T> = (error: Error | null | undefined, value: T) => void;
+/** How ssh2 answers a request. */
+export type Callback<T> = (error: Error | null | undefined, value: T) => void;
 
 /** A connection to a server that has proved its host key, with the user logged in. Disposing of it ends it. */
 export class Connection implements AsyncDisposable {

@@ -5,7 +5,7 @@ import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { Probed } from "./delivery.ts";
 import { fingerprintOf, recordHostKey } from "./known_hosts.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { House, OPENSSH, OURS } from "./testing.ts";
+import { House, OPENSSH, OURS } from "../../tests/support/sftp.ts";
 
 function probe(house: House, options: Partial<SftpOptions> = {}): Promise<Probed> {
   return sftpDelivery({ ...house.options, ...options }).probe(new AbortController().signal);

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { posix } from "node:path";
 import type { SFTPWrapper, Stats } from "ssh2";
 import { PermanentError } from "../../shared/errors/errors.ts";
-import type { Connection } from "./connection.ts";
+import type { Callback, Connection } from "./connection.ts";
 import { requestFailure, STATUS, statusOf } from "./failure.ts";
 
 /** What is known of a remote file without reading it. */
@@ -21,7 +21,6 @@ export interface RemoteFacts {
 /** Milliseconds that tidying up may take when the work itself has failed. */
 const TIDY_MS = 2_000;
 
-type Callback<T> = (error: Error | null | undefined, value: T) => void;
 type Send<T> = (done: Callback<T>) => void;
 
 /** One SFTP session. All methods throw `TransientError`, `PermanentError` or the reason of the signal. */

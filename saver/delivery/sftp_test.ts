@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliverOptions, LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { House, MANIFEST, OPENSSH, OPENSSH_FULL, OURS } from "./testing.ts";
+import { House, MANIFEST, OPENSSH, OPENSSH_FULL, OURS } from "../../tests/support/sftp.ts";
 
 const PART = /^\..+\.[0-9a-f]{12}\.part$/;
 
@@ -18,6 +18,10 @@ function deliver(
     ...more,
   });
 }
+
+type BrokenOff = { readonly sanitizeResources: false };
+/** When a connection breaks off in the middle of a packet, ssh2 leaves that packet's decipher to itself, which Deno counts as a leak. */
+const BROKEN_OFF: BrokenOff = { sanitizeResources: false };
 
 /** Calls `then` once, as soon as `bytes` are on the server; `done` is what it returned. */
 function after(bytes: number, then: () => Promise<unknown> | void) {
@@ -37,8 +41,8 @@ function after(bytes: number, then: () => Promise<unknown> | void) {
 }
 
 for (const kind of [OPENSSH, OURS]) {
-  const test = (name: string, body: (house: House) => Promise<void>) =>
-    Deno.test(`${kind.name}: ${name}`, async () => {
+  const test = (name: string, body: (house: House) => Promise<void>, options: Partial<BrokenOff> = {}) =>
+    Deno.test(`${kind.name}: ${name}`, options, async () => {
       await using house = await House.open(kind);
       await body(house);
     });
@@ -183,18 +187,22 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual(await house.read(files[0]!.name), await Deno.readFile(files[0]!.path));
   });
 
-  test("a server that dies in mid-file leaves nothing under the file's name, and the next try succeeds", async (house) => {
-    const raw = await house.file("raw", 30_000_000);
-    const death = after(2_000_000, () => house.server.kill());
-    await assert.rejects(deliver(house, [raw], {}, death), TransientError);
-    await death.settled();
-    assert.deepEqual((await house.names()).filter((name) => !PART.test(name)), []);
-    await house.server.start();
-    const [delivered] = await deliver(house, [raw]);
-    assert.equal(delivered!.skipped, false);
-    assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
-    assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
-  });
+  test(
+    "a server that dies in mid-file leaves nothing under the file's name, and the next try succeeds",
+    async (house) => {
+      const raw = await house.file("raw", 30_000_000);
+      const death = after(2_000_000, () => house.server.kill());
+      await assert.rejects(deliver(house, [raw], {}, death), TransientError);
+      await death.settled();
+      assert.deepEqual((await house.names()).filter((name) => !PART.test(name)), []);
+      await house.server.start();
+      const [delivered] = await deliver(house, [raw]);
+      assert.equal(delivered!.skipped, false);
+      assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
+      assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
+    },
+    BROKEN_OFF,
+  );
 
   test("a server that stops answering is given up after the timeout", async (house) => {
     const raw = await house.file("raw", 30_000_000);
@@ -209,7 +217,7 @@ for (const kind of [OPENSSH, OURS]) {
     await house.server.thaw();
     await deliver(house, [raw]);
     assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
-  });
+  }, BROKEN_OFF);
 
   test("a server that is frozen from the start is given up too", async (house) => {
     await house.server.freeze();
@@ -232,7 +240,7 @@ for (const kind of [OPENSSH, OURS]) {
       deliver(house, [raw], {}, { signal: controller.signal }),
       (error) => error === reason,
     );
-  });
+  }, BROKEN_OFF);
 
   test("a local file that isn't what was announced is not delivered", async (house) => {
     const [raw, processed] = await house.run();

@@ -14,6 +14,8 @@ export type Intent = "read" | "write" | "entry" | "change";
 /** The part of the file system that clients get to see. */
 export class Jail {
   /**
+   * Makes a jail of a folder that exists.
+   *
    * @param root the folder, as a real path (no symbolic links in it)
    * @param mount the absolute path at which clients see it
    */

@@ -7,21 +7,27 @@ import { Buffer } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../../scripts/sftp/keys.ts";
 import { type SftpServer, startSftpServer } from "../../scripts/sftp_server.ts";
-import { startSshd } from "../../tests/support/sshd.ts";
-import type { FileKind, LocalFile, Manifest } from "./delivery.ts";
-import type { SftpOptions } from "./sftp.ts";
+import { startSshd } from "./sshd.ts";
+import type { FileKind, LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
+import type { SftpOptions } from "../../saver/delivery/sftp.ts";
 
 /** A running server, whichever it is. */
-interface RunningServer extends AsyncDisposable {
+export interface RunningServer extends AsyncDisposable {
+  /** Its port, the same after a restart. */
   readonly port: number;
+  /** The user that may log in. */
   readonly user: string;
   /** A folder as a client names it, and the same folder on this machine's disk. */
   readonly folder: { readonly remote: string; readonly disk: string };
   /** File of its public host key. */
   readonly hostKey: string;
+  /** Ends it at once, its sessions too (SIGKILL). */
   kill(): Promise<void>;
+  /** Starts it again. */
   start(): Promise<void>;
+  /** Keeps it from answering, its connections open (SIGSTOP), until `thaw`. */
   freeze(): Promise<void>;
+  /** Lets it go on. */
   thaw(): Promise<void>;
 }
 
@@ -137,6 +143,7 @@ export class House implements AsyncDisposable {
     return await Deno.readFile(`${this.server.folder.disk}/${name}`);
   }
 
+  /** Ends the server and removes all files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
     await Deno.remove(this.temp, { recursive: true });

@@ -1,0 +1,46 @@
+/**
+ * Looking at what lies on the server, without changing anything there.
+ *
+ * @module
+ */
+import { Connection, type Login } from "./connection.ts";
+import { Remote } from "./remote.ts";
+import { type Digest, readBack } from "./transfer.ts";
+
+/** A connection to read from. Disposing of it ends it. */
+export class Inspection implements AsyncDisposable {
+  private constructor(private readonly connection: Connection, private readonly remote: Remote) {}
+
+  /** Connects and logs in. @throws as `Connection.open`. */
+  static async open(login: Login, signal: AbortSignal): Promise<Inspection> {
+    const connection = await Connection.open(login, signal);
+    try {
+      return new Inspection(connection, await Remote.open(connection, signal));
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Reads the whole file at `path`; `undefined` where there is none.
+   *
+   * @throws TransientError when the connection breaks; PermanentError when the file may not be read.
+   */
+  async digest(path: string): Promise<Digest | undefined> {
+    const facts = await this.remote.facts(path);
+    if (facts === undefined || facts.folder) return undefined;
+    await using file = await this.remote.read(path);
+    return await readBack(file, facts.size);
+  }
+
+  /** Whether a file is at `path`. @throws as `digest`. */
+  async has(path: string): Promise<boolean> {
+    return (await this.remote.facts(path))?.folder === false;
+  }
+
+  /** Ends the connection. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.connection[Symbol.asyncDispose]();
+  }
+}

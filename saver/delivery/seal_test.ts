@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { PermanentError } from "../../shared/errors/errors.ts";
+import { seal } from "./seal.ts";
+import { sftpDelivery } from "./sftp.ts";
+import { House, MANIFEST, OURS } from "../../tests/support/sftp.ts";
+
+/** A key pair of age, made by its own program. */
+async function identity(path: string): Promise<{ path: string; recipient: string }> {
+  assert.ok((await new Deno.Command("age-keygen", { args: ["-o", path], stderr: "null" }).output()).success);
+  const { stdout } = await new Deno.Command("age-keygen", { args: ["-y", path] }).output();
+  return { path, recipient: new TextDecoder().decode(stdout).trim() };
+}
+
+/** The SHA-256 of what age's own program decrypts. */
+async function decrypted(file: string, key: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("age", { args: ["-d", "-i", key, file] })
+    .output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return createHash("sha256").update(stdout).digest("hex");
+}
+
+const never = new AbortController().signal;
+
+Deno.test("encrypted files are delivered as NAME.age, each recipient can read them, and again sends nothing", async () => {
+  await using house = await House.open(OURS);
+  const [one, two] = [await identity(`${house.temp}/one`), await identity(`${house.temp}/two`)];
+  const files = await house.run();
+  const deliver = async () => {
+    const sealed = [];
+    for (const file of files) {
+      sealed.push(await seal(file, [one.recipient, two.recipient], `${house.temp}/sealed`, never));
+    }
+    return await sftpDelivery(house.options).deliver(sealed, MANIFEST, { signal: never });
+  };
+  const delivered = await deliver();
+  assert.deepEqual(await house.names(), [...files.map(({ name }) => `${name}.age`), MANIFEST.name].sort());
+  for (const [i, file] of files.entries()) {
+    const { name, sha256, bytes, encrypted, skipped } = delivered[i]!;
+    assert.deepEqual([name, sha256, encrypted, skipped], [`${file.name}.age`, file.sha256, true, false]);
+    const there = `${house.server.folder.disk}/${name}`;
+    assert.equal((await Deno.stat(there)).size, bytes);
+    for (const { path } of [one, two]) assert.equal(await decrypted(there, path), file.sha256);
+  }
+  assert.equal(delivered[3]!.encrypted, false);
+  assert.deepEqual((await deliver()).map(({ skipped }) => skipped), [true, true, true, true]);
+});
+
+Deno.test("other content or other recipients make another encrypted file", async () => {
+  await using house = await House.open(OURS);
+  const [one, two] = [await identity(`${house.temp}/one`), await identity(`${house.temp}/two`)];
+  const file = await house.file("raw", 1_000);
+  const folder = `${house.temp}/sealed`;
+  const first = await seal(file, [one.recipient], folder, never);
+  assert.deepEqual(await seal(file, [one.recipient], folder, never), first);
+  assert.notEqual((await seal(file, [two.recipient], folder, never)).path, first.path);
+  assert.notEqual(
+    (await seal(await house.file("raw", 1_000), [one.recipient], folder, never)).path,
+    first.path,
+  );
+});
+
+Deno.test("what can't be encrypted is told, secrets aren't shown, and nothing is left behind", async () => {
+  await using house = await House.open(OURS);
+  const { path, recipient } = await identity(`${house.temp}/one`);
+  const file = await house.file("raw", 1_000);
+  const folder = `${house.temp}/sealed`;
+  const secret = (await Deno.readTextFile(path)).match(/AGE-SECRET-KEY-\S+/)![0];
+  await assert.rejects(seal(file, [recipient, secret], folder, never), (error: Error) => {
+    assert.ok(error instanceof PermanentError);
+    assert.match(error.message, /recipient 2 of SFTP_ENCRYPT_TO/);
+    assert.ok(!JSON.stringify([error.message, error.stack, error.cause]).includes(secret.slice(16)));
+    return true;
+  });
+  await assert.rejects(seal(file, [], folder, never), PermanentError);
+  await assert.rejects(seal(file, [recipient], folder, AbortSignal.abort(new Error("stop"))), /stop/);
+  await Deno.writeFile(file.path, randomBytes(1_000));
+  await assert.rejects(seal(file, [recipient], folder, never), /was changed or cut since/);
+  await Deno.remove(file.path);
+  await assert.rejects(seal(file, [recipient], folder, never), /there is no such file/);
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
+});
