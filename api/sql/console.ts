@@ -68,7 +68,7 @@ class Console implements SqlConsole, AsyncDisposable {
       throw new SqlRefused(
         stop.aborted
           ? `the query ran for more than ${timeoutMs} ms and was ended.`
-          : "the query ran out of memory and was ended.",
+          : "the query was ended before it had an answer, as it took too much memory.",
       );
     } finally {
       stop.removeEventListener("abort", kill);

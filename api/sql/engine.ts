@@ -29,6 +29,9 @@ export interface Answered {
 /** Most memory that SQLite may take, in bytes. */
 const MAX_HEAP = 128 * 1024 * 1024;
 
+/** The schema itself has to be read, with views of hundreds of columns. */
+const SCHEMA_BYTES = 1_000_000;
+
 /** Codes of `sqlite3_set_authorizer`. */
 const [READ, SELECT, FUNCTION, RECURSIVE] = [20, 21, 31, 33];
 
@@ -47,7 +50,7 @@ export class Engine implements Disposable {
       readOnly: true,
       busyTimeoutMs: 1000,
       limits: {
-        length: bounds.maxBytes,
+        length: Math.max(bounds.maxBytes, SCHEMA_BYTES),
         sqlLength: 200_000,
         exprDepth: 200,
         compoundSelect: 50,

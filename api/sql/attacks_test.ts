@@ -1,0 +1,223 @@
+import assert from "node:assert/strict";
+import { fillRun, openApi, user } from "../testing.ts";
+
+const SECRETS = [
+  "emilyspass",
+  "900-590-289",
+  "3693233511855044",
+  "GB74MH2UZLR9TRPHYNU8F8",
+  "47:fa:41:18:ec:eb",
+  "05/28",
+];
+
+/** Statements that have to be refused, and what the answer has to say. */
+const REFUSED: [sql: string, says: RegExp][] = [
+  // writes, and what isn't a SELECT
+  ["INSERT INTO etl_runs (run_id) VALUES ('x')", /^Only SELECT querys are allowed\.$/],
+  ["UPDATE etl_runs SET status = 'FAILED'", /^Only SELECT/],
+  ["DELETE FROM raw_users", /^Only SELECT/],
+  ["DROP TABLE raw_records", /^Only SELECT/],
+  ["REPLACE INTO etl_runs (id) VALUES (1)", /^Only SELECT/],
+  ["CREATE TABLE t (a)", /^Only SELECT/],
+  ["CREATE TEMP VIEW v AS SELECT json FROM raw_records", /^Only SELECT/],
+  ["ALTER TABLE etl_runs ADD COLUMN x", /^Only SELECT/],
+  ["BEGIN IMMEDIATE", /^Only SELECT/],
+  ["REINDEX", /^Only SELECT/],
+  ["ANALYZE", /^Only SELECT/],
+  ["EXPLAIN SELECT 1", /^Only SELECT/],
+  ["VALUES (1)", /^Only SELECT/],
+  ["", /^Only SELECT/],
+  ["-- SELECT\nDELETE FROM etl_runs", /^Only SELECT/],
+  ["/* SELECT */ DELETE FROM etl_runs", /^Only SELECT/],
+  ["WITH x AS (SELECT 1) DELETE FROM etl_runs", /^Only SELECT/],
+  ["WITH x AS (SELECT 1) INSERT INTO etl_runs (run_id) SELECT * FROM x", /^Only SELECT/],
+  ["WITH \"select\" AS (SELECT 1) UPDATE etl_runs SET status = 'FAILED'", /^Only SELECT/],
+  // several statements
+  ["SELECT 1; DROP TABLE etl_runs", /^SQL error: You can only execute one statement at a time\.$/],
+  ["SELECT 1; SELECT 2", /one statement at a time/],
+  ["SELECT 1) LIMIT 1) SELECT 1; DELETE FROM etl_runs; --", /^SQL error: /],
+  ["SELECT 1) UNION SELECT json FROM (SELECT json FROM raw_records", /^SQL error: /],
+  // other files
+  ["ATTACH DATABASE '/etc/passwd' AS other", /^Only SELECT/],
+  ["VACUUM INTO '/tmp/copy.db'", /^Only SELECT/],
+  ["SELECT load_extension('/tmp/evil.so')", /^SQL error: /],
+  ["SELECT readfile('/etc/passwd')", /^SQL error: /],
+  ["SELECT writefile('/tmp/x', 'y')", /^SQL error: /],
+  ["SELECT edit('x', 'vi')", /^SQL error: /],
+  ["SELECT * FROM fsdir('/')", /^SQL error: /],
+  ["SELECT fts3_tokenizer('simple')", /^SQL error: /],
+  // the inside of SQLite
+  ["PRAGMA journal_mode = DELETE", /^Only SELECT/],
+  ["SELECT * FROM pragma_database_list", /^SQL error: .*only SELECT on etl_runs, raw_users/],
+  ["SELECT * FROM pragma_table_info('raw_records')", /^SQL error: /],
+  ["SELECT sql FROM sqlite_master", /^SQL error: /],
+  ["SELECT count(*) FROM sqlite_schema", /^SQL error: /],
+  ["SELECT * FROM sqlite_temp_schema", /^SQL error: /],
+  ["SELECT * FROM sqlite_sequence", /^SQL error: /],
+  ["SELECT * FROM dbstat", /^SQL error: /],
+  ["SELECT sqlite_version()", /^SQL error: /],
+  // the tables under the views
+  ["SELECT * FROM raw_records", /^SQL error: .*only SELECT on etl_runs, raw_users/],
+  ["SELECT count(*) FROM raw_records", /^SQL error: /],
+  ["SELECT count(*) FROM main.raw_records", /^SQL error: /],
+  ['SELECT 1 FROM "main" . "RAW_RECORDS"', /^SQL error: /],
+  ["SELECT json FROM main.invalid_records", /^SQL error: /],
+  ["SELECT rowid FROM processed_records", /^SQL error: /],
+  ["SELECT body FROM run_events", /^SQL error: /],
+  ["SELECT (SELECT json FROM raw_records LIMIT 1) FROM raw_users", /^SQL error: /],
+  ["SELECT * FROM raw_users JOIN raw_records ON record_id = raw_records.id", /^SQL error: /],
+  ["SELECT r.json FROM raw_records AS raw_users, raw_records AS r", /^SQL error: /],
+  ["SELECT json FROM (SELECT json FROM raw_records) AS raw_users", /^SQL error: /],
+  [
+    "SELECT * FROM etl_runs WHERE EXISTS (SELECT json FROM raw_records WHERE json LIKE '%emilyspass%')",
+    /^SQL error: /,
+  ],
+  // a common table expression that borrows a view's name, so that SQLite takes what it reads for what the view reads
+  [
+    "WITH raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users",
+    /^SQL error: .*raw_users is taken/,
+  ],
+  ["WITH RAW_USERS(j) AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
+  ['WITH "raw_users" AS NOT MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users', /is taken/],
+  ["WITH [raw_users] AS MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
+  ["WITH 'raw_users' AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
+  ["WITH `invalid_users`/**/AS--\n(SELECT json FROM raw_records) SELECT * FROM invalid_users", /is taken/],
+  [
+    "SELECT * FROM (WITH x AS (SELECT 1), raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users)",
+    /is taken/,
+  ],
+  [
+    "SELECT $a('), (WITH raw_users AS (SELECT json FROM raw_records) SELECT json FROM raw_users) --'",
+    /^SQL error: /,
+  ],
+  [
+    "SELECT @a('), (WITH raw_users AS (SELECT json FROM raw_records) SELECT json FROM raw_users) --'",
+    /^SQL error: /,
+  ],
+  // what would need too much memory
+  ["SELECT zeroblob(1000000000)", /^SQL error: .*too large/],
+  ["SELECT printf('%1000000000s', 'x')", /^SQL error: /],
+  ["SELECT hex(zeroblob(4000000))", /^SQL error: .*too large/],
+  [
+    "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100000) SELECT group_concat(hex(zeroblob(5000))) FROM c",
+    /too large/,
+  ],
+  [
+    "WITH RECURSIVE c(s) AS (SELECT 'xxxxxxxx' UNION ALL SELECT s || s FROM c) SELECT max(length(s)) FROM c",
+    /too large/,
+  ],
+  [
+    "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 1000) SELECT n, randomblob(4000000) b FROM c ORDER BY b",
+    /too large|ran for more/,
+  ],
+  [`SELECT 1${" + 1".repeat(1000)}`, /^SQL error: /],
+  [`SELECT 1${" UNION SELECT 1".repeat(100)}`, /^SQL error: /],
+  ["SELECT 1 WHERE \0", /^SQL error: /],
+  // mistakes
+  ["SELECT shoe_size FROM raw_users", /^SQL error: no such column: shoe_size$/],
+  ["SELECT * FROM nowhere", /^SQL error: /],
+  ["SELEC 1", /^Only SELECT/],
+  ["SELECT 'unfinished", /^SQL error: /],
+];
+
+Deno.test("the SQL console refuses every attack with a reason, shows no personal data, and goes on", async (t) => {
+  await using house = await openApi({ SQL_TIMEOUT_MS: "3000" });
+  await fillRun(house.store, { valid: [user(1)] });
+  for (const [query, says] of REFUSED) {
+    await t.step(query.slice(0, 100) || "(empty)", async () => {
+      const { status, text } = await sql(house, query);
+      assert.equal(status, 400, text);
+      assert.match(JSON.parse(text).detail, says);
+      for (const secret of SECRETS) assert.ok(!text.includes(secret) || query.includes(secret), text);
+    });
+  }
+  const { text } = await sql(house, "SELECT count(*) AS n FROM raw_users");
+  assert.equal(text, '{"columns":["n"],"rows":[{"n":1}]}');
+});
+
+/** Statements of everyday, and their answers. */
+const ANSWERED: [sql: string, answer: unknown][] = [
+  ["select id, PASSWORD from RAW_USERS;", {
+    columns: ["id", "password"],
+    rows: [{ id: 1, password: "***" }],
+  }],
+  ["SELECT 1 AS a -- the end", { columns: ["a"], rows: [{ a: 1 }] }],
+  ["SELECT ';' AS a; ;;", { columns: ["a"], rows: [{ a: ";" }] }],
+  ["/* why */ SELECT 'it''s; fine' AS \"a b\"", { columns: ["a b"], rows: [{ "a b": "it's; fine" }] }],
+  ["SELECT bank ->> '$.currency' AS c FROM raw_users", { columns: ["c"], rows: [{ c: "GBP" }] }],
+  [
+    "SELECT department_code AS d, count(*) AS n FROM processed_users GROUP BY 1 HAVING n > 0 ORDER BY 2 DESC",
+    { columns: ["d", "n"], rows: [{ d: "ENG", n: 1 }] },
+  ],
+  [
+    "WITH old AS (SELECT * FROM raw_users WHERE age > 20) SELECT count(*) AS n FROM old",
+    { columns: ["n"], rows: [{ n: 1 }] },
+  ],
+  ["SELECT j.value AS v FROM json_each('[3,1,2]') AS j ORDER BY 1", {
+    columns: ["v"],
+    rows: [{ v: 1 }, { v: 2 }, { v: 3 }],
+  }],
+  ["SELECT rank() OVER (ORDER BY id) AS r FROM raw_users", { columns: ["r"], rows: [{ r: 1 }] }],
+  ["SELECT valid_count FROM etl_runs AS raw JOIN raw_users USING (run_id)", {
+    columns: ["valid_count"],
+    rows: [{ valid_count: 1 }],
+  }],
+  ["SELECT id FROM raw_users WHERE password = 'emilyspass'", { columns: ["id"], rows: [] }],
+  ["SELECT 1 AS a, 2 AS a", { columns: ["a", "a"], rows: [{ a: 2 }] }],
+  ["SELECT upper('ä') || date('2026-11-24', '+1 day') AS x, x'00ff' AS b, NULL AS n, 1.5 AS r", {
+    columns: ["x", "b", "n", "r"],
+    rows: [{ x: "ä2026-11-25", b: "00ff", n: null, r: 1.5 }],
+  }],
+];
+
+Deno.test("everyday SQL works, in any spelling", async (t) => {
+  await using house = await openApi();
+  await fillRun(house.store, { valid: [user(1)] });
+  for (const [query, answer] of ANSWERED) {
+    await t.step(query, async () => {
+      const { status, text } = await sql(house, query);
+      assert.equal(status, 200, text);
+      assert.deepEqual(JSON.parse(text), answer);
+    });
+  }
+});
+
+Deno.test("64-bit integers keep all their digits", async () => {
+  await using house = await openApi();
+  await fillRun(house.store);
+  const { text } = await sql(house, "SELECT 9223372036854775807 AS n");
+  assert.equal(text, '{"columns":["n"],"rows":[{"n":9223372036854775807}]}');
+});
+
+Deno.test("rows keep their order, and are cut at the bounds with a word about it", async () => {
+  await using house = await openApi({ SQL_MAX_ROWS: "3", SQL_MAX_BYTES: "1000" });
+  await fillRun(house.store);
+  const numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9)";
+  const rows = await sql(house, `${numbers} SELECT n FROM c ORDER BY n DESC`);
+  assert.equal(rows.text, '{"columns":["n"],"rows":[{"n":9},{"n":8},{"n":7}],"truncated":true}');
+  const exact = await sql(house, `${numbers} SELECT n FROM c LIMIT 3`);
+  assert.equal(exact.text, '{"columns":["n"],"rows":[{"n":1},{"n":2},{"n":3}]}');
+  const bytes = await sql(house, `${numbers} SELECT printf('%900d', n) AS n FROM c`);
+  assert.equal(JSON.parse(bytes.text).rows.length, 1);
+  assert.equal(JSON.parse(bytes.text).truncated, true);
+});
+
+Deno.test("an error in a later row is an error, not the end of the answer", async () => {
+  await using house = await openApi();
+  await fillRun(house.store);
+  const { status, text } = await sql(
+    house,
+    "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9) SELECT CASE n WHEN 5 THEN zeroblob(9000000) END FROM c",
+  );
+  assert.equal(status, 400);
+  assert.match(text, /too large/);
+});
+
+async function sql(house: { send(path: string, init: RequestInit): Promise<Response> }, query: string) {
+  const answer = await house.send("/query_sql", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query }),
+  });
+  return { status: answer.status, text: await answer.text() };
+}

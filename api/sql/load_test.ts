@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { fillRun, openApi } from "../testing.ts";
+
+const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
+
+Deno.test("forty endless queries at once end or are refused in time, others are answered meanwhile, and no process is left at work", async () => {
+  await using house = await openApi({ SQL_TIMEOUT_MS: "1000" });
+  await fillRun(house.store);
+  const began = performance.now();
+  const endless = Array.from({ length: 40 }, async () => {
+    const answer = await query(house, ENDLESS);
+    return {
+      status: answer.status,
+      retryAfter: answer.headers.get("retry-after"),
+      detail: (await answer.json()).detail as string,
+    };
+  });
+  let done = false;
+  const all = Promise.all(endless).finally(() => done = true);
+  const waits: number[] = [];
+  while (!done) {
+    const sent = performance.now();
+    const answer = await house.send("/etl_runs");
+    assert.equal((await answer.json()).length, 1);
+    waits.push(performance.now() - sent);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const answers = await all;
+  const tookMs = performance.now() - began;
+  const ended = answers.filter(({ status }) => status === 400);
+  const refused = answers.filter(({ status }) => status === 503);
+  assert.equal(ended.length + refused.length, 40);
+  assert.ok(ended.length >= 2);
+  for (const { detail } of ended) assert.match(detail, /^SQL error: the query ran for more than 1000 ms/);
+  for (const { retryAfter } of refused) assert.equal(retryAfter, "1");
+  assert.ok(tookMs < 4000, `${tookMs} ms`);
+  waits.sort((a, b) => a - b);
+  const p99 = waits[Math.floor(waits.length * 0.99)]!;
+  assert.ok(p99 < 100, `p99 ${p99} ms of ${waits.length}`);
+  assert.equal((await (await query(house, "SELECT 1 AS n")).json()).rows[0].n, 1);
+  assert.deepEqual(await workingChildren(), []);
+});
+
+Deno.test("a query whose client has left is killed", async () => {
+  await using house = await openApi({ SQL_TIMEOUT_MS: "60000" });
+  await fillRun(house.store);
+  await query(house, "SELECT 1");
+  const client = new AbortController();
+  const asked = query(house, ENDLESS, client.signal);
+  while ((await workingChildren()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  client.abort();
+  await asked;
+  assert.deepEqual(await workingChildren(), []);
+});
+
+function query(
+  house: { send(path: string, init: RequestInit): Promise<Response> },
+  sql: string,
+  signal?: AbortSignal,
+) {
+  return house.send("/query_sql", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query: sql }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** Children of this process that use the processor, as the system counts it over a tenth of a second. */
+async function workingChildren(): Promise<number[]> {
+  const before = await cpuOfChildren();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const after = await cpuOfChildren();
+  return [...after].filter(([pid, ticks]) => ticks - (before.get(pid) ?? ticks) > 3).map(([pid]) => pid);
+}
+
+async function cpuOfChildren(): Promise<Map<number, number>> {
+  const ticks = new Map<number, number>();
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(fields[1]) === Deno.pid) ticks.set(Number(name), Number(fields[11]) + Number(fields[12]));
+  }
+  return ticks;
+}
