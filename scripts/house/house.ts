@@ -8,7 +8,7 @@ import { backOff, pause } from "../../shared/actor/backoff.ts";
 import { EXIT } from "../../shared/actor/service.ts";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { ensureKeys } from "../sftp/keys.ts";
-import { commandOf, type Environment, type Service, SERVICES } from "./services.ts";
+import { commandOf, type Environment, programPath, type Service, SERVICES } from "./services.ts";
 import { type OnLine, type Program, type Running, start } from "./supervisor.ts";
 
 /** What the house is to hold. */
@@ -133,7 +133,7 @@ function sourceCommand({ users, bad }: { users: number; bad: number }): string[]
     "--cached-only",
     "--no-prompt",
     "--allow-net=127.0.0.1",
-    "scripts/source.ts",
+    programPath("scripts/source.ts"),
     "--users",
     `${users}`,
     "--bad",
@@ -149,7 +149,7 @@ function sftpCommand(keys: string, knownHosts: string, user: string): string[] {
     "--allow-net=127.0.0.1",
     `--allow-read=sftp_data,${keys},${dirname(knownHosts)}`,
     `--allow-write=sftp_data,${keys},${dirname(knownHosts)}`,
-    "scripts/sftp_server.ts",
+    programPath("scripts/sftp_server.ts"),
     ...["--user", user, "--authorized-key", `${keys}/sftp_user.pub`],
     ...["--host-key", `${keys}/ssh_host_ed25519_key`, "--known-hosts", knownHosts],
   ];

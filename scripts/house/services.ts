@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ApiVariables } from "../../api/config.ts";
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { SaverVariables } from "../../saver/config.ts";
@@ -75,6 +76,7 @@ export function permissionsOf(service: Service, env: Environment): string[] {
         read: [config.DATA_DIR, config.SFTP_KEY_PATH, config.SFTP_KNOWN_HOSTS],
         write: [
           dirname(config.DB_PATH),
+          ...(config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS ? [config.DATA_DIR] : []),
           ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
         ],
       });
@@ -84,13 +86,18 @@ export function permissionsOf(service: Service, env: Environment): string[] {
       return [
         ...flags(config, {
           net: [`${config.API_HOST}:${config.API_PORT}`],
-          read: [config.DATA_DIR, "api"],
+          read: [config.DATA_DIR, programPath("api")],
           write: [`${config.DATA_DIR}/state`, dirname(config.DB_PATH)],
         }),
         `--allow-run=${Deno.execPath()}`,
       ];
     }
   }
+}
+
+/** The path of a program of ours, such as `saver/main.ts`: the working directory may be another one. */
+export function programPath(name: string): string {
+  return fileURLToPath(new URL(`../../${name}`, import.meta.url));
 }
 
 /** The arguments for `deno` that start `service`. @throws ConfigError when `env` can't be used. */
@@ -100,7 +107,7 @@ export function commandOf(service: Service, env: Environment, args: readonly str
     "--cached-only",
     "--no-prompt",
     ...permissionsOf(service, env),
-    `${service}/main.ts`,
+    programPath(`${service}/main.ts`),
     ...args,
   ];
 }
