@@ -15,6 +15,8 @@ export interface Program {
   readonly args: readonly string[];
   /** Its environment, whole. */
   readonly env: Record<string, string | undefined>;
+  /** Its working directory. Default this process's. */
+  readonly cwd?: string;
 }
 
 /** A program that runs. */
@@ -41,6 +43,7 @@ export function start(program: Program, onLine: OnLine): Running {
   ) as Record<string, string>;
   const child = new Deno.Command(Deno.execPath(), {
     args: [...program.args],
+    cwd: program.cwd,
     env,
     clearEnv: true,
     stdin: "null",

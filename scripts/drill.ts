@@ -1,0 +1,101 @@
+/**
+ * `deno task drill [--case NAME]… [--quick] [--repeats N|few]`: makes every fault that the pipeline has to survive, with real servers and real
+ * kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3). Exit codes: 0
+ * when nothing was lost, came twice or went wrong, 1 otherwise, 2 for a command line that can't be read.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { messageOf } from "../shared/errors/errors.ts";
+import { CASES } from "../tests/drill/cases.ts";
+import { type DrillCase, type Outcome, Skip } from "../tests/drill/case.ts";
+
+type Result = { drill: DrillCase } & ({ outcome: Outcome } | { failure: string } | { skipped: string });
+
+const FEW = 3;
+const WIDTHS = [30, 60, 8, 8, 10] as const;
+
+const say = (line: string) => void Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+const row = (...cells: string[]) =>
+  say(
+    cells.map((cell, i) => i === 0 || i === 1 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join(
+      " | ",
+    ),
+  );
+
+async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      case: { type: "string", multiple: true },
+      quick: { type: "boolean", default: false },
+      repeats: { type: "string", default: "100" },
+    },
+  });
+  const percent = values.repeats === "few" ? FEW : Number(values.repeats);
+  if (!(percent > 0 && percent <= 100)) {
+    throw new TypeError(
+      `--repeats is ${JSON.stringify(values.repeats)}, wanted a percentage up to 100, or few.`,
+    );
+  }
+  for (const name of values.case ?? []) {
+    if (CASES.some((drill) => drill.name === name)) continue;
+    throw new TypeError(
+      `There is no case ${JSON.stringify(name)}. There are: ${CASES.map((drill) => drill.name).join(", ")}.`,
+    );
+  }
+  const wanted = CASES.filter((drill) =>
+    (values.case === undefined || values.case.includes(drill.name)) && (!values.quick || drill.quick)
+  );
+  row("fault", "what happened", "lost", "twice", "recovered");
+  row(...WIDTHS.map((width) => "-".repeat(width)));
+  const results: Result[] = [];
+  for (const drill of wanted) {
+    const result = await perform(drill, percent / 100);
+    results.push(result);
+    tell(result);
+  }
+  const bad = results.filter(isBad);
+  const skipped = results.filter((result) => "skipped" in result);
+  say(
+    `\n${results.length - bad.length - skipped.length} held, ${bad.length} broken, ${skipped.length} skipped`,
+  );
+  for (const result of bad) if ("failure" in result) say(`\n${result.drill.name}: ${result.failure}`);
+  return bad.length === 0 ? 0 : 1;
+}
+
+async function perform(drill: DrillCase, repeats: number): Promise<Result> {
+  try {
+    return { drill, outcome: await drill.run(repeats) };
+  } catch (error) {
+    return error instanceof Skip
+      ? { drill, skipped: messageOf(error) }
+      : { drill, failure: error instanceof Error ? error.stack ?? error.message : String(error) };
+  }
+}
+
+function isBad(result: Result): boolean {
+  return "failure" in result ||
+    ("outcome" in result && (result.outcome.lost > 0 || result.outcome.twice > 0));
+}
+
+function tell(result: Result): void {
+  const { drill } = result;
+  const fault = `${drill.name}: ${drill.fault}`;
+  if ("skipped" in result) row(fault, `skipped: ${result.skipped}`, "-", "-", "-");
+  else if ("failure" in result) row(fault, `BROKEN: ${result.failure.split("\n", 1)[0]}`, "?", "?", "-");
+  else {
+    const { happened, lost, twice, recoveredMs } = result.outcome;
+    row(fault, happened, String(lost), String(twice), `${(recoveredMs / 1000).toFixed(1)} s`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    await Deno.stderr.write(new TextEncoder().encode(`Cannot start the drill: ${error.message}\n`));
+    Deno.exit(2);
+  }
+}

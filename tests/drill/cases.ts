@@ -1,0 +1,10 @@
+/**
+ * Every fault there is.
+ *
+ * @module
+ */
+import type { DrillCase } from "./case.ts";
+import { cases as extract } from "./extract.ts";
+
+/** All cases, in the order of the records' way. */
+export const CASES: readonly DrillCase[] = [...extract];

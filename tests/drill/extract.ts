@@ -1,0 +1,298 @@
+/**
+ * Faults of the source, of the checkpoint and of the disk that records are extracted to.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { READY } from "./stage.ts";
+import * as faults from "../support/faulty_source.ts";
+import type { DrillCase } from "./case.ts";
+import { gateAt, play, stopwatch } from "./play.ts";
+import { memoryOf, rawFiles } from "./watch.ts";
+import { Stage, WORKERS } from "./stage.ts";
+
+const area = "extract";
+
+/** Has the extractor fail for good at the page `skip` until `heal` is called; answers the run that failed there. */
+async function failedRun(stage: Stage, heal: () => void): Promise<string> {
+  await stage.start(...WORKERS);
+  const run = await stage.ask();
+  const { failure_phase, failure_reason } = await stage.status(run, "FAILED");
+  assert.equal(failure_phase, "EXTRACTING");
+  assert.match(String(failure_reason), /^Cannot /);
+  heal();
+  return run;
+}
+
+/** Asks again after a failed run; answers how long it took until the failed run was whole. */
+async function resumed(stage: Stage, run: string): Promise<number> {
+  const since = stopwatch();
+  await stage.ask();
+  await stage.status(run, "COMPLETED");
+  return since();
+}
+
+/** A source that fails with `fault` from its page at 100 on, until it is healed. */
+function sick(fault: faults.Fault): { wrap: ReturnType<typeof faults.withFaults>; heal: () => void } {
+  let well = false;
+  return {
+    wrap: faults.withFaults(({ skip }) => skip >= 100 && !well ? fault : undefined),
+    heal: () => well = true,
+  };
+}
+
+/** A case in which the source fails for good, and heals later. */
+function sickCase(
+  name: string,
+  fault: string,
+  quick: boolean,
+  ill: faults.Fault,
+  maxMegabytes = 400,
+): DrillCase {
+  return {
+    name,
+    area,
+    fault,
+    quick,
+    run: () => {
+      const { wrap, heal } = sick(ill);
+      return play({ source: { wrap } }, async (stage) => {
+        const run = await failedRun(stage, heal);
+        const megabytes = await memoryOf(stage.process("extractor").pid);
+        assert(megabytes < maxMegabytes, `the extractor took ${megabytes} MB`);
+        const { failure_reason } = stage.run(run)!;
+        const recoveredMs = await resumed(stage, run);
+        assert.equal((await rawFiles(stage)).length, 1);
+        const happened = `FAILED: ${
+          String(failure_reason).split(": ").at(1)?.slice(0, 60)
+        }; next run resumed its file, at most ${megabytes} MB`;
+        return { happened, runs: [run], recoveredMs };
+      });
+    },
+  };
+}
+
+/** The cases. */
+export const cases: readonly DrillCase[] = [
+  {
+    name: "source-recovers",
+    area,
+    fault: "HTTP 500 three times, then well",
+    quick: true,
+    run: () =>
+      play({
+        source: {
+          wrap: faults.withFaults(({ skip, tries }) =>
+            skip === 100 && tries <= 3 ? faults.status(500) : undefined
+          ),
+        },
+      }, async (stage) => {
+        await stage.start(...WORKERS);
+        const since = stopwatch();
+        const run = await stage.ask();
+        await stage.status(run, "COMPLETED");
+        assert.equal((await rawFiles(stage)).length, 1);
+        return { happened: "3 tries, then on in the same file", runs: [run], recoveredMs: since() };
+      }),
+  },
+  {
+    name: "source-away",
+    area,
+    fault: "all tries of a page spent, one-shot extractor",
+    quick: true,
+    run: () => {
+      const { wrap, heal } = sick(faults.status(503));
+      return play({ source: { wrap } }, async (stage) => {
+        await stage.start("transformer", "saver");
+        assert.equal(await stage.begin("extractor", { args: ["--once"] }).ended, 1);
+        const [failed] = await stage.until("a failed run", () => {
+          const runs = stage.runs().filter(({ status }) => status === "FAILED");
+          return runs.length > 0 && runs;
+        });
+        assert.match(String(failed!.failure_reason), /HTTP 503 \(4 times\)/);
+        const [part] = await rawFiles(stage);
+        heal();
+        const since = stopwatch();
+        assert.equal(await stage.begin("extractor", { args: ["--once"] }).ended, 0);
+        const { raw_file } = await stage.status(failed!.run_id, "COMPLETED");
+        assert.equal(`${raw_file}.part`, `data/raw_users/${part}`);
+        return {
+          happened: "FAILED, exit 1; the next start resumed the same file, exit 0",
+          runs: [failed!.run_id],
+          recoveredMs: since(),
+        };
+      });
+    },
+  },
+  {
+    name: "source-faults-in-turn",
+    area,
+    fault: "reset, truncated, no JSON, HTML, Retry-After (both forms), slow body, short pages, page by page",
+    quick: true,
+    run: () => {
+      const soon = () => new Date(Date.now() + 1_000).toUTCString();
+      const ill: faults.Fault[] = [
+        faults.reset,
+        faults.truncated,
+        faults.text("no JSON"),
+        faults.html,
+        faults.status(429, { "retry-after": "1" }),
+        (request, answer) => faults.status(503, { "retry-after": soon() })(request, answer),
+        faults.slowBody(50),
+        faults.silent,
+      ];
+      const wrap = faults.withFaults(({ skip, tries }) => tries === 1 ? ill[skip / 15] : faults.atMost(15));
+      return play(
+        { source: { wrap }, env: { HTTP_TIMEOUT_SECONDS: "0.4", BATCH_SIZE: "20" } },
+        async (stage) => {
+          await stage.start(...WORKERS);
+          const since = stopwatch();
+          const run = await stage.ask();
+          await stage.status(run, "COMPLETED");
+          return {
+            happened: `${ill.length} faults, each page fetched at the second try`,
+            runs: [run],
+            recoveredMs: since(),
+          };
+        },
+      );
+    },
+  },
+  sickCase("redirect-loop", "redirects in a circle", false, faults.redirectCircle),
+  sickCase("page-repeats", "a source that repeats a page for ever", false, faults.pageOf(50)),
+  sickCase("gzip-bomb", "a compressed page of 2 GB", false, faults.gzipBomb(2_000_000_000)),
+  sickCase("page-of-200-mb", "a page of 200 MB", false, faults.text(new Uint8Array(200_000_000).fill(32))),
+  {
+    name: "source-empty",
+    area,
+    fault: "a source without records",
+    quick: true,
+    run: () =>
+      play({ source: { users: 0 } }, async (stage) => {
+        await stage.start(...WORKERS);
+        const since = stopwatch();
+        const run = await stage.ask();
+        await stage.status(run, "COMPLETED");
+        return { happened: "three empty files, loaded and delivered", runs: [run], recoveredMs: since() };
+      }),
+  },
+  {
+    name: "checkpoint-corrupted",
+    area,
+    fault: "the checkpoint file is garbage",
+    quick: true,
+    run: () => {
+      const { wrap, heal } = sick(faults.status(500));
+      return play({ source: { wrap } }, async (stage) => {
+        await failedRun(stage, heal);
+        const [part] = await rawFiles(stage);
+        await Deno.writeTextFile(stage.path("data/state/extractor_state.json"), '{"version":1,"curr');
+        const since = stopwatch();
+        const run = await stage.ask();
+        await stage.status(run, "COMPLETED");
+        await Deno.remove(stage.path(`data/raw_users/${part}`)); // left to the operator, as the log says
+        await stage.said("was set aside");
+        const kept = Array.from(Deno.readDirSync(stage.path("data/state"))).filter(({ name }) =>
+          name.includes(".corrupt-")
+        );
+        assert.equal(kept.length, 1);
+        return {
+          happened: "set aside with a warning, a new run from the beginning",
+          runs: [run],
+          recoveredMs: since(),
+        };
+      });
+    },
+  },
+  {
+    name: "checkpoint-of-another-source",
+    area,
+    fault: "the unfinished run is one of another source",
+    quick: false,
+    run: () => {
+      const { wrap, heal } = sick(faults.status(500));
+      return play({ source: { wrap } }, async (stage) => {
+        await failedRun(stage, heal);
+        const [part] = await rawFiles(stage);
+        await stage.stop("extractor");
+        stage.env.API_BASE_URL = `${stage.source.url}?of=another`;
+        const since = stopwatch();
+        await stage.start("extractor");
+        const run = await stage.ask();
+        await stage.status(run, "COMPLETED");
+        await stage.said("one of another source");
+        await Deno.remove(stage.path(`data/raw_users/${part}`));
+        return {
+          happened: "set aside with a warning, a new run of the new source",
+          runs: [run],
+          recoveredMs: since(),
+        };
+      });
+    },
+  },
+  {
+    name: "data-disk-full",
+    area,
+    fault: "disk full at extract and at transform",
+    quick: true,
+    run: () =>
+      play({ source: { bad: 0.1 }, disks: { data: 1_500_000 } }, async (stage) => {
+        const disk = stage.disks.get("data")!;
+        await stage.start("extractor");
+        await disk.fill(64 * 1024);
+        const run = await stage.ask();
+        await stage.said("disk full");
+        await disk.free();
+        const since = stopwatch();
+        const phase1 = stage.channel.mailbox("channel:phase1_complete");
+        await stage.until("a raw file", async () => (await phase1.state()).depth === 1);
+        await disk.fill(64 * 1024);
+        await stage.start("transformer", "saver");
+        await stage.until("a transform that fails", () =>
+          stage.run(run) !== undefined && stage.saidSo("transformer", "disk full"));
+        await disk.free();
+        await stage.status(run, "COMPLETED");
+        return {
+          happened: "both phases tried again until there was room",
+          runs: [run],
+          recoveredMs: since(),
+        };
+      }),
+  },
+  {
+    name: "two-extractors",
+    area,
+    fault: "two extractors at once on one data directory",
+    quick: false,
+    run: () =>
+      play({ source: { delayMs: 20 } }, async (stage) => {
+        await stage.start(...WORKERS);
+        await stage.begin("extractor", { as: "second extractor" }).line(READY);
+        const since = stopwatch();
+        const runs = await Promise.all(Array.from({ length: 4 }, () => stage.ask()));
+        for (const run of runs) await stage.status(run, "COMPLETED");
+        return { happened: "one extracts while the other waits", runs, recoveredMs: since() };
+      }),
+  },
+  {
+    name: "extractor-killed-in-mid-page",
+    area,
+    fault: "kill -9 while a page is awaited",
+    quick: true,
+    run: () => {
+      const gate = gateAt(150);
+      return play({ source: { wrap: gate.wrap }, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
+        await stage.start(...WORKERS);
+        const run = await stage.ask();
+        await gate.reached;
+        await stage.kill("extractor");
+        gate.open();
+        const since = stopwatch();
+        await stage.start("extractor");
+        await stage.status(run, "COMPLETED");
+        assert.equal((await rawFiles(stage)).length, 1);
+        return { happened: "the next extractor went on in the same file", runs: [run], recoveredMs: since() };
+      });
+    },
+  },
+];

@@ -1,0 +1,64 @@
+/**
+ * How a case is played: on a stage, with the promises checked at the end.
+ *
+ * @module
+ */
+import type { Handler } from "../../scripts/source.ts";
+import type { Outcome } from "./case.ts";
+import { Stage, type StageOptions } from "./stage.ts";
+import { type Expected, verify } from "./verify.ts";
+
+/** What a case has seen. */
+export interface Played extends Expected {
+  /** In a few words. */
+  readonly happened: string;
+  /** The runs that have to be whole. */
+  readonly runs: readonly string[];
+  /** Milliseconds from the end of the fault to the end of the run. */
+  readonly recoveredMs: number;
+}
+
+/** Opens a stage, has `act` make its fault there, and holds the runs to their promises. */
+export async function play(options: StageOptions, act: (stage: Stage) => Promise<Played>): Promise<Outcome> {
+  await using stage = await Stage.open(options);
+  const { happened, runs, recoveredMs, ...expected } = await act(stage);
+  return { happened, recoveredMs, ...await verify(stage, runs, expected) };
+}
+
+/** Milliseconds since now. */
+export function stopwatch(): () => number {
+  const start = performance.now();
+  return () => Math.round(performance.now() - start);
+}
+
+/** How often something is repeated: `all` times, or the share `repeats` of it, but `least` times at the least. */
+export function times(all: number, least: number, repeats: number): number {
+  return Math.max(least, Math.round(all * repeats));
+}
+
+/** A page of the source that isn't answered until somebody lets it. */
+export interface Gate {
+  /** For `SourceOptions.wrap`. */
+  readonly wrap: (answer: Handler) => Handler;
+  /** Resolves when the page has been asked for. */
+  readonly reached: Promise<void>;
+  /** Lets it be answered, and all that follow. */
+  open(): void;
+}
+
+/** Holds the page at `skip` back. The stage needs an `HTTP_TIMEOUT_SECONDS` that is long enough. */
+export function gateAt(skip: number): Gate {
+  const reached = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<void>();
+  return {
+    wrap: (answer) => async (request) => {
+      if (Number(new URL(request.url).searchParams.get("skip")) === skip) {
+        reached.resolve();
+        await opened.promise;
+      }
+      return await answer(request);
+    },
+    reached: reached.promise,
+    open: () => opened.resolve(),
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * What has to hold after every fault: each record of the source once in each place, nothing half done, everything proven.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
+import { expected } from "../../extractor/testing.ts";
+import { CHANNELS } from "../../shared/contracts/channels.ts";
+import type { Outcome } from "./case.ts";
+import type { Stage } from "./stage.ts";
+
+/** Records that are missing, and records that are there more than once. */
+export type Losses = Pick<Outcome, "lost" | "twice">;
+
+interface LoadedFile {
+  readonly id: number;
+  readonly kind: "raw" | "processed" | "invalid";
+  readonly name: string;
+  readonly sha256: string;
+}
+
+/** What a run is held to; everything by default. */
+export interface Expected {
+  /** The lines of the source, where they aren't those of the stage's. */
+  readonly source?: readonly string[];
+  /** Whether files are on the SFTP server. Default true. */
+  readonly delivered?: boolean;
+}
+
+/**
+ * Compares each run with the source, the database, the disk and the SFTP server.
+ *
+ * @throws AssertionError where something other than a record is wrong.
+ */
+export async function verify(
+  stage: Stage,
+  runIds: readonly string[],
+  options: Expected = {},
+): Promise<Losses> {
+  const source = options.source ?? linesOf(await expected(stage.sourceOptions));
+  const total = { lost: 0, twice: 0 };
+  for (const runId of runIds) {
+    const run = stage.run(runId);
+    assert(run !== undefined, `run ${runId} isn't known`);
+    assert.equal(run.status, "COMPLETED", String(run.failure_reason));
+    assert.equal(run.failure_reason, null);
+    assert.equal(run.delivery_state, options.delivered === false ? "NOT_CONFIGURED" : "DELIVERED");
+    const files = loadedFiles(stage, runId);
+    const [raw, processed, invalid] = files.map(({ lines }) => lines) as [string[], string[], string[]];
+    assert.deepEqual([run.valid_count, run.invalid_count], [processed.length, invalid.length]);
+    for (const found of [raw, [...processed.map(withoutCode), ...invalid.map(withoutReason)]]) {
+      const { lost, twice } = difference(source, found);
+      total.lost += lost;
+      total.twice += twice;
+    }
+    for (const { name, sha256 } of files) assert.equal(await sha256Of(stage.path(name)), sha256, name);
+    if (options.delivered !== false) await verifyDelivery(stage, runId, files);
+  }
+  assert.deepEqual(await halfFiles(stage), []);
+  for (const name of Object.keys(CHANNELS)) {
+    await stage.until(
+      `an empty mailbox ${name}`,
+      async () => (await stage.channel.mailbox(name).state()).depth === 0,
+    );
+  }
+  return total;
+}
+
+/** Files under temporary names, in the data directory and on the SFTP server. */
+export async function halfFiles(stage: Stage): Promise<string[]> {
+  const found: string[] = [];
+  for (
+    const folder of [
+      ...["raw_users", "processed_users", "dlq"].map((name) => stage.path(`data/${name}`)),
+      stage.upload,
+    ]
+  ) {
+    for await (const { name } of Deno.readDir(folder)) {
+      if (name.endsWith(".part")) found.push(`${folder}/${name}`);
+    }
+  }
+  return found;
+}
+
+/** The manifest is there, and each file on the server is what manifest and database say. */
+async function verifyDelivery(stage: Stage, runId: string, files: readonly LoadedFile[]): Promise<void> {
+  const manifest = await manifestOf(stage, runId);
+  assert.deepEqual(
+    manifest.files.map(({ name, sha256 }) => [name, sha256]).sort(),
+    files.map(({ name, sha256 }) => [name.split("/").at(-1), sha256]).sort(),
+  );
+  for (const { name, sha256 } of manifest.files) {
+    assert.equal(await sha256Of(`${stage.upload}/${name}`), sha256, name);
+  }
+}
+
+async function manifestOf(
+  stage: Stage,
+  runId: string,
+): Promise<{ files: { name: string; sha256: string }[] }> {
+  for await (const { name } of Deno.readDir(stage.upload)) {
+    if (!/^manifest_.*\.json$/.test(name)) continue;
+    const manifest = JSON.parse(await Deno.readTextFile(`${stage.upload}/${name}`));
+    if (manifest.run_id === runId) return manifest;
+  }
+  throw new Error(`There is no manifest of run ${runId} on the SFTP server.`);
+}
+
+/** The files of a run and their records, as they stand in the database: raw, processed, invalid. */
+function loadedFiles(stage: Stage, runId: string): (LoadedFile & { lines: string[] })[] {
+  using db = new DatabaseSync(stage.path("database/data.db"), { readOnly: true });
+  const files = db.prepare("SELECT id, kind, name, sha256 FROM run_files WHERE run_id = ?").all(
+    runId,
+  ) as unknown as LoadedFile[];
+  return (["raw", "processed", "invalid"] as const).map((kind) => {
+    const [file, ...others] = files.filter((one) => one.kind === kind);
+    assert(
+      file !== undefined && others.length === 0,
+      `run ${runId} has ${others.length} files too many of ${kind}`,
+    );
+    const rows = db.prepare(
+      `SELECT json FROM ${kind}_records WHERE id BETWEEN ? * 1000000000 AND ? * 1000000000 + 999999999 ORDER BY id`,
+    ).all(file.id, file.id) as unknown as { json: string }[];
+    return { ...file, lines: rows.map(({ json }) => json) };
+  });
+}
+
+/** How many of `wanted` aren't in `found`, and how many of `found` are too many or strangers. */
+export function difference(wanted: readonly string[], found: readonly string[]): Losses {
+  const left = new Map<string, number>();
+  for (const line of wanted) left.set(line, (left.get(line) ?? 0) + 1);
+  let twice = 0;
+  for (const line of found) {
+    const count = left.get(line) ?? 0;
+    if (count === 0) twice++;
+    else left.set(line, count - 1);
+  }
+  return { lost: [...left.values()].reduce((sum, count) => sum + count, 0), twice };
+}
+
+/** The lines of a text of lines. */
+export function linesOf(text: string): string[] {
+  return text.split("\n").slice(0, -1);
+}
+
+function withoutCode(line: string): string {
+  return line.replace(/,"department_code":"[^"]*"\}$/, "}");
+}
+
+function withoutReason(line: string): string {
+  const { raw_line, ...rest } = JSON.parse(line);
+  if (typeof raw_line === "string" && Object.keys(rest).length === 1) return raw_line;
+  return `${line.slice(0, line.lastIndexOf(',"error_reason":'))}}`;
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  using file = await Deno.open(path);
+  for await (const block of file.readable) hash.update(block);
+  return hash.digest("hex");
+}

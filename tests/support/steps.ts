@@ -1,0 +1,81 @@
+/**
+ * Makes a process stand still at one of the steps at which it changes something outside of itself, to be killed there. For `deno run --preload`:
+ * the program that follows is the real one, and notices nothing.
+ *
+ * A step is the moment before a file is opened for writing, written, cut, synced, renamed or removed, before and after a transaction is
+ * committed, and before bytes are sent to the port that is watched.
+ *
+ * @module
+ */
+import net from "node:net";
+import { DatabaseSync, StatementSync } from "node:sqlite";
+
+/** Said on standard error by a process that stands still. */
+export const STANDS_STILL = "stands still at step";
+
+/** Has this process stand still before its step number `last` (from 1), for ever; `port` is one whose packets count as steps too. */
+export function standStillAt(last: number, port?: number): void {
+  let steps = 0;
+  const step = (what: string) => {
+    if (++steps !== last) return;
+    Deno.stderr.writeSync(new TextEncoder().encode(`${STANDS_STILL} ${steps}: ${what}\n`));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  };
+  watchFiles(step);
+  watchCommits(step);
+  if (port !== undefined) watchPackets(step, port);
+}
+
+type Step = (what: string) => void;
+
+/** Replaces method `name` of `owner` by one that first takes a step, if `what` names one. */
+function before<T extends object, K extends keyof T>(
+  owner: T,
+  name: K,
+  step: Step,
+  what: (self: unknown, args: unknown[]) => string | undefined,
+  after = false,
+): void {
+  const method = owner[name] as (...args: unknown[]) => unknown;
+  owner[name] = function (this: unknown, ...args: unknown[]) {
+    const named = what(this, args);
+    if (named !== undefined) step(named);
+    const result = method.apply(this, args);
+    if (named !== undefined && after) step(`${named}, done`);
+    return result;
+  } as T[K];
+}
+
+function watchFiles(step: Step): void {
+  before(Deno, "open", step, (_, [path, options]) => {
+    const { write = false, append = false } = (options ?? {}) as Deno.OpenOptions;
+    return write || append ? `open ${path}` : undefined;
+  });
+  for (const name of ["rename", "remove"] as const) {
+    before(Deno, name, step, (_, [path]) => `${name} ${path}`);
+  }
+  for (const name of ["write", "truncate", "syncData", "sync"] as const) {
+    before(Deno.FsFile.prototype, name, step, () => `${name} a file`);
+  }
+}
+
+function watchCommits(step: Step): void {
+  const commit = (sql: unknown) => sql === "COMMIT" ? "commit" : undefined;
+  before(DatabaseSync.prototype, "exec", step, (_, [sql]) => commit(sql), true);
+  before(
+    StatementSync.prototype,
+    "run",
+    step,
+    (self) => commit((self as StatementSync & { sourceSQL: string }).sourceSQL),
+    true,
+  );
+}
+
+function watchPackets(step: Step, port: number): void {
+  before(
+    net.Socket.prototype,
+    "write",
+    step,
+    (self) => (self as net.Socket).remotePort === port ? "send a packet" : undefined,
+  );
+}
