@@ -1,0 +1,73 @@
+/**
+ * Where a house delivers to: a real SFTP server that can go away and come back.
+ *
+ * @module
+ */
+import { pinHostKey } from "../../scripts/sftp/keys.ts";
+import { type SftpServer, startSftpServer } from "../../scripts/sftp_server.ts";
+import type { Environment } from "../../scripts/house/services.ts";
+import { startSshd } from "./sshd.ts";
+
+/** A server that takes deliveries. Disposing of it ends it. */
+export interface Site extends AsyncDisposable {
+  /** The saver's variables for it. */
+  readonly env: Environment;
+  /** The folder on this machine's disk in which deliveries appear. */
+  readonly disk: string;
+  /** Ends it at once, connections too. */
+  stop(): Promise<void>;
+  /** Starts it again, at the same port. */
+  start(): Promise<void>;
+}
+
+/** What a site needs to know of the house. */
+export interface SiteOptions {
+  /** The house's folder, in which `ssh_keys/` has the key pair. */
+  readonly folder: string;
+  /** The public key that may log in. */
+  readonly publicKey: string;
+}
+
+/** The server that `start`, `run` and `demo` bring along, over `sftp_data/`. */
+export async function localSite({ folder, publicKey }: SiteOptions): Promise<Site> {
+  const root = `${folder}/sftp_data`;
+  let server: SftpServer | undefined;
+  let port = 0;
+  const start = async () => {
+    server = await startSftpServer({
+      root,
+      port,
+      user: "sftp_user",
+      authorizedKey: publicKey,
+      hostKey: `${folder}/ssh_keys/ssh_host_ed25519_key`,
+      knownHosts: `${folder}/ssh_keys/known_hosts`,
+    });
+    port = server.port;
+  };
+  const stop = async () => {
+    await server?.close();
+    server = undefined;
+  };
+  await start();
+  const env = { SFTP_HOST: "127.0.0.1", SFTP_PORT: String(port), SFTP_USER: "sftp_user" };
+  return { env, disk: root, start, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** OpenSSH's server. */
+export async function opensshSite({ folder, publicKey }: SiteOptions): Promise<Site> {
+  const sshd = await startSshd({ authorizedKey: await Deno.readTextFile(publicKey) });
+  await pinHostKey(`${folder}/ssh_keys/known_hosts`, "127.0.0.1", sshd.port, sshd.hostKey);
+  const disk = `${sshd.home}/upload`;
+  return {
+    env: {
+      SFTP_HOST: "127.0.0.1",
+      SFTP_PORT: String(sshd.port),
+      SFTP_USER: sshd.user,
+      SFTP_REMOTE_DIR: disk,
+    },
+    disk,
+    start: () => sshd.start(),
+    stop: () => sshd.kill(),
+    [Symbol.asyncDispose]: () => sshd[Symbol.asyncDispose](),
+  };
+}
