@@ -4,7 +4,9 @@
  * @module
  */
 import { z } from "zod";
+import type { ConfigOf } from "../shared/config/config.ts";
 import { list, path, whole } from "../shared/config/variables.ts";
+import type { SftpOptions } from "./delivery/sftp.ts";
 
 /** The saver's own variables. Those of channel, storage, masking and logs are added by its main. */
 export const SaverVariables = {
@@ -38,6 +40,26 @@ export const SaverVariables = {
     (all) => all.every((one) => one.startsWith("age1")),
     "wanted age recipients (age1…)",
   ).optional().describe(
-    "age recipients, separated by commas; files are then delivered encrypted, as NAME.age. Default: unset.",
+    "age recipients, separated by commas; files are then delivered encrypted, as NAME.age, and kept so in DATA_DIR/sealed too. Default: unset.",
+  ),
+  RETENTION_DAYS: whole(1, 36_500).optional().describe(
+    "Days after which local files are removed of runs whose files were all found on the SFTP server, by their content. " +
+      "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
 };
+
+/** How to reach the SFTP server that is configured; undefined where none is. */
+export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOptions | undefined {
+  if (config.SFTP_HOST === undefined) return undefined;
+  return {
+    host: config.SFTP_HOST,
+    port: config.SFTP_PORT,
+    user: config.SFTP_USER,
+    keyPath: config.SFTP_KEY_PATH,
+    passphrase: config.SFTP_KEY_PASSPHRASE,
+    knownHosts: config.SFTP_KNOWN_HOSTS,
+    hostKeyPolicy: config.SFTP_HOST_KEY_POLICY,
+    remoteDir: config.SFTP_REMOTE_DIR,
+    verify: config.SFTP_VERIFY,
+  };
+}

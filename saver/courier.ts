@@ -9,7 +9,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/jsonl/files.ts";
 import type { Store } from "../shared/store/open.ts";
 import { recordDelivery } from "../shared/store/run_writes.ts";
-import type { Delivery } from "./delivery/delivery.ts";
+import type { Delivery, LocalFile } from "./delivery/delivery.ts";
 import { manifestOf } from "./manifest.ts";
 
 /** Tries before a delivery is given up. At one each minute or less, a server may be away for about a week. */
@@ -23,13 +23,23 @@ export interface CourierParts {
   readonly files: Files;
   /** The server to deliver to; undefined where none is configured. */
   readonly delivery: Delivery | undefined;
+  /** Encrypts a file before it is delivered; undefined where files are delivered as they are. */
+  readonly seal?: Seal | undefined;
+}
+
+/** Makes an encrypted file in `folder`, the same one each time, and answers it. */
+export type Seal = (file: LocalFile, folder: string, signal: AbortSignal) => Promise<LocalFile>;
+
+/** Where the encrypted files of a run are kept, so that a repeated delivery sends the same bytes. */
+export function sealedFolder(files: Files, runId: string): string {
+  return files.path("sealed", runId);
 }
 
 /**
  * The courier: mailbox `channel:deliver`. While the server is away, the order waits in the mailbox with growing pauses, and those of other
  * runs are tried meanwhile. Delivering again what was delivered sends nothing.
  */
-export function courier({ store, files, delivery }: CourierParts): Actor<"channel:deliver"> {
+export function courier({ store, files, delivery, seal }: CourierParts): Actor<"channel:deliver"> {
   return {
     name: "courier",
     mailbox: "channel:deliver",
@@ -44,13 +54,11 @@ export function courier({ store, files, delivery }: CourierParts): Actor<"channe
         );
       }
       if (delivery === undefined) return { outputs: [], detail: { state: "NOT_CONFIGURED" } };
-      const local = loaded.map(({ kind, name, sha256, bytes }) => ({
-        kind,
-        path: files.inside(name),
-        name: basename(name),
-        sha256,
-        bytes,
-      }));
+      const local: LocalFile[] = [];
+      for (const { kind, name, sha256, bytes } of loaded) {
+        const file = { kind, path: files.inside(name), name: basename(name), sha256, bytes };
+        local.push(seal === undefined ? file : await seal(file, sealedFolder(files, run_id), signal));
+      }
       const delivered = await delivery.deliver(local, manifestOf(run, loaded), {
         signal,
         onProgress: progress,
@@ -66,6 +74,7 @@ export function courier({ store, files, delivery }: CourierParts): Actor<"channe
           bytes,
           verified,
           encrypted,
+          sealed_sha256: encrypted ? local.find((file) => file.kind === kind)?.sha256 : undefined,
           delivered_at: deliveredAt,
         })),
       );

@@ -7,7 +7,6 @@ import { runActor } from "../shared/actor/actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import type { ConfigOf } from "../shared/config/config.ts";
 import {
   ActorVariables,
   ChannelVariables,
@@ -15,12 +14,14 @@ import {
   redisUrlOf,
   StorageVariables,
 } from "../shared/config/variables.ts";
+import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { openStore } from "../shared/store/open.ts";
-import { SaverVariables } from "./config.ts";
-import { courier } from "./courier.ts";
-import type { Delivery } from "./delivery/delivery.ts";
+import { SaverVariables, sftpOptionsOf } from "./config.ts";
+import { courier, type Seal } from "./courier.ts";
+import { checkRecipients, seal } from "./delivery/seal.ts";
 import { sftpDelivery } from "./delivery/sftp.ts";
+import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
 
 if (import.meta.main) {
@@ -35,8 +36,11 @@ if (import.meta.main) {
     const store = use(await openStore(config.DB_PATH, { maskFields: config.MASK_FIELDS }));
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = new Files(config.DATA_DIR);
-    const delivery = deliveryOf(config);
+    const server = sftpOptionsOf(config);
+    const delivery = server && sftpDelivery(server);
+    const seal = sealFor(config.SFTP_ENCRYPT_TO);
     const cancellations = new HeardCancellations();
+    const days = config.RETENTION_DAYS;
     const leaseMs = config.LEASE_SECONDS * 1_000;
     if (delivery === undefined) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
@@ -45,24 +49,23 @@ if (import.meta.main) {
     await runTogether(
       signal,
       (signal) => runActor(saver({ store, files }), channel, { signal, leaseMs, cancellations }),
-      (signal) => runActor(courier({ store, files, delivery }), channel, { signal, leaseMs, cancellations }),
+      (signal) =>
+        runActor(courier({ store, files, delivery, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
+      ...(days === undefined
+        ? []
+        : [(signal: AbortSignal) => keepRemoving({ store, files, days, log }, signal)]),
     );
   });
 }
 
-function deliveryOf(config: ConfigOf<typeof SaverVariables>): Delivery | undefined {
-  if (config.SFTP_HOST === undefined) return undefined;
-  return sftpDelivery({
-    host: config.SFTP_HOST,
-    port: config.SFTP_PORT,
-    user: config.SFTP_USER,
-    keyPath: config.SFTP_KEY_PATH,
-    passphrase: config.SFTP_KEY_PASSPHRASE,
-    knownHosts: config.SFTP_KNOWN_HOSTS,
-    hostKeyPolicy: config.SFTP_HOST_KEY_POLICY,
-    remoteDir: config.SFTP_REMOTE_DIR,
-    verify: config.SFTP_VERIFY,
-  });
+function sealFor(recipients: readonly string[] | undefined): Seal | undefined {
+  if (recipients === undefined) return undefined;
+  try {
+    checkRecipients(recipients);
+  } catch (error) {
+    throw new ConfigError("saver", [messageOf(error)]);
+  }
+  return (file, folder, signal) => seal(file, recipients, folder, signal);
 }

@@ -103,6 +103,26 @@ export class Files {
     }
   }
 
+  /**
+   * Removes a file, or a folder with all that is in it; what isn't there is fine. Follows no link below the data directory.
+   *
+   * @throws PermanentError when the path leaves the data directory, leads through a link, or may not be removed.
+   */
+  async remove(path: string): Promise<void> {
+    const target = this.inside(path);
+    try {
+      for (let at = target; relative(this.root, at) !== ""; at = dirname(at)) {
+        if (!(await Deno.lstat(at)).isSymlink) continue;
+        throw new PermanentError(
+          `Cannot remove ${path}: ${at} is a link, which may lead out of ${this.root}/. Remove the file by hand.`,
+        );
+      }
+      await Deno.remove(target, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw fileError("remove", path, error);
+    }
+  }
+
   async *#blocks(path: string, tally?: Tally, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const inside = this.inside(path);
     try {

@@ -1,0 +1,151 @@
+/**
+ * Retention: local files go once they are old and proven to lie on the SFTP server. Rows of the database stay.
+ *
+ * @module
+ */
+import type { Logger } from "@logtape/logtape";
+import { pause } from "../shared/actor/backoff.ts";
+import { isFinal } from "../shared/contracts/messages.ts";
+import { messageOf, PermanentError } from "../shared/errors/errors.ts";
+import type { Files } from "../shared/jsonl/files.ts";
+import type { Store } from "../shared/store/open.ts";
+import { markRemoved } from "../shared/store/run_writes.ts";
+import type { DeliveryRow, FileRow, RunCursor, RunRow, Runs } from "../shared/store/runs.ts";
+import { sealedFolder } from "./courier.ts";
+
+/** A completed run whose local files are old, and, where they have to stay, why. */
+export interface Old {
+  /** The run. */
+  readonly run: RunRow;
+  /** Its files that weren't removed yet. */
+  readonly files: readonly FileRow[];
+  /** Why they stay; undefined where they may go. */
+  readonly keep: string | undefined;
+}
+
+/** What retention works with. */
+export interface RetentionParts {
+  /** The database. */
+  readonly store: Store;
+  /** The data directory. */
+  readonly files: Files;
+  /** Age in days from which files go. */
+  readonly days: number;
+  /** Gets a line for each file that was removed, or that couldn't be. */
+  readonly log: Pick<Logger, "info" | "warning" | "error">;
+}
+
+/** Milliseconds of a day. */
+const DAY_MS = 24 * 3600 * 1000;
+/** Runs whose rows are held at once. */
+const RUNS_AT_ONCE = 100;
+
+/** The completed runs that were asked for more than `days` before `now` and still have local files, newest first. */
+export function* oldRuns(runs: Runs, days: number, now: number = Date.now()): Generator<Old> {
+  const before = new Date(now - days * DAY_MS).toISOString();
+  let after: RunCursor | undefined;
+  for (;;) {
+    const page = runs.page({ status: ["COMPLETED"], until: before }, { limit: RUNS_AT_ONCE, after });
+    for (const run of page) {
+      const files = leftOf(runs, run);
+      if (files.length > 0) yield { run, files, keep: whyKeep(runs, run, before) };
+    }
+    if (page.length < RUNS_AT_ONCE) return;
+    after = page.at(-1);
+  }
+}
+
+/** Removes the local files of every old run that has no reason to keep them. Answers how many were removed. */
+export async function removeOld(
+  parts: RetentionParts,
+  signal: AbortSignal,
+  now: number = Date.now(),
+): Promise<number> {
+  let removed = 0;
+  for (const { run, keep } of oldRuns(parts.store.runs, parts.days, now)) {
+    if (signal.aborted) break;
+    if (keep === undefined) removed += await removeFiles(parts, run, signal, now);
+  }
+  return removed;
+}
+
+/** Removes old files now and then once a day, until `signal`. What goes wrong is logged, and tried again the next day. */
+export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const removed = await removeOld(parts, signal);
+      parts.log.info("retention done", { days: parts.days, removed });
+    } catch (error) {
+      if (!signal.aborted) {
+        parts.log.error("retention failed", { days: parts.days, reason: messageOf(error) });
+      }
+    }
+    await pause(DAY_MS, signal);
+  }
+}
+
+/** Why the files of a run have to stay; undefined where they may go. */
+function whyKeep(runs: Runs, run: RunRow | undefined, before: string): string | undefined {
+  if (run?.status !== "COMPLETED") return `the run is ${run?.status}`;
+  if (run.delivery_state !== "DELIVERED") return `its delivery is ${run.delivery_state ?? "not begun"}`;
+  const files = runs.filesOf([run.run_id]).get(run.run_id) ?? [];
+  const deliveries = runs.deliveriesOf([run.run_id]).get(run.run_id) ?? [];
+  if (files.length !== 3 || deliveries.length !== 4) return "not all of its files were delivered";
+  const unproven = files.find((file) => !deliveries.some((delivery) => proves(delivery, file)));
+  if (unproven !== undefined) return `its ${unproven.kind} file wasn't verified on the server by its content`;
+  if (deliveries.some(({ delivered_at }) => delivered_at >= before)) return "it was delivered since";
+  const correction = runs.correctionsOf([run.run_id]).get(run.run_id)?.find(({ status }) => !isFinal(status));
+  return correction && `its correction ${correction.run_id} is ${correction.status}`;
+}
+
+function proves(delivery: DeliveryRow, file: FileRow): boolean {
+  return delivery.kind === file.kind && delivery.sha256 === file.sha256 && delivery.verified === "content";
+}
+
+function leftOf(runs: Runs, { run_id }: RunRow): FileRow[] {
+  return (runs.filesOf([run_id]).get(run_id) ?? []).filter((file) => file.removed_at === null);
+}
+
+/** Removes what is left of a run: what was encrypted of it first, and then each file of which nothing but the delivered content would be lost. */
+async function removeFiles(
+  { store, files, days, log }: RetentionParts,
+  run: RunRow,
+  signal: AbortSignal,
+  now: number,
+): Promise<number> {
+  const { run_id } = run;
+  const before = new Date(now - days * DAY_MS).toISOString();
+  let removed = 0;
+  for (const file of leftOf(store.runs, run)) {
+    const { kind, name, sha256, bytes } = file;
+    const about = { run_id, kind, name, sha256, bytes };
+    try {
+      await refuseChanged(files, file, signal);
+      // while the database is locked nobody can ask for a correction or for another delivery
+      const keep = await store.write(async (db) => {
+        const why = whyKeep(store.runs, store.runs.byRunId(run_id), before);
+        if (why !== undefined) return why;
+        await files.remove(sealedFolder(files, run_id));
+        await files.remove(name);
+        markRemoved(db, [file.id], new Date(now).toISOString());
+      }, { signal });
+      if (keep !== undefined) break;
+      removed += 1;
+      log.info("removed a delivered file", about);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.warning("cannot remove a delivered file", { ...about, reason: messageOf(error) });
+    }
+  }
+  return removed;
+}
+
+/** A file that isn't the delivered one any more may be somebody's work. One that is gone already is fine. */
+async function refuseChanged(files: Files, { name, sha256 }: FileRow, signal: AbortSignal): Promise<void> {
+  if (!(await files.exists(name))) return;
+  const found = await files.facts(name, signal);
+  if (found.sha256 === sha256) return;
+  throw new PermanentError(
+    `Cannot remove ${name}: its SHA-256 is ${found.sha256}, but ${sha256} was delivered. Look at it, and remove it by hand.`,
+  );
+}

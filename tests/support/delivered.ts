@@ -1,0 +1,164 @@
+/**
+ * Runs that went all the way, made by the real handlers: files on the disk, rows in a database, copies on an SFTP server.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { courier, type Seal } from "../../saver/courier.ts";
+import { sftpDelivery } from "../../saver/delivery/sftp.ts";
+import { recordEvent } from "../../saver/record.ts";
+import { saver } from "../../saver/saver.ts";
+import { Users } from "../../scripts/source/users.ts";
+import type { Handling } from "../../shared/actor/actor.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { Phase1Complete, Phase2Complete, RunEvent } from "../../shared/contracts/messages.ts";
+import { Files } from "../../shared/jsonl/files.ts";
+import { openStore, type Store } from "../../shared/store/open.ts";
+import { type Departments, readDepartments } from "../../transformer/lookup.ts";
+import { transformer } from "../../transformer/transformer.ts";
+import { House, OPENSSH, type ServerKind } from "./sftp.ts";
+
+/** How a run is made. */
+export interface RunOptions {
+  /** When it is asked for, and all else happens. Default: now. */
+  readonly at?: number;
+  /** The raw file's text. Default: 208 users, some of them bad. */
+  readonly raw?: string;
+  /** What its records correct. */
+  readonly correctionOf?: string;
+  /** Whether it is delivered. Default true. */
+  readonly deliver?: boolean;
+}
+
+/** A run that was made. */
+export interface Made {
+  /** Its id. */
+  readonly runId: string;
+  /** Its local files, absolute. */
+  readonly raw: string;
+  /** The valid ones. */
+  readonly processed: string;
+  /** The dead letters. */
+  readonly invalid: string;
+}
+
+/** A data directory, a database, and an SFTP server with runs on it. Disposing of it ends and removes everything. */
+export class Delivered implements AsyncDisposable {
+  #runs = 0;
+
+  private constructor(
+    /** The server. */
+    readonly sftp: House,
+    /** The database. */
+    readonly store: Store,
+    /** The lookup that runs are transformed with. */
+    readonly lookup: Departments,
+    private readonly seal: Seal | undefined,
+  ) {}
+
+  /** Starts a server; makes no run yet. */
+  static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
+    const sftp = await House.open(options.kind ?? OPENSSH);
+    const store = await openStore(`${sftp.temp}/database/data.db`, { maskFields: ["ssn"] });
+    return new Delivered(sftp, store, await readDepartments(LOOKUP_FILE), options.seal);
+  }
+
+  /** The data directory. */
+  get data(): string {
+    return `${this.sftp.temp}/data`;
+  }
+
+  /** The same, as handlers see it. */
+  get files(): Files {
+    return new Files(this.data);
+  }
+
+  /** The database file. */
+  get database(): string {
+    return `${this.sftp.temp}/database/data.db`;
+  }
+
+  /** Makes a run, from its raw file to its delivery. */
+  async run(
+    { at = Date.now(), raw = usersText(208), correctionOf, deliver = true }: RunOptions = {},
+  ): Promise<Made> {
+    const runId = newRunId(at);
+    const name = `records_20261124_${String(++this.#runs).padStart(6, "0")}.jsonl`;
+    await using part = await this.files.create(`${this.data}/raw_users/${name}`);
+    await part.write(raw);
+    const { name: rawFile, sha256 } = await part.publish();
+    // what actors send is checked for relative paths; a test's are not
+    const phase1 = Phase1Complete.parse({
+      raw_file: "data/x",
+      run_id: runId,
+      raw_sha256: sha256,
+      source: "https://example.com/users",
+      correction_of: correctionOf,
+    });
+    const transformed = await transformer({ files: this.files, lookup: this.lookup })
+      .handle({ ...phase1, raw_file: rawFile }, HANDLING);
+    const [output] = transformed.outputs;
+    if (output?.to !== "channel:phase2_complete") throw new Error("the transformer sent nothing on");
+    const { fields } = output;
+    const names = { raw_file: rawFile, processed_file: fields.processed_file, dlq_file: fields.dlq_file };
+    const phase2 = Phase2Complete.parse({ ...fields, raw_file: "x", processed_file: "x", dlq_file: "x" });
+    await this.tell(runId, at, { type: "run_requested", requested_by: "test", correction_of: correctionOf });
+    await saver(this).handle({ ...phase2, ...names }, HANDLING);
+    await this.tell(runId, at + 1, { type: "phase_completed", phase: "LOADING", detail: {} });
+    if (deliver) await this.deliver(runId, at + 2);
+    return { runId, raw: names.raw_file, processed: names.processed_file, invalid: names.dlq_file };
+  }
+
+  /** Delivers a run; answers what the courier tells of it. */
+  async deliver(runId: string, at: number = Date.now()): Promise<Record<string, unknown>> {
+    const parts = {
+      store: this.store,
+      files: this.files,
+      seal: this.seal,
+      delivery: sftpDelivery(this.sftp.options),
+    };
+    const { detail } = await courier(parts).handle({ run_id: runId }, HANDLING);
+    await this.tell(runId, at, { type: "phase_completed", phase: "DELIVERING", detail });
+    await this.store.write((db) =>
+      db.run("UPDATE deliveries SET delivered_at = ? WHERE run_id = ?", new Date(at).toISOString(), runId)
+    );
+    return detail;
+  }
+
+  /** Tells the recorder something of a run. */
+  async tell(runId: string, at: number, event: Record<string, unknown>): Promise<void> {
+    await recordEvent(
+      this.store,
+      RunEvent.parse({
+        id: crypto.randomUUID(),
+        run_id: runId,
+        published_at: new Date(at).toISOString(),
+        actor: "test",
+        ...event,
+      }),
+    );
+  }
+
+  /** Ends the server and removes all files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store[Symbol.asyncDispose]();
+    await this.sftp[Symbol.asyncDispose]();
+  }
+}
+
+/** The lookup file of the tests. */
+export const LOOKUP_FILE: string = new URL("../../transformer/departments.csv", import.meta.url).pathname;
+
+/** Lines of generated users, one in ten of them bad. */
+export function usersText(users: number): string {
+  const all = new Users(0.1, 1);
+  return Array.from({ length: users }, (_, i) => `${all.json(i)}\n`).join("");
+}
+
+const HANDLING: Handling = {
+  attempt: 1,
+  signal: new AbortController().signal,
+  log: getLogger("test"),
+  progress: () => {},
+  tell: () => Promise.resolve(),
+};
