@@ -49,6 +49,8 @@ export interface HouseOptions extends SourceOptions {
   readonly passphrase?: string;
   /** Variables of all services, in place of the house's own. */
   readonly env?: Environment;
+  /** Called with the working folder while it is empty; what it gives to `owned` is disposed of when all processes have ended. */
+  readonly furnish?: (folder: string, owned: AsyncDisposableStack) => Promise<void>;
 }
 
 /** A program that was run to its end. */
@@ -77,6 +79,7 @@ export async function startHouse(options: HouseOptions = {}): Promise<House> {
   await using owned = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "house-" });
   owned.defer(() => Deno.remove(folder, { recursive: true }));
+  await options.furnish?.(folder, owned);
   await Deno.mkdir(`${folder}/transformer`);
   await Deno.copyFile(programPath("transformer/departments.csv"), `${folder}/transformer/departments.csv`);
   const source = owned.use(await startSource(options));
@@ -162,12 +165,22 @@ export class House implements AsyncDisposable {
 
   /** Starts one service and doesn't wait. */
   begin(service: Service, ...args: string[]): Running {
-    return this.#begin(service, commandOf(service, this.env, args));
+    return this.spawn(service, commandOf(service, this.env, args));
   }
 
   /** Starts `deno task NAME`, with the permissions that the task has, and doesn't wait. */
   beginTask(name: string, ...args: string[]): Running {
-    return this.#begin(name, [...taskOf(name), ...args]);
+    return this.spawn(name, [...taskOf(name), ...args]);
+  }
+
+  /** Starts `deno` with these arguments and the house's variables, under a name of its own. */
+  spawn(name: string, args: string[]): Running {
+    const running = start({ name, args, env: this.env, cwd: this.folder }, (part, text) => {
+      this.#lines.push({ part, text });
+    });
+    this.#running.set(name, running);
+    void running.ended.then(() => this.#running.get(name) === running && this.#running.delete(name));
+    return running;
   }
 
   /** Carries out `deno task NAME` to its end, with the permissions that the task has. */
@@ -323,8 +336,9 @@ export class House implements AsyncDisposable {
     what: string,
     look: () => T | undefined | false | Promise<T | undefined | false>,
     instead: () => string = () => "it didn't happen",
+    patienceMs: number = PATIENCE_MS,
   ): Promise<T> {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + patienceMs;
     for (;;) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
@@ -341,19 +355,10 @@ export class House implements AsyncDisposable {
     this.#gone.abort();
     await Promise.all(
       [...this.#running].map(([name, running]) =>
-        (SERVICES as readonly string[]).includes(name) ? this.kill(name) : running.stop()
+        SERVICES.some((service) => name.startsWith(service)) ? this.kill(name) : running.stop()
       ),
     );
     await this.owned[Symbol.asyncDispose]();
-  }
-
-  #begin(name: string, args: string[]): Running {
-    const running = start({ name, args, env: this.env, cwd: this.folder }, (part, text) => {
-      this.#lines.push({ part, text });
-    });
-    this.#running.set(name, running);
-    void running.ended.then(() => this.#running.get(name) === running && this.#running.delete(name));
-    return running;
   }
 }
 
