@@ -113,7 +113,7 @@ export function commandOf(service: Service, env: Environment, args: readonly str
 }
 
 /** Variables that libraries look at; refused, a missing one would stop them. */
-const LIBRARY_VARIABLES = ["REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"];
+const LIBRARY_VARIABLES = ["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"];
 
 function hostOf(url: URL, defaultPort: number): string {
   return `${url.hostname}:${url.port || (url.protocol === "http:" ? 80 : defaultPort)}`;

@@ -1,0 +1,49 @@
+/**
+ * The API service.
+ *
+ * @module
+ */
+import { runService } from "../shared/actor/service.ts";
+import { openChannel } from "../shared/channel/open.ts";
+import { ChannelVariables, MaskVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import { openStoreReadOnly, type ReadStore } from "../shared/store/open.ts";
+import { createApp } from "./app.ts";
+import { openAuditLog } from "./audit.ts";
+import { ApiVariables } from "./config.ts";
+import { listen } from "./server.ts";
+import { openSqlConsole } from "./sql/console.ts";
+
+/** The database, opened when it is first asked for after the saver has made it. */
+class StoreOnceMade implements Disposable {
+  #store: ReadStore | undefined;
+
+  constructor(private readonly path: string, private readonly maskFields: readonly string[]) {}
+
+  get(): ReadStore | undefined {
+    return this.#store ??= openStoreReadOnly(this.path, { maskFields: this.maskFields });
+  }
+
+  [Symbol.dispose](): void {
+    this.#store?.[Symbol.dispose]();
+  }
+}
+
+if (import.meta.main) {
+  const variables = { ...ApiVariables, ...MaskVariables, ...ChannelVariables, ...StorageVariables };
+  await runService("api", variables, async (config, { use, signal, log }) => {
+    const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
+    const audit = use(await openAuditLog(`${config.DATA_DIR}/state/audit.jsonl`));
+    const sql = use(openSqlConsole({
+      path: config.DB_PATH,
+      timeoutMs: config.SQL_TIMEOUT_MS,
+      maxRows: config.SQL_MAX_ROWS,
+      maxBytes: config.SQL_MAX_BYTES,
+    }));
+    const store = use(new StoreOnceMade(config.DB_PATH, config.MASK_FIELDS));
+    const app = createApp({ config, channel, audit, sql, log, store: () => store.get() });
+    const server = await listen(app, { hostname: config.API_HOST, port: config.API_PORT });
+    log.info("ready", { host: config.API_HOST, port: server.port });
+    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    await server.close(8_000);
+  });
+}
