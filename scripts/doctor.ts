@@ -13,12 +13,12 @@ import { sftpDelivery } from "../saver/delivery/sftp.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
-import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { messageOf } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/jsonl/files.ts";
 import { openStoreReadOnly } from "../shared/store/open.ts";
 import { readDepartments } from "../transformer/lookup.ts";
 import { readEnvironment } from "./house/env_file.ts";
-import { type Environment, SERVICES, VARIABLES } from "./house/services.ts";
+import { type Environment, problemsOf, SERVICES, VARIABLES } from "./house/services.ts";
 
 /** Below this much free space a folder is complained about, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
@@ -113,15 +113,8 @@ async function lookAtFolder(folder: string): Promise<string> {
 async function main(): Promise<number> {
   const say = (line: string) => Deno.stdout.write(new TextEncoder().encode(`${line}\n`));
   const env = await readEnvironment();
-  const problems = SERVICES.flatMap((service) => {
-    try {
-      loadConfig(service, VARIABLES[service], env);
-      return [];
-    } catch (error) {
-      return error instanceof ConfigError ? error.problems : [messageOf(error)];
-    }
-  });
-  for (const problem of new Set(problems)) await say(`configuration   ${problem}`);
+  const problems = problemsOf(SERVICES, env);
+  for (const problem of problems) await say(`configuration   ${problem}`);
   if (problems.length > 0) return 2;
   await say("configuration   ok");
   let unwell = 0;

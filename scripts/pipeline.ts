@@ -21,7 +21,7 @@ import { lookupGapsOf } from "../shared/store/timeline.ts";
 import { misspellings, readEnvironment } from "./house/env_file.ts";
 import { type House, openHouse, PartFailed } from "./house/house.ts";
 import { showing } from "./house/progress.ts";
-import { type Environment, SERVICES, VARIABLES } from "./house/services.ts";
+import { type Environment, problemsOf, SERVICES, VARIABLES } from "./house/services.ts";
 
 const encoder = new TextEncoder();
 const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
@@ -29,18 +29,29 @@ const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${
 
 const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
 
+/** What the command line says. @throws ConfigError when it can't be understood. */
+function commandLine(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        once: { type: "boolean", default: false },
+        users: { type: "string", default: "208" },
+        bad: { type: "string", default: "0" },
+      },
+    });
+  } catch (error) {
+    throw new ConfigError("the command", [messageOf(error)]);
+  }
+}
+
 async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      once: { type: "boolean", default: false },
-      users: { type: "string", default: "208" },
-      bad: { type: "string", default: "0" },
-    },
-  });
+  const { values, positionals } = commandLine(args);
   const env = await readEnvironment();
   for (const warning of misspellings(env, KNOWN)) complain(`Warning: ${warning}`);
+  const problems = problemsOf(SERVICES, env);
+  if (problems.length > 0) throw new ConfigError("the pipeline", problems);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort());

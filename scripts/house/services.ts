@@ -17,6 +17,7 @@ import {
   redisUrlOf,
   StorageVariables,
 } from "../../shared/config/variables.ts";
+import { ConfigError } from "../../shared/errors/errors.ts";
 import { TransformerVariables } from "../../transformer/config.ts";
 
 /** The services, in the order in which they are stopped: those that make work before those that take it. */
@@ -36,6 +37,20 @@ export const VARIABLES = {
 
 /** An environment: variables and their values. */
 export type Environment = Record<string, string | undefined>;
+
+/** What is wrong with `env` for all `services`: each problem once; empty when they can start. */
+export function problemsOf(services: readonly Service[], env: Environment): string[] {
+  const problems = services.flatMap((service) => {
+    try {
+      loadConfig(service, VARIABLES[service] as Variables, env);
+      return [];
+    } catch (error) {
+      if (error instanceof ConfigError) return error.problems;
+      throw error;
+    }
+  });
+  return [...new Set(problems)];
+}
 
 /** What the extractor, say, may touch: the flags for `deno run`. @throws ConfigError when `env` can't be used. */
 export function permissionsOf(service: Service, env: Environment): string[] {
