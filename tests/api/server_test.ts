@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { compose } from "../../shared/actor/message.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { listen, type Listening } from "../../api/server.ts";
+import { type ApiHouse, fillRun, openApi } from "../../api/testing.ts";
+
+const LOCAL = { hostname: "127.0.0.1", port: 0 };
+
+Deno.test("clients that send nothing, too slowly, or half a body are closed; others are answered meanwhile", async (t) => {
+  await using house = await openApi();
+  const server = await listen(house.app, LOCAL, { headMs: 600, requestMs: 900, idleMs: 500, checkMs: 100 });
+  const connections = {
+    "says nothing": [""],
+    "stops in mid-head": ["GET /etl_runs HTTP/1.1\r\nHost: loc"],
+    "drips its head": Array.from(
+      "GET /etl_runs HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaa",
+    ),
+    "stops in mid-body": [
+      "POST /query_sql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    ],
+    "asks nothing more": ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  };
+  try {
+    const slow = Object.entries(connections).map(async ([name, pieces]) =>
+      [name, await closedAfter(server.port, pieces)] as const
+    );
+    const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
+    assert.equal(await answer.text(), '{"status":"ok"}');
+    for (const [name, ms] of await Promise.all(slow)) {
+      await t.step(`a client that ${name}`, () => assert.ok(ms < 4000, `${ms} ms`));
+    }
+  } finally {
+    await server.close(100);
+  }
+});
+
+/** Sends the pieces one by one; answers how many milliseconds it took until the server had closed the connection. */
+async function closedAfter(port: number, pieces: string[]): Promise<number> {
+  const began = performance.now();
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const writing = (async () => {
+    for (const piece of pieces) {
+      await connection.write(new TextEncoder().encode(piece)).catch(() => {});
+      if (pieces.length > 1) await new Promise((resolve) => setTimeout(resolve, 100));
+      if (performance.now() - began > 5000) return;
+    }
+  })();
+  const buffer = new Uint8Array(4096);
+  try {
+    while (await connection.read(buffer) !== null);
+  } catch {
+    // reset, which is closed too
+  }
+  const took = performance.now() - began;
+  await writing;
+  connection.close();
+  return took;
+}
+
+Deno.test("a subscription hears of runs, and leaves nothing behind when its client goes", async () => {
+  await using house = await openApi();
+  const server = await listen(house.app, LOCAL);
+  try {
+    const runId = newRunId();
+    const all = await subscribe(server, "subscription { runEvents { runId type } }");
+    const one = await subscribe(server, `subscription { runEvents(runId: "${runId}") { runId type } }`);
+    await openCount(house, 2);
+    await tellOf(house, newRunId());
+    await tellOf(house, runId);
+    assert.equal((await one.next()).data.runEvents.runId, runId);
+    assert.notEqual((await all.next()).data.runEvents.runId, runId);
+    assert.equal((await all.next()).data.runEvents.runId, runId);
+    await one.leave();
+    await openCount(house, 1);
+    await all.leave();
+    await openCount(house, 0);
+  } finally {
+    await server.close(1000);
+  }
+});
+
+Deno.test("a subscription hears of actors whose mailbox changed", async () => {
+  await using house = await openApi();
+  const server = await listen(house.app, LOCAL);
+  try {
+    const actors = await subscribe(server, "subscription { actorChanges { name mailbox { paused } } }");
+    await openCount(house, 1, "actorChanges");
+    const heard = actors.next();
+    // it looks once a second, and what it saw first is no change
+    const pausing = setInterval(() => void house.channel.mailbox("channel:deliver").pause(), 50);
+    let { data } = await heard.finally(() => clearInterval(pausing));
+    assert.deepEqual(data.actorChanges, { name: "courier", mailbox: { paused: true } });
+    const next = actors.next();
+    await house.channel.mailbox("channel:deliver").resume();
+    ({ data } = await next);
+    assert.deepEqual(data.actorChanges, { name: "courier", mailbox: { paused: false } });
+    await actors.leave();
+    await openCount(house, 0, "actorChanges");
+  } finally {
+    await server.close(1000);
+  }
+});
+
+Deno.test("closing the server ends subscriptions and waiting, and lets answers that were begun come to their end", async () => {
+  await using house = await openApi({ SQL_TIMEOUT_MS: "20000" });
+  await fillRun(house.store);
+  const server = await listen(house.app, LOCAL);
+  const events = await subscribe(server, "subscription { runEvents { runId } }");
+  const waiting = postTo(server, "/graphql", {
+    query: "mutation { startRun(input: { wait: true }) { ... on StartRunSuccess { finished } } }",
+  });
+  const counting = postTo(server, "/query_sql", {
+    query:
+      "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000) SELECT max(n) AS n FROM c",
+  });
+  while ((await house.channel.mailbox("channel:start_run").state()).depth === 0) {
+    await new Promise((r) => setTimeout(r, 10));
+  }
+  await openCount(house, 1);
+  await server.close(15_000);
+  assert.equal(await events.ended(), true);
+  assert.deepEqual(await waiting, { data: { startRun: { finished: false } } });
+  assert.deepEqual(await counting, { columns: ["n"], rows: [{ n: 3_000_000 }] });
+});
+
+async function postTo({ port }: Listening, path: string, body: unknown): Promise<unknown> {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return await answer.json();
+}
+
+async function subscribe({ port }: Listening, query: string) {
+  const client = new AbortController();
+  const answer = await fetch(`http://127.0.0.1:${port}/graphql?query=${encodeURIComponent(query)}`, {
+    headers: { accept: "text/event-stream" },
+    signal: client.signal,
+  });
+  assert.equal(answer.status, 200);
+  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return {
+    // deno-lint-ignore no-explicit-any -- the event's own shape is what the tests look at
+    async next(): Promise<any> {
+      for (;;) {
+        const event = /event: next\ndata: (.*)\n\n/.exec(text);
+        if (event !== null) {
+          text = text.slice(event.index + event[0].length);
+          return JSON.parse(event[1]!);
+        }
+        const { value, done } = await reader.read();
+        if (done) throw new Error(`The subscription ended; it said ${JSON.stringify(text)}.`);
+        text += value;
+      }
+    },
+    async leave() {
+      client.abort();
+      await reader.read().catch(() => {});
+    },
+    async ended() {
+      for (;;) {
+        const { done } = await reader.read();
+        if (done) return true;
+      }
+    },
+  };
+}
+
+async function tellOf(house: ApiHouse, run_id: string): Promise<void> {
+  await house.channel.publish(
+    compose("channel:run_events", `told/${run_id}`, {
+      type: "run_requested",
+      run_id,
+      actor: "cli",
+      requested_by: "test",
+    }),
+  );
+}
+
+/** Waits until so many subscriptions are open, as the metrics say. */
+async function openCount(house: ApiHouse, wanted: number, subscription = "runEvents"): Promise<void> {
+  const line = `etl_graphql_subscriptions{subscription="${subscription}"} ${wanted}`;
+  for (let text = "", tries = 0; !text.includes(line); tries++) {
+    assert.ok(tries < 200, `never ${line} in ${text.match(/etl_graphql_sub.*/g)}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    text = await (await house.send("/metrics")).text();
+  }
+}
