@@ -4,20 +4,20 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { READY } from "./stage.ts";
+import { commandOf } from "../../scripts/house/services.ts";
 import * as faults from "../support/faulty_source.ts";
 import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch } from "./play.ts";
 import { memoryOf, rawFiles } from "./watch.ts";
-import { Stage, WORKERS } from "./stage.ts";
+import { READY, type Stage, WORKERS } from "./stage.ts";
 
 const area = "extract";
 
 /** Has the extractor fail for good at the page `skip` until `heal` is called; answers the run that failed there. */
 async function failedRun(stage: Stage, heal: () => void): Promise<string> {
-  await stage.start(...WORKERS);
-  const run = await stage.ask();
-  const { failure_phase, failure_reason } = await stage.status(run, "FAILED");
+  await stage.house.start(...WORKERS);
+  const run = await stage.house.tell();
+  const { failure_phase, failure_reason } = await stage.comesTo(run, "FAILED");
   assert.equal(failure_phase, "EXTRACTING");
   assert.match(String(failure_reason), /^Cannot /);
   heal();
@@ -27,8 +27,8 @@ async function failedRun(stage: Stage, heal: () => void): Promise<string> {
 /** Asks again after a failed run; answers how long it took until the failed run was whole. */
 async function resumed(stage: Stage, run: string): Promise<number> {
   const since = stopwatch();
-  await stage.ask();
-  await stage.status(run, "COMPLETED");
+  await stage.house.tell();
+  await stage.comesTo(run, "COMPLETED");
   return since();
 }
 
@@ -56,9 +56,9 @@ function sickCase(
     quick,
     run: () => {
       const { wrap, heal } = sick(ill);
-      return play({ source: { wrap } }, async (stage) => {
+      return play({ wrap }, async (stage) => {
         const run = await failedRun(stage, heal);
-        const megabytes = await memoryOf(stage.process("extractor").pid);
+        const megabytes = await memoryOf(stage.house.process("extractor").pid);
         assert(megabytes < maxMegabytes, `the extractor took ${megabytes} MB`);
         const { failure_reason } = stage.run(run)!;
         const recoveredMs = await resumed(stage, run);
@@ -81,16 +81,14 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () =>
       play({
-        source: {
-          wrap: faults.withFaults(({ skip, tries }) =>
-            skip === 100 && tries <= 3 ? faults.status(500) : undefined
-          ),
-        },
+        wrap: faults.withFaults(({ skip, tries }) =>
+          skip === 100 && tries <= 3 ? faults.status(500) : undefined
+        ),
       }, async (stage) => {
-        await stage.start(...WORKERS);
+        await stage.house.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.ask();
-        await stage.status(run, "COMPLETED");
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
         assert.equal((await rawFiles(stage)).length, 1);
         return { happened: "3 tries, then on in the same file", runs: [run], recoveredMs: since() };
       }),
@@ -102,19 +100,19 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const { wrap, heal } = sick(faults.status(503));
-      return play({ source: { wrap } }, async (stage) => {
-        await stage.start("transformer", "saver");
-        assert.equal(await stage.begin("extractor", { args: ["--once"] }).ended, 1);
+      return play({ wrap }, async (stage) => {
+        await stage.house.start("transformer", "saver");
+        assert.equal(await stage.house.begin("extractor", "--once").ended, 1);
         const [failed] = await stage.until("a failed run", () => {
-          const runs = stage.runs().filter(({ status }) => status === "FAILED");
+          const runs = stage.house.runs().filter(({ status }) => status === "FAILED");
           return runs.length > 0 && runs;
         });
         assert.match(String(failed!.failure_reason), /HTTP 503 \(4 times\)/);
         const [part] = await rawFiles(stage);
         heal();
         const since = stopwatch();
-        assert.equal(await stage.begin("extractor", { args: ["--once"] }).ended, 0);
-        const { raw_file } = await stage.status(failed!.run_id, "COMPLETED");
+        assert.equal(await stage.house.begin("extractor", "--once").ended, 0);
+        const { raw_file } = await stage.comesTo(failed!.run_id, "COMPLETED");
         assert.equal(`${raw_file}.part`, `data/raw_users/${part}`);
         return {
           happened: "FAILED, exit 1; the next start resumed the same file, exit 0",
@@ -143,12 +141,12 @@ export const cases: readonly DrillCase[] = [
       ];
       const wrap = faults.withFaults(({ skip, tries }) => tries === 1 ? ill[skip / 15] : faults.atMost(15));
       return play(
-        { source: { wrap }, env: { HTTP_TIMEOUT_SECONDS: "0.4", BATCH_SIZE: "20" } },
+        { wrap, env: { HTTP_TIMEOUT_SECONDS: "0.4", BATCH_SIZE: "20" } },
         async (stage) => {
-          await stage.start(...WORKERS);
+          await stage.house.start(...WORKERS);
           const since = stopwatch();
-          const run = await stage.ask();
-          await stage.status(run, "COMPLETED");
+          const run = await stage.house.tell();
+          await stage.comesTo(run, "COMPLETED");
           return {
             happened: `${ill.length} faults, each page fetched at the second try`,
             runs: [run],
@@ -168,11 +166,11 @@ export const cases: readonly DrillCase[] = [
     fault: "a source without records",
     quick: true,
     run: () =>
-      play({ source: { users: 0 } }, async (stage) => {
-        await stage.start(...WORKERS);
+      play({ users: 0 }, async (stage) => {
+        await stage.house.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.ask();
-        await stage.status(run, "COMPLETED");
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
         return { happened: "three empty files, loaded and delivered", runs: [run], recoveredMs: since() };
       }),
   },
@@ -183,15 +181,15 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const { wrap, heal } = sick(faults.status(500));
-      return play({ source: { wrap } }, async (stage) => {
+      return play({ wrap }, async (stage) => {
         await failedRun(stage, heal);
         const [part] = await rawFiles(stage);
         await Deno.writeTextFile(stage.path("data/state/extractor_state.json"), '{"version":1,"curr');
         const since = stopwatch();
-        const run = await stage.ask();
-        await stage.status(run, "COMPLETED");
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
         await Deno.remove(stage.path(`data/raw_users/${part}`)); // left to the operator, as the log says
-        await stage.said("was set aside");
+        await stage.house.said(/was set aside/);
         const kept = Array.from(Deno.readDirSync(stage.path("data/state"))).filter(({ name }) =>
           name.includes(".corrupt-")
         );
@@ -211,16 +209,16 @@ export const cases: readonly DrillCase[] = [
     quick: false,
     run: () => {
       const { wrap, heal } = sick(faults.status(500));
-      return play({ source: { wrap } }, async (stage) => {
+      return play({ wrap }, async (stage) => {
         await failedRun(stage, heal);
         const [part] = await rawFiles(stage);
-        await stage.stop("extractor");
-        stage.env.API_BASE_URL = `${stage.source.url}?of=another`;
+        await stage.house.stop("extractor");
+        stage.house.env.API_BASE_URL = `${stage.house.source.url}?of=another`;
         const since = stopwatch();
-        await stage.start("extractor");
-        const run = await stage.ask();
-        await stage.status(run, "COMPLETED");
-        await stage.said("one of another source");
+        await stage.house.start("extractor");
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
+        await stage.house.said(/one of another source/);
         await Deno.remove(stage.path(`data/raw_users/${part}`));
         return {
           happened: "set aside with a warning, a new run of the new source",
@@ -236,22 +234,20 @@ export const cases: readonly DrillCase[] = [
     fault: "disk full at extract and at transform",
     quick: true,
     run: () =>
-      play({ source: { bad: 0.1 }, disks: { data: 1_500_000 } }, async (stage) => {
+      play({ bad: 0.1, disks: { data: 1_500_000 } }, async (stage) => {
         const disk = stage.disks.get("data")!;
-        await stage.start("extractor");
+        await stage.house.start("extractor");
         await disk.fill(64 * 1024);
-        const run = await stage.ask();
-        await stage.said("disk full");
+        const run = await stage.house.tell();
+        await stage.house.said(/disk full/, "extractor");
         await disk.free();
         const since = stopwatch();
-        const phase1 = stage.channel.mailbox("channel:phase1_complete");
-        await stage.until("a raw file", async () => (await phase1.state()).depth === 1);
+        await stage.depth("channel:phase1_complete", 1);
         await disk.fill(64 * 1024);
-        await stage.start("transformer", "saver");
-        await stage.until("a transform that fails", () =>
-          stage.run(run) !== undefined && stage.saidSo("transformer", "disk full"));
+        await stage.house.start("transformer", "saver");
+        await stage.house.said(/disk full/, "transformer");
         await disk.free();
-        await stage.status(run, "COMPLETED");
+        await stage.comesTo(run, "COMPLETED");
         return {
           happened: "both phases tried again until there was room",
           runs: [run],
@@ -265,12 +261,12 @@ export const cases: readonly DrillCase[] = [
     fault: "two extractors at once on one data directory",
     quick: false,
     run: () =>
-      play({ source: { delayMs: 20 } }, async (stage) => {
-        await stage.start(...WORKERS);
-        await stage.begin("extractor", { as: "second extractor" }).line(READY);
+      play({ delayMs: 20 }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        await stage.house.spawn("extractor 2", commandOf("extractor", stage.house.env)).line(READY);
         const since = stopwatch();
-        const runs = await Promise.all(Array.from({ length: 4 }, () => stage.ask()));
-        for (const run of runs) await stage.status(run, "COMPLETED");
+        const runs = await Promise.all(Array.from({ length: 4 }, () => stage.house.tell()));
+        for (const run of runs) await stage.comesTo(run, "COMPLETED");
         return { happened: "one extracts while the other waits", runs, recoveredMs: since() };
       }),
   },
@@ -281,15 +277,15 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const gate = gateAt(150);
-      return play({ source: { wrap: gate.wrap }, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
-        await stage.start(...WORKERS);
-        const run = await stage.ask();
+      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const run = await stage.house.tell();
         await gate.reached;
-        await stage.kill("extractor");
+        await stage.house.kill("extractor");
         gate.open();
         const since = stopwatch();
-        await stage.start("extractor");
-        await stage.status(run, "COMPLETED");
+        await stage.house.start("extractor");
+        await stage.comesTo(run, "COMPLETED");
         assert.equal((await rawFiles(stage)).length, 1);
         return { happened: "the next extractor went on in the same file", runs: [run], recoveredMs: since() };
       });

@@ -38,7 +38,7 @@ export function times(all: number, least: number, repeats: number): number {
 
 /** A page of the source that isn't answered until somebody lets it. */
 export interface Gate {
-  /** For `SourceOptions.wrap`. */
+  /** For `StageOptions.wrap`. */
   readonly wrap: (answer: Handler) => Handler;
   /** Resolves when the page has been asked for. */
   readonly reached: Promise<void>;

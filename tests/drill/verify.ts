@@ -39,7 +39,7 @@ export async function verify(
   runIds: readonly string[],
   options: Expected = {},
 ): Promise<Losses> {
-  const source = options.source ?? linesOf(await expected(stage.sourceOptions));
+  const source = options.source ?? linesOf(await expected(stage.source));
   const total = { lost: 0, twice: 0 };
   for (const runId of runIds) {
     const run = stage.run(runId);
@@ -62,7 +62,7 @@ export async function verify(
   for (const name of Object.keys(CHANNELS)) {
     await stage.until(
       `an empty mailbox ${name}`,
-      async () => (await stage.channel.mailbox(name).state()).depth === 0,
+      async () => (await stage.house.channel.mailbox(name).state()).depth === 0,
     );
   }
   return total;
