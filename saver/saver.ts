@@ -4,27 +4,57 @@
  * @module
  */
 import type { Actor, Done } from "../shared/actor/actor.ts";
+import { pause } from "../shared/actor/backoff.ts";
+import type { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/jsonl/files.ts";
 import type { Store } from "../shared/store/open.ts";
 import { loadRun } from "./load.ts";
 import { recordEvent } from "./record.ts";
 
-/** The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: what is loaded already is not loaded again. */
+/** How long the recorder may lag behind a foreign message about the same run, in milliseconds. */
+const RECORDER_LAG_MS = 2_000;
+
+/**
+ * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: what is loaded already is not loaded again.
+ *
+ * A foreign transformer doesn't know the run that its raw file belongs to. Where our extractor wrote the file, that run goes on; else the run
+ * is the one that was derived from the file's name.
+ */
 export function saver({ store, files }: { store: Store; files: Files }): Actor<"channel:phase2_complete"> {
+  const found = new WeakMap<Phase2Complete, string>(); // message -> its run, so that a message is about one run from its beginning to its end
   return {
     name: "saver",
     mailbox: "channel:phase2_complete",
     phase: "LOADING",
+    async runOf(message) {
+      const runId = isForeign(message) ? await runOfFile(store, message) : message.run_id;
+      found.set(message, runId);
+      return runId;
+    },
     async handle(message, { signal, progress }): Promise<Done> {
-      refuseCancelled(store, message.run_id);
-      const detail = await loadRun(message, { store, files, signal, progress });
+      const run_id = found.get(message) ?? message.run_id;
+      refuseCancelled(store, run_id);
+      const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
       return {
-        outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id: message.run_id } }],
+        outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id } }],
         detail: { ...detail },
       };
     },
   };
+}
+
+function isForeign(message: Phase2Complete): boolean {
+  return message.id === undefined;
+}
+
+/** What was told of the extraction was told before the file was, but may not have been recorded yet. */
+async function runOfFile(store: Store, { raw_file, run_id }: Phase2Complete): Promise<string> {
+  for (let waited = 0;; waited += 50) {
+    const run = store.runs.byRunId(run_id) ?? store.runs.byRawFile(raw_file);
+    if (run !== undefined || waited >= RECORDER_LAG_MS) return run?.run_id ?? run_id;
+    await pause(50);
+  }
 }
 
 /** A run that was cancelled while nobody who could hear it worked on it ends here. */

@@ -190,6 +190,17 @@ export class Runs {
     return this.db.get<RunRow>("SELECT * FROM etl_runs WHERE run_id = ?", runId);
   }
 
+  /** The run that the raw file `name` belongs to: it has loaded the file, or its extraction has told of it. Looks through all runs. */
+  byRawFile(name: string): RunRow | undefined {
+    return this.db.get<RunRow>(
+      `SELECT * FROM etl_runs AS run WHERE raw_file = ?1 OR (raw_file IS NULL AND EXISTS (
+         SELECT 1 FROM run_events WHERE run_id = run.run_id AND type = 'phase_completed' AND phase = 'EXTRACTING'
+           AND json_extract(body, '$.detail.raw_file') = ?1))
+       ORDER BY id LIMIT 1`,
+      name,
+    );
+  }
+
   /** The runs with these `run_id`s, as far as they are there. */
   byRunIds(runIds: readonly string[]): Map<string, RunRow> {
     const rows = this.db.all<RunRow>(
