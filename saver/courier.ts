@@ -9,6 +9,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/jsonl/files.ts";
 import type { Store } from "../shared/store/open.ts";
 import { recordDelivery } from "../shared/store/run_writes.ts";
+import type { DeliveryRow } from "../shared/store/runs.ts";
 import type { Delivery, LocalFile } from "./delivery/delivery.ts";
 import { manifestOf } from "./manifest.ts";
 
@@ -54,10 +55,13 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
         );
       }
       if (delivery === undefined) return { outputs: [], detail: { state: "NOT_CONFIGURED" } };
+      const earlier = store.runs.deliveriesOf([run_id]).get(run_id) ?? [];
       const local: LocalFile[] = [];
-      for (const { kind, name, sha256, bytes } of loaded) {
+      for (const { kind, name, sha256, bytes, removed_at } of loaded) {
         const file = { kind, path: files.inside(name), name: basename(name), sha256, bytes };
-        local.push(seal === undefined ? file : await seal(file, sealedFolder(files, run_id), signal));
+        const sealed = removed_at === null ? undefined : sealedBefore(file, earlier);
+        if (seal === undefined) local.push(file);
+        else local.push(sealed ?? await seal(file, sealedFolder(files, run_id), signal));
       }
       const delivered = await delivery.deliver(local, manifestOf(run, loaded), {
         signal,
@@ -90,4 +94,11 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
       };
     },
   };
+}
+
+/** A file that can't be encrypted again, as retention has removed it: what is known of its encrypted form may still be found on the server. */
+function sealedBefore(file: LocalFile, earlier: readonly DeliveryRow[]): LocalFile | undefined {
+  const row = earlier.find(({ kind, sha256 }) => kind === file.kind && sha256 === file.sha256);
+  if (row?.sealed_sha256 == null) return undefined;
+  return { ...file, name: row.name, bytes: row.bytes, sha256: row.sealed_sha256, plainSha256: file.sha256 };
 }

@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { getLogger } from "@logtape/logtape";
+import { Delivered, type Made } from "../tests/support/delivered.ts";
+import { OURS } from "../tests/support/sftp.ts";
+import { keepRemoving, oldRuns, removeOld } from "./retention.ts";
+
+const DAY = 24 * 3600 * 1000;
+const NOW = Date.UTC(2026, 10, 24, 12);
+const never = new AbortController().signal;
+const log = getLogger("test");
+
+/** A house with a run of 40 days ago. */
+async function houseWithOldRun() {
+  const house = await Delivered.open({ kind: OURS });
+  return { house, old: await house.run({ at: NOW - 40 * DAY }) };
+}
+
+function partsOf({ store, files }: Delivered, days = 30) {
+  const lines: { text: string; about: Record<string, unknown> }[] = [];
+  const note = (text: string, about: Record<string, unknown>) => lines.push({ text, about });
+  return {
+    store,
+    files,
+    days,
+    log: { info: note, warning: note, error: note } as unknown as typeof log,
+    lines,
+  };
+}
+
+async function left({ raw, processed, invalid }: Made): Promise<string[]> {
+  const there = (path: string) => Deno.stat(path).then(() => true, () => false);
+  return (await Promise.all([raw, processed, invalid].map(async (path) => await there(path) ? [path] : [])))
+    .flat();
+}
+
+const reasons = (house: Delivered) => [...oldRuns(house.store.runs, 30, NOW)].map(({ keep }) => keep);
+
+Deno.test("files of an old run that lies on the server go, with a line each; rows and younger runs stay", async () => {
+  const { house, old } = await houseWithOldRun();
+  await using _ = house;
+  const young = await house.run({ at: NOW - 20 * DAY });
+  const parts = partsOf(house);
+  assert.deepEqual([...oldRuns(house.store.runs, 30, NOW)].map(({ run }) => run.run_id), [old.runId]);
+  assert.deepEqual(await left(old), [old.raw, old.processed, old.invalid], "listing removes nothing");
+
+  assert.equal(await removeOld(parts, never, NOW), 3);
+  assert.deepEqual(await left(old), []);
+  assert.equal((await left(young)).length, 3);
+  assert.deepEqual(parts.lines.map(({ about }) => [about.run_id, about.name]), [
+    [old.runId, old.raw],
+    [old.runId, old.processed],
+    [old.runId, old.invalid],
+  ]);
+  const files = house.store.runs.filesOf([old.runId]).get(old.runId)!;
+  assert.deepEqual(files.map(({ removed_at }) => removed_at), Array(3).fill(new Date(NOW).toISOString()));
+  assert.equal(house.store.records.count("raw_users", old.runId), 208);
+
+  assert.equal(await removeOld(parts, never, NOW), 0, "what is gone isn't removed again");
+  // delivering it again finds all of it on the server
+  assert.equal((await house.deliver(old.runId, NOW)).sent, 0);
+});
+
+Deno.test("a run stays whole while it isn't completed, isn't fully delivered, or is being corrected", async () => {
+  const { house, old } = await houseWithOldRun();
+  await using _ = house;
+  const change = (sql: string) => house.store.write((db) => db.run(sql, old.runId));
+  const cases: [spoil: () => Promise<unknown>, reason: RegExp][] = [
+    [
+      () => change("UPDATE etl_runs SET delivery_state = 'PENDING' WHERE run_id = ?"),
+      /its delivery is PENDING/,
+    ],
+    [
+      () => change("UPDATE etl_runs SET delivery_state = 'NOT_CONFIGURED' WHERE run_id = ?"),
+      /NOT_CONFIGURED/,
+    ],
+    [
+      () => change("UPDATE deliveries SET sha256 = 'x' WHERE run_id = ? AND kind = 'invalid'"),
+      /its invalid file/,
+    ],
+    [
+      () => change("UPDATE deliveries SET verified = 'size' WHERE run_id = ? AND kind = 'raw'"),
+      /its raw file/,
+    ],
+    [() => change("DELETE FROM deliveries WHERE run_id = ? AND kind = 'manifest'"), /not all of its files/],
+    [
+      () => change("UPDATE deliveries SET delivered_at = '2026-11-24T11:00:00.000Z' WHERE run_id = ?"),
+      /since/,
+    ],
+    [async () => {
+      const { runId } = await house.run({ at: NOW - DAY, correctionOf: old.runId, deliver: false });
+      await house.tell(runId, NOW, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
+    }, /its correction \S+ is DELIVERING/],
+  ];
+  for (const [spoil, reason] of cases) {
+    await house.deliver(old.runId, NOW - 40 * DAY);
+    await change("UPDATE etl_runs SET delivery_state = 'DELIVERED' WHERE run_id = ?");
+    assert.deepEqual(reasons(house), [undefined]);
+    await spoil();
+    assert.match(reasons(house)[0]!, reason);
+    assert.equal(await removeOld(partsOf(house), never, NOW), 0);
+    assert.equal((await left(old)).length, 3);
+  }
+  await house.tell(old.runId, NOW, {
+    type: "run_failed",
+    phase: "DELIVERING",
+    reason: "no",
+    retryable: false,
+  });
+  assert.deepEqual(reasons(house), [], "a run that failed is none of retention's business");
+});
+
+Deno.test("a file that was changed since it was delivered is left to its owner; the others go", async () => {
+  const { house, old } = await houseWithOldRun();
+  await using _ = house;
+  await Deno.writeTextFile(old.processed, "my notes", { append: true });
+  const parts = partsOf(house);
+  assert.equal(await removeOld(parts, never, NOW), 2);
+  assert.deepEqual(await left(old), [old.processed]);
+  const [complaint] = parts.lines.filter(({ text }) => text.startsWith("cannot"));
+  assert.match(
+    String(complaint!.about.reason),
+    /its SHA-256 is [0-9a-f]{64}, but [0-9a-f]{64} was delivered/,
+  );
+});
+
+Deno.test("nothing outside of the data directory is removed, whatever the database or a link says", async () => {
+  const { house, old } = await houseWithOldRun();
+  await using _ = house;
+  const outside = `${house.sftp.temp}/outside`;
+  await Deno.rename(`${house.data}/dlq`, outside);
+  await Deno.symlink(outside, `${house.data}/dlq`);
+  const stray = `${house.data}/../outside/${old.invalid.split("/").at(-1)}`;
+  await house.store.write((db) =>
+    db.run("UPDATE run_files SET name = ? WHERE run_id = ? AND kind = 'raw'", stray, old.runId)
+  );
+  const parts = partsOf(house);
+  assert.equal(await removeOld(parts, never, NOW), 1);
+  assert.deepEqual((await Array.fromAsync(Deno.readDir(outside))).length, 1);
+  const complaints = parts.lines.filter(({ text }) => text.startsWith("cannot")).map(({ about }) =>
+    about.reason
+  );
+  assert.match(String(complaints[0]), /wanted a path inside/);
+  assert.match(String(complaints[1]), /is a link, which may lead out of/);
+});
+
+Deno.test("a run that is asked to be corrected meanwhile keeps what wasn't removed yet", async () => {
+  const { house, old } = await houseWithOldRun();
+  await using _ = house;
+  const parts = partsOf(house);
+  const lock = Promise.withResolvers<void>();
+  const locked = house.store.write(() => lock.promise);
+  const removing = removeOld(parts, never, NOW);
+  const asked = house.tell("0190e000-0000-7000-8000-000000000001", NOW, {
+    type: "run_requested",
+    requested_by: "test",
+    correction_of: old.runId,
+  });
+  lock.resolve();
+  await Promise.all([locked, asked]);
+  assert.ok(await removing < 3);
+  assert.ok((await left(old)).includes(old.invalid));
+});
+
+Deno.test("the saver removes old files when it starts, and stops waiting for the next day when it is told to", async () => {
+  const { house, old } = await houseWithOldRun();
+  await using _ = house;
+  const stop = new AbortController();
+  const parts = partsOf(house, 1);
+  const done = Promise.withResolvers<void>();
+  const info = (text: string) => text === "retention done" && done.resolve();
+  const loop = keepRemoving({ ...parts, log: { ...parts.log, info } as unknown as typeof log }, stop.signal);
+  await done.promise;
+  assert.deepEqual(await left(old), []);
+  stop.abort();
+  await loop;
+});
+
+Deno.test("deno task retention lists by default, removes with --apply, and wants a number of days", async () => {
+  await using house = await Delivered.open({ kind: OURS });
+  const old = await house.run({ at: Date.now() - 40 * DAY });
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+  const [, ...task] = tasks.retention.command.split(" ");
+  const here = new URL("../", import.meta.url).pathname;
+  const run = async (args: string[], env: Record<string, string> = {}) => {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [...task.map((part: string) => part === "scripts/retention.ts" ? here + part : part), ...args],
+      cwd: house.sftp.temp,
+      env,
+    }).output();
+    return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+  };
+  for (
+    const [args, env] of [[[], {}], [["--days", "0"], {}], [["--force"], {}], [[], {
+      RETENTION_DAYS: "x",
+    }]] as const
+  ) {
+    assert.equal((await run([...args], env)).code, 2, `${args}`);
+  }
+  const dry = await run([], { RETENTION_DAYS: "30" });
+  assert.equal(dry.code, 0, dry.text);
+  assert.match(dry.text, /3 file\(s\) with \d+ bytes may go, 0 with 0 stay\.\nNothing was removed/);
+  assert.equal((await left(old)).length, 3);
+  assert.match((await run(["--days", "100"])).text, /0 file\(s\) with 0 bytes may go/);
+
+  const applied = await run(["--days", "30", "--apply"]);
+  assert.equal(applied.code, 0, applied.text);
+  assert.match(applied.text, /3 file\(s\) were removed/);
+  assert.deepEqual(await left(old), []);
+});

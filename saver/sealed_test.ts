@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { getLogger } from "@logtape/logtape";
+import { Decrypter, generateIdentity, identityToRecipient } from "age-encryption";
+import { Delivered } from "../tests/support/delivered.ts";
+import { type Seal, sealedFolder } from "./courier.ts";
+import { seal } from "./delivery/seal.ts";
+import { removeOld } from "./retention.ts";
+
+const DAY = 24 * 3600 * 1000;
+const never = new AbortController().signal;
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+async function recipient(): Promise<{ secret: string; sealFor: Seal }> {
+  const secret = await generateIdentity();
+  const recipients = [await identityToRecipient(secret)];
+  return { secret, sealFor: (file, folder, signal) => seal(file, recipients, folder, signal) };
+}
+
+Deno.test("a run is delivered encrypted: the key opens each file, what lies there is noted, and again sends nothing", async () => {
+  const { secret, sealFor } = await recipient();
+  await using house = await Delivered.open({ seal: sealFor });
+  const made = await house.run();
+  const { disk } = house.sftp.server.folder;
+  const rows = house.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
+  for (const [kind, path] of Object.entries(made).filter(([kind]) => kind !== "runId")) {
+    const row = rows.find((row) => row.kind === kind)!;
+    assert.equal(row.name, `${path.split("/").at(-1)}.age`);
+    const there = await Deno.readFile(`${disk}/${row.name}`);
+    const decrypter = new Decrypter();
+    decrypter.addIdentity(secret);
+    const plain = await Deno.readFile(path);
+    assert.deepEqual(await decrypter.decrypt(there), plain);
+    assert.deepEqual(
+      [row.encrypted, row.sha256, row.sealed_sha256, row.bytes],
+      [1, sha256(plain), sha256(there), there.length],
+    );
+  }
+  const names = (await Array.fromAsync(Deno.readDir(disk))).map(({ name }) => name);
+  assert.equal(names.filter((name) => name.endsWith(".age")).length, 3);
+  assert.equal(names.length, 4, "and the manifest, which holds no record");
+  assert.deepEqual(await house.deliver(made.runId), { state: "DELIVERED", files: 4, sent: 0, bytes: 0 });
+});
+
+Deno.test("a server that has lost an encrypted file gets the same bytes again", async () => {
+  const { sealFor } = await recipient();
+  await using house = await Delivered.open({ seal: sealFor });
+  const made = await house.run();
+  const [row] = house.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
+  await Deno.remove(row!.remote_path);
+  assert.equal((await house.deliver(made.runId)).sent, 1);
+  assert.equal(sha256(await Deno.readFile(row!.remote_path)), row!.sealed_sha256);
+});
+
+Deno.test("retention removes what was encrypted of a run too, and delivering it again still finds it on the server", async () => {
+  const { sealFor } = await recipient();
+  await using house = await Delivered.open({ seal: sealFor });
+  const made = await house.run({ at: Date.now() - 40 * DAY });
+  const sealed = sealedFolder(house.files, made.runId);
+  assert.equal((await Array.fromAsync(Deno.readDir(sealed))).length, 3);
+  const { store, files } = house;
+  assert.equal(await removeOld({ store, files, days: 30, log: getLogger("test") }, never), 3);
+  await assert.rejects(Deno.stat(sealed), Deno.errors.NotFound);
+  assert.equal((await house.deliver(made.runId)).sent, 0);
+});
