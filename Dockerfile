@@ -1,0 +1,24 @@
+# One image for all parts; the command names the part: extractor, transformer, saver, api, or prepare (a one-shot).
+#
+# Debian's flavour and not Alpine's: the latter finds its C library by LD_LIBRARY_PATH, and Deno starts no subprocess with narrow permissions
+# under that variable. The API runs each SQL query of its console in such a subprocess.
+ARG DENO_IMAGE=denoland/deno:debian-2.9.6
+FROM ${DENO_IMAGE}
+
+ENV DENO_DIR=/deno-dir DENO_NO_UPDATE_CHECK=1
+WORKDIR /app
+
+COPY deno.json deno.lock ./
+RUN deno install --frozen
+
+COPY . .
+RUN deno cache --frozen \
+  extractor/main.ts transformer/main.ts saver/main.ts api/main.ts \
+  scripts/container/command.ts scripts/container/healthy.ts scripts/container/prepare.ts
+
+USER 1000:1000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 \
+  CMD ["/app/scripts/container/start.sh", "healthy"]
+# tini reaps what a part leaves behind and passes signals on; the base image brings it.
+ENTRYPOINT ["/tini", "--", "/app/scripts/container/start.sh"]

@@ -1,0 +1,113 @@
+/**
+ * For the compose test alone: a Docker daemon. The one that runs is used; where none does, one of the test's own is started in a folder of its
+ * own, and on a bare Debian machine what is missing is installed first. Both want to be root.
+ *
+ * @module
+ */
+import { pause } from "../../shared/actor/backoff.ts";
+import { run } from "./run.ts";
+
+/** Programs that the test needs, and the Debian package of each. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  dockerd: "docker.io",
+  "docker-compose": "docker-compose",
+  busybox: "busybox-static",
+  tini: "tini",
+  "redis-server": "redis-server",
+  "redis-cli": "redis-tools",
+  sshd: "openssh-server",
+  ssh: "openssh-client",
+  sqlite3: "sqlite3",
+};
+
+/** How long a daemon may take to answer, in milliseconds. */
+const START_MS = 30_000;
+
+/** Installs what is missing. The packages' own services aren't started. @throws Error when that can't be done. */
+export async function installMissing(): Promise<void> {
+  const missing: string[] = [];
+  for (const [program, debianPackage] of Object.entries(PACKAGES)) {
+    const found = await run("sh", "-c", `PATH=$PATH:/usr/sbin command -v ${program}`).catch(() => "");
+    if (found === "") missing.push(debianPackage);
+  }
+  if (missing.length === 0) return;
+  if (Deno.uid() !== 0) throw new Error(`Cannot run the compose test: install ${missing.join(", ")} first.`);
+  const policy = "/usr/sbin/policy-rc.d";
+  const own = await Deno.writeTextFile(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755, createNew: true })
+    .then(() => true, () => false);
+  try {
+    const quiet = [
+      "env",
+      "DEBIAN_FRONTEND=noninteractive",
+      "NEEDRESTART_SUSPEND=1",
+      "apt-get",
+      "-qq",
+    ] as const;
+    await run(...quiet, "update");
+    await run(...quiet, "install", "-y", "--no-install-recommends", ...missing);
+  } finally {
+    if (own) await Deno.remove(policy);
+  }
+}
+
+/** A Docker daemon that answers. Disposing of it ends it, and removes all that it held, where it was started for the test. */
+export interface Daemon extends AsyncDisposable {
+  /** Where it listens, for `DOCKER_HOST`; undefined for the usual place. */
+  readonly host: string | undefined;
+}
+
+/** The daemon that runs, or else a new one. @throws Error when there is none and none can be started. */
+export async function openDaemon(): Promise<Daemon> {
+  if (await answers(undefined)) {
+    return { host: Deno.env.get("DOCKER_HOST"), async [Symbol.asyncDispose]() {} };
+  }
+  if (Deno.uid() !== 0) {
+    throw new Error("Cannot run the compose test: no Docker daemon answers. Start it first.");
+  }
+  for (let tries = 1;; tries++) {
+    try {
+      return await startDaemon();
+    } catch (error) {
+      if (tries === 3) throw error;
+    }
+  }
+}
+
+async function startDaemon(): Promise<Daemon> {
+  const folder = await Deno.makeTempDir({ prefix: "dockerd-" });
+  const host = `unix://${folder}/docker.sock`;
+  const child = new Deno.Command("dockerd", {
+    args: [
+      ...["--host", host, "--pidfile", `${folder}/pid`],
+      ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`, "--log-level", "error"],
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let ended = false;
+  const status = child.status.then(() => ended = true);
+  const stop = async () => {
+    if (!ended) child.kill("SIGTERM");
+    await status;
+    await Deno.remove(folder, { recursive: true });
+  };
+  const deadline = Date.now() + START_MS;
+  while (!await answers(host)) {
+    if (ended || Date.now() > deadline) {
+      await stop();
+      throw new Error("Cannot start dockerd: it didn't answer. Try `dockerd` by hand, it says why.");
+    }
+    await pause(200);
+  }
+  return { host, [Symbol.asyncDispose]: stop };
+}
+
+async function answers(host: string | undefined): Promise<boolean> {
+  const { success } = await new Deno.Command("docker", {
+    args: [...(host === undefined ? [] : ["--host", host]), "version"],
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  return success;
+}

@@ -1,0 +1,42 @@
+/**
+ * Commands, for the compose test.
+ *
+ * @module
+ */
+
+/** A command that failed. */
+export class CommandFailed extends Error {
+  /** Its class, for logs. */
+  override readonly name: string = "CommandFailed";
+
+  /** `command` ended with `code` and wrote `output`. */
+  constructor(
+    command: string,
+    /** Its exit code. */
+    readonly code: number,
+    /** What it wrote, both streams. */
+    readonly output: string,
+  ) {
+    super(`${command} ended with ${code}:\n${output}`);
+  }
+}
+
+/** Runs a command and answers what it wrote on its standard output, without the last line's end. @throws CommandFailed */
+export async function run(command: string, ...args: string[]): Promise<string> {
+  return await runIn({}, command, ...args);
+}
+
+/** As `run`, in a folder and with variables beside those of this process. @throws CommandFailed */
+export async function runIn(
+  options: { cwd?: string; env?: Record<string, string> },
+  command: string,
+  ...args: string[]
+): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(command, { ...options, args, stdin: "null" })
+    .output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (code !== 0) {
+    throw new CommandFailed([command, ...args].join(" "), code, `${text(stdout)}${text(stderr)}`);
+  }
+  return text(stdout).trimEnd();
+}

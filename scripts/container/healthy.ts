@@ -1,0 +1,44 @@
+/**
+ * `healthy.ts [URL]`: exit code 0 when the part in this container is well. With a URL: when that answers with success. Without: when each actor
+ * of this host has told the channel's directory lately that its loop goes round.
+ *
+ * @module
+ */
+import { hostname } from "node:os";
+import { openChannel } from "../../shared/channel/open.ts";
+import type { Beat } from "../../shared/channel/channel.ts";
+import { ChannelVariables, redisUrlOf } from "../../shared/config/variables.ts";
+import { loadConfig } from "../../shared/config/config.ts";
+import { messageOf } from "../../shared/errors/errors.ts";
+
+/** Beats come each five seconds while an actor waits, and each ten while it works; one that is older than this has stopped, in milliseconds. */
+const FRESH_MS = 30_000;
+
+/** What is wrong with the actors of `host`, from the last beats of all; undefined when they are well. */
+export function complaint(beats: readonly Beat[], host: string, now: number): string | undefined {
+  const own = beats.filter((beat) => beat.host === host);
+  if (own.length === 0) return `No actor of ${host} is in the directory.`;
+  const newest = new Map<string, Beat>();
+  for (const beat of own.toSorted((a, b) => a.at - b.at)) newest.set(beat.actor, beat);
+  const silent = [...newest.values()].filter((beat) => now - beat.at > FRESH_MS || beat.state === "stopped");
+  if (silent.length === 0) return undefined;
+  return silent.map(({ actor, at }) => `${actor} was last heard of ${Math.round((now - at) / 1000)} s ago.`)
+    .join(" ");
+}
+
+async function main([url]: string[]): Promise<string | undefined> {
+  if (url !== undefined) {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(8_000) });
+    const text = await answer.text();
+    return answer.ok ? undefined : `${url} answers ${answer.status}: ${text}`;
+  }
+  const config = loadConfig("healthy", ChannelVariables, Deno.env.toObject());
+  await using channel = await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH });
+  return complaint(await channel.beats(), hostname(), Date.now());
+}
+
+if (import.meta.main) {
+  const problem = await main(Deno.args).catch(messageOf);
+  if (problem !== undefined) Deno.stderr.writeSync(new TextEncoder().encode(`${problem}\n`));
+  Deno.exit(problem === undefined ? 0 : 1);
+}

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { SERVICES, VARIABLES } from "../../scripts/house/services.ts";
+
+/** What containers have fixed: where the parts are, and where files lie. */
+const FIXED = [
+  "REDIS_URL",
+  "REDIS_HOST",
+  "REDIS_PORT",
+  "QUEUE_PATH",
+  "DATA_DIR",
+  "DB_PATH",
+  "API_HOST",
+  "API_PORT",
+  "SFTP_KEY_PATH",
+  "SFTP_KNOWN_HOSTS",
+  "SFTP_HOST_KEY_POLICY",
+];
+
+/** Names of the variables that a section of docker-compose.yml takes from .env. */
+function passedOn(section: string): string[] {
+  return [...section.matchAll(/^ +([A-Z_]+): \$\{\1:-[^}]*\}$/gm)].map((match) => match[1]!)
+    .filter((name) => !name.startsWith("OTEL_"));
+}
+
+Deno.test("docker-compose.yml passes on to each service the variables that it reads, and no others", async () => {
+  const file = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
+  const common = passedOn(file.match(/^x-common:[^]*?\n\n/m)![0]);
+  for (const service of SERVICES) {
+    const section = file.match(new RegExp(`^  ${service}:\\n(?:    .*\\n|\\n)+`, "m"))![0];
+    assert.match(section, /<<: \*common/);
+    assert.deepEqual(
+      [...common, ...passedOn(section)].toSorted(),
+      Object.keys(VARIABLES[service]).filter((name) => !FIXED.includes(name)).toSorted(),
+      service,
+    );
+  }
+});
