@@ -4,7 +4,8 @@
  * @module
  */
 import type { DrillCase } from "./case.ts";
+import { cases as channel } from "./channel.ts";
 import { cases as extract } from "./extract.ts";
 
 /** All cases, in the order of the records' way. */
-export const CASES: readonly DrillCase[] = [...extract];
+export const CASES: readonly DrillCase[] = [...extract, ...channel];

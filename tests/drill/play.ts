@@ -16,12 +16,15 @@ export interface Played extends Expected {
   readonly runs: readonly string[];
   /** Milliseconds from the end of the fault to the end of the run. */
   readonly recoveredMs: number;
+  /** What has to stay until all is checked. */
+  readonly owned?: AsyncDisposable;
 }
 
 /** Opens a stage, has `act` make its fault there, and holds the runs to their promises. */
 export async function play(options: StageOptions, act: (stage: Stage) => Promise<Played>): Promise<Outcome> {
   await using stage = await Stage.open(options);
-  const { happened, runs, recoveredMs, ...expected } = await act(stage);
+  const { happened, runs, recoveredMs, owned, ...expected } = await act(stage);
+  await using _owned = owned;
   return { happened, recoveredMs, ...await verify(stage, runs, expected) };
 }
 

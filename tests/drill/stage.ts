@@ -81,23 +81,28 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
-  beginUpTo(worker: Worker, step: number): Running {
+  beginUpTo(worker: Worker, step: number | string): Running {
     const steps = new URL("../support/steps.ts", import.meta.url).href;
     const port = worker === "saver" ? this.house.env.SFTP_PORT : undefined;
     const preload = this.path(`${worker}_steps.ts`);
     Deno.writeTextFileSync(
       preload,
-      `import { standStillAt } from ${JSON.stringify(steps)};\nstandStillAt(${step}, ${port});\n`,
+      `import { standStillAt } from ${JSON.stringify(steps)};\nstandStillAt(${
+        JSON.stringify(step)
+      }, ${port});\n`,
     );
     const [run, ...rest] = commandOf(worker, this.house.env);
     return this.house.spawn(worker, [run!, "--preload", preload, ...rest]);
   }
 
   /** Waits until a service that was begun with `beginUpTo` stands still, and answers where; undefined when `done` comes first. */
-  async standsStill(running: Running, done: () => boolean): Promise<string | undefined> {
+  async standsStill(
+    running: Running,
+    done: () => boolean | Promise<boolean>,
+  ): Promise<string | undefined> {
     let where: string | undefined;
     running.line(new RegExp(`${STANDS_STILL} (.*)`)).then(([, step]) => where = step, () => {});
-    await this.until(`${running.name} stands still`, () => where !== undefined || done());
+    await this.until(`${running.name} stands still`, async () => where !== undefined || await done());
     return where;
   }
 

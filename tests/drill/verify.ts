@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { expected } from "../../extractor/testing.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { Outcome } from "./case.ts";
 import type { Stage } from "./stage.ts";
@@ -27,6 +28,8 @@ export interface Expected {
   readonly source?: readonly string[];
   /** Whether files are on the SFTP server. Default true. */
   readonly delivered?: boolean;
+  /** The channel, where it isn't the house's any more. */
+  readonly channel?: Channel;
 }
 
 /**
@@ -62,7 +65,7 @@ export async function verify(
   for (const name of Object.keys(CHANNELS)) {
     await stage.until(
       `an empty mailbox ${name}`,
-      async () => (await stage.house.channel.mailbox(name).state()).depth === 0,
+      async () => (await (options.channel ?? stage.house.channel).mailbox(name).state()).depth === 0,
     );
   }
   return total;

@@ -13,11 +13,14 @@ import { DatabaseSync, StatementSync } from "node:sqlite";
 /** Said on standard error by a process that stands still. */
 export const STANDS_STILL = "stands still at step";
 
-/** Has this process stand still before its step number `last` (from 1), for ever; `port` is one whose packets count as steps too. */
-export function standStillAt(last: number, port?: number): void {
+/**
+ * Has this process stand still for ever at its step number `last` (from 1), or at the first one that is called so; `port` is one whose packets
+ * count as steps too.
+ */
+export function standStillAt(last: number | string, port?: number): void {
   let steps = 0;
   const step = (what: string) => {
-    if (++steps !== last) return;
+    if (++steps !== last && (typeof last === "number" || !what.includes(last))) return;
     Deno.stderr.writeSync(new TextEncoder().encode(`${STANDS_STILL} ${steps}: ${what}\n`));
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   };

@@ -1,0 +1,387 @@
+/**
+ * Faults of Redis, of the embedded queue and of messages.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { createClient } from "redis";
+import { tell } from "../../shared/actor/ask.ts";
+import { pause } from "../../shared/actor/backoff.ts";
+import { openChannel } from "../../shared/channel/open.ts";
+import type { RedisServer } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import { Line } from "../support/line.ts";
+import type { DrillCase } from "./case.ts";
+import { gateAt, play, stopwatch, times } from "./play.ts";
+import { type Stage, WORKERS } from "./stage.ts";
+
+const area = "channel";
+
+/** Sends one command to a server, as an operator would. */
+async function command({ url }: { url: string }, ...words: string[]): Promise<unknown> {
+  const client = createClient({ url });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    return await client.sendCommand(words);
+  } finally {
+    client.destroy();
+  }
+}
+
+/** A run that stands in the middle of its extraction over Redis while `hurt` is done to it. */
+function hurtInMidRun(
+  name: string,
+  fault: string,
+  quick: boolean,
+  hurt: (stage: Stage, redis: RedisServer) => Promise<string>,
+): DrillCase {
+  return {
+    name,
+    area,
+    fault,
+    quick,
+    run: () => {
+      const gate = gateAt(100);
+      const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
+      return play(options, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const run = await stage.house.tell();
+        await gate.reached;
+        setTimeout(() => gate.open(), 200); // so that the extractor has something to publish while it can't
+        const happened = await hurt(stage, stage.house.redis!);
+        const since = stopwatch();
+        await stage.comesTo(run, "COMPLETED");
+        return { happened, runs: [run], recoveredMs: since() };
+      });
+    },
+  };
+}
+
+/** A settled message, as it goes over the line to Redis: what is done, and the mailbox whose message it is about. */
+function settles(mailbox: string): (request: Uint8Array) => boolean {
+  return (request) => {
+    const text = new TextDecoder().decode(request);
+    return text.includes("\r\ncomplete\r\n") && text.includes(`\r\n${mailbox}\r\n`);
+  };
+}
+
+/** Redis with a replica that has all there is, and from now on gets nothing more. */
+async function laggingReplica(stage: Stage, owned: AsyncDisposableStack): Promise<RedisServer> {
+  const primary = stage.house.redis!;
+  const replica = owned.use(await startRedis());
+  const link = owned.use(await Line.to(primary.port));
+  await command(replica, "REPLICAOF", "127.0.0.1", String(link.port));
+  await stage.until("a replica in step", async () => {
+    const [mine, its] = (await Promise.all([command(primary, "INFO"), command(replica, "INFO")])).map(String);
+    const offset = (info: string, name: string) => new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
+    return /master_link_status:up/.test(its!) &&
+      offset(mine!, "master_repl_offset") === offset(its!, "slave_repl_offset");
+  });
+  link.hold();
+  return replica;
+}
+
+/** The primary dies, and the replica takes its place under its address. */
+async function failOver(stage: Stage, replica: RedisServer): Promise<void> {
+  await stage.house.redis!.kill();
+  await command(replica, "REPLICAOF", "NO", "ONE");
+  stage.redisLine!.lead(replica.port);
+}
+
+/** A failover that forgets everything that was published since `upTo` had been reached. */
+function failoverCase(
+  name: string,
+  fault: string,
+  happened: string,
+  reach: (stage: Stage, gate: { reached: Promise<void>; open(): void }) => Promise<string>,
+  skip: number,
+): DrillCase {
+  return {
+    name,
+    area,
+    fault,
+    quick: false,
+    run: () => {
+      const gate = gateAt(skip);
+      const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
+      return play(options, async (stage) => {
+        await using owned = new AsyncDisposableStack();
+        await stage.house.start("extractor");
+        const replica = await laggingReplica(stage, owned);
+        const run = await reach(stage, gate);
+        await failOver(stage, replica);
+        const since = stopwatch();
+        gate.open();
+        await stage.house.start("transformer", "saver");
+        await stage.comesTo(run, "COMPLETED");
+        const recoveredMs = since();
+        const channel = owned.use(await openChannel({ redisUrl: replica.url, queuePath: "" }));
+        return { happened, runs: [run], recoveredMs, channel, owned: owned.move() };
+      });
+    },
+  };
+}
+
+/** The cases. */
+export const cases: readonly DrillCase[] = [
+  hurtInMidRun("redis-down", "Redis killed when a phase publishes, away for 3 s", true, async (_, redis) => {
+    await redis.kill();
+    await pause(3_000);
+    await redis.start();
+    return "published when it was back";
+  }),
+  hurtInMidRun("redis-frozen", "Redis answers nothing for 8 s", false, async (_, redis) => {
+    redis.freeze();
+    await pause(8_000);
+    redis.thaw();
+    return "calls ended in bounded time and were repeated";
+  }),
+  hurtInMidRun("redis-line-held", "the network swallows everything for 12 s", false, async (stage) => {
+    stage.redisLine!.hold();
+    await pause(12_000);
+    stage.redisLine!.release();
+    return "connections given up and made anew";
+  }),
+  hurtInMidRun(
+    "redis-out-of-memory",
+    "Redis without memory (OOM command not allowed)",
+    true,
+    async (stage, redis) => {
+      await command(redis, "CONFIG", "SET", "maxmemory", "1");
+      await stage.house.said(/memory is used up/);
+      await command(redis, "CONFIG", "SET", "maxmemory", "0");
+      return "said so, and published when there was memory";
+    },
+  ),
+  {
+    name: "redis-cut-in-mid-transaction",
+    area,
+    fault: "connection cut in mid-request, or before its reply, at each acknowledgement",
+    quick: true,
+    run: () =>
+      play({ channel: "redis" }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const runs: string[] = [];
+        const since = stopwatch();
+        for (const mailbox of ["channel:start_run", "channel:phase1_complete", "channel:phase2_complete"]) {
+          for (const where of ["in mid-request", "before the reply"] as const) {
+            const cut = stage.redisLine!.cutAt(settles(mailbox), where);
+            const run = await stage.house.tell();
+            await cut;
+            await stage.comesTo(run, "COMPLETED");
+            runs.push(run);
+          }
+        }
+        return {
+          happened: `${runs.length} cuts, each phase carried out once`,
+          runs,
+          recoveredMs: since() / runs.length,
+        };
+      }),
+  },
+  {
+    name: "redis-restarts",
+    area,
+    fault: "Redis killed and restarted again and again during and between phases",
+    quick: false,
+    run: (repeats) =>
+      play({ channel: "redis" }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const kills = times(20, 4, repeats);
+        const runs: string[] = [];
+        for (let kill = 0; kill < kills; kill++) {
+          runs.push(await stage.house.tell());
+          await pause(Math.random() * 400);
+          await stage.house.redis!.kill();
+          await stage.house.redis!.start();
+        }
+        const since = stopwatch();
+        for (const run of runs) await stage.comesTo(run, "COMPLETED");
+        return { happened: `${kills} kills in ${runs.length} runs`, runs, recoveredMs: since() };
+      }),
+  },
+  failoverCase(
+    "redis-failover-in-mid-run",
+    "failover to a replica that never heard of the run, in mid-extraction",
+    "lease lost, asked for again from the checkpoint, resumed",
+    async (stage, gate) => {
+      const run = await stage.house.tell();
+      await gate.reached;
+      return run;
+    },
+    100,
+  ),
+  failoverCase(
+    "redis-failover-after-extract",
+    "failover to a replica that never heard of the run, its raw file announced",
+    "announced again from the checkpoint",
+    async (stage, gate) => {
+      gate.open();
+      const run = await stage.house.tell();
+      await stage.depth("channel:phase1_complete", 1);
+      return run;
+    },
+    0,
+  ),
+  {
+    name: "redis-failover-loses-a-second",
+    area,
+    fault: "failover to a replica that lags, the request kept, all that followed lost",
+    quick: true,
+    run: () => {
+      const gate = gateAt(100);
+      const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
+      return play(options, async (stage) => {
+        await using owned = new AsyncDisposableStack();
+        await stage.house.start(...WORKERS);
+        const run = await stage.house.tell();
+        await gate.reached;
+        const replica = await laggingReplica(stage, owned);
+        gate.open();
+        await stage.comesTo(run, "COMPLETED");
+        await failOver(stage, replica);
+        const since = stopwatch();
+        const channel = owned.use(await openChannel({ redisUrl: replica.url, queuePath: "" }));
+        await stage.until(
+          "the phases again",
+          async () =>
+            (await channel.mailbox("channel:deliver").state()).depth === 0 &&
+            stage.house.events(run).filter(({ type }) => type === "phase_completed").length > 4,
+        );
+        await stage.comesTo(run, "COMPLETED");
+        const recoveredMs = since();
+        return {
+          happened: "the run went through its phases again, and nothing changed",
+          runs: [run],
+          recoveredMs,
+          channel,
+          owned: owned.move(),
+        };
+      });
+    },
+  },
+  {
+    name: "foreign-garbage",
+    area,
+    fault: "other programs publish garbage on the Pub/Sub channels",
+    quick: true,
+    run: () =>
+      play({ channel: "redis" }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const garbage = [
+          "not json",
+          "[1,2]",
+          '{"raw_file":"../../etc/passwd"}',
+          '{"raw_file":"/etc/passwd"}',
+          '{"raw_file":"data/raw_users/nowhere.jsonl"}',
+          "\u0000\uffff",
+          '{"id":7,"raw_file":null}',
+          "x".repeat(2_000_000),
+        ];
+        for (const body of garbage) {
+          await command(stage.house.redis!, "PUBLISH", "channel:phase1_complete", body);
+        }
+        const wanted = garbage.length - 1; // one is too long to be taken in at all
+        const since = stopwatch();
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
+        await stage.until("the dead letters", async () => (await stage.dead()).length === wanted);
+        for (const { reason } of await stage.dead()) assert.match(reason, /^Cannot /);
+        return {
+          happened: `${wanted} dead letters with reasons, 1 refused, the run untouched`,
+          runs: [run],
+          recoveredMs: since(),
+        };
+      }),
+  },
+  {
+    name: "poison-message",
+    area,
+    fault: "a message that kills its consumer at each try",
+    quick: false,
+    run: () =>
+      play({}, async (stage) => {
+        await stage.house.start("extractor", "saver");
+        const run = await stage.house.tell();
+        await stage.depth("channel:phase1_complete", 1);
+        const mailbox = stage.house.channel.mailbox("channel:phase1_complete");
+        let deaths = 0;
+        for (;;) {
+          const transformer = stage.beginUpTo("transformer", "open data/processed_users");
+          const where = await stage.standsStill(transformer, async () => (await mailbox.state()).dead > 0);
+          await stage.house.kill("transformer");
+          if (where === undefined) break;
+          deaths += 1;
+        }
+        const { failure_reason } = await stage.comesTo(run, "FAILED");
+        assert.match(String(failure_reason), /tries ended without an answer/);
+        await stage.house.start("transformer");
+        const since = stopwatch();
+        await stage.replay();
+        await stage.comesTo(run, "COMPLETED");
+        return {
+          happened: `a dead letter after ${deaths} deaths, replayed`,
+          runs: [run],
+          recoveredMs: since(),
+        };
+      }),
+  },
+  {
+    name: "queue-locked",
+    area,
+    fault: "another process keeps the embedded queue locked for 7 s",
+    quick: false,
+    run: () => {
+      const gate = gateAt(100);
+      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const run = await stage.house.tell();
+        await gate.reached;
+        const since = await locked(stage.path("database/queue.db"), 7_000, gate.open);
+        await stage.comesTo(run, "COMPLETED");
+        return { happened: "waited for its turn", runs: [run], recoveredMs: since() };
+      });
+    },
+  },
+  {
+    name: "queue-disk-full",
+    area,
+    fault: "disk of the embedded queue full in mid-run",
+    quick: false,
+    run: () => {
+      const gate = gateAt(100);
+      const env = { HTTP_TIMEOUT_SECONDS: "60", QUEUE_PATH: "queue/queue.db" };
+      return play({ wrap: gate.wrap, env, disks: { queue: 8_000_000 } }, async (stage) => {
+        await using channel = await openChannel({ queuePath: stage.path("queue/queue.db") });
+        await stage.house.start(...WORKERS);
+        const run = await tell(channel, { requestedBy: "drill", actor: "cli" }, { queue: true });
+        await gate.reached;
+        const disk = stage.disks.get("queue")!;
+        await disk.fill();
+        gate.open();
+        await stage.house.said(/Make room on the disk/);
+        await pause(2_000);
+        await disk.free();
+        const since = stopwatch();
+        await stage.comesTo(run, "COMPLETED");
+        return { happened: "said so, and went on when there was room", runs: [run], recoveredMs: since() };
+      });
+    },
+  },
+];
+
+/** Keeps the database at `path` locked for writers; answers the time since it was let go. */
+export async function locked(
+  path: string,
+  ms: number,
+  meanwhile: () => void = () => {},
+): Promise<() => number> {
+  using db = new DatabaseSync(path, { timeout: 5_000 });
+  db.exec("BEGIN IMMEDIATE");
+  meanwhile();
+  await pause(ms);
+  db.exec("ROLLBACK");
+  return stopwatch();
+}
