@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import type { Channel, Claim, Outgoing } from "../../shared/channel/channel.ts";
 import type { ChannelPlace } from "../../shared/channel/open.ts";
 import { LeaseLost } from "../../shared/errors/errors.ts";
+import { linesOf } from "../support/output.ts";
 
 /** A transport of one's own, empty at first. */
 export interface Transport extends AsyncDisposable {
@@ -542,14 +543,4 @@ export function startConsumer(
       for await (const _ of lines);
     },
   };
-}
-
-async function* linesOf(bytes: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  let rest = "";
-  for await (const text of bytes.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  return undefined;
 }

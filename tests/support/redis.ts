@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { followLog } from "./output.ts";
 
 /** A running server. Disposing of it ends the server and removes its files. */
 export interface RedisServer extends AsyncDisposable {
@@ -69,7 +70,7 @@ class Server implements RedisServer {
     }).spawn();
     this.#process = process;
     const ready = Promise.withResolvers<void>();
-    this.#output = follow(process.stdout, ready);
+    this.#output = followLog("redis-server", process.stdout, "Ready to accept connections", ready);
     await ready.promise;
     await connect(this.port);
   }
@@ -103,16 +104,6 @@ class Server implements RedisServer {
     await process.status;
     await this.#output;
   }
-}
-
-/** Reads the server's log to its end; settles `ready` at the line that says so, or with the log when there never is one. */
-async function follow(output: ReadableStream<Uint8Array>, ready: PromiseWithResolvers<void>): Promise<void> {
-  let log = "";
-  for await (const text of output.pipeThrough(new TextDecoderStream())) {
-    log += text;
-    if (log.includes("Ready to accept connections")) ready.resolve();
-  }
-  ready.reject(new Error(`redis-server ended before it was ready:\n${log}`));
 }
 
 async function connect(port: number): Promise<void> {

@@ -4,6 +4,7 @@
  * @module
  */
 import { ensureHostKey } from "../../scripts/sftp/keys.ts";
+import { followLog } from "./output.ts";
 
 /** How to run the server. */
 export interface SshdOptions {
@@ -108,7 +109,7 @@ class Server implements Sshd {
     }).spawn();
     this.#process = process;
     const ready = Promise.withResolvers<void>();
-    this.#output = follow(process.stderr, ready);
+    this.#output = followLog("sshd", process.stderr, "Server listening on", ready);
     await ready.promise;
   }
 
@@ -133,16 +134,6 @@ class Server implements Sshd {
     await this.kill();
     await Deno.remove(this.#folder, { recursive: true });
   }
-}
-
-/** Reads the server's log to its end; settles `ready` at the line that says so, or with the log when there never is one. */
-async function follow(output: ReadableStream<Uint8Array>, ready: PromiseWithResolvers<void>): Promise<void> {
-  let log = "";
-  for await (const text of output.pipeThrough(new TextDecoderStream())) {
-    log += text;
-    if (log.includes("Server listening on")) ready.resolve();
-  }
-  ready.reject(new Error(`sshd ended before it was ready:\n${log}`));
 }
 
 /** Signals a process and all that descend from it, the parents first, so that none makes another child meanwhile. */
