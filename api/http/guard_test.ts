@@ -53,7 +53,7 @@ Deno.test("a browser signs in with the token and gets a cookie that stands for i
     });
   assert.equal((await signIn("wrong")).status, 401);
   const signedIn = await signIn(TOKEN);
-  assert.equal(signedIn.status, 204);
+  assert.equal(await signedIn.text(), '{"status":"signed in"}');
   const cookie = signedIn.headers.get("set-cookie")!;
   assert.match(cookie, /^etl_session=[^;]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
   assert.ok(!cookie.includes(TOKEN));

@@ -27,6 +27,7 @@ document.querySelector("form").addEventListener("submit", async (event) => {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ token: document.querySelector("#token").value }),
   });
+  await answer.text();
   if (answer.ok) location.reload();
   else document.querySelector("[role=alert]").hidden = false;
 });

@@ -26,6 +26,6 @@ export function addSession(app: ApiApp, { config, clock = Date.now }: ApiPorts):
       path: "/",
       maxAge: SESSION_SECONDS,
     });
-    return c.body(null, 204);
+    return c.json({ status: "signed in" });
   });
 }

@@ -1,0 +1,68 @@
+/**
+ * A Chromium that can reach this machine alone, for tests of pages.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import puppeteer, { type Page } from "puppeteer-core";
+
+/** A page, and what went wrong on it. */
+export interface Tab {
+  /** The page. */
+  readonly page: Page;
+  /** What the console and the page complained of, and requests that failed or went elsewhere. */
+  readonly complaints: string[];
+}
+
+/** Opens Chromium with one page, runs `work`, closes it. */
+export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<void> {
+  const profile = await Deno.makeTempDir();
+  const browser = await puppeteer.launch({
+    executablePath: Deno.env.get("CHROMIUM_PATH") ?? "/usr/bin/chromium",
+    userDataDir: profile,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    ],
+  });
+  try {
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1280, height: 800 });
+    const complaints: string[] = [];
+    page.on("console", (message) => {
+      if (["error", "warn"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on(
+      "requestfailed",
+      (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`),
+    );
+    page.on("request", (request) => {
+      const { hostname, protocol } = new URL(request.url());
+      if (protocol.startsWith("http") && !["127.0.0.1", "localhost"].includes(hostname)) {
+        complaints.push(`elsewhere: ${request.url()}`);
+      }
+    });
+    await work({ page, complaints });
+  } finally {
+    await browser.close();
+    await Deno.remove(profile, { recursive: true });
+  }
+}
+
+/** Waits until the page's text holds `text`. */
+export async function shows(page: Page, text: string, timeout = 10_000): Promise<void> {
+  await page.waitForFunction((wanted) => document.body.innerText.replaceAll("\u00a0", " ").includes(wanted), { timeout }, text)
+    .catch(async () => {
+      const shown = await page.evaluate(() => document.body.innerText);
+      assert.fail(
+        `The page never showed ${JSON.stringify(text)}, but ${JSON.stringify(shown.slice(0, 2000))}`,
+      );
+    });
+}

@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { listen } from "../../api/server.ts";
+import { fillRun, openApi, user } from "../../api/testing.ts";
+import { shows, withBrowser } from "./browser.ts";
+
+const LOCAL = { hostname: "127.0.0.1", port: 0 };
+const TOKEN = "a-token-that-is-long";
+
+Deno.test("GraphiQL works without internet: its first query runs and shows runs, and nothing complains", async () => {
+  await using house = await openApi();
+  await fillRun(house.store, { valid: [user(1)] });
+  const server = await listen(house.app, LOCAL);
+  try {
+    await withBrowser(async ({ page, complaints }) => {
+      await page.goto(`http://127.0.0.1:${server.port}/graphql`);
+      await shows(page, "LatestRuns");
+      await run(page, "LatestRuns");
+      await shows(page, '"validCount": 1');
+      await shows(page, '"name": "extractor"');
+      await save(page, "graphiql");
+      assert.deepEqual(complaints, []);
+    });
+  } finally {
+    await server.close(1000);
+  }
+});
+
+Deno.test("where a token is set, a browser signs in once, and GraphiQL sends it from then on", async () => {
+  await using house = await openApi({ API_TOKEN: TOKEN });
+  await fillRun(house.store, { valid: [user(1)] });
+  const server = await listen(house.app, LOCAL);
+  try {
+    await withBrowser(async ({ page, complaints }) => {
+      await page.goto(`http://127.0.0.1:${server.port}/graphql`);
+      await shows(page, "wants a token");
+      await page.type("#token", "wrong");
+      await page.click("button");
+      await shows(page, "That is not the token.");
+      await page.$eval("#token", (input) => (input as HTMLInputElement).value = "");
+      await page.type("#token", TOKEN);
+      await page.click("button");
+      await shows(page, "LatestRuns");
+      await run(page, "LatestRuns");
+      await shows(page, '"validCount": 1');
+      // the console tells of the answers 401 to the page and to the wrong token, and of nothing else
+      assert.deepEqual(complaints.filter((text) => !/status of 401/.test(text)), []);
+    });
+  } finally {
+    await server.close(1000);
+  }
+});
+
+Deno.test("Swagger UI works without internet, trying a route out included", async () => {
+  await using house = await openApi();
+  await fillRun(house.store, { valid: [user(1)] });
+  const server = await listen(house.app, LOCAL);
+  try {
+    await withBrowser(async ({ page, complaints }) => {
+      await page.goto(`http://127.0.0.1:${server.port}/docs`);
+      await shows(page, "Runs that reached the load, newest first");
+      await page.click("#operations-default-get_etl_runs .opblock-summary-control");
+      await page.waitForSelector(".try-out__btn");
+      await page.click(".try-out__btn");
+      await page.waitForSelector(".execute");
+      await page.click(".execute");
+      await shows(page, "etl_20261124_030007.jsonl");
+      await save(page, "swagger");
+      assert.deepEqual(complaints, []);
+    });
+  } finally {
+    await server.close(1000);
+  }
+});
+
+Deno.test("the page at the root leads to what there is", async () => {
+  await using house = await openApi();
+  const server = await listen(house.app, LOCAL);
+  try {
+    await withBrowser(async ({ page, complaints }) => {
+      await page.goto(`http://127.0.0.1:${server.port}/`);
+      const links = await page.$$eval("a", (all) => all.map((a) => a.getAttribute("href")));
+      assert.deepEqual(links, ["/graphql", "/docs", "/etl_runs"]);
+      await save(page, "home");
+      assert.deepEqual(complaints, []);
+    });
+  } finally {
+    await server.close(1000);
+  }
+});
+
+Deno.test("the original's front end, on another origin, reads runs, query answers and errors with axios", async () => {
+  const axios = await Deno.readFile(
+    new URL("./dist/axios.min.js", import.meta.resolve("axios/package.json")),
+  );
+  await using front = Deno.serve(
+    { ...LOCAL, onListen: () => {} },
+    ({ url }) =>
+      url.endsWith(".js")
+        ? new Response(axios, { headers: { "content-type": "text/javascript" } })
+        : new Response('<!doctype html><link rel="icon" href="data:,"><script src="/axios.js"></script>', {
+          headers: { "content-type": "text/html" },
+        }),
+  );
+  await using house = await openApi({ CORS_ORIGINS: `http://localhost:${front.addr.port}` });
+  await fillRun(house.store, { valid: [user(1)] });
+  const server = await listen(house.app, LOCAL);
+  try {
+    await withBrowser(async ({ page }) => {
+      await page.goto(`http://localhost:${front.addr.port}/`);
+      const seen = await page.evaluate(async (api) => {
+        // deno-lint-ignore no-explicit-any -- axios is a script of the page
+        const { axios } = globalThis as any;
+        const runs = await axios.get(`${api}/etl_runs`);
+        const rows = await axios.post(`${api}/query_sql`, { query: "SELECT id FROM raw_users" });
+        // deno-lint-ignore no-explicit-any -- what axios throws
+        const failed = await axios.post(`${api}/query_sql`, { query: "DROP TABLE x" }).catch((error: any) =>
+          error
+        );
+        return {
+          runs: runs.data,
+          total: runs.headers["x-total-count"],
+          rows: rows.data,
+          status: failed.response.status,
+          detail: failed.response.data.detail,
+        };
+      }, `http://127.0.0.1:${server.port}`);
+      assert.equal(seen.runs.length, 1);
+      assert.deepEqual(Object.keys(seen.runs[0]), [
+        "id",
+        "run_timestamp",
+        "processed_file",
+        "valid_count",
+        "invalid_count",
+      ]);
+      assert.equal(seen.total, "1");
+      assert.deepEqual(seen.rows, { columns: ["id"], rows: [{ id: 1 }] });
+      assert.deepEqual([seen.status, seen.detail], [400, "Only SELECT querys are allowed."]);
+    });
+  } finally {
+    await server.close(1000);
+  }
+});
+
+/** Runs the operation of this name, as the menu of the run button offers it. */
+async function run(page: import("puppeteer-core").Page, operation: string): Promise<void> {
+  await page.click(".graphiql-execute-button");
+  await page.waitForSelector('[role="menuitem"]');
+  for (const item of await page.$$('[role="menuitem"]')) {
+    if (await item.evaluate((element) => element.textContent) === operation) return await item.click();
+  }
+  assert.fail(`No operation ${operation} to run.`);
+}
+
+/** Keeps a picture where somebody asked for them. */
+async function save(page: import("puppeteer-core").Page, name: string): Promise<void> {
+  const folder = Deno.env.get("SCREENSHOTS");
+  if (folder !== undefined) await Deno.writeFile(`${folder}/${name}.png`, await page.screenshot());
+}
