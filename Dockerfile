@@ -5,7 +5,12 @@
 ARG DENO_IMAGE=denoland/deno:debian-2.9.6
 FROM ${DENO_IMAGE}
 
-ENV DENO_DIR=/deno-dir DENO_NO_UPDATE_CHECK=1
+# Whose the files are that the parts write.
+ARG APP_UID=1000
+ARG APP_GID=1000
+# The cache is where Deno looks for it by itself: subprocesses are given no environment.
+RUN echo "app:x:${APP_UID}:${APP_GID}::/app:/bin/sh" >> /etc/passwd
+ENV DENO_DIR=/app/.cache/deno DENO_NO_UPDATE_CHECK=1
 WORKDIR /app
 
 COPY deno.json deno.lock ./
@@ -13,10 +18,10 @@ RUN deno install --frozen
 
 COPY . .
 RUN deno cache --frozen \
-  extractor/main.ts transformer/main.ts saver/main.ts api/main.ts \
+  extractor/main.ts transformer/main.ts saver/main.ts api/main.ts api/sql/worker.ts \
   scripts/container/command.ts scripts/container/healthy.ts scripts/container/prepare.ts
 
-USER 1000:1000
+USER ${APP_UID}:${APP_GID}
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 \
   CMD ["/app/scripts/container/start.sh", "healthy"]
