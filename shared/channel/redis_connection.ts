@@ -136,16 +136,16 @@ export class Connection implements AsyncDisposable {
     const { signal } = this.#closed;
     for (let failures = 0; !signal.aborted;) {
       const client = connectionTo(this.address, this.purpose);
-      const broken = new Promise<unknown>((resolve) => {
-        client.on("error", resolve);
-        this.#end = () => {
-          client.destroy();
-          resolve(new Error("closed"));
-        };
-      });
+      const { promise: broken, resolve: end } = Promise.withResolvers<Error>();
+      client.on("error", end);
+      this.#end = () => {
+        client.destroy();
+        end(new Error("closed"));
+      };
       try {
         await client.connect();
-        await this.onReady(client);
+        // A client that breaks meanwhile doesn't answer everything that is asked of it.
+        await Promise.race([this.onReady(client), broken.then((error) => Promise.reject(error))]);
         if (failures > 0) log.info("connected to Redis again", { address: this.address.shown });
         failures = 0;
         this.#failure = undefined;
@@ -205,16 +205,17 @@ function bulk(arg: string | Uint8Array): string | Buffer {
   return typeof arg === "string" ? arg : Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength);
 }
 
-/** The promise's value, or a rejection after `ms`. */
-export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("no answer in time")), Math.max(ms, 0));
-  });
+/** The promise's value, or a rejection after `ms` or when `signal` aborts. */
+export async function within<T>(ms: number, promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("no answer in time")), Math.max(ms, 0));
+  const onAbort = () => reject(new Error("closed"));
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 

@@ -74,7 +74,8 @@ export class Listener implements AsyncDisposable {
     const { subscriber } = this.#connection;
     if (subscriber !== undefined && ear.on !== subscriber) {
       try {
-        await within(this.callTimeoutMs, this.#subscribe(subscriber, mailbox, ear));
+        const subscribed = this.#subscribe(subscriber, mailbox, ear);
+        await within(this.callTimeoutMs, subscribed, this.#closed.signal);
       } catch (error) {
         ear.on = undefined;
         const failure = failureOf(`listen to "${mailbox}"`, this.address, error);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
 import { createClient } from "redis";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { depths, message, nothing, startConsumer, take, until } from "../../tests/conformance/channel.ts";
@@ -242,6 +243,19 @@ Deno.test("a channel can be opened and closed while the server is away", async (
   assert.equal((await claiming).id, "m");
   await server.stop();
   await assert.rejects(channel.ping(), TransientError);
+});
+
+Deno.test("a channel can be closed at any moment while its connections are made", async () => {
+  await using server = await startRedis();
+  for (let turns = 0; turns < 60; turns += 2) {
+    const channel = await openRedisChannel({ url: server.url });
+    const claiming = channel.claim(BOX, { leaseMs: 1_000, signal: new AbortController().signal });
+    for (let turn = 0; turn < turns; turn += 1) await setImmediate();
+    const start = performance.now();
+    await channel[Symbol.asyncDispose]();
+    assert.equal(await claiming, undefined);
+    assert.ok(performance.now() - start < 4_000, `closing took long after ${turns} turns`);
+  }
 });
 
 Deno.test("a reply that is lost makes the caller repeat, and the repeat changes nothing", async () => {
