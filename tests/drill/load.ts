@@ -1,0 +1,333 @@
+/**
+ * Faults of the raw file, of the lookup, of the records and of the database.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { expected } from "../../extractor/testing.ts";
+import { EXIT } from "../../shared/actor/service.ts";
+import type { DrillCase } from "./case.ts";
+import { locked } from "./channel.ts";
+import { play, stopwatch, times } from "./play.ts";
+import { Stage, WORKERS } from "./stage.ts";
+import { linesOf } from "./verify.ts";
+import { memoryOf } from "./watch.ts";
+
+/** Megabytes that transformer and saver may take, however large the run. */
+const MOST_MEGABYTES = 400;
+
+/** Has a run extracted, but not transformed; answers it with its raw file. */
+async function extracted(stage: Stage): Promise<{ run: string; rawFile: string }> {
+  await stage.house.start("extractor", "saver");
+  const run = await stage.house.tell();
+  await stage.depth("channel:phase1_complete", 1);
+  const [name] = Array.from(Deno.readDirSync(stage.path("data/raw_users")), ({ name }) => name);
+  return { run, rawFile: stage.path(`data/raw_users/${name}`) };
+}
+
+/** Starts a saver that is to refuse its database file; answers what it says. The file has to stay as it is. */
+async function refused(stage: Stage): Promise<string> {
+  const path = stage.path("database/data.db");
+  const before = await Deno.readFile(path);
+  assert.equal(await stage.house.begin("saver").ended, EXIT.failed);
+  assert.deepEqual(await Deno.readFile(path), before);
+  return (await stage.house.said(/saver failed/, "saver")).text;
+}
+
+/** A database that can't be used while a run is waiting for it. */
+function brokenDatabase(
+  name: string,
+  fault: string,
+  says: RegExp,
+  harm: (path: string) => Promise<void>,
+): DrillCase {
+  return {
+    name,
+    area: "load",
+    fault,
+    quick: true,
+    run: () =>
+      play({ channel: "redis" }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const first = await stage.house.tell();
+        await stage.comesTo(first, "COMPLETED");
+        await stage.house.stop("saver");
+        const path = stage.path("database/data.db");
+        await Deno.copyFile(path, `${path}.backup`);
+        await harm(path);
+        const second = await stage.house.tell();
+        await stage.depth("channel:phase2_complete", 1);
+        assert.match(await refused(stage), says);
+        await Deno.rename(`${path}.backup`, path);
+        const since = stopwatch();
+        await stage.house.start("saver");
+        await stage.comesTo(second, "COMPLETED");
+        return {
+          happened: "refused with exit 1, not a byte changed; loaded when the backup was back",
+          runs: [first, second],
+          recoveredMs: since(),
+        };
+      }),
+  };
+}
+
+/** The cases. */
+export const cases: readonly DrillCase[] = [
+  {
+    name: "raw-file-missing-changed-cut",
+    area: "transform",
+    fault: "raw file missing, changed since its sum was taken, or cut",
+    quick: true,
+    run: () =>
+      play({}, async (stage) => {
+        const { run, rawFile } = await extracted(stage);
+        const good = await Deno.readFile(rawFile);
+        await stage.house.start("transformer");
+        await stage.comesTo(run, "COMPLETED");
+        const runs = [run];
+        const reasons: string[] = [];
+        let recoveredMs = 0;
+        for (
+          const harm of [
+            undefined,
+            good.map((byte, i) => i === 500 ? byte ^ 1 : byte),
+            good.subarray(0, 9_000),
+          ]
+        ) {
+          await stage.house.kill("transformer");
+          const run = await stage.house.tell();
+          runs.push(run);
+          await stage.depth("channel:phase1_complete", 1);
+          const names = Array.from(Deno.readDirSync(stage.path("data/raw_users")), ({ name }) => name);
+          const file = stage.path(`data/raw_users/${names.sort().at(-1)}`);
+          await Deno.rename(file, `${file}.kept`);
+          if (harm !== undefined) await Deno.writeFile(file, harm);
+          await stage.house.start("transformer");
+          const { failure_phase, failure_reason } = await stage.comesTo(run, "FAILED");
+          assert.equal(failure_phase, "TRANSFORMING");
+          reasons.push(/it isn't there|its SHA-256 is/.exec(String(failure_reason))![0]);
+          await Deno.rename(`${file}.kept`, file);
+          const since = stopwatch();
+          await stage.replay();
+          await stage.comesTo(run, "COMPLETED");
+          recoveredMs = Math.max(recoveredMs, since());
+        }
+        assert.deepEqual(reasons, ["it isn't there", "its SHA-256 is", "its SHA-256 is"]);
+        return { happened: "FAILED with the reason; put back and replayed", runs, recoveredMs };
+      }),
+  },
+  {
+    name: "lookup-broken",
+    area: "transform",
+    fault: "a row of the lookup file is broken",
+    quick: true,
+    run: () =>
+      play({}, async (stage) => {
+        const { run } = await extracted(stage);
+        const lookup = stage.path("transformer/departments.csv");
+        const good = await Deno.readTextFile(lookup);
+        await Deno.writeTextFile(lookup, `${good}Sales,SAL,surplus\n`);
+        assert.notEqual(await stage.house.begin("transformer").ended, EXIT.ok);
+        await stage.house.said(/departments\.csv/, "transformer");
+        await Deno.writeTextFile(lookup, good);
+        const since = stopwatch();
+        await stage.house.start("transformer");
+        await stage.comesTo(run, "COMPLETED");
+        return {
+          happened: "refused to start, naming the row; the run waited",
+          runs: [run],
+          recoveredMs: since(),
+        };
+      }),
+  },
+  {
+    name: "fields-change",
+    area: "transform",
+    fault: "fields that are new, missing, or of another type",
+    quick: true,
+    run: async () => {
+      const changed = (text: string) =>
+        text.replace(/"height":[\d.]+/g, '"height":"tall"').replace(/"phone":"[^"]*",/g, "")
+          .replace(/"gender":/g, '"nick name":{"a":[1.0,12345678901234567890]},"gender":');
+      const source = linesOf(changed(await expected({ users: 208 })));
+      const wrap = (answer: (request: Request) => Response | Promise<Response>) => async (request: Request) =>
+        new Response(changed(await (await answer(request)).text()), {
+          headers: { "content-type": "application/json" },
+        });
+      return await play({ wrap }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const since = stopwatch();
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
+        const [row] = stage.house.sql<Record<string, unknown>>("SELECT * FROM processed_users LIMIT 1");
+        assert.equal(row!["nick name"], '{"a":[1.0,12345678901234567890]}');
+        assert.equal(row!["height"], "tall");
+        return {
+          happened: "loaded as they are, the new one with a column",
+          runs: [run],
+          recoveredMs: since(),
+          source,
+        };
+      });
+    },
+  },
+  {
+    name: "database-locked",
+    area: "load",
+    fault: "the database locked by another writer for 3 s, and read by another program all the time",
+    quick: true,
+    run: () =>
+      play({ bad: 0.1 }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const first = await stage.house.tell();
+        await stage.comesTo(first, "COMPLETED");
+        using reader = new DatabaseSync(stage.path("database/data.db"), { readOnly: true });
+        reader.exec("BEGIN");
+        const count = () => reader.prepare("SELECT count(*) AS n FROM raw_records").get()!.n;
+        assert.equal(count(), 208);
+        const asked: Promise<string>[] = [];
+        const since = await locked(
+          stage.path("database/data.db"),
+          3_000,
+          () => asked.push(stage.house.tell()),
+        );
+        const second = await asked[0]!;
+        await stage.comesTo(second, "COMPLETED");
+        assert.equal(count(), 208);
+        reader.exec("COMMIT");
+        return {
+          happened: "the load waited for the writer, not for the reader",
+          runs: [first, second],
+          recoveredMs: since(),
+        };
+      }),
+  },
+  {
+    name: "database-locked-for-long",
+    area: "load",
+    fault: "the database locked by another writer for longer than a load waits (32 s)",
+    quick: false,
+    run: () =>
+      play({}, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const first = await stage.house.tell();
+        await stage.comesTo(first, "COMPLETED");
+        const asked: Promise<string>[] = [];
+        const since = await locked(stage.path("database/data.db"), 32_000, () =>
+          asked.push(stage.house.tell()));
+        const second = await asked[0]!;
+        await stage.comesTo(second, "COMPLETED");
+        await stage.house.said(/has held its lock/, "saver");
+        return { happened: "said so, tried again, loaded", runs: [first, second], recoveredMs: since() };
+      }),
+  },
+  {
+    name: "database-disk-full",
+    area: "load",
+    fault: "disk of the database full at the load",
+    quick: true,
+    run: () =>
+      play({ channel: "redis", disks: { database: 4_000_000 } }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const first = await stage.house.tell();
+        await stage.comesTo(first, "COMPLETED");
+        const disk = stage.disks.get("database")!;
+        await disk.fill(100_000);
+        const second = await stage.house.tell();
+        await stage.house.said(/disk is full|disk I\/O error/, "saver");
+        await disk.free();
+        const since = stopwatch();
+        await stage.comesTo(second, "COMPLETED");
+        return {
+          happened: "said so, and loaded when there was room",
+          runs: [first, second],
+          recoveredMs: since(),
+        };
+      }),
+  },
+  brokenDatabase(
+    "database-damaged",
+    "the database file is damaged",
+    /malformed|not a database/,
+    async (path) => {
+      using file = await Deno.open(path, { write: true });
+      await file.write(
+        new TextEncoder().encode("this is no database any more, somebody wrote over its first page"),
+      );
+    },
+  ),
+  brokenDatabase("database-newer", "the database was made by a newer program", /newer/, (path) => {
+    using db = new DatabaseSync(path);
+    db.exec("PRAGMA user_version = 999");
+    return Promise.resolve();
+  }),
+  {
+    name: "five-million-records",
+    area: "load",
+    fault: "a run of five million records",
+    quick: false,
+    run: async (repeats) => {
+      const records = times(5_000_000, 100_000, repeats);
+      await using stage = await Stage.open({ sftp: "none" });
+      const rawFile = "data/raw_users/records_20261124_030007.jsonl";
+      await writeRecords(stage.path(rawFile), records);
+      await stage.house.start("transformer", "saver");
+      const since = stopwatch();
+      await stage.house.channel.publish({
+        to: "channel:phase1_complete",
+        id: "many",
+        body: JSON.stringify({ id: "many", raw_file: rawFile }),
+      });
+      await stage.until("the run", () => stage.house.runs()[0]?.status === "COMPLETED", undefined, 3_600_000);
+      const recoveredMs = since();
+      const megabytes = await Promise.all(
+        ["transformer", "saver"].map((name) => memoryOf(stage.house.process(name).pid)),
+      );
+      for (const most of megabytes) assert(most < MOST_MEGABYTES, `${most} MB`);
+      const [{ rows, ids } = { rows: 0, ids: 0 }] = stage.house.sql<{ rows: number; ids: number }>(
+        "SELECT count(*) AS rows, count(DISTINCT json ->> 'id') AS ids FROM processed_records",
+      );
+      return {
+        happened: `${records} records, at most ${megabytes.join(" and ")} MB`,
+        lost: records - ids,
+        twice: rows - ids,
+        recoveredMs,
+      };
+    },
+  },
+  {
+    name: "transformer-killed",
+    area: "transform",
+    fault: "kill -9 of the transformer in mid-file",
+    quick: true,
+    run: () =>
+      play({ bad: 0.1, users: 5_000, env: { BATCH_SIZE: "1000" } }, async (stage) => {
+        await stage.house.start("extractor", "saver");
+        const run = await stage.house.tell();
+        await stage.depth("channel:phase1_complete", 1);
+        const transformer = stage.beginUpTo("transformer", "write a file");
+        assert.notEqual(await stage.standsStill(transformer, () => false), undefined);
+        await stage.house.kill("transformer");
+        const since = stopwatch();
+        await stage.house.start("transformer");
+        await stage.comesTo(run, "COMPLETED");
+        return { happened: "the next one began the files anew", runs: [run], recoveredMs: since() };
+      }),
+  },
+];
+
+async function writeRecords(path: string, records: number): Promise<void> {
+  await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  using file = await Deno.open(path, { write: true, create: true });
+  const encoder = new TextEncoder();
+  const atOnce = 10_000;
+  for (let id = 1; id <= records; id += atOnce) {
+    let text = "";
+    for (let i = id; i < Math.min(id + atOnce, records + 1); i++) {
+      text += `{"id":${i},"firstName":"A","email":"a${i}@b.co","age":30,"company":{"department":"Legal"}}\n`;
+    }
+    const bytes = encoder.encode(text);
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+  }
+}
