@@ -48,7 +48,7 @@ export class Hub<T> {
   readonly #followers = new Map<(item: T) => void, () => void>();
   #source: AbortController | undefined;
 
-  /** @param open opens the source, until the signal; @param count is told how many follow */
+  /** `open` opens the source, which ends with the signal; `count` is told how many follow. */
   constructor(
     private readonly open: (signal: AbortSignal) => AsyncIterable<T>,
     private readonly count: (followers: number) => void,

@@ -22,6 +22,7 @@ export interface Misfit {
 
 /** The request's input can't be used. */
 export class Unprocessable extends Error {
+  /** Tells it apart in logs. */
   override readonly name = "Unprocessable";
 
   /** Makes the error from everything that is wrong. */

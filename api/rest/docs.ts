@@ -7,13 +7,16 @@ import type { ApiApp } from "../app.ts";
 import { pagePolicy } from "../http/pages.ts";
 import { jsonAnswer } from "../json.ts";
 
-/** Where the installed package lies. */
-const swaggerUi = (file: string) => new URL(file, import.meta.resolve("swagger-ui-dist/package.json"));
-
-const ASSETS: Record<string, string> = {
-  "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-  "swagger-ui.css": "text/css; charset=utf-8",
-  "favicon-32x32.png": "image/png",
+/** Files of Swagger UI, as modules of text: reading them needs no permission. */
+const ASSETS = {
+  "swagger-ui-bundle.js": {
+    type: "text/javascript; charset=utf-8",
+    text: () => import("swagger-ui-dist/swagger-ui-bundle.js", { with: { type: "text" } }),
+  },
+  "swagger-ui.css": {
+    type: "text/css; charset=utf-8",
+    text: () => import("swagger-ui-dist/swagger-ui.css", { with: { type: "text" } }),
+  },
 };
 
 const PAGE = `<!doctype html>
@@ -22,7 +25,7 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>ETL pipeline: REST</title>
-<link rel="icon" href="/docs/favicon-32x32.png">
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>
@@ -57,10 +60,10 @@ export function addDocs(app: ApiApp): void {
   const policy = pagePolicy({ script: "'self'", style: "'self'", more: ["img-src 'self' data:"] });
   app.get("/docs", (c) => c.html(PAGE, 200, { "content-security-policy": policy }));
   app.get("/docs/init.js", (c) => c.body(INIT, 200, { "content-type": "text/javascript; charset=utf-8" }));
-  for (const [name, type] of Object.entries(ASSETS)) {
+  for (const [name, { type, text }] of Object.entries(ASSETS)) {
     app.get(`/docs/${name}`, async (c) => {
-      const bytes = await Deno.readFile(swaggerUi(name));
-      return c.body(bytes, 200, { "content-type": type, "cache-control": "private, max-age=86400" });
+      const { default: body } = await text();
+      return c.body(body, 200, { "content-type": type, "cache-control": "private, max-age=86400" });
     });
   }
 }

@@ -6,14 +6,16 @@
 
 /** The query is not one that the console runs, or it failed; the message is for whoever wrote it. */
 export class SqlRefused extends Error {
+  /** Tells it apart in logs. */
   override readonly name = "SqlRefused";
 }
 
 /** Too many queries are running and waiting. */
 export class SqlBusy extends Error {
+  /** Tells it apart in logs. */
   override readonly name = "SqlBusy";
 
-  /** @param retryAfterSeconds when it is worth another try */
+  /** Makes the error; `retryAfterSeconds` says when it is worth another try. */
   constructor(readonly retryAfterSeconds: number) {
     super("The SQL console is busy with other queries. Try again in a few seconds.");
   }

@@ -58,7 +58,9 @@ export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<vo
 
 /** Waits until the page's text holds `text`. */
 export async function shows(page: Page, text: string, timeout = 10_000): Promise<void> {
-  await page.waitForFunction((wanted) => document.body.innerText.replaceAll("\u00a0", " ").includes(wanted), { timeout }, text)
+  await page.waitForFunction((wanted) => document.body.innerText.replaceAll("\u00a0", " ").includes(wanted), {
+    timeout,
+  }, text)
     .catch(async () => {
       const shown = await page.evaluate(() => document.body.innerText);
       assert.fail(

@@ -1,0 +1,33 @@
+/**
+ * Writes `api/dashboard/static/app.js`, the browser's side of the dashboard in one file; with `--check` it only says whether the file is up to
+ * date. The same sources give the same bytes.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+
+const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+/** The bundle's text. @throws Error when the sources can't be bundled. */
+export async function bundle(): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform=browser", "--minify", path("web/main.tsx")],
+  }).output();
+  if (!success) {
+    throw new Error(`Cannot bundle api/dashboard/web/main.tsx: ${new TextDecoder().decode(stderr)}`);
+  }
+  return `// Made by \`deno task generate\` from api/dashboard/web; change it there.\n${
+    new TextDecoder().decode(stdout)
+  }`;
+}
+
+if (import.meta.main) {
+  const file = path("static/app.js");
+  const text = await bundle();
+  if (!Deno.args.includes("--check")) await Deno.writeTextFile(file, text);
+  else if (await Deno.readTextFile(file).catch(() => "") !== text) {
+    const complaint = "api/dashboard/static/app.js isn't up to date. Run: deno task generate\n";
+    await Deno.stderr.write(new TextEncoder().encode(complaint));
+    Deno.exit(1);
+  }
+}
