@@ -86,6 +86,60 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
   });
 
   await t.step(
+    "a corrected record goes through the three phases as a run that is linked both ways",
+    async () => {
+      const { data: { invalidRecords } } = await post("/graphql", {
+        query: '{ invalidRecords(reason: "age: greater than 65", first: 1) { nodes { id runId } } }',
+      });
+      const { id, runId } = invalidRecords.nodes[0];
+      const { data } = await post("/graphql", {
+        query: `mutation ($input: ReplayInvalidRecordsInput!) { replayInvalidRecords(input: $input) {
+        ... on ReplayInvalidRecordsSuccess { runId verdicts { valid } } ... on Problem { message } } }`,
+        variables: { input: { runId, patches: [{ recordId: id, patch: { age: 40 } }] } },
+      });
+      assert.deepEqual(data.replayInvalidRecords.verdicts, [{ valid: true }]);
+      const correction = data.replayInvalidRecords.runId;
+      await house.completed(correction);
+      const linked = await post("/graphql", {
+        query: `{ of: etlRun(runId: "${runId}") { corrections { runId validCount invalidCount } }
+        correction: etlRun(runId: "${correction}") { correctionOf { runId } delivery { state } }
+        records(table: PROCESSED_USERS, runId: "${correction}") { nodes { data } }
+        invalidRecords(runId: "${runId}", first: 500) { nodes { id corrections { runId } } } }`,
+      });
+      assert.deepEqual(linked.data.of.corrections, [{ runId: correction, validCount: 1, invalidCount: 0 }]);
+      assert.deepEqual(linked.data.correction, { correctionOf: { runId }, delivery: { state: "DELIVERED" } });
+      assert.equal(linked.data.records.nodes[0].data.age, 40);
+      const corrected = linked.data.invalidRecords.nodes.filter((
+        { corrections }: { corrections: unknown[] },
+      ) => corrections.length > 0);
+      assert.deepEqual(corrected, [{ id, corrections: [{ runId: correction }] }]);
+    },
+  );
+
+  await t.step("a run that waits for a paused actor is cancelled", async () => {
+    await post("/graphql", { query: 'mutation { pauseActor(name: "transformer") { __typename } }' });
+    const { data } = await post("/graphql", {
+      query: "mutation { startRun { ... on StartRunSuccess { runId run { status } } } }",
+    });
+    const { runId } = data.startRun;
+    await house.until(
+      "the raw file's message",
+      async () => (await house.channel.mailbox("channel:phase1_complete").state()).depth === 1,
+    );
+    const cancelled = await post("/graphql", {
+      query:
+        `mutation { cancelRun(runId: "${runId}") { __typename ... on CancelRunSuccess { run { status failure { reason } } } } }`,
+    });
+    assert.equal(cancelled.data.cancelRun.run.status, "FAILED", JSON.stringify(cancelled));
+    await post("/graphql", { query: 'mutation { resumeActor(name: "transformer") { __typename } }' });
+    await house.until(
+      "the message to be settled",
+      async () => (await house.channel.mailbox("channel:phase1_complete").state()).depth === 0,
+    );
+    assert.equal(house.runs().find((run) => run.run_id === runId)?.status, "FAILED");
+  });
+
+  await t.step(
     "no answer, no log line and no audit entry holds a real password, SSN, card or bank number",
     async () => {
       const secrets = new Set<string>(["a-new-password"]);
