@@ -124,9 +124,9 @@ const STOPS = {
 for (const channel of ["embedded", "redis"] as const) {
   Deno.test(`a saver killed between load and acknowledgement: each row is there once (${channel})`, async () => {
     await using house = await startHouse({ channel, sftp: "none" });
-    const text = rawText(15_000);
+    const users = channel === "redis" ? 15_000 : 5_000; // a locked queue file slows the saver down, a frozen server doesn't
     await Deno.mkdir(`${house.folder}/data/raw_users`, { recursive: true });
-    await Deno.writeTextFile(`${house.folder}/${RAW}`, text);
+    await Deno.writeTextFile(`${house.folder}/${RAW}`, rawText(users));
     await house.start("transformer", "saver");
     const heard = new AbortController();
     const events = await house.channel.watch("channel:run_events", heard.signal);
@@ -144,7 +144,7 @@ for (const channel of ["embedded", "redis"] as const) {
 
     await house.start("saver");
     await house.completed(runId);
-    await oneOfEach(house, runId, [13_500, 1_500]);
+    await oneOfEach(house, runId, [users * 0.9, users * 0.1]);
     const again = house.events(runId).find((event) =>
       event.type === "phase_completed" && event.phase === "LOADING"
     );

@@ -18,6 +18,10 @@ export interface Site extends AsyncDisposable {
   stop(): Promise<void>;
   /** Starts it again, at the same port. */
   start(): Promise<void>;
+  /** Keeps it from answering, its connections open, until `thaw`. OpenSSH's server only. */
+  freeze(): Promise<void>;
+  /** Lets it go on. */
+  thaw(): Promise<void>;
 }
 
 /** What a site needs to know of the house. */
@@ -50,7 +54,8 @@ export async function localSite({ folder, publicKey }: SiteOptions): Promise<Sit
   };
   await start();
   const env = { SFTP_HOST: "127.0.0.1", SFTP_PORT: String(port), SFTP_USER: "sftp_user" };
-  return { env, disk: root, start, stop, [Symbol.asyncDispose]: stop };
+  const unable = () => Promise.reject(new Error("This server runs in the test's own process; take openssh."));
+  return { env, disk: root, start, stop, freeze: unable, thaw: unable, [Symbol.asyncDispose]: stop };
 }
 
 /** OpenSSH's server. */
@@ -68,6 +73,8 @@ export async function opensshSite({ folder, publicKey }: SiteOptions): Promise<S
     disk,
     start: () => sshd.start(),
     stop: () => sshd.kill(),
+    freeze: () => sshd.freeze(),
+    thaw: () => sshd.thaw(),
     [Symbol.asyncDispose]: () => sshd[Symbol.asyncDispose](),
   };
 }
