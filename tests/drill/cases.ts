@@ -5,8 +5,9 @@
  */
 import type { DrillCase } from "./case.ts";
 import { cases as channel } from "./channel.ts";
+import { cases as deliver } from "./deliver.ts";
 import { cases as extract } from "./extract.ts";
 import { cases as load } from "./load.ts";
 
 /** All cases, in the order of the records' way. */
-export const CASES: readonly DrillCase[] = [...extract, ...channel, ...load];
+export const CASES: readonly DrillCase[] = [...extract, ...channel, ...load, ...deliver];

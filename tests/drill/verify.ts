@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
-import { expected } from "../../extractor/testing.ts";
+import type { SourceOptions } from "../../scripts/source.ts";
+import { Users } from "../../scripts/source/users.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { Outcome } from "./case.ts";
@@ -42,7 +43,7 @@ export async function verify(
   runIds: readonly string[],
   options: Expected = {},
 ): Promise<Losses> {
-  const source = options.source ?? linesOf(await expected(stage.source));
+  const source = options.source ?? recordsOf(stage.source);
   const total = { lost: 0, twice: 0 };
   for (const runId of runIds) {
     const run = stage.run(runId);
@@ -143,9 +144,10 @@ export function difference(wanted: readonly string[], found: readonly string[]):
   return { lost: [...left.values()].reduce((sum, count) => sum + count, 0), twice };
 }
 
-/** The lines of a text of lines. */
-export function linesOf(text: string): string[] {
-  return text.split("\n").slice(0, -1);
+/** The records of a source, as it sends them. */
+export function recordsOf({ users = 208, bad = 0, seed = 1 }: SourceOptions): string[] {
+  const all = new Users(bad, seed);
+  return Array.from({ length: users }, (_, index) => all.json(index));
 }
 
 function withoutCode(line: string): string {

@@ -68,6 +68,21 @@ export class Line implements AsyncDisposable {
     return this.cutAt((request) => (passed += request.length) >= bytes, "in mid-request");
   }
 
+  /** Holds everything, as `hold`, when clients have sent so many bytes from now on; resolves then. */
+  holdAfter(bytes: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let passed = 0;
+    const matches = (request: Uint8Array) => {
+      if ((passed += request.length) < bytes) return false;
+      this.#trap = undefined;
+      this.hold();
+      resolve();
+      return false;
+    };
+    this.#trap = { matches, where: "in mid-request", sprung: resolve };
+    return promise;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.cut();

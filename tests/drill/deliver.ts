@@ -1,0 +1,246 @@
+/**
+ * Faults of the SFTP server and of the way to it.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { ensureKeys } from "../../scripts/sftp/keys.ts";
+import { pause } from "../../shared/actor/backoff.ts";
+import type { DrillCase } from "./case.ts";
+import { play, stopwatch } from "./play.ts";
+import { type Stage, type StageOptions, WORKERS } from "./stage.ts";
+
+const area = "deliver";
+
+/** A delivery that is put off while the server is unwell, and is made when it is well again. */
+function putOff(
+  name: string,
+  fault: string,
+  quick: boolean,
+  reason: RegExp,
+  { options = {}, harm, heal }: {
+    options?: StageOptions;
+    harm: (stage: Stage) => Promise<void>;
+    heal: (stage: Stage) => Promise<void>;
+  },
+): DrillCase {
+  return {
+    name,
+    area,
+    fault,
+    quick,
+    run: () =>
+      play(options, async (stage) => {
+        await stage.house.start(...WORKERS);
+        await harm(stage);
+        const run = await stage.house.tell();
+        const { delivery_error } = await stage.comesTo(run, "DELIVERY_PENDING");
+        assert.match(String(delivery_error), reason);
+        assert.deepEqual(stage.house.tables().raw_users, 208);
+        await heal(stage);
+        const since = stopwatch();
+        await stage.comesTo(run, "COMPLETED");
+        return {
+          happened: "DELIVERY_PENDING with the reason, loaded all the same",
+          runs: [run],
+          recoveredMs: since(),
+        };
+      }),
+  };
+}
+
+/** A delivery that is refused for good, and is asked for again when the cause is gone. */
+function givenUp(
+  name: string,
+  fault: string,
+  reason: RegExp,
+  harm: (stage: Stage) => Promise<() => Promise<void>>,
+): DrillCase {
+  return {
+    name,
+    area,
+    fault,
+    quick: true,
+    run: () =>
+      play({}, async (stage) => {
+        await stage.house.start("extractor", "transformer");
+        const run = await stage.house.tell();
+        await stage.depth("channel:phase2_complete", 1);
+        const heal = await harm(stage);
+        await stage.house.start("saver");
+        const { failure_phase, failure_reason } = await stage.comesTo(run, "FAILED");
+        assert.equal(failure_phase, "DELIVERING");
+        assert.match(String(failure_reason), reason);
+        await heal();
+        const since = stopwatch();
+        await stage.replay();
+        await stage.comesTo(run, "COMPLETED");
+        return {
+          happened: "FAILED with the reason, loaded all the same; replayed",
+          runs: [run],
+          recoveredMs: since(),
+        };
+      }),
+  };
+}
+
+const READ_ONLY = ["mount", "-o", "remount,ro"];
+const WRITABLE = ["mount", "-o", "remount,rw"];
+
+async function remount([command, ...args]: string[], path: string): Promise<void> {
+  const { success } = await new Deno.Command(command!, { args: [...args, path] }).output();
+  assert(success, `cannot remount ${path}`);
+}
+
+/** The cases. */
+export const cases: readonly DrillCase[] = [
+  putOff("sftp-down", "the SFTP server is away for 6 s", true, /Is it running/, {
+    harm: (stage) => stage.house.site!.stop(),
+    heal: async (stage) => {
+      await pause(6_000);
+      await stage.house.site!.start();
+    },
+  }),
+  putOff("sftp-cut-in-mid-file", "the connection is cut in mid-file", true, /broke|closed|reach/, {
+    harm: (stage) => {
+      void stage.sftpLine!.cutAfter(150_000);
+      return Promise.resolve();
+    },
+    heal: () => Promise.resolve(),
+  }),
+  putOff(
+    "sftp-frozen-in-mid-file",
+    "the server answers nothing any more in mid-file",
+    false,
+    /no answer for 2\d s/,
+    {
+      harm: (stage) => {
+        holdAfter(stage, 150_000);
+        return Promise.resolve();
+      },
+      heal: (stage) => {
+        stage.sftpLine!.release();
+        return Promise.resolve();
+      },
+    },
+  ),
+  putOff("sftp-disk-full", "disk or quota full on the server", true, /disk or quota full/, {
+    options: { disks: { upload: 2_000_000 } },
+    harm: (stage) => stage.disks.get("upload")!.fill(100_000),
+    heal: (stage) => stage.disks.get("upload")!.free(),
+  }),
+  putOff("sftp-read-only", "the folder on the server can't be written to", true, /Cannot create/, {
+    options: { disks: { upload: 2_000_000 } },
+    harm: (stage) => remount(READ_ONLY, stage.upload),
+    heal: (stage) => remount(WRITABLE, stage.upload),
+  }),
+  givenUp("sftp-key-refused", "the server refuses the key", /refuses the key/, async (stage) => {
+    const key = stage.path("ssh_keys/id_rsa");
+    await Deno.rename(key, `${key}.good`);
+    const other = await ensureKeys(stage.path("other_keys"), { type: "ed25519" });
+    await Deno.copyFile(other.privateKey, key);
+    await Deno.chmod(key, 0o600);
+    return () => Deno.rename(`${key}.good`, key);
+  }),
+  givenUp(
+    "sftp-host-key-changed",
+    "the server shows another host key",
+    /Somebody may be in between/,
+    async (stage) => {
+      const known = stage.path("ssh_keys/known_hosts");
+      const good = await Deno.readTextFile(known);
+      const other = await ensureKeys(stage.path("other_keys"), { type: "ed25519" });
+      const [type, key] = (await Deno.readTextFile(other.publicKey)).split(" ");
+      await Deno.writeTextFile(known, `[127.0.0.1]:${stage.sftpLine!.port} ${type} ${key}\n`);
+      return () => Deno.writeTextFile(known, good);
+    },
+  ),
+  givenUp(
+    "sftp-other-content",
+    "another file has the name on the server",
+    /is another file/,
+    async (stage) => {
+      const [name] = Array.from(Deno.readDirSync(stage.path("data/processed_users")), ({ name }) => name);
+      const planted = `${stage.upload}/${name}`;
+      await Deno.mkdir(stage.upload, { recursive: true });
+      await Deno.writeTextFile(planted, "somebody else's\n");
+      return async () => {
+        assert.equal(await Deno.readTextFile(planted), "somebody else's\n");
+        await Deno.remove(planted);
+      };
+    },
+  ),
+  {
+    name: "sftp-same-content",
+    area,
+    fault: "files are there already, and the delivery is asked for again",
+    quick: true,
+    run: () =>
+      play({}, async (stage) => {
+        await stage.house.start("extractor", "transformer");
+        const run = await stage.house.tell();
+        await stage.depth("channel:phase2_complete", 1);
+        const [raw] = Array.from(Deno.readDirSync(stage.path("data/raw_users")), ({ name }) => name);
+        await Deno.mkdir(stage.upload, { recursive: true });
+        await Deno.copyFile(stage.path(`data/raw_users/${raw}`), `${stage.upload}/${raw}`);
+        await stage.house.start("saver");
+        await stage.comesTo(run, "COMPLETED");
+        const sent = () =>
+          stage.house.events(run).flatMap((event) =>
+            event.type === "phase_completed" && event.phase === "DELIVERING" ? [event.detail.sent] : []
+          );
+        assert.deepEqual(sent(), [3]);
+        const since = stopwatch();
+        await stage.house.channel.publish({
+          to: "channel:deliver",
+          id: "again",
+          body: JSON.stringify({ id: "again", run_id: run, requested_by: "drill" }),
+        });
+        await stage.until("a second delivery", () => sent().length === 2);
+        await stage.comesTo(run, "COMPLETED");
+        assert.deepEqual(sent().sort(), [0, 3]);
+        return { happened: "sent what was missing, then nothing", runs: [run], recoveredMs: since() };
+      }),
+  },
+  {
+    name: "sftp-no-posix-rename",
+    area,
+    fault: "a server without OpenSSH's extensions",
+    quick: true,
+    run: () =>
+      play({ sftp: "local" }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const since = stopwatch();
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
+        return { happened: "renamed by the protocol's own means", runs: [run], recoveredMs: since() };
+      }),
+  },
+  {
+    name: "sftp-stale-temporary-files",
+    area,
+    fault: "kill -9 of the saver in mid-upload leaves a temporary file",
+    quick: true,
+    run: () =>
+      play({ users: 1_000, env: { BATCH_SIZE: "500" } }, async (stage) => {
+        await stage.house.start("extractor", "transformer", "saver");
+        const held = stage.sftpLine!.holdAfter(500_000);
+        const run = await stage.house.tell();
+        const temporary = async () =>
+          (await stage.house.remoteFiles()).filter((name) => name.endsWith(".part"));
+        await held;
+        assert.equal((await temporary()).length, 1);
+        await stage.house.kill("saver");
+        stage.sftpLine!.release();
+        const stranger = ".somebody.jsonl.0123456789ab.part";
+        await Deno.writeTextFile(`${stage.upload}/${stranger}`, "not ours");
+        const since = stopwatch();
+        await stage.house.start("saver");
+        await stage.comesTo(run, "COMPLETED");
+        const recoveredMs = since();
+        assert.deepEqual(await temporary(), [stranger]);
+        await Deno.remove(`${stage.upload}/${stranger}`);
+        return { happened: "ours was cleaned up, a stranger's left alone", runs: [run], recoveredMs };
+      }),
+  },
+];
