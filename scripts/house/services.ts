@@ -115,12 +115,19 @@ export function programPath(name: string): string {
   return fileURLToPath(new URL(`../../${name}`, import.meta.url));
 }
 
+/**
+ * Keeps the space for young objects at 2 MB. V8 lets it grow to 32 MB under a stream of records, which takes up to 90 MB more and, as measured, no
+ * less time.
+ */
+const MEMORY = "--v8-flags=--max-semi-space-size=2";
+
 /** The arguments for `deno` that start `service`. @throws ConfigError when `env` can't be used. */
 export function commandOf(service: Service, env: Environment, args: readonly string[] = []): string[] {
   return [
     "run",
     "--cached-only",
     "--no-prompt",
+    MEMORY,
     ...permissionsOf(service, env),
     programPath(`${service}/main.ts`),
     ...args,
