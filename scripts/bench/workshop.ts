@@ -154,9 +154,9 @@ export class Stage implements AsyncDisposable {
 
   /** Starts a service, and waits until it is ready. */
   async start(name: Service): Promise<Program> {
-    const args = commandOf(name, this.env)
-      .map((arg) => arg === `${name}/main.ts` ? `${PROJECT}/${arg}` : arg);
-    return this.#resources.use(await Program.start(name, args, this.env, /"message":"ready"/));
+    return this.#resources.use(
+      await Program.start(name, commandOf(name, this.env), this.env, /"message":"ready"/),
+    );
   }
 
   /** The channel that the services share. */
