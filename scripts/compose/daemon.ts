@@ -17,6 +17,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "redis-cli": "redis-tools",
   sshd: "openssh-server",
   ssh: "openssh-client",
+  ps: "procps",
   sqlite3: "sqlite3",
 };
 

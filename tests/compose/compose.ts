@@ -101,8 +101,8 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
     for (const service of [...PARTS, "redis"]) {
       const [container] = await composed.containers(service);
       const { HostConfig } = container!;
-      const processes = await composed.run("docker", "top", container!.Id, "-eo", "uid,comm");
-      const uids = processes.split("\n").slice(1).map((line) => line.trim().split(/\s+/)[0]);
+      const processes = await composed.run("docker", "top", container!.Id, "-eo", "pid,uid,comm");
+      const uids = processes.split("\n").slice(1).map((line) => line.trim().split(/\s+/)[1]);
       assert.deepEqual([...new Set(uids)], [service === "redis" ? "999" : "1000"], service);
       assert.equal(HostConfig.ReadonlyRootfs, true, service);
       await assert.rejects(
@@ -129,7 +129,7 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
       const { actor } = await composed.graphql<{ actor: { instances: { state: string }[] } }>(
         `{ actor(name: "transformer") { instances { state } } }`,
       );
-      return actor.instances.filter(({ state }) => state !== "STOPPED" && state !== "stopped").length >= 3 ||
+      return actor.instances.filter(({ state }) => state !== "stopped").length >= 3 ||
         undefined;
     });
     // As other programs do it: a message of one key.
@@ -164,10 +164,10 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
     const runId = await composed.startRun();
     await composed.runIs(runId, "EXTRACTING");
     await composed.compose("restart", "redis");
-    assert.notEqual((await statusOf(composed, runId)).status, "COMPLETED");
+    assert.notEqual(statusOf(composed, runId)?.status, "COMPLETED");
     await composed.runIs(runId, "LOADING");
     await composed.compose("exec", "-T", "saver", "sh", "-c", "kill -9 -1");
-    assert.notEqual((await statusOf(composed, runId)).status, "COMPLETED");
+    assert.notEqual(statusOf(composed, runId)?.status, "COMPLETED");
     const row = await composed.runIs(runId, "COMPLETED");
     assert.deepEqual(countsOf(composed, row), {
       raw: many,
@@ -191,6 +191,36 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
     await composed.runIs(runId, "COMPLETED");
     assert.equal(composed.delivered().length, before.length + 4);
   });
+
+  await step(
+    "a server with another host key gets nothing, and the delivery that failed is asked for again",
+    async () => {
+      const knownHosts = `${composed.folder}/ssh_keys/known_hosts`;
+      const pinned = await Deno.readTextFile(knownHosts);
+      await composed.run("ssh-keygen", "-q", "-t", "ed25519", "-f", "other", "-N", "");
+      const [type, key] = (await Deno.readTextFile(`${composed.folder}/other.pub`)).split(" ");
+      await Deno.writeTextFile(knownHosts, `sftp ${type} ${key}\n`);
+      const before = composed.delivered();
+      const runId = await composed.startRun();
+      const failed = await until("the delivery failed", () => {
+        const row = statusOf(composed, runId);
+        return row?.delivery_state === "FAILED" ? row : undefined;
+      });
+      assert.deepEqual(composed.delivered(), before);
+      await Deno.writeTextFile(knownHosts, pinned);
+      const { deadLetters } = await composed.graphql<
+        { deadLetters: { nodes: { id: string; body: string }[] } }
+      >(
+        `{ deadLetters(channel: "channel:deliver") { nodes { id body } } }`,
+      );
+      assert.deepEqual(deadLetters.nodes.map(({ body }) => JSON.parse(body).run_id), [failed.run_id]);
+      await composed.graphql(
+        `mutation { replayDeadLetter(id: "${deadLetters.nodes[0]!.id}") { __typename } }`,
+      );
+      await until("it is delivered", () => statusOf(composed, runId)?.status === "COMPLETED" || undefined);
+      assert.equal(composed.delivered().length, before.length + 4);
+    },
+  );
 
   let backedUp: number;
   await step("a backup is made while everything runs, and restored while it stands", async () => {
@@ -274,20 +304,9 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
       ].join("\n");
       const body = (await Deno.readTextFile(`${keys}/id_rsa`)).split("\n")[10]!;
       for (const secret of [TOKEN, PASSPHRASE, body]) assert.ok(!shown.includes(secret));
-      const files = await composed.run(
-        "docker",
-        "run",
-        "--rm",
-        "--entrypoint",
-        "find",
-        "deno-etl",
-        "/app",
-        "-name",
-        "*id_rsa*",
-        "-o",
-        "-name",
-        ".env*",
-      );
+      // Packages bring keys for their own tests; ours are another matter.
+      const find = "find /app -path /app/.cache -prune -o -name '*id_rsa*' -print -o -name '.env*' -print";
+      const files = await composed.run("docker", "run", "--rm", "--entrypoint", "sh", "deno-etl", "-c", find);
       assert.equal(files, "");
     },
   );
@@ -299,11 +318,8 @@ function countsOf(composed: Composed, { run_id }: RunRow) {
   return { raw: count("raw_users"), processed: count("processed_users"), invalid: count("invalid_users") };
 }
 
-async function statusOf(composed: Composed, runId: string): Promise<RunRow> {
-  return await until(
-    "the run is in the database",
-    () => composed.query<RunRow>("SELECT * FROM etl_runs WHERE run_id = ?", runId)[0],
-  );
+function statusOf(composed: Composed, runId: string): RunRow | undefined {
+  return composed.query<RunRow>("SELECT * FROM etl_runs WHERE run_id = ?", runId)[0];
 }
 
 /** What the SFTP server says to somebody who logs in so; fails when it lets them in. */
