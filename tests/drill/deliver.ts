@@ -115,7 +115,7 @@ export const cases: readonly DrillCase[] = [
     /no answer for 2\d s/,
     {
       harm: (stage) => {
-        holdAfter(stage, 150_000);
+        void stage.sftpLine!.holdAfter(150_000);
         return Promise.resolve();
       },
       heal: (stage) => {

@@ -1,0 +1,279 @@
+/**
+ * Faults of whole processes, of the clock, and of time.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { runSchedule } from "../../extractor/schedule.ts";
+import { pause } from "../../shared/actor/backoff.ts";
+import { openMemoryChannel } from "../../shared/channel/memory.ts";
+import type { DrillCase } from "./case.ts";
+import { gateAt, play, stopwatch, times } from "./play.ts";
+import { type Stage, type Worker, WORKERS } from "./stage.ts";
+import { footprintOf } from "./watch.ts";
+
+const area = "system";
+
+/** Kills a service at each of its steps, in a run for each; the next process has to bring the run to its end. */
+function killedAtEachStep(worker: Worker, channel: "embedded" | "redis", fault: string): DrillCase {
+  return {
+    name: `${worker}-killed-at-each-step-${channel}`,
+    area,
+    fault,
+    quick: false,
+    run: (repeats) =>
+      play({ channel, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (stage) => {
+        const stride = Math.min(25, Math.round(1 / repeats));
+        const runs: string[] = [];
+        let recoveredMs = 0;
+        await stage.house.start(...WORKERS.filter((other) => other !== worker));
+        // The first step of a sparse drill differs each time, so that many drills see all of them.
+        for (let step = 1 + Math.floor(Math.random() * stride);; step += stride) {
+          const running = stage.beginUpTo(worker, step);
+          const run = await stage.house.tell();
+          runs.push(run);
+          const where = await stage.standsStill(running, () => stage.run(run)?.status === "COMPLETED");
+          await stage.house.kill(worker);
+          const since = stopwatch();
+          await stage.house.start(worker);
+          await stage.comesTo(run, "COMPLETED");
+          recoveredMs = Math.max(recoveredMs, since());
+          await stage.house.stop(worker);
+          if (where === undefined) break;
+        }
+        await stage.house.start(worker);
+        return {
+          happened: `${runs.length - 1} kills, one at each step (or each ${stride}th)`,
+          runs,
+          recoveredMs,
+        };
+      }),
+  };
+}
+
+/** Kills services at random until all runs have completed; answers how many it killed. */
+async function killAtRandom(stage: Stage, kills: number, done: () => boolean): Promise<number> {
+  let killed = 0;
+  while (killed < kills && !done()) {
+    await pause(Math.random() * 600);
+    const worker = WORKERS[Math.floor(Math.random() * WORKERS.length)]!;
+    await stage.house.kill(worker);
+    killed += 1;
+    await stage.house.start(worker);
+  }
+  return killed;
+}
+
+function randomKills(channel: "embedded" | "redis"): DrillCase {
+  return {
+    name: `random-kills-${channel}`,
+    area,
+    fault: "kill -9 of random services at random times, over many runs",
+    quick: false,
+    run: (repeats) =>
+      play({ channel, users: 500, bad: 0.1, delayMs: 20 }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const total = times(50, 4, repeats);
+        const runs: string[] = [];
+        let killed = 0;
+        let recoveredMs = 0;
+        while (runs.length < total) {
+          const run = await stage.house.tell();
+          runs.push(run);
+          killed += await killAtRandom(stage, 4, () => false);
+          const since = stopwatch();
+          await stage.comesTo(run, "COMPLETED");
+          recoveredMs = Math.max(recoveredMs, since());
+        }
+        return { happened: `${killed} kills in ${runs.length} runs; all as without`, runs, recoveredMs };
+      }),
+  };
+}
+
+/** A growth of memory beyond this, in percent, is a leak. */
+const FLAT_PERCENT = 20;
+
+/** The cases. */
+export const cases: readonly DrillCase[] = [
+  killedAtEachStep(
+    "extractor",
+    "embedded",
+    "kill -9 of the extractor at every write of file, checkpoint and queue",
+  ),
+  killedAtEachStep("transformer", "embedded", "kill -9 of the transformer at every write of file and queue"),
+  killedAtEachStep(
+    "saver",
+    "embedded",
+    "kill -9 of the saver at every transaction and every packet of the delivery",
+  ),
+  killedAtEachStep("saver", "redis", "the same over Redis"),
+  randomKills("embedded"),
+  randomKills("redis"),
+  {
+    name: "sigterm-at-work",
+    area,
+    fault: "SIGTERM to all while a page is awaited",
+    quick: true,
+    run: () => {
+      const gate = gateAt(100);
+      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const run = await stage.house.tell();
+        await gate.reached;
+        const stopping = stopwatch();
+        const codes = await Promise.all(WORKERS.map((worker) => stage.house.stop(worker)));
+        const stoppedMs = stopping();
+        assert.deepEqual(codes, [0, 0, 0]);
+        assert(stoppedMs < 10_000, `it took ${stoppedMs} ms`);
+        gate.open();
+        const since = stopwatch();
+        await stage.house.start(...WORKERS);
+        await stage.comesTo(run, "COMPLETED");
+        const attempts = stage.house.events(run).flatMap((event) =>
+          event.type === "phase_started" && event.phase === "EXTRACTING" ? [event.attempt] : []
+        );
+        assert.deepEqual(attempts, [1, 1]);
+        const happened = `exit 0 after ${
+          (stoppedMs / 1000).toFixed(1)
+        } s, no attempt wasted, resumed in the same file`;
+        return { happened, runs: [run], recoveredMs: since() };
+      });
+    },
+  },
+  {
+    name: "sigterm-between-runs",
+    area,
+    fault: "SIGTERM to all again and again while runs go through",
+    quick: false,
+    run: (repeats) =>
+      play({ users: 500, bad: 0.1, delayMs: 20, channel: "redis" }, async (stage) => {
+        const runs: string[] = [];
+        let recoveredMs = 0;
+        for (let turn = times(20, 3, repeats); turn > 0; turn--) {
+          await stage.house.start(...WORKERS);
+          runs.push(await stage.house.tell());
+          await pause(Math.random() * 800);
+          const stopping = stopwatch();
+          const codes = await Promise.all(WORKERS.map((worker) => stage.house.stop(worker)));
+          recoveredMs = Math.max(recoveredMs, stopping());
+          assert.deepEqual(codes, [0, 0, 0]);
+        }
+        await stage.house.start(...WORKERS);
+        for (const run of runs) await stage.comesTo(run, "COMPLETED");
+        const attempts = runs.flatMap((run) => stage.house.events(run)).flatMap((event) =>
+          event.type === "phase_started" ? [event.attempt] : []
+        );
+        assert.deepEqual([...new Set(attempts)], [1]);
+        return { happened: `${runs.length} stops with exit 0, no attempt wasted`, runs, recoveredMs };
+      }),
+  },
+  {
+    name: "clock-set",
+    area,
+    fault: "the clock is set back and forward across a planned run",
+    quick: true,
+    run: async () => {
+      const hour = 3_600_000;
+      const three = Date.UTC(2026, 10, 24, 3);
+      // What the clock says at each look: towards three, back by an hour, past three, back before it, and to the next day.
+      const says = [
+        three - 2 * hour,
+        three - 60_000,
+        three - hour,
+        three + 1,
+        three + 2,
+        three - 5_000,
+        three + 3,
+        three + 24 * hour + 1,
+      ];
+      await using channel = await openMemoryChannel();
+      const stop = new AbortController();
+      let now = says[0]!;
+      const clock = {
+        now: () => now,
+        sleep: async () => {
+          // Each run is taken up before time goes on.
+          const claim = (await channel.mailbox("channel:start_run").state()).depth === 0
+            ? undefined
+            : await channel.claim("channel:start_run", {
+              leaseMs: 1_000,
+              signal: new AbortController().signal,
+            });
+          if (claim !== undefined) asked.push(claim.id);
+          await claim?.complete();
+          const next = says.shift();
+          if (next === undefined) stop.abort();
+          else now = next;
+        },
+      };
+      const asked: string[] = [];
+      const plan = {
+        SCHEDULE: "0 3 * * *",
+        TZ: "UTC",
+        RUN_ON_START: "never" as const,
+        SLEEP_INTERVAL_SECONDS: undefined,
+      };
+      await runSchedule(plan, {
+        channel,
+        hasCompleted: () => Promise.resolve(true),
+        signal: stop.signal,
+        clock,
+      });
+      const wanted = ["schedule/2026-11-24T03:00:00.000Z/start", "schedule/2026-11-25T03:00:00.000Z/start"];
+      return {
+        happened: "one run for each planned time",
+        lost: wanted.filter((id) => !asked.includes(id)).length,
+        twice: asked.length - new Set(asked).size,
+        recoveredMs: 0,
+      };
+    },
+  },
+  {
+    name: "soak",
+    area,
+    fault: "a thousand small runs one after the other",
+    quick: false,
+    run: (repeats) =>
+      play({ users: 3, channel: "redis" }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const total = times(1_000, 40, repeats);
+        const samples: Record<Worker, { megabytes: number; handles: number }[]> = {
+          extractor: [],
+          transformer: [],
+          saver: [],
+        };
+        const runs: string[] = [];
+        const since = stopwatch();
+        while (runs.length < total) {
+          const run = await stage.house.tell();
+          runs.push(run);
+          await stage.comesTo(run, "COMPLETED");
+          for (const worker of WORKERS) {
+            samples[worker].push(await footprintOf(stage.house.process(worker).pid));
+          }
+        }
+        const recoveredMs = since() / total;
+        const grown = WORKERS.map((worker) => growthOf(samples[worker]));
+        for (const { percent, handles } of grown) {
+          assert(percent < FLAT_PERCENT || total < 200, `memory grew by ${percent} %`);
+          assert(handles <= 2, `${handles} files more are open`);
+        }
+        const words = grown.map(({ percent }) => `${percent > 0 ? "+" : ""}${percent} %`).join(", ");
+        return { happened: `${total} runs; memory ${words}, file handles flat`, runs, recoveredMs };
+      }),
+  },
+];
+
+/** How much more a process has in the last fifth than in the second one; the first is for warming up. */
+function growthOf(
+  samples: readonly { megabytes: number; handles: number }[],
+): { percent: number; handles: number } {
+  const fifth = Math.floor(samples.length / 5);
+  const mean = (from: number, key: "megabytes" | "handles") =>
+    samples.slice(from, from + fifth).reduce((sum, sample) => sum + sample[key], 0) / fifth;
+  const [early, late] = [fifth, samples.length - fifth];
+  return {
+    percent: Math.round((mean(late, "megabytes") / mean(early, "megabytes") - 1) * 100),
+    handles: Math.round(mean(late, "handles") - mean(early, "handles")),
+  };
+}
