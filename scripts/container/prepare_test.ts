@@ -42,6 +42,7 @@ Deno.test("an empty folder gets keys, and the saver knows the server's host key 
 
 Deno.test("the server's copies are the public key and the host key, never the private key", async () => {
   await using at = await project();
+  await ensureKeys(at.keys, { type: "ed25519" });
   await prepare(at);
   const keys = await contents(at.keys);
   assert.deepEqual(await contents(at.serverKeys), {
@@ -66,6 +67,7 @@ Deno.test("doing it again changes nothing, and a key pair that is there is used 
 
 Deno.test("a new host key replaces the old one among the known hosts, those of others stay", async () => {
   await using at = await project();
+  await ensureKeys(at.keys, { type: "ed25519" });
   await prepare(at);
   const old = await Deno.readTextFile(`${at.keys}/known_hosts`);
   const other = `elsewhere ${old.split(" ").slice(1).join(" ")}`;
@@ -94,6 +96,7 @@ Deno.test("links among the data are passed over: they could lead anywhere", asyn
   await Deno.mkdir(`${at.root}/outside`);
   await Deno.symlink(`${at.root}/outside`, `${at.root}/data/link`);
   await Deno.symlink(`${at.root}/missing`, `${at.root}/data/broken`);
+  await ensureKeys(at.keys, { type: "ed25519" });
   await prepare(at);
   assert.ok((await Deno.lstat(`${at.root}/data/link`)).isSymlink);
 });
