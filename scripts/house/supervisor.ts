@@ -29,12 +29,15 @@ export interface Running {
   readonly ended: Promise<number>;
   /** Resolves with the first line of its output that `pattern` matches. @throws Error when it ends without one. */
   line(pattern: RegExp): Promise<RegExpMatchArray>;
-  /** Sends SIGTERM, and SIGKILL when it hasn't ended `graceMs` later; resolves when it has ended. */
+  /** Sends SIGTERM, and SIGKILL when it hasn't ended `graceMs` later (default `GRACE_MS`); resolves when it has ended. */
   stop(graceMs?: number): Promise<number>;
 }
 
 /** Called with each line that a program writes. */
 export type OnLine = (name: string, line: string) => void;
+
+/** A service finishes its work or hands it back within 8 seconds; one that stands before a dead SFTP server needs 4 more to leave it. */
+export const GRACE_MS = 15_000;
 
 /** Starts a program under this Deno. */
 export function start(program: Program, onLine: OnLine): Running {
@@ -85,7 +88,7 @@ export function start(program: Program, onLine: OnLine): Running {
       new Promise((found, missed) => {
         wanted.add({ pattern, found, missed });
       }),
-    async stop(graceMs = 10_000) {
+    async stop(graceMs = GRACE_MS) {
       kill(child, "SIGTERM");
       const timer = setTimeout(() => kill(child, "SIGKILL"), graceMs);
       try {

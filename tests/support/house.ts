@@ -220,9 +220,9 @@ export class House implements AsyncDisposable {
     }
   }
 
-  /** SIGTERM, and SIGKILL when it hasn't ended 15 seconds later; answers the exit code. */
+  /** SIGTERM, and SIGKILL when it hasn't ended in the time that the supervisor gives it; answers the exit code. */
   async stop(service: string): Promise<number> {
-    const code = await this.process(service).stop(15_000);
+    const code = await this.process(service).stop();
     this.#running.delete(service);
     return code;
   }
