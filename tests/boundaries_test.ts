@@ -1,0 +1,157 @@
+/**
+ * Who may import whom, and who may read the environment.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { dirname, join, normalize, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const SERVICES = ["extractor", "transformer", "saver", "api"];
+const CODE = [...SERVICES, "shared", "scripts", "tests"];
+
+interface Import {
+  /** The file that imports, from the root. */
+  readonly from: string;
+  /** What it imports: a path from the root, or a name such as `zod` or `node:crypto`. */
+  readonly to: string;
+  /** Whether only types are imported, which leaves nothing behind when it runs. */
+  readonly typeOnly: boolean;
+}
+
+/** What is wrong with an import, or nothing. */
+type Rule = (file: string, to: string, typeOnly: boolean) => string | undefined;
+
+const isTestFile = (file: string) => /(_test|\/testing)\.tsx?$/.test(file);
+const isTest = (file: string) => isTestFile(file) || file.startsWith("tests/") || file.startsWith("scripts/");
+const inside = (path: string, ...folders: string[]) =>
+  folders.some((folder) => path.startsWith(`${folder}/`));
+
+/** The rules for what runs; tests and scripts may look everywhere but for what is said of them. */
+const RULES: Record<string, Rule> = {
+  "a service never imports another service": (file, to) => {
+    const own = SERVICES.find((service) => inside(file, service));
+    const other = SERVICES.find((service) => inside(to, service));
+    if (own !== undefined && other !== undefined && own !== other) return "belongs into shared/";
+  },
+  "what is shared knows no service, and nothing that runs knows tests": (file, to) => {
+    if (inside(file, "shared") && !isTest(file) && inside(to, ...SERVICES, "scripts", "tests")) {
+      return "is no part of shared/";
+    }
+    if (!isTest(file) && inside(to, "tests", "scripts")) return "doesn't run in production";
+  },
+  "contracts import zod and node:crypto alone": (file, to) => {
+    if (!inside(file, "shared/contracts") || isTest(file) || inside(to, "shared/contracts")) return;
+    if (!["zod", "node:crypto"].includes(to)) return "wanted zod or node:crypto";
+  },
+  "errors import nothing": (file) => {
+    if (inside(file, "shared/errors") && !isTest(file)) return "wanted no import";
+  },
+  "channel, store and delivery never import one another": (file, to) => {
+    const apart = ["shared/channel", "shared/store", "saver/delivery"];
+    const own = apart.find((folder) => inside(file, folder));
+    const other = apart.find((folder) => inside(to, folder));
+    if (own !== undefined && other !== undefined && own !== other) return "are adapters of different things";
+  },
+  "the actor runtime knows the channel's port, never an adapter": (file, to) => {
+    if (
+      inside(file, "shared/actor") && !isTest(file) && inside(to, "shared/channel") &&
+      to !== "shared/channel/channel.ts"
+    ) {
+      return "wanted shared/channel/channel.ts";
+    }
+  },
+  "only a main opens adapters": (file, to, typeOnly) => {
+    const opens = ["shared/channel/open.ts", "saver/delivery/sftp.ts"].includes(to) ||
+      /^shared\/channel\/(redis|embedded|memory)\.ts$/.test(to);
+    const may = isTest(file) || file.endsWith("/main.ts") || inside(file, "shared/channel", "saver/delivery");
+    if (opens && !typeOnly && !may) return "wanted a port";
+  },
+};
+
+Deno.test("every import is one that the architecture allows", async () => {
+  const imports = await allImports();
+  assert.ok(imports.length > 200, "the imports were found");
+  const broken = Object.entries(RULES).flatMap(([rule, says]) =>
+    imports.flatMap(({ from, to, typeOnly }) => {
+      const why = says(from, to, typeOnly);
+      return why === undefined ? [] : [`${from} imports ${to}: ${rule} (${why})`];
+    })
+  );
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("the rules catch what they forbid", () => {
+  const caught: [string, string][] = [
+    ["saver/load.ts", "transformer/transform.ts"],
+    ["shared/jsonl/lines.ts", "saver/load.ts"],
+    ["api/app.ts", "tests/support/redis.ts"],
+    ["shared/contracts/rules.ts", "shared/errors/errors.ts"],
+    ["shared/contracts/ids.ts", "node:fs"],
+    ["shared/errors/errors.ts", "zod"],
+    ["shared/store/load.ts", "shared/channel/channel.ts"],
+    ["saver/delivery/sftp.ts", "shared/store/runs.ts"],
+    ["shared/actor/actor.ts", "shared/channel/redis.ts"],
+    ["saver/courier.ts", "saver/delivery/sftp.ts"],
+  ];
+  for (const [from, to] of caught) {
+    assert.ok(
+      Object.values(RULES).some((says) => says(from, to, false) !== undefined),
+      `${from} imports ${to}`,
+    );
+  }
+});
+
+Deno.test("no file but a configuration's reads the environment", async () => {
+  const may = (file: string) =>
+    /^[a-z]+\/config\.ts$/.test(file) || inside(file, "shared/config", "tests") || isTestFile(file) ||
+    BEFORE_CONFIGURATION.some((path) => file.startsWith(path));
+  const broken: string[] = [];
+  for (const [file, text] of await sources()) {
+    if (!may(file) && /Deno\.env\b|process\.env\b/.test(withoutComments(text))) broken.push(file);
+  }
+  assert.deepEqual(broken, []);
+});
+
+/** Programs that make an environment for others, or run beside a service in its container. */
+const BEFORE_CONFIGURATION = ["scripts/house/env_file.ts", "scripts/container/", "scripts/compose/"];
+
+async function allImports(): Promise<Import[]> {
+  return (await sources()).flatMap(([from, text]) =>
+    importsOf(text).map(({ name, typeOnly }) => ({ from, to: resolved(from, name), typeOnly }))
+  );
+}
+
+/** What a module's text imports, exports from, or loads when it runs. */
+function importsOf(text: string): { name: string; typeOnly: boolean }[] {
+  const code = withoutComments(text);
+  const fixed = code.matchAll(/^(?:import|export)\b(?:[^"';]*?\bfrom)?\s*"([^"\n]+)"/gm);
+  const loaded = code.matchAll(/\bimport\(\s*"([^"\n]+)"\s*\)/g);
+  return [...fixed, ...loaded].map(([code, name]) => ({
+    name: name!,
+    typeOnly: /^(import|export) type\b/.test(code),
+  }));
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/^\s*\/\*\*?[\s\S]*?\*\//gm, "").replace(/^\s*\/\/.*$/gm, "");
+}
+
+function resolved(from: string, name: string): string {
+  return name.startsWith(".") ? normalize(join(dirname(from), name)) : name;
+}
+
+/** Every TypeScript file of ours, by its path from the root, with its text. */
+async function sources(): Promise<[string, string][]> {
+  const found: [string, string][] = [];
+  const visit = async (folder: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      const path = join(folder, name);
+      if (isDirectory && name !== "node_modules") await visit(path);
+      else if (/\.tsx?$/.test(name)) found.push([relative(ROOT, path), await Deno.readTextFile(path)]);
+    }
+  };
+  for (const folder of CODE) await visit(join(ROOT, folder));
+  return found;
+}
