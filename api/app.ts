@@ -8,6 +8,7 @@ import { bodyLimit } from "hono/body-limit";
 import { compress } from "hono/compress";
 import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
+import { addDashboard } from "./dashboard/dashboard.ts";
 import { addGraphql } from "./graphql/route.ts";
 import { allowedHosts, authenticated } from "./http/guard.ts";
 import { noSuchRoute } from "./http/routes.ts";
@@ -74,6 +75,7 @@ export function createApp(ports: ApiPorts): App {
   app.use(compress());
 
   addHome(app);
+  addDashboard(app);
   addRuns(app, ports);
   addData(app, ports);
   addQuerySql(app, ports);

@@ -7,6 +7,8 @@ import type { ReadStore } from "../../shared/store/open.ts";
 import type { Mask } from "../../shared/store/mask.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
+import type { RunRow } from "../../shared/store/runs.ts";
+import type { UntilCommit } from "../until_commit.ts";
 import type { Live } from "./live.ts";
 import { type Loaders, makeLoaders } from "./loaders.ts";
 
@@ -20,6 +22,8 @@ export interface Room {
   readonly live: Live;
   /** Personal fields. */
   readonly mask: Mask;
+  /** Lists of runs, as long as they are true. */
+  readonly lists: UntilCommit<RunRow[]>;
   /** Aborted when the API closes. */
   readonly closing: AbortSignal;
 }

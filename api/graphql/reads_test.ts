@@ -194,7 +194,7 @@ Deno.test("a list of fifty runs with all that belongs to them takes as many read
   await using house = await openApi({}, { store: () => counted });
   using reader = openStoreReadOnly(house.path, { maskFields: [] })!;
   counted = {
-    ...reader,
+    version: () => reader.version(),
     records: reader.records,
     runs: new Proxy(reader.runs, {
       get: (runs, name) => {

@@ -32,14 +32,15 @@ builder.queryFields((t) => ({
       since: t.arg({ type: "DateTime", required: false }),
       until: t.arg({ type: "DateTime", required: false }),
     },
-    resolve: (_root, { limit, offset, status, since, until }, { store }) =>
-      store?.runs.list(
-        { status: status ?? undefined, since: since ?? undefined, until: until ?? undefined },
-        {
-          limit: bounded("limit", limit ?? 100, 0, 1000),
-          offset: bounded("offset", offset ?? 0, 0, 2 ** 31 - 1),
-        },
-      ) ?? [],
+    resolve: (_root, { limit, offset, status, since, until }, { store, lists }) => {
+      const page = {
+        limit: bounded("limit", limit ?? 100, 0, 1000),
+        offset: bounded("offset", offset ?? 0, 0, 2 ** 31 - 1),
+      };
+      const which = { status: status ?? undefined, since: since ?? undefined, until: until ?? undefined };
+      if (store === undefined) return [];
+      return lists.get(store, JSON.stringify([page, which]), () => store.runs.list(which, page));
+    },
   }),
   etlRunsConnection: t.field({
     type: EtlRunConnection,

@@ -9,6 +9,7 @@ import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { RunRow } from "../../shared/store/runs.ts";
+import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";
@@ -23,6 +24,7 @@ const EtlRun = z.object({
 
 /** Adds the routes. */
 export function addRuns(app: ApiApp, { store }: ApiPorts): void {
+  const lists = new UntilCommit<{ text: string; total: number }>(8);
   addRoute(app, {
     method: "get",
     path: "/etl_runs",
@@ -41,11 +43,13 @@ export function addRuns(app: ApiApp, { store }: ApiPorts): void {
       503: json("Before the first run", Detail),
     },
   }, (c, { query: page }) => {
-    const runs = store()?.runs;
-    if (runs === undefined) return noDatabase();
-    const total = runs.count({ loaded: true });
-    const rows = runs.list({ loaded: true }, page);
-    return jsonAnswer(JSON.stringify(rows.map(asOriginal)), 200, pageHeaders(c.req.url, { ...page, total }));
+    const open = store();
+    if (open === undefined) return noDatabase();
+    const { text, total } = lists.get(open, `${page.limit}/${page.offset}`, () => ({
+      text: JSON.stringify(open.runs.list({ loaded: true }, page).map(asOriginal)),
+      total: open.runs.count({ loaded: true }),
+    }));
+    return jsonAnswer(text, 200, pageHeaders(c.req.url, { ...page, total }));
   });
 
   addRoute(app, {

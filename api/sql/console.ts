@@ -19,7 +19,7 @@ export interface ConsoleOptions extends WorkerOptions {
   readonly waiting?: number;
 }
 
-/** Opens the console; a process waits for the first query. */
+/** Opens the console. The first query starts a process; one stays ready from then on. */
 export function openSqlConsole(options: ConsoleOptions): SqlConsole & AsyncDisposable {
   return new Console(options);
 }
@@ -31,9 +31,7 @@ class Console implements SqlConsole, AsyncDisposable {
   #running = 0;
   #closed = false;
 
-  constructor(private readonly options: ConsoleOptions) {
-    this.#idle.push(this.#start());
-  }
+  constructor(private readonly options: ConsoleOptions) {}
 
   async query(sql: string, signal: AbortSignal): Promise<SqlAnswer> {
     const leave = await this.#turn(signal);

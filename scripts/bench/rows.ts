@@ -4,6 +4,7 @@
  * @module
  */
 import type { Row } from "./row.ts";
+import { api } from "./rows/api.ts";
 import { deliver } from "./rows/deliver.ts";
 import { endToEnd } from "./rows/end_to_end.ts";
 import { extract } from "./rows/extract.ts";
@@ -25,4 +26,5 @@ export const ROWS: readonly Row[] = [
   idle,
   transformers,
   growth,
+  api,
 ];

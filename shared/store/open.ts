@@ -40,6 +40,11 @@ export class ReadStore implements Disposable {
     schemaVersion(this.db);
   }
 
+  /** A number that changes whenever something was committed: what was read under the same one is still what would be read. */
+  version(): number {
+    return this.db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
+  }
+
   /** Closes the connection. */
   [Symbol.dispose](): void {
     this.db[Symbol.dispose]();

@@ -110,6 +110,15 @@ export class Records {
     return found;
   }
 
+  /** The invalid record that each of these raw records of correction runs corrects. */
+  correctedBy(rawIds: readonly number[]): Map<number, number> {
+    const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
+      "SELECT * FROM record_corrections WHERE raw_record_id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(rawIds),
+    );
+    return new Map(rows.map((row) => [row.raw_record_id, row.invalid_record_id]));
+  }
+
   /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
   unmaskedTexts(table: RecordTable, ids: readonly number[]): Map<number, string> {
     const rows = this.db.all<{ id: number; json: string }>(

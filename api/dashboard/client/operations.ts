@@ -4,7 +4,7 @@
  * @module
  */
 import type { JsonObject } from "../../../shared/contracts/rules.ts";
-import type { Phase, RunStatus } from "../../../shared/contracts/messages.ts";
+import type { Phase, RunStatus } from "../../../shared/contracts/phases.ts";
 
 /** Something a mutation answers: what came of it, or why nothing was done. */
 export interface Outcome {

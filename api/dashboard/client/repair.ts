@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { correctedRecord, MASK } from "../../../shared/contracts/merge_patch.ts";
+import { correctedRecord, MASK, mergePatch } from "../../../shared/contracts/merge_patch.ts";
 import type { Patch } from "../../../shared/contracts/messages.ts";
 import { type JsonObject, judge, type Problem } from "../../../shared/contracts/rules.ts";
 import { exactJson, parseExact } from "../../../shared/store/mask.ts";
@@ -45,9 +45,24 @@ export function draftOf(data: JsonObject, typed: string): Draft | undefined {
   }
 }
 
-/** The draft with one more field set; the field's path as `company.department`. */
-export function withField(draft: Draft | undefined, field: string, value: unknown): Draft {
-  return { merge: set(draft !== undefined && "merge" in draft ? draft.merge : {}, field.split("."), value) };
+/** What `editable` becomes by a draft: what a person goes on from. */
+export function textOf(data: JsonObject, draft: Draft | undefined): string {
+  if (draft === undefined) return editable(data);
+  return "text" in draft ? draft.text : JSON.stringify(mergePatch(recordOf(data), draft.merge), null, 2);
+}
+
+/** The draft with one more field set, whose path is such as `company.department`; undefined when nothing differs any more. */
+export function withField(
+  data: JsonObject,
+  draft: Draft | undefined,
+  field: string,
+  value: unknown,
+): Draft | undefined {
+  const merge = draft !== undefined && "merge" in draft ? draft.merge : {};
+  const before = recordOf(data);
+  const after = mergePatch(before, set(merge, field.split("."), value)) as JsonObject;
+  const changes = diff(before, after);
+  return Object.keys(changes).length === 0 ? undefined : { merge: changes };
 }
 
 /** The value of a field in a record; undefined where it isn't there. */

@@ -1,0 +1,109 @@
+/**
+ * The dashboard's pages, for browsers: one small page at each address, which the script of `web/` fills.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Context } from "hono";
+import { getCookie } from "hono/cookie";
+import type { ApiApp, Env } from "../app.ts";
+import { pagePolicy } from "../http/pages.ts";
+
+/** Languages that the dashboard speaks; the first one where a browser wants none of them. */
+const LANGUAGES = ["en", "es"];
+const THEMES = ["light", "dark"];
+
+const ASSETS = {
+  "app.js": "text/javascript; charset=utf-8",
+  "app.css": "text/css; charset=utf-8",
+  "icon.svg": "image/svg+xml",
+} as const;
+type Asset = keyof typeof ASSETS;
+
+const POLICY = pagePolicy({
+  script: "'self'",
+  style: "'self'",
+  more: ["img-src 'self'", "require-trusted-types-for 'script'"],
+});
+
+/** Adds the pages but `/`, and the files that they load. */
+export function addDashboard(app: ApiApp): void {
+  for (const path of ["/runs/:run", "/runs/:run/invalid", "/dead", "/sql"]) app.get(path, dashboardPage);
+  for (const [name, type] of Object.entries(ASSETS)) {
+    app.get(`/dashboard/${name}`, async (c) =>
+      c.body((await asset(name as Asset)).bytes, 200, {
+        "content-type": type,
+        // the address changes with the content
+        "cache-control": "private, max-age=31536000, immutable",
+      }));
+  }
+}
+
+/** The page. Its language and theme are those of the switches, which keep them in cookies; else what the browser wants. */
+export async function dashboardPage(c: Context<Env>): Promise<Response> {
+  const language = oneOf(LANGUAGES, getCookie(c, "lang")) ?? languageOf(c.req.header("accept-language"));
+  const theme = oneOf(THEMES, getCookie(c, "theme"));
+  const [script, style, icon] = await Promise.all([href("app.js"), href("app.css"), href("icon.svg")]);
+  const html = `<!doctype html>
+<html lang="${language}"${theme === undefined ? "" : ` data-theme="${theme}"`}>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>ETL pipeline</title>
+<link rel="icon" href="${icon}" type="image/svg+xml">
+<link rel="stylesheet" href="${style}">
+<script src="${script}" type="module"></script>
+</head>
+<body>
+<noscript>This page needs JavaScript. <a href="/graphql">GraphiQL</a> does too; <a href="/etl_runs">the runs as JSON</a> don't.</noscript>
+</body>
+</html>
+`;
+  return new Response(html, {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": POLICY,
+      vary: "Accept, Accept-Language, Cookie",
+    },
+  });
+}
+
+/** The language that fits the header best, such as `es-MX,es;q=0.9,en;q=0.8`. */
+export function languageOf(header = ""): string {
+  const wanted = header.split(",").map((part) => {
+    const [tag = "", ...parameters] = part.trim().toLowerCase().split(";");
+    const quality = /^\s*q=([\d.]+)/.exec(parameters.join(";"))?.[1];
+    return { language: tag.split("-")[0]!, quality: quality === undefined ? 1 : Number(quality) };
+  });
+  const best = wanted.filter(({ language, quality }) => LANGUAGES.includes(language) && quality > 0)
+    .sort((a, b) => b.quality - a.quality)[0];
+  return best?.language ?? LANGUAGES[0]!;
+}
+
+/** A file of the page, and its address. */
+interface Loaded {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly href: string;
+}
+
+const loaded = new Map<Asset, Promise<Loaded>>();
+
+function asset(name: Asset): Promise<Loaded> {
+  const known = loaded.get(name) ?? load(name);
+  loaded.set(name, known);
+  return known;
+}
+
+async function load(name: Asset): Promise<Loaded> {
+  const bytes = await Deno.readFile(new URL(`static/${name}`, import.meta.url));
+  const version = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+  return { bytes, href: `/dashboard/${name}?v=${version}` };
+}
+
+async function href(name: Asset): Promise<string> {
+  return (await asset(name)).href;
+}
+
+function oneOf(allowed: readonly string[], value: string | undefined): string | undefined {
+  return allowed.find((one) => one === value);
+}

@@ -1,0 +1,117 @@
+/**
+ * `/`: the pipeline at a glance.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import {
+  type Actor,
+  ACTOR_CHANGES,
+  type ActorChange,
+  ACTORS,
+  type Actors,
+  RUN_EVENTS,
+  type RunEvents,
+  type RunLine,
+  RUNS,
+  type Runs,
+} from "../../client/operations.ts";
+import { t } from "../i18n.ts";
+import { ActorCards } from "../parts/actors.tsx";
+import { RunChart } from "../parts/chart.tsx";
+import { CurrentRun } from "../parts/current_run.tsx";
+import { RunTable } from "../parts/run_table.tsx";
+import { api, steer, tell, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
+import { Empty, Page, Panel, Read } from "../ui.tsx";
+
+/** Runs of a page of the table, and of the chart. */
+const PAGE = 30;
+
+/** How often heartbeats are read, in milliseconds: nothing tells of one that merely goes on. */
+const BEAT_MS = 5000;
+
+/** The page. */
+export function Dashboard(): JSX.Element {
+  const runs = useReading<Runs>(RUNS, { first: PAGE });
+  const actors = useReading<Actors>(ACTORS);
+  const [changed, setChanged] = useState<Record<string, Actor>>({});
+  const refreshSoon = useSoon(runs.refresh);
+  useFollowing<RunEvents>(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
+  useFollowing<ActorChange>(ACTOR_CHANGES, {}, {
+    onData: ({ actorChanges }) => setChanged((all) => ({ ...all, [actorChanges.name]: actorChanges })),
+    onUp: actors.refresh,
+  });
+  useEvery(BEAT_MS, actors.refresh);
+  const all = actors.data?.actors.map((actor) => newer(actor, changed[actor.name]));
+
+  return (
+    <Page title={t("runs")} aside={<StartRun />}>
+      <Read reading={runs}>
+        {({ etlRunsConnection: { nodes, totalCount, pageInfo } }) => (
+          <>
+            <CurrentRun runs={nodes} actors={all ?? []} />
+            <Panel title={t("actors")}>
+              <Read reading={actors}>{() => <ActorCards actors={all!} refresh={actors.refresh} />}</Read>
+            </Panel>
+            {nodes.length === 0 ? <Empty title={t("noRuns")} text={t("noRunsText")} /> : (
+              <>
+                <RunChart runs={nodes} />
+                <Panel
+                  title={t("lastRuns")}
+                  aside={<span class="quiet">{t("runsInAll", { n: totalCount })}</span>}
+                >
+                  <RunTable label={t("lastRuns")} runs={nodes} />
+                  <Older key={pageInfo.endCursor} page={pageInfo} />
+                </Panel>
+              </>
+            )}
+          </>
+        )}
+      </Read>
+    </Page>
+  );
+}
+
+/** The one that was seen later: a change that came while the list was being read is not to be lost. */
+function newer(read: Actor, change: Actor | undefined): Actor {
+  const seen = (actor: Actor) => Math.max(0, ...actor.instances.map((one) => Date.parse(one.lastSeenAt)));
+  return change !== undefined && seen(change) > seen(read) ? change : read;
+}
+
+function StartRun(): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="main"
+      title={t("startRunText")}
+      onClick={() => steer("startRun", {}, { bad: false, text: t("started") })}
+    >
+      {t("startRun")}
+    </button>
+  );
+}
+
+/** Further runs, page after page. */
+function Older({ page }: { page: Runs["etlRunsConnection"]["pageInfo"] }): JSX.Element {
+  const [older, setOlder] = useState<readonly RunLine[]>([]);
+  const [{ hasNextPage, endCursor }, setNext] = useState(page);
+  const read = async () => {
+    try {
+      const { etlRunsConnection: { nodes, pageInfo } } = await api.ask<Runs>(RUNS, {
+        first: PAGE,
+        after: endCursor,
+      });
+      setOlder([...older, ...nodes]);
+      setNext(pageInfo);
+    } catch (error) {
+      tell(error);
+    }
+  };
+  return (
+    <>
+      {older.length > 0 && <RunTable label={`${t("lastRuns")} (2)`} runs={older} />}
+      {hasNextPage && <button type="button" onClick={read}>{t("more")}</button>}
+    </>
+  );
+}

@@ -1,0 +1,109 @@
+/**
+ * `/dead`: messages that were given up.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import {
+  ACTOR_CHANGES,
+  type ActorChange,
+  DEAD_LETTERS,
+  type DeadLetter,
+  type DeadLetters,
+} from "../../client/operations.ts";
+import { bytes, number, t, time } from "../i18n.ts";
+import { confirmed, steer, useFollowing, useReading, useSoon } from "../state.ts";
+import { Empty, Page, Read } from "../ui.tsx";
+
+const PAGE = 50;
+/** Most that the API gives at once. */
+const MOST = 500;
+
+/** The page. */
+export function DeadPage(): JSX.Element {
+  const [first, setFirst] = useState(PAGE);
+  const reading = useReading<DeadLetters>(DEAD_LETTERS, { first });
+  const refreshSoon = useSoon(reading.refresh);
+  useFollowing<ActorChange>(ACTOR_CHANGES, {}, { onData: refreshSoon, onUp: refreshSoon });
+  return (
+    <Page title={t("deadTitle")}>
+      <p class="quiet">{t("deadText")}</p>
+      <Read reading={reading}>
+        {({ deadLetters: { nodes, pageInfo } }) =>
+          nodes.length === 0 ? <Empty title={t("noDead")} /> : (
+            <>
+              <ul class="records">
+                {nodes.map((letter) => (
+                  <li key={letter.id}>
+                    <Letter letter={letter} refresh={reading.refresh} />
+                  </li>
+                ))}
+              </ul>
+              {pageInfo.hasNextPage && first < MOST && (
+                <button
+                  type="button"
+                  onClick={() => setFirst(Math.min(MOST, first * 2))}
+                >
+                  {t("more")}
+                </button>
+              )}
+            </>
+          )}
+      </Read>
+    </Page>
+  );
+}
+
+function Letter({ letter, refresh }: { letter: DeadLetter; refresh: () => void }): JSX.Element {
+  const { id } = letter;
+  const replay = async () => {
+    await steer("replayDeadLetter", { id }, { bad: false, text: t("sentAgain") });
+    refresh();
+  };
+  const discard = async () => {
+    const asked = { title: t("discardQuestion"), text: t("discardText"), action: "discardLetter" as const };
+    if (!await confirmed({ ...asked, grave: true })) return;
+    await steer("discardDeadLetter", { id }, { bad: false, text: t("discarded") });
+    refresh();
+  };
+  const size = new TextEncoder().encode(letter.body).length;
+  return (
+    <article class="panel" aria-label={`${letter.channel} ${time(letter.buriedAt)}`}>
+      <div class="panel-head">
+        <h2 class="code">{letter.channel}</h2>
+        <div class="buttons">
+          <button type="button" onClick={replay}>{t("again")}</button>
+          <button type="button" class="grave" onClick={discard}>{t("discardLetter")}</button>
+        </div>
+      </div>
+      <p>{letter.reason}</p>
+      <dl class="facts wide">
+        <div>
+          <dt>{t("buried")}</dt>
+          <dd>{time(letter.buriedAt)}</dd>
+        </div>
+        <div>
+          <dt>{t("tries")}</dt>
+          <dd>{number(letter.attempts)}</dd>
+        </div>
+        <div>
+          <dt>{t("size")}</dt>
+          <dd>{bytes(size)}</dd>
+        </div>
+      </dl>
+      <details>
+        <summary>{t("message")}</summary>
+        <pre tabIndex={0}>{pretty(letter.body)}</pre>
+      </details>
+    </article>
+  );
+}
+
+function pretty(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * `/runs/ID/invalid`: mending bad records and sending them through once more.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import {
+  INVALID_RECORDS,
+  type InvalidRecord,
+  type InvalidRecords,
+  type Run,
+  type Verdict,
+} from "../../client/operations.ts";
+import { shelfOf } from "../drafts.ts";
+import { number, t } from "../i18n.ts";
+import { Bulk } from "../parts/bulk.tsx";
+import { RecordForm } from "../parts/record_form.tsx";
+import { Following, ReplayBar } from "../parts/replay.tsx";
+import { address, go } from "../router.ts";
+import { api, tell, useReading } from "../state.ts";
+import { Empty, Page, Read } from "../ui.tsx";
+import { NoRun, useRun } from "./run.tsx";
+
+/** Records of a page. */
+const PAGE = 20;
+
+/** The page. */
+export function RepairPage({ run: named }: { run: string }): JSX.Element {
+  const reading = useRun(named);
+  const run = reading.data?.etlRun;
+  return (
+    <Page
+      title={t("repairTitle", { id: run?.id ?? "" })}
+      aside={run && <a href={`/runs/${run.runId}`}>{t("runTitle", { id: run.id })}</a>}
+    >
+      <Read reading={reading}>
+        {({ etlRun }) => {
+          if (etlRun === null) return <NoRun />;
+          return etlRun.invalidCount ? <Repair run={etlRun} /> : <Empty title={t("noBad")} />;
+        }}
+      </Read>
+    </Page>
+  );
+}
+
+function Repair({ run }: { run: Run }): JSX.Element {
+  const reason = address.value.searchParams.get("reason") ?? undefined;
+  const [verdicts, setVerdicts] = useState<Record<string, Verdict>>({});
+  const [followed, setFollowed] = useState<string | undefined>();
+  const corrections = run.corrections.map(({ runId, status }) => `${runId} ${status}`).join();
+  return (
+    <>
+      <ReasonPicker run={run} reason={reason} />
+      {followed !== undefined && <Following key={followed} runId={followed} />}
+      <ReplayBar
+        run={run}
+        onVerdicts={(all) => setVerdicts(Object.fromEntries(all.map((one) => [one.recordId, one])))}
+        onReplayed={setFollowed}
+      />
+      {reason !== undefined && <Bulk key={reason} runId={run.runId} reason={reason} />}
+      <Records
+        key={`${reason} ${corrections}`}
+        run={run}
+        reason={reason}
+        verdicts={verdicts}
+        forget={(recordId) => setVerdicts(({ [recordId]: _old, ...others }) => others)}
+      />
+    </>
+  );
+}
+
+function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined }): JSX.Element {
+  const path = `/runs/${run.runId}/invalid`;
+  const link = (name: string, count: number | null, href: string, here: boolean) => (
+    <li key={name}>
+      <a class="chip" href={href} aria-current={here ? "true" : undefined}>
+        {name} <span class="quiet">{number(count)}</span>
+      </a>
+    </li>
+  );
+  return (
+    <nav aria-label={t("reason")}>
+      <ul class="chips">
+        {link(t("allReasons"), run.invalidCount, path, reason === undefined)}
+        {run.reasons.map((one) =>
+          link(
+            one.reason,
+            one.count,
+            `${path}?reason=${encodeURIComponent(one.reason)}`,
+            one.reason === reason,
+          )
+        )}
+      </ul>
+    </nav>
+  );
+}
+
+function Records({ run, reason, verdicts, forget }: {
+  run: Run;
+  reason: string | undefined;
+  verdicts: Readonly<Record<string, Verdict>>;
+  forget: (recordId: string) => void;
+}): JSX.Element {
+  const variables = { runId: run.runId, first: PAGE, ...(reason === undefined ? {} : { reason }) };
+  const reading = useReading<InvalidRecords>(INVALID_RECORDS, variables);
+  const [later, setLater] = useState<InvalidRecords["invalidRecords"] | undefined>();
+  const first = reading.data?.invalidRecords;
+  useEffect(() => setLater(undefined), [first?.pageInfo.endCursor]);
+  const page = (later ?? first)?.pageInfo;
+  const more = async () => {
+    try {
+      const { invalidRecords } = await api.ask<InvalidRecords>(INVALID_RECORDS, {
+        ...variables,
+        after: page?.endCursor,
+      });
+      setLater({ ...invalidRecords, nodes: [...later?.nodes ?? [], ...invalidRecords.nodes] });
+    } catch (error) {
+      tell(error);
+    }
+  };
+  return (
+    <Read reading={reading}>
+      {({ invalidRecords: { nodes } }) => {
+        if (nodes.length === 0) {
+          return (
+            <Empty title={t("noBadReason")}>
+              <button type="button" onClick={() => go(address.value.pathname)}>{t("allReasons")}</button>
+            </Empty>
+          );
+        }
+        return (
+          <>
+            <ul class="records">
+              {[...nodes, ...later?.nodes ?? []].map((record: InvalidRecord) => (
+                <li key={record.id}>
+                  <RecordForm
+                    record={record}
+                    shelf={shelfOf(run.runId)}
+                    corrections={run.corrections}
+                    verdict={verdicts[record.id]}
+                    forget={() => forget(record.id)}
+                  />
+                </li>
+              ))}
+            </ul>
+            {page?.hasNextPage && <button type="button" onClick={more}>{t("more")}</button>}
+          </>
+        );
+      }}
+    </Read>
+  );
+}

@@ -1,0 +1,144 @@
+/**
+ * `/runs/ID`: what happened to a run, and what came of it.
+ *
+ * @module
+ */
+import type { ComponentChildren, JSX } from "preact";
+import { isFinal } from "../../../../shared/contracts/phases.ts";
+import { RUN, type Run, RUN_EVENTS, type RunAnswer, type RunEvents } from "../../client/operations.ts";
+import { number, t, time } from "../i18n.ts";
+import { Deliveries, Files } from "../parts/files.tsx";
+import { Reasons } from "../parts/reasons.tsx";
+import { Redeliver, RunTable } from "../parts/run_table.tsx";
+import { Events, Phases } from "../parts/timeline.tsx";
+import { type Reading, useFollowing, useReading, useSoon } from "../state.ts";
+import { Badge, Empty, Page, Panel, Read } from "../ui.tsx";
+
+/** Reads a run by what stands in the address, and again whenever something happens to it. */
+export function useRun(run: string): Reading<RunAnswer> {
+  const reading = useReading<RunAnswer>(RUN, /^\d+$/.test(run) ? { id: run } : { runId: run });
+  const refreshSoon = useSoon(reading.refresh);
+  const runId = reading.data?.etlRun?.runId;
+  useFollowing<RunEvents>(RUN_EVENTS, {}, {
+    // corrections of a run happen to other runs
+    onData: ({ runEvents }) =>
+      (runEvents.runId === runId || runEvents.type === "run_requested") && refreshSoon(),
+    onUp: refreshSoon,
+  });
+  return reading;
+}
+
+/** The page. */
+export function RunPage({ run: named }: { run: string }): JSX.Element {
+  const reading = useRun(named);
+  const run = reading.data?.etlRun;
+  return (
+    <Page
+      title={t("runTitle", { id: run?.id ?? "" })}
+      aside={run && (
+        <div class="buttons">
+          {run.invalidCount
+            ? <a class="button main" href={`/runs/${run.runId}/invalid`}>{t("repairAll")}</a>
+            : null}
+          {run.delivery && <Redeliver run={run} />}
+        </div>
+      )}
+    >
+      <Read reading={reading}>
+        {({ etlRun }) => etlRun === null ? <NoRun /> : <Whole run={etlRun} />}
+      </Read>
+    </Page>
+  );
+}
+
+/** Says that there is no such run. */
+export function NoRun(): JSX.Element {
+  return (
+    <Empty title={t("noRun")}>
+      <a href="/">{t("back")}</a>
+    </Empty>
+  );
+}
+
+function Whole({ run }: { run: Run }): JSX.Element {
+  return (
+    <>
+      <section class="panel" aria-label={t("status")}>
+        <dl class="facts wide">
+          <Fact name={t("status")}>
+            <Badge of="status" state={run.status} />
+          </Fact>
+          <Fact name={t("valid")}>{number(run.validCount)}</Fact>
+          <Fact name={t("invalid")}>{number(run.invalidCount)}</Fact>
+          <Fact name={t("when")}>{time(run.runTimestamp)}</Fact>
+          {run.requestedBy && <Fact name={t("requestedBy")}>{run.requestedBy}</Fact>}
+          {run.source && (
+            <Fact name={t("source")}>
+              <span class="code">{run.source}</span>
+            </Fact>
+          )}
+          {run.correctionOf && (
+            <Fact name={t("correctionOf")}>
+              <a href={`/runs/${run.correctionOf.runId}`}>{run.correctionOf.id}</a>
+            </Fact>
+          )}
+          {run.supersededBy && (
+            <Fact name={t("supersededBy")}>
+              <a href={`/runs/${run.supersededBy.runId}`}>{run.supersededBy.id}</a>
+            </Fact>
+          )}
+        </dl>
+        <p class="code quiet">{run.runId}</p>
+        {run.failure && (
+          <div class="note bad">
+            <strong>{t("failure")}</strong>
+            <span>{run.failure.reason}</span>
+            <span>{run.failure.retryable ? t("retryable") : t("notRetryable")}</span>
+          </div>
+        )}
+      </section>
+      <Panel title={t("phases")}>
+        <Phases run={run} />
+      </Panel>
+      <Panel title={t("reasons")}>
+        {run.reasons.length > 0 ? <Reasons run={run} /> : (
+          <p class="quiet">
+            {run.validCount === null && !isFinal(run.status) ? t("reasonsLater") : t("noReasons")}
+          </p>
+        )}
+      </Panel>
+      <Panel title={t("lookupGaps")}>
+        {run.lookupGaps.length === 0 ? <p class="quiet">{t("noGaps")}</p> : (
+          <ul class="chips">
+            {run.lookupGaps.map(({ department, count }) => (
+              <li key={department}>{department} × {number(count)}</li>
+            ))}
+          </ul>
+        )}
+      </Panel>
+      <Panel title={t("files")}>
+        <Files run={run} />
+      </Panel>
+      <Panel title={t("delivery")}>
+        <Deliveries run={run} />
+      </Panel>
+      <Panel title={t("corrections")}>
+        {run.corrections.length === 0
+          ? <p class="quiet">{t("noCorrections")}</p>
+          : <RunTable label={t("corrections")} runs={run.corrections} />}
+      </Panel>
+      <Panel title={t("events")}>
+        <Events run={run} />
+      </Panel>
+    </>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * `/sql`: a small console over `POST /query_sql`.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { parseExact } from "../../../../shared/store/mask.ts";
+import { t } from "../i18n.ts";
+import { address, go } from "../router.ts";
+import { signedOut } from "../state.ts";
+import { Page, Table } from "../ui.tsx";
+
+const FIRST_QUERY =
+  "SELECT department_code, count(*) AS people\nFROM processed_users\nGROUP BY department_code\nORDER BY people DESC";
+
+/** What a query has come to. */
+type Answer =
+  | { readonly error: string }
+  | {
+    readonly columns: readonly string[];
+    readonly rows: readonly Readonly<Record<string, unknown>>[];
+    readonly truncated?: true;
+    readonly ms: number;
+  };
+
+/** The page. A query in the address is run when the page is opened. */
+export function SqlPage(): JSX.Element {
+  const asked = address.value.searchParams.get("query");
+  const [query, setQuery] = useState(asked ?? FIRST_QUERY);
+  const [answer, setAnswer] = useState<Answer | undefined>();
+  const [busy, setBusy] = useState(false);
+  const [runs, setRuns] = useState(0);
+
+  useEffect(() => {
+    if (asked === null) return;
+    setQuery(asked);
+    const gone = new AbortController();
+    setBusy(true);
+    run(asked, gone.signal).then(setAnswer, (error) => setAnswer({ error: String(error) }))
+      .finally(() => !gone.signal.aborted && setBusy(false));
+    return () => gone.abort();
+  }, [asked, runs]);
+
+  const start = (event?: Event) => {
+    event?.preventDefault();
+    if (query !== asked) go(`/sql?query=${encodeURIComponent(query)}`);
+    setRuns((count) => count + 1);
+  };
+  return (
+    <Page title={t("sqlTitle")}>
+      <p class="quiet">{t("sqlText")}</p>
+      <form class="panel" onSubmit={start}>
+        <label class="field">
+          <span>{t("query")}</span>
+          <textarea
+            rows={6}
+            spellcheck={false}
+            required
+            value={query}
+            onInput={({ currentTarget }) => setQuery(currentTarget.value)}
+            onKeyDown={(event) => (event.ctrlKey || event.metaKey) && event.key === "Enter" && start(event)}
+          />
+        </label>
+        <div class="panel-head">
+          <span class="quiet">{t("sqlHint")}</span>
+          <button type="submit" class="main">{t("runQuery")}</button>
+        </div>
+      </form>
+      <div role="status" aria-busy={busy}>{busy && <p class="quiet loading">{t("loading")}</p>}</div>
+      {answer && !busy && <Shown answer={answer} />}
+    </Page>
+  );
+}
+
+async function run(query: string, signal: AbortSignal): Promise<Answer> {
+  const started = performance.now();
+  const response = await fetch("/query_sql", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query }),
+    signal,
+  });
+  if (response.status === 401) signedOut.value = true;
+  const answer = parseExact(await response.text()) as Answer & { detail?: unknown };
+  if (response.ok) return { ...answer, ms: Math.round(performance.now() - started) } as Answer;
+  return { error: typeof answer.detail === "string" ? answer.detail : JSON.stringify(answer.detail) };
+}
+
+function Shown({ answer }: { answer: Answer }): JSX.Element {
+  if ("error" in answer) return <div class="note bad" role="alert">{answer.error}</div>;
+  const { columns, rows, truncated, ms } = answer;
+  return (
+    <section class="panel" aria-label={t("records")}>
+      <div class="panel-head">
+        <span role="status">{t("rows", { n: rows.length, ms })}</span>
+        <button type="button" onClick={() => download(csvOf(columns, rows))}>{t("csv")}</button>
+      </div>
+      {truncated && <p class="note warn">{t("truncated")}</p>}
+      <Table label={t("records")} heads={columns}>
+        {rows.map((row, place) => (
+          <tr key={place}>
+            {columns.map((column) => (
+              <td key={column} class={typeof row[column] === "number" ? "num" : ""}>{shown(row[column])}</td>
+            ))}
+          </tr>
+        ))}
+      </Table>
+    </section>
+  );
+}
+
+function shown(value: unknown): string {
+  return value === null ? "NULL" : typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** RFC 4180. A cell that a spreadsheet would take for a formula is made text by an apostrophe. */
+export function csvOf(
+  columns: readonly string[],
+  rows: readonly Readonly<Record<string, unknown>>[],
+): string {
+  const cell = (value: unknown) => {
+    if (value === null || value === undefined) return "";
+    const text = typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : JSON.stringify(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [columns.map(cell), ...rows.map((row) => columns.map((column) => cell(row[column])))]
+    .map((line) => `${line.join(",")}\r\n`).join("");
+}
+
+function download(csv: string): void {
+  const url = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "query.csv";
+  link.click();
+  URL.revokeObjectURL(url);
+}

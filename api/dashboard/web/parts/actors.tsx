@@ -1,0 +1,99 @@
+/**
+ * The actors: who is there, what they do, and what waits for them.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import type { Actor } from "../../client/operations.ts";
+import { duration, number, t } from "../i18n.ts";
+import { confirmed, now, steer } from "../state.ts";
+import { Badge } from "../ui.tsx";
+
+/** An instance that hasn't been heard of for so long has died, or can't reach the channel: four heartbeats. */
+const SILENT_MS = 20_000;
+
+/** A card for each. */
+export function ActorCards({ actors, refresh }: {
+  actors: readonly Actor[];
+  refresh: () => void;
+}): JSX.Element {
+  return (
+    <ul class="cards">
+      {actors.map((actor) => (
+        <li key={actor.name}>
+          <ActorCard actor={actor} refresh={refresh} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function ActorCard({ actor, refresh }: { actor: Actor; refresh: () => void }): JSX.Element {
+  const { name, mailbox } = actor;
+  const seenAt = Math.max(...actor.instances.map((one) => Date.parse(one.lastSeenAt)));
+  return (
+    <article class="card" aria-label={name}>
+      <div class="panel-head">
+        <h3>{name}</h3>
+        <Badge of="state" state={stateOf(actor, seenAt)} />
+      </div>
+      <dl class="facts">
+        <Fact name={t("waiting")} value={number(mailbox.depth)} />
+        <Fact
+          name={t("heartbeat")}
+          value={Number.isFinite(seenAt)
+            ? duration(Math.max(0, Math.round((now.value - seenAt) / 1000) * 1000))
+            : "–"}
+        />
+        <Fact name={t("handled")} value={number(actor.handled)} />
+        <div>
+          <dt>{t("deadLetters")}</dt>
+          <dd>
+            {mailbox.deadLetters === 0
+              ? "0"
+              : <a href="/dead" class="error">{number(mailbox.deadLetters)}</a>}
+          </dd>
+        </div>
+      </dl>
+      <Steer name={name} paused={mailbox.paused} refresh={refresh} />
+    </article>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+function Steer({ name, paused, refresh }: {
+  name: string;
+  paused: boolean;
+  refresh: () => void;
+}): JSX.Element {
+  const pause = async () => {
+    const asked = { title: t("pauseQuestion", { name }), text: t("pauseText"), action: "pause" as const };
+    if (!await confirmed(asked)) return;
+    await steer("pauseActor", { name }, { bad: false, text: t("paused", { name }) });
+    refresh();
+  };
+  const resume = async () => {
+    await steer("resumeActor", { name }, { bad: false, text: t("resumed", { name }) });
+    refresh();
+  };
+  return paused
+    ? <button type="button" aria-label={t("resumeNamed", { name })} onClick={resume}>{t("resume")}</button>
+    : <button type="button" aria-label={t("pauseNamed", { name })} onClick={pause}>{t("pause")}</button>;
+}
+
+function stateOf({ instances, mailbox }: Actor, seenAt: number): string {
+  if (instances.length === 0) return "absent";
+  if (instances.every(({ state }) => state === "stopped")) return "stopped";
+  if (now.value - seenAt > SILENT_MS) return "silent";
+  if (instances.some(({ state }) => state === "working")) return "working";
+  if (mailbox.paused) return "paused";
+  return instances.find(({ state }) => state !== "stopped")!.state;
+}

@@ -1,0 +1,83 @@
+/**
+ * One change for all records of a reason.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { RULES } from "../../../../shared/contracts/rules.ts";
+import { INVALID_RECORDS, type InvalidRecord, type InvalidRecords } from "../../client/operations.ts";
+import { isLine, MOST_AT_ONCE, withField } from "../../client/repair.ts";
+import { shelfOf } from "../drafts.ts";
+import { t } from "../i18n.ts";
+import { api, notice, tell } from "../state.ts";
+import { Panel } from "../ui.tsx";
+import { typed } from "./record_form.tsx";
+
+const PAGE = 500;
+
+/** The form; it sets drafts, so that each record shows what would come of it. */
+export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.Element {
+  const [field, setField] = useState(
+    RULES.find((rule) => reason.startsWith(`${rule.field}:`))?.field ?? "id",
+  );
+  const [value, setValue] = useState("");
+  const kind = RULES.find((rule) => rule.field === field)!.kind;
+  const set = async (event: Event) => {
+    event.preventDefault();
+    try {
+      const shelf = shelfOf(runId);
+      const records = await uncorrected(runId, reason);
+      const to = typed(value, kind === "integer" || kind === "number");
+      shelf.put(Object.fromEntries(
+        records.map(({ id, data }) => [id, withField(data, shelf.all.value[id], field, to)]),
+      ));
+      notice.value = { bad: false, text: t("applied", { n: records.length }) };
+    } catch (error) {
+      tell(error);
+    }
+  };
+  return (
+    <Panel title={t("bulk")}>
+      <p class="quiet">{t("bulkText", { n: MOST_AT_ONCE })}</p>
+      <form class="row" onSubmit={set}>
+        <label class="field">
+          <span>{t("field")}</span>
+          <select
+            value={field}
+            onChange={({ currentTarget }) => setField(currentTarget.value as typeof field)}
+          >
+            {RULES.map((rule) => <option key={rule.field}>{rule.field}</option>)}
+          </select>
+        </label>
+        <label class="field">
+          <span>{t("value")}</span>
+          <input
+            required
+            autocomplete="off"
+            value={value}
+            onInput={({ currentTarget }) => setValue(currentTarget.value)}
+          />
+        </label>
+        <button type="submit">{t("apply")}</button>
+      </form>
+    </Panel>
+  );
+}
+
+/** The first records of the reason that nobody has corrected yet, and that have fields at all. */
+async function uncorrected(runId: string, reason: string): Promise<InvalidRecord[]> {
+  const found: InvalidRecord[] = [];
+  for (let after: string | null = null;;) {
+    const page: InvalidRecords = await api.ask<InvalidRecords>(INVALID_RECORDS, {
+      runId,
+      reason,
+      first: PAGE,
+      after,
+    });
+    const { nodes, pageInfo } = page.invalidRecords;
+    found.push(...nodes.filter(({ corrections, data }) => corrections.length === 0 && !isLine(data)));
+    if (!pageInfo.hasNextPage || found.length >= MOST_AT_ONCE) return found.slice(0, MOST_AT_ONCE);
+    after = pageInfo.endCursor;
+  }
+}

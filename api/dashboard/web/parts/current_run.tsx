@@ -1,0 +1,82 @@
+/**
+ * The run that goes on: where it is, and how far.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { isFinal, PHASES } from "../../../../shared/contracts/phases.ts";
+import type { Actor, RunLine } from "../../client/operations.ts";
+import { duration, number, t } from "../i18n.ts";
+import { confirmed, now, steer } from "../state.ts";
+import { Badge, Panel, Progress } from "../ui.tsx";
+
+/** The newest run that hasn't come to its end. */
+export function CurrentRun({ runs, actors }: {
+  runs: readonly RunLine[];
+  actors: readonly Actor[];
+}): JSX.Element {
+  const run = runs.find(({ status }) => !isFinal(status));
+  return (
+    <Panel
+      title={t("current")}
+      aside={run && <a href={`/runs/${run.runId}`}>{t("open", { id: run.id })}</a>}
+    >
+      {run === undefined ? <p class="quiet">{t("nothingRuns")}</p> : <Going run={run} actors={actors} />}
+    </Panel>
+  );
+}
+
+function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX.Element {
+  const work = actors.flatMap(({ instances }) => instances)
+    .map(({ currentRun }) => currentRun).find((current) => current?.runId === run.runId);
+  const since = Date.parse(run.startedAt ?? run.runTimestamp);
+  const cancel = async () => {
+    const { id, runId } = run;
+    const asked = { title: t("cancelQuestion", { id }), text: t("cancelText"), action: "cancelRun" as const };
+    if (await confirmed({ ...asked, grave: true })) {
+      await steer("cancelRun", { runId }, { bad: false, text: t("cancelled") });
+    }
+  };
+  return (
+    <div class="going">
+      <Steps status={run.status} />
+      <Progress label={t("current")} value={work?.records ?? 0} total={work?.total ?? null} />
+      <div class="panel-head">
+        <span>
+          <Badge of="status" state={run.status} /> {work && (
+            <span class="numbers">
+              {number(work.records)}
+              {work.total === null ? "" : ` / ${number(work.total)}`} {t("records").toLowerCase()}
+            </span>
+          )}
+        </span>
+        <span class="quiet numbers">
+          {duration(Math.max(0, Math.floor((now.value - since) / 1000) * 1000))}
+        </span>
+        <button type="button" onClick={cancel}>{t("cancelRun")}</button>
+      </div>
+    </div>
+  );
+}
+
+/** The phases, the one that the run is in marked. */
+export function Steps({ status }: { status: RunLine["status"] }): JSX.Element {
+  const at = status === "COMPLETED"
+    ? PHASES.length
+    : status === "DELIVERY_PENDING"
+    ? PHASES.indexOf("DELIVERING")
+    : PHASES.findIndex((phase) => phase === status);
+  return (
+    <ol class="steps">
+      {PHASES.map((phase, place) => (
+        <li
+          key={phase}
+          class={place < at ? "done" : place === at ? "here" : ""}
+          aria-current={place === at ? "step" : undefined}
+        >
+          {t(`status.${phase}`)}
+        </li>
+      ))}
+    </ol>
+  );
+}

@@ -1,0 +1,31 @@
+/**
+ * Addresses: every page has one that can be shared, and the browser's back and forward work.
+ *
+ * @module
+ */
+import { signal } from "@preact/signals";
+
+/** Where the reader is. */
+export const address = signal(new URL(location.href));
+
+/** Goes to an address of the dashboard; `replace` leaves no step to come back to. */
+export function go(href: string, { replace = false } = {}): void {
+  history[replace ? "replaceState" : "pushState"](null, "", href);
+  const before = address.value.pathname;
+  address.value = new URL(location.href);
+  if (address.value.pathname !== before) scrollTo(0, 0);
+}
+
+/** Addresses that the dashboard fills. */
+const OURS = /^\/(?:$|runs\/[^/]+(?:\/invalid)?$|dead$|sql$)/;
+
+addEventListener("popstate", () => address.value = new URL(location.href));
+addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (link === null || link.target !== "" || link.hasAttribute("download")) return;
+  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || url.hash !== "" || !OURS.test(url.pathname)) return;
+  event.preventDefault();
+  go(url.pathname + url.search);
+});

@@ -1,0 +1,190 @@
+/**
+ * What every page knows: where it is, whether it is connected and signed in, and how it reads and acts.
+ *
+ * @module
+ */
+import { type Signal, signal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import { GraphqlClient, pause, Unauthorized, type Variables } from "../client/graphql.ts";
+import { type Outcome, STEER, type Steered, type Steering } from "../client/operations.ts";
+import type { Key } from "./texts.ts";
+
+/** The API. */
+export const api = new GraphqlClient("/graphql");
+
+/** Whether the live view is connected. */
+export const connected = signal(true);
+
+/** Whether the API wants a token. */
+export const signedOut = signal(false);
+
+/** Counts how often the connection or the session has come back: what was read before may be old. */
+export const renewed = signal(0);
+
+/** Something to tell the reader: what was done, or why not. */
+export interface Notice {
+  /** Whether something went wrong. */
+  readonly bad: boolean;
+  /** What is told. */
+  readonly text: string;
+  /** Where more is to be seen. */
+  readonly href?: string;
+  /** What stands there. */
+  readonly label?: string;
+}
+/** What was last told. */
+export const notice = signal<Notice | undefined>(undefined);
+
+/** The time in milliseconds, each second. */
+export const now = signal(Date.now());
+setInterval(() => now.value = Date.now(), 1000);
+
+/** What a read has come to. */
+export interface Reading<Data> {
+  /** The last answer. */
+  readonly data: Data | undefined;
+  /** What went wrong with the last try. */
+  readonly error: string | undefined;
+  /** Reads again. */
+  readonly refresh: () => void;
+}
+
+/** Reads `operation`, again when its variables change, when `refresh` is called and when the connection or the session comes back. */
+export function useReading<Data>(operation: string, variables: Variables = {}): Reading<Data> {
+  const [state, setState] = useState<{ data?: Data; error?: string }>({});
+  const [count, setCount] = useState(0);
+  const key = JSON.stringify(variables);
+  useEffect(() => {
+    const gone = new AbortController();
+    api.ask<Data>(operation, variables, gone.signal).then(
+      (data) => setState({ data }),
+      (error) => {
+        if (gone.signal.aborted) return;
+        if (error instanceof Unauthorized) signedOut.value = true;
+        setState((last) => ({ ...last, error: messageOf(error) }));
+      },
+    );
+    return () => gone.abort();
+  }, [operation, key, count, renewed.value]);
+  return { data: state.data, error: state.error, refresh: () => setCount((last) => last + 1) };
+}
+
+/** Follows `operation` while the page is seen; `onUp` is called when it is connected, `onData` with each event. */
+export function useFollowing<Data>(
+  operation: string,
+  variables: Variables,
+  { onData, onUp }: { onData: (data: Data) => void; onUp: () => void },
+): void {
+  const key = JSON.stringify(variables);
+  const out = signedOut.value;
+  useEffect(() => {
+    if (out) return;
+    let gone: AbortController | undefined;
+    // a browser opens six connections to one host: pages that nobody sees must not hold them
+    const follow = () => {
+      gone?.abort();
+      if (document.hidden) return;
+      const { signal } = gone = new AbortController();
+      (async () => {
+        const onState = (up: boolean) => {
+          if (up && !connected.value) renewed.value++;
+          connected.value = up;
+          if (up) onUp();
+        };
+        for await (const data of api.follow<Data>(operation, variables, signal, onState)) onData(data);
+      })().catch((error) => error instanceof Unauthorized ? signedOut.value = true : tell(error));
+    };
+    follow();
+    document.addEventListener("visibilitychange", follow);
+    return () => {
+      document.removeEventListener("visibilitychange", follow);
+      gone?.abort();
+    };
+  }, [operation, key, out]);
+}
+
+/** Calls `work` soon, and once for many calls in a short time. */
+export function useSoon(work: () => void, ms = 250): () => void {
+  const [state] = useState<{ timer?: number; work: () => void }>({ work });
+  state.work = work;
+  useEffect(() => () => clearTimeout(state.timer), []);
+  return () => {
+    state.timer ??= setTimeout(() => {
+      delete state.timer;
+      state.work();
+    }, ms) as unknown as number;
+  };
+}
+
+/** Calls `work` each `ms` while the page is seen. */
+export function useEvery(ms: number, work: () => void): void {
+  useEffect(() => {
+    const gone = new AbortController();
+    (async () => {
+      for (;;) {
+        await pause(ms, gone.signal);
+        if (gone.signal.aborted) return;
+        if (!document.hidden) work();
+      }
+    })();
+    return () => gone.abort();
+  }, [ms]);
+}
+
+/** Does something, and tells what came of it; answers the outcome when it was done. */
+export async function steer(
+  what: Steering,
+  variables: Variables,
+  done: Notice,
+): Promise<Outcome | undefined> {
+  try {
+    const { outcome } = await api.ask<Steered>(STEER[what], variables);
+    if (!outcome.__typename.endsWith("Success")) {
+      notice.value = { bad: true, text: outcome.message ?? outcome.__typename };
+      return undefined;
+    }
+    notice.value = outcome.runId === undefined ? done : { ...done, href: `/runs/${outcome.runId}` };
+    return outcome;
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** Tells what went wrong. */
+export function tell(error: unknown): void {
+  if (error instanceof Unauthorized) signedOut.value = true;
+  else notice.value = { bad: true, text: messageOf(error) };
+}
+
+/** Something to be confirmed. */
+export interface Question {
+  /** What is asked. */
+  readonly title: string;
+  /** What it means. */
+  readonly text: string;
+  /** What the button says that does it. */
+  readonly action: Key;
+  /** Whether it can't be undone. */
+  readonly grave?: boolean;
+  /** Takes the answer. */
+  readonly answer: (yes: boolean) => void;
+}
+/** What is asked at the moment. */
+export const question: Signal<Question | undefined> = signal(undefined);
+
+/** Asks; answers whether it was confirmed. */
+export function confirmed(asked: Omit<Question, "answer">): Promise<boolean> {
+  return new Promise((resolve) => {
+    question.value = {
+      ...asked,
+      answer: (yes) => {
+        question.value = undefined;
+        resolve(yes);
+      },
+    };
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

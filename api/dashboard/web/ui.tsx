@@ -1,0 +1,189 @@
+/**
+ * The few parts that all pages are made of.
+ *
+ * @module
+ */
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { t } from "./i18n.ts";
+import { notice, question, type Reading } from "./state.ts";
+import type { Key } from "./texts.ts";
+
+/** A page with its heading, which takes the focus, so that a reader of the screen hears where they are. */
+export function Page({ title, aside, children }: {
+  title: string;
+  aside?: ComponentChildren;
+  children: ComponentChildren;
+}): JSX.Element {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    document.title = `${title} · ${t("title")}`;
+  }, [title]);
+  return (
+    <main id="content" tabIndex={-1}>
+      <div class="head">
+        <h1 ref={heading}>{title}</h1>
+        {aside}
+      </div>
+      {children}
+    </main>
+  );
+}
+
+/** A part of a page, with its heading. */
+export function Panel({ title, aside, children, kind = "" }: {
+  title: string;
+  aside?: ComponentChildren;
+  children: ComponentChildren;
+  kind?: string;
+}): JSX.Element {
+  return (
+    <section class={`panel ${kind}`} aria-label={title}>
+      <div class="panel-head">
+        <h2>{title}</h2>
+        {aside}
+      </div>
+      {children}
+    </section>
+  );
+}
+
+/** What was read; before that, that it is being read; or what went wrong. */
+export function Read<Data>({ reading, children }: {
+  reading: Reading<Data>;
+  children: (data: Data) => ComponentChildren;
+}): JSX.Element {
+  const { data, error, refresh } = reading;
+  if (data !== undefined) return <>{children(data)}</>;
+  if (error === undefined) return <p class="quiet loading" role="status">{t("loading")}</p>;
+  return (
+    <div class="note bad" role="alert">
+      <strong>{t("failedToLoad")}</strong>
+      <span>{error}</span>
+      <button type="button" onClick={refresh}>{t("tryAgain")}</button>
+    </div>
+  );
+}
+
+/** Says that there is nothing, and what to do. */
+export function Empty({ title, text, children }: {
+  title: string;
+  text?: string;
+  children?: ComponentChildren;
+}): JSX.Element {
+  return (
+    <div class="empty">
+      <strong>{title}</strong>
+      {text && <span>{text}</span>}
+      {children}
+    </div>
+  );
+}
+
+const TONES: Record<string, string> = {
+  COMPLETED: "good",
+  DELIVERED: "good",
+  FAILED: "bad",
+  DELIVERY_PENDING: "warn",
+  PENDING: "warn",
+  NOT_CONFIGURED: "quiet",
+  REQUESTED: "quiet",
+  idle: "good",
+  working: "busy",
+  paused: "warn",
+  stopping: "warn",
+  stopped: "quiet",
+  silent: "bad",
+  absent: "quiet",
+};
+
+/** A state, in words and by a colour. */
+export function Badge({ of, state }: { of: "status" | "delivery" | "state"; state: string }): JSX.Element {
+  return <span class={`badge ${TONES[state] ?? "busy"}`}>{t(`${of}.${state}` as Key)}</span>;
+}
+
+/** A table that scrolls sideways by itself where it is too wide; `heads` name its columns, numbers stand to the right. */
+export function Table({ label, heads, children }: {
+  label: string;
+  heads: readonly (string | { readonly number: string } | { readonly hidden: string })[];
+  children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {heads.map((head, place) => (
+              <th key={place} scope="col" class={typeof head === "object" && "number" in head ? "num" : ""}>
+                {typeof head === "string"
+                  ? head
+                  : "number" in head
+                  ? head.number
+                  : <span class="unseen">{head.hidden}</span>}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}
+
+/** How far something is; without a total, that it goes on. */
+export function Progress({ label, value, total }: {
+  label: string;
+  value: number;
+  total: number | null;
+}): JSX.Element {
+  return total === null
+    ? <progress aria-label={label} />
+    : <progress aria-label={label} value={value} max={Math.max(total, 1)} />;
+}
+
+/** What was last told; it is read out, and stays until it is closed or something else is told. */
+export function Notices(): JSX.Element {
+  const told = notice.value;
+  return (
+    <div class="notices" role="status" aria-live="polite">
+      {told && (
+        <div class={`note ${told.bad ? "bad" : "good"}`}>
+          <span>{told.text}</span>
+          {told.href && <a href={told.href}>{told.label ?? t("run")}</a>}
+          <button
+            type="button"
+            class="plain"
+            aria-label={t("close")}
+            onClick={() => notice.value = undefined}
+          >
+            ×
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** The question that waits for an answer. */
+export function Ask(): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const asked = question.value;
+  useEffect(() => {
+    if (asked === undefined) dialog.current?.close();
+    else dialog.current?.showModal();
+  }, [asked]);
+  return (
+    <dialog ref={dialog} aria-labelledby="asked" onCancel={() => question.value?.answer(false)}>
+      {asked && (
+        <form method="dialog" onSubmit={() => asked.answer(true)}>
+          <h2 id="asked">{asked.title}</h2>
+          <p>{asked.text}</p>
+          <div class="buttons end">
+            <button type="button" onClick={() => asked.answer(false)}>{t("cancel")}</button>
+            <button type="submit" class={asked.grave ? "grave" : "main"}>{t(asked.action)}</button>
+          </div>
+        </form>
+      )}
+    </dialog>
+  );
+}

@@ -1,0 +1,95 @@
+import { newRunId } from "../../../shared/contracts/ids.ts";
+import { openStore } from "../../../shared/store/open.ts";
+import { type Asked, loadOn } from "../http_load.ts";
+import { percentile, spreadOf } from "../measure.ts";
+import type { Result, Row } from "../row.ts";
+import type { Stage } from "../workshop.ts";
+
+/** Runs in the database. */
+const RUNS = 100_000;
+
+/** Connections that ask at once. */
+const CONNECTIONS = 8;
+
+interface Case {
+  readonly what: string;
+  readonly asked: Asked;
+  /** Requests a second that have to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
+  readonly atLeast: number;
+}
+
+const CASES: readonly Case[] = [
+  { what: "GET /etl_runs of 10 rows", asked: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
+  { what: "GET /etl_runs of 1,000 rows", asked: { path: "/etl_runs" }, atLeast: 240 },
+  {
+    what: "GraphQL, 100 runs",
+    asked: { path: "/graphql", body: { query: "{ etlRuns(limit: 100) { id validCount } }" } },
+    atLeast: 1500,
+  },
+];
+
+const FIRST_TWENTY: Asked = {
+  path: "/graphql",
+  body: { query: "{ etlRuns(limit: 20) { id runId status validCount invalidCount } }" },
+};
+
+/** The API with 100,000 runs in its database, under load from one program on the same machine. */
+export const api: Row = {
+  name: "api",
+  async *measure(workshop) {
+    const { turns, quick } = workshop.scale;
+    const seconds = quick ? 1 : 4;
+    await using stage = workshop.stage();
+    await fillRuns(stage);
+    const program = await stage.start("api");
+    const port: number = JSON.parse(program.ready.input!).properties.port;
+    const each = async (measure: () => Promise<number>) => {
+      const figures: number[] = [];
+      for (let turn = 0; turn < turns; turn++) figures.push(await measure());
+      return spreadOf(figures);
+    };
+    await loadOn(port, FIRST_TWENTY, 1, seconds); // warms up
+    yield {
+      what: `GraphQL, first 20 of ${RUNS.toLocaleString("en")} runs, 99th percentile`,
+      figure: await each(async () =>
+        percentile((await loadOn(port, FIRST_TWENTY, 1, seconds)).latencies, 0.99)
+      ),
+      unit: "ms",
+      target: { atMost: 20 },
+    };
+    for (const { what, asked, atLeast } of CASES) {
+      yield {
+        what,
+        figure: await each(async () => (await loadOn(port, asked, CONNECTIONS, seconds)).perSecond),
+        unit: "requests/s",
+        target: { atLeast },
+        note: `${CONNECTIONS} connections; the program that asks shares the processors`,
+      } satisfies Result;
+    }
+    const { peak } = await program.memory();
+    yield {
+      what: "memory of the API under this load",
+      figure: spreadOf([peak]),
+      unit: "MB",
+      target: { atMost: 250 },
+    };
+  },
+};
+
+async function fillRuns({ env, folder }: Stage): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  await using store = await openStore(env.DB_PATH!, { maskFields: [] });
+  await store.write((db) => {
+    for (let i = 0; i < RUNS; i++) {
+      const at = new Date(Date.UTC(2020, 0, 1) + i * 60_000).toISOString();
+      db.run(
+        `INSERT INTO etl_runs (run_timestamp, raw_file, processed_file, dlq_file, valid_count, invalid_count, run_id, status, status_at,
+           started_at, loaded_at, finished_at)
+         VALUES (?1, 'data/raw_users/records_20261124_030007.jsonl', 'data/processed_users/etl_20261124_030007.jsonl',
+           'data/dlq/invalid_users_20261124_030007.jsonl', 200, 8, ?2, 'COMPLETED', ?1, ?1, ?1, ?1)`,
+        at,
+        newRunId(),
+      );
+    }
+  });
+}
