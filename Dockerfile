@@ -14,6 +14,7 @@ ENV DENO_DIR=/app/.cache/deno DENO_NO_UPDATE_CHECK=1
 WORKDIR /app
 
 COPY deno.json deno.lock ./
+COPY api/dashboard/web/deno.json api/dashboard/web/
 RUN deno install --frozen
 
 COPY . .

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { runIdOfFile } from "./ids.ts";
+import { PHASES, type RunStatus } from "./phases.ts";
 
 /** ISO 8601 in UTC with milliseconds and `Z`, such as `2026-11-24T03:00:07.123Z`. */
 export const Timestamp = z.iso.datetime({ precision: 3 });
@@ -137,15 +138,7 @@ export const Deliver = Envelope.extend({
 /** An order to deliver. */
 export type Deliver = z.output<typeof Deliver>;
 
-/** The phases of a run, in order; each is also the run's status while the phase lasts. */
-export const PHASES = ["EXTRACTING", "TRANSFORMING", "LOADING", "DELIVERING"] as const;
-/** A phase of a run. */
-export type Phase = (typeof PHASES)[number];
-
-/** Every status that a run can have. */
-export const RUN_STATUSES = ["REQUESTED", ...PHASES, "DELIVERY_PENDING", "COMPLETED", "FAILED"] as const;
-/** The status of a run. */
-export type RunStatus = (typeof RUN_STATUSES)[number];
+export { isFinal, type Phase, PHASES, RUN_STATUSES, type RunStatus } from "./phases.ts";
 
 const EventBase = Envelope.extend({
   id: z.string().min(1).max(512),
@@ -208,9 +201,4 @@ export function statusAfter(event: RunEvent): RunStatus {
     case "run_cancelled":
       return "FAILED";
   }
-}
-
-/** Whether a run with this status goes no further by itself. */
-export function isFinal(status: RunStatus): boolean {
-  return status === "COMPLETED" || status === "FAILED";
 }

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** A field that a rule is about, with a dot for the nested one. */
 export type RuledField = "id" | "firstName" | "email" | "age" | "company.department";

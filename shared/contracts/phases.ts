@@ -1,0 +1,20 @@
+/**
+ * The phases and statuses of a run: the words that every part, browsers included, speaks of runs with.
+ *
+ * @module
+ */
+
+/** The phases of a run, in order; each is also the run's status while the phase lasts. */
+export const PHASES = ["EXTRACTING", "TRANSFORMING", "LOADING", "DELIVERING"] as const;
+/** A phase of a run. */
+export type Phase = (typeof PHASES)[number];
+
+/** Every status that a run can have. */
+export const RUN_STATUSES = ["REQUESTED", ...PHASES, "DELIVERY_PENDING", "COMPLETED", "FAILED"] as const;
+/** The status of a run. */
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+/** Whether a run with this status goes no further by itself. */
+export function isFinal(status: RunStatus): boolean {
+  return status === "COMPLETED" || status === "FAILED";
+}
