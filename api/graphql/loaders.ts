@@ -5,6 +5,7 @@
  */
 import DataLoader from "dataloader";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
+import type { RecordRow } from "../../shared/store/records.ts";
 import type { ReadStore } from "../../shared/store/open.ts";
 import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/runs.ts";
 
@@ -20,8 +21,14 @@ export interface Loaders {
   readonly deliveries: DataLoader<string, DeliveryRow[]>;
   /** Runs that correct a run, newest first. */
   readonly corrections: DataLoader<string, RunRow[]>;
-  /** Raw records that correct an invalid record. */
+  /** Ids of the raw records that correct an invalid record. */
   readonly recordCorrections: DataLoader<number, number[]>;
+  /** The id of the invalid record that a raw record corrects. */
+  readonly recordCorrected: DataLoader<number, number | undefined>;
+  /** Raw records by id. */
+  readonly rawRecord: DataLoader<number, RecordRow | undefined>;
+  /** Invalid records by id. */
+  readonly invalidRecord: DataLoader<number, RecordRow | undefined>;
 }
 
 /** Makes the reads of one request. Without a database they find nothing. Nothing is remembered, as a subscription's request lasts. */
@@ -42,5 +49,14 @@ export function makeLoaders(open: () => ReadStore | undefined): Loaders {
     deliveries: loader<string, DeliveryRow[]>(({ runs }, ids) => runs.deliveriesOf(ids), []),
     corrections: loader<string, RunRow[]>(({ runs }, ids) => runs.correctionsOf(ids), []),
     recordCorrections: loader<number, number[]>(({ records }, ids) => records.correctionsOf(ids), []),
+    recordCorrected: loader<number, number | undefined>(({ records }, ids) => records.correctedBy(ids), undefined),
+    rawRecord: loader<number, RecordRow | undefined>(
+      ({ records }, ids) => records.byIds("raw_users", ids),
+      undefined,
+    ),
+    invalidRecord: loader<number, RecordRow | undefined>(
+      ({ records }, ids) => records.byIds("invalid_users", ids),
+      undefined,
+    ),
   };
 }

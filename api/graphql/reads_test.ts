@@ -153,7 +153,7 @@ Deno.test("a correction run and the run that it corrects lead to each other, and
   const correction = await fillRun(house.store, { valid: [user(2)], correctionOf: runId, corrects: [2] });
   const { data } = await house.ask(`{
     etlRuns { runId correctionOf { runId } corrections { runId } }
-    invalidRecords(runId: "${runId}") { nodes { line corrections { line runId data } } }
+    invalidRecords(runId: "${runId}") { nodes { line corrections { line runId data corrects { line runId } } } }
   }`);
   assert.deepEqual(data.etlRuns, [
     { runId: correction, correctionOf: { runId }, corrections: [] },
@@ -163,6 +163,7 @@ Deno.test("a correction run and the run that it corrects lead to each other, and
   assert.deepEqual(first.corrections, []);
   assert.equal(second.corrections[0].runId, correction);
   assert.equal(second.corrections[0].data.age, 28);
+  assert.deepEqual(second.corrections[0].corrects, { line: 2, runId });
 });
 
 Deno.test("records come page by page, in the file's order", async () => {

@@ -23,21 +23,7 @@ const RecordTableEnum = builder.enumType("RecordTable", {
 });
 
 /** A record. */
-export const RecordType = builder.objectRef<RecordRow>("Record").implement({
-  description: "A record. Personal fields read as `***`.",
-  fields: (t) => ({
-    id: t.exposeID("record_id"),
-    runId: t.exposeID("run_id"),
-    line: t.exposeInt("line", { description: "Its line in the file, from 1." }),
-    insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
-    data: t.field({ type: "JSON", description: "The record.", resolve: (row) => row.record }),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
-    }),
-  }),
-});
+export const RecordType = builder.objectRef<RecordRow & { table?: RecordTable }>("Record");
 
 /** An invalid record. */
 export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").implement({
@@ -64,9 +50,34 @@ export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").imple
     corrections: t.field({
       type: [RecordType],
       description: "Raw records of correction runs that correct it, oldest first.",
-      resolve: async (row, _args, { loaders, store }) => {
-        const ids = await loaders.recordCorrections.load(row.record_id);
-        return [...store?.records.byIds("raw_users", ids).values() ?? []];
+      resolve: async (row, _args, { loaders }) => {
+        const found = await loaders.rawRecord.loadMany(await loaders.recordCorrections.load(row.record_id));
+        return found.flatMap((record) => record instanceof Error || record === undefined ? [] : [ofTable("raw_users", record)]);
+      },
+    }),
+  }),
+});
+
+RecordType.implement({
+  description: "A record. Personal fields read as `***`.",
+  fields: (t) => ({
+    id: t.exposeID("record_id"),
+    runId: t.exposeID("run_id"),
+    line: t.exposeInt("line", { description: "Its line in the file, from 1." }),
+    insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
+    data: t.field({ type: "JSON", description: "The record.", resolve: (row) => row.record }),
+    run: t.field({
+      type: EtlRun,
+      nullable: true,
+      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
+    }),
+    corrects: t.field({
+      type: InvalidRecord,
+      nullable: true,
+      description: "In a correction run's raw records: the invalid record that it corrects.",
+      resolve: async ({ table, record_id }, _args, { loaders }) => {
+        const id = table === "raw_users" ? await loaders.recordCorrected.load(record_id) : undefined;
+        return id === undefined ? null : await loaders.invalidRecord.load(id);
       },
     }),
   }),
@@ -112,8 +123,13 @@ function readRecords(
   { store }: Context,
 ): Connection<RecordRow> {
   return pageOf<RecordRow, number>(page, {
-    read: (wanted) => store?.records.page(table, filter, wanted) ?? [],
+    read: (wanted) => store?.records.page(table, filter, wanted).map((row) => ofTable(table, row)) ?? [],
     place: (row) => row.record_id,
     count: () => store?.records.count(table, filter.runId) ?? 0,
   });
+}
+
+/** Ids are unique in a table only, so a record has to know which one it is from. */
+function ofTable(table: RecordTable, row: RecordRow): RecordRow & { table: RecordTable } {
+  return { ...row, table };
 }

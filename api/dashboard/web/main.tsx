@@ -3,9 +3,9 @@
  *
  * @module
  */
+import "./no_eval.ts";
 import { type JSX, render } from "preact";
-import { useState } from "preact/hooks";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { language, remember, t, theme } from "./i18n.ts";
 import { Dashboard } from "./pages/dashboard.tsx";
 import { DeadPage } from "./pages/dead.tsx";
