@@ -178,8 +178,35 @@ Deno.test("paths that leave the data directory are refused, whatever is done wit
     await assert.rejects(folder.files.facts(path), refused, path);
     await assert.rejects(folder.files.exists(path), refused, path);
     await assert.rejects(linesOf(folder.files.lines(path)), refused, path);
+    await assert.rejects(folder.files.remove(path), refused, path);
   }
   assert.equal(await folder.files.exists(`${folder.root}/a/../b`), false);
+});
+
+Deno.test("a file or a folder is removed, what isn't there is fine, and no link below the data directory is followed", async () => {
+  await using folder = await startFolder();
+  await using outside = await startFolder();
+  const [own, others] = [`${folder.root}/raw_users`, `${outside.root}/raw_users`];
+  for (const made of [own, others]) {
+    await Deno.mkdir(made);
+    await Deno.writeTextFile(`${made}/x.jsonl`, "{}");
+  }
+  await folder.files.remove(`${own}/x.jsonl`);
+  await folder.files.remove(`${own}/x.jsonl`);
+  assert.deepEqual(await folder.names(), []);
+  await folder.files.remove(own);
+  await assert.rejects(Deno.stat(own), Deno.errors.NotFound);
+
+  await Deno.symlink(others, own);
+  for (const path of [own, `${own}/x.jsonl`]) {
+    await assert.rejects(
+      folder.files.remove(path),
+      (error: unknown) =>
+        error instanceof PermanentError && /is a link, which may lead out of/.test(error.message),
+      path,
+    );
+  }
+  assert.deepEqual(await outside.names(), ["x.jsonl"]);
 });
 
 Deno.test("a file that is missing, or is a folder, is a permanent failure that names it", async () => {
