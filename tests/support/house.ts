@@ -245,16 +245,26 @@ export class House implements AsyncDisposable {
     return this.status("COMPLETED", runId);
   }
 
-  /** Waits until the run, or the only one there is, has the status. @throws Error when it comes to another end. */
+  /**
+   * Waits until the run, or the only one there is, has the status. Where an unfinished run is resumed in its place, that one counts.
+   *
+   * @throws Error when it comes to another end.
+   */
   async status(wanted: RunStatus, runId?: string): Promise<RunRow> {
     let last: RunRow | undefined;
     return await this.until(`run ${runId ?? ""} ${wanted}`, () => {
-      last = runId === undefined ? this.runs()[0] : this.runs().find((run) => run.run_id === runId);
+      last = this.#run(runId);
       if (last?.status === wanted) return last;
       if (last !== undefined && isFinal(last.status)) {
         throw new Error(`Run ${last.run_id} is ${last.status}, wanted ${wanted}: ${last.failure_reason}`);
       }
     }, () => `it is ${last?.status ?? "unknown"} (${last?.delivery_error ?? last?.failure_reason})`);
+  }
+
+  #run(runId: string | undefined): RunRow | undefined {
+    const runs = this.runs();
+    const run = runId === undefined ? runs[0] : runs.find((run) => run.run_id === runId);
+    return run?.superseded_by == null ? run : this.#run(run.superseded_by);
   }
 
   /** The rows of all runs, newest first. */

@@ -1,0 +1,165 @@
+/**
+ * Nothing personal and no secret in any log line, whatever happens.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { Users } from "../scripts/source/users.ts";
+import { status, withFaults } from "./support/faulty_source.ts";
+import { type House, type HouseOptions, startHouse } from "./support/house.ts";
+import { compose } from "../shared/actor/message.ts";
+import { newRunId } from "../shared/contracts/ids.ts";
+
+const USERS = 120;
+const BAD = 0.3;
+const SECRETS = {
+  SFTP_KEY_PASSPHRASE: "correct-horse-battery",
+  "Redis password": "tr0ub4dor-and-3",
+  API_TOKEN: "s3same-open-the-gate",
+};
+
+/** What nobody may read in a log, by the name of the field. Short values, such as an age, would be found everywhere. */
+function personal(): Map<string, string> {
+  const users = new Users(0, 1);
+  const found = new Map<string, string>();
+  for (let i = 0; i < USERS; i++) {
+    const user = JSON.parse(users.json(i));
+    const { email, phone, password, birthDate, ip, macAddress, ssn, ein, address, bank, crypto } = user;
+    const values = { email, phone, password, birthDate, ip, macAddress, ssn, ein };
+    const nested = {
+      address: address.address,
+      cardNumber: bank.cardNumber,
+      iban: bank.iban,
+      wallet: crypto.wallet,
+    };
+    for (const [name, value] of Object.entries({ ...values, ...nested })) {
+      found.set(value, `${name} of user ${i + 1}`);
+    }
+  }
+  return found;
+}
+
+function assertSilent(house: House): void {
+  const lines = house.logs();
+  assert.ok(lines.length > 20, "there are log lines");
+  const said = lines.map(({ part, text }) => `${part}: ${text}`).join("\n");
+  for (const [value, name] of personal()) {
+    assert.ok(!said.includes(value), `the ${name} stands in a log line`);
+  }
+  for (const [name, value] of Object.entries(SECRETS)) {
+    assert.ok(!said.includes(value), `${name} stands in a log line`);
+  }
+  assert.doesNotMatch(said, /BEGIN [A-Z ]*PRIVATE KEY/);
+}
+
+const open = (options: HouseOptions = {}) =>
+  startHouse({
+    users: USERS,
+    bad: BAD,
+    passphrase: SECRETS.SFTP_KEY_PASSPHRASE,
+    redisPassword: SECRETS["Redis password"],
+    ...options,
+    env: { LOG_LEVEL: "trace", API_TOKEN: SECRETS.API_TOKEN, ...options.env },
+  });
+
+Deno.test("a check for personal data would find it", () => {
+  assert.equal(personal().size > USERS * 11, true);
+  assert.match([...personal().values()].join(), /password of user 1,|iban of user 120/);
+});
+
+Deno.test("a run that completes says nothing personal and no secret", async () => {
+  await using house = await open({ channel: "redis", sftp: "openssh" });
+  await house.start("extractor", "transformer", "saver", "api");
+  const run = await house.completed(await house.tell());
+  assert.equal(run.invalid_count, 36);
+  for (const service of ["extractor", "transformer", "saver", "api"]) await house.stop(service);
+  assertSilent(house);
+});
+
+Deno.test("the progress of a run in the foreground says nothing personal and no secret", async () => {
+  await using house = await open();
+  const { code, stderr } = await house.task("run");
+  assert.equal(code, 0, stderr);
+  const { code: demo } = await house.task("demo", "--once", "--users", String(USERS), "--bad", String(BAD));
+  assert.equal(demo, 0);
+  assertSilent(house);
+});
+
+Deno.test("what goes wrong says nothing personal and no secret", async () => {
+  const users = new Users(0, 1);
+  const page = `{"users":[${users.json(0)},${users.json(1)}`;
+  const broken = () => new Response(page, { headers: { "content-type": "application/json" } });
+  const wordy = () => new Response(page, { status: 400 });
+  const faults = [broken, wordy, status(503), undefined];
+  const wrap = withFaults(({ nth }) => faults[Math.min(nth, faults.length) - 1]);
+  await using house = await open({ channel: "redis", sftp: "openssh", wrap, env: { MAX_RETRIES: "0" } });
+  await house.site!.stop();
+  await house.start("extractor", "transformer", "saver");
+  for (const _ of faults.slice(1)) {
+    await house.until("a failed run", async () => (await house.ask()).at(-1)?.type === "run_failed");
+  }
+  const pending = await house.tell();
+  await house.status("DELIVERY_PENDING", pending);
+
+  // Files and messages that hold what they should not.
+  const file = "data/raw_users/records_20261124_030007.jsonl";
+  const lines = [
+    page,
+    users.json(2),
+    users.json(3).slice(0, -40),
+    `${users.json(4)}\u0000`,
+    "",
+    `[${users.json(5)}]`,
+  ];
+  await Deno.writeTextFile(`${house.folder}/${file}`, lines.join("\n"));
+  const runId = newRunId();
+  await house.channel.publish(
+    compose("channel:phase1_complete", "odd", { run_id: runId, raw_file: file }),
+    { to: "channel:phase1_complete", id: "no json", body: page },
+    { to: "channel:phase1_complete", id: "no message", body: users.json(6) },
+    { to: "channel:phase2_complete", id: "no message either", body: users.json(7) },
+    compose("channel:phase1_complete", "miscounted", {
+      run_id: newRunId(),
+      raw_file: file,
+      record_count: 99,
+    }),
+  );
+  await house.until(
+    "the dead letters",
+    async () =>
+      (await house.channel.mailbox("channel:phase1_complete").state()).dead === 3 &&
+      (await house.channel.mailbox("channel:phase2_complete").state()).dead === 1,
+  );
+  await house.site!.start();
+  await house.completed(pending);
+  await house.completed(runId);
+
+  // A channel that goes away, a key that cannot be opened.
+  await house.redis!.stop();
+  await house.said(/no connection to Redis/);
+  await house.redis!.start();
+  await house.completed(await house.tell());
+  await house.stop("saver");
+  house.env.SFTP_KEY_PASSPHRASE = `${SECRETS.SFTP_KEY_PASSPHRASE}-not`;
+  await house.start("saver");
+  const refused = await house.ask();
+  assert.equal(refused.at(-1)?.type, "run_failed");
+  assertSilent(house);
+});
+
+Deno.test("configuration that can't be used is told without its secrets", async () => {
+  await using house = await open();
+  Object.assign(house.env, {
+    REDIS_URL: `http://:${SECRETS["Redis password"]}@redis`,
+    API_TOKEN: "s3same",
+    BATCH_SIZE: "0",
+  });
+  for (const task of ["run", "extractor", "api", "doctor"]) {
+    const { stderr, stdout } = await house.task(task);
+    assert.doesNotMatch(stdout + stderr, /s3same/);
+    assert.match(stdout + stderr, /REDIS_URL/);
+  }
+  house.env.REDIS_URL = `redis://:${SECRETS["Redis password"]}@127.0.0.1:1`;
+  await house.task("doctor");
+  assertSilent(house);
+});
