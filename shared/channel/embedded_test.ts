@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { depths, message, take } from "../../tests/conformance/channel.ts";
+import { BOX, depths, message, take } from "../../tests/conformance/channel_tools.ts";
 import { PermanentError, TransientError } from "../errors/errors.ts";
 import { REMEMBER_MS } from "./channel.ts";
 import { openEmbeddedChannel } from "./embedded.ts";
 import { Commits } from "./embedded_commits.ts";
-
-const BOX = "channel:box";
 
 /** A folder that is removed in the end. */
 async function makeFolder(): Promise<AsyncDisposable & { path: string }> {

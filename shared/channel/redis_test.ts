@@ -1,43 +1,23 @@
 import assert from "node:assert/strict";
-import { setImmediate } from "node:timers/promises";
-import { createClient } from "redis";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
-import { depths, message, nothing, startConsumer, take, until } from "../../tests/conformance/channel.ts";
-import { type RedisServer, startRedis } from "../../tests/support/redis.ts";
-import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
+import {
+  BOX,
+  depths,
+  message,
+  nothing,
+  OUT,
+  startConsumer,
+  take,
+  until,
+} from "../../tests/conformance/channel_tools.ts";
+import { startRedis } from "../../tests/support/redis.ts";
+import { listened, type PlainClient, plainClient } from "../../tests/support/redis_client.ts";
 import { type Channel, REMEMBER_MS } from "./channel.ts";
 import { openRedisChannel } from "./redis.ts";
 
-const BOX = "channel:box";
-const OUT = "channel:out";
-const CALL_MS = 400;
-
-/** A client such as any other program has. */
-async function plainClient({ url }: RedisServer) {
-  const client = createClient({ url });
-  client.on("error", () => {});
-  await client.connect();
-  return Object.assign(client, { [Symbol.dispose]: () => client.destroy() });
-}
-
-/** Resolves when `count` clients listen to the Pub/Sub channel `name`. */
-async function listened(client: Awaited<ReturnType<typeof plainClient>>, name: string, count: number) {
-  await until(async () => (await client.pubSubNumSub(name))[name] === count);
-}
-
 /** The ids of the messages that are in the stream. */
-async function idsIn(client: Awaited<ReturnType<typeof plainClient>>): Promise<(string | undefined)[]> {
+async function idsIn(client: PlainClient): Promise<(string | undefined)[]> {
   return (await client.xRange(BOX, "-", "+") ?? []).map(({ message }) => message.id);
-}
-
-/** Does it again until the server is back, as callers of the port do. */
-async function insist(work: () => Promise<void>): Promise<void> {
-  await until(() =>
-    work().then(() => true, (error) => {
-      if (error instanceof TransientError && !(error instanceof LeaseLost)) return false;
-      throw error;
-    })
-  );
 }
 
 Deno.test("a plain subscriber sees exactly what is published, and the stream has it by then", async () => {
@@ -141,146 +121,6 @@ Deno.test("bytes that are no text are taken in and keep their bytes as a dead le
   }
 });
 
-Deno.test("a server that is killed again and again loses nothing, and nothing comes twice", async () => {
-  await using server = await startRedis();
-  await using producer = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  await using consumer = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  const ids = Array.from({ length: 300 }, (_, i) => `m${String(i).padStart(3, "0")}`);
-  let handled = 0;
-  const stop = new AbortController();
-  const consuming = (async () => {
-    for (;;) {
-      const claim = await consumer.claim(BOX, { leaseMs: 500, signal: stop.signal });
-      if (claim === undefined) return;
-      try {
-        await insist(() => claim.complete({ to: OUT, id: `${claim.id}/out`, body: claim.body }));
-      } catch (error) {
-        // Its reply was lost, or its lease while the server was away.
-        if (!(error instanceof LeaseLost)) throw error;
-      }
-      handled += 1;
-    }
-  })();
-  const producing = (async () => {
-    for (const id of ids) await insist(() => producer.publish(message(id)));
-  })();
-  for (const mark of [60, 150]) {
-    await until(() => Promise.resolve(handled >= mark));
-    await server.kill();
-    await server.start();
-  }
-  await producing;
-  await until(async () => (await producer.mailbox(BOX).state()).depth === 0);
-  stop.abort();
-  await consuming;
-  assert.equal((await producer.mailbox(OUT).state()).depth, ids.length);
-  const outputs: string[] = [];
-  for (const _ of ids) outputs.push((await take(producer, OUT)).id);
-  assert.deepEqual(outputs.toSorted(), ids.map((id) => `${id}/out`));
-});
-
-Deno.test("claims and watches wait through a restart of the server", async () => {
-  await using server = await startRedis();
-  await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  const end = new AbortController();
-  const bodies = await channel.watch(BOX, end.signal);
-  const next = bodies[Symbol.asyncIterator]().next();
-  const claiming = take(channel);
-  await server.kill();
-  await server.start();
-  await using other = await openRedisChannel({ url: server.url });
-  await other.publish(message("after"));
-  assert.equal((await claiming).id, "after");
-  assert.equal((await next).value, '{"id":"after"}');
-  end.abort();
-});
-
-Deno.test("a foreign message is taken in after a restart of the server too", async () => {
-  await using server = await startRedis();
-  await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  const claiming = take(channel);
-  await server.kill();
-  await server.start();
-  using foreign = await plainClient(server);
-  await listened(foreign, BOX, 1);
-  await foreign.publish(BOX, "hello");
-  assert.equal((await claiming).body, "hello");
-});
-
-Deno.test("publishing while the server is down or stuck fails in bounded time, and works again after", async () => {
-  await using server = await startRedis();
-  await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  const inBoundedTime = async (id: string) => {
-    const start = performance.now();
-    await assert.rejects(channel.publish(message(id)), (error: Error) => {
-      assert.ok(error instanceof TransientError);
-      assert.match(error.message, /^Cannot publish on "channel:box": Redis at "redis:\/\/127/);
-      return true;
-    });
-    assert.ok(performance.now() - start < 4 * CALL_MS);
-  };
-  await server.stop();
-  await inBoundedTime("down");
-  await assert.rejects(channel.ping(), TransientError);
-  await assert.rejects(channel.mailbox(BOX).state(), TransientError);
-  await server.start();
-  await insist(() => channel.publish(message("down")));
-  server.freeze();
-  await inBoundedTime("stuck");
-  server.thaw();
-  await insist(() => channel.publish(message("stuck")));
-  assert.deepEqual([(await take(channel)).id, (await take(channel)).id], ["down", "stuck"]);
-  await nothing(channel);
-});
-
-Deno.test("a channel can be opened and closed while the server is away", async () => {
-  await using server = await startRedis();
-  await server.stop();
-  await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  const claiming = take(channel);
-  await server.start();
-  await insist(() => channel.publish(message("m")));
-  assert.equal((await claiming).id, "m");
-  await server.stop();
-  await assert.rejects(channel.ping(), TransientError);
-});
-
-Deno.test("a channel can be closed at any moment while its connections are made", async () => {
-  await using server = await startRedis();
-  using other = await plainClient(server);
-  for (let turns = 0; turns < 30; turns += 1) {
-    const channel = await openRedisChannel({ url: server.url });
-    // Each run is as the first: closing may meet a subscription half made.
-    await other.sendCommand(["SCRIPT", "FLUSH"]);
-    const claiming = channel.claim(BOX, { leaseMs: 1_000, signal: new AbortController().signal });
-    if (turns % 2 === 0) await channel.watch(BOX, new AbortController().signal);
-    else for (let turn = 0; turn < turns; turn += 1) await setImmediate();
-    const start = performance.now();
-    await channel[Symbol.asyncDispose]();
-    assert.equal(await claiming, undefined);
-    assert.ok(performance.now() - start < 4_000, `closing took long after ${turns} turns`);
-  }
-});
-
-Deno.test("a reply that is lost makes the caller repeat, and the repeat changes nothing", async () => {
-  await using server = await startRedis();
-  await using line = cuttableLine(server.port);
-  await using channel = await openRedisChannel({ url: line.url, callTimeoutMs: CALL_MS });
-  await using direct = await openRedisChannel({ url: server.url });
-  await channel.publish(message("first"));
-  await (await take(channel)).complete();
-  line.cutBeforeReply();
-  await assert.rejects(channel.publish(message("m")), TransientError);
-  await until(async () => (await direct.mailbox(BOX).state()).depth === 1);
-  await insist(() => channel.publish(message("m")));
-  const claim = await take(channel);
-  line.cutBeforeReply();
-  await assert.rejects(claim.complete({ to: OUT, id: "m/out", body: "" }), TransientError);
-  await assert.rejects(insist(() => claim.complete({ to: OUT, id: "m/out", body: "" })), LeaseLost);
-  assert.deepEqual(await depths(direct, BOX), { depth: 0, dead: 0 });
-  assert.deepEqual(await depths(direct, OUT), { depth: 1, dead: 0 });
-});
-
 Deno.test("trimming spares what any group has yet to read or to acknowledge", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });
@@ -327,20 +167,6 @@ Deno.test("settled messages stay readable for a while", async () => {
   assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 0 });
 });
 
-Deno.test("messages that wait, ids and depth survive a restart in order", async () => {
-  await using server = await startRedis();
-  await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });
-  await channel.publish(...["1", "2", "3", "4"].map((id) => message(id)));
-  await (await take(channel)).complete();
-  await (await take(channel)).retry(0, "again");
-  await server.stop();
-  await server.start();
-  await insist(() => channel.publish(message("1")));
-  assert.deepEqual(await depths(channel, BOX), { depth: 3, dead: 0 });
-  const claim = await take(channel);
-  assert.deepEqual([claim.id, claim.attempt], ["2", 2]);
-});
-
 Deno.test("ids are forgotten seven days after their messages were settled", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
@@ -353,68 +179,6 @@ Deno.test("ids are forgotten seven days after their messages were settled", asyn
   await channel.publish(message("old"), message("recent"));
   assert.equal((await take(channel)).id, "old");
   await nothing(channel);
-});
-
-Deno.test("a key of another type is a permanent failure, and none of the messages is published", async () => {
-  await using server = await startRedis();
-  await using channel = await openRedisChannel({ url: server.url });
-  using other = await plainClient(server);
-  await other.set(OUT, "somebody else's");
-  await channel.publish(message("in"));
-  const claim = await take(channel);
-  const wanted = (error: Error) => {
-    assert.ok(error instanceof PermanentError, String(error));
-    assert.match(error.message, /holds something else\. Rename that key/);
-    return true;
-  };
-  await assert.rejects(channel.publish(message("m"), { to: OUT, id: "n", body: "" }), wanted);
-  await assert.rejects(claim.complete(message("m"), { to: OUT, id: "n", body: "" }), wanted);
-  await assert.rejects(take(channel, OUT), wanted);
-  assert.deepEqual(await depths(channel, BOX), { depth: 1, dead: 0 });
-  await claim.complete();
-});
-
-Deno.test("a password that is missing or wrong is a permanent failure that doesn't show it", async () => {
-  const password = "s3cret-p4ss";
-  await using server = await startRedis({ password });
-  const without = `redis://127.0.0.1:${server.port}`;
-  await assert.rejects(openRedisChannel({ url: without }), (error: Error) => {
-    assert.ok(error instanceof PermanentError);
-    assert.match(error.message, /wants a password\. Put one into REDIS_URL/);
-    return true;
-  });
-  for (
-    const url of [`redis://:wr0ng@127.0.0.1:${server.port}`, `redis://:wr0ng%zz@127.0.0.1`, "redis:wr0ng@x y"]
-  ) {
-    await assert.rejects(openRedisChannel({ url }), (error: Error) => {
-      assert.ok(error instanceof PermanentError);
-      assert.ok(!Deno.inspect(error).includes("wr0ng"), Deno.inspect(error));
-      return true;
-    });
-  }
-  await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
-  await channel.publish(message("m"));
-  await server.stop();
-  await assert.rejects(channel.ping(), (error: Error) => !Deno.inspect(error).includes(password));
-});
-
-Deno.test("a server without memory, or one that is a replica, is a transient failure", async () => {
-  await using server = await startRedis();
-  await using channel = await openRedisChannel({ url: server.url });
-  using other = await plainClient(server);
-  await channel.publish(message("before"));
-  await other.configSet("maxmemory", "1");
-  await assert.rejects(channel.publish(message("m")), /its memory is used up/);
-  await other.configSet("maxmemory", "0");
-  await other.sendCommand(["REPLICAOF", "127.0.0.1", "1"]);
-  await assert.rejects(channel.publish(message("m")), (error: Error) => {
-    assert.ok(error instanceof TransientError);
-    assert.match(error.message, /a replica that takes no writes/);
-    return true;
-  });
-  await other.sendCommand(["REPLICAOF", "NO", "ONE"]);
-  await channel.publish(message("m"));
-  assert.deepEqual(await depths(channel, BOX), { depth: 2, dead: 0 });
 });
 
 Deno.test("scripts, entries and whole databases that somebody removes do no harm", async () => {
@@ -451,56 +215,3 @@ Deno.test("the right to connect to the server is the only right that it needs", 
   await using consumer = startConsumer(place, "drain", [`--allow-net=127.0.0.1:${server.port}`]);
   assert.equal(await consumer.next(), "claimed m 1");
 });
-
-/** A line to the server on `port` that can be cut after a command has gone through and before its reply has. */
-function cuttableLine(port: number): AsyncDisposable & { url: string; cutBeforeReply(): void } {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const open = new Set<Deno.Conn>();
-  let cutting = false;
-  const relay = async (near: Deno.Conn) => {
-    const far = await Deno.connect({ hostname: "127.0.0.1", port });
-    open.add(near).add(far);
-    const back = (async () => {
-      for await (const reply of far.readable) {
-        if (cutting) {
-          cutting = false;
-          break;
-        }
-        await write(near, reply);
-      }
-    })();
-    const forth = (async () => {
-      for await (const command of near.readable) await write(far, command);
-    })();
-    await Promise.race([back, forth]).catch(() => {});
-    for (const side of [near, far]) {
-      open.delete(side);
-      try {
-        side.close();
-      } catch {
-        // Its readable was cancelled, which closed it.
-      }
-    }
-    await Promise.allSettled([back, forth]);
-  };
-  const serving = (async () => {
-    const relays: Promise<void>[] = [];
-    for await (const near of listener) relays.push(relay(near));
-    await Promise.all(relays);
-  })();
-  return {
-    url: `redis://127.0.0.1:${listener.addr.port}`,
-    cutBeforeReply() {
-      cutting = true;
-    },
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      for (const side of open) side.close();
-      await serving;
-    },
-  };
-}
-
-async function write(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
-}

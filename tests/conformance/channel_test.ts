@@ -2,7 +2,8 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { openMemoryChannel } from "../../shared/channel/memory.ts";
 import { type ChannelPlace, openChannel } from "../../shared/channel/open.ts";
 import { startRedis } from "../support/redis.ts";
-import { testChannel, type Transport } from "./channel.ts";
+import { testChannel } from "./channel.ts";
+import type { Transport } from "./channel_tools.ts";
 
 const ONE_PROCESS = "the memory of one process";
 
