@@ -112,11 +112,13 @@ export async function startHouse(options: HouseOptions = {}): Promise<House> {
   return new House({ folder, env, source, redis, site, channel }, owned.move());
 }
 
-/** This process's environment without any variable of the pipeline's own. */
-async function bareEnvironment(): Promise<Environment> {
+/** This process's environment without any variable of the pipeline's own: a stranger's. */
+export async function bareEnvironment(): Promise<Record<string, string>> {
   const ours = new Set(Object.values(VARIABLES).flatMap((variables) => Object.keys(variables)));
-  const all = Object.entries(await readEnvironment("/dev/null"));
-  return { ...Object.fromEntries(all.filter(([name]) => !ours.has(name))), NO_COLOR: "1" };
+  const theirs = Object.entries(await readEnvironment("/dev/null")).filter((
+    entry,
+  ): entry is [string, string] => entry[1] !== undefined && !ours.has(entry[0]));
+  return { ...Object.fromEntries(theirs), NO_COLOR: "1" };
 }
 
 interface Parts {

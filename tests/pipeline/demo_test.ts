@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { start } from "../../scripts/house/supervisor.ts";
+import { bareEnvironment } from "../support/house.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A copy of the project as a clone of it would be: what is kept in git, and what would be added to it. */
+async function freshCopy(): Promise<{ folder: string } & AsyncDisposable> {
+  const folder = await Deno.makeTempDir({ prefix: "clone-" });
+  const listed = await new Deno.Command("git", {
+    args: ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"],
+    cwd: ROOT,
+  }).output();
+  for (const name of new TextDecoder().decode(listed.stdout).split("\0").filter((name) => name !== "")) {
+    const target = `${folder}/${name}`;
+    await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
+    await Deno.copyFile(`${ROOT}/${name}`, target).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // removed, but not yet from git
+    });
+  }
+  return { folder, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
+}
+
+Deno.test("deno task demo --once in a fresh clone does the whole job, with no server installed", async () => {
+  await using copy = await freshCopy();
+  const env = { ...await bareEnvironment(), API_PORT: "0" };
+  const deno = (...args: string[]) =>
+    new Deno.Command(Deno.execPath(), { args, cwd: copy.folder, env, clearEnv: true, stdin: "null" })
+      .output();
+  const { code, stdout, stderr } = await deno("task", "--quiet", "demo", "--once");
+  const said = new TextDecoder().decode(stdout);
+  assert.equal(code, 0, said + new TextDecoder().decode(stderr));
+  assert.match(said, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);
+
+  const delivered = (await Array.fromAsync(Deno.readDir(`${copy.folder}/sftp_data`), ({ name }) => name))
+    .filter((name) => name !== ".gitkeep").sort();
+  const stamp = /^etl_(\d{8}_\d{6})\.jsonl$/.exec(delivered[0]!)?.[1];
+  assert.deepEqual(delivered, [
+    `etl_${stamp}.jsonl`,
+    `invalid_users_${stamp}.jsonl`,
+    `manifest_${stamp}.json`,
+    `records_${stamp}.jsonl`,
+  ]);
+  const query = async (sql: string) => {
+    const { stdout } = await new Deno.Command("sqlite3", {
+      args: ["-json", `${copy.folder}/database/data.db`, sql],
+    }).output();
+    return JSON.parse(new TextDecoder().decode(stdout));
+  };
+  const rows = await query("SELECT * FROM processed_users");
+  assert.equal(rows.length, 208);
+  assert.deepEqual([rows[0].id, rows[0].password, typeof rows[0].insertion_date], [1, "***", "string"]);
+  assert.ok(rows.every((row: { department_code: string }) => /^[A-Z]{2,3}$/.test(row.department_code)));
+
+  const api = start(
+    { name: "api", args: ["task", "--quiet", "api"], env, cwd: copy.folder },
+    () => {},
+  );
+  try {
+    const [, port] = await api.line(/"message":"ready".*"port":(\d+)/);
+    const runs = await (await fetch(`http://127.0.0.1:${port}/etl_runs`)).json();
+    assert.equal(runs.length, 1);
+    const { run_timestamp, ...run } = runs[0];
+    assert.match(run_timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assert.deepEqual(run, {
+      id: 1,
+      processed_file: `data/processed_users/etl_${stamp}.jsonl`,
+      valid_count: 208,
+      invalid_count: 0,
+    });
+  } finally {
+    assert.equal(await api.stop(), 0);
+  }
+});
