@@ -74,3 +74,14 @@ export function time(iso: string): string {
     new Date(iso),
   );
 }
+
+/** The time of day to the millisecond, where the date is clear. */
+export function clock(iso: string): string {
+  return new Intl.DateTimeFormat(language.value, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    fractionalSecondDigits: 3,
+    hourCycle: "h23",
+  }).format(new Date(iso));
+}

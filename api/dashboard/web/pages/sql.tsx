@@ -6,6 +6,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { parseExact } from "../../../../shared/store/mask.ts";
+import { csvOf } from "../csv.ts";
 import { t } from "../i18n.ts";
 import { address, go } from "../router.ts";
 import { signedOut } from "../state.ts";
@@ -112,20 +113,6 @@ function Shown({ answer }: { answer: Answer }): JSX.Element {
 
 function shown(value: unknown): string {
   return value === null ? "NULL" : typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/** RFC 4180. A cell that a spreadsheet would take for a formula is made text by an apostrophe. */
-export function csvOf(
-  columns: readonly string[],
-  rows: readonly Readonly<Record<string, unknown>>[],
-): string {
-  const cell = (value: unknown) => {
-    if (value === null || value === undefined) return "";
-    const text = typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : JSON.stringify(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [columns.map(cell), ...rows.map((row) => columns.map((column) => cell(row[column])))]
-    .map((line) => `${line.join(",")}\r\n`).join("");
 }
 
 function download(csv: string): void {

@@ -64,7 +64,7 @@ function draw(box: HTMLElement, runs: readonly RunLine[]): uPlot {
     probe.remove();
     return made;
   };
-  const [good, bad, line, ink, rule] = ["--good", "--bad", "--accent", "--quiet", "--rule"].map(worn);
+  const [good, bad, line, ink, rule] = ["--bar-good", "--bar-bad", "--accent", "--quiet", "--rule"].map(worn);
   const valid = runs.map(({ validCount }) => validCount ?? 0);
   const all = runs.map(({ validCount, invalidCount }) => (validCount ?? 0) + (invalidCount ?? 0));
   const bars = uPlot.paths.bars!({ size: [0.7, 42], radius: 0.15 });

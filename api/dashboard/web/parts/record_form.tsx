@@ -176,7 +176,7 @@ function LineText({ record, draft, put }: Part): JSX.Element {
       <label for={id}>{t("lineText")}</label>
       <textarea
         id={id}
-        rows={5}
+        rows={3}
         spellcheck={false}
         value={textOf(record.data, draft)}
         aria-describedby={`${id} help`}

@@ -6,7 +6,7 @@
 import type { JSX } from "preact";
 import type { JsonObject } from "../../../../shared/contracts/rules.ts";
 import type { Event, Run } from "../../client/operations.ts";
-import { duration, number, t, time } from "../i18n.ts";
+import { clock, duration, number, t } from "../i18n.ts";
 import { now } from "../state.ts";
 import { Table } from "../ui.tsx";
 
@@ -56,12 +56,12 @@ export function Events({ run: { events } }: { run: Run }): JSX.Element {
     <ol class="events">
       {events.map((event) => (
         <li key={event.id} class={toneOf(event)}>
-          <time dateTime={event.at} class="quiet numbers">{time(event.at)}</time>
+          <time dateTime={event.at} class="quiet numbers">{clock(event.at)}</time>
           <span>
             <strong>{event.type.replaceAll("_", " ")}</strong>
             {event.phase && ` · ${t(`status.${event.phase}`)}`}
             {event.attempt !== null && event.attempt > 1 && ` · ${t("attempts")} ${event.attempt}`}
-            <span class="quiet">· {event.actor}</span>
+            <span class="quiet">{` · ${event.actor}`}</span>
             {event.reason && <p>{event.reason}</p>}
             {event.detail && <p class="code quiet">{shortly(event.detail)}</p>}
           </span>
@@ -77,8 +77,11 @@ function toneOf({ type }: Event): string {
   return type === "phase_completed" ? "good" : "";
 }
 
-/** Counts and words of what a phase found out; lists stand elsewhere on the page. */
+/** Counts, and how a delivery ended; names and hashes of files stand elsewhere on the page. */
 function shortly(detail: JsonObject): string {
-  return Object.entries(detail).filter(([, value]) => typeof value !== "object")
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
+  return Object.entries(detail).filter(([name, value]) => typeof value === "number" || name === "state")
+    .map(([name, value]) =>
+      `${name.replaceAll("_", " ")} ${typeof value === "number" ? number(value) : value}`
+    )
+    .join(" · ");
 }
