@@ -147,7 +147,7 @@ export const cases: readonly DrillCase[] = [
   hurtInMidRun(
     "redis-out-of-memory",
     "Redis without memory (OOM command not allowed)",
-    true,
+    false,
     async (stage, redis) => {
       await command(redis, "CONFIG", "SET", "maxmemory", "1");
       await stage.house.said(/memory is used up/);

@@ -53,6 +53,7 @@ function putOff(
 function givenUp(
   name: string,
   fault: string,
+  quick: boolean,
   reason: RegExp,
   harm: (stage: Stage) => Promise<() => Promise<void>>,
 ): DrillCase {
@@ -60,7 +61,7 @@ function givenUp(
     name,
     area,
     fault,
-    quick: true,
+    quick,
     run: () =>
       play({}, async (stage) => {
         await stage.house.start("extractor", "transformer");
@@ -94,10 +95,10 @@ async function remount([command, ...args]: string[], path: string): Promise<void
 
 /** The cases. */
 export const cases: readonly DrillCase[] = [
-  putOff("sftp-down", "the SFTP server is away for 6 s", true, /Is it running/, {
+  putOff("sftp-down", "the SFTP server is away for a while", true, /Is it running/, {
     harm: (stage) => stage.house.site!.stop(),
     heal: async (stage) => {
-      await pause(6_000);
+      await pause(2_000);
       await stage.house.site!.start();
     },
   }),
@@ -129,12 +130,12 @@ export const cases: readonly DrillCase[] = [
     harm: (stage) => stage.disks.get("upload")!.fill(100_000),
     heal: (stage) => stage.disks.get("upload")!.free(),
   }),
-  putOff("sftp-read-only", "the folder on the server can't be written to", true, /Cannot create/, {
+  putOff("sftp-read-only", "the folder on the server can't be written to", false, /Cannot create/, {
     options: { disks: { upload: 2_000_000 } },
     harm: (stage) => remount(READ_ONLY, stage.upload),
     heal: (stage) => remount(WRITABLE, stage.upload),
   }),
-  givenUp("sftp-key-refused", "the server refuses the key", /refuses the key/, async (stage) => {
+  givenUp("sftp-key-refused", "the server refuses the key", true, /refuses the key/, async (stage) => {
     const key = stage.path("ssh_keys/id_rsa");
     await Deno.rename(key, `${key}.good`);
     const other = await ensureKeys(stage.path("other_keys"), { type: "ed25519" });
@@ -145,6 +146,7 @@ export const cases: readonly DrillCase[] = [
   givenUp(
     "sftp-host-key-changed",
     "the server shows another host key",
+    false,
     /Somebody may be in between/,
     async (stage) => {
       const known = stage.path("ssh_keys/known_hosts");
@@ -158,6 +160,7 @@ export const cases: readonly DrillCase[] = [
   givenUp(
     "sftp-other-content",
     "another file has the name on the server",
+    true,
     /is another file/,
     async (stage) => {
       const [name] = Array.from(Deno.readDirSync(stage.path("data/processed_users")), ({ name }) => name);
@@ -206,7 +209,7 @@ export const cases: readonly DrillCase[] = [
     name: "sftp-no-posix-rename",
     area,
     fault: "a server without OpenSSH's extensions",
-    quick: true,
+    quick: false,
     run: () =>
       play({ sftp: "local" }, async (stage) => {
         await stage.house.start(...WORKERS);

@@ -164,7 +164,7 @@ export const cases: readonly DrillCase[] = [
     name: "source-empty",
     area,
     fault: "a source without records",
-    quick: true,
+    quick: false,
     run: () =>
       play({ users: 0 }, async (stage) => {
         await stage.house.start(...WORKERS);

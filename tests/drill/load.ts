@@ -38,6 +38,7 @@ async function refused(stage: Stage): Promise<string> {
 function brokenDatabase(
   name: string,
   fault: string,
+  quick: boolean,
   says: RegExp,
   harm: (path: string) => Promise<void>,
 ): DrillCase {
@@ -45,7 +46,7 @@ function brokenDatabase(
     name,
     area: "load",
     fault,
-    quick: true,
+    quick,
     run: () =>
       play({ channel: "redis" }, async (stage) => {
         await stage.house.start(...WORKERS);
@@ -248,6 +249,7 @@ export const cases: readonly DrillCase[] = [
   brokenDatabase(
     "database-damaged",
     "the database file is damaged",
+    true,
     /malformed|not a database/,
     async (path) => {
       using file = await Deno.open(path, { write: true });
@@ -256,7 +258,7 @@ export const cases: readonly DrillCase[] = [
       );
     },
   ),
-  brokenDatabase("database-newer", "the database was made by a newer program", /newer/, (path) => {
+  brokenDatabase("database-newer", "the database was made by a newer program", false, /newer/, (path) => {
     using db = new DatabaseSync(path);
     db.exec("PRAGMA user_version = 999");
     return Promise.resolve();

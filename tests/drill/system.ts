@@ -14,8 +14,16 @@ import { footprintOf } from "./watch.ts";
 
 const area = "system";
 
-/** Kills a service at each of its steps, in a run for each; the next process has to bring the run to its end. */
-function killedAtEachStep(worker: Worker, channel: "embedded" | "redis", fault: string): DrillCase {
+/** A drill that is kept short kills a service at so many of its steps. */
+const LEAST_KILLS = 5;
+
+/** Kills a service at each of its (about so many) steps, in a run for each; the next process has to bring the run to its end. */
+function killedAtEachStep(
+  worker: Worker,
+  channel: "embedded" | "redis",
+  steps: number,
+  fault: string,
+): DrillCase {
   return {
     name: `${worker}-killed-at-each-step-${channel}`,
     area,
@@ -23,7 +31,7 @@ function killedAtEachStep(worker: Worker, channel: "embedded" | "redis", fault: 
     quick: false,
     run: (repeats) =>
       play({ channel, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (stage) => {
-        const stride = Math.min(25, Math.round(1 / repeats));
+        const stride = Math.max(1, Math.round(Math.min(1 / repeats, steps / LEAST_KILLS)));
         const runs: string[] = [];
         let recoveredMs = 0;
         await stage.house.start(...WORKERS.filter((other) => other !== worker));
@@ -51,17 +59,15 @@ function killedAtEachStep(worker: Worker, channel: "embedded" | "redis", fault: 
   };
 }
 
-/** Kills services at random until all runs have completed; answers how many it killed. */
-async function killAtRandom(stage: Stage, kills: number, done: () => boolean): Promise<number> {
-  let killed = 0;
-  while (killed < kills && !done()) {
+/** Kills services at random; answers how many it killed. */
+async function killAtRandom(stage: Stage, kills: number): Promise<number> {
+  for (let killed = 0; killed < kills; killed++) {
     await pause(Math.random() * 600);
     const worker = WORKERS[Math.floor(Math.random() * WORKERS.length)]!;
     await stage.house.kill(worker);
-    killed += 1;
     await stage.house.start(worker);
   }
-  return killed;
+  return kills;
 }
 
 function randomKills(channel: "embedded" | "redis"): DrillCase {
@@ -71,21 +77,31 @@ function randomKills(channel: "embedded" | "redis"): DrillCase {
     fault: "kill -9 of random services at random times, over many runs",
     quick: false,
     run: (repeats) =>
-      play({ channel, users: 500, bad: 0.1, delayMs: 20 }, async (stage) => {
+      play({ channel, users: 2_000, bad: 0.1, delayMs: 20 }, async (stage) => {
         await stage.house.start(...WORKERS);
         const total = times(50, 4, repeats);
+        const calm = await stage.house.tell();
+        await stage.comesTo(calm, "COMPLETED");
         const runs: string[] = [];
         let killed = 0;
         let recoveredMs = 0;
         while (runs.length < total) {
           const run = await stage.house.tell();
           runs.push(run);
-          killed += await killAtRandom(stage, 4, () => false);
+          killed += await killAtRandom(stage, 4);
           const since = stopwatch();
           await stage.comesTo(run, "COMPLETED");
           recoveredMs = Math.max(recoveredMs, since());
         }
-        return { happened: `${killed} kills in ${runs.length} runs; all as without`, runs, recoveredMs };
+        const bytes = stage.house.sql<{ kind: string; sha256: string }>(
+          "SELECT DISTINCT kind, sha256 FROM run_files",
+        );
+        assert.equal(bytes.length, 3, "a run's files aren't those of the run that was left in peace");
+        return {
+          happened: `${killed} kills in ${runs.length} runs; bytes as without`,
+          runs: [calm, ...runs],
+          recoveredMs,
+        };
       }),
   };
 }
@@ -98,15 +114,22 @@ export const cases: readonly DrillCase[] = [
   killedAtEachStep(
     "extractor",
     "embedded",
+    40,
     "kill -9 of the extractor at every write of file, checkpoint and queue",
   ),
-  killedAtEachStep("transformer", "embedded", "kill -9 of the transformer at every write of file and queue"),
+  killedAtEachStep(
+    "transformer",
+    "embedded",
+    25,
+    "kill -9 of the transformer at every write of file and queue",
+  ),
   killedAtEachStep(
     "saver",
     "embedded",
+    350,
     "kill -9 of the saver at every transaction and every packet of the delivery",
   ),
-  killedAtEachStep("saver", "redis", "the same over Redis"),
+  killedAtEachStep("saver", "redis", 220, "the same over Redis"),
   randomKills("embedded"),
   randomKills("redis"),
   {
