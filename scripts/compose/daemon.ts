@@ -77,8 +77,10 @@ export async function openDaemon(): Promise<Daemon> {
 async function startDaemon(): Promise<Daemon> {
   const folder = await Deno.makeTempDir({ prefix: "dockerd-" });
   const host = `unix://${folder}/docker.sock`;
-  const child = new Deno.Command("dockerd", {
+  // It ends with the test, however that ends.
+  const child = new Deno.Command("setpriv", {
     args: [
+      ...["--pdeathsig", "TERM", "dockerd"],
       ...["--host", host, "--pidfile", `${folder}/pid`],
       ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`, "--log-level", "error"],
     ],

@@ -66,18 +66,18 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
   });
 
   await step("REST and GraphQL tell of it, at this machine's own address alone", async () => {
-    const runs = await (await composed.fetch("/etl_runs")).json() as Record<string, unknown>[];
-    assert.deepEqual(runs.map(({ id, valid_count }) => [id, valid_count]), [[1, first.valid_count]]);
+    const runs = await composed.ask<Record<string, unknown>[]>("/etl_runs");
+    assert.deepEqual(runs.body.map(({ id, valid_count }) => [id, valid_count]), [[1, first.valid_count]]);
     const { etlRuns } = await composed.graphql<{ etlRuns: { runId: string; status: string }[] }>(
       "{ etlRuns { runId status } }",
     );
     assert.deepEqual(etlRuns, [{ runId: first.run_id, status: "COMPLETED" }]);
-    const answer = await composed.fetch("/query_sql", {
+    const answer = await composed.ask<{ rows: unknown }>("/query_sql", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ query: "SELECT count(*) AS n FROM raw_users" }),
     });
-    assert.deepEqual((await answer.json() as { rows: unknown }).rows, [{ n: USERS }]);
+    assert.deepEqual(answer.body.rows, [{ n: USERS }]);
     const published = (await composed.containers()).flatMap(({ HostConfig }) =>
       Object.values(HostConfig.PortBindings).flat().map(({ HostIp }) => HostIp)
     );
@@ -237,7 +237,7 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
       "rm -f database/data.db-wal database/data.db-shm && cp backup/data.db database/data.db",
     );
     await composed.compose("up", "--detach");
-    await until("the API answers", async () => (await composed.fetch("/readyz")).ok || undefined);
+    await composed.ready();
     assert.equal(runs(), backedUp);
     await composed.runIs(await composed.startRun(), "COMPLETED");
     backedUp = runs();
@@ -256,58 +256,72 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
     assert.deepEqual(await composed.containers(), []);
   });
 
+  await step("it comes up again with all data, and with secrets that nobody sees", async () => {
+    await Deno.mkdir(`${composed.folder}/secrets`);
+    await Deno.writeTextFile(`${composed.folder}/secrets/token`, `${TOKEN}\n`, { mode: 0o644 });
+    await Deno.writeTextFile(`${composed.folder}/secrets/passphrase`, `${PASSPHRASE}\n`, { mode: 0o644 });
+    composed.env.API_TOKEN_FILE = "./secrets/token";
+    composed.env.SFTP_KEY_PASSPHRASE_FILE = "./secrets/passphrase";
+    await composed.compose("up", "--detach");
+    await composed.ready();
+    assert.equal(composed.query("SELECT 1 FROM etl_runs").length, backedUp);
+    assert.equal((await composed.ask("/etl_runs")).status, 401);
+    await composed.runIs(await composed.startRun(TOKEN), "COMPLETED");
+  });
+
+  await step("a key pair made by hand and a new host key take the place of the old ones", async () => {
+    const keys = `${composed.folder}/ssh_keys`;
+    await Deno.copyFile(`${keys}/id_rsa`, `${composed.folder}/old_key`);
+    await Deno.chmod(`${composed.folder}/old_key`, 0o600);
+    const pinned = await Deno.readTextFile(`${keys}/known_hosts`);
+    for (const name of ["id_rsa", "sftp_user.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]) {
+      await Deno.remove(`${keys}/${name}`);
+    }
+    const key = ["-t", "rsa", "-b", "4096", "-f", "ssh_keys/id_rsa", "-N", PASSPHRASE];
+    await composed.run("ssh-keygen", "-q", ...key);
+    await Deno.rename(`${keys}/id_rsa.pub`, `${keys}/sftp_user.pub`);
+    await Deno.chmod(`${keys}/id_rsa`, 0o644);
+    await composed.compose("up", "--detach", "--force-recreate", "init", "sftp", "saver");
+    await composed.runIs(await composed.startRun(TOKEN), "COMPLETED");
+    assert.notEqual(await Deno.readTextFile(`${keys}/known_hosts`), pinned);
+    assert.match(await login(composed, "IdentityFile=old_key"), /Permission denied \(publickey\)/);
+  });
+
+  await step("no secret is in what Docker shows, nor in logs and image", async () => {
+    const containers = (await composed.containers()).map(({ Id }) => Id);
+    const shown = [
+      await composed.run("docker", "inspect", ...containers),
+      await composed.run("docker", "history", "--no-trunc", "deno-etl"),
+      await composed.compose("logs", "--no-color"),
+    ].join("\n");
+    const keyLine = (await Deno.readTextFile(`${composed.folder}/ssh_keys/id_rsa`)).split("\n")[10]!;
+    for (const secret of [TOKEN, PASSPHRASE, keyLine]) assert.ok(!shown.includes(secret));
+    // Packages bring keys for their own tests; ours are another matter.
+    const find = "find /app -path /app/.cache -prune -o -name '*id_rsa*' -print -o -name '.env*' -print";
+    assert.equal(
+      await composed.run("docker", "run", "--rm", "--entrypoint", "sh", "deno-etl", "-c", find),
+      "",
+    );
+  });
+
   await step(
-    "it comes up again with all data, a key pair made by hand, and secrets that nobody sees",
+    "a secret that can't be read and a variable that can't be used are told, each in one go",
     async () => {
-      const keys = `${composed.folder}/ssh_keys`;
-      await Deno.copyFile(`${keys}/id_rsa`, `${composed.folder}/old_key`);
-      await Deno.chmod(`${composed.folder}/old_key`, 0o600);
-      for (const name of ["id_rsa", "sftp_user.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]) {
-        await Deno.remove(`${keys}/${name}`);
-      }
-      const pinned = await Deno.readTextFile(`${keys}/known_hosts`);
-      await composed.run(
-        "ssh-keygen",
-        "-q",
-        "-t",
-        "rsa",
-        "-b",
-        "4096",
-        "-f",
-        "ssh_keys/id_rsa",
-        "-N",
-        PASSPHRASE,
+      const token = `${composed.folder}/secrets/token`;
+      await Deno.chmod(token, 0o600);
+      const starts = async (...args: string[]) => {
+        const failure = await composed.run("docker", "run", "--rm", ...args).catch((error) => error);
+        assert.ok(failure instanceof CommandFailed && failure.code === 2, String(failure));
+        return failure.output;
+      };
+      assert.match(
+        await starts("--volume", `${token}:/run/secrets/API_TOKEN:ro`, "deno-etl", "api"),
+        /Cannot read the secret API_TOKEN: user 1000 may not/,
       );
-      await Deno.rename(`${keys}/id_rsa.pub`, `${keys}/sftp_user.pub`);
-      await Deno.chmod(`${keys}/id_rsa`, 0o644);
-      await Deno.mkdir(`${composed.folder}/secrets`);
-      await Deno.writeTextFile(`${composed.folder}/secrets/token`, `${TOKEN}\n`, { mode: 0o644 });
-      await Deno.writeTextFile(`${composed.folder}/secrets/passphrase`, `${PASSPHRASE}\n`, { mode: 0o644 });
-      composed.env.API_TOKEN_FILE = "./secrets/token";
-      composed.env.SFTP_KEY_PASSPHRASE_FILE = "./secrets/passphrase";
-
-      await composed.compose("up", "--detach");
-      await until("the API answers", async () => (await composed.fetch("/readyz")).ok || undefined);
-      assert.equal(composed.query("SELECT 1 FROM etl_runs").length, backedUp);
-      assert.equal((await composed.fetch("/etl_runs")).status, 401);
-      await composed.runIs(await composed.startRun(TOKEN), "COMPLETED");
-
-      assert.notEqual(await Deno.readTextFile(`${keys}/known_hosts`), pinned);
-      assert.match(await login(composed, "IdentityFile=old_key"), /Permission denied \(publickey\)/);
-
-      const shown = [
-        JSON.stringify(
-          await composed.run("docker", "inspect", ...(await composed.containers()).map(({ Id }) => Id)),
-        ),
-        await composed.run("docker", "history", "--no-trunc", "deno-etl"),
-        await composed.compose("logs", "--no-color"),
-      ].join("\n");
-      const body = (await Deno.readTextFile(`${keys}/id_rsa`)).split("\n")[10]!;
-      for (const secret of [TOKEN, PASSPHRASE, body]) assert.ok(!shown.includes(secret));
-      // Packages bring keys for their own tests; ours are another matter.
-      const find = "find /app -path /app/.cache -prune -o -name '*id_rsa*' -print -o -name '.env*' -print";
-      const files = await composed.run("docker", "run", "--rm", "--entrypoint", "sh", "deno-etl", "-c", find);
-      assert.equal(files, "");
+      assert.match(
+        await starts("--env", "BATCH_SIZE=0", "--env", "SCHEDULE=never", "deno-etl", "extractor"),
+        /BATCH_SIZE is "0"[^]*SCHEDULE is "never"/,
+      );
     },
   );
 });

@@ -163,17 +163,23 @@ export class Composed implements AsyncDisposable {
     return row;
   }
 
-  /** An answer of the API. */
-  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return await fetch(`http://127.0.0.1:${this.apiPort}${path}`, {
+  /** What the API answers; read as JSON, whatever it is. */
+  async ask<Body>(path: string, init: RequestInit = {}): Promise<{ status: number; body: Body }> {
+    const answer = await fetch(`http://127.0.0.1:${this.apiPort}${path}`, {
       ...init,
       signal: AbortSignal.timeout(20_000),
     });
+    return { status: answer.status, body: await answer.json() as Body };
+  }
+
+  /** Waits until the API is ready. */
+  async ready(): Promise<void> {
+    await until("the API is ready", async () => (await this.ask("/readyz")).status === 200 || undefined);
   }
 
   /** The data of a GraphQL answer. @throws Error with its errors. */
   async graphql<Data>(query: string, token?: string): Promise<Data> {
-    const answer = await this.fetch("/graphql", {
+    const { body: { data, errors } } = await this.ask<{ data: Data; errors?: unknown }>("/graphql", {
       method: "POST",
       headers: {
         "content-type": "application/json",
@@ -181,7 +187,6 @@ export class Composed implements AsyncDisposable {
       },
       body: JSON.stringify({ query }),
     });
-    const { data, errors } = await answer.json() as { data: Data; errors?: unknown };
     if (errors !== undefined) throw new Error(JSON.stringify(errors));
     return data;
   }
