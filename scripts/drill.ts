@@ -1,6 +1,6 @@
 /**
- * `deno task drill [--case NAME]… [--quick] [--repeats N|few]`: makes every fault that the pipeline has to survive, with real servers and real
- * kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3). Exit codes: 0
+ * `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]`: makes every fault that the pipeline has to survive, with real servers and real
+ * kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3), `--jobs` how many cases are played at once (default 2). Exit codes: 0
  * when nothing was lost, came twice or went wrong, 1 otherwise, 2 for a command line that can't be read.
  *
  * @module
@@ -30,6 +30,7 @@ async function main(args: string[]): Promise<number> {
       case: { type: "string", multiple: true },
       quick: { type: "boolean", default: false },
       repeats: { type: "string", default: "100" },
+      jobs: { type: "string", default: "2" },
     },
   });
   const percent = values.repeats === "few" ? FEW : Number(values.repeats);
@@ -37,6 +38,10 @@ async function main(args: string[]): Promise<number> {
     throw new TypeError(
       `--repeats is ${JSON.stringify(values.repeats)}, wanted a percentage up to 100, or few.`,
     );
+  }
+  const jobs = Number(values.jobs);
+  if (!(Number.isInteger(jobs) && jobs > 0)) {
+    throw new TypeError(`--jobs is ${JSON.stringify(values.jobs)}, wanted a whole number from 1 on.`);
   }
   for (const name of values.case ?? []) {
     if (CASES.some((drill) => drill.name === name)) continue;
@@ -50,11 +55,14 @@ async function main(args: string[]): Promise<number> {
   row("fault", "what happened", "lost", "twice", "recovered");
   row(...WIDTHS.map((width) => "-".repeat(width)));
   const results: Result[] = [];
-  for (const drill of wanted) {
-    const result = await perform(drill, percent / 100);
-    results.push(result);
-    tell(result);
-  }
+  const left = wanted.values();
+  await Promise.all(Array.from({ length: jobs }, async () => {
+    for (const drill of left) {
+      const result = await perform(drill, percent / 100);
+      results.push(result);
+      tell(result);
+    }
+  }));
   const bad = results.filter(isBad);
   const skipped = results.filter((result) => "skipped" in result);
   say(

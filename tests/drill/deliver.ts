@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { ensureKeys } from "../../scripts/sftp/keys.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { DrillCase } from "./case.ts";
-import { play, stopwatch } from "./play.ts";
+import { play, stopwatch, times } from "./play.ts";
 import { type Stage, type StageOptions, WORKERS } from "./stage.ts";
 
 const area = "deliver";
@@ -21,7 +21,7 @@ function putOff(
   { options = {}, harm, heal }: {
     options?: StageOptions;
     harm: (stage: Stage) => Promise<void>;
-    heal: (stage: Stage) => Promise<void>;
+    heal: (stage: Stage, repeats: number) => Promise<void>;
   },
 ): DrillCase {
   return {
@@ -29,7 +29,7 @@ function putOff(
     area,
     fault,
     quick,
-    run: () =>
+    run: (repeats) =>
       play(options, async (stage) => {
         await stage.house.start(...WORKERS);
         await harm(stage);
@@ -37,7 +37,7 @@ function putOff(
         const { delivery_error } = await stage.comesTo(run, "DELIVERY_PENDING");
         assert.match(String(delivery_error), reason);
         assert.deepEqual(stage.house.tables().raw_users, 208);
-        await heal(stage);
+        await heal(stage, repeats);
         const since = stopwatch();
         await stage.comesTo(run, "COMPLETED");
         return {
@@ -95,10 +95,10 @@ async function remount([command, ...args]: string[], path: string): Promise<void
 
 /** The cases. */
 export const cases: readonly DrillCase[] = [
-  putOff("sftp-down", "the SFTP server is away for a while", true, /Is it running/, {
+  putOff("sftp-down", "the SFTP server is away for up to two minutes", true, /Is it running/, {
     harm: (stage) => stage.house.site!.stop(),
-    heal: async (stage) => {
-      await pause(2_000);
+    heal: async (stage, repeats) => {
+      await pause(times(120_000, 2_000, repeats));
       await stage.house.site!.start();
     },
   }),

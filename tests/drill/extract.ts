@@ -161,6 +161,24 @@ export const cases: readonly DrillCase[] = [
   sickCase("gzip-bomb", "a compressed page of 2 GB", false, faults.gzipBomb(2_000_000_000)),
   sickCase("page-of-200-mb", "a page of 200 MB", false, faults.text(new Uint8Array(200_000_000).fill(32))),
   {
+    name: "source-changes-under-way",
+    area,
+    fault: "ten records added in front while pages are read: the total grows, ids come twice",
+    quick: false,
+    run: () => {
+      const shifted = (skip: number): faults.Fault => (request, answer) =>
+        faults.totalOf(218)(request, (request) => faults.pageOf(skip - 10)(request, answer));
+      const wrap = faults.withFaults(({ skip }) => skip >= 100 ? shifted(skip) : undefined);
+      return play({ wrap }, async (stage) => {
+        await stage.house.start(...WORKERS);
+        const since = stopwatch();
+        const run = await stage.house.tell();
+        await stage.comesTo(run, "COMPLETED");
+        return { happened: "each record that was there once", runs: [run], recoveredMs: since() };
+      });
+    },
+  },
+  {
     name: "source-empty",
     area,
     fault: "a source without records",

@@ -164,6 +164,7 @@ export class Stage implements AsyncDisposable {
     for (const { mailbox, id } of await this.dead()) await this.house.channel.mailbox(mailbox).replay(id);
   }
 
+  /** Ends every process and removes every file. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.owned[Symbol.asyncDispose]();
   }

@@ -83,6 +83,7 @@ export class Line implements AsyncDisposable {
     return promise;
   }
 
+  /** Breaks all connections, and takes no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.cut();
