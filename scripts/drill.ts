@@ -1,7 +1,8 @@
 /**
- * `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]`: makes every fault that the pipeline has to survive, with real servers and real
- * kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3), `--jobs` how many cases are played at once (default 2). Exit codes: 0
- * when nothing was lost, came twice or went wrong, 1 otherwise, 2 for a command line that can't be read.
+ * `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]`: makes every fault that the pipeline has to survive, with real servers
+ * and real kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3), `--jobs`
+ * how many cases are played at once (default 2). Exit codes: 0 when nothing was lost, came twice or went wrong, 1 otherwise, 2 for a command line
+ * that can't be read.
  *
  * @module
  */
