@@ -44,10 +44,20 @@ export async function listen(
 ): Promise<Listening> {
   const { headMs = 10_000, requestMs = 30_000, idleMs = 5_000, stalledMs = 60_000, checkMs = 1_000 } =
     patience;
+  const known = new WeakSet<object>();
   const server = serve({
     ...at,
-    fetch: (request, { incoming }) =>
-      app.fetch(request, { remoteAddress: (incoming as IncomingMessage).socket.remoteAddress }),
+    fetch: async (request, { incoming }) => {
+      const { socket } = incoming as IncomingMessage;
+      if (!known.has(socket)) socket.on("timeout", () => socket.destroy());
+      known.add(socket);
+      socket.setTimeout(0); // an answer may take its time; taking it in may not
+      try {
+        return await app.fetch(request, { remoteAddress: socket.remoteAddress });
+      } finally {
+        socket.setTimeout(stalledMs);
+      }
+    },
     overrideGlobalObjects: false,
     serverOptions: {
       headersTimeout: headMs,
@@ -57,7 +67,6 @@ export async function listen(
       maxHeaderSize: 16_384,
     },
   }) as Server;
-  server.setTimeout(stalledMs);
   await Promise.race([
     once(server, "listening"),
     once(server, "error").then(([error]) => {

@@ -34,6 +34,34 @@ Deno.test("clients that send nothing, too slowly, or half a body are closed; oth
   }
 });
 
+Deno.test("a client that takes in nothing of its answers is closed; one whose answer takes long is not", async () => {
+  await using house = await openApi();
+  for (let i = 0; i < 200; i++) await fillRun(house.store);
+  const server = await listen(house.app, LOCAL, { stalledMs: 500 });
+  try {
+    const stalled = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    const asking = new TextEncoder().encode("GET /etl_runs HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500));
+    const writing = stalled.write(asking).catch(() => {});
+    const { data } = await postTo(server, "/graphql", {
+      query:
+        "mutation { startRun(input: { wait: true, timeoutSeconds: 2 }) { ... on StartRunSuccess { finished } } }",
+    }) as { data: unknown };
+    assert.deepEqual(data, { startRun: { finished: false } });
+    let taken = 0;
+    const buffer = new Uint8Array(1 << 20);
+    try {
+      for (let read; (read = await stalled.read(buffer)) !== null;) taken += read;
+    } catch {
+      // reset, which is closed too
+    }
+    assert.ok(taken < 500 * 25_000, `${taken} bytes`);
+    await writing;
+    stalled.close();
+  } finally {
+    await server.close(1000);
+  }
+});
+
 /** Sends the pieces one by one; answers how many milliseconds it took until the server had closed the connection. */
 async function closedAfter(port: number, pieces: string[]): Promise<number> {
   const began = performance.now();

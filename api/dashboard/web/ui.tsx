@@ -175,7 +175,12 @@ export function Ask(): JSX.Element {
   return (
     <dialog ref={dialog} aria-labelledby="asked" onCancel={() => question.value?.answer(false)}>
       {asked && (
-        <form method="dialog" onSubmit={() => asked.answer(true)}>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            asked.answer(true);
+          }}
+        >
           <h2 id="asked">{asked.title}</h2>
           <p>{asked.text}</p>
           <div class="buttons end">
