@@ -19,6 +19,9 @@ function deliver(
   });
 }
 
+/** A file that takes longer to send than it takes to find and stop the processes of a server, on a busy machine too. */
+const LONG_ENOUGH = 60_000_000;
+
 type BrokenOff = { readonly sanitizeResources: false };
 /** When a connection breaks off in the middle of a packet, ssh2 leaves that packet's decipher to itself, which Deno counts as a leak. */
 const BROKEN_OFF: BrokenOff = { sanitizeResources: false };
@@ -190,7 +193,7 @@ for (const kind of [OPENSSH, OURS]) {
   test(
     "a server that dies in mid-file leaves nothing under the file's name, and the next try succeeds",
     async (house) => {
-      const raw = await house.file("raw", 30_000_000);
+      const raw = await house.file("raw", LONG_ENOUGH);
       const death = after(2_000_000, () => house.server.kill());
       await assert.rejects(deliver(house, [raw], {}, death), TransientError);
       await death.settled();
@@ -205,7 +208,7 @@ for (const kind of [OPENSSH, OURS]) {
   );
 
   test("a server that stops answering is given up after the timeout", async (house) => {
-    const raw = await house.file("raw", 30_000_000);
+    const raw = await house.file("raw", LONG_ENOUGH);
     const frost = after(2_000_000, () => house.server.freeze());
     const start = performance.now();
     await assert.rejects(

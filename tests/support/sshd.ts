@@ -143,11 +143,15 @@ async function signalTree(pid: number, signal: Deno.Signal): Promise<void> {
   } catch {
     return;
   }
-  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
-  for (const child of children.split(" ").filter((text) => text !== "")) {
-    await signalTree(Number(child), signal);
-  }
+  for (const child of await childrenOf(pid)) await signalTree(child, signal);
   if (signal === "SIGKILL") Deno.kill(pid, "SIGKILL");
+}
+
+/** Asks `pgrep`, as Deno lets only a program with all permissions read `/proc`. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await new Deno.Command("pgrep", { args: ["-P", String(pid)], stderr: "inherit" })
+    .output();
+  return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "").map(Number);
 }
 
 function freePort(): number {
