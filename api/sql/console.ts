@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
 import type { SqlAnswer, SqlConsole } from "../ports.ts";
 import { SqlBusy, SqlRefused } from "./errors.ts";
 import { SqlProcess } from "./process.ts";
@@ -109,10 +108,6 @@ class Console implements SqlConsole, AsyncDisposable {
 
   #start(): SqlProcess {
     const { path, maxRows, maxBytes } = this.options;
-    return new SqlProcess(fileURLToPath(new URL("./worker.ts", import.meta.url)), {
-      path,
-      maxRows,
-      maxBytes,
-    });
+    return new SqlProcess({ path, maxRows, maxBytes });
   }
 }

@@ -4,20 +4,24 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { fileURLToPath } from "node:url";
 import type { SqlAnswer } from "../ports.ts";
 import type { WorkerOptions } from "./worker.ts";
+
+/** The program itself: a thread's modules are read with the permissions of the process. */
+const PROGRAM = [".", "../../shared"].map((folder) => fileURLToPath(new URL(folder, import.meta.url)));
 
 /** Most memory of a process's JavaScript heap, in MiB; SQLite bounds its own. */
 const MAX_HEAP_MIB = 256;
 
-/** A process that answers one query after the other. It may read the database and nothing else, and inherits no environment. */
+/** A process that answers one query after the other. It may read the database and its own program, and inherits no environment. */
 export class SqlProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #output: ReadableStreamDefaultReader<Uint8Array>;
 
-  /** Starts the program `worker`. */
-  constructor(worker: string, options: WorkerOptions) {
+  /** Starts it. */
+  constructor(options: WorkerOptions) {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -28,8 +32,8 @@ export class SqlProcess {
         "--no-npm",
         `--v8-flags=--max-old-space-size=${MAX_HEAP_MIB}`,
         "--allow-sys=setPriority",
-        `--allow-read=${options.path}`,
-        worker,
+        `--allow-read=${[options.path, ...PROGRAM].join(",")}`,
+        fileURLToPath(new URL("worker.ts", import.meta.url)),
         JSON.stringify(options),
       ],
       clearEnv: true,

@@ -1,6 +1,6 @@
 /**
  * The SQL console's process: takes a query, answers it, takes the next one. Whoever started it kills it when a query takes too long, as
- * nothing else stops SQLite.
+ * nothing else stops SQLite; should that one die before, standard input ends, and the process ends itself, whatever SQLite does.
  *
  * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by so many
  * bytes of JSON rows, or `{"refused"}` with the reason.
@@ -9,8 +9,8 @@
  */
 import { setPriority } from "node:os";
 import { splitLines } from "../../shared/jsonl/lines.ts";
-import { type Bounds, Engine } from "./engine.ts";
-import { SqlRefused } from "./errors.ts";
+import type { Bounds } from "./engine.ts";
+import type { Question, Reply } from "./thread.ts";
 
 /** What the process is started with. */
 export interface WorkerOptions extends Bounds {
@@ -20,27 +20,17 @@ export interface WorkerOptions extends Bounds {
 
 if (import.meta.main) {
   setPriority(10); // those who steer the pipeline go first
-  await serve(JSON.parse(Deno.args[0]!));
-}
-
-async function serve({ path, ...bounds }: WorkerOptions): Promise<void> {
-  let engine: Engine | undefined;
-  const encoder = new TextEncoder();
+  const thread = new Worker(new URL("./thread.ts", import.meta.url), { type: "module" });
+  thread.onmessage = ({ data }: MessageEvent<Reply>) => data.forEach(writeAll);
+  thread.onerror = () => Deno.exit(1);
+  const { path, ...bounds } = JSON.parse(Deno.args[0]!) as WorkerOptions;
   for await (const { lines } of splitLines(Deno.stdin.readable)) {
     for (const line of lines) {
       const { sql } = JSON.parse(line) as { sql: string };
-      try {
-        engine ??= new Engine(path, bounds);
-        const { rows, ...head } = engine.query(sql);
-        const body = encoder.encode(rows);
-        writeAll(encoder.encode(`${JSON.stringify({ ...head, bytes: body.length })}\n`));
-        writeAll(body);
-      } catch (error) {
-        if (!(error instanceof SqlRefused)) throw error;
-        writeAll(encoder.encode(`${JSON.stringify({ refused: error.message })}\n`));
-      }
+      thread.postMessage({ path, bounds, sql } satisfies Question);
     }
   }
+  Deno.exit(0);
 }
 
 function writeAll(bytes: Uint8Array): void {

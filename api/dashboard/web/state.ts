@@ -4,7 +4,7 @@
  * @module
  */
 import { type Signal, signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { GraphqlClient, pause, Unauthorized, type Variables } from "../client/graphql.ts";
 import { type Outcome, STEER, type Steered, type Steering } from "../client/operations.ts";
 import type { Key } from "./texts.ts";
@@ -76,6 +76,7 @@ export function useFollowing<Data>(
   { onData, onUp }: { onData: (data: Data) => void; onUp: () => void },
 ): void {
   const key = JSON.stringify(variables);
+  const last = useLast({ onData, onUp });
   const out = signedOut.value;
   useEffect(() => {
     if (out) return;
@@ -89,9 +90,11 @@ export function useFollowing<Data>(
         const onState = (up: boolean) => {
           if (up && !connected.value) renewed.value++;
           connected.value = up;
-          if (up) onUp();
+          if (up) last.current.onUp();
         };
-        for await (const data of api.follow<Data>(operation, variables, signal, onState)) onData(data);
+        for await (const data of api.follow<Data>(operation, variables, signal, onState)) {
+          last.current.onData(data);
+        }
       })().catch((error) => error instanceof Unauthorized ? signedOut.value = true : tell(error));
     };
     follow();
@@ -103,28 +106,36 @@ export function useFollowing<Data>(
   }, [operation, key, out]);
 }
 
+/** What was given at the last rendering: what runs on from an earlier one is to use that. */
+function useLast<T>(value: T): { current: T } {
+  const last = useRef(value);
+  last.current = value;
+  return last;
+}
+
 /** Calls `work` soon, and once for many calls in a short time. */
 export function useSoon(work: () => void, ms = 250): () => void {
-  const [state] = useState<{ timer?: number; work: () => void }>({ work });
-  state.work = work;
-  useEffect(() => () => clearTimeout(state.timer), []);
+  const last = useLast(work);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
   return () => {
-    state.timer ??= setTimeout(() => {
-      delete state.timer;
-      state.work();
-    }, ms) as unknown as number;
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      last.current();
+    }, ms);
   };
 }
 
 /** Calls `work` each `ms` while the page is seen. */
 export function useEvery(ms: number, work: () => void): void {
+  const last = useLast(work);
   useEffect(() => {
     const gone = new AbortController();
     (async () => {
       for (;;) {
         await pause(ms, gone.signal);
         if (gone.signal.aborted) return;
-        if (!document.hidden) work();
+        if (!document.hidden) last.current();
       }
     })();
     return () => gone.abort();

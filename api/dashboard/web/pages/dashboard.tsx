@@ -5,6 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { isFinal } from "../../../../shared/contracts/phases.ts";
 import {
   type Actor,
   ACTOR_CHANGES,
@@ -28,7 +29,7 @@ import { Empty, Page, Panel, Read } from "../ui.tsx";
 /** Runs of a page of the table, and of the chart. */
 const PAGE = 30;
 
-/** How often heartbeats are read, in milliseconds: nothing tells of one that merely goes on. */
+/** How often heartbeats are read, in milliseconds, as nothing tells of one that merely goes on; and runs that do, as events come early. */
 const BEAT_MS = 5000;
 
 /** The page. */
@@ -42,7 +43,10 @@ export function Dashboard(): JSX.Element {
     onData: ({ actorChanges }) => setChanged((all) => ({ ...all, [actorChanges.name]: actorChanges })),
     onUp: actors.refresh,
   });
-  useEvery(BEAT_MS, actors.refresh);
+  useEvery(BEAT_MS, () => {
+    actors.refresh();
+    if (runs.data?.etlRunsConnection.nodes.some(({ status }) => !isFinal(status))) runs.refresh();
+  });
   const all = actors.data?.actors.map((actor) => newer(actor, changed[actor.name]));
 
   return (

@@ -11,20 +11,25 @@ import { Deliveries, Files } from "../parts/files.tsx";
 import { Reasons } from "../parts/reasons.tsx";
 import { Redeliver, RunTable } from "../parts/run_table.tsx";
 import { Events, Phases } from "../parts/timeline.tsx";
-import { type Reading, useFollowing, useReading, useSoon } from "../state.ts";
+import { type Reading, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
 import { Badge, Empty, Page, Panel, Read } from "../ui.tsx";
 
+/** How often a run that goes on is read besides, in milliseconds: what is told of it comes before it is written down. */
+const GOING_MS = 2000;
+
 /** Reads a run by what stands in the address, and again whenever something happens to it. */
-export function useRun(run: string): Reading<RunAnswer> {
-  const reading = useReading<RunAnswer>(RUN, /^\d+$/.test(run) ? { id: run } : { runId: run });
+export function useRun(named: string): Reading<RunAnswer> {
+  const reading = useReading<RunAnswer>(RUN, /^\d+$/.test(named) ? { id: named } : { runId: named });
+  const run = reading.data?.etlRun;
   const refreshSoon = useSoon(reading.refresh);
-  const runId = reading.data?.etlRun?.runId;
   useFollowing<RunEvents>(RUN_EVENTS, {}, {
-    // corrections of a run happen to other runs
-    onData: ({ runEvents }) =>
-      (runEvents.runId === runId || runEvents.type === "run_requested") && refreshSoon(),
+    onData: ({ runEvents: { runId, type } }) => {
+      // corrections of a run happen to other runs
+      if (runId === named || runId === run?.runId || type === "run_requested") refreshSoon();
+    },
     onUp: refreshSoon,
   });
+  useEvery(GOING_MS, () => (run == null || !isFinal(run.status)) && reading.refresh());
   return reading;
 }
 

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { openApi } from "../testing.ts";
+import { languageOf } from "./dashboard.ts";
+import { EN, ES } from "./web/texts.ts";
+
+const html = { accept: "text/html" };
+
+Deno.test("each address of the dashboard answers the page, under a policy that allows this host alone", async () => {
+  await using house = await openApi();
+  for (const path of ["/", "/runs/1", "/runs/1/invalid", "/dead", "/sql?query=SELECT%201"]) {
+    const answer = await house.send(path, { headers: html });
+    assert.equal(answer.status, 200);
+    const policy = answer.headers.get("content-security-policy")!;
+    assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/);
+    assert.match(policy, /require-trusted-types-for 'script'/);
+    const page = await answer.text();
+    assert.doesNotMatch(page, /https?:|<style|style=|<script>/);
+    assert.match(page, /<script src="\/dashboard\/app\.js\?v=[0-9a-f]{12}" type="module">/);
+  }
+  assert.equal(await (await house.send("/")).text(), '{"status":"Pipeline API working"}');
+});
+
+Deno.test("what a page loads may be kept for ever, as its address changes with its content", async () => {
+  await using house = await openApi();
+  const page = await (await house.send("/", { headers: html })).text();
+  const addresses = [...page.matchAll(/(?:src|href)="(\/dashboard\/[^"]+)"/g)].map(([, address]) => address!);
+  assert.equal(addresses.length, 3);
+  for (const address of addresses) {
+    const answer = await house.send(address);
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers.get("cache-control")!, /immutable/);
+    assert.ok((await answer.arrayBuffer()).byteLength > 100);
+  }
+});
+
+Deno.test("the page speaks the language of the switch, else the one that the browser wants most", async () => {
+  await using house = await openApi();
+  const lang = async (headers: Record<string, string>) =>
+    /<html lang="(\w+)"/.exec(await (await house.send("/", { headers: { ...html, ...headers } })).text())![1];
+  assert.equal(await lang({}), "en");
+  assert.equal(await lang({ "accept-language": "es-MX,es;q=0.9,en;q=0.8" }), "es");
+  assert.equal(await lang({ "accept-language": "es", cookie: "lang=en" }), "en");
+  assert.equal(await lang({ "accept-language": "es", cookie: 'lang="><script>' }), "es");
+  assert.equal(languageOf("de, es;q=0.5, en;q=0.7"), "en");
+  assert.equal(languageOf("fr"), "en");
+  assert.equal(languageOf("en;q=0, es;q=0.1"), "es");
+});
+
+Deno.test("both languages say the same things with the same placeholders", () => {
+  const places = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  for (const [key, text] of Object.entries(EN)) {
+    assert.deepEqual(places(ES[key as keyof typeof EN]), places(text), key);
+    assert.notEqual(ES[key as keyof typeof EN].trim(), "", key);
+  }
+});

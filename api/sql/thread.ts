@@ -1,0 +1,39 @@
+/**
+ * The thread of the SQL console's process in which SQLite works.
+ *
+ * @module
+ */
+import { type Bounds, Engine } from "./engine.ts";
+import { SqlRefused } from "./errors.ts";
+
+/** What a thread is asked. */
+export interface Question {
+  /** The database. */
+  readonly path: string;
+  /** Bounds of the answer. */
+  readonly bounds: Bounds;
+  /** The statement. */
+  readonly sql: string;
+}
+
+/** What it answers: bytes to write on standard output. */
+export type Reply = Uint8Array[];
+
+const thread = self as unknown as {
+  onmessage: (event: MessageEvent<Question>) => void;
+  postMessage(reply: Reply): void;
+};
+const encoder = new TextEncoder();
+let engine: Engine | undefined;
+
+thread.onmessage = ({ data: { path, bounds, sql } }) => {
+  try {
+    engine ??= new Engine(path, bounds);
+    const { rows, ...head } = engine.query(sql);
+    const body = encoder.encode(rows);
+    thread.postMessage([encoder.encode(`${JSON.stringify({ ...head, bytes: body.length })}\n`), body]);
+  } catch (error) {
+    if (!(error instanceof SqlRefused)) throw error;
+    thread.postMessage([encoder.encode(`${JSON.stringify({ refused: error.message })}\n`)]);
+  }
+};
