@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { chart } from "./chart.ts";
+import { spreadOf } from "./measure.ts";
+import { holds, type Result } from "./row.ts";
+import { sentence, table } from "./table.ts";
+
+const SLOW: Result = {
+  what: "load <three> files",
+  baseline: { label: "sqlite3", seconds: spreadOf([2, 2, 2]) },
+  ours: { label: "saver", seconds: spreadOf([3, 3, 4]) },
+  figure: spreadOf([1.5, 1.5, 2]),
+  unit: "x",
+  target: { atMost: 1 },
+};
+const FAST: Result = {
+  what: "transform",
+  figure: spreadOf([70_000]),
+  unit: "records/s",
+  target: { atLeast: 60_000 },
+};
+const KNOWN: Result = { what: "two transformers", figure: spreadOf([0.6]), unit: "x" };
+
+Deno.test("a target holds by the median, in the direction that it has", () => {
+  assert.equal(holds(SLOW), false);
+  assert.equal(holds(FAST), true);
+  assert.equal(holds(KNOWN), undefined);
+});
+
+Deno.test("the table tells both sides, the spread, the target and whether it holds", () => {
+  const lines = table([SLOW, FAST, KNOWN]).split("\n").map((line) => line.replace(/ +/g, " "));
+  assert.equal(lines.length, 5);
+  assert.equal(
+    lines[2],
+    "| load <three> files | 2.00 s | 3.00 s | 1.50 x (1.50 to 2.00) | | <= 1.00 | MISSED |",
+  );
+  assert.equal(lines[3], "| transform | | | 70,000 records/s | | >= 60,000 | holds |");
+  assert.equal(sentence(KNOWN), "two transformers  0.60 x");
+});
+
+Deno.test("the picture has a bar for each target, its length the share of what the target allows", () => {
+  const machine = { cores: 2, processor: "A & B", deno: "2.9.6", at: "2026-11-24T03:00:00.000Z" };
+  const svg = chart([SLOW, FAST, KNOWN], machine);
+  const bars = [...svg.matchAll(/width="([\d.]+)" height="16" rx="3" class="(holds|missed)"/g)];
+  assert.deepEqual(bars.map(([, width, verdict]) => [Number(width), verdict]), [[247.5, "missed"], [
+    141.4,
+    "holds",
+  ]]);
+  assert.ok(svg.includes("load &lt;three&gt; files") && svg.includes("A &amp; B"));
+  assert.ok(!svg.includes("two transformers"));
+});
