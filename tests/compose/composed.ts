@@ -9,14 +9,19 @@ import { run, runIn } from "../../scripts/compose/run.ts";
 
 /** What `docker inspect` tells of a container, as far as the test looks at it. */
 export interface Container {
+  /** Its id. */
   readonly Id: string;
+  /** Its name. */
   readonly Name: string;
+  /** How often Docker has started it again. */
   readonly RestartCount: number;
+  /** How it is. */
   readonly State: {
     readonly Status: string;
     readonly ExitCode: number;
     readonly Health?: { readonly Status: string };
   };
+  /** What it may do. */
   readonly HostConfig: {
     readonly ReadonlyRootfs: boolean;
     readonly CapDrop: readonly string[] | null;
@@ -25,16 +30,23 @@ export interface Container {
     readonly Memory: number;
     readonly PortBindings: Readonly<Record<string, readonly { readonly HostIp: string }[]>>;
   };
+  /** How it was made. */
   readonly Config: { readonly Labels: Readonly<Record<string, string>> };
 }
 
 /** A run as the database tells it. */
 export interface RunRow {
+  /** Its id. */
   readonly run_id: string;
+  /** Where it is. */
   readonly status: string;
+  /** Where its delivery is; null before it begins. */
   readonly delivery_state: string | null;
+  /** Its raw file, under the project's folder. */
   readonly raw_file: string | null;
+  /** Records that keep the rules; null before the load. */
   readonly valid_count: number | null;
+  /** Records that break them; null before the load. */
   readonly invalid_count: number | null;
 }
 
@@ -207,6 +219,7 @@ export class Composed implements AsyncDisposable {
       .filter((name) => !name.startsWith(".")).toSorted();
   }
 
+  /** Removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#removeAll();
     await Deno.remove(this.folder, { recursive: true });
