@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fillRun, openApi } from "../testing.ts";
+import { childrenOf, ticksOf } from "../../tests/support/processes.ts";
 
 const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
 
@@ -59,7 +60,9 @@ Deno.test("a query ends with the process that asked for it, even when that was k
   const asking = new Deno.Command(Deno.execPath(), {
     args: [
       "eval",
-      `const { openSqlConsole } = await import(${JSON.stringify(new URL("./console.ts", import.meta.url).href)});
+      `const { openSqlConsole } = await import(${
+        JSON.stringify(new URL("./console.ts", import.meta.url).href)
+      });
        const bounds = { maxRows: 10, maxBytes: 10_000, timeoutMs: 60_000 };
        const sql = openSqlConsole({ path: ${JSON.stringify(house.path)}, ...bounds });
        await sql.query(${JSON.stringify(ENDLESS)}, new AbortController().signal);`,
@@ -70,7 +73,7 @@ Deno.test("a query ends with the process that asked for it, even when that was k
   while (working.length === 0) working = await workingChildren(asking.pid);
   asking.kill("SIGKILL");
   await asking.status;
-  const gone = async () => (await Deno.stat(`/proc/${working[0]}`).catch(() => undefined)) === undefined;
+  const gone = async () => (await ticksOf(working[0]!)) === undefined;
   for (let tries = 0; !await gone(); tries++) {
     assert.ok(tries < 100, `process ${working[0]} goes on`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -92,7 +95,9 @@ function query(
 
 /** Waits until the console's processes are idle; a new one is busy for a moment while it starts. */
 async function nobodyWorks(): Promise<void> {
-  for (let tries = 0; (await workingChildren()).length > 0; tries++) assert.ok(tries < 10, "a process goes on");
+  for (let tries = 0; (await workingChildren()).length > 0; tries++) {
+    assert.ok(tries < 10, "a process goes on");
+  }
 }
 
 /** Children of a process that use the processor, as the system counts it over a tenth of a second. */
@@ -105,11 +110,6 @@ async function workingChildren(parent = Deno.pid): Promise<number[]> {
 
 async function cpuOfChildren(parent: number): Promise<Map<number, number>> {
   const ticks = new Map<number, number>();
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (Number(fields[1]) === parent) ticks.set(Number(name), Number(fields[11]) + Number(fields[12]));
-  }
+  for (const pid of await childrenOf(parent)) ticks.set(pid, await ticksOf(pid) ?? 0);
   return ticks;
 }
