@@ -5,6 +5,7 @@ import ssh2, { type SFTPWrapper } from "ssh2";
 import { startOwn } from "../tests/support/sftp.ts";
 import { ensureKeys } from "./sftp/keys.ts";
 import { type SftpServer, sftpServerOptions, startSftpServer } from "./sftp_server.ts";
+import { openFilesOf } from "../tests/support/processes.ts";
 
 interface Served {
   readonly server: SftpServer;
@@ -186,13 +187,8 @@ Deno.test("a file that has to be new is refused where there is one", async () =>
 
 Deno.test("files that a client leaves open are closed when it goes", async () => {
   await serving(async (served) => {
-    const openFiles = async () => {
-      const targets = await Array.fromAsync(
-        Deno.readDir("/proc/self/fd"),
-        ({ name }) => Deno.readLink(`/proc/self/fd/${name}`).catch(() => ""),
-      );
-      return targets.filter((target) => target.startsWith(served.root)).length;
-    };
+    const openFiles = async () =>
+      (await openFilesOf(Deno.pid)).filter((path) => path.startsWith(served.root)).length;
     await speaking(served, async (sftp, ask) => {
       for (let i = 0; i < 3; i++) await ask((done) => sftp.open(`/upload/${i}`, "w", done));
       assert.equal(await openFiles(), 3);

@@ -5,6 +5,7 @@
  */
 import { type Running, start } from "../house/supervisor.ts";
 import type { Cost } from "./measure.ts";
+import { kilobytesOf, ticksOf } from "../../tests/support/processes.ts";
 
 /** Ticks of the clock in which Linux counts CPU time, each second. */
 const TICKS = 100;
@@ -65,17 +66,14 @@ export class Program implements AsyncDisposable {
 
   /** User and system time so far, in seconds. */
   async cpu(): Promise<number> {
-    const text = await Deno.readTextFile(`/proc/${this.running.pid}/stat`);
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / TICKS;
+    return (await ticksOf(this.running.pid) ?? NaN) / TICKS;
   }
 
   /** Resident memory in MB (10^6 bytes): now, and at its peak. */
   async memory(): Promise<{ now: number; peak: number }> {
-    const text = await Deno.readTextFile(`/proc/${this.running.pid}/status`);
-    const megabytes = (name: string) =>
-      Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]) * 1024 / 1e6;
-    return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
+    const megabytes = async (field: "VmRSS" | "VmHWM") =>
+      await kilobytesOf(this.running.pid, field) * 1024 / 1e6;
+    return { now: await megabytes("VmRSS"), peak: await megabytes("VmHWM") };
   }
 
   /** The cost of `work`, which has this program do something. */

@@ -5,6 +5,7 @@
  */
 import { ensureHostKey } from "../../scripts/sftp/keys.ts";
 import { followLog } from "./output.ts";
+import { childrenOf } from "./processes.ts";
 
 /** How to run the server. */
 export interface SshdOptions {
@@ -145,13 +146,6 @@ async function signalTree(pid: number, signal: Deno.Signal): Promise<void> {
   }
   for (const child of await childrenOf(pid)) await signalTree(child, signal);
   if (signal === "SIGKILL") Deno.kill(pid, "SIGKILL");
-}
-
-/** Asks `pgrep`, as Deno lets only a program with all permissions read `/proc`. */
-async function childrenOf(pid: number): Promise<number[]> {
-  const { stdout } = await new Deno.Command("pgrep", { args: ["-P", String(pid)], stderr: "inherit" })
-    .output();
-  return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "").map(Number);
 }
 
 function freePort(): number {

@@ -1,0 +1,42 @@
+/**
+ * What the system says of other processes, on Linux. Deno lets only a program with all permissions read `/proc`; so `cat`, `find` and `pgrep` do.
+ *
+ * @module
+ */
+
+/** The text of `/proc/PID/FILE`; empty when the process is gone. */
+export function procOf(pid: number, file: "stat" | "status"): Promise<string> {
+  return outputOf("cat", `/proc/${pid}/${file}`);
+}
+
+/** The processes that `pid` has started and that still run. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  return linesOf(await outputOf("pgrep", "-P", String(pid))).map(Number);
+}
+
+/** Where each open file of a process leads. */
+export async function openFilesOf(pid: number): Promise<string[]> {
+  return linesOf(await outputOf("find", `/proc/${pid}/fd`, "-printf", "%l\\n"));
+}
+
+/** Processor time that a process has used, in the system's ticks of 10 ms; undefined when it is gone. */
+export async function ticksOf(pid: number): Promise<number | undefined> {
+  const stat = await procOf(pid, "stat");
+  if (stat === "") return undefined;
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+/** A field of `/proc/PID/status` in kilobytes, such as `VmRSS`; NaN when the process is gone. */
+export async function kilobytesOf(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(await procOf(pid, "status"))?.[1]);
+}
+
+async function outputOf(program: string, ...args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command(program, { args, stdin: "null", stderr: "null" }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
