@@ -280,6 +280,19 @@ export const cases: readonly DrillCase[] = [
           '{"id":7,"raw_file":null}',
           "x".repeat(2_000_000),
         ];
+        // Pub/Sub keeps nothing for those who don't listen yet.
+        await stage.until("a listener", async () => {
+          const [, listeners] = await command(
+            stage.house.redis!,
+            "PUBSUB",
+            "NUMSUB",
+            "channel:phase1_complete",
+          ) as [
+            string,
+            number,
+          ];
+          return listeners > 0;
+        });
         for (const body of garbage) {
           await command(stage.house.redis!, "PUBLISH", "channel:phase1_complete", body);
         }

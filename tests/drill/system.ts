@@ -51,7 +51,9 @@ function killedAtEachStep(
         }
         await stage.house.start(worker);
         return {
-          happened: `${runs.length - 1} kills, one at each step (or each ${stride}th)`,
+          happened: `${runs.length - 1} kills, one at ${
+            stride === 1 ? "each step" : `one step in ${stride}`
+          }`,
           runs,
           recoveredMs,
         };
