@@ -72,22 +72,6 @@ Deno.test("Swagger UI works without internet, trying a route out included", asyn
   }
 });
 
-Deno.test("the page at the root leads to what there is", async () => {
-  await using house = await openApi();
-  const server = await listen(house.app, LOCAL);
-  try {
-    await withBrowser(async ({ page, complaints }) => {
-      await page.goto(`http://127.0.0.1:${server.port}/`);
-      const links = await page.$$eval("a", (all) => all.map((a) => a.getAttribute("href")));
-      assert.deepEqual(links, ["/graphql", "/docs", "/etl_runs"]);
-      await save(page, "home");
-      assert.deepEqual(complaints, []);
-    });
-  } finally {
-    await server.close(1000);
-  }
-});
-
 Deno.test("the original's front end, on another origin, reads runs, query answers and errors with axios", async () => {
   const axios = await Deno.readFile(
     new URL("./dist/axios.min.js", import.meta.resolve("axios/package.json")),
