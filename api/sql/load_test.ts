@@ -5,7 +5,7 @@ import { childrenOf, ticksOf } from "../../tests/support/processes.ts";
 const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
 
 Deno.test("forty endless queries at once end or are refused in time, others are answered meanwhile, and no process is left at work", async () => {
-  await using house = await openApi({ SQL_TIMEOUT_MS: "1000" });
+  await using house = await openApi({ SQL_TIMEOUT_MS: "2000" });
   await fillRun(house.store);
   const waits: number[] = [];
   const askOthers = async (goOn: () => boolean) => {
@@ -15,7 +15,7 @@ Deno.test("forty endless queries at once end or are refused in time, others are 
       const answer = await house.send("/etl_runs");
       assert.equal((await answer.json()).length, 1);
       waits.push(performance.now() - sent);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
     waits.sort((a, b) => a - b);
     return waits[Math.floor(waits.length * 0.99)]!;
@@ -41,10 +41,13 @@ Deno.test("forty endless queries at once end or are refused in time, others are 
   const refused = answers.filter(({ status }) => status === 503);
   assert.equal(ended.length + refused.length, 40);
   assert.ok(ended.length >= 2);
-  for (const { detail } of ended) assert.match(detail, /^SQL error: the query ran for more than 1000 ms/);
-  for (const { retryAfter } of refused) assert.equal(retryAfter, "1");
-  assert.ok(tookMs < 5000, `${tookMs} ms`);
-  assert.ok(p99 < Math.max(100, 3 * quiet), `p99 ${p99} ms of ${waits.length}, ${quiet} ms without queries`);
+  for (const { detail } of ended) assert.match(detail, /^SQL error: the query ran for more than 2000 ms/);
+  for (const { retryAfter } of refused) assert.equal(retryAfter, "2");
+  assert.ok(tookMs < 7000, `${tookMs} ms`);
+  assert.ok(
+    p99 < Math.max(100, 3 * quiet),
+    `p99 ${p99} ms of ${waits.length} (${waits.slice(-5).map(Math.round)}), ${quiet} ms without queries`,
+  );
   assert.equal((await (await query(house, "SELECT 1 AS n")).json()).rows[0].n, 1);
   await nobodyWorks();
 });
