@@ -49,7 +49,10 @@ export function makeLoaders(open: () => ReadStore | undefined): Loaders {
     deliveries: loader<string, DeliveryRow[]>(({ runs }, ids) => runs.deliveriesOf(ids), []),
     corrections: loader<string, RunRow[]>(({ runs }, ids) => runs.correctionsOf(ids), []),
     recordCorrections: loader<number, number[]>(({ records }, ids) => records.correctionsOf(ids), []),
-    recordCorrected: loader<number, number | undefined>(({ records }, ids) => records.correctedBy(ids), undefined),
+    recordCorrected: loader<number, number | undefined>(
+      ({ records }, ids) => records.correctedBy(ids),
+      undefined,
+    ),
     rawRecord: loader<number, RecordRow | undefined>(
       ({ records }, ids) => records.byIds("raw_users", ids),
       undefined,

@@ -52,7 +52,9 @@ export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").imple
       description: "Raw records of correction runs that correct it, oldest first.",
       resolve: async (row, _args, { loaders }) => {
         const found = await loaders.rawRecord.loadMany(await loaders.recordCorrections.load(row.record_id));
-        return found.flatMap((record) => record instanceof Error || record === undefined ? [] : [ofTable("raw_users", record)]);
+        return found.flatMap((record) =>
+          record instanceof Error || record === undefined ? [] : [ofTable("raw_users", record)]
+        );
       },
     }),
   }),
