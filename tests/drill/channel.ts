@@ -5,30 +5,16 @@
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { createClient } from "redis";
 import { tell } from "../../shared/actor/ask.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import type { RedisServer } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
-import { Line } from "../support/line.ts";
 import type { DrillCase } from "./case.ts";
+import { command } from "./operator.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
 import { type Stage, WORKERS } from "./stage.ts";
 
 const area = "channel";
-
-/** Sends one command to a server, as an operator would. */
-async function command({ url }: { url: string }, ...words: string[]): Promise<unknown> {
-  const client = createClient({ url });
-  client.on("error", () => {});
-  await client.connect();
-  try {
-    return await client.sendCommand(words);
-  } finally {
-    client.destroy();
-  }
-}
 
 /** A run that stands in the middle of its extraction over Redis while `hurt` is done to it. */
 function hurtInMidRun(
@@ -64,63 +50,6 @@ function settles(mailbox: string): (request: Uint8Array) => boolean {
   return (request) => {
     const text = new TextDecoder().decode(request);
     return text.includes("\r\ncomplete\r\n") && text.includes(`\r\n${mailbox}\r\n`);
-  };
-}
-
-/** Redis with a replica that has all there is, and from now on gets nothing more. */
-async function laggingReplica(stage: Stage, owned: AsyncDisposableStack): Promise<RedisServer> {
-  const primary = stage.house.redis!;
-  const replica = owned.use(await startRedis());
-  const link = owned.use(await Line.to(primary.port));
-  await command(replica, "REPLICAOF", "127.0.0.1", String(link.port));
-  await stage.until("a replica in step", async () => {
-    const [mine, its] = (await Promise.all([command(primary, "INFO"), command(replica, "INFO")])).map(String);
-    const offset = (info: string, name: string) => new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
-    return /master_link_status:up/.test(its!) &&
-      offset(mine!, "master_repl_offset") === offset(its!, "slave_repl_offset");
-  });
-  link.hold();
-  return replica;
-}
-
-/** The primary dies, and the replica takes its place under its address. */
-async function failOver(stage: Stage, replica: RedisServer): Promise<void> {
-  await stage.house.redis!.kill();
-  await command(replica, "REPLICAOF", "NO", "ONE");
-  stage.redisLine!.lead(replica.port);
-}
-
-/** A failover that forgets everything that was published since `upTo` had been reached. */
-function failoverCase(
-  name: string,
-  fault: string,
-  happened: string,
-  reach: (stage: Stage, gate: { reached: Promise<void>; open(): void }) => Promise<string>,
-  skip: number,
-): DrillCase {
-  return {
-    name,
-    area,
-    fault,
-    quick: false,
-    run: () => {
-      const gate = gateAt(skip);
-      const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
-      return play(options, async (stage) => {
-        await using owned = new AsyncDisposableStack();
-        await stage.house.start("extractor");
-        const replica = await laggingReplica(stage, owned);
-        const run = await reach(stage, gate);
-        await failOver(stage, replica);
-        const since = stopwatch();
-        gate.open();
-        await stage.house.start("transformer", "saver");
-        await stage.comesTo(run, "COMPLETED");
-        const recoveredMs = since();
-        const channel = owned.use(await openChannel({ redisUrl: replica.url, queuePath: "" }));
-        return { happened, runs: [run], recoveredMs, channel, owned: owned.move() };
-      });
-    },
   };
 }
 
@@ -201,66 +130,6 @@ export const cases: readonly DrillCase[] = [
         for (const run of runs) await stage.comesTo(run, "COMPLETED");
         return { happened: `${kills} kills in ${runs.length} runs`, runs, recoveredMs: since() };
       }),
-  },
-  failoverCase(
-    "redis-failover-in-mid-run",
-    "failover to a replica that never heard of the run, in mid-extraction",
-    "lease lost, asked for again from the checkpoint, resumed",
-    async (stage, gate) => {
-      const run = await stage.house.tell();
-      await gate.reached;
-      return run;
-    },
-    100,
-  ),
-  failoverCase(
-    "redis-failover-after-extract",
-    "failover to a replica that never heard of the run, its raw file announced",
-    "announced again from the checkpoint",
-    async (stage, gate) => {
-      gate.open();
-      const run = await stage.house.tell();
-      await stage.depth("channel:phase1_complete", 1);
-      return run;
-    },
-    0,
-  ),
-  {
-    name: "redis-failover-loses-a-second",
-    area,
-    fault: "failover to a replica that lags, the request kept, all that followed lost",
-    quick: true,
-    run: () => {
-      const gate = gateAt(100);
-      const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
-      return play(options, async (stage) => {
-        await using owned = new AsyncDisposableStack();
-        await stage.house.start(...WORKERS);
-        const run = await stage.house.tell();
-        await gate.reached;
-        const replica = await laggingReplica(stage, owned);
-        gate.open();
-        await stage.comesTo(run, "COMPLETED");
-        await failOver(stage, replica);
-        const since = stopwatch();
-        const channel = owned.use(await openChannel({ redisUrl: replica.url, queuePath: "" }));
-        await stage.until(
-          "the phases again",
-          async () =>
-            (await channel.mailbox("channel:deliver").state()).depth === 0 &&
-            stage.house.events(run).filter(({ type }) => type === "phase_completed").length > 4,
-        );
-        await stage.comesTo(run, "COMPLETED");
-        const recoveredMs = since();
-        return {
-          happened: "the run went through its phases again, and nothing changed",
-          runs: [run],
-          recoveredMs,
-          channel,
-          owned: owned.move(),
-        };
-      });
-    },
   },
   {
     name: "foreign-garbage",
