@@ -14,7 +14,6 @@ ENV DENO_DIR=/app/.cache/deno DENO_NO_UPDATE_CHECK=1
 WORKDIR /app
 
 COPY deno.json deno.lock ./
-COPY api/dashboard/web/deno.json api/dashboard/web/
 RUN deno install --frozen
 
 COPY . .

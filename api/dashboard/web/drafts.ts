@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * What was typed and isn't replayed yet. It outlives a reload; it is kept in this browser alone, and as what was changed, not as whole records.
  *

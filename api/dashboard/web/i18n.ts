@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * Words and numbers in the reader's language.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * The dashboard in the browser.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * What every page knows: where it is, whether it is connected and signed in, and how it reads and acts.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * The few parts that all pages are made of.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * `/sql`: a small console over `POST /query_sql`.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * The last runs as a chart: valid and invalid records as bars, records a second as a line.
  *
