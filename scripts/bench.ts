@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { arch, cpus, release, totalmem } from "node:os";
+import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { configure } from "@logtape/logtape";
@@ -74,7 +74,7 @@ function rowNamed(name: string): Row {
   );
 }
 
-/** What the figures were measured on. */
+/** What the figures were measured on; `load` is the average of the last 15 minutes, the benchmark's own 1 to 3 included. */
 function machine(): Record<string, string | number> {
   const processors = cpus();
   return {
@@ -84,6 +84,7 @@ function machine(): Record<string, string | number> {
     memory_gb: Math.round(totalmem() / 1e9),
     system: `${Deno.build.os} ${release()} ${arch()}`,
     deno: Deno.version.deno,
+    load: Math.round(loadavg()[2]! * 10) / 10,
   };
 }
 

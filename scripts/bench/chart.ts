@@ -25,7 +25,7 @@ text { fill: #24292f } .quiet { fill: #57606a } .holds { fill: #2da44e } .missed
 <text x="16" y="26" font-size="16" font-weight="600">How much of its target each figure takes (shorter is better)</text>
 <text x="16" y="46" class="quiet">${
     escape(
-      `${machine.cores} cores, ${machine.processor}, Deno ${machine.deno}, ${
+      `${machine.cores} cores (load ${machine.load}), ${machine.processor}, Deno ${machine.deno}, ${
         String(machine.at).slice(0, 10)
       }`,
     )

@@ -38,7 +38,7 @@ Deno.test("the table tells both sides, the spread, the target and whether it hol
 });
 
 Deno.test("the picture has a bar for each target, its length the share of what the target allows", () => {
-  const machine = { cores: 2, processor: "A & B", deno: "2.9.6", at: "2026-11-24T03:00:00.000Z" };
+  const machine = { cores: 2, load: 1.5, processor: "A & B", deno: "2.9.6", at: "2026-11-24T03:00:00.000Z" };
   const svg = chart([SLOW, FAST, KNOWN], machine);
   const bars = [...svg.matchAll(/width="([\d.]+)" height="16" rx="3" class="(holds|missed)"/g)];
   assert.deepEqual(bars.map(([, width, verdict]) => [Number(width), verdict]), [[247.5, "missed"], [
