@@ -1,8 +1,8 @@
 /**
  * `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]`: makes every fault that the pipeline has to survive, with real servers
  * and real kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3), `--jobs`
- * how many cases are played at once (default 2). Exit codes: 0 when nothing was lost, came twice or went wrong, 1 otherwise, 2 for a command line
- * that can't be read.
+ * how many cases are played at once (default 2). Exit codes: 0 when nothing was lost, came twice or went wrong, 1 otherwise and when it is broken
+ * off, 2 for a command line that can't be read.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
 import { type DrillCase, type Outcome, Skip } from "../tests/drill/case.ts";
+import { Stage } from "../tests/drill/stage.ts";
 
 type Result = { drill: DrillCase } & ({ outcome: Outcome } | { failure: string } | { skipped: string });
 
@@ -53,12 +54,21 @@ async function main(args: string[]): Promise<number> {
   const wanted = CASES.filter((drill) =>
     (values.case === undefined || values.case.includes(drill.name)) && (!values.quick || drill.quick)
   );
+  let brokenOff = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    // What is at work fails then, and cleans up behind itself.
+    Deno.addSignalListener(signal, () => {
+      brokenOff = true;
+      void Stage.closeAll();
+    });
+  }
   row("fault", "what happened", "lost", "twice", "recovered");
   row(...WIDTHS.map((width) => "-".repeat(width)));
   const results: Result[] = [];
   const left = wanted.values();
   await Promise.all(Array.from({ length: jobs }, async () => {
     for (const drill of left) {
+      if (brokenOff) break;
       const result = await perform(drill, percent / 100);
       results.push(result);
       tell(result);
@@ -70,7 +80,7 @@ async function main(args: string[]): Promise<number> {
     `\n${results.length - bad.length - skipped.length} held, ${bad.length} broken, ${skipped.length} skipped`,
   );
   for (const result of bad) if ("failure" in result) say(`\n${result.drill.name}: ${result.failure}`);
-  return bad.length === 0 ? 0 : 1;
+  return bad.length === 0 && !brokenOff ? 0 : 1;
 }
 
 async function perform(drill: DrillCase, repeats: number): Promise<Result> {

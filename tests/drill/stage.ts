@@ -34,6 +34,9 @@ const PATIENCE_MS = 120_000;
 
 /** A pipeline, ready to be started and hurt. Disposing of it ends every process and removes every file. */
 export class Stage implements AsyncDisposable {
+  static readonly #open = new Set<Stage>();
+  #closing: PromiseLike<void> | undefined;
+
   private constructor(
     /** The pipeline. */
     readonly house: House,
@@ -77,7 +80,14 @@ export class Stage implements AsyncDisposable {
     const sftpLine = house.site && owned.use(await Line.to(Number(house.env.SFTP_PORT)));
     if (sftpLine !== undefined) await leadThrough(sftpLine, house);
     if (disks.upload !== undefined) house.env.SFTP_REMOTE_DIR = `${house.folder}/upload`;
-    return new Stage(house, options, mounted, redisLine, sftpLine, owned.move());
+    const stage = new Stage(house, options, mounted, redisLine, sftpLine, owned.move());
+    Stage.#open.add(stage);
+    return stage;
+  }
+
+  /** Ends all stages that are open, for a drill that is broken off. */
+  static async closeAll(): Promise<void> {
+    await Promise.allSettled([...Stage.#open].map((stage) => stage[Symbol.asyncDispose]()));
   }
 
   /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
@@ -166,7 +176,8 @@ export class Stage implements AsyncDisposable {
 
   /** Ends every process and removes every file. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.owned[Symbol.asyncDispose]();
+    Stage.#open.delete(this);
+    await (this.#closing ??= this.owned[Symbol.asyncDispose]());
   }
 }
 

@@ -354,7 +354,7 @@ export class House implements AsyncDisposable {
     for (;;) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
-      if (Date.now() > deadline) {
+      if (Date.now() > deadline || this.#gone.signal.aborted) {
         const lines = this.#lines.slice(-30).map(({ part, text }) => `${part}: ${text}`);
         throw new Error(`Waited for ${what}: ${instead()}.\n${lines.join("\n")}`);
       }
