@@ -97,10 +97,11 @@ export function patchOf(recordId: string, draft: Draft): RecordPatch {
 /** The JSON Merge Patch (RFC 7396) that makes `after` of `before`; values that are the same are left out, so that masked ones stay. */
 export function diff(before: JsonObject, after: JsonObject): JsonObject {
   const changes: [string, unknown][] = [];
-  for (const key of Object.keys(before)) if (!(key in after)) changes.push([key, null]);
+  for (const key of Object.keys(before)) if (!Object.hasOwn(after, key)) changes.push([key, null]);
   for (const [key, value] of Object.entries(after)) {
-    const old = before[key];
-    if (key in before && JSON.stringify(old) === JSON.stringify(value)) continue;
+    const known = Object.hasOwn(before, key);
+    const old = known ? before[key] : undefined;
+    if (known && JSON.stringify(old) === JSON.stringify(value)) continue;
     changes.push([key, isObject(old) && isObject(value) ? diff(old, value) : value]);
   }
   return Object.fromEntries(changes);

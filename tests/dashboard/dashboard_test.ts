@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { shows } from "../api/browser.ts";
+import { picture, press, startSite, type, visit } from "./site.ts";
+
+Deno.test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
+  await using site = await startSite({ delayMs: 150, env: { BATCH_SIZE: "10", API_PORT: "0" } });
+  await visit(site, "/", async ({ page }) => {
+    await shows(page, "There is no run yet");
+    await shows(page, "Nothing is running.");
+    await page.evaluate(() => Object.assign(globalThis, { stillHere: true }));
+    await picture(page, "dashboard_empty");
+    await press(page, "Start run");
+    await shows(page, "A run was asked for.");
+    await shows(page, "/ 60 records");
+    await picture(page, "dashboard_running");
+    await shows(page, "completed");
+    await shows(page, "delivered");
+    await shows(page, "Nothing is running.");
+    const row = await page.$eval("tbody tr", (element) => element.innerText);
+    assert.match(row, /completed\s+30\s+30/);
+    await page.waitForSelector('[role="img"] canvas');
+    assert.ok(await page.evaluate(() => "stillHere" in globalThis));
+    await picture(page, "dashboard_done");
+  });
+});
+
+Deno.test("actors are paused and resumed, runs are delivered again, and a refusal is shown as the API says it", async (t) => {
+  await using site = await startSite();
+  const run = await site.house.completed(await site.house.tell());
+  await t.step(
+    "an actor is paused after a confirmation; Escape does nothing",
+    () =>
+      visit(site, "/", async ({ page }) => {
+        await press(page, "Pause transformer");
+        await shows(page, "Pause transformer?");
+        await page.keyboard.press("Escape");
+        await page.waitForSelector("dialog:not([open])");
+        const paused = () =>
+          site.house.channel.mailbox("channel:phase1_complete").state().then((state) => state.paused);
+        assert.equal(await paused(), false);
+        await press(page, "Pause transformer");
+        await shows(page, "Pause transformer?");
+        await picture(page, "dashboard_question");
+        await page.click("dialog button[type=submit]");
+        await shows(page, "transformer is paused.");
+        await page.waitForSelector('aria/Resume transformer[role="button"]');
+        assert.equal(await paused(), true);
+        await press(page, "Resume transformer");
+        await shows(page, "transformer takes messages again.");
+        assert.equal(await paused(), false);
+      }),
+  );
+
+  await t.step(
+    "a loaded run is delivered once more after a confirmation",
+    () =>
+      visit(site, "/", async ({ page }) => {
+        await press(page, `Redeliver run ${run.id}`);
+        await shows(page, `Deliver the files of run ${run.id} again?`);
+        await page.click("dialog button[type=submit]");
+        await shows(page, "The delivery was asked for.");
+        await site.house.until(
+          "a second delivery",
+          () =>
+            site.house.events(run.run_id).filter(({ type, ...event }) =>
+              type === "phase_completed" && "phase" in event && event.phase === "DELIVERING"
+            ).length > 1,
+        );
+      }),
+  );
+
+  await site.house.kill("extractor");
+  await t.step("what the API refuses is shown as it says it", () =>
+    visit(site, "/", async ({ page }) => {
+      await press(page, "Start run");
+      await shows(page, "A run was asked for.");
+      await press(page, "Start run");
+      await shows(page, "Cannot start a run: another one waits for the extractor");
+      await picture(page, "dashboard_refused");
+    }));
+});
+
+Deno.test("an API that goes away is said to be away, and the page goes on by itself when it is back", async () => {
+  await using site = await startSite();
+  await visit(site, "/", async ({ page, complaints }) => {
+    await shows(page, "There is no run yet");
+    await site.house.stop("api");
+    await shows(page, "The connection is lost. Reconnecting …");
+    await picture(page, "dashboard_reconnecting");
+    const run = await site.house.completed(await site.house.tell());
+    await site.house.start("api");
+    await page.waitForFunction(() => !document.body.innerText.includes("Reconnecting"), { timeout: 20_000 });
+    await page.waitForSelector(`a[href="/runs/${run.run_id}"]`);
+    const expected = /ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|CONNECTION_RESET)/;
+    const other = complaints.filter((text) => !expected.test(text));
+    complaints.splice(0, complaints.length, ...other);
+  });
+});
+
+Deno.test("where a token is wanted, a page whose session has ended asks for it and goes on in place", async () => {
+  const API_TOKEN = "a-token-that-is-long";
+  await using site = await startSite({ env: { API_TOKEN } });
+  const run = await site.house.completed(await site.house.tell());
+  await visit(site, `/runs/${run.run_id}`, async ({ page, complaints }) => {
+    await shows(page, "wants a token");
+    await page.type("#token", API_TOKEN);
+    await page.click("button");
+    await shows(page, "Delivery receipt");
+    // what is read when the live view is up is to be there before the session ends
+    await page.waitForNetworkIdle({ concurrency: 1, idleTime: 500 });
+    const cookies = await page.browserContext().cookies();
+    await page.browserContext().deleteCookie(...cookies);
+    await press(page, `Redeliver run ${run.id}`);
+    await page.click("dialog button[type=submit]");
+    await shows(page, "This API wants a token");
+    await picture(page, "sign_in");
+    await type(page, "Token", "wrong");
+    await press(page, "Sign in");
+    await shows(page, "That is not the token.");
+    await type(page, "Token", API_TOKEN);
+    await press(page, "Sign in");
+    await shows(page, "Delivery receipt");
+    assert.equal(new URL(page.url()).pathname, `/runs/${run.run_id}`);
+    const other = complaints.filter((text) => !/status of 401/.test(text));
+    complaints.splice(0, complaints.length, ...other);
+  });
+});

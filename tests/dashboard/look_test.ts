@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import type { Page } from "puppeteer-core";
+import { shows } from "../api/browser.ts";
+import { picture, press, startSite, visit } from "./site.ts";
+
+const AXE = await Deno.readTextFile(new URL("./axe.min.js", import.meta.resolve("axe-core/package.json")));
+
+/** What axe finds wrong on the page, as `rule: element`. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await axe.run();
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
+  });
+}
+
+Deno.test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
+  await using site = await startSite({ users: 40, bad: 0.5 });
+  const run = await site.house.completed(await site.house.tell());
+  await site.house.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
+  const pages = [
+    { name: "dashboard", path: "/", en: "Last runs", es: "Últimas ejecuciones" },
+    { name: "run", path: `/runs/${run.run_id}`, en: "Delivery receipt", es: "Recibo de entrega" },
+    { name: "repair", path: `/runs/${run.run_id}/invalid`, en: "The whole record", es: "El registro entero" },
+    { name: "dead", path: "/dead", en: "Send again", es: "Enviar otra vez" },
+    { name: "sql", path: "/sql?query=SELECT%20id%20FROM%20raw_users", en: "40 rows", es: "40 filas" },
+  ];
+  for (const { name, path, en, es } of pages) {
+    await t.step(name, () =>
+      visit(site, "/docs", async ({ page }) => {
+        for (const [scheme, width] of [["light", 1280], ["dark", 360]] as const) {
+          await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+          await page.setViewport({ width, height: 800 });
+          await page.goto(site.base + path);
+          await shows(page, en);
+          await picture(page, `${name}_${scheme}_${width}`);
+          assert.deepEqual(await violations(page), [], `${name} ${scheme}`);
+          const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+          assert.ok(wide <= width, `${name} is ${wide} px wide`);
+        }
+        await page.setExtraHTTPHeaders({ "accept-language": "es-ES,es;q=0.9" });
+        await page.goto(site.base + path);
+        await shows(page, es);
+        assert.equal(await page.$eval("html", (root) => root.lang), "es");
+        await picture(page, `${name}_es`);
+      }));
+  }
+
+  await t.step("the switches hold over pages and reloads", () =>
+    visit(site, "/", async ({ page }) => {
+      await shows(page, "Last runs");
+      await page.select('select[aria-label="Language"]', "es");
+      await shows(page, "Últimas ejecuciones");
+      await page.select('select[aria-label="Tema"]', "dark");
+      await press(page, "Mensajes muertos", "link");
+      await page.reload();
+      await shows(page, "Enviar otra vez");
+      const { lang, dataset: { theme } } = await page.$eval(
+        "html",
+        (root) => ({ lang: root.lang, dataset: { ...root.dataset } }),
+      );
+      assert.deepEqual([lang, theme], ["es", "dark"]);
+    }));
+
+  await t.step("a run is started by keyboard alone", () =>
+    visit(site, "/", async ({ page }) => {
+      await shows(page, "Last runs");
+      const focused = () => page.evaluate(() => document.activeElement?.textContent);
+      for (let presses = 0; await focused() !== "Start run"; presses++) {
+        assert.ok(presses < 20, "the tab key never comes to it");
+        await page.keyboard.press("Tab");
+      }
+      await page.keyboard.press("Enter");
+      await shows(page, "A run was asked for.");
+    }));
+});

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { shows } from "../api/browser.ts";
+import { picture, press, startSite, type, visit } from "./site.ts";
+
+Deno.test("a run's page tells all of it, its address can be shared, and back and forward work", async () => {
+  await using site = await startSite();
+  const run = await site.house.completed(await site.house.tell());
+  const file = site.house.sql<{ sha256: string }>("SELECT sha256 FROM run_files LIMIT 1")[0]!;
+  await visit(site, "/", async ({ page }) => {
+    await press(page, String(run.id), "link");
+    const told = [
+      `Run ${run.id}`,
+      "extracting",
+      "Not an object",
+      "Line ",
+      file.sha256,
+      "/upload/manifest_",
+      "read back",
+    ];
+    for (const text of [...told, "No run corrects this one.", "The lookup knew every department."]) {
+      await shows(page, text);
+    }
+    assert.equal(new URL(page.url()).pathname, `/runs/${run.run_id}`);
+    await picture(page, "run");
+    await page.goBack();
+    await shows(page, "Last runs");
+    await page.goForward();
+    await shows(page, "Delivery receipt");
+    await page.goto(`${site.base}/runs/${run.id}`);
+    await shows(page, "Delivery receipt");
+    await page.goto(`${site.base}/runs/0196f7a0-0000-7000-8000-000000000000`);
+    await shows(page, "There is no such run.");
+  });
+});
+
+Deno.test("a failed run says why, and whether asking again can help", async () => {
+  await using site = await startSite({ wrap: () => () => new Response("down", { status: 404 }) });
+  const runId = await site.house.tell();
+  await site.house.status("FAILED", runId);
+  await visit(site, `/runs/${runId}`, async ({ page }) => {
+    await shows(page, "Why it failed");
+    await shows(page, "404");
+    await picture(page, "run_failed");
+  });
+});
+
+Deno.test("a dead message is shown with its reason, sent again, and discarded after a confirmation", async () => {
+  await using site = await startSite();
+  const { channel } = site.house;
+  const dead = () => channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
+  await channel.publish({
+    to: "channel:phase1_complete",
+    id: "m1",
+    body: '{"raw_file":"../etc/passwd"}',
+  });
+  await site.house.until("a dead letter", async () => await dead() === 1);
+  await visit(site, "/dead", async ({ page }) => {
+    await shows(page, "channel:phase1_complete");
+    await shows(page, "28 bytes");
+    await page.click("summary");
+    await shows(page, "../etc/passwd");
+    await picture(page, "dead");
+    await press(page, "Send again");
+    await shows(page, "The message is in its channel again.");
+    await site.house.until("it is dead again", async () => await dead() === 1);
+    await page.waitForSelector("article");
+    await press(page, "Discard");
+    await shows(page, "Discard this message?");
+    await page.click("dialog button[type=submit]");
+    await shows(page, "No message was given up.");
+    assert.equal(await dead(), 0);
+  });
+});
+
+Deno.test("a query stands in the address, its rows in a table and a CSV file, and its errors on the page", async () => {
+  await using site = await startSite();
+  await site.house.completed(await site.house.tell());
+  const query = "SELECT id, firstName, password FROM processed_users ORDER BY id LIMIT 2";
+  await visit(site, `/sql?query=${encodeURIComponent(query)}`, async ({ page, complaints }) => {
+    await shows(page, "2 rows in");
+    await shows(page, "***");
+    await picture(page, "sql");
+    const csv = page.evaluate(() =>
+      new Promise<string>((resolve) => {
+        const make = URL.createObjectURL;
+        URL.createObjectURL = (blob) => {
+          if (blob instanceof Blob) blob.text().then(resolve);
+          return make.call(URL, blob);
+        };
+      })
+    );
+    await press(page, "Download CSV");
+    const rows = site.house.sql<{ id: number; firstName: string }>(query);
+    const lines = rows.map(({ id, firstName }) => `${id},${firstName},***\r\n`).join("");
+    assert.equal(await csv, `id,firstName,password\r\n${lines}`);
+    await type(page, "Query", "SELECT nosuch FROM raw_users");
+    await page.keyboard.down("Control");
+    await page.keyboard.press("Enter");
+    await page.keyboard.up("Control");
+    await shows(page, "SQL error: no such column: nosuch");
+    assert.equal(new URL(page.url()).searchParams.get("query"), "SELECT nosuch FROM raw_users");
+    await page.goBack();
+    await shows(page, "2 rows in");
+    const other = complaints.filter((text) => !/status of 400/.test(text));
+    complaints.splice(0, complaints.length, ...other);
+  });
+});

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import type { Page } from "puppeteer-core";
+import { shows } from "../api/browser.ts";
+import { picture, press, type Site, startSite, type, visit } from "./site.ts";
+
+interface Raw {
+  readonly id: number;
+  readonly password: string;
+  readonly age: number;
+  readonly company: { readonly department: string } | null;
+}
+
+/** The correction run's raw records, as they are in its file: unmasked. */
+async function correctedRecords({ house }: Site, runId: string): Promise<Raw[]> {
+  const run = house.runs().find((run) => run.run_id === runId)!;
+  return (await house.lines(run.raw_file!)).map((line) => JSON.parse(line));
+}
+
+/** Presses Replay, confirms, and waits for the correction run's end; answers its id. */
+async function replay(page: Page): Promise<string> {
+  await press(page, "Replay");
+  await page.waitForSelector("dialog[open] button[type=submit]");
+  await page.click("dialog button[type=submit]");
+  await shows(page, "The correction run was asked for.");
+  await page.waitForFunction(
+    () => document.querySelector('[aria-label="The correction run"]')?.textContent?.includes("completed"),
+    { timeout: 20_000 },
+  );
+  const href = await page.$eval('[aria-label="The correction run"] a', (link) => link.getAttribute("href"));
+  return href!.slice("/runs/".length);
+}
+
+Deno.test("bad records are mended by form, by JSON, by text and all at once, and come out valid", async (t) => {
+  await using site = await startSite({ users: 120, bad: 0.5 });
+  const run = await site.house.completed(await site.house.tell());
+  const good = /^\{.*\}$/;
+  const original = (await site.house.lines(run.raw_file!)).filter((line) => good.test(line))
+    .map((line) => JSON.parse(line) as Raw);
+  const path = `/runs/${run.run_id}/invalid`;
+
+  await t.step(
+    "the form shows what was found and what is wanted, and what is typed outlives a reload",
+    () =>
+      visit(site, `${path}?reason=${encodeURIComponent("age: greater than 65")}`, async ({ page }) => {
+        await shows(page, "wanted: a number from 18 to 65");
+        const [first] = await page.$$(".record");
+        const age = (await first!.$('input[id$=" age"]'))!;
+        const before = await age.evaluate((input) => input.value);
+        assert.ok(Number(before) > 65, before);
+        assert.equal(await age.evaluate((input) => input.getAttribute("aria-invalid")), "true");
+        await age.evaluate((input) => input.select());
+        await age.type("42");
+        await shows(page, "1 changed");
+        await shows(page, "will be valid");
+        await picture(page, "repair_form");
+        await page.reload();
+        await shows(page, "1 changed");
+        assert.equal(
+          await page.$eval('.record input[id$=" age"]', (input) => (input as HTMLInputElement).value),
+          "42",
+        );
+
+        await press(page, "Check");
+        await shows(page, "Checked: 1 valid, 0 still invalid.");
+        const runId = await replay(page);
+        const [mended] = await correctedRecords(site, runId);
+        const raw = original.find(({ id }) => id === mended!.id)!;
+        assert.deepEqual(mended, { ...raw, age: 42 });
+        assert.notEqual(mended!.password, "***");
+        await shows(page, "corrected in run");
+        await shows(page, "Nothing is changed yet.");
+        await picture(page, "repair_done");
+      }),
+  );
+
+  await t.step(
+    "one department is set in all records of a reason; masked fields stay as they were",
+    () =>
+      visit(site, `${path}?reason=${encodeURIComponent("company.department: missing")}`, async ({ page }) => {
+        await type(page, "Value", "Legal");
+        await press(page, "Set in all");
+        await shows(page, "records. Check or replay them below.");
+        await picture(page, "repair_bulk");
+        await press(page, "Check");
+        await shows(page, "Checked:");
+        await picture(page, "repair_checked");
+        const runId = await replay(page);
+        const mended = await correctedRecords(site, runId);
+        assert.ok(mended.length > 1);
+        for (const record of mended) {
+          assert.equal(record.company?.department, "Legal");
+          const raw = original.find(({ id }) => id === record.id)!;
+          assert.equal(record.password, raw.password);
+        }
+      }),
+  );
+
+  await t.step(
+    "the rest is changed as JSON; a placeholder that was moved is refused, and so is what is no JSON",
+    () =>
+      visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
+        await page.waitForSelector(".record summary");
+        await page.click(".record summary");
+        const area = (await page.waitForSelector(".record textarea"))!;
+        const text = await area.evaluate((element) => element.value);
+        assert.match(text, /"password": "\*\*\*"/);
+        const put = (changed: string) => type(page, ".record textarea", changed);
+        await put(`${text.slice(0, -1)}`);
+        await shows(page, "This is no JSON object yet.");
+        await put(text.replace(/"firstName": "[^"]*"/, '"firstName": "***"'));
+        await shows(page, 'it would write the placeholder "***" of a masked field');
+        await press(page, "Check");
+        await shows(page, "Cannot correct record");
+        await put(
+          text.replace(/"age": [\d.]+/, '"age": 33').replace(/"firstName": "[^"]*"/, '"firstName": "Zoë"'),
+        );
+        await shows(page, "will be valid");
+        assert.equal(
+          await page.$eval('.record input[id$=" age"]', (input) => (input as HTMLInputElement).value),
+          "33",
+        );
+        await picture(page, "repair_json");
+        const [mended] = await correctedRecords(site, await replay(page));
+        const raw = original.find(({ id }) => id === mended!.id)!;
+        assert.deepEqual(mended, { ...raw, age: 33, firstName: "Zoë" });
+      }),
+  );
+
+  await t.step(
+    "a line that was no record is written anew, as text",
+    () =>
+      visit(site, `${path}?reason=Not%20an%20object`, async ({ page }) => {
+        const whole = {
+          id: 9001,
+          firstName: "Ana",
+          email: "ana@example.com",
+          age: 30,
+          company: { department: "Sales" },
+        };
+        await page.waitForSelector(".record textarea");
+        await type(page, ".record textarea", "[1, 2]");
+        await shows(page, "still invalid: Not an object");
+        await type(page, ".record textarea", JSON.stringify(whole));
+        await shows(page, "will be valid");
+        await picture(page, "repair_text");
+        assert.deepEqual(await correctedRecords(site, await replay(page)), [whole]);
+      }),
+  );
+
+  await t.step(
+    "changes are discarded one by one, or all after a confirmation",
+    () =>
+      visit(site, `${path}?reason=${encodeURIComponent("firstName: empty")}`, async ({ page }) => {
+        await type(page, "Value", "Eva");
+        await press(page, "Set in all");
+        await page.waitForSelector(".changed");
+        const count = (await page.$$(".changed")).length;
+        await press(page, "Discard changes");
+        await page.waitForFunction(
+          (less) => document.querySelectorAll(".changed").length === less,
+          {},
+          count - 1,
+        );
+        await press(page, "Discard all");
+        await page.waitForSelector("dialog[open] button[type=submit]");
+        await page.click("dialog button[type=submit]");
+        await shows(page, "Nothing is changed yet.");
+        assert.equal(await page.evaluate(() => localStorage.length), 0);
+      }),
+  );
+});

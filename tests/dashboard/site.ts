@@ -1,0 +1,79 @@
+/// <reference lib="dom" />
+/**
+ * A dashboard to use as a person would: a whole pipeline with bad records, and a Chromium that reaches this machine alone.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Page } from "puppeteer-core";
+import { programPath } from "../../scripts/house/services.ts";
+import { withBrowser } from "../api/browser.ts";
+import { type House, type HouseOptions, startHouse } from "../support/house.ts";
+
+/** A pipeline whose dashboard is up. */
+export interface Site extends AsyncDisposable {
+  /** The pipeline. */
+  readonly house: House;
+  /** The dashboard's origin. */
+  readonly base: string;
+}
+
+/** Starts the four services. */
+export async function startSite(options: HouseOptions = {}): Promise<Site> {
+  const house = await startHouse({ users: 60, bad: 0.5, ...options });
+  try {
+    await house.start("extractor", "transformer", "saver");
+    const [line] = (await house.begin("api").line(/^.*"message":"ready".*$/))!;
+    const { port } = (JSON.parse(line) as { properties: { port: number } }).properties;
+    house.env.API_PORT = String(port);
+    return {
+      house,
+      base: `http://127.0.0.1:${port}`,
+      [Symbol.asyncDispose]: () => house[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await house[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** What a visit is like. */
+export interface Visit {
+  /** The browser's page. */
+  readonly page: Page;
+  /** What the console complained of, and requests to elsewhere; a test that makes trouble takes out what it expects. */
+  readonly complaints: string[];
+}
+
+/** Opens the dashboard in a browser of its own. Whatever the console complains of in the end fails the test. */
+export async function visit(site: Site, path: string, work: (visit: Visit) => Promise<void>): Promise<void> {
+  await withBrowser(async ({ page, complaints }) => {
+    await page.goto(site.base + path);
+    await work({ page, complaints });
+    // a live view that ends as its page is left is no failure
+    const left = complaints.filter((text) => !/^failed: \S+\/graphql net::ERR_ABORTED$/.test(text));
+    assert.deepEqual(left, []);
+  });
+}
+
+/** Presses what a reader of the screen knows by this name. */
+export async function press(page: Page, name: string, role: "button" | "link" = "button"): Promise<void> {
+  await page.locator(`aria/${name}[role="${role}"]`).setTimeout(10_000).click();
+}
+
+/** Writes into the field of this name, or that fits the selector, in place of all that it holds. */
+export async function type(page: Page, field: string, text: string): Promise<void> {
+  const found = await page.waitForSelector(/^[.#]/.test(field) ? field : `aria/${field}`);
+  await found!.focus();
+  await page.keyboard.down("Control");
+  await page.keyboard.press("a");
+  await page.keyboard.up("Control");
+  await page.keyboard.sendCharacter(text);
+}
+
+/** Keeps a picture of the page for people to look at. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const folder = programPath("test-output/dashboard");
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeFile(`${folder}/${name}.png`, await page.screenshot({ fullPage: true }));
+}
