@@ -4,7 +4,9 @@ import type { Row } from "../row.ts";
 import type { Workshop } from "../workshop.ts";
 
 /** Seconds over which idleness is watched. */
-const WATCH_SECONDS = 10;
+const WATCH_SECONDS = 20;
+/** Seconds until what a start leaves to do is done. */
+const SETTLE_SECONDS = 5;
 
 /** What the four services cost while there is nothing to do, and how long each takes from its start until it is ready. */
 export const idle: Row = {
@@ -48,8 +50,9 @@ async function watched(workshop: Workshop, seconds: number): Promise<Idle> {
   await using stage = workshop.stage();
   const programs = [];
   for (const service of SERVICES) programs.push(await stage.start(service));
+  await pass(SETTLE_SECONDS);
   const before = await Promise.all(programs.map((program) => program.cpu()));
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await pass(seconds);
   const after = await Promise.all(programs.map((program) => program.cpu()));
   const memory = await Promise.all(programs.map((program) => program.memory()));
   return {
@@ -57,4 +60,8 @@ async function watched(workshop: Workshop, seconds: number): Promise<Idle> {
     cpu: after.reduce((sum, cpu, i) => sum + cpu - before[i]!, 0) / seconds * 100,
     starts: programs.map(({ readySeconds }) => readySeconds),
   };
+}
+
+function pass(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
