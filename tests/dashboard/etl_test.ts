@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { programPath } from "../../scripts/house/services.ts";
+import type { Ended } from "../support/house.ts";
+import { type Site, startSite } from "./site.ts";
+
+const lines = ({ stdout }: Ended) =>
+  stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+
+/** Runs the command and holds its exit code. */
+async function etl({ house }: Site, code: number, ...args: string[]): Promise<Ended> {
+  const ended = await house.task("etl", ...args);
+  assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
+  return ended;
+}
+
+Deno.test("in a terminal a run is started, followed, shown, verified, mended in the editor and replayed", async (t) => {
+  await using site = await startSite({ users: 60, bad: 0.5 });
+  const { house } = site;
+
+  await t.step("start --watch follows the run to its end", async () => {
+    const { stdout } = await etl(site, 0, "start", "--watch");
+    assert.match(stdout, /phase completed {2}transforming {2}records 60, valid 30, invalid 30/);
+    assert.match(stdout, /Run \d+ COMPLETED: 30 valid, 30 invalid\n$/);
+  });
+  const run = house.runs()[0]!;
+
+  await t.step("runs, show, watch and invalid say what there is, to people and to programs", async () => {
+    assert.match((await etl(site, 0, "runs")).stdout, /^run +asked for .*\n\d+ .* COMPLETED +30 +30 /);
+    const [listed] = lines(await etl(site, 0, "runs", "--json"));
+    assert.deepEqual([listed.runId, listed.status], [run.run_id, "COMPLETED"]);
+    const shown = (await etl(site, 0, "show", "latest")).stdout;
+    for (const part of ["Phases", "Why records were invalid", "Files", "Delivery DELIVERED", "Events"]) {
+      assert.ok(shown.includes(`\n${part}`), part);
+    }
+    assert.equal(lines(await etl(site, 0, "show", String(run.id), "--json"))[0].runId, run.run_id);
+    assert.match((await etl(site, 0, "watch", run.run_id)).stdout, /COMPLETED/);
+    const bad = lines(await etl(site, 0, "invalid", "latest", "--json", "--reason", "age: greater than 65"));
+    assert.ok(bad.length > 0 && bad.every(({ data }) => data.age > 65 && data.password === "***"));
+  });
+
+  await t.step("verify compares all places", async () => {
+    const { stdout } = await etl(site, 0, "verify", String(run.id));
+    assert.match(stdout, /1 run\(s\): nothing is wrong/);
+  });
+
+  await t.step(
+    "repair opens the records of a reason in the editor, checks them and replays them",
+    async () => {
+      house.env.EDITOR = 'sed -i s/"age":[0-9.]*/"age":40/';
+      const reason = ["--reason", "age: greater than 65"];
+      const checked = await etl(site, 1, "repair", "latest", ...reason, "--check");
+      assert.match(checked.stdout, /valid/);
+      assert.equal(house.runs().length, 1);
+      const refused = await etl(site, 1, "repair", "latest", "--reason", "age: less than 18");
+      assert.match(refused.stderr, /Not confirmed/);
+      const { stdout } = await etl(site, 0, "repair", "latest", "--reason", "age: less than 18", "--yes");
+      assert.match(stdout, /Run \d+ COMPLETED: 4 valid, 0 invalid\n$/);
+      const correction = house.runs()[0]!;
+      assert.equal(correction.correction_of, run.run_id);
+      for (const line of await house.lines(correction.raw_file!)) {
+        assert.match(line, /"age":40/);
+        assert.ok(!line.includes("***"));
+      }
+    },
+  );
+
+  await t.step("one field is set in all records of a reason", async () => {
+    const which = [
+      String(run.id),
+      "--reason",
+      "company.department: empty",
+      "--set",
+      "company.department=Legal",
+    ];
+    const { stdout } = await etl(site, 0, "repair", ...which, "--yes");
+    assert.match(stdout, /COMPLETED: \d valid, 0 invalid/);
+  });
+
+  await t.step("edited records are taken from a file; what can't be used is said with its line", async () => {
+    await Deno.writeTextFile(`${house.folder}/edited.jsonl`, '{"$id":"7"}\n');
+    const { stderr } = await etl(site, 2, "repair", String(run.id), "--from", "edited.jsonl");
+    assert.match(stderr, /Cannot use line 1: its \$id "7" is none of the records/);
+  });
+
+  await t.step("redeliver asks for the delivery", async () => {
+    assert.deepEqual(lines(await etl(site, 0, "redeliver", String(run.id), "--json")), [{
+      runId: run.run_id,
+    }]);
+  });
+
+  await t.step("dead messages are listed, sent again, and discarded", async () => {
+    const dead = () => house.channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
+    await house.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
+    await house.until("a dead letter", async () => await dead() === 1);
+    const [letter] = lines(await etl(site, 0, "dead", "--json"));
+    assert.match((await etl(site, 0, "dead")).stdout, /raw_file/);
+    await etl(site, 0, "dead", "replay", letter.id);
+    await house.until("it is dead again", async () => await dead() === 1);
+    const [again] = lines(await etl(site, 0, "dead", "--json"));
+    await etl(site, 1, "dead", "discard", again.id);
+    await etl(site, 0, "dead", "discard", again.id, "--yes");
+    assert.equal(await dead(), 0);
+  });
+
+  await t.step(
+    "exit codes tell a wrong command, a run that isn't there and an API that is away apart",
+    async () => {
+      assert.match((await etl(site, 2, "nonsense")).stderr, /deno task etl COMMAND/);
+      assert.match((await etl(site, 2, "show", "999")).stderr, /There is no run "999"/);
+      assert.match((await etl(site, 2, "runs", "--limit", "x")).stderr, /Cannot use --limit x/);
+      house.env.ETL_API_URL = "http://127.0.0.1:9";
+      assert.match((await etl(site, 3, "runs")).stderr, /Cannot reach the API/);
+      house.env.ETL_API_URL = "ftp://nowhere";
+      assert.match((await etl(site, 2, "runs")).stderr, /ETL_API_URL is "ftp:\/\/nowhere": wanted a URL/);
+    },
+  );
+});
+
+Deno.test("a run that fails ends start --watch with code 1, and a wrong token with 3", async () => {
+  const API_TOKEN = "a-token-that-is-long";
+  await using site = await startSite({
+    wrap: () => () => new Response("", { status: 404 }),
+    env: { API_TOKEN },
+  });
+  const { stderr } = await etl(site, 1, "start", "--watch");
+  assert.match(stderr, /Run \d+ FAILED: .*404/);
+  site.house.env.API_TOKEN = "another-token-that-is-long";
+  assert.match((await etl(site, 3, "runs")).stderr, /The API wants a token/);
+});
+
+Deno.test("on a terminal a bar shows how far the work is", async () => {
+  await using site = await startSite({ users: 60, bad: 0, delayMs: 200, env: { BATCH_SIZE: "10" } });
+  const { folder, env } = site.house;
+  const program = programPath("scripts/etl.ts");
+  const { stdout } = await new Deno.Command("script", {
+    args: ["-qec", `${Deno.execPath()} run -A ${program} start --watch`, "/dev/null"],
+    cwd: folder,
+    env: { API_PORT: env.API_PORT!, TERM: "xterm" },
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert.match(text, /extractor .*█.* \d+% \d0\/60/);
+  assert.match(text, /COMPLETED: 60 valid, 0 invalid/);
+});
