@@ -56,7 +56,7 @@ export const EN = {
   "state.stopped": "stopped",
   "state.silent": "silent",
   "state.absent": "not running",
-  chart: "The last {n} runs",
+  chart: "Records by run",
   chartText:
     "Bars: valid and invalid records of each run; line: records a second. The table below has the same numbers.",
   lastRuns: "Last runs",
@@ -265,7 +265,7 @@ export const ES: Record<Key, string> = {
   "state.stopped": "detenido",
   "state.silent": "callado",
   "state.absent": "no está en marcha",
-  chart: "Las últimas {n} ejecuciones",
+  chart: "Registros por ejecución",
   chartText:
     "Barras: registros válidos e inválidos de cada ejecución; línea: registros por segundo. La tabla de abajo tiene los mismos números.",
   lastRuns: "Últimas ejecuciones",

@@ -5,6 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { RULES } from "../../../../shared/contracts/rules.ts";
 import {
   INVALID_RECORDS,
   type InvalidRecord,
@@ -58,7 +59,7 @@ function Repair({ run }: { run: Run }): JSX.Element {
         onVerdicts={(all) => setVerdicts(Object.fromEntries(all.map((one) => [one.recordId, one])))}
         onReplayed={setFollowed}
       />
-      {reason !== undefined && <Bulk key={reason} runId={run.runId} reason={reason} />}
+      {isOfField(reason) && <Bulk key={reason} runId={run.runId} reason={reason} />}
       <Records
         key={`${reason} ${corrections}`}
         run={run}
@@ -68,6 +69,11 @@ function Repair({ run }: { run: Run }): JSX.Element {
       />
     </>
   );
+}
+
+/** Whether the reason is about a field, and not about the line as a whole. */
+function isOfField(reason: string | undefined): reason is string {
+  return RULES.some(({ field }) => reason?.startsWith(`${field}:`));
 }
 
 function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined }): JSX.Element {

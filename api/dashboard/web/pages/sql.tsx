@@ -92,6 +92,7 @@ async function run(query: string, signal: AbortSignal): Promise<Answer> {
 function Shown({ answer }: { answer: Answer }): JSX.Element {
   if ("error" in answer) return <div class="note bad" role="alert">{answer.error}</div>;
   const { columns, rows, truncated, ms } = answer;
+  const numeric = new Set(columns.filter((column) => rows.every((row) => typeof row[column] !== "string")));
   return (
     <section class="panel" aria-label={t("records")}>
       <div class="panel-head">
@@ -99,11 +100,14 @@ function Shown({ answer }: { answer: Answer }): JSX.Element {
         <button type="button" onClick={() => download(csvOf(columns, rows))}>{t("csv")}</button>
       </div>
       {truncated && <p class="note warn">{t("truncated")}</p>}
-      <Table label={t("records")} heads={columns}>
+      <Table
+        label={t("records")}
+        heads={columns.map((column) => numeric.has(column) ? { number: column } : column)}
+      >
         {rows.map((row, place) => (
           <tr key={place}>
             {columns.map((column) => (
-              <td key={column} class={typeof row[column] === "number" ? "num" : ""}>{shown(row[column])}</td>
+              <td key={column} class={numeric.has(column) ? "num" : ""}>{shown(row[column])}</td>
             ))}
           </tr>
         ))}

@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import type { Actor } from "../../client/operations.ts";
-import { duration, number, t } from "../i18n.ts";
+import { elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
 import { Badge } from "../ui.tsx";
 
@@ -41,9 +41,7 @@ function ActorCard({ actor, refresh }: { actor: Actor; refresh: () => void }): J
         <Fact name={t("waiting")} value={number(mailbox.depth)} />
         <Fact
           name={t("heartbeat")}
-          value={Number.isFinite(seenAt)
-            ? duration(Math.max(0, Math.round((now.value - seenAt) / 1000) * 1000))
-            : "–"}
+          value={Number.isFinite(seenAt) ? elapsed(now.value - seenAt) : "–"}
         />
         <Fact name={t("handled")} value={number(actor.handled)} />
         <div>

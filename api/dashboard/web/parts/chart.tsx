@@ -38,7 +38,7 @@ export function RunChart({ runs }: { runs: readonly RunLine[] }): JSX.Element {
     };
   }, [key]);
   return (
-    <Panel title={t("chart", { n: loaded.length })} aside={<Legend />}>
+    <Panel title={t("chart")} aside={<Legend />}>
       <div ref={place} class="chart" role="img" aria-label={t("chartText")} />
     </Panel>
   );

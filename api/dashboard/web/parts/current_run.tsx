@@ -6,7 +6,7 @@
 import type { JSX } from "preact";
 import { isFinal, PHASES } from "../../../../shared/contracts/phases.ts";
 import type { Actor, RunLine } from "../../client/operations.ts";
-import { duration, number, t } from "../i18n.ts";
+import { elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
 import { Badge, Panel, Progress } from "../ui.tsx";
 
@@ -51,7 +51,7 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
           )}
         </span>
         <span class="quiet numbers">
-          {duration(Math.max(0, Math.floor((now.value - since) / 1000) * 1000))}
+          {elapsed(now.value - since)}
         </span>
         <button type="button" onClick={cancel}>{t("cancelRun")}</button>
       </div>
