@@ -1,0 +1,53 @@
+/**
+ * `deno task screenshots`: the pictures of the README, of a real pipeline at work, into `docs/images/`.
+ *
+ * @module
+ */
+import { programPath } from "../../scripts/house/services.ts";
+import { shows } from "../api/browser.ts";
+import { press, startSite, type, visit } from "./site.ts";
+
+const save = async (name: string, png: Uint8Array) => {
+  await Deno.mkdir(programPath("docs/images"), { recursive: true });
+  await Deno.writeFile(programPath(`docs/images/${name}.png`), png);
+};
+
+if (import.meta.main) {
+  // each run finds more users than the one before, as a source does that grows
+  let users = 160;
+  const slow = { ms: 0 };
+  await using site = await startSite({
+    users: 5000,
+    bad: 0.08,
+    wrap: (answer) => async (request) => {
+      await new Promise((resolve) => setTimeout(resolve, slow.ms));
+      const page = await (await answer(request)).json() as { users: unknown[]; skip: number };
+      const left = page.users.slice(0, Math.max(0, users - page.skip));
+      return Response.json({ ...page, users: left, total: users, limit: left.length });
+    },
+  });
+  const runs = [];
+  for (; runs.length < 12; users += 20 + 37 * (runs.length % 4)) {
+    runs.push(await site.house.completed(await site.house.tell()));
+  }
+  const reason = encodeURIComponent("company.department: missing");
+  await visit(site, `/runs/${runs.at(-1)!.run_id}/invalid?reason=${reason}`, async ({ page }) => {
+    await page.setViewport({ width: 1280, height: 860, deviceScaleFactor: 1 });
+    await type(page, "Value", "Legal");
+    await press(page, "Set in all");
+    await shows(page, "records. Check or replay them below.");
+    await press(page, "Check");
+    await shows(page, "Checked:");
+    await save("repair", await page.screenshot());
+  });
+  await visit(site, "/", async ({ page }) => {
+    await page.setViewport({ width: 1280, height: 1060, deviceScaleFactor: 1 });
+    slow.ms = 700;
+    await press(page, "Start run");
+    await shows(page, "300 / ");
+    await press(page, "Close");
+    await save("dashboard", await page.screenshot());
+    slow.ms = 0;
+    await shows(page, "Nothing is running.", 30_000);
+  });
+}
