@@ -6,8 +6,8 @@
 import { holds, type Result } from "./row.ts";
 import { figureText, targetText } from "./table.ts";
 
-const WIDTH = 960;
-const LABEL = 380;
+const WIDTH = 1020;
+const LABEL = 440;
 const BAR = 330;
 const LINE = 24;
 const HEAD = 74;

@@ -5,6 +5,7 @@
  */
 import type { Row } from "./row.ts";
 import { api } from "./rows/api.ts";
+import { dashboard } from "./rows/dashboard.ts";
 import { deliver } from "./rows/deliver.ts";
 import { endToEnd } from "./rows/end_to_end.ts";
 import { extract } from "./rows/extract.ts";
@@ -27,4 +28,5 @@ export const ROWS: readonly Row[] = [
   transformers,
   growth,
   api,
+  dashboard,
 ];

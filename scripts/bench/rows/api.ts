@@ -6,7 +6,7 @@ import type { Result, Row } from "../row.ts";
 import type { Stage } from "../workshop.ts";
 
 /** Runs in the database. */
-const RUNS = 100_000;
+export const RUNS = 100_000;
 
 /** Connections that ask at once. */
 const CONNECTIONS = 8;
@@ -76,7 +76,8 @@ export const api: Row = {
   },
 };
 
-async function fillRuns({ env, folder }: Stage): Promise<void> {
+/** Fills the stage's database with that many runs. */
+export async function fillRuns({ env, folder }: Stage): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   await using store = await openStore(env.DB_PATH!, { maskFields: [] });
   await store.write((db) => {
