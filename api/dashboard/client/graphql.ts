@@ -32,7 +32,7 @@ const LONGEST_WAIT_MS = 8_000;
 
 /** Speaks to one API. Whole numbers in answers keep all their digits. */
 export class GraphqlClient {
-  /** @param url of `/graphql`; a browser's own session stands for the token */
+  /** A client of the API whose GraphQL lies at `url`. In a browser its session stands for the token. */
   constructor(private readonly url: string, private readonly token?: string) {}
 
   /**
