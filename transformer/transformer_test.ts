@@ -11,6 +11,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { readDepartments } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
+import { HEAP } from "../scripts/house/services.ts";
 
 const LOOKUP = new URL("departments.csv", import.meta.url).pathname;
 const SCRIPT = new URL("../tests/support/transform_process.ts", import.meta.url).pathname;
@@ -75,6 +76,7 @@ async function transformElsewhere(cwd: string, killAfter = Infinity) {
     args: [
       "run",
       "--quiet",
+      HEAP, // as the service is started
       "--allow-read",
       "--allow-write=data",
       SCRIPT,

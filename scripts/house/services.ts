@@ -119,7 +119,7 @@ export function programPath(name: string): string {
  * How V8 keeps its heap. It would let the space for young objects grow to 32 MB under a stream of records, and the rest to four times of what is in
  * use, before it frees anything. docs/performance.md has the figures.
  */
-const HEAP = "--v8-flags=--max-semi-space-size=2,--heap-growing-percent=150";
+export const HEAP = "--v8-flags=--max-semi-space-size=2,--heap-growing-percent=150";
 
 /** The arguments for `deno` that start `service`. @throws ConfigError when `env` can't be used. */
 export function commandOf(service: Service, env: Environment, args: readonly string[] = []): string[] {

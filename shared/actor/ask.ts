@@ -29,7 +29,7 @@ export class RunActive extends PermanentError {
   /** Its class, for logs. */
   override readonly name: string = "RunActive";
 
-  /** @param activeRunId as the property */
+  /** The run `activeRunId` is in the way. */
   constructor(
     /** The run that is being extracted; undefined while none of those that wait has been taken up. */
     readonly activeRunId: string | undefined,

@@ -52,7 +52,12 @@ export const ActorVariables = {
 
 /** Where files and database are. */
 export const StorageVariables = {
-  DATA_DIR: path().default("data").describe("Folder of raw, processed and dead-letter files. Default data."),
+  DATA_DIR: path().refine(
+    (text) => !text.startsWith("/") && !text.split("/").includes(".."),
+    "wanted a folder below the working directory, as messages name files relative to it",
+  ).default("data").describe(
+    "Folder of raw, processed and dead-letter files, below the working directory. Default data.",
+  ),
   DB_PATH: path().default("database/data.db").describe("SQLite database file. Default database/data.db."),
 };
 
