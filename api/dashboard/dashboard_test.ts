@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { openApi } from "../testing.ts";
 import { languageOf } from "./dashboard.ts";
-import { EN, ES } from "./web/texts.ts";
+import { EN } from "./web/texts.ts";
+import { ES } from "./web/texts_es.ts";
 
 const html = { accept: "text/html" };
 

@@ -87,9 +87,17 @@ Deno.test("an API that goes away is said to be away, and the page goes on by its
     await site.house.stop("api");
     await shows(page, "The connection is lost. Reconnecting …");
     await picture(page, "dashboard_reconnecting");
+    await press(page, "Dead messages", "link");
+    await shows(page, "This could not be loaded.");
+    await shows(page, "Cannot reach the API");
+    await picture(page, "dead_unreachable");
+    await press(page, "Try again");
+    await shows(page, "This could not be loaded.");
     const run = await site.house.completed(await site.house.tell());
     await site.house.start("api");
     await page.waitForFunction(() => !document.body.innerText.includes("Reconnecting"), { timeout: 20_000 });
+    await shows(page, "No message was given up.");
+    await press(page, "Runs", "link");
     await page.waitForSelector(`a[href="/runs/${run.run_id}"]`);
     const expected = /ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|CONNECTION_RESET)/;
     const other = complaints.filter((text) => !expected.test(text));

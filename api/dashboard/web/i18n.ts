@@ -5,7 +5,8 @@
  * @module
  */
 import { effect, signal } from "@preact/signals";
-import { EN, ES, type Key } from "./texts.ts";
+import { EN, type Key } from "./texts.ts";
+import { ES } from "./texts_es.ts";
 
 /** A language of the dashboard. */
 export type Language = "en" | "es";
