@@ -29,6 +29,17 @@ async function rowAfter(store: Store, ...events: RunEvent[]): Promise<RunRow> {
   return store.runs.byRunId(events[0]!.run_id)!;
 }
 
+Deno.test("runs are numbered without gaps, however many events each has", async () => {
+  await using temp = await tempStore();
+  const ids: number[] = [];
+  for (let run = 0; run < 3; run++) {
+    const tell = teller(newRunId(START + run));
+    const told = PHASES.map((phase) => tell({ type: "phase_started", phase, attempt: 1 }));
+    ids.push((await rowAfter(temp.store, ...told)).id);
+  }
+  assert.deepEqual(ids, [1, 2, 3]);
+});
+
 Deno.test("a run goes from its request to its delivery", async () => {
   await using temp = await tempStore();
   const runId = newRunId(START);

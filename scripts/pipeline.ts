@@ -211,7 +211,7 @@ function channelOf(env: Environment): Promise<Channel> {
 function urlsOf(env: Environment): string {
   const { API_HOST, API_PORT } = loadConfig("api", VARIABLES.api, env);
   const base = `http://${API_HOST === "0.0.0.0" || API_HOST === "::" ? "localhost" : API_HOST}:${API_PORT}`;
-  return `GraphiQL  ${base}/graphql\nRuns      ${base}/etl_runs`;
+  return `Dashboard ${base}/\nGraphiQL  ${base}/graphql\nRuns      ${base}/etl_runs`;
 }
 
 function prefixed(name: string, line: string): void {

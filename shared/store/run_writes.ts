@@ -142,18 +142,21 @@ export function keepEvents(db: Database, events: readonly RunEvent[]): Set<strin
 
 /** Writes what follows from a run's events to its row, and makes the row where it isn't there. What only the load knows stays; of what both know the events' word counts. */
 export function writeRunState(db: Database, runId: string, state: RunState): void {
+  // Not an upsert: an insert that finds a conflict uses up a number, and people see the numbers of runs.
   db.run(
-    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, requested_by, started_at, finished_at, correction_of,
-       superseded_by, failure_phase, failure_reason, failure_retryable, delivery_state, delivery_error, delivered_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, status_at = excluded.status_at,
-       source = coalesce(excluded.source, source), requested_by = excluded.requested_by, started_at = excluded.started_at,
-       finished_at = excluded.finished_at, correction_of = coalesce(excluded.correction_of, correction_of),
-       superseded_by = excluded.superseded_by, failure_phase = excluded.failure_phase, failure_reason = excluded.failure_reason,
-       failure_retryable = excluded.failure_retryable, delivery_state = excluded.delivery_state,
-       delivery_error = excluded.delivery_error, delivered_at = excluded.delivered_at`,
+    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
+     SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = ?1)`,
     runId,
     timeOfRun(runId) ?? state.started_at ?? state.status_at,
+    state.status,
+    state.status_at,
+  );
+  db.run(
+    `UPDATE etl_runs SET status = ?2, status_at = ?3, source = coalesce(?4, source), requested_by = ?5, started_at = ?6,
+       finished_at = ?7, correction_of = coalesce(?8, correction_of), superseded_by = ?9, failure_phase = ?10, failure_reason = ?11,
+       failure_retryable = ?12, delivery_state = ?13, delivery_error = ?14, delivered_at = ?15
+     WHERE run_id = ?1`,
+    runId,
     state.status,
     state.status_at,
     state.source,
