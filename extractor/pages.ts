@@ -55,7 +55,7 @@ export async function fetchPage(source: Source, skip: number, signal: AbortSigna
         throw new PermanentError(
           `Cannot fetch page skip=${skip} of ${source.name}: ${counted(reasons)}. ` +
             `The run's state is kept at skip=${skip}; when the source is well again, start a run: it goes on there.`,
-          { cause: error },
+          { cause: error, retryable: true },
         );
       }
       const afterMs = error.retryAfterMs ?? delay(source.retryDelaysMs, reasons.length);

@@ -82,6 +82,7 @@ Deno.test("when all tries of a page fail, the error names page, source and each 
   const source = patient(running);
   const error = await failure(fetchPage(source, 200, FOREVER));
   assert.equal(source.waits.length, 3);
+  assert.ok(error instanceof PermanentError && error.retryable, "asking again later can help");
   assert.match(
     error.message,
     /^Cannot fetch page skip=200 of http:\S+\/users: HTTP 500 \(4 times\)\. The run's state is kept at skip=200/,
