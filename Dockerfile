@@ -10,7 +10,7 @@ ARG APP_UID=1000
 ARG APP_GID=1000
 # The cache is where Deno looks for it by itself: subprocesses are given no environment.
 RUN echo "app:x:${APP_UID}:${APP_GID}::/app:/bin/sh" >> /etc/passwd
-ENV DENO_DIR=/app/.cache/deno DENO_NO_UPDATE_CHECK=1
+ENV DENO_DIR=/app/.cache/deno DENO_NO_UPDATE_CHECK=1 NODE_ENV=production
 WORKDIR /app
 
 COPY deno.json deno.lock ./

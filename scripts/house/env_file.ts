@@ -8,14 +8,15 @@ import { misspelt } from "../../shared/config/config.ts";
 import type { Environment } from "./services.ts";
 
 /**
- * Variables of the process, then those of the file `path` that the process doesn't set. A missing file is no error.
+ * Variables of the process, then those of the file `path` that the process doesn't set. A missing file is no error. `NODE_ENV` is `production`
+ * unless somebody says otherwise: libraries of the API check their callers at each step in any other one.
  *
  * @throws Error when the file is there but can't be read.
  */
 export async function readEnvironment(path = ".env"): Promise<Environment> {
-  const own = Deno.env.toObject();
+  const own = { NODE_ENV: "production", ...Deno.env.toObject() };
   try {
-    return { ...parseEnv(await Deno.readTextFile(path)), ...own };
+    return { ...own, ...parseEnv(await Deno.readTextFile(path)), ...Deno.env.toObject() };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return own;
     throw error;
