@@ -234,6 +234,7 @@ export const cases: readonly DrillCase[] = [
         const first = await stage.house.tell();
         await stage.comesTo(first, "COMPLETED");
         const disk = stage.disks.get("database")!;
+        emptyLog(stage.path("database/data.db"));
         await disk.fill(100_000);
         const second = await stage.house.tell();
         await stage.house.said(/disk is full|disk I\/O error/, "saver");
@@ -340,4 +341,11 @@ async function writeRecords(path: string, records: number): Promise<void> {
     const bytes = encoder.encode(text);
     for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
   }
+}
+
+/** Gives back the room of the write-ahead log, which the next load would use again. */
+function emptyLog(path: string): void {
+  using db = new DatabaseSync(path, { timeout: 5_000 });
+  const { busy } = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+  assert(busy === 0, "the write-ahead log is in use");
 }
