@@ -33,6 +33,9 @@ const log = getLogger(["etl", "extractor", "pages"]);
 
 /** Redirects that are followed for one page. */
 const MAX_REDIRECTS = 5;
+/** Room that is made for a page before its length is known, in bytes. */
+const FIRST_ROOM = 64 * 1024;
+
 /** The longest wait that a `Retry-After` can ask for, in milliseconds: one hour. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
@@ -124,25 +127,27 @@ async function follow(first: URL, signal: AbortSignal): Promise<Response> {
 
 /** Reads a body, counting what comes out of decompression, so that a small answer can't fill the memory. */
 async function readBounded(response: Response, source: Source, skip: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+  // Pieces are copied, not kept: one of 4 KiB that was decompressed can hold on to 64 KiB.
+  let bytes = new Uint8Array(FIRST_ROOM);
   let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > source.maxBytes) {
+  for await (const piece of response.body ?? []) {
+    if (length + piece.length > source.maxBytes) {
       throw new PermanentError(
         `Cannot fetch page skip=${skip} of ${source.name}: it has more than ${source.maxBytes} bytes. ` +
           `Set a smaller BATCH_SIZE (now ${source.batchSize}) or a larger MAX_RESPONSE_BYTES, and start a run: it goes on there.`,
       );
     }
-    chunks.push(chunk);
+    if (length + piece.length > bytes.length) {
+      const larger = new Uint8Array(
+        Math.max(length + piece.length, Math.min(2 * bytes.length, source.maxBytes)),
+      );
+      larger.set(bytes.subarray(0, length));
+      bytes = larger;
+    }
+    bytes.set(piece, length);
+    length += piece.length;
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return bytes.subarray(0, length);
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
