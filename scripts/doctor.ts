@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { configure } from "@logtape/logtape";
 import { fetchPage } from "../extractor/pages.ts";
 import { sourceOf } from "../extractor/source.ts";
+import { sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
@@ -73,20 +74,14 @@ function checksOf(env: Environment): Check[] {
     {
       name: "SFTP",
       async look() {
-        if (saver.SFTP_HOST === undefined) {
+        const options = sftpOptionsOf(saver);
+        if (options === undefined) {
           return "not configured (SFTP_HOST); start, run and demo bring a local server";
         }
-        const probed = await sftpDelivery({
-          host: saver.SFTP_HOST,
-          port: saver.SFTP_PORT,
-          user: saver.SFTP_USER,
-          keyPath: saver.SFTP_KEY_PATH,
-          passphrase: saver.SFTP_KEY_PASSPHRASE,
-          knownHosts: saver.SFTP_KNOWN_HOSTS,
-          hostKeyPolicy: "strict",
-          remoteDir: saver.SFTP_REMOTE_DIR,
-          verify: saver.SFTP_VERIFY,
-        }).probe(AbortSignal.timeout(30_000));
+        // strict, so that looking records no key
+        const probed = await sftpDelivery({ ...options, hostKeyPolicy: "strict" }).probe(
+          AbortSignal.timeout(30_000),
+        );
         return `${saver.SFTP_HOST}:${saver.SFTP_PORT} ${probed.folder}, host key ${probed.hostKeyType} ${probed.fingerprint}, login and write`;
       },
     },
