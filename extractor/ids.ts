@@ -7,26 +7,34 @@
 /** What tells a record from another; a number stands for itself, all else for its JSON text. */
 export type RecordId = number | string;
 
-/** The `id` of a parsed record, whose text is `line`; undefined where it has none that could tell it from others. */
-export function idOf(record: unknown, line: string): RecordId | undefined {
-  if (typeof record !== "object" || record === null || !("id" in record)) return undefined;
-  const { id } = record;
-  if (typeof id === "string") return JSON.stringify(id);
-  if (typeof id !== "number") return undefined;
-  return Number.isSafeInteger(id) ? id : numberText(line, "id");
+const decoder = new TextDecoder();
+const ZERO = 48, NINE = 57;
+/** The most digits of a whole number that is surely safe. */
+const SAFE_DIGITS = 15;
+
+/**
+ * The id whose JSON text is `text`; undefined where that could tell no record from others. A number counts for its value, as far as that is
+ * exact: beyond 2^53 two ids would have the same one, so they count for how they are written.
+ */
+export function idFrom(text: Uint8Array): RecordId | undefined {
+  const digits = wholeNumber(text);
+  if (digits !== undefined) return digits;
+  const json = decoder.decode(text);
+  const value: unknown = JSON.parse(json);
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value !== "number") return undefined;
+  return Number.isSafeInteger(value) ? value : json;
 }
 
-/** How the number under `key` is written in the object `line`: beyond 2^53 two ids may parse to the same number. */
-function numberText(line: string, key: string): string | undefined {
-  const texts = new Map<unknown, string>(); // object -> how its number is written
-  const root: unknown = JSON.parse(
-    line,
-    function (this: unknown, at: string, value: unknown, context: { source?: string }) {
-      if (at === key && context.source !== undefined) texts.set(this, context.source);
-      return value;
-    } as (this: unknown, key: string, value: unknown) => unknown,
-  );
-  return texts.get(root);
+/** Most ids are short whole numbers, which are read fastest as they stand. */
+function wholeNumber(text: Uint8Array): number | undefined {
+  if (text.length > SAFE_DIGITS) return undefined;
+  let value = 0;
+  for (const code of text) {
+    if (code < ZERO || code > NINE) return undefined;
+    value = 10 * value + code - ZERO;
+  }
+  return value;
 }
 
 const WORD = 32;

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { idOf, type RecordId } from "./ids.ts";
-import { sliceElements } from "./slices.ts";
+import { JsonBytes } from "./json_bytes.ts";
+import { Records } from "./records.ts";
 import { pageUrl, redacted, type Source } from "./source.ts";
 
 /** A page of records. */
@@ -16,10 +17,8 @@ export interface Page {
   readonly skip: number;
   /** How many records the source has, as of this page. */
   readonly total: number;
-  /** Each record's text as the source wrote it, on one line. */
-  readonly lines: readonly string[];
-  /** Each record's id. */
-  readonly ids: readonly (RecordId | undefined)[];
+  /** Its records. */
+  readonly records: Records;
 }
 
 /** Of a page, what has to be right; the records themselves are judged by the next phase. */
@@ -28,13 +27,26 @@ const Envelope = z.object({
   total: z.int().nonnegative(),
   skip: z.int().nonnegative().optional(),
 });
+const ENVELOPE = Object.keys(Envelope.shape);
 
 const log = getLogger(["etl", "extractor", "pages"]);
 
 /** Redirects that are followed for one page. */
 const MAX_REDIRECTS = 5;
-/** Room that is made for a page before its length is known, in bytes. */
-const FIRST_ROOM = 64 * 1024;
+
+/** Room for the bytes of a page, used again for a later one. */
+export class Room {
+  /** At least 64 KiB, so that most pages are read without a copy. */
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
+
+  /** Makes room for `length` bytes, keeping the first `filled`; twice of what was there, if `most` allows it, as more may come. */
+  fit(length: number, filled: number, most: number): void {
+    if (length <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(length, Math.min(2 * this.bytes.length, most)));
+    larger.set(this.bytes.subarray(0, filled));
+    this.bytes = larger;
+  }
+}
 
 /** The longest wait that a `Retry-After` can ask for, in milliseconds: one hour. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
@@ -43,14 +55,20 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
  * Fetches the page that begins at record `skip` (from 0), trying again after each delay of `source` while the answer isn't one: status other
  * than 200, no connection, no whole answer in time, no JSON, or JSON that is no page.
  *
+ * @param room where the page's bytes are kept; the page is good until the room is used again
  * @throws PermanentError when all tries are spent, or the page is larger than `source.maxBytes`. Never quotes what the page holds.
  * @throws the signal's reason when `signal` ended it.
  */
-export async function fetchPage(source: Source, skip: number, signal: AbortSignal): Promise<Page> {
+export async function fetchPage(
+  source: Source,
+  skip: number,
+  signal: AbortSignal,
+  room: Room = new Room(),
+): Promise<Page> {
   const reasons: string[] = [];
   while (true) {
     try {
-      return await fetchOnce(source, skip, signal);
+      return await fetchOnce(source, skip, signal, room);
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
@@ -74,7 +92,7 @@ export async function fetchPage(source: Source, skip: number, signal: AbortSigna
   }
 }
 
-async function fetchOnce(source: Source, skip: number, signal: AbortSignal): Promise<Page> {
+async function fetchOnce(source: Source, skip: number, signal: AbortSignal, room: Room): Promise<Page> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), source.timeoutMs);
   try {
@@ -83,7 +101,7 @@ async function fetchOnce(source: Source, skip: number, signal: AbortSignal): Pro
       await response.body?.cancel();
       throw new TransientError(`HTTP ${response.status}`, { retryAfterMs: retryAfterMs(response.headers) });
     }
-    const bytes = await readBounded(response, source, skip);
+    const bytes = await readBounded(response, source, skip, room);
     const shown = `${
       JSON.stringify(response.headers.get("content-type")?.slice(0, 100) ?? "no content type")
     }, ${bytes.length} bytes`;
@@ -125,58 +143,94 @@ async function follow(first: URL, signal: AbortSignal): Promise<Response> {
   }
 }
 
-/** Reads a body, counting what comes out of decompression, so that a small answer can't fill the memory. */
-async function readBounded(response: Response, source: Source, skip: number): Promise<Uint8Array> {
+/** Reads a body into `room`, counting what comes out of decompression, so that a small answer can't fill the memory. */
+async function readBounded(
+  response: Response,
+  source: Source,
+  skip: number,
+  room: Room,
+): Promise<Uint8Array> {
   // Pieces are copied, not kept: one of 4 KiB that was decompressed can hold on to 64 KiB.
-  let bytes = new Uint8Array(FIRST_ROOM);
   let length = 0;
   for await (const piece of response.body ?? []) {
-    if (length + piece.length > source.maxBytes) {
+    const filled = length;
+    length += piece.length;
+    if (length > source.maxBytes) {
       throw new PermanentError(
         `Cannot fetch page skip=${skip} of ${source.name}: it has more than ${source.maxBytes} bytes. ` +
           `Set a smaller BATCH_SIZE (now ${source.batchSize}) or a larger MAX_RESPONSE_BYTES, and start a run: it goes on there.`,
       );
     }
-    if (length + piece.length > bytes.length) {
-      const larger = new Uint8Array(
-        Math.max(length + piece.length, Math.min(2 * bytes.length, source.maxBytes)),
-      );
-      larger.set(bytes.subarray(0, length));
-      bytes = larger;
-    }
-    bytes.set(piece, length);
-    length += piece.length;
+    room.fit(length, filled, source.maxBytes);
+    room.bytes.set(piece, filled);
   }
-  return bytes.subarray(0, length);
+  return room.bytes.subarray(0, length);
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
-
 function readPage(bytes: Uint8Array, skip: number, shown: string): Page {
-  let text: string;
+  if (!isUtf8(bytes)) throw new TransientError(`HTTP 200 with text that is not UTF-8 (${shown})`);
+  let text: PageText;
   try {
-    text = decoder.decode(bytes);
-  } catch {
-    throw new TransientError(`HTTP 200 with text that is not UTF-8 (${shown})`);
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
+    text = scanPage(withoutMark(bytes));
   } catch {
     throw new TransientError(`HTTP 200 with what is not whole JSON (${shown})`);
   }
-  const read = Envelope.safeParse(json);
-  if (!read.success) {
-    const issues = read.error.issues.map((issue) => `${issue.path.join(".") || "answer"}: ${issue.message}`);
-    throw new TransientError(`HTTP 200 with JSON that is no page of users (${issues.join("; ")}; ${shown})`);
+  const read = Envelope.safeParse(text.envelope);
+  if (!read.success || text.records === undefined) {
+    const issues = read.error?.issues.map(({ path, message }) => `${path.join(".") || "answer"}: ${message}`);
+    throw new TransientError(`HTTP 200 with JSON that is no page of users (${issues?.join("; ")}; ${shown})`);
   }
-  const { users, total, skip: answered = skip } = read.data;
+  const { records } = text;
+  const { total, skip: answered = skip } = read.data;
   if (answered !== skip) throw new TransientError(`HTTP 200 with the page skip=${answered} instead`);
-  if (users.length === 0 && skip < total) {
+  if (records.length === 0 && skip < total) {
     throw new TransientError(`HTTP 200 with no users, though ${total} were announced`);
   }
-  const lines = sliceElements(text, "users");
-  return { skip, total, lines, ids: users.map((user, i) => idOf(user, lines[i]!)) };
+  return { skip, total, records };
+}
+
+/** What a page's text holds. */
+interface PageText {
+  /** What has to be right, with an empty list in place of the records. */
+  readonly envelope: unknown;
+  /** The records; undefined where there is no list of them. */
+  readonly records?: Records;
+}
+
+/** As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError where the text isn't JSON. */
+function scanPage(bytes: Uint8Array): PageText {
+  const json = new JsonBytes(bytes);
+  let text: { envelope: unknown; records?: Records } = { envelope: undefined };
+  const parse = (at: number) => {
+    const end = json.end(at);
+    return { end, value: json.parsed(at, end) };
+  };
+  json.whole((at) => {
+    if (!json.isObject(at)) {
+      const { value, end } = parse(at);
+      text = { envelope: value };
+      return end;
+    }
+    const envelope: Record<string, unknown> = {};
+    text = { envelope };
+    return json.members(at, (key, keyEnd, at) => {
+      const name = ENVELOPE.find((name) => json.isKey(key, keyEnd, name));
+      if (name === undefined) return json.end(at);
+      if (name === "users" && json.isList(at)) {
+        text.records = new Records(bytes, json, at);
+        envelope.users = [];
+        return text.records.end;
+      }
+      const { value, end } = parse(at);
+      envelope[name] = value;
+      return end;
+    });
+  });
+  return text;
+}
+
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 /** What `fetch` threw, as one of our errors. Its text is cleaned of the address, which may hold secrets. */

@@ -35,10 +35,11 @@ async function failure(work: Promise<unknown>): Promise<Error> {
 Deno.test("a page comes with its records' text, their ids and the total", async () => {
   await using running = await startSource();
   const page = await fetchPage(patient(running), 200, FOREVER);
-  assert.deepEqual([page.skip, page.total, page.lines.length], [200, 208, 8]);
-  assert.deepEqual(page.ids, [201, 202, 203, 204, 205, 206, 207, 208]);
+  assert.deepEqual([page.skip, page.total, page.records.length], [200, 208, 8]);
+  assert.deepEqual(page.records.ids, [201, 202, 203, 204, 205, 206, 207, 208]);
   const raw = await (await fetch(`${running.url}?limit=100&skip=200`)).text();
-  assert.ok(raw.includes(page.lines.join(",")));
+  const lines = new TextDecoder().decode(page.records.intoLines(() => true));
+  assert.ok(raw.includes(lines.trimEnd().replaceAll("\n", ",")));
 });
 
 Deno.test("other query parameters of the address are kept, and credentials are sent but never shown", async () => {
@@ -67,7 +68,7 @@ Deno.test("a source that gets well within three further tries is waited for, wit
   });
   const source = patient(running);
   const page = await fetchPage(source, 0, FOREVER);
-  assert.equal(page.lines.length, 100);
+  assert.equal(page.records.length, 100);
   const within = (ms: number | undefined, least: number) =>
     ms !== undefined && ms >= least && ms <= least * 1.2;
   assert.equal(source.waits.length, 3);
@@ -124,6 +125,9 @@ for (
     ["JSON of another shape", faults.json({ error: SECRET }), /no page of users \(users: .*; total: /],
     ["a list", faults.json([SECRET]), /no page of users \(answer: /],
     ["null", faults.json(null), /no page of users/],
+    ["users that are no list", faults.json({ users: SECRET, total: 1 }), /no page of users \(users: /],
+    ["a total that is none", faults.json({ users: [], total: "1" }), /no page of users \(total: /],
+    ["a page with something behind it", faults.text(`{"users":[],"total":0}}`), /not whole JSON/],
     ["another page", faults.json({ users: [], total: 0, skip: 50 }), /page skip=50 instead/],
     ["an empty page before the end", faults.json({ users: [], total: 208, skip: 0 }), /no users, though 208/],
     ["a circle of redirects", faults.redirectCircle, /redirects in a circle, to http:/],
@@ -150,7 +154,7 @@ Deno.test("a few redirects are followed", async () => {
     ),
   });
   const source = patient(running);
-  assert.equal((await fetchPage(source, 0, FOREVER)).lines.length, 100);
+  assert.equal((await fetchPage(source, 0, FOREVER)).records.length, 100);
   assert.deepEqual(source.waits, []);
 });
 

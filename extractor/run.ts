@@ -7,8 +7,9 @@ import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/jsonl/files.ts";
 import type { Unfinished } from "./checkpoint.ts";
-import { idOf, IdSet, type RecordId } from "./ids.ts";
+import { IdSet } from "./ids.ts";
 import type { Page } from "./pages.ts";
+import { idOf } from "./records.ts";
 import type { Source } from "./source.ts";
 import { walk } from "./walk.ts";
 
@@ -29,9 +30,6 @@ export interface WrittenRun {
   /** Where the run was gone on with, if it was. */
   readonly resumed_from_skip?: number;
 }
-
-/** A page in one text would be one of those large objects that V8 frees late. */
-const LINES_AT_ONCE = 50;
 
 const log = getLogger(["etl", "extractor", "run"]);
 
@@ -74,18 +72,18 @@ export async function writeRun(
   if (!isWhole) {
     const from = { skip: run.last_skip, firstTotal: run.first_total ?? undefined };
     for await (const page of walk(source, from, signal)) {
-      const fresh = page.lines.filter((_, i) => !isSeen(page.ids[i], seen));
-      refuseRepeated(page, fresh.length, run.first_total ?? page.total, source);
-      for (let i = 0; i < fresh.length; i += LINES_AT_ONCE) {
-        await file.write(fresh.slice(i, i + LINES_AT_ONCE).map((line) => `${line}\n`).join(""));
-      }
-      for (const id of page.ids) if (id !== undefined) seen.add(id);
+      const { length, ids } = page.records;
+      const isFresh = ids.map((id) => id === undefined || !seen.has(id));
+      const fresh = isFresh.filter(Boolean).length;
+      refuseRepeated(page, fresh, run.first_total ?? page.total, source);
+      await file.write(page.records.intoLines((i) => isFresh[i]!));
+      for (const id of ids) if (id !== undefined) seen.add(id);
       run = {
         ...run,
-        last_skip: page.skip + page.lines.length,
+        last_skip: page.skip + length,
         bytes: await file.sync(),
-        records: run.records + fresh.length,
-        duplicates: run.duplicates + page.lines.length - fresh.length,
+        records: run.records + fresh,
+        duplicates: run.duplicates + length - fresh,
         pages: run.pages + 1,
         first_total: run.first_total ?? page.total,
         total: page.total,
@@ -106,13 +104,9 @@ export async function writeRun(
   return { records, duplicates, pages, total, bytes, sha256, ...resumed };
 }
 
-function isSeen(id: RecordId | undefined, seen: IdSet): boolean {
-  return id !== undefined && seen.has(id);
-}
-
 /** Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth. */
 function refuseRepeated(page: Page, fresh: number, firstTotal: number, source: Source): void {
-  const held = page.lines.length;
+  const held = page.records.length;
   if (fresh > 0 || held === 0 || page.total - firstTotal >= held) return;
   throw new PermanentError(
     `Cannot go on at page skip=${page.skip} of ${source.name}: its ${held} users were all on earlier pages. ` +
@@ -123,9 +117,10 @@ function refuseRepeated(page: Page, fresh: number, firstTotal: number, source: S
 /** The ids in a file that was cut to whole pages. */
 async function idsIn(path: string, files: Files, signal: AbortSignal): Promise<IdSet> {
   const seen = new IdSet();
+  const encoder = new TextEncoder();
   for await (const { lines, flaws } of files.lines(path, { signal })) {
     lines.forEach((line, i) => {
-      const id = flaws.has(i) ? undefined : idOf(JSON.parse(line), line);
+      const id = flaws.has(i) ? undefined : idOf(encoder.encode(line));
       if (id !== undefined) seen.add(id);
     });
   }

@@ -10,7 +10,8 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { extractor, type ExtractorParts } from "./extract.ts";
-import { sliceElements } from "./slices.ts";
+import { JsonBytes } from "./json_bytes.ts";
+import { Records } from "./records.ts";
 import { redacted } from "./source.ts";
 
 /** When the runs of the tests start. */
@@ -135,6 +136,13 @@ export function request(change: Partial<StartRun> = {}): StartRun {
 
 /** What the raw file of an undisturbed run holds. */
 export async function expected(options: SourceOptions = {}): Promise<string> {
-  const text = await (await sampleSource(options)(new Request("http://source/users?limit=0"))).text();
-  return sliceElements(text, "users").map((line) => `${line}\n`).join("");
+  const answer = await sampleSource(options)(new Request("http://source/users?limit=0"));
+  return linesOf(await answer.text()).map((line) => `${line}\n`).join("");
+}
+
+/** The records of the list under `users` at the beginning of `text`, as the lines of a raw file. */
+export function linesOf(text: string): string[] {
+  const bytes = new TextEncoder().encode(text);
+  const records = new Records(bytes, new JsonBytes(bytes), text.indexOf("["));
+  return new TextDecoder().decode(records.intoLines(() => true)).split("\n").slice(0, -1);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { PermanentError } from "../shared/errors/errors.ts";
-import { fetchPage, type Page } from "./pages.ts";
+import { fetchPage, type Page, Room } from "./pages.ts";
 import type { Source } from "./source.ts";
 
 /** Where to begin, and what the source looked like when the run began. */
@@ -20,7 +20,7 @@ const MAX_GROWTH = { factor: 2, plus: 10_000 } as const;
 
 /**
  * Yields the pages from `from` to the source's end, fetching one page ahead while the last one is used. A page may hold fewer records than
- * asked for; the walk advances by what it really held. The end is where the latest total says, as a source may grow or shrink meanwhile.
+ * asked for; the walk advances by what it really held. A page is good until the next one is asked for. The end is where the latest total says, as a source may grow or shrink meanwhile.
  *
  * @throws as `fetchPage`, and PermanentError when the source grows and grows.
  */
@@ -28,19 +28,21 @@ export async function* walk(source: Source, from: WalkFrom, signal: AbortSignal)
   const left = new AbortController();
   const until = AbortSignal.any([signal, left.signal]);
   let { firstTotal } = from;
-  let coming: Promise<Page> | undefined = fetchPage(source, from.skip, until);
+  let [room, other] = [new Room(), new Room()]; // of the page that is used, and of the one that comes
+  let coming: Promise<Page> | undefined = fetchPage(source, from.skip, until, room);
   try {
     while (coming !== undefined) {
       const page: Page = await coming;
       firstTotal ??= page.total;
-      const next = page.skip + page.lines.length;
+      const next = page.skip + page.records.length;
       if (next < page.total && next > firstTotal * MAX_GROWTH.factor + MAX_GROWTH.plus) {
         throw new PermanentError(
           `Cannot reach the end of ${source.name}: it announced ${firstTotal} users, has given ${next}, and now announces ${page.total}. ` +
             `Make the source end, and start a run.`,
         );
       }
-      coming = next < page.total ? fetchPage(source, next, until) : undefined;
+      [room, other] = [other, room];
+      coming = next < page.total ? fetchPage(source, next, until, room) : undefined;
       coming?.catch(() => {}); // its failure is met where it is awaited
       yield page;
     }

@@ -55,7 +55,7 @@ Deno.test("a page that can't be fetched is told when the pages before it were ha
   const { source } = await watched(30, ({ skip }) => skip === 10 ? faults.status(500) : undefined);
   await using _ = source;
   const pages = walk(sourceAt(source.url), { skip: 0, firstTotal: undefined }, FOREVER);
-  assert.equal((await pages.next()).value?.lines.length, 10);
+  assert.equal((await pages.next()).value?.records.length, 10);
   await assert.rejects(pages.next(), /page skip=10 of/);
 });
 

@@ -1,7 +1,7 @@
 /**
  * `deno task bench`: measures everything on the machine it is on, ours and the machine's own tools in turn.
  *
- *     deno task bench [--rows extract,load] [--users 100000] [--turns 5] [--quick] [--json FILE] [--svg FILE]
+ *     deno task bench [--rows extract,load] [--users 100000] [--turns 5] [--quick] [--json FILE] [--svg FILE] [--profile DIR]
  *
  * Needs Linux, and curl, jq, sqlite3, redis-server and OpenSSH's sftp and sshd; `TMPDIR` with about 12 GB for a million users. Exit codes:
  * 0 measured, 1 something failed, 2 a command line that can't be used. A missed target is no failure: the table says it.
@@ -41,6 +41,7 @@ function orderOf(args: string[]): Order {
       quick: { type: "boolean", default: false },
       json: { type: "string" },
       svg: { type: "string" },
+      profile: { type: "string" },
     },
   });
   const { quick } = values;
@@ -49,6 +50,7 @@ function orderOf(args: string[]): Order {
       users: wholeNumber("users", values.users ?? (quick ? "10000" : "100000"), 1_000),
       turns: wholeNumber("turns", values.turns ?? (quick ? "3" : "5"), 1),
       quick,
+      profile: values.profile && resolve(values.profile),
     },
     rows: values.rows === undefined ? ROWS : values.rows.split(",").map(rowNamed),
     json: values.json && resolve(values.json),

@@ -22,6 +22,8 @@ export interface Scale {
   readonly turns: number;
   /** Whether figures are to be had soon, rather than to be quoted. */
   readonly quick: boolean;
+  /** Folder for what the services spend their CPU time on, a file for each process, as Chromium's developer tools show it. */
+  readonly profile: string | undefined;
 }
 
 /** An SFTP server and what logs in to it. */
@@ -88,7 +90,7 @@ export class Workshop implements AsyncDisposable {
       RUN_ON_START: "never",
       API_PORT: "0",
       ...env,
-    });
+    }, this.scale.profile);
   }
 
   /** The address of a sample source of `users`, of which a tenth break a rule. It runs in a process of its own. */
@@ -150,12 +152,17 @@ export class Stage implements AsyncDisposable {
     readonly folder: string,
     /** The services' environment. */
     readonly env: Environment,
+    private readonly profile: string | undefined,
   ) {}
 
   /** Starts a service, and waits until it is ready. */
   async start(name: Service): Promise<Program> {
+    const [run, ...rest] = commandOf(name, this.env) as [string, ...string[]];
+    const profiled = this.profile === undefined
+      ? []
+      : ["--cpu-prof", `--cpu-prof-dir=${this.profile}/${name}`];
     return this.#resources.use(
-      await Program.start(name, commandOf(name, this.env), this.env, /"message":"ready"/),
+      await Program.start(name, [run, ...profiled, ...rest], this.env, /"message":"ready"/),
     );
   }
 

@@ -191,8 +191,22 @@ export class PartFile implements AsyncDisposable {
     return this.#bytes;
   }
 
-  /** Appends `text`, which ends inside no surrogate pair. Kept in memory up to 256 KiB. @throws TransientError when the disk is full. */
-  async write(text: string): Promise<void> {
+  /**
+   * Appends text, which ends inside no surrogate pair, or bytes. Up to 256 KiB are kept in memory. Bytes may be used again once the promise
+   * is settled.
+   *
+   * @throws TransientError when the disk is full.
+   */
+  async write(data: string | Uint8Array): Promise<void> {
+    if (typeof data === "string") await this.#writeText(data);
+    else {
+      await this.#drain();
+      await this.#flush(data);
+      this.#bytes += data.length;
+    }
+  }
+
+  async #writeText(text: string): Promise<void> {
     for (let from = 0; from < text.length;) {
       const { read, written } = this.#encoder.encodeInto(
         from === 0 ? text : text.slice(from),
@@ -255,12 +269,15 @@ export class PartFile implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    const filled = this.#buffer.subarray(0, this.#filled);
-    await this.#io(async () => {
-      for (let at = 0; at < filled.length;) at += await this.file.write(filled.subarray(at));
-    });
-    this.hash.update(filled);
+    await this.#flush(this.#buffer.subarray(0, this.#filled));
     this.#filled = 0;
+  }
+
+  async #flush(bytes: Uint8Array): Promise<void> {
+    await this.#io(async () => {
+      for (let at = 0; at < bytes.length;) at += await this.file.write(bytes.subarray(at));
+    });
+    this.hash.update(bytes);
   }
 
   async #io<T>(work: () => Promise<T>): Promise<T> {

@@ -1,0 +1,207 @@
+/**
+ * JSON as bytes: whether it is JSON at all, and where its values begin and end.
+ *
+ * `JSON.parse` would build a page of objects of which nothing is used but one id each, and would lose what a number looked like (`1.0`,
+ * `9007199254740993`), escapes and duplicate keys. What is JSON here is what RFC 8259 says, and so what `JSON.parse` takes.
+ *
+ * @module
+ */
+
+/** Reads the value at `at`, in whatever way; answers the position after it. */
+export type ReadValue = (at: number) => number;
+/** Reads the value at `at` of the member whose key, with its quotes, stands from `key` to `keyEnd`; answers the position after the value. */
+export type ReadMember = (key: number, keyEnd: number, at: number) => number;
+
+const TAB = 9, NEWLINE = 10, RETURN = 13, SPACE = 32;
+const QUOTE = 34, PLUS = 43, COMMA = 44, MINUS = 45, DOT = 46, ZERO = 48, NINE = 57, COLON = 58;
+const OPEN_LIST = 91, BACKSLASH = 92, CLOSE_LIST = 93, OPEN = 123, CLOSE = 125;
+const UPPER_E = 69, LOWER_E = 101, LOWER_U = 117;
+
+const codes = (text: string) => new TextEncoder().encode(text);
+const TRUE = codes("true"), FALSE = codes("false"), NULL = codes("null");
+
+/** By byte, 1 for those that stand for themselves in a string. */
+const PLAIN: Uint8Array = Uint8Array.from(
+  { length: 256 },
+  (_, code) => Number(code >= 32 && code !== QUOTE && code !== BACKSLASH),
+);
+/** By byte, 1 for those that follow a backslash. */
+const ESCAPED = new Uint8Array(256);
+for (const code of codes('"\\/bfnrt')) ESCAPED[code] = 1;
+/** By byte, 1 for hexadecimal digits. */
+const HEX = new Uint8Array(256);
+for (const code of codes("0123456789abcdefABCDEF")) HEX[code] = 1;
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A text of JSON, in bytes that have to be UTF-8. Its methods throw SyntaxError where it isn't JSON, and never quote it. */
+export class JsonBytes {
+  /** Whether there were line ends between the tokens that were read so far. */
+  hasLineEnds = false;
+  /** The kinds of the containers that are open, outermost first: 1 for an object, 0 for a list. No recursion, so that depth has no end. */
+  #open = new Uint8Array(64);
+
+  /** Takes the text's bytes; looks at nothing yet. */
+  constructor(private readonly bytes: Uint8Array) {}
+
+  /** Reads the text's one value. @throws SyntaxError where there is anything else, too. */
+  whole(read: ReadValue): void {
+    if (this.#blank(read(this.#blank(0))) !== this.bytes.length) throw notJson();
+  }
+
+  /** Whether the value at `at` is an object. */
+  isObject(at: number): boolean {
+    return this.bytes[at] === OPEN;
+  }
+
+  /** Whether the value at `at` is a list. */
+  isList(at: number): boolean {
+    return this.bytes[at] === OPEN_LIST;
+  }
+
+  /** What JSON.parse makes of the value from `at` to `end`. */
+  parsed(at: number, end: number): unknown {
+    return JSON.parse(decoder.decode(this.bytes.subarray(at, end)));
+  }
+
+  /** Whether the key from `at` to `end`, with its quotes, is `name`, which is ASCII; however it is written. */
+  isKey(at: number, end: number, name: string): boolean {
+    for (let i = 0; i < name.length; i++) {
+      const code = this.bytes[at + 1 + i];
+      if (code === BACKSLASH) return this.parsed(at, end) === name;
+      if (code !== name.charCodeAt(i)) return false;
+    }
+    return end - at === name.length + 2;
+  }
+
+  /** Reads the object at `at`, member by member; answers the position after it. */
+  members(at: number, read: ReadMember): number {
+    at = this.#blank(at + 1);
+    if (this.bytes[at] === CLOSE) return at + 1;
+    for (;; at = this.#blank(at + 1)) {
+      const keyEnd = this.#string(at);
+      at = this.#blank(read(at, keyEnd, this.#value(keyEnd)));
+      if (this.bytes[at] === CLOSE) return at + 1;
+      if (this.bytes[at] !== COMMA) throw notJson();
+    }
+  }
+
+  /** Reads the list at `at`, element by element; answers the position after it. */
+  elements(at: number, read: ReadValue): number {
+    at = this.#blank(at + 1);
+    if (this.bytes[at] === CLOSE_LIST) return at + 1;
+    for (;; at = this.#blank(at + 1)) {
+      at = this.#blank(read(at));
+      if (this.bytes[at] === CLOSE_LIST) return at + 1;
+      if (this.bytes[at] !== COMMA) throw notJson();
+    }
+  }
+
+  /** Reads over the value at `at`; answers the position after it. */
+  end(at: number): number {
+    const { bytes } = this;
+    for (let depth = 0;;) {
+      const first = bytes[at]!;
+      if (first === QUOTE) at = this.#string(at);
+      else if (first === OPEN || first === OPEN_LIST) {
+        const isObject = first === OPEN;
+        this.#push(depth++, isObject);
+        at = this.#blank(at + 1);
+        if (bytes[at] !== (isObject ? CLOSE : CLOSE_LIST)) {
+          if (isObject) at = this.#value(this.#string(at));
+          continue;
+        }
+        depth -= 1;
+        at += 1;
+      } else if (first === MINUS || (first >= ZERO && first <= NINE)) at = this.#number(at);
+      else at = this.#word(at);
+      for (;;) {
+        if (depth === 0) return at;
+        at = this.#blank(at);
+        const isObject = this.#open[depth - 1] === 1;
+        if (bytes[at] === COMMA) {
+          at = this.#blank(at + 1);
+          if (isObject) at = this.#value(this.#string(at));
+          break;
+        }
+        if (bytes[at] !== (isObject ? CLOSE : CLOSE_LIST)) throw notJson();
+        depth -= 1;
+        at += 1;
+      }
+    }
+  }
+
+  #push(depth: number, isObject: boolean): void {
+    if (depth === this.#open.length) {
+      const larger = new Uint8Array(2 * depth);
+      larger.set(this.#open);
+      this.#open = larger;
+    }
+    this.#open[depth] = Number(isObject);
+  }
+
+  #blank(at: number): number {
+    const { bytes } = this;
+    let code = bytes[at]!;
+    while (code <= SPACE) {
+      if (code === NEWLINE || code === RETURN) this.hasLineEnds = true;
+      else if (code !== SPACE && code !== TAB) throw notJson();
+      code = bytes[++at]!;
+    }
+    return at;
+  }
+
+  /** The position of the value whose key ends at `at`. */
+  #value(at: number): number {
+    at = this.#blank(at);
+    if (this.bytes[at] !== COLON) throw notJson();
+    return this.#blank(at + 1);
+  }
+
+  #string(at: number): number {
+    const { bytes } = this;
+    if (bytes[at] !== QUOTE) throw notJson();
+    for (;;) {
+      let code = bytes[++at]!;
+      while (PLAIN[code] === 1) code = bytes[++at]!;
+      if (code === QUOTE) return at + 1;
+      if (code !== BACKSLASH) throw notJson();
+      code = bytes[++at]!;
+      if (code === LOWER_U) {
+        for (let i = 0; i < 4; i++) if (HEX[bytes[++at]!] !== 1) throw notJson();
+      } else if (ESCAPED[code] !== 1) throw notJson();
+    }
+  }
+
+  #number(at: number): number {
+    const { bytes } = this;
+    if (bytes[at] === MINUS) at += 1;
+    at = bytes[at] === ZERO ? at + 1 : this.#digits(at);
+    if (bytes[at] === DOT) at = this.#digits(at + 1);
+    if (bytes[at] === LOWER_E || bytes[at] === UPPER_E) {
+      at += 1;
+      if (bytes[at] === PLUS || bytes[at] === MINUS) at += 1;
+      at = this.#digits(at);
+    }
+    return at;
+  }
+
+  #digits(at: number): number {
+    const { bytes } = this;
+    const first = at;
+    for (let code = bytes[at]!; code >= ZERO && code <= NINE;) code = bytes[++at]!;
+    if (at === first) throw notJson();
+    return at;
+  }
+
+  #word(at: number): number {
+    const { bytes } = this;
+    const word = bytes[at] === TRUE[0] ? TRUE : bytes[at] === FALSE[0] ? FALSE : NULL;
+    for (let i = 0; i < word.length; i++) if (bytes[at + i] !== word[i]) throw notJson();
+    return at + word.length;
+  }
+}
+
+function notJson(): SyntaxError {
+  return new SyntaxError("This is no JSON.");
+}
