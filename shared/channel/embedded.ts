@@ -20,7 +20,7 @@ import {
 import { Commits } from "./embedded_commits.ts";
 import { QueueFile } from "./embedded_file.ts";
 
-/** A mailbox is looked at so often even when no commit was noticed. */
+/** A mailbox is looked at so often even when no news was told: whoever published may have died before it could tell. */
 const POLL_MS = 1_000;
 const READ_AT_ONCE = 100;
 /** Ids to forget are looked for at each hundredth publication: more are deleted than can have come since. */
@@ -86,7 +86,7 @@ class EmbeddedChannel implements Channel {
   }
 
   async beat(beat: Beat): Promise<void> {
-    await this.#queue.write("enter a beat", () => {
+    await this.file.write("enter a beat", () => {
       this.file.sql(
         `INSERT INTO beats (actor, instance, at, body) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET at = excluded.at, body = excluded.body`,
@@ -120,7 +120,7 @@ class EmbeddedChannel implements Channel {
     const waitMs = await this.file.read(action, () => this.#waitMs(mailbox));
     if (waitMs > 0) return waitMs;
     const holder = crypto.randomUUID();
-    const row = await this.#queue.write(action, () => {
+    const row = await this.file.write(action, () => {
       const now = Date.now();
       return this.file.sql(
         `UPDATE messages SET attempts = attempts + 1, holder = ?, due_at = ? WHERE seq = (
@@ -150,7 +150,7 @@ class Queue {
 
   constructor(readonly file: QueueFile, readonly commits: Commits) {}
 
-  /** Runs `work` in a transaction, then tells this process's waiters. */
+  /** Runs `work` in a transaction, then wakes all who wait. What is no news to them, such as a beat or a claim, is written to the file alone. */
   async write<T>(action: string, work: () => T): Promise<T> {
     const result = await this.file.write(action, work);
     this.commits.ring();
