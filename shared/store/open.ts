@@ -99,6 +99,12 @@ export class Store implements AsyncDisposable {
 }
 
 /**
+ * Size of a page of a new database, in bytes; one that is there keeps its own. Records have 1 to 2 KB: on SQLite's 4 KiB they leave room
+ * unused, and take half as long again to load.
+ */
+const PAGE_BYTES = 16 * 1024;
+
+/**
  * Opens the database to write: creates it and its folder where they aren't there, brings the schema up to date and makes the views.
  *
  * @throws PermanentError when the file is damaged, foreign, or made by a newer program; it is left as it is.
@@ -111,7 +117,9 @@ export async function openStore(path: string, options: StoreOptions & WaitOption
   try {
     await whenUnlocked(writer, () => {
       schemaVersion(writer); // before anything is written
-      writer.script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+      writer.script(
+        `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`,
+      );
     }, options);
     await migrate(writer, options);
     await immediate(writer, (db) => refreshViews(db, mask), options);
