@@ -118,7 +118,7 @@ Deno.test("a load lets timers in, tells its progress, and stops where it is told
 
 Deno.test("a disk that is full in mid-load is transient and leaves nothing", async () => {
   await using temp = await tempStore();
-  await temp.store.write((db) => db.script("PRAGMA max_page_count = 200"));
+  await temp.store.write((db) => db.script("PRAGMA max_page_count = 100"));
   const texts = Array.from({ length: 2000 }, (_, id) => JSON.stringify({ id, text: "x".repeat(1000) }));
   await assert.rejects(loadFile(temp.store, FILE, linesOf(texts)), TransientError);
   assert.deepEqual(temp.store.runs.filesOf(["run-1"]).get("run-1"), []);
