@@ -37,7 +37,7 @@ if (import.meta.main) {
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = new Files(config.DATA_DIR);
     const server = sftpOptionsOf(config);
-    const delivery = server && sftpDelivery(server);
+    const delivery = server && use(sftpDelivery(server));
     const seal = sealFor(config.SFTP_ENCRYPT_TO);
     const cancellations = new HeardCancellations();
     const days = config.RETENTION_DAYS;

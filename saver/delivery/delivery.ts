@@ -61,6 +61,12 @@ export interface DeliverOptions {
   readonly onProgress?: (bytes: number, total: number) => void;
 }
 
+/** Files that were sent ahead. */
+export interface Ahead {
+  /** Removes what is on the server of them, unless a delivery has taken them over. Never throws. */
+  forget(): Promise<void>;
+}
+
 /** What a server that can be delivered to says of itself. */
 export interface Probed {
   /** The absolute path of the folder that files go to. */
@@ -75,15 +81,20 @@ export interface Probed {
  * Puts files on a server. A file has its final name only when it is complete and verified; a file that is there already is never replaced;
  * delivering again what was delivered sends nothing and succeeds. So a delivery can be repeated until it succeeds.
  */
-export interface Delivery {
+export interface Delivery extends AsyncDisposable {
   /**
-   * Delivers `files` in order, then `manifest`, over one connection.
+   * Delivers `files`, side by side, then `manifest`.
    *
    * @returns what lies on the server afterwards, in the same order.
    * @throws TransientError when the server is away, breaks off, stalls or can't store the file now.
    * @throws PermanentError when key, host key or rights are refused, when another file has the name, or a local file isn't what was announced.
    */
   deliver(files: readonly LocalFile[], manifest: Manifest, options: DeliverOptions): Promise<DeliveredFile[]>;
+  /**
+   * Begins to send files that a delivery will probably be asked for, all of them together, under temporary names; that delivery then only
+   * gives them their names. What goes wrong is left for it to meet. `undefined` where that many are on their way already: it is for speed.
+   */
+  sendAhead(files: readonly LocalFile[]): Ahead | undefined;
   /** Connects, and writes and removes a small file in the folder. @throws as `deliver`, saying what is in the way. */
   probe(signal: AbortSignal): Promise<Probed>;
 }

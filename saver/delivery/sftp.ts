@@ -1,242 +1,223 @@
 /**
- * Delivery over SFTP. Each file goes up under a temporary name, is verified there, and gets its own name in one step that never replaces
- * another file. docs/decisions/003-delivery.md says why each step is as it is.
+ * Delivery over SFTP: the files of a run side by side, then the manifest.
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { posix } from "node:path";
-import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
-import { Connection, type Login } from "./connection.ts";
-import type { DeliveredFile, DeliverOptions, Delivery, LocalFile, Manifest, Probed } from "./delivery.ts";
-import { fileError } from "./failure.ts";
-import { fingerprintOf } from "./known_hosts.ts";
-import { Remote } from "./remote.ts";
-import { type Digest, readBack, upload } from "./transfer.ts";
+import { TransientError } from "../../shared/errors/errors.ts";
+import type {
+  Ahead,
+  DeliveredFile,
+  DeliverOptions,
+  Delivery,
+  LocalFile,
+  Manifest,
+  Probed,
+} from "./delivery.ts";
+import { Porter } from "./porter.ts";
+import { checkName, type OnSent, PROBE, type SftpOptions } from "./session.ts";
 
-/** Where files are delivered to, and how surely. */
-export interface SftpOptions extends Login {
-  /** Folder on the server, absolute or from the user's home; made where it is missing. */
-  readonly remoteDir: string;
-  /** `content`: what is on the server is read back and hashed; `size`: its length alone is compared. */
-  readonly verify: "content" | "size";
-}
+export type { SftpOptions } from "./session.ts";
 
-/** What is to be on the server: `LocalFile` or manifest, and where its bytes come from. */
-interface Source extends Digest {
-  readonly kind: DeliveredFile["kind"];
-  readonly name: string;
-  /** What the bytes are called in messages. */
-  readonly shown: string;
-  readonly plainSha256?: string | undefined;
-  blocks(): AsyncIterable<Uint8Array>;
-}
+/** Files that are on their way at once: as many threads as the two large files of a run can use. */
+const PORTERS = 2;
+/** Bytes from which on a second thread is worth its start. */
+const WORTH_TWO = 8_000_000;
+/** How long files that were sent ahead wait for their delivery, in milliseconds: ten minutes. */
+const PATIENCE_MS = 600_000;
 
-/** Bytes that are read from the disk at once. */
-const BLOCK = 256 * 1024;
-
-/** A delivery to an SFTP server. Keeps nothing open between two deliveries. */
+/** A delivery to an SFTP server. Keeps nothing open between two deliveries but what was sent ahead. */
 export function sftpDelivery(options: SftpOptions): Delivery {
   return new SftpDelivery(options);
 }
 
+/** Some files and the porter that carries them. */
+interface Share {
+  readonly files: LocalFile[];
+  readonly porter: Porter;
+}
+
 class SftpDelivery implements Delivery {
+  readonly #ahead = new Set<SentAhead>();
+  #delivering = 0;
+
   constructor(private readonly options: SftpOptions) {}
 
   async deliver(
     files: readonly LocalFile[],
     manifest: Manifest,
-    { signal, onProgress }: DeliverOptions,
+    options: DeliverOptions,
   ): Promise<DeliveredFile[]> {
-    const sources = [...files.map(fromDisk), fromText(manifest)];
-    sources.forEach(({ name }) => checkName(name));
-    await using connection = await Connection.open(this.options, signal);
-    const remote = await Remote.open(connection, signal);
-    const folder = await remote.folder(this.options.remoteDir);
-    await sweep(remote, folder, sources);
-
-    const total = sources.reduce((sum, { bytes }) => sum + bytes, 0);
-    let before = 0;
-    const delivered: DeliveredFile[] = [];
-    for (const source of sources) {
-      let sent = 0;
-      delivered.push(
-        await this.#place(remote, folder, source, (bytes) => onProgress?.(before + (sent += bytes), total)),
-      );
-      before += source.bytes;
-      onProgress?.(before, total);
+    for (const { name } of [...files, manifest]) checkName(name);
+    const ahead = [...this.#ahead].filter((sent) => sent.isOf(files));
+    this.#delivering += 1;
+    try {
+      if (ahead.length > 0) {
+        try {
+          return await this.#deliver(ahead.map((sent) => sent.take()), files, manifest, options);
+        } catch (error) {
+          // A connection that waited may be worth nothing any more; a new one tells how the server really is.
+          if (!(error instanceof TransientError) || options.signal.aborted) throw error;
+        }
+      }
+      return await this.#deliver([], files, manifest, options);
+    } finally {
+      this.#delivering -= 1;
     }
-    return delivered;
+  }
+
+  sendAhead(files: readonly LocalFile[]): Ahead | undefined {
+    if (this.#ahead.size + this.#delivering >= PORTERS) return undefined;
+    for (const { name } of files) checkName(name);
+    const sent = new SentAhead(
+      { files: [...files], porter: this.#hire(files) },
+      (sent) => this.#ahead.delete(sent),
+    );
+    this.#ahead.add(sent);
+    return sent;
   }
 
   async probe(signal: AbortSignal): Promise<Probed> {
-    await using connection = await Connection.open(this.options, signal);
-    const remote = await Remote.open(connection, signal);
-    const folder = await remote.folder(this.options.remoteDir);
-    const source = fromText({ name: "probe", text: "A test whether files can be delivered here.\n" });
-    await sweep(remote, folder, [source]);
-    const part = partOf(folder, source.name);
-    try {
-      await this.#send(remote, part, source, () => {});
-    } finally {
-      await remote.discard(part);
-    }
-    const { type, blob } = connection.hostKey!;
-    return { folder, hostKeyType: type, fingerprint: fingerprintOf(blob) };
+    await using porter = this.#hire([PROBE]);
+    const [probed] = await together([porter], signal, [porter.call("probe", undefined)]);
+    return probed!;
   }
 
-  /** Brings one file to the server, unless it is there. */
-  async #place(
-    remote: Remote,
-    folder: string,
-    source: Source,
-    onSent: (bytes: number) => void,
-  ): Promise<DeliveredFile> {
-    const target = posix.join(folder, source.name);
-    if ((await remote.facts(target)) !== undefined) {
-      await this.#insistOnSame(remote, target, source);
-      return this.#placed(target, source, true);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#ahead].map((sent) => sent.forget()));
+  }
+
+  async #deliver(
+    ahead: readonly Share[],
+    files: readonly LocalFile[],
+    manifest: Manifest,
+    { signal, onProgress }: DeliverOptions,
+  ): Promise<DeliveredFile[]> {
+    await using porters = new AsyncDisposableStack();
+    for (const { porter } of ahead) porters.use(porter);
+    const left = files.filter((file) => !ahead.some((share) => share.files.includes(file)));
+    const shares = [...ahead];
+    for (const share of sharesOf(left, ahead.length === 0)) {
+      shares.push({ files: share, porter: porters.use(this.#hire([...share, manifest])) });
     }
-    const part = partOf(folder, source.name);
+    const hired = shares.map(({ porter }) => porter);
+
+    const delivered = new Map<LocalFile, DeliveredFile>();
+    const total = sumOf(files) + new TextEncoder().encode(manifest.text).length;
+    let sent = 0;
+    const onSent = (bytes: number) => onProgress?.(sent += bytes, total);
     try {
-      await this.#send(remote, part, source, onSent);
-      if (await remote.rename(part, target)) return this.#placed(target, source, false);
-      // Somebody was faster; what counts is what lies there now.
-      await this.#insistOnSame(remote, target, source);
+      await together(
+        hired,
+        signal,
+        shares.map(async ({ files, porter }) => {
+          for (const file of files) delivered.set(file, await carry(porter, file, onSent));
+        }),
+      );
+      const [last] = await together(hired, signal, [hired[0]!.call("deliver", manifest)]);
+      onProgress?.(total, total);
+      return [...files.map((file) => delivered.get(file)!), last!];
     } catch (error) {
-      await remote.discard(part);
+      await Promise.allSettled(ahead.map(({ porter }) => porter.call("unstage", undefined)));
       throw error;
     }
-    await remote.discard(part);
-    return this.#placed(target, source, true);
   }
 
-  /** Uploads to `part`, on disk and verified when this resolves. */
-  async #send(
-    remote: Remote,
-    part: string,
-    source: Source,
-    onSent: (bytes: number) => void,
-  ): Promise<void> {
-    {
-      await using file = await remote.create(part);
-      const read = await upload(source.blocks(), file, onSent);
-      if (read.sha256 !== source.sha256 || read.bytes !== source.bytes) {
-        throw new PermanentError(
-          `Cannot deliver ${source.shown}: it has ${inWords(read)}, but ${
-            inWords(source)
-          } was announced, so it was changed or cut since. ` +
-            `Put the announced file back and replay the dead letter, or start a new run.`,
-        );
-      }
-      await file.sync();
-      await file.close();
-    }
-    const there = await this.#digest(remote, part, source);
-    if (!same(there, source)) {
-      throw new TransientError(
-        `Cannot deliver ${source.shown}: ${inWords(source)} was sent, but "${part}" on the SFTP server has ${
-          inWords(there)
-        }. It is tried again.`,
-      );
-    }
-  }
-
-  async #insistOnSame(remote: Remote, target: string, source: Source): Promise<void> {
-    const there = await this.#digest(remote, target, source);
-    if (same(there, source)) return;
-    throw new PermanentError(
-      `Cannot deliver ${source.shown}: "${target}" on the SFTP server is another file with ${
-        inWords(there)
-      }, wanted ${inWords(source)}. It isn't overwritten: move it away, then ask for the delivery again.`,
-    );
-  }
-
-  /** What is known of the remote file: its length, and its SHA-256 where that is to be verified and could still be the wanted one. */
-  async #digest(remote: Remote, path: string, wanted: Digest): Promise<Partial<Digest>> {
-    const facts = await remote.facts(path);
-    if (facts === undefined) return {};
-    if (facts.folder) {
-      throw new PermanentError(
-        `Cannot deliver to "${path}" on the SFTP server: a folder has that name. Move it away, then ask for the delivery again.`,
-      );
-    }
-    if (facts.size !== wanted.bytes || this.options.verify === "size") return { bytes: facts.size };
-    await using file = await remote.read(path);
-    return await readBack(file, facts.size);
-  }
-
-  #placed(remotePath: string, source: Source, skipped: boolean): DeliveredFile {
-    return {
-      kind: source.kind,
-      name: source.name,
-      remotePath,
-      sha256: source.plainSha256 ?? source.sha256,
-      bytes: source.bytes,
-      verified: this.options.verify,
-      encrypted: source.plainSha256 !== undefined,
-      skipped,
-      deliveredAt: new Date().toISOString(),
-    };
+  #hire(items: readonly { readonly name: string }[]): Porter {
+    return new Porter(this.options, items.map(({ name }) => name));
   }
 }
 
-/** Removes what earlier deliveries of the same files left unfinished. */
-async function sweep(remote: Remote, folder: string, sources: readonly Source[]): Promise<void> {
-  const ours = new Set(sources.map(({ name }) => name));
-  const isStale = (name: string) => ours.has(/^\.(.+)\.[0-9a-f]{12}\.part$/.exec(name)?.[1] ?? "");
-  const names = await remote.names(folder).catch((error) => {
-    // Some servers let nobody list the folder; leftovers are then theirs to remove.
-    if (error instanceof PermanentError) return [];
-    throw error;
+/** Files that are on their way, or wait under temporary names, for a delivery that may never be asked for. */
+class SentAhead implements Ahead {
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #share: Share | undefined;
+
+  constructor(share: Share, private readonly onGone: (sent: SentAhead) => void) {
+    this.#share = share;
+    this.#timer = setTimeout(() => void this.forget(), PATIENCE_MS);
+    this.#send(share).catch(() => void this.forget()); // the delivery meets what is in the way, and tells it
+  }
+
+  async #send({ files, porter }: Share): Promise<void> {
+    for (const file of files) await porter.call("stage", file);
+  }
+
+  /** Whether all of it is among `files`. The share then holds those of `files`, which are the same. */
+  isOf(files: readonly LocalFile[]): boolean {
+    const same = this.#share?.files.map((mine) => files.find((file) => isSame(file, mine))) ?? [undefined];
+    if (same.some((file) => file === undefined)) return false;
+    this.#share!.files.splice(0, Infinity, ...same as LocalFile[]);
+    return true;
+  }
+
+  /** Hands it over to a delivery. */
+  take(): Share {
+    const share = this.#share!;
+    this.#share = undefined;
+    clearTimeout(this.#timer);
+    this.onGone(this);
+    return share;
+  }
+
+  async forget(): Promise<void> {
+    if (this.#share === undefined) return;
+    await using porter = this.take().porter;
+    porter.abort();
+    await porter.call("unstage", undefined).catch(() => {});
+  }
+}
+
+function isSame(one: LocalFile, other: LocalFile): boolean {
+  return one.name === other.name && one.sha256 === other.sha256 && one.path === other.path;
+}
+
+/** Delivers a file; what needed not to be sent counts as sent in the end. */
+async function carry(porter: Porter, file: LocalFile, onSent: OnSent): Promise<DeliveredFile> {
+  let left = file.bytes;
+  const delivered = await porter.call("deliver", file, (bytes) => {
+    left -= bytes;
+    onSent(bytes);
   });
-  for (const name of names.filter(isStale)) await remote.discard(posix.join(folder, name));
+  onSent(left);
+  return delivered;
 }
 
-/** The temporary name, different each time: two deliveries of one file never write to the same one. */
-function partOf(folder: string, name: string): string {
-  return posix.join(folder, `.${name}.${crypto.randomUUID().slice(-12)}.part`);
-}
-
-function checkName(name: string): void {
-  if (/^[^/\\\p{Cc}]+$/u.test(name) && name !== "." && name !== "..") return;
-  throw new PermanentError(`Cannot deliver a file as ${JSON.stringify(name)}: wanted a plain file name.`);
-}
-
-function same(there: Partial<Digest>, wanted: Digest): boolean {
-  return there.bytes === wanted.bytes && (there.sha256 === undefined || there.sha256 === wanted.sha256);
-}
-
-function inWords({ bytes, sha256 }: Partial<Digest>): string {
-  if (bytes === undefined) return "nothing";
-  return `${bytes} bytes${sha256 === undefined ? "" : ` and SHA-256 ${sha256}`}`;
-}
-
-function fromText({ name, text }: Manifest): Source {
-  const bytes = new TextEncoder().encode(text);
-  return {
-    kind: "manifest",
-    name,
-    shown: `"${name}"`,
-    bytes: bytes.length,
-    sha256: createHash("sha256").update(bytes).digest("hex"),
-    async *blocks() {
-      yield await Promise.resolve(bytes);
-    },
-  };
-}
-
-function fromDisk(file: LocalFile): Source {
-  const { kind, name, path, bytes, sha256, plainSha256 } = file;
-  return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks: () => blocksOf(path) };
-}
-
-async function* blocksOf(path: string): AsyncGenerator<Uint8Array> {
+/** Waits for all calls. The first that fails, and the signal, end the others, and are what is thrown when all have ended. */
+async function together<T>(
+  porters: readonly Porter[],
+  signal: AbortSignal,
+  calls: readonly Promise<T>[],
+): Promise<T[]> {
+  const failures: unknown[] = [];
+  const giveUp = () => porters.forEach((porter) => porter.abort());
+  if (signal.aborted) giveUp();
+  signal.addEventListener("abort", giveUp);
   try {
-    using file = await Deno.open(path);
-    const block = new Uint8Array(BLOCK);
-    for (let n = await file.read(block); n !== null; n = await file.read(block)) yield block.subarray(0, n);
-  } catch (error) {
-    throw fileError("deliver", path, error);
+    for (const call of calls) {
+      call.catch((error) => {
+        failures.push(error);
+        giveUp();
+      });
+    }
+    await Promise.allSettled(calls);
+    signal.throwIfAborted();
+    if (failures.length > 0) throw failures[0];
+    return await Promise.all(calls);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
   }
+}
+
+/** Divides files among porters, so that each has about as much to carry. There is always one, for the manifest, where `always` says so. */
+function sharesOf(files: readonly LocalFile[], always: boolean): LocalFile[][] {
+  const shares: LocalFile[][] = sumOf(files) < WORTH_TWO ? [[]] : Array.from({ length: PORTERS }, () => []);
+  for (const file of files.toSorted((a, b) => b.bytes - a.bytes)) {
+    shares.sort((a, b) => sumOf(a) - sumOf(b))[0]!.push(file);
+  }
+  const needed = shares.filter((share) => share.length > 0);
+  return needed.length === 0 && always ? [[]] : needed;
+}
+
+function sumOf(files: readonly LocalFile[]): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
 }

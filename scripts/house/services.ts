@@ -88,7 +88,12 @@ export function permissionsOf(service: Service, env: Environment): string[] {
       const config = loadConfig(service, VARIABLES.saver, env);
       return flags(config, {
         net: config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`],
-        read: [config.DATA_DIR, config.SFTP_KEY_PATH, config.SFTP_KNOWN_HOSTS],
+        read: [
+          config.DATA_DIR,
+          config.SFTP_KEY_PATH,
+          config.SFTP_KNOWN_HOSTS,
+          ...["saver", "shared"].map(programPath), // the porters' program
+        ],
         write: [
           dirname(config.DB_PATH),
           ...(config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS ? [config.DATA_DIR] : []),

@@ -1,0 +1,288 @@
+/**
+ * Delivery over one SFTP connection. Each file goes up under a temporary name, is verified there, and gets its own name in one step that never replaces
+ * another file. docs/decisions/003-delivery.md says why each step is as it is.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { posix } from "node:path";
+import type { CipherAlgorithm } from "ssh2";
+import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { Connection, type Login } from "./connection.ts";
+import type { DeliveredFile, LocalFile, Manifest, Probed } from "./delivery.ts";
+import { fileError } from "./failure.ts";
+import { fingerprintOf } from "./known_hosts.ts";
+import { Remote } from "./remote.ts";
+import { type Digest, readBack, upload } from "./transfer.ts";
+
+/** Where files are delivered to, and how surely. */
+export interface SftpOptions extends Login {
+  /** Folder on the server, absolute or from the user's home; made where it is missing. */
+  readonly remoteDir: string;
+  /** `content`: what is on the server is read back and hashed; `size`: its length alone is compared. */
+  readonly verify: "content" | "size";
+}
+
+/** What is to be on the server: `LocalFile` or manifest, and where its bytes come from. */
+interface Source extends Digest {
+  readonly kind: DeliveredFile["kind"];
+  readonly name: string;
+  /** What the bytes are called in messages. */
+  readonly shown: string;
+  readonly plainSha256?: string | undefined;
+  blocks(): AsyncIterable<Uint8Array>;
+}
+
+/** Bytes that are read from the disk at once. */
+const BLOCK = 256 * 1024;
+
+/** What a probe writes. */
+export const PROBE: Manifest = { name: "probe", text: "A test whether files can be delivered here.\n" };
+
+/** Best first: Deno takes two to three times as long for AES-GCM. docs/performance.md has the figures. */
+const CIPHERS: readonly CipherAlgorithm[] = [
+  "aes128-ctr",
+  "aes192-ctr",
+  "aes256-ctr",
+  "aes128-gcm@openssh.com",
+  "aes256-gcm@openssh.com",
+];
+
+/** A file or a manifest that is to be on the server. */
+export type Item = LocalFile | Manifest;
+
+/** Told the bytes of each request that the server has taken. */
+export type OnSent = (bytes: number) => void;
+
+/** A connection that is logged in, and the folder that files go to. Disposing of it ends the connection. */
+export class Session implements AsyncDisposable {
+  /** The temporary files that are whole, or on their way, by name and SHA-256. */
+  readonly #staged = new Map<string, Promise<string>>();
+
+  private constructor(
+    private readonly options: SftpOptions,
+    private readonly connection: Connection,
+    private readonly remote: Remote,
+    private readonly folder: string,
+  ) {}
+
+  /**
+   * Connects, makes the folder where it is missing, and removes from it what earlier sessions left unfinished of the files called `names`.
+   *
+   * @throws as `Delivery.deliver`.
+   */
+  static async open(options: SftpOptions, names: readonly string[], signal: AbortSignal): Promise<Session> {
+    const connection = await Connection.open({ ...options, ciphers: CIPHERS }, signal);
+    try {
+      const remote = await Remote.open(connection, signal);
+      const folder = await remote.folder(options.remoteDir);
+      await sweep(remote, folder, names);
+      return new Session(options, connection, remote, folder);
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Sends a file under a temporary name and verifies it, so that little is left to do for `deliver`. @throws as `Delivery.deliver`. */
+  async stage(item: Item, onSent: OnSent): Promise<void> {
+    const source = sourceOf(item);
+    if ((await this.remote.facts(this.#target(source))) !== undefined) return;
+    const staged = this.#send(source, onSent);
+    this.#staged.set(keyOf(source), staged);
+    await staged;
+  }
+
+  /** Removes the temporary files of what was staged and not delivered. Never throws. */
+  async unstage(): Promise<void> {
+    for (const staged of this.#staged.values()) {
+      await staged.then((part) => this.remote.discard(part), () => {});
+    }
+    this.#staged.clear();
+  }
+
+  /** Brings one file to the server, unless it is there. @throws as `Delivery.deliver`. */
+  async deliver(item: Item, onSent: OnSent): Promise<DeliveredFile> {
+    const source = sourceOf(item);
+    const target = this.#target(source);
+    const staged = this.#staged.get(keyOf(source));
+    this.#staged.delete(keyOf(source));
+    if ((await this.remote.facts(target)) !== undefined) {
+      await staged?.then((part) => this.remote.discard(part), () => {});
+      await this.#insistOnSame(target, source);
+      return this.#placed(target, source, true);
+    }
+    const part = await (staged ?? this.#send(source, onSent));
+    try {
+      if (await this.remote.rename(part, target)) return this.#placed(target, source, false);
+      // Somebody was faster; what counts is what lies there now.
+      await this.#insistOnSame(target, source);
+    } catch (error) {
+      await this.remote.discard(part);
+      throw error;
+    }
+    await this.remote.discard(part);
+    return this.#placed(target, source, true);
+  }
+
+  /** Writes and removes a small file. @throws as `Delivery.deliver`. */
+  async probe(): Promise<Probed> {
+    const part = await this.#send(sourceOf(PROBE), () => {});
+    await this.remote.discard(part);
+    const { type, blob } = this.connection.hostKey!;
+    return { folder: this.folder, hostKeyType: type, fingerprint: fingerprintOf(blob) };
+  }
+
+  /** Ends the connection. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.connection[Symbol.asyncDispose]();
+  }
+
+  #target(source: Source): string {
+    return posix.join(this.folder, source.name);
+  }
+
+  /** Uploads to a temporary file, which is on disk and verified when this resolves with its path, and gone when it rejects. */
+  async #send(source: Source, onSent: OnSent): Promise<string> {
+    const part = partOf(this.folder, source.name);
+    try {
+      await this.#upload(part, source, onSent);
+      return part;
+    } catch (error) {
+      await this.remote.discard(part);
+      throw error;
+    }
+  }
+
+  async #upload(part: string, source: Source, onSent: OnSent): Promise<void> {
+    {
+      await using file = await this.remote.create(part);
+      const read = await upload(source.blocks(), file, onSent);
+      if (read.sha256 !== source.sha256 || read.bytes !== source.bytes) {
+        throw new PermanentError(
+          `Cannot deliver ${source.shown}: it has ${inWords(read)}, but ${
+            inWords(source)
+          } was announced, so it was changed or cut since. ` +
+            `Put the announced file back and replay the dead letter, or start a new run.`,
+        );
+      }
+      await file.sync();
+      await file.close();
+    }
+    const there = await this.#digest(part, source);
+    if (!same(there, source)) {
+      throw new TransientError(
+        `Cannot deliver ${source.shown}: ${inWords(source)} was sent, but "${part}" on the SFTP server has ${
+          inWords(there)
+        }. It is tried again.`,
+      );
+    }
+  }
+
+  async #insistOnSame(target: string, source: Source): Promise<void> {
+    const there = await this.#digest(target, source);
+    if (same(there, source)) return;
+    throw new PermanentError(
+      `Cannot deliver ${source.shown}: "${target}" on the SFTP server is another file with ${
+        inWords(there)
+      }, wanted ${inWords(source)}. It isn't overwritten: move it away, then ask for the delivery again.`,
+    );
+  }
+
+  /** What is known of the remote file: its length, and its SHA-256 where that is to be verified and could still be the wanted one. */
+  async #digest(path: string, wanted: Digest): Promise<Partial<Digest>> {
+    const facts = await this.remote.facts(path);
+    if (facts === undefined) return {};
+    if (facts.folder) {
+      throw new PermanentError(
+        `Cannot deliver to "${path}" on the SFTP server: a folder has that name. Move it away, then ask for the delivery again.`,
+      );
+    }
+    if (facts.size !== wanted.bytes || this.options.verify === "size") return { bytes: facts.size };
+    await using file = await this.remote.read(path);
+    return await readBack(file, facts.size);
+  }
+
+  #placed(remotePath: string, source: Source, skipped: boolean): DeliveredFile {
+    return {
+      kind: source.kind,
+      name: source.name,
+      remotePath,
+      sha256: source.plainSha256 ?? source.sha256,
+      bytes: source.bytes,
+      verified: this.options.verify,
+      encrypted: source.plainSha256 !== undefined,
+      skipped,
+      deliveredAt: new Date().toISOString(),
+    };
+  }
+}
+
+/** Removes what earlier deliveries of the same files left unfinished. */
+async function sweep(remote: Remote, folder: string, sent: readonly string[]): Promise<void> {
+  const ours = new Set(sent);
+  const isStale = (name: string) => ours.has(/^\.(.+)\.[0-9a-f]{12}\.part$/.exec(name)?.[1] ?? "");
+  const names = await remote.names(folder).catch((error) => {
+    // Some servers let nobody list the folder; leftovers are then theirs to remove.
+    if (error instanceof PermanentError) return [];
+    throw error;
+  });
+  for (const name of names.filter(isStale)) await remote.discard(posix.join(folder, name));
+}
+
+/** The temporary name, different each time: two deliveries of one file never write to the same one. */
+function partOf(folder: string, name: string): string {
+  return posix.join(folder, `.${name}.${crypto.randomUUID().slice(-12)}.part`);
+}
+
+/** Refuses what is no plain file name. @throws PermanentError */
+export function checkName(name: string): void {
+  if (/^[^/\\\p{Cc}]+$/u.test(name) && name !== "." && name !== "..") return;
+  throw new PermanentError(`Cannot deliver a file as ${JSON.stringify(name)}: wanted a plain file name.`);
+}
+
+function same(there: Partial<Digest>, wanted: Digest): boolean {
+  return there.bytes === wanted.bytes && (there.sha256 === undefined || there.sha256 === wanted.sha256);
+}
+
+function inWords({ bytes, sha256 }: Partial<Digest>): string {
+  if (bytes === undefined) return "nothing";
+  return `${bytes} bytes${sha256 === undefined ? "" : ` and SHA-256 ${sha256}`}`;
+}
+
+function keyOf({ name, sha256 }: Source): string {
+  return `${sha256} ${name}`;
+}
+
+function sourceOf(item: Item): Source {
+  return "text" in item ? fromText(item) : fromDisk(item);
+}
+
+function fromText({ name, text }: Manifest): Source {
+  const bytes = new TextEncoder().encode(text);
+  return {
+    kind: "manifest",
+    name,
+    shown: `"${name}"`,
+    bytes: bytes.length,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+    async *blocks() {
+      yield await Promise.resolve(bytes);
+    },
+  };
+}
+
+function fromDisk(file: LocalFile): Source {
+  const { kind, name, path, bytes, sha256, plainSha256 } = file;
+  return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks: () => blocksOf(path) };
+}
+
+async function* blocksOf(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    using file = await Deno.open(path);
+    const block = new Uint8Array(BLOCK);
+    for (let n = await file.read(block); n !== null; n = await file.read(block)) yield block.subarray(0, n);
+  } catch (error) {
+    throw fileError("deliver", path, error);
+  }
+}
