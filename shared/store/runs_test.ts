@@ -61,6 +61,7 @@ Deno.test("filters hold together: status, time, and having reached the load", as
   assert.deepEqual(list({ since: at(7) }), [10, 9, 8]);
   assert.deepEqual(list({ until: at(2) }), [2, 1]);
   assert.deepEqual(list({ loaded: true, since: at(5) }), [9, 8, 6]);
+  assert.deepEqual(list({ loaded: true }), [9, 8, 6, 5, 3, 2]);
 });
 
 Deno.test("pages walk through all runs, forwards and backwards, also where many have the same time", async () => {
