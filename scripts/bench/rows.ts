@@ -10,6 +10,7 @@ import { deliver } from "./rows/deliver.ts";
 import { endToEnd } from "./rows/end_to_end.ts";
 import { extract } from "./rows/extract.ts";
 import { growth } from "./rows/growth.ts";
+import { growthRuns } from "./rows/growth_runs.ts";
 import { idle } from "./rows/idle.ts";
 import { load } from "./rows/load.ts";
 import { queue } from "./rows/queue.ts";
@@ -27,6 +28,7 @@ export const ROWS: readonly Row[] = [
   idle,
   transformers,
   growth,
+  growthRuns,
   api,
   dashboard,
 ];

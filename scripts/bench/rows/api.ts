@@ -40,7 +40,7 @@ export const api: Row = {
     const { turns, quick } = workshop.scale;
     const seconds = quick ? 1 : 4;
     await using stage = workshop.stage();
-    await fillRuns(stage);
+    await fillRuns(stage, RUNS);
     const program = await stage.start("api");
     const port: number = JSON.parse(program.ready.input!).properties.port;
     const each = async (measure: () => Promise<number>) => {
@@ -76,12 +76,12 @@ export const api: Row = {
   },
 };
 
-/** Fills the stage's database with that many runs. */
-export async function fillRuns({ env, folder }: Stage): Promise<void> {
+/** Fills the stage's database with so many runs. */
+export async function fillRuns({ env, folder }: Stage, runs: number): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   await using store = await openStore(env.DB_PATH!, { maskFields: [] });
   await store.write((db) => {
-    for (let i = 0; i < RUNS; i++) {
+    for (let i = 0; i < runs; i++) {
       const at = new Date(Date.UTC(2020, 0, 1) + i * 60_000).toISOString();
       db.run(
         `INSERT INTO etl_runs (run_timestamp, raw_file, processed_file, dlq_file, valid_count, invalid_count, run_id, status, status_at,

@@ -9,7 +9,7 @@ export const dashboard: Row = {
   name: "dashboard",
   async *measure(workshop) {
     await using stage = workshop.stage();
-    await fillRuns(stage);
+    await fillRuns(stage, RUNS);
     const program = await stage.start("api");
     const port: number = JSON.parse(program.ready.input!).properties.port;
     const figures: number[] = [];
