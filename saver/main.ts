@@ -17,6 +17,7 @@ import {
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { openStore } from "../shared/store/open.ts";
+import { sendAhead } from "./ahead.ts";
 import { SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, type Seal } from "./courier.ts";
 import { checkRecipients, seal } from "./delivery/seal.ts";
@@ -53,6 +54,9 @@ if (import.meta.main) {
         runActor(courier({ store, files, delivery, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
+      ...(delivery === undefined || seal !== undefined
+        ? []
+        : [(signal: AbortSignal) => sendAhead({ channel, files, delivery }, signal)]),
       ...(days === undefined
         ? []
         : [(signal: AbortSignal) => keepRemoving({ store, files, days, log }, signal)]),

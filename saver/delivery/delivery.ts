@@ -92,7 +92,8 @@ export interface Delivery extends AsyncDisposable {
   deliver(files: readonly LocalFile[], manifest: Manifest, options: DeliverOptions): Promise<DeliveredFile[]>;
   /**
    * Begins to send files that a delivery will probably be asked for, all of them together, under temporary names; that delivery then only
-   * gives them their names. What goes wrong is left for it to meet. `undefined` where that many are on their way already: it is for speed.
+   * gives them their names. What goes wrong is left for it to meet. `undefined` where it isn't worth it,
+   * or enough are on their way: it is for speed.
    */
   sendAhead(files: readonly LocalFile[]): Ahead | undefined;
   /** Connects, and writes and removes a small file in the folder. @throws as `deliver`, saying what is in the way. */

@@ -20,8 +20,8 @@ export type { SftpOptions } from "./session.ts";
 
 /** Files that are on their way at once: as many threads as the two large files of a run can use. */
 const PORTERS = 2;
-/** Bytes from which on a second thread is worth its start. */
-const WORTH_TWO = 8_000_000;
+/** Bytes from which on a further thread is worth its start. */
+const WORTH_A_THREAD = 8_000_000;
 /** How long files that were sent ahead wait for their delivery, in milliseconds: ten minutes. */
 const PATIENCE_MS = 600_000;
 
@@ -66,7 +66,7 @@ class SftpDelivery implements Delivery {
   }
 
   sendAhead(files: readonly LocalFile[]): Ahead | undefined {
-    if (this.#ahead.size + this.#delivering >= PORTERS) return undefined;
+    if (sumOf(files) < WORTH_A_THREAD || this.#ahead.size + this.#delivering >= PORTERS) return undefined;
     for (const { name } of files) checkName(name);
     const sent = new SentAhead(
       { files: [...files], porter: this.#hire(files) },
@@ -210,7 +210,9 @@ async function together<T>(
 
 /** Divides files among porters, so that each has about as much to carry. There is always one, for the manifest, where `always` says so. */
 function sharesOf(files: readonly LocalFile[], always: boolean): LocalFile[][] {
-  const shares: LocalFile[][] = sumOf(files) < WORTH_TWO ? [[]] : Array.from({ length: PORTERS }, () => []);
+  const shares: LocalFile[][] = sumOf(files) < WORTH_A_THREAD
+    ? [[]]
+    : Array.from({ length: PORTERS }, () => []);
   for (const file of files.toSorted((a, b) => b.bytes - a.bytes)) {
     shares.sort((a, b) => sumOf(a) - sumOf(b))[0]!.push(file);
   }

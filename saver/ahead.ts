@@ -1,0 +1,80 @@
+/**
+ * Sending files ahead: as soon as a phase has announced its files, before the run is loaded and the courier is asked for them. It is for speed
+ * alone: the courier sends what wasn't sent ahead, or was lost.
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import { listen } from "../shared/actor/listen.ts";
+import type { Channel } from "../shared/channel/channel.ts";
+import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
+import type { Files } from "../shared/jsonl/files.ts";
+import type { Ahead, Delivery, FileKind, LocalFile } from "./delivery/delivery.ts";
+
+/** What is needed to send files ahead. */
+export interface AheadParts {
+  /** Where phases announce their files. */
+  readonly channel: Channel;
+  /** The data directory. */
+  readonly files: Files;
+  /** Where to. */
+  readonly delivery: Delivery;
+}
+
+/** A file as a message announces it. */
+type Announced = readonly [kind: Exclude<FileKind, "manifest">, path: string, sha256: string | undefined];
+
+/** How old the last beat of a courier that is still there can be, in milliseconds. */
+const FRESH_MS = 30_000;
+
+/** Sends files ahead until `signal`. What was sent for a run that ended without its delivery is removed. */
+export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
+  const { channel } = parts;
+  const sent = new Map<string, Ahead[]>(); // run -> what was sent for it
+  const send = (runId: string, ...announced: Announced[]) =>
+    void sendFiles(parts, announced).then((ahead) => {
+      if (ahead !== undefined) sent.set(runId, [...sent.get(runId) ?? [], ahead]);
+    }, () => {}); // the courier meets what is in the way, and tells it
+  await Promise.all([
+    listen(
+      channel,
+      "channel:phase1_complete",
+      ({ run_id, raw_file, raw_sha256 }) => send(run_id, ["raw", raw_file, raw_sha256]),
+      signal,
+    ),
+    listen(
+      channel,
+      "channel:phase2_complete",
+      ({ run_id, processed_file, processed_sha256, dlq_file, dlq_sha256 }) =>
+        send(run_id, ["processed", processed_file, processed_sha256], ["invalid", dlq_file, dlq_sha256]),
+      signal,
+    ),
+    listen(channel, "channel:run_events", (event) => {
+      if (!isFinal(statusAfter(event))) return;
+      for (const ahead of sent.get(event.run_id) ?? []) void ahead.forget();
+      sent.delete(event.run_id);
+    }, signal),
+  ]);
+}
+
+async function sendFiles(
+  { channel, files, delivery }: AheadParts,
+  announced: readonly Announced[],
+): Promise<Ahead | undefined> {
+  // Which of several couriers will be asked for the delivery isn't known yet.
+  if (await couriersOn(channel) !== 1) return undefined;
+  const local: LocalFile[] = [];
+  for (const [kind, name, sha256] of announced) {
+    if (sha256 === undefined) return undefined;
+    const path = files.inside(name);
+    local.push({ kind, path, name: basename(name), sha256, bytes: (await Deno.stat(path)).size });
+  }
+  return delivery.sendAhead(local);
+}
+
+async function couriersOn(channel: Channel): Promise<number> {
+  const beats = await channel.beats();
+  return beats.filter(({ actor, state, at }) =>
+    actor === "courier" && state !== "stopped" && Date.now() - at < FRESH_MS
+  ).length;
+}

@@ -1,0 +1,49 @@
+/**
+ * Listening in: hearing what others say on a channel, without taking any of it from them.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Channel } from "../channel/channel.ts";
+import type { ChannelName, MessageOn } from "../contracts/channels.ts";
+import { messageOf, TransientError } from "../errors/errors.ts";
+import { backOff, pause } from "./backoff.ts";
+import { decode } from "./message.ts";
+
+const log = getLogger(["etl", "listen"]);
+
+/**
+ * Calls `hear` with each message on `name`, until `signal`, also over times in which the channel is away; what is said meanwhile isn't heard.
+ * What can't be read is passed over.
+ *
+ * @throws whatever can't be helped by waiting.
+ */
+export async function listen<C extends ChannelName>(
+  channel: Channel,
+  name: C,
+  hear: (message: MessageOn<C>) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let failures = 1; !signal.aborted; failures++) {
+    try {
+      for await (const body of await channel.watch(name, signal)) {
+        failures = 1;
+        const message = read(name, body);
+        if (message !== undefined) hear(message);
+      }
+    } catch (error) {
+      if (!(error instanceof TransientError)) throw error;
+      log.debug("cannot listen, trying again", { channel: name, reason: error.message });
+      await pause(backOff(failures, { firstMs: 200, maxMs: 10_000 }), signal);
+    }
+  }
+}
+
+function read<C extends ChannelName>(name: C, body: string): MessageOn<C> | undefined {
+  try {
+    return decode(name, body);
+  } catch (error) {
+    log.warning("unreadable message passed over", { channel: name, reason: messageOf(error) });
+    return undefined;
+  }
+}
