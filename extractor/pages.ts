@@ -7,7 +7,7 @@ import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { JsonBytes } from "./json_bytes.ts";
+import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
 import { Records } from "./records.ts";
 import { pageUrl, redacted, type Source } from "./source.ts";
 

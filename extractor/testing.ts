@@ -10,7 +10,7 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
 import { Files } from "../shared/jsonl/files.ts";
 import { extractor, type ExtractorParts } from "./extract.ts";
-import { JsonBytes } from "./json_bytes.ts";
+import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
 import { Records } from "./records.ts";
 import { redacted } from "./source.ts";
 

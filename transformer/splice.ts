@@ -10,9 +10,20 @@ export const MAX_RAW_LINE = 1_000_000;
 
 const QUOTE = 34, COMMA = 44, OPEN_LIST = 91, BACKSLASH = 92, CLOSE_LIST = 93, OPEN = 123, CLOSE = 125;
 
+/** The key under which a record's code is added. */
+export const CODE_KEY = "department_code";
+
+/** The key under which a dead letter says why it is one. */
+export const REASON_KEY = "error_reason";
+
+/** The text of a member. */
+export function memberText(key: string, value: string): string {
+  return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+}
+
 /** The line of a valid record with `department_code` added last; one that it had is dropped. */
 export function enrich(line: string, record: JsonObject, code: string): string {
-  return withMember(line, record, "department_code", code);
+  return withMember(line, record, CODE_KEY, code);
 }
 
 /**
@@ -25,11 +36,11 @@ export function deadLetter(
   problems: readonly Problem[],
 ): string {
   const reason = explain(problems);
-  if (record !== undefined) return withMember(line, record, "error_reason", reason);
-  if (line.length <= MAX_RAW_LINE) return JSON.stringify({ raw_line: line, error_reason: reason });
+  if (record !== undefined) return withMember(line, record, REASON_KEY, reason);
+  if (line.length <= MAX_RAW_LINE) return JSON.stringify({ raw_line: line, [REASON_KEY]: reason });
   return JSON.stringify({
     raw_line: line.slice(0, MAX_RAW_LINE).toWellFormed(),
-    error_reason: `${reason}; raw_line holds the first ${MAX_RAW_LINE} characters`,
+    [REASON_KEY]: `${reason}; raw_line holds the first ${MAX_RAW_LINE} characters`,
   });
 }
 
@@ -38,7 +49,7 @@ function withMember(line: string, record: JsonObject, key: string, value: string
   const text = Object.hasOwn(record, key) ? withoutMember(line, key) : line;
   const end = text.lastIndexOf("}");
   const comma = isEmptyBefore(text, end) ? "" : ",";
-  return `${text.slice(0, end)}${comma}${JSON.stringify(key)}:${JSON.stringify(value)}${text.slice(end)}`;
+  return `${text.slice(0, end)}${comma}${memberText(key, value)}${text.slice(end)}`;
 }
 
 /** Whether nothing but blanks is between `end` and the brace that opens the object. */

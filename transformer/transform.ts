@@ -4,20 +4,23 @@
  * @module
  */
 import {
-  type JsonObject,
+  explain,
   judge,
+  judgeRecord,
   lineProblem,
   type Problem,
+  type ValidUser,
   type Verdict,
 } from "../shared/contracts/rules.ts";
 import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/jsonl/lines.ts";
-import { deadLetter, enrich } from "./splice.ts";
+import { RecordReader } from "./reader.ts";
+import { CODE_KEY, deadLetter, enrich, memberText, REASON_KEY } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
 /** Where lines go. */
 export interface Sink {
-  /** Appends `text`. */
-  write(text: string): Promise<void>;
+  /** Appends a text or bytes, which may be used again once the promise is settled. */
+  write(data: string | Uint8Array): Promise<void>;
 }
 
 /** What a transform works with. */
@@ -52,6 +55,13 @@ export const UNKNOWN_CODE = "UNKNOWN";
 /** The longest line to read, in bytes: with what is added to it, it is still handed out whole to those who read the two files. */
 export const MAX_RAW_BYTES: number = MAX_LINE_BYTES - 64 * 1024;
 
+const NEWLINE = 10, RETURN = 13;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const COMMA = encoder.encode(",");
+/** What follows a record's last member: its brace, and the line's end. */
+const CLOSE = encoder.encode("}\n");
+
 const MOST_FIELDS = 500;
 const LONGEST_FIELD = 200;
 const LONGEST_NAME = 100;
@@ -63,50 +73,147 @@ const FLAWS: Record<Flaw, Problem> = {
 
 /** Writes each line to `processed` or to `dead`, in their order; blank lines are no records. No line stops it. @throws as `batches` and the sinks. */
 export async function transform(batches: AsyncIterable<LineBatch>, ports: TransformPorts): Promise<Findings> {
-  const reasons = new Tally();
-  const gaps = new Tally();
-  const fields = new Set<string>();
-  let valid = 0;
-  let invalid = 0;
-  for await (const { lines, flaws } of batches) {
-    let processed = "";
-    let dead = "";
-    for (let i = 0; i < lines.length; i++) {
-      const line = lines[i]!;
-      if (line.trim() === "") continue;
-      const verdict = verdictOn(line, flaws.get(i));
-      if (verdict.record !== undefined) addKeys(verdict.record, fields);
-      if (verdict.valid) {
-        const { department } = verdict.user.company;
-        const code = ports.codeOf(department);
-        if (code === undefined) gaps.add(department.trim().slice(0, LONGEST_NAME).toWellFormed());
-        processed += `${enrich(line, verdict.record, code ?? UNKNOWN_CODE)}\n`;
-        valid += 1;
-      } else {
-        for (const { reason } of verdict.problems) reasons.add(reason);
-        dead += `${deadLetter(line, verdict.record, verdict.problems)}\n`;
-        invalid += 1;
-      }
-    }
-    await ports.processed.write(processed);
-    await ports.dead.write(dead);
-    ports.progress(valid + invalid);
+  const transformation = new Transformation(ports);
+  for await (const batch of batches) {
+    if (batch.bytes === undefined) transformation.takeLines(batch);
+    else transformation.takeBytes(batch.bytes);
+    await transformation.flush();
   }
-  return {
-    valid,
-    invalid,
-    reasons: reasons.sorted().map(([reason, count]) => ({ reason, count })),
-    lookup_gaps: gaps.sorted().map(([department, count]) => ({ department, count })),
-    fields: [...fields],
-  };
+  return transformation.findings();
+}
+
+/** One transform: where it is, and what it has found. */
+class Transformation {
+  readonly #reasons = new Tally();
+  readonly #gaps = new Tally();
+  readonly #fields = new Set<string>();
+  readonly #reader = new RecordReader();
+  readonly #processed = new Output();
+  /** By code, the member that is added. */
+  readonly #members = new Map<string, Uint8Array>();
+  readonly #dead = new Output();
+  #valid = 0;
+  #invalid = 0;
+
+  constructor(private readonly ports: TransformPorts) {}
+
+  /** Takes lines as bytes: those of a record are copied, and no object or text is made of it but for the ruled fields. */
+  takeBytes(bytes: Uint8Array): void {
+    for (let at = 0, next = 0; at <= bytes.length; at = next + 1) {
+      next = bytes.indexOf(NEWLINE, at);
+      if (next < 0) next = bytes.length;
+      const end = next > at && bytes[next - 1] === RETURN ? next - 1 : next;
+      const line = bytes.subarray(at, end);
+      if (!this.#takeRecord(line)) this.#takeLine(decoder.decode(line));
+    }
+  }
+
+  /** Takes lines as texts. */
+  takeLines({ lines, flaws }: LineBatch): void {
+    lines.forEach((line, i) => this.#takeLine(line, flaws.get(i)));
+  }
+
+  /** Writes out what was taken. */
+  async flush(): Promise<void> {
+    await this.ports.processed.write(this.#processed.take());
+    await this.ports.dead.write(this.#dead.take());
+    this.ports.progress(this.#valid + this.#invalid);
+  }
+
+  findings(): Findings {
+    return {
+      valid: this.#valid,
+      invalid: this.#invalid,
+      reasons: this.#reasons.sorted().map(([reason, count]) => ({ reason, count })),
+      lookup_gaps: this.#gaps.sorted().map(([department, count]) => ({ department, count })),
+      fields: [...this.#fields],
+    };
+  }
+
+  /** Takes the line if it is a record that has no member yet of those that are added, which is what most lines are. */
+  #takeRecord(line: Uint8Array): boolean {
+    const record = this.#reader;
+    if (!record.read(line) || record.keys.includes(CODE_KEY) || record.keys.includes(REASON_KEY)) {
+      return false;
+    }
+    for (const key of record.keys) this.#addKey(key);
+    const verdict = judgeRecord(record.ruled);
+    const output = verdict.valid ? this.#processed : this.#dead;
+    output.put(line.subarray(0, -1));
+    if (record.keys.length > 0) output.put(COMMA);
+    output.put(
+      verdict.valid
+        ? this.#memberOf(this.#codeOf(verdict.user))
+        : encoder.encode(memberText(REASON_KEY, explain(verdict.problems))),
+    );
+    output.put(CLOSE);
+    this.#count(verdict);
+    return true;
+  }
+
+  #takeLine(line: string, flaw?: Flaw): void {
+    if (line.trim() === "") return;
+    const verdict = verdictOn(line, flaw);
+    for (const key in verdict.record) this.#addKey(key);
+    if (verdict.valid) {
+      this.#processed.put(encoder.encode(`${enrich(line, verdict.record, this.#codeOf(verdict.user))}\n`));
+    } else this.#dead.put(encoder.encode(`${deadLetter(line, verdict.record, verdict.problems)}\n`));
+    this.#count(verdict);
+  }
+
+  #count(verdict: Verdict): void {
+    if (verdict.valid) this.#valid += 1;
+    else {
+      for (const { reason } of verdict.problems) this.#reasons.add(reason);
+      this.#invalid += 1;
+    }
+  }
+
+  #codeOf({ company: { department } }: ValidUser): string {
+    const code = this.ports.codeOf(department);
+    if (code === undefined) this.#gaps.add(department.trim().slice(0, LONGEST_NAME).toWellFormed());
+    return code ?? UNKNOWN_CODE;
+  }
+
+  #memberOf(code: string): Uint8Array {
+    let member = this.#members.get(code);
+    if (member === undefined) {
+      member = encoder.encode(memberText(CODE_KEY, code));
+      this.#members.set(code, member);
+    }
+    return member;
+  }
+
+  #addKey(key: string): void {
+    const fields = this.#fields;
+    if (!fields.has(key) && fields.size < MOST_FIELDS && key.length <= LONGEST_FIELD) fields.add(key);
+  }
+}
+
+/** Bytes that are put together, in a buffer that is used again. */
+class Output {
+  #bytes = new Uint8Array(512 * 1024);
+  #length = 0;
+
+  put(bytes: Uint8Array): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#bytes.length) {
+      const larger = new Uint8Array(2 * length);
+      larger.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, this.#length);
+    this.#length = length;
+  }
+
+  /** What was put; good until the next `put`. */
+  take(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.#length);
+    this.#length = 0;
+    return taken;
+  }
 }
 
 function verdictOn(line: string, flaw: Flaw | undefined): Verdict {
   return flaw === undefined ? judge(line) : { valid: false, problems: [FLAWS[flaw]] };
-}
-
-function addKeys(record: JsonObject, fields: Set<string>): void {
-  for (const key in record) {
-    if (!fields.has(key) && fields.size < MOST_FIELDS && key.length <= LONGEST_FIELD) fields.add(key);
-  }
 }

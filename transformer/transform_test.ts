@@ -16,10 +16,18 @@ function user(change: Record<string, unknown>): string {
   return JSON.stringify({ ...USER, ...change });
 }
 
+function textOf(data: string | Uint8Array): string {
+  return typeof data === "string" ? data : new TextDecoder("utf-8", { ignoreBOM: true }).decode(data);
+}
+
 /** The lines of both files and the findings, for a raw file of these bytes that is read in chunks of `chunk` bytes. */
 async function transformed(
   raw: string | Uint8Array,
-  { chunk = 50, maxLineBytes }: { chunk?: number; maxLineBytes?: number } = {},
+  { chunk = 50, maxLineBytes, asTexts = false }: {
+    chunk?: number;
+    maxLineBytes?: number;
+    asTexts?: boolean;
+  } = {},
 ) {
   const bytes = typeof raw === "string" ? new TextEncoder().encode(raw) : raw;
   async function* chunks() {
@@ -28,12 +36,17 @@ async function transformed(
       yield bytes.subarray(at, at + chunk);
     }
   }
+  async function* batches() {
+    for await (const { first, bytes, lines, flaws } of splitLines(chunks(), maxLineBytes)) {
+      yield { first, lines, flaws, ...(asTexts ? {} : { bytes }) };
+    }
+  }
   let processed = "";
   let dead = "";
   const progress: number[] = [];
-  const findings = await transform(splitLines(chunks(), maxLineBytes), {
-    processed: { write: (text) => Promise.resolve(void (processed += text)) },
-    dead: { write: (text) => Promise.resolve(void (dead += text)) },
+  const findings = await transform(batches(), {
+    processed: { write: (data) => Promise.resolve(void (processed += textOf(data))) },
+    dead: { write: (data) => Promise.resolve(void (dead += textOf(data))) },
     codeOf: (name) => name === "Engineering" ? "ENG" : undefined,
     progress: (records) => void progress.push(records),
   });
@@ -170,6 +183,23 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
       '{"a":"\\ud800"}',
       "\u0000",
       '{"__proto__":null}',
+      user({ department_code: "X" }),
+      user({ error_reason: "X" }),
+      user({ error_reason: "X", age: 70 }),
+      user({ company: [1], age: null, email: "\u202e" }),
+      "{ }",
+      VALID.replace('"id"', '"\\u0069d"'),
+      VALID.replace("1,", "1.0,"),
+      VALID.replace("{", "{ "),
+      VALID.replace('"Emily"', '"Em\\u0069ly"'),
+      VALID.replace("}}", "}").replace('{"dep', '"x","dep'),
+      `${VALID.slice(0, -1)},"id":"x"}`,
+      `${VALID.slice(0, -1)},"id":1,"company":{"department":"Engineering","department":""}}`,
+      `${VALID.slice(0, -1)},"company":7}`,
+      `${VALID} `,
+      VALID.slice(0, -1),
+      VALID.slice(0, 30),
+      VALID.slice(30),
       '{"id":1}}',
       "\ufeff{}",
       "NaN",
@@ -180,9 +210,13 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
       fc.array(line, { maxLength: 20 }),
       fc.integer({ min: 1, max: 300 }),
       async (lines, chunk) => {
-        const { processed, dead, valid, invalid } = await transformed(
-          lines.map((text) => `${text}\n`).join(""),
-          { chunk },
+        const raw = lines.map((text) => `${text}\n`).join("");
+        const result = await transformed(raw, { chunk });
+        const { processed, dead, valid, invalid } = result;
+        assert.deepEqual(
+          result,
+          await transformed(raw, { chunk, asTexts: true }),
+          "bytes are read as texts are",
         );
         const texts = lines.map((text, i) => i === 0 ? text.replace(/^\ufeff/, "") : text)
           .map((text) => text.replace(/\r$/, "")).filter((text) => text.trim() !== "");
@@ -194,6 +228,9 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
           const end = text.lastIndexOf("}");
           const whole = JSON.parse(next);
           if ("raw_line" in whole) assert.equal(whole.raw_line, text);
+          else if (text.includes('"error_reason":"X"') && !isValid(text)) {
+            assert.match(whole.error_reason, /^age: 70 is/);
+          } else if (text.includes("department_code")) assert.equal(whole.department_code, "ENG");
           else assert.ok(next.startsWith(text.slice(0, end)), `${next}\n${text}`);
         }
       },
@@ -204,8 +241,9 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
 
 function isValid(text: string): boolean {
   try {
-    const { id, age, firstName } = JSON.parse(text) ?? {};
-    return firstName === "Emily" && Number.isInteger(id) && typeof age === "number" && age >= 18 && age <= 65;
+    const { id, age, firstName, company } = JSON.parse(text) ?? {};
+    return firstName === "Emily" && company?.department === "Engineering" && Number.isInteger(id) &&
+      typeof age === "number" && age >= 18 && age <= 65;
   } catch {
     return false;
   }

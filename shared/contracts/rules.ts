@@ -112,6 +112,11 @@ export function judge(line: string): Verdict {
   } catch (error) {
     return { valid: false, problems: [lineProblem("Invalid JSON", syntaxProblem(error))] };
   }
+  return judgeRecord(record);
+}
+
+/** Judges a parsed record; of an object no more is looked at than the ruled fields. Never throws. */
+export function judgeRecord(record: unknown): Verdict {
   const checked = validUser.safeParse(record);
   if (checked.success) return { valid: true, record: record as JsonObject, user: checked.data };
   const problems = explained(checked.error, record);

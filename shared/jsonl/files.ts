@@ -170,6 +170,9 @@ class Tally {
 export class PartFile implements AsyncDisposable {
   #buffer = new Uint8Array(BLOCK);
   #filled = 0;
+  /** The buffer that is being written, and its writing. */
+  #spare = new Uint8Array(BLOCK);
+  #writing: Promise<void> = Promise.resolve();
   #bytes: number;
   #state: "open" | "kept" | "closed" = "open";
   readonly #encoder = new TextEncoder();
@@ -201,7 +204,8 @@ export class PartFile implements AsyncDisposable {
     if (typeof data === "string") await this.#writeText(data);
     else {
       await this.#drain();
-      await this.#flush(data);
+      await this.#writing;
+      await this.#put(data);
       this.#bytes += data.length;
     }
   }
@@ -222,6 +226,7 @@ export class PartFile implements AsyncDisposable {
   /** Writes and fsyncs all that was appended, so that it outlives a power cut; answers the length in bytes. */
   async sync(): Promise<number> {
     await this.#drain();
+    await this.#writing;
     await this.#io(() => this.file.syncData());
     return this.#bytes;
   }
@@ -258,6 +263,7 @@ export class PartFile implements AsyncDisposable {
     if (this.#state === "closed") return;
     const remove = this.#state === "open";
     this.#state = "closed";
+    await this.#writing.catch(() => {});
     this.file.close();
     if (remove && await this.#isStillOurs()) await Deno.remove(`${this.target}.part`).catch(() => {});
   }
@@ -268,16 +274,21 @@ export class PartFile implements AsyncDisposable {
     return there !== undefined && there.ino === this.inode;
   }
 
+  /** Begins to write what is in the buffer; what comes meanwhile goes into the other one. */
   async #drain(): Promise<void> {
-    await this.#flush(this.#buffer.subarray(0, this.#filled));
+    await this.#writing;
+    this.#writing = this.#put(this.#buffer.subarray(0, this.#filled));
+    this.#writing.catch(() => {}); // met when it is awaited
+    [this.#buffer, this.#spare] = [this.#spare, this.#buffer];
     this.#filled = 0;
   }
 
-  async #flush(bytes: Uint8Array): Promise<void> {
-    await this.#io(async () => {
+  async #put(bytes: Uint8Array): Promise<void> {
+    const written = this.#io(async () => {
       for (let at = 0; at < bytes.length;) at += await this.file.write(bytes.subarray(at));
     });
     this.hash.update(bytes);
+    await written;
   }
 
   async #io<T>(work: () => Promise<T>): Promise<T> {
@@ -310,13 +321,19 @@ async function removeIfThere(path: string): Promise<void> {
   }
 }
 
+/** Reads a file block by block, each while the one before is used. A block is good until the next one is asked for. */
 async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
+  let [block, next] = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
+  let coming = file.read(next);
   try {
-    const buffer = new Uint8Array(BLOCK);
-    for (let n = await file.read(buffer); n !== null; n = await file.read(buffer)) {
-      yield buffer.subarray(0, n);
+    for (let n = await coming; n !== null; n = await coming) {
+      [block, next] = [next, block];
+      coming = file.read(next);
+      coming.catch(() => {}); // met when it is awaited
+      yield block.subarray(0, n);
     }
   } finally {
+    await coming.catch(() => {});
     file.close();
   }
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isUtf8 } from "node:buffer";
+
 /** What is wrong with a line as text; its content is judged elsewhere. */
 export type Flaw = "invalid-utf8" | "too-long";
 
@@ -11,6 +13,11 @@ export type Flaw = "invalid-utf8" | "too-long";
 export interface LineBatch {
   /** Number of the first line, from 1; blank lines count. */
   readonly first: number;
+  /**
+   * The lines as they stand in the file, with the line ends between them; absent where one may be too long, or isn't UTF-8. Good until the
+   * next batch is asked for.
+   */
+  readonly bytes?: Uint8Array | undefined;
   /** The lines without their ends (`\n` or `\r\n`) and without the file's byte order mark. May hold blank lines. */
   readonly lines: string[];
   /** By index in `lines`: those that aren't what the file holds. Invalid bytes read as U+FFFD; a line that is too long is cut. */
@@ -56,32 +63,53 @@ export async function* splitLines(
       keep(chunk);
       continue;
     }
-    const batch = decodeLines(take(chunk.subarray(0, end)), first, maxLineBytes);
+    const batch = batchOf(take(chunk.subarray(0, end)), first, maxLineBytes);
+    first += batch.count;
     yield batch;
-    first += batch.lines.length;
     keep(chunk.subarray(end + 1));
   }
   const last = take(new Uint8Array());
   if (last.length === 0) return;
   // only a file shorter than the mark is still whole here, its line end included
-  yield decodeLines(last.at(-1) === NEWLINE ? last.subarray(0, -1) : last, first, maxLineBytes);
+  yield batchOf(last.at(-1) === NEWLINE ? last.subarray(0, -1) : last, first, maxLineBytes);
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function decodeLines(bytes: Uint8Array, first: number, maxLineBytes: number): LineBatch {
-  if (bytes.length > maxLineBytes) return decodeOneByOne(bytes, first, maxLineBytes);
-  try {
-    const lines = strictDecoder.decode(bytes).split("\n");
-    for (let i = 0; i < lines.length; i++) if (lines[i]!.endsWith("\r")) lines[i] = lines[i]!.slice(0, -1);
-    return { first, lines, flaws: NO_FLAWS };
-  } catch {
-    return decodeOneByOne(bytes, first, maxLineBytes);
+/** A batch that knows how many lines it has. */
+interface CountedBatch extends LineBatch {
+  readonly count: number;
+}
+
+function batchOf(bytes: Uint8Array, first: number, maxLineBytes: number): CountedBatch {
+  if (bytes.length <= maxLineBytes && isUtf8(bytes)) return new CleanBatch(first, bytes);
+  const { lines, flaws } = decodeOneByOne(bytes, maxLineBytes);
+  return { first, lines, flaws, count: lines.length };
+}
+
+/** Lines without flaws. They are made texts only when they are asked for, as some readers make do with the bytes. */
+class CleanBatch implements CountedBatch {
+  readonly flaws = NO_FLAWS;
+  readonly count: number;
+  #lines: string[] | undefined;
+
+  constructor(readonly first: number, readonly bytes: Uint8Array) {
+    let count = 1;
+    for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count += 1;
+    this.count = count;
+  }
+
+  get lines(): string[] {
+    return this.#lines ??= decoder.decode(this.bytes).split("\n").map(withoutReturn);
   }
 }
 
-function decodeOneByOne(bytes: Uint8Array, first: number, maxLineBytes: number): LineBatch {
+function withoutReturn(line: string): string {
+  return line.endsWith("\r") ? line.slice(0, -1) : line;
+}
+
+function decodeOneByOne(bytes: Uint8Array, maxLineBytes: number): Pick<LineBatch, "lines" | "flaws"> {
   const lines: string[] = [];
   const flaws = new Map<number, Flaw>();
   for (let start = 0; start <= bytes.length;) {
@@ -101,7 +129,7 @@ function decodeOneByOne(bytes: Uint8Array, first: number, maxLineBytes: number):
     }
     start = end + 1;
   }
-  return { first, lines, flaws };
+  return { lines, flaws };
 }
 
 /** The first bytes of a line as text; a character that the cut goes through is left out, as streaming decoders wait for its end. */

@@ -42,7 +42,13 @@ export class JsonBytes {
   #open = new Uint8Array(64);
 
   /** Takes the text's bytes; looks at nothing yet. */
-  constructor(private readonly bytes: Uint8Array) {}
+  constructor(private bytes: Uint8Array = new Uint8Array()) {}
+
+  /** Goes on to another text. */
+  turnTo(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.hasLineEnds = false;
+  }
 
   /** Reads the text's one value. @throws SyntaxError where there is anything else, too. */
   whole(read: ReadValue): void {

@@ -1,0 +1,124 @@
+/**
+ * Of a record's text, no more than the next step needs: the ruled fields, and the names of its keys.
+ *
+ * @module
+ */
+import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+
+const QUOTE = 34, BACKSLASH = 92, OPEN = 123, ZERO = 48, NINE = 57;
+/** The most digits of a whole number that is surely exact. */
+const SAFE_DIGITS = 15;
+
+const decoder = new TextDecoder();
+
+/** The ruled fields of a record, as far as it has them. */
+export interface Ruled {
+  /** See `ValidUser`. */
+  id?: unknown;
+  /** See `ValidUser`. */
+  firstName?: unknown;
+  /** See `ValidUser`. */
+  email?: unknown;
+  /** See `ValidUser`. */
+  age?: unknown;
+  /** See `ValidUser`; of an object no more than the department. */
+  company?: unknown;
+}
+
+/** Places in a record whose keys are remembered. */
+const MOST_KNOWN = 200;
+
+/** Reads one record after the other. What it says of one is good until it reads the next. */
+export class RecordReader {
+  /** The ruled fields of the record. */
+  ruled: Ruled = {};
+  /** The names of its keys, in their order. */
+  readonly keys: string[] = [];
+
+  /** The keys at each place of the last records, with their texts: most records have the same ones. */
+  readonly #known: { text: Uint8Array; name: string }[] = [];
+  readonly #json = new JsonBytes();
+  #line: Uint8Array = new Uint8Array();
+
+  /** Reads a line of UTF-8; answers whether it is a JSON object, without blanks around it. Only then is the rest of it said. */
+  read(line: Uint8Array): boolean {
+    if (line[0] !== OPEN) return false;
+    this.#line = line;
+    this.#json.turnTo(line);
+    this.ruled = {};
+    this.keys.length = 0;
+    try {
+      return this.#json.members(0, this.#member) === line.length;
+    } catch (error) {
+      if (error instanceof SyntaxError) return false;
+      throw error;
+    }
+  }
+
+  readonly #member = (key: number, keyEnd: number, at: number): number => {
+    const name = this.#nameOf(key, keyEnd);
+    const end = name === "company" && this.#json.isObject(at) ? this.#readCompany(at) : this.#json.end(at);
+    switch (name) {
+      case "id":
+      case "firstName":
+      case "email":
+      case "age":
+        this.ruled[name] = this.#value(at, end);
+        break;
+      case "company":
+        if (!this.#json.isObject(at)) this.ruled.company = this.#value(at, end);
+        break;
+    }
+    return end;
+  };
+
+  #nameOf(key: number, keyEnd: number): string {
+    const place = this.keys.length;
+    const known = this.#known[place];
+    const name = known !== undefined && this.#stands(known.text, key, keyEnd)
+      ? known.name
+      : this.#learn(place, key, keyEnd);
+    this.keys.push(name);
+    return name;
+  }
+
+  #stands(text: Uint8Array, at: number, end: number): boolean {
+    if (end - at !== text.length) return false;
+    for (let i = 0; i < text.length; i++) if (this.#line[at + i] !== text[i]) return false;
+    return true;
+  }
+
+  #learn(place: number, key: number, keyEnd: number): string {
+    const name = this.#json.parsed(key, keyEnd) as string;
+    if (place < MOST_KNOWN) this.#known[place] = { text: this.#line.slice(key, keyEnd), name };
+    return name;
+  }
+
+  #readCompany(at: number): number {
+    const company: { department?: unknown } = {};
+    this.ruled.company = company;
+    return this.#json.members(at, (key, keyEnd, at) => {
+      const end = this.#json.end(at);
+      if (this.#json.isKey(key, keyEnd, "department")) company.department = this.#value(at, end);
+      return end;
+    });
+  }
+
+  /** What JSON.parse makes of a value. */
+  #value(at: number, end: number): unknown {
+    const bytes = this.#line;
+    if (bytes[at] === QUOTE) {
+      let plain = at + 1;
+      while (plain < end && bytes[plain] !== BACKSLASH) plain += 1;
+      return plain === end ? decoder.decode(bytes.subarray(at + 1, end - 1)) : this.#json.parsed(at, end);
+    }
+    if (end - at > SAFE_DIGITS) return this.#json.parsed(at, end);
+    let number = 0;
+    for (let digit = at; digit < end; digit++) {
+      const code = bytes[digit]!;
+      if (code < ZERO || code > NINE) return this.#json.parsed(at, end);
+      number = 10 * number + code - ZERO;
+    }
+    return number;
+  }
+}
