@@ -30,11 +30,12 @@ const FRESH_MS = 30_000;
 /** Sends files ahead until `signal`. What was sent for a run that ended without its delivery is removed. */
 export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
   const { channel } = parts;
-  const sent = new Map<string, Ahead[]>(); // run -> what was sent for it
-  const send = (runId: string, ...announced: Announced[]) =>
-    void sendFiles(parts, announced).then((ahead) => {
-      if (ahead !== undefined) sent.set(runId, [...sent.get(runId) ?? [], ahead]);
-    }, () => {}); // the courier meets what is in the way, and tells it
+  const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> what was sent for it
+  const send = (runId: string, ...announced: Announced[]) => {
+    // what is in the way is met by the courier, which tells it
+    const sending = sendFiles(parts, announced).catch(() => undefined);
+    sent.set(runId, [...sent.get(runId) ?? [], sending]);
+  };
   await Promise.all([
     listen(
       channel,
@@ -51,7 +52,7 @@ export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise
     ),
     listen(channel, "channel:run_events", (event) => {
       if (!isFinal(statusAfter(event))) return;
-      for (const ahead of sent.get(event.run_id) ?? []) void ahead.forget();
+      for (const sending of sent.get(event.run_id) ?? []) void sending.then((ahead) => ahead?.forget());
       sent.delete(event.run_id);
     }, signal),
   ]);

@@ -20,7 +20,6 @@ import { openStore } from "../shared/store/open.ts";
 import { sendAhead } from "./ahead.ts";
 import { SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, type Seal } from "./courier.ts";
-import { checkRecipients, seal } from "./delivery/seal.ts";
 import { sftpDelivery } from "./delivery/sftp.ts";
 import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
@@ -39,7 +38,7 @@ if (import.meta.main) {
     const files = new Files(config.DATA_DIR);
     const server = sftpOptionsOf(config);
     const delivery = server && use(sftpDelivery(server));
-    const seal = sealFor(config.SFTP_ENCRYPT_TO);
+    const seal = await sealFor(config.SFTP_ENCRYPT_TO);
     const cancellations = new HeardCancellations();
     const days = config.RETENTION_DAYS;
     const leaseMs = config.LEASE_SECONDS * 1_000;
@@ -64,8 +63,10 @@ if (import.meta.main) {
   });
 }
 
-function sealFor(recipients: readonly string[] | undefined): Seal | undefined {
+/** The library for it is loaded only where something is encrypted: it takes memory and time. */
+async function sealFor(recipients: readonly string[] | undefined): Promise<Seal | undefined> {
   if (recipients === undefined) return undefined;
+  const { checkRecipients, seal } = await import("./delivery/seal.ts");
   try {
     checkRecipients(recipients);
   } catch (error) {

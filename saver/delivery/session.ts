@@ -56,8 +56,8 @@ export type OnSent = (bytes: number) => void;
 
 /** A connection that is logged in, and the folder that files go to. Disposing of it ends the connection. */
 export class Session implements AsyncDisposable {
-  /** The temporary files that are whole, or on their way, by name and SHA-256. */
-  readonly #staged = new Map<string, Promise<string>>();
+  /** By name and SHA-256, the temporary files that are whole or on their way; none where the file was there already. */
+  readonly #staged = new Map<string, Promise<string | undefined>>();
 
   private constructor(
     private readonly options: SftpOptions,
@@ -87,18 +87,25 @@ export class Session implements AsyncDisposable {
   /** Sends a file under a temporary name and verifies it, so that little is left to do for `deliver`. @throws as `Delivery.deliver`. */
   async stage(item: Item, onSent: OnSent): Promise<void> {
     const source = sourceOf(item);
-    if ((await this.remote.facts(this.#target(source))) !== undefined) return;
-    const staged = this.#send(source, onSent);
-    this.#staged.set(keyOf(source), staged);
+    const staged = this.#stage(source, onSent);
+    this.#staged.set(keyOf(source), staged); // at once, as the delivery may be asked for meanwhile
     await staged;
+  }
+
+  async #stage(source: Source, onSent: OnSent): Promise<string | undefined> {
+    const there = await this.remote.facts(this.#target(source));
+    return there === undefined ? await this.#send(source, onSent) : undefined;
   }
 
   /** Removes the temporary files of what was staged and not delivered. Never throws. */
   async unstage(): Promise<void> {
-    for (const staged of this.#staged.values()) {
-      await staged.then((part) => this.remote.discard(part), () => {});
-    }
+    for (const staged of this.#staged.values()) await this.#discard(staged);
     this.#staged.clear();
+  }
+
+  async #discard(staged: Promise<string | undefined> | undefined): Promise<void> {
+    const part = await staged?.catch(() => undefined);
+    if (part !== undefined) await this.remote.discard(part);
   }
 
   /** Brings one file to the server, unless it is there. @throws as `Delivery.deliver`. */
@@ -106,13 +113,14 @@ export class Session implements AsyncDisposable {
     const source = sourceOf(item);
     const target = this.#target(source);
     const staged = this.#staged.get(keyOf(source));
-    this.#staged.delete(keyOf(source));
     if ((await this.remote.facts(target)) !== undefined) {
-      await staged?.then((part) => this.remote.discard(part), () => {});
+      await this.#discard(staged);
+      this.#staged.delete(keyOf(source));
       await this.#insistOnSame(target, source);
       return this.#placed(target, source, true);
     }
-    const part = await (staged ?? this.#send(source, onSent));
+    const part = await staged ?? await this.#send(source, onSent);
+    this.#staged.delete(keyOf(source));
     try {
       if (await this.remote.rename(part, target)) return this.#placed(target, source, false);
       // Somebody was faster; what counts is what lies there now.

@@ -139,7 +139,7 @@ class SentAhead implements Ahead {
   }
 
   async #send({ files, porter }: Share): Promise<void> {
-    for (const file of files) await porter.call("stage", file);
+    for (const file of files) if (this.#share !== undefined) await porter.call("stage", file);
   }
 
   /** Whether all of it is among `files`. The share then holds those of `files`, which are the same. */

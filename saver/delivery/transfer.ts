@@ -10,8 +10,8 @@ import type { RemoteFile } from "./remote.ts";
 
 /** Bytes in one request: the most that every server takes at once (32 KiB packets), less the head of the request. */
 const CHUNK = 31 * 1024;
-/** Requests under way at once: about 2 MB, the window of a channel. Why so many: docs/decisions/003-delivery.md. */
-const REQUESTS = 64;
+/** Requests under way at once: about 1 MB, half the window of a channel. Why so many: docs/decisions/003-delivery.md. */
+const REQUESTS = 32;
 
 /** Length and SHA-256 of bytes that went by. */
 export interface Digest {

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { compose } from "../shared/actor/message.ts";
+import { Presence } from "../shared/actor/presence.ts";
+import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { Files } from "../shared/jsonl/files.ts";
+import { House, MANIFEST, OPENSSH } from "../tests/support/sftp.ts";
+import { watchFolder } from "../tests/support/watch.ts";
+import { sendAhead } from "./ahead.ts";
+import { sftpDelivery } from "./delivery/sftp.ts";
+
+const LARGE = 9_000_000;
+
+/** A saver's share in sending ahead, over a data directory below the working directory, as messages want it. */
+async function saverAt(house: House) {
+  const data = `data/ahead-test-${crypto.randomUUID()}`;
+  await Deno.mkdir(`${data}/raw_users`, { recursive: true });
+  const name = `records_20261124_030007.jsonl`;
+  const content = new Uint8Array(LARGE).fill(65);
+  await Deno.writeFile(`${data}/raw_users/${name}`, content);
+  const raw = {
+    kind: "raw" as const,
+    path: `${data}/raw_users/${name}`,
+    name,
+    bytes: LARGE,
+    sha256: createHash("sha256").update(content).digest("hex"),
+  };
+  const channel = openMemoryChannel();
+  const delivery = sftpDelivery(house.options);
+  const folder = watchFolder(house.server.folder.disk);
+  const stop = new AbortController();
+  const sending = sendAhead({ channel, files: new Files(data), delivery }, stop.signal);
+  return {
+    raw,
+    channel,
+    delivery,
+    folder,
+    announce: (runId: string) =>
+      channel.publish(compose("channel:phase1_complete", `test/${runId}`, {
+        run_id: runId,
+        raw_file: raw.path,
+        raw_sha256: raw.sha256,
+        record_count: 1,
+      })),
+    courier: () => new Presence({ name: "courier", mailbox: "channel:deliver" }, channel),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await sending;
+      folder[Symbol.dispose]();
+      await delivery[Symbol.asyncDispose]();
+      await channel[Symbol.asyncDispose]();
+      await Deno.remove(data, { recursive: true });
+    },
+  };
+}
+
+Deno.test("a raw file is on its way as soon as it is announced, and gone again when its run fails", async () => {
+  await using house = await House.open(OPENSSH);
+  await using saver = await saverAt(house);
+  await using courier = saver.courier();
+  await courier.show("idle");
+  const runId = newRunId();
+  await saver.announce(runId);
+  await saver.folder.created(/^\.records_.*\.part$/);
+  await saver.channel.publish(compose("channel:run_events", `failed/${runId}`, {
+    type: "run_failed",
+    run_id: runId,
+    actor: "transformer",
+    phase: "TRANSFORMING",
+    reason: "test",
+    retryable: false,
+  }));
+  await saver.folder.removed(/^\.records_.*\.part$/);
+  assert.deepEqual(await house.names(), []);
+});
+
+Deno.test("where two couriers could be asked for the delivery, nothing is sent ahead", async () => {
+  await using house = await House.open(OPENSSH);
+  await using saver = await saverAt(house);
+  await using one = saver.courier();
+  await using other = saver.courier();
+  await one.show("idle");
+  await other.show("idle");
+  await saver.announce(newRunId());
+  const signal = new AbortController().signal;
+  await saver.delivery.deliver([saver.raw], MANIFEST, { signal });
+  await saver.folder.removed(/^\.manifest/);
+  const parts = await saver.folder.names(/^\..*\.part$/, 2);
+  assert.equal(parts.length, 2, "the delivery's own, of file and manifest");
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { TransientError } from "../../shared/errors/errors.ts";
+import { House, MANIFEST, OPENSSH } from "../../tests/support/sftp.ts";
+import { watchFolder } from "../../tests/support/watch.ts";
+import { sftpDelivery } from "./sftp.ts";
+
+const signal = new AbortController().signal;
+const PART = /^\..+\.part$/;
+const LARGE = 9_000_000;
+
+Deno.test("files that were sent ahead are not sent again, and get their names with the delivery", async () => {
+  await using house = await House.open(OPENSSH);
+  await using delivery = sftpDelivery(house.options);
+  using folder = watchFolder(house.server.folder.disk);
+  const raw = await house.file("raw", LARGE);
+  const others = [await house.file("processed", LARGE), await house.file("invalid", 10)];
+  assert.ok(delivery.sendAhead([raw]));
+  assert.ok(delivery.sendAhead(others));
+  assert.equal(delivery.sendAhead(others), undefined, "two at a time");
+  await folder.created(PART);
+  assert.deepEqual((await house.names()).filter((name) => !PART.test(name)), [], "no file has its name yet");
+
+  const told: number[] = [];
+  const files = [raw, ...others];
+  const delivered = await delivery.deliver(files, MANIFEST, {
+    signal,
+    onProgress: (bytes) => told.push(bytes),
+  });
+  assert.deepEqual(delivered.map(({ name, skipped }) => [name, skipped]), [
+    ...files.map(({ name }) => [name, false]),
+    [MANIFEST.name, false],
+  ]);
+  assert.equal(told.at(-1), 2 * LARGE + 10 + MANIFEST.text.length);
+  assert.deepEqual(await house.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
+  for (const file of files) assert.deepEqual(await house.read(file.name), await Deno.readFile(file.path));
+  const parts = await folder.names(PART, 4);
+  for (const { name } of files) assert.equal(parts.filter((part) => part.includes(name)).length, 1, name);
+});
+
+Deno.test("what was sent ahead and isn't wanted is removed, whole or not", async () => {
+  await using house = await House.open(OPENSSH);
+  const raw = await house.file("raw", 10 * LARGE);
+  {
+    await using delivery = sftpDelivery(house.options);
+    using folder = watchFolder(house.server.folder.disk);
+    const ahead = delivery.sendAhead([raw])!;
+    await folder.created(PART);
+    await ahead.forget();
+    await ahead.forget();
+    assert.deepEqual(await house.names(), []);
+    assert.ok(delivery.sendAhead([raw]));
+  }
+  assert.deepEqual(await house.names(), [], "nor is anything left when the service ends");
+});
+
+Deno.test("another file than the one that was sent ahead is sent, and the first one waits to be forgotten", async () => {
+  await using house = await House.open(OPENSSH);
+  await using delivery = sftpDelivery(house.options);
+  const before = await house.file("raw", LARGE);
+  const ahead = delivery.sendAhead([before])!;
+  const raw = await house.file("raw", LARGE);
+  await delivery.deliver([raw], MANIFEST, { signal }).catch((error) => {
+    // the sweep of one may remove the other's temporary file; the next try is alone
+    assert.ok(error instanceof TransientError, String(error));
+    return delivery.deliver([raw], MANIFEST, { signal });
+  });
+  await ahead.forget();
+  assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
+  assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
+});
+
+Deno.test("a server that died since makes the delivery send everything itself", async () => {
+  await using house = await House.open(OPENSSH);
+  await using delivery = sftpDelivery(house.options);
+  using folder = watchFolder(house.server.folder.disk);
+  const raw = await house.file("raw", 6 * LARGE);
+  delivery.sendAhead([raw]);
+  await folder.created(PART);
+  await house.server.kill();
+  await assert.rejects(delivery.deliver([raw], MANIFEST, { signal }), TransientError);
+  await house.server.start();
+  const [delivered] = await delivery.deliver([raw], MANIFEST, { signal });
+  assert.equal(delivered!.skipped, false);
+  assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
+  assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
+});
+
+Deno.test("a connection that was lost while it waited costs the delivery nothing but time", async () => {
+  await using house = await House.open(OPENSSH);
+  await using delivery = sftpDelivery(house.options);
+  using folder = watchFolder(house.server.folder.disk);
+  const raw = await house.file("raw", LARGE);
+  delivery.sendAhead([raw]);
+  await folder.created(PART);
+  await house.server.kill();
+  await house.server.start();
+  const [delivered] = await delivery.deliver([raw], MANIFEST, { signal });
+  assert.equal(delivered!.skipped, false);
+  assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
+});
+
+Deno.test("an abort during the delivery removes what was sent ahead, too", async () => {
+  await using house = await House.open(OPENSSH);
+  await using delivery = sftpDelivery(house.options);
+  const files = [await house.file("raw", LARGE), await house.file("processed", 4 * LARGE)];
+  delivery.sendAhead([files[0]!]);
+  delivery.sendAhead([files[1]!]);
+  const stop = new AbortController();
+  const reason = new Error("the run was cancelled");
+  const delivering = delivery.deliver(files, MANIFEST, { signal: stop.signal });
+  stop.abort(reason);
+  await assert.rejects(delivering, (error) => error === reason);
+  assert.deepEqual(await house.names(), []);
+});
+
+Deno.test("small files aren't worth it", async () => {
+  await using house = await House.open(OPENSSH);
+  await using delivery = sftpDelivery(house.options);
+  assert.equal(delivery.sendAhead(await house.run()), undefined);
+});
