@@ -207,9 +207,13 @@ export class Connection implements AsyncDisposable {
     }
   }
 
+  /** Records the key of a server that wasn't known. Another connection may have been faster, and have been shown another key. */
   async #recordHostKey(known: KnownHosts): Promise<void> {
     const { host, port, knownHosts } = this.login;
     if (this.hostKey === undefined || known.judge(host, port, this.hostKey).kind !== "unknown") return;
+    const meanwhile = await KnownHosts.read(knownHosts);
+    refuseUntrusted(this.login, meanwhile, this.hostKey);
+    if (meanwhile.judge(host, port, this.hostKey).kind !== "unknown") return;
     await recordHostKey(knownHosts, host, port, this.hostKey);
   }
 }

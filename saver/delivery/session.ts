@@ -1,6 +1,6 @@
 /**
- * Delivery over one SFTP connection. Each file goes up under a temporary name, is verified there, and gets its own name in one step that never replaces
- * another file. docs/decisions/003-delivery.md says why each step is as it is.
+ * Delivery over one SFTP connection. Each file goes up under a temporary name, is verified there, and gets its own name in one step that
+ * never replaces another file. docs/decisions/003-delivery.md says why each step is as it is.
  *
  * @module
  */

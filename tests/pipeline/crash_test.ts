@@ -5,6 +5,7 @@ import { Users } from "../../scripts/source/users.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { type House, startHouse } from "../support/house.ts";
+import { watchFolder } from "../support/watch.ts";
 
 const STAMP = "20261124_030007";
 const RAW = `data/raw_users/records_${STAMP}.jsonl`;
@@ -194,4 +195,30 @@ Deno.test("an extractor killed between two pages goes on at the second, in the s
 async function noted(house: House): Promise<number | undefined> {
   const text = await Deno.readTextFile(`${house.folder}/data/state/extractor_state.json`).catch(() => "{}");
   return JSON.parse(text).current?.last_skip;
+}
+
+for (const sftp of ["openssh", "local"] as const) {
+  Deno.test(`a saver killed while it sends a file ahead: each file is on the server once (${sftp})`, async () => {
+    await using house = await startHouse({ sftp, users: 30_000, bad: 0.1, env: { BATCH_SIZE: "1000" } });
+    await Deno.mkdir(house.site!.disk, { recursive: true });
+    using folder = watchFolder(house.site!.disk);
+    await house.start("saver");
+    await house.start("extractor");
+    const runId = await house.tell();
+    await folder.created(/^\.records_.*\.part$/);
+    await house.kill("saver");
+    assert.ok((await house.remoteFiles()).every((name) => name.endsWith(".part")), "no file has its name");
+
+    await house.start("transformer", "saver");
+    const run = await house.completed(runId);
+    assert.deepEqual([run.valid_count, run.invalid_count], [27_000, 3_000]);
+    const local = [run.raw_file, run.processed_file, run.dlq_file].map((path) => path!.split("/").at(-1)!);
+    const remote = await house.remoteFiles();
+    assert.deepEqual(remote.filter((name) => !name.startsWith("manifest_")), local.sort());
+    assert.equal(remote.length, 4);
+    for (const path of [run.raw_file!, run.processed_file!, run.dlq_file!]) {
+      const there = await Deno.readFile(`${house.site!.disk}/${path.split("/").at(-1)}`);
+      assert.deepEqual(there, await Deno.readFile(`${house.folder}/${path}`), path);
+    }
+  });
 }
