@@ -141,7 +141,7 @@ export const cases: readonly DrillCase[] = [
       ];
       const wrap = faults.withFaults(({ skip, tries }) => tries === 1 ? ill[skip / 15] : faults.atMost(15));
       return play(
-        { wrap, env: { HTTP_TIMEOUT_SECONDS: "0.4", BATCH_SIZE: "20" } },
+        { wrap, env: { HTTP_TIMEOUT_SECONDS: "1.5", BATCH_SIZE: "20" } },
         async (stage) => {
           await stage.house.start(...WORKERS);
           const since = stopwatch();
