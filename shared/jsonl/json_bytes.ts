@@ -20,11 +20,6 @@ const UPPER_E = 69, LOWER_E = 101, LOWER_U = 117;
 const codes = (text: string) => new TextEncoder().encode(text);
 const TRUE = codes("true"), FALSE = codes("false"), NULL = codes("null");
 
-/** By byte, 1 for those that stand for themselves in a string. */
-const PLAIN: Uint8Array = Uint8Array.from(
-  { length: 256 },
-  (_, code) => Number(code >= 32 && code !== QUOTE && code !== BACKSLASH),
-);
 /** By byte, 1 for those that follow a backslash. */
 const ESCAPED = new Uint8Array(256);
 for (const code of codes('"\\/bfnrt')) ESCAPED[code] = 1;
@@ -169,7 +164,7 @@ export class JsonBytes {
     if (bytes[at] !== QUOTE) throw notJson();
     for (;;) {
       let code = bytes[++at]!;
-      while (PLAIN[code] === 1) code = bytes[++at]!;
+      while (code !== QUOTE && code !== BACKSLASH && code >= SPACE) code = bytes[++at]!;
       if (code === QUOTE) return at + 1;
       if (code !== BACKSLASH) throw notJson();
       code = bytes[++at]!;
