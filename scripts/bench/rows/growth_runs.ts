@@ -34,11 +34,11 @@ const graphql = (rows: number): Asked => ({
 
 const CASES: readonly Case[] = [
   { what: "GET /etl_runs of 1 row", asked: rest(1), rows: 1, changing: false },
-  { what: "GET /etl_runs of 1 row, after each commit", asked: rest(1), rows: 1, changing: true },
-  { what: "GET /etl_runs of 10 rows, after each commit", asked: rest(10), rows: 10, changing: true },
+  { what: "GET /etl_runs of 1 row after a commit", asked: rest(1), rows: 1, changing: true },
+  { what: "GET /etl_runs of 10 rows after a commit", asked: rest(10), rows: 10, changing: true },
   { what: "GraphQL of 1 row", asked: graphql(1), rows: 1, changing: false },
-  { what: "GraphQL of 1 row, after each commit", asked: graphql(1), rows: 1, changing: true },
-  { what: "GraphQL of 20 rows, after each commit", asked: graphql(20), rows: 20, changing: true },
+  { what: "GraphQL of 1 row after a commit", asked: graphql(1), rows: 1, changing: true },
+  { what: "GraphQL of 20 rows after a commit", asked: graphql(20), rows: 20, changing: true },
 ];
 
 /** Whether answers and runs stay as fast while the database fills with runs: answers of the same number of rows are compared. */
@@ -135,7 +135,7 @@ async function compare(
   const [smallest, largest] = [medians[0]!, medians.at(-1)!];
   const runs = houses.map(({ size }) => size.toLocaleString("en"));
   return {
-    what: `${what}, ${runs.at(-1)} runs in the database to ${runs[0]}`,
+    what: `${what}, ${runs.at(-1)} runs to ${runs[0]}`,
     figure: spreadOf(largest.map((ms, turn) => ms / smallest[turn]!)),
     unit: "x",
     target: FLAT,
