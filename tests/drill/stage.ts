@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { commandOf, type Service } from "../../scripts/house/services.ts";
+import { commandOf, programPath, type Service } from "../../scripts/house/services.ts";
 import type { Running } from "../../scripts/house/supervisor.ts";
 import type { SourceOptions } from "../../scripts/source.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
@@ -28,6 +28,9 @@ export interface StageOptions extends Omit<HouseOptions, "furnish"> {
   /** Folders that get a small disk of so many bytes; `upload` is where files are delivered to then. */
   readonly disks?: Partial<Record<"data" | "database" | "queue" | "upload", number>>;
 }
+
+const STEPS = new URL("../support/steps.ts", import.meta.url).href;
+const PORTER = new URL("../../saver/delivery/porter_worker.ts", import.meta.url).href;
 
 /** How long anything may take before a drill has failed, in milliseconds. */
 const PATIENCE_MS = 120_000;
@@ -92,17 +95,30 @@ export class Stage implements AsyncDisposable {
 
   /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
   beginUpTo(worker: Worker, step: number | string): Running {
-    const steps = new URL("../support/steps.ts", import.meta.url).href;
-    const port = worker === "saver" ? this.house.env.SFTP_PORT : undefined;
-    const preload = this.path(`${worker}_steps.ts`);
-    Deno.writeTextFileSync(
-      preload,
-      `import { standStillAt } from ${JSON.stringify(steps)};\nstandStillAt(${
-        JSON.stringify(step)
-      }, ${port});\n`,
-    );
+    const standstill = {
+      last: step,
+      port: worker === "saver" ? Number(this.house.env.SFTP_PORT) : undefined,
+    };
+    const thread = this.#program(`${worker}_thread_steps.ts`, [
+      `import { BEFORE_THREADS, standStillAt } from "${STEPS}";`,
+      `import "${PORTER}";`,
+      `standStillAt(${JSON.stringify(standstill)}, BEFORE_THREADS);`,
+    ]);
+    const preload = this.#program(`${worker}_steps.ts`, [
+      `import { haveThreadsRun, standStillAt } from "${STEPS}";`,
+      `standStillAt(${JSON.stringify(standstill)});`,
+      `haveThreadsRun("file://${thread}");`,
+    ]);
     const [run, ...rest] = commandOf(worker, this.house.env);
-    return this.house.spawn(worker, [run!, "--preload", preload, ...rest]);
+    const readable = `${thread},${programPath("tests")}`;
+    const flags = rest.map((flag) => flag.startsWith("--allow-read=") ? `${flag},${readable}` : flag);
+    return this.house.spawn(worker, [run!, "--preload", preload, ...flags]);
+  }
+
+  #program(name: string, lines: readonly string[]): string {
+    const path = this.path(name);
+    Deno.writeTextFileSync(path, `${lines.join("\n")}\n`);
+    return path;
   }
 
   /** Waits until a service that was begun with `beginUpTo` stands still, and answers where; undefined when `done` comes first. */

@@ -11,6 +11,7 @@ import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
 import { type Stage, type Worker, WORKERS } from "./stage.ts";
 import { footprintOf } from "./watch.ts";
+import { BEFORE_THREADS } from "../support/steps.ts";
 
 const area = "system";
 
@@ -33,27 +34,29 @@ function killedAtEachStep(
       play({ channel, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (stage) => {
         const stride = Math.max(1, Math.round(Math.min(1 / repeats, steps / LEAST_KILLS)));
         const runs: string[] = [];
+        let kills = 0;
         let recoveredMs = 0;
         await stage.house.start(...WORKERS.filter((other) => other !== worker));
-        // The first step of a sparse drill differs each time, so that many drills see all of them.
-        for (let step = 1 + Math.floor(Math.random() * stride);; step += stride) {
-          const running = stage.beginUpTo(worker, step);
-          const run = await stage.house.tell();
-          runs.push(run);
-          const where = await stage.standsStill(running, () => stage.run(run)?.status === "COMPLETED");
-          await stage.house.kill(worker);
-          const since = stopwatch();
-          await stage.house.start(worker);
-          await stage.comesTo(run, "COMPLETED");
-          recoveredMs = Math.max(recoveredMs, since());
-          await stage.house.stop(worker);
-          if (where === undefined) break;
+        for (const before of worker === "saver" ? [0, BEFORE_THREADS] : [0]) {
+          // The first step of a sparse drill differs each time, so that many drills see all of them.
+          for (let step = before + 1 + Math.floor(Math.random() * stride);; step += stride) {
+            const running = stage.beginUpTo(worker, step);
+            const run = await stage.house.tell();
+            runs.push(run);
+            const where = await stage.standsStill(running, () => stage.run(run)?.status === "COMPLETED");
+            await stage.house.kill(worker);
+            const since = stopwatch();
+            await stage.house.start(worker);
+            await stage.comesTo(run, "COMPLETED");
+            recoveredMs = Math.max(recoveredMs, since());
+            await stage.house.stop(worker);
+            if (where === undefined) break;
+            kills += 1;
+          }
         }
         await stage.house.start(worker);
         return {
-          happened: `${runs.length - 1} kills, one at ${
-            stride === 1 ? "each step" : `one step in ${stride}`
-          }`,
+          happened: `${kills} kills, one at ${stride === 1 ? "each step" : `one step in ${stride}`}`,
           runs,
           recoveredMs,
         };

@@ -13,12 +13,20 @@ import { DatabaseSync, StatementSync } from "node:sqlite";
 /** Said on standard error by a process that stands still. */
 export const STANDS_STILL = "stands still at step";
 
-/**
- * Has this process stand still for ever at its step number `last` (from 1), or at the first one that is called so; `port` is one whose packets
- * count as steps too.
- */
-export function standStillAt(last: number | string, port?: number): void {
-  let steps = 0;
+/** The number of the last step before those of the process's threads, which are counted in each thread by itself. */
+export const BEFORE_THREADS = 10_000;
+
+/** Where to stand still. */
+export interface Standstill {
+  /** The step's number (from 1), or what it is called. */
+  readonly last: number | string;
+  /** A port whose packets count as steps too. */
+  readonly port?: number | undefined;
+}
+
+/** Has this process, or this thread of it, stand still for ever at a step. */
+export function standStillAt({ last, port }: Standstill, before = 0): void {
+  let steps = before;
   const step = (what: string) => {
     if (++steps !== last && (typeof last === "number" || !what.includes(last))) return;
     Deno.stderr.writeSync(new TextEncoder().encode(`${STANDS_STILL} ${steps}: ${what}\n`));
@@ -27,6 +35,15 @@ export function standStillAt(last: number | string, port?: number): void {
   watchFiles(step);
   watchCommits(step);
   if (port !== undefined) watchPackets(step, port);
+}
+
+/** Has the process's threads run `program` (an address) in place of theirs: it has to make them stand still, and import theirs. */
+export function haveThreadsRun(program: string): void {
+  globalThis.Worker = class extends Worker {
+    constructor(_: string | URL, options?: WorkerOptions) {
+      super(program, options);
+    }
+  };
 }
 
 type Step = (what: string) => void;
