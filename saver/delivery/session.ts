@@ -39,7 +39,7 @@ const BLOCK = 256 * 1024;
 /** What a probe writes. */
 export const PROBE: Manifest = { name: "probe", text: "A test whether files can be delivered here.\n" };
 
-/** Best first: Deno takes two to three times as long for AES-GCM. docs/performance.md has the figures. */
+/** Best first: Deno takes nearly twice as long for AES-GCM. docs/performance.md has the figures. */
 const CIPHERS: readonly CipherAlgorithm[] = [
   "aes128-ctr",
   "aes192-ctr",
