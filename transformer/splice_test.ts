@@ -40,12 +40,13 @@ for (
   Deno.test(`the code is added to a record with ${what}`, () => assert.equal(enriched(line), wanted));
 }
 
+/** No backslash: once an object has had a key that holds one, V8 reads other escaped keys wrongly (nodejs/node#63785), the test's included. */
+const character = fc.string({ minLength: 1, maxLength: 1 }).filter((character) => character !== "\\");
 const key = fc.oneof(
-  fc.string(),
+  fc.string({ unit: character }),
   fc.constantFrom("department_code", "error_reason", "__proto__", '"', "}", "{,"),
 );
-/** Without keys that hold a backslash: once V8 has seen one, it reads other escaped keys wrongly (nodejs/node#63785), the test's included. */
-const object = fc.dictionary(key, fc.jsonValue()).filter((value) => !JSON.stringify(value).includes("\\\\"));
+const object = fc.dictionary(key, fc.jsonValue({ stringUnit: character }));
 /** JSON text of an object as some other program might write it: blanks between tokens, and keys in escapes. */
 const spacedObject = fc.tuple(object, fc.constantFrom(undefined, 1, "\t"), fc.boolean()).map(
   ([value, indent, escape]) => {
