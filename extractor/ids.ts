@@ -4,37 +4,20 @@
  * @module
  */
 
+import type { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+
 /** What tells a record from another; a number stands for itself, all else for its JSON text. */
 export type RecordId = number | string;
 
-const decoder = new TextDecoder();
-const ZERO = 48, NINE = 57;
-/** The most digits of a whole number that is surely safe. */
-const SAFE_DIGITS = 15;
-
 /**
- * The id whose JSON text is `text`; undefined where that could tell no record from others. A number counts for its value, as far as that is
- * exact: beyond 2^53 two ids would have the same one, so they count for how they are written.
+ * The id that stands from `at` to `end` of `json`; undefined where that could tell no record from others. A number counts for its value, as far
+ * as that is exact: beyond 2^53 two ids would have the same one, so they count for how they are written.
  */
-export function idFrom(text: Uint8Array): RecordId | undefined {
-  const digits = wholeNumber(text);
-  if (digits !== undefined) return digits;
-  const json = decoder.decode(text);
-  const value: unknown = JSON.parse(json);
+export function idFrom(json: JsonBytes, at: number, end: number): RecordId | undefined {
+  const value = json.parsed(at, end);
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value !== "number") return undefined;
-  return Number.isSafeInteger(value) ? value : json;
-}
-
-/** Most ids are short whole numbers, which are read fastest as they stand. */
-function wholeNumber(text: Uint8Array): number | undefined {
-  if (text.length > SAFE_DIGITS) return undefined;
-  let value = 0;
-  for (const code of text) {
-    if (code < ZERO || code > NINE) return undefined;
-    value = 10 * value + code - ZERO;
-  }
-  return value;
+  return Number.isSafeInteger(value) ? value : json.text(at, end);
 }
 
 const WORD = 32;

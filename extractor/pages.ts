@@ -8,6 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+import { withoutMark } from "../shared/jsonl/lines.ts";
 import { Records } from "./records.ts";
 import { pageUrl, redacted, type Source } from "./source.ts";
 
@@ -227,10 +228,6 @@ function scanPage(bytes: Uint8Array): PageText {
     });
   });
   return text;
-}
-
-function withoutMark(bytes: Uint8Array): Uint8Array {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 /** What `fetch` threw, as one of our errors. Its text is cleaned of the address, which may hold secrets. */

@@ -20,7 +20,7 @@ export class Records {
 
   /** Reads the list at `at` of `json`, the text that stands in `bytes`. @throws SyntaxError where it isn't JSON. */
   constructor(private readonly bytes: Uint8Array, private readonly json: JsonBytes, at: number) {
-    const record = new RecordReader(bytes, json);
+    const record = new RecordReader(json);
     this.end = json.elements(at, (start) => {
       const end = record.read(start);
       this.#starts.push(start);
@@ -63,7 +63,7 @@ export class Records {
 /** The id of the record whose text is `line`, as `Records` would tell it. @throws SyntaxError where it isn't JSON. */
 export function idOf(line: Uint8Array): RecordId | undefined {
   const json = new JsonBytes(line);
-  const record = new RecordReader(line, json);
+  const record = new RecordReader(json);
   json.whole((at) => record.read(at));
   return record.id;
 }
@@ -73,7 +73,7 @@ class RecordReader {
   /** The id of the record that was read last. As in JSON.parse, the last of duplicate keys counts. */
   id: RecordId | undefined;
 
-  constructor(private readonly bytes: Uint8Array, private readonly json: JsonBytes) {}
+  constructor(private readonly json: JsonBytes) {}
 
   /** Reads the record at `at`; answers the position after it. */
   read(at: number): number {
@@ -83,7 +83,7 @@ class RecordReader {
 
   readonly #member = (key: number, keyEnd: number, at: number): number => {
     const end = this.json.end(at);
-    if (this.json.isKey(key, keyEnd, "id")) this.id = idFrom(this.bytes.subarray(at, end));
+    if (this.json.isKey(key, keyEnd, "id")) this.id = idFrom(this.json, at, end);
     return end;
   };
 }

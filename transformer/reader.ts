@@ -5,11 +5,7 @@
  */
 import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
 
-const QUOTE = 34, BACKSLASH = 92, OPEN = 123, ZERO = 48, NINE = 57;
-/** The most digits of a whole number that is surely exact. */
-const SAFE_DIGITS = 15;
-
-const decoder = new TextDecoder();
+const OPEN = 123;
 
 /** The ruled fields of a record, as far as it has them. */
 export interface Ruled {
@@ -63,10 +59,10 @@ export class RecordReader {
       case "firstName":
       case "email":
       case "age":
-        this.ruled[name] = this.#value(at, end);
+        this.ruled[name] = this.#json.parsed(at, end);
         break;
       case "company":
-        if (!this.#json.isObject(at)) this.ruled.company = this.#value(at, end);
+        if (!this.#json.isObject(at)) this.ruled.company = this.#json.parsed(at, end);
         break;
     }
     return end;
@@ -99,26 +95,8 @@ export class RecordReader {
     this.ruled.company = company;
     return this.#json.members(at, (key, keyEnd, at) => {
       const end = this.#json.end(at);
-      if (this.#json.isKey(key, keyEnd, "department")) company.department = this.#value(at, end);
+      if (this.#json.isKey(key, keyEnd, "department")) company.department = this.#json.parsed(at, end);
       return end;
     });
-  }
-
-  /** What JSON.parse makes of a value. */
-  #value(at: number, end: number): unknown {
-    const bytes = this.#line;
-    if (bytes[at] === QUOTE) {
-      let plain = at + 1;
-      while (plain < end && bytes[plain] !== BACKSLASH) plain += 1;
-      return plain === end ? decoder.decode(bytes.subarray(at + 1, end - 1)) : this.#json.parsed(at, end);
-    }
-    if (end - at > SAFE_DIGITS) return this.#json.parsed(at, end);
-    let number = 0;
-    for (let digit = at; digit < end; digit++) {
-      const code = bytes[digit]!;
-      if (code < ZERO || code > NINE) return this.#json.parsed(at, end);
-      number = 10 * number + code - ZERO;
-    }
-    return number;
   }
 }

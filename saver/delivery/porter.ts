@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliveredFile, Probed } from "./delivery.ts";
 import type { Item, OnSent, SftpOptions } from "./session.ts";
 
@@ -48,13 +48,12 @@ export interface Failure {
 
 /** `error` as it travels. */
 export function failureOf(error: unknown): Failure {
-  const message = error instanceof Error ? error.message : String(error);
   const kind = error instanceof PermanentError
     ? "permanent"
     : error instanceof TransientError
     ? "transient"
     : "unknown";
-  return { kind, message };
+  return { kind, message: messageOf(error) };
 }
 
 function errorOf({ kind, message }: Failure): Error {

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { CipherAlgorithm } from "ssh2";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { blocksOf } from "../../shared/jsonl/files.ts";
 import { Connection, type Login } from "./connection.ts";
 import type { DeliveredFile, LocalFile, Manifest, Probed } from "./delivery.ts";
 import { fileError } from "./failure.ts";
@@ -32,9 +33,6 @@ interface Source extends Digest {
   readonly plainSha256?: string | undefined;
   blocks(): AsyncIterable<Uint8Array>;
 }
-
-/** Bytes that are read from the disk at once. */
-const BLOCK = 256 * 1024;
 
 /** What a probe writes. */
 export const PROBE: Manifest = { name: "probe", text: "A test whether files can be delivered here.\n" };
@@ -282,14 +280,12 @@ function fromText({ name, text }: Manifest): Source {
 
 function fromDisk(file: LocalFile): Source {
   const { kind, name, path, bytes, sha256, plainSha256 } = file;
-  return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks: () => blocksOf(path) };
+  return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks: () => blocksAt(path) };
 }
 
-async function* blocksOf(path: string): AsyncGenerator<Uint8Array> {
+async function* blocksAt(path: string): AsyncGenerator<Uint8Array> {
   try {
-    using file = await Deno.open(path);
-    const block = new Uint8Array(BLOCK);
-    for (let n = await file.read(block); n !== null; n = await file.read(block)) yield block.subarray(0, n);
+    yield* blocksOf(await Deno.open(path));
   } catch (error) {
     throw fileError("deliver", path, error);
   }

@@ -32,7 +32,7 @@ export function sftpDelivery(options: SftpOptions): Delivery {
 
 /** Some files and the porter that carries them. */
 interface Share {
-  readonly files: LocalFile[];
+  readonly files: readonly LocalFile[];
   readonly porter: Porter;
 }
 
@@ -48,12 +48,12 @@ class SftpDelivery implements Delivery {
     options: DeliverOptions,
   ): Promise<DeliveredFile[]> {
     for (const { name } of [...files, manifest]) checkName(name);
-    const ahead = [...this.#ahead].filter((sent) => sent.isOf(files));
+    const ahead = [...this.#ahead].map((sent) => sent.take(files)).filter((share) => share !== undefined);
     this.#delivering += 1;
     try {
       if (ahead.length > 0) {
         try {
-          return await this.#deliver(ahead.map((sent) => sent.take()), files, manifest, options);
+          return await this.#deliver(ahead, files, manifest, options);
         } catch (error) {
           // A connection that waited may be worth nothing any more; a new one tells how the server really is.
           if (!(error instanceof TransientError) || options.signal.aborted) throw error;
@@ -69,7 +69,7 @@ class SftpDelivery implements Delivery {
     if (sumOf(files) < WORTH_A_THREAD || this.#ahead.size + this.#delivering >= PORTERS) return undefined;
     for (const { name } of files) checkName(name);
     const sent = new SentAhead(
-      { files: [...files], porter: this.#hire(files) },
+      { files, porter: this.#hire(files) },
       (sent) => this.#ahead.delete(sent),
     );
     this.#ahead.add(sent);
@@ -142,17 +142,15 @@ class SentAhead implements Ahead {
     for (const file of files) if (this.#share !== undefined) await porter.call("stage", file);
   }
 
-  /** Whether all of it is among `files`. The share then holds those of `files`, which are the same. */
-  isOf(files: readonly LocalFile[]): boolean {
-    const same = this.#share?.files.map((mine) => files.find((file) => isSame(file, mine))) ?? [undefined];
-    if (same.some((file) => file === undefined)) return false;
-    this.#share!.files.splice(0, Infinity, ...same as LocalFile[]);
-    return true;
+  /** Hands it over to a delivery of `files`, if all of it is among them. */
+  take(files: readonly LocalFile[]): Share | undefined {
+    const same = this.#share?.files.map((mine) => files.find((file) => isSame(file, mine)));
+    if (same === undefined || !same.every((file) => file !== undefined)) return undefined;
+    return { files: same, porter: this.#release()!.porter };
   }
 
-  /** Hands it over to a delivery. */
-  take(): Share {
-    const share = this.#share!;
+  #release(): Share | undefined {
+    const share = this.#share;
     this.#share = undefined;
     clearTimeout(this.#timer);
     this.onGone(this);
@@ -160,8 +158,8 @@ class SentAhead implements Ahead {
   }
 
   async forget(): Promise<void> {
-    if (this.#share === undefined) return;
-    await using porter = this.take().porter;
+    await using porter = this.#release()?.porter;
+    if (porter === undefined) return;
     porter.abort();
     await porter.call("unstage", undefined).catch(() => {});
   }

@@ -321,8 +321,8 @@ async function removeIfThere(path: string): Promise<void> {
   }
 }
 
-/** Reads a file block by block, each while the one before is used. A block is good until the next one is asked for. */
-async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
+/** Reads a file to its end and closes it: block by block, each while the one before is used. A block is good until the next one is asked for. */
+export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   let [block, next] = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
   let coming = file.read(next);
   try {

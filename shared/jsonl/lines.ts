@@ -64,8 +64,8 @@ export async function* splitLines(
       continue;
     }
     const batch = batchOf(take(chunk.subarray(0, end)), first, maxLineBytes);
-    first += batch.count;
     yield batch;
+    first += batch.count; // asked for only now, as a reader of the lines has counted them
     keep(chunk.subarray(end + 1));
   }
   const last = take(new Uint8Array());
@@ -91,13 +91,15 @@ function batchOf(bytes: Uint8Array, first: number, maxLineBytes: number): Counte
 /** Lines without flaws. They are made texts only when they are asked for, as some readers make do with the bytes. */
 class CleanBatch implements CountedBatch {
   readonly flaws = NO_FLAWS;
-  readonly count: number;
   #lines: string[] | undefined;
 
-  constructor(readonly first: number, readonly bytes: Uint8Array) {
+  constructor(readonly first: number, readonly bytes: Uint8Array) {}
+
+  get count(): number {
+    if (this.#lines !== undefined) return this.#lines.length;
     let count = 1;
-    for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count += 1;
-    this.count = count;
+    for (let at = this.bytes.indexOf(NEWLINE); at >= 0; at = this.bytes.indexOf(NEWLINE, at + 1)) count += 1;
+    return count;
   }
 
   get lines(): string[] {
@@ -137,7 +139,8 @@ function beginning(line: Uint8Array, bytes: number): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(line.subarray(0, bytes), { stream: true });
 }
 
-function withoutMark(bytes: Uint8Array): Uint8Array {
+/** The bytes without the byte order mark of UTF-8 that they may begin with. */
+export function withoutMark(bytes: Uint8Array): Uint8Array {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
