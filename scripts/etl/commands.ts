@@ -10,12 +10,13 @@ import {
   RUNS,
   type Runs,
 } from "../../api/dashboard/client/operations.ts";
+import { invalidRecords } from "../../api/dashboard/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import project from "../../deno.json" with { type: "json" };
 import { programPath } from "../house/services.ts";
 import { type Command, confirmOr, EXIT, Failed, findRun, steer, UsageError } from "./command.ts";
 import { followRun, lineOf } from "./follow.ts";
-import { invalidRecords, repair } from "./repair.ts";
+import { repair } from "./repair.ts";
 import { print, say, table } from "./terminal.ts";
 
 /** Most rows that the API gives at once. */

@@ -5,9 +5,7 @@
  */
 import type { GraphqlClient } from "../../api/dashboard/client/graphql.ts";
 import {
-  INVALID_RECORDS,
   type InvalidRecord,
-  type InvalidRecords,
   type RecordPatch,
   REPLAY,
   type ReplayAnswer,
@@ -17,6 +15,7 @@ import {
   type Draft,
   draftOf,
   editable,
+  invalidRecords,
   isLine,
   MOST_AT_ONCE,
   patchOf,
@@ -29,28 +28,6 @@ import { parseExact } from "../../shared/store/mask.ts";
 import { confirmOr, EXIT, Failed, findRun, UsageError, type Work } from "./command.ts";
 import { followRun } from "./follow.ts";
 import { complain, print, say, table } from "./terminal.ts";
-
-const PAGE = 500;
-
-/** Bad records of a run, page by page. */
-export async function* invalidRecords(
-  api: GraphqlClient,
-  runId: string,
-  reason?: string,
-): AsyncGenerator<InvalidRecord> {
-  for (let after: string | null = null;;) {
-    const answer: InvalidRecords = await api.ask<InvalidRecords>(INVALID_RECORDS, {
-      runId,
-      reason,
-      first: PAGE,
-      after,
-    });
-    const { nodes, pageInfo } = answer.invalidRecords;
-    yield* nodes;
-    if (!pageInfo.hasNextPage) return;
-    after = pageInfo.endCursor;
-  }
-}
 
 /** The command. */
 export async function repair(work: Work): Promise<number> {

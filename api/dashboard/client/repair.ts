@@ -7,7 +7,8 @@ import { correctedRecord, MASK, mergePatch } from "../../../shared/contracts/mer
 import type { Patch } from "../../../shared/contracts/messages.ts";
 import { type JsonObject, judge, type Problem } from "../../../shared/contracts/rules.ts";
 import { exactJson, parseExact } from "../../../shared/store/mask.ts";
-import type { RecordPatch } from "./operations.ts";
+import type { GraphqlClient } from "./graphql.ts";
+import { INVALID_RECORDS, type InvalidRecord, type InvalidRecords, type RecordPatch } from "./operations.ts";
 
 /** Most corrections that the API takes at once. */
 export const MOST_AT_ONCE = 1000;
@@ -115,4 +116,27 @@ function set(object: JsonObject, [key, ...below]: string[], value: unknown): Jso
 function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) &&
     !exactJson.isRawJSON?.(value);
+}
+
+/** Records that are asked for at once. */
+const PAGE = 500;
+
+/** The bad records of a run, of one reason or all, page by page as they are wanted. @throws as `GraphqlClient.ask`. */
+export async function* invalidRecords(
+  api: GraphqlClient,
+  runId: string,
+  reason?: string,
+): AsyncGenerator<InvalidRecord> {
+  for (let after: string | null = null;;) {
+    const answer: InvalidRecords = await api.ask<InvalidRecords>(INVALID_RECORDS, {
+      runId,
+      reason,
+      first: PAGE,
+      after,
+    });
+    const { nodes, pageInfo } = answer.invalidRecords;
+    yield* nodes;
+    if (!pageInfo.hasNextPage) return;
+    after = pageInfo.endCursor;
+  }
 }

@@ -6,15 +6,13 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { RULES } from "../../../../shared/contracts/rules.ts";
-import { INVALID_RECORDS, type InvalidRecord, type InvalidRecords } from "../../client/operations.ts";
-import { isLine, MOST_AT_ONCE, withField } from "../../client/repair.ts";
+import type { InvalidRecord } from "../../client/operations.ts";
+import { invalidRecords, isLine, MOST_AT_ONCE, withField } from "../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
 import { t } from "../i18n.ts";
 import { api, notice, tell } from "../state.ts";
 import { Panel } from "../ui.tsx";
 import { typed } from "./record_form.tsx";
-
-const PAGE = 500;
 
 /** The form; it sets drafts, so that each record shows what would come of it. */
 export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.Element {
@@ -68,16 +66,9 @@ export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.
 /** The first records of the reason that nobody has corrected yet, and that have fields at all. */
 async function uncorrected(runId: string, reason: string): Promise<InvalidRecord[]> {
   const found: InvalidRecord[] = [];
-  for (let after: string | null = null;;) {
-    const page: InvalidRecords = await api.ask<InvalidRecords>(INVALID_RECORDS, {
-      runId,
-      reason,
-      first: PAGE,
-      after,
-    });
-    const { nodes, pageInfo } = page.invalidRecords;
-    found.push(...nodes.filter(({ corrections, data }) => corrections.length === 0 && !isLine(data)));
-    if (!pageInfo.hasNextPage || found.length >= MOST_AT_ONCE) return found.slice(0, MOST_AT_ONCE);
-    after = pageInfo.endCursor;
+  for await (const record of invalidRecords(api, runId, reason)) {
+    if (record.corrections.length === 0 && !isLine(record.data)) found.push(record);
+    if (found.length >= MOST_AT_ONCE) break;
   }
+  return found;
 }
