@@ -19,11 +19,11 @@ RUN deno install --frozen
 COPY . .
 RUN deno cache --frozen \
   extractor/main.ts transformer/main.ts saver/main.ts api/main.ts api/sql/worker.ts \
-  scripts/container/command.ts scripts/container/healthy.ts scripts/container/prepare.ts
+  cli/container/command.ts cli/container/healthy.ts cli/container/prepare.ts
 
 USER ${APP_UID}:${APP_GID}
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 \
-  CMD ["/app/scripts/container/start.sh", "healthy"]
+  CMD ["/app/cli/container/start.sh", "healthy"]
 # tini reaps what a part leaves behind and passes signals on; the base image brings it.
-ENTRYPOINT ["/tini", "--", "/app/scripts/container/start.sh"]
+ENTRYPOINT ["/tini", "--", "/app/cli/container/start.sh"]

@@ -6,7 +6,7 @@
 import { runService } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { ChannelVariables, MaskVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
-import { openStoreReadOnly, type ReadStore } from "../shared/store/open.ts";
+import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { createApp } from "./app.ts";
 import { openAuditLog } from "./audit.ts";
 import { ApiVariables } from "./config.ts";

@@ -7,7 +7,7 @@ import type { Logger } from "@logtape/logtape";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
 import type { MaskVariables } from "../shared/config/variables.ts";
-import type { ReadStore } from "../shared/store/open.ts";
+import type { ReadStore } from "../shared/store/sqlite/open.ts";
 import type { ApiVariables } from "./config.ts";
 
 /** The API's configuration. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ReadStore } from "../shared/store/open.ts";
+import type { ReadStore } from "../shared/store/sqlite/open.ts";
 
 /** A few values that were read from the database, kept until somebody commits something. */
 export class UntilCommit<T> {

@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
-import { fileError, writeAtomically } from "../shared/jsonl/files.ts";
+import { fileError, writeAtomically } from "../shared/files/files.ts";
 
 const Count = z.int().nonnegative();
 

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { correctedRecord } from "../shared/contracts/merge_patch.ts";
+import { correctedRecord } from "../shared/pipeline/merge_patch.ts";
 import type { Correction } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/jsonl/files.ts";
+import type { Files } from "../shared/files/files.ts";
 
 /** The lines of the dead-letter file that `correction` corrects, in the order of its records: ascending. */
 export function correctedLineNumbers(correction: Correction): number[] {

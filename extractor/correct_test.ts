@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { type Correction, type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import { extractor } from "./extract.ts";
 import { sourceOf } from "./source.ts";
 import { quiet } from "./testing.ts";

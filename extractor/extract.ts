@@ -9,7 +9,7 @@ import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/jsonl/files.ts";
+import type { Files } from "../shared/files/files.ts";
 import { Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { lock, tryLock } from "./lock.ts";

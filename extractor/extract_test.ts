@@ -5,7 +5,7 @@ import { NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { expected, quiet, RAW_FILE, request, START, startHouse } from "./testing.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+import type { JsonBytes } from "../shared/files/json_bytes.ts";
 
 /** What tells a record from another; a number stands for itself, all else for its JSON text. */
 export type RecordId = number | string;

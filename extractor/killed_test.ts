@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startSource } from "../scripts/source.ts";
+import { startSource } from "../local/source.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import type { Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 
 const SCRIPT = new URL("../tests/support/extract_process.ts", import.meta.url).pathname;

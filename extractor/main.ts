@@ -17,13 +17,13 @@ import {
 } from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { ExtractorVariables } from "./config.ts";
 import { checkpointPath, extractor } from "./extract.ts";
 import { runSchedule } from "./schedule.ts";
 import { sourceOf } from "./source.ts";
-import { runSweep } from "./sweep.ts";
+import { runSweep } from "./reannounce.ts";
 
 if (import.meta.main) {
   const { DATA_DIR } = StorageVariables;

@@ -7,8 +7,8 @@ import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
-import { withoutMark } from "../shared/jsonl/lines.ts";
+import { JsonBytes } from "../shared/files/json_bytes.ts";
+import { withoutMark } from "../shared/files/lines.ts";
 import { Records } from "./records.ts";
 import { pageUrl, redacted, type Source } from "./source.ts";
 

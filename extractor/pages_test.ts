@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { RunningSource } from "../scripts/source.ts";
-import { startSource } from "../scripts/source.ts";
+import type { RunningSource } from "../local/source.ts";
+import { startSource } from "../local/source.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { fetchPage, retryAfterMs } from "./pages.ts";

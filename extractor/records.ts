@@ -4,7 +4,7 @@
  * @module
  */
 import { idFrom, type RecordId } from "./ids.ts";
-import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+import { JsonBytes } from "../shared/files/json_bytes.ts";
 
 const NEWLINE = 10, RETURN = 13;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { Records } from "./records.ts";
 import { linesOf } from "./testing.ts";
 

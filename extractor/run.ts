@@ -5,7 +5,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/jsonl/files.ts";
+import type { Files } from "../shared/files/files.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import { IdSet } from "./ids.ts";
 import type { Page } from "./pages.ts";

@@ -4,13 +4,13 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { sampleSource, type SourceOptions, startSource } from "../scripts/source.ts";
+import { sampleSource, type SourceOptions, startSource } from "../local/source.ts";
 import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import { extractor, type ExtractorParts } from "./extract.ts";
-import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { Records } from "./records.ts";
 import { redacted } from "./source.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { startSource } from "../scripts/source.ts";
+import { startSource } from "../local/source.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import type { Source } from "./source.ts";
 import { walk } from "./walk.ts";

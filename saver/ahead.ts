@@ -8,7 +8,7 @@ import { basename } from "node:path";
 import { listen } from "../shared/actor/listen.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
-import type { Files } from "../shared/jsonl/files.ts";
+import type { Files } from "../shared/files/files.ts";
 import type { Ahead, Delivery, FileKind, LocalFile } from "./delivery/delivery.ts";
 
 /** What is needed to send files ahead. */

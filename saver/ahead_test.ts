@@ -4,7 +4,7 @@ import { compose } from "../shared/actor/message.ts";
 import { Presence } from "../shared/actor/presence.ts";
 import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import { House, MANIFEST, OPENSSH } from "../tests/support/sftp.ts";
 import { watchFolder } from "../tests/support/watch.ts";
 import { sendAhead } from "./ahead.ts";

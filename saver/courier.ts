@@ -6,10 +6,10 @@
 import { basename } from "node:path";
 import type { Actor, Done } from "../shared/actor/actor.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/jsonl/files.ts";
-import type { Store } from "../shared/store/open.ts";
-import { recordDelivery } from "../shared/store/run_writes.ts";
-import type { DeliveryRow } from "../shared/store/runs.ts";
+import type { Files } from "../shared/files/files.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
+import { recordDelivery } from "../shared/store/sqlite/run_writes.ts";
+import type { DeliveryRow } from "../shared/store/sqlite/runs.ts";
 import type { Delivery, LocalFile } from "./delivery/delivery.ts";
 import { manifestOf } from "./manifest.ts";
 

@@ -5,11 +5,11 @@
  */
 import { stamp } from "../shared/contracts/ids.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
-import type { Files } from "../shared/jsonl/files.ts";
-import { loadFile, type LoadOptions } from "../shared/store/load.ts";
-import type { Store } from "../shared/store/open.ts";
-import { announceRun, markLoaded } from "../shared/store/run_writes.ts";
-import type { FileKind } from "../shared/store/runs.ts";
+import type { Files } from "../shared/files/files.ts";
+import { loadFile, type LoadOptions } from "../shared/store/sqlite/load.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
+import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
+import type { FileKind } from "../shared/store/sqlite/runs.ts";
 
 /** What the saver works with. */
 export interface LoadPorts extends LoadOptions {

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/jsonl/files.ts";
-import { openStore, type Store } from "../shared/store/open.ts";
-import { startChild } from "../shared/store/testing.ts";
+import { Files } from "../shared/files/files.ts";
+import { openStore, type Store } from "../shared/store/sqlite/open.ts";
+import { startChild } from "../shared/store/sqlite/testing.ts";
 import { loadRun } from "./load.ts";
 
 const NAMES = {

@@ -15,8 +15,8 @@ import {
   StorageVariables,
 } from "../shared/config/variables.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
-import { Files } from "../shared/jsonl/files.ts";
-import { openStore } from "../shared/store/open.ts";
+import { Files } from "../shared/files/files.ts";
+import { openStore } from "../shared/store/sqlite/open.ts";
 import { sendAhead } from "./ahead.ts";
 import { SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, type Seal } from "./courier.ts";

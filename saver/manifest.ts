@@ -4,7 +4,7 @@
  * @module
  */
 import { basename } from "node:path";
-import type { FileRow, RunRow } from "../shared/store/runs.ts";
+import type { FileRow, RunRow } from "../shared/store/sqlite/runs.ts";
 import type { Manifest } from "./delivery/delivery.ts";
 
 /**

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { PHASES, RunEvent } from "../shared/contracts/messages.ts";
-import type { Store } from "../shared/store/open.ts";
-import { announceRun } from "../shared/store/run_writes.ts";
-import type { RunRow } from "../shared/store/runs.ts";
-import { tempStore } from "../shared/store/testing.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
+import { announceRun } from "../shared/store/sqlite/run_writes.ts";
+import type { RunRow } from "../shared/store/sqlite/runs.ts";
+import { tempStore } from "../shared/store/sqlite/testing.ts";
 import { recordEvent, recordEvents } from "./record.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);

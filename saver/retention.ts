@@ -7,10 +7,10 @@ import type { Logger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
 import { isFinal } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/jsonl/files.ts";
-import type { Store } from "../shared/store/open.ts";
-import { markRemoved } from "../shared/store/run_writes.ts";
-import type { DeliveryRow, FileRow, RunCursor, RunRow, Runs } from "../shared/store/runs.ts";
+import type { Files } from "../shared/files/files.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
+import { markRemoved } from "../shared/store/sqlite/run_writes.ts";
+import type { DeliveryRow, FileRow, RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
 import { sealedFolder } from "./courier.ts";
 
 /** A completed run whose local files are old, and, where they have to stay, why. */

@@ -183,7 +183,7 @@ Deno.test("deno task retention lists by default, removes with --apply, and wants
   const here = new URL("../", import.meta.url).pathname;
   const run = async (args: string[], env: Record<string, string> = {}) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [...task.map((part: string) => part === "scripts/retention.ts" ? here + part : part), ...args],
+      args: [...task.map((part: string) => part === "cli/retention.ts" ? here + part : part), ...args],
       cwd: house.sftp.temp,
       env,
     }).output();

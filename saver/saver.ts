@@ -7,8 +7,8 @@ import type { Actor, Done } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/jsonl/files.ts";
-import type { Store } from "../shared/store/open.ts";
+import type { Files } from "../shared/files/files.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
 import { loadRun } from "./load.ts";
 import { recordEvent } from "./record.ts";
 

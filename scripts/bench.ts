@@ -17,7 +17,7 @@ import { chart } from "./bench/chart.ts";
 import type { Result, Row } from "./bench/row.ts";
 import { ROWS } from "./bench/rows.ts";
 import { sentence, table } from "./bench/table.ts";
-import { type Scale, Workshop } from "./bench/workshop.ts";
+import { type Scale, Workshop } from "./bench/environment.ts";
 
 const encoder = new TextEncoder();
 const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));

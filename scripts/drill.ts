@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
 import { type DrillCase, type Outcome, Skip } from "../tests/drill/case.ts";
-import { Stage } from "../tests/drill/stage.ts";
+import { Stage } from "../tests/drill/environment.ts";
 
 type Result = { drill: DrillCase } & ({ outcome: Outcome } | { failure: string } | { skipped: string });
 

@@ -85,13 +85,13 @@ Deno.test("every import is one that the architecture allows", async () => {
 Deno.test("the rules catch what they forbid", () => {
   const caught: [string, string][] = [
     ["saver/load.ts", "transformer/transform.ts"],
-    ["shared/jsonl/lines.ts", "saver/load.ts"],
+    ["shared/files/lines.ts", "saver/load.ts"],
     ["api/app.ts", "tests/support/redis.ts"],
-    ["shared/contracts/rules.ts", "shared/errors/errors.ts"],
+    ["shared/pipeline/rules.ts", "shared/errors/errors.ts"],
     ["shared/contracts/ids.ts", "node:fs"],
     ["shared/errors/errors.ts", "zod"],
-    ["shared/store/load.ts", "shared/channel/channel.ts"],
-    ["saver/delivery/sftp.ts", "shared/store/runs.ts"],
+    ["shared/store/sqlite/load.ts", "shared/channel/channel.ts"],
+    ["saver/delivery/sftp.ts", "shared/store/sqlite/runs.ts"],
     ["shared/actor/actor.ts", "shared/channel/redis.ts"],
     ["saver/courier.ts", "saver/delivery/sftp.ts"],
   ];
@@ -115,7 +115,7 @@ Deno.test("no file but a configuration's reads the environment", async () => {
 });
 
 /** Programs that make an environment for others, or run beside a service in its container. */
-const BEFORE_CONFIGURATION = ["scripts/house/env_file.ts", "scripts/container/", "scripts/compose/"];
+const BEFORE_CONFIGURATION = ["cli/env_file.ts", "cli/container/", "scripts/compose/"];
 
 async function allImports(): Promise<Import[]> {
   return (await sources()).flatMap(([from, text]) =>

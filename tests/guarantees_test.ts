@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { programPath } from "../scripts/house/services.ts";
+import { programPath } from "../cli/services.ts";
 
 /** Each `file`: "name" of a test in docs/guarantees.md; where the lines are broken is of no matter. */
 async function namedTests(): Promise<{ file: string; name: string }[]> {

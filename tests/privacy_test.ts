@@ -4,9 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { Users } from "../scripts/source/users.ts";
+import { Users } from "../local/source/users.ts";
 import { status, withFaults } from "./support/faulty_source.ts";
-import { type House, type HouseOptions, startHouse } from "./support/house.ts";
+import { type House, type HouseOptions, startHouse } from "./support/test_pipeline.ts";
 import { compose } from "../shared/actor/message.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 

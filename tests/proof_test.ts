@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { Item } from "../scripts/verify/finding.ts";
-import { startHouse } from "./support/house.ts";
+import type { Item } from "../cli/verify/finding.ts";
+import { startHouse } from "./support/test_pipeline.ts";
 
 /** A key pair of age, made by its own program. */
 async function identity(path: string): Promise<string> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { DEPARTMENTS } from "../scripts/source/users.ts";
+import { DEPARTMENTS } from "../local/source/users.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { readDepartments } from "./lookup.ts";
 

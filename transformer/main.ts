@@ -13,7 +13,7 @@ import {
   redisUrlOf,
   StorageVariables,
 } from "../shared/config/variables.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import { TransformerVariables } from "./config.ts";
 import { readDepartments } from "./lookup.ts";
 import { transformer } from "./transformer.ts";

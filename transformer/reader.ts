@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { JsonBytes } from "../shared/jsonl/json_bytes.ts";
+import { JsonBytes } from "../shared/files/json_bytes.ts";
 
 const OPEN = 123;
 

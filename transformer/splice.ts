@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { explain, type JsonObject, type Problem } from "../shared/contracts/rules.ts";
+import { explain, type JsonObject, type Problem } from "../shared/pipeline/rules.ts";
 
 /** The most characters of a line that is no record that its dead letter keeps; no more can be corrected either. */
 export const MAX_RAW_LINE = 1_000_000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type JsonObject, judge, lineProblem } from "../shared/contracts/rules.ts";
+import { type JsonObject, judge, lineProblem } from "../shared/pipeline/rules.ts";
 import { deadLetter, enrich, MAX_RAW_LINE } from "./splice.ts";
 
 const PROBLEM = lineProblem("Invalid JSON", "a test");

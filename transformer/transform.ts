@@ -11,8 +11,8 @@ import {
   type Problem,
   type ValidUser,
   type Verdict,
-} from "../shared/contracts/rules.ts";
-import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/jsonl/lines.ts";
+} from "../shared/pipeline/rules.ts";
+import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/files/lines.ts";
 import { RecordReader } from "./reader.ts";
 import { CODE_KEY, deadLetter, enrich, memberText, REASON_KEY } from "./splice.ts";
 import { Tally } from "./tally.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { splitLines } from "../shared/jsonl/lines.ts";
+import { splitLines } from "../shared/files/lines.ts";
 import { transform } from "./transform.ts";
 
 const USER = {

@@ -6,9 +6,9 @@
 import { basename } from "node:path";
 import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
 import type { Phase1Complete } from "../shared/contracts/messages.ts";
-import { RULES_SHA256 } from "../shared/contracts/rules_identity.ts";
+import { RULES_SHA256 } from "../shared/pipeline/rules_identity.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import type { FileFacts, Files } from "../shared/jsonl/files.ts";
+import type { FileFacts, Files } from "../shared/files/files.ts";
 import type { Departments } from "./lookup.ts";
 import { MAX_RAW_BYTES, transform } from "./transform.ts";
 

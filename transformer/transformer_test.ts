@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
-import { Users } from "../scripts/source/users.ts";
+import { Users } from "../local/source/users.ts";
 import type { Handling } from "../shared/actor/actor.ts";
 import { compose } from "../shared/actor/message.ts";
 import { newRunId, runIdOfFile } from "../shared/contracts/ids.ts";
 import { Detail, Phase1Complete, Phase2Complete } from "../shared/contracts/messages.ts";
-import { RULES_SHA256 } from "../shared/contracts/rules_identity.ts";
+import { RULES_SHA256 } from "../shared/pipeline/rules_identity.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/jsonl/files.ts";
+import { Files } from "../shared/files/files.ts";
 import { readDepartments } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
-import { HEAP } from "../scripts/house/services.ts";
+import { HEAP } from "../cli/services.ts";
 
 const LOOKUP = new URL("departments.csv", import.meta.url).pathname;
 const SCRIPT = new URL("../tests/support/transform_process.ts", import.meta.url).pathname;

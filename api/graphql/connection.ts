@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
-import type { Page } from "../../shared/store/runs.ts";
+import type { Page } from "../../shared/store/sqlite/runs.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 
 /** Rows of a page when nobody says how many. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { ReadStore } from "../../shared/store/open.ts";
+import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { Mask } from "../../shared/store/mask.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { RunRow } from "../../shared/store/runs.ts";
+import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import type { UntilCommit } from "../until_commit.ts";
 import type { Live } from "./live.ts";
 import { type Loaders, makeLoaders } from "./loaders.ts";

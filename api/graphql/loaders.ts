@@ -5,9 +5,9 @@
  */
 import DataLoader from "dataloader";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
-import type { RecordRow } from "../../shared/store/records.ts";
-import type { ReadStore } from "../../shared/store/open.ts";
-import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/runs.ts";
+import type { RecordRow } from "../../shared/store/sqlite/records.ts";
+import type { ReadStore } from "../../shared/store/sqlite/open.ts";
+import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 
 /** The reads, each by the id of what it belongs to. */
 export interface Loaders {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
-import { keepEvents } from "../../shared/store/run_writes.ts";
-import { openStoreReadOnly, type ReadStore } from "../../shared/store/open.ts";
+import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
+import { openStoreReadOnly, type ReadStore } from "../../shared/store/sqlite/open.ts";
 import { fillRun, openApi, user } from "../testing.ts";
 
 Deno.test("runs are a plain list, newest first", async () => {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { RecordTable } from "../../shared/store/mask.ts";
-import type { RecordFilter, RecordRow } from "../../shared/store/records.ts";
+import type { RecordFilter, RecordRow } from "../../shared/store/sqlite/records.ts";
 import { builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { type Connection, connectionType, forwardArgs, type PageArgs, pageOf } from "./connection.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { PHASES, RUN_STATUSES, type RunEvent } from "../../shared/contracts/messages.ts";
-import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/runs.ts";
+import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import {
   type Gap,
   lookupGapsOf,

@@ -4,7 +4,7 @@
  * @module
  */
 import { RunId } from "../../shared/contracts/messages.ts";
-import type { RunCursor, RunRow } from "../../shared/store/runs.ts";
+import type { RunCursor, RunRow } from "../../shared/store/sqlite/runs.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";
 import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";

@@ -8,7 +8,7 @@ import type { ApiApp } from "../app.ts";
 import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { RunRow } from "../../shared/store/runs.ts";
+import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";

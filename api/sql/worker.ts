@@ -8,7 +8,7 @@
  * @module
  */
 import { setPriority } from "node:os";
-import { splitLines } from "../../shared/jsonl/lines.ts";
+import { splitLines } from "../../shared/files/lines.ts";
 import type { Bounds } from "./engine.ts";
 import type { Question, Reply } from "./thread.ts";
 

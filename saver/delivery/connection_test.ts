@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ensureHostKey, ensureKeys, pinHostKey, readPublicKeys } from "../../scripts/sftp/keys.ts";
+import { ensureHostKey, ensureKeys, pinHostKey, readPublicKeys } from "../../local/sftp/keys.ts";
 import { startSshd } from "../../tests/support/sshd.ts";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { Probed } from "./delivery.ts";

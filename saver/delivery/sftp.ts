@@ -13,7 +13,7 @@ import type {
   Manifest,
   Probed,
 } from "./delivery.ts";
-import { Porter } from "./porter.ts";
+import { Porter } from "./sftp_worker.ts";
 import { checkName, type OnSent, PROBE, type SftpOptions } from "./session.ts";
 
 export type { SftpOptions } from "./session.ts";

@@ -6,7 +6,7 @@
  */
 import type { Cost } from "./measure.ts";
 import { shell } from "./process.ts";
-import { PROJECT, type SftpHouse } from "./workshop.ts";
+import { PROJECT, type SftpHouse } from "./environment.ts";
 
 /** Users in a page, for `curl` and for the extractor. */
 export const PAGE = 1_000;

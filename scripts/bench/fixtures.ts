@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { type FileFacts, Files } from "../../shared/jsonl/files.ts";
+import { type FileFacts, Files } from "../../shared/files/files.ts";
 import { readDepartments } from "../../transformer/lookup.ts";
 import { transform } from "../../transformer/transform.ts";
-import { Users } from "../source/users.ts";
-import { PROJECT, type Workshop } from "./workshop.ts";
+import { Users } from "../../local/source/users.ts";
+import { PROJECT, type Workshop } from "./environment.ts";
 
 /** A raw file. */
 export interface RawFile extends FileFacts {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Running, start } from "../house/supervisor.ts";
+import { type Running, start } from "../../cli/program.ts";
 import type { Cost } from "./measure.ts";
 import { kilobytesOf, ticksOf } from "../../tests/support/processes.ts";
 

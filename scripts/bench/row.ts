@@ -4,7 +4,7 @@
  * @module
  */
 import type { Spread } from "./measure.ts";
-import type { Workshop } from "./workshop.ts";
+import type { Workshop } from "./environment.ts";
 
 /** One side of a comparison, over all turns. */
 export interface Side {

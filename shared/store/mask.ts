@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RULES } from "../contracts/rules.ts";
+import { RULES } from "../pipeline/rules.ts";
 import { PermanentError } from "../errors/errors.ts";
 
 /** What is shown in place of a personal value. */

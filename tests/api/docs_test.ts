@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
-import { keepEvents } from "../../shared/store/run_writes.ts";
+import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
 import { listen } from "../../api/server.ts";
 import { type ApiHouse, fillRun, openApi } from "../../api/testing.ts";
 

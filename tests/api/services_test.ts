@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type House, startHouse } from "../support/house.ts";
+import { type House, startHouse } from "../support/test_pipeline.ts";
 
 Deno.test("the API, with the permissions of its task alone, steers a run through all services and shows nobody's personal data", async (t) => {
   await using house = await startHouse({ users: 60, bad: 0.2 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SERVICES, VARIABLES } from "../../scripts/house/services.ts";
+import { SERVICES, VARIABLES } from "../../cli/services.ts";
 
 /** What containers have fixed: where the parts are, and where files lie. */
 const FIXED = [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { programPath } from "../../scripts/house/services.ts";
-import type { Ended } from "../support/house.ts";
+import { programPath } from "../../cli/services.ts";
+import type { Ended } from "../support/test_pipeline.ts";
 import { type Site, startSite } from "./site.ts";
 
 const lines = ({ stdout }: Ended) =>
@@ -131,7 +131,7 @@ Deno.test("a run that fails ends start --watch with code 1, and a wrong token wi
 Deno.test("on a terminal a bar shows how far the work is", async () => {
   await using site = await startSite({ users: 60, bad: 0, delayMs: 200, env: { BATCH_SIZE: "10" } });
   const { folder, env } = site.house;
-  const program = programPath("scripts/etl.ts");
+  const program = programPath("cli/etl.ts");
   const { stdout } = await new Deno.Command("script", {
     args: ["-qec", `${Deno.execPath()} run -A ${program} start --watch`, "/dev/null"],
     cwd: folder,

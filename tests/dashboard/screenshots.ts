@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { programPath } from "../../scripts/house/services.ts";
+import { programPath } from "../../cli/services.ts";
 import { shows } from "../api/browser.ts";
 import { press, startSite, type, visit } from "./site.ts";
 

@@ -6,9 +6,9 @@
  */
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
-import { programPath } from "../../scripts/house/services.ts";
+import { programPath } from "../../cli/services.ts";
 import { withBrowser } from "../api/browser.ts";
-import { type House, type HouseOptions, startHouse } from "../support/house.ts";
+import { type House, type HouseOptions, startHouse } from "../support/test_pipeline.ts";
 
 /** A pipeline whose dashboard is up. */
 export interface Site extends AsyncDisposable {

@@ -12,7 +12,7 @@ import type { RedisServer } from "../support/redis.ts";
 import type { DrillCase } from "./case.ts";
 import { command } from "./operator.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
-import { type Stage, WORKERS } from "./stage.ts";
+import { type Stage, WORKERS } from "./environment.ts";
 
 const area = "channel";
 

@@ -4,11 +4,11 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ensureKeys } from "../../scripts/sftp/keys.ts";
+import { ensureKeys } from "../../local/sftp/keys.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { DrillCase } from "./case.ts";
 import { play, stopwatch, times } from "./play.ts";
-import { type Stage, type StageOptions, WORKERS } from "./stage.ts";
+import { type Stage, type StageOptions, WORKERS } from "./environment.ts";
 
 const area = "deliver";
 

@@ -4,12 +4,12 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { commandOf } from "../../scripts/house/services.ts";
+import { commandOf } from "../../cli/services.ts";
 import * as faults from "../support/faulty_source.ts";
 import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch } from "./play.ts";
 import { memoryOf, rawFiles } from "./watch.ts";
-import { READY, type Stage, WORKERS } from "./stage.ts";
+import { READY, type Stage, WORKERS } from "./environment.ts";
 
 const area = "extract";
 

@@ -10,7 +10,7 @@ import { EXIT } from "../../shared/actor/service.ts";
 import type { DrillCase } from "./case.ts";
 import { locked } from "./channel.ts";
 import { play, stopwatch, times } from "./play.ts";
-import { Stage, WORKERS } from "./stage.ts";
+import { Stage, WORKERS } from "./environment.ts";
 import { recordsOf } from "./verify.ts";
 import { memoryOf } from "./watch.ts";
 

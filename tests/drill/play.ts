@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Handler } from "../../scripts/source.ts";
+import type { Handler } from "../../local/source.ts";
 import type { Outcome } from "./case.ts";
-import { Stage, type StageOptions } from "./stage.ts";
+import { Stage, type StageOptions } from "./environment.ts";
 import { type Expected, verify } from "./verify.ts";
 
 /** What a case has seen. */

@@ -9,7 +9,7 @@ import { pause } from "../../shared/actor/backoff.ts";
 import { openMemoryChannel } from "../../shared/channel/memory.ts";
 import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
-import { type Stage, type Worker, WORKERS } from "./stage.ts";
+import { type Stage, type Worker, WORKERS } from "./environment.ts";
 import { footprintOf } from "./watch.ts";
 import { BEFORE_THREADS } from "../support/steps.ts";
 

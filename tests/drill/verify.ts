@@ -6,12 +6,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
-import type { SourceOptions } from "../../scripts/source.ts";
-import { Users } from "../../scripts/source/users.ts";
+import type { SourceOptions } from "../../local/source.ts";
+import { Users } from "../../local/source/users.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { Outcome } from "./case.ts";
-import type { Stage } from "./stage.ts";
+import type { Stage } from "./environment.ts";
 
 /** Records that are missing, and records that are there more than once. */
 export type Losses = Pick<Outcome, "lost" | "twice">;

@@ -4,7 +4,7 @@
  * @module
  */
 import { kilobytesOf, openFilesOf } from "../support/processes.ts";
-import type { Stage } from "./stage.ts";
+import type { Stage } from "./environment.ts";
 
 /** The most memory that a process has had so far (VmHWM), in megabytes. */
 export async function memoryOf(pid: number): Promise<number> {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { Handler } from "../../scripts/source/server.ts";
-import { Users } from "../../scripts/source/users.ts";
+import type { Handler } from "../../local/source/server.ts";
+import { Users } from "../../local/source/users.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import { type House, startHouse } from "../support/house.ts";
+import { type House, startHouse } from "../support/test_pipeline.ts";
 import { watchFolder } from "../support/watch.ts";
 
 const STAMP = "20261124_030007";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { start } from "../../scripts/house/supervisor.ts";
-import { bareEnvironment } from "../support/house.ts";
+import { start } from "../../cli/program.ts";
+import { bareEnvironment } from "../support/test_pipeline.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { ensureKeys } from "../../scripts/sftp/keys.ts";
+import { ensureKeys } from "../../local/sftp/keys.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
-import { type House, startHouse } from "../support/house.ts";
+import { type House, startHouse } from "../support/test_pipeline.ts";
 
 /** One run that fails as it should, and one after `mend` that completes. */
 async function failsThenWorks(

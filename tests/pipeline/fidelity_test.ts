@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Handler } from "../../scripts/source/server.ts";
-import { FLAWS } from "../../scripts/source/flaws.ts";
-import { Users } from "../../scripts/source/users.ts";
-import { startHouse } from "../support/house.ts";
+import type { Handler } from "../../local/source/server.ts";
+import { FLAWS } from "../../local/source/flaws.ts";
+import { Users } from "../../local/source/users.ts";
+import { startHouse } from "../support/test_pipeline.ts";
 
 const ORDINARY = `"firstName":"Emily","email":"emily@x.org","age":28,"company":{"department":"Engineering"}`;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Service } from "../../scripts/house/services.ts";
-import { startHouse } from "../support/house.ts";
+import type { Service } from "../../cli/services.ts";
+import { startHouse } from "../support/test_pipeline.ts";
 
 /** Every order in which the three phases can come up. */
 const ORDERS: Service[][] = [

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Handler } from "../../scripts/source/server.ts";
-import { Users } from "../../scripts/source/users.ts";
+import type { Handler } from "../../local/source/server.ts";
+import { Users } from "../../local/source/users.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
-import { type House, startHouse } from "../support/house.ts";
+import { type House, startHouse } from "../support/test_pipeline.ts";
 
 /** A source that keeps silent until it is let go. */
 function heldSource() {

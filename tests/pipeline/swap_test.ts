@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Users } from "../../scripts/source/users.ts";
-import { type House, startHouse } from "../support/house.ts";
+import { Users } from "../../local/source/users.ts";
+import { type House, startHouse } from "../support/test_pipeline.ts";
 import { Original, pythonJson, type Transformed } from "../support/original.ts";
 
 const RAW = "data/raw_users/records_20261124_030007.jsonl";

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { compose } from "../../shared/actor/message.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { StartRun } from "../../shared/contracts/messages.ts";
-import { Files } from "../../shared/jsonl/files.ts";
+import { Files } from "../../shared/files/files.ts";
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { extractor } from "../../extractor/extract.ts";
 import { sourceOf } from "../../extractor/source.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Handler } from "../../scripts/source/server.ts";
+import type { Handler } from "../../local/source/server.ts";
 
 /** Answers `request` in place of the source; `answer` is how the source would. */
 export type Fault = (request: Request, answer: Handler) => Response | Promise<Response>;

@@ -5,8 +5,8 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
-import { ensureHostKey, ensureKeys, pinHostKey } from "../../scripts/sftp/keys.ts";
-import { type SftpServer, startSftpServer } from "../../scripts/sftp_server.ts";
+import { ensureHostKey, ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
+import { type SftpServer, startSftpServer } from "../../local/sftp_server.ts";
 import { startSshd } from "./sshd.ts";
 import type { FileKind, LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
 import type { SftpOptions } from "../../saver/delivery/sftp.ts";
@@ -65,7 +65,7 @@ async function startOpenssh(publicKey: string, maxFileBytes?: number): Promise<R
   };
 }
 
-/** The server of `scripts/sftp_server.ts`, in a process of its own with no more permissions than it needs. */
+/** The server of `local/sftp_server.ts`, in a process of its own with no more permissions than it needs. */
 export const OURS: ServerKind = {
   name: "our server",
   async start(publicKey, temp) {
@@ -188,7 +188,7 @@ class OwnProcess implements RunningServer {
         "--allow-net=127.0.0.1",
         `--allow-read=${this.temp}`,
         `--allow-write=${this.folder.disk}`,
-        new URL("../../scripts/sftp_server.ts", import.meta.url).pathname,
+        new URL("../../local/sftp_server.ts", import.meta.url).pathname,
         ...["--root", this.folder.disk],
         ...["--port", String(this.port)],
         ...["--authorized-key", this.publicKey],

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { pinHostKey } from "../../scripts/sftp/keys.ts";
-import { type SftpServer, startSftpServer } from "../../scripts/sftp_server.ts";
-import type { Environment } from "../../scripts/house/services.ts";
+import { pinHostKey } from "../../local/sftp/keys.ts";
+import { type SftpServer, startSftpServer } from "../../local/sftp_server.ts";
+import type { Environment } from "../../cli/services.ts";
 import { startSshd } from "./sshd.ts";
 
 /** A server that takes deliveries. Disposing of it ends it. */

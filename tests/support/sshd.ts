@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ensureHostKey } from "../../scripts/sftp/keys.ts";
+import { ensureHostKey } from "../../local/sftp/keys.ts";
 import { followLog } from "./output.ts";
 import { childrenOf } from "./processes.ts";
 

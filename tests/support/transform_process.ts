@@ -6,7 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { Phase1Complete } from "../../shared/contracts/messages.ts";
-import { Files } from "../../shared/jsonl/files.ts";
+import { Files } from "../../shared/files/files.ts";
 import { readDepartments } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";
 

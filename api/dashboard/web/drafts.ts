@@ -5,7 +5,7 @@
  * @module
  */
 import { type ReadonlySignal, signal } from "@preact/signals";
-import type { Draft } from "../client/repair.ts";
+import type { Draft } from "../../client/repair.ts";
 
 /** Drafts by the id of their record. */
 export type Drafts = Readonly<Record<string, Draft>>;

@@ -6,8 +6,8 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { GraphqlClient, pause, Unauthorized, type Variables } from "../client/graphql.ts";
-import { type Outcome, STEER, type Steered, type Steering } from "../client/operations.ts";
+import { GraphqlClient, pause, Unauthorized, type Variables } from "../../client/graphql.ts";
+import { type Outcome, STEER, type Steered, type Steering } from "../../client/operations.ts";
 import type { Key } from "./texts.ts";
 
 /** The API. */

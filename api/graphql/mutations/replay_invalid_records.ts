@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { correctedRecord } from "../../../shared/contracts/merge_patch.ts";
+import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
-import { judge } from "../../../shared/contracts/rules.ts";
+import { judge } from "../../../shared/pipeline/rules.ts";
 import { maskOfTable, maskRecord, parseExact } from "../../../shared/store/mask.ts";
-import type { FileRow } from "../../../shared/store/runs.ts";
-import { LINES_PER_FILE } from "../../../shared/store/views.ts";
+import type { FileRow } from "../../../shared/store/sqlite/runs.ts";
+import { LINES_PER_FILE } from "../../../shared/store/sqlite/views.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { EtlRun } from "../run.ts";

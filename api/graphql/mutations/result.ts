@@ -4,7 +4,7 @@
  * @module
  */
 import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
-import type { RunRow } from "../../../shared/store/runs.ts";
+import type { RunRow } from "../../../shared/store/sqlite/runs.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";

@@ -1,9 +1,9 @@
 import { newRunId } from "../../../shared/contracts/ids.ts";
-import { openStore } from "../../../shared/store/open.ts";
+import { openStore } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import type { Result, Row } from "../row.ts";
-import type { Stage } from "../workshop.ts";
+import type { Stage } from "../environment.ts";
 
 /** Runs in the database. */
 export const RUNS = 100_000;

@@ -4,7 +4,7 @@ import { runFiles } from "../fixtures.ts";
 import { inTurn } from "../measure.ts";
 import type { Row } from "../row.ts";
 import { loadOrder, phaseOf } from "../runs.ts";
-import { type Stage, type Workshop } from "../workshop.ts";
+import { type Stage, type Workshop } from "../environment.ts";
 
 /** The courier's delivery of a run's three files, against OpenSSH's client, which verifies nothing. */
 export const deliver: Row = {

@@ -2,7 +2,7 @@ import { PAGE } from "../baselines.ts";
 import { linearity, spreadOf } from "../measure.ts";
 import type { Row } from "../row.ts";
 import { phaseOf, startRun } from "../runs.ts";
-import type { Workshop } from "../workshop.ts";
+import type { Workshop } from "../environment.ts";
 
 const PEAK_MB = 150;
 const STEADY = 1.2;

@@ -1,9 +1,9 @@
-import { openStore, type Store } from "../../../shared/store/open.ts";
+import { openStore, type Store } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import type { Result, Row } from "../row.ts";
 import { phaseOf, startRun } from "../runs.ts";
-import type { Stage, Workshop } from "../workshop.ts";
+import type { Stage, Workshop } from "../environment.ts";
 import { fillRuns } from "./api.ts";
 
 /** Runs in the database. */

@@ -1,7 +1,7 @@
-import { SERVICES } from "../../house/services.ts";
+import { SERVICES } from "../../../cli/services.ts";
 import { spreadOf } from "../measure.ts";
 import type { Row } from "../row.ts";
-import type { Workshop } from "../workshop.ts";
+import type { Workshop } from "../environment.ts";
 
 /** Seconds over which idleness is watched. */
 const WATCH_SECONDS = 20;

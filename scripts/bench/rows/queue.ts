@@ -5,7 +5,7 @@ import { HOP_MAILBOX, HOP_STREAM, now } from "../hop.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import { Program } from "../process.ts";
 import type { Result, Row } from "../row.ts";
-import { PROJECT, type Workshop } from "../workshop.ts";
+import { PROJECT, type Workshop } from "../environment.ts";
 
 /** Milliseconds between two messages: the receiver has always gone to sleep before the next one comes. */
 const PACE_MS = 10;

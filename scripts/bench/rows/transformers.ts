@@ -5,7 +5,7 @@ import { rawFile } from "../fixtures.ts";
 import { inTurn } from "../measure.ts";
 import type { Row } from "../row.ts";
 import { manyPhases } from "../runs.ts";
-import type { Workshop } from "../workshop.ts";
+import type { Workshop } from "../environment.ts";
 
 const RUNS = 6;
 

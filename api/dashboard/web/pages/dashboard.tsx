@@ -17,7 +17,7 @@ import {
   type RunLine,
   RUNS,
   type Runs,
-} from "../../client/operations.ts";
+} from "../../../client/operations.ts";
 import { t } from "../i18n.ts";
 import { ActorCards } from "../parts/actors.tsx";
 import { RunChart } from "../parts/chart.tsx";

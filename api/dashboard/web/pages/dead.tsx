@@ -11,7 +11,7 @@ import {
   DEAD_LETTERS,
   type DeadLetter,
   type DeadLetters,
-} from "../../client/operations.ts";
+} from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";
 import { confirmed, steer, useFollowing, useReading, useSoon } from "../state.ts";
 import { Empty, Page, Read } from "../ui.tsx";

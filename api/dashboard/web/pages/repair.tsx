@@ -5,14 +5,14 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { RULES } from "../../../../shared/contracts/rules.ts";
+import { RULES } from "../../../../shared/pipeline/rules.ts";
 import {
   INVALID_RECORDS,
   type InvalidRecord,
   type InvalidRecords,
   type Run,
   type Verdict,
-} from "../../client/operations.ts";
+} from "../../../client/operations.ts";
 import { shelfOf } from "../drafts.ts";
 import { number, t } from "../i18n.ts";
 import { Bulk } from "../parts/bulk.tsx";

@@ -5,7 +5,7 @@
  */
 import type { ComponentChildren, JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
-import { RUN, type Run, RUN_EVENTS, type RunAnswer, type RunEvents } from "../../client/operations.ts";
+import { RUN, type Run, RUN_EVENTS, type RunAnswer, type RunEvents } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
 import { Deliveries, Files } from "../parts/files.tsx";
 import { Reasons } from "../parts/reasons.tsx";

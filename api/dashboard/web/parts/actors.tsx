@@ -4,7 +4,7 @@
  * @module
  */
 import type { JSX } from "preact";
-import type { Actor } from "../../client/operations.ts";
+import type { Actor } from "../../../client/operations.ts";
 import { elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
 import { Badge } from "../ui.tsx";

@@ -5,9 +5,9 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { RULES } from "../../../../shared/contracts/rules.ts";
-import type { InvalidRecord } from "../../client/operations.ts";
-import { invalidRecords, isLine, MOST_AT_ONCE, withField } from "../../client/repair.ts";
+import { RULES } from "../../../../shared/pipeline/rules.ts";
+import type { InvalidRecord } from "../../../client/operations.ts";
+import { invalidRecords, isLine, MOST_AT_ONCE, withField } from "../../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
 import { t } from "../i18n.ts";
 import { api, notice, tell } from "../state.ts";

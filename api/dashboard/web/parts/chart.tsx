@@ -7,7 +7,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import type { RunLine } from "../../client/operations.ts";
+import type { RunLine } from "../../../client/operations.ts";
 import { language, t, theme } from "../i18n.ts";
 import { Panel } from "../ui.tsx";
 import { speedOf } from "./run_table.tsx";

@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { isFinal, PHASES } from "../../../../shared/contracts/phases.ts";
-import type { Actor, RunLine } from "../../client/operations.ts";
+import type { Actor, RunLine } from "../../../client/operations.ts";
 import { elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
 import { Badge, Panel, Progress } from "../ui.tsx";

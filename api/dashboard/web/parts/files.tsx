@@ -4,7 +4,7 @@
  * @module
  */
 import type { JSX } from "preact";
-import type { Run } from "../../client/operations.ts";
+import type { Run } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";
 import type { Key } from "../texts.ts";
 import { Badge, Table } from "../ui.tsx";

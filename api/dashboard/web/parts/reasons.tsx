@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { INVALID_RECORDS, type InvalidRecords, type Run } from "../../client/operations.ts";
+import { INVALID_RECORDS, type InvalidRecords, type Run } from "../../../client/operations.ts";
 import { number, t } from "../i18n.ts";
 import { useReading } from "../state.ts";
 import { Read } from "../ui.tsx";

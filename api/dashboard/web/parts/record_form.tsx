@@ -5,9 +5,9 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { MASK } from "../../../../shared/contracts/merge_patch.ts";
-import { type Problem, type Rule, RULES } from "../../../../shared/contracts/rules.ts";
-import type { InvalidRecord, RunLine, Verdict } from "../../client/operations.ts";
+import { MASK } from "../../../../shared/pipeline/merge_patch.ts";
+import { type Problem, type Rule, RULES } from "../../../../shared/pipeline/rules.ts";
+import type { InvalidRecord, RunLine, Verdict } from "../../../client/operations.ts";
 import {
   type Draft,
   draftOf,
@@ -17,7 +17,7 @@ import {
   textOf,
   valueAt,
   withField,
-} from "../../client/repair.ts";
+} from "../../../client/repair.ts";
 import type { Shelf } from "../drafts.ts";
 import { t } from "../i18n.ts";
 import type { Key } from "../texts.ts";

@@ -5,8 +5,8 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { REPLAY, type ReplayAnswer, type Run, type Verdict } from "../../client/operations.ts";
-import { MOST_AT_ONCE, patchOf } from "../../client/repair.ts";
+import { REPLAY, type ReplayAnswer, type Run, type Verdict } from "../../../client/operations.ts";
+import { MOST_AT_ONCE, patchOf } from "../../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
 import { number, t } from "../i18n.ts";
 import { useRun } from "../pages/run.tsx";

@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
-import type { RunLine } from "../../client/operations.ts";
+import type { RunLine } from "../../../client/operations.ts";
 import { duration, number, t, time } from "../i18n.ts";
 import { confirmed, steer } from "../state.ts";
 import { Badge, Table } from "../ui.tsx";

@@ -4,8 +4,8 @@
  * @module
  */
 import type { JSX } from "preact";
-import type { JsonObject } from "../../../../shared/contracts/rules.ts";
-import type { Event, Run } from "../../client/operations.ts";
+import type { JsonObject } from "../../../../shared/pipeline/rules.ts";
+import type { Event, Run } from "../../../client/operations.ts";
 import { clock, duration, number, t } from "../i18n.ts";
 import { now } from "../state.ts";
 import { Table } from "../ui.tsx";

@@ -1,0 +1,152 @@
+/**
+ * The one place that talks GraphQL, for the browser and the terminal.
+ *
+ * @module
+ */
+import { parseExact } from "../../shared/store/mask.ts";
+
+/** Variables of an operation. */
+export type Variables = Readonly<Record<string, unknown>>;
+
+/** The API wants a token, or another one. */
+export class Unauthorized extends Error {
+  /** Its class, for messages. */
+  override readonly name: string = "Unauthorized";
+}
+
+/** The API can't be reached, or can't answer now; asking again later may help. */
+export class Unreachable extends Error {
+  /** Its class, for messages. */
+  override readonly name: string = "Unreachable";
+}
+
+/** The API doesn't do what was asked. */
+export class Refused extends Error {
+  /** Its class, for messages. */
+  override readonly name: string = "Refused";
+}
+
+/** The first wait before connecting again, in milliseconds; it doubles up to `LONGEST_WAIT_MS`. */
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8_000;
+
+/** Speaks to one API. Whole numbers in answers keep all their digits. */
+export class GraphqlClient {
+  /** A client of the API whose GraphQL lies at `url`. In a browser its session stands for the token. */
+  constructor(private readonly url: string, private readonly token?: string) {}
+
+  /**
+   * Runs a query or mutation.
+   *
+   * @throws Unauthorized, Unreachable or Refused
+   */
+  async ask<Data>(operation: string, variables: Variables = {}, signal?: AbortSignal): Promise<Data> {
+    const response = await this.#post(operation, variables, "application/json", signal);
+    return dataOf<Data>(await response.text());
+  }
+
+  /**
+   * Follows a subscription until the signal. A connection that breaks is made again; what happened in between is missed, so `onState` is told
+   * when it is up (read again then) and when it is down.
+   *
+   * @throws Unauthorized or Refused
+   */
+  async *follow<Data>(
+    operation: string,
+    variables: Variables,
+    signal: AbortSignal,
+    onState: (up: boolean) => void = () => {},
+  ): AsyncGenerator<Data> {
+    for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      try {
+        const response = await this.#post(operation, variables, "text/event-stream", signal);
+        waitMs = FIRST_WAIT_MS;
+        onState(true);
+        for await (const data of nextEvents(response.body!)) yield dataOf<Data>(data);
+      } catch (error) {
+        if (signal.aborted) return;
+        // a stream that breaks off is a TypeError of fetch
+        if (!(error instanceof Unreachable || error instanceof TypeError)) throw error;
+      }
+      if (signal.aborted) return;
+      onState(false);
+      await pause(waitMs, signal);
+    }
+  }
+
+  async #post(query: string, variables: Variables, accept: string, signal?: AbortSignal): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(this.url, {
+        method: "POST",
+        headers: {
+          "content-type": "application/json",
+          accept,
+          ...(this.token === undefined ? {} : { authorization: `Bearer ${this.token}` }),
+        },
+        body: JSON.stringify({ query, variables }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new Unreachable(`Cannot reach the API at ${this.url}. Start it, or wait until it is back.`);
+    }
+    if (response.ok || response.status === 400) return response;
+    await response.body?.cancel();
+    if (response.status === 401) {
+      throw new Unauthorized("The API wants a token. Give the value of its API_TOKEN.");
+    }
+    const text = `The API at ${this.url} answered ${response.status} ${response.statusText}.`;
+    throw response.status >= 500 ? new Unreachable(`${text} Try again later.`) : new Refused(text);
+  }
+}
+
+function dataOf<Data>(text: string): Data {
+  const { data, errors, detail } = parseExact(text) as {
+    data?: Data;
+    detail?: string;
+    errors?: { message: string; extensions?: { code?: string } }[];
+  };
+  const [error] = errors ?? [];
+  if (error !== undefined) {
+    throw error.extensions?.code === "SERVICE_UNAVAILABLE"
+      ? new Unreachable(error.message)
+      : new Refused(error.message);
+  }
+  if (data == null) throw new Refused(detail ?? "The API answered without data.");
+  return data;
+}
+
+/** The `data` of each `next` event of a stream of server-sent events. */
+async function* nextEvents(body: ReadableStream<BufferSource>): AsyncGenerator<string> {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const events = (rest + value).split("\n\n");
+      rest = events.pop()!;
+      for (const event of events) {
+        const lines = event.split("\n");
+        const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim());
+        if (lines.includes("event: next")) yield data.join("\n");
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** Waits; ends early with the signal. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}

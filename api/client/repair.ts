@@ -1,0 +1,142 @@
+/**
+ * Mending bad records: from what somebody typed to the patch that says just that. For the browser and the terminal.
+ *
+ * @module
+ */
+import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_patch.ts";
+import type { Patch } from "../../shared/contracts/messages.ts";
+import { type JsonObject, judge, type Problem } from "../../shared/pipeline/rules.ts";
+import { exactJson, parseExact } from "../../shared/store/mask.ts";
+import type { GraphqlClient } from "./graphql.ts";
+import { INVALID_RECORDS, type InvalidRecord, type InvalidRecords, type RecordPatch } from "./operations.ts";
+
+/** Most corrections that the API takes at once. */
+export const MOST_AT_ONCE = 1000;
+
+/** What somebody wants of a record: fields to change, or its whole new text (JSON or not yet). */
+export type Draft = { readonly merge: JsonObject } | { readonly text: string };
+
+/** Whether the record was a line that is no JSON object, so that it can only be written anew. */
+export function isLine(data: JsonObject): boolean {
+  return typeof data.raw_line === "string" &&
+    Object.keys(data).every((key) => key === "raw_line" || key === "error_reason");
+}
+
+/** The record of a dead letter: without its reason. */
+export function recordOf(data: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(data).filter(([key]) => key !== "error_reason"));
+}
+
+/** What a person starts from: the record as JSON over several lines, or a line as it came; empty where the line is hidden. */
+export function editable(data: JsonObject): string {
+  if (!isLine(data)) return JSON.stringify(recordOf(data), null, 2);
+  return data.raw_line === MASK ? "" : data.raw_line as string;
+}
+
+/** What was typed in place of `editable(data)`; undefined when nothing was changed. */
+export function draftOf(data: JsonObject, typed: string): Draft | undefined {
+  if (isLine(data)) return typed === editable(data) ? undefined : { text: typed };
+  try {
+    const after = parseExact(typed);
+    if (!isObject(after)) return { text: typed };
+    const merge = diff(recordOf(data), after);
+    return Object.keys(merge).length === 0 ? undefined : { merge };
+  } catch {
+    return { text: typed };
+  }
+}
+
+/** What `editable` becomes by a draft: what a person goes on from. */
+export function textOf(data: JsonObject, draft: Draft | undefined): string {
+  if (draft === undefined) return editable(data);
+  return "text" in draft ? draft.text : JSON.stringify(mergePatch(recordOf(data), draft.merge), null, 2);
+}
+
+/** The draft with one more field set, whose path is such as `company.department`; undefined when nothing differs any more. */
+export function withField(
+  data: JsonObject,
+  draft: Draft | undefined,
+  field: string,
+  value: unknown,
+): Draft | undefined {
+  const merge = draft !== undefined && "merge" in draft ? draft.merge : {};
+  const before = recordOf(data);
+  const after = mergePatch(before, set(merge, field.split("."), value)) as JsonObject;
+  const changes = diff(before, after);
+  return Object.keys(changes).length === 0 ? undefined : { merge: changes };
+}
+
+/** The value of a field in a record; undefined where it isn't there. */
+export function valueAt(record: unknown, field: string): unknown {
+  return field.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, record);
+}
+
+/** What would come of a draft as far as can be told here: the corrected record and its problems, or why it can't be used. */
+export type Preview =
+  | { readonly record: JsonObject | undefined; readonly problems: readonly Problem[] }
+  | { readonly unusable: string };
+
+/** Looks at a draft without asking the API. Masked values stand in the record as `***`. */
+export function preview(data: JsonObject, draft: Draft | undefined): Preview {
+  if (draft !== undefined && "text" in draft && !isLine(data)) return { unusable: "no JSON object" };
+  const change = draft === undefined
+    ? {}
+    : "text" in draft
+    ? { text: draft.text }
+    : { merge: draft.merge as Patch["merge"] };
+  const corrected = correctedRecord(JSON.stringify(data), { line: 1, ...change });
+  if ("problem" in corrected) return { unusable: corrected.problem };
+  const verdict = judge(corrected.line);
+  return { record: verdict.record, problems: verdict.valid ? [] : verdict.problems };
+}
+
+/** The draft as the API takes it. */
+export function patchOf(recordId: string, draft: Draft): RecordPatch {
+  return "text" in draft ? { recordId, text: draft.text } : { recordId, patch: draft.merge };
+}
+
+/** The JSON Merge Patch (RFC 7396) that makes `after` of `before`; values that are the same are left out, so that masked ones stay. */
+export function diff(before: JsonObject, after: JsonObject): JsonObject {
+  const changes: [string, unknown][] = [];
+  for (const key of Object.keys(before)) if (!Object.hasOwn(after, key)) changes.push([key, null]);
+  for (const [key, value] of Object.entries(after)) {
+    const known = Object.hasOwn(before, key);
+    const old = known ? before[key] : undefined;
+    if (known && JSON.stringify(old) === JSON.stringify(value)) continue;
+    changes.push([key, isObject(old) && isObject(value) ? diff(old, value) : value]);
+  }
+  return Object.fromEntries(changes);
+}
+
+function set(object: JsonObject, [key, ...below]: string[], value: unknown): JsonObject {
+  const inner = object[key!];
+  return { ...object, [key!]: below.length === 0 ? value : set(isObject(inner) ? inner : {}, below, value) };
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !exactJson.isRawJSON?.(value);
+}
+
+/** Records that are asked for at once. */
+const PAGE = 500;
+
+/** The bad records of a run, of one reason or all, page by page as they are wanted. @throws as `GraphqlClient.ask`. */
+export async function* invalidRecords(
+  api: GraphqlClient,
+  runId: string,
+  reason?: string,
+): AsyncGenerator<InvalidRecord> {
+  for (let after: string | null = null;;) {
+    const answer: InvalidRecords = await api.ask<InvalidRecords>(INVALID_RECORDS, {
+      runId,
+      reason,
+      first: PAGE,
+      after,
+    });
+    const { nodes, pageInfo } = answer.invalidRecords;
+    yield* nodes;
+    if (!pageInfo.hasNextPage) return;
+    after = pageInfo.endCursor;
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * What every command of `deno task etl` is given, and what it can ask.
+ *
+ * @module
+ */
+import type { GraphqlClient } from "../../api/client/graphql.ts";
+import {
+  type Outcome,
+  RUN,
+  type Run,
+  type RunAnswer,
+  RUNS,
+  type Runs,
+  STEER,
+  type Steered,
+  type Steering,
+} from "../../api/client/operations.ts";
+import { confirmed } from "./terminal.ts";
+
+/** Exit codes. */
+export const EXIT = {
+  /** What was asked was done. */
+  ok: 0,
+  /** It wasn't: the run failed, a record is still invalid, the API refused. */
+  failed: 1,
+  /** The command or the configuration can't be used. */
+  usage: 2,
+  /** The API can't be reached, or wants a token. */
+  unreachable: 3,
+} as const;
+
+/** The command can't be understood, or is about something that isn't there. */
+export class UsageError extends Error {
+  /** Its class, for messages. */
+  override readonly name: string = "UsageError";
+}
+
+/** The API refused, or what was asked didn't come to a good end. */
+export class Failed extends Error {
+  /** Its class, for messages. */
+  override readonly name: string = "Failed";
+}
+
+/** What a command works with. */
+export interface Work {
+  /** The API. */
+  readonly api: GraphqlClient;
+  /** What follows the command's name. */
+  readonly words: readonly string[];
+  /** The options. */
+  readonly options: Options;
+  /** The editor's command. */
+  readonly editor: string;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** The options of all commands. */
+export interface Options {
+  /** For programs. */
+  readonly json: boolean;
+  /** Don't ask. */
+  readonly yes: boolean;
+  /** Say what would come of it, and change nothing. */
+  readonly check: boolean;
+  /** Follow the run to its end. */
+  readonly watch: boolean;
+  /** How many rows. */
+  readonly limit: number;
+  /** Records with this problem alone. */
+  readonly reason: string | undefined;
+  /** Fields to set, as `field=value`. */
+  readonly set: readonly string[];
+  /** A file with edited records. */
+  readonly from: string | undefined;
+}
+
+/** A command; answers the exit code. */
+export type Command = (work: Work) => Promise<number>;
+
+/** The run that is named: by number, by id, or `latest`. @throws UsageError when there is none. */
+export async function findRun(api: GraphqlClient, name: string | undefined): Promise<Run> {
+  if (name === undefined) throw new UsageError("Which run? Give its number, its id, or latest.");
+  const runId = name === "latest"
+    ? (await api.ask<Runs>(RUNS, { first: 1 })).etlRunsConnection.nodes[0]?.runId ?? ""
+    : name;
+  const { etlRun: run } = await api.ask<RunAnswer>(RUN, /^\d+$/.test(runId) ? { id: runId } : { runId });
+  if (run === null) throw new UsageError(`There is no run ${JSON.stringify(name)}. See: deno task etl runs`);
+  return run;
+}
+
+/** Does something. @throws Failed with what the API says when it wasn't done. */
+export async function steer(
+  api: GraphqlClient,
+  what: Steering,
+  variables: Record<string, string> = {},
+): Promise<Outcome> {
+  const { outcome } = await api.ask<Steered>(STEER[what], variables);
+  if (!outcome.__typename.endsWith("Success")) throw new Failed(outcome.message ?? outcome.__typename);
+  return outcome;
+}
+
+/** Asks for a yes, unless it was given. @throws Failed without one. */
+export function confirmOr(given: boolean, question: string): void {
+  if (given || confirmed(question)) return;
+  throw new Failed("Not confirmed, so nothing was changed. On a terminal say y; in a script give --yes.");
+}

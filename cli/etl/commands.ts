@@ -1,0 +1,199 @@
+/**
+ * The commands of `deno task etl`.
+ *
+ * @module
+ */
+import {
+  DEAD_LETTERS,
+  type DeadLetters,
+  type RunLine,
+  RUNS,
+  type Runs,
+} from "../../api/client/operations.ts";
+import { invalidRecords } from "../../api/client/repair.ts";
+import { isFinal } from "../../shared/contracts/phases.ts";
+import project from "../../deno.json" with { type: "json" };
+import { programPath } from "../services.ts";
+import { type Command, confirmOr, EXIT, Failed, findRun, steer, UsageError } from "./command.ts";
+import { followRun, lineOf } from "./follow.ts";
+import { repair } from "./repair.ts";
+import { print, say, table } from "./terminal.ts";
+
+/** Most rows that the API gives at once. */
+const MOST = 500;
+
+const runs: Command = async ({ api, options: { json, limit } }) => {
+  const { etlRunsConnection: { nodes } } = await api.ask<Runs>(RUNS, { first: Math.min(limit, MOST) });
+  if (json) nodes.forEach(print);
+  else table(["run", "asked for", "status", "valid", "invalid", "ms", "delivery", "id"], nodes.map(rowOf));
+  return EXIT.ok;
+};
+
+const show: Command = async ({ api, words, options: { json } }) => {
+  const run = await findRun(api, words[0]);
+  if (json) {
+    print(run);
+    return EXIT.ok;
+  }
+  say(`Run ${run.id} ${run.status}, asked for by ${run.requestedBy} at ${run.runTimestamp} (${run.runId})`);
+  if (run.failure) {
+    say(`${run.failure.reason} ${run.failure.retryable ? "Start it again." : "Change something first."}`);
+  }
+  if (run.correctionOf) say(`It corrects run ${run.correctionOf.id}.`);
+  const part = (title: string, heads: string[], rows: (string | number | null)[][]) => {
+    if (rows.length === 0) return;
+    say(`\n${title}`);
+    table(heads, rows);
+  };
+  part(
+    "Phases",
+    ["phase", "ms", "records", "records/s", "tries"],
+    run.phases.map(({ phase, durationMs, records, recordsPerSecond, attempts }) => [
+      phase,
+      durationMs,
+      records,
+      recordsPerSecond === null ? null : Math.round(recordsPerSecond),
+      attempts,
+    ]),
+  );
+  part(
+    "Why records were invalid",
+    ["count", "reason"],
+    run.reasons.map(({ count, reason }) => [count, reason]),
+  );
+  part(
+    "Departments without a code",
+    ["count", "department"],
+    run.lookupGaps.map(({ count, department }) => [count, department]),
+  );
+  part(
+    "Files",
+    ["file", "records", "bytes", "sha256"],
+    run.files.map(({ name, records, bytes, sha256 }) => [name, records, bytes, sha256]),
+  );
+  part(
+    `Delivery ${run.delivery?.state ?? ""} ${run.delivery?.error ?? ""}`.trimEnd(),
+    ["file", "bytes", "verified"],
+    (run.delivery?.files ?? []).map(({ remotePath, bytes, verified }) => [remotePath, bytes, verified]),
+  );
+  part(
+    "Corrections",
+    ["run", "status", "valid", "invalid"],
+    run.corrections.map((line) => [
+      line.id,
+      line.status,
+      line.validCount,
+      line.invalidCount,
+    ]),
+  );
+  say("\nEvents");
+  for (const event of run.events) say(lineOf(event));
+  return EXIT.ok;
+};
+
+const start: Command = async (work) => {
+  const { runId } = await steer(work.api, "startRun");
+  if (work.options.watch) return await followRun(work, runId!);
+  if (work.options.json) print({ runId });
+  else say(`run ${runId} was asked for`);
+  return EXIT.ok;
+};
+
+const watch: Command = async (work) => {
+  const { words, api } = work;
+  if (words[0] !== undefined) return await followRun(work, (await findRun(api, words[0])).runId);
+  const { etlRunsConnection: { nodes } } = await api.ask<Runs>(RUNS, { first: 20 });
+  const run = nodes.find(({ status }) => !isFinal(status)) ?? nodes[0];
+  if (run === undefined) throw new Failed("There is no run to watch. Start one: deno task etl start --watch");
+  return await followRun(work, run.runId);
+};
+
+const invalid: Command = async ({ api, words, options: { json, reason, limit } }) => {
+  const run = await findRun(api, words[0]);
+  const rows: (string | number | null)[][] = [];
+  for await (const record of invalidRecords(api, run.runId, reason)) {
+    if (json) print(record);
+    else rows.push([record.line, record.corrections.length > 0 ? "corrected" : "", record.errorReason]);
+    if (!json && rows.length === limit) break;
+  }
+  if (!json) table(["line", "", "why"], rows);
+  return EXIT.ok;
+};
+
+const redeliver: Command = async ({ api, words, options: { json } }) => {
+  const { id, runId } = await findRun(api, words[0]);
+  await steer(api, "redeliverRun", { runId });
+  if (json) print({ runId });
+  else say(`The delivery of run ${id} was asked for.`);
+  return EXIT.ok;
+};
+
+const dead: Command = async ({ api, words: [what = "list", id], options }) => {
+  if (what === "list") {
+    const { deadLetters: { nodes } } = await api.ask<DeadLetters>(DEAD_LETTERS, {
+      first: Math.min(options.limit, MOST),
+    });
+    if (options.json) nodes.forEach(print);
+    else {
+      table(
+        ["given up", "tries", "bytes", "reason", "id"],
+        nodes.map((letter) => [
+          letter.buriedAt,
+          letter.attempts,
+          new TextEncoder().encode(letter.body).length,
+          letter.reason,
+          letter.id,
+        ]),
+      );
+    }
+    return EXIT.ok;
+  }
+  if ((what !== "replay" && what !== "discard") || id === undefined) {
+    throw new UsageError("Wanted dead, dead replay ID or dead discard ID.");
+  }
+  if (what === "discard") confirmOr(options.yes, `Discard ${id} for good?`);
+  await steer(api, what === "replay" ? "replayDeadLetter" : "discardDeadLetter", { id });
+  if (options.json) print({ id });
+  else say(what === "replay" ? `${id} is in its channel again.` : `${id} is gone.`);
+  return EXIT.ok;
+};
+
+/** Compares what a run left behind with what was recorded; that needs the files, so it runs here and not in the API. */
+const verify: Command = async ({ api, words: [name = "latest"], options: { json } }) => {
+  const which = name === "latest" || name === "all" ? name : (await findRun(api, name)).runId;
+  const args = project.tasks.verify.command.split(" ").slice(1)
+    .map((word) => word.endsWith(".ts") ? programPath(word) : word);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args, "--run", which, ...(json ? ["--json"] : [])],
+  });
+  return (await child.spawn().status).code;
+};
+
+/** By name. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  runs,
+  show,
+  start,
+  watch,
+  invalid,
+  repair,
+  redeliver,
+  dead,
+  verify,
+};
+
+function rowOf(run: RunLine): (string | number | null)[] {
+  const { id, runTimestamp, status, validCount, invalidCount, durationMs, delivery, correctionOf, runId } =
+    run;
+  const corrects = correctionOf === null ? "" : ` (corrects ${correctionOf.id})`;
+  return [
+    id,
+    runTimestamp,
+    `${status}${corrects}`,
+    validCount,
+    invalidCount,
+    durationMs,
+    delivery?.state ?? null,
+    runId,
+  ];
+}

@@ -1,0 +1,145 @@
+/**
+ * Following a run to its end.
+ *
+ * @module
+ */
+import { Presets, SingleBar } from "cli-progress";
+import { type GraphqlClient, Unreachable } from "../../api/client/graphql.ts";
+import {
+  ACTORS,
+  type Actors,
+  type Event,
+  RUN,
+  type Run,
+  RUN_EVENTS,
+  type RunAnswer,
+  type RunEvents,
+} from "../../api/client/operations.ts";
+import { isFinal } from "../../shared/contracts/phases.ts";
+import { EXIT, Failed, type Work } from "./command.ts";
+import { complain, isTerminal, print, say } from "./terminal.ts";
+
+/** How often a run is read besides its events, in milliseconds: an event is told before it is written down. */
+const LOOK_EVERY_MS = 500;
+
+/** Shows what happens to a run until its end; answers the exit code. A run that was resumed in its place is followed in turn. */
+export async function followRun({ api, options: { json }, signal }: Work, runId: string): Promise<number> {
+  const gone = new AbortController();
+  const bell = new Bell();
+  const until = AbortSignal.any([signal, gone.signal]);
+  const listening = listen(api, until, () => bell.ring());
+  const bar = isTerminal && !json ? new Bar(api) : undefined;
+  const told = new Set<string>();
+  try {
+    for (;;) {
+      if (signal.aborted) throw new Failed(`Stopped following; the run ${runId} goes on.`);
+      const run = await read(api, runId);
+      for (const event of run?.events ?? []) {
+        if (told.has(event.id)) continue;
+        told.add(event.id);
+        bar?.clear();
+        if (json) print(event);
+        else say(lineOf(event));
+      }
+      if (run?.supersededBy) runId = run.supersededBy.runId;
+      else if (run && isFinal(run.status)) return ended(run, json);
+      await bar?.show(runId);
+      await bell.rung(LOOK_EVERY_MS);
+    }
+  } finally {
+    bar?.clear();
+    gone.abort();
+    await listening;
+  }
+}
+
+/** The run; undefined while the recorder hasn't written it, or the API is away for a while. */
+async function read(api: GraphqlClient, runId: string): Promise<Run | undefined> {
+  try {
+    return (await api.ask<RunAnswer>(RUN, { runId })).etlRun ?? undefined;
+  } catch (error) {
+    if (error instanceof Unreachable) return undefined;
+    throw error;
+  }
+}
+
+async function listen(api: GraphqlClient, signal: AbortSignal, ring: () => void): Promise<void> {
+  try {
+    for await (const _event of api.follow<RunEvents>(RUN_EVENTS, {}, signal)) ring();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+function ended(run: Run, json: boolean): number {
+  if (run.status === "COMPLETED") {
+    if (!json) say(`Run ${run.id} COMPLETED: ${run.validCount} valid, ${run.invalidCount} invalid`);
+    return EXIT.ok;
+  }
+  complain(`Run ${run.id} FAILED: ${run.failure?.reason ?? "unknown"}`);
+  return EXIT.failed;
+}
+
+/** What an event says to a person. */
+export function lineOf({ at, type, phase, actor, reason, detail }: Event): string {
+  const counts = Object.entries(detail ?? {})
+    .filter(([name, value]) => typeof value === "number" || name === "state")
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
+  const parts = [at.slice(11, 23), actor, type.replaceAll("_", " "), phase?.toLowerCase(), reason ?? counts];
+  return parts.filter((part) => part).join("  ");
+}
+
+/** Wakes whoever waits. */
+class Bell {
+  #wake: () => void = () => {};
+  #rung = false;
+
+  ring(): void {
+    this.#rung = true;
+    this.#wake();
+  }
+
+  /** Resolves when it was rung since the last time, and after `ms` in any case. */
+  async rung(ms: number): Promise<void> {
+    if (!this.#rung) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#rung = false;
+  }
+}
+
+/** A bar for what is being worked on, below the lines. */
+class Bar {
+  #bar: SingleBar | undefined;
+
+  constructor(private readonly api: GraphqlClient) {}
+
+  async show(runId: string): Promise<void> {
+    const { actors } = await this.api.ask<Actors>(ACTORS).catch((): Actors => ({ actors: [] }));
+    for (const { name, instances } of actors) {
+      const current = instances.find(({ currentRun }) => currentRun?.runId === runId)?.currentRun;
+      if (current == null) continue;
+      if (this.#bar === undefined) {
+        const format = "{actor} {bar} {percentage}% {value}/{total}";
+        this.#bar = new SingleBar(
+          { format, clearOnComplete: true, hideCursor: true },
+          Presets.shades_classic,
+        );
+        this.#bar.start(1, 0, { actor: name });
+      }
+      this.#bar.setTotal(current.total ?? Math.max(current.records, 1));
+      this.#bar.update(current.records, { actor: name });
+    }
+  }
+
+  clear(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}

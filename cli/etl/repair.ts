@@ -1,0 +1,166 @@
+/**
+ * `repair`: bad records as JSON lines in the editor (or from a file, or one field set in all), checked, and replayed.
+ *
+ * @module
+ */
+import type { GraphqlClient } from "../../api/client/graphql.ts";
+import {
+  type InvalidRecord,
+  type RecordPatch,
+  REPLAY,
+  type ReplayAnswer,
+  type Run,
+} from "../../api/client/operations.ts";
+import {
+  type Draft,
+  draftOf,
+  editable,
+  invalidRecords,
+  isLine,
+  MOST_AT_ONCE,
+  patchOf,
+  recordOf,
+  withField,
+} from "../../api/client/repair.ts";
+import { type JsonObject, RULES } from "../../shared/pipeline/rules.ts";
+import { messageOf } from "../../shared/errors/errors.ts";
+import { parseExact } from "../../shared/store/mask.ts";
+import { confirmOr, EXIT, Failed, findRun, UsageError, type Work } from "./command.ts";
+import { followRun } from "./follow.ts";
+import { complain, print, say, table } from "./terminal.ts";
+
+/** The command. */
+export async function repair(work: Work): Promise<number> {
+  const { api, words, options } = work;
+  const run = await findRun(api, words[0]);
+  const records = await uncorrected(api, run, options.reason);
+  if (records.length === 0) throw new Failed(`Run ${run.id} has no such record that isn't corrected yet.`);
+  const patches = options.set.length > 0
+    ? setInAll(records, options.set)
+    : options.from === undefined
+    ? await fromEditor(records, work)
+    : patchesOf(records, await textOfFile(options.from));
+  if (patches.length === 0) {
+    complain("Nothing was changed, so nothing is replayed.");
+    return EXIT.ok;
+  }
+  const valid = await check(work, run, records, patches);
+  if (options.check) return valid ? EXIT.ok : EXIT.failed;
+  confirmOr(options.yes, `Send ${patches.length} corrected record(s) of run ${run.id} through the pipeline?`);
+  const { runId } = await replay(api, run, patches, false);
+  if (!options.json) say(`correction run ${runId}`);
+  return await followRun(work, runId!);
+}
+
+async function uncorrected(api: GraphqlClient, run: Run, reason?: string): Promise<InvalidRecord[]> {
+  const found: InvalidRecord[] = [];
+  for await (const record of invalidRecords(api, run.runId, reason)) {
+    if (record.corrections.length === 0) found.push(record);
+    if (found.length === MOST_AT_ONCE) break;
+  }
+  return found;
+}
+
+/** What is edited: a line for each record, its id first. Fields that read `***` stay as they are. */
+export function linesOf(records: readonly InvalidRecord[]): string {
+  return records.map(({ id, data }) =>
+    `${JSON.stringify({ $id: id, ...(isLine(data) ? { $text: editable(data) } : recordOf(data)) })}\n`
+  ).join("");
+}
+
+/** What became of them: the corrections of those that were changed. @throws UsageError for lines that can't be used. */
+export function patchesOf(records: readonly InvalidRecord[], text: string): RecordPatch[] {
+  const known = new Map(records.map((record) => [record.id, record]));
+  return text.split("\n").flatMap((line, at) => {
+    if (line.trim() === "") return [];
+    const wrong = (what: string) => new UsageError(`Cannot use line ${at + 1}: ${what}.`);
+    let typed: JsonObject;
+    try {
+      typed = parseExact(line) as JsonObject;
+    } catch (error) {
+      throw wrong(messageOf(error));
+    }
+    const { $id, $text, ...record } = typed ?? {};
+    const { id, data } = known.get(String($id)) ?? {};
+    if (id === undefined || data === undefined) {
+      throw wrong(`its $id ${JSON.stringify($id ?? null)} is none of the records`);
+    }
+    const draft = draftOf(data, isLine(data) ? String($text ?? "") : JSON.stringify(record));
+    return draft === undefined ? [] : [patchOf(id, draft)];
+  });
+}
+
+function setInAll(records: readonly InvalidRecord[], settings: readonly string[]): RecordPatch[] {
+  return records.filter(({ data }) => !isLine(data)).flatMap(({ id, data }) => {
+    const draft = settings.reduce<Draft | undefined>((draft, setting) => {
+      const [, field, value] = /^([^=]+)=(.*)$/s.exec(setting) ?? [];
+      if (field === undefined || value === undefined) {
+        throw new UsageError(`Cannot set ${JSON.stringify(setting)}: wanted FIELD=VALUE.`);
+      }
+      return withField(data, draft, field, valueOf(field, value));
+    }, undefined);
+    return draft === undefined ? [] : [patchOf(id, draft)];
+  });
+}
+
+/** Text where the rule of the field wants text; else what it is as JSON, where it is. */
+function valueOf(field: string, text: string): unknown {
+  const kind = RULES.find((rule) => rule.field === field)?.kind;
+  if (kind === "string" || kind === "email") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Opens the records in the editor. What was typed and can't be used is kept in its file. */
+async function fromEditor(records: readonly InvalidRecord[], { editor }: Work): Promise<RecordPatch[]> {
+  const file = await Deno.makeTempFile({ prefix: "etl-repair-", suffix: ".jsonl" });
+  await Deno.writeTextFile(file, linesOf(records));
+  const [program, ...args] = editor.split(/\s+/).filter((word) => word !== "");
+  const status = await new Deno.Command(program!, { args: [...args, file] }).spawn().status;
+  if (!status.success) throw new Failed(`${editor} ended with ${status.code}. What was typed is in ${file}.`);
+  try {
+    const patches = patchesOf(records, await Deno.readTextFile(file));
+    await Deno.remove(file);
+    return patches;
+  } catch (error) {
+    throw new UsageError(
+      `${messageOf(error)} What was typed is in ${file}: mend it, and give it with --from.`,
+    );
+  }
+}
+
+async function textOfFile(name: string): Promise<string> {
+  if (name === "-") return await new Response(Deno.stdin.readable).text();
+  return await Deno.readTextFile(name);
+}
+
+/** Shows each verdict; answers whether all are valid. */
+async function check(
+  { api, options: { json } }: Work,
+  run: Run,
+  records: readonly InvalidRecord[],
+  patches: readonly RecordPatch[],
+): Promise<boolean> {
+  const { verdicts = [] } = await replay(api, run, patches, true);
+  const line = new Map(records.map((record) => [record.id, record.line]));
+  if (json) { for (const verdict of verdicts) print(verdict); }
+  else {
+    table(
+      ["line", "verdict"],
+      verdicts.map(({ recordId, valid, problems }) => [
+        line.get(recordId) ?? null,
+        valid ? "valid" : problems.join("; "),
+      ]),
+    );
+  }
+  return verdicts.every(({ valid }) => valid);
+}
+
+async function replay(api: GraphqlClient, { runId }: Run, patches: readonly RecordPatch[], dryRun: boolean) {
+  const { replayInvalidRecords: answer } = await api.ask<ReplayAnswer>(REPLAY, { runId, patches, dryRun });
+  if (answer.verdicts === undefined) throw new Failed(answer.message ?? answer.__typename);
+  return answer;
+}

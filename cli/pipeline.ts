@@ -1,0 +1,250 @@
+/**
+ * `deno task start`: the services under one supervisor, until Ctrl-C. `deno task run`: one run, then exit. `deno task demo`: everything offline
+ * with a sample source; one run, a summary, and then it stays up (`--once`: exits). Exit codes: 0 COMPLETED or stopped in order, 1 FAILED,
+ * 2 configuration that can't be used.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { configure } from "@logtape/logtape";
+import { ask, RunActive } from "../shared/actor/ask.ts";
+import { pause } from "../shared/actor/backoff.ts";
+import { EXIT } from "../shared/actor/service.ts";
+import type { Channel } from "../shared/channel/channel.ts";
+import { openChannel } from "../shared/channel/open.ts";
+import { loadConfig } from "../shared/config/config.ts";
+import { redisUrlOf } from "../shared/config/variables.ts";
+import { isFinal, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
+import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
+import { lookupGapsOf } from "../shared/store/timeline.ts";
+import { misspellings, readEnvironment } from "./env_file.ts";
+import { type House, openHouse, PartFailed } from "./supervisor.ts";
+import { showing } from "./progress.ts";
+import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
+
+const encoder = new TextEncoder();
+const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
+const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+
+const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
+
+/** What the command line says. @throws ConfigError when it can't be understood. */
+function commandLine(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        once: { type: "boolean", default: false },
+        users: { type: "string", default: "208" },
+        bad: { type: "string", default: "0" },
+      },
+    });
+  } catch (error) {
+    throw new ConfigError("the command", [messageOf(error)]);
+  }
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = commandLine(args);
+  const env = await readEnvironment();
+  for (const warning of misspellings(env, KNOWN)) complain(`Warning: ${warning}`);
+  const problems = problemsOf(SERVICES, env);
+  if (problems.length > 0) throw new ConfigError("the pipeline", problems);
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort());
+  }
+  switch (positionals[0]) {
+    case "start":
+      return await startMode(env, stop.signal);
+    case "run":
+      return await runMode(env, stop.signal);
+    case "demo":
+      return await demoMode(env, stop.signal, {
+        once: values.once,
+        users: Number(values.users),
+        bad: Number(values.bad),
+      });
+    default:
+      complain(`Cannot do ${JSON.stringify(positionals[0] ?? "")}: wanted start, run or demo.`);
+      return EXIT.badConfig;
+  }
+}
+
+/** The four services, until a signal. */
+async function startMode(env: Environment, signal: AbortSignal): Promise<number> {
+  const pretty = (env.LOG_FORMAT || "auto") === "auto" && Deno.stdout.isTerminal()
+    ? { LOG_FORMAT: "pretty" }
+    : {};
+  await using house = await openHouse({ env: { ...env, ...pretty }, services: SERVICES, onLine: prefixed });
+  say(urlsOf(house.env));
+  await Promise.race([house.broken, aborted(signal)]);
+  return EXIT.ok;
+}
+
+/** One run by what is configured. */
+async function runMode(env: Environment, signal: AbortSignal): Promise<number> {
+  const quiet = {
+    LOG_LEVEL: env.LOG_LEVEL || "warning",
+    SCHEDULE: "off",
+    SLEEP_INTERVAL_SECONDS: undefined,
+    RUN_ON_START: "never",
+  };
+  await using channel = await channelOf(env);
+  await refuseOverlap(channel);
+  const services = SERVICES.filter((service) => service !== "api");
+  await using house = await openHouse({
+    env: { ...env, ...quiet },
+    services,
+    onLine: complaining,
+  });
+  return await oneRun(house, channel, signal);
+}
+
+/** Everything offline. */
+async function demoMode(
+  env: Environment,
+  signal: AbortSignal,
+  options: { once: boolean; users: number; bad: number },
+): Promise<number> {
+  const local = {
+    REDIS_URL: undefined,
+    REDIS_HOST: undefined,
+    SFTP_HOST: undefined,
+    SCHEDULE: "off",
+    SLEEP_INTERVAL_SECONDS: undefined,
+    RUN_ON_START: "never",
+    LOG_LEVEL: env.LOG_LEVEL || "warning",
+  };
+  await using house = await openHouse({
+    env: { ...env, ...local },
+    services: SERVICES,
+    sample: options,
+    onLine: complaining,
+  });
+  await using channel = await channelOf(house.env);
+  const code = await oneRun(house, channel, signal);
+  if (options.once || code !== EXIT.ok) return code;
+  say(`\n${urlsOf(house.env)}\nCtrl-C stops it.`);
+  await Promise.race([house.broken, aborted(signal)]);
+  return EXIT.ok;
+}
+
+/** Asks for a run, shows it, and sums it up. */
+async function oneRun(house: House, channel: Channel, signal: AbortSignal): Promise<number> {
+  const events = ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal });
+  const last = await Promise.race([
+    house.broken,
+    lastOf(showing(events, channel, say, Deno.stdout.isTerminal())),
+  ]);
+  if (last === undefined) {
+    complain("Stopped before the run had ended. The next start goes on where it stands.");
+    return EXIT.failed;
+  }
+  if (last.type === "phase_retrying") {
+    complain(
+      `The run is loaded, its delivery is pending: ${last.reason} It is tried again with the next start.`,
+    );
+    return EXIT.failed;
+  }
+  if (statusAfter(last) !== "COMPLETED") {
+    complain(`The run failed: ${"reason" in last ? last.reason : last.type}`);
+    return EXIT.failed;
+  }
+  say(await summaryOf(house.env, last.run_id));
+  return EXIT.ok;
+}
+
+/** The event that ends the wait: the run's end, or a delivery that has to be tried again. */
+async function lastOf(events: AsyncIterable<RunEvent>): Promise<RunEvent | undefined> {
+  for await (const event of events) {
+    const pending = event.type === "phase_retrying" && event.phase === "DELIVERING";
+    if (pending || (event.type !== "run_superseded" && isFinal(statusAfter(event)))) return event;
+  }
+}
+
+/** Another run that is being extracted by somebody alive is not to be queued behind: whoever calls this from cron wants to know. */
+async function refuseOverlap(channel: Channel): Promise<void> {
+  const alive = Date.now() - 20_000;
+  const busy = (await channel.beats()).find((beat) =>
+    beat.actor === "extractor" && beat.state === "working" && beat.at > alive
+  );
+  if (busy !== undefined) throw new RunActive(busy.current?.runId);
+}
+
+/** Waits until the recorder has noted the run's end, then tells what came of it. */
+async function summaryOf(env: Environment, runId: string): Promise<string> {
+  const config = loadConfig("summary", VARIABLES.saver, env);
+  for (;;) {
+    using store = openStoreReadOnly(config.DB_PATH, { maskFields: config.MASK_FIELDS });
+    const text = store && summary(store, runId);
+    if (text !== undefined) return text;
+    await pause(20);
+  }
+}
+
+function summary(store: ReadStore, runId: string): string | undefined {
+  const run = store.runs.byRunId(runId);
+  if (run === undefined || !isFinal(run.status)) return undefined;
+  const files = store.runs.filesOf([runId]).get(runId) ?? [];
+  const deliveries = store.runs.deliveriesOf([runId]).get(runId) ?? [];
+  const gaps = lookupGapsOf(store.runs.eventsOf([runId]).get(runId) ?? []);
+  const unknown = gaps.reduce((sum, gap) => sum + gap.count, 0);
+  return [
+    "",
+    `Run ${runId} ${run.status}: ${run.valid_count} valid, ${run.invalid_count} invalid, ${unknown} UNKNOWN`,
+    ...files.map((file) =>
+      `  ${file.kind.padEnd(10)} ${file.name} (${file.records} records, ${file.bytes} bytes)`
+    ),
+    ...deliveries.map((file) => `  delivered  ${file.remote_path}`),
+    ...(run.delivery_state === "NOT_CONFIGURED" ? ["  delivery is not configured (SFTP_HOST)"] : []),
+  ].join("\n");
+}
+
+function channelOf(env: Environment): Promise<Channel> {
+  const config = loadConfig("channel", VARIABLES.extractor, env);
+  return openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH });
+}
+
+function urlsOf(env: Environment): string {
+  const { API_HOST, API_PORT } = loadConfig("api", VARIABLES.api, env);
+  const base = `http://${API_HOST === "0.0.0.0" || API_HOST === "::" ? "localhost" : API_HOST}:${API_PORT}`;
+  return `Dashboard ${base}/\nGraphiQL  ${base}/graphql\nRuns      ${base}/etl_runs`;
+}
+
+function prefixed(name: string, line: string): void {
+  say(`${name.padEnd(11)} ${line}`);
+}
+
+/** Beside the progress only what goes wrong is shown. */
+function complaining(name: string, line: string): void {
+  if (name !== "source" && name !== "sftp") complain(`${name.padEnd(11)} ${line}`);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) =>
+    signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true })
+  );
+}
+
+if (import.meta.main) {
+  try {
+    await configure({
+      sinks: {},
+      loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
+      reset: true,
+    });
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    complain(messageOf(error));
+    Deno.exit(
+      error instanceof ConfigError
+        ? EXIT.badConfig
+        : error instanceof PartFailed
+        ? error.code || EXIT.failed
+        : EXIT.failed,
+    );
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * `deno task retention [--days N] [--apply]`: lists the local files of old runs that may go, and why others stay; with `--apply` it removes
+ * them. N is `RETENTION_DAYS` where it isn't given. Exit codes: 0 done, 1 failed, 2 usage or configuration that can't be used.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { oldRuns, removeOld } from "../saver/retention.ts";
+import { type ConfigOf, loadConfig } from "../shared/config/config.ts";
+import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { Files } from "../shared/files/files.ts";
+import { openStore, openStoreReadOnly } from "../shared/store/sqlite/open.ts";
+import { startLogging } from "../shared/telemetry/log.ts";
+import { getLogger } from "@logtape/logtape";
+import { readEnvironment } from "./env_file.ts";
+import { type Environment, VARIABLES } from "./services.ts";
+
+const encoder = new TextEncoder();
+const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
+const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+
+type Config = ConfigOf<typeof VARIABLES.saver>;
+
+async function main(args: string[], env: Environment): Promise<number> {
+  const { days: given, apply } = optionsOf(args);
+  const config = loadConfig(
+    "retention",
+    VARIABLES.saver,
+    given === undefined ? env : { ...env, RETENTION_DAYS: given },
+  );
+  const days = config.RETENTION_DAYS;
+  if (days === undefined) {
+    throw new ConfigError("retention", [
+      "RETENTION_DAYS is unset; wanted a number of days there or as --days N",
+    ]);
+  }
+  await startLogging({ level: config.LOG_LEVEL, format: config.LOG_FORMAT });
+  list(config, days);
+  if (apply) await remove(config, days);
+  else say("Nothing was removed. With --apply those that may go are.");
+  return 0;
+}
+
+function optionsOf(args: string[]): { days: string | undefined; apply: boolean } {
+  try {
+    const options = { days: { type: "string" }, apply: { type: "boolean", default: false } } as const;
+    const { values } = parseArgs({ args, options });
+    return { days: values.days, apply: values.apply };
+  } catch (error) {
+    throw new ConfigError("retention", [`${messageOf(error)}; wanted --days N, --apply or nothing`]);
+  }
+}
+
+/** Says of each old run what is to become of its files. */
+function list({ DB_PATH, MASK_FIELDS }: Config, days: number): void {
+  using store = openStoreReadOnly(DB_PATH, { maskFields: MASK_FIELDS });
+  const [going, staying] = [{ files: 0, bytes: 0 }, { files: 0, bytes: 0 }];
+  for (const { run, files, keep } of store === undefined ? [] : oldRuns(store.runs, days)) {
+    say(
+      `run ${run.run_id}, asked for at ${run.run_timestamp}: ${
+        keep === undefined ? "may go" : `stays, as ${keep}`
+      }`,
+    );
+    const sum = keep === undefined ? going : staying;
+    for (const { name, bytes } of files) {
+      say(`  ${name}, ${bytes} bytes`);
+      sum.files += 1;
+      sum.bytes += bytes;
+    }
+  }
+  say(
+    `Older than ${days} days: ${going.files} file(s) with ${going.bytes} bytes may go, ${staying.files} with ${staying.bytes} stay.`,
+  );
+}
+
+async function remove(config: Config, days: number): Promise<void> {
+  await using store = await openStore(config.DB_PATH, { maskFields: config.MASK_FIELDS });
+  const files = new Files(config.DATA_DIR);
+  const log = getLogger(["etl", "retention"]);
+  const removed = await removeOld({ store, files, days, log }, new AbortController().signal);
+  say(`${removed} file(s) were removed.`);
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args, await readEnvironment()));
+  } catch (error) {
+    complain(messageOf(error));
+    Deno.exit(error instanceof ConfigError ? 2 : 1);
+  }
+}

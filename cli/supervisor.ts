@@ -1,0 +1,156 @@
+/**
+ * The whole pipeline under one supervisor: the services, and a local server for each part that isn't configured.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { backOff, pause } from "../shared/actor/backoff.ts";
+import { EXIT } from "../shared/actor/service.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import { ensureKeys } from "../local/sftp/keys.ts";
+import { commandOf, type Environment, programPath, type Service, SERVICES } from "./services.ts";
+import { type OnLine, type Program, type Running, start } from "./program.ts";
+
+/** What the house is to hold. */
+export interface HouseOptions {
+  /** Configuration of all parts. */
+  readonly env: Environment;
+  /** The services to start. */
+  readonly services: readonly Service[];
+  /** Brings a sample source of so many users, of which a share is bad, in place of `API_BASE_URL`. */
+  readonly sample?: { readonly users: number; readonly bad: number };
+  /** Called with each line that a part writes. */
+  readonly onLine: OnLine;
+}
+
+/** The pipeline, running. Disposing of it stops every part, those that make work before those that take it. */
+export interface House extends AsyncDisposable {
+  /** The configuration with the addresses of the local servers filled in. */
+  readonly env: Environment;
+  /** Rejects when a part ends that can't be helped by starting it again; never resolves. */
+  readonly broken: Promise<never>;
+}
+
+/** A part ended during its start, or can't be kept running. */
+export class PartFailed extends PermanentError {
+  /** Its class, for logs. */
+  override readonly name: string = "PartFailed";
+
+  /** The part `part` ended. */
+  constructor(
+    part: string,
+    /** The exit code that it ended with. */
+    readonly code: number,
+  ) {
+    super(`${part} ended with exit code ${code}; its last lines say why.`);
+  }
+}
+
+/** A service that fails this soon after its first start fails for a reason that stays, in milliseconds. */
+const START_MS = 10_000;
+
+/** A part that stays up this long may be started again at once when it ends, in milliseconds. */
+const SETTLED_MS = 30_000;
+
+/**
+ * Starts everything. The local servers are up when this resolves; the services may come up in any order, as the channel keeps what they are told.
+ *
+ * @throws ConfigError when the configuration can't be used.
+ * @throws PartFailed when a local server ends before it is ready; the others are stopped then.
+ */
+export async function openHouse({ env, services, sample, onLine }: HouseOptions): Promise<House> {
+  const full = { ...env };
+  const running = new Map<string, Running>();
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => {});
+  let closing = false;
+
+  const begin = async (program: Program, ready: RegExp) => {
+    const part = start(program, onLine);
+    running.set(program.name, part);
+    try {
+      return await part.line(ready);
+    } catch {
+      throw new PartFailed(program.name, await part.ended);
+    }
+  };
+  /** Starts a service again whenever it ends, unless it failed by itself as soon as it was started: that needs somebody. */
+  const keepUp = async (program: Program) => {
+    for (let failures = 1; !closing; failures++) {
+      const since = Date.now();
+      const code = await running.get(program.name)!.ended;
+      if (closing) return;
+      const lived = Date.now() - since;
+      const unable = code === EXIT.badConfig || (code === EXIT.failed && failures === 1 && lived < START_MS);
+      if (unable) return broken.reject(new PartFailed(program.name, code));
+      if (lived > SETTLED_MS) failures = 2;
+      onLine("house", `${program.name} ended with exit code ${code}; it is started again`);
+      await pause(backOff(failures, { maxMs: 30_000 }));
+      if (!closing) running.set(program.name, start(program, onLine));
+    }
+  };
+  const close = async () => {
+    closing = true;
+    for (const name of [...SERVICES, "sftp", "source"]) await running.get(name)?.stop();
+  };
+
+  try {
+    if (sample !== undefined) {
+      const [, url] = await begin(
+        { name: "source", args: sourceCommand(sample), env: full },
+        /Sample source: (\S+)/,
+      );
+      full.API_BASE_URL = url;
+    }
+    if (!full.SFTP_HOST && services.includes("saver")) {
+      const keyPath = full.SFTP_KEY_PATH || "ssh_keys/id_rsa";
+      const folder = dirname(keyPath);
+      await ensureKeys(folder, { passphrase: full.SFTP_KEY_PASSPHRASE });
+      full.SFTP_KNOWN_HOSTS ||= `${folder}/known_hosts`;
+      const sftp = {
+        name: "sftp",
+        args: sftpCommand(folder, full.SFTP_KNOWN_HOSTS, full.SFTP_USER || "sftp_user"),
+        env: full,
+      };
+      const [, port] = await begin(sftp, /listens on 127\.0\.0\.1:(\d+)/);
+      Object.assign(full, { SFTP_HOST: "127.0.0.1", SFTP_PORT: port });
+    }
+    const programs = services.map((name) => ({ name, args: commandOf(name, full), env: full }));
+    for (const program of programs) {
+      running.set(program.name, start(program, onLine));
+      void keepUp(program);
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { env: full, broken: broken.promise, [Symbol.asyncDispose]: close };
+}
+
+function sourceCommand({ users, bad }: { users: number; bad: number }): string[] {
+  return [
+    "run",
+    "--cached-only",
+    "--no-prompt",
+    "--allow-net=127.0.0.1",
+    programPath("local/source.ts"),
+    "--users",
+    `${users}`,
+    "--bad",
+    `${bad}`,
+  ];
+}
+
+function sftpCommand(keys: string, knownHosts: string, user: string): string[] {
+  return [
+    "run",
+    "--cached-only",
+    "--no-prompt",
+    "--allow-net=127.0.0.1",
+    `--allow-read=sftp_data,${keys},${dirname(knownHosts)}`,
+    `--allow-write=sftp_data,${keys},${dirname(knownHosts)}`,
+    programPath("local/sftp_server.ts"),
+    ...["--user", user, "--authorized-key", `${keys}/sftp_user.pub`],
+    ...["--host-key", `${keys}/ssh_host_ed25519_key`, "--known-hosts", knownHosts],
+  ];
+}

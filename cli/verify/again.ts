@@ -1,0 +1,77 @@
+/**
+ * The transform once more: the same raw file, lookup and rules have to give the same bytes.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { RULES_SHA256 } from "../../shared/pipeline/rules_identity.ts";
+import type { Files } from "../../shared/files/files.ts";
+import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
+import type { Departments } from "../../transformer/lookup.ts";
+import { MAX_RAW_BYTES, type Sink, transform } from "../../transformer/transform.ts";
+import type { Finding } from "./finding.ts";
+
+/** What the transform would make now, compared with what was loaded: one finding for each of its two files. */
+export interface Again {
+  /** The file of valid records. */
+  readonly processed: Finding;
+  /** The file of dead letters. */
+  readonly invalid: Finding;
+}
+
+/** Transforms `raw` again, without writing anything. `local` is what was found of the raw file. @throws when the raw file can't be read. */
+export async function transformAgain(
+  run: RunRow,
+  loaded: Record<"raw" | "processed" | "invalid", FileRow>,
+  local: Finding,
+  files: Files,
+  lookup: Departments,
+): Promise<Again> {
+  const reason = notComparable(run, local, lookup);
+  if (reason !== undefined) {
+    const skipped: Finding = { result: "skipped", detail: reason };
+    return { processed: skipped, invalid: skipped };
+  }
+  const processed = new HashSink();
+  const dead = new HashSink();
+  const lines = files.lines(loaded.raw.name, { sha256: loaded.raw.sha256, maxLineBytes: MAX_RAW_BYTES });
+  await transform(lines, { processed, dead, codeOf: lookup.codeOf, progress: () => {} });
+  return {
+    processed: compare(processed.sha256(), loaded.processed),
+    invalid: compare(dead.sha256(), loaded.invalid),
+  };
+}
+
+function notComparable(run: RunRow, local: Finding, lookup: Departments): string | undefined {
+  if (local.result !== "equal") return "the raw file that was loaded isn't on the local disk";
+  if (run.lookup_sha256 === null || run.rules_sha256 === null) {
+    return "the transformer of this run didn't tell which lookup and rules it used";
+  }
+  const changed = [
+    ...(run.lookup_sha256 === lookup.sha256 ? [] : ["the lookup file"]),
+    ...(run.rules_sha256 === RULES_SHA256 ? [] : ["the rules"]),
+  ];
+  return changed.length === 0 ? undefined : `${changed.join(" and ")} changed since the run`;
+}
+
+function compare(sha256: string, file: FileRow): Finding {
+  if (sha256 === file.sha256) return { result: "equal", detail: "the same bytes again" };
+  return {
+    result: "differs",
+    detail: `transforming the raw file again gives SHA-256 ${sha256}, but ${file.sha256} was loaded. ` +
+      `Another version of the transformer made the file, or it wasn't made from this raw file.`,
+  };
+}
+
+class HashSink implements Sink {
+  readonly #hash = createHash("sha256");
+
+  write(text: string): Promise<void> {
+    this.#hash.update(text);
+    return Promise.resolve();
+  }
+
+  sha256(): string {
+    return this.#hash.digest("hex");
+  }
+}

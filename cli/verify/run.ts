@@ -1,0 +1,107 @@
+/**
+ * Everything that is known of a run, compared.
+ *
+ * @module
+ */
+import type { Inspection } from "../../saver/delivery/inspect.ts";
+import { manifestOf } from "../../saver/manifest.ts";
+import type { Files } from "../../shared/files/files.ts";
+import type { ReadStore } from "../../shared/store/sqlite/open.ts";
+import type { FileKind, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
+import type { Departments } from "../../transformer/lookup.ts";
+import { transformAgain } from "./again.ts";
+import { databaseCopy, factsOf, localCopy, noted, remoteCopy, RESTORE } from "./copies.ts";
+import { type Finding, finding, type Item } from "./finding.ts";
+
+/** What is compared. */
+export interface VerifyParts {
+  /** The database. */
+  readonly store: Pick<ReadStore, "runs" | "records">;
+  /** The data directory. */
+  readonly files: Files;
+  /** The present lookup. */
+  readonly lookup: Departments;
+  /** Connects to the server; asked for only where something was delivered. Throws why it can't. */
+  readonly server: () => Promise<Inspection>;
+}
+
+/** Compares the copies of a run's files, its numbers and its delivery; an item for each, as soon as it is known. */
+export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerator<Item> {
+  const { store, files, lookup, server } = parts;
+  const item = (place: Item["place"], file: Item["file"], found: Finding): Item => ({
+    run_id: run.run_id,
+    place,
+    file,
+    ...found,
+  });
+  const rows = store.runs.filesOf([run.run_id]).get(run.run_id) ?? [];
+  const loaded = byKind(rows);
+  if (run.loaded_at === null || loaded === undefined) {
+    yield item("run", "counts", {
+      result: "missing",
+      detail: `its files aren't loaded (${run.status}). Wait for the load, or start a new run.`,
+    });
+    return;
+  }
+  yield item("run", "counts", counts(run, loaded));
+
+  const local = new Map<FileKind, Finding>();
+  for (const file of rows) {
+    local.set(file.kind, await finding(() => localCopy(files, file)));
+    yield item("local", file.kind, local.get(file.kind)!);
+  }
+  for (const file of rows) {
+    const copy = () => databaseCopy(store.records, file, files, local.get(file.kind)!);
+    yield item("database", file.kind, await finding(copy));
+  }
+
+  let again: Partial<Record<FileKind, Finding>> = {};
+  const failed = await finding(async () => {
+    again = { ...await transformAgain(run, loaded, local.get("raw")!, files, lookup) };
+    return { result: "equal", detail: "" };
+  });
+  for (const kind of ["processed", "invalid"] as const) yield item("transform", kind, again[kind] ?? failed);
+
+  const deliveries = new Map((store.runs.deliveriesOf([run.run_id]).get(run.run_id) ?? [])
+    .map((row) => [row.kind, row]));
+  const wanted = [
+    ...rows.map((file) => ({ kind: file.kind, facts: file })),
+    { kind: "manifest" as const, facts: factsOf(manifestOf(run, rows)) },
+  ];
+  for (const { kind, facts } of wanted) {
+    yield item("deliveries", kind, noted(deliveries.get(kind), facts, run.delivery_state));
+  }
+  for (const { kind } of wanted) {
+    const delivery = deliveries.get(kind);
+    if (delivery === undefined) continue;
+    yield item("server", kind, await finding(async () => await remoteCopy(await server(), delivery)));
+  }
+}
+
+function counts(run: RunRow, { raw, processed, invalid }: Loaded): Finding {
+  const told = `${run.valid_count} valid and ${run.invalid_count} invalid`;
+  const found = `${processed.records} processed and ${invalid.records} invalid`;
+  if (processed.records !== run.valid_count || invalid.records !== run.invalid_count) {
+    return {
+      result: "differs",
+      detail: `the run's row says ${told}, but ${found} records were loaded. ${RESTORE}`,
+    };
+  }
+  if (raw.records !== processed.records + invalid.records) {
+    return {
+      result: "differs",
+      detail:
+        `${raw.records} raw records became ${found}. The program that transformed them lost or doubled some: ` +
+        `start a new run with this project's transformer.`,
+    };
+  }
+  return { result: "equal", detail: `${raw.records} records: ${told}` };
+}
+
+type Loaded = Record<FileKind, FileRow>;
+
+function byKind(rows: readonly FileRow[]): Loaded | undefined {
+  const of = (kind: FileKind) => rows.find((row) => row.kind === kind);
+  const [raw, processed, invalid] = [of("raw"), of("processed"), of("invalid")];
+  return raw && processed && invalid && { raw, processed, invalid };
+}

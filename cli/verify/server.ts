@@ -1,0 +1,45 @@
+/**
+ * The server to read delivered files from: the configured one, or a local one over the folder that `start`, `run` and `demo` deliver to.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import { sftpOptionsOf } from "../../saver/config.ts";
+import { Inspection } from "../../saver/delivery/inspect.ts";
+import { loadConfig } from "../../shared/config/config.ts";
+import { fileError } from "../../shared/files/files.ts";
+import { type Environment, VARIABLES } from "../services.ts";
+import { sftpServerOptions, startSftpServer } from "../../local/sftp_server.ts";
+
+/** Connects when it is first asked, and then answers the same connection, or fails with the same reason. */
+export function lazyServer(env: Environment, resources: AsyncDisposableStack): () => Promise<Inspection> {
+  let opened: Promise<Inspection> | undefined;
+  return () => opened ??= open(env, resources);
+}
+
+async function open(env: Environment, resources: AsyncDisposableStack): Promise<Inspection> {
+  const config = loadConfig("verify", VARIABLES.saver, env);
+  const configured = sftpOptionsOf(config) ?? await localServer(env, resources);
+  // whoever only looks trusts no new host
+  const login = { ...configured, hostKeyPolicy: "strict" as const };
+  return resources.use(await Inspection.open(login, new AbortController().signal));
+}
+
+async function localServer(env: Environment, resources: AsyncDisposableStack) {
+  const { SFTP_KEY_PATH, SFTP_USER } = loadConfig("verify", VARIABLES.saver, env);
+  const keys = dirname(SFTP_KEY_PATH);
+  // a file of its own: the port is another one each time, and who trusts the configured servers isn't to be asked to trust it too
+  const knownHosts = await Deno.makeTempFile({ dir: keys, prefix: ".verify_", suffix: ".known_hosts" })
+    .catch((error) => {
+      throw fileError("write a file in", keys, error);
+    });
+  resources.defer(() => Deno.remove(knownHosts));
+  const server = resources.use(
+    await startSftpServer(sftpServerOptions([
+      ...["--user", SFTP_USER, "--authorized-key", join(keys, "sftp_user.pub")],
+      ...["--host-key", join(keys, "ssh_host_ed25519_key"), "--known-hosts", knownHosts],
+    ])),
+  );
+  const here = { SFTP_HOST: "127.0.0.1", SFTP_PORT: `${server.port}`, SFTP_KNOWN_HOSTS: knownHosts };
+  return sftpOptionsOf(loadConfig("verify", VARIABLES.saver, { ...env, ...here }))!;
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { compose } from "../shared/actor/message.ts";
+import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import * as faults from "../tests/support/faulty_source.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { remembered, runSweep } from "./reannounce.ts";
+import { type House, request, START, startHouse } from "./testing.ts";
+
+const MINUTE = 60_000;
+
+/** The checkpoint, with files named as by an extractor whose data directory is `data`. */
+async function checkpointOf(house: House): Promise<Checkpoint> {
+  const text = await Deno.readTextFile(house.state);
+  await Deno.writeTextFile(`${house.state}.relative`, text.replaceAll(house.data, "data"));
+  return await Checkpoint.open(`${house.state}.relative`, house.source);
+}
+
+Deno.test("a channel that has lost the announcement of a raw file gets it anew, one that knows it changes nothing", async () => {
+  await using house = await startHouse({ users: 3 });
+  const asked = request();
+  const { outputs } = await house.handle(asked);
+  const [output] = outputs;
+  assert.equal(output?.to, "channel:phase1_complete");
+  const checkpoint = () => checkpointOf(house);
+  const [again, ...others] = remembered(await checkpoint(), START + MINUTE);
+  assert.deepEqual(others, []);
+  const fields = { ...output.fields, raw_file: output.fields.raw_file.replace(house.data, "data") };
+  const announced = compose(output.to, output.name, fields, { id: asked.id! });
+  const content = ({ body }: { body: string }) => ({ ...JSON.parse(body), published_at: undefined });
+  assert.deepEqual(
+    { ...again!, body: content(again!) },
+    { ...announced, body: content(announced) },
+  );
+
+  await using channel = await openMemoryChannel();
+  const mailbox = channel.mailbox("channel:phase1_complete");
+  const stop = new AbortController();
+  const sweeping = runSweep(channel, () => {
+    stop.abort();
+    return checkpoint();
+  }, stop.signal);
+  await sweeping;
+  assert.equal((await mailbox.state()).depth, 1);
+  await channel.publish(announced);
+  assert.equal((await mailbox.state()).depth, 1);
+});
+
+Deno.test("a run that is unfinished is asked for again under the id of its last request, and goes on where it stands", async () => {
+  let well = false;
+  await using house = await startHouse({
+    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+  });
+  const asked = request();
+  await assert.rejects(house.handle(asked), PermanentError);
+  const [again, ...others] = remembered(await checkpointOf(house), START + MINUTE);
+  assert.deepEqual(others, []);
+  assert.deepEqual([again!.to, again!.id], ["channel:start_run", asked.id]);
+  well = true;
+  const { about, message } = await house.handle(request(JSON.parse(again!.body)));
+  assert.deepEqual([about, message.record_count], [asked.run_id, 208]);
+});
+
+Deno.test("runs are told again for a day, and not while they are being settled", async () => {
+  await using house = await startHouse({ users: 3 });
+  await house.handle(request());
+  const checkpoint = await checkpointOf(house);
+  assert.equal(remembered(checkpoint, START + 1_000).length, 0);
+  assert.equal(remembered(checkpoint, START + 1_439 * MINUTE).length, 1);
+  assert.equal(remembered(checkpoint, START + 1_441 * MINUTE).length, 0);
+});

@@ -1,0 +1,138 @@
+/**
+ * A porter: a session in a thread of its own, so that encrypting and hashing a file leave the event loop to others, and two files can be on
+ * their way at once. What ssh2 leaves open of a connection goes with the thread.
+ *
+ * @module
+ */
+import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import type { DeliveredFile, Probed } from "./delivery.ts";
+import type { Item, OnSent, SftpOptions } from "./session.ts";
+
+/** What a session can be asked for: see `Session`. */
+export interface Calls {
+  /** See `Session.stage`. */
+  stage(item: Item, onSent: OnSent): Promise<void>;
+  /** See `Session.unstage`. */
+  unstage(item: undefined): Promise<void>;
+  /** See `Session.deliver`. */
+  deliver(item: Item, onSent: OnSent): Promise<DeliveredFile>;
+  /** See `Session.probe`. */
+  probe(item: undefined): Promise<Probed>;
+}
+
+/** What goes to the thread: first `open`, then calls; `abort` makes all calls fail, `close` ends the connection. */
+export type ToPorter =
+  | { readonly type: "open"; readonly options: SftpOptions; readonly names: readonly string[] }
+  | {
+    readonly type: "call";
+    readonly id: number;
+    readonly call: keyof Calls;
+    readonly item: Item | undefined;
+  }
+  | { readonly type: "abort" | "close" };
+
+/** What comes from it. */
+export type FromPorter =
+  | { readonly type: "sent"; readonly id: number; readonly bytes: number }
+  | { readonly type: "done"; readonly id: number; readonly value: unknown }
+  | { readonly type: "failed"; readonly id: number; readonly failure: Failure }
+  | { readonly type: "closed" };
+
+/** An error on its way between threads, which keep no classes. */
+export interface Failure {
+  /** Which of the two kinds it is; any other error is `unknown`. */
+  readonly kind: "transient" | "permanent" | "unknown";
+  /** Its message. */
+  readonly message: string;
+}
+
+/** `error` as it travels. */
+export function failureOf(error: unknown): Failure {
+  const kind = error instanceof PermanentError
+    ? "permanent"
+    : error instanceof TransientError
+    ? "transient"
+    : "unknown";
+  return { kind, message: messageOf(error) };
+}
+
+function errorOf({ kind, message }: Failure): Error {
+  if (kind === "permanent") return new PermanentError(message);
+  return kind === "transient" ? new TransientError(message) : new Error(message);
+}
+
+/** Milliseconds that a session gets to end in order. */
+const GOODBYE_MS = 5_000;
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+  readonly onSent: OnSent;
+}
+
+/** A session in a thread of its own. Disposing of it ends both. */
+export class Porter implements AsyncDisposable {
+  readonly #worker = new Worker(new URL("./sftp_worker_thread.ts", import.meta.url), {
+    type: "module",
+    name: "porter",
+  });
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #closed = Promise.withResolvers<void>();
+  #calls = 0;
+
+  /** Starts the thread, which opens a session: see `Session.open`. Where that fails, each call does. */
+  constructor(options: SftpOptions, names: readonly string[]) {
+    this.#worker.onmessage = ({ data }: MessageEvent<FromPorter>) => this.#hear(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault(); // else the process ends
+      this.#fail(new Error(`Cannot go on with the delivery: its thread ended (${event.message}).`));
+    };
+    this.#tell({ type: "open", options, names });
+  }
+
+  /** Asks the session for something. @throws what the session throws. */
+  call<C extends keyof Calls>(
+    call: C,
+    item: Parameters<Calls[C]>[0],
+    onSent: OnSent = () => {},
+  ): ReturnType<Calls[C]> {
+    const id = this.#calls++;
+    const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<Calls[C]>>>();
+    this.#waiting.set(id, { resolve, reject, onSent });
+    this.#tell({ type: "call", id, call, item });
+    return promise as ReturnType<Calls[C]>;
+  }
+
+  /** Makes all calls fail, and those to come; what was sent under temporary names is removed. */
+  abort(): void {
+    this.#tell({ type: "abort" });
+  }
+
+  /** Ends the connection, in order where the server still answers, and the thread. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#tell({ type: "close" });
+    const timer = setTimeout(this.#closed.resolve, GOODBYE_MS);
+    await this.#closed.promise;
+    clearTimeout(timer);
+    this.#worker.terminate();
+  }
+
+  #tell(message: ToPorter): void {
+    this.#worker.postMessage(message);
+  }
+
+  #hear(message: FromPorter): void {
+    if (message.type === "closed") return this.#closed.resolve();
+    const waiting = this.#waiting.get(message.id);
+    if (message.type === "sent") return waiting?.onSent(message.bytes);
+    this.#waiting.delete(message.id);
+    if (message.type === "done") waiting?.resolve(message.value as never);
+    else waiting?.reject(errorOf(message.failure));
+  }
+
+  #fail(error: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+    this.#closed.resolve();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Correcting a bad record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file.
+ *
+ * @module
+ */
+import type { Patch } from "../contracts/messages.ts";
+
+/** What the views show in place of a masked value; never a value of its own. */
+export const MASK = "***";
+
+/** What came of a correction: the record's new text on one line, or why there is none. */
+export type Corrected = { readonly line: string } | { readonly problem: string };
+
+/** JSON that keeps how its numbers are written, which the type library doesn't know of yet. */
+const exact = JSON as unknown as { rawJSON(text: string): object; isRawJSON(value: unknown): boolean };
+
+/**
+ * The record that a dead letter holds, corrected by `patch`: `text` in its place, or `merge` applied to it, or the record as it was where the
+ * patch has neither. Numbers that the patch leaves alone keep their text (`1.0`, `9007199254740993`).
+ *
+ * @param deadLetter a line of a dead-letter file: the record with `error_reason`, or `{"raw_line", "error_reason"}`
+ */
+export function correctedRecord(deadLetter: string, patch: Patch): Corrected {
+  const { merge, text } = patch;
+  if (text !== undefined) return replaced(text);
+  if (merge !== undefined && holdsMask(merge)) return { problem: MASKED };
+  let letter: unknown;
+  try {
+    letter = parseExactly(deadLetter);
+  } catch {
+    return { problem: "the dead letter is no JSON, its file was changed" };
+  }
+  if (!isObject(letter)) return { problem: "the dead letter is no JSON object, its file was changed" };
+  const entries = Object.entries(letter).filter(([key]) => key !== "error_reason");
+  const rawLine = entries.length === 1 && entries[0]![0] === "raw_line" ? entries[0]![1] : undefined;
+  if (typeof rawLine === "string") {
+    return merge === undefined
+      ? replaced(rawLine)
+      : { problem: "it was no JSON object, so there is nothing to merge into; give its whole new text" };
+  }
+  const record = Object.fromEntries(entries);
+  return { line: JSON.stringify(merge === undefined ? record : mergePatch(record, merge)) };
+}
+
+/**
+ * Applies a JSON Merge Patch (RFC 7396): members of the patch replace those of the target, `null` removes, objects are merged. Changes neither
+ * argument. Members keep their places, new ones come last.
+ */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch;
+  const merged = new Map(isObject(target) ? Object.entries(target) : []);
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) merged.delete(key);
+    else merged.set(key, mergePatch(merged.get(key), value));
+  }
+  return Object.fromEntries(merged);
+}
+
+const MASKED =
+  `it would write the placeholder "${MASK}" of a masked field; leave the field out, or give its true value`;
+
+/** Line ends can only be blanks between tokens of JSON; elsewhere they would make two records of one. */
+function replaced(text: string): Corrected {
+  const line = text.replace(/[\r\n]+/g, " ");
+  if (line.trim() === "") return { problem: "the new text is empty" };
+  try {
+    if (holdsMask(JSON.parse(line))) return { problem: MASKED };
+  } catch {
+    // Text that is no JSON may be written again; the next phase says what is wrong with it.
+  }
+  return { line };
+}
+
+function holdsMask(value: unknown): boolean {
+  if (value === MASK) return true;
+  return typeof value === "object" && value !== null && Object.values(value).some(holdsMask);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !exact.isRawJSON(value);
+}
+
+function parseExactly(text: string): unknown {
+  const reviver = (_key: string, value: unknown, context: { source?: string }) =>
+    typeof value === "number" && context.source !== undefined ? exact.rawJSON(context.source) : value;
+  return JSON.parse(text, reviver as (key: string, value: unknown) => unknown);
+}

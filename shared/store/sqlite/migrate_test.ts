@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { PermanentError } from "../../errors/errors.ts";
+import { currentSchema, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
+import { openStore } from "./open.ts";
+import { Database } from "./database.ts";
+import { startChild } from "./testing.ts";
+
+Deno.test("a database of the first schema keeps its rows and gets what was added since", async () => {
+  using db = new Database(":memory:");
+  db.script(await Deno.readTextFile(new URL("migrations/0001_runs_and_records.sql", import.meta.url)));
+  db.script(`PRAGMA user_version = 1;
+    INSERT INTO run_files (run_id, kind, name, sha256, bytes, records, loaded_at) VALUES ('r', 'raw', 'data/x', 's', 1, 1, 't');
+    INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, delivered_at)
+    VALUES ('r', 'raw', 'x', '/x', 's', 1, 'content', 't')`);
+  await migrate(db);
+  assert.equal(schemaVersion(db), SCHEMA_VERSION);
+  assert.deepEqual(db.all("SELECT name, removed_at FROM run_files"), [{ name: "data/x", removed_at: null }]);
+  assert.deepEqual(db.all("SELECT name, sealed_sha256 FROM deliveries"), [{
+    name: "x",
+    sealed_sha256: null,
+  }]);
+});
+
+Deno.test("an empty database gets the whole schema, and a second time changes nothing", async () => {
+  using db = new Database(":memory:");
+  assert.equal(schemaVersion(db), 0);
+  await migrate(db);
+  assert.equal(schemaVersion(db), SCHEMA_VERSION);
+  const schema = db.all("SELECT sql FROM sqlite_schema");
+  await migrate(db);
+  assert.deepEqual(db.all("SELECT sql FROM sqlite_schema"), schema);
+});
+
+Deno.test("schema.sql is what the migrations lead to", async () => {
+  assert.equal(await Deno.readTextFile(new URL("schema.sql", import.meta.url)), await currentSchema());
+});
+
+Deno.test("a database of a newer program is refused, and not a byte of it changes", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/data.db`;
+    {
+      using db = new Database(path);
+      db.script(`CREATE TABLE etl_runs (x); PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
+    }
+    const before = await Deno.readFile(path);
+    await assert.rejects(openStore(path, { maskFields: [] }), (error: unknown) => {
+      assert(error instanceof PermanentError);
+      assert.match(error.message, /Start the newer program/);
+      return true;
+    });
+    assert.deepEqual(await Deno.readFile(path), before);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a database that another program made is refused, and its tables stay", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/data.db`;
+    {
+      using db = new Database(path);
+      db.script("CREATE TABLE raw_users (id); INSERT INTO raw_users VALUES (7)");
+    }
+    await assert.rejects(openStore(path, { maskFields: [] }), /tables that this program did not make/);
+    using db = new Database(path);
+    assert.deepEqual(db.all("SELECT * FROM raw_users"), [{ id: 7 }]);
+    assert.equal(schemaVersion(db), 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("several processes that begin with an empty folder at once all find the schema", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/database/data.db`;
+    const children = Array.from({ length: 4 }, (_, n) =>
+      startChild(`
+        const { openStore } = await import(store + "open.ts");
+        console.log("ready");
+        for await (const _ of Deno.stdin.readable);
+        await using opened = await openStore(${JSON.stringify(path)}, { maskFields: ["field${n}"] });
+        await opened.write((db) => db.run("INSERT INTO record_fields (name) VALUES ('child${n}')"));
+      `));
+    await Promise.all(children.map((child) => child.said("ready")));
+    await Promise.all(children.map((child) => child.release()));
+    assert.deepEqual(await Promise.all(children.map((child) => child.ended())), [0, 0, 0, 0]);
+    using db = new Database(path);
+    assert.equal(schemaVersion(db), SCHEMA_VERSION);
+    assert.equal(db.all("SELECT name FROM record_fields WHERE name LIKE 'child%'").length, 4);
+    assert.deepEqual(db.all("PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

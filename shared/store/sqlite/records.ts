@@ -1,0 +1,180 @@
+/**
+ * Reading records. Everything is masked, but for the one method whose name says that it isn't.
+ *
+ * @module
+ */
+import { type Mask, MASKED, maskOfTable, maskRecord, parseExact, type RecordTable } from "../mask.ts";
+import type { FileRow, Page } from "./runs.ts";
+import type { Bindable, Database, Table } from "./database.ts";
+import { LINES_PER_FILE, RECORD_TABLES } from "./views.ts";
+
+/** A record. */
+export interface RecordRow {
+  /** Unique in its table; later records have larger ones. */
+  readonly record_id: number;
+  /** Its run. */
+  readonly run_id: string;
+  /** Its line in the file, from 1. */
+  readonly line: number;
+  /** When its file was loaded. */
+  readonly insertion_date: string;
+  /**
+   * The masked record. Whole numbers beyond 2^53 are values that `JSON.stringify` writes with all their digits. A line that is no JSON reads
+   * as `{ raw_line: … }`.
+   */
+  readonly record: unknown;
+}
+
+/** Which records. */
+export interface RecordFilter {
+  /** Only those of this run. */
+  readonly runId?: string | undefined;
+  /**
+   * Only invalid records with this problem: `age: greater than 65` finds `age: 70 is greater than 65` (field and kind, as in the reasons of
+   * a run); text without `: ` is looked for anywhere. Case is ignored.
+   */
+  readonly reason?: string | undefined;
+}
+
+/** Lines of a file that are read at once. */
+const LINES_AT_ONCE = 200;
+
+/** Reads records. */
+export class Records {
+  /** Reads from `db`, and hides what `mask` names. */
+  constructor(private readonly db: Database, private readonly mask: Mask) {}
+
+  /** A page of records in the order in which they were loaded, or, for one run, in the file's order. Cursors are record ids. */
+  page(table: RecordTable, filter: RecordFilter, page: Page<number>): RecordRow[] {
+    const terms: string[] = [];
+    const values: Bindable[] = [];
+    const add = (term: string, ...bound: Bindable[]) => {
+      terms.push(term);
+      values.push(...bound);
+    };
+    if (filter.runId !== undefined) {
+      const file = this.#file(table, filter.runId);
+      if (file === undefined) return [];
+      add("r.id BETWEEN ? AND ?", file * LINES_PER_FILE, (file + 1) * LINES_PER_FILE - 1);
+    }
+    if (page.after !== undefined) add("r.id > ?", page.after);
+    if (page.before !== undefined) add("r.id < ?", page.before);
+    if (filter.reason !== undefined) {
+      add(
+        "('; ' || json_extract(iif(json_valid(r.json), r.json, '{}'), '$.error_reason')) LIKE ? ESCAPE '\\'",
+        likeReason(filter.reason),
+      );
+    }
+    const rows = this.#read(
+      table,
+      `${terms.length === 0 ? "" : `WHERE ${terms.join(" AND ")}`} ORDER BY r.id ${
+        page.from === "end" ? "DESC" : "ASC"
+      } LIMIT ?`,
+      [...values, page.limit],
+    );
+    return page.from === "end" ? rows.reverse() : rows;
+  }
+
+  /** The records with these ids, as far as they are there. */
+  byIds(table: RecordTable, ids: readonly number[]): Map<number, RecordRow> {
+    const rows = this.#read(table, "WHERE r.id IN (SELECT value FROM json_each(?))", [JSON.stringify(ids)]);
+    return new Map(rows.map((row) => [row.record_id, row]));
+  }
+
+  /** How many records there are, of one run or of all. Counts files, not records. */
+  count(table: RecordTable, runId?: string): number {
+    return this.db.get<{ n: number }>(
+      "SELECT coalesce(sum(records), 0) AS n FROM run_files WHERE kind = ?1 AND (?2 IS NULL OR run_id = ?2)",
+      RECORD_TABLES[table].kind,
+      runId,
+    )!.n;
+  }
+
+  /** Rows of the view, as everybody sees them with `sqlite3`: newest load last. */
+  rows(table: RecordTable, page: { limit: number; offset: number }): Table {
+    return this.db.table(
+      `SELECT * FROM ${table} ORDER BY record_id LIMIT ? OFFSET ?`,
+      page.limit,
+      page.offset,
+    );
+  }
+
+  /** The raw records of correction runs that correct each of these invalid records, oldest first. */
+  correctionsOf(invalidIds: readonly number[]): Map<number, number[]> {
+    const found = new Map<number, number[]>(invalidIds.map((id) => [id, []]));
+    const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
+      "SELECT * FROM record_corrections WHERE invalid_record_id IN (SELECT value FROM json_each(?)) ORDER BY raw_record_id",
+      JSON.stringify(invalidIds),
+    );
+    for (const row of rows) found.get(row.invalid_record_id)?.push(row.raw_record_id);
+    return found;
+  }
+
+  /** The invalid record that each of these raw records of correction runs corrects. */
+  correctedBy(rawIds: readonly number[]): Map<number, number> {
+    const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
+      "SELECT * FROM record_corrections WHERE raw_record_id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(rawIds),
+    );
+    return new Map(rows.map((row) => [row.raw_record_id, row.invalid_record_id]));
+  }
+
+  /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
+  unmaskedTexts(table: RecordTable, ids: readonly number[]): Map<number, string> {
+    const rows = this.db.all<{ id: number; json: string }>(
+      `SELECT id, json FROM ${RECORD_TABLES[table].base} WHERE id IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(ids),
+    );
+    return new Map(rows.map((row) => [row.id, row.json]));
+  }
+
+  /**
+   * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
+   * Blank lines are not kept, so line numbers may have gaps.
+   */
+  *unmaskedLines(file: Pick<FileRow, "id" | "kind">): Generator<{ line: number; text: string }> {
+    const table = Object.values(RECORD_TABLES).find(({ kind }) => kind === file.kind)!.base;
+    const first = file.id * LINES_PER_FILE;
+    for (let after = first;;) {
+      const rows = this.db.all<{ id: number; json: string }>(
+        `SELECT id, json FROM ${table} WHERE id > ? AND id < ? ORDER BY id LIMIT ${LINES_AT_ONCE}`,
+        after,
+        first + LINES_PER_FILE,
+      );
+      for (const { id, json } of rows) yield { line: id - first, text: json };
+      if (rows.length < LINES_AT_ONCE) return;
+      after = rows.at(-1)!.id;
+    }
+  }
+
+  #file(table: RecordTable, runId: string): number | undefined {
+    return this.db.get<{ id: number }>(
+      "SELECT id FROM run_files WHERE run_id = ? AND kind = ?",
+      runId,
+      RECORD_TABLES[table].kind,
+    )?.id;
+  }
+
+  #read(table: RecordTable, rest: string, values: Bindable[]): RecordRow[] {
+    const mask = maskOfTable(table, this.mask);
+    return this.db.all<Omit<RecordRow, "record"> & { json: string }>(
+      `SELECT r.id AS record_id, f.run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, r.json
+       FROM ${RECORD_TABLES[table].base} r JOIN run_files f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
+      ...values,
+    ).map(({ json, ...meta }) => ({ ...meta, record: readRecord(json, mask) }));
+  }
+}
+
+function readRecord(json: string, mask: Mask): unknown {
+  try {
+    return maskRecord(parseExact(json), mask);
+  } catch {
+    return { raw_line: mask.size > 0 ? MASKED : json };
+  }
+}
+
+function likeReason(reason: string): string {
+  const escaped = reason.replaceAll(/[\\%_]/g, "\\$&");
+  const colon = escaped.indexOf(": ");
+  return colon < 0 ? `%${escaped}%` : `%; ${escaped.slice(0, colon)}: %${escaped.slice(colon + 2)}%`;
+}

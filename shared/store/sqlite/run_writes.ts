@@ -1,0 +1,261 @@
+/**
+ * What the saver's actors write about runs.
+ *
+ * @module
+ */
+import type { Phase, RunEvent, RunStatus } from "../../contracts/messages.ts";
+import type { Store } from "./open.ts";
+import type { DeliveryRow, DeliveryState } from "./runs.ts";
+import type { Database } from "./database.ts";
+import { addFields, LINES_PER_FILE, refreshViews } from "./views.ts";
+
+/** What is known of a run whose files are to be loaded. */
+export interface RunToLoad {
+  /** The run. */
+  readonly runId: string;
+  /** When its files were announced. */
+  readonly at: string;
+  /** Where the records came from. */
+  readonly source?: string | undefined;
+  /** The run whose dead letters it corrects. */
+  readonly correctionOf?: string | undefined;
+}
+
+/** What is known of a run whose files are all loaded. */
+export interface LoadedRun extends RunToLoad {
+  /** The raw file's name. */
+  readonly rawFile: string;
+  /** The processed file's name. */
+  readonly processedFile: string;
+  /** The dead-letter file's name. */
+  readonly dlqFile: string;
+  /** Records of the processed file. */
+  readonly validCount: number;
+  /** Records of the dead-letter file. */
+  readonly invalidCount: number;
+  /** Line n of the raw file corrects line `corrects[n - 1]` of the corrected run's dead-letter file. */
+  readonly corrects?: readonly number[] | undefined;
+  /** SHA-256 of the lookup that the records were enriched with. */
+  readonly lookupSha256?: string | undefined;
+  /** SHA-256 of the rules that they were judged by. */
+  readonly rulesSha256?: string | undefined;
+  /** Top-level keys of the records; where nobody told them they are looked up in the first records. */
+  readonly fields?: readonly string[] | undefined;
+}
+
+/** What the events of a run say about it: the columns of `etl_runs` that follow from them. */
+export interface RunState {
+  /** See `statusAfter`. */
+  readonly status: RunStatus;
+  /** Time of the event that the status follows from. */
+  readonly status_at: string;
+  /** Where the records came from. */
+  readonly source: string | null;
+  /** Who asked. */
+  readonly requested_by: string | null;
+  /** When the first phase started. */
+  readonly started_at: string | null;
+  /** When it came to its end, while it is there. */
+  readonly finished_at: string | null;
+  /** The run whose dead letters it corrects. */
+  readonly correction_of: string | null;
+  /** The run that was resumed in its place. */
+  readonly superseded_by: string | null;
+  /** Where it failed. */
+  readonly failure_phase: Phase | null;
+  /** Why it failed. */
+  readonly failure_reason: string | null;
+  /** Whether asking again can help. */
+  readonly failure_retryable: boolean | null;
+  /** How far the delivery is. */
+  readonly delivery_state: DeliveryState | null;
+  /** What was last wrong with it. */
+  readonly delivery_error: string | null;
+  /** When all files were found on the server. */
+  readonly delivered_at: string | null;
+}
+
+/** Records read for their keys where no one told them. */
+const SAMPLE = 100;
+
+/** Makes the run's row where it isn't there, as for a run that other programs began. */
+export async function announceRun(store: Store, run: RunToLoad): Promise<void> {
+  if (store.runs.byRunId(run.runId) !== undefined) return;
+  await store.write((db) =>
+    db.run(
+      `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of)
+       VALUES (?1, ?2, 'LOADING', ?3, ?4, ?5) ON CONFLICT (run_id) DO NOTHING`,
+      run.runId,
+      timeOfRun(run.runId) ?? run.at,
+      run.at,
+      run.source,
+      run.correctionOf,
+    )
+  );
+}
+
+/** Notes that all files of an announced run are loaded, links corrections, and gives new keys their columns. May be repeated. */
+export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
+  await store.write((db) => {
+    db.run(
+      `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
+         source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
+         lookup_sha256 = ?10, rules_sha256 = ?11
+       WHERE run_id = ?1`,
+      run.runId,
+      run.rawFile,
+      run.processedFile,
+      run.dlqFile,
+      run.validCount,
+      run.invalidCount,
+      run.source,
+      run.correctionOf,
+      new Date().toISOString(),
+      run.lookupSha256,
+      run.rulesSha256,
+    );
+    if (run.correctionOf !== undefined && run.corrects !== undefined) {
+      linkCorrections(db, run.runId, run.correctionOf, run.corrects);
+    }
+    if (addFields(db, run.fields ?? sampleFields(db, run.runId))) refreshViews(db, store.mask);
+  });
+}
+
+/** Keeps events; those that are known already (by id) are passed over. Answers the runs that something new was told of. */
+export function keepEvents(db: Database, events: readonly RunEvent[]): Set<string> {
+  const touched = new Set<string>();
+  for (const event of events) {
+    const added = db.run(
+      "INSERT INTO run_events (id, run_id, at, actor, type, phase, body) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+      event.id,
+      event.run_id,
+      event.published_at,
+      event.actor,
+      event.type,
+      "phase" in event ? event.phase : null,
+      JSON.stringify(event),
+    );
+    if (added > 0) touched.add(event.run_id);
+  }
+  return touched;
+}
+
+/** Writes what follows from a run's events to its row, and makes the row where it isn't there. What only the load knows stays; of what both know the events' word counts. */
+export function writeRunState(db: Database, runId: string, state: RunState): void {
+  // Not an upsert: an insert that finds a conflict uses up a number, and people see the numbers of runs.
+  db.run(
+    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
+     SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = ?1)`,
+    runId,
+    timeOfRun(runId) ?? state.started_at ?? state.status_at,
+    state.status,
+    state.status_at,
+  );
+  db.run(
+    `UPDATE etl_runs SET status = ?2, status_at = ?3, source = coalesce(?4, source), requested_by = ?5, started_at = ?6,
+       finished_at = ?7, correction_of = coalesce(?8, correction_of), superseded_by = ?9, failure_phase = ?10, failure_reason = ?11,
+       failure_retryable = ?12, delivery_state = ?13, delivery_error = ?14, delivered_at = ?15
+     WHERE run_id = ?1`,
+    runId,
+    state.status,
+    state.status_at,
+    state.source,
+    state.requested_by,
+    state.started_at,
+    state.finished_at,
+    state.correction_of,
+    state.superseded_by,
+    state.failure_phase,
+    state.failure_reason,
+    state.failure_retryable,
+    state.delivery_state,
+    state.delivery_error,
+    state.delivered_at,
+  );
+}
+
+/** A file on the SFTP server, to note. */
+export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted" | "sealed_sha256"> & {
+  /** Whether it lies there encrypted. */
+  readonly encrypted: boolean;
+  /** SHA-256 of the encrypted file. */
+  readonly sealed_sha256?: string | undefined;
+};
+
+/** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
+export async function recordDelivery(
+  store: Store,
+  runId: string,
+  files: readonly Delivered[],
+): Promise<void> {
+  await store.write((db) => {
+    for (const file of files) {
+      db.run(
+        `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (run_id, kind) DO UPDATE SET name = excluded.name, remote_path = excluded.remote_path, sha256 = excluded.sha256,
+           bytes = excluded.bytes, verified = excluded.verified, encrypted = excluded.encrypted,
+           sealed_sha256 = excluded.sealed_sha256, delivered_at = excluded.delivered_at`,
+        runId,
+        file.kind,
+        file.name,
+        file.remote_path,
+        file.sha256,
+        file.bytes,
+        file.verified,
+        file.encrypted,
+        file.sealed_sha256,
+        file.delivered_at,
+      );
+    }
+  });
+}
+
+/** Notes that retention removed local files; a time that was noted before stays. */
+export function markRemoved(db: Database, files: readonly number[], at: string): void {
+  db.run(
+    "UPDATE run_files SET removed_at = coalesce(removed_at, ?) WHERE id IN (SELECT value FROM json_each(?))",
+    at,
+    JSON.stringify(files),
+  );
+}
+
+/** The time in a UUID of version 7: when the run was asked for, whatever is heard of it first. */
+function timeOfRun(runId: string): string | undefined {
+  if (runId[14] !== "7") return undefined;
+  const time = parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16);
+  return time <= Date.UTC(9999, 11, 31) ? new Date(time).toISOString() : undefined;
+}
+
+function linkCorrections(
+  db: Database,
+  runId: string,
+  correctionOf: string,
+  corrects: readonly number[],
+): void {
+  const fileOf = (run: string, kind: string) =>
+    db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = ?", run, kind)?.id;
+  const raw = fileOf(runId, "raw");
+  const invalid = fileOf(correctionOf, "invalid");
+  if (raw === undefined || invalid === undefined) return; // the corrected run was never loaded here: there is nothing to point to
+  for (const [index, line] of corrects.entries()) {
+    db.run(
+      "INSERT OR REPLACE INTO record_corrections (raw_record_id, invalid_record_id) VALUES (?, ?)",
+      raw * LINES_PER_FILE + index + 1,
+      invalid * LINES_PER_FILE + line,
+    );
+  }
+}
+
+function sampleFields(db: Database, runId: string): string[] {
+  const file = db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = 'raw'", runId);
+  if (file === undefined) return [];
+  return db.all<{ key: string }>(
+    `SELECT DISTINCT e.key AS key
+     FROM (SELECT json FROM raw_records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${SAMPLE}) AS r,
+       json_each(iif(json_valid(r.json), r.json, '{}')) AS e
+     WHERE typeof(e.key) = 'text'`,
+    file.id * LINES_PER_FILE,
+    (file.id + 1) * LINES_PER_FILE - 1,
+  ).map((row) => row.key);
+}

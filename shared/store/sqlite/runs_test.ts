@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { newRunId } from "../../contracts/ids.ts";
+import type { RunStatus } from "../../contracts/messages.ts";
+import { announceRun, markLoaded, recordDelivery, type RunToLoad, writeRunState } from "./run_writes.ts";
+import type { RunRow } from "./runs.ts";
+import type { Database } from "./database.ts";
+import { loadTexts, tempStore } from "./testing.ts";
+
+const DAY = Date.UTC(2026, 10, 24);
+
+/** Ten runs, a minute apart; every third failed, the rest are loaded. */
+function addRuns(db: Database, count = 10): string[] {
+  const ids = Array.from({ length: count }, (_, n) => newRunId(DAY + n * 60_000));
+  for (const [n, runId] of ids.entries()) {
+    const status: RunStatus = n % 3 === 0 ? "FAILED" : "COMPLETED";
+    writeRunState(db, runId, {
+      status,
+      status_at: new Date(DAY + n * 60_000).toISOString(),
+      source: null,
+      requested_by: "cli",
+      started_at: null,
+      finished_at: null,
+      correction_of: null,
+      superseded_by: null,
+      failure_phase: null,
+      failure_reason: null,
+      failure_retryable: null,
+      delivery_state: null,
+      delivery_error: null,
+      delivered_at: null,
+    });
+    if (status === "COMPLETED") db.run("UPDATE etl_runs SET loaded_at = status_at WHERE run_id = ?", runId);
+  }
+  return ids;
+}
+
+const idsOf = (rows: RunRow[]) => rows.map((row) => row.id);
+
+Deno.test("runs are listed newest first, by offset, with their number", async () => {
+  await using temp = await tempStore();
+  await temp.store.write((db) => void addRuns(db));
+  const { runs } = temp.store;
+  assert.deepEqual(idsOf(runs.list({}, { limit: 3, offset: 0 })), [10, 9, 8]);
+  assert.deepEqual(idsOf(runs.list({}, { limit: 3, offset: 8 })), [2, 1]);
+  assert.equal(runs.count(), 10);
+});
+
+Deno.test("filters hold together: status, time, and having reached the load", async () => {
+  await using temp = await tempStore();
+  await temp.store.write((db) => void addRuns(db));
+  const { runs } = temp.store;
+  const list = (filter: Parameters<typeof runs.list>[0]) => {
+    const found = idsOf(runs.list(filter, { limit: 100, offset: 0 }));
+    assert.equal(runs.count(filter), found.length);
+    return found;
+  };
+  const at = (minute: number) => new Date(DAY + minute * 60_000).toISOString();
+  assert.deepEqual(list({ status: ["FAILED"] }), [10, 7, 4, 1]);
+  assert.deepEqual(list({ status: ["FAILED", "COMPLETED"] }).length, 10);
+  assert.deepEqual(list({ status: [] }), []);
+  assert.deepEqual(list({ since: at(7) }), [10, 9, 8]);
+  assert.deepEqual(list({ until: at(2) }), [2, 1]);
+  assert.deepEqual(list({ loaded: true, since: at(5) }), [9, 8, 6]);
+  assert.deepEqual(list({ loaded: true }), [9, 8, 6, 5, 3, 2]);
+});
+
+Deno.test("pages walk through all runs, forwards and backwards, also where many have the same time", async () => {
+  await using temp = await tempStore();
+  await temp.store.write((db) => {
+    addRuns(db);
+    db.run(
+      "UPDATE etl_runs SET run_timestamp = ? WHERE id IN (4, 5, 6, 7)",
+      new Date(DAY + 4 * 60_000).toISOString(),
+    );
+  });
+  const { runs } = temp.store;
+  const all = runs.list({}, { limit: 100, offset: 0 });
+
+  const forwards: RunRow[] = [];
+  for (
+    let rows = runs.page({}, { limit: 3 });
+    rows.length > 0;
+    rows = runs.page({}, { limit: 3, after: forwards.at(-1) })
+  ) {
+    forwards.push(...rows);
+  }
+  assert.deepEqual(forwards, all);
+
+  const backwards: RunRow[] = [];
+  for (
+    let rows = runs.page({}, { limit: 3, from: "end" });
+    rows.length > 0;
+    rows = runs.page({}, { limit: 3, from: "end", before: backwards[0] })
+  ) {
+    backwards.unshift(...rows);
+  }
+  assert.deepEqual(backwards, all);
+  assert.deepEqual(runs.page({}, { limit: 100, after: all[1], before: all[5] }), all.slice(2, 5));
+});
+
+Deno.test("the first page, a deep page and the count of 100,000 runs take milliseconds, whatever the filter", async () => {
+  await using temp = await tempStore();
+  await temp.store.write((db) => {
+    db.script(`
+      WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+      INSERT INTO etl_runs (run_timestamp, run_id, status, status_at, loaded_at)
+      SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 1e9 + i * 60, 'unixepoch'), 'run-' || i,
+        CASE WHEN i % 1000 = 0 THEN 'FAILED' WHEN i % 1000 = 1 THEN 'DELIVERY_PENDING' ELSE 'COMPLETED' END, '', ''
+      FROM n`);
+  });
+  const { runs } = temp.store;
+  const middle = runs.byRunId("run-50000")!;
+  const reads = {
+    first: () => runs.list({ loaded: true }, { limit: 100, offset: 0 }),
+    deep: () => runs.page({}, { limit: 100, after: middle }),
+    back: () => runs.page({}, { limit: 100, before: middle, from: "end" }),
+    one: () => runs.page({ status: ["FAILED"] }, { limit: 100 }),
+    several: () => runs.page({ status: ["FAILED", "DELIVERY_PENDING"] }, { limit: 100 }),
+    common: () => runs.page({ status: ["FAILED", "COMPLETED"] }, { limit: 100 }),
+    count: () => [runs.count({ loaded: true })],
+  };
+  for (const [name, read] of Object.entries(reads)) {
+    assert(read().length > 0, name);
+    const began = performance.now();
+    read();
+    const took = performance.now() - began;
+    assert(took < 100, `${name} took ${took} ms`);
+  }
+});
+
+Deno.test("what belongs to several runs is read at once, and runs without anything get an empty list", async () => {
+  await using temp = await tempStore();
+  const [a, b] = [newRunId(DAY), newRunId(DAY + 1)];
+  await loadTexts(temp.store, a, "raw", ["{}"]);
+  await loadTexts(temp.store, a, "invalid", ["{}", "{}"]);
+  const delivery = {
+    kind: "raw" as const,
+    name: "data/raw.jsonl",
+    remote_path: "/upload/raw.jsonl",
+    sha256: "c".repeat(64),
+    bytes: 2,
+    verified: "size" as const,
+    encrypted: false,
+    delivered_at: new Date(DAY).toISOString(),
+  };
+  await recordDelivery(temp.store, a, [delivery]);
+  await recordDelivery(temp.store, a, [{
+    ...delivery,
+    verified: "content",
+    encrypted: true,
+    sealed_sha256: "e".repeat(64),
+  }]);
+
+  const files = temp.store.runs.filesOf([a, b]);
+  assert.deepEqual(files.get(a)!.map((file) => [file.kind, file.records]), [["raw", 1], ["invalid", 2]]);
+  assert.deepEqual(files.get(b), []);
+  const noted = [{
+    id: 1,
+    run_id: a,
+    ...delivery,
+    verified: "content",
+    encrypted: 1,
+    sealed_sha256: "e".repeat(64),
+  }];
+  assert.deepEqual(temp.store.runs.deliveriesOf([a, b]), new Map<string, unknown>([[a, noted], [b, []]]));
+  assert.deepEqual(temp.store.runs.deliveriesOfContent("c".repeat(64)), noted);
+  assert.deepEqual(temp.store.runs.deliveriesOfContent("d".repeat(64)), []);
+});
+
+Deno.test("an announced run takes its time from its id; a repeat and a late event change neither time nor number", async () => {
+  await using temp = await tempStore();
+  const runId = newRunId(DAY);
+  const run: RunToLoad = {
+    runId,
+    at: new Date(DAY + 5000).toISOString(),
+    source: "https://example.com/users",
+  };
+  await announceRun(temp.store, run);
+  await announceRun(temp.store, { ...run, at: new Date(DAY + 9000).toISOString() });
+  const row = temp.store.runs.byRunId(runId)!;
+  assert.equal(row.run_timestamp, new Date(DAY).toISOString());
+  assert.deepEqual([row.id, row.status, row.status_at, row.source], [1, "LOADING", run.at, run.source]);
+  assert.deepEqual(temp.store.runs.byId(1), row);
+  assert.deepEqual(temp.store.runs.byRunIds([runId, "none"]), new Map([[runId, row]]));
+  assert.equal(temp.store.runs.byId(2), undefined);
+});
+
+Deno.test("a loaded correction points from its raw records to the invalid ones, and its run to the corrected run", async () => {
+  await using temp = await tempStore();
+  const [first, second] = [newRunId(DAY), newRunId(DAY + 1)];
+  await loadTexts(temp.store, first, "invalid", ['{"id":1}', '{"id":2}', '{"id":3}']);
+  await loadTexts(temp.store, second, "raw", ['{"id":3}', '{"id":1}']);
+  const loaded = {
+    runId: second,
+    at: new Date(DAY).toISOString(),
+    correctionOf: first,
+    corrects: [3, 1],
+    rawFile: "data/a",
+    processedFile: "data/b",
+    dlqFile: "data/c",
+    validCount: 2,
+    invalidCount: 0,
+  };
+  await announceRun(temp.store, { runId: first, at: loaded.at });
+  await announceRun(temp.store, loaded);
+  await markLoaded(temp.store, loaded);
+  await markLoaded(temp.store, loaded);
+
+  const invalid = temp.store.records.page("invalid_users", { runId: first }, { limit: 10 }).map((r) =>
+    r.record_id
+  );
+  const raw = temp.store.records.page("raw_users", { runId: second }, { limit: 10 }).map((r) => r.record_id);
+  assert.deepEqual(
+    temp.store.records.correctionsOf(invalid),
+    new Map([[invalid[0], [raw[1]]], [invalid[1], []], [invalid[2], [raw[0]]]]),
+  );
+  const corrections = temp.store.runs.correctionsOf([first, second]);
+  assert.deepEqual(corrections.get(first)!.map((run) => run.run_id), [second]);
+  assert.deepEqual(corrections.get(second), []);
+});
+
+Deno.test("keys that nobody told are looked up in the first records", async () => {
+  await using temp = await tempStore();
+  const runId = newRunId(DAY);
+  await loadTexts(temp.store, runId, "raw", ["broken", "[1]", '{"id":1,"nickname":"Bo"}']);
+  await announceRun(temp.store, { runId, at: new Date(DAY).toISOString() });
+  await markLoaded(temp.store, {
+    runId,
+    at: "",
+    rawFile: "a",
+    processedFile: "b",
+    dlqFile: "c",
+    validCount: 1,
+    invalidCount: 2,
+  });
+  const { columns, rows } = temp.store.records.rows("raw_users", { limit: 10, offset: 2 });
+  assert.equal(rows[0]![columns.indexOf("nickname")], "Bo");
+});

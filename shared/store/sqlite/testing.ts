@@ -1,0 +1,114 @@
+/**
+ * What the tests of the store share.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { type LineSource, loadFile } from "./load.ts";
+import { openStore, type Store } from "./open.ts";
+import type { FileKind } from "./runs.ts";
+
+/** A store in a folder of its own, which goes with it. */
+export interface TempStore extends AsyncDisposable {
+  /** The folder. */
+  readonly folder: string;
+  /** The database file. */
+  readonly path: string;
+  /** The store. */
+  readonly store: Store;
+}
+
+/** Opens a store in a new folder. */
+export async function tempStore(maskFields: readonly string[] = []): Promise<TempStore> {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/database/data.db`;
+  const store = await openStore(path, { maskFields });
+  return {
+    folder,
+    path,
+    store,
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** Loads texts as the lines of a run's file. */
+export async function loadTexts(store: Store, runId: string, kind: FileKind, texts: string[]): Promise<void> {
+  await loadFile(store, { runId, kind, name: `data/${kind}.jsonl` }, linesOf(texts));
+}
+
+/** Texts as the lines of a file. */
+export function linesOf(texts: string[], size = 100): LineSource {
+  return async function* (onEnd) {
+    for (let at = 0; at < texts.length; at += size) {
+      yield await Promise.resolve({ first: at + 1, lines: texts.slice(at, at + size), flaws: new Map() });
+    }
+    const whole = texts.map((text) => `${text}\n`).join("");
+    onEnd({
+      name: "data/lines.jsonl",
+      bytes: whole.length,
+      sha256: createHash("sha256").update(whole).digest("hex"),
+    });
+  };
+}
+
+/** A program of its own, run until it ends or is killed. */
+export interface Child extends AsyncDisposable {
+  /** Resolves when the program has written `text`. Throws when it ends before. */
+  said(text: string): Promise<void>;
+  /** Ends its standard input. */
+  release(): Promise<void>;
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>;
+  /** Waits for its end; answers its exit code. */
+  ended(): Promise<number>;
+}
+
+/** Runs `code`, which finds the folder of this module as `store`, such as `await import(store + "open.ts")`. */
+export function startChild(code: string): Child {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--quiet",
+      `const store = ${JSON.stringify(new URL(".", import.meta.url).href)};\n${code}`,
+    ],
+    cwd: new URL("../../..", import.meta.url),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let heard = "";
+  const ended = async () => {
+    while (!(await output.read()).done);
+    await process.stdin.close().catch(() => {});
+    return (await process.status).code;
+  };
+  const kill = async () => {
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // it has ended already
+    }
+    await ended();
+  };
+  return {
+    async said(text) {
+      while (!heard.includes(text)) {
+        const { value, done } = await output.read();
+        if (done) {
+          throw new Error(
+            `The program ended without saying ${JSON.stringify(text)}; it said ${JSON.stringify(heard)}.`,
+          );
+        }
+        heard += value;
+      }
+    },
+    release: () => process.stdin.close(),
+    kill,
+    ended,
+    [Symbol.asyncDispose]: kill,
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * A house for a drill: its connections can be cut and held, its folders can stand on small disks, and its services can be stopped at any step.
+ *
+ * @module
+ */
+import { commandOf, programPath, type Service } from "../../cli/services.ts";
+import type { Running } from "../../cli/program.ts";
+import type { SourceOptions } from "../../local/source.ts";
+import { CHANNELS } from "../../shared/contracts/channels.ts";
+import type { RunStatus } from "../../shared/contracts/messages.ts";
+import type { RunRow } from "../../shared/store/sqlite/runs.ts";
+import { type House, type HouseOptions, startHouse } from "../support/test_pipeline.ts";
+import { Line } from "../support/line.ts";
+import { STANDS_STILL } from "../support/steps.ts";
+import { type SmallDisk, smallDisk } from "../support/tmpfs.ts";
+import { Skip } from "./case.ts";
+
+/** The services that do the work. */
+export const WORKERS = ["extractor", "transformer", "saver"] as const satisfies readonly Service[];
+/** One of them. */
+export type Worker = (typeof WORKERS)[number];
+
+/** What a service says when it is ready to work. */
+export const READY = /"message":"ready"/;
+
+/** What a stage is made of. */
+export interface StageOptions extends Omit<HouseOptions, "furnish"> {
+  /** Folders that get a small disk of so many bytes; `upload` is where files are delivered to then. */
+  readonly disks?: Partial<Record<"data" | "database" | "queue" | "upload", number>>;
+}
+
+const STEPS = new URL("../support/steps.ts", import.meta.url).href;
+const PORTER = new URL("../../saver/delivery/sftp_worker_thread.ts", import.meta.url).href;
+
+/** How long anything may take before a drill has failed, in milliseconds. */
+const PATIENCE_MS = 120_000;
+
+/** A pipeline, ready to be started and hurt. Disposing of it ends every process and removes every file. */
+export class Stage implements AsyncDisposable {
+  static readonly #open = new Set<Stage>();
+  #closing: PromiseLike<void> | undefined;
+
+  private constructor(
+    /** The pipeline. */
+    readonly house: House,
+    /** What the source holds. */
+    readonly source: SourceOptions,
+    /** The small disks, by folder. */
+    readonly disks: ReadonlyMap<string, SmallDisk>,
+    /** The line from the services to Redis; the drill's own channel has none. */
+    readonly redisLine: Line | undefined,
+    /** The line from the saver to the SFTP server. */
+    readonly sftpLine: Line | undefined,
+    private readonly owned: AsyncDisposable,
+  ) {}
+
+  /** Makes everything but the services. OpenSSH is the server unless `options` say otherwise. */
+  static async open({ disks = {}, ...options }: StageOptions = {}): Promise<Stage> {
+    await using owned = new AsyncDisposableStack();
+    const mounted = new Map<string, SmallDisk>();
+    const house = owned.use(
+      await startHouse({
+        sftp: "openssh",
+        ...options,
+        env: {
+          BATCH_SIZE: "50",
+          RETRY_DELAYS_SECONDS: "0.1",
+          HTTP_TIMEOUT_SECONDS: "2",
+          LOG_LEVEL: "info",
+          ...options.env,
+        },
+        furnish: async (folder, stack) => {
+          for (const [name, bytes] of Object.entries(disks)) {
+            const disk = await smallDisk(`${folder}/${name}`, bytes);
+            if (disk === undefined) throw new Skip("this process may not mount a disk");
+            mounted.set(name, stack.use(disk));
+          }
+        },
+      }),
+    );
+    const redisLine = house.redis && owned.use(await Line.to(house.redis.port));
+    if (redisLine !== undefined) house.env.REDIS_URL = `redis://127.0.0.1:${redisLine.port}`;
+    const sftpLine = house.site && owned.use(await Line.to(Number(house.env.SFTP_PORT)));
+    if (sftpLine !== undefined) await leadThrough(sftpLine, house);
+    if (disks.upload !== undefined) house.env.SFTP_REMOTE_DIR = `${house.folder}/upload`;
+    const stage = new Stage(house, options, mounted, redisLine, sftpLine, owned.move());
+    Stage.#open.add(stage);
+    return stage;
+  }
+
+  /** Ends all stages that are open, for a drill that is broken off. */
+  static async closeAll(): Promise<void> {
+    await Promise.allSettled([...Stage.#open].map((stage) => stage[Symbol.asyncDispose]()));
+  }
+
+  /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
+  beginUpTo(worker: Worker, step: number | string): Running {
+    const standstill = {
+      last: step,
+      port: worker === "saver" ? Number(this.house.env.SFTP_PORT) : undefined,
+    };
+    const thread = this.#program(`${worker}_thread_steps.ts`, [
+      `import { BEFORE_THREADS, standStillAt } from "${STEPS}";`,
+      `import "${PORTER}";`,
+      `standStillAt(${JSON.stringify(standstill)}, BEFORE_THREADS);`,
+    ]);
+    const preload = this.#program(`${worker}_steps.ts`, [
+      `import { haveThreadsRun, standStillAt } from "${STEPS}";`,
+      `standStillAt(${JSON.stringify(standstill)});`,
+      `haveThreadsRun("file://${thread}");`,
+    ]);
+    const [run, ...rest] = commandOf(worker, this.house.env);
+    const readable = `${thread},${programPath("tests")}`;
+    const flags = rest.map((flag) => flag.startsWith("--allow-read=") ? `${flag},${readable}` : flag);
+    return this.house.spawn(worker, [run!, "--preload", preload, ...flags]);
+  }
+
+  #program(name: string, lines: readonly string[]): string {
+    const path = this.path(name);
+    Deno.writeTextFileSync(path, `${lines.join("\n")}\n`);
+    return path;
+  }
+
+  /** Waits until a service that was begun with `beginUpTo` stands still, and answers where; undefined when `done` comes first. */
+  async standsStill(
+    running: Running,
+    done: () => boolean | Promise<boolean>,
+  ): Promise<string | undefined> {
+    let where: string | undefined;
+    running.line(new RegExp(`${STANDS_STILL} (.*)`)).then(([, step]) => where = step, () => {});
+    await this.until(`${running.name} stands still`, async () => where !== undefined || await done());
+    return where;
+  }
+
+  /** The run's row, once there is one. */
+  run(runId: string): RunRow | undefined {
+    return this.house.runs().find((run) => run.run_id === runId);
+  }
+
+  /** Waits until the run has one of these statuses. @throws Error telling what it has instead. */
+  async comesTo(runId: string, ...wanted: RunStatus[]): Promise<RunRow> {
+    let last: RunRow | undefined;
+    return await this.until(
+      `run ${runId} is ${wanted.join(" or ")}`,
+      () => {
+        last = this.run(runId);
+        return last !== undefined && wanted.includes(last.status) && last;
+      },
+      () => `it is ${last?.status ?? "unknown"} (${last?.failure_reason ?? last?.delivery_error})`,
+    );
+  }
+
+  /** As `House.until`, with more patience. */
+  until<T>(
+    what: string,
+    look: () => T | undefined | false | Promise<T | undefined | false>,
+    instead?: () => string,
+    patienceMs: number = PATIENCE_MS,
+  ): Promise<T> {
+    return this.house.until(what, look, instead, patienceMs);
+  }
+
+  /** Waits until so many messages are in a mailbox. */
+  async depth(mailbox: keyof typeof CHANNELS, wanted: number): Promise<void> {
+    await this.until(
+      `${wanted} messages on ${mailbox}`,
+      async () => (await this.house.channel.mailbox(mailbox).state()).depth === wanted,
+    );
+  }
+
+  /** A path in the working directory. */
+  path(name: string): string {
+    return `${this.house.folder}/${name}`;
+  }
+
+  /** The folder that files are delivered to, on this machine. */
+  get upload(): string {
+    return this.disks.has("upload") ? this.path("upload") : this.house.site!.disk;
+  }
+
+  /** The dead letters of all mailboxes. */
+  async dead(): Promise<{ mailbox: string; id: string; reason: string }[]> {
+    const { channel } = this.house;
+    const all = Object.keys(CHANNELS).map((name) => channel.mailbox(name).dead({ limit: 100 }));
+    return (await Promise.all(all)).flat();
+  }
+
+  /** Puts all dead letters back: the way forward once the cause is gone. */
+  async replay(): Promise<void> {
+    for (const { mailbox, id } of await this.dead()) await this.house.channel.mailbox(mailbox).replay(id);
+  }
+
+  /** Ends every process and removes every file. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    Stage.#open.delete(this);
+    await (this.#closing ??= this.owned[Symbol.asyncDispose]());
+  }
+}
+
+/** Has the saver connect by way of `line`, where it finds the server's key too. */
+async function leadThrough(line: Line, { env, folder }: House): Promise<void> {
+  const file = `${folder}/ssh_keys/known_hosts`;
+  const known = await Deno.readTextFile(file);
+  await Deno.writeTextFile(file, known.replaceAll(`:${env.SFTP_PORT} `, `:${line.port} `));
+  env.SFTP_PORT = String(line.port);
+}

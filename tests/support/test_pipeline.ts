@@ -1,0 +1,396 @@
+/**
+ * A whole pipeline of one's own: the real services as processes with the permissions of their tasks, in a temporary working folder, with a
+ * source, a channel and an SFTP server that are real too.
+ *
+ * ```ts
+ * await using house = await startHouse({ channel: "redis", sftp: "openssh", users: 500 });
+ * await house.start("extractor", "transformer", "saver");
+ * const run = await house.completed(await house.tell());
+ * assert.equal(house.tables().processed_users, 500);
+ * ```
+ *
+ * Nothing is started by itself but the source and the servers; the schedule is off and no run is asked for, unless `env` says so. All waiting
+ * goes through `until`, which ends with the services' last lines when what is waited for doesn't come.
+ *
+ * @module
+ */
+import { DatabaseSync } from "node:sqlite";
+import { readEnvironment } from "../../cli/env_file.ts";
+import {
+  commandOf,
+  type Environment,
+  programPath,
+  type Service,
+  SERVICES,
+  VARIABLES,
+} from "../../cli/services.ts";
+import { type Running, start } from "../../cli/program.ts";
+import { ensureKeys } from "../../local/sftp/keys.ts";
+import { type RunningSource, type SourceOptions, startSource } from "../../local/source.ts";
+import { ask, tell } from "../../shared/actor/ask.ts";
+import { pause } from "../../shared/actor/backoff.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
+import { openChannel } from "../../shared/channel/open.ts";
+import { isFinal, type RunEvent, type RunStatus } from "../../shared/contracts/messages.ts";
+import { openStoreReadOnly } from "../../shared/store/sqlite/open.ts";
+import type { RunRow } from "../../shared/store/sqlite/runs.ts";
+import { type RedisServer, startRedis } from "./redis.ts";
+import { localSite, opensshSite, type Site } from "./site.ts";
+
+/** What the house is made of. */
+export interface HouseOptions extends SourceOptions {
+  /** Default `embedded`: the queue file. */
+  readonly channel?: "embedded" | "redis";
+  /** Password of the Redis server. */
+  readonly redisPassword?: string;
+  /** Default `local`, the server that comes with the pipeline; `none` leaves `SFTP_HOST` unset. */
+  readonly sftp?: "local" | "openssh" | "none";
+  /** Passphrase of the key that logs in. */
+  readonly passphrase?: string;
+  /** Variables of all services, in place of the house's own. */
+  readonly env?: Environment;
+  /** Called with the working folder while it is empty; what it gives to `owned` is disposed of when all processes have ended. */
+  readonly furnish?: (folder: string, owned: AsyncDisposableStack) => Promise<void>;
+}
+
+/** A program that was run to its end. */
+export interface Ended {
+  /** Its exit code. */
+  readonly code: number;
+  /** What it wrote on standard output. */
+  readonly stdout: string;
+  /** What it wrote on standard error. */
+  readonly stderr: string;
+}
+
+/** A line that a service wrote, on standard output or standard error. */
+export interface LogLine {
+  /** Who wrote it. */
+  readonly part: string;
+  /** The line. */
+  readonly text: string;
+}
+
+/** How long anything may take before it has failed, in milliseconds. */
+const PATIENCE_MS = 60_000;
+
+/** Makes the folder, the source, the channel and the SFTP server; the services are started by `start`. */
+export async function startHouse(options: HouseOptions = {}): Promise<House> {
+  await using owned = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "house-" });
+  owned.defer(() => Deno.remove(folder, { recursive: true }));
+  await options.furnish?.(folder, owned);
+  await Deno.mkdir(`${folder}/transformer`);
+  await Deno.copyFile(programPath("transformer/departments.csv"), `${folder}/transformer/departments.csv`);
+  const source = owned.use(await startSource(options));
+  const redis = options.channel === "redis"
+    ? owned.use(
+      await startRedis(options.redisPassword === undefined ? {} : { password: options.redisPassword }),
+    )
+    : undefined;
+  const keys = await ensureKeys(`${folder}/ssh_keys`, { type: "ed25519", passphrase: options.passphrase });
+  const open = { local: localSite, openssh: opensshSite, none: () => undefined }[options.sftp ?? "local"];
+  const site = await open({ folder, publicKey: keys.publicKey });
+  if (site !== undefined) owned.use(site);
+  const env: Environment = {
+    ...await bareEnvironment(),
+    API_BASE_URL: source.url,
+    API_PORT: "0",
+    SCHEDULE: "off",
+    RUN_ON_START: "never",
+    RETRY_DELAYS_SECONDS: "0",
+    LEASE_SECONDS: "1",
+    LOG_FORMAT: "json",
+    REDIS_URL: redis?.url,
+    SFTP_KEY_PASSPHRASE: options.passphrase,
+    ...site?.env,
+    ...options.env,
+  };
+  const channel = owned.use(
+    await openChannel({ redisUrl: redis?.url, queuePath: `${folder}/database/queue.db` }),
+  );
+  return new House({ folder, env, source, redis, site, channel }, owned.move());
+}
+
+/** This process's environment without any variable of the pipeline's own: a stranger's. */
+export async function bareEnvironment(): Promise<Record<string, string>> {
+  const ours = new Set(Object.values(VARIABLES).flatMap((variables) => Object.keys(variables)));
+  const theirs = Object.entries(await readEnvironment("/dev/null")).filter((
+    entry,
+  ): entry is [string, string] => entry[1] !== undefined && !ours.has(entry[0]));
+  return { ...Object.fromEntries(theirs), NO_COLOR: "1" };
+}
+
+interface Parts {
+  readonly folder: string;
+  readonly env: Environment;
+  readonly source: RunningSource;
+  readonly redis: RedisServer | undefined;
+  readonly site: Site | undefined;
+  readonly channel: Channel;
+}
+
+/** A pipeline; see the module. Disposing of it ends every process and removes every file. */
+export class House implements AsyncDisposable {
+  /** The working folder of all services. */
+  readonly folder: string;
+  /** The variables that services are started with from now on; may be changed. */
+  readonly env: Environment;
+  /** The source. */
+  readonly source: RunningSource;
+  /** The Redis server, where there is one. */
+  readonly redis: RedisServer | undefined;
+  /** The SFTP server, where there is one. */
+  readonly site: Site | undefined;
+  /** The test's own connection to the channel. */
+  readonly channel: Channel;
+  readonly #running = new Map<string, Running>();
+  readonly #lines: LogLine[] = [];
+  readonly #gone = new AbortController();
+
+  /** Made by `startHouse`. */
+  constructor(parts: Parts, private readonly owned: AsyncDisposable) {
+    ({
+      folder: this.folder,
+      env: this.env,
+      source: this.source,
+      redis: this.redis,
+      site: this.site,
+      channel: this.channel,
+    } = parts);
+  }
+
+  /** Starts services with the least permissions that the configuration needs; resolves when all are ready for work. */
+  async start(...services: Service[]): Promise<void> {
+    await Promise.all(services.map((service) => this.begin(service).line(/"message":"ready"/)));
+  }
+
+  /** Starts one service and doesn't wait. */
+  begin(service: Service, ...args: string[]): Running {
+    return this.spawn(service, commandOf(service, this.env, args));
+  }
+
+  /** Starts `deno task NAME`, with the permissions that the task has, and doesn't wait. */
+  beginTask(name: string, ...args: string[]): Running {
+    return this.spawn(name, [...taskOf(name), ...args]);
+  }
+
+  /** Starts `deno` with these arguments and the house's variables, under a name of its own. */
+  spawn(name: string, args: string[]): Running {
+    const running = start({ name, args, env: this.env, cwd: this.folder }, (part, text) => {
+      this.#lines.push({ part, text });
+    });
+    this.#running.set(name, running);
+    void running.ended.then(() => this.#running.get(name) === running && this.#running.delete(name));
+    return running;
+  }
+
+  /** Carries out `deno task NAME` to its end, with the permissions that the task has. */
+  async task(name: string, ...args: string[]): Promise<Ended> {
+    const set = Object.entries(this.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [...taskOf(name), ...args],
+      cwd: this.folder,
+      env: Object.fromEntries(set),
+      clearEnv: true,
+      stdin: "null",
+    }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+    this.#lines.push(...`${out}\n${err}`.split("\n").map((text) => ({ part: name, text })));
+    return { code, stdout: out, stderr: err };
+  }
+
+  /** The process of a service that was started. */
+  process(service: string): Running {
+    const running = this.#running.get(service);
+    if (running === undefined) throw new Error(`${service} isn't running.`);
+    return running;
+  }
+
+  /** Sends a signal to a service. */
+  signal(service: string, signal: Deno.Signal): void {
+    Deno.kill(this.process(service).pid, signal);
+  }
+
+  /** SIGKILL; resolves when the process is gone. */
+  async kill(...services: string[]): Promise<void> {
+    for (const service of services) {
+      const { ended } = this.process(service);
+      this.signal(service, "SIGKILL");
+      await ended;
+      this.#running.delete(service);
+    }
+  }
+
+  /** SIGTERM, and SIGKILL when it hasn't ended in the time that the supervisor gives it; answers the exit code. */
+  async stop(service: string): Promise<number> {
+    const code = await this.process(service).stop();
+    this.#running.delete(service);
+    return code;
+  }
+
+  /** Asks for a run and answers its id at once. */
+  tell(): Promise<string> {
+    return tell(this.channel, { requestedBy: "test", actor: "cli" }, { queue: true });
+  }
+
+  /** Asks for a run and answers what is told of it, up to its end. */
+  ask(): Promise<RunEvent[]> {
+    const signal = AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), this.#gone.signal]);
+    return Array.fromAsync(
+      ask(this.channel, { requestedBy: "test", actor: "cli" }, { queue: true, signal }),
+    );
+  }
+
+  /** Waits until the run, or the only one there is, has completed. @throws Error when it fails, or doesn't come to an end. */
+  completed(runId?: string): Promise<RunRow> {
+    return this.status("COMPLETED", runId);
+  }
+
+  /**
+   * Waits until the run, or the only one there is, has the status. Where an unfinished run is resumed in its place, that one counts.
+   *
+   * @throws Error when it comes to another end.
+   */
+  async status(wanted: RunStatus, runId?: string): Promise<RunRow> {
+    let last: RunRow | undefined;
+    return await this.until(`run ${runId ?? ""} ${wanted}`, () => {
+      last = this.#run(runId);
+      if (last?.status === wanted) return last;
+      if (last !== undefined && isFinal(last.status)) {
+        throw new Error(`Run ${last.run_id} is ${last.status}, wanted ${wanted}: ${last.failure_reason}`);
+      }
+    }, () => `it is ${last?.status ?? "unknown"} (${last?.delivery_error ?? last?.failure_reason})`);
+  }
+
+  #run(runId: string | undefined): RunRow | undefined {
+    const runs = this.runs();
+    const run = runId === undefined ? runs[0] : runs.find((run) => run.run_id === runId);
+    return run?.superseded_by == null ? run : this.#run(run.superseded_by);
+  }
+
+  /** The rows of all runs, newest first. */
+  runs(): RunRow[] {
+    return this.sql<RunRow>("SELECT * FROM etl_runs ORDER BY id DESC");
+  }
+
+  /** What the database keeps of what was told of a run. */
+  events(runId: string): RunEvent[] {
+    using store = openStoreReadOnly(`${this.folder}/database/data.db`, { maskFields: [] });
+    return store?.runs.eventsOf([runId]).get(runId) ?? [];
+  }
+
+  /** What a person with SQLite sees; nothing before the database is there. */
+  sql<Row = Record<string, unknown>>(query: string): Row[] {
+    try {
+      using database = new DatabaseSync(`${this.folder}/database/data.db`, {
+        readOnly: true,
+        timeout: 1_000,
+      });
+      return database.prepare(query).all() as Row[];
+    } catch (error) {
+      if (/unable to open database file|no such table/.test((error as Error).message)) return [];
+      throw error;
+    }
+  }
+
+  /** How many rows each table has, as people name them. */
+  tables(): Record<"raw_users" | "processed_users" | "invalid_users", number> {
+    const count = (table: string) =>
+      this.sql<{ count: number }>(`SELECT count(*) AS count FROM ${table}`)[0]?.count ?? 0;
+    return {
+      raw_users: count("raw_users"),
+      processed_users: count("processed_users"),
+      invalid_users: count("invalid_users"),
+    };
+  }
+
+  /** The run's data files, as in messages; sorted. */
+  async dataFiles(): Promise<string[]> {
+    const files = await Promise.all(
+      ["raw_users", "processed_users", "dlq"].map(async (kind) =>
+        (await namesIn(`${this.folder}/data/${kind}`)).map((name) => `data/${kind}/${name}`)
+      ),
+    );
+    return files.flat().sort();
+  }
+
+  /** Those of them that aren't whole yet. */
+  async partFiles(): Promise<string[]> {
+    return (await this.dataFiles()).filter((name) => name.endsWith(".part"));
+  }
+
+  /** The names of what was delivered, half delivered files included; sorted. */
+  async remoteFiles(): Promise<string[]> {
+    return this.site === undefined ? [] : (await namesIn(this.site.disk)).sort();
+  }
+
+  /** The lines of a file in the working folder. */
+  async lines(path: string): Promise<string[]> {
+    return (await Deno.readTextFile(`${this.folder}/${path}`)).split("\n").slice(0, -1);
+  }
+
+  /** All that services and tasks have written. */
+  logs(): readonly LogLine[] {
+    return this.#lines;
+  }
+
+  /** Waits until a service has written a line that matches, since the house was started. */
+  async said(pattern: RegExp, part?: string): Promise<LogLine> {
+    return await this.until(
+      `a line that matches ${pattern}`,
+      () => this.#lines.find((line) => pattern.test(line.text) && (part ?? line.part) === line.part),
+    );
+  }
+
+  /** Waits until `look` answers something. @throws Error with the last lines of the services when it doesn't. */
+  async until<T>(
+    what: string,
+    look: () => T | undefined | false | Promise<T | undefined | false>,
+    instead: () => string = () => "it didn't happen",
+    patienceMs: number = PATIENCE_MS,
+  ): Promise<T> {
+    const deadline = Date.now() + patienceMs;
+    for (;;) {
+      const found = await look();
+      if (found !== undefined && found !== false) return found;
+      if (Date.now() > deadline || this.#gone.signal.aborted) {
+        const lines = this.#lines.slice(-30).map(({ part, text }) => `${part}: ${text}`);
+        throw new Error(`Waited for ${what}: ${instead()}.\n${lines.join("\n")}`);
+      }
+      await pause(10);
+    }
+  }
+
+  /** Ends every process and removes every file. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#gone.abort();
+    await Promise.all(
+      [...this.#running].map(([name, running]) =>
+        SERVICES.some((service) => name.startsWith(service)) ? this.kill(name) : running.stop()
+      ),
+    );
+    await this.owned[Symbol.asyncDispose]();
+  }
+}
+
+interface Tasks {
+  readonly tasks: Record<string, { readonly command: string }>;
+}
+
+/** The arguments for `deno` of a task, for another working directory than the project's. */
+function taskOf(name: string): string[] {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as Tasks;
+  const task = tasks[name];
+  if (task === undefined) throw new Error(`deno.json has no task ${name}.`);
+  return task.command.split(" ").slice(1).map((word) => word.endsWith(".ts") ? programPath(word) : word);
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
