@@ -18,7 +18,7 @@ import type { ApiPorts, AuditEntry } from "./ports.ts";
 import { openSqlConsole } from "./sql/console.ts";
 
 /** The API in a folder of its own. */
-export interface ApiHouse extends AsyncDisposable {
+export interface TestApi extends AsyncDisposable {
   /** The API. */
   readonly app: App;
   /** The writer's side of the database. */
@@ -55,7 +55,7 @@ export const ORIGIN = "http://localhost:8000";
 export async function openApi(
   env: Record<string, string> = {},
   ports: Partial<ApiPorts> = {},
-): Promise<ApiHouse> {
+): Promise<TestApi> {
   const config = loadConfig("api", { ...ApiVariables, ...MaskVariables }, env);
   await using started = new AsyncDisposableStack();
   const temp = started.use(await tempStore(config.MASK_FIELDS));

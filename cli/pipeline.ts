@@ -19,7 +19,7 @@ import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { lookupGapsOf } from "../shared/store/timeline.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
-import { type House, openHouse, PartFailed } from "./supervisor.ts";
+import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
 import { showing } from "./progress.ts";
 import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
 
@@ -78,9 +78,13 @@ async function startMode(env: Environment, signal: AbortSignal): Promise<number>
   const pretty = (env.LOG_FORMAT || "auto") === "auto" && Deno.stdout.isTerminal()
     ? { LOG_FORMAT: "pretty" }
     : {};
-  await using house = await openHouse({ env: { ...env, ...pretty }, services: SERVICES, onLine: prefixed });
-  say(urlsOf(house.env));
-  await Promise.race([house.broken, aborted(signal)]);
+  await using supervisor = await startPipeline({
+    env: { ...env, ...pretty },
+    services: SERVICES,
+    onLine: prefixed,
+  });
+  say(urlsOf(supervisor.env));
+  await Promise.race([supervisor.broken, aborted(signal)]);
   return EXIT.ok;
 }
 
@@ -95,12 +99,12 @@ async function runMode(env: Environment, signal: AbortSignal): Promise<number> {
   await using channel = await channelOf(env);
   await refuseOverlap(channel);
   const services = SERVICES.filter((service) => service !== "api");
-  await using house = await openHouse({
+  await using supervisor = await startPipeline({
     env: { ...env, ...quiet },
     services,
     onLine: complaining,
   });
-  return await oneRun(house, channel, signal);
+  return await oneRun(supervisor, channel, signal);
 }
 
 /** Everything offline. */
@@ -118,25 +122,25 @@ async function demoMode(
     RUN_ON_START: "never",
     LOG_LEVEL: env.LOG_LEVEL || "warning",
   };
-  await using house = await openHouse({
+  await using supervisor = await startPipeline({
     env: { ...env, ...local },
     services: SERVICES,
     sample: options,
     onLine: complaining,
   });
-  await using channel = await channelOf(house.env);
-  const code = await oneRun(house, channel, signal);
+  await using channel = await channelOf(supervisor.env);
+  const code = await oneRun(supervisor, channel, signal);
   if (options.once || code !== EXIT.ok) return code;
-  say(`\n${urlsOf(house.env)}\nCtrl-C stops it.`);
-  await Promise.race([house.broken, aborted(signal)]);
+  say(`\n${urlsOf(supervisor.env)}\nCtrl-C stops it.`);
+  await Promise.race([supervisor.broken, aborted(signal)]);
   return EXIT.ok;
 }
 
 /** Asks for a run, shows it, and sums it up. */
-async function oneRun(house: House, channel: Channel, signal: AbortSignal): Promise<number> {
+async function oneRun(supervisor: Supervisor, channel: Channel, signal: AbortSignal): Promise<number> {
   const events = ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal });
   const last = await Promise.race([
-    house.broken,
+    supervisor.broken,
     lastOf(showing(events, channel, say, Deno.stdout.isTerminal())),
   ]);
   if (last === undefined) {
@@ -153,7 +157,7 @@ async function oneRun(house: House, channel: Channel, signal: AbortSignal): Prom
     complain(`The run failed: ${"reason" in last ? last.reason : last.type}`);
     return EXIT.failed;
   }
-  say(await summaryOf(house.env, last.run_id));
+  say(await summaryOf(supervisor.env, last.run_id));
   return EXIT.ok;
 }
 

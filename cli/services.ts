@@ -92,7 +92,7 @@ export function permissionsOf(service: Service, env: Environment): string[] {
           config.DATA_DIR,
           config.SFTP_KEY_PATH,
           config.SFTP_KNOWN_HOSTS,
-          ...["saver", "shared"].map(programPath), // the porters' program
+          ...["saver", "shared"].map(programPath), // the workers' program
         ],
         write: [
           dirname(config.DB_PATH),

@@ -11,8 +11,8 @@ import { ensureKeys } from "../local/sftp/keys.ts";
 import { commandOf, type Environment, programPath, type Service, SERVICES } from "./services.ts";
 import { type OnLine, type Program, type Running, start } from "./program.ts";
 
-/** What the house is to hold. */
-export interface HouseOptions {
+/** What the supervisor is to hold. */
+export interface SupervisorOptions {
   /** Configuration of all parts. */
   readonly env: Environment;
   /** The services to start. */
@@ -24,7 +24,7 @@ export interface HouseOptions {
 }
 
 /** The pipeline, running. Disposing of it stops every part, those that make work before those that take it. */
-export interface House extends AsyncDisposable {
+export interface Supervisor extends AsyncDisposable {
   /** The configuration with the addresses of the local servers filled in. */
   readonly env: Environment;
   /** Rejects when a part ends that can't be helped by starting it again; never resolves. */
@@ -58,7 +58,9 @@ const SETTLED_MS = 30_000;
  * @throws ConfigError when the configuration can't be used.
  * @throws PartFailed when a local server ends before it is ready; the others are stopped then.
  */
-export async function openHouse({ env, services, sample, onLine }: HouseOptions): Promise<House> {
+export async function startPipeline(
+  { env, services, sample, onLine }: SupervisorOptions,
+): Promise<Supervisor> {
   const full = { ...env };
   const running = new Map<string, Running>();
   const broken = Promise.withResolvers<never>();
@@ -84,7 +86,7 @@ export async function openHouse({ env, services, sample, onLine }: HouseOptions)
       const unable = code === EXIT.badConfig || (code === EXIT.failed && failures === 1 && lived < START_MS);
       if (unable) return broken.reject(new PartFailed(program.name, code));
       if (lived > SETTLED_MS) failures = 2;
-      onLine("house", `${program.name} ended with exit code ${code}; it is started again`);
+      onLine("supervisor", `${program.name} ended with exit code ${code}; it is started again`);
       await pause(backOff(failures, { maxMs: 30_000 }));
       if (!closing) running.set(program.name, start(program, onLine));
     }

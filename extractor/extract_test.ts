@@ -7,7 +7,7 @@ import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { expected, quiet, RAW_FILE, request, START, startHouse } from "./testing.ts";
+import { expected, quiet, RAW_FILE, request, START, startPipeline } from "./testing.ts";
 
 /** Remembers the state file as it was before the file got its name. */
 function snapshots(state: string): { handling: Partial<Handling>; restore(): void } {
@@ -19,21 +19,21 @@ function snapshots(state: string): { handling: Partial<Handling>; restore(): voi
 
 Deno.test("a run that fails at its second page is resumed there by the next request, in the same file and under its own id", async () => {
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
   });
   const first = request();
-  await assert.rejects(house.handle(first), (error: unknown) => {
+  await assert.rejects(pipeline.handle(first), (error: unknown) => {
     assert.ok(error instanceof PermanentError);
     assert.match(error.message, /^Cannot fetch page skip=100 of http:.*: HTTP 500 \(2 times\)/);
     return true;
   });
-  assert.deepEqual(await house.rawFiles(), [`${RAW_FILE}.part`]);
-  assert.equal(JSON.parse(await Deno.readTextFile(house.state)).current.last_skip, 100);
+  assert.deepEqual(await pipeline.rawFiles(), [`${RAW_FILE}.part`]);
+  assert.equal(JSON.parse(await Deno.readTextFile(pipeline.state)).current.last_skip, 100);
   well = true;
-  house.asked.length = 0;
+  pipeline.asked.length = 0;
   const second = request();
-  const { about, told, message, detail } = await house.handle(second, { now: () => START + 3_600_000 });
+  const { about, told, message, detail } = await pipeline.handle(second, { now: () => START + 3_600_000 });
   assert.equal(about, first.run_id);
   assert.deepEqual([message.run_id, message.record_count], [first.run_id, 208]);
   assert.deepEqual([detail.resumed_from_skip, detail.pages], [100, 3]);
@@ -43,67 +43,67 @@ Deno.test("a run that fails at its second page is resumed there by the next requ
     second.run_id,
     first.run_id,
   ]);
-  assert.deepEqual(house.asked, [100, 200]);
-  assert.equal(await house.raw(), await expected());
-  assert.deepEqual(await house.rawFiles(), [RAW_FILE]);
+  assert.deepEqual(pipeline.asked, [100, 200]);
+  assert.equal(await pipeline.raw(), await expected());
+  assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("a request that is repeated after its run was finished gets the same outputs, and the source is left alone", async () => {
-  await using house = await startHouse();
+  await using pipeline = await startPipeline();
   const asked = request();
-  const { outputs, detail } = await house.handle(asked);
-  house.asked.length = 0;
-  const again = await house.handle(asked);
+  const { outputs, detail } = await pipeline.handle(asked);
+  pipeline.asked.length = 0;
+  const again = await pipeline.handle(asked);
   assert.deepEqual([again.outputs, again.detail, again.about], [outputs, detail, asked.run_id]);
-  const other = await house.handle(request({ run_id: asked.run_id }));
+  const other = await pipeline.handle(request({ run_id: asked.run_id }));
   assert.deepEqual([other.outputs, other.about], [[], asked.run_id]);
   assert.match(String(other.detail.note), /extracted before/);
-  assert.deepEqual(house.asked, []);
-  assert.deepEqual(await house.rawFiles(), [RAW_FILE]);
+  assert.deepEqual(pipeline.asked, []);
+  assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("a request that resumed another run gets that run's outputs again when it is repeated", async () => {
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
   });
   const [first, second] = [request(), request()];
-  await assert.rejects(house.handle(first), PermanentError);
+  await assert.rejects(pipeline.handle(first), PermanentError);
   well = true;
-  const { outputs } = await house.handle(second);
-  const again = await house.handle(second);
+  const { outputs } = await pipeline.handle(second);
+  const again = await pipeline.handle(second);
   assert.deepEqual([again.about, again.outputs, again.told], [first.run_id, outputs, []]);
-  assert.deepEqual((await house.handle(first)).outputs, []);
-  assert.deepEqual(await house.rawFiles(), [RAW_FILE]);
+  assert.deepEqual((await pipeline.handle(first)).outputs, []);
+  assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("a process that dies between the file's name and the state's change leaves a whole file, which is announced as it is", async () => {
-  await using house = await startHouse();
+  await using pipeline = await startPipeline();
   const asked = request();
-  const { handling, restore } = snapshots(house.state);
-  const { outputs } = await house.handle(asked, {}, handling);
+  const { handling, restore } = snapshots(pipeline.state);
+  const { outputs } = await pipeline.handle(asked, {}, handling);
   restore();
-  house.asked.length = 0;
-  const again = await house.handle(asked);
+  pipeline.asked.length = 0;
+  const again = await pipeline.handle(asked);
   assert.deepEqual(again.outputs, outputs);
-  assert.deepEqual(house.asked, []);
-  assert.deepEqual(await house.rawFiles(), [RAW_FILE]);
+  assert.deepEqual(pipeline.asked, []);
+  assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("while another process extracts, a request waits, then is put back with that process's name", async () => {
   const held = Promise.withResolvers<void>();
   const arrived = Promise.withResolvers<void>();
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: (answer) => async (request) => {
       arrived.resolve();
       await held.promise;
       return await answer(request);
     },
   });
-  const first = house.handle(request());
+  const first = pipeline.handle(request());
   await arrived.promise;
   const second = request();
-  await assert.rejects(house.handle(second, { lockWaitMs: 0 }), (error: unknown) => {
+  await assert.rejects(pipeline.handle(second, { lockWaitMs: 0 }), (error: unknown) => {
     assert.ok(error instanceof TransientError);
     assert.match(
       error.message,
@@ -111,7 +111,7 @@ Deno.test("while another process extracts, a request waits, then is put back wit
     );
     return true;
   });
-  const waiting = house.handle(second);
+  const waiting = pipeline.handle(second);
   held.resolve();
   assert.equal((await first).message.record_count, 208);
   const { about, told, message } = await waiting;
@@ -119,49 +119,49 @@ Deno.test("while another process extracts, a request waits, then is put back wit
 });
 
 Deno.test("a run that another process left unfinished meanwhile is resumed at the next try", async () => {
-  await using house = await startHouse();
+  await using pipeline = await startPipeline();
   const [first, second] = [request(), request()];
-  const actor = house.actor();
+  const actor = pipeline.actor();
   assert.equal(await actor.runOf!(second), second.run_id);
   const stopped = new AbortController();
   await assert.rejects(
-    house.handle(first, {}, {
+    pipeline.handle(first, {}, {
       signal: stopped.signal,
       progress: () => stopped.abort(new TransientError("The service stops.")),
     }),
     /The service stops/,
   );
   await assert.rejects(actor.handle(second, quiet()), TransientError);
-  assert.equal((await house.handle(second)).message.run_id, first.run_id);
-  assert.equal(await house.raw(), await expected());
+  assert.equal((await pipeline.handle(second)).message.run_id, first.run_id);
+  assert.equal(await pipeline.raw(), await expected());
 });
 
 Deno.test("a run that is cancelled leaves nothing, and the next request begins a run of its own", async () => {
-  await using house = await startHouse();
+  await using pipeline = await startPipeline();
   const cancelled = new AbortController();
   await assert.rejects(
-    house.handle(request(), {}, {
+    pipeline.handle(request(), {}, {
       signal: cancelled.signal,
       progress: () => cancelled.abort(new PermanentError("Cancelled by test.")),
     }),
     /Cancelled by test/,
   );
-  assert.deepEqual(await house.rawFiles(), []);
+  assert.deepEqual(await pipeline.rawFiles(), []);
   const next = request();
-  assert.equal((await house.handle(next)).message.run_id, next.run_id);
+  assert.equal((await pipeline.handle(next)).message.run_id, next.run_id);
 });
 
 Deno.test("an unfinished run that was cancelled between two tries is not resumed", async () => {
-  await using house = await startHouse();
+  await using pipeline = await startPipeline();
   const [first, second] = [request(), request()];
   const stopped = new AbortController();
   await assert.rejects(
-    house.handle(first, {}, {
+    pipeline.handle(first, {}, {
       signal: stopped.signal,
       progress: () => stopped.abort(new TransientError("The service stops.")),
     }),
   );
-  const { about, message } = await house.handle(second, {
+  const { about, message } = await pipeline.handle(second, {
     now: () => START + 5_000,
     cancellations: {
       onCancelled(runId, then) {
@@ -171,41 +171,41 @@ Deno.test("an unfinished run that was cancelled between two tries is not resumed
     },
   });
   assert.deepEqual([about, message.run_id], [second.run_id, second.run_id]);
-  assert.deepEqual(await house.rawFiles(), ["records_20261124_030012.jsonl"]);
+  assert.deepEqual(await pipeline.rawFiles(), ["records_20261124_030012.jsonl"]);
 });
 
 Deno.test("a state file that can't be read is set aside, and the run begins anew beside the old part file", async () => {
-  await using house = await startHouse();
-  await Deno.mkdir(`${house.data}/state`, { recursive: true });
-  await Deno.mkdir(`${house.data}/raw_users`, { recursive: true });
-  await Deno.writeTextFile(house.state, '{"version":1,"current":{"run_id":');
-  await Deno.writeTextFile(`${house.data}/raw_users/${RAW_FILE}.part`, "old\n");
-  assert.equal((await house.handle(request())).message.record_count, 208);
+  await using pipeline = await startPipeline();
+  await Deno.mkdir(`${pipeline.data}/state`, { recursive: true });
+  await Deno.mkdir(`${pipeline.data}/raw_users`, { recursive: true });
+  await Deno.writeTextFile(pipeline.state, '{"version":1,"current":{"run_id":');
+  await Deno.writeTextFile(`${pipeline.data}/raw_users/${RAW_FILE}.part`, "old\n");
+  assert.equal((await pipeline.handle(request())).message.record_count, 208);
   assert.equal(
-    await Deno.readTextFile(`${house.state}.corrupt-20261124_030007`),
+    await Deno.readTextFile(`${pipeline.state}.corrupt-20261124_030007`),
     '{"version":1,"current":{"run_id":',
   );
-  assert.deepEqual(await house.rawFiles(), [`${RAW_FILE}.part`, "records_20261124_030008.jsonl"]);
+  assert.deepEqual(await pipeline.rawFiles(), [`${RAW_FILE}.part`, "records_20261124_030008.jsonl"]);
 });
 
 Deno.test("the unfinished run of another source is set aside, with its part file and the memory of finished runs kept", async () => {
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip, tries }) => skip === 100 && tries > 1 ? faults.status(500) : undefined),
   });
   const finished = request();
-  const { outputs } = await house.handle(finished);
-  await assert.rejects(house.handle(request(), { now: () => START + 1_000 }), PermanentError);
-  await using other = await startHouse({ users: 5 });
-  const parts = { files: house.files, now: () => START + 2_000 };
+  const { outputs } = await pipeline.handle(finished);
+  await assert.rejects(pipeline.handle(request(), { now: () => START + 1_000 }), PermanentError);
+  await using other = await startPipeline({ users: 5 });
+  const parts = { files: pipeline.files, now: () => START + 2_000 };
   const { message } = await other.handle(request(), parts);
   assert.deepEqual([message.record_count, message.source], [5, other.source]);
-  assert.deepEqual(await house.rawFiles(), [
+  assert.deepEqual(await pipeline.rawFiles(), [
     RAW_FILE,
     "records_20261124_030008.jsonl.part",
     "records_20261124_030009.jsonl",
   ]);
-  const aside = JSON.parse(await Deno.readTextFile(`${house.state}.other-source-20261124_030009`));
-  assert.deepEqual([aside.current.source, aside.current.last_skip], [house.source, 100]);
+  const aside = JSON.parse(await Deno.readTextFile(`${pipeline.state}.other-source-20261124_030009`));
+  assert.deepEqual([aside.current.source, aside.current.last_skip], [pipeline.source, 100]);
   assert.deepEqual((await other.handle(finished, parts)).outputs, outputs);
 });
 
@@ -213,7 +213,7 @@ Deno.test("in the actor's loop a run that failed is told so, and the next reques
   await Deno.mkdir("test-output", { recursive: true });
   const data = await Deno.makeTempDir({ dir: "test-output" }); // messages hold relative paths only
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
   });
   await using channel = openMemoryChannel();
@@ -221,7 +221,7 @@ Deno.test("in the actor's loop a run that failed is told so, and the next reques
   try {
     const settled: string[] = [];
     const bothSettled = Promise.withResolvers<void>();
-    const running = runActor(house.actor({ files: new Files(data) }), channel, {
+    const running = runActor(pipeline.actor({ files: new Files(data) }), channel, {
       signal: stop.signal,
       onSettled(outcome) {
         well = true;

@@ -23,7 +23,7 @@ import { ExtractorVariables } from "./config.ts";
 import { checkpointPath, extractor } from "./extract.ts";
 import { runSchedule } from "./schedule.ts";
 import { sourceOf } from "./source.ts";
-import { runSweep } from "./reannounce.ts";
+import { runReannounce } from "./reannounce.ts";
 
 if (import.meta.main) {
   const { DATA_DIR } = StorageVariables;
@@ -47,7 +47,7 @@ if (import.meta.main) {
         signal,
         work,
         listen,
-        (signal) => runSweep(channel, checkpoint, signal),
+        (signal) => runReannounce(channel, checkpoint, signal),
         (signal) => runSchedule(config, { channel, hasCompleted, signal }),
       );
     },

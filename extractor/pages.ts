@@ -35,8 +35,8 @@ const log = getLogger(["etl", "extractor", "pages"]);
 /** Redirects that are followed for one page. */
 const MAX_REDIRECTS = 5;
 
-/** Room for the bytes of a page, used again for a later one. */
-export class Room {
+/** Space for the bytes of a page, reused for a later page. */
+export class PageBuffer {
   /** At least 64 KiB, so that most pages are read without a copy. */
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
 
@@ -56,7 +56,7 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
  * Fetches the page that begins at record `skip` (from 0), trying again after each delay of `source` while the answer isn't one: status other
  * than 200, no connection, no whole answer in time, no JSON, or JSON that is no page.
  *
- * @param room where the page's bytes are kept; the page is good until the room is used again
+ * @param buffer where the page's bytes are kept; the page is good until the buffer is used again
  * @throws PermanentError when all tries are spent, or the page is larger than `source.maxBytes`. Never quotes what the page holds.
  * @throws the signal's reason when `signal` ended it.
  */
@@ -64,12 +64,12 @@ export async function fetchPage(
   source: Source,
   skip: number,
   signal: AbortSignal,
-  room: Room = new Room(),
+  buffer: PageBuffer = new PageBuffer(),
 ): Promise<Page> {
   const reasons: string[] = [];
   while (true) {
     try {
-      return await fetchOnce(source, skip, signal, room);
+      return await fetchOnce(source, skip, signal, buffer);
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
@@ -93,7 +93,12 @@ export async function fetchPage(
   }
 }
 
-async function fetchOnce(source: Source, skip: number, signal: AbortSignal, room: Room): Promise<Page> {
+async function fetchOnce(
+  source: Source,
+  skip: number,
+  signal: AbortSignal,
+  buffer: PageBuffer,
+): Promise<Page> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), source.timeoutMs);
   try {
@@ -102,7 +107,7 @@ async function fetchOnce(source: Source, skip: number, signal: AbortSignal, room
       await response.body?.cancel();
       throw new TransientError(`HTTP ${response.status}`, { retryAfterMs: retryAfterMs(response.headers) });
     }
-    const bytes = await readBounded(response, source, skip, room);
+    const bytes = await readBounded(response, source, skip, buffer);
     const shown = `${
       JSON.stringify(response.headers.get("content-type")?.slice(0, 100) ?? "no content type")
     }, ${bytes.length} bytes`;
@@ -144,12 +149,12 @@ async function follow(first: URL, signal: AbortSignal): Promise<Response> {
   }
 }
 
-/** Reads a body into `room`, counting what comes out of decompression, so that a small answer can't fill the memory. */
+/** Reads a body into `buffer`, counting what comes out of decompression, so that a small answer can't fill the memory. */
 async function readBounded(
   response: Response,
   source: Source,
   skip: number,
-  room: Room,
+  buffer: PageBuffer,
 ): Promise<Uint8Array> {
   // Pieces are copied, not kept: one of 4 KiB that was decompressed can hold on to 64 KiB.
   let length = 0;
@@ -162,10 +167,10 @@ async function readBounded(
           `Set a smaller BATCH_SIZE (now ${source.batchSize}) or a larger MAX_RESPONSE_BYTES, and start a run: it goes on there.`,
       );
     }
-    room.fit(length, filled, source.maxBytes);
-    room.bytes.set(piece, filled);
+    buffer.fit(length, filled, source.maxBytes);
+    buffer.bytes.set(piece, filled);
   }
-  return room.bytes.subarray(0, length);
+  return buffer.bytes.subarray(0, length);
 }
 
 function readPage(bytes: Uint8Array, skip: number, shown: string): Page {

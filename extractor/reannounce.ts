@@ -44,7 +44,7 @@ export function remembered({ current, completed }: Checkpoint, now: number = Dat
 }
 
 /** Tells again what `open` remembers, now and every so often, until `signal`. */
-export async function runSweep(
+export async function runReannounce(
   channel: Channel,
   open: () => Promise<Checkpoint>,
   signal: AbortSignal,

@@ -4,28 +4,28 @@ import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { Checkpoint } from "./checkpoint.ts";
-import { remembered, runSweep } from "./reannounce.ts";
-import { type House, request, START, startHouse } from "./testing.ts";
+import { remembered, runReannounce } from "./reannounce.ts";
+import { request, START, startPipeline, type TestPipeline } from "./testing.ts";
 
 const MINUTE = 60_000;
 
 /** The checkpoint, with files named as by an extractor whose data directory is `data`. */
-async function checkpointOf(house: House): Promise<Checkpoint> {
-  const text = await Deno.readTextFile(house.state);
-  await Deno.writeTextFile(`${house.state}.relative`, text.replaceAll(house.data, "data"));
-  return await Checkpoint.open(`${house.state}.relative`, house.source);
+async function checkpointOf(pipeline: TestPipeline): Promise<Checkpoint> {
+  const text = await Deno.readTextFile(pipeline.state);
+  await Deno.writeTextFile(`${pipeline.state}.relative`, text.replaceAll(pipeline.data, "data"));
+  return await Checkpoint.open(`${pipeline.state}.relative`, pipeline.source);
 }
 
 Deno.test("a channel that has lost the announcement of a raw file gets it anew, one that knows it changes nothing", async () => {
-  await using house = await startHouse({ users: 3 });
+  await using pipeline = await startPipeline({ users: 3 });
   const asked = request();
-  const { outputs } = await house.handle(asked);
+  const { outputs } = await pipeline.handle(asked);
   const [output] = outputs;
   assert.equal(output?.to, "channel:phase1_complete");
-  const checkpoint = () => checkpointOf(house);
+  const checkpoint = () => checkpointOf(pipeline);
   const [again, ...others] = remembered(await checkpoint(), START + MINUTE);
   assert.deepEqual(others, []);
-  const fields = { ...output.fields, raw_file: output.fields.raw_file.replace(house.data, "data") };
+  const fields = { ...output.fields, raw_file: output.fields.raw_file.replace(pipeline.data, "data") };
   const announced = compose(output.to, output.name, fields, { id: asked.id! });
   const content = ({ body }: { body: string }) => ({ ...JSON.parse(body), published_at: undefined });
   assert.deepEqual(
@@ -36,11 +36,11 @@ Deno.test("a channel that has lost the announcement of a raw file gets it anew, 
   await using channel = await openMemoryChannel();
   const mailbox = channel.mailbox("channel:phase1_complete");
   const stop = new AbortController();
-  const sweeping = runSweep(channel, () => {
+  const reannouncing = runReannounce(channel, () => {
     stop.abort();
     return checkpoint();
   }, stop.signal);
-  await sweeping;
+  await reannouncing;
   assert.equal((await mailbox.state()).depth, 1);
   await channel.publish(announced);
   assert.equal((await mailbox.state()).depth, 1);
@@ -48,23 +48,23 @@ Deno.test("a channel that has lost the announcement of a raw file gets it anew, 
 
 Deno.test("a run that is unfinished is asked for again under the id of its last request, and goes on where it stands", async () => {
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
   });
   const asked = request();
-  await assert.rejects(house.handle(asked), PermanentError);
-  const [again, ...others] = remembered(await checkpointOf(house), START + MINUTE);
+  await assert.rejects(pipeline.handle(asked), PermanentError);
+  const [again, ...others] = remembered(await checkpointOf(pipeline), START + MINUTE);
   assert.deepEqual(others, []);
   assert.deepEqual([again!.to, again!.id], ["channel:start_run", asked.id]);
   well = true;
-  const { about, message } = await house.handle(request(JSON.parse(again!.body)));
+  const { about, message } = await pipeline.handle(request(JSON.parse(again!.body)));
   assert.deepEqual([about, message.record_count], [asked.run_id, 208]);
 });
 
 Deno.test("runs are told again for a day, and not while they are being settled", async () => {
-  await using house = await startHouse({ users: 3 });
-  await house.handle(request());
-  const checkpoint = await checkpointOf(house);
+  await using pipeline = await startPipeline({ users: 3 });
+  await pipeline.handle(request());
+  const checkpoint = await checkpointOf(pipeline);
   assert.equal(remembered(checkpoint, START + 1_000).length, 0);
   assert.equal(remembered(checkpoint, START + 1_439 * MINUTE).length, 1);
   assert.equal(remembered(checkpoint, START + 1_441 * MINUTE).length, 0);

@@ -2,85 +2,85 @@ import assert from "node:assert/strict";
 import { CHANNELS } from "../shared/contracts/channels.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { expected, RAW_FILE, request, startHouse } from "./testing.ts";
+import { expected, RAW_FILE, request, startPipeline } from "./testing.ts";
 
 Deno.test("a run takes every page into one file and says what is in it", async () => {
-  await using house = await startHouse({ bad: 0.1 });
+  await using pipeline = await startPipeline({ bad: 0.1 });
   const asked = request();
-  const { message, detail, outputs, about, told } = await house.handle(asked);
-  const text = await house.raw();
+  const { message, detail, outputs, about, told } = await pipeline.handle(asked);
+  const text = await pipeline.raw();
   assert.equal(text, await expected({ bad: 0.1 }));
-  assert.deepEqual(house.asked, [0, 100, 200]);
+  assert.deepEqual(pipeline.asked, [0, 100, 200]);
   assert.deepEqual([about, told], [asked.run_id, []]);
-  const { bytes, sha256 } = await house.files.facts(`${house.data}/raw_users/${RAW_FILE}`);
+  const { bytes, sha256 } = await pipeline.files.facts(`${pipeline.data}/raw_users/${RAW_FILE}`);
   assert.deepEqual(message, {
     run_id: asked.run_id,
-    raw_file: `${house.data}/raw_users/${RAW_FILE}`,
+    raw_file: `${pipeline.data}/raw_users/${RAW_FILE}`,
     record_count: 208,
     raw_sha256: sha256,
-    source: house.source,
+    source: pipeline.source,
   });
   const { raw_file } = message;
   assert.deepEqual(detail, { raw_file, records: 208, duplicates: 0, pages: 3, total: 208, bytes, sha256 });
   assert.deepEqual([outputs.length, outputs[0]!.to], [1, "channel:phase1_complete"]);
   const schema = CHANNELS["channel:phase1_complete"].schema;
   assert.ok(schema.safeParse({ ...message, raw_file: "data/raw_users/x.jsonl" }).success);
-  assert.deepEqual(await house.rawFiles(), [RAW_FILE]);
+  assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("what stands in the file beyond the last kept page is cut off on resume", async () => {
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 200 && !well ? faults.status(500) : undefined),
   });
   const asked = request();
-  await assert.rejects(house.handle(asked), PermanentError);
-  await Deno.writeTextFile(`${house.data}/raw_users/${RAW_FILE}.part`, '{"id":201,"half a rec', {
+  await assert.rejects(pipeline.handle(asked), PermanentError);
+  await Deno.writeTextFile(`${pipeline.data}/raw_users/${RAW_FILE}.part`, '{"id":201,"half a rec', {
     append: true,
   });
   well = true;
-  await house.handle(asked);
-  assert.equal(await house.raw(), await expected());
+  await pipeline.handle(asked);
+  assert.equal(await pipeline.raw(), await expected());
 });
 
 Deno.test("a run whose .part file is gone begins anew in a file of the same name", async () => {
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
   });
   const asked = request();
-  await assert.rejects(house.handle(asked), PermanentError);
-  await Deno.remove(`${house.data}/raw_users/${RAW_FILE}.part`);
+  await assert.rejects(pipeline.handle(asked), PermanentError);
+  await Deno.remove(`${pipeline.data}/raw_users/${RAW_FILE}.part`);
   well = true;
-  assert.equal((await house.handle(asked)).message.record_count, 208);
-  assert.equal(await house.raw(), await expected());
+  assert.equal((await pipeline.handle(asked)).message.record_count, 208);
+  assert.equal(await pipeline.raw(), await expected());
 });
 
 Deno.test("a source that gives fewer users than asked for is read by what it gives", async () => {
-  await using house = await startHouse({ wrap: faults.withFaults(() => faults.atMost(30)) });
-  await house.handle(request());
-  assert.deepEqual(house.asked, [0, 30, 60, 90, 120, 150, 180]);
-  assert.equal(await house.raw(), await expected());
+  await using pipeline = await startPipeline({ wrap: faults.withFaults(() => faults.atMost(30)) });
+  await pipeline.handle(request());
+  assert.deepEqual(pipeline.asked, [0, 30, 60, 90, 120, 150, 180]);
+  assert.equal(await pipeline.raw(), await expected());
 });
 
 Deno.test("users that moved to a later page are taken once, also when the run was resumed in between", async () => {
   let well = false;
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => {
       if (skip === 200 && !well) return faults.status(500);
       return skip > 0 ? faults.pageOf(skip - 5) : undefined;
     }),
   });
   const asked = request();
-  await assert.rejects(house.handle(asked), PermanentError);
+  await assert.rejects(pipeline.handle(asked), PermanentError);
   well = true;
-  const { detail } = await house.handle(asked);
-  assert.equal(await house.raw(), await expected());
+  const { detail } = await pipeline.handle(asked);
+  assert.equal(await pipeline.raw(), await expected());
   assert.deepEqual([detail.records, detail.duplicates], [208, 5]);
 });
 
 Deno.test("users that were added in front push known ones to a last page of their own, which is no mistake", async () => {
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     users: 200,
     wrap: faults.withFaults(({ skip }) => {
       if (skip === 0) return undefined;
@@ -90,25 +90,25 @@ Deno.test("users that were added in front push known ones to a last page of thei
   function shifted(answer: (request: Request) => Response | Promise<Response>, skip: number) {
     return Promise.resolve((request: Request) => faults.pageOf(skip - 3)(request, answer));
   }
-  const { detail } = await house.handle(request());
+  const { detail } = await pipeline.handle(request());
   assert.deepEqual([detail.records, detail.duplicates, detail.total], [200, 3, 203]);
-  assert.equal(await house.raw(), await expected({ users: 200 }));
+  assert.equal(await pipeline.raw(), await expected({ users: 200 }));
 });
 
 Deno.test("a source that grows while it is read is read to its new end, one that shrinks to its earlier one", async () => {
-  await using growing = await startHouse({
+  await using growing = await startPipeline({
     users: 350,
     wrap: faults.withFaults(({ skip }) => skip < 200 ? faults.totalOf(208) : undefined),
   });
   assert.equal((await growing.handle(request())).message.record_count, 350);
   assert.equal(await growing.raw(), await expected({ users: 350 }));
-  await using shrinking = await startHouse({
+  await using shrinking = await startPipeline({
     users: 150,
     wrap: faults.withFaults(({ skip }) => skip < 100 ? faults.totalOf(208) : undefined),
   });
   assert.equal((await shrinking.handle(request())).message.record_count, 150);
   assert.equal(await shrinking.raw(), await expected({ users: 150 }));
-  await using emptied = await startHouse({
+  await using emptied = await startPipeline({
     users: 100,
     wrap: faults.withFaults(({ skip }) => skip < 100 ? faults.totalOf(208) : undefined),
   });
@@ -116,14 +116,14 @@ Deno.test("a source that grows while it is read is read to its new end, one that
 });
 
 Deno.test("a source without users gives an empty file", async () => {
-  await using house = await startHouse({ users: 0 });
-  assert.equal((await house.handle(request())).message.record_count, 0);
-  assert.equal(await house.raw(), "");
+  await using pipeline = await startPipeline({ users: 0 });
+  assert.equal((await pipeline.handle(request())).message.record_count, 0);
+  assert.equal(await pipeline.raw(), "");
 });
 
 Deno.test("a source that doesn't heed skip is found out at its second page", async () => {
-  await using house = await startHouse({ users: 200, wrap: faults.withFaults(() => faults.pageOf(0)) });
-  await assert.rejects(house.handle(request()), (error: unknown) => {
+  await using pipeline = await startPipeline({ users: 200, wrap: faults.withFaults(() => faults.pageOf(0)) });
+  await assert.rejects(pipeline.handle(request()), (error: unknown) => {
     assert.ok(error instanceof PermanentError);
     assert.match(
       error.message,
@@ -134,12 +134,12 @@ Deno.test("a source that doesn't heed skip is found out at its second page", asy
 });
 
 Deno.test("a source that never ends is left", async () => {
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     users: 1_000_000,
     batchSize: 1_000,
     wrap: faults.withFaults(({ skip }) => faults.totalOf(skip + 1_500)),
   });
-  await assert.rejects(house.handle(request()), (error: unknown) => {
+  await assert.rejects(pipeline.handle(request()), (error: unknown) => {
     assert.ok(error instanceof PermanentError);
     assert.match(error.message, /^Cannot reach the end of .*: it announced 1500 users, has given 14000/);
     return true;
@@ -147,8 +147,8 @@ Deno.test("a source that never ends is left", async () => {
 });
 
 Deno.test("two runs in the same second get two files", async () => {
-  await using house = await startHouse({ users: 3 });
-  await house.handle(request());
-  const { message } = await house.handle(request());
-  assert.equal(message.raw_file, `${house.data}/raw_users/records_20261124_030008.jsonl`);
+  await using pipeline = await startPipeline({ users: 3 });
+  await pipeline.handle(request());
+  const { message } = await pipeline.handle(request());
+  assert.equal(message.raw_file, `${pipeline.data}/raw_users/records_20261124_030008.jsonl`);
 });

@@ -20,7 +20,7 @@ export const START: number = Date.UTC(2026, 10, 24, 3, 0, 7);
 export const RAW_FILE = "records_20261124_030007.jsonl";
 
 /** A data directory, a source in front of it, and extractors that work there. */
-export interface House extends AsyncDisposable {
+export interface TestPipeline extends AsyncDisposable {
   /** The data directory. */
   readonly data: string;
   /** The same, as handlers see it. */
@@ -64,7 +64,9 @@ export function quiet(change: Partial<Handling> = {}): Handling {
 }
 
 /** Starts a source and makes a data directory. Retries don't wait. */
-export async function startHouse(options: SourceOptions & { batchSize?: number } = {}): Promise<House> {
+export async function startPipeline(
+  options: SourceOptions & { batchSize?: number } = {},
+): Promise<TestPipeline> {
   const data = await Deno.makeTempDir();
   const asked: number[] = [];
   const running = await startSource({

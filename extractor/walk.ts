@@ -4,7 +4,7 @@
  * @module
  */
 import { PermanentError } from "../shared/errors/errors.ts";
-import { fetchPage, type Page, Room } from "./pages.ts";
+import { fetchPage, type Page, PageBuffer } from "./pages.ts";
 import type { Source } from "./source.ts";
 
 /** Where to begin, and what the source looked like when the run began. */
@@ -28,8 +28,8 @@ export async function* walk(source: Source, from: WalkFrom, signal: AbortSignal)
   const left = new AbortController();
   const until = AbortSignal.any([signal, left.signal]);
   let { firstTotal } = from;
-  let [room, other] = [new Room(), new Room()]; // of the page that is used, and of the one that comes
-  let coming: Promise<Page> | undefined = fetchPage(source, from.skip, until, room);
+  let [buffer, other] = [new PageBuffer(), new PageBuffer()]; // of the page that is used, and of the one that comes
+  let coming: Promise<Page> | undefined = fetchPage(source, from.skip, until, buffer);
   try {
     while (coming !== undefined) {
       const page: Page = await coming;
@@ -41,8 +41,8 @@ export async function* walk(source: Source, from: WalkFrom, signal: AbortSignal)
             `Make the source end, and start a run.`,
         );
       }
-      [room, other] = [other, room];
-      coming = next < page.total ? fetchPage(source, next, until, room) : undefined;
+      [buffer, other] = [other, buffer];
+      coming = next < page.total ? fetchPage(source, next, until, buffer) : undefined;
       coming?.catch(() => {}); // its failure is met where it is awaited
       yield page;
     }

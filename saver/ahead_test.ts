@@ -5,7 +5,7 @@ import { Presence } from "../shared/actor/presence.ts";
 import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Files } from "../shared/files/files.ts";
-import { House, MANIFEST, OPENSSH } from "../tests/support/sftp.ts";
+import { MANIFEST, OPENSSH, TestPipeline } from "../tests/support/sftp.ts";
 import { watchFolder } from "../tests/support/watch.ts";
 import { sendAhead } from "./ahead.ts";
 import { sftpDelivery } from "./delivery/sftp.ts";
@@ -13,7 +13,7 @@ import { sftpDelivery } from "./delivery/sftp.ts";
 const LARGE = 9_000_000;
 
 /** A saver's share in sending ahead, over a data directory below the working directory, as messages want it. */
-async function saverAt(house: House) {
+async function saverAt(pipeline: TestPipeline) {
   const data = `data/ahead-test-${crypto.randomUUID()}`;
   await Deno.mkdir(`${data}/raw_users`, { recursive: true });
   const name = `records_20261124_030007.jsonl`;
@@ -27,8 +27,8 @@ async function saverAt(house: House) {
     sha256: createHash("sha256").update(content).digest("hex"),
   };
   const channel = openMemoryChannel();
-  const delivery = sftpDelivery(house.options);
-  const folder = watchFolder(house.server.folder.disk);
+  const delivery = sftpDelivery(pipeline.options);
+  const folder = watchFolder(pipeline.server.folder.disk);
   const stop = new AbortController();
   const sending = sendAhead({ channel, files: new Files(data), delivery }, stop.signal);
   return {
@@ -56,8 +56,8 @@ async function saverAt(house: House) {
 }
 
 Deno.test("a raw file is on its way as soon as it is announced, and gone again when its run fails", async () => {
-  await using house = await House.open(OPENSSH);
-  await using saver = await saverAt(house);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using saver = await saverAt(pipeline);
   await using courier = saver.courier();
   await courier.show("idle");
   const runId = newRunId();
@@ -72,12 +72,12 @@ Deno.test("a raw file is on its way as soon as it is announced, and gone again w
     retryable: false,
   }));
   await saver.folder.removed(/^\.records_.*\.part$/);
-  assert.deepEqual(await house.names(), []);
+  assert.deepEqual(await pipeline.names(), []);
 });
 
 Deno.test("where two couriers could be asked for the delivery, nothing is sent ahead", async () => {
-  await using house = await House.open(OPENSSH);
-  await using saver = await saverAt(house);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using saver = await saverAt(pipeline);
   await using one = saver.courier();
   await using other = saver.courier();
   await one.show("idle");

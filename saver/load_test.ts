@@ -14,7 +14,7 @@ const NAMES = {
   dlq_file: "dlq/invalid_users_20261124_030000.jsonl",
 };
 
-interface House extends AsyncDisposable {
+interface TestPipeline extends AsyncDisposable {
   readonly path: string;
   readonly data: string;
   readonly store: Store;
@@ -23,7 +23,7 @@ interface House extends AsyncDisposable {
 }
 
 /** A store and a run's three files: `valid` processed records and two invalid ones, with `fields` of the message beside the usual. */
-async function house(fields: Record<string, unknown> = {}, valid = 3): Promise<House> {
+async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promise<TestPipeline> {
   const folder = await Deno.makeTempDir();
   const data = `${folder}/data`;
   const lines = Array.from({ length: valid }, (_, n) => `{"id":${n},"name":"${"x".repeat(200)}"}`);
@@ -70,14 +70,14 @@ async function house(fields: Record<string, unknown> = {}, valid = 3): Promise<H
   };
 }
 
-const counts = ({ store }: House) => [
+const counts = ({ store }: TestPipeline) => [
   store.records.count("raw_users"),
   store.records.count("processed_users"),
   store.records.count("invalid_users"),
 ];
 
 Deno.test("a run's files are loaded, and its row says so", async () => {
-  await using h = await house({ source: "https://example.com/users", fields: ["id", "name", "nickname"] });
+  await using h = await pipeline({ source: "https://example.com/users", fields: ["id", "name", "nickname"] });
   let told = 0;
   const detail = await loadRun(h.message, { ...h, progress: (records) => told += records });
   assert.deepEqual(detail, { records: 10, raw: 5, processed: 3, invalid: 2, skipped: 0 });
@@ -111,7 +111,7 @@ Deno.test("a run's files are loaded, and its row says so", async () => {
 });
 
 Deno.test("the same message again changes nothing, and needs no files", async () => {
-  await using h = await house();
+  await using h = await pipeline();
   await loadRun(h.message, h);
   const run = h.store.runs.byRunId(h.message.run_id);
   await Deno.remove(h.data, { recursive: true });
@@ -122,7 +122,11 @@ Deno.test("the same message again changes nothing, and needs no files", async ()
 });
 
 Deno.test("a message of another program, without sums and run, is loaded once too", async () => {
-  await using h = await house({ raw_sha256: undefined, processed_sha256: undefined, dlq_sha256: undefined });
+  await using h = await pipeline({
+    raw_sha256: undefined,
+    processed_sha256: undefined,
+    dlq_sha256: undefined,
+  });
   await loadRun({ ...h.message, published_at: undefined }, h);
   assert.equal((await loadRun(h.message, h)).skipped, 3);
   assert.deepEqual(counts(h), [5, 3, 2]);
@@ -131,7 +135,7 @@ Deno.test("a message of another program, without sums and run, is loaded once to
 });
 
 Deno.test("a file that isn't the announced one is refused; the files before it stay, and the run isn't marked", async () => {
-  await using h = await house();
+  await using h = await pipeline();
   const processed = await Deno.readTextFile(h.message.processed_file);
   await Deno.writeTextFile(h.message.processed_file, processed.replace('"id":0', '"id":9'));
   await assert.rejects(loadRun(h.message, h), (error: unknown) => {
@@ -148,7 +152,7 @@ Deno.test("a file that isn't the announced one is refused; the files before it s
 });
 
 Deno.test("counts that aren't those of the files are refused", async () => {
-  await using h = await house();
+  await using h = await pipeline();
   await assert.rejects(
     loadRun({ ...h.message, valid_count: 4 }, h),
     /it has 3 records, but 4 were announced/,
@@ -157,14 +161,14 @@ Deno.test("counts that aren't those of the files are refused", async () => {
 });
 
 Deno.test("a missing file is a permanent failure", async () => {
-  await using h = await house();
+  await using h = await pipeline();
   await Deno.remove(h.message.dlq_file);
   await assert.rejects(loadRun(h.message, h), PermanentError);
   assert.deepEqual(counts(h), [5, 3, 0]);
 });
 
 Deno.test("a saver that is killed in mid-file leaves nothing of that file, and the next one goes on there", async () => {
-  await using h = await house({}, 20_000);
+  await using h = await pipeline({}, 20_000);
   await using saver = startChild(`
     const { openStore } = await import(store + "open.ts");
     const { Files } = await import(store + "../jsonl/files.ts");

@@ -9,10 +9,10 @@ const NOW = Date.UTC(2026, 10, 24, 12);
 const never = new AbortController().signal;
 const log = getLogger("test");
 
-/** A house with a run of 40 days ago. */
-async function houseWithOldRun() {
-  const house = await Delivered.open({ kind: OURS });
-  return { house, old: await house.run({ at: NOW - 40 * DAY }) };
+/** A pipeline with a run of 40 days ago. */
+async function pipelineWithOldRun() {
+  const pipeline = await Delivered.open({ kind: OURS });
+  return { pipeline, old: await pipeline.run({ at: NOW - 40 * DAY }) };
 }
 
 function partsOf({ store, files }: Delivered, days = 30) {
@@ -33,14 +33,14 @@ async function left({ raw, processed, invalid }: Made): Promise<string[]> {
     .flat();
 }
 
-const reasons = (house: Delivered) => [...oldRuns(house.store.runs, 30, NOW)].map(({ keep }) => keep);
+const reasons = (pipeline: Delivered) => [...oldRuns(pipeline.store.runs, 30, NOW)].map(({ keep }) => keep);
 
 Deno.test("files of an old run that lies on the server go, with a line each; rows and younger runs stay", async () => {
-  const { house, old } = await houseWithOldRun();
-  await using _ = house;
-  const young = await house.run({ at: NOW - 20 * DAY });
-  const parts = partsOf(house);
-  assert.deepEqual([...oldRuns(house.store.runs, 30, NOW)].map(({ run }) => run.run_id), [old.runId]);
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
+  const young = await pipeline.run({ at: NOW - 20 * DAY });
+  const parts = partsOf(pipeline);
+  assert.deepEqual([...oldRuns(pipeline.store.runs, 30, NOW)].map(({ run }) => run.run_id), [old.runId]);
   assert.deepEqual(await left(old), [old.raw, old.processed, old.invalid], "listing removes nothing");
 
   assert.equal(await removeOld(parts, never, NOW), 3);
@@ -51,19 +51,19 @@ Deno.test("files of an old run that lies on the server go, with a line each; row
     [old.runId, old.processed],
     [old.runId, old.invalid],
   ]);
-  const files = house.store.runs.filesOf([old.runId]).get(old.runId)!;
+  const files = pipeline.store.runs.filesOf([old.runId]).get(old.runId)!;
   assert.deepEqual(files.map(({ removed_at }) => removed_at), Array(3).fill(new Date(NOW).toISOString()));
-  assert.equal(house.store.records.count("raw_users", old.runId), 208);
+  assert.equal(pipeline.store.records.count("raw_users", old.runId), 208);
 
   assert.equal(await removeOld(parts, never, NOW), 0, "what is gone isn't removed again");
   // delivering it again finds all of it on the server
-  assert.equal((await house.deliver(old.runId, NOW)).sent, 0);
+  assert.equal((await pipeline.deliver(old.runId, NOW)).sent, 0);
 });
 
 Deno.test("a run stays whole while it isn't completed, isn't fully delivered, or is being corrected", async () => {
-  const { house, old } = await houseWithOldRun();
-  await using _ = house;
-  const change = (sql: string) => house.store.write((db) => db.run(sql, old.runId));
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
+  const change = (sql: string) => pipeline.store.write((db) => db.run(sql, old.runId));
   const cases: [spoil: () => Promise<unknown>, reason: RegExp][] = [
     [
       () => change("UPDATE etl_runs SET delivery_state = 'PENDING' WHERE run_id = ?"),
@@ -87,33 +87,33 @@ Deno.test("a run stays whole while it isn't completed, isn't fully delivered, or
       /since/,
     ],
     [async () => {
-      const { runId } = await house.run({ at: NOW - DAY, correctionOf: old.runId, deliver: false });
-      await house.tell(runId, NOW, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
+      const { runId } = await pipeline.run({ at: NOW - DAY, correctionOf: old.runId, deliver: false });
+      await pipeline.tell(runId, NOW, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
     }, /its correction \S+ is DELIVERING/],
   ];
   for (const [spoil, reason] of cases) {
-    await house.deliver(old.runId, NOW - 40 * DAY);
+    await pipeline.deliver(old.runId, NOW - 40 * DAY);
     await change("UPDATE etl_runs SET delivery_state = 'DELIVERED' WHERE run_id = ?");
-    assert.deepEqual(reasons(house), [undefined]);
+    assert.deepEqual(reasons(pipeline), [undefined]);
     await spoil();
-    assert.match(reasons(house)[0]!, reason);
-    assert.equal(await removeOld(partsOf(house), never, NOW), 0);
+    assert.match(reasons(pipeline)[0]!, reason);
+    assert.equal(await removeOld(partsOf(pipeline), never, NOW), 0);
     assert.equal((await left(old)).length, 3);
   }
-  await house.tell(old.runId, NOW, {
+  await pipeline.tell(old.runId, NOW, {
     type: "run_failed",
     phase: "DELIVERING",
     reason: "no",
     retryable: false,
   });
-  assert.deepEqual(reasons(house), [], "a run that failed is none of retention's business");
+  assert.deepEqual(reasons(pipeline), [], "a run that failed is none of retention's business");
 });
 
 Deno.test("a file that was changed since it was delivered is left to its owner; the others go", async () => {
-  const { house, old } = await houseWithOldRun();
-  await using _ = house;
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
   await Deno.writeTextFile(old.processed, "my notes", { append: true });
-  const parts = partsOf(house);
+  const parts = partsOf(pipeline);
   assert.equal(await removeOld(parts, never, NOW), 2);
   assert.deepEqual(await left(old), [old.processed]);
   const [complaint] = parts.lines.filter(({ text }) => text.startsWith("cannot"));
@@ -124,16 +124,16 @@ Deno.test("a file that was changed since it was delivered is left to its owner; 
 });
 
 Deno.test("nothing outside of the data directory is removed, whatever the database or a link says", async () => {
-  const { house, old } = await houseWithOldRun();
-  await using _ = house;
-  const outside = `${house.sftp.temp}/outside`;
-  await Deno.rename(`${house.data}/dlq`, outside);
-  await Deno.symlink(outside, `${house.data}/dlq`);
-  const stray = `${house.data}/../outside/${old.invalid.split("/").at(-1)}`;
-  await house.store.write((db) =>
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
+  const outside = `${pipeline.sftp.temp}/outside`;
+  await Deno.rename(`${pipeline.data}/dlq`, outside);
+  await Deno.symlink(outside, `${pipeline.data}/dlq`);
+  const stray = `${pipeline.data}/../outside/${old.invalid.split("/").at(-1)}`;
+  await pipeline.store.write((db) =>
     db.run("UPDATE run_files SET name = ? WHERE run_id = ? AND kind = 'raw'", stray, old.runId)
   );
-  const parts = partsOf(house);
+  const parts = partsOf(pipeline);
   assert.equal(await removeOld(parts, never, NOW), 1);
   assert.deepEqual((await Array.fromAsync(Deno.readDir(outside))).length, 1);
   const complaints = parts.lines.filter(({ text }) => text.startsWith("cannot")).map(({ about }) =>
@@ -144,13 +144,13 @@ Deno.test("nothing outside of the data directory is removed, whatever the databa
 });
 
 Deno.test("a run that is asked to be corrected meanwhile keeps what wasn't removed yet", async () => {
-  const { house, old } = await houseWithOldRun();
-  await using _ = house;
-  const parts = partsOf(house);
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
+  const parts = partsOf(pipeline);
   const lock = Promise.withResolvers<void>();
-  const locked = house.store.write(() => lock.promise);
+  const locked = pipeline.store.write(() => lock.promise);
   const removing = removeOld(parts, never, NOW);
-  const asked = house.tell("0190e000-0000-7000-8000-000000000001", NOW, {
+  const asked = pipeline.tell("0190e000-0000-7000-8000-000000000001", NOW, {
     type: "run_requested",
     requested_by: "test",
     correction_of: old.runId,
@@ -162,10 +162,10 @@ Deno.test("a run that is asked to be corrected meanwhile keeps what wasn't remov
 });
 
 Deno.test("the saver removes old files when it starts, and stops waiting for the next day when it is told to", async () => {
-  const { house, old } = await houseWithOldRun();
-  await using _ = house;
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
   const stop = new AbortController();
-  const parts = partsOf(house, 1);
+  const parts = partsOf(pipeline, 1);
   const done = Promise.withResolvers<void>();
   const info = (text: string) => text === "retention done" && done.resolve();
   const loop = keepRemoving({ ...parts, log: { ...parts.log, info } as unknown as typeof log }, stop.signal);
@@ -176,15 +176,15 @@ Deno.test("the saver removes old files when it starts, and stops waiting for the
 });
 
 Deno.test("deno task retention lists by default, removes with --apply, and wants a number of days", async () => {
-  await using house = await Delivered.open({ kind: OURS });
-  const old = await house.run({ at: Date.now() - 40 * DAY });
+  await using pipeline = await Delivered.open({ kind: OURS });
+  const old = await pipeline.run({ at: Date.now() - 40 * DAY });
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
   const [, ...task] = tasks.retention.command.split(" ");
   const here = new URL("../", import.meta.url).pathname;
   const run = async (args: string[], env: Record<string, string> = {}) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [...task.map((part: string) => part === "cli/retention.ts" ? here + part : part), ...args],
-      cwd: house.sftp.temp,
+      cwd: pipeline.sftp.temp,
       env,
     }).output();
     return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };

@@ -20,10 +20,10 @@ async function recipient(): Promise<{ secret: string; sealFor: Seal }> {
 
 Deno.test("a run is delivered encrypted: the key opens each file, what lies there is noted, and again sends nothing", async () => {
   const { secret, sealFor } = await recipient();
-  await using house = await Delivered.open({ seal: sealFor });
-  const made = await house.run();
-  const { disk } = house.sftp.server.folder;
-  const rows = house.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
+  await using pipeline = await Delivered.open({ seal: sealFor });
+  const made = await pipeline.run();
+  const { disk } = pipeline.sftp.server.folder;
+  const rows = pipeline.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
   for (const [kind, path] of Object.entries(made).filter(([kind]) => kind !== "runId")) {
     const row = rows.find((row) => row.kind === kind)!;
     assert.equal(row.name, `${path.split("/").at(-1)}.age`);
@@ -40,27 +40,27 @@ Deno.test("a run is delivered encrypted: the key opens each file, what lies ther
   const names = (await Array.fromAsync(Deno.readDir(disk))).map(({ name }) => name);
   assert.equal(names.filter((name) => name.endsWith(".age")).length, 3);
   assert.equal(names.length, 4, "and the manifest, which holds no record");
-  assert.deepEqual(await house.deliver(made.runId), { state: "DELIVERED", files: 4, sent: 0, bytes: 0 });
+  assert.deepEqual(await pipeline.deliver(made.runId), { state: "DELIVERED", files: 4, sent: 0, bytes: 0 });
 });
 
 Deno.test("a server that has lost an encrypted file gets the same bytes again", async () => {
   const { sealFor } = await recipient();
-  await using house = await Delivered.open({ seal: sealFor });
-  const made = await house.run();
-  const [row] = house.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
+  await using pipeline = await Delivered.open({ seal: sealFor });
+  const made = await pipeline.run();
+  const [row] = pipeline.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
   await Deno.remove(row!.remote_path);
-  assert.equal((await house.deliver(made.runId)).sent, 1);
+  assert.equal((await pipeline.deliver(made.runId)).sent, 1);
   assert.equal(sha256(await Deno.readFile(row!.remote_path)), row!.sealed_sha256);
 });
 
 Deno.test("retention removes what was encrypted of a run too, and delivering it again still finds it on the server", async () => {
   const { sealFor } = await recipient();
-  await using house = await Delivered.open({ seal: sealFor });
-  const made = await house.run({ at: Date.now() - 40 * DAY });
-  const sealed = sealedFolder(house.files, made.runId);
+  await using pipeline = await Delivered.open({ seal: sealFor });
+  const made = await pipeline.run({ at: Date.now() - 40 * DAY });
+  const sealed = sealedFolder(pipeline.files, made.runId);
   assert.equal((await Array.fromAsync(Deno.readDir(sealed))).length, 3);
-  const { store, files } = house;
+  const { store, files } = pipeline;
   assert.equal(await removeOld({ store, files, days: 30, log: getLogger("test") }, never), 3);
   await assert.rejects(Deno.stat(sealed), Deno.errors.NotFound);
-  assert.equal((await house.deliver(made.runId)).sent, 0);
+  assert.equal((await pipeline.deliver(made.runId)).sent, 0);
 });

@@ -17,7 +17,7 @@ import { chart } from "./bench/chart.ts";
 import type { Result, Row } from "./bench/row.ts";
 import { ROWS } from "./bench/rows.ts";
 import { sentence, table } from "./bench/table.ts";
-import { type Scale, Workshop } from "./bench/environment.ts";
+import { BenchEnvironment, type Scale } from "./bench/environment.ts";
 
 const encoder = new TextEncoder();
 const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
@@ -93,9 +93,9 @@ function machine(): Record<string, string | number> {
 async function bench({ scale, rows, json, svg }: Order): Promise<void> {
   const results: (Result & { row: string })[] = [];
   {
-    await using workshop = await Workshop.open(scale, say);
+    await using environment = await BenchEnvironment.open(scale, say);
     for (const row of rows) {
-      for await (const result of row.measure(workshop)) {
+      for await (const result of row.measure(environment)) {
         say(sentence(result));
         results.push({ row: row.name, ...result });
       }

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
 import { type DrillCase, type Outcome, Skip } from "../tests/drill/case.ts";
-import { Stage } from "../tests/drill/environment.ts";
+import { DrillEnvironment } from "../tests/drill/environment.ts";
 
 type Result = { drill: DrillCase } & ({ outcome: Outcome } | { failure: string } | { skipped: string });
 
@@ -59,7 +59,7 @@ async function main(args: string[]): Promise<number> {
     // What is at work fails then, and cleans up behind itself.
     Deno.addSignalListener(signal, () => {
       brokenOff = true;
-      void Stage.closeAll();
+      void DrillEnvironment.closeAll();
     });
   }
   row("fault", "what happened", "lost", "twice", "recovered");

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { Users } from "../local/source/users.ts";
 import { status, withFaults } from "./support/faulty_source.ts";
-import { type House, type HouseOptions, startHouse } from "./support/test_pipeline.ts";
+import { startPipeline, type TestPipeline, type TestPipelineOptions } from "./support/test_pipeline.ts";
 import { compose } from "../shared/actor/message.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 
@@ -39,8 +39,8 @@ function personal(): Map<string, string> {
   return found;
 }
 
-function assertSilent(house: House): void {
-  const lines = house.logs();
+function assertSilent(pipeline: TestPipeline): void {
+  const lines = pipeline.logs();
   assert.ok(lines.length > 20, "there are log lines");
   const said = lines.map(({ part, text }) => `${part}: ${text}`).join("\n");
   for (const [value, name] of personal()) {
@@ -52,8 +52,8 @@ function assertSilent(house: House): void {
   assert.doesNotMatch(said, /BEGIN [A-Z ]*PRIVATE KEY/);
 }
 
-const open = (options: HouseOptions = {}) =>
-  startHouse({
+const open = (options: TestPipelineOptions = {}) =>
+  startPipeline({
     users: USERS,
     bad: BAD,
     passphrase: SECRETS.SFTP_KEY_PASSPHRASE,
@@ -68,21 +68,28 @@ Deno.test("a check for personal data would find it", () => {
 });
 
 Deno.test("a run that completes says nothing personal and no secret", async () => {
-  await using house = await open({ channel: "redis", sftp: "openssh" });
-  await house.start("extractor", "transformer", "saver", "api");
-  const run = await house.completed(await house.tell());
+  await using pipeline = await open({ channel: "redis", sftp: "openssh" });
+  await pipeline.start("extractor", "transformer", "saver", "api");
+  const run = await pipeline.completed(await pipeline.tell());
   assert.equal(run.invalid_count, 36);
-  for (const service of ["extractor", "transformer", "saver", "api"]) await house.stop(service);
-  assertSilent(house);
+  for (const service of ["extractor", "transformer", "saver", "api"]) await pipeline.stop(service);
+  assertSilent(pipeline);
 });
 
 Deno.test("the progress of a run in the foreground says nothing personal and no secret", async () => {
-  await using house = await open();
-  const { code, stderr } = await house.task("run");
+  await using pipeline = await open();
+  const { code, stderr } = await pipeline.task("run");
   assert.equal(code, 0, stderr);
-  const { code: demo } = await house.task("demo", "--once", "--users", String(USERS), "--bad", String(BAD));
+  const { code: demo } = await pipeline.task(
+    "demo",
+    "--once",
+    "--users",
+    String(USERS),
+    "--bad",
+    String(BAD),
+  );
   assert.equal(demo, 0);
-  assertSilent(house);
+  assertSilent(pipeline);
 });
 
 Deno.test("what goes wrong says nothing personal and no secret", async () => {
@@ -92,14 +99,14 @@ Deno.test("what goes wrong says nothing personal and no secret", async () => {
   const wordy = () => new Response(page, { status: 400 });
   const faults = [broken, wordy, status(503), undefined];
   const wrap = withFaults(({ nth }) => faults[Math.min(nth, faults.length) - 1]);
-  await using house = await open({ channel: "redis", sftp: "openssh", wrap, env: { MAX_RETRIES: "0" } });
-  await house.site!.stop();
-  await house.start("extractor", "transformer", "saver");
+  await using pipeline = await open({ channel: "redis", sftp: "openssh", wrap, env: { MAX_RETRIES: "0" } });
+  await pipeline.site!.stop();
+  await pipeline.start("extractor", "transformer", "saver");
   for (const _ of faults.slice(1)) {
-    await house.until("a failed run", async () => (await house.ask()).at(-1)?.type === "run_failed");
+    await pipeline.until("a failed run", async () => (await pipeline.ask()).at(-1)?.type === "run_failed");
   }
-  const pending = await house.tell();
-  await house.status("DELIVERY_PENDING", pending);
+  const pending = await pipeline.tell();
+  await pipeline.status("DELIVERY_PENDING", pending);
 
   // Files and messages that hold what they should not.
   const file = "data/raw_users/records_20261124_030007.jsonl";
@@ -111,9 +118,9 @@ Deno.test("what goes wrong says nothing personal and no secret", async () => {
     "",
     `[${users.json(5)}]`,
   ];
-  await Deno.writeTextFile(`${house.folder}/${file}`, lines.join("\n"));
+  await Deno.writeTextFile(`${pipeline.folder}/${file}`, lines.join("\n"));
   const runId = newRunId();
-  await house.channel.publish(
+  await pipeline.channel.publish(
     compose("channel:phase1_complete", "odd", { run_id: runId, raw_file: file }),
     { to: "channel:phase1_complete", id: "no json", body: page },
     { to: "channel:phase1_complete", id: "no message", body: users.json(6) },
@@ -124,42 +131,42 @@ Deno.test("what goes wrong says nothing personal and no secret", async () => {
       record_count: 99,
     }),
   );
-  await house.until(
+  await pipeline.until(
     "the dead letters",
     async () =>
-      (await house.channel.mailbox("channel:phase1_complete").state()).dead === 3 &&
-      (await house.channel.mailbox("channel:phase2_complete").state()).dead === 1,
+      (await pipeline.channel.mailbox("channel:phase1_complete").state()).dead === 3 &&
+      (await pipeline.channel.mailbox("channel:phase2_complete").state()).dead === 1,
   );
-  await house.site!.start();
-  await house.completed(pending);
-  await house.completed(runId);
+  await pipeline.site!.start();
+  await pipeline.completed(pending);
+  await pipeline.completed(runId);
 
   // A channel that goes away, a key that cannot be opened.
-  await house.redis!.stop();
-  await house.said(/no connection to Redis/);
-  await house.redis!.start();
-  await house.completed(await house.tell());
-  await house.stop("saver");
-  house.env.SFTP_KEY_PASSPHRASE = `${SECRETS.SFTP_KEY_PASSPHRASE}-not`;
-  await house.start("saver");
-  const refused = await house.ask();
+  await pipeline.redis!.stop();
+  await pipeline.said(/no connection to Redis/);
+  await pipeline.redis!.start();
+  await pipeline.completed(await pipeline.tell());
+  await pipeline.stop("saver");
+  pipeline.env.SFTP_KEY_PASSPHRASE = `${SECRETS.SFTP_KEY_PASSPHRASE}-not`;
+  await pipeline.start("saver");
+  const refused = await pipeline.ask();
   assert.equal(refused.at(-1)?.type, "run_failed");
-  assertSilent(house);
+  assertSilent(pipeline);
 });
 
 Deno.test("configuration that can't be used is told without its secrets", async () => {
-  await using house = await open();
-  Object.assign(house.env, {
+  await using pipeline = await open();
+  Object.assign(pipeline.env, {
     REDIS_URL: `http://:${SECRETS["Redis password"]}@redis`,
     API_TOKEN: "s3same",
     BATCH_SIZE: "0",
   });
   for (const task of ["run", "extractor", "api", "doctor"]) {
-    const { stderr, stdout } = await house.task(task);
+    const { stderr, stdout } = await pipeline.task(task);
     assert.doesNotMatch(stdout + stderr, /s3same/);
     assert.match(stdout + stderr, /REDIS_URL/);
   }
-  house.env.REDIS_URL = `redis://:${SECRETS["Redis password"]}@127.0.0.1:1`;
-  await house.task("doctor");
-  assertSilent(house);
+  pipeline.env.REDIS_URL = `redis://:${SECRETS["Redis password"]}@127.0.0.1:1`;
+  await pipeline.task("doctor");
+  assertSilent(pipeline);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Item } from "../cli/verify/finding.ts";
-import { startHouse } from "./support/test_pipeline.ts";
+import { startPipeline } from "./support/test_pipeline.ts";
 
 /** A key pair of age, made by its own program. */
 async function identity(path: string): Promise<string> {
@@ -17,49 +17,49 @@ const wrongOf = (items: Item[]) =>
   );
 
 Deno.test("a run of the real services is proven by deno task verify, and a byte that changes on the server is found", async () => {
-  await using house = await startHouse({ sftp: "openssh", users: 500, bad: 0.1 });
-  await house.start("extractor", "transformer", "saver");
-  const { run_id } = await house.completed(await house.tell());
-  const good = await house.task("verify", "--run", "latest", "--json");
+  await using pipeline = await startPipeline({ sftp: "openssh", users: 500, bad: 0.1 });
+  await pipeline.start("extractor", "transformer", "saver");
+  const { run_id } = await pipeline.completed(await pipeline.tell());
+  const good = await pipeline.task("verify", "--run", "latest", "--json");
   assert.equal(good.code, 0, good.stdout + good.stderr);
   assert.deepEqual(wrongOf(itemsOf(good.stdout)), []);
   assert.equal(itemsOf(good.stdout).length, 17);
 
-  const raw = (await house.remoteFiles()).find((name) => name.startsWith("records_"))!;
-  const bytes = await Deno.readFile(`${house.site!.disk}/${raw}`);
+  const raw = (await pipeline.remoteFiles()).find((name) => name.startsWith("records_"))!;
+  const bytes = await Deno.readFile(`${pipeline.site!.disk}/${raw}`);
   bytes[1000]! ^= 1;
-  await Deno.writeFile(`${house.site!.disk}/${raw}`, bytes);
-  const bad = await house.task("verify", "--run", run_id, "--json");
+  await Deno.writeFile(`${pipeline.site!.disk}/${raw}`, bytes);
+  const bad = await pipeline.task("verify", "--run", run_id, "--json");
   assert.equal(bad.code, 1);
   assert.deepEqual(wrongOf(itemsOf(bad.stdout)), ["server raw differs"]);
 });
 
 Deno.test("with SFTP_ENCRYPT_TO the real saver delivers files that age opens, and verify proves them without the key", async () => {
-  await using house = await startHouse({ sftp: "openssh", users: 300, bad: 0.1 });
-  const key = `${house.folder}/key.txt`;
-  house.env.SFTP_ENCRYPT_TO = await identity(key);
-  await house.start("extractor", "transformer", "saver");
-  await house.completed(await house.tell());
-  const [raw] = (await house.dataFiles()).filter((name) => name.startsWith("data/raw_users/"));
-  const there = `${house.site!.disk}/${raw!.split("/").at(-1)}.age`;
+  await using pipeline = await startPipeline({ sftp: "openssh", users: 300, bad: 0.1 });
+  const key = `${pipeline.folder}/key.txt`;
+  pipeline.env.SFTP_ENCRYPT_TO = await identity(key);
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.completed(await pipeline.tell());
+  const [raw] = (await pipeline.dataFiles()).filter((name) => name.startsWith("data/raw_users/"));
+  const there = `${pipeline.site!.disk}/${raw!.split("/").at(-1)}.age`;
   const { success, stdout } = await new Deno.Command("age", { args: ["-d", "-i", key, there] }).output();
   assert.ok(success);
-  assert.equal(new TextDecoder().decode(stdout), await Deno.readTextFile(`${house.folder}/${raw}`));
-  const { code, stdout: said } = await house.task("verify", "--run", "latest", "--json");
+  assert.equal(new TextDecoder().decode(stdout), await Deno.readTextFile(`${pipeline.folder}/${raw}`));
+  const { code, stdout: said } = await pipeline.task("verify", "--run", "latest", "--json");
   assert.equal(code, 0, said);
   const remote = itemsOf(said).filter(({ place }) => place === "server");
   assert.equal(remote.filter(({ detail }) => detail.endsWith(", encrypted")).length, 3);
 });
 
 Deno.test("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start, and isn't shown", async () => {
-  await using house = await startHouse({ sftp: "local" });
-  const key = `${house.folder}/key.txt`;
+  await using pipeline = await startPipeline({ sftp: "local" });
+  const key = `${pipeline.folder}/key.txt`;
   const recipient = await identity(key);
   const secret = (await Deno.readTextFile(key)).match(/AGE-SECRET-KEY-\S+/)![0];
   const typo = recipient.slice(0, -1) + (recipient.endsWith("q") ? "p" : "q");
   for (const wrong of [secret, typo, `${recipient},${typo}`, ","]) {
-    house.env.SFTP_ENCRYPT_TO = wrong;
-    const { code, stdout, stderr } = await house.task("saver");
+    pipeline.env.SFTP_ENCRYPT_TO = wrong;
+    const { code, stdout, stderr } = await pipeline.task("saver");
     const text = stdout + stderr;
     assert.equal(code, 2, text);
     assert.match(text, /SFTP_ENCRYPT_TO/);
@@ -68,21 +68,21 @@ Deno.test("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start,
 });
 
 Deno.test("with RETENTION_DAYS the real saver removes old proven files at its start; verify tells them from lost ones", async () => {
-  await using house = await startHouse({ sftp: "openssh", users: 100 });
-  await house.start("extractor", "transformer", "saver");
-  const { run_id } = await house.completed(await house.tell());
-  await house.stop("saver");
+  await using pipeline = await startPipeline({ sftp: "openssh", users: 100 });
+  await pipeline.start("extractor", "transformer", "saver");
+  const { run_id } = await pipeline.completed(await pipeline.tell());
+  await pipeline.stop("saver");
   {
-    using database = new DatabaseSync(`${house.folder}/database/data.db`);
+    using database = new DatabaseSync(`${pipeline.folder}/database/data.db`);
     const then = "2020-01-01T00:00:00.000Z";
     database.prepare("UPDATE etl_runs SET run_timestamp = ?").run(then);
     database.prepare("UPDATE deliveries SET delivered_at = ?").run(then);
   }
-  house.env.RETENTION_DAYS = "30";
-  await house.start("saver");
-  await house.said(/retention done/, "saver");
-  assert.deepEqual(await house.dataFiles(), []);
-  const { code, stdout } = await house.task("verify", "--run", run_id, "--json");
+  pipeline.env.RETENTION_DAYS = "30";
+  await pipeline.start("saver");
+  await pipeline.said(/retention done/, "saver");
+  assert.deepEqual(await pipeline.dataFiles(), []);
+  const { code, stdout } = await pipeline.task("verify", "--run", run_id, "--json");
   assert.equal(code, 0, stdout);
   assert.deepEqual(wrongOf(itemsOf(stdout)), [
     "local raw removed",

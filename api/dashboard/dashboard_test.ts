@@ -7,9 +7,9 @@ import { ES } from "./web/texts_es.ts";
 const html = { accept: "text/html" };
 
 Deno.test("each address of the dashboard answers the page, under a policy that allows this host alone", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   for (const path of ["/", "/runs/1", "/runs/1/invalid", "/dead", "/sql?query=SELECT%201"]) {
-    const answer = await house.send(path, { headers: html });
+    const answer = await pipeline.send(path, { headers: html });
     assert.equal(answer.status, 200);
     const policy = answer.headers.get("content-security-policy")!;
     assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/);
@@ -18,16 +18,16 @@ Deno.test("each address of the dashboard answers the page, under a policy that a
     assert.doesNotMatch(page, /https?:|<style|style=|<script>/);
     assert.match(page, /<script src="\/dashboard\/app\.js\?v=[0-9a-f]{12}" type="module">/);
   }
-  assert.equal(await (await house.send("/")).text(), '{"status":"Pipeline API working"}');
+  assert.equal(await (await pipeline.send("/")).text(), '{"status":"Pipeline API working"}');
 });
 
 Deno.test("what a page loads may be kept for ever, as its address changes with its content", async () => {
-  await using house = await openApi();
-  const page = await (await house.send("/", { headers: html })).text();
+  await using pipeline = await openApi();
+  const page = await (await pipeline.send("/", { headers: html })).text();
   const addresses = [...page.matchAll(/(?:src|href)="(\/dashboard\/[^"]+)"/g)].map(([, address]) => address!);
   assert.equal(addresses.length, 3);
   for (const address of addresses) {
-    const answer = await house.send(address);
+    const answer = await pipeline.send(address);
     assert.equal(answer.status, 200);
     assert.match(answer.headers.get("cache-control")!, /immutable/);
     assert.ok((await answer.arrayBuffer()).byteLength > 100);
@@ -35,9 +35,11 @@ Deno.test("what a page loads may be kept for ever, as its address changes with i
 });
 
 Deno.test("the page speaks the language of the switch, else the one that the browser wants most", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const lang = async (headers: Record<string, string>) =>
-    /<html lang="(\w+)"/.exec(await (await house.send("/", { headers: { ...html, ...headers } })).text())![1];
+    /<html lang="(\w+)"/.exec(
+      await (await pipeline.send("/", { headers: { ...html, ...headers } })).text(),
+    )![1];
   assert.equal(await lang({}), "en");
   assert.equal(await lang({ "accept-language": "es-MX,es;q=0.9,en;q=0.8" }), "es");
   assert.equal(await lang({ "accept-language": "es", cookie: "lang=en" }), "en");

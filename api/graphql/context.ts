@@ -13,7 +13,7 @@ import type { Live } from "./live.ts";
 import { type Loaders, makeLoaders } from "./loaders.ts";
 
 /** What lasts as long as the API. */
-export interface Room {
+export interface AppContext {
   /** The ports. */
   readonly ports: ApiPorts;
   /** What is counted. */
@@ -29,7 +29,7 @@ export interface Room {
 }
 
 /** What lasts as long as a request. */
-export interface Context extends Room {
+export interface Context extends AppContext {
   /** The database; undefined while there is none. */
   readonly store: ReadStore | undefined;
   /** Reads that are gathered over a request's fields. */
@@ -44,9 +44,9 @@ export interface Context extends Room {
 
 /** Makes the context of a request. */
 export function makeContext(
-  room: Room,
+  app: AppContext,
   asker: { who: string; from: string | undefined; signal: AbortSignal },
 ): Context {
-  const { store } = room.ports;
-  return { ...room, ...asker, store: store(), loaders: makeLoaders(store) };
+  const { store } = app.ports;
+  return { ...app, ...asker, store: store(), loaders: makeLoaders(store) };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { getIntrospectionQuery, parse } from "graphql";
-import { type ApiHouse, fillRun, openApi } from "../testing.ts";
+import { fillRun, openApi, type TestApi } from "../testing.ts";
 import { costOf, MAX_COST } from "./limits.ts";
 import { schema } from "./schema.ts";
 
@@ -47,16 +47,16 @@ const REFUSED: [name: string, query: string, says: RegExp][] = [
 ];
 
 Deno.test("operations that nobody needs are refused with a reason, before they run", async (t) => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   for (const [name, query, says] of REFUSED) {
     await t.step(name, async () => {
-      const { data, errors } = await house.ask(query);
+      const { data, errors } = await pipeline.ask(query);
       assert.equal(data ?? null, null);
       assert.match(errors?.[0]?.message ?? "", says);
       assert.notEqual(errors?.[0]?.extensions?.code, "INTERNAL_SERVER_ERROR");
     });
   }
-  assert.equal((await house.ask(getIntrospectionQuery())).errors, undefined);
+  assert.equal((await pipeline.ask(getIntrospectionQuery())).errors, undefined);
 });
 
 Deno.test("the cost counts rows, from variables and defaults too", () => {
@@ -73,10 +73,10 @@ Deno.test("the cost counts rows, from variables and defaults too", () => {
 });
 
 Deno.test("no other site's page can change anything: no GET, no form, no plain text, no batch", async (t) => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const mutation = "mutation { startRun { __typename } }";
   const post = (type: string, body: string | FormData) =>
-    house.send("/graphql", {
+    pipeline.send("/graphql", {
       method: "POST",
       headers: typeof body === "string" ? { "content-type": type } : {},
       body,
@@ -86,7 +86,7 @@ Deno.test("no other site's page can change anything: no GET, no form, no plain t
   form.set("map", "{}");
   for (
     const [name, answer, status] of [
-      ["GET", () => house.send(`/graphql?query=${encodeURIComponent(mutation)}`), 405],
+      ["GET", () => pipeline.send(`/graphql?query=${encodeURIComponent(mutation)}`), 405],
       [
         "a form",
         () => post("application/x-www-form-urlencoded", `query=${encodeURIComponent(mutation)}`),
@@ -107,13 +107,13 @@ Deno.test("no other site's page can change anything: no GET, no form, no plain t
       assert.equal(given.status, status, await given.text());
     });
   }
-  assert.equal((await house.channel.mailbox("channel:start_run").state()).depth, 0);
+  assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
 Deno.test("runs of a thousand with their fields are within the bounds", async () => {
-  await using house: ApiHouse = await openApi();
-  await fillRun(house.store);
-  const { errors } = await house.ask(
+  await using pipeline: TestApi = await openApi();
+  await fillRun(pipeline.store);
+  const { errors } = await pipeline.ask(
     "{ etlRuns(limit: 1000) { id runId status validCount invalidCount phases { phase durationMs } files { name } } }",
   );
   assert.equal(errors, undefined);

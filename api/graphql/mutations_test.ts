@@ -3,33 +3,33 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
-import { type ApiHouse, fillRun, openApi, user } from "../testing.ts";
+import { fillRun, openApi, type TestApi, user } from "../testing.ts";
 
 const START = `mutation ($input: StartRunInput) { startRun(input: $input) {
   __typename ... on StartRunSuccess { runId finished } ... on RunAlreadyActive { activeRunId } ... on Problem { message }
 } }`;
 
 Deno.test("startRun tells the extractor, and refuses a second run meanwhile", async () => {
-  await using house = await openApi();
-  const first = await house.ask(START, { input: { requestedBy: "Ada" } });
+  await using pipeline = await openApi();
+  const first = await pipeline.ask(START, { input: { requestedBy: "Ada" } });
   assert.equal(first.data.startRun.__typename, "StartRunSuccess");
   assert.equal(first.data.startRun.finished, false);
-  const order = await claimed(house.channel, "channel:start_run");
+  const order = await claimed(pipeline.channel, "channel:start_run");
   assert.equal(order.run_id, first.data.startRun.runId);
   assert.equal(order.requested_by, "Ada");
-  const event = await claimed(house.channel, "channel:run_events");
+  const event = await claimed(pipeline.channel, "channel:run_events");
   assert.deepEqual([event.type, event.run_id], ["run_requested", order.run_id]);
-  const second = await house.ask(START);
+  const second = await pipeline.ask(START);
   assert.equal(second.data.startRun.__typename, "RunAlreadyActive");
   assert.match(second.data.startRun.message, /Wait until its extraction has ended/);
 });
 
 Deno.test("startRun with wait answers when the run has come to its end", async () => {
-  await using house = await openApi();
-  const asked = house.ask(START, { input: { wait: true } });
-  const order = await claimed(house.channel, "channel:start_run");
+  await using pipeline = await openApi();
+  const asked = pipeline.ask(START, { input: { wait: true } });
+  const order = await claimed(pipeline.channel, "channel:start_run");
   const tell = (name: string, fields: object) =>
-    house.channel.publish(
+    pipeline.channel.publish(
       compose(
         "channel:run_events",
         `${order.run_id}/${name}`,
@@ -43,55 +43,58 @@ Deno.test("startRun with wait answers when the run has come to its end", async (
 });
 
 Deno.test("startRun with wait answers after its timeout that the run goes on", async () => {
-  await using house = await openApi();
-  const { data } = await house.ask(START, { input: { wait: true, timeoutSeconds: 1 } });
+  await using pipeline = await openApi();
+  const { data } = await pipeline.ask(START, { input: { wait: true, timeoutSeconds: 1 } });
   assert.equal(data.startRun.finished, false);
 });
 
 Deno.test("a client that leaves ends the waiting, not the run", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const client = new AbortController();
-  const asked = house.send("/graphql", {
+  const asked = pipeline.send("/graphql", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ query: START, variables: { input: { wait: true } } }),
     signal: client.signal,
   }).then((answer) => answer.body?.cancel(), () => {});
-  await claimed(house.channel, "channel:start_run");
+  await claimed(pipeline.channel, "channel:start_run");
   client.abort();
   await asked;
-  assert.equal((await house.channel.mailbox("channel:start_run").state()).depth, 1);
+  assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 1);
 });
 
 Deno.test("cancelRun tells whoever works on the run, and finds only runs that are under way", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const cancel = async (runId: string) =>
-    (await house.ask(
+    (await pipeline.ask(
       "mutation ($runId: ID!) { cancelRun(runId: $runId) { __typename ... on Problem { message } } }",
       { runId },
     ))
       .data.cancelRun;
-  const runId = await fillRun(house.store);
+  const runId = await fillRun(pipeline.store);
   assert.deepEqual(await cancel(runId), { __typename: "CancelRunSuccess" });
-  const event = await claimed(house.channel, "channel:run_events");
+  const event = await claimed(pipeline.channel, "channel:run_events");
   assert.deepEqual([event.type, event.run_id, event.requested_by], ["run_cancelled", runId, "anonymous"]);
-  await house.store.write((db) => db.run("UPDATE etl_runs SET status = 'COMPLETED' WHERE run_id = ?", runId));
+  await pipeline.store.write((db) =>
+    db.run("UPDATE etl_runs SET status = 'COMPLETED' WHERE run_id = ?", runId)
+  );
   assert.equal((await cancel(runId)).__typename, "RunNotActive");
   assert.equal((await cancel(newRunId())).__typename, "RunNotFound");
 });
 
 Deno.test("redeliverRun tells the courier, each time anew, of loaded runs alone", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const redeliver = async (runId: string) =>
-    (await house.ask("mutation ($runId: ID!) { redeliverRun(runId: $runId) { __typename } }", { runId })).data
+    (await pipeline.ask("mutation ($runId: ID!) { redeliverRun(runId: $runId) { __typename } }", { runId }))
+      .data
       .redeliverRun.__typename;
-  const runId = await fillRun(house.store);
+  const runId = await fillRun(pipeline.store);
   assert.equal(await redeliver(runId), "RedeliverRunSuccess");
   assert.equal(await redeliver(runId), "RedeliverRunSuccess");
-  assert.equal((await house.channel.mailbox("channel:deliver").state()).depth, 2);
-  assert.equal((await claimed(house.channel, "channel:deliver")).run_id, runId);
+  assert.equal((await pipeline.channel.mailbox("channel:deliver").state()).depth, 2);
+  assert.equal((await claimed(pipeline.channel, "channel:deliver")).run_id, runId);
   assert.equal(await redeliver(newRunId()), "RunNotFound");
-  await house.store.write((db) => db.run("UPDATE etl_runs SET loaded_at = NULL"));
+  await pipeline.store.write((db) => db.run("UPDATE etl_runs SET loaded_at = NULL"));
   assert.equal(await redeliver(runId), "RunNotLoaded");
 });
 
@@ -107,13 +110,13 @@ const REPLAY = `mutation ($input: ReplayInvalidRecordsInput!) { replayInvalidRec
 } }`;
 
 Deno.test("replayInvalidRecords with dryRun says what the rules say, masked, and changes nothing", async () => {
-  await using house = await openApi();
-  const runId = await fillRun(house.store, {
+  await using pipeline = await openApi();
+  const runId = await fillRun(pipeline.store, {
     invalid: [{ ...user(1), age: 70, error_reason: "age: 70 is greater than 65" }],
   });
-  const recordId = await firstInvalid(house);
+  const recordId = await firstInvalid(pipeline);
   const dryRun = async (patch: object) =>
-    (await house.ask(REPLAY, { input: { runId, dryRun: true, patches: [{ recordId, patch }] } })).data
+    (await pipeline.ask(REPLAY, { input: { runId, dryRun: true, patches: [{ recordId, patch }] } })).data
       .replayInvalidRecords;
   const good = await dryRun({ age: 60, password: "newsecret" });
   assert.equal(good.__typename, "ReplayDryRun");
@@ -128,17 +131,17 @@ Deno.test("replayInvalidRecords with dryRun says what the rules say, masked, and
     "email: missing",
     "age: 70 is greater than 65",
   ]]);
-  assert.equal((await house.channel.mailbox("channel:start_run").state()).depth, 0);
-  assert.deepEqual(house.audit, []);
+  assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 0);
+  assert.deepEqual(pipeline.audit, []);
 });
 
 Deno.test("replayInvalidRecords asks for a correction run that names the dead-letter file, its content and the lines", async () => {
-  await using house = await openApi();
-  const runId = await fillRun(house.store, {
+  await using pipeline = await openApi();
+  const runId = await fillRun(pipeline.store, {
     invalid: [{ ...user(1), age: 70 }, RAW_LINE, { ...user(3), age: 80 }],
   });
-  const ids = await invalidIds(house);
-  const { data, errors } = await house.ask(REPLAY, {
+  const ids = await invalidIds(pipeline);
+  const { data, errors } = await pipeline.ask(REPLAY, {
     input: {
       runId,
       requestedBy: "Ada",
@@ -152,7 +155,7 @@ Deno.test("replayInvalidRecords asks for a correction run that names the dead-le
   assert.equal(data.replayInvalidRecords.__typename, "ReplayInvalidRecordsSuccess");
   assert.deepEqual(data.replayInvalidRecords.verdicts, [{ valid: true }, { valid: true }]);
   assert.deepEqual(data.replayInvalidRecords.correctionOf, { runId });
-  const order = await claimed(house.channel, "channel:start_run");
+  const order = await claimed(pipeline.channel, "channel:start_run");
   assert.equal(order.run_id, data.replayInvalidRecords.runId);
   assert.equal(order.correction.of, runId);
   assert.equal(order.correction.dlq_file, "data/invalid.jsonl");
@@ -161,16 +164,19 @@ Deno.test("replayInvalidRecords asks for a correction run that names the dead-le
     { line: 3, merge: { age: 40 } },
     { line: 2, text: JSON.stringify(user(2)) },
   ]);
-  assert.deepEqual(house.audit.map(({ action, outcome, about }) => [action, outcome, about.correctionOf]), [
-    ["replayInvalidRecords", "StartRunSuccess", runId],
-  ]);
+  assert.deepEqual(
+    pipeline.audit.map(({ action, outcome, about }) => [action, outcome, about.correctionOf]),
+    [
+      ["replayInvalidRecords", "StartRunSuccess", runId],
+    ],
+  );
 });
 
 Deno.test("a correction that can't be used is named, and nothing is sent", async (t) => {
-  await using house = await openApi();
-  const other = await fillRun(house.store, { invalid: [{ ...user(9), age: 70 }] });
-  const runId = await fillRun(house.store, { invalid: [{ ...user(1), age: 70 }, RAW_LINE] });
-  const [foreign, object, text] = await invalidIds(house);
+  await using pipeline = await openApi();
+  const other = await fillRun(pipeline.store, { invalid: [{ ...user(9), age: 70 }] });
+  const runId = await fillRun(pipeline.store, { invalid: [{ ...user(1), age: 70 }, RAW_LINE] });
+  const [foreign, object, text] = await invalidIds(pipeline);
   for (
     const [patches, path, says] of [
       [[], "patches", /wanted 1 to 1000/],
@@ -188,7 +194,7 @@ Deno.test("a correction that can't be used is named, and nothing is sent", async
     ] as const
   ) {
     await t.step(String(says), async () => {
-      const { data, errors } = await house.ask(REPLAY, { input: { runId, patches } });
+      const { data, errors } = await pipeline.ask(REPLAY, { input: { runId, patches } });
       assert.equal(errors, undefined);
       assert.deepEqual([data.replayInvalidRecords.__typename, data.replayInvalidRecords.path], [
         "InvalidPatch",
@@ -198,23 +204,23 @@ Deno.test("a correction that can't be used is named, and nothing is sent", async
     });
   }
   await t.step("a number that would lose digits", async () => {
-    const { errors } = await house.ask(
+    const { errors } = await pipeline.ask(
       `mutation { replayInvalidRecords(input: { runId: "${runId}", patches: [{ recordId: "${object}", patch: { id: 9007199254740993 } }] }) { __typename } }`,
     );
     assert.match(errors?.[0]?.message ?? "", /more digits than can be kept/);
   });
   await t.step("a run that isn't there", async () => {
-    const { data } = await house.ask(REPLAY, {
+    const { data } = await pipeline.ask(REPLAY, {
       input: { runId: newRunId(), patches: [{ recordId: object }] },
     });
     assert.equal(data.replayInvalidRecords.__typename, "RunNotFound");
   });
   assert.notEqual(other, runId);
-  assert.equal((await house.channel.mailbox("channel:start_run").state()).depth, 0);
+  assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
 Deno.test("dead letters are listed newest first over all channels, without what is personal, and can be replayed or discarded", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const body = JSON.stringify({
     run_id: "r",
     correction: {
@@ -223,14 +229,14 @@ Deno.test("dead letters are listed newest first over all channels, without what 
   });
   for (let i = 0; i < 3; i++) {
     for (const to of ["channel:start_run", "channel:deliver"]) {
-      await house.channel.publish({ to, id: `${to}/${i}`, body: i === 2 ? "no json: geheim" : body });
-      const claim = await house.channel.claim(to, { leaseMs: 1000, signal: AbortSignal.timeout(1000) });
+      await pipeline.channel.publish({ to, id: `${to}/${i}`, body: i === 2 ? "no json: geheim" : body });
+      const claim = await pipeline.channel.claim(to, { leaseMs: 1000, signal: AbortSignal.timeout(1000) });
       await claim!.bury(`reason ${i}`);
     }
   }
   const ids: string[] = [];
   for (let after: string | null = null, more = true; more;) {
-    const answer: Awaited<ReturnType<ApiHouse["ask"]>> = await house.ask(
+    const answer: Awaited<ReturnType<TestApi["ask"]>> = await pipeline.ask(
       "query ($after: String) { deadLetters(first: 4, after: $after) { nodes { id channel reason attempts body } pageInfo { hasNextPage endCursor } } }",
       { after },
     );
@@ -242,7 +248,7 @@ Deno.test("dead letters are listed newest first over all channels, without what 
     after = pageInfo.endCursor;
   }
   assert.equal(new Set(ids).size, 6);
-  const one = await house.ask(
+  const one = await pipeline.ask(
     '{ deadLetters(channel: "channel:deliver", first: 1) { nodes { id reason } } }',
   );
   assert.deepEqual(one.data.deadLetters.nodes, [{
@@ -250,14 +256,14 @@ Deno.test("dead letters are listed newest first over all channels, without what 
     reason: "reason 2",
   }]);
   const steer = async (mutation: string, id: string) =>
-    (await house.ask(`mutation ($id: ID!) { ${mutation}(id: $id) { __typename } }`, { id })).data[mutation]
+    (await pipeline.ask(`mutation ($id: ID!) { ${mutation}(id: $id) { __typename } }`, { id })).data[mutation]
       .__typename;
   assert.equal(await steer("replayDeadLetter", ids[0]!), "ReplayDeadLetterSuccess");
   assert.equal(await steer("replayDeadLetter", ids[0]!), "DeadLetterNotFound");
   assert.equal(await steer("discardDeadLetter", ids[1]!), "DiscardDeadLetterSuccess");
   assert.equal(await steer("discardDeadLetter", "channel:else/1"), "DeadLetterNotFound");
   const states = await Promise.all(
-    ["channel:start_run", "channel:deliver"].map((name) => house.channel.mailbox(name).state()),
+    ["channel:start_run", "channel:deliver"].map((name) => pipeline.channel.mailbox(name).state()),
   );
   assert.deepEqual([
     states.reduce((n, { dead }) => n + dead, 0),
@@ -266,10 +272,10 @@ Deno.test("dead letters are listed newest first over all channels, without what 
 });
 
 Deno.test("an actor is paused and resumed", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const steer = async (mutation: "pauseActor" | "resumeActor", name: string) => {
     const success = mutation === "pauseActor" ? "PauseActorSuccess" : "ResumeActorSuccess";
-    const { data } = await house.ask(
+    const { data } = await pipeline.ask(
       `mutation ($name: String!) { ${mutation}(name: $name) { __typename ... on ${success} { actor { name mailbox { paused } } } } }`,
       { name },
     );
@@ -279,33 +285,33 @@ Deno.test("an actor is paused and resumed", async () => {
     __typename: "PauseActorSuccess",
     actor: { name: "saver", mailbox: { paused: true } },
   });
-  assert.equal((await house.channel.mailbox("channel:phase2_complete").state()).paused, true);
+  assert.equal((await pipeline.channel.mailbox("channel:phase2_complete").state()).paused, true);
   assert.equal((await steer("resumeActor", "saver")).actor.mailbox.paused, false);
   assert.equal((await steer("pauseActor", "nobody")).__typename, "ActorNotFound");
 });
 
 Deno.test("every mutation is noted with who did what to which run, and what came of it", async () => {
-  await using house = await openApi({ API_TOKEN: "a-token-that-is-long" });
+  await using pipeline = await openApi({ API_TOKEN: "a-token-that-is-long" });
   const headers = { authorization: "Bearer a-token-that-is-long" };
-  const { data } = await house.ask(START, {}, headers);
-  await house.ask('mutation { pauseActor(name: "nobody") { __typename } }', {}, headers);
-  assert.deepEqual(house.audit.map(({ at: _, ...entry }) => entry), [
+  const { data } = await pipeline.ask(START, {}, headers);
+  await pipeline.ask('mutation { pauseActor(name: "nobody") { __typename } }', {}, headers);
+  assert.deepEqual(pipeline.audit.map(({ at: _, ...entry }) => entry), [
     {
-      who: house.audit[0]!.who,
+      who: pipeline.audit[0]!.who,
       from: undefined,
       action: "startRun",
       about: { requestedBy: "api", runId: data.startRun.runId },
       outcome: "StartRunSuccess",
     },
     {
-      who: house.audit[0]!.who,
+      who: pipeline.audit[0]!.who,
       from: undefined,
       action: "pauseActor",
       about: { actor: "nobody" },
       outcome: "ActorNotFound",
     },
   ]);
-  assert.match(house.audit[0]!.who, /^token:[0-9a-f]{8}$/);
+  assert.match(pipeline.audit[0]!.who, /^token:[0-9a-f]{8}$/);
 });
 
 Deno.test("a channel that is away is a problem that is answered", async () => {
@@ -315,10 +321,10 @@ Deno.test("a channel that is away is a problem that is answered", async () => {
       throw new TransientError("Cannot reach Redis at redis:6379. It is tried again.");
     },
   });
-  await using house = await openApi({}, { channel: away });
-  const { data } = await house.ask(START);
+  await using pipeline = await openApi({}, { channel: away });
+  const { data } = await pipeline.ask(START);
   assert.equal(data.startRun.__typename, "ServiceUnavailable");
-  const { errors } = await house.ask("{ actors { name } }");
+  const { errors } = await pipeline.ask("{ actors { name } }");
   assert.equal(errors?.[0]?.extensions?.code, "SERVICE_UNAVAILABLE");
 });
 
@@ -329,11 +335,11 @@ async function claimed(channel: Channel, mailbox: string): Promise<any> {
   return JSON.parse(claim.body);
 }
 
-async function invalidIds(house: ApiHouse): Promise<string[]> {
-  const { data } = await house.ask("{ invalidRecords { nodes { id } } }");
+async function invalidIds(pipeline: TestApi): Promise<string[]> {
+  const { data } = await pipeline.ask("{ invalidRecords { nodes { id } } }");
   return data.invalidRecords.nodes.map(({ id }: { id: string }) => id);
 }
 
-async function firstInvalid(house: ApiHouse): Promise<string> {
-  return (await invalidIds(house))[0]!;
+async function firstInvalid(pipeline: TestApi): Promise<string> {
+  return (await invalidIds(pipeline))[0]!;
 }

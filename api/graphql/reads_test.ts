@@ -6,24 +6,24 @@ import { openStoreReadOnly, type ReadStore } from "../../shared/store/sqlite/ope
 import { fillRun, openApi, user } from "../testing.ts";
 
 Deno.test("runs are a plain list, newest first", async () => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [user(1)] });
-  await fillRun(house.store, { valid: [user(1), user(2)] });
-  assert.deepEqual(await house.ask("{ etlRuns { id validCount } }"), {
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1)] });
+  await fillRun(pipeline.store, { valid: [user(1), user(2)] });
+  assert.deepEqual(await pipeline.ask("{ etlRuns { id validCount } }"), {
     data: { etlRuns: [{ id: "2", validCount: 2 }, { id: "1", validCount: 1 }] },
   });
-  assert.deepEqual((await house.ask("{ etlRuns(limit: 1, offset: 1) { id } }")).data, {
+  assert.deepEqual((await pipeline.ask("{ etlRuns(limit: 1, offset: 1) { id } }")).data, {
     etlRuns: [{ id: "1" }],
   });
-  assert.deepEqual((await house.ask("{ etlRuns(status: [COMPLETED]) { id } }")).data, { etlRuns: [] });
-  assert.deepEqual((await house.ask('{ etlRuns(until: "2020-01-01T00:00:00+01:00") { id } }')).data, {
+  assert.deepEqual((await pipeline.ask("{ etlRuns(status: [COMPLETED]) { id } }")).data, { etlRuns: [] });
+  assert.deepEqual((await pipeline.ask('{ etlRuns(until: "2020-01-01T00:00:00+01:00") { id } }')).data, {
     etlRuns: [],
   });
 });
 
 Deno.test("without a database there is nothing, and no error", async () => {
-  await using house = await openApi({}, { store: () => undefined });
-  const { data, errors } = await house.ask(`{
+  await using pipeline = await openApi({}, { store: () => undefined });
+  const { data, errors } = await pipeline.ask(`{
     etlRuns { id } etlRun(id: 1) { id } etlRunsConnection { totalCount nodes { id } } records(table: RAW_USERS) { totalCount nodes { id } }
     invalidRecords { nodes { id } } deliveries(sha256: "00") { name } deadLetters { nodes { id } } actors { name instances { id } }
   }`);
@@ -40,10 +40,10 @@ Deno.test("without a database there is nothing, and no error", async () => {
 });
 
 Deno.test("pages of runs stay right while runs arrive", async () => {
-  await using house = await openApi();
-  for (let i = 0; i < 5; i++) await fillRun(house.store);
+  await using pipeline = await openApi();
+  for (let i = 0; i < 5; i++) await fillRun(pipeline.store);
   const page = async (args: string) => {
-    const { data, errors } = await house.ask(
+    const { data, errors } = await pipeline.ask(
       `{ etlRunsConnection(${args}) { totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`,
     );
     assert.equal(errors, undefined);
@@ -57,7 +57,7 @@ Deno.test("pages of runs stay right while runs arrive", async () => {
     false,
     5,
   ]);
-  await fillRun(house.store);
+  await fillRun(pipeline.store);
   const second = await page(`first: 2, after: "${first.endCursor}"`);
   assert.deepEqual([second.ids, second.hasNextPage, second.hasPreviousPage, second.totalCount], [
     [3, 2],
@@ -76,7 +76,7 @@ Deno.test("pages of runs stay right while runs arrive", async () => {
 });
 
 Deno.test("arguments that can't be used are named", async (t) => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   for (
     const [query, says] of [
       ["{ etlRuns(limit: 1001) { id } }", /limit: 1001, wanted 0 to 1000/],
@@ -90,7 +90,7 @@ Deno.test("arguments that can't be used are named", async (t) => {
     ] as const
   ) {
     await t.step(query, async () => {
-      const { errors } = await house.ask(query);
+      const { errors } = await pipeline.ask(query);
       assert.match(errors?.[0]?.message ?? "", says);
       assert.notEqual(errors?.[0]?.extensions?.code, "INTERNAL_SERVER_ERROR");
     });
@@ -98,8 +98,8 @@ Deno.test("arguments that can't be used are named", async (t) => {
 });
 
 Deno.test("a run tells its phases, reasons, gaps, files and events", async () => {
-  await using house = await openApi();
-  const runId = await fillRun(house.store, { valid: [user(1)] });
+  await using pipeline = await openApi();
+  const runId = await fillRun(pipeline.store, { valid: [user(1)] });
   const event = (n: number, fields: object) =>
     ({
       id: `e${n}`,
@@ -108,7 +108,7 @@ Deno.test("a run tells its phases, reasons, gaps, files and events", async () =>
       actor: "transformer",
       ...fields,
     }) as RunEvent;
-  await house.store.write((db) =>
+  await pipeline.store.write((db) =>
     void keepEvents(db, [
       event(1, { type: "phase_started", phase: "TRANSFORMING", attempt: 1 }),
       event(3, {
@@ -122,7 +122,7 @@ Deno.test("a run tells its phases, reasons, gaps, files and events", async () =>
       }),
     ])
   );
-  const { data, errors } = await house.ask(
+  const { data, errors } = await pipeline.ask(
     `query ($runId: ID!) { etlRun(runId: $runId) {
       id status durationMs delivery { state } failure { reason } files { kind records } events { type phase }
       phases { phase durationMs records recordsPerSecond attempts } reasons { reason count } lookupGaps { department count }
@@ -148,10 +148,12 @@ Deno.test("a run tells its phases, reasons, gaps, files and events", async () =>
 });
 
 Deno.test("a correction run and the run that it corrects lead to each other, and so do their records", async () => {
-  await using house = await openApi();
-  const runId = await fillRun(house.store, { invalid: [{ ...user(1), age: 70 }, { ...user(2), age: 71 }] });
-  const correction = await fillRun(house.store, { valid: [user(2)], correctionOf: runId, corrects: [2] });
-  const { data } = await house.ask(`{
+  await using pipeline = await openApi();
+  const runId = await fillRun(pipeline.store, {
+    invalid: [{ ...user(1), age: 70 }, { ...user(2), age: 71 }],
+  });
+  const correction = await fillRun(pipeline.store, { valid: [user(2)], correctionOf: runId, corrects: [2] });
+  const { data } = await pipeline.ask(`{
     etlRuns { runId correctionOf { runId } corrections { runId } }
     invalidRecords(runId: "${runId}") { nodes { line corrections { line runId data corrects { line runId } } } }
   }`);
@@ -167,11 +169,11 @@ Deno.test("a correction run and the run that it corrects lead to each other, and
 });
 
 Deno.test("records come page by page, in the file's order", async () => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [user(1)] });
-  const runId = await fillRun(house.store, { valid: [1, 2, 3, 4, 5].map(user) });
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1)] });
+  const runId = await fillRun(pipeline.store, { valid: [1, 2, 3, 4, 5].map(user) });
   const page = async (after?: string) => {
-    const { data } = await house.ask(
+    const { data } = await pipeline.ask(
       `query ($runId: ID, $after: String) { records(table: PROCESSED_USERS, runId: $runId, first: 2, after: $after) {
         totalCount nodes { line data } pageInfo { hasNextPage endCursor } } }`,
       { runId, after },
@@ -192,8 +194,8 @@ Deno.test("records come page by page, in the file's order", async () => {
 Deno.test("a list of fifty runs with all that belongs to them takes as many reads as a list of one", async () => {
   const reads = new Map<string, number>();
   const counted: { store?: ReadStore } = {};
-  await using house = await openApi({}, { store: () => counted.store });
-  using reader = openStoreReadOnly(house.path, { maskFields: [] })!;
+  await using pipeline = await openApi({}, { store: () => counted.store });
+  using reader = openStoreReadOnly(pipeline.path, { maskFields: [] })!;
   counted.store = {
     version: () => reader.version(),
     records: reader.records,
@@ -207,10 +209,10 @@ Deno.test("a list of fifty runs with all that belongs to them takes as many read
       },
     }),
   } as ReadStore;
-  const original = await fillRun(house.store);
-  for (let i = 0; i < 49; i++) await fillRun(house.store, { correctionOf: original });
+  const original = await fillRun(pipeline.store);
+  for (let i = 0; i < 49; i++) await fillRun(pipeline.store, { correctionOf: original });
   const query = (limit: number) =>
-    house.ask(
+    pipeline.ask(
       `{ etlRuns(limit: ${limit}) { phases { phase } reasons { count } files { name } corrections { id } correctionOf { id } events { id } } }`,
     );
   assert.equal((await query(1)).errors, undefined);
@@ -222,15 +224,15 @@ Deno.test("a list of fifty runs with all that belongs to them takes as many read
 });
 
 Deno.test("a run that isn't there is null", async () => {
-  await using house = await openApi();
-  const { data } = await house.ask(
+  await using pipeline = await openApi();
+  const { data } = await pipeline.ask(
     `{ a: etlRun(id: 9) { id } b: etlRun(runId: "${newRunId()}") { id } c: etlRun(id: "x") { id } d: etlRun(runId: "x") { id } }`,
   );
   assert.deepEqual(data, { a: null, b: null, c: null, d: null });
 });
 
 Deno.test("an unexpected error is answered with an id alone", async () => {
-  await using house = await openApi({}, {
+  await using pipeline = await openApi({}, {
     store: () =>
       ({
         get runs(): never {
@@ -238,7 +240,7 @@ Deno.test("an unexpected error is answered with an id alone", async () => {
         },
       }) as unknown as ReadStore,
   });
-  const answer = await house.ask("{ etlRuns { id } }");
+  const answer = await pipeline.ask("{ etlRuns { id } }");
   assert.match(answer.errors?.[0]?.message ?? "", /^Internal error [0-9a-f-]{36}\./);
   assert.equal(answer.errors?.[0]?.extensions?.code, "INTERNAL_SERVER_ERROR");
   assert.ok(!JSON.stringify(answer).includes("secret"));

@@ -14,7 +14,7 @@ import { detail } from "../json.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
 import { UntilCommit } from "../until_commit.ts";
-import { type Context, makeContext, type Room } from "./context.ts";
+import { type AppContext, type Context, makeContext } from "./context.ts";
 import { graphiqlPage } from "./graphiql.ts";
 import { costLimited } from "./limits.ts";
 import { Live } from "./live.ts";
@@ -39,7 +39,7 @@ export interface GraphqlSide {
 /** Adds the route. */
 export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): GraphqlSide {
   const closing = new AbortController();
-  const room: Room = {
+  const context: AppContext = {
     ports,
     metrics,
     mask: maskOf(ports.config.MASK_FIELDS),
@@ -57,7 +57,7 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): Grap
   });
   const yoga = createYoga<Asker, Context>({
     schema,
-    context: ({ who, from, signal }) => makeContext(room, { who, from, signal }),
+    context: ({ who, from, signal }) => makeContext(context, { who, from, signal }),
     graphqlEndpoint: "/graphql",
     graphiql: false,
     landingPage: false,
@@ -83,7 +83,7 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): Grap
   return {
     close: () => {
       closing.abort();
-      room.live.close();
+      context.live.close();
       return Promise.resolve();
     },
   };

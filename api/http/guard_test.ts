@@ -5,7 +5,7 @@ const TOKEN = "a-token-that-is-long";
 const bearer = { authorization: `Bearer ${TOKEN}` };
 
 Deno.test("with a token set, every route but liveness and readiness wants it", async (t) => {
-  await using house = await openApi({ API_TOKEN: TOKEN });
+  await using pipeline = await openApi({ API_TOKEN: TOKEN });
   for (
     const path of [
       "/",
@@ -20,33 +20,33 @@ Deno.test("with a token set, every route but liveness and readiness wants it", a
     ]
   ) {
     await t.step(path, async () => {
-      const without = await house.send(path);
+      const without = await pipeline.send(path);
       assert.equal(without.status, 401);
       assert.equal(without.headers.get("www-authenticate"), "Bearer");
       assert.equal(await without.text(), '{"detail":"Not authenticated"}');
       for (
         const authorization of ["Bearer wrong", "Bearer", `Basic ${TOKEN}`, `Bearer ${TOKEN}x`, TOKEN, ""]
       ) {
-        const wrong = await house.send(path, { headers: { authorization } });
+        const wrong = await pipeline.send(path, { headers: { authorization } });
         assert.equal(wrong.status, 401, authorization);
         await wrong.body?.cancel();
       }
-      const right = await house.send(path, { headers: bearer });
+      const right = await pipeline.send(path, { headers: bearer });
       assert.equal(right.status, path === "/nowhere" || path === "/etl_runs/1" ? 404 : 200);
       await right.body?.cancel();
     });
   }
-  for (const path of ["/healthz", "/readyz"]) assert.equal((await house.send(path)).status, 200);
+  for (const path of ["/healthz", "/readyz"]) assert.equal((await pipeline.send(path)).status, 200);
 });
 
 Deno.test("a browser signs in with the token and gets a cookie that stands for it, until it ends or is changed", async () => {
   let now = Date.parse("2026-11-24T03:00:00Z");
-  await using house = await openApi({ API_TOKEN: TOKEN }, { clock: () => now });
-  const page = await house.send("/graphql", { headers: { accept: "text/html" } });
+  await using pipeline = await openApi({ API_TOKEN: TOKEN }, { clock: () => now });
+  const page = await pipeline.send("/graphql", { headers: { accept: "text/html" } });
   assert.equal(page.status, 401);
   assert.match(await page.text(), /Sign in/);
   const signIn = (token: string) =>
-    house.send("/session", {
+    pipeline.send("/session", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ token }),
@@ -59,7 +59,7 @@ Deno.test("a browser signs in with the token and gets a cookie that stands for i
   assert.ok(!cookie.includes(TOKEN));
   const value = cookie.split(";")[0]!;
   const status = async (given: string) =>
-    (await house.send("/etl_runs", { headers: { cookie: given } })).status;
+    (await pipeline.send("/etl_runs", { headers: { cookie: given } })).status;
   assert.equal(await status(value), 200);
   const [ends, proof] = value.slice("etl_session=".length).split(".");
   assert.equal(await status(`etl_session=${Number(ends) + 1}.${proof}`), 401);
@@ -70,7 +70,7 @@ Deno.test("a browser signs in with the token and gets a cookie that stands for i
 });
 
 Deno.test("a host name that isn't ours is refused, whatever is asked", async (t) => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   for (
     const [host, status] of [
       ["localhost:8000", 200],
@@ -86,7 +86,7 @@ Deno.test("a host name that isn't ours is refused, whatever is asked", async (t)
   ) {
     await t.step(host || "(none)", async () => {
       for (const path of ["/healthz", "/etl_runs"]) {
-        const answer = await house.send(path, { headers: { host } });
+        const answer = await pipeline.send(path, { headers: { host } });
         assert.equal(answer.status, status, await answer.text());
       }
     });
@@ -94,19 +94,19 @@ Deno.test("a host name that isn't ours is refused, whatever is asked", async (t)
 });
 
 Deno.test("pages of listed origins may read answers and errors, others may not", async () => {
-  await using house = await openApi({ CORS_ORIGINS: "http://localhost:3000,https://front.example" });
+  await using pipeline = await openApi({ CORS_ORIGINS: "http://localhost:3000,https://front.example" });
   for (const path of ["/etl_runs", "/nowhere"]) {
-    const listed = await house.send(path, { headers: { origin: "https://front.example" } });
+    const listed = await pipeline.send(path, { headers: { origin: "https://front.example" } });
     assert.equal(listed.headers.get("access-control-allow-origin"), "https://front.example");
     assert.match(listed.headers.get("vary") ?? "", /Origin/);
     assert.match(listed.headers.get("access-control-expose-headers") ?? "", /X-Total-Count/);
-    const other = await house.send(path, { headers: { origin: "https://evil.example" } });
+    const other = await pipeline.send(path, { headers: { origin: "https://evil.example" } });
     assert.equal(other.headers.get("access-control-allow-origin"), null);
     await listed.body?.cancel();
     await other.body?.cancel();
   }
   const preflight = (origin: string) =>
-    house.send("/query_sql", {
+    pipeline.send("/query_sql", {
       method: "OPTIONS",
       headers: {
         origin,
@@ -122,8 +122,8 @@ Deno.test("pages of listed origins may read answers and errors, others may not",
 });
 
 Deno.test("with a token set, a preflight needs none", async () => {
-  await using house = await openApi({ API_TOKEN: TOKEN });
-  const asked = await house.send("/etl_runs", {
+  await using pipeline = await openApi({ API_TOKEN: TOKEN });
+  const asked = await pipeline.send("/etl_runs", {
     method: "OPTIONS",
     headers: {
       origin: "http://localhost:3000",
@@ -136,9 +136,9 @@ Deno.test("with a token set, a preflight needs none", async () => {
 });
 
 Deno.test("every answer carries the headers that keep browsers from mischief", async () => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   for (const path of ["/", "/etl_runs", "/nowhere", "/graphql?query={__typename}", "/etl_runs/"]) {
-    const { headers, body } = await house.send(path);
+    const { headers, body } = await pipeline.send(path);
     assert.equal(headers.get("x-content-type-options"), "nosniff");
     assert.equal(headers.get("x-frame-options"), "DENY");
     assert.equal(headers.get("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
@@ -146,7 +146,7 @@ Deno.test("every answer carries the headers that keep browsers from mischief", a
     await body?.cancel();
   }
   for (const path of ["/", "/docs", "/graphql"]) {
-    const { headers, body } = await house.send(path, { headers: { accept: "text/html" } });
+    const { headers, body } = await pipeline.send(path, { headers: { accept: "text/html" } });
     const policy = headers.get("content-security-policy")!;
     assert.match(policy, /default-src 'none'.*connect-src 'self'.*frame-ancestors 'none'/);
     assert.ok(!/script-src[^;]*unsafe/.test(policy), policy);
@@ -155,8 +155,8 @@ Deno.test("every answer carries the headers that keep browsers from mischief", a
 });
 
 Deno.test("a redirect stays where it was called", async () => {
-  await using house = await openApi();
-  const answer = await house.send(`${ORIGIN}//evil.example/etl_runs/`);
+  await using pipeline = await openApi();
+  const answer = await pipeline.send(`${ORIGIN}//evil.example/etl_runs/`);
   assert.equal(answer.status, 404);
   await answer.body?.cancel();
 });

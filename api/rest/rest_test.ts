@@ -287,18 +287,18 @@ const CASES: Case[] = [
 ];
 
 Deno.test("every route answers good and bad requests as the original's clients expect", async (t) => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [user(1), user(2)], invalid: [{ ...user(3), age: 70 }] });
-  await fillRun(house.store);
-  await fillRun(house.store);
-  await house.store.write((db) =>
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1), user(2)], invalid: [{ ...user(3), age: 70 }] });
+  await fillRun(pipeline.store);
+  await fillRun(pipeline.store);
+  await pipeline.store.write((db) =>
     db.run(
       "INSERT INTO etl_runs (run_id, run_timestamp, status, status_at) VALUES ('r', '2026', 'REQUESTED', '2026')",
     )
   );
   for (const { name, path, init, status, body, headers = {} } of CASES) {
     await t.step(`${init?.method ?? "GET"} ${path.slice(0, 60)}: ${name}`, async () => {
-      const answer = await house.send(path, init);
+      const answer = await pipeline.send(path, init);
       const text = await answer.text();
       assert.equal(answer.status, status, text.slice(0, 500));
       if (typeof body === "string") assert.equal(text, body);
@@ -312,7 +312,7 @@ Deno.test("every route answers good and bad requests as the original's clients e
 });
 
 Deno.test("before the first run every route that needs the database says so", async (t) => {
-  await using house = await openApi({}, { store: () => undefined });
+  await using pipeline = await openApi({}, { store: () => undefined });
   for (
     const [path, init] of [["/etl_runs"], ["/etl_runs/1"], ["/data/raw_users"], [
       "/query_sql",
@@ -320,7 +320,7 @@ Deno.test("before the first run every route that needs the database says so", as
     ]] as const
   ) {
     await t.step(path, async () => {
-      const answer = await house.send(path, init);
+      const answer = await pipeline.send(path, init);
       assert.equal(answer.status, 503);
       assert.equal(
         await answer.text(),
@@ -328,47 +328,47 @@ Deno.test("before the first run every route that needs the database says so", as
       );
     });
   }
-  const ready = await house.send("/readyz");
+  const ready = await pipeline.send("/readyz");
   assert.equal(ready.status, 503);
   assert.match(await ready.text(), /"status":"not ready","database":"The database hasn't been created yet/);
 });
 
 Deno.test("a long answer is compressed where the client accepts it, a short one isn't", async () => {
-  await using house = await openApi();
-  for (let i = 0; i < 20; i++) await fillRun(house.store);
+  await using pipeline = await openApi();
+  for (let i = 0; i < 20; i++) await fillRun(pipeline.store);
   const accepting = { headers: { "accept-encoding": "gzip" } };
-  const long = await house.send("/etl_runs", accepting);
+  const long = await pipeline.send("/etl_runs", accepting);
   assert.equal(long.headers.get("content-encoding"), "gzip");
   const text = await new Response(long.body!.pipeThrough(new DecompressionStream("gzip"))).text();
   assert.equal(JSON.parse(text).length, 20);
-  const plain = await house.send("/etl_runs");
+  const plain = await pipeline.send("/etl_runs");
   assert.equal(plain.headers.get("content-encoding"), null);
   assert.match(plain.headers.get("vary") ?? "", /Accept-Encoding/);
   await plain.body?.cancel();
-  const short = await house.send("/healthz", accepting);
+  const short = await pipeline.send("/healthz", accepting);
   assert.equal(short.headers.get("content-encoding"), null);
   await short.body?.cancel();
 });
 
 Deno.test("64-bit numbers of records keep all their digits", async () => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [], invalid: ['{"id":9223372036854775807,"age":1}'] });
-  assert.match(await (await house.send("/data/invalid_users")).text(), /"id":9223372036854775807,/);
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [], invalid: ['{"id":9223372036854775807,"age":1}'] });
+  assert.match(await (await pipeline.send("/data/invalid_users")).text(), /"id":9223372036854775807,/);
   assert.match(
-    JSON.stringify(await house.ask("{ records(table: INVALID_USERS) { nodes { data } } }")),
+    JSON.stringify(await pipeline.ask("{ records(table: INVALID_USERS) { nodes { data } } }")),
     /9223372036854776000/,
   );
-  const raw = await house.send("/graphql?query={records(table:INVALID_USERS){nodes{data}}}");
+  const raw = await pipeline.send("/graphql?query={records(table:INVALID_USERS){nodes{data}}}");
   assert.match(await raw.text(), /"id":9223372036854775807,/);
 });
 
 Deno.test("an unexpected error shows nothing of itself", async () => {
-  await using house = await openApi({}, {
+  await using pipeline = await openApi({}, {
     store: () => {
       throw new Error("secret of the inside");
     },
   });
-  const answer = await house.send("/etl_runs");
+  const answer = await pipeline.send("/etl_runs");
   assert.equal(answer.status, 500);
   assert.equal(await answer.text(), '{"detail":"Internal Server Error"}');
 });

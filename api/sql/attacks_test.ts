@@ -121,17 +121,17 @@ const REFUSED: [sql: string, says: RegExp][] = [
 ];
 
 Deno.test("the SQL console refuses every attack with a reason, shows no personal data, and goes on", async (t) => {
-  await using house = await openApi({ SQL_TIMEOUT_MS: "3000" });
-  await fillRun(house.store, { valid: [user(1)] });
+  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "3000" });
+  await fillRun(pipeline.store, { valid: [user(1)] });
   for (const [query, says] of REFUSED) {
     await t.step(query.slice(0, 100) || "(empty)", async () => {
-      const { status, text } = await sql(house, query);
+      const { status, text } = await sql(pipeline, query);
       assert.equal(status, 400, text);
       assert.match(JSON.parse(text).detail, says);
       for (const secret of SECRETS) assert.ok(!text.includes(secret) || query.includes(secret), text);
     });
   }
-  const { text } = await sql(house, "SELECT count(*) AS n FROM raw_users");
+  const { text } = await sql(pipeline, "SELECT count(*) AS n FROM raw_users");
   assert.equal(text, '{"columns":["n"],"rows":[{"n":1}]}');
 });
 
@@ -171,11 +171,11 @@ const ANSWERED: [sql: string, answer: unknown][] = [
 ];
 
 Deno.test("everyday SQL works, in any spelling", async (t) => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [user(1)] });
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1)] });
   for (const [query, answer] of ANSWERED) {
     await t.step(query, async () => {
-      const { status, text } = await sql(house, query);
+      const { status, text } = await sql(pipeline, query);
       assert.equal(status, 200, text);
       assert.deepEqual(JSON.parse(text), answer);
     });
@@ -183,38 +183,38 @@ Deno.test("everyday SQL works, in any spelling", async (t) => {
 });
 
 Deno.test("64-bit integers keep all their digits", async () => {
-  await using house = await openApi();
-  await fillRun(house.store);
-  const { text } = await sql(house, "SELECT 9223372036854775807 AS n");
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store);
+  const { text } = await sql(pipeline, "SELECT 9223372036854775807 AS n");
   assert.equal(text, '{"columns":["n"],"rows":[{"n":9223372036854775807}]}');
 });
 
 Deno.test("rows keep their order, and are cut at the bounds with a word about it", async () => {
-  await using house = await openApi({ SQL_MAX_ROWS: "3", SQL_MAX_BYTES: "1000" });
-  await fillRun(house.store);
+  await using pipeline = await openApi({ SQL_MAX_ROWS: "3", SQL_MAX_BYTES: "1000" });
+  await fillRun(pipeline.store);
   const numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9)";
-  const rows = await sql(house, `${numbers} SELECT n FROM c ORDER BY n DESC`);
+  const rows = await sql(pipeline, `${numbers} SELECT n FROM c ORDER BY n DESC`);
   assert.equal(rows.text, '{"columns":["n"],"rows":[{"n":9},{"n":8},{"n":7}],"truncated":true}');
-  const exact = await sql(house, `${numbers} SELECT n FROM c LIMIT 3`);
+  const exact = await sql(pipeline, `${numbers} SELECT n FROM c LIMIT 3`);
   assert.equal(exact.text, '{"columns":["n"],"rows":[{"n":1},{"n":2},{"n":3}]}');
-  const bytes = await sql(house, `${numbers} SELECT printf('%900d', n) AS n FROM c`);
+  const bytes = await sql(pipeline, `${numbers} SELECT printf('%900d', n) AS n FROM c`);
   assert.equal(JSON.parse(bytes.text).rows.length, 1);
   assert.equal(JSON.parse(bytes.text).truncated, true);
 });
 
 Deno.test("an error in a later row is an error, not the end of the answer", async () => {
-  await using house = await openApi();
-  await fillRun(house.store);
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store);
   const { status, text } = await sql(
-    house,
+    pipeline,
     "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9) SELECT CASE n WHEN 5 THEN zeroblob(9000000) END FROM c",
   );
   assert.equal(status, 400);
   assert.match(text, /too large/);
 });
 
-async function sql(house: { send(path: string, init: RequestInit): Promise<Response> }, query: string) {
-  const answer = await house.send("/query_sql", {
+async function sql(pipeline: { send(path: string, init: RequestInit): Promise<Response> }, query: string) {
+  const answer = await pipeline.send("/query_sql", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ query }),

@@ -5,14 +5,14 @@ import { childrenOf, ticksOf } from "../../tests/support/processes.ts";
 const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
 
 Deno.test("forty endless queries at once end or are refused in time, others are answered meanwhile, and no process is left at work", async () => {
-  await using house = await openApi({ SQL_TIMEOUT_MS: "2000" });
-  await fillRun(house.store);
+  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "2000" });
+  await fillRun(pipeline.store);
   const waits: number[] = [];
   const askOthers = async (goOn: () => boolean) => {
     waits.length = 0;
     while (goOn()) {
       const sent = performance.now();
-      const answer = await house.send("/etl_runs");
+      const answer = await pipeline.send("/etl_runs");
       assert.equal((await answer.json()).length, 1);
       waits.push(performance.now() - sent);
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -25,7 +25,7 @@ Deno.test("forty endless queries at once end or are refused in time, others are 
   const quiet = await askOthers(() => performance.now() < quietUntil);
   const began = performance.now();
   const endless = Array.from({ length: 40 }, async () => {
-    const answer = await query(house, ENDLESS);
+    const answer = await query(pipeline, ENDLESS);
     return {
       status: answer.status,
       retryAfter: answer.headers.get("retry-after"),
@@ -48,16 +48,16 @@ Deno.test("forty endless queries at once end or are refused in time, others are 
     p99 < Math.max(100, 3 * quiet),
     `p99 ${p99} ms of ${waits.length} (${waits.slice(-5).map(Math.round)}), ${quiet} ms without queries`,
   );
-  assert.equal((await (await query(house, "SELECT 1 AS n")).json()).rows[0].n, 1);
+  assert.equal((await (await query(pipeline, "SELECT 1 AS n")).json()).rows[0].n, 1);
   await nobodyWorks();
 });
 
 Deno.test("a query whose client has left is killed", async () => {
-  await using house = await openApi({ SQL_TIMEOUT_MS: "60000" });
-  await fillRun(house.store);
-  await query(house, "SELECT 1");
+  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "60000" });
+  await fillRun(pipeline.store);
+  await query(pipeline, "SELECT 1");
   const client = new AbortController();
-  const asked = query(house, ENDLESS, client.signal);
+  const asked = query(pipeline, ENDLESS, client.signal);
   while ((await workingChildren()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
   client.abort();
   await asked;
@@ -65,8 +65,8 @@ Deno.test("a query whose client has left is killed", async () => {
 });
 
 Deno.test("a query ends with the process that asked for it, even when that was killed", async () => {
-  await using house = await openApi();
-  await fillRun(house.store);
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store);
   const asking = new Deno.Command(Deno.execPath(), {
     args: [
       "eval",
@@ -74,7 +74,7 @@ Deno.test("a query ends with the process that asked for it, even when that was k
         JSON.stringify(new URL("./console.ts", import.meta.url).href)
       });
        const bounds = { maxRows: 10, maxBytes: 10_000, timeoutMs: 60_000 };
-       const sql = openSqlConsole({ path: ${JSON.stringify(house.path)}, ...bounds });
+       const sql = openSqlConsole({ path: ${JSON.stringify(pipeline.path)}, ...bounds });
        await sql.query(${JSON.stringify(ENDLESS)}, new AbortController().signal);`,
     ],
     stdout: "null",
@@ -91,11 +91,11 @@ Deno.test("a query ends with the process that asked for it, even when that was k
 });
 
 function query(
-  house: { send(path: string, init: RequestInit): Promise<Response> },
+  pipeline: { send(path: string, init: RequestInit): Promise<Response> },
   sql: string,
   signal?: AbortSignal,
 ) {
-  return house.send("/query_sql", {
+  return pipeline.send("/query_sql", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ query: sql }),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TransientError } from "../../shared/errors/errors.ts";
-import { House, MANIFEST, OPENSSH } from "../../tests/support/sftp.ts";
+import { MANIFEST, OPENSSH, TestPipeline } from "../../tests/support/sftp.ts";
 import { watchFolder } from "../../tests/support/watch.ts";
 import { sftpDelivery } from "./sftp.ts";
 
@@ -9,16 +9,20 @@ const PART = /^\..+\.part$/;
 const LARGE = 9_000_000;
 
 Deno.test("files that were sent ahead are not sent again, and get their names with the delivery", async () => {
-  await using house = await House.open(OPENSSH);
-  await using delivery = sftpDelivery(house.options);
-  using folder = watchFolder(house.server.folder.disk);
-  const raw = await house.file("raw", LARGE);
-  const others = [await house.file("processed", LARGE), await house.file("invalid", 10)];
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using delivery = sftpDelivery(pipeline.options);
+  using folder = watchFolder(pipeline.server.folder.disk);
+  const raw = await pipeline.file("raw", LARGE);
+  const others = [await pipeline.file("processed", LARGE), await pipeline.file("invalid", 10)];
   assert.ok(delivery.sendAhead([raw]));
   assert.ok(delivery.sendAhead(others));
   assert.equal(delivery.sendAhead(others), undefined, "two at a time");
   await folder.created(PART);
-  assert.deepEqual((await house.names()).filter((name) => !PART.test(name)), [], "no file has its name yet");
+  assert.deepEqual(
+    (await pipeline.names()).filter((name) => !PART.test(name)),
+    [],
+    "no file has its name yet",
+  );
 
   const told: number[] = [];
   const files = [raw, ...others];
@@ -31,78 +35,78 @@ Deno.test("files that were sent ahead are not sent again, and get their names wi
     [MANIFEST.name, false],
   ]);
   assert.equal(told.at(-1), 2 * LARGE + 10 + MANIFEST.text.length);
-  assert.deepEqual(await house.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
-  for (const file of files) assert.deepEqual(await house.read(file.name), await Deno.readFile(file.path));
+  assert.deepEqual(await pipeline.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
+  for (const file of files) assert.deepEqual(await pipeline.read(file.name), await Deno.readFile(file.path));
   const parts = await folder.names(PART, 4);
   for (const { name } of files) assert.equal(parts.filter((part) => part.includes(name)).length, 1, name);
 });
 
 Deno.test("what was sent ahead and isn't wanted is removed, whole or not", async () => {
-  await using house = await House.open(OPENSSH);
-  const raw = await house.file("raw", 10 * LARGE);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  const raw = await pipeline.file("raw", 10 * LARGE);
   {
-    await using delivery = sftpDelivery(house.options);
-    using folder = watchFolder(house.server.folder.disk);
+    await using delivery = sftpDelivery(pipeline.options);
+    using folder = watchFolder(pipeline.server.folder.disk);
     const ahead = delivery.sendAhead([raw])!;
     await folder.created(PART);
     await ahead.forget();
     await ahead.forget();
-    assert.deepEqual(await house.names(), []);
+    assert.deepEqual(await pipeline.names(), []);
     assert.ok(delivery.sendAhead([raw]));
   }
-  assert.deepEqual(await house.names(), [], "nor is anything left when the service ends");
+  assert.deepEqual(await pipeline.names(), [], "nor is anything left when the service ends");
 });
 
 Deno.test("another file than the one that was sent ahead is sent, and the first one waits to be forgotten", async () => {
-  await using house = await House.open(OPENSSH);
-  await using delivery = sftpDelivery(house.options);
-  const before = await house.file("raw", LARGE);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using delivery = sftpDelivery(pipeline.options);
+  const before = await pipeline.file("raw", LARGE);
   const ahead = delivery.sendAhead([before])!;
-  const raw = await house.file("raw", LARGE);
+  const raw = await pipeline.file("raw", LARGE);
   await delivery.deliver([raw], MANIFEST, { signal }).catch((error) => {
     // the sweep of one may remove the other's temporary file; the next try is alone
     assert.ok(error instanceof TransientError, String(error));
     return delivery.deliver([raw], MANIFEST, { signal });
   });
   await ahead.forget();
-  assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
-  assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
+  assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
+  assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
 });
 
 Deno.test("a server that died since makes the delivery send everything itself", async () => {
-  await using house = await House.open(OPENSSH);
-  await using delivery = sftpDelivery(house.options);
-  using folder = watchFolder(house.server.folder.disk);
-  const raw = await house.file("raw", 6 * LARGE);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using delivery = sftpDelivery(pipeline.options);
+  using folder = watchFolder(pipeline.server.folder.disk);
+  const raw = await pipeline.file("raw", 6 * LARGE);
   delivery.sendAhead([raw]);
   await folder.created(PART);
-  await house.server.kill();
+  await pipeline.server.kill();
   await assert.rejects(delivery.deliver([raw], MANIFEST, { signal }), TransientError);
-  await house.server.start();
+  await pipeline.server.start();
   const [delivered] = await delivery.deliver([raw], MANIFEST, { signal });
   assert.equal(delivered!.skipped, false);
-  assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
-  assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
+  assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
+  assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
 });
 
 Deno.test("a connection that was lost while it waited costs the delivery nothing but time", async () => {
-  await using house = await House.open(OPENSSH);
-  await using delivery = sftpDelivery(house.options);
-  using folder = watchFolder(house.server.folder.disk);
-  const raw = await house.file("raw", LARGE);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using delivery = sftpDelivery(pipeline.options);
+  using folder = watchFolder(pipeline.server.folder.disk);
+  const raw = await pipeline.file("raw", LARGE);
   delivery.sendAhead([raw]);
   await folder.created(PART);
-  await house.server.kill();
-  await house.server.start();
+  await pipeline.server.kill();
+  await pipeline.server.start();
   const [delivered] = await delivery.deliver([raw], MANIFEST, { signal });
   assert.equal(delivered!.skipped, false);
-  assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
+  assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
 });
 
 Deno.test("an abort during the delivery removes what was sent ahead, too", async () => {
-  await using house = await House.open(OPENSSH);
-  await using delivery = sftpDelivery(house.options);
-  const files = [await house.file("raw", LARGE), await house.file("processed", 4 * LARGE)];
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using delivery = sftpDelivery(pipeline.options);
+  const files = [await pipeline.file("raw", LARGE), await pipeline.file("processed", 4 * LARGE)];
   delivery.sendAhead([files[0]!]);
   delivery.sendAhead([files[1]!]);
   const stop = new AbortController();
@@ -110,11 +114,11 @@ Deno.test("an abort during the delivery removes what was sent ahead, too", async
   const delivering = delivery.deliver(files, MANIFEST, { signal: stop.signal });
   stop.abort(reason);
   await assert.rejects(delivering, (error) => error === reason);
-  assert.deepEqual(await house.names(), []);
+  assert.deepEqual(await pipeline.names(), []);
 });
 
 Deno.test("small files aren't worth it", async () => {
-  await using house = await House.open(OPENSSH);
-  await using delivery = sftpDelivery(house.options);
-  assert.equal(delivery.sendAhead(await house.run()), undefined);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using delivery = sftpDelivery(pipeline.options);
+  assert.equal(delivery.sendAhead(await pipeline.run()), undefined);
 });

@@ -5,10 +5,10 @@ import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { Probed } from "./delivery.ts";
 import { fingerprintOf, recordHostKey } from "./known_hosts.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { House, OPENSSH, OURS } from "../../tests/support/sftp.ts";
+import { OPENSSH, OURS, TestPipeline } from "../../tests/support/sftp.ts";
 
-function probe(house: House, options: Partial<SftpOptions> = {}): Promise<Probed> {
-  return sftpDelivery({ ...house.options, ...options }).probe(new AbortController().signal);
+function probe(pipeline: TestPipeline, options: Partial<SftpOptions> = {}): Promise<Probed> {
+  return sftpDelivery({ ...pipeline.options, ...options }).probe(new AbortController().signal);
 }
 
 async function sshKeygen(...args: string[]): Promise<void> {
@@ -21,72 +21,72 @@ async function fingerprintIn(publicKey: string): Promise<string> {
 }
 
 /** Another host key than the server's, as it would stand in a known hosts file. */
-async function pinAnother(house: House, file: string): Promise<string> {
-  const { publicKey } = await ensureHostKey(`${house.temp}/another_host_key`);
-  return await pinHostKey(file, "127.0.0.1", house.server.port, publicKey);
+async function pinAnother(pipeline: TestPipeline, file: string): Promise<string> {
+  const { publicKey } = await ensureHostKey(`${pipeline.temp}/another_host_key`);
+  return await pinHostKey(file, "127.0.0.1", pipeline.server.port, publicKey);
 }
 
 for (const kind of [OPENSSH, OURS]) {
-  const test = (name: string, body: (house: House) => Promise<void>) =>
+  const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>) =>
     Deno.test(`${kind.name}: ${name}`, async () => {
-      await using house = await House.open(kind);
-      await body(house);
+      await using pipeline = await TestPipeline.open(kind);
+      await body(pipeline);
     });
 
-  test("a key that the server doesn't know is refused for good, and so is another user", async (house) => {
-    const { privateKey } = await ensureKeys(`${house.temp}/stranger`, { type: "ed25519" });
-    await assert.rejects(probe(house, { keyPath: privateKey }), (error: Error) => {
+  test("a key that the server doesn't know is refused for good, and so is another user", async (pipeline) => {
+    const { privateKey } = await ensureKeys(`${pipeline.temp}/stranger`, { type: "ed25519" });
+    await assert.rejects(probe(pipeline, { keyPath: privateKey }), (error: Error) => {
       assert.ok(error instanceof PermanentError);
       assert.ok(error.message.includes(`it refuses the key in "${privateKey}"`), error.message);
       return true;
     });
-    await assert.rejects(probe(house, { user: "nemo" }), PermanentError);
+    await assert.rejects(probe(pipeline, { user: "nemo" }), PermanentError);
   });
 
-  test("an unknown host is refused, telling how to make it known; that done, it is trusted", async (house) => {
-    const knownHosts = `${house.temp}/empty_known_hosts`;
-    const fingerprint = await fingerprintIn(house.server.hostKey);
+  test("an unknown host is refused, telling how to make it known; that done, it is trusted", async (pipeline) => {
+    const knownHosts = `${pipeline.temp}/empty_known_hosts`;
+    const fingerprint = await fingerprintIn(pipeline.server.hostKey);
     let message = "";
-    await assert.rejects(probe(house, { knownHosts }), (error: Error) => {
+    await assert.rejects(probe(pipeline, { knownHosts }), (error: Error) => {
       assert.ok(error instanceof PermanentError);
       ({ message } = error);
       assert.ok(message.includes(`ssh-ed25519 ${fingerprint} isn't in "${knownHosts}"`), message);
-      assert.ok(message.includes(`ssh-keyscan -p ${house.server.port} 127.0.0.1`), message);
+      assert.ok(message.includes(`ssh-keyscan -p ${pipeline.server.port} 127.0.0.1`), message);
       return true;
     });
     await assert.rejects(Deno.stat(knownHosts), Deno.errors.NotFound);
     await Deno.writeTextFile(knownHosts, `${/: (\[127\.0\.0\.1\].*)$/.exec(message)![1]}\n`);
-    assert.equal((await probe(house, { knownHosts })).fingerprint, fingerprint);
+    assert.equal((await probe(pipeline, { knownHosts })).fingerprint, fingerprint);
   });
 
-  test("the first key of a host is recorded where that is wanted, and another one refused from then on", async (house) => {
-    const knownHosts = `${house.temp}/new_known_hosts`;
+  test("the first key of a host is recorded where that is wanted, and another one refused from then on", async (pipeline) => {
+    const knownHosts = `${pipeline.temp}/new_known_hosts`;
     await Deno.writeTextFile(knownHosts, "# no line end");
     const options = { knownHosts, hostKeyPolicy: "accept-new" } as const;
-    await probe(house, options);
+    await probe(pipeline, options);
     const recorded = await Deno.readTextFile(knownHosts);
     assert.match(recorded, /^# no line end\n\[127\.0\.0\.1\]:\d+ ssh-ed25519 \S+\n$/);
-    await probe(house, options);
-    await probe(house, { knownHosts });
+    await probe(pipeline, options);
+    await probe(pipeline, { knownHosts });
     assert.equal(await Deno.readTextFile(knownHosts), recorded);
-    await pinAnother(house, knownHosts);
-    await assert.rejects(probe(house, options), PermanentError);
+    await pinAnother(pipeline, knownHosts);
+    await assert.rejects(probe(pipeline, options), PermanentError);
   });
 
-  test("a host whose login fails isn't recorded", async (house) => {
-    const knownHosts = `${house.temp}/new_known_hosts`;
+  test("a host whose login fails isn't recorded", async (pipeline) => {
+    const knownHosts = `${pipeline.temp}/new_known_hosts`;
     await assert.rejects(
-      probe(house, { knownHosts, hostKeyPolicy: "accept-new", user: "nemo" }),
+      probe(pipeline, { knownHosts, hostKeyPolicy: "accept-new", user: "nemo" }),
       PermanentError,
     );
     await assert.rejects(Deno.stat(knownHosts), Deno.errors.NotFound);
   });
 
-  test("a changed host key is refused, telling both fingerprints", async (house) => {
-    const expected = await pinAnother(house, house.options.knownHosts);
-    const shown = await fingerprintIn(house.server.hostKey);
+  test("a changed host key is refused, telling both fingerprints", async (pipeline) => {
+    const expected = await pinAnother(pipeline, pipeline.options.knownHosts);
+    const shown = await fingerprintIn(pipeline.server.hostKey);
     for (const hostKeyPolicy of ["strict", "accept-new"] as const) {
-      await assert.rejects(probe(house, { hostKeyPolicy }), (error: Error) => {
+      await assert.rejects(probe(pipeline, { hostKeyPolicy }), (error: Error) => {
         assert.ok(error instanceof PermanentError);
         assert.ok(error.message.includes(`its host key ssh-ed25519 ${shown} isn't the one`), error.message);
         assert.ok(error.message.includes(`(ssh-ed25519 ${expected})`), error.message);
@@ -95,28 +95,28 @@ for (const kind of [OPENSSH, OURS]) {
     }
   });
 
-  test("a host is found in a hashed known hosts file", async (house) => {
-    await sshKeygen("-H", "-f", house.options.knownHosts);
-    assert.match(await Deno.readTextFile(house.options.knownHosts), /^\|1\|/);
-    await probe(house);
+  test("a host is found in a hashed known hosts file", async (pipeline) => {
+    await sshKeygen("-H", "-f", pipeline.options.knownHosts);
+    assert.match(await Deno.readTextFile(pipeline.options.knownHosts), /^\|1\|/);
+    await probe(pipeline);
   });
 
-  test("a revoked host key is refused, though it is known", async (house) => {
-    const line = await Deno.readTextFile(house.options.knownHosts);
+  test("a revoked host key is refused, though it is known", async (pipeline) => {
+    const line = await Deno.readTextFile(pipeline.options.knownHosts);
     await Deno.writeTextFile(
-      house.options.knownHosts,
+      pipeline.options.knownHosts,
       `${line}@revoked * ${line.split(" ").slice(1).join(" ")}`,
     );
     await assert.rejects(
-      probe(house, { hostKeyPolicy: "accept-new" }),
+      probe(pipeline, { hostKeyPolicy: "accept-new" }),
       (error) => error instanceof PermanentError && /is marked @revoked/.test(error.message),
     );
   });
 
-  test("nobody at the port is a passing failure", async (house) => {
-    await house.server.kill();
+  test("nobody at the port is a passing failure", async (pipeline) => {
+    await pipeline.server.kill();
     await assert.rejects(
-      probe(house),
+      probe(pipeline),
       (error) => error instanceof TransientError && /Cannot reach the SFTP server/.test(error.message),
     );
   });
@@ -156,15 +156,15 @@ Deno.test("of a host with several keys, one that is known is asked for", async (
 for (const type of ["rsa", "ed25519"] as const) {
   Deno.test(`both servers take an encrypted ${type} key`, async () => {
     for (const kind of [OPENSSH, OURS]) {
-      await using house = await House.open(kind);
-      const path = `${house.temp}/encrypted`;
+      await using pipeline = await TestPipeline.open(kind);
+      const path = `${pipeline.temp}/encrypted`;
       await sshKeygen("-q", "-t", type, "-N", "correct horse", "-f", path);
       await using sshd = kind === OPENSSH
         ? await startSshd({ authorizedKey: await Deno.readTextFile(`${path}.pub`) })
         : undefined;
-      if (sshd === undefined) await Deno.copyFile(`${path}.pub`, `${house.temp}/sftp_user.pub`);
-      else await pinHostKey(house.options.knownHosts, "127.0.0.1", sshd.port, sshd.hostKey);
-      await probe(house, {
+      if (sshd === undefined) await Deno.copyFile(`${path}.pub`, `${pipeline.temp}/sftp_user.pub`);
+      else await pinHostKey(pipeline.options.knownHosts, "127.0.0.1", sshd.port, sshd.hostKey);
+      await probe(pipeline, {
         keyPath: path,
         passphrase: "correct horse",
         ...(sshd === undefined ? {} : { port: sshd.port, remoteDir: sshd.home }),
@@ -174,7 +174,7 @@ for (const type of ["rsa", "ed25519"] as const) {
 }
 
 Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", async () => {
-  await using house = await House.open(OURS);
+  await using pipeline = await TestPipeline.open(OURS);
   for (const greeting of ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n\0\0\0\x01"]) {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const serving = listener.accept().then(async (connection) => {
@@ -183,7 +183,7 @@ Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", a
       return connection;
     });
     await assert.rejects(
-      probe(house, { port: listener.addr.port, timeoutMs: 300 }),
+      probe(pipeline, { port: listener.addr.port, timeoutMs: 300 }),
       (error) => error instanceof TransientError,
       JSON.stringify(greeting),
     );
@@ -193,9 +193,9 @@ Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", a
 });
 
 Deno.test("a known hosts file that can't be written is told", async () => {
-  await using house = await House.open(OURS);
+  await using pipeline = await TestPipeline.open(OURS);
   await assert.rejects(
-    probe(house, { knownHosts: `${house.temp}/missing/known_hosts`, hostKeyPolicy: "accept-new" }),
+    probe(pipeline, { knownHosts: `${pipeline.temp}/missing/known_hosts`, hostKeyPolicy: "accept-new" }),
     (error) => error instanceof PermanentError && /record the server's host key/.test(error.message),
   );
 });

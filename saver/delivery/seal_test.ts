@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { seal } from "./seal.ts";
 import { sftpDelivery } from "./sftp.ts";
-import { House, MANIFEST, OURS } from "../../tests/support/sftp.ts";
+import { MANIFEST, OURS, TestPipeline } from "../../tests/support/sftp.ts";
 
 /** A key pair of age, made by its own program. */
 async function identity(path: string): Promise<{ path: string; recipient: string }> {
@@ -23,22 +23,22 @@ async function decrypted(file: string, key: string): Promise<string> {
 const never = new AbortController().signal;
 
 Deno.test("encrypted files are delivered as NAME.age, each recipient can read them, and again sends nothing", async () => {
-  await using house = await House.open(OURS);
-  const [one, two] = [await identity(`${house.temp}/one`), await identity(`${house.temp}/two`)];
-  const files = await house.run();
+  await using pipeline = await TestPipeline.open(OURS);
+  const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
+  const files = await pipeline.run();
   const deliver = async () => {
     const sealed = [];
     for (const file of files) {
-      sealed.push(await seal(file, [one.recipient, two.recipient], `${house.temp}/sealed`, never));
+      sealed.push(await seal(file, [one.recipient, two.recipient], `${pipeline.temp}/sealed`, never));
     }
-    return await sftpDelivery(house.options).deliver(sealed, MANIFEST, { signal: never });
+    return await sftpDelivery(pipeline.options).deliver(sealed, MANIFEST, { signal: never });
   };
   const delivered = await deliver();
-  assert.deepEqual(await house.names(), [...files.map(({ name }) => `${name}.age`), MANIFEST.name].sort());
+  assert.deepEqual(await pipeline.names(), [...files.map(({ name }) => `${name}.age`), MANIFEST.name].sort());
   for (const [i, file] of files.entries()) {
     const { name, sha256, bytes, encrypted, skipped } = delivered[i]!;
     assert.deepEqual([name, sha256, encrypted, skipped], [`${file.name}.age`, file.sha256, true, false]);
-    const there = `${house.server.folder.disk}/${name}`;
+    const there = `${pipeline.server.folder.disk}/${name}`;
     assert.equal((await Deno.stat(there)).size, bytes);
     for (const { path } of [one, two]) assert.equal(await decrypted(there, path), file.sha256);
   }
@@ -47,24 +47,24 @@ Deno.test("encrypted files are delivered as NAME.age, each recipient can read th
 });
 
 Deno.test("other content or other recipients make another encrypted file", async () => {
-  await using house = await House.open(OURS);
-  const [one, two] = [await identity(`${house.temp}/one`), await identity(`${house.temp}/two`)];
-  const file = await house.file("raw", 1_000);
-  const folder = `${house.temp}/sealed`;
+  await using pipeline = await TestPipeline.open(OURS);
+  const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
+  const file = await pipeline.file("raw", 1_000);
+  const folder = `${pipeline.temp}/sealed`;
   const first = await seal(file, [one.recipient], folder, never);
   assert.deepEqual(await seal(file, [one.recipient], folder, never), first);
   assert.notEqual((await seal(file, [two.recipient], folder, never)).path, first.path);
   assert.notEqual(
-    (await seal(await house.file("raw", 1_000), [one.recipient], folder, never)).path,
+    (await seal(await pipeline.file("raw", 1_000), [one.recipient], folder, never)).path,
     first.path,
   );
 });
 
 Deno.test("what can't be encrypted is told, secrets aren't shown, and nothing is left behind", async () => {
-  await using house = await House.open(OURS);
-  const { path, recipient } = await identity(`${house.temp}/one`);
-  const file = await house.file("raw", 1_000);
-  const folder = `${house.temp}/sealed`;
+  await using pipeline = await TestPipeline.open(OURS);
+  const { path, recipient } = await identity(`${pipeline.temp}/one`);
+  const file = await pipeline.file("raw", 1_000);
+  const folder = `${pipeline.temp}/sealed`;
   const secret = (await Deno.readTextFile(path)).match(/AGE-SECRET-KEY-\S+/)![0];
   await assert.rejects(seal(file, [recipient, secret], folder, never), (error: Error) => {
     assert.ok(error instanceof PermanentError);

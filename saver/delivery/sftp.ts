@@ -13,13 +13,13 @@ import type {
   Manifest,
   Probed,
 } from "./delivery.ts";
-import { Porter } from "./sftp_worker.ts";
+import { SftpWorker } from "./sftp_worker.ts";
 import { checkName, type OnSent, PROBE, type SftpOptions } from "./session.ts";
 
 export type { SftpOptions } from "./session.ts";
 
 /** Files that are on their way at once: as many threads as the two large files of a run can use. */
-const PORTERS = 2;
+const SFTP_WORKERS = 2;
 /** Bytes from which on a further thread is worth its start. */
 const WORTH_A_THREAD = 8_000_000;
 /** How long files that were sent ahead wait for their delivery, in milliseconds: ten minutes. */
@@ -30,10 +30,10 @@ export function sftpDelivery(options: SftpOptions): Delivery {
   return new SftpDelivery(options);
 }
 
-/** Some files and the porter that carries them. */
+/** Some files and the worker that carries them. */
 interface Share {
   readonly files: readonly LocalFile[];
-  readonly porter: Porter;
+  readonly worker: SftpWorker;
 }
 
 class SftpDelivery implements Delivery {
@@ -66,10 +66,12 @@ class SftpDelivery implements Delivery {
   }
 
   sendAhead(files: readonly LocalFile[]): Ahead | undefined {
-    if (sumOf(files) < WORTH_A_THREAD || this.#ahead.size + this.#delivering >= PORTERS) return undefined;
+    if (sumOf(files) < WORTH_A_THREAD || this.#ahead.size + this.#delivering >= SFTP_WORKERS) {
+      return undefined;
+    }
     for (const { name } of files) checkName(name);
     const sent = new SentAhead(
-      { files, porter: this.#hire(files) },
+      { files, worker: this.#hire(files) },
       (sent) => this.#ahead.delete(sent),
     );
     this.#ahead.add(sent);
@@ -77,8 +79,8 @@ class SftpDelivery implements Delivery {
   }
 
   async probe(signal: AbortSignal): Promise<Probed> {
-    await using porter = this.#hire([PROBE]);
-    const [probed] = await together([porter], signal, [porter.call("probe", undefined)]);
+    await using worker = this.#hire([PROBE]);
+    const [probed] = await together([worker], signal, [worker.call("probe", undefined)]);
     return probed!;
   }
 
@@ -92,14 +94,14 @@ class SftpDelivery implements Delivery {
     manifest: Manifest,
     { signal, onProgress }: DeliverOptions,
   ): Promise<DeliveredFile[]> {
-    await using porters = new AsyncDisposableStack();
-    for (const { porter } of ahead) porters.use(porter);
+    await using workers = new AsyncDisposableStack();
+    for (const { worker } of ahead) workers.use(worker);
     const left = files.filter((file) => !ahead.some((share) => share.files.includes(file)));
     const shares = [...ahead];
     for (const share of sharesOf(left, ahead.length === 0)) {
-      shares.push({ files: share, porter: porters.use(this.#hire([...share, manifest])) });
+      shares.push({ files: share, worker: workers.use(this.#hire([...share, manifest])) });
     }
-    const hired = shares.map(({ porter }) => porter);
+    const hired = shares.map(({ worker }) => worker);
 
     const delivered = new Map<LocalFile, DeliveredFile>();
     const total = sumOf(files) + new TextEncoder().encode(manifest.text).length;
@@ -109,21 +111,21 @@ class SftpDelivery implements Delivery {
       await together(
         hired,
         signal,
-        shares.map(async ({ files, porter }) => {
-          for (const file of files) delivered.set(file, await carry(porter, file, onSent));
+        shares.map(async ({ files, worker }) => {
+          for (const file of files) delivered.set(file, await carry(worker, file, onSent));
         }),
       );
       const [last] = await together(hired, signal, [hired[0]!.call("deliver", manifest)]);
       onProgress?.(total, total);
       return [...files.map((file) => delivered.get(file)!), last!];
     } catch (error) {
-      await Promise.allSettled(ahead.map(({ porter }) => porter.call("unstage", undefined)));
+      await Promise.allSettled(ahead.map(({ worker }) => worker.call("unstage", undefined)));
       throw error;
     }
   }
 
-  #hire(items: readonly { readonly name: string }[]): Porter {
-    return new Porter(this.options, items.map(({ name }) => name));
+  #hire(items: readonly { readonly name: string }[]): SftpWorker {
+    return new SftpWorker(this.options, items.map(({ name }) => name));
   }
 }
 
@@ -138,15 +140,15 @@ class SentAhead implements Ahead {
     this.#send(share).catch(() => void this.forget()); // the delivery meets what is in the way, and tells it
   }
 
-  async #send({ files, porter }: Share): Promise<void> {
-    for (const file of files) if (this.#share !== undefined) await porter.call("stage", file);
+  async #send({ files, worker }: Share): Promise<void> {
+    for (const file of files) if (this.#share !== undefined) await worker.call("stage", file);
   }
 
   /** Hands it over to a delivery of `files`, if all of it is among them. */
   take(files: readonly LocalFile[]): Share | undefined {
     const same = this.#share?.files.map((mine) => files.find((file) => isSame(file, mine)));
     if (same === undefined || !same.every((file) => file !== undefined)) return undefined;
-    return { files: same, porter: this.#release()!.porter };
+    return { files: same, worker: this.#release()!.worker };
   }
 
   #release(): Share | undefined {
@@ -158,10 +160,10 @@ class SentAhead implements Ahead {
   }
 
   async forget(): Promise<void> {
-    await using porter = this.#release()?.porter;
-    if (porter === undefined) return;
-    porter.abort();
-    await porter.call("unstage", undefined).catch(() => {});
+    await using worker = this.#release()?.worker;
+    if (worker === undefined) return;
+    worker.abort();
+    await worker.call("unstage", undefined).catch(() => {});
   }
 }
 
@@ -170,9 +172,9 @@ function isSame(one: LocalFile, other: LocalFile): boolean {
 }
 
 /** Delivers a file; what needed not to be sent counts as sent in the end. */
-async function carry(porter: Porter, file: LocalFile, onSent: OnSent): Promise<DeliveredFile> {
+async function carry(worker: SftpWorker, file: LocalFile, onSent: OnSent): Promise<DeliveredFile> {
   let left = file.bytes;
-  const delivered = await porter.call("deliver", file, (bytes) => {
+  const delivered = await worker.call("deliver", file, (bytes) => {
     left -= bytes;
     onSent(bytes);
   });
@@ -182,12 +184,12 @@ async function carry(porter: Porter, file: LocalFile, onSent: OnSent): Promise<D
 
 /** Waits for all calls. The first that fails, and the signal, end the others, and are what is thrown when all have ended. */
 async function together<T>(
-  porters: readonly Porter[],
+  workers: readonly SftpWorker[],
   signal: AbortSignal,
   calls: readonly Promise<T>[],
 ): Promise<T[]> {
   const failures: unknown[] = [];
-  const giveUp = () => porters.forEach((porter) => porter.abort());
+  const giveUp = () => workers.forEach((worker) => worker.abort());
   if (signal.aborted) giveUp();
   signal.addEventListener("abort", giveUp);
   try {
@@ -206,11 +208,11 @@ async function together<T>(
   }
 }
 
-/** Divides files among porters, so that each has about as much to carry. There is always one, for the manifest, where `always` says so. */
+/** Divides files among workers, so that each has about as much to carry. There is always one, for the manifest, where `always` says so. */
 function sharesOf(files: readonly LocalFile[], always: boolean): LocalFile[][] {
   const shares: LocalFile[][] = sumOf(files) < WORTH_A_THREAD
     ? [[]]
-    : Array.from({ length: PORTERS }, () => []);
+    : Array.from({ length: SFTP_WORKERS }, () => []);
   for (const file of files.toSorted((a, b) => b.bytes - a.bytes)) {
     shares.sort((a, b) => sumOf(a) - sumOf(b))[0]!.push(file);
   }

@@ -3,17 +3,17 @@ import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliverOptions, LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { House, MANIFEST, OPENSSH, OPENSSH_FULL, OURS } from "../../tests/support/sftp.ts";
+import { MANIFEST, OPENSSH, OPENSSH_FULL, OURS, TestPipeline } from "../../tests/support/sftp.ts";
 
 const PART = /^\..+\.[0-9a-f]{12}\.part$/;
 
 function deliver(
-  house: House,
+  pipeline: TestPipeline,
   files: readonly LocalFile[],
   options: Partial<SftpOptions> = {},
   more: Partial<DeliverOptions> = {},
 ) {
-  return sftpDelivery({ ...house.options, ...options }).deliver(files, MANIFEST, {
+  return sftpDelivery({ ...pipeline.options, ...options }).deliver(files, MANIFEST, {
     signal: new AbortController().signal,
     ...more,
   });
@@ -40,25 +40,27 @@ function after(bytes: number, then: () => Promise<unknown> | void) {
 }
 
 for (const kind of [OPENSSH, OURS]) {
-  const test = (name: string, body: (house: House) => Promise<void>) =>
+  const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>) =>
     Deno.test(`${kind.name}: ${name}`, async () => {
-      await using house = await House.open(kind);
-      await body(house);
+      await using pipeline = await TestPipeline.open(kind);
+      await body(pipeline);
     });
 
-  test("a run's files and its manifest arrive whole, and nothing else is left there", async (house) => {
-    const files = await house.run();
+  test("a run's files and its manifest arrive whole, and nothing else is left there", async (pipeline) => {
+    const files = await pipeline.run();
     const told: number[] = [];
-    const delivered = await deliver(house, files, {}, { onProgress: (bytes) => told.push(bytes) });
+    const delivered = await deliver(pipeline, files, {}, { onProgress: (bytes) => told.push(bytes) });
     const names = [...files.map(({ name }) => name), MANIFEST.name];
-    assert.deepEqual(await house.names(), names.toSorted());
-    for (const file of files) assert.deepEqual(await house.read(file.name), await Deno.readFile(file.path));
-    assert.equal(new TextDecoder().decode(await house.read(MANIFEST.name)), MANIFEST.text);
+    assert.deepEqual(await pipeline.names(), names.toSorted());
+    for (const file of files) {
+      assert.deepEqual(await pipeline.read(file.name), await Deno.readFile(file.path));
+    }
+    assert.equal(new TextDecoder().decode(await pipeline.read(MANIFEST.name)), MANIFEST.text);
     assert.deepEqual(delivered.map(({ deliveredAt: _, ...rest }) => rest), [
       ...files.map(({ kind, name, sha256, bytes }) => ({
         kind,
         name,
-        remotePath: `${house.server.folder.remote}/${name}`,
+        remotePath: `${pipeline.server.folder.remote}/${name}`,
         sha256,
         bytes,
         verified: "content",
@@ -68,7 +70,7 @@ for (const kind of [OPENSSH, OURS]) {
       {
         kind: "manifest",
         name: MANIFEST.name,
-        remotePath: `${house.server.folder.remote}/${MANIFEST.name}`,
+        remotePath: `${pipeline.server.folder.remote}/${MANIFEST.name}`,
         sha256: createHash("sha256").update(MANIFEST.text).digest("hex"),
         bytes: MANIFEST.text.length,
         verified: "content",
@@ -78,24 +80,24 @@ for (const kind of [OPENSSH, OURS]) {
     ]);
     assert.equal(told.at(-1), 3_000_002 + MANIFEST.text.length);
     assert.deepEqual(told, told.toSorted((a, b) => a - b));
-    const { mode } = await Deno.stat(`${house.server.folder.disk}/${files[0]!.name}`);
+    const { mode } = await Deno.stat(`${pipeline.server.folder.disk}/${files[0]!.name}`);
     assert.equal(mode! & 0o133, 0, "nobody else may write, nobody may execute");
   });
 
-  test("what was delivered is not sent again", async (house) => {
-    const files = await house.run();
-    await deliver(house, files);
-    const before = await Deno.stat(`${house.server.folder.disk}/${files[0]!.name}`);
-    const again = await deliver(house, files);
+  test("what was delivered is not sent again", async (pipeline) => {
+    const files = await pipeline.run();
+    await deliver(pipeline, files);
+    const before = await Deno.stat(`${pipeline.server.folder.disk}/${files[0]!.name}`);
+    const again = await deliver(pipeline, files);
     assert.deepEqual(again.map(({ skipped }) => skipped), [true, true, true, true]);
-    const now = await Deno.stat(`${house.server.folder.disk}/${files[0]!.name}`);
+    const now = await Deno.stat(`${pipeline.server.folder.disk}/${files[0]!.name}`);
     assert.deepEqual([now.ino, now.mtime], [before.ino, before.mtime]);
   });
 
-  test("another file of the same name is a conflict, stays as it is, and keeps the manifest away", async (house) => {
-    const [raw, processed] = await house.run();
-    await house.plant(processed!.name, "x".repeat(processed!.bytes));
-    await assert.rejects(deliver(house, [raw!, processed!]), (error: Error) => {
+  test("another file of the same name is a conflict, stays as it is, and keeps the manifest away", async (pipeline) => {
+    const [raw, processed] = await pipeline.run();
+    await pipeline.plant(processed!.name, "x".repeat(processed!.bytes));
+    await assert.rejects(deliver(pipeline, [raw!, processed!]), (error: Error) => {
       assert.ok(error instanceof PermanentError, String(error));
       const planted = createHash("sha256").update("x").digest("hex");
       assert.ok(
@@ -105,216 +107,216 @@ for (const kind of [OPENSSH, OURS]) {
       assert.ok(error.message.includes(`wanted 1 bytes and SHA-256 ${processed!.sha256}`), error.message);
       return true;
     });
-    assert.deepEqual(await house.names(), [processed!.name, raw!.name].sort());
-    assert.equal(new TextDecoder().decode(await house.read(processed!.name)), "x");
+    assert.deepEqual(await pipeline.names(), [processed!.name, raw!.name].sort());
+    assert.equal(new TextDecoder().decode(await pipeline.read(processed!.name)), "x");
   });
 
-  test("where the length alone is verified, a file of the same length counts as delivered, another one doesn't", async (house) => {
-    const [raw, processed] = await house.run();
-    await house.plant(processed!.name, "x");
-    const delivered = await deliver(house, [raw!, processed!], { verify: "size" });
+  test("where the length alone is verified, a file of the same length counts as delivered, another one doesn't", async (pipeline) => {
+    const [raw, processed] = await pipeline.run();
+    await pipeline.plant(processed!.name, "x");
+    const delivered = await deliver(pipeline, [raw!, processed!], { verify: "size" });
     assert.deepEqual(delivered.map(({ verified, skipped }) => [verified, skipped]), [
       ["size", false],
       ["size", true],
       ["size", false],
     ]);
-    await house.plant(raw!.name, "short");
+    await pipeline.plant(raw!.name, "short");
     await assert.rejects(
-      deliver(house, [raw!], { verify: "size" }),
+      deliver(pipeline, [raw!], { verify: "size" }),
       /another file with 5 bytes, wanted 3000001 bytes/,
     );
   });
 
-  test("what earlier deliveries left unfinished is removed, other files' leftovers stay", async (house) => {
-    const files = await house.run();
-    await house.plant(`.${files[0]!.name}.0123456789ab.part`, "half a file");
-    await house.plant(".other.jsonl.0123456789ab.part", "somebody else's");
-    await deliver(house, files);
-    assert.deepEqual((await house.names()).filter((name) => PART.test(name)), [
+  test("what earlier deliveries left unfinished is removed, other files' leftovers stay", async (pipeline) => {
+    const files = await pipeline.run();
+    await pipeline.plant(`.${files[0]!.name}.0123456789ab.part`, "half a file");
+    await pipeline.plant(".other.jsonl.0123456789ab.part", "somebody else's");
+    await deliver(pipeline, files);
+    assert.deepEqual((await pipeline.names()).filter((name) => PART.test(name)), [
       ".other.jsonl.0123456789ab.part",
     ]);
   });
 
-  test("a missing folder is made, with those above it", async (house) => {
-    const [raw] = await house.run();
-    const [delivered] = await deliver(house, [raw!], {
-      remoteDir: `${house.server.folder.remote}/2026/11/`,
+  test("a missing folder is made, with those above it", async (pipeline) => {
+    const [raw] = await pipeline.run();
+    const [delivered] = await deliver(pipeline, [raw!], {
+      remoteDir: `${pipeline.server.folder.remote}/2026/11/`,
     });
-    assert.equal(delivered!.remotePath, `${house.server.folder.remote}/2026/11/${raw!.name}`);
+    assert.equal(delivered!.remotePath, `${pipeline.server.folder.remote}/2026/11/${raw!.name}`);
     assert.equal(
-      (await Deno.stat(`${house.server.folder.disk}/2026/11/${raw!.name}`)).size,
+      (await Deno.stat(`${pipeline.server.folder.disk}/2026/11/${raw!.name}`)).size,
       raw!.bytes,
     );
   });
 
-  test("a file in the place of the folder, or a folder in the place of a file, is told", async (house) => {
-    const [raw] = await house.run();
-    await house.plant("taken", "");
+  test("a file in the place of the folder, or a folder in the place of a file, is told", async (pipeline) => {
+    const [raw] = await pipeline.run();
+    await pipeline.plant("taken", "");
     const under = (path: string) =>
-      deliver(house, [raw!], { remoteDir: `${house.server.folder.remote}/${path}` });
+      deliver(pipeline, [raw!], { remoteDir: `${pipeline.server.folder.remote}/${path}` });
     await assert.rejects(
       under("taken"),
       (error) => error instanceof PermanentError && /it is a file, wanted a folder/.test(error.message),
     );
-    await Deno.mkdir(`${house.server.folder.disk}/${raw!.name}`);
+    await Deno.mkdir(`${pipeline.server.folder.disk}/${raw!.name}`);
     await assert.rejects(
-      deliver(house, [raw!]),
+      deliver(pipeline, [raw!]),
       (error) => error instanceof PermanentError && /a folder has that name/.test(error.message),
     );
   });
 
-  test("a file that somebody else delivers meanwhile is never replaced", async (house) => {
-    const raw = await house.file("raw", 8_000_000);
-    const other = after(1_000_000, () => house.plant(raw.name, "somebody else's"));
+  test("a file that somebody else delivers meanwhile is never replaced", async (pipeline) => {
+    const raw = await pipeline.file("raw", 8_000_000);
+    const other = after(1_000_000, () => pipeline.plant(raw.name, "somebody else's"));
     await assert.rejects(
-      deliver(house, [raw], {}, other),
+      deliver(pipeline, [raw], {}, other),
       (error) => error instanceof PermanentError && /another file with 15 bytes/.test(error.message),
     );
     await other.settled();
-    assert.deepEqual(await house.names(), [raw.name]);
-    assert.equal(new TextDecoder().decode(await house.read(raw.name)), "somebody else's");
+    assert.deepEqual(await pipeline.names(), [raw.name]);
+    assert.equal(new TextDecoder().decode(await pipeline.read(raw.name)), "somebody else's");
   });
 
-  test("two deliveries of one run at once end with each file there once, or ask for another try", async (house) => {
-    const files = [await house.file("raw", 5_000_000), await house.file("processed", 1_000)];
-    const both = await Promise.allSettled([deliver(house, files), deliver(house, files)]);
+  test("two deliveries of one run at once end with each file there once, or ask for another try", async (pipeline) => {
+    const files = [await pipeline.file("raw", 5_000_000), await pipeline.file("processed", 1_000)];
+    const both = await Promise.allSettled([deliver(pipeline, files), deliver(pipeline, files)]);
     for (const outcome of both) {
       if (outcome.status === "rejected") assert.ok(outcome.reason instanceof TransientError, outcome.reason);
     }
-    await deliver(house, files);
-    assert.deepEqual(await house.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
-    assert.deepEqual(await house.read(files[0]!.name), await Deno.readFile(files[0]!.path));
+    await deliver(pipeline, files);
+    assert.deepEqual(await pipeline.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
+    assert.deepEqual(await pipeline.read(files[0]!.name), await Deno.readFile(files[0]!.path));
   });
 
   test(
     "a server that dies in mid-file leaves nothing under the file's name, and the next try succeeds",
-    async (house) => {
-      const raw = await house.file("raw", LONG_ENOUGH);
-      const death = after(2_000_000, () => house.server.kill());
-      await assert.rejects(deliver(house, [raw], {}, death), TransientError);
+    async (pipeline) => {
+      const raw = await pipeline.file("raw", LONG_ENOUGH);
+      const death = after(2_000_000, () => pipeline.server.kill());
+      await assert.rejects(deliver(pipeline, [raw], {}, death), TransientError);
       await death.settled();
-      assert.deepEqual((await house.names()).filter((name) => !PART.test(name)), []);
-      await house.server.start();
-      const [delivered] = await deliver(house, [raw]);
+      assert.deepEqual((await pipeline.names()).filter((name) => !PART.test(name)), []);
+      await pipeline.server.start();
+      const [delivered] = await deliver(pipeline, [raw]);
       assert.equal(delivered!.skipped, false);
-      assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
-      assert.deepEqual(await house.read(raw.name), await Deno.readFile(raw.path));
+      assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
+      assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
     },
   );
 
-  test("a server that stops answering is given up after the timeout", async (house) => {
-    const raw = await house.file("raw", LONG_ENOUGH);
-    const frost = after(2_000_000, () => house.server.freeze());
+  test("a server that stops answering is given up after the timeout", async (pipeline) => {
+    const raw = await pipeline.file("raw", LONG_ENOUGH);
+    const frost = after(2_000_000, () => pipeline.server.freeze());
     const start = performance.now();
     await assert.rejects(
-      deliver(house, [raw], { timeoutMs: 1_000 }, frost),
+      deliver(pipeline, [raw], { timeoutMs: 1_000 }, frost),
       (error) => error instanceof TransientError && /no answer for 1 s/.test(error.message),
     );
     await frost.settled();
     assert.ok(performance.now() - start < 10_000, "bounded by the timeout");
-    await house.server.thaw();
-    await deliver(house, [raw]);
-    assert.deepEqual(await house.names(), [MANIFEST.name, raw.name].sort());
+    await pipeline.server.thaw();
+    await deliver(pipeline, [raw]);
+    assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
   });
 
-  test("a server that is frozen from the start is given up too", async (house) => {
-    await house.server.freeze();
-    await assert.rejects(deliver(house, [], { timeoutMs: 500 }), TransientError);
-    await house.server.thaw();
-    assert.deepEqual(await house.names(), []);
+  test("a server that is frozen from the start is given up too", async (pipeline) => {
+    await pipeline.server.freeze();
+    await assert.rejects(deliver(pipeline, [], { timeoutMs: 500 }), TransientError);
+    await pipeline.server.thaw();
+    assert.deepEqual(await pipeline.names(), []);
   });
 
-  test("an abort ends the delivery with its reason and leaves nothing there", async (house) => {
-    const raw = await house.file("raw", 30_000_000);
+  test("an abort ends the delivery with its reason and leaves nothing there", async (pipeline) => {
+    const raw = await pipeline.file("raw", 30_000_000);
     const controller = new AbortController();
     const reason = new Error("the run was cancelled");
     const abort = after(2_000_000, () => controller.abort(reason));
     await assert.rejects(
-      deliver(house, [raw], {}, { signal: controller.signal, onProgress: abort.onProgress }),
+      deliver(pipeline, [raw], {}, { signal: controller.signal, onProgress: abort.onProgress }),
       (error) => error === reason,
     );
-    assert.deepEqual(await house.names(), []);
+    assert.deepEqual(await pipeline.names(), []);
     await assert.rejects(
-      deliver(house, [raw], {}, { signal: controller.signal }),
+      deliver(pipeline, [raw], {}, { signal: controller.signal }),
       (error) => error === reason,
     );
   });
 
-  test("a local file that isn't what was announced is not delivered", async (house) => {
-    const [raw, processed] = await house.run();
+  test("a local file that isn't what was announced is not delivered", async (pipeline) => {
+    const [raw, processed] = await pipeline.run();
     await Deno.writeTextFile(processed!.path, "y");
     await assert.rejects(
-      deliver(house, [raw!, processed!]),
+      deliver(pipeline, [raw!, processed!]),
       (error) => error instanceof PermanentError && /was changed or cut since/.test(error.message),
     );
     await Deno.remove(processed!.path);
     await assert.rejects(
-      deliver(house, [processed!]),
+      deliver(pipeline, [processed!]),
       (error) => error instanceof PermanentError && /there is no such file/.test(error.message),
     );
-    assert.deepEqual(await house.names(), [raw!.name]);
+    assert.deepEqual(await pipeline.names(), [raw!.name]);
   });
 
-  test("a name that is no plain file name is refused before anything is sent", async (house) => {
-    const [raw] = await house.run();
+  test("a name that is no plain file name is refused before anything is sent", async (pipeline) => {
+    const [raw] = await pipeline.run();
     for (const name of ["../x", "", "..", "a\nb"]) {
-      await assert.rejects(deliver(house, [{ ...raw!, name }]), PermanentError);
+      await assert.rejects(deliver(pipeline, [{ ...raw!, name }]), PermanentError);
     }
-    assert.deepEqual(await house.names(), []);
+    assert.deepEqual(await pipeline.names(), []);
   });
 
-  test("a probe tells the folder and the host key, and leaves nothing there", async (house) => {
-    const probed = await sftpDelivery(house.options).probe(new AbortController().signal);
-    const listed = await new Deno.Command("ssh-keygen", { args: ["-l", "-f", house.server.hostKey] })
+  test("a probe tells the folder and the host key, and leaves nothing there", async (pipeline) => {
+    const probed = await sftpDelivery(pipeline.options).probe(new AbortController().signal);
+    const listed = await new Deno.Command("ssh-keygen", { args: ["-l", "-f", pipeline.server.hostKey] })
       .output();
-    assert.equal(probed.folder, house.server.folder.remote);
+    assert.equal(probed.folder, pipeline.server.folder.remote);
     assert.equal(probed.hostKeyType, "ssh-ed25519");
     assert.ok(new TextDecoder().decode(listed.stdout).includes(` ${probed.fingerprint} `));
-    assert.deepEqual(await house.names(), []);
+    assert.deepEqual(await pipeline.names(), []);
   });
 }
 
 Deno.test("OpenSSH: a folder that its user may not write to is told as such", async () => {
-  await using house = await House.open(OPENSSH);
-  if (house.server.user !== "root") return;
-  const [raw] = await house.run();
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  if (pipeline.server.user !== "root") return;
+  const [raw] = await pipeline.run();
   await assert.rejects(
-    deliver(house, [raw!], { user: "nobody" }),
+    deliver(pipeline, [raw!], { user: "nobody" }),
     (error) => error instanceof PermanentError && /permission denied\. Give SFTP_USER/.test(error.message),
   );
   await assert.rejects(
-    deliver(house, [raw!], { user: "nobody", remoteDir: `${house.server.folder.remote}/new` }),
+    deliver(pipeline, [raw!], { user: "nobody", remoteDir: `${pipeline.server.folder.remote}/new` }),
     (error) => error instanceof PermanentError && /make the folder .* permission denied/.test(error.message),
   );
-  assert.deepEqual(await house.names(), []);
+  assert.deepEqual(await pipeline.names(), []);
 });
 
 Deno.test("OpenSSH: a server that can't store the file is a passing failure, and nothing is left there", async () => {
-  await using house = await House.open(OPENSSH_FULL);
-  const [raw, processed] = await house.run();
+  await using pipeline = await TestPipeline.open(OPENSSH_FULL);
+  const [raw, processed] = await pipeline.run();
   await assert.rejects(
-    deliver(house, [processed!, raw!]),
+    deliver(pipeline, [processed!, raw!]),
     (error) => error instanceof TransientError && /Is its disk or quota full\?/.test(error.message),
   );
-  assert.deepEqual(await house.names(), []);
+  assert.deepEqual(await pipeline.names(), []);
 });
 
 Deno.test("our server: outside of its folder nothing can be delivered", async () => {
-  await using house = await House.open(OURS);
-  const [raw] = await house.run();
+  await using pipeline = await TestPipeline.open(OURS);
+  const [raw] = await pipeline.run();
   for (const remoteDir of ["/", "/elsewhere", "/upload/../elsewhere"]) {
     await assert.rejects(
-      deliver(house, [raw!], { remoteDir }),
+      deliver(pipeline, [raw!], { remoteDir }),
       (error) => error instanceof PermanentError && /permission denied/.test(error.message),
       remoteDir,
     );
   }
-  assert.deepEqual(await house.names(), []);
+  assert.deepEqual(await pipeline.names(), []);
 });
 
 Deno.test("OpenSSH: a folder that isn't absolute is looked for in the user's home", async () => {
-  await using house = await House.open(OPENSSH);
-  const [raw] = await house.run();
-  const [delivered] = await deliver(house, [raw!], { remoteDir: "incoming" });
-  assert.equal(delivered!.remotePath, `${house.server.folder.remote}/incoming/${raw!.name}`);
+  await using pipeline = await TestPipeline.open(OPENSSH);
+  const [raw] = await pipeline.run();
+  const [delivered] = await deliver(pipeline, [raw!], { remoteDir: "incoming" });
+  assert.equal(delivered!.remotePath, `${pipeline.server.folder.remote}/incoming/${raw!.name}`);
 });

@@ -1,5 +1,5 @@
 /**
- * A porter: a session in a thread of its own, so that encrypting and hashing a file leave the event loop to others, and two files can be on
+ * A worker: a session in a thread of its own, so that encrypting and hashing a file leave the event loop to others, and two files can be on
  * their way at once. What ssh2 leaves open of a connection goes with the thread.
  *
  * @module
@@ -21,7 +21,7 @@ export interface Calls {
 }
 
 /** What goes to the thread: first `open`, then calls; `abort` makes all calls fail, `close` ends the connection. */
-export type ToPorter =
+export type ToSftpWorker =
   | { readonly type: "open"; readonly options: SftpOptions; readonly names: readonly string[] }
   | {
     readonly type: "call";
@@ -32,7 +32,7 @@ export type ToPorter =
   | { readonly type: "abort" | "close" };
 
 /** What comes from it. */
-export type FromPorter =
+export type FromSftpWorker =
   | { readonly type: "sent"; readonly id: number; readonly bytes: number }
   | { readonly type: "done"; readonly id: number; readonly value: unknown }
   | { readonly type: "failed"; readonly id: number; readonly failure: Failure }
@@ -71,10 +71,10 @@ interface Waiting {
 }
 
 /** A session in a thread of its own. Disposing of it ends both. */
-export class Porter implements AsyncDisposable {
+export class SftpWorker implements AsyncDisposable {
   readonly #worker = new Worker(new URL("./sftp_worker_thread.ts", import.meta.url), {
     type: "module",
-    name: "porter",
+    name: "worker",
   });
   readonly #waiting = new Map<number, Waiting>();
   readonly #closed = Promise.withResolvers<void>();
@@ -82,7 +82,7 @@ export class Porter implements AsyncDisposable {
 
   /** Starts the thread, which opens a session: see `Session.open`. Where that fails, each call does. */
   constructor(options: SftpOptions, names: readonly string[]) {
-    this.#worker.onmessage = ({ data }: MessageEvent<FromPorter>) => this.#hear(data);
+    this.#worker.onmessage = ({ data }: MessageEvent<FromSftpWorker>) => this.#hear(data);
     this.#worker.onerror = (event) => {
       event.preventDefault(); // else the process ends
       this.#fail(new Error(`Cannot go on with the delivery: its thread ended (${event.message}).`));
@@ -117,11 +117,11 @@ export class Porter implements AsyncDisposable {
     this.#worker.terminate();
   }
 
-  #tell(message: ToPorter): void {
+  #tell(message: ToSftpWorker): void {
     this.#worker.postMessage(message);
   }
 
-  #hear(message: FromPorter): void {
+  #hear(message: FromSftpWorker): void {
     if (message.type === "closed") return this.#closed.resolve();
     const waiting = this.#waiting.get(message.id);
     if (message.type === "sent") return waiting?.onSent(message.bytes);

@@ -1,17 +1,17 @@
 /**
- * The thread of a porter. Says nothing by itself, and does what `ToPorter` asks for.
+ * The thread of a worker. Says nothing by itself, and does what `ToSftpWorker` asks for.
  *
  * @module
  */
-import { failureOf, type FromPorter, type ToPorter } from "./sftp_worker.ts";
+import { failureOf, type FromSftpWorker, type ToSftpWorker } from "./sftp_worker.ts";
 import { Session } from "./session.ts";
 
 /** Bytes that are sent before they are told: telling each request would cost as much as making it. */
 const TELL_EVERY = 512 * 1024;
 
 const thread = globalThis as unknown as {
-  onmessage: (event: MessageEvent<ToPorter>) => void;
-  postMessage: (message: FromPorter) => void;
+  onmessage: (event: MessageEvent<ToSftpWorker>) => void;
+  postMessage: (message: FromSftpWorker) => void;
 };
 const stop = new AbortController();
 let session: Promise<Session>;
@@ -31,7 +31,7 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-async function answer({ id, call, item }: ToPorter & { type: "call" }): Promise<void> {
+async function answer({ id, call, item }: ToSftpWorker & { type: "call" }): Promise<void> {
   let bytes = 0;
   const tell = () => {
     if (bytes > 0) thread.postMessage({ type: "sent", id, bytes });

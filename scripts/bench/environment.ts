@@ -37,7 +37,7 @@ export interface SftpHouse {
 }
 
 /** The folder of a benchmark; it is the working directory while it is there, as paths in messages are relative. */
-export class Workshop implements AsyncDisposable {
+export class BenchEnvironment implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly #made = new Map<string, Promise<unknown>>();
   #stages = 0;
@@ -53,12 +53,12 @@ export class Workshop implements AsyncDisposable {
   ) {}
 
   /** Makes the folder and goes there. `TMPDIR` says where. */
-  static async open(scale: Scale, say: (line: string) => void): Promise<Workshop> {
+  static async open(scale: Scale, say: (line: string) => void): Promise<BenchEnvironment> {
     const env = { ...await readEnvironment() };
     for (const service of SERVICES) for (const name of Object.keys(VARIABLES[service])) delete env[name];
     const folder = await Deno.makeTempDir({ prefix: "bench-" });
     Deno.chdir(folder);
-    return new Workshop(scale, env, folder, say);
+    return new BenchEnvironment(scale, env, folder, say);
   }
 
   /** What `make` makes, once for all rows that ask for `name`. */
@@ -146,7 +146,7 @@ export class Stage implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   #channel: Promise<Channel> | undefined;
 
-  /** @ignore Made by `Workshop.stage`. */
+  /** @ignore Made by `BenchEnvironment.stage`. */
   constructor(
     /** Where queue and database are. */
     readonly folder: string,

@@ -7,7 +7,7 @@ import { type FileFacts, Files } from "../../shared/files/files.ts";
 import { readDepartments } from "../../transformer/lookup.ts";
 import { transform } from "../../transformer/transform.ts";
 import { Users } from "../../local/source/users.ts";
-import { PROJECT, type Workshop } from "./environment.ts";
+import { type BenchEnvironment, PROJECT } from "./environment.ts";
 
 /** A raw file. */
 export interface RawFile extends FileFacts {
@@ -26,8 +26,8 @@ export interface RunFiles {
 }
 
 /** A raw file of `users`, of which a tenth break a rule; `copy` tells files of one length apart. */
-export function rawFile(workshop: Workshop, users: number, copy = 0): Promise<RawFile> {
-  return workshop.once(`raw ${users} ${copy}`, async () => {
+export function rawFile(environment: BenchEnvironment, users: number, copy = 0): Promise<RawFile> {
+  return environment.once(`raw ${users} ${copy}`, async () => {
     const all = new Users(0.1, 1);
     const files = new Files("data");
     await using part = await files.create(files.path("raw_users", `${nameOf(users, copy)}.jsonl`));
@@ -37,9 +37,9 @@ export function rawFile(workshop: Workshop, users: number, copy = 0): Promise<Ra
 }
 
 /** The three files of a run over `users`. */
-export function runFiles(workshop: Workshop, users: number): Promise<RunFiles> {
-  return workshop.once(`run ${users}`, async () => {
-    const raw = await rawFile(workshop, users);
+export function runFiles(environment: BenchEnvironment, users: number): Promise<RunFiles> {
+  return environment.once(`run ${users}`, async () => {
+    const raw = await rawFile(environment, users);
     const files = new Files("data");
     const { codeOf } = await readDepartments(`${PROJECT}/transformer/departments.csv`);
     await using processed = await files.create(

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Spread } from "./measure.ts";
-import type { Workshop } from "./environment.ts";
+import type { BenchEnvironment } from "./environment.ts";
 
 /** One side of a comparison, over all turns. */
 export interface Side {
@@ -44,7 +44,7 @@ export interface Row {
   /** Its name for `--rows`. */
   readonly name: string;
   /** Measures, and yields each figure as soon as it is known. */
-  measure(workshop: Workshop): AsyncIterable<Result>;
+  measure(environment: BenchEnvironment): AsyncIterable<Result>;
 }
 
 /** Whether a figure's median reaches its target; undefined where there is none. */

@@ -32,7 +32,7 @@ export function seenAs(body: Uint8Array): string {
   return `sha256:${createHash("sha256").update(body).digest("hex")}`;
 }
 
-interface Ear {
+interface Subscription {
   readonly bell: Bell;
   takesIn: boolean;
   /** Bodies are taken in one after the other, in the order in which they came. */
@@ -43,7 +43,7 @@ interface Ear {
 
 /** Listens on the Pub/Sub channels of mailboxes. The connection is made when the first mailbox is listened to. */
 export class Listener implements AsyncDisposable {
-  readonly #ears = new Map<string, Ear>();
+  readonly #subscriptions = new Map<string, Subscription>();
   readonly #closed = new AbortController();
   #connection: Connection | undefined;
 
@@ -61,10 +61,10 @@ export class Listener implements AsyncDisposable {
    * @throws PermanentError when the server refuses.
    */
   async listen(mailbox: string, { takeIn }: { takeIn: boolean }): Promise<Bell> {
-    const ear: Ear = this.#ears.get(mailbox) ??
+    const subscription: Subscription = this.#subscriptions.get(mailbox) ??
       { bell: new Bell(), takesIn: false, taking: Promise.resolve(), on: undefined };
-    ear.takesIn ||= takeIn;
-    this.#ears.set(mailbox, ear);
+    subscription.takesIn ||= takeIn;
+    this.#subscriptions.set(mailbox, subscription);
     this.#connection ??= new Connection(
       this.address,
       "listener",
@@ -72,38 +72,42 @@ export class Listener implements AsyncDisposable {
       (subscriber) => this.#begin(subscriber),
     );
     const { subscriber } = this.#connection;
-    if (subscriber !== undefined && ear.on !== subscriber) {
+    if (subscriber !== undefined && subscription.on !== subscriber) {
       try {
-        const subscribed = this.#subscribe(subscriber, mailbox, ear);
+        const subscribed = this.#subscribe(subscriber, mailbox, subscription);
         await within(this.callTimeoutMs, subscribed, this.#closed.signal);
       } catch (error) {
-        ear.on = undefined;
+        subscription.on = undefined;
         const failure = failureOf(`listen to "${mailbox}"`, this.address, error);
         if (failure instanceof PermanentError) throw failure;
       }
     }
-    return ear.bell;
+    return subscription.bell;
   }
 
   /** Stops listening; bodies that are being taken in are taken in first, as far as the server answers. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     await this.#connection?.[Symbol.asyncDispose]();
-    await Promise.all([...this.#ears.values()].map((ear) => ear.taking));
+    await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.taking));
   }
 
   /** What was said while nobody listened is unknown: everybody looks again. */
   async #begin(subscriber: Subscriber): Promise<void> {
-    for (const [mailbox, ear] of this.#ears) await this.#subscribe(subscriber, mailbox, ear);
-    for (const ear of this.#ears.values()) ear.bell.ring();
+    for (const [mailbox, subscription] of this.#subscriptions) {
+      await this.#subscribe(subscriber, mailbox, subscription);
+    }
+    for (const subscription of this.#subscriptions.values()) subscription.bell.ring();
   }
 
-  async #subscribe(subscriber: Subscriber, mailbox: string, ear: Ear): Promise<void> {
-    ear.on = subscriber;
-    await subscriber.subscribe(`${mailbox}:wake`, () => ear.bell.ring(), true);
+  async #subscribe(subscriber: Subscriber, mailbox: string, subscription: Subscription): Promise<void> {
+    subscription.on = subscriber;
+    await subscriber.subscribe(`${mailbox}:wake`, () => subscription.bell.ring(), true);
     await subscriber.subscribe(mailbox, (body: Uint8Array) => {
-      ear.bell.ring();
-      if (ear.takesIn) ear.taking = ear.taking.then(() => this.#takeIn(mailbox, body));
+      subscription.bell.ring();
+      if (subscription.takesIn) {
+        subscription.taking = subscription.taking.then(() => this.#takeIn(mailbox, body));
+      }
     }, true);
   }
 

@@ -6,16 +6,16 @@ import assert from "node:assert/strict";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
 import { listen } from "../../api/server.ts";
-import { type ApiHouse, fillRun, openApi } from "../../api/testing.ts";
+import { fillRun, openApi, type TestApi } from "../../api/testing.ts";
 
 const PAGE = new URL("../../docs/api.md", import.meta.url);
 const RUN_ID = "01938a4c-7d20-7c3e-9d1b-2f6f0e5a1b11";
 const EXAMPLE = /```(sh|graphql|ts)\n((?:(?!```)[\s\S])*)```\n\n```(json|text)\n([\s\S]*?)```/g;
 
 Deno.test("each example of docs/api.md gives the answer that stands there", async (t) => {
-  await using house = await openApi();
-  await furnish(house);
-  const server = await listen(house.app, { hostname: "127.0.0.1", port: 0 });
+  await using pipeline = await openApi();
+  await furnish(pipeline);
+  const server = await listen(pipeline.app, { hostname: "127.0.0.1", port: 0 });
   const update = Deno.env.get("UPDATE_DOCS") === "1";
   const page = await Deno.readTextFile(PAGE);
   let written = page;
@@ -24,7 +24,7 @@ Deno.test("each example of docs/api.md gives the answer that stands there", asyn
     for (const [block, language, code, kind, answer] of page.matchAll(EXAMPLE)) {
       examples++;
       await t.step(`${language}: ${code!.replaceAll(/\s+/g, " ").slice(0, 80)}`, async () => {
-        const given = await answerOf(house, server.port, language!, code!);
+        const given = await answerOf(pipeline, server.port, language!, code!);
         const shown = tidied(kind!, given);
         if (update) {
           const filled = block.slice(0, block.lastIndexOf(`\`\`\`${kind}\n`)) +
@@ -51,10 +51,10 @@ function withoutChance(text: string): string {
     .replaceAll(/"(endCursor|runId)": "[^"]+"/g, '"$1": "(chance)"');
 }
 
-async function answerOf(house: ApiHouse, port: number, language: string, code: string): Promise<string> {
+async function answerOf(pipeline: TestApi, port: number, language: string, code: string): Promise<string> {
   const here = code.replaceAll("localhost:8000", `localhost:${port}`);
   if (language === "graphql") {
-    const answer = await house.send("/graphql", {
+    const answer = await pipeline.send("/graphql", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ query: code }),
@@ -73,7 +73,7 @@ async function answerOf(house: ApiHouse, port: number, language: string, code: s
 }
 
 /** One run with two valid records and an invalid one, and an order that was given up. */
-async function furnish({ store, channel }: ApiHouse): Promise<void> {
+async function furnish({ store, channel }: TestApi): Promise<void> {
   const user = (id: number, firstName: string, department: string) => ({
     id,
     firstName,

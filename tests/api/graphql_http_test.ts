@@ -3,10 +3,10 @@ import { serverAudits } from "graphql-http";
 import { openApi, ORIGIN } from "../../api/testing.ts";
 
 Deno.test("the GraphQL over HTTP specification is passed in full", async (t) => {
-  await using house = await openApi();
+  await using pipeline = await openApi();
   const audits = serverAudits({
     url: `${ORIGIN}/graphql`,
-    fetchFn: (url: string, init?: RequestInit) => house.send(url, init),
+    fetchFn: (url: string, init?: RequestInit) => pipeline.send(url, init),
   });
   assert.ok(audits.length >= 60);
   for (const audit of audits) {

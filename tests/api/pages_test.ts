@@ -7,9 +7,9 @@ const LOCAL = { hostname: "127.0.0.1", port: 0 };
 const TOKEN = "a-token-that-is-long";
 
 Deno.test("GraphiQL works without internet: its first query runs and shows runs, and nothing complains", async () => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [user(1)] });
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1)] });
+  const server = await listen(pipeline.app, LOCAL);
   try {
     await withBrowser(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/graphql`);
@@ -26,9 +26,9 @@ Deno.test("GraphiQL works without internet: its first query runs and shows runs,
 });
 
 Deno.test("where a token is set, a browser signs in once, and GraphiQL sends it from then on", async () => {
-  await using house = await openApi({ API_TOKEN: TOKEN });
-  await fillRun(house.store, { valid: [user(1)] });
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi({ API_TOKEN: TOKEN });
+  await fillRun(pipeline.store, { valid: [user(1)] });
+  const server = await listen(pipeline.app, LOCAL);
   try {
     await withBrowser(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/graphql`);
@@ -51,9 +51,9 @@ Deno.test("where a token is set, a browser signs in once, and GraphiQL sends it 
 });
 
 Deno.test("Swagger UI works without internet, trying a route out included", async () => {
-  await using house = await openApi();
-  await fillRun(house.store, { valid: [user(1)] });
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1)] });
+  const server = await listen(pipeline.app, LOCAL);
   try {
     await withBrowser(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/docs`);
@@ -85,9 +85,9 @@ Deno.test("the original's front end, on another origin, reads runs, query answer
           headers: { "content-type": "text/html" },
         }),
   );
-  await using house = await openApi({ CORS_ORIGINS: `http://localhost:${front.addr.port}` });
-  await fillRun(house.store, { valid: [user(1)] });
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi({ CORS_ORIGINS: `http://localhost:${front.addr.port}` });
+  await fillRun(pipeline.store, { valid: [user(1)] });
+  const server = await listen(pipeline.app, LOCAL);
   try {
     await withBrowser(async ({ page }) => {
       await page.goto(`http://localhost:${front.addr.port}/`);

@@ -2,13 +2,18 @@ import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { listen, type Listening } from "../../api/server.ts";
-import { type ApiHouse, fillRun, openApi } from "../../api/testing.ts";
+import { fillRun, openApi, type TestApi } from "../../api/testing.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 
 Deno.test("clients that send nothing, too slowly, or half a body are closed; others are answered meanwhile", async (t) => {
-  await using house = await openApi();
-  const server = await listen(house.app, LOCAL, { headMs: 600, requestMs: 900, idleMs: 500, checkMs: 100 });
+  await using pipeline = await openApi();
+  const server = await listen(pipeline.app, LOCAL, {
+    headMs: 600,
+    requestMs: 900,
+    idleMs: 500,
+    checkMs: 100,
+  });
   const connections = {
     "says nothing": [""],
     "stops in mid-head": ["GET /etl_runs HTTP/1.1\r\nHost: loc"],
@@ -35,8 +40,8 @@ Deno.test("clients that send nothing, too slowly, or half a body are closed; oth
 });
 
 Deno.test("a client that takes in nothing of its answers is closed; one whose answer takes long is not", async () => {
-  await using house = await openApi();
-  await house.store.write((db) => {
+  await using pipeline = await openApi();
+  await pipeline.store.write((db) => {
     for (let i = 0; i < 200; i++) {
       db.run(
         `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, processed_file, valid_count, invalid_count, loaded_at)
@@ -45,7 +50,7 @@ Deno.test("a client that takes in nothing of its answers is closed; one whose an
       );
     }
   });
-  const server = await listen(house.app, LOCAL, { stalledMs: 500 });
+  const server = await listen(pipeline.app, LOCAL, { stalledMs: 500 });
   try {
     const stalled = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
     const asking = new TextEncoder().encode("GET /etl_runs HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500));
@@ -94,53 +99,53 @@ async function closedAfter(port: number, pieces: string[]): Promise<number> {
 }
 
 Deno.test("a subscription hears of runs, and leaves nothing behind when its client goes", async () => {
-  await using house = await openApi();
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi();
+  const server = await listen(pipeline.app, LOCAL);
   try {
     const runId = newRunId();
     const all = await subscribe(server, "subscription { runEvents { runId type } }");
     const one = await subscribe(server, `subscription { runEvents(runId: "${runId}") { runId type } }`);
-    await openCount(house, 2);
-    await tellOf(house, newRunId());
-    await tellOf(house, runId);
+    await openCount(pipeline, 2);
+    await tellOf(pipeline, newRunId());
+    await tellOf(pipeline, runId);
     assert.equal((await one.next()).data.runEvents.runId, runId);
     assert.notEqual((await all.next()).data.runEvents.runId, runId);
     assert.equal((await all.next()).data.runEvents.runId, runId);
     await one.leave();
-    await openCount(house, 1);
+    await openCount(pipeline, 1);
     await all.leave();
-    await openCount(house, 0);
+    await openCount(pipeline, 0);
   } finally {
     await server.close(1000);
   }
 });
 
 Deno.test("a subscription hears of actors whose mailbox changed", async () => {
-  await using house = await openApi();
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi();
+  const server = await listen(pipeline.app, LOCAL);
   try {
     const actors = await subscribe(server, "subscription { actorChanges { name mailbox { paused } } }");
-    await openCount(house, 1, "actorChanges");
+    await openCount(pipeline, 1, "actorChanges");
     const heard = actors.next();
     // it looks once a second, and what it saw first is no change
-    const pausing = setInterval(() => void house.channel.mailbox("channel:deliver").pause(), 50);
+    const pausing = setInterval(() => void pipeline.channel.mailbox("channel:deliver").pause(), 50);
     let { data } = await heard.finally(() => clearInterval(pausing));
     assert.deepEqual(data.actorChanges, { name: "courier", mailbox: { paused: true } });
     const next = actors.next();
-    await house.channel.mailbox("channel:deliver").resume();
+    await pipeline.channel.mailbox("channel:deliver").resume();
     ({ data } = await next);
     assert.deepEqual(data.actorChanges, { name: "courier", mailbox: { paused: false } });
     await actors.leave();
-    await openCount(house, 0, "actorChanges");
+    await openCount(pipeline, 0, "actorChanges");
   } finally {
     await server.close(1000);
   }
 });
 
 Deno.test("closing the server ends subscriptions and waiting, and lets answers that were begun come to their end", async () => {
-  await using house = await openApi({ SQL_TIMEOUT_MS: "20000" });
-  await fillRun(house.store);
-  const server = await listen(house.app, LOCAL);
+  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "20000" });
+  await fillRun(pipeline.store);
+  const server = await listen(pipeline.app, LOCAL);
   const events = await subscribe(server, "subscription { runEvents { runId } }");
   const waiting = postTo(server, "/graphql", {
     query: "mutation { startRun(input: { wait: true }) { ... on StartRunSuccess { finished } } }",
@@ -149,10 +154,10 @@ Deno.test("closing the server ends subscriptions and waiting, and lets answers t
     query:
       "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000) SELECT max(n) AS n FROM c",
   });
-  while ((await house.channel.mailbox("channel:start_run").state()).depth === 0) {
+  while ((await pipeline.channel.mailbox("channel:start_run").state()).depth === 0) {
     await new Promise((r) => setTimeout(r, 10));
   }
-  await openCount(house, 1);
+  await openCount(pipeline, 1);
   await server.close(15_000);
   assert.equal(await events.ended(), true);
   assert.deepEqual(await waiting, { data: { startRun: { finished: false } } });
@@ -204,8 +209,8 @@ async function subscribe({ port }: Listening, query: string) {
   };
 }
 
-async function tellOf(house: ApiHouse, run_id: string): Promise<void> {
-  await house.channel.publish(
+async function tellOf(pipeline: TestApi, run_id: string): Promise<void> {
+  await pipeline.channel.publish(
     compose("channel:run_events", `told/${run_id}`, {
       type: "run_requested",
       run_id,
@@ -216,11 +221,11 @@ async function tellOf(house: ApiHouse, run_id: string): Promise<void> {
 }
 
 /** Waits until so many subscriptions are open, as the metrics say. */
-async function openCount(house: ApiHouse, wanted: number, subscription = "runEvents"): Promise<void> {
+async function openCount(pipeline: TestApi, wanted: number, subscription = "runEvents"): Promise<void> {
   const line = `etl_graphql_subscriptions{subscription="${subscription}"} ${wanted}`;
   for (let text = "", tries = 0; !text.includes(line); tries++) {
     assert.ok(tries < 200, `never ${line} in ${text.match(/etl_graphql_sub.*/g)}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
-    text = await (await house.send("/metrics")).text();
+    text = await (await pipeline.send("/metrics")).text();
   }
 }

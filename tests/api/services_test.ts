@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { type House, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 Deno.test("the API, with the permissions of its task alone, steers a run through all services and shows nobody's personal data", async (t) => {
-  await using house = await startHouse({ users: 60, bad: 0.2 });
-  await house.start("extractor", "transformer", "saver", "api");
-  const api = await addressOf(house);
+  await using pipeline = await startPipeline({ users: 60, bad: 0.2 });
+  await pipeline.start("extractor", "transformer", "saver", "api");
+  const api = await addressOf(pipeline);
   const answers: string[] = [];
   const read = async (path: string, init?: RequestInit): Promise<Response> => {
     const answer = await fetch(`${api}${path}`, init);
@@ -99,7 +99,7 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
       });
       assert.deepEqual(data.replayInvalidRecords.verdicts, [{ valid: true }]);
       const correction = data.replayInvalidRecords.runId;
-      await house.completed(correction);
+      await pipeline.completed(correction);
       const linked = await post("/graphql", {
         query: `{ of: etlRun(runId: "${runId}") { corrections { runId validCount invalidCount } }
         correction: etlRun(runId: "${correction}") { correctionOf { runId } delivery { state } }
@@ -122,9 +122,9 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
       query: "mutation { startRun { ... on StartRunSuccess { runId run { status } } } }",
     });
     const { runId } = data.startRun;
-    await house.until(
+    await pipeline.until(
       "the raw file's message",
-      async () => (await house.channel.mailbox("channel:phase1_complete").state()).depth === 1,
+      async () => (await pipeline.channel.mailbox("channel:phase1_complete").state()).depth === 1,
     );
     const cancelled = await post("/graphql", {
       query:
@@ -132,19 +132,19 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
     });
     assert.equal(cancelled.data.cancelRun.run.status, "FAILED", JSON.stringify(cancelled));
     await post("/graphql", { query: 'mutation { resumeActor(name: "transformer") { __typename } }' });
-    await house.until(
+    await pipeline.until(
       "the message to be settled",
-      async () => (await house.channel.mailbox("channel:phase1_complete").state()).depth === 0,
+      async () => (await pipeline.channel.mailbox("channel:phase1_complete").state()).depth === 0,
     );
-    assert.equal(house.runs().find((run) => run.run_id === runId)?.status, "FAILED");
+    assert.equal(pipeline.runs().find((run) => run.run_id === runId)?.status, "FAILED");
   });
 
   await t.step(
     "no answer, no log line and no audit entry holds a real password, SSN, card or bank number",
     async () => {
       const secrets = new Set<string>(["a-new-password"]);
-      for (const file of (await house.dataFiles()).filter((name) => name.includes("raw_users"))) {
-        for (const line of await house.lines(file)) {
+      for (const file of (await pipeline.dataFiles()).filter((name) => name.includes("raw_users"))) {
+        for (const line of await pipeline.lines(file)) {
           const record = safely(line);
           for (
             const value of [
@@ -162,9 +162,9 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
         }
       }
       assert.ok(secrets.size > 100, `${secrets.size} secrets`);
-      const audit = await Deno.readTextFile(`${house.folder}/data/state/audit.jsonl`);
+      const audit = await Deno.readTextFile(`${pipeline.folder}/data/state/audit.jsonl`);
       assert.match(audit, /"action":"startRun"/);
-      const texts = [...answers, audit, ...house.logs().map(({ text }) => text)];
+      const texts = [...answers, audit, ...pipeline.logs().map(({ text }) => text)];
       for (const secret of secrets) {
         const found = texts.find((text) => text.includes(secret));
         assert.equal(found, undefined, `${JSON.stringify(secret)} in ${found?.slice(0, 300)}`);
@@ -196,7 +196,7 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
       return new Response("{}", { headers: { "content-type": "application/json" } });
     },
   );
-  await using house = await startHouse({
+  await using pipeline = await startPipeline({
     users: 20,
     env: {
       OTEL_DENO: "true",
@@ -205,8 +205,8 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
       OTEL_BSP_SCHEDULE_DELAY: "200",
     },
   });
-  await house.start("extractor", "transformer", "saver", "api");
-  const answer = await fetch(`${await addressOf(house)}/graphql`, {
+  await pipeline.start("extractor", "transformer", "saver", "api");
+  const answer = await fetch(`${await addressOf(pipeline)}/graphql`, {
     method: "POST",
     headers: {
       "content-type": "application/json",
@@ -223,7 +223,7 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
       spans.filter(({ traceId }) => traceId === "0af7651916cd43dd8448eb211c80319c").map(({ name }) => name),
     );
   const wanted = [/^POST \/graphql$/, /extractor/, /transformer/, /saver/, /courier/];
-  await house.until(
+  await pipeline.until(
     "a span of each service in the caller's trace",
     () => wanted.every((name) => [...ofRun()].some((span) => name.test(span))),
     () =>
@@ -235,8 +235,8 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
 });
 
 /** The API's address, once it listens. */
-async function addressOf(house: House): Promise<string> {
-  const { text } = await house.said(/"ready"/, "api");
+async function addressOf(pipeline: TestPipeline): Promise<string> {
+  const { text } = await pipeline.said(/"ready"/, "api");
   return `http://127.0.0.1:${JSON.parse(text).properties.port}`;
 }
 

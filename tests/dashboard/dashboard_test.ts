@@ -26,7 +26,7 @@ Deno.test("a first run is started, followed live to its end, and stands in table
 
 Deno.test("actors are paused and resumed, runs are delivered again, and a refusal is shown as the API says it", async (t) => {
   await using site = await startSite();
-  const run = await site.house.completed(await site.house.tell());
+  const run = await site.pipeline.completed(await site.pipeline.tell());
   await t.step(
     "an actor is paused after a confirmation; Escape does nothing",
     () =>
@@ -36,7 +36,7 @@ Deno.test("actors are paused and resumed, runs are delivered again, and a refusa
         await page.keyboard.press("Escape");
         await page.waitForSelector("dialog:not([open])");
         const paused = () =>
-          site.house.channel.mailbox("channel:phase1_complete").state().then((state) => state.paused);
+          site.pipeline.channel.mailbox("channel:phase1_complete").state().then((state) => state.paused);
         assert.equal(await paused(), false);
         await press(page, "Pause transformer");
         await shows(page, "Pause transformer?");
@@ -59,17 +59,17 @@ Deno.test("actors are paused and resumed, runs are delivered again, and a refusa
         await shows(page, `Deliver the files of run ${run.id} again?`);
         await page.click("dialog button[type=submit]");
         await shows(page, "The delivery was asked for.");
-        await site.house.until(
+        await site.pipeline.until(
           "a second delivery",
           () =>
-            site.house.events(run.run_id).filter(({ type, ...event }) =>
+            site.pipeline.events(run.run_id).filter(({ type, ...event }) =>
               type === "phase_completed" && "phase" in event && event.phase === "DELIVERING"
             ).length > 1,
         );
       }),
   );
 
-  await site.house.kill("extractor");
+  await site.pipeline.kill("extractor");
   await t.step("what the API refuses is shown as it says it", () =>
     visit(site, "/", async ({ page }) => {
       await press(page, "Start run");
@@ -84,7 +84,7 @@ Deno.test("an API that goes away is said to be away, and the page goes on by its
   await using site = await startSite();
   await visit(site, "/", async ({ page, complaints }) => {
     await shows(page, "There is no run yet");
-    await site.house.stop("api");
+    await site.pipeline.stop("api");
     await shows(page, "The connection is lost. Reconnecting …");
     await picture(page, "dashboard_reconnecting");
     await press(page, "Dead messages", "link");
@@ -93,8 +93,8 @@ Deno.test("an API that goes away is said to be away, and the page goes on by its
     await picture(page, "dead_unreachable");
     await press(page, "Try again");
     await shows(page, "This could not be loaded.");
-    const run = await site.house.completed(await site.house.tell());
-    await site.house.start("api");
+    const run = await site.pipeline.completed(await site.pipeline.tell());
+    await site.pipeline.start("api");
     await page.waitForFunction(() => !document.body.innerText.includes("Reconnecting"), { timeout: 20_000 });
     await shows(page, "No message was given up.");
     await press(page, "Runs", "link");
@@ -108,7 +108,7 @@ Deno.test("an API that goes away is said to be away, and the page goes on by its
 Deno.test("where a token is wanted, a page whose session has ended asks for it and goes on in place", async () => {
   const API_TOKEN = "a-token-that-is-long";
   await using site = await startSite({ env: { API_TOKEN } });
-  const run = await site.house.completed(await site.house.tell());
+  const run = await site.pipeline.completed(await site.pipeline.tell());
   await visit(site, `/runs/${run.run_id}`, async ({ page, complaints }) => {
     await shows(page, "wants a token");
     await page.type("#token", API_TOKEN);

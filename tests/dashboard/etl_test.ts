@@ -7,22 +7,22 @@ const lines = ({ stdout }: Ended) =>
   stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 
 /** Runs the command and holds its exit code. */
-async function etl({ house }: Site, code: number, ...args: string[]): Promise<Ended> {
-  const ended = await house.task("etl", ...args);
+async function etl({ pipeline }: Site, code: number, ...args: string[]): Promise<Ended> {
+  const ended = await pipeline.task("etl", ...args);
   assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
   return ended;
 }
 
 Deno.test("in a terminal a run is started, followed, shown, verified, mended in the editor and replayed", async (t) => {
   await using site = await startSite({ users: 60, bad: 0.5 });
-  const { house } = site;
+  const { pipeline } = site;
 
   await t.step("start --watch follows the run to its end", async () => {
     const { stdout } = await etl(site, 0, "start", "--watch");
     assert.match(stdout, /phase completed {2}transforming {2}records 60, valid 30, invalid 30/);
     assert.match(stdout, /Run \d+ COMPLETED: 30 valid, 30 invalid\n$/);
   });
-  const run = house.runs()[0]!;
+  const run = pipeline.runs()[0]!;
 
   await t.step("runs, show, watch and invalid say what there is, to people and to programs", async () => {
     assert.match((await etl(site, 0, "runs")).stdout, /^run +asked for .*\n\d+ .* COMPLETED +30 +30 /);
@@ -46,18 +46,18 @@ Deno.test("in a terminal a run is started, followed, shown, verified, mended in 
   await t.step(
     "repair opens the records of a reason in the editor, checks them and replays them",
     async () => {
-      house.env.EDITOR = 'sed -i s/"age":[0-9.]*/"age":40/';
+      pipeline.env.EDITOR = 'sed -i s/"age":[0-9.]*/"age":40/';
       const reason = ["--reason", "age: greater than 65"];
       const checked = await etl(site, 1, "repair", "latest", ...reason, "--check");
       assert.match(checked.stdout, /valid/);
-      assert.equal(house.runs().length, 1);
+      assert.equal(pipeline.runs().length, 1);
       const refused = await etl(site, 1, "repair", "latest", "--reason", "age: less than 18");
       assert.match(refused.stderr, /Not confirmed/);
       const { stdout } = await etl(site, 0, "repair", "latest", "--reason", "age: less than 18", "--yes");
       assert.match(stdout, /Run \d+ COMPLETED: 4 valid, 0 invalid\n$/);
-      const correction = house.runs()[0]!;
+      const correction = pipeline.runs()[0]!;
       assert.equal(correction.correction_of, run.run_id);
-      for (const line of await house.lines(correction.raw_file!)) {
+      for (const line of await pipeline.lines(correction.raw_file!)) {
         assert.match(line, /"age":40/);
         assert.ok(!line.includes("***"));
       }
@@ -77,7 +77,7 @@ Deno.test("in a terminal a run is started, followed, shown, verified, mended in 
   });
 
   await t.step("edited records are taken from a file; what can't be used is said with its line", async () => {
-    await Deno.writeTextFile(`${house.folder}/edited.jsonl`, '{"$id":"7"}\n');
+    await Deno.writeTextFile(`${pipeline.folder}/edited.jsonl`, '{"$id":"7"}\n');
     const { stderr } = await etl(site, 2, "repair", String(run.id), "--from", "edited.jsonl");
     assert.match(stderr, /Cannot use line 1: its \$id "7" is none of the records/);
   });
@@ -89,13 +89,14 @@ Deno.test("in a terminal a run is started, followed, shown, verified, mended in 
   });
 
   await t.step("dead messages are listed, sent again, and discarded", async () => {
-    const dead = () => house.channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
-    await house.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
-    await house.until("a dead letter", async () => await dead() === 1);
+    const dead = () =>
+      pipeline.channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
+    await pipeline.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
+    await pipeline.until("a dead letter", async () => await dead() === 1);
     const [letter] = lines(await etl(site, 0, "dead", "--json"));
     assert.match((await etl(site, 0, "dead")).stdout, /raw_file/);
     await etl(site, 0, "dead", "replay", letter.id);
-    await house.until("it is dead again", async () => await dead() === 1);
+    await pipeline.until("it is dead again", async () => await dead() === 1);
     const [again] = lines(await etl(site, 0, "dead", "--json"));
     await etl(site, 1, "dead", "discard", again.id);
     await etl(site, 0, "dead", "discard", again.id, "--yes");
@@ -108,9 +109,9 @@ Deno.test("in a terminal a run is started, followed, shown, verified, mended in 
       assert.match((await etl(site, 2, "nonsense")).stderr, /deno task etl COMMAND/);
       assert.match((await etl(site, 2, "show", "999")).stderr, /There is no run "999"/);
       assert.match((await etl(site, 2, "runs", "--limit", "x")).stderr, /Cannot use --limit x/);
-      house.env.ETL_API_URL = "http://127.0.0.1:9";
+      pipeline.env.ETL_API_URL = "http://127.0.0.1:9";
       assert.match((await etl(site, 3, "runs")).stderr, /Cannot reach the API/);
-      house.env.ETL_API_URL = "ftp://nowhere";
+      pipeline.env.ETL_API_URL = "ftp://nowhere";
       assert.match((await etl(site, 2, "runs")).stderr, /ETL_API_URL is "ftp:\/\/nowhere": wanted a URL/);
     },
   );
@@ -124,13 +125,13 @@ Deno.test("a run that fails ends start --watch with code 1, and a wrong token wi
   });
   const { stderr } = await etl(site, 1, "start", "--watch");
   assert.match(stderr, /Run \d+ FAILED: .*404/);
-  site.house.env.API_TOKEN = "another-token-that-is-long";
+  site.pipeline.env.API_TOKEN = "another-token-that-is-long";
   assert.match((await etl(site, 3, "runs")).stderr, /The API wants a token/);
 });
 
 Deno.test("on a terminal a bar shows how far the work is", async () => {
   await using site = await startSite({ users: 60, bad: 0, delayMs: 200, env: { BATCH_SIZE: "10" } });
-  const { folder, env } = site.house;
+  const { folder, env } = site.pipeline;
   const program = programPath("cli/etl.ts");
   const { stdout } = await new Deno.Command("script", {
     args: ["-qec", `${Deno.execPath()} run -A ${program} start --watch`, "/dev/null"],

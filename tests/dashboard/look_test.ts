@@ -19,8 +19,8 @@ async function violations(page: Page): Promise<string[]> {
 
 Deno.test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
   await using site = await startSite({ users: 40, bad: 0.5 });
-  const run = await site.house.completed(await site.house.tell());
-  await site.house.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
+  const run = await site.pipeline.completed(await site.pipeline.tell());
+  await site.pipeline.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
   const pages = [
     { name: "dashboard", path: "/", en: "Last runs", es: "Últimas ejecuciones" },
     { name: "run", path: `/runs/${run.run_id}`, en: "Delivery receipt", es: "Recibo de entrega" },

@@ -4,8 +4,8 @@ import { picture, press, startSite, type, visit } from "./site.ts";
 
 Deno.test("a run's page tells all of it, its address can be shared, and back and forward work", async () => {
   await using site = await startSite();
-  const run = await site.house.completed(await site.house.tell());
-  const file = site.house.sql<{ sha256: string }>("SELECT sha256 FROM run_files LIMIT 1")[0]!;
+  const run = await site.pipeline.completed(await site.pipeline.tell());
+  const file = site.pipeline.sql<{ sha256: string }>("SELECT sha256 FROM run_files LIMIT 1")[0]!;
   await visit(site, "/", async ({ page }) => {
     await press(page, String(run.id), "link");
     const told = [
@@ -35,8 +35,8 @@ Deno.test("a run's page tells all of it, its address can be shared, and back and
 
 Deno.test("a failed run says why, and whether asking again can help", async () => {
   await using site = await startSite({ wrap: () => () => new Response("down", { status: 404 }) });
-  const runId = await site.house.tell();
-  await site.house.status("FAILED", runId);
+  const runId = await site.pipeline.tell();
+  await site.pipeline.status("FAILED", runId);
   await visit(site, `/runs/${runId}`, async ({ page }) => {
     await shows(page, "Why it failed");
     await shows(page, "404");
@@ -46,14 +46,14 @@ Deno.test("a failed run says why, and whether asking again can help", async () =
 
 Deno.test("a dead message is shown with its reason, sent again, and discarded after a confirmation", async () => {
   await using site = await startSite();
-  const { channel } = site.house;
+  const { channel } = site.pipeline;
   const dead = () => channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
   await channel.publish({
     to: "channel:phase1_complete",
     id: "m1",
     body: '{"raw_file":"../etc/passwd"}',
   });
-  await site.house.until("a dead letter", async () => await dead() === 1);
+  await site.pipeline.until("a dead letter", async () => await dead() === 1);
   await visit(site, "/dead", async ({ page }) => {
     await shows(page, "channel:phase1_complete");
     await shows(page, "28 bytes");
@@ -62,7 +62,7 @@ Deno.test("a dead message is shown with its reason, sent again, and discarded af
     await picture(page, "dead");
     await press(page, "Send again");
     await shows(page, "The message is in its channel again.");
-    await site.house.until("it is dead again", async () => await dead() === 1);
+    await site.pipeline.until("it is dead again", async () => await dead() === 1);
     await page.waitForSelector("article");
     await press(page, "Discard");
     await shows(page, "Discard this message?");
@@ -74,7 +74,7 @@ Deno.test("a dead message is shown with its reason, sent again, and discarded af
 
 Deno.test("a query stands in the address, its rows in a table and a CSV file, and its errors on the page", async () => {
   await using site = await startSite();
-  await site.house.completed(await site.house.tell());
+  await site.pipeline.completed(await site.pipeline.tell());
   const query = "SELECT id, firstName, password FROM processed_users ORDER BY id LIMIT 2";
   await visit(site, `/sql?query=${encodeURIComponent(query)}`, async ({ page, complaints }) => {
     await shows(page, "2 rows in");
@@ -90,7 +90,7 @@ Deno.test("a query stands in the address, its rows in a table and a CSV file, an
       })
     );
     await press(page, "Download CSV");
-    const rows = site.house.sql<{ id: number; firstName: string }>(query);
+    const rows = site.pipeline.sql<{ id: number; firstName: string }>(query);
     const lines = rows.map(({ id, firstName }) => `${id},${firstName},***\r\n`).join("");
     assert.equal(await csv, `id,firstName,password\r\n${lines}`);
     await type(page, "Query", "SELECT nosuch FROM raw_users");

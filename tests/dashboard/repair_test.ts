@@ -11,9 +11,9 @@ interface Raw {
 }
 
 /** The correction run's raw records, as they are in its file: unmasked. */
-async function correctedRecords({ house }: Site, runId: string): Promise<Raw[]> {
-  const run = house.runs().find((run) => run.run_id === runId)!;
-  return (await house.lines(run.raw_file!)).map((line) => JSON.parse(line));
+async function correctedRecords({ pipeline }: Site, runId: string): Promise<Raw[]> {
+  const run = pipeline.runs().find((run) => run.run_id === runId)!;
+  return (await pipeline.lines(run.raw_file!)).map((line) => JSON.parse(line));
 }
 
 /** Presses Replay, confirms, and waits for the correction run's end; answers its id. */
@@ -32,9 +32,9 @@ async function replay(page: Page): Promise<string> {
 
 Deno.test("bad records are mended by form, by JSON, by text and all at once, and come out valid", async (t) => {
   await using site = await startSite({ users: 120, bad: 0.5 });
-  const run = await site.house.completed(await site.house.tell());
+  const run = await site.pipeline.completed(await site.pipeline.tell());
   const good = /^\{.*\}$/;
-  const original = (await site.house.lines(run.raw_file!)).filter((line) => good.test(line))
+  const original = (await site.pipeline.lines(run.raw_file!)).filter((line) => good.test(line))
     .map((line) => JSON.parse(line) as Raw);
   const path = `/runs/${run.run_id}/invalid`;
 

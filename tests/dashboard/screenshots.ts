@@ -28,7 +28,7 @@ if (import.meta.main) {
   });
   const runs = [];
   for (; runs.length < 12; users += 20 + 37 * (runs.length % 4)) {
-    runs.push(await site.house.completed(await site.house.tell()));
+    runs.push(await site.pipeline.completed(await site.pipeline.tell()));
   }
   const reason = encodeURIComponent("company.department: missing");
   await visit(site, `/runs/${runs.at(-1)!.run_id}/invalid?reason=${reason}`, async ({ page }) => {

@@ -8,31 +8,31 @@ import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { programPath } from "../../cli/services.ts";
 import { withBrowser } from "../api/browser.ts";
-import { type House, type HouseOptions, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 
 /** A pipeline whose dashboard is up. */
 export interface Site extends AsyncDisposable {
   /** The pipeline. */
-  readonly house: House;
+  readonly pipeline: TestPipeline;
   /** The dashboard's origin. */
   readonly base: string;
 }
 
 /** Starts the four services. */
-export async function startSite(options: HouseOptions = {}): Promise<Site> {
-  const house = await startHouse({ users: 60, bad: 0.5, ...options });
+export async function startSite(options: TestPipelineOptions = {}): Promise<Site> {
+  const pipeline = await startPipeline({ users: 60, bad: 0.5, ...options });
   try {
-    await house.start("extractor", "transformer", "saver");
-    const [line] = (await house.begin("api").line(/^.*"message":"ready".*$/))!;
+    await pipeline.start("extractor", "transformer", "saver");
+    const [line] = (await pipeline.begin("api").line(/^.*"message":"ready".*$/))!;
     const { port } = (JSON.parse(line) as { properties: { port: number } }).properties;
-    house.env.API_PORT = String(port);
+    pipeline.env.API_PORT = String(port);
     return {
-      house,
+      pipeline,
       base: `http://127.0.0.1:${port}`,
-      [Symbol.asyncDispose]: () => house[Symbol.asyncDispose](),
+      [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
     };
   } catch (error) {
-    await house[Symbol.asyncDispose]();
+    await pipeline[Symbol.asyncDispose]();
     throw error;
   }
 }

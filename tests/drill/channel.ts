@@ -12,7 +12,7 @@ import type { RedisServer } from "../support/redis.ts";
 import type { DrillCase } from "./case.ts";
 import { command } from "./operator.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
-import { type Stage, WORKERS } from "./environment.ts";
+import { type DrillEnvironment, WORKERS } from "./environment.ts";
 
 const area = "channel";
 
@@ -21,7 +21,7 @@ function hurtInMidRun(
   name: string,
   fault: string,
   quick: boolean,
-  hurt: (stage: Stage, redis: RedisServer) => Promise<string>,
+  hurt: (environment: DrillEnvironment, redis: RedisServer) => Promise<string>,
 ): DrillCase {
   return {
     name,
@@ -31,14 +31,14 @@ function hurtInMidRun(
     run: () => {
       const gate = gateAt(100);
       const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
-      return play(options, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const run = await stage.house.tell();
+      return play(options, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const run = await environment.pipeline.tell();
         await gate.reached;
         setTimeout(() => gate.open(), 200); // so that the extractor has something to publish while it can't
-        const happened = await hurt(stage, stage.house.redis!);
+        const happened = await hurt(environment, environment.pipeline.redis!);
         const since = stopwatch();
-        await stage.comesTo(run, "COMPLETED");
+        await environment.comesTo(run, "COMPLETED");
         return { happened, runs: [run], recoveredMs: since() };
       });
     },
@@ -67,19 +67,19 @@ export const cases: readonly DrillCase[] = [
     redis.thaw();
     return "calls ended in bounded time and were repeated";
   }),
-  hurtInMidRun("redis-line-held", "the network swallows everything for 12 s", false, async (stage) => {
-    stage.redisLine!.hold();
+  hurtInMidRun("redis-line-held", "the network swallows everything for 12 s", false, async (environment) => {
+    environment.redisLine!.hold();
     await pause(12_000);
-    stage.redisLine!.release();
+    environment.redisLine!.release();
     return "connections given up and made anew";
   }),
   hurtInMidRun(
     "redis-out-of-memory",
     "Redis without memory (OOM command not allowed)",
     false,
-    async (stage, redis) => {
+    async (environment, redis) => {
       await command(redis, "CONFIG", "SET", "maxmemory", "1");
-      await stage.house.said(/memory is used up/);
+      await environment.pipeline.said(/memory is used up/);
       await command(redis, "CONFIG", "SET", "maxmemory", "0");
       return "said so, and published when there was memory";
     },
@@ -90,16 +90,16 @@ export const cases: readonly DrillCase[] = [
     fault: "connection cut in mid-request, or before its reply, at each acknowledgement",
     quick: true,
     run: () =>
-      play({ channel: "redis" }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ channel: "redis" }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const runs: string[] = [];
         const since = stopwatch();
         for (const mailbox of ["channel:start_run", "channel:phase1_complete", "channel:phase2_complete"]) {
           for (const where of ["in mid-request", "before the reply"] as const) {
-            const cut = stage.redisLine!.cutAt(settles(mailbox), where);
-            const run = await stage.house.tell();
+            const cut = environment.redisLine!.cutAt(settles(mailbox), where);
+            const run = await environment.pipeline.tell();
             await cut;
-            await stage.comesTo(run, "COMPLETED");
+            await environment.comesTo(run, "COMPLETED");
             runs.push(run);
           }
         }
@@ -116,18 +116,18 @@ export const cases: readonly DrillCase[] = [
     fault: "Redis killed and restarted again and again during and between phases",
     quick: false,
     run: (repeats) =>
-      play({ channel: "redis" }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ channel: "redis" }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const kills = times(20, 4, repeats);
         const runs: string[] = [];
         for (let kill = 0; kill < kills; kill++) {
-          runs.push(await stage.house.tell());
+          runs.push(await environment.pipeline.tell());
           await pause(Math.random() * 400);
-          await stage.house.redis!.kill();
-          await stage.house.redis!.start();
+          await environment.pipeline.redis!.kill();
+          await environment.pipeline.redis!.start();
         }
         const since = stopwatch();
-        for (const run of runs) await stage.comesTo(run, "COMPLETED");
+        for (const run of runs) await environment.comesTo(run, "COMPLETED");
         return { happened: `${kills} kills in ${runs.length} runs`, runs, recoveredMs: since() };
       }),
   },
@@ -137,8 +137,8 @@ export const cases: readonly DrillCase[] = [
     fault: "other programs publish garbage on the Pub/Sub channels",
     quick: true,
     run: () =>
-      play({ channel: "redis" }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ channel: "redis" }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const garbage = [
           "not json",
           "[1,2]",
@@ -150,9 +150,9 @@ export const cases: readonly DrillCase[] = [
           "x".repeat(2_000_000),
         ];
         // Pub/Sub keeps nothing for those who don't listen yet.
-        await stage.until("a listener", async () => {
+        await environment.until("a listener", async () => {
           const [, listeners] = await command(
-            stage.house.redis!,
+            environment.pipeline.redis!,
             "PUBSUB",
             "NUMSUB",
             "channel:phase1_complete",
@@ -163,14 +163,14 @@ export const cases: readonly DrillCase[] = [
           return listeners > 0;
         });
         for (const body of garbage) {
-          await command(stage.house.redis!, "PUBLISH", "channel:phase1_complete", body);
+          await command(environment.pipeline.redis!, "PUBLISH", "channel:phase1_complete", body);
         }
         const wanted = garbage.length - 1; // one is too long to be taken in at all
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
-        await stage.until("the dead letters", async () => (await stage.dead()).length === wanted);
-        for (const { reason } of await stage.dead()) assert.match(reason, /^Cannot /);
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
+        await environment.until("the dead letters", async () => (await environment.dead()).length === wanted);
+        for (const { reason } of await environment.dead()) assert.match(reason, /^Cannot /);
         return {
           happened: `${wanted} dead letters with reasons, 1 refused, the run untouched`,
           runs: [run],
@@ -184,25 +184,28 @@ export const cases: readonly DrillCase[] = [
     fault: "a message that kills its consumer at each try",
     quick: false,
     run: () =>
-      play({}, async (stage) => {
-        await stage.house.start("extractor", "saver");
-        const run = await stage.house.tell();
-        await stage.depth("channel:phase1_complete", 1);
-        const mailbox = stage.house.channel.mailbox("channel:phase1_complete");
+      play({}, async (environment) => {
+        await environment.pipeline.start("extractor", "saver");
+        const run = await environment.pipeline.tell();
+        await environment.depth("channel:phase1_complete", 1);
+        const mailbox = environment.pipeline.channel.mailbox("channel:phase1_complete");
         let deaths = 0;
         for (;;) {
-          const transformer = stage.beginUpTo("transformer", "open data/processed_users");
-          const where = await stage.standsStill(transformer, async () => (await mailbox.state()).dead > 0);
-          await stage.house.kill("transformer");
-          if (where === undefined) break;
+          const transformer = environment.beginUpTo("transformer", "open data/processed_users");
+          const where = await environment.standsStill(transformer, async () =>
+            (await mailbox.state()).dead > 0);
+          await environment.pipeline.kill("transformer");
+          if (where === undefined) {
+            break;
+          }
           deaths += 1;
         }
-        const { failure_reason } = await stage.comesTo(run, "FAILED");
+        const { failure_reason } = await environment.comesTo(run, "FAILED");
         assert.match(String(failure_reason), /tries ended without an answer/);
-        await stage.house.start("transformer");
+        await environment.pipeline.start("transformer");
         const since = stopwatch();
-        await stage.replay();
-        await stage.comesTo(run, "COMPLETED");
+        await environment.replay();
+        await environment.comesTo(run, "COMPLETED");
         return {
           happened: `a dead letter after ${deaths} deaths, replayed`,
           runs: [run],
@@ -217,12 +220,12 @@ export const cases: readonly DrillCase[] = [
     quick: false,
     run: () => {
       const gate = gateAt(100);
-      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const run = await stage.house.tell();
+      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const run = await environment.pipeline.tell();
         await gate.reached;
-        const since = await locked(stage.path("database/queue.db"), 7_000, gate.open);
-        await stage.comesTo(run, "COMPLETED");
+        const since = await locked(environment.path("database/queue.db"), 7_000, gate.open);
+        await environment.comesTo(run, "COMPLETED");
         return { happened: "waited for its turn", runs: [run], recoveredMs: since() };
       });
     },
@@ -235,19 +238,19 @@ export const cases: readonly DrillCase[] = [
     run: () => {
       const gate = gateAt(100);
       const env = { HTTP_TIMEOUT_SECONDS: "60", QUEUE_PATH: "queue/queue.db" };
-      return play({ wrap: gate.wrap, env, disks: { queue: 8_000_000 } }, async (stage) => {
-        await using channel = await openChannel({ queuePath: stage.path("queue/queue.db") });
-        await stage.house.start(...WORKERS);
+      return play({ wrap: gate.wrap, env, disks: { queue: 8_000_000 } }, async (environment) => {
+        await using channel = await openChannel({ queuePath: environment.path("queue/queue.db") });
+        await environment.pipeline.start(...WORKERS);
         const run = await tell(channel, { requestedBy: "drill", actor: "cli" }, { queue: true });
         await gate.reached;
-        const disk = stage.disks.get("queue")!;
+        const disk = environment.disks.get("queue")!;
         await disk.fill();
         gate.open();
-        await stage.house.said(/Make room on the disk/);
+        await environment.pipeline.said(/Make room on the disk/);
         await pause(2_000);
         await disk.free();
         const since = stopwatch();
-        await stage.comesTo(run, "COMPLETED");
+        await environment.comesTo(run, "COMPLETED");
         return { happened: "said so, and went on when there was room", runs: [run], recoveredMs: since() };
       });
     },

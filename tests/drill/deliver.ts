@@ -8,7 +8,7 @@ import { ensureKeys } from "../../local/sftp/keys.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { DrillCase } from "./case.ts";
 import { play, stopwatch, times } from "./play.ts";
-import { type Stage, type StageOptions, WORKERS } from "./environment.ts";
+import { type DrillEnvironment, type DrillOptions, WORKERS } from "./environment.ts";
 
 const area = "deliver";
 
@@ -19,9 +19,9 @@ function putOff(
   quick: boolean,
   reason: RegExp,
   { options = {}, harm, heal }: {
-    options?: StageOptions;
-    harm: (stage: Stage) => Promise<void>;
-    heal: (stage: Stage, repeats: number) => Promise<void>;
+    options?: DrillOptions;
+    harm: (environment: DrillEnvironment) => Promise<void>;
+    heal: (environment: DrillEnvironment, repeats: number) => Promise<void>;
   },
 ): DrillCase {
   return {
@@ -30,16 +30,16 @@ function putOff(
     fault,
     quick,
     run: (repeats) =>
-      play(options, async (stage) => {
-        await stage.house.start(...WORKERS);
-        await harm(stage);
-        const run = await stage.house.tell();
-        const { delivery_error } = await stage.comesTo(run, "DELIVERY_PENDING");
+      play(options, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        await harm(environment);
+        const run = await environment.pipeline.tell();
+        const { delivery_error } = await environment.comesTo(run, "DELIVERY_PENDING");
         assert.match(String(delivery_error), reason);
-        assert.deepEqual(stage.house.tables().raw_users, 208);
-        await heal(stage, repeats);
+        assert.deepEqual(environment.pipeline.tables().raw_users, 208);
+        await heal(environment, repeats);
         const since = stopwatch();
-        await stage.comesTo(run, "COMPLETED");
+        await environment.comesTo(run, "COMPLETED");
         return {
           happened: "DELIVERY_PENDING with the reason, loaded all the same",
           runs: [run],
@@ -55,7 +55,7 @@ function givenUp(
   fault: string,
   quick: boolean,
   reason: RegExp,
-  harm: (stage: Stage) => Promise<() => Promise<void>>,
+  harm: (environment: DrillEnvironment) => Promise<() => Promise<void>>,
 ): DrillCase {
   return {
     name,
@@ -63,19 +63,19 @@ function givenUp(
     fault,
     quick,
     run: () =>
-      play({}, async (stage) => {
-        await stage.house.start("extractor", "transformer");
-        const run = await stage.house.tell();
-        await stage.depth("channel:phase2_complete", 1);
-        const heal = await harm(stage);
-        await stage.house.start("saver");
-        const { failure_phase, failure_reason } = await stage.comesTo(run, "FAILED");
+      play({}, async (environment) => {
+        await environment.pipeline.start("extractor", "transformer");
+        const run = await environment.pipeline.tell();
+        await environment.depth("channel:phase2_complete", 1);
+        const heal = await harm(environment);
+        await environment.pipeline.start("saver");
+        const { failure_phase, failure_reason } = await environment.comesTo(run, "FAILED");
         assert.equal(failure_phase, "DELIVERING");
         assert.match(String(failure_reason), reason);
         await heal();
         const since = stopwatch();
-        await stage.replay();
-        await stage.comesTo(run, "COMPLETED");
+        await environment.replay();
+        await environment.comesTo(run, "COMPLETED");
         return {
           happened: "FAILED with the reason, loaded all the same; replayed",
           runs: [run],
@@ -96,15 +96,15 @@ async function remount([command, ...args]: string[], path: string): Promise<void
 /** The cases. */
 export const cases: readonly DrillCase[] = [
   putOff("sftp-down", "the SFTP server is away for up to two minutes", true, /Is it running/, {
-    harm: (stage) => stage.house.site!.stop(),
-    heal: async (stage, repeats) => {
+    harm: (environment) => environment.pipeline.site!.stop(),
+    heal: async (environment, repeats) => {
       await pause(times(120_000, 2_000, repeats));
-      await stage.house.site!.start();
+      await environment.pipeline.site!.start();
     },
   }),
   putOff("sftp-cut-in-mid-file", "the connection is cut in mid-file", true, /broke|closed|reach/, {
-    harm: (stage) => {
-      void stage.sftpLine!.cutAfter(150_000);
+    harm: (environment) => {
+      void environment.sftpLine!.cutAfter(150_000);
       return Promise.resolve();
     },
     heal: () => Promise.resolve(),
@@ -115,30 +115,30 @@ export const cases: readonly DrillCase[] = [
     false,
     /no answer for 2\d s/,
     {
-      harm: (stage) => {
-        void stage.sftpLine!.holdAfter(150_000);
+      harm: (environment) => {
+        void environment.sftpLine!.holdAfter(150_000);
         return Promise.resolve();
       },
-      heal: (stage) => {
-        stage.sftpLine!.release();
+      heal: (environment) => {
+        environment.sftpLine!.release();
         return Promise.resolve();
       },
     },
   ),
   putOff("sftp-disk-full", "disk or quota full on the server", true, /disk or quota full/, {
     options: { disks: { upload: 2_000_000 } },
-    harm: (stage) => stage.disks.get("upload")!.fill(100_000),
-    heal: (stage) => stage.disks.get("upload")!.free(),
+    harm: (environment) => environment.disks.get("upload")!.fill(100_000),
+    heal: (environment) => environment.disks.get("upload")!.free(),
   }),
   putOff("sftp-read-only", "the folder on the server can't be written to", false, /Cannot create/, {
     options: { disks: { upload: 2_000_000 } },
-    harm: (stage) => remount(READ_ONLY, stage.upload),
-    heal: (stage) => remount(WRITABLE, stage.upload),
+    harm: (environment) => remount(READ_ONLY, environment.upload),
+    heal: (environment) => remount(WRITABLE, environment.upload),
   }),
-  givenUp("sftp-key-refused", "the server refuses the key", true, /refuses the key/, async (stage) => {
-    const key = stage.path("ssh_keys/id_rsa");
+  givenUp("sftp-key-refused", "the server refuses the key", true, /refuses the key/, async (environment) => {
+    const key = environment.path("ssh_keys/id_rsa");
     await Deno.rename(key, `${key}.good`);
-    const other = await ensureKeys(stage.path("other_keys"), { type: "ed25519" });
+    const other = await ensureKeys(environment.path("other_keys"), { type: "ed25519" });
     await Deno.copyFile(other.privateKey, key);
     await Deno.chmod(key, 0o600);
     return () => Deno.rename(`${key}.good`, key);
@@ -148,12 +148,12 @@ export const cases: readonly DrillCase[] = [
     "the server shows another host key",
     false,
     /Somebody may be in between/,
-    async (stage) => {
-      const known = stage.path("ssh_keys/known_hosts");
+    async (environment) => {
+      const known = environment.path("ssh_keys/known_hosts");
       const good = await Deno.readTextFile(known);
-      const other = await ensureKeys(stage.path("other_keys"), { type: "ed25519" });
+      const other = await ensureKeys(environment.path("other_keys"), { type: "ed25519" });
       const [type, key] = (await Deno.readTextFile(other.publicKey)).split(" ");
-      await Deno.writeTextFile(known, `[127.0.0.1]:${stage.sftpLine!.port} ${type} ${key}\n`);
+      await Deno.writeTextFile(known, `[127.0.0.1]:${environment.sftpLine!.port} ${type} ${key}\n`);
       return () => Deno.writeTextFile(known, good);
     },
   ),
@@ -162,10 +162,13 @@ export const cases: readonly DrillCase[] = [
     "another file has the name on the server",
     true,
     /is another file/,
-    async (stage) => {
-      const [name] = Array.from(Deno.readDirSync(stage.path("data/processed_users")), ({ name }) => name);
-      const planted = `${stage.upload}/${name}`;
-      await Deno.mkdir(stage.upload, { recursive: true });
+    async (environment) => {
+      const [name] = Array.from(
+        Deno.readDirSync(environment.path("data/processed_users")),
+        ({ name }) => name,
+      );
+      const planted = `${environment.upload}/${name}`;
+      await Deno.mkdir(environment.upload, { recursive: true });
       await Deno.writeTextFile(planted, "somebody else's\n");
       return async () => {
         assert.equal(await Deno.readTextFile(planted), "somebody else's\n");
@@ -179,28 +182,28 @@ export const cases: readonly DrillCase[] = [
     fault: "files are there already, and the delivery is asked for again",
     quick: true,
     run: () =>
-      play({}, async (stage) => {
-        await stage.house.start("extractor", "transformer");
-        const run = await stage.house.tell();
-        await stage.depth("channel:phase2_complete", 1);
-        const [raw] = Array.from(Deno.readDirSync(stage.path("data/raw_users")), ({ name }) => name);
-        await Deno.mkdir(stage.upload, { recursive: true });
-        await Deno.copyFile(stage.path(`data/raw_users/${raw}`), `${stage.upload}/${raw}`);
-        await stage.house.start("saver");
-        await stage.comesTo(run, "COMPLETED");
+      play({}, async (environment) => {
+        await environment.pipeline.start("extractor", "transformer");
+        const run = await environment.pipeline.tell();
+        await environment.depth("channel:phase2_complete", 1);
+        const [raw] = Array.from(Deno.readDirSync(environment.path("data/raw_users")), ({ name }) => name);
+        await Deno.mkdir(environment.upload, { recursive: true });
+        await Deno.copyFile(environment.path(`data/raw_users/${raw}`), `${environment.upload}/${raw}`);
+        await environment.pipeline.start("saver");
+        await environment.comesTo(run, "COMPLETED");
         const sent = () =>
-          stage.house.events(run).flatMap((event) =>
+          environment.pipeline.events(run).flatMap((event) =>
             event.type === "phase_completed" && event.phase === "DELIVERING" ? [event.detail.sent] : []
           );
         assert.deepEqual(sent(), [3]);
         const since = stopwatch();
-        await stage.house.channel.publish({
+        await environment.pipeline.channel.publish({
           to: "channel:deliver",
           id: "again",
           body: JSON.stringify({ id: "again", run_id: run, requested_by: "drill" }),
         });
-        await stage.until("a second delivery", () => sent().length === 2);
-        await stage.comesTo(run, "COMPLETED");
+        await environment.until("a second delivery", () => sent().length === 2);
+        await environment.comesTo(run, "COMPLETED");
         assert.deepEqual(sent().sort(), [0, 3]);
         return { happened: "sent what was missing, then nothing", runs: [run], recoveredMs: since() };
       }),
@@ -211,11 +214,11 @@ export const cases: readonly DrillCase[] = [
     fault: "a server without OpenSSH's extensions",
     quick: false,
     run: () =>
-      play({ sftp: "local" }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ sftp: "local" }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
         return { happened: "renamed by the protocol's own means", runs: [run], recoveredMs: since() };
       }),
   },
@@ -225,24 +228,24 @@ export const cases: readonly DrillCase[] = [
     fault: "kill -9 of the saver in mid-upload leaves a temporary file",
     quick: true,
     run: () =>
-      play({ users: 1_000, env: { BATCH_SIZE: "500" } }, async (stage) => {
-        await stage.house.start("extractor", "transformer", "saver");
-        const held = stage.sftpLine!.holdAfter(500_000);
-        const run = await stage.house.tell();
+      play({ users: 1_000, env: { BATCH_SIZE: "500" } }, async (environment) => {
+        await environment.pipeline.start("extractor", "transformer", "saver");
+        const held = environment.sftpLine!.holdAfter(500_000);
+        const run = await environment.pipeline.tell();
         const temporary = async () =>
-          (await stage.house.remoteFiles()).filter((name) => name.endsWith(".part"));
+          (await environment.pipeline.remoteFiles()).filter((name) => name.endsWith(".part"));
         await held;
         assert.equal((await temporary()).length, 1);
-        await stage.house.kill("saver");
-        stage.sftpLine!.release();
+        await environment.pipeline.kill("saver");
+        environment.sftpLine!.release();
         const stranger = ".somebody.jsonl.0123456789ab.part";
-        await Deno.writeTextFile(`${stage.upload}/${stranger}`, "not ours");
+        await Deno.writeTextFile(`${environment.upload}/${stranger}`, "not ours");
         const since = stopwatch();
-        await stage.house.start("saver");
-        await stage.comesTo(run, "COMPLETED");
+        await environment.pipeline.start("saver");
+        await environment.comesTo(run, "COMPLETED");
         const recoveredMs = since();
         assert.deepEqual(await temporary(), [stranger]);
-        await Deno.remove(`${stage.upload}/${stranger}`);
+        await Deno.remove(`${environment.upload}/${stranger}`);
         return { happened: "ours was cleaned up, a stranger's left alone", runs: [run], recoveredMs };
       }),
   },

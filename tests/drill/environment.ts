@@ -1,5 +1,5 @@
 /**
- * A house for a drill: its connections can be cut and held, its folders can stand on small disks, and its services can be stopped at any step.
+ * A pipeline for a drill: its connections can be cut and held, its folders can stand on small disks, and its services can be stopped at any step.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { SourceOptions } from "../../local/source.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { RunStatus } from "../../shared/contracts/messages.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
-import { type House, type HouseOptions, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 import { Line } from "../support/line.ts";
 import { STANDS_STILL } from "../support/steps.ts";
 import { type SmallDisk, smallDisk } from "../support/tmpfs.ts";
@@ -23,26 +23,26 @@ export type Worker = (typeof WORKERS)[number];
 /** What a service says when it is ready to work. */
 export const READY = /"message":"ready"/;
 
-/** What a stage is made of. */
-export interface StageOptions extends Omit<HouseOptions, "furnish"> {
+/** What a environment is made of. */
+export interface DrillOptions extends Omit<TestPipelineOptions, "furnish"> {
   /** Folders that get a small disk of so many bytes; `upload` is where files are delivered to then. */
   readonly disks?: Partial<Record<"data" | "database" | "queue" | "upload", number>>;
 }
 
 const STEPS = new URL("../support/steps.ts", import.meta.url).href;
-const PORTER = new URL("../../saver/delivery/sftp_worker_thread.ts", import.meta.url).href;
+const SFTP_WORKER = new URL("../../saver/delivery/sftp_worker_thread.ts", import.meta.url).href;
 
 /** How long anything may take before a drill has failed, in milliseconds. */
 const PATIENCE_MS = 120_000;
 
 /** A pipeline, ready to be started and hurt. Disposing of it ends every process and removes every file. */
-export class Stage implements AsyncDisposable {
-  static readonly #open = new Set<Stage>();
+export class DrillEnvironment implements AsyncDisposable {
+  static readonly #open = new Set<DrillEnvironment>();
   #closing: PromiseLike<void> | undefined;
 
   private constructor(
     /** The pipeline. */
-    readonly house: House,
+    readonly pipeline: TestPipeline,
     /** What the source holds. */
     readonly source: SourceOptions,
     /** The small disks, by folder. */
@@ -55,11 +55,11 @@ export class Stage implements AsyncDisposable {
   ) {}
 
   /** Makes everything but the services. OpenSSH is the server unless `options` say otherwise. */
-  static async open({ disks = {}, ...options }: StageOptions = {}): Promise<Stage> {
+  static async open({ disks = {}, ...options }: DrillOptions = {}): Promise<DrillEnvironment> {
     await using owned = new AsyncDisposableStack();
     const mounted = new Map<string, SmallDisk>();
-    const house = owned.use(
-      await startHouse({
+    const pipeline = owned.use(
+      await startPipeline({
         sftp: "openssh",
         ...options,
         env: {
@@ -78,30 +78,32 @@ export class Stage implements AsyncDisposable {
         },
       }),
     );
-    const redisLine = house.redis && owned.use(await Line.to(house.redis.port));
-    if (redisLine !== undefined) house.env.REDIS_URL = `redis://127.0.0.1:${redisLine.port}`;
-    const sftpLine = house.site && owned.use(await Line.to(Number(house.env.SFTP_PORT)));
-    if (sftpLine !== undefined) await leadThrough(sftpLine, house);
-    if (disks.upload !== undefined) house.env.SFTP_REMOTE_DIR = `${house.folder}/upload`;
-    const stage = new Stage(house, options, mounted, redisLine, sftpLine, owned.move());
-    Stage.#open.add(stage);
-    return stage;
+    const redisLine = pipeline.redis && owned.use(await Line.to(pipeline.redis.port));
+    if (redisLine !== undefined) pipeline.env.REDIS_URL = `redis://127.0.0.1:${redisLine.port}`;
+    const sftpLine = pipeline.site && owned.use(await Line.to(Number(pipeline.env.SFTP_PORT)));
+    if (sftpLine !== undefined) await leadThrough(sftpLine, pipeline);
+    if (disks.upload !== undefined) pipeline.env.SFTP_REMOTE_DIR = `${pipeline.folder}/upload`;
+    const environment = new DrillEnvironment(pipeline, options, mounted, redisLine, sftpLine, owned.move());
+    DrillEnvironment.#open.add(environment);
+    return environment;
   }
 
   /** Ends all stages that are open, for a drill that is broken off. */
   static async closeAll(): Promise<void> {
-    await Promise.allSettled([...Stage.#open].map((stage) => stage[Symbol.asyncDispose]()));
+    await Promise.allSettled(
+      [...DrillEnvironment.#open].map((environment) => environment[Symbol.asyncDispose]()),
+    );
   }
 
   /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
   beginUpTo(worker: Worker, step: number | string): Running {
     const standstill = {
       last: step,
-      port: worker === "saver" ? Number(this.house.env.SFTP_PORT) : undefined,
+      port: worker === "saver" ? Number(this.pipeline.env.SFTP_PORT) : undefined,
     };
     const thread = this.#program(`${worker}_thread_steps.ts`, [
       `import { BEFORE_THREADS, standStillAt } from "${STEPS}";`,
-      `import "${PORTER}";`,
+      `import "${SFTP_WORKER}";`,
       `standStillAt(${JSON.stringify(standstill)}, BEFORE_THREADS);`,
     ]);
     const preload = this.#program(`${worker}_steps.ts`, [
@@ -109,10 +111,10 @@ export class Stage implements AsyncDisposable {
       `standStillAt(${JSON.stringify(standstill)});`,
       `haveThreadsRun("file://${thread}");`,
     ]);
-    const [run, ...rest] = commandOf(worker, this.house.env);
+    const [run, ...rest] = commandOf(worker, this.pipeline.env);
     const readable = `${thread},${programPath("tests")}`;
     const flags = rest.map((flag) => flag.startsWith("--allow-read=") ? `${flag},${readable}` : flag);
-    return this.house.spawn(worker, [run!, "--preload", preload, ...flags]);
+    return this.pipeline.spawn(worker, [run!, "--preload", preload, ...flags]);
   }
 
   #program(name: string, lines: readonly string[]): string {
@@ -134,7 +136,7 @@ export class Stage implements AsyncDisposable {
 
   /** The run's row, once there is one. */
   run(runId: string): RunRow | undefined {
-    return this.house.runs().find((run) => run.run_id === runId);
+    return this.pipeline.runs().find((run) => run.run_id === runId);
   }
 
   /** Waits until the run has one of these statuses. @throws Error telling what it has instead. */
@@ -150,55 +152,55 @@ export class Stage implements AsyncDisposable {
     );
   }
 
-  /** As `House.until`, with more patience. */
+  /** As `TestPipeline.until`, with more patience. */
   until<T>(
     what: string,
     look: () => T | undefined | false | Promise<T | undefined | false>,
     instead?: () => string,
     patienceMs: number = PATIENCE_MS,
   ): Promise<T> {
-    return this.house.until(what, look, instead, patienceMs);
+    return this.pipeline.until(what, look, instead, patienceMs);
   }
 
   /** Waits until so many messages are in a mailbox. */
   async depth(mailbox: keyof typeof CHANNELS, wanted: number): Promise<void> {
     await this.until(
       `${wanted} messages on ${mailbox}`,
-      async () => (await this.house.channel.mailbox(mailbox).state()).depth === wanted,
+      async () => (await this.pipeline.channel.mailbox(mailbox).state()).depth === wanted,
     );
   }
 
   /** A path in the working directory. */
   path(name: string): string {
-    return `${this.house.folder}/${name}`;
+    return `${this.pipeline.folder}/${name}`;
   }
 
   /** The folder that files are delivered to, on this machine. */
   get upload(): string {
-    return this.disks.has("upload") ? this.path("upload") : this.house.site!.disk;
+    return this.disks.has("upload") ? this.path("upload") : this.pipeline.site!.disk;
   }
 
   /** The dead letters of all mailboxes. */
   async dead(): Promise<{ mailbox: string; id: string; reason: string }[]> {
-    const { channel } = this.house;
+    const { channel } = this.pipeline;
     const all = Object.keys(CHANNELS).map((name) => channel.mailbox(name).dead({ limit: 100 }));
     return (await Promise.all(all)).flat();
   }
 
   /** Puts all dead letters back: the way forward once the cause is gone. */
   async replay(): Promise<void> {
-    for (const { mailbox, id } of await this.dead()) await this.house.channel.mailbox(mailbox).replay(id);
+    for (const { mailbox, id } of await this.dead()) await this.pipeline.channel.mailbox(mailbox).replay(id);
   }
 
   /** Ends every process and removes every file. */
   async [Symbol.asyncDispose](): Promise<void> {
-    Stage.#open.delete(this);
+    DrillEnvironment.#open.delete(this);
     await (this.#closing ??= this.owned[Symbol.asyncDispose]());
   }
 }
 
 /** Has the saver connect by way of `line`, where it finds the server's key too. */
-async function leadThrough(line: Line, { env, folder }: House): Promise<void> {
+async function leadThrough(line: Line, { env, folder }: TestPipeline): Promise<void> {
   const file = `${folder}/ssh_keys/known_hosts`;
   const known = await Deno.readTextFile(file);
   await Deno.writeTextFile(file, known.replaceAll(`:${env.SFTP_PORT} `, `:${line.port} `));

@@ -9,15 +9,15 @@ import * as faults from "../support/faulty_source.ts";
 import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch } from "./play.ts";
 import { memoryOf, rawFiles } from "./watch.ts";
-import { READY, type Stage, WORKERS } from "./environment.ts";
+import { type DrillEnvironment, READY, WORKERS } from "./environment.ts";
 
 const area = "extract";
 
 /** Has the extractor fail for good at the page `skip` until `heal` is called; answers the run that failed there. */
-async function failedRun(stage: Stage, heal: () => void): Promise<string> {
-  await stage.house.start(...WORKERS);
-  const run = await stage.house.tell();
-  const { failure_phase, failure_reason } = await stage.comesTo(run, "FAILED");
+async function failedRun(environment: DrillEnvironment, heal: () => void): Promise<string> {
+  await environment.pipeline.start(...WORKERS);
+  const run = await environment.pipeline.tell();
+  const { failure_phase, failure_reason } = await environment.comesTo(run, "FAILED");
   assert.equal(failure_phase, "EXTRACTING");
   assert.match(String(failure_reason), /^Cannot /);
   heal();
@@ -25,10 +25,10 @@ async function failedRun(stage: Stage, heal: () => void): Promise<string> {
 }
 
 /** Asks again after a failed run; answers how long it took until the failed run was whole. */
-async function resumed(stage: Stage, run: string): Promise<number> {
+async function resumed(environment: DrillEnvironment, run: string): Promise<number> {
   const since = stopwatch();
-  await stage.house.tell();
-  await stage.comesTo(run, "COMPLETED");
+  await environment.pipeline.tell();
+  await environment.comesTo(run, "COMPLETED");
   return since();
 }
 
@@ -56,13 +56,13 @@ function sickCase(
     quick,
     run: () => {
       const { wrap, heal } = sick(ill);
-      return play({ wrap }, async (stage) => {
-        const run = await failedRun(stage, heal);
-        const megabytes = await memoryOf(stage.house.process("extractor").pid);
+      return play({ wrap }, async (environment) => {
+        const run = await failedRun(environment, heal);
+        const megabytes = await memoryOf(environment.pipeline.process("extractor").pid);
         assert(megabytes < maxMegabytes, `the extractor took ${megabytes} MB`);
-        const { failure_reason } = stage.run(run)!;
-        const recoveredMs = await resumed(stage, run);
-        assert.equal((await rawFiles(stage)).length, 1);
+        const { failure_reason } = environment.run(run)!;
+        const recoveredMs = await resumed(environment, run);
+        assert.equal((await rawFiles(environment)).length, 1);
         const happened = `FAILED: ${
           String(failure_reason).split(": ").at(1)?.slice(0, 60)
         }; next run resumed its file, at most ${megabytes} MB`;
@@ -84,12 +84,12 @@ export const cases: readonly DrillCase[] = [
         wrap: faults.withFaults(({ skip, tries }) =>
           skip === 100 && tries <= 3 ? faults.status(500) : undefined
         ),
-      }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
-        assert.equal((await rawFiles(stage)).length, 1);
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
+        assert.equal((await rawFiles(environment)).length, 1);
         return { happened: "3 tries, then on in the same file", runs: [run], recoveredMs: since() };
       }),
   },
@@ -100,19 +100,19 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const { wrap, heal } = sick(faults.status(503));
-      return play({ wrap }, async (stage) => {
-        await stage.house.start("transformer", "saver");
-        assert.equal(await stage.house.begin("extractor", "--once").ended, 1);
-        const [failed] = await stage.until("a failed run", () => {
-          const runs = stage.house.runs().filter(({ status }) => status === "FAILED");
+      return play({ wrap }, async (environment) => {
+        await environment.pipeline.start("transformer", "saver");
+        assert.equal(await environment.pipeline.begin("extractor", "--once").ended, 1);
+        const [failed] = await environment.until("a failed run", () => {
+          const runs = environment.pipeline.runs().filter(({ status }) => status === "FAILED");
           return runs.length > 0 && runs;
         });
         assert.match(String(failed!.failure_reason), /HTTP 503 \(4 times\)/);
-        const [part] = await rawFiles(stage);
+        const [part] = await rawFiles(environment);
         heal();
         const since = stopwatch();
-        assert.equal(await stage.house.begin("extractor", "--once").ended, 0);
-        const { raw_file } = await stage.comesTo(failed!.run_id, "COMPLETED");
+        assert.equal(await environment.pipeline.begin("extractor", "--once").ended, 0);
+        const { raw_file } = await environment.comesTo(failed!.run_id, "COMPLETED");
         assert.equal(`${raw_file}.part`, `data/raw_users/${part}`);
         return {
           happened: "FAILED, exit 1; the next start resumed the same file, exit 0",
@@ -142,11 +142,11 @@ export const cases: readonly DrillCase[] = [
       const wrap = faults.withFaults(({ skip, tries }) => tries === 1 ? ill[skip / 15] : faults.atMost(15));
       return play(
         { wrap, env: { HTTP_TIMEOUT_SECONDS: "1.5", BATCH_SIZE: "20" } },
-        async (stage) => {
-          await stage.house.start(...WORKERS);
+        async (environment) => {
+          await environment.pipeline.start(...WORKERS);
           const since = stopwatch();
-          const run = await stage.house.tell();
-          await stage.comesTo(run, "COMPLETED");
+          const run = await environment.pipeline.tell();
+          await environment.comesTo(run, "COMPLETED");
           return {
             happened: `${ill.length} faults, each page fetched at the second try`,
             runs: [run],
@@ -169,11 +169,11 @@ export const cases: readonly DrillCase[] = [
       const shifted = (skip: number): faults.Fault => (request, answer) =>
         faults.totalOf(218)(request, (request) => faults.pageOf(skip - 10)(request, answer));
       const wrap = faults.withFaults(({ skip }) => skip >= 100 ? shifted(skip) : undefined);
-      return play({ wrap }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      return play({ wrap }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
         return { happened: "each record that was there once", runs: [run], recoveredMs: since() };
       });
     },
@@ -184,11 +184,11 @@ export const cases: readonly DrillCase[] = [
     fault: "a source without records",
     quick: false,
     run: () =>
-      play({ users: 0 }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ users: 0 }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
         return { happened: "three empty files, loaded and delivered", runs: [run], recoveredMs: since() };
       }),
   },
@@ -199,16 +199,16 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const { wrap, heal } = sick(faults.status(500));
-      return play({ wrap }, async (stage) => {
-        await failedRun(stage, heal);
-        const [part] = await rawFiles(stage);
-        await Deno.writeTextFile(stage.path("data/state/extractor_state.json"), '{"version":1,"curr');
+      return play({ wrap }, async (environment) => {
+        await failedRun(environment, heal);
+        const [part] = await rawFiles(environment);
+        await Deno.writeTextFile(environment.path("data/state/extractor_state.json"), '{"version":1,"curr');
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
-        await Deno.remove(stage.path(`data/raw_users/${part}`)); // left to the operator, as the log says
-        await stage.house.said(/was set aside/);
-        const kept = Array.from(Deno.readDirSync(stage.path("data/state"))).filter(({ name }) =>
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
+        await Deno.remove(environment.path(`data/raw_users/${part}`)); // left to the operator, as the log says
+        await environment.pipeline.said(/was set aside/);
+        const kept = Array.from(Deno.readDirSync(environment.path("data/state"))).filter(({ name }) =>
           name.includes(".corrupt-")
         );
         assert.equal(kept.length, 1);
@@ -227,17 +227,17 @@ export const cases: readonly DrillCase[] = [
     quick: false,
     run: () => {
       const { wrap, heal } = sick(faults.status(500));
-      return play({ wrap }, async (stage) => {
-        await failedRun(stage, heal);
-        const [part] = await rawFiles(stage);
-        await stage.house.stop("extractor");
-        stage.house.env.API_BASE_URL = `${stage.house.source.url}?of=another`;
+      return play({ wrap }, async (environment) => {
+        await failedRun(environment, heal);
+        const [part] = await rawFiles(environment);
+        await environment.pipeline.stop("extractor");
+        environment.pipeline.env.API_BASE_URL = `${environment.pipeline.source.url}?of=another`;
         const since = stopwatch();
-        await stage.house.start("extractor");
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
-        await stage.house.said(/one of another source/);
-        await Deno.remove(stage.path(`data/raw_users/${part}`));
+        await environment.pipeline.start("extractor");
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
+        await environment.pipeline.said(/one of another source/);
+        await Deno.remove(environment.path(`data/raw_users/${part}`));
         return {
           happened: "set aside with a warning, a new run of the new source",
           runs: [run],
@@ -252,20 +252,20 @@ export const cases: readonly DrillCase[] = [
     fault: "disk full at extract and at transform",
     quick: true,
     run: () =>
-      play({ bad: 0.1, disks: { data: 1_500_000 } }, async (stage) => {
-        const disk = stage.disks.get("data")!;
-        await stage.house.start("extractor");
+      play({ bad: 0.1, disks: { data: 1_500_000 } }, async (environment) => {
+        const disk = environment.disks.get("data")!;
+        await environment.pipeline.start("extractor");
         await disk.fill(64 * 1024);
-        const run = await stage.house.tell();
-        await stage.house.said(/disk full/, "extractor");
+        const run = await environment.pipeline.tell();
+        await environment.pipeline.said(/disk full/, "extractor");
         await disk.free();
         const since = stopwatch();
-        await stage.depth("channel:phase1_complete", 1);
+        await environment.depth("channel:phase1_complete", 1);
         await disk.fill(64 * 1024);
-        await stage.house.start("transformer", "saver");
-        await stage.house.said(/disk full/, "transformer");
+        await environment.pipeline.start("transformer", "saver");
+        await environment.pipeline.said(/disk full/, "transformer");
         await disk.free();
-        await stage.comesTo(run, "COMPLETED");
+        await environment.comesTo(run, "COMPLETED");
         return {
           happened: "both phases tried again until there was room",
           runs: [run],
@@ -279,12 +279,13 @@ export const cases: readonly DrillCase[] = [
     fault: "two extractors at once on one data directory",
     quick: false,
     run: () =>
-      play({ delayMs: 20 }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        await stage.house.spawn("extractor 2", commandOf("extractor", stage.house.env)).line(READY);
+      play({ delayMs: 20 }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        await environment.pipeline.spawn("extractor 2", commandOf("extractor", environment.pipeline.env))
+          .line(READY);
         const since = stopwatch();
-        const runs = await Promise.all(Array.from({ length: 4 }, () => stage.house.tell()));
-        for (const run of runs) await stage.comesTo(run, "COMPLETED");
+        const runs = await Promise.all(Array.from({ length: 4 }, () => environment.pipeline.tell()));
+        for (const run of runs) await environment.comesTo(run, "COMPLETED");
         return { happened: "one extracts while the other waits", runs, recoveredMs: since() };
       }),
   },
@@ -295,16 +296,16 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const gate = gateAt(150);
-      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const run = await stage.house.tell();
+      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const run = await environment.pipeline.tell();
         await gate.reached;
-        await stage.house.kill("extractor");
+        await environment.pipeline.kill("extractor");
         gate.open();
         const since = stopwatch();
-        await stage.house.start("extractor");
-        await stage.comesTo(run, "COMPLETED");
-        assert.equal((await rawFiles(stage)).length, 1);
+        await environment.pipeline.start("extractor");
+        await environment.comesTo(run, "COMPLETED");
+        assert.equal((await rawFiles(environment)).length, 1);
         return { happened: "the next extractor went on in the same file", runs: [run], recoveredMs: since() };
       });
     },

@@ -9,17 +9,20 @@ import { type RedisServer, startRedis } from "../support/redis.ts";
 import type { DrillCase } from "./case.ts";
 import { command } from "./operator.ts";
 import { gateAt, play, stopwatch } from "./play.ts";
-import { type Stage, WORKERS } from "./environment.ts";
+import { type DrillEnvironment, WORKERS } from "./environment.ts";
 
 const area = "channel";
 
 /** Redis with a replica that has all there is, and from now on gets nothing more. */
-async function laggingReplica(stage: Stage, owned: AsyncDisposableStack): Promise<RedisServer> {
-  const primary = stage.house.redis!;
+async function laggingReplica(
+  environment: DrillEnvironment,
+  owned: AsyncDisposableStack,
+): Promise<RedisServer> {
+  const primary = environment.pipeline.redis!;
   const replica = owned.use(await startRedis());
   const link = owned.use(await Line.to(primary.port));
   await command(replica, "REPLICAOF", "127.0.0.1", String(link.port));
-  await stage.until("a replica in step", async () => {
+  await environment.until("a replica in step", async () => {
     const [mine, its] = (await Promise.all([command(primary, "INFO"), command(replica, "INFO")])).map(String);
     const offset = (info: string, name: string) => new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
     return /master_link_status:up/.test(its!) &&
@@ -30,10 +33,10 @@ async function laggingReplica(stage: Stage, owned: AsyncDisposableStack): Promis
 }
 
 /** The primary dies, and the replica takes its place under its address. */
-async function failOver(stage: Stage, replica: RedisServer): Promise<void> {
-  await stage.house.redis!.kill();
+async function failOver(environment: DrillEnvironment, replica: RedisServer): Promise<void> {
+  await environment.pipeline.redis!.kill();
   await command(replica, "REPLICAOF", "NO", "ONE");
-  stage.redisLine!.lead(replica.port);
+  environment.redisLine!.lead(replica.port);
 }
 
 /** A failover that forgets everything that was published since `upTo` had been reached. */
@@ -41,7 +44,7 @@ function failoverCase(
   name: string,
   fault: string,
   happened: string,
-  reach: (stage: Stage, gate: { reached: Promise<void>; open(): void }) => Promise<string>,
+  reach: (environment: DrillEnvironment, gate: { reached: Promise<void>; open(): void }) => Promise<string>,
   skip: number,
 ): DrillCase {
   return {
@@ -52,16 +55,16 @@ function failoverCase(
     run: () => {
       const gate = gateAt(skip);
       const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
-      return play(options, async (stage) => {
+      return play(options, async (environment) => {
         await using owned = new AsyncDisposableStack();
-        await stage.house.start("extractor");
-        const replica = await laggingReplica(stage, owned);
-        const run = await reach(stage, gate);
-        await failOver(stage, replica);
+        await environment.pipeline.start("extractor");
+        const replica = await laggingReplica(environment, owned);
+        const run = await reach(environment, gate);
+        await failOver(environment, replica);
         const since = stopwatch();
         gate.open();
-        await stage.house.start("transformer", "saver");
-        await stage.comesTo(run, "COMPLETED");
+        await environment.pipeline.start("transformer", "saver");
+        await environment.comesTo(run, "COMPLETED");
         const recoveredMs = since();
         const channel = owned.use(await openChannel({ redisUrl: replica.url, queuePath: "" }));
         return { happened, runs: [run], recoveredMs, channel, owned: owned.move() };
@@ -76,8 +79,8 @@ export const cases: readonly DrillCase[] = [
     "redis-failover-in-mid-run",
     "failover to a replica that never heard of the run, in mid-extraction",
     "lease lost, asked for again from the checkpoint, resumed",
-    async (stage, gate) => {
-      const run = await stage.house.tell();
+    async (environment, gate) => {
+      const run = await environment.pipeline.tell();
       await gate.reached;
       return run;
     },
@@ -87,10 +90,10 @@ export const cases: readonly DrillCase[] = [
     "redis-failover-after-extract",
     "failover to a replica that never heard of the run, its raw file announced",
     "announced again from the checkpoint",
-    async (stage, gate) => {
+    async (environment, gate) => {
       gate.open();
-      const run = await stage.house.tell();
-      await stage.depth("channel:phase1_complete", 1);
+      const run = await environment.pipeline.tell();
+      await environment.depth("channel:phase1_complete", 1);
       return run;
     },
     0,
@@ -103,24 +106,24 @@ export const cases: readonly DrillCase[] = [
     run: () => {
       const gate = gateAt(100);
       const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
-      return play(options, async (stage) => {
+      return play(options, async (environment) => {
         await using owned = new AsyncDisposableStack();
-        await stage.house.start(...WORKERS);
-        const run = await stage.house.tell();
+        await environment.pipeline.start(...WORKERS);
+        const run = await environment.pipeline.tell();
         await gate.reached;
-        const replica = await laggingReplica(stage, owned);
+        const replica = await laggingReplica(environment, owned);
         gate.open();
-        await stage.comesTo(run, "COMPLETED");
-        await failOver(stage, replica);
+        await environment.comesTo(run, "COMPLETED");
+        await failOver(environment, replica);
         const since = stopwatch();
         const channel = owned.use(await openChannel({ redisUrl: replica.url, queuePath: "" }));
-        await stage.until(
+        await environment.until(
           "the phases again",
           async () =>
             (await channel.mailbox("channel:deliver").state()).depth === 0 &&
-            stage.house.events(run).filter(({ type }) => type === "phase_completed").length > 4,
+            environment.pipeline.events(run).filter(({ type }) => type === "phase_completed").length > 4,
         );
-        await stage.comesTo(run, "COMPLETED");
+        await environment.comesTo(run, "COMPLETED");
         const recoveredMs = since();
         return {
           happened: "the run went through its phases again, and nothing changed",

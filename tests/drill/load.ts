@@ -10,7 +10,7 @@ import { EXIT } from "../../shared/actor/service.ts";
 import type { DrillCase } from "./case.ts";
 import { locked } from "./channel.ts";
 import { play, stopwatch, times } from "./play.ts";
-import { Stage, WORKERS } from "./environment.ts";
+import { DrillEnvironment, WORKERS } from "./environment.ts";
 import { recordsOf } from "./verify.ts";
 import { memoryOf } from "./watch.ts";
 
@@ -18,21 +18,21 @@ import { memoryOf } from "./watch.ts";
 const MOST_MEGABYTES = 400;
 
 /** Has a run extracted, but not transformed; answers it with its raw file. */
-async function extracted(stage: Stage): Promise<{ run: string; rawFile: string }> {
-  await stage.house.start("extractor", "saver");
-  const run = await stage.house.tell();
-  await stage.depth("channel:phase1_complete", 1);
-  const [name] = Array.from(Deno.readDirSync(stage.path("data/raw_users")), ({ name }) => name);
-  return { run, rawFile: stage.path(`data/raw_users/${name}`) };
+async function extracted(environment: DrillEnvironment): Promise<{ run: string; rawFile: string }> {
+  await environment.pipeline.start("extractor", "saver");
+  const run = await environment.pipeline.tell();
+  await environment.depth("channel:phase1_complete", 1);
+  const [name] = Array.from(Deno.readDirSync(environment.path("data/raw_users")), ({ name }) => name);
+  return { run, rawFile: environment.path(`data/raw_users/${name}`) };
 }
 
 /** Starts a saver that is to refuse its database file; answers what it says. The file has to stay as it is. */
-async function refused(stage: Stage): Promise<string> {
-  const path = stage.path("database/data.db");
+async function refused(environment: DrillEnvironment): Promise<string> {
+  const path = environment.path("database/data.db");
   const before = await Deno.readFile(path);
-  assert.equal(await stage.house.begin("saver").ended, EXIT.failed);
+  assert.equal(await environment.pipeline.begin("saver").ended, EXIT.failed);
   assert.deepEqual(await Deno.readFile(path), before);
-  return (await stage.house.said(/saver failed/, "saver")).text;
+  return (await environment.pipeline.said(/saver failed/, "saver")).text;
 }
 
 /** A database that can't be used while a run is waiting for it. */
@@ -49,21 +49,21 @@ function brokenDatabase(
     fault,
     quick,
     run: () =>
-      play({ channel: "redis" }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const first = await stage.house.tell();
-        await stage.comesTo(first, "COMPLETED");
-        await stage.house.stop("saver");
-        const path = stage.path("database/data.db");
+      play({ channel: "redis" }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const first = await environment.pipeline.tell();
+        await environment.comesTo(first, "COMPLETED");
+        await environment.pipeline.stop("saver");
+        const path = environment.path("database/data.db");
         await Deno.copyFile(path, `${path}.backup`);
         await harm(path);
-        const second = await stage.house.tell();
-        await stage.depth("channel:phase2_complete", 1);
-        assert.match(await refused(stage), says);
+        const second = await environment.pipeline.tell();
+        await environment.depth("channel:phase2_complete", 1);
+        assert.match(await refused(environment), says);
         await Deno.rename(`${path}.backup`, path);
         const since = stopwatch();
-        await stage.house.start("saver");
-        await stage.comesTo(second, "COMPLETED");
+        await environment.pipeline.start("saver");
+        await environment.comesTo(second, "COMPLETED");
         return {
           happened: "refused with exit 1, not a byte changed; loaded when the backup was back",
           runs: [first, second],
@@ -81,11 +81,11 @@ export const cases: readonly DrillCase[] = [
     fault: "raw file missing, changed since its sum was taken, or cut",
     quick: true,
     run: () =>
-      play({}, async (stage) => {
-        const { run, rawFile } = await extracted(stage);
+      play({}, async (environment) => {
+        const { run, rawFile } = await extracted(environment);
         const good = await Deno.readFile(rawFile);
-        await stage.house.start("transformer");
-        await stage.comesTo(run, "COMPLETED");
+        await environment.pipeline.start("transformer");
+        await environment.comesTo(run, "COMPLETED");
         const runs = [run];
         const reasons: string[] = [];
         let recoveredMs = 0;
@@ -96,22 +96,22 @@ export const cases: readonly DrillCase[] = [
             good.subarray(0, 9_000),
           ]
         ) {
-          await stage.house.kill("transformer");
-          const run = await stage.house.tell();
+          await environment.pipeline.kill("transformer");
+          const run = await environment.pipeline.tell();
           runs.push(run);
-          await stage.depth("channel:phase1_complete", 1);
-          const names = Array.from(Deno.readDirSync(stage.path("data/raw_users")), ({ name }) => name);
-          const file = stage.path(`data/raw_users/${names.sort().at(-1)}`);
+          await environment.depth("channel:phase1_complete", 1);
+          const names = Array.from(Deno.readDirSync(environment.path("data/raw_users")), ({ name }) => name);
+          const file = environment.path(`data/raw_users/${names.sort().at(-1)}`);
           await Deno.rename(file, `${file}.kept`);
           if (harm !== undefined) await Deno.writeFile(file, harm);
-          await stage.house.start("transformer");
-          const { failure_phase, failure_reason } = await stage.comesTo(run, "FAILED");
+          await environment.pipeline.start("transformer");
+          const { failure_phase, failure_reason } = await environment.comesTo(run, "FAILED");
           assert.equal(failure_phase, "TRANSFORMING");
           reasons.push(/it isn't there|its SHA-256 is/.exec(String(failure_reason))![0]);
           await Deno.rename(`${file}.kept`, file);
           const since = stopwatch();
-          await stage.replay();
-          await stage.comesTo(run, "COMPLETED");
+          await environment.replay();
+          await environment.comesTo(run, "COMPLETED");
           recoveredMs = Math.max(recoveredMs, since());
         }
         assert.deepEqual(reasons, ["it isn't there", "its SHA-256 is", "its SHA-256 is"]);
@@ -124,17 +124,17 @@ export const cases: readonly DrillCase[] = [
     fault: "a row of the lookup file is broken",
     quick: true,
     run: () =>
-      play({}, async (stage) => {
-        const { run } = await extracted(stage);
-        const lookup = stage.path("transformer/departments.csv");
+      play({}, async (environment) => {
+        const { run } = await extracted(environment);
+        const lookup = environment.path("transformer/departments.csv");
         const good = await Deno.readTextFile(lookup);
         await Deno.writeTextFile(lookup, `${good}Sales,SAL,surplus\n`);
-        assert.notEqual(await stage.house.begin("transformer").ended, EXIT.ok);
-        await stage.house.said(/departments\.csv/, "transformer");
+        assert.notEqual(await environment.pipeline.begin("transformer").ended, EXIT.ok);
+        await environment.pipeline.said(/departments\.csv/, "transformer");
         await Deno.writeTextFile(lookup, good);
         const since = stopwatch();
-        await stage.house.start("transformer");
-        await stage.comesTo(run, "COMPLETED");
+        await environment.pipeline.start("transformer");
+        await environment.comesTo(run, "COMPLETED");
         return {
           happened: "refused to start, naming the row; the run waited",
           runs: [run],
@@ -156,12 +156,14 @@ export const cases: readonly DrillCase[] = [
         new Response(changed(await (await answer(request)).text()), {
           headers: { "content-type": "application/json" },
         });
-      return await play({ wrap }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      return await play({ wrap }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const since = stopwatch();
-        const run = await stage.house.tell();
-        await stage.comesTo(run, "COMPLETED");
-        const [row] = stage.house.sql<Record<string, unknown>>("SELECT * FROM processed_users LIMIT 1");
+        const run = await environment.pipeline.tell();
+        await environment.comesTo(run, "COMPLETED");
+        const [row] = environment.pipeline.sql<Record<string, unknown>>(
+          "SELECT * FROM processed_users LIMIT 1",
+        );
         assert.equal(row!["nick name"], '{"a":[1.0,12345678901234567890]}');
         assert.equal(row!["height"], "tall");
         return {
@@ -179,22 +181,22 @@ export const cases: readonly DrillCase[] = [
     fault: "the database locked by another writer for 3 s, and read by another program all the time",
     quick: true,
     run: () =>
-      play({ bad: 0.1 }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const first = await stage.house.tell();
-        await stage.comesTo(first, "COMPLETED");
-        using reader = new DatabaseSync(stage.path("database/data.db"), { readOnly: true });
+      play({ bad: 0.1 }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const first = await environment.pipeline.tell();
+        await environment.comesTo(first, "COMPLETED");
+        using reader = new DatabaseSync(environment.path("database/data.db"), { readOnly: true });
         reader.exec("BEGIN");
         const count = () => reader.prepare("SELECT count(*) AS n FROM raw_records").get()!.n;
         assert.equal(count(), 208);
         const asked: Promise<string>[] = [];
         const since = await locked(
-          stage.path("database/data.db"),
+          environment.path("database/data.db"),
           3_000,
-          () => asked.push(stage.house.tell()),
+          () => asked.push(environment.pipeline.tell()),
         );
         const second = await asked[0]!;
-        await stage.comesTo(second, "COMPLETED");
+        await environment.comesTo(second, "COMPLETED");
         assert.equal(count(), 208);
         reader.exec("COMMIT");
         return {
@@ -210,16 +212,16 @@ export const cases: readonly DrillCase[] = [
     fault: "the database locked by another writer for longer than a load waits (32 s)",
     quick: false,
     run: () =>
-      play({}, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const first = await stage.house.tell();
-        await stage.comesTo(first, "COMPLETED");
+      play({}, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const first = await environment.pipeline.tell();
+        await environment.comesTo(first, "COMPLETED");
         const asked: Promise<string>[] = [];
-        const since = await locked(stage.path("database/data.db"), 32_000, () =>
-          asked.push(stage.house.tell()));
+        const since = await locked(environment.path("database/data.db"), 32_000, () =>
+          asked.push(environment.pipeline.tell()));
         const second = await asked[0]!;
-        await stage.comesTo(second, "COMPLETED");
-        await stage.house.said(/has held its lock/, "saver");
+        await environment.comesTo(second, "COMPLETED");
+        await environment.pipeline.said(/has held its lock/, "saver");
         return { happened: "said so, tried again, loaded", runs: [first, second], recoveredMs: since() };
       }),
   },
@@ -229,18 +231,18 @@ export const cases: readonly DrillCase[] = [
     fault: "disk of the database full at the load",
     quick: true,
     run: () =>
-      play({ channel: "redis", disks: { database: 4_000_000 } }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const first = await stage.house.tell();
-        await stage.comesTo(first, "COMPLETED");
-        const disk = stage.disks.get("database")!;
-        emptyLog(stage.path("database/data.db"));
+      play({ channel: "redis", disks: { database: 4_000_000 } }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const first = await environment.pipeline.tell();
+        await environment.comesTo(first, "COMPLETED");
+        const disk = environment.disks.get("database")!;
+        emptyLog(environment.path("database/data.db"));
         await disk.fill(100_000);
-        const second = await stage.house.tell();
-        await stage.house.said(/disk is full|disk I\/O error/, "saver");
+        const second = await environment.pipeline.tell();
+        await environment.pipeline.said(/disk is full|disk I\/O error/, "saver");
         await disk.free();
         const since = stopwatch();
-        await stage.comesTo(second, "COMPLETED");
+        await environment.comesTo(second, "COMPLETED");
         return {
           happened: "said so, and loaded when there was room",
           runs: [first, second],
@@ -272,31 +274,31 @@ export const cases: readonly DrillCase[] = [
     quick: false,
     run: async (repeats) => {
       const records = times(5_000_000, 100_000, repeats);
-      await using stage = await Stage.open({ sftp: "none" });
+      await using environment = await DrillEnvironment.open({ sftp: "none" });
       const rawFile = "data/raw_users/records_20261124_030007.jsonl";
-      await writeRecords(stage.path(rawFile), records);
-      await stage.house.start("transformer", "saver");
+      await writeRecords(environment.path(rawFile), records);
+      await environment.pipeline.start("transformer", "saver");
       const since = stopwatch();
-      await stage.house.channel.publish({
+      await environment.pipeline.channel.publish({
         to: "channel:phase1_complete",
         id: "many",
         body: JSON.stringify({ id: "many", raw_file: rawFile }),
       });
-      await stage.until(
+      await environment.until(
         "the run",
         async () => {
           await pause(250); // looking costs time that the run needs
-          return stage.house.runs()[0]?.status === "COMPLETED";
+          return environment.pipeline.runs()[0]?.status === "COMPLETED";
         },
         undefined,
         3_600_000,
       );
       const recoveredMs = since();
       const megabytes = await Promise.all(
-        ["transformer", "saver"].map((name) => memoryOf(stage.house.process(name).pid)),
+        ["transformer", "saver"].map((name) => memoryOf(environment.pipeline.process(name).pid)),
       );
       for (const most of megabytes) assert(most < MOST_MEGABYTES, `${most} MB`);
-      const [{ rows, ids } = { rows: 0, ids: 0 }] = stage.house.sql<{ rows: number; ids: number }>(
+      const [{ rows, ids } = { rows: 0, ids: 0 }] = environment.pipeline.sql<{ rows: number; ids: number }>(
         "SELECT count(*) AS rows, count(DISTINCT json ->> 'id') AS ids FROM processed_records",
       );
       return {
@@ -313,16 +315,16 @@ export const cases: readonly DrillCase[] = [
     fault: "kill -9 of the transformer in mid-file",
     quick: true,
     run: () =>
-      play({ bad: 0.1, users: 5_000, env: { BATCH_SIZE: "1000" } }, async (stage) => {
-        await stage.house.start("extractor", "saver");
-        const run = await stage.house.tell();
-        await stage.depth("channel:phase1_complete", 1);
-        const transformer = stage.beginUpTo("transformer", "write a file");
-        assert.notEqual(await stage.standsStill(transformer, () => false), undefined);
-        await stage.house.kill("transformer");
+      play({ bad: 0.1, users: 5_000, env: { BATCH_SIZE: "1000" } }, async (environment) => {
+        await environment.pipeline.start("extractor", "saver");
+        const run = await environment.pipeline.tell();
+        await environment.depth("channel:phase1_complete", 1);
+        const transformer = environment.beginUpTo("transformer", "write a file");
+        assert.notEqual(await environment.standsStill(transformer, () => false), undefined);
+        await environment.pipeline.kill("transformer");
         const since = stopwatch();
-        await stage.house.start("transformer");
-        await stage.comesTo(run, "COMPLETED");
+        await environment.pipeline.start("transformer");
+        await environment.comesTo(run, "COMPLETED");
         return { happened: "the next one began the files anew", runs: [run], recoveredMs: since() };
       }),
   },

@@ -1,11 +1,11 @@
 /**
- * How a case is played: on a stage, with the promises checked at the end.
+ * How a case is played: on a environment, with the promises checked at the end.
  *
  * @module
  */
 import type { Handler } from "../../local/source.ts";
 import type { Outcome } from "./case.ts";
-import { Stage, type StageOptions } from "./environment.ts";
+import { DrillEnvironment, type DrillOptions } from "./environment.ts";
 import { type Expected, verify } from "./verify.ts";
 
 /** What a case has seen. */
@@ -20,12 +20,15 @@ export interface Played extends Expected {
   readonly owned?: AsyncDisposable;
 }
 
-/** Opens a stage, has `act` make its fault there, and holds the runs to their promises. */
-export async function play(options: StageOptions, act: (stage: Stage) => Promise<Played>): Promise<Outcome> {
-  await using stage = await Stage.open(options);
-  const { happened, runs, recoveredMs, owned, ...expected } = await act(stage);
+/** Opens a environment, has `act` make its fault there, and holds the runs to their promises. */
+export async function play(
+  options: DrillOptions,
+  act: (environment: DrillEnvironment) => Promise<Played>,
+): Promise<Outcome> {
+  await using environment = await DrillEnvironment.open(options);
+  const { happened, runs, recoveredMs, owned, ...expected } = await act(environment);
   await using _owned = owned;
-  return { happened, recoveredMs, ...await verify(stage, runs, expected) };
+  return { happened, recoveredMs, ...await verify(environment, runs, expected) };
 }
 
 /** Milliseconds since now. */
@@ -41,7 +44,7 @@ export function times(all: number, least: number, repeats: number): number {
 
 /** A page of the source that isn't answered until somebody lets it. */
 export interface Gate {
-  /** For `StageOptions.wrap`. */
+  /** For `DrillOptions.wrap`. */
   readonly wrap: (answer: Handler) => Handler;
   /** Resolves when the page has been asked for. */
   readonly reached: Promise<void>;
@@ -49,7 +52,7 @@ export interface Gate {
   open(): void;
 }
 
-/** Holds the page at `skip` back. The stage needs an `HTTP_TIMEOUT_SECONDS` that is long enough. */
+/** Holds the page at `skip` back. The environment needs an `HTTP_TIMEOUT_SECONDS` that is long enough. */
 export function gateAt(skip: number): Gate {
   const reached = Promise.withResolvers<void>();
   const opened = Promise.withResolvers<void>();

@@ -9,7 +9,7 @@ import { pause } from "../../shared/actor/backoff.ts";
 import { openMemoryChannel } from "../../shared/channel/memory.ts";
 import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
-import { type Stage, type Worker, WORKERS } from "./environment.ts";
+import { type DrillEnvironment, type Worker, WORKERS } from "./environment.ts";
 import { footprintOf } from "./watch.ts";
 import { BEFORE_THREADS } from "../support/steps.ts";
 
@@ -31,30 +31,33 @@ function killedAtEachStep(
     fault,
     quick: false,
     run: (repeats) =>
-      play({ channel, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (stage) => {
+      play({ channel, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (environment) => {
         const stride = Math.max(1, Math.round(Math.min(1 / repeats, steps / LEAST_KILLS)));
         const runs: string[] = [];
         let kills = 0;
         let recoveredMs = 0;
-        await stage.house.start(...WORKERS.filter((other) => other !== worker));
+        await environment.pipeline.start(...WORKERS.filter((other) => other !== worker));
         for (const before of worker === "saver" ? [0, BEFORE_THREADS] : [0]) {
           // The first step of a sparse drill differs each time, so that many drills see all of them.
           for (let step = before + 1 + Math.floor(Math.random() * stride);; step += stride) {
-            const running = stage.beginUpTo(worker, step);
-            const run = await stage.house.tell();
+            const running = environment.beginUpTo(worker, step);
+            const run = await environment.pipeline.tell();
             runs.push(run);
-            const where = await stage.standsStill(running, () => stage.run(run)?.status === "COMPLETED");
-            await stage.house.kill(worker);
+            const where = await environment.standsStill(
+              running,
+              () => environment.run(run)?.status === "COMPLETED",
+            );
+            await environment.pipeline.kill(worker);
             const since = stopwatch();
-            await stage.house.start(worker);
-            await stage.comesTo(run, "COMPLETED");
+            await environment.pipeline.start(worker);
+            await environment.comesTo(run, "COMPLETED");
             recoveredMs = Math.max(recoveredMs, since());
-            await stage.house.stop(worker);
+            await environment.pipeline.stop(worker);
             if (where === undefined) break;
             kills += 1;
           }
         }
-        await stage.house.start(worker);
+        await environment.pipeline.start(worker);
         return {
           happened: `${kills} kills, one at ${stride === 1 ? "each step" : `one step in ${stride}`}`,
           runs,
@@ -65,12 +68,12 @@ function killedAtEachStep(
 }
 
 /** Kills services at random; answers how many it killed. */
-async function killAtRandom(stage: Stage, kills: number): Promise<number> {
+async function killAtRandom(environment: DrillEnvironment, kills: number): Promise<number> {
   for (let killed = 0; killed < kills; killed++) {
     await pause(Math.random() * 600);
     const worker = WORKERS[Math.floor(Math.random() * WORKERS.length)]!;
-    await stage.house.kill(worker);
-    await stage.house.start(worker);
+    await environment.pipeline.kill(worker);
+    await environment.pipeline.start(worker);
   }
   return kills;
 }
@@ -82,23 +85,23 @@ function randomKills(channel: "embedded" | "redis"): DrillCase {
     fault: "kill -9 of random services at random times, over many runs",
     quick: false,
     run: (repeats) =>
-      play({ channel, users: 2_000, bad: 0.1, delayMs: 20 }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ channel, users: 2_000, bad: 0.1, delayMs: 20 }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const total = times(50, 4, repeats);
-        const calm = await stage.house.tell();
-        await stage.comesTo(calm, "COMPLETED");
+        const calm = await environment.pipeline.tell();
+        await environment.comesTo(calm, "COMPLETED");
         const runs: string[] = [];
         let killed = 0;
         let recoveredMs = 0;
         while (runs.length < total) {
-          const run = await stage.house.tell();
+          const run = await environment.pipeline.tell();
           runs.push(run);
-          killed += await killAtRandom(stage, 4);
+          killed += await killAtRandom(environment, 4);
           const since = stopwatch();
-          await stage.comesTo(run, "COMPLETED");
+          await environment.comesTo(run, "COMPLETED");
           recoveredMs = Math.max(recoveredMs, since());
         }
-        const bytes = stage.house.sql<{ kind: string; sha256: string }>(
+        const bytes = environment.pipeline.sql<{ kind: string; sha256: string }>(
           "SELECT DISTINCT kind, sha256 FROM run_files",
         );
         assert.equal(bytes.length, 3, "a run's files aren't those of the run that was left in peace");
@@ -144,20 +147,20 @@ export const cases: readonly DrillCase[] = [
     quick: true,
     run: () => {
       const gate = gateAt(100);
-      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (stage) => {
-        await stage.house.start(...WORKERS);
-        const run = await stage.house.tell();
+      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const run = await environment.pipeline.tell();
         await gate.reached;
         const stopping = stopwatch();
-        const codes = await Promise.all(WORKERS.map((worker) => stage.house.stop(worker)));
+        const codes = await Promise.all(WORKERS.map((worker) => environment.pipeline.stop(worker)));
         const stoppedMs = stopping();
         assert.deepEqual(codes, [0, 0, 0]);
         assert(stoppedMs < 10_000, `it took ${stoppedMs} ms`);
         gate.open();
         const since = stopwatch();
-        await stage.house.start(...WORKERS);
-        await stage.comesTo(run, "COMPLETED");
-        const attempts = stage.house.events(run).flatMap((event) =>
+        await environment.pipeline.start(...WORKERS);
+        await environment.comesTo(run, "COMPLETED");
+        const attempts = environment.pipeline.events(run).flatMap((event) =>
           event.type === "phase_started" && event.phase === "EXTRACTING" ? [event.attempt] : []
         );
         assert.deepEqual(attempts, [1, 1]);
@@ -174,21 +177,21 @@ export const cases: readonly DrillCase[] = [
     fault: "SIGTERM to all again and again while runs go through",
     quick: false,
     run: (repeats) =>
-      play({ users: 500, bad: 0.1, delayMs: 20, channel: "redis" }, async (stage) => {
+      play({ users: 500, bad: 0.1, delayMs: 20, channel: "redis" }, async (environment) => {
         const runs: string[] = [];
         let recoveredMs = 0;
         for (let turn = times(20, 3, repeats); turn > 0; turn--) {
-          await stage.house.start(...WORKERS);
-          runs.push(await stage.house.tell());
+          await environment.pipeline.start(...WORKERS);
+          runs.push(await environment.pipeline.tell());
           await pause(Math.random() * 800);
           const stopping = stopwatch();
-          const codes = await Promise.all(WORKERS.map((worker) => stage.house.stop(worker)));
+          const codes = await Promise.all(WORKERS.map((worker) => environment.pipeline.stop(worker)));
           recoveredMs = Math.max(recoveredMs, stopping());
           assert.deepEqual(codes, [0, 0, 0]);
         }
-        await stage.house.start(...WORKERS);
-        for (const run of runs) await stage.comesTo(run, "COMPLETED");
-        const attempts = runs.flatMap((run) => stage.house.events(run)).flatMap((event) =>
+        await environment.pipeline.start(...WORKERS);
+        for (const run of runs) await environment.comesTo(run, "COMPLETED");
+        const attempts = runs.flatMap((run) => environment.pipeline.events(run)).flatMap((event) =>
           event.type === "phase_started" ? [event.attempt] : []
         );
         assert.deepEqual([...new Set(attempts)], [1]);
@@ -262,8 +265,8 @@ export const cases: readonly DrillCase[] = [
     fault: "a thousand small runs one after the other",
     quick: false,
     run: (repeats) =>
-      play({ users: 3, channel: "redis" }, async (stage) => {
-        await stage.house.start(...WORKERS);
+      play({ users: 3, channel: "redis" }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
         const total = times(1_000, 40, repeats);
         const samples: Record<Worker, { megabytes: number; handles: number }[]> = {
           extractor: [],
@@ -273,11 +276,11 @@ export const cases: readonly DrillCase[] = [
         const runs: string[] = [];
         const since = stopwatch();
         while (runs.length < total) {
-          const run = await stage.house.tell();
+          const run = await environment.pipeline.tell();
           runs.push(run);
-          await stage.comesTo(run, "COMPLETED");
+          await environment.comesTo(run, "COMPLETED");
           for (const worker of WORKERS) {
-            samples[worker].push(await footprintOf(stage.house.process(worker).pid));
+            samples[worker].push(await footprintOf(environment.pipeline.process(worker).pid));
           }
         }
         const recoveredMs = since() / total;

@@ -11,7 +11,7 @@ import { Users } from "../../local/source/users.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { Outcome } from "./case.ts";
-import type { Stage } from "./environment.ts";
+import type { DrillEnvironment } from "./environment.ts";
 
 /** Records that are missing, and records that are there more than once. */
 export type Losses = Pick<Outcome, "lost" | "twice">;
@@ -25,11 +25,11 @@ interface LoadedFile {
 
 /** What a run is held to; everything by default. */
 export interface Expected {
-  /** The lines of the source, where they aren't those of the stage's. */
+  /** The lines of the source, where they aren't those of the environment's. */
   readonly source?: readonly string[];
   /** Whether files are on the SFTP server. Default true. */
   readonly delivered?: boolean;
-  /** The channel, where it isn't the house's any more. */
+  /** The channel, where it isn't the pipeline's any more. */
   readonly channel?: Channel;
 }
 
@@ -39,19 +39,19 @@ export interface Expected {
  * @throws AssertionError where something other than a record is wrong.
  */
 export async function verify(
-  stage: Stage,
+  environment: DrillEnvironment,
   runIds: readonly string[],
   options: Expected = {},
 ): Promise<Losses> {
-  const source = options.source ?? recordsOf(stage.source);
+  const source = options.source ?? recordsOf(environment.source);
   const total = { lost: 0, twice: 0 };
   for (const runId of runIds) {
-    const run = stage.run(runId);
+    const run = environment.run(runId);
     assert(run !== undefined, `run ${runId} isn't known`);
     assert.equal(run.status, "COMPLETED", String(run.failure_reason));
     assert.equal(run.failure_reason, null);
     assert.equal(run.delivery_state, options.delivered === false ? "NOT_CONFIGURED" : "DELIVERED");
-    const files = loadedFiles(stage, runId);
+    const files = loadedFiles(environment, runId);
     const [raw, processed, invalid] = files.map(({ lines }) => lines) as [string[], string[], string[]];
     assert.deepEqual([run.valid_count, run.invalid_count], [processed.length, invalid.length]);
     for (const found of [raw, [...processed.map(withoutCode), ...invalid.map(withoutReason)]]) {
@@ -59,26 +59,26 @@ export async function verify(
       total.lost += lost;
       total.twice += twice;
     }
-    for (const { name, sha256 } of files) assert.equal(await sha256Of(stage.path(name)), sha256, name);
-    if (options.delivered !== false) await verifyDelivery(stage, runId, files);
+    for (const { name, sha256 } of files) assert.equal(await sha256Of(environment.path(name)), sha256, name);
+    if (options.delivered !== false) await verifyDelivery(environment, runId, files);
   }
-  assert.deepEqual(await halfFiles(stage), []);
+  assert.deepEqual(await halfFiles(environment), []);
   for (const name of Object.keys(CHANNELS)) {
-    await stage.until(
+    await environment.until(
       `an empty mailbox ${name}`,
-      async () => (await (options.channel ?? stage.house.channel).mailbox(name).state()).depth === 0,
+      async () => (await (options.channel ?? environment.pipeline.channel).mailbox(name).state()).depth === 0,
     );
   }
   return total;
 }
 
 /** Files under temporary names, in the data directory and on the SFTP server. */
-export async function halfFiles(stage: Stage): Promise<string[]> {
+export async function halfFiles(environment: DrillEnvironment): Promise<string[]> {
   const found: string[] = [];
   for (
     const folder of [
-      ...["raw_users", "processed_users", "dlq"].map((name) => stage.path(`data/${name}`)),
-      stage.upload,
+      ...["raw_users", "processed_users", "dlq"].map((name) => environment.path(`data/${name}`)),
+      environment.upload,
     ]
   ) {
     for await (const { name } of Deno.readDir(folder)) {
@@ -89,32 +89,36 @@ export async function halfFiles(stage: Stage): Promise<string[]> {
 }
 
 /** The manifest is there, and each file on the server is what manifest and database say. */
-async function verifyDelivery(stage: Stage, runId: string, files: readonly LoadedFile[]): Promise<void> {
-  const manifest = await manifestOf(stage, runId);
+async function verifyDelivery(
+  environment: DrillEnvironment,
+  runId: string,
+  files: readonly LoadedFile[],
+): Promise<void> {
+  const manifest = await manifestOf(environment, runId);
   assert.deepEqual(
     manifest.files.map(({ name, sha256 }) => [name, sha256]).sort(),
     files.map(({ name, sha256 }) => [name.split("/").at(-1), sha256]).sort(),
   );
   for (const { name, sha256 } of manifest.files) {
-    assert.equal(await sha256Of(`${stage.upload}/${name}`), sha256, name);
+    assert.equal(await sha256Of(`${environment.upload}/${name}`), sha256, name);
   }
 }
 
 async function manifestOf(
-  stage: Stage,
+  environment: DrillEnvironment,
   runId: string,
 ): Promise<{ files: { name: string; sha256: string }[] }> {
-  for await (const { name } of Deno.readDir(stage.upload)) {
+  for await (const { name } of Deno.readDir(environment.upload)) {
     if (!/^manifest_.*\.json$/.test(name)) continue;
-    const manifest = JSON.parse(await Deno.readTextFile(`${stage.upload}/${name}`));
+    const manifest = JSON.parse(await Deno.readTextFile(`${environment.upload}/${name}`));
     if (manifest.run_id === runId) return manifest;
   }
   throw new Error(`There is no manifest of run ${runId} on the SFTP server.`);
 }
 
 /** The files of a run and their records, as they stand in the database: raw, processed, invalid. */
-function loadedFiles(stage: Stage, runId: string): (LoadedFile & { lines: string[] })[] {
-  using db = new DatabaseSync(stage.path("database/data.db"), { readOnly: true });
+function loadedFiles(environment: DrillEnvironment, runId: string): (LoadedFile & { lines: string[] })[] {
+  using db = new DatabaseSync(environment.path("database/data.db"), { readOnly: true });
   const files = db.prepare("SELECT id, kind, name, sha256 FROM run_files WHERE run_id = ?").all(
     runId,
   ) as unknown as LoadedFile[];

@@ -4,7 +4,7 @@
  * @module
  */
 import { kilobytesOf, openFilesOf } from "../support/processes.ts";
-import type { Stage } from "./environment.ts";
+import type { DrillEnvironment } from "./environment.ts";
 
 /** The most memory that a process has had so far (VmHWM), in megabytes. */
 export async function memoryOf(pid: number): Promise<number> {
@@ -18,6 +18,7 @@ export async function footprintOf(pid: number): Promise<{ megabytes: number; han
 }
 
 /** The names in the folder of raw files. */
-export async function rawFiles(stage: Stage): Promise<string[]> {
-  return (await Array.fromAsync(Deno.readDir(stage.path("data/raw_users")))).map(({ name }) => name).sort();
+export async function rawFiles(environment: DrillEnvironment): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(environment.path("data/raw_users")))).map(({ name }) => name)
+    .sort();
 }

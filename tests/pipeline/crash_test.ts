@@ -4,7 +4,7 @@ import type { Handler } from "../../local/source/server.ts";
 import { Users } from "../../local/source/users.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import { type House, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { watchFolder } from "../support/watch.ts";
 
 const STAMP = "20261124_030007";
@@ -19,51 +19,57 @@ function rawText(count: number): string {
 }
 
 /** Announces the raw file as the extractor would. */
-async function announce(house: House): Promise<string> {
+async function announce(pipeline: TestPipeline): Promise<string> {
   const runId = newRunId();
   const phase1 = compose("channel:phase1_complete", `test/${runId}`, { run_id: runId, raw_file: RAW });
-  await house.channel.publish(phase1);
+  await pipeline.channel.publish(phase1);
   return runId;
 }
 
-async function oneOfEach(house: House, runId: string, [valid, invalid]: [number, number]): Promise<void> {
-  assert.equal(house.runs().length, 1);
-  assert.equal(house.runs()[0]!.run_id, runId);
-  assert.deepEqual(house.tables(), {
+async function oneOfEach(
+  pipeline: TestPipeline,
+  runId: string,
+  [valid, invalid]: [number, number],
+): Promise<void> {
+  assert.equal(pipeline.runs().length, 1);
+  assert.equal(pipeline.runs()[0]!.run_id, runId);
+  assert.deepEqual(pipeline.tables(), {
     raw_users: valid + invalid,
     processed_users: valid,
     invalid_users: invalid,
   });
-  const ids = house.sql("SELECT count(DISTINCT id) AS ids FROM processed_users")[0]!.ids;
+  const ids = pipeline.sql("SELECT count(DISTINCT id) AS ids FROM processed_users")[0]!.ids;
   assert.equal(ids, valid);
-  assert.deepEqual(await house.dataFiles(), [DEAD, PROCESSED, RAW].sort());
+  assert.deepEqual(await pipeline.dataFiles(), [DEAD, PROCESSED, RAW].sort());
 }
 
 Deno.test("messages that come twice change nothing", async () => {
-  await using house = await startHouse({ bad: 0.1 });
+  await using pipeline = await startPipeline({ bad: 0.1 });
   const heard = new AbortController();
   const names = ["channel:phase1_complete", "channel:phase2_complete", "channel:deliver"];
-  const views = await Promise.all(names.map((name) => house.channel.watch(name, heard.signal)));
+  const views = await Promise.all(names.map((name) => pipeline.channel.watch(name, heard.signal)));
   const firsts = views.map(firstOf);
-  await house.start("extractor", "transformer", "saver");
-  const before = await house.completed(await house.tell());
+  await pipeline.start("extractor", "transformer", "saver");
+  const before = await pipeline.completed(await pipeline.tell());
   const bodies = await Promise.all(firsts);
   heard.abort();
   const row = { ...before, status_at: "", finished_at: "", delivered_at: "" };
-  const files = await house.remoteFiles();
+  const files = await pipeline.remoteFiles();
 
-  for (const [i, to] of names.entries()) await house.channel.publish({ to, id: "again", body: bodies[i]! });
+  for (const [i, to] of names.entries()) {
+    await pipeline.channel.publish({ to, id: "again", body: bodies[i]! });
+  }
   const deliveries = () =>
-    house.events(before.run_id).filter((event) =>
+    pipeline.events(before.run_id).filter((event) =>
       event.type === "phase_completed" && event.phase === "DELIVERING"
     ).length;
   // The first once, the second by the load that came twice and by the transform that came twice, and the order itself.
-  await house.until("everything has been done again", () => deliveries() === 4);
-  const after = await house.completed(before.run_id);
+  await pipeline.until("everything has been done again", () => deliveries() === 4);
+  const after = await pipeline.completed(before.run_id);
   assert.deepEqual({ ...after, status_at: "", finished_at: "", delivered_at: "" }, row);
-  assert.equal(house.runs().length, 1);
-  assert.deepEqual(house.tables(), { raw_users: 208, processed_users: 188, invalid_users: 20 });
-  assert.deepEqual(await house.remoteFiles(), files);
+  assert.equal(pipeline.runs().length, 1);
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 188, invalid_users: 20 });
+  assert.deepEqual(await pipeline.remoteFiles(), files);
 });
 
 async function firstOf(bodies: AsyncIterable<string>): Promise<string | undefined> {
@@ -71,82 +77,83 @@ async function firstOf(bodies: AsyncIterable<string>): Promise<string | undefine
 }
 
 Deno.test("a transformer killed in mid-file leaves no file under a final name, and the next one does the run once", async () => {
-  await using house = await startHouse({ sftp: "none" });
+  await using pipeline = await startPipeline({ sftp: "none" });
   const text = rawText(2_000);
   // A pipe in place of the raw file: the transformer stands in the middle of it for as long as nothing more comes.
-  await Deno.mkdir(`${house.folder}/data/raw_users`, { recursive: true });
-  await new Deno.Command("mkfifo", { args: [`${house.folder}/${RAW}`] }).output();
-  await house.start("transformer", "saver");
-  const runId = await announce(house);
-  const pipe = await Deno.open(`${house.folder}/${RAW}`, { write: true });
+  await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
+  await new Deno.Command("mkfifo", { args: [`${pipeline.folder}/${RAW}`] }).output();
+  await pipeline.start("transformer", "saver");
+  const runId = await announce(pipeline);
+  const pipe = await Deno.open(`${pipeline.folder}/${RAW}`, { write: true });
   const half = new TextEncoder().encode(text.slice(0, text.length / 2));
   for (let at = 0; at < half.length;) at += await pipe.write(half.subarray(at));
-  await house.until(
+  await pipeline.until(
     "half a file",
     async () =>
-      (await house.partFiles()).includes(`${PROCESSED}.part`) && await size(house, `${PROCESSED}.part`) > 0,
+      (await pipeline.partFiles()).includes(`${PROCESSED}.part`) &&
+      await size(pipeline, `${PROCESSED}.part`) > 0,
   );
-  await house.kill("transformer");
+  await pipeline.kill("transformer");
   pipe.close();
-  const left = await house.dataFiles();
+  const left = await pipeline.dataFiles();
   assert.ok(
     left.includes(`${PROCESSED}.part`) && !left.includes(PROCESSED) && !left.includes(DEAD),
     `${left}`,
   );
-  assert.deepEqual(house.tables(), { raw_users: 0, processed_users: 0, invalid_users: 0 });
+  assert.deepEqual(pipeline.tables(), { raw_users: 0, processed_users: 0, invalid_users: 0 });
 
-  await Deno.remove(`${house.folder}/${RAW}`);
-  await Deno.writeTextFile(`${house.folder}/${RAW}`, text);
-  await house.start("transformer");
-  await house.completed(runId);
-  await oneOfEach(house, runId, [1_800, 200]);
+  await Deno.remove(`${pipeline.folder}/${RAW}`);
+  await Deno.writeTextFile(`${pipeline.folder}/${RAW}`, text);
+  await pipeline.start("transformer");
+  await pipeline.completed(runId);
+  await oneOfEach(pipeline, runId, [1_800, 200]);
 });
 
-async function size(house: House, path: string): Promise<number> {
-  return (await Deno.stat(`${house.folder}/${path}`)).size;
+async function size(pipeline: TestPipeline, path: string): Promise<number> {
+  return (await Deno.stat(`${pipeline.folder}/${path}`)).size;
 }
 
 /** Keeps the saver from acknowledging anything. */
 const STOPS = {
-  embedded(house: House): () => void {
-    const queue = new DatabaseSync(`${house.folder}/database/queue.db`, { timeout: 5_000 });
+  embedded(pipeline: TestPipeline): () => void {
+    const queue = new DatabaseSync(`${pipeline.folder}/database/queue.db`, { timeout: 5_000 });
     queue.exec("BEGIN IMMEDIATE");
     return () => {
       queue.exec("ROLLBACK");
       queue.close();
     };
   },
-  redis(house: House): () => void {
-    house.redis!.freeze();
-    return () => house.redis!.thaw();
+  redis(pipeline: TestPipeline): () => void {
+    pipeline.redis!.freeze();
+    return () => pipeline.redis!.thaw();
   },
 };
 
 for (const channel of ["embedded", "redis"] as const) {
   Deno.test(`a saver killed between load and acknowledgement: each row is there once (${channel})`, async () => {
-    await using house = await startHouse({ channel, sftp: "none" });
+    await using pipeline = await startPipeline({ channel, sftp: "none" });
     const users = channel === "redis" ? 15_000 : 5_000; // a locked queue file slows the saver down, a frozen server doesn't
-    await Deno.mkdir(`${house.folder}/data/raw_users`, { recursive: true });
-    await Deno.writeTextFile(`${house.folder}/${RAW}`, rawText(users));
-    await house.start("transformer", "saver");
+    await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
+    await Deno.writeTextFile(`${pipeline.folder}/${RAW}`, rawText(users));
+    await pipeline.start("transformer", "saver");
     const heard = new AbortController();
-    const events = await house.channel.watch("channel:run_events", heard.signal);
-    const runId = await announce(house);
+    const events = await pipeline.channel.watch("channel:run_events", heard.signal);
+    const runId = await announce(pipeline);
     for await (const body of events) {
       const event = JSON.parse(body);
       if (event.type === "phase_started" && event.phase === "LOADING") break;
     }
-    const letGo = STOPS[channel](house);
-    await house.until("the load", () => house.runs()[0]?.loaded_at != null);
-    await house.kill("saver");
+    const letGo = STOPS[channel](pipeline);
+    await pipeline.until("the load", () => pipeline.runs()[0]?.loaded_at != null);
+    await pipeline.kill("saver");
     letGo();
     heard.abort();
-    assert.notEqual(house.runs()[0]!.status, "COMPLETED");
+    assert.notEqual(pipeline.runs()[0]!.status, "COMPLETED");
 
-    await house.start("saver");
-    await house.completed(runId);
-    await oneOfEach(house, runId, [users * 0.9, users * 0.1]);
-    const again = house.events(runId).find((event) =>
+    await pipeline.start("saver");
+    await pipeline.completed(runId);
+    await oneOfEach(pipeline, runId, [users * 0.9, users * 0.1]);
+    const again = pipeline.events(runId).find((event) =>
       event.type === "phase_completed" && event.phase === "LOADING"
     );
     assert.equal(
@@ -154,7 +161,7 @@ for (const channel of ["embedded", "redis"] as const) {
       3,
       "the second try loaded nothing",
     );
-    const starts = house.events(runId).filter((event) =>
+    const starts = pipeline.events(runId).filter((event) =>
       event.type === "phase_started" && event.phase === "LOADING"
     );
     assert.deepEqual(starts.map((event) => event.type === "phase_started" && event.attempt), [1, 2]);
@@ -169,56 +176,63 @@ Deno.test("an extractor killed between two pages goes on at the second, in the s
     asked.push(skip);
     return silent && skip === "100" ? new Promise<Response>(() => {}) : answer(request);
   };
-  await using house = await startHouse({ wrap, env: { BATCH_SIZE: "100" } });
-  await house.start("extractor", "transformer", "saver");
-  const runId = await house.tell();
-  await house.until(
+  await using pipeline = await startPipeline({ wrap, env: { BATCH_SIZE: "100" } });
+  await pipeline.start("extractor", "transformer", "saver");
+  const runId = await pipeline.tell();
+  await pipeline.until(
     "the first page is noted",
-    async () => asked.includes("100") && await noted(house) === 100,
+    async () => asked.includes("100") && await noted(pipeline) === 100,
   );
-  const [part] = await house.partFiles();
+  const [part] = await pipeline.partFiles();
   assert.match(part!, /^data\/raw_users\/records_\d{8}_\d{6}\.jsonl\.part$/);
-  await house.kill("extractor");
-  assert.deepEqual(await house.dataFiles(), [part]);
+  await pipeline.kill("extractor");
+  assert.deepEqual(await pipeline.dataFiles(), [part]);
 
   silent = false;
-  await house.start("extractor");
-  const run = await house.completed(runId);
+  await pipeline.start("extractor");
+  const run = await pipeline.completed(runId);
   assert.equal(`${run.raw_file}.part`, part);
   assert.deepEqual(asked, ["0", "100", "100", "200"]);
-  assert.equal(house.runs().length, 1);
-  assert.deepEqual(house.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
-  assert.deepEqual(await house.partFiles(), []);
+  assert.equal(pipeline.runs().length, 1);
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
+  assert.deepEqual(await pipeline.partFiles(), []);
 });
 
 /** How far the extractor's checkpoint is. */
-async function noted(house: House): Promise<number | undefined> {
-  const text = await Deno.readTextFile(`${house.folder}/data/state/extractor_state.json`).catch(() => "{}");
+async function noted(pipeline: TestPipeline): Promise<number | undefined> {
+  const text = await Deno.readTextFile(`${pipeline.folder}/data/state/extractor_state.json`).catch(() =>
+    "{}"
+  );
   return JSON.parse(text).current?.last_skip;
 }
 
 for (const sftp of ["openssh", "local"] as const) {
   Deno.test(`a saver killed while it sends a file ahead: each file is on the server once (${sftp})`, async () => {
-    await using house = await startHouse({ sftp, users: 30_000, bad: 0.1, env: { BATCH_SIZE: "1000" } });
-    await Deno.mkdir(house.site!.disk, { recursive: true });
-    using folder = watchFolder(house.site!.disk);
-    await house.start("saver");
-    await house.start("extractor");
-    const runId = await house.tell();
+    await using pipeline = await startPipeline({
+      sftp,
+      users: 30_000,
+      bad: 0.1,
+      env: { BATCH_SIZE: "1000" },
+    });
+    await Deno.mkdir(pipeline.site!.disk, { recursive: true });
+    using folder = watchFolder(pipeline.site!.disk);
+    await pipeline.start("saver");
+    await pipeline.start("extractor");
+    const runId = await pipeline.tell();
     await folder.created(/^\.records_.*\.part$/);
-    await house.kill("saver");
-    assert.ok((await house.remoteFiles()).every((name) => name.endsWith(".part")), "no file has its name");
+    await pipeline.kill("saver");
+    assert.ok((await pipeline.remoteFiles()).every((name) => name.endsWith(".part")), "no file has its name");
 
-    await house.start("transformer", "saver");
-    const run = await house.completed(runId);
+    await pipeline.start("transformer", "saver");
+    const run = await pipeline.completed(runId);
     assert.deepEqual([run.valid_count, run.invalid_count], [27_000, 3_000]);
     const local = [run.raw_file, run.processed_file, run.dlq_file].map((path) => path!.split("/").at(-1)!);
-    const remote = await house.remoteFiles();
+    const remote = await pipeline.remoteFiles();
     assert.deepEqual(remote.filter((name) => !name.startsWith("manifest_")), local.sort());
     assert.equal(remote.length, 4);
     for (const path of [run.raw_file!, run.processed_file!, run.dlq_file!]) {
-      const there = await Deno.readFile(`${house.site!.disk}/${path.split("/").at(-1)}`);
-      assert.deepEqual(there, await Deno.readFile(`${house.folder}/${path}`), path);
+      const there = await Deno.readFile(`${pipeline.site!.disk}/${path.split("/").at(-1)}`);
+      assert.deepEqual(there, await Deno.readFile(`${pipeline.folder}/${path}`), path);
     }
   });
 }

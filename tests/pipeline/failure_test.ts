@@ -1,50 +1,50 @@
 import assert from "node:assert/strict";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
-import { type House, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 /** One run that fails as it should, and one after `mend` that completes. */
 async function failsThenWorks(
-  house: House,
+  pipeline: TestPipeline,
   says: RegExp,
   mend: () => Promise<void>,
 ): Promise<void> {
-  const failed = await house.task("run");
+  const failed = await pipeline.task("run");
   assert.equal(failed.code, 1, failed.stdout + failed.stderr);
   assert.match(failed.stderr, says);
   await mend();
-  const worked = await house.task("run");
+  const worked = await pipeline.task("run");
   assert.equal(worked.code, 0, worked.stdout + worked.stderr);
   assert.match(worked.stdout, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);
 }
 
 Deno.test("a key that the SFTP server doesn't know: the run is loaded, and the error says what to do", async () => {
-  await using house = await startHouse();
-  const keys = `${house.folder}/ssh_keys`;
+  await using pipeline = await startPipeline();
+  const keys = `${pipeline.folder}/ssh_keys`;
   await Deno.rename(`${keys}/id_rsa`, `${keys}/right`);
   await ensureKeys(`${keys}/other`, { type: "ed25519" });
   await Deno.copyFile(`${keys}/other/id_rsa`, `${keys}/id_rsa`);
-  await failsThenWorks(house, /deliver.*authorized_keys|refuse.*key.*"ssh_keys\/id_rsa"/s, async () => {
-    assert.deepEqual(house.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
-    assert.deepEqual(await house.remoteFiles(), []);
+  await failsThenWorks(pipeline, /deliver.*authorized_keys|refuse.*key.*"ssh_keys\/id_rsa"/s, async () => {
+    assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
+    assert.deepEqual(await pipeline.remoteFiles(), []);
     await Deno.rename(`${keys}/right`, `${keys}/id_rsa`);
   });
-  assert.deepEqual(house.runs().map((run) => run.delivery_state), ["DELIVERED", "FAILED"]);
+  assert.deepEqual(pipeline.runs().map((run) => run.delivery_state), ["DELIVERED", "FAILED"]);
 });
 
 Deno.test("a host key that isn't the known one: nothing is sent, and the error says what to do", async () => {
-  await using house = await startHouse({ sftp: "openssh" });
-  const file = `${house.folder}/ssh_keys/known_hosts`;
+  await using pipeline = await startPipeline({ sftp: "openssh" });
+  const file = `${pipeline.folder}/ssh_keys/known_hosts`;
   const right = await Deno.readTextFile(file);
-  const { publicKey } = await ensureKeys(`${house.folder}/ssh_keys/other`, { type: "ed25519" });
+  const { publicKey } = await ensureKeys(`${pipeline.folder}/ssh_keys/other`, { type: "ed25519" });
   const [host] = right.split(" ");
   await Deno.writeTextFile(file, `${host} ${(await Deno.readTextFile(publicKey)).trim()}\n`);
   await failsThenWorks(
-    house,
+    pipeline,
     /Cannot trust the SFTP server .* If the operator confirms the new key/s,
     async () => {
-      assert.equal(house.tables().processed_users, 208);
-      assert.deepEqual(await house.remoteFiles(), []);
+      assert.equal(pipeline.tables().processed_users, 208);
+      assert.deepEqual(await pipeline.remoteFiles(), []);
       await Deno.writeTextFile(file, right);
     },
   );
@@ -57,40 +57,40 @@ Deno.test("a source that fails in the middle: the next run goes on there, as the
     asked.push(skip);
     return down && skip === 100 ? status(503) : undefined;
   });
-  await using house = await startHouse({ wrap, env: { MAX_RETRIES: "2" } });
-  await failsThenWorks(house, /The run failed: .*503.*/, () => {
+  await using pipeline = await startPipeline({ wrap, env: { MAX_RETRIES: "2" } });
+  await failsThenWorks(pipeline, /The run failed: .*503.*/, () => {
     down = false;
     return Promise.resolve();
   });
   assert.deepEqual(asked.filter((skip) => skip === 0), [0]);
   assert.equal(asked.filter((skip) => skip === 100).length, 4);
-  const [resumed] = house.runs().filter((run) => run.status === "COMPLETED");
-  assert.equal(house.runs().find((run) => run.superseded_by !== null)?.superseded_by, resumed!.run_id);
-  assert.deepEqual(house.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
-  assert.equal((await house.dataFiles()).length, 3);
+  const [resumed] = pipeline.runs().filter((run) => run.status === "COMPLETED");
+  assert.equal(pipeline.runs().find((run) => run.superseded_by !== null)?.superseded_by, resumed!.run_id);
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
+  assert.equal((await pipeline.dataFiles()).length, 3);
 });
 
 Deno.test("a source that can't be reached: the error names it and says what to do", async () => {
-  await using house = await startHouse({ env: { MAX_RETRIES: "1" } });
-  const right = house.env.API_BASE_URL;
+  await using pipeline = await startPipeline({ env: { MAX_RETRIES: "1" } });
+  const right = pipeline.env.API_BASE_URL;
   using closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = closed.addr;
   closed.close();
-  house.env.API_BASE_URL = `http://127.0.0.1:${port}/users`;
-  await failsThenWorks(house, new RegExp(`The run failed: Cannot .*127\\.0\\.0\\.1:${port}/users`), () => {
-    house.env.API_BASE_URL = right;
+  pipeline.env.API_BASE_URL = `http://127.0.0.1:${port}/users`;
+  await failsThenWorks(pipeline, new RegExp(`The run failed: Cannot .*127\\.0\\.0\\.1:${port}/users`), () => {
+    pipeline.env.API_BASE_URL = right;
     return Promise.resolve();
   });
 });
 
 for (const folder of ["raw_users", "processed_users"]) {
   Deno.test(`a folder of ${folder} that can't be written: the error names it, and nothing is lost`, async () => {
-    await using house = await startHouse();
-    const path = `${house.folder}/data/${folder}`;
-    await Deno.mkdir(`${house.folder}/data`);
+    await using pipeline = await startPipeline();
+    const path = `${pipeline.folder}/data/${folder}`;
+    await Deno.mkdir(`${pipeline.folder}/data`);
     await Deno.writeTextFile(path, "a file where a folder should be"); // holds for the superuser too, unlike a mode
     await failsThenWorks(
-      house,
+      pipeline,
       new RegExp(`The run failed: Cannot (write|look at) data/${folder}/.*Move it away`),
       () => Deno.remove(path),
     );
@@ -98,19 +98,19 @@ for (const folder of ["raw_users", "processed_users"]) {
 }
 
 Deno.test("a database that can't be opened stops the start, with what to do", async () => {
-  await using house = await startHouse();
-  await Deno.mkdir(`${house.folder}/database/data.db`, { recursive: true });
-  const { code, stderr } = await house.task("run");
+  await using pipeline = await startPipeline();
+  await Deno.mkdir(`${pipeline.folder}/database/data.db`, { recursive: true });
+  const { code, stderr } = await pipeline.task("run");
   assert.equal(code, 1);
   assert.match(stderr, /saver failed: Cannot use database\/data\.db: .* start again/);
-  await Deno.remove(`${house.folder}/database/data.db`);
-  const worked = await house.task("run");
+  await Deno.remove(`${pipeline.folder}/database/data.db`);
+  const worked = await pipeline.task("run");
   assert.equal(worked.code, 0, worked.stderr);
 });
 
 Deno.test("every bad variable is told at once, of all services, and nothing is started", async () => {
-  await using house = await startHouse();
-  Object.assign(house.env, {
+  await using pipeline = await startPipeline();
+  Object.assign(pipeline.env, {
     BATCH_SIZE: "0",
     SCHEDULE: "every now and then",
     API_BASE_URL: "ftp://example.com",
@@ -120,7 +120,7 @@ Deno.test("every bad variable is told at once, of all services, and nothing is s
     REDIS_URL: "http://user:hunter2@example.com",
   });
   for (const task of ["run", "start"]) {
-    const { code, stderr } = await house.task(task);
+    const { code, stderr } = await pipeline.task(task);
     assert.equal(code, 2, stderr);
     for (
       const name of [
@@ -136,46 +136,46 @@ Deno.test("every bad variable is told at once, of all services, and nothing is s
     assert.match(stderr, /BATCH_SIZE is "0": wanted a whole number from 1 to 10000/);
     assert.doesNotMatch(stderr, /hunter2/);
   }
-  const alone = await house.task("extractor");
+  const alone = await pipeline.task("extractor");
   assert.equal(alone.code, 2);
   assert.match(alone.stderr, /BATCH_SIZE(.|\n)*LOG_LEVEL/);
-  assert.deepEqual(await house.dataFiles(), []);
+  assert.deepEqual(await pipeline.dataFiles(), []);
 });
 
 Deno.test("a misspelt variable is warned about, and the run goes on", async () => {
-  await using house = await startHouse();
-  Object.assign(house.env, { SFTP_HSOT: "sftp.example.com" });
-  const { code, stderr } = await house.task("run");
+  await using pipeline = await startPipeline();
+  Object.assign(pipeline.env, { SFTP_HSOT: "sftp.example.com" });
+  const { code, stderr } = await pipeline.task("run");
   assert.equal(code, 0, stderr);
   assert.match(stderr, /Nobody reads the variable SFTP_HSOT. Did you mean SFTP_HOST\?/);
 });
 
 Deno.test("while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back", async () => {
-  await using house = await startHouse({ sftp: "openssh" });
-  await house.start("extractor", "transformer", "saver");
-  await house.site!.stop();
-  const first = await house.tell();
-  const waiting = await house.status("DELIVERY_PENDING", first);
+  await using pipeline = await startPipeline({ sftp: "openssh" });
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.site!.stop();
+  const first = await pipeline.tell();
+  const waiting = await pipeline.status("DELIVERY_PENDING", first);
   assert.match(waiting.delivery_error!, /SFTP server/);
-  const second = await house.tell();
-  await house.status("DELIVERY_PENDING", second);
-  assert.deepEqual(house.tables(), { raw_users: 416, processed_users: 416, invalid_users: 0 });
+  const second = await pipeline.tell();
+  await pipeline.status("DELIVERY_PENDING", second);
+  assert.deepEqual(pipeline.tables(), { raw_users: 416, processed_users: 416, invalid_users: 0 });
 
-  await house.site!.start();
+  await pipeline.site!.start();
   for (const runId of [first, second]) {
-    assert.equal((await house.completed(runId)).delivery_state, "DELIVERED");
+    assert.equal((await pipeline.completed(runId)).delivery_state, "DELIVERED");
   }
-  assert.equal((await house.remoteFiles()).length, 8);
+  assert.equal((await pipeline.remoteFiles()).length, 8);
 });
 
 Deno.test("one run while the SFTP server is away is loaded and says that its delivery is pending; the next start delivers it", async () => {
-  await using house = await startHouse();
-  await house.site!.stop();
-  const { code, stderr } = await house.task("run");
+  await using pipeline = await startPipeline();
+  await pipeline.site!.stop();
+  const { code, stderr } = await pipeline.task("run");
   assert.equal(code, 1);
   assert.match(stderr, /The run is loaded, its delivery is pending: Cannot/);
-  assert.equal(house.tables().processed_users, 208);
-  await house.site!.start();
-  await house.start("saver");
-  assert.equal((await house.completed()).delivery_state, "DELIVERED");
+  assert.equal(pipeline.tables().processed_users, 208);
+  await pipeline.site!.start();
+  await pipeline.start("saver");
+  assert.equal((await pipeline.completed()).delivery_state, "DELIVERED");
 });

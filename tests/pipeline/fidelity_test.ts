@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Handler } from "../../local/source/server.ts";
 import { FLAWS } from "../../local/source/flaws.ts";
 import { Users } from "../../local/source/users.ts";
-import { startHouse } from "../support/test_pipeline.ts";
+import { startPipeline } from "../support/test_pipeline.ts";
 
 const ORDINARY = `"firstName":"Emily","email":"emily@x.org","age":28,"company":{"department":"Engineering"}`;
 
@@ -30,34 +30,34 @@ function sourceOf(texts: readonly string[]): () => Handler {
 }
 
 Deno.test("each record stays as the source wrote it: in the files, in the database, on the SFTP server", async () => {
-  await using house = await startHouse({ wrap: sourceOf(STRANGE), env: { BATCH_SIZE: "4" } });
-  await house.start("extractor", "transformer", "saver");
-  const run = await house.completed(await house.tell());
+  await using pipeline = await startPipeline({ wrap: sourceOf(STRANGE), env: { BATCH_SIZE: "4" } });
+  await pipeline.start("extractor", "transformer", "saver");
+  const run = await pipeline.completed(await pipeline.tell());
 
   const enriched = STRANGE.map((text) => text.slice(0, -1).trimEnd());
-  assert.deepEqual(await house.lines(run.raw_file!), STRANGE);
-  const processed = await house.lines(run.processed_file!);
+  assert.deepEqual(await pipeline.lines(run.raw_file!), STRANGE);
+  const processed = await pipeline.lines(run.processed_file!);
   assert.equal(processed.length, STRANGE.length);
   processed.forEach((line, i) => {
     assert.ok(line.startsWith(enriched[i]!), line);
     assert.match(line.slice(enriched[i]!.length), /^\s*,"department_code":"ENG"\s*}$/);
   });
   const kept = (table: string) =>
-    house.sql<{ json: string }>(`SELECT json FROM ${table} ORDER BY id`).map(({ json }) => json);
+    pipeline.sql<{ json: string }>(`SELECT json FROM ${table} ORDER BY id`).map(({ json }) => json);
   assert.deepEqual(kept("raw_records"), STRANGE);
   assert.deepEqual(kept("processed_records"), processed);
   for (const path of [run.raw_file!, run.processed_file!, run.dlq_file!]) {
-    const delivered = await Deno.readTextFile(`${house.site!.disk}/${path.split("/").at(-1)}`);
-    assert.equal(delivered, await Deno.readTextFile(`${house.folder}/${path}`));
+    const delivered = await Deno.readTextFile(`${pipeline.site!.disk}/${path.split("/").at(-1)}`);
+    assert.equal(delivered, await Deno.readTextFile(`${pipeline.folder}/${path}`));
   }
 });
 
 Deno.test("people with SQLite see exact numbers", async () => {
-  await using house = await startHouse({ wrap: sourceOf(STRANGE), sftp: "none" });
-  await house.start("extractor", "transformer", "saver");
-  await house.completed(await house.tell());
+  await using pipeline = await startPipeline({ wrap: sourceOf(STRANGE), sftp: "none" });
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.completed(await pipeline.tell());
   const seen = (columns: string, line: number) =>
-    house.sql(`SELECT ${columns} FROM processed_users WHERE line = ${line}`)[0];
+    pipeline.sql(`SELECT ${columns} FROM processed_users WHERE line = ${line}`)[0];
   assert.deepEqual({ ...seen("CAST(id AS TEXT) AS id, typeof(id) AS type", 1) }, {
     id: "9007199254740993",
     type: "integer",
@@ -74,23 +74,23 @@ Deno.test("people with SQLite see exact numbers", async () => {
 Deno.test("records of a megabyte go through the whole chain", async () => {
   const about = "x".repeat(1_000_000);
   const texts = Array.from({ length: 12 }, (_, i) => `{"id":${i},"about":"${about}",${ORDINARY}}`);
-  await using house = await startHouse({ wrap: sourceOf(texts), sftp: "openssh" });
-  await house.start("extractor", "transformer", "saver");
-  const run = await house.completed(await house.tell());
+  await using pipeline = await startPipeline({ wrap: sourceOf(texts), sftp: "openssh" });
+  await pipeline.start("extractor", "transformer", "saver");
+  const run = await pipeline.completed(await pipeline.tell());
   assert.deepEqual([run.valid_count, run.invalid_count, run.delivery_state], [12, 0, "DELIVERED"]);
-  assert.deepEqual(await house.lines(run.raw_file!), texts);
-  assert.equal(house.sql("SELECT sum(length(about)) AS sum FROM processed_users")[0]!.sum, 12_000_000);
+  assert.deepEqual(await pipeline.lines(run.raw_file!), texts);
+  assert.equal(pipeline.sql("SELECT sum(length(about)) AS sum FROM processed_users")[0]!.sum, 12_000_000);
 });
 
 Deno.test("bad records of every kind are told apart, and stop nothing", async () => {
   const users = 208;
-  await using house = await startHouse({ users, bad: 0.3 });
-  await house.start("extractor", "transformer", "saver");
-  const run = await house.completed(await house.tell());
+  await using pipeline = await startPipeline({ users, bad: 0.3 });
+  await pipeline.start("extractor", "transformer", "saver");
+  const run = await pipeline.completed(await pipeline.tell());
   const invalid = Math.floor(users * 0.3);
   assert.ok(invalid >= FLAWS.length, "each kind is there");
   assert.deepEqual([run.valid_count, run.invalid_count], [users - invalid, invalid]);
-  assert.deepEqual(house.tables(), {
+  assert.deepEqual(pipeline.tables(), {
     raw_users: users,
     processed_users: users - invalid,
     invalid_users: invalid,
@@ -98,13 +98,13 @@ Deno.test("bad records of every kind are told apart, and stop nothing", async ()
 
   const source = new Users(0.3, 1);
   const bad = Array.from({ length: users }, (_, i) => i).filter((i) => source.flawAt(i) !== undefined);
-  const letters = (await house.lines(run.dlq_file!)).map((line) => JSON.parse(line));
+  const letters = (await pipeline.lines(run.dlq_file!)).map((line) => JSON.parse(line));
   letters.forEach(({ error_reason, raw_line, ...record }, i) => {
     assert.match(error_reason, /^[^:]+: ./);
     const original = JSON.parse(source.json(bad[i]!));
     assert.deepEqual(raw_line === undefined ? record : JSON.parse(raw_line), original);
   });
-  const done = house.events(run.run_id).find((event) =>
+  const done = pipeline.events(run.run_id).find((event) =>
     event.type === "phase_completed" && event.phase === "TRANSFORMING"
   );
   assert.ok(done?.type === "phase_completed");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Service } from "../../cli/services.ts";
-import { startHouse } from "../support/test_pipeline.ts";
+import { startPipeline } from "../support/test_pipeline.ts";
 
 /** Every order in which the three phases can come up. */
 const ORDERS: Service[][] = [
@@ -12,31 +12,31 @@ const ORDERS: Service[][] = [
 
 for (const order of ORDERS) {
   Deno.test(`over Redis and OpenSSH nothing is lost when services start in the order ${order.join(", ")}`, async () => {
-    await using house = await startHouse({
+    await using pipeline = await startPipeline({
       channel: "redis",
       sftp: "openssh",
       env: { RUN_ON_START: undefined },
     });
     for (const service of order) {
-      await house.start(service);
-      if (service === "extractor") await house.said(/message settled/, "extractor"); // its run is over before the next one starts
+      await pipeline.start(service);
+      if (service === "extractor") await pipeline.said(/message settled/, "extractor"); // its run is over before the next one starts
     }
-    const run = await house.completed();
+    const run = await pipeline.completed();
     assert.deepEqual([run.valid_count, run.invalid_count, run.requested_by, run.delivery_state], [
       208,
       0,
       "schedule",
       "DELIVERED",
     ]);
-    assert.deepEqual(house.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
-    assert.equal(house.runs().length, 1);
+    assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
+    assert.equal(pipeline.runs().length, 1);
     const stamp = run.raw_file!.slice(-"20261124_030007.jsonl".length, -".jsonl".length);
-    assert.deepEqual(await house.remoteFiles(), [
+    assert.deepEqual(await pipeline.remoteFiles(), [
       `etl_${stamp}.jsonl`,
       `invalid_users_${stamp}.jsonl`,
       `manifest_${stamp}.json`,
       `records_${stamp}.jsonl`,
     ]);
-    assert.deepEqual(await house.partFiles(), []);
+    assert.deepEqual(await pipeline.partFiles(), []);
   });
 }

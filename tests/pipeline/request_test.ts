@@ -4,7 +4,7 @@ import { Users } from "../../local/source/users.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
-import { type House, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 /** A source that keeps silent until it is let go. */
 function heldSource() {
@@ -22,16 +22,16 @@ const NO_TIMEOUT = { HTTP_TIMEOUT_SECONDS: "600" };
 
 Deno.test("a request while a run is being extracted is answered with that run", async () => {
   const source = heldSource();
-  await using house = await startHouse({ ...source, sftp: "none", env: NO_TIMEOUT });
-  await house.start("extractor", "transformer", "saver");
-  const runId = await house.tell();
+  await using pipeline = await startPipeline({ ...source, sftp: "none", env: NO_TIMEOUT });
+  await pipeline.start("extractor", "transformer", "saver");
+  const runId = await pipeline.tell();
   await source.asked;
-  const refused = await house.task("run");
+  const refused = await pipeline.task("run");
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, new RegExp(`Cannot start a run: run ${runId} is being extracted`));
   source.release();
-  await house.completed(runId);
-  assert.equal(house.runs().length, 1);
+  await pipeline.completed(runId);
+  assert.equal(pipeline.runs().length, 1);
 });
 
 for (
@@ -41,89 +41,89 @@ for (
   })
 ) {
   Deno.test(`${what} makes runs by itself, each once`, async () => {
-    await using house = await startHouse({ users: 20, sftp: "none", env });
-    await house.start("transformer", "saver", "extractor");
-    await house.until(
+    await using pipeline = await startPipeline({ users: 20, sftp: "none", env });
+    await pipeline.start("transformer", "saver", "extractor");
+    await pipeline.until(
       "three runs",
-      () => house.runs().filter((run) => run.status === "COMPLETED").length >= 3,
+      () => pipeline.runs().filter((run) => run.status === "COMPLETED").length >= 3,
     );
-    assert.equal(await house.stop("extractor"), 0);
-    const runs = await house.until("the end of all", () => {
-      const runs = house.runs();
+    assert.equal(await pipeline.stop("extractor"), 0);
+    const runs = await pipeline.until("the end of all", () => {
+      const runs = pipeline.runs();
       return runs.every((run) => run.status === "COMPLETED") && runs;
     });
     assert.ok(runs.every((run) => run.requested_by === "schedule"));
     assert.equal(new Set(runs.map((run) => run.raw_file)).size, runs.length);
-    assert.equal(house.tables().raw_users, 20 * runs.length);
+    assert.equal(pipeline.tables().raw_users, 20 * runs.length);
   });
 }
 
 Deno.test("an extractor that is told to work once says by its exit code how that went", async () => {
   let down = true;
   const wrap = withFaults(() => down ? status(500) : undefined);
-  await using house = await startHouse({ wrap, sftp: "none", env: { MAX_RETRIES: "0" } });
-  const failed = await house.task("extractor", "--once");
+  await using pipeline = await startPipeline({ wrap, sftp: "none", env: { MAX_RETRIES: "0" } });
+  const failed = await pipeline.task("extractor", "--once");
   assert.equal(failed.code, 1);
   assert.match(failed.stderr, /extractor failed: Cannot .*500/);
-  house.env.BATCH_SIZE = "none";
-  assert.equal((await house.task("extractor", "--once")).code, 2);
-  house.env.BATCH_SIZE = "50";
+  pipeline.env.BATCH_SIZE = "none";
+  assert.equal((await pipeline.task("extractor", "--once")).code, 2);
+  pipeline.env.BATCH_SIZE = "50";
   down = false;
-  const worked = await house.task("extractor", "--once");
+  const worked = await pipeline.task("extractor", "--once");
   assert.equal(worked.code, 0, worked.stderr);
-  assert.equal((await house.channel.mailbox("channel:phase1_complete").state()).depth, 1);
-  await house.start("transformer", "saver");
-  await house.until("the run", () => house.runs().some((run) => run.status === "COMPLETED"));
-  assert.equal(house.tables().processed_users, 208);
+  assert.equal((await pipeline.channel.mailbox("channel:phase1_complete").state()).depth, 1);
+  await pipeline.start("transformer", "saver");
+  await pipeline.until("the run", () => pipeline.runs().some((run) => run.status === "COMPLETED"));
+  assert.equal(pipeline.tables().processed_users, 208);
 });
 
 Deno.test("a saver without an SFTP server says so at start, and its runs complete", async () => {
-  await using house = await startHouse({ sftp: "none" });
-  const saver = house.beginTask("saver");
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const saver = pipeline.beginTask("saver");
   await saver.line(/SFTP_HOST is not set.*NOT_CONFIGURED/);
-  await house.start("extractor", "transformer");
-  assert.equal((await house.completed(await house.tell())).delivery_state, "NOT_CONFIGURED");
+  await pipeline.start("extractor", "transformer");
+  assert.equal((await pipeline.completed(await pipeline.tell())).delivery_state, "NOT_CONFIGURED");
   assert.equal(await saver.stop(), 0);
 });
 
 Deno.test("each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt", async () => {
   const source = heldSource();
-  await using house = await startHouse({ wrap: source.wrap, sftp: "openssh", env: NO_TIMEOUT });
+  await using pipeline = await startPipeline({ wrap: source.wrap, sftp: "openssh", env: NO_TIMEOUT });
   // The courier stands before a server that doesn't answer, the extractor before a source that doesn't, the transformer before a pipe.
   const [loaded, begun] = [
-    await handMade(house, "20261124_030001"),
-    await handMade(house, "20261124_030002", true),
+    await handMade(pipeline, "20261124_030001"),
+    await handMade(pipeline, "20261124_030002", true),
   ];
-  await house.site!.freeze();
-  await house.start("extractor", "transformer", "saver");
-  await announce(house, loaded);
-  await house.until(
+  await pipeline.site!.freeze();
+  await pipeline.start("extractor", "transformer", "saver");
+  await announce(pipeline, loaded);
+  await pipeline.until(
     "the courier",
-    () => house.runs().some((run) => run.run_id === loaded.runId && run.status === "DELIVERING"),
+    () => pipeline.runs().some((run) => run.run_id === loaded.runId && run.status === "DELIVERING"),
   );
-  await announce(house, begun);
-  const pipe = await Deno.open(`${house.folder}/${begun.file}`, { write: true });
+  await announce(pipeline, begun);
+  const pipe = await Deno.open(`${pipeline.folder}/${begun.file}`, { write: true });
   await pipe.write(new TextEncoder().encode(begun.text.slice(0, 1_000)));
-  await Deno.remove(`${house.folder}/${begun.file}`);
-  await Deno.writeTextFile(`${house.folder}/${begun.file}`, begun.text); // for the saver, which comes later
-  const asked = await house.tell();
+  await Deno.remove(`${pipeline.folder}/${begun.file}`);
+  await Deno.writeTextFile(`${pipeline.folder}/${begun.file}`, begun.text); // for the saver, which comes later
+  const asked = await pipeline.tell();
   await source.asked;
 
-  const ends = ["extractor", "transformer", "saver"].map((service) => house.stop(service));
+  const ends = ["extractor", "transformer", "saver"].map((service) => pipeline.stop(service));
   await pipe.write(new TextEncoder().encode(begun.text.slice(1_000)));
   pipe.close();
   assert.deepEqual(await Promise.all(ends), [0, 0, 0]);
 
-  await house.site!.thaw();
+  await pipeline.site!.thaw();
   source.release();
-  await house.start("extractor", "transformer", "saver");
+  await pipeline.start("extractor", "transformer", "saver");
   for (const runId of [loaded.runId, begun.runId, asked]) {
-    await house.completed(runId);
-    const attempts = house.events(runId).flatMap((event) =>
+    await pipeline.completed(runId);
+    const attempts = pipeline.events(runId).flatMap((event) =>
       event.type === "phase_started" ? [event.attempt] : []
     );
     assert.ok(attempts.every((attempt) => attempt === 1), `${attempts}`);
-    assert.ok(!house.events(runId).some((event) => event.type === "phase_retrying"));
+    assert.ok(!pipeline.events(runId).some((event) => event.type === "phase_retrying"));
   }
 });
 
@@ -134,18 +134,18 @@ interface HandMade {
 }
 
 /** A raw file that no extractor wrote; as a pipe, which has to be filled, when `pipe`. */
-async function handMade(house: House, stamp: string, pipe = false): Promise<HandMade> {
+async function handMade(pipeline: TestPipeline, stamp: string, pipe = false): Promise<HandMade> {
   const file = `data/raw_users/records_${stamp}.jsonl`;
   const users = new Users(0, 1);
   const text = Array.from({ length: 30 }, (_, i) => `${users.json(i)}\n`).join("");
-  await Deno.mkdir(`${house.folder}/data/raw_users`, { recursive: true });
-  if (pipe) await new Deno.Command("mkfifo", { args: [`${house.folder}/${file}`] }).output();
-  else await Deno.writeTextFile(`${house.folder}/${file}`, text);
+  await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
+  if (pipe) await new Deno.Command("mkfifo", { args: [`${pipeline.folder}/${file}`] }).output();
+  else await Deno.writeTextFile(`${pipeline.folder}/${file}`, text);
   return { runId: newRunId(), file, text };
 }
 
-async function announce(house: House, { runId, file }: HandMade): Promise<void> {
-  await house.channel.publish(
+async function announce(pipeline: TestPipeline, { runId, file }: HandMade): Promise<void> {
+  await pipeline.channel.publish(
     compose("channel:phase1_complete", `test/${runId}`, { run_id: runId, raw_file: file }),
   );
 }

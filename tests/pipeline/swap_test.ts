@@ -1,31 +1,31 @@
 import assert from "node:assert/strict";
 import { Users } from "../../local/source/users.ts";
-import { type House, startHouse } from "../support/test_pipeline.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { Original, pythonJson, type Transformed } from "../support/original.ts";
 
 const RAW = "data/raw_users/records_20261124_030007.jsonl";
 
 /** Writes a file as the original does: under its final name from the start. */
-async function write(house: House, path: string, records: unknown[]): Promise<void> {
-  await Deno.mkdir(`${house.folder}/${path}/..`, { recursive: true });
+async function write(pipeline: TestPipeline, path: string, records: unknown[]): Promise<void> {
+  await Deno.mkdir(`${pipeline.folder}/${path}/..`, { recursive: true });
   await Deno.writeTextFile(
-    `${house.folder}/${path}`,
+    `${pipeline.folder}/${path}`,
     records.map((record) => `${pythonJson(record)}\n`).join(""),
   );
 }
 
 Deno.test("the original's extractor can take the place of ours", async () => {
-  await using house = await startHouse({ channel: "redis" });
-  await house.start("transformer", "saver");
-  await using original = await Original.at(house.redis!.url);
+  await using pipeline = await startPipeline({ channel: "redis" });
+  await pipeline.start("transformer", "saver");
+  await using original = await Original.at(pipeline.redis!.url);
   const users = new Users(0.05, 1);
-  await write(house, RAW, Array.from({ length: 200 }, (_, i) => JSON.parse(users.json(i))));
+  await write(pipeline, RAW, Array.from({ length: 200 }, (_, i) => JSON.parse(users.json(i))));
   await original.publish("channel:phase1_complete", { raw_file: RAW });
 
-  const run = await house.completed();
+  const run = await pipeline.completed();
   assert.deepEqual([run.raw_file, run.valid_count, run.invalid_count], [RAW, 190, 10]);
-  assert.deepEqual(house.tables(), { raw_users: 200, processed_users: 190, invalid_users: 10 });
-  assert.deepEqual(await house.remoteFiles(), [
+  assert.deepEqual(pipeline.tables(), { raw_users: 200, processed_users: 190, invalid_users: 10 });
+  assert.deepEqual(await pipeline.remoteFiles(), [
     "etl_20261124_030007.jsonl",
     "invalid_users_20261124_030007.jsonl",
     "manifest_20261124_030007.json",
@@ -34,15 +34,15 @@ Deno.test("the original's extractor can take the place of ours", async () => {
 });
 
 Deno.test("the original's transformer can take the place of ours, and the run stays one run", async () => {
-  await using house = await startHouse({ channel: "redis" });
-  await using original = await Original.at(house.redis!.url);
+  await using pipeline = await startPipeline({ channel: "redis" });
+  await using original = await Original.at(pipeline.redis!.url);
   const phase1 = await original.subscribed("channel:phase1_complete");
-  await house.start("extractor", "saver");
-  const runId = await house.tell();
+  await pipeline.start("extractor", "saver");
+  const runId = await pipeline.tell();
 
   const { raw_file } = await phase1.first as { raw_file: string };
   const stamp = /records_(\d{8}_\d{6})\.jsonl$/.exec(raw_file)![1];
-  const records = (await house.lines(raw_file)).map((line) => JSON.parse(line));
+  const records = (await pipeline.lines(raw_file)).map((line) => JSON.parse(line));
   const message: Transformed = {
     raw_file,
     processed_file: `data/processed_users/etl_${stamp}.jsonl`,
@@ -51,33 +51,33 @@ Deno.test("the original's transformer can take the place of ours, and the run st
     invalid_count: 2,
   };
   await write(
-    house,
+    pipeline,
     message.processed_file,
     records.slice(2).map((user) => ({ ...user, department_code: "ENG" })),
   );
   await write(
-    house,
+    pipeline,
     message.dlq_file,
     records.slice(0, 2).map((user) => ({ ...user, error_reason: "Invalid age" })),
   );
   await original.publish("channel:phase2_complete", message);
 
-  const run = await house.completed(runId);
+  const run = await pipeline.completed(runId);
   assert.deepEqual([run.raw_file, run.valid_count, run.invalid_count], [raw_file, 206, 2]);
-  assert.equal(house.runs().length, 1);
-  assert.deepEqual(house.tables(), { raw_users: 208, processed_users: 206, invalid_users: 2 });
-  assert.deepEqual((await house.remoteFiles()).length, 4);
+  assert.equal(pipeline.runs().length, 1);
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 206, invalid_users: 2 });
+  assert.deepEqual((await pipeline.remoteFiles()).length, 4);
 });
 
 Deno.test("the original's saver can take the place of ours", async () => {
-  await using house = await startHouse({ channel: "redis", bad: 0.05 });
-  await using original = await Original.at(house.redis!.url);
+  await using pipeline = await startPipeline({ channel: "redis", bad: 0.05 });
+  await using original = await Original.at(pipeline.redis!.url);
   const phase2 = await original.subscribed("channel:phase2_complete");
-  await house.start("extractor", "transformer");
-  await house.tell();
+  await pipeline.start("extractor", "transformer");
+  await pipeline.tell();
 
   const message = await phase2.first as unknown as Transformed;
-  const rows = async (path: string) => (await house.lines(path)).map((line) => JSON.parse(line));
+  const rows = async (path: string) => (await pipeline.lines(path)).map((line) => JSON.parse(line));
   assert.deepEqual([message.valid_count, message.invalid_count], [198, 10]);
   assert.equal((await rows(message.raw_file)).length, 208);
   assert.ok((await rows(message.processed_file)).every((user) => user.department_code !== undefined));
@@ -89,20 +89,20 @@ Deno.test("the original's saver can take the place of ours", async () => {
 });
 
 Deno.test("a message that the original publishes twice is one run", async () => {
-  await using house = await startHouse({ channel: "redis", sftp: "none" });
-  await house.start("transformer", "saver");
-  await using original = await Original.at(house.redis!.url);
+  await using pipeline = await startPipeline({ channel: "redis", sftp: "none" });
+  await pipeline.start("transformer", "saver");
+  await using original = await Original.at(pipeline.redis!.url);
   const users = new Users(0, 1);
-  await write(house, RAW, Array.from({ length: 100 }, (_, i) => JSON.parse(users.json(i))));
+  await write(pipeline, RAW, Array.from({ length: 100 }, (_, i) => JSON.parse(users.json(i))));
   await original.publish("channel:phase1_complete", { raw_file: RAW });
-  const first = await house.completed();
+  const first = await pipeline.completed();
   await original.publish("channel:phase1_complete", { raw_file: RAW });
   await original.publish("channel:phase1_complete", { raw_file: RAW, sent: "again" });
   const loads = () =>
-    house.events(first.run_id).filter((event) =>
+    pipeline.events(first.run_id).filter((event) =>
       event.type === "phase_completed" && event.phase === "LOADING"
     );
-  await house.until("the second load", () => loads().length === 2);
-  assert.equal(house.runs().length, 1);
-  assert.deepEqual(house.tables(), { raw_users: 100, processed_users: 100, invalid_users: 0 });
+  await pipeline.until("the second load", () => loads().length === 2);
+  assert.equal(pipeline.runs().length, 1);
+  assert.deepEqual(pipeline.tables(), { raw_users: 100, processed_users: 100, invalid_users: 0 });
 });

@@ -16,7 +16,7 @@ import { Files } from "../../shared/files/files.ts";
 import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
 import { type Departments, readDepartments } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";
-import { House, OPENSSH, type ServerKind } from "./sftp.ts";
+import { OPENSSH, type ServerKind, TestPipeline } from "./sftp.ts";
 
 /** How a run is made. */
 export interface RunOptions {
@@ -48,7 +48,7 @@ export class Delivered implements AsyncDisposable {
 
   private constructor(
     /** The server. */
-    readonly sftp: House,
+    readonly sftp: TestPipeline,
     /** The database. */
     readonly store: Store,
     /** The lookup that runs are transformed with. */
@@ -58,7 +58,7 @@ export class Delivered implements AsyncDisposable {
 
   /** Starts a server; makes no run yet. */
   static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
-    const sftp = await House.open(options.kind ?? OPENSSH);
+    const sftp = await TestPipeline.open(options.kind ?? OPENSSH);
     const store = await openStore(`${sftp.temp}/database/data.db`, { maskFields: ["ssn"] });
     return new Delivered(sftp, store, await readDepartments(LOOKUP_FILE), options.seal);
   }

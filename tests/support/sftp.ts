@@ -76,7 +76,7 @@ export const OURS: ServerKind = {
 };
 
 /** A server, what is needed to log in to it, and files to deliver. Disposing of it ends and removes everything. */
-export class House implements AsyncDisposable {
+export class TestPipeline implements AsyncDisposable {
   private constructor(
     /** The server. */
     readonly server: RunningServer,
@@ -87,13 +87,13 @@ export class House implements AsyncDisposable {
   ) {}
 
   /** Starts a server of this kind. */
-  static async open(kind: ServerKind): Promise<House> {
+  static async open(kind: ServerKind): Promise<TestPipeline> {
     const temp = await Deno.makeTempDir({ prefix: "delivery-" });
     const keys = await ensureKeys(temp, { type: "ed25519" });
     const server = await kind.start(keys.publicKey, temp);
     const knownHosts = `${temp}/known_hosts`;
     await pinHostKey(knownHosts, "127.0.0.1", server.port, server.hostKey);
-    return new House(server, {
+    return new TestPipeline(server, {
       host: "127.0.0.1",
       port: server.port,
       user: server.user,

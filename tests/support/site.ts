@@ -1,5 +1,5 @@
 /**
- * Where a house delivers to: a real SFTP server that can go away and come back.
+ * Where a pipeline delivers to: a real SFTP server that can go away and come back.
  *
  * @module
  */
@@ -24,9 +24,9 @@ export interface Site extends AsyncDisposable {
   thaw(): Promise<void>;
 }
 
-/** What a site needs to know of the house. */
+/** What a site needs to know of the pipeline. */
 export interface SiteOptions {
-  /** The house's folder, in which `ssh_keys/` has the key pair. */
+  /** The pipeline's folder, in which `ssh_keys/` has the key pair. */
   readonly folder: string;
   /** The public key that may log in. */
   readonly publicKey: string;

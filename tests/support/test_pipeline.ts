@@ -3,10 +3,10 @@
  * source, a channel and an SFTP server that are real too.
  *
  * ```ts
- * await using house = await startHouse({ channel: "redis", sftp: "openssh", users: 500 });
- * await house.start("extractor", "transformer", "saver");
- * const run = await house.completed(await house.tell());
- * assert.equal(house.tables().processed_users, 500);
+ * await using pipeline = await startPipeline({ channel: "redis", sftp: "openssh", users: 500 });
+ * await pipeline.start("extractor", "transformer", "saver");
+ * const run = await pipeline.completed(await pipeline.tell());
+ * assert.equal(pipeline.tables().processed_users, 500);
  * ```
  *
  * Nothing is started by itself but the source and the servers; the schedule is off and no run is asked for, unless `env` says so. All waiting
@@ -37,8 +37,8 @@ import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
 import { localSite, opensshSite, type Site } from "./site.ts";
 
-/** What the house is made of. */
-export interface HouseOptions extends SourceOptions {
+/** What the pipeline is made of. */
+export interface TestPipelineOptions extends SourceOptions {
   /** Default `embedded`: the queue file. */
   readonly channel?: "embedded" | "redis";
   /** Password of the Redis server. */
@@ -47,7 +47,7 @@ export interface HouseOptions extends SourceOptions {
   readonly sftp?: "local" | "openssh" | "none";
   /** Passphrase of the key that logs in. */
   readonly passphrase?: string;
-  /** Variables of all services, in place of the house's own. */
+  /** Variables of all services, in place of the pipeline's own. */
   readonly env?: Environment;
   /** Called with the working folder while it is empty; what it gives to `owned` is disposed of when all processes have ended. */
   readonly furnish?: (folder: string, owned: AsyncDisposableStack) => Promise<void>;
@@ -75,9 +75,9 @@ export interface LogLine {
 const PATIENCE_MS = 60_000;
 
 /** Makes the folder, the source, the channel and the SFTP server; the services are started by `start`. */
-export async function startHouse(options: HouseOptions = {}): Promise<House> {
+export async function startPipeline(options: TestPipelineOptions = {}): Promise<TestPipeline> {
   await using owned = new AsyncDisposableStack();
-  const folder = await Deno.makeTempDir({ prefix: "house-" });
+  const folder = await Deno.makeTempDir({ prefix: "pipeline-" });
   owned.defer(() => Deno.remove(folder, { recursive: true }));
   await options.furnish?.(folder, owned);
   await Deno.mkdir(`${folder}/transformer`);
@@ -109,7 +109,7 @@ export async function startHouse(options: HouseOptions = {}): Promise<House> {
   const channel = owned.use(
     await openChannel({ redisUrl: redis?.url, queuePath: `${folder}/database/queue.db` }),
   );
-  return new House({ folder, env, source, redis, site, channel }, owned.move());
+  return new TestPipeline({ folder, env, source, redis, site, channel }, owned.move());
 }
 
 /** This process's environment without any variable of the pipeline's own: a stranger's. */
@@ -131,7 +131,7 @@ interface Parts {
 }
 
 /** A pipeline; see the module. Disposing of it ends every process and removes every file. */
-export class House implements AsyncDisposable {
+export class TestPipeline implements AsyncDisposable {
   /** The working folder of all services. */
   readonly folder: string;
   /** The variables that services are started with from now on; may be changed. */
@@ -148,7 +148,7 @@ export class House implements AsyncDisposable {
   readonly #lines: LogLine[] = [];
   readonly #gone = new AbortController();
 
-  /** Made by `startHouse`. */
+  /** Made by `startPipeline`. */
   constructor(parts: Parts, private readonly owned: AsyncDisposable) {
     ({
       folder: this.folder,
@@ -175,7 +175,7 @@ export class House implements AsyncDisposable {
     return this.spawn(name, [...taskOf(name), ...args]);
   }
 
-  /** Starts `deno` with these arguments and the house's variables, under a name of its own. */
+  /** Starts `deno` with these arguments and the pipeline's variables, under a name of its own. */
   spawn(name: string, args: string[]): Running {
     const running = start({ name, args, env: this.env, cwd: this.folder }, (part, text) => {
       this.#lines.push({ part, text });
@@ -335,7 +335,7 @@ export class House implements AsyncDisposable {
     return this.#lines;
   }
 
-  /** Waits until a service has written a line that matches, since the house was started. */
+  /** Waits until a service has written a line that matches, since the pipeline was started. */
   async said(pattern: RegExp, part?: string): Promise<LogLine> {
     return await this.until(
       `a line that matches ${pattern}`,

@@ -36,10 +36,10 @@ const FIRST_TWENTY: Asked = {
 /** The API with 100,000 runs in its database, under load from one program on the same machine. */
 export const api: Row = {
   name: "api",
-  async *measure(workshop) {
-    const { turns, quick } = workshop.scale;
+  async *measure(environment) {
+    const { turns, quick } = environment.scale;
     const seconds = quick ? 1 : 4;
-    await using stage = workshop.stage();
+    await using stage = environment.stage();
     await fillRuns(stage, RUNS);
     const program = await stage.start("api");
     const port: number = JSON.parse(program.ready.input!).properties.port;

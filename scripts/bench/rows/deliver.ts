@@ -4,17 +4,17 @@ import { runFiles } from "../fixtures.ts";
 import { inTurn } from "../measure.ts";
 import type { Row } from "../row.ts";
 import { loadOrder, phaseOf } from "../runs.ts";
-import { type Stage, type Workshop } from "../environment.ts";
+import { type BenchEnvironment, type Stage } from "../environment.ts";
 
 /** The courier's delivery of a run's three files, against OpenSSH's client, which verifies nothing. */
 export const deliver: Row = {
   name: "deliver",
-  async *measure(workshop) {
-    const { users, turns } = workshop.scale;
-    const files = await runFiles(workshop, users);
-    const sftp = await workshop.sftp();
+  async *measure(environment) {
+    const { users, turns } = environment.scale;
+    const files = await runFiles(environment, users);
+    const sftp = await environment.sftp();
     const names = [files.raw.name, files.processed.name, files.dead.name];
-    await using stage = workshop.stage();
+    await using stage = environment.stage();
     const runId = await loaded(stage, files);
     for (const [verify, atMost] of [["size", 1], ["content", 1.8]] as const) {
       const { baseline, ours, ratio, cpuRatio } = await inTurn(turns, {
@@ -24,7 +24,7 @@ export const deliver: Row = {
         label: `courier, SFTP_VERIFY=${verify}`,
         async run(turn) {
           const folder = `${sftp.server.home}/${verify}-${turn}`;
-          await using delivering = await deliveringTo(workshop, stage, folder, verify);
+          await using delivering = await deliveringTo(environment, stage, folder, verify);
           const saver = await delivering.start("saver");
           const channel = await delivering.channel();
           const order = compose("channel:deliver", `bench/${verify}/${turn}`, { run_id: runId });
@@ -56,14 +56,14 @@ async function loaded(stage: Stage, files: Parameters<typeof loadOrder>[0]): Pro
 
 /** A stage with a queue of its own over the database of `stage`, which delivers into `folder`. */
 async function deliveringTo(
-  workshop: Workshop,
+  environment: BenchEnvironment,
   stage: Stage,
   folder: string,
   verify: string,
 ): Promise<Stage> {
-  return workshop.stage({
+  return environment.stage({
     DB_PATH: stage.env.DB_PATH,
-    ...await workshop.delivery(folder),
+    ...await environment.delivery(folder),
     SFTP_VERIFY: verify,
   });
 }

@@ -10,11 +10,11 @@ const ORIGINAL = 475;
 /** A whole run through three services and an SFTP server, against the machine's tools one after the other. */
 export const endToEnd: Row = {
   name: "end-to-end",
-  async *measure(workshop) {
-    const { users, turns } = workshop.scale;
-    const url = await workshop.source(users);
-    const { raw, processed, dead } = await runFiles(workshop, users);
-    const sftp = await workshop.sftp();
+  async *measure(environment) {
+    const { users, turns } = environment.scale;
+    const url = await environment.source(users);
+    const { raw, processed, dead } = await runFiles(environment, users);
+    const sftp = await environment.sftp();
     const names = [raw.name, processed.name, dead.name];
     await curlPages(url, users); // the source makes its users when they are first asked for
     const costs: Cost[] = [];
@@ -32,10 +32,10 @@ export const endToEnd: Row = {
       label: "extractor, transformer, saver",
       async run(turn) {
         const folder = `${sftp.server.home}/run-${turn}`;
-        await using stage = workshop.stage({
+        await using stage = environment.stage({
           API_BASE_URL: url,
           BATCH_SIZE: `${PAGE}`,
-          ...await workshop.delivery(folder),
+          ...await environment.delivery(folder),
         }, { ownFiles: true });
         const [extractor, transformer, saver] = [
           await stage.start("extractor"),

@@ -6,9 +6,9 @@ import { phaseOf, startRun } from "../runs.ts";
 /** The extractor over all pages of a loopback source, against `curl`. */
 export const extract: Row = {
   name: "extract",
-  async *measure(workshop) {
-    const { users, turns } = workshop.scale;
-    const url = await workshop.source(users);
+  async *measure(environment) {
+    const { users, turns } = environment.scale;
+    const url = await environment.source(users);
     await curlPages(url, users); // the source makes its users when they are first asked for
     const { baseline, ours, ratio, cpuRatio } = await inTurn(turns, {
       label: "curl, pages to files",
@@ -16,7 +16,9 @@ export const extract: Row = {
     }, {
       label: "extractor",
       async run() {
-        await using stage = workshop.stage({ API_BASE_URL: url, BATCH_SIZE: `${PAGE}` }, { ownFiles: true });
+        await using stage = environment.stage({ API_BASE_URL: url, BATCH_SIZE: `${PAGE}` }, {
+          ownFiles: true,
+        });
         const extractor = await stage.start("extractor");
         const channel = await stage.channel();
         const { runId, message } = startRun();

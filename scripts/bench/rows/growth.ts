@@ -2,7 +2,7 @@ import { PAGE } from "../baselines.ts";
 import { linearity, spreadOf } from "../measure.ts";
 import type { Row } from "../row.ts";
 import { phaseOf, startRun } from "../runs.ts";
-import type { Workshop } from "../environment.ts";
+import type { BenchEnvironment } from "../environment.ts";
 
 const PEAK_MB = 150;
 const STEADY = 1.2;
@@ -11,13 +11,13 @@ const SERVICES = ["extractor", "transformer", "saver"] as const;
 /** Whole runs over ever more users: whether time grows in proportion, and memory not at all. Each service is fresh for each size. */
 export const growth: Row = {
   name: "growth",
-  async *measure(workshop) {
-    const { users } = workshop.scale;
+  async *measure(environment) {
+    const { users } = environment.scale;
     const sizes = [users / 10, users, users * 10];
     const runs = new Map<number, Awaited<ReturnType<typeof runOver>>>();
     for (const size of sizes) {
-      const run = await runOver(workshop, size);
-      workshop.say(`${size} users: ${run.seconds.toFixed(1)} s`);
+      const run = await runOver(environment, size);
+      environment.say(`${size} users: ${run.seconds.toFixed(1)} s`);
       runs.set(size, run);
     }
     const [, middle, largest] = sizes.map((size) => runs.get(size)!) as [unknown, Run, Run];
@@ -51,13 +51,13 @@ export const growth: Row = {
 
 type Run = { seconds: number; peaks: Record<(typeof SERVICES)[number], number> };
 
-async function runOver(workshop: Workshop, users: number): Promise<Run> {
-  const { server } = await workshop.sftp();
+async function runOver(environment: BenchEnvironment, users: number): Promise<Run> {
+  const { server } = await environment.sftp();
   const folder = `${server.home}/growth-${users}`;
-  await using stage = workshop.stage({
-    API_BASE_URL: await workshop.source(users),
+  await using stage = environment.stage({
+    API_BASE_URL: await environment.source(users),
     BATCH_SIZE: `${PAGE}`,
-    ...await workshop.delivery(folder),
+    ...await environment.delivery(folder),
   }, { ownFiles: true });
   const programs = {
     extractor: await stage.start("extractor"),

@@ -3,7 +3,7 @@ import { type Asked, loadOn } from "../http_load.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import type { Result, Row } from "../row.ts";
 import { phaseOf, startRun } from "../runs.ts";
-import type { Stage, Workshop } from "../environment.ts";
+import type { BenchEnvironment, Stage } from "../environment.ts";
 import { fillRuns } from "./api.ts";
 
 /** Runs in the database. */
@@ -44,44 +44,48 @@ const CASES: readonly Case[] = [
 /** Whether answers and runs stay as fast while the database fills with runs: answers of the same number of rows are compared. */
 export const growthRuns: Row = {
   name: "growth-runs",
-  async *measure(workshop) {
-    const { turns, quick } = workshop.scale;
+  async *measure(environment) {
+    const { turns, quick } = environment.scale;
     await using resources = new AsyncDisposableStack();
-    const houses: House[] = [];
-    for (const size of SIZES) houses.push(await openHouse(workshop, size, resources));
+    const houses: BenchSetup[] = [];
+    for (const size of SIZES) houses.push(await startPipeline(environment, size, resources));
     const seconds = quick ? 0.5 : 1;
     for (const { what, asked, rows, changing } of CASES) {
       const compared = houses.filter(({ size }) => size >= rows);
-      const answers = ({ store, port }: House) =>
+      const answers = ({ store, port }: BenchSetup) =>
         loadOn(port, asked, 1, seconds, changing ? () => commit(store) : undefined)
           .then(({ latencies }) => latencies);
-      for (const house of compared) await answers(house); // warms up
+      for (const setup of compared) await answers(setup); // warms up
       yield await compare(what, compared, turns, answers);
     }
     for (const { stage } of houses) {
       for (const service of ["extractor", "transformer", "saver"] as const) await stage.start(service);
     }
-    for (const house of houses) await timedRun(house); // warms up
-    yield await compare(`run of ${USERS} users, end to end`, houses, turns, async (house) => {
+    for (const setup of houses) await timedRun(setup); // warms up
+    yield await compare(`run of ${USERS} users, end to end`, houses, turns, async (setup) => {
       const times = [];
-      for (let run = 0; run < TIMED_RUNS; run++) times.push(await timedRun(house));
+      for (let run = 0; run < TIMED_RUNS; run++) times.push(await timedRun(setup));
       return times;
     });
   },
 };
 
-interface House {
+interface BenchSetup {
   readonly size: number;
   readonly stage: Stage;
   readonly store: Store;
   readonly port: number;
 }
 
-async function openHouse(workshop: Workshop, size: number, resources: AsyncDisposableStack): Promise<House> {
-  const { server } = await workshop.sftp();
-  const stage = resources.use(workshop.stage({
-    API_BASE_URL: await workshop.source(USERS),
-    ...await workshop.delivery(`${server.home}/growth-runs-${size}`),
+async function startPipeline(
+  environment: BenchEnvironment,
+  size: number,
+  resources: AsyncDisposableStack,
+): Promise<BenchSetup> {
+  const { server } = await environment.sftp();
+  const stage = resources.use(environment.stage({
+    API_BASE_URL: await environment.source(USERS),
+    ...await environment.delivery(`${server.home}/growth-runs-${size}`),
   }, { ownFiles: true }));
   await fillRuns(stage, size);
   const store = resources.use(await openStore(stage.env.DB_PATH!, { maskFields: [] }));
@@ -113,7 +117,7 @@ async function commit(store: Store): Promise<void> {
 }
 
 /** Milliseconds from a request for a run until its files are delivered. */
-async function timedRun({ stage }: House): Promise<number> {
+async function timedRun({ stage }: BenchSetup): Promise<number> {
   const { runId, message } = startRun();
   const channel = await stage.channel();
   const began = performance.now();
@@ -121,16 +125,16 @@ async function timedRun({ stage }: House): Promise<number> {
   return performance.now() - began;
 }
 
-/** Has each house do `work`, turn by turn, and compares the medians of the largest and the smallest. */
+/** Has each setup do `work`, turn by turn, and compares the medians of the largest and the smallest. */
 async function compare(
   what: string,
-  houses: readonly House[],
+  houses: readonly BenchSetup[],
   turns: number,
-  work: (house: House) => Promise<number[]>,
+  work: (setup: BenchSetup) => Promise<number[]>,
 ): Promise<Result> {
   const medians = houses.map((): number[] => []);
   for (let turn = 0; turn < turns; turn++) {
-    for (const [i, house] of houses.entries()) medians[i]!.push(percentile(await work(house), 0.5));
+    for (const [i, setup] of houses.entries()) medians[i]!.push(percentile(await work(setup), 0.5));
   }
   const [smallest, largest] = [medians[0]!, medians.at(-1)!];
   const runs = houses.map(({ size }) => size.toLocaleString("en"));

@@ -1,7 +1,7 @@
 import { SERVICES } from "../../../cli/services.ts";
 import { spreadOf } from "../measure.ts";
 import type { Row } from "../row.ts";
-import type { Workshop } from "../environment.ts";
+import type { BenchEnvironment } from "../environment.ts";
 
 /** Seconds over which idleness is watched. */
 const WATCH_SECONDS = 20;
@@ -11,10 +11,10 @@ const SETTLE_SECONDS = 5;
 /** What the four services cost while there is nothing to do, and how long each takes from its start until it is ready. */
 export const idle: Row = {
   name: "idle",
-  async *measure(workshop) {
-    const { turns, quick } = workshop.scale;
+  async *measure(environment) {
+    const { turns, quick } = environment.scale;
     const all: Idle[] = [];
-    for (let turn = 0; turn < turns; turn++) all.push(await watched(workshop, quick ? 3 : WATCH_SECONDS));
+    for (let turn = 0; turn < turns; turn++) all.push(await watched(environment, quick ? 3 : WATCH_SECONDS));
     yield {
       what: "idle memory of the four services",
       figure: spreadOf(all.map(({ memory }) => memory)),
@@ -46,8 +46,8 @@ interface Idle {
   readonly starts: readonly number[];
 }
 
-async function watched(workshop: Workshop, seconds: number): Promise<Idle> {
-  await using stage = workshop.stage();
+async function watched(environment: BenchEnvironment, seconds: number): Promise<Idle> {
+  await using stage = environment.stage();
   const programs = [];
   for (const service of SERVICES) programs.push(await stage.start(service));
   await pass(SETTLE_SECONDS);

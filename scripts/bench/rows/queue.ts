@@ -5,7 +5,7 @@ import { HOP_MAILBOX, HOP_STREAM, now } from "../hop.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import { Program } from "../process.ts";
 import type { Result, Row } from "../row.ts";
-import { PROJECT, type Workshop } from "../environment.ts";
+import { type BenchEnvironment, PROJECT } from "../environment.ts";
 
 /** Milliseconds between two messages: the receiver has always gone to sleep before the next one comes. */
 const PACE_MS = 10;
@@ -16,14 +16,14 @@ type Publish = (id: string, body: string) => Promise<unknown>;
 /** From the call that publishes a message in one process until another has claimed and acknowledged it; every step is synced to the disk. */
 export const queue: Row = {
   name: "queue",
-  async *measure(workshop) {
-    const { turns, quick } = workshop.scale;
+  async *measure(environment) {
+    const { turns, quick } = environment.scale;
     const messages = quick ? 100 : 300;
     await using redis = await startRedis();
     const ways = {
-      bare: () => bareHops(workshop, redis.url, messages),
-      redis: () => hops(workshop, redis.url, "", messages),
-      embedded: () => hops(workshop, "", `queue-${crypto.randomUUID()}.db`, messages),
+      bare: () => bareHops(environment, redis.url, messages),
+      redis: () => hops(environment, redis.url, "", messages),
+      embedded: () => hops(environment, "", `queue-${crypto.randomUUID()}.db`, messages),
     };
     const found: Record<keyof typeof ways, number[][]> = { bare: [], redis: [], embedded: [] };
     for (let turn = 0; turn < turns; turn++) {
@@ -50,23 +50,23 @@ function* latencies(
   }
 }
 
-async function hops(workshop: Workshop, redisUrl: string, queuePath: string, messages: number) {
+async function hops(environment: BenchEnvironment, redisUrl: string, queuePath: string, messages: number) {
   await using channel = await openChannel({ redisUrl: redisUrl || undefined, queuePath });
   return await measured(
-    workshop,
+    environment,
     ["actor", redisUrl, queuePath],
     messages,
     (id, body) => channel.publish({ to: HOP_MAILBOX, id, body }),
   );
 }
 
-async function bareHops(workshop: Workshop, redisUrl: string, messages: number) {
+async function bareHops(environment: BenchEnvironment, redisUrl: string, messages: number) {
   const client = createClient({ url: redisUrl, maintNotifications: "disabled" });
   await client.connect();
   try {
     await client.del(HOP_STREAM);
     return await measured(
-      workshop,
+      environment,
       ["bare", redisUrl],
       messages,
       (_, body) => client.xAdd(HOP_STREAM, "*", { body }),
@@ -76,14 +76,14 @@ async function bareHops(workshop: Workshop, redisUrl: string, messages: number) 
   }
 }
 
-async function measured(workshop: Workshop, args: string[], messages: number, publish: Publish) {
+async function measured(environment: BenchEnvironment, args: string[], messages: number, publish: Publish) {
   const latencies: number[] = [];
   const all = Promise.withResolvers<void>();
   const flags = ["run", "--no-prompt", "--allow-net", "--allow-read=.", "--allow-write=.", "--allow-env"];
   await using _receiver = await Program.start(
     "hop",
     [...flags, `${PROJECT}/scripts/bench/hop.ts`, ...args],
-    workshop.programEnv,
+    environment.programEnv,
     /"message":"ready"/,
     (line) => {
       const [, ms] = /^handled (\S+)$/.exec(line) ?? [];

@@ -9,9 +9,9 @@ import { phaseOf } from "../runs.ts";
 /** The transformer over one raw file, in a process that has done nothing yet, against `jq`. */
 export const transform: Row = {
   name: "transform",
-  async *measure(workshop) {
-    const { users, turns } = workshop.scale;
-    const raw = await rawFile(workshop, users);
+  async *measure(environment) {
+    const { users, turns } = environment.scale;
+    const raw = await rawFile(environment, users);
     const costs: Cost[] = [];
     const { baseline, ours, ratio, cpuRatio } = await inTurn(turns, {
       label: "jq -c, same rules and field",
@@ -19,7 +19,7 @@ export const transform: Row = {
     }, {
       label: "transformer",
       async run() {
-        await using stage = workshop.stage();
+        await using stage = environment.stage();
         const transformer = await stage.start("transformer");
         const channel = await stage.channel();
         const runId = newRunId();

@@ -5,21 +5,21 @@ import { rawFile } from "../fixtures.ts";
 import { inTurn } from "../measure.ts";
 import type { Row } from "../row.ts";
 import { manyPhases } from "../runs.ts";
-import type { Workshop } from "../environment.ts";
+import type { BenchEnvironment } from "../environment.ts";
 
 const RUNS = 6;
 
 /** One transformer and two over the same runs, with Redis between them: what a second process gains. */
 export const transformers: Row = {
   name: "transformers",
-  async *measure(workshop) {
-    const users = workshop.scale.users / 4;
-    const { baseline, ours, ratio } = await inTurn(workshop.scale.turns, {
+  async *measure(environment) {
+    const users = environment.scale.users / 4;
+    const { baseline, ours, ratio } = await inTurn(environment.scale.turns, {
       label: "1 transformer",
-      run: () => through(workshop, 1, users),
+      run: () => through(environment, 1, users),
     }, {
       label: "2 transformers",
-      run: () => through(workshop, 2, users),
+      run: () => through(environment, 2, users),
     });
     yield {
       what: `${RUNS} runs of ${users} users, 2 transformers to 1`,
@@ -32,12 +32,12 @@ export const transformers: Row = {
   },
 };
 
-async function through(workshop: Workshop, transformers: number, users: number) {
+async function through(environment: BenchEnvironment, transformers: number, users: number) {
   await using redis = await startRedis();
-  await using stage = workshop.stage({ REDIS_URL: redis.url });
+  await using stage = environment.stage({ REDIS_URL: redis.url });
   const messages = [];
   for (let copy = 1; copy <= RUNS; copy++) {
-    const raw = await rawFile(workshop, users, copy);
+    const raw = await rawFile(environment, users, copy);
     const runId = newRunId();
     messages.push(compose("channel:phase1_complete", `bench/${runId}`, {
       run_id: runId,
