@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { readPrivateKey } from "../saver/delivery/private_key.ts";
 import { keygenOptions } from "./keygen.ts";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../local/sftp/keys.ts";
+import { needing } from "../tests/support/needs.ts";
+
+const test = needing("ssh-keygen");
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -34,7 +37,7 @@ async function publicHalf(path: string, passphrase = ""): Promise<string> {
   return new TextDecoder().decode(stdout).split(" ").slice(0, 2).join(" ").trim();
 }
 
-Deno.test("the program makes a pair of 4096 bits that OpenSSH takes, and never a second one", async () => {
+test("the program makes a pair of 4096 bits that OpenSSH takes, and never a second one", async () => {
   await inFolder(async (folder) => {
     const dir = `${folder}/ssh_keys`;
     const made = await keygen("--dir", dir);
@@ -81,7 +84,7 @@ Deno.test("half a pair is completed where that is possible", async () => {
   });
 });
 
-Deno.test("every ed25519 key that is made can be used", async () => {
+test("every ed25519 key that is made can be used", async () => {
   await inFolder(async (folder) => {
     // One in 256 would be broken, if keys weren't tried before they are kept.
     for (let i = 0; i < 600; i++) {
@@ -92,7 +95,7 @@ Deno.test("every ed25519 key that is made can be used", async () => {
   });
 });
 
-Deno.test("pinning a host's key replaces that host's line alone", async () => {
+test("pinning a host's key replaces that host's line alone", async () => {
   await inFolder(async (folder) => {
     const known = `${folder}/known_hosts`;
     const first = await ensureHostKey(`${folder}/first`);

@@ -6,6 +6,9 @@ import { startOwn } from "../tests/support/sftp.ts";
 import { ensureKeys } from "./sftp/keys.ts";
 import { type SftpServer, sftpServerOptions, startSftpServer } from "./sftp_server.ts";
 import { openFilesOf } from "../tests/support/processes.ts";
+import { needing } from "../tests/support/needs.ts";
+
+const test = needing("sftp");
 
 interface Served {
   readonly server: SftpServer;
@@ -79,7 +82,7 @@ function status(code: number): (error: Error & { code?: unknown }) => boolean {
 }
 const NO_SUCH_FILE = 2, PERMISSION_DENIED = 3, FAILURE = 4;
 
-Deno.test("OpenSSH's client puts, lists, gets, renames and removes files and folders", async () => {
+test("OpenSSH's client puts, lists, gets, renames and removes files and folders", async () => {
   await serving(async (served) => {
     const { root, temp } = served;
     const content = crypto.getRandomValues(new Uint8Array(60_000)).toString().repeat(10);
@@ -117,7 +120,7 @@ Deno.test("OpenSSH's client puts, lists, gets, renames and removes files and fol
   });
 });
 
-Deno.test("a folder of many files is listed whole", async () => {
+test("a folder of many files is listed whole", async () => {
   await serving(async (served) => {
     for (let i = 0; i < 250; i++) await Deno.writeTextFile(`${served.root}/file${i}`, "");
     const { out } = await sftp(served, "ls -1 upload");
@@ -198,7 +201,7 @@ Deno.test("files that a client leaves open are closed when it goes", async () =>
   });
 });
 
-Deno.test("the key file is read at each login, and passwords are not taken", async () => {
+test("the key file is read at each login, and passwords are not taken", async () => {
   await serving(async (served) => {
     const { publicKey } = await ensureKeys(`${served.temp}/other`, { type: "ed25519" });
     await Deno.copyFile(publicKey, `${served.temp}/sftp_user.pub`);

@@ -9,6 +9,9 @@ import { MANIFEST, OPENSSH, TestPipeline } from "../tests/support/sftp.ts";
 import { watchFolder } from "../tests/support/watch.ts";
 import { sendAhead } from "./ahead.ts";
 import { sftpDelivery } from "./delivery/sftp.ts";
+import { needing } from "../tests/support/needs.ts";
+
+const test = needing("sshd");
 
 const LARGE = 9_000_000;
 
@@ -55,7 +58,7 @@ async function saverAt(pipeline: TestPipeline) {
   };
 }
 
-Deno.test("a raw file is on its way as soon as it is announced, and gone again when its run fails", async () => {
+test("a raw file is on its way as soon as it is announced, and gone again when its run fails", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using saver = await saverAt(pipeline);
   await using courier = saver.courier();
@@ -75,7 +78,7 @@ Deno.test("a raw file is on its way as soon as it is announced, and gone again w
   assert.deepEqual(await pipeline.names(), []);
 });
 
-Deno.test("where two couriers could be asked for the delivery, nothing is sent ahead", async () => {
+test("where two couriers could be asked for the delivery, nothing is sent ahead", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using saver = await saverAt(pipeline);
   await using one = saver.courier();

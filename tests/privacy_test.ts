@@ -9,6 +9,9 @@ import { status, withFaults } from "./support/faulty_source.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "./support/test_pipeline.ts";
 import { compose } from "../shared/actor/message.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
+import { needing } from "./support/needs.ts";
+
+const test = needing("redis-server", "sshd");
 
 const USERS = 120;
 const BAD = 0.3;
@@ -67,7 +70,7 @@ Deno.test("a check for personal data would find it", () => {
   assert.match([...personal().values()].join(), /password of user 1,|iban of user 120/);
 });
 
-Deno.test("a run that completes says nothing personal and no secret", async () => {
+test("a run that completes says nothing personal and no secret", async () => {
   await using pipeline = await open({ channel: "redis", sftp: "openssh" });
   await pipeline.start("extractor", "transformer", "saver", "api");
   const run = await pipeline.completed(await pipeline.tell());
@@ -92,7 +95,7 @@ Deno.test("the progress of a run in the foreground says nothing personal and no 
   assertSilent(pipeline);
 });
 
-Deno.test("what goes wrong says nothing personal and no secret", async () => {
+test("what goes wrong says nothing personal and no secret", async () => {
   const users = new Users(0, 1);
   const page = `{"users":[${users.json(0)},${users.json(1)}`;
   const broken = () => new Response(page, { headers: { "content-type": "application/json" } });

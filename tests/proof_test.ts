@@ -2,6 +2,11 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Item } from "../cli/verify/finding.ts";
 import { startPipeline } from "./support/test_pipeline.ts";
+import { needing } from "./support/needs.ts";
+
+const ageTest = needing("sshd", "age");
+
+const test = needing("sshd");
 
 /** A key pair of age, made by its own program. */
 async function identity(path: string): Promise<string> {
@@ -16,7 +21,7 @@ const wrongOf = (items: Item[]) =>
     `${place} ${file} ${result}`
   );
 
-Deno.test("a run of the real services is proven by deno task verify, and a byte that changes on the server is found", async () => {
+test("a run of the real services is proven by deno task verify, and a byte that changes on the server is found", async () => {
   await using pipeline = await startPipeline({ sftp: "openssh", users: 500, bad: 0.1 });
   await pipeline.start("extractor", "transformer", "saver");
   const { run_id } = await pipeline.completed(await pipeline.tell());
@@ -34,22 +39,25 @@ Deno.test("a run of the real services is proven by deno task verify, and a byte 
   assert.deepEqual(wrongOf(itemsOf(bad.stdout)), ["server raw differs"]);
 });
 
-Deno.test("with SFTP_ENCRYPT_TO the real saver delivers files that age opens, and verify proves them without the key", async () => {
-  await using pipeline = await startPipeline({ sftp: "openssh", users: 300, bad: 0.1 });
-  const key = `${pipeline.folder}/key.txt`;
-  pipeline.env.SFTP_ENCRYPT_TO = await identity(key);
-  await pipeline.start("extractor", "transformer", "saver");
-  await pipeline.completed(await pipeline.tell());
-  const [raw] = (await pipeline.dataFiles()).filter((name) => name.startsWith("data/raw_users/"));
-  const there = `${pipeline.site!.disk}/${raw!.split("/").at(-1)}.age`;
-  const { success, stdout } = await new Deno.Command("age", { args: ["-d", "-i", key, there] }).output();
-  assert.ok(success);
-  assert.equal(new TextDecoder().decode(stdout), await Deno.readTextFile(`${pipeline.folder}/${raw}`));
-  const { code, stdout: said } = await pipeline.task("verify", "--run", "latest", "--json");
-  assert.equal(code, 0, said);
-  const remote = itemsOf(said).filter(({ place }) => place === "server");
-  assert.equal(remote.filter(({ detail }) => detail.endsWith(", encrypted")).length, 3);
-});
+ageTest(
+  "with SFTP_ENCRYPT_TO the real saver delivers files that age opens, and verify proves them without the key",
+  async () => {
+    await using pipeline = await startPipeline({ sftp: "openssh", users: 300, bad: 0.1 });
+    const key = `${pipeline.folder}/key.txt`;
+    pipeline.env.SFTP_ENCRYPT_TO = await identity(key);
+    await pipeline.start("extractor", "transformer", "saver");
+    await pipeline.completed(await pipeline.tell());
+    const [raw] = (await pipeline.dataFiles()).filter((name) => name.startsWith("data/raw_users/"));
+    const there = `${pipeline.site!.disk}/${raw!.split("/").at(-1)}.age`;
+    const { success, stdout } = await new Deno.Command("age", { args: ["-d", "-i", key, there] }).output();
+    assert.ok(success);
+    assert.equal(new TextDecoder().decode(stdout), await Deno.readTextFile(`${pipeline.folder}/${raw}`));
+    const { code, stdout: said } = await pipeline.task("verify", "--run", "latest", "--json");
+    assert.equal(code, 0, said);
+    const remote = itemsOf(said).filter(({ place }) => place === "server");
+    assert.equal(remote.filter(({ detail }) => detail.endsWith(", encrypted")).length, 3);
+  },
+);
 
 Deno.test("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start, and isn't shown", async () => {
   await using pipeline = await startPipeline({ sftp: "local" });
@@ -67,7 +75,7 @@ Deno.test("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start,
   }
 });
 
-Deno.test("with RETENTION_DAYS the real saver removes old proven files at its start; verify tells them from lost ones", async () => {
+test("with RETENTION_DAYS the real saver removes old proven files at its start; verify tells them from lost ones", async () => {
   await using pipeline = await startPipeline({ sftp: "openssh", users: 100 });
   await pipeline.start("extractor", "transformer", "saver");
   const { run_id } = await pipeline.completed(await pipeline.tell());

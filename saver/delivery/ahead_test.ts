@@ -3,12 +3,15 @@ import { TransientError } from "../../shared/errors/errors.ts";
 import { MANIFEST, OPENSSH, TestPipeline } from "../../tests/support/sftp.ts";
 import { watchFolder } from "../../tests/support/watch.ts";
 import { sftpDelivery } from "./sftp.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const test = needing("sshd");
 
 const signal = new AbortController().signal;
 const PART = /^\..+\.part$/;
 const LARGE = 9_000_000;
 
-Deno.test("files that were sent ahead are not sent again, and get their names with the delivery", async () => {
+test("files that were sent ahead are not sent again, and get their names with the delivery", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
@@ -41,7 +44,7 @@ Deno.test("files that were sent ahead are not sent again, and get their names wi
   for (const { name } of files) assert.equal(parts.filter((part) => part.includes(name)).length, 1, name);
 });
 
-Deno.test("what was sent ahead and isn't wanted is removed, whole or not", async () => {
+test("what was sent ahead and isn't wanted is removed, whole or not", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   const raw = await pipeline.file("raw", 10 * LARGE);
   {
@@ -57,7 +60,7 @@ Deno.test("what was sent ahead and isn't wanted is removed, whole or not", async
   assert.deepEqual(await pipeline.names(), [], "nor is anything left when the service ends");
 });
 
-Deno.test("another file than the one that was sent ahead is sent, and the first one waits to be forgotten", async () => {
+test("another file than the one that was sent ahead is sent, and the first one waits to be forgotten", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   const before = await pipeline.file("raw", LARGE);
@@ -73,7 +76,7 @@ Deno.test("another file than the one that was sent ahead is sent, and the first 
   assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
 });
 
-Deno.test("a server that died since makes the delivery send everything itself", async () => {
+test("a server that died since makes the delivery send everything itself", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
@@ -89,7 +92,7 @@ Deno.test("a server that died since makes the delivery send everything itself", 
   assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
 });
 
-Deno.test("a connection that was lost while it waited costs the delivery nothing but time", async () => {
+test("a connection that was lost while it waited costs the delivery nothing but time", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
@@ -103,7 +106,7 @@ Deno.test("a connection that was lost while it waited costs the delivery nothing
   assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
 });
 
-Deno.test("an abort during the delivery removes what was sent ahead, too", async () => {
+test("an abort during the delivery removes what was sent ahead, too", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   const files = [await pipeline.file("raw", LARGE), await pipeline.file("processed", 4 * LARGE)];
@@ -117,7 +120,7 @@ Deno.test("an abort during the delivery removes what was sent ahead, too", async
   assert.deepEqual(await pipeline.names(), []);
 });
 
-Deno.test("small files aren't worth it", async () => {
+test("small files aren't worth it", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   assert.equal(delivery.sendAhead(await pipeline.run()), undefined);

@@ -6,6 +6,9 @@ import type { Probed } from "./delivery.ts";
 import { fingerprintOf, recordHostKey } from "./known_hosts.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
 import { OPENSSH, OURS, TestPipeline } from "../../tests/support/sftp.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const opensshTest = needing("sshd", "ssh-keygen");
 
 function probe(pipeline: TestPipeline, options: Partial<SftpOptions> = {}): Promise<Probed> {
   return sftpDelivery({ ...pipeline.options, ...options }).probe(new AbortController().signal);
@@ -28,7 +31,7 @@ async function pinAnother(pipeline: TestPipeline, file: string): Promise<string>
 
 for (const kind of [OPENSSH, OURS]) {
   const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>) =>
-    Deno.test(`${kind.name}: ${name}`, async () => {
+    (kind === OPENSSH ? opensshTest : Deno.test)(`${kind.name}: ${name}`, async () => {
       await using pipeline = await TestPipeline.open(kind);
       await body(pipeline);
     });
@@ -122,7 +125,7 @@ for (const kind of [OPENSSH, OURS]) {
   });
 }
 
-Deno.test("of a host with several keys, one that is known is asked for", async () => {
+opensshTest("of a host with several keys, one that is known is asked for", async () => {
   const temp = await Deno.makeTempDir();
   try {
     await sshKeygen("-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", `${temp}/rsa`);
@@ -154,7 +157,7 @@ Deno.test("of a host with several keys, one that is known is asked for", async (
 });
 
 for (const type of ["rsa", "ed25519"] as const) {
-  Deno.test(`both servers take an encrypted ${type} key`, async () => {
+  opensshTest(`both servers take an encrypted ${type} key`, async () => {
     for (const kind of [OPENSSH, OURS]) {
       await using pipeline = await TestPipeline.open(kind);
       const path = `${pipeline.temp}/encrypted`;

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { readPrivateKey } from "./private_key.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const test = needing("ssh-keygen");
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -29,7 +32,7 @@ async function refusal(path: string, passphrase?: string): Promise<string> {
   throw new Error("the key was taken");
 }
 
-Deno.test("keys in OpenSSH's and in PEM format are read, with and without passphrase", async () => {
+test("keys in OpenSSH's and in PEM format are read, with and without passphrase", async () => {
   await inFolder(async (folder) => {
     for (const type of ["rsa", "ed25519", "ecdsa"]) {
       for (const format of type === "ed25519" ? ["RFC4716"] : ["RFC4716", "PEM"]) {
@@ -52,7 +55,7 @@ Deno.test("keys in OpenSSH's and in PEM format are read, with and without passph
   });
 });
 
-Deno.test("what is no private key that can be used is refused with what to do", async () => {
+test("what is no private key that can be used is refused with what to do", async () => {
   await inFolder(async (folder) => {
     const path = await generate(`${folder}/key`, "-t", "ed25519", "-N", "");
     assert.match(await refusal(`${folder}/missing`), /there is no such file/);

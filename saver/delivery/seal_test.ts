@@ -4,6 +4,9 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import { seal } from "./seal.ts";
 import { sftpDelivery } from "./sftp.ts";
 import { MANIFEST, OURS, TestPipeline } from "../../tests/support/sftp.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const test = needing("age");
 
 /** A key pair of age, made by its own program. */
 async function identity(path: string): Promise<{ path: string; recipient: string }> {
@@ -22,7 +25,7 @@ async function decrypted(file: string, key: string): Promise<string> {
 
 const never = new AbortController().signal;
 
-Deno.test("encrypted files are delivered as NAME.age, each recipient can read them, and again sends nothing", async () => {
+test("encrypted files are delivered as NAME.age, each recipient can read them, and again sends nothing", async () => {
   await using pipeline = await TestPipeline.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const files = await pipeline.run();
@@ -46,7 +49,7 @@ Deno.test("encrypted files are delivered as NAME.age, each recipient can read th
   assert.deepEqual((await deliver()).map(({ skipped }) => skipped), [true, true, true, true]);
 });
 
-Deno.test("other content or other recipients make another encrypted file", async () => {
+test("other content or other recipients make another encrypted file", async () => {
   await using pipeline = await TestPipeline.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const file = await pipeline.file("raw", 1_000);
@@ -60,7 +63,7 @@ Deno.test("other content or other recipients make another encrypted file", async
   );
 });
 
-Deno.test("what can't be encrypted is told, secrets aren't shown, and nothing is left behind", async () => {
+test("what can't be encrypted is told, secrets aren't shown, and nothing is left behind", async () => {
   await using pipeline = await TestPipeline.open(OURS);
   const { path, recipient } = await identity(`${pipeline.temp}/one`);
   const file = await pipeline.file("raw", 1_000);

@@ -4,6 +4,10 @@ import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliverOptions, LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
 import { MANIFEST, OPENSSH, OPENSSH_FULL, OURS, TestPipeline } from "../../tests/support/sftp.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const opensshTest = needing("sshd");
+const keygenTest = needing("sshd", "ssh-keygen");
 
 const PART = /^\..+\.[0-9a-f]{12}\.part$/;
 
@@ -40,8 +44,9 @@ function after(bytes: number, then: () => Promise<unknown> | void) {
 }
 
 for (const kind of [OPENSSH, OURS]) {
-  const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>) =>
-    Deno.test(`${kind.name}: ${name}`, async () => {
+  const ordinary = kind === OPENSSH ? opensshTest : Deno.test;
+  const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>, register = ordinary) =>
+    register(`${kind.name}: ${name}`, async () => {
       await using pipeline = await TestPipeline.open(kind);
       await body(pipeline);
     });
@@ -273,10 +278,10 @@ for (const kind of [OPENSSH, OURS]) {
     assert.equal(probed.hostKeyType, "ssh-ed25519");
     assert.ok(new TextDecoder().decode(listed.stdout).includes(` ${probed.fingerprint} `));
     assert.deepEqual(await pipeline.names(), []);
-  });
+  }, keygenTest);
 }
 
-Deno.test("OpenSSH: a folder that its user may not write to is told as such", async () => {
+opensshTest("OpenSSH: a folder that its user may not write to is told as such", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   if (pipeline.server.user !== "root") return;
   const [raw] = await pipeline.run();
@@ -291,15 +296,18 @@ Deno.test("OpenSSH: a folder that its user may not write to is told as such", as
   assert.deepEqual(await pipeline.names(), []);
 });
 
-Deno.test("OpenSSH: a server that can't store the file is a passing failure, and nothing is left there", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH_FULL);
-  const [raw, processed] = await pipeline.run();
-  await assert.rejects(
-    deliver(pipeline, [processed!, raw!]),
-    (error) => error instanceof TransientError && /Is its disk or quota full\?/.test(error.message),
-  );
-  assert.deepEqual(await pipeline.names(), []);
-});
+opensshTest(
+  "OpenSSH: a server that can't store the file is a passing failure, and nothing is left there",
+  async () => {
+    await using pipeline = await TestPipeline.open(OPENSSH_FULL);
+    const [raw, processed] = await pipeline.run();
+    await assert.rejects(
+      deliver(pipeline, [processed!, raw!]),
+      (error) => error instanceof TransientError && /Is its disk or quota full\?/.test(error.message),
+    );
+    assert.deepEqual(await pipeline.names(), []);
+  },
+);
 
 Deno.test("our server: outside of its folder nothing can be delivered", async () => {
   await using pipeline = await TestPipeline.open(OURS);
@@ -314,7 +322,7 @@ Deno.test("our server: outside of its folder nothing can be delivered", async ()
   assert.deepEqual(await pipeline.names(), []);
 });
 
-Deno.test("OpenSSH: a folder that isn't absolute is looked for in the user's home", async () => {
+opensshTest("OpenSSH: a folder that isn't absolute is looked for in the user's home", async () => {
   await using pipeline = await TestPipeline.open(OPENSSH);
   const [raw] = await pipeline.run();
   const [delivered] = await deliver(pipeline, [raw!], { remoteDir: "incoming" });

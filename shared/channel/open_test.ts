@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { startRedis } from "../../tests/support/redis.ts";
 import { openChannel } from "./open.ts";
+import { needing } from "../../tests/support/needs.ts";
 
-Deno.test("a Redis address takes precedence over the queue file", async () => {
+const test = needing("redis-server");
+
+test("a Redis address takes precedence over the queue file", async () => {
   const folder = await Deno.makeTempDir();
   await using server = await startRedis();
   const queuePath = `${folder}/queue.db`;

@@ -5,6 +5,9 @@ import { startRedis } from "../../tests/support/redis.ts";
 import { listened, plainClient } from "../../tests/support/redis_client.ts";
 import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
 import { openRedisChannel } from "./redis.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const test = needing("redis-server");
 
 const CALL_MS = 400;
 
@@ -18,7 +21,7 @@ async function insist(work: () => Promise<void>): Promise<void> {
   );
 }
 
-Deno.test("a server that is killed again and again loses nothing, and nothing comes twice", async () => {
+test("a server that is killed again and again loses nothing, and nothing comes twice", async () => {
   await using server = await startRedis();
   await using producer = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   await using consumer = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
@@ -56,7 +59,7 @@ Deno.test("a server that is killed again and again loses nothing, and nothing co
   assert.deepEqual(outputs.toSorted(), ids.map((id) => `${id}/out`));
 });
 
-Deno.test("claims and watches wait through a restart of the server", async () => {
+test("claims and watches wait through a restart of the server", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   const end = new AbortController();
@@ -72,7 +75,7 @@ Deno.test("claims and watches wait through a restart of the server", async () =>
   end.abort();
 });
 
-Deno.test("a foreign message is taken in after a restart of the server too", async () => {
+test("a foreign message is taken in after a restart of the server too", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   const claiming = take(channel);
@@ -84,7 +87,7 @@ Deno.test("a foreign message is taken in after a restart of the server too", asy
   assert.equal((await claiming).body, "hello");
 });
 
-Deno.test("publishing while the server is down or stuck fails in bounded time, and works again after", async () => {
+test("publishing while the server is down or stuck fails in bounded time, and works again after", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   const inBoundedTime = async (id: string) => {
@@ -110,7 +113,7 @@ Deno.test("publishing while the server is down or stuck fails in bounded time, a
   await nothing(channel);
 });
 
-Deno.test("a channel can be opened and closed while the server is away", async () => {
+test("a channel can be opened and closed while the server is away", async () => {
   await using server = await startRedis();
   await server.stop();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
@@ -122,7 +125,7 @@ Deno.test("a channel can be opened and closed while the server is away", async (
   await assert.rejects(channel.ping(), TransientError);
 });
 
-Deno.test("a channel can be closed at any moment while its connections are made", async () => {
+test("a channel can be closed at any moment while its connections are made", async () => {
   await using server = await startRedis();
   using other = await plainClient(server);
   for (let turns = 0; turns < 30; turns += 1) {
@@ -139,7 +142,7 @@ Deno.test("a channel can be closed at any moment while its connections are made"
   }
 });
 
-Deno.test("a reply that is lost makes the caller repeat, and the repeat changes nothing", async () => {
+test("a reply that is lost makes the caller repeat, and the repeat changes nothing", async () => {
   await using server = await startRedis();
   await using line = cuttableLine(server.port);
   await using channel = await openRedisChannel({ url: line.url, callTimeoutMs: CALL_MS });
@@ -158,7 +161,7 @@ Deno.test("a reply that is lost makes the caller repeat, and the repeat changes 
   assert.deepEqual(await depths(direct, OUT), { depth: 1, dead: 0 });
 });
 
-Deno.test("messages that wait, ids and depth survive a restart in order", async () => {
+test("messages that wait, ids and depth survive a restart in order", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });
   await channel.publish(...["1", "2", "3", "4"].map((id) => message(id)));
@@ -172,7 +175,7 @@ Deno.test("messages that wait, ids and depth survive a restart in order", async 
   assert.deepEqual([claim.id, claim.attempt], ["2", 2]);
 });
 
-Deno.test("a key of another type is a permanent failure, and none of the messages is published", async () => {
+test("a key of another type is a permanent failure, and none of the messages is published", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -191,7 +194,7 @@ Deno.test("a key of another type is a permanent failure, and none of the message
   await claim.complete();
 });
 
-Deno.test("a password that is missing or wrong is a permanent failure that doesn't show it", async () => {
+test("a password that is missing or wrong is a permanent failure that doesn't show it", async () => {
   const password = "s3cret-p4ss";
   await using server = await startRedis({ password });
   const without = `redis://127.0.0.1:${server.port}`;
@@ -215,7 +218,7 @@ Deno.test("a password that is missing or wrong is a permanent failure that doesn
   await assert.rejects(channel.ping(), (error: Error) => !Deno.inspect(error).includes(password));
 });
 
-Deno.test("a server without memory, or one that is a replica, is a transient failure", async () => {
+test("a server without memory, or one that is a replica, is a transient failure", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);

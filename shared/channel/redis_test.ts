@@ -14,13 +14,16 @@ import { startRedis } from "../../tests/support/redis.ts";
 import { listened, type PlainClient, plainClient } from "../../tests/support/redis_client.ts";
 import { type Channel, REMEMBER_MS } from "./channel.ts";
 import { openRedisChannel } from "./redis.ts";
+import { needing } from "../../tests/support/needs.ts";
+
+const test = needing("redis-server");
 
 /** The ids of the messages that are in the stream. */
 async function idsIn(client: PlainClient): Promise<(string | undefined)[]> {
   return (await client.xRange(BOX, "-", "+") ?? []).map(({ message }) => message.id);
 }
 
-Deno.test("a plain subscriber sees exactly what is published, and the stream has it by then", async () => {
+test("a plain subscriber sees exactly what is published, and the stream has it by then", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using subscriber = await plainClient(server);
@@ -39,7 +42,7 @@ Deno.test("a plain subscriber sees exactly what is published, and the stream has
   assert.deepEqual(await Promise.all(lengths), [2, 2, 1]);
 });
 
-Deno.test("what a foreign program publishes is taken in once, in its order, although two consumers listen", async () => {
+test("what a foreign program publishes is taken in once, in its order, although two consumers listen", async () => {
   await using server = await startRedis();
   await using one = await openRedisChannel({ url: server.url });
   await using two = await openRedisChannel({ url: server.url });
@@ -85,7 +88,7 @@ Deno.test("what a foreign program publishes is taken in once, in its order, alth
   assert.deepEqual(await depths(one, BOX), { depth: 0, dead: 0 });
 });
 
-Deno.test("bytes that are no text are taken in and keep their bytes as a dead letter; a body that is too long is refused and logged", async () => {
+test("bytes that are no text are taken in and keep their bytes as a dead letter; a body that is too long is refused and logged", async () => {
   const records: LogRecord[] = [];
   await configure({
     sinks: { list: (record) => records.push(record) },
@@ -121,7 +124,7 @@ Deno.test("bytes that are no text are taken in and keep their bytes as a dead le
   }
 });
 
-Deno.test("trimming spares what any group has yet to read or to acknowledge", async () => {
+test("trimming spares what any group has yet to read or to acknowledge", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });
   using other = await plainClient(server);
@@ -156,7 +159,7 @@ Deno.test("trimming spares what any group has yet to read or to acknowledge", as
   assert.deepEqual(await idsIn(other), ["7"]);
 });
 
-Deno.test("settled messages stay readable for a while", async () => {
+test("settled messages stay readable for a while", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using reader = await plainClient(server);
@@ -167,7 +170,7 @@ Deno.test("settled messages stay readable for a while", async () => {
   assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 0 });
 });
 
-Deno.test("ids are forgotten seven days after their messages were settled", async () => {
+test("ids are forgotten seven days after their messages were settled", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -181,7 +184,7 @@ Deno.test("ids are forgotten seven days after their messages were settled", asyn
   await nothing(channel);
 });
 
-Deno.test("scripts, entries and whole databases that somebody removes do no harm", async () => {
+test("scripts, entries and whole databases that somebody removes do no harm", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -197,7 +200,7 @@ Deno.test("scripts, entries and whole databases that somebody removes do no harm
   assert.equal((await take(channel)).id, "1");
 });
 
-Deno.test("an entry that somebody adds to the stream by hand is handed out", async () => {
+test("an entry that somebody adds to the stream by hand is handed out", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -207,7 +210,7 @@ Deno.test("an entry that somebody adds to the stream by hand is handed out", asy
   await claim.complete();
 });
 
-Deno.test("the right to connect to the server is the only right that it needs", async () => {
+test("the right to connect to the server is the only right that it needs", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   await channel.publish(message("m"));

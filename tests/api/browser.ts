@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { placeOf, used } from "../support/needs.ts";
 import puppeteer, { type Page } from "puppeteer-core";
 
 /** A page, and what went wrong on it. */
@@ -16,9 +17,10 @@ export interface Tab {
 
 /** Opens Chromium with one page, runs `work`, closes it. */
 export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<void> {
+  used("chromium");
   const profile = await Deno.makeTempDir();
   const browser = await puppeteer.launch({
-    executablePath: Deno.env.get("CHROMIUM_PATH") ?? "/usr/bin/chromium",
+    executablePath: placeOf("chromium"),
     userDataDir: profile,
     args: [
       "--no-sandbox",

@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 import { listen } from "../../api/server.ts";
 import { fillRun, openApi, user } from "../../api/testing.ts";
 import { shows, withBrowser } from "./browser.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("chromium");
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 const TOKEN = "a-token-that-is-long";
 
-Deno.test("GraphiQL works without internet: its first query runs and shows runs, and nothing complains", async () => {
+test("GraphiQL works without internet: its first query runs and shows runs, and nothing complains", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
@@ -25,7 +28,7 @@ Deno.test("GraphiQL works without internet: its first query runs and shows runs,
   }
 });
 
-Deno.test("where a token is set, a browser signs in once, and GraphiQL sends it from then on", async () => {
+test("where a token is set, a browser signs in once, and GraphiQL sends it from then on", async () => {
   await using pipeline = await openApi({ API_TOKEN: TOKEN });
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
@@ -50,7 +53,7 @@ Deno.test("where a token is set, a browser signs in once, and GraphiQL sends it 
   }
 });
 
-Deno.test("Swagger UI works without internet, trying a route out included", async () => {
+test("Swagger UI works without internet, trying a route out included", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
@@ -72,7 +75,7 @@ Deno.test("Swagger UI works without internet, trying a route out included", asyn
   }
 });
 
-Deno.test("the original's front end, on another origin, reads runs, query answers and errors with axios", async () => {
+test("the original's front end, on another origin, reads runs, query answers and errors with axios", async () => {
   const axios = await Deno.readFile(
     new URL("./dist/axios.min.js", import.meta.resolve("axios/package.json")),
   );

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { needing, type Program } from "../support/needs.ts";
 import type { Transport } from "./channel_tools.ts";
 import { CLAIM_CASES } from "./claim_cases.ts";
 import { MAILBOX_CASES } from "./mailbox_cases.ts";
@@ -11,6 +12,8 @@ import { MAILBOX_CASES } from "./mailbox_cases.ts";
 export interface Subject {
   /** Its name, in the names of the tests. */
   readonly name: string;
+  /** Programs that it needs. */
+  readonly needs?: readonly Program[];
   /** Makes a transport for one test. */
   start(): Promise<Transport>;
   /** Cases that can't hold for this adapter, and why. */
@@ -23,13 +26,10 @@ export function testChannel(subject: Subject): void {
   for (const [name, run] of Object.entries({ ...CLAIM_CASES, ...MAILBOX_CASES })) {
     const reason = skipped.get(name);
     skipped.delete(name);
-    Deno.test({
-      name: `${subject.name}: ${name}${reason === undefined ? "" : ` (not here: ${reason})`}`,
-      ignore: reason !== undefined,
-      async fn() {
-        await using transport = await subject.start();
-        await run(transport, await transport.open());
-      },
+    const test = reason === undefined ? needing(...subject.needs ?? []) : Deno.test.ignore;
+    test(`${subject.name}: ${name}${reason === undefined ? "" : ` (not here: ${reason})`}`, async () => {
+      await using transport = await subject.start();
+      await run(transport, await transport.open());
     });
   }
   if (skipped.size > 0) throw new Error(`There is no case "${[...skipped.keys()].join('", "')}" to skip.`);

@@ -34,6 +34,7 @@ testChannel({
 
 testChannel({
   name: "redis",
+  needs: ["redis-server"],
   start: async () => {
     const server = await startRedis();
     const place = { redisUrl: server.url, queuePath: "" };

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { shows } from "../api/browser.ts";
 import { picture, press, startSite, type, visit } from "./site.ts";
+import { needing } from "../support/needs.ts";
 
-Deno.test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
+const test = needing("chromium");
+
+test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
   await using site = await startSite({ delayMs: 150, env: { BATCH_SIZE: "10", API_PORT: "0" } });
   await visit(site, "/", async ({ page }) => {
     await shows(page, "There is no run yet");
@@ -24,7 +27,7 @@ Deno.test("a first run is started, followed live to its end, and stands in table
   });
 });
 
-Deno.test("actors are paused and resumed, runs are delivered again, and a refusal is shown as the API says it", async (t) => {
+test("actors are paused and resumed, runs are delivered again, and a refusal is shown as the API says it", async (t) => {
   await using site = await startSite();
   const run = await site.pipeline.completed(await site.pipeline.tell());
   await t.step(
@@ -80,7 +83,7 @@ Deno.test("actors are paused and resumed, runs are delivered again, and a refusa
     }));
 });
 
-Deno.test("an API that goes away is said to be away, and the page goes on by itself when it is back", async () => {
+test("an API that goes away is said to be away, and the page goes on by itself when it is back", async () => {
   await using site = await startSite();
   await visit(site, "/", async ({ page, complaints }) => {
     await shows(page, "There is no run yet");
@@ -105,7 +108,7 @@ Deno.test("an API that goes away is said to be away, and the page goes on by its
   });
 });
 
-Deno.test("where a token is wanted, a page whose session has ended asks for it and goes on in place", async () => {
+test("where a token is wanted, a page whose session has ended asks for it and goes on in place", async () => {
   const API_TOKEN = "a-token-that-is-long";
   await using site = await startSite({ env: { API_TOKEN } });
   const run = await site.pipeline.completed(await site.pipeline.tell());

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { shows } from "../api/browser.ts";
 import { picture, press, startSite, visit } from "./site.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("chromium");
 
 const AXE = await Deno.readTextFile(new URL("./axe.min.js", import.meta.resolve("axe-core/package.json")));
 
@@ -17,7 +20,7 @@ async function violations(page: Page): Promise<string[]> {
   });
 }
 
-Deno.test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
+test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
   await using site = await startSite({ users: 40, bad: 0.5 });
   const run = await site.pipeline.completed(await site.pipeline.tell());
   await site.pipeline.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });

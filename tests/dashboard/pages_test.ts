@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { shows } from "../api/browser.ts";
 import { picture, press, startSite, type, visit } from "./site.ts";
+import { needing } from "../support/needs.ts";
 
-Deno.test("a run's page tells all of it, its address can be shared, and back and forward work", async () => {
+const test = needing("chromium");
+
+test("a run's page tells all of it, its address can be shared, and back and forward work", async () => {
   await using site = await startSite();
   const run = await site.pipeline.completed(await site.pipeline.tell());
   const file = site.pipeline.sql<{ sha256: string }>("SELECT sha256 FROM run_files LIMIT 1")[0]!;
@@ -33,7 +36,7 @@ Deno.test("a run's page tells all of it, its address can be shared, and back and
   });
 });
 
-Deno.test("a failed run says why, and whether asking again can help", async () => {
+test("a failed run says why, and whether asking again can help", async () => {
   await using site = await startSite({ wrap: () => () => new Response("down", { status: 404 }) });
   const runId = await site.pipeline.tell();
   await site.pipeline.status("FAILED", runId);
@@ -44,7 +47,7 @@ Deno.test("a failed run says why, and whether asking again can help", async () =
   });
 });
 
-Deno.test("a dead message is shown with its reason, sent again, and discarded after a confirmation", async () => {
+test("a dead message is shown with its reason, sent again, and discarded after a confirmation", async () => {
   await using site = await startSite();
   const { channel } = site.pipeline;
   const dead = () => channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
@@ -72,7 +75,7 @@ Deno.test("a dead message is shown with its reason, sent again, and discarded af
   });
 });
 
-Deno.test("a query stands in the address, its rows in a table and a CSV file, and its errors on the page", async () => {
+test("a query stands in the address, its rows in a table and a CSV file, and its errors on the page", async () => {
   await using site = await startSite();
   await site.pipeline.completed(await site.pipeline.tell());
   const query = "SELECT id, firstName, password FROM processed_users ORDER BY id LIMIT 2";

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { shows } from "../api/browser.ts";
 import { picture, press, type Site, startSite, type, visit } from "./site.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("chromium");
 
 interface Raw {
   readonly id: number;
@@ -30,7 +33,7 @@ async function replay(page: Page): Promise<string> {
   return href!.slice("/runs/".length);
 }
 
-Deno.test("bad records are mended by form, by JSON, by text and all at once, and come out valid", async (t) => {
+test("bad records are mended by form, by JSON, by text and all at once, and come out valid", async (t) => {
   await using site = await startSite({ users: 120, bad: 0.5 });
   const run = await site.pipeline.completed(await site.pipeline.tell());
   const good = /^\{.*\}$/;

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { start } from "../../cli/program.ts";
 import { bareEnvironment } from "../support/test_pipeline.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("git", "sqlite3");
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -22,7 +25,7 @@ async function freshCopy(): Promise<{ folder: string } & AsyncDisposable> {
   return { folder, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }
 
-Deno.test("deno task demo --once in a fresh clone does the whole job, with no server installed", async () => {
+test("deno task demo --once in a fresh clone does the whole job, with no server installed", async () => {
   await using copy = await freshCopy();
   const env = { ...await bareEnvironment(), API_PORT: "0" };
   const deno = (...args: string[]) =>

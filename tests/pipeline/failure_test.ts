@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("sshd");
 
 /** One run that fails as it should, and one after `mend` that completes. */
 async function failsThenWorks(
@@ -32,7 +35,7 @@ Deno.test("a key that the SFTP server doesn't know: the run is loaded, and the e
   assert.deepEqual(pipeline.runs().map((run) => run.delivery_state), ["DELIVERED", "FAILED"]);
 });
 
-Deno.test("a host key that isn't the known one: nothing is sent, and the error says what to do", async () => {
+test("a host key that isn't the known one: nothing is sent, and the error says what to do", async () => {
   await using pipeline = await startPipeline({ sftp: "openssh" });
   const file = `${pipeline.folder}/ssh_keys/known_hosts`;
   const right = await Deno.readTextFile(file);
@@ -150,7 +153,7 @@ Deno.test("a misspelt variable is warned about, and the run goes on", async () =
   assert.match(stderr, /Nobody reads the variable SFTP_HSOT. Did you mean SFTP_HOST\?/);
 });
 
-Deno.test("while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back", async () => {
+test("while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back", async () => {
   await using pipeline = await startPipeline({ sftp: "openssh" });
   await pipeline.start("extractor", "transformer", "saver");
   await pipeline.site!.stop();

@@ -3,6 +3,9 @@ import type { Handler } from "../../local/source/server.ts";
 import { FLAWS } from "../../local/source/flaws.ts";
 import { Users } from "../../local/source/users.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("sshd");
 
 const ORDINARY = `"firstName":"Emily","email":"emily@x.org","age":28,"company":{"department":"Engineering"}`;
 
@@ -71,7 +74,7 @@ Deno.test("people with SQLite see exact numbers", async () => {
   assert.equal(seen("CAST(huge AS TEXT) AS huge", 6)!.huge, "123456789012345678901234567890");
 });
 
-Deno.test("records of a megabyte go through the whole chain", async () => {
+test("records of a megabyte go through the whole chain", async () => {
   const about = "x".repeat(1_000_000);
   const texts = Array.from({ length: 12 }, (_, i) => `{"id":${i},"about":"${about}",${ORDINARY}}`);
   await using pipeline = await startPipeline({ wrap: sourceOf(texts), sftp: "openssh" });

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import type { Service } from "../../cli/services.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("redis-server", "sshd");
 
 /** Every order in which the three phases can come up. */
 const ORDERS: Service[][] = [
@@ -11,7 +14,7 @@ const ORDERS: Service[][] = [
 ];
 
 for (const order of ORDERS) {
-  Deno.test(`over Redis and OpenSSH nothing is lost when services start in the order ${order.join(", ")}`, async () => {
+  test(`over Redis and OpenSSH nothing is lost when services start in the order ${order.join(", ")}`, async () => {
     await using pipeline = await startPipeline({
       channel: "redis",
       sftp: "openssh",

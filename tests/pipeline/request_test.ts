@@ -5,6 +5,9 @@ import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("sshd");
 
 /** A source that keeps silent until it is let go. */
 function heldSource() {
@@ -86,7 +89,7 @@ Deno.test("a saver without an SFTP server says so at start, and its runs complet
   assert.equal(await saver.stop(), 0);
 });
 
-Deno.test("each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt", async () => {
+test("each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt", async () => {
   const source = heldSource();
   await using pipeline = await startPipeline({ wrap: source.wrap, sftp: "openssh", env: NO_TIMEOUT });
   // The courier stands before a server that doesn't answer, the extractor before a source that doesn't, the transformer before a pipe.

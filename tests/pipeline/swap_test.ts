@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { Users } from "../../local/source/users.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { Original, pythonJson, type Transformed } from "../support/original.ts";
+import { needing } from "../support/needs.ts";
+
+const test = needing("redis-server");
 
 const RAW = "data/raw_users/records_20261124_030007.jsonl";
 
@@ -14,7 +17,7 @@ async function write(pipeline: TestPipeline, path: string, records: unknown[]): 
   );
 }
 
-Deno.test("the original's extractor can take the place of ours", async () => {
+test("the original's extractor can take the place of ours", async () => {
   await using pipeline = await startPipeline({ channel: "redis" });
   await pipeline.start("transformer", "saver");
   await using original = await Original.at(pipeline.redis!.url);
@@ -33,7 +36,7 @@ Deno.test("the original's extractor can take the place of ours", async () => {
   ]);
 });
 
-Deno.test("the original's transformer can take the place of ours, and the run stays one run", async () => {
+test("the original's transformer can take the place of ours, and the run stays one run", async () => {
   await using pipeline = await startPipeline({ channel: "redis" });
   await using original = await Original.at(pipeline.redis!.url);
   const phase1 = await original.subscribed("channel:phase1_complete");
@@ -69,7 +72,7 @@ Deno.test("the original's transformer can take the place of ours, and the run st
   assert.deepEqual((await pipeline.remoteFiles()).length, 4);
 });
 
-Deno.test("the original's saver can take the place of ours", async () => {
+test("the original's saver can take the place of ours", async () => {
   await using pipeline = await startPipeline({ channel: "redis", bad: 0.05 });
   await using original = await Original.at(pipeline.redis!.url);
   const phase2 = await original.subscribed("channel:phase2_complete");
@@ -88,7 +91,7 @@ Deno.test("the original's saver can take the place of ours", async () => {
   );
 });
 
-Deno.test("a message that the original publishes twice is one run", async () => {
+test("a message that the original publishes twice is one run", async () => {
   await using pipeline = await startPipeline({ channel: "redis", sftp: "none" });
   await pipeline.start("transformer", "saver");
   await using original = await Original.at(pipeline.redis!.url);

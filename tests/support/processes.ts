@@ -1,5 +1,5 @@
 /**
- * What the system says of other processes, on Linux. Deno lets only a program with all permissions read `/proc`; so `cat`, `find` and `pgrep` do.
+ * What Linux says about other processes. Deno lets only a program with all permissions read `/proc`, so `cat` and `find` read it.
  *
  * @module
  */
@@ -11,7 +11,8 @@ export function procOf(pid: number, file: "stat" | "status"): Promise<string> {
 
 /** The processes that `pid` has started and that still run. */
 export async function childrenOf(pid: number): Promise<number[]> {
-  return linesOf(await outputOf("pgrep", "-P", String(pid))).map(Number);
+  const text = await outputOf("sh", "-c", `cat /proc/${pid}/task/*/children`);
+  return text.split(/\s+/).filter((word) => word !== "").map(Number);
 }
 
 /** Where each open file of a process leads. */

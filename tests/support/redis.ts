@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { used } from "./needs.ts";
 import { followLog } from "./output.ts";
 
 /** A running server. Disposing of it ends the server and removes its files. */
@@ -25,6 +26,7 @@ export interface RedisServer extends AsyncDisposable {
 
 /** Starts a server that writes each command to its disk before it answers (`appendfsync always`). */
 export async function startRedis({ password }: { password?: string } = {}): Promise<RedisServer> {
+  used("redis-server");
   const folder = await Deno.makeTempDir({ prefix: "redis-" });
   for (let tries = 1;; tries += 1) {
     const server = new Server(folder, freePort(), password);

@@ -4,6 +4,7 @@
  * @module
  */
 import { ensureHostKey } from "../../local/sftp/keys.ts";
+import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
 import { childrenOf } from "./processes.ts";
 
@@ -39,6 +40,7 @@ export interface Sshd extends AsyncDisposable {
 
 /** Starts a server. */
 export async function startSshd(options: SshdOptions): Promise<Sshd> {
+  used("sshd");
   const folder = await Deno.makeTempDir({ prefix: "sshd-" });
   // So that another user than the one that runs the tests gets to the home folder, too.
   await Deno.chmod(folder, 0o755);
@@ -102,7 +104,7 @@ class Server implements Sshd {
       args: [
         // Ignored signals stay ignored in the program: it gets an error instead of being killed.
         ...["-c", 'trap "" XFSZ; ulimit -f "$1"; shift; exec "$@"', "sh", limit],
-        ...["/usr/sbin/sshd", "-D", "-e", "-f", `${this.#folder}/sshd_config`],
+        ...[placeOf("sshd") ?? "sshd", "-D", "-e", "-f", `${this.#folder}/sshd_config`],
       ],
       stdin: "null",
       stdout: "null",

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+const NEEDS = new URL("../tests/support/needs.ts", import.meta.url).href;
+
+/** Two tests, one of which needs redis-server, and a machine that has no program but these. */
+async function machineWith(...programs: string[]) {
+  const folder = await Deno.makeTempDir({ prefix: "machine-" });
+  for (const program of programs) await Deno.symlink(`/bin/${program}`, `${folder}/${program}`);
+  await Deno.writeTextFile(
+    `${folder}/some_test.ts`,
+    `import { needing } from "${NEEDS}";
+const test = needing("redis-server");
+test("with Redis", () => {});
+Deno.test("without", () => {});
+`,
+  );
+  return {
+    folder,
+    async run(env: Record<string, string>, ...args: string[]) {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["task", "--quiet", "test", `${folder}/some_test.ts`, ...args],
+        cwd: fileURLToPath(new URL("..", import.meta.url)),
+        env: { HOME: Deno.env.get("HOME") ?? "/", NO_COLOR: "1", PATH: folder, ...env },
+        clearEnv: true,
+      }).output();
+      const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+      return { code, out, err };
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+Deno.test("where nothing may be installed, tests of a missing server are ignored, and the last lines name it", async () => {
+  await using machine = await machineWith();
+  const { code, out, err } = await machine.run({ ETL_TEST_INSTALL: "no" });
+  assert.equal(code, 0, out + err);
+  assert.match(out, /with Redis \.\.\. ignored/);
+  assert.match(out, /1 passed .* 1 ignored/);
+  assert.deepEqual(err.trimEnd().split("\n").slice(-2), [
+    "1 test(s) did not run, as programs are missing:",
+    "  redis-server: needed by 1 test(s); on Debian: apt-get install redis-server",
+  ]);
+});
+
+Deno.test("in CI a missing server is a failure, and the others of the list are named too", async () => {
+  await using machine = await machineWith();
+  const { code, out, err } = await machine.run({ ETL_TEST_INSTALL: "no", CI: "true" });
+  assert.equal(code, 1);
+  assert.equal(out, "");
+  assert.match(err, /nothing may be missing, but these programs are: redis-server, .*chromium/);
+});
+
+Deno.test({
+  name: "as root on Debian, missing servers are installed first, and that is said before",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using machine = await machineWith("sh", "touch", "cat", "rm", "chmod", "echo");
+    // In place of apt: installs an empty redis-server, and notes what it was asked for.
+    await Deno.writeTextFile(
+      `${machine.folder}/apt-get`,
+      `#!/bin/sh\necho "$@" >>${machine.folder}/asked\n[ "$1" = update ] || touch ${machine.folder}/redis-server\n`,
+      { mode: 0o755 },
+    );
+    const { code, out, err } = await machine.run({});
+    assert.equal(code, 0, out + err);
+    assert.match(err, /^Tests use programs that are missing here: redis-server, .*apt-get: redis-server /);
+    assert.match(out, /with Redis \.\.\. ok/);
+    const asked = await Deno.readTextFile(`${machine.folder}/asked`);
+    assert.match(asked, /^update -qq\ninstall -y -qq --no-install-recommends redis-server .*chromium/);
+  },
+});
+
+Deno.test("paths and flags are handed to deno test", async () => {
+  await using machine = await machineWith();
+  const { code, out } = await machine.run({ ETL_TEST_INSTALL: "no" }, "--filter", "without");
+  assert.equal(code, 0);
+  assert.match(out, /1 passed .* 1 filtered out/);
+});

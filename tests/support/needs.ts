@@ -1,0 +1,65 @@
+/**
+ * The programs that tests use and that a machine may lack. A test file declares what its tests need:
+ *
+ * ```ts
+ * const test = needing("redis-server");
+ * test("what is published is there after a restart", async () => { ... });
+ * ```
+ *
+ * Where such a program is missing, the test is ignored, and `deno task test` (scripts/test.ts) says so at its end.
+ *
+ * @module
+ */
+
+/** Each program, and the Debian package that has it. */
+export const PACKAGES = {
+  "redis-server": "redis-server",
+  sshd: "openssh-server",
+  sftp: "openssh-client",
+  "ssh-keygen": "openssh-client",
+  sqlite3: "sqlite3",
+  curl: "curl",
+  age: "age",
+  chromium: "chromium",
+  git: "git",
+} as const;
+
+/** The name of a program that tests use. */
+export type Program = keyof typeof PACKAGES;
+
+/** Variable with the file to which each ignored test adds a line: the programs that it misses. Set by scripts/test.ts. */
+export const ABSENT_FILE = "ETL_TEST_ABSENT";
+
+const declared = new Set<Program>();
+
+/** Where `program` is; undefined if it is missing. */
+export function placeOf(program: string): string | undefined {
+  if (program === "chromium" && Deno.env.has("CHROMIUM_PATH")) return Deno.env.get("CHROMIUM_PATH");
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), ...(program === "sshd" ? ["/usr/sbin"] : [])];
+  return folders.map((folder) => `${folder}/${program}`).find((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** `Deno.test` for tests that need these programs. */
+export function needing(...programs: Program[]): (name: string, fn: Deno.TestDefinition["fn"]) => void {
+  programs.forEach((program) => declared.add(program));
+  const missing = programs.filter((program) => placeOf(program) === undefined);
+  const file = Deno.env.get(ABSENT_FILE);
+  return (name, fn) => {
+    if (missing.length > 0 && file) Deno.writeTextFileSync(file, `${missing.join(" ")}\n`, { append: true });
+    Deno.test({ name, ignore: missing.length > 0, fn });
+  };
+}
+
+/** For what starts `program`: fails where `deno task test` runs a test file that didn't declare it. */
+export function used(program: Program): void {
+  if (declared.has(program) || !Deno.env.has(ABSENT_FILE)) return;
+  throw new Error(
+    `This test file starts ${program} without saying so. Declare it: const test = needing("${program}").`,
+  );
+}
