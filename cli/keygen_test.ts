@@ -55,7 +55,7 @@ test("the program makes a pair of 4096 bits that OpenSSH takes, and never a seco
   });
 });
 
-Deno.test("the program encrypts with a passphrase, and refuses to guess one", async () => {
+test("the program encrypts with a passphrase, and refuses to guess one", async () => {
   await inFolder(async (folder) => {
     const made = await keygen("--dir", folder, "--type", "ed25519", "--passphrase", "secret words");
     assert.equal(made.code, 0, made.error);

@@ -6,6 +6,9 @@ import { Delivered, LOOKUP_FILE, type Made, usersText } from "../tests/support/d
 import { OURS } from "../tests/support/sftp.ts";
 import type { Item } from "./verify/finding.ts";
 import { type VerifyParts, verifyRun } from "./verify/run.ts";
+import { needing } from "../tests/support/needs.ts";
+
+const test = needing("sshd");
 
 const PLACES = {
   run: ["counts"],
@@ -54,14 +57,14 @@ function fileId(supervisor: Delivered, { runId }: Made, kind: FileKind): number 
   return supervisor.store.runs.filesOf([runId]).get(runId)!.find((file) => file.kind === kind)!.id;
 }
 
-Deno.test("after a run everything is equal: disk, database, transform, deliveries, server", async () => {
+test("after a run everything is equal: disk, database, transform, deliveries, server", async () => {
   await using supervisor = await Delivered.open();
   const items = await verify(supervisor, await supervisor.run());
   assert.deepEqual(unequal(items), []);
   assert.deepEqual(items.map(({ place, file }) => `${place} ${file}`), EVERYTHING);
 });
 
-Deno.test("a byte that changed, a record that changed and a file that is gone are each named, wherever they are", async () => {
+test("a byte that changed, a record that changed and a file that is gone are each named, wherever they are", async () => {
   await using supervisor = await Delivered.open();
   const cases: [string[], (made: Made) => Promise<unknown>][] = [
     [["local processed differs"], (made) => flip(made.processed)],
@@ -109,7 +112,7 @@ Deno.test("a byte that changed, a record that changed and a file that is gone ar
   }
 });
 
-Deno.test("the finding says which line of the database isn't the file's, and shows nothing of it", async () => {
+test("the finding says which line of the database isn't the file's, and shows nothing of it", async () => {
   await using supervisor = await Delivered.open();
   const made = await supervisor.run();
   const id = fileId(supervisor, made, "processed") * 1_000_000_000 + 17;
@@ -121,7 +124,7 @@ Deno.test("the finding says which line of the database isn't the file's, and sho
   assert.ok(!JSON.stringify(items).includes("SECRET"));
 });
 
-Deno.test("a manifest on the server that says something else is named", async () => {
+test("a manifest on the server that says something else is named", async () => {
   await using supervisor = await Delivered.open();
   const made = await supervisor.run();
   const run = supervisor.store.runs.byRunId(made.runId)!;
@@ -130,7 +133,7 @@ Deno.test("a manifest on the server that says something else is named", async ()
   assert.deepEqual(unequal(await verify(supervisor, made)), ["server manifest differs"]);
 });
 
-Deno.test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and that is said", async () => {
+test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and that is said", async () => {
   await using supervisor = await Delivered.open();
   const raw = "\ufeff" + usersText(20).replaceAll("\n", "\r\n").replace("\r\n", "\r\n \r\n");
   const made = await supervisor.run({ raw });
@@ -152,7 +155,7 @@ Deno.test("blank lines, CRLF and a byte order mark aren't in the database: recor
   );
 });
 
-Deno.test("the same raw file, lookup and rules give the same bytes; where one of them changed since, which one is said", async () => {
+test("the same raw file, lookup and rules give the same bytes; where one of them changed since, which one is said", async () => {
   await using supervisor = await Delivered.open();
   const made = await supervisor.run();
   assert.equal(detailOf(await verify(supervisor, made), "transform", "processed"), "the same bytes again");
@@ -166,7 +169,7 @@ Deno.test("the same raw file, lookup and rules give the same bytes; where one of
   ]);
 });
 
-Deno.test("a server that is away fails each comparison with it, with the reason, and no other one", async () => {
+test("a server that is away fails each comparison with it, with the reason, and no other one", async () => {
   await using supervisor = await Delivered.open();
   const made = await supervisor.run();
   await supervisor.sftp.server.kill();
@@ -175,7 +178,7 @@ Deno.test("a server that is away fails each comparison with it, with the reason,
   assert.match(detailOf(items, "server", "raw"), /Cannot reach the SFTP server/);
 });
 
-Deno.test("a run that wasn't delivered where no server is configured has nothing to compare there", async () => {
+test("a run that wasn't delivered where no server is configured has nothing to compare there", async () => {
   await using supervisor = await Delivered.open();
   const made = await supervisor.run({ deliver: false });
   await supervisor.tell(made.runId, Date.now(), {
@@ -214,7 +217,7 @@ async function command(supervisor: Delivered, args: string[], server?: Record<st
   return { code, out: text(stdout), err: text(stderr) };
 }
 
-Deno.test("deno task verify: exit code 0 when all is equal, 1 when not, 2 for what it can't be asked", async () => {
+test("deno task verify: exit code 0 when all is equal, 1 when not, 2 for what it can't be asked", async () => {
   await using supervisor = await Delivered.open();
   const first = await supervisor.run({ at: Date.now() - 10_000 });
   const second = await supervisor.run();

@@ -171,8 +171,8 @@ Deno.test("a saver that is killed in mid-file leaves nothing of that file, and t
   await using h = await pipeline({}, 20_000);
   await using saver = startChild(`
     const { openStore } = await import(store + "open.ts");
-    const { Files } = await import(store + "../jsonl/files.ts");
-    const { loadRun } = await import(store + "../../saver/load.ts");
+    const { Files } = await import(store + "../../files/files.ts");
+    const { loadRun } = await import(store + "../../../saver/load.ts");
     const message = ${JSON.stringify(h.message)};
     const opened = await openStore(${JSON.stringify(h.path)}, { maskFields: [] });
     let records = 0;

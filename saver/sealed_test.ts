@@ -6,6 +6,9 @@ import { Delivered } from "../tests/support/delivered.ts";
 import { type Seal, sealedFolder } from "./courier.ts";
 import { seal } from "./delivery/seal.ts";
 import { removeOld } from "./retention.ts";
+import { needing } from "../tests/support/needs.ts";
+
+const test = needing("sshd", "age");
 
 const DAY = 24 * 3600 * 1000;
 const never = new AbortController().signal;
@@ -18,7 +21,7 @@ async function recipient(): Promise<{ secret: string; sealFor: Seal }> {
   return { secret, sealFor: (file, folder, signal) => seal(file, recipients, folder, signal) };
 }
 
-Deno.test("a run is delivered encrypted: the key opens each file, what lies there is noted, and again sends nothing", async () => {
+test("a run is delivered encrypted: the key opens each file, what lies there is noted, and again sends nothing", async () => {
   const { secret, sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();
@@ -43,7 +46,7 @@ Deno.test("a run is delivered encrypted: the key opens each file, what lies ther
   assert.deepEqual(await pipeline.deliver(made.runId), { state: "DELIVERED", files: 4, sent: 0, bytes: 0 });
 });
 
-Deno.test("a server that has lost an encrypted file gets the same bytes again", async () => {
+test("a server that has lost an encrypted file gets the same bytes again", async () => {
   const { sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();
@@ -53,7 +56,7 @@ Deno.test("a server that has lost an encrypted file gets the same bytes again", 
   assert.equal(sha256(await Deno.readFile(row!.remote_path)), row!.sealed_sha256);
 });
 
-Deno.test("retention removes what was encrypted of a run too, and delivering it again still finds it on the server", async () => {
+test("retention removes what was encrypted of a run too, and delivering it again still finds it on the server", async () => {
   const { sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run({ at: Date.now() - 40 * DAY });

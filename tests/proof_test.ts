@@ -59,7 +59,7 @@ ageTest(
   },
 );
 
-Deno.test("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start, and isn't shown", async () => {
+ageTest("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start, and isn't shown", async () => {
   await using pipeline = await startPipeline({ sftp: "local" });
   const key = `${pipeline.folder}/key.txt`;
   const recipient = await identity(key);

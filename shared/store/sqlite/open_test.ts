@@ -77,7 +77,7 @@ Deno.test("transactions of one process take turns, in the order in which they ca
 Deno.test("a lock held by another process is waited for without stopping this one, up to a bound", async () => {
   await using temp = await tempStore();
   await using holder = startChild(`
-    const { Database } = await import(store + "sqlite.ts");
+    const { Database } = await import(store + "database.ts");
     const db = new Database(${JSON.stringify(temp.path)});
     db.script("BEGIN IMMEDIATE");
     console.log("held");
