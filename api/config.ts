@@ -4,7 +4,14 @@
  * @module
  */
 import { z } from "zod";
-import { list, whole } from "../shared/config/variables.ts";
+import {
+  ChannelVariables,
+  list,
+  LogVariables,
+  MaskVariables,
+  StorageVariables,
+  whole,
+} from "../shared/config/variables.ts";
 
 const hostName = z.string().regex(
   /^(\*|\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)$/,
@@ -15,7 +22,7 @@ const origin = z.string().refine(
   "wanted origins such as http://localhost:3000, without a path",
 );
 
-/** The API's own variables. Those of channel, storage, masks and logs are added by its main. */
+/** Every variable that the API reads. */
 export const ApiVariables = {
   API_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. Default 127.0.0.1."),
   API_PORT: whole(0, 65535).default(8000).describe("Port to listen on; 0 takes a free one. Default 8000."),
@@ -37,4 +44,8 @@ export const ApiVariables = {
   SQL_MAX_BYTES: whole(1000, 104_857_600).default(5_242_880).describe(
     "Most bytes of an answer of the SQL console, and of any value in it. Default 5242880.",
   ),
+  ...MaskVariables,
+  ...ChannelVariables,
+  ...StorageVariables,
+  ...LogVariables,
 };

@@ -5,7 +5,7 @@
  */
 import { runService } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import { ChannelVariables, MaskVariables, redisUrlOf, StorageVariables } from "../shared/config/variables.ts";
+import { redisUrlOf } from "../shared/config/variables.ts";
 import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { createApp } from "./app.ts";
 import { openAuditLog } from "./audit.ts";
@@ -29,8 +29,7 @@ class StoreOnceMade implements Disposable {
 }
 
 if (import.meta.main) {
-  const variables = { ...ApiVariables, ...MaskVariables, ...ChannelVariables, ...StorageVariables };
-  await runService("api", variables, async (config, { use, signal, log }) => {
+  await runService("api", ApiVariables, async (config, { use, signal, log }) => {
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const audit = use(await openAuditLog(`${config.DATA_DIR}/state/audit.jsonl`));
     const sql = use(openSqlConsole({

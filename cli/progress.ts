@@ -84,9 +84,9 @@ class PhaseBar {
   begin(runId: string, phase: string): void {
     clearInterval(this.#timer);
     this.#bar?.stop();
-    const format = `${phase.padEnd(10)} {bar} {percentage}% {value}/{total}`;
+    const format = `${phase.padEnd(10)} {bar} {percentage}% {value}/{total} {unit}`;
     this.#bar = new SingleBar({ format, clearOnComplete: true, hideCursor: true }, Presets.shades_classic);
-    this.#bar.start(1, 0);
+    this.#bar.start(1, 0, { unit: "" });
     this.#timer = setInterval(() => {
       this.#looking = this.#look(runId);
     }, LOOK_EVERY_MS);
@@ -103,7 +103,7 @@ class PhaseBar {
     const beats = await this.channel.beats().catch(() => []);
     const current = beats.find((beat) => beat.state === "working" && beat.current?.runId === runId)?.current;
     if (current === undefined || this.#bar === undefined) return;
-    this.#bar.setTotal(current.total ?? Math.max(current.records, 1));
-    this.#bar.update(current.records);
+    this.#bar.setTotal(current.total ?? Math.max(current.done, 1));
+    this.#bar.update(current.done, { unit: current.unit });
   }
 }

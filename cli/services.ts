@@ -9,14 +9,7 @@ import { ApiVariables } from "../api/config.ts";
 import { ExtractorVariables } from "../extractor/config.ts";
 import { SaverVariables } from "../saver/config.ts";
 import { type ConfigOf, loadConfig, type Variables } from "../shared/config/config.ts";
-import {
-  ActorVariables,
-  ChannelVariables,
-  LogVariables,
-  MaskVariables,
-  redisUrlOf,
-  StorageVariables,
-} from "../shared/config/variables.ts";
+import { type ChannelVariables, redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { TransformerVariables } from "../transformer/config.ts";
 
@@ -25,14 +18,12 @@ export const SERVICES = ["extractor", "transformer", "saver", "api"] as const;
 /** The name of a service. */
 export type Service = (typeof SERVICES)[number];
 
-const Common = { ...ChannelVariables, ...StorageVariables, ...LogVariables };
-
 /** Every variable that some service reads, by service. */
 export const VARIABLES = {
-  extractor: { ...ExtractorVariables, ...ActorVariables, ...Common },
-  transformer: { ...TransformerVariables, ...ActorVariables, ...Common },
-  saver: { ...SaverVariables, ...MaskVariables, ...ActorVariables, ...Common },
-  api: { ...ApiVariables, ...MaskVariables, ...Common },
+  extractor: ExtractorVariables,
+  transformer: TransformerVariables,
+  saver: SaverVariables,
+  api: ApiVariables,
 } satisfies Record<Service, Variables>;
 
 /** An environment: variables and their values. */
@@ -56,7 +47,7 @@ export function problemsOf(services: readonly Service[], env: Environment): stri
 export function permissionsOf(service: Service, env: Environment): string[] {
   const variables: Variables = VARIABLES[service];
   const flags = (
-    config: ConfigOf<typeof Common>,
+    config: ConfigOf<typeof ChannelVariables>,
     grants: { net?: string[]; read?: string[]; write?: string[] },
   ) => {
     const redis = redisUrlOf(config);

@@ -5,7 +5,13 @@
  */
 import { Cron } from "croner";
 import { z } from "zod";
-import { whole } from "../shared/config/variables.ts";
+import {
+  ActorVariables,
+  ChannelVariables,
+  LogVariables,
+  StorageVariables,
+  whole,
+} from "../shared/config/variables.ts";
 
 /** A number of seconds between `min` and `max`, read from text; fractions are allowed. */
 function seconds(min: number, max: number): z.ZodType<number, string> {
@@ -32,7 +38,7 @@ function isTimeZone(text: string): boolean {
   }
 }
 
-/** The extractor's own variables. Those of channel, storage and logs are added by its main. */
+/** Every variable that the extractor reads. */
 export const ExtractorVariables = {
   API_BASE_URL: z.url({
     protocol: /^https?$/,
@@ -67,4 +73,8 @@ export const ExtractorVariables = {
   MAX_RESPONSE_BYTES: whole(1_024, 1_073_741_824).default(52_428_800).describe(
     "Longest page that is read, in bytes after decompression. Default 52428800 (50 MiB).",
   ),
+  ...ActorVariables,
+  ...ChannelVariables,
+  DATA_DIR: StorageVariables.DATA_DIR,
+  ...LogVariables,
 };

@@ -44,8 +44,10 @@ async function startPipeline() {
       const handling = quiet({
         tell: () => Promise.reject(new Error("nothing is superseded by a correction")),
       });
-      assert.equal(await actor.runOf!(request), request.run_id);
-      const done = await actor.handle(request, handling);
+      const { runId, plan, held } = await actor.plan!(request, handling.signal);
+      using _held = held;
+      assert.equal(runId, request.run_id);
+      const done = await actor.handle(request, handling, plan);
       return { ...done, message: done.outputs[0]!.fields as Phase1Complete };
     },
     raw: (message: Phase1Complete) => Deno.readTextFile(message.raw_file),

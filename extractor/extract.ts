@@ -4,15 +4,15 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Actor, Done, Handling, OutputOn } from "../shared/actor/actor.ts";
+import type { Actor, Done, Handling, OutputOn, Planned } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { StartRun } from "../shared/contracts/messages.ts";
-import { PermanentError, TransientError } from "../shared/errors/errors.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
-import { lock, tryLock } from "./lock.ts";
+import { lock } from "./lock.ts";
 import { writeRun } from "./run.ts";
 import type { Source } from "./source.ts";
 
@@ -38,6 +38,12 @@ type Task =
   | { do: "resume"; runId: string; unfinished: Unfinished }
   | { do: "begin"; runId: string };
 
+/** What to do, by the checkpoint as it stands while the lock is held. */
+interface ExtractorPlan {
+  readonly task: Task;
+  readonly checkpoint: Checkpoint;
+}
+
 /** Where the checkpoint of the extractors on a data directory stands. */
 export function checkpointPath(files: Files): string {
   return files.path("state", "extractor_state.json");
@@ -49,29 +55,18 @@ export function checkpointPath(files: Files): string {
  * Promise: however often a request is repeated, and wherever the process dies, the run has one raw file with each record of the source once.
  * A request that comes while a run of the same source is unfinished resumes that run instead, and is told to be superseded by it.
  */
-export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
+export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
   const { source, files, lockWaitMs = 600_000, now = Date.now } = parts;
   const lockPath = files.path("state", "extractor.lock");
-  const announced = new WeakMap<StartRun, string>(); // request -> the run that its events are told about
 
-  const open = () => Checkpoint.open(checkpointPath(files), source.name, now());
-
-  /**
-   * While another process extracts, the request can't be about that process's run, which is in good hands. An unfinished run that was
-   * cancelled is forgotten here, as its own request doesn't get as far as `handle`.
-   */
-  async function runOf(request: StartRun): Promise<string> {
-    using alone = await tryLock(lockPath);
-    let runId = request.run_id;
-    if (alone !== undefined) {
-      const checkpoint = await open();
-      if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) {
-        await discard(checkpoint);
-      }
-      runId = taskOf(request, checkpoint).runId;
-    }
-    announced.set(request, runId);
-    return runId;
+  /** Waits while another process extracts. An unfinished run that was cancelled is forgotten here. */
+  async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
+    using opened = new DisposableStack();
+    opened.use(await lock(lockPath, { waitMs: lockWaitMs, sleep: pause, signal }));
+    const checkpoint = await Checkpoint.open(checkpointPath(files), source.name, now());
+    if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) await discard(checkpoint);
+    const task = taskOf(request, checkpoint);
+    return { runId: task.runId, plan: { task, checkpoint }, held: opened.move() };
   }
 
   function taskOf(request: StartRun, checkpoint: Checkpoint): Task {
@@ -91,15 +86,11 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
     return cancelled;
   }
 
-  async function handle(request: StartRun, handling: Handling): Promise<Done> {
-    using _alone = await lock(lockPath, { waitMs: lockWaitMs, sleep: pause, signal: handling.signal });
-    const checkpoint = await open();
-    const task = taskOf(request, checkpoint);
-    if (task.runId !== (announced.get(request) ?? task.runId)) {
-      throw new TransientError(
-        `Another process left run ${task.runId} unfinished meanwhile. It is resumed next.`,
-      );
-    }
+  async function handle(
+    request: StartRun,
+    handling: Handling,
+    { task, checkpoint }: ExtractorPlan,
+  ): Promise<Done> {
     switch (task.do) {
       case "repeat":
         return doneOf(task.finished, request);
@@ -144,7 +135,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
         signal: handling.signal,
         onPage: async (run) => {
           await checkpoint.advance(run);
-          handling.progress(run.records, run.total ?? undefined);
+          handling.progress({ done: run.records, total: run.total ?? undefined, unit: "records" });
         },
       });
       const finished: Finished = {
@@ -174,7 +165,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
     let records = 0;
     for await (const line of correctedRecords(files, correction, handling.signal)) {
       await file.write(`${line}\n`);
-      handling.progress(++records, correction.patches.length);
+      handling.progress({ done: ++records, total: correction.patches.length, unit: "records" });
     }
     const { bytes, sha256 } = await file.publish();
     const finished: Finished = {
@@ -211,7 +202,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run"> {
     });
   }
 
-  return { name: "extractor", mailbox: "channel:start_run", phase: "EXTRACTING", runOf, handle };
+  return { name: "extractor", mailbox: "channel:start_run", phase: "EXTRACTING", plan, handle };
 }
 
 function messageIdOf(request: StartRun): string {

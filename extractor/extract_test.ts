@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Handling, runActor } from "../shared/actor/actor.ts";
+import type { Handling } from "../shared/actor/actor.ts";
+import { runActor } from "../shared/actor/run_actor.ts";
 import { tell } from "../shared/actor/ask.ts";
 import { NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { Channel } from "../shared/channel/channel.ts";
@@ -7,7 +8,7 @@ import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { expected, quiet, RAW_FILE, request, START, startPipeline } from "./testing.ts";
+import { expected, RAW_FILE, request, START, startPipeline } from "./testing.ts";
 
 /** Remembers the state file as it was before the file got its name. */
 function snapshots(state: string): { handling: Partial<Handling>; restore(): void } {
@@ -118,21 +119,23 @@ Deno.test("while another process extracts, a request waits, then is put back wit
   assert.deepEqual([about, message.run_id, told], [second.run_id, second.run_id, []]);
 });
 
-Deno.test("a run that another process left unfinished meanwhile is resumed at the next try", async () => {
+Deno.test("a request that waited for another process resumes the run that it leaves unfinished", async () => {
   await using pipeline = await startPipeline();
   const [first, second] = [request(), request()];
-  const actor = pipeline.actor();
-  assert.equal(await actor.runOf!(second), second.run_id);
   const stopped = new AbortController();
+  let waiting: ReturnType<typeof pipeline.handle> | undefined;
   await assert.rejects(
     pipeline.handle(first, {}, {
       signal: stopped.signal,
-      progress: () => stopped.abort(new TransientError("The service stops.")),
+      progress: () => {
+        waiting = pipeline.handle(second);
+        stopped.abort(new TransientError("The service stops."));
+      },
     }),
     /The service stops/,
   );
-  await assert.rejects(actor.handle(second, quiet()), TransientError);
-  assert.equal((await pipeline.handle(second)).message.run_id, first.run_id);
+  const { about, message } = await waiting!;
+  assert.deepEqual([about, message.run_id], [first.run_id, first.run_id]);
   assert.equal(await pipeline.raw(), await expected());
 });
 

@@ -3,18 +3,13 @@
  *
  * @module
  */
-import { runActor } from "../shared/actor/actor.ts";
+import { runActor } from "../shared/actor/run_actor.ts";
 import { ask } from "../shared/actor/ask.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { EXIT, runService, runTogether } from "../shared/actor/service.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import {
-  ActorVariables,
-  ChannelVariables,
-  redisUrlOf,
-  StorageVariables,
-} from "../shared/config/variables.ts";
+import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
@@ -26,10 +21,9 @@ import { sourceOf } from "./source.ts";
 import { runReannounce } from "./reannounce.ts";
 
 if (import.meta.main) {
-  const { DATA_DIR } = StorageVariables;
   await runService(
     "extractor",
-    { ...ExtractorVariables, ...ActorVariables, ...ChannelVariables, DATA_DIR },
+    ExtractorVariables,
     async (config, { use, signal, log }) => {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const files = new Files(config.DATA_DIR);

@@ -5,7 +5,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { sampleSource, type SourceOptions, startSource } from "../local/source.ts";
-import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
+import type { Done, Handling } from "../shared/actor/actor.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
 import { Files } from "../shared/files/files.ts";
@@ -32,7 +32,7 @@ export interface TestPipeline extends AsyncDisposable {
   /** The source's name. */
   readonly source: string;
   /** An extractor. */
-  actor(parts?: Partial<ExtractorParts>): Actor<"channel:start_run">;
+  actor(parts?: Partial<ExtractorParts>): ReturnType<typeof extractor>;
   /** Handles one request as the runtime would; answers what came of it, and the news that was told before. */
   handle(request: StartRun, parts?: Partial<ExtractorParts>, handling?: Partial<Handling>): Promise<Handled>;
   /** Text of a raw file. */
@@ -107,9 +107,10 @@ export async function startPipeline(
     async handle(request, parts, handling) {
       const told: unknown[] = [];
       const one = actor(parts);
-      const about = await one.runOf!(request);
+      const { runId: about, plan, held } = await one.plan!(request, quiet(handling).signal);
+      using _held = held;
       const tell: Handling["tell"] = ({ fields }) => Promise.resolve(void told.push(fields));
-      const done = await one.handle(request, quiet({ tell, ...handling }));
+      const done = await one.handle(request, quiet({ tell, ...handling }), plan);
       return { about, told, ...done, message: messageOf(done) };
     },
     raw: (name = RAW_FILE) => Deno.readTextFile(`${data}/raw_users/${name}`),

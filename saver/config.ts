@@ -5,10 +5,19 @@
  */
 import { z } from "zod";
 import type { ConfigOf } from "../shared/config/config.ts";
-import { list, path, whole } from "../shared/config/variables.ts";
+import {
+  ActorVariables,
+  ChannelVariables,
+  list,
+  LogVariables,
+  MaskVariables,
+  path,
+  StorageVariables,
+  whole,
+} from "../shared/config/variables.ts";
 import type { SftpOptions } from "./delivery/sftp.ts";
 
-/** The saver's own variables. Those of channel, storage, masking and logs are added by its main. */
+/** Every variable that the saver reads. */
 export const SaverVariables = {
   SFTP_HOST: z.string().min(1).optional().describe(
     "SFTP server's host name. Unset: a saver alone delivers nothing; `start`, `run` and `demo` bring a local server.",
@@ -46,6 +55,11 @@ export const SaverVariables = {
     "Days after which local files are removed of runs whose files were all found on the SFTP server, by their content. " +
       "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
+  ...MaskVariables,
+  ...ActorVariables,
+  ...ChannelVariables,
+  ...StorageVariables,
+  ...LogVariables,
 };
 
 /** How to reach the SFTP server that is configured; undefined where none is. */

@@ -65,7 +65,7 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
       }
       const delivered = await delivery.deliver(local, manifestOf(run, loaded), {
         signal,
-        onProgress: progress,
+        onProgress: (done, total) => progress({ done, total, unit: "bytes" }),
       });
       await recordDelivery(
         store,

@@ -3,20 +3,25 @@
  *
  * @module
  */
+import type { Handling } from "../shared/actor/actor.ts";
 import { stamp } from "../shared/contracts/ids.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";
-import { loadFile, type LoadOptions } from "../shared/store/sqlite/load.ts";
+import { loadFile } from "../shared/store/sqlite/load.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
 import type { FileKind } from "../shared/store/sqlite/runs.ts";
 
 /** What the saver works with. */
-export interface LoadPorts extends LoadOptions {
+export interface LoadPorts {
   /** The database. */
   readonly store: Store;
   /** The data directory. */
   readonly files: Pick<Files, "lines">;
+  /** Ends the load; nothing stays of the file at which it was. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with the records of all three files so far. */
+  readonly progress?: Handling["progress"] | undefined;
 }
 
 /** What a load tells of itself: the records of all files and of each, and how many files an earlier try had loaded. */
@@ -31,7 +36,7 @@ export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
  */
 export async function loadRun(
   message: Phase2Complete,
-  { store, files, ...options }: LoadPorts,
+  { store, files, signal, progress }: LoadPorts,
 ): Promise<LoadDetail> {
   const run = {
     runId: message.run_id,
@@ -40,13 +45,20 @@ export async function loadRun(
     correctionOf: message.correction_of,
   };
   await announceRun(store, run);
-  const load = (kind: FileKind, name: string, sha256: string | undefined, records?: number) =>
-    loadFile(
+  // the raw file holds every record that the other two hold
+  const total = 2 * (message.valid_count + message.invalid_count);
+  let before = 0;
+  const report = (done: number) => progress?.({ done, total: Math.max(total, done), unit: "records" });
+  const load = async (kind: FileKind, name: string, sha256: string | undefined, records?: number) => {
+    const loaded = await loadFile(
       store,
       { runId: run.runId, kind, name, sha256, records },
-      (onEnd) => files.lines(name, { sha256, signal: options.signal, onEnd }),
-      options,
+      (onEnd) => files.lines(name, { sha256, signal, onEnd }),
+      { signal, progress: (records) => report(before + records) },
     );
+    report(before += loaded.records);
+    return loaded;
+  };
   const raw = await load("raw", message.raw_file, message.raw_sha256);
   const processed = await load(
     "processed",

@@ -3,17 +3,11 @@
  *
  * @module
  */
-import { runActor } from "../shared/actor/actor.ts";
+import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import {
-  ActorVariables,
-  ChannelVariables,
-  MaskVariables,
-  redisUrlOf,
-  StorageVariables,
-} from "../shared/config/variables.ts";
+import { redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
@@ -25,14 +19,7 @@ import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
 
 if (import.meta.main) {
-  const variables = {
-    ...SaverVariables,
-    ...MaskVariables,
-    ...ActorVariables,
-    ...ChannelVariables,
-    ...StorageVariables,
-  };
-  await runService("saver", variables, async (config, { use, signal, log }) => {
+  await runService("saver", SaverVariables, async (config, { use, signal, log }) => {
     const store = use(await openStore(config.DB_PATH, { maskFields: config.MASK_FIELDS }));
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = new Files(config.DATA_DIR);

@@ -21,19 +21,18 @@ const RECORDER_LAG_MS = 2_000;
  * A foreign transformer doesn't know the run that its raw file belongs to. Where our extractor wrote the file, that run goes on; else the run
  * is the one that was derived from the file's name.
  */
-export function saver({ store, files }: { store: Store; files: Files }): Actor<"channel:phase2_complete"> {
-  const found = new WeakMap<Phase2Complete, string>(); // message -> its run, so that a message is about one run from its beginning to its end
+export function saver(
+  { store, files }: { store: Store; files: Files },
+): Actor<"channel:phase2_complete", string> {
   return {
     name: "saver",
     mailbox: "channel:phase2_complete",
     phase: "LOADING",
-    async runOf(message) {
+    async plan(message) {
       const runId = isForeign(message) ? await runOfFile(store, message) : message.run_id;
-      found.set(message, runId);
-      return runId;
+      return { runId, plan: runId };
     },
-    async handle(message, { signal, progress }): Promise<Done> {
-      const run_id = found.get(message) ?? message.run_id;
+    async handle(message, { signal, progress }, run_id): Promise<Done> {
       refuseCancelled(store, run_id);
       const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
       return {

@@ -3,11 +3,21 @@
  *
  * @module
  */
-import { path } from "../shared/config/variables.ts";
+import {
+  ActorVariables,
+  ChannelVariables,
+  LogVariables,
+  path,
+  StorageVariables,
+} from "../shared/config/variables.ts";
 
-/** The transformer's own variables. */
+/** Every variable that the transformer reads. */
 export const TransformerVariables = {
   LOOKUP_FILE: path().default("transformer/departments.csv").describe(
     "CSV file with the header department_name,department_code. Default transformer/departments.csv.",
   ),
+  ...ActorVariables,
+  ...ChannelVariables,
+  DATA_DIR: StorageVariables.DATA_DIR,
+  ...LogVariables,
 };

@@ -3,26 +3,20 @@
  *
  * @module
  */
-import { runActor } from "../shared/actor/actor.ts";
+import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import {
-  ActorVariables,
-  ChannelVariables,
-  redisUrlOf,
-  StorageVariables,
-} from "../shared/config/variables.ts";
+import { redisUrlOf } from "../shared/config/variables.ts";
 import { Files } from "../shared/files/files.ts";
 import { TransformerVariables } from "./config.ts";
 import { readDepartments } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
 
 if (import.meta.main) {
-  const { DATA_DIR } = StorageVariables;
   await runService(
     "transformer",
-    { ...TransformerVariables, ...ActorVariables, ...ChannelVariables, DATA_DIR },
+    TransformerVariables,
     async (config, { use, signal, log }) => {
       const lookup = await readDepartments(config.LOOKUP_FILE);
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));

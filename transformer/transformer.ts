@@ -46,7 +46,7 @@ export function transformer({ files, lookup }: TransformerParts): Actor<"channel
         processed: processedPart,
         dead: deadPart,
         codeOf: lookup.codeOf,
-        progress: (records) => progress(records, message.record_count),
+        progress: (done) => progress({ done, total: message.record_count, unit: "records" }),
       });
       const raw = await read.promise;
       refuseMiscounted(message, valid + invalid);

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { Users } from "../local/source/users.ts";
 import type { Handling } from "../shared/actor/actor.ts";
+import type { Progress } from "../shared/channel/channel.ts";
 import { compose } from "../shared/actor/message.ts";
 import { newRunId, runIdOfFile } from "../shared/contracts/ids.ts";
 import { Detail, Phase1Complete, Phase2Complete } from "../shared/contracts/messages.ts";
@@ -115,7 +116,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
   const progress: unknown[] = [];
   const { message, detail } = await folder.handle(
     { run_id, record_count: 208, raw_sha256: sha256(raw), ...link },
-    { progress: (...told) => progress.push(told) },
+    { progress: (reported) => progress.push(reported) },
   );
   assert.deepEqual(await folder.files(), [DEAD, PROCESSED, RAW]);
   const processed = await folder.read(PROCESSED);
@@ -151,7 +152,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
     dlq_bytes: (await Deno.stat(folder.path(DEAD))).size,
   });
   assert.deepEqual((reasons as unknown[])[0], { reason: "Not an object", count: 4 });
-  assert.deepEqual(progress.at(-1), [208, 208]);
+  assert.deepEqual(progress.at(-1), { done: 208, total: 208, unit: "records" });
   for (const line of processed.split("\n").slice(0, -1)) {
     assert.match(line, /,"department_code":"[A-Z]{2,3}"}$/);
   }
@@ -226,8 +227,8 @@ Deno.test("work that has to end ends in mid-file with the signal's reason, and l
   const stop = new AbortController();
   const reason = new Error("the lease is lost");
   let last = 0;
-  const progress = (records: number) => {
-    last = records;
+  const progress = ({ done }: Progress) => {
+    last = done;
     stop.abort(reason);
   };
   await assert.rejects(folder.handle({}, { signal: stop.signal, progress }), reason);

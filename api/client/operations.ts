@@ -96,14 +96,19 @@ export interface Actor {
     readonly lastSeenAt: string;
     /** What it works on. */
     readonly currentRun:
-      | { readonly runId: string; readonly records: number; readonly total: number | null }
+      | {
+        readonly runId: string;
+        readonly records: number;
+        readonly total: number | null;
+        readonly unit: "records" | "bytes";
+      }
       | null;
   }[];
 }
 
 const ACTOR_FIELDS = `fragment Fields on Actor {
   name handled failed mailbox { channel depth paused deadLetters }
-  instances { id state lastSeenAt currentRun { runId records total } }
+  instances { id state lastSeenAt currentRun { runId records total unit } }
 }`;
 
 /** All actors. */

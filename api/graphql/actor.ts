@@ -61,21 +61,27 @@ const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
   }),
 });
 
+const ProgressUnit = builder.enumType("ProgressUnit", {
+  values: ["records", "bytes"] as const,
+  description: "What the progress of a phase is counted in.",
+});
+
 const CurrentRun = builder.objectRef<NonNullable<Beat["current"]>>("CurrentRun").implement({
   description: "The run that an instance works on.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
     records: t.field({
       type: "Long",
-      description: "Done so far in this phase.",
-      resolve: (current) => current.records,
+      description: "Done so far in this phase, in `unit`; the field's name is older than the unit.",
+      resolve: (current) => current.done,
     }),
     total: t.field({
       type: "Long",
       nullable: true,
-      description: "Of so many.",
+      description: "Total of this phase in `unit`, where it is known.",
       resolve: (current) => current.total,
     }),
+    unit: t.field({ type: ProgressUnit, resolve: (current) => current.unit }),
     run: t.field({
       type: EtlRun,
       nullable: true,

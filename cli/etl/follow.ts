@@ -126,15 +126,15 @@ class Bar {
       const current = instances.find(({ currentRun }) => currentRun?.runId === runId)?.currentRun;
       if (current == null) continue;
       if (this.#bar === undefined) {
-        const format = "{actor} {bar} {percentage}% {value}/{total}";
+        const format = "{actor} {bar} {percentage}% {value}/{total} {unit}";
         this.#bar = new SingleBar(
           { format, clearOnComplete: true, hideCursor: true },
           Presets.shades_classic,
         );
-        this.#bar.start(1, 0, { actor: name });
+        this.#bar.start(1, 0, { actor: name, unit: current.unit });
       }
       this.#bar.setTotal(current.total ?? Math.max(current.records, 1));
-      this.#bar.update(current.records, { actor: name });
+      this.#bar.update(current.records, { actor: name, unit: current.unit });
     }
   }
 

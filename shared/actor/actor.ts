@@ -1,20 +1,13 @@
 /**
- * The actor runtime: claim a message, handle it, publish what follows, acknowledge. One loop for every actor.
+ * The actor port: what a service implements to handle the messages of one mailbox. `run_actor.ts` runs it.
  *
  * @module
  */
-import { getLogger, type Logger, withContext } from "@logtape/logtape";
-import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
+import type { Logger } from "@logtape/logtape";
+import type { Progress } from "../channel/channel.ts";
 import type { ActorName, ChannelName, MessageOn } from "../contracts/channels.ts";
 import type { Detail, Phase } from "../contracts/messages.ts";
-import { LeaseLost, messageOf, PermanentError, TransientError } from "../errors/errors.ts";
-import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
-import { backOff, pause, persist } from "./backoff.ts";
-import { type Cancellations, NO_CANCELLATIONS } from "./cancel.ts";
-import { HandBack, keepLease } from "./lease.ts";
-import { compose, decode, type Fields } from "./message.ts";
-import { News } from "./news.ts";
-import { Presence } from "./presence.ts";
+import type { Fields } from "./message.ts";
 
 /** A message that follows from the one that was handled; the runtime adds the envelope. */
 export type Output = { [C in ChannelName]: OutputOn<C> }[ChannelName];
@@ -44,199 +37,39 @@ export interface Handling {
   readonly signal: AbortSignal;
   /** Logs with the run's id on each line. */
   readonly log: Logger;
-  /** Tells the directory how far the work is. Cheap; call it as often as you like. */
-  progress(records: number, total?: number): void;
+  /** Reports how far the work on this message is: totals, not differences. Cheap; call it as often as you like. */
+  progress(progress: Progress): void;
   /** Publishes a message now, before the work is done; for news, not for results. */
   tell<C extends ChannelName>(output: OutputOn<C>): Promise<void>;
 }
 
+/** What a message comes down to, found out before the work begins. */
+export interface Planned<P> {
+  /** The run that the message is about; its events and logs carry this id. */
+  readonly runId: string;
+  /** Handed to `handle`. */
+  readonly plan: P;
+  /** Disposed of once the message is handled, such as a lock under which the plan holds. */
+  readonly held?: Disposable | undefined;
+}
+
 /** A service's heart: a mailbox, and what to do with one message. Knows nothing of channels' insides, retries or acknowledgements. */
-export interface Actor<C extends ChannelName = ChannelName> {
+export interface Actor<C extends ChannelName = ChannelName, P = void> {
   /** Its name in the directory, in events and in logs. */
   readonly name: ActorName;
   /** The mailbox whose messages it handles, one at a time. */
   readonly mailbox: C;
-  /** The phase of a run that it carries out; what happens to each message is then told on `channel:run_events`. */
+  /** The phase of a run that it carries out; what happens to each message is then reported on `channel:run_events`. */
   readonly phase?: Phase;
-  /** Milliseconds that a message may stay with a dead process before another takes it. Default: the context's. */
+  /** Milliseconds that a message stays with a dead process before another takes it. Default: the context's. */
   readonly leaseMs?: number;
   /** How often a message is tried before it is dead-lettered. Default 8. */
   readonly maxAttempts?: number;
-  /** The run that a message is about, where that isn't its own `run_id`. */
-  runOf?(message: MessageOn<C>): Promise<string>;
+  /** Finds out which run a message is about, where that isn't always its own `run_id`. What it throws counts as thrown by `handle`. */
+  plan?(message: MessageOn<C>, signal: AbortSignal): Promise<Planned<P>>;
   /**
-   * Does the work; its effects have to be idempotent, as a message can come again. Throws `TransientError` for another try later and
-   * `PermanentError` to give the message up; anything else counts as transient.
+   * Does the work; its effects must be idempotent, as a message can come again. Throws `TransientError` for another try later and
+   * `PermanentError` to dead-letter the message; anything else counts as transient.
    */
-  handle(message: MessageOn<C>, handling: Handling): Promise<Done>;
-}
-
-/** What the loop needs besides actor and channel. */
-export interface ActorContext {
-  /** Stops the loop: no more claims; the message at hand is finished, or handed back when `graceMs` is over. */
-  readonly signal: AbortSignal;
-  /** Milliseconds that the message at hand gets to finish after the stop. Default 8,000. */
-  readonly graceMs?: number;
-  /** Milliseconds that a message may stay with a dead process before another takes it. Default 30,000. */
-  readonly leaseMs?: number | undefined;
-  /** Runs that were cancelled. */
-  readonly cancellations?: Cancellations;
-  /** How often the loop shows that it is alive, in milliseconds. Default 5,000. */
-  readonly beatEveryMs?: number;
-  /** Called after each message that was settled. */
-  readonly onSettled?: (outcome: Outcome["kind"], reason?: string) => void;
-}
-
-type Outcome =
-  | { kind: "done"; outputs: Outgoing[] }
-  | { kind: "again"; reason: string; afterMs: number; outputs: Outgoing[] }
-  | { kind: "never"; reason: string; outputs: Outgoing[] }
-  | { kind: "handed back"; reason: string }
-  | { kind: "lost"; reason: string };
-
-/** Runs `actor` until `signal`; throws only what can't be helped by waiting. */
-export async function runActor<C extends ChannelName>(
-  actor: Actor<C>,
-  channel: Channel,
-  context: ActorContext,
-): Promise<void> {
-  const { signal, beatEveryMs = 5_000 } = context;
-  const log = getLogger(["etl", actor.name]);
-  const leaseMs = leaseOf(actor, context);
-  await using presence = new Presence(actor, channel);
-  for (let misses = 0; !signal.aborted;) {
-    await presence.show("idle");
-    let claim: Claim | undefined;
-    try {
-      claim = await nextClaim(channel, actor.mailbox, leaseMs, signal, beatEveryMs);
-      misses = 0;
-    } catch (error) {
-      if (!(error instanceof TransientError)) throw error;
-      misses += 1;
-      log.warning("cannot reach the channel, trying again", {
-        mailbox: actor.mailbox,
-        reason: error.message,
-      });
-      await pause(backOff(misses, { firstMs: 200, maxMs: 10_000 }), signal);
-    }
-    if (claim === undefined) continue;
-    const outcome = await attempt(actor, claim, channel, presence, context);
-    const settled = await persist(() => settle(claim, outcome), signal.aborted ? 3 : 10).then(
-      () => outcome,
-      lost,
-    );
-    presence.count(settled.kind);
-    report(log, claim, settled);
-    context.onSettled?.(settled.kind, "reason" in settled ? settled.reason : undefined);
-  }
-}
-
-function leaseOf(actor: Actor, context: ActorContext): number {
-  return actor.leaseMs ?? context.leaseMs ?? 30_000;
-}
-
-/** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop goes round. */
-async function nextClaim(
-  channel: Channel,
-  mailbox: string,
-  leaseMs: number,
-  signal: AbortSignal,
-  beatEveryMs: number,
-) {
-  const turn = new AbortController();
-  const timer = setTimeout(() => turn.abort(), beatEveryMs);
-  try {
-    return await channel.claim(mailbox, { leaseMs, signal: AbortSignal.any([signal, turn.signal]) });
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Decodes, validates and handles a message, and makes one of few outcomes of whatever happens: the only place that knows the error classes. */
-async function attempt<C extends ChannelName>(
-  actor: Actor<C>,
-  claim: Claim,
-  channel: Channel,
-  presence: Presence,
-  context: ActorContext,
-): Promise<Outcome> {
-  const { maxAttempts = 8 } = actor;
-  const news = new News(actor, claim, presence.instance);
-  await using work = keepLease(claim, leaseOf(actor, context), context, () => presence.alive());
-  try {
-    const message = decode(actor.mailbox, claim.body);
-    const runId = await actor.runOf?.(message) ?? message.run_id;
-    news.about(runId, message);
-    if (claim.attempt > maxAttempts) {
-      throw new PermanentError(
-        `Cannot handle the message: ${maxAttempts} tries ended without an answer, the process may have died of it.`,
-      );
-    }
-    using _cancellation = (context.cancellations ?? NO_CANCELLATIONS).onCancelled(runId, work.abort);
-    work.signal.throwIfAborted();
-    await presence.show("working", runId);
-    return await withContext({ run_id: runId }, () => {
-      const span = {
-        traceparent: message.traceparent,
-        attributes: { "etl.run_id": runId, "etl.attempt": claim.attempt },
-      };
-      return inSpan(`${actor.name} ${actor.mailbox}`, span, async () => {
-        news.trace(currentTraceparent());
-        await channel.publish(...news.started());
-        const done = await actor.handle(message, {
-          attempt: claim.attempt,
-          signal: work.signal,
-          log: getLogger(["etl", actor.name]),
-          progress: (records, total) => presence.progress(records, total),
-          tell: ({ to, name, fields }) =>
-            channel.publish(compose(to, `${name}/${claim.attempt}`, fields, news.parent)),
-        });
-        return {
-          kind: "done",
-          outputs: [...done.outputs.map((output) => news.output(output)), ...news.completed(done.detail)],
-        };
-      });
-    });
-  } catch (thrown) {
-    const error = work.signal.aborted ? work.signal.reason : thrown;
-    const reason = messageOf(error);
-    if (error instanceof LeaseLost) return { kind: "lost", reason };
-    if (error instanceof HandBack) return { kind: "handed back", reason };
-    if (error instanceof PermanentError) {
-      return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
-    }
-    if (claim.attempt >= maxAttempts) {
-      const spent = `${reason} (given up after ${claim.attempt} tries)`;
-      return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
-    }
-    const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ??
-      backOff(claim.attempt);
-    return { kind: "again", reason, afterMs, outputs: news.retrying(reason, afterMs) };
-  }
-}
-
-async function settle(claim: Claim, outcome: Outcome): Promise<void> {
-  switch (outcome.kind) {
-    case "done":
-      return await claim.complete(...outcome.outputs);
-    case "again":
-      return await claim.retry(outcome.afterMs, outcome.reason, { outputs: outcome.outputs });
-    case "never":
-      return await claim.bury(outcome.reason, ...outcome.outputs);
-    case "handed back":
-      return await claim.retry(0, outcome.reason, { asIfNew: true });
-    case "lost":
-      return;
-  }
-}
-
-function lost(error: unknown): Outcome {
-  return { kind: "lost", reason: messageOf(error) };
-}
-
-function report(log: Logger, claim: Claim, outcome: Outcome): void {
-  const facts = { id: claim.id, attempt: claim.attempt, outcome: outcome.kind };
-  if (outcome.kind === "done") log.info("message settled", facts);
-  else if (outcome.kind === "never") log.error("message given up", { ...facts, reason: outcome.reason });
-  else log.warning("message not done yet", { ...facts, reason: outcome.reason });
+  handle(message: MessageOn<C>, handling: Handling, plan: P): Promise<Done>;
 }

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Claim, Outgoing } from "../channel/channel.ts";
-import type { Detail } from "../contracts/messages.ts";
-import type { Actor, Output } from "./actor.ts";
+import type { Detail, Phase } from "../contracts/messages.ts";
+import type { Output } from "./actor.ts";
 import { compose, type Fields, type Parent } from "./message.ts";
 
 /** Turns what happens to one message into messages: run events for an actor that carries out a phase, and the handler's outputs. */
@@ -18,7 +18,7 @@ export class News {
 
   /** News of one try at `claim`, told in the name of an instance of `actor`. */
   constructor(
-    private readonly actor: Actor,
+    private readonly actor: { readonly name: string; readonly phase?: Phase },
     private readonly claim: Claim,
     private readonly instance: string,
   ) {

@@ -5,7 +5,7 @@
  */
 import { hostname } from "node:os";
 import { getLogger } from "@logtape/logtape";
-import type { Beat, Channel } from "../channel/channel.ts";
+import type { Beat, Channel, Progress } from "../channel/channel.ts";
 
 /** How often progress is told at most, in milliseconds. */
 const PROGRESS_EVERY_MS = 500;
@@ -42,7 +42,7 @@ export class Presence implements AsyncDisposable {
     const { current: _, ...rest } = this.#beat;
     this.#beat = runId === undefined
       ? { ...rest, state }
-      : { ...rest, state, current: { runId, records: 0 } };
+      : { ...rest, state, current: { runId, done: 0, unit: "records" } };
     await this.#tell();
   }
 
@@ -51,14 +51,11 @@ export class Presence implements AsyncDisposable {
     void this.#tell();
   }
 
-  /** Tells how many records of how many are done; most calls only take note. */
-  progress(records: number, total?: number): void {
+  /** Reports how far the work is; most calls only take note. */
+  progress(progress: Progress): void {
     const { current } = this.#beat;
     if (current === undefined) return;
-    this.#beat = {
-      ...this.#beat,
-      current: { runId: current.runId, records, ...(total === undefined ? {} : { total }) },
-    };
+    this.#beat = { ...this.#beat, current: { runId: current.runId, ...progress } };
     if (Date.now() - this.#lastTold >= PROGRESS_EVERY_MS) void this.#tell();
   }
 

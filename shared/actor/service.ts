@@ -5,7 +5,7 @@
  */
 import { getLogger, type Logger } from "@logtape/logtape";
 import { type ConfigOf, environment, loadConfig, type Variables } from "../config/config.ts";
-import { LogVariables } from "../config/variables.ts";
+import type { LogVariables } from "../config/variables.ts";
 import { ConfigError, messageOf } from "../errors/errors.ts";
 import { startLogging } from "../telemetry/log.ts";
 
@@ -26,10 +26,10 @@ export interface ServiceContext {
  * Runs a service: loads its configuration, starts its logs, calls `main`, closes everything, and ends the process with the exit code.
  * `main` answers an exit code, or nothing for 0; what it throws is logged and ends the process with 1 (2 for a `ConfigError`).
  */
-export async function runService<V extends Variables>(
+export async function runService<V extends typeof LogVariables & Variables>(
   name: string,
   variables: V,
-  main: (config: ConfigOf<V & typeof LogVariables>, context: ServiceContext) => Promise<number | void>,
+  main: (config: ConfigOf<V>, context: ServiceContext) => Promise<number | void>,
 ): Promise<never> {
   const log = getLogger(["etl", name]);
   const stop = new AbortController();
@@ -39,8 +39,7 @@ export async function runService<V extends Variables>(
 
   async function live(): Promise<number> {
     try {
-      const all = { ...variables, ...LogVariables };
-      const config = loadConfig(name, all, environment(all)) as ConfigOf<V & typeof LogVariables>;
+      const config = loadConfig(name, variables, environment(variables));
       await startLogging({ level: config.LOG_LEVEL, format: config.LOG_FORMAT });
       await using resources = new AsyncDisposableStack();
       const code = await main(config, {

@@ -88,6 +88,16 @@ export interface Mailbox {
   discard(id: string): Promise<boolean>;
 }
 
+/** How far a piece of work is. */
+export interface Progress {
+  /** Done so far. */
+  readonly done: number;
+  /** Of how many in all, where that is known. */
+  readonly total?: number | undefined;
+  /** What is counted. */
+  readonly unit: "records" | "bytes";
+}
+
 /** What an instance of an actor last said of itself. */
 export interface Beat {
   /** The actor's name. */
@@ -102,8 +112,8 @@ export interface Beat {
   readonly mailbox: string;
   /** `idle`: waits for a message; `working`; `paused`; `stopping`; `stopped`: ended in order. */
   readonly state: "idle" | "working" | "paused" | "stopping" | "stopped";
-  /** The run it works on, with the records done so far in this phase, and of how many where that is known. */
-  readonly current?: { readonly runId: string; readonly records: number; readonly total?: number };
+  /** The run it works on, and how far it is in this phase. */
+  readonly current?: Progress & { readonly runId: string };
   /** Messages completed since the instance started. */
   readonly handled: number;
   /** Messages buried since the instance started. */

@@ -189,7 +189,7 @@ export const MAILBOX_CASES: Cases = {
       instance: "e2",
       at,
       state: "working",
-      current: { runId: "r", records: 3, total: 9 },
+      current: { runId: "r", done: 3, total: 9, unit: "bytes" },
     } as const;
     await channel.beat(saver);
     await channel.beat({ ...beat, actor: "extractor", instance: "e2", at: at - 1 });

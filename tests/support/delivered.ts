@@ -103,7 +103,7 @@ export class Delivered implements AsyncDisposable {
     const names = { raw_file: rawFile, processed_file: fields.processed_file, dlq_file: fields.dlq_file };
     const phase2 = Phase2Complete.parse({ ...fields, raw_file: "x", processed_file: "x", dlq_file: "x" });
     await this.tell(runId, at, { type: "run_requested", requested_by: "test", correction_of: correctionOf });
-    await saver(this).handle({ ...phase2, ...names }, HANDLING);
+    await saver(this).handle({ ...phase2, ...names }, HANDLING, phase2.run_id!);
     await this.tell(runId, at + 1, { type: "phase_completed", phase: "LOADING", detail: {} });
     if (deliver) await this.deliver(runId, at + 2);
     return { runId, raw: names.raw_file, processed: names.processed_file, invalid: names.dlq_file };

@@ -20,13 +20,16 @@ const source = sourceOf(
   loadConfig("extractor", ExtractorVariables, { API_BASE_URL: url, BATCH_SIZE: batchSize }),
 );
 const actor = extractor({ source, files: new Files("data") });
+const { signal } = new AbortController();
+const { plan, held } = await actor.plan!(request, signal);
+using _held = held;
 const { outputs } = await actor.handle(request, {
   attempt: 1,
-  signal: new AbortController().signal,
+  signal,
   log: getLogger("test"),
-  progress: (records) => say(`page ${records}`),
+  progress: ({ done }) => say(`page ${done}`),
   tell: () => Promise.resolve(),
-});
+}, plan);
 for (const { to, name, fields } of outputs) {
   const { body } = compose(to, name, fields, { id: request.id!, published_at: request.published_at });
   say(`done ${body}`);

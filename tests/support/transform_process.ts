@@ -18,7 +18,7 @@ if (import.meta.main) {
     attempt: 1,
     signal: new AbortController().signal,
     log: getLogger("test"),
-    progress: (records) => {
+    progress: ({ done: records }) => {
       say(`${records} ${Deno.memoryUsage().rss}`);
       if (records >= Number(haltAfter)) Deno.stdin.readSync(new Uint8Array(1));
     },

@@ -40,7 +40,7 @@ export interface LoadedFile {
 export interface LoadOptions {
   /** Gives the load up; nothing of the file stays. */
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then with the number of records since the last call. */
+  /** Called now and then with the records of the file so far. */
   readonly progress?: ((records: number) => void) | undefined;
 }
 
@@ -139,13 +139,12 @@ async function insertLines(
         `Cannot load ${file.name}: it has more than ${LINES_PER_FILE - 1} lines. Split it.`,
       );
     }
-    const before = records;
     for (let i = 0; i < lines.length; i++) {
       if (lines[i]!.trim() === "") continue;
       insert(firstId + first + i, lines[i]!);
       records++;
     }
-    progress?.(records - before);
+    progress?.(records);
     if (performance.now() - breathed > BREATHE_MS) {
       await new Promise((resolve) => setTimeout(resolve, 0));
       breathed = performance.now();

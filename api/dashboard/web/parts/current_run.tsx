@@ -6,7 +6,7 @@
 import type { JSX } from "preact";
 import { isFinal, PHASES } from "../../../../shared/contracts/phases.ts";
 import type { Actor, RunLine } from "../../../client/operations.ts";
-import { elapsed, number, t } from "../i18n.ts";
+import { bytes, elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
 import { Badge, Panel, Progress } from "../ui.tsx";
 
@@ -24,6 +24,12 @@ export function CurrentRun({ runs, actors }: {
       {run === undefined ? <p class="quiet">{t("nothingRuns")}</p> : <Going run={run} actors={actors} />}
     </Panel>
   );
+}
+
+function amountOf({ records, total, unit }: NonNullable<Actor["instances"][number]["currentRun"]>): string {
+  const written = unit === "bytes" ? bytes : number;
+  const amount = [records, ...(total === null ? [] : [total])].map(written).join(" / ");
+  return unit === "bytes" ? amount : `${amount} ${t("records").toLowerCase()}`;
 }
 
 function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX.Element {
@@ -45,8 +51,7 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
         <span>
           <Badge of="status" state={run.status} /> {work && (
             <span class="numbers">
-              {number(work.records)}
-              {work.total === null ? "" : ` / ${number(work.total)}`} {t("records").toLowerCase()}
+              {amountOf(work)}
             </span>
           )}
         </span>

@@ -4,7 +4,8 @@ import type { Channel } from "../channel/channel.ts";
 import { newRunId } from "../contracts/ids.ts";
 import type { RunEvent } from "../contracts/messages.ts";
 import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
-import { type Actor, type Handling, runActor } from "./actor.ts";
+import type { Actor, Handling } from "./actor.ts";
+import { runActor } from "./run_actor.ts";
 import { HeardCancellations } from "./cancel.ts";
 import { compose, decode } from "./message.ts";
 
@@ -306,7 +307,7 @@ Deno.test("the directory shows what an actor does, and that it has stopped", asy
   const begun = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
   const s = await stage(async (_, { progress }) => {
-    progress(40, 100);
+    progress({ done: 40, total: 100, unit: "records" });
     begun.resolve();
     await finish.promise;
     return { outputs: [], detail: {} };
