@@ -6,7 +6,6 @@
  */
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { configure } from "@logtape/logtape";
 import { fetchPage } from "../extractor/pages.ts";
 import { sourceOf } from "../extractor/source.ts";
 import { sftpOptionsOf } from "../saver/config.ts";
@@ -14,10 +13,11 @@ import { sftpDelivery } from "../saver/delivery/sftp.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
-import { messageOf } from "../shared/errors/errors.ts";
+import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/files.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { readDepartments } from "../transformer/lookup.ts";
+import { EXIT, print, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
 
@@ -68,7 +68,15 @@ function checksOf(env: Environment): Check[] {
       name: "source",
       async look() {
         const source = { ...sourceOf(extractor), batchSize: 1, maxRetries: 0 };
-        return `${source.name}, ${(await fetchPage(source, 0, new AbortController().signal)).total} users`;
+        try {
+          return `${source.name}, ${(await fetchPage(source, 0, new AbortController().signal)).total} users`;
+        } catch (error) {
+          // The cause is about this request; the error around it is about a run, and there is none.
+          if (!(error instanceof PermanentError && error.cause instanceof TransientError)) throw error;
+          throw new Error(
+            `Cannot fetch a page of ${source.name}: ${error.cause.message}. Check API_BASE_URL, and whether the source works.`,
+          );
+        }
       },
     },
     {
@@ -105,26 +113,34 @@ async function lookAtFolder(folder: string): Promise<string> {
   return `writable, ${Math.floor(free / 1024 ** 3)} GiB free`;
 }
 
-async function main(): Promise<number> {
-  const say = (line: string) => Deno.stdout.write(new TextEncoder().encode(`${line}\n`));
+const HELP = `deno task doctor [--json]
+
+Checks configuration, folders, database, lookup, channel, source and SFTP server. Changes nothing but a probe file
+on the SFTP server and in each folder, removed at once.
+  --json   one JSON object for each check
+Exit codes: 0 nothing is wrong; 1 something is; 2 configuration that can't be used.`;
+
+async function main(json: boolean): Promise<number> {
+  const report = (name: string, ok: boolean, text: string) =>
+    json
+      ? print({ check: name, ok, text })
+      : say(`${name.padEnd(15)} ${ok && text ? "ok: " : ""}${text || "ok"}`);
   const env = await readEnvironment();
   const problems = problemsOf(SERVICES, env);
-  for (const problem of problems) await say(`configuration   ${problem}`);
-  if (problems.length > 0) return 2;
-  await say("configuration   ok");
-  let unwell = 0;
+  for (const problem of problems) report("configuration", false, problem);
+  if (problems.length > 0) return EXIT.usage;
+  report("configuration", true, "");
+  let failures = 0;
   for (const { name, look } of checksOf(env)) {
-    const told = await look().then((found) => `ok: ${found}`, (error) => (unwell++, messageOf(error)));
-    await say(`${name.padEnd(15)} ${told}`);
+    await look().then((found) => report(name, true, found), (error) => {
+      failures += 1;
+      report(name, false, messageOf(error));
+    });
   }
-  return unwell === 0 ? 0 : 1;
+  return failures === 0 ? EXIT.ok : EXIT.failed;
 }
 
 if (import.meta.main) {
-  await configure({
-    sinks: {},
-    loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
-    reset: true,
-  });
-  Deno.exit(await main());
+  const options = { json: { type: "boolean", default: false } } as const;
+  await runCommand({ help: HELP, options }, ({ values }) => main(values.json));
 }

@@ -4,14 +4,12 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { GraphqlClient, Refused, Unauthorized, Unreachable } from "../api/client/graphql.ts";
 import { loadConfig } from "../shared/config/config.ts";
-import { ConfigError, messageOf } from "../shared/errors/errors.ts";
-import { EXIT, Failed, type Options, UsageError } from "./etl/command.ts";
+import { complain, EXIT, numberOf, parsed, runCommand } from "./command_line.ts";
+import { Failed } from "./etl/command.ts";
 import { COMMANDS } from "./etl/commands.ts";
 import { EtlVariables } from "./etl/config.ts";
-import { complain, say } from "./etl/terminal.ts";
 import { readEnvironment } from "./env_file.ts";
 
 const HELP = `deno task etl COMMAND [--json]
@@ -36,13 +34,49 @@ RUN is a run's number, its id, or latest. --json writes one JSON object a line.
 ETL_API_URL names the API (else API_HOST and API_PORT do), API_TOKEN its token; .env is read too.
 Exit codes: 0 done; 1 refused, failed or still invalid; 2 a command that can't be used; 3 the API can't be reached.`;
 
-async function main(args: string[]): Promise<number> {
-  const { name, words, options, help } = understood(args);
+const BOOLEAN = { type: "boolean", default: false } as const;
+const OPTIONS = {
+  json: BOOLEAN,
+  yes: { ...BOOLEAN, short: "y" },
+  check: BOOLEAN,
+  watch: BOOLEAN,
+  limit: { type: "string", default: "20" },
+  reason: { type: "string" },
+  set: { type: "string", multiple: true, default: [] as string[] },
+  from: { type: "string" },
+} as const;
+
+/** What each command takes: how many words, and which options besides `--json`. */
+const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof OPTIONS)[]]> = {
+  runs: [0, "limit"],
+  show: [1],
+  start: [0, "watch"],
+  watch: [1],
+  invalid: [1, "reason", "limit"],
+  repair: [1, "reason", "set", "from", "check", "yes"],
+  redeliver: [1],
+  dead: [2, "limit", "yes"],
+  verify: [1],
+};
+
+async function main(
+  { values, words: [name, ...words] }: ReturnType<typeof parsed<typeof OPTIONS>>,
+): Promise<number> {
   const command = COMMANDS[name ?? ""];
-  if (help || command === undefined) {
-    (help ? say : complain)(HELP);
-    return help ? EXIT.ok : EXIT.usage;
+  const takes = TAKES[name ?? ""];
+  if (command === undefined || takes === undefined) {
+    complain(HELP);
+    return EXIT.usage;
   }
+  const [most, ...own] = takes;
+  const accepted = ["json", ...own] as const;
+  parsed({
+    help: `deno task etl ${name}${most > 0 ? " …" : ""} ${
+      accepted.map((option) => `[--${option}]`).join(" ")
+    }`,
+    options: Object.fromEntries(accepted.map((option) => [option, OPTIONS[option]])),
+    words: 1 + most,
+  });
   const config = loadConfig("etl", EtlVariables, await readEnvironment());
   const url = new URL(
     "/graphql",
@@ -50,10 +84,11 @@ async function main(args: string[]): Promise<number> {
   );
   const stop = new AbortController();
   Deno.addSignalListener("SIGINT", () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort());
+  const { reason, from } = values;
   return await command({
     api: new GraphqlClient(url.href, config.API_TOKEN),
     words,
-    options,
+    options: { ...values, reason, from, limit: numberOf("limit", values.limit, { min: 1 }) },
     editor: config.VISUAL ?? config.EDITOR,
     signal: stop.signal,
   });
@@ -64,54 +99,9 @@ function reachable(host: string): string {
   return host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 }
 
-interface Understood {
-  readonly name: string | undefined;
-  readonly words: string[];
-  readonly options: Options;
-  readonly help: boolean;
-}
-
-function understood(args: string[]): Understood {
-  try {
-    const { values, positionals: [name, ...words] } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        json: { type: "boolean", default: false },
-        yes: { type: "boolean", default: false, short: "y" },
-        check: { type: "boolean", default: false },
-        watch: { type: "boolean", default: false },
-        help: { type: "boolean", default: false, short: "h" },
-        limit: { type: "string", default: "20" },
-        reason: { type: "string" },
-        set: { type: "string", multiple: true, default: [] },
-        from: { type: "string" },
-      },
-    });
-    const limit = Number(values.limit);
-    if (!Number.isSafeInteger(limit) || limit < 1) {
-      throw new UsageError(`Cannot use --limit ${values.limit}: wanted a whole number from 1.`);
-    }
-    const { help, ...others } = values;
-    return { name, words, help, options: { ...others, limit, reason: values.reason, from: values.from } };
-  } catch (error) {
-    throw new UsageError(messageOf(error));
-  }
-}
-
-function codeOf(error: unknown): number {
-  if (error instanceof UsageError || error instanceof ConfigError) return EXIT.usage;
-  if (error instanceof Unreachable || error instanceof Unauthorized) return EXIT.unreachable;
-  if (error instanceof Failed || error instanceof Refused) return EXIT.failed;
-  throw error;
-}
-
 if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    const code = codeOf(error);
-    complain(messageOf(error));
-    Deno.exit(code);
-  }
+  await runCommand({ help: HELP, options: OPTIONS, words: 3 }, main, (error) => {
+    if (error instanceof Unreachable || error instanceof Unauthorized) return EXIT.unreachable;
+    if (error instanceof Failed || error instanceof Refused) return EXIT.failed;
+  });
 }

@@ -3,45 +3,26 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { ensureKeys, KEY_TYPES, type KeyType } from "../local/sftp/keys.ts";
+import { ensureKeys, KEY_TYPES } from "../local/sftp/keys.ts";
+import { type CommandLine, EXIT, runCommand, say, UsageError } from "./command_line.ts";
 
-const USAGE = "deno task keygen [--dir ssh_keys] [--type rsa|ed25519] [--passphrase [VALUE]]";
+const HELP = `deno task keygen [--dir ssh_keys] [--type rsa|ed25519] [--passphrase [VALUE]]
 
-/** What the command line asks for. */
-export interface KeygenOptions {
-  /** Folder of the two files. */
-  readonly dir: string;
-  /** Type of the key. */
-  readonly type: KeyType;
-  /** Encrypts the private key; `ask`: to be asked for on the terminal. */
-  readonly passphrase: string | { readonly ask: true } | undefined;
-}
+Makes the key pair that logs in to the SFTP server, where it is missing; it never overwrites one.
+  --passphrase   encrypts the private key; without a value it asks, so that the shell's history doesn't have it`;
 
-/** Reads the command line. @throws Error naming the option, its value and what was wanted. */
-export function keygenOptions(args: string[]): KeygenOptions {
-  // `--passphrase` with nothing behind it asks for one, so that it doesn't get into the shell's history.
+const OPTIONS = {
+  dir: { type: "string", default: "ssh_keys" },
+  type: { type: "string", default: "rsa" },
+  passphrase: { type: "string" },
+} as const;
+
+/** Whether `--passphrase` stands without a value, and what is left for the parser then. */
+function askingFor(args: string[]): { ask: boolean; args: string[] } {
   const at = args.indexOf("--passphrase");
   const next = args[at + 1];
   const ask = at !== -1 && (next === undefined || next.startsWith("--"));
-  const { values } = parseArgs({
-    args: ask ? args.toSpliced(at, 1) : args,
-    options: {
-      dir: { type: "string", default: "ssh_keys" },
-      type: { type: "string", default: "rsa" },
-      passphrase: { type: "string" },
-    },
-  });
-  const type = KEY_TYPES.find((known) => known === values.type);
-  if (type === undefined) {
-    throw new Error(
-      `Cannot make a key: --type is ${JSON.stringify(values.type)}, wanted ${KEY_TYPES.join(" or ")}.`,
-    );
-  }
-  if (values.passphrase === "") {
-    throw new Error("Cannot make a key: --passphrase is empty. Give one, or leave the option out.");
-  }
-  return { dir: values.dir, type, passphrase: ask ? { ask: true } : values.passphrase };
+  return { ask, args: ask ? args.toSpliced(at, 1) : args };
 }
 
 /** Asks on the terminal without showing what is typed; `undefined` where there is no terminal, or nothing was typed. */
@@ -65,38 +46,30 @@ function askHidden(question: string): string | undefined {
   }
 }
 
-async function main(args: string[]): Promise<number> {
-  const say = (out: typeof Deno.stdout | typeof Deno.stderr, line: string) =>
-    out.write(new TextEncoder().encode(`${line}\n`));
-  let options: KeygenOptions;
-  try {
-    options = keygenOptions(args);
-  } catch (error) {
-    await say(Deno.stderr, `${error instanceof Error ? error.message : error}\nUsage: ${USAGE}`);
-    return 2;
-  }
-  const passphrase = typeof options.passphrase === "object"
-    ? askHidden("Passphrase of the new key: ")
-    : options.passphrase;
-  if (options.passphrase !== undefined && passphrase === undefined) {
-    await say(Deno.stderr, "Cannot make a key: no passphrase was given, and there is no terminal to ask on.");
-    return 2;
-  }
-  try {
-    const { privateKey, publicKey, made } = await ensureKeys(options.dir, { type: options.type, passphrase });
-    await say(
-      Deno.stdout,
-      made.length === 0
-        ? `Kept ${privateKey} and ${publicKey}: they are there already. Remove both for new ones.`
-        : `Made ${
-          made.join(" and ")
-        }. The server has to know the public key, the saver needs the private one.`,
+async function main({ values }: CommandLine<typeof OPTIONS>, ask: boolean): Promise<number> {
+  const type = KEY_TYPES.find((known) => known === values.type);
+  if (type === undefined) {
+    throw new UsageError(
+      `Cannot make a key: --type is ${JSON.stringify(values.type)}, wanted ${KEY_TYPES.join(" or ")}.`,
     );
-    return 0;
-  } catch (error) {
-    await say(Deno.stderr, error instanceof Error ? error.message : String(error));
-    return 1;
   }
+  if (values.passphrase === "") {
+    throw new UsageError("Cannot make a key: --passphrase is empty. Give one, or leave the option out.");
+  }
+  const passphrase = ask ? askHidden("Passphrase of the new key: ") : values.passphrase;
+  if (ask && passphrase === undefined) {
+    throw new UsageError("Cannot make a key: no passphrase was given, and there is no terminal to ask on.");
+  }
+  const { privateKey, publicKey, made } = await ensureKeys(values.dir, { type, passphrase });
+  say(
+    made.length === 0
+      ? `Kept ${privateKey} and ${publicKey}: they are there already. Remove both for new ones.`
+      : `Made ${made.join(" and ")}. The server has to know the public key, the saver needs the private one.`,
+  );
+  return EXIT.ok;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  const { ask, args } = askingFor(Deno.args);
+  await runCommand({ help: HELP, options: OPTIONS, args }, (line) => main(line, ask));
+}

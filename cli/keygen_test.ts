@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { readPrivateKey } from "../saver/delivery/private_key.ts";
-import { keygenOptions } from "./keygen.ts";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../local/sftp/keys.ts";
 import { needing } from "../tests/support/needs.ts";
 
@@ -121,15 +120,18 @@ test("pinning a host's key replaces that host's line alone", async () => {
   });
 });
 
-Deno.test("the command line is read as it says, and nonsense refused", () => {
-  assert.deepEqual(keygenOptions([]), { dir: "ssh_keys", type: "rsa", passphrase: undefined });
-  assert.deepEqual(keygenOptions(["--passphrase", "--type", "ed25519"]), {
-    dir: "ssh_keys",
-    type: "ed25519",
-    passphrase: { ask: true },
+Deno.test("nonsense on the command line is refused, and nothing is made", async () => {
+  await inFolder(async (folder) => {
+    const wanted: [string[], RegExp][] = [
+      [["--type", "dsa"], /--type is "dsa", wanted rsa or ed25519/],
+      [["--passphrase", ""], /--passphrase is empty/],
+      [["--size", "1"], /--size/],
+    ];
+    for (const [args, said] of wanted) {
+      const { code, error } = await keygen("--dir", `${folder}/x`, ...args);
+      assert.equal(code, 2);
+      assert.match(error, said);
+    }
+    await assert.rejects(Deno.stat(`${folder}/x`), Deno.errors.NotFound);
   });
-  assert.equal(keygenOptions(["--passphrase=x"]).passphrase, "x");
-  assert.throws(() => keygenOptions(["--type", "dsa"]), /--type is "dsa", wanted rsa or ed25519/);
-  assert.throws(() => keygenOptions(["--passphrase", ""]), /--passphrase is empty/);
-  assert.throws(() => keygenOptions(["--size", "1"]), /size/);
 });

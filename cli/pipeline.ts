@@ -5,49 +5,65 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { configure } from "@logtape/logtape";
 import { ask, RunActive } from "../shared/actor/ask.ts";
 import { pause } from "../shared/actor/backoff.ts";
-import { EXIT } from "../shared/actor/service.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
-import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { ConfigError } from "../shared/errors/errors.ts";
 import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { lookupGapsOf } from "../shared/store/timeline.ts";
+import {
+  type CommandLine,
+  complain,
+  EXIT,
+  isTerminal,
+  numberOf,
+  runCommand,
+  say,
+  UsageError,
+  write,
+} from "./command_line.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
 import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
+import { holderOf, isFree, nextFree, requireFree } from "./port.ts";
 import { showing } from "./progress.ts";
 import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
 
-const encoder = new TextEncoder();
-const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
-const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${line}\n`));
-
 const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
 
-/** What the command line says. @throws ConfigError when it can't be understood. */
-function commandLine(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        once: { type: "boolean", default: false },
-        users: { type: "string", default: "208" },
-        bad: { type: "string", default: "0" },
-      },
-    });
-  } catch (error) {
-    throw new ConfigError("the command", [messageOf(error)]);
-  }
-}
+const HELP = `deno task start | run | demo [--once] [--users N] [--bad SHARE]
 
-async function main(args: string[]): Promise<number> {
-  const { values, positionals } = commandLine(args);
+  start          the four services under one supervisor, until Ctrl-C
+  run            one run in the foreground, then exit
+  demo           everything offline with a sample source: one run, a summary, then it stays up
+    --once         exits after the run
+    --users N      users of the sample source, default 208
+    --bad SHARE    share of them that breaks a rule, from 0 to 1, default 0
+
+Exit codes: 0 COMPLETED or stopped in order; 1 FAILED; 2 a command or configuration that can't be used.`;
+
+const OPTIONS = {
+  once: { type: "boolean" },
+  users: { type: "string" },
+  bad: { type: "string" },
+} as const;
+
+async function main({ values, words: [mode] }: CommandLine<typeof OPTIONS>): Promise<number> {
+  if (mode !== "start" && mode !== "run" && mode !== "demo") {
+    throw new UsageError(`Cannot do ${JSON.stringify(mode ?? "")}: wanted start, run or demo.`);
+  }
+  const [extra] = Object.keys(values);
+  if (mode !== "demo" && extra !== undefined) {
+    throw new UsageError(`Cannot use --${extra} with ${mode}: only demo takes it.\nUsage: deno task ${mode}`);
+  }
+  const sample = {
+    once: values.once ?? false,
+    users: numberOf("users", values.users ?? "208"),
+    bad: numberOf("bad", values.bad ?? "0", { max: 1, whole: false }),
+  };
   const env = await readEnvironment();
   for (const warning of misspellings(env, KNOWN)) complain(`Warning: ${warning}`);
   const problems = problemsOf(SERVICES, env);
@@ -56,28 +72,22 @@ async function main(args: string[]): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort());
   }
-  switch (positionals[0]) {
-    case "start":
-      return await startMode(env, stop.signal);
-    case "run":
-      return await runMode(env, stop.signal);
-    case "demo":
-      return await demoMode(env, stop.signal, {
-        once: values.once,
-        users: Number(values.users),
-        bad: Number(values.bad),
-      });
-    default:
-      complain(`Cannot do ${JSON.stringify(positionals[0] ?? "")}: wanted start, run or demo.`);
-      return EXIT.badConfig;
+  if (mode === "run") return await runMode(env, stop.signal);
+  const { API_HOST, API_PORT } = loadConfig("api", VARIABLES.api, env);
+  if (mode === "demo") {
+    const port = API_PORT === 0 || isFree(API_HOST, API_PORT) ? API_PORT : nextFree(API_HOST, API_PORT);
+    if (port !== API_PORT) {
+      say(`Port ${API_PORT} is in use by ${await holderOf(API_PORT)}; the API listens on ${port}.`);
+    }
+    return await demoMode({ ...env, API_PORT: String(port) }, stop.signal, sample);
   }
+  await requireFree(API_HOST, API_PORT);
+  return await startMode(env, stop.signal);
 }
 
 /** The four services, until a signal. */
 async function startMode(env: Environment, signal: AbortSignal): Promise<number> {
-  const pretty = (env.LOG_FORMAT || "auto") === "auto" && Deno.stdout.isTerminal()
-    ? { LOG_FORMAT: "pretty" }
-    : {};
+  const pretty = (env.LOG_FORMAT || "auto") === "auto" && isTerminal ? { LOG_FORMAT: "pretty" } : {};
   await using supervisor = await startPipeline({
     env: { ...env, ...pretty },
     services: SERVICES,
@@ -141,7 +151,7 @@ async function oneRun(supervisor: Supervisor, channel: Channel, signal: AbortSig
   const events = ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal });
   const last = await Promise.race([
     supervisor.broken,
-    lastOf(showing(events, channel, say, Deno.stdout.isTerminal())),
+    lastOf(showing(events, channel, say, isTerminal)),
   ]);
   if (last === undefined) {
     complain("Stopped before the run had ended. The next start goes on where it stands.");
@@ -219,7 +229,7 @@ function urlsOf(env: Environment): string {
 }
 
 function prefixed(name: string, line: string): void {
-  say(`${name.padEnd(11)} ${line}`);
+  write(`${name.padEnd(11)} ${line}\n`); // as it is: a service colours its lines for a terminal
 }
 
 /** Beside the progress only what goes wrong is shown. */
@@ -234,21 +244,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 if (import.meta.main) {
-  try {
-    await configure({
-      sinks: {},
-      loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
-      reset: true,
-    });
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    complain(messageOf(error));
-    Deno.exit(
-      error instanceof ConfigError
-        ? EXIT.badConfig
-        : error instanceof PartFailed
-        ? error.code || EXIT.failed
-        : EXIT.failed,
-    );
-  }
+  await runCommand(
+    { help: HELP, options: OPTIONS, words: 1 },
+    main,
+    (error) => error instanceof PartFailed ? error.code || EXIT.failed : undefined,
+  );
 }

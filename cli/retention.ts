@@ -4,25 +4,31 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { oldRuns, removeOld } from "../saver/retention.ts";
 import { type ConfigOf, loadConfig } from "../shared/config/config.ts";
-import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { ConfigError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStore, openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { startLogging } from "../shared/telemetry/log.ts";
 import { getLogger } from "@logtape/logtape";
+import { type CommandLine, EXIT, numberOf, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
-import { type Environment, VARIABLES } from "./services.ts";
-
-const encoder = new TextEncoder();
-const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
-const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+import { VARIABLES } from "./services.ts";
 
 type Config = ConfigOf<typeof VARIABLES.saver>;
 
-async function main(args: string[], env: Environment): Promise<number> {
-  const { days: given, apply } = optionsOf(args);
+const HELP = `deno task retention [--days N] [--apply]
+
+Lists the local files of old runs that may be removed, and why others stay.
+  --days N   how old a run has to be; default RETENTION_DAYS
+  --apply    removes the files
+Exit codes: 0 done; 1 failed; 2 a command or configuration that can't be used.`;
+
+const OPTIONS = { days: { type: "string" }, apply: { type: "boolean", default: false } } as const;
+
+async function main({ values: { days: given, apply } }: CommandLine<typeof OPTIONS>): Promise<number> {
+  if (given !== undefined) numberOf("days", given);
+  const env = await readEnvironment();
   const config = loadConfig(
     "retention",
     VARIABLES.saver,
@@ -37,18 +43,8 @@ async function main(args: string[], env: Environment): Promise<number> {
   await startLogging({ level: config.LOG_LEVEL, format: config.LOG_FORMAT });
   list(config, days);
   if (apply) await remove(config, days);
-  else say("Nothing was removed. With --apply those that may go are.");
-  return 0;
-}
-
-function optionsOf(args: string[]): { days: string | undefined; apply: boolean } {
-  try {
-    const options = { days: { type: "string" }, apply: { type: "boolean", default: false } } as const;
-    const { values } = parseArgs({ args, options });
-    return { days: values.days, apply: values.apply };
-  } catch (error) {
-    throw new ConfigError("retention", [`${messageOf(error)}; wanted --days N, --apply or nothing`]);
-  }
+  else say("Nothing was removed; --apply removes the files that may go.");
+  return EXIT.ok;
 }
 
 /** Says of each old run what is to become of its files. */
@@ -81,11 +77,4 @@ async function remove(config: Config, days: number): Promise<void> {
   say(`${removed} file(s) were removed.`);
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args, await readEnvironment()));
-  } catch (error) {
-    complain(messageOf(error));
-    Deno.exit(error instanceof ConfigError ? 2 : 1);
-  }
-}
+if (import.meta.main) await runCommand({ help: HELP, options: OPTIONS }, main);

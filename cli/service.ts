@@ -4,32 +4,28 @@
  *
  * @module
  */
-import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { loadConfig } from "../shared/config/config.ts";
+import { complain, runCommand, UsageError } from "./command_line.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
-import { commandOf, type Service, SERVICES, VARIABLES } from "./services.ts";
+import { requireFree } from "./port.ts";
+import { commandOf, type Environment, type Service, SERVICES, VARIABLES } from "./services.ts";
 
-async function main([name, ...args]: string[]): Promise<number> {
-  const service = SERVICES.find((service) => service === name);
-  if (service === undefined) throw new ConfigError(String(name), [`wanted one of ${SERVICES.join(", ")}`]);
-  const env = await readEnvironment();
-  const known = Object.keys({
-    ...VARIABLES.extractor,
-    ...VARIABLES.transformer,
-    ...VARIABLES.saver,
-    ...VARIABLES.api,
-  });
-  for (const warning of misspellings(env, known)) await complain(`Warning: ${warning}`);
-  return await passOn(service, env, args);
-}
+const HELP = `deno task ${SERVICES.join("|")} [--once]
 
-async function passOn(
-  service: Service,
-  env: Record<string, string | undefined>,
-  args: string[],
-): Promise<number> {
+Starts one service with the least permissions that its configuration needs.
+  --once   the extractor alone: extracts once, then exits`;
+
+async function run(service: Service, args: string[], env: Environment): Promise<number> {
+  const known = Object.values(VARIABLES).flatMap((variables) => Object.keys(variables));
+  for (const warning of misspellings(env, known)) complain(`Warning: ${warning}`);
+  const command = commandOf(service, env, args);
+  if (service === "api") {
+    const { API_HOST, API_PORT } = loadConfig(service, VARIABLES.api, env);
+    await requireFree(API_HOST, API_PORT);
+  }
   const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const child = new Deno.Command(Deno.execPath(), {
-    args: commandOf(service, env, args),
+    args: command,
     env: Object.fromEntries(set),
     stdin: "null",
   }).spawn();
@@ -40,15 +36,18 @@ async function passOn(
   return (await child.status).code;
 }
 
-async function complain(line: string): Promise<void> {
-  await Deno.stderr.write(new TextEncoder().encode(`${line}\n`));
-}
-
 if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    await complain(messageOf(error));
-    Deno.exit(error instanceof ConfigError ? 2 : 1);
-  }
+  const options = { once: { type: "boolean", default: false } } as const;
+  await runCommand({ help: HELP, options, words: 1 }, async ({ values, words: [name] }) => {
+    const service = SERVICES.find((service) => service === name);
+    if (service === undefined) {
+      throw new UsageError(
+        `Cannot start ${JSON.stringify(name ?? "")}: wanted one of ${SERVICES.join(", ")}.`,
+      );
+    }
+    if (values.once && service !== "extractor") {
+      throw new UsageError(`Cannot use --once with ${service}: only the extractor takes it.`);
+    }
+    return await run(service, values.once ? ["--once"] : [], await readEnvironment());
+  });
 }

@@ -5,29 +5,33 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { configure } from "@logtape/logtape";
 import { loadConfig } from "../shared/config/config.ts";
-import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import type { RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
 import { readDepartments } from "../transformer/lookup.ts";
+import { type CommandLine, complain, EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, VARIABLES } from "./services.ts";
 import { isFine, type Item } from "./verify/finding.ts";
 import { verifyRun } from "./verify/run.ts";
 import { lazyServer } from "./verify/server.ts";
 
-const encoder = new TextEncoder();
-const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
-const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${line}\n`));
-
 /** Runs whose rows are held at once. */
 const RUNS_AT_ONCE = 100;
 
-async function main(args: string[], env: Environment): Promise<number> {
-  const { run: which, json } = optionsOf(args);
+const HELP = `deno task verify --run ID|latest|all [--json]
+
+Compares a run's local files, records, deliveries and copies on the SFTP server with what was recorded, and makes the
+transformation again. Changes nothing.
+  --json   one JSON object for each comparison
+Exit codes: 0 nothing is wrong; 1 something is; 2 a command or configuration that can't be used.`;
+
+const OPTIONS = { run: { type: "string" }, json: { type: "boolean", default: false } } as const;
+
+async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS>): Promise<number> {
+  if (!which) throw new UsageError(`Which run? ${HELP.split("\n", 1)[0]}`);
+  const env: Environment = await readEnvironment();
   const config = loadConfig("verify", VARIABLES.saver, env);
   const { LOOKUP_FILE } = loadConfig("verify", VARIABLES.transformer, env);
   const lookup = await readDepartments(LOOKUP_FILE);
@@ -37,7 +41,7 @@ async function main(args: string[], env: Environment): Promise<number> {
     complain(
       `There is no database at ${config.DB_PATH} yet, so there is nothing to verify. Start a run first.`,
     );
-    return 1;
+    return EXIT.failed;
   }
   resources.use(store);
   const files = new Files(config.DATA_DIR);
@@ -47,30 +51,24 @@ async function main(args: string[], env: Environment): Promise<number> {
   for (const run of chosen(store.runs, which)) {
     if (!json) say(`run ${run.run_id}, ${run.status}, asked for at ${run.run_timestamp}`);
     for await (const item of verifyRun(run, { store, files, lookup, server })) {
-      say(json ? JSON.stringify(item) : lineOf(item));
+      if (json) print(item);
+      else say(lineOf(item));
       if (!isFine(item)) wrong += 1;
     }
     runs += 1;
   }
   if (runs === 0) complain("No run has been loaded yet, so there is nothing to verify. Start a run first.");
   else if (!json) {
-    say(wrong === 0 ? `${runs} run(s): nothing is wrong` : `${runs} run(s): ${wrong} thing(s) need you`);
+    const checked = `Checked ${runs} ${runs === 1 ? "run" : "runs"}:`;
+    say(
+      wrong === 0
+        ? `${checked} everything matches.`
+        : `${checked} ${wrong} ${
+          wrong === 1 ? "difference" : "differences"
+        }, each marked above with what to do.`,
+    );
   }
-  return runs > 0 && wrong === 0 ? 0 : 1;
-}
-
-function optionsOf(args: string[]): { run: string; json: boolean } {
-  const usage = "wanted --run ID, --run latest or --run all, and --json for one JSON object a line";
-  try {
-    const { values } = parseArgs({
-      args,
-      options: { run: { type: "string" }, json: { type: "boolean", default: false } },
-    });
-    if (values.run) return { run: values.run, json: values.json };
-  } catch (error) {
-    throw new ConfigError("verify", [`${messageOf(error)}; ${usage}`]);
-  }
-  throw new ConfigError("verify", [usage]);
+  return runs > 0 && wrong === 0 ? EXIT.ok : EXIT.failed;
 }
 
 function* chosen(runs: Runs, which: string): Generator<RunRow> {
@@ -88,9 +86,9 @@ function* chosen(runs: Runs, which: string): Generator<RunRow> {
     const run = runs.byRunId(which.toLowerCase()) ??
       (/^\d+$/.test(which) ? runs.byId(Number(which)) : undefined);
     if (run === undefined) {
-      throw new ConfigError("verify", [
-        `--run is ${JSON.stringify(which)}, which no run has as its id; wanted a run's id, latest or all`,
-      ]);
+      throw new UsageError(
+        `--run is ${JSON.stringify(which)}, which no run has as its id; wanted a run's id, latest or all.`,
+      );
     }
     yield run;
   }
@@ -100,16 +98,4 @@ function lineOf({ place, file, result, detail }: Item): string {
   return `  ${place.padEnd(10)} ${file.padEnd(9)} ${result.padEnd(8)} ${detail}`;
 }
 
-if (import.meta.main) {
-  await configure({
-    sinks: {},
-    loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
-    reset: true,
-  });
-  try {
-    Deno.exit(await main(Deno.args, await readEnvironment()));
-  } catch (error) {
-    complain(messageOf(error));
-    Deno.exit(error instanceof ConfigError ? 2 : 1);
-  }
-}
+if (import.meta.main) await runCommand({ help: HELP, options: OPTIONS }, main);

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import ssh2, { type SFTPWrapper } from "ssh2";
 import { startOwn } from "../tests/support/sftp.ts";
 import { ensureKeys } from "./sftp/keys.ts";
-import { type SftpServer, sftpServerOptions, startSftpServer } from "./sftp_server.ts";
+import { type SftpServer, startSftpServer } from "./sftp_server.ts";
 import { openFilesOf } from "../tests/support/processes.ts";
 import { needing } from "../tests/support/needs.ts";
 
@@ -260,9 +260,4 @@ Deno.test("the program says where it listens, and ends in order on SIGTERM", asy
   } finally {
     await Deno.remove(temp, { recursive: true });
   }
-});
-
-Deno.test("a port that is none is refused", () => {
-  assert.throws(() => sftpServerOptions(["--port", "ssh"]), /--port is "ssh", wanted a whole number/);
-  assert.equal(sftpServerOptions([]).root, "sftp_data");
 });

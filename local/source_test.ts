@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FLAWS } from "./source/flaws.ts";
 import { DEPARTMENTS, Users } from "./source/users.ts";
-import { sourceOptions, startSource } from "./source.ts";
+import { startSource } from "./source.ts";
 
 /** Keys of a DummyJSON user, in its order. */
 const KEYS = [
@@ -83,21 +83,6 @@ Deno.test("the share of bad users is exact, and every flaw has its turn", () => 
   )!;
   assert.equal(JSON.parse(users.json(old)).age, 70);
   assert.equal(JSON.parse(new Users(1, 1).json(FLAWS.indexOf("null"))), null);
-});
-
-Deno.test("the command line is read, and a value that can't be used is named", () => {
-  assert.deepEqual(sourceOptions(["--users", "5", "--bad", "0.5"]), {
-    users: 5,
-    bad: 0.5,
-    seed: 1,
-    delayMs: 0,
-    port: 0,
-    host: "127.0.0.1",
-  });
-  assert.throws(() => sourceOptions(["--bad", "2"]), {
-    message: /--bad is "2", wanted a number from 0 to 1/,
-  });
-  assert.throws(() => sourceOptions(["--users", "few"]), { message: /--users is "few"/ });
 });
 
 Deno.test("started as a program it says when it is ready, and ends in order", async () => {

@@ -1,77 +1,41 @@
 /**
- * `deno task bench`: measures everything on the machine it is on, ours and the machine's own tools in turn.
- *
- *     deno task bench [--rows extract,load] [--users 100000] [--turns 5] [--quick] [--json FILE] [--svg FILE] [--profile DIR]
- *
- * Needs Linux, and curl, jq, sqlite3, redis-server and OpenSSH's sftp and sshd; `TMPDIR` with about 12 GB for a million users. Exit codes:
- * 0 measured, 1 something failed, 2 a command line that can't be used. A missed target is no failure: the table says it.
+ * `deno task bench`: measures everything on this machine, ours and the machine's own tools in turn. Needs Linux, and curl, jq, sqlite3,
+ * redis-server and OpenSSH's sftp and sshd; `TMPDIR` with about 12 GB for a million users.
  *
  * @module
  */
 import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { configure } from "@logtape/logtape";
-import { messageOf } from "../shared/errors/errors.ts";
-import { chart } from "./bench/chart.ts";
+import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
+import { BenchEnvironment, type Scale } from "./bench/environment.ts";
 import type { Result, Row } from "./bench/row.ts";
 import { ROWS } from "./bench/rows.ts";
 import { sentence, table } from "./bench/table.ts";
-import { BenchEnvironment, type Scale } from "./bench/environment.ts";
 
-const encoder = new TextEncoder();
-const say = (line: string) => void Deno.stdout.writeSync(encoder.encode(`${line}\n`));
-const complain = (line: string) => void Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+const HELP = `deno task bench [--rows NAME,…] [--users N] [--turns N] [--quick] [--json FILE] [--profile DIR]
 
-interface Order {
-  readonly scale: Scale;
-  readonly rows: readonly Row[];
-  readonly json: string | undefined;
-  readonly svg: string | undefined;
-}
+Measures each phase against the machine's own tools, in turn.
+  --rows      some of ${ROWS.map(({ name }) => name).join(", ")}
+  --users     users of the rows that compare, a multiple of 1000; default 100000
+  --turns     how often each comparison is made; default 5
+  --quick     10000 users, 3 turns
+  --json      writes all figures to a file
+  --profile   writes what each service spends its CPU time on to a folder
+Exit codes: 0 measured, whether a target holds or not; 1 something failed; 2 a command line that can't be used.`;
 
-/** Reads the command line. @throws Error naming the option, its value and what was wanted. */
-function orderOf(args: string[]): Order {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rows: { type: "string" },
-      users: { type: "string" },
-      turns: { type: "string" },
-      quick: { type: "boolean", default: false },
-      json: { type: "string" },
-      svg: { type: "string" },
-      profile: { type: "string" },
-    },
-  });
-  const { quick } = values;
-  return {
-    scale: {
-      users: wholeNumber("users", values.users ?? (quick ? "10000" : "100000"), 1_000),
-      turns: wholeNumber("turns", values.turns ?? (quick ? "3" : "5"), 1),
-      quick,
-      profile: values.profile && resolve(values.profile),
-    },
-    rows: values.rows === undefined ? ROWS : values.rows.split(",").map(rowNamed),
-    json: values.json && resolve(values.json),
-    svg: values.svg && resolve(values.svg),
-  };
-}
-
-function wholeNumber(name: string, text: string, least: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value % least === 0) return value;
-  throw new Error(
-    `Cannot use --${name} ${JSON.stringify(text)}: wanted a whole number${
-      least > 1 ? `, a multiple of ${least}` : " from 1"
-    }.`,
-  );
-}
+const OPTIONS = {
+  rows: { type: "string" },
+  users: { type: "string" },
+  turns: { type: "string" },
+  quick: { type: "boolean", default: false },
+  json: { type: "string" },
+  profile: { type: "string" },
+} as const;
 
 function rowNamed(name: string): Row {
   const row = ROWS.find((row) => row.name === name);
   if (row !== undefined) return row;
-  throw new Error(
+  throw new UsageError(
     `Cannot measure ${JSON.stringify(name)}: wanted ${ROWS.map(({ name }) => name).join(", ")}.`,
   );
 }
@@ -90,7 +54,14 @@ function machine(): Record<string, string | number> {
   };
 }
 
-async function bench({ scale, rows, json, svg }: Order): Promise<void> {
+async function bench({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
+  const { quick } = values;
+  const users = numberOf("users", values.users ?? (quick ? "10000" : "100000"), { min: 1000 });
+  if (users % 1000 !== 0) throw new UsageError(`--users is ${users}, wanted a multiple of 1000.`);
+  const turns = numberOf("turns", values.turns ?? (quick ? "3" : "5"), { min: 1 });
+  const scale: Scale = { users, turns, quick, profile: values.profile && resolve(values.profile) };
+  const rows = values.rows?.split(",").map(rowNamed) ?? ROWS;
+  const json = values.json && resolve(values.json);
   const results: (Result & { row: string })[] = [];
   {
     await using environment = await BenchEnvironment.open(scale, say);
@@ -102,32 +73,11 @@ async function bench({ scale, rows, json, svg }: Order): Promise<void> {
     }
   }
   const on = machine();
-  say(
-    `\n${on.cores} cores, ${on.processor}, ${scale.users} users, ${scale.turns} turns\n\n${table(results)}`,
-  );
-  if (json !== undefined) {
+  say(`\n${on.cores} cores, ${on.processor}, ${users} users, ${turns} turns\n\n${table(results)}`);
+  if (json) {
     await Deno.writeTextFile(json, `${JSON.stringify({ machine: on, scale, results }, null, 2)}\n`);
   }
-  if (svg !== undefined) await Deno.writeTextFile(svg, chart(results, on));
+  return EXIT.ok;
 }
 
-if (import.meta.main) {
-  await configure({
-    sinks: {},
-    loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
-  });
-  let order: Order;
-  try {
-    order = orderOf(Deno.args);
-  } catch (error) {
-    complain(messageOf(error));
-    Deno.exit(2);
-  }
-  try {
-    await bench(order);
-  } catch (error) {
-    complain(messageOf(error));
-    Deno.exit(1);
-  }
-  Deno.exit(0);
-}
+if (import.meta.main) await runCommand({ help: HELP, options: OPTIONS }, bench);

@@ -1,23 +1,34 @@
 /**
- * `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]`: makes every fault that the pipeline has to survive, with real servers
- * and real kills, and prints what came of each. `--repeats` is the share, in percent, of what can be repeated (default 100; `few` is 3), `--jobs`
- * how many cases are played at once (default 2). Exit codes: 0 when nothing was lost, came twice or went wrong, 1 otherwise and when it is broken
- * off, 2 for a command line that can't be read.
+ * `deno task drill`: makes every fault that the pipeline has to survive, with real servers and real kills, and prints the outcome of each.
  *
  * @module
  */
-import { parseArgs } from "node:util";
+import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
 import { type DrillCase, type Outcome, Skip } from "../tests/drill/case.ts";
 import { DrillEnvironment } from "../tests/drill/environment.ts";
+
+const HELP = `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]
+
+  --case      this case alone; can be given more than once
+  --quick     the cases that deno task test runs too
+  --repeats   the share, in percent, of what can be repeated; default 100, few is 3
+  --jobs      how many cases run at the same time; default 2
+Exit codes: 0 nothing was lost, duplicated or went wrong; 1 something was, or it was interrupted; 2 a command line that can't be used.`;
+
+const OPTIONS = {
+  case: { type: "string", multiple: true },
+  quick: { type: "boolean", default: false },
+  repeats: { type: "string", default: "100" },
+  jobs: { type: "string", default: "2" },
+} as const;
 
 type Result = { drill: DrillCase } & ({ outcome: Outcome } | { failure: string } | { skipped: string });
 
 const FEW = 3;
 const WIDTHS = [30, 60, 8, 8, 10] as const;
 
-const say = (line: string) => void Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 const row = (...cells: string[]) =>
   say(
     cells.map((cell, i) => i === 0 || i === 1 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join(
@@ -25,29 +36,17 @@ const row = (...cells: string[]) =>
     ),
   );
 
-async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      case: { type: "string", multiple: true },
-      quick: { type: "boolean", default: false },
-      repeats: { type: "string", default: "100" },
-      jobs: { type: "string", default: "2" },
-    },
-  });
+async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   const percent = values.repeats === "few" ? FEW : Number(values.repeats);
   if (!(percent > 0 && percent <= 100)) {
-    throw new TypeError(
+    throw new UsageError(
       `--repeats is ${JSON.stringify(values.repeats)}, wanted a percentage up to 100, or few.`,
     );
   }
-  const jobs = Number(values.jobs);
-  if (!(Number.isInteger(jobs) && jobs > 0)) {
-    throw new TypeError(`--jobs is ${JSON.stringify(values.jobs)}, wanted a whole number from 1 on.`);
-  }
+  const jobs = numberOf("jobs", values.jobs, { min: 1 });
   for (const name of values.case ?? []) {
     if (CASES.some((drill) => drill.name === name)) continue;
-    throw new TypeError(
+    throw new UsageError(
       `There is no case ${JSON.stringify(name)}. There are: ${CASES.map((drill) => drill.name).join(", ")}.`,
     );
   }
@@ -80,7 +79,7 @@ async function main(args: string[]): Promise<number> {
     `\n${results.length - bad.length - skipped.length} held, ${bad.length} broken, ${skipped.length} skipped`,
   );
   for (const result of bad) if ("failure" in result) say(`\n${result.drill.name}: ${result.failure}`);
-  return bad.length === 0 && !brokenOff ? 0 : 1;
+  return bad.length === 0 && !brokenOff ? EXIT.ok : EXIT.failed;
 }
 
 async function perform(drill: DrillCase, repeats: number): Promise<Result> {
@@ -109,12 +108,4 @@ function tell(result: Result): void {
   }
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    await Deno.stderr.write(new TextEncoder().encode(`Cannot start the drill: ${error.message}\n`));
-    Deno.exit(2);
-  }
-}
+if (import.meta.main) await runCommand({ help: HELP, options: OPTIONS }, main);

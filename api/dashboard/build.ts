@@ -1,6 +1,5 @@
 /**
- * Writes `api/dashboard/static/app.js`, the browser's side of the dashboard in one file; with `--check` it only says whether the file is up to
- * date. The same sources give the same bytes.
+ * `api/dashboard/static/app.js`, the browser's side of the dashboard in one file. The same sources give the same bytes.
  *
  * @module
  */
@@ -19,15 +18,4 @@ export async function bundle(): Promise<string> {
   return `// Made by \`deno task generate\` from api/dashboard/web; change it there.\n${
     new TextDecoder().decode(stdout)
   }`;
-}
-
-if (import.meta.main) {
-  const file = path("static/app.js");
-  const text = await bundle();
-  if (!Deno.args.includes("--check")) await Deno.writeTextFile(file, text);
-  else if (await Deno.readTextFile(file).catch(() => "") !== text) {
-    const complaint = "api/dashboard/static/app.js isn't up to date. Run: deno task generate\n";
-    await Deno.stderr.write(new TextEncoder().encode(complaint));
-    Deno.exit(1);
-  }
 }

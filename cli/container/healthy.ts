@@ -9,7 +9,7 @@ import { openChannel } from "../../shared/channel/open.ts";
 import type { Beat } from "../../shared/channel/channel.ts";
 import { ChannelVariables, redisUrlOf } from "../../shared/config/variables.ts";
 import { loadConfig } from "../../shared/config/config.ts";
-import { messageOf } from "../../shared/errors/errors.ts";
+import { complain, EXIT, runCommand } from "../command_line.ts";
 
 /** Beats come each five seconds while an actor waits, and each ten while it works; one that is older than this has stopped, in milliseconds. */
 const FRESH_MS = 30_000;
@@ -26,7 +26,7 @@ export function complaint(beats: readonly Beat[], host: string, now: number): st
     .join(" ");
 }
 
-async function main([url]: string[]): Promise<string | undefined> {
+async function check(url: string | undefined): Promise<string | undefined> {
   if (url !== undefined) {
     const answer = await fetch(url, { signal: AbortSignal.timeout(8_000) });
     const text = await answer.text();
@@ -38,7 +38,9 @@ async function main([url]: string[]): Promise<string | undefined> {
 }
 
 if (import.meta.main) {
-  const problem = await main(Deno.args).catch(messageOf);
-  if (problem !== undefined) Deno.stderr.writeSync(new TextEncoder().encode(`${problem}\n`));
-  Deno.exit(problem === undefined ? 0 : 1);
+  await runCommand({ help: "healthy.ts [URL]", words: 1 }, async ({ words: [url] }) => {
+    const problem = await check(url);
+    if (problem !== undefined) complain(problem);
+    return problem === undefined ? EXIT.ok : EXIT.failed;
+  });
 }

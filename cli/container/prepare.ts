@@ -5,6 +5,7 @@
  * @module
  */
 import { messageOf, PermanentError } from "../../shared/errors/errors.ts";
+import { EXIT, runCommand, say } from "../command_line.ts";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
 
 /** Where things are, and whose they shall be. */
@@ -71,10 +72,8 @@ async function own(path: string, owner: { uid: number; gid: number }, deep: bool
 }
 
 if (import.meta.main) {
-  const say = (out: typeof Deno.stdout | typeof Deno.stderr, line: string) =>
-    out.writeSync(new TextEncoder().encode(`${line}\n`));
-  try {
-    const told = await prepare({
+  await runCommand({ help: "prepare.ts" }, async () => {
+    const notes = await prepare({
       keys: "ssh_keys",
       serverKeys: "sftp_keys",
       folders: ["data", "database"],
@@ -83,9 +82,7 @@ if (import.meta.main) {
       gid: Number(Deno.env.get("APP_GID") ?? 1000),
       passphrase: Deno.env.get("SFTP_KEY_PASSPHRASE"),
     });
-    for (const line of told) say(Deno.stdout, line);
-  } catch (error) {
-    say(Deno.stderr, messageOf(error));
-    Deno.exit(1);
-  }
+    notes.forEach(say);
+    return EXIT.ok;
+  });
 }

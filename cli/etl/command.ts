@@ -15,25 +15,7 @@ import {
   type Steered,
   type Steering,
 } from "../../api/client/operations.ts";
-import { confirmed } from "./terminal.ts";
-
-/** Exit codes. */
-export const EXIT = {
-  /** What was asked was done. */
-  ok: 0,
-  /** It wasn't: the run failed, a record is still invalid, the API refused. */
-  failed: 1,
-  /** The command or the configuration can't be used. */
-  usage: 2,
-  /** The API can't be reached, or wants a token. */
-  unreachable: 3,
-} as const;
-
-/** The command can't be understood, or is about something that isn't there. */
-export class UsageError extends Error {
-  /** Its class, for messages. */
-  override readonly name: string = "UsageError";
-}
+import { confirmed, UsageError } from "../command_line.ts";
 
 /** The API refused, or what was asked didn't come to a good end. */
 export class Failed extends Error {

@@ -14,10 +14,10 @@ import { invalidRecords } from "../../api/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import project from "../../deno.json" with { type: "json" };
 import { programPath } from "../services.ts";
-import { type Command, confirmOr, EXIT, Failed, findRun, steer, UsageError } from "./command.ts";
+import { EXIT, print, say, table, UsageError } from "../command_line.ts";
+import { type Command, confirmOr, Failed, findRun, steer } from "./command.ts";
 import { followRun, lineOf } from "./follow.ts";
 import { repair } from "./repair.ts";
-import { print, say, table } from "./terminal.ts";
 
 /** Most rows that the API gives at once. */
 const MOST = 500;

@@ -16,8 +16,8 @@ import {
   type RunEvents,
 } from "../../api/client/operations.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
-import { EXIT, Failed, type Work } from "./command.ts";
-import { complain, isTerminal, print, say } from "./terminal.ts";
+import { complain, EXIT, isTerminal, print, say } from "../command_line.ts";
+import { Failed, type Work } from "./command.ts";
 
 /** How often a run is read besides its events, in milliseconds: an event is told before it is written down. */
 const LOOK_EVERY_MS = 500;

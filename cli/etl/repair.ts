@@ -25,9 +25,9 @@ import {
 import { type JsonObject, RULES } from "../../shared/pipeline/rules.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { parseExact } from "../../shared/store/mask.ts";
-import { confirmOr, EXIT, Failed, findRun, UsageError, type Work } from "./command.ts";
+import { complain, EXIT, print, say, table, UsageError } from "../command_line.ts";
+import { confirmOr, Failed, findRun, type Work } from "./command.ts";
 import { followRun } from "./follow.ts";
-import { complain, print, say, table } from "./terminal.ts";
 
 /** The command. */
 export async function repair(work: Work): Promise<number> {

@@ -9,7 +9,7 @@ import { Inspection } from "../../saver/delivery/inspect.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { fileError } from "../../shared/files/files.ts";
 import { type Environment, VARIABLES } from "../services.ts";
-import { sftpServerOptions, startSftpServer } from "../../local/sftp_server.ts";
+import { startSftpServer } from "../../local/sftp_server.ts";
 
 /** Connects when it is first asked, and then answers the same connection, or fails with the same reason. */
 export function lazyServer(env: Environment, resources: AsyncDisposableStack): () => Promise<Inspection> {
@@ -35,10 +35,14 @@ async function localServer(env: Environment, resources: AsyncDisposableStack) {
     });
   resources.defer(() => Deno.remove(knownHosts));
   const server = resources.use(
-    await startSftpServer(sftpServerOptions([
-      ...["--user", SFTP_USER, "--authorized-key", join(keys, "sftp_user.pub")],
-      ...["--host-key", join(keys, "ssh_host_ed25519_key"), "--known-hosts", knownHosts],
-    ])),
+    await startSftpServer({
+      root: "sftp_data",
+      port: 0,
+      user: SFTP_USER,
+      authorizedKey: join(keys, "sftp_user.pub"),
+      hostKey: join(keys, "ssh_host_ed25519_key"),
+      knownHosts,
+    }),
   );
   const here = { SFTP_HOST: "127.0.0.1", SFTP_PORT: `${server.port}`, SFTP_KNOWN_HOSTS: knownHosts };
   return sftpOptionsOf(loadConfig("verify", VARIABLES.saver, { ...env, ...here }))!;

@@ -25,12 +25,12 @@ export interface RunFiles {
   readonly dead: RawFile;
 }
 
-/** A raw file of `users`, of which a tenth break a rule; `copy` tells files of one length apart. */
-export function rawFile(environment: BenchEnvironment, users: number, copy = 0): Promise<RawFile> {
-  return environment.once(`raw ${users} ${copy}`, async () => {
+/** A raw file of `users`, of which a tenth break a rule. */
+export function rawFile(environment: BenchEnvironment, users: number): Promise<RawFile> {
+  return environment.once(`raw ${users}`, async () => {
     const all = new Users(0.1, 1);
     const files = new Files("data");
-    await using part = await files.create(files.path("raw_users", `${nameOf(users, copy)}.jsonl`));
+    await using part = await files.create(files.path("raw_users", `bench_${users}.jsonl`));
     for (let index = 0; index < users; index++) await part.write(`${all.json(index)}\n`);
     return { ...await part.publish(), records: users };
   });
@@ -43,9 +43,9 @@ export function runFiles(environment: BenchEnvironment, users: number): Promise<
     const files = new Files("data");
     const { codeOf } = await readDepartments(`${PROJECT}/transformer/departments.csv`);
     await using processed = await files.create(
-      files.path("processed_users", `etl_${nameOf(users, 0)}.jsonl`),
+      files.path("processed_users", `etl_bench_${users}.jsonl`),
     );
-    await using dead = await files.create(files.path("dlq", `invalid_users_${nameOf(users, 0)}.jsonl`));
+    await using dead = await files.create(files.path("dlq", `invalid_users_bench_${users}.jsonl`));
     const { valid, invalid } = await transform(files.lines(raw.name), {
       processed,
       dead,
@@ -58,8 +58,4 @@ export function runFiles(environment: BenchEnvironment, users: number): Promise<
       dead: { ...await dead.publish(), records: invalid },
     };
   });
-}
-
-function nameOf(users: number, copy: number): string {
-  return `bench_${users}_${copy}`;
 }

@@ -20,13 +20,12 @@ export interface Asked {
   readonly body?: unknown;
 }
 
-/** Asks `connections` at a time for `seconds`; `before` each request, untimed, something else may be done. @throws Error for any answer but 200. */
+/** Asks `connections` at a time for `seconds`. @throws Error for any answer but 200. */
 export async function loadOn(
   port: number,
   asked: Asked,
   connections: number,
   seconds: number,
-  before?: () => Promise<void>,
 ): Promise<Load> {
   const request = new TextEncoder().encode(textOf(asked));
   const latencies: number[] = [];
@@ -36,7 +35,6 @@ export async function loadOn(
     using connection = await Deno.connect({ hostname: "127.0.0.1", port });
     const answers = new Answers(connection);
     while (performance.now() < end) {
-      await before?.();
       const sent = performance.now();
       await connection.write(request);
       await answers.next();

@@ -5,17 +5,14 @@
  */
 import type { Row } from "./row.ts";
 import { api } from "./rows/api.ts";
-import { dashboard } from "./rows/dashboard.ts";
 import { deliver } from "./rows/deliver.ts";
 import { endToEnd } from "./rows/end_to_end.ts";
 import { extract } from "./rows/extract.ts";
 import { growth } from "./rows/growth.ts";
-import { growthRuns } from "./rows/growth_runs.ts";
 import { idle } from "./rows/idle.ts";
 import { load } from "./rows/load.ts";
 import { queue } from "./rows/queue.ts";
 import { transform } from "./rows/transform.ts";
-import { transformers } from "./rows/transformers.ts";
 
 /** To add one: a module in `rows/`, and its name here. */
 export const ROWS: readonly Row[] = [
@@ -26,9 +23,6 @@ export const ROWS: readonly Row[] = [
   endToEnd,
   queue,
   idle,
-  transformers,
   growth,
-  growthRuns,
   api,
-  dashboard,
 ];

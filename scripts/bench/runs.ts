@@ -4,7 +4,7 @@
  * @module
  */
 import { follow } from "../../shared/actor/ask.ts";
-import { compose, decode } from "../../shared/actor/message.ts";
+import { compose } from "../../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../../shared/channel/channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { Phase, RunEvent } from "../../shared/contracts/messages.ts";
@@ -57,25 +57,4 @@ export function loadOrder({ raw, processed, dead }: RunFiles): { runId: string; 
       dlq_sha256: dead.sha256,
     }),
   };
-}
-
-/** Publishes `messages` and waits until `phase` of so many runs is complete, whichever they are. */
-export async function manyPhases(
-  channel: Channel,
-  runs: number,
-  phase: Phase,
-  messages: readonly Outgoing[],
-): Promise<void> {
-  const listening = new AbortController();
-  try {
-    const bodies = await channel.watch("channel:run_events", listening.signal);
-    await channel.publish(...messages);
-    for await (const body of bodies) {
-      const event = decode("channel:run_events", body);
-      if ("reason" in event) throw new Error(`Cannot measure: a run says ${event.type}: ${event.reason}`);
-      if (event.type === "phase_completed" && event.phase === phase && --runs === 0) return;
-    }
-  } finally {
-    listening.abort();
-  }
 }

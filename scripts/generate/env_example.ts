@@ -1,5 +1,5 @@
 /**
- * Writes `.env.example` from the services' configuration schemas. With `--check` it writes nothing and fails where the file isn't up to date.
+ * `.env.example`, from the services' configuration schemas.
  *
  * @module
  */
@@ -37,15 +37,4 @@ function defaultOf(type: z.ZodType): string {
     : stated !== undefined && type.safeParse(stated).success
     ? stated
     : String(read.data);
-}
-
-if (import.meta.main) {
-  const wanted = envExample();
-  if (!Deno.args.includes("--check")) await Deno.writeTextFile(".env.example", wanted);
-  else if (await Deno.readTextFile(".env.example") !== wanted) {
-    await Deno.stderr.write(
-      new TextEncoder().encode(".env.example isn't what the schemas say. Run: deno task generate\n"),
-    );
-    Deno.exit(1);
-  }
 }

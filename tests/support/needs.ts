@@ -6,7 +6,7 @@
  * test("what is published is there after a restart", async () => { ... });
  * ```
  *
- * Where such a program is missing, the test is ignored, and `deno task test` (scripts/test.ts) says so at its end.
+ * Where such a program is missing, the test is ignored, and `deno task test` (scripts/run_tests.ts) says so at its end.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export const PACKAGES = {
 /** The name of a program that tests use. */
 export type Program = keyof typeof PACKAGES;
 
-/** Variable with the file to which each ignored test adds a line: the programs that it misses. Set by scripts/test.ts. */
+/** Variable with the file to which each ignored test adds a line: the programs that it misses. Set by scripts/run_tests.ts. */
 export const ABSENT_FILE = "ETL_TEST_ABSENT";
 
 const declared = new Set<Program>();

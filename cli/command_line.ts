@@ -1,0 +1,166 @@
+/**
+ * The frame of every command: what it accepts, what it writes, and its exit code.
+ *
+ * @module
+ */
+import { parseArgs, type ParseArgsOptionsConfig, stripVTControlCharacters } from "node:util";
+import { configure } from "@logtape/logtape";
+import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+
+/** Exit codes. */
+export const EXIT = {
+  /** Done, or stopped in order. */
+  ok: 0,
+  /** The work failed, or something is wrong. */
+  failed: 1,
+  /** The command line or the configuration can't be used. */
+  usage: 2,
+  /** The API can't be reached, or wants a token. */
+  unreachable: 3,
+} as const;
+
+/** The command line can't be used, or names something that doesn't exist. */
+export class UsageError extends Error {
+  override readonly name: string = "UsageError";
+}
+
+/** What a command accepts besides `--help`. */
+export interface Accepts<O extends ParseArgsOptionsConfig> {
+  /** What `--help` prints: `deno task NAME [--option]…`, then what it does. */
+  readonly help: string;
+  readonly options?: O;
+  /** How many words there may be besides the options; default none. */
+  readonly words?: number;
+  /** Default those of this process. */
+  readonly args?: readonly string[];
+}
+
+type Parsed<O extends ParseArgsOptionsConfig> = ReturnType<
+  typeof parseArgs<{ options: O; allowPositionals: true; strict: true }>
+>;
+
+/** What a command line says. */
+export interface CommandLine<O extends ParseArgsOptionsConfig> {
+  readonly values: Parsed<O>["values"];
+  readonly words: readonly string[];
+}
+
+/** Reads a command line. @throws UsageError for anything that isn't accepted, with what is. */
+export function parsed<O extends ParseArgsOptionsConfig>(
+  { help, options, words = 0, args = Deno.args }: Accepts<O>,
+): CommandLine<O> {
+  const usage = help.split("\n\n", 1)[0]!;
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: options ?? {} as O,
+      allowPositionals: true,
+      strict: true,
+    });
+    if (positionals.length <= words) return { values, words: positionals };
+    throw new UsageError(`Cannot use the argument ${JSON.stringify(positionals[words])}.`);
+  } catch (error) {
+    throw new UsageError(`${messageOf(error).split(". ", 1)[0]!.replace(/\.?$/, ".")}\nUsage: ${usage}`);
+  }
+}
+
+/**
+ * Runs a command and ends the process with its exit code. An error is written to standard error; the code is 2 for the command line and the
+ * configuration, else what `codeOf` says, else 1.
+ */
+export async function runCommand<O extends ParseArgsOptionsConfig>(
+  accepts: Accepts<O>,
+  main: (line: CommandLine<O>) => number | Promise<number>,
+  codeOf: (error: unknown) => number | undefined = () => undefined,
+): Promise<never> {
+  try {
+    if (Deno.args.some((arg) => arg === "--help" || arg === "-h")) {
+      say(accepts.help);
+      Deno.exit(EXIT.ok);
+    }
+    const line = parsed(accepts);
+    // Libraries' warnings and our own logs don't belong between a command's lines.
+    await configure({
+      sinks: {},
+      loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
+      reset: true,
+    });
+    Deno.exit(await main(line));
+  } catch (error) {
+    complain(messageOf(error));
+    if (error instanceof UsageError || error instanceof ConfigError) Deno.exit(EXIT.usage);
+    Deno.exit(codeOf(error) ?? EXIT.failed);
+  }
+}
+
+/** A whole number from an option. @throws UsageError */
+export function numberOf(
+  name: string,
+  value: string,
+  { min = 0, max = Number.MAX_SAFE_INTEGER, whole = true } = {},
+): number {
+  const number = Number(value);
+  if (value.trim() !== "" && number >= min && number <= max && (!whole || Number.isInteger(number))) {
+    return number;
+  }
+  const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
+  throw new UsageError(
+    `--${name} is ${JSON.stringify(value)}, wanted a ${whole ? "whole " : ""}number ${range}.`,
+  );
+}
+
+const encoder = new TextEncoder();
+
+/** Whether standard output is a terminal; only there are bars and colours. */
+export const isTerminal: boolean = Deno.stdout.isTerminal();
+
+/** Writes a line for people. Nothing in it can control the terminal. */
+export function say(line: string): void {
+  write(`${safe(line)}\n`);
+}
+
+/** Writes a line for people to standard error. */
+export function complain(line: string): void {
+  Deno.stderr.writeSync(encoder.encode(`${safe(line)}\n`));
+}
+
+/** Writes a value for programs, as JSON on one line. */
+export function print(value: unknown): void {
+  write(`${JSON.stringify(value)}\n`);
+}
+
+/** Writes text as it is, completely. A reader that closes the pipe early (`| head`) ends the program in order. */
+export function write(text: string): void {
+  try {
+    for (let rest = encoder.encode(text); rest.length > 0;) {
+      rest = rest.subarray(Deno.stdout.writeSync(rest));
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+    throw error;
+  }
+}
+
+/** Writes rows under their heads, each column as wide as its widest cell; numbers are aligned to the right. */
+export function table(
+  heads: readonly string[],
+  rows: readonly (readonly (string | number | null)[])[],
+): void {
+  const cells = rows.map((row) => row.map((cell) => cell === null ? "-" : safe(String(cell))));
+  const widths = heads.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]!.length)));
+  const right = heads.map((_head, at) => rows.length > 0 && rows.every((row) => typeof row[at] !== "string"));
+  const line = (row: readonly string[]) =>
+    row.map((cell, at) => right[at] ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)).join("  ")
+      .trimEnd();
+  for (const row of [heads, ...cells]) say(line(row));
+}
+
+/** Asks for a yes; without a terminal the answer is no. */
+export function confirmed(question: string): boolean {
+  return Deno.stdin.isTerminal() && confirm(question);
+}
+
+function safe(text: string): string {
+  // It may come from records and from other programs.
+  return stripVTControlCharacters(text).replace(/(?!\n)[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
+}

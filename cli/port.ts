@@ -1,0 +1,47 @@
+/**
+ * Whether the API's port is free, looked at before anything is started.
+ *
+ * @module
+ */
+import { PermanentError } from "../shared/errors/errors.ts";
+
+/** Whether a server can listen there. Anything but a port in use is for the server itself to report. */
+export function isFree(hostname: string, port: number): boolean {
+  try {
+    Deno.listen({ hostname, port }).close();
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.AddrInUse);
+  }
+}
+
+/** The first free port from `port` on. */
+export function nextFree(hostname: string, port: number): number {
+  while (!isFree(hostname, port) && port < 65_535) port += 1;
+  return port;
+}
+
+/** Who listens at a port, such as `python3 (process 4321)`, as far as the system tells this user. */
+export async function holderOf(port: number): Promise<string> {
+  const unknown = "another program";
+  try {
+    const { stdout } = await new Deno.Command("ss", {
+      args: ["-Hltnp", `sport = :${port}`],
+      stdin: "null",
+      stderr: "null",
+    }).output();
+    const [, name, pid] = /users:\(\("([^"]+)",pid=(\d+)/.exec(new TextDecoder().decode(stdout)) ?? [];
+    return name === undefined ? unknown : `${name} (process ${pid})`;
+  } catch {
+    return unknown; // no such command
+  }
+}
+
+/** @throws PermanentError when another program listens there. */
+export async function requireFree(hostname: string, port: number): Promise<void> {
+  if (port === 0 || isFree(hostname, port)) return;
+  throw new PermanentError(
+    `Cannot start the API: port ${port} of ${hostname} is in use by ${await holderOf(port)}. ` +
+      "End that program, or set API_PORT to another port.",
+  );
+}
