@@ -4,12 +4,12 @@
  * @module
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { compress } from "hono/compress";
 import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { addDashboard } from "./dashboard/dashboard.ts";
 import { addGraphql } from "./graphql/route.ts";
+import { boundedBody } from "./http/bounded_body.ts";
 import { allowedHosts, authenticated } from "./http/guard.ts";
 import { noSuchRoute } from "./http/routes.ts";
 import { secured } from "./http/secured.ts";
@@ -68,10 +68,7 @@ export function createApp(ports: ApiPorts): App {
     maxAge: 600,
   }));
   app.use(authenticated(config.API_TOKEN, ports.clock ?? Date.now));
-  app.use(bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: () => detail(413, `Request body is larger than ${MAX_BODY_BYTES} bytes.`),
-  }));
+  app.use(boundedBody(MAX_BODY_BYTES));
   app.use(compress());
 
   addHome(app);

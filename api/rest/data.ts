@@ -43,6 +43,7 @@ export function addData(app: ApiApp, { store }: ApiPorts): void {
   }, (c, { params, query: page }) => {
     const table = TABLES.find((name) => name === params.table);
     if (table === undefined) {
+      // the original's text, kept on purpose
       return detail(400, `TableName not Allowed. Valid names: ${TABLES.join(", ")}.`);
     }
     const records = store()?.records;

@@ -40,6 +40,7 @@ export function addQuerySql(app: ApiApp, { store, sql, config }: ApiPorts): void
       503: json("Busy (see Retry-After), or before the first run", Detail),
     },
   }, async (c, { body: { query } }) => {
+    // "querys" is the original's text, kept on purpose: its front end compares it
     if (!startsAsSelect(query)) return detail(400, "Only SELECT querys are allowed.");
     if (store() === undefined) return noDatabase();
     try {

@@ -94,6 +94,10 @@ const REFUSED: [sql: string, says: RegExp][] = [
     "SELECT @a('), (WITH raw_users AS (SELECT json FROM raw_records) SELECT json FROM raw_users) --'",
     /^SQL error: /,
   ],
+  // a parameter without a value
+  ["SELECT ?1", /no value here/],
+  ["SELECT ?", /no value here/],
+  ["SELECT '?', :n", /no value here/],
   // what would need too much memory
   ["SELECT zeroblob(1000000000)", /^SQL error: .*too large/],
   ["SELECT printf('%1000000000s', 'x')", /^SQL error: /],

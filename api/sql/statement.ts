@@ -47,7 +47,8 @@ export function singleSelect(sql: string, views: ReadonlySet<string>, tables: Re
   tokens.forEach(({ token }, at) => {
     if (token.kind === "sign") {
       if (PARAMETER.has(token.text)) {
-        throw new SqlRefused(`parameters such as ${token.text}name are not filled in here.`);
+        const name = `${token.text}${token.text === "?" ? "1" : "name"}`;
+        throw new SqlRefused(`parameters such as ${name} have no value here; write the value instead.`);
       }
       return;
     }
@@ -66,7 +67,7 @@ export function singleSelect(sql: string, views: ReadonlySet<string>, tables: Re
 }
 
 /** Signs that begin a parameter. */
-const PARAMETER = new Set(["$", "@", "#", ":"]);
+const PARAMETER = new Set(["?", "$", "@", "#", ":"]);
 
 /** Words that begin what a WITH leads to. */
 const LEADING = new Set(["select", "values", "insert", "update", "delete", "replace"]);
