@@ -130,3 +130,38 @@ Deno.test("the schedule ends at once when it is told to, in mid-sleep", async ()
   stop.abort();
   await running;
 });
+
+Deno.test("a clock that is set back and forward across planned times asks for each run once", async () => {
+  await using channel = openMemoryChannel();
+  const stop = new AbortController();
+  const at = (time: string) => Date.parse(`2026-11-${time}Z`);
+  const says = [
+    "24T02:59",
+    "24T02:00",
+    "24T03:00:00.001",
+    "24T02:59:55",
+    "24T03:00:00.003",
+    "25T03:00:00.001",
+  ].map(at);
+  let now = at("24T01:00");
+  const asked: string[] = [];
+  const clock: Clock = {
+    now: () => now,
+    async sleep() {
+      asked.push(...await drain(channel)); // each run is taken before time passes
+      const next = says.shift();
+      if (next === undefined) stop.abort();
+      else now = next;
+    },
+  };
+  await runSchedule(DAILY, {
+    channel,
+    hasCompleted: () => Promise.resolve(true),
+    signal: stop.signal,
+    clock,
+  });
+  assert.deepEqual(asked, [
+    "schedule/2026-11-24T03:00:00.000Z/start",
+    "schedule/2026-11-25T03:00:00.000Z/start",
+  ]);
+});

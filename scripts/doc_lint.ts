@@ -1,42 +1,46 @@
 /**
- * Fails where an exported name has no doc comment. `deno doc --lint` finds them; what else it wants (explicit types on every zod constant, no
- * type of a library in a signature) is for published packages.
+ * `deno task docs`: fails where an exported name of a port or a contract has no doc comment. `deno doc --lint` finds them; what else it wants
+ * (explicit types on every zod constant, no type of a library in a signature) is for published packages.
  *
  * @module
  */
+import { complain, EXIT, runCommand } from "../cli/command_line.ts";
 
-const SOURCES = ["extractor", "transformer", "saver", "api", "shared", "scripts"];
+/** What other rooms build on. Elsewhere a comment stands only where it says something. */
+const PORTS = [
+  "shared/contracts",
+  "shared/channel/channel.ts",
+  "shared/files",
+  "shared/errors",
+  "shared/actor/actor.ts",
+  "shared/pipeline/mod.ts",
+];
 
-async function sources(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(folder)) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) found.push(...await sources(path));
-    else if (/(?<!_test)\.tsx?$/.test(entry.name)) found.push(path);
-  }
-  return found;
+/** The modules of a file or folder; none where it doesn't exist. */
+async function modulesOf(path: string): Promise<string[]> {
+  const facts = await Deno.stat(path).catch(() => undefined);
+  if (!facts?.isDirectory) return facts === undefined ? [] : [path];
+  const names = Array.from(Deno.readDirSync(path), ({ name }) => `${path}/${name}`);
+  return names.filter((name) => /(?<!_test)\.tsx?$/.test(name));
 }
 
 if (import.meta.main) {
-  const files = (await Promise.all(SOURCES.map(sources))).flat();
-  const { stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["doc", "--lint", ...files],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const findings = new TextDecoder().decode(stderr).split(/\n(?=error)/);
-  const missing = findings.filter((finding) => finding.startsWith("error[missing-jsdoc]"));
-  if (missing.length > 0) {
-    const text = `${
-      missing.join("\n")
-    }\n${missing.length} exported name(s) without a doc comment. Say what each promises.\n`;
-    await Deno.stderr.write(new TextEncoder().encode(text));
-    Deno.exit(1);
-  }
-  if (
-    !findings.some((finding) => /error: Found \d+ documentation lint error/.test(finding)) &&
-    findings.join("").includes("error:")
-  ) {
-    await Deno.stderr.write(stderr);
-    Deno.exit(1);
-  }
+  await runCommand({ help: "deno task docs" }, async () => {
+    const files = (await Promise.all(PORTS.map(modulesOf))).flat();
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["doc", "--lint", ...files],
+      env: { NO_COLOR: "1" },
+    }).output();
+    if (success) return EXIT.ok;
+    const findings = new TextDecoder().decode(stderr).split(/\n(?=error)/);
+    const missing = findings.filter((finding) => finding.startsWith("error[missing-jsdoc]"));
+    if (missing.length > 0) {
+      complain(missing.join("\n"));
+      complain(`${missing.length} exported name(s) without a doc comment. Say what each promises.`);
+      return EXIT.failed;
+    }
+    if (findings.some((finding) => /error: Found \d+ documentation lint error/.test(finding))) return EXIT.ok;
+    complain(findings.join("\n"));
+    return EXIT.failed;
+  });
 }

@@ -73,17 +73,6 @@ export const cases: readonly DrillCase[] = [
     environment.redisLine!.release();
     return "connections given up and made anew";
   }),
-  hurtInMidRun(
-    "redis-out-of-memory",
-    "Redis without memory (OOM command not allowed)",
-    false,
-    async (environment, redis) => {
-      await command(redis, "CONFIG", "SET", "maxmemory", "1");
-      await environment.pipeline.said(/memory is used up/);
-      await command(redis, "CONFIG", "SET", "maxmemory", "0");
-      return "said so, and published when there was memory";
-    },
-  ),
   {
     name: "redis-cut-in-mid-transaction",
     area,
@@ -212,23 +201,6 @@ export const cases: readonly DrillCase[] = [
           recoveredMs: since(),
         };
       }),
-  },
-  {
-    name: "queue-locked",
-    area,
-    fault: "another process keeps the embedded queue locked for 7 s",
-    quick: false,
-    run: () => {
-      const gate = gateAt(100);
-      return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (environment) => {
-        await environment.pipeline.start(...WORKERS);
-        const run = await environment.pipeline.tell();
-        await gate.reached;
-        const since = await locked(environment.path("database/queue.db"), 7_000, gate.open);
-        await environment.comesTo(run, "COMPLETED");
-        return { happened: "waited for its turn", runs: [run], recoveredMs: since() };
-      });
-    },
   },
   {
     name: "queue-disk-full",

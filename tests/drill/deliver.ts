@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ensureKeys } from "../../local/sftp/keys.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { DrillCase } from "./case.ts";
 import { play, stopwatch, times } from "./play.ts";
@@ -85,14 +84,6 @@ function givenUp(
   };
 }
 
-const READ_ONLY = ["mount", "-o", "remount,ro"];
-const WRITABLE = ["mount", "-o", "remount,rw"];
-
-async function remount([command, ...args]: string[], path: string): Promise<void> {
-  const { success } = await new Deno.Command(command!, { args: [...args, path] }).output();
-  assert(success, `cannot remount ${path}`);
-}
-
 /** The cases. */
 export const cases: readonly DrillCase[] = [
   putOff("sftp-down", "the SFTP server is away for up to two minutes", true, /Is it running/, {
@@ -109,54 +100,11 @@ export const cases: readonly DrillCase[] = [
     },
     heal: () => Promise.resolve(),
   }),
-  putOff(
-    "sftp-frozen-in-mid-file",
-    "the server answers nothing any more in mid-file",
-    false,
-    /no answer for 2\d s/,
-    {
-      harm: (environment) => {
-        void environment.sftpLine!.holdAfter(150_000);
-        return Promise.resolve();
-      },
-      heal: (environment) => {
-        environment.sftpLine!.release();
-        return Promise.resolve();
-      },
-    },
-  ),
   putOff("sftp-disk-full", "disk or quota full on the server", true, /disk or quota full/, {
     options: { disks: { upload: 2_000_000 } },
     harm: (environment) => environment.disks.get("upload")!.fill(100_000),
     heal: (environment) => environment.disks.get("upload")!.free(),
   }),
-  putOff("sftp-read-only", "the folder on the server can't be written to", false, /Cannot create/, {
-    options: { disks: { upload: 2_000_000 } },
-    harm: (environment) => remount(READ_ONLY, environment.upload),
-    heal: (environment) => remount(WRITABLE, environment.upload),
-  }),
-  givenUp("sftp-key-refused", "the server refuses the key", true, /refuses the key/, async (environment) => {
-    const key = environment.path("ssh_keys/id_rsa");
-    await Deno.rename(key, `${key}.good`);
-    const other = await ensureKeys(environment.path("other_keys"), { type: "ed25519" });
-    await Deno.copyFile(other.privateKey, key);
-    await Deno.chmod(key, 0o600);
-    return () => Deno.rename(`${key}.good`, key);
-  }),
-  givenUp(
-    "sftp-host-key-changed",
-    "the server shows another host key",
-    false,
-    /Somebody may be in between/,
-    async (environment) => {
-      const known = environment.path("ssh_keys/known_hosts");
-      const good = await Deno.readTextFile(known);
-      const other = await ensureKeys(environment.path("other_keys"), { type: "ed25519" });
-      const [type, key] = (await Deno.readTextFile(other.publicKey)).split(" ");
-      await Deno.writeTextFile(known, `[127.0.0.1]:${environment.sftpLine!.port} ${type} ${key}\n`);
-      return () => Deno.writeTextFile(known, good);
-    },
-  ),
   givenUp(
     "sftp-other-content",
     "another file has the name on the server",
@@ -176,52 +124,6 @@ export const cases: readonly DrillCase[] = [
       };
     },
   ),
-  {
-    name: "sftp-same-content",
-    area,
-    fault: "files are there already, and the delivery is asked for again",
-    quick: true,
-    run: () =>
-      play({}, async (environment) => {
-        await environment.pipeline.start("extractor", "transformer");
-        const run = await environment.pipeline.tell();
-        await environment.depth("channel:phase2_complete", 1);
-        const [raw] = Array.from(Deno.readDirSync(environment.path("data/raw_users")), ({ name }) => name);
-        await Deno.mkdir(environment.upload, { recursive: true });
-        await Deno.copyFile(environment.path(`data/raw_users/${raw}`), `${environment.upload}/${raw}`);
-        await environment.pipeline.start("saver");
-        await environment.comesTo(run, "COMPLETED");
-        const sent = () =>
-          environment.pipeline.events(run).flatMap((event) =>
-            event.type === "phase_completed" && event.phase === "DELIVERING" ? [event.detail.sent] : []
-          );
-        assert.deepEqual(sent(), [3]);
-        const since = stopwatch();
-        await environment.pipeline.channel.publish({
-          to: "channel:deliver",
-          id: "again",
-          body: JSON.stringify({ id: "again", run_id: run, requested_by: "drill" }),
-        });
-        await environment.until("a second delivery", () => sent().length === 2);
-        await environment.comesTo(run, "COMPLETED");
-        assert.deepEqual(sent().sort(), [0, 3]);
-        return { happened: "sent what was missing, then nothing", runs: [run], recoveredMs: since() };
-      }),
-  },
-  {
-    name: "sftp-no-posix-rename",
-    area,
-    fault: "a server without OpenSSH's extensions",
-    quick: false,
-    run: () =>
-      play({ sftp: "local" }, async (environment) => {
-        await environment.pipeline.start(...WORKERS);
-        const since = stopwatch();
-        const run = await environment.pipeline.tell();
-        await environment.comesTo(run, "COMPLETED");
-        return { happened: "renamed by the protocol's own means", runs: [run], recoveredMs: since() };
-      }),
-  },
   {
     name: "sftp-stale-temporary-files",
     area,

@@ -4,9 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { runSchedule } from "../../extractor/schedule.ts";
 import { pause } from "../../shared/actor/backoff.ts";
-import { openMemoryChannel } from "../../shared/channel/memory.ts";
 import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
 import { type DrillEnvironment, type Worker, WORKERS } from "./environment.ts";
@@ -197,67 +195,6 @@ export const cases: readonly DrillCase[] = [
         assert.deepEqual([...new Set(attempts)], [1]);
         return { happened: `${runs.length} stops with exit 0, no attempt wasted`, runs, recoveredMs };
       }),
-  },
-  {
-    name: "clock-set",
-    area,
-    fault: "the clock is set back and forward across a planned run",
-    quick: true,
-    run: async () => {
-      const hour = 3_600_000;
-      const three = Date.UTC(2026, 10, 24, 3);
-      // What the clock says at each look: towards three, back by an hour, past three, back before it, and to the next day.
-      const says = [
-        three - 2 * hour,
-        three - 60_000,
-        three - hour,
-        three + 1,
-        three + 2,
-        three - 5_000,
-        three + 3,
-        three + 24 * hour + 1,
-      ];
-      await using channel = await openMemoryChannel();
-      const stop = new AbortController();
-      let now = says[0]!;
-      const clock = {
-        now: () => now,
-        sleep: async () => {
-          // Each run is taken up before time goes on.
-          const claim = (await channel.mailbox("channel:start_run").state()).depth === 0
-            ? undefined
-            : await channel.claim("channel:start_run", {
-              leaseMs: 1_000,
-              signal: new AbortController().signal,
-            });
-          if (claim !== undefined) asked.push(claim.id);
-          await claim?.complete();
-          const next = says.shift();
-          if (next === undefined) stop.abort();
-          else now = next;
-        },
-      };
-      const asked: string[] = [];
-      const plan = {
-        SCHEDULE: "0 3 * * *",
-        TZ: "UTC",
-        RUN_ON_START: "never" as const,
-        SLEEP_INTERVAL_SECONDS: undefined,
-      };
-      await runSchedule(plan, {
-        channel,
-        hasCompleted: () => Promise.resolve(true),
-        signal: stop.signal,
-        clock,
-      });
-      const wanted = ["schedule/2026-11-24T03:00:00.000Z/start", "schedule/2026-11-25T03:00:00.000Z/start"];
-      return {
-        happened: "one run for each planned time",
-        lost: wanted.filter((id) => !asked.includes(id)).length,
-        twice: asked.length - new Set(asked).size,
-        recoveredMs: 0,
-      };
-    },
   },
   {
     name: "soak",

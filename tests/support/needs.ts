@@ -58,7 +58,7 @@ export function needing(...programs: Program[]): (name: string, fn: Deno.TestDef
 
 /** For what starts `program`: fails where `deno task test` runs a test file that didn't declare it. */
 export function used(program: Program): void {
-  if (declared.has(program) || !Deno.env.has(ABSENT_FILE)) return;
+  if (declared.has(program) || !Deno.env.get(ABSENT_FILE)) return;
   throw new Error(
     `This test file starts ${program} without saying so. Declare it: const test = needing("${program}").`,
   );
