@@ -4,7 +4,14 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Actor, Done, Handling, OutputOn, Planned } from "../shared/actor/actor.ts";
+import {
+  type Actor,
+  type Done,
+  type Handling,
+  type OutputOn,
+  type Planned,
+  STALL_MS,
+} from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { StartRun } from "../shared/contracts/messages.ts";
@@ -29,6 +36,9 @@ export interface ExtractorParts {
   /** The time, in milliseconds since 1970. */
   readonly now?: () => number;
 }
+
+/** How often a wait between two tries is reported, in milliseconds. */
+const REPORT_EVERY_MS = 60_000;
 
 /** What a request comes down to, in view of what went before. */
 type Task =
@@ -126,16 +136,19 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   }
 
   async function extract(request: StartRun, begun: Unfinished, checkpoint: Checkpoint, handling: Handling) {
-    const run = { ...begun, message_id: request.id };
+    let run: Unfinished = { ...begun, message_id: request.id };
+    const report = () =>
+      handling.progress({ done: run.records, total: run.total ?? undefined, unit: "records" });
     await checkpoint.advance(run);
     try {
       const written = await writeRun(run, {
-        source,
+        source: { ...source, sleep: (ms, signal) => sleepReporting(source.sleep, ms, signal, report) },
         files,
         signal: handling.signal,
-        onPage: async (run) => {
+        onPage: async (advanced) => {
+          run = advanced;
           await checkpoint.advance(run);
-          handling.progress({ done: run.records, total: run.total ?? undefined, unit: "records" });
+          report();
         },
       });
       const finished: Finished = {
@@ -202,7 +215,27 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     });
   }
 
-  return { name: "extractor", mailbox: "channel:start_run", phase: "EXTRACTING", plan, handle };
+  return {
+    name: "extractor",
+    mailbox: "channel:start_run",
+    phase: "EXTRACTING",
+    stallMs: STALL_MS + source.timeoutMs,
+    plan,
+    handle,
+  };
+}
+
+/** Waits as `sleep` does; a wait that the source or the configuration asks for is no stall, however long. */
+async function sleepReporting(
+  sleep: Source["sleep"],
+  ms: number,
+  signal: AbortSignal,
+  report: () => void,
+): Promise<void> {
+  for (let left = ms; left > 0 && !signal.aborted; left -= REPORT_EVERY_MS) {
+    await sleep(Math.min(left, REPORT_EVERY_MS), signal);
+    report();
+  }
 }
 
 function messageIdOf(request: StartRun): string {

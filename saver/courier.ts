@@ -16,6 +16,9 @@ import { manifestOf } from "./manifest.ts";
 /** Tries before a delivery is given up. At one each minute or less, a server may be away for about a week. */
 const PATIENCE = 10_000;
 
+/** Reading a file back from the server, to verify it, reports no progress and may take long; milliseconds. */
+const STALL_MS = 3_600_000;
+
 /** What the courier works with. */
 export interface CourierParts {
   /** The database. */
@@ -46,6 +49,7 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
     mailbox: "channel:deliver",
     phase: "DELIVERING",
     maxAttempts: PATIENCE,
+    stallMs: STALL_MS,
     async handle({ run_id }, { signal, progress }): Promise<Done> {
       const run = store.runs.byRunId(run_id);
       const loaded = store.runs.filesOf([run_id]).get(run_id) ?? [];

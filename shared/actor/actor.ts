@@ -43,6 +43,9 @@ export interface Handling {
   tell<C extends ChannelName>(output: OutputOn<C>): Promise<void>;
 }
 
+/** How long a handler may report no progress, in milliseconds, where its actor doesn't say otherwise. */
+export const STALL_MS = 900_000;
+
 /** What a message comes down to, found out before the work begins. */
 export interface Planned<P> {
   /** The run that the message is about; its events and logs carry this id. */
@@ -63,6 +66,8 @@ export interface Actor<C extends ChannelName = ChannelName, P = void> {
   readonly phase?: Phase;
   /** Milliseconds that a message stays with a dead process before another takes it. Default: the context's. */
   readonly leaseMs?: number;
+  /** Milliseconds without a call of `progress` after which the work on a message is aborted and tried again. Default 15 minutes. */
+  readonly stallMs?: number;
   /** How often a message is tried before it is dead-lettered. Default 8. */
   readonly maxAttempts?: number;
   /** Finds out which run a message is about, where that isn't always its own `run_id`. What it throws counts as thrown by `handle`. */

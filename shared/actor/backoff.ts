@@ -32,14 +32,15 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Repeats `work` while it throws `TransientError`, up to `tries` times; a lost lease is final at once. */
-export async function persist(work: () => Promise<void>, tries: number): Promise<void> {
+/** Repeats `work` while it throws `TransientError`, up to `tries` times or until `signal`; a lost lease is final at once. */
+export async function persist(work: () => Promise<void>, tries: number, signal: AbortSignal): Promise<void> {
   for (let attempt = 1;; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof TransientError) || error instanceof LeaseLost || attempt >= tries) throw error;
-      await pause(backOff(attempt, { firstMs: 100, maxMs: 5_000 }));
+      const isFinal = !(error instanceof TransientError) || error instanceof LeaseLost;
+      if (isFinal || attempt >= tries || signal.aborted) throw error;
+      await pause(backOff(attempt, { firstMs: 100, maxMs: 5_000 }), signal);
     }
   }
 }

@@ -8,33 +8,57 @@ import { LeaseLost, TransientError } from "../errors/errors.ts";
 
 /** The work has to stop before it was done, through no fault of the message. */
 export class HandBack extends TransientError {
-  /** Its class, for logs. */
   override readonly name: string = "HandBack";
 }
 
-/** A message at work: its lease is renewed until this is disposed of. */
-export interface Work extends AsyncDisposable {
-  /** Aborted when the work has to stop; the reason is an error. */
-  readonly signal: AbortSignal;
-  /** Aborts the work for this reason. */
-  readonly abort: (reason: Error) => void;
+/** The work didn't end after its signal was aborted: it hangs. */
+export class Stuck extends TransientError {
+  override readonly name: string = "Stuck";
 }
 
-/**
- * Renews the lease of `claim` at a third of its length, and aborts the work when the lease is lost, or `graceMs` after the process was
- * told to stop. `onRenewed` is called after each renewal.
- */
-export function keepLease(
-  claim: Claim,
-  leaseMs: number,
-  { signal, graceMs = 8_000 }: { signal: AbortSignal; graceMs?: number },
-  onRenewed: () => void,
-): Work {
+/** How long a message may be worked on. */
+export interface WorkLimits {
+  /** Tells the process to stop. */
+  readonly signal: AbortSignal;
+  /** Length of the lease, which is renewed at a third of it. */
+  readonly leaseMs: number;
+  /** The work is aborted when it reports no progress for so long. */
+  readonly stallMs: number;
+  /** The work is aborted so long after the process was told to stop. */
+  readonly graceMs: number;
+  /** Work that is aborted ends within this time, or counts as stuck. */
+  readonly endMs: number;
+}
+
+/** A message at work: its lease is renewed until this is disposed of. */
+export interface Work extends Disposable {
+  /** Aborted when the work has to stop; the reason is an error. */
+  readonly signal: AbortSignal;
+  readonly abort: (reason: Error) => void;
+  readonly progressed: () => void;
+  /** The value of `promise`. @throws Stuck when the work was aborted and `promise` stays pending. */
+  until<T>(promise: Promise<T>): Promise<T>;
+}
+
+/** After a stop the process has little time left, whatever hangs, in milliseconds. */
+const END_WHEN_STOPPED_MS = 2_000;
+
+/** Renews the lease of `claim` and watches over `limits`. `onRenewed` is called after each renewal. */
+export function keepLease(claim: Claim, limits: WorkLimits, onRenewed: () => void): Work {
+  const { signal, leaseMs, stallMs, graceMs, endMs } = limits;
   const controller = new AbortController();
   const abort = (reason: Error) => controller.abort(reason);
-  let renewing: Promise<void> = Promise.resolve();
+  let progressedAt = performance.now();
+  const watch = setInterval(() => {
+    if (performance.now() - progressedAt <= stallMs) return;
+    abort(
+      new TransientError(
+        `Stopped the work: it reported no progress for ${stallMs / 1000} s. It is tried again.`,
+      ),
+    );
+  }, Math.min(stallMs / 4, 10_000));
   const renewal = setInterval(() => {
-    renewing = claim.extend().then(onRenewed, (error) => {
+    claim.extend().then(onRenewed, (error) => {
       if (error instanceof LeaseLost) abort(error);
     });
   }, leaseMs / 3);
@@ -50,11 +74,30 @@ export function keepLease(
   return {
     signal: controller.signal,
     abort,
-    async [Symbol.asyncDispose]() {
+    progressed: () => progressedAt = performance.now(),
+    async until(promise) {
+      const stuck = Promise.withResolvers<never>();
+      let end: ReturnType<typeof setTimeout> | undefined;
+      const onAbort = () => {
+        end = setTimeout(
+          () => stuck.reject(new Stuck("The work did not end after it was stopped.")),
+          controller.signal.reason instanceof HandBack ? Math.min(endMs, END_WHEN_STOPPED_MS) : endMs,
+        );
+      };
+      if (controller.signal.aborted) onAbort();
+      else controller.signal.addEventListener("abort", onAbort, { once: true });
+      try {
+        return await Promise.race([promise, stuck.promise]);
+      } finally {
+        clearTimeout(end);
+        controller.signal.removeEventListener("abort", onAbort);
+      }
+    },
+    [Symbol.dispose]() {
+      clearInterval(watch);
       clearInterval(renewal);
       clearTimeout(grace);
       signal.removeEventListener("abort", stop);
-      await renewing;
     },
   };
 }

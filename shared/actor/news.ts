@@ -1,31 +1,37 @@
 /**
- * What is told of a message while it is handled.
+ * The events of a message while it is handled.
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import type { Claim, Outgoing } from "../channel/channel.ts";
 import type { Detail, Phase } from "../contracts/messages.ts";
+import { plausibleTime, stamp } from "../contracts/ids.ts";
+import { messageOf } from "../errors/errors.ts";
 import type { Output } from "./actor.ts";
 import { compose, type Fields, type Parent } from "./message.ts";
+import type { ReportedRetries } from "./retries.ts";
 
 /** Turns what happens to one message into messages: run events for an actor that carries out a phase, and the handler's outputs. */
 export class News {
   /** What the messages follow from: the claim, and (once decoded) its time and trace. */
   readonly parent: { id: string; published_at?: string; traceparent?: string };
   #runId: string | undefined;
+  #isStarted = false;
   /** News of each try is its own, also when a dead letter is replayed and its attempts begin at 1 again. */
   readonly #tryId: string = crypto.randomUUID().slice(0, 8);
 
-  /** News of one try at `claim`, told in the name of an instance of `actor`. */
+  /** News of one try at `claim`, sent in the name of an instance of `actor`. */
   constructor(
     private readonly actor: { readonly name: string; readonly phase?: Phase },
     private readonly claim: Claim,
     private readonly instance: string,
+    private readonly retries: ReportedRetries,
   ) {
-    this.parent = { id: claim.id, published_at: new Date(claim.publishedAt).toISOString() };
+    this.parent = { id: claim.id, published_at: plausibleTime(claim.publishedAt) };
   }
 
-  /** The run, and the message that was decoded; until then nothing is told. */
+  /** The run, and the message that was decoded; until then there are no events. */
   about(
     runId: string,
     message: { published_at?: string | undefined; traceparent?: string | undefined },
@@ -50,55 +56,65 @@ export class News {
     return compose(output.to, output.name, output.fields, this.parent as Parent);
   }
 
-  /** The try has begun. */
+  /** The try begins. A repeated one is reported only once there is more to say than that it failed as before. */
   started(): Outgoing[] {
-    const told = this.#event("started", {
-      type: "phase_started",
-      attempt: this.claim.attempt,
-    });
-    this.#moveOn();
-    return told;
+    return this.retries.has(this.claim.id) ? [] : this.#start();
+  }
+
+  /** The work has come further than its beginning. */
+  progressed(): Outgoing[] {
+    return this.#start();
   }
 
   /** The phase is done. */
   completed(detail: Detail): Outgoing[] {
-    return this.#event("completed", { type: "phase_completed", detail });
+    this.retries.forget(this.claim.id);
+    return [...this.#start(), ...this.#event("completed", { type: "phase_completed", detail })];
   }
 
   /** The try has failed, another follows. */
   retrying(reason: string, afterMs: number): Outgoing[] {
-    const { attempt } = this.claim;
-    return this.#event("retrying", {
-      type: "phase_retrying",
-      attempt,
-      reason,
-      retry_after_ms: Math.round(afterMs),
-    });
+    const { attempt, id } = this.claim;
+    if (!this.retries.isDue(id, reason)) return [];
+    const retry_after_ms = Math.round(afterMs);
+    return this.#event("retrying", { type: "phase_retrying", attempt, reason, retry_after_ms });
   }
 
-  /** The message is given up, and with it the run. */
+  /** The message is dead-lettered, and the run fails with it. */
   failed(reason: string, retryable: boolean): Outgoing[] {
+    this.retries.forget(this.claim.id);
     return this.#event("failed", { type: "run_failed", reason, retryable });
   }
 
-  /** What comes later has to be told with a later time, also within one millisecond. */
-  #moveOn(): void {
-    this.parent.published_at = new Date(
-      Math.max(Date.now(), Date.parse(this.parent.published_at ?? "") + 1 || 0),
-    ).toISOString();
+  /** What follows has a later time, also within one millisecond. */
+  #start(): Outgoing[] {
+    if (this.#isStarted) return [];
+    this.#isStarted = true;
+    const events = this.#event("started", { type: "phase_started", attempt: this.claim.attempt });
+    this.parent.published_at = stamp(this.parent.published_at);
+    return events;
   }
 
+  /** News must never keep a message from being settled: what can't be composed is logged and left out. */
   #event(name: string, fields: { type: string; [key: string]: unknown }): Outgoing[] {
     const { phase } = this.actor;
     if (phase === undefined || this.#runId === undefined) return [];
     const event = { ...fields, phase, run_id: this.#runId, actor: this.actor.name, instance: this.instance };
-    return [
-      compose(
-        "channel:run_events",
-        this.once(name),
-        event as unknown as Fields<"channel:run_events">,
-        this.parent as Parent,
-      ),
-    ];
+    try {
+      return [
+        compose(
+          "channel:run_events",
+          this.once(name),
+          event as unknown as Fields<"channel:run_events">,
+          this.parent as Parent,
+        ),
+      ];
+    } catch (error) {
+      getLogger(["etl", this.actor.name]).error("news left out", {
+        id: this.claim.id,
+        reason: messageOf(error),
+      });
+      return [];
+    }
   }
 }

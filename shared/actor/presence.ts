@@ -6,19 +6,29 @@
 import { hostname } from "node:os";
 import { getLogger } from "@logtape/logtape";
 import type { Beat, Channel, Progress } from "../channel/channel.ts";
+import { messageOf } from "../errors/errors.ts";
+import { pause } from "./backoff.ts";
 
-/** How often progress is told at most, in milliseconds. */
+/** How often progress is sent at most, in milliseconds. */
 const PROGRESS_EVERY_MS = 500;
 
-/** Tells the directory about one actor instance. A directory that can't be reached is no reason to stop work: beats are then skipped. */
+/** How long the last beat of an instance may hold up its end, in milliseconds. */
+const LAST_BEAT_MS = 1_000;
+
+/**
+ * Sends the beats of one actor instance. A directory that can't be reached is no reason to stop work: while a beat is under way only the newest
+ * one is kept, and at the end nothing is sent to a directory that was away last.
+ */
 export class Presence implements AsyncDisposable {
   /** The instance's name: `host:pid:random`. */
   readonly instance: string;
   #beat: Beat;
-  #lastTold = 0;
-  #telling: Promise<void> = Promise.resolve();
+  #sending: Promise<void> | undefined;
+  #isDue = false;
+  #isAway = false;
+  #isEnded = false;
 
-  /** Makes an entry for `actor`, to be told on `channel`. */
+  /** Makes an entry for `actor`, to be sent on `channel`. */
   constructor(actor: { name: string; mailbox: string }, private readonly channel: Channel) {
     const host = hostname();
     this.instance = `${host}:${Deno.pid}:${crypto.randomUUID().slice(0, 8)}`;
@@ -37,26 +47,28 @@ export class Presence implements AsyncDisposable {
     };
   }
 
-  /** Tells a new state, and the run it is about. */
+  /** Sends a new state, and the run it is about. */
   async show(state: Beat["state"], runId?: string): Promise<void> {
     const { current: _, ...rest } = this.#beat;
-    this.#beat = runId === undefined
-      ? { ...rest, state }
-      : { ...rest, state, current: { runId, done: 0, unit: "records" } };
-    await this.#tell();
+    this.#beat = {
+      ...rest,
+      state,
+      ...(runId === undefined ? {} : { current: { runId, done: 0, unit: "records" } }),
+    };
+    await this.#send();
   }
 
-  /** Tells that the work goes on. */
+  /** Sends that the work continues. */
   alive(): void {
-    void this.#tell();
+    void this.#send();
   }
 
-  /** Reports how far the work is; most calls only take note. */
+  /** Notes how far the work is, and sends it now and then. */
   progress(progress: Progress): void {
-    const { current } = this.#beat;
+    const { current, at } = this.#beat;
     if (current === undefined) return;
     this.#beat = { ...this.#beat, current: { runId: current.runId, ...progress } };
-    if (Date.now() - this.#lastTold >= PROGRESS_EVERY_MS) void this.#tell();
+    if (Date.now() - at >= PROGRESS_EVERY_MS) void this.#send();
   }
 
   /** Counts a settled message. */
@@ -65,20 +77,32 @@ export class Presence implements AsyncDisposable {
     if (outcome === "never") this.#beat = { ...this.#beat, failed: this.#beat.failed + 1 };
   }
 
-  /** Tells that the actor has stopped. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.show("stopped");
+    const waited = new AbortController();
+    const last = this.#isAway ? Promise.resolve() : this.show("stopped");
+    this.#isEnded = true;
+    await Promise.race([last, pause(LAST_BEAT_MS, waited.signal)]);
+    waited.abort();
   }
 
-  #tell(): Promise<void> {
-    this.#lastTold = Date.now();
-    this.#beat = { ...this.#beat, at: this.#lastTold };
-    const beat = this.#beat;
-    this.#telling = this.#telling.then(() => this.channel.beat(beat)).catch((error) => {
-      getLogger(["etl", "directory"]).debug("beat not told", {
-        reason: error instanceof Error ? error.message : String(error),
-      });
-    });
-    return this.#telling;
+  #send(): Promise<void> {
+    if (this.#isEnded) return Promise.resolve();
+    this.#beat = { ...this.#beat, at: Date.now() };
+    this.#isDue = true;
+    return this.#sending ??= this.#sendNewest().finally(() => this.#sending = undefined);
+  }
+
+  async #sendNewest(): Promise<void> {
+    while (this.#isDue) {
+      this.#isDue = false;
+      try {
+        await this.channel.beat(this.#beat);
+        this.#isAway = false;
+      } catch (error) {
+        this.#isAway = true;
+        if (this.#isEnded) return;
+        getLogger(["etl", "directory"]).debug("beat not sent", { reason: messageOf(error) });
+      }
+    }
   }
 }

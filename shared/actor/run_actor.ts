@@ -6,15 +6,20 @@
 import { getLogger, type Logger, withContext } from "@logtape/logtape";
 import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";
+import { plausibleTime } from "../contracts/ids.ts";
 import { LeaseLost, messageOf, PermanentError, TransientError } from "../errors/errors.ts";
 import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
-import type { Actor, Handling, Planned } from "./actor.ts";
+import { type Actor, type Planned, STALL_MS } from "./actor.ts";
 import { backOff, pause, persist } from "./backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "./cancel.ts";
-import { HandBack, keepLease, type Work } from "./lease.ts";
+import { HandBack, keepLease, Stuck, type Work } from "./lease.ts";
 import { compose, decode } from "./message.ts";
 import { News } from "./news.ts";
+import { ReportedRetries } from "./retries.ts";
 import { Presence } from "./presence.ts";
+
+/** How often an idle loop shows that it is alive, in milliseconds. */
+const BEAT_EVERY_MS = 5_000;
 
 /** What the loop needs besides actor and channel. */
 export interface ActorContext {
@@ -26,8 +31,8 @@ export interface ActorContext {
   readonly leaseMs?: number | undefined;
   /** Runs that were cancelled. */
   readonly cancellations?: Cancellations;
-  /** How often the loop shows that it is alive, in milliseconds. Default 5,000. */
-  readonly beatEveryMs?: number;
+  /** Milliseconds that a handler may take to end once its signal was aborted. Default 30,000. */
+  readonly endMs?: number;
   /** Called after each message that was settled. */
   readonly onSettled?: (outcome: Outcome["kind"], reason?: string) => void;
 }
@@ -39,21 +44,33 @@ type Outcome =
   | { kind: "handed back"; reason: string }
   | { kind: "lost"; reason: string };
 
-/** Runs `actor` until `signal`; throws only what can't be helped by waiting. */
+/** What the tries of an instance at its messages have in common. */
+interface Loop {
+  readonly channel: Channel;
+  readonly context: ActorContext;
+  readonly presence: Presence;
+  readonly retries: ReportedRetries;
+}
+
+/**
+ * Runs `actor` until `signal`; throws what waiting can't help, and when a handler that was stopped doesn't end: the process has to end then, so
+ * that another one takes its place.
+ */
 export async function runActor<C extends ChannelName, P>(
   actor: Actor<C, P>,
   channel: Channel,
   context: ActorContext,
 ): Promise<void> {
-  const { signal, beatEveryMs = 5_000 } = context;
+  const { signal } = context;
   const log = getLogger(["etl", actor.name]);
   const leaseMs = leaseOf(actor, context);
   await using presence = new Presence(actor, channel);
+  const loop: Loop = { channel, context, presence, retries: new ReportedRetries() };
   for (let misses = 0; !signal.aborted;) {
     await presence.show("idle");
     let claim: Claim | undefined;
     try {
-      claim = await nextClaim(channel, actor.mailbox, leaseMs, signal, beatEveryMs);
+      claim = await nextClaim(channel, actor.mailbox, leaseMs, signal);
       misses = 0;
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
@@ -65,14 +82,18 @@ export async function runActor<C extends ChannelName, P>(
       await pause(backOff(misses, { firstMs: 200, maxMs: 10_000 }), signal);
     }
     if (claim === undefined) continue;
-    const outcome = await attempt(actor, claim, channel, presence, context);
-    const settled = await persist(() => settle(claim, outcome), signal.aborted ? 3 : 10).then(
-      () => outcome,
-      lost,
-    );
+    const { outcome, isStuck } = await attempt(actor, claim, loop);
+    const settled = await settleSurely(claim, outcome, signal);
+    if (settled.kind === "lost") loop.retries.forget(claim.id); // its news is lost with it
     presence.count(settled.kind);
     report(log, claim, settled);
     context.onSettled?.(settled.kind, "reason" in settled ? settled.reason : undefined);
+    if (isStuck && !signal.aborted) {
+      throw new PermanentError(
+        `Cannot run the ${actor.name} any longer: its work on message "${claim.id}" hangs and did not end when it was stopped. ` +
+          `Start the service again; the message is tried again.`,
+      );
+    }
   }
 }
 
@@ -81,15 +102,9 @@ function leaseOf(actor: { readonly leaseMs?: number }, context: ActorContext): n
 }
 
 /** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop goes round. */
-async function nextClaim(
-  channel: Channel,
-  mailbox: string,
-  leaseMs: number,
-  signal: AbortSignal,
-  beatEveryMs: number,
-) {
+async function nextClaim(channel: Channel, mailbox: string, leaseMs: number, signal: AbortSignal) {
   const turn = new AbortController();
-  const timer = setTimeout(() => turn.abort(), beatEveryMs);
+  const timer = setTimeout(() => turn.abort(), BEAT_EVERY_MS);
   try {
     return await channel.claim(mailbox, { leaseMs, signal: AbortSignal.any([signal, turn.signal]) });
   } finally {
@@ -97,20 +112,25 @@ async function nextClaim(
   }
 }
 
-/** Decodes, validates and handles a message, and makes one of few outcomes of whatever happens: the only place that knows the error classes. */
+/** One try at a message. Whatever happens becomes one of few outcomes: this is the only place that knows the error classes. */
 async function attempt<C extends ChannelName, P>(
   actor: Actor<C, P>,
   claim: Claim,
-  channel: Channel,
-  presence: Presence,
-  context: ActorContext,
-): Promise<Outcome> {
-  const { maxAttempts = 8 } = actor;
-  const { cancellations = NO_CANCELLATIONS } = context;
-  const news = new News(actor, claim, presence.instance);
-  await using work = keepLease(claim, leaseOf(actor, context), context, () => presence.alive());
+  { channel, context, presence, retries }: Loop,
+): Promise<{ outcome: Outcome; isStuck: boolean }> {
+  const { maxAttempts = 8, stallMs = STALL_MS } = actor;
+  const { cancellations = NO_CANCELLATIONS, graceMs = 8_000, signal } = context;
+  const news = new News(actor, claim, presence.instance, retries);
+  const limits = {
+    signal,
+    graceMs,
+    leaseMs: leaseOf(actor, context),
+    stallMs,
+    endMs: context.endMs ?? 30_000,
+  };
+  using work = keepLease(claim, limits, () => presence.alive());
   try {
-    const message = decode(actor.mailbox, claim.body);
+    const message = withPlausibleTime(decode(actor.mailbox, claim.body));
     news.about(message.run_id, message);
     refuseSpent(claim, maxAttempts + 1); // the plan itself may be what ends the process
     await presence.show("working", message.run_id);
@@ -122,7 +142,7 @@ async function attempt<C extends ChannelName, P>(
     using _cancellation = cancellations.onCancelled(runId, work.abort);
     work.signal.throwIfAborted();
     if (runId !== message.run_id) await presence.show("working", runId);
-    return await withContext({ run_id: runId }, () => {
+    const done = await work.until(withContext({ run_id: runId }, () => {
       const span = {
         traceparent: message.traceparent,
         attributes: { "etl.run_id": runId, "etl.attempt": claim.attempt },
@@ -130,37 +150,47 @@ async function attempt<C extends ChannelName, P>(
       return inSpan(`${actor.name} ${actor.mailbox}`, span, async () => {
         news.trace(currentTraceparent());
         await channel.publish(...news.started());
-        const handling = {
+        let starting: Promise<void> | undefined;
+        const done = await actor.handle(message, {
           attempt: claim.attempt,
           signal: work.signal,
           log: getLogger(["etl", actor.name]),
-          progress: (progress) => presence.progress(progress),
+          progress(progress) {
+            work.progressed();
+            presence.progress(progress);
+            starting ??= channel.publish(...news.progressed()).catch(() => {});
+          },
           tell: ({ to, name, fields }) =>
             channel.publish(compose(to, `${name}/${claim.attempt}`, fields, news.parent)),
-        } satisfies Handling;
-        const done = await actor.handle(message, handling, planned?.plan as P);
-        return {
-          kind: "done",
-          outputs: [...done.outputs.map((output) => news.output(output)), ...news.completed(done.detail)],
-        };
+        }, planned?.plan as P);
+        await starting;
+        return done;
       });
-    });
+    }));
+    const outputs = done.outputs.map((output) => news.output(output));
+    return {
+      outcome: { kind: "done", outputs: [...outputs, ...news.completed(done.detail)] },
+      isStuck: false,
+    };
   } catch (thrown) {
     const error = work.signal.aborted ? work.signal.reason : thrown;
-    const reason = messageOf(error);
-    if (error instanceof LeaseLost) return { kind: "lost", reason };
-    if (error instanceof HandBack) return { kind: "handed back", reason };
-    if (error instanceof PermanentError) {
-      return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
-    }
-    if (claim.attempt >= maxAttempts) {
-      const spent = `${reason} (given up after ${claim.attempt} tries)`;
-      return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
-    }
-    const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ??
-      backOff(claim.attempt);
-    return { kind: "again", reason, afterMs, outputs: news.retrying(reason, afterMs) };
+    return { outcome: outcomeOf(error, claim, maxAttempts, news), isStuck: thrown instanceof Stuck };
   }
+}
+
+function outcomeOf(error: unknown, { attempt }: Claim, maxAttempts: number, news: News): Outcome {
+  const reason = messageOf(error);
+  if (error instanceof LeaseLost) return { kind: "lost", reason };
+  if (error instanceof HandBack) return { kind: "handed back", reason };
+  if (error instanceof PermanentError) {
+    return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
+  }
+  if (attempt >= maxAttempts) {
+    const spent = `${reason} (given up after ${attempt} tries)`;
+    return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
+  }
+  const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ?? backOff(attempt);
+  return { kind: "again", reason, afterMs, outputs: news.retrying(reason, afterMs) };
 }
 
 async function planOf<C extends ChannelName, P>(
@@ -171,7 +201,13 @@ async function planOf<C extends ChannelName, P>(
 ): Promise<Planned<P> | undefined> {
   using _cancellation = cancellations.onCancelled(message.run_id, work.abort);
   work.signal.throwIfAborted();
-  return await actor.plan?.(message, work.signal);
+  return actor.plan && await work.until(actor.plan(message, work.signal));
+}
+
+/** A foreign message may claim any time; rows and events are ordered by it. */
+function withPlausibleTime<M extends { published_at?: string | undefined }>(message: M): M {
+  if (message.published_at === undefined) return message;
+  return { ...message, published_at: plausibleTime(Date.parse(message.published_at)) };
 }
 
 function refuseSpent({ attempt }: Claim, maxAttempts: number): void {
@@ -181,6 +217,18 @@ function refuseSpent({ attempt }: Claim, maxAttempts: number): void {
       attempt - 1
     } tries ended without an answer, the process may have died of it.`,
   );
+}
+
+/** Settles the claim, also where the channel refuses the news of it. A claim that can't be settled runs out and is handed out again. */
+async function settleSurely(claim: Claim, outcome: Outcome, signal: AbortSignal): Promise<Outcome> {
+  try {
+    await persist(() => settle(claim, outcome), 10, signal);
+    return outcome;
+  } catch (error) {
+    const isRefused = error instanceof PermanentError && outcome.kind !== "done" && "outputs" in outcome;
+    if (!isRefused || outcome.outputs.length === 0) return { kind: "lost", reason: messageOf(error) };
+    return await settleSurely(claim, { ...outcome, outputs: [] }, signal);
+  }
 }
 
 async function settle(claim: Claim, outcome: Outcome): Promise<void> {
@@ -196,10 +244,6 @@ async function settle(claim: Claim, outcome: Outcome): Promise<void> {
     case "lost":
       return;
   }
-}
-
-function lost(error: unknown): Outcome {
-  return { kind: "lost", reason: messageOf(error) };
 }
 
 function report(log: Logger, claim: Claim, outcome: Outcome): void {

@@ -1,81 +1,9 @@
 import assert from "node:assert/strict";
+import { endless, eventsOf, give, nothing, stage } from "../../tests/support/actor_stage.ts";
 import { openMemoryChannel } from "../channel/memory.ts";
-import type { Channel } from "../channel/channel.ts";
-import { newRunId } from "../contracts/ids.ts";
-import type { RunEvent } from "../contracts/messages.ts";
-import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
-import type { Actor, Handling } from "./actor.ts";
+import { LeaseLost, PermanentError } from "../errors/errors.ts";
+import { compose } from "./message.ts";
 import { runActor } from "./run_actor.ts";
-import { HeardCancellations } from "./cancel.ts";
-import { compose, decode } from "./message.ts";
-
-type Handle = Actor<"channel:phase1_complete">["handle"];
-
-/** A channel, an actor on it that does `handle`, and what it says. */
-async function stage(handle: Handle, options: Partial<Actor<"channel:phase1_complete">> = {}) {
-  const channel = await openMemoryChannel();
-  const stop = new AbortController();
-  const cancellations = new HeardCancellations();
-  const settled: string[] = [];
-  const waiting: { after: number; resolve: () => void }[] = [];
-  const actor: Actor<"channel:phase1_complete"> = {
-    name: "transformer",
-    mailbox: "channel:phase1_complete",
-    phase: "TRANSFORMING",
-    handle,
-    ...options,
-  };
-  const listening = cancellations.listen(channel, stop.signal);
-  const running = runActor(actor, channel, {
-    signal: stop.signal,
-    graceMs: 50,
-    cancellations,
-    onSettled: (kind) => {
-      settled.push(kind);
-      for (const waiter of waiting) if (settled.length >= waiter.after) waiter.resolve();
-    },
-  });
-  return {
-    channel,
-    settled,
-    stop: () => stop.abort(),
-    running,
-    /** Resolves when so many messages were settled. */
-    settledTimes(after: number): Promise<void> {
-      return new Promise((resolve) => settled.length >= after ? resolve() : waiting.push({ after, resolve }));
-    },
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await Promise.all([running, listening]);
-      await channel[Symbol.asyncDispose]();
-    },
-  };
-}
-
-async function give(channel: Channel, runId = newRunId()): Promise<string> {
-  await channel.publish(
-    compose("channel:phase1_complete", `m/${runId}`, {
-      run_id: runId,
-      raw_file: "data/raw_users/records_20261124_030000.jsonl",
-    }),
-  );
-  return runId;
-}
-
-async function eventsOf(channel: Channel): Promise<RunEvent[]> {
-  const events: RunEvent[] = [];
-  for (;;) {
-    const claim = await channel.claim("channel:run_events", {
-      leaseMs: 1_000,
-      signal: AbortSignal.timeout(20),
-    });
-    if (claim === undefined) return events;
-    events.push(decode("channel:run_events", claim.body));
-    await claim.complete();
-  }
-}
-
-const nothing: Handle = () => Promise.resolve({ outputs: [], detail: {} });
 
 Deno.test("a message that is handled is acknowledged together with its outputs, whose ids follow from its own", async () => {
   await using s = await stage((message) =>
@@ -106,26 +34,6 @@ Deno.test("a message that is handled is acknowledged together with its outputs, 
   assert.deepEqual(events.map((event) => event.type), ["phase_started", "phase_completed"]);
   assert.ok(events[0]!.published_at < events[1]!.published_at, "what follows is told with a later time");
   await output?.complete();
-});
-
-Deno.test("a transient failure is tried again until it passes, and each try is told", async () => {
-  let tries = 0;
-  await using s = await stage(() => {
-    if (++tries < 3) throw new TransientError("the disk is full", { retryAfterMs: 1 });
-    return Promise.resolve({ outputs: [], detail: {} });
-  });
-  await give(s.channel);
-  await s.settledTimes(3);
-  assert.deepEqual(s.settled, ["again", "again", "done"]);
-  const types = (await eventsOf(s.channel)).map((event) => event.type);
-  assert.deepEqual(types, [
-    "phase_started",
-    "phase_retrying",
-    "phase_started",
-    "phase_retrying",
-    "phase_started",
-    "phase_completed",
-  ]);
 });
 
 Deno.test("a permanent failure goes to the dead letters at once, with the reason, and the run is told to have failed", async () => {
@@ -222,11 +130,6 @@ Deno.test("a message without a run belongs to the run of its file, always the sa
   assert.equal(seen[0], seen[1]);
   assert.match(seen[0]!, /^[0-9a-f]{8}-[0-9a-f]{4}-8/);
 });
-
-/** Work that ends only by its signal. */
-function endless({ signal }: Handling): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-}
 
 Deno.test("a stop lets the message at hand finish", async () => {
   const begun = Promise.withResolvers<void>();

@@ -26,13 +26,21 @@ export function childId(parentId: string, name: string): string {
   return id.length <= 200 ? id : `${createHash("sha256").update(parentId).digest("hex")}/${name}`;
 }
 
+/** Clocks of the machines differ by less than this, in milliseconds; a time further ahead is a mistake of whoever wrote it. */
+const MAX_AHEAD_MS = 24 * 3_600_000;
+
+/** The time `ms` in milliseconds since 1970 as ISO 8601, or `now` where it can't be the time of something that has happened. */
+export function plausibleTime(ms: number, now: number = Date.now()): string {
+  return new Date(ms >= 0 && ms <= now + MAX_AHEAD_MS ? ms : now).toISOString();
+}
+
 /**
  * The time to put on a message that follows from one of time `after`: now, but never earlier than its cause, whatever the clocks of the
- * machines say (a hybrid logical clock, in milliseconds).
+ * machines say (a hybrid logical clock, in milliseconds). A cause that isn't plausible is left out of account.
  */
 export function stamp(after?: string, now: number = Date.now()): string {
   const cause = after === undefined ? 0 : Date.parse(after) + 1;
-  return new Date(Math.max(now, cause)).toISOString();
+  return plausibleTime(cause > now ? cause : now, now);
 }
 
 function formatUuid(bytes: Uint8Array, version: number): string {

@@ -1,0 +1,94 @@
+/**
+ * A stage for one actor: a channel, the actor's loop on it, and what it says.
+ *
+ * @module
+ */
+import type { Actor, Handling } from "../../shared/actor/actor.ts";
+import { HeardCancellations } from "../../shared/actor/cancel.ts";
+import { compose, decode } from "../../shared/actor/message.ts";
+import { runActor } from "../../shared/actor/run_actor.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
+import { openMemoryChannel } from "../../shared/channel/memory.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import type { RunEvent } from "../../shared/contracts/messages.ts";
+
+/** What the actor does. */
+export type Handle = Actor<"channel:phase1_complete">["handle"];
+
+/** A channel, an actor on it that does `handle`, and what it says. */
+export async function stage(
+  handle: Handle,
+  options: Partial<Actor<"channel:phase1_complete">> = {},
+  open: () => Channel | Promise<Channel> = openMemoryChannel,
+) {
+  const channel = await open();
+  const stop = new AbortController();
+  const cancellations = new HeardCancellations();
+  const settled: string[] = [];
+  const waiting: { after: number; resolve: () => void }[] = [];
+  const actor: Actor<"channel:phase1_complete"> = {
+    name: "transformer",
+    mailbox: "channel:phase1_complete",
+    phase: "TRANSFORMING",
+    handle,
+    ...options,
+  };
+  const listening = cancellations.listen(channel, stop.signal);
+  const running = runActor(actor, channel, {
+    signal: stop.signal,
+    graceMs: 50,
+    cancellations,
+    onSettled: (kind) => {
+      settled.push(kind);
+      for (const waiter of waiting) if (settled.length >= waiter.after) waiter.resolve();
+    },
+  });
+  return {
+    channel,
+    settled,
+    stop: () => stop.abort(),
+    running,
+    /** Resolves when so many messages were settled. */
+    settledTimes(after: number): Promise<void> {
+      return new Promise((resolve) => settled.length >= after ? resolve() : waiting.push({ after, resolve }));
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await Promise.all([running, listening]);
+      await channel[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Publishes a message to the actor; answers its run. */
+export async function give(channel: Channel, runId = newRunId()): Promise<string> {
+  await channel.publish(
+    compose("channel:phase1_complete", `m/${runId}`, {
+      run_id: runId,
+      raw_file: "data/raw_users/records_20261124_030000.jsonl",
+    }),
+  );
+  return runId;
+}
+
+/** The events so far; they are taken from their mailbox. */
+export async function eventsOf(channel: Channel): Promise<RunEvent[]> {
+  const events: RunEvent[] = [];
+  for (;;) {
+    const claim = await channel.claim("channel:run_events", {
+      leaseMs: 1_000,
+      signal: AbortSignal.timeout(20),
+    });
+    if (claim === undefined) return events;
+    events.push(decode("channel:run_events", claim.body));
+    await claim.complete();
+  }
+}
+
+/** A handler that has nothing to do. */
+export const nothing: Handle = () => Promise.resolve({ outputs: [], detail: {} });
+
+/** Work that ends only by its signal. */
+export function endless({ signal }: Handling): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
