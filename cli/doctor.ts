@@ -6,7 +6,7 @@
  */
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fetchPage } from "../extractor/pages.ts";
+import { fetchPage } from "../extractor/page.ts";
 import { sourceOf } from "../extractor/source.ts";
 import { sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";

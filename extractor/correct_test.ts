@@ -5,7 +5,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { extractor } from "./extract.ts";
 import { sourceOf } from "./source.ts";
-import { quiet } from "./testing.ts";
+import { quiet } from "../tests/support/extraction.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { ExtractorVariables } from "./config.ts";
 

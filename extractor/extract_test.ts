@@ -8,7 +8,7 @@ import { openMemoryChannel } from "../shared/channel/memory.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { expected, RAW_FILE, request, START, startPipeline } from "./testing.ts";
+import { expected, RAW_FILE, request, START, startPipeline } from "../tests/support/extraction.ts";
 
 /** Remembers the state file as it was before the file got its name. */
 function snapshots(state: string): { handling: Partial<Handling>; restore(): void } {

@@ -5,7 +5,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { remembered, runReannounce } from "./reannounce.ts";
-import { request, START, startPipeline, type TestPipeline } from "./testing.ts";
+import { request, START, startPipeline, type TestPipeline } from "../tests/support/extraction.ts";
 
 const MINUTE = 60_000;
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { Records } from "./records.ts";
-import { linesOf } from "./testing.ts";
+import { linesOf } from "../tests/support/extraction.ts";
 
 Deno.test("a record's text comes through byte for byte", () => {
   const records = [

@@ -8,10 +8,10 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import { IdSet } from "./ids.ts";
-import type { Page } from "./pages.ts";
+import type { Page } from "./page.ts";
 import { idOf } from "./records.ts";
 import type { Source } from "./source.ts";
-import { walk } from "./walk.ts";
+import { pagesOf } from "./pages.ts";
 
 /** A raw file that is whole. */
 export interface WrittenRun {
@@ -37,7 +37,7 @@ const log = getLogger(["etl", "extractor", "run"]);
  * Writes the raw file of `run` from where it stands. After each page that is safely in the file `onPage` is called, to keep how far the run
  * is; calling this again with what it was last called with goes on there, and adds nothing twice.
  *
- * @throws as `walk`, `Files.create` and the signal; and PermanentError when the source gives the same page for ever.
+ * @throws as `pagesOf`, `Files.create` and the signal; and PermanentError when the source gives the same page for ever.
  */
 export async function writeRun(
   run: Unfinished,
@@ -71,7 +71,7 @@ export async function writeRun(
   const isWhole = run.total !== null && run.last_skip >= run.total;
   if (!isWhole) {
     const from = { skip: run.last_skip, firstTotal: run.first_total ?? undefined };
-    for await (const page of walk(source, from, signal)) {
+    for await (const page of pagesOf(source, from, signal)) {
       const { length, ids } = page.records;
       const isFresh = ids.map((id) => id === undefined || !seen.has(id));
       const fresh = isFresh.filter(Boolean).length;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { CHANNELS } from "../shared/contracts/channels.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { expected, RAW_FILE, request, startPipeline } from "./testing.ts";
+import { expected, RAW_FILE, request, startPipeline } from "../tests/support/extraction.ts";
 
 Deno.test("a run takes every page into one file and says what is in it", async () => {
   await using pipeline = await startPipeline({ bad: 0.1 });

@@ -4,15 +4,15 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { sampleSource, type SourceOptions, startSource } from "../local/source.ts";
-import type { Done, Handling } from "../shared/actor/actor.ts";
-import { newRunId } from "../shared/contracts/ids.ts";
-import { type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
-import { Files } from "../shared/files/files.ts";
-import { extractor, type ExtractorParts } from "./extract.ts";
-import { JsonBytes } from "../shared/files/json_bytes.ts";
-import { Records } from "./records.ts";
-import { redacted } from "./source.ts";
+import { sampleSource, type SourceOptions, startSource } from "../../local/source.ts";
+import type { Done, Handling } from "../../shared/actor/actor.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { type Phase1Complete, StartRun } from "../../shared/contracts/messages.ts";
+import { Files } from "../../shared/files/files.ts";
+import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
+import { JsonBytes } from "../../shared/files/json_bytes.ts";
+import { Records } from "../../extractor/records.ts";
+import { redacted } from "../../extractor/source.ts";
 
 /** When the runs of the tests start. */
 export const START: number = Date.UTC(2026, 10, 24, 3, 0, 7);
