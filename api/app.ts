@@ -10,6 +10,7 @@ import { HTTPException } from "hono/http-exception";
 import { addDashboard } from "./dashboard/dashboard.ts";
 import { addGraphql } from "./graphql/route.ts";
 import { boundedBody } from "./http/bounded_body.ts";
+import type { ApiApp, Env } from "./http/env.ts";
 import { allowedHosts, authenticated } from "./http/guard.ts";
 import { noSuchRoute } from "./http/routes.ts";
 import { secured } from "./http/secured.ts";
@@ -25,20 +26,6 @@ import { addHome } from "./rest/home.ts";
 import { addQuerySql } from "./rest/query_sql.ts";
 import { addRuns } from "./rest/runs.ts";
 import { addSession } from "./rest/session.ts";
-
-/** What a request carries through the app. */
-export interface Env {
-  /** What the server knows of it. */
-  Bindings: RequestInfo;
-  /** What was found out on the way. */
-  Variables: {
-    /** Who asks: `anonymous`, or `token:` and the beginning of the token's SHA-256. */
-    who: string;
-  };
-}
-
-/** The app that routes are added to. */
-export type ApiApp = OpenAPIHono<Env>;
 
 /** The API. */
 export interface App {

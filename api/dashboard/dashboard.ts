@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
-import type { ApiApp, Env } from "../app.ts";
+import type { ApiApp, Env } from "../http/env.ts";
 import { pagePolicy } from "../http/pages.ts";
 
 /** Languages that the dashboard speaks; the first one where a browser wants none of them. */

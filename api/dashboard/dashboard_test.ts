@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openApi } from "../testing.ts";
+import { openApi } from "../../tests/support/api.ts";
 import { languageOf } from "./dashboard.ts";
 import { EN } from "./web/texts.ts";
 import { ES } from "./web/texts_es.ts";

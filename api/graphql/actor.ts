@@ -3,41 +3,10 @@
  *
  * @module
  */
-import type { Beat, Channel, MailboxState } from "../../shared/channel/channel.ts";
-import { CHANNELS } from "../../shared/contracts/channels.ts";
+import type { Beat } from "../../shared/channel/channel.ts";
+import { type ActorView, viewActors } from "../actors.ts";
 import { builder } from "./builder.ts";
 import { EtlRun } from "./run.ts";
-
-/** An actor as it is shown. */
-export interface ActorView {
-  /** Its name. */
-  readonly name: string;
-  /** The channel that it takes its messages from. */
-  readonly channel: string;
-  /** The numbers of its mailbox. */
-  readonly mailbox: MailboxState;
-  /** What each of its instances last said. */
-  readonly instances: readonly Beat[];
-}
-
-/** All actors, in the order of the chain, or those of one name. */
-export async function viewActors(channel: Channel, name?: string): Promise<ActorView[]> {
-  const beats = await channel.beats();
-  const wanted = Object.entries(CHANNELS).filter(([, { receiver }]) =>
-    name === undefined || receiver === name
-  );
-  return await Promise.all(wanted.map(async ([mailbox, { receiver }]) => ({
-    name: receiver,
-    channel: mailbox,
-    mailbox: await channel.mailbox(mailbox).state(),
-    instances: beats.filter((beat) => beat.actor === receiver),
-  })));
-}
-
-/** The channel of the actor of this name; undefined when there is no such actor. */
-export function mailboxOf(actor: string): string | undefined {
-  return Object.entries(CHANNELS).find(([, { receiver }]) => receiver === actor)?.[0];
-}
 
 const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
   description: "Where an actor's messages wait.",

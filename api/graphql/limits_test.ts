@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { getIntrospectionQuery, parse } from "graphql";
-import { fillRun, openApi, type TestApi } from "../testing.ts";
+import { fillRun, openApi, type TestApi } from "../../tests/support/api.ts";
 import { costOf, MAX_COST } from "./limits.ts";
 import { schema } from "./schema.ts";
 

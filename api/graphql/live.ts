@@ -10,7 +10,7 @@ import { decode } from "../../shared/actor/message.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
-import { type ActorView, viewActors } from "./actor.ts";
+import { type ActorView, viewActors } from "../actors.ts";
 
 /** How many events a slow client may lag behind before it misses the oldest. */
 const LAG = 1000;

@@ -3,7 +3,7 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
-import { fillRun, openApi, type TestApi, user } from "../testing.ts";
+import { fillRun, openApi, type TestApi, user } from "../../tests/support/api.ts";
 
 const START = `mutation ($input: StartRunInput) { startRun(input: $input) {
   __typename ... on StartRunSuccess { runId finished } ... on RunAlreadyActive { activeRunId } ... on Problem { message }

@@ -3,7 +3,7 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
 import { openStoreReadOnly, type ReadStore } from "../../shared/store/sqlite/open.ts";
-import { fillRun, openApi, user } from "../testing.ts";
+import { fillRun, openApi, user } from "../../tests/support/api.ts";
 
 Deno.test("runs are a plain list, newest first", async () => {
   await using pipeline = await openApi();

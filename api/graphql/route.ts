@@ -8,7 +8,7 @@ import { execute, getOperationAST, GraphQLError } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";
 import { messageOf, TransientError } from "../../shared/errors/errors.ts";
 import { maskOf } from "../../shared/store/mask.ts";
-import type { ApiApp } from "../app.ts";
+import type { ApiApp } from "../http/env.ts";
 import { wantsPage } from "../http/guard.ts";
 import { detail } from "../json.ts";
 import type { Metrics } from "../observe/metrics.ts";

@@ -5,7 +5,7 @@
  */
 import { Buffer, isUtf8 } from "node:buffer";
 import type { MiddlewareHandler } from "hono";
-import type { Env } from "../app.ts";
+import type { Env } from "./env.ts";
 import { detail } from "../json.ts";
 import { Unprocessable } from "./unprocessable.ts";
 

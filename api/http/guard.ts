@@ -6,7 +6,7 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
-import type { Env } from "../app.ts";
+import type { Env } from "./env.ts";
 import { detail } from "../json.ts";
 import { signInPage } from "./sign_in.ts";
 

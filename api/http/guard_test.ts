@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openApi, ORIGIN } from "../testing.ts";
+import { openApi, ORIGIN } from "../../tests/support/api.ts";
 
 const TOKEN = "a-token-that-is-long";
 const bearer = { authorization: `Bearer ${TOKEN}` };

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Context } from "hono";
-import type { ApiApp, Env } from "../app.ts";
+import type { ApiApp, Env } from "./env.ts";
 import { detail } from "../json.ts";
 
 /** Answers as FastAPI does: 307 to the route without the trailing slash, 405 with the methods that the path has, else 404. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { MiddlewareHandler } from "hono";
-import type { Env } from "../app.ts";
+import type { Env } from "./env.ts";
 
 /** Tells browsers to guess nothing, to show nothing in frames, and to keep nothing of what may be personal. */
 export function secured(): MiddlewareHandler<Env> {

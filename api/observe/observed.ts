@@ -7,7 +7,7 @@ import type { Logger } from "@logtape/logtape";
 import { context, propagation, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
-import type { Env } from "../app.ts";
+import type { Env } from "../http/env.ts";
 import type { Metrics } from "./metrics.ts";
 
 const CARRIED = {

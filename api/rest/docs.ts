@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ApiApp } from "../app.ts";
+import type { ApiApp } from "../http/env.ts";
 import { pagePolicy } from "../http/pages.ts";
 import { jsonAnswer } from "../json.ts";
 

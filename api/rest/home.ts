@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import type { ApiApp } from "../app.ts";
+import type { ApiApp } from "../http/env.ts";
 import { dashboardPage } from "../dashboard/dashboard.ts";
 import { wantsPage } from "../http/guard.ts";
 import { jsonAnswer } from "../json.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import type { ApiApp } from "../app.ts";
+import type { ApiApp } from "../http/env.ts";
 import { detail, jsonAnswer } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import { SqlBusy, SqlRefused } from "../sql/errors.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fillRun, openApi, ORIGIN, user } from "../testing.ts";
+import { fillRun, openApi, ORIGIN, user } from "../../tests/support/api.ts";
 
 /** A request and what has to come back. */
 interface Case {

@@ -5,7 +5,7 @@
  */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { ApiApp, Env } from "../app.ts";
+import type { ApiApp, Env } from "../http/env.ts";
 import { fit, jsonBody } from "../http/unprocessable.ts";
 
 /** The parts of a request that a route reads. */

@@ -5,7 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { setCookie } from "hono/cookie";
-import type { ApiApp } from "../app.ts";
+import type { ApiApp } from "../http/env.ts";
 import { isToken, SESSION_COOKIE, SESSION_SECONDS, sessionOf } from "../http/guard.ts";
 import { fit, jsonBody } from "../http/unprocessable.ts";
 import { detail } from "../json.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fillRun, openApi, user } from "../testing.ts";
+import { fillRun, openApi, user } from "../../tests/support/api.ts";
 
 const SECRETS = [
   "emilyspass",

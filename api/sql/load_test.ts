@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fillRun, openApi } from "../testing.ts";
+import { fillRun, openApi } from "../../tests/support/api.ts";
 import { childrenOf, ticksOf } from "../../tests/support/processes.ts";
 
 const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
 import { listen } from "../../api/server.ts";
-import { fillRun, openApi, type TestApi } from "../../api/testing.ts";
+import { fillRun, openApi, type TestApi } from "../support/api.ts";
 import { needing } from "../support/needs.ts";
 
 const test = needing("curl");

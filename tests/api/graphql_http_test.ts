@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { serverAudits } from "graphql-http";
-import { openApi, ORIGIN } from "../../api/testing.ts";
+import { openApi, ORIGIN } from "../support/api.ts";
 
 Deno.test("the GraphQL over HTTP specification is passed in full", async (t) => {
   await using pipeline = await openApi();

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { listen } from "../../api/server.ts";
-import { openApi } from "../../api/testing.ts";
+import { openApi } from "../support/api.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"];
 const PATHS = [
@@ -88,5 +88,28 @@ Deno.test("a body that is not UTF-8 is refused, not read with replacement charac
     }
   } finally {
     await server.close(100);
+  }
+});
+
+Deno.test("a body that is sent in chunks is read, up to the bound", async () => {
+  await using pipeline = await openApi();
+  const server = await listen(pipeline.app, { hostname: "127.0.0.1", port: 0 });
+  const post = async (path: string, body: string) => {
+    const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new Blob([body]).stream(),
+    });
+    return [answer.status, await answer.text()];
+  };
+  try {
+    const answered = '{"columns":["one"],"rows":[{"one":1}]}';
+    assert.deepEqual(await post("/query_sql", '{"query":"SELECT 1 AS one"}'), [200, answered]);
+    const typename = '{"data":{"__typename":"Query"}}';
+    assert.deepEqual(await post("/graphql", '{"query":"{ __typename }"}'), [200, typename]);
+    const [status] = await post("/query_sql", `{"query":"SELECT 1${" ".repeat(1_000_000)}"}`);
+    assert.equal(status, 413);
+  } finally {
+    await server.close(0);
   }
 });

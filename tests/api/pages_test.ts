@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { listen } from "../../api/server.ts";
-import { fillRun, openApi, user } from "../../api/testing.ts";
+import { fillRun, openApi, user } from "../support/api.ts";
 import { shows, withBrowser } from "./browser.ts";
 import { needing } from "../support/needs.ts";
 

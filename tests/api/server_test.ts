@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { listen, type Listening } from "../../api/server.ts";
-import { fillRun, openApi, type TestApi } from "../../api/testing.ts";
+import { fillRun, openApi, type TestApi } from "../support/api.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 

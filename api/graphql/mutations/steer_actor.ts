@@ -5,7 +5,8 @@
  */
 import { CHANNELS } from "../../../shared/contracts/channels.ts";
 import type { Mailbox } from "../../../shared/channel/channel.ts";
-import { Actor, type ActorView, mailboxOf, viewActors } from "../actor.ts";
+import { type ActorView, mailboxOf, viewActors } from "../../actors.ts";
+import { Actor } from "../actor.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { ActorNotFound, audited, ServiceUnavailable, typenameOf } from "./result.ts";

@@ -4,18 +4,18 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { loadConfig } from "../shared/config/config.ts";
-import { MaskVariables } from "../shared/config/variables.ts";
-import type { Channel } from "../shared/channel/channel.ts";
-import { openMemoryChannel } from "../shared/channel/memory.ts";
-import { newRunId } from "../shared/contracts/ids.ts";
-import { openStoreReadOnly, type ReadStore, type Store } from "../shared/store/sqlite/open.ts";
-import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
-import { loadTexts, tempStore } from "../shared/store/sqlite/testing.ts";
-import { type App, createApp } from "./app.ts";
-import { ApiVariables } from "./config.ts";
-import type { ApiPorts, AuditEntry } from "./ports.ts";
-import { openSqlConsole } from "./sql/console.ts";
+import { loadConfig } from "../../shared/config/config.ts";
+import { MaskVariables } from "../../shared/config/variables.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
+import { openMemoryChannel } from "../../shared/channel/memory.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { openStoreReadOnly, type ReadStore, type Store } from "../../shared/store/sqlite/open.ts";
+import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
+import { loadTexts, tempStore } from "../../shared/store/sqlite/testing.ts";
+import { type App, createApp } from "../../api/app.ts";
+import { ApiVariables } from "../../api/config.ts";
+import type { ApiPorts, AuditEntry } from "../../api/ports.ts";
+import { openSqlConsole } from "../../api/sql/console.ts";
 
 /** The API in a folder of its own. */
 export interface TestApi extends AsyncDisposable {

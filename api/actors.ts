@@ -1,0 +1,36 @@
+/**
+ * The actors as the channel knows them.
+ *
+ * @module
+ */
+import type { Beat, Channel, MailboxState } from "../shared/channel/channel.ts";
+import { CHANNELS } from "../shared/contracts/channels.ts";
+
+/** An actor as the API shows it. */
+export interface ActorView {
+  readonly name: string;
+  /** The channel that it reads. */
+  readonly channel: string;
+  readonly mailbox: MailboxState;
+  /** The last heartbeat of each of its instances. */
+  readonly instances: readonly Beat[];
+}
+
+/** All actors, in the order of the chain, or those of one name. */
+export async function viewActors(channel: Channel, name?: string): Promise<ActorView[]> {
+  const beats = await channel.beats();
+  const wanted = Object.entries(CHANNELS).filter(([, { receiver }]) =>
+    name === undefined || receiver === name
+  );
+  return await Promise.all(wanted.map(async ([mailbox, { receiver }]) => ({
+    name: receiver,
+    channel: mailbox,
+    mailbox: await channel.mailbox(mailbox).state(),
+    instances: beats.filter((beat) => beat.actor === receiver),
+  })));
+}
+
+/** The channel of the actor of this name; undefined when there is no such actor. */
+export function mailboxOf(actor: string): string | undefined {
+  return Object.entries(CHANNELS).find(([, { receiver }]) => receiver === actor)?.[0];
+}
