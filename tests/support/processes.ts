@@ -15,6 +15,12 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return text.split(/\s+/).filter((word) => word !== "").map(Number);
 }
 
+/** The processes whose working directory is `folder`, whoever their parent is by now. */
+export async function workingIn(folder: string): Promise<number[]> {
+  const cwds = await outputOf("find", "/proc", "-maxdepth", "2", "-name", "cwd", "-lname", `${folder}*`);
+  return linesOf(cwds).map((path) => Number(path.split("/")[2]));
+}
+
 /** Where each open file of a process leads. */
 export async function openFilesOf(pid: number): Promise<string[]> {
   return linesOf(await outputOf("find", `/proc/${pid}/fd`, "-printf", "%l\\n"));

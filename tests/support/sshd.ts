@@ -6,7 +6,7 @@
 import { ensureHostKey } from "../../local/sftp/keys.ts";
 import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
-import { childrenOf } from "./processes.ts";
+import { childrenOf, workingIn } from "./processes.ts";
 
 /** How to run the server. */
 export interface SshdOptions {
@@ -121,6 +121,8 @@ class Server implements Sshd {
     this.#process = undefined;
     if (process === undefined) return;
     await signalTree(process.pid, "SIGKILL");
+    // A session whose parent ended while it was frozen is nobody's child any more, and stays frozen for ever.
+    for (const session of await workingIn(this.home)) killed(session);
     await process.status;
     await this.#output;
   }
@@ -147,7 +149,15 @@ async function signalTree(pid: number, signal: Deno.Signal): Promise<void> {
     return;
   }
   for (const child of await childrenOf(pid)) await signalTree(child, signal);
-  if (signal === "SIGKILL") Deno.kill(pid, "SIGKILL");
+  if (signal === "SIGKILL") killed(pid);
+}
+
+function killed(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // it has ended already
+  }
 }
 
 function freePort(): number {
