@@ -7,7 +7,6 @@ import { parseArgs, type ParseArgsOptionsConfig, stripVTControlCharacters } from
 import { configure } from "@logtape/logtape";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 
-/** Exit codes. */
 export const EXIT = {
   /** Done, or stopped in order. */
   ok: 0,

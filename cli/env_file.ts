@@ -9,7 +9,7 @@ import type { Environment } from "./services.ts";
 
 /**
  * Variables of the process, then those of the file `path` that the process doesn't set. A missing file is no error. `NODE_ENV` is `production`
- * unless somebody says otherwise: libraries of the API check their callers at each step in any other one.
+ * unless it is set: with any other value, libraries of the API check their callers at each step.
  *
  * @throws Error when the file is there but can't be read.
  */

@@ -16,16 +16,16 @@ const HELP = `deno task etl COMMAND [--json]
 
   runs [--limit N]                the last runs
   show RUN                        all of a run
-  start [--watch]                 asks for a run; --watch follows it to its end
+  start [--watch]                 requests a run; --watch follows it to its end
   watch [RUN]                     follows a run, or the current one, to its end
-  invalid RUN [--reason TEXT]     its bad records
-  repair RUN [--reason TEXT]      opens its bad records in $EDITOR, checks and replays what was changed
+  invalid RUN [--reason TEXT]     its invalid records
+  repair RUN [--reason TEXT]      opens its invalid records in $EDITOR, checks and replays those that were changed
     --set FIELD=VALUE             sets a field in all of them instead
     --from FILE                   takes edited records from a file, or - for standard input
-    --check                       says what would come of it, and changes nothing
-    --yes                         doesn't ask
+    --check                       shows which would pass, and changes nothing
+    --yes                         doesn't ask for confirmation
   redeliver RUN                   delivers its files again
-  dead                            messages that were given up
+  dead                            dead letters: messages that could not be handled
   dead replay ID                  sends one again
   dead discard ID [--yes]         removes one for good
   verify [RUN|latest|all]         compares files, database and SFTP server; needs the pipeline's folders

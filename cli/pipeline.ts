@@ -117,7 +117,6 @@ async function runMode(env: Environment, signal: AbortSignal): Promise<number> {
   return await oneRun(supervisor, channel, signal);
 }
 
-/** Everything offline. */
 async function demoMode(
   env: Environment,
   signal: AbortSignal,
@@ -154,12 +153,12 @@ async function oneRun(supervisor: Supervisor, channel: Channel, signal: AbortSig
     lastOf(showing(events, channel, say, isTerminal)),
   ]);
   if (last === undefined) {
-    complain("Stopped before the run had ended. The next start goes on where it stands.");
+    complain("Stopped before the run ended. The next start resumes it.");
     return EXIT.failed;
   }
   if (last.type === "phase_retrying") {
     complain(
-      `The run is loaded, its delivery is pending: ${last.reason} It is tried again with the next start.`,
+      `The run is loaded, its delivery is pending: ${last.reason} The next start retries it.`,
     );
     return EXIT.failed;
   }
@@ -179,7 +178,7 @@ async function lastOf(events: AsyncIterable<RunEvent>): Promise<RunEvent | undef
   }
 }
 
-/** Another run that is being extracted by somebody alive is not to be queued behind: whoever calls this from cron wants to know. */
+/** Doesn't queue behind a run that a live extractor works on: a caller such as cron has to know. */
 async function refuseOverlap(channel: Channel): Promise<void> {
   const alive = Date.now() - 20_000;
   const busy = (await channel.beats()).find((beat) =>
@@ -188,7 +187,7 @@ async function refuseOverlap(channel: Channel): Promise<void> {
   if (busy !== undefined) throw new RunActive(busy.current?.runId);
 }
 
-/** Waits until the recorder has noted the run's end, then tells what came of it. */
+/** Waits until the recorder has noted the run's end, then summarizes the run. */
 async function summaryOf(env: Environment, runId: string): Promise<string> {
   const config = loadConfig("summary", VARIABLES.saver, env);
   for (;;) {

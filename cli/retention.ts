@@ -53,7 +53,7 @@ function list({ DB_PATH, MASK_FIELDS }: Config, days: number): void {
   const [going, staying] = [{ files: 0, bytes: 0 }, { files: 0, bytes: 0 }];
   for (const { run, files, keep } of store === undefined ? [] : oldRuns(store.runs, days)) {
     say(
-      `run ${run.run_id}, asked for at ${run.run_timestamp}: ${
+      `run ${run.run_id}, requested at ${run.run_timestamp}: ${
         keep === undefined ? "may go" : `stays, as ${keep}`
       }`,
     );

@@ -49,7 +49,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
 
   let [runs, wrong] = [0, 0];
   for (const run of chosen(store.runs, which)) {
-    if (!json) say(`run ${run.run_id}, ${run.status}, asked for at ${run.run_timestamp}`);
+    if (!json) say(`run ${run.run_id}, ${run.status}, requested at ${run.run_timestamp}`);
     for await (const item of verifyRun(run, { store, files, lookup, server })) {
       if (json) print(item);
       else say(lineOf(item));

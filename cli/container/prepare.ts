@@ -18,9 +18,7 @@ export interface PrepareOptions {
   readonly folders: readonly string[];
   /** Folders that the services or the SFTP server write to; what is in them stays as it is. */
   readonly shallow: readonly string[];
-  /** User of the services. */
   readonly uid: number;
-  /** Group of the services. */
   readonly gid: number;
   /** Opens the private key, where it is encrypted and its public one is missing. */
   readonly passphrase?: string | undefined;

@@ -19,35 +19,27 @@ import { confirmed, UsageError } from "../command_line.ts";
 
 /** The API refused, or what was asked didn't come to a good end. */
 export class Failed extends Error {
-  /** Its class, for messages. */
   override readonly name: string = "Failed";
 }
 
 /** What a command works with. */
 export interface Work {
-  /** The API. */
   readonly api: GraphqlClient;
   /** What follows the command's name. */
   readonly words: readonly string[];
-  /** The options. */
   readonly options: Options;
-  /** The editor's command. */
   readonly editor: string;
-  /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
 }
 
 /** The options of all commands. */
 export interface Options {
-  /** For programs. */
   readonly json: boolean;
-  /** Don't ask. */
   readonly yes: boolean;
   /** Say what would come of it, and change nothing. */
   readonly check: boolean;
   /** Follow the run to its end. */
   readonly watch: boolean;
-  /** How many rows. */
   readonly limit: number;
   /** Records with this problem alone. */
   readonly reason: string | undefined;

@@ -25,7 +25,7 @@ const MOST = 500;
 const runs: Command = async ({ api, options: { json, limit } }) => {
   const { etlRunsConnection: { nodes } } = await api.ask<Runs>(RUNS, { first: Math.min(limit, MOST) });
   if (json) nodes.forEach(print);
-  else table(["run", "asked for", "status", "valid", "invalid", "ms", "delivery", "id"], nodes.map(rowOf));
+  else table(["run", "requested", "status", "valid", "invalid", "ms", "delivery", "id"], nodes.map(rowOf));
   return EXIT.ok;
 };
 
@@ -35,7 +35,7 @@ const show: Command = async ({ api, words, options: { json } }) => {
     print(run);
     return EXIT.ok;
   }
-  say(`Run ${run.id} ${run.status}, asked for by ${run.requestedBy} at ${run.runTimestamp} (${run.runId})`);
+  say(`Run ${run.id} ${run.status}, requested by ${run.requestedBy} at ${run.runTimestamp} (${run.runId})`);
   if (run.failure) {
     say(`${run.failure.reason} ${run.failure.retryable ? "Start it again." : "Change something first."}`);
   }
@@ -57,7 +57,7 @@ const show: Command = async ({ api, words, options: { json } }) => {
     ]),
   );
   part(
-    "Why records were invalid",
+    "Reasons of invalid records",
     ["count", "reason"],
     run.reasons.map(({ count, reason }) => [count, reason]),
   );
@@ -95,7 +95,7 @@ const start: Command = async (work) => {
   const { runId } = await steer(work.api, "startRun");
   if (work.options.watch) return await followRun(work, runId!);
   if (work.options.json) print({ runId });
-  else say(`run ${runId} was asked for`);
+  else say(`run ${runId} requested`);
   return EXIT.ok;
 };
 
@@ -124,7 +124,7 @@ const redeliver: Command = async ({ api, words, options: { json } }) => {
   const { id, runId } = await findRun(api, words[0]);
   await steer(api, "redeliverRun", { runId });
   if (json) print({ runId });
-  else say(`The delivery of run ${id} was asked for.`);
+  else say(`Requested the delivery of run ${id}.`);
   return EXIT.ok;
 };
 
@@ -136,7 +136,7 @@ const dead: Command = async ({ api, words: [what = "list", id], options }) => {
     if (options.json) nodes.forEach(print);
     else {
       table(
-        ["given up", "tries", "bytes", "reason", "id"],
+        ["buried", "tries", "bytes", "reason", "id"],
         nodes.map((letter) => [
           letter.buriedAt,
           letter.attempts,
@@ -169,7 +169,6 @@ const verify: Command = async ({ api, words: [name = "latest"], options: { json 
   return (await child.spawn().status).code;
 };
 
-/** By name. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   runs,
   show,

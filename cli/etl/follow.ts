@@ -19,7 +19,7 @@ import { isFinal } from "../../shared/contracts/phases.ts";
 import { complain, EXIT, isTerminal, print, say } from "../command_line.ts";
 import { Failed, type Work } from "./command.ts";
 
-/** How often a run is read besides its events, in milliseconds: an event is told before it is written down. */
+/** How often a run is read besides its events, in milliseconds: an event is published before it is in the database. */
 const LOOK_EVERY_MS = 500;
 
 /** Shows what happens to a run until its end; answers the exit code. A run that was resumed in its place is followed in turn. */
@@ -29,14 +29,14 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
   const until = AbortSignal.any([signal, gone.signal]);
   const listening = listen(api, until, () => bell.ring());
   const bar = isTerminal && !json ? new Bar(api) : undefined;
-  const told = new Set<string>();
+  const shown = new Set<string>();
   try {
     for (;;) {
-      if (signal.aborted) throw new Failed(`Stopped following; the run ${runId} goes on.`);
+      if (signal.aborted) throw new Failed(`Stopped following; run ${runId} continues.`);
       const run = await read(api, runId);
       for (const event of run?.events ?? []) {
-        if (told.has(event.id)) continue;
-        told.add(event.id);
+        if (shown.has(event.id)) continue;
+        shown.add(event.id);
         bar?.clear();
         if (json) print(event);
         else say(lineOf(event));
@@ -89,7 +89,6 @@ export function lineOf({ at, type, phase, actor, reason, detail }: Event): strin
   return parts.filter((part) => part).join("  ");
 }
 
-/** Wakes whoever waits. */
 class Bell {
   #wake: () => void = () => {};
   #rung = false;

@@ -29,7 +29,6 @@ import { complain, EXIT, print, say, table, UsageError } from "../command_line.t
 import { confirmOr, Failed, findRun, type Work } from "./command.ts";
 import { followRun } from "./follow.ts";
 
-/** The command. */
 export async function repair(work: Work): Promise<number> {
   const { api, words, options } = work;
   const run = await findRun(api, words[0]);
@@ -127,7 +126,7 @@ async function fromEditor(records: readonly InvalidRecord[], { editor }: Work): 
     return patches;
   } catch (error) {
     throw new UsageError(
-      `${messageOf(error)} What was typed is in ${file}: mend it, and give it with --from.`,
+      `${messageOf(error)} Your text is in ${file}: correct it, and use --from.`,
     );
   }
 }

@@ -21,15 +21,12 @@ export interface Finding {
 
 /** A finding and what it is about. */
 export interface Item extends Finding {
-  /** The run. */
   readonly run_id: string;
-  /** Where it was looked. */
   readonly place: "run" | "local" | "database" | "transform" | "deliveries" | "server";
   /** Which of the run's files; `counts` for its numbers. */
   readonly file: "raw" | "processed" | "invalid" | "manifest" | "counts";
 }
 
-/** Whether nothing is wrong. */
 export function isFine({ result }: Finding): boolean {
   return result === "equal" || result === "removed" || result === "skipped";
 }

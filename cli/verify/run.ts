@@ -13,13 +13,9 @@ import { transformAgain } from "./again.ts";
 import { databaseCopy, factsOf, localCopy, noted, remoteCopy, RESTORE } from "./copies.ts";
 import { type Finding, finding, type Item } from "./finding.ts";
 
-/** What is compared. */
 export interface VerifyParts {
-  /** The database. */
   readonly store: Pick<ReadStore, "runs" | "records">;
-  /** The data directory. */
   readonly files: Files;
-  /** The present lookup. */
   readonly lookup: Departments;
   /** Connects to the server; asked for only where something was delivered. Throws why it can't. */
   readonly server: () => Promise<Inspection>;
@@ -79,12 +75,12 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
 }
 
 function counts(run: RunRow, { raw, processed, invalid }: Loaded): Finding {
-  const told = `${run.valid_count} valid and ${run.invalid_count} invalid`;
+  const counts = `${run.valid_count} valid and ${run.invalid_count} invalid`;
   const found = `${processed.records} processed and ${invalid.records} invalid`;
   if (processed.records !== run.valid_count || invalid.records !== run.invalid_count) {
     return {
       result: "differs",
-      detail: `the run's row says ${told}, but ${found} records were loaded. ${RESTORE}`,
+      detail: `the run's row says ${counts}, but ${found} records were loaded. ${RESTORE}`,
     };
   }
   if (raw.records !== processed.records + invalid.records) {
@@ -95,7 +91,7 @@ function counts(run: RunRow, { raw, processed, invalid }: Loaded): Finding {
         `start a new run with this project's transformer.`,
     };
   }
-  return { result: "equal", detail: `${raw.records} records: ${told}` };
+  return { result: "equal", detail: `${raw.records} records: ${counts}` };
 }
 
 type Loaded = Record<FileKind, FileRow>;

@@ -20,7 +20,7 @@ export function lazyServer(env: Environment, resources: AsyncDisposableStack): (
 async function open(env: Environment, resources: AsyncDisposableStack): Promise<Inspection> {
   const config = loadConfig("verify", VARIABLES.saver, env);
   const configured = sftpOptionsOf(config) ?? await localServer(env, resources);
-  // whoever only looks trusts no new host
+  // a command that only reads trusts no new host
   const login = { ...configured, hostKeyPolicy: "strict" as const };
   return resources.use(await Inspection.open(login, new AbortController().signal));
 }

@@ -13,7 +13,6 @@ import { fileError, writeAtomically } from "../../shared/files/files.ts";
 
 /** The types of keys that can be made. */
 export const KEY_TYPES = ["rsa", "ed25519"] as const;
-/** A type of key. */
 export type KeyType = (typeof KEY_TYPES)[number];
 
 /** How a key is made. */

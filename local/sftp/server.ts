@@ -13,7 +13,6 @@ import { Jail } from "./jail.ts";
 import { ensureHostKey, pinHostKey, readPublicKeys } from "./keys.ts";
 import { serveSession } from "./session.ts";
 
-/** How to serve. */
 export interface SftpServerOptions {
   /** Folder that clients read and write; made where it is missing. */
   readonly root: string;
@@ -35,7 +34,6 @@ export interface SftpServerOptions {
 
 /** A server that takes connections. Disposing of it closes it. */
 export interface SftpServer extends AsyncDisposable {
-  /** Its port. */
   readonly port: number;
   /** The fingerprint of its host key, as OpenSSH writes it; absent where it wasn't pinned. */
   readonly fingerprint: string | undefined;

@@ -5,7 +5,6 @@
  */
 import { Users } from "./users.ts";
 
-/** Answers a request. */
 export type Handler = (request: Request) => Response | Promise<Response>;
 
 /** What the sample source has, and where it listens. */

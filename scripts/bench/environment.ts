@@ -11,14 +11,12 @@ import { openChannel } from "../../shared/channel/open.ts";
 import { type Sshd, startSshd } from "../../tests/support/sshd.ts";
 import { Program } from "./process.ts";
 
-/** The project's folder. */
 export const PROJECT: string = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** What the command line asks for. */
 export interface Scale {
   /** Users of the rows that compare with a tool. */
   readonly users: number;
-  /** Turns of each comparison. */
   readonly turns: number;
   /** Whether figures are to be had soon, rather than to be quoted. */
   readonly quick: boolean;
@@ -28,7 +26,6 @@ export interface Scale {
 
 /** An SFTP server and what logs in to it. */
 export interface SftpHouse {
-  /** OpenSSH's server. */
   readonly server: Sshd;
   /** File of the private key that may log in. */
   readonly key: string;
@@ -150,7 +147,6 @@ export class Stage implements AsyncDisposable {
   constructor(
     /** Where queue and database are. */
     readonly folder: string,
-    /** The services' environment. */
     readonly env: Environment,
     private readonly profile: string | undefined,
   ) {}

@@ -9,19 +9,14 @@ import { transform } from "../../transformer/transform.ts";
 import { Users } from "../../local/source/users.ts";
 import { type BenchEnvironment, PROJECT } from "./environment.ts";
 
-/** A raw file. */
 export interface RawFile extends FileFacts {
-  /** Its lines. */
   readonly records: number;
 }
 
 /** The files of a run. */
 export interface RunFiles {
-  /** What was extracted. */
   readonly raw: RawFile;
-  /** Its valid records. */
   readonly processed: RawFile;
-  /** Its dead letters. */
   readonly dead: RawFile;
 }
 

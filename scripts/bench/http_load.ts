@@ -6,7 +6,6 @@
 
 /** What came of a load. */
 export interface Load {
-  /** Answers in a second. */
   readonly perSecond: number;
   /** How long each answer took, in milliseconds. */
   readonly latencies: number[];
@@ -14,7 +13,6 @@ export interface Load {
 
 /** A request as it is sent. */
 export interface Asked {
-  /** Path and query. */
   readonly path: string;
   /** Sent by POST as JSON, where it is given. */
   readonly body?: unknown;

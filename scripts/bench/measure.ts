@@ -9,15 +9,11 @@ import type { Side } from "./row.ts";
 export interface Spread {
   /** The middle one; of an even number the mean of the two in the middle. */
   readonly median: number;
-  /** The least. */
   readonly least: number;
-  /** The greatest. */
   readonly greatest: number;
-  /** How many there were. */
   readonly turns: number;
 }
 
-/** What one turn took. */
 export interface Cost {
   /** Wall time in seconds. */
   readonly seconds: number;
@@ -29,7 +25,6 @@ export interface Cost {
 export interface Comparison {
   /** What ours is compared with. */
   readonly baseline: Side;
-  /** Ours. */
   readonly ours: Side;
   /** Wall time of ours to that of the baseline, turn by turn. */
   readonly ratio: Spread;

@@ -19,13 +19,11 @@ export interface Side {
 /** What a figure has to reach; a figure without a target is there to be known. */
 export type Target = { readonly atMost: number } | { readonly atLeast: number };
 
-/** A measured figure. */
 export interface Result {
   /** What was measured, such as `load three files, 300,000 rows`. */
   readonly what: string;
   /** What it was compared with, where there is something to compare with. */
   readonly baseline?: Side;
-  /** Ours. */
   readonly ours?: Side;
   /** CPU time of ours to that of the baseline, turn by turn: less shaken by other load on the machine than wall time. */
   readonly cpuRatio?: Spread | undefined;
@@ -41,7 +39,6 @@ export interface Result {
 
 /** A row: a module of `rows/` exports one. To add one, write the module and list it in `rows.ts`. */
 export interface Row {
-  /** Its name for `--rows`. */
   readonly name: string;
   /** Measures, and yields each figure as soon as it is known. */
   measure(environment: BenchEnvironment): AsyncIterable<Result>;

@@ -18,7 +18,7 @@ export function table(results: readonly Result[]): string {
   return [line(head!), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
 }
 
-/** One result in one line, for whoever watches. */
+/** One result in one line. */
 export function sentence(result: Result): string {
   const [what, baseline, ours, figure, , target, verdict] = cells(result);
   const sides = [baseline, ours].filter((side) => side !== "").join(" / ");

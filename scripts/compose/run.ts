@@ -4,15 +4,12 @@
  * @module
  */
 
-/** A command that failed. */
 export class CommandFailed extends Error {
-  /** Its class, for logs. */
   override readonly name: string = "CommandFailed";
 
   /** `command` ended with `code` and wrote `output`. */
   constructor(
     command: string,
-    /** Its exit code. */
     readonly code: number,
     /** What it wrote, both streams. */
     readonly output: string,

@@ -13,11 +13,9 @@ interface StandIn {
   /** Programs of this machine by their paths in the image; the libraries that they load come along. */
   readonly programs: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
-  /** Folders with their owner. */
   readonly folders?: Readonly<Record<string, readonly [uid: number, gid: number]>>;
   /** Lines of `/etc/passwd` beside root's. */
   readonly users?: readonly string[];
-  /** Instructions of a Dockerfile. */
   readonly changes: readonly string[];
 }
 

@@ -9,7 +9,6 @@ import puppeteer, { type Page } from "puppeteer-core";
 
 /** A page, and what went wrong on it. */
 export interface Tab {
-  /** The page. */
   readonly page: Page;
   /** What the console and the page complained of, and requests that failed or went elsewhere. */
   readonly complaints: string[];

@@ -9,19 +9,15 @@ import { run, runIn } from "../../scripts/compose/run.ts";
 
 /** What `docker inspect` tells of a container, as far as the test looks at it. */
 export interface Container {
-  /** Its id. */
   readonly Id: string;
-  /** Its name. */
   readonly Name: string;
   /** How often Docker has started it again. */
   readonly RestartCount: number;
-  /** How it is. */
   readonly State: {
     readonly Status: string;
     readonly ExitCode: number;
     readonly Health?: { readonly Status: string };
   };
-  /** What it may do. */
   readonly HostConfig: {
     readonly ReadonlyRootfs: boolean;
     readonly CapDrop: readonly string[] | null;
@@ -30,15 +26,12 @@ export interface Container {
     readonly Memory: number;
     readonly PortBindings: Readonly<Record<string, readonly { readonly HostIp: string }[]>>;
   };
-  /** How it was made. */
   readonly Config: { readonly Labels: Readonly<Record<string, string>> };
 }
 
 /** A run as the database tells it. */
 export interface RunRow {
-  /** Its id. */
   readonly run_id: string;
-  /** Where it is. */
   readonly status: string;
   /** Where its delivery is; null before it begins. */
   readonly delivery_state: string | null;
@@ -127,7 +120,6 @@ export class Composed implements AsyncDisposable {
     return composed;
   }
 
-  /** `docker-compose` with `args`. */
   async compose(...args: string[]): Promise<string> {
     const [command, ...before] = this.command;
     return await this.run(command, ...before, ...args);
@@ -219,7 +211,6 @@ export class Composed implements AsyncDisposable {
       .filter((name) => !name.startsWith(".")).toSorted();
   }
 
-  /** Removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#removeAll();
     await Deno.remove(this.folder, { recursive: true });

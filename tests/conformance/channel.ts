@@ -8,11 +8,9 @@ import type { Transport } from "./channel_tools.ts";
 import { CLAIM_CASES } from "./claim_cases.ts";
 import { MAILBOX_CASES } from "./mailbox_cases.ts";
 
-/** An adapter under test. */
 export interface Subject {
   /** Its name, in the names of the tests. */
   readonly name: string;
-  /** Programs that it needs. */
   readonly needs?: readonly Program[];
   /** Makes a transport for one test. */
   start(): Promise<Transport>;

@@ -10,7 +10,6 @@ import { linesOf } from "../support/output.ts";
 
 /** The mailbox that tests publish to. */
 export const BOX = "channel:box";
-/** The mailbox of outputs. */
 export const OUT = "channel:out";
 /** A lease that outlasts a test. */
 export const LONG_MS = 30_000;
@@ -84,7 +83,6 @@ export async function until(condition: () => Promise<boolean>): Promise<void> {
 export interface Consumer extends AsyncDisposable {
   /** The next line that it writes. */
   next(): Promise<string | undefined>;
-  /** Ends it at once. */
   kill(): Promise<void>;
   /** All lines that weren't read yet; to be called after `kill`. */
   rest(): Promise<string[]>;

@@ -12,13 +12,10 @@ import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../s
 
 /** A pipeline whose dashboard is up. */
 export interface Site extends AsyncDisposable {
-  /** The pipeline. */
   readonly pipeline: TestPipeline;
-  /** The dashboard's origin. */
   readonly base: string;
 }
 
-/** Starts the four services. */
 export async function startSite(options: TestPipelineOptions = {}): Promise<Site> {
   const pipeline = await startPipeline({ users: 60, bad: 0.5, ...options });
   try {
@@ -39,7 +36,6 @@ export async function startSite(options: TestPipelineOptions = {}): Promise<Site
 
 /** What a visit is like. */
 export interface Visit {
-  /** The browser's page. */
   readonly page: Page;
   /** What the console complained of, and requests to elsewhere; a test that makes trouble takes out what it expects. */
   readonly complaints: string[];

@@ -6,7 +6,6 @@
 
 /** The parts of the pipeline that can be hurt. */
 export const AREAS = ["extract", "channel", "transform", "load", "deliver", "system"] as const;
-/** One of them. */
 export type Area = (typeof AREAS)[number];
 
 /** What came of a fault. */
@@ -21,11 +20,8 @@ export interface Outcome {
   readonly recoveredMs: number;
 }
 
-/** One fault. */
 export interface DrillCase {
-  /** For `--case`. */
   readonly name: string;
-  /** What is hurt. */
   readonly area: Area;
   /** The fault, in one line. */
   readonly fault: string;

@@ -17,7 +17,6 @@ import { Skip } from "./case.ts";
 
 /** The services that do the work. */
 export const WORKERS = ["extractor", "transformer", "saver"] as const satisfies readonly Service[];
-/** One of them. */
 export type Worker = (typeof WORKERS)[number];
 
 /** What a service says when it is ready to work. */
@@ -41,9 +40,7 @@ export class DrillEnvironment implements AsyncDisposable {
   #closing: PromiseLike<void> | undefined;
 
   private constructor(
-    /** The pipeline. */
     readonly pipeline: TestPipeline,
-    /** What the source holds. */
     readonly source: SourceOptions,
     /** The small disks, by folder. */
     readonly disks: ReadonlyMap<string, SmallDisk>,

@@ -10,7 +10,6 @@ import { type Expected, verify } from "./verify.ts";
 
 /** What a case has seen. */
 export interface Played extends Expected {
-  /** In a few words. */
   readonly happened: string;
   /** The runs that have to be whole. */
   readonly runs: readonly string[];
@@ -44,7 +43,6 @@ export function times(all: number, least: number, repeats: number): number {
 
 /** A page of the source that isn't answered until somebody lets it. */
 export interface Gate {
-  /** For `DrillOptions.wrap`. */
   readonly wrap: (answer: Handler) => Handler;
   /** Resolves when the page has been asked for. */
   readonly reached: Promise<void>;

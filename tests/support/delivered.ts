@@ -24,7 +24,6 @@ export interface RunOptions {
   readonly at?: number;
   /** The raw file's text. Default: 208 users, some of them bad. */
   readonly raw?: string;
-  /** What its records correct. */
   readonly correctionOf?: string;
   /** Whether it is delivered. Default true. */
   readonly deliver?: boolean;
@@ -32,13 +31,9 @@ export interface RunOptions {
 
 /** A run that was made. */
 export interface Made {
-  /** Its id. */
   readonly runId: string;
-  /** Its local files, absolute. */
   readonly raw: string;
-  /** The valid ones. */
   readonly processed: string;
-  /** The dead letters. */
   readonly invalid: string;
 }
 
@@ -47,9 +42,7 @@ export class Delivered implements AsyncDisposable {
   #runs = 0;
 
   private constructor(
-    /** The server. */
     readonly sftp: TestPipeline,
-    /** The database. */
     readonly store: Store,
     /** The lookup that runs are transformed with. */
     readonly lookup: Departments,
@@ -63,7 +56,6 @@ export class Delivered implements AsyncDisposable {
     return new Delivered(sftp, store, await readDepartments(LOOKUP_FILE), options.seal);
   }
 
-  /** The data directory. */
   get data(): string {
     return `${this.sftp.temp}/data`;
   }
@@ -73,7 +65,6 @@ export class Delivered implements AsyncDisposable {
     return new Files(this.data);
   }
 
-  /** The database file. */
   get database(): string {
     return `${this.sftp.temp}/database/data.db`;
   }

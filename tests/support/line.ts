@@ -49,7 +49,6 @@ export class Line implements AsyncDisposable {
     for (const { near, far } of this.#pairs) [near, far].forEach((side) => side.pause());
   }
 
-  /** Lets all through again. */
   release(): void {
     this.#held = false;
     for (const { near, far } of this.#pairs) [near, far].forEach((side) => side.resume());

@@ -7,15 +7,10 @@ import { createClient } from "redis";
 
 /** What the original's transformer publishes. */
 export interface Transformed {
-  /** As it came. */
   readonly raw_file: string;
-  /** Valid records. */
   readonly processed_file: string;
-  /** Invalid ones. */
   readonly dlq_file: string;
-  /** Lines of `processed_file`. */
   readonly valid_count: number;
-  /** Lines of `dlq_file`. */
   readonly invalid_count: number;
 }
 
@@ -29,7 +24,6 @@ export class Original implements AsyncDisposable {
     this.#subscriber = createClient({ url, maintNotifications: "disabled" });
   }
 
-  /** Connects. */
   static async at(url: string): Promise<Original> {
     const original = new Original(url);
     await original.#publisher.connect();
@@ -50,7 +44,6 @@ export class Original implements AsyncDisposable {
     return { first: promise };
   }
 
-  /** Ends the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#subscriber.close();
     await this.#publisher.close();

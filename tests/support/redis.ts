@@ -20,7 +20,6 @@ export interface RedisServer extends AsyncDisposable {
   start(): Promise<void>;
   /** Keeps it from answering, its connections open (SIGSTOP), until `thaw`. */
   freeze(): void;
-  /** Lets it go on. */
   thaw(): void;
 }
 

@@ -10,7 +10,6 @@ import type { RedisServer } from "./redis.ts";
 /** A client that is connected; disposing of it ends the connection. */
 export type PlainClient = Awaited<ReturnType<typeof plainClient>>;
 
-/** Connects to `server`. */
 export async function plainClient({ url }: RedisServer) {
   const client = createClient({ url });
   client.on("error", () => {});

@@ -23,11 +23,9 @@ export interface RunningServer extends AsyncDisposable {
   readonly hostKey: string;
   /** Ends it at once, its sessions too (SIGKILL). */
   kill(): Promise<void>;
-  /** Starts it again. */
   start(): Promise<void>;
   /** Keeps it from answering, its connections open (SIGSTOP), until `thaw`. */
   freeze(): Promise<void>;
-  /** Lets it go on. */
   thaw(): Promise<void>;
 }
 
@@ -39,7 +37,6 @@ export interface ServerKind {
   start(publicKey: string, temp: string): Promise<RunningServer>;
 }
 
-/** OpenSSH's server. */
 export const OPENSSH: ServerKind = openssh("OpenSSH");
 
 /** OpenSSH's server, where no file can grow beyond 1 MiB. */
@@ -78,7 +75,6 @@ export const OURS: ServerKind = {
 /** A server, what is needed to log in to it, and files to deliver. Disposing of it ends and removes everything. */
 export class TestPipeline implements AsyncDisposable {
   private constructor(
-    /** The server. */
     readonly server: RunningServer,
     /** Options that log in to it and deliver into its folder; its host key is pinned. */
     readonly options: SftpOptions,

@@ -20,7 +20,6 @@ export interface Site extends AsyncDisposable {
   start(): Promise<void>;
   /** Keeps it from answering, its connections open, until `thaw`. OpenSSH's server only. */
   freeze(): Promise<void>;
-  /** Lets it go on. */
   thaw(): Promise<void>;
 }
 
@@ -58,7 +57,6 @@ export async function localSite({ folder, publicKey }: SiteOptions): Promise<Sit
   return { env, disk: root, start, stop, freeze: unable, thaw: unable, [Symbol.asyncDispose]: stop };
 }
 
-/** OpenSSH's server. */
 export async function opensshSite({ folder, publicKey }: SiteOptions): Promise<Site> {
   const sshd = await startSshd({ authorizedKey: await Deno.readTextFile(publicKey) });
   await pinHostKey(`${folder}/ssh_keys/known_hosts`, "127.0.0.1", sshd.port, sshd.hostKey);

@@ -34,11 +34,9 @@ export interface Sshd extends AsyncDisposable {
   start(): Promise<void>;
   /** Keeps server and sessions from answering, their connections open (SIGSTOP), until `thaw`. */
   freeze(): Promise<void>;
-  /** Lets them go on. */
   thaw(): Promise<void>;
 }
 
-/** Starts a server. */
 export async function startSshd(options: SshdOptions): Promise<Sshd> {
   used("sshd");
   const folder = await Deno.makeTempDir({ prefix: "sshd-" });

@@ -16,7 +16,6 @@ export const STANDS_STILL = "stands still at step";
 /** The number of the last step before those of the process's threads, which are counted in each thread by itself. */
 export const BEFORE_THREADS = 10_000;
 
-/** Where to stand still. */
 export interface Standstill {
   /** The step's number (from 1), or what it is called. */
   readonly last: number | string;

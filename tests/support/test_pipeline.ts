@@ -55,7 +55,6 @@ export interface TestPipelineOptions extends SourceOptions {
 
 /** A program that was run to its end. */
 export interface Ended {
-  /** Its exit code. */
   readonly code: number;
   /** What it wrote on standard output. */
   readonly stdout: string;
@@ -65,9 +64,7 @@ export interface Ended {
 
 /** A line that a service wrote, on standard output or standard error. */
 export interface LogLine {
-  /** Who wrote it. */
   readonly part: string;
-  /** The line. */
   readonly text: string;
 }
 
@@ -136,7 +133,6 @@ export class TestPipeline implements AsyncDisposable {
   readonly folder: string;
   /** The variables that services are started with from now on; may be changed. */
   readonly env: Environment;
-  /** The source. */
   readonly source: RunningSource;
   /** The Redis server, where there is one. */
   readonly redis: RedisServer | undefined;
@@ -148,7 +144,6 @@ export class TestPipeline implements AsyncDisposable {
   readonly #lines: LogLine[] = [];
   readonly #gone = new AbortController();
 
-  /** Made by `startPipeline`. */
   constructor(parts: Parts, private readonly owned: AsyncDisposable) {
     ({
       folder: this.folder,

@@ -6,11 +6,9 @@
 
 /** A mounted disk. Disposing of it unmounts it. */
 export interface SmallDisk extends AsyncDisposable {
-  /** Where it is mounted. */
   readonly path: string;
   /** Fills what is free, but for `spare` bytes. */
   fill(spare?: number): Promise<void>;
-  /** Makes room again. */
   free(): Promise<void>;
 }
 
