@@ -29,7 +29,7 @@ Deno.test("in a terminal a run is started, followed, shown, verified, mended in 
     const [listed] = lines(await etl(site, 0, "runs", "--json"));
     assert.deepEqual([listed.runId, listed.status], [run.run_id, "COMPLETED"]);
     const shown = (await etl(site, 0, "show", "latest")).stdout;
-    for (const part of ["Phases", "Why records were invalid", "Files", "Delivery DELIVERED", "Events"]) {
+    for (const part of ["Phases", "Reasons of invalid records", "Files", "Delivery DELIVERED", "Events"]) {
       assert.ok(shown.includes(`\n${part}`), part);
     }
     assert.equal(lines(await etl(site, 0, "show", String(run.id), "--json"))[0].runId, run.run_id);
