@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { canInstall, installPackages } from "../tests/support/install.ts";
 import { ABSENT_FILE, PACKAGES, placeOf, type Program } from "../tests/support/needs.ts";
 
 const FLAGS = [
@@ -14,52 +15,21 @@ const FLAGS = [
   ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run", "--allow-sys"],
 ];
 
-/** The packages' own services must not start: tests start what they need, on free ports. */
-const INSTALL = `set -e
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  trap 'rm -f "$policy"' EXIT
-  printf '#!/bin/sh\\nexit 101\\n' >"$policy"
-  chmod +x "$policy"
-fi
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
-`;
-
 const say = (line: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 
 const missing = () => (Object.keys(PACKAGES) as Program[]).filter((name) => placeOf(name) === undefined);
 
 const packagesOf = (programs: readonly Program[]) => [...new Set(programs.map((name) => PACKAGES[name]))];
 
-async function succeeds(command: string, ...args: string[]): Promise<boolean> {
-  try {
-    return (await new Deno.Command(command, { args, stdin: "null", stderr: "inherit" }).output()).success;
-  } catch {
-    return false; // no such command
-  }
-}
-
-/** The command that becomes root; empty for root, undefined where neither works. */
-async function becomingRoot(): Promise<string[] | undefined> {
-  if (Deno.uid() === 0) return [];
-  if (placeOf("sudo") === undefined) return undefined;
-  const { success } = await new Deno.Command("sudo", { args: ["-n", "true"], stderr: "null" }).output();
-  return success ? ["sudo", "-n"] : undefined;
-}
-
 async function install(programs: readonly Program[]): Promise<void> {
   if (programs.length === 0 || Deno.env.get("ETL_TEST_INSTALL") === "no") return;
-  const root = placeOf("apt-get") === undefined ? undefined : await becomingRoot();
-  if (root === undefined) return;
+  if (!(await canInstall())) return;
   const packages = packagesOf(programs);
   say(
     `Tests use programs that are missing here: ${programs.join(", ")}. ` +
       `Installing with apt-get: ${packages.join(" ")} (ETL_TEST_INSTALL=no prevents this).`,
   );
-  const [command, ...args] = [...root, "sh", "-c", INSTALL, "sh", ...packages];
-  if (!(await succeeds(command!, ...args))) say("apt-get failed; its output is above.");
+  if (!(await installPackages(packages))) say("apt-get failed; its output is above.");
 }
 
 /** A line for each missing program: how many tests it kept from running, and how to install it. */

@@ -134,7 +134,6 @@ Deno.test("no file but a configuration's reads the environment", async () => {
 const BEFORE_CONFIGURATION = [
   "cli/env_file.ts",
   "cli/container/",
-  "scripts/compose/",
   "scripts/run_tests.ts",
 ];
 

@@ -1,13 +1,13 @@
 /**
  * `deno task compose-test`: the unmodified Dockerfile and docker-compose.yml on a real Docker daemon. The source alone is another one: the
- * sample source, in the same network. Where no registry can be reached, the base images are stood in for (`scripts/compose/stand_ins.ts`).
+ * sample source, in the same network. Where no registry can be reached, the base images are stood in for (`tests/compose/stand_ins.ts`).
  *
  * @module
  */
 import assert from "node:assert/strict";
-import { installMissing, openDaemon } from "../../scripts/compose/daemon.ts";
-import { provideImages } from "../../scripts/compose/images.ts";
-import { CommandFailed } from "../../scripts/compose/run.ts";
+import { installMissing, openDaemon } from "./daemon.ts";
+import { provideImages } from "./images.ts";
+import { CommandFailed } from "./run.ts";
 import { Composed, type Container, type RunRow, serviceOf, until } from "./composed.ts";
 
 const USERS = 2_000;

@@ -5,7 +5,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { pause } from "../../shared/actor/backoff.ts";
-import { run, runIn } from "../../scripts/compose/run.ts";
+import { run, runIn } from "./run.ts";
 
 /** What `docker inspect` tells of a container, as far as the test looks at it. */
 export interface Container {

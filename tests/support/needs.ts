@@ -35,7 +35,7 @@ const declared = new Set<Program>();
 /** Where `program` is; undefined if it is missing. */
 export function placeOf(program: string): string | undefined {
   if (program === "chromium" && Deno.env.has("CHROMIUM_PATH")) return Deno.env.get("CHROMIUM_PATH");
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), ...(program === "sshd" ? ["/usr/sbin"] : [])];
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
   return folders.map((folder) => `${folder}/${program}`).find((path) => {
     try {
       return Deno.statSync(path).isFile;

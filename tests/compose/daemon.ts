@@ -5,7 +5,8 @@
  * @module
  */
 import { pause } from "../../shared/actor/backoff.ts";
-import { run } from "./run.ts";
+import { canInstall, installPackages } from "../support/install.ts";
+import { placeOf } from "../support/needs.ts";
 
 /** Programs that the test needs, and the Debian package of each. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -26,29 +27,11 @@ const START_MS = 30_000;
 
 /** Installs what is missing. The packages' own services aren't started. @throws Error when that can't be done. */
 export async function installMissing(): Promise<void> {
-  const missing: string[] = [];
-  for (const [program, debianPackage] of Object.entries(PACKAGES)) {
-    const found = await run("sh", "-c", `PATH=$PATH:/usr/sbin command -v ${program}`).catch(() => "");
-    if (found === "") missing.push(debianPackage);
-  }
-  if (missing.length === 0) return;
-  if (Deno.uid() !== 0) throw new Error(`Cannot run the compose test: install ${missing.join(", ")} first.`);
-  const policy = "/usr/sbin/policy-rc.d";
-  const own = await Deno.writeTextFile(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755, createNew: true })
-    .then(() => true, () => false);
-  try {
-    const quiet = [
-      "env",
-      "DEBIAN_FRONTEND=noninteractive",
-      "NEEDRESTART_SUSPEND=1",
-      "apt-get",
-      "-qq",
-    ] as const;
-    await run(...quiet, "update");
-    await run(...quiet, "install", "-y", "--no-install-recommends", ...missing);
-  } finally {
-    if (own) await Deno.remove(policy);
-  }
+  const missing = Object.entries(PACKAGES).flatMap(([program, name]) =>
+    placeOf(program) === undefined ? [name] : []
+  );
+  if (missing.length === 0 || await canInstall() && await installPackages(missing)) return;
+  throw new Error(`Cannot run the compose test: install ${missing.join(", ")} first.`);
 }
 
 /** A Docker daemon that answers. Disposing of it ends it, and removes all that it held, where it was started for the test. */
