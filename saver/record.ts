@@ -7,7 +7,7 @@ import { isFinal, PHASES, type RunEvent, statusAfter } from "../shared/contracts
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { keepEvents, type RunState, writeRunState } from "../shared/store/sqlite/run_writes.ts";
 import type { DeliveryState } from "../shared/store/sqlite/runs.ts";
-import type { Database } from "../shared/store/sqlite/database.ts";
+import type { Database } from "../shared/sqlite/database.ts";
 
 /** Keeps one event, as `recordEvents`. */
 export function recordEvent(store: Store, event: RunEvent): Promise<void> {

@@ -65,6 +65,11 @@ const RULES: Record<string, Rule> = {
     const other = apart.find((folder) => inside(to, folder));
     if (own !== undefined && other !== undefined && own !== other) return "are adapters of different things";
   },
+  "SQLite has one wrapper": (file, to) => {
+    if (to === "node:sqlite" && !isTest(file) && file !== "shared/sqlite/database.ts") {
+      return "wanted shared/sqlite/database.ts";
+    }
+  },
   "the actor runtime knows the channel's port, never an adapter": (file, to) => {
     if (
       inside(file, "shared/actor") && !isTest(file) && inside(to, "shared/channel") &&
@@ -110,6 +115,7 @@ Deno.test("the rules catch what they forbid", () => {
     ["saver/delivery/sftp.ts", "shared/store/sqlite/runs.ts"],
     ["shared/actor/actor.ts", "shared/channel/redis.ts"],
     ["saver/courier.ts", "saver/delivery/sftp.ts"],
+    ["shared/channel/embedded.ts", "node:sqlite"],
   ];
   for (const [from, to] of caught) {
     assert.ok(

@@ -9,7 +9,7 @@ import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { RecordTable } from "../../shared/store/mask.ts";
-import type { Table, Value } from "../../shared/store/sqlite/database.ts";
+import type { Table, Value } from "../../shared/sqlite/database.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Database, type Value } from "../../shared/store/sqlite/database.ts";
+import { Database, type Value } from "../../shared/sqlite/database.ts";
 import { SqlRefused } from "./errors.ts";
 import { FUNCTIONS, READABLE, VIEWS } from "./allowed.ts";
 import { singleSelect } from "./statement.ts";

@@ -23,9 +23,12 @@ import { QueueFile } from "./embedded_file.ts";
 /** A mailbox is looked at so often even when no news was told: whoever published may have died before it could tell. */
 const POLL_MS = 1_000;
 const READ_AT_ONCE = 100;
-/** Ids to forget are looked for at each hundredth publication: more are deleted than can have come since. */
-const FORGET_EVERY = 100;
-const FORGET_AT_ONCE = 1_000;
+/** Each publication forgets up to so many ids that are old enough: more than come with it, in short-lived processes too. */
+const FORGET_AT_ONCE = 100;
+/** A clock that was set back further than this would make messages that were handed back wait for longer than was asked. */
+const CLOCK_SLACK_MS = 60_000;
+/** What can be handed out; parameters: now, and now with the slack of the clock. */
+const DUE = "state = 'open' AND (due_at <= ? OR (holder IS NULL AND settled_at > ?))";
 
 /**
  * Opens the channel in the file at `path`, made with its folder when it isn't there.
@@ -57,17 +60,16 @@ class EmbeddedChannel implements Channel {
   async watch(mailbox: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
     const action = `watch "${mailbox}"`;
     const { file } = this;
-    const end = file.sql("SELECT seq FROM sqlite_sequence WHERE name = 'messages'");
-    const endOf = () => Number(end.get()?.seq ?? 0);
+    const endOf = () =>
+      file.db.get<{ seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")?.seq ?? 0;
     let cursor = await file.read(action, endOf);
-    const page = file.sql(
-      `SELECT seq, body FROM messages WHERE mailbox = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${READ_AT_ONCE}`,
-    );
+    const page =
+      `SELECT seq, body FROM messages WHERE mailbox = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ${READ_AT_ONCE}`;
     const read = async () => {
       try {
         return await file.read(action, () => {
           const last = endOf();
-          const rows = page.all(mailbox, cursor, last) as { seq: number; body: Uint8Array }[];
+          const rows = file.db.all<{ seq: number; body: Uint8Array }>(page, mailbox, cursor, last);
           // Past what went to other mailboxes too, which is not to be read again each time.
           cursor = rows.length === READ_AT_ONCE ? rows.at(-1)!.seq : last;
           return rows.map(({ body }) => textOf(body));
@@ -87,11 +89,15 @@ class EmbeddedChannel implements Channel {
 
   async beat(beat: Beat): Promise<void> {
     await this.file.write("enter a beat", () => {
-      this.file.sql(
+      this.file.db.run(
         `INSERT INTO beats (actor, instance, at, body) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET at = excluded.at, body = excluded.body`,
-      ).run(beat.actor, beat.instance, beat.at, JSON.stringify(beat));
-      this.file.sql("DELETE FROM beats WHERE at < ?").run(Date.now() - BEAT_TTL_MS);
+        beat.actor,
+        beat.instance,
+        beat.at,
+        JSON.stringify(beat),
+      );
+      this.file.db.run("DELETE FROM beats WHERE at < ?", Date.now() - BEAT_TTL_MS);
     });
   }
 
@@ -99,14 +105,16 @@ class EmbeddedChannel implements Channel {
     const rows = await this.file.read(
       "read beats",
       () =>
-        this.file.sql("SELECT body FROM beats WHERE at >= ? ORDER BY actor, instance")
-          .all(Date.now() - BEAT_TTL_MS),
-    ) as { body: string }[];
+        this.file.db.all<{ body: string }>(
+          "SELECT body FROM beats WHERE at >= ? ORDER BY actor, instance",
+          Date.now() - BEAT_TTL_MS,
+        ),
+    );
     return rows.map(({ body }) => JSON.parse(body) as Beat);
   }
 
   async ping(): Promise<void> {
-    await this.file.read("reach the channel", () => this.file.sql("SELECT 1 FROM paused").get());
+    await this.file.read("reach the channel", () => this.file.db.get("SELECT 1 FROM paused"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,32 +130,38 @@ class EmbeddedChannel implements Channel {
     const holder = crypto.randomUUID();
     const row = await this.file.write(action, () => {
       const now = Date.now();
-      return this.file.sql(
+      return this.file.db.get<Row>(
         `UPDATE messages SET attempts = attempts + 1, holder = ?, due_at = ? WHERE seq = (
-           SELECT seq FROM messages WHERE mailbox = ? AND state = 'open' AND due_at <= ?
+           SELECT seq FROM messages WHERE mailbox = ? AND ${DUE}
            AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.mailbox = messages.mailbox) ORDER BY seq LIMIT 1)
          RETURNING seq, id, body, attempts, published_at`,
-      ).get(holder, now + leaseMs, mailbox, now);
-    }) as unknown as Row | undefined;
+        holder,
+        now + leaseMs,
+        mailbox,
+        now,
+        now + CLOCK_SLACK_MS,
+      );
+    });
     return row === undefined ? 0 : new EmbeddedClaim(this.#queue, mailbox, row, holder, leaseMs);
   }
 
   /** For how long there is nothing to claim; read without the lock, which a consumer that waits would take from those who work. */
   #waitMs(mailbox: string): number {
-    if (this.file.sql("SELECT 1 FROM paused WHERE mailbox = ?").get(mailbox) !== undefined) return POLL_MS;
+    const { db } = this.file;
+    if (db.get("SELECT 1 FROM paused WHERE mailbox = ?", mailbox) !== undefined) return POLL_MS;
     const now = Date.now();
-    const open = "FROM messages WHERE mailbox = ? AND state = 'open'";
-    const due = this.file.sql(`SELECT 1 ${open} AND due_at <= ? ORDER BY seq LIMIT 1`).get(mailbox, now);
-    if (due !== undefined) return 0;
-    const next = this.file.sql(`SELECT min(due_at) AS due_at ${open}`).get(mailbox)?.due_at;
-    return typeof next === "number" ? Math.min(Math.max(next - now, 1), POLL_MS) : POLL_MS;
+    const due = `SELECT 1 FROM messages WHERE mailbox = ? AND ${DUE} ORDER BY seq LIMIT 1`;
+    if (db.get(due, mailbox, now, now + CLOCK_SLACK_MS) !== undefined) return 0;
+    const next = db.get<{ due_at: number | null }>(
+      "SELECT min(due_at) AS due_at FROM messages WHERE mailbox = ? AND state = 'open'",
+      mailbox,
+    )?.due_at;
+    return Math.min(Math.max((next ?? Infinity) - now, 1), POLL_MS);
   }
 }
 
 /** The queue as claims and mailboxes share it. */
 class Queue {
-  #publications = 0;
-
   constructor(readonly file: QueueFile, readonly commits: Commits) {}
 
   /** Runs `work` in a transaction, then wakes all who wait. What is no news to them, such as a beat or a claim, is written to the file alone. */
@@ -161,18 +175,16 @@ class Queue {
   append(messages: readonly Outgoing[]): void {
     const now = Date.now();
     for (const { to, id, body } of messages) {
-      this.file.sql(
-        `INSERT INTO messages (mailbox, id, body, due_at, published_at) VALUES (?, ?, ?, ?, ?)
+      this.file.db.run(
+        `INSERT INTO messages (mailbox, id, body, due_at, published_at) VALUES (?, ?, ?, 0, ?)
          ON CONFLICT (mailbox, id) DO NOTHING`,
-      ).run(to, id, new TextEncoder().encode(body), now, now);
+        to,
+        id,
+        new TextEncoder().encode(body),
+        now,
+      );
     }
-    this.#publications += messages.length;
-    if (this.#publications < FORGET_EVERY) return;
-    this.#publications = 0;
-    this.file.sql(
-      `DELETE FROM messages WHERE seq IN (
-         SELECT seq FROM messages WHERE state = 'done' AND settled_at < ? LIMIT ${FORGET_AT_ONCE})`,
-    ).run(now - REMEMBER_MS);
+    this.file.forget(now - REMEMBER_MS, FORGET_AT_ONCE);
   }
 }
 
@@ -219,8 +231,9 @@ class EmbeddedClaim implements Claim {
     reason: string,
     { asIfNew = false, outputs = [] }: { asIfNew?: boolean; outputs?: readonly Outgoing[] } = {},
   ): Promise<void> {
-    const change = "holder = NULL, due_at = ?, reason = ?, attempts = attempts - ?";
-    const values = [Date.now() + Math.round(afterMs), reason, asIfNew ? 1 : 0];
+    const change = "holder = NULL, settled_at = ?, due_at = ?, reason = ?, attempts = attempts - ?";
+    const now = Date.now();
+    const values = [now, now + Math.round(afterMs), reason, asIfNew ? 1 : 0];
     await this.#change("hand back", change, values, outputs);
   }
 
@@ -237,11 +250,8 @@ class EmbeddedClaim implements Claim {
   ): Promise<void> {
     const action = `${verb} message "${this.id}" of "${this.mailbox}"`;
     await this.queue.write(action, () => {
-      const { changes } = this.queue.file.sql(
-        `UPDATE messages SET ${assignments} WHERE seq = ? AND holder = ?`,
-      )
-        .run(...values, this.#seq, this.holder);
-      if (Number(changes) === 0) {
+      const update = `UPDATE messages SET ${assignments} WHERE seq = ? AND holder = ?`;
+      if (this.queue.file.db.run(update, ...values, this.#seq, this.holder) === 0) {
         throw new LeaseLost(
           `Cannot ${action}: its lease ran out and it was handed to another consumer, or it is settled already. Drop the work.`,
         );
@@ -257,18 +267,19 @@ class EmbeddedMailbox implements Mailbox {
   async state(): Promise<MailboxState> {
     const { file } = this.queue;
     return await file.read(`read the state of "${this.name}"`, () => {
-      const open = file.sql(
-        "SELECT count(*) AS depth, min(published_at) AS oldest FROM messages WHERE mailbox = ? AND state = 'open'",
-      ).get(this.name);
-      const dead = file.sql("SELECT count(*) AS dead FROM messages WHERE mailbox = ? AND state = 'dead'")
-        .get(this.name);
-      const paused = file.sql("SELECT 1 FROM paused WHERE mailbox = ?").get(this.name);
-      return {
-        depth: Number(open?.depth),
-        oldestAgeMs: typeof open?.oldest === "number" ? Math.max(0, Date.now() - open.oldest) : undefined,
-        paused: paused !== undefined,
-        dead: Number(dead?.dead),
-      };
+      const { paused, oldest, ...numbers } = file.db.get<
+        { depth: number; oldest: number | null; dead: number; paused: number }
+      >(
+        `SELECT count(*) AS depth, min(published_at) AS oldest,
+           (SELECT count(*) FROM messages WHERE mailbox = ? AND state = 'dead') AS dead,
+           EXISTS (SELECT 1 FROM paused WHERE mailbox = ?) AS paused
+         FROM messages WHERE mailbox = ? AND state = 'open'`,
+        this.name,
+        this.name,
+        this.name,
+      )!;
+      const oldestAgeMs = oldest === null ? undefined : Math.max(0, Date.now() - oldest);
+      return { ...numbers, oldestAgeMs, paused: paused === 1 };
     });
   }
 
@@ -285,26 +296,32 @@ class EmbeddedMailbox implements Mailbox {
     const columns = "mailbox, id, body, reason, attempts, settled_at AS buriedAt";
     const dead = "FROM messages WHERE mailbox = ? AND state = 'dead'";
     const page = "ORDER BY settled_at DESC, seq DESC LIMIT ?";
+    const before = after === undefined
+      ? ""
+      : `AND (settled_at, seq) < (SELECT settled_at, seq ${dead} AND id = ?)`;
     const rows = await file.read(
       `read dead letters of "${this.name}"`,
       () =>
-        after === undefined ? file.sql(`SELECT ${columns} ${dead} ${page}`).all(this.name, limit) : file.sql(
-          `SELECT ${columns} ${dead} AND (settled_at, seq) < (SELECT settled_at, seq ${dead} AND id = ?) ${page}`,
-        ).all(this.name, this.name, after, limit),
+        file.db.all<Omit<DeadLetter, "body"> & { body: Uint8Array }>(
+          `SELECT ${columns} ${dead} ${before} ${page}`,
+          this.name,
+          ...(after === undefined ? [] : [this.name, after]),
+          limit,
+        ),
     );
-    return (rows as unknown as (Omit<DeadLetter, "body"> & { body: Uint8Array })[])
-      .map((row) => ({ ...row, body: textOf(row.body) }));
+    return rows.map((row) => ({ ...row, body: textOf(row.body) }));
   }
 
   async replay(id: string): Promise<boolean> {
     const { file } = this.queue;
     return await this.queue.write(`replay dead letter "${id}" of "${this.name}"`, () => {
-      const letter = file.sql(
+      const letter = file.db.get<{ body: Uint8Array }>(
         "DELETE FROM messages WHERE mailbox = ? AND id = ? AND state = 'dead' RETURNING body",
-      )
-        .get(this.name, id);
+        this.name,
+        id,
+      );
       if (letter === undefined) return false;
-      this.queue.append([{ to: this.name, id, body: textOf(letter.body as Uint8Array) }]);
+      this.queue.append([{ to: this.name, id, body: textOf(letter.body) }]);
       return true;
     });
   }
@@ -321,11 +338,8 @@ class EmbeddedMailbox implements Mailbox {
 
   /** Runs one statement, with the mailbox's name by default, and answers whether it changed anything. */
   async #change(verb: string, sql: string, ...values: (string | number)[]): Promise<boolean> {
-    const { file } = this.queue;
-    return await this.queue.write(`${verb} "${this.name}"`, () => {
-      const { changes } = file.sql(sql).run(...(values.length === 0 ? [this.name] : values));
-      return Number(changes) > 0;
-    });
+    const bound = values.length === 0 ? [this.name] : values;
+    return await this.queue.write(`${verb} "${this.name}"`, () => this.queue.file.db.run(sql, ...bound) > 0);
   }
 }
 
@@ -336,7 +350,7 @@ function textOf(body: Uint8Array): string {
 /** Changes when another connection has committed; unknown while the file is locked or closed. */
 function versionOf(file: QueueFile): unknown {
   try {
-    return file.sql("PRAGMA data_version").get()?.data_version;
+    return file.db.get<{ data_version: number }>("PRAGMA data_version")?.data_version;
   } catch {
     return undefined;
   }

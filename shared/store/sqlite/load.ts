@@ -8,7 +8,7 @@ import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
 import type { Store } from "./open.ts";
 import type { FileKind, FileRow } from "./runs.ts";
-import type { Database } from "./database.ts";
+import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "./views.ts";
 
 /** A file to load. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { PermanentError } from "../../errors/errors.ts";
 import { currentSchema, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { openStore } from "./open.ts";
-import { Database } from "./database.ts";
+import { Database } from "../../sqlite/database.ts";
 import { startChild } from "./testing.ts";
 
 Deno.test("a database of the first schema keeps its rows and gets what was added since", async () => {

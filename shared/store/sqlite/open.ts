@@ -9,8 +9,8 @@ import { type Mask, maskOf } from "../mask.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { Records } from "./records.ts";
 import { Runs } from "./runs.ts";
-import { Database } from "./database.ts";
-import { immediate, Mutex, type WaitOptions, whenUnlocked } from "./transaction.ts";
+import { Database } from "../../sqlite/database.ts";
+import { immediate, Mutex, type WaitOptions, whenUnlocked } from "../../sqlite/transaction.ts";
 import { refreshViews } from "./views.ts";
 
 /** What a store needs to know. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { PermanentError, TransientError } from "../../errors/errors.ts";
 import { loadFile } from "./load.ts";
 import { openStore, openStoreReadOnly } from "./open.ts";
-import { Database } from "./database.ts";
+import { Database } from "../../sqlite/database.ts";
 import { linesOf, loadTexts, startChild, tempStore } from "./testing.ts";
 
 Deno.test("a reader is told that the database isn't there yet, then that it isn't ready, then reads", async () => {
@@ -77,7 +77,7 @@ Deno.test("transactions of one process take turns, in the order in which they ca
 Deno.test("a lock held by another process is waited for without stopping this one, up to a bound", async () => {
   await using temp = await tempStore();
   await using holder = startChild(`
-    const { Database } = await import(store + "database.ts");
+    const { Database } = await import(store + "../../sqlite/database.ts");
     const db = new Database(${JSON.stringify(temp.path)});
     db.script("BEGIN IMMEDIATE");
     console.log("held");

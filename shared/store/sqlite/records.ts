@@ -5,7 +5,7 @@
  */
 import { type Mask, MASKED, maskOfTable, maskRecord, parseExact, type RecordTable } from "../mask.ts";
 import type { FileRow, Page } from "./runs.ts";
-import type { Bindable, Database, Table } from "./database.ts";
+import type { Bindable, Database, Table } from "../../sqlite/database.ts";
 import { LINES_PER_FILE, RECORD_TABLES } from "./views.ts";
 
 /** A record. */

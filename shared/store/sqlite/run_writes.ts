@@ -6,7 +6,7 @@
 import type { Phase, RunEvent, RunStatus } from "../../contracts/messages.ts";
 import type { Store } from "./open.ts";
 import type { DeliveryRow, DeliveryState } from "./runs.ts";
-import type { Database } from "./database.ts";
+import type { Database } from "../../sqlite/database.ts";
 import { addFields, LINES_PER_FILE, refreshViews } from "./views.ts";
 
 /** What is known of a run whose files are to be loaded. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Phase, RunEvent, RunStatus } from "../../contracts/messages.ts";
-import type { Bindable, Database } from "./database.ts";
+import type { Bindable, Database } from "../../sqlite/database.ts";
 
 /** Which of a run's files. */
 export type FileKind = "raw" | "processed" | "invalid";

@@ -3,7 +3,7 @@ import { newRunId } from "../../contracts/ids.ts";
 import type { RunStatus } from "../../contracts/messages.ts";
 import { announceRun, markLoaded, recordDelivery, type RunToLoad, writeRunState } from "./run_writes.ts";
 import type { RunRow } from "./runs.ts";
-import type { Database } from "./database.ts";
+import type { Database } from "../../sqlite/database.ts";
 import { loadTexts, tempStore } from "./testing.ts";
 
 const DAY = Date.UTC(2026, 10, 24);

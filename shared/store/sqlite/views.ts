@@ -5,7 +5,7 @@
  * @module
  */
 import { isPlainKey, type Mask, MASKED, maskOfTable, type RecordTable } from "../mask.ts";
-import { type Database, sqlName, sqlText } from "./database.ts";
+import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
 
 /** Ids of a file's records: the file's id times this, plus the line. */
 export const LINES_PER_FILE = 1_000_000_000;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { maskOf, maskRecord } from "../mask.ts";
 import { openStore } from "./open.ts";
-import { type Database, type Value } from "./database.ts";
+import { type Database, type Value } from "../../sqlite/database.ts";
 import { loadTexts, tempStore } from "./testing.ts";
 import { addFields, refreshViews } from "./views.ts";
 

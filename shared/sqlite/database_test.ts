@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { PermanentError, TransientError } from "../errors/errors.ts";
 import { BusyError, Database, sqlName, sqlText } from "./database.ts";
 
 async function inFolder(test: (folder: string) => void | Promise<void>): Promise<void> {

@@ -4,7 +4,7 @@
  * @module
  */
 import { DatabaseSync, type DatabaseSyncOptions, type StatementSync } from "node:sqlite";
-import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { PermanentError, TransientError } from "../errors/errors.ts";
 
 /** What SQLite can hold and hand out. Integers beyond 2^53 come as `bigint`, and only where exact reading was asked for. */
 export type Value = string | number | bigint | Uint8Array | null;
@@ -48,6 +48,8 @@ export interface OpenOptions {
   readonly busyTimeoutMs?: number;
   /** Bounds for statements that come from outside. */
   readonly limits?: Limits;
+  /** What to do with a file that is damaged or no database. */
+  readonly ifDamaged?: string;
 }
 
 /**
@@ -75,6 +77,7 @@ const KEPT_STATEMENTS = 200;
 export class Database implements Disposable {
   readonly #native: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #ifDamaged: string;
 
   /**
    * Opens the database file `path`; without `readOnly` an absent file is created.
@@ -91,7 +94,14 @@ export class Database implements Disposable {
       timeout: options.busyTimeoutMs ?? 0,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     };
+    this.#ifDamaged = options.ifDamaged ??
+      "Move the file away, put a backup in its place (or none, to begin with an empty database), and start again.";
     this.#native = this.#guard(() => new DatabaseSync(path, native));
+  }
+
+  /** Whether the connection is usable. */
+  get isOpen(): boolean {
+    return this.#native.isOpen;
   }
 
   /** Whether a transaction is open. */
@@ -190,7 +200,7 @@ export class Database implements Disposable {
     try {
       return work();
     } catch (error) {
-      throw sqliteError(this.path, error);
+      throw sqliteError(this.path, error, this.#ifDamaged);
     }
   }
 }
@@ -209,7 +219,7 @@ export function sqlName(name: string): string {
  * Classifies an error of `node:sqlite`: locks, a full disk and I/O errors are transient; a damaged or foreign file and missing rights are
  * permanent. Everything else (a mistake in the SQL) is answered as it is.
  */
-export function sqliteError(path: string, error: unknown): unknown {
+function sqliteError(path: string, error: unknown, ifDamaged: string): unknown {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_SQLITE_ERROR") return error;
   const code = "errcode" in error && typeof error.errcode === "number"
     ? error.errcode & 0xff
@@ -233,8 +243,7 @@ export function sqliteError(path: string, error: unknown): unknown {
     case CORRUPT:
     case NOTADB:
       return new PermanentError(
-        `Cannot use ${path}: ${error.message}. Nothing was overwritten. Move the file away, put a backup in its place (or none, ` +
-          `to begin with an empty database), and start again.`,
+        `Cannot use ${path}: ${error.message}. Nothing was overwritten. ${ifDamaged}`,
         options,
       );
     case READONLY:

@@ -4,7 +4,7 @@
  * @module
  */
 import { setTimeout as wait } from "node:timers/promises";
-import { TransientError } from "../../errors/errors.ts";
+import { TransientError } from "../errors/errors.ts";
 import { BusyError, type Database } from "./database.ts";
 
 /** How long a transaction waits for other processes. */
@@ -16,7 +16,7 @@ export interface WaitOptions {
 }
 
 /** The longest pause between two tries to get the lock, in milliseconds. */
-const LONGEST_PAUSE = 100;
+const LONGEST_PAUSE = 25;
 
 /**
  * Tries `step` again, with jitter, while another process holds the lock.
@@ -35,7 +35,7 @@ export async function whenUnlocked<T>(db: Database, step: () => T, options: Wait
       const left = deadline - performance.now();
       if (left <= 0) {
         throw new TransientError(
-          `Cannot write to ${db.path}: another process has held its lock for ${
+          `Cannot use ${db.path}: another process has held its lock for ${
             waitMs / 1000
           } s. It is tried again; ` +
             `if it stays so, look for a program that keeps a write transaction open.`,
