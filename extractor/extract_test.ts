@@ -4,7 +4,7 @@ import { runActor } from "../shared/actor/run_actor.ts";
 import { tell } from "../shared/actor/ask.ts";
 import { NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { Channel } from "../shared/channel/channel.ts";
-import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import * as faults from "../tests/support/faulty_source.ts";
@@ -219,7 +219,7 @@ Deno.test("in the actor's loop a run that failed is told so, and the next reques
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
   });
-  await using channel = openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   try {
     const settled: string[] = [];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { compose } from "../shared/actor/message.ts";
-import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { Checkpoint } from "./checkpoint.ts";
@@ -33,7 +33,7 @@ Deno.test("a channel that has lost the announcement of a raw file gets it anew, 
     { ...announced, body: content(announced) },
   );
 
-  await using channel = await openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   const mailbox = channel.mailbox("channel:phase1_complete");
   const stop = new AbortController();
   const reannouncing = runReannounce(channel, () => {

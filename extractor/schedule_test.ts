@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Channel } from "../shared/channel/channel.ts";
-import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { TransientError } from "../shared/errors/errors.ts";
 import { type Clock, nextTick, type Plan, runSchedule } from "./schedule.ts";
 
@@ -70,7 +70,7 @@ Deno.test("an interval is counted from 1970 and takes the place of the pattern; 
 });
 
 Deno.test("at the planned time a run is asked for, once even if two services have the same plan", async () => {
-  await using channel = openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   const day = { channel, from: "2026-11-24T00:00:00Z", until: "2026-11-24T12:00:00Z" };
   await schedule(DAILY, day);
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
@@ -82,7 +82,7 @@ Deno.test("at the planned time a run is asked for, once even if two services hav
 });
 
 Deno.test("a planned run is left out while another one is active", async () => {
-  await using channel = openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   await schedule(DAILY, { channel, from: "2026-11-24T00:00:00Z", until: "2026-11-26T12:00:00Z" });
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
   await schedule(DAILY, { channel, from: "2026-11-26T12:00:00Z", until: "2026-11-27T12:00:00Z" });
@@ -97,7 +97,7 @@ Deno.test("at the start a run is asked for if none has completed, always, or nev
     0,
   ]] as const;
   for (const [RUN_ON_START, completed, expected] of cases) {
-    await using channel = openMemoryChannel();
+    await using channel = await openTemporaryChannel();
     await schedule({ ...OFF, RUN_ON_START }, { channel, completed, ...day });
     const asked = await drain(channel);
     assert.equal(asked.length, expected, `${RUN_ON_START}, completed ${completed}`);
@@ -106,21 +106,17 @@ Deno.test("at the start a run is asked for if none has completed, always, or nev
 });
 
 Deno.test("a planned run is asked for again while the channel is away", async () => {
-  await using memory = openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   let failures = 3;
-  const channel = Object.create(memory, {
-    publish: {
-      value: (...messages: Parameters<Channel["publish"]>) =>
-        failures-- > 0 ? Promise.reject(new TransientError("away")) : memory.publish(...messages),
-    },
-    mailbox: { value: (name: string) => memory.mailbox(name) },
-  }) as Channel;
+  const publish = channel.publish.bind(channel);
+  channel.publish = (...messages) =>
+    failures-- > 0 ? Promise.reject(new TransientError("away")) : publish(...messages);
   await schedule(DAILY, { channel, from: "2026-11-24T02:00:00Z", until: "2026-11-24T12:00:00Z" });
-  assert.deepEqual(await drain(memory), ["schedule/2026-11-24T03:00:00.000Z/start"]);
+  assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
 });
 
 Deno.test("the schedule ends at once when it is told to, in mid-sleep", async () => {
-  await using channel = openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   const running = runSchedule(DAILY, {
     channel,
@@ -132,7 +128,7 @@ Deno.test("the schedule ends at once when it is told to, in mid-sleep", async ()
 });
 
 Deno.test("a clock that is set back and forward across planned times asks for each run once", async () => {
-  await using channel = openMemoryChannel();
+  await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   const at = (time: string) => Date.parse(`2026-11-${time}Z`);
   const says = [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { compose } from "../shared/actor/message.ts";
 import { Presence } from "../shared/actor/presence.ts";
-import { openMemoryChannel } from "../shared/channel/memory.ts";
+import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Files } from "../shared/files/files.ts";
 import { MANIFEST, OPENSSH, TestPipeline } from "../tests/support/sftp.ts";
@@ -29,7 +29,7 @@ async function saverAt(pipeline: TestPipeline) {
     bytes: LARGE,
     sha256: createHash("sha256").update(content).digest("hex"),
   };
-  const channel = openMemoryChannel();
+  const channel = await openTemporaryChannel();
   const delivery = sftpDelivery(pipeline.options);
   const folder = watchFolder(pipeline.server.folder.disk);
   const stop = new AbortController();

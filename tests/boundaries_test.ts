@@ -80,7 +80,7 @@ const RULES: Record<string, Rule> = {
   },
   "only a main or a command opens adapters": (file, to, typeOnly) => {
     const opens = ["shared/channel/open.ts", "saver/delivery/sftp.ts"].includes(to) ||
-      /^shared\/channel\/(redis|embedded|memory)\.ts$/.test(to);
+      /^shared\/channel\/(redis|embedded)\.ts$/.test(to);
     const may = isTest(file) || file.endsWith("/main.ts") ||
       inside(file, "cli", "shared/channel", "saver/delivery");
     if (opens && !typeOnly && !may) return "wanted a port";

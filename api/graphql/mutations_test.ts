@@ -24,6 +24,14 @@ Deno.test("startRun tells the extractor, and refuses a second run meanwhile", as
   assert.match(second.data.startRun.message, /Wait until its extraction has ended/);
 });
 
+Deno.test("of several startRun at once one succeeds, the others are refused", async () => {
+  await using pipeline = await openApi();
+  const answers = await Promise.all(Array.from({ length: 5 }, () => pipeline.ask(START)));
+  const names = answers.map(({ data }) => data.startRun.__typename).sort();
+  assert.deepEqual(names, [...Array(4).fill("RunAlreadyActive"), "StartRunSuccess"]);
+  assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 1);
+});
+
 Deno.test("startRun with wait answers when the run has come to its end", async () => {
   await using pipeline = await openApi();
   const asked = pipeline.ask(START, { input: { wait: true } });

@@ -81,11 +81,11 @@ export async function tell(
   request: RunRequest,
   options: { queue?: boolean } = {},
 ): Promise<string> {
-  if (!options.queue && (await channel.mailbox("channel:start_run").state()).depth > 0) {
+  const { runId, messages } = requestMessages(request);
+  if (options.queue) await channel.publish(...messages);
+  else if (!await channel.publishIfIdle("channel:start_run", ...messages)) {
     throw new RunActive(await runBeingExtracted(channel));
   }
-  const { runId, messages } = requestMessages(request);
-  await channel.publish(...messages);
   return runId;
 }
 

@@ -4,7 +4,7 @@ import { needing } from "../../tests/support/needs.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { plainClient } from "../../tests/support/redis_client.ts";
 import type { Channel, Outgoing } from "../channel/channel.ts";
-import { openMemoryChannel } from "../channel/memory.ts";
+import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
 import { openChannel } from "../channel/open.ts";
 import { PermanentError, TransientError } from "../errors/errors.ts";
 import { pause } from "./backoff.ts";
@@ -89,7 +89,7 @@ Deno.test("work that reports no progress is stopped and tried again; work that d
 });
 
 Deno.test("work that hangs and doesn't obey its signal goes back to the mailbox, and ends the actor", async () => {
-  const channel = await openMemoryChannel();
+  const channel = await openTemporaryChannel();
   await give(channel);
   const settled: string[] = [];
   await assert.rejects(

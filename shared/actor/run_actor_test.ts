@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { endless, eventsOf, give, nothing, stage } from "../../tests/support/actor_stage.ts";
-import { openMemoryChannel } from "../channel/memory.ts";
+import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
 import { LeaseLost, PermanentError } from "../errors/errors.ts";
 import { compose } from "./message.ts";
 import { runActor } from "./run_actor.ts";
@@ -63,7 +63,7 @@ Deno.test("an unknown error counts as transient, and is given up after the last 
 });
 
 Deno.test("a message that kills its consumer each time runs out of attempts without being handled again", async () => {
-  const channel = await openMemoryChannel();
+  const channel = await openTemporaryChannel();
   await give(channel);
   for (let death = 0; death < 2; death++) {
     await channel.claim("channel:phase1_complete", { leaseMs: 1, signal: AbortSignal.timeout(1_000) }); // and dies
@@ -166,20 +166,17 @@ Deno.test("a stop hands back what does not finish in time, and no attempt is was
 });
 
 Deno.test("work whose lease was lost is stopped and settles nothing", async () => {
-  const begun = Promise.withResolvers<void>();
-  await using s = await stage((_, handling) => (begun.resolve(), endless(handling)), { leaseMs: 60 });
-  const runId = await give(s.channel);
-  const claim = s.channel.claim;
-  s.channel.claim = async function (...call) {
-    const claimed = await claim.apply(this, call);
-    return claimed && Object.assign(Object.create(claimed), {
-      id: claimed.id,
-      body: claimed.body,
-      attempt: claimed.attempt,
-      publishedAt: claimed.publishedAt,
-      extend: () => Promise.reject(new LeaseLost(`message ${runId} is held by another`)),
-    });
-  };
+  await using s = await stage((_, handling) => endless(handling), { leaseMs: 60 }, async () => {
+    const channel = await openTemporaryChannel();
+    const claim = channel.claim.bind(channel);
+    channel.claim = async (...call) => {
+      const claimed = await claim(...call);
+      const extend = () => Promise.reject(new LeaseLost(`message ${claimed?.id} is held by another`));
+      return claimed && Object.assign(claimed, { extend });
+    };
+    return channel;
+  });
+  await give(s.channel);
   await s.settledTimes(1);
   assert.deepEqual(s.settled, ["lost"]);
   assert.equal((await s.channel.mailbox("channel:phase1_complete").state()).depth, 1);

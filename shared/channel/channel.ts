@@ -1,5 +1,5 @@
 /**
- * The Channel port: named, durable mailboxes between actors. Adapters: `memory.ts`, `embedded.ts` (SQLite file), `redis.ts` (Streams).
+ * The Channel port: named, durable mailboxes between actors. Adapters: `embedded.ts` (SQLite file), `redis.ts` (Streams).
  *
  * @module
  */
@@ -137,6 +137,11 @@ export interface Beat {
 export interface Channel extends AsyncDisposable {
   /** Appends all messages, or none. Messages whose id the mailbox knows already are passed over. */
   publish(...messages: Outgoing[]): Promise<void>;
+  /**
+   * Publishes only if no message of `mailbox` waits, is delayed or is held: the check and the publication are one step, so of several callers
+   * at once one succeeds. Answers whether the messages are there; a repeated call with ids that are known succeeds again.
+   */
+  publishIfIdle(mailbox: string, ...messages: Outgoing[]): Promise<boolean>;
   /** Waits for a message; `undefined` when `signal` ended the wait. A message that was taken is never lost to an abort. */
   claim(mailbox: string, options: { leaseMs: number; signal: AbortSignal }): Promise<Claim | undefined>;
   /** The bodies that are appended from now on (from when the returned promise resolves). Ends with `signal`. A live view, may skip. */

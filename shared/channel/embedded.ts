@@ -52,6 +52,18 @@ class EmbeddedChannel implements Channel {
     await this.#queue.write("publish", () => this.#queue.append(messages));
   }
 
+  async publishIfIdle(mailbox: string, ...messages: Outgoing[]): Promise<boolean> {
+    return await this.#queue.write("publish", () => {
+      const { db } = this.file;
+      const open = db.get("SELECT 1 FROM messages WHERE mailbox = ? AND state = 'open' LIMIT 1", mailbox);
+      const known = ({ to, id }: Outgoing) =>
+        db.get("SELECT 1 FROM messages WHERE mailbox = ? AND id = ?", to, id) !== undefined;
+      if (open !== undefined && !messages.every(known)) return false;
+      this.#queue.append(messages);
+      return true;
+    });
+  }
+
   async claim(name: string, options: { leaseMs: number; signal: AbortSignal }): Promise<Claim | undefined> {
     const signal = AbortSignal.any([options.signal, this.#closed.signal]);
     return await waitForClaim(this.#queue.commits, signal, () => this.#take(name, options.leaseMs));

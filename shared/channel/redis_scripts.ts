@@ -70,6 +70,20 @@ local function publish(firstKey, firstArg)
   end
 end
 
+-- Messages that wait, are delayed or are held, and the first entry that the group hasn't read.
+local function depthOf(name)
+  local depth, unread = redis.call('XLEN', name), '-'
+  for _, flat in ipairs(depth > 0 and redis.call('XINFO', 'GROUPS', name) or {}) do
+    local group = pairsOf(flat)
+    if group.name == GROUP then
+      unread = '(' .. group['last-delivered-id']
+      -- The server loses count when somebody deletes entries by hand.
+      depth = group.pending + (group.lag or #redis.call('XRANGE', name, unread, '+'))
+    end
+  end
+  return depth, unread
+end
+
 local function release(name, entry)
   redis.call('ZREM', name .. ':due', entry)
   redis.call('HDEL', name .. ':held', entry)
@@ -84,6 +98,15 @@ function script(source: string): Script {
 /** KEYS: mailbox of each message. ARGV: `id, body, seenAs` of each. */
 export const PUBLISH: Script = script(`
 publish(1, 1)
+`);
+
+/** As `PUBLISH`, if the first mailbox is idle or knows all messages. KEYS: that mailbox, then those of the messages. Answers 1 if it was. */
+export const PUBLISH_IF_IDLE: Script = script(`
+local all = true
+for k = 2, #KEYS do all = all and known(KEYS[k], ARGV[(k - 2) * 3 + 1]) end
+if not all and depthOf(KEYS[1]) > 0 then return 0 end
+publish(2, 1)
+return 1
 `);
 
 /** Takes in a body that was published by somebody who doesn't know of streams. KEYS: mailbox. ARGV: `id, body`. Answers 1 when it was new. */
@@ -207,23 +230,16 @@ return 1
 /** KEYS: mailbox. Answers `[depth, age of the oldest message in milliseconds (-1: none), 1 when paused, dead letters]`. */
 export const STATE: Script = script(`
 local name = KEYS[1]
-local depth, oldest = redis.call('XLEN', name), nil
+local depth, unread = depthOf(name)
+local oldest
 local function consider(entry)
   if not entry then return end
   local ms = tonumber(string.match(entry, '%d+'))
   if not oldest or ms < oldest then oldest = ms end
 end
 
-local unread = '-'
-for _, flat in ipairs(depth > 0 and redis.call('XINFO', 'GROUPS', name) or {}) do
-  local group = pairsOf(flat)
-  if group.name == GROUP then
-    unread = '(' .. group['last-delivered-id']
-    -- The server loses count when somebody deletes entries by hand.
-    depth = group.pending + (group.lag or #redis.call('XRANGE', name, unread, '+'))
-    if group.pending > 0 then consider(redis.call('XPENDING', name, GROUP)[2]) end
-  end
-end
+local pending = redis.pcall('XPENDING', name, GROUP)
+if not pending.err and pending[1] > 0 then consider(pending[2]) end
 local first = redis.call('XRANGE', name, unread, '+', 'COUNT', 1)[1]
 consider(first and first[1])
 return {

@@ -14,21 +14,15 @@ export interface Subject {
   readonly needs?: readonly Program[];
   /** Makes a transport for one test. */
   start(): Promise<Transport>;
-  /** Cases that can't hold for this adapter, and why. */
-  readonly skip?: readonly { readonly case: string; readonly reason: string }[];
 }
 
-/** Registers a test for each case. @throws Error when `skip` names no case. */
-export function testChannel(subject: Subject): void {
-  const skipped = new Map(subject.skip?.map((each) => [each.case, each.reason]));
-  for (const [name, run] of Object.entries({ ...CLAIM_CASES, ...MAILBOX_CASES })) {
-    const reason = skipped.get(name);
-    skipped.delete(name);
-    const test = reason === undefined ? needing(...subject.needs ?? []) : Deno.test.ignore;
-    test(`${subject.name}: ${name}${reason === undefined ? "" : ` (not here: ${reason})`}`, async () => {
-      await using transport = await subject.start();
+/** Registers a test for each case. */
+export function testChannel({ name, needs = [], start }: Subject): void {
+  const test = needing(...needs);
+  for (const [promise, run] of Object.entries({ ...CLAIM_CASES, ...MAILBOX_CASES })) {
+    test(`${name}: ${promise}`, async () => {
+      await using transport = await start();
       await run(transport, await transport.open());
     });
   }
-  if (skipped.size > 0) throw new Error(`There is no case "${[...skipped.keys()].join('", "')}" to skip.`);
 }

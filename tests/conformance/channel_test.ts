@@ -1,27 +1,8 @@
 import type { Channel } from "../../shared/channel/channel.ts";
-import { openMemoryChannel } from "../../shared/channel/memory.ts";
 import { type ChannelPlace, openChannel } from "../../shared/channel/open.ts";
 import { startRedis } from "../support/redis.ts";
 import { testChannel } from "./channel.ts";
 import type { Transport } from "./channel_tools.ts";
-
-const ONE_PROCESS = "the memory of one process";
-
-testChannel({
-  name: "memory",
-  start: () => {
-    const channel = openMemoryChannel();
-    return Promise.resolve({
-      open: () => Promise.resolve(channel),
-      [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),
-    });
-  },
-  skip: [
-    "a consumer that is killed loses nothing: its message comes again with the attempt counted",
-    "two processes never hold the same message",
-    "closing and opening again keeps everything",
-  ].map((each) => ({ case: each, reason: ONE_PROCESS })),
-});
 
 testChannel({
   name: "embedded",

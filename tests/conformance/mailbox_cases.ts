@@ -42,6 +42,41 @@ export const MAILBOX_CASES: Cases = {
     await nothing(channel);
   },
 
+  "of several that publish at once if a mailbox is idle, one succeeds, until what it published is settled":
+    async (
+      _,
+      channel,
+    ) => {
+      const tried = (id: string) => channel.publishIfIdle(BOX, message(id), { to: OUT, id, body: "news" });
+      const results = await Promise.all(["a", "b", "c", "d"].map(tried));
+      assert.deepEqual(results.filter(Boolean), [true]);
+      const winner = ["a", "b", "c", "d"][results.indexOf(true)]!;
+      assert.deepEqual(await depths(channel, BOX), { depth: 1, dead: 0 });
+      assert.deepEqual(await depths(channel, OUT), { depth: 1, dead: 0 });
+      assert.equal(
+        await tried(winner),
+        true,
+        "a repeat, as after a lost reply, succeeds and appends nothing",
+      );
+      const held = await take(channel);
+      assert.equal(held.id, winner);
+      assert.equal(await tried("e"), false, "a message that is held counts");
+      await held.retry(LONG_MS, "later");
+      assert.equal(await tried("f"), false, "a message that is delayed counts");
+      assert.deepEqual(await depths(channel, BOX), { depth: 1, dead: 0 });
+      await channel.publish(message("g"));
+      await (await take(channel)).complete();
+      assert.equal(await tried("h"), false);
+    },
+
+  "a mailbox whose only message is completed or buried is idle": async (_, channel) => {
+    assert.equal(await channel.publishIfIdle(BOX, message("first")), true);
+    await (await take(channel)).complete();
+    assert.equal(await channel.publishIfIdle(BOX, message("second")), true);
+    await (await take(channel)).bury("over");
+    assert.equal(await channel.publishIfIdle(BOX, message("last")), true);
+  },
+
   "dead letters are read newest first, page by page": async (_, channel) => {
     const ids = ["a", "b", "c", "d", "e"];
     await channel.publish(...ids.map((id) => message(id)));

@@ -8,7 +8,7 @@ import { HeardCancellations } from "../../shared/actor/cancel.ts";
 import { compose, decode } from "../../shared/actor/message.ts";
 import { runActor } from "../../shared/actor/run_actor.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
-import { openMemoryChannel } from "../../shared/channel/memory.ts";
+import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 
@@ -19,7 +19,7 @@ export type Handle = Actor<"channel:phase1_complete">["handle"];
 export async function stage(
   handle: Handle,
   options: Partial<Actor<"channel:phase1_complete">> = {},
-  open: () => Channel | Promise<Channel> = openMemoryChannel,
+  open: () => Channel | Promise<Channel> = openTemporaryChannel,
 ) {
   const channel = await open();
   const stop = new AbortController();

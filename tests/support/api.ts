@@ -7,7 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { loadConfig } from "../../shared/config/config.ts";
 import { MaskVariables } from "../../shared/config/variables.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
-import { openMemoryChannel } from "../../shared/channel/memory.ts";
+import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { openStoreReadOnly, type ReadStore, type Store } from "../../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
@@ -59,7 +59,7 @@ export async function openApi(
   const config = loadConfig("api", { ...ApiVariables, ...MaskVariables }, env);
   await using started = new AsyncDisposableStack();
   const temp = started.use(await tempStore(config.MASK_FIELDS));
-  const channel = ports.channel ?? started.use(openMemoryChannel());
+  const channel = ports.channel ?? started.use(await openTemporaryChannel());
   const reader = started.use(openStoreReadOnly(temp.path, { maskFields: config.MASK_FIELDS }) as ReadStore);
   const sql = ports.sql ?? started.use(openSqlConsole({
     path: temp.path,
