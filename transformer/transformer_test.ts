@@ -237,7 +237,7 @@ Deno.test("work that has to end ends in mid-file with the signal's reason, and l
 });
 
 Deno.test("timers run while a file is transformed, so that leases can be renewed", async () => {
-  await using folder = await startFolder(usersText(5_000));
+  await using folder = await startFolder(usersText(20_000)); // long enough on a busy machine, too
   let ticks = 0;
   const timer = setInterval(() => ticks++, 1);
   await folder.handle().finally(() => clearInterval(timer));

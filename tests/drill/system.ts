@@ -142,7 +142,7 @@ export const cases: readonly DrillCase[] = [
     name: "sigterm-at-work",
     area,
     fault: "SIGTERM to all while a page is awaited",
-    quick: true,
+    quick: false,
     run: () => {
       const gate = gateAt(100);
       return play({ wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } }, async (environment) => {
