@@ -44,7 +44,7 @@ function checksOf(env: Environment): Check[] {
         return Promise.resolve(
           store
             ? `${saver.DB_PATH}, ${store.runs.count()} runs`
-            : `${saver.DB_PATH} is made at the first start`,
+            : `${saver.DB_PATH} will be created at the first start`,
         );
       },
     },

@@ -43,7 +43,7 @@ async function main({ values: { days: given, apply } }: CommandLine<typeof OPTIO
   await startLogging({ level: config.LOG_LEVEL, format: config.LOG_FORMAT });
   list(config, days);
   if (apply) await remove(config, days);
-  else say("Nothing was removed; --apply removes the files that may go.");
+  else say("Nothing was removed; --apply removes the files that can be removed.");
   return EXIT.ok;
 }
 
@@ -54,7 +54,7 @@ function list({ DB_PATH, MASK_FIELDS }: Config, days: number): void {
   for (const { run, files, keep } of store === undefined ? [] : oldRuns(store.runs, days)) {
     say(
       `run ${run.run_id}, requested at ${run.run_timestamp}: ${
-        keep === undefined ? "may go" : `stays, as ${keep}`
+        keep === undefined ? "can be removed" : `stays, as ${keep}`
       }`,
     );
     const sum = keep === undefined ? going : staying;
@@ -65,7 +65,7 @@ function list({ DB_PATH, MASK_FIELDS }: Config, days: number): void {
     }
   }
   say(
-    `Older than ${days} days: ${going.files} file(s) with ${going.bytes} bytes may go, ${staying.files} with ${staying.bytes} stay.`,
+    `Older than ${days} days: ${going.files} file(s) with ${going.bytes} bytes can be removed, ${staying.files} with ${staying.bytes} stay.`,
   );
 }
 

@@ -267,7 +267,7 @@ Deno.test("where no server is configured, deno task verify reads the local serve
   assert.equal(bad.code, 1);
   assert.match(
     bad.out,
-    /server +invalid +missing +\/upload\/\S+ isn't on the SFTP server\. Ask for the delivery again/,
+    /server +invalid +missing +\/upload\/\S+ isn't on the SFTP server\. Request the delivery again/,
   );
   assert.deepEqual(await Array.fromAsync(Deno.readDir(`${temp}/ssh_keys`)), before);
 });

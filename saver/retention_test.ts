@@ -198,9 +198,9 @@ Deno.test("deno task retention lists by default, removes with --apply, and wants
   }
   const dry = await run([], { RETENTION_DAYS: "30" });
   assert.equal(dry.code, 0, dry.text);
-  assert.match(dry.text, /3 file\(s\) with \d+ bytes may go, 0 with 0 stay\.\nNothing was removed/);
+  assert.match(dry.text, /3 file\(s\) with \d+ bytes can be removed, 0 with 0 stay\.\nNothing was removed/);
   assert.equal((await left(old)).length, 3);
-  assert.match((await run(["--days", "100"])).text, /0 file\(s\) with 0 bytes may go/);
+  assert.match((await run(["--days", "100"])).text, /0 file\(s\) with 0 bytes can be removed/);
 
   const applied = await run(["--days", "30", "--apply"]);
   assert.equal(applied.code, 0, applied.text);

@@ -62,7 +62,7 @@ export async function databaseCopy(
 }
 
 /** What to do when records aren't those that were loaded. */
-export const RESTORE = "Somebody has changed the database: put a backup of it back.";
+export const RESTORE = "The database was changed from outside; restore a backup of it.";
 
 /** What was noted of a delivered file. */
 export function noted(delivery: DeliveryRow | undefined, wanted: Wanted, state: string | null): Finding {
@@ -70,12 +70,12 @@ export function noted(delivery: DeliveryRow | undefined, wanted: Wanted, state: 
     return state === "NOT_CONFIGURED"
       ? { result: "skipped", detail: "no SFTP server was configured" }
       : missing(
-        `its delivery isn't recorded (${state ?? "not begun"}). Wait, or ask for the delivery again.`,
+        `its delivery isn't recorded (${state ?? "not begun"}). Wait, or request the delivery again.`,
       );
   }
   if (delivery.sha256 !== wanted.sha256) {
     return differs(
-      `SHA-256 ${delivery.sha256} was delivered, but the run's is ${wanted.sha256}. Ask for the delivery again.`,
+      `SHA-256 ${delivery.sha256} was delivered, but the run's is ${wanted.sha256}. Request the delivery again.`,
     );
   }
   const how = delivery.verified === "content" ? "content verified" : "size verified";
@@ -87,14 +87,14 @@ export async function remoteCopy(server: Inspection, delivery: DeliveryRow): Pro
   const { remote_path, bytes } = delivery;
   const found = await server.digest(remote_path);
   if (found === undefined) {
-    return missing(`${remote_path} isn't on the SFTP server. Ask for the delivery again.`);
+    return missing(`${remote_path} isn't on the SFTP server. Request the delivery again.`);
   }
   const sha256 = delivery.encrypted ? delivery.sealed_sha256 : delivery.sha256;
   if (sha256 === null) {
     return found.bytes === bytes
       ? {
         result: "skipped",
-        detail: `${remote_path} has its size; the SHA-256 of its encrypted form wasn't noted`,
+        detail: `${remote_path} has its size; the SHA-256 of its encrypted form was not recorded`,
       }
       : differs(changed(remote_path, `${found.bytes} bytes`, `${bytes} bytes`));
   }
@@ -110,7 +110,7 @@ export function factsOf({ text }: Manifest): Wanted {
 }
 
 function changed(path: string, found: string, wanted: string): string {
-  return `${path} on the SFTP server has ${found}, but ${wanted} was delivered. Move it away there, then ask for the delivery again.`;
+  return `${path} on the SFTP server has ${found}, but ${wanted} was delivered. Move it away there, then request the delivery again.`;
 }
 
 function rebuild(records: Records, file: FileRow): Wanted & { records: number } {

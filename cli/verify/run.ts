@@ -87,7 +87,7 @@ function counts(run: RunRow, { raw, processed, invalid }: Loaded): Finding {
     return {
       result: "differs",
       detail:
-        `${raw.records} raw records became ${found}. The program that transformed them lost or doubled some: ` +
+        `${raw.records} raw records became ${found}. The program that transformed them lost or duplicated some: ` +
         `start a new run with this project's transformer.`,
     };
   }
