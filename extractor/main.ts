@@ -6,7 +6,7 @@
 import { runActor } from "../shared/actor/run_actor.ts";
 import { ask } from "../shared/actor/ask.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
-import { EXIT, runService, runTogether } from "../shared/actor/service.ts";
+import { EXIT, runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
@@ -33,14 +33,18 @@ if (import.meta.main) {
       const leaseMs = config.LEASE_SECONDS * 1_000;
       const work = (signal: AbortSignal) => runActor(actor, channel, { signal, leaseMs, cancellations });
       const listen = (signal: AbortSignal) => cancellations.listen(channel, signal);
-      log.info("ready", { source: source.name });
-      if (Deno.args.includes("--once")) return await once(channel, signal, work);
+      const ready = () => log.info("ready", { source: source.name });
+      if (Deno.args.includes("--once")) {
+        ready();
+        return await once(channel, signal, work);
+      }
       const checkpoint = () => Checkpoint.open(checkpointPath(files), source.name);
       const hasCompleted = async () => (await checkpoint()).hasCompleted;
       await runTogether(
         signal,
         work,
         listen,
+        (signal) => whenListening(channel, [actor.mailbox], signal, ready),
         (signal) => runReannounce(channel, checkpoint, signal),
         (signal) => runSchedule(config, { channel, hasCompleted, signal }),
       );

@@ -5,7 +5,7 @@
  */
 import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
-import { runService, runTogether } from "../shared/actor/service.ts";
+import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
@@ -32,7 +32,9 @@ if (import.meta.main) {
     if (delivery === undefined) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
     }
-    log.info("ready", { database: config.DB_PATH, sftp: config.SFTP_HOST ?? "not configured" });
+    const mailboxes = ["channel:phase2_complete", "channel:deliver", "channel:run_events"];
+    const ready = () =>
+      log.info("ready", { database: config.DB_PATH, sftp: config.SFTP_HOST ?? "not configured" });
     await runTogether(
       signal,
       (signal) => runActor(saver({ store, files }), channel, { signal, leaseMs, cancellations }),
@@ -40,6 +42,7 @@ if (import.meta.main) {
         runActor(courier({ store, files, delivery, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
+      (signal) => whenListening(channel, mailboxes, signal, ready),
       ...(delivery === undefined || seal !== undefined
         ? []
         : [(signal: AbortSignal) => sendAhead({ channel, files, delivery }, signal)]),

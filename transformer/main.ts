@@ -5,7 +5,7 @@
  */
 import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
-import { runService, runTogether } from "../shared/actor/service.ts";
+import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { Files } from "../shared/files/files.ts";
@@ -22,12 +22,18 @@ if (import.meta.main) {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const cancellations = new HeardCancellations();
       const actor = transformer({ files: new Files(config.DATA_DIR), lookup });
-      log.info("ready", { lookup: config.LOOKUP_FILE });
       await runTogether(
         signal,
         (signal) =>
           runActor(actor, channel, { signal, leaseMs: config.LEASE_SECONDS * 1_000, cancellations }),
         (signal) => cancellations.listen(channel, signal),
+        (signal) =>
+          whenListening(
+            channel,
+            [actor.mailbox],
+            signal,
+            () => log.info("ready", { lookup: config.LOOKUP_FILE }),
+          ),
       );
     },
   );

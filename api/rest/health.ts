@@ -48,7 +48,7 @@ export function addHealth(app: ApiApp, ports: ApiPorts, metrics: Metrics): void 
   );
 }
 
-async function stateOf(ping: () => void | Promise<void>): Promise<string> {
+async function stateOf(ping: () => unknown): Promise<string> {
   try {
     await ping();
     return "ok";

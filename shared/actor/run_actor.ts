@@ -65,6 +65,7 @@ export async function runActor<C extends ChannelName, P>(
   const log = getLogger(["etl", actor.name]);
   const leaseMs = leaseOf(actor, context);
   await using presence = new Presence(actor, channel);
+  await channel.listening(actor.mailbox, signal);
   const loop: Loop = { channel, context, presence, retries: new ReportedRetries() };
   for (let misses = 0; !signal.aborted;) {
     await presence.show("idle");

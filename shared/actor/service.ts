@@ -4,6 +4,7 @@
  * @module
  */
 import { getLogger, type Logger } from "@logtape/logtape";
+import type { Channel } from "../channel/channel.ts";
 import { type ConfigOf, environment, loadConfig, type Variables } from "../config/config.ts";
 import type { LogVariables } from "../config/variables.ts";
 import { ConfigError, messageOf } from "../errors/errors.ts";
@@ -59,6 +60,17 @@ export async function runService<V extends typeof LogVariables & Variables>(
       return EXIT.failed;
     }
   }
+}
+
+/** Calls `then` once whatever is published on `mailboxes` from now on is taken. */
+export async function whenListening(
+  channel: Channel,
+  mailboxes: readonly string[],
+  signal: AbortSignal,
+  then: () => void,
+): Promise<void> {
+  await Promise.all(mailboxes.map((mailbox) => channel.listening(mailbox, signal)));
+  if (!signal.aborted) then();
 }
 
 /** Runs loops side by side: when one fails, the others are stopped and the failure is thrown. */

@@ -144,6 +144,11 @@ export interface Channel extends AsyncDisposable {
   publishIfIdle(mailbox: string, ...messages: Outgoing[]): Promise<boolean>;
   /** Waits for a message; `undefined` when `signal` ended the wait. A message that was taken is never lost to an abort. */
   claim(mailbox: string, options: { leaseMs: number; signal: AbortSignal }): Promise<Claim | undefined>;
+  /**
+   * Resolves once whatever is published on `mailbox` from now on is kept, also by programs that know nothing of this port; or when `signal`
+   * aborts. Waits for a transport that is away. @throws PermanentError when it refuses.
+   */
+  listening(mailbox: string, signal: AbortSignal): Promise<void>;
   /** The bodies that are appended from now on (from when the returned promise resolves). Ends with `signal`. A live view, may skip. */
   watch(mailbox: string, signal: AbortSignal): Promise<AsyncIterable<string>>;
   /** The mailbox of this name, for state and repair. */
@@ -152,8 +157,8 @@ export interface Channel extends AsyncDisposable {
   beat(beat: Beat): Promise<void>;
   /** The last beat of each instance, ordered by actor and instance. */
   beats(): Promise<Beat[]>;
-  /** Resolves when the transport answers. @throws TransientError saying why it doesn't. */
-  ping(): Promise<void>;
+  /** Resolves when the transport can be written to, with a warning if its settings endanger messages. @throws TransientError saying why it can't. */
+  ping(): Promise<string | undefined>;
 }
 
 /** How long a mailbox remembers the ids of messages that were settled, in milliseconds: seven days. */

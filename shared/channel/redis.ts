@@ -40,7 +40,8 @@ const READ_AT_ONCE = "100";
 export async function openRedisChannel(options: RedisOptions): Promise<Channel> {
   const channel = new RedisChannel(addressOf(options.url), options);
   try {
-    await channel.ping();
+    const warning = await channel.ping();
+    if (warning !== undefined) getLogger(["etl", "channel"]).warning(warning);
   } catch (error) {
     if (!(error instanceof TransientError)) {
       await channel[Symbol.asyncDispose]();
@@ -55,10 +56,13 @@ class RedisChannel implements Channel {
   readonly #listener: Listener;
   readonly #keepSettledMs: number;
   readonly #closed = new AbortController();
+  /** Tokens of claims without a reply, by mailbox: the next claim asks with the same one, so that a lost reply costs no attempt. */
+  readonly #unanswered = new Map<string, string[]>();
 
   constructor(address: Address, { callTimeoutMs = 5_000, keepSettledMs = 300_000 }: RedisOptions) {
     this.#commands = new Connection(address, "commands", callTimeoutMs);
     this.#listener = new Listener(address, callTimeoutMs, this.#commands);
+    this.#commands.onDemoted = () => this.#listener.reconnect();
     this.#keepSettledMs = keepSettledMs;
   }
 
@@ -93,6 +97,10 @@ class RedisChannel implements Channel {
         return RETRY_CLAIM_MS;
       }
     });
+  }
+
+  async listening(mailbox: string, signal: AbortSignal): Promise<void> {
+    await this.#listener.listening(mailbox, AbortSignal.any([signal, this.#closed.signal]));
   }
 
   async watch(mailbox: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
@@ -131,8 +139,10 @@ class RedisChannel implements Channel {
     return beats.map((beat) => JSON.parse(beat) as Beat).sort(byActorAndInstance);
   }
 
-  async ping(): Promise<void> {
-    await this.#commands.run("reach the channel", scripts.KNOWS, ["ping"], [""]);
+  async ping(): Promise<string | undefined> {
+    const policy = await this.#commands.run("reach the channel", scripts.PING, ["ping"], []);
+    if (policy === "noeviction" || policy === "") return undefined;
+    return `Redis deletes messages when its memory is full: its maxmemory-policy is "${policy}". Set it to "noeviction".`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -142,12 +152,19 @@ class RedisChannel implements Channel {
   }
 
   async #take(mailbox: string, leaseMs: number, signal: AbortSignal): Promise<Claim | number> {
-    const token = crypto.randomUUID();
-    const args = [String(leaseMs), token];
+    const unanswered = this.#unanswered.get(mailbox) ?? [];
+    this.#unanswered.set(mailbox, unanswered);
+    const again = unanswered.pop();
+    const token = again ?? crypto.randomUUID();
+    const args = [String(leaseMs), token, again === undefined ? "0" : "1"];
     const action = `claim from "${mailbox}"`;
-    const reply = await this.#commands.run(action, scripts.CLAIM, [mailbox], args, signal) as Taken | [
-      number,
-    ];
+    let reply: Taken | [number];
+    try {
+      reply = await this.#commands.run(action, scripts.CLAIM, [mailbox], args, signal) as typeof reply;
+    } catch (error) {
+      unanswered.push(token);
+      throw error;
+    }
     if (reply.length === 1) return reply[0] < 0 ? POLL_MS : Math.min(reply[0], POLL_MS);
     return new RedisClaim(this.#commands, mailbox, reply, token, leaseMs, this.#keepSettledMs);
   }

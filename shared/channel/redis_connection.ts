@@ -7,7 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { createClient, ErrorReply } from "redis";
 import { messageOf, PermanentError, TransientError } from "../errors/errors.ts";
 import { Bell } from "./bell.ts";
-import type { Script } from "./redis_scripts.ts";
+import { PING, type Script } from "./redis_scripts.ts";
 
 /** Where a Redis server is. */
 export interface Address {
@@ -56,7 +56,9 @@ export class Connection implements AsyncDisposable {
   readonly #changed = new Bell();
   readonly #life: Promise<void>;
   /** Ends the connection of this moment. */
-  #end: () => void = () => {};
+  #end: (reason?: Error) => void = () => {};
+  /** Called when the server turns out to be a replica; the connection is made again until it leads to a primary. */
+  onDemoted: () => void = () => {};
   #client: RedisClient | undefined;
   /** Why there is no connection. */
   #failure: TransientError | PermanentError | undefined;
@@ -101,12 +103,19 @@ export class Connection implements AsyncDisposable {
       try {
         return await within(deadline - Date.now(), evaluate(client, script, call));
       } catch (error) {
+        if (isDemoted(error) && client === this.#client) this.reconnect(error as Error);
         if (!isLoading(error) || Date.now() + RETRY_WHILE_LOADING_MS > deadline || signal.aborted) {
           throw failureOf(action, this.address, error);
         }
         await this.#changed.wait(this.#changed.rings, RETRY_WHILE_LOADING_MS, signal);
       }
     }
+  }
+
+  /** Breaks the connection of this moment; another one is made. Calls under way fail. */
+  reconnect(reason?: Error): void {
+    this.#client = undefined;
+    this.#end(reason);
   }
 
   /** Ends the connection. Calls under way fail. */
@@ -138,14 +147,17 @@ export class Connection implements AsyncDisposable {
       const client = connectionTo(this.address, this.purpose);
       const { promise: broken, resolve: end } = Promise.withResolvers<Error>();
       client.on("error", end);
-      this.#end = () => {
+      this.#end = (reason = new Error("closed")) => {
         client.destroy();
-        end(new Error("closed"));
+        end(reason);
       };
       try {
         await client.connect();
         // A client that breaks meanwhile doesn't answer everything that is asked of it.
-        await Promise.race([this.onReady(client), broken.then((error) => Promise.reject(error))]);
+        const begun = evaluate(client, PING, { keys: ["ping"], arguments: [] }).then(() =>
+          this.onReady(client)
+        );
+        await Promise.race([begun, broken.then((error) => Promise.reject(error))]);
         if (failures > 0) log.info("connected to Redis again", { address: this.address.shown });
         failures = 0;
         this.#failure = undefined;
@@ -155,6 +167,7 @@ export class Connection implements AsyncDisposable {
       } catch (error) {
         this.#client = undefined;
         this.#failure = failureOf("connect", this.address, error);
+        if (isDemoted(error)) this.onDemoted();
         if (failures === 0 && !signal.aborted) {
           log.warning("no connection to Redis, trying again until there is one", {
             address: this.address.shown,
@@ -226,6 +239,10 @@ function codeOf(error: unknown): string | undefined {
 
 function isLoading(error: unknown): boolean {
   return codeOf(error) === "LOADING";
+}
+
+function isDemoted(error: unknown): boolean {
+  return ["READONLY", "MASTERDOWN"].includes(codeOf(error) ?? "");
 }
 
 /** Replies that pass by themselves, and what they mean. */

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { BOX, depths, message, nothing, OUT, take, until } from "../../tests/conformance/channel_tools.ts";
+import { Line } from "../../tests/support/line.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { listened, plainClient } from "../../tests/support/redis_client.ts";
 import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
 import { openRedisChannel } from "./redis.ts";
+import * as scripts from "./redis_scripts.ts";
 import { needing } from "../../tests/support/needs.ts";
 
 const test = needing("redis-server");
@@ -235,6 +237,55 @@ test("a server without memory, or one that is a replica, is a transient failure"
   await other.sendCommand(["REPLICAOF", "NO", "ONE"]);
   await channel.publish(message("m"));
   assert.deepEqual(await depths(channel, BOX), { depth: 2, dead: 0 });
+});
+
+test("a primary that is demoted without a dropped connection is left for the one that the address leads to", async () => {
+  await using old = await startRedis();
+  await using promoted = await startRedis();
+  await using line = await Line.to(old.port);
+  const url = `redis://127.0.0.1:${line.port}`;
+  await using channel = await openRedisChannel({ url, callTimeoutMs: CALL_MS });
+  const claiming = take(channel);
+  await channel.listening(BOX, AbortSignal.timeout(10_000));
+  using operator = await plainClient(old);
+  line.leadNew(promoted.port);
+  await operator.sendCommand(["REPLICAOF", "127.0.0.1", String(promoted.port)]);
+  await insist(() => channel.publish(message("m")));
+  const claim = await claiming;
+  assert.equal(claim.id, "m");
+  await claim.complete();
+  await using other = await openRedisChannel({ url: promoted.url });
+  assert.deepEqual(await depths(other, BOX), { depth: 0, dead: 0 });
+  using plain = await plainClient(promoted);
+  await listened(plain, BOX, 1);
+});
+
+test("a server that stays a replica is no answer to a ping", async () => {
+  await using server = await startRedis();
+  await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
+  using operator = await plainClient(server);
+  await operator.sendCommand(["REPLICAOF", "127.0.0.1", "1"]);
+  await assert.rejects(channel.ping(), /a replica that takes no writes/);
+  await assert.rejects(channel.ping(), /a replica that takes no writes/);
+});
+
+test("a claim whose reply is lost costs no attempt, and is not waited for until its lease runs out", async () => {
+  await using server = await startRedis();
+  await using line = await Line.to(server.port);
+  await using channel = await openRedisChannel({
+    url: `redis://127.0.0.1:${line.port}`,
+    callTimeoutMs: CALL_MS,
+  });
+  await channel.publish(message("m"));
+  const isClaim = (request: Uint8Array) => new TextDecoder().decode(request).includes(scripts.CLAIM.sha);
+  await (await take(channel)).retry(0, "so that the server knows the script", { asIfNew: true });
+  const cut = line.cutAt(isClaim, "before the reply");
+  const claim = await take(channel);
+  await cut;
+  assert.equal(claim.attempt, 1);
+  await claim.extend();
+  await claim.complete();
+  await nothing(channel);
 });
 
 /** A line to the server on `port` that can be cut after a command has gone through and before its reply has. */

@@ -39,6 +39,8 @@ interface Subscription {
   taking: Promise<void>;
   /** The connection that is subscribed for it. */
   on: Subscriber | undefined;
+  /** Whether the server has confirmed a subscription. */
+  confirmed: boolean;
 }
 
 /** Listens on the Pub/Sub channels of mailboxes. The connection is made when the first mailbox is listened to. */
@@ -62,7 +64,7 @@ export class Listener implements AsyncDisposable {
    */
   async listen(mailbox: string, { takeIn }: { takeIn: boolean }): Promise<Bell> {
     const subscription: Subscription = this.#subscriptions.get(mailbox) ??
-      { bell: new Bell(), takesIn: false, taking: Promise.resolve(), on: undefined };
+      { bell: new Bell(), takesIn: false, taking: Promise.resolve(), on: undefined, confirmed: false };
     subscription.takesIn ||= takeIn;
     this.#subscriptions.set(mailbox, subscription);
     this.#connection ??= new Connection(
@@ -83,6 +85,21 @@ export class Listener implements AsyncDisposable {
       }
     }
     return subscription.bell;
+  }
+
+  /** Listens to `mailbox` and takes in what the stream doesn't know; resolves once the server has confirmed that, or when `signal` aborts. */
+  async listening(mailbox: string, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const bell = await this.listen(mailbox, { takeIn: true });
+      const { rings } = bell;
+      if (this.#subscriptions.get(mailbox)!.confirmed) return;
+      await bell.wait(rings, RETRY_TAKE_MS, signal);
+    }
+  }
+
+  /** Makes the connection again, which may lead to another server. */
+  reconnect(): void {
+    this.#connection?.reconnect();
   }
 
   /** Stops listening; bodies that are being taken in are taken in first, as far as the server answers. */
@@ -109,6 +126,8 @@ export class Listener implements AsyncDisposable {
         subscription.taking = subscription.taking.then(() => this.#takeIn(mailbox, body));
       }
     }, true);
+    subscription.confirmed = true;
+    subscription.bell.ring();
   }
 
   async #takeIn(mailbox: string, body: Uint8Array): Promise<void> {

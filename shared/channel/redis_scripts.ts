@@ -123,12 +123,12 @@ return known(KEYS[1], ARGV[1]) and 1 or 0
 `);
 
 /**
- * Hands out the next message: one whose lease or delay is over, else the next new one. KEYS: mailbox. ARGV: `leaseMs, token`.
+ * Hands out the next message: one whose lease or delay is over, else the next new one. KEYS: mailbox. ARGV: `leaseMs, token`,
+ * then 1 if an earlier call with this token got no reply: what it was handed is handed to it again, without counting another attempt.
  * Answers `[entry, id, body, attempt]`, or `[ms]` until something may fall due (-1: nothing is going to).
  */
 export const CLAIM: Script = script(`
 local name, lease, token = KEYS[1], tonumber(ARGV[1]), ARGV[2]
-if redis.call('EXISTS', name .. ':paused') == 1 then return { -1 } end
 local time = now()
 
 local function hand(entry)
@@ -138,6 +138,15 @@ local function hand(entry)
   redis.call('HSET', name .. ':held', entry[1], token)
   return { entry[1], fields.id or entry[1], fields.body or '', attempt }
 end
+
+if ARGV[3] == '1' then
+  local held = redis.call('HGETALL', name .. ':held')
+  for i = 2, #held, 2 do
+    local entry = held[i] == token and redis.call('XRANGE', name, held[i - 1], held[i - 1])[1]
+    if entry then return hand(entry) end
+  end
+end
+if redis.call('EXISTS', name .. ':paused') == 1 then return { -1 } end
 
 while true do
   local due = redis.call('ZRANGE', name .. ':due', '-inf', time, 'BYSCORE', 'LIMIT', 0, 1)[1]
@@ -158,6 +167,16 @@ if streams then return hand(streams[1][2][1]) end
 
 local first = redis.call('ZRANGE', name .. ':due', 0, 0, 'WITHSCORES')
 return { first[2] and math.max(0, tonumber(first[2]) - time) or -1 }
+`);
+
+/**
+ * Fails on a server that takes no writes. KEYS: a name. Answers what the server does when its memory is full (`maxmemory-policy`), empty where
+ * that can't be read.
+ */
+export const PING: Script = script(`
+redis.call('ZREM', KEYS[1] .. ':ids', '')
+local info = redis.pcall('INFO', 'memory')
+return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
 `);
 
 /** Renews a lease. KEYS: mailbox. ARGV: `entry, token, leaseMs`. Answers 0 when the claim is not the holder any more. */

@@ -124,6 +124,26 @@ test("bytes that are no text are taken in and keep their bytes as a dead letter;
   }
 });
 
+test("who listens takes in what is published from then on, without a claim", async () => {
+  await using server = await startRedis();
+  await using channel = await openRedisChannel({ url: server.url });
+  await channel.listening(BOX, AbortSignal.timeout(10_000));
+  using foreign = await plainClient(server);
+  await foreign.publish(BOX, '{"id":"foreign"}');
+  assert.equal((await take(channel)).id, "foreign");
+});
+
+test("a server that deletes keys when its memory is full is warned of", async () => {
+  await using server = await startRedis();
+  using operator = await plainClient(server);
+  await using channel = await openRedisChannel({ url: server.url });
+  assert.equal(await channel.ping(), undefined);
+  await operator.configSet("maxmemory-policy", "allkeys-lru");
+  assert.match(await channel.ping() ?? "", /maxmemory-policy is "allkeys-lru"\. Set it to "noeviction"/);
+  await operator.sendCommand(["ACL", "SETUSER", "default", "-info"]);
+  assert.equal(await channel.ping(), undefined, "where INFO is refused, nothing is said");
+});
+
 test("trimming spares what any group has yet to read or to acknowledge", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });

@@ -32,9 +32,14 @@ export class Line implements AsyncDisposable {
     return new Line(server, (server.address() as { port: number }).port, target);
   }
 
-  /** Leads new connections to another port, and breaks those that there are. */
-  lead(target: number): void {
+  /** Leads new connections to another port. */
+  leadNew(target: number): void {
     this.target = target;
+  }
+
+  /** As `leadNew`, and breaks the connections that there are. */
+  lead(target: number): void {
+    this.leadNew(target);
     this.cut();
   }
 

@@ -31,9 +31,7 @@ export class Original implements AsyncDisposable {
     return original;
   }
 
-  /** PUBLISH, once somebody has subscribed: what nobody hears is lost, and a service that is ready may be about to. */
   async publish(channel: string, message: object): Promise<void> {
-    while ((await this.#publisher.pubSubNumSub(channel))[channel] === 0) await this.#publisher.ping();
     await this.#publisher.publish(channel, pythonJson(message));
   }
 
