@@ -23,13 +23,13 @@ const EVERYTHING = Object.entries(PLACES).flatMap(([place, files]) =>
 );
 
 /** All items of a run. */
-async function verify(supervisor: Delivered, made: Made, change: Partial<VerifyParts> = {}): Promise<Item[]> {
+async function verify(fixture: Delivered, made: Made, change: Partial<VerifyParts> = {}): Promise<Item[]> {
   await using resources = new AsyncDisposableStack();
   let opened: Promise<Inspection> | undefined;
   const server = () =>
-    opened ??= Inspection.open(supervisor.sftp.options, new AbortController().signal)
+    opened ??= Inspection.open(fixture.sftp.options, new AbortController().signal)
       .then((inspection) => resources.use(inspection));
-  const { store, files, lookup } = supervisor;
+  const { store, files, lookup } = fixture;
   const run = store.runs.byRunId(made.runId)!;
   return await Array.fromAsync(verifyRun(run, { store, files, lookup, server, ...change }));
 }
@@ -53,19 +53,19 @@ async function flip(path: string): Promise<void> {
 }
 
 /** The id of a run's file in the database. */
-function fileId(supervisor: Delivered, { runId }: Made, kind: FileKind): number {
-  return supervisor.store.runs.filesOf([runId]).get(runId)!.find((file) => file.kind === kind)!.id;
+function fileId(fixture: Delivered, { runId }: Made, kind: FileKind): number {
+  return fixture.store.runs.filesOf([runId]).get(runId)!.find((file) => file.kind === kind)!.id;
 }
 
 test("after a run everything is equal: disk, database, transform, deliveries, server", async () => {
-  await using supervisor = await Delivered.open();
-  const items = await verify(supervisor, await supervisor.run());
+  await using fixture = await Delivered.open();
+  const items = await verify(fixture, await fixture.run());
   assert.deepEqual(unequal(items), []);
   assert.deepEqual(items.map(({ place, file }) => `${place} ${file}`), EVERYTHING);
 });
 
 test("a byte that changed, a record that changed and a file that is gone are each named, wherever they are", async () => {
-  await using supervisor = await Delivered.open();
+  await using fixture = await Delivered.open();
   const cases: [string[], (made: Made) => Promise<unknown>][] = [
     [["local processed differs"], (made) => flip(made.processed)],
     [["local invalid missing"], (made) => Deno.remove(made.invalid)],
@@ -75,19 +75,19 @@ test("a byte that changed, a record that changed and a file that is gone are eac
       (made) => flip(made.raw),
     ],
     [["database processed differs"], (made) => {
-      const first = fileId(supervisor, made, "processed") * 1_000_000_000;
-      return supervisor.store.write((db) =>
+      const first = fileId(fixture, made, "processed") * 1_000_000_000;
+      return fixture.store.write((db) =>
         db.run("UPDATE processed_records SET json = json || ' ' WHERE id = ?", first + 17)
       );
     }],
     [["database raw differs"], (made) => {
-      const first = fileId(supervisor, made, "raw") * 1_000_000_000;
-      return supervisor.store.write((db) => db.run("DELETE FROM raw_records WHERE id = ?", first + 3));
+      const first = fileId(fixture, made, "raw") * 1_000_000_000;
+      return fixture.store.write((db) => db.run("DELETE FROM raw_records WHERE id = ?", first + 3));
     }],
     [
       ["run counts differs"],
       (made) =>
-        supervisor.store.write((db) =>
+        fixture.store.write((db) =>
           db.run("UPDATE etl_runs SET valid_count = valid_count - 1 WHERE run_id = ?", made.runId)
         ),
     ],
@@ -96,16 +96,16 @@ test("a byte that changed, a record that changed and a file that is gone are eac
     [
       ["deliveries processed missing"],
       (made) =>
-        supervisor.store.write((db) =>
+        fixture.store.write((db) =>
           db.run("DELETE FROM deliveries WHERE run_id = ? AND kind = 'processed'", made.runId)
         ),
     ],
   ];
-  const remote = (local: string) => `${supervisor.sftp.server.folder.disk}/${local.split("/").at(-1)}`;
+  const remote = (local: string) => `${fixture.sftp.server.folder.disk}/${local.split("/").at(-1)}`;
   for (const [wanted, spoil] of cases) {
-    const made = await supervisor.run();
+    const made = await fixture.run();
     await spoil(made);
-    const found = unequal(await verify(supervisor, made));
+    const found = unequal(await verify(fixture, made));
     // without the count of valid records the manifest is another one, too
     const counted = wanted[0] === "run counts differs" ? ["deliveries manifest differs"] : [];
     assert.deepEqual(found, [...wanted, ...counted]);
@@ -113,93 +113,93 @@ test("a byte that changed, a record that changed and a file that is gone are eac
 });
 
 test("the finding says which line of the database isn't the file's, and shows nothing of it", async () => {
-  await using supervisor = await Delivered.open();
-  const made = await supervisor.run();
-  const id = fileId(supervisor, made, "processed") * 1_000_000_000 + 17;
-  await supervisor.store.write((db) =>
+  await using fixture = await Delivered.open();
+  const made = await fixture.run();
+  const id = fileId(fixture, made, "processed") * 1_000_000_000 + 17;
+  await fixture.store.write((db) =>
     db.run("UPDATE processed_records SET json = json_set(json, '$.ssn', 'SECRET') WHERE id = ?", id)
   );
-  const items = await verify(supervisor, made);
+  const items = await verify(fixture, made);
   assert.match(detailOf(items, "database", "processed"), /^the record of line 17 isn't the file's/);
   assert.ok(!JSON.stringify(items).includes("SECRET"));
 });
 
 test("a manifest on the server that says something else is named", async () => {
-  await using supervisor = await Delivered.open();
-  const made = await supervisor.run();
-  const run = supervisor.store.runs.byRunId(made.runId)!;
-  const { name } = manifestOf(run, supervisor.store.runs.filesOf([made.runId]).get(made.runId)!);
-  await flip(`${supervisor.sftp.server.folder.disk}/${name}`);
-  assert.deepEqual(unequal(await verify(supervisor, made)), ["server manifest differs"]);
+  await using fixture = await Delivered.open();
+  const made = await fixture.run();
+  const run = fixture.store.runs.byRunId(made.runId)!;
+  const { name } = manifestOf(run, fixture.store.runs.filesOf([made.runId]).get(made.runId)!);
+  await flip(`${fixture.sftp.server.folder.disk}/${name}`);
+  assert.deepEqual(unequal(await verify(fixture, made)), ["server manifest differs"]);
 });
 
 test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and that is said", async () => {
-  await using supervisor = await Delivered.open();
+  await using fixture = await Delivered.open();
   const raw = "\ufeff" + usersText(20).replaceAll("\n", "\r\n").replace("\r\n", "\r\n \r\n");
-  const made = await supervisor.run({ raw });
-  const items = await verify(supervisor, made);
+  const made = await fixture.run({ raw });
+  const items = await verify(fixture, made);
   assert.deepEqual(unequal(items), []);
   assert.match(detailOf(items, "database", "raw"), /^20 records, one by one; the database doesn't keep/);
   assert.equal(detailOf(items, "database", "processed").endsWith("the file's bytes"), true);
 
-  const id = fileId(supervisor, made, "raw") * 1_000_000_000 + 20;
-  await supervisor.store.write((db) => db.run("UPDATE raw_records SET json = json || ' ' WHERE id = ?", id));
-  const changed = await verify(supervisor, made);
+  const id = fileId(fixture, made, "raw") * 1_000_000_000 + 20;
+  await fixture.store.write((db) => db.run("UPDATE raw_records SET json = json || ' ' WHERE id = ?", id));
+  const changed = await verify(fixture, made);
   assert.deepEqual(unequal(changed), ["database raw differs"]);
   assert.match(detailOf(changed, "database", "raw"), /line 20 /);
 
   await Deno.remove(made.raw);
   assert.match(
-    detailOf(await verify(supervisor, made), "database", "raw"),
+    detailOf(await verify(fixture, made), "database", "raw"),
     /no local copy to compare them with/,
   );
 });
 
 test("the same raw file, lookup and rules give the same bytes; where one of them changed since, which one is said", async () => {
-  await using supervisor = await Delivered.open();
-  const made = await supervisor.run();
-  assert.equal(detailOf(await verify(supervisor, made), "transform", "processed"), "the same bytes again");
-  const other = { ...supervisor.lookup, sha256: "0".repeat(64) };
-  const changed = await verify(supervisor, made, { lookup: other });
+  await using fixture = await Delivered.open();
+  const made = await fixture.run();
+  assert.equal(detailOf(await verify(fixture, made), "transform", "processed"), "the same bytes again");
+  const other = { ...fixture.lookup, sha256: "0".repeat(64) };
+  const changed = await verify(fixture, made, { lookup: other });
   assert.deepEqual(unequal(changed), ["transform processed skipped", "transform invalid skipped"]);
   assert.equal(detailOf(changed, "transform", "invalid"), "the lookup file changed since the run");
-  const lying = { ...supervisor.lookup, codeOf: () => "XXX" };
-  assert.deepEqual(unequal(await verify(supervisor, made, { lookup: lying })), [
+  const lying = { ...fixture.lookup, codeOf: () => "XXX" };
+  assert.deepEqual(unequal(await verify(fixture, made, { lookup: lying })), [
     "transform processed differs",
   ]);
 });
 
 test("a server that is away fails each comparison with it, with the reason, and no other one", async () => {
-  await using supervisor = await Delivered.open();
-  const made = await supervisor.run();
-  await supervisor.sftp.server.kill();
-  const items = await verify(supervisor, made);
+  await using fixture = await Delivered.open();
+  const made = await fixture.run();
+  await fixture.sftp.server.kill();
+  const items = await verify(fixture, made);
   assert.deepEqual(unequal(items), PLACES.server.map((file) => `server ${file} failed`));
   assert.match(detailOf(items, "server", "raw"), /Cannot reach the SFTP server/);
 });
 
 test("a run that wasn't delivered where no server is configured has nothing to compare there", async () => {
-  await using supervisor = await Delivered.open();
-  const made = await supervisor.run({ deliver: false });
-  await supervisor.tell(made.runId, Date.now(), {
+  await using fixture = await Delivered.open();
+  const made = await fixture.run({ deliver: false });
+  await fixture.tell(made.runId, Date.now(), {
     type: "phase_completed",
     phase: "DELIVERING",
     detail: { state: "NOT_CONFIGURED" },
   });
-  const items = await verify(supervisor, made);
+  const items = await verify(fixture, made);
   assert.deepEqual(unequal(items), PLACES.deliveries.map((file) => `deliveries ${file} skipped`));
   assert.ok(items.every(({ place }) => place !== "server"));
 });
 
 /** The command itself, with no more permissions than its task has. */
-async function command(supervisor: Delivered, args: string[], server?: Record<string, string>) {
+async function command(fixture: Delivered, args: string[], server?: Record<string, string>) {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
   const [, ...task] = tasks.verify.command.split(" ");
   const here = new URL("../", import.meta.url).pathname;
-  const { host, port, user, keyPath, knownHosts, remoteDir } = supervisor.sftp.options;
+  const { host, port, user, keyPath, knownHosts, remoteDir } = fixture.sftp.options;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...task.map((part: string) => part === "cli/verify.ts" ? here + part : part), ...args],
-    cwd: supervisor.sftp.temp,
+    cwd: fixture.sftp.temp,
     env: {
       ...(server ?? {
         SFTP_HOST: host,
@@ -218,33 +218,33 @@ async function command(supervisor: Delivered, args: string[], server?: Record<st
 }
 
 test("deno task verify: exit code 0 when all is equal, 1 when not, 2 for what it can't be asked", async () => {
-  await using supervisor = await Delivered.open();
-  const first = await supervisor.run({ at: Date.now() - 10_000 });
-  const second = await supervisor.run();
-  const both = await command(supervisor, ["--run", "all"]);
+  await using fixture = await Delivered.open();
+  const first = await fixture.run({ at: Date.now() - 10_000 });
+  const second = await fixture.run();
+  const both = await command(fixture, ["--run", "all"]);
   assert.equal(both.code, 0, both.out + both.err);
   assert.equal(both.out.split("\n").filter((line) => line.includes(" equal ")).length, 2 * EVERYTHING.length);
   assert.match(both.out, /Checked 2 runs: everything matches\./);
 
   await flip(first.processed);
-  assert.equal((await command(supervisor, ["--run", "latest"])).code, 0);
-  const changed = await command(supervisor, ["--run", first.runId, "--json"]);
+  assert.equal((await command(fixture, ["--run", "latest"])).code, 0);
+  const changed = await command(fixture, ["--run", first.runId, "--json"]);
   assert.equal(changed.code, 1);
   const items: Item[] = changed.out.trim().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(unequal(items), ["local processed differs"]);
   assert.ok(items.every(({ run_id }) => run_id === first.runId && run_id !== second.runId));
 
   for (const args of [[], ["--run", "nonsense"], ["--runs", "all"]]) {
-    const { code, err } = await command(supervisor, args);
+    const { code, err } = await command(fixture, args);
     assert.equal(code, 2, args.join(" "));
     assert.match(err, /wanted a run's id|--run ID\|latest\|all/);
   }
 });
 
 Deno.test("where no server is configured, deno task verify reads the local server's folder over the same protocol", async () => {
-  await using supervisor = await Delivered.open({ kind: OURS });
-  const made = await supervisor.run();
-  const { temp, server } = supervisor.sftp;
+  await using fixture = await Delivered.open({ kind: OURS });
+  const made = await fixture.run();
+  const { temp, server } = fixture.sftp;
   await server.kill();
   await Deno.rename(server.folder.disk, `${temp}/sftp_data`);
   await Deno.mkdir(`${temp}/ssh_keys`);
@@ -258,12 +258,12 @@ Deno.test("where no server is configured, deno task verify reads the local serve
   }
   await Deno.copyFile(`${temp}/host_key.pub`, `${temp}/ssh_keys/ssh_host_ed25519_key.pub`);
   const before = await Array.fromAsync(Deno.readDir(`${temp}/ssh_keys`));
-  const good = await command(supervisor, ["--run", "latest"], {});
+  const good = await command(fixture, ["--run", "latest"], {});
   assert.equal(good.code, 0, good.out + good.err);
   assert.equal((good.out.match(/server +\w+ +equal/g) ?? []).length, 4);
 
   await Deno.remove(`${temp}/sftp_data/${made.invalid.split("/").at(-1)}`);
-  const bad = await command(supervisor, ["--run", "latest"], {});
+  const bad = await command(fixture, ["--run", "latest"], {});
   assert.equal(bad.code, 1);
   assert.match(
     bad.out,

@@ -6,7 +6,7 @@
  */
 import type { Cost } from "./measure.ts";
 import { shell } from "./process.ts";
-import { PROJECT, type SftpHouse } from "./environment.ts";
+import { PROJECT, type SftpSetup } from "./environment.ts";
 
 /** Users in a page, for `curl` and for the extractor. */
 export const PAGE = 1_000;
@@ -58,7 +58,7 @@ rm import.db*`);
 
 /** OpenSSH's `sftp`: put of the files. */
 export async function sftpPut(
-  { server, key, knownHosts }: SftpHouse,
+  { server, key, knownHosts }: SftpSetup,
   files: readonly string[],
 ): Promise<Cost> {
   const folder = `${server.home}/baseline`;

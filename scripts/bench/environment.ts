@@ -25,7 +25,7 @@ export interface Scale {
 }
 
 /** An SFTP server and what logs in to it. */
-export interface SftpHouse {
+export interface SftpSetup {
   readonly server: Sshd;
   /** File of the private key that may log in. */
   readonly key: string;
@@ -105,7 +105,7 @@ export class BenchEnvironment implements AsyncDisposable {
   }
 
   /** OpenSSH's server, with the key in place. */
-  sftp(): Promise<SftpHouse> {
+  sftp(): Promise<SftpSetup> {
     return this.once("sftp", async () => {
       const keys = await ensureKeys("keys", { type: "ed25519" });
       const server = this.keep(
