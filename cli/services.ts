@@ -48,7 +48,7 @@ export function permissionsOf(service: Service, env: Environment): string[] {
   const variables: Variables = VARIABLES[service];
   const flags = (
     config: ConfigOf<typeof ChannelVariables>,
-    grants: { net?: string[]; read?: string[]; write?: string[] },
+    grants: { net?: string[]; read?: string[]; write?: string[]; sys?: string[] },
   ) => {
     const redis = redisUrlOf(config);
     const queue = redis === undefined ? [dirname(config.QUEUE_PATH)] : [];
@@ -63,7 +63,7 @@ export function permissionsOf(service: Service, env: Environment): string[] {
       `--allow-read=${unique([...grants.read ?? [], ...write]).join(",")}`,
       `--allow-write=${unique(write).join(",")}`,
       `--allow-env=${[...Object.keys(variables), ...LIBRARY_VARIABLES].join(",")}`,
-      "--allow-sys=hostname",
+      `--allow-sys=${["hostname", ...grants.sys ?? []].join(",")}`,
     ];
   };
   switch (service) {
@@ -90,6 +90,7 @@ export function permissionsOf(service: Service, env: Environment): string[] {
           ...(config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS ? [config.DATA_DIR] : []),
           ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
         ],
+        sys: ["statfs"], // a load asks for its space first
       });
     }
     case "api": {

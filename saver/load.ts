@@ -17,7 +17,7 @@ export interface LoadPorts {
   /** The database. */
   readonly store: Store;
   /** The data directory. */
-  readonly files: Pick<Files, "lines">;
+  readonly files: Pick<Files, "lines" | "size">;
   /** Ends the load; nothing stays of the file at which it was. */
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the records of all three files so far. */
@@ -32,7 +32,8 @@ export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
  * the file that is missing.
  *
  * @throws PermanentError when a file is missing, isn't the one that was announced, or doesn't hold as many records as announced.
- * @throws TransientError when the database is locked, or the disk is full or fails.
+ * @throws NoSpace when the database's disk has less free than twice the size of a file.
+ * @throws TransientError when the database is locked, or the disk fails.
  */
 export async function loadRun(
   message: Phase2Complete,
@@ -50,6 +51,10 @@ export async function loadRun(
   let before = 0;
   const report = (done: number) => progress?.({ done, total: Math.max(total, done), unit: "records" });
   const load = async (kind: FileKind, name: string, sha256: string | undefined, records?: number) => {
+    await store.checkpoint();
+    const loadedBefore = store.runs.filesOf([run.runId]).get(run.runId)?.some((file) => file.kind === kind);
+    // the records are written twice: to the write-ahead log, and from there to the database
+    if (!loadedBefore) await store.needSpace(2 * await files.size(name), `load ${name}`);
     const loaded = await loadFile(
       store,
       { runId: run.runId, kind, name, sha256, records },

@@ -7,7 +7,7 @@ import { getLogger, type Logger, withContext } from "@logtape/logtape";
 import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";
 import { plausibleTime } from "../contracts/ids.ts";
-import { LeaseLost, messageOf, PermanentError, TransientError } from "../errors/errors.ts";
+import { LeaseLost, messageOf, NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
 import { type Actor, type Planned, STALL_MS } from "./actor.ts";
 import { backOff, pause, persist } from "./backoff.ts";
@@ -20,6 +20,9 @@ import { Presence } from "./presence.ts";
 
 /** How often an idle loop shows that it is alive, in milliseconds. */
 const BEAT_EVERY_MS = 5_000;
+
+/** How long a message waits for space on a disk, in milliseconds: a week, as for a server that is away. */
+const WAIT_FOR_SPACE_MS = 7 * 24 * 3_600_000;
 
 /** What the loop needs besides actor and channel. */
 export interface ActorContext {
@@ -39,7 +42,7 @@ export interface ActorContext {
 
 type Outcome =
   | { kind: "done"; outputs: Outgoing[] }
-  | { kind: "again"; reason: string; afterMs: number; outputs: Outgoing[] }
+  | { kind: "again"; reason: string; afterMs: number; asIfNew?: boolean; outputs: Outgoing[] }
   | { kind: "never"; reason: string; outputs: Outgoing[] }
   | { kind: "handed back"; reason: string }
   | { kind: "lost"; reason: string };
@@ -179,19 +182,25 @@ async function attempt<C extends ChannelName, P>(
   }
 }
 
-function outcomeOf(error: unknown, { attempt }: Claim, maxAttempts: number, news: News): Outcome {
+function outcomeOf(
+  error: unknown,
+  { attempt, publishedAt }: Claim,
+  maxAttempts: number,
+  news: News,
+): Outcome {
   const reason = messageOf(error);
   if (error instanceof LeaseLost) return { kind: "lost", reason };
   if (error instanceof HandBack) return { kind: "handed back", reason };
   if (error instanceof PermanentError) {
     return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
   }
-  if (attempt >= maxAttempts) {
+  const isWorthWaiting = error instanceof NoSpace && Date.now() - publishedAt < WAIT_FOR_SPACE_MS;
+  if (attempt >= maxAttempts && !isWorthWaiting) {
     const spent = `${reason} (given up after ${attempt} tries)`;
     return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
   }
   const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ?? backOff(attempt);
-  return { kind: "again", reason, afterMs, outputs: news.retrying(reason, afterMs) };
+  return { kind: "again", reason, afterMs, asIfNew: isWorthWaiting, outputs: news.retrying(reason, afterMs) };
 }
 
 async function planOf<C extends ChannelName, P>(
@@ -237,7 +246,10 @@ async function settle(claim: Claim, outcome: Outcome): Promise<void> {
     case "done":
       return await claim.complete(...outcome.outputs);
     case "again":
-      return await claim.retry(outcome.afterMs, outcome.reason, { outputs: outcome.outputs });
+      return await claim.retry(outcome.afterMs, outcome.reason, {
+        asIfNew: outcome.asIfNew ?? false,
+        outputs: outcome.outputs,
+      });
     case "never":
       return await claim.bury(outcome.reason, ...outcome.outputs);
     case "handed back":

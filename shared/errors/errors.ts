@@ -27,6 +27,17 @@ export class TransientError extends Error {
   }
 }
 
+/** A disk has too little space. Waiting for it costs no attempt: somebody has to make room, and that may take days. */
+export class NoSpace extends TransientError {
+  /** Its class, for logs. */
+  override readonly name: string = "NoSpace";
+
+  /** Makes the error; the next try is 10 s later. */
+  constructor(message: string, options: FailureOptions = {}) {
+    super(message, { retryAfterMs: 10_000, ...options });
+  }
+}
+
 /** A failure that stays until somebody acts: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
 export class PermanentError extends Error {
   /** Its class, for logs. */

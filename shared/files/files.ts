@@ -71,6 +71,15 @@ export class Files {
     return tally.facts();
   }
 
+  /** The length of a complete file, in bytes. @throws as `lines`. */
+  async size(path: string): Promise<number> {
+    try {
+      return (await Deno.stat(this.inside(path))).size;
+    } catch (error) {
+      throw fileError("read", path, error);
+    }
+  }
+
   /** Whether a complete file of this name is there. @throws PermanentError when the path leaves the data directory. */
   async exists(path: string): Promise<boolean> {
     try {

@@ -4,7 +4,7 @@
  * @module
  */
 import { DatabaseSync, type DatabaseSyncOptions, type StatementSync } from "node:sqlite";
-import { PermanentError, TransientError } from "../errors/errors.ts";
+import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 
 /** What SQLite can hold and hand out. Integers beyond 2^53 come as `bigint`, and only where exact reading was asked for. */
 export type Value = string | number | bigint | Uint8Array | null;
@@ -231,7 +231,7 @@ function sqliteError(path: string, error: unknown, ifDamaged: string): unknown {
     case PROTOCOL:
       return new BusyError(`Cannot use ${path}: another process holds its lock. It is tried again.`, options);
     case FULL:
-      return new TransientError(
+      return new NoSpace(
         `Cannot write to ${path}: the disk is full. Make room; it is tried again.`,
         options,
       );

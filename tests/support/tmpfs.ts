@@ -10,6 +10,8 @@ export interface SmallDisk extends AsyncDisposable {
   /** Fills what is free, but for `spare` bytes. */
   fill(spare?: number): Promise<void>;
   free(): Promise<void>;
+  /** Gives the disk another size, in bytes. */
+  resize(bytes: number): Promise<void>;
 }
 
 /** The filler's name; hidden, so that nobody takes it for data. */
@@ -32,6 +34,11 @@ export async function smallDisk(path: string, bytes: number): Promise<SmallDisk 
         // Full: there is no other way to know.
       }
       await file.truncate(Math.max(0, (await file.stat()).size - spare));
+    },
+    async resize(bytes) {
+      if (!await ran("mount", "-o", `remount,size=${Math.ceil(bytes / 1024)}k`, path)) {
+        throw new Error(`Cannot give the disk at ${path} another size.`);
+      }
     },
     async free() {
       await Deno.remove(filler);

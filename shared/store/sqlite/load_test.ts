@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { statfs } from "node:fs/promises";
+import { smallDisk } from "../../../tests/support/tmpfs.ts";
+import { NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 import { type FileToLoad, loadFile } from "./load.ts";
+import { openStore } from "./open.ts";
 import { linesOf, tempStore } from "./testing.ts";
 
 const FILE: FileToLoad = {
@@ -125,4 +128,26 @@ Deno.test("a disk that is full in mid-load is transient and leaves nothing", asy
   assert.deepEqual(temp.store.runs.filesOf(["run-1"]).get("run-1"), []);
   await temp.store.write((db) => db.script("PRAGMA max_page_count = 100000"));
   assert.equal((await loadFile(temp.store, FILE, linesOf(texts))).records, 2000);
+});
+
+Deno.test("a load that meets the end of the disk gives back all it took, and is done once the disk is larger", async () => {
+  await using owned = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "full-" });
+  owned.defer(() => Deno.remove(folder, { recursive: true }));
+  const disk = await smallDisk(folder, 6_000_000);
+  if (disk === undefined) return; // this process may not mount
+  owned.use(disk);
+  await using store = await openStore(`${folder}/data.db`, { maskFields: [] });
+  const free = async () => {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  };
+  await store.checkpoint();
+  const before = await free();
+  const texts = Array.from({ length: 10_000 }, (_, id) => JSON.stringify({ id, text: "x".repeat(1000) }));
+  await assert.rejects(loadFile(store, FILE, linesOf(texts)), NoSpace);
+  assert.ok(await free() >= before - 100_000, `${before} bytes were free, ${await free()} are`);
+  assert.deepEqual(store.runs.filesOf(["run-1"]).get("run-1"), []);
+  await disk.resize(60_000_000);
+  assert.equal((await loadFile(store, FILE, linesOf(texts))).records, 10_000);
 });

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { PermanentError } from "../../errors/errors.ts";
+import { NoSpace, PermanentError } from "../../errors/errors.ts";
 import { type Mask, maskOf } from "../mask.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { Records } from "./records.ts";
@@ -77,7 +78,35 @@ export class Store implements AsyncDisposable {
    * @throws TransientError when another process holds the lock for longer than `waitMs`, or the disk is full or fails.
    */
   write<T>(work: (db: Database) => T | Promise<T>, options: WaitOptions = {}): Promise<T> {
-    return this.#turns.run(() => immediate(this.writer, work, options));
+    return this.#turns.run(async () => {
+      try {
+        return await immediate(this.writer, work, options);
+      } catch (error) {
+        this.#emptyLog(); // what was rolled back has grown the log: the space goes back to the disk
+        throw error;
+      }
+    });
+  }
+
+  /** @throws NoSpace when the database's disk has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
+  async needSpace(bytes: number, purpose: string): Promise<void> {
+    const folder = dirname(this.writer.path);
+    const { bavail, bsize } = await statfs(folder);
+    const missing = bytes - bavail * bsize;
+    if (missing <= 0) return;
+    throw new NoSpace(
+      `Cannot ${purpose}: it needs ${megabytes(bytes)} on the disk of "${folder}", of which ${
+        megabytes(bavail * bsize)
+      } are free. Make ${megabytes(missing)} of room; it is tried again by itself for a week.`,
+    );
+  }
+
+  #emptyLog(): void {
+    try {
+      this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch {
+      // a disk that is full or failing, or a reader in the way: the next load does it
+    }
   }
 
   /** Moves what was committed from the write-ahead log into the database and empties the log, unless somebody is reading it: then next time. */
@@ -96,6 +125,10 @@ export class Store implements AsyncDisposable {
       return Promise.resolve();
     });
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
 }
 
 /**

@@ -1,0 +1,42 @@
+/**
+ * A disk that is too small for a load, with the queue and the database on it.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { statfs } from "node:fs/promises";
+import { type SmallDisk, smallDisk } from "../support/tmpfs.ts";
+import { startPipeline } from "../support/test_pipeline.ts";
+
+const MB = 1_000_000;
+
+Deno.test("a load that doesn't fit gives the space back, waits, and is done once the disk is larger", async () => {
+  let disk: SmallDisk | undefined;
+  await using pipeline = await startPipeline({
+    users: 4_000,
+    sftp: "none",
+    furnish: async (folder, owned) => {
+      disk = await smallDisk(`${folder}/database`, 8 * MB);
+      if (disk !== undefined) owned.use(disk);
+    },
+  });
+  if (disk === undefined) return; // this process may not mount
+  const free = async () => {
+    const { bavail, bsize } = await statfs(disk!.path);
+    return bavail * bsize;
+  };
+  await pipeline.start("extractor", "transformer", "saver");
+  const before = await free();
+  const runId = await pipeline.tell();
+  const { text } = await pipeline.said(
+    /Make \d+ MB of room; it is tried again by itself for a week/,
+    "saver",
+  );
+  assert.match(text, /needs \d+ MB on the disk of/);
+  assert.ok(await free() > before - 2 * MB, "nothing of the load holds on to the disk");
+  assert.equal(pipeline.tables().raw_users, 0);
+
+  await disk.resize(200 * MB);
+  const run = await pipeline.completed(runId);
+  assert.deepEqual([run.valid_count, pipeline.tables().processed_users], [4_000, 4_000]);
+});
