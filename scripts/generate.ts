@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { typesText } from "../api/client/generate.ts";
 import { bundle } from "../api/dashboard/build.ts";
 import { schemaText } from "../api/graphql/print.ts";
 import { complain, EXIT, runCommand } from "../cli/command_line.ts";
@@ -15,6 +16,7 @@ const FILES: Record<string, () => string | Promise<string>> = {
   "shared/store/sqlite/schema.sql": currentSchema,
   ".env.example": envExample,
   "api/schema.graphql": schemaText,
+  "api/client/types.d.ts": typesText,
   "api/dashboard/static/app.js": bundle,
 };
 

@@ -5,7 +5,10 @@
  */
 import { parseExact } from "../../shared/store/mask.ts";
 
-/** Variables of an operation. */
+/** The text of an operation whose answer is `Data`; nothing ever sets `answer`. */
+export type Operation<Data> = string & { readonly answer?: Data };
+/** What an operation answers. */
+export type AnswerOf<T> = T extends Operation<infer Data> ? Data : never;
 export type Variables = Readonly<Record<string, unknown>>;
 
 /** The API wants a token, or another one. */
@@ -40,7 +43,11 @@ export class GraphqlClient {
    *
    * @throws Unauthorized, Unreachable or Refused
    */
-  async ask<Data>(operation: string, variables: Variables = {}, signal?: AbortSignal): Promise<Data> {
+  async ask<Data>(
+    operation: Operation<Data>,
+    variables: Variables = {},
+    signal?: AbortSignal,
+  ): Promise<Data> {
     const response = await this.#post(operation, variables, "application/json", signal);
     return dataOf<Data>(await response.text());
   }
@@ -52,7 +59,7 @@ export class GraphqlClient {
    * @throws Unauthorized or Refused
    */
   async *follow<Data>(
-    operation: string,
+    operation: Operation<Data>,
     variables: Variables,
     signal: AbortSignal,
     onState: (up: boolean) => void = () => {},

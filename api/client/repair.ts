@@ -7,8 +7,8 @@ import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_p
 import type { Patch } from "../../shared/contracts/messages.ts";
 import { type JsonObject, judge, type Problem } from "../../shared/pipeline/rules.ts";
 import { exactJson, parseExact } from "../../shared/store/mask.ts";
-import type { GraphqlClient } from "./graphql.ts";
-import { INVALID_RECORDS, type InvalidRecord, type InvalidRecords, type RecordPatch } from "./operations.ts";
+import type { AnswerOf, GraphqlClient } from "./graphql.ts";
+import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operations.ts";
 
 /** Most corrections that the API takes at once. */
 export const MOST_AT_ONCE = 1000;
@@ -128,7 +128,7 @@ export async function* invalidRecords(
   reason?: string,
 ): AsyncGenerator<InvalidRecord> {
   for (let after: string | null = null;;) {
-    const answer: InvalidRecords = await api.ask<InvalidRecords>(INVALID_RECORDS, {
+    const answer: AnswerOf<typeof INVALID_RECORDS> = await api.ask(INVALID_RECORDS, {
       runId,
       reason,
       first: PAGE,

@@ -4,17 +4,7 @@
  * @module
  */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
-import {
-  type Outcome,
-  RUN,
-  type Run,
-  type RunAnswer,
-  RUNS,
-  type Runs,
-  STEER,
-  type Steered,
-  type Steering,
-} from "../../api/client/operations.ts";
+import { type Outcome, RUN, type Run, RUNS, STEER, type Steering } from "../../api/client/operations.ts";
 import { confirmed, UsageError } from "../command_line.ts";
 
 /** The API refused, or what was asked didn't come to a good end. */
@@ -56,9 +46,9 @@ export type Command = (work: Work) => Promise<number>;
 export async function findRun(api: GraphqlClient, name: string | undefined): Promise<Run> {
   if (name === undefined) throw new UsageError("Which run? Give its number, its id, or latest.");
   const runId = name === "latest"
-    ? (await api.ask<Runs>(RUNS, { first: 1 })).etlRunsConnection.nodes[0]?.runId ?? ""
+    ? (await api.ask(RUNS, { first: 1 })).etlRunsConnection.nodes[0]?.runId ?? ""
     : name;
-  const { etlRun: run } = await api.ask<RunAnswer>(RUN, /^\d+$/.test(runId) ? { id: runId } : { runId });
+  const { etlRun: run } = await api.ask(RUN, /^\d+$/.test(runId) ? { id: runId } : { runId });
   if (run === null) throw new UsageError(`There is no run ${JSON.stringify(name)}. See: deno task etl runs`);
   return run;
 }
@@ -69,7 +59,7 @@ export async function steer(
   what: Steering,
   variables: Record<string, string> = {},
 ): Promise<Outcome> {
-  const { outcome } = await api.ask<Steered>(STEER[what], variables);
+  const { outcome } = await api.ask(STEER[what], variables);
   if (!outcome.__typename.endsWith("Success")) throw new Failed(outcome.message ?? outcome.__typename);
   return outcome;
 }

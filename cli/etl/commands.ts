@@ -3,13 +3,7 @@
  *
  * @module
  */
-import {
-  DEAD_LETTERS,
-  type DeadLetters,
-  type RunLine,
-  RUNS,
-  type Runs,
-} from "../../api/client/operations.ts";
+import { DEAD_LETTERS, type RunLine, RUNS } from "../../api/client/operations.ts";
 import { invalidRecords } from "../../api/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import project from "../../deno.json" with { type: "json" };
@@ -23,7 +17,7 @@ import { repair } from "./repair.ts";
 const MOST = 500;
 
 const runs: Command = async ({ api, options: { json, limit } }) => {
-  const { etlRunsConnection: { nodes } } = await api.ask<Runs>(RUNS, { first: Math.min(limit, MOST) });
+  const { etlRunsConnection: { nodes } } = await api.ask(RUNS, { first: Math.min(limit, MOST) });
   if (json) nodes.forEach(print);
   else table(["run", "requested", "status", "valid", "invalid", "ms", "delivery", "id"], nodes.map(rowOf));
   return EXIT.ok;
@@ -102,7 +96,7 @@ const start: Command = async (work) => {
 const watch: Command = async (work) => {
   const { words, api } = work;
   if (words[0] !== undefined) return await followRun(work, (await findRun(api, words[0])).runId);
-  const { etlRunsConnection: { nodes } } = await api.ask<Runs>(RUNS, { first: 20 });
+  const { etlRunsConnection: { nodes } } = await api.ask(RUNS, { first: 20 });
   const run = nodes.find(({ status }) => !isFinal(status)) ?? nodes[0];
   if (run === undefined) throw new Failed("There is no run to watch. Start one: deno task etl start --watch");
   return await followRun(work, run.runId);
@@ -130,7 +124,7 @@ const redeliver: Command = async ({ api, words, options: { json } }) => {
 
 const dead: Command = async ({ api, words: [what = "list", id], options }) => {
   if (what === "list") {
-    const { deadLetters: { nodes } } = await api.ask<DeadLetters>(DEAD_LETTERS, {
+    const { deadLetters: { nodes } } = await api.ask(DEAD_LETTERS, {
       first: Math.min(options.limit, MOST),
     });
     if (options.json) nodes.forEach(print);

@@ -5,16 +5,7 @@
  */
 import { Presets, SingleBar } from "cli-progress";
 import { type GraphqlClient, Unreachable } from "../../api/client/graphql.ts";
-import {
-  ACTORS,
-  type Actors,
-  type Event,
-  RUN,
-  type Run,
-  RUN_EVENTS,
-  type RunAnswer,
-  type RunEvents,
-} from "../../api/client/operations.ts";
+import { type Actor, ACTORS, type Event, RUN, type Run, RUN_EVENTS } from "../../api/client/operations.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import { complain, EXIT, isTerminal, print, say } from "../command_line.ts";
 import { Failed, type Work } from "./command.ts";
@@ -56,7 +47,7 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
 /** The run; undefined while the recorder hasn't written it, or the API is away for a while. */
 async function read(api: GraphqlClient, runId: string): Promise<Run | undefined> {
   try {
-    return (await api.ask<RunAnswer>(RUN, { runId })).etlRun ?? undefined;
+    return (await api.ask(RUN, { runId })).etlRun ?? undefined;
   } catch (error) {
     if (error instanceof Unreachable) return undefined;
     throw error;
@@ -65,7 +56,7 @@ async function read(api: GraphqlClient, runId: string): Promise<Run | undefined>
 
 async function listen(api: GraphqlClient, signal: AbortSignal, ring: () => void): Promise<void> {
   try {
-    for await (const _event of api.follow<RunEvents>(RUN_EVENTS, {}, signal)) ring();
+    for await (const _event of api.follow(RUN_EVENTS, {}, signal)) ring();
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -120,7 +111,7 @@ class Bar {
   constructor(private readonly api: GraphqlClient) {}
 
   async show(runId: string): Promise<void> {
-    const { actors } = await this.api.ask<Actors>(ACTORS).catch((): Actors => ({ actors: [] }));
+    const { actors } = await this.api.ask(ACTORS).catch(() => ({ actors: [] as readonly Actor[] }));
     for (const { name, instances } of actors) {
       const current = instances.find(({ currentRun }) => currentRun?.runId === runId)?.currentRun;
       if (current == null) continue;

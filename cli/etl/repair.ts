@@ -4,13 +4,7 @@
  * @module
  */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
-import {
-  type InvalidRecord,
-  type RecordPatch,
-  REPLAY,
-  type ReplayAnswer,
-  type Run,
-} from "../../api/client/operations.ts";
+import { type InvalidRecord, type RecordPatch, REPLAY, type Run } from "../../api/client/operations.ts";
 import {
   type Draft,
   draftOf,
@@ -159,7 +153,7 @@ async function check(
 }
 
 async function replay(api: GraphqlClient, { runId }: Run, patches: readonly RecordPatch[], dryRun: boolean) {
-  const { replayInvalidRecords: answer } = await api.ask<ReplayAnswer>(REPLAY, { runId, patches, dryRun });
+  const { replayInvalidRecords: answer } = await api.ask(REPLAY, { runId, patches, dryRun });
   if (answer.verdicts === undefined) throw new Failed(answer.message ?? answer.__typename);
   return answer;
 }

@@ -6,8 +6,8 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { GraphqlClient, pause, Unauthorized, type Variables } from "../../client/graphql.ts";
-import { type Outcome, STEER, type Steered, type Steering } from "../../client/operations.ts";
+import { GraphqlClient, type Operation, pause, Unauthorized, type Variables } from "../../client/graphql.ts";
+import { type Outcome, STEER, type Steering } from "../../client/operations.ts";
 import type { Key } from "./texts.ts";
 
 /** The API. */
@@ -51,7 +51,7 @@ export interface Reading<Data> {
 }
 
 /** Reads `operation`, again when its variables change, when `refresh` is called and when the connection or the session comes back. */
-export function useReading<Data>(operation: string, variables: Variables = {}): Reading<Data> {
+export function useReading<Data>(operation: Operation<Data>, variables: Variables = {}): Reading<Data> {
   const [state, setState] = useState<{ data?: Data; error?: string }>({});
   const [count, setCount] = useState(0);
   const key = JSON.stringify(variables);
@@ -72,7 +72,7 @@ export function useReading<Data>(operation: string, variables: Variables = {}): 
 
 /** Follows `operation` while the page is seen; `onUp` is called when it is connected, `onData` with each event. */
 export function useFollowing<Data>(
-  operation: string,
+  operation: Operation<Data>,
   variables: Variables,
   { onData, onUp }: { onData: (data: Data) => void; onUp: () => void },
 ): void {
@@ -150,7 +150,7 @@ export async function steer(
   done: Notice,
 ): Promise<Outcome | undefined> {
   try {
-    const { outcome } = await api.ask<Steered>(STEER[what], variables);
+    const { outcome } = await api.ask(STEER[what], variables);
     if (!outcome.__typename.endsWith("Success")) {
       notice.value = { bad: true, text: outcome.message ?? outcome.__typename };
       return undefined;

@@ -9,15 +9,12 @@ import { isFinal } from "../../../../shared/contracts/phases.ts";
 import {
   type Actor,
   ACTOR_CHANGES,
-  type ActorChange,
   ACTORS,
-  type Actors,
   RUN_EVENTS,
-  type RunEvents,
   type RunLine,
   RUNS,
-  type Runs,
 } from "../../../client/operations.ts";
+import type { AnswerOf } from "../../../client/graphql.ts";
 import { t } from "../i18n.ts";
 import { ActorCards } from "../parts/actors.tsx";
 import { RunChart } from "../parts/chart.tsx";
@@ -34,12 +31,12 @@ const BEAT_MS = 5000;
 
 /** The page. */
 export function Dashboard(): JSX.Element {
-  const runs = useReading<Runs>(RUNS, { first: PAGE });
-  const actors = useReading<Actors>(ACTORS);
+  const runs = useReading(RUNS, { first: PAGE });
+  const actors = useReading(ACTORS);
   const [changed, setChanged] = useState<Record<string, Actor>>({});
   const refreshSoon = useSoon(runs.refresh);
-  useFollowing<RunEvents>(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
-  useFollowing<ActorChange>(ACTOR_CHANGES, {}, {
+  useFollowing(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
+  useFollowing(ACTOR_CHANGES, {}, {
     onData: ({ actorChanges }) => setChanged((all) => ({ ...all, [actorChanges.name]: actorChanges })),
     onUp: actors.refresh,
   });
@@ -97,12 +94,12 @@ function StartRun(): JSX.Element {
 }
 
 /** Further runs, page after page. */
-function Older({ page }: { page: Runs["etlRunsConnection"]["pageInfo"] }): JSX.Element {
+function Older({ page }: { page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pageInfo"] }): JSX.Element {
   const [older, setOlder] = useState<readonly RunLine[]>([]);
   const [{ hasNextPage, endCursor }, setNext] = useState(page);
   const read = async () => {
     try {
-      const { etlRunsConnection: { nodes, pageInfo } } = await api.ask<Runs>(RUNS, {
+      const { etlRunsConnection: { nodes, pageInfo } } = await api.ask(RUNS, {
         first: PAGE,
         after: endCursor,
       });

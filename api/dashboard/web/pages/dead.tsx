@@ -5,13 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import {
-  ACTOR_CHANGES,
-  type ActorChange,
-  DEAD_LETTERS,
-  type DeadLetter,
-  type DeadLetters,
-} from "../../../client/operations.ts";
+import { ACTOR_CHANGES, DEAD_LETTERS, type DeadLetter } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";
 import { confirmed, steer, useFollowing, useReading, useSoon } from "../state.ts";
 import { Empty, Page, Read } from "../ui.tsx";
@@ -23,9 +17,9 @@ const MOST = 500;
 /** The page. */
 export function DeadPage(): JSX.Element {
   const [first, setFirst] = useState(PAGE);
-  const reading = useReading<DeadLetters>(DEAD_LETTERS, { first });
+  const reading = useReading(DEAD_LETTERS, { first });
   const refreshSoon = useSoon(reading.refresh);
-  useFollowing<ActorChange>(ACTOR_CHANGES, {}, { onData: refreshSoon, onUp: refreshSoon });
+  useFollowing(ACTOR_CHANGES, {}, { onData: refreshSoon, onUp: refreshSoon });
   return (
     <Page title={t("deadTitle")}>
       <p class="quiet">{t("deadText")}</p>

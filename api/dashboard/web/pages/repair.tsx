@@ -6,13 +6,8 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { RULES } from "../../../../shared/pipeline/rules.ts";
-import {
-  INVALID_RECORDS,
-  type InvalidRecord,
-  type InvalidRecords,
-  type Run,
-  type Verdict,
-} from "../../../client/operations.ts";
+import { INVALID_RECORDS, type InvalidRecord, type Run, type Verdict } from "../../../client/operations.ts";
+import type { AnswerOf } from "../../../client/graphql.ts";
 import { shelfOf } from "../drafts.ts";
 import { number, t } from "../i18n.ts";
 import { Bulk } from "../parts/bulk.tsx";
@@ -109,14 +104,14 @@ function Records({ run, reason, verdicts, forget }: {
   forget: (recordId: string) => void;
 }): JSX.Element {
   const variables = { runId: run.runId, first: PAGE, ...(reason === undefined ? {} : { reason }) };
-  const reading = useReading<InvalidRecords>(INVALID_RECORDS, variables);
-  const [later, setLater] = useState<InvalidRecords["invalidRecords"] | undefined>();
+  const reading = useReading(INVALID_RECORDS, variables);
+  const [later, setLater] = useState<AnswerOf<typeof INVALID_RECORDS>["invalidRecords"] | undefined>();
   const first = reading.data?.invalidRecords;
   useEffect(() => setLater(undefined), [first?.pageInfo.endCursor]);
   const page = (later ?? first)?.pageInfo;
   const more = async () => {
     try {
-      const { invalidRecords } = await api.ask<InvalidRecords>(INVALID_RECORDS, {
+      const { invalidRecords } = await api.ask(INVALID_RECORDS, {
         ...variables,
         after: page?.endCursor,
       });

@@ -5,7 +5,8 @@
  */
 import type { ComponentChildren, JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
-import { RUN, type Run, RUN_EVENTS, type RunAnswer, type RunEvents } from "../../../client/operations.ts";
+import type { AnswerOf } from "../../../client/graphql.ts";
+import { RUN, type Run, RUN_EVENTS } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
 import { Deliveries, Files } from "../parts/files.tsx";
 import { Reasons } from "../parts/reasons.tsx";
@@ -18,11 +19,11 @@ import { Badge, Empty, Page, Panel, Read } from "../ui.tsx";
 const GOING_MS = 2000;
 
 /** Reads a run by what stands in the address, and again whenever something happens to it. */
-export function useRun(named: string): Reading<RunAnswer> {
-  const reading = useReading<RunAnswer>(RUN, /^\d+$/.test(named) ? { id: named } : { runId: named });
+export function useRun(named: string): Reading<AnswerOf<typeof RUN>> {
+  const reading = useReading(RUN, /^\d+$/.test(named) ? { id: named } : { runId: named });
   const run = reading.data?.etlRun;
   const refreshSoon = useSoon(reading.refresh);
-  useFollowing<RunEvents>(RUN_EVENTS, {}, {
+  useFollowing(RUN_EVENTS, {}, {
     onData: ({ runEvents: { runId, type } }) => {
       // corrections of a run happen to other runs
       if (runId === named || runId === run?.runId || type === "run_requested") refreshSoon();

@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { INVALID_RECORDS, type InvalidRecords, type Run } from "../../../client/operations.ts";
+import { INVALID_RECORDS, type Run } from "../../../client/operations.ts";
 import { number, t } from "../i18n.ts";
 import { useReading } from "../state.ts";
 import { Read } from "../ui.tsx";
@@ -47,7 +47,7 @@ function Reason({ runId, reason, count, most, first }: {
 }
 
 function Examples({ runId, reason }: { runId: string; reason: string }): JSX.Element {
-  const reading = useReading<InvalidRecords>(INVALID_RECORDS, { runId, reason, first: EXAMPLES });
+  const reading = useReading(INVALID_RECORDS, { runId, reason, first: EXAMPLES });
   return (
     <div class="examples">
       <Read reading={reading}>

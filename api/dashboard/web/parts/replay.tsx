@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { REPLAY, type ReplayAnswer, type Run, type Verdict } from "../../../client/operations.ts";
+import { REPLAY, type Run, type Verdict } from "../../../client/operations.ts";
 import { MOST_AT_ONCE, patchOf } from "../../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
 import { number, t } from "../i18n.ts";
@@ -27,7 +27,7 @@ export function ReplayBar({ run, onVerdicts, onReplayed }: {
 
   const ask = async (dryRun: boolean) => {
     const patches = ids.map((id) => patchOf(id, shelf.all.value[id]!));
-    const { replayInvalidRecords: answer } = await api.ask<ReplayAnswer>(REPLAY, {
+    const { replayInvalidRecords: answer } = await api.ask(REPLAY, {
       runId: run.runId,
       patches,
       dryRun,

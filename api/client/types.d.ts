@@ -1,0 +1,137 @@
+// Made by `deno task generate` from api/client/operations.ts; change it there.
+
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** How far a delivery is. */
+export type DeliveryState =
+  | 'DELIVERED'
+  | 'FAILED'
+  | 'NOT_CONFIGURED'
+  | 'PENDING';
+
+/** Which of a run's files. */
+export type FileKind =
+  | 'invalid'
+  | 'manifest'
+  | 'processed'
+  | 'raw';
+
+/** What an instance does. */
+export type InstanceState =
+  | 'idle'
+  | 'paused'
+  | 'stopped'
+  | 'stopping'
+  | 'working';
+
+/** A phase of a run. */
+export type Phase =
+  | 'DELIVERING'
+  | 'EXTRACTING'
+  | 'LOADING'
+  | 'TRANSFORMING';
+
+/** What the progress of a phase is counted in. */
+export type ProgressUnit =
+  | 'bytes'
+  | 'records';
+
+/** A correction of one invalid record. Without `patch` and `text` the record is replayed as it is. */
+export type RecordPatch = {
+  /** JSON Merge Patch (RFC 7396); fields that read as `***` are left out. */
+  readonly patch?: Readonly<Record<string, unknown>> | null | undefined;
+  /** `InvalidRecord.id`. */
+  readonly recordId: string;
+  /** The whole new text, for a line that was no JSON object. */
+  readonly text?: string | null | undefined;
+};
+
+/** Where a run is. */
+export type RunStatus =
+  | 'COMPLETED'
+  | 'DELIVERING'
+  | 'DELIVERY_PENDING'
+  | 'EXTRACTING'
+  | 'FAILED'
+  | 'LOADING'
+  | 'REQUESTED'
+  | 'TRANSFORMING';
+
+export type ActorsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ActorsQuery = { readonly actors: ReadonlyArray<{ readonly name: string, readonly handled: number, readonly failed: number, readonly mailbox: { readonly channel: string, readonly depth: number, readonly paused: boolean, readonly deadLetters: number }, readonly instances: ReadonlyArray<{ readonly id: string, readonly state: InstanceState, readonly lastSeenAt: string, readonly currentRun: { readonly runId: string, readonly records: number, readonly total: number | null, readonly unit: ProgressUnit } | null }> }> };
+
+export type ActorFragment = { readonly name: string, readonly handled: number, readonly failed: number, readonly mailbox: { readonly channel: string, readonly depth: number, readonly paused: boolean, readonly deadLetters: number }, readonly instances: ReadonlyArray<{ readonly id: string, readonly state: InstanceState, readonly lastSeenAt: string, readonly currentRun: { readonly runId: string, readonly records: number, readonly total: number | null, readonly unit: ProgressUnit } | null }> };
+
+export type ActorChangesSubscriptionVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ActorChangesSubscription = { readonly actorChanges: { readonly name: string, readonly handled: number, readonly failed: number, readonly mailbox: { readonly channel: string, readonly depth: number, readonly paused: boolean, readonly deadLetters: number }, readonly instances: ReadonlyArray<{ readonly id: string, readonly state: InstanceState, readonly lastSeenAt: string, readonly currentRun: { readonly runId: string, readonly records: number, readonly total: number | null, readonly unit: ProgressUnit } | null }> } };
+
+export type DeadLettersQueryVariables = Exact<{
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type DeadLettersQuery = { readonly deadLetters: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly channel: string, readonly body: string, readonly reason: string, readonly attempts: number, readonly buriedAt: string }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type InvalidRecordsQueryVariables = Exact<{
+  runId: string;
+  reason?: string | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type InvalidRecordsQuery = { readonly invalidRecords: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly line: number, readonly errorReason: string | null, readonly data: Readonly<Record<string, unknown>>, readonly corrections: ReadonlyArray<{ readonly runId: string }> }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type ReplayMutationVariables = Exact<{
+  runId: string;
+  patches: ReadonlyArray<RecordPatch> | RecordPatch;
+  dryRun?: boolean | null | undefined;
+}>;
+
+
+export type ReplayMutation = { readonly replayInvalidRecords:
+    | { readonly __typename: 'InvalidPatch', readonly path: string, readonly message: string }
+    | { readonly __typename: 'ReplayDryRun', readonly verdicts: ReadonlyArray<{ readonly recordId: string, readonly valid: boolean, readonly problems: ReadonlyArray<string> }> }
+    | { readonly __typename: 'ReplayInvalidRecordsSuccess', readonly runId: string, readonly verdicts: ReadonlyArray<{ readonly recordId: string, readonly valid: boolean, readonly problems: ReadonlyArray<string> }> }
+    | { readonly __typename: 'RunAlreadyActive', readonly message: string }
+    | { readonly __typename: 'RunNotFound', readonly message: string }
+    | { readonly __typename: 'RunNotLoaded', readonly message: string }
+    | { readonly __typename: 'ServiceUnavailable', readonly message: string }
+   };
+
+export type VerdictFragment = { readonly recordId: string, readonly valid: boolean, readonly problems: ReadonlyArray<string> };
+
+export type RunQueryVariables = Exact<{
+  id?: string | null | undefined;
+  runId?: string | null | undefined;
+}>;
+
+
+export type RunQuery = { readonly etlRun: { readonly source: string | null, readonly finishedAt: string | null, readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly phases: ReadonlyArray<{ readonly phase: Phase, readonly startedAt: string, readonly finishedAt: string | null, readonly durationMs: number | null, readonly records: number | null, readonly recordsPerSecond: number | null, readonly attempts: number }>, readonly events: ReadonlyArray<{ readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly detail: Readonly<Record<string, unknown>> | null }>, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly name: string, readonly sha256: string, readonly bytes: number, readonly records: number }>, readonly delivery: { readonly state: DeliveryState, readonly deliveredAt: string | null, readonly error: string | null, readonly files: ReadonlyArray<{ readonly remotePath: string, readonly bytes: number, readonly verified: string, readonly encrypted: boolean }> } | null, readonly reasons: ReadonlyArray<{ readonly reason: string, readonly count: number }>, readonly lookupGaps: ReadonlyArray<{ readonly department: string, readonly count: number }>, readonly failure: { readonly phase: Phase | null, readonly reason: string, readonly retryable: boolean } | null, readonly corrections: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null }>, readonly supersededBy: { readonly id: string, readonly runId: string } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null } | null };
+
+export type LineFragment = { readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null };
+
+export type EventFragment = { readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly detail: Readonly<Record<string, unknown>> | null };
+
+export type RunsQueryVariables = Exact<{
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type RunsQuery = { readonly etlRunsConnection: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type RunEventsSubscriptionVariables = Exact<{
+  runId?: string | null | undefined;
+}>;
+
+
+export type RunEventsSubscription = { readonly runEvents: { readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly detail: Readonly<Record<string, unknown>> | null } };
+
