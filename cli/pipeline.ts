@@ -6,13 +6,14 @@
  * @module
  */
 import { ask, RunActive } from "../shared/actor/ask.ts";
+import { PATIENCE_MS } from "../shared/actor/follow.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
-import { ConfigError } from "../shared/errors/errors.ts";
+import { ConfigError, TransientError } from "../shared/errors/errors.ts";
 import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { lookupGapsOf } from "../shared/store/timeline.ts";
 import {
@@ -34,10 +35,11 @@ import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts
 
 const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
 
-const HELP = `deno task start | run | demo [--once] [--users N] [--bad SHARE]
+const HELP = `deno task start | run [--patience SECONDS] | demo [--once] [--users N] [--bad SHARE]
 
   start          the four services under one supervisor, until Ctrl-C
   run            one run in the foreground, then exit
+    --patience S   fails when the run makes no progress for so many seconds, default 1800
   demo           everything offline with a sample source: one run, a summary, then it stays up
     --once         exits after the run
     --users N      users of the sample source, default 208
@@ -46,6 +48,7 @@ const HELP = `deno task start | run | demo [--once] [--users N] [--bad SHARE]
 Exit codes: 0 COMPLETED or stopped in order; 1 FAILED; 2 a command or configuration that can't be used.`;
 
 const OPTIONS = {
+  patience: { type: "string" },
   once: { type: "boolean" },
   users: { type: "string" },
   bad: { type: "string" },
@@ -55,9 +58,12 @@ async function main({ values, words: [mode] }: CommandLine<typeof OPTIONS>): Pro
   if (mode !== "start" && mode !== "run" && mode !== "demo") {
     throw new UsageError(`Cannot do ${JSON.stringify(mode ?? "")}: wanted start, run or demo.`);
   }
-  const [extra] = Object.keys(values);
-  if (mode !== "demo" && extra !== undefined) {
-    throw new UsageError(`Cannot use --${extra} with ${mode}: only demo takes it.\nUsage: deno task ${mode}`);
+  for (const option of Object.keys(values)) {
+    const taker = option === "patience" ? "run" : "demo";
+    if (mode === taker) continue;
+    throw new UsageError(
+      `Cannot use --${option} with ${mode}: only ${taker} takes it.\nUsage: deno task ${mode}`,
+    );
   }
   const sample = {
     once: values.once ?? false,
@@ -72,7 +78,10 @@ async function main({ values, words: [mode] }: CommandLine<typeof OPTIONS>): Pro
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort());
   }
-  if (mode === "run") return await runMode(env, stop.signal);
+  if (mode === "run") {
+    const patience = numberOf("patience", values.patience ?? `${PATIENCE_MS / 1_000}`, { min: 1 });
+    return await runMode(env, stop.signal, patience * 1_000);
+  }
   const { API_HOST, API_PORT } = loadConfig("api", VARIABLES.api, env);
   if (mode === "demo") {
     const port = API_PORT === 0 || isFree(API_HOST, API_PORT) ? API_PORT : nextFree(API_HOST, API_PORT);
@@ -99,7 +108,7 @@ async function startMode(env: Environment, signal: AbortSignal): Promise<number>
 }
 
 /** One run by what is configured. */
-async function runMode(env: Environment, signal: AbortSignal): Promise<number> {
+async function runMode(env: Environment, signal: AbortSignal, patienceMs: number): Promise<number> {
   const quiet = {
     LOG_LEVEL: env.LOG_LEVEL || "warning",
     SCHEDULE: "off",
@@ -114,7 +123,7 @@ async function runMode(env: Environment, signal: AbortSignal): Promise<number> {
     services,
     onLine: complaining,
   });
-  return await oneRun(supervisor, channel, signal);
+  return await oneRun(supervisor, channel, signal, patienceMs);
 }
 
 async function demoMode(
@@ -146,8 +155,13 @@ async function demoMode(
 }
 
 /** Asks for a run, shows it, and sums it up. */
-async function oneRun(supervisor: Supervisor, channel: Channel, signal: AbortSignal): Promise<number> {
-  const events = ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal });
+async function oneRun(
+  supervisor: Supervisor,
+  channel: Channel,
+  signal: AbortSignal,
+  patienceMs: number = PATIENCE_MS,
+): Promise<number> {
+  const events = ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal, patienceMs });
   const last = await Promise.race([
     supervisor.broken,
     lastOf(showing(events, channel, say, isTerminal)),
@@ -166,7 +180,7 @@ async function oneRun(supervisor: Supervisor, channel: Channel, signal: AbortSig
     complain(`The run failed: ${"reason" in last ? last.reason : last.type}`);
     return EXIT.failed;
   }
-  say(await summaryOf(supervisor.env, last.run_id));
+  say(await summaryOf(supervisor.env, last.run_id, patienceMs));
   return EXIT.ok;
 }
 
@@ -187,10 +201,16 @@ async function refuseOverlap(channel: Channel): Promise<void> {
   if (busy !== undefined) throw new RunActive(busy.current?.runId);
 }
 
-/** Waits until the recorder has noted the run's end, then summarizes the run. */
-async function summaryOf(env: Environment, runId: string): Promise<string> {
+/** Waits until the recorder has written the run's end, then summarizes the run. @throws TransientError when that takes too long. */
+async function summaryOf(env: Environment, runId: string, patienceMs: number): Promise<string> {
   const config = loadConfig("summary", VARIABLES.saver, env);
+  const deadline = Date.now() + patienceMs;
   for (;;) {
+    if (Date.now() > deadline) {
+      throw new TransientError(
+        `Cannot summarize run ${runId}: it has completed, but the saver hasn't written that to ${config.DB_PATH}. Its log says why.`,
+      );
+    }
     using store = openStoreReadOnly(config.DB_PATH, { maskFields: config.MASK_FIELDS });
     const text = store && summary(store, runId);
     if (text !== undefined) return text;

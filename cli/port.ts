@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 
 /** Whether a server can listen there. Anything but a port in use is for the server itself to report. */
@@ -37,9 +38,15 @@ export async function holderOf(port: number): Promise<string> {
   }
 }
 
+/** How long the API of a pipeline whose supervisor was killed may take to leave its port, in milliseconds. */
+const LEAVE_MS = 2_000;
+
 /** @throws PermanentError when another program listens there. */
 export async function requireFree(hostname: string, port: number): Promise<void> {
-  if (port === 0 || isFree(hostname, port)) return;
+  for (let waited = 0; waited < LEAVE_MS; waited += 100) {
+    if (port === 0 || isFree(hostname, port)) return;
+    await pause(100);
+  }
   throw new PermanentError(
     `Cannot start the API: port ${port} of ${hostname} is in use by ${await holderOf(port)}. ` +
       "End that program, or set API_PORT to another port.",

@@ -49,7 +49,7 @@ export function start(program: Program, onLine: OnLine): Running {
     cwd: program.cwd,
     env,
     clearEnv: true,
-    stdin: "null",
+    stdin: "piped", // open as long as this process lives: see shared/actor/parent.ts
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -73,7 +73,7 @@ export function start(program: Program, onLine: OnLine): Running {
   const output = Promise.all([pass(child.stdout), pass(child.stderr)]);
   const ended = (async () => {
     const { code } = await child.status;
-    await output;
+    await Promise.all([output, child.stdin.close().catch(() => {})]);
     for (const want of wanted) {
       want.missed(new Error(`${program.name} ended with code ${code} before it was ready.`));
     }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { WITH_PARENT } from "../shared/actor/parent.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { complain, runCommand, UsageError } from "./command_line.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
@@ -18,7 +19,7 @@ Starts one service with the least permissions that its configuration needs.
 async function run(service: Service, args: string[], env: Environment): Promise<number> {
   const known = Object.values(VARIABLES).flatMap((variables) => Object.keys(variables));
   for (const warning of misspellings(env, known)) complain(`Warning: ${warning}`);
-  const command = commandOf(service, env, args);
+  const command = commandOf(service, env, [...args, WITH_PARENT]);
   if (service === "api") {
     const { API_HOST, API_PORT } = loadConfig(service, VARIABLES.api, env);
     await requireFree(API_HOST, API_PORT);
@@ -27,7 +28,7 @@ async function run(service: Service, args: string[], env: Environment): Promise<
   const child = new Deno.Command(Deno.execPath(), {
     args: command,
     env: Object.fromEntries(set),
-    stdin: "null",
+    stdin: "piped", // open as long as this process lives: see shared/actor/parent.ts
   }).spawn();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     // A terminal sends SIGINT to the service too; sending it again would be the second signal, which forces.

@@ -13,7 +13,7 @@ import { type ChannelVariables, redisUrlOf } from "../shared/config/variables.ts
 import { ConfigError } from "../shared/errors/errors.ts";
 import { TransformerVariables } from "../transformer/config.ts";
 
-/** The services, in the order in which they are stopped: those that make work before those that take it. */
+/** The services, those that make work before those that take it. */
 export const SERVICES = ["extractor", "transformer", "saver", "api"] as const;
 /** The name of a service. */
 export type Service = (typeof SERVICES)[number];

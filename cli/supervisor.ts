@@ -5,6 +5,7 @@
  */
 import { dirname } from "node:path";
 import { backOff, pause } from "../shared/actor/backoff.ts";
+import { WITH_PARENT } from "../shared/actor/parent.ts";
 import { EXIT } from "../shared/actor/service.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { ensureKeys } from "../local/sftp/keys.ts";
@@ -23,7 +24,7 @@ export interface SupervisorOptions {
   readonly onLine: OnLine;
 }
 
-/** The pipeline, running. Disposing of it stops every part, those that make work before those that take it. */
+/** The pipeline, running. Disposing of it stops every part, and so does the end of this process, whatever ended it. */
 export interface Supervisor extends AsyncDisposable {
   /** The configuration with the addresses of the local servers filled in. */
   readonly env: Environment;
@@ -67,16 +68,17 @@ export async function startPipeline(
   broken.promise.catch(() => {});
   let closing = false;
 
-  const begin = async (program: Program, ready: RegExp) => {
+  /** Starts a local server; it is started again whenever it ends, at the address that it got first. */
+  const serve = async (program: Program, ready: RegExp, again: (found: string) => readonly string[]) => {
     const part = start(program, onLine);
     running.set(program.name, part);
-    try {
-      return await part.line(ready);
-    } catch {
+    const [, found] = await part.line(ready).catch(async () => {
       throw new PartFailed(program.name, await part.ended);
-    }
+    });
+    void keepUp({ ...program, args: [...program.args, ...again(found!)] });
+    return found!;
   };
-  /** Starts a service again whenever it ends, unless it failed by itself as soon as it was started: that needs somebody. */
+  /** Starts a program again whenever it ends, unless it failed by itself as soon as it was started: that needs somebody. */
   const keepUp = async (program: Program) => {
     for (let failures = 1; !closing; failures++) {
       const since = Date.now();
@@ -93,16 +95,18 @@ export async function startPipeline(
   };
   const close = async () => {
     closing = true;
-    for (const name of [...SERVICES, "sftp", "source"]) await running.get(name)?.stop();
+    const stop = (name: string) => running.get(name)?.stop();
+    await Promise.all(SERVICES.map(stop));
+    await Promise.all(["sftp", "source"].map(stop));
   };
 
   try {
     if (sample !== undefined) {
-      const [, url] = await begin(
+      full.API_BASE_URL = await serve(
         { name: "source", args: sourceCommand(sample), env: full },
         /Sample source: (\S+)/,
+        (url) => ["--port", new URL(url).port],
       );
-      full.API_BASE_URL = url;
     }
     if (!full.SFTP_HOST && services.includes("saver")) {
       const keyPath = full.SFTP_KEY_PATH || "ssh_keys/id_rsa";
@@ -114,10 +118,14 @@ export async function startPipeline(
         args: sftpCommand(folder, full.SFTP_KNOWN_HOSTS, full.SFTP_USER || "sftp_user"),
         env: full,
       };
-      const [, port] = await begin(sftp, /listens on 127\.0\.0\.1:(\d+)/);
+      const port = await serve(sftp, /listens on 127\.0\.0\.1:(\d+)/, (port) => ["--port", port]);
       Object.assign(full, { SFTP_HOST: "127.0.0.1", SFTP_PORT: port });
     }
-    const programs = services.map((name) => ({ name, args: commandOf(name, full), env: full }));
+    const programs = services.map((name) => ({
+      name,
+      args: commandOf(name, full, [WITH_PARENT]),
+      env: full,
+    }));
     for (const program of programs) {
       running.set(program.name, start(program, onLine));
       void keepUp(program);
@@ -136,6 +144,7 @@ function sourceCommand({ users, bad }: { users: number; bad: number }): string[]
     "--no-prompt",
     "--allow-net=127.0.0.1",
     programPath("local/source.ts"),
+    WITH_PARENT,
     "--users",
     `${users}`,
     "--bad",
@@ -152,6 +161,7 @@ function sftpCommand(keys: string, knownHosts: string, user: string): string[] {
     `--allow-read=sftp_data,${keys},${dirname(knownHosts)}`,
     `--allow-write=sftp_data,${keys},${dirname(knownHosts)}`,
     programPath("local/sftp_server.ts"),
+    WITH_PARENT,
     ...["--user", user, "--authorized-key", `${keys}/sftp_user.pub`],
     ...["--host-key", `${keys}/ssh_host_ed25519_key`, "--known-hosts", knownHosts],
   ];

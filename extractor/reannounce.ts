@@ -53,8 +53,9 @@ export async function runReannounce(
     try {
       await channel.publish(...remembered(await open()));
     } catch (error) {
-      if (!(error instanceof TransientError)) throw error;
-      getLogger(["etl", "extractor"]).debug("runs not told again", { reason: messageOf(error) });
+      // a state that can't be used fails the run that asks for it, with the reason; it doesn't end the service
+      const level = error instanceof TransientError ? "debug" : "warning";
+      getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
     }
     await pause(EVERY_MS, signal);
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { endWithParent } from "../shared/actor/parent.ts";
 import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
 import { startSftpServer } from "./sftp/server.ts";
 
@@ -23,6 +24,7 @@ const OPTIONS = {
   "authorized-key": { type: "string", default: "ssh_keys/sftp_user.pub" },
   "host-key": { type: "string", default: "ssh_keys/ssh_host_ed25519_key" },
   "known-hosts": { type: "string" },
+  "with-parent": { type: "boolean" },
 } as const;
 
 if (import.meta.main) {
@@ -37,6 +39,7 @@ if (import.meta.main) {
     });
     const stop = () => void server.close();
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
+    void endWithParent(stop);
     say(`SFTP server listens on ${host}:${server.port}, serves ${root.replace(/\/$/, "")}/ to ${user}`);
     await server.finished;
     return EXIT.ok;

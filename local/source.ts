@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { endWithParent } from "../shared/actor/parent.ts";
 import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
 import { type SourceOptions, startSource } from "./source/server.ts";
 
@@ -26,6 +27,7 @@ const OPTIONS = {
   "delay-ms": { type: "string", default: "0" },
   port: { type: "string", default: "0" },
   host: { type: "string", default: "127.0.0.1" },
+  "with-parent": { type: "boolean" },
 } as const;
 
 if (import.meta.main) {
@@ -41,6 +43,7 @@ if (import.meta.main) {
     await using source = await startSource(options);
     const stop = () => void source.close();
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
+    void endWithParent(stop);
     say(`Sample source: ${source.url} (${source.users} users)`);
     await source.finished;
     return EXIT.ok;

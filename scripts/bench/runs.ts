@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { follow } from "../../shared/actor/ask.ts";
+import { follow } from "../../shared/actor/follow.ts";
 import { compose } from "../../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../../shared/channel/channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";

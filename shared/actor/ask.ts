@@ -1,14 +1,15 @@
 /**
- * Asking for a run: tell (send the request) and ask (send it and wait for what comes of it).
+ * Asking for a run: tell (send the request) and ask (send it and follow the run).
  *
  * @module
  */
 import type { Channel, Outgoing } from "../channel/channel.ts";
 import { newRunId } from "../contracts/ids.ts";
-import { type Correction, isFinal, type RunEvent, statusAfter } from "../contracts/messages.ts";
+import type { Correction, RunEvent } from "../contracts/messages.ts";
 import { PermanentError } from "../errors/errors.ts";
 import { currentTraceparent } from "../telemetry/trace.ts";
-import { compose, decode } from "./message.ts";
+import { followPatiently, PATIENCE_MS } from "./follow.ts";
+import { compose } from "./message.ts";
 
 /** A request for a run. */
 export interface RunRequest {
@@ -95,15 +96,15 @@ async function runBeingExtracted(channel: Channel): Promise<string | undefined> 
 }
 
 /**
- * Sends a request and yields what happens to the run, up to and including the event that ends it. A request that is carried out by resuming
- * an unfinished run goes on with that run's events.
+ * Sends a request and yields the run's events, up to and including the one that ends it. A request that is carried out by resuming an
+ * unfinished run continues with that run's events.
  *
- * @throws as `tell`.
+ * @throws as `tell`, and as `followPatiently`.
  */
 export async function* ask(
   channel: Channel,
   request: RunRequest,
-  options: { queue?: boolean; signal: AbortSignal },
+  options: { queue?: boolean; signal: AbortSignal; patienceMs?: number },
 ): AsyncGenerator<RunEvent> {
   const listening = new AbortController();
   try {
@@ -111,21 +112,10 @@ export async function* ask(
       "channel:run_events",
       AbortSignal.any([options.signal, listening.signal]),
     );
-    yield* follow(await tell(channel, request, options), bodies);
+    const runId = await tell(channel, request, options);
+    const { patienceMs = PATIENCE_MS } = options;
+    yield* followPatiently(channel, runId, bodies, { patienceMs, stop: () => listening.abort() });
   } finally {
     listening.abort();
-  }
-}
-
-/** The events of run `runId` among `bodies` (of `channel:run_events`), up to and including the one that ends it. */
-export async function* follow(runId: string, bodies: AsyncIterable<string>): AsyncGenerator<RunEvent> {
-  let followed = runId;
-  for await (const body of bodies) {
-    if (!body.includes(followed)) continue;
-    const event = decode("channel:run_events", body);
-    if (event.run_id !== followed) continue;
-    yield event;
-    if (event.type === "run_superseded") followed = event.by;
-    else if (isFinal(statusAfter(event))) return;
   }
 }

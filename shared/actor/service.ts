@@ -9,13 +9,14 @@ import { type ConfigOf, environment, loadConfig, type Variables } from "../confi
 import type { LogVariables } from "../config/variables.ts";
 import { ConfigError, messageOf } from "../errors/errors.ts";
 import { startLogging } from "../telemetry/log.ts";
+import { endWithParent } from "./parent.ts";
 
 /** Exit codes: 0 done or stopped in order, 1 failed, 2 configuration that can't be used. */
 export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
 
 /** What a service's main is given. */
 export interface ServiceContext {
-  /** Aborted at the first SIGTERM or SIGINT: stop taking work, finish what is at hand. A second signal ends the process at once. */
+  /** Aborted at the first SIGTERM or SIGINT, and when the program that started it is gone: stop taking work, finish what is at hand. A second signal ends the process at once. */
   readonly signal: AbortSignal;
   /** The service's logger. */
   readonly log: Logger;
@@ -36,6 +37,7 @@ export async function runService<V extends typeof LogVariables & Variables>(
   const stop = new AbortController();
   const onSignal = () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort();
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, onSignal);
+  void endWithParent(() => stop.abort());
   Deno.exit(await live());
 
   async function live(): Promise<number> {

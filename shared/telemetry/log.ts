@@ -49,5 +49,9 @@ const encoder = new TextEncoder();
 
 function writeToStdout(line: string): void {
   const bytes = encoder.encode(line.endsWith("\n") ? line : `${line}\n`);
-  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // nobody reads any longer: the work has to end in order all the same
+  }
 }

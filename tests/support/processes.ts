@@ -5,7 +5,7 @@
  */
 
 /** The text of `/proc/PID/FILE`; empty when the process is gone. */
-export function procOf(pid: number, file: "stat" | "status"): Promise<string> {
+export function procOf(pid: number, file: "stat" | "status" | "cmdline"): Promise<string> {
   return outputOf("cat", `/proc/${pid}/${file}`);
 }
 
@@ -24,6 +24,12 @@ export async function workingIn(folder: string): Promise<number[]> {
 /** Where each open file of a process leads. */
 export async function openFilesOf(pid: number): Promise<string[]> {
   return linesOf(await outputOf("find", `/proc/${pid}/fd`, "-printf", "%l\\n"));
+}
+
+/** Whether a process runs; one that has ended but wasn't waited for doesn't. */
+export async function isAlive(pid: number): Promise<boolean> {
+  const stat = await procOf(pid, "stat");
+  return stat !== "" && !/\) [ZX] /.test(stat);
 }
 
 /** Processor time that a process has used, in the system's ticks of 10 ms; undefined when it is gone. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { follow, RunActive, tell } from "../../../shared/actor/ask.ts";
+import { RunActive, tell } from "../../../shared/actor/ask.ts";
+import { follow } from "../../../shared/actor/follow.ts";
 import { type Correction, isFinal } from "../../../shared/contracts/messages.ts";
 import { bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { startPipeline } from "../support/test_pipeline.ts";
+
+Deno.test("a state folder that can't be used fails the run with the reason, and nobody waits for it", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  await Deno.mkdir(`${pipeline.folder}/data`);
+  await Deno.writeTextFile(`${pipeline.folder}/data/state`, "a file, no folder");
+  const { code, stderr } = await pipeline.task("run");
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /The run failed: .*data\/state/);
+  await pipeline.start("saver");
+  const run = await pipeline.status("FAILED");
+  assert.match(run.failure_reason!, /data\/state/);
+});
+
+Deno.test("a run that makes no progress is waited for no longer than --patience says, and completes later", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  await pipeline.channel.mailbox("channel:phase1_complete").pause();
+  const { code, stderr } = await pipeline.task("run", "--patience", "2");
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /Cannot wait for run [0-9a-f-]+ any longer: nothing has happened to it for 2 s/);
+  await pipeline.channel.mailbox("channel:phase1_complete").resume();
+  await pipeline.start("transformer", "saver");
+  await pipeline.completed();
+});

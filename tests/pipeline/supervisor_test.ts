@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { childrenOf, isAlive, procOf } from "../support/processes.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
+
+/** A port that nobody listens at. */
+function freePort(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return String((listener.addr as Deno.NetAddr).port);
+}
+
+async function started(pipeline: TestPipeline) {
+  const supervisor = pipeline.beginTask("start");
+  await Promise.all(
+    ["extractor", "transformer", "saver", "api"].map((name) =>
+      supervisor.line(new RegExp(`^${name} .*"message":"ready"`))
+    ),
+  );
+  return supervisor;
+}
+
+Deno.test("a local SFTP server that is killed is started again, as the log says, and runs are delivered", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const supervisor = await started(pipeline);
+  const children = await childrenOf(supervisor.pid);
+  const commands = await Promise.all(children.map((pid) => procOf(pid, "cmdline")));
+  const sftp = children[commands.findIndex((command) => command.includes("sftp_server.ts"))]!;
+  const said = supervisor.line(/sftp ended with exit code \d+; it is started again/);
+  Deno.kill(sftp, "SIGKILL");
+  await said;
+  await supervisor.line(/SFTP server listens on/);
+  const run = await pipeline.completed(await pipeline.tell());
+  assert.equal(run.delivery_state, "DELIVERED");
+  assert.equal(await supervisor.stop(), 0);
+});
+
+Deno.test("when the supervisor is killed all parts end, and the next start works on the same port", async () => {
+  await using pipeline = await startPipeline({ sftp: "none", env: { API_PORT: freePort() } });
+  const supervisor = await started(pipeline);
+  const children = await childrenOf(supervisor.pid);
+  assert.equal(children.length, 5);
+  await pipeline.kill("start");
+  const next = await started(pipeline);
+  assert.equal((await pipeline.completed(await pipeline.tell())).delivery_state, "DELIVERED");
+  await pipeline.until("the parts of the first supervisor have ended", async () => {
+    const alive = await Promise.all(children.map(isAlive));
+    return alive.includes(true) ? undefined : true;
+  });
+  assert.equal(await next.stop(), 0);
+});
