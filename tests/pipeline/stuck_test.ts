@@ -20,6 +20,6 @@ Deno.test("a run that makes no progress is waited for no longer than --patience 
   assert.equal(code, 1, stderr);
   assert.match(stderr, /Cannot wait for run [0-9a-f-]+ any longer: nothing has happened to it for 2 s/);
   await pipeline.channel.mailbox("channel:phase1_complete").resume();
-  await pipeline.start("transformer", "saver");
+  await pipeline.start("extractor", "transformer", "saver");
   await pipeline.completed();
 });
