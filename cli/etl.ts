@@ -7,7 +7,7 @@
 import { GraphqlClient, Refused, Unauthorized, Unreachable } from "../api/client/graphql.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { complain, EXIT, numberOf, parsed, runCommand } from "./command_line.ts";
-import { Failed } from "./etl/command.ts";
+import { Failed, OPTIONS } from "./etl/command.ts";
 import { COMMANDS } from "./etl/commands.ts";
 import { EtlVariables } from "./etl/config.ts";
 import { readEnvironment } from "./env_file.ts";
@@ -33,18 +33,6 @@ const HELP = `deno task etl COMMAND [--json]
 RUN is a run's number, its id, or latest. --json writes one JSON object a line.
 ETL_API_URL names the API (else API_HOST and API_PORT do), API_TOKEN its token; .env is read too.
 Exit codes: 0 done; 1 refused, failed or still invalid; 2 a command that can't be used; 3 the API can't be reached.`;
-
-const BOOLEAN = { type: "boolean", default: false } as const;
-const OPTIONS = {
-  json: BOOLEAN,
-  yes: { ...BOOLEAN, short: "y" },
-  check: BOOLEAN,
-  watch: BOOLEAN,
-  limit: { type: "string", default: "20" },
-  reason: { type: "string" },
-  set: { type: "string", multiple: true, default: [] as string[] },
-  from: { type: "string" },
-} as const;
 
 /** What each command takes: how many words, and which options besides `--json`. */
 const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof OPTIONS)[]]> = {
@@ -84,11 +72,10 @@ async function main(
   );
   const stop = new AbortController();
   Deno.addSignalListener("SIGINT", () => stop.signal.aborted ? Deno.exit(EXIT.failed) : stop.abort());
-  const { reason, from } = values;
   return await command({
     api: new GraphqlClient(url.href, config.API_TOKEN),
     words,
-    options: { ...values, reason, from, limit: numberOf("limit", values.limit, { min: 1 }) },
+    options: { ...values, limit: numberOf("limit", values.limit, { min: 1 }) },
     editor: config.VISUAL ?? config.EDITOR,
     signal: stop.signal,
   });

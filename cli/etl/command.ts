@@ -5,7 +5,7 @@
  */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import { type Outcome, RUN, type Run, RUNS, STEER, type Steering } from "../../api/client/operations.ts";
-import { confirmed, UsageError } from "../command_line.ts";
+import { type CommandLine, confirmed, UsageError } from "../command_line.ts";
 
 /** The API refused, or what was asked didn't come to a good end. */
 export class Failed extends Error {
@@ -22,22 +22,22 @@ export interface Work {
   readonly signal: AbortSignal;
 }
 
-/** The options of all commands. */
-export interface Options {
-  readonly json: boolean;
-  readonly yes: boolean;
-  /** Say what would come of it, and change nothing. */
-  readonly check: boolean;
-  /** Follow the run to its end. */
-  readonly watch: boolean;
-  readonly limit: number;
-  /** Records with this problem alone. */
-  readonly reason: string | undefined;
-  /** Fields to set, as `field=value`. */
-  readonly set: readonly string[];
-  /** A file with edited records. */
-  readonly from: string | undefined;
-}
+const BOOLEAN = { type: "boolean", default: false } as const;
+
+/** The options of all commands; etl.ts says which command takes which. */
+export const OPTIONS = {
+  json: BOOLEAN,
+  yes: { ...BOOLEAN, short: "y" },
+  check: BOOLEAN,
+  watch: BOOLEAN,
+  limit: { type: "string", default: "20" },
+  reason: { type: "string" },
+  set: { type: "string", multiple: true, default: [] as string[] },
+  from: { type: "string" },
+} as const;
+
+/** Their values. */
+export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & { readonly limit: number };
 
 /** A command; answers the exit code. */
 export type Command = (work: Work) => Promise<number>;
