@@ -15,6 +15,7 @@ import { sendAhead } from "./ahead.ts";
 import { SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, type Seal } from "./courier.ts";
 import { sftpDelivery } from "./delivery/sftp.ts";
+import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
 
@@ -42,6 +43,7 @@ if (import.meta.main) {
         runActor(courier({ store, files, delivery, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
+      (signal) => keepReconciling({ store, channel }, signal),
       (signal) => whenListening(channel, mailboxes, signal, ready),
       ...(delivery === undefined || seal !== undefined
         ? []

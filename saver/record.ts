@@ -22,8 +22,25 @@ export function recordEvent(store: Store, event: RunEvent): Promise<void> {
  */
 export async function recordEvents(store: Store, events: readonly RunEvent[]): Promise<void> {
   await store.write((db) => {
-    for (const runId of keepEvents(db, events)) writeRunState(db, runId, stateAfter(eventsOf(db, runId)));
+    const [event, ...others] = events;
+    const before = event !== undefined && others.length === 0 ? stateBefore(db, event) : undefined;
+    for (const runId of keepEvents(db, events)) {
+      writeRunState(db, runId, before ? step(before, event!) : stateAfter(eventsOf(db, runId)));
+    }
   });
+}
+
+/**
+ * The state of a run whose row follows from its events, if `event` is later than all of them and is one of those that a long wait repeats:
+ * then one step leads to the new state, however many events there are.
+ */
+function stateBefore(db: Database, event: RunEvent): RunState | undefined {
+  if (event.type !== "phase_started" && event.type !== "phase_retrying") return undefined;
+  const { run_id, published_at } = event;
+  const last = db.get<{ at: string }>("SELECT max(at) AS at FROM run_events WHERE run_id = ?", run_id)?.at;
+  if (last == null || last >= published_at) return undefined;
+  const row = db.get<RunState>("SELECT * FROM etl_runs WHERE run_id = ?", run_id);
+  return row && Object.fromEntries(KEYS.map((key) => [key, row[key]])) as unknown as RunState;
 }
 
 /** What at least one event of a run, in any order, say about it. */
@@ -47,6 +64,8 @@ const NOTHING_KNOWN: RunState = {
   delivery_error: null,
   delivered_at: null,
 };
+
+const KEYS = Object.keys(NOTHING_KNOWN) as (keyof RunState)[];
 
 const GOES_ON = { superseded_by: null, failure_phase: null, failure_reason: null, failure_retryable: null };
 

@@ -244,3 +244,28 @@ Deno.test("the order in which events arrive, repeats, and batches make no differ
     { numRuns: 60 },
   );
 });
+
+Deno.test("one more event of a delivery that was tried ten thousand times costs as little as one of the first", async () => {
+  await using temp = await tempStore();
+  const runId = newRunId(START);
+  const tell = teller(runId);
+  const retrying = (attempt: number) =>
+    tell({ type: "phase_retrying", phase: "DELIVERING", attempt, reason: "refused", retry_after_ms: 60_000 });
+  const fifty = async (from: number) => {
+    const began = performance.now();
+    for (let attempt = from; attempt < from + 50; attempt++) await recordEvent(temp.store, retrying(attempt));
+    return performance.now() - began;
+  };
+  await recordEvent(temp.store, tell({ type: "phase_started", phase: "DELIVERING", attempt: 1 }));
+  await fifty(1);
+  const early = await fifty(51);
+  await recordEvents(temp.store, Array.from({ length: 10_000 }, (_, i) => retrying(101 + i)));
+  const late = await fifty(10_101);
+  assert.ok(late < 5 * early + 100, `50 events took ${early} ms at first, ${late} ms later`);
+  const row = temp.store.runs.byRunId(runId)!;
+  assert.deepEqual([row.status, row.delivery_state, row.delivery_error], [
+    "DELIVERY_PENDING",
+    "PENDING",
+    "refused",
+  ]);
+});

@@ -10,8 +10,11 @@ import { listen } from "./listen.ts";
 
 /** Tells who works on a run that it was cancelled. */
 export interface Cancellations {
-  /** Calls `then` with the reason, at once or later, if the run is cancelled; disposing ends that. */
-  onCancelled(runId: string, then: (reason: Error) => void): Disposable;
+  /**
+   * Calls `then` with the reason, at once or later, if the run is cancelled; disposing ends that. An order that was published at `since` is not
+   * about an earlier cancellation: it was given in spite of it.
+   */
+  onCancelled(runId: string, then: (reason: Error) => void, since?: string): Disposable;
 }
 
 /** For where nothing is ever cancelled. */
@@ -22,7 +25,7 @@ export const NO_CANCELLATIONS: Cancellations = { onCancelled: () => ({ [Symbol.d
  * at the load.
  */
 export class HeardCancellations implements Cancellations {
-  readonly #cancelled = new Map<string, Error>();
+  readonly #cancelled = new Map<string, { reason: Error; at: string }>();
   readonly #working = new Map<string, Set<(reason: Error) => void>>();
 
   /** Listens to `channel:run_events` until `signal`: see `listen`. */
@@ -31,9 +34,9 @@ export class HeardCancellations implements Cancellations {
   }
 
   /** As `Cancellations`. */
-  onCancelled(runId: string, then: (reason: Error) => void): Disposable {
-    const reason = this.#cancelled.get(runId);
-    if (reason !== undefined) then(reason);
+  onCancelled(runId: string, then: (reason: Error) => void, since = ""): Disposable {
+    const cancelled = this.#cancelled.get(runId);
+    if (cancelled !== undefined && cancelled.at >= since) then(cancelled.reason);
     const others = this.#working.get(runId) ?? new Set();
     this.#working.set(runId, others.add(then));
     return {
@@ -47,7 +50,7 @@ export class HeardCancellations implements Cancellations {
   #hear(event: RunEvent): void {
     if (event.type !== "run_cancelled") return;
     const reason = new PermanentError(`Cancelled by ${event.requested_by}.`);
-    this.#cancelled.set(event.run_id, reason);
+    this.#cancelled.set(event.run_id, { reason, at: event.published_at });
     for (const then of this.#working.get(event.run_id) ?? []) then(reason);
   }
 }

@@ -143,7 +143,7 @@ async function attempt<C extends ChannelName, P>(
     const runId = planned?.runId ?? message.run_id;
     news.about(runId, message);
     refuseSpent(claim, maxAttempts);
-    using _cancellation = cancellations.onCancelled(runId, work.abort);
+    using _cancellation = cancellations.onCancelled(runId, work.abort, message.published_at);
     work.signal.throwIfAborted();
     if (runId !== message.run_id) await presence.show("working", runId);
     const done = await work.until(withContext({ run_id: runId }, () => {
@@ -209,7 +209,7 @@ async function planOf<C extends ChannelName, P>(
   work: Work,
   cancellations: Cancellations,
 ): Promise<Planned<P> | undefined> {
-  using _cancellation = cancellations.onCancelled(message.run_id, work.abort);
+  using _cancellation = cancellations.onCancelled(message.run_id, work.abort, message.published_at);
   work.signal.throwIfAborted();
   return actor.plan && await work.until(actor.plan(message, work.signal));
 }

@@ -115,7 +115,11 @@ builder.mutationFields((t) => ({
             message: `Run ${runId} is ${run.status}, its files aren't loaded. Wait until they are.`,
           };
         }
-        const parent = { id: `redeliver/${newRunId()}`, traceparent: currentTraceparent() };
+        const parent = {
+          id: `redeliver/${newRunId()}`,
+          published_at: run.status_at, // later than all that is known of the run, whatever the clocks said
+          traceparent: currentTraceparent(),
+        };
         await context.ports.channel.publish(
           compose("channel:deliver", "deliver", { run_id: runId, requested_by: context.who }, parent),
         );
