@@ -58,7 +58,8 @@ function checksOf(env: Environment): Check[] {
       async look() {
         const redisUrl = redisUrlOf(saver);
         await using channel = await openChannel({ redisUrl, queuePath: saver.QUEUE_PATH });
-        await channel.ping();
+        const warning = await channel.ping();
+        if (warning !== undefined) throw new Error(warning);
         return redisUrl === undefined
           ? `embedded, ${saver.QUEUE_PATH}`
           : `Redis at ${new URL(redisUrl).host}`;

@@ -13,6 +13,20 @@ import { type DrillEnvironment, WORKERS } from "./environment.ts";
 
 const area = "channel";
 
+/** Makes `replica` a replica of the primary, which it reaches at `port`; resolves when it has all there is. */
+async function inStep(environment: DrillEnvironment, replica: RedisServer, port: number): Promise<void> {
+  await command(replica, "REPLICAOF", "127.0.0.1", String(port));
+  await environment.until("a replica in step", async () => {
+    const [mine, its] =
+      (await Promise.all([command(environment.pipeline.redis!, "INFO"), command(replica, "INFO")])).map(
+        String,
+      );
+    const offset = (info: string, name: string) => new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
+    return /master_link_status:up/.test(its!) &&
+      offset(mine!, "master_repl_offset") === offset(its!, "slave_repl_offset");
+  });
+}
+
 /** Redis with a replica that has all there is, and from now on gets nothing more. */
 async function laggingReplica(
   environment: DrillEnvironment,
@@ -21,13 +35,7 @@ async function laggingReplica(
   const primary = environment.pipeline.redis!;
   const replica = owned.use(await startRedis());
   const link = owned.use(await Line.to(primary.port));
-  await command(replica, "REPLICAOF", "127.0.0.1", String(link.port));
-  await environment.until("a replica in step", async () => {
-    const [mine, its] = (await Promise.all([command(primary, "INFO"), command(replica, "INFO")])).map(String);
-    const offset = (info: string, name: string) => new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
-    return /master_link_status:up/.test(its!) &&
-      offset(mine!, "master_repl_offset") === offset(its!, "slave_repl_offset");
-  });
+  await inStep(environment, replica, link.port);
   link.hold();
   return replica;
 }
@@ -75,6 +83,40 @@ function failoverCase(
 
 /** The cases. */
 export const cases: readonly DrillCase[] = [
+  {
+    name: "redis-demoted",
+    area,
+    fault: "in mid-extraction the primary becomes a replica of another one, and no connection is dropped",
+    quick: false,
+    run: () => {
+      const gate = gateAt(100);
+      const options = { channel: "redis", wrap: gate.wrap, env: { HTTP_TIMEOUT_SECONDS: "60" } } as const;
+      return play(options, async (environment) => {
+        await using owned = new AsyncDisposableStack();
+        await environment.pipeline.start(...WORKERS);
+        const run = await environment.pipeline.tell();
+        await gate.reached;
+        const primary = environment.pipeline.redis!;
+        const promoted = owned.use(await startRedis());
+        await inStep(environment, promoted, primary.port);
+        environment.redisLine!.leadNew(promoted.port);
+        await command(promoted, "REPLICAOF", "NO", "ONE");
+        await command(primary, "REPLICAOF", "127.0.0.1", String(promoted.port));
+        const since = stopwatch();
+        gate.open();
+        await environment.comesTo(run, "COMPLETED");
+        const recoveredMs = since();
+        const channel = owned.use(await openChannel({ redisUrl: promoted.url, queuePath: "" }));
+        return {
+          happened: "the demoted server left for the new primary",
+          runs: [run],
+          recoveredMs,
+          channel,
+          owned: owned.move(),
+        };
+      });
+    },
+  },
   failoverCase(
     "redis-failover-in-mid-run",
     "failover to a replica that never heard of the run, in mid-extraction",
