@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import type { Channel } from "../../shared/channel/channel.ts";
+import { openChannel } from "../../shared/channel/open.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
 import { fillRun, openApi, type TestApi, user } from "../../tests/support/api.ts";
+import { needing } from "../../tests/support/needs.ts";
+import { startRedis } from "../../tests/support/redis.ts";
 
 const START = `mutation ($input: StartRunInput) { startRun(input: $input) {
   __typename ... on StartRunSuccess { runId finished } ... on RunAlreadyActive { activeRunId } ... on Problem { message }
@@ -26,11 +29,24 @@ Deno.test("startRun tells the extractor, and refuses a second run meanwhile", as
 
 Deno.test("of several startRun at once one succeeds, the others are refused", async () => {
   await using pipeline = await openApi();
-  const answers = await Promise.all(Array.from({ length: 5 }, () => pipeline.ask(START)));
-  const names = answers.map(({ data }) => data.startRun.__typename).sort();
-  assert.deepEqual(names, [...Array(4).fill("RunAlreadyActive"), "StartRunSuccess"]);
-  assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 1);
+  await assertOneStarts(pipeline);
 });
+
+needing("redis-server")("of several startRun at once one succeeds, over Redis and two APIs too", async () => {
+  await using server = await startRedis();
+  await using one = await openChannel({ redisUrl: server.url, queuePath: "" });
+  await using other = await openChannel({ redisUrl: server.url, queuePath: "" });
+  await using first = await openApi({}, { channel: one });
+  await using second = await openApi({}, { channel: other });
+  await assertOneStarts(first, second);
+});
+
+async function assertOneStarts(...apis: TestApi[]): Promise<void> {
+  const asked = Array.from({ length: 6 }, (_, i) => apis[i % apis.length]!.ask(START));
+  const names = (await Promise.all(asked)).map(({ data }) => data.startRun.__typename).sort();
+  assert.deepEqual(names, [...Array(5).fill("RunAlreadyActive"), "StartRunSuccess"]);
+  assert.equal((await apis[0]!.channel.mailbox("channel:start_run").state()).depth, 1);
+}
 
 Deno.test("startRun with wait answers when the run has come to its end", async () => {
   await using pipeline = await openApi();

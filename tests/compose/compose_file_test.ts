@@ -38,7 +38,7 @@ Deno.test("docker-compose.yml passes on to each service the variables that it re
 
 Deno.test("Redis refuses new messages well before its container's memory is used up", async () => {
   const file = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
-  const section = file.match(/^  redis:\n(?:    .*\n|\n)+/m)![0];
+  const section = file.match(/^ {2}redis:\n(?: {4}.*\n|\n)+/m)![0];
   const megabytes = (text: RegExp) => Number(section.match(text)?.[1]);
   const [most, limit] = [megabytes(/--maxmemory\n +- (\d+)mb\n/), megabytes(/mem_limit: (\d+)m\n/)];
   assert.ok(most > 0 && most <= limit * 0.7, `maxmemory ${most} MB of ${limit} MB`);
