@@ -13,7 +13,7 @@ async function drill(...args: string[]): Promise<{ code: number; out: string; er
   return { code, out, err };
 }
 
-needing("sshd")("one case is drilled by its name, and told in a line", async () => {
+needing("sshd")("one case is drilled by its name, and reported in a line", async () => {
   const { code, out } = await drill("--case", "sigterm-at-work");
   assert.equal(code, 0);
   assert.match(out, /sigterm-at-work: SIGTERM to all .*\| exit 0 after .*\| +0 \| +0 \|/);

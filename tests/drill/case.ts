@@ -1,5 +1,5 @@
 /**
- * What a drill is: a fault that is made on purpose, and what came of it.
+ * What a drill is: a fault that is injected on purpose, and its outcome.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 export const AREAS = ["extract", "channel", "transform", "load", "deliver", "system"] as const;
 export type Area = (typeof AREAS)[number];
 
-/** What came of a fault. */
+/** The outcome of a fault. */
 export interface Outcome {
   /** What was seen, in a few words. */
   readonly happened: string;

@@ -71,7 +71,7 @@ export const cases: readonly DrillCase[] = [
     environment.redisLine!.hold();
     await pause(12_000);
     environment.redisLine!.release();
-    return "connections given up and made anew";
+    return "connections closed and opened again";
   }),
   {
     name: "redis-cut-in-mid-transaction",

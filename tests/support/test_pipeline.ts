@@ -229,7 +229,7 @@ export class TestPipeline implements AsyncDisposable {
     return tell(this.channel, { requestedBy: "test", actor: "cli" }, { queue: true });
   }
 
-  /** Asks for a run and answers what is told of it, up to its end. */
+  /** Requests a run and answers its events, up to its end. */
   ask(): Promise<RunEvent[]> {
     const signal = AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), this.#gone.signal]);
     return Array.fromAsync(
@@ -269,7 +269,7 @@ export class TestPipeline implements AsyncDisposable {
     return this.sql<RunRow>("SELECT * FROM etl_runs ORDER BY id DESC");
   }
 
-  /** What the database keeps of what was told of a run. */
+  /** The run's events in the database. */
   events(runId: string): RunEvent[] {
     using store = openStoreReadOnly(`${this.folder}/database/data.db`, { maskFields: [] });
     return store?.runs.eventsOf([runId]).get(runId) ?? [];
