@@ -1,7 +1,6 @@
-import { createClient } from "redis";
 import { openChannel } from "../../../shared/channel/open.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { HOP_MAILBOX, HOP_STREAM, now } from "../hop.ts";
+import { HOP_MAILBOX, now } from "../hop.ts";
 import { percentile, spreadOf } from "../measure.ts";
 import { Program } from "../process.ts";
 import type { Result, Row } from "../row.ts";
@@ -11,8 +10,6 @@ import { type BenchEnvironment, PROJECT } from "../environment.ts";
 const PACE_MS = 10;
 const WARM_UP = 20;
 
-type Publish = (id: string, body: string) => Promise<unknown>;
-
 /** From the call that publishes a message in one process until another has claimed and acknowledged it; every step is synced to the disk. */
 export const queue: Row = {
   name: "queue",
@@ -21,68 +18,37 @@ export const queue: Row = {
     const messages = quick ? 100 : 300;
     await using redis = await startRedis();
     const ways = {
-      bare: () => bareHops(environment, redis.url, messages),
       redis: () => hops(environment, redis.url, "", messages),
       embedded: () => hops(environment, "", `queue-${crypto.randomUUID()}.db`, messages),
     };
-    const found: Record<keyof typeof ways, number[][]> = { bare: [], redis: [], embedded: [] };
+    const found: Record<keyof typeof ways, number[][]> = { redis: [], embedded: [] };
     for (let turn = 0; turn < turns; turn++) {
-      for (const way of ["bare", "redis", "embedded"] as const) found[way].push(await ways[way]());
+      for (const way of ["redis", "embedded"] as const) found[way].push(await ways[way]());
     }
-    yield* latencies("queue hop, bare XADD/XREADGROUP", found.bare);
-    yield* latencies("queue hop, Redis", found.redis, { p50: 5, p99: 25 });
-    yield* latencies("queue hop, embedded", found.embedded, { p50: 5, p99: 25 });
+    yield* latencies("queue hop, Redis", found.redis);
+    yield* latencies("queue hop, embedded", found.embedded);
   },
 };
 
-function* latencies(
-  what: string,
-  turns: number[][],
-  targets?: { p50: number; p99: number },
-): Generator<Result> {
-  for (const [name, share] of [["p50", 0.5], ["p99", 0.99]] as const) {
+function* latencies(what: string, turns: number[][]): Generator<Result> {
+  for (const [name, share, atMost] of [["p50", 0.5, 5], ["p99", 0.99, 25]] as const) {
     yield {
       what: `${what}, ${name}`,
       figure: spreadOf(turns.map((values) => percentile(values, share))),
       unit: "ms",
-      ...(targets === undefined ? {} : { target: { atMost: targets[name] } }),
+      target: { atMost },
     };
   }
 }
 
 async function hops(environment: BenchEnvironment, redisUrl: string, queuePath: string, messages: number) {
   await using channel = await openChannel({ redisUrl: redisUrl || undefined, queuePath });
-  return await measured(
-    environment,
-    ["actor", redisUrl, queuePath],
-    messages,
-    (id, body) => channel.publish({ to: HOP_MAILBOX, id, body }),
-  );
-}
-
-async function bareHops(environment: BenchEnvironment, redisUrl: string, messages: number) {
-  const client = createClient({ url: redisUrl, maintNotifications: "disabled" });
-  await client.connect();
-  try {
-    await client.del(HOP_STREAM);
-    return await measured(
-      environment,
-      ["bare", redisUrl],
-      messages,
-      (_, body) => client.xAdd(HOP_STREAM, "*", { body }),
-    );
-  } finally {
-    client.destroy();
-  }
-}
-
-async function measured(environment: BenchEnvironment, args: string[], messages: number, publish: Publish) {
   const latencies: number[] = [];
   const all = Promise.withResolvers<void>();
   const flags = ["run", "--no-prompt", "--allow-net", "--allow-read=.", "--allow-write=.", "--allow-env"];
   await using _receiver = await Program.start(
     "hop",
-    [...flags, `${PROJECT}/scripts/bench/hop.ts`, ...args],
+    [...flags, `${PROJECT}/scripts/bench/hop.ts`, redisUrl, queuePath],
     environment.programEnv,
     /"message":"ready"/,
     (line) => {
@@ -91,7 +57,7 @@ async function measured(environment: BenchEnvironment, args: string[], messages:
     },
   );
   for (let i = 0; i < messages + WARM_UP; i++) {
-    await publish(crypto.randomUUID(), JSON.stringify({ at: now() }));
+    await channel.publish({ to: HOP_MAILBOX, id: crypto.randomUUID(), body: JSON.stringify({ at: now() }) });
     await new Promise((resolve) => setTimeout(resolve, PACE_MS));
   }
   await all.promise;
