@@ -26,7 +26,6 @@ export class Bell implements Wakeup {
     return this.#rings;
   }
 
-  /** Wakes all who wait. */
   ring(): void {
     this.#rings += 1;
     for (const wake of [...this.#waiting]) wake();

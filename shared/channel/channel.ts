@@ -44,7 +44,7 @@ export interface Claim {
   bury(reason: string, ...outputs: Outgoing[]): Promise<void>;
 }
 
-/** A message that was given up. */
+/** A message that was buried. */
 export interface DeadLetter {
   /** The mailbox that it came from. */
   readonly mailbox: string;
@@ -52,11 +52,11 @@ export interface DeadLetter {
   readonly id: string;
   /** The text as it was published. */
   readonly body: string;
-  /** Why it was given up. */
+  /** Why it was buried. */
   readonly reason: string;
   /** How often it had been handed out. */
   readonly attempts: number;
-  /** When it was given up, in milliseconds since 1970. */
+  /** When it was buried, in milliseconds since 1970. */
   readonly buriedAt: number;
 }
 
@@ -72,11 +72,11 @@ export interface MailboxState {
   readonly dead: number;
 }
 
-/** One mailbox, seen by whoever looks after it. All methods throw `TransientError` when the transport is away. */
+/** One mailbox, for state and repair. All methods throw `TransientError` when the transport is away. */
 export interface Mailbox {
   /** Its numbers. */
   state(): Promise<MailboxState>;
-  /** Holds back all further claims, in every process, until `resume`; also over restarts. Publishing goes on. */
+  /** Holds back all further claims, in every process, until `resume`; also over restarts. Messages can still be published. */
   pause(): Promise<void>;
   /** Lets claims through again and wakes those who wait. */
   resume(): Promise<void>;

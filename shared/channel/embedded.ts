@@ -20,7 +20,7 @@ import {
 import { Commits } from "./embedded_commits.ts";
 import { QueueFile } from "./embedded_file.ts";
 
-/** A mailbox is looked at so often even when no news was told: whoever published may have died before it could tell. */
+/** How often a mailbox is read without a notification: a publisher may have died before it could send one. */
 const POLL_MS = 1_000;
 const READ_AT_ONCE = 100;
 /** Each publication forgets up to so many ids that are old enough: more than come with it, in short-lived processes too. */
@@ -126,7 +126,7 @@ class EmbeddedChannel implements Channel {
   }
 
   listening(): Promise<void> {
-    return Promise.resolve(); // whoever publishes here writes to the file
+    return Promise.resolve(); // every publisher writes to the file
   }
 
   async ping(): Promise<undefined> {

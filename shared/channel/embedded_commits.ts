@@ -11,8 +11,8 @@ import { Bell, type Wakeup } from "./bell.ts";
 const BLIND_EVERY_MS = 25;
 
 /**
- * Rings whenever somebody committed news to the queue file, which is told by touching a file beside it. The queue file itself can't be
- * watched: the write-ahead log changes a moment before the commit can be seen, and for beats too; and whoever opens and closes the database
+ * Rings whenever a process committed news to the queue file; it then touches a file beside it. The queue file itself can't be
+ * watched: the write-ahead log changes a moment before the commit can be seen, and for beats too; and a process that opens and closes the database
  * beside SQLite, as watching does, loses the process's locks on it. A touch that gets lost costs no more than the time that `wait` is given.
  */
 export class Commits implements Wakeup, AsyncDisposable {
@@ -27,7 +27,7 @@ export class Commits implements Wakeup, AsyncDisposable {
    * Begins with the version of this moment.
    *
    * @param path of the database
-   * @param version reads `PRAGMA data_version`; undefined when it can't be told at this moment
+   * @param version reads `PRAGMA data_version`; undefined when it can't be read at this moment
    */
   constructor(path: string, private readonly version: () => unknown) {
     this.#touched = `${path}-bell`;
@@ -50,13 +50,11 @@ export class Commits implements Wakeup, AsyncDisposable {
     }
   }
 
-  /** As promised by `Wakeup`. */
   async wait(since: number, ms: number, signal: AbortSignal): Promise<void> {
     this.#watching ??= this.#watch();
     await this.#bell.wait(since, this.#blind ? Math.min(ms, BLIND_EVERY_MS) : ms, signal);
   }
 
-  /** Stops watching. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watcher?.close();
     await this.#watching;
@@ -70,14 +68,14 @@ export class Commits implements Wakeup, AsyncDisposable {
       for await (const _ of this.#watcher) this.#look();
     } catch (error) {
       this.#blind = true;
-      getLogger(["etl", "channel"]).debug("changes of the queue file are looked for instead of told", {
+      getLogger(["etl", "channel"]).debug("changes of the queue file cannot be watched, polling instead", {
         path: this.#touched,
         reason: messageOf(error),
       });
     }
   }
 
-  /** Rings unless all that was committed is known: a process's own touches are told to it too. */
+  /** Rings unless all that was committed is known: a process is notified of its own touches too. */
   #look(): void {
     const version = this.version();
     if (version !== undefined && version === this.#version) return;

@@ -118,7 +118,6 @@ export class QueueFile implements Disposable {
     if (spare > SPARE_PAGES) this.db.all(`PRAGMA incremental_vacuum(${RETURN_AT_ONCE})`);
   }
 
-  /** Closes the file. */
   [Symbol.dispose](): void {
     this.db[Symbol.dispose]();
   }

@@ -6,7 +6,6 @@
 import type { Channel } from "./channel.ts";
 import { openEmbeddedChannel } from "./embedded.ts";
 
-/** Where the channel is. */
 export interface ChannelPlace {
   /** A Redis server; takes precedence. */
   readonly redisUrl?: string | undefined;

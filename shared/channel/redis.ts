@@ -3,7 +3,7 @@
  * `redis_scripts.ts` for the keys.
  *
  * Other programs may subscribe to the Pub/Sub channel of a mailbox's name, and may publish on it: such a message is taken into the stream by
- * whoever claims from that mailbox at the time. All keys have to lie on one server; Redis Cluster isn't supported.
+ * the consumers of that mailbox. All keys have to lie on one server; Redis Cluster isn't supported.
  *
  * @module
  */
@@ -25,9 +25,9 @@ export interface RedisOptions {
   readonly keepSettledMs?: number;
 }
 
-/** A mailbox is looked at so often even when nothing is heard from it. */
+/** How often a mailbox is read without a notification. */
 const POLL_MS = 1_000;
-/** How long a claim goes on waiting while the server is away, before it says so. */
+/** How long a claim waits for a server that is away before it throws. */
 const CLAIM_PATIENCE_MS = 15_000;
 const RETRY_CLAIM_MS = 250;
 const READ_AT_ONCE = "100";
@@ -287,7 +287,7 @@ function mailboxesOf(messages: readonly Outgoing[]): string[] {
   return messages.map(({ to }) => to);
 }
 
-/** What the scripts are told of each message, in the order of `mailboxesOf`. */
+/** The arguments of the scripts for each message, in the order of `mailboxesOf`. */
 function argumentsOf(messages: readonly Outgoing[]): (string | Uint8Array)[] {
   return messages.flatMap(({ id, body }) => {
     const bytes = new TextEncoder().encode(body);

@@ -1,5 +1,5 @@
 /**
- * A connection to a Redis server that is made anew whenever it breaks, and the kinds of failure that this brings.
+ * A connection to a Redis server that is made again whenever it breaks, and its errors by kind.
  *
  * @module
  */
@@ -195,7 +195,7 @@ function connectionTo({ url }: Address, purpose: string): RedisClient {
     pingInterval: PING_EVERY_MS,
     disableOfflineQueue: true,
     commandsQueueMaxLength: MAX_IN_FLIGHT,
-    // Else the client reads environment variables, which a service may not.
+    // Else the client reads environment variables, which a service has no permission for.
     maintNotifications: "disabled",
   });
 }
@@ -284,7 +284,7 @@ export function failureOf(
   }
   if (error instanceof Deno.errors.NotCapable) {
     return new PermanentError(
-      `Cannot ${action}: this process may not connect to "${shown}". Start it with --allow-net for that host.`,
+      `Cannot ${action}: this process lacks permission to connect to "${shown}". Start it with --allow-net for that host.`,
       { cause: error },
     );
   }

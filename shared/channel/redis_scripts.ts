@@ -23,7 +23,6 @@ import { BEAT_TTL_MS, REMEMBER_MS } from "./channel.ts";
 
 /** A script and the digest that the server knows it by. */
 export interface Script {
-  /** The Lua source. */
   readonly source: string;
   /** SHA-1 of the source, in hexadecimal. */
   readonly sha: string;

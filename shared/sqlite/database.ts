@@ -14,7 +14,6 @@ export type Bindable = Value | boolean | undefined;
 
 /** The outcome of a query as people see it: the names in order, and a value for each. */
 export interface Table {
-  /** Column names, in order. */
   readonly columns: string[];
   /** One array for each row, in the order of `columns`. */
   readonly rows: Value[][];
@@ -24,11 +23,9 @@ export interface Table {
 export interface Limits {
   /** Longest text, blob or row, in bytes. */
   readonly length?: number;
-  /** Longest statement, in bytes. */
   readonly sqlLength?: number;
   /** Most columns of a table, a result or an index. */
   readonly column?: number;
-  /** Deepest expression. */
   readonly exprDepth?: number;
   /** Most terms in a compound SELECT. */
   readonly compoundSelect?: number;
@@ -36,7 +33,6 @@ export interface Limits {
   readonly vdbeOp?: number;
   /** Most arguments of a function. */
   readonly functionArg?: number;
-  /** Most attached databases. */
   readonly attach?: number;
 }
 
@@ -66,7 +62,6 @@ export type Authorizer = (
 
 /** Another connection holds the lock that was wanted. */
 export class BusyError extends TransientError {
-  /** The class's name. */
   override readonly name: string = "BusyError";
 }
 
@@ -85,7 +80,6 @@ export class Database implements Disposable {
    * @throws PermanentError when it can't be opened.
    */
   constructor(
-    /** The file. */
     readonly path: string,
     options: OpenOptions = {},
   ) {
@@ -142,7 +136,7 @@ export class Database implements Disposable {
   }
 
   /**
-   * A query over views or of unknown shape, compiled anew as its columns may have changed since; large integers stay exact. All rows at
+   * A query over views or of unknown shape, compiled each time, as its columns may have changed; large integers stay exact. All rows at
    * once: `iterate` of `node:sqlite` takes an error in mid-query for the end.
    */
   table(sql: string, ...values: Bindable[]): Table {

@@ -11,7 +11,6 @@ import { BusyError, type Database } from "./database.ts";
 export interface WaitOptions {
   /** Milliseconds until it gives up. Default 30,000. */
   readonly waitMs?: number | undefined;
-  /** Ends the waiting. */
   readonly signal?: AbortSignal | undefined;
 }
 
