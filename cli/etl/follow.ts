@@ -6,6 +6,7 @@
 import { Presets, SingleBar } from "cli-progress";
 import { type GraphqlClient, Unreachable } from "../../api/client/graphql.ts";
 import { type Actor, ACTORS, type Event, RUN, type Run, RUN_EVENTS } from "../../api/client/operations.ts";
+import { PATIENCE_MS } from "../../shared/actor/follow.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import { complain, EXIT, isTerminal, print, say } from "../command_line.ts";
 import { Failed, type Work } from "./command.ts";
@@ -21,6 +22,7 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
   const listening = listen(api, until, () => bell.ring());
   const bar = isTerminal && !json ? new Bar(api) : undefined;
   const shown = new Set<string>();
+  let [movedAt, work] = [performance.now(), ""];
   try {
     for (;;) {
       if (signal.aborted) throw new Failed(`Stopped following; run ${runId} continues.`);
@@ -28,12 +30,22 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
       for (const event of run?.events ?? []) {
         if (shown.has(event.id)) continue;
         shown.add(event.id);
+        movedAt = performance.now();
         bar?.clear();
         if (json) print(event);
         else say(lineOf(event));
       }
       if (run?.supersededBy) runId = run.supersededBy.runId;
       else if (run && isFinal(run.status)) return ended(run, json);
+      if (performance.now() - movedAt > PATIENCE_MS && run?.status !== "DELIVERY_PENDING") {
+        const now = await workOn(api, runId);
+        if (now === work) {
+          throw new Failed(
+            `Stopped following: run ${runId} makes no progress. It isn't cancelled; \`deno task doctor\` may say what holds it up.`,
+          );
+        }
+        [movedAt, work] = [performance.now(), now];
+      }
       await bar?.show(runId);
       await bell.rung(LOOK_EVERY_MS);
     }
@@ -42,6 +54,13 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
     gone.abort();
     await listening;
   }
+}
+
+/** How far the instances are that work on the run, to be compared with a later answer. */
+async function workOn(api: GraphqlClient, runId: string): Promise<string> {
+  const answer = await api.ask(ACTORS).catch(() => undefined);
+  const current = answer?.actors.flatMap(({ instances }) => instances.map(({ currentRun }) => currentRun));
+  return JSON.stringify(current?.filter((run) => run?.runId === runId)) ?? "";
 }
 
 /** The run; undefined while the recorder hasn't written it, or the API is away for a while. */
