@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { integer } from "../http/unprocessable.ts";
@@ -10,9 +11,13 @@ import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { RecordTable } from "../../shared/store/mask.ts";
 import type { Table, Value } from "../../shared/sqlite/database.ts";
+import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";
+
+/** Pages of more records are read at each request. */
+const MOST_KEPT = 200;
 
 const TABLES = ["raw_users", "processed_users", "invalid_users"] as const satisfies readonly RecordTable[];
 
@@ -21,6 +26,7 @@ const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
 
 /** Adds the route. */
 export function addData(app: ApiApp, { store }: ApiPorts): void {
+  const pages = new UntilCommit<{ text: Uint8Array; total: number }>(16);
   addRoute(app, {
     method: "get",
     path: "/data/{table}",
@@ -46,11 +52,17 @@ export function addData(app: ApiApp, { store }: ApiPorts): void {
       // the original's text, kept on purpose
       return detail(400, `TableName not Allowed. Valid names: ${TABLES.join(", ")}.`);
     }
-    const records = store()?.records;
-    if (records === undefined) return noDatabase();
-    const total = records.count(table);
-    const rows = usersOf(records.rows(table, page));
-    return jsonAnswer(toJson(rows), 200, pageHeaders(c.req.url, { ...page, total }));
+    const open = store();
+    if (open === undefined) return noDatabase();
+    const read = () => ({
+      text: Buffer.from(toJson(usersOf(open.records.rows(table, page)))),
+      total: open.records.count(table),
+    });
+    // pages of the size that people look at are kept; larger ones would take memory
+    const { text, total } = page.limit > MOST_KEPT
+      ? read()
+      : pages.get(open, `${table}/${page.limit}/${page.offset}`, read);
+    return jsonAnswer([text], 200, pageHeaders(c.req.url, { ...page, total }));
   });
 }
 
