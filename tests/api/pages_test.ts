@@ -38,7 +38,7 @@ test("where a token is set, a browser signs in once, and GraphiQL sends it from 
       await shows(page, "wants a token");
       await page.type("#token", "wrong");
       await page.click("button");
-      await shows(page, "That is not the token.");
+      await shows(page, "The token is wrong.");
       await page.$eval("#token", (input) => (input as HTMLInputElement).value = "");
       await page.type("#token", TOKEN);
       await page.click("button");

@@ -8,12 +8,12 @@ const test = needing("chromium");
 test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
   await using site = await startSite({ delayMs: 150, env: { BATCH_SIZE: "10", API_PORT: "0" } });
   await visit(site, "/", async ({ page }) => {
-    await shows(page, "There is no run yet");
+    await shows(page, "No runs yet");
     await shows(page, "Nothing is running.");
     await page.evaluate(() => Object.assign(globalThis, { stillHere: true }));
     await picture(page, "dashboard_empty");
     await press(page, "Start run");
-    await shows(page, "A run was asked for.");
+    await shows(page, "The run was requested.");
     await shows(page, "/ 60 records");
     await picture(page, "dashboard_running");
     await shows(page, "completed");
@@ -61,7 +61,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
         await press(page, `Redeliver run ${run.id}`);
         await shows(page, `Deliver the files of run ${run.id} again?`);
         await page.click("dialog button[type=submit]");
-        await shows(page, "The delivery was asked for.");
+        await shows(page, "The delivery was requested.");
         await site.pipeline.until(
           "a second delivery",
           () =>
@@ -76,7 +76,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
   await t.step("what the API refuses is shown as it says it", () =>
     visit(site, "/", async ({ page }) => {
       await press(page, "Start run");
-      await shows(page, "A run was asked for.");
+      await shows(page, "The run was requested.");
       await press(page, "Start run");
       await shows(page, "Cannot start a run: another one waits for the extractor");
       await picture(page, "dashboard_refused");
@@ -86,9 +86,9 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
 test("an API that goes away is said to be away, and the page goes on by itself when it is back", async () => {
   await using site = await startSite();
   await visit(site, "/", async ({ page, complaints }) => {
-    await shows(page, "There is no run yet");
+    await shows(page, "No runs yet");
     await site.pipeline.stop("api");
-    await shows(page, "The connection is lost. Reconnecting …");
+    await shows(page, "Connection lost. Reconnecting …");
     await picture(page, "dashboard_reconnecting");
     await press(page, "Dead messages", "link");
     await shows(page, "This could not be loaded.");
@@ -99,7 +99,7 @@ test("an API that goes away is said to be away, and the page goes on by itself w
     const run = await site.pipeline.completed(await site.pipeline.tell());
     await site.pipeline.start("api");
     await page.waitForFunction(() => !document.body.innerText.includes("Reconnecting"), { timeout: 20_000 });
-    await shows(page, "No message was given up.");
+    await shows(page, "There are no dead messages.");
     await press(page, "Runs", "link");
     await page.waitForSelector(`a[href="/runs/${run.run_id}"]`);
     const expected = /ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE|CONNECTION_RESET)/;
@@ -123,11 +123,11 @@ test("where a token is wanted, a page whose session has ended asks for it and go
     await page.browserContext().deleteCookie(...cookies);
     await press(page, `Redeliver run ${run.id}`);
     await page.click("dialog button[type=submit]");
-    await shows(page, "This API wants a token");
+    await shows(page, "This API requires a token");
     await picture(page, "sign_in");
     await type(page, "Token", "wrong");
     await press(page, "Sign in");
-    await shows(page, "That is not the token.");
+    await shows(page, "The token is wrong.");
     await type(page, "Token", API_TOKEN);
     await press(page, "Sign in");
     await shows(page, "Delivery receipt");

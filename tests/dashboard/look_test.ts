@@ -26,9 +26,14 @@ test("every page is accessible in light and dark, fits 360 px, and speaks both l
   await site.pipeline.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
   const pages = [
     { name: "dashboard", path: "/", en: "Last runs", es: "Últimas ejecuciones" },
-    { name: "run", path: `/runs/${run.run_id}`, en: "Delivery receipt", es: "Recibo de entrega" },
-    { name: "repair", path: `/runs/${run.run_id}/invalid`, en: "The whole record", es: "El registro entero" },
-    { name: "dead", path: "/dead", en: "Send again", es: "Enviar otra vez" },
+    { name: "run", path: `/runs/${run.run_id}`, en: "Delivery receipt", es: "Comprobante de entrega" },
+    {
+      name: "repair",
+      path: `/runs/${run.run_id}/invalid`,
+      en: "The whole record",
+      es: "El registro completo",
+    },
+    { name: "dead", path: "/dead", en: "Send again", es: "Volver a enviar" },
     { name: "sql", path: "/sql?query=SELECT%20id%20FROM%20raw_users", en: "40 rows", es: "40 filas" },
   ];
   for (const { name, path, en, es } of pages) {
@@ -58,9 +63,9 @@ test("every page is accessible in light and dark, fits 360 px, and speaks both l
       await page.select('select[aria-label="Language"]', "es");
       await shows(page, "Últimas ejecuciones");
       await page.select('select[aria-label="Tema"]', "dark");
-      await press(page, "Mensajes muertos", "link");
+      await press(page, "Mensajes fallidos", "link");
       await page.reload();
-      await shows(page, "Enviar otra vez");
+      await shows(page, "Volver a enviar");
       const { lang, dataset: { theme } } = await page.$eval(
         "html",
         (root) => ({ lang: root.lang, dataset: { ...root.dataset } }),
@@ -77,6 +82,6 @@ test("every page is accessible in light and dark, fits 360 px, and speaks both l
         await page.keyboard.press("Tab");
       }
       await page.keyboard.press("Enter");
-      await shows(page, "A run was asked for.");
+      await shows(page, "The run was requested.");
     }));
 });

@@ -20,7 +20,7 @@ test("a run's page tells all of it, its address can be shared, and back and forw
       "/upload/manifest_",
       "read back",
     ];
-    for (const text of [...told, "No run corrects this one.", "The lookup knew every department."]) {
+    for (const text of [...told, "No run corrects this one.", "Every department has a code."]) {
       await shows(page, text);
     }
     assert.equal(new URL(page.url()).pathname, `/runs/${run.run_id}`);
@@ -32,7 +32,7 @@ test("a run's page tells all of it, its address can be shared, and back and forw
     await page.goto(`${site.base}/runs/${run.id}`);
     await shows(page, "Delivery receipt");
     await page.goto(`${site.base}/runs/0196f7a0-0000-7000-8000-000000000000`);
-    await shows(page, "There is no such run.");
+    await shows(page, "This run does not exist.");
   });
 });
 
@@ -64,13 +64,13 @@ test("a dead message is shown with its reason, sent again, and discarded after a
     await shows(page, "../etc/passwd");
     await picture(page, "dead");
     await press(page, "Send again");
-    await shows(page, "The message is in its channel again.");
+    await shows(page, "The message was sent again.");
     await site.pipeline.until("it is dead again", async () => await dead() === 1);
     await page.waitForSelector("article");
     await press(page, "Discard");
     await shows(page, "Discard this message?");
     await page.click("dialog button[type=submit]");
-    await shows(page, "No message was given up.");
+    await shows(page, "There are no dead messages.");
     assert.equal(await dead(), 0);
   });
 });

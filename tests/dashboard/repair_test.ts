@@ -24,12 +24,12 @@ async function replay(page: Page): Promise<string> {
   await press(page, "Replay");
   await page.waitForSelector("dialog[open] button[type=submit]");
   await page.click("dialog button[type=submit]");
-  await shows(page, "The correction run was asked for.");
+  await shows(page, "The correction run was requested.");
   await page.waitForFunction(
-    () => document.querySelector('[aria-label="The correction run"]')?.textContent?.includes("completed"),
+    () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
     { timeout: 20_000 },
   );
-  const href = await page.$eval('[aria-label="The correction run"] a', (link) => link.getAttribute("href"));
+  const href = await page.$eval('[aria-label="Correction run"] a', (link) => link.getAttribute("href"));
   return href!.slice("/runs/".length);
 }
 
@@ -71,7 +71,7 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
         assert.deepEqual(mended, { ...raw, age: 42 });
         assert.notEqual(mended!.password, "***");
         await shows(page, "corrected in run");
-        await shows(page, "Nothing is changed yet.");
+        await shows(page, "No changes yet.");
         await picture(page, "repair_done");
       }),
   );
@@ -81,7 +81,7 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("company.department: missing")}`, async ({ page }) => {
         await type(page, "Value", "Legal");
-        await press(page, "Set in all");
+        await press(page, "Set in all records");
         await shows(page, "records. Check or replay them below.");
         await picture(page, "repair_bulk");
         await press(page, "Check");
@@ -109,7 +109,7 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
         assert.match(text, /"password": "\*\*\*"/);
         const put = (changed: string) => type(page, ".record textarea", changed);
         await put(`${text.slice(0, -1)}`);
-        await shows(page, "This is no JSON object yet.");
+        await shows(page, "This is not a valid JSON object yet.");
         await put(text.replace(/"firstName": "[^"]*"/, '"firstName": "***"'));
         await shows(page, 'it would write the placeholder "***" of a masked field');
         await press(page, "Check");
@@ -155,7 +155,7 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("firstName: empty")}`, async ({ page }) => {
         await type(page, "Value", "Eva");
-        await press(page, "Set in all");
+        await press(page, "Set in all records");
         await page.waitForSelector(".changed");
         const count = (await page.$$(".changed")).length;
         await press(page, "Discard changes");
@@ -167,7 +167,7 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
         await press(page, "Discard all");
         await page.waitForSelector("dialog[open] button[type=submit]");
         await page.click("dialog button[type=submit]");
-        await shows(page, "Nothing is changed yet.");
+        await shows(page, "No changes yet.");
         assert.equal(await page.evaluate(() => localStorage.length), 0);
       }),
   );

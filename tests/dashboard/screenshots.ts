@@ -34,7 +34,7 @@ if (import.meta.main) {
   await visit(site, `/runs/${runs.at(-1)!.run_id}/invalid?reason=${reason}`, async ({ page }) => {
     await page.setViewport({ width: 1280, height: 860, deviceScaleFactor: 1 });
     await type(page, "Value", "Legal");
-    await press(page, "Set in all");
+    await press(page, "Set in all records");
     await shows(page, "records. Check or replay them below.");
     await press(page, "Check");
     await shows(page, "Checked:");

@@ -5,6 +5,7 @@
  * @module
  */
 import { effect, signal } from "@preact/signals";
+import { inSpanish } from "./complaints.ts";
 import { EN, type Key } from "./texts.ts";
 import { ES } from "./texts_es.ts";
 
@@ -40,6 +41,11 @@ export function t(key: Key, values: Readonly<Record<string, string | number>> = 
     const value = values[name] ?? "";
     return typeof value === "number" ? number(value) : value;
   });
+}
+
+/** What is wrong with a record, as the API says it, in the reader's language. */
+export function complaint(text: string): string {
+  return language.value === "es" ? inSpanish(text) : text;
 }
 
 /** A number; a dash where there is none. */

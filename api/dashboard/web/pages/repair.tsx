@@ -9,7 +9,7 @@ import { RULES } from "../../../../shared/pipeline/rules.ts";
 import { INVALID_RECORDS, type InvalidRecord, type Run, type Verdict } from "../../../client/operations.ts";
 import type { AnswerOf } from "../../../client/graphql.ts";
 import { shelfOf } from "../drafts.ts";
-import { number, t } from "../i18n.ts";
+import { complaint, number, t } from "../i18n.ts";
 import { Bulk } from "../parts/bulk.tsx";
 import { RecordForm } from "../parts/record_form.tsx";
 import { Following, ReplayBar } from "../parts/replay.tsx";
@@ -86,7 +86,7 @@ function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined })
         {link(t("allReasons"), run.invalidCount, path, reason === undefined)}
         {run.reasons.map((one) =>
           link(
-            one.reason,
+            complaint(one.reason),
             one.count,
             `${path}?reason=${encodeURIComponent(one.reason)}`,
             one.reason === reason,

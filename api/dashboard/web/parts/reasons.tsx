@@ -6,7 +6,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { INVALID_RECORDS, type Run } from "../../../client/operations.ts";
-import { number, t } from "../i18n.ts";
+import { complaint, number, t } from "../i18n.ts";
 import { useReading } from "../state.ts";
 import { Read } from "../ui.tsx";
 
@@ -37,8 +37,8 @@ function Reason({ runId, reason, count, most, first }: {
   return (
     <details open={open} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>
-        <span>{reason}</span>
-        <meter min={0} max={most} value={count} aria-label={reason} />
+        <span>{complaint(reason)}</span>
+        <meter min={0} max={most} value={count} aria-label={complaint(reason)} />
         <span class="num">{number(count)}</span>
       </summary>
       {open && <Examples runId={runId} reason={reason} />}
@@ -55,7 +55,7 @@ function Examples({ runId, reason }: { runId: string; reason: string }): JSX.Ele
           <ul>
             {nodes.map(({ id, line, errorReason }) => (
               <li key={id}>
-                <span class="quiet">{t("line", { n: line })}</span> {errorReason}
+                <span class="quiet">{t("line", { n: line })}</span> {complaint(errorReason ?? "")}
               </li>
             ))}
           </ul>

@@ -19,7 +19,7 @@ import {
   withField,
 } from "../../../client/repair.ts";
 import type { Shelf } from "../drafts.ts";
-import { t } from "../i18n.ts";
+import { complaint, t } from "../i18n.ts";
 import type { Key } from "../texts.ts";
 
 /** The record with its form. */
@@ -51,7 +51,7 @@ export function RecordForm({ record, shelf, corrections, verdict, forget }: {
           <button type="button" class="plain" onClick={() => put(undefined)}>{t("discard")}</button>
         )}
       </div>
-      <p class="quiet">{record.errorReason}</p>
+      <p class="quiet">{complaint(record.errorReason ?? "")}</p>
       {isLine(record.data)
         ? <LineText record={record} draft={draft} put={put} />
         : <Fields record={record} draft={draft} put={put} />}
@@ -126,9 +126,7 @@ function Field({ id, rule, value, hidden, locked, problem, onValue }: {
         {hidden
           ? t("masked")
           : wrong
-          ? `${t("found")}: ${problem.found === "missing" ? t("removed") : problem.found} · ${
-            t("wanted")
-          }: ${wanted}`
+          ? `${t("found")}: ${complaint(problem.found)} · ${t("wanted")}: ${wanted}`
           : wanted}
       </span>
     </div>
@@ -196,7 +194,7 @@ function Standing({ record, draft, verdict }: {
   if (draft === undefined) return null;
   const look = preview(record.data, draft);
   if ("unusable" in look) {
-    const reason = "text" in draft && !isLine(record.data) ? t("notJson") : look.unusable;
+    const reason = "text" in draft && !isLine(record.data) ? t("notJson") : complaint(look.unusable);
     return <p class="error" role="status">{t("unusable", { reason })}</p>;
   }
   // a rule about a masked field can only be judged where the value is known
@@ -205,5 +203,5 @@ function Standing({ record, draft, verdict }: {
       .map(({ message }) => message);
   return problems.length === 0
     ? <p class="ok" role="status">{verdict ? "✓ " : ""}{t("willBeValid")}</p>
-    : <p class="error" role="status">{t("stillInvalid")}: {problems.join("; ")}</p>;
+    : <p class="error" role="status">{t("stillInvalid")}: {complaint(problems.join("; "))}</p>;
 }
