@@ -49,7 +49,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
         await page.waitForSelector('aria/Resume transformer[role="button"]');
         assert.equal(await paused(), true);
         await press(page, "Resume transformer");
-        await shows(page, "transformer takes messages again.");
+        await shows(page, "transformer is taking messages again.");
         assert.equal(await paused(), false);
       }),
   );
@@ -113,7 +113,7 @@ test("where a token is wanted, a page whose session has ended asks for it and go
   await using site = await startSite({ env: { API_TOKEN } });
   const run = await site.pipeline.completed(await site.pipeline.tell());
   await visit(site, `/runs/${run.run_id}`, async ({ page, complaints }) => {
-    await shows(page, "wants a token");
+    await shows(page, "requires a token");
     await page.type("#token", API_TOKEN);
     await page.click("button");
     await shows(page, "Delivery receipt");

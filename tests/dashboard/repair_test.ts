@@ -45,7 +45,7 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
     "the form shows what was found and what is wanted, and what is typed outlives a reload",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: greater than 65")}`, async ({ page }) => {
-        await shows(page, "wanted: a number from 18 to 65");
+        await shows(page, "expected: a number from 18 to 65");
         const [first] = await page.$$(".record");
         const age = (await first!.$('input[id$=" age"]'))!;
         const before = await age.evaluate((input) => input.value);

@@ -15,7 +15,7 @@ import { Events, Phases } from "../parts/timeline.tsx";
 import { type Reading, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
 import { Badge, Empty, Page, Panel, Read } from "../ui.tsx";
 
-/** How often a run that goes on is read besides, in milliseconds: what is told of it comes before it is written down. */
+/** How often an unfinished run, or one with an unfinished correction, is read in addition, in milliseconds: events arrive before they are stored. */
 const GOING_MS = 2000;
 
 /** Reads a run by what stands in the address, and again whenever something happens to it. */
@@ -23,14 +23,10 @@ export function useRun(named: string): Reading<AnswerOf<typeof RUN>> {
   const reading = useReading(RUN, /^\d+$/.test(named) ? { id: named } : { runId: named });
   const run = reading.data?.etlRun;
   const refreshSoon = useSoon(reading.refresh);
-  useFollowing(RUN_EVENTS, {}, {
-    onData: ({ runEvents: { runId, type } }) => {
-      // corrections of a run happen to other runs
-      if (runId === named || runId === run?.runId || type === "run_requested") refreshSoon();
-    },
-    onUp: refreshSoon,
-  });
-  useEvery(GOING_MS, () => (run == null || !isFinal(run.status)) && reading.refresh());
+  // corrections of a run happen to other runs
+  useFollowing(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
+  const going = run == null || [run, ...run.corrections].some(({ status }) => !isFinal(status));
+  useEvery(GOING_MS, () => going && reading.refresh());
   return reading;
 }
 
