@@ -14,9 +14,9 @@ export function signInPage(headers: Record<string, string>): Response {
     body: `<main>
 <h1>ETL pipeline</h1>
 <form>
-<p><label for="token">This API wants a token (API_TOKEN of its configuration).</label></p>
+<p><label for="token">This API requires a token: the value of API_TOKEN in its configuration.</label></p>
 <p><input id="token" type="password" autocomplete="current-password" required autofocus> <button>Sign in</button></p>
-<p role="alert" hidden>That is not the token.</p>
+<p role="alert" hidden>The token is wrong.</p>
 </form>
 </main>`,
     script: `
