@@ -16,7 +16,8 @@ import { redisUrlOf } from "../shared/config/variables.ts";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/files.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
-import { readDepartments } from "../transformer/lookup.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
+import { readLookups } from "../transformer/lookup.ts";
 import { EXIT, print, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
@@ -50,8 +51,10 @@ function checksOf(env: Environment): Check[] {
     },
     {
       name: "lookup",
-      look: async () =>
-        `${transformer.LOOKUP_FILE}, ${(await readDepartments(transformer.LOOKUP_FILE)).size} departments`,
+      look: async () => {
+        const { added } = await readLookups(usersPlan, transformer.LOOKUP_FILE);
+        return added.map(({ path, size }) => `${path}, ${size} departments`).join("; ");
+      },
     },
     {
       name: "channel",

@@ -73,7 +73,10 @@ export function permissionsOf(service: Service, env: Environment): string[] {
     }
     case "transformer": {
       const config = loadConfig(service, VARIABLES.transformer, env);
-      return flags(config, { read: [config.LOOKUP_FILE], write: [config.DATA_DIR] });
+      return flags(config, {
+        read: [config.LOOKUP_FILE ?? "", programPath("pipelines")].filter((path) => path !== ""),
+        write: [config.DATA_DIR],
+      });
     }
     case "saver": {
       const config = loadConfig(service, VARIABLES.saver, env);

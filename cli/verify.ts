@@ -9,7 +9,8 @@ import { loadConfig } from "../shared/config/config.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import type { RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
-import { readDepartments } from "../transformer/lookup.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
+import { readLookups } from "../transformer/lookup.ts";
 import { type CommandLine, complain, EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, VARIABLES } from "./services.ts";
@@ -34,7 +35,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const env: Environment = await readEnvironment();
   const config = loadConfig("verify", VARIABLES.saver, env);
   const { LOOKUP_FILE } = loadConfig("verify", VARIABLES.transformer, env);
-  const lookup = await readDepartments(LOOKUP_FILE);
+  const lookup = await readLookups(usersPlan, LOOKUP_FILE);
   await using resources = new AsyncDisposableStack();
   const store = openStoreReadOnly(config.DB_PATH, { maskFields: config.MASK_FIELDS });
   if (store === undefined) {

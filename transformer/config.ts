@@ -13,8 +13,8 @@ import {
 
 /** Every variable that the transformer reads. */
 export const TransformerVariables = {
-  LOOKUP_FILE: path().default("transformer/departments.csv").describe(
-    "CSV file with the header department_name,department_code. Default transformer/departments.csv.",
+  LOOKUP_FILE: path().optional().describe(
+    "CSV file with the header department_name,department_code. Unset: pipelines/departments.csv of this program.",
   ),
   ...ActorVariables,
   ...ChannelVariables,

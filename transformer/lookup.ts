@@ -1,30 +1,83 @@
 /**
- * Department names and their codes, from a CSV file that people keep.
+ * The CSV files that people keep, from which members are added to records.
  *
  * @module
  */
 import { CsvError, parse } from "csv-parse/sync";
 import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import type { Placeholder } from "../shared/pipeline/mod.ts";
+import type { Plan } from "../shared/pipeline/plan.ts";
 
-/** Which code a department has. */
-export interface Departments {
-  /** The code of the department `name`, however it is capitalised and spaced; undefined where the file has none. */
+/** A lookup file: a column of names, and a column of what stands for them. */
+export interface LookupFile {
+  /** What stands for `name`, however it is capitalised and spaced; undefined where the file doesn't have it. */
   codeOf(name: string): string | undefined;
   /** SHA-256 of the file, lower-case hexadecimal. */
   readonly sha256: string;
-  /** How many departments it names. */
+  /** How many names it has. */
   readonly size: number;
 }
 
-const HEADER = "department_name,department_code";
+/** A member that is added to valid records. */
+export interface AddedMember {
+  readonly key: string;
+  /** The keys that lead to the value that is looked up. */
+  readonly by: readonly string[];
+  codeOf(name: string): string | undefined;
+  readonly otherwise: string | null;
+  readonly path: string;
+  readonly size: number;
+}
+
+/** What a plan adds to its records. */
+export interface Lookups {
+  readonly added: readonly AddedMember[];
+  /** SHA-256 of the file, lower-case hexadecimal; of several files, of their sums in a row. */
+  readonly sha256: string;
+}
 
 /**
- * Reads the lookup file: UTF-8, with or without byte order mark, the header `department_name,department_code`, then one department a row.
+ * Reads the lookup files of a plan, from the folder of definitions; `given`, which is relative to the working directory, stands for the one
+ * that LOOKUP_FILE names.
+ *
+ * @throws ConfigError with every problem of a file, each with its line.
+ */
+export async function readLookups({ definition: { add = {} } }: Plan, given?: string): Promise<Lookups> {
+  const sums: string[] = [];
+  const added = await Promise.all(
+    Object.entries(add).map(async ([member, { lookup, key, value, by, otherwise }]) => {
+      const path = await lookupPath(lookup, given);
+      const { codeOf, sha256, size } = await readLookup(path, key, value);
+      sums.push(sha256);
+      return { key: member, by: by.split("."), codeOf, otherwise: otherwise ?? null, path, size };
+    }),
+  );
+  const [only, ...others] = sums;
+  if (only !== undefined && others.length === 0) return { added, sha256: only };
+  return { added, sha256: createHash("sha256").update(sums.sort().join("")).digest("hex") };
+}
+
+/** Where the file was before it moved to the definitions; a LOOKUP_FILE that still says so means the file in its new place. */
+const FORMER = "transformer/departments.csv";
+const DEFINITIONS = fileURLToPath(new URL("../pipelines", import.meta.url));
+
+async function lookupPath(lookup: string | Placeholder, given: string | undefined): Promise<string> {
+  if (typeof lookup === "string") return join(DEFINITIONS, lookup);
+  const fallback = join(DEFINITIONS, "fallback" in lookup ? String(lookup.fallback) : "");
+  if (given !== FORMER) return given ?? fallback;
+  return await Deno.stat(FORMER).then(() => FORMER, () => fallback);
+}
+
+/**
+ * Reads a lookup file: UTF-8, with or without byte order mark, a header of the two columns `key` and `value`, then one name a row.
  *
  * @throws ConfigError with every problem of the file, each with its line.
  */
-export async function readDepartments(path: string): Promise<Departments> {
+export async function readLookup(path: string, key: string, value: string): Promise<LookupFile> {
+  const header = `${key},${value}`;
   const refuse = (...problems: string[]) => new ConfigError("the transformer", problems);
   let bytes: Uint8Array<ArrayBuffer>;
   let text: string;
@@ -34,7 +87,7 @@ export async function readDepartments(path: string): Promise<Departments> {
     throw refuse(
       `${path} can't be read (${
         messageOf(error)
-      }). Point LOOKUP_FILE at a CSV file with the header ${HEADER}.`,
+      }). Point LOOKUP_FILE at a CSV file with the header ${header}.`,
     );
   }
   try {
@@ -43,7 +96,7 @@ export async function readDepartments(path: string): Promise<Departments> {
     throw refuse(`${path} is not UTF-8. Save it as UTF-8.`);
   }
   try {
-    const { codes, problems } = readRows(rowsOf(text), path);
+    const { codes, problems } = readRows(rowsOf(text), path, header);
     if (problems.length > 0) throw refuse(...problems);
     return {
       codeOf: (name) => codes.get(fold(name)),
@@ -68,14 +121,18 @@ function rowsOf(text: string): Row[] {
   return parse(text.replace(/\r\n?/g, "\n"), options) as unknown as Row[];
 }
 
-function readRows(rows: Row[], path: string): { codes: Map<string, string>; problems: string[] } {
+function readRows(
+  rows: Row[],
+  path: string,
+  wanted: string,
+): { codes: Map<string, string>; problems: string[] } {
   const codes = new Map<string, string>();
   const lines = new Map<string, number>(); // folded name -> the line that names it first
   const problems: string[] = [];
   const [header, ...departments] = rows;
-  if (header === undefined || header.record.join(",").toLowerCase() !== HEADER) {
+  if (header === undefined || header.record.join(",").toLowerCase() !== wanted.toLowerCase()) {
     const found = header === undefined ? "nothing" : JSON.stringify(header.record.join(","));
-    problems.push(`${path} line ${header?.info.lines ?? 1}: expected the header ${HEADER}, got ${found}`);
+    problems.push(`${path} line ${header?.info.lines ?? 1}: expected the header ${wanted}, got ${found}`);
   }
   for (const { record, info } of departments) {
     const problem = (text: string) => problems.push(`${path} line ${info.lines}: ${text}`);
@@ -83,7 +140,7 @@ function readRows(rows: Row[], path: string): { codes: Map<string, string>; prob
     const key = fold(name);
     const known = codes.get(key);
     if (record.length !== 2) problem(`expected 2 fields, got ${record.length}`);
-    else if (name === "") problem("expected a department's name, got an empty field");
+    else if (name === "") problem("expected a name, got an empty field");
     else if (code === "") problem(`expected a code for ${JSON.stringify(name)}, got an empty field`);
     else if (known !== undefined && known !== code) {
       problem(`${JSON.stringify(name)} has the code ${code} here, but ${known} on line ${lines.get(key)}`);
@@ -93,7 +150,7 @@ function readRows(rows: Row[], path: string): { codes: Map<string, string>; prob
     }
   }
   if (header !== undefined && departments.length === 0) {
-    problems.push(`${path}: expected a department on each line after the header, got none`);
+    problems.push(`${path}: expected a name on each line after the header, got none`);
   }
   return { codes, problems };
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DEPARTMENTS } from "../local/source/users.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
-import { readDepartments } from "./lookup.ts";
+import { readLookup, readLookups } from "./lookup.ts";
 
-const OURS = new URL("departments.csv", import.meta.url).pathname;
+const OURS = new URL("../pipelines/departments.csv", import.meta.url).pathname;
 const HEADER = "department_name,department_code";
 
 /** A lookup file with this content; its name is `FILE` in what is said of it. */
@@ -12,7 +13,7 @@ async function read(content: string | Uint8Array<ArrayBuffer>) {
   const path = await Deno.makeTempFile({ suffix: ".csv" });
   try {
     await Deno.writeFile(path, typeof content === "string" ? new TextEncoder().encode(content) : content);
-    return await readDepartments(path);
+    return await readLookup(path, "department_name", "department_code");
   } catch (error) {
     assert.ok(error instanceof ConfigError);
     return error.problems.map((problem) => problem.replaceAll(path, "FILE"));
@@ -28,7 +29,7 @@ async function codes(content: string, ...names: string[]) {
 }
 
 Deno.test("the lookup that comes with the program has a code for each department of the source", async () => {
-  const departments = await readDepartments(OURS);
+  const departments = await readLookup(OURS, "department_name", "department_code");
   const found = Object.fromEntries(DEPARTMENTS.map((name) => [name, departments.codeOf(name)]));
   assert.deepEqual(found, {
     "Marketing": "MKT",
@@ -88,7 +89,7 @@ Deno.test("every problem is told at once, each with its line", async () => {
   assert.deepEqual(await read(content), [
     'FILE line 4: "Sales" has the code SLS here, but SAL on line 2',
     "FILE line 5: expected 2 fields, got 1",
-    "FILE line 6: expected a department's name, got an empty field",
+    "FILE line 6: expected a name, got an empty field",
     'FILE line 7: expected a code for "Support", got an empty field',
     "FILE line 8: expected 2 fields, got 3",
   ]);
@@ -105,7 +106,7 @@ for (
     [
       "has no department",
       `${HEADER}\n`,
-      "FILE: expected a department on each line after the header, got none",
+      "FILE: expected a name on each line after the header, got none",
     ],
     ["has a quote that is left open", `${HEADER}\n"Sales,SAL\n`, /^FILE: .*[Qq]uote.* line 2/],
     ["is not UTF-8", new Uint8Array([0xff, 0xfe, 0x41]), "FILE is not UTF-8. Save it as UTF-8."],
@@ -122,9 +123,15 @@ for (
 }
 
 Deno.test("a missing file is refused with what to do", async () => {
-  await assert.rejects(readDepartments("/nonexistent/departments.csv"), (error: unknown) => {
+  await assert.rejects(readLookups(usersPlan, "/nonexistent/departments.csv"), (error: unknown) => {
     assert.ok(error instanceof ConfigError);
     assert.match(error.message, /\/nonexistent\/departments\.csv can't be read.*Point LOOKUP_FILE at/);
     return true;
   });
+});
+
+Deno.test("the place where the lookup was before means the one where it is now", async () => {
+  const lookups = await readLookups(usersPlan, "transformer/departments.csv");
+  assert.deepEqual(lookups.added.map(({ path }) => path), [OURS]);
+  assert.equal(lookups.sha256, (await readLookups(usersPlan)).sha256);
 });

@@ -10,7 +10,8 @@ import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { Files } from "../shared/files/files.ts";
 import { TransformerVariables } from "./config.ts";
-import { readDepartments } from "./lookup.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
+import { readLookups } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
 
 if (import.meta.main) {
@@ -18,10 +19,10 @@ if (import.meta.main) {
     "transformer",
     TransformerVariables,
     async (config, { use, signal, log }) => {
-      const lookup = await readDepartments(config.LOOKUP_FILE);
+      const lookups = await readLookups(usersPlan, config.LOOKUP_FILE);
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const cancellations = new HeardCancellations();
-      const actor = transformer({ files: new Files(config.DATA_DIR), lookup });
+      const actor = transformer({ files: new Files(config.DATA_DIR), plan: usersPlan, lookups });
       await runTogether(
         signal,
         (signal) =>
@@ -32,7 +33,7 @@ if (import.meta.main) {
             channel,
             [actor.mailbox],
             signal,
-            () => log.info("ready", { lookup: config.LOOKUP_FILE }),
+            () => log.info("ready", { lookup: lookups.added.map(({ path }) => path).join() }),
           ),
       );
     },

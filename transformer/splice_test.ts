@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type JsonObject, judge, lineProblem } from "../shared/pipeline/rules.ts";
+import { type JsonObject, lineProblem } from "../shared/pipeline/problems.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
 import { deadLetter, enrich, MAX_RAW_LINE } from "./splice.ts";
 
 const PROBLEM = lineProblem("Invalid JSON", "a test");
 
 function enriched(line: string): string {
-  return enrich(line, JSON.parse(line), "MKT");
+  return enrich(line, JSON.parse(line), [["department_code", "MKT"]]);
 }
 
 for (
@@ -59,7 +60,7 @@ Deno.test("a record with a code parses to the record and the code, and its own t
   fc.assert(
     fc.property(spacedObject, fc.string(), (line, code) => {
       const record: JsonObject = JSON.parse(line);
-      const text = enrich(line, record, code);
+      const text = enrich(line, record, [["department_code", code]]);
       const { department_code: _, ...others } = record;
       assert.deepEqual(JSON.parse(text), { ...others, department_code: code });
       assert.equal(
@@ -78,7 +79,7 @@ Deno.test("a record with a code parses to the record and the code, and its own t
 Deno.test("a dead letter parses to the record and the reason; correcting and judging it again gives the same", () => {
   fc.assert(
     fc.property(spacedObject, (line) => {
-      const verdict = judge(line);
+      const verdict = usersPlan.judgeLine(line);
       assert.ok(!verdict.valid);
       const letter = deadLetter(line, verdict.record, verdict.problems);
       const { error_reason, ...others } = JSON.parse(letter);

@@ -3,18 +3,18 @@
  *
  * @module
  */
+import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/files/lines.ts";
+import type { Plan } from "../shared/pipeline/plan.ts";
 import {
   explain,
-  judge,
-  judgeRecord,
+  type JsonObject,
   lineProblem,
   type Problem,
-  type ValidUser,
   type Verdict,
-} from "../shared/pipeline/rules.ts";
-import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/files/lines.ts";
+} from "../shared/pipeline/problems.ts";
+import type { AddedMember } from "./lookup.ts";
 import { RecordReader } from "./reader.ts";
-import { CODE_KEY, deadLetter, enrich, memberText, REASON_KEY } from "./splice.ts";
+import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
 /** Where lines go. */
@@ -29,8 +29,10 @@ export interface TransformPorts {
   readonly processed: Sink;
   /** Takes the dead letters. */
   readonly dead: Sink;
-  /** The code of a department; undefined where it has none. */
-  codeOf(department: string): string | undefined;
+  /** How records are read and judged. */
+  readonly plan: Plan;
+  /** What is added to valid records. */
+  readonly added: readonly AddedMember[];
   /** Told after each batch of lines how many records are done. */
   progress(records: number): void;
 }
@@ -43,14 +45,11 @@ export interface Findings {
   readonly invalid: number;
   /** How often each rule was broken, most often first. */
   readonly reasons: { reason: string; count: number }[];
-  /** Departments of valid records that have no code, most often first; beyond the first 100 they are summed under `(other)`. */
+  /** Values of valid records that a lookup doesn't have, most often first; beyond the first 100 they are summed under `(other)`. */
   readonly lookup_gaps: { department: string; count: number }[];
   /** Top-level keys of all records, in order of appearance; the first 500 of no more than 200 characters. */
   readonly fields: string[];
 }
-
-/** The code of a department that the lookup doesn't know. */
-export const UNKNOWN_CODE = "UNKNOWN";
 
 /** The longest line to read, in bytes: with what is added to it, it is still handed out whole to those who read the two files. */
 export const MAX_RAW_BYTES: number = MAX_LINE_BYTES - 64 * 1024;
@@ -87,15 +86,20 @@ class Transformation {
   readonly #reasons = new Tally();
   readonly #gaps = new Tally();
   readonly #fields = new Set<string>();
-  readonly #reader = new RecordReader();
+  readonly #reader: RecordReader;
   readonly #processed = new Output();
-  /** By code, the member that is added. */
-  readonly #members = new Map<string, Uint8Array>();
+  /** The keys that a record has only where it was transformed before. */
+  readonly #addedKeys: readonly string[];
+  /** By their text, the members that are added. */
+  readonly #members = new Map<string | null, Uint8Array>();
   readonly #dead = new Output();
   #valid = 0;
   #invalid = 0;
 
-  constructor(private readonly ports: TransformPorts) {}
+  constructor(private readonly ports: TransformPorts) {
+    this.#reader = new RecordReader(ports.plan.reading);
+    this.#addedKeys = [...ports.added.map(({ key }) => key), REASON_KEY];
+  }
 
   /** Takes lines as bytes: those of a record are copied, and no object or text is made of it but for the ruled fields. */
   takeBytes(bytes: Uint8Array): void {
@@ -133,55 +137,67 @@ class Transformation {
   /** Takes the line if it is a record that has no member yet of those that are added, which is what most lines are. */
   #takeRecord(line: Uint8Array): boolean {
     const record = this.#reader;
-    if (!record.read(line) || record.keys.includes(CODE_KEY) || record.keys.includes(REASON_KEY)) {
-      return false;
-    }
+    if (!record.read(line) || this.#addedKeys.some((key) => record.keys.includes(key))) return false;
     for (const key of record.keys) this.#addKey(key);
-    const verdict = judgeRecord(record.ruled);
-    const output = verdict.valid ? this.#processed : this.#dead;
+    const problems = this.ports.plan.judge(record.values);
+    const output = problems.length === 0 ? this.#processed : this.#dead;
     output.put(line.subarray(0, -1));
-    if (record.keys.length > 0) output.put(COMMA);
-    output.put(
-      verdict.valid
-        ? this.#memberOf(this.#codeOf(verdict.user))
-        : encoder.encode(memberText(REASON_KEY, explain(verdict.problems))),
-    );
+    let isFirst = record.keys.length === 0;
+    const put = (member: Uint8Array) => {
+      if (!isFirst) output.put(COMMA);
+      isFirst = false;
+      output.put(member);
+    };
+    if (problems.length > 0) put(encoder.encode(memberText([REASON_KEY, explain(problems)])));
+    else for (const member of this.#membersOf(record.values)) put(this.#encoded(member));
     output.put(CLOSE);
-    this.#count(verdict);
+    this.#count(problems);
     return true;
   }
 
   #takeLine(line: string, flaw?: Flaw): void {
     if (line.trim() === "") return;
-    const verdict = verdictOn(line, flaw);
+    const verdict = this.#verdictOn(line, flaw);
     for (const key in verdict.record) this.#addKey(key);
     if (verdict.valid) {
-      this.#processed.put(encoder.encode(`${enrich(line, verdict.record, this.#codeOf(verdict.user))}\n`));
+      this.#processed.put(
+        encoder.encode(`${enrich(line, verdict.record, this.#membersOf(verdict.record))}\n`),
+      );
     } else this.#dead.put(encoder.encode(`${deadLetter(line, verdict.record, verdict.problems)}\n`));
-    this.#count(verdict);
+    this.#count(verdict.valid ? [] : verdict.problems);
   }
 
-  #count(verdict: Verdict): void {
-    if (verdict.valid) this.#valid += 1;
+  #verdictOn(line: string, flaw: Flaw | undefined): Verdict {
+    return flaw === undefined ? this.ports.plan.judgeLine(line) : { valid: false, problems: [FLAWS[flaw]] };
+  }
+
+  #count(problems: readonly Problem[]): void {
+    if (problems.length === 0) this.#valid += 1;
     else {
-      for (const { reason } of verdict.problems) this.#reasons.add(reason);
+      for (const { reason } of problems) this.#reasons.add(reason);
       this.#invalid += 1;
     }
   }
 
-  #codeOf({ company: { department } }: ValidUser): string {
-    const code = this.ports.codeOf(department);
-    if (code === undefined) this.#gaps.add(department.trim().slice(0, LONGEST_NAME).toWellFormed());
-    return code ?? UNKNOWN_CODE;
+  /** What is added to a valid record; its values that a lookup doesn't have are counted. */
+  #membersOf(record: JsonObject): Member[] {
+    return this.ports.added.map(({ key, by, codeOf, otherwise }) => {
+      const value = by.reduce<unknown>((at, key) => (at as JsonObject | undefined)?.[key], record);
+      if (typeof value !== "string") return [key, otherwise];
+      const code = codeOf(value);
+      if (code === undefined) this.#gaps.add(value.trim().slice(0, LONGEST_NAME).toWellFormed());
+      return [key, code ?? otherwise];
+    });
   }
 
-  #memberOf(code: string): Uint8Array {
-    let member = this.#members.get(code);
-    if (member === undefined) {
-      member = encoder.encode(memberText(CODE_KEY, code));
-      this.#members.set(code, member);
+  #encoded(member: Member): Uint8Array {
+    const text = memberText(member);
+    let bytes = this.#members.get(text);
+    if (bytes === undefined) {
+      bytes = encoder.encode(text);
+      this.#members.set(text, bytes);
     }
-    return member;
+    return bytes;
   }
 
   #addKey(key: string): void {
@@ -212,8 +228,4 @@ class Output {
     this.#length = 0;
     return taken;
   }
-}
-
-function verdictOn(line: string, flaw: Flaw | undefined): Verdict {
-  return flaw === undefined ? judge(line) : { valid: false, problems: [FLAWS[flaw]] };
 }

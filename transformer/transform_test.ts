@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { integer } from "etl";
 import fc from "fast-check";
+import * as z from "zod";
+import users from "../pipelines/users.ts";
+import { explain } from "../shared/pipeline/problems.ts";
+import { usersText } from "../tests/support/delivered.ts";
+import { readLookups } from "./lookup.ts";
 import { splitLines } from "../shared/files/lines.ts";
+import { type Plan, planOf } from "../shared/pipeline/plan.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
 import { transform } from "./transform.ts";
 
 const USER = {
@@ -9,6 +18,14 @@ const USER = {
   email: "emily.johnson@x.dummyjson.com",
   age: 28,
   company: { department: "Engineering" },
+};
+const ENGINEERING = {
+  key: "department_code",
+  by: ["company", "department"],
+  codeOf: (name: string) => name === "Engineering" ? "ENG" : undefined,
+  otherwise: "UNKNOWN",
+  path: "",
+  size: 1,
 };
 const VALID = JSON.stringify(USER);
 
@@ -23,10 +40,11 @@ function textOf(data: string | Uint8Array): string {
 /** The lines of both files and the findings, for a raw file of these bytes that is read in chunks of `chunk` bytes. */
 async function transformed(
   raw: string | Uint8Array,
-  { chunk = 50, maxLineBytes, asTexts = false }: {
+  { chunk = 50, maxLineBytes, asTexts = false, plan = usersPlan }: {
     chunk?: number;
     maxLineBytes?: number;
     asTexts?: boolean;
+    plan?: Plan;
   } = {},
 ) {
   const bytes = typeof raw === "string" ? new TextEncoder().encode(raw) : raw;
@@ -47,7 +65,8 @@ async function transformed(
   const findings = await transform(batches(), {
     processed: { write: (data) => Promise.resolve(void (processed += textOf(data))) },
     dead: { write: (data) => Promise.resolve(void (dead += textOf(data))) },
-    codeOf: (name) => name === "Engineering" ? "ENG" : undefined,
+    plan,
+    added: plan === usersPlan ? [ENGINEERING] : [],
     progress: (records) => void progress.push(records),
   });
   const lines = (text: string) => text.split("\n").slice(0, -1);
@@ -248,3 +267,92 @@ function isValid(text: string): boolean {
     return false;
   }
 }
+
+/** A schema, and records that it takes or almost takes. */
+const schema: fc.Arbitrary<z.ZodObject> = fc.letrec<{ value: z.ZodType; object: z.ZodObject }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3 },
+    fc.constantFrom<z.ZodType>(
+      integer,
+      z.number().min(-3).max(3),
+      z.string().min(1),
+      z.string().regex(/\S/, "empty"),
+      z.boolean(),
+      z.email(),
+      z.enum(["a", "b"]),
+      z.literal(7),
+      z.unknown(),
+      z.unknown().optional(),
+      z.array(z.object({ a: z.number() })),
+      z.union([z.string(), z.object({ a: integer })]),
+    ),
+    tie("value").map((inner) => z.optional(inner)),
+    tie("value").map((inner) => z.nullable(inner)),
+    tie("object"),
+  ),
+  object: fc.dictionary(fc.constantFrom("a", "b", "c", "\u00e9", 'd"e'), tie("value"), { maxKeys: 4 })
+    .map((shape) => z.object(shape)),
+})).object;
+
+const anyRecord = fc.letrec<{ value: unknown; object: Record<string, unknown> }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    fc.constantFrom<unknown>(null, true, 0, 1, 7, 1.5, 5e-324, -0, 2 ** 64, "", " ", "a", "x@y.org", [], {}, [
+      {
+        a: 1,
+      },
+    ]),
+    fc.jsonValue(),
+    tie("object"),
+  ),
+  object: fc.dictionary(fc.constantFrom("a", "b", "c", "\u00e9", 'd"e', "f"), tie("value"), { maxKeys: 5 }),
+})).object;
+
+Deno.test("whatever the schema, bytes are judged as texts are, and records as zod judges them", async () => {
+  let valid = 0;
+  const record = fc.tuple(anyRecord, fc.boolean()).map(([value, escape]) => {
+    const text = JSON.stringify(value);
+    return escape ? text.replaceAll('"a":', '"\\u0061":') : text;
+  });
+  await fc.assert(
+    fc.asyncProperty(schema, fc.array(record, { minLength: 1, maxLength: 8 }), async (record, lines) => {
+      const plan = planOf({ ...users, record });
+      const raw = lines.map((line) => `${line}\n`).join("");
+      const result = await transformed(raw, { plan });
+      assert.deepEqual(result, await transformed(raw, { plan, asTexts: true }));
+      for (const line of lines) {
+        const problems = plan.judge(JSON.parse(line));
+        assert.equal(new Set(problems.map(({ message }) => message)).size, problems.length);
+        if (problems.length === 0) continue;
+        assert.ok(!record.safeParse(JSON.parse(line)).success || /5e-324/.test(line), explain(problems));
+      }
+      valid += result.valid;
+    }),
+    { numRuns: 1_000 },
+  );
+  assert.ok(valid > 100, `${valid} were valid`);
+});
+
+Deno.test("5,000 users, a tenth of them bad, give the bytes and findings that they always gave", async () => {
+  const bytes = new TextEncoder().encode(usersText(5_000));
+  async function* batches() {
+    yield* splitLines(ReadableStream.from([bytes]));
+  }
+  const [processed, dead] = [createHash("sha256"), createHash("sha256")];
+  const findings = await transform(batches(), {
+    plan: usersPlan,
+    added: (await readLookups(usersPlan)).added,
+    processed: { write: (data) => Promise.resolve(void processed.update(data)) },
+    dead: { write: (data) => Promise.resolve(void dead.update(data)) },
+    progress: () => {},
+  });
+  assert.deepEqual({
+    processed: processed.digest("hex"),
+    dead: dead.digest("hex"),
+    findings: createHash("sha256").update(JSON.stringify(findings)).digest("hex"),
+  }, {
+    processed: "8bab3faa763f0cb5cea65cdd9bc897e41afb4d8143edc488cefbbc5807a23055",
+    dead: "20c14ed552ae1cfe4e1a17ecdcd45e558320c14aea53f4087d72aebd6162c78d",
+    findings: "afab4fd35b7c444a2612e0aaea23ce1d5c9588c25c3e2e2f88f4fd80de45fc45",
+  });
+});

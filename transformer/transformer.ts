@@ -6,18 +6,19 @@
 import { basename } from "node:path";
 import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
 import type { Phase1Complete } from "../shared/contracts/messages.ts";
-import { RULES_SHA256 } from "../shared/pipeline/rules_identity.ts";
+import { identityOf } from "../shared/pipeline/identity.ts";
+import type { Plan } from "../shared/pipeline/plan.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { FileFacts, Files } from "../shared/files/files.ts";
-import type { Departments } from "./lookup.ts";
+import type { Lookups } from "./lookup.ts";
 import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
 /** What the transformer works with. */
 export interface TransformerParts {
   /** The data directory. */
   readonly files: Files;
-  /** Codes of departments. */
-  readonly lookup: Departments;
+  readonly plan: Plan;
+  readonly lookups: Lookups;
 }
 
 /**
@@ -26,14 +27,15 @@ export interface TransformerParts {
  * Promise: the two files have their names only once both are whole and the raw file has proved to be the announced one; the same raw file,
  * rules and lookup give the same names and bytes, however often the message comes.
  */
-export function transformer({ files, lookup }: TransformerParts): Actor<"channel:phase1_complete"> {
+export function transformer({ files, plan, lookups }: TransformerParts): Actor<"channel:phase1_complete"> {
+  const rules = identityOf(plan);
   return {
     name: "transformer",
     mailbox: "channel:phase1_complete",
     phase: "TRANSFORMING",
     async handle(message, { signal, progress, log }: Handling): Promise<Done> {
-      const names = namesFor(message.raw_file);
-      await using processedPart = await files.create(files.path("processed_users", names.processed));
+      const names = namesFor(message.raw_file, plan);
+      await using processedPart = await files.create(files.path(plan.names.processed, names.processed));
       await using deadPart = await files.create(files.path("dlq", names.dead));
       const read = Promise.withResolvers<FileFacts>();
       const lines = files.lines(message.raw_file, {
@@ -45,7 +47,8 @@ export function transformer({ files, lookup }: TransformerParts): Actor<"channel
       const { valid, invalid, reasons, lookup_gaps, fields } = await transform(lines, {
         processed: processedPart,
         dead: deadPart,
-        codeOf: lookup.codeOf,
+        plan,
+        added: lookups.added,
         progress: (done) => progress({ done, total: message.record_count, unit: "records" }),
       });
       const raw = await read.promise;
@@ -70,8 +73,8 @@ export function transformer({ files, lookup }: TransformerParts): Actor<"channel
             source: message.source,
             correction_of: message.correction_of,
             corrects: message.corrects,
-            lookup_sha256: lookup.sha256,
-            rules_sha256: RULES_SHA256,
+            lookup_sha256: lookups.sha256,
+            rules_sha256: rules,
             fields,
           },
         }],
@@ -93,10 +96,10 @@ export function transformer({ files, lookup }: TransformerParts): Actor<"channel
 }
 
 /** The names that follow from a raw file's: `records_TS.jsonl` gives `etl_TS.jsonl` and `invalid_users_TS.jsonl`; any other `X.jsonl` gives `etl_X.jsonl`. */
-function namesFor(rawFile: string): { processed: string; dead: string } {
+function namesFor(rawFile: string, { names }: Plan): { processed: string; dead: string } {
   const name = basename(rawFile);
   const stamp = /^records_(\d{8}_\d{6})\.jsonl$/.exec(name)?.[1] ?? name.replace(/\.jsonl$/, "");
-  return { processed: `etl_${stamp}.jsonl`, dead: `invalid_users_${stamp}.jsonl` };
+  return { processed: `etl_${stamp}.jsonl`, dead: `${names.invalid}_${stamp}.jsonl` };
 }
 
 function refuseMiscounted({ raw_file, record_count }: Phase1Complete, found: number): void {

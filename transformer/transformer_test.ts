@@ -7,14 +7,15 @@ import type { Progress } from "../shared/channel/channel.ts";
 import { compose } from "../shared/actor/message.ts";
 import { newRunId, runIdOfFile } from "../shared/contracts/ids.ts";
 import { Detail, Phase1Complete, Phase2Complete } from "../shared/contracts/messages.ts";
-import { RULES_SHA256 } from "../shared/pipeline/rules_identity.ts";
+import { identityOf } from "../shared/pipeline/identity.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
-import { readDepartments } from "./lookup.ts";
+import { readLookups } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
 import { HEAP } from "../cli/services.ts";
 
-const LOOKUP = new URL("departments.csv", import.meta.url).pathname;
+const LOOKUP = new URL("../pipelines/departments.csv", import.meta.url).pathname;
 const SCRIPT = new URL("../tests/support/transform_process.ts", import.meta.url).pathname;
 const RAW = "data/raw_users/records_20261124_030007.jsonl";
 const PROCESSED = "data/processed_users/etl_20261124_030007.jsonl";
@@ -34,23 +35,26 @@ async function startFolder(raw: string, name = RAW) {
   const path = (relative: string) => `${folder}/${relative}`;
   await Deno.mkdir(path("data/raw_users"), { recursive: true });
   await Deno.writeTextFile(path(name), raw);
-  const lookup = await readDepartments(LOOKUP);
+  const lookups = await readLookups(usersPlan, LOOKUP);
   return {
     folder,
     path,
-    lookup,
+    lookup: lookups,
     read: (relative: string) => Deno.readTextFile(path(relative)),
     async handle(change: Partial<Phase1Complete> = {}, handling: Partial<Handling> = {}) {
       const message = Phase1Complete.parse({ raw_file: name, ...change });
       const here = { ...message, raw_file: path(message.raw_file) };
-      const done = await transformer({ files: new Files(path("data")), lookup }).handle(here, {
-        attempt: 1,
-        signal: new AbortController().signal,
-        log: getLogger("test"),
-        progress: () => {},
-        tell: () => Promise.resolve(),
-        ...handling,
-      });
+      const done = await transformer({ files: new Files(path("data")), plan: usersPlan, lookups }).handle(
+        here,
+        {
+          attempt: 1,
+          signal: new AbortController().signal,
+          log: getLogger("test"),
+          progress: () => {},
+          tell: () => Promise.resolve(),
+          ...handling,
+        },
+      );
       const [output] = done.outputs;
       assert.ok(done.outputs.length === 1 && output!.to === "channel:phase2_complete");
       const relative = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll(`${folder}/`, ""));
@@ -135,7 +139,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
     ...hashes,
     ...link,
     lookup_sha256: folder.lookup.sha256,
-    rules_sha256: RULES_SHA256,
+    rules_sha256: identityOf(usersPlan),
     fields: Object.keys(JSON.parse(raw.split("\n")[0]!)),
   });
   const { reasons, ...others } = detail;

@@ -5,7 +5,8 @@
  */
 import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_patch.ts";
 import type { Patch } from "../../shared/contracts/messages.ts";
-import { type JsonObject, judge, type Problem } from "../../shared/pipeline/rules.ts";
+import type { JsonObject, Problem } from "../../shared/pipeline/problems.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 import { exactJson, parseExact } from "../../shared/store/mask.ts";
 import type { AnswerOf, GraphqlClient } from "./graphql.ts";
 import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operations.ts";
@@ -86,7 +87,7 @@ export function preview(data: JsonObject, draft: Draft | undefined): Preview {
     : { merge: draft.merge as Patch["merge"] };
   const corrected = correctedRecord(JSON.stringify(data), { line: 1, ...change });
   if ("problem" in corrected) return { unusable: corrected.problem };
-  const verdict = judge(corrected.line);
+  const verdict = usersPlan.judgeLine(corrected.line);
   return { record: verdict.record, problems: verdict.valid ? [] : verdict.problems };
 }
 

@@ -16,7 +16,8 @@ import {
   recordOf,
   withField,
 } from "../../api/client/repair.ts";
-import { type JsonObject, RULES } from "../../shared/pipeline/rules.ts";
+import type { JsonObject } from "../../shared/pipeline/problems.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { parseExact } from "../../shared/store/mask.ts";
 import { complain, EXIT, print, say, table, UsageError } from "../command_line.ts";
@@ -98,7 +99,7 @@ function setInAll(records: readonly InvalidRecord[], settings: readonly string[]
 
 /** Text where the rule of the field wants text; else what it is as JSON, where it is. */
 function valueOf(field: string, text: string): unknown {
-  const kind = RULES.find((rule) => rule.field === field)?.kind;
+  const kind = usersPlan.rules.find((rule) => rule.field === field)?.kind;
   if (kind === "string" || kind === "email") return text;
   try {
     return JSON.parse(text);

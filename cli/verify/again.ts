@@ -4,10 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { RULES_SHA256 } from "../../shared/pipeline/rules_identity.ts";
+import { identityOf } from "../../shared/pipeline/identity.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 import type { Files } from "../../shared/files/files.ts";
 import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
-import type { Departments } from "../../transformer/lookup.ts";
+import type { Lookups } from "../../transformer/lookup.ts";
 import { MAX_RAW_BYTES, type Sink, transform } from "../../transformer/transform.ts";
 import type { Finding } from "./finding.ts";
 
@@ -25,7 +26,7 @@ export async function transformAgain(
   loaded: Record<"raw" | "processed" | "invalid", FileRow>,
   local: Finding,
   files: Files,
-  lookup: Departments,
+  lookup: Lookups,
 ): Promise<Again> {
   const reason = notComparable(run, local, lookup);
   if (reason !== undefined) {
@@ -35,21 +36,21 @@ export async function transformAgain(
   const processed = new HashSink();
   const dead = new HashSink();
   const lines = files.lines(loaded.raw.name, { sha256: loaded.raw.sha256, maxLineBytes: MAX_RAW_BYTES });
-  await transform(lines, { processed, dead, codeOf: lookup.codeOf, progress: () => {} });
+  await transform(lines, { processed, dead, plan: usersPlan, added: lookup.added, progress: () => {} });
   return {
     processed: compare(processed.sha256(), loaded.processed),
     invalid: compare(dead.sha256(), loaded.invalid),
   };
 }
 
-function notComparable(run: RunRow, local: Finding, lookup: Departments): string | undefined {
+function notComparable(run: RunRow, local: Finding, lookup: Lookups): string | undefined {
   if (local.result !== "equal") return "the raw file that was loaded isn't on the local disk";
   if (run.lookup_sha256 === null || run.rules_sha256 === null) {
     return "the transformer of this run didn't tell which lookup and rules it used";
   }
   const changed = [
     ...(run.lookup_sha256 === lookup.sha256 ? [] : ["the lookup file"]),
-    ...(run.rules_sha256 === RULES_SHA256 ? [] : ["the rules"]),
+    ...(run.rules_sha256 === identityOf(usersPlan) ? [] : ["the rules"]),
   ];
   return changed.length === 0 ? undefined : `${changed.join(" and ")} changed since the run`;
 }

@@ -8,7 +8,7 @@ import { manifestOf } from "../../saver/manifest.ts";
 import type { Files } from "../../shared/files/files.ts";
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { FileKind, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
-import type { Departments } from "../../transformer/lookup.ts";
+import type { Lookups } from "../../transformer/lookup.ts";
 import { transformAgain } from "./again.ts";
 import { databaseCopy, factsOf, localCopy, noted, remoteCopy, RESTORE } from "./copies.ts";
 import { type Finding, finding, type Item } from "./finding.ts";
@@ -16,7 +16,7 @@ import { type Finding, finding, type Item } from "./finding.ts";
 export interface VerifyParts {
   readonly store: Pick<ReadStore, "runs" | "records">;
   readonly files: Files;
-  readonly lookup: Departments;
+  readonly lookup: Lookups;
   /** Connects to the server; asked for only where something was delivered. Throws why it can't. */
   readonly server: () => Promise<Inspection>;
 }

@@ -24,7 +24,7 @@ export async function curlPages(url: string, users: number): Promise<Cost> {
 /** `jq` with the same rules and the same field. Its one output holds processed records and dead letters. */
 export function jqTransform(rawFile: string): Promise<Cost> {
   const codes =
-    `$(tail -n +2 ${PROJECT}/transformer/departments.csv | jq -Rn '[inputs | split(",") | {(.[0] | ascii_downcase): .[1]}] | add')`;
+    `$(tail -n +2 ${PROJECT}/pipelines/departments.csv | jq -Rn '[inputs | split(",") | {(.[0] | ascii_downcase): .[1]}] | add')`;
   return shell(`jq -c --argjson codes "${codes}" '
     def filled: type == "string" and test("\\\\S");
     def problems: [

@@ -82,7 +82,7 @@ export class BenchEnvironment implements AsyncDisposable {
       DATA_DIR: ownFiles ? `${folder}/data` : "data",
       QUEUE_PATH: `${folder}/queue.db`,
       DB_PATH: `${folder}/data.db`,
-      LOOKUP_FILE: `${PROJECT}/transformer/departments.csv`,
+      LOOKUP_FILE: `${PROJECT}/pipelines/departments.csv`,
       SCHEDULE: "off",
       RUN_ON_START: "never",
       API_PORT: "0",

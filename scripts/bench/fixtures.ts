@@ -4,10 +4,11 @@
  * @module
  */
 import { type FileFacts, Files } from "../../shared/files/files.ts";
-import { readDepartments } from "../../transformer/lookup.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
+import { readLookups } from "../../transformer/lookup.ts";
 import { transform } from "../../transformer/transform.ts";
 import { Users } from "../../local/source/users.ts";
-import { type BenchEnvironment, PROJECT } from "./environment.ts";
+import type { BenchEnvironment } from "./environment.ts";
 
 export interface RawFile extends FileFacts {
   readonly records: number;
@@ -36,7 +37,7 @@ export function runFiles(environment: BenchEnvironment, users: number): Promise<
   return environment.once(`run ${users}`, async () => {
     const raw = await rawFile(environment, users);
     const files = new Files("data");
-    const { codeOf } = await readDepartments(`${PROJECT}/transformer/departments.csv`);
+    const { added } = await readLookups(usersPlan);
     await using processed = await files.create(
       files.path("processed_users", `etl_bench_${users}.jsonl`),
     );
@@ -44,7 +45,8 @@ export function runFiles(environment: BenchEnvironment, users: number): Promise<
     const { valid, invalid } = await transform(files.lines(raw.name), {
       processed,
       dead,
-      codeOf,
+      plan: usersPlan,
+      added,
       progress: () => {},
     });
     return {

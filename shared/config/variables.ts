@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { usersPlan } from "../pipeline/users.ts";
 
 /** A whole number between `min` and `max`, read from text. */
 export function whole(min: number, max: number): z.ZodType<number> {
@@ -64,9 +65,9 @@ export const StorageVariables = {
 /** What is masked before a person or program sees it. */
 export const MaskVariables = {
   MASK_FIELDS: list().prefault(
-    "password,ssn,ein,bank.cardNumber,bank.cardExpire,bank.iban,crypto.wallet,macAddress",
+    usersPlan.definition.mask!.join(","),
   ).describe(
-    "Fields, with dots for nested ones, that read as *** through views and API. Default: those of DummyJSON that are personal.",
+    "Fields, with dots for nested ones, that read as *** through views and API. Default: those of pipelines/users.ts.",
   ),
 };
 

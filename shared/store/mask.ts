@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RULES } from "../pipeline/rules.ts";
+import { usersPlan } from "../pipeline/users.ts";
 import { PermanentError } from "../errors/errors.ts";
 
 /** What is shown in place of a personal value. */
@@ -44,7 +44,9 @@ export function maskOf(fields: readonly string[]): Mask {
 export function maskOfTable(table: RecordTable, mask: Mask): Mask {
   if (table !== "invalid_users" || mask.size === 0) return mask;
   const own = new Map(mask).set("raw_line", "whole");
-  return RULES.some(({ field }) => touches(mask, field.split("."))) ? own.set("error_reason", "whole") : own;
+  return usersPlan.rules.some(({ field }) => touches(mask, field.split(".")))
+    ? own.set("error_reason", "whole")
+    : own;
 }
 
 /**

@@ -14,7 +14,8 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { Phase1Complete, Phase2Complete, RunEvent } from "../../shared/contracts/messages.ts";
 import { Files } from "../../shared/files/files.ts";
 import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
-import { type Departments, readDepartments } from "../../transformer/lookup.ts";
+import { type Lookups, readLookups } from "../../transformer/lookup.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 import { transformer } from "../../transformer/transformer.ts";
 import { OPENSSH, type ServerKind, TestPipeline } from "./sftp.ts";
 
@@ -45,7 +46,7 @@ export class Delivered implements AsyncDisposable {
     readonly sftp: TestPipeline,
     readonly store: Store,
     /** The lookup that runs are transformed with. */
-    readonly lookup: Departments,
+    readonly lookup: Lookups,
     private readonly seal: Seal | undefined,
   ) {}
 
@@ -53,7 +54,7 @@ export class Delivered implements AsyncDisposable {
   static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
     const sftp = await TestPipeline.open(options.kind ?? OPENSSH);
     const store = await openStore(`${sftp.temp}/database/data.db`, { maskFields: ["ssn"] });
-    return new Delivered(sftp, store, await readDepartments(LOOKUP_FILE), options.seal);
+    return new Delivered(sftp, store, await readLookups(usersPlan), options.seal);
   }
 
   get data(): string {
@@ -86,7 +87,7 @@ export class Delivered implements AsyncDisposable {
       source: "https://example.com/users",
       correction_of: correctionOf,
     });
-    const transformed = await transformer({ files: this.files, lookup: this.lookup })
+    const transformed = await transformer({ files: this.files, plan: usersPlan, lookups: this.lookup })
       .handle({ ...phase1, raw_file: rawFile }, HANDLING);
     const [output] = transformed.outputs;
     if (output?.to !== "channel:phase2_complete") throw new Error("the transformer sent nothing on");
@@ -138,7 +139,7 @@ export class Delivered implements AsyncDisposable {
 }
 
 /** The lookup file of the tests. */
-export const LOOKUP_FILE: string = new URL("../../transformer/departments.csv", import.meta.url).pathname;
+export const LOOKUP_FILE: string = new URL("../../pipelines/departments.csv", import.meta.url).pathname;
 
 /** Lines of generated users, one in ten of them bad. */
 export function usersText(users: number): string {

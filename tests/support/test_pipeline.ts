@@ -77,8 +77,6 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
   const folder = await Deno.makeTempDir({ prefix: "pipeline-" });
   owned.defer(() => Deno.remove(folder, { recursive: true }));
   await options.furnish?.(folder, owned);
-  await Deno.mkdir(`${folder}/transformer`);
-  await Deno.copyFile(programPath("transformer/departments.csv"), `${folder}/transformer/departments.csv`);
   const source = owned.use(await startSource(options));
   const redis = options.channel === "redis"
     ? owned.use(

@@ -7,13 +7,18 @@
 import { getLogger } from "@logtape/logtape";
 import { Phase1Complete } from "../../shared/contracts/messages.ts";
 import { Files } from "../../shared/files/files.ts";
-import { readDepartments } from "../../transformer/lookup.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
+import { readLookups } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";
 
 if (import.meta.main) {
   const [rawFile, lookup, haltAfter] = Deno.args as [string, string, string];
   const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-  const actor = transformer({ files: new Files("data"), lookup: await readDepartments(lookup) });
+  const actor = transformer({
+    files: new Files("data"),
+    plan: usersPlan,
+    lookups: await readLookups(usersPlan, lookup),
+  });
   await actor.handle(Phase1Complete.parse({ raw_file: rawFile }), {
     attempt: 1,
     signal: new AbortController().signal,

@@ -5,7 +5,7 @@
  */
 import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
-import { judge } from "../../../shared/pipeline/rules.ts";
+import { usersPlan } from "../../../shared/pipeline/users.ts";
 import { maskOfTable, maskRecord, parseExact } from "../../../shared/store/mask.ts";
 import type { FileRow } from "../../../shared/store/sqlite/runs.ts";
 import { LINES_PER_FILE } from "../../../shared/store/sqlite/views.ts";
@@ -211,7 +211,7 @@ function corrections(
   return { patches, verdicts };
 
   function verdictOf(recordId: number, line: string): RecordVerdict {
-    const verdict = judge(line);
+    const verdict = usersPlan.judgeLine(line);
     const quotes = maskOfTable("invalid_users", mask).get("error_reason") !== "whole";
     return {
       recordId,

@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { RULES } from "../../../../shared/pipeline/rules.ts";
+import { usersPlan } from "../../../../shared/pipeline/users.ts";
 import { INVALID_RECORDS, type InvalidRecord, type Run, type Verdict } from "../../../client/operations.ts";
 import type { AnswerOf } from "../../../client/graphql.ts";
 import { shelfOf } from "../drafts.ts";
@@ -68,7 +68,7 @@ function Repair({ run }: { run: Run }): JSX.Element {
 
 /** Whether the reason is about a field, and not about the line as a whole. */
 function isOfField(reason: string | undefined): reason is string {
-  return RULES.some(({ field }) => reason?.startsWith(`${field}:`));
+  return usersPlan.rules.some(({ field }) => reason?.startsWith(`${field}:`));
 }
 
 function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined }): JSX.Element {

@@ -5,7 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { RULES } from "../../../../shared/pipeline/rules.ts";
+import { usersPlan } from "../../../../shared/pipeline/users.ts";
 import type { InvalidRecord } from "../../../client/operations.ts";
 import { invalidRecords, isLine, MOST_AT_ONCE, withField } from "../../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
@@ -17,10 +17,10 @@ import { typed } from "./record_form.tsx";
 /** The form; it sets drafts, so that each record shows what would come of it. */
 export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.Element {
   const [field, setField] = useState(
-    RULES.find((rule) => reason.startsWith(`${rule.field}:`))?.field ?? "id",
+    usersPlan.rules.find((rule) => reason.startsWith(`${rule.field}:`))?.field ?? "id",
   );
   const [value, setValue] = useState("");
-  const kind = RULES.find((rule) => rule.field === field)!.kind;
+  const kind = usersPlan.rules.find((rule) => rule.field === field)!.kind;
   const set = async (event: Event) => {
     event.preventDefault();
     try {
@@ -45,7 +45,7 @@ export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.
             value={field}
             onChange={({ currentTarget }) => setField(currentTarget.value as typeof field)}
           >
-            {RULES.map((rule) => <option key={rule.field}>{rule.field}</option>)}
+            {usersPlan.rules.map((rule) => <option key={rule.field}>{rule.field}</option>)}
           </select>
         </label>
         <label class="field">

@@ -6,7 +6,9 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { MASK } from "../../../../shared/pipeline/merge_patch.ts";
-import { type Problem, type Rule, RULES } from "../../../../shared/pipeline/rules.ts";
+import type { Rule } from "../../../../shared/pipeline/complaints.ts";
+import type { Problem } from "../../../../shared/pipeline/problems.ts";
+import { usersPlan } from "../../../../shared/pipeline/users.ts";
 import type { InvalidRecord, RunLine, Verdict } from "../../../client/operations.ts";
 import {
   type Draft,
@@ -73,7 +75,7 @@ function Fields({ record, draft, put }: Part): JSX.Element {
   return (
     <>
       <div class="form">
-        {RULES.map((rule) => (
+        {usersPlan.rules.map((rule) => (
           <Field
             key={rule.field}
             id={`${record.id} ${rule.field}`}

@@ -4,7 +4,7 @@
  * @module
  */
 import type { JSX } from "preact";
-import type { JsonObject } from "../../../../shared/pipeline/rules.ts";
+import type { JsonObject } from "../../../../shared/pipeline/problems.ts";
 import type { Event, Run } from "../../../client/operations.ts";
 import { clock, duration, number, t } from "../i18n.ts";
 import { now } from "../state.ts";

@@ -1,0 +1,89 @@
+/**
+ * The fields of a record's schema: what is read of a record, and what is judged.
+ *
+ * @module
+ */
+import * as z from "zod";
+
+/** What is read of a record: a tree of keys. */
+export interface Field {
+  readonly key: string;
+  /** The keys that are read of an object; undefined where the value is read whole. */
+  readonly below: readonly Field[] | undefined;
+  /** Whether the record has to have it. */
+  readonly required: boolean;
+  readonly schema: z.ZodType;
+}
+
+/** Number schemas whose multiples of 1 were replaced. */
+const EXACT = new WeakSet<object>();
+
+/** Whether a schema takes whole numbers alone. */
+export function takesIntegers(schema: z.ZodType): boolean {
+  if (!(schema instanceof z.ZodNumber)) return false;
+  return EXACT.has(schema) || multipleOfOne(schema) !== undefined || schema.format?.includes("int") === true;
+}
+
+/** An object schema as it is used: the schema that judges, and the fields that it looks at. */
+export interface Fields {
+  readonly schema: z.ZodObject;
+  readonly fields: readonly Field[];
+}
+
+/**
+ * The fields of `record` that something is asked of. A member that may be anything or absent (`z.unknown().optional()`), or an optional object
+ * of such members alone, is named for its path's sake: it is neither read nor judged.
+ */
+export function fieldsOf(record: z.ZodObject): Fields {
+  const fields: Field[] = [];
+  const shape: Record<string, z.ZodType> = {};
+  for (const [key, schema] of Object.entries(record.shape)) {
+    const field = fieldOf(key, schema as z.ZodType);
+    if (field === undefined) continue;
+    fields.push(field);
+    shape[key] = field.schema;
+  }
+  return { fields, schema: new z.ZodObject({ ...record.def, shape }) };
+}
+
+function fieldOf(key: string, schema: z.ZodType): Field | undefined {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) {
+    const isOptional = schema instanceof z.ZodOptional;
+    const inner = fieldOf(key, schema.unwrap() as z.ZodType);
+    const isAsked = inner !== undefined &&
+      !(isOptional && (inner.below?.length === 0 || inner.schema instanceof z.ZodUnknown));
+    if (!isAsked) return undefined;
+    return {
+      ...inner,
+      required: inner.required && !isOptional,
+      schema: isOptional ? z.optional(inner.schema) : z.nullable(inner.schema),
+    };
+  }
+  if (schema instanceof z.ZodObject) {
+    const { fields, schema: judging } = fieldsOf(schema);
+    return { key, below: fields, required: true, schema: judging };
+  }
+  return {
+    key,
+    below: undefined,
+    required: true,
+    schema: schema instanceof z.ZodNumber ? exact(schema) : schema,
+  };
+}
+
+/** zod takes the smallest fractions for multiples of 1, too. */
+function exact(schema: z.ZodNumber): z.ZodNumber {
+  const whole = multipleOfOne(schema);
+  if (whole === undefined) return schema;
+  const checks = schema.def.checks!.filter((check) => check !== whole);
+  const judging = new z.ZodNumber({ ...schema.def, checks })
+    .refine(Number.isInteger, { error: whole._zod.def.error as string | undefined ?? "not an integer" });
+  EXACT.add(judging);
+  return judging;
+}
+
+function multipleOfOne(schema: z.ZodNumber): z.core.$ZodCheck<never> | undefined {
+  return schema.def.checks?.find(({ _zod: { def } }) =>
+    def.check === "multiple_of" && (def as z.core.$ZodCheckMultipleOfDef).value === 1
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * The language of `pipelines/NAME.ts`: a pipeline is one typed value. It is data: it holds no function, and can be hashed and shown.
+ *
+ * @module
+ */
+import * as z from "zod";
+
+/** Dotted paths to the values of a record; of a list its own path only. Five levels: deeper ones make the checker slow. */
+export type Path<T, Depth extends 0[] = []> = Depth["length"] extends 5 ? never
+  : T extends readonly unknown[] | Date ? never
+  : T extends object
+    ? { [K in keyof T & string]: K | `${K}.${Path<NonNullable<T[K]>, [...Depth, 0]>}` }[keyof T & string]
+  : never;
+
+/** The value at a path. */
+export type ValueAt<T, P extends string> = P extends `${infer K}.${infer Below}`
+  ? K extends keyof T ? ValueAt<NonNullable<T[K]>, Below> : never
+  : P extends keyof T ? T[P]
+  : never;
+
+/** Paths whose value is a `V`: the key, a lookup's field, a cursor. */
+export type PathTo<T, V> = { [P in Path<T>]: NonNullable<ValueAt<T, P>> extends V ? P : never }[Path<T>];
+
+declare const secretBrand: unique symbol;
+/** A value that stands in the environment alone, never in a file. */
+export interface Secret {
+  /** For the type checker alone. */
+  readonly [secretBrand]: true;
+}
+
+/** Seconds, minutes, hours or days: `30s`, `5m`, `1h`, `2d`. */
+export type Duration = `${number}${"s" | "m" | "h" | "d"}`;
+
+/** A place in the body of an answer, or one of its headers (`X-WP-TotalPages`). */
+export type At = string | {
+  /** The header's name. */
+  header: string;
+};
+
+/** How a source divides its list into pages. */
+export type Paging<T> =
+  | { by: "none" }
+  | { by: "offset"; offset: string; limit: string; size: number; total?: At }
+  | {
+    by: "page";
+    page: string;
+    first?: 0 | 1;
+    size?: readonly [param: string, size: number];
+    pages?: At;
+    total?: At;
+  }
+  | { by: "cursor"; param: string; next: At; first?: string; more?: string; total?: At }
+  | { by: "last"; param: string; field: PathTo<T, string | number>; more?: string }
+  | { by: "link"; next: string }
+  | { by: "link-header"; rel?: string };
+
+/** How a source knows who asks. */
+export type Auth =
+  | { bearer: Secret }
+  | { basic: readonly [user: Secret | string, password: Secret | ""] }
+  | { header: string; value: Secret }
+  | { query: string; value: Secret }
+  | {
+    oauth2: {
+      token: `https://${string}` | `http://${string}`;
+      id: Secret;
+      secret: Secret;
+      scope?: string;
+    };
+  };
+
+/** Where records come from. */
+export interface Source<T> {
+  /** Its address. */
+  url: string;
+  /** Sent with every request that isn't a link of the source's own. */
+  query?: Record<string, string | number>;
+  /** Sent to the source's own origins and to no other. */
+  headers?: Record<string, string>;
+  /** Sent to the source's own origins and to no other. */
+  auth?: Auth;
+  /** Path of the list in an answer; unset: the answer is the list. */
+  records?: string;
+  /** How the list is divided. */
+  paging: Paging<T>;
+  /** Asks only for what changed; `{}` stands for the value. */
+  since?: {
+    field: PathTo<T, string | number>;
+    from: string | number;
+    send: Record<string, string>;
+    until?: Record<string, string>;
+    overlap?: Duration;
+    window?: Duration;
+  };
+  /** Other origins that links and redirects may lead to. */
+  origins?: readonly string[];
+  /** A path that, where it is there and not null, makes an answer an error although its status is 200. */
+  error?: string;
+  /** Status codes that mean an empty list. */
+  empty?: readonly number[];
+  /** Requests a second, at most. */
+  rate?: number;
+  /** Pages asked for at once, where paging allows it. Default 1. */
+  concurrency?: number;
+}
+
+/** A member that is added to each valid record, from a CSV file of two columns. */
+export interface Lookup<T> {
+  /** The file, relative to the definitions' folder. */
+  lookup: string;
+  /** The column that is compared with the record's value. */
+  key: string;
+  /** The column that is added. */
+  value: string;
+  /** The record's value. */
+  by: PathTo<T, string>;
+  /** Added where the file doesn't have the value. Unset: null. */
+  otherwise?: string;
+}
+
+/** A feed, whole. */
+export interface Pipeline<S extends z.ZodObject> {
+  /** Lower-case letters, digits and underscores, a letter first, at most 40; the file's name. */
+  name: string;
+  /** A cron pattern, read in TZ, or `off`, the default. */
+  schedule?: string;
+  /** What makes a record valid. Keys that it doesn't name pass through untouched. */
+  record: S;
+  /** What identifies a record. */
+  key: PathTo<z.infer<S>, string | number>;
+  /** Where records come from. */
+  source: Source<z.infer<S>>;
+  /** Members that are added to each valid record, by name. */
+  add?: Record<string, Lookup<z.infer<S>>>;
+  /** Personal: `***` wherever people look. */
+  mask?: readonly Path<z.infer<S>>[];
+  /** When a run is held for a person. */
+  hold?: { invalid?: `${number}%`; shrink?: `${number}%` };
+  /** What becomes of records that were there before. */
+  load?: "append" | "upsert" | "snapshot";
+  /** Fields of the current table that people look for. */
+  index?: readonly Path<z.infer<S>>[];
+  /** Where the files go. */
+  deliver?: { to: "sftp"; folder?: string } | "none";
+}
+
+/** What `env` and `secret` leave in a definition, until a service that needs the value resolves it. */
+export type Placeholder = {
+  readonly env: string;
+  readonly fallback: string | number;
+} | {
+  readonly secret: string;
+};
+
+/** A pipeline. Its types are those of the record's schema, so that a wrong path is an error in the editor. */
+export function pipeline<S extends z.ZodObject>(definition: Pipeline<S>): Pipeline<S> {
+  return definition;
+}
+
+/** The value of an environment variable, or `fallback` where it isn't set. */
+export function env<T extends string | number>(
+  name: string,
+  fallback: T,
+): T extends number ? number : string {
+  return { env: name, fallback } satisfies Placeholder as never;
+}
+
+/** The value of an environment variable that has to be set, and is never shown. */
+export function secret(name: string): Secret {
+  return { secret: name } satisfies Placeholder as never;
+}
+
+/** A number without a fraction, of 64 bits too (`z.int()` refuses those beyond 2^53). */
+export const integer: z.ZodNumber = z.number().multipleOf(1);

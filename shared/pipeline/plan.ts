@@ -1,0 +1,129 @@
+/**
+ * A definition, compiled once: what is read of a record, how it is judged, and the names that follow.
+ *
+ * What zod leaves open: an integer is a number without a fraction, so `1.0` and 64-bit ids are integers.
+ *
+ * @module
+ */
+import type * as z from "zod";
+import { complaint, type Rule, ruleOf } from "./complaints.ts";
+import { type Field, fieldsOf } from "./fields.ts";
+import type { Pipeline } from "./mod.ts";
+import {
+  isObject,
+  kindOf,
+  lineProblem,
+  notAnObject,
+  type Problem,
+  shown,
+  syntaxProblem,
+  type Verdict,
+} from "./problems.ts";
+
+/** A definition of any record. */
+// deno-lint-ignore no-explicit-any
+export type AnyPipeline = Pipeline<any>;
+
+/** What the services know of a pipeline. */
+export interface Plan {
+  readonly name: string;
+  readonly definition: AnyPipeline;
+  /** The tables and folders of its records. */
+  readonly names: { readonly processed: string; readonly invalid: string };
+  /** What is read of a record's bytes. */
+  readonly reading: readonly Field[];
+  /** The fields that are judged, in the schema's order. */
+  readonly rules: readonly Rule[];
+  /** The problems of a parsed record, in the order of the rules; none where it is valid. Looks at no more than `reading`. Never throws. */
+  judge(record: unknown): readonly Problem[];
+  /** Judges a line of text, whatever it holds. Never throws. */
+  judgeLine(line: string): Verdict;
+}
+
+/** Compiles a definition that has no problem. */
+export function planOf(definition: AnyPipeline): Plan {
+  const { name, record } = definition;
+  const { schema, fields } = fieldsOf(record as z.ZodObject);
+  const leaves = leavesOf(fields, []);
+  const judge = (value: unknown): readonly Problem[] => {
+    if (!isObject(value)) return [notAnObject(value)];
+    const checked = schema.safeParse(value, CONTEXT);
+    return checked.success ? NONE : checked.error.issues.flatMap((issue) => explained(issue, value, leaves));
+  };
+  return {
+    name,
+    definition,
+    names: { processed: `processed_${name}`, invalid: `invalid_${name}` },
+    reading: fields,
+    rules: leaves.map(({ rule }) => rule),
+    judge,
+    judgeLine(line) {
+      let value: unknown;
+      try {
+        value = JSON.parse(line);
+      } catch (error) {
+        return { valid: false, problems: [lineProblem("Invalid JSON", syntaxProblem(error))] };
+      }
+      const problems = judge(value);
+      if (!isObject(value)) return { valid: false, problems };
+      return problems.length === 0
+        ? { valid: true, record: value }
+        : { valid: false, record: value, problems };
+    },
+  };
+}
+
+const CONTEXT = { error: complaint };
+const NONE: readonly Problem[] = [];
+
+interface Leaf {
+  readonly path: readonly string[];
+  readonly rule: Rule;
+  /** How many keys of the path there are up to the last one that may be absent. */
+  readonly optional: number;
+}
+
+function leavesOf(fields: readonly Field[], above: readonly string[], optional = 0): Leaf[] {
+  return fields.flatMap((field) => {
+    const path = [...above, field.key];
+    const depth = field.required ? optional : path.length;
+    if (field.below !== undefined && field.below.length > 0) return leavesOf(field.below, path, depth);
+    return [{ path, optional: depth, rule: ruleOf(path.join("."), field) }];
+  });
+}
+
+function explained({ path, message }: z.core.$ZodIssue, record: unknown, leaves: readonly Leaf[]): Problem[] {
+  const value = path.reduce(
+    (at: unknown, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
+    record,
+  );
+  const found = value === undefined ? "missing" : shown(value);
+  const leaf = leaves.find((leaf) => begins(path, leaf.path));
+  if (leaf !== undefined) {
+    if (value === undefined) return [problem(leaf.rule, path, found, found, found)];
+    return [problem(leaf.rule, path, found, message, `${found} is ${message}`)];
+  }
+  // fields can't be there where their parent is no object
+  const phrase = value === undefined ? "missing" : `missing (${path.join(".")} is ${kindOf(value)})`;
+  const missing = leaves.filter((leaf) => leaf.optional <= path.length && begins(leaf.path, path));
+  if (missing.length > 0) {
+    return missing.map(({ rule, path }) => problem(rule, path, "missing", "missing", phrase));
+  }
+  const rule: Rule = { field: path.join("."), kind: "value", wanted: "an object" };
+  return [problem(rule, path, found, message, value === undefined ? found : `${found} is ${message}`)];
+}
+
+/** Whether the keys of `path` begin with all of `first`. */
+function begins(path: readonly PropertyKey[], first: readonly PropertyKey[]): boolean {
+  return first.every((key, i) => path[i] === key);
+}
+
+function problem(
+  { field, wanted }: Rule,
+  path: readonly PropertyKey[],
+  found: string,
+  complaint: string,
+  phrase: string,
+): Problem {
+  return { field, found, wanted, reason: `${field}: ${complaint}`, message: `${path.join(".")}: ${phrase}` };
+}
