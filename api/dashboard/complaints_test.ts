@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { judge } from "../../shared/pipeline/rules.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 import { inSpanish } from "./web/complaints.ts";
 
 const user = { id: 1, firstName: "Ana", email: "ana@example.com", age: 30, company: { department: "Sales" } };
@@ -18,7 +18,7 @@ Deno.test("every kind of complaint reads in Spanish, and quoted values stay as t
     [[], "No es un objeto: se encontró una lista, se esperaba un objeto JSON"],
   ];
   for (const [record, spanish] of cases) {
-    const verdict = judge(JSON.stringify(record));
+    const verdict = usersPlan.judgeLine(JSON.stringify(record));
     assert.ok(!verdict.valid);
     assert.equal(inSpanish(verdict.problems.map(({ message }) => message).join("; ")), spanish);
     const reasons = verdict.problems.map(({ reason }) => inSpanish(reason));
