@@ -14,7 +14,7 @@ import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { fileError } from "../shared/files/files.ts";
+import { fileError } from "../shared/files/disk.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { usersPlan } from "../shared/pipeline/users.ts";
 import { readLookups } from "../transformer/lookup.ts";

@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
-import { fileError, writeAtomically } from "../shared/files/files.ts";
+import { fileError, writeAtomically } from "../shared/files/disk.ts";
 
 const Count = z.int().nonnegative();
 
@@ -23,6 +23,8 @@ const Unfinished = z.object({
   last_skip: Count,
   /** Length of the file up to there; what follows in the file is cut off on resume. */
   bytes: Count,
+  /** SHA-256 of the file up to there; a checkpoint of an earlier version has none. */
+  sha256: Sha256.optional(),
   /** Lines of the file. */
   records: Count,
   /** Records that were left out, as an earlier page had their id. */
@@ -69,6 +71,18 @@ type State = z.output<typeof State>;
 const REMEMBERED = 100;
 
 const log = getLogger(["etl", "extractor", "checkpoint"]);
+
+/** Where a run begins, and begins again if its `.part` file is unusable. */
+export const AT_START = {
+  last_skip: 0,
+  bytes: 0,
+  sha256: undefined,
+  records: 0,
+  duplicates: 0,
+  pages: 0,
+  first_total: null,
+  total: null,
+} satisfies Partial<Unfinished>;
 
 /** The state file, read once and written whole at each change. Only one process at a time may change it. */
 export class Checkpoint {

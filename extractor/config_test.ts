@@ -17,6 +17,14 @@ Deno.test("an empty environment gives the documented defaults", () => {
     MAX_RETRIES: 3,
     RETRY_DELAYS_SECONDS: [5, 15, 45],
     MAX_RESPONSE_BYTES: 52_428_800,
+    DATA_DIR: "data",
+    LEASE_SECONDS: 30,
+    LOG_FORMAT: "auto",
+    LOG_LEVEL: "info",
+    QUEUE_PATH: "database/queue.db",
+    REDIS_HOST: undefined,
+    REDIS_PORT: 6379,
+    REDIS_URL: undefined,
   });
   assert.deepEqual(sourceOf(config).retryDelaysMs, [5_000, 15_000, 45_000]);
   assert.equal(sourceOf(config).name, "https://dummyjson.com/users");

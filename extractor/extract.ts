@@ -17,7 +17,7 @@ import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts"
 import type { StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
-import { Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
+import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { lock } from "./lock.ts";
 import { writeRun } from "./run.ts";
@@ -124,13 +124,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       run_id: request.run_id,
       source: source.name,
       raw_file: await freeName(checkpoint),
-      last_skip: 0,
-      bytes: 0,
-      records: 0,
-      duplicates: 0,
-      pages: 0,
-      first_total: null,
-      total: null,
+      ...AT_START,
       started_at: new Date(now()).toISOString(),
     };
   }

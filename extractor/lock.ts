@@ -6,7 +6,7 @@
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { TransientError } from "../shared/errors/errors.ts";
-import { fileError } from "../shared/files/files.ts";
+import { fileError } from "../shared/files/disk.ts";
 
 /** Takes the lock file `path` if nobody holds it; disposing gives it back, and so does the end of the process, whatever ends it. */
 export async function tryLock(path: string): Promise<Disposable | undefined> {

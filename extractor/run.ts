@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
-import type { Unfinished } from "./checkpoint.ts";
+import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { IdSet } from "./ids.ts";
 import type { Page } from "./page.ts";
 import { idOf } from "./records.ts";
@@ -48,26 +48,19 @@ export async function writeRun(
     onPage: (run: Unfinished) => Promise<void>;
   },
 ): Promise<WrittenRun> {
-  const resumed = run.bytes > 0 ? { resumed_from_skip: run.last_skip } : {};
-  if (await files.exists(run.raw_file)) return { ...await factsOf(run, files, signal), ...resumed };
-  if (run.bytes > 0 && !(await files.exists(`${run.raw_file}.part`))) {
-    log.warning("the run's .part file is gone, extracting from the beginning", {
-      file: `${run.raw_file}.part`,
-    });
-    run = {
-      ...run,
-      last_skip: 0,
-      bytes: 0,
-      records: 0,
-      duplicates: 0,
-      pages: 0,
-      first_total: null,
-      total: null,
-    };
+  const at = { resumed_from_skip: run.last_skip };
+  if (await files.exists(run.raw_file)) {
+    return { ...await factsOf(run, files, signal), ...run.bytes > 0 ? at : {} };
   }
-  await using file = await files.create(run.raw_file, { resumeAt: run.bytes });
+  const part = run.bytes > 0 ? await files.resume(run.raw_file, run) : undefined;
+  if (run.bytes > 0 && part === undefined) {
+    run = await beginAgain(run, files);
+    await onPage(run);
+  }
+  const resumed = part === undefined ? {} : at;
+  await using file = part ?? await files.create(run.raw_file);
   file.keep();
-  const seen = run.bytes > 0 ? await idsIn(`${run.raw_file}.part`, files, signal) : new IdSet();
+  const seen = part === undefined ? new IdSet() : await idsIn(`${run.raw_file}.part`, files, signal);
   const isWhole = run.total !== null && run.last_skip >= run.total;
   if (!isWhole) {
     const from = { skip: run.last_skip, firstTotal: run.first_total ?? undefined };
@@ -81,7 +74,7 @@ export async function writeRun(
       run = {
         ...run,
         last_skip: page.skip + length,
-        bytes: await file.sync(),
+        ...await file.sync(),
         records: run.records + fresh,
         duplicates: run.duplicates + length - fresh,
         pages: run.pages + 1,
@@ -102,6 +95,19 @@ export async function writeRun(
   }
   const { bytes, sha256 } = await file.publish();
   return { records, duplicates, pages, total, bytes, sha256, ...resumed };
+}
+
+/** Sets aside what is left of the `.part` file, as none of it can be trusted. */
+async function beginAgain(run: Unfinished, files: Files): Promise<Unfinished> {
+  const part = `${run.raw_file}.part`;
+  const kept = await files.setPartAside(run.raw_file, `damaged-${fileTime(Date.now())}`);
+  log.warning(
+    kept === undefined
+      ? "the run's .part file is missing, extracting from the beginning"
+      : "the run's .part file is damaged and was set aside, extracting from the beginning",
+    { file: part, recorded_bytes: run.bytes, ...kept === undefined ? {} : { kept_as: kept } },
+  );
+  return { ...run, ...AT_START };
 }
 
 /** Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth. */

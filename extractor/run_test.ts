@@ -43,17 +43,32 @@ Deno.test("what stands in the file beyond the last kept page is cut off on resum
   assert.equal(await pipeline.raw(), await expected());
 });
 
-Deno.test("a run whose .part file is gone begins anew in a file of the same name", async () => {
-  let well = false;
-  await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
-  });
-  const asked = request();
-  await assert.rejects(pipeline.handle(asked), PermanentError);
-  await Deno.remove(`${pipeline.data}/raw_users/${RAW_FILE}.part`);
-  well = true;
-  assert.equal((await pipeline.handle(asked)).message.record_count, 208);
-  assert.equal(await pipeline.raw(), await expected());
+Deno.test("a run whose .part file is missing, too short or damaged extracts from the beginning, and sets aside what is left", async () => {
+  const damages: Record<string, (part: string) => Promise<void>> = {
+    "missing": (part) => Deno.remove(part),
+    "too short": (part) => Deno.truncate(part, 10),
+    "damaged": async (part) => {
+      using file = await Deno.open(part, { write: true });
+      await file.write(new Uint8Array([0]));
+    },
+  };
+  for (const [name, damage] of Object.entries(damages)) {
+    let well = false;
+    await using pipeline = await startPipeline({
+      wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+    });
+    const asked = request();
+    await assert.rejects(pipeline.handle(asked), PermanentError);
+    await damage(`${pipeline.data}/raw_users/${RAW_FILE}.part`);
+    well = true;
+    const { message, detail } = await pipeline.handle(asked);
+    assert.deepEqual([message.record_count, detail.resumed_from_skip], [208, undefined], name);
+    assert.equal(await pipeline.raw(), await expected(), name);
+    const [raw, ...aside] = await pipeline.rawFiles();
+    assert.equal(raw, RAW_FILE);
+    assert.equal(aside.length, name === "missing" ? 0 : 1, name);
+    for (const file of aside) assert.match(file, /^records_.*\.jsonl\.part\.damaged-\d{8}_\d{6}$/);
+  }
 });
 
 Deno.test("a source that gives fewer users than asked for is read by what it gives", async () => {

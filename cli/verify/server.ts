@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { sftpOptionsOf } from "../../saver/config.ts";
 import { Inspection } from "../../saver/delivery/inspect.ts";
 import { loadConfig } from "../../shared/config/config.ts";
-import { fileError } from "../../shared/files/files.ts";
+import { fileError } from "../../shared/files/disk.ts";
 import { type Environment, VARIABLES } from "../services.ts";
 import { startSftpServer } from "../../local/sftp_server.ts";
 

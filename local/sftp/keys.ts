@@ -9,7 +9,7 @@ import ssh2, { type ParsedKey } from "ssh2";
 import { fingerprintOf, hostKeyOf, KnownHosts, lineFor } from "../../saver/delivery/known_hosts.ts";
 import { readPrivateKey } from "../../saver/delivery/private_key.ts";
 import { PermanentError } from "../../shared/errors/errors.ts";
-import { fileError, writeAtomically } from "../../shared/files/files.ts";
+import { fileError, writeAtomically } from "../../shared/files/disk.ts";
 
 /** The types of keys that can be made. */
 export const KEY_TYPES = ["rsa", "ed25519"] as const;

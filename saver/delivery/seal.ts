@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import type { LocalFile } from "./delivery.ts";
+import { renameDurably } from "../../shared/files/disk.ts";
 import { fileError } from "./failure.ts";
 
 /** Length and SHA-256 of a file. */
@@ -92,7 +93,7 @@ async function make(
       );
     }
     await target.syncData();
-    await Deno.rename(part, path);
+    await renameDurably(part, path);
     return { bytes, sha256: sealed.digest("hex") };
   } catch (error) {
     await Deno.remove(part).catch(() => {});

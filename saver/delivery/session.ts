@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { CipherAlgorithm } from "ssh2";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
-import { blocksOf } from "../../shared/files/files.ts";
+import { blocksOf } from "../../shared/files/disk.ts";
 import { Connection, type Login } from "./connection.ts";
 import type { DeliveredFile, LocalFile, Manifest, Probed } from "./delivery.ts";
 import { fileError } from "./failure.ts";

@@ -3,20 +3,14 @@
  *
  * @module
  */
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { dirname, join, normalize, relative } from "node:path";
-import { PermanentError, TransientError } from "../errors/errors.ts";
+import { PermanentError } from "../errors/errors.ts";
+import { blocksOf, fileError, renameDurably } from "./disk.ts";
 import { type LineBatch, splitLines } from "./lines.ts";
+import { type FileFacts, PartFile, type SafePart } from "./part_file.ts";
 
-/** What is known of a complete file. */
-export interface FileFacts {
-  /** Relative to the working directory, as it travels in messages. */
-  readonly name: string;
-  /** Length in bytes. */
-  readonly bytes: number;
-  /** Lower-case hexadecimal SHA-256. */
-  readonly sha256: string;
-}
+export type { FileFacts } from "./part_file.ts";
 
 /** How a file is read. */
 export interface ReadOptions {
@@ -26,12 +20,15 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
   /** The longest line that is handed out whole, in bytes. Default `MAX_LINE_BYTES`. */
   readonly maxLineBytes?: number | undefined;
-  /** Called once with what was read, after the last line. Not called when the reading fails or is given up. */
+  /** Called once with what was read, after the last line. Not called when the reading fails or stops early. */
   readonly onEnd?: (facts: FileFacts) => void;
 }
 
-/** Bytes that are read or written at once. */
-const BLOCK = 256 * 1024;
+/** The folders below the data directory that hold the files of runs. A message must not name any other file, such as the extractor's state. */
+const RUN_FILE = /^(raw_[^/]+|processed_[^/]+|dlq)\/./;
+
+/** The folder of encrypted copies; no message names one. */
+const SEALED = /^sealed\/./;
 
 /** The data directory, seen by handlers: the only way to the files of a run. Paths are those of messages, such as `data/dlq/x.jsonl`. */
 export class Files {
@@ -47,7 +44,7 @@ export class Files {
    * Reads a file line by line. Where `sha256` is given, the end of the file throws if the bytes were others than announced, so a reader
    * makes nothing final before it has seen the end.
    *
-   * @throws PermanentError when the path leaves the data directory, the file is missing, or its bytes are not those of `sha256`.
+   * @throws PermanentError when the path leaves the folders of runs, the file is missing, or its bytes are not those of `sha256`.
    * @throws TransientError when the disk fails.
    */
   async *lines(path: string, options: ReadOptions = {}): AsyncGenerator<LineBatch> {
@@ -80,7 +77,7 @@ export class Files {
     }
   }
 
-  /** Whether a complete file of this name is there. @throws PermanentError when the path leaves the data directory. */
+  /** Whether a complete file of this name is there. @throws PermanentError when the path leaves the folders of runs. */
   async exists(path: string): Promise<boolean> {
     try {
       return (await Deno.stat(this.inside(path))).isFile;
@@ -91,34 +88,64 @@ export class Files {
   }
 
   /**
-   * Begins a file under its `.part` name, or goes on with one: `resumeAt` cuts what is there to that many bytes and appends. A `.part` file
-   * that is begun anew is another file than the one that was there, so that a writer that lost its right to it can't write into it.
+   * Begins a file under its `.part` name. A `.part` file that is there is replaced by another file, so that a writer that lost its right to it
+   * can't write into the new one.
    *
-   * @throws PermanentError when the path leaves the data directory, may not be written, or is shorter than `resumeAt`.
+   * @throws PermanentError when the path leaves the folders of runs, or must not be written.
+   * @throws TransientError when the disk fails.
    */
-  async create(path: string, options: { resumeAt?: number } = {}): Promise<PartFile> {
+  async create(path: string): Promise<PartFile> {
     const target = this.inside(path);
-    const part = `${target}.part`;
-    const resumeAt = options.resumeAt ?? 0;
-    const hash = createHash("sha256");
     try {
       await Deno.mkdir(dirname(target), { recursive: true });
-      if (resumeAt > 0) await cut(part, path, resumeAt, hash);
-      else await removeIfThere(part);
-      const file = await Deno.open(part, { write: true, create: true, append: resumeAt > 0 });
-      return new PartFile(path, target, file, (await file.stat()).ino, hash, resumeAt);
+      await removeIfThere(`${target}.part`);
+      return await PartFile.open(path, target, createHash("sha256"), 0);
     } catch (error) {
       throw fileError("write", `${path}.part`, error);
     }
   }
 
   /**
+   * Continues a file where it was safe: cuts its `.part` file there and appends. Answers undefined where that file is missing, or doesn't hold
+   * what was recorded.
+   *
+   * @throws as `create`.
+   */
+  async resume(path: string, safe: SafePart): Promise<PartFile | undefined> {
+    const target = this.inside(path);
+    const hash = createHash("sha256");
+    try {
+      using file = await Deno.open(`${target}.part`, { read: true, write: true });
+      if ((await file.stat()).size < safe.bytes) return undefined;
+      await file.truncate(safe.bytes);
+      for await (const block of blocksOf(file)) hash.update(block);
+      if (safe.sha256 !== undefined && hash.copy().digest("hex") !== safe.sha256) return undefined;
+      return await PartFile.open(path, target, hash, safe.bytes);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError("write", `${path}.part`, error);
+    }
+  }
+
+  /** Renames the `.part` file of `path` to `.part.<suffix>`, where nothing touches it; answers the new name, or undefined where it is missing. */
+  async setPartAside(path: string, suffix: string): Promise<string | undefined> {
+    const part = `${this.inside(path)}.part`;
+    try {
+      await renameDurably(part, `${part}.${suffix}`);
+      return `${path}.part.${suffix}`;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError("set aside", `${path}.part`, error);
+    }
+  }
+
+  /**
    * Removes a file, or a folder with all that is in it; what isn't there is fine. Follows no link below the data directory.
    *
-   * @throws PermanentError when the path leaves the data directory, leads through a link, or may not be removed.
+   * @throws PermanentError when the path leaves the folders of runs, leads through a link, or must not be removed.
    */
   async remove(path: string): Promise<void> {
-    const target = this.inside(path);
+    const target = this.#within(path, RUN_FILE, SEALED);
     try {
       for (let at = target; relative(this.root, at) !== ""; at = dirname(at)) {
         if (!(await Deno.lstat(at)).isSymlink) continue;
@@ -145,13 +172,20 @@ export class Files {
     }
   }
 
-  /** The path to open for the path of a message. @throws PermanentError when it leaves the data directory. */
+  /** The path to open for the path of a message. @throws PermanentError when it isn't a file of a run. */
   inside(path: string): string {
+    return this.#within(path, RUN_FILE);
+  }
+
+  #within(path: string, ...allowed: RegExp[]): string {
     const clean = normalize(path);
     const fromRoot = relative(this.root, clean);
-    if (path.includes("\0") || fromRoot === "" || fromRoot.startsWith("..")) {
+    if (path.includes("\0") || !allowed.some((folder) => folder.test(fromRoot))) {
       throw new PermanentError(
-        `Cannot use the file ${JSON.stringify(path)}: wanted a path inside ${this.root}/.`,
+        `Cannot use the file ${
+          JSON.stringify(path)
+        }: wanted a path inside ${this.root}/raw_*, ${this.root}/processed_* or ${this.root}/dlq. ` +
+          `Move the file there and publish the message again.`,
       );
     }
     return clean;
@@ -175,224 +209,10 @@ class Tally {
   }
 }
 
-/** A file that is being written. It gets its name with `publish`; disposing of it before removes it, unless `keep` was called. */
-export class PartFile implements AsyncDisposable {
-  #buffer = new Uint8Array(BLOCK);
-  #filled = 0;
-  /** The buffer that is being written, and its writing. */
-  #spare = new Uint8Array(BLOCK);
-  #writing: Promise<void> = Promise.resolve();
-  #bytes: number;
-  #state: "open" | "kept" | "closed" = "open";
-  readonly #encoder = new TextEncoder();
-
-  /** @ignore Made by `Files.create`. */
-  constructor(
-    private readonly name: string,
-    private readonly target: string,
-    private readonly file: Deno.FsFile,
-    private readonly inode: number | null,
-    private readonly hash: Hash,
-    resumedAt: number,
-  ) {
-    this.#bytes = resumedAt;
-  }
-
-  /** Bytes written so far, those of before a resume included. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /**
-   * Appends text, which ends inside no surrogate pair, or bytes. Up to 256 KiB are kept in memory. Bytes may be used again once the promise
-   * is settled.
-   *
-   * @throws TransientError when the disk is full.
-   */
-  async write(data: string | Uint8Array): Promise<void> {
-    if (typeof data === "string") await this.#writeText(data);
-    else {
-      await this.#drain();
-      await this.#writing;
-      await this.#put(data);
-      this.#bytes += data.length;
-    }
-  }
-
-  async #writeText(text: string): Promise<void> {
-    for (let from = 0; from < text.length;) {
-      const { read, written } = this.#encoder.encodeInto(
-        from === 0 ? text : text.slice(from),
-        this.#buffer.subarray(this.#filled),
-      );
-      this.#filled += written;
-      this.#bytes += written;
-      from += read;
-      if (from < text.length) await this.#drain();
-    }
-  }
-
-  /** Writes and fsyncs all that was appended, so that it outlives a power cut; answers the length in bytes. */
-  async sync(): Promise<number> {
-    await this.#drain();
-    await this.#writing;
-    await this.#io(() => this.file.syncData());
-    return this.#bytes;
-  }
-
-  /** From here on, disposing leaves the `.part` file there, for a later resume. */
-  keep(): void {
-    if (this.#state === "open") this.#state = "kept";
-  }
-
-  /**
-   * Makes the file final under its name: fsync, rename, fsync of the folder. Whatever had that name is replaced.
-   *
-   * @throws TransientError when the disk fails, or another process has removed the file or begun it anew.
-   */
-  async publish(): Promise<FileFacts> {
-    await this.sync();
-    if (!(await this.#isStillOurs())) {
-      throw new TransientError(
-        `Cannot finish ${this.name}: another process has removed it or begun it anew. It is tried again.`,
-      );
-    }
-    await this.#io(async () => {
-      await Deno.rename(`${this.target}.part`, this.target);
-      const folder = await Deno.open(dirname(this.target));
-      await folder.sync().finally(() => folder.close());
-    });
-    this.file.close();
-    this.#state = "closed";
-    return { name: this.name, bytes: this.#bytes, sha256: this.hash.digest("hex") };
-  }
-
-  /** Closes the file, and removes it unless it was published or kept. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#state === "closed") return;
-    const remove = this.#state === "open";
-    this.#state = "closed";
-    await this.#writing.catch(() => {});
-    this.file.close();
-    if (remove && await this.#isStillOurs()) await Deno.remove(`${this.target}.part`).catch(() => {});
-  }
-
-  /** A process that was suspended until its lease was gone must not touch the file of the one that took over. */
-  async #isStillOurs(): Promise<boolean> {
-    const there = await Deno.stat(`${this.target}.part`).catch(() => undefined);
-    return there !== undefined && there.ino === this.inode;
-  }
-
-  /** Begins to write what is in the buffer; what comes meanwhile goes into the other one. */
-  async #drain(): Promise<void> {
-    await this.#writing;
-    this.#writing = this.#put(this.#buffer.subarray(0, this.#filled));
-    this.#writing.catch(() => {}); // met when it is awaited
-    [this.#buffer, this.#spare] = [this.#spare, this.#buffer];
-    this.#filled = 0;
-  }
-
-  async #put(bytes: Uint8Array): Promise<void> {
-    const written = this.#io(async () => {
-      for (let at = 0; at < bytes.length;) at += await this.file.write(bytes.subarray(at));
-    });
-    this.hash.update(bytes);
-    await written;
-  }
-
-  async #io<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fileError("write", `${this.name}.part`, error);
-    }
-  }
-}
-
-/** Cuts a `.part` file to `bytes` and adds what is left to `hash`. */
-async function cut(part: string, path: string, bytes: number, hash: Hash): Promise<void> {
-  using file = await Deno.open(part, { read: true, write: true });
-  const there = (await file.stat()).size;
-  if (there < bytes) {
-    throw new PermanentError(
-      `Cannot go on with ${path}.part: it has ${there} bytes, but ${bytes} were recorded. Remove it and the state file to start over.`,
-    );
-  }
-  await file.truncate(bytes);
-  for await (const block of blocksOf(file)) hash.update(block);
-}
-
 async function removeIfThere(path: string): Promise<void> {
   try {
     await Deno.remove(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Reads a file to its end and closes it: block by block, each while the one before is used. A block is good until the next one is asked for. */
-export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
-  let [block, next] = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
-  let coming = file.read(next);
-  try {
-    for (let n = await coming; n !== null; n = await coming) {
-      [block, next] = [next, block];
-      coming = file.read(next);
-      coming.catch(() => {}); // met when it is awaited
-      yield block.subarray(0, n);
-    }
-  } finally {
-    await coming.catch(() => {});
-    file.close();
-  }
-}
-
-/** Classifies what the file system threw: a missing file or missing rights are permanent; a full or failing disk may recover. */
-export function fileError(action: string, path: string, error: unknown): Error {
-  if (error instanceof TransientError || error instanceof PermanentError) return error;
-  if (error instanceof Deno.errors.NotFound) {
-    return new PermanentError(`Cannot ${action} ${path}: it isn't there. Put it back, or start a new run.`, {
-      cause: error,
-    });
-  }
-  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
-    return new PermanentError(
-      `Cannot ${action} ${path}: permission denied. Give the user that runs this service the right to ${action} it, and try again.`,
-      { cause: error },
-    );
-  }
-  if (
-    error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.IsADirectory ||
-    error instanceof Deno.errors.AlreadyExists
-  ) {
-    return new PermanentError(
-      `Cannot ${action} ${path}: a file or folder of another kind is in its place. Move it away, and try again.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const text = error instanceof Error ? error.message : String(error);
-  return new TransientError(
-    `Cannot ${action} ${path}: ${text}. Is the disk full or failing? It is tried again.`,
-    { cause: error },
-  );
-}
-
-/** Writes a small file whole or not at all: `.part`, fsync, rename. @throws as `fileError`. */
-export async function writeAtomically(path: string, text: string): Promise<void> {
-  try {
-    await Deno.mkdir(dirname(path), { recursive: true });
-    const file = await Deno.open(`${path}.part`, { write: true, create: true, truncate: true });
-    try {
-      const bytes = new TextEncoder().encode(text);
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-      await file.syncData();
-    } finally {
-      file.close();
-    }
-    await Deno.rename(`${path}.part`, path);
-  } catch (error) {
-    throw fileError("write", path, error);
   }
 }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../errors/errors.ts";
-import { type FileFacts, Files, writeAtomically } from "./files.ts";
+import { writeAtomically } from "./disk.ts";
+import { Files } from "./files.ts";
+import type { FileFacts } from "./part_file.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
@@ -73,9 +75,9 @@ Deno.test("a published file replaces the one of its name", async () => {
   assert.equal(await Deno.readTextFile(folder.path), "new\n");
 });
 
-Deno.test("a file that was kept goes on where it was safe, and its hash covers the whole of it", async () => {
+Deno.test("a file that was kept is resumed where it was safe, and its hash covers the whole of it", async () => {
   await using folder = await startFolder();
-  let safe = 0;
+  let safe = { bytes: 0 };
   {
     await using file = await folder.files.create(folder.path);
     file.keep();
@@ -85,21 +87,25 @@ Deno.test("a file that was kept goes on where it was safe, and its hash covers t
     await file.sync();
   }
   assert.deepEqual(await folder.names(), ["x.jsonl.part"]);
-  await using file = await folder.files.create(folder.path, { resumeAt: safe });
+  await using file = await folder.files.resume(folder.path, safe);
+  assert.ok(file !== undefined);
   await file.write("second\n");
   assert.deepEqual(await file.publish(), { name: folder.path, bytes: 13, sha256: sha256("first\nsecond\n") });
   assert.equal(await Deno.readTextFile(folder.path), "first\nsecond\n");
 });
 
-Deno.test("a file that is shorter than what was recorded is not gone on with", async () => {
+Deno.test("a part file that is missing, too short or damaged is not resumed, and can be set aside", async () => {
   await using folder = await startFolder();
-  await writeAtomically(`${folder.path}.part`, "short");
-  await assert.rejects(folder.files.create(folder.path, { resumeAt: 6 }), (error: unknown) => {
-    assert.ok(error instanceof PermanentError);
-    assert.match(error.message, /x\.jsonl\.part: it has 5 bytes, but 6 were recorded\. Remove it/);
-    return true;
-  });
-  assert.equal(await Deno.readTextFile(`${folder.path}.part`), "short");
+  const safe = { bytes: 6, sha256: sha256("record") };
+  assert.equal(await folder.files.resume(folder.path, safe), undefined);
+  assert.equal(await folder.files.setPartAside(folder.path, "damaged"), undefined);
+  for (const text of ["short", "recOrds"]) {
+    await writeAtomically(`${folder.path}.part`, text);
+    assert.equal(await folder.files.resume(folder.path, safe), undefined, text);
+    assert.equal(await folder.files.setPartAside(folder.path, text), `${folder.path}.part.${text}`);
+  }
+  assert.deepEqual(await folder.names(), ["x.jsonl.part.recOrds", "x.jsonl.part.short"]);
+  assert.equal(await Deno.readTextFile(`${folder.path}.part.short`), "short");
 });
 
 Deno.test("a writer that another one took over from neither writes into its file, nor publishes, nor removes it", async () => {
@@ -161,7 +167,7 @@ Deno.test("reading ends when the signal says so, with its reason", async () => {
   assert.equal(batches, 1);
 });
 
-Deno.test("paths that leave the data directory are refused, whatever is done with them", async () => {
+Deno.test("paths that are not of a file of a run are refused, whatever is done with them", async () => {
   await using folder = await startFolder();
   const outside = [
     "/etc/passwd",
@@ -169,7 +175,12 @@ Deno.test("paths that leave the data directory are refused, whatever is done wit
     "../x",
     `${folder.root}/a/../../x`,
     folder.root,
-    `${folder.root}/a\0b`,
+    `${folder.root}/dlq/a\0b`,
+    `${folder.root}/x.jsonl`,
+    `${folder.root}/dlq`,
+    `${folder.root}/state/extractor_state.json`,
+    `${folder.root}/raw_users/../state/extractor_state.json`,
+    `${folder.root}/queue/queue.db`,
   ];
   for (const path of outside) {
     const refused = (error: unknown) =>
@@ -180,7 +191,10 @@ Deno.test("paths that leave the data directory are refused, whatever is done wit
     await assert.rejects(linesOf(folder.files.lines(path)), refused, path);
     await assert.rejects(folder.files.remove(path), refused, path);
   }
-  assert.equal(await folder.files.exists(`${folder.root}/a/../b`), false);
+  assert.equal(await folder.files.exists(`${folder.root}/a/../dlq/b`), false);
+  const sealed = folder.files.path("sealed", "run");
+  await folder.files.remove(sealed);
+  await assert.rejects(folder.files.facts(sealed), PermanentError);
 });
 
 Deno.test("a file or a folder is removed, what isn't there is fine, and no link below the data directory is followed", async () => {
@@ -194,11 +208,13 @@ Deno.test("a file or a folder is removed, what isn't there is fine, and no link 
   await folder.files.remove(`${own}/x.jsonl`);
   await folder.files.remove(`${own}/x.jsonl`);
   assert.deepEqual(await folder.names(), []);
-  await folder.files.remove(own);
-  await assert.rejects(Deno.stat(own), Deno.errors.NotFound);
+  await Deno.mkdir(`${own}/sub`);
+  await folder.files.remove(`${own}/sub`);
+  await assert.rejects(Deno.stat(`${own}/sub`), Deno.errors.NotFound);
 
-  await Deno.symlink(others, own);
-  for (const path of [own, `${own}/x.jsonl`]) {
+  const link = `${own}/link`;
+  await Deno.symlink(others, link);
+  for (const path of [link, `${link}/x.jsonl`]) {
     await assert.rejects(
       folder.files.remove(path),
       (error: unknown) =>

@@ -1,0 +1,85 @@
+/**
+ * What reads and writes of the disk have in common: blocks, durable names, and the errors of the file system as ours.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { PermanentError, TransientError } from "../errors/errors.ts";
+
+/** Bytes that are read or written at once. */
+export const BLOCK = 256 * 1024;
+
+/** Reads a file to its end and closes it: block by block, each while the one before is used. A block is good until the next one is asked for. */
+export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
+  let [block, next] = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
+  let coming = file.read(next);
+  try {
+    for (let n = await coming; n !== null; n = await coming) {
+      [block, next] = [next, block];
+      coming = file.read(next);
+      coming.catch(() => {}); // handled where it is awaited
+      yield block.subarray(0, n);
+    }
+  } finally {
+    await coming.catch(() => {});
+    file.close();
+  }
+}
+
+/** Classifies what the file system threw: a missing file or missing rights are permanent; a full or failing disk may recover. */
+export function fileError(action: string, path: string, error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  if (error instanceof Deno.errors.NotFound) {
+    return new PermanentError(`Cannot ${action} ${path}: it isn't there. Put it back, or start a new run.`, {
+      cause: error,
+    });
+  }
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return new PermanentError(
+      `Cannot ${action} ${path}: permission denied. Give the user that runs this service the right to ${action} it, and try again.`,
+      { cause: error },
+    );
+  }
+  if (
+    error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.IsADirectory ||
+    error instanceof Deno.errors.AlreadyExists
+  ) {
+    return new PermanentError(
+      `Cannot ${action} ${path}: a file or folder of another kind is in its place. Move it away, and try again.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return new TransientError(
+    `Cannot ${action} ${path}: ${text}. Is the disk full or failing? It is tried again.`,
+    { cause: error },
+  );
+}
+
+/** Renames a file, replacing what has the new name, and fsyncs the folder, so that the name survives a power cut. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await Deno.rename(from, to);
+  const folder = await Deno.open(dirname(to));
+  await folder.sync().finally(() => folder.close());
+}
+
+/** Writes a small file whole or not at all: `.part`, fsync, rename, fsync of the folder. A failure leaves no `.part`. @throws as `fileError`. */
+export async function writeAtomically(path: string, text: string): Promise<void> {
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    const file = await Deno.open(`${path}.part`, { write: true, create: true, truncate: true });
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      await file.syncData();
+    } finally {
+      file.close();
+    }
+    await renameDurably(`${path}.part`, path);
+  } catch (error) {
+    await Deno.remove(`${path}.part`).catch(() => {});
+    throw fileError("write", path, error);
+  }
+}
