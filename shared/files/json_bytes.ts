@@ -20,6 +20,10 @@ const UPPER_E = 69, LOWER_E = 101, LOWER_U = 117;
 const codes = (text: string) => new TextEncoder().encode(text);
 const TRUE = codes("true"), FALSE = codes("false"), NULL = codes("null");
 
+/** The longest string, in bytes, that is put together faster than it is decoded. */
+const SHORT = 26;
+const ASCII = 127;
+
 /** The most digits of a whole number that is surely exact. */
 const SAFE_DIGITS = 15;
 
@@ -95,8 +99,21 @@ export class JsonBytes {
 
   #plainString(at: number, end: number): string | undefined {
     if (this.bytes[at] !== QUOTE) return undefined;
+    const short = end - at <= SHORT ? this.#ascii(at + 1, end - 1) : undefined;
+    if (short !== undefined) return short;
     for (let i = at; i < end; i++) if (this.bytes[i] === BACKSLASH) return undefined;
     return this.text(at + 1, end - 1);
+  }
+
+  /** The text from `at` to `end`; undefined where a character of it isn't plain ASCII. */
+  #ascii(at: number, end: number): string | undefined {
+    let text = "";
+    for (; at < end; at++) {
+      const code = this.bytes[at]!;
+      if (code === BACKSLASH || code > ASCII) return undefined;
+      text += String.fromCharCode(code);
+    }
+    return text;
   }
 
   /** Whether the key from `at` to `end`, with its quotes, is `name`, which is ASCII; however it is written. */
