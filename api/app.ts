@@ -27,7 +27,6 @@ import { addQuerySql } from "./rest/query_sql.ts";
 import { addRuns } from "./rest/runs.ts";
 import { addSession } from "./rest/session.ts";
 
-/** The API. */
 export interface App {
   /** Answers a request; never throws. */
   fetch(request: Request, info?: RequestInfo): Promise<Response>;

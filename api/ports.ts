@@ -10,7 +10,6 @@ import type { MaskVariables } from "../shared/config/variables.ts";
 import type { ReadStore } from "../shared/store/sqlite/open.ts";
 import type { ApiVariables } from "./config.ts";
 
-/** The API's configuration. */
 export type ApiConfig = ConfigOf<typeof ApiVariables & typeof MaskVariables>;
 
 /** Somebody did something that changes what the system does. */
@@ -21,7 +20,6 @@ export interface AuditEntry {
   readonly who: string;
   /** The address that the request came from, where it is known. */
   readonly from: string | undefined;
-  /** The mutation's name. */
   readonly action: string;
   /** What it was about: a run, an actor, a dead letter. Never a record's content. */
   readonly about: Readonly<Record<string, string | number | boolean>>;
@@ -37,7 +35,6 @@ export interface AuditLog {
 
 /** What the SQL console answers. */
 export interface SqlAnswer {
-  /** Column names, in order. */
   readonly columns: string[];
   /** The JSON array of rows in UTF-8, an object for each row. */
   readonly rows: Uint8Array;
@@ -58,17 +55,13 @@ export interface SqlConsole {
 
 /** The ports of `createApp`. */
 export interface ApiPorts {
-  /** The configuration. */
   readonly config: ApiConfig;
   /** The database, asked for anew in each request; undefined while the saver hasn't made it. */
   readonly store: () => ReadStore | undefined;
   /** The channel to tell, ask and watch the actors. */
   readonly channel: Channel;
-  /** Where mutations are noted. */
   readonly audit: AuditLog;
-  /** The SQL console. */
   readonly sql: SqlConsole;
-  /** The API's logger. */
   readonly log: Logger;
   /** The time in milliseconds since 1970. Default `Date.now`. */
   readonly clock?: () => number;

@@ -24,9 +24,7 @@ export interface Patience {
   readonly checkMs?: number;
 }
 
-/** A server that listens. */
 export interface Listening {
-  /** The port. */
   readonly port: number;
   /** Stops listening, ends subscriptions, lets answers that were begun come to their end, up to `graceMs`, then closes what is left. */
   close(graceMs?: number): Promise<void>;

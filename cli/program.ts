@@ -13,17 +13,14 @@ export interface Program {
   readonly name: string;
   /** Arguments for `deno`. */
   readonly args: readonly string[];
-  /** Its environment, whole. */
   readonly env: Record<string, string | undefined>;
   /** Its working directory. Default this process's. */
   readonly cwd?: string;
 }
 
-/** A program that runs. */
 export interface Running {
   /** As in its `Program`. */
   readonly name: string;
-  /** Its process's id. */
   readonly pid: number;
   /** Resolves with its exit code when it has ended. */
   readonly ended: Promise<number>;

@@ -14,9 +14,7 @@ import { type OnLine, type Program, type Running, start } from "./program.ts";
 
 /** What the supervisor is to hold. */
 export interface SupervisorOptions {
-  /** Configuration of all parts. */
   readonly env: Environment;
-  /** The services to start. */
   readonly services: readonly Service[];
   /** Brings a sample source of so many users, of which a share is bad, in place of `API_BASE_URL`. */
   readonly sample?: { readonly users: number; readonly bad: number };
@@ -34,7 +32,6 @@ export interface Supervisor extends AsyncDisposable {
 
 /** A part ended during its start, or can't be kept running. */
 export class PartFailed extends PermanentError {
-  /** Its class, for logs. */
   override readonly name: string = "PartFailed";
 
   /** The part `part` ended. */

@@ -15,7 +15,6 @@ const Unfinished = z.object({
   run_id: RunId,
   /** The message that asked for it last, where it has an id of its own. */
   message_id: z.string().optional(),
-  /** The source's name. */
   source: z.string(),
   /** The file that the records go to. */
   raw_file: z.string(),
@@ -25,11 +24,9 @@ const Unfinished = z.object({
   bytes: Count,
   /** SHA-256 of the file up to there; a checkpoint of an earlier version has none. */
   sha256: Sha256.optional(),
-  /** Lines of the file. */
   records: Count,
   /** Records that were left out, as an earlier page had their id. */
   duplicates: Count,
-  /** Pages fetched. */
   pages: Count,
   /** The source's total on the first page; null before it. */
   first_total: Count.nullable(),

@@ -25,9 +25,7 @@ import type { Source } from "./source.ts";
 
 /** What the extractor works with. */
 export interface ExtractorParts {
-  /** Where records come from. */
   readonly source: Source;
-  /** The data directory. */
   readonly files: Files;
   /** Runs that were cancelled: an unfinished one that was is not resumed. */
   readonly cancellations?: Cancellations;

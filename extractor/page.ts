@@ -12,13 +12,11 @@ import { withoutMark } from "../shared/files/lines.ts";
 import { Records } from "./records.ts";
 import { pageUrl, redacted, type Source } from "./source.ts";
 
-/** A page of records. */
 export interface Page {
   /** Position of its first record, as it was asked for. */
   readonly skip: number;
   /** How many records the source has, as of this page. */
   readonly total: number;
-  /** Its records. */
   readonly records: Records;
 }
 

@@ -12,10 +12,8 @@ const NEWLINE = 10, RETURN = 13;
 export class Records {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
-  /** Each record's id. */
   readonly ids: (RecordId | undefined)[] = [];
 
-  /** The position after them. */
   readonly end: number;
 
   /** Reads the list at `at` of `json`, the text that stands in `bytes`. @throws SyntaxError where it isn't JSON. */
@@ -30,7 +28,6 @@ export class Records {
     });
   }
 
-  /** How many there are. */
   get length(): number {
     return this.ids.length;
   }

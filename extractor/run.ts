@@ -15,7 +15,6 @@ import { pagesOf } from "./pages.ts";
 
 /** A raw file that is whole. */
 export interface WrittenRun {
-  /** Its lines. */
   readonly records: number;
   /** Records that were left out, as an earlier page had their id. */
   readonly duplicates: number;
@@ -23,9 +22,7 @@ export interface WrittenRun {
   readonly pages: number;
   /** How many records the source said it has, last. */
   readonly total: number;
-  /** Its length. */
   readonly bytes: number;
-  /** Its SHA-256, lower-case hexadecimal. */
   readonly sha256: string;
   /** Where the run was gone on with, if it was. */
   readonly resumed_from_skip?: number;

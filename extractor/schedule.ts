@@ -14,13 +14,11 @@ import type { ExtractorVariables } from "./config.ts";
 
 /** The time, and waiting for a later one. */
 export interface Clock {
-  /** Milliseconds since 1970. */
   now(): number;
   /** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** The machine's clock. */
 export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 
 /** When runs start by themselves, as the configuration says. */

@@ -15,9 +15,7 @@ import type { Ahead, Delivery, FileKind, LocalFile } from "./delivery/delivery.t
 export interface AheadParts {
   /** Where phases announce their files. */
   readonly channel: Channel;
-  /** The data directory. */
   readonly files: Files;
-  /** Where to. */
   readonly delivery: Delivery;
 }
 

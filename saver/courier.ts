@@ -21,9 +21,7 @@ const STALL_MS = 3_600_000;
 
 /** What the courier works with. */
 export interface CourierParts {
-  /** The database. */
   readonly store: Store;
-  /** The data directory. */
   readonly files: Files;
   /** The server to deliver to; undefined where none is configured. */
   readonly delivery: Delivery | undefined;

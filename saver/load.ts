@@ -14,9 +14,7 @@ import type { FileKind } from "../shared/store/sqlite/runs.ts";
 
 /** What the saver works with. */
 export interface LoadPorts {
-  /** The database. */
   readonly store: Store;
-  /** The data directory. */
   readonly files: Pick<Files, "lines" | "size">;
   /** Ends the load; nothing stays of the file at which it was. */
   readonly signal?: AbortSignal | undefined;

@@ -15,7 +15,6 @@ import { sealedFolder } from "./courier.ts";
 
 /** A completed run whose local files are old, and, where they have to stay, why. */
 export interface Old {
-  /** The run. */
   readonly run: RunRow;
   /** Its files that weren't removed yet. */
   readonly files: readonly FileRow[];
@@ -23,11 +22,8 @@ export interface Old {
   readonly keep: string | undefined;
 }
 
-/** What retention works with. */
 export interface RetentionParts {
-  /** The database. */
   readonly store: Store;
-  /** The data directory. */
   readonly files: Files;
   /** Age in days from which files go. */
   readonly days: number;
@@ -35,7 +31,6 @@ export interface RetentionParts {
   readonly log: Pick<Logger, "info" | "warning" | "error">;
 }
 
-/** Milliseconds of a day. */
 const DAY_MS = 24 * 3600 * 1000;
 /** Runs whose rows are held at once. */
 const RUNS_AT_ONCE = 100;

@@ -11,7 +11,6 @@ export class Tally {
   readonly #counts = new Map<string, number>();
   #others = 0;
 
-  /** Starts at nothing. */
   constructor(private readonly most: number = 100) {}
 
   /** Counts `name` once more. */

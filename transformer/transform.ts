@@ -17,7 +17,6 @@ import { RecordReader } from "./reader.ts";
 import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
-/** Where lines go. */
 export interface Sink {
   /** Appends a text or bytes, which may be used again once the promise is settled. */
   write(data: string | Uint8Array): Promise<void>;
@@ -25,9 +24,7 @@ export interface Sink {
 
 /** What a transform works with. */
 export interface TransformPorts {
-  /** Takes the valid records. */
   readonly processed: Sink;
-  /** Takes the dead letters. */
   readonly dead: Sink;
   /** How records are read and judged. */
   readonly plan: Plan;
@@ -112,7 +109,6 @@ class Transformation {
     }
   }
 
-  /** Takes lines as texts. */
   takeLines({ lines, flaws }: LineBatch): void {
     lines.forEach((line, i) => this.#takeLine(line, flaws.get(i)));
   }

@@ -15,7 +15,6 @@ import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
 /** What the transformer works with. */
 export interface TransformerParts {
-  /** The data directory. */
   readonly files: Files;
   readonly plan: Plan;
   readonly lookups: Lookups;

@@ -7,25 +7,21 @@ import { parseExact } from "../../shared/store/mask.ts";
 
 /** The text of an operation whose answer is `Data`; nothing ever sets `answer`. */
 export type Operation<Data> = string & { readonly answer?: Data };
-/** What an operation answers. */
 export type AnswerOf<T> = T extends Operation<infer Data> ? Data : never;
 export type Variables = Readonly<Record<string, unknown>>;
 
 /** The API wants a token, or another one. */
 export class Unauthorized extends Error {
-  /** Its class, for messages. */
   override readonly name: string = "Unauthorized";
 }
 
 /** The API can't be reached, or can't answer now; asking again later may help. */
 export class Unreachable extends Error {
-  /** Its class, for messages. */
   override readonly name: string = "Unreachable";
 }
 
 /** The API doesn't do what was asked. */
 export class Refused extends Error {
-  /** Its class, for messages. */
   override readonly name: string = "Refused";
 }
 

@@ -19,7 +19,6 @@ const VERDICT = `fragment Verdict on RecordVerdict { recordId valid problems }`;
 
 /** A run in a list. */
 export type RunLine = types.LineFragment;
-/** Everything about a run. */
 export type Run = NonNullable<types.RunQuery["etlRun"]>;
 export type Actor = types.ActorFragment;
 export type Event = types.EventFragment;
@@ -30,7 +29,6 @@ export type Verdict = types.VerdictFragment;
 /** A correction of one record. */
 export type RecordPatch = types.RecordPatch;
 
-/** Runs, newest first. */
 export const RUNS = `query Runs($first: Int!, $after: String) {
   etlRunsConnection(first: $first, after: $after) {
     nodes { ...Line } totalCount pageInfo { hasNextPage endCursor }
@@ -42,7 +40,6 @@ ${LINE}` as Operation<types.RunsQuery>;
 export const ACTORS = `query Actors { actors { ...Actor } }
 ${ACTOR}` as Operation<types.ActorsQuery>;
 
-/** Actors as they change. */
 export const ACTOR_CHANGES = `subscription ActorChanges { actorChanges { ...Actor } }
 ${ACTOR}` as Operation<types.ActorChangesSubscription>;
 

@@ -79,7 +79,6 @@ const Instance = builder.objectRef<Beat>("ActorInstance").implement({
   }),
 });
 
-/** An actor. */
 export const Actor = builder.objectRef<ActorView>("Actor").implement({
   description:
     "Whoever takes the messages of one channel: one message at a time, and hands on what comes of it.",

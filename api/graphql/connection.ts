@@ -18,11 +18,9 @@ export const MAX_PAGE = 500;
 export interface PageArgs {
   /** So many from the start. */
   readonly first?: number | null | undefined;
-  /** Only after this cursor. */
   readonly after?: string | null | undefined;
   /** So many from the end. */
   readonly last?: number | null | undefined;
-  /** Only before this cursor. */
   readonly before?: string | null | undefined;
 }
 
@@ -30,15 +28,12 @@ export interface PageArgs {
 export interface Connection<Node> {
   /** The rows, each with its place. */
   readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
-  /** What lies around them. */
   readonly pageInfo: {
     /** Whether there are rows after the last one. */
     readonly hasNextPage: boolean;
     /** Whether there are rows before the first one. */
     readonly hasPreviousPage: boolean;
-    /** The first row's place. */
     readonly startCursor: string | null;
-    /** The last row's place. */
     readonly endCursor: string | null;
   };
   /** How many rows there are in all; asked for only when a client does. */
@@ -99,7 +94,6 @@ export function connectionType<Node>(
 
 /** How a list is read page by page. */
 export interface Keyset<Node, Cursor> {
-  /** Reads rows in order. */
   read(page: Page<Cursor>): readonly Node[];
   /** The place of a row. */
   place(node: Node): Cursor;

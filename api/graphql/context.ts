@@ -14,13 +14,9 @@ import { type Loaders, makeLoaders } from "./loaders.ts";
 
 /** What lasts as long as the API. */
 export interface AppContext {
-  /** The ports. */
   readonly ports: ApiPorts;
-  /** What is counted. */
   readonly metrics: Metrics;
-  /** What subscriptions follow. */
   readonly live: Live;
-  /** Personal fields. */
   readonly mask: Mask;
   /** Lists of runs, as long as they are true. */
   readonly lists: UntilCommit<RunRow[]>;
@@ -34,7 +30,6 @@ export interface Context extends AppContext {
   readonly store: ReadStore | undefined;
   /** Reads that are gathered over a request's fields. */
   readonly loaders: Loaders;
-  /** Who asks. */
   readonly who: string;
   /** The address that the request came from. */
   readonly from: string | undefined;

@@ -20,9 +20,7 @@ const LOOK_EVERY_MS = 1000;
 
 const log = getLogger(["etl", "api", "live"]);
 
-/** What subscriptions follow. */
 export class Live {
-  /** What happens to runs. */
   readonly runEvents: Hub<RunEvent>;
   /** Actors whose state, mailbox or instances changed. */
   readonly actorChanges: Hub<ActorView>;
@@ -36,7 +34,6 @@ export class Live {
     );
   }
 
-  /** Ends all subscriptions. */
   close(): void {
     this.runEvents.close();
     this.actorChanges.close();
@@ -67,7 +64,6 @@ export class Hub<T> {
     }, new SlidingBuffer(LAG));
   }
 
-  /** Ends everything. */
   close(): void {
     for (const stop of this.#followers.values()) stop();
   }

@@ -25,9 +25,7 @@ export interface Loaders {
   readonly recordCorrections: DataLoader<number, number[]>;
   /** The id of the invalid record that a raw record corrects. */
   readonly recordCorrected: DataLoader<number, number | undefined>;
-  /** Raw records by id. */
   readonly rawRecord: DataLoader<number, RecordRow | undefined>;
-  /** Invalid records by id. */
   readonly invalidRecord: DataLoader<number, RecordRow | undefined>;
 }
 

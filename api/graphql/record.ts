@@ -22,10 +22,8 @@ const RecordTableEnum = builder.enumType("RecordTable", {
   } as const,
 });
 
-/** A record. */
 export const RecordType = builder.objectRef<RecordRow & { table?: RecordTable }>("Record");
 
-/** An invalid record. */
 export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").implement({
   description: "A record that broke a rule. Personal fields read as `***`.",
   fields: (t) => ({

@@ -22,9 +22,7 @@ import { schema } from "./schema.ts";
 
 /** What the server tells of a request. */
 interface Asker {
-  /** Who asks. */
   readonly who: string;
-  /** From where. */
   readonly from: string | undefined;
   /** Aborted when nobody waits any more. */
   readonly signal: AbortSignal;
@@ -32,11 +30,9 @@ interface Asker {
 
 /** The GraphQL side of the API. */
 export interface GraphqlSide {
-  /** Ends subscriptions and waiting. */
   close(): Promise<void>;
 }
 
-/** Adds the route. */
 export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): GraphqlSide {
   const closing = new AbortController();
   const context: AppContext = {

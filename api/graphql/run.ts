@@ -15,7 +15,6 @@ import {
 } from "../../shared/store/timeline.ts";
 import { builder } from "./builder.ts";
 
-/** Where a run is. */
 export const RunStatusEnum = builder.enumType("RunStatus", {
   values: RUN_STATUSES,
   description: "Where a run is.",
@@ -151,7 +150,6 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
   }),
 });
 
-/** A run. */
 export const EtlRun = builder.objectRef<RunRow>("EtlRun");
 EtlRun.implement({
   description: "One pass of records through the three phases.",

@@ -6,7 +6,6 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { RequestInfo } from "../ports.ts";
 
-/** What a request carries. */
 export interface Env {
   /** What the server knows of it. */
   Bindings: RequestInfo;

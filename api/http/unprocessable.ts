@@ -12,9 +12,7 @@ export interface Misfit {
   readonly type: string;
   /** Where: `body`, `query` or `path`, then keys and indexes. */
   readonly loc: readonly (string | number)[];
-  /** What was wanted. */
   readonly msg: string;
-  /** What was given. */
   readonly input: unknown;
   /** The bound that it passed, where there is one. */
   readonly ctx?: Readonly<Record<string, unknown>>;
@@ -30,7 +28,6 @@ export class Unprocessable extends Error {
     super("The request's input can't be used.");
   }
 
-  /** The answer to it. */
   answer(): Response {
     return jsonAnswer(JSON.stringify({ detail: this.misfits }), 422);
   }

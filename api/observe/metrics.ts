@@ -19,7 +19,6 @@ export class Metrics {
   readonly http: Histogram<"method" | "route" | "status">;
   /** Executed GraphQL operations, in seconds. */
   readonly graphql: Histogram<"operation" | "outcome">;
-  /** Subscriptions that are open. */
   readonly subscriptions: Gauge<"subscription">;
   /** Mutations, by what came of them. */
   readonly mutations: Counter<"mutation" | "outcome">;

@@ -24,7 +24,6 @@ const TABLES = ["raw_users", "processed_users", "invalid_users"] as const satisf
 /** Columns of the views that are no keys of the user. */
 const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
 
-/** Adds the route. */
 export function addData(app: ApiApp, { store }: ApiPorts): void {
   const pages = new UntilCommit<{ text: Uint8Array; total: number }>(16);
   addRoute(app, {

@@ -40,7 +40,6 @@ const INIT =
   `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", validatorUrl: null, deepLinking: true });
 `;
 
-/** Adds the routes. */
 export function addDocs(app: ApiApp): void {
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
   let document: string | undefined;

@@ -14,7 +14,6 @@ import { addRoute, json } from "./route.ts";
 const Ready = z.object({ status: z.enum(["ready", "not ready"]), database: z.string(), channel: z.string() })
   .openapi("Readiness");
 
-/** Adds the routes. */
 export function addHealth(app: ApiApp, ports: ApiPorts, metrics: Metrics): void {
   addRoute(app, {
     method: "get",

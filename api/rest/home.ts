@@ -10,7 +10,6 @@ import { wantsPage } from "../http/guard.ts";
 import { jsonAnswer } from "../json.ts";
 import { addRoute, json } from "./route.ts";
 
-/** Adds the route. */
 export function addHome(app: ApiApp): void {
   addRoute(
     app,

@@ -24,7 +24,6 @@ const Answer = z.object({
   truncated: z.literal(true).optional(),
 }).openapi("SQLAnswer");
 
-/** Adds the route. */
 export function addQuerySql(app: ApiApp, { store, sql, config }: ApiPorts): void {
   addRoute(app, {
     method: "post",

@@ -10,11 +10,9 @@ import { fit, jsonBody } from "../http/unprocessable.ts";
 
 /** The parts of a request that a route reads. */
 export interface Inputs {
-  /** Names in the path. */
   readonly params?: z.ZodObject;
   /** What follows the `?`. */
   readonly query?: z.ZodObject;
-  /** The JSON body. */
   readonly body?: z.ZodType;
 }
 

@@ -22,7 +22,6 @@ const EtlRun = z.object({
   invalid_count: z.int(),
 }).openapi("EtlRun");
 
-/** Adds the routes. */
 export function addRuns(app: ApiApp, { store }: ApiPorts): void {
   const lists = new UntilCommit<{ text: string; total: number }>(8);
   addRoute(app, {

@@ -8,9 +8,7 @@ import { SqlRefused } from "./errors.ts";
 import { FUNCTIONS, READABLE, VIEWS } from "./allowed.ts";
 import { singleSelect } from "./statement.ts";
 
-/** Bounds of an answer. */
 export interface Bounds {
-  /** Most rows. */
   readonly maxRows: number;
   /** Most bytes of the rows' JSON, and of any value. */
   readonly maxBytes: number;
@@ -18,11 +16,9 @@ export interface Bounds {
 
 /** An answer, its rows as JSON. */
 export interface Answered {
-  /** Column names, in order. */
   readonly columns: string[];
   /** The JSON array of rows, an object for each. */
   readonly rows: string;
-  /** Whether it was cut. */
   readonly truncated: boolean;
 }
 
@@ -35,7 +31,6 @@ const SCHEMA_BYTES = 1_000_000;
 /** Codes of `sqlite3_set_authorizer`. */
 const [READ, SELECT, FUNCTION, RECURSIVE] = [20, 21, 31, 33];
 
-/** A connection for strangers. */
 export class Engine implements Disposable {
   readonly #db: Database;
   /** Tables that may not be read. */
@@ -85,7 +80,6 @@ export class Engine implements Disposable {
     }
   }
 
-  /** Closes the connection. */
   [Symbol.dispose](): void {
     this.#db[Symbol.dispose]();
   }

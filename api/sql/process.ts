@@ -20,7 +20,6 @@ export class SqlProcess {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #output: ReadableStreamDefaultReader<Uint8Array>;
 
-  /** Starts it. */
   constructor(options: WorkerOptions) {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [

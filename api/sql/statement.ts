@@ -5,7 +5,6 @@
  */
 import { SqlRefused } from "./errors.ts";
 
-/** Longest statement, in characters. */
 export const MAX_SQL_LENGTH = 100_000;
 
 /** A piece of a statement: a word or quoted name (its text, in lower case), or a sign. */

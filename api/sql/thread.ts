@@ -8,11 +8,8 @@ import { SqlRefused } from "./errors.ts";
 
 /** What a thread is asked. */
 export interface Question {
-  /** The database. */
   readonly path: string;
-  /** Bounds of the answer. */
   readonly bounds: Bounds;
-  /** The statement. */
   readonly sql: string;
 }
 

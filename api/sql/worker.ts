@@ -14,7 +14,6 @@ import type { Question, Reply } from "./thread.ts";
 
 /** What the process is started with. */
 export interface WorkerOptions extends Bounds {
-  /** The database. */
   readonly path: string;
 }
 

@@ -36,7 +36,6 @@ export const OPTIONS = {
   from: { type: "string" },
 } as const;
 
-/** Their values. */
 export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & { readonly limit: number };
 
 /** A command; answers the exit code. */

@@ -29,7 +29,6 @@ export interface Login extends Server {
   readonly keyPath: string;
   /** Opens the private key where it is encrypted. */
   readonly passphrase?: string | undefined;
-  /** The known hosts file. */
   readonly knownHosts: string;
   /** What to do with a host that isn't in it. */
   readonly hostKeyPolicy: HostKeyPolicy;

@@ -9,7 +9,6 @@ export type FileKind = "raw" | "processed" | "invalid" | "manifest";
 
 /** A complete local file that is to be delivered. */
 export interface LocalFile {
-  /** What it is. */
   readonly kind: Exclude<FileKind, "manifest">;
   /** Where it is, as this process opens it. */
   readonly path: string;
@@ -17,7 +16,6 @@ export interface LocalFile {
   readonly name: string;
   /** Lower-case hexadecimal SHA-256 of its bytes. */
   readonly sha256: string;
-  /** Its length. */
   readonly bytes: number;
   /** SHA-256 of the file that was encrypted to make this one; absent where it isn't encrypted. See `seal`. */
   readonly plainSha256?: string;
@@ -33,15 +31,12 @@ export interface Manifest {
 
 /** A file that lies on the server, verified there. */
 export interface DeliveredFile {
-  /** What it is. */
   readonly kind: FileKind;
-  /** Its name. */
   readonly name: string;
   /** Its absolute path on the server. */
   readonly remotePath: string;
   /** SHA-256 of the local file, before encryption. */
   readonly sha256: string;
-  /** Length as delivered. */
   readonly bytes: number;
   /** `content`: read back and hashed; `size`: its length alone was compared. */
   readonly verified: "content" | "size";

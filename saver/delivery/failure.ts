@@ -10,11 +10,8 @@ export const STATUS = { NO_SUCH_FILE: 2, PERMISSION_DENIED: 3, FAILURE: 4, OP_UN
 
 /** Where a server is and who logs in. */
 export interface Server {
-  /** Name or address. */
   readonly host: string;
-  /** Port. */
   readonly port: number;
-  /** The user. */
   readonly user: string;
 }
 

@@ -39,7 +39,6 @@ export class Inspection implements AsyncDisposable {
     return (await this.remote.facts(path))?.folder === false;
   }
 
-  /** Ends the connection. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.connection[Symbol.asyncDispose]();
   }

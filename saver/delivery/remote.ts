@@ -12,7 +12,6 @@ import { requestFailure, STATUS, statusOf } from "./failure.ts";
 
 /** What is known of a remote file without reading it. */
 export interface RemoteFacts {
-  /** Length in bytes. */
   readonly size: number;
   /** Whether it is a folder. */
   readonly folder: boolean;

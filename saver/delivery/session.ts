@@ -34,7 +34,6 @@ interface Source extends Digest {
   blocks(): AsyncIterable<Uint8Array>;
 }
 
-/** What a probe writes. */
 export const PROBE: Manifest = { name: "probe", text: "A test whether files can be delivered here.\n" };
 
 /** Best first: Deno takes nearly twice as long for AES-GCM. docs/performance.md has the figures. */
@@ -139,7 +138,6 @@ export class Session implements AsyncDisposable {
     return { folder: this.folder, hostKeyType: type, fingerprint: fingerprintOf(blob) };
   }
 
-  /** Ends the connection. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.connection[Symbol.asyncDispose]();
   }

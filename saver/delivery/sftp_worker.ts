@@ -31,7 +31,6 @@ export type ToSftpWorker =
   }
   | { readonly type: "abort" | "close" };
 
-/** What comes from it. */
 export type FromSftpWorker =
   | { readonly type: "sent"; readonly id: number; readonly bytes: number }
   | { readonly type: "done"; readonly id: number; readonly value: unknown }
@@ -42,7 +41,6 @@ export type FromSftpWorker =
 export interface Failure {
   /** Which of the two kinds it is; any other error is `unknown`. */
   readonly kind: "transient" | "permanent" | "unknown";
-  /** Its message. */
   readonly message: string;
 }
 

@@ -15,9 +15,7 @@ const REQUESTS = 32;
 
 /** Length and SHA-256 of bytes that went by. */
 export interface Digest {
-  /** Length in bytes. */
   readonly bytes: number;
-  /** Lower-case hexadecimal SHA-256. */
   readonly sha256: string;
 }
 

@@ -15,7 +15,6 @@ export interface Spread {
 }
 
 export interface Cost {
-  /** Wall time in seconds. */
   readonly seconds: number;
   /** User and system time in seconds. */
   readonly cpu?: number;

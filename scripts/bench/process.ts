@@ -85,7 +85,6 @@ export class Program implements AsyncDisposable {
     return { seconds, cpu: await this.cpu() - cpu };
   }
 
-  /** Stops it in order. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.running.stop();
   }

@@ -10,7 +10,6 @@ import type { BenchEnvironment } from "./environment.ts";
 export interface Side {
   /** What was run, such as `sqlite3 .import`. */
   readonly label: string;
-  /** Wall time in seconds. */
   readonly seconds: Spread;
   /** User and system time of the process (and of the children it waited for) in seconds, where it was measured. */
   readonly cpu?: Spread;

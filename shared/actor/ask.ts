@@ -19,7 +19,6 @@ export interface RunRequest {
   readonly requestedBy: string;
   /** The part of the system that sends the request. */
   readonly actor: "api" | "cli" | "schedule";
-  /** For a correction run. */
   readonly correction?: Correction;
   /** Makes repeats of the request one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is its own. */
   readonly key?: string;
@@ -27,7 +26,6 @@ export interface RunRequest {
 
 /** Another run is waiting or being extracted, and this request did not want to queue behind it. */
 export class RunActive extends PermanentError {
-  /** Its class, for logs. */
   override readonly name: string = "RunActive";
 
   /** The run `activeRunId` is in the way. */

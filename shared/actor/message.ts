@@ -13,7 +13,6 @@ import { PermanentError } from "../errors/errors.ts";
 export interface Parent {
   /** The id of the message that caused this one. */
   readonly id: string;
-  /** When that was published. */
   readonly published_at?: string | undefined;
   /** The trace it belongs to. */
   readonly traceparent?: string | undefined;

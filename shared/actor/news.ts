@@ -66,7 +66,6 @@ export class News {
     return this.#start();
   }
 
-  /** The phase is done. */
   completed(detail: Detail): Outgoing[] {
     this.retries.forget(this.claim.id);
     return [...this.#start(), ...this.#event("completed", { type: "phase_completed", detail })];

@@ -71,7 +71,6 @@ export class Presence implements AsyncDisposable {
     if (Date.now() - at >= PROGRESS_EVERY_MS) void this.#send();
   }
 
-  /** Counts a settled message. */
   count(outcome: string): void {
     if (outcome === "done") this.#beat = { ...this.#beat, handled: this.#beat.handled + 1 };
     if (outcome === "never") this.#beat = { ...this.#beat, failed: this.#beat.failed + 1 };

@@ -32,7 +32,6 @@ export interface ActorContext {
   readonly graceMs?: number;
   /** Milliseconds that a message may stay with a dead process before another takes it. Default 30,000. */
   readonly leaseMs?: number | undefined;
-  /** Runs that were cancelled. */
   readonly cancellations?: Cancellations;
   /** Milliseconds that a handler may take to end once its signal was aborted. Default 30,000. */
   readonly endMs?: number;

@@ -18,7 +18,6 @@ export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
 export interface ServiceContext {
   /** Aborted at the first SIGTERM or SIGINT, and when the program that started it is gone: stop taking work, finish what is at hand. A second signal ends the process at once. */
   readonly signal: AbortSignal;
-  /** The service's logger. */
   readonly log: Logger;
   /** Registers a resource; it is closed when the service ends, in reverse order, also if the start failed halfway. */
   use<T extends Disposable | AsyncDisposable>(resource: T): T;

@@ -283,12 +283,10 @@ end
 return page
 `);
 
-/** KEYS: mailbox. */
 export const PAUSE: Script = script(`
 redis.call('SET', KEYS[1] .. ':paused', '1')
 `);
 
-/** KEYS: mailbox. */
 export const RESUME: Script = script(`
 redis.call('DEL', KEYS[1] .. ':paused')
 wake(KEYS[1])

@@ -71,7 +71,6 @@ export const MaskVariables = {
   ),
 };
 
-/** How the service logs. */
 export const LogVariables = {
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warning", "error", "fatal"], {
     error: "wanted trace, debug, info, warning, error or fatal",

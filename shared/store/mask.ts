@@ -12,7 +12,6 @@ export const MASKED = "***";
 /** The fields to mask: a key that is masked whole, or the keys to mask in the object below it. */
 export type Mask = ReadonlyMap<string, "whole" | Mask>;
 
-/** Tables of records. */
 export type RecordTable = "raw_users" | "processed_users" | "invalid_users";
 
 /**

@@ -8,7 +8,6 @@ import { LookupGap, type Phase, PHASES, ReasonCount, type RunEvent } from "../co
 
 /** How a phase of a run went. */
 export interface PhaseTime {
-  /** The phase. */
   readonly phase: Phase;
   /** When it was first started. */
   readonly startedAt: string;
@@ -28,7 +27,6 @@ export interface PhaseTime {
 export interface Reason {
   /** Field and kind of problem, such as `age: greater than 65`. */
   readonly reason: string;
-  /** Number of records. */
   readonly count: number;
 }
 
@@ -36,7 +34,6 @@ export interface Reason {
 export interface Gap {
   /** The department as the records spell it. */
   readonly department: string;
-  /** Number of records. */
   readonly count: number;
 }
 

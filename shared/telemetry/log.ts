@@ -17,7 +17,6 @@ const NEVER_SHOWN = [
   /^(ssn|ein|iban|wallet|card_?number|card_?expire|mac_?address|email|phone|birth_?date|ip)$/i,
 ];
 
-/** How to log. */
 export interface LogOptions {
   /** Lowest level that is written. */
   level: LogLevel;

@@ -12,7 +12,6 @@ export type Drafts = Readonly<Record<string, Draft>>;
 
 /** The drafts of one run. */
 export interface Shelf {
-  /** All of them. */
   readonly all: ReadonlySignal<Drafts>;
   /** Sets some; undefined discards one. */
   put(changes: Readonly<Record<string, Draft | undefined>>): void;

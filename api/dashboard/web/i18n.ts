@@ -20,7 +20,6 @@ const root = document.documentElement;
 /** The language; the server chose it by cookie or `Accept-Language`. */
 export const language = signal<Language>(root.lang === "es" ? "es" : "en");
 
-/** The theme. */
 export const theme = signal<Theme>((root.dataset.theme ?? "auto") as Theme);
 
 effect(() => {

@@ -6,7 +6,6 @@
  */
 import { signal } from "@preact/signals";
 
-/** Where the reader is. */
 export const address = signal(new URL(location.href));
 
 /** Goes to an address of the dashboard; `replace` leaves no step to come back to. */

@@ -10,7 +10,6 @@ import { GraphqlClient, type Operation, pause, Unauthorized, type Variables } fr
 import { type Outcome, STEER, type Steering } from "../../client/operations.ts";
 import type { Key } from "./texts.ts";
 
-/** The API. */
 export const api = new GraphqlClient("/graphql");
 
 /** Whether the live view is connected. */
@@ -24,16 +23,12 @@ export const renewed = signal(0);
 
 /** Something to tell the reader: what was done, or why not. */
 export interface Notice {
-  /** Whether something went wrong. */
   readonly bad: boolean;
-  /** What is told. */
   readonly text: string;
   /** Where more is to be seen. */
   readonly href?: string;
-  /** What stands there. */
   readonly label?: string;
 }
-/** What was last told. */
 export const notice = signal<Notice | undefined>(undefined);
 
 /** The time in milliseconds, each second. */
@@ -42,11 +37,9 @@ setInterval(() => now.value = Date.now(), 1000);
 
 /** What a read has come to. */
 export interface Reading<Data> {
-  /** The last answer. */
   readonly data: Data | undefined;
   /** What went wrong with the last try. */
   readonly error: string | undefined;
-  /** Reads again. */
   readonly refresh: () => void;
 }
 
@@ -162,23 +155,18 @@ export async function steer(
   }
 }
 
-/** Tells what went wrong. */
 export function tell(error: unknown): void {
   if (error instanceof Unauthorized) signedOut.value = true;
   else notice.value = { bad: true, text: messageOf(error) };
 }
 
-/** Something to be confirmed. */
 export interface Question {
-  /** What is asked. */
   readonly title: string;
-  /** What it means. */
   readonly text: string;
   /** What the button says that does it. */
   readonly action: Key;
   /** Whether it can't be undone. */
   readonly grave?: boolean;
-  /** Takes the answer. */
   readonly answer: (yes: boolean) => void;
 }
 /** What is asked at the moment. */

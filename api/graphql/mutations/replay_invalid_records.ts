@@ -222,7 +222,6 @@ function corrections(
   }
 }
 
-/** Most corrections at once. */
 const MOST_PATCHES = 1000;
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -5,7 +5,6 @@ import { percentile, spreadOf } from "../measure.ts";
 import type { Result, Row } from "../row.ts";
 import type { Stage } from "../environment.ts";
 
-/** Runs in the database. */
 export const RUNS = 100_000;
 
 /** Connections that ask at once. */

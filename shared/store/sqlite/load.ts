@@ -11,7 +11,6 @@ import type { FileKind, FileRow } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "./views.ts";
 
-/** A file to load. */
 export interface FileToLoad {
   /** The run that it belongs to. */
   readonly runId: string;
@@ -28,9 +27,7 @@ export interface FileToLoad {
 /** Opens a file's lines; `onEnd` has to be called with what was read, after the last line. Throws where the bytes aren't as announced. */
 export type LineSource = (onEnd: (facts: FileFacts) => void) => AsyncIterable<LineBatch>;
 
-/** What came of it. */
 export interface LoadedFile {
-  /** The file's records. */
   readonly records: number;
   /** Whether it had been loaded before, so that nothing was done. */
   readonly skipped: boolean;

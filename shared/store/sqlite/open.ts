@@ -27,7 +27,6 @@ const READ_TIMEOUT_MS = 1000;
 export class ReadStore implements Disposable {
   /** Runs and what belongs to them. */
   readonly runs: Runs;
-  /** Records, masked. */
   readonly records: Records;
 
   /** Made by `openStoreReadOnly`. */
@@ -46,7 +45,6 @@ export class ReadStore implements Disposable {
     return this.db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
   }
 
-  /** Closes the connection. */
   [Symbol.dispose](): void {
     this.db[Symbol.dispose]();
   }
@@ -54,9 +52,7 @@ export class ReadStore implements Disposable {
 
 /** The writer's side. Several processes may have one each; within a process all share one. */
 export class Store implements AsyncDisposable {
-  /** Runs, as committed. */
   readonly runs: Runs;
-  /** Records, as committed, masked. */
   readonly records: Records;
   readonly #turns = new Mutex();
 

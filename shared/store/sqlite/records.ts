@@ -8,11 +8,9 @@ import type { FileRow, Page } from "./runs.ts";
 import type { Bindable, Database, Table } from "../../sqlite/database.ts";
 import { LINES_PER_FILE, RECORD_TABLES } from "./views.ts";
 
-/** A record. */
 export interface RecordRow {
   /** Unique in its table; later records have larger ones. */
   readonly record_id: number;
-  /** Its run. */
   readonly run_id: string;
   /** Its line in the file, from 1. */
   readonly line: number;
@@ -25,7 +23,6 @@ export interface RecordRow {
   readonly record: unknown;
 }
 
-/** Which records. */
 export interface RecordFilter {
   /** Only those of this run. */
   readonly runId?: string | undefined;
@@ -39,7 +36,6 @@ export interface RecordFilter {
 /** Lines of a file that are read at once. */
 const LINES_AT_ONCE = 200;
 
-/** Reads records. */
 export class Records {
   /** Reads from `db`, and hides what `mask` names. */
   constructor(private readonly db: Database, private readonly mask: Mask) {}

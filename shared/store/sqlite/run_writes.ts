@@ -11,7 +11,6 @@ import { addFields, LINES_PER_FILE, refreshViews } from "./views.ts";
 
 /** What is known of a run whose files are to be loaded. */
 export interface RunToLoad {
-  /** The run. */
   readonly runId: string;
   /** When its files were announced. */
   readonly at: string;
@@ -23,11 +22,8 @@ export interface RunToLoad {
 
 /** What is known of a run whose files are all loaded. */
 export interface LoadedRun extends RunToLoad {
-  /** The raw file's name. */
   readonly rawFile: string;
-  /** The processed file's name. */
   readonly processedFile: string;
-  /** The dead-letter file's name. */
   readonly dlqFile: string;
   /** Records of the processed file. */
   readonly validCount: number;
@@ -51,7 +47,6 @@ export interface RunState {
   readonly status_at: string;
   /** Where the records came from. */
   readonly source: string | null;
-  /** Who asked. */
   readonly requested_by: string | null;
   /** When the first phase started. */
   readonly started_at: string | null;
@@ -61,9 +56,7 @@ export interface RunState {
   readonly correction_of: string | null;
   /** The run that was resumed in its place. */
   readonly superseded_by: string | null;
-  /** Where it failed. */
   readonly failure_phase: Phase | null;
-  /** Why it failed. */
   readonly failure_reason: string | null;
   /** Whether asking again can help. */
   readonly failure_retryable: boolean | null;

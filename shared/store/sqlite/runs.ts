@@ -30,13 +30,10 @@ export interface RunRow {
   readonly invalid_count: number | null;
   /** The run's id in messages. */
   readonly run_id: string;
-  /** Where the run is. */
   readonly status: RunStatus;
-  /** Since when. */
   readonly status_at: string;
   /** Where the records came from. */
   readonly source: string | null;
-  /** Who asked. */
   readonly requested_by: string | null;
   /** When the first phase started. */
   readonly started_at: string | null;
@@ -52,9 +49,7 @@ export interface RunRow {
   readonly rules_sha256: string | null;
   /** The run that was resumed in its place. */
   readonly superseded_by: string | null;
-  /** Where it failed. */
   readonly failure_phase: Phase | null;
-  /** Why. */
   readonly failure_reason: string | null;
   /** 1 where asking again can help without changing anything first. */
   readonly failure_retryable: 0 | 1 | null;
@@ -66,23 +61,16 @@ export interface RunRow {
   readonly delivered_at: string | null;
 }
 
-/** A loaded file. */
 export interface FileRow {
   /** Its number; the ids of its records begin with it. */
   readonly id: number;
-  /** Its run. */
   readonly run_id: string;
-  /** Which file it is. */
   readonly kind: FileKind;
   /** Its path, as in messages. */
   readonly name: string;
-  /** Lower-case hexadecimal SHA-256. */
   readonly sha256: string;
-  /** Length in bytes. */
   readonly bytes: number;
-  /** Number of records. */
   readonly records: number;
-  /** When it was loaded. */
   readonly loaded_at: string;
   /** When retention removed it from the disk; null while it is to be there. */
   readonly removed_at: string | null;
@@ -90,19 +78,14 @@ export interface FileRow {
 
 /** A file on the SFTP server. */
 export interface DeliveryRow {
-  /** Its number. */
   readonly id: number;
-  /** Its run. */
   readonly run_id: string;
-  /** Which file it is. */
   readonly kind: FileKind | "manifest";
-  /** The local file's path. */
   readonly name: string;
   /** Where it lies on the server. */
   readonly remote_path: string;
   /** Of the local file, before encryption. */
   readonly sha256: string;
-  /** Length as delivered. */
   readonly bytes: number;
   /** Whether its content was read back, or just its size compared. */
   readonly verified: "content" | "size";
@@ -146,7 +129,6 @@ export interface Page<Cursor> {
   readonly from?: "start" | "end" | undefined;
 }
 
-/** Reads runs. */
 export class Runs {
   /** Reads from `db`. */
   constructor(private readonly db: Database) {}

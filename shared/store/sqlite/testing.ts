@@ -10,11 +10,8 @@ import type { FileKind } from "./runs.ts";
 
 /** A store in a folder of its own, which goes with it. */
 export interface TempStore extends AsyncDisposable {
-  /** The folder. */
   readonly folder: string;
-  /** The database file. */
   readonly path: string;
-  /** The store. */
   readonly store: Store;
 }
 
@@ -58,7 +55,6 @@ export function linesOf(texts: string[], size = 100): LineSource {
 export interface Child extends AsyncDisposable {
   /** Resolves when the program has written `text`. Throws when it ends before. */
   said(text: string): Promise<void>;
-  /** Ends its standard input. */
   release(): Promise<void>;
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;

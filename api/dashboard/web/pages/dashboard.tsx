@@ -29,7 +29,6 @@ const PAGE = 30;
 /** How often heartbeats are read, in milliseconds, as nothing tells of one that merely goes on; and runs that do, as events come early. */
 const BEAT_MS = 5000;
 
-/** The page. */
 export function Dashboard(): JSX.Element {
   const runs = useReading(RUNS, { first: PAGE });
   const actors = useReading(ACTORS);

@@ -14,7 +14,6 @@ const PAGE = 50;
 /** Most that the API gives at once. */
 const MOST = 500;
 
-/** The page. */
 export function DeadPage(): JSX.Element {
   const [first, setFirst] = useState(PAGE);
   const reading = useReading(DEAD_LETTERS, { first });

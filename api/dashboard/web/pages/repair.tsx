@@ -18,10 +18,8 @@ import { api, tell, useReading } from "../state.ts";
 import { Empty, Page, Read } from "../ui.tsx";
 import { NoRun, useRun } from "./run.tsx";
 
-/** Records of a page. */
 const PAGE = 20;
 
-/** The page. */
 export function RepairPage({ run: named }: { run: string }): JSX.Element {
   const reading = useRun(named);
   const run = reading.data?.etlRun;

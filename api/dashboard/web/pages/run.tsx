@@ -30,7 +30,6 @@ export function useRun(named: string): Reading<AnswerOf<typeof RUN>> {
   return reading;
 }
 
-/** The page. */
 export function RunPage({ run: named }: { run: string }): JSX.Element {
   const reading = useRun(named);
   const run = reading.data?.etlRun;

@@ -12,7 +12,6 @@ import { Badge } from "../ui.tsx";
 /** An instance that hasn't been heard of for so long has died, or can't reach the channel: four heartbeats. */
 const SILENT_MS = 20_000;
 
-/** A card for each. */
 export function ActorCards({ actors, refresh }: {
   actors: readonly Actor[];
   refresh: () => void;

@@ -10,7 +10,6 @@ import { duration, number, t, time } from "../i18n.ts";
 import { confirmed, steer } from "../state.ts";
 import { Badge, Table } from "../ui.tsx";
 
-/** The table. */
 export function RunTable({ runs, label }: { runs: readonly RunLine[]; label: string }): JSX.Element {
   const heads = [
     t("run"),
