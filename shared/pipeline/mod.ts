@@ -21,6 +21,7 @@ export type ValueAt<T, P extends string> = P extends `${infer K}.${infer Below}`
 /** Paths whose value is a `V`: the key, a lookup's field, a cursor. */
 export type PathTo<T, V> = { [P in Path<T>]: NonNullable<ValueAt<T, P>> extends V ? P : never }[Path<T>];
 
+/** Marks a `Secret`; it exists for the type checker only. */
 declare const secretBrand: unique symbol;
 /** A value that stands in the environment alone, never in a file. */
 export interface Secret {
