@@ -53,6 +53,9 @@ export const ExtractorVariables = {
   SCHEDULE: z.string().refine(isSchedule, "wanted a cron pattern with a time to come, or off").default(
     "0 3 * * *",
   ).describe("When runs start by themselves: a cron pattern, read in TZ, or off. Default 0 3 * * *."),
+  SCHEDULE_CATCH_UP_HOURS: whole(0, 8_760).default(24).describe(
+    "A planned time that passed while no extractor ran is caught up once at start, if it is not older than this many hours; 0: never. Default 24.",
+  ),
   TZ: z.string().refine(isTimeZone, "wanted a time zone such as Europe/Madrid").default("UTC").describe(
     "Time zone of SCHEDULE. Default UTC.",
   ),

@@ -11,6 +11,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
     BATCH_SIZE: 100,
     SLEEP_INTERVAL_SECONDS: undefined,
     SCHEDULE: "0 3 * * *",
+    SCHEDULE_CATCH_UP_HOURS: 24,
     TZ: "UTC",
     RUN_ON_START: "if-none",
     HTTP_TIMEOUT_SECONDS: 10,

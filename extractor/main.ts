@@ -16,6 +16,7 @@ import { Files } from "../shared/files/files.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { ExtractorVariables } from "./config.ts";
 import { checkpointPath, extractor } from "./extract.ts";
+import { plannedUntilIn } from "./planned_until.ts";
 import { runSchedule } from "./schedule.ts";
 import { sourceOf } from "./source.ts";
 import { runReannounce } from "./reannounce.ts";
@@ -46,7 +47,8 @@ if (import.meta.main) {
         listen,
         (signal) => whenListening(channel, [actor.mailbox], signal, ready),
         (signal) => runReannounce(channel, checkpoint, signal),
-        (signal) => runSchedule(config, { channel, hasCompleted, signal }),
+        (signal) =>
+          runSchedule(config, { channel, hasCompleted, plannedUntil: plannedUntilIn(files), signal }),
       );
     },
   );

@@ -9,7 +9,7 @@ import { RunActive, tell } from "../shared/actor/ask.ts";
 import { backOff, pause } from "../shared/actor/backoff.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
-import { TransientError } from "../shared/errors/errors.ts";
+import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { ExtractorVariables } from "./config.ts";
 
 /** The time, and waiting for a later one. */
@@ -24,8 +24,14 @@ export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 /** When runs start by themselves, as the configuration says. */
 export type Plan = Pick<
   ConfigOf<typeof ExtractorVariables>,
-  "SCHEDULE" | "SLEEP_INTERVAL_SECONDS" | "TZ" | "RUN_ON_START"
+  "SCHEDULE" | "SLEEP_INTERVAL_SECONDS" | "TZ" | "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS"
 >;
+
+/** Remembers, beyond the process's end, up to which time all planned runs were dealt with. In milliseconds since 1970. */
+export interface PlannedUntil {
+  read(): Promise<number | undefined>;
+  write(at: number): Promise<void>;
+}
 
 /** The longest sleep at once, in milliseconds; a clock that was set, or a machine that slept, is noticed no later. */
 const LONGEST_SLEEP_MS = 60_000;
@@ -39,13 +45,16 @@ const log = getLogger(["etl", "extractor", "schedule"]);
  * Asks for runs on `channel` as `plan` says, until `signal`. Two services with the same plan ask for one run, not for two, as the request's id
  * comes from the planned time. A request is left out, with a line in the log, while another run waits or is being extracted.
  *
+ * A planned time that passed while no service ran is caught up once at start, if it is not older than `SCHEDULE_CATCH_UP_HOURS`.
+ *
  * @param hasCompleted whether a run has completed before, for `RUN_ON_START=if-none`
  */
 export async function runSchedule(
   plan: Plan,
-  { channel, hasCompleted, signal, clock = SYSTEM_CLOCK }: {
+  { channel, hasCompleted, plannedUntil, signal, clock = SYSTEM_CLOCK }: {
     channel: Channel;
     hasCompleted: () => Promise<boolean>;
+    plannedUntil: PlannedUntil;
     signal: AbortSignal;
     clock?: Clock;
   },
@@ -54,7 +63,16 @@ export async function runSchedule(
   if (plan.RUN_ON_START === "always" || (plan.RUN_ON_START === "if-none" && !(await hasCompleted()))) {
     const minute = new Date(Math.floor(start / 60_000) * 60_000);
     await request(`schedule/start/${minute.toISOString()}`, channel, clock, signal);
+  } else {
+    const missed = missedTick(plan, await plannedUntil.read(), start);
+    if (missed !== undefined) {
+      log.warning("a planned time passed while no extractor ran, its run is asked for now", {
+        planned: new Date(missed).toISOString(),
+      });
+      await request(keyOf(missed), channel, clock, signal);
+    }
   }
+  await keep(plannedUntil, start);
   for (
     let at = nextTick(plan, start);
     at !== undefined && !signal.aborted;
@@ -64,7 +82,33 @@ export async function runSchedule(
     while (clock.now() < at && !signal.aborted) {
       await clock.sleep(Math.min(at - clock.now(), LONGEST_SLEEP_MS), signal);
     }
-    if (!signal.aborted) await request(`schedule/${new Date(at).toISOString()}`, channel, clock, signal);
+    if (signal.aborted) return;
+    await request(keyOf(at), channel, clock, signal);
+    await keep(plannedUntil, at);
+  }
+}
+
+/** The id of a planned run's request: the same for all services that have the plan. */
+function keyOf(at: number): string {
+  return `schedule/${new Date(at).toISOString()}`;
+}
+
+/** The last planned time after `until` and up to `now` that is worth catching up. */
+export function missedTick(plan: Plan, until: number | undefined, now: number): number | undefined {
+  if (until === undefined) return undefined;
+  let missed: number | undefined;
+  let at = nextTick(plan, Math.max(until, now - plan.SCHEDULE_CATCH_UP_HOURS * 3_600_000));
+  for (; at !== undefined && at <= now; at = nextTick(plan, at)) missed = at;
+  return missed;
+}
+
+async function keep(plannedUntil: PlannedUntil, at: number): Promise<void> {
+  try {
+    await plannedUntil.write(at);
+  } catch (error) {
+    log.warning("cannot keep the last planned time; after a restart its run may be asked for again", {
+      reason: messageOf(error),
+    });
   }
 }
 

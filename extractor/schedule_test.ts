@@ -2,9 +2,17 @@ import assert from "node:assert/strict";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { TransientError } from "../shared/errors/errors.ts";
-import { type Clock, nextTick, type Plan, runSchedule } from "./schedule.ts";
+import { Files } from "../shared/files/files.ts";
+import { plannedUntilIn } from "./planned_until.ts";
+import { type Clock, nextTick, type Plan, type PlannedUntil, runSchedule } from "./schedule.ts";
 
-const OFF: Plan = { SCHEDULE: "off", SLEEP_INTERVAL_SECONDS: undefined, TZ: "UTC", RUN_ON_START: "never" };
+const OFF: Plan = {
+  SCHEDULE: "off",
+  SLEEP_INTERVAL_SECONDS: undefined,
+  TZ: "UTC",
+  RUN_ON_START: "never",
+  SCHEDULE_CATCH_UP_HOURS: 24,
+};
 const DAILY: Plan = { ...OFF, SCHEDULE: "0 3 * * *" };
 const START_RUN = "channel:start_run";
 
@@ -23,13 +31,28 @@ function fakeClock(start: string, until: string, stop: AbortController): Clock &
   };
 }
 
+/** Remembers `at` as long as the test runs. */
+function remembering(at?: string): PlannedUntil & { at: number | undefined } {
+  return {
+    at: at === undefined ? undefined : Date.parse(at),
+    read() {
+      return Promise.resolve(this.at);
+    },
+    write(at) {
+      this.at = at;
+      return Promise.resolve();
+    },
+  };
+}
+
 async function schedule(
   plan: Plan,
-  { channel, from, until, completed = true }: {
+  { channel, from, until, completed = true, plannedUntil = remembering() }: {
     channel: Channel;
     from: string;
     until: string;
     completed?: boolean;
+    plannedUntil?: PlannedUntil;
   },
 ) {
   const stop = new AbortController();
@@ -37,6 +60,7 @@ async function schedule(
   await runSchedule(plan, {
     channel,
     hasCompleted: () => Promise.resolve(completed),
+    plannedUntil,
     signal: stop.signal,
     clock,
   });
@@ -108,10 +132,11 @@ Deno.test("at the start a run is asked for if none has completed, always, or nev
 Deno.test("a planned run is asked for again while the channel is away", async () => {
   await using channel = await openTemporaryChannel();
   let failures = 3;
-  const publish = channel.publish.bind(channel);
-  channel.publish = (...messages) =>
-    failures-- > 0 ? Promise.reject(new TransientError("away")) : publish(...messages);
+  const publish = channel.publishIfIdle.bind(channel);
+  channel.publishIfIdle = (...call) =>
+    failures-- > 0 ? Promise.reject(new TransientError("away")) : publish(...call);
   await schedule(DAILY, { channel, from: "2026-11-24T02:00:00Z", until: "2026-11-24T12:00:00Z" });
+  assert.equal(failures, -1);
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
 });
 
@@ -121,6 +146,7 @@ Deno.test("the schedule ends at once when it is told to, in mid-sleep", async ()
   const running = runSchedule(DAILY, {
     channel,
     hasCompleted: () => Promise.resolve(true),
+    plannedUntil: remembering(),
     signal: stop.signal,
   });
   stop.abort();
@@ -153,6 +179,7 @@ Deno.test("a clock that is set back and forward across planned times asks for ea
   await runSchedule(DAILY, {
     channel,
     hasCompleted: () => Promise.resolve(true),
+    plannedUntil: remembering(),
     signal: stop.signal,
     clock,
   });
@@ -160,4 +187,38 @@ Deno.test("a clock that is set back and forward across planned times asks for ea
     "schedule/2026-11-24T03:00:00.000Z/start",
     "schedule/2026-11-25T03:00:00.000Z/start",
   ]);
+});
+
+Deno.test("planned times that passed while nothing ran are caught up once, unless they are too old", async () => {
+  const cases: [until: string | undefined, hours: number, asked: string[]][] = [
+    ["2026-11-21T03:00:00Z", 24, ["schedule/2026-11-24T03:00:00.000Z/start"]], // three were missed
+    ["2026-11-24T03:00:00Z", 24, []],
+    ["2026-11-21T03:00:00Z", 1, []],
+    ["2026-11-21T03:00:00Z", 0, []],
+    [undefined, 24, []], // the first start
+  ];
+  for (const [until, hours, asked] of cases) {
+    await using channel = await openTemporaryChannel();
+    const plannedUntil = remembering(until);
+    const plan = { ...DAILY, SCHEDULE_CATCH_UP_HOURS: hours };
+    const day = { channel, from: "2026-11-24T10:00:00Z", until: "2026-11-24T12:00:00Z", plannedUntil };
+    await schedule(plan, day);
+    await schedule(plan, day);
+    assert.deepEqual(await drain(channel), asked, `${until}, ${hours} h`);
+    assert.equal(plannedUntil.at, Date.parse("2026-11-24T10:00:00Z"));
+  }
+});
+
+Deno.test("the last planned time is kept on the disk; a file that can't be read counts as none", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "planned-" });
+  try {
+    const planned = plannedUntilIn(new Files(folder));
+    assert.equal(await planned.read(), undefined);
+    await planned.write(Date.UTC(2026, 10, 24, 3));
+    assert.equal(await planned.read(), Date.UTC(2026, 10, 24, 3));
+    await Deno.writeTextFile(`${folder}/state/schedule.json`, "{");
+    assert.equal(await planned.read(), undefined);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
