@@ -35,7 +35,7 @@ test("where a token is set, a browser signs in once, and GraphiQL sends it from 
   try {
     await withBrowser(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/graphql`);
-      await shows(page, "wants a token");
+      await shows(page, "requires a token");
       await page.type("#token", "wrong");
       await page.click("button");
       await shows(page, "The token is wrong.");
