@@ -47,6 +47,8 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
     mailbox: "channel:deliver",
     phase: "DELIVERING",
     maxAttempts: PATIENCE,
+    plan: ({ run_id }) =>
+      Promise.resolve({ runId: run_id, plan: undefined, after: store.runs.byRunId(run_id)?.status_at }),
     stallMs: STALL_MS,
     async handle({ run_id }, { signal, progress }): Promise<Done> {
       const run = store.runs.byRunId(run_id);

@@ -30,7 +30,7 @@ export function saver(
     phase: "LOADING",
     async plan(message) {
       const runId = isForeign(message) ? await runOfFile(store, message) : message.run_id;
-      return { runId, plan: runId };
+      return { runId, plan: runId, after: store.runs.byRunId(runId)?.status_at };
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
       refuseCancelled(store, run_id);

@@ -52,6 +52,8 @@ export interface Planned<P> {
   readonly runId: string;
   /** Handed to `handle`. */
   readonly plan: P;
+  /** The time of the last thing known of the run; what is reported of this message is later, whatever the clocks say. */
+  readonly after?: string | undefined;
   /** Disposed of once the message is handled, such as a lock under which the plan holds. */
   readonly held?: Disposable | undefined;
 }

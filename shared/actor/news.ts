@@ -41,6 +41,11 @@ export class News {
     this.trace(message.traceparent);
   }
 
+  /** What follows is later than `time`. */
+  after(time: string | undefined): void {
+    if (time !== undefined && time > (this.parent.published_at ?? "")) this.parent.published_at = time;
+  }
+
   /** The trace that all that follows belongs to. */
   trace(traceparent: string | undefined): void {
     if (traceparent !== undefined) this.parent.traceparent = traceparent;

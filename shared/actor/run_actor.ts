@@ -141,6 +141,7 @@ async function attempt<C extends ChannelName, P>(
     using _held = planned?.held;
     const runId = planned?.runId ?? message.run_id;
     news.about(runId, message);
+    news.after(planned?.after);
     refuseSpent(claim, maxAttempts);
     using _cancellation = cancellations.onCancelled(runId, work.abort, message.published_at);
     work.signal.throwIfAborted();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { compose } from "../../shared/actor/message.ts";
 import type { Service } from "../../cli/services.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
 import { needing } from "../support/needs.ts";
@@ -43,3 +44,23 @@ for (const order of ORDERS) {
     assert.deepEqual(await pipeline.partFiles(), []);
   });
 }
+
+Deno.test("a run that failed while the clock was ahead shows its later delivery, not the failure", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  await pipeline.start("extractor", "transformer", "saver");
+  const { run_id } = await pipeline.completed(await pipeline.tell());
+  const ahead = new Date(Date.now() + 3_600_000).toISOString();
+  await pipeline.channel.publish(
+    compose("channel:run_events", "failure", {
+      type: "run_failed",
+      run_id,
+      phase: "DELIVERING",
+      reason: "refused",
+      retryable: true,
+      actor: "courier",
+    }, { id: "ahead", published_at: ahead }),
+  );
+  await pipeline.until("the failure", () => pipeline.runs()[0]?.status === "FAILED");
+  await pipeline.channel.publish(compose("channel:deliver", "again", { run_id }));
+  await pipeline.until("the delivery", () => pipeline.runs()[0]?.status === "COMPLETED");
+});
