@@ -25,6 +25,9 @@ import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts
 /** Below this much free space a folder is complained about, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
 
+/** A write-ahead log that is larger than this is complained about, in bytes: 1 GiB, more than a load leaves behind. */
+const MOST_LOG = 1024 ** 3;
+
 /** Something to look at: answers what was found; throws what is wrong and what to do. */
 interface Check {
   readonly name: string;
@@ -41,12 +44,7 @@ function checksOf(env: Environment): Check[] {
     {
       name: "database",
       look() {
-        using store = openStoreReadOnly(saver.DB_PATH, { maskFields: saver.MASK_FIELDS });
-        return Promise.resolve(
-          store
-            ? `${saver.DB_PATH}, ${store.runs.count()} runs`
-            : `${saver.DB_PATH} will be created at the first start`,
-        );
+        return Promise.resolve(lookAtDatabase(saver.DB_PATH, saver.MASK_FIELDS));
       },
     },
     {
@@ -100,6 +98,32 @@ function checksOf(env: Environment): Check[] {
   ];
 }
 
+function lookAtDatabase(path: string, maskFields: readonly string[]): string {
+  using store = openStoreReadOnly(path, { maskFields });
+  if (store === undefined) return `${path} will be created at the first start`;
+  const damage = store.damage();
+  if (damage !== undefined) {
+    throw new Error(`${path} is damaged: ${damage}. Stop the services and restore the last back-up.`);
+  }
+  const log = sizeOf(`${path}-wal`);
+  if (log > MOST_LOG) {
+    throw new Error(
+      `The write-ahead log of ${path} has ${
+        Math.floor(log / 1024 ** 2)
+      } MiB. Close programs that keep the database open; the saver's next load empties it.`,
+    );
+  }
+  return `${path}, sound, ${store.runs.count()} runs`;
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
 async function lookAtFolder(folder: string): Promise<string> {
   const probe = `${folder}/.doctor.${Deno.pid}`;
   try {
@@ -136,10 +160,12 @@ async function main(json: boolean): Promise<number> {
   report("configuration", true, "");
   let failures = 0;
   for (const { name, look } of checksOf(env)) {
-    await look().then((found) => report(name, true, found), (error) => {
+    try {
+      report(name, true, await look());
+    } catch (error) {
       failures += 1;
       report(name, false, messageOf(error));
-    });
+    }
   }
   return failures === 0 ? EXIT.ok : EXIT.failed;
 }

@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { newRunId } from "../shared/contracts/ids.ts";
+import { openStore } from "../shared/store/sqlite/open.ts";
+import { announceRun } from "../shared/store/sqlite/run_writes.ts";
+import { loadTexts } from "../shared/store/sqlite/testing.ts";
 import { needing } from "../tests/support/needs.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
@@ -25,4 +29,31 @@ needing("redis-server")("doctor says when Redis would delete messages to save me
   const { code, stdout } = await pipeline.task("doctor");
   assert.equal(code, 1, stdout);
   assert.match(stdout, /^channel +Redis deletes messages .*"volatile-lru"\. Set it to "noeviction"\.$/m);
+});
+
+Deno.test("doctor says that a database is damaged, which opening it doesn't show", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const path = `${pipeline.folder}/database/data.db`;
+  {
+    await using store = await openStore(path, { maskFields: [] });
+    const run = { runId: newRunId(), at: new Date().toISOString() };
+    await announceRun(store, run);
+    await loadTexts(
+      store,
+      run.runId,
+      "raw",
+      Array.from({ length: 2_000 }, (_, id) => `{"id":${id},"x":"${"x".repeat(500)}"}`),
+    );
+    await store.checkpoint();
+  }
+  const database = /^database +(.*)$/m;
+  assert.match((await pipeline.task("doctor")).stdout.match(database)![1]!, /sound, 1 runs/);
+  {
+    using file = await Deno.open(path, { write: true });
+    await file.seek(500_000, Deno.SeekMode.Start);
+    await file.write(new Uint8Array(200_000).fill(0xff));
+  }
+  const { code, stdout } = await pipeline.task("doctor");
+  assert.equal(code, 1);
+  assert.match(stdout.match(database)![1]!, /is damaged: ./);
 });

@@ -324,7 +324,9 @@ Deno.test("whatever the schema, bytes are judged as texts are, and records as zo
         const problems = plan.judge(JSON.parse(line));
         assert.equal(new Set(problems.map(({ message }) => message)).size, problems.length);
         if (problems.length === 0) continue;
-        assert.ok(!record.safeParse(JSON.parse(line)).success || /5e-324/.test(line), explain(problems));
+        // zod takes a number for a whole one if it is within its tolerance, such as 1e-16; the plan doesn't
+        const isStricter = problems.every(({ message }) => message.endsWith("is not an integer"));
+        assert.ok(isStricter || !record.safeParse(JSON.parse(line)).success, explain(problems));
       }
       valid += result.valid;
     }),

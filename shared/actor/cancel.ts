@@ -26,7 +26,7 @@ export const NO_CANCELLATIONS: Cancellations = { onCancelled: () => ({ [Symbol.d
  */
 export class HeardCancellations implements Cancellations {
   readonly #cancelled = new Map<string, { reason: Error; at: string }>();
-  readonly #working = new Map<string, Set<(reason: Error) => void>>();
+  readonly #working = new Map<string, Set<{ since: string; then: (reason: Error) => void }>>();
 
   /** Listens to `channel:run_events` until `signal`: see `listen`. */
   listen(channel: Channel, signal: AbortSignal): Promise<void> {
@@ -38,10 +38,11 @@ export class HeardCancellations implements Cancellations {
     const cancelled = this.#cancelled.get(runId);
     if (cancelled !== undefined && cancelled.at >= since) then(cancelled.reason);
     const others = this.#working.get(runId) ?? new Set();
-    this.#working.set(runId, others.add(then));
+    const own = { since, then };
+    this.#working.set(runId, others.add(own));
     return {
       [Symbol.dispose]: () => {
-        others.delete(then);
+        others.delete(own);
         if (others.size === 0) this.#working.delete(runId);
       },
     };
@@ -51,6 +52,8 @@ export class HeardCancellations implements Cancellations {
     if (event.type !== "run_cancelled") return;
     const reason = new PermanentError(`Cancelled by ${event.requested_by}.`);
     this.#cancelled.set(event.run_id, { reason, at: event.published_at });
-    for (const then of this.#working.get(event.run_id) ?? []) then(reason);
+    for (const { since, then } of this.#working.get(event.run_id) ?? []) {
+      if (event.published_at >= since) then(reason);
+    }
   }
 }

@@ -12,7 +12,10 @@ Deno.test("a cancellation ends the work on older orders of its run, not on an or
   const runId = newRunId();
   const before = new Date(Date.now() - 1000).toISOString();
   const heard = Promise.withResolvers<Error>();
-  using _atWork = cancellations.onCancelled(runId, heard.resolve, before);
+  const wrongly: Error[] = [];
+  const later = new Date(Date.now() + 60_000).toISOString();
+  using _newer = cancellations.onCancelled(runId, (reason) => wrongly.push(reason), later);
+  using _older = cancellations.onCancelled(runId, heard.resolve, before);
   const event = compose("channel:run_events", "c", {
     type: "run_cancelled",
     run_id: runId,
@@ -21,6 +24,7 @@ Deno.test("a cancellation ends the work on older orders of its run, not on an or
   });
   await channel.publish(event);
   assert.match((await heard.promise).message, /Cancelled by ana/);
+  assert.deepEqual(wrongly, []);
   const about = (since: string) => {
     let reason: Error | undefined;
     cancellations.onCancelled(runId, (why) => reason = why, since)[Symbol.dispose]();

@@ -40,6 +40,12 @@ export class ReadStore implements Disposable {
     schemaVersion(this.db);
   }
 
+  /** What SQLite finds wrong with the file's structure; undefined where nothing is. Reads all of the file. */
+  damage(): string | undefined {
+    const found = this.db.get<{ quick_check: string }>("PRAGMA quick_check(1)")!.quick_check;
+    return found === "ok" ? undefined : found;
+  }
+
   /** A number that changes whenever something was committed: what was read under the same one is still what would be read. */
   version(): number {
     return this.db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
