@@ -6,7 +6,7 @@ import { needing } from "../support/needs.ts";
 const test = needing("chromium");
 
 test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
-  await using site = await startSite({ delayMs: 150, env: { BATCH_SIZE: "10", API_PORT: "0" } });
+  await using site = await startSite({ delayMs: 500, env: { BATCH_SIZE: "10", API_PORT: "0" } });
   await visit(site, "/", async ({ page }) => {
     await shows(page, "No runs yet");
     await shows(page, "Nothing is running.");
