@@ -5,6 +5,7 @@ import { Users } from "../../local/source/users.ts";
 import { compose } from "../../shared/actor/message.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
+import { plainClient } from "../support/redis_client.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { watchFolder } from "../support/watch.ts";
 import { needing } from "../support/needs.ts";
@@ -121,17 +122,24 @@ async function size(pipeline: TestPipeline, path: string): Promise<number> {
 
 /** Keeps the saver from acknowledging anything. */
 const STOPS = {
-  embedded(pipeline: TestPipeline): () => void {
+  embedded(pipeline: TestPipeline): Promise<() => void> {
     const queue = new DatabaseSync(`${pipeline.folder}/database/queue.db`, { timeout: 5_000 });
     queue.exec("BEGIN IMMEDIATE");
-    return () => {
+    return Promise.resolve(() => {
       queue.exec("ROLLBACK");
       queue.close();
-    };
+    });
   },
-  redis(pipeline: TestPipeline): () => void {
-    pipeline.redis!.freeze();
-    return () => pipeline.redis!.thaw();
+  // a frozen server would carry out what it finds in its socket once it runs again; a paused one drops what a client that is gone has sent
+  async redis(pipeline: TestPipeline): Promise<() => Promise<void>> {
+    const operator = await plainClient(pipeline.redis!);
+    await operator.sendCommand(["CLIENT", "PAUSE", "60000", "WRITE"]);
+    return async () => {
+      // when a second ping is answered, the server has met the end of the connections that ended before the first
+      for (let i = 0; i < 2; i++) await operator.ping();
+      await operator.sendCommand(["CLIENT", "UNPAUSE"]);
+      operator.destroy();
+    };
   },
 };
 
@@ -151,10 +159,10 @@ for (const channel of ["embedded", "redis"] as const) {
         const event = JSON.parse(body);
         if (event.type === "phase_started" && event.phase === "LOADING") break;
       }
-      const letGo = STOPS[channel](pipeline);
+      const letGo = await STOPS[channel](pipeline);
       await pipeline.until("the load", () => pipeline.runs()[0]?.loaded_at != null);
       await pipeline.kill("saver");
-      letGo();
+      await letGo();
       heard.abort();
       assert.notEqual(pipeline.runs()[0]!.status, "COMPLETED");
 
