@@ -62,6 +62,13 @@ export const StorageVariables = {
   DB_PATH: path().default("database/data.db").describe("SQLite database file. Default database/data.db."),
 };
 
+/** Where the pipelines' definitions are. */
+export const PipelineVariables = {
+  PIPELINES_DIR: path().optional().describe(
+    "Folder of the pipelines' definitions, one NAME.ts each; its sub-folders are not read. Unset: pipelines of this program.",
+  ),
+};
+
 /** What is masked before a person or program sees it. */
 export const MaskVariables = {
   MASK_FIELDS: list().prefault(

@@ -1,0 +1,366 @@
+/**
+ * What a definition may hold. The type checker finds most mistakes in the editor; this finds them in what runs.
+ *
+ * @module
+ */
+import { Cron } from "croner";
+import * as z from "zod";
+import { isObject, kindOf, shown } from "./problems.ts";
+import { isPlaceholder, replaced, variableOf } from "./placeholder.ts";
+import { type Mistake, schemasAt, takesOnly, unsupported } from "./supported.ts";
+
+const AUTHS = {
+  bearer: (secret: z.ZodType) => z.strictObject({ bearer: secret }),
+  basic: (secret: z.ZodType) =>
+    z.strictObject({
+      basic: z.tuple([
+        z.union([z.string(), secret], "wanted a user name or secret(NAME)"),
+        z.union([z.literal(""), secret], SECRET_WANTED),
+      ], 'wanted [user, secret("NAME")]'),
+    }),
+  oauth2: (secret: z.ZodType) =>
+    z.strictObject({
+      oauth2: strict({ token: address(), id: secret, secret, scope: filled().optional() }),
+    }),
+  header: (secret: z.ZodType) => z.strictObject({ header: header(), value: secret }),
+  query: (secret: z.ZodType) => z.strictObject({ query: filled(), value: secret }),
+};
+
+const SECRET_WANTED = 'wanted secret("NAME"): a secret stands in the environment alone, never in the file';
+const NAME = /^[a-z][a-z0-9_]{0,39}$/;
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+const BELOW = "wanted a folder below the server's, such as orders";
+
+const filled = () => z.string("wanted text").min(1, "wanted text");
+const address = () =>
+  z.url({
+    protocol: /^https?$/,
+    hostname: /./,
+    error: "wanted an address that begins with https:// or http://",
+  });
+const header = () =>
+  z.string("wanted a header's name").regex(/^[\w!#$%&'*+.^`|~-]+$/, "wanted a header's name");
+const at = () =>
+  z.union([filled(), strict({ header: header() })], "wanted a place in the body, or { header: NAME }");
+const whole = (min: number, max: number) => {
+  const wanted = `wanted a whole number from ${min} to ${max}`;
+  return z.int(wanted).min(min, wanted).max(max, wanted);
+};
+const duration = () =>
+  z.string("wanted a duration such as 30s, 5m, 1h or 2d")
+    .regex(/^(?!0+(\.0+)?[smhd]$)\d+(\.\d+)?[smhd]$/, "wanted a duration such as 30s, 5m, 1h or 2d");
+const percent = () =>
+  z.string('wanted a percentage such as "5%"').regex(
+    /^(100(\.0+)?|\d{1,2}(\.\d+)?)%$/,
+    'wanted a percentage such as "5%", at most "100%"',
+  );
+const texts = (wanted: string) => z.record(z.string(), z.string(wanted), wanted);
+const path = () => filled();
+
+function strict<S extends z.ZodRawShape>(shape: S): z.ZodObject<S, z.core.$strict> {
+  const known = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys" ? `unknown; known are ${known}` : `wanted an object with ${known}`,
+  });
+}
+
+const PAGING = z.discriminatedUnion("by", [
+  strict({ by: z.literal("none") }),
+  strict({
+    by: z.literal("offset"),
+    offset: filled(),
+    limit: filled(),
+    size: whole(1, 10_000),
+    total: at().optional(),
+  }),
+  strict({
+    by: z.literal("page"),
+    page: filled(),
+    first: z.union([z.literal(0), z.literal(1)], "wanted 0 or 1").optional(),
+    size: z.tuple([filled(), whole(1, 10_000)], 'wanted [parameter, number], such as ["per_page", 100]')
+      .optional(),
+    pages: at().optional(),
+    total: at().optional(),
+  }),
+  strict({
+    by: z.literal("cursor"),
+    param: filled(),
+    next: at(),
+    first: z.string("wanted text").optional(),
+    more: filled().optional(),
+    total: at().optional(),
+  }),
+  strict({ by: z.literal("last"), param: filled(), field: path(), more: filled().optional() }),
+  strict({ by: z.literal("link"), next: filled() }),
+  strict({ by: z.literal("link-header"), rel: filled().optional() }),
+], {
+  error: ({ input }) =>
+    isObject(input)
+      ? "wanted none, offset, page, cursor, last, link or link-header"
+      : 'wanted { by: "none" } or another style of paging',
+});
+
+const SOURCE = strict({
+  url: address(),
+  query: z.record(
+    z.string(),
+    z.union([z.string(), z.number()], "wanted text or a number"),
+    "wanted parameters",
+  )
+    .optional(),
+  headers: texts("wanted text").optional(),
+  auth: z.unknown().optional(),
+  records: filled().optional(),
+  paging: PAGING,
+  since: strict({
+    field: path(),
+    from: z.union([filled(), z.number()], "wanted text or a number: where the first run begins"),
+    send: texts('wanted parameters, such as { since: "{}" }'),
+    until: texts('wanted parameters, such as { until: "{}" }').optional(),
+    overlap: duration().optional(),
+    window: duration().optional(),
+  }).optional(),
+  origins: z.array(address(), "wanted a list of origins, such as https://cdn.example.org").optional(),
+  error: filled().optional(),
+  empty: z.array(whole(100, 599), "wanted a list of status codes, such as [404]").optional(),
+  rate: z.number("wanted requests a second").positive("wanted requests a second, more than 0").optional(),
+  concurrency: whole(1, 64).optional(),
+});
+
+const SCHEDULE = z.string("wanted a cron pattern or off").refine(
+  isSchedule,
+  "wanted a cron pattern with a time to come, or off",
+);
+
+const DEFINITION = strict({
+  name: z.string("wanted the file's name").regex(
+    NAME,
+    "wanted lower-case letters, digits and underscores, a letter first, at most 40",
+  ),
+  schedule: SCHEDULE.optional(),
+  record: z.unknown(),
+  key: path(),
+  source: SOURCE,
+  add: z.record(
+    z.string().min(1),
+    strict({
+      lookup: filled(),
+      key: filled(),
+      value: filled(),
+      by: path(),
+      otherwise: z.string("wanted text").optional(),
+    }),
+    "wanted members by name",
+  ).optional(),
+  mask: z.array(path(), "wanted a list of paths").optional(),
+  hold: strict({ invalid: percent().optional(), shrink: percent().optional() }).optional(),
+  load: z.enum(["append", "upsert", "snapshot"], "wanted append, upsert or snapshot").optional(),
+  index: z.array(path(), "wanted a list of paths").optional(),
+  deliver: z.union([
+    z.literal("none"),
+    strict({
+      to: z.literal("sftp"),
+      folder: z.string(BELOW).regex(/^(?!\/)(?!.*(^|\/)\.\.(\/|$))[^\0\\]+$/, BELOW).optional(),
+    }),
+  ], 'wanted "none" or { to: "sftp" }').optional(),
+});
+
+/** The parts of a definition whose values may come from the environment. */
+export const PARTS = { definition: DEFINITION, source: SOURCE, schedule: SCHEDULE } as const;
+
+/** What is wrong with a part of a definition that has no `env` in it any more. */
+export function complaintsOf(part: z.ZodType, value: unknown): Mistake[] {
+  const mistakes = issuesOf(part, value);
+  if (part === SCHEDULE || !isObject(value)) return mistakes;
+  const source = part === SOURCE ? value : value.source;
+  if (!isObject(source)) return mistakes;
+  const above = part === SOURCE ? [] : ["source"];
+  const found = source.auth === undefined ? [] : authMistakes(source.auth);
+  if (mistakes.length === 0) found.push(...sourceMistakes(source as unknown as z.infer<typeof SOURCE>));
+  return [...mistakes, ...found.map((mistake) => ({ ...mistake, path: [...above, ...mistake.path] }))];
+}
+
+function issuesOf(schema: z.ZodType, value: unknown): Mistake[] {
+  return schema.safeParse(value).error?.issues.flatMap((issue): Mistake[] => {
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({ path: [...issue.path, key], text: issue.message }));
+    }
+    const found = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)?.[key], value);
+    const isShown = found !== undefined && issue.path[0] !== "auth";
+    return [{
+      path: issue.path,
+      text: `${found === undefined ? "missing: " : isShown ? `${quoted(found)}: ` : ""}${issue.message}`,
+    }];
+  }) ?? [];
+}
+
+function quoted(value: unknown): string {
+  return isPlaceholder(value) ? `secret(${JSON.stringify(variableOf(value))})` : shown(value);
+}
+
+function authMistakes(auth: unknown): Mistake[] {
+  const kind = (Object.keys(AUTHS) as (keyof typeof AUTHS)[]).find((kind) => isObject(auth) && kind in auth);
+  if (kind === undefined) {
+    return [{ path: ["auth"], text: `wanted an object with one of ${Object.keys(AUTHS).join(", ")}` }];
+  }
+  const secret = z.custom((value) => isPlaceholder(value) && "secret" in value, SECRET_WANTED);
+  return issuesOf(z.object({ auth: AUTHS[kind](secret) }), { auth });
+}
+
+/** Headers and parameters that carry secrets. */
+const SECRET_HEADER = /^(proxy-)?authorization$|^cookie$|api-?key|secret|[-_]token$/i;
+const SECRET_PARAMETER = /^(api_?key|access_?token|auth_?token|client_?secret|password|secret)$/i;
+
+function sourceMistakes(source: z.infer<typeof SOURCE>): Mistake[] {
+  const { query = {}, headers = {}, paging, since, concurrency = 1 } = source;
+  const found: Mistake[] = [];
+  const say = (text: string, ...path: PropertyKey[]) => {
+    found.push({ path, text });
+  };
+  for (const name of Object.keys(headers)) {
+    if (SECRET_HEADER.test(name)) {
+      say(`looks like a secret: wanted auth: { header, value: secret("NAME") }`, "headers", name);
+    }
+  }
+  for (const name of Object.keys(query)) {
+    if (SECRET_PARAMETER.test(name)) {
+      say(`looks like a secret: wanted auth: { query, value: secret("NAME") }`, "query", name);
+    }
+  }
+  const own = {
+    none: [],
+    link: [],
+    "link-header": [],
+    offset: paging.by === "offset" ? [paging.offset, paging.limit] : [],
+    page: paging.by === "page" ? [paging.page, ...paging.size?.slice(0, 1) ?? []] : [],
+    cursor: paging.by === "cursor" ? [paging.param] : [],
+    last: paging.by === "last" ? [paging.param] : [],
+  }[paging.by];
+  const taken = [...own, ...Object.keys(since?.send ?? {}), ...Object.keys(since?.until ?? {})];
+  for (const name of taken.filter((name) => name in query)) {
+    say("is set by paging or since too: leave it out here", "query", name as string);
+  }
+  const isCounted = paging.by === "offset" && paging.total !== undefined ||
+    paging.by === "page" && (paging.pages ?? paging.total) !== undefined;
+  if (concurrency > 1 && !isCounted) {
+    say(
+      `${concurrency}: only offset and page with a total can ask for several pages at once: wanted 1`,
+      "concurrency",
+    );
+  }
+  if (since === undefined) return found;
+  for (const part of ["send", "until"] as const) {
+    const sent = Object.values(since[part] ?? {});
+    if (since[part] !== undefined && !sent.some((text) => text.includes("{}"))) {
+      say('wanted "{}" in one of its values, in the place of the time', "since", part);
+    }
+  }
+  if (since.window !== undefined && since.until === undefined) {
+    say("wanted until too: what ends a window", "since", "window");
+  }
+  return found;
+}
+
+function isSchedule(text: string): boolean {
+  if (text === "off") return true;
+  try {
+    return new Cron(text, { paused: true }).nextRun() !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** Everything that is wrong with a definition; a placeholder counts as its fallback. */
+export function mistakesOf(definition: unknown): Mistake[] {
+  if (!isObject(definition)) {
+    return [{
+      path: [],
+      text: `the default export is ${kindOf(definition)}: wanted export default pipeline({ … })`,
+    }];
+  }
+  const found: Mistake[] = [];
+  const { record, ...data } = definition;
+  const plain = replaced(data, ({ path, placeholder }) => {
+    const name = variableOf(placeholder);
+    if (!VARIABLE.test(name)) {
+      found.push({ path, text: `${JSON.stringify(name)}: wanted the name of a variable` });
+    }
+    return "env" in placeholder ? placeholder.fallback : placeholder;
+  });
+  found.push(...functionsIn(data));
+  found.push(...complaintsOf(DEFINITION, { ...plain as object, record }));
+  const ofRecord = unsupported(record).map(({ path, text }) => ({ path: ["record", ...path], text }));
+  found.push(...ofRecord);
+  if (found.length > 0) return found;
+  const { username, password } = new URL((plain as Definition).source.url);
+  if (username || password) {
+    found.push({
+      path: ["source", "url"],
+      text: 'holds a user or a password: wanted auth: { basic: [user, secret("NAME")] }',
+    });
+  }
+  return [...found, ...pathMistakes(definition as never, plain as never)];
+}
+
+function functionsIn(value: unknown, path: readonly PropertyKey[] = []): Mistake[] {
+  if (typeof value === "function") return [{ path, text: "a function: a definition is data" }];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => functionsIn(inner, [...path, key]));
+}
+
+type Definition = z.infer<typeof DEFINITION>;
+
+/** Paths that lead nowhere, or to a value of another kind. */
+function pathMistakes(
+  { record }: { record: z.ZodObject },
+  definition: Omit<Definition, "record">,
+): Mistake[] {
+  const found: Mistake[] = [];
+  const look = (
+    wanted: readonly string[],
+    at: readonly PropertyKey[],
+    text: string | undefined,
+    { always = false } = {},
+  ) => {
+    if (text === undefined) return;
+    const say = (problem: string) => {
+      found.push({ path: at, text: `${JSON.stringify(text)}: ${problem}` });
+    };
+    const there = schemasAt(record, text);
+    if (there === undefined) say("the record has no such field");
+    else if (wanted.length > 0 && !there.found.every((schema) => takesOnly(schema, wanted))) {
+      say(`wanted a field whose values are ${wanted.map((type) => `${type}s`).join(" or ")}`);
+    } else if (always && there.absent) {
+      say("wanted a field that every record has: this one is optional or nullable");
+    }
+  };
+  const { key, source: { paging, since }, add = {}, mask = [], index = [], load } = definition;
+  const scalar = ["string", "number"];
+  look(scalar, ["key"], key, { always: true });
+  if (paging.by === "last") look(scalar, ["source", "paging", "field"], paging.field, { always: true });
+  look(scalar, ["source", "since", "field"], since?.field);
+  for (const [member, { by, key, value }] of Object.entries(add)) {
+    look(["string"], ["add", member, "by"], by);
+    if (key === value) {
+      found.push({
+        path: ["add", member, "value"],
+        text: `${JSON.stringify(value)}: wanted another column than key`,
+      });
+    }
+    if (member === "error_reason") {
+      found.push({ path: ["add", member], text: "is the name of what dead letters add" });
+    }
+  }
+  mask.forEach((path, at) => look([], ["mask", at], path));
+  index.forEach((path, at) => look([...scalar, "boolean"], ["index", at], path));
+  if (load === "snapshot" && since !== undefined) {
+    found.push({
+      path: ["load"],
+      text:
+        '"snapshot": a run with since reads only what changed, so all other records would count as gone: wanted "upsert"',
+    });
+  }
+  return found;
+}

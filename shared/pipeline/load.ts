@@ -1,0 +1,155 @@
+/**
+ * Reading the definitions of a folder, with every problem of each.
+ *
+ * @module
+ */
+import { basename, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { ConfigError, messageOf } from "../errors/errors.ts";
+import { mistakesOf } from "./definition.ts";
+import { isObject } from "./problems.ts";
+import { type AnyPipeline, type Plan, planOf } from "./plan.ts";
+
+/** The pipelines of an installation. A broken definition stops its own pipeline alone. */
+export interface Pipelines {
+  /** By name, in alphabetical order. */
+  readonly plans: ReadonlyMap<string, Plan>;
+  /** By their files' names, those that can't be used: all their problems, each with file and path of the key. */
+  readonly broken: ReadonlyMap<string, readonly string[]>;
+}
+
+/** The folder of definitions: `given`, which is relative to the working directory, or the one of this program. */
+export function pipelinesDir(given?: string): string {
+  return given === undefined ? fileURLToPath(new URL("../../pipelines", import.meta.url)) : resolve(given);
+}
+
+/**
+ * Loads the definitions of `dir`: its `*.ts` files, not those of its sub-folders.
+ *
+ * @throws ConfigError when the folder can't be read.
+ */
+export async function loadPipelines(dir: string): Promise<Pipelines> {
+  const files: string[] = [];
+  try {
+    for await (const { name, isFile } of Deno.readDir(dir)) {
+      if (isFile && name.endsWith(".ts")) files.push(name);
+    }
+  } catch (error) {
+    throw new ConfigError("the pipelines", [
+      `the folder ${JSON.stringify(dir)} can't be read (${
+        messageOf(error)
+      }): PIPELINES_DIR names the folder of definitions`,
+    ]);
+  }
+  const plans = new Map<string, Plan>();
+  const broken = new Map<string, readonly string[]>();
+  const folders = new Map<string, string>(); // folder of deliveries -> the pipeline that has it
+  const loaded = await Promise.all(files.sort().map(async (file) => ({ file, ...await load(dir, file) })));
+  for (const { file, definition, problems } of loaded) {
+    const found = [...problems];
+    if (definition !== undefined && found.length === 0) {
+      const { deliver, name } = definition;
+      const folder = typeof deliver === "object" ? deliver.folder ?? name : undefined;
+      const other = folder === undefined ? undefined : folders.get(folder);
+      if (other !== undefined) {
+        found.push(
+          `deliver.folder: ${JSON.stringify(folder)}: is the folder of ${other} too: wanted one of its own`,
+        );
+      } else if (folder !== undefined) folders.set(folder, name);
+    }
+    const name = basename(file, ".ts");
+    if (found.length > 0) broken.set(name, found.map((problem) => `${file}: ${problem}`));
+    else plans.set(name, planOf(definition!));
+  }
+  return { plans, broken };
+}
+
+async function load(
+  dir: string,
+  file: string,
+): Promise<{ definition?: AnyPipeline; problems: readonly string[] }> {
+  const path = join(dir, file);
+  let definition: unknown;
+  try {
+    const others = importsOf(await Deno.readTextFile(path)).filter((name) =>
+      name !== "zod" && name !== "etl"
+    );
+    if (others.length > 0) {
+      return { problems: others.map((name) => `imports ${JSON.stringify(name)}: wanted zod and etl alone`) };
+    }
+    const module = await import(pathToFileURL(path).href);
+    if (!("default" in module)) {
+      return { problems: ["no default export: wanted export default pipeline({ … })"] };
+    }
+    definition = module.default;
+  } catch (error) {
+    return { problems: [`can't be loaded: ${messageOf(error).split("\n", 1)[0]}`] };
+  }
+  const problems = mistakesOf(definition).map(({ path, text }) =>
+    path.length === 0 ? text : `${path.map(String).join(".")}: ${text}`
+  );
+  if (isObject(definition)) {
+    problems.push(...nameProblems(definition.name, basename(file, ".ts")));
+    if (problems.length === 0) {
+      problems.push(...await lookupProblems(definition as unknown as AnyPipeline, dir));
+    }
+  }
+  return { definition: definition as AnyPipeline, problems };
+}
+
+/** What a module's text imports. */
+function importsOf(text: string): string[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const fixed = code.matchAll(/^\s*(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"'\n]+)["']/gm);
+  const dynamic = code.matchAll(/\bimport\s*\(\s*["'`]?([^"'`)\n]*)/g);
+  return [...fixed, ...dynamic].map(([, name]) => name!);
+}
+
+/** Tables of the store, and words that such tables begin with. */
+const TAKEN =
+  /^(raw|processed|invalid|run|record|etl|sqlite|pg)_|^(runs|events|records|changes|deliveries|extractor_state)$/;
+/** Names that SQL would only take in quotes. */
+const WORDS = new Set(
+  ("add all alter analyze and any as asc between begin both by case cast check collate column commit constraint create cross " +
+    "current default delete desc distinct do drop else end escape except exists explain false fetch filter for foreign from full " +
+    "glob grant group having if in index inner insert intersect into is join key left like limit match natural no not nothing " +
+    "null of offset on or order outer over partition pragma primary range references reindex rename replace right rollback row " +
+    "rows select set table then to transaction trigger true union unique update user using vacuum values view virtual when " +
+    "where window with without").split(" "),
+);
+
+function nameProblems(name: unknown, fileName: string): string[] {
+  if (typeof name !== "string") return [];
+  if (name !== fileName) {
+    return [
+      `name: ${JSON.stringify(name)}: wanted the file's name, ${
+        JSON.stringify(fileName)
+      }: another file may have this one`,
+    ];
+  }
+  if (TAKEN.test(name)) {
+    return [`name: ${JSON.stringify(name)}: is taken by a table of the store: wanted another name`];
+  }
+  return WORDS.has(name) ? [`name: ${JSON.stringify(name)}: is a word of SQL: wanted another name`] : [];
+}
+
+/** Lookups that the definition names itself: whether the files are there, and have the columns. */
+async function lookupProblems({ add = {} }: AnyPipeline, dir: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const [member, { lookup, key, value }] of Object.entries(add)) {
+    if (typeof lookup !== "string") continue; // the environment names it
+    const problem = (text: string) => found.push(`add.${member}.lookup: ${JSON.stringify(lookup)}: ${text}`);
+    try {
+      const [head = ""] = (await Deno.readTextFile(join(dir, lookup))).split(/\r?\n/, 1);
+      const columns = head.replace(/^\ufeff/, "").split(",").map((name) =>
+        name.trim().replace(/^"(.*)"$/, "$1")
+      );
+      if (columns.join().toLowerCase() !== `${key},${value}`.toLowerCase()) {
+        problem(`begins with ${JSON.stringify(head)}: wanted the columns ${key},${value}`);
+      }
+    } catch (error) {
+      problem(`can't be read (${messageOf(error)}): wanted a CSV file in the definitions' folder`);
+    }
+  }
+  return found;
+}
