@@ -4,14 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import {
-  ChannelVariables,
-  list,
-  LogVariables,
-  MaskVariables,
-  StorageVariables,
-  whole,
-} from "../shared/config/variables.ts";
+import { ChannelVariables, list, LogVariables, StorageVariables, whole } from "../shared/config/variables.ts";
 
 const hostName = z.string().regex(
   /^(\*|\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)$/,
@@ -44,7 +37,6 @@ export const ApiVariables = {
   SQL_MAX_BYTES: whole(1000, 104_857_600).default(5_242_880).describe(
     "Most bytes of an answer of the SQL console, and of any value in it. Default 5242880.",
   ),
-  ...MaskVariables,
   ...ChannelVariables,
   ...StorageVariables,
   ...LogVariables,

@@ -17,10 +17,10 @@ import { openSqlConsole } from "./sql/console.ts";
 class StoreOnceMade implements Disposable {
   #store: ReadStore | undefined;
 
-  constructor(private readonly path: string, private readonly maskFields: readonly string[]) {}
+  constructor(private readonly path: string) {}
 
   get(): ReadStore | undefined {
-    return this.#store ??= openStoreReadOnly(this.path, { maskFields: this.maskFields });
+    return this.#store ??= openStoreReadOnly(this.path);
   }
 
   [Symbol.dispose](): void {
@@ -38,7 +38,7 @@ if (import.meta.main) {
       maxRows: config.SQL_MAX_ROWS,
       maxBytes: config.SQL_MAX_BYTES,
     }));
-    const store = use(new StoreOnceMade(config.DB_PATH, config.MASK_FIELDS));
+    const store = use(new StoreOnceMade(config.DB_PATH));
     const app = createApp({ config, channel, audit, sql, log, store: () => store.get() });
     const server = await listen(app, { hostname: config.API_HOST, port: config.API_PORT });
     log.info("ready", { host: config.API_HOST, port: server.port });

@@ -6,11 +6,10 @@
 import type { Logger } from "@logtape/logtape";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
-import type { MaskVariables } from "../shared/config/variables.ts";
 import type { ReadStore } from "../shared/store/sqlite/open.ts";
 import type { ApiVariables } from "./config.ts";
 
-export type ApiConfig = ConfigOf<typeof ApiVariables & typeof MaskVariables>;
+export type ApiConfig = ConfigOf<typeof ApiVariables>;
 
 /** Somebody did something that changes what the system does. */
 export interface AuditEntry {

@@ -44,7 +44,7 @@ function checksOf(env: Environment): Check[] {
     {
       name: "database",
       look() {
-        return Promise.resolve(lookAtDatabase(saver.DB_PATH, saver.MASK_FIELDS));
+        return Promise.resolve(lookAtDatabase(saver.DB_PATH));
       },
     },
     {
@@ -98,8 +98,8 @@ function checksOf(env: Environment): Check[] {
   ];
 }
 
-function lookAtDatabase(path: string, maskFields: readonly string[]): string {
-  using store = openStoreReadOnly(path, { maskFields });
+function lookAtDatabase(path: string): string {
+  using store = openStoreReadOnly(path);
   if (store === undefined) return `${path} will be created at the first start`;
   const damage = store.damage();
   if (damage !== undefined) {

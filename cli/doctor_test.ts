@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
 import { announceRun } from "../shared/store/sqlite/run_writes.ts";
-import { loadTexts } from "../shared/store/sqlite/testing.ts";
+import { loadTexts, usersTables } from "../shared/store/sqlite/testing.ts";
 import { needing } from "../tests/support/needs.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
@@ -35,8 +35,8 @@ Deno.test("doctor says that a database is damaged, which opening it doesn't show
   await using pipeline = await startPipeline({ sftp: "none" });
   const path = `${pipeline.folder}/database/data.db`;
   {
-    await using store = await openStore(path, { maskFields: [] });
-    const run = { runId: newRunId(), at: new Date().toISOString() };
+    await using store = await openStore(path, { pipelines: usersTables([]) });
+    const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
     await announceRun(store, run);
     await loadTexts(
       store,

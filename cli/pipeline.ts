@@ -211,7 +211,7 @@ async function summaryOf(env: Environment, runId: string, patienceMs: number): P
         `Cannot summarize run ${runId}: it has completed, but the saver hasn't written that to ${config.DB_PATH}. Its log says why.`,
       );
     }
-    using store = openStoreReadOnly(config.DB_PATH, { maskFields: config.MASK_FIELDS });
+    using store = openStoreReadOnly(config.DB_PATH);
     const text = store && summary(store, runId);
     if (text !== undefined) return text;
     await pause(20);

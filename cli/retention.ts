@@ -48,8 +48,8 @@ async function main({ values: { days: given, apply } }: CommandLine<typeof OPTIO
 }
 
 /** Says of each old run what is to become of its files. */
-function list({ DB_PATH, MASK_FIELDS }: Config, days: number): void {
-  using store = openStoreReadOnly(DB_PATH, { maskFields: MASK_FIELDS });
+function list({ DB_PATH }: Config, days: number): void {
+  using store = openStoreReadOnly(DB_PATH);
   const [going, staying] = [{ files: 0, bytes: 0 }, { files: 0, bytes: 0 }];
   for (const { run, files, keep } of store === undefined ? [] : oldRuns(store.runs, days)) {
     say(
@@ -70,7 +70,7 @@ function list({ DB_PATH, MASK_FIELDS }: Config, days: number): void {
 }
 
 async function remove(config: Config, days: number): Promise<void> {
-  await using store = await openStore(config.DB_PATH, { maskFields: config.MASK_FIELDS });
+  await using store = await openStore(config.DB_PATH, { pipelines: [] });
   const files = new Files(config.DATA_DIR);
   const log = getLogger(["etl", "retention"]);
   const removed = await removeOld({ store, files, days, log }, new AbortController().signal);

@@ -37,7 +37,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const { LOOKUP_FILE } = loadConfig("verify", VARIABLES.transformer, env);
   const lookup = await readLookups(usersPlan, LOOKUP_FILE);
   await using resources = new AsyncDisposableStack();
-  const store = openStoreReadOnly(config.DB_PATH, { maskFields: config.MASK_FIELDS });
+  const store = openStoreReadOnly(config.DB_PATH);
   if (store === undefined) {
     complain(
       `There is no database at ${config.DB_PATH} yet, so there is nothing to verify. Start a run first.`,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Inspection } from "../saver/delivery/inspect.ts";
 import { manifestOf } from "../saver/manifest.ts";
-import type { FileKind } from "../shared/store/sqlite/runs.ts";
+import type { FileKind } from "../shared/contracts/names.ts";
 import { Delivered, LOOKUP_FILE, type Made, usersText } from "../tests/support/delivered.ts";
 import { OURS } from "../tests/support/sftp.ts";
 import type { Item } from "./verify/finding.ts";

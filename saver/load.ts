@@ -10,7 +10,7 @@ import type { Files } from "../shared/files/files.ts";
 import { loadFile } from "../shared/store/sqlite/load.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
-import type { FileKind } from "../shared/store/sqlite/runs.ts";
+import type { FileKind } from "../shared/contracts/names.ts";
 
 /** What the saver works with. */
 export interface LoadPorts {
@@ -39,6 +39,7 @@ export async function loadRun(
 ): Promise<LoadDetail> {
   const run = {
     runId: message.run_id,
+    pipeline: message.pipeline,
     at: message.published_at ?? stamp(),
     source: message.source,
     correctionOf: message.correction_of,
@@ -55,7 +56,7 @@ export async function loadRun(
     if (!loadedBefore) await store.needSpace(2 * await files.size(name), `load ${name}`);
     const loaded = await loadFile(
       store,
-      { runId: run.runId, kind, name, sha256, records },
+      { runId: run.runId, pipeline: run.pipeline, kind, name, sha256, records },
       (onEnd) => files.lines(name, { sha256, signal, onEnd }),
       { signal, progress: (records) => report(before + records) },
     );

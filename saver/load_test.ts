@@ -5,7 +5,7 @@ import { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStore, type Store } from "../shared/store/sqlite/open.ts";
-import { startChild } from "../shared/store/sqlite/testing.ts";
+import { startChild, usersTables } from "../shared/store/sqlite/testing.ts";
 import { loadRun } from "./load.ts";
 
 const NAMES = {
@@ -43,7 +43,7 @@ async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promis
   const sha256 = (key: keyof typeof NAMES) =>
     createHash("sha256").update(texts[key].join("\n") + "\n").digest("hex");
   const path = `${folder}/database/data.db`;
-  const store = await openStore(path, { maskFields: [] });
+  const store = await openStore(path, { pipelines: usersTables([]) });
   const message = Phase2Complete.parse({
     run_id: newRunId(),
     ...NAMES,
@@ -172,9 +172,10 @@ Deno.test("a saver that is killed in mid-file leaves nothing of that file, and t
   await using saver = startChild(`
     const { openStore } = await import(store + "open.ts");
     const { Files } = await import(store + "../../files/files.ts");
+    const { usersTables } = await import(store + "testing.ts");
     const { loadRun } = await import(store + "../../../saver/load.ts");
     const message = ${JSON.stringify(h.message)};
-    const opened = await openStore(${JSON.stringify(h.path)}, { maskFields: [] });
+    const opened = await openStore(${JSON.stringify(h.path)}, { pipelines: usersTables([]) });
     await loadRun(message, {
       store: opened,
       files: new Files(${JSON.stringify(h.data)}),

@@ -10,6 +10,8 @@ import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
+import { shownOf } from "../shared/store/sqlite/shown.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
 import { sendAhead } from "./ahead.ts";
 import { SaverVariables, sftpOptionsOf } from "./config.ts";
@@ -21,7 +23,9 @@ import { recorder, saver } from "./saver.ts";
 
 if (import.meta.main) {
   await runService("saver", SaverVariables, async (config, { use, signal, log }) => {
-    const store = use(await openStore(config.DB_PATH, { maskFields: config.MASK_FIELDS }));
+    const store = use(
+      await openStore(config.DB_PATH, { pipelines: [shownOf(usersPlan, config.MASK_FIELDS)] }),
+    );
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = new Files(config.DATA_DIR);
     const server = sftpOptionsOf(config);

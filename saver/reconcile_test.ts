@@ -14,7 +14,7 @@ Deno.test("a run that is loaded and not final has an order under the id of its f
   const { store } = temp;
   const make = async (...events: Record<string, unknown>[]) => {
     const runId = newRunId();
-    const run = { runId, at: new Date().toISOString() };
+    const run = { runId, pipeline: "users", at: new Date().toISOString() };
     await announceRun(store, run);
     await markLoaded(store, {
       ...run,

@@ -51,6 +51,7 @@ export function stateAfter(events: readonly RunEvent[]): RunState {
 const NOTHING_KNOWN: RunState = {
   status: "REQUESTED",
   status_at: "",
+  pipeline: null,
   source: null,
   requested_by: null,
   started_at: null,
@@ -76,6 +77,7 @@ function step(before: RunState, event: RunEvent): RunState {
     ...GOES_ON,
     status,
     status_at: event.published_at,
+    pipeline: event.pipeline ?? before.pipeline,
     finished_at: isFinal(status) ? event.published_at : null,
   };
   switch (event.type) {

@@ -187,7 +187,7 @@ Deno.test("events that come twice or late don't undo what came after", async () 
 Deno.test("what the load knows stays when events come, but their word counts where both know", async () => {
   await using temp = await tempStore();
   const runId = newRunId(START);
-  await announceRun(temp.store, { runId, at: at(0), source: "from the load" });
+  await announceRun(temp.store, { runId, pipeline: "users", at: at(0), source: "from the load" });
   await temp.store.write((db) => db.run("UPDATE etl_runs SET valid_count = 7, loaded_at = ?", at(1)));
   const tell = teller(runId);
   const shown = (row: RunRow) => [row.id, row.valid_count, row.loaded_at, row.source];

@@ -33,10 +33,11 @@ export function saver(
       return { runId, plan: runId, after: store.runs.byRunId(runId)?.status_at };
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
+      refuseUnknown(store, message);
       refuseCancelled(store, run_id);
       const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
       return {
-        outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id } }],
+        outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id, pipeline: message.pipeline } }],
         detail: { ...detail },
       };
     },
@@ -54,6 +55,15 @@ async function runOfFile(store: Store, { raw_file, run_id }: Phase2Complete): Pr
     if (run !== undefined || waited >= RECORDER_LAG_MS) return run?.run_id ?? run_id;
     await pause(50);
   }
+}
+
+function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complete): void {
+  const known = [...store.records.pipelines().keys()];
+  if (known.includes(pipeline)) return;
+  throw new PermanentError(
+    `Cannot load ${raw_file}: there is no pipeline "${pipeline}", wanted one of ${known.join(", ")}. ` +
+      `Put its definition into the pipelines' folder, start the saver again, and replay the dead letter.`,
+  );
 }
 
 /** A run that was cancelled while nobody who could hear it worked on it ends here. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { basename } from "node:path";
 import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
 import type { Phase1Complete } from "../shared/contracts/messages.ts";
 import { identityOf } from "../shared/pipeline/identity.ts";
+import { transformedNames } from "../shared/contracts/names.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { FileFacts, Files } from "../shared/files/files.ts";
@@ -33,9 +33,9 @@ export function transformer({ files, plan, lookups }: TransformerParts): Actor<"
     mailbox: "channel:phase1_complete",
     phase: "TRANSFORMING",
     async handle(message, { signal, progress, log }: Handling): Promise<Done> {
-      const names = namesFor(message.raw_file, plan);
-      await using processedPart = await files.create(files.path(plan.names.processed, names.processed));
-      await using deadPart = await files.create(files.path("dlq", names.dead));
+      const names = transformedNames(plan.name, message.raw_file);
+      await using processedPart = await files.create(files.path(...names.processed));
+      await using deadPart = await files.create(files.path(...names.invalid));
       const read = Promise.withResolvers<FileFacts>();
       const lines = files.lines(message.raw_file, {
         sha256: message.raw_sha256,
@@ -68,6 +68,7 @@ export function transformer({ files, plan, lookups }: TransformerParts): Actor<"
             valid_count: valid,
             invalid_count: invalid,
             run_id: message.run_id,
+            pipeline: message.pipeline,
             ...hashes,
             source: message.source,
             correction_of: message.correction_of,
@@ -92,13 +93,6 @@ export function transformer({ files, plan, lookups }: TransformerParts): Actor<"
       };
     },
   };
-}
-
-/** The names that follow from a raw file's: `records_TS.jsonl` gives `etl_TS.jsonl` and `invalid_users_TS.jsonl`; any other `X.jsonl` gives `etl_X.jsonl`. */
-function namesFor(rawFile: string, { names }: Plan): { processed: string; dead: string } {
-  const name = basename(rawFile);
-  const stamp = /^records_(\d{8}_\d{6})\.jsonl$/.exec(name)?.[1] ?? name.replace(/\.jsonl$/, "");
-  return { processed: `etl_${stamp}.jsonl`, dead: `${names.invalid}_${stamp}.jsonl` };
 }
 
 function refuseMiscounted({ raw_file, record_count }: Phase1Complete, found: number): void {

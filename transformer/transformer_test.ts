@@ -136,6 +136,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
     valid_count: 188,
     invalid_count: 20,
     run_id,
+    pipeline: "users",
     ...hashes,
     ...link,
     lookup_sha256: folder.lookup.sha256,

@@ -4,7 +4,6 @@
  * @module
  */
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
-import type { Mask } from "../../shared/store/mask.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
@@ -17,7 +16,6 @@ export interface AppContext {
   readonly ports: ApiPorts;
   readonly metrics: Metrics;
   readonly live: Live;
-  readonly mask: Mask;
   /** Lists of runs, as long as they are true. */
   readonly lists: UntilCommit<RunRow[]>;
   /** Aborted when the API closes. */

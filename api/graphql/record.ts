@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RecordTable } from "../../shared/store/mask.ts";
+import type { RecordTable } from "../../shared/contracts/names.ts";
 import type { RecordFilter, RecordRow } from "../../shared/store/sqlite/records.ts";
 import { builder } from "./builder.ts";
 import type { Context } from "./context.ts";

@@ -7,7 +7,6 @@ import { EnvelopArmor } from "@escape.tech/graphql-armor";
 import { execute, getOperationAST, GraphQLError } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";
 import { messageOf, TransientError } from "../../shared/errors/errors.ts";
-import { maskOf } from "../../shared/store/mask.ts";
 import type { ApiApp } from "../http/env.ts";
 import { wantsPage } from "../http/guard.ts";
 import { detail } from "../json.ts";
@@ -38,7 +37,6 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): Grap
   const context: AppContext = {
     ports,
     metrics,
-    mask: maskOf(ports.config.MASK_FIELDS),
     live: new Live(ports.channel, (subscription, open) => metrics.subscriptions.set({ subscription }, open)),
     lists: new UntilCommit(20),
     closing: closing.signal,

@@ -9,7 +9,7 @@ import type { ApiApp } from "../http/env.ts";
 import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { RecordTable } from "../../shared/store/mask.ts";
+import type { RecordTable } from "../../shared/contracts/names.ts";
 import type { Table, Value } from "../../shared/sqlite/database.ts";
 import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";

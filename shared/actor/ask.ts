@@ -5,6 +5,7 @@
  */
 import type { Channel, Outgoing } from "../channel/channel.ts";
 import { newRunId } from "../contracts/ids.ts";
+import { DEFAULT_PIPELINE } from "../contracts/names.ts";
 import type { Correction, RunEvent } from "../contracts/messages.ts";
 import { PermanentError } from "../errors/errors.ts";
 import { currentTraceparent } from "../telemetry/trace.ts";
@@ -15,6 +16,8 @@ import { compose } from "./message.ts";
 export interface RunRequest {
   /** The run's id; a new one by default. */
   readonly runId?: string;
+  /** The pipeline to run; `users` by default. */
+  readonly pipeline?: string | undefined;
   /** Who asks: `api`, `cli`, `schedule`, or a person's name. */
   readonly requestedBy: string;
   /** The part of the system that sends the request. */
@@ -49,13 +52,14 @@ export function requestMessages(request: RunRequest): { runId: string; messages:
   const runId = request.runId ?? newRunId();
   const key = request.key ?? `request/${newRunId()}`;
   const parent = { id: key, traceparent: currentTraceparent() };
-  const { requestedBy: requested_by, correction, actor } = request;
+  const { requestedBy: requested_by, correction, actor, pipeline = DEFAULT_PIPELINE } = request;
   return {
     runId,
     messages: [
       compose("channel:start_run", "start", {
         run_id: runId,
         requested_by,
+        pipeline,
         ...(correction === undefined ? {} : { correction }),
       }, parent),
       compose("channel:run_events", "requested", {
@@ -63,6 +67,7 @@ export function requestMessages(request: RunRequest): { runId: string; messages:
         run_id: runId,
         requested_by,
         actor,
+        pipeline,
         ...(correction === undefined ? {} : { correction_of: correction.of }),
       }, parent),
     ],

@@ -17,6 +17,7 @@ export class News {
   /** What the messages follow from: the claim, and (once decoded) its time and trace. */
   readonly parent: { id: string; published_at?: string; traceparent?: string };
   #runId: string | undefined;
+  #pipeline: string | undefined;
   #isStarted = false;
   /** News of each try is its own, also when a dead letter is replayed and its attempts begin at 1 again. */
   readonly #tryId: string = crypto.randomUUID().slice(0, 8);
@@ -34,9 +35,14 @@ export class News {
   /** The run, and the message that was decoded; until then there are no events. */
   about(
     runId: string,
-    message: { published_at?: string | undefined; traceparent?: string | undefined },
+    message: {
+      published_at?: string | undefined;
+      traceparent?: string | undefined;
+      pipeline?: string | undefined;
+    },
   ): void {
     this.#runId = runId;
+    this.#pipeline = message.pipeline;
     if (message.published_at !== undefined) this.parent.published_at = message.published_at;
     this.trace(message.traceparent);
   }
@@ -103,7 +109,14 @@ export class News {
   #event(name: string, fields: { type: string; [key: string]: unknown }): Outgoing[] {
     const { phase } = this.actor;
     if (phase === undefined || this.#runId === undefined) return [];
-    const event = { ...fields, phase, run_id: this.#runId, actor: this.actor.name, instance: this.instance };
+    const event = {
+      ...fields,
+      phase,
+      run_id: this.#runId,
+      actor: this.actor.name,
+      instance: this.instance,
+      ...(this.#pipeline === undefined ? {} : { pipeline: this.#pipeline }),
+    };
     try {
       return [
         compose(

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { runIdOfFile } from "./ids.ts";
+import { DEFAULT_PIPELINE, PipelineName, pipelineOfFile } from "./names.ts";
 import { PHASES, type RunStatus } from "./phases.ts";
 
 /** ISO 8601 in UTC with milliseconds and `Z`, such as `2026-11-24T03:00:07.123Z`. */
@@ -39,6 +40,8 @@ export const Envelope = z.object({
   published_at: Timestamp.optional(),
   /** W3C Trace Context of the run. */
   traceparent: z.string().max(128).optional(),
+  /** The pipeline that the message is about. */
+  pipeline: PipelineName.optional(),
 });
 
 /** One correction of a bad record: a line of the dead-letter file, and what to change. */
@@ -78,7 +81,7 @@ export const StartRun = Envelope.extend({
   requested_by: z.string().min(1).max(200),
   /** Present in a correction run. */
   correction: Correction.optional(),
-});
+}).transform((message) => ({ ...message, pipeline: message.pipeline ?? DEFAULT_PIPELINE }));
 /** A request for a run. */
 export type StartRun = z.output<typeof StartRun>;
 
@@ -89,6 +92,14 @@ const CorrectionLink = {
   corrects: z.array(z.int().positive()).max(10_000).optional(),
 };
 
+/** Run and pipeline of a message about a raw file, where the sender gave none. */
+function known<M extends { raw_file: string; run_id?: string | undefined; pipeline?: string | undefined }>(
+  message: M,
+): M & { run_id: string; pipeline: string } {
+  const { raw_file, run_id = runIdOfFile(raw_file), pipeline = pipelineOfFile(raw_file) } = message;
+  return { ...message, run_id, pipeline };
+}
+
 /** `channel:phase1_complete`: a raw file is complete. `raw_file` alone suffices. */
 export const Phase1Complete = Envelope.extend({
   raw_file: DataPath,
@@ -98,8 +109,8 @@ export const Phase1Complete = Envelope.extend({
   /** Where the records came from: the URL, or `dlq:<run_id>` in a correction run. */
   source: z.string().max(2048).optional(),
   ...CorrectionLink,
-}).transform((message) => ({ ...message, run_id: message.run_id ?? runIdOfFile(message.raw_file) }));
-/** A complete raw file. `run_id` is derived from `raw_file` where the sender gave none. */
+}).transform(known);
+/** A complete raw file. `run_id` and `pipeline` are derived from `raw_file` where the sender gave none. */
 export type Phase1Complete = z.output<typeof Phase1Complete>;
 
 /** How often a rule failed in a run, by the field and kind of problem, such as `age: greater than 65`. */
@@ -126,7 +137,7 @@ export const Phase2Complete = Envelope.extend({
   rules_sha256: Sha256.optional(),
   /** Top-level keys seen in the records, in order of appearance, so that views can show a new field. At most 500. */
   fields: z.array(z.string()).max(500).optional(),
-}).transform((message) => ({ ...message, run_id: message.run_id ?? runIdOfFile(message.raw_file) }));
+}).transform(known);
 /** Complete processed and dead-letter files. */
 export type Phase2Complete = z.output<typeof Phase2Complete>;
 

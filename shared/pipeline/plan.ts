@@ -28,8 +28,6 @@ export type AnyPipeline = Pipeline<any>;
 export interface Plan {
   readonly name: string;
   readonly definition: AnyPipeline;
-  /** The tables and folders of its records. */
-  readonly names: { readonly processed: string; readonly invalid: string };
   /** What is read of a record's bytes. */
   readonly reading: readonly Field[];
   /** The fields that are judged, in the schema's order. */
@@ -53,7 +51,6 @@ export function planOf(definition: AnyPipeline): Plan {
   return {
     name,
     definition,
-    names: { processed: `processed_${name}`, invalid: `invalid_${name}` },
     reading: fields,
     rules: leaves.map(({ rule }) => rule),
     judge,

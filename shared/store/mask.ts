@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { usersPlan } from "../pipeline/users.ts";
+import type { FileKind } from "../contracts/names.ts";
 import { PermanentError } from "../errors/errors.ts";
 
 /** What is shown in place of a personal value. */
@@ -11,8 +11,6 @@ export const MASKED = "***";
 
 /** The fields to mask: a key that is masked whole, or the keys to mask in the object below it. */
 export type Mask = ReadonlyMap<string, "whole" | Mask>;
-
-export type RecordTable = "raw_users" | "processed_users" | "invalid_users";
 
 /**
  * Reads dotted names such as `ssn` and `bank.cardNumber`. Keys are compared exactly.
@@ -37,15 +35,13 @@ export function maskOf(fields: readonly string[]): Mask {
 }
 
 /**
- * The mask for a table. Where anything is masked, the text of a line that couldn't be read is too, as nobody knows what it holds; and so is
- * the reason why a record is invalid where it may quote a masked field.
+ * The mask for files of a kind. Where anything is masked, the text of a line that couldn't be read is too, as nobody knows what it holds; and
+ * so is the reason why a record is invalid where it may quote a masked field: `judged` are the fields that reasons are about.
  */
-export function maskOfTable(table: RecordTable, mask: Mask): Mask {
-  if (table !== "invalid_users" || mask.size === 0) return mask;
+export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]): Mask {
+  if (kind !== "invalid" || mask.size === 0) return mask;
   const own = new Map(mask).set("raw_line", "whole");
-  return usersPlan.rules.some(({ field }) => touches(mask, field.split(".")))
-    ? own.set("error_reason", "whole")
-    : own;
+  return judged.some((field) => touches(mask, field.split("."))) ? own.set("error_reason", "whole") : own;
 }
 
 /**

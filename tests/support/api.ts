@@ -4,8 +4,8 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 import { loadConfig } from "../../shared/config/config.ts";
-import { MaskVariables } from "../../shared/config/variables.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
@@ -56,11 +56,11 @@ export async function openApi(
   env: Record<string, string> = {},
   ports: Partial<ApiPorts> = {},
 ): Promise<TestApi> {
-  const config = loadConfig("api", { ...ApiVariables, ...MaskVariables }, env);
+  const config = loadConfig("api", ApiVariables, env);
   await using started = new AsyncDisposableStack();
-  const temp = started.use(await tempStore(config.MASK_FIELDS));
+  const temp = started.use(await tempStore(env.MASK_FIELDS?.split(",") ?? usersPlan.definition.mask));
   const channel = ports.channel ?? started.use(await openTemporaryChannel());
-  const reader = started.use(openStoreReadOnly(temp.path, { maskFields: config.MASK_FIELDS }) as ReadStore);
+  const reader = started.use(openStoreReadOnly(temp.path) as ReadStore);
   const sql = ports.sql ?? started.use(openSqlConsole({
     path: temp.path,
     maxRows: config.SQL_MAX_ROWS,
@@ -120,7 +120,7 @@ export async function fillRun(store: Store, run: RunToFill = {}): Promise<string
   const { runId = newRunId(), valid = [], invalid = [], correctionOf, corrects } = run;
   const at = new Date().toISOString();
   const line = (record: object | string) => typeof record === "string" ? record : JSON.stringify(record);
-  await announceRun(store, { runId, at, correctionOf });
+  await announceRun(store, { runId, pipeline: "users", at, correctionOf });
   await loadTexts(store, runId, "raw", [...valid, ...invalid].map(line));
   await loadTexts(
     store,
@@ -131,6 +131,7 @@ export async function fillRun(store: Store, run: RunToFill = {}): Promise<string
   await loadTexts(store, runId, "invalid", invalid.map(line));
   await markLoaded(store, {
     runId,
+    pipeline: "users",
     at,
     correctionOf,
     corrects,

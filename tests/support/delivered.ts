@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { usersTables } from "../../shared/store/sqlite/testing.ts";
 import { getLogger } from "@logtape/logtape";
 import { courier, type Seal } from "../../saver/courier.ts";
 import { sftpDelivery } from "../../saver/delivery/sftp.ts";
@@ -53,7 +54,7 @@ export class Delivered implements AsyncDisposable {
   /** Starts a server; makes no run yet. */
   static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
     const sftp = await TestPipeline.open(options.kind ?? OPENSSH);
-    const store = await openStore(`${sftp.temp}/database/data.db`, { maskFields: ["ssn"] });
+    const store = await openStore(`${sftp.temp}/database/data.db`, { pipelines: usersTables(["ssn"]) });
     return new Delivered(sftp, store, await readLookups(usersPlan), options.seal);
   }
 

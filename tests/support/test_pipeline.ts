@@ -269,7 +269,7 @@ export class TestPipeline implements AsyncDisposable {
 
   /** The run's events in the database. */
   events(runId: string): RunEvent[] {
-    using store = openStoreReadOnly(`${this.folder}/database/data.db`, { maskFields: [] });
+    using store = openStoreReadOnly(`${this.folder}/database/data.db`);
     return store?.runs.eventsOf([runId]).get(runId) ?? [];
   }
 

@@ -6,7 +6,7 @@
 import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
 import { usersPlan } from "../../../shared/pipeline/users.ts";
-import { maskOfTable, maskRecord, parseExact } from "../../../shared/store/mask.ts";
+import { maskRecord, parseExact } from "../../../shared/store/mask.ts";
 import type { FileRow } from "../../../shared/store/sqlite/runs.ts";
 import { LINES_PER_FILE } from "../../../shared/store/sqlite/views.ts";
 import { builder } from "../builder.ts";
@@ -150,7 +150,11 @@ async function replay(
   if (input.dryRun) return { __typename: "ReplayDryRun" as const, verdicts };
   const correction: Correction = { of: run.run_id, dlq_file: file.name, dlq_sha256: file.sha256, patches };
   const requestedBy = input.requestedBy?.slice(0, 200) || "api";
-  const started = await start(context, "replayInvalidRecords", { requestedBy, correction });
+  const started = await start(context, "replayInvalidRecords", {
+    requestedBy,
+    correction,
+    pipeline: run.pipeline,
+  });
   if (started.__typename !== "StartRunSuccess") return started;
   return { ...started, __typename: "ReplayInvalidRecordsSuccess" as const, verdicts, of: run.run_id };
 }
@@ -159,14 +163,14 @@ async function replay(
 function corrections(
   wanted: readonly PatchInput[],
   file: FileRow,
-  { store, mask }: Context,
+  { store }: Context,
 ): { patches: Patch[]; verdicts: RecordVerdict[] } | (Problem<"InvalidPatch"> & { path: string }) {
   const invalid = (path: string, message: string) => ({ __typename: "InvalidPatch" as const, path, message });
   if (wanted.length === 0 || wanted.length > MOST_PATCHES) {
     return invalid("patches", `Cannot correct ${wanted.length} records, wanted 1 to ${MOST_PATCHES}.`);
   }
   const ids = wanted.map(({ recordId }) => Number(recordId));
-  const letters = store!.records.unmaskedTexts("invalid_users", ids.filter(Number.isSafeInteger));
+  const letters = store!.records.unmaskedTexts(`invalid_${file.pipeline}`, ids.filter(Number.isSafeInteger));
   const patches: Patch[] = [];
   const verdicts: RecordVerdict[] = [];
   for (const [at, { recordId, patch, text }] of wanted.entries()) {
@@ -212,12 +216,13 @@ function corrections(
 
   function verdictOf(recordId: number, line: string): RecordVerdict {
     const verdict = usersPlan.judgeLine(line);
-    const quotes = maskOfTable("invalid_users", mask).get("error_reason") !== "whole";
+    const masks = store!.records.pipelines().get(file.pipeline)!.masks;
+    const quotes = masks.invalid.get("error_reason") !== "whole";
     return {
       recordId,
       valid: verdict.valid,
       problems: verdict.valid ? [] : verdict.problems.map(({ message, reason }) => quotes ? message : reason),
-      record: "record" in verdict ? maskRecord(parseExact(line), mask) : null,
+      record: "record" in verdict ? maskRecord(parseExact(line), masks.raw) : null,
     };
   }
 }

@@ -83,7 +83,7 @@ builder.mutationField("startRun", (t) =>
 export async function start(
   context: Context,
   action: string,
-  request: { requestedBy: string; correction?: Correction },
+  request: { requestedBy: string; correction?: Correction; pipeline?: string },
   waitMs?: number,
 ): Promise<
   (Started & { __typename: "StartRunSuccess" }) | Problem<"RunAlreadyActive"> | Problem<"ServiceUnavailable">

@@ -1,3 +1,4 @@
+import { usersTables } from "../../../shared/store/sqlite/testing.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { openStore } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
@@ -78,7 +79,7 @@ export const api: Row = {
 /** Fills the stage's database with so many runs. */
 export async function fillRuns({ env, folder }: Stage, runs: number): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
-  await using store = await openStore(env.DB_PATH!, { maskFields: [] });
+  await using store = await openStore(env.DB_PATH!, { pipelines: usersTables([]) });
   await store.write((db) => {
     for (let i = 0; i < runs; i++) {
       const at = new Date(Date.UTC(2020, 0, 1) + i * 60_000).toISOString();

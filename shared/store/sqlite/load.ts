@@ -7,13 +7,15 @@ import { PermanentError } from "../../errors/errors.ts";
 import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
 import type { Store } from "./open.ts";
-import type { FileKind, FileRow } from "./runs.ts";
+import type { FileKind } from "../../contracts/names.ts";
+import type { FileRow } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { LINES_PER_FILE } from "./views.ts";
+import { baseTable, LINES_PER_FILE } from "./views.ts";
 
 export interface FileToLoad {
   /** The run that it belongs to. */
   readonly runId: string;
+  readonly pipeline: string;
   /** Which of the run's files it is. */
   readonly kind: FileKind;
   /** Its path, as in messages. */
@@ -40,12 +42,6 @@ export interface LoadOptions {
   /** Called now and then with the records of the file so far. */
   readonly progress?: ((records: number) => void) | undefined;
 }
-
-const BASE: Record<FileKind, string> = {
-  raw: "raw_records",
-  processed: "processed_records",
-  invalid: "invalid_records",
-};
 
 /** How long a load works before it lets timers and other work in, in milliseconds. */
 const BREATHE_MS = 25;
@@ -75,8 +71,10 @@ export function loadFile(
     }
     // the row comes first, as the records' ids begin with its id; nobody sees it before it is complete
     const fileId = db.get<{ id: number }>(
-      "INSERT INTO run_files (run_id, kind, name, sha256, bytes, records, loaded_at) VALUES (?, ?, ?, '', 0, 0, ?) RETURNING id",
+      `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
+       VALUES (?, ?, ?, ?, '', 0, 0, ?) RETURNING id`,
       file.runId,
+      file.pipeline,
       file.kind,
       file.name,
       new Date().toISOString(),
@@ -127,7 +125,7 @@ async function insertLines(
   batches: AsyncIterable<LineBatch>,
   { signal, progress }: LoadOptions,
 ): Promise<number> {
-  const insert = db.repeat(`INSERT INTO ${BASE[file.kind]} (id, json) VALUES (?, ?)`);
+  const insert = db.repeat(`INSERT INTO ${baseTable(file.kind, file.pipeline)} (id, json) VALUES (?, ?)`);
   let records = 0;
   let breathed = performance.now();
   for await (const { first, lines } of batches) {

@@ -5,10 +5,11 @@ import { smallDisk } from "../../../tests/support/tmpfs.ts";
 import { NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 import { type FileToLoad, loadFile } from "./load.ts";
 import { openStore } from "./open.ts";
-import { linesOf, tempStore } from "./testing.ts";
+import { linesOf, tempStore, usersTables } from "./testing.ts";
 
 const FILE: FileToLoad = {
   runId: "run-1",
+  pipeline: "users",
   kind: "raw",
   name: "data/raw_users/records_20261124_030000.jsonl",
 };
@@ -33,6 +34,7 @@ Deno.test("records keep their text and the number of their line; blank lines cou
   assert.deepEqual(rest, {
     id: 1,
     run_id: "run-1",
+    pipeline: "users",
     kind: "raw",
     name: FILE.name,
     sha256: sha256(texts.join("\n") + "\n"),
@@ -137,7 +139,7 @@ Deno.test("a load that meets the end of the disk gives back all it took, and is 
   const disk = await smallDisk(folder, 6_000_000);
   if (disk === undefined) return; // this process may not mount
   owned.use(disk);
-  await using store = await openStore(`${folder}/data.db`, { maskFields: [] });
+  await using store = await openStore(`${folder}/data.db`, { pipelines: usersTables([]) });
   const free = async () => {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;

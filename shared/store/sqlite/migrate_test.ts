@@ -3,7 +3,7 @@ import { PermanentError } from "../../errors/errors.ts";
 import { currentSchema, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { openStore } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
-import { startChild } from "./testing.ts";
+import { startChild, usersTables } from "./testing.ts";
 
 Deno.test("a database of the first schema keeps its rows and gets what was added since", async () => {
   using db = new Database(":memory:");
@@ -44,7 +44,7 @@ Deno.test("a database of a newer program is refused, and not a byte of it change
       db.script(`CREATE TABLE etl_runs (x); PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
     }
     const before = await Deno.readFile(path);
-    await assert.rejects(openStore(path, { maskFields: [] }), (error: unknown) => {
+    await assert.rejects(openStore(path, { pipelines: usersTables([]) }), (error: unknown) => {
       assert(error instanceof PermanentError);
       assert.match(error.message, /Start the newer program/);
       return true;
@@ -63,7 +63,10 @@ Deno.test("a database that another program made is refused, and its tables stay"
       using db = new Database(path);
       db.script("CREATE TABLE raw_users (id); INSERT INTO raw_users VALUES (7)");
     }
-    await assert.rejects(openStore(path, { maskFields: [] }), /tables that this program did not make/);
+    await assert.rejects(
+      openStore(path, { pipelines: usersTables([]) }),
+      /tables that this program did not make/,
+    );
     using db = new Database(path);
     assert.deepEqual(db.all("SELECT * FROM raw_users"), [{ id: 7 }]);
     assert.equal(schemaVersion(db), 0);
@@ -79,17 +82,20 @@ Deno.test("several processes that begin with an empty folder at once all find th
     const children = Array.from({ length: 4 }, (_, n) =>
       startChild(`
         const { openStore } = await import(store + "open.ts");
+        const { usersTables } = await import(store + "testing.ts");
         console.log("ready");
         for await (const _ of Deno.stdin.readable);
-        await using opened = await openStore(${JSON.stringify(path)}, { maskFields: ["field${n}"] });
-        await opened.write((db) => db.run("INSERT INTO record_fields (name) VALUES ('child${n}')"));
+        await using opened = await openStore(${
+        JSON.stringify(path)
+      }, { pipelines: usersTables(["field${n}"]) });
+        await opened.write((db) => db.run("INSERT INTO pipeline_fields (pipeline, name) VALUES ('users', 'child${n}')"));
       `));
     await Promise.all(children.map((child) => child.said("ready")));
     await Promise.all(children.map((child) => child.release()));
     assert.deepEqual(await Promise.all(children.map((child) => child.ended())), [0, 0, 0, 0]);
     using db = new Database(path);
     assert.equal(schemaVersion(db), SCHEMA_VERSION);
-    assert.equal(db.all("SELECT name FROM record_fields WHERE name LIKE 'child%'").length, 4);
+    assert.equal(db.all("SELECT name FROM pipeline_fields WHERE name LIKE 'child%'").length, 4);
     assert.deepEqual(db.all("PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
   } finally {
     await Deno.remove(folder, { recursive: true });

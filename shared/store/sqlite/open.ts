@@ -6,18 +6,17 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { NoSpace, PermanentError } from "../../errors/errors.ts";
-import { type Mask, maskOf } from "../mask.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { Records } from "./records.ts";
 import { Runs } from "./runs.ts";
 import { Database } from "../../sqlite/database.ts";
 import { immediate, Mutex, type WaitOptions, whenUnlocked } from "../../sqlite/transaction.ts";
+import type { Defined } from "./shown.ts";
 import { refreshViews } from "./views.ts";
 
-/** What a store needs to know. */
-export interface StoreOptions {
-  /** Personal fields, as dotted names (`MASK_FIELDS`). */
-  readonly maskFields: readonly string[];
+export interface StoreOptions extends WaitOptions {
+  /** The pipelines whose records are to be loaded. */
+  readonly pipelines: readonly Defined[];
 }
 
 /** How long a read may wait while another process recovers the write-ahead log, in milliseconds. */
@@ -30,9 +29,9 @@ export class ReadStore implements Disposable {
   readonly records: Records;
 
   /** Made by `openStoreReadOnly`. */
-  constructor(private readonly db: Database, mask: Mask) {
+  constructor(private readonly db: Database) {
     this.runs = new Runs(db);
-    this.records = new Records(db, mask);
+    this.records = new Records(db);
   }
 
   /** Throws when the database doesn't answer. */
@@ -66,8 +65,6 @@ export class Store implements AsyncDisposable {
   constructor(
     private readonly writer: Database,
     private readonly reader: ReadStore,
-    /** The fields that the views hide. */
-    readonly mask: Mask,
   ) {
     this.runs = reader.runs;
     this.records = reader.records;
@@ -145,8 +142,7 @@ const PAGE_BYTES = 16 * 1024;
  * @throws PermanentError when the file is damaged, foreign, or made by a newer program; it is left as it is.
  * @throws TransientError when another process holds its lock for longer than `waitMs`.
  */
-export async function openStore(path: string, options: StoreOptions & WaitOptions): Promise<Store> {
-  const mask = maskOf(options.maskFields);
+export async function openStore(path: string, options: StoreOptions): Promise<Store> {
   await makeFolder(dirname(path));
   const writer = new Database(path);
   try {
@@ -157,8 +153,8 @@ export async function openStore(path: string, options: StoreOptions & WaitOption
       );
     }, options);
     await migrate(writer, options);
-    await immediate(writer, (db) => refreshViews(db, mask), options);
-    return new Store(writer, new ReadStore(openReader(path), mask), mask);
+    await immediate(writer, (db) => refreshViews(db, options.pipelines), options);
+    return new Store(writer, new ReadStore(openReader(path)));
   } catch (error) {
     writer[Symbol.dispose]();
     throw error;
@@ -172,12 +168,11 @@ export async function openStore(path: string, options: StoreOptions & WaitOption
  *
  * @throws PermanentError when the file is damaged, unreadable, or made by a newer program.
  */
-export function openStoreReadOnly(path: string, options: StoreOptions): ReadStore | undefined {
-  const mask = maskOf(options.maskFields);
+export function openStoreReadOnly(path: string): ReadStore | undefined {
   if (!isThere(path)) return undefined;
   const reader = openReader(path);
   try {
-    if (schemaVersion(reader) === SCHEMA_VERSION && hasViews(reader)) return new ReadStore(reader, mask);
+    if (schemaVersion(reader) === SCHEMA_VERSION && hasViews(reader)) return new ReadStore(reader);
   } catch (error) {
     reader[Symbol.dispose]();
     throw error;
@@ -191,7 +186,7 @@ function openReader(path: string): Database {
 }
 
 function hasViews(db: Database): boolean {
-  return db.get("SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = 'invalid_users'") !== undefined;
+  return db.get("SELECT 1 FROM sqlite_schema WHERE type = 'view'") !== undefined;
 }
 
 function isThere(path: string): boolean {

@@ -3,17 +3,17 @@ import { PermanentError, TransientError } from "../../errors/errors.ts";
 import { loadFile } from "./load.ts";
 import { openStore, openStoreReadOnly } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
-import { linesOf, loadTexts, startChild, tempStore } from "./testing.ts";
+import { linesOf, loadTexts, startChild, tempStore, usersTables } from "./testing.ts";
 
 Deno.test("a reader is told that the database isn't there yet, then that it isn't ready, then reads", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/data.db`;
-    assert.equal(openStoreReadOnly(path, { maskFields: [] }), undefined);
+    assert.equal(openStoreReadOnly(path), undefined);
     await Deno.writeFile(path, new Uint8Array());
-    assert.equal(openStoreReadOnly(path, { maskFields: [] }), undefined);
-    await using store = await openStore(path, { maskFields: [] });
-    using reader = openStoreReadOnly(path, { maskFields: [] });
+    assert.equal(openStoreReadOnly(path), undefined);
+    await using store = await openStore(path, { pipelines: usersTables([]) });
+    using reader = openStoreReadOnly(path);
     assert.equal(reader?.runs.count(), 0);
     assert.equal(store.runs.count(), 0);
   } finally {
@@ -25,24 +25,25 @@ Deno.test("a reader refuses a damaged file, and a database of a newer program", 
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/a.db`, "no database ".repeat(100));
-    assert.throws(() => openStoreReadOnly(`${folder}/a.db`, { maskFields: [] }), PermanentError);
+    assert.throws(() => openStoreReadOnly(`${folder}/a.db`), PermanentError);
     {
       using db = new Database(`${folder}/b.db`);
       db.script("PRAGMA user_version = 999");
     }
-    assert.throws(() => openStoreReadOnly(`${folder}/b.db`, { maskFields: [] }), PermanentError);
+    assert.throws(() => openStoreReadOnly(`${folder}/b.db`), PermanentError);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 });
 
-Deno.test("a mask that is none stops the opening", async () => {
-  await assert.rejects(openStore("/nowhere/data.db", { maskFields: ["bank..iban"] }), /Correct MASK_FIELDS/);
+Deno.test("a mask that is none stops the opening", () => {
+  assert.throws(() => usersTables(["bank..iban"]), /Correct MASK_FIELDS/);
 });
 
 Deno.test("what throws within a transaction leaves nothing, and the next one works", async () => {
   await using temp = await tempStore();
-  const add = (name: string) => (db: Database) => db.run("INSERT INTO record_fields (name) VALUES (?)", name);
+  const add = (name: string) => (db: Database) =>
+    db.run("INSERT INTO pipeline_fields (pipeline, name) VALUES ('users', ?)", name);
   await assert.rejects(
     temp.store.write((db) => {
       add("half")(db);
@@ -52,7 +53,7 @@ Deno.test("what throws within a transaction leaves nothing, and the next one wor
   );
   await temp.store.write(add("whole"));
   const names = await temp.store.write((db) =>
-    db.all("SELECT name FROM record_fields WHERE name IN ('half', 'whole')")
+    db.all("SELECT name FROM pipeline_fields WHERE name IN ('half', 'whole')")
   );
   assert.deepEqual(names, [{ name: "whole" }]);
 });
@@ -112,12 +113,12 @@ Deno.test("a lock held by another process is waited for without stopping this on
 Deno.test("readers in another connection never wait for a load, and see nothing of it before its end", async () => {
   await using temp = await tempStore();
   await loadTexts(temp.store, "run-1", "raw", ['{"id":1}']);
-  using reader = openStoreReadOnly(temp.path, { maskFields: [] })!;
+  using reader = openStoreReadOnly(temp.path)!;
   const lines = Array.from({ length: 20_000 }, (_, n) => JSON.stringify({ id: n, text: "x".repeat(500) }));
   const slowest = { read: 0, reads: 0 };
   const load = loadFile(
     temp.store,
-    { runId: "run-2", kind: "raw", name: "data/raw.jsonl" },
+    { runId: "run-2", pipeline: "users", kind: "raw", name: "data/raw.jsonl" },
     async function* (onEnd) {
       for await (const batch of linesOf(lines)(onEnd)) {
         const began = performance.now();

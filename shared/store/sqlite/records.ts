@@ -3,10 +3,13 @@
  *
  * @module
  */
-import { type Mask, MASKED, maskOfTable, maskRecord, parseExact, type RecordTable } from "../mask.ts";
+import { PermanentError } from "../../errors/errors.ts";
+import { FILE_KINDS, type FileKind, partsOfTable, type RecordTable } from "../../contracts/names.ts";
+import { type Mask, MASKED, maskRecord, parseExact } from "../mask.ts";
 import type { FileRow, Page } from "./runs.ts";
 import type { Bindable, Database, Table } from "../../sqlite/database.ts";
-import { LINES_PER_FILE, RECORD_TABLES } from "./views.ts";
+import { type Shown, shownPipelines } from "./shown.ts";
+import { baseTable, LINES_PER_FILE } from "./views.ts";
 
 export interface RecordRow {
   /** Unique in its table; later records have larger ones. */
@@ -37,8 +40,20 @@ export interface RecordFilter {
 const LINES_AT_ONCE = 200;
 
 export class Records {
-  /** Reads from `db`, and hides what `mask` names. */
-  constructor(private readonly db: Database, private readonly mask: Mask) {}
+  /** Reads from `db`. */
+  constructor(private readonly db: Database) {}
+
+  /** What is shown of each pipeline, by its name. */
+  pipelines(): ReadonlyMap<string, Shown> {
+    return shownPipelines(this.db);
+  }
+
+  /** Every table of records that there is. */
+  tables(): RecordTable[] {
+    return [...this.pipelines().keys()].flatMap((name) =>
+      FILE_KINDS.map((kind) => `${kind}_${name}` as const)
+    );
+  }
 
   /** A page of records in the order in which they were loaded, or, for one run, in the file's order. Cursors are record ids. */
   page(table: RecordTable, filter: RecordFilter, page: Page<number>): RecordRow[] {
@@ -80,8 +95,10 @@ export class Records {
   /** How many records there are, of one run or of all. Counts files, not records. */
   count(table: RecordTable, runId?: string): number {
     return this.db.get<{ n: number }>(
-      "SELECT coalesce(sum(records), 0) AS n FROM run_files WHERE kind = ?1 AND (?2 IS NULL OR run_id = ?2)",
-      RECORD_TABLES[table].kind,
+      `SELECT coalesce(sum(records), 0) AS n FROM run_files
+       WHERE kind = ?1 AND pipeline = ?2 AND (?3 IS NULL OR run_id = ?3)`,
+      this.#of(table).kind,
+      this.#of(table).shown.name,
       runId,
     )!.n;
   }
@@ -118,7 +135,7 @@ export class Records {
   /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
   unmaskedTexts(table: RecordTable, ids: readonly number[]): Map<number, string> {
     const rows = this.db.all<{ id: number; json: string }>(
-      `SELECT id, json FROM ${RECORD_TABLES[table].base} WHERE id IN (SELECT value FROM json_each(?))`,
+      `SELECT id, json FROM ${this.#of(table).base} WHERE id IN (SELECT value FROM json_each(?))`,
       JSON.stringify(ids),
     );
     return new Map(rows.map((row) => [row.id, row.json]));
@@ -128,8 +145,8 @@ export class Records {
    * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
    * Blank lines are not kept, so line numbers may have gaps.
    */
-  *unmaskedLines(file: Pick<FileRow, "id" | "kind">): Generator<{ line: number; text: string }> {
-    const table = Object.values(RECORD_TABLES).find(({ kind }) => kind === file.kind)!.base;
+  *unmaskedLines(file: Pick<FileRow, "id" | "kind" | "pipeline">): Generator<{ line: number; text: string }> {
+    const table = baseTable(file.kind, file.pipeline);
     const first = file.id * LINES_PER_FILE;
     for (let after = first;;) {
       const rows = this.db.all<{ id: number; json: string }>(
@@ -143,19 +160,30 @@ export class Records {
     }
   }
 
+  /** @throws PermanentError where no pipeline has this table. */
+  #of(table: RecordTable): { base: string; kind: FileKind; shown: Shown } {
+    const { kind, pipeline } = partsOfTable(table) ?? {};
+    const shown = pipeline === undefined ? undefined : this.pipelines().get(pipeline);
+    if (kind === undefined || shown === undefined) {
+      throw new PermanentError(`Cannot read "${table}": wanted one of ${this.tables().join(", ")}.`);
+    }
+    return { base: baseTable(kind, shown.name), kind, shown };
+  }
+
   #file(table: RecordTable, runId: string): number | undefined {
     return this.db.get<{ id: number }>(
       "SELECT id FROM run_files WHERE run_id = ? AND kind = ?",
       runId,
-      RECORD_TABLES[table].kind,
+      this.#of(table).kind,
     )?.id;
   }
 
   #read(table: RecordTable, rest: string, values: Bindable[]): RecordRow[] {
-    const mask = maskOfTable(table, this.mask);
+    const { base, kind, shown } = this.#of(table);
+    const mask = shown.masks[kind];
     return this.db.all<Omit<RecordRow, "record"> & { json: string }>(
       `SELECT r.id AS record_id, f.run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, r.json
-       FROM ${RECORD_TABLES[table].base} r JOIN run_files f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
+       FROM ${base} r JOIN run_files f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
       ...values,
     ).map(({ json, ...meta }) => ({ ...meta, record: readRecord(json, mask) }));
   }

@@ -7,11 +7,12 @@ import type { Phase, RunEvent, RunStatus } from "../../contracts/messages.ts";
 import type { Store } from "./open.ts";
 import type { DeliveryRow, DeliveryState } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { addFields, LINES_PER_FILE, refreshViews } from "./views.ts";
+import { addFields, baseTable, LINES_PER_FILE, refreshViews } from "./views.ts";
 
 /** What is known of a run whose files are to be loaded. */
 export interface RunToLoad {
   readonly runId: string;
+  readonly pipeline: string;
   /** When its files were announced. */
   readonly at: string;
   /** Where the records came from. */
@@ -45,6 +46,8 @@ export interface RunState {
   readonly status: RunStatus;
   /** Time of the event that the status follows from. */
   readonly status_at: string;
+  /** Null while no event named it. */
+  readonly pipeline: string | null;
   /** Where the records came from. */
   readonly source: string | null;
   readonly requested_by: string | null;
@@ -76,13 +79,14 @@ export async function announceRun(store: Store, run: RunToLoad): Promise<void> {
   if (store.runs.byRunId(run.runId) !== undefined) return;
   await store.write((db) =>
     db.run(
-      `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of)
-       VALUES (?1, ?2, 'LOADING', ?3, ?4, ?5) ON CONFLICT (run_id) DO NOTHING`,
+      `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
+       VALUES (?1, ?2, 'LOADING', ?3, ?4, ?5, ?6) ON CONFLICT (run_id) DO NOTHING`,
       run.runId,
       timeOfRun(run.runId) ?? run.at,
       run.at,
       run.source,
       run.correctionOf,
+      run.pipeline,
     )
   );
 }
@@ -93,7 +97,7 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
     db.run(
       `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
          source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
-         lookup_sha256 = ?10, rules_sha256 = ?11
+         lookup_sha256 = ?10, rules_sha256 = ?11, pipeline = ?12
        WHERE run_id = ?1`,
       run.runId,
       run.rawFile,
@@ -106,11 +110,12 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
       new Date().toISOString(),
       run.lookupSha256,
       run.rulesSha256,
+      run.pipeline,
     );
     if (run.correctionOf !== undefined && run.corrects !== undefined) {
       linkCorrections(db, run.runId, run.correctionOf, run.corrects);
     }
-    if (addFields(db, run.fields ?? sampleFields(db, run.runId))) refreshViews(db, store.mask);
+    if (addFields(db, run.pipeline, run.fields ?? sampleFields(db, run))) refreshViews(db);
   });
 }
 
@@ -147,7 +152,8 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
   db.run(
     `UPDATE etl_runs SET status = ?2, status_at = ?3, source = coalesce(?4, source), requested_by = ?5, started_at = ?6,
        finished_at = ?7, correction_of = coalesce(?8, correction_of), superseded_by = ?9, failure_phase = ?10, failure_reason = ?11,
-       failure_retryable = ?12, delivery_state = ?13, delivery_error = ?14, delivered_at = ?15
+       failure_retryable = ?12, delivery_state = ?13, delivery_error = ?14, delivered_at = ?15,
+       pipeline = coalesce(?16, pipeline)
      WHERE run_id = ?1`,
     runId,
     state.status,
@@ -164,6 +170,7 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
     state.delivery_state,
     state.delivery_error,
     state.delivered_at,
+    state.pipeline,
   );
 }
 
@@ -240,12 +247,14 @@ function linkCorrections(
   }
 }
 
-function sampleFields(db: Database, runId: string): string[] {
+function sampleFields(db: Database, { runId, pipeline }: RunToLoad): string[] {
   const file = db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = 'raw'", runId);
   if (file === undefined) return [];
   return db.all<{ key: string }>(
     `SELECT DISTINCT e.key AS key
-     FROM (SELECT json FROM raw_records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${SAMPLE}) AS r,
+     FROM (SELECT json FROM ${
+      baseTable("raw", pipeline)
+    } WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${SAMPLE}) AS r,
        json_each(iif(json_valid(r.json), r.json, '{}')) AS e
      WHERE typeof(e.key) = 'text'`,
     file.id * LINES_PER_FILE,

@@ -4,10 +4,8 @@
  * @module
  */
 import type { Phase, RunEvent, RunStatus } from "../../contracts/messages.ts";
+import type { FileKind } from "../../contracts/names.ts";
 import type { Bindable, Database } from "../../sqlite/database.ts";
-
-/** Which of a run's files. */
-export type FileKind = "raw" | "processed" | "invalid";
 
 /** How far a delivery is: `PENDING` from its start until it is known. */
 export type DeliveryState = "PENDING" | "DELIVERED" | "NOT_CONFIGURED" | "FAILED";
@@ -30,6 +28,7 @@ export interface RunRow {
   readonly invalid_count: number | null;
   /** The run's id in messages. */
   readonly run_id: string;
+  readonly pipeline: string;
   readonly status: RunStatus;
   readonly status_at: string;
   /** Where the records came from. */
@@ -65,6 +64,7 @@ export interface FileRow {
   /** Its number; the ids of its records begin with it. */
   readonly id: number;
   readonly run_id: string;
+  readonly pipeline: string;
   readonly kind: FileKind;
   /** Its path, as in messages. */
   readonly name: string;
@@ -99,6 +99,7 @@ export interface DeliveryRow {
 
 /** Which runs. All that is given has to hold. */
 export interface RunFilter {
+  readonly pipeline?: string | undefined;
   /** With one of these. An empty list lets none through. */
   readonly status?: readonly RunStatus[] | undefined;
   /** `run_timestamp` at or after this. */
@@ -256,6 +257,7 @@ function conditions(filter: RunFilter, page?: Page<RunCursor>): { sql: string; v
     terms.push(term);
     values.push(...bound);
   };
+  if (filter.pipeline !== undefined) add("pipeline = ?", filter.pipeline);
   if (filter.status?.length === 1) add("status = ?", filter.status[0]);
   else if (filter.status !== undefined) add(`status IN ${LISTED}`, JSON.stringify(filter.status));
   if (filter.since !== undefined) add("run_timestamp >= ?", filter.since);

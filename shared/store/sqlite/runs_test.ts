@@ -16,6 +16,7 @@ function addRuns(db: Database, count = 10): string[] {
     writeRunState(db, runId, {
       status,
       status_at: new Date(DAY + n * 60_000).toISOString(),
+      pipeline: null,
       source: null,
       requested_by: "cli",
       started_at: null,
@@ -172,6 +173,7 @@ Deno.test("an announced run takes its time from its id; a repeat and a late even
   const runId = newRunId(DAY);
   const run: RunToLoad = {
     runId,
+    pipeline: "users",
     at: new Date(DAY + 5000).toISOString(),
     source: "https://example.com/users",
   };
@@ -192,6 +194,7 @@ Deno.test("a loaded correction points from its raw records to the invalid ones, 
   await loadTexts(temp.store, second, "raw", ['{"id":3}', '{"id":1}']);
   const loaded = {
     runId: second,
+    pipeline: "users",
     at: new Date(DAY).toISOString(),
     correctionOf: first,
     corrects: [3, 1],
@@ -201,7 +204,7 @@ Deno.test("a loaded correction points from its raw records to the invalid ones, 
     validCount: 2,
     invalidCount: 0,
   };
-  await announceRun(temp.store, { runId: first, at: loaded.at });
+  await announceRun(temp.store, { runId: first, pipeline: "users", at: loaded.at });
   await announceRun(temp.store, loaded);
   await markLoaded(temp.store, loaded);
   await markLoaded(temp.store, loaded);
@@ -223,9 +226,10 @@ Deno.test("keys that nobody told are looked up in the first records", async () =
   await using temp = await tempStore();
   const runId = newRunId(DAY);
   await loadTexts(temp.store, runId, "raw", ["broken", "[1]", '{"id":1,"nickname":"Bo"}']);
-  await announceRun(temp.store, { runId, at: new Date(DAY).toISOString() });
+  await announceRun(temp.store, { runId, pipeline: "users", at: new Date(DAY).toISOString() });
   await markLoaded(temp.store, {
     runId,
+    pipeline: "users",
     at: "",
     rawFile: "a",
     processedFile: "b",

@@ -6,7 +6,9 @@
 import { createHash } from "node:crypto";
 import { type LineSource, loadFile } from "./load.ts";
 import { openStore, type Store } from "./open.ts";
-import type { FileKind } from "./runs.ts";
+import type { FileKind } from "../../contracts/names.ts";
+import { usersPlan } from "../../pipeline/users.ts";
+import { type Defined, shownOf } from "./shown.ts";
 
 /** A store in a folder of its own, which goes with it. */
 export interface TempStore extends AsyncDisposable {
@@ -15,11 +17,16 @@ export interface TempStore extends AsyncDisposable {
   readonly store: Store;
 }
 
+/** The tables of `users`, of which `masked` is hidden. */
+export function usersTables(masked: readonly string[]): Defined[] {
+  return [shownOf(usersPlan, masked)];
+}
+
 /** Opens a store in a new folder. */
 export async function tempStore(maskFields: readonly string[] = []): Promise<TempStore> {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/database/data.db`;
-  const store = await openStore(path, { maskFields });
+  const store = await openStore(path, { pipelines: usersTables(maskFields) });
   return {
     folder,
     path,
@@ -33,7 +40,7 @@ export async function tempStore(maskFields: readonly string[] = []): Promise<Tem
 
 /** Loads texts as the lines of a run's file. */
 export async function loadTexts(store: Store, runId: string, kind: FileKind, texts: string[]): Promise<void> {
-  await loadFile(store, { runId, kind, name: `data/${kind}.jsonl` }, linesOf(texts));
+  await loadFile(store, { runId, pipeline: "users", kind, name: `data/${kind}.jsonl` }, linesOf(texts));
 }
 
 /** Texts as the lines of a file. */

@@ -1,11 +1,13 @@
 /**
- * The views `raw_users`, `processed_users` and `invalid_users`: records as tables, personal fields masked. They are promised to people with
+ * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. They are promised to people with
  * `sqlite3`, so they use nothing that SQLite 3.38 lacks.
  *
  * @module
  */
-import { isPlainKey, type Mask, MASKED, maskOfTable, type RecordTable } from "../mask.ts";
+import { DEFAULT_PIPELINE, FILE_KINDS, type FileKind, type RecordTable } from "../../contracts/names.ts";
 import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
+import { isPlainKey, type Mask, MASKED } from "../mask.ts";
+import { type Defined, keepShown, type Shown, shownPipelines } from "./shown.ts";
 
 /** Ids of a file's records: the file's id times this, plus the line. */
 export const LINES_PER_FILE = 1_000_000_000;
@@ -22,57 +24,75 @@ const LONGEST_COLUMN = 120;
 /** Columns that follow the user's own keys in each view. */
 const META = ["run_id", "line", "insertion_date", "record_id"];
 
-/** Each view: the table that it shows, and the keys that the pipeline adds to its records. */
-export const RECORD_TABLES = {
-  raw_users: { base: "raw_records", kind: "raw", added: [] },
-  processed_users: { base: "processed_records", kind: "processed", added: ["department_code"] },
-  invalid_users: { base: "invalid_records", kind: "invalid", added: ["error_reason", "raw_line"] },
-} as const satisfies Record<RecordTable, { base: string; kind: string; added: readonly string[] }>;
+/** The table of a pipeline's records of a kind, as SQL. */
+export function baseTable(kind: FileKind, pipeline: string): string {
+  const base = `${kind}_records`;
+  return pipeline === DEFAULT_PIPELINE ? base : sqlName(`${base}$${pipeline}`); // no view has a name with a $
+}
 
-/** Gives new top-level keys a column each, after those that are there. Answers whether there were any. */
-export function addFields(db: Database, fields: readonly string[]): boolean {
+/** Gives new top-level keys of a pipeline a column each, after those that are there. Answers whether there were any. */
+export function addFields(db: Database, pipeline: string, fields: readonly string[]): boolean {
   let added = 0;
   for (const field of fields) {
     if (field.length > LONGEST_FIELD || field.includes("\0") || !field.isWellFormed()) continue;
     added += db.run(
-      `INSERT INTO record_fields (name) SELECT ?1 WHERE (SELECT count(*) FROM record_fields) < ${MOST_FIELDS} ` +
-        "ON CONFLICT (name) DO NOTHING",
+      `INSERT INTO pipeline_fields (pipeline, name)
+       SELECT ?1, ?2 WHERE (SELECT count(*) FROM pipeline_fields WHERE pipeline = ?1) < ${MOST_FIELDS}
+       ON CONFLICT (pipeline, name) DO NOTHING`,
+      pipeline,
       field,
     );
   }
   return added > 0;
 }
 
-/** Makes the views anew where the known keys or the mask have changed. To be called in a write transaction. */
-export function refreshViews(db: Database, mask: Mask): void {
-  const fields = db.all<{ name: string }>("SELECT name FROM record_fields ORDER BY position").map((f) =>
-    f.name
-  );
-  for (const table of Object.keys(RECORD_TABLES) as RecordTable[]) {
-    const wanted = viewSql(table, fields, mask);
-    const found = db.get<{ sql: string }>(
-      "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?",
-      table,
-    );
-    if (found?.sql !== wanted) db.script(`DROP VIEW IF EXISTS ${table}; ${wanted}`);
+/** Makes the tables of `pipelines`, and the views of all pipelines, where they differ from what is known. To be called in a write transaction. */
+export function refreshViews(db: Database, pipelines: Iterable<Defined> = []): void {
+  for (const shown of pipelines) {
+    keepShown(db, shown);
+    const isNew = db.get("SELECT 1 FROM pipeline_fields WHERE pipeline = ?", shown.name) === undefined;
+    if (isNew) addFields(db, shown.name, shown.keys);
+    for (const kind of FILE_KINDS) {
+      db.script(
+        `CREATE TABLE IF NOT EXISTS ${
+          baseTable(kind, shown.name)
+        } (id INTEGER PRIMARY KEY, json TEXT NOT NULL) STRICT`,
+      );
+    }
+  }
+  for (const shown of shownPipelines(db).values()) {
+    const fields = db.all<{ name: string }>(
+      "SELECT name FROM pipeline_fields WHERE pipeline = ? ORDER BY position",
+      shown.name,
+    ).map(({ name }) => name);
+    for (const kind of FILE_KINDS) {
+      const view = `${kind}_${shown.name}`;
+      const wanted = viewSql(kind, fields, shown);
+      const found = db.get<{ sql: string }>(
+        "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?",
+        view,
+      );
+      if (found?.sql !== wanted) db.script(`DROP VIEW IF EXISTS ${view}; ${wanted}`);
+    }
   }
 }
 
-/** The statement that makes the view `table`. */
-export function viewSql(table: RecordTable, fields: readonly string[], mask: Mask): string {
-  const { base, added } = RECORD_TABLES[table];
-  const masked = maskOfTable(table, mask);
-  const own: readonly string[] = added;
+/** The statement that makes the view of a pipeline's records of a kind. */
+export function viewSql(kind: FileKind, fields: readonly string[], shown: Shown): string {
+  const own = kind === "raw" ? [] : kind === "processed" ? shown.added : ["error_reason", "raw_line"];
+  const masked = shown.masks[kind];
   const taken = new Set([...META, ...own]);
   const columns = [
     ...fields.filter((key) => !own.includes(key)).map((key) => ({ key, name: columnName(key, taken) })),
     ...own.map((key) => ({ key, name: key })),
   ].map(({ key, name }) => `${valueSql(key, masked.get(key))} AS ${sqlName(name)}`);
+  const view: RecordTable = `${kind}_${shown.name}`;
   // the second condition lets a query for one run go from the run's file to its range of records; LEFT lets count(*) skip the files
-  return `CREATE VIEW ${table} AS SELECT
-  ${columns.join(",\n  ")},
-  f.run_id AS run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, r.id AS record_id
-FROM ${base} AS r LEFT JOIN run_files AS f
+  return `CREATE VIEW ${view} AS SELECT
+  ${
+    [...columns, ""].join(",\n  ")
+  }f.run_id AS run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, r.id AS record_id
+FROM ${baseTable(kind, shown.name)} AS r LEFT JOIN run_files AS f
   ON f.id = r.id / ${LINES_PER_FILE} AND r.id BETWEEN f.id * ${LINES_PER_FILE} AND f.id * ${LINES_PER_FILE} + ${
     LINES_PER_FILE - 1
   }`;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { maskOf, maskRecord } from "../mask.ts";
 import { openStore } from "./open.ts";
 import { type Database, type Value } from "../../sqlite/database.ts";
-import { loadTexts, tempStore } from "./testing.ts";
+import { loadTexts, tempStore, usersTables } from "./testing.ts";
 import { addFields, refreshViews } from "./views.ts";
 
 type Row = Record<string, Value>;
@@ -18,7 +18,7 @@ async function viewed(maskFields: string[], texts: string[], fields: string[] = 
   await using temp = await tempStore(maskFields);
   await loadTexts(temp.store, "run-1", "raw", texts);
   return await temp.store.write((db) => {
-    if (addFields(db, fields)) refreshViews(db, temp.store.mask);
+    if (addFields(db, "users", fields)) refreshViews(db);
     return rowsOf(db, "SELECT * FROM raw_users ORDER BY record_id");
   });
 }
@@ -122,9 +122,9 @@ Deno.test("keys of every kind get a column of their own, and the right value", a
 Deno.test("keys that no column can have are passed over, and there are never more than 500 columns", async () => {
   await using temp = await tempStore();
   const columns = await temp.store.write((db) => {
-    assert.equal(addFields(db, ["nul\0", "\ud800", "x".repeat(1001)]), false);
-    assert.equal(addFields(db, Array.from({ length: 1000 }, (_, n) => `field${n}`)), true);
-    refreshViews(db, temp.store.mask);
+    assert.equal(addFields(db, "users", ["nul\0", "\ud800", "x".repeat(1001)]), false);
+    assert.equal(addFields(db, "users", Array.from({ length: 1000 }, (_, n) => `field${n}`)), true);
+    refreshViews(db);
     return db.table("SELECT * FROM invalid_users").columns;
   });
   assert(columns.length > 490 && columns.length <= 500, `${columns.length} columns`);
@@ -134,7 +134,7 @@ Deno.test("a new key gets its column in the same load, after the old ones", asyn
   await using temp = await tempStore();
   await loadTexts(temp.store, "run-1", "processed", ['{"id":1,"nickname":"Bo","department_code":"ENG"}']);
   const rows = await temp.store.write((db) => {
-    if (addFields(db, ["id", "nickname", "department_code"])) refreshViews(db, temp.store.mask);
+    if (addFields(db, "users", ["id", "nickname", "department_code"])) refreshViews(db);
     return rowsOf(db, "SELECT role, nickname, department_code FROM processed_users");
   });
   assert.deepEqual(rows, [{ role: null, nickname: "Bo", department_code: "ENG" }]);
@@ -144,7 +144,7 @@ Deno.test("another mask makes the views anew at the next start; the same one lea
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", ['{"ssn":"1","ein":"2"}']);
   const shown = async (maskFields: string[]) => {
-    await using again = await openStore(temp.path, { maskFields });
+    await using again = await openStore(temp.path, { pipelines: usersTables(maskFields) });
     return again.write((db) => ({
       row: rowsOf(db, "SELECT ssn, ein FROM raw_users")[0],
       version: db.get<{ schema_version: number }>("PRAGMA schema_version")!.schema_version,
@@ -222,8 +222,8 @@ Deno.test("the view and the function mask alike, whatever the record", async () 
       const mask = maskOf(fields);
       await loadTexts(temp.store, runId, "raw", records.map((r) => JSON.stringify(r)));
       const rows = await temp.store.write((db) => {
-        addFields(db, keys);
-        refreshViews(db, mask);
+        addFields(db, "users", keys);
+        refreshViews(db, usersTables(fields));
         return rowsOf(db, `SELECT * FROM raw_users WHERE run_id = '${runId}' ORDER BY record_id`);
       });
       assert.equal(rows.length, records.length);

@@ -1,0 +1,77 @@
+/**
+ * What is shown of each pipeline's records: kept in the database, so that it holds for whoever reads, also once a definition was removed.
+ *
+ * @module
+ */
+import type { FileKind } from "../../contracts/names.ts";
+import type { Plan } from "../../pipeline/plan.ts";
+import type { Database } from "../../sqlite/database.ts";
+import { type Mask, maskOf, maskOfKind } from "../mask.ts";
+
+/** A pipeline, as the store knows it. */
+export interface Shown {
+  readonly name: string;
+  /** Keys that it adds to valid records. */
+  readonly added: readonly string[];
+  /** Fields that read as `***`, with dots for nested ones. */
+  readonly masked: readonly string[];
+  /** Fields that have a rule. */
+  readonly judged: readonly string[];
+  /** What is masked in files of each kind. */
+  readonly masks: Readonly<Record<FileKind, Mask>>;
+}
+
+/** A pipeline with the keys that its records are known to have, which get the first columns. */
+export interface Defined extends Shown {
+  readonly keys: readonly string[];
+}
+
+/**
+ * What is shown of the records of `plan`: all but what its definition masks, or all but `masked` where that is given.
+ *
+ * @throws PermanentError for a field to mask that can't be one.
+ */
+export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.mask ?? []): Defined {
+  const { record, add = {} } = plan.definition;
+  const judged = plan.rules.map(({ field }) => field);
+  return {
+    ...withMasks({ name: plan.name, added: Object.keys(add), masked, judged }),
+    keys: Object.keys(record.shape),
+  };
+}
+
+/** Writes what is shown of a pipeline from now on. */
+export function keepShown(db: Database, { name, added, masked, judged }: Shown): void {
+  db.run(
+    `INSERT INTO pipelines (name, added, masked, judged) VALUES (?, ?, ?, ?)
+     ON CONFLICT (name) DO UPDATE SET added = excluded.added, masked = excluded.masked, judged = excluded.judged`,
+    name,
+    JSON.stringify(added),
+    JSON.stringify(masked),
+    JSON.stringify(judged),
+  );
+}
+
+/** All pipelines that the database knows, by name. */
+export function shownPipelines(db: Database): Map<string, Shown> {
+  const rows = db.all<Record<"name" | "added" | "masked" | "judged", string>>(
+    "SELECT * FROM pipelines ORDER BY name",
+  );
+  return new Map(
+    rows.map(({ name, added, masked, judged }) => [
+      name,
+      withMasks({
+        name,
+        added: JSON.parse(added),
+        masked: JSON.parse(masked),
+        judged: JSON.parse(judged),
+      }),
+    ]),
+  );
+}
+
+function withMasks(shown: Omit<Shown, "masks">): Shown {
+  const mask = maskOf(shown.masked);
+  const of = (kind: FileKind) => maskOfKind(kind, mask, shown.judged);
+  return { ...shown, masks: { raw: of("raw"), processed: of("processed"), invalid: of("invalid") } };
+}
