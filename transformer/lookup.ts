@@ -64,9 +64,14 @@ export async function readLookups({ definition: { add = {} } }: Plan, given?: st
 const FORMER = "transformer/departments.csv";
 const DEFINITIONS = fileURLToPath(new URL("../pipelines", import.meta.url));
 
-async function lookupPath(lookup: string | Placeholder, given: string | undefined): Promise<string> {
-  if (typeof lookup === "string") return join(DEFINITIONS, lookup);
-  const fallback = join(DEFINITIONS, "fallback" in lookup ? String(lookup.fallback) : "");
+/** Where a lookup is: in the folder `dir`, or where `given`, the value of its variable, says. */
+export async function lookupPath(
+  lookup: string | Placeholder,
+  given: string | undefined,
+  dir = DEFINITIONS,
+): Promise<string> {
+  if (typeof lookup === "string") return join(dir, lookup);
+  const fallback = join(dir, "fallback" in lookup ? String(lookup.fallback) : "");
   if (given !== FORMER) return given ?? fallback;
   return await Deno.stat(FORMER).then(() => FORMER, () => fallback);
 }
