@@ -11,6 +11,7 @@ import type { Plan } from "../shared/pipeline/plan.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { FileFacts, Files } from "../shared/files/files.ts";
 import type { Lookups } from "./lookup.ts";
+import { keep, type Receipt, standing } from "./receipt.ts";
 import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
 /** What the transformer works with. */
@@ -23,8 +24,9 @@ export interface TransformerParts {
 /**
  * The transformer: mailbox `channel:phase1_complete`, output `channel:phase2_complete`.
  *
- * Promise: the two files have their names only once both are whole and the raw file has proved to be the announced one; the same raw file,
- * rules and lookup give the same names and bytes, however often the message comes.
+ * Promise: the two files have their names only once both are whole and the raw file has proved to be the announced one; the same raw file
+ * gives the same names and bytes, however often the message comes. Files that were announced are not replaced while they are intact, even
+ * if lookup or rules have changed since.
  */
 export function transformer({ files, plan, lookups }: TransformerParts): Actor<"channel:phase1_complete"> {
   const rules = identityOf(plan);
@@ -32,65 +34,98 @@ export function transformer({ files, plan, lookups }: TransformerParts): Actor<"
     name: "transformer",
     mailbox: "channel:phase1_complete",
     phase: "TRANSFORMING",
-    async handle(message, { signal, progress, log }: Handling): Promise<Done> {
+    async handle(message, handling: Handling): Promise<Done> {
       const names = transformedNames(plan.name, message.raw_file);
-      await using processedPart = await files.create(files.path(...names.processed));
-      await using deadPart = await files.create(files.path(...names.invalid));
-      const read = Promise.withResolvers<FileFacts>();
-      const lines = files.lines(message.raw_file, {
-        sha256: message.raw_sha256,
-        maxLineBytes: MAX_RAW_BYTES,
-        signal,
-        onEnd: read.resolve,
-      });
-      const { valid, invalid, reasons, lookup_gaps, fields } = await transform(lines, {
-        processed: processedPart,
-        dead: deadPart,
-        plan,
-        added: lookups.added,
-        progress: (done) => progress({ done, total: message.record_count, unit: "records" }),
-      });
-      const raw = await read.promise;
-      refuseMiscounted(message, valid + invalid);
-      signal.throwIfAborted();
-      const processed = await processedPart.publish();
-      const dead = await deadPart.publish();
-      log.info("transformed", { raw_file: message.raw_file, valid, invalid });
-      const hashes = { raw_sha256: raw.sha256, processed_sha256: processed.sha256, dlq_sha256: dead.sha256 };
-      const found = { processed_file: processed.name, dlq_file: dead.name };
-      return {
-        outputs: [{
-          to: "channel:phase2_complete",
-          name: "phase2",
-          fields: {
-            raw_file: message.raw_file,
-            ...found,
-            valid_count: valid,
-            invalid_count: invalid,
-            run_id: message.run_id,
-            pipeline: message.pipeline,
-            ...hashes,
-            source: message.source,
-            correction_of: message.correction_of,
-            corrects: message.corrects,
-            lookup_sha256: lookups.sha256,
-            rules_sha256: rules,
-            fields,
-          },
-        }],
-        detail: {
-          records: valid + invalid,
-          valid,
-          invalid,
-          reasons,
-          lookup_gaps,
-          ...found,
-          ...hashes,
-          raw_bytes: raw.bytes,
-          processed_bytes: processed.bytes,
-          dlq_bytes: dead.bytes,
-        },
-      };
+      const processedFile = files.path(...names.processed);
+      const kept = await standing(files, message.raw_file, processedFile, handling.signal);
+      if (kept !== undefined && kept.raw.sha256 === (message.raw_sha256 ?? kept.raw.sha256)) {
+        refuseMiscounted(message, kept.valid + kept.invalid);
+        const { log } = handling;
+        if (kept.lookup_sha256 === lookups.sha256 && kept.rules_sha256 === rules) {
+          log.info("transformed before, the files are as they were", { raw_file: message.raw_file });
+        } else {
+          log.warning(
+            "transformed before, with another lookup file or other rules; the files stay as they are. Start a new run to apply the present ones",
+            { raw_file: message.raw_file, processed_file: processedFile },
+          );
+        }
+        return doneOf(message, kept);
+      }
+      return doneOf(
+        message,
+        await transformed(message, processedFile, files.path(...names.invalid), handling),
+      );
+    },
+  };
+
+  async function transformed(
+    message: Phase1Complete,
+    processedFile: string,
+    deadFile: string,
+    { signal, progress, log }: Handling,
+  ): Promise<Receipt> {
+    await using processedPart = await files.create(processedFile);
+    await using deadPart = await files.create(deadFile);
+    const read = Promise.withResolvers<FileFacts>();
+    const lines = files.lines(message.raw_file, {
+      sha256: message.raw_sha256,
+      maxLineBytes: MAX_RAW_BYTES,
+      signal,
+      onEnd: read.resolve,
+    });
+    const { valid, invalid, fields, ...report } = await transform(lines, {
+      processed: processedPart,
+      dead: deadPart,
+      plan,
+      added: lookups.added,
+      progress: (done) => progress({ done, total: message.record_count, unit: "records" }),
+    });
+    const raw = await read.promise;
+    refuseMiscounted(message, valid + invalid);
+    signal.throwIfAborted();
+    const processed = await processedPart.publish();
+    const dead = await deadPart.publish();
+    const made = { raw, processed, dead, valid, invalid, fields, report };
+    const receipt = { ...made, lookup_sha256: lookups.sha256, rules_sha256: rules };
+    await keep(files, receipt);
+    log.info("transformed", { raw_file: message.raw_file, valid, invalid });
+    return receipt;
+  }
+}
+
+function doneOf(message: Phase1Complete, receipt: Receipt): Done {
+  const { raw, processed, dead, valid, invalid, fields, lookup_sha256, rules_sha256, report } = receipt;
+  const hashes = { raw_sha256: raw.sha256, processed_sha256: processed.sha256, dlq_sha256: dead.sha256 };
+  const found = { processed_file: processed.name, dlq_file: dead.name };
+  return {
+    outputs: [{
+      to: "channel:phase2_complete",
+      name: "phase2",
+      fields: {
+        raw_file: message.raw_file,
+        ...found,
+        valid_count: valid,
+        invalid_count: invalid,
+        run_id: message.run_id,
+        ...hashes,
+        source: message.source,
+        correction_of: message.correction_of,
+        corrects: message.corrects,
+        lookup_sha256,
+        rules_sha256,
+        fields,
+      },
+    }],
+    detail: {
+      records: valid + invalid,
+      valid,
+      invalid,
+      ...report,
+      ...found,
+      ...hashes,
+      raw_bytes: raw.bytes,
+      processed_bytes: processed.bytes,
+      dlq_bytes: dead.bytes,
     },
   };
 }

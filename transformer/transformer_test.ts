@@ -35,13 +35,17 @@ async function startFolder(raw: string, name = RAW) {
   const path = (relative: string) => `${folder}/${relative}`;
   await Deno.mkdir(path("data/raw_users"), { recursive: true });
   await Deno.writeTextFile(path(name), raw);
-  const lookups = await readLookups(usersPlan, LOOKUP);
+  const folderLookups = await readLookups(usersPlan, LOOKUP);
   return {
     folder,
     path,
-    lookup: lookups,
+    lookup: folderLookups,
     read: (relative: string) => Deno.readTextFile(path(relative)),
-    async handle(change: Partial<Phase1Complete> = {}, handling: Partial<Handling> = {}) {
+    async handle(
+      change: Partial<Phase1Complete> = {},
+      handling: Partial<Handling> = {},
+      lookups = folderLookups,
+    ) {
       const message = Phase1Complete.parse({ raw_file: name, ...change });
       const here = { ...message, raw_file: path(message.raw_file) };
       const done = await transformer({ files: new Files(path("data")), plan: usersPlan, lookups }).handle(
@@ -61,7 +65,11 @@ async function startFolder(raw: string, name = RAW) {
       const { body } = compose(output!.to, output!.name, relative(output!.fields), { id: "parent" });
       return { detail: Detail.parse(relative(done.detail)), message: Phase2Complete.parse(JSON.parse(body)) };
     },
-    files: async () => (await filesUnder(path("data"))).map((found) => found.slice(folder.length + 1)),
+    /** Files of runs; receipts stand beside them, in `state`. */
+    files: async () =>
+      (await filesUnder(path("data"))).map((found) => found.slice(folder.length + 1)).filter((found) =>
+        !found.startsWith("data/state/")
+      ),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
 }
@@ -194,6 +202,40 @@ Deno.test("a message that comes again gives the same message and bytes", async (
   assert.deepEqual(second.detail, first.detail);
   assert.deepEqual({ ...second.message, published_at: 0 }, { ...first.message, published_at: 0 });
   assert.deepEqual(await Promise.all([PROCESSED, DEAD].map(folder.read)), texts);
+});
+
+/** The lookup file, with another code for Engineering. */
+async function changedLookup(folder: { path(relative: string): string }) {
+  const path = folder.path("departments.csv");
+  await Deno.writeTextFile(path, (await Deno.readTextFile(LOOKUP)).replaceAll("ENG", "NGN"));
+  return await readLookups(usersPlan, path);
+}
+
+Deno.test("files that were announced stay as they are, though the lookup file has changed since", async () => {
+  await using folder = await startFolder(usersText(300, 0.3));
+  const first = await folder.handle();
+  const texts = await Promise.all([PROCESSED, DEAD].map(folder.read));
+  const second = await folder.handle({}, {}, await changedLookup(folder));
+  assert.deepEqual(second.detail, first.detail);
+  assert.deepEqual({ ...second.message, published_at: 0 }, { ...first.message, published_at: 0 });
+  assert.deepEqual(await Promise.all([PROCESSED, DEAD].map(folder.read)), texts);
+});
+
+Deno.test("a processed or dead-letter file that is missing or damaged is made again", async () => {
+  await using folder = await startFolder(usersText(300, 0.3));
+  await folder.handle();
+  const texts = await Promise.all([PROCESSED, DEAD].map(folder.read));
+  for (const file of [PROCESSED, DEAD]) {
+    await Deno.remove(folder.path(file));
+    await folder.handle();
+    await Deno.writeTextFile(folder.path(file), "damaged\n");
+    await folder.handle();
+    assert.deepEqual(await Promise.all([PROCESSED, DEAD].map(folder.read)), texts);
+  }
+  await Deno.remove(folder.path(PROCESSED));
+  const other = await folder.handle({}, {}, await changedLookup(folder));
+  assert.equal(sha256(await folder.read(PROCESSED)), other.message.processed_sha256);
+  assert.notEqual(await folder.read(PROCESSED), texts[0]);
 });
 
 for (
