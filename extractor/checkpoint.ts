@@ -33,12 +33,14 @@ const Unfinished = z.object({
   /** The source's total on the last page; null before the first. */
   total: Count.nullable(),
   started_at: Timestamp,
+  /** The clock when the run was last worked on: what is reported of it later has a later time. */
+  seen_at: Timestamp.optional(),
 });
 /** A run that has begun and not ended. */
 export type Unfinished = z.output<typeof Unfinished>;
 
 /** A run whose file is complete. */
-const Finished = z.object({
+export const Finished = z.object({
   run_id: RunId,
   /** The message that asked for it; only a repeat of that message is answered with the run's outputs again. */
   message_id: z.string(),
@@ -47,6 +49,8 @@ const Finished = z.object({
   raw_sha256: Sha256,
   source: z.string(),
   finished_at: Timestamp.optional(),
+  /** In a correction run: the lines that it corrects, of the dead-letter file of `detail.correction_of`. */
+  corrects: z.array(z.int().positive()).optional(),
   /** What was told about the phase. */
   detail: Detail,
 });

@@ -19,6 +19,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
+import { keepAnnouncement } from "./announcements.ts";
 import { lock } from "./lock.ts";
 import { writeRun } from "./run.ts";
 import type { Source } from "./source.ts";
@@ -74,7 +75,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     const checkpoint = await Checkpoint.open(checkpointPath(files), source.name, now());
     if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) await discard(checkpoint);
     const task = taskOf(request, checkpoint);
-    return { runId: task.runId, plan: { task, checkpoint }, held: opened.move() };
+    return { runId: task.runId, plan: { task, checkpoint }, after: lastKnown(task), held: opened.move() };
   }
 
   function taskOf(request: StartRun, checkpoint: Checkpoint): Task {
@@ -129,9 +130,10 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
 
   async function extract(request: StartRun, begun: Unfinished, checkpoint: Checkpoint, handling: Handling) {
     let run: Unfinished = { ...begun, message_id: request.id };
+    const keep = () => checkpoint.advance({ ...run, seen_at: new Date(now()).toISOString() });
     const report = () =>
       handling.progress({ done: run.records, total: run.total ?? undefined, unit: "records" });
-    await checkpoint.advance(run);
+    await keep();
     try {
       const written = await writeRun(run, {
         source: { ...source, sleep: (ms, signal) => sleepReporting(source.sleep, ms, signal, report) },
@@ -139,7 +141,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
         signal: handling.signal,
         onPage: async (advanced) => {
           run = advanced;
-          await checkpoint.advance(run);
+          await keep();
           report();
         },
       });
@@ -153,11 +155,12 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
         finished_at: new Date(now()).toISOString(),
         detail: { raw_file: run.raw_file, ...written },
       };
-      await checkpoint.complete(finished);
+      await complete(finished, checkpoint);
       return finished;
     } catch (error) {
       // Only a cancellation aborts for good; a lost lease or a shutdown leave the run to be resumed.
       if (handling.signal.reason instanceof PermanentError) await discard(checkpoint);
+      else if (checkpoint.current !== undefined) await keep().catch(() => {}); // a full disk must not hide the error
       throw error;
     }
   }
@@ -181,10 +184,17 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       raw_sha256: sha256,
       source: `dlq:${correction.of}`,
       finished_at: new Date(now()).toISOString(),
+      corrects: correctedLineNumbers(correction),
       detail: { raw_file: rawFile, records, bytes, sha256, correction_of: correction.of },
     };
-    await checkpoint.complete(finished);
+    await complete(finished, checkpoint);
     return finished;
+  }
+
+  /** The announcement is kept before the run counts as finished, so that no raw file is without one. */
+  async function complete(finished: Finished, checkpoint: Checkpoint): Promise<void> {
+    await keepAnnouncement(files, finished);
+    await checkpoint.complete(finished);
   }
 
   /** A name that no other run has: of this second, or of the next one that is free. */
@@ -251,17 +261,26 @@ async function tellSuperseded(request: StartRun, unfinished: Unfinished, handlin
   });
 }
 
+/** How long after a checkpoint what happened then may have been reported, in milliseconds. */
+const REPORTED_WITHIN_MS = 1_000;
+
+/** What was reported of a run carries the clock of then, which may have been ahead. */
+function lastKnown(task: Task): string | undefined {
+  if (task.do === "repeat") return task.finished.finished_at;
+  const seen = task.do === "resume" ? task.unfinished.seen_at : undefined;
+  return seen && new Date(Date.parse(seen) + REPORTED_WITHIN_MS).toISOString();
+}
+
 /** The message that says that a run's raw file is complete, the same however often it is said. */
 export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"> {
-  const { run_id, raw_file, record_count, raw_sha256, source } = finished;
-  const fields = { run_id, raw_file, record_count, raw_sha256, source };
+  const { run_id, raw_file, record_count, raw_sha256, source, corrects, detail } = finished;
+  const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };
+  const fields = { run_id, raw_file, record_count, raw_sha256, source, ...link };
   return { to: "channel:phase1_complete", name: "phase1", fields };
 }
 
 function doneOf(finished: Finished, { correction }: StartRun): Done {
-  const corrects = correction === undefined
-    ? {}
-    : { correction_of: correction.of, corrects: correctedLineNumbers(correction) };
-  const phase1 = phase1Of(finished);
-  return { outputs: [{ ...phase1, fields: { ...phase1.fields, ...corrects } }], detail: finished.detail };
+  // a correction that an earlier version finished doesn't say which lines it corrects
+  const corrects = finished.corrects ?? (correction && correctedLineNumbers(correction));
+  return { outputs: [phase1Of({ ...finished, corrects })], detail: finished.detail };
 }

@@ -11,7 +11,7 @@ import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
-import { PermanentError } from "../shared/errors/errors.ts";
+import { messageOf, PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { ExtractorVariables } from "./config.ts";
@@ -40,13 +40,19 @@ if (import.meta.main) {
         return await once(channel, signal, work);
       }
       const checkpoint = () => Checkpoint.open(checkpointPath(files), source.name);
-      const hasCompleted = async () => (await checkpoint()).hasCompleted;
+      const hasCompleted = () =>
+        checkpoint().then((state) => state.hasCompleted, (error) => {
+          log.error("cannot tell whether a run has completed, so RUN_ON_START=if-none starts none", {
+            reason: messageOf(error),
+          });
+          return true;
+        });
       await runTogether(
         signal,
         work,
         listen,
         (signal) => whenListening(channel, [actor.mailbox], signal, ready),
-        (signal) => runReannounce(channel, checkpoint, signal),
+        (signal) => runReannounce({ channel, files, open: checkpoint }, signal),
         (signal) =>
           runSchedule(config, { channel, hasCompleted, plannedUntil: plannedUntilIn(files), signal }),
       );

@@ -1,62 +1,108 @@
 /**
- * Telling again what the channel may have forgotten.
+ * Publishing again what the channel may have lost.
  *
- * A channel can lose the end of its history: a failover to a replica that lagged behind, a backup that was put back, a queue file that was
- * moved away. The extractor remembers on its own disk which runs it has finished and which one it works on, so it publishes their messages
- * again, under their ids: a mailbox passes over what it knows, and takes what it has lost.
+ * A channel can lose the end of its history: a failover to a replica that lagged behind, a backup that was restored, a queue file that was
+ * removed. The extractor knows from its own disk which runs it has finished and which one is unfinished, so it publishes their messages again,
+ * under their ids: a mailbox passes over what it knows, and takes what it has lost.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
+import { listen } from "../shared/actor/listen.ts";
 import { compose } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
+import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Files } from "../shared/files/files.ts";
+import { forgetAnnouncement, untransformed } from "./announcements.ts";
+import type { Checkpoint, Finished } from "./checkpoint.ts";
 import { phase1Of } from "./extract.ts";
 
-/** Runs of this time are told again, in milliseconds: a day. A mailbox remembers ids for longer than that. */
-const TOLD_FOR_MS = 24 * 3_600_000;
+/** Runs of this age are published again whether they are transformed or not, in milliseconds: a day. A mailbox remembers ids for longer. */
+const RECENT_MS = 24 * 3_600_000;
 
-/** A run that has just come to its end is left to whoever works on it, in milliseconds. */
+/** A run that has just ended is left to its extractor, in milliseconds. */
 const SETTLING_MS = 5_000;
 
-/** How often runs are told again, in milliseconds. */
+/** How often recent runs are published again, in milliseconds. */
 const EVERY_MS = 15_000;
 
-/**
- * The messages of the last day's runs: that a raw file is complete, or that the run that is unfinished is wanted. Corrections are left out, as
- * only the request for one says what it corrects, and so are runs that somebody asked for with a message without an id.
- */
-export function remembered({ current, completed }: Checkpoint, now: number = Date.now()): Outgoing[] {
-  const since = (time: string | undefined) => now - (time === undefined ? 0 : Date.parse(time));
-  const finished = completed.filter((run) =>
-    run.message_id !== run.run_id && run.detail.correction_of === undefined &&
-    since(run.finished_at) > SETTLING_MS && since(run.finished_at) < TOLD_FOR_MS
-  );
-  const messages = finished.map((run) => {
-    const { to, name, fields } = phase1Of(run);
-    return compose(to, name, fields, { id: run.message_id });
-  });
-  if (current?.message_id === undefined || since(current.started_at) > TOLD_FOR_MS) return messages;
+/** How often raw files that were never transformed are announced again, in milliseconds. */
+const UNTRANSFORMED_EVERY_MS = 3_600_000;
+
+const PUBLISHED_AT_ONCE = 100;
+
+/** The messages of the last day's runs: that a raw file is complete, or that the run that is unfinished is wanted. */
+export function recent({ current, completed }: Checkpoint, now: number = Date.now()): Outgoing[] {
+  const age = (time: string | undefined) => now - (time === undefined ? 0 : Date.parse(time));
+  const messages = completed
+    .filter((run) => run.message_id !== run.run_id && isKnown(run) && isSettled(run, now))
+    .filter((run) => age(run.finished_at) < RECENT_MS)
+    .map(announcement);
+  if (current?.message_id === undefined || age(current.started_at) > RECENT_MS) return messages;
   const fields = { run_id: current.run_id, requested_by: "extractor" };
   return [...messages, compose("channel:start_run", current.message_id, fields)];
 }
 
-/** Tells again what `open` remembers, now and every so often, until `signal`. */
+/** The announcements of all raw files that were never transformed, of any age, in batches. */
+export async function* untransformedOnes(
+  files: Files,
+  now: number = Date.now(),
+): AsyncGenerator<Outgoing[]> {
+  let batch: Outgoing[] = [];
+  for await (const run of untransformed(files)) {
+    if (isSettled(run, now)) batch.push(announcement(run));
+    if (batch.length < PUBLISHED_AT_ONCE) continue;
+    yield batch;
+    batch = [];
+  }
+  yield batch;
+}
+
+/** Publishes what may be lost, now and regularly, until `signal`. The announcement of a run that has ended otherwise is forgotten. */
 export async function runReannounce(
-  channel: Channel,
-  open: () => Promise<Checkpoint>,
+  { channel, files, open }: { channel: Channel; files: Files; open: () => Promise<Checkpoint> },
   signal: AbortSignal,
 ): Promise<void> {
+  await Promise.all([
+    repeat(async () => await channel.publish(...recent(await open())), EVERY_MS, signal),
+    repeat(
+      async () => {
+        for await (const batch of untransformedOnes(files)) await channel.publish(...batch);
+      },
+      UNTRANSFORMED_EVERY_MS,
+      signal,
+    ),
+    listen(channel, "channel:run_events", (event) => {
+      if (isFinal(statusAfter(event))) void forgetAnnouncement(files, event.run_id).catch(() => {});
+    }, signal),
+  ]);
+}
+
+async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      await channel.publish(...remembered(await open()));
+      await work();
     } catch (error) {
       // a state that can't be used fails the run that asks for it, with the reason; it doesn't end the service
       const level = error instanceof TransientError ? "debug" : "warning";
       getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
     }
-    await pause(EVERY_MS, signal);
+    await pause(everyMs, signal);
   }
+}
+
+function announcement(run: Finished): Outgoing {
+  const { to, name, fields } = phase1Of(run);
+  return compose(to, name, fields, { id: run.message_id });
+}
+
+/** A correction that an earlier version finished doesn't say which lines it corrects. */
+function isKnown({ corrects, detail }: Finished): boolean {
+  return corrects !== undefined || detail.correction_of === undefined;
+}
+
+function isSettled({ finished_at }: Finished, now: number): boolean {
+  return finished_at === undefined || now - Date.parse(finished_at) > SETTLING_MS;
 }

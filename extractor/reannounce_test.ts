@@ -3,8 +3,9 @@ import { compose } from "../shared/actor/message.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
+import { Files } from "../shared/files/files.ts";
 import { Checkpoint } from "./checkpoint.ts";
-import { remembered, runReannounce } from "./reannounce.ts";
+import { recent, runReannounce } from "./reannounce.ts";
 import { request, START, startPipeline, type TestPipeline } from "../tests/support/extraction.ts";
 
 const MINUTE = 60_000;
@@ -16,14 +17,14 @@ async function checkpointOf(pipeline: TestPipeline): Promise<Checkpoint> {
   return await Checkpoint.open(`${pipeline.state}.relative`, pipeline.source);
 }
 
-Deno.test("a channel that has lost the announcement of a raw file gets it anew, one that knows it changes nothing", async () => {
+Deno.test("a channel that has lost the announcement of a raw file gets it again, one that knows it changes nothing", async () => {
   await using pipeline = await startPipeline({ users: 3 });
   const asked = request();
   const { outputs } = await pipeline.handle(asked);
   const [output] = outputs;
   assert.equal(output?.to, "channel:phase1_complete");
   const checkpoint = () => checkpointOf(pipeline);
-  const [again, ...others] = remembered(await checkpoint(), START + MINUTE);
+  const [again, ...others] = recent(await checkpoint(), START + MINUTE);
   assert.deepEqual(others, []);
   const fields = { ...output.fields, raw_file: output.fields.raw_file.replace(pipeline.data, "data") };
   const announced = compose(output.to, output.name, fields, { id: asked.id! });
@@ -36,10 +37,14 @@ Deno.test("a channel that has lost the announcement of a raw file gets it anew, 
   await using channel = await openTemporaryChannel();
   const mailbox = channel.mailbox("channel:phase1_complete");
   const stop = new AbortController();
-  const reannouncing = runReannounce(channel, () => {
+  const open = () => {
     stop.abort();
     return checkpoint();
-  }, stop.signal);
+  };
+  const reannouncing = runReannounce(
+    { channel, files: new Files(`${pipeline.data}/none`), open },
+    stop.signal,
+  );
   await reannouncing;
   assert.equal((await mailbox.state()).depth, 1);
   await channel.publish(announced);
@@ -53,7 +58,7 @@ Deno.test("a run that is unfinished is asked for again under the id of its last 
   });
   const asked = request();
   await assert.rejects(pipeline.handle(asked), PermanentError);
-  const [again, ...others] = remembered(await checkpointOf(pipeline), START + MINUTE);
+  const [again, ...others] = recent(await checkpointOf(pipeline), START + MINUTE);
   assert.deepEqual(others, []);
   assert.deepEqual([again!.to, again!.id], ["channel:start_run", asked.id]);
   well = true;
@@ -65,7 +70,7 @@ Deno.test("runs are told again for a day, and not while they are being settled",
   await using pipeline = await startPipeline({ users: 3 });
   await pipeline.handle(request());
   const checkpoint = await checkpointOf(pipeline);
-  assert.equal(remembered(checkpoint, START + 1_000).length, 0);
-  assert.equal(remembered(checkpoint, START + 1_439 * MINUTE).length, 1);
-  assert.equal(remembered(checkpoint, START + 1_441 * MINUTE).length, 0);
+  assert.equal(recent(checkpoint, START + 1_000).length, 0);
+  assert.equal(recent(checkpoint, START + 1_439 * MINUTE).length, 1);
+  assert.equal(recent(checkpoint, START + 1_441 * MINUTE).length, 0);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
-import type { Service } from "../../cli/services.ts";
+import { commandOf, type Service } from "../../cli/services.ts";
+import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
 import { needing } from "../support/needs.ts";
 
@@ -63,4 +64,34 @@ Deno.test("a run that failed while the clock was ahead shows its later delivery,
   await pipeline.until("the failure", () => pipeline.runs()[0]?.status === "FAILED");
   await pipeline.channel.publish(compose("channel:deliver", "again", { run_id }));
   await pipeline.until("the delivery", () => pipeline.runs()[0]?.status === "COMPLETED");
+});
+
+Deno.test("a run whose extraction failed while the clock was ahead is shown as resumed, and completes", async () => {
+  let isWell = false;
+  await using pipeline = await startPipeline({
+    sftp: "none",
+    wrap: withFaults(({ skip }) => skip === 100 && !isWell ? status(404) : undefined),
+  });
+  const [run, ...args] = commandOf("extractor", pipeline.env);
+  const clockAhead = new URL("../support/clock_ahead.ts", import.meta.url).href;
+  await pipeline.spawn("extractor", [run!, `--preload=${clockAhead}`, ...args]).line(/"message":"ready"/);
+  await pipeline.start("transformer", "saver");
+  const { run_id } = await pipeline.status("FAILED", await pipeline.tell());
+  assert.ok(pipeline.runs()[0]!.status_at > new Date(Date.now() + 60_000).toISOString());
+  await pipeline.stop("extractor");
+  isWell = true;
+  const mailbox = pipeline.channel.mailbox("channel:phase1_complete");
+  await mailbox.pause();
+  await pipeline.start("extractor");
+  await pipeline.tell();
+  await pipeline.until(
+    "the extraction",
+    () => pipeline.runs().find((run) => run.run_id === run_id)?.status === "EXTRACTING",
+  );
+  await mailbox.resume();
+  const { valid_count } = await pipeline.until(
+    "the run's end",
+    () => pipeline.runs().find((run) => run.run_id === run_id && run.status === "COMPLETED"),
+  );
+  assert.equal(valid_count, 208);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
 import { programPath } from "../../cli/services.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
 
@@ -36,4 +37,54 @@ Deno.test("a run that is loaded stays as it is when its raw file is announced ag
     "DELIVERED",
     run.loaded_at,
   ]);
+});
+
+Deno.test("raw files that were never transformed survive the loss of the queue, however old they are, corrections too", async () => {
+  await using pipeline = await startPipeline({ users: 100, bad: 0.2, sftp: "none" });
+  await pipeline.start("extractor", "transformer", "saver");
+  const first = await pipeline.completed(await pipeline.tell());
+  await pipeline.stop("transformer");
+  const plain = await pipeline.tell();
+  const correction = newRunId();
+  const patches = [{
+    line: 2,
+    text: await Deno.readTextFile(`${pipeline.folder}/${first.raw_file}`).then((text) =>
+      text.split("\n")[0]!
+    ),
+  }];
+  await pipeline.channel.publish(
+    compose("channel:start_run", correction, {
+      run_id: correction,
+      requested_by: "test",
+      correction: { of: first.run_id, dlq_file: first.dlq_file!, patches },
+    }),
+  );
+  await pipeline.until(
+    "both raw files",
+    () =>
+      [plain, correction].every((run) =>
+        pipeline.events(run).some((event) => event.type === "phase_completed" && event.phase === "EXTRACTING")
+      ),
+  );
+  for (const service of ["extractor", "saver"]) await pipeline.stop(service);
+
+  // ten days ago, and a hundred runs since
+  const state = `${pipeline.folder}/data/state`;
+  await Deno.writeTextFile(
+    `${state}/extractor_state.json`,
+    JSON.stringify({
+      ...JSON.parse(await Deno.readTextFile(`${state}/extractor_state.json`)),
+      completed: [],
+    }),
+  );
+  for await (const { name } of Deno.readDir(`${state}/untransformed`)) {
+    const run = JSON.parse(await Deno.readTextFile(`${state}/untransformed/${name}`));
+    const finished_at = new Date(Date.now() - 10 * 24 * 3_600_000).toISOString();
+    await Deno.writeTextFile(`${state}/untransformed/${name}`, JSON.stringify({ ...run, finished_at }));
+  }
+  Object.assign(pipeline.env, { QUEUE_PATH: "database/new.db" });
+  await pipeline.start("extractor", "transformer", "saver");
+  for (const run of [plain, correction]) await pipeline.completed(run);
+  assert.equal(pipeline.runs().find((run) => run.run_id === correction)!.correction_of, first.run_id);
+  assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
 });

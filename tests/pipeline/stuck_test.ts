@@ -13,6 +13,19 @@ Deno.test("a state folder that can't be used fails the run with the reason, and 
   assert.match(run.failure_reason!, /data\/state/);
 });
 
+Deno.test("with RUN_ON_START=if-none and a state folder that can't be used the extractor says so and serves", async () => {
+  await using pipeline = await startPipeline({ sftp: "none", env: { RUN_ON_START: "if-none" } });
+  await Deno.mkdir(`${pipeline.folder}/data`);
+  await Deno.writeTextFile(`${pipeline.folder}/data/state`, "a file, no folder");
+  await pipeline.start("extractor", "saver");
+  await pipeline.said(/cannot tell whether a run has completed.*data\/state/, "extractor");
+  const run = await pipeline.status("FAILED", await pipeline.tell());
+  assert.match(run.failure_reason!, /data\/state/);
+  await Deno.remove(`${pipeline.folder}/data/state`);
+  await pipeline.start("transformer");
+  await pipeline.completed(await pipeline.tell());
+});
+
 Deno.test("a run that makes no progress is waited for no longer than --patience says, and completes later", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   await pipeline.channel.mailbox("channel:phase1_complete").pause();
