@@ -24,10 +24,8 @@ Exit codes: 0 all well; 1 something is wrong; 2 a name that doesn't exist, or a 
 async function problemsOf({ definition }: Plan, dir: string, readEnv: ReadEnv): Promise<string[]> {
   const { problems } = resolved(definition, readEnv, "definition");
   for (const [member, { lookup, key, value }] of Object.entries(definition.add ?? {})) {
-    const [variable] = variablesOf(lookup);
-    const given = variable === undefined ? undefined : readEnv(variable) || undefined;
     try {
-      await readLookup(await lookupPath(lookup, given, dir), key, value);
+      await readLookup(await lookupPath(lookup, dir, readEnv), key, value);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       problems.push(...error.problems.map((problem) => `add.${member}.lookup: ${problem}`));

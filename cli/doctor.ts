@@ -50,7 +50,7 @@ function checksOf(env: Environment): Check[] {
     {
       name: "lookup",
       look: async () => {
-        const { added } = await readLookups(usersPlan, transformer.LOOKUP_FILE);
+        const { added } = await readLookups(usersPlan, { readEnv: () => transformer.LOOKUP_FILE });
         return added.map(({ path, size }) => `${path}, ${size} departments`).join("; ");
       },
     },

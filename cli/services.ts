@@ -11,6 +11,7 @@ import { SaverVariables } from "../saver/config.ts";
 import { type ConfigOf, loadConfig, type Variables } from "../shared/config/config.ts";
 import { type ChannelVariables, redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
+import { pipelinesDir } from "../shared/pipeline/load.ts";
 import { TransformerVariables } from "../transformer/config.ts";
 
 /** The services, those that make work before those that take it. */
@@ -74,7 +75,10 @@ export function permissionsOf(service: Service, env: Environment): string[] {
     case "transformer": {
       const config = loadConfig(service, VARIABLES.transformer, env);
       return flags(config, {
-        read: [config.LOOKUP_FILE ?? "", programPath("pipelines")].filter((path) => path !== ""),
+        read: [
+          pipelinesDir(config.PIPELINES_DIR),
+          ...(config.LOOKUP_FILE === undefined ? [] : [config.LOOKUP_FILE]),
+        ],
         write: [config.DATA_DIR],
       });
     }
@@ -84,6 +88,7 @@ export function permissionsOf(service: Service, env: Environment): string[] {
         net: config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`],
         read: [
           config.DATA_DIR,
+          pipelinesDir(config.PIPELINES_DIR),
           config.SFTP_KEY_PATH,
           config.SFTP_KNOWN_HOSTS,
           ...["saver", "shared"].map(programPath), // the workers' program

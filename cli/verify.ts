@@ -35,7 +35,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const env: Environment = await readEnvironment();
   const config = loadConfig("verify", VARIABLES.saver, env);
   const { LOOKUP_FILE } = loadConfig("verify", VARIABLES.transformer, env);
-  const lookup = await readLookups(usersPlan, LOOKUP_FILE);
+  const lookup = await readLookups(usersPlan, { readEnv: () => LOOKUP_FILE });
   await using resources = new AsyncDisposableStack();
   const store = openStoreReadOnly(config.DB_PATH);
   if (store === undefined) {

@@ -16,7 +16,8 @@ export interface AheadParts {
   /** Where phases announce their files. */
   readonly channel: Channel;
   readonly files: Files;
-  readonly delivery: Delivery;
+  /** The delivery of a pipeline's files; undefined where there is none. */
+  deliveryTo(pipeline: string): Delivery | undefined;
 }
 
 /** A file as a message announces it. */
@@ -29,23 +30,27 @@ const FRESH_MS = 30_000;
 export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
   const { channel } = parts;
   const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> what was sent for it
-  const send = (runId: string, ...announced: Announced[]) => {
+  const send = (runId: string, pipeline: string, ...announced: Announced[]) => {
     // what is in the way is met by the courier, which tells it
-    const sending = sendFiles(parts, announced).catch(() => undefined);
+    const sending = sendFiles(parts, pipeline, announced).catch(() => undefined);
     sent.set(runId, [...sent.get(runId) ?? [], sending]);
   };
   await Promise.all([
     listen(
       channel,
       "channel:phase1_complete",
-      ({ run_id, raw_file, raw_sha256 }) => send(run_id, ["raw", raw_file, raw_sha256]),
+      ({ run_id, pipeline, raw_file, raw_sha256 }) => send(run_id, pipeline, ["raw", raw_file, raw_sha256]),
       signal,
     ),
     listen(
       channel,
       "channel:phase2_complete",
-      ({ run_id, processed_file, processed_sha256, dlq_file, dlq_sha256 }) =>
-        send(run_id, ["processed", processed_file, processed_sha256], ["invalid", dlq_file, dlq_sha256]),
+      ({ run_id, pipeline, processed_file, processed_sha256, dlq_file, dlq_sha256 }) =>
+        send(run_id, pipeline, ["processed", processed_file, processed_sha256], [
+          "invalid",
+          dlq_file,
+          dlq_sha256,
+        ]),
       signal,
     ),
     listen(channel, "channel:run_events", (event) => {
@@ -57,7 +62,8 @@ export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise
 }
 
 async function sendFiles(
-  { channel, files, delivery }: AheadParts,
+  { channel, files, deliveryTo }: AheadParts,
+  pipeline: string,
   announced: readonly Announced[],
 ): Promise<Ahead | undefined> {
   // Which of several couriers will be asked for the delivery isn't known yet.
@@ -68,7 +74,7 @@ async function sendFiles(
     const path = files.inside(name);
     local.push({ kind, path, name: basename(name), sha256, bytes: (await Deno.stat(path)).size });
   }
-  return delivery.sendAhead(local);
+  return deliveryTo(pipeline)?.sendAhead(local);
 }
 
 async function couriersOn(channel: Channel): Promise<number> {

@@ -33,7 +33,7 @@ async function saverAt(pipeline: TestPipeline) {
   const delivery = sftpDelivery(pipeline.options);
   const folder = watchFolder(pipeline.server.folder.disk);
   const stop = new AbortController();
-  const sending = sendAhead({ channel, files: new Files(data), delivery }, stop.signal);
+  const sending = sendAhead({ channel, files: new Files(data), deliveryTo: () => delivery }, stop.signal);
   return {
     raw,
     channel,

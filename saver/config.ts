@@ -12,6 +12,7 @@ import {
   LogVariables,
   MaskVariables,
   path,
+  PipelineVariables,
   StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
@@ -56,6 +57,7 @@ export const SaverVariables = {
       "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
   ...MaskVariables,
+  ...PipelineVariables,
   ...ActorVariables,
   ...ChannelVariables,
   ...StorageVariables,

@@ -23,8 +23,8 @@ const STALL_MS = 3_600_000;
 export interface CourierParts {
   readonly store: Store;
   readonly files: Files;
-  /** The server to deliver to; undefined where none is configured. */
-  readonly delivery: Delivery | undefined;
+  /** The delivery to a folder of the server; undefined where no server is configured. */
+  readonly deliveryTo: ((folder: string) => Delivery) | undefined;
   /** Encrypts a file before it is delivered; undefined where files are delivered as they are. */
   readonly seal?: Seal | undefined;
 }
@@ -41,7 +41,7 @@ export function sealedFolder(files: Files, runId: string): string {
  * The courier: mailbox `channel:deliver`. While the server is away, the order waits in the mailbox with growing pauses, and those of other
  * runs are tried meanwhile. Delivering again what was delivered sends nothing.
  */
-export function courier({ store, files, delivery, seal }: CourierParts): Actor<"channel:deliver"> {
+export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor<"channel:deliver"> {
   return {
     name: "courier",
     mailbox: "channel:deliver",
@@ -58,6 +58,7 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
           `Cannot deliver run ${run_id}: its files aren't loaded. Wait for the load, then ask again.`,
         );
       }
+      const delivery = deliveryOf(store, deliveryTo, run.pipeline);
       if (delivery === undefined) return { outputs: [], detail: { state: "NOT_CONFIGURED" } };
       const earlier = store.runs.deliveriesOf([run_id]).get(run_id) ?? [];
       const local: LocalFile[] = [];
@@ -98,6 +99,16 @@ export function courier({ store, files, delivery, seal }: CourierParts): Actor<"
       };
     },
   };
+}
+
+/** The delivery of a pipeline's files; undefined where there is none. */
+export function deliveryOf(
+  store: Store,
+  deliveryTo: CourierParts["deliveryTo"],
+  pipeline: string,
+): Delivery | undefined {
+  const folder = store.records.pipelines().get(pipeline)?.folder;
+  return folder == null ? undefined : deliveryTo?.(folder);
 }
 
 /** A file that can't be encrypted again, as retention has removed it: what is known of its encrypted form may still be found on the server. */

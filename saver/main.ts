@@ -8,33 +8,39 @@ import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
+import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { shownOf } from "../shared/store/sqlite/shown.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
 import { sendAhead } from "./ahead.ts";
 import { SaverVariables, sftpOptionsOf } from "./config.ts";
-import { courier, type Seal } from "./courier.ts";
-import { sftpDelivery } from "./delivery/sftp.ts";
+import { courier, deliveryOf, type Seal } from "./courier.ts";
+import { SftpDeliveries } from "./delivery/sftp.ts";
 import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
 
 if (import.meta.main) {
   await runService("saver", SaverVariables, async (config, { use, signal, log }) => {
+    const { plans, broken } = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
+    for (const [pipeline, problems] of broken) log.error("pipeline out of service", { pipeline, problems });
+    const pipelines = [...plans.values()].map((plan) =>
+      shownOf(plan, plan.name === DEFAULT_PIPELINE ? config.MASK_FIELDS : undefined)
+    );
     const store = use(
-      await openStore(config.DB_PATH, { pipelines: [shownOf(usersPlan, config.MASK_FIELDS)] }),
+      await openStore(config.DB_PATH, { pipelines }),
     );
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = new Files(config.DATA_DIR);
     const server = sftpOptionsOf(config);
-    const delivery = server && use(sftpDelivery(server));
+    const deliveryTo = server && use(new SftpDeliveries(server)).to;
     const seal = await sealFor(config.SFTP_ENCRYPT_TO);
     const cancellations = new HeardCancellations();
     const days = config.RETENTION_DAYS;
     const leaseMs = config.LEASE_SECONDS * 1_000;
-    if (delivery === undefined) {
+    if (deliveryTo === undefined) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
     }
     const mailboxes = ["channel:phase2_complete", "channel:deliver", "channel:run_events"];
@@ -44,14 +50,15 @@ if (import.meta.main) {
       signal,
       (signal) => runActor(saver({ store, files }), channel, { signal, leaseMs, cancellations }),
       (signal) =>
-        runActor(courier({ store, files, delivery, seal }), channel, { signal, leaseMs, cancellations }),
+        runActor(courier({ store, files, deliveryTo, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
       (signal) => keepReconciling({ store, channel }, signal),
       (signal) => whenListening(channel, mailboxes, signal, ready),
-      ...(delivery === undefined || seal !== undefined
+      ...(deliveryTo === undefined || seal !== undefined
         ? []
-        : [(signal: AbortSignal) => sendAhead({ channel, files, delivery }, signal)]),
+        : [(signal: AbortSignal) =>
+          sendAhead({ channel, files, deliveryTo: (name) => deliveryOf(store, deliveryTo, name) }, signal)]),
       ...(days === undefined
         ? []
         : [(signal: AbortSignal) => keepRemoving({ store, files, days, log }, signal)]),

@@ -4,6 +4,7 @@
  * @module
  */
 import { basename } from "node:path";
+import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { FileRow, RunRow } from "../shared/store/sqlite/runs.ts";
 import type { Manifest } from "./delivery/delivery.ts";
 
@@ -14,6 +15,8 @@ export function manifestOf(run: RunRow, files: readonly FileRow[]): Manifest {
   const manifest = {
     manifest_version: 1,
     run_id: run.run_id,
+    // the manifests of users are what they were before there were other pipelines
+    ...(run.pipeline === DEFAULT_PIPELINE ? {} : { pipeline: run.pipeline }),
     source: run.source,
     correction_of: run.correction_of,
     loaded_at: run.loaded_at,

@@ -8,14 +8,16 @@ import {
   ChannelVariables,
   LogVariables,
   path,
+  PipelineVariables,
   StorageVariables,
 } from "../shared/config/variables.ts";
 
 /** Every variable that the transformer reads. */
 export const TransformerVariables = {
   LOOKUP_FILE: path().optional().describe(
-    "CSV file with the header department_name,department_code. Unset: pipelines/departments.csv of this program.",
+    "The lookup file of the pipeline whose definition asks for this variable, as users does. Unset: the file that the definition names.",
   ),
+  ...PipelineVariables,
   ...ActorVariables,
   ...ChannelVariables,
   DATA_DIR: StorageVariables.DATA_DIR,

@@ -5,11 +5,12 @@
  */
 import { CsvError, parse } from "csv-parse/sync";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { basename, dirname, join } from "node:path";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
+import { pipelinesDir } from "../shared/pipeline/load.ts";
 import type { Placeholder } from "../shared/pipeline/mod.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
+import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 
 /** A lookup file: a column of names, and a column of what stands for them. */
 export interface LookupFile {
@@ -39,17 +40,27 @@ export interface Lookups {
   readonly sha256: string;
 }
 
+/** Where lookup files are. */
+export interface LookupPlaces {
+  /** The folder of definitions. Default: the program's own. */
+  readonly dir?: string | undefined;
+  /** Variables that name a file, relative to the working directory, in place of the definition's. Default: none is set. */
+  readonly readEnv?: ReadEnv;
+}
+
 /**
- * Reads the lookup files of a plan, from the folder of definitions; `given`, which is relative to the working directory, stands for the one
- * that LOOKUP_FILE names.
+ * Reads the lookup files of a plan.
  *
  * @throws ConfigError with every problem of a file, each with its line.
  */
-export async function readLookups({ definition: { add = {} } }: Plan, given?: string): Promise<Lookups> {
+export async function readLookups(
+  { definition: { add = {} } }: Plan,
+  { dir, readEnv = () => undefined }: LookupPlaces = {},
+): Promise<Lookups> {
   const sums: string[] = [];
   const added = await Promise.all(
     Object.entries(add).map(async ([member, { lookup, key, value, by, otherwise }]) => {
-      const path = await lookupPath(lookup, given);
+      const path = await lookupPath(lookup, pipelinesDir(dir), readEnv);
       const { codeOf, sha256, size } = await readLookup(path, key, value);
       sums.push(sha256);
       return { key: member, by: by.split("."), codeOf, otherwise: otherwise ?? null, path, size };
@@ -60,20 +71,18 @@ export async function readLookups({ definition: { add = {} } }: Plan, given?: st
   return { added, sha256: createHash("sha256").update(sums.sort().join("")).digest("hex") };
 }
 
-/** Where the file was before it moved to the definitions; a LOOKUP_FILE that still says so means the file in its new place. */
-const FORMER = "transformer/departments.csv";
-const DEFINITIONS = fileURLToPath(new URL("../pipelines", import.meta.url));
-
-/** Where a lookup is: in the folder `dir`, or where `given`, the value of its variable, says. */
+/** Where a lookup is: in the folder `dir`, or where its variable says. */
 export async function lookupPath(
   lookup: string | Placeholder,
-  given: string | undefined,
-  dir = DEFINITIONS,
+  dir: string,
+  readEnv: ReadEnv,
 ): Promise<string> {
   if (typeof lookup === "string") return join(dir, lookup);
-  const fallback = join(dir, "fallback" in lookup ? String(lookup.fallback) : "");
-  if (given !== FORMER) return given ?? fallback;
-  return await Deno.stat(FORMER).then(() => FORMER, () => fallback);
+  const given = readEnv("env" in lookup ? lookup.env : lookup.secret) || undefined;
+  const own = join(dir, "fallback" in lookup ? String(lookup.fallback) : "");
+  // lookup files were in this folder before they moved to the definitions, and environments may still say so
+  if (given === undefined || dirname(given) !== "transformer") return given ?? own;
+  return await Deno.stat(given).then(() => given, () => join(dir, basename(given)));
 }
 
 /**
@@ -134,12 +143,12 @@ function readRows(
   const codes = new Map<string, string>();
   const lines = new Map<string, number>(); // folded name -> the line that names it first
   const problems: string[] = [];
-  const [header, ...departments] = rows;
+  const [header, ...names] = rows;
   if (header === undefined || header.record.join(",").toLowerCase() !== wanted.toLowerCase()) {
     const found = header === undefined ? "nothing" : JSON.stringify(header.record.join(","));
     problems.push(`${path} line ${header?.info.lines ?? 1}: expected the header ${wanted}, got ${found}`);
   }
-  for (const { record, info } of departments) {
+  for (const { record, info } of names) {
     const problem = (text: string) => problems.push(`${path} line ${info.lines}: ${text}`);
     const [name = "", code = ""] = record;
     const key = fold(name);
@@ -154,7 +163,7 @@ function readRows(
       lines.set(key, info.lines);
     }
   }
-  if (header !== undefined && departments.length === 0) {
+  if (header !== undefined && names.length === 0) {
     problems.push(`${path}: expected a name on each line after the header, got none`);
   }
   return { codes, problems };

@@ -123,15 +123,18 @@ for (
 }
 
 Deno.test("a missing file is refused with what to do", async () => {
-  await assert.rejects(readLookups(usersPlan, "/nonexistent/departments.csv"), (error: unknown) => {
-    assert.ok(error instanceof ConfigError);
-    assert.match(error.message, /\/nonexistent\/departments\.csv can't be read.*Point LOOKUP_FILE at/);
-    return true;
-  });
+  await assert.rejects(
+    readLookups(usersPlan, { readEnv: () => "/nonexistent/departments.csv" }),
+    (error: unknown) => {
+      assert.ok(error instanceof ConfigError);
+      assert.match(error.message, /\/nonexistent\/departments\.csv can't be read.*Point LOOKUP_FILE at/);
+      return true;
+    },
+  );
 });
 
 Deno.test("the place where the lookup was before means the one where it is now", async () => {
-  const lookups = await readLookups(usersPlan, "transformer/departments.csv");
+  const lookups = await readLookups(usersPlan, { readEnv: () => "transformer/departments.csv" });
   assert.deepEqual(lookups.added.map(({ path }) => path), [OURS]);
   assert.equal(lookups.sha256, (await readLookups(usersPlan)).sha256);
 });

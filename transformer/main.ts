@@ -9,9 +9,9 @@ import { runService, runTogether, whenListening } from "../shared/actor/service.
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { Files } from "../shared/files/files.ts";
+import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { TransformerVariables } from "./config.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
-import { readLookups } from "./lookup.ts";
+import { readFeeds } from "./feeds.ts";
 import { transformer } from "./transformer.ts";
 
 if (import.meta.main) {
@@ -19,22 +19,17 @@ if (import.meta.main) {
     "transformer",
     TransformerVariables,
     async (config, { use, signal, log }) => {
-      const lookups = await readLookups(usersPlan, config.LOOKUP_FILE);
+      const dir = pipelinesDir(config.PIPELINES_DIR);
+      const feedOf = await readFeeds(await loadPipelines(dir), { dir, lookupFile: config.LOOKUP_FILE, log });
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const cancellations = new HeardCancellations();
-      const actor = transformer({ files: new Files(config.DATA_DIR), plan: usersPlan, lookups });
+      const actor = transformer({ files: new Files(config.DATA_DIR), feedOf });
+      const leaseMs = config.LEASE_SECONDS * 1_000;
       await runTogether(
         signal,
-        (signal) =>
-          runActor(actor, channel, { signal, leaseMs: config.LEASE_SECONDS * 1_000, cancellations }),
+        (signal) => runActor(actor, channel, { signal, leaseMs, cancellations }),
         (signal) => cancellations.listen(channel, signal),
-        (signal) =>
-          whenListening(
-            channel,
-            [actor.mailbox],
-            signal,
-            () => log.info("ready", { lookup: lookups.added.map(({ path }) => path).join() }),
-          ),
+        (signal) => whenListening(channel, [actor.mailbox], signal, () => log.info("ready")),
       );
     },
   );

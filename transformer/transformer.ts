@@ -17,6 +17,12 @@ import { MAX_RAW_BYTES, transform } from "./transform.ts";
 /** What the transformer works with. */
 export interface TransformerParts {
   readonly files: Files;
+  /** How the records of a pipeline are judged, and what is added to them. @throws PermanentError where it can't be said. */
+  feedOf(pipeline: string): Feed;
+}
+
+/** A pipeline, as the transformer works on it. */
+export interface Feed {
   readonly plan: Plan;
   readonly lookups: Lookups;
 }
@@ -28,20 +34,21 @@ export interface TransformerParts {
  * gives the same names and bytes, however often the message comes. Files that were announced are not replaced while they are intact, even
  * if lookup or rules have changed since.
  */
-export function transformer({ files, plan, lookups }: TransformerParts): Actor<"channel:phase1_complete"> {
-  const rules = identityOf(plan);
+export function transformer({ files, feedOf }: TransformerParts): Actor<"channel:phase1_complete"> {
   return {
     name: "transformer",
     mailbox: "channel:phase1_complete",
     phase: "TRANSFORMING",
     async handle(message, handling: Handling): Promise<Done> {
+      const feed = feedOf(message.pipeline);
+      const { plan, lookups } = feed;
       const names = transformedNames(plan.name, message.raw_file);
       const processedFile = files.path(...names.processed);
       const kept = await standing(files, message.raw_file, processedFile, handling.signal);
       if (kept !== undefined && kept.raw.sha256 === (message.raw_sha256 ?? kept.raw.sha256)) {
         refuseMiscounted(message, kept.valid + kept.invalid);
         const { log } = handling;
-        if (kept.lookup_sha256 === lookups.sha256 && kept.rules_sha256 === rules) {
+        if (kept.lookup_sha256 === lookups.sha256 && kept.rules_sha256 === identityOf(plan)) {
           log.info("transformed before, the files are as they were", { raw_file: message.raw_file });
         } else {
           log.warning(
@@ -53,12 +60,13 @@ export function transformer({ files, plan, lookups }: TransformerParts): Actor<"
       }
       return doneOf(
         message,
-        await transformed(message, processedFile, files.path(...names.invalid), handling),
+        await transformed(feed, message, processedFile, files.path(...names.invalid), handling),
       );
     },
   };
 
   async function transformed(
+    { plan, lookups }: Feed,
     message: Phase1Complete,
     processedFile: string,
     deadFile: string,
@@ -86,7 +94,7 @@ export function transformer({ files, plan, lookups }: TransformerParts): Actor<"
     const processed = await processedPart.publish();
     const dead = await deadPart.publish();
     const made = { raw, processed, dead, valid, invalid, fields, report };
-    const receipt = { ...made, lookup_sha256: lookups.sha256, rules_sha256: rules };
+    const receipt = { ...made, lookup_sha256: lookups.sha256, rules_sha256: identityOf(plan) };
     await keep(files, receipt);
     log.info("transformed", { raw_file: message.raw_file, valid, invalid });
     return receipt;
@@ -107,6 +115,7 @@ function doneOf(message: Phase1Complete, receipt: Receipt): Done {
         valid_count: valid,
         invalid_count: invalid,
         run_id: message.run_id,
+        pipeline: message.pipeline,
         ...hashes,
         source: message.source,
         correction_of: message.correction_of,

@@ -35,7 +35,7 @@ async function startFolder(raw: string, name = RAW) {
   const path = (relative: string) => `${folder}/${relative}`;
   await Deno.mkdir(path("data/raw_users"), { recursive: true });
   await Deno.writeTextFile(path(name), raw);
-  const folderLookups = await readLookups(usersPlan, LOOKUP);
+  const folderLookups = await readLookups(usersPlan, { readEnv: () => LOOKUP });
   return {
     folder,
     path,
@@ -48,7 +48,10 @@ async function startFolder(raw: string, name = RAW) {
     ) {
       const message = Phase1Complete.parse({ raw_file: name, ...change });
       const here = { ...message, raw_file: path(message.raw_file) };
-      const done = await transformer({ files: new Files(path("data")), plan: usersPlan, lookups }).handle(
+      const done = await transformer({
+        files: new Files(path("data")),
+        feedOf: () => ({ plan: usersPlan, lookups }),
+      }).handle(
         here,
         {
           attempt: 1,
@@ -208,7 +211,7 @@ Deno.test("a message that comes again gives the same message and bytes", async (
 async function changedLookup(folder: { path(relative: string): string }) {
   const path = folder.path("departments.csv");
   await Deno.writeTextFile(path, (await Deno.readTextFile(LOOKUP)).replaceAll("ENG", "NGN"));
-  return await readLookups(usersPlan, path);
+  return await readLookups(usersPlan, { readEnv: () => path });
 }
 
 Deno.test("files that were announced stay as they are, though the lookup file has changed since", async () => {

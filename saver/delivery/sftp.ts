@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { posix } from "node:path";
 import { TransientError } from "../../shared/errors/errors.ts";
 import type {
   Ahead,
@@ -28,6 +29,27 @@ const PATIENCE_MS = 600_000;
 /** A delivery to an SFTP server. Keeps nothing open between two deliveries but what was sent ahead. */
 export function sftpDelivery(options: SftpOptions): Delivery {
   return new SftpDelivery(options);
+}
+
+/** Deliveries to folders below the server's own, each made when it is first asked for. */
+export class SftpDeliveries implements AsyncDisposable {
+  readonly #made = new Map<string, Delivery>();
+
+  constructor(private readonly options: SftpOptions) {}
+
+  /** The delivery to `folder`, which is relative; `.` is the server's own. */
+  readonly to = (folder: string): Delivery => {
+    let delivery = this.#made.get(folder);
+    if (delivery === undefined) {
+      delivery = sftpDelivery({ ...this.options, remoteDir: posix.join(this.options.remoteDir, folder) });
+      this.#made.set(folder, delivery);
+    }
+    return delivery;
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#made.values()].map((delivery) => delivery[Symbol.asyncDispose]()));
+  }
 }
 
 /** Some files and the worker that carries them. */

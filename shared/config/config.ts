@@ -45,6 +45,11 @@ export function environment(variables: Variables): Record<string, string | undef
   return Object.fromEntries(Object.keys(variables).map((name) => [name, Deno.env.get(name)]));
 }
 
+/** The value of a variable that a definition names. */
+export function variable(name: string): string | undefined {
+  return Deno.env.get(name);
+}
+
 /**
  * Names in `env` that look like a slip of one in `known`: they differ by one or two letters, or by two that changed places.
  * Answers pairs of the name found and the name that was probably meant.

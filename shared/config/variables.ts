@@ -4,7 +4,6 @@
  * @module
  */
 import { z } from "zod";
-import { usersPlan } from "../pipeline/users.ts";
 
 /** A whole number between `min` and `max`, read from text. */
 export function whole(min: number, max: number): z.ZodType<number> {
@@ -71,10 +70,8 @@ export const PipelineVariables = {
 
 /** What is masked before a person or program sees it. */
 export const MaskVariables = {
-  MASK_FIELDS: list().prefault(
-    usersPlan.definition.mask!.join(","),
-  ).describe(
-    "Fields, with dots for nested ones, that read as *** through views and API. Default: those of pipelines/users.ts.",
+  MASK_FIELDS: list().optional().describe(
+    "Fields of users, with dots for nested ones, that read as *** through views and API. Default: those of pipelines/users.ts.",
   ),
 };
 

@@ -5,8 +5,9 @@
  */
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { ConfigError, messageOf } from "../errors/errors.ts";
+import { ConfigError, messageOf, PermanentError } from "../errors/errors.ts";
 import { mistakesOf } from "./definition.ts";
+import "./mod.ts"; // the definitions import it: what is loaded already needs no permission to read it
 import { isObject } from "./problems.ts";
 import { type AnyPipeline, type Plan, planOf } from "./plan.ts";
 
@@ -62,6 +63,24 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
     else plans.set(name, planOf(definition!));
   }
   return { plans, broken };
+}
+
+/**
+ * The plan of the pipeline `name`.
+ *
+ * @throws PermanentError, saying what there is, or what is wrong with its definition.
+ */
+export function planFor({ plans, broken }: Pipelines, name: string): Plan {
+  const plan = plans.get(name);
+  if (plan !== undefined) return plan;
+  const problems = broken.get(name);
+  throw new PermanentError(
+    problems === undefined
+      ? `There is no pipeline "${name}", wanted one of ${[...plans.keys()].join(", ")}. ` +
+        `Put its definition into the pipelines' folder, start the services again, and replay the dead letter.`
+      : `The definition of the pipeline "${name}" can't be used: ${problems.join("; ")}. ` +
+        `Correct it, start the services again, and replay the dead letter.`,
+  );
 }
 
 async function load(

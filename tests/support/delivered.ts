@@ -88,7 +88,10 @@ export class Delivered implements AsyncDisposable {
       source: "https://example.com/users",
       correction_of: correctionOf,
     });
-    const transformed = await transformer({ files: this.files, plan: usersPlan, lookups: this.lookup })
+    const transformed = await transformer({
+      files: this.files,
+      feedOf: () => ({ plan: usersPlan, lookups: this.lookup }),
+    })
       .handle({ ...phase1, raw_file: rawFile }, HANDLING);
     const [output] = transformed.outputs;
     if (output?.to !== "channel:phase2_complete") throw new Error("the transformer sent nothing on");
@@ -108,7 +111,7 @@ export class Delivered implements AsyncDisposable {
       store: this.store,
       files: this.files,
       seal: this.seal,
-      delivery: sftpDelivery(this.sftp.options),
+      deliveryTo: () => sftpDelivery(this.sftp.options),
     };
     const { detail } = await courier(parts).handle({ run_id: runId }, HANDLING);
     await this.tell(runId, at, { type: "phase_completed", phase: "DELIVERING", detail });

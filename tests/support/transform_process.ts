@@ -14,10 +14,10 @@ import { transformer } from "../../transformer/transformer.ts";
 if (import.meta.main) {
   const [rawFile, lookup, haltAfter] = Deno.args as [string, string, string];
   const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+  const feed = { plan: usersPlan, lookups: await readLookups(usersPlan, { readEnv: () => lookup }) };
   const actor = transformer({
     files: new Files("data"),
-    plan: usersPlan,
-    lookups: await readLookups(usersPlan, lookup),
+    feedOf: () => feed,
   });
   await actor.handle(Phase1Complete.parse({ raw_file: rawFile }), {
     attempt: 1,

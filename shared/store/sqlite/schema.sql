@@ -56,7 +56,8 @@ CREATE TABLE pipelines (
   name TEXT PRIMARY KEY,
   added TEXT NOT NULL,                  -- keys that the pipeline adds to valid records
   masked TEXT NOT NULL,                 -- fields that read as ***
-  judged TEXT NOT NULL                  -- fields that have a rule, which a reason may quote
+  judged TEXT NOT NULL,                 -- fields that have a rule, which a reason may quote
+  folder TEXT                           -- of deliveries, below the server's; NULL where none are made
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE processed_records (id INTEGER PRIMARY KEY, json TEXT NOT NULL) STRICT;

@@ -17,6 +17,8 @@ export interface Shown {
   readonly masked: readonly string[];
   /** Fields that have a rule. */
   readonly judged: readonly string[];
+  /** Where its files are delivered, below the server's folder; null where they are not. */
+  readonly folder: string | null;
   /** What is masked in files of each kind. */
   readonly masks: Readonly<Record<FileKind, Mask>>;
 }
@@ -32,39 +34,48 @@ export interface Defined extends Shown {
  * @throws PermanentError for a field to mask that can't be one.
  */
 export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.mask ?? []): Defined {
-  const { record, add = {} } = plan.definition;
+  const { record, add = {}, deliver } = plan.definition;
   const judged = plan.rules.map(({ field }) => field);
   return {
-    ...withMasks({ name: plan.name, added: Object.keys(add), masked, judged }),
+    ...withMasks({
+      name: plan.name,
+      added: Object.keys(add),
+      masked,
+      judged,
+      folder: deliver === "none" ? null : deliver?.folder ?? plan.name,
+    }),
     keys: Object.keys(record.shape),
   };
 }
 
 /** Writes what is shown of a pipeline from now on. */
-export function keepShown(db: Database, { name, added, masked, judged }: Shown): void {
+export function keepShown(db: Database, { name, added, masked, judged, folder }: Shown): void {
   db.run(
-    `INSERT INTO pipelines (name, added, masked, judged) VALUES (?, ?, ?, ?)
-     ON CONFLICT (name) DO UPDATE SET added = excluded.added, masked = excluded.masked, judged = excluded.judged`,
+    `INSERT INTO pipelines (name, added, masked, judged, folder) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (name) DO UPDATE SET added = excluded.added, masked = excluded.masked, judged = excluded.judged,
+       folder = excluded.folder`,
     name,
     JSON.stringify(added),
     JSON.stringify(masked),
     JSON.stringify(judged),
+    folder,
   );
 }
 
 /** All pipelines that the database knows, by name. */
 export function shownPipelines(db: Database): Map<string, Shown> {
-  const rows = db.all<Record<"name" | "added" | "masked" | "judged", string>>(
+  const rows = db.all<Record<"name" | "added" | "masked" | "judged", string> & { folder: string | null }>(
     "SELECT * FROM pipelines ORDER BY name",
   );
   return new Map(
-    rows.map(({ name, added, masked, judged }) => [
+    rows.map(({ name, added, masked, judged, folder }) => [
       name,
       withMasks({
         name,
         added: JSON.parse(added),
         masked: JSON.parse(masked),
         judged: JSON.parse(judged),
+        folder,
       }),
     ]),
   );

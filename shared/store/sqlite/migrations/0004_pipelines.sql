@@ -12,10 +12,11 @@ CREATE TABLE pipeline_fields (
 INSERT INTO pipeline_fields (position, pipeline, name) SELECT position, 'users', name FROM record_fields;
 DROP TABLE record_fields;
 
--- What is shown of a pipeline's records, also once its definition was removed. Each column but the name is a JSON array of texts.
+-- What is shown of a pipeline's records, also once its definition was removed. What is text in plural is a JSON array.
 CREATE TABLE pipelines (
   name TEXT PRIMARY KEY,
   added TEXT NOT NULL,                  -- keys that the pipeline adds to valid records
   masked TEXT NOT NULL,                 -- fields that read as ***
-  judged TEXT NOT NULL                  -- fields that have a rule, which a reason may quote
+  judged TEXT NOT NULL,                 -- fields that have a rule, which a reason may quote
+  folder TEXT                           -- of deliveries, below the server's; NULL where none are made
 ) STRICT, WITHOUT ROWID;
