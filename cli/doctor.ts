@@ -7,7 +7,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fetchPage } from "../extractor/page.ts";
-import { sourceOf } from "../extractor/source.ts";
+import { type Patience, patienceOf, sourceOf } from "../extractor/source.ts";
 import { sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";
 import { openChannel } from "../shared/channel/open.ts";
@@ -16,11 +16,14 @@ import { redisUrlOf } from "../shared/config/variables.ts";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
+import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
+import type { Pipelines } from "../shared/pipeline/load.ts";
+import { type ReadEnv, variablesOf } from "../shared/pipeline/resolve.ts";
 import { usersPlan } from "../shared/pipeline/users.ts";
 import { readLookups } from "../transformer/lookup.ts";
 import { EXIT, print, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
-import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
+import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
 
 /** Below this much free space a folder is complained about, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
@@ -34,7 +37,7 @@ interface Check {
   look(): Promise<string>;
 }
 
-function checksOf(env: Environment): Check[] {
+function checksOf(env: Environment, pipelines: Pipelines): Check[] {
   const extractor = loadConfig("extractor", VARIABLES.extractor, env);
   const transformer = loadConfig("transformer", VARIABLES.transformer, env);
   const saver = loadConfig("saver", VARIABLES.saver, env);
@@ -66,21 +69,7 @@ function checksOf(env: Environment): Check[] {
           : `Redis at ${new URL(redisUrl).host}`;
       },
     },
-    {
-      name: "source",
-      async look() {
-        const source = { ...sourceOf(extractor), batchSize: 1, maxRetries: 0 };
-        try {
-          return `${source.name}, ${(await fetchPage(source, 0, new AbortController().signal)).total} users`;
-        } catch (error) {
-          // The cause is about this request; the error around it is about a run, and there is none.
-          if (!(error instanceof PermanentError && error.cause instanceof TransientError)) throw error;
-          throw new Error(
-            `Cannot fetch a page of ${source.name}: ${error.cause.message}. Check API_BASE_URL, and whether the source works.`,
-          );
-        }
-      },
-    },
+    ...sourceChecks(pipelines, patienceOf(extractor), (name) => env[name]),
     {
       name: "SFTP",
       async look() {
@@ -95,6 +84,38 @@ function checksOf(env: Environment): Check[] {
         return `${saver.SFTP_HOST}:${saver.SFTP_PORT} ${probed.folder}, host key ${probed.hostKeyType} ${probed.fingerprint}, login and write`;
       },
     },
+  ];
+}
+
+/** A look at the first page of each pipeline's source; a definition that can't be used is complained about. */
+function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv: ReadEnv): Check[] {
+  const nameOf = (pipeline: string) => pipeline === DEFAULT_PIPELINE ? "source" : `source of ${pipeline}`;
+  return [
+    ...[...plans].map(([name, plan]) => ({
+      name: nameOf(name),
+      async look() {
+        using source = sourceOf(plan, { ...patience, maxRetries: 0 }, readEnv);
+        const first = { position: source.style.begin, label: "1", seen: () => ({}) };
+        try {
+          const { way, records } = await fetchPage(source, first, new AbortController().signal);
+          return `${source.name}, ${way.total ?? `a page of ${records?.length ?? 0}`} ${name}`;
+        } catch (error) {
+          // The cause is about this request; the error around it is about a run, and there is none.
+          if (!(error instanceof PermanentError && error.cause instanceof TransientError)) throw error;
+          const [variable] = variablesOf(plan.definition.source.url);
+          throw new Error(
+            `Cannot fetch a page of ${source.name}: ${error.cause.message}. Check ${
+              variable ?? `${name}.ts`
+            }, and whether the source works.`,
+          );
+        }
+      },
+    })),
+    ...[...broken].map(([name, problems]) => ({
+      name: nameOf(name),
+      look: () =>
+        Promise.reject(new Error(`${problems.join("; ")}. deno task check ${name} looks at it again.`)),
+    })),
   ];
 }
 
@@ -159,7 +180,7 @@ async function main(json: boolean): Promise<number> {
   if (problems.length > 0) return EXIT.usage;
   report("configuration", true, "");
   let failures = 0;
-  for (const { name, look } of checksOf(env)) {
+  for (const { name, look } of checksOf(env, await pipelinesOf(env))) {
     try {
       report(name, true, await look());
     } catch (error) {

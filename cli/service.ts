@@ -9,7 +9,15 @@ import { loadConfig } from "../shared/config/config.ts";
 import { complain, runCommand, UsageError } from "./command_line.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
 import { requireFree } from "./port.ts";
-import { commandOf, type Environment, type Service, SERVICES, VARIABLES } from "./services.ts";
+import {
+  commandOf,
+  type Environment,
+  environmentOf,
+  pipelinesOf,
+  type Service,
+  SERVICES,
+  VARIABLES,
+} from "./services.ts";
 
 const HELP = `deno task ${SERVICES.join("|")} [--once]
 
@@ -19,15 +27,18 @@ Starts one service with the least permissions that its configuration needs.
 async function run(service: Service, args: string[], env: Environment): Promise<number> {
   const known = Object.values(VARIABLES).flatMap((variables) => Object.keys(variables));
   for (const warning of misspellings(env, known)) complain(`Warning: ${warning}`);
-  const command = commandOf(service, env, [...args, WITH_PARENT]);
+  const pipelines = await pipelinesOf(env);
+  const command = commandOf(service, env, pipelines, [...args, WITH_PARENT]);
   if (service === "api") {
     const { API_HOST, API_PORT } = loadConfig(service, VARIABLES.api, env);
     await requireFree(API_HOST, API_PORT);
   }
-  const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const own = environmentOf(service, env, pipelines);
+  const set = Object.entries(own).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const child = new Deno.Command(Deno.execPath(), {
     args: command,
     env: Object.fromEntries(set),
+    clearEnv: true,
     stdin: "piped", // open as long as this process lives: see shared/actor/parent.ts
   }).spawn();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

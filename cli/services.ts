@@ -7,11 +7,13 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ApiVariables } from "../api/config.ts";
 import { ExtractorVariables } from "../extractor/config.ts";
+import type { AnySource } from "../extractor/source.ts";
 import { SaverVariables } from "../saver/config.ts";
 import { type ConfigOf, loadConfig, type Variables } from "../shared/config/config.ts";
 import { type ChannelVariables, redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
-import { pipelinesDir } from "../shared/pipeline/load.ts";
+import { loadPipelines, type Pipelines, pipelinesDir } from "../shared/pipeline/load.ts";
+import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { TransformerVariables } from "../transformer/config.ts";
 
 /** The services, those that make work before those that take it. */
@@ -44,12 +46,20 @@ export function problemsOf(services: readonly Service[], env: Environment): stri
   return [...new Set(problems)];
 }
 
-/** What the extractor, say, may touch: the flags for `deno run`. @throws ConfigError when `env` can't be used. */
-export function permissionsOf(service: Service, env: Environment): string[] {
+/** The pipelines of the folder that `env` names. @throws ConfigError when it can't be read. */
+export function pipelinesOf(env: Environment): Promise<Pipelines> {
+  return loadPipelines(pipelinesDir(env.PIPELINES_DIR || undefined));
+}
+
+/**
+ * What the extractor, say, may touch: the flags for `deno run`. The extractor alone reaches the sources of `pipelines`, and reads the variables
+ * that their definitions name. @throws ConfigError when `env` can't be used.
+ */
+export function permissionsOf(service: Service, env: Environment, pipelines: Pipelines): string[] {
   const variables: Variables = VARIABLES[service];
   const flags = (
     config: ConfigOf<typeof ChannelVariables>,
-    grants: { net?: string[]; read?: string[]; write?: string[]; sys?: string[] },
+    grants: { net?: string[]; read?: string[]; write?: string[]; sys?: string[]; env?: string[] },
   ) => {
     const redis = redisUrlOf(config);
     const queue = redis === undefined ? [dirname(config.QUEUE_PATH)] : [];
@@ -63,14 +73,22 @@ export function permissionsOf(service: Service, env: Environment): string[] {
       ...(net.length === 0 ? [] : [`--allow-net=${net.join(",")}`]),
       `--allow-read=${unique([...grants.read ?? [], ...write]).join(",")}`,
       `--allow-write=${unique(write).join(",")}`,
-      `--allow-env=${[...Object.keys(variables), ...LIBRARY_VARIABLES].join(",")}`,
+      `--allow-env=${
+        [...new Set([...Object.keys(variables), ...grants.env ?? [], ...LIBRARY_VARIABLES])].join(",")
+      }`,
       `--allow-sys=${["hostname", ...grants.sys ?? []].join(",")}`,
     ];
   };
   switch (service) {
     case "extractor": {
       const config = loadConfig(service, VARIABLES.extractor, env);
-      return flags(config, { net: [hostOf(new URL(config.API_BASE_URL), 443)], write: [config.DATA_DIR] });
+      const plans = [...pipelines.plans.values()];
+      return flags(config, {
+        net: [...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name])))],
+        read: [pipelinesDir(config.PIPELINES_DIR)],
+        write: [config.DATA_DIR],
+        env: plans.flatMap(({ definition: { source, schedule } }) => variablesOf([source, schedule])),
+      });
     }
     case "transformer": {
       const config = loadConfig(service, VARIABLES.transformer, env);
@@ -127,13 +145,18 @@ export function programPath(name: string): string {
 export const HEAP = "--v8-flags=--max-semi-space-size=2,--heap-growing-percent=150";
 
 /** The arguments for `deno` that start `service`. @throws ConfigError when `env` can't be used. */
-export function commandOf(service: Service, env: Environment, args: readonly string[] = []): string[] {
+export function commandOf(
+  service: Service,
+  env: Environment,
+  pipelines: Pipelines,
+  args: readonly string[] = [],
+): string[] {
   return [
     "run",
     "--cached-only",
     "--no-prompt",
     HEAP,
-    ...permissionsOf(service, env),
+    ...permissionsOf(service, env, pipelines),
     programPath(`${service}/main.ts`),
     ...args,
   ];
@@ -141,6 +164,27 @@ export function commandOf(service: Service, env: Environment, args: readonly str
 
 /** Variables that libraries look at; refused, a missing one would stop them. */
 const LIBRARY_VARIABLES = ["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"];
+
+/** The hosts that a source is read from; none of one whose variables can't be used, as its pipeline isn't run. */
+function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
+  const { value, problems } = resolved(source, readEnv, "source");
+  if (problems.length > 0) return [];
+  const { url, origins = [], auth } = value;
+  const addresses = [url, ...origins, ...auth !== undefined && "oauth2" in auth ? [auth.oauth2.token] : []];
+  return addresses.map((address) => hostOf(new URL(address), 443));
+}
+
+/**
+ * The variables of `env` that `service` is started with: the secrets of the pipelines' sources are the extractor's alone.
+ */
+export function environmentOf(service: Service, env: Environment, { plans }: Pipelines): Environment {
+  if (service === "extractor") return env;
+  const secrets = new Set(
+    [...plans.values()].flatMap(({ definition }) => variablesOf(definition.source)),
+  );
+  for (const name of Object.keys(VARIABLES[service])) secrets.delete(name);
+  return { ...env, ...Object.fromEntries([...secrets].map((name) => [name, undefined])) };
+}
 
 function hostOf(url: URL, defaultPort: number): string {
   return `${url.hostname}:${url.port || (url.protocol === "http:" ? 80 : defaultPort)}`;

@@ -9,7 +9,15 @@ import { WITH_PARENT } from "../shared/actor/parent.ts";
 import { EXIT } from "../shared/actor/service.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { ensureKeys } from "../local/sftp/keys.ts";
-import { commandOf, type Environment, programPath, type Service, SERVICES } from "./services.ts";
+import {
+  commandOf,
+  type Environment,
+  environmentOf,
+  pipelinesOf,
+  programPath,
+  type Service,
+  SERVICES,
+} from "./services.ts";
 import { type OnLine, type Program, type Running, start } from "./program.ts";
 
 /** What the supervisor is to hold. */
@@ -118,10 +126,11 @@ export async function startPipeline(
       const port = await serve(sftp, /listens on 127\.0\.0\.1:(\d+)/, (port) => ["--port", port]);
       Object.assign(full, { SFTP_HOST: "127.0.0.1", SFTP_PORT: port });
     }
+    const pipelines = await pipelinesOf(full);
     const programs = services.map((name) => ({
       name,
-      args: commandOf(name, full, [WITH_PARENT]),
-      env: full,
+      args: commandOf(name, full, pipelines, [WITH_PARENT]),
+      env: environmentOf(name, full, pipelines),
     }));
     for (const program of programs) {
       running.set(program.name, start(program, onLine));

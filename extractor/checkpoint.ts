@@ -7,8 +7,11 @@ import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
 import { fileError, writeAtomically } from "../shared/files/disk.ts";
+import { later } from "./since.ts";
 
 const Count = z.int().nonnegative();
+
+const Moment = z.union([z.string(), z.number()]);
 
 /** A run that has begun and not ended. Written after each page, when the page's records are safely in the file. */
 const Unfinished = z.object({
@@ -18,7 +21,11 @@ const Unfinished = z.object({
   source: z.string(),
   /** The file that the records go to. */
   raw_file: z.string(),
-  /** Position in the source of the next record to fetch. */
+  /** How the source divides its list; a checkpoint of an earlier version has none, and its source is one of offsets. */
+  paging: z.string().optional(),
+  /** Where the next page stands, in the words of its paging; a checkpoint of an earlier version has `last_skip` alone. */
+  position: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+  /** Records that came so far, those left out included. */
   last_skip: Count,
   /** Length of the file up to there; what follows in the file is cut off on resume. */
   bytes: Count,
@@ -28,10 +35,18 @@ const Unfinished = z.object({
   /** Records that were left out, as an earlier page had their id. */
   duplicates: Count,
   pages: Count,
-  /** The source's total on the first page; null before it. */
+  /** The source's total on the first page; null before it, and where the source announces none. */
   first_total: Count.nullable(),
-  /** The source's total on the last page; null before the first. */
+  /** The source's total on the last page; null before the first, and where the source announces none. */
   total: Count.nullable(),
+  /** How many pages the source announced last, where it does. */
+  total_pages: Count.optional(),
+  /** The latest value of `source.since.field` that came. */
+  latest: Moment.optional(),
+  /** What the run asks for changes since, and up to when in windows; the same for the whole run. */
+  since: z.object({ from: Moment, now: z.number() }).optional(),
+  /** The last page has come. */
+  ended: z.boolean().optional(),
   started_at: Timestamp,
   /** The clock when the run was last worked on: what is reported of it later has a later time. */
   seen_at: Timestamp.optional(),
@@ -65,6 +80,8 @@ const State = z.object({
   correcting: z.object({ run_id: RunId, raw_file: z.string() }).nullable(),
   /** The last finished runs, oldest first. */
   completed: z.array(Finished),
+  /** The latest value of `source.since.field` that a finished run held; the next one asks from there. */
+  since: Moment.optional(),
 });
 type State = z.output<typeof State>;
 
@@ -75,6 +92,7 @@ const log = getLogger(["etl", "extractor", "checkpoint"]);
 
 /** Where a run begins, and begins again if its `.part` file is unusable. */
 export const AT_START = {
+  position: undefined,
   last_skip: 0,
   bytes: 0,
   sha256: undefined,
@@ -83,6 +101,9 @@ export const AT_START = {
   pages: 0,
   first_total: null,
   total: null,
+  total_pages: undefined,
+  latest: undefined,
+  ended: undefined,
 } satisfies Partial<Unfinished>;
 
 /** The state file, read once and written whole at each change. Only one process at a time may change it. */
@@ -96,11 +117,15 @@ export class Checkpoint {
 
   /**
    * Reads the state file `path`; a missing one is that of an extractor that never ran. One that can't be read, and the unfinished run of a
-   * source other than `source`, are left out of account, and set aside with a warning at the first change.
+   * source other than `source`, or with another paging, are left out of account, and set aside with a warning at the first change.
    *
    * @throws as `fileError` when the disk fails or rights are missing.
    */
-  static async open(path: string, source: string, now: number = Date.now()): Promise<Checkpoint> {
+  static async open(
+    path: string,
+    source: string,
+    { paging = "offset", now = Date.now() }: { paging?: string; now?: number } = {},
+  ): Promise<Checkpoint> {
     const nothing: State = { version: 1, current: null, correcting: null, completed: [] };
     let text: string;
     try {
@@ -122,7 +147,9 @@ export class Checkpoint {
       return new Checkpoint(path, nothing, { name, text, warn });
     }
     const { current } = state;
-    if (current === null || current.source === source) return new Checkpoint(path, state);
+    if (current === null || (current.source === source && (current.paging ?? "offset") === paging)) {
+      return new Checkpoint(path, state);
+    }
     const name = `${path}.other-source-${fileTime(now)}`;
     const warn = () =>
       log.warning(
@@ -183,10 +210,21 @@ export class Checkpoint {
     await this.#write({ correcting: { run_id: runId, raw_file: rawFile } });
   }
 
+  /** Where the next run asks for changes since; undefined before the first one that held any. */
+  get since(): string | number | undefined {
+    return this.state.since;
+  }
+
   /** Keeps that a run is finished; it is no longer the unfinished one. @throws as `writeAtomically`. */
   async complete(finished: Finished): Promise<void> {
-    const current = this.current?.run_id === finished.run_id ? null : this.state.current;
-    await this.#write({ current, completed: [...this.state.completed, finished].slice(-REMEMBERED) });
+    const own = this.current?.run_id === finished.run_id ? this.current : undefined;
+    const current = own === undefined ? this.state.current : null;
+    const since = later(this.state.since, own?.latest);
+    await this.#write({
+      ...since === undefined ? {} : { since },
+      current,
+      completed: [...this.state.completed, finished].slice(-REMEMBERED),
+    });
   }
 
   /** Forgets the unfinished run. @throws as `writeAtomically`. */

@@ -9,6 +9,7 @@ import {
   ActorVariables,
   ChannelVariables,
   LogVariables,
+  PipelineVariables,
   StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
@@ -79,5 +80,6 @@ export const ExtractorVariables = {
   ...ActorVariables,
   ...ChannelVariables,
   DATA_DIR: StorageVariables.DATA_DIR,
+  ...PipelineVariables,
   ...LogVariables,
 };

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { loadConfig } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { ExtractorVariables } from "./config.ts";
-import { sourceOf } from "./source.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
+import { patienceOf, sourceOf } from "./source.ts";
 
 Deno.test("an empty environment gives the documented defaults", () => {
   const config = loadConfig("extractor", ExtractorVariables, {});
@@ -18,6 +19,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
     MAX_RETRIES: 3,
     RETRY_DELAYS_SECONDS: [5, 15, 45],
     MAX_RESPONSE_BYTES: 52_428_800,
+    PIPELINES_DIR: undefined,
     DATA_DIR: "data",
     LEASE_SECONDS: 30,
     LOG_FORMAT: "auto",
@@ -27,8 +29,9 @@ Deno.test("an empty environment gives the documented defaults", () => {
     REDIS_PORT: 6379,
     REDIS_URL: undefined,
   });
-  assert.deepEqual(sourceOf(config).retryDelaysMs, [5_000, 15_000, 45_000]);
-  assert.equal(sourceOf(config).name, "https://dummyjson.com/users");
+  using source = sourceOf(usersPlan, patienceOf(config), () => undefined);
+  assert.deepEqual(source.retryDelaysMs, [5_000, 15_000, 45_000]);
+  assert.equal(source.name, "https://dummyjson.com/users");
 });
 
 Deno.test("every value that can't be used is named with what was wanted", () => {

@@ -4,10 +4,7 @@ import { type Correction, type Phase1Complete, StartRun } from "../shared/contra
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { extractor } from "./extract.ts";
-import { sourceOf } from "./source.ts";
-import { quiet } from "../tests/support/extraction.ts";
-import { loadConfig } from "../shared/config/config.ts";
-import { ExtractorVariables } from "./config.ts";
+import { quiet, usersSource } from "../tests/support/extraction.ts";
 
 const LETTERS = [
   '{"id":1.0,"age":70,"error_reason":"age: 70 is greater than 65"}',
@@ -22,10 +19,8 @@ async function startPipeline() {
   await Deno.mkdir(`${data}/dlq`);
   await Deno.writeTextFile(dlq_file, LETTERS.join("\n") + "\n");
   const files = new Files(data);
-  const source = sourceOf(
-    loadConfig("extractor", ExtractorVariables, { API_BASE_URL: "http://127.0.0.1:9/users" }),
-  );
-  const actor = extractor({ source, files, now: () => Date.UTC(2026, 10, 24, 4) });
+  const source = usersSource("http://127.0.0.1:9/users");
+  const actor = extractor({ sourceOf: () => source, files, now: () => Date.UTC(2026, 10, 24, 4) });
   const of = newRunId();
   return {
     data,
@@ -55,7 +50,10 @@ async function startPipeline() {
       const folder = `${data}/raw_users`;
       return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
     },
-    [Symbol.asyncDispose]: () => Deno.remove(data, { recursive: true }),
+    [Symbol.asyncDispose]() {
+      source[Symbol.dispose]();
+      return Deno.remove(data, { recursive: true });
+    },
   };
 }
 
@@ -74,6 +72,7 @@ Deno.test("a correction run writes the corrected records in the order of the dea
   assert.deepEqual(rest, {
     run_id: request.run_id,
     record_count: 3,
+    pipeline: "users",
     source: `dlq:${pipeline.of}`,
     correction_of: pipeline.of,
     corrects: [1, 2, 4],

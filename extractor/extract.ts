@@ -15,23 +15,29 @@ import {
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { StartRun } from "../shared/contracts/messages.ts";
+import { pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { keepAnnouncement } from "./announcements.ts";
 import { lock } from "./lock.ts";
+import { BeginAgain } from "./pages.ts";
+
 import { writeRun } from "./run.ts";
 import type { Source } from "./source.ts";
 
 /** What the extractor works with. */
 export interface ExtractorParts {
-  readonly source: Source;
+  /** The source of a pipeline. @throws PermanentError saying why there is none. */
+  readonly sourceOf: (pipeline: string) => Source;
   readonly files: Files;
   /** Runs that were cancelled: an unfinished one that was is not resumed. */
   readonly cancellations?: Cancellations;
-  /** Milliseconds to wait for another process that extracts on the same data directory, before the request is put back. Default 10 minutes. */
+  /** Milliseconds to wait while another run of the pipeline is extracted, before the request is put back. Default 10 minutes. */
   readonly lockWaitMs?: number;
+  /** Milliseconds without progress after which an extraction is stopped. */
+  readonly stallMs?: number;
   /** The time, in milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -51,31 +57,43 @@ type Task =
 interface ExtractorPlan {
   readonly task: Task;
   readonly checkpoint: Checkpoint;
+  readonly source: Source;
 }
 
-/** Where the checkpoint of the extractors on a data directory stands. */
-export function checkpointPath(files: Files): string {
-  return files.path("state", "extractor_state.json");
+/** Reads how far the runs of a pipeline are. @throws as `Checkpoint.open`. */
+export async function checkpointOf(files: Files, source: Source, now?: number): Promise<Checkpoint> {
+  const { pipeline, name, style } = source;
+  return await Checkpoint.open(files.path("state", stateFile(pipeline)), name, {
+    paging: style.by,
+    ...now === undefined ? {} : { now },
+  });
 }
 
 /**
  * The extractor: mailbox `channel:start_run`, output `channel:phase1_complete`.
  *
  * Promise: however often a request is repeated, and wherever the process dies, the run has one raw file with each record of the source once.
- * A request that comes while a run of the same source is unfinished resumes that run instead, and is told to be superseded by it.
+ * A request that comes while a run of the same source is unfinished resumes that run instead, and is told to be superseded by it. Runs of
+ * different pipelines are extracted side by side, those of one pipeline one after the other.
  */
 export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
-  const { source, files, lockWaitMs = 600_000, now = Date.now } = parts;
-  const lockPath = files.path("state", "extractor.lock");
+  const { files, lockWaitMs = 600_000, stallMs = STALL_MS, now = Date.now } = parts;
 
-  /** Waits while another process extracts. An unfinished run that was cancelled is forgotten here. */
+  /** Waits while another run of the pipeline is extracted. An unfinished run that was cancelled is forgotten here. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
+    const source = parts.sourceOf(request.pipeline);
     using opened = new DisposableStack();
+    const lockPath = files.path("state", stateFile(source.pipeline).replace(/(_state)?\.json$/, ".lock"));
     opened.use(await lock(lockPath, { waitMs: lockWaitMs, sleep: pause, signal }));
-    const checkpoint = await Checkpoint.open(checkpointPath(files), source.name, now());
+    const checkpoint = await checkpointOf(files, source, now());
     if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) await discard(checkpoint);
     const task = taskOf(request, checkpoint);
-    return { runId: task.runId, plan: { task, checkpoint }, after: lastKnown(task), held: opened.move() };
+    return {
+      runId: task.runId,
+      plan: { task, checkpoint, source },
+      after: lastKnown(task),
+      held: opened.move(),
+    };
   }
 
   function taskOf(request: StartRun, checkpoint: Checkpoint): Task {
@@ -98,37 +116,38 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   async function handle(
     request: StartRun,
     handling: Handling,
-    { task, checkpoint }: ExtractorPlan,
+    { task, checkpoint, source }: ExtractorPlan,
   ): Promise<Done> {
+    const extraction = { request, checkpoint, source, handling };
     switch (task.do) {
       case "repeat":
         return doneOf(task.finished, request);
       case "nothing":
         return { outputs: [], detail: { note: "This run was extracted before; it is not extracted again." } };
       case "correct":
-        return doneOf(await correct(request, checkpoint, handling), request);
+        return doneOf(await correct(extraction), request);
       case "resume":
         await tellSuperseded(request, task.unfinished, handling);
-        return doneOf(await extract(request, task.unfinished, checkpoint, handling), request);
+        return doneOf(await extract(extraction, task.unfinished), request);
       case "begin":
-        return doneOf(
-          await extract(request, await begun(request, checkpoint), checkpoint, handling),
-          request,
-        );
+        return doneOf(await extract(extraction, await begun(extraction)), request);
     }
   }
 
-  async function begun(request: StartRun, checkpoint: Checkpoint): Promise<Unfinished> {
+  async function begun({ request, checkpoint, source }: Extraction): Promise<Unfinished> {
+    const { since } = source;
     return {
       run_id: request.run_id,
       source: source.name,
-      raw_file: await freeName(checkpoint),
+      paging: source.style.by,
+      raw_file: await freeName(source.pipeline, checkpoint),
       ...AT_START,
+      ...since === undefined ? {} : { since: { from: checkpoint.since ?? since.from, now: now() } },
       started_at: new Date(now()).toISOString(),
     };
   }
 
-  async function extract(request: StartRun, begun: Unfinished, checkpoint: Checkpoint, handling: Handling) {
+  async function extract({ request, checkpoint, source, handling }: Extraction, begun: Unfinished) {
     let run: Unfinished = { ...begun, message_id: request.id };
     const keep = () => checkpoint.advance({ ...run, seen_at: new Date(now()).toISOString() });
     const report = () =>
@@ -159,15 +178,17 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       return finished;
     } catch (error) {
       // Only a cancellation aborts for good; a lost lease or a shutdown leave the run to be resumed.
-      if (handling.signal.reason instanceof PermanentError) await discard(checkpoint);
-      else if (checkpoint.current !== undefined) await keep().catch(() => {}); // a full disk must not hide the error
+      if (handling.signal.reason instanceof PermanentError || error instanceof BeginAgain) {
+        await discard(checkpoint);
+      } else if (checkpoint.current !== undefined) await keep().catch(() => {}); // a full disk must not hide the error
       throw error;
     }
   }
 
-  async function correct(request: StartRun, checkpoint: Checkpoint, handling: Handling): Promise<Finished> {
+  async function correct({ request, checkpoint, source, handling }: Extraction): Promise<Finished> {
     const correction = request.correction!;
-    const rawFile = checkpoint.correctionFile(request.run_id) ?? await freeName(checkpoint);
+    const rawFile = checkpoint.correctionFile(request.run_id) ??
+      await freeName(source.pipeline, checkpoint);
     await checkpoint.reserve(request.run_id, rawFile);
     await using file = await files.create(rawFile);
     let records = 0;
@@ -198,9 +219,9 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   }
 
   /** A name that no other run has: of this second, or of the next one that is free. */
-  async function freeName(checkpoint: Checkpoint): Promise<string> {
+  async function freeName(pipeline: string, checkpoint: Checkpoint): Promise<string> {
     for (let at = now();; at += 1_000) {
-      const name = files.path("raw_users", `records_${fileTime(at)}.jsonl`);
+      const name = files.path(rawFolder(pipeline), `records_${fileTime(at)}.jsonl`);
       const taken = checkpoint.reserves(name) || await files.exists(name) ||
         await files.exists(`${name}.part`);
       if (!taken) return name;
@@ -212,7 +233,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     if (current === undefined) return;
     await checkpoint.discard();
     await (await files.create(current.raw_file))[Symbol.asyncDispose](); // a part file that is not kept is removed
-    getLogger(["etl", "extractor"]).info("unfinished run was cancelled and is forgotten", {
+    getLogger(["etl", "extractor"]).info("unfinished run is forgotten", {
       run_id: current.run_id,
     });
   }
@@ -221,10 +242,18 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     name: "extractor",
     mailbox: "channel:start_run",
     phase: "EXTRACTING",
-    stallMs: STALL_MS + source.timeoutMs,
+    stallMs,
     plan,
     handle,
   };
+}
+
+/** A request at work. */
+interface Extraction {
+  readonly request: StartRun;
+  readonly checkpoint: Checkpoint;
+  readonly source: Source;
+  readonly handling: Handling;
 }
 
 /** Waits as `sleep` does; a wait that the source or the configuration asks for is no stall, however long. */
@@ -253,6 +282,7 @@ async function tellSuperseded(request: StartRun, unfinished: Unfinished, handlin
     fields: {
       type: "run_superseded",
       run_id: request.run_id,
+      pipeline: request.pipeline,
       by,
       actor: "extractor",
       reason:
@@ -275,7 +305,8 @@ function lastKnown(task: Task): string | undefined {
 export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"> {
   const { run_id, raw_file, record_count, raw_sha256, source, corrects, detail } = finished;
   const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };
-  const fields = { run_id, raw_file, record_count, raw_sha256, source, ...link };
+  const pipeline = pipelineOfFile(raw_file);
+  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, ...link };
   return { to: "channel:phase1_complete", name: "phase1", fields };
 }
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { IdSet } from "./ids.ts";
-import { idOf } from "./records.ts";
+import { idOf, recordPaths } from "./records.ts";
 
 function id(line: string) {
-  return idOf(new TextEncoder().encode(line));
+  return idOf(new TextEncoder().encode(line), recordPaths("id"));
 }
 
 Deno.test("ids beyond 2^53 that parse to the same number stay two", () => {

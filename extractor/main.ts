@@ -9,17 +9,19 @@ import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { EXIT, runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
+import { variable } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
-import { Checkpoint } from "./checkpoint.ts";
+import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { ExtractorVariables } from "./config.ts";
-import { checkpointPath, extractor } from "./extract.ts";
+import { checkpointOf, extractor } from "./extract.ts";
 import { plannedUntilIn } from "./planned_until.ts";
-import { runSchedule } from "./schedule.ts";
-import { sourceOf } from "./source.ts";
 import { runReannounce } from "./reannounce.ts";
+import { planOf, runSchedule } from "./schedule.ts";
+import { patienceOf } from "./source.ts";
+import { Sources } from "./sources.ts";
 
 if (import.meta.main) {
   await runService(
@@ -28,33 +30,45 @@ if (import.meta.main) {
     async (config, { use, signal, log }) => {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const files = new Files(config.DATA_DIR);
-      const source = sourceOf(config);
+      const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
+      const sources = use(new Sources(pipelines, patienceOf(config), variable));
       const cancellations = new HeardCancellations();
-      const actor = extractor({ source, files, cancellations });
+      const actor = extractor({ sourceOf: (pipeline) => sources.of(pipeline), files, cancellations });
       const leaseMs = config.LEASE_SECONDS * 1_000;
       const work = (signal: AbortSignal) => runActor(actor, channel, { signal, leaseMs, cancellations });
       const listen = (signal: AbortSignal) => cancellations.listen(channel, signal);
-      const ready = () => log.info("ready", { source: source.name });
+      const ready = () =>
+        log.info("ready", { sources: [...sources.usable.values()].map(({ name }) => name).join(" ") });
       if (Deno.args.includes("--once")) {
         ready();
         return await once(channel, signal, work);
       }
-      const checkpoint = () => Checkpoint.open(checkpointPath(files), source.name);
-      const hasCompleted = () =>
-        checkpoint().then((state) => state.hasCompleted, (error) => {
+      const hasCompleted = (pipeline: string) =>
+        checkpointOf(files, sources.of(pipeline)).then((state) => state.hasCompleted, (error) => {
           log.error("cannot tell whether a run has completed, so RUN_ON_START=if-none starts none", {
+            pipeline,
             reason: messageOf(error),
           });
           return true;
         });
+      const openings = [...sources.usable.values()].map((source) => () => checkpointOf(files, source));
+      const plans = [...sources.usable.keys()].flatMap((name) =>
+        planOf(name, pipelines.plans.get(name)!.definition.schedule, config, variable) ?? []
+      );
       await runTogether(
         signal,
         work,
         listen,
         (signal) => whenListening(channel, [actor.mailbox], signal, ready),
-        (signal) => runReannounce({ channel, files, open: checkpoint }, signal),
-        (signal) =>
-          runSchedule(config, { channel, hasCompleted, plannedUntil: plannedUntilIn(files), signal }),
+        (signal) => runReannounce({ channel, files, openings }, signal),
+        ...plans.map((plan) => (signal: AbortSignal) =>
+          runSchedule(plan, {
+            channel,
+            hasCompleted: () => hasCompleted(plan.pipeline),
+            plannedUntil: plannedUntilIn(files, plan.pipeline),
+            signal,
+          })
+        ),
       );
     },
   );

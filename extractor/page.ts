@@ -5,33 +5,44 @@
  */
 import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
-import { z } from "zod";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { withoutMark } from "../shared/files/lines.ts";
-import { Records } from "./records.ts";
-import { pageUrl, redacted, type Source } from "./source.ts";
+import { type Envelope, readEnvelope } from "./envelope.ts";
+import {
+  type Announced,
+  type Answered,
+  Contradiction,
+  kind,
+  NoPage,
+  type Position,
+  type Way,
+} from "./paging/style.ts";
+import type { Records } from "./records.ts";
+import { valueAt } from "./paths.ts";
+import type { Source } from "./source.ts";
 
 export interface Page {
-  /** Position of its first record, as it was asked for. */
-  readonly skip: number;
-  /** How many records the source has, as of this page. */
-  readonly total: number;
-  readonly records: Records;
+  /** Where it stands, as it was asked for. */
+  readonly position: Position;
+  /** What it is called in messages. */
+  readonly label: string;
+  /** What it says of the way on. */
+  readonly way: Way;
+  /** Undefined where a status stands for an empty list. */
+  readonly records: Records | undefined;
 }
 
-/** Of a page, what has to be right; the records themselves are judged by the next phase. */
-const Envelope = z.object({
-  users: z.array(z.unknown()),
-  total: z.int().nonnegative(),
-  skip: z.int().nonnegative().optional(),
-});
-const ENVELOPE = Object.keys(Envelope.shape);
+/** A page that is asked for. */
+export interface PageToFetch {
+  readonly position: Position;
+  readonly label: string;
+  /** What the source announced last. */
+  readonly seen: () => Announced;
+  /** Looks at a page that was read. @throws TransientError where it isn't to be used, and asked for again. */
+  readonly check?: (page: Page, isLastTry: boolean) => void;
+}
 
 const log = getLogger(["etl", "extractor", "pages"]);
-
-/** Redirects that are followed for one page. */
-const MAX_REDIRECTS = 5;
 
 /** Space for the bytes of a page, reused for a later page. */
 export class PageBuffer {
@@ -51,8 +62,8 @@ export class PageBuffer {
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /**
- * Fetches the page that begins at record `skip` (from 0), trying again after each delay of `source` while the answer isn't one: status other
- * than 200, no connection, no whole answer in time, no JSON, or JSON that is no page.
+ * Fetches a page, trying again after each delay of `source` while the answer isn't one: status other than 200 and those that mean an empty
+ * list, no connection, no whole answer in time, no JSON, or JSON that is no page or contradicts itself.
  *
  * @param buffer where the page's bytes are kept; the page is good until the buffer is used again
  * @throws PermanentError when all tries are spent, or the page is larger than `source.maxBytes`. Never quotes what the page holds.
@@ -60,27 +71,29 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
  */
 export async function fetchPage(
   source: Source,
-  skip: number,
+  page: PageToFetch,
   signal: AbortSignal,
   buffer: PageBuffer = new PageBuffer(),
 ): Promise<Page> {
   const reasons: string[] = [];
   while (true) {
     try {
-      return await fetchOnce(source, skip, signal, buffer);
+      const fetched = await fetchOnce(source, page, signal, buffer);
+      page.check?.(fetched, reasons.length >= source.maxRetries);
+      return fetched;
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
       if (reasons.length > source.maxRetries) {
         throw new PermanentError(
-          `Cannot fetch page skip=${skip} of ${source.name}: ${counted(reasons)}. ` +
-            `The run's state is kept at skip=${skip}; when the source is well again, start a run: it goes on there.`,
+          `Cannot fetch page ${page.label} of ${source.name}: ${counted(reasons)}. ` +
+            `The run's state is kept at ${page.label}; when the source is well again, start a run: it goes on there.`,
           { cause: error, retryable: true },
         );
       }
       const afterMs = error.retryAfterMs ?? delay(source.retryDelaysMs, reasons.length);
       log.warning("page failed, trying again", {
-        skip,
+        page: page.label,
         reason: error.message,
         failures: reasons.length,
         after_ms: afterMs,
@@ -93,23 +106,32 @@ export async function fetchPage(
 
 async function fetchOnce(
   source: Source,
-  skip: number,
+  { position, label, seen }: PageToFetch,
   signal: AbortSignal,
   buffer: PageBuffer,
 ): Promise<Page> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), source.timeoutMs);
   try {
-    const response = await follow(pageUrl(source, skip), AbortSignal.any([signal, late.signal]));
-    if (response.status !== 200) {
+    const { response, address } = await source.access.ask(
+      source.style.request(position),
+      AbortSignal.any([signal, late.signal]),
+    );
+    const { status, headers } = response;
+    const about = { status, headers, address, position, label, seen: seen() };
+    if (source.empty.includes(status)) {
       await response.body?.cancel();
-      throw new TransientError(`HTTP ${response.status}`, { retryAfterMs: retryAfterMs(response.headers) });
+      return understood(source, about, { list: undefined, found: "nothing", value: () => undefined });
     }
-    const bytes = await readBounded(response, source, skip, buffer);
+    if (status !== 200) {
+      await response.body?.cancel();
+      throw new TransientError(`HTTP ${status}`, { retryAfterMs: retryAfterMs(headers) });
+    }
+    const bytes = await readBounded(response, source, label, buffer);
     const shown = `${
-      JSON.stringify(response.headers.get("content-type")?.slice(0, 100) ?? "no content type")
+      JSON.stringify(headers.get("content-type")?.slice(0, 100) ?? "no content type")
     }, ${bytes.length} bytes`;
-    return readPage(bytes, skip, shown);
+    return understood(source, about, envelopeOf(bytes, source, shown), shown);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (late.signal.aborted) throw new TransientError(`no whole answer within ${source.timeoutMs / 1_000} s`);
@@ -119,39 +141,11 @@ async function fetchOnce(
   }
 }
 
-/** Follows redirects, few of them, never in a circle, and never from an encrypted connection to one that isn't. */
-async function follow(first: URL, signal: AbortSignal): Promise<Response> {
-  const visited = new Set<string>();
-  for (let url = first;;) {
-    visited.add(url.href);
-    const response = await fetch(url, {
-      redirect: "manual",
-      headers: { accept: "application/json" },
-      signal,
-    });
-    const location = response.headers.get("location");
-    if (response.status < 301 || response.status > 308 || location === null) return response;
-    await response.body?.cancel();
-    const next = URL.parse(location, url);
-    if (next === null || !/^https?:$/.test(next.protocol)) {
-      throw new TransientError(`HTTP ${response.status} redirects to what is no HTTP address`);
-    }
-    if (visited.has(next.href)) throw new TransientError(`it redirects in a circle, to ${redacted(next)}`);
-    if (visited.size > MAX_REDIRECTS) throw new TransientError(`more than ${MAX_REDIRECTS} redirects`);
-    if (url.protocol === "https:" && next.protocol === "http:") {
-      throw new TransientError(
-        `it redirects from https to ${redacted(next)}, where records can be read on the way`,
-      );
-    }
-    url = next;
-  }
-}
-
 /** Reads a body into `buffer`, counting what comes out of decompression, so that a small answer can't fill the memory. */
 async function readBounded(
   response: Response,
   source: Source,
-  skip: number,
+  label: string,
   buffer: PageBuffer,
 ): Promise<Uint8Array> {
   // Pieces are copied, not kept: one of 4 KiB that was decompressed can hold on to 64 KiB.
@@ -161,8 +155,8 @@ async function readBounded(
     length += piece.length;
     if (length > source.maxBytes) {
       throw new PermanentError(
-        `Cannot fetch page skip=${skip} of ${source.name}: it has more than ${source.maxBytes} bytes. ` +
-          `Set a smaller BATCH_SIZE (now ${source.batchSize}) or a larger MAX_RESPONSE_BYTES, and start a run: it goes on there.`,
+        `Cannot fetch page ${label} of ${source.name}: it has more than ${source.maxBytes} bytes. ` +
+          `${source.smallerPages} or a larger MAX_RESPONSE_BYTES, and start a run: it goes on there.`,
       );
     }
     buffer.fit(length, filled, source.maxBytes);
@@ -171,66 +165,71 @@ async function readBounded(
   return buffer.bytes.subarray(0, length);
 }
 
-function readPage(bytes: Uint8Array, skip: number, shown: string): Page {
+function envelopeOf(bytes: Uint8Array, source: Source, shown: string): Envelope {
   if (!isUtf8(bytes)) throw new TransientError(`HTTP 200 with text that is not UTF-8 (${shown})`);
-  let text: PageText;
   try {
-    text = scanPage(withoutMark(bytes));
+    return readEnvelope(withoutMark(bytes), source);
   } catch {
     throw new TransientError(`HTTP 200 with what is not whole JSON (${shown})`);
   }
-  const read = Envelope.safeParse(text.envelope);
-  if (!read.success || text.records === undefined) {
-    const issues = read.error?.issues.map(({ path, message }) => `${path.join(".") || "answer"}: ${message}`);
-    throw new TransientError(`HTTP 200 with JSON that is no page of users (${issues?.join("; ")}; ${shown})`);
-  }
-  const { records } = text;
-  const { total, skip: answered = skip } = read.data;
-  if (answered !== skip) throw new TransientError(`HTTP 200 with the page skip=${answered} instead`);
-  if (records.length === 0 && skip < total) {
-    throw new TransientError(`HTTP 200 with no users, though ${total} were announced`);
-  }
-  return { skip, total, records };
 }
 
-/** What a page's text holds. */
-interface PageText {
-  /** What has to be right, with an empty list in place of the records. */
-  readonly envelope: unknown;
-  /** The records; undefined where there is no list of them. */
-  readonly records?: Records;
-}
-
-/** As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError where the text isn't JSON. */
-function scanPage(bytes: Uint8Array): PageText {
-  const json = new JsonBytes(bytes);
-  let text: { envelope: unknown; records?: Records } = { envelope: undefined };
-  const parse = (at: number) => {
-    const end = json.end(at);
-    return { end, value: json.parsed(at, end) };
-  };
-  json.whole((at) => {
-    if (!json.isObject(at)) {
-      const { value, end } = parse(at);
-      text = { envelope: value };
-      return end;
+/** What an answer comes down to. @throws Contradiction where it is no page. */
+function understood(
+  source: Source,
+  about: {
+    status: number;
+    headers: Headers;
+    address: URL;
+    position: Position;
+    label: string;
+    seen: Announced;
+  },
+  { list, found, value }: Envelope,
+  shown = "no body",
+): Page {
+  const { status, headers, address, position, label } = about;
+  const { pipeline: noun, style, error } = source;
+  const blank = status !== 200;
+  try {
+    const failure = error === undefined ? undefined : value(error);
+    if (isFailure(failure)) throw new Contradiction(`an error in its body (${error} holds ${kind(failure)})`);
+    const answered: Answered = {
+      length: list?.length ?? 0,
+      noun,
+      blank,
+      address,
+      value: (place) => typeof place === "string" ? value(place) : headers.get(place.header) ?? undefined,
+      last: (path) => valueAt(list?.last(), path),
+    };
+    const place = source.records ?? "answer";
+    const isMissing = !blank && list === undefined;
+    let way: Way;
+    try {
+      way = style.after(position, answered, about.seen);
+    } catch (error) {
+      if (!(error instanceof Contradiction) || !isMissing) throw error;
+      const more = error instanceof NoPage ? `; ${error.problem}` : "";
+      throw new NoPage(noun, `${place}: wanted a list, found ${found}${more}`);
     }
-    const envelope: Record<string, unknown> = {};
-    text = { envelope };
-    return json.members(at, (key, keyEnd, at) => {
-      const name = ENVELOPE.find((name) => json.isKey(key, keyEnd, name));
-      if (name === undefined) return json.end(at);
-      if (name === "users" && json.isList(at)) {
-        text.records = new Records(bytes, json, at);
-        envelope.users = [];
-        return text.records.end;
-      }
-      const { value, end } = parse(at);
-      envelope[name] = value;
-      return end;
-    });
-  });
-  return text;
+    if (isMissing || (list === null && !(way.next === undefined && way.said))) {
+      throw new NoPage(noun, `${place}: wanted a list, found ${found}`);
+    }
+    const next = way.next?.link === undefined
+      ? way.next
+      : { ...way.next, link: source.access.link(`${way.next.link}`) };
+    return { position, label, way: { ...way, next }, records: list ?? undefined };
+  } catch (error) {
+    if (!(error instanceof Contradiction)) throw error;
+    throw new TransientError(`HTTP ${status} with ${error.message}${blank ? "" : ` (${shown})`}`);
+  }
+}
+
+/** Sources that always have a place for errors leave it empty where there is none. */
+function isFailure(value: unknown): boolean {
+  const isEmpty = value === undefined || value === null || value === false || value === "" ||
+    (Array.isArray(value) && value.length === 0);
+  return !isEmpty;
 }
 
 /** What `fetch` threw, as one of our errors. Its text is cleaned of the address, which may hold secrets. */

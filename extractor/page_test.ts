@@ -4,26 +4,26 @@ import { startSource } from "../local/source.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { fetchPage, retryAfterMs } from "./page.ts";
-import { redacted, type Source } from "./source.ts";
+import { usersSource } from "../tests/support/extraction.ts";
+import type { Patience, Source } from "./source.ts";
 
 const FOREVER = new AbortController().signal;
 
 /** A source that notes how long it was told to wait, and doesn't wait. */
-function patient(source: RunningSource, change: Partial<Source> = {}): Source & { waits: number[] } {
-  const url = change.url ?? new URL(source.url);
+function patient(
+  source: RunningSource,
+  change: Partial<Patience> & { url?: string } = {},
+): Source & { waits: number[] } {
   const waits: number[] = [];
-  return {
-    url,
-    name: redacted(url),
-    batchSize: 100,
-    timeoutMs: 5_000,
-    maxBytes: 10_000_000,
-    maxRetries: 3,
-    retryDelaysMs: [5_000, 15_000, 45_000],
-    sleep: (ms) => Promise.resolve(void waits.push(ms)),
-    waits,
-    ...change,
-  };
+  const { url = source.url, ...patience } = change;
+  const sleep = (ms: number) => Promise.resolve(void waits.push(ms));
+  const delays = { maxRetries: 3, retryDelaysMs: [5_000, 15_000, 45_000], timeoutMs: 5_000 };
+  return { ...usersSource(url, 100, { ...delays, maxBytes: 10_000_000, sleep, ...patience }), waits };
+}
+
+/** Fetches the page that begins at record `skip`. */
+function fetchAt(source: Source, skip: number, signal: AbortSignal) {
+  return fetchPage(source, { position: { skip }, label: `skip=${skip}`, seen: () => ({}) }, signal);
 }
 
 async function failure(work: Promise<unknown>): Promise<Error> {
@@ -34,11 +34,12 @@ async function failure(work: Promise<unknown>): Promise<Error> {
 
 Deno.test("a page comes with its records' text, their ids and the total", async () => {
   await using running = await startSource();
-  const page = await fetchPage(patient(running), 200, FOREVER);
-  assert.deepEqual([page.skip, page.total, page.records.length], [200, 208, 8]);
-  assert.deepEqual(page.records.ids, [201, 202, 203, 204, 205, 206, 207, 208]);
+  using source = patient(running);
+  const page = await fetchAt(source, 200, FOREVER);
+  assert.deepEqual([page.position.skip, page.way.total, page.records!.length], [200, 208, 8]);
+  assert.deepEqual(page.records!.ids, [201, 202, 203, 204, 205, 206, 207, 208]);
   const raw = await (await fetch(`${running.url}?limit=100&skip=200`)).text();
-  const lines = new TextDecoder().decode(page.records.intoLines(() => true));
+  const lines = new TextDecoder().decode(page.records!.intoLines(() => true));
   assert.ok(raw.includes(lines.trimEnd().replaceAll("\n", ",")));
 });
 
@@ -50,9 +51,9 @@ Deno.test("other query parameters of the address are kept, and credentials are s
       return answer(request);
     },
   });
-  const url = new URL(`${running.url.replace("//", "//user:pw@")}?select=id%2Cage&api_token=s3cret&limit=7`);
-  const source = patient(running, { url });
-  await fetchPage(source, 100, FOREVER);
+  const url = `${running.url.replace("//", "//user:pw@")}?select=id%2Cage&api_token=s3cret&limit=7`;
+  using source = patient(running, { url });
+  await fetchAt(source, 100, FOREVER);
   const { searchParams } = new URL(asked.url);
   assert.deepEqual([...searchParams], [["select", "id,age"], ["api_token", "s3cret"], ["limit", "100"], [
     "skip",
@@ -66,9 +67,9 @@ Deno.test("a source that gets well within three further tries is waited for, wit
   await using running = await startSource({
     wrap: faults.withFaults(faults.inTurn(faults.status(500), faults.html, faults.reset)),
   });
-  const source = patient(running);
-  const page = await fetchPage(source, 0, FOREVER);
-  assert.equal(page.records.length, 100);
+  using source = patient(running);
+  const page = await fetchAt(source, 0, FOREVER);
+  assert.equal(page.records!.length, 100);
   const within = (ms: number | undefined, least: number) =>
     ms !== undefined && ms >= least && ms <= least * 1.2;
   assert.equal(source.waits.length, 3);
@@ -80,8 +81,8 @@ Deno.test("a source that gets well within three further tries is waited for, wit
 
 Deno.test("when all tries of a page fail, the error names page, source and each reason", async () => {
   await using running = await startSource({ wrap: faults.withFaults(() => faults.status(500)) });
-  const source = patient(running);
-  const error = await failure(fetchPage(source, 200, FOREVER));
+  using source = patient(running);
+  const error = await failure(fetchAt(source, 200, FOREVER));
   assert.equal(source.waits.length, 3);
   assert.ok(error instanceof PermanentError && error.retryable, "asking again later can help");
   assert.match(
@@ -99,8 +100,8 @@ Deno.test("Retry-After decides over the delays, in seconds or as a date, up to a
       ),
     ),
   });
-  const source = patient(running);
-  await fetchPage(source, 0, FOREVER);
+  using source = patient(running);
+  await fetchAt(source, 0, FOREVER);
   assert.deepEqual(source.waits, [7_000, 3_600_000]);
   const at = (value: string) =>
     retryAfterMs(new Headers({ "retry-after": value }), Date.UTC(2026, 10, 24, 3));
@@ -123,7 +124,11 @@ for (
     ],
     ["nothing", faults.text(""), /not whole JSON \(.*0 bytes\)/],
     ["JSON of another shape", faults.json({ error: SECRET }), /no page of users \(users: .*; total: /],
-    ["a list", faults.json([SECRET]), /no page of users \(answer: /],
+    [
+      "a list",
+      faults.json([SECRET]),
+      /no page of users \(users: wanted a list, found a list in place of the whole answer; /,
+    ],
     ["null", faults.json(null), /no page of users/],
     ["users that are no list", faults.json({ users: SECRET, total: 1 }), /no page of users \(users: /],
     ["a total that is none", faults.json({ users: [], total: "1" }), /no page of users \(total: /],
@@ -139,8 +144,9 @@ for (
 ) {
   Deno.test(`${what} in place of a page is retried, then told without its content`, async () => {
     await using running = await startSource({ wrap: faults.withFaults(() => fault) });
-    const url = new URL(`${running.url}?token=s3cret`);
-    const error = await failure(fetchPage(patient(running, { url, maxRetries: 1 }), 0, FOREVER));
+    const url = `${running.url}?token=s3cret`;
+    using source = patient(running, { url, maxRetries: 1 });
+    const error = await failure(fetchAt(source, 0, FOREVER));
     assert.match(error.message, reason);
     assert.match(error.message, /\(2 times\)/);
     assert.ok(!error.message.includes(SECRET) && !error.message.includes("s3cret"), error.message);
@@ -153,8 +159,8 @@ Deno.test("a few redirects are followed", async () => {
       faults.inTurn(faults.redirect((url) => `${url.pathname}${url.search}&moved=1`, 308)),
     ),
   });
-  const source = patient(running);
-  assert.equal((await fetchPage(source, 0, FOREVER)).records.length, 100);
+  using source = patient(running);
+  assert.equal((await fetchAt(source, 0, FOREVER)).records!.length, 100);
   assert.deepEqual(source.waits, []);
 });
 
@@ -162,14 +168,15 @@ Deno.test("a page has to be whole within the time-out, however its bytes drip", 
   await using running = await startSource({
     wrap: faults.withFaults(({ nth }) => nth % 2 === 1 ? faults.slowBody(20) : faults.silent),
   });
-  const error = await failure(fetchPage(patient(running, { timeoutMs: 150, maxRetries: 1 }), 0, FOREVER));
+  using source = patient(running, { timeoutMs: 150, maxRetries: 1 });
+  const error = await failure(fetchAt(source, 0, FOREVER));
   assert.match(error.message, /no whole answer within 0\.15 s \(2 times\)/);
 });
 
 Deno.test("a page that is too large after decompression is given up at once", async () => {
   await using running = await startSource({ wrap: faults.withFaults(() => faults.gzipBomb(50_000_000)) });
-  const source = patient(running, { maxBytes: 1_000_000 });
-  const error = await failure(fetchPage(source, 0, FOREVER));
+  using source = patient(running, { maxBytes: 1_000_000 });
+  const error = await failure(fetchAt(source, 0, FOREVER));
   assert.match(error.message, /more than 1000000 bytes\. Set a smaller BATCH_SIZE \(now 100\)/);
   assert.deepEqual(source.waits, []);
 });
@@ -177,8 +184,9 @@ Deno.test("a page that is too large after decompression is given up at once", as
 Deno.test("a source that can't be reached is retried, and its address is shown without secrets", async () => {
   const running = await startSource();
   await running.close();
-  const url = new URL(`${running.url}?token=s3cret`);
-  const error = await failure(fetchPage(patient(running, { url }), 0, FOREVER));
+  const url = `${running.url}?token=s3cret`;
+  using source = patient(running, { url });
+  const error = await failure(fetchAt(source, 0, FOREVER));
   assert.match(error.message, /no answer: .*\(4 times\)/);
   assert.ok(!error.message.includes("s3cret"), error.message);
 });
@@ -193,11 +201,12 @@ Deno.test("an abort ends the request and the wait between tries with its reason"
   });
   const stop = new Error("stop");
   const during = new AbortController();
-  const asked = fetchPage(patient(running), 0, during.signal);
+  using first = patient(running);
+  const asked = fetchAt(first, 0, during.signal);
   await arrived.promise;
   during.abort(stop);
   await assert.rejects(asked, stop);
   const between = new AbortController();
-  const source = patient(running, { sleep: () => Promise.resolve(between.abort(stop)) });
-  await assert.rejects(fetchPage(source, 0, between.signal), stop);
+  using source = patient(running, { sleep: () => Promise.resolve(between.abort(stop)) });
+  await assert.rejects(fetchAt(source, 0, between.signal), stop);
 });

@@ -1,50 +1,180 @@
 /**
- * All pages of the source, one after the other.
+ * All pages of the source, in order.
  *
  * @module
  */
-import { PermanentError } from "../shared/errors/errors.ts";
+import { getLogger } from "@logtape/logtape";
+import { PermanentError, TransientError } from "../shared/errors/errors.ts";
+import { tolerance } from "./ending.ts";
 import { fetchPage, type Page, PageBuffer } from "./page.ts";
+import type { Announced, Position } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
 /** A source that grows beyond twice its first total and 10,000 records more, while it is read, counts as endless. */
 const MAX_GROWTH = { factor: 2, plus: 10_000 } as const;
 
+/** So many pages without a record in a row, where each names a next one, are no paging. */
+const MAX_EMPTY = 1_000;
+
+/** How far a run is. */
+export interface Progress {
+  /** Where the next page stands. */
+  readonly position: Position;
+  /** Records that came so far, known ones included. */
+  readonly received: number;
+  readonly pages: number;
+  /** What the source announced on the run's first page; undefined where that page is still to be fetched. */
+  readonly firstTotal: number | undefined;
+  /** What it announced last. */
+  readonly announced: Announced;
+}
+
+/** The source can't be read from here on: what the run has and what the source says don't go together. The next run begins at the source's beginning. */
+export class BeginAgain extends PermanentError {
+  override readonly name: string = "BeginAgain";
+}
+
+/** The total that a page names is so much smaller than the one before that it may be a mistake. */
+class TotalFell extends TransientError {
+  override readonly name: string = "TotalFell";
+}
+
+const log = getLogger(["etl", "extractor", "pages"]);
+
+/** A page that is being fetched. */
+interface Coming {
+  readonly position: Position;
+  readonly buffer: PageBuffer;
+  readonly page: Promise<Page>;
+}
+
 /**
- * Yields the pages from record `skip` to the end of the source, and fetches the next page while the last one is used. A page may hold fewer
- * records than were asked for; the next one begins where it ended. A page is valid until the next one is asked for. The latest total says
- * where the end is, as a source can grow or shrink in the meantime.
+ * Yields the pages from `from` to the end of the source, and fetches the next one while the last one is used, or several at once where the
+ * source may be asked so and the style knows where they are. A page may hold fewer records than were asked for; the next one begins where it
+ * ended. A page is valid until the next one is asked for. The latest total says where the end is, as a source can grow in the meantime.
  *
- * @param firstTotal how many records the source had on the run's first page; undefined where that page is still to be fetched
- * @throws as `fetchPage`, and PermanentError when the source keeps growing.
+ * @throws as `fetchPage`; BeginAgain when the total falls; PermanentError when the source keeps growing, or leads in a circle.
  */
-export async function* pagesOf(
-  source: Source,
-  { skip, firstTotal }: { skip: number; firstTotal: number | undefined },
-  signal: AbortSignal,
-): AsyncGenerator<Page> {
-  const left = new AbortController();
-  const until = AbortSignal.any([signal, left.signal]);
-  let [buffer, other] = [new PageBuffer(), new PageBuffer()]; // of the page in use, and of the next one
-  let coming: Promise<Page> | undefined = fetchPage(source, skip, until, buffer);
+export async function* pagesOf(source: Source, from: Progress, signal: AbortSignal): AsyncGenerator<Page> {
+  const { style, name, pipeline } = source;
+  let left = new AbortController();
+  const leave = async () => {
+    left.abort(new Error("No more pages are wanted."));
+    await Promise.allSettled(coming.map(({ page }) => page));
+    for (const { buffer } of coming.splice(0)) free.push(buffer);
+  };
+  const free: PageBuffer[] = [];
+  const coming: Coming[] = [];
+  const passed = new Set([JSON.stringify(from.position)]);
+  let { received, pages, firstTotal, announced } = from;
+  let empty = 0;
+
+  const labelOf = (position: Position) => style.label?.(position) ?? `${pages + 1}`;
+  const fetchAt = (position: Position): Coming => {
+    const buffer = free.pop() ?? new PageBuffer();
+    const wanted = { position, label: labelOf(position), seen: () => announced, check: refuseFall };
+    const page = fetchPage(source, wanted, AbortSignal.any([signal, left.signal]), buffer);
+    page.catch(() => {}); // its failure is met where it is awaited
+    return { position, buffer, page };
+  };
+  const refuseFall = ({ way: { total }, records, label }: Page, isLastTry: boolean) => {
+    const before = announced.total;
+    if (total === undefined || before === undefined || before - total <= tolerance(before)) return;
+    // what is there still covers what came, so this may be the truth
+    if (isLastTry && total >= received + (records?.length ?? 0)) {
+      log.warning("the source announces far fewer records than before", { page: label, before, total });
+      return;
+    }
+    throw new TotalFell(`HTTP 200 with a total of ${total}, though ${before} were announced before`);
+  };
+  const taken = async ({ page }: Coming): Promise<Page> => {
+    try {
+      return await page;
+    } catch (error) {
+      if (!(error instanceof PermanentError && error.cause instanceof TotalFell)) throw error;
+      throw new BeginAgain(
+        `Cannot continue at page ${
+          labelOf(position)
+        } of ${name}: ${error.cause.message}, and it stayed so. ` +
+          `${received} ${pipeline} had come by then. Check whether the source works; the next run begins at its beginning.`,
+        { retryable: true },
+      );
+    }
+  };
+
+  let position = from.position;
   try {
-    while (coming !== undefined) {
-      const page: Page = await coming;
-      firstTotal ??= page.total;
-      const next = page.skip + page.records.length;
-      if (next < page.total && next > firstTotal * MAX_GROWTH.factor + MAX_GROWTH.plus) {
-        throw new PermanentError(
-          `Cannot reach the end of ${source.name}: it announced ${firstTotal} users, has given ${next}, and now announces ${page.total}. ` +
-            `Make the source end, and start a run.`,
-        );
+    let used: PageBuffer | undefined;
+    while (true) {
+      if (used !== undefined) free.push(used);
+      if (coming.length > 0 && !same(coming[0]!.position, position)) { // the last page was not as long as the one before
+        await leave();
+        left = new AbortController();
       }
-      [buffer, other] = [other, buffer];
-      coming = next < page.total ? fetchPage(source, next, until, buffer) : undefined;
-      coming?.catch(() => {}); // its failure is met where it is awaited
+      if (coming.length === 0) coming.push(fetchAt(position));
+      const next = coming[0]!;
+      const page = await taken(next);
+      coming.shift();
+      const { way } = page;
+      const length = page.records?.length ?? 0;
+      received += length;
+      pages += 1;
+      empty = length === 0 ? empty + 1 : 0;
+      firstTotal ??= way.total;
+      announced = way;
+      if (way.next !== undefined) {
+        refuseGrowth(source, firstTotal, received, way.total);
+        if (empty > MAX_EMPTY) {
+          throw new PermanentError(
+            `Cannot reach the end of ${name}: ${MAX_EMPTY} pages in a row held no ${pipeline}, and each named a next one. ` +
+              `Check the definition's paging against the source, and start a run.`,
+          );
+        }
+        const known = JSON.stringify(way.next);
+        if (way.total === undefined && passed.has(known)) {
+          throw new PermanentError(
+            `Cannot continue after page ${page.label} of ${name}: the next page that it names was there before, so the pages lead in a circle. ` +
+              `Check the definition's paging against the source, and start a run.`,
+          );
+        }
+        passed.add(known);
+        position = way.next;
+        fill(position, length);
+      }
+      used = next.buffer;
       yield page;
+      if (way.next === undefined) return;
     }
   } finally {
-    left.abort(new Error("No more pages are wanted."));
-    await coming?.catch(() => {});
+    await leave();
   }
+
+  /** Fetches the next pages, as many as may be asked for at once. */
+  function fill(first: Position, length: number): void {
+    let at: Position | undefined = first;
+    for (let i = 0; at !== undefined && i < source.concurrency; i++) {
+      if (i === coming.length) coming.push(fetchAt(at));
+      else if (!same(coming[i]!.position, at)) return;
+      at = style.ahead?.(at, length, announced);
+    }
+  }
+}
+
+function same(a: Position, b: Position): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function refuseGrowth(
+  { name, pipeline }: Source,
+  first: number | undefined,
+  received: number,
+  total: number | undefined,
+) {
+  if (first === undefined || total === undefined || received <= first * MAX_GROWTH.factor + MAX_GROWTH.plus) {
+    return;
+  }
+  throw new PermanentError(
+    `Cannot reach the end of ${name}: it announced ${first} ${pipeline}, has given ${received}, and now announces ${total}. ` +
+      `Make the source end, and start a run.`,
+  );
 }

@@ -1,23 +1,13 @@
 import assert from "node:assert/strict";
 import { startSource } from "../local/source.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import type { Source } from "./source.ts";
+import { usersSource } from "../tests/support/extraction.ts";
 import { pagesOf } from "./pages.ts";
 
 const FOREVER = new AbortController().signal;
 
-function sourceAt(url: string): Source {
-  return {
-    url: new URL(url),
-    name: url,
-    batchSize: 10,
-    timeoutMs: 10_000,
-    maxBytes: 1_000_000,
-    maxRetries: 0,
-    retryDelaysMs: [0],
-    sleep: () => Promise.resolve(),
-  };
-}
+const sourceAt = (url: string) => usersSource(url, 10, { maxRetries: 0, retryDelaysMs: [0] });
+const FROM_START = { position: { skip: 0 }, received: 0, pages: 0, firstTotal: undefined, announced: {} };
 
 /** A source that says when page n was asked for. */
 async function watched(users: number, plan: Parameters<typeof faults.withFaults>[0] = () => undefined) {
@@ -39,14 +29,15 @@ async function watched(users: number, plan: Parameters<typeof faults.withFaults>
 Deno.test("while a page is used the next one is fetched, and no other", async () => {
   const { source, asked, pageAsked } = await watched(30);
   await using _ = source;
-  const pages = pagesOf(sourceAt(source.url), { skip: 0, firstTotal: undefined }, FOREVER);
-  assert.equal((await pages.next()).value?.skip, 0);
+  using own = sourceAt(source.url);
+  const pages = pagesOf(own, FROM_START, FOREVER);
+  assert.equal((await pages.next()).value?.position.skip, 0);
   await pageAsked(10);
   assert.deepEqual(asked, [0, 10]);
-  assert.equal((await pages.next()).value?.skip, 10);
+  assert.equal((await pages.next()).value?.position.skip, 10);
   await pageAsked(20);
   assert.deepEqual(asked, [0, 10, 20]);
-  assert.equal((await pages.next()).value?.skip, 20);
+  assert.equal((await pages.next()).value?.position.skip, 20);
   assert.equal((await pages.next()).done, true);
   assert.deepEqual(asked, [0, 10, 20]);
 });
@@ -54,17 +45,19 @@ Deno.test("while a page is used the next one is fetched, and no other", async ()
 Deno.test("a page that can't be fetched is told when the pages before it were handed out", async () => {
   const { source } = await watched(30, ({ skip }) => skip === 10 ? faults.status(500) : undefined);
   await using _ = source;
-  const pages = pagesOf(sourceAt(source.url), { skip: 0, firstTotal: undefined }, FOREVER);
-  assert.equal((await pages.next()).value?.records.length, 10);
+  using own = sourceAt(source.url);
+  const pages = pagesOf(own, FROM_START, FOREVER);
+  assert.equal((await pages.next()).value?.records?.length, 10);
   await assert.rejects(pages.next(), /page skip=10 of/);
 });
 
 Deno.test("a reader that stops early ends the request in flight", async () => {
   const { source, pageAsked } = await watched(30, ({ skip }) => skip === 10 ? faults.silent : undefined);
   await using _ = source;
-  for await (const page of pagesOf(sourceAt(source.url), { skip: 0, firstTotal: undefined }, FOREVER)) {
+  using own = sourceAt(source.url);
+  for await (const page of pagesOf(own, FROM_START, FOREVER)) {
     await pageAsked(10);
-    assert.equal(page.skip, 0);
+    assert.equal(page.position.skip, 0);
     break;
   }
 });

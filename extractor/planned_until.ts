@@ -5,6 +5,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
+import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import { writeAtomically } from "../shared/files/disk.ts";
 import type { Files } from "../shared/files/files.ts";
@@ -12,9 +13,12 @@ import type { PlannedUntil } from "./schedule.ts";
 
 const State = z.object({ planned_until: z.iso.datetime() });
 
-/** Keeps it in `state/schedule.json` of the data directory. */
-export function plannedUntilIn(files: Files): PlannedUntil {
-  const path = files.path("state", "schedule.json");
+/** Keeps it in `state/schedule.json` of the data directory for `users`, in `state/schedule/NAME.json` for others. */
+export function plannedUntilIn(files: Files, pipeline: string = DEFAULT_PIPELINE): PlannedUntil {
+  const path = files.path(
+    "state",
+    pipeline === DEFAULT_PIPELINE ? "schedule.json" : `schedule/${pipeline}.json`,
+  );
   return {
     async read() {
       try {

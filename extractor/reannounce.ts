@@ -13,6 +13,7 @@ import { listen } from "../shared/actor/listen.ts";
 import { compose } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
+import { pipelineOfFile } from "../shared/contracts/names.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { forgetAnnouncement, untransformed } from "./announcements.ts";
@@ -41,7 +42,8 @@ export function recent({ current, completed }: Checkpoint, now: number = Date.no
     .filter((run) => age(run.finished_at) < RECENT_MS)
     .map(announcement);
   if (current?.message_id === undefined || age(current.started_at) > RECENT_MS) return messages;
-  const fields = { run_id: current.run_id, requested_by: "extractor" };
+  const pipeline = pipelineOfFile(current.raw_file);
+  const fields = { run_id: current.run_id, requested_by: "extractor", pipeline };
   return [...messages, compose("channel:start_run", current.message_id, fields)];
 }
 
@@ -62,11 +64,18 @@ export async function* untransformedOnes(
 
 /** Publishes what may be lost, now and regularly, until `signal`. The announcement of a run that has ended otherwise is forgotten. */
 export async function runReannounce(
-  { channel, files, open }: { channel: Channel; files: Files; open: () => Promise<Checkpoint> },
+  { channel, files, openings }: {
+    channel: Channel;
+    files: Files;
+    /** One for each pipeline. */
+    openings: readonly (() => Promise<Checkpoint>)[];
+  },
   signal: AbortSignal,
 ): Promise<void> {
   await Promise.all([
-    repeat(async () => await channel.publish(...recent(await open())), EVERY_MS, signal),
+    ...openings.map((open) =>
+      repeat(async () => await channel.publish(...recent(await open())), EVERY_MS, signal)
+    ),
     repeat(
       async () => {
         for await (const batch of untransformedOnes(files)) await channel.publish(...batch);

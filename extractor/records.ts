@@ -3,33 +3,54 @@
  *
  * @module
  */
-import { idFrom, type RecordId } from "./ids.ts";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
+import { idFrom, type RecordId } from "./ids.ts";
+import { PathReader, Paths } from "./paths.ts";
+import { later, type Moment } from "./since.ts";
 
 const NEWLINE = 10, RETURN = 13;
+
+/** What is read of each record: its key, and the field by which the source is asked for changes, where it is. */
+export function recordPaths(key: string, since?: string): Paths {
+  return new Paths(since === undefined ? [key] : [key, since]);
+}
 
 /** The elements of a page's list, in the page's own bytes. */
 export class Records {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly ids: (RecordId | undefined)[] = [];
-
+  /** The latest value of the field by which the source is asked for changes. */
+  latest: Moment | undefined;
   readonly end: number;
 
   /** Reads the list at `at` of `json`, the text that stands in `bytes`. @throws SyntaxError where it isn't JSON. */
-  constructor(private readonly bytes: Uint8Array, private readonly json: JsonBytes, at: number) {
-    const record = new RecordReader(json);
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly json: JsonBytes,
+    at: number,
+    paths: Paths,
+  ) {
+    const record = new PathReader(json, paths);
+    const hasMoments = paths.paths.length > 1;
     this.end = json.elements(at, (start) => {
       const end = record.read(start);
       this.#starts.push(start);
       this.#ends.push(end);
-      this.ids.push(record.id);
+      this.ids.push(idRead(record, json));
+      if (hasMoments) this.latest = later(this.latest, record.value(1));
       return end;
     });
   }
 
   get length(): number {
     return this.ids.length;
+  }
+
+  /** The last record, parsed; undefined where there is none. Not to be asked for after `intoLines`. */
+  last(): unknown {
+    const i = this.length - 1;
+    return i < 0 ? undefined : JSON.parse(this.json.text(this.#starts[i]!, this.#ends[i]!));
   }
 
   /**
@@ -58,29 +79,13 @@ export class Records {
 }
 
 /** The id of the record whose text is `line`, as `Records` would tell it. @throws SyntaxError where it isn't JSON. */
-export function idOf(line: Uint8Array): RecordId | undefined {
+export function idOf(line: Uint8Array, paths: Paths): RecordId | undefined {
   const json = new JsonBytes(line);
-  const record = new RecordReader(json);
+  const record = new PathReader(json, paths);
   json.whole((at) => record.read(at));
-  return record.id;
+  return idRead(record, json);
 }
 
-/** Reads one record after the other. */
-class RecordReader {
-  /** The id of the record that was read last. As in JSON.parse, the last of duplicate keys counts. */
-  id: RecordId | undefined;
-
-  constructor(private readonly json: JsonBytes) {}
-
-  /** Reads the record at `at`; answers the position after it. */
-  read(at: number): number {
-    this.id = undefined;
-    return this.json.isObject(at) ? this.json.members(at, this.#member) : this.json.end(at);
-  }
-
-  readonly #member = (key: number, keyEnd: number, at: number): number => {
-    const end = this.json.end(at);
-    if (this.json.isKey(key, keyEnd, "id")) this.id = idFrom(this.json, at, end);
-    return end;
-  };
+function idRead({ starts, ends }: PathReader, json: JsonBytes): RecordId | undefined {
+  return starts[0]! < 0 ? undefined : idFrom(json, starts[0]!, ends[0]!);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
-import { Records } from "./records.ts";
+import { recordPaths, Records } from "./records.ts";
 import { linesOf } from "../tests/support/extraction.ts";
 
 Deno.test("a record's text comes through byte for byte", () => {
@@ -31,7 +31,9 @@ Deno.test("records that aren't to be kept leave no trace", () => {
   const bytes = new TextEncoder().encode('[{"id":1},{"id":22},{"id":333},{"id":4}]');
   const kept = (keep: (i: number) => boolean) => {
     const page = bytes.slice();
-    return new TextDecoder().decode(new Records(page, new JsonBytes(page), 0).intoLines(keep));
+    return new TextDecoder().decode(
+      new Records(page, new JsonBytes(page), 0, recordPaths("id")).intoLines(keep),
+    );
   };
   assert.equal(kept((i) => i % 2 === 1), '{"id":22}\n{"id":4}\n');
   assert.equal(kept((i) => i !== 1), '{"id":1}\n{"id":333}\n{"id":4}\n');
@@ -50,7 +52,7 @@ Deno.test("whatever JSON a page holds, lines are its elements, and ids are those
   fc.assert(
     fc.property(fc.array(element, { maxLength: 8 }), blank, (elements, gap) => {
       const bytes = new TextEncoder().encode(`[${gap}${elements.join(`${gap},${gap}`)}${gap}]`);
-      const records = new Records(bytes, new JsonBytes(bytes), 0);
+      const records = new Records(bytes, new JsonBytes(bytes), 0, recordPaths("id"));
       assert.equal(records.end, bytes.length);
       assert.deepEqual(
         records.ids,

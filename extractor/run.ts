@@ -7,11 +7,14 @@ import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
+import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
 import type { Page } from "./page.ts";
+import { BeginAgain, pagesOf } from "./pages.ts";
+import type { Paths } from "./paths.ts";
 import { idOf } from "./records.ts";
+import { later, since } from "./since.ts";
 import type { Source } from "./source.ts";
-import { pagesOf } from "./pages.ts";
 
 /** A raw file that is whole. */
 export interface WrittenRun {
@@ -20,8 +23,10 @@ export interface WrittenRun {
   readonly duplicates: number;
   /** Pages fetched, those before a resume included. */
   readonly pages: number;
-  /** How many records the source said it has, last. */
+  /** How many records the source said it has, last; how many came, where it says nothing. */
   readonly total: number;
+  /** How many fewer came than that, where any are missing. */
+  readonly missing?: number;
   readonly bytes: number;
   readonly sha256: string;
   /** Where the run was gone on with, if it was. */
@@ -34,7 +39,8 @@ const log = getLogger(["etl", "extractor", "run"]);
  * Writes the raw file of `run` from where it stands. After each page that is safely in the file `onPage` is called, to keep how far the run
  * is; calling this again with what it was last called with goes on there, and adds nothing twice.
  *
- * @throws as `pagesOf`, `Files.create` and the signal; and PermanentError when the source gives the same page for ever.
+ * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source gives the same page for ever; and BeginAgain when far
+ * fewer records came than were announced.
  */
 export async function writeRun(
   run: Unfinished,
@@ -57,41 +63,68 @@ export async function writeRun(
   const resumed = part === undefined ? {} : at;
   await using file = part ?? await files.create(run.raw_file);
   file.keep();
-  const seen = part === undefined ? new IdSet() : await idsIn(`${run.raw_file}.part`, files, signal);
-  const isWhole = run.total !== null && run.last_skip >= run.total;
+  const seen = part === undefined
+    ? new IdSet()
+    : await idsIn(`${run.raw_file}.part`, files, source.recordPaths, signal);
+  const style = styleOf(source, run);
+  const isWhole = run.ended ??
+    (run.position === undefined && run.total !== null && run.last_skip >= run.total);
   if (!isWhole) {
-    const from = { skip: run.last_skip, firstTotal: run.first_total ?? undefined };
-    for await (const page of pagesOf(source, from, signal)) {
-      const { length, ids } = page.records;
+    const from = {
+      position: run.position ?? style.at?.(run.last_skip) ?? style.begin,
+      received: run.last_skip,
+      pages: run.pages,
+      firstTotal: run.first_total ?? undefined,
+      announced: { total: run.total ?? undefined, pages: run.total_pages },
+    };
+    for await (const page of pagesOf({ ...source, style }, from, signal)) {
+      const { records, way } = page;
+      const length = records?.length ?? 0;
+      const ids = records?.ids ?? [];
       const isFresh = ids.map((id) => id === undefined || !seen.has(id));
       const fresh = isFresh.filter(Boolean).length;
-      refuseRepeated(page, fresh, run.first_total ?? page.total, source);
-      await file.write(page.records.intoLines((i) => isFresh[i]!));
+      refuseRepeated(page, fresh, run, source);
+      if (records !== undefined) await file.write(records.intoLines((i) => isFresh[i]!));
       for (const id of ids) if (id !== undefined) seen.add(id);
       run = {
         ...run,
-        last_skip: page.skip + length,
+        paging: style.by,
+        position: way.next ?? page.position,
+        last_skip: run.last_skip + length,
         ...await file.sync(),
         records: run.records + fresh,
         duplicates: run.duplicates + length - fresh,
         pages: run.pages + 1,
-        first_total: run.first_total ?? page.total,
-        total: page.total,
+        first_total: run.first_total ?? way.total ?? null,
+        total: way.total ?? null,
+        total_pages: way.pages,
+        latest: later(run.latest, records?.latest),
+        ended: way.next === undefined,
       };
       await onPage(run);
       signal.throwIfAborted();
     }
   }
   const { records, duplicates, pages } = run;
-  const total = run.total ?? 0;
-  if (records < total) {
+  const { total = records } = { total: run.total ?? undefined };
+  // windows share their edges, so what they announce counts some records twice
+  const came = source.since?.window === undefined ? records : run.last_skip;
+  const { missing, isComplete } = ending({ records: came, total });
+  if (!isComplete) {
+    throw new BeginAgain(
+      `Cannot complete the run: ${source.name} announced ${total} ${source.pipeline}, and ${came} came on ${pages} pages. ` +
+        `Check the definition's paging and key against the source; the next run begins at its beginning.`,
+      { retryable: true },
+    );
+  }
+  if (missing > 0) {
     log.warning("the source changed while it was read: there are fewer records than it announced", {
       records,
       total,
     });
   }
   const { bytes, sha256 } = await file.publish();
-  return { records, duplicates, pages, total, bytes, sha256, ...resumed };
+  return { records, duplicates, pages, total, ...missing > 0 ? { missing } : {}, bytes, sha256, ...resumed };
 }
 
 /** Sets aside what is left of the `.part` file, as none of it can be trusted. */
@@ -107,23 +140,38 @@ async function beginAgain(run: Unfinished, files: Files): Promise<Unfinished> {
   return { ...run, ...AT_START };
 }
 
-/** Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth. */
-function refuseRepeated(page: Page, fresh: number, firstTotal: number, source: Source): void {
-  const held = page.records.length;
-  if (fresh > 0 || held === 0 || page.total - firstTotal >= held) return;
+/** Asked for changes since the same moment for the whole run. */
+function styleOf(source: Source, run: Unfinished): Source["style"] {
+  if (source.since === undefined || run.since === undefined) return source.style;
+  return since(source.style, source.since, run.since.from, run.since.now);
+}
+
+/**
+ * Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth.
+ * Windows that share their edges repeat records, too.
+ */
+function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source): void {
+  const held = page.records?.length ?? 0;
+  if (fresh > 0 || held === 0 || source.since?.window !== undefined) return;
+  const { total = 0 } = page.way;
+  if (total - (run.first_total ?? total) >= held) return;
+  const { label } = page;
+  const asked = label.includes("=")
+    ? label.slice(0, label.indexOf("="))
+    : "what the definition's paging sends";
   throw new PermanentError(
-    `Cannot go on at page skip=${page.skip} of ${source.name}: its ${held} users were all on earlier pages. ` +
-      `Does the source heed skip? The run's state is kept at skip=${page.skip}.`,
+    `Cannot go on at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
+      `Does the source heed ${asked}? The run's state is kept at ${label}.`,
   );
 }
 
 /** The ids in a file that was cut to whole pages. */
-async function idsIn(path: string, files: Files, signal: AbortSignal): Promise<IdSet> {
+async function idsIn(path: string, files: Files, paths: Paths, signal: AbortSignal): Promise<IdSet> {
   const seen = new IdSet();
   const encoder = new TextEncoder();
   for await (const { lines, flaws } of files.lines(path, { signal })) {
     lines.forEach((line, i) => {
-      const id = flaws.has(i) ? undefined : idOf(encoder.encode(line));
+      const id = flaws.has(i) ? undefined : idOf(encoder.encode(line), paths);
       if (id !== undefined) seen.add(id);
     });
   }

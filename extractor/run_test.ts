@@ -15,6 +15,7 @@ Deno.test("a run takes every page into one file and says what is in it", async (
   const { bytes, sha256 } = await pipeline.files.facts(`${pipeline.data}/raw_users/${RAW_FILE}`);
   assert.deepEqual(message, {
     run_id: asked.run_id,
+    pipeline: "users",
     raw_file: `${pipeline.data}/raw_users/${RAW_FILE}`,
     record_count: 208,
     raw_sha256: sha256,

@@ -9,7 +9,9 @@ import { RunActive, tell } from "../shared/actor/ask.ts";
 import { backOff, pause } from "../shared/actor/backoff.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
+import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
+import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import type { ExtractorVariables } from "./config.ts";
 
 /** The time, and waiting for a later one. */
@@ -22,10 +24,40 @@ export interface Clock {
 export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 
 /** When runs start by themselves, as the configuration says. */
-export type Plan = Pick<
-  ConfigOf<typeof ExtractorVariables>,
-  "SCHEDULE" | "SLEEP_INTERVAL_SECONDS" | "TZ" | "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS"
->;
+export type Plan =
+  & Pick<
+    ConfigOf<typeof ExtractorVariables>,
+    "SCHEDULE" | "SLEEP_INTERVAL_SECONDS" | "TZ" | "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS"
+  >
+  & {
+    /** The pipeline whose runs they are. */
+    readonly pipeline: string;
+  };
+
+/**
+ * When runs of the pipeline `name` start by themselves; undefined where its definition never says when. What takes the place of `SCHEDULE` does
+ * so for those whose definition names that variable.
+ */
+export function planOf(
+  name: string,
+  schedule: string | undefined,
+  config: Omit<Plan, "pipeline">,
+  readEnv: ReadEnv,
+): Plan | undefined {
+  if (schedule === undefined || schedule === "off") return undefined;
+  const { value, problems } = resolved(schedule, readEnv, "schedule");
+  if (problems.length > 0) {
+    log.error("planned runs are left out", { pipeline: name, problems: problems.join("; ") });
+    return undefined;
+  }
+  const isInterval = variablesOf(schedule).includes("SCHEDULE");
+  return {
+    ...config,
+    pipeline: name,
+    SCHEDULE: value,
+    SLEEP_INTERVAL_SECONDS: isInterval ? config.SLEEP_INTERVAL_SECONDS : undefined,
+  };
+}
 
 /** Remembers, beyond the process's end, up to which time all planned runs were dealt with. In milliseconds since 1970. */
 export interface PlannedUntil {
@@ -60,16 +92,19 @@ export async function runSchedule(
   },
 ): Promise<void> {
   const start = clock.now();
+  const { pipeline } = plan;
+  const ask = (key: string) => request(plan, key, channel, clock, signal);
   if (plan.RUN_ON_START === "always" || (plan.RUN_ON_START === "if-none" && !(await hasCompleted()))) {
     const minute = new Date(Math.floor(start / 60_000) * 60_000);
-    await request(`schedule/start/${minute.toISOString()}`, channel, clock, signal);
+    await ask(keyOf(plan, `start/${minute.toISOString()}`));
   } else {
     const missed = missedTick(plan, await plannedUntil.read(), start);
     if (missed !== undefined) {
       log.warning("a planned time passed while no extractor ran, its run is asked for now", {
+        pipeline,
         planned: new Date(missed).toISOString(),
       });
-      await request(keyOf(missed), channel, clock, signal);
+      await ask(keyOf(plan, new Date(missed).toISOString()));
     }
   }
   await keep(plannedUntil, start);
@@ -78,19 +113,19 @@ export async function runSchedule(
     at !== undefined && !signal.aborted;
     at = nextTick(plan, clock.now())
   ) {
-    log.info("next run is planned", { at: new Date(at).toISOString() });
+    log.info("next run is planned", { pipeline, at: new Date(at).toISOString() });
     while (clock.now() < at && !signal.aborted) {
       await clock.sleep(Math.min(at - clock.now(), LONGEST_SLEEP_MS), signal);
     }
     if (signal.aborted) return;
-    await request(keyOf(at), channel, clock, signal);
+    await ask(keyOf(plan, new Date(at).toISOString()));
     await keep(plannedUntil, at);
   }
 }
 
 /** The id of a planned run's request: the same for all services that have the plan. */
-function keyOf(at: number): string {
-  return `schedule/${new Date(at).toISOString()}`;
+function keyOf({ pipeline }: Plan, at: string): string {
+  return pipeline === DEFAULT_PIPELINE ? `schedule/${at}` : `schedule/${pipeline}/${at}`;
 }
 
 /** The last planned time after `until` and up to `now` that is worth catching up. */
@@ -122,11 +157,17 @@ export function nextTick(plan: Plan, after: number): number | undefined {
   return new Cron(plan.SCHEDULE, { timezone: plan.TZ, paused: true }).nextRun(new Date(after))?.getTime();
 }
 
-async function request(key: string, channel: Channel, clock: Clock, signal: AbortSignal): Promise<void> {
+async function request(
+  { pipeline }: Plan,
+  key: string,
+  channel: Channel,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   const until = clock.now() + ASK_FOR_MS;
   for (let failures = 1; !signal.aborted; failures++) {
     try {
-      const runId = await tell(channel, { requestedBy: "schedule", actor: "schedule", key });
+      const runId = await tell(channel, { requestedBy: "schedule", actor: "schedule", key, pipeline });
       log.info("planned run asked for", { run_id: runId, key });
       return;
     } catch (error) {

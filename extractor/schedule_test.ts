@@ -7,6 +7,7 @@ import { plannedUntilIn } from "./planned_until.ts";
 import { type Clock, nextTick, type Plan, type PlannedUntil, runSchedule } from "./schedule.ts";
 
 const OFF: Plan = {
+  pipeline: "users",
   SCHEDULE: "off",
   SLEEP_INTERVAL_SECONDS: undefined,
   TZ: "UTC",

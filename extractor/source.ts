@@ -1,20 +1,27 @@
 /**
- * The source of a run: its address, how its pages are asked for, and how it is named where people read it.
+ * The source of a pipeline, as its definition says: what is asked for, how answers are read, and how patient to be.
  *
  * @module
  */
 import { pause } from "../shared/actor/backoff.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { Source as SourceOf } from "../shared/pipeline/mod.ts";
+import type { Plan } from "../shared/pipeline/plan.ts";
+import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
+import { Access } from "./access.ts";
 import type { ExtractorVariables } from "./config.ts";
+import { type AnyPaging, styleOf } from "./paging/mod.ts";
+import type { Style } from "./paging/style.ts";
+import { Paths } from "./paths.ts";
+import { recordPaths } from "./records.ts";
 
-/** A source, and how patient to be with it. */
-export interface Source {
-  /** Its address, with whatever query it needs; may hold credentials, so only `name` is shown. */
-  readonly url: URL;
-  /** The address without credentials and secrets; also what tells one source from another. */
-  readonly name: string;
-  /** Users asked for in one page. */
-  readonly batchSize: number;
+/** A definition's source, of any record. */
+// deno-lint-ignore no-explicit-any
+export type AnySource = SourceOf<any>;
+
+/** How patient to be with a source. */
+export interface Patience {
   /** Milliseconds that one page may take, headers and body. */
   readonly timeoutMs: number;
   /** Longest page that is read, in bytes after decompression. */
@@ -27,13 +34,36 @@ export interface Source {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** The source that the configuration names. */
-export function sourceOf(config: ConfigOf<typeof ExtractorVariables>): Source {
-  const url = new URL(config.API_BASE_URL);
+/** A source, and how patient to be with it. */
+export interface Source extends Patience, Disposable {
+  /** The pipeline whose source it is; what its records are called in messages. */
+  readonly pipeline: string;
+  /** The address without credentials and secrets; also what tells one source from another. */
+  readonly name: string;
+  /** How pages are asked for. */
+  readonly style: Style;
+  /** Sends the requests. */
+  readonly access: Access;
+  /** Path of the list in an answer; undefined where the answer is the list. */
+  readonly records: string | undefined;
+  /** What is read of an answer: the list first, where it has a path. */
+  readonly places: Paths;
+  /** What is read of a record: its key first. */
+  readonly recordPaths: Paths;
+  /** A path that makes an answer an error. */
+  readonly error: string | undefined;
+  /** Status codes that mean an empty list. */
+  readonly empty: readonly number[];
+  /** Pages asked for at once. */
+  readonly concurrency: number;
+  readonly since: AnySource["since"];
+  /** How smaller pages are asked for, in words. */
+  readonly smallerPages: string;
+}
+
+/** How patient the configuration says to be. */
+export function patienceOf(config: ConfigOf<typeof ExtractorVariables>): Patience {
   return {
-    url,
-    name: redacted(url),
-    batchSize: config.BATCH_SIZE,
     timeoutMs: config.HTTP_TIMEOUT_SECONDS * 1_000,
     maxBytes: config.MAX_RESPONSE_BYTES,
     maxRetries: config.MAX_RETRIES,
@@ -42,12 +72,56 @@ export function sourceOf(config: ConfigOf<typeof ExtractorVariables>): Source {
   };
 }
 
-/** The address of one page; other query parameters stay. */
-export function pageUrl(source: Source, skip: number): URL {
+/**
+ * The source of `plan`, with the variables that its definition names.
+ *
+ * @throws PermanentError naming every variable that is missing or can't be used
+ */
+export function sourceOf({ name: pipeline, definition }: Plan, patience: Patience, readEnv: ReadEnv): Source {
+  const { value: source, problems } = resolved(definition.source as AnySource, readEnv, "source");
+  if (problems.length > 0) {
+    throw new PermanentError(
+      `Cannot extract ${pipeline}: ${
+        problems.join("; ")
+      }. Set the variables, start the services again, and start a run.`,
+    );
+  }
   const url = new URL(source.url);
-  url.searchParams.set("limit", String(source.batchSize));
-  url.searchParams.set("skip", String(skip));
-  return url;
+  const style = styleOf(source.paging);
+  const { records, error } = source;
+  const places = [
+    ...records === undefined ? [] : [records],
+    ...style.places,
+    ...error === undefined ? [] : [error],
+  ];
+  const access = new Access(source);
+  return {
+    ...patience,
+    pipeline,
+    name: redacted(url),
+    style,
+    access,
+    records,
+    places: new Paths([...new Set(places)]),
+    recordPaths: recordPaths(definition.key, source.since?.field),
+    error,
+    empty: source.empty ?? [],
+    concurrency: source.concurrency ?? 1,
+    since: source.since,
+    smallerPages: smallerPages(definition.source.paging, source.paging),
+    [Symbol.dispose]: () => access[Symbol.dispose](),
+  };
+}
+
+/** The words of the variable that the definition names for the page's size, if it names one. */
+function smallerPages(written: AnyPaging, paging: AnyPaging): string {
+  const sizeOf = (paging: AnyPaging): unknown =>
+    paging.by === "offset" ? paging.size : paging.by === "page" ? paging.size?.[1] : undefined;
+  const size = sizeOf(written);
+  const name = typeof size === "object" && size !== null && "env" in size ? `${size.env}` : undefined;
+  return name === undefined
+    ? "Ask for smaller pages in the definition's source"
+    : `Set a smaller ${name} (now ${sizeOf(paging)})`;
 }
 
 /** Query parameters whose values are secrets, by the look of their names. */

@@ -5,18 +5,19 @@
  * @module
  */
 import { EXIT, runCommand, say, UsageError } from "../command_line.ts";
-import { commandOf, SERVICES } from "../services.ts";
+import { commandOf, pipelinesOf, SERVICES } from "../services.ts";
 
 if (import.meta.main) {
   const [name, ...args] = Deno.args;
-  await runCommand({ help: "command.ts SERVICE [ARGUMENT…]", args: [] }, () => {
+  await runCommand({ help: "command.ts SERVICE [ARGUMENT…]", args: [] }, async () => {
     const service = SERVICES.find((service) => service === name);
     if (service === undefined) {
       throw new UsageError(
         `Cannot start ${JSON.stringify(name ?? "")}: wanted one of ${SERVICES.join(", ")}.`,
       );
     }
-    say(commandOf(service, Deno.env.toObject(), args).join("\n"));
+    const env = Deno.env.toObject();
+    say(commandOf(service, env, await pipelinesOf(env), args).join("\n"));
     return EXIT.ok;
   });
 }

@@ -4,7 +4,14 @@
  * @module
  */
 import { readEnvironment } from "../../cli/env_file.ts";
-import { commandOf, type Environment, type Service, SERVICES, VARIABLES } from "../../cli/services.ts";
+import {
+  commandOf,
+  type Environment,
+  pipelinesOf,
+  type Service,
+  SERVICES,
+  VARIABLES,
+} from "../../cli/services.ts";
 import { ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openChannel } from "../../shared/channel/open.ts";
@@ -153,7 +160,10 @@ export class Stage implements AsyncDisposable {
 
   /** Starts a service, and waits until it is ready. */
   async start(name: Service): Promise<Program> {
-    const [run, ...rest] = commandOf(name, this.env) as [string, ...string[]];
+    const [run, ...rest] = commandOf(name, this.env, await pipelinesOf(this.env)) as [
+      string,
+      ...string[],
+    ];
     const profiled = this.profile === undefined
       ? []
       : ["--cpu-prof", `--cpu-prof-dir=${this.profile}/${name}`];

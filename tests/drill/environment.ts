@@ -108,7 +108,7 @@ export class DrillEnvironment implements AsyncDisposable {
       `standStillAt(${JSON.stringify(standstill)});`,
       `haveThreadsRun("file://${thread}");`,
     ]);
-    const [run, ...rest] = commandOf(worker, this.pipeline.env);
+    const [run, ...rest] = commandOf(worker, this.pipeline.env, this.pipeline.pipelines);
     const readable = `${thread},${programPath("tests")}`;
     const flags = rest.map((flag) => flag.startsWith("--allow-read=") ? `${flag},${readable}` : flag);
     return this.pipeline.spawn(worker, [run!, "--preload", preload, ...flags]);

@@ -84,7 +84,8 @@ export const cases: readonly DrillCase[] = [
     run: () =>
       play({ delayMs: 20 }, async (environment) => {
         await environment.pipeline.start(...WORKERS);
-        await environment.pipeline.spawn("extractor 2", commandOf("extractor", environment.pipeline.env))
+        const { pipeline } = environment;
+        await pipeline.spawn("extractor 2", commandOf("extractor", pipeline.env, pipeline.pipelines))
           .line(READY);
         const since = stopwatch();
         const runs = await Promise.all(Array.from({ length: 4 }, () => environment.pipeline.tell()));

@@ -72,7 +72,7 @@ Deno.test("a run whose extraction failed while the clock was ahead is shown as r
     sftp: "none",
     wrap: withFaults(({ skip }) => skip === 100 && !isWell ? status(404) : undefined),
   });
-  const [run, ...args] = commandOf("extractor", pipeline.env);
+  const [run, ...args] = commandOf("extractor", pipeline.env, pipeline.pipelines);
   const clockAhead = new URL("../support/clock_ahead.ts", import.meta.url).href;
   await pipeline.spawn("extractor", [run!, `--preload=${clockAhead}`, ...args]).line(/"message":"ready"/);
   await pipeline.start("transformer", "saver");

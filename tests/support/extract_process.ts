@@ -11,15 +11,19 @@ import { StartRun } from "../../shared/contracts/messages.ts";
 import { Files } from "../../shared/files/files.ts";
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { extractor } from "../../extractor/extract.ts";
-import { sourceOf } from "../../extractor/source.ts";
+import { patienceOf, sourceOf } from "../../extractor/source.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 
 const [url, batchSize, requestText] = Deno.args;
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 const request = StartRun.parse(JSON.parse(requestText!));
+const env: Record<string, string | undefined> = { API_BASE_URL: url, BATCH_SIZE: batchSize };
 const source = sourceOf(
-  loadConfig("extractor", ExtractorVariables, { API_BASE_URL: url, BATCH_SIZE: batchSize }),
+  usersPlan,
+  patienceOf(loadConfig("extractor", ExtractorVariables, env)),
+  (name) => env[name],
 );
-const actor = extractor({ source, files: new Files("data") });
+const actor = extractor({ sourceOf: () => source, files: new Files("data") });
 const { signal } = new AbortController();
 const { plan, held } = await actor.plan!(request, signal);
 using _held = held;

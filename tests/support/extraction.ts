@@ -11,8 +11,10 @@ import { type Phase1Complete, StartRun } from "../../shared/contracts/messages.t
 import { Files } from "../../shared/files/files.ts";
 import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
 import { JsonBytes } from "../../shared/files/json_bytes.ts";
-import { Records } from "../../extractor/records.ts";
-import { redacted } from "../../extractor/source.ts";
+import { recordPaths, Records } from "../../extractor/records.ts";
+import { type Patience, type Source, sourceOf } from "../../extractor/source.ts";
+import { type AnyPipeline, planOf } from "../../shared/pipeline/plan.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
 
 /** When the runs of the tests start. */
 export const START: number = Date.UTC(2026, 10, 24, 3, 0, 7);
@@ -63,6 +65,30 @@ export function quiet(change: Partial<Handling> = {}): Handling {
   };
 }
 
+/** As patient as a test is: one more try, no waiting. */
+const PATIENCE: Patience = {
+  timeoutMs: 10_000,
+  maxBytes: 50_000_000,
+  maxRetries: 1,
+  retryDelaysMs: [1],
+  sleep: () => Promise.resolve(),
+};
+
+/** The source of `users` at `url`, in pages of `size`. */
+export function usersSource(url: string, size = 100, patience: Partial<Patience> = {}): Source {
+  const env: Record<string, string> = { API_BASE_URL: url, BATCH_SIZE: String(size) };
+  return sourceOf(usersPlan, { ...PATIENCE, ...patience }, (name) => env[name]);
+}
+
+/** The source of a definition, with the variables of `env`. */
+export function sourceIn(
+  definition: AnyPipeline,
+  env: Record<string, string> = {},
+  patience: Partial<Patience> = {},
+): Source {
+  return sourceOf(planOf(definition), { ...PATIENCE, ...patience }, (name) => env[name]);
+}
+
 /** Starts a source and makes a data directory. Retries don't wait. */
 export async function startPipeline(
   options: SourceOptions & { batchSize?: number } = {},
@@ -80,30 +106,16 @@ export async function startPipeline(
     },
   });
   const files = new Files(data);
-  const url = new URL(running.url);
+  const source = usersSource(running.url, options.batchSize);
   const actor = (parts: Partial<ExtractorParts> = {}) =>
-    extractor({
-      source: {
-        url,
-        name: redacted(url),
-        batchSize: options.batchSize ?? 100,
-        timeoutMs: 10_000,
-        maxBytes: 50_000_000,
-        maxRetries: 1,
-        retryDelaysMs: [1],
-        sleep: () => Promise.resolve(),
-      },
-      files,
-      now: () => START,
-      ...parts,
-    });
+    extractor({ sourceOf: () => source, files, now: () => START, ...parts });
   return {
     data,
     files,
     asked,
     state: `${data}/state/extractor_state.json`,
     actor,
-    source: redacted(url),
+    source: source.name,
     async handle(request, parts, handling) {
       const told: unknown[] = [];
       const one = actor(parts);
@@ -120,6 +132,7 @@ export async function startPipeline(
       return names.sort();
     },
     async [Symbol.asyncDispose]() {
+      source[Symbol.dispose]();
       await running.close();
       await Deno.remove(data, { recursive: true });
     },
@@ -146,6 +159,6 @@ export async function expected(options: SourceOptions = {}): Promise<string> {
 /** The records of the list under `users` at the beginning of `text`, as the lines of a raw file. */
 export function linesOf(text: string): string[] {
   const bytes = new TextEncoder().encode(text);
-  const records = new Records(bytes, new JsonBytes(bytes), text.indexOf("["));
+  const records = new Records(bytes, new JsonBytes(bytes), text.indexOf("["), recordPaths("id"));
   return new TextDecoder().decode(records.intoLines(() => true)).split("\n").slice(0, -1);
 }

@@ -19,6 +19,7 @@ import { readEnvironment } from "../../cli/env_file.ts";
 import {
   commandOf,
   type Environment,
+  pipelinesOf,
   programPath,
   type Service,
   SERVICES,
@@ -32,6 +33,7 @@ import { pause } from "../../shared/actor/backoff.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import { isFinal, type RunEvent, type RunStatus } from "../../shared/contracts/messages.ts";
+import type { Pipelines } from "../../shared/pipeline/load.ts";
 import { openStoreReadOnly } from "../../shared/store/sqlite/open.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
@@ -104,7 +106,8 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
   const channel = owned.use(
     await openChannel({ redisUrl: redis?.url, queuePath: `${folder}/database/queue.db` }),
   );
-  return new TestPipeline({ folder, env, source, redis, site, channel }, owned.move());
+  const pipelines = await pipelinesOf(env);
+  return new TestPipeline({ folder, env, pipelines, source, redis, site, channel }, owned.move());
 }
 
 /** This process's environment without any variable of the pipeline's own: a stranger's. */
@@ -119,6 +122,7 @@ export async function bareEnvironment(): Promise<Record<string, string>> {
 interface Parts {
   readonly folder: string;
   readonly env: Environment;
+  readonly pipelines: Pipelines;
   readonly source: RunningSource;
   readonly redis: RedisServer | undefined;
   readonly site: Site | undefined;
@@ -131,6 +135,8 @@ export class TestPipeline implements AsyncDisposable {
   readonly folder: string;
   /** The variables that services are started with from now on; may be changed. */
   readonly env: Environment;
+  /** The definitions that services are started with. */
+  readonly pipelines: Pipelines;
   readonly source: RunningSource;
   /** The Redis server, where there is one. */
   readonly redis: RedisServer | undefined;
@@ -146,6 +152,7 @@ export class TestPipeline implements AsyncDisposable {
     ({
       folder: this.folder,
       env: this.env,
+      pipelines: this.pipelines,
       source: this.source,
       redis: this.redis,
       site: this.site,
@@ -160,7 +167,7 @@ export class TestPipeline implements AsyncDisposable {
 
   /** Starts one service and doesn't wait. */
   begin(service: Service, ...args: string[]): Running {
-    return this.spawn(service, commandOf(service, this.env, args));
+    return this.spawn(service, commandOf(service, this.env, this.pipelines, args));
   }
 
   /** Starts `deno task NAME`, with the permissions that the task has, and doesn't wait. */

@@ -1,0 +1,135 @@
+/**
+ * Requests to a source: its own address or a link of its own, with credentials for it alone, and no more a second than it wants.
+ *
+ * @module
+ */
+import { pause } from "../shared/actor/backoff.ts";
+import { PermanentError, TransientError } from "../shared/errors/errors.ts";
+import type { Resolved } from "../shared/pipeline/resolve.ts";
+import { type Credentials, credentialsOf } from "./auth.ts";
+import type { PageRequest } from "./paging/style.ts";
+import { type AnySource, redacted } from "./source.ts";
+
+/** Redirects that are followed for one page. */
+const MAX_REDIRECTS = 5;
+
+/** The HTTP client of one source: its connections are kept and shared, proxies are those of the usual variables. */
+export class Access implements Disposable {
+  readonly #url: URL;
+  readonly #client: Deno.HttpClient;
+  readonly #credentials: Credentials;
+  readonly #origins: ReadonlySet<string>;
+  readonly #gapMs: number;
+  #freeAt = 0;
+
+  /** Connects to nothing yet. */
+  constructor(private readonly source: Resolved<AnySource>) {
+    this.#url = new URL(source.url);
+    this.#client = Deno.createHttpClient({ poolMaxIdlePerHost: source.concurrency ?? 1 });
+    this.#credentials = credentialsOf(source.auth, this.#client);
+    this.#origins = new Set(source.origins?.map((origin) => new URL(origin).origin));
+    this.#gapMs = source.rate === undefined ? 0 : 1_000 / source.rate;
+  }
+
+  /**
+   * Asks for a page, following redirects: few of them, never in a circle, never from an encrypted connection to one that isn't, and never to
+   * an origin that the definition doesn't name.
+   */
+  async ask(request: PageRequest, signal: AbortSignal): Promise<{ response: Response; address: URL }> {
+    const visited = new Set<string>();
+    for (let url = this.#addressOf(request), isRenewed = false;;) {
+      const response = await this.#fetch(url, signal);
+      if (response.status === 401 && !isRenewed && this.#isOwn(url) && this.#credentials.refused?.()) {
+        isRenewed = true;
+        await response.body?.cancel();
+        continue;
+      }
+      visited.add(url.href);
+      const location = response.headers.get("location");
+      if (response.status < 301 || response.status > 308 || location === null) {
+        return { response, address: url };
+      }
+      await response.body?.cancel();
+      const next = URL.parse(location, url);
+      if (next === null || !/^https?:$/.test(next.protocol)) {
+        throw new TransientError(`HTTP ${response.status} redirects to what is no HTTP address`);
+      }
+      this.#credentials.unmark(next);
+      if (visited.has(next.href)) throw new TransientError(`it redirects in a circle, to ${redacted(next)}`);
+      if (visited.size > MAX_REDIRECTS) throw new TransientError(`more than ${MAX_REDIRECTS} redirects`);
+      if (url.protocol === "https:" && next.protocol === "http:") {
+        throw new TransientError(
+          `it redirects from https to ${redacted(next)}, where records can be read on the way`,
+        );
+      }
+      if (!this.#isAllowed(next)) throw new TransientError(`it redirects to ${foreign(next)}`);
+      url = next;
+    }
+  }
+
+  /** What of a link may be kept: without the credentials that the source may have put into it. */
+  link(address: string): string {
+    const url = new URL(address);
+    url.username = url.password = "";
+    this.#credentials.unmark(url);
+    return url.href;
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+
+  #addressOf(request: PageRequest): URL {
+    if ("link" in request) {
+      const url = new URL(request.link);
+      if (!this.#isAllowed(url)) {
+        throw new PermanentError(
+          `Cannot follow the link to the next page of ${redacted(this.#url)}: it leads to ${foreign(url)}`,
+        );
+      }
+      if (this.#isOwn(url)) {
+        url.username = this.#url.username;
+        url.password = this.#url.password;
+      }
+      return url;
+    }
+    const url = new URL(this.#url);
+    for (const [name, value] of Object.entries({ ...this.source.query, ...request.query })) {
+      url.searchParams.set(name, String(value));
+    }
+    return url;
+  }
+
+  async #fetch(url: URL, signal: AbortSignal): Promise<Response> {
+    await this.#turn(signal);
+    const headers = new Headers({ accept: "application/json" });
+    const address = new URL(url);
+    if (this.#isOwn(url)) {
+      for (const [name, value] of Object.entries(this.source.headers ?? {})) headers.set(name, value);
+      await this.#credentials.mark(address, headers, signal);
+    }
+    return await fetch(address, { redirect: "manual", headers, signal, client: this.#client });
+  }
+
+  /** Waits until another request may be sent. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    if (this.#gapMs === 0) return;
+    const now = performance.now();
+    const at = Math.max(now, this.#freeAt);
+    this.#freeAt = at + this.#gapMs;
+    await pause(at - now, signal);
+    signal.throwIfAborted();
+  }
+
+  #isOwn(url: URL): boolean {
+    return url.origin === this.#url.origin;
+  }
+
+  #isAllowed(url: URL): boolean {
+    return this.#isOwn(url) || this.#origins.has(url.origin);
+  }
+}
+
+function foreign(url: URL): string {
+  return `${url.origin}, which is another origin. If it belongs to the source, name it in source.origins`;
+}

@@ -1,0 +1,30 @@
+/**
+ * Whether a run that came to its end is complete. The only place that decides it.
+ *
+ * @module
+ */
+
+/** What came, and what was announced. */
+export interface Ended {
+  /** Different records. */
+  readonly records: number;
+  /** What the source announced last; undefined where it announces nothing. */
+  readonly total: number | undefined;
+}
+
+/** What a run lacks of what was announced, and whether that is more than changes while reading explain. */
+export interface Ending {
+  readonly missing: number;
+  readonly isComplete: boolean;
+}
+
+/** How many records may be gone or shifted while a source of so many is read: a tenth, and at least 10. */
+export function tolerance(announced: number): number {
+  return Math.max(announced / 10, 10);
+}
+
+/** Judges a run. */
+export function ending({ records, total = records }: Ended): Ending {
+  const missing = Math.max(total - records, 0);
+  return { missing, isComplete: missing <= tolerance(total) };
+}

@@ -1,0 +1,51 @@
+/**
+ * An answer's bytes: the list of its records, and what else its paging looks at.
+ *
+ * @module
+ */
+import { JsonBytes } from "../shared/files/json_bytes.ts";
+import { kind } from "./paging/style.ts";
+import { PathReader } from "./paths.ts";
+import { Records } from "./records.ts";
+import type { Source } from "./source.ts";
+
+/** What an answer holds. */
+export interface Envelope {
+  /** The records; null where null stands in the list's place, undefined where there is no list. */
+  readonly list: Records | null | undefined;
+  /** What stands in the list's place, in words. */
+  readonly found: string;
+  /** What stands at one of the source's places. */
+  value(place: string): unknown;
+}
+
+/** Reads the answer that stands in `bytes`. As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError where it isn't JSON. */
+export function readEnvelope(bytes: Uint8Array, { records, places, recordPaths }: Source): Envelope {
+  const json = new JsonBytes(bytes);
+  const lists = new Map<number, Records>(); // by where it begins
+  const readList = (at: number) => {
+    const list = new Records(bytes, json, at, recordPaths);
+    lists.set(at, list);
+    return list.end;
+  };
+  const reader = new PathReader(json, places, records === undefined ? undefined : readList);
+  let answer = { start: 0, end: 0 };
+  json.whole((start) => {
+    const end = records === undefined && json.isList(start) ? readList(start) : reader.read(start);
+    answer = { start, end };
+    return end;
+  });
+  const value = (place: string) => {
+    const path = places.paths.indexOf(place);
+    return path < 0 ? undefined : reader.value(path);
+  };
+  const isAnswer = records === undefined;
+  const start = isAnswer ? answer.start : reader.starts[0]!;
+  if (start >= 0 && json.isList(start)) return { list: lists.get(start)!, found: "a list", value };
+  if (!isAnswer && !json.isObject(answer.start)) {
+    const found = kind(json.parsed(answer.start, answer.end));
+    return { list: undefined, found: `${found} in place of the whole answer`, value };
+  }
+  const instead = isAnswer ? json.parsed(answer.start, answer.end) : value(records);
+  return { list: instead === null ? null : undefined, found: kind(instead), value };
+}

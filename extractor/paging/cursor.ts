@@ -1,0 +1,47 @@
+/**
+ * Paging by a cursor that the answer names: `?cursor=eyJpZCI6…`.
+ *
+ * @module
+ */
+import {
+  bodyPaths,
+  countAt,
+  emptyThough,
+  type Position,
+  saysEnd,
+  saysMore,
+  type Style,
+  textAt,
+} from "./style.ts";
+import type { PagingBy } from "./mod.ts";
+
+/** The end is where the source names no next cursor, says that there is no more, or has given as many records as it announced. An empty page never is. */
+export function cursor(
+  { param, next: nextAt, first, more: moreAt, total: totalAt }: PagingBy<"cursor">,
+): Style {
+  const at = (cursor: string | undefined, received: number): Position => ({
+    ...cursor === undefined ? {} : { cursor },
+    ...totalAt === undefined ? {} : { received },
+  });
+  return {
+    by: "cursor",
+    begin: at(first, 0),
+    places: bodyPaths(nextAt, moreAt, totalAt),
+    request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
+    after({ received }, page, seen) {
+      const soFar = (received as number | undefined ?? 0) + page.length;
+      const total = totalAt === undefined || page.blank ? seen.total : countAt(page, totalAt);
+      const more = saysMore(page, moreAt);
+      const next = page.blank ? undefined : textAt(page, nextAt);
+      if (more === true && next === undefined) {
+        throw emptyThough(page, `${moreAt} says that there is more`, "next cursor");
+      }
+      const isReached = total !== undefined && soFar >= total;
+      if (more === false || next === undefined || isReached) {
+        return { total, said: more === false || isReached || (!page.blank && saysEnd(page, nextAt)) };
+      }
+      if (total !== undefined && page.length === 0) throw emptyThough(page, `${total} were announced`);
+      return { next: at(next, soFar), total };
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/**
+ * Paging by the last record: its field is the cursor of the next page (`?starting_after=ch_123`).
+ *
+ * @module
+ */
+import { bodyPaths, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
+import type { PagingBy } from "./mod.ts";
+
+/** The end is where the source says that there is no more; where no place says so, an empty page. */
+export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
+  return {
+    by: "last",
+    begin: {},
+    places: bodyPaths(moreAt),
+    request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
+    after(_, page) {
+      const more = saysMore(page, moreAt);
+      if (more === false || page.length === 0) {
+        if (more === true) throw emptyThough(page, `${moreAt} says that there is more`);
+        return { said: more === false };
+      }
+      const cursor = page.last(field);
+      if ((typeof cursor !== "string" || cursor === "") && typeof cursor !== "number") {
+        throw new NoPage(
+          page.noun,
+          `${field} of its last record: wanted a text or a number, found ${kind(cursor)}`,
+        );
+      }
+      return { next: { cursor } };
+    },
+  };
+}

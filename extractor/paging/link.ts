@@ -1,0 +1,53 @@
+/**
+ * Paging by links: in the body, or in the header `Link` (RFC 8288).
+ *
+ * @module
+ */
+import { type Answered, Contradiction, saysEnd, type Style, textAt, type Way } from "./style.ts";
+import { linksIn } from "./link_header.ts";
+import type { PagingBy } from "./mod.ts";
+
+/** The body holds the next page's address, absolute or relative. The end is where it holds none; an empty page never is. */
+export function link({ next: nextAt }: PagingBy<"link">): Style {
+  return {
+    ...STYLE,
+    by: "link",
+    places: [nextAt],
+    after(_, page) {
+      if (page.blank) return {};
+      const next = textAt(page, nextAt);
+      return next === undefined ? { said: saysEnd(page, nextAt) } : follow(next, page);
+    },
+  };
+}
+
+/** The header `Link` holds the next page's address. The end is where it holds none; an empty page never is. */
+export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
+  return {
+    ...STYLE,
+    by: "link-header",
+    places: [],
+    after(_, page) {
+      const header = page.value({ header: "link" });
+      if (typeof header !== "string") return {};
+      const links = linksIn(header);
+      if (links === undefined) throw new Contradiction("a header Link that can't be read");
+      const next = links.find(({ rels }) => rels.includes(rel.toLowerCase()));
+      return next === undefined ? {} : follow(next.target, page);
+    },
+  };
+}
+
+const STYLE = {
+  begin: {},
+  request: ({ link }) => link === undefined ? { query: {} } : { link: String(link) },
+} satisfies Partial<Style>;
+
+function follow(target: string, { address }: Answered): Way {
+  const link = URL.parse(target, address);
+  if (link === null || !/^https?:$/.test(link.protocol)) {
+    throw new Contradiction("a link to the next page that is no HTTP address");
+  }
+  link.hash = "";
+  return { next: { link: link.href } };
+}

@@ -1,0 +1,120 @@
+/**
+ * Places in JSON, found in its bytes: a place is first taken as one key (`@odata.nextLink`), then with dots as steps (`message.items`).
+ *
+ * @module
+ */
+import type { JsonBytes, ReadValue } from "../shared/files/json_bytes.ts";
+
+/** What is looked for in an object, by key. */
+interface Node {
+  readonly key: string;
+  readonly isAscii: boolean;
+  /** The paths that end here. */
+  readonly ends: End[];
+  readonly below: Node[];
+}
+
+interface End {
+  readonly path: number;
+  /** Whether the key is the whole path, and so counts in place of its steps. */
+  readonly isWhole: boolean;
+}
+
+/** Paths that are looked for at once. */
+export class Paths {
+  /** The keys to look at. */
+  readonly tree: Node[] = [];
+
+  /** Compiles `paths`; readers number them in this order. */
+  constructor(readonly paths: readonly string[]) {
+    paths.forEach((text, path) => {
+      add(this.tree, [text], { path, isWhole: true });
+      if (text.includes(".")) add(this.tree, text.split("."), { path, isWhole: false });
+    });
+  }
+}
+
+function add(nodes: Node[], [key, ...steps]: readonly string[], end: End): void {
+  let node = nodes.find((node) => node.key === key);
+  if (node === undefined) {
+    // deno-lint-ignore no-control-regex
+    nodes.push(node = { key: key!, isAscii: /^[\x00-\x7f]*$/.test(key!), ends: [], below: [] });
+  }
+  if (steps.length === 0) node.ends.push(end);
+  else add(node.below, steps, end);
+}
+
+/** Reads objects, and remembers where the values of the paths stand. As in JSON.parse, the last of duplicate keys counts. */
+export class PathReader {
+  /** By path, where its value begins; -1 where there is none. */
+  readonly starts: number[];
+  /** By path, where its value ends. */
+  readonly ends: number[];
+  readonly #wholes: boolean[];
+  #nodes: readonly Node[];
+
+  /** @param readFirst reads the value of the first path in another way where it is a list. */
+  constructor(
+    private readonly json: JsonBytes,
+    private readonly paths: Paths,
+    private readonly readFirst?: ReadValue,
+  ) {
+    this.starts = paths.paths.map(() => -1);
+    this.ends = this.starts.slice();
+    this.#wholes = paths.paths.map(() => false);
+    this.#nodes = paths.tree;
+  }
+
+  /** Reads the value at `at`, which has values at paths only if it is an object; answers the position after it. */
+  read(at: number): number {
+    this.starts.fill(-1);
+    if (!this.json.isObject(at)) return this.json.end(at);
+    this.#wholes.fill(false);
+    return this.#object(at, this.paths.tree);
+  }
+
+  /** What JSON.parse makes of the value of `path`; undefined where there is none. */
+  value(path: number): unknown {
+    const start = this.starts[path]!;
+    return start < 0 ? undefined : this.json.parsed(start, this.ends[path]!);
+  }
+
+  #object(at: number, nodes: readonly Node[]): number {
+    const outer = this.#nodes;
+    this.#nodes = nodes;
+    const end = this.json.members(at, this.#member);
+    this.#nodes = outer;
+    return end;
+  }
+
+  readonly #member = (key: number, keyEnd: number, at: number): number => {
+    const { json } = this;
+    const node = this.#nodes.find((node) =>
+      node.isAscii ? json.isKey(key, keyEnd, node.key) : json.parsed(key, keyEnd) === node.key
+    );
+    if (node === undefined) return json.end(at);
+    const isFirst = this.readFirst !== undefined && json.isList(at) &&
+      node.ends.some(({ path }) => path === 0);
+    const end = isFirst
+      ? this.readFirst!(at)
+      : node.below.length > 0 && json.isObject(at)
+      ? this.#object(at, node.below)
+      : json.end(at);
+    for (const { path, isWhole } of node.ends) {
+      if (this.#wholes[path] && !isWhole) continue;
+      this.#wholes[path] = isWhole;
+      this.starts[path] = at;
+      this.ends[path] = end;
+    }
+    return end;
+  };
+}
+
+/** What stands at `path` of a parsed value. */
+export function valueAt(value: unknown, path: string): unknown {
+  const own = (at: unknown, key: string) =>
+    typeof at === "object" && at !== null && Object.hasOwn(at, key)
+      ? (at as Record<string, unknown>)[key]
+      : undefined;
+  return own(value, path) ?? path.split(".").reduce(own, value);
+}

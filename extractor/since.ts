@@ -1,0 +1,123 @@
+/**
+ * Asking only for what changed: moments as sources write them, and the windows in which they are asked for.
+ *
+ * @module
+ */
+import type { Duration } from "../shared/pipeline/mod.ts";
+import type { AnySource } from "./source.ts";
+import type { Position, Style } from "./paging/style.ts";
+
+/** A time or a number, as the source writes it. */
+export type Moment = string | number;
+
+/** The later of two moments; what is no moment counts for nothing. ISO times are compared as times, whatever their zone and precision. */
+export function later(one: Moment | undefined, other: unknown): Moment | undefined {
+  if ((typeof other !== "string" || other === "") && typeof other !== "number") return one;
+  return one === undefined || compare(other, one) > 0 ? other : one;
+}
+
+function compare(a: Moment, b: Moment): number {
+  const [left, right] = [timeOf(a), timeOf(b)];
+  if (left !== undefined && right !== undefined && left !== right) return left - right;
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return String(a) < String(b) ? -1 : Number(String(a) > String(b));
+}
+
+const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
+
+/** In milliseconds since 1970; a time without a zone is one of UTC. Undefined for what is no ISO time. */
+function timeOf(moment: Moment): number | undefined {
+  if (typeof moment === "number" || !ISO.test(moment)) return undefined;
+  const isZoned = /(?:Z|[+-]\d{2}:?\d{2})$/.test(moment.slice(10));
+  const ms = Date.parse(isZoned || moment.length === 10 ? moment : `${moment.replace(" ", "T")}Z`);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** In milliseconds. */
+export function durationMs(duration: Duration): number {
+  return Number(duration.slice(0, -1)) * UNITS[duration.at(-1) as keyof typeof UNITS];
+}
+
+/** `moment` plus `ms` milliseconds, written as `moment` is. Numbers are seconds since 1970, or milliseconds where they are too large for that. */
+export function shifted(moment: Moment, ms: number): Moment {
+  if (ms === 0) return moment;
+  if (typeof moment === "number") return moment + (Math.abs(moment) < 1e11 ? Math.floor(ms / 1_000) : ms);
+  const time = timeOf(moment);
+  if (time === undefined) return moment; // neither time nor number: there is no way to step back from it
+  const text = new Date(time + ms).toISOString();
+  if (moment.length === 10) return text.slice(0, 10);
+  return moment.includes(".") ? text : text.replace(/\.\d{3}Z$/, "Z");
+}
+
+type Since = NonNullable<AnySource["since"]>;
+
+/**
+ * `style`, asked only for what changed after `from`, window by window up to `now` where the definition says so. The value goes with every
+ * request, except where a link is followed.
+ */
+export function since(
+  style: Style,
+  { send, until, window, overlap }: Since,
+  from: Moment,
+  now: number,
+): Style {
+  const start = shifted(from, -durationMs(overlap ?? "0s"));
+  const end = window === undefined ? undefined : nowLike(start, now);
+  const windowMs = window === undefined ? 0 : durationMs(window);
+  const beginning = (from: Moment, announced = 0): Position => {
+    if (end === undefined) return { ...style.begin, from };
+    const next = shifted(from, windowMs);
+    const to = compare(next, end) < 0 && compare(next, from) > 0 ? next : end;
+    return { ...style.begin, from, to, announced };
+  };
+  const { ahead: _, ...alone } = style;
+  return {
+    ...alone,
+    begin: beginning(start),
+    request(position) {
+      const request = style.request(position);
+      if ("link" in request) return request;
+      const { from, to } = position;
+      return {
+        query: {
+          ...filled(send, from!),
+          ...to === undefined ? {} : filled(until ?? {}, to),
+          ...request.query,
+        },
+      };
+    },
+    after(position, page, seen) {
+      const { from, to, announced = 0 } = position;
+      const before = Number(announced);
+      const inWindow = seen.total === undefined ? seen : { ...seen, total: seen.total - before };
+      const way = style.after(position, page, inWindow);
+      const total = way.total === undefined ? undefined : way.total + before;
+      if (way.next !== undefined) {
+        return {
+          ...way,
+          total,
+          next: { ...way.next, from: from!, ...to === undefined ? {} : { to, announced } },
+        };
+      }
+      if (to === undefined || end === undefined || compare(to, end) >= 0) return { ...way, total };
+      return { total, next: beginning(to, total), said: true };
+    },
+  };
+}
+
+/** The time `now`, written as `moment` is. */
+function nowLike(moment: Moment, now: number): Moment {
+  if (typeof moment === "number") return Math.abs(moment) < 1e11 ? Math.floor(now / 1_000) : now;
+  const text = new Date(now).toISOString();
+  if (moment.length === 10) return text.slice(0, 10);
+  return moment.includes(".") ? text : text.replace(/\.\d{3}Z$/, "Z");
+}
+
+/** The parameters of `send`, with `{}` replaced by the value. */
+function filled(send: Readonly<Record<string, string>>, value: Moment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(send).map(([name, text]) => [name, text.replaceAll("{}", String(value))]),
+  );
+}
