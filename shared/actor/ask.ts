@@ -87,7 +87,13 @@ export async function tell(
 ): Promise<string> {
   const { runId, messages } = requestMessages(request);
   if (options.queue) await channel.publish(...messages);
-  else if (!await channel.publishIfIdle("channel:start_run", ...messages)) {
+  else if (
+    !await channel.publishIfIdle(
+      "channel:start_run",
+      `"pipeline":"${request.pipeline ?? DEFAULT_PIPELINE}"`,
+      ...messages,
+    )
+  ) {
     throw new RunActive(await runBeingExtracted(channel));
   }
   return runId;

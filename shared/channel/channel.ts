@@ -138,10 +138,11 @@ export interface Channel extends AsyncDisposable {
   /** Appends all messages, or none. Messages whose id the mailbox knows already are passed over. */
   publish(...messages: Outgoing[]): Promise<void>;
   /**
-   * Publishes only if no message of `mailbox` waits, is delayed or is held: the check and the publication are one step, so of several callers
-   * at once one succeeds. Answers whether the messages are there; a repeated call with ids that are known succeeds again.
+   * Publishes only if no message of `mailbox` whose body contains `text` waits, is delayed or is held (the empty text: no message at all): the
+   * check and the publication are one step, so of several callers at once one succeeds. Answers whether the messages are there; a repeated call
+   * with ids that are known succeeds again.
    */
-  publishIfIdle(mailbox: string, ...messages: Outgoing[]): Promise<boolean>;
+  publishIfIdle(mailbox: string, text: string, ...messages: Outgoing[]): Promise<boolean>;
   /** Waits for a message; `undefined` when `signal` ended the wait. A message that was taken is never lost to an abort. */
   claim(mailbox: string, options: { leaseMs: number; signal: AbortSignal }): Promise<Claim | undefined>;
   /**

@@ -52,10 +52,14 @@ class EmbeddedChannel implements Channel {
     await this.#queue.write("publish", () => this.#queue.append(messages));
   }
 
-  async publishIfIdle(mailbox: string, ...messages: Outgoing[]): Promise<boolean> {
+  async publishIfIdle(mailbox: string, text: string, ...messages: Outgoing[]): Promise<boolean> {
     return await this.#queue.write("publish", () => {
       const { db } = this.file;
-      const open = db.get("SELECT 1 FROM messages WHERE mailbox = ? AND state = 'open' LIMIT 1", mailbox);
+      const open = db.get(
+        "SELECT 1 FROM messages WHERE mailbox = ? AND state = 'open' AND instr(body, ?) > 0 LIMIT 1",
+        mailbox,
+        new TextEncoder().encode(text),
+      );
       const known = ({ to, id }: Outgoing) =>
         db.get("SELECT 1 FROM messages WHERE mailbox = ? AND id = ?", to, id) !== undefined;
       if (open !== undefined && !messages.every(known)) return false;

@@ -72,10 +72,13 @@ class RedisChannel implements Channel {
     await this.#commands.run(action, scripts.PUBLISH, mailboxesOf(messages), argumentsOf(messages));
   }
 
-  async publishIfIdle(mailbox: string, ...messages: Outgoing[]): Promise<boolean> {
+  async publishIfIdle(mailbox: string, text: string, ...messages: Outgoing[]): Promise<boolean> {
     const action = `publish on "${mailbox}"`;
     const keys = [mailbox, ...mailboxesOf(messages)];
-    return await this.#commands.run(action, scripts.PUBLISH_IF_IDLE, keys, argumentsOf(messages)) === 1;
+    return await this.#commands.run(action, scripts.PUBLISH_IF_IDLE, keys, [
+      text,
+      ...argumentsOf(messages),
+    ]) === 1;
   }
 
   async claim(

@@ -99,12 +99,31 @@ export const PUBLISH: Script = script(`
 publish(1, 1)
 `);
 
-/** As `PUBLISH`, if the first mailbox is idle or knows all messages. KEYS: that mailbox, then those of the messages. Answers 1 if it was. */
+/**
+ * As `PUBLISH`, if no open message of the first mailbox contains a text, or all messages are known. KEYS: that mailbox, then those of the
+ * messages. ARGV: the text, then as `PUBLISH`. Answers 1 if it was.
+ */
 export const PUBLISH_IF_IDLE: Script = script(`
+local function contains(entries)
+  for _, entry in ipairs(entries) do
+    if string.find(pairsOf(entry[2]).body, ARGV[1], 1, true) then return true end
+  end
+  return false
+end
+local function isBusy(name)
+  local depth, unread = depthOf(name)
+  if depth == 0 or ARGV[1] == '' then return depth > 0 end
+  if contains(redis.call('XRANGE', name, unread, '+')) then return true end
+  if unread == '-' then return false end
+  for _, held in ipairs(redis.call('XPENDING', name, GROUP, '-', '+', depth)) do
+    if contains(redis.call('XRANGE', name, held[1], held[1])) then return true end
+  end
+  return false
+end
 local all = true
-for k = 2, #KEYS do all = all and known(KEYS[k], ARGV[(k - 2) * 3 + 1]) end
-if not all and depthOf(KEYS[1]) > 0 then return 0 end
-publish(2, 1)
+for k = 2, #KEYS do all = all and known(KEYS[k], ARGV[(k - 2) * 3 + 2]) end
+if not all and isBusy(KEYS[1]) then return 0 end
+publish(2, 2)
 return 1
 `);
 

@@ -47,7 +47,8 @@ export const MAILBOX_CASES: Cases = {
       _,
       channel,
     ) => {
-      const tried = (id: string) => channel.publishIfIdle(BOX, message(id), { to: OUT, id, body: "news" });
+      const tried = (id: string) =>
+        channel.publishIfIdle(BOX, "", message(id), { to: OUT, id, body: "news" });
       const results = await Promise.all(["a", "b", "c", "d"].map(tried));
       assert.deepEqual(results.filter(Boolean), [true]);
       const winner = ["a", "b", "c", "d"][results.indexOf(true)]!;
@@ -69,12 +70,29 @@ export const MAILBOX_CASES: Cases = {
       assert.equal(await tried("h"), false);
     },
 
+  "a mailbox is idle for those whose text none of its open messages contains": async (_, channel) => {
+    const say = (id: string, body: string) =>
+      channel.publishIfIdle(BOX, `<${body}>`, { to: BOX, id, body: `<${body}>` });
+    assert.equal(await say("a", "one"), true);
+    assert.equal(await say("b", "two"), true);
+    assert.equal(await say("c", "one"), false, "while it waits");
+    const first = await take(channel);
+    assert.equal(await say("d", "one"), false, "while it is held");
+    await first.retry(LONG_MS, "later");
+    assert.equal(await say("e", "one"), false, "while it is delayed");
+    const second = await take(channel);
+    assert.deepEqual([first.id, second.id], ["a", "b"]);
+    await second.complete();
+    assert.equal(await say("f", "two"), true);
+    assert.equal(await say("g", "%"), true, "the text is taken as it is");
+  },
+
   "a mailbox whose only message is completed or buried is idle": async (_, channel) => {
-    assert.equal(await channel.publishIfIdle(BOX, message("first")), true);
+    assert.equal(await channel.publishIfIdle(BOX, "", message("first")), true);
     await (await take(channel)).complete();
-    assert.equal(await channel.publishIfIdle(BOX, message("second")), true);
+    assert.equal(await channel.publishIfIdle(BOX, "", message("second")), true);
     await (await take(channel)).bury("over");
-    assert.equal(await channel.publishIfIdle(BOX, message("last")), true);
+    assert.equal(await channel.publishIfIdle(BOX, "", message("last")), true);
   },
 
   "dead letters are read newest first, page by page": async (_, channel) => {
