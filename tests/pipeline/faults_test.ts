@@ -1,0 +1,135 @@
+/**
+ * A disk that is full, or fails, at each step at which a service changes it.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { getLogger } from "@logtape/logtape";
+import { sampleSource } from "../../local/source.ts";
+import { Phase1Complete } from "../../shared/contracts/messages.ts";
+import { TransientError } from "../../shared/errors/errors.ts";
+import { Files } from "../../shared/files/files.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
+import { plannedUntilIn } from "../../extractor/planned_until.ts";
+import { readLookups } from "../../transformer/lookup.ts";
+import { transformer } from "../../transformer/transformer.ts";
+import { expected, quiet, RAW_FILE, request, startPipeline } from "../support/extraction.ts";
+import { failWritesAt, type Fault, FAULTS } from "../support/failing_writes.ts";
+import { programPath } from "../../cli/services.ts";
+
+const KINDS = Object.keys(FAULTS) as Fault[];
+
+/** What a try has to do in the face of every fault, and what has to be there then. */
+interface Trial extends AsyncDisposable {
+  /** Does the work; may be called again. */
+  work(): Promise<unknown>;
+  /** The content of every file, by its name below the data directory, that the work leaves without a fault. */
+  readonly whole: Map<string, string>;
+  readonly data: string;
+}
+
+/** Tries with a fault at each step; says how many steps there are. */
+async function tryEveryStep(begin: () => Promise<Trial>, fault: Fault): Promise<number> {
+  for (let at = 1;; at++) {
+    await using trial = await begin();
+    let hasFailed: boolean;
+    {
+      using disk = failWritesAt(at, fault);
+      const where = `${fault} at step ${at}`;
+      await trial.work().catch((error) => assert.ok(error instanceof TransientError, `${where}: ${error}`));
+      hasFailed = disk.hasFailed;
+    }
+    for (const [name, content] of await contentsOf(trial.data)) {
+      const whole = trial.whole.get(name);
+      if (whole !== undefined) assert.equal(content, whole, `${fault} at step ${at}: ${name} is not whole`);
+      else if (name.endsWith(".json")) JSON.parse(content);
+    }
+    if (!hasFailed) return at - 1;
+    await trial.work();
+    const contents = await contentsOf(trial.data);
+    for (const [name, content] of trial.whole) {
+      assert.equal(contents.get(name), content, `${name} after step ${at}`);
+    }
+    const parts = [...contents.keys()].filter((name) => name.endsWith(".part"));
+    assert.deepEqual(parts, [], `${fault} at step ${at}`);
+  }
+}
+
+async function contentsOf(folder: string, below = ""): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { name, isDirectory } of Deno.readDir(`${folder}/${below}`)) {
+    const path = `${below}${name}`;
+    if (!isDirectory) found.set(path, await Deno.readTextFile(`${folder}/${path}`));
+    else for (const entry of await contentsOf(folder, `${path}/`)) found.set(...entry);
+  }
+  return found;
+}
+
+for (const fault of KINDS) {
+  Deno.test(`an extraction withstands ${fault} at every write: nothing half-written has its name, and the next try completes it`, async () => {
+    const whole = new Map([[`raw_users/${RAW_FILE}`, await expected({ users: 250 })]]);
+    const steps = await tryEveryStep(async () => {
+      const pipeline = await startPipeline({ users: 250 });
+      const asked = request();
+      return {
+        data: pipeline.data,
+        whole,
+        work: () => pipeline.handle(asked),
+        [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
+      };
+    }, fault);
+    assert.ok(steps > 20, `${steps} steps`);
+  });
+
+  Deno.test(`a transform withstands ${fault} at every write: nothing half-written has its name, and the next try completes it`, async () => {
+    const answer = await sampleSource({ users: 100, bad: 0.2 })(new Request("http://source/users?limit=0"));
+    const raw = ((await answer.json()) as { users: unknown[] }).users.map((user) =>
+      `${JSON.stringify(user)}\n`
+    ).join("");
+    const lookups = await readLookups(usersPlan, programPath("pipelines/departments.csv"));
+    let whole = new Map<string, string>();
+    const begin = async () => {
+      const data = await Deno.makeTempDir();
+      await Deno.mkdir(`${data}/raw_users`);
+      await Deno.writeTextFile(`${data}/raw_users/${RAW_FILE}`, raw);
+      const actor = transformer({ files: new Files(data), plan: usersPlan, lookups });
+      const message = {
+        ...Phase1Complete.parse({ raw_file: "x" }),
+        raw_file: `${data}/raw_users/${RAW_FILE}`,
+      };
+      return {
+        data,
+        whole,
+        work: () => actor.handle(message, quiet({ log: getLogger("test") })),
+        [Symbol.asyncDispose]: () => Deno.remove(data, { recursive: true }),
+      };
+    };
+    {
+      await using undisturbed = await begin();
+      await undisturbed.work();
+      whole = await contentsOf(undisturbed.data);
+      for (const name of whole.keys()) if (name.startsWith("state/")) whole.delete(name); // names the temporary folder
+    }
+    const steps = await tryEveryStep(begin, fault);
+    assert.ok(steps > 8, `${steps} steps`);
+  });
+
+  Deno.test(`the schedule's memory is kept whole or not at all with ${fault} at every write`, async () => {
+    const steps = await tryEveryStep(async () => {
+      const data = await Deno.makeTempDir();
+      await Deno.mkdir(`${data}/state`);
+      const kept = plannedUntilIn(new Files(data));
+      await kept.write(1_000);
+      return {
+        data,
+        whole: new Map(),
+        work: async () => {
+          await kept.write(2_000);
+          assert.equal(await kept.read(), 2_000);
+        },
+        [Symbol.asyncDispose]: () => Deno.remove(data, { recursive: true }),
+      };
+    }, fault);
+    assert.ok(steps > 3, `${steps} steps`);
+  });
+}
