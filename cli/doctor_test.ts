@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
 import { announceRun } from "../shared/store/sqlite/run_writes.ts";
-import { loadTexts, usersTables } from "../shared/store/sqlite/testing.ts";
+import { loadTexts, usersTables } from "../tests/support/store.ts";
 import { needing } from "../tests/support/needs.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";

@@ -5,7 +5,7 @@ import { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStore, type Store } from "../shared/store/sqlite/open.ts";
-import { startChild, usersTables } from "../shared/store/sqlite/testing.ts";
+import { startChild, usersTables } from "../tests/support/store.ts";
 import { loadRun } from "./load.ts";
 
 const NAMES = {

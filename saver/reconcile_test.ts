@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { RunEvent } from "../shared/contracts/messages.ts";
 import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
-import { tempStore } from "../shared/store/sqlite/testing.ts";
+import { tempStore } from "../tests/support/store.ts";
 import { pendingOrders } from "./reconcile.ts";
 import { recordEvent } from "./record.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";

@@ -5,7 +5,7 @@ import { PHASES, RunEvent } from "../shared/contracts/messages.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { announceRun } from "../shared/store/sqlite/run_writes.ts";
 import type { RunRow } from "../shared/store/sqlite/runs.ts";
-import { tempStore } from "../shared/store/sqlite/testing.ts";
+import { tempStore } from "../tests/support/store.ts";
 import { recordEvent, recordEvents } from "./record.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);

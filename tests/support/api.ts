@@ -11,7 +11,7 @@ import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { openStoreReadOnly, type ReadStore, type Store } from "../../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
-import { loadTexts, tempStore } from "../../shared/store/sqlite/testing.ts";
+import { loadTexts, tempStore } from "./store.ts";
 import { type App, createApp } from "../../api/app.ts";
 import { ApiVariables } from "../../api/config.ts";
 import type { ApiPorts, AuditEntry } from "../../api/ports.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { usersTables } from "../../shared/store/sqlite/testing.ts";
+import { usersTables } from "./store.ts";
 import { getLogger } from "@logtape/logtape";
 import { courier, type Seal } from "../../saver/courier.ts";
 import { sftpDelivery } from "../../saver/delivery/sftp.ts";

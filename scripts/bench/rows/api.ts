@@ -1,4 +1,4 @@
-import { usersTables } from "../../../shared/store/sqlite/testing.ts";
+import { usersTables } from "../../../tests/support/store.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { openStore } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";

@@ -5,7 +5,7 @@ import { smallDisk } from "../../../tests/support/tmpfs.ts";
 import { NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 import { type FileToLoad, loadFile } from "./load.ts";
 import { openStore } from "./open.ts";
-import { linesOf, tempStore, usersTables } from "./testing.ts";
+import { linesOf, tempStore, usersTables } from "../../../tests/support/store.ts";
 
 const FILE: FileToLoad = {
   runId: "run-1",

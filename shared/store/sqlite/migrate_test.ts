@@ -3,7 +3,7 @@ import { PermanentError } from "../../errors/errors.ts";
 import { currentSchema, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { openStore } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
-import { startChild, usersTables } from "./testing.ts";
+import { startChild, usersTables } from "../../../tests/support/store.ts";
 
 Deno.test("a database of the first schema keeps its rows and gets what was added since", async () => {
   using db = new Database(":memory:");

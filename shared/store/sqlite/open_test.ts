@@ -3,7 +3,7 @@ import { PermanentError, TransientError } from "../../errors/errors.ts";
 import { loadFile } from "./load.ts";
 import { openStore, openStoreReadOnly } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
-import { linesOf, loadTexts, startChild, tempStore, usersTables } from "./testing.ts";
+import { linesOf, loadTexts, startChild, tempStore, usersTables } from "../../../tests/support/store.ts";
 
 Deno.test("a reader is told that the database isn't there yet, then that it isn't ready, then reads", async () => {
   const folder = await Deno.makeTempDir();

@@ -8,7 +8,7 @@ import { loadFile } from "./load.ts";
 import { openStore } from "./open.ts";
 import { announceRun, markLoaded } from "./run_writes.ts";
 import { shownOf } from "./shown.ts";
-import { linesOf, tempStore } from "./testing.ts";
+import { linesOf, tempStore } from "../../../tests/support/store.ts";
 
 const things = planOf(pipeline({
   name: "things",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { RecordRow } from "./records.ts";
-import { loadTexts, tempStore } from "./testing.ts";
+import { loadTexts, tempStore } from "../../../tests/support/store.ts";
 
 const users = (from: number, count: number) =>
   Array.from({ length: count }, (_, n) => JSON.stringify({ id: from + n, ssn: `secret ${from + n}` }));

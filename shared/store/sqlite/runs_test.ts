@@ -4,7 +4,7 @@ import type { RunStatus } from "../../contracts/messages.ts";
 import { announceRun, markLoaded, recordDelivery, type RunToLoad, writeRunState } from "./run_writes.ts";
 import type { RunRow } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { loadTexts, tempStore } from "./testing.ts";
+import { loadTexts, tempStore } from "../../../tests/support/store.ts";
 
 const DAY = Date.UTC(2026, 10, 24);
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { maskOf, maskRecord } from "../mask.ts";
 import { openStore } from "./open.ts";
 import { type Database, type Value } from "../../sqlite/database.ts";
-import { loadTexts, tempStore, usersTables } from "./testing.ts";
+import { loadTexts, tempStore, usersTables } from "../../../tests/support/store.ts";
 import { addFields, refreshViews } from "./views.ts";
 
 type Row = Record<string, Value>;

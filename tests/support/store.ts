@@ -4,11 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { type LineSource, loadFile } from "./load.ts";
-import { openStore, type Store } from "./open.ts";
-import type { FileKind } from "../../contracts/names.ts";
-import { usersPlan } from "../../pipeline/users.ts";
-import { type Defined, shownOf } from "./shown.ts";
+import { type LineSource, loadFile } from "../../shared/store/sqlite/load.ts";
+import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
+import type { FileKind } from "../../shared/contracts/names.ts";
+import { usersPlan } from "../../shared/pipeline/users.ts";
+import { type Defined, shownOf } from "../../shared/store/sqlite/shown.ts";
 
 /** A store in a folder of its own, which goes with it. */
 export interface TempStore extends AsyncDisposable {
@@ -69,15 +69,17 @@ export interface Child extends AsyncDisposable {
   ended(): Promise<number>;
 }
 
-/** Runs `code`, which finds the folder of this module as `store`, such as `await import(store + "open.ts")`. */
+/** Runs `code`, which finds the folder of the store as `store`, such as `await import(store + "open.ts")`. */
 export function startChild(code: string): Child {
   const process = new Deno.Command(Deno.execPath(), {
     args: [
       "eval",
       "--quiet",
-      `const store = ${JSON.stringify(new URL(".", import.meta.url).href)};\n${code}`,
+      `const store = ${
+        JSON.stringify(new URL("../../shared/store/sqlite/", import.meta.url).href)
+      };\n${code}`,
     ],
-    cwd: new URL("../../..", import.meta.url),
+    cwd: new URL("../..", import.meta.url),
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

@@ -1,0 +1,152 @@
+/**
+ * The database and the queue on a disk that ends, or fails, at every point of their writing.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { statfs } from "node:fs/promises";
+import { DatabaseSync } from "node:sqlite";
+import { openEmbeddedChannel } from "../../shared/channel/embedded.ts";
+import { TransientError } from "../../shared/errors/errors.ts";
+import { smallDisk } from "../support/tmpfs.ts";
+import { fillDatabase, fillQueue, MESSAGES, RECORDS } from "../support/writing_process.ts";
+
+const KB = 1_000, MB = 1_000_000;
+
+async function free(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+}
+
+/** A file of SQLite after a fault: undamaged. */
+function checked(path: string): DatabaseSync {
+  const database = new DatabaseSync(path);
+  assert.deepEqual({ ...database.prepare("PRAGMA quick_check").get() }, { quick_check: "ok" });
+  return database;
+}
+
+function countIn(path: string, table: string): number {
+  using database = checked(path);
+  if (database.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?").get(table) === undefined) return 0;
+  return (database.prepare(`SELECT count(*) AS count FROM ${table}`).get() as { count: number }).count;
+}
+
+async function waitingIn(folder: string): Promise<number> {
+  await using channel = await openEmbeddedChannel(`${folder}/queue.db`);
+  return (await channel.mailbox("channel:start_run").state()).depth;
+}
+
+Deno.test("wherever the disk ends, a load leaves nothing of its file, gives its space back, and is done once there is room", async () => {
+  await using owned = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "full-" });
+  owned.defer(() => Deno.remove(folder, { recursive: true }));
+  const disk = await smallDisk(folder, 8 * MB);
+  if (disk === undefined) return; // this process may not mount
+  owned.use(disk);
+  let refused = 0;
+  for (let spare = 0; spare < 4 * MB; spare += 400 * KB) {
+    await disk.fill(spare);
+    await fillDatabase(folder).catch((error) => {
+      assert.ok(error instanceof TransientError, `${spare} bytes free: ${error}`);
+      refused += 1;
+    });
+    await disk.free();
+    const isLoaded = countIn(`${folder}/data.db`, "run_files") === 1;
+    const left = await free(folder);
+    assert.ok(isLoaded || left > 7 * MB, `${spare} bytes were free, ${left} of 8 MB are without the filler`);
+    await fillDatabase(folder);
+    assert.equal(countIn(`${folder}/data.db`, "raw_records"), RECORDS);
+    for (const suffix of ["", "-wal", "-shm"]) {
+      await Deno.remove(`${folder}/data.db${suffix}`).catch(() => {});
+    }
+  }
+  assert.ok(refused >= 4, `${refused} loads met the end of the disk`);
+});
+
+Deno.test("wherever the disk ends, the queue keeps what it has accepted and takes the rest once there is room", async () => {
+  await using owned = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "full-" });
+  owned.defer(() => Deno.remove(folder, { recursive: true }));
+  const disk = await smallDisk(folder, 16 * MB);
+  if (disk === undefined) return; // this process may not mount
+  owned.use(disk);
+  let refused = 0;
+  for (let spare = 0; spare < MB; spare += 100 * KB) {
+    await disk.fill(spare);
+    let accepted = 0;
+    await fillQueue(folder, (messages) => accepted = messages).catch((error) => {
+      assert.ok(error instanceof TransientError, `${spare} bytes free: ${error}`);
+      refused += 1;
+    });
+    await disk.free();
+    const waiting = await waitingIn(folder);
+    assert.ok(waiting === accepted || waiting === accepted + 1, `${waiting} wait, ${accepted} were accepted`);
+    await fillQueue(folder, () => {});
+    assert.equal(await waitingIn(folder), MESSAGES);
+    checked(`${folder}/queue.db`).close();
+    for (const suffix of ["", "-wal", "-shm"]) {
+      await Deno.remove(`${folder}/queue.db${suffix}`).catch(() => {});
+    }
+  }
+  assert.ok(refused >= 3, `${refused} publications met the end of the disk`);
+});
+
+/** Runs the writing process; no file can grow beyond `limitKb`, so a write there ends in an I/O error. Answers what it printed. */
+async function writeWithin(
+  limitKb: number,
+  what: string,
+  folder: string,
+): Promise<[name: string, messages: number, reason: string]> {
+  const program = new URL("../support/writing_process.ts", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: [
+      "-c",
+      `trap "" XFSZ; ulimit -f ${limitKb}; exec "$@"`,
+      "bash",
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--quiet",
+      program,
+      what,
+      folder,
+    ],
+  }).output();
+  const text = new TextDecoder().decode(stdout).trim();
+  assert.equal(code, 0, text + new TextDecoder().decode(stderr));
+  const [, name, messages, reason] = /^(\S+) (\d+) ?(.*)$/s.exec(text) ?? [];
+  return [name!, Number(messages), reason!];
+}
+
+Deno.test("an I/O error at any point of a load or a publication is transient, damages nothing, and loses nothing that was accepted", async () => {
+  const failed = { database: 0, queue: 0 };
+  for (const limitKb of [4, 64, 200, 700, 1_200]) {
+    const folder = await Deno.makeTempDir({ prefix: "failing-" });
+    try {
+      const [error, , reason] = await writeWithin(limitKb, "database", folder);
+      if (error !== "done") {
+        assert.equal(error, "TransientError", `${limitKb} KB: ${reason}`);
+        failed.database += 1;
+      }
+      await fillDatabase(folder);
+      assert.equal(countIn(`${folder}/data.db`, "raw_records"), RECORDS);
+
+      const [queueError, accepted, queueReason] = await writeWithin(limitKb, "queue", folder);
+      if (queueError !== "done") {
+        assert.equal(queueError, "TransientError", `${limitKb} KB: ${queueReason}`);
+        failed.queue += 1;
+      }
+      const waiting = await waitingIn(folder);
+      assert.ok(
+        waiting === accepted || waiting === accepted + 1,
+        `${waiting} wait, ${accepted} were accepted`,
+      );
+      await fillQueue(folder, () => {});
+      assert.equal(await waitingIn(folder), MESSAGES);
+      checked(`${folder}/queue.db`).close();
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }
+  assert.ok(failed.database >= 3 && failed.queue >= 2, JSON.stringify(failed));
+});

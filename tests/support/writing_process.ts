@@ -1,0 +1,46 @@
+/**
+ * A process that fills a database or a queue, to be run with a limit on the size of its files: `database FOLDER` or `queue FOLDER`. Prints the
+ * class of the error that ended it, or `done`.
+ *
+ * @module
+ */
+import { openEmbeddedChannel } from "../../shared/channel/embedded.ts";
+import { compose } from "../../shared/actor/message.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { loadFile } from "../../shared/store/sqlite/load.ts";
+import { openStore } from "../../shared/store/sqlite/open.ts";
+import { linesOf, usersTables } from "./store.ts";
+
+export const RECORDS = 1_000;
+const TEXTS = Array.from({ length: RECORDS }, (_, id) => JSON.stringify({ id, text: "x".repeat(1_000) }));
+export const MESSAGES = 300;
+
+/** Loads a file of `RECORDS` records; nothing the second time. */
+export async function fillDatabase(folder: string): Promise<void> {
+  await using store = await openStore(`${folder}/data.db`, { pipelines: usersTables([]) });
+  const file = { runId: "run-1", pipeline: "users", kind: "raw", name: "data/raw_users/a.jsonl" } as const;
+  await loadFile(store, file, linesOf(TEXTS));
+  await store.checkpoint();
+}
+
+/** Publishes `MESSAGES` messages under ids of their own, each once. `accepted` is called with how many there are for certain. */
+export async function fillQueue(folder: string, accepted: (messages: number) => void): Promise<void> {
+  await using channel = await openEmbeddedChannel(`${folder}/queue.db`);
+  for (let i = 0; i < MESSAGES; i++) {
+    const fields = { run_id: newRunId(), requested_by: "x".repeat(200) };
+    await channel.publish(compose("channel:start_run", `message-${i}`, fields));
+    accepted(i + 1);
+  }
+}
+
+if (import.meta.main) {
+  const [what, folder] = Deno.args as [string, string];
+  let messages = 0;
+  try {
+    if (what === "queue") await fillQueue(folder, (accepted) => messages = accepted);
+    else await fillDatabase(folder);
+    console.log("done", messages);
+  } catch (error) {
+    console.log((error as Error).name, messages, (error as Error).message);
+  }
+}
