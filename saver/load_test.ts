@@ -172,7 +172,7 @@ Deno.test("a saver that is killed in mid-file leaves nothing of that file, and t
   await using saver = startChild(`
     const { openStore } = await import(store + "open.ts");
     const { Files } = await import(store + "../../files/files.ts");
-    const { usersTables } = await import(store + "testing.ts");
+    const { usersTables } = await import(store + "../../../tests/support/store.ts");
     const { loadRun } = await import(store + "../../../saver/load.ts");
     const message = ${JSON.stringify(h.message)};
     const opened = await openStore(${JSON.stringify(h.path)}, { pipelines: usersTables([]) });
