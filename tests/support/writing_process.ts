@@ -36,11 +36,13 @@ export async function fillQueue(folder: string, accepted: (messages: number) => 
 if (import.meta.main) {
   const [what, folder] = Deno.args as [string, string];
   let messages = 0;
+  const say = (name: string, reason = "") =>
+    Deno.stdout.writeSync(new TextEncoder().encode(`${name} ${messages} ${reason}\n`));
   try {
     if (what === "queue") await fillQueue(folder, (accepted) => messages = accepted);
     else await fillDatabase(folder);
-    console.log("done", messages);
+    say("done");
   } catch (error) {
-    console.log((error as Error).name, messages, (error as Error).message);
+    say((error as Error).name, (error as Error).message);
   }
 }
