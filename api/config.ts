@@ -4,7 +4,14 @@
  * @module
  */
 import { z } from "zod";
-import { ChannelVariables, list, LogVariables, StorageVariables, whole } from "../shared/config/variables.ts";
+import {
+  ChannelVariables,
+  list,
+  LogVariables,
+  PipelineVariables,
+  StorageVariables,
+  whole,
+} from "../shared/config/variables.ts";
 
 const hostName = z.string().regex(
   /^(\*|\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)$/,
@@ -39,5 +46,6 @@ export const ApiVariables = {
   ),
   ...ChannelVariables,
   ...StorageVariables,
+  ...PipelineVariables,
   ...LogVariables,
 };

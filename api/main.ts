@@ -6,6 +6,8 @@
 import { runService } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
+import { variable } from "../shared/config/config.ts";
+import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { createApp } from "./app.ts";
 import { openAuditLog } from "./audit.ts";
@@ -39,7 +41,17 @@ if (import.meta.main) {
       maxBytes: config.SQL_MAX_BYTES,
     }));
     const store = use(new StoreOnceMade(config.DB_PATH));
-    const app = createApp({ config, channel, audit, sql, log, store: () => store.get() });
+    const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
+    const app = createApp({
+      config,
+      channel,
+      audit,
+      sql,
+      log,
+      pipelines,
+      readEnv: variable,
+      store: () => store.get(),
+    });
     const server = await listen(app, { hostname: config.API_HOST, port: config.API_PORT });
     log.info("ready", { host: config.API_HOST, port: server.port });
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));

@@ -6,6 +6,8 @@
 import type { Logger } from "@logtape/logtape";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
+import type { Pipelines } from "../shared/pipeline/load.ts";
+import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 import type { ReadStore } from "../shared/store/sqlite/open.ts";
 import type { ApiVariables } from "./config.ts";
 
@@ -61,6 +63,10 @@ export interface ApiPorts {
   readonly channel: Channel;
   readonly audit: AuditLog;
   readonly sql: SqlConsole;
+  /** The definitions of pipelines. */
+  readonly pipelines: Pipelines;
+  /** The variables that schedules name, and TZ. */
+  readonly readEnv: ReadEnv;
   readonly log: Logger;
   /** The time in milliseconds since 1970. Default `Date.now`. */
   readonly clock?: () => number;

@@ -124,7 +124,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       return [
         ...flags(config, {
           net: [`${config.API_HOST}:${config.API_PORT}`],
-          read: [config.DATA_DIR, programPath("api")],
+          read: [config.DATA_DIR, pipelinesDir(config.PIPELINES_DIR), programPath("api")],
           write: [`${config.DATA_DIR}/state`, dirname(config.DB_PATH)],
         }),
         `--allow-run=${Deno.execPath()}`,

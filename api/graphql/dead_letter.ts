@@ -5,10 +5,9 @@
  */
 import type { DeadLetter } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
 import { type Mask, MASKED, maskOf, maskRecord } from "../../shared/store/mask.ts";
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
-import { shownOf } from "../../shared/store/sqlite/shown.ts";
+import type { ApiPorts } from "../ports.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, decodeCursor, DEFAULT_PAGE, forwardArgs, MAX_PAGE, pageOf } from "./connection.ts";
 
@@ -47,9 +46,10 @@ function hide(value: unknown, mask: Mask): unknown {
 }
 
 /** What any pipeline masks: a message doesn't always tell which one it is about. */
-function maskOfAll(store: ReadStore | undefined): Mask {
-  const known = [...store?.records.pipelines().values() ?? [shownOf(usersPlan)]];
-  return maskOf(known.flatMap(({ masked }) => masked));
+function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Mask {
+  const shown = [...store?.records.pipelines().values() ?? []].flatMap(({ masked }) => masked);
+  const defined = [...pipelines.plans.values()].flatMap(({ definition }) => definition.mask ?? []);
+  return maskOf(store === undefined ? defined : shown);
 }
 
 /** Keys of text that may hold a whole record. */
@@ -63,7 +63,7 @@ const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
     messageId: t.exposeID("id"),
     body: t.string({
       description: "Its text; personal fields, and what can't be read, are hidden.",
-      resolve: ({ body }, _args, { store }) => maskMessage(body, maskOfAll(store)),
+      resolve: ({ body }, _args, { store, ports }) => maskMessage(body, maskOfAll(store, ports)),
     }),
     reason: t.exposeString("reason"),
     attempts: t.exposeInt("attempts", { description: "How often it had been tried." }),

@@ -52,11 +52,11 @@ export function makeLoaders(open: () => ReadStore | undefined): Loaders {
       undefined,
     ),
     rawRecord: loader<number, RecordRow | undefined>(
-      ({ records }, ids) => records.byIds("raw_users", ids),
+      ({ records }, ids) => records.byIds("raw", ids),
       undefined,
     ),
     invalidRecord: loader<number, RecordRow | undefined>(
-      ({ records }, ids) => records.byIds("invalid_users", ids),
+      ({ records }, ids) => records.byIds("invalid", ids),
       undefined,
     ),
   };

@@ -324,7 +324,7 @@ Deno.test("every mutation is noted with who did what to which run, and what came
       who: pipeline.audit[0]!.who,
       from: undefined,
       action: "startRun",
-      about: { requestedBy: "api", runId: data.startRun.runId },
+      about: { requestedBy: "api", pipeline: "users", runId: data.startRun.runId },
       outcome: "StartRunSuccess",
     },
     {

@@ -3,11 +3,13 @@
  *
  * @module
  */
-import type { RecordTable } from "../../shared/contracts/names.ts";
+import { type FileKind, partsOfTable, type RecordTable } from "../../shared/contracts/names.ts";
 import type { RecordFilter, RecordRow } from "../../shared/store/sqlite/records.ts";
-import { builder } from "./builder.ts";
+import { defaultPipeline } from "../pipelines.ts";
+import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { type Connection, connectionType, forwardArgs, type PageArgs, pageOf } from "./connection.ts";
+import { knownPipeline } from "./pipeline.ts";
 import { EtlRun } from "./run.ts";
 
 const RecordTableEnum = builder.enumType("RecordTable", {
@@ -22,7 +24,16 @@ const RecordTableEnum = builder.enumType("RecordTable", {
   } as const,
 });
 
-export const RecordType = builder.objectRef<RecordRow & { table?: RecordTable }>("Record");
+const RecordStage = builder.enumType("RecordStage", {
+  description: "Which records of a pipeline.",
+  values: {
+    RAW: { value: "raw" as FileKind, description: "As they came from the source." },
+    PROCESSED: { value: "processed" as FileKind, description: "Valid, with what the pipeline adds." },
+    INVALID: { value: "invalid" as FileKind, description: "Invalid, with `error_reason`." },
+  } as const,
+});
+
+export const RecordType = builder.objectRef<RecordRow & { kind?: FileKind }>("Record");
 
 export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").implement({
   description: "A record that broke a rule. Personal fields read as `***`.",
@@ -51,7 +62,7 @@ export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").imple
       resolve: async (row, _args, { loaders }) => {
         const found = await loaders.rawRecord.loadMany(await loaders.recordCorrections.load(row.record_id));
         return found.flatMap((record) =>
-          record instanceof Error || record === undefined ? [] : [ofTable("raw_users", record)]
+          record instanceof Error || record === undefined ? [] : [ofKind("raw", record)]
         );
       },
     }),
@@ -75,8 +86,8 @@ RecordType.implement({
       type: InvalidRecord,
       nullable: true,
       description: "In a correction run's raw records: the invalid record that it corrects.",
-      resolve: async ({ table, record_id }, _args, { loaders }) => {
-        const id = table === "raw_users" ? await loaders.recordCorrected.load(record_id) : undefined;
+      resolve: async ({ kind, record_id }, _args, { loaders }) => {
+        const id = kind === "raw" ? await loaders.recordCorrected.load(record_id) : undefined;
         return id === undefined ? null : await loaders.invalidRecord.load(id);
       },
     }),
@@ -91,19 +102,31 @@ builder.queryFields((t) => ({
     type: RecordConnection,
     description: "Records in the order in which they were loaded; of one run, in the file's order.",
     args: {
-      table: t.arg({ type: RecordTableEnum, required: true }),
+      table: t.arg({ type: RecordTableEnum, description: "A table of `users`; others go by `stage`." }),
+      stage: t.arg({ type: RecordStage, description: "Which records." }),
+      pipeline: t.arg.string({
+        description: "Whose records. Default: that of `runId`, else `users` or the only one.",
+      }),
       runId: t.arg.id({ required: false }),
       first: t.arg(forwardArgs.first),
       after: t.arg(forwardArgs.after),
     },
-    resolve: (_root, { table, runId, ...page }, context) =>
-      readRecords(table, { runId: runId ?? undefined }, page, context),
+    resolve: (_root, { table, stage, pipeline, runId, ...page }, context) => {
+      if ((table == null) === (stage == null)) {
+        throw badInput("Cannot read records: wanted either stage or table.");
+      }
+      const wanted = table ?? `${stage!}_${pipelineOf(pipeline, runId, context)}` as const;
+      return readRecords(wanted, { runId: runId ?? undefined }, page, context);
+    },
   }),
   invalidRecords: t.field({
     type: InvalidRecordConnection,
     description: "Invalid records in the order in which they were loaded.",
     args: {
       runId: t.arg.id({ required: false }),
+      pipeline: t.arg.string({
+        description: "Whose records. Default: that of `runId`, else `users` or the only one.",
+      }),
       reason: t.arg.string({
         description:
           "Only those with this problem: `age: greater than 65`, as in `EtlRun.reasons`, or any text of it.",
@@ -111,10 +134,25 @@ builder.queryFields((t) => ({
       first: t.arg(forwardArgs.first),
       after: t.arg(forwardArgs.after),
     },
-    resolve: (_root, { runId, reason, ...page }, context) =>
-      readRecords("invalid_users", { runId: runId ?? undefined, reason: reason ?? undefined }, page, context),
+    resolve: (_root, { runId, pipeline, reason, ...page }, context) =>
+      readRecords(
+        `invalid_${pipelineOf(pipeline, runId, context)}`,
+        { runId: runId ?? undefined, reason: reason ?? undefined },
+        page,
+        context,
+      ),
   }),
 }));
+
+function pipelineOf(
+  name: string | null | undefined,
+  runId: string | null | undefined,
+  context: Context,
+): string {
+  if (name != null) return knownPipeline(name, context);
+  const run = runId == null ? undefined : context.store?.runs.byRunId(runId);
+  return run?.pipeline ?? defaultPipeline(context.ports.pipelines);
+}
 
 function readRecords(
   table: RecordTable,
@@ -122,14 +160,17 @@ function readRecords(
   page: PageArgs,
   { store }: Context,
 ): Connection<RecordRow> {
+  const { kind } = partsOfTable(table)!;
+  const isThere = store?.records.tables().includes(table) ?? false;
   return pageOf<RecordRow, number>(page, {
-    read: (wanted) => store?.records.page(table, filter, wanted).map((row) => ofTable(table, row)) ?? [],
+    read: (wanted) =>
+      isThere ? store!.records.page(table, filter, wanted).map((row) => ofKind(kind, row)) : [],
     place: (row) => row.record_id,
-    count: () => store?.records.count(table, filter.runId) ?? 0,
+    count: () => isThere ? store!.records.count(table, filter.runId) : 0,
   });
 }
 
-/** Ids are unique in a table only, so a record has to know which one it is from. */
-function ofTable(table: RecordTable, row: RecordRow): RecordRow & { table: RecordTable } {
-  return { ...row, table };
+/** Ids are unique in files of a kind only, so a record has to know which one it is from. */
+function ofKind(kind: FileKind, row: RecordRow): RecordRow & { kind: FileKind } {
+  return { ...row, kind };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import { PHASES, RUN_STATUSES, type RunEvent } from "../../shared/contracts/messages.ts";
 import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import {
@@ -123,6 +124,7 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
     id: t.exposeID("id"),
     runId: t.exposeID("run_id"),
     at: t.field({ type: "DateTime", resolve: (event) => event.published_at }),
+    pipeline: t.string({ resolve: (event) => event.pipeline ?? DEFAULT_PIPELINE }),
     actor: t.exposeString("actor"),
     instance: t.exposeString("instance", { nullable: true }),
     type: t.exposeString("type", {
@@ -156,6 +158,7 @@ EtlRun.implement({
   fields: (t) => ({
     id: t.exposeID("id", { description: "Number in order of arrival." }),
     runId: t.exposeID("run_id", { description: "The run's id in messages and files." }),
+    pipeline: t.exposeString("pipeline"),
     runTimestamp: t.field({
       type: "DateTime",
       description: "When it was asked for.",

@@ -7,6 +7,7 @@ import { RunId } from "../../shared/contracts/messages.ts";
 import type { RunCursor, RunRow } from "../../shared/store/sqlite/runs.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+import { knownPipeline } from "./pipeline.ts";
 import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";
 
 const EtlRunConnection = connectionType("EtlRun", EtlRun, { counted: true });
@@ -18,6 +19,7 @@ const EtlRunFilter = builder.inputType("EtlRunFilter", {
     since: t.field({ type: "DateTime", description: "Asked for at or after this." }),
     until: t.field({ type: "DateTime", description: "Asked for before this." }),
     loaded: t.boolean({ description: "Only those that reached the load." }),
+    pipeline: t.string({ description: "Only those of this pipeline." }),
   }),
 });
 
@@ -31,13 +33,20 @@ builder.queryFields((t) => ({
       status: t.arg({ type: [RunStatusEnum], required: false }),
       since: t.arg({ type: "DateTime", required: false }),
       until: t.arg({ type: "DateTime", required: false }),
+      pipeline: t.arg.string({ required: false, description: "Only those of this pipeline." }),
     },
-    resolve: (_root, { limit, offset, status, since, until }, { store, lists }) => {
+    resolve: (_root, { limit, offset, status, since, until, pipeline }, context) => {
+      const { store, lists } = context;
       const page = {
         limit: bounded("limit", limit ?? 100, 0, 1000),
         offset: bounded("offset", offset ?? 0, 0, 2 ** 31 - 1),
       };
-      const which = { status: status ?? undefined, since: since ?? undefined, until: until ?? undefined };
+      const which = {
+        status: status ?? undefined,
+        since: since ?? undefined,
+        until: until ?? undefined,
+        pipeline: pipeline == null ? undefined : knownPipeline(pipeline, context),
+      };
       if (store === undefined) return [];
       return lists.get(store, JSON.stringify([page, which]), () => store.runs.list(which, page));
     },
@@ -52,8 +61,10 @@ builder.queryFields((t) => ({
       before: t.arg.string({ description: "Only rows before this cursor." }),
       filter: t.arg({ type: EtlRunFilter }),
     },
-    resolve: (_root, { filter, ...page }, { store }) => {
+    resolve: (_root, { filter, ...page }, context) => {
+      const { store } = context;
       const which = {
+        pipeline: filter?.pipeline == null ? undefined : knownPipeline(filter.pipeline, context),
         status: filter?.status ?? undefined,
         since: filter?.since ?? undefined,
         until: filter?.until ?? undefined,

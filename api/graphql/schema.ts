@@ -6,6 +6,7 @@
 import type { GraphQLSchema } from "graphql";
 import { builder } from "./builder.ts";
 import "./run_queries.ts";
+import "./pipeline.ts";
 import "./record.ts";
 import "./actor.ts";
 import "./dead_letter.ts";

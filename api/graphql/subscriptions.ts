@@ -4,6 +4,7 @@
  * @module
  */
 import { filter, pipe } from "graphql-yoga";
+import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import { Actor } from "./actor.ts";
 import { builder } from "./builder.ts";
 import { RunEventType } from "./run.ts";
@@ -12,12 +13,16 @@ builder.subscriptionType({
   fields: (t) => ({
     runEvents: t.field({
       type: RunEventType,
-      description: "What happens from now on: to one run, or to all.",
-      args: { runId: t.arg.id({ required: false }) },
-      subscribe: (_root, { runId }, { live }) =>
-        runId == null
-          ? live.runEvents.follow()
-          : pipe(live.runEvents.follow(), filter((event) => event.run_id === runId)),
+      description: "What happens from now on: to one run, to those of one pipeline, or to all.",
+      args: { runId: t.arg.id({ required: false }), pipeline: t.arg.string({ required: false }) },
+      subscribe: (_root, { runId, pipeline }, { live }) =>
+        pipe(
+          live.runEvents.follow(),
+          filter((event) =>
+            (runId == null || event.run_id === runId) &&
+            (pipeline == null || (event.pipeline ?? DEFAULT_PIPELINE) === pipeline)
+          ),
+        ),
       resolve: (event) => event,
     }),
     actorChanges: t.field({

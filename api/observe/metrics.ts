@@ -7,7 +7,9 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { RUN_STATUSES } from "../../shared/contracts/messages.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
+import { partsOfTable } from "../../shared/contracts/names.ts";
 import { phasesOf } from "../../shared/store/timeline.ts";
+import { recordTables, viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -57,9 +59,12 @@ export class Metrics {
     const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
       new Gauge({ name, help, labelNames, registers });
     this.#measured = {
-      runs: gauge("etl_runs", "Runs by status", ["status"]),
-      records: gauge("etl_records", "Records in the database", ["table"]),
-      phases: gauge("etl_phase_seconds", "How long each phase of the last completed run took", ["phase"]),
+      runs: gauge("etl_runs", "Runs by status", ["status", "pipeline"]),
+      records: gauge("etl_records", "Records in the database", ["table", "pipeline"]),
+      phases: gauge("etl_phase_seconds", "How long each phase of the last completed run took", [
+        "phase",
+        "pipeline",
+      ]),
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),
       depth: gauge("etl_mailbox_depth", "Messages that wait or are worked on", ["channel"]),
       age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest of them", ["channel"]),
@@ -85,19 +90,25 @@ export class Metrics {
   #measureRuns(): void {
     const { runs, records, phases, pending } = this.#measured;
     const store = this.ports.store();
-    for (const status of RUN_STATUSES) {
-      const count = store?.runs.count({ status: [status] }) ?? 0;
-      runs.set({ status }, count);
-      if (status === "DELIVERY_PENDING") pending.set(count);
+    const pipelines = viewPipelines(this.ports.pipelines, store).map(({ name }) => name);
+    pending.set(store?.runs.count({ status: ["DELIVERY_PENDING"] }) ?? 0);
+    for (const pipeline of pipelines) {
+      for (const status of RUN_STATUSES) {
+        runs.set({ status, pipeline }, store?.runs.count({ status: [status], pipeline }) ?? 0);
+      }
     }
-    for (const table of ["raw_users", "processed_users", "invalid_users"] as const) {
-      records.set({ table }, store?.records.count(table) ?? 0);
+    for (const table of recordTables(this.ports.pipelines, store)) {
+      const pipeline = partsOfTable(table)!.pipeline;
+      const isThere = store?.records.tables().includes(table) ?? false;
+      records.set({ table, pipeline }, isThere ? store!.records.count(table) : 0);
     }
-    const last = store?.runs.list({ status: ["COMPLETED"] }, { limit: 1, offset: 0 })[0];
-    if (store === undefined || last === undefined) return;
     phases.reset();
-    for (const { phase, durationMs } of phasesOf(store.runs.eventsOf([last.run_id]).get(last.run_id) ?? [])) {
-      if (durationMs !== null) phases.set({ phase }, durationMs / 1000);
+    for (const pipeline of store === undefined ? [] : pipelines) {
+      const [last] = store!.runs.list({ status: ["COMPLETED"], pipeline }, { limit: 1, offset: 0 });
+      if (last === undefined) continue;
+      for (const { phase, durationMs } of phasesOf(store!.runs.eventsOf([last.run_id]).get(last.run_id)!)) {
+        if (durationMs !== null) phases.set({ phase, pipeline }, durationMs / 1000);
+      }
     }
   }
 

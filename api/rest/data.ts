@@ -9,7 +9,7 @@ import type { ApiApp } from "../http/env.ts";
 import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { RecordTable } from "../../shared/contracts/names.ts";
+import { recordTables } from "../pipelines.ts";
 import type { Table, Value } from "../../shared/sqlite/database.ts";
 import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
@@ -19,19 +19,17 @@ import { addRoute, Detail, json } from "./route.ts";
 /** Pages of more records are read at each request. */
 const MOST_KEPT = 200;
 
-const TABLES = ["raw_users", "processed_users", "invalid_users"] as const satisfies readonly RecordTable[];
-
 /** Columns of the views that are no keys of the user. */
 const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
 
-export function addData(app: ApiApp, { store }: ApiPorts): void {
+export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
   const pages = new UntilCommit<{ text: Uint8Array; total: number }>(16);
   addRoute(app, {
     method: "get",
     path: "/data/{table}",
     summary: "Records of a table, in the order in which they were loaded",
     description: `Tables: ${
-      TABLES.join(", ")
+      recordTables(pipelines, undefined).join(", ")
     }. Personal fields read as \`***\`, nested values are JSON text.`,
     inputs: {
       params: z.object({ table: z.string().openapi({ example: "processed_users" }) }),
@@ -46,13 +44,14 @@ export function addData(app: ApiApp, { store }: ApiPorts): void {
       503: json("Before the first run", Detail),
     },
   }, (c, { params, query: page }) => {
-    const table = TABLES.find((name) => name === params.table);
+    const open = store();
+    const tables = recordTables(pipelines, open);
+    const table = tables.find((name) => name === params.table);
     if (table === undefined) {
       // the original's text, kept on purpose
-      return detail(400, `TableName not Allowed. Valid names: ${TABLES.join(", ")}.`);
+      return detail(400, `TableName not Allowed. Valid names: ${tables.join(", ")}.`);
     }
-    const open = store();
-    if (open === undefined) return noDatabase();
+    if (open === undefined || !open.records.tables().includes(table)) return noDatabase();
     const read = () => ({
       text: Buffer.from(toJson(usersOf(open.records.rows(table, page)))),
       total: open.records.count(table),

@@ -7,6 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { detail, jsonAnswer } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
+import { recordTables } from "../pipelines.ts";
 import { SqlBusy, SqlRefused } from "../sql/errors.ts";
 import { MAX_SQL_LENGTH, startsAsSelect } from "../sql/statement.ts";
 import { noDatabase } from "./no_database.ts";
@@ -24,11 +25,11 @@ const Answer = z.object({
   truncated: z.literal(true).optional(),
 }).openapi("SQLAnswer");
 
-export function addQuerySql(app: ApiApp, { store, sql, config }: ApiPorts): void {
+export function addQuerySql(app: ApiApp, { store, sql, config, pipelines }: ApiPorts): void {
   addRoute(app, {
     method: "post",
     path: "/query_sql",
-    summary: "One SELECT over etl_runs, raw_users, processed_users and invalid_users",
+    summary: `One SELECT over etl_runs, ${recordTables(pipelines, undefined).join(", ")}`,
     description:
       `Read-only and bounded: ${config.SQL_TIMEOUT_MS} ms, ${config.SQL_MAX_ROWS} rows, ${config.SQL_MAX_BYTES} bytes; ` +
       "`truncated` is true where rows or bytes were cut.",

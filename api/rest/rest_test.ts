@@ -279,7 +279,7 @@ const CASES: Case[] = [
     name: "metrics",
     path: "/metrics",
     status: 200,
-    body: /^etl_runs\{status="LOADING"\} 3$/m,
+    body: /^etl_runs\{status="LOADING",pipeline="users"\} 3$/m,
     headers: { "content-type": /^text\/plain/ },
   },
   { name: "the description", path: "/openapi.json", status: 200, body: /^\{"openapi":"3\.1\.0"/ },

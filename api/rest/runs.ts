@@ -7,6 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer } from "../json.ts";
+import { viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { UntilCommit } from "../until_commit.ts";
@@ -22,7 +23,7 @@ const EtlRun = z.object({
   invalid_count: z.int(),
 }).openapi("EtlRun");
 
-export function addRuns(app: ApiApp, { store }: ApiPorts): void {
+export function addRuns(app: ApiApp, { store, pipelines }: ApiPorts): void {
   const lists = new UntilCommit<{ text: string; total: number }>(8);
   addRoute(app, {
     method: "get",
@@ -32,6 +33,7 @@ export function addRuns(app: ApiApp, { store }: ApiPorts): void {
       query: z.object({
         limit: integer({ min: 1, max: 10_000, fallback: 1000 }),
         offset: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 }),
+        pipeline: z.string().optional(),
       }),
     },
     responses: {
@@ -39,14 +41,23 @@ export function addRuns(app: ApiApp, { store }: ApiPorts): void {
         ...json("Runs", z.array(EtlRun)),
         headers: z.object({ "X-Total-Count": z.string(), "Link": z.string().optional() }),
       },
+      400: json("No such pipeline", Detail),
       503: json("Before the first run", Detail),
     },
-  }, (c, { query: page }) => {
+  }, (c, { query: { pipeline, ...page } }) => {
     const open = store();
+    const names = viewPipelines(pipelines, open).map(({ name }) => name);
+    if (pipeline !== undefined && !names.includes(pipeline)) {
+      return detail(
+        400,
+        `There is no pipeline ${JSON.stringify(pipeline)}. Valid names: ${names.join(", ")}.`,
+      );
+    }
+    const which = { loaded: true, pipeline };
     if (open === undefined) return noDatabase();
-    const { text, total } = lists.get(open, `${page.limit}/${page.offset}`, () => ({
-      text: JSON.stringify(open.runs.list({ loaded: true }, page).map(asOriginal)),
-      total: open.runs.count({ loaded: true }),
+    const { text, total } = lists.get(open, `${pipeline ?? ""}/${page.limit}/${page.offset}`, () => ({
+      text: JSON.stringify(open.runs.list(which, page).map(asOriginal)),
+      total: open.runs.count(which),
     }));
     return jsonAnswer(text, 200, pageHeaders(c.req.url, { ...page, total }));
   });

@@ -73,6 +73,8 @@ export async function openApi(
     store: () => reader,
     audit: { append: (entry) => Promise.resolve(void audit.push(entry)) },
     log: getLogger(["etl", "api"]),
+    pipelines: { plans: new Map([[usersPlan.name, usersPlan]]), broken: new Map() },
+    readEnv: (name) => env[name],
     ...ports,
     channel,
     sql,

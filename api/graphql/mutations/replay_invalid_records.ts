@@ -5,7 +5,6 @@
  */
 import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
-import { usersPlan } from "../../../shared/pipeline/users.ts";
 import { maskRecord, parseExact } from "../../../shared/store/mask.ts";
 import type { FileRow } from "../../../shared/store/sqlite/runs.ts";
 import { LINES_PER_FILE } from "../../../shared/store/sqlite/views.ts";
@@ -163,11 +162,20 @@ async function replay(
 function corrections(
   wanted: readonly PatchInput[],
   file: FileRow,
-  { store }: Context,
+  { store, ports }: Context,
 ): { patches: Patch[]; verdicts: RecordVerdict[] } | (Problem<"InvalidPatch"> & { path: string }) {
   const invalid = (path: string, message: string) => ({ __typename: "InvalidPatch" as const, path, message });
   if (wanted.length === 0 || wanted.length > MOST_PATCHES) {
     return invalid("patches", `Cannot correct ${wanted.length} records, wanted 1 to ${MOST_PATCHES}.`);
+  }
+  const plan = ports.pipelines.plans.get(file.pipeline);
+  if (plan === undefined) {
+    return invalid(
+      "runId",
+      `Cannot correct records of ${
+        JSON.stringify(file.pipeline)
+      }: its definition can't be used or was removed. Put it back first.`,
+    );
   }
   const ids = wanted.map(({ recordId }) => Number(recordId));
   const letters = store!.records.unmaskedTexts(`invalid_${file.pipeline}`, ids.filter(Number.isSafeInteger));
@@ -215,7 +223,7 @@ function corrections(
   return { patches, verdicts };
 
   function verdictOf(recordId: number, line: string): RecordVerdict {
-    const verdict = usersPlan.judgeLine(line);
+    const verdict = plan!.judgeLine(line);
     const masks = store!.records.pipelines().get(file.pipeline)!.masks;
     const quotes = masks.invalid.get("error_reason") !== "whole";
     return {

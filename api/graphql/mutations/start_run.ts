@@ -6,8 +6,10 @@
 import { RunActive, tell } from "../../../shared/actor/ask.ts";
 import { follow } from "../../../shared/actor/follow.ts";
 import { type Correction, isFinal } from "../../../shared/contracts/messages.ts";
-import { bounded, builder } from "../builder.ts";
+import { defaultPipeline } from "../../pipelines.ts";
+import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
+import { knownPipeline } from "../pipeline.ts";
 import { EtlRun } from "../run.ts";
 import {
   audited,
@@ -58,6 +60,7 @@ const StartRunResult = builder.unionType("StartRunResult", {
 
 const StartRunInput = builder.inputType("StartRunInput", {
   fields: (t) => ({
+    pipeline: t.string({ description: "Which pipeline; default `users`, or the only one." }),
     requestedBy: t.string({ description: "Who asks; default `api`." }),
     wait: t.boolean({ description: "Answer when the run has come to its end." }),
     timeoutSeconds: t.int({ description: "How long to wait at most; default 300, at most 3600." }),
@@ -72,9 +75,22 @@ builder.mutationField("startRun", (t) =>
     resolve: async (_root, { input }, context) => {
       const requestedBy = input?.requestedBy?.slice(0, 200) || "api";
       const seconds = bounded("timeoutSeconds", input?.timeoutSeconds ?? 300, 1, 3600);
-      return await start(context, "startRun", { requestedBy }, input?.wait ? seconds * 1000 : undefined);
+      const pipeline = usable(input?.pipeline ?? defaultPipeline(context.ports.pipelines), context);
+      return await start(
+        context,
+        "startRun",
+        { requestedBy, pipeline },
+        input?.wait ? seconds * 1000 : undefined,
+      );
     },
   }));
+
+/** The name of a pipeline that a run can be asked for. @throws a GraphQLError that says what is in the way. */
+function usable(name: string, context: Context): string {
+  const problems = context.ports.pipelines.broken.get(knownPipeline(name, context));
+  if (problems === undefined) return name;
+  throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
+}
 
 /**
  * Asks for a run, notes it under `action`, and waits up to `waitMs` for its end where that is given. A client that goes away ends the waiting,
@@ -97,6 +113,7 @@ export async function start(
     const { correction } = request;
     const about = {
       requestedBy: request.requestedBy,
+      ...(request.pipeline === undefined ? {} : { pipeline: request.pipeline }),
       ...(correction === undefined ? {} : { correctionOf: correction.of }),
     };
     const told = await audited(context, action, about, async (about) => {

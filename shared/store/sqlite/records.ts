@@ -40,12 +40,16 @@ export interface RecordFilter {
 const LINES_AT_ONCE = 200;
 
 export class Records {
+  #pipelines: { version: number; shown: ReadonlyMap<string, Shown> } | undefined;
+
   /** Reads from `db`. */
   constructor(private readonly db: Database) {}
 
   /** What is shown of each pipeline, by its name. */
   pipelines(): ReadonlyMap<string, Shown> {
-    return shownPipelines(this.db);
+    const version = this.db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
+    if (this.#pipelines?.version !== version) this.#pipelines = { version, shown: shownPipelines(this.db) };
+    return this.#pipelines.shown;
   }
 
   /** Every table of records that there is. */
@@ -86,9 +90,18 @@ export class Records {
     return page.from === "end" ? rows.reverse() : rows;
   }
 
-  /** The records with these ids, as far as they are there. */
-  byIds(table: RecordTable, ids: readonly number[]): Map<number, RecordRow> {
-    const rows = this.#read(table, "WHERE r.id IN (SELECT value FROM json_each(?))", [JSON.stringify(ids)]);
+  /** The records of a kind with these ids, of any pipeline, as far as they are there. */
+  byIds(kind: FileKind, ids: readonly number[]): Map<number, RecordRow> {
+    const listed = JSON.stringify(ids);
+    const pipelines = this.db.all<{ pipeline: string }>(
+      `SELECT DISTINCT pipeline FROM run_files
+       WHERE kind = ? AND id IN (SELECT value / ${LINES_PER_FILE} FROM json_each(?))`,
+      kind,
+      listed,
+    );
+    const rows = pipelines.flatMap(({ pipeline }) =>
+      this.#read(`${kind}_${pipeline}`, "WHERE r.id IN (SELECT value FROM json_each(?))", [listed])
+    );
     return new Map(rows.map((row) => [row.record_id, row]));
   }
 

@@ -36,7 +36,7 @@ Deno.test("records are read page by page in the file's order, of one run or of a
   assert.equal(records.count("raw_users", "run-1"), 5);
   assert.equal(records.count("invalid_users"), 0);
   assert.deepEqual(
-    [...records.byIds("raw_users", [1_000_000_002, 5]).values()].map((row) => row.record),
+    [...records.byIds("raw", [1_000_000_002, 5]).values()].map((row) => row.record),
     [{ id: 2, ssn: "***" }],
   );
   assert.deepEqual(

@@ -100,6 +100,8 @@ CREATE INDEX etl_runs_by_loaded ON etl_runs (loaded_at IS NULL);
 
 CREATE INDEX etl_runs_by_pipeline ON etl_runs (pipeline, run_timestamp, id);
 
+CREATE INDEX etl_runs_by_pipeline_status ON etl_runs (pipeline, status, run_timestamp, id);
+
 CREATE INDEX etl_runs_by_status ON etl_runs (status, run_timestamp, id);
 
 CREATE INDEX etl_runs_by_time ON etl_runs (run_timestamp, id);

@@ -2,6 +2,7 @@
 ALTER TABLE etl_runs ADD COLUMN pipeline TEXT NOT NULL DEFAULT 'users';
 ALTER TABLE run_files ADD COLUMN pipeline TEXT NOT NULL DEFAULT 'users';
 CREATE INDEX etl_runs_by_pipeline ON etl_runs (pipeline, run_timestamp, id);
+CREATE INDEX etl_runs_by_pipeline_status ON etl_runs (pipeline, status, run_timestamp, id);
 
 CREATE TABLE pipeline_fields (
   position INTEGER PRIMARY KEY,

@@ -1,0 +1,131 @@
+/**
+ * Pipelines: what they read, judge and write, and how they are.
+ *
+ * @module
+ */
+import type { Rule } from "../../shared/pipeline/complaints.ts";
+import { FILE_KINDS } from "../../shared/contracts/names.ts";
+import {
+  nextRunOf,
+  type PipelineView,
+  rulesSchemaOf,
+  scheduleOf,
+  sourceOf,
+  viewPipelines,
+} from "../pipelines.ts";
+import { badInput, builder } from "./builder.ts";
+import type { Context } from "./context.ts";
+import { EtlRun } from "./run.ts";
+
+const RuleType = builder.objectRef<Rule>("PipelineRule").implement({
+  description: "A rule of a pipeline, for forms.",
+  fields: (t) => ({
+    field: t.exposeString("field", { description: "The field, with dots for nested ones." }),
+    kind: t.exposeString("kind", { description: "`integer`, `number`, `string`, `email` or `value`." }),
+    wanted: t.exposeString("wanted", { description: "What is wanted, in words." }),
+    minimum: t.exposeFloat("minimum", { nullable: true }),
+    maximum: t.exposeFloat("maximum", { nullable: true }),
+    pattern: t.exposeString("pattern", {
+      nullable: true,
+      description: "A regular expression that has to match somewhere in the text.",
+    }),
+  }),
+});
+
+const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
+  description: "A feed: where records come from, what makes them valid, and where they go.",
+  fields: (t) => ({
+    name: t.exposeString("name"),
+    problems: t.exposeStringList("problems", {
+      description: "Why the pipeline is out of service; empty where it works.",
+    }),
+    source: t.string({
+      nullable: true,
+      description: "The address that records come from.",
+      resolve: ({ name, plan }, _args, { store }) =>
+        lastRunOf(name, store)?.source ?? (plan === undefined ? null : sourceOf(plan)),
+    }),
+    schedule: t.string({
+      nullable: true,
+      description: "A cron pattern, or `off`.",
+      resolve: ({ plan }, _args, { ports }) => plan === undefined ? null : scheduleOf(plan, ports.readEnv),
+    }),
+    nextRun: t.field({
+      type: "DateTime",
+      nullable: true,
+      description: "When a run starts by itself next; null where none will.",
+      resolve: ({ plan }, _args, { ports }) => plan === undefined ? null : nextRunOf(plan, ports.readEnv),
+    }),
+    key: t.string({
+      nullable: true,
+      description: "The field that identifies a record.",
+      resolve: ({ plan }) => plan?.definition.key ?? null,
+    }),
+    load: t.string({
+      nullable: true,
+      description: "`append`, `upsert` or `snapshot`.",
+      resolve: ({ plan }) => plan === undefined ? null : plan.definition.load ?? "append",
+    }),
+    rules: t.field({
+      type: "JSON",
+      nullable: true,
+      description: "What makes a record valid, as JSON Schema.",
+      resolve: ({ plan }) => plan === undefined ? null : rulesSchemaOf(plan),
+    }),
+    fields: t.field({
+      type: [RuleType],
+      description: "The fields that have a rule, in the order in which they are checked.",
+      resolve: ({ plan }) => plan?.rules ?? [],
+    }),
+    masked: t.stringList({
+      description: "Fields that read as `***`.",
+      resolve: ({ name, plan }, _args, { store }) =>
+        store?.records.pipelines().get(name)?.masked ?? plan?.definition.mask ?? [],
+    }),
+    added: t.stringList({
+      description: "Members that are added to valid records.",
+      resolve: ({ plan }) => Object.keys(plan?.definition.add ?? {}),
+    }),
+    tables: t.stringList({
+      description: "Its tables in the SQL console and under `/data`.",
+      resolve: ({ name }) => FILE_KINDS.map((kind) => `${kind}_${name}`),
+    }),
+    lastRun: t.field({
+      type: EtlRun,
+      nullable: true,
+      description: "The newest run.",
+      resolve: ({ name }, _args, { store }) => lastRunOf(name, store) ?? null,
+    }),
+    runs: t.int({
+      description: "How many runs there are.",
+      resolve: ({ name }, _args, { store }) => store?.runs.count({ pipeline: name }) ?? 0,
+    }),
+  }),
+});
+
+function lastRunOf(pipeline: string, store: Context["store"]) {
+  return store?.runs.list({ pipeline }, { limit: 1, offset: 0 })[0];
+}
+
+/** The name of a pipeline that there is. @throws a GraphQLError that says which ones there are. */
+export function knownPipeline(name: string, { ports, store }: Pick<Context, "ports" | "store">): string {
+  const names = viewPipelines(ports.pipelines, store).map((pipeline) => pipeline.name);
+  if (names.includes(name)) return name;
+  throw badInput(`There is no pipeline ${JSON.stringify(name)}, wanted one of ${names.join(", ")}.`);
+}
+
+builder.queryFields((t) => ({
+  pipelines: t.field({
+    type: [PipelineType],
+    description: "All pipelines, by name.",
+    resolve: (_root, _args, { ports, store }) => viewPipelines(ports.pipelines, store),
+  }),
+  pipeline: t.field({
+    type: PipelineType,
+    nullable: true,
+    description: "One pipeline.",
+    args: { name: t.arg.string({ required: true }) },
+    resolve: (_root, { name }, { ports, store }) =>
+      viewPipelines(ports.pipelines, store).find((pipeline) => pipeline.name === name),
+  }),
+}));

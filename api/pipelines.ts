@@ -1,0 +1,71 @@
+/**
+ * The pipelines that the API shows: those of the definitions, those that can't be used, and those that only the database remembers.
+ *
+ * @module
+ */
+import { Cron } from "croner";
+import * as z from "zod";
+import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contracts/names.ts";
+import type { Pipelines } from "../shared/pipeline/load.ts";
+import type { Plan } from "../shared/pipeline/plan.ts";
+import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
+import type { ReadStore } from "../shared/store/sqlite/open.ts";
+
+/** A pipeline, as it is shown. */
+export interface PipelineView {
+  readonly name: string;
+  /** Absent where its definition can't be used, or was removed. */
+  readonly plan?: Plan;
+  /** What is wrong with its definition. */
+  readonly problems: readonly string[];
+}
+
+/** Every pipeline there is, by name. */
+export function viewPipelines({ plans, broken }: Pipelines, store: ReadStore | undefined): PipelineView[] {
+  const names = new Set([...plans.keys(), ...broken.keys(), ...store?.records.pipelines().keys() ?? []]);
+  return [...names].sort().map((name) => {
+    const plan = plans.get(name);
+    if (plan !== undefined) return { name, plan, problems: [] };
+    return { name, problems: broken.get(name) ?? [`${name}.ts: the definition was removed`] };
+  });
+}
+
+/** The pipeline that is meant where none is named: `users`, or the only one. */
+export function defaultPipeline({ plans }: Pipelines): string {
+  const [only, ...others] = plans.keys();
+  return plans.has(DEFAULT_PIPELINE) || only === undefined || others.length > 0 ? DEFAULT_PIPELINE : only;
+}
+
+/** Every table of records. */
+export function recordTables(pipelines: Pipelines, store: ReadStore | undefined): RecordTable[] {
+  return viewPipelines(pipelines, store).flatMap(({ name }) =>
+    FILE_KINDS.map((kind): RecordTable => `${kind}_${name}`)
+  );
+}
+
+/** A pipeline's schedule, with the environment's value in it: a cron pattern, or `off`. */
+export function scheduleOf({ definition }: Plan, readEnv: ReadEnv): string {
+  return resolved(definition.schedule ?? "off", readEnv, "schedule").value;
+}
+
+/** When a run starts by itself next, ISO 8601 in UTC; null where none will. */
+export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()): string | null {
+  const schedule = scheduleOf(plan, readEnv);
+  if (schedule === "off") return null;
+  try {
+    const timezone = readEnv("TZ") || "UTC";
+    return new Cron(schedule, { timezone, paused: true }).nextRun(new Date(now))?.toISOString() ?? null;
+  } catch {
+    return null; // the extractor says what is wrong with it
+  }
+}
+
+/** The rules of a pipeline as JSON Schema. */
+export function rulesSchemaOf({ definition }: Plan): unknown {
+  return z.toJSONSchema(definition.record as z.ZodType, { unrepresentable: "any" });
+}
+
+/** The address that records come from, with the definition's own value where the environment may have another. */
+export function sourceOf({ definition: { source: { url } } }: Plan): string {
+  return typeof url === "string" ? url : String((url as { fallback?: string }).fallback ?? "");
+}
