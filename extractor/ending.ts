@@ -18,9 +18,9 @@ export interface Ending {
   readonly isComplete: boolean;
 }
 
-/** How many records may be gone or shifted while a source of so many is read: a tenth, and at least 10. */
+/** How many records may be gone or shifted while a source of so many is read: a tenth, and at least 10, but never more than half. */
 export function tolerance(announced: number): number {
-  return Math.max(announced / 10, 10);
+  return Math.min(Math.max(announced / 10, 10), announced / 2);
 }
 
 /** Judges a run. */

@@ -72,7 +72,7 @@ export function since(
     const to = compare(next, end) < 0 && compare(next, from) > 0 ? next : end;
     return { ...style.begin, from, to, announced };
   };
-  const { ahead: _, ...alone } = style;
+  const { ahead: _ahead, at: _at, ...alone } = style;
   return {
     ...alone,
     begin: beginning(start),

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { PermanentError } from "../shared/errors/errors.ts";
+import { secret } from "../shared/pipeline/mod.ts";
+import { type Answer, numbered, startPaged } from "../tests/support/paged_source.ts";
+import type { AnySource } from "./source.ts";
+
+const json = (body: unknown, headers: HeadersInit = {}) => Response.json(body, { headers });
+const env = { TOKEN: "t0ken", USER: "ann", PASSWORD: "pa:ss" };
+const NONE = { by: "none" } as const;
+
+for (
+  const [name, auth, wanted] of [
+    ["bearer", { bearer: secret("TOKEN") }, { authorization: "Bearer t0ken" }],
+    ["basic", { basic: [secret("USER"), secret("PASSWORD")] }, {
+      authorization: `Basic ${btoa("ann:pa:ss")}`,
+    }],
+    ["basic without a password", { basic: [secret("TOKEN"), ""] }, {
+      authorization: `Basic ${btoa("t0ken:")}`,
+    }],
+    ["header", { header: "X-Api-Key", value: secret("TOKEN") }, { "x-api-key": "t0ken" }],
+  ] as const
+) {
+  Deno.test(`auth: ${name}`, async () => {
+    let headers = new Headers();
+    await using paged = await startPaged((request) => {
+      headers = request.headers;
+      return json(numbered(1));
+    });
+    await paged.extract({ auth, headers: { "X-Version": "2" }, query: { a: "b c", n: 2 }, paging: NONE }, {
+      env,
+    });
+    for (const [name, value] of Object.entries(wanted)) assert.equal(headers.get(name), value);
+    assert.deepEqual([headers.get("x-version"), headers.get("accept")], ["2", "application/json"]);
+    assert.deepEqual(paged.asked, ["/things?a=b+c&n=2"]);
+  });
+}
+
+Deno.test("a secret that is unset is named, and nothing is asked for", async () => {
+  await using paged = await startPaged(() => json([]));
+  await assert.rejects(
+    paged.extract({ auth: { bearer: secret("NOT_SET") }, paging: NONE }),
+    (error: unknown) => {
+      assert.ok(error instanceof PermanentError);
+      assert.match(error.message, /^Cannot extract things: NOT_SET is unset/);
+      return true;
+    },
+  );
+  assert.deepEqual(paged.asked, []);
+});
+
+Deno.test("credentials and headers go to the source's own origin alone: neither to links nor to redirects of another one", async () => {
+  const seen: Record<string, string | null>[] = [];
+  const note: Answer = ({ url, headers }) => {
+    seen.push({
+      at: url.pathname,
+      key: headers.get("x-key"),
+      version: headers.get("x-version"),
+      query: url.searchParams.get("q"),
+    });
+    return json(numbered(2, 11));
+  };
+  await using elsewhere = await startPaged(note);
+  await using paged = await startPaged((request) => {
+    if (request.url.pathname === "/moved") {
+      return new Response(null, { status: 307, headers: { location: `${elsewhere.origin}/redirected` } });
+    }
+    note(request);
+    const next = request.url.pathname === "/things" ? "/moved" : undefined;
+    return json(numbered(10), next === undefined ? {} : { link: `<${next}>; rel=next` });
+  });
+  const source: Omit<AnySource, "url"> = {
+    auth: { header: "x-key", value: secret("TOKEN") },
+    headers: { "x-version": "2" },
+    query: { q: "mine" },
+    origins: [elsewhere.origin],
+    paging: { by: "link-header" },
+  };
+  assert.equal((await paged.extract(source, { env })).lines.length, 12);
+  assert.deepEqual(seen, [
+    { at: "/things", key: "t0ken", version: "2", query: "mine" },
+    { at: "/redirected", key: null, version: null, query: null },
+  ]);
+});
+
+Deno.test("a key in the query goes with links too, and is kept nowhere, though the source repeats it in its links", async () => {
+  await using paged = await startPaged(({ url }) => {
+    const skip = Number(url.searchParams.get("skip") ?? 0);
+    const next = `${url.origin}/things?key=${url.searchParams.get("key")}&skip=${skip + 10}`;
+    return json({ items: numbered(10, skip + 1), next: skip < 20 ? next : null });
+  });
+  const source: Omit<AnySource, "url"> = {
+    auth: { query: "key", value: secret("TOKEN") },
+    records: "items",
+    paging: { by: "link", next: "next" },
+  };
+  await assert.rejects(paged.extract(source, { env, pages: 2 }));
+  assert.doesNotMatch(await Deno.readTextFile(paged.state), /t0ken/);
+  await paged.extract(source, { env });
+  assert.ok(paged.asked.every((path) => path.includes("key=t0ken")), paged.asked.join());
+});
+
+/** A token server whose tokens live for `seconds`, and a source that takes the last one alone. */
+async function guarded(seconds: number, take: (id: string, form: URLSearchParams) => number = () => 200) {
+  const asked: string[] = [];
+  let tokens = 0;
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request) => {
+    const form = new URLSearchParams(await request.text());
+    const id = request.headers.get("authorization") ?? "in the body";
+    asked.push(`${id} ${form}`);
+    const status = take(id, form);
+    return status === 200
+      ? json({ access_token: `token-${++tokens}`, token_type: "bearer", expires_in: seconds })
+      : new Response("no", { status });
+  });
+  const paged = await startPaged(({ url, headers }) => {
+    if (headers.get("authorization") !== `Bearer token-${tokens}`) return new Response(null, { status: 401 });
+    const page = Number(url.searchParams.get("page"));
+    if (page === 2 && tokens === 1) tokens = 2; // the source revokes the first token
+    return json(page < 4 ? numbered(10, page * 10) : []);
+  });
+  const oauth2 = {
+    token: `http://127.0.0.1:${server.addr.port}/token`,
+    id: secret("USER"),
+    secret: secret("PASSWORD"),
+    scope: "read",
+  } as const;
+  return {
+    asked,
+    extract: () => paged.extract({ auth: { oauth2 }, paging: { by: "page", page: "page" } }, { env }),
+    paged,
+    async [Symbol.asyncDispose]() {
+      await paged[Symbol.asyncDispose]();
+      await server.shutdown();
+    },
+  };
+}
+
+const IN_HEADER = `Basic ${btoa("ann:pa%3Ass")} grant_type=client_credentials&scope=read`;
+
+Deno.test("oauth2: one token for all pages, and a new one where the source refuses it with a 401", async () => {
+  await using source = await guarded(3_600);
+  assert.equal((await source.extract()).lines.length, 30);
+  assert.deepEqual(source.asked, [IN_HEADER, IN_HEADER]);
+});
+
+Deno.test("oauth2: a token is renewed before it expires", async () => {
+  await using source = await guarded(0);
+  await source.extract();
+  assert.ok(source.asked.length >= 4, String(source.asked.length));
+});
+
+Deno.test("oauth2: a token server that wants the client in the body gets it there; one that refuses it fails the run without a secret in the reason", async () => {
+  await using source = await guarded(3_600, (id) => id === "in the body" ? 200 : 401);
+  assert.equal((await source.extract()).lines.length, 30);
+  assert.match(source.asked[1]!, /^in the body .*client_id=ann&client_secret=pa%3Ass$/);
+  await using refused = await guarded(3_600, () => 403);
+  await assert.rejects(refused.extract(), (error: unknown) => {
+    assert.ok(error instanceof PermanentError);
+    assert.match(
+      error.message,
+      /^Cannot get a token from 127\.0\.0\.1:\d+: HTTP 403\. Check the client's id/,
+    );
+    assert.doesNotMatch(error.message, /pa:ss|ann\b/);
+    return true;
+  });
+});
+
+Deno.test("rate: no more requests a second than the source wants", async () => {
+  const times: number[] = [];
+  await using paged = await startPaged(({ url }) => {
+    times.push(performance.now());
+    return json(Number(url.searchParams.get("page")) < 5 ? numbered(2, 2 * times.length) : []);
+  });
+  await paged.extract({ rate: 20, paging: { by: "page", page: "page" } });
+  assert.equal(times.length, 5);
+  assert.ok(times.at(-1)! - times[0]! >= 4 * 50 - 25, `${times.at(-1)! - times[0]!} ms`);
+});

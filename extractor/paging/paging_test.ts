@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import type { AnySource } from "../source.ts";
+import { type Answer, numbered, startPaged, Stopped } from "../../tests/support/paged_source.ts";
+
+const ALL = numbered(25);
+const from = (skip: number, size = 10) => ALL.slice(skip, skip + size);
+const json = (body: unknown, headers: HeadersInit = {}) => Response.json(body, { headers });
+const number = (url: URL, name: string, otherwise = 0) => Number(url.searchParams.get(name) ?? otherwise);
+
+/** A source of 25 records, ten a page, in each style; and what is asked for. */
+const STYLES: Record<string, { source: Omit<AnySource, "url">; answer: Answer; asked: string[] }> = {
+  "none": {
+    source: { paging: { by: "none" } },
+    answer: () => json(ALL),
+    asked: ["/things"],
+  },
+  "offset with a total": {
+    source: {
+      records: "data.items",
+      paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "data.total" },
+    },
+    answer: ({ url }) => json({ data: { items: from(number(url, "skip")), total: 25 } }),
+    asked: ["/things?limit=10&skip=0", "/things?limit=10&skip=10", "/things?limit=10&skip=20"],
+  },
+  "offset without a total": {
+    source: { paging: { by: "offset", offset: "$skip", limit: "$top", size: 10 } },
+    answer: ({ url }) => json(from(number(url, "$skip"))),
+    asked: [0, 10, 20, 25].map((skip) => `/things?%24top=10&%24skip=${skip}`),
+  },
+  "page with a number of pages in a header": {
+    source: {
+      paging: { by: "page", page: "page", size: ["per_page", 10], pages: { header: "X-WP-TotalPages" } },
+    },
+    answer: ({ url }) => json(from((number(url, "page") - 1) * 10), { "x-wp-totalpages": "3" }),
+    asked: [1, 2, 3].map((page) => `/things?page=${page}&per_page=10`),
+  },
+  "page with a total, from 0": {
+    source: { records: "hits", paging: { by: "page", page: "p", first: 0, total: "meta.count" } },
+    answer: ({ url }) => json({ meta: { count: 25 }, hits: from(number(url, "p") * 10) }),
+    asked: ["/things?p=0", "/things?p=1", "/things?p=2"],
+  },
+  "page without a total": {
+    source: { records: "results", paging: { by: "page", page: "page" }, empty: [404] },
+    answer: ({ url }) => {
+      const results = from((number(url, "page") - 1) * 10);
+      return results.length > 0 ? json({ results }) : new Response("no such page", { status: 404 });
+    },
+    asked: [1, 2, 3, 4].map((page) => `/things?page=${page}`),
+  },
+  "cursor that ends with null": {
+    source: { records: "results", paging: { by: "cursor", param: "start_cursor", next: "next_cursor" } },
+    answer: ({ url }) => {
+      const skip = number(url, "start_cursor");
+      return json({ results: from(skip), next_cursor: skip + 10 < 25 ? `${skip + 10}` : null });
+    },
+    asked: ["/things", "/things?start_cursor=10", "/things?start_cursor=20"],
+  },
+  "cursor that ends with more: false": {
+    source: {
+      records: "results",
+      paging: { by: "cursor", param: "after", next: "paging.next.after", more: "more" },
+    },
+    answer: ({ url }) => {
+      const skip = number(url, "after");
+      return json({ results: from(skip), more: skip + 10 < 25, paging: { next: { after: skip + 10 } } });
+    },
+    asked: ["/things", "/things?after=10", "/things?after=20"],
+  },
+  "cursor that never ends, with a total": {
+    source: {
+      records: "message.items",
+      paging: {
+        by: "cursor",
+        param: "cursor",
+        first: "*",
+        next: "message.next-cursor",
+        total: "message.total-results",
+      },
+    },
+    answer: ({ url }) => {
+      const skip = url.searchParams.get("cursor") === "*" ? 0 : number(url, "cursor");
+      return json({ message: { items: from(skip), "total-results": 25, "next-cursor": `${skip + 10}` } });
+    },
+    asked: ["/things?cursor=*", "/things?cursor=10", "/things?cursor=20"],
+  },
+  "cursor in a header": {
+    source: { paging: { by: "cursor", param: "page_info", next: { header: "X-Next" } } },
+    answer: ({ url }) => {
+      const skip = number(url, "page_info");
+      return json(from(skip), skip + 10 < 25 ? { "x-next": `${skip + 10}` } : {});
+    },
+    asked: ["/things", "/things?page_info=10", "/things?page_info=20"],
+  },
+  "last record": {
+    source: {
+      records: "data",
+      paging: { by: "last", param: "starting_after", field: "id", more: "has_more" },
+    },
+    answer: ({ url }) => {
+      const after = number(url, "starting_after");
+      return json({ data: from(after), has_more: after + 10 < 25 });
+    },
+    asked: ["/things", "/things?starting_after=10", "/things?starting_after=20"],
+  },
+  "last record without a flag": {
+    source: { paging: { by: "last", param: "after", field: "id" } },
+    answer: ({ url }) => json(from(number(url, "after"))),
+    asked: ["/things", "/things?after=10", "/things?after=20", "/things?after=25"],
+  },
+  "link in the body, under a key with dots": {
+    source: { records: "value", query: { top: 10 }, paging: { by: "link", next: "@odata.nextLink" } },
+    answer: ({ url }) => {
+      const skip = number(url, "skip");
+      return json({
+        value: from(skip),
+        ...skip + 10 < 25 ? { "@odata.nextLink": `${url.origin}/things?skip=${skip + 10}` } : {},
+      });
+    },
+    asked: ["/things?top=10", "/things?skip=10", "/things?skip=20"],
+  },
+  "relative link in the body": {
+    source: { records: "data", paging: { by: "link", next: "links.next" } },
+    answer: ({ url }) => {
+      const skip = number(url, "skip");
+      return json({ data: from(skip), links: { next: skip + 10 < 25 ? `things?skip=${skip + 10}` : null } });
+    },
+    asked: ["/things", "/things?skip=10", "/things?skip=20"],
+  },
+  "link header": {
+    source: { paging: { by: "link-header" } },
+    answer: ({ url }) => {
+      const skip = number(url, "skip");
+      const first = `<${url.origin}/things>; rel="first"`;
+      const next = `</things?skip=${skip + 10}>; title="a, \\"b\\"; c"; rel="last next"`;
+      return json(from(skip), { link: skip + 10 < 25 ? `${first}, ${next}` : first });
+    },
+    asked: ["/things", "/things?skip=10", "/things?skip=20"],
+  },
+};
+
+const LINES = ALL.map((record) => JSON.stringify(record));
+
+for (const [style, { source, answer, asked }] of Object.entries(STYLES)) {
+  Deno.test(`${style}: every record comes once, and a run that is stopped at any page is resumed there, into the same file`, async () => {
+    await using whole = await startPaged(answer);
+    const { lines, detail } = await whole.extract(source);
+    assert.deepEqual(lines, LINES);
+    assert.deepEqual(whole.asked, asked);
+    assert.deepEqual([detail.records, detail.pages], [25, asked.length]);
+    for (let pages = 1; pages < asked.length; pages++) {
+      await using cut = await startPaged(answer);
+      await assert.rejects(cut.extract(source, { pages }), Stopped);
+      const before = cut.asked.length;
+      const [part] = await cut.rawFiles();
+      const { lines, detail } = await cut.extract(source);
+      assert.deepEqual(lines, LINES, `stopped after page ${pages}`);
+      assert.deepEqual(cut.asked.slice(before), asked.slice(pages), "it is resumed at the page");
+      assert.ok(cut.asked.length <= asked.length + 1, "one page is asked for twice at most");
+      assert.deepEqual(await cut.rawFiles(), [part!.replace(/\.part$/, "")]);
+      assert.equal(detail.pages, asked.length);
+    }
+  });
+}

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { startPaged, Stopped } from "../tests/support/paged_source.ts";
+import { durationMs, later, shifted } from "./since.ts";
+import type { AnySource } from "./source.ts";
+
+type Changed = { id: number; at: string };
+
+/** A source of changes that heeds `since` and `until`, ten a page. */
+async function changing(changes: Changed[]) {
+  return await startPaged(({ url: { searchParams: query } }) => {
+    const [since, until] = [query.get("since") ?? "", query.get("until") ?? "9999"];
+    const all = changes.filter(({ at }) => at >= since && at < until);
+    const skip = Number(query.get("skip"));
+    return Response.json({ items: all.slice(skip, skip + 10), total: all.length });
+  });
+}
+
+const SOURCE: Omit<AnySource, "url"> = {
+  records: "items",
+  paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "total" },
+  since: { field: "at", from: "2026-01-01T00:00:00Z", send: { since: "{}" } },
+};
+
+const change = (id: number, at: string): Changed => ({ id, at });
+const ids = (lines: readonly string[]) => lines.map((line) => JSON.parse(line).id);
+
+Deno.test("the next run asks from the latest change that a finished run held, less the overlap; a stopped one moves nothing", async () => {
+  const changes = Array.from({ length: 25 }, (_, i) => change(i + 1, `2026-02-01T00:00:${String(i + 10)}Z`));
+  await using source = await changing(changes);
+  await assert.rejects(source.extract(SOURCE, { pages: 2 }), Stopped);
+  assert.equal(JSON.parse(await Deno.readTextFile(source.state)).since, undefined);
+  assert.equal((await source.extract(SOURCE)).lines.length, 25);
+  assert.ok(
+    source.asked.every((path) => path.includes("since=2026-01-01T00%3A00%3A00Z")),
+    "one value for the whole run",
+  );
+  changes.push(change(26, "2026-03-01T00:00:00Z"));
+  const overlap = { ...SOURCE, since: { ...SOURCE.since!, overlap: "2s" as const } };
+  assert.deepEqual(ids((await source.extract(overlap)).lines), [23, 24, 25, 26]);
+  assert.match(source.asked.at(-1)!, /since=2026-02-01T00%3A00%3A32Z/);
+  assert.deepEqual(ids((await source.extract(SOURCE)).lines), [26]);
+  assert.equal(
+    (await source.extract({ ...SOURCE, since: { ...SOURCE.since!, from: "2026-01-01T00:00:00Z" } })).lines
+      .length,
+    1,
+  );
+});
+
+Deno.test("windows are asked for one after the other up to now, and a run is resumed in the window where it stopped", async () => {
+  const changes = Array.from(
+    { length: 40 },
+    (_, i) => change(i + 1, `2026-11-${String(10 + Math.floor(i / 3))}T0${i % 3}:00:00Z`),
+  );
+  const windows: Omit<AnySource, "url"> = {
+    ...SOURCE,
+    since: {
+      field: "at",
+      from: "2026-11-10T00:00:00Z",
+      send: { since: "{}" },
+      until: { until: "{}" },
+      window: "5d",
+    },
+  };
+  await using source = await changing(changes);
+  await assert.rejects(source.extract(windows, { pages: 3 }), Stopped);
+  const { lines } = await source.extract(windows);
+  assert.deepEqual(ids(lines), changes.map(({ id }) => id));
+  const asked = source.asked.map((path) =>
+    /since=2026-11-(\d+).*until=2026-11-(\d+).*skip=(\d+)/.exec(path)!.slice(1).join(" ")
+  );
+  assert.deepEqual([...new Set(asked)], [
+    "10 15 0",
+    "10 15 10",
+    "15 20 0",
+    "15 20 10",
+    "20 24 0",
+  ]);
+  assert.ok(asked.length <= 7);
+});
+
+Deno.test("moments are compared as times, whatever their zone and precision, or as numbers, and shifted as they are written", () => {
+  const latest = (...moments: unknown[]) => moments.reduce<string | number | undefined>(later, undefined);
+  assert.equal(latest("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.500Z"), "2026-01-01T00:00:00.500Z");
+  assert.equal(latest("2026-01-01T01:00:00Z", "2026-01-01T01:30:00+01:00"), "2026-01-01T01:00:00Z");
+  assert.equal(latest(9, 10, null, {}, ""), 10);
+  assert.equal(latest("b", "a"), "b");
+  assert.equal(shifted("2026-01-01T00:00:00Z", -1_000), "2025-12-31T23:59:59Z");
+  assert.equal(shifted("2026-01-01T00:00:00.250Z", -1_000), "2025-12-31T23:59:59.250Z");
+  assert.equal(shifted("2026-01-02", -86_400_000), "2026-01-01");
+  assert.equal(shifted(1_700_000_000, -60_000), 1_699_999_940);
+  assert.equal(shifted(1_700_000_000_000, -60_000), 1_699_999_940_000);
+  assert.deepEqual((["30s", "5m", "1h", "2d"] as const).map(durationMs), [
+    30_000,
+    300_000,
+    3_600_000,
+    172_800_000,
+  ]);
+});

@@ -1,0 +1,101 @@
+/**
+ * A source of any shape, and extractors that work on it.
+ *
+ * @module
+ */
+import * as z from "zod";
+import type { Done, Handling } from "../../shared/actor/actor.ts";
+import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
+import type { AnySource, Patience } from "../../extractor/source.ts";
+import { integer, pipeline } from "../../shared/pipeline/mod.ts";
+import { Files } from "../../shared/files/files.ts";
+import { quiet, request, sourceIn } from "./extraction.ts";
+
+/** How a source answers the `nth` request, from 1. */
+export type Answer = (request: { url: URL; headers: Headers; nth: number }) => Response | Promise<Response>;
+
+/** A source that listens, and a data directory; disposing of it ends and removes both. */
+export interface PagedSource extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT`. */
+  readonly origin: string;
+  /** Path and query of each request, in order. */
+  readonly asked: string[];
+  /** The state file. */
+  readonly state: string;
+  /**
+   * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
+   * pages, as if the process ended. Answers the lines of the raw file.
+   */
+  extract(source: Omit<AnySource, "url"> & { url?: string }, options?: Options): Promise<Extracted>;
+  /** Names of the raw files, parts included. */
+  rawFiles(): Promise<string[]>;
+}
+
+interface Options extends Partial<ExtractorParts> {
+  readonly pages?: number;
+  readonly env?: Record<string, string>;
+  readonly patience?: Partial<Patience>;
+}
+
+/** What a request led to. */
+export interface Extracted extends Done {
+  readonly lines: readonly string[];
+}
+
+/** The service stops; what it works on is resumed. */
+export class Stopped extends Error {}
+
+/** Records `{"id":1}` to `{"id":n}`. */
+export function numbered(n: number, from = 1): { id: number }[] {
+  return Array.from({ length: n }, (_, i) => ({ id: from + i }));
+}
+
+/** Starts a source that answers as `answer` says. */
+export async function startPaged(answer: Answer): Promise<PagedSource> {
+  const data = await Deno.makeTempDir({ prefix: "paged-" });
+  const files = new Files(data);
+  const asked: string[] = [];
+  let nth = 0;
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    const url = new URL(request.url);
+    asked.push(`${url.pathname}${url.search}`);
+    return answer({ url, headers: request.headers, nth: ++nth });
+  });
+  const origin = `http://127.0.0.1:${server.addr.port}`;
+  return {
+    origin,
+    asked,
+    state: `${data}/state/things.json`,
+    async extract(source, { pages = Infinity, env = {}, patience, ...parts } = {}) {
+      const record = z.object({ id: integer, at: z.string().optional() });
+      const definition = pipeline({
+        name: "things",
+        record,
+        key: "id",
+        source: { url: `${origin}/things`, ...source } as never,
+      });
+      using own = sourceIn(definition, env, patience);
+      const actor = extractor({ sourceOf: () => own, files, now: () => Date.UTC(2026, 10, 24, 3), ...parts });
+      const stop = new AbortController();
+      let seen = 0;
+      const handling: Partial<Handling> = {
+        signal: stop.signal,
+        progress: () => ++seen >= pages && stop.abort(new Stopped("The service stops.")),
+      };
+      const asking = request({ pipeline: "things" });
+      const { plan, held } = await actor.plan!(asking, stop.signal);
+      using _held = held;
+      const done = await actor.handle(asking, quiet(handling), plan);
+      const { raw_file } = done.outputs[0]!.fields as { raw_file: string };
+      return { ...done, lines: (await Deno.readTextFile(raw_file)).split("\n").slice(0, -1) };
+    },
+    async rawFiles() {
+      const names = await Array.fromAsync(Deno.readDir(`${data}/raw_things`), ({ name }) => name);
+      return names.sort();
+    },
+    async [Symbol.asyncDispose]() {
+      await server.shutdown();
+      await Deno.remove(data, { recursive: true });
+    },
+  };
+}
