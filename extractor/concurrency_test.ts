@@ -44,13 +44,19 @@ for (const [name, definition] of Object.entries(STYLES)) {
   Deno.test(`${name}: several pages are asked for at once, kept in order, and a run is resumed where it stopped`, async () => {
     const { most, start } = source();
     await using paged = await start();
-    await assert.rejects(paged.extract(definition, { pages: 5 }), Stopped);
+    await assert.rejects(paged.extract(definition, { pages: 2 }), Stopped);
+    const { pages } = JSON.parse(await Deno.readTextFile(paged.state)).current;
     const before = paged.asked.length;
     const { lines, detail } = await paged.extract(definition);
     assert.deepEqual(lines, LINES);
     assert.equal(most(), 4);
     assert.equal(detail.pages, 10);
-    assert.equal(paged.asked.length - before, 5, "the pages that were there are not asked for again");
+    assert.ok(pages >= 2 && pages < 10, String(pages));
+    assert.equal(
+      paged.asked.length - before,
+      10 - pages,
+      "the pages that were there are not asked for again",
+    );
   });
 }
 

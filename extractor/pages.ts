@@ -46,6 +46,13 @@ interface Coming {
   readonly position: Position;
   readonly buffer: PageBuffer;
   readonly page: Promise<Page>;
+  isHere: boolean;
+}
+
+/** A page in its turn. */
+export interface TurnedPage extends Page {
+  /** The next one has been fetched, too, so that both can be kept at once. Only where several are asked for at once. */
+  readonly isNextHere: boolean;
 }
 
 /**
@@ -55,27 +62,40 @@ interface Coming {
  *
  * @throws as `fetchPage`; BeginAgain when the total falls; PermanentError when the source keeps growing, or leads in a circle.
  */
-export async function* pagesOf(source: Source, from: Progress, signal: AbortSignal): AsyncGenerator<Page> {
+export async function* pagesOf(
+  source: Source,
+  from: Progress,
+  signal: AbortSignal,
+): AsyncGenerator<TurnedPage> {
   const { style, name, pipeline } = source;
   let left = new AbortController();
   const leave = async () => {
     left.abort(new Error("No more pages are wanted."));
     await Promise.allSettled(coming.map(({ page }) => page));
     for (const { buffer } of coming.splice(0)) free.push(buffer);
+    left = new AbortController();
   };
   const free: PageBuffer[] = [];
   const coming: Coming[] = [];
   const passed = new Set([JSON.stringify(from.position)]);
   let { received, pages, firstTotal, announced } = from;
   let empty = 0;
+  let usual = 0; // records of the last page
+  let position = from.position;
 
   const labelOf = (position: Position) => style.label?.(position) ?? `${pages + 1}`;
   const fetchAt = (position: Position): Coming => {
     const buffer = free.pop() ?? new PageBuffer();
     const wanted = { position, label: labelOf(position), seen: () => announced, check: refuseFall };
-    const page = fetchPage(source, wanted, AbortSignal.any([signal, left.signal]), buffer);
-    page.catch(() => {}); // its failure is met where it is awaited
-    return { position, buffer, page };
+    const asking = AbortSignal.any([signal, left.signal]);
+    const page = fetchPage(source, wanted, asking, buffer);
+    const coming: Coming = { position, buffer, page, isHere: false };
+    const arrive = () => {
+      coming.isHere = true;
+      if (!asking.aborted) fill();
+    };
+    page.then(arrive, () => {}); // its failure is met where it is awaited
+    return coming;
   };
   const refuseFall = ({ way: { total }, records, label }: Page, isLastTry: boolean) => {
     const before = announced.total;
@@ -102,15 +122,10 @@ export async function* pagesOf(source: Source, from: Progress, signal: AbortSign
     }
   };
 
-  let position = from.position;
   try {
     let used: PageBuffer | undefined;
     while (true) {
       if (used !== undefined) free.push(used);
-      if (coming.length > 0 && !same(coming[0]!.position, position)) { // the last page was not as long as the one before
-        await leave();
-        left = new AbortController();
-      }
       if (coming.length === 0) coming.push(fetchAt(position));
       const next = coming[0]!;
       const page = await taken(next);
@@ -139,23 +154,28 @@ export async function* pagesOf(source: Source, from: Progress, signal: AbortSign
         }
         passed.add(known);
         position = way.next;
-        fill(position, length);
+        usual = length;
+        if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was not as long as the one before
+        fill();
       }
       used = next.buffer;
-      yield page;
+      const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;
+      yield { ...page, isNextHere };
       if (way.next === undefined) return;
     }
   } finally {
     await leave();
   }
 
-  /** Fetches the next pages, as many as may be asked for at once. */
-  function fill(first: Position, length: number): void {
-    let at: Position | undefined = first;
-    for (let i = 0; at !== undefined && i < source.concurrency; i++) {
-      if (i === coming.length) coming.push(fetchAt(at));
-      else if (!same(coming[i]!.position, at)) return;
-      at = style.ahead?.(at, length, announced);
+  /** Asks for as many of the next pages as may be asked for at once, while not too many wait for their turn. */
+  function fill(): void {
+    const { concurrency } = source;
+    const mostWaiting = concurrency === 1 ? 1 : 2 * concurrency;
+    while (coming.length < mostWaiting && coming.filter(({ isHere }) => !isHere).length < concurrency) {
+      const last = coming.at(-1);
+      const at = last === undefined ? position : style.ahead?.(last.position, usual, announced);
+      if (at === undefined) return;
+      coming.push(fetchAt(at));
     }
   }
 }

@@ -77,6 +77,7 @@ export async function writeRun(
       firstTotal: run.first_total ?? undefined,
       announced: { total: run.total ?? undefined, pages: run.total_pages },
     };
+    let unkept = 0;
     for await (const page of pagesOf({ ...source, style }, from, signal)) {
       const { records, way } = page;
       const length = records?.length ?? 0;
@@ -91,7 +92,6 @@ export async function writeRun(
         paging: style.by,
         position: way.next ?? page.position,
         last_skip: run.last_skip + length,
-        ...await file.sync(),
         records: run.records + fresh,
         duplicates: run.duplicates + length - fresh,
         pages: run.pages + 1,
@@ -101,6 +101,9 @@ export async function writeRun(
         latest: later(run.latest, records?.latest),
         ended: way.next === undefined,
       };
+      if (page.isNextHere && ++unkept < source.concurrency) continue;
+      unkept = 0;
+      run = { ...run, ...await file.sync() };
       await onPage(run);
       signal.throwIfAborted();
     }
