@@ -6,17 +6,44 @@
 import { dirname } from "node:path";
 import type { AuditEntry, AuditLog } from "./ports.ts";
 
-/** Opens the log at `path`, such as `data/state/audit.jsonl`; makes it and its folder where they aren't there. */
-export async function openAuditLog(path: string): Promise<AuditLog & AsyncDisposable> {
+/** Bytes from which on a file is full and the next one begins. */
+const MAX_BYTES = 10_000_000;
+
+/** Full files that are kept: `audit.jsonl.1` is the newest. */
+const KEPT = 5;
+
+/**
+ * Opens the log at `path`, such as `data/state/audit.jsonl`; makes it and its folder where they aren't there. Before it grows beyond `maxBytes`
+ * it is renamed, and of the full files the newest five are kept.
+ */
+export async function openAuditLog(path: string, maxBytes = MAX_BYTES): Promise<AuditLog & AsyncDisposable> {
   await Deno.mkdir(dirname(path), { recursive: true });
-  const file = await Deno.open(path, { append: true, create: true, mode: 0o600 });
+  let file = await open();
+  let bytes = (await file.stat()).size;
   let last: Promise<void> = Promise.resolve();
+
+  function open(): Promise<Deno.FsFile> {
+    return Deno.open(path, { append: true, create: true, mode: 0o600 });
+  }
+
+  async function rotate(): Promise<void> {
+    for (let n = KEPT; n > 0; n--) {
+      await Deno.rename(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`).catch(ignoreMissing);
+    }
+    const full = file;
+    file = await open();
+    full.close();
+    bytes = 0;
+  }
+
   return {
     append(entry: AuditEntry): Promise<void> {
       const line = new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
       const written = last.then(async () => {
+        if (bytes > 0 && bytes + line.length > maxBytes) await rotate();
         // one write, so that a line is whole or not there
         for (let at = 0; at < line.length;) at += await file.write(line.subarray(at));
+        bytes += line.length;
         await file.syncData();
       });
       last = written.catch(() => {});
@@ -27,4 +54,8 @@ export async function openAuditLog(path: string): Promise<AuditLog & AsyncDispos
       file.close();
     },
   };
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

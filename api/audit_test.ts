@@ -25,3 +25,26 @@ Deno.test("audit entries are appended as whole lines, in order, after those that
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a full audit log is renamed, and the newest five full ones are kept, for the owner's eyes alone", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/state/audit.jsonl`;
+  const entry = (n: number) => ({ at: "t", who: "w", from: "f", action: `${n}`, about: {}, outcome: "o" });
+  const size = new TextEncoder().encode(`${JSON.stringify(entry(1))}\n`).length;
+  try {
+    for (const numbers of [[1, 2, 3, 4], [5, 6, 7], [8, 9]]) {
+      await using log = await openAuditLog(path, size);
+      await Promise.all(numbers.map((n) => log.append(entry(n))));
+    }
+    const names = (await Array.fromAsync(Deno.readDir(`${folder}/state`))).map(({ name }) => name).sort();
+    assert.deepEqual(names, ["audit.jsonl", ...[1, 2, 3, 4, 5].map((n) => `audit.jsonl.${n}`)]);
+    const actions = await Promise.all(names.map(async (name) => {
+      const { action } = JSON.parse(await Deno.readTextFile(`${folder}/state/${name}`));
+      assert.equal((await Deno.stat(`${folder}/state/${name}`)).mode! & 0o777, 0o600);
+      return action;
+    }));
+    assert.deepEqual(actions, ["9", "8", "7", "6", "5", "4"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { openChannel } from "../shared/channel/open.ts";
+import { redisUrlOf } from "../shared/config/variables.ts";
 import { oldRuns, removeOld } from "../saver/retention.ts";
 import { type ConfigOf, loadConfig } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
@@ -70,10 +72,11 @@ function list({ DB_PATH }: Config, days: number): void {
 }
 
 async function remove(config: Config, days: number): Promise<void> {
+  await using channel = await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH });
   await using store = await openStore(config.DB_PATH, { pipelines: [] });
   const files = new Files(config.DATA_DIR);
   const log = getLogger(["etl", "retention"]);
-  const removed = await removeOld({ store, files, days, log }, new AbortController().signal);
+  const removed = await removeOld({ store, files, days, channel, log }, new AbortController().signal);
   say(`${removed} file(s) were removed.`);
 }
 

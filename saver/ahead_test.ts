@@ -5,7 +5,7 @@ import { Presence } from "../shared/actor/presence.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Files } from "../shared/files/files.ts";
-import { MANIFEST, OPENSSH, TestPipeline } from "../tests/support/sftp.ts";
+import { MANIFEST, OPENSSH, SftpStage } from "../tests/support/sftp.ts";
 import { watchFolder } from "../tests/support/watch.ts";
 import { sendAhead } from "./ahead.ts";
 import { sftpDelivery } from "./delivery/sftp.ts";
@@ -16,7 +16,7 @@ const test = needing("sshd");
 const LARGE = 9_000_000;
 
 /** A saver's share in sending ahead, over a data directory below the working directory, as messages want it. */
-async function saverAt(pipeline: TestPipeline) {
+async function saverAt(pipeline: SftpStage) {
   const data = `data/ahead-test-${crypto.randomUUID()}`;
   await Deno.mkdir(`${data}/raw_users`, { recursive: true });
   const name = `records_20261124_030007.jsonl`;
@@ -59,7 +59,7 @@ async function saverAt(pipeline: TestPipeline) {
 }
 
 test("a raw file is on its way as soon as it is announced, and gone again when its run fails", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using saver = await saverAt(pipeline);
   await using courier = saver.courier();
   await courier.show("idle");
@@ -79,7 +79,7 @@ test("a raw file is on its way as soon as it is announced, and gone again when i
 });
 
 test("where two couriers could be asked for the delivery, nothing is sent ahead", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using saver = await saverAt(pipeline);
   await using one = saver.courier();
   await using other = saver.courier();

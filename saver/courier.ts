@@ -16,8 +16,8 @@ import { manifestOf } from "./manifest.ts";
 /** Tries before a delivery is given up. At one each minute or less, a server may be away for about a week. */
 const PATIENCE = 10_000;
 
-/** Reading a file back from the server, to verify it, reports no progress and may take long; milliseconds. */
-const STALL_MS = 3_600_000;
+/** Sending, reading back and encrypting report progress for each half megabyte at least, and a request is answered within 20 s; milliseconds. */
+const STALL_MS = 300_000;
 
 /** What the courier works with. */
 export interface CourierParts {
@@ -29,8 +29,13 @@ export interface CourierParts {
   readonly seal?: Seal | undefined;
 }
 
-/** Makes an encrypted file in `folder`, the same one each time, and answers it. */
-export type Seal = (file: LocalFile, folder: string, signal: AbortSignal) => Promise<LocalFile>;
+/** Makes an encrypted file in `folder`, the same one each time, and answers it. `onProgress` is called with the bytes that are done. */
+export type Seal = (
+  file: LocalFile,
+  folder: string,
+  signal: AbortSignal,
+  onProgress: (bytes: number) => void,
+) => Promise<LocalFile>;
 
 /** Where the encrypted files of a run are kept, so that a repeated delivery sends the same bytes. */
 export function sealedFolder(files: Files, runId: string): string {
@@ -66,7 +71,10 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
         const file = { kind, path: files.inside(name), name: basename(name), sha256, bytes };
         const sealed = removed_at === null ? undefined : sealedBefore(file, earlier);
         if (seal === undefined) local.push(file);
-        else local.push(sealed ?? await seal(file, sealedFolder(files, run_id), signal));
+        else {
+          const onProgress = (done: number) => progress({ done, total: bytes, unit: "bytes" });
+          local.push(sealed ?? await seal(file, sealedFolder(files, run_id), signal, onProgress));
+        }
       }
       const delivered = await delivery.deliver(local, manifestOf(run, loaded), {
         signal,

@@ -47,13 +47,15 @@ export async function loadRun(
   await announceRun(store, run);
   // the raw file holds every record that the other two hold
   const total = 2 * (message.valid_count + message.invalid_count);
+  const loadedBefore = store.runs.filesOf([run.runId]).get(run.runId) ?? [];
   let before = 0;
   const report = (done: number) => progress?.({ done, total: Math.max(total, done), unit: "records" });
   const load = async (kind: FileKind, name: string, sha256: string | undefined, records?: number) => {
     await store.checkpoint();
-    const loadedBefore = store.runs.filesOf([run.runId]).get(run.runId)?.some((file) => file.kind === kind);
     // the records are written twice: to the write-ahead log, and from there to the database
-    if (!loadedBefore) await store.needSpace(2 * await files.size(name), `load ${name}`);
+    if (!loadedBefore.some((file) => file.kind === kind)) {
+      await store.needSpace(2 * await files.size(name), `load ${name}`);
+    }
     const loaded = await loadFile(
       store,
       { runId: run.runId, pipeline: run.pipeline, kind, name, sha256, records },

@@ -61,7 +61,7 @@ if (import.meta.main) {
           sendAhead({ channel, files, deliveryTo: (name) => deliveryOf(store, deliveryTo, name) }, signal)]),
       ...(days === undefined
         ? []
-        : [(signal: AbortSignal) => keepRemoving({ store, files, days, log }, signal)]),
+        : [(signal: AbortSignal) => keepRemoving({ store, files, days, channel, log }, signal)]),
     );
   });
 }
@@ -75,5 +75,5 @@ async function sealFor(recipients: readonly string[] | undefined): Promise<Seal 
   } catch (error) {
     throw new ConfigError("saver", [messageOf(error)]);
   }
-  return (file, folder, signal) => seal(file, recipients, folder, signal);
+  return (file, folder, signal, onProgress) => seal(file, recipients, folder, signal, onProgress);
 }

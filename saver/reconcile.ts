@@ -10,7 +10,7 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
 import { compose } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
-import { childId } from "../shared/contracts/ids.ts";
+import { childId, parentId } from "../shared/contracts/ids.ts";
 import { isFinal, RUN_STATUSES, type RunEvent } from "../shared/contracts/messages.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
@@ -57,6 +57,6 @@ export function* pendingOrders(store: Store, now: number = Date.now()): Generato
 /** The id of a run's first order follows from that of the message whose load has ended, and so does the id of the event that says so. */
 function orderId(run: RunRow, events: readonly RunEvent[], now: number): string | undefined {
   const loaded = events.find((event) => event.type === "phase_completed" && event.phase === "LOADING");
-  if (loaded !== undefined) return childId(loaded.id.replace(/\/completed\/[^/]*$/, ""), "deliver");
+  if (loaded !== undefined) return childId(parentId(loaded.id, 2), "deliver");
   return now - Date.parse(run.loaded_at!) < SETTLING_MS ? undefined : `reconcile/${run.run_id}`;
 }

@@ -7,6 +7,7 @@ import type { Logger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
 import { isFinal } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
+import type { Channel } from "../shared/channel/channel.ts";
 import type { Files } from "../shared/files/files.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { markRemoved } from "../shared/store/sqlite/run_writes.ts";
@@ -27,6 +28,8 @@ export interface RetentionParts {
   readonly files: Files;
   /** Age in days from which files go. */
   readonly days: number;
+  /** Where requests for corrections wait until they are recorded. */
+  readonly channel: Pick<Channel, "mailbox">;
   /** Gets a line for each file that was removed, or that couldn't be. */
   readonly log: Pick<Logger, "info" | "warning" | "error">;
 }
@@ -103,7 +106,7 @@ function leftOf(runs: Runs, { run_id }: RunRow): FileRow[] {
 
 /** Removes what is left of a run: what was encrypted of it first, and then each file of which nothing but the delivered content would be lost. */
 async function removeFiles(
-  { store, files, days, log }: RetentionParts,
+  { store, files, days, channel, log }: RetentionParts,
   run: RunRow,
   signal: AbortSignal,
   now: number,
@@ -118,13 +121,17 @@ async function removeFiles(
       await refuseChanged(files, file, signal);
       // while the database is locked nobody can ask for a correction or for another delivery
       const keep = await store.write(async (db) => {
-        const why = whyKeep(store.runs, store.runs.byRunId(run_id), before);
+        const why = whyKeep(store.runs, store.runs.byRunId(run_id), before) ??
+          await whyUnknown(channel, file);
         if (why !== undefined) return why;
         await files.remove(sealedFolder(files, run_id));
         await files.remove(name);
         markRemoved(db, [file.id], new Date(now).toISOString());
       }, { signal });
-      if (keep !== undefined) break;
+      if (keep !== undefined) {
+        log.info("a delivered file stays", { ...about, reason: keep });
+        break;
+      }
       removed += 1;
       log.info("removed a delivered file", about);
     } catch (error) {
@@ -133,6 +140,16 @@ async function removeFiles(
     }
   }
   return removed;
+}
+
+/** A correction reads the file of the invalid records; its request may have been published and not recorded yet. */
+async function whyUnknown(
+  channel: RetentionParts["channel"],
+  { kind }: FileRow,
+): Promise<string | undefined> {
+  if (kind !== "invalid") return undefined;
+  const { depth } = await channel.mailbox("channel:run_events").state();
+  return depth === 0 ? undefined : `${depth} event(s), maybe of its correction, wait to be recorded`;
 }
 
 /** A file that isn't the delivered one any more may be somebody's work. One that is gone already is fine. */

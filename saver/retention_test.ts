@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { getLogger } from "@logtape/logtape";
 import { Delivered, type Made } from "../tests/support/delivered.ts";
 import { OURS } from "../tests/support/sftp.ts";
+import { tell } from "../shared/actor/ask.ts";
+import { decode } from "../shared/actor/message.ts";
+import { recordEvent } from "./record.ts";
 import { keepRemoving, oldRuns, removeOld } from "./retention.ts";
 
 const DAY = 24 * 3600 * 1000;
@@ -15,12 +18,13 @@ async function pipelineWithOldRun() {
   return { pipeline, old: await pipeline.run({ at: NOW - 40 * DAY }) };
 }
 
-function partsOf({ store, files }: Delivered, days = 30) {
+function partsOf({ store, files, channel }: Delivered, days = 30) {
   const lines: { text: string; about: Record<string, unknown> }[] = [];
   const note = (text: string, about: Record<string, unknown>) => lines.push({ text, about });
   return {
     store,
     files,
+    channel,
     days,
     log: { info: note, warning: note, error: note } as unknown as typeof log,
     lines,
@@ -159,6 +163,25 @@ Deno.test("a run that is asked to be corrected meanwhile keeps what wasn't remov
   await Promise.all([locked, asked]);
   assert.ok(await removing < 3);
   assert.ok((await left(old)).includes(old.invalid));
+});
+
+Deno.test("a file of invalid records stays while the request for its correction waits in the queue", async () => {
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
+  const { dlq_sha256 } = { dlq_sha256: pipeline.store.runs.filesOf([old.runId]).get(old.runId)![2]!.sha256 };
+  await tell(pipeline.channel, {
+    requestedBy: "test",
+    actor: "api",
+    correction: { of: old.runId, dlq_file: "data/dlq/x.jsonl", dlq_sha256, patches: [{ line: 1 }] },
+  });
+  assert.equal(await removeOld(partsOf(pipeline), never, NOW), 2);
+  assert.deepEqual(await left(old), [old.invalid]);
+
+  const claim = await pipeline.channel.claim("channel:run_events", { leaseMs: 30_000, signal: never });
+  await recordEvent(pipeline.store, decode("channel:run_events", claim!.body));
+  await claim!.complete();
+  assert.match(reasons(pipeline)[0]!, /its correction \S+ is REQUESTED/);
+  assert.equal(await removeOld(partsOf(pipeline), never, NOW), 0);
 });
 
 Deno.test("the saver removes old files when it starts, and stops waiting for the next day when it is told to", async () => {

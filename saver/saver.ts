@@ -34,7 +34,7 @@ export function saver(
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
       refuseUnknown(store, message);
-      refuseCancelled(store, run_id);
+      refuseCancelled(store, run_id, message.published_at);
       const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
       return {
         outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id, pipeline: message.pipeline } }],
@@ -66,11 +66,11 @@ function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complete): vo
   );
 }
 
-/** A run that was cancelled while nobody who could hear it worked on it ends here. */
-function refuseCancelled(store: Store, runId: string): void {
-  const cancelled = store.runs.eventsOf([runId]).get(runId)?.find((event) => event.type === "run_cancelled");
-  if (cancelled?.type === "run_cancelled") {
-    throw new PermanentError(`Cancelled by ${cancelled.requested_by}.`);
+/** A run that was cancelled while no actor worked on it ends here. An order published at `since` isn't about an earlier cancellation. */
+function refuseCancelled(store: Store, runId: string, since = ""): void {
+  for (const event of store.runs.eventsOf([runId]).get(runId) ?? []) {
+    if (event.type !== "run_cancelled" || event.published_at < since) continue;
+    throw new PermanentError(`Cancelled by ${event.requested_by}.`);
   }
 }
 

@@ -62,8 +62,8 @@ test("retention removes what was encrypted of a run too, and delivering it again
   const made = await pipeline.run({ at: Date.now() - 40 * DAY });
   const sealed = sealedFolder(pipeline.files, made.runId);
   assert.equal((await Array.fromAsync(Deno.readDir(sealed))).length, 3);
-  const { store, files } = pipeline;
-  assert.equal(await removeOld({ store, files, days: 30, log: getLogger("test") }, never), 3);
+  const { store, files, channel } = pipeline;
+  assert.equal(await removeOld({ store, files, channel, days: 30, log: getLogger("test") }, never), 3);
   await assert.rejects(Deno.stat(sealed), Deno.errors.NotFound);
   assert.equal((await pipeline.deliver(made.runId)).sent, 0);
 });

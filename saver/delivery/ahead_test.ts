@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TransientError } from "../../shared/errors/errors.ts";
-import { MANIFEST, OPENSSH, TestPipeline } from "../../tests/support/sftp.ts";
+import { MANIFEST, OPENSSH, SftpStage } from "../../tests/support/sftp.ts";
 import { watchFolder } from "../../tests/support/watch.ts";
 import { sftpDelivery } from "./sftp.ts";
 import { needing } from "../../tests/support/needs.ts";
@@ -12,7 +12,7 @@ const PART = /^\..+\.part$/;
 const LARGE = 9_000_000;
 
 test("files that were sent ahead are not sent again, and get their names with the delivery", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
   const raw = await pipeline.file("raw", LARGE);
@@ -45,7 +45,7 @@ test("files that were sent ahead are not sent again, and get their names with th
 });
 
 test("what was sent ahead and isn't wanted is removed, whole or not", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   const raw = await pipeline.file("raw", 10 * LARGE);
   {
     await using delivery = sftpDelivery(pipeline.options);
@@ -61,7 +61,7 @@ test("what was sent ahead and isn't wanted is removed, whole or not", async () =
 });
 
 test("another file than the one that was sent ahead is sent, and the first one waits to be forgotten", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   const before = await pipeline.file("raw", LARGE);
   const ahead = delivery.sendAhead([before])!;
@@ -77,7 +77,7 @@ test("another file than the one that was sent ahead is sent, and the first one w
 });
 
 test("a server that died since makes the delivery send everything itself", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
   const raw = await pipeline.file("raw", 6 * LARGE);
@@ -93,7 +93,7 @@ test("a server that died since makes the delivery send everything itself", async
 });
 
 test("a connection that was lost while it waited costs the delivery nothing but time", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
   const raw = await pipeline.file("raw", LARGE);
@@ -107,7 +107,7 @@ test("a connection that was lost while it waited costs the delivery nothing but 
 });
 
 test("an abort during the delivery removes what was sent ahead, too", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   const files = [await pipeline.file("raw", LARGE), await pipeline.file("processed", 4 * LARGE)];
   delivery.sendAhead([files[0]!]);
@@ -121,7 +121,7 @@ test("an abort during the delivery removes what was sent ahead, too", async () =
 });
 
 test("small files aren't worth it", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   assert.equal(delivery.sendAhead(await pipeline.run()), undefined);
 });

@@ -5,13 +5,13 @@ import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { Probed } from "./delivery.ts";
 import { fingerprintOf, recordHostKey } from "./known_hosts.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { OPENSSH, OURS, TestPipeline } from "../../tests/support/sftp.ts";
+import { OPENSSH, OURS, SftpStage } from "../../tests/support/sftp.ts";
 import { needing } from "../../tests/support/needs.ts";
 
 const opensshTest = needing("sshd", "ssh-keygen");
 const keygenTest = needing("ssh-keygen");
 
-function probe(pipeline: TestPipeline, options: Partial<SftpOptions> = {}): Promise<Probed> {
+function probe(pipeline: SftpStage, options: Partial<SftpOptions> = {}): Promise<Probed> {
   return sftpDelivery({ ...pipeline.options, ...options }).probe(new AbortController().signal);
 }
 
@@ -25,16 +25,16 @@ async function fingerprintIn(publicKey: string): Promise<string> {
 }
 
 /** Another host key than the server's, as it would stand in a known hosts file. */
-async function pinAnother(pipeline: TestPipeline, file: string): Promise<string> {
+async function pinAnother(pipeline: SftpStage, file: string): Promise<string> {
   const { publicKey } = await ensureHostKey(`${pipeline.temp}/another_host_key`);
   return await pinHostKey(file, "127.0.0.1", pipeline.server.port, publicKey);
 }
 
 for (const kind of [OPENSSH, OURS]) {
   const ordinary = kind === OPENSSH ? opensshTest : Deno.test;
-  const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>, register = ordinary) =>
+  const test = (name: string, body: (pipeline: SftpStage) => Promise<void>, register = ordinary) =>
     register(`${kind.name}: ${name}`, async () => {
-      await using pipeline = await TestPipeline.open(kind);
+      await using pipeline = await SftpStage.open(kind);
       await body(pipeline);
     });
 
@@ -161,7 +161,7 @@ opensshTest("of a host with several keys, one that is known is asked for", async
 for (const type of ["rsa", "ed25519"] as const) {
   opensshTest(`both servers take an encrypted ${type} key`, async () => {
     for (const kind of [OPENSSH, OURS]) {
-      await using pipeline = await TestPipeline.open(kind);
+      await using pipeline = await SftpStage.open(kind);
       const path = `${pipeline.temp}/encrypted`;
       await sshKeygen("-q", "-t", type, "-N", "correct horse", "-f", path);
       await using sshd = kind === OPENSSH
@@ -179,7 +179,7 @@ for (const type of ["rsa", "ed25519"] as const) {
 }
 
 Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", async () => {
-  await using pipeline = await TestPipeline.open(OURS);
+  await using pipeline = await SftpStage.open(OURS);
   for (const greeting of ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n\0\0\0\x01"]) {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const serving = listener.accept().then(async (connection) => {
@@ -198,7 +198,7 @@ Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", a
 });
 
 Deno.test("a known hosts file that can't be written is told", async () => {
-  await using pipeline = await TestPipeline.open(OURS);
+  await using pipeline = await SftpStage.open(OURS);
   await assert.rejects(
     probe(pipeline, { knownHosts: `${pipeline.temp}/missing/known_hosts`, hostKeyPolicy: "accept-new" }),
     (error) => error instanceof PermanentError && /record the server's host key/.test(error.message),

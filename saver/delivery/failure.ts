@@ -6,7 +6,13 @@
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 
 /** Status codes of SFTP version 3 that make a difference here. */
-export const STATUS = { NO_SUCH_FILE: 2, PERMISSION_DENIED: 3, FAILURE: 4, OP_UNSUPPORTED: 8 } as const;
+export const STATUS = {
+  END: 1,
+  NO_SUCH_FILE: 2,
+  PERMISSION_DENIED: 3,
+  FAILURE: 4,
+  OP_UNSUPPORTED: 8,
+} as const;
 
 /** Where a server is and who logs in. */
 export interface Server {

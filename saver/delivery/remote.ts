@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { posix } from "node:path";
-import type { SFTPWrapper, Stats } from "ssh2";
+import type { FileEntry, SFTPWrapper, Stats } from "ssh2";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import type { Callback, Connection } from "./connection.ts";
 import { requestFailure, STATUS, statusOf } from "./failure.ts";
@@ -55,14 +55,25 @@ export class Remote {
     return stats && { size: stats.size, folder: stats.isDirectory() };
   }
 
-  /** The names in the folder `path`. */
-  async names(path: string): Promise<string[]> {
-    const entries = await this.#ask<{ filename: string }[]>(
-      "list",
-      path,
-      (done) => this.sftp.readdir(path, done),
-    );
-    return entries.map((entry) => entry.filename);
+  /** The entries of the folder `path`, with the time of their last change in seconds since 1970. Holds one reply of the server at a time. */
+  async *entries(path: string): AsyncGenerator<{ readonly name: string; readonly changedAt: number }> {
+    const handle = await this.#ask<Buffer>("list", path, (done) => this.sftp.opendir(path, done));
+    try {
+      for (;;) {
+        const page = await this.#ask<FileEntry[] | undefined>(
+          "list",
+          path,
+          (done) => this.sftp.readdir(handle, endAs(done)),
+        );
+        if (page === undefined) return;
+        for (const { filename, attrs } of page) yield { name: filename, changedAt: attrs.mtime };
+      }
+    } finally {
+      await this.connection.request<void>(
+        (done) => this.sftp.close(handle, done),
+        AbortSignal.timeout(TIDY_MS),
+      ).catch(() => {});
+    }
   }
 
   /** Opens a new file for writing, which everybody may read as far as the server's umask allows. */
@@ -90,15 +101,15 @@ export class Remote {
     }
   }
 
-  /** Removes the file `path`; one that is gone already is fine. */
-  async remove(path: string): Promise<void> {
-    await this.#ask<void>("remove", path, (done) => this.sftp.unlink(path, absentAs(done)));
-  }
-
-  /** Removes the file `path` if that is possible soon, even after an abort. Never throws. */
-  async discard(path: string): Promise<void> {
-    await this.connection.request<void>((done) => this.sftp.unlink(path, done), AbortSignal.timeout(TIDY_MS))
-      .catch(() => {});
+  /** Removes the file `path` if that is possible soon, even after an abort. Answers whether it is gone; never throws. */
+  async discard(path: string): Promise<boolean> {
+    try {
+      const unlinked = (done: Callback<void>) => this.sftp.unlink(path, absentAs(done));
+      await this.connection.request(unlinked, AbortSignal.timeout(TIDY_MS));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async #makeFolder(path: string): Promise<void> {
@@ -207,8 +218,18 @@ async function ask<T>(
   }
 }
 
+type Answered<T> = (error: Error | null | undefined, found?: T) => void;
+
 /** `done`, with `undefined` in place of "no such file". */
-function absentAs<T>(done: Callback<T | undefined>): (error: Error | null | undefined, found?: T) => void {
-  return (error, found) =>
-    statusOf(error) === STATUS.NO_SUCH_FILE ? done(null, undefined) : done(error, found);
+function absentAs<T>(done: Callback<T | undefined>): Answered<T> {
+  return without(STATUS.NO_SUCH_FILE, done);
+}
+
+/** `done`, with `undefined` in place of "no more entries". */
+function endAs<T>(done: Callback<T | undefined>): Answered<T> {
+  return without(STATUS.END, done);
+}
+
+function without<T>(status: number, done: Callback<T | undefined>): Answered<T> {
+  return (error, found) => statusOf(error) === status ? done(null, undefined) : done(error, found);
 }

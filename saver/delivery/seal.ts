@@ -33,12 +33,13 @@ export async function seal(
   recipients: readonly string[],
   folder: string,
   signal: AbortSignal,
+  onProgress: (bytes: number) => void = () => {},
 ): Promise<LocalFile> {
   const encrypter = encrypterFor(recipients);
   // The same content for the same recipients, and nothing else, has this name.
   const id = createHash("sha256").update([file.sha256, ...recipients.toSorted()].join("\n")).digest("hex");
   const path = join(folder, `${id.slice(0, 32)}.age`);
-  const facts = await factsOf(path, signal) ?? await make(file, encrypter, path, signal);
+  const facts = await factsOf(path, signal) ?? await make(file, encrypter, path, signal, onProgress);
   return { ...file, ...facts, path, name: `${file.name}.age`, plainSha256: file.sha256 };
 }
 
@@ -72,6 +73,7 @@ async function make(
   encrypter: Encrypter,
   path: string,
   signal: AbortSignal,
+  onProgress: (bytes: number) => void,
 ): Promise<Facts> {
   const part = `${path}.${crypto.randomUUID()}.part`;
   try {
@@ -83,7 +85,7 @@ async function make(
     let bytes = 0;
     for await (const block of await encrypter.encrypt(source)) {
       sealed.update(block);
-      bytes += block.length;
+      onProgress(bytes += block.length);
       for (let at = 0; at < block.length;) at += await target.write(block.subarray(at));
     }
     if (plain.digest("hex") !== file.sha256) {

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { seal } from "./seal.ts";
 import { sftpDelivery } from "./sftp.ts";
-import { MANIFEST, OURS, TestPipeline } from "../../tests/support/sftp.ts";
+import { MANIFEST, OURS, SftpStage } from "../../tests/support/sftp.ts";
 import { needing } from "../../tests/support/needs.ts";
 
 const test = needing("age");
@@ -26,7 +26,7 @@ async function decrypted(file: string, key: string): Promise<string> {
 const never = new AbortController().signal;
 
 test("encrypted files are delivered as NAME.age, each recipient can read them, and again sends nothing", async () => {
-  await using pipeline = await TestPipeline.open(OURS);
+  await using pipeline = await SftpStage.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const files = await pipeline.run();
   const deliver = async () => {
@@ -50,7 +50,7 @@ test("encrypted files are delivered as NAME.age, each recipient can read them, a
 });
 
 test("other content or other recipients make another encrypted file", async () => {
-  await using pipeline = await TestPipeline.open(OURS);
+  await using pipeline = await SftpStage.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const file = await pipeline.file("raw", 1_000);
   const folder = `${pipeline.temp}/sealed`;
@@ -64,7 +64,7 @@ test("other content or other recipients make another encrypted file", async () =
 });
 
 test("what can't be encrypted is told, secrets aren't shown, and nothing is left behind", async () => {
-  await using pipeline = await TestPipeline.open(OURS);
+  await using pipeline = await SftpStage.open(OURS);
   const { path, recipient } = await identity(`${pipeline.temp}/one`);
   const file = await pipeline.file("raw", 1_000);
   const folder = `${pipeline.temp}/sealed`;

@@ -48,33 +48,66 @@ const CIPHERS: readonly CipherAlgorithm[] = [
 /** A file or a manifest that is to be on the server. */
 export type Item = LocalFile | Manifest;
 
-/** Told the bytes of each request that the server has taken. */
-export type OnSent = (bytes: number) => void;
+/** Called with the bytes of each request that the server has taken, and of each reply while a file is read back. */
+export type OnMoved = (sent: number, read: number) => void;
+
+/** What a session has to tidy up, and who hears of its own temporary files. */
+export interface Housekeeping {
+  /** Names of the files that it will send. */
+  readonly names: readonly string[];
+  /** Temporary files that earlier sessions of this process left there. */
+  readonly leftovers: readonly string[];
+  /** Whether to look through the folder for what other processes left there. */
+  readonly sweep: boolean;
+}
+
+/** Hears how the tidying goes. */
+export interface OnTidied {
+  /** Called with the paths of all temporary files that are there because of this session, before each change. */
+  parts(paths: readonly string[]): void;
+  /** Called when the folder was looked through. */
+  swept(): void;
+}
 
 /** A connection that is logged in, and the folder that files go to. Disposing of it ends the connection. */
 export class Session implements AsyncDisposable {
   /** By name and SHA-256, the temporary files that are whole or on their way; none where the file was there already. */
   readonly #staged = new Map<string, Promise<string | undefined>>();
+  readonly #parts: Set<string>;
 
   private constructor(
     private readonly options: SftpOptions,
     private readonly connection: Connection,
     private readonly remote: Remote,
     private readonly folder: string,
-  ) {}
+    leftovers: readonly string[],
+    private readonly onTidied: OnTidied,
+  ) {
+    this.#parts = new Set(leftovers);
+  }
 
   /**
-   * Connects, makes the folder where it is missing, and removes from it what earlier sessions left unfinished of the files called `names`.
+   * Connects, makes the folder where it is missing, and removes from it what earlier sessions left unfinished.
    *
    * @throws as `Delivery.deliver`.
    */
-  static async open(options: SftpOptions, names: readonly string[], signal: AbortSignal): Promise<Session> {
+  static async open(
+    options: SftpOptions,
+    { names, leftovers, sweep }: Housekeeping,
+    onTidied: OnTidied,
+    signal: AbortSignal,
+  ): Promise<Session> {
     const connection = await Connection.open({ ...options, ciphers: CIPHERS }, signal);
     try {
       const remote = await Remote.open(connection, signal);
       const folder = await remote.folder(options.remoteDir);
-      await sweep(remote, folder, names);
-      return new Session(options, connection, remote, folder);
+      const session = new Session(options, connection, remote, folder, leftovers, onTidied);
+      for (const part of leftovers) await session.#remove(part);
+      if (sweep) {
+        await removeStale(remote, folder, names);
+        onTidied.swept();
+      }
+      return session;
     } catch (error) {
       await connection[Symbol.asyncDispose]();
       throw error;
@@ -82,16 +115,16 @@ export class Session implements AsyncDisposable {
   }
 
   /** Sends a file under a temporary name and verifies it, so that little is left to do for `deliver`. @throws as `Delivery.deliver`. */
-  async stage(item: Item, onSent: OnSent): Promise<void> {
+  async stage(item: Item, onMoved: OnMoved): Promise<void> {
     const source = sourceOf(item);
-    const staged = this.#stage(source, onSent);
+    const staged = this.#stage(source, onMoved);
     this.#staged.set(keyOf(source), staged); // at once, as the delivery may be asked for meanwhile
     await staged;
   }
 
-  async #stage(source: Source, onSent: OnSent): Promise<string | undefined> {
+  async #stage(source: Source, onMoved: OnMoved): Promise<string | undefined> {
     const there = await this.remote.facts(this.#target(source));
-    return there === undefined ? await this.#send(source, onSent) : undefined;
+    return there === undefined ? await this.#send(source, onMoved) : undefined;
   }
 
   /** Removes the temporary files of what was staged and not delivered. Never throws. */
@@ -102,38 +135,49 @@ export class Session implements AsyncDisposable {
 
   async #discard(staged: Promise<string | undefined> | undefined): Promise<void> {
     const part = await staged?.catch(() => undefined);
-    if (part !== undefined) await this.remote.discard(part);
+    if (part !== undefined) await this.#remove(part);
+  }
+
+  async #remove(part: string): Promise<void> {
+    if (await this.remote.discard(part)) this.#isGone(part);
+  }
+
+  #isGone(part: string): void {
+    this.#parts.delete(part);
+    this.onTidied.parts([...this.#parts]);
   }
 
   /** Brings one file to the server, unless it is there. @throws as `Delivery.deliver`. */
-  async deliver(item: Item, onSent: OnSent): Promise<DeliveredFile> {
+  async deliver(item: Item, onMoved: OnMoved): Promise<DeliveredFile> {
     const source = sourceOf(item);
     const target = this.#target(source);
     const staged = this.#staged.get(keyOf(source));
     if ((await this.remote.facts(target)) !== undefined) {
       await this.#discard(staged);
       this.#staged.delete(keyOf(source));
-      await this.#insistOnSame(target, source);
+      await this.#insistOnSame(target, source, onMoved);
       return this.#placed(target, source, true);
     }
-    const part = await staged ?? await this.#send(source, onSent);
+    const part = await staged ?? await this.#send(source, onMoved);
     this.#staged.delete(keyOf(source));
     try {
-      if (await this.remote.rename(part, target)) return this.#placed(target, source, false);
-      // Somebody was faster; what counts is what lies there now.
-      await this.#insistOnSame(target, source);
+      if (await this.remote.rename(part, target)) {
+        this.#isGone(part);
+        return this.#placed(target, source, false);
+      }
+      // Another delivery was faster; what counts is what is there now.
+      await this.#insistOnSame(target, source, onMoved);
     } catch (error) {
-      await this.remote.discard(part);
+      await this.#remove(part);
       throw error;
     }
-    await this.remote.discard(part);
+    await this.#remove(part);
     return this.#placed(target, source, true);
   }
 
   /** Writes and removes a small file. @throws as `Delivery.deliver`. */
   async probe(): Promise<Probed> {
-    const part = await this.#send(sourceOf(PROBE), () => {});
-    await this.remote.discard(part);
+    await this.#remove(await this.#send(sourceOf(PROBE), () => {}));
     const { type, blob } = this.connection.hostKey!;
     return { folder: this.folder, hostKeyType: type, fingerprint: fingerprintOf(blob) };
   }
@@ -147,21 +191,23 @@ export class Session implements AsyncDisposable {
   }
 
   /** Uploads to a temporary file, which is on disk and verified when this resolves with its path, and gone when it rejects. */
-  async #send(source: Source, onSent: OnSent): Promise<string> {
+  async #send(source: Source, onMoved: OnMoved): Promise<string> {
     const part = partOf(this.folder, source.name);
+    this.#parts.add(part);
+    this.onTidied.parts([...this.#parts]);
     try {
-      await this.#upload(part, source, onSent);
+      await this.#upload(part, source, onMoved);
       return part;
     } catch (error) {
-      await this.remote.discard(part);
+      await this.#remove(part);
       throw error;
     }
   }
 
-  async #upload(part: string, source: Source, onSent: OnSent): Promise<void> {
+  async #upload(part: string, source: Source, onMoved: OnMoved): Promise<void> {
     {
       await using file = await this.remote.create(part);
-      const read = await upload(source.blocks(), file, onSent);
+      const read = await upload(source.blocks(), file, (sent) => onMoved(sent, 0));
       if (read.sha256 !== source.sha256 || read.bytes !== source.bytes) {
         throw new PermanentError(
           `Cannot deliver ${source.shown}: it has ${inWords(read)}, but ${
@@ -173,7 +219,7 @@ export class Session implements AsyncDisposable {
       await file.sync();
       await file.close();
     }
-    const there = await this.#digest(part, source);
+    const there = await this.#digest(part, source, onMoved);
     if (!same(there, source)) {
       throw new TransientError(
         `Cannot deliver ${source.shown}: ${inWords(source)} was sent, but "${part}" on the SFTP server has ${
@@ -183,8 +229,8 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  async #insistOnSame(target: string, source: Source): Promise<void> {
-    const there = await this.#digest(target, source);
+  async #insistOnSame(target: string, source: Source, onMoved: OnMoved): Promise<void> {
+    const there = await this.#digest(target, source, onMoved);
     if (same(there, source)) return;
     throw new PermanentError(
       `Cannot deliver ${source.shown}: "${target}" on the SFTP server is another file with ${
@@ -194,7 +240,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** What is known of the remote file: its length, and its SHA-256 where that is to be verified and could still be the wanted one. */
-  async #digest(path: string, wanted: Digest): Promise<Partial<Digest>> {
+  async #digest(path: string, wanted: Digest, onMoved: OnMoved): Promise<Partial<Digest>> {
     const facts = await this.remote.facts(path);
     if (facts === undefined) return {};
     if (facts.folder) {
@@ -204,7 +250,7 @@ export class Session implements AsyncDisposable {
     }
     if (facts.size !== wanted.bytes || this.options.verify === "size") return { bytes: facts.size };
     await using file = await this.remote.read(path);
-    return await readBack(file, facts.size);
+    return await readBack(file, facts.size, (read) => onMoved(0, read));
   }
 
   #placed(remotePath: string, source: Source, skipped: boolean): DeliveredFile {
@@ -222,16 +268,31 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** Removes what earlier deliveries of the same files left unfinished. */
-async function sweep(remote: Remote, folder: string, sent: readonly string[]): Promise<void> {
-  const ours = new Set(sent);
-  const isStale = (name: string) => ours.has(/^\.(.+)\.[0-9a-f]{12}\.part$/.exec(name)?.[1] ?? "");
-  const names = await remote.names(folder).catch((error) => {
+const PART = /^\.(.+)\.[0-9a-f]{12}\.part$/;
+
+/** A temporary file that is this much older than the newest entry, by the server's clock, is nobody's any longer; in seconds. */
+const STALE_S = 24 * 3600;
+
+/**
+ * Removes what other processes left unfinished: temporary files of the files called `names`, and those of any other that nobody has written to
+ * for a day, such as of a run that failed since.
+ */
+async function removeStale(remote: Remote, folder: string, names: readonly string[]): Promise<void> {
+  const parts: { name: string; changedAt: number }[] = [];
+  let newest = 0;
+  try {
+    for await (const entry of remote.entries(folder)) {
+      newest = Math.max(newest, entry.changedAt);
+      if (PART.test(entry.name)) parts.push(entry);
+    }
+  } catch (error) {
     // Some servers let nobody list the folder; leftovers are then theirs to remove.
-    if (error instanceof PermanentError) return [];
-    throw error;
-  });
-  for (const name of names.filter(isStale)) await remote.discard(posix.join(folder, name));
+    if (!(error instanceof PermanentError)) throw error;
+  }
+  for (const { name, changedAt } of parts) {
+    const isOurs = names.includes(PART.exec(name)![1]!);
+    if (isOurs || changedAt < newest - STALE_S) await remote.discard(posix.join(folder, name));
+  }
 }
 
 /** The temporary name, different each time: two deliveries of one file never write to the same one. */

@@ -15,7 +15,7 @@ import type {
   Probed,
 } from "./delivery.ts";
 import { SftpWorker } from "./sftp_worker.ts";
-import { checkName, type OnSent, PROBE, type SftpOptions } from "./session.ts";
+import { checkName, type OnMoved, PROBE, type SftpOptions } from "./session.ts";
 
 export type { SftpOptions } from "./session.ts";
 
@@ -23,6 +23,8 @@ export type { SftpOptions } from "./session.ts";
 const SFTP_WORKERS = 2;
 /** Bytes from which on a further thread is worth its start. */
 const WORTH_A_THREAD = 8_000_000;
+/** How often the folder is looked through for what other processes left there, in milliseconds: it may hold very many files. */
+const SWEEP_EVERY_MS = 24 * 3_600_000;
 /** How long files that were sent ahead wait for their delivery, in milliseconds: ten minutes. */
 const PATIENCE_MS = 600_000;
 
@@ -61,6 +63,9 @@ interface Share {
 class SftpDelivery implements Delivery {
   readonly #ahead = new Set<SentAhead>();
   #delivering = 0;
+  #sweptAt = -Infinity;
+  /** Temporary files of sessions that broke off. */
+  #leftovers: readonly string[] = [];
 
   constructor(private readonly options: SftpOptions) {}
 
@@ -128,13 +133,13 @@ class SftpDelivery implements Delivery {
     const delivered = new Map<LocalFile, DeliveredFile>();
     const total = sumOf(files) + new TextEncoder().encode(manifest.text).length;
     let sent = 0;
-    const onSent = (bytes: number) => onProgress?.(sent += bytes, total);
+    const onMoved = (bytes: number) => onProgress?.(sent += bytes, total);
     try {
       await together(
         hired,
         signal,
         shares.map(async ({ files, worker }) => {
-          for (const file of files) delivered.set(file, await carry(worker, file, onSent));
+          for (const file of files) delivered.set(file, await carry(worker, file, onMoved));
         }),
       );
       const [last] = await together(hired, signal, [hired[0]!.call("deliver", manifest)]);
@@ -147,7 +152,14 @@ class SftpDelivery implements Delivery {
   }
 
   #hire(items: readonly { readonly name: string }[]): SftpWorker {
-    return new SftpWorker(this.options, items.map(({ name }) => name));
+    const names = items.map(({ name }) => name);
+    const sweep = performance.now() - this.#sweptAt >= SWEEP_EVERY_MS;
+    const leftovers = this.#leftovers;
+    this.#leftovers = [];
+    return new SftpWorker(this.options, { names, leftovers, sweep }, {
+      swept: () => this.#sweptAt = performance.now(),
+      closed: (parts) => this.#leftovers = [...this.#leftovers, ...parts],
+    });
   }
 }
 
@@ -194,13 +206,13 @@ function isSame(one: LocalFile, other: LocalFile): boolean {
 }
 
 /** Delivers a file; what needed not to be sent counts as sent in the end. */
-async function carry(worker: SftpWorker, file: LocalFile, onSent: OnSent): Promise<DeliveredFile> {
+async function carry(worker: SftpWorker, file: LocalFile, onMoved: OnMoved): Promise<DeliveredFile> {
   let left = file.bytes;
-  const delivered = await worker.call("deliver", file, (bytes) => {
-    left -= bytes;
-    onSent(bytes);
+  const delivered = await worker.call("deliver", file, (sent, read) => {
+    left -= sent;
+    onMoved(sent, read);
   });
-  onSent(left);
+  onMoved(left, 0);
   return delivered;
 }
 

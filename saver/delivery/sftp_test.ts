@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliverOptions, LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
-import { MANIFEST, OPENSSH, OPENSSH_FULL, OURS, TestPipeline } from "../../tests/support/sftp.ts";
+import { MANIFEST, OPENSSH, OPENSSH_FULL, OURS, SftpStage } from "../../tests/support/sftp.ts";
 import { needing } from "../../tests/support/needs.ts";
 
 const opensshTest = needing("sshd");
@@ -12,7 +12,7 @@ const keygenTest = needing("sshd", "ssh-keygen");
 const PART = /^\..+\.[0-9a-f]{12}\.part$/;
 
 function deliver(
-  pipeline: TestPipeline,
+  pipeline: SftpStage,
   files: readonly LocalFile[],
   options: Partial<SftpOptions> = {},
   more: Partial<DeliverOptions> = {},
@@ -45,9 +45,9 @@ function after(bytes: number, then: () => Promise<unknown> | void) {
 
 for (const kind of [OPENSSH, OURS]) {
   const ordinary = kind === OPENSSH ? opensshTest : Deno.test;
-  const test = (name: string, body: (pipeline: TestPipeline) => Promise<void>, register = ordinary) =>
+  const test = (name: string, body: (pipeline: SftpStage) => Promise<void>, register = ordinary) =>
     register(`${kind.name}: ${name}`, async () => {
-      await using pipeline = await TestPipeline.open(kind);
+      await using pipeline = await SftpStage.open(kind);
       await body(pipeline);
     });
 
@@ -282,7 +282,7 @@ for (const kind of [OPENSSH, OURS]) {
 }
 
 opensshTest("OpenSSH: a folder that its user may not write to is told as such", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   if (pipeline.server.user !== "root") return;
   const [raw] = await pipeline.run();
   await assert.rejects(
@@ -299,7 +299,7 @@ opensshTest("OpenSSH: a folder that its user may not write to is told as such", 
 opensshTest(
   "OpenSSH: a server that can't store the file is a passing failure, and nothing is left there",
   async () => {
-    await using pipeline = await TestPipeline.open(OPENSSH_FULL);
+    await using pipeline = await SftpStage.open(OPENSSH_FULL);
     const [raw, processed] = await pipeline.run();
     await assert.rejects(
       deliver(pipeline, [processed!, raw!]),
@@ -310,7 +310,7 @@ opensshTest(
 );
 
 Deno.test("our server: outside of its folder nothing can be delivered", async () => {
-  await using pipeline = await TestPipeline.open(OURS);
+  await using pipeline = await SftpStage.open(OURS);
   const [raw] = await pipeline.run();
   for (const remoteDir of ["/", "/elsewhere", "/upload/../elsewhere"]) {
     await assert.rejects(
@@ -323,7 +323,7 @@ Deno.test("our server: outside of its folder nothing can be delivered", async ()
 });
 
 opensshTest("OpenSSH: a folder that isn't absolute is looked for in the user's home", async () => {
-  await using pipeline = await TestPipeline.open(OPENSSH);
+  await using pipeline = await SftpStage.open(OPENSSH);
   const [raw] = await pipeline.run();
   const [delivered] = await deliver(pipeline, [raw!], { remoteDir: "incoming" });
   assert.equal(delivered!.remotePath, `${pipeline.server.folder.remote}/incoming/${raw!.name}`);

@@ -6,23 +6,19 @@
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliveredFile, Probed } from "./delivery.ts";
-import type { Item, OnSent, SftpOptions } from "./session.ts";
+import type { Housekeeping, Item, OnMoved, SftpOptions } from "./session.ts";
 
 /** What a session can be asked for: see `Session`. */
 export interface Calls {
-  /** See `Session.stage`. */
-  stage(item: Item, onSent: OnSent): Promise<void>;
-  /** See `Session.unstage`. */
+  stage(item: Item, onMoved: OnMoved): Promise<void>;
   unstage(item: undefined): Promise<void>;
-  /** See `Session.deliver`. */
-  deliver(item: Item, onSent: OnSent): Promise<DeliveredFile>;
-  /** See `Session.probe`. */
+  deliver(item: Item, onMoved: OnMoved): Promise<DeliveredFile>;
   probe(item: undefined): Promise<Probed>;
 }
 
 /** What goes to the thread: first `open`, then calls; `abort` makes all calls fail, `close` ends the connection. */
 export type ToSftpWorker =
-  | { readonly type: "open"; readonly options: SftpOptions; readonly names: readonly string[] }
+  | { readonly type: "open"; readonly options: SftpOptions; readonly housekeeping: Housekeeping }
   | {
     readonly type: "call";
     readonly id: number;
@@ -32,7 +28,9 @@ export type ToSftpWorker =
   | { readonly type: "abort" | "close" };
 
 export type FromSftpWorker =
-  | { readonly type: "sent"; readonly id: number; readonly bytes: number }
+  | { readonly type: "parts"; readonly paths: readonly string[] }
+  | { readonly type: "swept" }
+  | { readonly type: "moved"; readonly id: number; readonly sent: number; readonly read: number }
   | { readonly type: "done"; readonly id: number; readonly value: unknown }
   | { readonly type: "failed"; readonly id: number; readonly failure: Failure }
   | { readonly type: "closed" };
@@ -65,7 +63,15 @@ const GOODBYE_MS = 5_000;
 interface Waiting {
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
-  readonly onSent: OnSent;
+  readonly onMoved: OnMoved;
+}
+
+/** Hears how the session tidies up. */
+export interface OnTidied {
+  /** Called when the folder was looked through. */
+  swept(): void;
+  /** Called at the end with the temporary files that are left on the server. */
+  closed(parts: readonly string[]): void;
 }
 
 /** A session in a thread of its own. Disposing of it ends both. */
@@ -77,26 +83,35 @@ export class SftpWorker implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   readonly #closed = Promise.withResolvers<void>();
   #calls = 0;
+  #parts: readonly string[];
+  /** Why the thread ended. */
+  #failure: Error | undefined;
 
   /** Starts the thread, which opens a session: see `Session.open`. Where that fails, each call does. */
-  constructor(options: SftpOptions, names: readonly string[]) {
+  constructor(options: SftpOptions, housekeeping: Housekeeping, private readonly on: OnTidied) {
+    this.#parts = housekeeping.leftovers;
     this.#worker.onmessage = ({ data }: MessageEvent<FromSftpWorker>) => this.#hear(data);
     this.#worker.onerror = (event) => {
       event.preventDefault(); // else the process ends
-      this.#fail(new Error(`Cannot go on with the delivery: its thread ended (${event.message}).`));
+      this.#fail(
+        new TransientError(
+          `Cannot continue the delivery: its thread ended (${event.message}). It is tried again.`,
+        ),
+      );
     };
-    this.#tell({ type: "open", options, names });
+    this.#tell({ type: "open", options, housekeeping });
   }
 
   /** Asks the session for something. @throws what the session throws. */
   call<C extends keyof Calls>(
     call: C,
     item: Parameters<Calls[C]>[0],
-    onSent: OnSent = () => {},
+    onMoved: OnMoved = () => {},
   ): ReturnType<Calls[C]> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure) as ReturnType<Calls[C]>;
     const id = this.#calls++;
     const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<Calls[C]>>>();
-    this.#waiting.set(id, { resolve, reject, onSent });
+    this.#waiting.set(id, { resolve, reject, onMoved });
     this.#tell({ type: "call", id, call, item });
     return promise as ReturnType<Calls[C]>;
   }
@@ -113,6 +128,7 @@ export class SftpWorker implements AsyncDisposable {
     await this.#closed.promise;
     clearTimeout(timer);
     this.#worker.terminate();
+    this.on.closed(this.#parts);
   }
 
   #tell(message: ToSftpWorker): void {
@@ -121,14 +137,17 @@ export class SftpWorker implements AsyncDisposable {
 
   #hear(message: FromSftpWorker): void {
     if (message.type === "closed") return this.#closed.resolve();
+    if (message.type === "parts") return void (this.#parts = message.paths);
+    if (message.type === "swept") return this.on.swept();
     const waiting = this.#waiting.get(message.id);
-    if (message.type === "sent") return waiting?.onSent(message.bytes);
+    if (message.type === "moved") return waiting?.onMoved(message.sent, message.read);
     this.#waiting.delete(message.id);
     if (message.type === "done") waiting?.resolve(message.value as never);
     else waiting?.reject(errorOf(message.failure));
   }
 
   #fail(error: Error): void {
+    this.#failure = error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
     this.#closed.resolve();

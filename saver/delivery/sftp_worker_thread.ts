@@ -6,8 +6,8 @@
 import { failureOf, type FromSftpWorker, type ToSftpWorker } from "./sftp_worker.ts";
 import { Session } from "./session.ts";
 
-/** Bytes that are sent before they are told: telling each request would cost as much as making it. */
-const TELL_EVERY = 512 * 1024;
+/** Bytes that move between two reports: reporting each request would cost as much as making it. */
+const REPORT_EVERY = 512 * 1024;
 
 const thread = globalThis as unknown as {
   onmessage: (event: MessageEvent<ToSftpWorker>) => void;
@@ -19,30 +19,33 @@ let session: Promise<Session>;
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "open":
-      session = Session.open(data.options, data.names, stop.signal);
-      session.catch(() => {}); // told to each call
+      session = Session.open(data.options, data.housekeeping, {
+        parts: (paths) => thread.postMessage({ type: "parts", paths }),
+        swept: () => thread.postMessage({ type: "swept" }),
+      }, stop.signal);
+      session.catch(() => {}); // each call meets it
       return;
     case "call":
       return void answer(data);
     case "abort":
-      return stop.abort(new Error("The delivery was given up."));
+      return stop.abort(new Error("The delivery was aborted."));
     case "close":
       return void close();
   }
 };
 
 async function answer({ id, call, item }: ToSftpWorker & { type: "call" }): Promise<void> {
-  let bytes = 0;
-  const tell = () => {
-    if (bytes > 0) thread.postMessage({ type: "sent", id, bytes });
-    bytes = 0;
+  let moved = { sent: 0, read: 0 };
+  const report = () => {
+    thread.postMessage({ type: "moved", id, ...moved });
+    moved = { sent: 0, read: 0 };
   };
   try {
-    const value = await (await session)[call](item!, (sent) => {
-      bytes += sent;
-      if (bytes >= TELL_EVERY) tell();
+    const value = await (await session)[call](item!, (sent, read) => {
+      moved = { sent: moved.sent + sent, read: moved.read + read };
+      if (moved.sent + moved.read >= REPORT_EVERY) report();
     });
-    tell();
+    report();
     thread.postMessage({ type: "done", id, value });
   } catch (error) {
     thread.postMessage({ type: "failed", id, failure: failureOf(error) });

@@ -52,8 +52,12 @@ export async function upload(
   return { bytes, sha256: hash.digest("hex") };
 }
 
-/** Reads the first `size` bytes of `file` back and hashes them; `bytes` is less where the file is shorter. */
-export async function readBack(file: RemoteFile, size: number): Promise<Digest> {
+/** Reads the first `size` bytes of `file` back and hashes them; `bytes` is less where the file is shorter. `onRead` is called for each reply. */
+export async function readBack(
+  file: RemoteFile,
+  size: number,
+  onRead?: (bytes: number) => void,
+): Promise<Digest> {
   const hash = createHash("sha256");
   const slots: { block: Buffer; read: Promise<number> }[] = [];
   let asked = 0;
@@ -72,6 +76,7 @@ export async function readBack(file: RemoteFile, size: number): Promise<Digest> 
     const read = await slot.read;
     hash.update(block.subarray(0, read));
     bytes += read;
+    onRead?.(read);
     if (read < block.length) break;
     if (asked < size) ask(Buffer.from(block.buffer, block.byteOffset, CHUNK));
   }

@@ -33,11 +33,12 @@ const DUE = "state = 'open' AND (due_at <= ? OR (holder IS NULL AND settled_at >
 /**
  * Opens the channel in the file at `path`, made with its folder when it isn't there.
  *
+ * @param callWaitMs how long a call waits for the lock, in milliseconds; default 5,000
  * @throws PermanentError when the file is no queue, or of a newer version; it is left as it was.
  * @throws TransientError when another process keeps it locked.
  */
-export async function openEmbeddedChannel(path: string): Promise<Channel> {
-  return new EmbeddedChannel(path, await QueueFile.open(path));
+export async function openEmbeddedChannel(path: string, callWaitMs?: number): Promise<Channel> {
+  return new EmbeddedChannel(path, await QueueFile.open(path, callWaitMs));
 }
 
 class EmbeddedChannel implements Channel {

@@ -56,7 +56,7 @@ const RETURN_AT_ONCE = 200;
 
 /** A queue file that is open. */
 export class QueueFile implements Disposable {
-  private constructor(readonly db: Database) {}
+  private constructor(readonly db: Database, private readonly callWaitMs: number) {}
 
   /**
    * Opens the queue file at `path`, made with its folder when it isn't there.
@@ -64,7 +64,7 @@ export class QueueFile implements Disposable {
    * @throws PermanentError when the file is something else, or of a newer version; it is left as it was.
    * @throws TransientError when another process keeps it locked.
    */
-  static async open(path: string): Promise<QueueFile> {
+  static async open(path: string, callWaitMs = LOCK_PATIENCE_MS): Promise<QueueFile> {
     await makeFolderOf(path);
     const file = new QueueFile(
       new Database(path, {
@@ -72,6 +72,7 @@ export class QueueFile implements Disposable {
         ifDamaged:
           "Move the file away to begin with an empty queue, or name another file in QUEUE_PATH, and start again.",
       }),
+      callWaitMs,
     );
     const patience = { waitMs: OPEN_PATIENCE_MS };
     try {
@@ -95,7 +96,7 @@ export class QueueFile implements Disposable {
 
   /** Runs `work`, which only reads. @throws TransientError when the file stays locked. */
   async read<T>(action: string, work: () => T): Promise<T> {
-    return await whenUnlocked(this.db, () => this.#open(action) && work(), { waitMs: LOCK_PATIENCE_MS }) as T;
+    return await whenUnlocked(this.db, () => this.#open(action) && work(), { waitMs: this.callWaitMs }) as T;
   }
 
   /** Runs `work` in a transaction that is on the disk when this resolves, and undone when `work` throws. @throws TransientError when the file stays locked. */

@@ -152,8 +152,9 @@ Deno.test("a lock that is held for longer than a call waits doesn't end a first 
   const path = `${folder.path}/queue.db`;
   using other = new DatabaseSync(path);
   other.exec("BEGIN EXCLUSIVE");
-  const opening = openEmbeddedChannel(path);
-  await new Promise((resolve) => setTimeout(resolve, 5_500));
+  const callWaitMs = 100;
+  const opening = openEmbeddedChannel(path, callWaitMs);
+  await new Promise((resolve) => setTimeout(resolve, 3 * callWaitMs));
   other.exec("ROLLBACK");
   await using channel = await opening;
   await channel.publish(message("m"));

@@ -26,6 +26,11 @@ export function childId(parentId: string, name: string): string {
   return id.length <= 200 ? id : `${createHash("sha256").update(parentId).digest("hex")}/${name}`;
 }
 
+/** The id that `childId(id, name)` was made from, or its hash where that was too long; `parts` is the number of parts in `name`. */
+export function parentId(id: string, parts: number): string {
+  return id.split("/").slice(0, -parts).join("/");
+}
+
 /** Clocks of the machines differ by less than this, in milliseconds; a time further ahead is a mistake of whoever wrote it. */
 const MAX_AHEAD_MS = 24 * 3_600_000;
 

@@ -13,12 +13,14 @@ import { Users } from "../../local/source/users.ts";
 import type { Handling } from "../../shared/actor/actor.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { Phase1Complete, Phase2Complete, RunEvent } from "../../shared/contracts/messages.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
 import { Files } from "../../shared/files/files.ts";
 import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
 import { type Lookups, readLookups } from "../../transformer/lookup.ts";
 import { usersPlan } from "../../shared/pipeline/users.ts";
 import { transformer } from "../../transformer/transformer.ts";
-import { OPENSSH, type ServerKind, TestPipeline } from "./sftp.ts";
+import { openTemporaryChannel } from "./temporary_channel.ts";
+import { OPENSSH, type ServerKind, SftpStage } from "./sftp.ts";
 
 /** How a run is made. */
 export interface RunOptions {
@@ -44,8 +46,9 @@ export class Delivered implements AsyncDisposable {
   #runs = 0;
 
   private constructor(
-    readonly sftp: TestPipeline,
+    readonly sftp: SftpStage,
     readonly store: Store,
+    readonly channel: Channel,
     /** The lookup that runs are transformed with. */
     readonly lookup: Lookups,
     private readonly seal: Seal | undefined,
@@ -53,9 +56,15 @@ export class Delivered implements AsyncDisposable {
 
   /** Starts a server; makes no run yet. */
   static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
-    const sftp = await TestPipeline.open(options.kind ?? OPENSSH);
+    const sftp = await SftpStage.open(options.kind ?? OPENSSH);
     const store = await openStore(`${sftp.temp}/database/data.db`, { pipelines: usersTables(["ssn"]) });
-    return new Delivered(sftp, store, await readLookups(usersPlan), options.seal);
+    return new Delivered(
+      sftp,
+      store,
+      await openTemporaryChannel(),
+      await readLookups(usersPlan),
+      options.seal,
+    );
   }
 
   get data(): string {
@@ -137,6 +146,7 @@ export class Delivered implements AsyncDisposable {
 
   /** Ends the server and removes all files. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.channel[Symbol.asyncDispose]();
     await this.store[Symbol.asyncDispose]();
     await this.sftp[Symbol.asyncDispose]();
   }

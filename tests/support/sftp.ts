@@ -73,7 +73,7 @@ export const OURS: ServerKind = {
 };
 
 /** A server, what is needed to log in to it, and files to deliver. Disposing of it ends and removes everything. */
-export class TestPipeline implements AsyncDisposable {
+export class SftpStage implements AsyncDisposable {
   private constructor(
     readonly server: RunningServer,
     /** Options that log in to it and deliver into its folder; its host key is pinned. */
@@ -83,13 +83,13 @@ export class TestPipeline implements AsyncDisposable {
   ) {}
 
   /** Starts a server of this kind. */
-  static async open(kind: ServerKind): Promise<TestPipeline> {
+  static async open(kind: ServerKind): Promise<SftpStage> {
     const temp = await Deno.makeTempDir({ prefix: "delivery-" });
     const keys = await ensureKeys(temp, { type: "ed25519" });
     const server = await kind.start(keys.publicKey, temp);
     const knownHosts = `${temp}/known_hosts`;
     await pinHostKey(knownHosts, "127.0.0.1", server.port, server.hostKey);
-    return new TestPipeline(server, {
+    return new SftpStage(server, {
       host: "127.0.0.1",
       port: server.port,
       user: server.user,

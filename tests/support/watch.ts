@@ -4,6 +4,9 @@
  * @module
  */
 
+/** A wait for longer fails: what it waits for won't come, in milliseconds. */
+const LIMIT_MS = 60_000;
+
 /** A folder that is watched since it was made. Disposing of it ends that. */
 export interface WatchedFolder extends Disposable {
   /** Resolves with the name of a file that was made there since, and that `pattern` matches. */
@@ -29,26 +32,32 @@ export function watchFolder(folder: string): WatchedFolder {
     }
   };
   void follow();
-  const until = <T>(find: () => T | undefined) =>
-    new Promise<T>((resolve) => {
+  const until = <T>(what: string, find: () => T | undefined) =>
+    new Promise<T>((resolve, reject) => {
+      const end = (then: () => void) => {
+        clearTimeout(timer);
+        waiting.delete(look);
+        then();
+      };
       const look = () => {
         const found = find();
-        if (found === undefined) return;
-        waiting.delete(look);
-        resolve(found);
+        if (found !== undefined) end(() => resolve(found));
       };
+      const late = () => reject(new Error(`nothing was ${what} in ${folder}; made: ${[...made].join(", ")}`));
+      const timer = setTimeout(() => end(late), LIMIT_MS);
       waiting.add(look);
       look();
     });
   const matching = (names: Set<string>, pattern: RegExp) => [...names].filter((name) => pattern.test(name));
   return {
-    created: (pattern) => until(() => matching(made, pattern)[0]),
+    created: (pattern) => until(`made that matches ${pattern}`, () => matching(made, pattern)[0]),
     names: (pattern, count) =>
-      until(() => {
+      until(`made ${count} times that matches ${pattern}`, () => {
         const names = matching(made, pattern);
         return names.length >= count ? names : undefined;
       }),
-    removed: async (pattern) => void await until(() => matching(gone, pattern)[0]),
+    removed: async (pattern) =>
+      void await until(`removed that matches ${pattern}`, () => matching(gone, pattern)[0]),
     [Symbol.dispose]: () => watcher.close(),
   };
 }
