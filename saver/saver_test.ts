@@ -3,7 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete, RunEvent } from "../shared/contracts/messages.ts";
 import { Files } from "../shared/files/files.ts";
-import { tempStore } from "../shared/store/sqlite/testing.ts";
+import { tempStore } from "../tests/support/store.ts";
 import { recordEvent } from "./record.ts";
 import { saver } from "./saver.ts";
 
