@@ -51,6 +51,7 @@ export function scheduleOf({ definition }: Plan, readEnv: ReadEnv): string {
 /** When a run starts by itself next, ISO 8601 in UTC; null where none will. */
 export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()): string | null {
   const schedule = scheduleOf(plan, readEnv);
+  if (plan.name === DEFAULT_PIPELINE && readEnv("SLEEP_INTERVAL_SECONDS")) return null; // by an interval, not by the clock
   if (schedule === "off") return null;
   try {
     const timezone = readEnv("TZ") || "UTC";

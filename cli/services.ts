@@ -79,10 +79,10 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       `--allow-sys=${["hostname", ...grants.sys ?? []].join(",")}`,
     ];
   };
+  const plans = [...pipelines.plans.values()];
   switch (service) {
     case "extractor": {
       const config = loadConfig(service, VARIABLES.extractor, env);
-      const plans = [...pipelines.plans.values()];
       return flags(config, {
         net: [...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name])))],
         read: [pipelinesDir(config.PIPELINES_DIR)],
@@ -98,6 +98,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           ...(config.LOOKUP_FILE === undefined ? [] : [config.LOOKUP_FILE]),
         ],
         write: [config.DATA_DIR],
+        env: plans.flatMap(({ definition: { add } }) => variablesOf(add)),
       });
     }
     case "saver": {
@@ -126,6 +127,11 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           net: [`${config.API_HOST}:${config.API_PORT}`],
           read: [config.DATA_DIR, pipelinesDir(config.PIPELINES_DIR), programPath("api")],
           write: [`${config.DATA_DIR}/state`, dirname(config.DB_PATH)],
+          env: [
+            "TZ",
+            "SLEEP_INTERVAL_SECONDS",
+            ...plans.flatMap(({ definition }) => variablesOf(definition.schedule)),
+          ],
         }),
         `--allow-run=${Deno.execPath()}`,
       ];

@@ -9,8 +9,8 @@ import { loadConfig } from "../shared/config/config.ts";
 import { Files } from "../shared/files/files.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import type { RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
-import { readLookups } from "../transformer/lookup.ts";
+import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
+import { readFeeds } from "../transformer/feeds.ts";
 import { type CommandLine, complain, EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, VARIABLES } from "./services.ts";
@@ -34,8 +34,10 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   if (!which) throw new UsageError(`Which run? ${HELP.split("\n", 1)[0]}`);
   const env: Environment = await readEnvironment();
   const config = loadConfig("verify", VARIABLES.saver, env);
-  const { LOOKUP_FILE } = loadConfig("verify", VARIABLES.transformer, env);
-  const lookup = await readLookups(usersPlan, { readEnv: () => LOOKUP_FILE });
+  const { LOOKUP_FILE: lookupFile, PIPELINES_DIR } = loadConfig("verify", VARIABLES.transformer, env);
+  const dir = pipelinesDir(PIPELINES_DIR);
+  const log = { error: () => {} }; // each run says what is in its way
+  const feedOf = await readFeeds(await loadPipelines(dir), { dir, lookupFile, log });
   await using resources = new AsyncDisposableStack();
   const store = openStoreReadOnly(config.DB_PATH);
   if (store === undefined) {
@@ -51,7 +53,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   let [runs, wrong] = [0, 0];
   for (const run of chosen(store.runs, which)) {
     if (!json) say(`run ${run.run_id}, ${run.status}, requested at ${run.run_timestamp}`);
-    for await (const item of verifyRun(run, { store, files, lookup, server })) {
+    for await (const item of verifyRun(run, { store, files, feedOf, server })) {
       if (json) print(item);
       else say(lineOf(item));
       if (!isFine(item)) wrong += 1;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Inspection } from "../saver/delivery/inspect.ts";
 import { manifestOf } from "../saver/manifest.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
 import { Delivered, LOOKUP_FILE, type Made, usersText } from "../tests/support/delivered.ts";
 import { OURS } from "../tests/support/sftp.ts";
 import type { Item } from "./verify/finding.ts";
@@ -29,9 +30,10 @@ async function verify(fixture: Delivered, made: Made, change: Partial<VerifyPart
   const server = () =>
     opened ??= Inspection.open(fixture.sftp.options, new AbortController().signal)
       .then((inspection) => resources.use(inspection));
-  const { store, files, lookup } = fixture;
+  const { store, files } = fixture;
+  const feedOf = () => ({ plan: usersPlan, lookups: fixture.lookup });
   const run = store.runs.byRunId(made.runId)!;
-  return await Array.fromAsync(verifyRun(run, { store, files, lookup, server, ...change }));
+  return await Array.fromAsync(verifyRun(run, { store, files, feedOf, server, ...change }));
 }
 
 /** What isn't equal: place, file, result. */
@@ -160,14 +162,17 @@ test("the same raw file, lookup and rules give the same bytes; where one of them
   const made = await fixture.run();
   assert.equal(detailOf(await verify(fixture, made), "transform", "processed"), "the same bytes again");
   const other = { ...fixture.lookup, sha256: "0".repeat(64) };
-  const changed = await verify(fixture, made, { lookup: other });
+  const changed = await verify(fixture, made, { feedOf: () => ({ plan: usersPlan, lookups: other }) });
   assert.deepEqual(unequal(changed), ["transform processed skipped", "transform invalid skipped"]);
   assert.equal(detailOf(changed, "transform", "invalid"), "the lookup file changed since the run");
   const added = fixture.lookup.added.map((member) => ({ ...member, codeOf: () => "XXX" }));
   const lying = { ...fixture.lookup, added };
-  assert.deepEqual(unequal(await verify(fixture, made, { lookup: lying })), [
-    "transform processed differs",
-  ]);
+  assert.deepEqual(
+    unequal(await verify(fixture, made, { feedOf: () => ({ plan: usersPlan, lookups: lying }) })),
+    [
+      "transform processed differs",
+    ],
+  );
 });
 
 test("a server that is away fails each comparison with it, with the reason, and no other one", async () => {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Logger } from "@logtape/logtape";
 import { variable } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { type Pipelines, planFor } from "../shared/pipeline/load.ts";
@@ -19,7 +18,11 @@ import type { Feed, TransformerParts } from "./transformer.ts";
  */
 export async function readFeeds(
   pipelines: Pipelines,
-  { dir, lookupFile, log }: { dir: string; lookupFile: string | undefined; log: Pick<Logger, "error"> },
+  { dir, lookupFile, log }: {
+    dir: string;
+    lookupFile: string | undefined;
+    log: { error(message: string, properties: Record<string, unknown>): void };
+  },
 ): Promise<TransformerParts["feedOf"]> {
   const feeds = new Map<string, Feed>();
   const broken = new Map(pipelines.broken);

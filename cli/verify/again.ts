@@ -5,10 +5,10 @@
  */
 import { createHash } from "node:crypto";
 import { identityOf } from "../../shared/pipeline/identity.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { PermanentError } from "../../shared/errors/errors.ts";
 import type { Files } from "../../shared/files/files.ts";
 import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
-import type { Lookups } from "../../transformer/lookup.ts";
+import type { Feed, TransformerParts } from "../../transformer/transformer.ts";
 import { MAX_RAW_BYTES, type Sink, transform } from "../../transformer/transform.ts";
 import type { Finding } from "./finding.ts";
 
@@ -26,33 +26,42 @@ export async function transformAgain(
   loaded: Record<"raw" | "processed" | "invalid", FileRow>,
   local: Finding,
   files: Files,
-  lookup: Lookups,
+  feedOf: TransformerParts["feedOf"],
 ): Promise<Again> {
-  const reason = notComparable(run, local, lookup);
-  if (reason !== undefined) {
-    const skipped: Finding = { result: "skipped", detail: reason };
+  const feed = comparable(run, local, feedOf);
+  if (typeof feed === "string") {
+    const skipped: Finding = { result: "skipped", detail: feed };
     return { processed: skipped, invalid: skipped };
   }
+  const { plan, lookups: { added } } = feed;
   const processed = new HashSink();
   const dead = new HashSink();
   const lines = files.lines(loaded.raw.name, { sha256: loaded.raw.sha256, maxLineBytes: MAX_RAW_BYTES });
-  await transform(lines, { processed, dead, plan: usersPlan, added: lookup.added, progress: () => {} });
+  await transform(lines, { processed, dead, plan, added, progress: () => {} });
   return {
     processed: compare(processed.sha256(), loaded.processed),
     invalid: compare(dead.sha256(), loaded.invalid),
   };
 }
 
-function notComparable(run: RunRow, local: Finding, lookup: Lookups): string | undefined {
+/** What the run was transformed by, if that is still the same; or why it can't be made again. */
+function comparable(run: RunRow, local: Finding, feedOf: TransformerParts["feedOf"]): Feed | string {
   if (local.result !== "equal") return "the raw file that was loaded isn't on the local disk";
   if (run.lookup_sha256 === null || run.rules_sha256 === null) {
     return "the transformer of this run didn't tell which lookup and rules it used";
   }
+  let feed: Feed;
+  try {
+    feed = feedOf(run.pipeline);
+  } catch (error) {
+    if (error instanceof PermanentError) return `the pipeline "${run.pipeline}" is out of service`;
+    throw error;
+  }
   const changed = [
-    ...(run.lookup_sha256 === lookup.sha256 ? [] : ["the lookup file"]),
-    ...(run.rules_sha256 === identityOf(usersPlan) ? [] : ["the rules"]),
+    ...(run.lookup_sha256 === feed.lookups.sha256 ? [] : ["the lookup file"]),
+    ...(run.rules_sha256 === identityOf(feed.plan) ? [] : ["the rules"]),
   ];
-  return changed.length === 0 ? undefined : `${changed.join(" and ")} changed since the run`;
+  return changed.length === 0 ? feed : `${changed.join(" and ")} changed since the run`;
 }
 
 function compare(sha256: string, file: FileRow): Finding {

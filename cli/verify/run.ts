@@ -9,7 +9,7 @@ import type { Files } from "../../shared/files/files.ts";
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { FileKind } from "../../shared/contracts/names.ts";
 import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
-import type { Lookups } from "../../transformer/lookup.ts";
+import type { TransformerParts } from "../../transformer/transformer.ts";
 import { transformAgain } from "./again.ts";
 import { databaseCopy, factsOf, localCopy, noted, remoteCopy, RESTORE } from "./copies.ts";
 import { type Finding, finding, type Item } from "./finding.ts";
@@ -17,14 +17,14 @@ import { type Finding, finding, type Item } from "./finding.ts";
 export interface VerifyParts {
   readonly store: Pick<ReadStore, "runs" | "records">;
   readonly files: Files;
-  readonly lookup: Lookups;
+  readonly feedOf: TransformerParts["feedOf"];
   /** Connects to the server; asked for only where something was delivered. Throws why it can't. */
   readonly server: () => Promise<Inspection>;
 }
 
 /** Compares the copies of a run's files, its numbers and its delivery; an item for each, as soon as it is known. */
 export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerator<Item> {
-  const { store, files, lookup, server } = parts;
+  const { store, files, feedOf, server } = parts;
   const item = (place: Item["place"], file: Item["file"], found: Finding): Item => ({
     run_id: run.run_id,
     place,
@@ -54,7 +54,7 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
 
   let again: Partial<Record<FileKind, Finding>> = {};
   const failed = await finding(async () => {
-    again = { ...await transformAgain(run, loaded, local.get("raw")!, files, lookup) };
+    again = { ...await transformAgain(run, loaded, local.get("raw")!, files, feedOf) };
     return { result: "equal", detail: "" };
   });
   for (const kind of ["processed", "invalid"] as const) yield item("transform", kind, again[kind] ?? failed);
