@@ -13,7 +13,7 @@ import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts
 import { courier } from "../../saver/courier.ts";
 import { recorder } from "../../saver/saver.ts";
 import type { Delivery } from "../../saver/delivery/delivery.ts";
-import { Session, type SftpOptions } from "../../saver/delivery/session.ts";
+import { Connection, type Login } from "../../saver/delivery/connection.ts";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { tempStore } from "../support/store.ts";
 import { openTemporaryChannel } from "../support/temporary_channel.ts";
@@ -66,9 +66,9 @@ function withoutWaits(channel: Channel, advance: (ms: number) => void): Channel 
 }
 
 /** Connects as the real one does, but in this thread: a thread for each try takes half a second to start. */
-function delivery(options: SftpOptions): Delivery {
+function delivery(options: Login): Delivery {
   const connect = async (signal: AbortSignal) => {
-    await using _session = await Session.open(options, [], signal);
+    await using _connection = await Connection.open(options, signal);
     throw new Error("The connection was wanted to be refused.");
   };
   return {
@@ -98,15 +98,13 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
     invalidCount: 0,
   });
   const { privateKey } = await ensureKeys(`${folder}/keys`, { type: "ed25519" });
-  const options: SftpOptions = {
+  const options: Login = {
     host: "127.0.0.1",
     port: 9, // nobody listens there
     user: "test",
     keyPath: privateKey,
     knownHosts: `${folder}/known_hosts`,
     hostKeyPolicy: "accept-new",
-    remoteDir: ".",
-    verify: "content",
   };
   const channel = owned.use(await openTemporaryChannel());
   await channel.publish(compose("channel:deliver", "order", { run_id: run.runId }));

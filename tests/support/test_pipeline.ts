@@ -383,7 +383,11 @@ function taskOf(name: string): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as Tasks;
   const task = tasks[name];
   if (task === undefined) throw new Error(`deno.json has no task ${name}.`);
-  return task.command.split(" ").slice(1).map((word) => word.endsWith(".ts") ? programPath(word) : word);
+  return task.command.split(" ").slice(1).map((word) => {
+    if (word.endsWith(".ts")) return programPath(word);
+    // the task's own working directory holds the definitions of pipelines as well
+    return word === "--allow-read=." ? `${word},${programPath("pipelines")}` : word;
+  });
 }
 
 async function namesIn(folder: string): Promise<string[]> {
