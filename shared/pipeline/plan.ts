@@ -5,9 +5,9 @@
  *
  * @module
  */
-import type * as z from "zod";
+import * as z from "zod";
 import { complaint, type Rule, ruleOf } from "./complaints.ts";
-import { type Field, fieldsOf } from "./fields.ts";
+import { type Field, fieldsOf, takesIntegers } from "./fields.ts";
 import type { Pipeline } from "./mod.ts";
 import {
   isObject,
@@ -32,6 +32,8 @@ export interface Plan {
   readonly reading: readonly Field[];
   /** The fields that are judged, in the schema's order. */
   readonly rules: readonly Rule[];
+  /** The schema as JSON Schema (draft 2020-12), for forms and other languages. */
+  readonly form: z.core.JSONSchema.BaseSchema;
   /** The problems of a parsed record, in the order of the rules; none where it is valid. Looks at no more than `reading`. Never throws. */
   judge(record: unknown): readonly Problem[];
   /** Judges a line of text, whatever it holds. Never throws. */
@@ -43,16 +45,23 @@ export function planOf(definition: AnyPipeline): Plan {
   const { name, record } = definition;
   const { schema, fields } = fieldsOf(record as z.ZodObject);
   const leaves = leavesOf(fields, []);
+  // where a page must not make code (`jitless`), the schema stays as it is
+  const quick = z.config().jitless ? schema : z.compile(schema);
   const judge = (value: unknown): readonly Problem[] => {
     if (!isObject(value)) return [notAnObject(value)];
-    const checked = schema.safeParse(value, CONTEXT);
-    return checked.success ? NONE : checked.error.issues.flatMap((issue) => explained(issue, value, leaves));
+    if (quick.validate(value)) return NONE;
+    return schema.safeParse(value, CONTEXT).error?.issues.flatMap((issue) =>
+      explained(issue, value, leaves)
+    ) ?? NONE;
   };
   return {
     name,
     definition,
     reading: fields,
     rules: leaves.map(({ rule }) => rule),
+    get form() {
+      return formOf(record as z.ZodObject);
+    },
     judge,
     judgeLine(line) {
       let value: unknown;
@@ -68,6 +77,17 @@ export function planOf(definition: AnyPipeline): Plan {
         : { valid: false, record: value, problems };
     },
   };
+}
+
+function formOf(record: z.ZodObject): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(record, {
+    io: "input", // a record's other members pass through
+    override({ zodSchema, jsonSchema }) {
+      if (!takesIntegers(zodSchema as unknown as z.ZodType)) return;
+      jsonSchema.type = "integer";
+      if (jsonSchema.multipleOf === 1) delete jsonSchema.multipleOf;
+    },
+  });
 }
 
 const CONTEXT = { error: complaint };

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { integer } from "etl";
 import * as z from "zod";
 import users from "../../pipelines/users.ts";
+import fc from "fast-check";
+import { RecordReader } from "../../transformer/reader.ts";
+import { fieldsOf } from "./fields.ts";
 import { identityOf } from "./identity.ts";
 import { planOf } from "./plan.ts";
 
@@ -110,4 +113,132 @@ Deno.test("the rules' identity changes with a bound, a text, a pattern, a check 
   ];
   const identities = [users, ...changed].map((definition) => identityOf(planOf(definition)));
   assert.equal(new Set(identities).size, identities.length);
+});
+
+Deno.test("the form is the schema as JSON Schema", () => {
+  const { form } = plan({
+    id: integer.min(1),
+    state: z.enum(["open", "closed"]),
+    at: z.iso.date().optional(),
+    done: z.boolean().nullable(),
+    ssn: z.unknown().optional(),
+    deep: z.object({ tags: z.array(z.string().min(2)) }),
+  });
+  assert.deepEqual(form, {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    type: "object",
+    properties: {
+      id: { type: "integer", minimum: 1 },
+      state: { type: "string", enum: ["open", "closed"] },
+      at: { type: "string", format: "date", pattern: (form.properties!.at as { pattern: string }).pattern },
+      done: { type: ["boolean", "null"] },
+      ssn: {},
+      deep: {
+        type: "object",
+        properties: { tags: { type: "array", items: { type: "string", minLength: 2 } } },
+        required: ["tags"],
+      },
+    },
+    required: ["id", "state", "done", "deep"],
+  });
+});
+
+/** Any schema that a record may have, and values of which many are of it. */
+const LEAVES: [z.ZodType, fc.Arbitrary<unknown>][] = [
+  [integer, fc.oneof(fc.maxSafeInteger(), fc.double())],
+  [integer.min(3), fc.integer({ min: 0, max: 6 })],
+  [z.int(), fc.oneof(fc.integer(), fc.double())],
+  [z.number().gt(0).lt(10), fc.double({ min: -1, max: 11 })],
+  [z.string().min(1).max(3), fc.string({ maxLength: 5 })],
+  [z.string().regex(/^a/g), fc.constantFrom("a", "b", "ab")],
+  [z.email(), fc.oneof(fc.emailAddress(), fc.string())],
+  [z.iso.datetime(), fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-01", "x")],
+  [z.iso.date(), fc.constantFrom("2026-02-28", "2026-02-30")],
+  [z.url(), fc.oneof(fc.webUrl(), fc.string())],
+  [z.uuid(), fc.oneof(fc.uuid(), fc.string())],
+  [z.boolean(), fc.boolean()],
+  [z.null(), fc.constantFrom(null, 0)],
+  [z.enum(["open", "closed"]), fc.constantFrom("open", "closed", "toString")],
+  [z.literal([1, "x", true]), fc.constantFrom(1, "x", true, "1")],
+  [z.union([z.string(), z.number().min(5)]), fc.oneof(fc.string(), fc.integer({ min: 0, max: 9 }))],
+  [
+    z.discriminatedUnion("t", [
+      z.object({ t: z.literal("a"), n: z.number() }),
+      z.object({ t: z.literal("b") }),
+    ]),
+    fc.record({ t: fc.constantFrom("a", "b", "c"), n: fc.oneof(fc.integer(), fc.string()) }, {
+      requiredKeys: ["t"],
+    }),
+  ],
+  [z.tuple([z.string(), z.number()]), fc.tuple(fc.string(), fc.oneof(fc.integer(), fc.string()))],
+  [
+    z.record(z.string(), z.number()),
+    fc.dictionary(fc.string(), fc.oneof(fc.integer(), fc.string()), { maxKeys: 3 }),
+  ],
+  [z.unknown(), fc.jsonValue()],
+];
+const KEYS = ["id", "a", "b c", "\u00e9\u4e00", "toString", "constructor", '"quoted\\"', "0"];
+
+type Made = { schema: z.ZodType; value: fc.Arbitrary<unknown> };
+const wrapped = ({ schema, value }: Made, wrap: number): Made => {
+  if (wrap === 1) return { schema: schema.optional(), value: fc.option(value, { nil: undefined }) };
+  if (wrap === 2) return { schema: schema.nullable(), value: fc.option(value, { nil: null }) };
+  if (wrap === 3) return { schema: z.array(schema), value: fc.array(value, { maxLength: 3 }) };
+  return {
+    schema,
+    value: fc.oneof({ weight: 8, arbitrary: value }, fc.jsonValue({ maxDepth: 1 }), fc.constant(undefined)),
+  };
+};
+const { made } = fc.letrec<{ made: Made; leaf: Made; object: Made }>((tie) => ({
+  made: fc.oneof({ maxDepth: 3, depthSize: "small" }, tie("leaf"), tie("object")),
+  leaf: fc.tuple(fc.constantFrom(...LEAVES), fc.nat(6)).map(([[schema, value], wrap]) =>
+    wrapped({ schema, value }, wrap)
+  ),
+  object: fc.tuple(fc.dictionary(fc.constantFrom(...KEYS), tie("made"), { maxKeys: 5 }), fc.nat(6)).map(
+    ([shape, wrap]) => {
+      const schema = z.object(
+        Object.fromEntries(Object.entries(shape).map(([key, { schema }]) => [key, schema])),
+      );
+      const values = Object.fromEntries(Object.entries(shape).map(([key, { value }]) => [key, value]));
+      return wrapped({ schema, value: fc.record({ ...values, more: fc.jsonValue() }) }, wrap);
+    },
+  ),
+}));
+
+Deno.test("the compiled check, the schema and the reader of bytes agree over any schema and record", () => {
+  let valid = 0;
+  let invalid = 0;
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom(...KEYS), made, { minKeys: 1, maxKeys: 5 }),
+      fc.gen(),
+      (shape, gen) => {
+        const schema = z.object(
+          Object.fromEntries(Object.entries(shape).map(([key, { schema }]) => [key, schema])),
+        );
+        const { judge, judgeLine, reading } = planOf({ ...users, record: schema });
+        const reader = new RecordReader(reading);
+        for (let i = 0; i < 3; i++) {
+          const record = Object.fromEntries(
+            Object.entries(shape).map(([key, { value }]) => [
+              key,
+              gen(() => value),
+            ]),
+          );
+          const line = JSON.stringify({ ...record, rest: [1, { x: "}" }] });
+          const parsed = JSON.parse(line);
+          const problems = judge(parsed);
+          const slow = fieldsOf(schema).schema.safeParse(parsed, { jitless: true });
+          assert.equal(problems.length === 0, slow.success, line);
+          if (slow.success) valid += 1;
+          else invalid += 1;
+          assert.ok(reader.read(new TextEncoder().encode(line)));
+          assert.deepEqual(judge(reader.values), problems);
+          assert.equal(judgeLine(line).valid, slow.success);
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
+  assert.ok(valid > 30 && invalid > 100, `${valid} valid, ${invalid} invalid`);
 });
