@@ -5,6 +5,7 @@
  */
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import * as z from "zod";
 import { ConfigError, messageOf, PermanentError } from "../errors/errors.ts";
 import { mistakesOf } from "./definition.ts";
 import "./mod.ts"; // the definitions import it: what is loaded already needs no permission to read it
@@ -60,7 +61,7 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
     }
     const name = basename(file, ".ts");
     if (found.length > 0) broken.set(name, found.map((problem) => `${file}: ${problem}`));
-    else plans.set(name, planOf(definition!));
+    else plans.set(name, planOf(definition!, z.compile));
   }
   return { plans, broken };
 }
@@ -126,7 +127,7 @@ function importsOf(text: string): string[] {
 
 /** Tables of the store, and words that such tables begin with. */
 const TAKEN =
-  /^(raw|processed|invalid|run|record|etl|sqlite|pg)_|^(runs|events|records|changes|deliveries|extractor_state)$/;
+  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg)_|^(pipelines|runs|events|records|changes|deliveries|extractor_state)$/;
 /** Names that SQL would only take in quotes. */
 const WORDS = new Set(
   ("add all alter analyze and any as asc between begin both by case cast check collate column commit constraint create cross " +

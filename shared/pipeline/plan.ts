@@ -40,13 +40,19 @@ export interface Plan {
   judgeLine(line: string): Verdict;
 }
 
-/** Compiles a definition that has no problem. */
-export function planOf(definition: AnyPipeline): Plan {
+/**
+ * Compiles a definition that has no problem.
+ *
+ * @param compile makes the schema faster (`z.compile`); a page that must not make code has none
+ */
+export function planOf(
+  definition: AnyPipeline,
+  compile: (schema: z.ZodObject) => z.ZodObject = (schema) => schema,
+): Plan {
   const { name, record } = definition;
   const { schema, fields } = fieldsOf(record as z.ZodObject);
   const leaves = leavesOf(fields, []);
-  // where a page must not make code (`jitless`), the schema stays as it is
-  const quick = z.config().jitless ? schema : z.compile(schema);
+  const quick = compile(schema);
   const judge = (value: unknown): readonly Problem[] => {
     if (!isObject(value)) return [notAnObject(value)];
     if (quick.validate(value)) return NONE;

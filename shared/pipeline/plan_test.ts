@@ -216,7 +216,7 @@ Deno.test("the compiled check, the schema and the reader of bytes agree over any
         const schema = z.object(
           Object.fromEntries(Object.entries(shape).map(([key, { schema }]) => [key, schema])),
         );
-        const { judge, judgeLine, reading } = planOf({ ...users, record: schema });
+        const { judge, judgeLine, reading } = planOf({ ...users, record: schema }, z.compile);
         const reader = new RecordReader(reading);
         for (let i = 0; i < 3; i++) {
           const record = Object.fromEntries(
