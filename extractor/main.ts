@@ -92,7 +92,7 @@ async function once(
       if (event.type !== "run_superseded" && isFinal(statusAfter(event))) break;
     }
     throw new PermanentError(
-      "The extraction was stopped before its end. The next one goes on where it stands.",
+      "The extraction was stopped before its end. Start another one; it resumes where this one stopped.",
     );
   } finally {
     finished.abort();

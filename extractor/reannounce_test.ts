@@ -51,7 +51,7 @@ Deno.test("a channel that has lost the announcement of a raw file gets it again,
   assert.equal((await mailbox.state()).depth, 1);
 });
 
-Deno.test("a run that is unfinished is asked for again under the id of its last request, and goes on where it stands", async () => {
+Deno.test("a run that is unfinished is asked for again under the id of its last request, and is resumed where it stands", async () => {
   let well = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
@@ -66,7 +66,7 @@ Deno.test("a run that is unfinished is asked for again under the id of its last 
   assert.deepEqual([about, message.record_count], [asked.run_id, 208]);
 });
 
-Deno.test("runs are told again for a day, and not while they are being settled", async () => {
+Deno.test("runs are published again for a day, and not while they are being settled", async () => {
   await using pipeline = await startPipeline({ users: 3 });
   await pipeline.handle(request());
   const checkpoint = await checkpointOf(pipeline);

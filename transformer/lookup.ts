@@ -40,7 +40,6 @@ export interface Lookups {
   readonly sha256: string;
 }
 
-/** Where lookup files are. */
 export interface LookupPlaces {
   /** The folder of definitions. Default: the program's own. */
   readonly dir?: string | undefined;

@@ -84,7 +84,7 @@ Deno.test("a name in quotes may hold a comma and quotes", async () => {
   assert.deepEqual(await codes(`${HEADER}\n"Arts, ""Crafts""",ART\n`, 'arts, "crafts"'), ["ART"]);
 });
 
-Deno.test("every problem is told at once, each with its line", async () => {
+Deno.test("every problem is reported at once, each with its line", async () => {
   const content = `${HEADER}\r\nSales,SAL\r\n\r\nSales,SLS\r\nLegal\r\n,LGL\r\nSupport,\r\nA,B,C\r\n`;
   assert.deepEqual(await read(content), [
     'FILE line 4: "Sales" has the code SLS here, but SAL on line 2',

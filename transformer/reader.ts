@@ -1,5 +1,5 @@
 /**
- * Of a record's text, no more than the next step needs: the fields of a reading plan, and the names of its keys.
+ * Reads no more of a record's text than the next step needs: the fields of a reading plan, and the names of its keys.
  *
  * @module
  */
@@ -11,7 +11,7 @@ const OPEN = 123;
 /** Places in an object whose keys are remembered. */
 const MOST_KNOWN = 200;
 
-/** Reads one record after the other. What it says of one is good until it reads the next. */
+/** Reads one record after another. Its values are valid until the next `read`. */
 export class RecordReader {
   readonly #json = new JsonBytes();
   readonly #record: ObjectReader;
@@ -30,7 +30,7 @@ export class RecordReader {
     return this.#record.keys;
   }
 
-  /** Reads a line of UTF-8; answers whether it is a JSON object, without blanks around it. Only then is the rest of it said. */
+  /** Reads a line of UTF-8; answers whether it is a JSON object without blanks around it. Only then are the other members valid. */
   read(line: Uint8Array): boolean {
     if (line[0] !== OPEN) return false;
     this.#json.turnTo(line);

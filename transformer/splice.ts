@@ -1,18 +1,18 @@
 /**
- * Adding a member to a record without touching the rest of its text: numbers keep how they are written, keys their order.
+ * Adds a member to a record without touching the rest of its text: numbers stay as they were written, keys in their order.
  *
  * @module
  */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { explain, type JsonObject, type Problem } from "../shared/pipeline/problems.ts";
 
-/** The most characters of a line that is no record that its dead letter keeps; no more can be corrected either. */
+/** The most characters that a dead letter keeps of a line that isn't a record; no more can be corrected either. */
 export const MAX_RAW_LINE = 1_000_000;
 
 const SPACE = 32, OPEN = 123;
 const encoder = new TextEncoder();
 
-/** The key under which a dead letter says why it is one. */
+/** The key of a dead letter's reason. */
 export const REASON_KEY = "error_reason";
 
 /** A member to add: its key, and its value, null where there is none. */

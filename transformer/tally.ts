@@ -13,7 +13,6 @@ export class Tally {
 
   constructor(private readonly most: number = 100) {}
 
-  /** Counts `name` once more. */
   add(name: string): void {
     const count = this.#counts.get(name);
     if (count === undefined && this.#counts.size >= this.most) this.#others += 1;

@@ -18,7 +18,7 @@ import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splic
 import { Tally } from "./tally.ts";
 
 export interface Sink {
-  /** Appends a text or bytes, which may be used again once the promise is settled. */
+  /** Appends text or bytes. Bytes may be reused once the promise is settled. */
   write(data: string | Uint8Array): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export interface TransformPorts {
   readonly plan: Plan;
   /** What is added to valid records. */
   readonly added: readonly AddedMember[];
-  /** Told after each batch of lines how many records are done. */
+  /** Called after each batch of lines with the number of records done. */
   progress(records: number): void;
 }
 
@@ -48,7 +48,7 @@ export interface Findings {
   readonly fields: string[];
 }
 
-/** The longest line to read, in bytes: with what is added to it, it is still handed out whole to those who read the two files. */
+/** The longest line to read, in bytes. With what is added to it, it can still be read whole from the two files. */
 export const MAX_RAW_BYTES: number = MAX_LINE_BYTES - 64 * 1024;
 
 const NEWLINE = 10, RETURN = 13;
@@ -67,7 +67,7 @@ const FLAWS: Record<Flaw, Problem> = {
   "too-long": lineProblem("Line too long", `more than ${MAX_RAW_BYTES} bytes`),
 };
 
-/** Writes each line to `processed` or to `dead`, in their order; blank lines are no records. No line stops it. @throws as `batches` and the sinks. */
+/** Writes each line to `processed` or `dead`, in order, and skips blank ones. No line stops it. @throws as `batches` and the sinks. */
 export async function transform(batches: AsyncIterable<LineBatch>, ports: TransformPorts): Promise<Findings> {
   const transformation = new Transformation(ports);
   for await (const batch of batches) {
@@ -78,16 +78,15 @@ export async function transform(batches: AsyncIterable<LineBatch>, ports: Transf
   return transformation.findings();
 }
 
-/** One transform: where it is, and what it has found. */
 class Transformation {
   readonly #reasons = new Tally();
   readonly #gaps = new Tally();
   readonly #fields = new Set<string>();
   readonly #reader: RecordReader;
   readonly #processed = new Output();
-  /** The keys that a record has only where it was transformed before. */
+  /** Keys that only a record that was transformed before can have. */
   readonly #addedKeys: readonly string[];
-  /** By their text, the members that are added. */
+  /** The added members in UTF-8, by their text. */
   readonly #members = new Map<string | null, Uint8Array>();
   readonly #dead = new Output();
   #valid = 0;
@@ -98,7 +97,7 @@ class Transformation {
     this.#addedKeys = [...ports.added.map(({ key }) => key), REASON_KEY];
   }
 
-  /** Takes lines as bytes: those of a record are copied, and no object or text is made of it but for the ruled fields. */
+  /** Takes lines as bytes. A record's bytes are copied; only the fields with rules are parsed. */
   takeBytes(bytes: Uint8Array): void {
     for (let at = 0, next = 0; at <= bytes.length; at = next + 1) {
       next = bytes.indexOf(NEWLINE, at);
@@ -130,7 +129,7 @@ class Transformation {
     };
   }
 
-  /** Takes the line if it is a record that has no member yet of those that are added, which is what most lines are. */
+  /** Takes the line if it is a record without the members that are to be added, as most lines are. */
   #takeRecord(line: Uint8Array): boolean {
     const record = this.#reader;
     if (!record.read(line) || this.#addedKeys.some((key) => record.keys.includes(key))) return false;
@@ -175,7 +174,7 @@ class Transformation {
     }
   }
 
-  /** What is added to a valid record; its values that a lookup doesn't have are counted. */
+  /** The members to add to a valid record. Values that the lookup doesn't have are counted. */
   #membersOf(record: JsonObject): Member[] {
     return this.ports.added.map(({ key, by, codeOf, otherwise }) => {
       const value = by.reduce<unknown>((at, key) => (at as JsonObject | undefined)?.[key], record);
@@ -202,7 +201,7 @@ class Transformation {
   }
 }
 
-/** Bytes that are put together, in a buffer that is used again. */
+/** Collects bytes in a buffer that is reused. */
 class Output {
   #bytes = new Uint8Array(512 * 1024);
   #length = 0;
@@ -218,7 +217,7 @@ class Output {
     this.#length = length;
   }
 
-  /** What was put; good until the next `put`. */
+  /** The bytes so far; valid until the next `put`. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#length);
     this.#length = 0;

@@ -165,7 +165,7 @@ Deno.test("a department without code gives UNKNOWN and a gap, of valid records a
   assert.deepEqual(lookup_gaps, [{ department: "Alchemy", count: 2 }, { department: "Magic", count: 1 }]);
 });
 
-Deno.test("what is told of a file stays small, however many departments and fields it has", async () => {
+Deno.test("the report of a file stays small, however many departments and fields it has", async () => {
   const many = Object.fromEntries(Array.from({ length: 700 }, (_, i) => [`field${i}`, i]));
   const raw = Array.from({ length: 150 }, (_, i) => user({ company: { department: `D${i}` } }));
   raw.push(
@@ -181,7 +181,7 @@ Deno.test("what is told of a file stays small, however many departments and fiel
   assert.ok(fields.every((field) => field.length <= 200));
 });
 
-Deno.test("fields are told in order of appearance, those of dead letters too", async () => {
+Deno.test("fields are listed in order of appearance, those of dead letters too", async () => {
   const raw = [VALID, '{"id":2,"nickname":"x"}', "[1]", '{"__proto__":1,"id":3}', '{"badge":4}'];
   const { fields } = await transformed(raw.join("\n"));
   assert.deepEqual(fields, [...Object.keys(USER), "nickname", "__proto__", "badge"]);

@@ -174,7 +174,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
   }
 });
 
-Deno.test("a message of another program, with nothing but the file, is handled in one pass and told in full", async () => {
+Deno.test("a message of another program that names only the file is handled in one pass and answered in full", async () => {
   const raw = usersText(5);
   await using folder = await startFolder(raw, "data/raw_users/theirs.jsonl");
   const { message } = await folder.handle();
@@ -294,7 +294,7 @@ Deno.test("timers run while a file is transformed, so that leases can be renewed
   assert.ok(ticks >= 5, `${ticks} ticks`);
 });
 
-Deno.test("a transformer killed in mid-file leaves part files alone, and the repeat gives the files of one left in peace", async () => {
+Deno.test("a transformer killed in mid-file leaves only part files, and the repeat gives the files of an uninterrupted one", async () => {
   await using folder = await startFolder(usersText(20_000, 0.1));
   const { message } = await folder.handle();
   await Deno.remove(folder.path(PROCESSED));

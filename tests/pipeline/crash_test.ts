@@ -189,7 +189,7 @@ for (const channel of ["embedded", "redis"] as const) {
   );
 }
 
-Deno.test("an extractor killed between two pages goes on at the second, in the same run and file", async () => {
+Deno.test("an extractor killed between two pages resumes at the second, in the same run and file", async () => {
   const asked: string[] = [];
   let silent = true;
   const wrap = (answer: Handler): Handler => (request) => {

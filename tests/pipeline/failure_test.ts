@@ -53,7 +53,7 @@ test("a host key that isn't the known one: nothing is sent, and the error says w
   );
 });
 
-Deno.test("a source that fails in the middle: the next run goes on there, as the same run, in the same file", async () => {
+Deno.test("a source that fails in the middle: the next request resumes there, in the same run and file", async () => {
   let down = true;
   const asked: number[] = [];
   const wrap = withFaults(({ skip }) => {
@@ -111,7 +111,7 @@ Deno.test("a database that can't be opened stops the start, with what to do", as
   assert.equal(worked.code, 0, worked.stderr);
 });
 
-Deno.test("every bad variable is told at once, of all services, and nothing is started", async () => {
+Deno.test("every bad variable of all services is reported at once, and nothing is started", async () => {
   await using pipeline = await startPipeline();
   Object.assign(pipeline.env, {
     BATCH_SIZE: "0",
@@ -145,7 +145,7 @@ Deno.test("every bad variable is told at once, of all services, and nothing is s
   assert.deepEqual(await pipeline.dataFiles(), []);
 });
 
-Deno.test("a misspelt variable is warned about, and the run goes on", async () => {
+Deno.test("a misspelt variable causes a warning, and the run continues", async () => {
   await using pipeline = await startPipeline();
   Object.assign(pipeline.env, { SFTP_HSOT: "sftp.example.com" });
   const { code, stderr } = await pipeline.task("run");

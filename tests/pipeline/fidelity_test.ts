@@ -85,7 +85,7 @@ test("records of a megabyte go through the whole chain", async () => {
   assert.equal(pipeline.sql("SELECT sum(length(about)) AS sum FROM processed_users")[0]!.sum, 12_000_000);
 });
 
-Deno.test("bad records of every kind are told apart, and stop nothing", async () => {
+Deno.test("bad records of every kind are distinguished, and stop nothing", async () => {
   const users = 208;
   await using pipeline = await startPipeline({ users, bad: 0.3 });
   await pipeline.start("extractor", "transformer", "saver");

@@ -61,7 +61,7 @@ for (
   });
 }
 
-Deno.test("an extractor that is told to work once says by its exit code how that went", async () => {
+Deno.test("an extractor started with --once reports the result by its exit code", async () => {
   let down = true;
   const wrap = withFaults(() => down ? status(500) : undefined);
   await using pipeline = await startPipeline({ wrap, sftp: "none", env: { MAX_RETRIES: "0" } });

@@ -12,7 +12,6 @@ import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 
-/** What the actor does. */
 export type Handle = Actor<"channel:phase1_complete">["handle"];
 
 /** A channel, an actor on it that does `handle`, and what it says. */

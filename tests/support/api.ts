@@ -19,19 +19,13 @@ import { openSqlConsole } from "../../api/sql/console.ts";
 
 /** The API in a folder of its own. */
 export interface TestApi extends AsyncDisposable {
-  /** The API. */
   readonly app: App;
   /** The writer's side of the database. */
   readonly store: Store;
-  /** The database file. */
   readonly path: string;
-  /** The channel. */
   readonly channel: Channel;
-  /** What was noted. */
   readonly audit: AuditEntry[];
-  /** Sends a request. */
   send(path: string, init?: RequestInit): Promise<Response>;
-  /** Runs a GraphQL operation. */
   ask(
     query: string,
     variables?: Record<string, unknown>,
@@ -44,7 +38,6 @@ export interface GraphqlAnswer {
   /** The values; of unknown shape. */
   // deno-lint-ignore no-explicit-any -- a test says by what it compares with which shape it expects
   readonly data?: any;
-  /** What went wrong. */
   readonly errors?: { message: string; path?: (string | number)[]; extensions?: Record<string, unknown> }[];
 }
 
@@ -103,17 +96,14 @@ export async function openApi(
   };
 }
 
-/** A run to load. */
 export interface RunToFill {
   /** Its id; a new one by default. */
   readonly runId?: string;
-  /** Valid records. */
   readonly valid?: readonly object[];
   /** Lines of the dead-letter file. */
   readonly invalid?: readonly (object | string)[];
   /** The run that it corrects. */
   readonly correctionOf?: string;
-  /** Lines that it corrects. */
   readonly corrects?: readonly number[];
 }
 

@@ -23,19 +23,15 @@ export const RAW_FILE = "records_20261124_030007.jsonl";
 
 /** A data directory, a source in front of it, and extractors that work there. */
 export interface TestPipeline extends AsyncDisposable {
-  /** The data directory. */
   readonly data: string;
   /** The same, as handlers see it. */
   readonly files: Files;
   /** `skip` of each page that was asked for. */
   readonly asked: number[];
-  /** The state file. */
   readonly state: string;
-  /** The source's name. */
   readonly source: string;
-  /** An extractor. */
   actor(parts?: Partial<ExtractorParts>): ReturnType<typeof extractor>;
-  /** Handles one request as the runtime would; answers what came of it, and the news that was told before. */
+  /** Handles one request as the runtime would; answers the result, and the news that was sent before it. */
   handle(request: StartRun, parts?: Partial<ExtractorParts>, handling?: Partial<Handling>): Promise<Handled>;
   /** Text of a raw file. */
   raw(name?: string): Promise<string>;
@@ -47,7 +43,7 @@ export interface TestPipeline extends AsyncDisposable {
 export interface Handled extends Done {
   /** The run that the runtime would tell of. */
   readonly about: string;
-  /** Fields of what was told before the end. */
+  /** Fields of the news that was sent before the end. */
   readonly told: unknown[];
   /** Fields of the output; empty when there is none. */
   readonly message: Partial<Phase1Complete>;

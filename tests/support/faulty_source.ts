@@ -22,7 +22,6 @@ export function withFaults(
   };
 }
 
-/** Answers with this status. */
 export function status(code: number, headers: HeadersInit = {}): Fault {
   return () => new Response("unwell", { status: code, headers });
 }
@@ -62,7 +61,6 @@ export const reset: Fault = async (request, answer): Promise<Response> => {
   );
 };
 
-/** No answer at all. */
 export const silent: Fault = (): Promise<Response> => new Promise(() => {});
 
 /** The headers at once, then a few bytes each `everyMs` milliseconds, until the client leaves. */
@@ -102,7 +100,6 @@ export function gzipBomb(bytes: number): Fault {
   };
 }
 
-/** Sends the client elsewhere. */
 export function redirect(location: (request: URL) => string, code = 302): Fault {
   return (request) =>
     new Response(null, { status: code, headers: { location: location(new URL(request.url)) } });

@@ -16,11 +16,9 @@ export type Answer = (request: { url: URL; headers: Headers; nth: number }) => R
 
 /** A source that listens, and a data directory; disposing of it ends and removes both. */
 export interface PagedSource extends AsyncDisposable {
-  /** `http://127.0.0.1:PORT`. */
   readonly origin: string;
   /** Path and query of each request, in order. */
   readonly asked: string[];
-  /** The state file. */
   readonly state: string;
   /**
    * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
@@ -45,7 +43,6 @@ export interface Extracted extends Done {
 /** The service stops; what it works on is resumed. */
 export class Stopped extends Error {}
 
-/** Records `{"id":1}` to `{"id":n}`. */
 export function numbered(n: number, from = 1): { id: number }[] {
   return Array.from({ length: n }, (_, i) => ({ id: from + i }));
 }
