@@ -8,9 +8,31 @@ import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
 import { BenchEnvironment, type Scale } from "./bench/environment.ts";
-import type { Result, Row } from "./bench/row.ts";
-import { ROWS } from "./bench/rows.ts";
-import { sentence, table } from "./bench/table.ts";
+import { api } from "./bench/rows/api.ts";
+import { deliver } from "./bench/rows/deliver.ts";
+import { endToEnd } from "./bench/rows/end_to_end.ts";
+import { extract } from "./bench/rows/extract.ts";
+import { extractConcurrency } from "./bench/rows/extract_concurrency.ts";
+import { growth } from "./bench/rows/growth.ts";
+import { idle } from "./bench/rows/idle.ts";
+import { load } from "./bench/rows/load.ts";
+import { queue } from "./bench/rows/queue.ts";
+import { transform } from "./bench/rows/transform.ts";
+import { type Result, type Row, sentence, table } from "./bench/table.ts";
+
+/** In the order in which they run. */
+const ROWS: readonly Row[] = [
+  extract,
+  extractConcurrency,
+  transform,
+  load,
+  deliver,
+  endToEnd,
+  queue,
+  idle,
+  growth,
+  api,
+];
 
 const HELP = `deno task bench [--rows NAME,…] [--users N] [--turns N] [--quick] [--json FILE] [--profile DIR]
 
@@ -64,7 +86,7 @@ async function bench({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   const json = values.json && resolve(values.json);
   const results: (Result & { row: string })[] = [];
   {
-    await using environment = await BenchEnvironment.open(scale, say);
+    await using environment = await BenchEnvironment.open(scale);
     for (const row of rows) {
       for await (const result of row.measure(environment)) {
         say(sentence(result));

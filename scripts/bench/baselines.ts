@@ -5,8 +5,8 @@
  * @module
  */
 import type { Cost } from "./measure.ts";
-import { shell } from "./process.ts";
-import { PROJECT, type SftpSetup } from "./environment.ts";
+import { shell } from "./programs.ts";
+import { type BenchEnvironment, PROJECT } from "./environment.ts";
 
 /** Users in a page, for `curl` and for the extractor. */
 export const PAGE = 1_000;
@@ -57,10 +57,8 @@ rm import.db*`);
 }
 
 /** OpenSSH's `sftp`: put of the files. */
-export async function sftpPut(
-  { server, key, knownHosts }: SftpSetup,
-  files: readonly string[],
-): Promise<Cost> {
+export async function sftpPut(environment: BenchEnvironment, files: readonly string[]): Promise<Cost> {
+  const { server, key, knownHosts } = await environment.sftp();
   const folder = `${server.home}/baseline`;
   await Deno.mkdir(folder, { recursive: true });
   const puts = files.map((file) => `put "${file}" "${folder}/"`).join("\n");

@@ -1,5 +1,5 @@
 /**
- * Where the benchmark works: a folder of its own, the real services with the permissions they have in earnest, real servers beside them.
+ * Where the benchmark works: a folder of its own, the real services with their real permissions, real servers beside them.
  *
  * @module
  */
@@ -13,10 +13,15 @@ import {
   VARIABLES,
 } from "../../cli/services.ts";
 import { ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
+import { follow } from "../../shared/actor/follow.ts";
+import { compose, type Fields } from "../../shared/actor/message.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openChannel } from "../../shared/channel/open.ts";
-import { type Sshd, startSshd } from "../../tests/support/sshd.ts";
-import { Program } from "./process.ts";
+import type { ChannelName } from "../../shared/contracts/channels.ts";
+import type { Phase } from "../../shared/contracts/messages.ts";
+import { startSshd } from "../../tests/support/sshd.ts";
+import type { Cost } from "./measure.ts";
+import { type Program, startProgram } from "./programs.ts";
 
 export const PROJECT: string = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -25,65 +30,45 @@ export interface Scale {
   /** Users of the rows that compare with a tool. */
   readonly users: number;
   readonly turns: number;
-  /** Whether figures are to be had soon, rather than to be quoted. */
   readonly quick: boolean;
-  /** Folder for what the services spend their CPU time on, a file for each process, as Chromium's developer tools show it. */
+  /** Folder for the CPU profiles of the services, a file for each process. */
   readonly profile: string | undefined;
-}
-
-/** An SFTP server and what logs in to it. */
-export interface SftpSetup {
-  readonly server: Sshd;
-  /** File of the private key that may log in. */
-  readonly key: string;
-  /** File with the server's host key. */
-  readonly knownHosts: string;
 }
 
 /** The folder of a benchmark; it is the working directory while it is there, as paths in messages are relative. */
 export class BenchEnvironment implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly #made = new Map<string, Promise<unknown>>();
-  #stages = 0;
+  #setups = 0;
 
   private constructor(
-    /** How much is asked for. */
     readonly scale: Scale,
     /** The environment, without the variables of the pipeline. */
     readonly programEnv: Environment,
     private readonly folder: string,
-    /** Tells a person how far it is. */
-    readonly say: (line: string) => void,
   ) {}
 
-  /** Makes the folder and goes there. `TMPDIR` says where. */
-  static async open(scale: Scale, say: (line: string) => void): Promise<BenchEnvironment> {
-    const env = { ...await readEnvironment() };
+  /** Makes the folder, in `TMPDIR`, and goes there. */
+  static async open(scale: Scale): Promise<BenchEnvironment> {
+    const env = await readEnvironment();
     for (const service of SERVICES) for (const name of Object.keys(VARIABLES[service])) delete env[name];
     const folder = await Deno.makeTempDir({ prefix: "bench-" });
     Deno.chdir(folder);
-    return new BenchEnvironment(scale, env, folder, say);
+    return new BenchEnvironment(scale, env, folder);
   }
 
   /** What `make` makes, once for all rows that ask for `name`. */
   once<T>(name: string, make: () => Promise<T>): Promise<T> {
-    const known = this.#made.get(name) as Promise<T> | undefined;
-    if (known !== undefined) return known;
-    const made = make();
+    const made = this.#made.get(name) ?? make();
     this.#made.set(name, made);
-    return made;
+    return made as Promise<T>;
   }
 
-  /** Keeps `resource` until the benchmark ends. */
-  keep<T extends AsyncDisposable>(resource: T): T {
-    return this.#resources.use(resource);
-  }
-
-  /** A fresh queue and database in a folder of their own; the files too, with `ownFiles`, or else those of all stages. */
-  stage(env: Environment = {}, { ownFiles = false } = {}): Stage {
-    const folder = `stage-${++this.#stages}`;
+  /** A fresh queue and database in a folder of their own; the files too, with `ownFiles`, or else those of all set-ups. */
+  setup(env: Environment = {}, { ownFiles = false } = {}): BenchSetup {
+    const folder = `setup-${++this.#setups}`;
     Deno.mkdirSync(folder);
-    return new Stage(folder, {
+    return new BenchSetup(folder, {
       ...this.programEnv,
       LOG_FORMAT: "json",
       DATA_DIR: ownFiles ? `${folder}/data` : "data",
@@ -101,33 +86,29 @@ export class BenchEnvironment implements AsyncDisposable {
   source(users: number): Promise<string> {
     return this.once(`source ${users}`, async () => {
       const args = ["run", "--no-prompt", "--allow-net=127.0.0.1", `${PROJECT}/local/source.ts`];
-      const program = await Program.start(
-        "source",
-        [...args, "--users", `${users}`, "--bad", "0.1"],
-        this.programEnv,
-        /Sample source: (\S+)/,
-      );
-      return this.keep(program).ready[1]!;
+      const options = ["--users", `${users}`, "--bad", "0.1"];
+      const program = startProgram("source", [...args, ...options], this.programEnv, /Sample source: (\S+)/);
+      return this.#resources.use(await program).ready[1]!;
     });
   }
 
-  /** OpenSSH's server, with the key in place. */
-  sftp(): Promise<SftpSetup> {
+  /** OpenSSH's server, and the files with which a client logs in. */
+  sftp() {
     return this.once("sftp", async () => {
       const keys = await ensureKeys("keys", { type: "ed25519" });
-      const server = this.keep(
-        await startSshd({ authorizedKey: await Deno.readTextFile(keys.publicKey) }),
-      );
+      const authorizedKey = await Deno.readTextFile(keys.publicKey);
+      const server = this.#resources.use(await startSshd({ authorizedKey }));
       const knownHosts = `${this.folder}/keys/known_hosts`;
       await pinHostKey(knownHosts, "127.0.0.1", server.port, server.hostKey);
       return { server, key: `${this.folder}/${keys.privateKey}`, knownHosts };
     });
   }
 
-  /** The variables with which a saver delivers into `folder` of that server. */
-  async delivery(folder: string): Promise<Environment> {
+  /** A new folder on that server, and the variables with which a saver delivers into it. */
+  async delivery(): Promise<{ folder: string; env: Environment }> {
     const { server, key, knownHosts } = await this.sftp();
-    return {
+    const folder = `${server.home}/${crypto.randomUUID()}`;
+    const env = {
       SFTP_HOST: "127.0.0.1",
       SFTP_PORT: `${server.port}`,
       SFTP_USER: server.user,
@@ -135,9 +116,10 @@ export class BenchEnvironment implements AsyncDisposable {
       SFTP_KNOWN_HOSTS: knownHosts,
       SFTP_REMOTE_DIR: folder,
     };
+    return { folder, env };
   }
 
-  /** Ends all that was kept, the last first, and removes the folder. */
+  /** Ends all that was started, the last first, and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources[Symbol.asyncDispose]();
     Deno.chdir(PROJECT);
@@ -146,37 +128,57 @@ export class BenchEnvironment implements AsyncDisposable {
 }
 
 /** Services over one queue and one database. Disposing of it stops them and removes both. */
-export class Stage implements AsyncDisposable {
+export class BenchSetup implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   #channel: Promise<Channel> | undefined;
 
-  /** @ignore Made by `BenchEnvironment.stage`. */
+  /** @ignore Made by `BenchEnvironment.setup`. */
   constructor(
-    /** Where queue and database are. */
-    readonly folder: string,
+    private readonly folder: string,
     readonly env: Environment,
     private readonly profile: string | undefined,
   ) {}
 
   /** Starts a service, and waits until it is ready. */
   async start(name: Service): Promise<Program> {
-    const [run, ...rest] = commandOf(name, this.env, await pipelinesOf(this.env)) as [
-      string,
-      ...string[],
-    ];
-    const profiled = this.profile === undefined
-      ? []
-      : ["--cpu-prof", `--cpu-prof-dir=${this.profile}/${name}`];
-    return this.#resources.use(
-      await Program.start(name, [run, ...profiled, ...rest], this.env, /"message":"ready"/),
-    );
+    const [run, ...rest] = commandOf(name, this.env, await pipelinesOf(this.env));
+    const profiled = this.profile ? ["--cpu-prof", `--cpu-prof-dir=${this.profile}/${name}`] : [];
+    const program = startProgram(name, [run!, ...profiled, ...rest], this.env, /"message":"ready"/);
+    return this.#resources.use(await program);
   }
 
-  /** The channel that the services share. */
-  channel(): Promise<Channel> {
+  /**
+   * What it costs `programs` from the publication of a message until `phase` of its run is complete.
+   *
+   * @throws Error when the run fails.
+   */
+  async costOf<C extends ChannelName>(
+    phase: Phase,
+    to: C,
+    fields: Fields<C> & { run_id: string },
+    ...programs: Program[]
+  ): Promise<Cost> {
     const { REDIS_URL, QUEUE_PATH } = this.env;
-    return this.#channel ??= openChannel({ redisUrl: REDIS_URL, queuePath: QUEUE_PATH! })
-      .then((channel) => this.#resources.use(channel));
+    const channel = await (this.#channel ??= openChannel({ redisUrl: REDIS_URL, queuePath: QUEUE_PATH! })
+      .then((channel) => this.#resources.use(channel)));
+    const cpu = async () =>
+      (await Promise.all(programs.map((program) => program.cpu()))).reduce((sum, cpu) => sum + cpu, 0);
+    const listening = new AbortController();
+    try {
+      const bodies = await channel.watch("channel:run_events", listening.signal);
+      const before = await cpu();
+      const began = performance.now();
+      await channel.publish(compose(to, `bench/${crypto.randomUUID()}`, fields));
+      for await (const event of follow(fields.run_id, bodies)) {
+        if (event.type === "phase_completed" && event.phase === phase) {
+          return { seconds: (performance.now() - began) / 1000, cpu: await cpu() - before };
+        }
+        if ("reason" in event) throw new Error(`Cannot measure: the run says ${event.type}: ${event.reason}`);
+      }
+      throw new Error(`Cannot measure: run ${fields.run_id} has ended without ${phase}.`);
+    } finally {
+      listening.abort();
+    }
   }
 
   /** Stops all of it and removes its folder. */

@@ -8,6 +8,7 @@ import { usersPlan } from "../../shared/pipeline/users.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transform } from "../../transformer/transform.ts";
 import { Users } from "../../local/source/users.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
 import type { BenchEnvironment } from "./environment.ts";
 
 export interface RawFile extends FileFacts {
@@ -55,4 +56,24 @@ export function runFiles(environment: BenchEnvironment, users: number): Promise<
       dead: { ...await dead.publish(), records: invalid },
     };
   });
+}
+
+/** The paths of a run's files. */
+export function namesOf({ raw, processed, dead }: RunFiles): string[] {
+  return [raw.name, processed.name, dead.name];
+}
+
+/** The fields of the order to load these files as a new run. */
+export function orderToLoad({ raw, processed, dead }: RunFiles) {
+  return {
+    run_id: newRunId(),
+    raw_file: raw.name,
+    processed_file: processed.name,
+    dlq_file: dead.name,
+    valid_count: processed.records,
+    invalid_count: dead.records,
+    raw_sha256: raw.sha256,
+    processed_sha256: processed.sha256,
+    dlq_sha256: dead.sha256,
+  };
 }

@@ -22,7 +22,7 @@ if (import.meta.main) {
       await using channel = await openChannel({ redisUrl: redisUrl || undefined, queuePath });
       const stop = new AbortController();
       Deno.addSignalListener("SIGTERM", () => stop.abort());
-      say('"message":"ready"');
+      say("ready");
       for (;;) {
         const claim = await channel.claim(HOP_MAILBOX, { leaseMs: 30_000, signal: stop.signal });
         if (claim === undefined) return EXIT.ok;

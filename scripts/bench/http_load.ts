@@ -4,27 +4,18 @@
  * @module
  */
 
-/** What came of a load. */
-export interface Load {
-  readonly perSecond: number;
-  /** How long each answer took, in milliseconds. */
-  readonly latencies: number[];
-}
-
-/** A request as it is sent. */
 export interface Asked {
   readonly path: string;
   /** Sent by POST as JSON, where it is given. */
   readonly body?: unknown;
 }
 
-/** Asks `connections` at a time for `seconds`. @throws Error for any answer but 200. */
-export async function loadOn(
-  port: number,
-  asked: Asked,
-  connections: number,
-  seconds: number,
-): Promise<Load> {
+/**
+ * Asks `connections` at a time for `seconds`; answers how long each answer took, in milliseconds.
+ *
+ * @throws Error for any answer but 200.
+ */
+export async function loadOn(port: number, asked: Asked, connections: number, seconds: number) {
   const request = new TextEncoder().encode(textOf(asked));
   const latencies: number[] = [];
   const began = performance.now();

@@ -1,12 +1,39 @@
 /**
- * Results for people who read a terminal.
+ * Figures, their targets, and the table that shows them.
  *
  * @module
  */
 import type { Spread } from "./measure.ts";
-import { holds, type Result, type Side } from "./row.ts";
+import type { BenchEnvironment } from "./environment.ts";
+
+/** A row of the benchmark: to add one, write a module in `rows/` and list it in `../bench.ts`. */
+export interface Row {
+  readonly name: string;
+  /** Measures, and yields each figure as soon as it is known. */
+  measure(environment: BenchEnvironment): AsyncIterable<Result>;
+}
+
+export interface Result {
+  /** What was measured, such as `load three files, 300000 rows`. */
+  readonly what: string;
+  /** Seconds of the tool that it is compared with, and of ours. */
+  readonly baseline?: Spread;
+  readonly ours?: Spread;
+  readonly cpuRatio?: Spread;
+  readonly figure: Spread;
+  /** `x` is a ratio, ours to baseline. */
+  readonly unit: "x" | "s" | "ms" | "MB" | "%" | "records/s" | "requests/s" | "R²";
+  /** A figure without one is there to be known. */
+  readonly target?: { readonly atMost: number } | { readonly atLeast: number };
+}
 
 const COLUMNS = ["what", "baseline", "ours", "figure (spread)", "CPU", "target", ""];
+
+/** Whether a figure's median reaches its target; undefined where there is none. */
+export function holds({ figure, target }: Result): boolean | undefined {
+  if (target === undefined) return undefined;
+  return "atMost" in target ? figure.median <= target.atMost : figure.median >= target.atLeast;
+}
 
 /** A table with a line for each result, as Markdown, so that it can be pasted. */
 export function table(results: readonly Result[]): string {
@@ -14,8 +41,7 @@ export function table(results: readonly Result[]): string {
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length), 3));
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
-  const [head, ...body] = rows;
-  return [line(head!), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
+  return [COLUMNS, widths.map((width) => "-".repeat(width)), ...rows.slice(1)].map(line).join("\n");
 }
 
 /** One result in one line. */
@@ -25,37 +51,24 @@ export function sentence(result: Result): string {
   return [what, sides, figure, target, verdict].filter((cell) => cell !== "").join("  ");
 }
 
-/** A figure with its unit, such as `0.83 x`. */
-export function figureText(value: number, unit: Result["unit"]): string {
-  return unit === "R²" ? `R² ${number(value)}` : `${number(value)} ${unit}`;
-}
-
-/** The target, such as `<= 1.5`; empty where there is none. */
-export function targetText({ target }: Result): string {
-  if (target === undefined) return "";
-  return "atMost" in target ? `<= ${number(target.atMost)}` : `>= ${number(target.atLeast)}`;
-}
-
 function cells(result: Result): string[] {
-  const { what, baseline, ours, figure, unit, cpuRatio } = result;
+  const { what, baseline, ours, figure, unit, cpuRatio, target } = result;
   const held = holds(result);
+  const { median, least, greatest, turns } = figure;
+  const spread = turns === 1 ? "" : ` (${number(least)} to ${number(greatest)})`;
   return [
     what,
-    sideText(baseline),
-    sideText(ours),
-    `${figureText(figure.median, unit)}${spreadText(figure)}`,
+    baseline === undefined ? "" : `${number(baseline.median)} s`,
+    ours === undefined ? "" : `${number(ours.median)} s`,
+    `${unit === "R²" ? `R² ${number(median)}` : `${number(median)} ${unit}`}${spread}`,
     cpuRatio === undefined ? "" : `${number(cpuRatio.median)} x`,
-    targetText(result),
+    target === undefined
+      ? ""
+      : "atMost" in target
+      ? `<= ${number(target.atMost)}`
+      : `>= ${number(target.atLeast)}`,
     held === undefined ? "" : held ? "holds" : "MISSED",
   ];
-}
-
-function sideText(side: Side | undefined): string {
-  return side === undefined ? "" : `${number(side.seconds.median)} s`;
-}
-
-function spreadText({ least, greatest, turns }: Spread): string {
-  return turns === 1 ? "" : ` (${number(least)} to ${number(greatest)})`;
 }
 
 function number(value: number): string {

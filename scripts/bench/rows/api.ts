@@ -2,23 +2,17 @@ import { usersTables } from "../../../tests/support/store.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { openStore } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
-import { percentile, spreadOf } from "../measure.ts";
-import type { Result, Row } from "../row.ts";
-import type { Stage } from "../environment.ts";
+import type { BenchSetup } from "../environment.ts";
+import { percentile, repeated, spreadOf } from "../measure.ts";
+import type { Row } from "../table.ts";
 
-export const RUNS = 100_000;
+const RUNS = 100_000;
 
 /** Connections that ask at once. */
 const CONNECTIONS = 8;
 
-interface Case {
-  readonly what: string;
-  readonly asked: Asked;
-  /** Requests a second that have to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
-  readonly atLeast: number;
-}
-
-const CASES: readonly Case[] = [
+/** Requests a second to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
+const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
   { what: "GET /etl_runs of 10 rows", asked: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
   { what: "GET /etl_runs of 1,000 rows", asked: { path: "/etl_runs" }, atLeast: 240 },
   {
@@ -39,15 +33,11 @@ export const api: Row = {
   async *measure(environment) {
     const { turns, quick } = environment.scale;
     const seconds = quick ? 1 : 4;
-    await using stage = environment.stage();
-    await fillRuns(stage, RUNS);
-    const program = await stage.start("api");
+    await using setup = environment.setup();
+    await fillRuns(setup);
+    const program = await setup.start("api");
     const port: number = JSON.parse(program.ready.input!).properties.port;
-    const each = async (measure: () => Promise<number>) => {
-      const figures: number[] = [];
-      for (let turn = 0; turn < turns; turn++) figures.push(await measure());
-      return spreadOf(figures);
-    };
+    const each = async (measure: () => Promise<number>) => spreadOf(await repeated(turns, measure));
     await loadOn(port, FIRST_TWENTY, 1, seconds); // warms up
     yield {
       what: `GraphQL, first 20 of ${RUNS.toLocaleString("en")} runs, 99th percentile`,
@@ -58,30 +48,22 @@ export const api: Row = {
       target: { atMost: 20 },
     };
     for (const { what, asked, atLeast } of CASES) {
-      yield {
-        what,
-        figure: await each(async () => (await loadOn(port, asked, CONNECTIONS, seconds)).perSecond),
-        unit: "requests/s",
-        target: { atLeast },
-        note: `${CONNECTIONS} connections; the program that asks shares the processors`,
-      } satisfies Result;
+      const figure = await each(async () => (await loadOn(port, asked, CONNECTIONS, seconds)).perSecond);
+      yield { what, figure, unit: "requests/s", target: { atLeast } };
     }
-    const { peak } = await program.memory();
     yield {
       what: "memory of the API under this load",
-      figure: spreadOf([peak]),
+      figure: spreadOf([(await program.memory()).peak]),
       unit: "MB",
       target: { atMost: 250 },
     };
   },
 };
 
-/** Fills the stage's database with so many runs. */
-export async function fillRuns({ env, folder }: Stage, runs: number): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
+async function fillRuns({ env }: BenchSetup): Promise<void> {
   await using store = await openStore(env.DB_PATH!, { pipelines: usersTables([]) });
   await store.write((db) => {
-    for (let i = 0; i < runs; i++) {
+    for (let i = 0; i < RUNS; i++) {
       const at = new Date(Date.UTC(2020, 0, 1) + i * 60_000).toISOString();
       db.run(
         `INSERT INTO etl_runs (run_timestamp, raw_file, processed_file, dlq_file, valid_count, invalid_count, run_id, status, status_at,

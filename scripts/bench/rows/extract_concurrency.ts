@@ -1,10 +1,8 @@
 import { startSource } from "../../../local/source.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
-import { compose } from "../../../shared/actor/message.ts";
 import type { BenchEnvironment } from "../environment.ts";
-import { spreadOf } from "../measure.ts";
-import type { Row } from "../row.ts";
-import { phaseOf } from "../runs.ts";
+import { type Cost, inTurn } from "../measure.ts";
+import type { Row } from "../table.ts";
 
 const RECORDS = 10_000;
 
@@ -17,35 +15,24 @@ export const extractConcurrency: Row = {
     for (const [name, concurrency] of [["one", 1], ["eight", 8]] as const) {
       await Deno.writeTextFile(`concurrent/${name}.ts`, definition(name, source.url, concurrency));
     }
-    const times: { one: number; eight: number }[] = [];
-    for (let turn = 0; turn < environment.scale.turns; turn++) {
-      times.push({ one: await seconds(environment, "one"), eight: await seconds(environment, "eight") });
-    }
-    const side = (label: string, name: "one" | "eight") => ({
-      label,
-      seconds: spreadOf(times.map((time) => time[name])),
-    });
+    const found = await inTurn(
+      environment.scale.turns,
+      () => extracted(environment, "eight"),
+      () => extracted(environment, "one"),
+    );
     yield {
-      what: `extract ${RECORDS} records, 100 ms a page of 100`,
-      baseline: side("1 page at a time", "one"),
-      ours: side("8 pages at once", "eight"),
-      figure: spreadOf(times.map(({ one, eight }) => one / eight)),
+      what: `extract ${RECORDS} records, 100 ms a page of 100: one page at a time to eight`,
+      ...found,
       unit: "x",
       target: { atLeast: 6 },
-      note: "how many times as fast",
     };
   },
 };
 
-async function seconds(environment: BenchEnvironment, pipeline: string): Promise<number> {
-  await using stage = environment.stage({ PIPELINES_DIR: "concurrent" }, { ownFiles: true });
-  await stage.start("extractor");
-  const runId = newRunId();
-  const fields = { run_id: runId, requested_by: "bench", pipeline };
-  const channel = await stage.channel();
-  const start = performance.now();
-  await phaseOf(channel, runId, "EXTRACTING", compose("channel:start_run", `bench/${runId}`, fields));
-  return (performance.now() - start) / 1_000;
+async function extracted(environment: BenchEnvironment, pipeline: string): Promise<Cost> {
+  await using setup = environment.setup({ PIPELINES_DIR: "concurrent" }, { ownFiles: true });
+  const order = { run_id: newRunId(), requested_by: "bench", pipeline };
+  return await setup.costOf("EXTRACTING", "channel:start_run", order, await setup.start("extractor"));
 }
 
 function definition(name: string, url: string, concurrency: number): string {

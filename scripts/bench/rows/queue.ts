@@ -1,10 +1,11 @@
+import { pause } from "../../../shared/actor/backoff.ts";
 import { openChannel } from "../../../shared/channel/open.ts";
 import { startRedis } from "../../../tests/support/redis.ts";
-import { HOP_MAILBOX, now } from "../hop.ts";
-import { percentile, spreadOf } from "../measure.ts";
-import { Program } from "../process.ts";
-import type { Result, Row } from "../row.ts";
 import { type BenchEnvironment, PROJECT } from "../environment.ts";
+import { HOP_MAILBOX, now } from "../hop.ts";
+import { percentile, repeated, spreadOf } from "../measure.ts";
+import { startProgram } from "../programs.ts";
+import type { Row } from "../table.ts";
 
 /** Milliseconds between two messages: the receiver has always gone to sleep before the next one comes. */
 const PACE_MS = 10;
@@ -17,48 +18,36 @@ export const queue: Row = {
     const { turns, quick } = environment.scale;
     const messages = quick ? 100 : 300;
     await using redis = await startRedis();
-    const ways = {
-      redis: () => hops(environment, redis.url, "", messages),
-      embedded: () => hops(environment, "", `queue-${crypto.randomUUID()}.db`, messages),
-    };
-    const found: Record<keyof typeof ways, number[][]> = { redis: [], embedded: [] };
-    for (let turn = 0; turn < turns; turn++) {
-      for (const way of ["redis", "embedded"] as const) found[way].push(await ways[way]());
+    const found = await repeated(turns, async () => ({
+      Redis: await hops(environment, redis.url, "", messages),
+      embedded: await hops(environment, "", `queue-${crypto.randomUUID()}.db`, messages),
+    }));
+    for (const way of ["Redis", "embedded"] as const) {
+      for (const [name, share, atMost] of [["p50", 0.5, 5], ["p99", 0.99, 25]] as const) {
+        yield {
+          what: `queue hop, ${way}, ${name}`,
+          figure: spreadOf(found.map((turn) => percentile(turn[way], share))),
+          unit: "ms",
+          target: { atMost },
+        };
+      }
     }
-    yield* latencies("queue hop, Redis", found.redis);
-    yield* latencies("queue hop, embedded", found.embedded);
   },
 };
-
-function* latencies(what: string, turns: number[][]): Generator<Result> {
-  for (const [name, share, atMost] of [["p50", 0.5, 5], ["p99", 0.99, 25]] as const) {
-    yield {
-      what: `${what}, ${name}`,
-      figure: spreadOf(turns.map((values) => percentile(values, share))),
-      unit: "ms",
-      target: { atMost },
-    };
-  }
-}
 
 async function hops(environment: BenchEnvironment, redisUrl: string, queuePath: string, messages: number) {
   await using channel = await openChannel({ redisUrl: redisUrl || undefined, queuePath });
   const latencies: number[] = [];
   const all = Promise.withResolvers<void>();
   const flags = ["run", "--no-prompt", "--allow-net", "--allow-read=.", "--allow-write=.", "--allow-env"];
-  await using _receiver = await Program.start(
-    "hop",
-    [...flags, `${PROJECT}/scripts/bench/hop.ts`, redisUrl, queuePath],
-    environment.programEnv,
-    /"message":"ready"/,
-    (line) => {
-      const [, ms] = /^handled (\S+)$/.exec(line) ?? [];
-      if (ms !== undefined && latencies.push(Number(ms)) === messages + WARM_UP) all.resolve();
-    },
-  );
+  const args = [...flags, `${PROJECT}/scripts/bench/hop.ts`, redisUrl, queuePath];
+  await using _receiver = await startProgram("hop", args, environment.programEnv, /^ready$/, (line) => {
+    const [, ms] = /^handled (\S+)$/.exec(line) ?? [];
+    if (ms !== undefined && latencies.push(Number(ms)) === messages + WARM_UP) all.resolve();
+  });
   for (let i = 0; i < messages + WARM_UP; i++) {
     await channel.publish({ to: HOP_MAILBOX, id: crypto.randomUUID(), body: JSON.stringify({ at: now() }) });
-    await new Promise((resolve) => setTimeout(resolve, PACE_MS));
+    await pause(PACE_MS);
   }
   await all.promise;
   return latencies.slice(WARM_UP);

@@ -1,15 +1,13 @@
 import { integer, pipeline } from "etl";
 import * as z from "zod";
-import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { splitLines } from "../../../shared/files/lines.ts";
 import { planOf } from "../../../shared/pipeline/plan.ts";
 import { transform as transformLines } from "../../../transformer/transform.ts";
 import { jqTransform } from "../baselines.ts";
 import { rawFile } from "../fixtures.ts";
-import { type Cost, inTurn, spreadOf } from "../measure.ts";
-import type { Row } from "../row.ts";
-import { phaseOf } from "../runs.ts";
+import { inTurn, spreadOf } from "../measure.ts";
+import type { Row } from "../table.ts";
 
 /** The transformer over one raw file, in a process that has done nothing yet, against `jq`. */
 export const transform: Row = {
@@ -17,51 +15,33 @@ export const transform: Row = {
   async *measure(environment) {
     const { users, turns } = environment.scale;
     const raw = await rawFile(environment, users);
-    const costs: Cost[] = [];
-    const { baseline, ours, ratio, cpuRatio } = await inTurn(turns, {
-      label: "jq -c, same rules and field",
-      run: () => jqTransform(raw.name),
-    }, {
-      label: "transformer",
-      async run() {
-        await using stage = environment.stage();
-        const transformer = await stage.start("transformer");
-        const channel = await stage.channel();
-        const runId = newRunId();
-        const message = compose("channel:phase1_complete", `bench/${runId}`, {
-          run_id: runId,
-          raw_file: raw.name,
-          raw_sha256: raw.sha256,
-          record_count: raw.records,
-        });
-        const cost = await transformer.costOf(() => phaseOf(channel, runId, "TRANSFORMING", message));
-        costs.push(cost);
-        return cost;
-      },
+    const perSecond: number[] = [];
+    const found = await inTurn(turns, () => jqTransform(raw.name), async () => {
+      await using setup = environment.setup();
+      const order = {
+        run_id: newRunId(),
+        raw_file: raw.name,
+        raw_sha256: raw.sha256,
+        record_count: raw.records,
+      };
+      const transformer = await setup.start("transformer");
+      const cost = await setup.costOf("TRANSFORMING", "channel:phase1_complete", order, transformer);
+      perSecond.push(users / cost.seconds);
+      return cost;
     });
-    yield {
-      what: `transform ${users} users`,
-      baseline,
-      ours,
-      figure: ratio,
-      cpuRatio,
-      unit: "x",
-      target: { atMost: 0.25 },
-    };
+    yield { what: `transform ${users} users`, ...found, unit: "x", target: { atMost: 0.25 } };
     yield {
       what: "transform, records a second",
-      ours,
-      figure: spreadOf(costs.map(({ seconds }) => users / seconds)),
+      ours: found.ours,
+      figure: spreadOf(perSecond),
       unit: "records/s",
       target: { atLeast: 60_000 },
-      note: "first run of a fresh process",
     };
     yield {
-      what: "transform, records a second of 60 fields with 20 rules",
+      what: "transform in memory, records a second of 60 fields with 20 rules",
       figure: await wideRecords(Math.min(users, 50_000), turns),
       unit: "records/s",
       target: { atLeast: 40_000 },
-      note: "without reading and writing files",
     };
   },
 };

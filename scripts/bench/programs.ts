@@ -1,0 +1,60 @@
+/**
+ * Programs and their cost: commands that run to their end, and services that stay. Reads `/proc`, so it needs Linux.
+ *
+ * @module
+ */
+import { start } from "../../cli/program.ts";
+import { kilobytesOf, ticksOf } from "../../tests/support/processes.ts";
+import type { Cost } from "./measure.ts";
+
+/** Runs a shell script to its end. @throws Error with what it wrote to standard error when it fails. */
+export async function shell(script: string): Promise<Cost> {
+  const { code, stderr } = await new Deno.Command("bash", {
+    args: ["-c", `set -e; TIMEFORMAT="%3R %3U %3S"; time {\n${script}\n}`],
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  const lines = new TextDecoder().decode(stderr).trimEnd().split("\n");
+  if (code !== 0) throw new Error(`Cannot run the baseline, code ${code}:\n${script}\n${lines.join("\n")}`);
+  const [seconds, user, system] = lines.at(-1)!.split(" ").map(Number) as [number, number, number];
+  return { seconds, cpu: user + system };
+}
+
+/** A Deno program in a process of its own. Disposing of it ends it. */
+export interface Program extends AsyncDisposable {
+  /** Seconds from its start to the line that says that it is ready. */
+  readonly readySeconds: number;
+  /** The line that said so, as matched. */
+  readonly ready: RegExpMatchArray;
+  /** User and system time so far, in seconds. */
+  cpu(): Promise<number>;
+  /** Resident memory in MB (10^6 bytes): now, and at its peak. */
+  memory(): Promise<{ now: number; peak: number }>;
+}
+
+/** Starts `args` under this Deno; resolves when a line matches `ready`. @throws Error with its last lines when it ends before. */
+export async function startProgram(
+  name: string,
+  args: readonly string[],
+  env: Record<string, string | undefined>,
+  ready: RegExp,
+  onLine: (line: string) => void = () => {},
+): Promise<Program> {
+  const began = performance.now();
+  const lines: string[] = [];
+  const running = start({ name, args, env }, (_, line) => {
+    if (lines.push(line) > 20) lines.shift();
+    onLine(line);
+  });
+  const match = await running.line(ready).catch((cause) => {
+    throw new Error(`Cannot start ${name}. Its last lines:\n${lines.join("\n")}`, { cause });
+  });
+  const megabytes = async (field: "VmRSS" | "VmHWM") => await kilobytesOf(running.pid, field) * 1024 / 1e6;
+  return {
+    readySeconds: (performance.now() - began) / 1000,
+    ready: match,
+    cpu: async () => (await ticksOf(running.pid) ?? NaN) / 100,
+    memory: async () => ({ now: await megabytes("VmRSS"), peak: await megabytes("VmHWM") }),
+    [Symbol.asyncDispose]: async () => void await running.stop(),
+  };
+}

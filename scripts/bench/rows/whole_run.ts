@@ -1,0 +1,20 @@
+import { newRunId } from "../../../shared/contracts/ids.ts";
+import { PAGE } from "../baselines.ts";
+import type { BenchEnvironment } from "../environment.ts";
+
+const SERVICES = ["extractor", "transformer", "saver"] as const;
+
+/** A whole run over `users` through three fresh services and an SFTP server: its cost, and the peak memory of each service. */
+export async function wholeRun(environment: BenchEnvironment, users: number) {
+  const url = await environment.source(users);
+  const { folder, env } = await environment.delivery();
+  const variables = { API_BASE_URL: url, BATCH_SIZE: `${PAGE}`, ...env };
+  await using setup = environment.setup(variables, { ownFiles: true });
+  const programs = [];
+  for (const service of SERVICES) programs.push(await setup.start(service));
+  const order = { run_id: newRunId(), requested_by: "bench" };
+  const cost = await setup.costOf("DELIVERING", "channel:start_run", order, ...programs);
+  await Deno.remove(folder, { recursive: true });
+  const peaks = await Promise.all(programs.map(async (program) => (await program.memory()).peak));
+  return { ...cost, peaks: SERVICES.map((service, i) => ({ service, peak: peaks[i]! })) };
+}
