@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { parseArgs } from "node:util";
 import { canInstall, installPackages } from "../tests/support/install.ts";
 import { ABSENT_FILE, PACKAGES, placeOf, type Program } from "../tests/support/needs.ts";
 
@@ -32,15 +33,28 @@ async function install(programs: readonly Program[]): Promise<void> {
   if (!(await installPackages(packages))) say("apt-get failed; its output is above.");
 }
 
+/** Whether deno test's `--filter` among `args`, a text or a `/pattern/`, lets a test of this name run. */
+function isWanted(name: string, args: readonly string[]): boolean {
+  const { values: { filter } } = parseArgs({
+    args: [...args],
+    options: { filter: { type: "string" } },
+    strict: false,
+  });
+  if (typeof filter !== "string") return true;
+  const [, pattern] = /^\/(.*)\/$/s.exec(filter) ?? [];
+  return pattern === undefined ? name.includes(filter) : new RegExp(pattern).test(name);
+}
+
 /** A line for each missing program: how many tests it kept from running, and how to install it. */
-async function report(file: string): Promise<void> {
-  const ignored = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
+async function report(file: string, args: readonly string[]): Promise<void> {
+  const lines = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
+  const ignored = lines.map((line): { name: string; missing: Program[] } => JSON.parse(line))
+    .filter(({ name }) => isWanted(name, args));
   if (ignored.length === 0) return;
   say(`\n${ignored.length} test(s) did not run, as programs are missing:`);
-  const names = new Set(ignored.flatMap((line) => line.split(" ")) as Program[]);
-  for (const name of names) {
-    const count = ignored.filter((line) => line.split(" ").includes(name)).length;
-    say(`  ${name}: needed by ${count} test(s); on Debian: apt-get install ${PACKAGES[name]}`);
+  for (const program of new Set(ignored.flatMap(({ missing }) => missing))) {
+    const count = ignored.filter(({ missing }) => missing.includes(program)).length;
+    say(`  ${program}: needed by ${count} test(s); on Debian: apt-get install ${PACKAGES[program]}`);
   }
 }
 
@@ -66,7 +80,7 @@ async function main(args: string[]): Promise<number> {
       Deno.addSignalListener(signal, () => tests.kill(signal));
     }
     const { code } = await tests.status;
-    await report(file);
+    await report(file, args);
     return code;
   } finally {
     await Deno.remove(file);

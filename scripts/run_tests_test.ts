@@ -77,3 +77,14 @@ Deno.test("paths and flags are handed to deno test", async () => {
   assert.equal(code, 0);
   assert.match(out, /1 passed .* 1 filtered out/);
 });
+
+Deno.test("only tests that the filter lets through are counted as not run", async () => {
+  await using machine = await machineWith();
+  for (const filter of ["without", "/^without$/"]) {
+    const { code, err } = await machine.run({ ETL_TEST_INSTALL: "no" }, "--filter", filter);
+    assert.equal(code, 0);
+    assert.doesNotMatch(err, /did not run/);
+  }
+  const { err } = await machine.run({ ETL_TEST_INSTALL: "no" }, "--filter=/^with R/");
+  assert.match(err, /1 test\(s\) did not run/);
+});

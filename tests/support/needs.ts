@@ -27,7 +27,7 @@ export const PACKAGES = {
 /** The name of a program that tests use. */
 export type Program = keyof typeof PACKAGES;
 
-/** Variable with the file to which each ignored test adds a line: the programs that it misses. Set by scripts/run_tests.ts. */
+/** Variable with the file to which each ignored test adds a line: its name and the programs that it misses, as JSON. */
 export const ABSENT_FILE = "ETL_TEST_ABSENT";
 
 const declared = new Set<Program>();
@@ -51,7 +51,9 @@ export function needing(...programs: Program[]): (name: string, fn: Deno.TestDef
   const missing = programs.filter((program) => placeOf(program) === undefined);
   const file = Deno.env.get(ABSENT_FILE);
   return (name, fn) => {
-    if (missing.length > 0 && file) Deno.writeTextFileSync(file, `${missing.join(" ")}\n`, { append: true });
+    if (missing.length > 0 && file) {
+      Deno.writeTextFileSync(file, `${JSON.stringify({ name, missing })}\n`, { append: true });
+    }
     Deno.test({ name, ignore: missing.length > 0, fn });
   };
 }
