@@ -27,17 +27,27 @@ export async function* showing(
   say: Say,
   terminal: boolean,
 ): AsyncGenerator<RunEvent> {
-  const bar = terminal ? new PhaseBar(channel) : undefined;
+  const bar = new ProgressBar();
+  let looking = Promise.resolve();
+  let runId = "";
+  const look = async () => {
+    const beats = await channel.beats().catch(() => []);
+    const beat = beats.find(({ state, current }) => state === "working" && current?.runId === runId);
+    if (beat?.current !== undefined) bar.show(beat.actor, beat.current);
+  };
+  const timer = terminal ? setInterval(() => looking = look(), LOOK_EVERY_MS) : undefined;
   try {
     for await (const event of events) {
-      if (event.type === "phase_started") bar?.begin(event.run_id, NAMES[event.phase]);
-      else await bar?.end();
+      runId = event.run_id;
+      bar.clear();
       const line = lineOf(event);
-      if (line !== undefined && !(bar && event.type === "phase_started")) say(line);
+      if (line !== undefined && !(terminal && event.type === "phase_started")) say(line);
       yield event;
     }
   } finally {
-    await bar?.end();
+    clearInterval(timer);
+    await looking;
+    bar.clear();
   }
 }
 
@@ -66,44 +76,30 @@ function lineOf(event: RunEvent): string | undefined {
 }
 
 /** The counts among a phase's findings, and how a delivery ended. */
-function numbersOf(detail: Record<string, unknown>): string {
-  const shown = Object.entries(detail).filter(([name, value]) =>
-    typeof value === "number" || name === "state"
-  );
-  return shown.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
+export function numbersOf(detail: Record<string, unknown>): string {
+  return Object.entries(detail).filter(([name, value]) => typeof value === "number" || name === "state")
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
 }
 
-/** A bar for the phase that is at work, fed from the directory. */
-class PhaseBar {
+/** A bar for what is being worked on, below the lines. */
+export class ProgressBar {
   #bar: SingleBar | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
-  #looking: Promise<void> = Promise.resolve();
 
-  constructor(private readonly channel: Channel) {}
-
-  begin(runId: string, phase: string): void {
-    clearInterval(this.#timer);
-    this.#bar?.stop();
-    const format = `${phase.padEnd(10)} {bar} {percentage}% {value}/{total} {unit}`;
-    this.#bar = new SingleBar({ format, clearOnComplete: true, hideCursor: true }, Presets.shades_classic);
-    this.#bar.start(1, 0, { unit: "" });
-    this.#timer = setInterval(() => {
-      this.#looking = this.#look(runId);
-    }, LOOK_EVERY_MS);
+  show(
+    actor: string,
+    { done, total, unit }: { done: number; total?: number | null | undefined; unit: string },
+  ) {
+    if (this.#bar === undefined) {
+      const format = "{actor} {bar} {percentage}% {value}/{total} {unit}";
+      this.#bar = new SingleBar({ format, clearOnComplete: true, hideCursor: true }, Presets.shades_classic);
+      this.#bar.start(1, 0, { actor, unit });
+    }
+    this.#bar.setTotal(total ?? Math.max(done, 1));
+    this.#bar.update(done, { actor, unit });
   }
 
-  async end(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
+  clear(): void {
     this.#bar?.stop();
     this.#bar = undefined;
-  }
-
-  async #look(runId: string): Promise<void> {
-    const beats = await this.channel.beats().catch(() => []);
-    const current = beats.find((beat) => beat.state === "working" && beat.current?.runId === runId)?.current;
-    if (current === undefined || this.#bar === undefined) return;
-    this.#bar.setTotal(current.total ?? Math.max(current.done, 1));
-    this.#bar.update(current.done, { unit: current.unit });
   }
 }
