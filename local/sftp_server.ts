@@ -1,6 +1,5 @@
 /**
- * `deno run local/sftp_server.ts [--root sftp_data] [--mount /upload] [--port 0] [--host 127.0.0.1] [--user sftp_user]
- * [--authorized-key ssh_keys/sftp_user.pub] [--host-key ssh_keys/ssh_host_ed25519_key] [--known-hosts FILE]`: a local SFTP server, until Ctrl-C.
+ * A local SFTP server as a program of its own.
  *
  * @module
  */
@@ -10,16 +9,14 @@ import { startSftpServer } from "./sftp/server.ts";
 
 export { type SftpServer, type SftpServerOptions, startSftpServer } from "./sftp/server.ts";
 
-const HELP = `deno run local/sftp_server.ts [--root sftp_data] [--mount /upload] [--port 0] [--host 127.0.0.1]
-  [--user sftp_user] [--authorized-key ssh_keys/sftp_user.pub] [--host-key ssh_keys/ssh_host_ed25519_key] [--known-hosts FILE]
+const HELP = `deno run local/sftp_server.ts [--root sftp_data] [--port 0] [--user sftp_user]
+  [--authorized-key ssh_keys/sftp_user.pub] [--host-key ssh_keys/ssh_host_ed25519_key] [--known-hosts FILE]
 
 A local SFTP server, until Ctrl-C.`;
 
 const OPTIONS = {
   root: { type: "string", default: "sftp_data" },
-  mount: { type: "string", default: "/upload" },
   port: { type: "string", default: "0" },
-  host: { type: "string", default: "127.0.0.1" },
   user: { type: "string", default: "sftp_user" },
   "authorized-key": { type: "string", default: "ssh_keys/sftp_user.pub" },
   "host-key": { type: "string", default: "ssh_keys/ssh_host_ed25519_key" },
@@ -29,9 +26,10 @@ const OPTIONS = {
 
 if (import.meta.main) {
   await runCommand({ help: HELP, options: OPTIONS }, async ({ values }) => {
-    const { root, mount, host, user } = values;
+    const { root, user } = values;
     const server = await startSftpServer({
-      ...{ root, mount, host, user },
+      root,
+      user,
       port: numberOf("port", values.port, { max: 65_535 }),
       authorizedKey: values["authorized-key"],
       hostKey: values["host-key"],
@@ -40,7 +38,7 @@ if (import.meta.main) {
     const stop = () => void server.close();
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
     void endWithParent(stop);
-    say(`SFTP server listens on ${host}:${server.port}, serves ${root.replace(/\/$/, "")}/ to ${user}`);
+    say(`SFTP server listens on 127.0.0.1:${server.port}, serves ${root.replace(/\/$/, "")}/ to ${user}`);
     await server.finished;
     return EXIT.ok;
   });

@@ -1,5 +1,5 @@
 /**
- * `deno run local/source.ts [--users 208] [--bad 0] [--seed 1] [--delay-ms 0] [--port 0] [--host 127.0.0.1]`: the sample source, until Ctrl-C.
+ * The sample source as a program of its own.
  *
  * @module
  */
@@ -15,16 +15,13 @@ export {
   startSource,
 } from "./source/server.ts";
 
-const HELP =
-  `deno run local/source.ts [--users 208] [--bad 0] [--seed 1] [--delay-ms 0] [--port 0] [--host 127.0.0.1]
+const HELP = `deno run local/source.ts [--users 208] [--bad 0] [--port 0] [--host 127.0.0.1]
 
 A sample source of generated users, until Ctrl-C.`;
 
 const OPTIONS = {
   users: { type: "string", default: "208" },
   bad: { type: "string", default: "0" },
-  seed: { type: "string", default: "1" },
-  "delay-ms": { type: "string", default: "0" },
   port: { type: "string", default: "0" },
   host: { type: "string", default: "127.0.0.1" },
   "with-parent": { type: "boolean" },
@@ -35,8 +32,6 @@ if (import.meta.main) {
     const options: SourceOptions = {
       users: numberOf("users", values.users, { max: 100_000_000 }),
       bad: numberOf("bad", values.bad, { max: 1, whole: false }),
-      seed: numberOf("seed", values.seed, { max: 1_000_000 }),
-      delayMs: numberOf("delay-ms", values["delay-ms"], { max: 3_600_000 }),
       port: numberOf("port", values.port, { max: 65_535 }),
       host: values.host,
     };

@@ -6,22 +6,22 @@
  */
 import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
-import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { posix } from "node:path";
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import ssh2, { type AuthContext, type Connection as SshConnection, type Session as SshSession } from "ssh2";
 import { Jail } from "./jail.ts";
 import { ensureHostKey, pinHostKey, readPublicKeys } from "./keys.ts";
 import { serveSession } from "./session.ts";
 
+const HOST = "127.0.0.1";
+
+/** Where clients see the folder, as on the compose file's server. */
+const MOUNT = "/upload";
+
 export interface SftpServerOptions {
   /** Folder that clients read and write; made where it is missing. */
   readonly root: string;
-  /** Absolute path at which they see it. Default `/upload`, as in the compose file's server. */
-  readonly mount?: string;
   /** Port; 0 for a free one. */
   readonly port: number;
-  /** Address to listen on. Default `127.0.0.1`. */
-  readonly host?: string;
   /** The one user that may log in. */
   readonly user: string;
   /** File of the public keys that may log in, one a line; read again at each login. */
@@ -35,8 +35,6 @@ export interface SftpServerOptions {
 /** A server that takes connections. Disposing of it closes it. */
 export interface SftpServer extends AsyncDisposable {
   readonly port: number;
-  /** The fingerprint of its host key, as OpenSSH writes it; absent where it wasn't pinned. */
-  readonly fingerprint: string | undefined;
   /** Resolves when the server has been closed. */
   readonly finished: Promise<void>;
   /** Ends all connections and the server. */
@@ -50,11 +48,10 @@ export interface SftpServer extends AsyncDisposable {
  * @throws Error when the port is taken or the folder can't be made.
  */
 export async function startSftpServer(options: SftpServerOptions): Promise<SftpServer> {
-  const { host = "127.0.0.1", mount = "/upload" } = options;
   await readPublicKeys(options.authorizedKey);
   const pair = await ensureHostKey(options.hostKey);
   await Deno.mkdir(options.root, { recursive: true });
-  const jail = new Jail(await Deno.realPath(options.root), posix.resolve("/", mount));
+  const jail = new Jail(await Deno.realPath(options.root), MOUNT);
   const ssh = new ssh2.Server({
     hostKeys: [await Deno.readTextFile(pair.privateKey)],
     // With the others something stays behind of each connection: ssh2 keeps one cipher for all packets and never finishes it.
@@ -74,37 +71,30 @@ export async function startSftpServer(options: SftpServerOptions): Promise<SftpS
     for (const socket of sockets) socket.destroy();
     await finished.promise;
   };
-  const port = await listen(server, options.port, host);
+  const port = await listen(server, options.port);
   try {
-    const fingerprint = options.knownHosts === undefined
-      ? undefined
-      : await pinHostKey(options.knownHosts, host, port, pair.publicKey);
-    return { port, fingerprint, finished: finished.promise, close, [Symbol.asyncDispose]: close };
+    if (options.knownHosts) await pinHostKey(options.knownHosts, HOST, port, pair.publicKey);
+    return { port, finished: finished.promise, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function listen(server: NetServer, port: number, host: string): Promise<number> {
+async function listen(server: NetServer, port: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen(port, host, resolve);
+  server.listen(port, HOST, resolve);
   await promise;
-  const address = server.address();
-  return typeof address === "object" && address !== null ? address.port : port;
+  return (server.address() as AddressInfo).port;
 }
 
 function serveConnection(connection: SshConnection, options: SftpServerOptions, jail: Jail): void {
   // A client that breaks off is no fault of the server; its files are closed with the session.
   connection.on("error", () => {});
   connection.on("authentication", (context: AuthContext) => {
-    isAuthorized(context, options).then(
-      (yes) => yes ? context.accept() : context.reject(["publickey"]),
-      () => {
-        context.reject(["publickey"]);
-      },
-    );
+    const answer = (yes: boolean) => yes ? context.accept() : context.reject(["publickey"]);
+    isAuthorized(context, options).then(answer, () => answer(false));
   });
   connection.on("session", (accept: () => SshSession) => {
     accept().on("sftp", (start) => serveSession(start(), jail));

@@ -13,8 +13,6 @@ export interface SourceOptions {
   readonly users?: number;
   /** Share of them, 0 to 1, that break a rule. Default 0. */
   readonly bad?: number;
-  /** Another seed gives other users. Default 1. */
-  readonly seed?: number;
   /** Milliseconds before each answer. Default 0. */
   readonly delayMs?: number;
   /** Port to listen on; 0 takes a free one. Default 0. */
@@ -48,7 +46,7 @@ export function startSource(options: SourceOptions = {}): Promise<RunningSource>
     hostname: host,
     signal: stop.signal,
     onError: () => new Response(null, { status: 500 }),
-    onListen: ({ hostname, port }) => {
+    onListen: ({ port }) => {
       const close = async () => {
         stop.abort();
         await server.finished;
@@ -56,7 +54,7 @@ export function startSource(options: SourceOptions = {}): Promise<RunningSource>
       // The server's name is not yet bound while this is called.
       queueMicrotask(() =>
         resolve({
-          url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}/users`,
+          url: `http://${host}:${port}/users`,
           users,
           close,
           finished: server.finished,
@@ -72,8 +70,8 @@ export function startSource(options: SourceOptions = {}): Promise<RunningSource>
 }
 
 /** How the sample source answers, without a server: `/users?limit=30&skip=0`; `limit=0` means all. */
-export function sampleSource({ users = 208, bad = 0, seed = 1 }: SourceOptions): Handler {
-  const all = new Users(bad, seed);
+export function sampleSource({ users = 208, bad = 0 }: SourceOptions): Handler {
+  const all = new Users(bad, 1);
   return (request) => {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname !== "/users") return problem(404, `Path '${pathname}' not found`);
