@@ -19,6 +19,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
     MAX_RETRIES: 3,
     RETRY_DELAYS_SECONDS: [5, 15, 45],
     MAX_RESPONSE_BYTES: 52_428_800,
+    MAX_PARALLEL: 4,
     PIPELINES_DIR: undefined,
     DATA_DIR: "data",
     LEASE_SECONDS: 30,

@@ -135,17 +135,19 @@ const LOUD: Record<string, { source: Asked; answer: Answer; reason: RegExp }> = 
   },
 };
 
-for (const [name, { source, answer, reason }] of Object.entries(LOUD)) {
-  Deno.test(`never green and short: ${name} fails the run with a reason`, async () => {
-    await using paged = await startPaged(answer);
-    await assert.rejects(paged.extract(source), (error: unknown) => {
-      assert.ok(error instanceof PermanentError, String(error));
-      assert.match(error.message, reason);
-      assert.doesNotMatch(error.message, /a secret|slow down/, "nothing of the answer is quoted");
-      return true;
+Deno.test("never green and short: a source that looks as if it had ended fails the run with a reason", async (t) => {
+  for (const [name, { source, answer, reason }] of Object.entries(LOUD)) {
+    await t.step(name, async () => {
+      await using paged = await startPaged(answer);
+      await assert.rejects(paged.extract(source), (error: unknown) => {
+        assert.ok(error instanceof PermanentError, String(error));
+        assert.match(error.message, reason);
+        assert.doesNotMatch(error.message, /a secret|slow down/, "nothing of the answer is quoted");
+        return true;
+      });
     });
-  });
-}
+  }
+});
 
 /** Sources that look strange, and are complete. */
 const COMPLETE: Record<string, { source: Asked; answer: Answer }> = {
@@ -186,12 +188,14 @@ const COMPLETE: Record<string, { source: Asked; answer: Answer }> = {
   },
 };
 
-for (const [name, { source, answer }] of Object.entries(COMPLETE)) {
-  Deno.test(`complete: ${name}`, async () => {
-    await using paged = await startPaged(answer);
-    assert.deepEqual((await paged.extract(source)).lines, ALL.map((record) => JSON.stringify(record)));
-  });
-}
+Deno.test("a source that looks strange, and says where it ends, is complete", async (t) => {
+  for (const [name, { source, answer }] of Object.entries(COMPLETE)) {
+    await t.step(name, async () => {
+      await using paged = await startPaged(answer);
+      assert.deepEqual((await paged.extract(source)).lines, ALL.map((record) => JSON.stringify(record)));
+    });
+  }
+});
 
 Deno.test("a run whose source contradicts what came is forgotten, and the next one begins at the source's beginning", async () => {
   let total = 100;

@@ -5,7 +5,7 @@
  */
 import { hostname } from "node:os";
 import { dirname } from "node:path";
-import { TransientError } from "../shared/errors/errors.ts";
+import { Busy } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
 
 /** Takes the lock file `path` if nobody holds it; disposing gives it back, and so does the end of the process, whatever ends it. */
@@ -28,7 +28,7 @@ export async function tryLock(path: string): Promise<Disposable | undefined> {
 /**
  * Takes the lock file `path`, waiting up to `waitMs` for whoever holds it.
  *
- * @throws TransientError naming the holder when the wait was in vain.
+ * @throws Busy naming the holder when the wait was in vain.
  * @throws the signal's reason when `signal` ended the wait.
  */
 export async function lock(
@@ -46,9 +46,8 @@ export async function lock(
     if (waited >= waitMs) {
       const holder = (await Deno.readTextFile(path).catch(() => "")).trim().slice(0, 200) ||
         "another process";
-      throw new TransientError(
+      throw new Busy(
         `Cannot start to extract: ${holder} extracts on the same data directory (${path}). It is tried again.`,
-        { retryAfterMs: 30_000 },
       );
     }
     await sleep(stepMs, signal);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { STALL_MS } from "../shared/actor/actor.ts";
 import { runActor } from "../shared/actor/run_actor.ts";
 import { ask } from "../shared/actor/ask.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
@@ -31,11 +32,24 @@ if (import.meta.main) {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const files = new Files(config.DATA_DIR);
       const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
-      const sources = use(new Sources(pipelines, patienceOf(config), variable));
+      const patience = patienceOf(config);
+      const sources = use(new Sources(pipelines, patience, variable));
       const cancellations = new HeardCancellations();
-      const actor = extractor({ sourceOf: (pipeline) => sources.of(pipeline), files, cancellations });
+      const actor = extractor({
+        sourceOf: (pipeline) => sources.of(pipeline),
+        files,
+        cancellations,
+        lockWaitMs: 0, // a request for a busy pipeline must not keep others waiting
+        stallMs: STALL_MS + patience.timeoutMs,
+      });
       const leaseMs = config.LEASE_SECONDS * 1_000;
-      const work = (signal: AbortSignal) => runActor(actor, channel, { signal, leaseMs, cancellations });
+      const parallel = Math.max(1, Math.min(config.MAX_PARALLEL, sources.usable.size));
+      const work = (signal: AbortSignal) =>
+        runTogether(
+          signal,
+          ...Array.from({ length: parallel }, () => (signal: AbortSignal) =>
+            runActor(actor, channel, { signal, leaseMs, cancellations })),
+        );
       const listen = (signal: AbortSignal) => cancellations.listen(channel, signal);
       const ready = () =>
         log.info("ready", { sources: [...sources.usable.values()].map(({ name }) => name).join(" ") });

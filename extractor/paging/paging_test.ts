@@ -7,8 +7,14 @@ const from = (skip: number, size = 10) => ALL.slice(skip, skip + size);
 const json = (body: unknown, headers: HeadersInit = {}) => Response.json(body, { headers });
 const number = (url: URL, name: string, otherwise = 0) => Number(url.searchParams.get(name) ?? otherwise);
 
+interface Case {
+  readonly source: Omit<AnySource, "url">;
+  readonly answer: Answer;
+  readonly asked: readonly string[];
+}
+
 /** A source of 25 records, ten a page, in each style; and what is asked for. */
-const STYLES: Record<string, { source: Omit<AnySource, "url">; answer: Answer; asked: string[] }> = {
+const STYLES: Record<string, Case> = {
   "none": {
     source: { paging: { by: "none" } },
     answer: () => json(ALL),
@@ -140,24 +146,26 @@ const STYLES: Record<string, { source: Omit<AnySource, "url">; answer: Answer; a
 
 const LINES = ALL.map((record) => JSON.stringify(record));
 
-for (const [style, { source, answer, asked }] of Object.entries(STYLES)) {
-  Deno.test(`${style}: every record comes once, and a run that is stopped at any page is resumed there, into the same file`, async () => {
-    await using whole = await startPaged(answer);
-    const { lines, detail } = await whole.extract(source);
-    assert.deepEqual(lines, LINES);
-    assert.deepEqual(whole.asked, asked);
-    assert.deepEqual([detail.records, detail.pages], [25, asked.length]);
-    for (let pages = 1; pages < asked.length; pages++) {
-      await using cut = await startPaged(answer);
-      await assert.rejects(cut.extract(source, { pages }), Stopped);
-      const before = cut.asked.length;
-      const [part] = await cut.rawFiles();
-      const { lines, detail } = await cut.extract(source);
-      assert.deepEqual(lines, LINES, `stopped after page ${pages}`);
-      assert.deepEqual(cut.asked.slice(before), asked.slice(pages), "it is resumed at the page");
-      assert.ok(cut.asked.length <= asked.length + 1, "one page is asked for twice at most");
-      assert.deepEqual(await cut.rawFiles(), [part!.replace(/\.part$/, "")]);
-      assert.equal(detail.pages, asked.length);
-    }
-  });
+Deno.test("in every style of paging each record comes once, and a run that is stopped at any page is resumed there, into the same file", async (t) => {
+  for (const [style, one] of Object.entries(STYLES)) await t.step(style, () => stoppedAtEachPage(one));
+});
+
+async function stoppedAtEachPage({ source, answer, asked }: Case) {
+  await using whole = await startPaged(answer);
+  const { lines, detail } = await whole.extract(source);
+  assert.deepEqual(lines, LINES);
+  assert.deepEqual(whole.asked, asked);
+  assert.deepEqual([detail.records, detail.pages], [25, asked.length]);
+  for (let pages = 1; pages < asked.length; pages++) {
+    await using cut = await startPaged(answer);
+    await assert.rejects(cut.extract(source, { pages }), Stopped);
+    const before = cut.asked.length;
+    const [part] = await cut.rawFiles();
+    const { lines, detail } = await cut.extract(source);
+    assert.deepEqual(lines, LINES, `stopped after page ${pages}`);
+    assert.deepEqual(cut.asked.slice(before), asked.slice(pages), "it is resumed at the page");
+    assert.ok(cut.asked.length <= asked.length + 1, "one page is asked for twice at most");
+    assert.deepEqual(await cut.rawFiles(), [part!.replace(/\.part$/, "")]);
+    assert.equal(detail.pages, asked.length);
+  }
 }

@@ -94,14 +94,16 @@ export async function tell(
       ...messages,
     )
   ) {
-    throw new RunActive(await runBeingExtracted(channel));
+    throw new RunActive(await runBeingExtracted(channel, request.pipeline ?? DEFAULT_PIPELINE));
   }
   return runId;
 }
 
-async function runBeingExtracted(channel: Channel): Promise<string | undefined> {
+async function runBeingExtracted(channel: Channel, pipeline: string): Promise<string | undefined> {
   const beats = await channel.beats();
-  return beats.find((beat) => beat.actor === "extractor" && beat.state === "working")?.current?.runId;
+  return beats.find(({ actor, state, current }) =>
+    actor === "extractor" && state === "working" && (current?.pipeline ?? DEFAULT_PIPELINE) === pipeline
+  )?.current?.runId;
 }
 
 /**

@@ -48,12 +48,14 @@ export class Presence implements AsyncDisposable {
   }
 
   /** Sends a new state, and the run it is about. */
-  async show(state: Beat["state"], runId?: string): Promise<void> {
+  async show(state: Beat["state"], runId?: string, pipeline?: string): Promise<void> {
     const { current: _, ...rest } = this.#beat;
     this.#beat = {
       ...rest,
       state,
-      ...(runId === undefined ? {} : { current: { runId, done: 0, unit: "records" } }),
+      ...(runId === undefined ? {} : {
+        current: { runId, ...(pipeline === undefined ? {} : { pipeline }), done: 0, unit: "records" },
+      }),
     };
     await this.#send();
   }
@@ -67,7 +69,9 @@ export class Presence implements AsyncDisposable {
   progress(progress: Progress): void {
     const { current, at } = this.#beat;
     if (current === undefined) return;
-    this.#beat = { ...this.#beat, current: { runId: current.runId, ...progress } };
+    const { runId, pipeline } = current;
+    const about = pipeline === undefined ? { runId } : { runId, pipeline };
+    this.#beat = { ...this.#beat, current: { ...about, ...progress } };
     if (Date.now() - at >= PROGRESS_EVERY_MS) void this.#send();
   }
 

@@ -7,7 +7,7 @@ import { getLogger, type Logger, withContext } from "@logtape/logtape";
 import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";
 import { plausibleTime } from "../contracts/ids.ts";
-import { LeaseLost, messageOf, NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
+import { Busy, LeaseLost, messageOf, NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
 import { type Actor, type Planned, STALL_MS } from "./actor.ts";
 import { backOff, pause, persist } from "./backoff.ts";
@@ -43,6 +43,7 @@ type Outcome =
   | { kind: "done"; outputs: Outgoing[] }
   | { kind: "again"; reason: string; afterMs: number; asIfNew?: boolean; outputs: Outgoing[] }
   | { kind: "never"; reason: string; outputs: Outgoing[] }
+  | { kind: "busy"; reason: string; afterMs: number }
   | { kind: "handed back"; reason: string }
   | { kind: "lost"; reason: string };
 
@@ -136,7 +137,6 @@ async function attempt<C extends ChannelName, P>(
     const message = withPlausibleTime(decode(actor.mailbox, claim.body));
     news.about(message.run_id, message);
     refuseSpent(claim, maxAttempts + 1); // the plan itself may be what ends the process
-    await presence.show("working", message.run_id);
     const planned = await planOf(actor, message, work, cancellations);
     using _held = planned?.held;
     const runId = planned?.runId ?? message.run_id;
@@ -145,7 +145,7 @@ async function attempt<C extends ChannelName, P>(
     refuseSpent(claim, maxAttempts);
     using _cancellation = cancellations.onCancelled(runId, work.abort, message.published_at);
     work.signal.throwIfAborted();
-    if (runId !== message.run_id) await presence.show("working", runId);
+    await presence.show("working", runId, message.pipeline);
     const done = await work.until(withContext({ run_id: runId }, () => {
       const span = {
         traceparent: message.traceparent,
@@ -191,6 +191,7 @@ function outcomeOf(
   const reason = messageOf(error);
   if (error instanceof LeaseLost) return { kind: "lost", reason };
   if (error instanceof HandBack) return { kind: "handed back", reason };
+  if (error instanceof Busy) return { kind: "busy", reason, afterMs: error.retryAfterMs! };
   if (error instanceof PermanentError) {
     return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
   }
@@ -252,8 +253,9 @@ async function settle(claim: Claim, outcome: Outcome): Promise<void> {
       });
     case "never":
       return await claim.bury(outcome.reason, ...outcome.outputs);
+    case "busy":
     case "handed back":
-      return await claim.retry(0, outcome.reason, { asIfNew: true });
+      return await claim.retry("afterMs" in outcome ? outcome.afterMs : 0, outcome.reason, { asIfNew: true });
     case "lost":
       return;
   }
@@ -262,6 +264,7 @@ async function settle(claim: Claim, outcome: Outcome): Promise<void> {
 function report(log: Logger, claim: Claim, outcome: Outcome): void {
   const facts = { id: claim.id, attempt: claim.attempt, outcome: outcome.kind };
   if (outcome.kind === "done") log.info("message settled", facts);
+  else if (outcome.kind === "busy") log.debug("message waits", { ...facts, reason: outcome.reason });
   else if (outcome.kind === "never") log.error("message given up", { ...facts, reason: outcome.reason });
   else log.warning("message not done yet", { ...facts, reason: outcome.reason });
 }

@@ -113,7 +113,7 @@ export interface Beat {
   /** `idle`: waits for a message; `working`; `paused`; `stopping`; `stopped`: ended in order. */
   readonly state: "idle" | "working" | "paused" | "stopping" | "stopped";
   /** The run it works on, and how far it is in this phase. */
-  readonly current?: Progress & { readonly runId: string };
+  readonly current?: Progress & { readonly runId: string; readonly pipeline?: string };
   /** Messages completed since the instance started. */
   readonly handled: number;
   /** Messages buried since the instance started. */

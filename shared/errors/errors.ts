@@ -38,6 +38,17 @@ export class NoSpace extends TransientError {
   }
 }
 
+/** Another run has what this one needs, and will give it back. Waiting for it costs no attempt, and is no news. */
+export class Busy extends TransientError {
+  /** Its class, for logs. */
+  override readonly name: string = "Busy";
+
+  /** Makes the error; the next try is a second later. */
+  constructor(message: string, options: FailureOptions = {}) {
+    super(message, { retryAfterMs: 1_000, ...options });
+  }
+}
+
 /** A failure that stays until somebody acts: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
 export class PermanentError extends Error {
   /** Its class, for logs. */

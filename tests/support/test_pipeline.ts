@@ -230,8 +230,8 @@ export class TestPipeline implements AsyncDisposable {
   }
 
   /** Asks for a run and answers its id at once. */
-  tell(): Promise<string> {
-    return tell(this.channel, { requestedBy: "test", actor: "cli" }, { queue: true });
+  tell(pipeline?: string): Promise<string> {
+    return tell(this.channel, { requestedBy: "test", actor: "cli", pipeline }, { queue: true });
   }
 
   /** Requests a run and answers its events, up to its end. */
