@@ -79,8 +79,9 @@ async function make(
   try {
     await Deno.mkdir(join(path, ".."), { recursive: true });
     const plain = createHash("sha256");
-    const source = (await Deno.open(file.path)).readable.pipeThrough(hashing(plain), { signal });
     using target = await Deno.open(part, { write: true, createNew: true });
+    // opened last, as only its reader closes it
+    const source = (await Deno.open(file.path)).readable.pipeThrough(hashing(plain), { signal });
     const sealed = createHash("sha256");
     let bytes = 0;
     for await (const block of await encrypter.encrypt(source)) {
