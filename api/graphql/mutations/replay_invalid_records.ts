@@ -14,23 +14,20 @@ import { EtlRun } from "../run.ts";
 import {
   InvalidPatch,
   type Problem,
+  resultType,
   RunAlreadyActive,
   RunNotFound,
   runNotFound,
   RunNotLoaded,
-  ServiceUnavailable,
-  typenameOf,
 } from "./result.ts";
 import { rowOf, start, type Started } from "./start_run.ts";
 
-/** A correction as it is asked for. */
 interface PatchInput {
   recordId: string | number;
   patch?: unknown;
   text?: string | null | undefined;
 }
 
-/** What the rules say of a corrected record. */
 interface RecordVerdict {
   readonly recordId: number;
   readonly valid: boolean;
@@ -55,14 +52,14 @@ const Verdict = builder.objectRef<RecordVerdict>("RecordVerdict").implement({
 
 const DryRun = builder.objectRef<{ __typename: "ReplayDryRun"; verdicts: RecordVerdict[] }>("ReplayDryRun")
   .implement({
-    description: "What would come of it; nothing was changed.",
+    description: "The outcome if it were done; nothing was changed.",
     fields: (t) => ({ verdicts: t.field({ type: [Verdict], resolve: ({ verdicts }) => verdicts }) }),
   });
 
 const Success = builder.objectRef<
   Started & { __typename: "ReplayInvalidRecordsSuccess"; verdicts: RecordVerdict[]; of: string }
 >("ReplayInvalidRecordsSuccess").implement({
-  description: "The correction run that came of it.",
+  description: "The correction run that was requested.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
     run: t.field({
@@ -80,19 +77,15 @@ const Success = builder.objectRef<
   }),
 });
 
-const Result = builder.unionType("ReplayInvalidRecordsResult", {
-  description: "What came of `replayInvalidRecords`.",
-  types: [
-    Success,
-    DryRun,
-    InvalidPatch,
-    RunNotFound,
-    RunNotLoaded,
-    RunAlreadyActive,
-    ServiceUnavailable,
-  ],
-  resolveType: typenameOf,
-});
+const Result = resultType(
+  "replayInvalidRecords",
+  Success,
+  DryRun,
+  InvalidPatch,
+  RunNotFound,
+  RunNotLoaded,
+  RunAlreadyActive,
+);
 
 const RecordPatch = builder.inputType("RecordPatch", {
   description:
@@ -111,7 +104,7 @@ const ReplayInput = builder.inputType("ReplayInvalidRecordsInput", {
   fields: (t) => ({
     runId: t.id({ required: true, description: "The run whose records are corrected." }),
     patches: t.field({ type: [RecordPatch], required: true }),
-    dryRun: t.boolean({ description: "Say what would come of it, and change nothing." }),
+    dryRun: t.boolean({ description: "Only judge the corrections, and change nothing." }),
     requestedBy: t.string({ description: "Who asks; default `api`." }),
   }),
 });
@@ -182,28 +175,23 @@ function corrections(
   const patches: Patch[] = [];
   const verdicts: RecordVerdict[] = [];
   for (const [at, { recordId, patch, text }] of wanted.entries()) {
+    const refused = (key: string, message: string) => invalid(`patches.${at}${key}`, message);
     const id = ids[at]!;
     const letter = Math.floor(id / LINES_PER_FILE) === file.id ? letters.get(id) : undefined;
     if (letter === undefined) {
-      return invalid(
-        `patches.${at}.recordId`,
+      return refused(
+        ".recordId",
         `Record ${JSON.stringify(String(recordId))} is none of the run's invalid records.`,
       );
     }
     if (ids.indexOf(id) !== at) {
-      return invalid(
-        `patches.${at}.recordId`,
-        `Record ${id} is corrected twice. Give one correction for each.`,
-      );
+      return refused(".recordId", `Record ${id} is corrected twice. Give one correction for each.`);
     }
     if (patch != null && text != null) {
-      return invalid(`patches.${at}`, "Cannot use both patch and text. Give one of them.");
+      return refused("", "Cannot use both patch and text. Give one of them.");
     }
     if (patch != null && !isObject(patch)) {
-      return invalid(
-        `patches.${at}.patch`,
-        "Cannot use a patch that is no JSON object. Give the fields to change.",
-      );
+      return refused(".patch", "Cannot use a patch that is no JSON object. Give the fields to change.");
     }
     const correction = {
       line: id % LINES_PER_FILE,
@@ -212,10 +200,7 @@ function corrections(
     };
     const corrected = correctedRecord(letter, correction);
     if ("problem" in corrected) {
-      return invalid(
-        `patches.${at}.${text == null ? "patch" : "text"}`,
-        `Cannot correct record ${id}: ${corrected.problem}.`,
-      );
+      return refused(text == null ? ".patch" : ".text", `Cannot correct record ${id}: ${corrected.problem}.`);
     }
     patches.push(correction);
     verdicts.push(verdictOf(id, corrected.line));

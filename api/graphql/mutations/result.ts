@@ -1,12 +1,13 @@
 /**
- * What mutations answer when they can't do what was asked, and how they are noted.
+ * What mutations answer, in particular when they can't do what was asked, and how they are audited.
  *
  * @module
  */
+import type { ObjectRef } from "@pothos/core";
 import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
 import type { RunRow } from "../../../shared/store/sqlite/runs.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
-import { builder } from "../builder.ts";
+import { builder, type Types } from "../builder.ts";
 import type { Context } from "../context.ts";
 
 /** A reason why nothing was done. */
@@ -26,16 +27,13 @@ function problemType<Name extends string>(name: Name, description: string) {
   return builder.objectRef<Problem<Name>>(name).implement({ description, interfaces: [ProblemInterface] });
 }
 
-/** The channel or the database can't be reached. */
 export const ServiceUnavailable = problemType(
   "ServiceUnavailable",
   "The channel can't be reached; ask again later.",
 );
 
-/** There is no such run. */
 export const RunNotFound = problemType("RunNotFound", "There is no such run.");
 
-/** The problem that there is no run `runId`. */
 export function runNotFound(runId: string): Problem<"RunNotFound"> {
   return {
     __typename: "RunNotFound",
@@ -43,7 +41,6 @@ export function runNotFound(runId: string): Problem<"RunNotFound"> {
   };
 }
 
-/** A run is waiting or being extracted. */
 export const RunAlreadyActive = builder.objectRef<
   Problem<"RunAlreadyActive"> & { activeRunId?: string | undefined }
 >(
@@ -59,25 +56,20 @@ export const RunAlreadyActive = builder.objectRef<
   }),
 });
 
-/** The run has come to its end. */
 export const RunNotActive = problemType("RunNotActive", "The run has come to its end.");
 
-/** The run's files aren't loaded. */
 export const RunNotLoaded = problemType(
   "RunNotLoaded",
   "The run's files aren't loaded, so there is nothing to work on.",
 );
 
-/** There is no such actor. */
 export const ActorNotFound = problemType("ActorNotFound", "There is no such actor.");
 
-/** There is no such dead letter. */
 export const DeadLetterNotFound = problemType(
   "DeadLetterNotFound",
   "There is no such dead letter, or not any more.",
 );
 
-/** A correction can't be used. */
 export const InvalidPatch = builder.objectRef<Problem<"InvalidPatch"> & { path: string }>("InvalidPatch")
   .implement({
     description: "A correction can't be used.",
@@ -87,17 +79,33 @@ export const InvalidPatch = builder.objectRef<Problem<"InvalidPatch"> & { path: 
     }),
   });
 
-/** Tells the members of a result's union apart. */
-export function typenameOf(result: { __typename: string }): string {
-  return result.__typename;
+/** The union `<Mutation>Result` of `types` and `ServiceUnavailable`, which every mutation can answer. */
+export function resultType<Shapes extends { __typename: string }[]>(
+  mutation: string,
+  ...types: { [Index in keyof Shapes]: ObjectRef<Types, Shapes[Index]> }
+) {
+  const members: readonly ObjectRef<Types, Shapes[number] | Problem<"ServiceUnavailable">>[] = [
+    ...types as ObjectRef<Types, Shapes[number]>[],
+    ServiceUnavailable,
+  ];
+  return builder.unionType(`${capital(mutation)}Result`, {
+    description: `The outcome of \`${mutation}\`.`,
+    types: [...members],
+    resolveType: ({ __typename }) => __typename,
+  });
 }
 
-/** What is told about a mutation besides who did it and what came of it. */
+/** As in the name of a type. */
+export function capital(name: string): string {
+  return name[0]!.toUpperCase() + name.slice(1);
+}
+
+/** What the audit log says of a mutation besides who did it and its outcome. */
 export type About = Record<string, string | number | boolean>;
 
 /**
- * Does `work`, and notes who did what to what, and what came of it. A transport that is away is a problem that is answered, not an error.
- * `work` may add to what is told.
+ * Does `work` and audits it: who did what to what, with which outcome. An unreachable transport is answered as `ServiceUnavailable`, not as an
+ * error. `work` may add to `about`.
  */
 export async function audited<R extends { __typename: string }>(
   { ports, metrics, who, from }: Context,
@@ -121,10 +129,10 @@ export async function audited<R extends { __typename: string }>(
   }
 }
 
-/** How long an answer waits for the recorder to have written what was just told, in milliseconds. */
+/** How long an answer waits until the recorder has written what was just published, in milliseconds. */
 const RECORDED_WITHIN_MS = 3000;
 
-/** The run's row as soon as it is there and `enough` holds; otherwise what is there in the end. */
+/** The run's row as soon as it exists and `enough` holds; after `RECORDED_WITHIN_MS` whatever there is. */
 export async function recorded(
   { ports, signal }: Context,
   runId: string,

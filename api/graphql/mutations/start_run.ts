@@ -11,14 +11,7 @@ import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { knownPipeline } from "../pipeline.ts";
 import { EtlRun } from "../run.ts";
-import {
-  audited,
-  type Problem,
-  recorded,
-  RunAlreadyActive,
-  ServiceUnavailable,
-  typenameOf,
-} from "./result.ts";
+import { audited, type Problem, recorded, resultType, RunAlreadyActive } from "./result.ts";
 
 /** A run that was asked for. */
 export interface Started {
@@ -48,15 +41,7 @@ const StartRunSuccess = builder.objectRef<Started & { __typename: "StartRunSucce
     }),
   });
 
-const StartRunResult = builder.unionType("StartRunResult", {
-  description: "What came of `startRun`.",
-  types: [
-    StartRunSuccess,
-    RunAlreadyActive,
-    ServiceUnavailable,
-  ],
-  resolveType: typenameOf,
-});
+const StartRunResult = resultType("startRun", StartRunSuccess, RunAlreadyActive);
 
 const StartRunInput = builder.inputType("StartRunInput", {
   fields: (t) => ({

@@ -12,12 +12,11 @@ import { EtlRun } from "../run.ts";
 import {
   audited,
   recorded,
+  resultType,
   RunNotActive,
   RunNotFound,
   runNotFound,
   RunNotLoaded,
-  ServiceUnavailable,
-  typenameOf,
 } from "./result.ts";
 
 const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; runId: string }>(
@@ -34,16 +33,7 @@ const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; run
   }),
 });
 
-const CancelRunResult = builder.unionType("CancelRunResult", {
-  description: "What came of `cancelRun`.",
-  types: [
-    CancelRunSuccess,
-    RunNotFound,
-    RunNotActive,
-    ServiceUnavailable,
-  ],
-  resolveType: typenameOf,
-});
+const CancelRunResult = resultType("cancelRun", CancelRunSuccess, RunNotFound, RunNotActive);
 
 const RedeliverRunSuccess = builder.objectRef<{ __typename: "RedeliverRunSuccess"; runId: string }>(
   "RedeliverRunSuccess",
@@ -59,16 +49,7 @@ const RedeliverRunSuccess = builder.objectRef<{ __typename: "RedeliverRunSuccess
   }),
 });
 
-const RedeliverRunResult = builder.unionType("RedeliverRunResult", {
-  description: "What came of `redeliverRun`.",
-  types: [
-    RedeliverRunSuccess,
-    RunNotFound,
-    RunNotLoaded,
-    ServiceUnavailable,
-  ],
-  resolveType: typenameOf,
-});
+const RedeliverRunResult = resultType("redeliverRun", RedeliverRunSuccess, RunNotFound, RunNotLoaded);
 
 builder.mutationFields((t) => ({
   cancelRun: t.field({
