@@ -16,9 +16,11 @@ export interface ConsoleOptions extends WorkerOptions {
   readonly running?: number;
   /** Queries that may wait for their turn. Default 8. */
   readonly waiting?: number;
+  /** How long a process stays ready without a query, in milliseconds. Default 60,000. */
+  readonly idleMs?: number;
 }
 
-/** Opens the console. The first query starts a process; one stays ready from then on. */
+/** Opens the console. The first query starts a process; one stays ready until no query has come for `idleMs`. */
 export function openSqlConsole(options: ConsoleOptions): SqlConsole & AsyncDisposable {
   return new Console(options);
 }
@@ -28,6 +30,7 @@ class Console implements SqlConsole, AsyncDisposable {
   readonly #busy = new Set<SqlProcess>();
   readonly #queue: (() => void)[] = [];
   #running = 0;
+  #rest: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(private readonly options: ConsoleOptions) {}
@@ -43,10 +46,12 @@ class Console implements SqlConsole, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#rest);
     await Promise.all([...this.#idle.splice(0), ...this.#busy].map((process) => process.kill()));
   }
 
   async #run(sql: string, signal: AbortSignal): Promise<SqlAnswer> {
+    clearTimeout(this.#rest);
     const process = this.#idle.pop() ?? this.#start();
     this.#busy.add(process);
     const { timeoutMs } = this.options;
@@ -71,7 +76,18 @@ class Console implements SqlConsole, AsyncDisposable {
       stop.removeEventListener("abort", kill);
       this.#busy.delete(process);
       if (!this.#idle.includes(process)) await process.kill();
-      if (this.#idle.length === 0 && !this.#closed) this.#idle.push(this.#start());
+      if (!this.#closed) {
+        if (this.#idle.length === 0) this.#idle.push(this.#start());
+        clearTimeout(this.#rest);
+        this.#rest = setTimeout(() => this.#endIdle(), this.options.idleMs ?? 60_000);
+      }
+    }
+  }
+
+  #endIdle(): void {
+    for (const process of this.#idle.splice(0)) {
+      this.#busy.add(process);
+      void process.kill().finally(() => this.#busy.delete(process));
     }
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fillRun, openApi } from "../../tests/support/api.ts";
-import { childrenOf, ticksOf } from "../../tests/support/processes.ts";
+import { openSqlConsole } from "./console.ts";
+import { childrenOf, procOf, ticksOf } from "../../tests/support/processes.ts";
 
 const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
 
@@ -64,6 +65,24 @@ Deno.test("a query whose client has left is killed", async () => {
   await nobodyWorks();
 });
 
+Deno.test("a process that no query comes for ends, and the next query is answered", async () => {
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store);
+  const bounds = { maxRows: 10, maxBytes: 10_000, timeoutMs: 60_000 };
+  await using sql = openSqlConsole({ path: pipeline.path, ...bounds, idleMs: 1 });
+  const { signal } = new AbortController();
+  for (const _ of [1, 2]) {
+    assert.equal(new TextDecoder().decode((await sql.query("SELECT 1 AS n", signal)).rows), '[{"n":1}]');
+    for (
+      let tries = 0;
+      (await Promise.all((await childrenOf(Deno.pid)).map(isConsole))).includes(true);
+      tries++
+    ) {
+      assert.ok(tries < 500, "an idle process stays");
+    }
+  }
+});
+
 Deno.test("a query ends with the process that asked for it, even when that was killed", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store);
@@ -101,6 +120,10 @@ function query(
     body: JSON.stringify({ query: sql }),
     ...(signal === undefined ? {} : { signal }),
   });
+}
+
+async function isConsole(pid: number): Promise<boolean> {
+  return (await procOf(pid, "cmdline")).includes("sql/worker.ts");
 }
 
 /** Waits until the console's processes are idle; a new one is busy for a moment while it starts. */

@@ -11,8 +11,8 @@ import type { WorkerOptions } from "./worker.ts";
 /** The program itself: a thread's modules are read with the permissions of the process. */
 const PROGRAM = [".", "../../shared"].map((folder) => fileURLToPath(new URL(folder, import.meta.url)));
 
-/** Most memory of a process's JavaScript heap, in MiB; SQLite bounds its own. */
-const MAX_HEAP_MIB = 256;
+/** V8's heap: at most 256 MiB (SQLite bounds its own memory), and kept small as in the services (`HEAP` in cli/services.ts). */
+const HEAP = "--v8-flags=--max-old-space-size=256,--max-semi-space-size=2,--heap-growing-percent=150";
 
 /** A process that answers one query after the other. It may read the database and its own program, and inherits no environment. */
 export class SqlProcess {
@@ -29,7 +29,7 @@ export class SqlProcess {
         "--no-config",
         "--no-remote",
         "--no-npm",
-        `--v8-flags=--max-old-space-size=${MAX_HEAP_MIB}`,
+        HEAP,
         "--allow-sys=setPriority",
         `--allow-read=${[options.path, ...PROGRAM].join(",")}`,
         fileURLToPath(new URL("worker.ts", import.meta.url)),
