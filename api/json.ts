@@ -20,13 +20,15 @@ export function toJson(value: unknown): string {
 
 /** An answer of JSON text, in one piece or several, with its length, so that short ones aren't compressed. */
 export function jsonAnswer(
-  text: string | (string | Uint8Array)[],
+  text: string | Uint8Array<ArrayBuffer> | (string | Uint8Array)[],
   status = 200,
   headers: Record<string, string> = {},
 ): Response {
   const body = typeof text === "string"
     ? Buffer.from(text)
-    : Buffer.concat(text.map((part) => typeof part === "string" ? Buffer.from(part) : part));
+    : Array.isArray(text)
+    ? Buffer.concat(text.map((part) => typeof part === "string" ? Buffer.from(part) : part))
+    : text; // a page that is kept isn't copied for each answer
   return new Response(body, {
     status,
     headers: {

@@ -23,7 +23,7 @@ const MOST_KEPT = 200;
 const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
 
 export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
-  const pages = new UntilCommit<{ text: Uint8Array; total: number }>(16);
+  const pages = new UntilCommit<{ text: Uint8Array<ArrayBuffer>; total: number }>(16);
   addRoute(app, {
     method: "get",
     path: "/data/{table}",
@@ -60,7 +60,7 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
     const { text, total } = page.limit > MOST_KEPT
       ? read()
       : pages.get(open, `${table}/${page.limit}/${page.offset}`, read);
-    return jsonAnswer([text], 200, pageHeaders(c.req.url, { ...page, total }));
+    return jsonAnswer(text, 200, pageHeaders(c.req.url, { ...page, total }));
   });
 }
 

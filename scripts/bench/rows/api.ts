@@ -1,4 +1,6 @@
-import { usersTables } from "../../../tests/support/store.ts";
+import { loadTexts, usersTables } from "../../../tests/support/store.ts";
+import { Users } from "../../../local/source/users.ts";
+import { childrenOf } from "../../../tests/support/processes.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { openStore } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
@@ -13,6 +15,7 @@ const CONNECTIONS = 8;
 
 /** Requests a second to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
 const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
+  { what: "GET /data/raw_users of 100 rows", asked: { path: "/data/raw_users?limit=100" }, atLeast: 600 },
   { what: "GET /etl_runs of 10 rows", asked: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
   { what: "GET /etl_runs of 1,000 rows", asked: { path: "/etl_runs" }, atLeast: 240 },
   {
@@ -35,6 +38,7 @@ export const api: Row = {
     const seconds = quick ? 1 : 4;
     await using setup = environment.setup();
     await fillRuns(setup);
+    const others = await childrenOf(Deno.pid);
     const program = await setup.start("api");
     const port: number = JSON.parse(program.ready.input!).properties.port;
     const each = async (measure: () => Promise<number>) => spreadOf(await repeated(turns, measure));
@@ -51,17 +55,34 @@ export const api: Row = {
       const figure = await each(async () => (await loadOn(port, asked, CONNECTIONS, seconds)).perSecond);
       yield { what, figure, unit: "requests/s", target: { atLeast } };
     }
+    const query = { path: "/query_sql", body: { query: "SELECT count(*) FROM etl_runs" } };
+    await loadOn(port, query, 1, seconds);
+    const group = (await childrenOf(Deno.pid)).filter((pid) => !others.includes(pid));
     yield {
-      what: "memory of the API under this load",
-      figure: spreadOf([(await program.memory()).peak]),
+      what: "memory of the API and its SQL process under this load",
+      figure: spreadOf([await pssOf(group)]),
       unit: "MB",
-      target: { atMost: 250 },
+      target: { atMost: 300 },
     };
   },
 };
 
+/** Proportional set size of processes and all that they started, in MB (10^6 bytes). */
+async function pssOf(pids: readonly number[]): Promise<number> {
+  const each = await Promise.all(pids.map(async (pid) => {
+    const args = ["-n", "s/^Pss: *//p", `/proc/${pid}/smaps_rollup`];
+    const { stdout } = await new Deno.Command("sed", { args, stderr: "null" }).output();
+    const own = (parseInt(new TextDecoder().decode(stdout)) || 0) * 1024 / 1e6; // 0: it has ended
+    return own + await pssOf(await childrenOf(pid));
+  }));
+  return each.reduce((sum, mb) => sum + mb, 0);
+}
+
 async function fillRuns({ env }: BenchSetup): Promise<void> {
   await using store = await openStore(env.DB_PATH!, { pipelines: usersTables([]) });
+  const users = new Users(0.1, 1);
+  const texts = Array.from({ length: 1000 }, (_, index) => users.json(index));
+  await loadTexts(store, newRunId(), "raw", texts);
   await store.write((db) => {
     for (let i = 0; i < RUNS; i++) {
       const at = new Date(Date.UTC(2020, 0, 1) + i * 60_000).toISOString();
