@@ -36,7 +36,6 @@ export function defaultPipeline({ plans }: Pipelines): string {
   return plans.has(DEFAULT_PIPELINE) || only === undefined || others.length > 0 ? DEFAULT_PIPELINE : only;
 }
 
-/** Every table of records. */
 export function recordTables(pipelines: Pipelines, store: ReadStore | undefined): RecordTable[] {
   return viewPipelines(pipelines, store).flatMap(({ name }) =>
     FILE_KINDS.map((kind): RecordTable => `${kind}_${name}`)

@@ -15,7 +15,6 @@ export type ApiConfig = ConfigOf<typeof ApiVariables>;
 
 /** Somebody did something that changes what the system does. */
 export interface AuditEntry {
-  /** When, ISO 8601 UTC. */
   readonly at: string;
   /** Who: `token:` and the first 8 hexadecimal digits of its SHA-256, or `anonymous`. */
   readonly who: string;
@@ -54,7 +53,6 @@ export interface SqlConsole {
   query(sql: string, signal: AbortSignal): Promise<SqlAnswer>;
 }
 
-/** The ports of `createApp`. */
 export interface ApiPorts {
   readonly config: ApiConfig;
   /** The database, asked for anew in each request; undefined while the saver hasn't made it. */
@@ -63,7 +61,6 @@ export interface ApiPorts {
   readonly channel: Channel;
   readonly audit: AuditLog;
   readonly sql: SqlConsole;
-  /** The definitions of pipelines. */
   readonly pipelines: Pipelines;
   /** The variables that schedules name, and TZ. */
   readonly readEnv: ReadEnv;

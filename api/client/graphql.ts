@@ -92,12 +92,12 @@ export class GraphqlClient {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Unreachable(`Cannot reach the API at ${this.url}. Start it, or wait until it is back.`);
+      throw new Unreachable(`Cannot reach the API at ${this.url}. Start it, or try again later.`);
     }
     if (response.ok || response.status === 400) return response;
     await response.body?.cancel();
     if (response.status === 401) {
-      throw new Unauthorized("The API wants a token. Give the value of its API_TOKEN.");
+      throw new Unauthorized("The API requires a token: set it to the value of its API_TOKEN.");
     }
     const text = `The API at ${this.url} answered ${response.status} ${response.statusText}.`;
     throw response.status >= 500 ? new Unreachable(`${text} Try again later.`) : new Refused(text);

@@ -4,7 +4,7 @@
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-/** How far a delivery is. */
+/** The state of a delivery. */
 export type DeliveryState =
   | 'DELIVERED'
   | 'FAILED'
@@ -18,7 +18,7 @@ export type FileKind =
   | 'processed'
   | 'raw';
 
-/** What an instance does. */
+/** The state of an instance. */
 export type InstanceState =
   | 'idle'
   | 'paused'
@@ -48,7 +48,7 @@ export type RecordPatch = {
   readonly text?: string | null | undefined;
 };
 
-/** Where a run is. */
+/** The status of a run. */
 export type RunStatus =
   | 'COMPLETED'
   | 'DELIVERING'

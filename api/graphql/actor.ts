@@ -9,11 +9,11 @@ import { builder } from "./builder.ts";
 import { EtlRun } from "./run.ts";
 
 const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
-  description: "Where an actor's messages wait.",
+  description: "The queue of an actor's messages.",
   fields: (t) => ({
     channel: t.exposeString("channel"),
     depth: t.int({
-      description: "Messages that wait or are worked on.",
+      description: "Messages that are waiting or in progress.",
       resolve: ({ mailbox }) => mailbox.depth,
     }),
     oldestAgeMs: t.field({
@@ -24,7 +24,7 @@ const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
     }),
     paused: t.boolean({ resolve: ({ mailbox }) => mailbox.paused }),
     deadLetters: t.int({
-      description: "Messages that were given up.",
+      description: "Messages that failed for good.",
       resolve: ({ mailbox }) => mailbox.dead,
     }),
   }),
@@ -61,11 +61,11 @@ const CurrentRun = builder.objectRef<NonNullable<Beat["current"]>>("CurrentRun")
 
 const InstanceStateEnum = builder.enumType("InstanceState", {
   values: ["idle", "working", "paused", "stopping", "stopped"] as const,
-  description: "What an instance does.",
+  description: "The state of an instance.",
 });
 
 const Instance = builder.objectRef<Beat>("ActorInstance").implement({
-  description: "A process that plays an actor, as it last said.",
+  description: "A process that runs an actor, as of its last heartbeat.",
   fields: (t) => ({
     id: t.exposeID("instance"),
     host: t.exposeString("host"),
@@ -75,13 +75,12 @@ const Instance = builder.objectRef<Beat>("ActorInstance").implement({
     lastSeenAt: t.field({ type: "DateTime", resolve: (beat) => new Date(beat.at).toISOString() }),
     currentRun: t.field({ type: CurrentRun, nullable: true, resolve: (beat) => beat.current }),
     handled: t.exposeInt("handled", { description: "Messages completed since it started." }),
-    failed: t.exposeInt("failed", { description: "Messages given up since it started." }),
+    failed: t.exposeInt("failed", { description: "Messages that failed for good since it started." }),
   }),
 });
 
 export const Actor = builder.objectRef<ActorView>("Actor").implement({
-  description:
-    "Whoever takes the messages of one channel: one message at a time, and hands on what comes of it.",
+  description: "Takes the messages of one channel, one at a time, and publishes the results.",
   fields: (t) => ({
     name: t.exposeString("name"),
     instances: t.field({ type: [Instance], resolve: (actor) => actor.instances }),

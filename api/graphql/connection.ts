@@ -47,7 +47,7 @@ export const forwardArgs = {
 } as const;
 
 const PageInfo = builder.objectRef<Connection<unknown>["pageInfo"]>("PageInfo").implement({
-  description: "What lies around a page.",
+  description: "Whether there are rows before and after a page.",
   fields: (t) => ({
     hasNextPage: t.exposeBoolean("hasNextPage"),
     hasPreviousPage: t.exposeBoolean("hasPreviousPage"),
@@ -64,7 +64,7 @@ export function connectionType<Node>(
 ): ObjectRef<Types, Connection<Node>> {
   const edge = builder.objectRef<Connection<Node>["edges"][number]>(`${name}Edge`);
   edge.implement({
-    description: "A row and its place.",
+    description: "A row and its cursor.",
     fields: (t) => ({
       cursor: t.exposeString("cursor"),
       node: t.field({
@@ -80,7 +80,7 @@ export function connectionType<Node>(
       edges: t.field({ type: [edge], resolve: (page) => page.edges }),
       nodes: t.field({
         type: [node],
-        description: "The rows without their places.",
+        description: "The rows without their cursors.",
         resolve: (page) => page.edges.map((row) => row.node),
       }),
       pageInfo: t.field({ type: PageInfo, resolve: (page) => page.pageInfo }),

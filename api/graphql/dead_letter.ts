@@ -1,5 +1,5 @@
 /**
- * Messages that were given up.
+ * Messages that failed for good.
  *
  * @module
  */
@@ -56,7 +56,7 @@ function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Mask 
 const FREE_TEXT = new Set(["text", "raw_line"]);
 
 const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
-  description: "A message that was given up.",
+  description: "A message that failed for good.",
   fields: (t) => ({
     id: t.id({ resolve: letterId }),
     channel: t.exposeString("mailbox"),
@@ -66,7 +66,7 @@ const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
       resolve: ({ body }, _args, { store, ports }) => maskMessage(body, maskOfAll(store, ports)),
     }),
     reason: t.exposeString("reason"),
-    attempts: t.exposeInt("attempts", { description: "How often it had been tried." }),
+    attempts: t.exposeInt("attempts", { description: "Number of attempts." }),
     buriedAt: t.field({ type: "DateTime", resolve: (letter) => new Date(letter.buriedAt).toISOString() }),
   }),
 });
@@ -79,7 +79,7 @@ type Place = Record<string, string>;
 builder.queryField("deadLetters", (t) =>
   t.field({
     type: DeadLetterConnection,
-    description: "Messages that were given up, newest first: of one channel, or of all.",
+    description: "Messages that failed for good, newest first: of one channel, or of all.",
     args: {
       channel: t.arg.string({ required: false }),
       first: t.arg(forwardArgs.first),

@@ -11,7 +11,6 @@ import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/run
 
 /** The reads, each by the id of what it belongs to. */
 export interface Loaders {
-  /** Runs by `run_id`. */
   readonly run: DataLoader<string, RunRow | undefined>;
   /** Events of a run, oldest first. */
   readonly events: DataLoader<string, RunEvent[]>;

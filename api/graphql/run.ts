@@ -18,7 +18,7 @@ import { builder } from "./builder.ts";
 
 export const RunStatusEnum = builder.enumType("RunStatus", {
   values: RUN_STATUSES,
-  description: "Where a run is.",
+  description: "The status of a run.",
 });
 
 /** A phase of a run. */
@@ -31,7 +31,7 @@ const FileKindEnum = builder.enumType("FileKind", {
 
 const DeliveryStateEnum = builder.enumType("DeliveryState", {
   values: ["PENDING", "DELIVERED", "NOT_CONFIGURED", "FAILED"] as const,
-  description: "How far a delivery is.",
+  description: "The state of a delivery.",
 });
 
 const PhaseTimes = builder.objectRef<PhaseTime>("PhaseTiming").implement({
@@ -97,7 +97,7 @@ const Delivery = builder.objectRef<RunRow>("Delivery").implement({
   fields: (t) => ({
     state: t.field({ type: DeliveryStateEnum, resolve: (run) => run.delivery_state! }),
     deliveredAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.delivered_at }),
-    error: t.exposeString("delivery_error", { nullable: true, description: "What was last wrong with it." }),
+    error: t.exposeString("delivery_error", { nullable: true, description: "The last error." }),
     files: t.field({
       type: [DeliveredFile],
       resolve: (run, _args, { loaders }) => loaders.deliveries.load(run.run_id),
@@ -141,7 +141,7 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
     detail: t.field({
       type: "JSON",
       nullable: true,
-      description: "What an actor found out in a phase.",
+      description: "The results of a phase.",
       resolve: (event) => event.type === "phase_completed" ? event.detail : null,
     }),
     run: t.field({
@@ -161,7 +161,7 @@ EtlRun.implement({
     pipeline: t.exposeString("pipeline"),
     runTimestamp: t.field({
       type: "DateTime",
-      description: "When it was asked for.",
+      description: "When it was requested.",
       resolve: (run) => run.run_timestamp,
     }),
     rawFile: t.exposeString("raw_file", { nullable: true }),
@@ -240,7 +240,7 @@ EtlRun.implement({
     }),
     events: t.field({
       type: [RunEventType],
-      description: "What was told of it, oldest first.",
+      description: "Its events, oldest first.",
       resolve: (run, _args, { loaders }) => loaders.events.load(run.run_id),
     }),
   }),

@@ -13,11 +13,11 @@ import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";
 const EtlRunConnection = connectionType("EtlRun", EtlRun, { counted: true });
 
 const EtlRunFilter = builder.inputType("EtlRunFilter", {
-  description: "Which runs. All that is given has to hold.",
+  description: "Selects runs; all given conditions must hold.",
   fields: (t) => ({
     status: t.field({ type: [RunStatusEnum], description: "With one of these." }),
-    since: t.field({ type: "DateTime", description: "Asked for at or after this." }),
-    until: t.field({ type: "DateTime", description: "Asked for before this." }),
+    since: t.field({ type: "DateTime", description: "Requested at or after this." }),
+    until: t.field({ type: "DateTime", description: "Requested before this." }),
     loaded: t.boolean({ description: "Only those that reached the load." }),
     pipeline: t.string({ description: "Only those of this pipeline." }),
   }),

@@ -9,7 +9,6 @@ import { createHash } from "node:crypto";
 export interface PagePolicy {
   /** Script sources, such as `'self'`. Default none. */
   readonly script?: string;
-  /** Style sources. Default none. */
   readonly style?: string;
   /** Further directives, such as `worker-src blob:`. */
   readonly more?: readonly string[];

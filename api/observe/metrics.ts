@@ -1,5 +1,5 @@
 /**
- * What Prometheus is told.
+ * Metrics for Prometheus.
  *
  * @module
  */
@@ -46,13 +46,13 @@ export class Metrics {
     });
     this.subscriptions = new Gauge({
       name: "etl_graphql_subscriptions",
-      help: "Subscriptions that are open",
+      help: "Open subscriptions",
       labelNames: ["subscription"],
       registers,
     });
     this.mutations = new Counter({
       name: "etl_graphql_mutations_total",
-      help: "Mutations by what came of them",
+      help: "Mutations by outcome",
       labelNames: ["mutation", "outcome"],
       registers,
     });
@@ -66,15 +66,14 @@ export class Metrics {
         "pipeline",
       ]),
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),
-      depth: gauge("etl_mailbox_depth", "Messages that wait or are worked on", ["channel"]),
-      age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest of them", ["channel"]),
-      dead: gauge("etl_dead_letters", "Messages that were given up", ["channel"]),
+      depth: gauge("etl_mailbox_depth", "Messages that are waiting or in progress", ["channel"]),
+      age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest such message", ["channel"]),
+      dead: gauge("etl_dead_letters", "Messages that failed for good", ["channel"]),
       channelUp: gauge("etl_channel_up", "Whether the channel answers", []),
       memory: gauge("etl_api_memory_bytes", "Resident memory of the API", []),
     };
   }
 
-  /** The type of `text`. */
   get contentType(): string {
     return this.#registry.contentType;
   }

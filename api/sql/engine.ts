@@ -28,7 +28,6 @@ const MAX_HEAP = 128 * 1024 * 1024;
 /** The schema itself has to be read, with views of hundreds of columns. */
 const SCHEMA_BYTES = 1_000_000;
 
-/** Codes of `sqlite3_set_authorizer`. */
 const [READ, SELECT, FUNCTION, RECURSIVE] = [20, 21, 31, 33];
 
 export class Engine implements Disposable {

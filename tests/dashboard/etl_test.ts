@@ -129,7 +129,7 @@ Deno.test("a run that fails ends start --watch with code 1, and a wrong token wi
   const { stderr } = await etl(site, 1, "start", "--watch");
   assert.match(stderr, /Run \d+ FAILED: .*404/);
   site.pipeline.env.API_TOKEN = "another-token-that-is-long";
-  assert.match((await etl(site, 3, "runs")).stderr, /The API wants a token/);
+  assert.match((await etl(site, 3, "runs")).stderr, /The API requires a token/);
 });
 
 Deno.test("on a terminal a bar shows how far the work is", async () => {

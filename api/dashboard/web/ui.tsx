@@ -193,3 +193,13 @@ export function Ask(): JSX.Element {
     </dialog>
   );
 }
+
+/** A name and its value in a list of facts. */
+export function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

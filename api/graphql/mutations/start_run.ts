@@ -28,10 +28,10 @@ export async function rowOf({ runId, finished }: Started, context: Context) {
 
 const StartRunSuccess = builder.objectRef<Started & { __typename: "StartRunSuccess" }>("StartRunSuccess")
   .implement({
-    description: "The run that came of it.",
+    description: "The requested run.",
     fields: (t) => ({
       runId: t.exposeID("runId"),
-      finished: t.exposeBoolean("finished", { description: "Whether it has come to its end." }),
+      finished: t.exposeBoolean("finished", { description: "Whether it has ended." }),
       run: t.field({
         type: EtlRun,
         nullable: true,
@@ -47,7 +47,7 @@ const StartRunInput = builder.inputType("StartRunInput", {
   fields: (t) => ({
     pipeline: t.string({ description: "Which pipeline; default `users`, or the only one." }),
     requestedBy: t.string({ description: "Who asks; default `api`." }),
-    wait: t.boolean({ description: "Answer when the run has come to its end." }),
+    wait: t.boolean({ description: "Answer when the run has ended." }),
     timeoutSeconds: t.int({ description: "How long to wait at most; default 300, at most 3600." }),
   }),
 });
@@ -55,7 +55,7 @@ const StartRunInput = builder.inputType("StartRunInput", {
 builder.mutationField("startRun", (t) =>
   t.field({
     type: StartRunResult,
-    description: "Asks for a run.",
+    description: "Requests a run.",
     args: { input: t.arg({ type: StartRunInput }) },
     resolve: async (_root, { input }, context) => {
       const requestedBy = input?.requestedBy?.slice(0, 200) || "api";

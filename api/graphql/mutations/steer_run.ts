@@ -22,7 +22,7 @@ import {
 const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; runId: string }>(
   "CancelRunSuccess",
 ).implement({
-  description: "Whoever works on the run was told to stop.",
+  description: "The run was cancelled; the actor that works on it stops.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
     run: t.field({
@@ -38,7 +38,7 @@ const CancelRunResult = resultType("cancelRun", CancelRunSuccess, RunNotFound, R
 const RedeliverRunSuccess = builder.objectRef<{ __typename: "RedeliverRunSuccess"; runId: string }>(
   "RedeliverRunSuccess",
 ).implement({
-  description: "The courier was told to deliver the run's files; those that lie there already stay.",
+  description: "The courier delivers the run's files again; files that are already on the server stay.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
     run: t.field({

@@ -8,7 +8,7 @@ import { useState } from "preact/hooks";
 import { ACTOR_CHANGES, DEAD_LETTERS, type DeadLetter } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";
 import { confirmed, steer, useFollowing, useReading, useSoon } from "../state.ts";
-import { Empty, Page, Read } from "../ui.tsx";
+import { Empty, Fact, Page, Read } from "../ui.tsx";
 
 const PAGE = 50;
 /** Most that the API gives at once. */
@@ -72,18 +72,9 @@ function Letter({ letter, refresh }: { letter: DeadLetter; refresh: () => void }
       </div>
       <p>{letter.reason}</p>
       <dl class="facts wide">
-        <div>
-          <dt>{t("buried")}</dt>
-          <dd>{time(letter.buriedAt)}</dd>
-        </div>
-        <div>
-          <dt>{t("tries")}</dt>
-          <dd>{number(letter.attempts)}</dd>
-        </div>
-        <div>
-          <dt>{t("size")}</dt>
-          <dd>{bytes(size)}</dd>
-        </div>
+        <Fact name={t("buried")}>{time(letter.buriedAt)}</Fact>
+        <Fact name={t("tries")}>{number(letter.attempts)}</Fact>
+        <Fact name={t("size")}>{bytes(size)}</Fact>
       </dl>
       <details>
         <summary>{t("message")}</summary>

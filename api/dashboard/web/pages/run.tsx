@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
 import type { AnswerOf } from "../../../client/graphql.ts";
 import { RUN, type Run, RUN_EVENTS } from "../../../client/operations.ts";
@@ -13,7 +13,7 @@ import { Reasons } from "../parts/reasons.tsx";
 import { Redeliver, RunTable } from "../parts/run_table.tsx";
 import { Events, Phases } from "../parts/timeline.tsx";
 import { type Reading, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
-import { Badge, Empty, Page, Panel, Read } from "../ui.tsx";
+import { Badge, Empty, Fact, Page, Panel, Read } from "../ui.tsx";
 
 /** How often an unfinished run, or one with an unfinished correction, is read in addition, in milliseconds: events arrive before they are stored. */
 const GOING_MS = 2000;
@@ -132,14 +132,5 @@ function Whole({ run }: { run: Run }): JSX.Element {
         <Events run={run} />
       </Panel>
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

@@ -7,7 +7,7 @@ import type { JSX } from "preact";
 import type { Actor } from "../../../client/operations.ts";
 import { elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
-import { Badge } from "../ui.tsx";
+import { Badge, Fact } from "../ui.tsx";
 
 /** An instance that hasn't been heard of for so long has died, or can't reach the channel: four heartbeats. */
 const SILENT_MS = 20_000;
@@ -37,32 +37,15 @@ function ActorCard({ actor, refresh }: { actor: Actor; refresh: () => void }): J
         <Badge of="state" state={stateOf(actor, seenAt)} />
       </div>
       <dl class="facts">
-        <Fact name={t("waiting")} value={number(mailbox.depth)} />
-        <Fact
-          name={t("heartbeat")}
-          value={Number.isFinite(seenAt) ? elapsed(now.value - seenAt) : "–"}
-        />
-        <Fact name={t("handled")} value={number(actor.handled)} />
-        <div>
-          <dt>{t("deadLetters")}</dt>
-          <dd>
-            {mailbox.deadLetters === 0
-              ? "0"
-              : <a href="/dead" class="error">{number(mailbox.deadLetters)}</a>}
-          </dd>
-        </div>
+        <Fact name={t("waiting")}>{number(mailbox.depth)}</Fact>
+        <Fact name={t("heartbeat")}>{Number.isFinite(seenAt) ? elapsed(now.value - seenAt) : "–"}</Fact>
+        <Fact name={t("handled")}>{number(actor.handled)}</Fact>
+        <Fact name={t("deadLetters")}>
+          {mailbox.deadLetters === 0 ? "0" : <a href="/dead" class="error">{number(mailbox.deadLetters)}</a>}
+        </Fact>
       </dl>
       <Steer name={name} paused={mailbox.paused} refresh={refresh} />
     </article>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: string }): JSX.Element {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 
