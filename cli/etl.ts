@@ -30,6 +30,10 @@ const HELP = `deno task etl COMMAND [--json]
   dead discard ID [--yes]         removes one for good
   verify [RUN|latest|all]         compares files, database and SFTP server; needs the pipeline's folders
 
+  new URL [--name NAME]           asks a source a few times, and writes the definition pipelines/NAME.ts; never overwrites
+    --header "Name: $VARIABLE"    sends a header; a secret is named by its variable
+  try NAME                        asks for one page of a pipeline's source, and judges it; stores nothing
+
 RUN is a run's number, its id, or latest. --json writes one JSON object a line.
 ETL_API_URL names the API (else API_HOST and API_PORT do), API_TOKEN its token; .env is read too.
 Exit codes: 0 done; 1 refused, failed or still invalid; 2 a command that can't be used; 3 the API can't be reached.`;
@@ -45,6 +49,8 @@ const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof O
   redeliver: [1],
   dead: [2, "limit", "yes"],
   verify: [1],
+  new: [1, "name", "header"],
+  try: [1],
 };
 
 async function main(
@@ -65,7 +71,8 @@ async function main(
     options: Object.fromEntries(accepted.map((option) => [option, OPTIONS[option]])),
     words: 1 + most,
   });
-  const config = loadConfig("etl", EtlVariables, await readEnvironment());
+  const env = await readEnvironment();
+  const config = loadConfig("etl", EtlVariables, env);
   const url = new URL(
     "/graphql",
     config.ETL_API_URL ?? `http://${reachable(config.API_HOST)}:${config.API_PORT}`,
@@ -78,6 +85,7 @@ async function main(
     options: { ...values, limit: numberOf("limit", values.limit, { min: 1 }) },
     editor: config.VISUAL ?? config.EDITOR,
     signal: stop.signal,
+    readEnv: (name) => env[name] || undefined,
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import { type Outcome, RUN, type Run, RUNS, STEER, type Steering } from "../../api/client/operations.ts";
+import type { ReadEnv } from "../../shared/pipeline/resolve.ts";
 import { type CommandLine, confirmed, UsageError } from "../command_line.ts";
 
 /** The API refused, or what was asked didn't come to a good end. */
@@ -20,6 +21,7 @@ export interface Work {
   readonly options: Options;
   readonly editor: string;
   readonly signal: AbortSignal;
+  readonly readEnv: ReadEnv;
 }
 
 const BOOLEAN = { type: "boolean", default: false } as const;
@@ -34,6 +36,8 @@ export const OPTIONS = {
   reason: { type: "string" },
   set: { type: "string", multiple: true, default: [] as string[] },
   from: { type: "string" },
+  name: { type: "string" },
+  header: { type: "string", multiple: true, default: [] as string[] },
 } as const;
 
 export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & { readonly limit: number };

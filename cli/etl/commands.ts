@@ -11,7 +11,9 @@ import { programPath } from "../services.ts";
 import { EXIT, print, say, table, UsageError } from "../command_line.ts";
 import { type Command, confirmOr, Failed, findRun, steer } from "./command.ts";
 import { followRun, lineOf } from "./follow.ts";
+import { newPipeline } from "./new.ts";
 import { repair } from "./repair.ts";
+import { tryPipeline } from "./try.ts";
 
 /** Most rows that the API gives at once. */
 const MOST = 500;
@@ -173,6 +175,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   redeliver,
   dead,
   verify,
+  new: newPipeline,
+  try: tryPipeline,
 };
 
 function rowOf(run: RunLine): (string | number | null)[] {

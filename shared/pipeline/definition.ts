@@ -27,7 +27,9 @@ const AUTHS = {
 };
 
 const SECRET_WANTED = 'wanted secret("NAME"): a secret stands in the environment alone, never in the file';
-const NAME = /^[a-z][a-z0-9_]{0,39}$/;
+/** What a pipeline may be called. */
+export const NAME: RegExp = /^[a-z][a-z0-9_]{0,39}$/;
+export const NAME_WANTED = "wanted lower-case letters, digits and underscores, a letter first, at most 40";
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 const BELOW = "wanted a folder below the server's, such as orders";
@@ -135,10 +137,7 @@ const SCHEDULE = z.string("wanted a cron pattern or off").refine(
 );
 
 const DEFINITION = strict({
-  name: z.string("wanted the file's name").regex(
-    NAME,
-    "wanted lower-case letters, digits and underscores, a letter first, at most 40",
-  ),
+  name: z.string("wanted the file's name").regex(NAME, NAME_WANTED),
   schedule: SCHEDULE.optional(),
   record: z.unknown(),
   key: path(),

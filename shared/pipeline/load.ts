@@ -7,7 +7,7 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as z from "zod";
 import { ConfigError, messageOf, PermanentError } from "../errors/errors.ts";
-import { mistakesOf } from "./definition.ts";
+import { mistakesOf, NAME, NAME_WANTED } from "./definition.ts";
 import "./mod.ts"; // the definitions import it: what is loaded already needs no permission to read it
 import { isObject } from "./problems.ts";
 import { type AnyPipeline, type Plan, planOf } from "./plan.ts";
@@ -138,19 +138,19 @@ const WORDS = new Set(
     "where window with without").split(" "),
 );
 
+/** Why a pipeline can't have this name. */
+export function problemsOfName(name: string): string[] {
+  if (!NAME.test(name)) return [NAME_WANTED];
+  if (TAKEN.test(name)) return ["is taken by a table of the store: wanted another name"];
+  return WORDS.has(name) ? ["is a word of SQL: wanted another name"] : [];
+}
+
 function nameProblems(name: unknown, fileName: string): string[] {
-  if (typeof name !== "string") return [];
-  if (name !== fileName) {
-    return [
-      `name: ${JSON.stringify(name)}: wanted the file's name, ${
-        JSON.stringify(fileName)
-      }: another file may have this one`,
-    ];
-  }
-  if (TAKEN.test(name)) {
-    return [`name: ${JSON.stringify(name)}: is taken by a table of the store: wanted another name`];
-  }
-  return WORDS.has(name) ? [`name: ${JSON.stringify(name)}: is a word of SQL: wanted another name`] : [];
+  if (typeof name !== "string" || !NAME.test(name)) return [];
+  const problems = name === fileName
+    ? problemsOfName(name)
+    : [`wanted the file's name, ${JSON.stringify(fileName)}: another file may have this one`];
+  return problems.map((problem) => `name: ${JSON.stringify(name)}: ${problem}`);
 }
 
 /** Lookups that the definition names itself: whether the files are there, and have the columns. */

@@ -1,0 +1,143 @@
+/**
+ * Asking a source that nobody knows yet: its answers, the list of records in one, and what else it says.
+ *
+ * @module
+ */
+import { Access } from "../../extractor/access.ts";
+import type { PageRequest } from "../../extractor/paging/style.ts";
+import type { AnySource } from "../../extractor/source.ts";
+import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
+import { type ReadEnv, resolved } from "../../shared/pipeline/resolve.ts";
+import { messageOf } from "../../shared/errors/errors.ts";
+import { UsageError } from "../command_line.ts";
+import { Failed } from "./command.ts";
+
+/** A value of an answer that is no record's, and where it stands. */
+export interface Leaf {
+  readonly place: string;
+  readonly key: string;
+  readonly value: unknown;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly address: URL;
+  readonly body: unknown;
+  /** The records at the source's place; empty where there are none. */
+  readonly records: readonly JsonObject[];
+  /** All other values, but those in lists. */
+  readonly leaves: readonly Leaf[];
+}
+
+/** So many requests are enough to find out about a source. */
+const MOST_REQUESTS = 120;
+const TIMEOUT_MS = 20_000;
+const MOST_BYTES = 50_000_000;
+
+/** A source to be asked. */
+export class Asked implements Disposable {
+  requests = 0;
+  /** Path of the list; undefined where the answer is the list. Set once it is known. */
+  records: string | undefined;
+  readonly #access: Access;
+
+  constructor(readonly source: AnySource, readEnv: ReadEnv, private readonly signal: AbortSignal) {
+    const { value, problems } = resolved(source, readEnv, "source");
+    if (problems.length > 0) throw new UsageError(problems.join("\n"));
+    this.#access = new Access(value);
+  }
+
+  /** Asks with some parameters more. @throws Failed where the source can't be reached, or wants no more requests. */
+  ask(query: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.#ask({ query });
+  }
+
+  /** Follows a link of the source. */
+  follow(link: URL): Promise<Answer> {
+    return this.#ask({ link: link.href });
+  }
+
+  async #ask(request: PageRequest): Promise<Answer> {
+    if (++this.requests > MOST_REQUESTS) {
+      throw new Failed(`${MOST_REQUESTS} requests told too little about it.`);
+    }
+    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    try {
+      const { response, address } = await this.#access.ask(request, signal);
+      if (response.status === 429) {
+        await response.body?.cancel();
+        const after = response.headers.get("retry-after");
+        throw new Failed(
+          `The source wants fewer requests (HTTP 429). Try again${after ? ` in ${after} s` : " later"}.`,
+        );
+      }
+      let body: unknown;
+      const text = await response.text();
+      if (text.length > MOST_BYTES) {
+        throw new Failed("The answer is larger than 50 MB. Add a parameter that asks for less.");
+      }
+      try {
+        body = JSON.parse(text);
+      } catch {
+        body = undefined;
+      }
+      const list = valueAt(body, this.records);
+      return {
+        status: response.status,
+        headers: response.headers,
+        address,
+        body,
+        records: response.status === 200 && Array.isArray(list) ? list.filter(isObject) : [],
+        leaves: leavesIn(body),
+      };
+    } catch (error) {
+      if (error instanceof Failed) throw error;
+      throw new Failed(`Cannot ask ${new URL(this.source.url).origin}: ${messageOf(error)}`);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#access[Symbol.dispose]();
+  }
+}
+
+function valueAt(body: unknown, place: string | undefined): unknown {
+  if (place === undefined) return body;
+  if (isObject(body) && Object.hasOwn(body, place)) return body[place];
+  return place.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, body);
+}
+
+const DEPTH = 4;
+
+/** The values of an answer with their places; a key with a dot has a place at the top only. */
+function leavesIn(body: unknown, path: readonly string[] = []): Leaf[] {
+  if (!isObject(body) || path.length === DEPTH) return [];
+  return Object.entries(body).flatMap(([key, value]) => {
+    if (key.includes(".") && path.length > 0) return [];
+    if (isObject(value)) return key.includes(".") ? [] : leavesIn(value, [...path, key]);
+    return Array.isArray(value) ? [] : [{ place: [...path, key].join("."), key, value }];
+  });
+}
+
+const USUAL =
+  /^(data|items?|results?|records?|values?|entries|content|rows|hits|list|objects|documents|members|elements)$/i;
+
+/** Where the lists of objects are, the likeliest first; an empty place: the answer itself. */
+export function listsIn(body: unknown, address: URL): { place: string | undefined; length: number }[] {
+  if (Array.isArray(body)) return body.some(isObject) ? [{ place: undefined, length: body.length }] : [];
+  const found: { place: string; length: number; rank: number }[] = [];
+  const noun = address.pathname.split("/").filter((part) => part !== "").at(-1)?.replace(/\.\w+$/, "");
+  const visit = (value: unknown, path: readonly string[]) => {
+    const key = path.at(-1) ?? "";
+    if (Array.isArray(value)) {
+      if (!value.some(isObject) || (key.includes(".") && path.length > 1)) return;
+      const rank = (key === noun ? 4 : 0) + (USUAL.test(key) ? 2 : 0) - path.length;
+      found.push({ place: path.join("."), length: value.length, rank });
+    } else if (isObject(value) && path.length < DEPTH) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, [...path, key]);
+    }
+  };
+  visit(body, []);
+  return found.sort((a, b) => b.rank - a.rank || b.length - a.length);
+}

@@ -1,0 +1,346 @@
+/**
+ * Finding out how a source divides its list: what its first page says is tried, and believed only where the next records follow.
+ *
+ * @module
+ */
+import { linksIn } from "../../extractor/paging/link_header.ts";
+import type { AnyPaging } from "../../extractor/paging/mod.ts";
+import type { At } from "../../shared/pipeline/mod.ts";
+import type { JsonObject } from "../../shared/pipeline/problems.ts";
+import type { Answer, Asked, Leaf } from "./new_ask.ts";
+
+/** What was found out. */
+export interface PagingFound {
+  /** Undefined where nothing could be shown. */
+  readonly paging: AnyPaging | undefined;
+  readonly empty?: readonly number[];
+  /** What a person should look at. */
+  readonly doubts: readonly string[];
+}
+
+type Query = Readonly<Record<string, string>>;
+
+const MORE = /^(has_?more|more|has_?next(_?page)?|more_?(results|records)?_?available)$/i;
+const TOTAL =
+  /^(@odata\.)?(total|count|(total|result|record|item)[-_]?(count|results|records|hits|items|elements|size)|num_?found|records_?total)$/i;
+const PAGES = /^(total_?pages|pages|page_?count|last_?page|num_?pages)$/i;
+const CURSOR = /cursor|token|continuation|marker|after|bookmark|scroll|^next|^offset$/i;
+
+const SIZES = [
+  "limit",
+  "per_page",
+  "page_size",
+  "pageSize",
+  "maxResults",
+  "$top",
+  "top",
+  "rows",
+  "size",
+  "count",
+  "take",
+  "page[size]",
+  "page[limit]",
+  "perPage",
+];
+const OFFSETS = ["offset", "skip", "startAt", "start", "$skip", "from", "page[offset]", "first_result"];
+const PAGE_PARAMS = ["page", "p", "page_number", "pageNumber", "page[number]", "pageNo", "currentPage", "pg"];
+const CURSORS = [
+  ..."cursor start_cursor page_token pageToken next_token nextToken next_cursor after starting_after continuation"
+    .split(" "),
+  ..."continuationToken marker page[after] page[cursor] bookmark next offset scroll_id position page".split(
+    " ",
+  ),
+];
+const LASTS = [
+  "starting_after",
+  "after",
+  "after_id",
+  "last_id",
+  "since_id",
+  "from_id",
+  "startAfter",
+  "page[after]",
+];
+
+/** Finds the paging of a source whose first page is `first`; `keyOf` tells records apart. */
+export async function findPaging(
+  asked: Asked,
+  first: Answer,
+  keyOf: (record: JsonObject) => string,
+): Promise<PagingFound> {
+  const finder = new Finder(asked, first, keyOf);
+  const { length } = first.records;
+  const told = await finder.told(first, {});
+  if (told !== undefined) return told;
+  // a list on one page shows its paging only where less is asked for
+  const [size, small] = await finder.findSize();
+  return (small === undefined ? undefined : await finder.told(small, { [size!]: "1" })) ??
+    await finder.starCursor(size) ??
+    await finder.last(size) ??
+    await finder.offset(size) ??
+    await finder.page(size) ??
+    finder.nothing(length);
+}
+
+class Finder {
+  constructor(
+    private readonly asked: Asked,
+    private readonly first: Answer,
+    private readonly keyOf: (record: JsonObject) => string,
+  ) {}
+
+  /** The parameter that asks for fewer records, and the answer with one of them. */
+  async findSize(): Promise<[param: string, small: Answer] | []> {
+    if (this.first.records.length < 2) return [];
+    for (const param of this.#hinted(SIZES)) {
+      const answer = await this.asked.ask({ [param]: "1" });
+      if (answer.records.length === 1 && this.#is(answer, 0)) return [param, answer];
+    }
+    return [];
+  }
+
+  /** What the answer itself says of its next page: a link or a cursor. */
+  async told(answer: Answer, query: Query): Promise<PagingFound | undefined> {
+    const skip = answer.records.length;
+    const header = answer.headers.get("link");
+    const rels = header === null ? [] : linksIn(header) ?? [];
+    const isOwn = (target: string) => URL.parse(target, answer.address)?.origin === answer.address.origin;
+    for (const { target } of rels.filter(({ rels }) => rels.includes("next"))) {
+      if (await this.#leadsOn(target, answer)) return { paging: { by: "link-header" }, doubts: [] };
+      if (!isOwn(target)) return this.#foreign(target);
+    }
+    const named = answer.leaves.filter(({ value }) => value !== null && value !== "" && value !== false);
+    for (const { place, value } of named.filter(({ place }) => /next/i.test(place))) {
+      if (typeof value !== "string" || !/^(https?:\/\/|\/|\?)/.test(value)) continue;
+      if (await this.#leadsOn(value, answer)) return { paging: { by: "link", next: place }, doubts: [] };
+      if (!isOwn(value)) return this.#foreign(value);
+    }
+    const more = this.#more(answer);
+    for (const { place, key, value } of named.filter(isCursor)) {
+      const own = [key, key.replace(/^next[-_]?/i, "").replace(/^./, (letter) => letter.toLowerCase())];
+      for (const param of new Set([...own.filter((name) => name !== ""), ...CURSORS])) {
+        const next = await this.asked.ask({ ...query, [param]: String(value) });
+        if (!this.#follows(next, answer, skip)) continue;
+        return { paging: { by: "cursor", param, next: place, ...more && { more } }, doubts: [] };
+      }
+    }
+  }
+
+  /** A cursor that the first request has to ask for. */
+  async starCursor(size: string | undefined): Promise<PagingFound | undefined> {
+    const query: Query = size === undefined ? {} : { [size]: "1" };
+    const known = new Set(this.first.leaves.map(({ place }) => place));
+    for (const param of ["cursor", "cursorMark"]) {
+      const answer = await this.asked.ask({ ...query, [param]: "*" });
+      if (!this.#is(answer, 0)) continue;
+      for (
+        const { place, value } of answer.leaves.filter(isCursor).filter(({ place }) => !known.has(place))
+      ) {
+        const next = await this.asked.ask({ ...query, [param]: String(value) });
+        if (!this.#follows(next, answer, answer.records.length)) continue;
+        const total = this.#total(answer)?.place;
+        return {
+          paging: { by: "cursor", param, first: "*", next: place, ...total !== undefined && { total } },
+          doubts: total === undefined
+            ? ["Does the source name no next cursor at its end? If it always does, name its total."]
+            : [],
+        };
+      }
+    }
+  }
+
+  /** The last record's key asks for the next page. */
+  async last(size: string | undefined): Promise<PagingFound | undefined> {
+    const [one, two] = this.first.records;
+    const field = one === undefined ? undefined : this.#field(one);
+    if (two === undefined || field === undefined) return;
+    const more = this.#more(this.first) ??
+      this.#more(await this.asked.ask(size === undefined ? {} : { [size]: "1" }));
+    for (const param of LASTS) {
+      const answer = await this.asked.ask({ [param]: String(one![field]) });
+      // after the first record the second one has to come
+      if (!this.#is(answer, 1)) continue;
+      return { paging: { by: "last", param, field, ...more && { more } } as AnyPaging, doubts: [] };
+    }
+  }
+
+  async offset(limit: string | undefined): Promise<PagingFound | undefined> {
+    if (limit === undefined) return;
+    for (const offset of this.#hinted(OFFSETS)) {
+      if (!this.#is(await this.asked.ask({ [limit]: "1", [offset]: "1" }), 1)) continue;
+      const total = this.#total(this.first);
+      const beyond = async (skip: number) =>
+        (await this.asked.ask({ [limit]: "1", [offset]: `${skip}` })).records.length;
+      const isTrue = total !== undefined && await beyond(total.count) === 0 &&
+        await beyond(total.count - 1) === 1;
+      return {
+        paging: {
+          by: "offset",
+          offset,
+          limit,
+          size: await this.#pageSize(limit),
+          ...isTrue && { total: total.place },
+        },
+        doubts: total === undefined || isTrue ? [] : [untrue(total)],
+      };
+    }
+  }
+
+  async page(size: string | undefined): Promise<PagingFound | undefined> {
+    const query: Query = size === undefined ? {} : { [size]: "1" };
+    const step = size === undefined ? this.first.records.length : 1;
+    const at = (param: string, page: number) => this.asked.ask({ ...query, [param]: `${page}` });
+    for (const param of this.#hinted(PAGE_PARAMS)) {
+      const one = await at(param, 1);
+      const first = this.#is(one, 0) ? 1 : this.#is(await at(param, 0), 0) ? 0 : undefined;
+      if (first === undefined) continue;
+      const second = first === 0 ? one : await at(param, 2);
+      if (!this.#follows(second, this.first, step)) continue;
+      const pages = this.#count(second, PAGES, "x-wp-totalpages", "x-total-pages");
+      const total = this.#total(second);
+      const beyond = await at(param, 1_000_000_000);
+      const isEnd = beyond.records.length === 0;
+      const isTrue = pages !== undefined && (await at(param, first + pages.count - 1)).records.length > 0 &&
+        (await at(param, first + pages.count)).records.length === 0;
+      const isWhole = !isTrue && total !== undefined && size !== undefined &&
+        (await at(param, first + total.count - 1)).records.length === 1 &&
+        (await at(param, first + total.count)).records.length === 0;
+      const doubts: string[] = [];
+      if (pages !== undefined && !isTrue) doubts.push(untrue(pages));
+      const isAnnounced = isTrue || isWhole;
+      if (!isAnnounced && !(isEnd && [200, 404].includes(beyond.status))) {
+        return {
+          paging: undefined,
+          doubts: [`${param} asks for a page, but nothing shows where the last one is.`],
+        };
+      }
+      return {
+        paging: {
+          by: "page",
+          page: param,
+          ...first === 0 && { first },
+          ...size !== undefined && { size: [size, await this.#pageSize(size)] as const },
+          ...isTrue ? { pages: pages.place } : isWhole ? { total: total.place } : {},
+        } as AnyPaging,
+        ...!isAnnounced && beyond.status === 404 && { empty: [404] },
+        doubts,
+      };
+    }
+  }
+
+  /** No paging was found: a source that says that it has no more is believed, a full page is not. */
+  nothing(length: number): PagingFound {
+    const total = this.#total(this.first);
+    if (this.#more(this.first) === undefined && (total === undefined || total.count === length)) {
+      // "count" may be that of the page
+      const isWhole = total !== undefined && typeof total.place === "string" &&
+        !/(^|\.)(count|size)$/i.test(total.place);
+      if (isWhole) return { paging: { by: "none" }, doubts: [] };
+      if (length % 5 !== 0 && length > 1) {
+        return {
+          paging: { by: "none" },
+          doubts: [
+            `Nothing that was tried gave other records than these ${length}. Are they all that there are?`,
+          ],
+        };
+      }
+    }
+    const says = total !== undefined && total.count > length
+      ? `, though ${nameOf(total.place)} says ${total.count}`
+      : "";
+    return {
+      paging: undefined,
+      doubts: [`No way to more than the first ${length} records was found${says}.`],
+    };
+  }
+
+  /** Names to try, those that the answer or the address mention first. */
+  #hinted(names: readonly string[]): string[] {
+    const said = new Set([
+      ...this.first.leaves.map(({ key }) => key),
+      ...this.first.address.searchParams.keys(),
+    ]);
+    return [...names.filter((name) => said.has(name)), ...names.filter((name) => !said.has(name))];
+  }
+
+  /** Whether the answer begins with the record at `index` of the first page. */
+  #is(answer: Answer, index: number): boolean {
+    const [record] = answer.records;
+    const wanted = this.first.records[index];
+    return record !== undefined && wanted !== undefined && this.keyOf(record) === this.keyOf(wanted);
+  }
+
+  /** Whether `next` holds the records after `answer`'s: the first page's, where it has them, else other ones. */
+  #follows(next: Answer, answer: Answer, skip: number): boolean {
+    if (next.records.length === 0) return false;
+    if (skip < this.first.records.length) return this.#is(next, skip);
+    const known = new Set([...this.first.records, ...answer.records].map(this.keyOf));
+    return next.records.every((record) => !known.has(this.keyOf(record)));
+  }
+
+  async #leadsOn(target: string, answer: Answer): Promise<boolean> {
+    const link = URL.parse(target, answer.address);
+    return link !== null && link.origin === answer.address.origin &&
+      this.#follows(await this.asked.follow(link), answer, answer.records.length);
+  }
+
+  #foreign(target: string): PagingFound {
+    const origin = URL.parse(target, this.first.address)?.origin;
+    return {
+      paging: undefined,
+      doubts: [`The next page's link leads to ${origin}. If that belongs to the source, name it in origins.`],
+    };
+  }
+
+  /** The field by which records are told apart, at their top. */
+  #field(record: JsonObject): string | undefined {
+    return Object.keys(record).find((key) => String(record[key]) === this.keyOf(record));
+  }
+
+  #more(answer: Answer): string | undefined {
+    return answer.leaves.find(({ key, value }) => MORE.test(key) && value === true)?.place;
+  }
+
+  #total(answer: Answer): Counted | undefined {
+    return this.#count(answer, TOTAL, "x-total-count", "x-total", "x-wp-total");
+  }
+
+  #count(answer: Answer, name: RegExp, ...headers: string[]): Counted | undefined {
+    for (const { place, key, value } of answer.leaves) {
+      if (name.test(key) && Number.isSafeInteger(value) && Number(value) >= answer.records.length) {
+        return { place, count: Number(value) };
+      }
+    }
+    for (const header of headers) {
+      const value = answer.headers.get(header);
+      if (value !== null && /^\d{1,15}$/.test(value)) return { place: { header }, count: Number(value) };
+    }
+  }
+
+  /** A hundred records a page, where the source gives more than it does by itself. */
+  async #pageSize(param: string): Promise<number> {
+    const { length } = this.first.records;
+    const asked = Number(this.first.address.searchParams.get(param));
+    if (asked > 0) return asked;
+    return (await this.asked.ask({ [param]: "100" })).records.length > length ? 100 : length;
+  }
+}
+
+interface Counted {
+  readonly place: At;
+  readonly count: number;
+}
+
+function isCursor({ key, place, value }: Leaf): boolean {
+  if (/prev|before/i.test(place) || !CURSOR.test(key)) return false;
+  return typeof value === "string" && value !== "" && !/^https?:/.test(value) ||
+    typeof value === "number" && /next|after/i.test(place);
+}
+
+function nameOf(place: At): string {
+  return typeof place === "string" ? place : place.header;
+}
+
+function untrue({ place, count }: Counted): string {
+  return `${nameOf(place)} says ${count}, but the source's end is elsewhere; it was left out.`;
+}

@@ -1,0 +1,350 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { AnyPaging } from "../../extractor/paging/mod.ts";
+import { pagesOf } from "../../extractor/pages.ts";
+import { sourceOf } from "../../extractor/source.ts";
+import { loadPipelines } from "../../shared/pipeline/load.ts";
+import type { Plan } from "../../shared/pipeline/plan.ts";
+import * as replicas from "../../tests/support/replicas.ts";
+import { RECORDS, type Replica, rows } from "../../tests/support/replicas.ts";
+import { programPath } from "../services.ts";
+import { draft, type Drafted } from "./new.ts";
+
+const ENV: Record<string, string> = { STRIPE_KEY: "sk_test", SHOP_TOKEN: "shpat" };
+const readEnv = (name: string) => ENV[name];
+const signal = new AbortController().signal;
+
+function serve(replica: Replica) {
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    (request) => replica({ url: new URL(request.url), headers: request.headers }),
+  );
+  return { origin: `http://127.0.0.1:${server.addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+/** The definition as it loads. */
+async function loaded(
+  { name, text }: Drafted,
+): Promise<{ plan: Plan | undefined; problems: readonly string[] }> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(join(folder, `${name}.ts`), text);
+    const { plans, broken } = await loadPipelines(folder);
+    return { plan: plans.get(name), problems: broken.get(name) ?? [] };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** How many records a run of the definition would have, and which of them are bad. */
+async function extracted(plan: Plan): Promise<{ records: number; bad: string[] }> {
+  const patience = {
+    timeoutMs: 5_000,
+    maxBytes: 1e7,
+    maxRetries: 0,
+    retryDelaysMs: [0],
+    sleep: () => Promise.resolve(),
+  };
+  using source = sourceOf(plan, patience, readEnv);
+  const from = { position: source.style.begin, received: 0, pages: 0, firstTotal: undefined, announced: {} };
+  const seen = new Set<string>();
+  const bad: string[] = [];
+  for await (const { records } of pagesOf(source, from, signal)) {
+    for (const line of new TextDecoder().decode(records?.intoLines(() => true)).split("\n").filter(Boolean)) {
+      seen.add(line);
+      const verdict = plan.judgeLine(line);
+      if (!verdict.valid) bad.push(...verdict.problems.map(({ message }) => message));
+    }
+  }
+  return { records: seen.size, bad };
+}
+
+interface Case {
+  readonly replica: Replica;
+  readonly path: string;
+  readonly header?: string;
+  readonly paging: AnyPaging;
+  readonly key: string;
+  readonly mask?: string;
+  /** In the text of the definition. */
+  readonly has?: RegExp;
+}
+
+const CASES: Record<string, Case> = {
+  github: {
+    replica: replicas.github,
+    path: "/repos/denoland/deno/issues?state=all",
+    paging: { by: "link-header" },
+    key: "id",
+    has:
+      /updated_at: z\.iso\.datetime\(.*[\s\S]*query: \{ state: "all" \}[\s\S]*since: \{ field: "updated_at"/,
+  },
+  stripe: {
+    replica: replicas.stripe,
+    path: "/v1/charges",
+    header: "Authorization: Bearer $STRIPE_KEY",
+    paging: { by: "last", param: "starting_after", field: "id", more: "has_more" } as AnyPaging,
+    key: "id",
+    mask: "billing_details.email,billing_details.name",
+    has: /auth: \{ bearer: secret\("STRIPE_KEY"\) \}/,
+  },
+  crossref: {
+    replica: replicas.crossref,
+    path: "/works",
+    paging: {
+      by: "cursor",
+      param: "cursor",
+      first: "*",
+      next: "message.next-cursor",
+      total: "message.total-results",
+    },
+    key: "DOI",
+  },
+  federal_register: {
+    replica: replicas.federalRegister,
+    path: "/api/v1/documents.json",
+    paging: { by: "link", next: "next_page_url" },
+    key: "document_number",
+    has: /publication_date: z\.iso\.date\(\)[\s\S]*abstract: z\.string\(\)\.nullable\(\)/,
+  },
+  wordpress: {
+    replica: replicas.wordpress,
+    path: "/wp-json/wp/v2/posts",
+    paging: { by: "page", page: "page", size: ["per_page", 100], pages: { header: "x-wp-totalpages" } },
+    key: "id",
+  },
+  shopify: {
+    replica: replicas.shopify,
+    path: "/admin/api/2026-01/orders.json",
+    header: "X-Shopify-Access-Token: $SHOP_TOKEN",
+    paging: { by: "link-header" },
+    key: "id",
+    mask: "email",
+  },
+  notion: {
+    replica: replicas.notion,
+    path: "/v1/people",
+    paging: { by: "cursor", param: "start_cursor", next: "next_cursor", more: "has_more" },
+    key: "id",
+    mask: "person.email",
+  },
+  odata: {
+    replica: replicas.odata,
+    path: "/Products",
+    paging: { by: "link", next: "@odata.nextLink" },
+    key: "ID",
+  },
+  json_api: {
+    replica: replicas.jsonApi,
+    path: "/articles",
+    paging: { by: "link", next: "links.next" },
+    key: "id",
+  },
+  hubspot: {
+    replica: replicas.hubspot,
+    path: "/crm/v3/objects/contacts",
+    paging: { by: "link", next: "paging.next.link" },
+    key: "id",
+  },
+  pokeapi: {
+    replica: replicas.pokeApi,
+    path: "/api/v2/pokemon",
+    paging: { by: "link", next: "next" },
+    key: "name",
+  },
+  jira: {
+    replica: replicas.jira,
+    path: "/rest/api/2/search",
+    paging: { by: "offset", offset: "startAt", limit: "maxResults", size: 100, total: "total" },
+    key: "id",
+  },
+};
+
+for (const [name, { replica, path, header, paging, key, mask, has }] of Object.entries(CASES)) {
+  Deno.test(`a definition is written for a source like ${name}, and reads all that it has`, async () => {
+    await using source = serve(replica);
+    const headers = header === undefined ? [] : [header];
+    const drafted = await draft(`${source.origin}${path}`, { name, headers, readEnv, signal });
+    assert.deepEqual(drafted.paging, paging, drafted.doubts.join());
+    assert.ok(drafted.isUsable, drafted.doubts.join());
+    assert.ok(drafted.requests <= 60, `${drafted.requests} requests`);
+    const { plan, problems } = await loaded(drafted);
+    assert.deepEqual(problems, [], drafted.text);
+    assert.equal(plan!.definition.key, key);
+    if (mask !== undefined) assert.equal((plan!.definition.mask as string[]).join(), mask);
+    if (has !== undefined) assert.match(drafted.text, has);
+    assert.deepEqual(await extracted(plan!), { records: RECORDS, bad: [] });
+  });
+}
+
+const json = (body: unknown, status = 200) => Response.json(body, { status });
+const number = (url: URL, name: string, otherwise: number) => Number(url.searchParams.get(name) ?? otherwise);
+
+/** Sources that say little, or not the truth: a definition of them reads everything, or can't be used yet. */
+const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
+  "pages by a parameter that nobody guesses": {
+    replica: ({ url }) =>
+      json(rows.slice((number(url, "feuille", 1) - 1) * 20, number(url, "feuille", 1) * 20)),
+    by: undefined,
+  },
+  "a total, and pages by a parameter that nobody guesses": {
+    replica: ({ url }) =>
+      json({ total: 57, rows: rows.slice(number(url, "depuis", 0), number(url, "depuis", 0) + 7) }),
+    by: undefined,
+  },
+  "a count that is the page's": {
+    replica: ({ url }) =>
+      json({ count: 20, rows: rows.slice(number(url, "depuis", 0), number(url, "depuis", 0) + 20) }),
+    by: undefined,
+  },
+  "everything at once": { replica: () => json(rows), by: "none" },
+  "pages without a word": {
+    replica: ({ url }) => json(rows.slice((number(url, "page", 1) - 1) * 20, number(url, "page", 1) * 20)),
+    by: "page",
+  },
+  "pages from 0, with a total": {
+    replica: ({ url }) => {
+      const size = number(url, "size", 10), page = number(url, "page", 0);
+      return json({
+        content: rows.slice(page * size, (page + 1) * size),
+        totalElements: 57,
+        totalPages: Math.ceil(57 / size),
+      });
+    },
+    by: "page",
+  },
+  "pages whose end is 404": {
+    replica: ({ url }) => {
+      const page = number(url, "page", 1);
+      const results = rows.slice((page - 1) * 20, page * 20);
+      return results.length > 0 ? json({ results }) : json({ detail: "Invalid page." }, 404);
+    },
+    by: "page",
+  },
+  "a total that is capped": {
+    replica: ({ url }) => {
+      const limit = number(url, "limit", 10), skip = number(url, "skip", 0);
+      return json({ total: 40, items: rows.slice(skip, skip + limit) });
+    },
+    by: "offset",
+  },
+  "a last page that is given again and again": {
+    replica: ({ url }) => {
+      const page = Math.min(number(url, "page", 1), 3);
+      return json({ items: rows.slice((page - 1) * 20, page * 20) });
+    },
+    by: undefined,
+  },
+  "a link to another origin": {
+    replica: () => json({ items: rows.slice(0, 20), next: "https://cdn.example.org/rows?page=2" }),
+    by: undefined,
+  },
+};
+
+for (const [what, { replica, by }] of Object.entries(ODD)) {
+  Deno.test(`a source with ${what} is read whole, or it is said that nothing was found`, async () => {
+    await using source = serve(replica);
+    const drafted = await draft(`${source.origin}/rows`, { name: "rows_feed", headers: [], readEnv, signal });
+    assert.equal(drafted.paging?.by, by, drafted.doubts.join());
+    const { plan, problems } = await loaded(drafted);
+    if (by === undefined) {
+      assert.ok(drafted.doubts.length > 0);
+      assert.match(problems.join(), /source\.paging/);
+    } else assert.deepEqual(await extracted(plan!), { records: RECORDS, bad: [] });
+  });
+}
+
+Deno.test("what is no list, or wants credentials, is refused with what to do", async () => {
+  await using source = serve(replicas.stripe);
+  const ask = (url: string, ...headers: string[]) =>
+    draft(url, { name: undefined, headers, readEnv, signal });
+  await assert.rejects(ask(`${source.origin}/v1/charges`), /HTTP 401\. Give its credentials: --header/);
+  await assert.rejects(ask("example.org"), /wanted one that begins with https/);
+  await assert.rejects(
+    ask(`${source.origin}/x`, "Authorization: Bearer sk_live_1"),
+    /looks like a secret: write '\$VARIABLE'/,
+  );
+  await assert.rejects(ask(`${source.origin}/x?api_key=1`), /looks like a secret/);
+  await assert.rejects(ask(`${source.origin}/x`, "Authorization: Bearer $NOT_SET"), /NOT_SET is unset/);
+  await using page = serve(() => new Response("<html>"));
+  await assert.rejects(ask(`${page.origin}/people`), /The answer is no JSON/);
+  await using nothing = serve(() => json({ ok: true, ids: [1, 2] }));
+  await assert.rejects(ask(`${nothing.origin}/people`), /holds no list of objects/);
+  await assert.rejects(
+    ask(`${nothing.origin}/raw_people`),
+    /can't be a pipeline's name: is taken by a table/,
+  );
+});
+
+/** Runs a command of `deno task etl`. */
+async function etl(args: string[], env: Record<string, string>): Promise<{ code: number; text: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "etl", ...args],
+    cwd: programPath("."),
+    env: { ...ENV, ...env },
+  }).output();
+  return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+}
+
+Deno.test("what etl new writes passes the type checker, is never overwritten, and can be tried", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [name, { replica, path, header }] of Object.entries(CASES)) {
+      await using source = serve(replica);
+      const headers = header === undefined ? [] : [header];
+      const { text } = await draft(`${source.origin}${path}`, { name, headers, readEnv, signal });
+      await Deno.writeTextFile(join(folder, `${name}.ts`), text);
+    }
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "check",
+        "--config",
+        programPath("deno.json"),
+        ...Object.keys(CASES).map((name) => join(folder, `${name}.ts`)),
+      ],
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+
+    await using source = serve(({ url, headers }) => {
+      const answer = replicas.stripe({ url, headers });
+      return url.pathname === "/v1/charges" ? answer : new Response("", { status: 404 });
+    });
+    const env = { PIPELINES_DIR: folder };
+    const args = ["new", `${source.origin}/v1/charges`, "--header", "Authorization: Bearer $STRIPE_KEY"];
+    const written = await etl(args, env);
+    assert.equal(written.code, 0, written.text);
+    assert.match(
+      written.text,
+      /charges\.ts: written after \d+ requests, paging last\n[\s\S]*Next: deno task etl try charges/,
+    );
+    const text = await Deno.readTextFile(join(folder, "charges.ts"));
+    assert.doesNotMatch(text, /sk_test/);
+    const again = await etl(args, env);
+    assert.equal(again.code, 2);
+    assert.match(again.text, /charges\.ts is there already, and was left as it is/);
+    assert.equal(await Deno.readTextFile(join(folder, "charges.ts")), text);
+
+    const tried = await etl(["try", "charges"], env);
+    assert.equal(tried.code, 0, tried.text);
+    assert.match(tried.text, /^valid {3}ch_0000\n[\s\S]*10 valid, 0 invalid; a next page/);
+    await Deno.writeTextFile(
+      join(folder, "charges.ts"),
+      text.replace("email: z.email()", "email: z.uuid()").replace(
+        "amount: integer",
+        "amount: integer.min(500)",
+      ),
+    );
+    const bad = await etl(["try", "charges", "--json"], env);
+    assert.equal(bad.code, 1);
+    assert.deepEqual(JSON.parse(bad.text.split("\n", 1)[0]!), {
+      key: "ch_0000",
+      valid: false,
+      problems: ["amount: 0 is less than 500", "billing_details.email: not a UUID"],
+    });
+    const none = await etl(["try", "chargse"], env);
+    assert.equal(none.code, 2);
+    assert.match(none.text, /There is no pipeline "chargse" in .* There is: charges, crossref/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,91 @@
+/**
+ * `deno task etl try NAME`: one page of a pipeline's source, as a run would read it, and the verdict on each record. Stores nothing.
+ *
+ * @module
+ */
+import { ExtractorVariables } from "../../extractor/config.ts";
+import { fetchPage } from "../../extractor/page.ts";
+import { patienceOf, sourceOf } from "../../extractor/source.ts";
+import { loadConfig } from "../../shared/config/config.ts";
+import { loadPipelines, pipelinesDir } from "../../shared/pipeline/load.ts";
+import type { Plan } from "../../shared/pipeline/plan.ts";
+import type { JsonObject, Problem } from "../../shared/pipeline/problems.ts";
+import { EXIT, print, say, UsageError } from "../command_line.ts";
+import { type Command, Failed } from "./command.ts";
+
+/** The most valid records that are listed. */
+const MOST_SHOWN = 5;
+
+export const tryPipeline: Command = async ({ words: [name], options: { json }, signal, readEnv }) => {
+  const dir = pipelinesDir(readEnv("PIPELINES_DIR"));
+  const { plans, broken } = await loadPipelines(dir);
+  const plan = plans.get(name ?? "");
+  if (plan === undefined) {
+    const problems = broken.get(name ?? "");
+    if (problems !== undefined) throw new Failed(problems.join("\n"));
+    const known = [...plans.keys(), ...broken.keys()].join(", ") || "none";
+    throw new UsageError(`There is no pipeline ${JSON.stringify(name ?? "")} in ${dir}. There is: ${known}.`);
+  }
+  const names = Object.keys(ExtractorVariables);
+  const config = loadConfig(
+    "etl",
+    ExtractorVariables,
+    Object.fromEntries(names.map((name) => [name, readEnv(name)])),
+  );
+  using source = sourceOf(plan, { ...patienceOf(config), maxRetries: 0 }, readEnv);
+  const page = await fetchPage(
+    source,
+    { position: source.style.begin, label: "1", seen: () => ({}) },
+    signal,
+  );
+  const text = new TextDecoder().decode(page.records?.intoLines(() => true));
+  const lines = text.split("\n").filter((line) => line !== "");
+  let invalid = 0;
+  for (const [at, line] of lines.entries()) {
+    const verdict = plan.judgeLine(line);
+    const problems = verdict.valid ? [] : verdict.problems;
+    const key = keyOf(plan, verdict.record);
+    if (problems.length > 0) invalid += 1;
+    const said = problems.map((problem) => shownOf(plan, problem));
+    if (json) print({ key, valid: verdict.valid, problems: said });
+    else if (problems.length > 0 || at - invalid < MOST_SHOWN) {
+      say(
+        `${verdict.valid ? "valid  " : "INVALID"} ${key ?? `record ${at + 1}`}${
+          said.map((text) => `\n          ${text}`).join("")
+        }`,
+      );
+    } else if (at - invalid === MOST_SHOWN) say("        …");
+  }
+  if (!json) {
+    const { next, total, pages } = page.way;
+    const announced = total === undefined
+      ? pages === undefined ? "" : `, ${pages} pages announced`
+      : `, ${total} announced`;
+    say(
+      `${lines.length - invalid} valid, ${invalid} invalid${announced}; ${
+        next === undefined ? "no next page" : "a next page"
+      }`,
+    );
+  }
+  return invalid > 0 || lines.length === 0 ? EXIT.failed : EXIT.ok;
+};
+
+/** The record's key; `***` where it is personal. */
+function keyOf({ definition: { key, mask = [] } }: Plan, record: JsonObject | undefined): unknown {
+  const value = (key as string).split(".").reduce<unknown>(
+    (at, key) => (at as JsonObject | undefined)?.[key],
+    record,
+  );
+  return isMasked(key, mask as string[]) && value !== undefined ? "***" : value;
+}
+
+/** What is wrong, without a value that is personal. */
+function shownOf({ definition: { mask = [] } }: Plan, { field, reason, message }: Problem): string {
+  return isMasked(field, mask as string[]) ? reason : message;
+}
+
+function isMasked(path: string, mask: readonly string[]): boolean {
+  return mask.some((masked) =>
+    path === masked || path.startsWith(`${masked}.`) || masked.startsWith(`${path}.`)
+  );
+}
