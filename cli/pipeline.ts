@@ -1,7 +1,7 @@
 /**
- * `deno task start`: the services under one supervisor, until Ctrl-C. `deno task run`: one run, then exit. `deno task demo`: everything offline
- * with a sample source; one run, a summary, and then it stays up (`--once`: exits). Exit codes: 0 COMPLETED or stopped in order, 1 FAILED,
- * 2 configuration that can't be used.
+ * `deno task start`: the services under one supervisor, until Ctrl-C. `deno task run [NAME…]`: one run of each pipeline, then exit. `deno task demo`:
+ * everything offline with a sample source; a run of each pipeline that it serves, a summary, and then it stays up (`--once`: exits). Exit codes:
+ * 0 COMPLETED or stopped in order, 1 FAILED, 2 a command or configuration that can't be used.
  *
  * @module
  */
@@ -14,6 +14,8 @@ import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
 import { ConfigError, TransientError } from "../shared/errors/errors.ts";
+import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
+import { resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { lookupGapsOf } from "../shared/store/timeline.ts";
 import {
@@ -27,21 +29,23 @@ import {
   UsageError,
   write,
 } from "./command_line.ts";
+import { SAMPLE_LISTS } from "../local/source/server.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
 import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
 import { holderOf, isFree, nextFree, requireFree } from "./port.ts";
 import { showing } from "./progress.ts";
-import { type Environment, problemsOf, SERVICES, VARIABLES } from "./services.ts";
+import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
 
 const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
 
-const HELP = `deno task start | run [--patience SECONDS] | demo [--once] [--users N] [--bad SHARE]
+const HELP = `deno task start | run [NAME]… [--patience SECONDS] | demo [--once] [--users N] [--bad SHARE]
 
   start          the four services under one supervisor, until Ctrl-C
-  run            one run in the foreground, then exit
+  run            one run in the foreground of each pipeline NAME, then exit; without a name of users and of all
+                 pipelines that have a schedule
     --patience S   fails when the run makes no progress for so many seconds, default 1800
-  demo           everything offline with a sample source: one run, a summary, then it stays up
-    --once         exits after the run
+  demo           everything offline with a sample source: a run of each of its lists, then it stays up
+    --once         exits after the runs
     --users N      users of the sample source, default 208
     --bad SHARE    share of them that breaks a rule, from 0 to 1, default 0
 
@@ -54,7 +58,7 @@ const OPTIONS = {
   bad: { type: "string" },
 } as const;
 
-async function main({ values, words: [mode] }: CommandLine<typeof OPTIONS>): Promise<number> {
+async function main({ values, words: [mode, ...names] }: CommandLine<typeof OPTIONS>): Promise<number> {
   if (mode !== "start" && mode !== "run" && mode !== "demo") {
     throw new UsageError(`Cannot do ${JSON.stringify(mode ?? "")}: wanted start, run or demo.`);
   }
@@ -64,6 +68,9 @@ async function main({ values, words: [mode] }: CommandLine<typeof OPTIONS>): Pro
     throw new UsageError(
       `Cannot use --${option} with ${mode}: only ${taker} takes it.\nUsage: deno task ${mode}`,
     );
+  }
+  if (names.length > 0 && mode !== "run") {
+    throw new UsageError(`Cannot use the argument ${JSON.stringify(names[0])}.\nUsage: deno task ${mode}`);
   }
   const sample = {
     once: values.once ?? false,
@@ -80,7 +87,7 @@ async function main({ values, words: [mode] }: CommandLine<typeof OPTIONS>): Pro
   }
   if (mode === "run") {
     const patience = numberOf("patience", values.patience ?? `${PATIENCE_MS / 1_000}`, { min: 1 });
-    return await runMode(env, stop.signal, patience * 1_000);
+    return await runMode(env, await pipelinesToRun(env, names), stop.signal, patience * 1_000);
   }
   const { API_HOST, API_PORT } = loadConfig("api", VARIABLES.api, env);
   if (mode === "demo") {
@@ -107,13 +114,38 @@ async function startMode(env: Environment, signal: AbortSignal): Promise<number>
   return EXIT.ok;
 }
 
-/** One run by what is configured. */
-async function runMode(env: Environment, signal: AbortSignal, patienceMs: number): Promise<number> {
+/** The pipelines that are named; where none is, `users` and all that have a schedule. */
+async function pipelinesToRun(env: Environment, named: readonly string[]): Promise<string[]> {
+  const { plans, broken } = await pipelinesOf(env);
+  const problems = [...new Set(named)].flatMap((name) => broken.get(name) ?? []);
+  if (problems.length > 0) throw new ConfigError("the pipeline", problems);
+  const unknown = named.find((name) => !plans.has(name));
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `There is no pipeline ${JSON.stringify(unknown)}. There is: ${[...plans.keys()].join(", ")}.`,
+    );
+  }
+  if (named.length > 0) return [...new Set(named)];
+  for (const problem of [...broken.values()].flat()) complain(`Warning: ${problem}`);
+  return [...plans.values()].filter(({ name, definition }) => {
+    const { value } = resolved(definition.schedule ?? "off", (variable) => env[variable]);
+    return name === DEFAULT_PIPELINE || value !== "off";
+  }).map(({ name }) => name);
+}
+
+/** One run of each pipeline, all at once. */
+async function runMode(
+  env: Environment,
+  pipelines: readonly string[],
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<number> {
   const quiet = {
     LOG_LEVEL: env.LOG_LEVEL || "warning",
     SCHEDULE: "off",
     SLEEP_INTERVAL_SECONDS: undefined,
     RUN_ON_START: "never",
+    SCHEDULE_CATCH_UP_HOURS: "0",
   };
   await using channel = await channelOf(env);
   await refuseOverlap(channel);
@@ -123,7 +155,13 @@ async function runMode(env: Environment, signal: AbortSignal, patienceMs: number
     services,
     onLine: complaining,
   });
-  return await oneRun(supervisor, channel, signal, patienceMs);
+  const [only, ...others] = pipelines;
+  if (others.length === 0) return await oneRun(supervisor, channel, only!, { signal, patienceMs });
+  const codes = await Promise.all(pipelines.map((name) => {
+    const tell = (line: string) => say(line.replace(/^(?=.)/gm, `${name}: `));
+    return oneRun(supervisor, channel, name, { signal, patienceMs, tell });
+  }));
+  return Math.max(...codes);
 }
 
 async function demoMode(
@@ -138,6 +176,7 @@ async function demoMode(
     SCHEDULE: "off",
     SLEEP_INTERVAL_SECONDS: undefined,
     RUN_ON_START: "never",
+    SCHEDULE_CATCH_UP_HOURS: "0",
     LOG_LEVEL: env.LOG_LEVEL || "warning",
   };
   await using supervisor = await startPipeline({
@@ -147,8 +186,17 @@ async function demoMode(
     onLine: complaining,
   });
   await using channel = await channelOf(supervisor.env);
-  const code = await oneRun(supervisor, channel, signal);
-  if (options.once || code !== EXIT.ok) return code;
+  const served = new Set(Object.keys(SAMPLE_LISTS));
+  const { plans } = await pipelinesOf(env);
+  const names = [...plans.values()].filter(({ definition }) =>
+    variablesOf(definition.source.url).some((name) => served.has(name))
+  ).map(({ name }) => name).sort((a, b) => Number(b === DEFAULT_PIPELINE) - Number(a === DEFAULT_PIPELINE));
+  for (const [at, name] of names.entries()) {
+    if (at > 0) say(`\nPipeline ${name}`);
+    const code = await oneRun(supervisor, channel, name, { signal });
+    if (code !== EXIT.ok) return code;
+  }
+  if (options.once) return EXIT.ok;
   say(`\n${urlsOf(supervisor.env)}\nCtrl-C stops it.`);
   await Promise.race([supervisor.broken, aborted(signal)]);
   return EXIT.ok;
@@ -158,13 +206,19 @@ async function demoMode(
 async function oneRun(
   supervisor: Supervisor,
   channel: Channel,
-  signal: AbortSignal,
-  patienceMs: number = PATIENCE_MS,
+  pipeline: string,
+  { signal, patienceMs = PATIENCE_MS, tell }: {
+    signal: AbortSignal;
+    patienceMs?: number;
+    /** Writes the lines, where several runs are shown at once. */
+    tell?: (line: string) => void;
+  },
 ): Promise<number> {
-  const events = ask(channel, { requestedBy: "cli", actor: "cli" }, { queue: true, signal, patienceMs });
+  const request = { pipeline, requestedBy: "cli", actor: "cli" } as const;
+  const events = ask(channel, request, { queue: true, signal, patienceMs });
   const last = await Promise.race([
     supervisor.broken,
-    lastOf(showing(events, channel, say, isTerminal)),
+    lastOf(showing(events, channel, tell ?? say, isTerminal && tell === undefined)),
   ]);
   if (last === undefined) {
     complain("Stopped before the run ended. The next start resumes it.");
@@ -180,7 +234,7 @@ async function oneRun(
     complain(`The run failed: ${"reason" in last ? last.reason : last.type}`);
     return EXIT.failed;
   }
-  say(await summaryOf(supervisor.env, last.run_id, patienceMs));
+  (tell ?? say)(await summaryOf(supervisor.env, last.run_id, patienceMs));
   return EXIT.ok;
 }
 
@@ -264,7 +318,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 if (import.meta.main) {
   await runCommand(
-    { help: HELP, options: OPTIONS, words: 1 },
+    { help: HELP, options: OPTIONS, words: 50 },
     main,
     (error) => error instanceof PartFailed ? error.code || EXIT.failed : undefined,
   );

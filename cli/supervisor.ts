@@ -9,6 +9,7 @@ import { WITH_PARENT } from "../shared/actor/parent.ts";
 import { EXIT } from "../shared/actor/service.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { ensureKeys } from "../local/sftp/keys.ts";
+import { SAMPLE_LISTS } from "../local/source/server.ts";
 import {
   commandOf,
   type Environment,
@@ -24,7 +25,7 @@ import { type OnLine, type Program, type Running, start } from "./program.ts";
 export interface SupervisorOptions {
   readonly env: Environment;
   readonly services: readonly Service[];
-  /** Brings a sample source of so many users, of which a share is bad, in place of `API_BASE_URL`. */
+  /** Brings a sample source of so many users, of which a share is bad, in place of the sources in `SAMPLE_LISTS`. */
   readonly sample?: { readonly users: number; readonly bad: number };
   /** Called with each line that a part writes. */
   readonly onLine: OnLine;
@@ -107,11 +108,14 @@ export async function startPipeline(
 
   try {
     if (sample !== undefined) {
-      full.API_BASE_URL = await serve(
+      const url = await serve(
         { name: "source", args: sourceCommand(sample), env: full },
         /Sample source: (\S+)/,
         (url) => ["--port", new URL(url).port],
       );
+      for (const [variable, list] of Object.entries(SAMPLE_LISTS)) {
+        full[variable] = new URL(`/${list}`, url).href;
+      }
     }
     if (!full.SFTP_HOST && services.includes("saver")) {
       const keyPath = full.SFTP_KEY_PATH || "ssh_keys/id_rsa";

@@ -1,9 +1,19 @@
 /**
- * A real HTTP server of generated users that answers as DummyJSON does.
+ * A real HTTP server of generated users and products that answers as DummyJSON does.
  *
  * @module
  */
+import { productJson } from "./products.ts";
 import { Users } from "./users.ts";
+
+/** The lists of the sample source, by the variable that gives their address to a pipeline. */
+export const SAMPLE_LISTS: Readonly<Record<string, string>> = {
+  API_BASE_URL: "users",
+  PRODUCTS_URL: "products",
+};
+
+/** How many products there are. */
+const PRODUCTS = 194;
 
 export type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -69,21 +79,25 @@ export function startSource(options: SourceOptions = {}): Promise<RunningSource>
   return promise;
 }
 
-/** How the sample source answers, without a server: `/users?limit=30&skip=0`; `limit=0` means all. */
+/** How the sample source answers, without a server: `/users?limit=30&skip=0`, `/products?…`; `limit=0` means all. */
 export function sampleSource({ users = 208, bad = 0 }: SourceOptions): Handler {
   const all = new Users(bad, 1);
   return (request) => {
     const { pathname, searchParams } = new URL(request.url);
-    if (pathname !== "/users") return problem(404, `Path '${pathname}' not found`);
+    const list = pathname.slice(1);
+    if (!Object.values(SAMPLE_LISTS).includes(list)) return problem(404, `Path '${pathname}' not found`);
     if (request.method !== "GET") return problem(405, "Only GET is answered");
     const limit = wholeNumber(searchParams, "limit", 30);
     const skip = wholeNumber(searchParams, "skip", 0);
     if (limit === undefined) return problem(400, "Invalid 'limit' - must be a number");
     if (skip === undefined) return problem(400, "Invalid 'skip' - must be a number");
-    const end = Math.min(users, limit === 0 ? users : skip + limit);
+    const total = list === "users" ? users : PRODUCTS;
+    const end = Math.min(total, limit === 0 ? total : skip + limit);
     const page: string[] = [];
-    for (let index = skip; index < end; index++) page.push(all.json(index));
-    const body = `{"users":[${page.join(",")}],"total":${users},"skip":${skip},"limit":${page.length}}`;
+    for (let index = skip; index < end; index++) {
+      page.push(list === "users" ? all.json(index) : productJson(index, bad));
+    }
+    const body = `{"${list}":[${page.join(",")}],"total":${total},"skip":${skip},"limit":${page.length}}`;
     return new Response(body, { headers: { "content-type": "application/json; charset=utf-8" } });
   };
 }

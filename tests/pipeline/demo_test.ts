@@ -35,15 +35,26 @@ test("deno task demo --once in a fresh clone does the whole job, with no server 
   const said = new TextDecoder().decode(stdout);
   assert.equal(code, 0, said + new TextDecoder().decode(stderr));
   assert.match(said, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);
+  assert.match(said, /Pipeline products[^]*COMPLETED: 194 valid, 0 invalid/);
 
   const delivered = (await Array.fromAsync(Deno.readDir(`${copy.folder}/sftp_data`), ({ name }) => name))
-    .filter((name) => name !== ".gitkeep").sort();
+    .filter((name) => name !== ".gitkeep" && name !== "products").sort();
   const stamp = /^etl_(\d{8}_\d{6})\.jsonl$/.exec(delivered[0]!)?.[1];
   assert.deepEqual(delivered, [
     `etl_${stamp}.jsonl`,
     `invalid_users_${stamp}.jsonl`,
     `manifest_${stamp}.json`,
     `records_${stamp}.jsonl`,
+  ]);
+  const products = await Array.fromAsync(
+    Deno.readDir(`${copy.folder}/sftp_data/products`),
+    ({ name }) => name,
+  );
+  assert.deepEqual(products.map((name) => name.replace(/\d{8}_\d{6}/, "TS")).sort(), [
+    "etl_TS.jsonl",
+    "invalid_products_TS.jsonl",
+    "manifest_TS.json",
+    "records_TS.jsonl",
   ]);
   const query = async (sql: string) => {
     const { stdout } = await new Deno.Command("sqlite3", {
@@ -63,8 +74,8 @@ test("deno task demo --once in a fresh clone does the whole job, with no server 
   try {
     const [, port] = await api.line(/"message":"ready".*"port":(\d+)/);
     const runs = await (await fetch(`http://127.0.0.1:${port}/etl_runs`)).json();
-    assert.equal(runs.length, 1);
-    const { run_timestamp, ...run } = runs[0];
+    assert.equal(runs.length, 2);
+    const { run_timestamp, ...run } = runs[1];
     assert.match(run_timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     assert.deepEqual(run, {
       id: 1,

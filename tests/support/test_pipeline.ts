@@ -28,6 +28,7 @@ import {
 import { type Running, start } from "../../cli/program.ts";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { type RunningSource, type SourceOptions, startSource } from "../../local/source.ts";
+import { SAMPLE_LISTS } from "../../local/source/server.ts";
 import { ask, tell } from "../../shared/actor/ask.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
@@ -91,7 +92,9 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
   if (site !== undefined) owned.use(site);
   const env: Environment = {
     ...await bareEnvironment(),
-    API_BASE_URL: source.url,
+    ...Object.fromEntries(
+      Object.entries(SAMPLE_LISTS).map(([name, list]) => [name, new URL(`/${list}`, source.url).href]),
+    ),
     API_PORT: "0",
     SCHEDULE: "off",
     RUN_ON_START: "never",
