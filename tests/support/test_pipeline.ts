@@ -297,15 +297,12 @@ export class TestPipeline implements AsyncDisposable {
     }
   }
 
-  /** How many rows each table has, as people name them. */
+  /** How many rows each table of users has. */
   tables(): Record<"raw_users" | "processed_users" | "invalid_users", number> {
     const count = (table: string) =>
       this.sql<{ count: number }>(`SELECT count(*) AS count FROM ${table}`)[0]?.count ?? 0;
-    return {
-      raw_users: count("raw_users"),
-      processed_users: count("processed_users"),
-      invalid_users: count("invalid_users"),
-    };
+    const [raw, processed, invalid] = ["raw_users", "processed_users", "invalid_users"].map(count);
+    return { raw_users: raw!, processed_users: processed!, invalid_users: invalid! };
   }
 
   /** The run's data files, as in messages; sorted. */
