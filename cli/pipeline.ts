@@ -279,9 +279,12 @@ function summary(store: ReadStore, runId: string): string | undefined {
   const deliveries = store.runs.deliveriesOf([runId]).get(runId) ?? [];
   const gaps = lookupGapsOf(store.runs.eventsOf([runId]).get(runId) ?? []);
   const unknown = gaps.reduce((sum, gap) => sum + gap.count, 0);
+  const looksUp = unknown > 0 || run.pipeline === DEFAULT_PIPELINE;
   return [
     "",
-    `Run ${runId} ${run.status}: ${run.valid_count} valid, ${run.invalid_count} invalid, ${unknown} UNKNOWN`,
+    `Run ${runId} ${run.status}: ${run.valid_count} valid, ${run.invalid_count} invalid${
+      looksUp ? `, ${unknown} UNKNOWN` : ""
+    }`,
     ...files.map((file) =>
       `  ${file.kind.padEnd(10)} ${file.name} (${file.records} records, ${file.bytes} bytes)`
     ),
