@@ -18,7 +18,8 @@ import { fileError } from "../shared/files/disk.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
-import { type ReadEnv, variablesOf } from "../shared/pipeline/resolve.ts";
+import type { Plan } from "../shared/pipeline/plan.ts";
+import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { usersPlan } from "../shared/pipeline/users.ts";
 import { readLookups } from "../transformer/lookup.ts";
 import { EXIT, print, runCommand, say } from "./command_line.ts";
@@ -87,11 +88,13 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
   ];
 }
 
-/** A look at the first page of each pipeline's source; a definition that can't be used is complained about. */
+/** A look at the first page of each source that runs are planned of; a definition that can't be used is complained about. */
 function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv: ReadEnv): Check[] {
   const nameOf = (pipeline: string) => pipeline === DEFAULT_PIPELINE ? "source" : `source of ${pipeline}`;
+  const isPlanned = ([name, { definition: { schedule = "off" } }]: [string, Plan]) =>
+    name === DEFAULT_PIPELINE || resolved(schedule, readEnv).value !== "off";
   return [
-    ...[...plans].map(([name, plan]) => ({
+    ...[...plans].filter(isPlanned).map(([name, plan]) => ({
       name: nameOf(name),
       async look() {
         using source = sourceOf(plan, { ...patience, maxRetries: 0 }, readEnv);

@@ -50,6 +50,7 @@ export function planOf(
     log.error("planned runs are left out", { pipeline: name, problems: problems.join("; ") });
     return undefined;
   }
+  if (value === "off" && name !== DEFAULT_PIPELINE) return undefined; // it isn't run at the start either
   const isInterval = variablesOf(schedule).includes("SCHEDULE");
   return {
     ...config,
