@@ -51,6 +51,8 @@ const HELP = `deno task start | run [NAME]… [--patience SECONDS] | demo [--onc
 
 Exit codes: 0 COMPLETED or stopped in order; 1 FAILED; 2 a command or configuration that can't be used.`;
 
+const USAGE = HELP.split("\n", 1)[0]!;
+
 const OPTIONS = {
   patience: { type: "string" },
   once: { type: "boolean" },
@@ -70,7 +72,7 @@ async function main({ values, words: [mode, ...names] }: CommandLine<typeof OPTI
     );
   }
   if (names.length > 0 && mode !== "run") {
-    throw new UsageError(`Cannot use the argument ${JSON.stringify(names[0])}.\nUsage: deno task ${mode}`);
+    throw new UsageError(`Cannot use the argument ${JSON.stringify(names[0])}.\nUsage: ${USAGE}`);
   }
   const sample = {
     once: values.once ?? false,
@@ -122,7 +124,9 @@ async function pipelinesToRun(env: Environment, named: readonly string[]): Promi
   const unknown = named.find((name) => !plans.has(name));
   if (unknown !== undefined) {
     throw new UsageError(
-      `There is no pipeline ${JSON.stringify(unknown)}. There is: ${[...plans.keys()].join(", ")}.`,
+      `There is no pipeline ${JSON.stringify(unknown)}. There is: ${
+        [...plans.keys()].join(", ")
+      }.\nUsage: ${USAGE}`,
     );
   }
   if (named.length > 0) return [...new Set(named)];
