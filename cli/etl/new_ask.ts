@@ -60,7 +60,7 @@ export class Asked implements Disposable {
 
   async #ask(request: PageRequest): Promise<Answer> {
     if (++this.requests > MOST_REQUESTS) {
-      throw new Failed(`${MOST_REQUESTS} requests told too little about it.`);
+      throw new Failed(`${MOST_REQUESTS} requests were not enough to find out its paging.`);
     }
     const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     try {

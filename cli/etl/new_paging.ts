@@ -70,11 +70,11 @@ export async function findPaging(
 ): Promise<PagingFound> {
   const finder = new Finder(asked, first, keyOf);
   const { length } = first.records;
-  const told = await finder.told(first, {});
-  if (told !== undefined) return told;
+  const announced = await finder.announced(first, {});
+  if (announced !== undefined) return announced;
   // a list on one page shows its paging only where less is asked for
   const [size, small] = await finder.findSize();
-  return (small === undefined ? undefined : await finder.told(small, { [size!]: "1" })) ??
+  return (small === undefined ? undefined : await finder.announced(small, { [size!]: "1" })) ??
     await finder.starCursor(size) ??
     await finder.last(size) ??
     await finder.offset(size) ??
@@ -100,7 +100,7 @@ class Finder {
   }
 
   /** What the answer itself says of its next page: a link or a cursor. */
-  async told(answer: Answer, query: Query): Promise<PagingFound | undefined> {
+  async announced(answer: Answer, query: Query): Promise<PagingFound | undefined> {
     const skip = answer.records.length;
     const header = answer.headers.get("link");
     const rels = header === null ? [] : linksIn(header) ?? [];
