@@ -64,7 +64,7 @@ export const StorageVariables = {
 /** Where the pipelines' definitions are. */
 export const PipelineVariables = {
   PIPELINES_DIR: path().optional().describe(
-    "Folder of the pipelines' definitions, one NAME.ts each; its sub-folders are not read. Unset: pipelines of this program.",
+    "Folder of the pipelines' definitions, one NAME.ts each, below the working directory; its sub-folders are not read. Unset: pipelines of this program.",
   ),
 };
 
