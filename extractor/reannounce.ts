@@ -64,21 +64,22 @@ export async function* untransformedOnes(
 
 /** Publishes what may be lost, now and regularly, until `signal`. The announcement of a run that has ended otherwise is forgotten. */
 export async function runReannounce(
-  { channel, files, openings }: {
+  { channel, files, openings, now = Date.now }: {
     channel: Channel;
     files: Files;
     /** One for each pipeline. */
     openings: readonly (() => Promise<Checkpoint>)[];
+    now?: () => number;
   },
   signal: AbortSignal,
 ): Promise<void> {
   await Promise.all([
     ...openings.map((open) =>
-      repeat(async () => await channel.publish(...recent(await open())), EVERY_MS, signal)
+      repeat(async () => await channel.publish(...recent(await open(), now())), EVERY_MS, signal)
     ),
     repeat(
       async () => {
-        for await (const batch of untransformedOnes(files)) await channel.publish(...batch);
+        for await (const batch of untransformedOnes(files, now())) await channel.publish(...batch);
       },
       UNTRANSFORMED_EVERY_MS,
       signal,

@@ -42,7 +42,7 @@ Deno.test("a channel that has lost the announcement of a raw file gets it again,
     return checkpoint();
   };
   const reannouncing = runReannounce(
-    { channel, files: new Files(`${pipeline.data}/none`), openings: [open] },
+    { channel, files: new Files(`${pipeline.data}/none`), openings: [open], now: () => START + MINUTE },
     stop.signal,
   );
   await reannouncing;
