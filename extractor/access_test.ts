@@ -175,3 +175,49 @@ Deno.test("rate: no more requests a second than the source wants", async () => {
   assert.equal(times.length, 5);
   assert.ok(times.at(-1)! - times[0]! >= 4 * 50 - 25, `${times.at(-1)! - times[0]!} ms`);
 });
+
+Deno.test("one connection is kept for all pages", async () => {
+  const ports = new Set<number>();
+  await using paged = await startPaged(({ url, port }) => {
+    ports.add(port);
+    return json(Number(url.searchParams.get("page")) < 5 ? numbered(2, 2 * paged.asked.length) : []);
+  });
+  await paged.extract({ paging: { by: "page", page: "page" } });
+  assert.equal(ports.size, 1);
+});
+
+Deno.test("the proxy of the usual variables is used, with permission for the source's host alone", async () => {
+  const asked: string[] = [];
+  await using proxy = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    asked.push(request.url);
+    return json({ users: numbered(3), total: 3 });
+  });
+  const folder = await Deno.makeTempDir();
+  try {
+    const url = "http://source.example/users";
+    const request = JSON.stringify({ id: "request", run_id: crypto.randomUUID(), requested_by: "test" });
+    const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--allow-net=source.example:80",
+        `--allow-read=${folder}/data`,
+        `--allow-write=${folder}/data`,
+        "--allow-sys=hostname",
+        new URL("../tests/support/extract_process.ts", import.meta.url).pathname,
+        url,
+        "50",
+        request,
+      ],
+      cwd: folder,
+      env: { HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}` },
+      stderr: "inherit",
+    }).output();
+    assert.ok(success);
+    assert.match(new TextDecoder().decode(stdout), /done .*"record_count":3/);
+    assert.deepEqual(asked, [`${url}?limit=50&skip=0`]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

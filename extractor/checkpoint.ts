@@ -7,7 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
 import { fileError, writeAtomically } from "../shared/files/disk.ts";
-import { later } from "./since.ts";
+import { later, notAfter } from "./since.ts";
 
 const Count = z.int().nonnegative();
 
@@ -219,7 +219,7 @@ export class Checkpoint {
   async complete(finished: Finished): Promise<void> {
     const own = this.current?.run_id === finished.run_id ? this.current : undefined;
     const current = own === undefined ? this.state.current : null;
-    const since = later(this.state.since, own?.latest);
+    const since = later(this.state.since, notAfter(own?.latest, own?.since?.now ?? Infinity));
     await this.#write({
       ...since === undefined ? {} : { since },
       current,

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Cron } from "croner";
 import { z } from "zod";
 import {
   ActorVariables,
@@ -13,6 +12,8 @@ import {
   StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
+import { PARTS } from "../shared/pipeline/definition.ts";
+import { usersPlan } from "../shared/pipeline/users.ts";
 
 /** A number of seconds between `min` and `max`, read from text; fractions are allowed. */
 function seconds(min: number, max: number): z.ZodType<number, string> {
@@ -20,15 +21,6 @@ function seconds(min: number, max: number): z.ZodType<number, string> {
   return z.string().regex(/^\d+(\.\d+)?$/, wanted).transform(Number).pipe(
     z.number().min(min, wanted).max(max, wanted),
   );
-}
-
-function isSchedule(text: string): boolean {
-  if (text === "off") return true;
-  try {
-    return new Cron(text, { paused: true }).nextRun() !== null;
-  } catch {
-    return false;
-  }
 }
 
 function isTimeZone(text: string): boolean {
@@ -39,21 +31,28 @@ function isTimeZone(text: string): boolean {
   }
 }
 
-/** Every variable that the extractor reads. */
+/** What a definition's variable is where nobody sets it. */
+function fallbackOf(placeholder: unknown): string {
+  return String((placeholder as { fallback: unknown }).fallback);
+}
+
+/** The definition that names the variables of the original services. */
+const { source, schedule } = usersPlan.definition;
+const ADDRESS = fallbackOf(source.url);
+
+/** Every variable that the extractor reads; those that definitions name besides are theirs. */
 export const ExtractorVariables = {
   API_BASE_URL: z.url({
     protocol: /^https?$/,
-    error: "wanted an address such as https://dummyjson.com/users",
-  }).default("https://dummyjson.com/users").describe(
-    "The source: a REST address that answers ?limit=&skip= with {users, total, skip, limit}. Default https://dummyjson.com/users.",
-  ),
+    error: `wanted an address such as ${ADDRESS}`,
+  }).default(ADDRESS).describe(`The source of users. Default ${ADDRESS}.`),
   BATCH_SIZE: whole(1, 10_000).default(100).describe("Users asked for in one page, 1 to 10000. Default 100."),
   SLEEP_INTERVAL_SECONDS: whole(1, 31_536_000).optional().describe(
     "A run every so many seconds; where set, SCHEDULE is ignored. Default: unset.",
   ),
-  SCHEDULE: z.string().refine(isSchedule, "wanted a cron pattern with a time to come, or off").default(
-    "0 3 * * *",
-  ).describe("When runs start by themselves: a cron pattern, read in TZ, or off. Default 0 3 * * *."),
+  SCHEDULE: PARTS.schedule.default(fallbackOf(schedule)).describe(
+    "When runs of users start by themselves: a cron pattern, read in TZ, or off. Default 0 3 * * *.",
+  ),
   SCHEDULE_CATCH_UP_HOURS: whole(0, 8_760).default(24).describe(
     "A planned time that passed while no extractor ran is caught up once at start, if it is not older than this many hours; 0: never. Default 24.",
   ),

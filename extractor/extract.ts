@@ -15,7 +15,7 @@ import {
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { StartRun } from "../shared/contracts/messages.ts";
-import { pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
+import { DEFAULT_PIPELINE, pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
@@ -83,7 +83,8 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
     using opened = new DisposableStack();
-    const lockPath = files.path("state", stateFile(source.pipeline).replace(/(_state)?\.json$/, ".lock"));
+    const lockName = source.pipeline === DEFAULT_PIPELINE ? "extractor" : stateFile(source.pipeline);
+    const lockPath = files.path("state", `${lockName}.lock`);
     opened.use(await lock(lockPath, { waitMs: lockWaitMs, sleep: pause, signal }));
     const checkpoint = await checkpointOf(files, source, now());
     if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) await discard(checkpoint);

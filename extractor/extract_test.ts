@@ -49,6 +49,23 @@ Deno.test("a run that fails at its second page is resumed there by the next requ
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
+Deno.test("a run that an earlier version left unfinished is resumed, though its state knows neither paging nor position", async () => {
+  let well = false;
+  await using pipeline = await startPipeline({
+    wrap: faults.withFaults(({ skip }) => skip === 200 && !well ? faults.status(500) : undefined),
+  });
+  const asked = request();
+  await assert.rejects(pipeline.handle(asked), PermanentError);
+  const state = JSON.parse(await Deno.readTextFile(pipeline.state));
+  for (const key of ["paging", "position", "ended", "seen_at"]) delete state.current[key];
+  await Deno.writeTextFile(pipeline.state, JSON.stringify(state));
+  well = true;
+  pipeline.asked.length = 0;
+  const { detail } = await pipeline.handle(asked);
+  assert.deepEqual([detail.resumed_from_skip, detail.pages, pipeline.asked], [200, 3, [200]]);
+  assert.equal(await pipeline.raw(), await expected());
+});
+
 Deno.test("a request that is repeated after its run was finished gets the same outputs, and the source is left alone", async () => {
   await using pipeline = await startPipeline();
   const asked = request();

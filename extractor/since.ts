@@ -16,6 +16,12 @@ export function later(one: Moment | undefined, other: unknown): Moment | undefin
   return one === undefined || compare(other, one) > 0 ? other : one;
 }
 
+/** `moment`, or the time `now` where it is an ISO time after that: one record from the future must not hide all changes until then. */
+export function notAfter(moment: Moment | undefined, now: number): Moment | undefined {
+  const time = moment === undefined ? undefined : timeOf(moment);
+  return time !== undefined && time > now ? nowLike(moment!, now) : moment;
+}
+
 function compare(a: Moment, b: Moment): number {
   const [left, right] = [timeOf(a), timeOf(b)];
   if (left !== undefined && right !== undefined && left !== right) return left - right;

@@ -46,6 +46,15 @@ Deno.test("the next run asks from the latest change that a finished run held, le
   );
 });
 
+Deno.test("a change from the future moves the next run no further than to the time of its own", async () => {
+  const changes = [change(1, "2026-02-01T00:00:00Z"), change(2, "9000-01-01T00:00:00Z")];
+  await using source = await changing(changes);
+  await source.extract(SOURCE);
+  changes.push(change(3, "2026-11-24T03:00:01Z"));
+  assert.deepEqual(ids((await source.extract(SOURCE)).lines), [2, 3]);
+  assert.match(source.asked.at(-1)!, /since=2026-11-24T03%3A00%3A00Z/);
+});
+
 Deno.test("windows are asked for one after the other up to now, and a run is resumed in the window where it stopped", async () => {
   const changes = Array.from(
     { length: 40 },

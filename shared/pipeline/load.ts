@@ -125,9 +125,9 @@ function importsOf(text: string): string[] {
   return [...fixed, ...dynamic].map(([, name]) => name!);
 }
 
-/** Tables of the store, and words that such tables begin with. */
+/** Tables of the store and files of the state, and words that such tables begin with. */
 const TAKEN =
-  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg)_|^(pipelines|runs|events|records|changes|deliveries|extractor_state)$/;
+  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg)_|^(pipelines|runs|events|records|changes|deliveries|extractor_state|schedule)$/;
 /** Names that SQL would only take in quotes. */
 const WORDS = new Set(
   ("add all alter analyze and any as asc between begin both by case cast check collate column commit constraint create cross " +
@@ -141,7 +141,9 @@ const WORDS = new Set(
 /** Why a pipeline can't have this name. */
 export function problemsOfName(name: string): string[] {
   if (!NAME.test(name)) return [NAME_WANTED];
-  if (TAKEN.test(name)) return ["is taken by a table of the store: wanted another name"];
+  if (TAKEN.test(name)) {
+    return ["is taken by a table of the store or a file of the state: wanted another name"];
+  }
   return WORDS.has(name) ? ["is a word of SQL: wanted another name"] : [];
 }
 

@@ -11,8 +11,10 @@ import { integer, pipeline } from "../../shared/pipeline/mod.ts";
 import { Files } from "../../shared/files/files.ts";
 import { quiet, request, sourceIn } from "./extraction.ts";
 
-/** How a source answers the `nth` request, from 1. */
-export type Answer = (request: { url: URL; headers: Headers; nth: number }) => Response | Promise<Response>;
+/** How a source answers the `nth` request, from 1, which came from `port`. */
+export type Answer = (
+  request: { url: URL; headers: Headers; nth: number; port: number },
+) => Response | Promise<Response>;
 
 /** A source that listens, and a data directory; disposing of it ends and removes both. */
 export interface PagedSource extends AsyncDisposable {
@@ -53,10 +55,10 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
   const files = new Files(data);
   const asked: string[] = [];
   let nth = 0;
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
     const url = new URL(request.url);
     asked.push(`${url.pathname}${url.search}`);
-    return answer({ url, headers: request.headers, nth: ++nth });
+    return answer({ url, headers: request.headers, nth: ++nth, port: info.remoteAddr.port });
   });
   const origin = `http://127.0.0.1:${server.addr.port}`;
   return {
