@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { type Answer, numbered, startPaged } from "../tests/support/paged_source.ts";
+import { type Answer, numbered, startPaged, Stopped } from "../tests/support/paged_source.ts";
 import { ending } from "./ending.ts";
 import type { AnySource } from "./source.ts";
 
@@ -215,6 +215,23 @@ Deno.test("a run whose source contradicts what came is forgotten, and the next o
   assert.equal(JSON.parse(await Deno.readTextFile(paged.state)).current, null);
   total = 40;
   assert.equal((await paged.extract(OFFSET)).lines.length, 40);
+});
+
+Deno.test("a cursor that has expired before its run is resumed is given up with the reason, and the next run begins anew", async () => {
+  let isExpired = false;
+  await using paged = await startPaged(({ url }) => {
+    const cursor = number(url, "c");
+    if (isExpired && cursor > 0) return new Response("expired", { status: 410 });
+    return json({ items: from(cursor), more: cursor < 20, next: cursor + 10 });
+  });
+  await assert.rejects(paged.extract(CURSOR, { pages: 1 }), Stopped);
+  isExpired = true;
+  await assert.rejects(
+    paged.extract(CURSOR),
+    /^BeginAgain: Cannot resume at page 2 of .*: HTTP 410\. .* may expire/,
+  );
+  isExpired = false;
+  assert.equal((await paged.extract(CURSOR)).lines.length, 25);
 });
 
 Deno.test("half an answer is none, also where its length was announced", async () => {

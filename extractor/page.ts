@@ -32,6 +32,15 @@ export interface Page {
   readonly records: Records | undefined;
 }
 
+/** The source answers with a status that is neither a page nor an empty list. */
+export class Refused extends TransientError {
+  override readonly name: string = "Refused";
+
+  constructor(readonly status: number, retryAfterMs: number | undefined) {
+    super(`HTTP ${status}`, retryAfterMs === undefined ? {} : { retryAfterMs });
+  }
+}
+
 /** A page that is asked for. */
 export interface PageToFetch {
   readonly position: Position;
@@ -125,7 +134,7 @@ async function fetchOnce(
     }
     if (status !== 200) {
       await response.body?.cancel();
-      throw new TransientError(`HTTP ${status}`, { retryAfterMs: retryAfterMs(headers) });
+      throw new Refused(status, retryAfterMs(headers));
     }
     const bytes = await readBounded(response, source, label, buffer);
     const shown = `${

@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { tolerance } from "./ending.ts";
-import { fetchPage, type Page, PageBuffer } from "./page.ts";
+import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
 import type { Announced, Position } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
@@ -15,6 +15,9 @@ const MAX_GROWTH = { factor: 2, plus: 10_000 } as const;
 
 /** So many pages without a record in a row, where each names a next one, are no paging. */
 const MAX_EMPTY = 1_000;
+
+/** With these a source answers where a cursor or a link is no longer good. */
+const EXPIRED = [400, 404, 410, 422];
 
 /** How far a run is. */
 export interface Progress {
@@ -111,14 +114,25 @@ export async function* pagesOf(
     try {
       return await page;
     } catch (error) {
-      if (!(error instanceof PermanentError && error.cause instanceof TotalFell)) throw error;
-      throw new BeginAgain(
-        `Cannot continue at page ${
-          labelOf(position)
-        } of ${name}: ${error.cause.message}, and it stayed so. ` +
-          `${received} ${pipeline} had come by then. Check whether the source works; the next run begins at its beginning.`,
-        { retryable: true },
-      );
+      const cause = error instanceof PermanentError ? error.cause : undefined;
+      if (cause instanceof TotalFell) {
+        throw new BeginAgain(
+          `Cannot continue at page ${labelOf(position)} of ${name}: ${cause.message}, and it stayed so. ` +
+            `${received} ${pipeline} had come by then. Check whether the source works; the next run begins at its beginning.`,
+          { retryable: true },
+        );
+      }
+      const isResumed = pages === from.pages && pages > 0;
+      if (isResumed && style.mayExpire && cause instanceof Refused && EXPIRED.includes(cause.status)) {
+        throw new BeginAgain(
+          `Cannot resume at page ${
+            labelOf(position)
+          } of ${name}: ${cause.message}. The source no longer knows the place: ` +
+            `cursors and links may expire. The next run begins at the source's beginning.`,
+          { retryable: true },
+        );
+      }
+      throw error;
     }
   };
 

@@ -25,6 +25,7 @@ export function cursor(
   });
   return {
     by: "cursor",
+    mayExpire: true,
     begin: at(first, 0),
     places: bodyPaths(nextAt, moreAt, totalAt),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),

@@ -10,6 +10,7 @@ import type { PagingBy } from "./mod.ts";
 export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
   return {
     by: "last",
+    mayExpire: true,
     begin: {},
     places: bodyPaths(moreAt),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),

@@ -40,6 +40,7 @@ export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
 
 const STYLE = {
   begin: {},
+  mayExpire: true,
   request: ({ link }) => link === undefined ? { query: {} } : { link: String(link) },
 } satisfies Partial<Style>;
 

@@ -46,6 +46,8 @@ export interface Answered {
 export interface Style {
   /** Its name in definitions; another one can't resume a run. */
   readonly by: string;
+  /** Whether a position is good for some time only, such as a cursor. */
+  readonly mayExpire?: boolean;
   /** Where a run begins. */
   readonly begin: Position;
   /** The places in the body that it looks at. */
