@@ -16,7 +16,7 @@ const HOLDER = `(deno \\(process ${Deno.pid}\\)|another program)`;
 
 Deno.test("start and api look whether the port is free before anything is started, and say who has it", async () => {
   await using taken = await withTakenPort();
-  for (const task of ["start", "api"]) {
+  await Promise.all(["start", "api"].map(async (task) => {
     const { code, stdout, stderr } = await taken.pipeline.task(task);
     assert.deepEqual([code, stdout], [1, ""]);
     assert.match(
@@ -26,7 +26,7 @@ Deno.test("start and api look whether the port is free before anything is starte
       ),
     );
     await assert.rejects(Deno.stat(`${taken.pipeline.folder}/database/data.db`), Deno.errors.NotFound);
-  }
+  }));
 });
 
 Deno.test("demo takes the next free port and says so", async () => {

@@ -240,11 +240,11 @@ test("deno task verify: exit code 0 when all is equal, 1 when not, 2 for what it
   assert.deepEqual(unequal(items), ["local processed differs"]);
   assert.ok(items.every(({ run_id }) => run_id === first.runId && run_id !== second.runId));
 
-  for (const args of [[], ["--run", "nonsense"], ["--runs", "all"]]) {
+  await Promise.all([[], ["--run", "nonsense"], ["--runs", "all"]].map(async (args) => {
     const { code, err } = await command(fixture, args);
     assert.equal(code, 2, args.join(" "));
     assert.match(err, /wanted a run's id|--run ID\|latest\|all/);
-  }
+  }));
 });
 
 Deno.test("where no server is configured, deno task verify reads the local server's folder over the same protocol", async () => {
