@@ -53,7 +53,7 @@ if (import.meta.main) {
         runActor(courier({ store, files, deliveryTo, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
-      (signal) => keepReconciling({ store, channel }, signal),
+      (signal) => keepReconciling({ store, files, channel }, signal),
       (signal) => whenListening(channel, mailboxes, signal, ready),
       ...(deliveryTo === undefined || seal !== undefined
         ? []

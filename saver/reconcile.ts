@@ -1,7 +1,8 @@
 /**
- * Orders of delivery from the database: a run that is loaded and not final needs one, whatever became of the queue.
+ * Messages from disk and database: files that are transformed have to be loaded, and a run that is loaded needs an order of delivery, whatever
+ * became of the queue.
  *
- * A queue can lose messages: its file is removed, a backup is restored, a failover goes to a replica that lagged behind. The order is published
+ * A queue can lose messages: its file is removed, a backup is restored, a failover goes to a replica that lagged behind. A message is published
  * under the id that it had, so a mailbox that still knows it passes it over.
  *
  * @module
@@ -12,7 +13,9 @@ import { compose } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
 import { childId, parentId } from "../shared/contracts/ids.ts";
 import { isFinal, RUN_STATUSES, type RunEvent } from "../shared/contracts/messages.ts";
-import { messageOf, TransientError } from "../shared/errors/errors.ts";
+import { messageOf } from "../shared/errors/errors.ts";
+import type { Files } from "../shared/files/files.ts";
+import { phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import type { RunRow } from "../shared/store/sqlite/runs.ts";
 
@@ -24,19 +27,33 @@ const SETTLING_MS = 60_000;
 
 const RUNS_AT_ONCE = 100;
 
-/** Publishes the orders that `pendingOrders` finds, now and every hour, until `signal`. */
+/** Publishes what `unloaded` and `pendingOrders` find, now and every hour, until `signal`. */
 export async function keepReconciling(
-  { store, channel }: { store: Store; channel: Channel },
+  { store, files, channel }: { store: Store; files: Files; channel: Channel },
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
+      for await (const message of unloaded(store, files)) await channel.publish(message);
       for (const orders of pendingOrders(store)) await channel.publish(...orders);
     } catch (error) {
-      if (!(error instanceof TransientError)) throw error;
-      getLogger(["etl", "saver"]).warning("deliveries not reconciled", { reason: messageOf(error) });
+      // a folder that can't be read must not end the service
+      getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", {
+        reason: messageOf(error),
+      });
     }
     await pause(EVERY_MS, signal);
+  }
+}
+
+/** The announcements of all files that are transformed and not loaded, of any age, but those of runs that have ended otherwise. */
+export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
+  for await (const receipt of receiptsExcept(files, store.runs.loadedFiles())) {
+    const { announced } = receipt;
+    const run = store.runs.byRunId(announced.run_id);
+    if (run !== undefined && isFinal(run.status)) continue;
+    const { id, fields } = phase2Of(announced, receipt);
+    yield compose("channel:phase2_complete", id, fields);
   }
 }
 

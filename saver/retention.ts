@@ -9,6 +9,7 @@ import { isFinal } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { Files } from "../shared/files/files.ts";
+import { removeReceipt } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { markRemoved } from "../shared/store/sqlite/run_writes.ts";
 import type { DeliveryRow, FileRow, RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
@@ -126,6 +127,7 @@ async function removeFiles(
         if (why !== undefined) return why;
         await files.remove(sealedFolder(files, run_id));
         await files.remove(name);
+        if (kind === "processed") await removeReceipt(files, name);
         markRemoved(db, [file.id], new Date(now).toISOString());
       }, { signal });
       if (keep !== undefined) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { basename, dirname } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import { Delivered, type Made } from "../tests/support/delivered.ts";
 import { OURS } from "../tests/support/sftp.ts";
@@ -62,6 +63,21 @@ Deno.test("files of an old run that lies on the server go, with a line each; row
   assert.equal(await removeOld(parts, never, NOW), 0, "what is gone isn't removed again");
   // delivering it again finds all of it on the server
   assert.equal((await pipeline.deliver(old.runId, NOW)).sent, 0);
+});
+
+Deno.test("the receipt of a transform goes with the processed file", async () => {
+  const { pipeline, old } = await pipelineWithOldRun();
+  await using _ = pipeline;
+  const young = await pipeline.run({ at: NOW - 20 * DAY });
+  const receipts = await Promise.all([old, young].map(async ({ processed }) => {
+    const folder = pipeline.files.path("state/transformed", basename(dirname(processed)));
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.writeTextFile(`${folder}/${basename(processed)}.json`, "{}");
+    return `${folder}/${basename(processed)}.json`;
+  }));
+  assert.equal(await removeOld(partsOf(pipeline), never, NOW), 3);
+  const left = await Promise.all(receipts.map((path) => Deno.stat(path).then(() => true, () => false)));
+  assert.deepEqual(left, [false, true]);
 });
 
 Deno.test("a run stays whole while it isn't completed, isn't fully delivered, or is being corrected", async () => {

@@ -10,8 +10,8 @@ import { transformedNames } from "../shared/contracts/names.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { FileFacts, Files } from "../shared/files/files.ts";
+import { keepReceipt, PHASE2, phase2Of, type Receipt, standing } from "../shared/files/receipts.ts";
 import type { Lookups } from "./lookup.ts";
-import { keep, type Receipt, standing } from "./receipt.ts";
 import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
 /** What the transformer works with. */
@@ -93,45 +93,30 @@ export function transformer({ files, feedOf }: TransformerParts): Actor<"channel
     signal.throwIfAborted();
     const processed = await processedPart.publish();
     const dead = await deadPart.publish();
-    const made = { raw, processed, dead, valid, invalid, fields, report };
+    const made = { raw, processed, dead, valid, invalid, fields, report, announced: message };
     const receipt = { ...made, lookup_sha256: lookups.sha256, rules_sha256: identityOf(plan) };
-    await keep(files, receipt);
+    await keepReceipt(files, receipt);
     log.info("transformed", { raw_file: message.raw_file, valid, invalid });
     return receipt;
   }
 }
 
 function doneOf(message: Phase1Complete, receipt: Receipt): Done {
-  const { raw, processed, dead, valid, invalid, fields, lookup_sha256, rules_sha256, report } = receipt;
-  const hashes = { raw_sha256: raw.sha256, processed_sha256: processed.sha256, dlq_sha256: dead.sha256 };
-  const found = { processed_file: processed.name, dlq_file: dead.name };
+  const { raw, processed, dead, valid, invalid, report } = receipt;
+  const { fields } = phase2Of(message, receipt);
+  const { processed_file, dlq_file, raw_sha256, processed_sha256, dlq_sha256 } = fields;
   return {
-    outputs: [{
-      to: "channel:phase2_complete",
-      name: "phase2",
-      fields: {
-        raw_file: message.raw_file,
-        ...found,
-        valid_count: valid,
-        invalid_count: invalid,
-        run_id: message.run_id,
-        pipeline: message.pipeline,
-        ...hashes,
-        source: message.source,
-        correction_of: message.correction_of,
-        corrects: message.corrects,
-        lookup_sha256,
-        rules_sha256,
-        fields,
-      },
-    }],
+    outputs: [{ to: "channel:phase2_complete", name: PHASE2, fields }],
     detail: {
       records: valid + invalid,
       valid,
       invalid,
       ...report,
-      ...found,
-      ...hashes,
+      processed_file,
+      dlq_file,
+      raw_sha256,
+      processed_sha256,
+      dlq_sha256,
       raw_bytes: raw.bytes,
       processed_bytes: processed.bytes,
       dlq_bytes: dead.bytes,

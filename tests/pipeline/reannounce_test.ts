@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import { programPath } from "../../cli/services.ts";
-import { startPipeline } from "../support/test_pipeline.ts";
+import { commandOf, programPath, type Service } from "../../cli/services.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 Deno.test("a run that is loaded stays as it is when its raw file is announced again after departments.csv changed", async () => {
   await using pipeline = await startPipeline({ users: 100, env: { LOOKUP_FILE: "departments.csv" } });
@@ -86,5 +86,54 @@ Deno.test("raw files that were never transformed survive the loss of the queue, 
   await pipeline.start("extractor", "transformer", "saver");
   for (const run of [plain, correction]) await pipeline.completed(run);
   assert.equal(pipeline.runs().find((run) => run.run_id === correction)!.correction_of, first.run_id);
+  assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
+});
+
+/** Starts a service whose clock is ten days ahead. */
+async function startInTenDays(pipeline: TestPipeline, service: Service): Promise<void> {
+  const [run, ...args] = commandOf(service, pipeline.env, pipeline.pipelines);
+  const clock = new URL("../support/clock_ahead.ts?hours=240", import.meta.url).href;
+  await pipeline.spawn(service, [run!, `--preload=${clock}`, ...args]).line(/"message":"ready"/);
+}
+
+/** Has a run and its correction transformed while no saver runs, and removes the queue. */
+async function transformAndLoseTheQueue(
+  pipeline: TestPipeline,
+): Promise<[plain: string, correction: string]> {
+  await pipeline.start("extractor", "transformer", "saver");
+  const first = await pipeline.completed(await pipeline.tell());
+  await pipeline.stop("saver");
+  const transformed = async (count: number) => {
+    await pipeline.until(
+      "the transforms",
+      async () => (await pipeline.channel.mailbox("channel:phase2_complete").state()).depth === count,
+    );
+  };
+  const plain = await pipeline.tell();
+  await transformed(1);
+  const correction = newRunId();
+  const [text] = await pipeline.lines(first.raw_file!);
+  await pipeline.channel.publish(
+    compose("channel:start_run", correction, {
+      run_id: correction,
+      requested_by: "test",
+      correction: { of: first.run_id, dlq_file: first.dlq_file!, patches: [{ line: 2, text: text! }] },
+    }),
+  );
+  await transformed(2);
+  for (const service of ["extractor", "transformer"]) await pipeline.stop(service);
+  Object.assign(pipeline.env, { QUEUE_PATH: "database/new.db" });
+  return [plain, correction];
+}
+
+Deno.test("what was transformed and never loaded survives the loss of the queue, however old it is, corrections too", async () => {
+  await using pipeline = await startPipeline({ users: 100, bad: 0.2, sftp: "none" });
+  const [plain, correction] = await transformAndLoseTheQueue(pipeline);
+  for (const service of ["extractor", "transformer", "saver"] as const) {
+    await startInTenDays(pipeline, service);
+  }
+  for (const run of [plain, correction]) await pipeline.completed(run);
+  const { correction_of } = pipeline.runs().find((run) => run.run_id === correction)!;
+  assert.equal(correction_of, pipeline.runs().at(-1)!.run_id);
   assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
 });

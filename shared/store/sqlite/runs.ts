@@ -215,6 +215,13 @@ export class Runs {
     return grouped(rows, runIds);
   }
 
+  /** The processed file of each run that is loaded. */
+  loadedFiles(): string[] {
+    return this.db.all<{ processed_file: string }>(
+      "SELECT processed_file FROM etl_runs WHERE loaded_at IS NOT NULL AND processed_file IS NOT NULL",
+    ).map(({ processed_file }) => processed_file);
+  }
+
   /** What lies on the SFTP server for each run. */
   deliveriesOf(runIds: readonly string[]): Map<string, DeliveryRow[]> {
     const rows = this.db.all<DeliveryRow>(
