@@ -22,7 +22,6 @@ export class Access implements Disposable {
   readonly #gapMs: number;
   #freeAt = 0;
 
-  /** Connects to nothing yet. */
   constructor(private readonly source: Resolved<AnySource>) {
     this.#url = new URL(source.url);
     this.#client = Deno.createHttpClient({ poolMaxIdlePerHost: source.concurrency ?? 1 });

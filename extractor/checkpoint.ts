@@ -1,5 +1,5 @@
 /**
- * What the extractor has to remember beyond its own end: how far the unfinished run got, and what came of the finished ones.
+ * What the extractor has to remember after its own end: how far the unfinished run is, and the outputs of the finished ones.
  *
  * @module
  */
@@ -66,7 +66,7 @@ export const Finished = z.object({
   finished_at: Timestamp.optional(),
   /** In a correction run: the lines that it corrects, of the dead-letter file of `detail.correction_of`. */
   corrects: z.array(z.int().positive()).optional(),
-  /** What was told about the phase. */
+  /** What was reported of the phase. */
   detail: Detail,
 });
 /** A run whose file is complete. */
@@ -111,7 +111,7 @@ export class Checkpoint {
   private constructor(
     private readonly path: string,
     private state: State,
-    /** What the file held, where that is not gone on with: kept under another name before the file is written. */
+    /** What the file held, where it can't be used: kept under another name before the file is written. */
     private aside?: { name: string; text: string; warn: () => void },
   ) {}
 

@@ -6,7 +6,7 @@
 
 /** What came, and what was announced. */
 export interface Ended {
-  /** Different records. */
+  /** Without those that came again. */
   readonly records: number;
   /** What the source announced last; undefined where it announces nothing. */
   readonly total: number | undefined;
@@ -23,7 +23,6 @@ export function tolerance(announced: number): number {
   return Math.min(Math.max(announced / 10, 10), announced / 2);
 }
 
-/** Judges a run. */
 export function ending({ records, total = records }: Ended): Ending {
   const missing = Math.max(total - records, 0);
   return { missing, isComplete: missing <= tolerance(total) };

@@ -9,7 +9,6 @@ import { PathReader } from "./paths.ts";
 import { Records } from "./records.ts";
 import type { Source } from "./source.ts";
 
-/** What an answer holds. */
 export interface Envelope {
   /** The records; null where null stands in the list's place, undefined where there is no list. */
   readonly list: Records | null | undefined;

@@ -73,7 +73,7 @@ export async function checkpointOf(files: Files, source: Source, now?: number): 
  * The extractor: mailbox `channel:start_run`, output `channel:phase1_complete`.
  *
  * Promise: however often a request is repeated, and wherever the process dies, the run has one raw file with each record of the source once.
- * A request that comes while a run of the same source is unfinished resumes that run instead, and is told to be superseded by it. Runs of
+ * A request that comes while a run of the same source is unfinished resumes that run instead, and is reported as superseded by it. Runs of
  * different pipelines are extracted side by side, those of one pipeline one after the other.
  */
 export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
@@ -249,7 +249,6 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   };
 }
 
-/** A request at work. */
 interface Extraction {
   readonly request: StartRun;
   readonly checkpoint: Checkpoint;

@@ -26,7 +26,7 @@ export async function tryLock(path: string): Promise<Disposable | undefined> {
 }
 
 /**
- * Takes the lock file `path`, waiting up to `waitMs` for whoever holds it.
+ * Takes the lock file `path`, waiting up to `waitMs` for its holder.
  *
  * @throws Busy naming the holder when the wait was in vain.
  * @throws the signal's reason when `signal` ended the wait.

@@ -96,7 +96,7 @@ export async function fetchPage(
       if (reasons.length > source.maxRetries) {
         throw new PermanentError(
           `Cannot fetch page ${page.label} of ${source.name}: ${counted(reasons)}. ` +
-            `The run's state is kept at ${page.label}; when the source is well again, start a run: it goes on there.`,
+            `The run's state is kept at ${page.label}; when the source works again, start a run: it resumes there.`,
           { cause: error, retryable: true },
         );
       }
@@ -165,7 +165,7 @@ async function readBounded(
     if (length > source.maxBytes) {
       throw new PermanentError(
         `Cannot fetch page ${label} of ${source.name}: it has more than ${source.maxBytes} bytes. ` +
-          `${source.smallerPages} or a larger MAX_RESPONSE_BYTES, and start a run: it goes on there.`,
+          `${source.smallerPages} or a larger MAX_RESPONSE_BYTES, and start a run: it resumes there.`,
       );
     }
     buffer.fit(length, filled, source.maxBytes);

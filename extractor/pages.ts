@@ -28,7 +28,6 @@ export interface Progress {
   readonly pages: number;
   /** What the source announced on the run's first page; undefined where that page is still to be fetched. */
   readonly firstTotal: number | undefined;
-  /** What it announced last. */
   readonly announced: Announced;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The raw file of a run: begun or gone on with, filled page by page, and published when it is whole.
+ * The raw file of a run: begun or resumed, filled page by page, and published when it is whole.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export interface WrittenRun {
   readonly missing?: number;
   readonly bytes: number;
   readonly sha256: string;
-  /** Where the run was gone on with, if it was. */
+  /** Where the run was resumed, if it was. */
   readonly resumed_from_skip?: number;
 }
 
@@ -37,7 +37,7 @@ const log = getLogger(["etl", "extractor", "run"]);
 
 /**
  * Writes the raw file of `run` from where it stands. After each page that is safely in the file `onPage` is called, to keep how far the run
- * is; calling this again with what it was last called with goes on there, and adds nothing twice.
+ * is; calling this again with what it was last called with resumes there, and adds nothing twice.
  *
  * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source gives the same page for ever; and BeginAgain when far
  * fewer records came than were announced.
@@ -163,7 +163,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
     ? label.slice(0, label.indexOf("="))
     : "what the definition's paging sends";
   throw new PermanentError(
-    `Cannot go on at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
+    `Cannot continue at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
       `Does the source heed ${asked}? The run's state is kept at ${label}.`,
   );
 }

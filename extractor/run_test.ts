@@ -143,7 +143,7 @@ Deno.test("a source that doesn't heed skip is found out at its second page", asy
     assert.ok(error instanceof PermanentError);
     assert.match(
       error.message,
-      /^Cannot go on at page skip=100 of .*: its 100 users were all on earlier pages/,
+      /^Cannot continue at page skip=100 of .*: its 100 users were all on earlier pages/,
     );
     return true;
   });

@@ -42,7 +42,6 @@ export interface Source extends Patience, Disposable {
   readonly name: string;
   /** How pages are asked for. */
   readonly style: Style;
-  /** Sends the requests. */
   readonly access: Access;
   /** Path of the list in an answer; undefined where the answer is the list. */
   readonly records: string | undefined;

@@ -42,7 +42,6 @@ export interface Answered {
   last(path: string): unknown;
 }
 
-/** A style of paging. */
 export interface Style {
   /** Its name in definitions; another one can't resume a run. */
   readonly by: string;
