@@ -10,11 +10,11 @@ for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=$/\1/p'); do
 done
 
 # A secret is a file with the variable's name: the environment that `docker inspect` shows doesn't have it.
-for name in API_TOKEN SFTP_KEY_PASSPHRASE; do
+for name in $(ls /run/secrets 2>/dev/null || :); do
+  case "$name" in *[!A-Za-z0-9_]*) continue ;; esac
   file="/run/secrets/$name"
-  if [ ! -e "$file" ]; then continue; fi
   if ! value=$(cat "$file"); then
-    echo "Cannot read the secret $name: user $(id -u) may not. Let the file that ${name}_FILE names be readable for that user." >&2
+    echo "Cannot read the secret $name: user $(id -u) may not. Let the file that is mounted there be readable for that user." >&2
     exit 2
   fi
   if [ -n "$value" ]; then export "$name=$value"; fi
