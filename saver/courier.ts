@@ -13,8 +13,11 @@ import type { DeliveryRow } from "../shared/store/sqlite/runs.ts";
 import type { Delivery, LocalFile } from "./delivery/delivery.ts";
 import { manifestOf } from "./manifest.ts";
 
-/** Tries before a delivery is given up. At one each minute or less, a server may be away for about a week. */
-const PATIENCE = 10_000;
+/** How long an order waits for a server that is away, in milliseconds: a week. */
+const PATIENCE_MS = 7 * 24 * 3_600_000;
+
+/** More tries than there are in that time, as there are 45 s and more between two of them. */
+const MAX_ATTEMPTS = 20_000;
 
 /** Sending, reading back and encrypting report progress for each half megabyte at least, and a request is answered within 20 s; milliseconds. */
 const STALL_MS = 300_000;
@@ -51,7 +54,8 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
     name: "courier",
     mailbox: "channel:deliver",
     phase: "DELIVERING",
-    maxAttempts: PATIENCE,
+    maxAttempts: MAX_ATTEMPTS,
+    patienceMs: PATIENCE_MS,
     plan: ({ run_id }) =>
       Promise.resolve({ runId: run_id, plan: undefined, after: store.runs.byRunId(run_id)?.status_at }),
     stallMs: STALL_MS,

@@ -40,6 +40,9 @@ export interface Login extends Server {
 
 const CLEAN_CIPHERS: readonly CipherAlgorithm[] = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"];
 
+/** Milliseconds that a server may stay silent. */
+const TIMEOUT_MS = 20_000;
+
 /** Milliseconds that the server gets to say goodbye. */
 const GOODBYE_MS = 2_000;
 
@@ -62,7 +65,7 @@ export class Connection implements AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(private readonly login: Login) {
-    this.#timeoutMs = login.timeoutMs ?? 20_000;
+    this.#timeoutMs = login.timeoutMs ?? TIMEOUT_MS;
     // Without it Nagle's algorithm and delayed acknowledgements cost 40 ms a request.
     this.#socket = connectSocket({ host: login.host, port: login.port, noDelay: true });
     writeAtOnce(this.#socket);
@@ -186,10 +189,10 @@ export class Connection implements AsyncDisposable {
     if (this.#timer !== undefined) return;
     this.#lastAnswer = performance.now();
     const check = () => {
-      const silence = performance.now() - this.#lastAnswer;
-      if (silence >= this.#timeoutMs) {
-        this.#die(new Error(`no answer for ${Math.round(silence / 1000)} s`));
-      } else this.#timer = setTimeout(check, this.#timeoutMs - silence);
+      const silent = performance.now() - this.#lastAnswer;
+      if (silent >= this.#timeoutMs) {
+        this.#die(silence(silent));
+      } else this.#timer = setTimeout(check, this.#timeoutMs - silent);
     };
     this.#timer = setTimeout(check, this.#timeoutMs);
   }
@@ -215,6 +218,31 @@ export class Connection implements AsyncDisposable {
     if (meanwhile.judge(host, port, this.hostKey).kind !== "unknown") return;
     await recordHostKey(knownHosts, host, port, this.hostKey);
   }
+}
+
+/** Connects and says nothing: whether there is a server at all. @throws as `Connection.open`. */
+export async function reach(login: Login, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { host, port, timeoutMs = TIMEOUT_MS } = login;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = connectSocket({ host, port });
+  const abort = () => reject(signal.reason);
+  const timer = setTimeout(() => reject(silence(timeoutMs)), timeoutMs);
+  signal.addEventListener("abort", abort);
+  socket.once("connect", resolve).on("error", reject);
+  try {
+    await promise;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : connectionFailure(login, login.keyPath, error);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    clearTimeout(timer);
+    socket.destroy();
+  }
+}
+
+function silence(ms: number): Error {
+  return new Error(`no answer for ${Math.round(ms / 1000)} s`);
 }
 
 /** ssh2 writes a packet in three pieces. What is written in one turn of the event loop goes to the system in one call instead. */

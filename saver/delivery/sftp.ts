@@ -14,6 +14,7 @@ import type {
   Manifest,
   Probed,
 } from "./delivery.ts";
+import { reach } from "./connection.ts";
 import { SftpWorker } from "./sftp_worker.ts";
 import { checkName, type OnMoved, PROBE, type SftpOptions } from "./session.ts";
 
@@ -64,6 +65,8 @@ class SftpDelivery implements Delivery {
   readonly #ahead = new Set<SentAhead>();
   #delivering = 0;
   #sweptAt = -Infinity;
+  /** The last delivery failed in a way that passes; the next one starts no thread before the server can be reached. */
+  #isAway = false;
   /** Temporary files of sessions that broke off. */
   #leftovers: readonly string[] = [];
 
@@ -75,6 +78,22 @@ class SftpDelivery implements Delivery {
     options: DeliverOptions,
   ): Promise<DeliveredFile[]> {
     for (const { name } of [...files, manifest]) checkName(name);
+    if (this.#isAway) await reach(this.options, options.signal);
+    try {
+      const delivered = await this.#deliverAll(files, manifest, options);
+      this.#isAway = false;
+      return delivered;
+    } catch (error) {
+      this.#isAway = error instanceof TransientError;
+      throw error;
+    }
+  }
+
+  async #deliverAll(
+    files: readonly LocalFile[],
+    manifest: Manifest,
+    options: DeliverOptions,
+  ): Promise<DeliveredFile[]> {
     const ahead = [...this.#ahead].map((sent) => sent.take(files)).filter((share) => share !== undefined);
     this.#delivering += 1;
     try {
@@ -93,7 +112,9 @@ class SftpDelivery implements Delivery {
   }
 
   sendAhead(files: readonly LocalFile[]): Ahead | undefined {
-    if (sumOf(files) < WORTH_A_THREAD || this.#ahead.size + this.#delivering >= SFTP_WORKERS) {
+    if (
+      this.#isAway || sumOf(files) < WORTH_A_THREAD || this.#ahead.size + this.#delivering >= SFTP_WORKERS
+    ) {
       return undefined;
     }
     for (const { name } of files) checkName(name);

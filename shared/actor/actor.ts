@@ -72,6 +72,8 @@ export interface Actor<C extends ChannelName = ChannelName, P = void> {
   readonly stallMs?: number;
   /** How often a message is tried before it is dead-lettered. Default 8. */
   readonly maxAttempts?: number;
+  /** Milliseconds since its publication after which 8 tries suffice, where `maxAttempts` is more. */
+  readonly patienceMs?: number;
   /** Finds out which run a message is about, where that isn't always its own `run_id`. What it throws counts as thrown by `handle`. */
   plan?(message: MessageOn<C>, signal: AbortSignal): Promise<Planned<P>>;
   /**

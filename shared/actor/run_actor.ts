@@ -24,6 +24,8 @@ const BEAT_EVERY_MS = 5_000;
 /** How long a message waits for space on a disk, in milliseconds: a week, as for a server that is away. */
 const WAIT_FOR_SPACE_MS = 7 * 24 * 3_600_000;
 
+const MAX_ATTEMPTS = 8;
+
 /** What the loop needs besides actor and channel. */
 export interface ActorContext {
   /** Stops the loop: no more claims; the message at hand is finished, or handed back when `graceMs` is over. */
@@ -122,7 +124,7 @@ async function attempt<C extends ChannelName, P>(
   claim: Claim,
   { channel, context, presence, retries }: Loop,
 ): Promise<{ outcome: Outcome; isStuck: boolean }> {
-  const { maxAttempts = 8, stallMs = STALL_MS } = actor;
+  const { maxAttempts = MAX_ATTEMPTS, patienceMs = Infinity, stallMs = STALL_MS } = actor;
   const { cancellations = NO_CANCELLATIONS, graceMs = 8_000, signal } = context;
   const news = new News(actor, claim, presence.instance, retries);
   const limits = {
@@ -178,14 +180,17 @@ async function attempt<C extends ChannelName, P>(
     };
   } catch (thrown) {
     const error = work.signal.aborted ? work.signal.reason : thrown;
-    return { outcome: outcomeOf(error, claim, maxAttempts, news), isStuck: thrown instanceof Stuck };
+    return {
+      outcome: outcomeOf(error, claim, { maxAttempts, patienceMs }, news),
+      isStuck: thrown instanceof Stuck,
+    };
   }
 }
 
 function outcomeOf(
   error: unknown,
   { attempt, publishedAt }: Claim,
-  maxAttempts: number,
+  { maxAttempts, patienceMs }: { maxAttempts: number; patienceMs: number },
   news: News,
 ): Outcome {
   const reason = messageOf(error);
@@ -195,8 +200,10 @@ function outcomeOf(
   if (error instanceof PermanentError) {
     return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
   }
-  const isWorthWaiting = error instanceof NoSpace && Date.now() - publishedAt < WAIT_FOR_SPACE_MS;
-  if (attempt >= maxAttempts && !isWorthWaiting) {
+  const age = Date.now() - publishedAt;
+  const isWorthWaiting = error instanceof NoSpace && age < WAIT_FOR_SPACE_MS;
+  const isSpent = attempt >= maxAttempts || (attempt >= MAX_ATTEMPTS && age >= patienceMs);
+  if (isSpent && !isWorthWaiting) {
     const spent = `${reason} (given up after ${attempt} tries)`;
     return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
   }

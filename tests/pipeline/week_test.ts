@@ -8,7 +8,9 @@ import { compose } from "../../shared/actor/message.ts";
 import { runActor } from "../../shared/actor/run_actor.ts";
 import type { Channel, Claim } from "../../shared/channel/channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
+import { TransientError } from "../../shared/errors/errors.ts";
 import { Files } from "../../shared/files/files.ts";
+import type { Store } from "../../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
 import { courier } from "../../saver/courier.ts";
 import { recorder } from "../../saver/saver.ts";
@@ -41,15 +43,33 @@ function fastClock() {
   };
 }
 
+/** `of`, with some of it replaced. */
+function bound<T extends object>(of: T, change: Partial<T>): T {
+  return new Proxy(of, {
+    get(target, key) {
+      const value = Reflect.get(change, key) ?? Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** A run that is loaded and waits for its delivery. */
+async function loadedRun(store: Store): Promise<string> {
+  const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
+  await announceRun(store, run);
+  await markLoaded(store, {
+    ...run,
+    rawFile: "data/raw_users/a.jsonl",
+    processedFile: "data/processed_users/a.jsonl",
+    dlqFile: "data/dlq/a.jsonl",
+    validCount: 1,
+    invalidCount: 0,
+  });
+  return run.runId;
+}
+
 /** The channel, but for waits until the next try: instead of them the clock is put forward. */
 function withoutWaits(channel: Channel, advance: (ms: number) => void): Channel {
-  const bound = <T extends object>(of: T, change: Partial<T>): T =>
-    new Proxy(of, {
-      get(target, key) {
-        const value = Reflect.get(change, key) ?? Reflect.get(target, key);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
   const fast = (claim: Claim): Claim =>
     bound(claim, {
       async retry(afterMs, reason, options) {
@@ -87,16 +107,7 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
   await using owned = new AsyncDisposableStack();
   const temp = owned.use(await tempStore());
   const { store, folder } = temp;
-  const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
-  await announceRun(store, run);
-  await markLoaded(store, {
-    ...run,
-    rawFile: "data/raw_users/a.jsonl",
-    processedFile: "data/processed_users/a.jsonl",
-    dlqFile: "data/dlq/a.jsonl",
-    validCount: 1,
-    invalidCount: 0,
-  });
+  const runId = await loadedRun(store);
   const { privateKey } = await ensureKeys(`${folder}/keys`, { type: "ed25519" });
   const options: Login = {
     host: "127.0.0.1",
@@ -107,7 +118,7 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
     hostKeyPolicy: "accept-new",
   };
   const channel = owned.use(await openTemporaryChannel());
-  await channel.publish(compose("channel:deliver", "order", { run_id: run.runId }));
+  await channel.publish(compose("channel:deliver", "order", { run_id: runId }));
 
   using clock = fastClock();
   const tries: { ms: number; bytes: number }[] = [];
@@ -130,8 +141,8 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
     runActor(recorder({ store }), channel, { signal }),
   ]);
   assert.ok(tries.length > 400, `${tries.length} tries`);
-  assert.equal(store.runs.byRunId(run.runId)?.status, "DELIVERY_PENDING");
-  const events = store.runs.eventsOf([run.runId]).get(run.runId)!.length;
+  assert.equal(store.runs.byRunId(runId)?.status, "DELIVERY_PENDING");
+  const events = store.runs.eventsOf([runId]).get(runId)!.length;
   assert.ok(events > 100 && events <= 7 * 24 + 3, `${events} events: one an hour`);
   const quarter = tries.length >> 2;
   const [early, late] = [tries.slice(10, quarter), tries.slice(-quarter)];
@@ -139,4 +150,43 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
   assert.ok(time(late) < 2 * time(early), `${time(early)} ms a try at first, ${time(late)} ms at last`);
   const memory = (of: typeof tries) => median(of.map(({ bytes }) => bytes));
   assert.ok(memory(late) - memory(early) < 40e6, `${memory(early)} bytes at first, ${memory(late)} at last`);
+});
+
+Deno.test("an order waits for its server for a week, however many tries that takes, and no longer", async () => {
+  await using owned = new AsyncDisposableStack();
+  const { store } = owned.use(await tempStore());
+  const runId = await loadedRun(store);
+  const channel = owned.use(await openTemporaryChannel());
+  await channel.publish(compose("channel:deliver", "order", { run_id: runId }));
+  const tries = [{ attempt: 12_000, days: 6.9 }, { attempt: 12_001, days: 7.1 }];
+  const inTime = bound(channel, {
+    claim: async (mailbox, options) => {
+      const claim = await channel.claim(mailbox, options);
+      const next = claim && tries.shift();
+      return next && bound(claim, {
+        attempt: next.attempt,
+        publishedAt: Date.now() - next.days * 24 * HOUR,
+        retry: (_, reason, options) => claim.retry(0, reason, options),
+      });
+    },
+  });
+  const away: Delivery = {
+    deliver: () => Promise.reject(new TransientError("The server is away.")),
+    probe: () => Promise.reject(new TransientError("The server is away.")),
+    sendAhead: () => undefined,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  const stop = new AbortController();
+  const settled: [string, string | undefined][] = [];
+  await runActor(courier({ store, files: new Files("data"), deliveryTo: () => away }), inTime, {
+    signal: stop.signal,
+    onSettled(outcome, reason) {
+      settled.push([outcome, reason]);
+      if (tries.length === 0) stop.abort();
+    },
+  });
+  assert.deepEqual(settled, [
+    ["again", "The server is away."],
+    ["never", "The server is away. (given up after 12001 tries)"],
+  ]);
 });
