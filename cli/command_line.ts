@@ -8,7 +8,6 @@ import { configure } from "@logtape/logtape";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 
 export const EXIT = {
-  /** Done, or stopped in order. */
   ok: 0,
   /** The work failed, or something is wrong. */
   failed: 1,
@@ -38,7 +37,6 @@ type Parsed<O extends ParseArgsOptionsConfig> = ReturnType<
   typeof parseArgs<{ options: O; allowPositionals: true; strict: true }>
 >;
 
-/** What a command line says. */
 export interface CommandLine<O extends ParseArgsOptionsConfig> {
   readonly values: Parsed<O>["values"];
   readonly words: readonly string[];

@@ -7,19 +7,16 @@ import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import type { ReadableStream as WebStream } from "node:stream/web";
 
-/** A program to run beside others. */
 export interface Program {
   /** Shown before each of its lines. */
   readonly name: string;
   /** Arguments for `deno`. */
   readonly args: readonly string[];
   readonly env: Record<string, string | undefined>;
-  /** Its working directory. Default this process's. */
   readonly cwd?: string;
 }
 
 export interface Running {
-  /** As in its `Program`. */
   readonly name: string;
   readonly pid: number;
   /** Resolves with its exit code when it has ended. */
@@ -36,7 +33,6 @@ export type OnLine = (name: string, line: string) => void;
 /** A service finishes its work or hands it back within 8 seconds; one that stands before a dead SFTP server needs 4 more to leave it. */
 export const GRACE_MS = 15_000;
 
-/** Starts a program under this Deno. */
 export function start(program: Program, onLine: OnLine): Running {
   const env = Object.fromEntries(
     Object.entries(program.env).filter(([, value]) => value !== undefined),

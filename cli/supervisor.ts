@@ -21,7 +21,6 @@ import {
 } from "./services.ts";
 import { type OnLine, type Program, type Running, start } from "./program.ts";
 
-/** What the supervisor is to hold. */
 export interface SupervisorOptions {
   readonly env: Environment;
   readonly services: readonly Service[];
@@ -43,7 +42,6 @@ export interface Supervisor extends AsyncDisposable {
 export class PartFailed extends PermanentError {
   override readonly name: string = "PartFailed";
 
-  /** The part `part` ended. */
   constructor(
     part: string,
     /** The exit code that it ended with. */

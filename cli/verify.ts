@@ -1,6 +1,6 @@
 /**
  * `deno task verify --run ID|latest|all [--json]`: compares what a run left behind with what was recorded: local files, records in the database,
- * deliveries, the files on the SFTP server (read back), and the transform made again. A line for each: equal, or what differs and what to do.
+ * deliveries, the files on the SFTP server (read back), and the transform, repeated. A line for each: equal, or what differs and what to do.
  * Changes nothing. Exit codes: 0 nothing is wrong, 1 something is, 2 usage or configuration that can't be used.
  *
  * @module
@@ -36,7 +36,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const config = loadConfig("verify", VARIABLES.saver, env);
   const { LOOKUP_FILE: lookupFile, PIPELINES_DIR } = loadConfig("verify", VARIABLES.transformer, env);
   const dir = pipelinesDir(PIPELINES_DIR);
-  const log = { error: () => {} }; // each run says what is in its way
+  const log = { error: () => {} }; // each run reports its own problem
   const feedOf = await readFeeds(await loadPipelines(dir), { dir, lookupFile, log });
   await using resources = new AsyncDisposableStack();
   const store = openStoreReadOnly(config.DB_PATH);
@@ -90,7 +90,9 @@ function* chosen(runs: Runs, which: string): Generator<RunRow> {
       (/^\d+$/.test(which) ? runs.byId(Number(which)) : undefined);
     if (run === undefined) {
       throw new UsageError(
-        `--run is ${JSON.stringify(which)}, which no run has as its id; wanted a run's id, latest or all.`,
+        `--run is ${
+          JSON.stringify(which)
+        }, which is not the id of any run; wanted a run's id, latest or all.`,
       );
     }
     yield run;

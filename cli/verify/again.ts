@@ -1,5 +1,5 @@
 /**
- * The transform once more: the same raw file, lookup and rules have to give the same bytes.
+ * The transform repeated: the same raw file, lookup and rules must give the same bytes.
  *
  * @module
  */
@@ -10,29 +10,21 @@ import type { Files } from "../../shared/files/files.ts";
 import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import type { Feed, TransformerParts } from "../../transformer/transformer.ts";
 import { MAX_RAW_BYTES, type Sink, transform } from "../../transformer/transform.ts";
-import type { Finding } from "./finding.ts";
+import { differs, equal, type Finding, skipped } from "./finding.ts";
 
-/** What the transform would make now, compared with what was loaded: one finding for each of its two files. */
-export interface Again {
-  /** The file of valid records. */
-  readonly processed: Finding;
-  /** The file of dead letters. */
-  readonly invalid: Finding;
-}
-
-/** Transforms `raw` again, without writing anything. `local` is what was found of the raw file. @throws when the raw file can't be read. */
+/**
+ * Transforms the raw file again, without writing anything, and compares both results with what was loaded. `local` is the finding on the raw
+ * file. @throws when it can't be read.
+ */
 export async function transformAgain(
   run: RunRow,
   loaded: Record<"raw" | "processed" | "invalid", FileRow>,
   local: Finding,
   files: Files,
   feedOf: TransformerParts["feedOf"],
-): Promise<Again> {
+): Promise<Record<"processed" | "invalid", Finding>> {
   const feed = comparable(run, local, feedOf);
-  if (typeof feed === "string") {
-    const skipped: Finding = { result: "skipped", detail: feed };
-    return { processed: skipped, invalid: skipped };
-  }
+  if (typeof feed === "string") return { processed: skipped(feed), invalid: skipped(feed) };
   const { plan, lookups: { added } } = feed;
   const processed = new HashSink();
   const dead = new HashSink();
@@ -44,11 +36,11 @@ export async function transformAgain(
   };
 }
 
-/** What the run was transformed by, if that is still the same; or why it can't be made again. */
+/** The run's definition and lookup if they are still the same, else why the transform can't be repeated. */
 function comparable(run: RunRow, local: Finding, feedOf: TransformerParts["feedOf"]): Feed | string {
   if (local.result !== "equal") return "the raw file that was loaded isn't on the local disk";
   if (run.lookup_sha256 === null || run.rules_sha256 === null) {
-    return "the transformer of this run didn't tell which lookup and rules it used";
+    return "the transformer of this run didn't record which lookup and rules it used";
   }
   let feed: Feed;
   try {
@@ -65,12 +57,11 @@ function comparable(run: RunRow, local: Finding, feedOf: TransformerParts["feedO
 }
 
 function compare(sha256: string, file: FileRow): Finding {
-  if (sha256 === file.sha256) return { result: "equal", detail: "the same bytes again" };
-  return {
-    result: "differs",
-    detail: `transforming the raw file again gives SHA-256 ${sha256}, but ${file.sha256} was loaded. ` +
+  if (sha256 === file.sha256) return equal("the same bytes again");
+  return differs(
+    `transforming the raw file again gives SHA-256 ${sha256}, but ${file.sha256} was loaded. ` +
       `Another version of the transformer made the file, or it wasn't made from this raw file.`,
-  };
+  );
 }
 
 class HashSink implements Sink {

@@ -10,12 +10,11 @@ import type { Manifest } from "../../saver/delivery/delivery.ts";
 import type { FileFacts, Files } from "../../shared/files/files.ts";
 import type { Records } from "../../shared/store/sqlite/records.ts";
 import type { DeliveryRow, FileRow } from "../../shared/store/sqlite/runs.ts";
-import type { Finding } from "./finding.ts";
+import { differs, equal, type Finding, missing, skipped } from "./finding.ts";
 
 /** Length and SHA-256 that a copy has to have. */
 type Wanted = Pick<FileFacts, "bytes" | "sha256">;
 
-/** The file on the local disk. */
 export async function localCopy(files: Files, file: FileRow): Promise<Finding> {
   if (!(await files.exists(file.name))) {
     return file.removed_at === null
@@ -64,14 +63,12 @@ export async function databaseCopy(
 /** What to do when records aren't those that were loaded. */
 export const RESTORE = "The database was changed from outside; restore a backup of it.";
 
-/** What was noted of a delivered file. */
+/** What was recorded of a delivered file. */
 export function noted(delivery: DeliveryRow | undefined, wanted: Wanted, state: string | null): Finding {
   if (delivery === undefined) {
-    return state === "NOT_CONFIGURED"
-      ? { result: "skipped", detail: "no SFTP server was configured" }
-      : missing(
-        `its delivery isn't recorded (${state ?? "not begun"}). Wait, or request the delivery again.`,
-      );
+    return state === "NOT_CONFIGURED" ? skipped("no SFTP server was configured") : missing(
+      `its delivery isn't recorded (${state ?? "not begun"}). Wait, or request the delivery again.`,
+    );
   }
   if (delivery.sha256 !== wanted.sha256) {
     return differs(
@@ -92,10 +89,7 @@ export async function remoteCopy(server: Inspection, delivery: DeliveryRow): Pro
   const sha256 = delivery.encrypted ? delivery.sealed_sha256 : delivery.sha256;
   if (sha256 === null) {
     return found.bytes === bytes
-      ? {
-        result: "skipped",
-        detail: `${remote_path} has its size; the SHA-256 of its encrypted form was not recorded`,
-      }
+      ? skipped(`${remote_path} has its size; the SHA-256 of its encrypted form was not recorded`)
       : differs(changed(remote_path, `${found.bytes} bytes`, `${bytes} bytes`));
   }
   return same(found, { bytes, sha256 })
@@ -103,7 +97,6 @@ export async function remoteCopy(server: Inspection, delivery: DeliveryRow): Pro
     : differs(changed(remote_path, inWords(found), inWords({ bytes, sha256 })));
 }
 
-/** Length and SHA-256 of a manifest. */
 export function factsOf({ text }: Manifest): Wanted {
   const bytes = new TextEncoder().encode(text);
   return { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
@@ -147,16 +140,4 @@ function same(found: Wanted, wanted: Wanted): boolean {
 
 function inWords({ bytes, sha256 }: Wanted): string {
   return `${bytes} bytes and SHA-256 ${sha256}`;
-}
-
-function equal(detail: string): Finding {
-  return { result: "equal", detail };
-}
-
-function differs(detail: string): Finding {
-  return { result: "differs", detail };
-}
-
-function missing(detail: string): Finding {
-  return { result: "missing", detail };
 }

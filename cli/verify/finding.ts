@@ -1,21 +1,19 @@
 /**
- * What a look at one thing has shown.
+ * The result of one comparison.
  *
  * @module
  */
 import { messageOf } from "../../shared/errors/errors.ts";
 
 /**
- * `equal`: it is what was recorded. `differs`, `missing`: it isn't. `failed`: it couldn't be looked at. `removed`: retention took it away.
- * `skipped`: there is nothing that it could be compared with.
+ * `equal`: it is what was recorded. `differs`, `missing`: it isn't. `failed`: it couldn't be compared. `removed`: retention removed it.
+ * `skipped`: there is nothing to compare it with.
  */
 export type Result = "equal" | "differs" | "missing" | "failed" | "removed" | "skipped";
 
-/** The result, and in words what was found and what to do. */
 export interface Finding {
-  /** What came of the comparison. */
   readonly result: Result;
-  /** What was found, and where something is wrong, what to do. Never a record's content. */
+  /** What was found and, where something is wrong, what to do. Never a record's content. */
   readonly detail: string;
 }
 
@@ -27,14 +25,19 @@ export interface Item extends Finding {
   readonly file: "raw" | "processed" | "invalid" | "manifest" | "counts";
 }
 
+export const equal = (detail: string): Finding => ({ result: "equal", detail });
+export const differs = (detail: string): Finding => ({ result: "differs", detail });
+export const missing = (detail: string): Finding => ({ result: "missing", detail });
+export const skipped = (detail: string): Finding => ({ result: "skipped", detail });
+
 export function isFine({ result }: Finding): boolean {
   return result === "equal" || result === "removed" || result === "skipped";
 }
 
-/** What `look` finds; that it couldn't look is a finding too. */
-export async function finding(look: () => Finding | Promise<Finding>): Promise<Finding> {
+/** What `compare` finds; an error is a finding too. */
+export async function finding(compare: () => Finding | Promise<Finding>): Promise<Finding> {
   try {
-    return await look();
+    return await compare();
   } catch (error) {
     return { result: "failed", detail: messageOf(error) };
   }

@@ -1,5 +1,5 @@
 /**
- * Everything that is known of a run, compared.
+ * Compares all copies of a run.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import type { TransformerParts } from "../../transformer/transformer.ts";
 import { transformAgain } from "./again.ts";
 import { databaseCopy, factsOf, localCopy, noted, remoteCopy, RESTORE } from "./copies.ts";
-import { type Finding, finding, type Item } from "./finding.ts";
+import { differs, equal, type Finding, finding, type Item, missing } from "./finding.ts";
 
 export interface VerifyParts {
   readonly store: Pick<ReadStore, "runs" | "records">;
   readonly files: Files;
   readonly feedOf: TransformerParts["feedOf"];
-  /** Connects to the server; asked for only where something was delivered. Throws why it can't. */
+  /** Connects to the server; called only where something was delivered. */
   readonly server: () => Promise<Inspection>;
 }
 
@@ -34,10 +34,11 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
   const rows = store.runs.filesOf([run.run_id]).get(run.run_id) ?? [];
   const loaded = byKind(rows);
   if (run.loaded_at === null || loaded === undefined) {
-    yield item("run", "counts", {
-      result: "missing",
-      detail: `its files aren't loaded (${run.status}). Wait for the load, or start a new run.`,
-    });
+    yield item(
+      "run",
+      "counts",
+      missing(`its files aren't loaded (${run.status}). Wait for the load, or start a new run.`),
+    );
     return;
   }
   yield item("run", "counts", counts(run, loaded));
@@ -55,7 +56,7 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
   let again: Partial<Record<FileKind, Finding>> = {};
   const failed = await finding(async () => {
     again = { ...await transformAgain(run, loaded, local.get("raw")!, files, feedOf) };
-    return { result: "equal", detail: "" };
+    return equal("");
   });
   for (const kind of ["processed", "invalid"] as const) yield item("transform", kind, again[kind] ?? failed);
 
@@ -79,20 +80,15 @@ function counts(run: RunRow, { raw, processed, invalid }: Loaded): Finding {
   const counts = `${run.valid_count} valid and ${run.invalid_count} invalid`;
   const found = `${processed.records} processed and ${invalid.records} invalid`;
   if (processed.records !== run.valid_count || invalid.records !== run.invalid_count) {
-    return {
-      result: "differs",
-      detail: `the run's row says ${counts}, but ${found} records were loaded. ${RESTORE}`,
-    };
+    return differs(`the run's row says ${counts}, but ${found} records were loaded. ${RESTORE}`);
   }
   if (raw.records !== processed.records + invalid.records) {
-    return {
-      result: "differs",
-      detail:
-        `${raw.records} raw records became ${found}. The program that transformed them lost or duplicated some: ` +
+    return differs(
+      `${raw.records} raw records became ${found}. The program that transformed them lost or duplicated some: ` +
         `start a new run with this project's transformer.`,
-    };
+    );
   }
-  return { result: "equal", detail: `${raw.records} records: ${counts}` };
+  return equal(`${raw.records} records: ${counts}`);
 }
 
 type Loaded = Record<FileKind, FileRow>;

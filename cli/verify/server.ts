@@ -1,5 +1,5 @@
 /**
- * The server to read delivered files from: the configured one, or a local one over the folder that `start`, `run` and `demo` deliver to.
+ * The server that holds the delivered files: the configured one, or a local one over the folder that `start`, `run` and `demo` deliver to.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { fileError } from "../../shared/files/disk.ts";
 import { type Environment, VARIABLES } from "../services.ts";
 import { startSftpServer } from "../../local/sftp_server.ts";
 
-/** Connects when it is first asked, and then answers the same connection, or fails with the same reason. */
+/** Connects at the first call; later calls share the connection, or its error. */
 export function lazyServer(env: Environment, resources: AsyncDisposableStack): () => Promise<Inspection> {
   let opened: Promise<Inspection> | undefined;
   return () => opened ??= open(env, resources);
@@ -28,7 +28,7 @@ async function open(env: Environment, resources: AsyncDisposableStack): Promise<
 async function localServer(env: Environment, resources: AsyncDisposableStack) {
   const { SFTP_KEY_PATH, SFTP_USER } = loadConfig("verify", VARIABLES.saver, env);
   const keys = dirname(SFTP_KEY_PATH);
-  // a file of its own: the port is another one each time, and who trusts the configured servers isn't to be asked to trust it too
+  // a file of its own: the port changes each time, and doesn't belong among the configured servers' hosts
   const knownHosts = await Deno.makeTempFile({ dir: keys, prefix: ".verify_", suffix: ".known_hosts" })
     .catch((error) => {
       throw fileError("write a file in", keys, error);

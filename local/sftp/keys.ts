@@ -4,6 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import ssh2, { type ParsedKey } from "ssh2";
 import { fingerprintOf, hostKeyOf, KnownHosts, lineFor } from "../../saver/delivery/known_hosts.ts";
@@ -15,7 +16,6 @@ import { fileError, writeAtomically } from "../../shared/files/disk.ts";
 export const KEY_TYPES = ["rsa", "ed25519"] as const;
 export type KeyType = (typeof KEY_TYPES)[number];
 
-/** How a key is made. */
 export interface KeyOptions {
   /** Default `rsa`, with 4096 bits. */
   readonly type?: KeyType;
@@ -23,7 +23,6 @@ export interface KeyOptions {
   readonly passphrase?: string | undefined;
 }
 
-/** A key pair on disk. */
 export interface KeyPair {
   /** Path of the private key, mode 0600. */
   readonly privateKey: string;
@@ -34,7 +33,7 @@ export interface KeyPair {
 }
 
 /**
- * Sees to it that `dir` has `id_rsa` and `sftp_user.pub`. What is there stays; a public key that is missing is derived from the private one.
+ * Makes `id_rsa` and `sftp_user.pub` in `dir` where they are missing; a missing public key is derived from the private one.
  *
  * @throws PermanentError when only the public key is there, or the private one can't be used.
  */
@@ -42,16 +41,14 @@ export async function ensureKeys(dir: string, options: KeyOptions = {}): Promise
   return await ensurePair(join(dir, "id_rsa"), join(dir, "sftp_user.pub"), "sftp_user", options);
 }
 
-/** Sees to it that the server has a host key in `path`, and its public half beside it. @throws PermanentError as `ensureKeys`. */
+/** Makes the server's host key in `path`, and its public half beside it, where they are missing. @throws PermanentError as `ensureKeys`. */
 export async function ensureHostKey(path: string): Promise<KeyPair> {
   return await ensurePair(path, `${path}.pub`, "host", { type: "ed25519" });
 }
 
 /**
- * Makes `file` say that the server at `host` and `port` has the public key in `publicKey`, and no other one; lines about other servers stay.
- * For whoever runs the server, and so knows its key.
- *
- * @returns the key's fingerprint.
+ * Records in the known hosts `file` that the server at `host` and `port` has the key in `publicKey` and no other; lines about other servers
+ * stay. Returns the key's fingerprint.
  */
 export async function pinHostKey(
   file: string,
@@ -91,7 +88,7 @@ async function ensurePair(
   comment: string,
   { type = "rsa", passphrase }: KeyOptions,
 ): Promise<KeyPair> {
-  const [hasPrivate, hasPublic] = [await exists(privateKey), await exists(publicKey)];
+  const [hasPrivate, hasPublic] = [existsSync(privateKey), existsSync(publicKey)];
   if (hasPrivate && hasPublic) return { privateKey, publicKey, made: [] };
   if (hasPublic) {
     throw new PermanentError(
@@ -149,13 +146,6 @@ async function writeNew(path: string, text: string, mode: number): Promise<void>
   } catch (error) {
     throw fileError("write", path, error);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, (error) => {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  });
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

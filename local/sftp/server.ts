@@ -37,7 +37,6 @@ export interface SftpServer extends AsyncDisposable {
   readonly port: number;
   /** Resolves when the server has been closed. */
   readonly finished: Promise<void>;
-  /** Ends all connections and the server. */
   close(): Promise<void>;
 }
 

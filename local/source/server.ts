@@ -12,7 +12,6 @@ export const SAMPLE_LISTS: Readonly<Record<string, string>> = {
   PRODUCTS_URL: "products",
 };
 
-/** How many products there are. */
 const PRODUCTS = 194;
 
 export type Handler = (request: Request) => Response | Promise<Response>;
@@ -37,7 +36,6 @@ export interface SourceOptions {
 export interface RunningSource extends AsyncDisposable {
   /** Address of its users, such as `http://127.0.0.1:4711/users`. */
   readonly url: string;
-  /** How many users it has. */
   readonly users: number;
   /** Stops listening; answers that are under way are cut off. */
   close(): Promise<void>;

@@ -6,7 +6,6 @@
 import { base, en, Faker } from "@faker-js/faker";
 import { type Flaw, flawed, FLAWS } from "./flaws.ts";
 
-/** The departments of the source. */
 export const DEPARTMENTS: readonly string[] = [
   "Marketing",
   "Legal",

@@ -56,7 +56,6 @@ END
 rm import.db*`);
 }
 
-/** OpenSSH's `sftp`: put of the files. */
 export async function sftpPut(environment: BenchEnvironment, files: readonly string[]): Promise<Cost> {
   const { server, key, knownHosts } = await environment.sftp();
   const folder = `${server.home}/baseline`;

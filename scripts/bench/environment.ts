@@ -25,7 +25,6 @@ import { type Program, startProgram } from "./programs.ts";
 
 export const PROJECT: string = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
-/** What the command line asks for. */
 export interface Scale {
   /** Users of the rows that compare with a tool. */
   readonly users: number;

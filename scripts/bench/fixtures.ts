@@ -15,7 +15,6 @@ export interface RawFile extends FileFacts {
   readonly records: number;
 }
 
-/** The files of a run. */
 export interface RunFiles {
   readonly raw: RawFile;
   readonly processed: RawFile;
@@ -58,7 +57,6 @@ export function runFiles(environment: BenchEnvironment, users: number): Promise<
   });
 }
 
-/** The paths of a run's files. */
 export function namesOf({ raw, processed, dead }: RunFiles): string[] {
   return [raw.name, processed.name, dead.name];
 }

@@ -7,7 +7,6 @@
 import { EXIT, runCommand, say } from "../../cli/command_line.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 
-/** The mailbox that is measured. */
 export const HOP_MAILBOX = "channel:bench";
 
 /** The time, comparable between processes of one machine, in milliseconds. */

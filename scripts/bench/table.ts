@@ -44,7 +44,6 @@ export function table(results: readonly Result[]): string {
   return [COLUMNS, widths.map((width) => "-".repeat(width)), ...rows.slice(1)].map(line).join("\n");
 }
 
-/** One result in one line. */
 export function sentence(result: Result): string {
   const [what, baseline, ours, figure, , target, verdict] = cells(result);
   const sides = [baseline, ours].filter((side) => side !== "").join(" / ");

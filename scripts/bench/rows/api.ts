@@ -10,7 +10,6 @@ import type { Row } from "../table.ts";
 
 const RUNS = 100_000;
 
-/** Connections that ask at once. */
 const CONNECTIONS = 8;
 
 /** Requests a second to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
