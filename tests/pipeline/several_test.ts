@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { permissionsOf, pipelinesOf, type Service, SERVICES } from "../../cli/services.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
+import { needing } from "../support/needs.ts";
 import { numbered, startPaged } from "../support/paged_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
@@ -59,7 +60,12 @@ async function eventsOf(pipeline: TestPipeline) {
   };
 }
 
-Deno.test("a source that hangs holds up neither other pipelines nor those who wait for it: a second request waits without an attempt", async () => {
+Deno.test("a source that hangs holds up neither other pipelines nor those who wait for it: a second request waits without an attempt", () =>
+  hanging("embedded"));
+
+needing("redis-server")("a source that hangs holds nobody else up over Redis", () => hanging("redis"));
+
+async function hanging(channel: "embedded" | "redis") {
   const release = Promise.withResolvers<void>();
   const arrived = Promise.withResolvers<void>();
   await using slow = await startPaged(async () => {
@@ -72,7 +78,7 @@ Deno.test("a source that hangs holds up neither other pipelines nor those who wa
     slow: definition("slow", `${slow.origin}/slow`),
     fast: definition("fast", `${fast.origin}/fast`),
   });
-  await using pipeline = await startPipeline({ sftp: "none", env: { PIPELINES_DIR: folder.dir } });
+  await using pipeline = await startPipeline({ sftp: "none", channel, env: { PIPELINES_DIR: folder.dir } });
   await using events = await eventsOf(pipeline);
   await pipeline.start("extractor");
   const first = await pipeline.tell("slow");
@@ -91,7 +97,7 @@ Deno.test("a source that hangs holds up neither other pipelines nor those who wa
   assert.equal((await filesIn(pipeline, "raw_fast")).length, 3);
   const state = await filesIn(pipeline, "state");
   assert.ok(state.includes("slow.json") && state.includes("fast.json"), state.join());
-});
+}
 
 Deno.test("a definition that is broken, a secret that is unset and a name that nobody defined fail their own runs with the reason; others run", async () => {
   await using source = await startPaged(() => Response.json(numbered(2)));
