@@ -18,7 +18,7 @@ import { EXIT, say, UsageError } from "../command_line.ts";
 import * as z from "zod";
 import { pause } from "../../shared/actor/backoff.ts";
 import { type Command, Failed } from "./command.ts";
-import { type Answer, Asked, listsIn } from "./new_ask.ts";
+import { type Answer, Asked, Enough, listsIn } from "./new_ask.ts";
 import { findPaging, type PagingFound } from "./new_paging.ts";
 import { keyIn, recordIn } from "./new_record.ts";
 
@@ -67,7 +67,10 @@ export async function draft(
   if (lists.length > 1) {
     doubts.push(`The answer has other lists too: ${lists.slice(1).map(({ place }) => place).join(", ")}.`);
   }
-  const paging = await findPaging(asked, first, keyOf);
+  const paging = await findPaging(asked, first, keyOf).catch((error): PagingFound => {
+    if (!(error instanceof Enough)) throw error;
+    return { paging: undefined, doubts: [error.message] };
+  });
   const query = { ...source.query };
   for (const param of paramsOf(paging.paging)) delete query[param];
   const draft: AnySource = {
@@ -242,6 +245,11 @@ function code(value: unknown): string {
   return `{ ${members.join(", ")} }`;
 }
 
+/** A comment of one line, whatever the source put into it. */
+function comment(text: string): string {
+  return `// ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}`;
+}
+
 /** The text of a definition. */
 function textOf(
   name: string,
@@ -266,16 +274,18 @@ function textOf(
     ...headers === undefined ? [] : [`headers: ${code(headers)},`],
     ...auth === undefined ? [] : [`auth: ${authText},`],
     ...place === undefined ? [] : [`records: ${code(place)},`],
-    ...doubts.map((doubt) => `// NOT SURE: ${doubt}`),
+    ...doubts.map((doubt) => comment(`NOT SURE: ${doubt}`)),
     paging === undefined
       ? 'paging: { by: "unknown" } as never, // set it: none, offset, page, cursor, last, link or link-header'
       : `paging: ${code(paging)},`,
     ...empty === undefined ? [] : [`empty: ${code(empty)}, // what it answers after its last page`],
     ...time === undefined ? [] : [
       "// only what changed since the last run, if the source has a parameter for it:",
-      `// since: { field: ${code(time.path)}, from: ${
-        code(time.first)
-      }, send: { PARAMETER: "{}" }, overlap: "5m" },`,
+      comment(
+        `since: { field: ${code(time.path)}, from: ${
+          code(time.first)
+        }, send: { PARAMETER: "{}" }, overlap: "5m" },`,
+      ),
     ],
   ];
   return [

@@ -35,6 +35,9 @@ const MOST_REQUESTS = 120;
 const TIMEOUT_MS = 20_000;
 const MOST_BYTES = 50_000_000;
 
+/** As many requests were sent as a source is asked for. */
+export class Enough extends Failed {}
+
 /** A source to be asked. */
 export class Asked implements Disposable {
   requests = 0;
@@ -60,7 +63,7 @@ export class Asked implements Disposable {
 
   async #ask(request: PageRequest): Promise<Answer> {
     if (++this.requests > MOST_REQUESTS) {
-      throw new Failed(`${MOST_REQUESTS} requests were not enough to find out its paging.`);
+      throw new Enough(`${MOST_REQUESTS} requests were not enough to find out its paging.`);
     }
     const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     try {

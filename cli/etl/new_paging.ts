@@ -62,6 +62,9 @@ const LASTS = [
   "page[after]",
 ];
 
+/** So many values of an answer are tried as cursors. */
+const MOST_CURSORS = 3;
+
 /** Finds the paging of a source whose first page is `first`; `keyOf` tells records apart. */
 export async function findPaging(
   asked: Asked,
@@ -116,7 +119,7 @@ class Finder {
       if (!isOwn(value)) return this.#foreign(value);
     }
     const more = this.#more(answer);
-    for (const { place, key, value } of named.filter(isCursor)) {
+    for (const { place, key, value } of named.filter(isCursor).slice(0, MOST_CURSORS)) {
       const own = [key, key.replace(/^next[-_]?/i, "").replace(/^./, (letter) => letter.toLowerCase())];
       for (const param of new Set([...own.filter((name) => name !== ""), ...CURSORS])) {
         const next = await this.asked.ask({ ...query, [param]: String(value) });
@@ -232,18 +235,14 @@ class Finder {
   nothing(length: number): PagingFound {
     const total = this.#total(this.first);
     if (this.#more(this.first) === undefined && (total === undefined || total.count === length)) {
+      const doubts = [
+        `Nothing that was tried gave other records than these ${length}. Are they all that there are?`,
+      ];
+      const isFull = length % 5 === 0 || length < 2; // as pages are
       // "count" may be that of the page
       const isWhole = total !== undefined && typeof total.place === "string" &&
         !/(^|\.)(count|size)$/i.test(total.place);
-      if (isWhole) return { paging: { by: "none" }, doubts: [] };
-      if (length % 5 !== 0 && length > 1) {
-        return {
-          paging: { by: "none" },
-          doubts: [
-            `Nothing that was tried gave other records than these ${length}. Are they all that there are?`,
-          ],
-        };
-      }
+      if (isWhole || !isFull) return { paging: { by: "none" }, doubts: isWhole && !isFull ? [] : doubts };
     }
     const says = total !== undefined && total.count > length
       ? `, though ${nameOf(total.place)} says ${total.count}`

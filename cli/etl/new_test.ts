@@ -261,6 +261,31 @@ Deno.test("a source that says little, or lies, is read whole, or it is said that
   }
 });
 
+Deno.test("nothing that a source says becomes code", async () => {
+  const hostile = ["\n", "\r", "\u2028", "\u2029", "*/", "`${", '"'].map((mark) =>
+    `${mark}globalThis.hostile=1;//`
+  );
+  await using source = serve(({ url }) => {
+    const from = number(url, "cursor", 0);
+    return json({
+      next_cursor: String(from + 10),
+      ...Object.fromEntries(hostile.map((text) => [`next${text}`, `x${text}`])),
+      items: rows.slice(from, from + 10).map((row) => ({
+        ...row,
+        ...Object.fromEntries(hostile.map((text, at) => [`key${at}${text}`, `2026-01-01${text}`])),
+        updated_at: `2026-01-01T00:00:00Z${hostile[2]}`,
+        [`updated_at${hostile[3]}`]: `2026-01-01${hostile[3]}`,
+        [`email${hostile[0]}`]: null,
+        __proto__: null,
+      })),
+    });
+  });
+  const drafted = await draft(`${source.origin}/items`, { name: "items", headers: [], readEnv, signal });
+  const { problems } = await loaded(drafted);
+  assert.deepEqual(problems, [], drafted.text);
+  assert.equal("hostile" in globalThis, false);
+});
+
 Deno.test("what is no list, or wants credentials, is refused with what to do", async () => {
   await using source = serve(replicas.stripe);
   const ask = (url: string, ...headers: string[]) =>
