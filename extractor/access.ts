@@ -30,13 +30,26 @@ export class Access implements Disposable {
     this.#gapMs = source.rate === undefined ? 0 : 1_000 / source.rate;
   }
 
+  /** Waits until another request may be sent; to be called before `ask`, as this is no time that the source takes. */
+  async turn(signal: AbortSignal): Promise<void> {
+    if (this.#gapMs === 0) return;
+    const now = performance.now();
+    const at = Math.max(now, this.#freeAt);
+    this.#freeAt = at + this.#gapMs;
+    await pause(at - now, signal);
+    signal.throwIfAborted();
+  }
+
   /**
    * Asks for a page, following redirects: few of them, never in a circle, never from an encrypted connection to one that isn't, and never to
    * an origin that the definition doesn't name.
    */
   async ask(request: PageRequest, signal: AbortSignal): Promise<{ response: Response; address: URL }> {
     const visited = new Set<string>();
-    for (let url = this.#addressOf(request), isRenewed = false;;) {
+    let [isAgain, isRenewed] = [false, false];
+    for (let url = this.#addressOf(request);;) {
+      if (isAgain) await this.turn(signal);
+      isAgain = true;
       const response = await this.#fetch(url, signal);
       if (response.status === 401 && !isRenewed && this.#isOwn(url) && this.#credentials.refused?.()) {
         isRenewed = true;
@@ -100,7 +113,6 @@ export class Access implements Disposable {
   }
 
   async #fetch(url: URL, signal: AbortSignal): Promise<Response> {
-    await this.#turn(signal);
     const headers = new Headers({ accept: "application/json" });
     const address = new URL(url);
     if (this.#isOwn(url)) {
@@ -108,16 +120,6 @@ export class Access implements Disposable {
       await this.#credentials.mark(address, headers, signal);
     }
     return await fetch(address, { redirect: "manual", headers, signal, client: this.#client });
-  }
-
-  /** Waits until another request may be sent. */
-  async #turn(signal: AbortSignal): Promise<void> {
-    if (this.#gapMs === 0) return;
-    const now = performance.now();
-    const at = Math.max(now, this.#freeAt);
-    this.#freeAt = at + this.#gapMs;
-    await pause(at - now, signal);
-    signal.throwIfAborted();
   }
 
   #isOwn(url: URL): boolean {

@@ -176,6 +176,17 @@ Deno.test("rate: no more requests a second than the source wants", async () => {
   assert.ok(times.at(-1)! - times[0]! >= 4 * 50 - 25, `${times.at(-1)! - times[0]!} ms`);
 });
 
+Deno.test("rate: pages that wait for their turn are not late", async () => {
+  await using paged = await startPaged(({ url }) => {
+    const skip = Number(url.searchParams.get("skip"));
+    return json({ items: numbered(2, skip + 1), total: 16 });
+  });
+  const paging = { by: "offset", offset: "skip", limit: "limit", size: 2, total: "total" } as const;
+  const source = { records: "items", concurrency: 8, rate: 5, paging };
+  const { detail } = await paged.extract(source, { patience: { timeoutMs: 1_000, maxRetries: 0 } });
+  assert.deepEqual([detail.records, paged.asked.length], [16, 8]);
+});
+
 Deno.test("one connection is kept for all pages", async () => {
   const ports = new Set<number>();
   await using paged = await startPaged(({ url, port }) => {

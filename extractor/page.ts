@@ -119,6 +119,7 @@ async function fetchOnce(
   signal: AbortSignal,
   buffer: PageBuffer,
 ): Promise<Page> {
+  await source.access.turn(signal);
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), source.timeoutMs);
   try {
