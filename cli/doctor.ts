@@ -1,6 +1,6 @@
 /**
- * `deno task doctor`: looks at everything that the pipeline needs, one line each: ok, or what to do. Exit codes: 0 all well, 1 something needs
- * you, 2 configuration that can't be used. Changes nothing but a probe file on the SFTP server and in each folder, removed at once.
+ * `deno task doctor`: checks everything that the pipeline needs, one line each: ok, or what to do. Exit codes: 0 nothing is wrong,
+ * 1 something is, 2 configuration that can't be used. Changes nothing but a probe file on the SFTP server and in each folder, removed at once.
  *
  * @module
  */
@@ -26,13 +26,13 @@ import { EXIT, print, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
 
-/** Below this much free space a folder is complained about, in bytes: 1 GiB. */
+/** A folder with less free space than this fails the check, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
 
-/** A write-ahead log that is larger than this is complained about, in bytes: 1 GiB, more than a load leaves behind. */
+/** A larger write-ahead log fails the check, in bytes: 1 GiB, more than a load leaves behind. */
 const MOST_LOG = 1024 ** 3;
 
-/** Something to look at: answers what was found; throws what is wrong and what to do. */
+/** A check: returns what it found; throws what is wrong and what to do. */
 interface Check {
   readonly name: string;
   look(): Promise<string>;
@@ -47,9 +47,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
     ...[...folders].map((folder) => ({ name: `folder ${folder}`, look: () => lookAtFolder(folder) })),
     {
       name: "database",
-      look() {
-        return Promise.resolve(lookAtDatabase(saver.DB_PATH));
-      },
+      look: () => Promise.try(lookAtDatabase, saver.DB_PATH),
     },
     {
       name: "lookup",
@@ -88,7 +86,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
   ];
 }
 
-/** A look at the first page of each source that runs are planned of; a definition that can't be used is complained about. */
+/** A look at the first page of each source that runs are planned of; a definition that can't be used fails the check. */
 function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv: ReadEnv): Check[] {
   const nameOf = (pipeline: string) => pipeline === DEFAULT_PIPELINE ? "source" : `source of ${pipeline}`;
   const isPlanned = ([name, { definition: { schedule = "off" } }]: [string, Plan]) =>

@@ -1,5 +1,5 @@
 /**
- * Whether the API's port is free, looked at before anything is started.
+ * Whether the API's port is free, checked before anything is started.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function nextFree(hostname: string, port: number): number {
   return port;
 }
 
-/** Who listens at a port, such as `python3 (process 4321)`, as far as the system tells this user. */
+/** The program that listens at a port, such as `python3 (process 4321)`, if the system shows it to this user. */
 export async function holderOf(port: number): Promise<string> {
   const unknown = "another program";
   try {

@@ -24,6 +24,13 @@ const HELP = `deno task ${SERVICES.join("|")} [--once]
 Starts one service with the least permissions that its configuration needs.
   --once   the extractor alone: extracts once, then exits`;
 
+/** The service of that name. @throws UsageError where there is none. */
+export function serviceNamed(name = ""): Service {
+  const service = SERVICES.find((service) => service === name);
+  if (service !== undefined) return service;
+  throw new UsageError(`Cannot start ${JSON.stringify(name)}: wanted one of ${SERVICES.join(", ")}.`);
+}
+
 async function run(service: Service, args: string[], env: Environment): Promise<number> {
   const known = Object.values(VARIABLES).flatMap((variables) => Object.keys(variables));
   for (const warning of misspellings(env, known)) complain(`Warning: ${warning}`);
@@ -51,12 +58,7 @@ async function run(service: Service, args: string[], env: Environment): Promise<
 if (import.meta.main) {
   const options = { once: { type: "boolean", default: false } } as const;
   await runCommand({ help: HELP, options, words: 1 }, async ({ values, words: [name] }) => {
-    const service = SERVICES.find((service) => service === name);
-    if (service === undefined) {
-      throw new UsageError(
-        `Cannot start ${JSON.stringify(name ?? "")}: wanted one of ${SERVICES.join(", ")}.`,
-      );
-    }
+    const service = serviceNamed(name);
     if (values.once && service !== "extractor") {
       throw new UsageError(`Cannot use --once with ${service}: only the extractor takes it.`);
     }

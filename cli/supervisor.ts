@@ -34,7 +34,7 @@ export interface SupervisorOptions {
 export interface Supervisor extends AsyncDisposable {
   /** The configuration with the addresses of the local servers filled in. */
   readonly env: Environment;
-  /** Rejects when a part ends that can't be helped by starting it again; never resolves. */
+  /** Rejects when a part ends and restarting it can't help; never resolves. */
   readonly broken: Promise<never>;
 }
 
@@ -58,7 +58,7 @@ const START_MS = 10_000;
 const SETTLED_MS = 30_000;
 
 /**
- * Starts everything. The local servers are up when this resolves; the services may come up in any order, as the channel keeps what they are told.
+ * Starts everything. The local servers are up when this resolves; the services may come up in any order, as the channel keeps their messages.
  *
  * @throws ConfigError when the configuration can't be used.
  * @throws PartFailed when a local server ends before it is ready; the others are stopped then.
@@ -72,7 +72,7 @@ export async function startPipeline(
   broken.promise.catch(() => {});
   let closing = false;
 
-  /** Starts a local server; it is started again whenever it ends, at the address that it got first. */
+  /** Starts a local server; it is restarted whenever it ends, at its first address. */
   const serve = async (program: Program, ready: RegExp, again: (found: string) => readonly string[]) => {
     const part = start(program, onLine);
     running.set(program.name, part);
@@ -82,7 +82,7 @@ export async function startPipeline(
     void keepUp({ ...program, args: [...program.args, ...again(found!)] });
     return found!;
   };
-  /** Starts a program again whenever it ends, unless it failed by itself as soon as it was started: that needs somebody. */
+  /** Starts a program again whenever it ends, unless it failed right after its first start: a person has to look then. */
   const keepUp = async (program: Program) => {
     for (let failures = 1; !closing; failures++) {
       const since = Date.now();

@@ -1,12 +1,12 @@
 /**
- * `deno task drill`: makes every fault that the pipeline has to survive, with real servers and real kills, and prints the outcome of each.
+ * `deno task drill`: injects every fault that the pipeline has to survive, with real servers and real kills, and prints the outcome of each.
  *
  * @module
  */
 import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
-import { type DrillCase, type Outcome, Skip } from "../tests/drill/case.ts";
+import { type DrillCase, Skip } from "../tests/drill/case.ts";
 import { DrillEnvironment } from "../tests/drill/environment.ts";
 
 const HELP = `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]
@@ -24,17 +24,19 @@ const OPTIONS = {
   jobs: { type: "string", default: "2" },
 } as const;
 
-type Result = { drill: DrillCase } & ({ outcome: Outcome } | { failure: string } | { skipped: string });
+interface Result {
+  readonly drill: DrillCase;
+  readonly verdict: "held" | "broken" | "skipped";
+  /** Its cells of the table, after the fault. */
+  readonly cells: readonly string[];
+  readonly failure?: string;
+}
 
 const FEW = 3;
 const WIDTHS = [30, 60, 8, 8, 10] as const;
 
 const row = (...cells: string[]) =>
-  say(
-    cells.map((cell, i) => i === 0 || i === 1 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join(
-      " | ",
-    ),
-  );
+  say(cells.map((cell, i) => i < 2 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join(" | "));
 
 async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   const percent = values.repeats === "few" ? FEW : Number(values.repeats);
@@ -55,7 +57,7 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   );
   let brokenOff = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    // What is at work fails then, and cleans up behind itself.
+    // Cases at work fail then, and clean up after themselves.
     Deno.addSignalListener(signal, () => {
       brokenOff = true;
       void DrillEnvironment.closeAll();
@@ -70,41 +72,27 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
       if (brokenOff) break;
       const result = await perform(drill, percent / 100);
       results.push(result);
-      tell(result);
+      row(`${drill.name}: ${drill.fault}`, ...result.cells);
     }
   }));
-  const bad = results.filter(isBad);
-  const skipped = results.filter((result) => "skipped" in result);
-  say(
-    `\n${results.length - bad.length - skipped.length} held, ${bad.length} broken, ${skipped.length} skipped`,
-  );
-  for (const result of bad) if ("failure" in result) say(`\n${result.drill.name}: ${result.failure}`);
-  return bad.length === 0 && !brokenOff ? EXIT.ok : EXIT.failed;
+  const count = (wanted: Result["verdict"]) => results.filter(({ verdict }) => verdict === wanted).length;
+  say(`\n${count("held")} held, ${count("broken")} broken, ${count("skipped")} skipped`);
+  for (const { drill, failure } of results) if (failure !== undefined) say(`\n${drill.name}: ${failure}`);
+  return count("broken") === 0 && !brokenOff ? EXIT.ok : EXIT.failed;
 }
 
 async function perform(drill: DrillCase, repeats: number): Promise<Result> {
   try {
-    return { drill, outcome: await drill.run(repeats) };
+    const { happened, lost, twice, recoveredMs } = await drill.run(repeats);
+    const cells = [happened, `${lost}`, `${twice}`, `${(recoveredMs / 1000).toFixed(1)} s`];
+    return { drill, verdict: lost > 0 || twice > 0 ? "broken" : "held", cells };
   } catch (error) {
-    return error instanceof Skip
-      ? { drill, skipped: messageOf(error) }
-      : { drill, failure: error instanceof Error ? error.stack ?? error.message : String(error) };
-  }
-}
-
-function isBad(result: Result): boolean {
-  return "failure" in result ||
-    ("outcome" in result && (result.outcome.lost > 0 || result.outcome.twice > 0));
-}
-
-function tell(result: Result): void {
-  const { drill } = result;
-  const fault = `${drill.name}: ${drill.fault}`;
-  if ("skipped" in result) row(fault, `skipped: ${result.skipped}`, "-", "-", "-");
-  else if ("failure" in result) row(fault, `BROKEN: ${result.failure.split("\n", 1)[0]}`, "?", "?", "-");
-  else {
-    const { happened, lost, twice, recoveredMs } = result.outcome;
-    row(fault, happened, String(lost), String(twice), `${(recoveredMs / 1000).toFixed(1)} s`);
+    if (error instanceof Skip) {
+      return { drill, verdict: "skipped", cells: [`skipped: ${messageOf(error)}`, "-", "-", "-"] };
+    }
+    const failure = error instanceof Error ? error.stack ?? error.message : String(error);
+    const cells = [`BROKEN: ${failure.split("\n", 1)[0]}`, "?", "?", "-"];
+    return { drill, verdict: "broken", cells, failure };
   }
 }
 
