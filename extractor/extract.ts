@@ -18,6 +18,7 @@ import type { StartRun } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE, pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
+import { PHASE1 } from "../shared/files/receipts.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { keepAnnouncement } from "./announcements.ts";
@@ -307,7 +308,7 @@ export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"
   const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };
   const pipeline = pipelineOfFile(raw_file);
   const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, ...link };
-  return { to: "channel:phase1_complete", name: "phase1", fields };
+  return { to: "channel:phase1_complete", name: PHASE1, fields };
 }
 
 function doneOf(finished: Finished, { correction }: StartRun): Done {

@@ -6,8 +6,10 @@
 import type { Actor, Done } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
+import { childId, parentId } from "../shared/contracts/ids.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
+import { PHASE1, PHASE2 } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { loadRun } from "./load.ts";
 import { recordEvent } from "./record.ts";
@@ -34,7 +36,7 @@ export function saver(
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
       refuseUnknown(store, message);
-      refuseCancelled(store, run_id, message.published_at);
+      refuseCancelled(store, run_id, message);
       const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
       return {
         outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id, pipeline: message.pipeline } }],
@@ -66,9 +68,18 @@ function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complete): vo
   );
 }
 
-/** A run that was cancelled while no actor worked on it ends here. An order published at `since` isn't about an earlier cancellation. */
-function refuseCancelled(store: Store, runId: string, since = ""): void {
-  for (const event of store.runs.eventsOf([runId]).get(runId) ?? []) {
+/**
+ * A run that was cancelled while no actor worked on it ends here. An order that is newer isn't about the cancellation; one that is only announced
+ * again, under its id, is as old as its extraction.
+ */
+function refuseCancelled(store: Store, runId: string, { id, published_at = "" }: Phase2Complete): void {
+  const events = store.runs.eventsOf([runId]).get(runId) ?? [];
+  const extracted = events.find((event) =>
+    "phase" in event && event.phase === "EXTRACTING" &&
+    childId(childId(parentId(event.id, 2), PHASE1), PHASE2) === id
+  );
+  const since = extracted?.published_at ?? published_at;
+  for (const event of events) {
     if (event.type !== "run_cancelled" || event.published_at < since) continue;
     throw new PermanentError(`Cancelled by ${event.requested_by}.`);
   }

@@ -116,8 +116,8 @@ export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt
   };
 }
 
-/** The name of the transformer's output. */
-export const PHASE2 = "phase2";
+/** The names of the outputs that announce files, from which the ids of their messages derive. */
+export const [PHASE1, PHASE2] = ["phase1", "phase2"];
 
 function pathOf(files: Files, processedFile: string): string {
   return files.path(`${FOLDER}/${basename(dirname(processedFile))}`, `${basename(processedFile)}.json`);

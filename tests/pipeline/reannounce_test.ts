@@ -137,3 +137,50 @@ Deno.test("what was transformed and never loaded survives the loss of the queue,
   assert.equal(correction_of, pipeline.runs().at(-1)!.run_id);
   assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
 });
+
+Deno.test("of runs that ended while the extractor was down a cancelled one ends again, and one that failed is loaded", async () => {
+  await using pipeline = await startPipeline({ users: 100, sftp: "none" });
+  await pipeline.start("extractor", "saver");
+  const [cancelled, failed] = [await pipeline.tell(), await pipeline.tell()];
+  const extracted = (runId: string) =>
+    pipeline.events(runId).some(({ type }) => type === "phase_completed") && runId;
+  for (const runId of [cancelled, failed]) await pipeline.until("the extraction", () => extracted(runId));
+  await pipeline.stop("extractor");
+  const end = (fields: { type: string; [key: string]: string | boolean }) =>
+    pipeline.channel.publish(
+      compose("channel:run_events", fields.type, { actor: "api", ...fields } as never, {
+        id: "end",
+        published_at: pipeline.events(failed).at(-1)!.published_at,
+      }),
+    );
+  await end({ type: "run_cancelled", run_id: cancelled, requested_by: "ana" });
+  await end({
+    type: "run_failed",
+    run_id: failed,
+    phase: "TRANSFORMING",
+    reason: "no rules",
+    retryable: true,
+  });
+  await pipeline.status("FAILED", cancelled);
+  await pipeline.status("FAILED", failed);
+  await pipeline.stop("saver");
+
+  Object.assign(pipeline.env, { QUEUE_PATH: "database/new.db" });
+  await pipeline.start("transformer", "saver", "extractor");
+  await pipeline.until("the load", () => pipeline.runs().some(({ status }) => status === "COMPLETED"));
+  const ended = await pipeline.until(
+    "the end",
+    () => pipeline.runs().find(({ run_id, failure_phase }) => run_id === cancelled && failure_phase !== null),
+  );
+  assert.deepEqual([ended.status, ended.failure_reason, ended.loaded_at], [
+    "FAILED",
+    "Cancelled by ana.",
+    null,
+  ]);
+  assert.equal(pipeline.tables().raw_users, 100);
+  const kept = `${pipeline.folder}/data/state/untransformed`;
+  await pipeline.until(
+    "its end in the extractor",
+    async () => (await Array.fromAsync(Deno.readDir(kept))).length === 0,
+  );
+});
