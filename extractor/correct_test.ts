@@ -1,64 +1,10 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
-import { type Correction, type Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
-import { extractor } from "./extract.ts";
-import { quiet, usersSource } from "../tests/support/extraction.ts";
-
-const LETTERS = [
-  '{"id":1.0,"age":70,"error_reason":"age: 70 is greater than 65"}',
-  '{"raw_line":"[1,2]","error_reason":"Not an object"}',
-  '{"id":3,"email":"","error_reason":"email: empty"}',
-  '{"id":4,"age":17,"error_reason":"age: 17 is less than 18"}',
-];
-
-async function startPipeline() {
-  const data = await Deno.makeTempDir();
-  const dlq_file = `${data}/dlq/invalid_users_20261124_030007.jsonl`;
-  await Deno.mkdir(`${data}/dlq`);
-  await Deno.writeTextFile(dlq_file, LETTERS.join("\n") + "\n");
-  const files = new Files(data);
-  const source = usersSource("http://127.0.0.1:9/users");
-  const actor = extractor({ sourceOf: () => source, files, now: () => Date.UTC(2026, 10, 24, 4) });
-  const of = newRunId();
-  return {
-    data,
-    files,
-    dlq_file,
-    of,
-    /** A correction run's request; paths of temporary folders are no `DataPath`, so it isn't parsed. */
-    request(patches: Correction["patches"], dlq_sha256?: string): StartRun {
-      const plain = StartRun.parse({ id: crypto.randomUUID(), run_id: newRunId(), requested_by: "test" });
-      return {
-        ...plain,
-        correction: { of, dlq_file, patches, ...(dlq_sha256 === undefined ? {} : { dlq_sha256 }) },
-      };
-    },
-    async handle(request: StartRun) {
-      const handling = quiet({
-        tell: () => Promise.reject(new Error("nothing is superseded by a correction")),
-      });
-      const { runId, plan, held } = await actor.plan!(request, handling.signal);
-      using _held = held;
-      assert.equal(runId, request.run_id);
-      const done = await actor.handle(request, handling, plan);
-      return { ...done, message: done.outputs[0]!.fields as Phase1Complete };
-    },
-    raw: (message: Phase1Complete) => Deno.readTextFile(message.raw_file),
-    async rawFiles() {
-      const folder = `${data}/raw_users`;
-      return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
-    },
-    [Symbol.asyncDispose]() {
-      source[Symbol.dispose]();
-      return Deno.remove(data, { recursive: true });
-    },
-  };
-}
+import { startCorrections } from "../tests/support/correction.ts";
 
 Deno.test("a correction run writes the corrected records in the order of the dead letters, and says which they are", async () => {
-  await using pipeline = await startPipeline();
+  await using pipeline = await startCorrections();
   const { sha256 } = await pipeline.files.facts(pipeline.dlq_file);
   const request = pipeline.request([
     { line: 4, merge: { age: 18 } },
@@ -81,7 +27,7 @@ Deno.test("a correction run writes the corrected records in the order of the dea
 });
 
 Deno.test("a correction that is repeated gives the same file and message once more, wherever the process died", async () => {
-  await using pipeline = await startPipeline();
+  await using pipeline = await startCorrections();
   const request = pipeline.request([{ line: 3, merge: { email: "a@example.org" } }]);
   const first = await pipeline.handle(request);
   assert.deepEqual((await pipeline.handle(request)).outputs, first.outputs);
@@ -93,7 +39,7 @@ Deno.test("a correction that is repeated gives the same file and message once mo
 });
 
 Deno.test("a correction that can't be carried out says why, and leaves no file", async () => {
-  await using pipeline = await startPipeline();
+  await using pipeline = await startCorrections();
   const other = "0".repeat(64);
   const cases = [
     [
@@ -115,7 +61,7 @@ Deno.test("a correction that can't be carried out says why, and leaves no file",
 });
 
 Deno.test("a correction leaves an unfinished run alone", async () => {
-  await using pipeline = await startPipeline();
+  await using pipeline = await startCorrections();
   const state = `${pipeline.data}/state/extractor_state.json`;
   const current = {
     run_id: newRunId(),

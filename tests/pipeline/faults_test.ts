@@ -13,6 +13,7 @@ import { usersPlan } from "../../shared/pipeline/users.ts";
 import { plannedUntilIn } from "../../extractor/planned_until.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";
+import { startCorrections } from "../support/correction.ts";
 import { expected, quiet, RAW_FILE, request, startPipeline } from "../support/extraction.ts";
 import { failWritesAt, type Fault, FAULTS } from "../support/failing_writes.ts";
 
@@ -84,6 +85,32 @@ Deno.test("an extraction withstands ENOSPC and EIO at every write: nothing half-
       [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
     };
   }, 20);
+});
+
+Deno.test("a correction withstands ENOSPC and EIO at every write: nothing half-written has its name, and the next try completes it", async () => {
+  await tryEveryStep(async () => {
+    const pipeline = await startCorrections();
+    const { sha256 } = await pipeline.files.facts(pipeline.dlq_file);
+    const asked = pipeline.request(
+      [{ line: 1, merge: { age: 18 } }, { line: 4, merge: { age: 19 } }],
+      sha256,
+    );
+    return {
+      data: pipeline.data,
+      whole: new Map([[
+        "raw_users/records_20261124_040000.jsonl",
+        '{"id":1.0,"age":18}\n{"id":4,"age":19}\n',
+      ]]),
+      work: async () => {
+        const { outputs: [announced] } = await pipeline.handle(asked);
+        assert.equal(announced?.to, "channel:phase1_complete");
+        const checkpoint = JSON.parse(await Deno.readTextFile(`${pipeline.data}/state/extractor_state.json`));
+        assert.equal(checkpoint.completed.length, 1);
+        await Deno.stat(`${pipeline.data}/state/untransformed/${asked.run_id}.json`);
+      },
+      [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
+    };
+  }, 12);
 });
 
 Deno.test("a transform withstands ENOSPC and EIO at every write: nothing half-written has its name, and the next try completes it", async () => {
