@@ -127,9 +127,10 @@ export interface Beat {
 /**
  * Named, durable mailboxes.
  *
- * Promise: at least once. A message that `publish` has accepted is kept until it is completed, buried or (buried) discarded. For a single
- * consumer messages come in publishing order, except those that were handed back; between several consumers there is no order, but no
- * two hold the same message at once. A claim that isn't settled or extended within its lease is handed out again, with `attempt` + 1.
+ * Promise: at least once. A message that `publish` has accepted is kept until it is completed, buried or (buried) discarded. Pipelines take
+ * turns: of the first 100 messages that wait, the next is the first of the pipeline (`"pipeline":"NAME"` in the body) whose turn was longest
+ * ago. For a single consumer messages of one pipeline come in publishing order, except those that were handed back; between several
+ * consumers there is no order, but no two hold the same message at once. A claim that isn't settled or extended within its lease is handed out again, with `attempt` + 1.
  * Nothing is promised to `watch`.
  *
  * A transport that goes away makes calls fail with `TransientError` within a bounded time; adapters reconnect by themselves.

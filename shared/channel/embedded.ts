@@ -29,6 +29,9 @@ const FORGET_AT_ONCE = 100;
 const CLOCK_SLACK_MS = 60_000;
 /** What can be handed out; parameters: now, and now with the slack of the clock. */
 const DUE = "state = 'open' AND (due_at <= ? OR (holder IS NULL AND settled_at > ?))";
+/** How many messages that are due are looked at for another pipeline's. */
+const LOOK = 100;
+const PIPELINE = /^"pipeline":"([a-z0-9_]+)"/;
 
 /**
  * Opens the channel in the file at `path`, made with its folder when it isn't there.
@@ -44,6 +47,9 @@ export async function openEmbeddedChannel(path: string, callWaitMs?: number): Pr
 class EmbeddedChannel implements Channel {
   readonly #queue: Queue;
   readonly #closed = new AbortController();
+  /** By mailbox and pipeline: which of this process's claims was the last one that took a message of it. */
+  readonly #turns = new Map<string, number>();
+  #claims = 0;
 
   constructor(path: string, private readonly file: QueueFile) {
     this.#queue = new Queue(file, new Commits(path, () => versionOf(file)));
@@ -151,19 +157,32 @@ class EmbeddedChannel implements Channel {
     const holder = crypto.randomUUID();
     const row = await this.file.write(action, () => {
       const now = Date.now();
+      const next = this.#next(mailbox, now);
+      if (next === undefined) return;
+      this.#turns.set(next.turnOf, ++this.#claims);
       return this.file.db.get<Row>(
-        `UPDATE messages SET attempts = attempts + 1, holder = ?, due_at = ? WHERE seq = (
-           SELECT seq FROM messages WHERE mailbox = ? AND ${DUE}
-           AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.mailbox = messages.mailbox) ORDER BY seq LIMIT 1)
+        `UPDATE messages SET attempts = attempts + 1, holder = ?, due_at = ? WHERE seq = ?
          RETURNING seq, id, body, attempts, published_at`,
         holder,
         now + leaseMs,
-        mailbox,
-        now,
-        now + CLOCK_SLACK_MS,
+        next.seq,
       );
     });
     return row === undefined ? 0 : new EmbeddedClaim(this.#queue, mailbox, row, holder, leaseMs);
+  }
+
+  /** The first due message of the pipeline whose turn in this process was longest ago. */
+  #next(mailbox: string, now: number): { seq: number; turnOf: string } | undefined {
+    const due = this.file.db.all<{ seq: number; body: Uint8Array | null }>(
+      `SELECT seq, substr(body, instr(body, CAST('"pipeline":"' AS BLOB)), 60) AS body
+       FROM messages WHERE mailbox = ? AND ${DUE}
+       AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.mailbox = messages.mailbox) ORDER BY seq LIMIT ${LOOK}`,
+      mailbox,
+      now,
+      now + CLOCK_SLACK_MS,
+    ).map(({ seq, body }) => ({ seq, turnOf: `${mailbox} ${PIPELINE.exec(textOf(body))?.[1] ?? ""}` }));
+    const turn = (one: { turnOf: string }) => this.#turns.get(one.turnOf) ?? 0;
+    return due.sort((a, b) => turn(a) - turn(b) || a.seq - b.seq)[0];
   }
 
   /** For how long there is nothing to claim; read without the lock, which a consumer that waits would take from those who work. */
@@ -364,8 +383,8 @@ class EmbeddedMailbox implements Mailbox {
   }
 }
 
-function textOf(body: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(body);
+function textOf(body: Uint8Array | null): string {
+  return body === null ? "" : new TextDecoder("utf-8", { ignoreBOM: true }).decode(body);
 }
 
 /** Changes when another connection has committed; unknown while the file is locked or closed. */

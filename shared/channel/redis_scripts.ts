@@ -12,6 +12,7 @@
  * | `N:dead` | stream | dead letters (`id`, `body`, `reason`, `attempts`) |
  * | `N:dead:ids` | hash | id -> entry of `N:dead` |
  * | `N:paused` | string | there while claims are held back |
+ * | `N:served` | hash | pipeline -> its last turn, counted in the field `#` |
  *
  * Attempts are the delivery counter of the group's pending list. Pub/Sub: each published body goes out on the channel `N`; `N:wake` wakes
  * consumers for any other reason.
@@ -141,11 +142,12 @@ return known(KEYS[1], ARGV[1]) and 1 or 0
 `);
 
 /**
- * Hands out the next message: one whose lease or delay is over, else the next new one. KEYS: mailbox. ARGV: `leaseMs, token`,
+ * Hands out the next message, in turn between pipelines: one whose lease or delay is over, else the next new one. KEYS: mailbox. ARGV: `leaseMs, token`,
  * then 1 if an earlier call with this token got no reply: what it was handed is handed to it again, without counting another attempt.
  * Answers `[entry, id, body, attempt]`, or `[ms]` until something may fall due (-1: nothing is going to).
  */
 export const CLAIM: Script = script(`
+local LOOK = 100 -- how far it looks for another pipeline's message
 local name, lease, token = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local time = now()
 
@@ -166,22 +168,46 @@ if ARGV[3] == '1' then
 end
 if redis.call('EXISTS', name .. ':paused') == 1 then return { -1 } end
 
-while true do
-  local due = redis.call('ZRANGE', name .. ':due', '-inf', time, 'BYSCORE', 'LIMIT', 0, 1)[1]
-  if not due then break end
-  local entries = redis.pcall('XCLAIM', name, GROUP, CONSUMER, 0, due)
-  if entries[1] then return hand(entries[1]) end
-  release(name, due) -- somebody deleted the entry, or the whole stream
+-- The first of the pipeline whose turn was longest ago: of the due ones, then of the unread.
+local best
+local function consider(entry, unread)
+  local pipeline = string.match(pairsOf(entry[2]).body or '', '"pipeline":"([a-z0-9_]+)"') or ''
+  local turn = tonumber(redis.call('HGET', name .. ':served', pipeline) or 0)
+  if not best or turn < best.turn then best = { entry = entry, pipeline = pipeline, turn = turn, unread = unread } end
 end
+for _, due in ipairs(redis.call('ZRANGE', name .. ':due', '-inf', time, 'BYSCORE', 'LIMIT', 0, LOOK)) do
+  local entry = redis.call('XRANGE', name, due, due)[1]
+  if entry then consider(entry)
+  else -- somebody deleted it, or the whole stream; a claim takes it off the group's list too
+    redis.pcall('XCLAIM', name, GROUP, CONSUMER, 0, due)
+    release(name, due)
+  end
+end
+local _, unread = depthOf(name)
+for i, entry in ipairs(redis.call('XRANGE', name, unread, '+', 'COUNT', LOOK)) do consider(entry, i) end
 
-local function read() return redis.pcall('XREADGROUP', 'GROUP', GROUP, CONSUMER, 'COUNT', 1, 'STREAMS', name, '>') end
-local streams = read()
-if streams and streams.err and string.find(streams.err, '^NOGROUP') then
-  redis.call('XGROUP', 'CREATE', name, GROUP, '0', 'MKSTREAM')
-  streams = read()
+if best then
+  local entry = best.entry
+  if best.unread then
+    -- The group reads in order: those that are passed over are due at once, without an attempt.
+    if unread == '-' then redis.call('XGROUP', 'CREATE', name, GROUP, '0') end
+    local streams = redis.call('XREADGROUP', 'GROUP', GROUP, CONSUMER, 'COUNT', best.unread, 'STREAMS', name, '>')
+    for i = 1, best.unread - 1 do
+      local passed = streams[1][2][i][1]
+      local ms, seq = string.match(passed, '(%d+)-(%d+)')
+      redis.call('XCLAIM', name, GROUP, CONSUMER, 0, passed, 'RETRYCOUNT', 0, 'JUSTID')
+      redis.call('ZADD', name .. ':due', string.format('%.3f', math.min(time, ms + math.min(seq, 999) / 1000)), passed)
+    end
+  else
+    local claimed = redis.pcall('XCLAIM', name, GROUP, CONSUMER, 0, entry[1])[1]
+    if not claimed then -- the group was deleted, or somebody acknowledged it
+      release(name, entry[1])
+      return { 0 }
+    end
+  end
+  redis.call('HSET', name .. ':served', best.pipeline, redis.call('HINCRBY', name .. ':served', '#', 1))
+  return hand(entry)
 end
-if streams and streams.err then return streams end
-if streams then return hand(streams[1][2][1]) end
 
 local first = redis.call('ZRANGE', name .. ':due', 0, 0, 'WITHSCORES')
 return { first[2] and math.max(0, tonumber(first[2]) - time) or -1 }

@@ -38,6 +38,34 @@ export const CLAIM_CASES: Cases = {
     await nothing(channel);
   },
 
+  "pipelines take turns: a backlog of one doesn't hold up another, and each keeps its order": async (
+    _,
+    channel,
+  ) => {
+    const of = (pipeline: string, i: number) =>
+      message(`${pipeline}${i}`, JSON.stringify({ id: `${pipeline}${i}`, pipeline, note: "x" }));
+    await channel.publish(...Array.from({ length: 50 }, (_, i) => of("many", i)));
+    const next = async () => {
+      const claim = await take(channel);
+      await claim.complete();
+      return [claim.id, claim.attempt];
+    };
+    assert.deepEqual(await next(), ["many0", 1]);
+    await channel.publish(of("few", 0), of("few", 1), message("of no pipeline"), of("many", 50));
+    const order = [];
+    for (let i = 0; i < 53; i++) order.push(await next());
+    assert.deepEqual(order.slice(0, 5).map(([id]) => id).sort(), [
+      "few0",
+      "few1",
+      "many1",
+      "many2",
+      "of no pipeline",
+    ]);
+    const ofMany = order.filter(([id]) => String(id).startsWith("many"));
+    assert.deepEqual(ofMany, Array.from({ length: 50 }, (_, i) => [`many${i + 1}`, 1]));
+    await nothing(channel);
+  },
+
   "a claim waits for a message that is published later": async (transport, channel) => {
     const claiming = take(channel);
     await (await transport.open()).publish(message("late"));
