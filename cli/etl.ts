@@ -14,9 +14,12 @@ import { readEnvironment } from "./env_file.ts";
 
 const HELP = `deno task etl COMMAND [--json]
 
-  runs [--limit N]                the last runs
+  pipelines                       all pipelines: last run, next run, problems
+  runs [--pipeline NAME] [--limit N]
+                                  the last runs, of all pipelines or of one
   show RUN                        all of a run
-  start [--watch]                 requests a run; --watch follows it to its end
+  start [--pipeline NAME] [--watch]
+                                  requests a run; --watch follows it to its end
   watch [RUN]                     follows a run, or the current one, to its end
   invalid RUN [--reason TEXT]     its invalid records
   repair RUN [--reason TEXT]      opens its invalid records in $EDITOR, checks and replays those that were changed
@@ -40,9 +43,10 @@ Exit codes: 0 done; 1 refused, failed or still invalid; 2 a command that can't b
 
 /** What each command takes: how many words, and which options besides `--json`. */
 const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof OPTIONS)[]]> = {
-  runs: [0, "limit"],
+  pipelines: [0],
+  runs: [0, "pipeline", "limit"],
   show: [1],
-  start: [0, "watch"],
+  start: [0, "pipeline", "watch"],
   watch: [1],
   invalid: [1, "reason", "limit"],
   repair: [1, "reason", "set", "from", "check", "yes"],

@@ -7,7 +7,7 @@ import type { Operation } from "./graphql.ts";
 import type * as types from "./types.d.ts";
 
 const LINE = `fragment Line on EtlRun {
-  id runId runTimestamp status requestedBy startedAt durationMs validCount invalidCount
+  id runId pipeline runTimestamp status requestedBy startedAt durationMs validCount invalidCount
   delivery { state } correctionOf { id runId }
 }`;
 const ACTOR = `fragment Actor on Actor {
@@ -29,12 +29,26 @@ export type Verdict = types.VerdictFragment;
 /** A correction of one record. */
 export type RecordPatch = types.RecordPatch;
 
-export const RUNS = `query Runs($first: Int!, $after: String) {
-  etlRunsConnection(first: $first, after: $after) {
+export const RUNS = `query Runs($first: Int!, $after: String, $pipeline: String) {
+  etlRunsConnection(first: $first, after: $after, filter: { pipeline: $pipeline }) {
     nodes { ...Line } totalCount pageInfo { hasNextPage endCursor }
   }
 }
 ${LINE}` as Operation<types.RunsQuery>;
+
+/** All pipelines, by name. */
+export const PIPELINES = `query Pipelines {
+  pipelines { name problems source schedule nextRun runs tables added lastRun { ...Line } }
+}
+${LINE}` as Operation<types.PipelinesQuery>;
+export type Pipeline = types.PipelinesQuery["pipelines"][number];
+
+/** What forms need to know of a pipeline. */
+export const RULES = `query Rules($name: String!) {
+  pipeline(name: $name) { name rules fields { field kind wanted minimum maximum pattern } }
+}` as Operation<types.RulesQuery>;
+/** A rule of a pipeline. */
+export type Rule = NonNullable<types.RulesQuery["pipeline"]>["fields"][number];
 
 /** All actors, in the order of the chain. */
 export const ACTORS = `query Actors { actors { ...Actor } }
@@ -112,7 +126,7 @@ const steer = (text: string) => text as Operation<{ readonly outcome: Outcome }>
 
 /** The mutations that take at most one argument, by name. */
 export const STEER = {
-  startRun: steer(`mutation { outcome: startRun {
+  startRun: steer(`mutation ($pipeline: String) { outcome: startRun(input: { pipeline: $pipeline }) {
     __typename ... on StartRunSuccess { runId } ... on Problem { message } } }`),
   pauseActor: steer(`mutation ($name: String!) { outcome: pauseActor(name: $name) {
     __typename ... on Problem { message } } }`),

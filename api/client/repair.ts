@@ -5,8 +5,7 @@
  */
 import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_patch.ts";
 import type { Patch } from "../../shared/contracts/messages.ts";
-import type { JsonObject, Problem } from "../../shared/pipeline/problems.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import { exactJson, parseExact } from "../../shared/store/mask.ts";
 import type { AnswerOf, GraphqlClient } from "./graphql.ts";
 import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operations.ts";
@@ -72,12 +71,10 @@ export function valueAt(record: unknown, field: string): unknown {
   return field.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, record);
 }
 
-/** What would come of a draft as far as can be told here: the corrected record and its problems, or why it can't be used. */
-export type Preview =
-  | { readonly record: JsonObject | undefined; readonly problems: readonly Problem[] }
-  | { readonly unusable: string };
+/** What would come of a draft: the corrected record, if it is one, or why the draft can't be used. */
+export type Preview = { readonly record: JsonObject | undefined } | { readonly unusable: string };
 
-/** Looks at a draft without asking the API. Masked values stand in the record as `***`. */
+/** Looks at a draft without asking the API, which alone can judge it. Masked values stand in the record as `***`. */
 export function preview(data: JsonObject, draft: Draft | undefined): Preview {
   if (draft !== undefined && "text" in draft && !isLine(data)) return { unusable: "no JSON object" };
   const change = draft === undefined
@@ -87,8 +84,12 @@ export function preview(data: JsonObject, draft: Draft | undefined): Preview {
     : { merge: draft.merge as Patch["merge"] };
   const corrected = correctedRecord(JSON.stringify(data), { line: 1, ...change });
   if ("problem" in corrected) return { unusable: corrected.problem };
-  const verdict = usersPlan.judgeLine(corrected.line);
-  return { record: verdict.record, problems: verdict.valid ? [] : verdict.problems };
+  try {
+    const record = parseExact(corrected.line);
+    return { record: isObject(record) ? record : undefined };
+  } catch {
+    return { record: undefined };
+  }
 }
 
 /** The draft as the API takes it. */

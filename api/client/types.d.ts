@@ -89,6 +89,13 @@ export type InvalidRecordsQueryVariables = Exact<{
 
 export type InvalidRecordsQuery = { readonly invalidRecords: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly line: number, readonly errorReason: string | null, readonly data: Readonly<Record<string, unknown>>, readonly corrections: ReadonlyArray<{ readonly runId: string }> }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
+export type PipelinesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PipelinesQuery = { readonly pipelines: ReadonlyArray<{ readonly name: string, readonly problems: ReadonlyArray<string>, readonly source: string | null, readonly schedule: string | null, readonly nextRun: string | null, readonly runs: number, readonly tables: ReadonlyArray<string>, readonly added: ReadonlyArray<string>, readonly lastRun: { readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null } | null }> };
+
+export type LineFragment = { readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null };
+
 export type ReplayMutationVariables = Exact<{
   runId: string;
   patches: ReadonlyArray<RecordPatch> | RecordPatch;
@@ -108,25 +115,31 @@ export type ReplayMutation = { readonly replayInvalidRecords:
 
 export type VerdictFragment = { readonly recordId: string, readonly valid: boolean, readonly problems: ReadonlyArray<string> };
 
+export type RulesQueryVariables = Exact<{
+  name: string;
+}>;
+
+
+export type RulesQuery = { readonly pipeline: { readonly name: string, readonly rules: Readonly<Record<string, unknown>> | null, readonly fields: ReadonlyArray<{ readonly field: string, readonly kind: string, readonly wanted: string, readonly minimum: number | null, readonly maximum: number | null, readonly pattern: string | null }> } | null };
+
 export type RunQueryVariables = Exact<{
   id?: string | null | undefined;
   runId?: string | null | undefined;
 }>;
 
 
-export type RunQuery = { readonly etlRun: { readonly source: string | null, readonly finishedAt: string | null, readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly phases: ReadonlyArray<{ readonly phase: Phase, readonly startedAt: string, readonly finishedAt: string | null, readonly durationMs: number | null, readonly records: number | null, readonly recordsPerSecond: number | null, readonly attempts: number }>, readonly events: ReadonlyArray<{ readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly detail: Readonly<Record<string, unknown>> | null }>, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly name: string, readonly sha256: string, readonly bytes: number, readonly records: number }>, readonly delivery: { readonly state: DeliveryState, readonly deliveredAt: string | null, readonly error: string | null, readonly files: ReadonlyArray<{ readonly remotePath: string, readonly bytes: number, readonly verified: string, readonly encrypted: boolean }> } | null, readonly reasons: ReadonlyArray<{ readonly reason: string, readonly count: number }>, readonly lookupGaps: ReadonlyArray<{ readonly department: string, readonly count: number }>, readonly failure: { readonly phase: Phase | null, readonly reason: string, readonly retryable: boolean } | null, readonly corrections: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null }>, readonly supersededBy: { readonly id: string, readonly runId: string } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null } | null };
-
-export type LineFragment = { readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null };
+export type RunQuery = { readonly etlRun: { readonly source: string | null, readonly finishedAt: string | null, readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly phases: ReadonlyArray<{ readonly phase: Phase, readonly startedAt: string, readonly finishedAt: string | null, readonly durationMs: number | null, readonly records: number | null, readonly recordsPerSecond: number | null, readonly attempts: number }>, readonly events: ReadonlyArray<{ readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly detail: Readonly<Record<string, unknown>> | null }>, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly name: string, readonly sha256: string, readonly bytes: number, readonly records: number }>, readonly delivery: { readonly state: DeliveryState, readonly deliveredAt: string | null, readonly error: string | null, readonly files: ReadonlyArray<{ readonly remotePath: string, readonly bytes: number, readonly verified: string, readonly encrypted: boolean }> } | null, readonly reasons: ReadonlyArray<{ readonly reason: string, readonly count: number }>, readonly lookupGaps: ReadonlyArray<{ readonly department: string, readonly count: number }>, readonly failure: { readonly phase: Phase | null, readonly reason: string, readonly retryable: boolean } | null, readonly corrections: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null }>, readonly supersededBy: { readonly id: string, readonly runId: string } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null } | null };
 
 export type EventFragment = { readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly detail: Readonly<Record<string, unknown>> | null };
 
 export type RunsQueryVariables = Exact<{
   first: number;
   after?: string | null | undefined;
+  pipeline?: string | null | undefined;
 }>;
 
 
-export type RunsQuery = { readonly etlRunsConnection: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type RunsQuery = { readonly etlRunsConnection: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
 export type RunEventsSubscriptionVariables = Exact<{
   runId?: string | null | undefined;

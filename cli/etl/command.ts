@@ -4,7 +4,15 @@
  * @module
  */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
-import { type Outcome, RUN, type Run, RUNS, STEER, type Steering } from "../../api/client/operations.ts";
+import {
+  type Outcome,
+  PIPELINES,
+  RUN,
+  type Run,
+  RUNS,
+  STEER,
+  type Steering,
+} from "../../api/client/operations.ts";
 import type { ReadEnv } from "../../shared/pipeline/resolve.ts";
 import { type CommandLine, confirmed, UsageError } from "../command_line.ts";
 
@@ -33,6 +41,7 @@ export const OPTIONS = {
   check: BOOLEAN,
   watch: BOOLEAN,
   limit: { type: "string", default: "20" },
+  pipeline: { type: "string" },
   reason: { type: "string" },
   set: { type: "string", multiple: true, default: [] as string[] },
   from: { type: "string" },
@@ -56,11 +65,22 @@ export async function findRun(api: GraphqlClient, name: string | undefined): Pro
   return run;
 }
 
+/** The name of a pipeline that there is; undefined where none is given. @throws UsageError with what there is. */
+export async function namedPipeline(
+  api: GraphqlClient,
+  name: string | undefined,
+): Promise<string | undefined> {
+  if (name === undefined) return undefined;
+  const names = (await api.ask(PIPELINES)).pipelines.map((pipeline) => pipeline.name);
+  if (names.includes(name)) return name;
+  throw new UsageError(`There is no pipeline ${JSON.stringify(name)}. There is: ${names.join(", ")}.`);
+}
+
 /** Does something. @throws Failed with what the API says when it wasn't done. */
 export async function steer(
   api: GraphqlClient,
   what: Steering,
-  variables: Record<string, string> = {},
+  variables: Record<string, string | undefined> = {},
 ): Promise<Outcome> {
   const { outcome } = await api.ask(STEER[what], variables);
   if (!outcome.__typename.endsWith("Success")) throw new Failed(outcome.message ?? outcome.__typename);

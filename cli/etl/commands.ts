@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { DEAD_LETTERS, type RunLine, RUNS } from "../../api/client/operations.ts";
+import { DEAD_LETTERS, PIPELINES, type RunLine, RUNS } from "../../api/client/operations.ts";
 import { invalidRecords } from "../../api/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import project from "../../deno.json" with { type: "json" };
 import { programPath } from "../services.ts";
 import { EXIT, print, say, table, UsageError } from "../command_line.ts";
-import { type Command, confirmOr, Failed, findRun, steer } from "./command.ts";
+import { type Command, confirmOr, Failed, findRun, namedPipeline, steer } from "./command.ts";
 import { followRun, lineOf } from "./follow.ts";
 import { newPipeline } from "./new.ts";
 import { repair } from "./repair.ts";
@@ -18,10 +18,35 @@ import { tryPipeline } from "./try.ts";
 /** Most rows that the API gives at once. */
 const MOST = 500;
 
-const runs: Command = async ({ api, options: { json, limit } }) => {
-  const { etlRunsConnection: { nodes } } = await api.ask(RUNS, { first: Math.min(limit, MOST) });
+const pipelines: Command = async ({ api, options: { json } }) => {
+  const { pipelines } = await api.ask(PIPELINES);
+  if (json) pipelines.forEach(print);
+  else {
+    table(
+      ["pipeline", "runs", "last run", "status", "next run", "problems"],
+      pipelines.map(({ name, runs, lastRun, nextRun, problems }) => [
+        name,
+        runs,
+        lastRun?.runTimestamp ?? null,
+        lastRun?.status ?? null,
+        nextRun,
+        problems.join("; "),
+      ]),
+    );
+  }
+  return EXIT.ok;
+};
+
+const runs: Command = async ({ api, options: { json, limit, pipeline } }) => {
+  const { etlRunsConnection: { nodes } } = await api.ask(RUNS, {
+    first: Math.min(limit, MOST),
+    pipeline: await namedPipeline(api, pipeline),
+  });
   if (json) nodes.forEach(print);
-  else table(["run", "requested", "status", "valid", "invalid", "ms", "delivery", "id"], nodes.map(rowOf));
+  else {table(
+      ["run", "pipeline", "requested", "status", "valid", "invalid", "ms", "delivery", "id"],
+      nodes.map(rowOf),
+    );}
   return EXIT.ok;
 };
 
@@ -58,8 +83,8 @@ const show: Command = async ({ api, words, options: { json } }) => {
     run.reasons.map(({ count, reason }) => [count, reason]),
   );
   part(
-    "Departments without a code",
-    ["count", "department"],
+    "Values without a code",
+    ["count", "value"],
     run.lookupGaps.map(({ count, department }) => [count, department]),
   );
   part(
@@ -88,7 +113,9 @@ const show: Command = async ({ api, words, options: { json } }) => {
 };
 
 const start: Command = async (work) => {
-  const { runId } = await steer(work.api, "startRun");
+  const { runId } = await steer(work.api, "startRun", {
+    pipeline: await namedPipeline(work.api, work.options.pipeline),
+  });
   if (work.options.watch) return await followRun(work, runId!);
   if (work.options.json) print({ runId });
   else say(`run ${runId} requested`);
@@ -166,6 +193,7 @@ const verify: Command = async ({ api, words: [name = "latest"], options: { json 
 };
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
+  pipelines,
   runs,
   show,
   start,
@@ -180,11 +208,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 function rowOf(run: RunLine): (string | number | null)[] {
-  const { id, runTimestamp, status, validCount, invalidCount, durationMs, delivery, correctionOf, runId } =
-    run;
+  const {
+    id,
+    pipeline,
+    runTimestamp,
+    status,
+    validCount,
+    invalidCount,
+    durationMs,
+    delivery,
+    correctionOf,
+    runId,
+  } = run;
   const corrects = correctionOf === null ? "" : ` (corrects ${correctionOf.id})`;
   return [
     id,
+    pipeline,
     runTimestamp,
     `${status}${corrects}`,
     validCount,

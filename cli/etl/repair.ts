@@ -4,7 +4,14 @@
  * @module
  */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
-import { type InvalidRecord, type RecordPatch, REPLAY, type Run } from "../../api/client/operations.ts";
+import {
+  type InvalidRecord,
+  type RecordPatch,
+  REPLAY,
+  type Rule,
+  RULES,
+  type Run,
+} from "../../api/client/operations.ts";
 import {
   type Draft,
   draftOf,
@@ -17,7 +24,6 @@ import {
   withField,
 } from "../../api/client/repair.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { parseExact } from "../../shared/store/mask.ts";
 import { complain, EXIT, print, say, table, UsageError } from "../command_line.ts";
@@ -30,7 +36,7 @@ export async function repair(work: Work): Promise<number> {
   const records = await uncorrected(api, run, options.reason);
   if (records.length === 0) throw new Failed(`Run ${run.id} has no such record that isn't corrected yet.`);
   const patches = options.set.length > 0
-    ? setInAll(records, options.set)
+    ? setInAll(records, options.set, (await api.ask(RULES, { name: run.pipeline })).pipeline?.fields ?? [])
     : options.from === undefined
     ? await fromEditor(records, work)
     : patchesOf(records, await textOfFile(options.from));
@@ -84,23 +90,26 @@ export function patchesOf(records: readonly InvalidRecord[], text: string): Reco
   });
 }
 
-function setInAll(records: readonly InvalidRecord[], settings: readonly string[]): RecordPatch[] {
+function setInAll(
+  records: readonly InvalidRecord[],
+  settings: readonly string[],
+  rules: readonly Rule[],
+): RecordPatch[] {
   return records.filter(({ data }) => !isLine(data)).flatMap(({ id, data }) => {
     const draft = settings.reduce<Draft | undefined>((draft, setting) => {
       const [, field, value] = /^([^=]+)=(.*)$/s.exec(setting) ?? [];
       if (field === undefined || value === undefined) {
         throw new UsageError(`Cannot set ${JSON.stringify(setting)}: wanted FIELD=VALUE.`);
       }
-      return withField(data, draft, field, valueOf(field, value));
+      return withField(data, draft, field, valueOf(rules.find((rule) => rule.field === field), value));
     }, undefined);
     return draft === undefined ? [] : [patchOf(id, draft)];
   });
 }
 
 /** Text where the rule of the field wants text; else what it is as JSON, where it is. */
-function valueOf(field: string, text: string): unknown {
-  const kind = usersPlan.rules.find((rule) => rule.field === field)?.kind;
-  if (kind === "string" || kind === "email") return text;
+function valueOf(rule: Rule | undefined, text: string): unknown {
+  if (rule?.kind === "string" || rule?.kind === "email") return text;
   try {
     return JSON.parse(text);
   } catch {

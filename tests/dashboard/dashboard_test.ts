@@ -5,6 +5,8 @@ import { needing } from "../support/needs.ts";
 
 const test = needing("chromium");
 
+const LAST_RUNS = '[aria-label="Last runs"]';
+
 test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
   await using site = await startSite({ delayMs: 500, env: { BATCH_SIZE: "10", API_PORT: "0" } });
   await visit(site, "/", async ({ page }) => {
@@ -19,7 +21,7 @@ test("a first run is started, followed live to its end, and stands in table and 
     await shows(page, "completed");
     await shows(page, "delivered");
     await shows(page, "Nothing is running.");
-    const row = await page.$eval("tbody tr", (element) => element.innerText);
+    const row = await page.$eval(`${LAST_RUNS} tbody tr`, (row) => (row as HTMLElement).innerText);
     assert.match(row, /completed\s+30\s+30/);
     await page.waitForSelector('[role="img"] canvas');
     assert.ok(await page.evaluate(() => "stillHere" in globalThis));

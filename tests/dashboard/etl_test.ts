@@ -25,7 +25,10 @@ Deno.test("in a terminal a run is started, followed, shown, verified, mended in 
   const run = pipeline.runs()[0]!;
 
   await t.step("runs, show, watch and invalid say what there is, to people and to programs", async () => {
-    assert.match((await etl(site, 0, "runs")).stdout, /^run +requested .*\n\d+ .* COMPLETED +30 +30 /);
+    assert.match(
+      (await etl(site, 0, "runs")).stdout,
+      /^run +pipeline +requested .*\n\d+ +users .* COMPLETED +30 +30 /,
+    );
     const [listed] = lines(await etl(site, 0, "runs", "--json"));
     assert.deepEqual([listed.runId, listed.status], [run.run_id, "COMPLETED"]);
     const shown = (await etl(site, 0, "show", "latest")).stdout;

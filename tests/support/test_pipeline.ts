@@ -106,9 +106,9 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
     ...site?.env,
     ...options.env,
   };
-  const channel = owned.use(
-    await openChannel({ redisUrl: redis?.url, queuePath: `${folder}/database/queue.db` }),
-  );
+  if (env.PIPELINES_DIR) env.PIPELINES_DIR = `${folder}/${env.PIPELINES_DIR}`;
+  const queuePath = `${folder}/database/queue.db`;
+  const channel = owned.use(await openChannel({ redisUrl: redis?.url, queuePath }));
   const pipelines = await pipelinesOf(env);
   return new TestPipeline({ folder, env, pipelines, source, redis, site, channel }, owned.move());
 }
@@ -299,8 +299,7 @@ export class TestPipeline implements AsyncDisposable {
 
   /** How many rows each table of users has. */
   tables(): Record<"raw_users" | "processed_users" | "invalid_users", number> {
-    const count = (table: string) =>
-      this.sql<{ count: number }>(`SELECT count(*) AS count FROM ${table}`)[0]?.count ?? 0;
+    const count = (table: string) => this.sql<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0;
     const [raw, processed, invalid] = ["raw_users", "processed_users", "invalid_users"].map(count);
     return { raw_users: raw!, processed_users: processed!, invalid_users: invalid! };
   }

@@ -31,6 +31,9 @@ export interface Notice {
 }
 export const notice = signal<Notice | undefined>(undefined);
 
+/** The pipeline whose runs are shown; all where none is chosen. */
+export const chosen = signal<string | undefined>(undefined);
+
 /** The time in milliseconds, each second. */
 export const now = signal(Date.now());
 setInterval(() => now.value = Date.now(), 1000);

@@ -10,6 +10,7 @@ import {
   type Actor,
   ACTOR_CHANGES,
   ACTORS,
+  PIPELINES,
   RUN_EVENTS,
   type RunLine,
   RUNS,
@@ -19,8 +20,9 @@ import { t } from "../i18n.ts";
 import { ActorCards } from "../parts/actors.tsx";
 import { RunChart } from "../parts/chart.tsx";
 import { CurrentRun } from "../parts/current_run.tsx";
+import { PipelineList } from "../parts/pipelines.tsx";
 import { RunTable } from "../parts/run_table.tsx";
-import { api, steer, tell, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
+import { api, chosen, steer, tell, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
 import { Empty, Page, Panel, Read } from "../ui.tsx";
 
 /** Runs of a page of the table, and of the chart. */
@@ -30,10 +32,14 @@ const PAGE = 30;
 const BEAT_MS = 5000;
 
 export function Dashboard(): JSX.Element {
-  const runs = useReading(RUNS, { first: PAGE });
+  const runs = useReading(RUNS, { first: PAGE, pipeline: chosen.value });
+  const pipelines = useReading(PIPELINES);
   const actors = useReading(ACTORS);
   const [changed, setChanged] = useState<Record<string, Actor>>({});
-  const refreshSoon = useSoon(runs.refresh);
+  const refreshSoon = useSoon(() => {
+    runs.refresh();
+    pipelines.refresh();
+  });
   useFollowing(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
   useFollowing(ACTOR_CHANGES, {}, {
     onData: ({ actorChanges }) => setChanged((all) => ({ ...all, [actorChanges.name]: actorChanges })),
@@ -41,8 +47,9 @@ export function Dashboard(): JSX.Element {
   });
   useEvery(BEAT_MS, () => {
     actors.refresh();
-    if (runs.data?.etlRunsConnection.nodes.some(({ status }) => !isFinal(status))) runs.refresh();
+    if (runs.data?.etlRunsConnection.nodes.some(({ status }) => !isFinal(status))) refreshSoon();
   });
+  const several = (pipelines.data?.pipelines.length ?? 0) > 1 && chosen.value === undefined;
   const all = actors.data?.actors.map((actor) => newer(actor, changed[actor.name]));
 
   return (
@@ -54,6 +61,7 @@ export function Dashboard(): JSX.Element {
             <Panel title={t("actors")}>
               <Read reading={actors}>{() => <ActorCards actors={all!} refresh={actors.refresh} />}</Read>
             </Panel>
+            <PipelineList pipelines={pipelines.data?.pipelines ?? []} />
             {nodes.length === 0 ? <Empty title={t("noRuns")} text={t("noRunsText")} /> : (
               <>
                 <RunChart runs={nodes} />
@@ -61,8 +69,8 @@ export function Dashboard(): JSX.Element {
                   title={t("lastRuns")}
                   aside={<span class="quiet">{t("runsInAll", { n: totalCount })}</span>}
                 >
-                  <RunTable label={t("lastRuns")} runs={nodes} />
-                  <Older key={pageInfo.endCursor} page={pageInfo} />
+                  <RunTable label={t("lastRuns")} runs={nodes} named={several} />
+                  <Older key={pageInfo.endCursor} page={pageInfo} named={several} />
                 </Panel>
               </>
             )}
@@ -85,7 +93,7 @@ function StartRun(): JSX.Element {
       type="button"
       class="main"
       title={t("startRunText")}
-      onClick={() => steer("startRun", {}, { bad: false, text: t("started") })}
+      onClick={() => steer("startRun", { pipeline: chosen.value }, { bad: false, text: t("started") })}
     >
       {t("startRun")}
     </button>
@@ -93,7 +101,10 @@ function StartRun(): JSX.Element {
 }
 
 /** Further runs, page after page. */
-function Older({ page }: { page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pageInfo"] }): JSX.Element {
+function Older({ page, named }: {
+  page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pageInfo"];
+  named: boolean;
+}): JSX.Element {
   const [older, setOlder] = useState<readonly RunLine[]>([]);
   const [{ hasNextPage, endCursor }, setNext] = useState(page);
   const read = async () => {
@@ -101,6 +112,7 @@ function Older({ page }: { page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pag
       const { etlRunsConnection: { nodes, pageInfo } } = await api.ask(RUNS, {
         first: PAGE,
         after: endCursor,
+        pipeline: chosen.value,
       });
       setOlder([...older, ...nodes]);
       setNext(pageInfo);
@@ -110,7 +122,7 @@ function Older({ page }: { page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pag
   };
   return (
     <>
-      {older.length > 0 && <RunTable label={`${t("lastRuns")} (2)`} runs={older} />}
+      {older.length > 0 && <RunTable label={`${t("lastRuns")} (2)`} runs={older} named={named} />}
       {hasNextPage && <button type="button" onClick={read}>{t("more")}</button>}
     </>
   );

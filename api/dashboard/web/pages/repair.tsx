@@ -5,13 +5,20 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { usersPlan } from "../../../../shared/pipeline/users.ts";
-import { INVALID_RECORDS, type InvalidRecord, type Run, type Verdict } from "../../../client/operations.ts";
+import {
+  INVALID_RECORDS,
+  type InvalidRecord,
+  REPLAY,
+  RULES,
+  type Run,
+  type Verdict,
+} from "../../../client/operations.ts";
+import { isLine, patchOf, preview } from "../../../client/repair.ts";
 import type { AnswerOf } from "../../../client/graphql.ts";
 import { shelfOf } from "../drafts.ts";
 import { complaint, number, t } from "../i18n.ts";
 import { Bulk } from "../parts/bulk.tsx";
-import { RecordForm } from "../parts/record_form.tsx";
+import { RecordForm, type Rules } from "../parts/record_form.tsx";
 import { Following, ReplayBar } from "../parts/replay.tsx";
 import { address, go } from "../router.ts";
 import { api, tell, useReading } from "../state.ts";
@@ -42,6 +49,9 @@ function Repair({ run }: { run: Run }): JSX.Element {
   const reason = address.value.searchParams.get("reason") ?? undefined;
   const [verdicts, setVerdicts] = useState<Record<string, Verdict>>({});
   const [followed, setFollowed] = useState<string | undefined>();
+  const known = useReading(RULES, { name: run.pipeline }).data?.pipeline;
+  if (known == null) return <p class="quiet loading">{t("loading")}</p>;
+  const rules: Rules = { fields: known.fields, schema: known.rules };
   const corrections = run.corrections.map(({ runId, status }) => `${runId} ${status}`).join();
   return (
     <>
@@ -52,12 +62,15 @@ function Repair({ run }: { run: Run }): JSX.Element {
         onVerdicts={(all) => setVerdicts(Object.fromEntries(all.map((one) => [one.recordId, one])))}
         onReplayed={setFollowed}
       />
-      {isOfField(reason) && <Bulk key={reason} runId={run.runId} reason={reason} />}
+      {isOfField(reason, rules) && <Bulk key={reason} runId={run.runId} reason={reason} rules={rules} />}
       <Records
         key={`${reason} ${corrections}`}
         run={run}
         reason={reason}
+        rules={rules}
         verdicts={verdicts}
+        onVerdicts={(all) =>
+          setVerdicts((old) => ({ ...old, ...Object.fromEntries(all.map((one) => [one.recordId, one])) }))}
         forget={(recordId) => setVerdicts(({ [recordId]: _old, ...others }) => others)}
       />
     </>
@@ -65,8 +78,8 @@ function Repair({ run }: { run: Run }): JSX.Element {
 }
 
 /** Whether the reason is about a field, and not about the line as a whole. */
-function isOfField(reason: string | undefined): reason is string {
-  return usersPlan.rules.some(({ field }) => reason?.startsWith(`${field}:`));
+function isOfField(reason: string | undefined, { fields }: Rules): reason is string {
+  return fields.some(({ field }) => reason?.startsWith(`${field}:`));
 }
 
 function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined }): JSX.Element {
@@ -95,9 +108,41 @@ function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined })
   );
 }
 
-function Records({ run, reason, verdicts, forget }: {
+/** How soon after the last keystroke what was typed is judged, in milliseconds. */
+const JUDGE_AFTER_MS = 300;
+
+/** Has the API judge the records that are shown, by the rules of their pipeline, as they are or as they were changed. */
+function useVerdicts(
+  run: Run,
+  records: readonly InvalidRecord[],
+  onVerdicts: (verdicts: readonly Verdict[]) => void,
+): void {
+  const drafts = shelfOf(run.runId).all.value;
+  const patches = records.flatMap(({ id, data }) => {
+    const draft = drafts[id];
+    if (draft === undefined) return isLine(data) ? [] : [{ recordId: id }];
+    return "unusable" in preview(data, draft) ? [] : [patchOf(id, draft)];
+  });
+  useEffect(() => {
+    if (patches.length === 0) return;
+    const gone = new AbortController();
+    const timer = setTimeout(() => {
+      api.ask(REPLAY, { runId: run.runId, patches, dryRun: true }, gone.signal)
+        .then(({ replayInvalidRecords: { verdicts } }) => verdicts && onVerdicts(verdicts))
+        .catch((error) => gone.signal.aborted || tell(error));
+    }, JUDGE_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      gone.abort();
+    };
+  }, [JSON.stringify(patches)]);
+}
+
+function Records({ run, reason, rules, verdicts, onVerdicts, forget }: {
   run: Run;
   reason: string | undefined;
+  rules: Rules;
+  onVerdicts: (verdicts: readonly Verdict[]) => void;
   verdicts: Readonly<Record<string, Verdict>>;
   forget: (recordId: string) => void;
 }): JSX.Element {
@@ -106,6 +151,7 @@ function Records({ run, reason, verdicts, forget }: {
   const [later, setLater] = useState<AnswerOf<typeof INVALID_RECORDS>["invalidRecords"] | undefined>();
   const first = reading.data?.invalidRecords;
   useEffect(() => setLater(undefined), [first?.pageInfo.endCursor]);
+  useVerdicts(run, [...first?.nodes ?? [], ...later?.nodes ?? []], onVerdicts);
   const page = (later ?? first)?.pageInfo;
   const more = async () => {
     try {
@@ -137,6 +183,7 @@ function Records({ run, reason, verdicts, forget }: {
                     record={record}
                     shelf={shelfOf(run.runId)}
                     corrections={run.corrections}
+                    rules={rules}
                     verdict={verdicts[record.id]}
                     forget={() => forget(record.id)}
                   />

@@ -10,11 +10,16 @@ import { parseExact } from "../../../../shared/store/mask.ts";
 import { csvOf } from "../csv.ts";
 import { t } from "../i18n.ts";
 import { address, go } from "../router.ts";
-import { signedOut } from "../state.ts";
+import { type Pipeline, PIPELINES } from "../../../client/operations.ts";
+import { chosen, signedOut, useReading } from "../state.ts";
 import { Page, Table } from "../ui.tsx";
 
-const FIRST_QUERY =
-  "SELECT department_code, count(*) AS people\nFROM processed_users\nGROUP BY department_code\nORDER BY people DESC";
+/** A query to begin with. */
+function firstQuery({ name, added }: Pick<Pipeline, "name" | "added">): string {
+  const [column] = added;
+  if (column === undefined) return `SELECT *\nFROM processed_${name}\nLIMIT 20`;
+  return `SELECT ${column}, count(*) AS records\nFROM processed_${name}\nGROUP BY ${column}\nORDER BY records DESC`;
+}
 
 /** What a query has come to. */
 type Answer =
@@ -29,7 +34,12 @@ type Answer =
 /** The page. A query in the address is run when the page is opened. */
 export function SqlPage(): JSX.Element {
   const asked = address.value.searchParams.get("query");
-  const [query, setQuery] = useState(asked ?? FIRST_QUERY);
+  const pipelines = useReading(PIPELINES).data?.pipelines ?? [];
+  const example = pipelines.find(({ name }) => name === chosen.value) ??
+    pipelines.find(({ runs }) => runs > 0) ??
+    pipelines[0];
+  const [typed, setQuery] = useState<string | undefined>(asked ?? undefined);
+  const query = typed ?? (example === undefined ? "" : firstQuery(example));
   const [answer, setAnswer] = useState<Answer | undefined>();
   const [busy, setBusy] = useState(false);
   const [runs, setRuns] = useState(0);
@@ -51,7 +61,9 @@ export function SqlPage(): JSX.Element {
   };
   return (
     <Page title={t("sqlTitle")}>
-      <p class="quiet">{t("sqlText")}</p>
+      <p class="quiet">
+        {t("sqlText", { tables: ["etl_runs", ...pipelines.flatMap(({ tables }) => tables)].join(", ") })}
+      </p>
       <form class="panel" onSubmit={start}>
         <label class="field">
           <span>{t("query")}</span>

@@ -5,28 +5,32 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { usersPlan } from "../../../../shared/pipeline/users.ts";
 import type { InvalidRecord } from "../../../client/operations.ts";
 import { invalidRecords, isLine, MOST_AT_ONCE, withField } from "../../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
 import { t } from "../i18n.ts";
 import { api, notice, tell } from "../state.ts";
 import { Panel } from "../ui.tsx";
-import { typed } from "./record_form.tsx";
+import { entryOf, typed } from "../rules.ts";
+import type { Rules } from "./record_form.tsx";
 
 /** The form; it sets drafts, so that each record shows what would come of it. */
-export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.Element {
+export function Bulk({ runId, reason, rules }: {
+  runId: string;
+  reason: string;
+  rules: Rules;
+}): JSX.Element {
   const [field, setField] = useState(
-    usersPlan.rules.find((rule) => reason.startsWith(`${rule.field}:`))?.field ?? "id",
+    rules.fields.find((rule) => reason.startsWith(`${rule.field}:`))?.field ?? rules.fields[0]!.field,
   );
   const [value, setValue] = useState("");
-  const kind = usersPlan.rules.find((rule) => rule.field === field)!.kind;
+  const rule = rules.fields.find((rule) => rule.field === field)!;
   const set = async (event: Event) => {
     event.preventDefault();
     try {
       const shelf = shelfOf(runId);
       const records = await uncorrected(runId, reason);
-      const to = typed(value, kind === "integer" || kind === "number");
+      const to = typed(value, entryOf(rule, rules.schema));
       shelf.put(Object.fromEntries(
         records.map(({ id, data }) => [id, withField(data, shelf.all.value[id], field, to)]),
       ));
@@ -45,7 +49,7 @@ export function Bulk({ runId, reason }: { runId: string; reason: string }): JSX.
             value={field}
             onChange={({ currentTarget }) => setField(currentTarget.value as typeof field)}
           >
-            {usersPlan.rules.map((rule) => <option key={rule.field}>{rule.field}</option>)}
+            {rules.fields.map((rule) => <option key={rule.field}>{rule.field}</option>)}
           </select>
         </label>
         <label class="field">

@@ -6,10 +6,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { MASK } from "../../../../shared/pipeline/merge_patch.ts";
-import type { Rule } from "../../../../shared/pipeline/complaints.ts";
-import type { Problem } from "../../../../shared/pipeline/problems.ts";
-import { usersPlan } from "../../../../shared/pipeline/users.ts";
-import type { InvalidRecord, RunLine, Verdict } from "../../../client/operations.ts";
+import type { InvalidRecord, Rule, RunLine, Verdict } from "../../../client/operations.ts";
 import {
   type Draft,
   draftOf,
@@ -22,11 +19,12 @@ import {
 } from "../../../client/repair.ts";
 import type { Shelf } from "../drafts.ts";
 import { complaint, t } from "../i18n.ts";
-import type { Key } from "../texts.ts";
+import { type Entry, entryOf, shown, typed } from "../rules.ts";
 
 /** The record with its form. */
-export function RecordForm({ record, shelf, corrections, verdict, forget }: {
+export function RecordForm({ record, rules, shelf, corrections, verdict, forget }: {
   record: InvalidRecord;
+  rules: Rules;
   shelf: Shelf;
   corrections: readonly RunLine[];
   verdict: Verdict | undefined;
@@ -56,10 +54,17 @@ export function RecordForm({ record, shelf, corrections, verdict, forget }: {
       <p class="quiet">{complaint(record.errorReason ?? "")}</p>
       {isLine(record.data)
         ? <LineText record={record} draft={draft} put={put} />
-        : <Fields record={record} draft={draft} put={put} />}
+        : <Fields record={record} draft={draft} put={put} rules={rules} verdict={verdict} />}
       <Standing record={record} draft={draft} verdict={verdict} />
     </article>
   );
+}
+
+/** The rules of the record's pipeline. */
+export interface Rules {
+  readonly fields: readonly Rule[];
+  /** All of them as JSON Schema. */
+  readonly schema: unknown;
 }
 
 interface Part {
@@ -68,22 +73,27 @@ interface Part {
   readonly put: (draft: Draft | undefined) => void;
 }
 
-function Fields({ record, draft, put }: Part): JSX.Element {
+function Fields({ record, draft, put, rules, verdict }: Part & {
+  rules: Rules;
+  verdict: Verdict | undefined;
+}): JSX.Element {
   const look = preview(record.data, draft);
   const current = "record" in look ? look.record : undefined;
-  const problems = "problems" in look ? look.problems : [];
   return (
     <>
       <div class="form">
-        {usersPlan.rules.map((rule) => (
+        {rules.fields.map((rule) => (
           <Field
             key={rule.field}
             id={`${record.id} ${rule.field}`}
-            rule={rule}
+            field={rule.field}
+            entry={entryOf(rule, rules.schema)}
             value={valueAt(current ?? record.data, rule.field)}
             hidden={valueAt(record.data, rule.field) === MASK}
             locked={current === undefined}
-            problem={problems.find(({ field }) => field === rule.field)}
+            problem={verdict?.problems.find((problem) => problem.startsWith(`${rule.field}: `))?.slice(
+              rule.field.length + 2,
+            )}
             onValue={(value) => put(withField(record.data, draft, rule.field, value))}
           />
         ))}
@@ -96,48 +106,60 @@ function Fields({ record, draft, put }: Part): JSX.Element {
   );
 }
 
-function Field({ id, rule, value, hidden, locked, problem, onValue }: {
+function Field({ id, field, entry, value, hidden, locked, problem, onValue }: {
   id: string;
-  rule: Rule;
+  field: string;
+  entry: Entry;
   value: unknown;
   hidden: boolean;
   locked: boolean;
-  problem: Problem | undefined;
+  /** What is wrong with it, without the field's name. */
+  problem: string | undefined;
   onValue: (value: unknown) => void;
 }): JSX.Element {
-  const wanted = t(`wanted.${rule.kind}` as Key, { minimum: rule.minimum ?? 0, maximum: rule.maximum ?? 0 });
-  const numeric = rule.kind === "integer" || rule.kind === "number";
-  const shown = typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
   const wrong = problem !== undefined && !hidden;
+  const common = {
+    id,
+    disabled: hidden || locked,
+    "aria-invalid": wrong,
+    "aria-describedby": `${id} help`,
+  };
   return (
     <div class={`field ${wrong ? "wrong" : ""}`}>
-      <label for={id}>{rule.field}</label>
-      <input
-        id={id}
-        type={rule.kind === "email" ? "email" : "text"}
-        inputMode={numeric ? "decimal" : undefined}
-        autocomplete="off"
-        spellcheck={false}
-        value={shown}
-        disabled={hidden || locked}
-        aria-invalid={wrong}
-        aria-describedby={`${id} help`}
-        onInput={({ currentTarget }) => onValue(typed(currentTarget.value, numeric))}
-      />
+      <label for={id}>{field}</label>
+      {entry.input === "choice"
+        ? (
+          <select
+            {...common}
+            value={shown(value)}
+            onChange={({ currentTarget }) => onValue(typed(currentTarget.value, entry))}
+          >
+            {!entry.choices.some((choice) => shown(choice) === shown(value)) && (
+              <option value={shown(value)}>{shown(value)}</option>
+            )}
+            {entry.choices.map((choice) => <option key={shown(choice)}>{shown(choice)}</option>)}
+          </select>
+        )
+        : (
+          <input
+            {...common}
+            type={entry.input === "number" ? "text" : entry.input}
+            inputMode={entry.input === "number" ? "decimal" : undefined}
+            autocomplete="off"
+            spellcheck={false}
+            value={shown(value)}
+            onInput={({ currentTarget }) => onValue(typed(currentTarget.value, entry))}
+          />
+        )}
       <span id={`${id} help`} class={wrong ? "error" : "quiet"}>
         {hidden
           ? t("masked")
           : wrong
-          ? `${t("found")}: ${complaint(problem.found)} · ${t("wanted")}: ${wanted}`
-          : wanted}
+          ? `${complaint(problem)} · ${t("wanted")}: ${entry.wanted}`
+          : entry.wanted}
       </span>
     </div>
   );
-}
-
-/** What was typed into a field: a number where one is wanted and it is one, else the text. */
-export function typed(text: string, numeric: boolean): unknown {
-  return numeric && /^\s*-?\d+(\.\d+)?\s*$/.test(text) ? Number(text) : text;
 }
 
 function RawJson({ record, draft, put }: Part): JSX.Element {
@@ -187,7 +209,7 @@ function LineText({ record, draft, put }: Part): JSX.Element {
   );
 }
 
-/** How the record stands: by the last check, or by what can be told here. */
+/** How the record stands, as the API judges it. */
 function Standing({ record, draft, verdict }: {
   record: InvalidRecord;
   draft: Draft | undefined;
@@ -199,11 +221,8 @@ function Standing({ record, draft, verdict }: {
     const reason = "text" in draft && !isLine(record.data) ? t("notJson") : complaint(look.unusable);
     return <p class="error" role="status">{t("unusable", { reason })}</p>;
   }
-  // a rule about a masked field can only be judged where the value is known
-  const problems = verdict?.problems ??
-    look.problems.filter(({ field }) => field === "" || valueAt(record.data, field) !== MASK)
-      .map(({ message }) => message);
-  return problems.length === 0
-    ? <p class="ok" role="status">{verdict ? "✓ " : ""}{t("willBeValid")}</p>
-    : <p class="error" role="status">{t("stillInvalid")}: {complaint(problems.join("; "))}</p>;
+  if (verdict === undefined) return <p class="quiet" role="status">{t("checking")}</p>;
+  return verdict.problems.length === 0
+    ? <p class="ok" role="status">{t("willBeValid")}</p>
+    : <p class="error" role="status">{t("stillInvalid")}: {complaint(verdict.problems.join("; "))}</p>;
 }

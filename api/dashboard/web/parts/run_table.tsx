@@ -10,9 +10,15 @@ import { duration, number, t, time } from "../i18n.ts";
 import { confirmed, steer } from "../state.ts";
 import { Badge, Table } from "../ui.tsx";
 
-export function RunTable({ runs, label }: { runs: readonly RunLine[]; label: string }): JSX.Element {
+export function RunTable({ runs, label, named = false }: {
+  runs: readonly RunLine[];
+  label: string;
+  /** Whether each run says of which pipeline it is. */
+  named?: boolean;
+}): JSX.Element {
   const heads = [
     t("run"),
+    ...(named ? [t("pipeline")] : []),
     t("when"),
     t("status"),
     { number: t("valid") },
@@ -22,10 +28,14 @@ export function RunTable({ runs, label }: { runs: readonly RunLine[]; label: str
     t("delivered"),
     { hidden: t("actions") },
   ];
-  return <Table label={label} heads={heads}>{runs.map((run) => <Row key={run.runId} run={run} />)}</Table>;
+  return (
+    <Table label={label} heads={heads}>
+      {runs.map((run) => <Row key={run.runId} run={run} named={named} />)}
+    </Table>
+  );
 }
 
-function Row({ run }: { run: RunLine }): JSX.Element {
+function Row({ run, named }: { run: RunLine; named: boolean }): JSX.Element {
   return (
     <tr>
       <th scope="row">
@@ -36,6 +46,7 @@ function Row({ run }: { run: RunLine }): JSX.Element {
           </span>
         )}
       </th>
+      {named && <td>{run.pipeline}</td>}
       <td class="nowrap">
         <time dateTime={run.runTimestamp}>{time(run.runTimestamp)}</time>
       </td>
