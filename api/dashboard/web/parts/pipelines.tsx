@@ -61,7 +61,7 @@ function Row({ pipeline: { name, problems, lastRun, nextRun, runs } }: { pipelin
       </td>
       <td class="nowrap">{nextRun ? time(nextRun) : "–"}</td>
       <td class="num">{number(runs)}</td>
-      <td class="num">
+      <td class="num nowrap">
         {!isBroken && (
           <button
             type="button"
