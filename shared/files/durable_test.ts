@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { writeAtomically } from "./disk.ts";
+import { Files } from "./files.ts";
+
+/** Notes each rename and each fsync of a folder; disposing of it ends that. */
+function watchNames() {
+  const { rename, open } = Deno;
+  const steps: string[] = [];
+  Deno.rename = async (from, to) => {
+    await rename(from, to);
+    steps.push("rename");
+  };
+  Deno.open = async (path, options) => {
+    const file = await open(path, options);
+    if ((await file.stat()).isDirectory) {
+      const sync = file.sync.bind(file);
+      file.sync = async () => {
+        await sync();
+        steps.push("fsync of the folder");
+      };
+    }
+    return file;
+  };
+  return { steps, [Symbol.dispose]: () => void Object.assign(Deno, { rename, open }) };
+}
+
+Deno.test("a name that was given survives a power cut: the folder is synced after each rename", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    using names = watchNames();
+    await using part = await new Files(folder).create(`${folder}/raw_users/a.jsonl`);
+    await part.publish();
+    await writeAtomically(`${folder}/state/a.json`, "{}");
+    const each = ["rename", "fsync of the folder"];
+    assert.deepEqual(names.steps, [...each, ...each]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
