@@ -36,7 +36,7 @@ test("pipelines are listed and started, their runs filtered, and bad records rep
     () =>
       visit(site, "/", async ({ page }) => {
         await shows(page, "out of service");
-        await press(page, "Start a run of products");
+        await press(page, "Start run of products");
         await shows(page, "The run was requested.");
         await page.waitForFunction(
           () =>

@@ -28,7 +28,7 @@ export const EN = {
   current: "Current run",
   nothingRuns: "Nothing is running.",
   startRun: "Start run",
-  startNamed: "Start a run of {name}",
+  startNamed: "Start run of {name}",
   pipeline: "Pipeline",
   pipelines: "Pipelines",
   allPipelines: "All pipelines",

@@ -30,7 +30,7 @@ export const ES: Record<Key, string> = {
   current: "Ejecución actual",
   nothingRuns: "No hay ninguna ejecución en curso.",
   startRun: "Iniciar ejecución",
-  startNamed: "Iniciar una ejecución de {name}",
+  startNamed: "Iniciar ejecución de {name}",
   pipeline: "Pipeline",
   pipelines: "Pipelines",
   allPipelines: "Todos los pipelines",
