@@ -3,7 +3,7 @@ import * as z from "zod";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { env, pipeline } from "../shared/pipeline/mod.ts";
 import { planOf } from "../shared/pipeline/plan.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { loadFile } from "../shared/store/sqlite/load.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";

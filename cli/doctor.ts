@@ -20,7 +20,6 @@ import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
 import { readLookups } from "../transformer/lookup.ts";
 import { EXIT, print, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
@@ -52,8 +51,13 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
     {
       name: "lookup",
       look: async () => {
-        const { added } = await readLookups(usersPlan, { readEnv: () => transformer.LOOKUP_FILE });
-        return added.map(({ path, size }) => `${path}, ${size} departments`).join("; ");
+        const dir = transformer.PIPELINES_DIR;
+        const readEnv = (name: string) => env[name];
+        const lookups = await Promise.all(
+          [...pipelines.plans.values()].map((plan) => readLookups(plan, { dir, readEnv })),
+        );
+        return lookups.flatMap(({ added }) => added.map(({ path, size }) => `${path}, ${size} values`))
+          .join("; ") || "none";
       },
     },
     {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Inspection } from "../saver/delivery/inspect.ts";
 import { manifestOf } from "../saver/manifest.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { Delivered, LOOKUP_FILE, type Made, usersText } from "../tests/support/delivered.ts";
 import { OURS } from "../tests/support/sftp.ts";
 import type { Item } from "./verify/finding.ts";

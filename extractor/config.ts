@@ -13,7 +13,7 @@ import {
   whole,
 } from "../shared/config/variables.ts";
 import { PARTS } from "../shared/pipeline/definition.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import users from "../pipelines/users.ts";
 
 /** A number of seconds between `min` and `max`, read from text; fractions are allowed. */
 function seconds(min: number, max: number): z.ZodType<number, string> {
@@ -37,7 +37,7 @@ function fallbackOf(placeholder: unknown): string {
 }
 
 /** The definition that names the variables of the original services. */
-const { source, schedule } = usersPlan.definition;
+const { source, schedule } = users;
 const ADDRESS = fallbackOf(source.url);
 
 /** Every variable that the extractor reads; those that definitions name besides are theirs. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadConfig } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { ExtractorVariables } from "./config.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { patienceOf, sourceOf } from "./source.ts";
 
 Deno.test("an empty environment gives the documented defaults", () => {

@@ -65,7 +65,9 @@ export function* pendingOrders(store: Store, now: number = Date.now()): Generato
     const events = store.runs.eventsOf(runs.map(({ run_id }) => run_id));
     yield runs.flatMap((run) => {
       const id = orderId(run, events.get(run.run_id) ?? [], now);
-      return id === undefined ? [] : [compose("channel:deliver", id, { run_id: run.run_id })];
+      return id === undefined
+        ? []
+        : [compose("channel:deliver", id, { run_id: run.run_id, pipeline: run.pipeline })];
     });
     if (runs.length < RUNS_AT_ONCE) return;
   }

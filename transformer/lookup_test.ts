@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DEPARTMENTS } from "../local/source/users.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { readLookup, readLookups } from "./lookup.ts";
 

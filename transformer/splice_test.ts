@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type JsonObject, lineProblem } from "../shared/pipeline/problems.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { deadLetter, enrich, MAX_RAW_LINE } from "./splice.ts";
 
 const PROBLEM = lineProblem("Invalid JSON", "a test");

@@ -9,7 +9,7 @@ import { usersText } from "../tests/support/delivered.ts";
 import { readLookups } from "./lookup.ts";
 import { splitLines } from "../shared/files/lines.ts";
 import { type Plan, planOf } from "../shared/pipeline/plan.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { transform } from "./transform.ts";
 
 const USER = {

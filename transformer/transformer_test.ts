@@ -8,7 +8,7 @@ import { compose } from "../shared/actor/message.ts";
 import { newRunId, runIdOfFile } from "../shared/contracts/ids.ts";
 import { Detail, Phase1Complete, Phase2Complete } from "../shared/contracts/messages.ts";
 import { identityOf } from "../shared/pipeline/identity.ts";
-import { usersPlan } from "../shared/pipeline/users.ts";
+import { usersPlan } from "../tests/support/users.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { Files } from "../shared/files/files.ts";
 import { readLookups } from "./lookup.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "../../tests/support/users.ts";
 import { inSpanish } from "./web/complaints.ts";
 
 const user = { id: 1, firstName: "Ana", email: "ana@example.com", age: 30, company: { department: "Sales" } };

@@ -53,7 +53,7 @@ const ReasonType = builder.objectRef<Reason>("InvalidReason").implement({
 });
 
 const GapType = builder.objectRef<Gap>("LookupGap").implement({
-  description: "How many records had a department that the lookup doesn't know.",
+  description: "How many records had a value that the lookup doesn't have.",
   fields: (t) => ({ department: t.exposeString("department"), count: t.exposeInt("count") }),
 });
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { type FileFacts, Files } from "../../shared/files/files.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "../../tests/support/users.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transform } from "../../transformer/transform.ts";
 import { Users } from "../../local/source/users.ts";

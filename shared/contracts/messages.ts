@@ -115,7 +115,7 @@ export type Phase1Complete = z.output<typeof Phase1Complete>;
 
 /** How often a rule failed in a run, by the field and kind of problem, such as `age: greater than 65`. */
 export const ReasonCount = z.object({ reason: z.string(), count: Count });
-/** How many records of a run had a department that the lookup doesn't know. */
+/** How many records of a run had a value that the lookup doesn't have. */
 export const LookupGap = z.object({ department: z.string(), count: Count });
 
 /** `channel:phase2_complete`: processed and dead-letter file are complete. The first five keys suffice. */

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { z } from "zod";
 import { identityOf } from "./identity.ts";
 import { explain } from "./problems.ts";
-import { usersPlan } from "./users.ts";
+import { usersPlan } from "../../tests/support/users.ts";
 
 const { judge: problems, judgeLine: judge, rules: RULES } = usersPlan;
 

@@ -30,9 +30,9 @@ export interface Reason {
   readonly count: number;
 }
 
-/** How often a department was missing in the lookup. */
+/** How often a value was missing in the lookup. */
 export interface Gap {
-  /** The department as the records spell it. */
+  /** The value as the records spell it; the name is a contract. */
   readonly department: string;
   readonly count: number;
 }

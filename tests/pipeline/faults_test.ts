@@ -9,7 +9,7 @@ import { sampleSource } from "../../local/source.ts";
 import { Phase1Complete } from "../../shared/contracts/messages.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
 import { Files } from "../../shared/files/files.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "../support/users.ts";
 import { plannedUntilIn } from "../../extractor/planned_until.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "./users.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openTemporaryChannel } from "./temporary_channel.ts";

@@ -17,7 +17,7 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { Files } from "../../shared/files/files.ts";
 import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
 import { type Lookups, readLookups } from "../../transformer/lookup.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "./users.ts";
 import { transformer } from "../../transformer/transformer.ts";
 import { openTemporaryChannel } from "./temporary_channel.ts";
 import { OPENSSH, type ServerKind, SftpStage } from "./sftp.ts";

@@ -12,7 +12,7 @@ import { Files } from "../../shared/files/files.ts";
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { extractor } from "../../extractor/extract.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "./users.ts";
 
 const [url, batchSize, requestText] = Deno.args;
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));

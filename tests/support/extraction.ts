@@ -14,7 +14,7 @@ import { JsonBytes } from "../../shared/files/json_bytes.ts";
 import { recordPaths, Records } from "../../extractor/records.ts";
 import { type Patience, type Source, sourceOf } from "../../extractor/source.ts";
 import { type AnyPipeline, planOf } from "../../shared/pipeline/plan.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "./users.ts";
 
 /** When the runs of the tests start. */
 export const START: number = Date.UTC(2026, 10, 24, 3, 0, 7);

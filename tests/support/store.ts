@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { type LineSource, loadFile } from "../../shared/store/sqlite/load.ts";
 import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
 import type { FileKind } from "../../shared/contracts/names.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "./users.ts";
 import { type Defined, shownOf } from "../../shared/store/sqlite/shown.ts";
 
 /** A store in a folder of its own, which goes with it. */

@@ -7,7 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Phase1Complete } from "../../shared/contracts/messages.ts";
 import { Files } from "../../shared/files/files.ts";
-import { usersPlan } from "../../shared/pipeline/users.ts";
+import { usersPlan } from "./users.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";
 

@@ -77,6 +77,7 @@ builder.mutationFields((t) => ({
             run_id: runId,
             requested_by: context.who,
             actor: "api",
+            pipeline: run.pipeline,
           }, parent),
         );
         return { __typename: "CancelRunSuccess" as const, runId };
@@ -102,7 +103,11 @@ builder.mutationFields((t) => ({
           traceparent: currentTraceparent(),
         };
         await context.ports.channel.publish(
-          compose("channel:deliver", "deliver", { run_id: runId, requested_by: context.who }, parent),
+          compose("channel:deliver", "deliver", {
+            run_id: runId,
+            requested_by: context.who,
+            pipeline: run.pipeline,
+          }, parent),
         );
         return { __typename: "RedeliverRunSuccess" as const, runId };
       }),

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { newRunId } from "../../contracts/ids.ts";
 import { integer, pipeline } from "../../pipeline/mod.ts";
 import { planOf } from "../../pipeline/plan.ts";
-import { usersPlan } from "../../pipeline/users.ts";
+import { usersPlan } from "../../../tests/support/users.ts";
 import { loadFile } from "./load.ts";
 import { openStore } from "./open.ts";
 import { announceRun, markLoaded } from "./run_writes.ts";
