@@ -155,7 +155,9 @@ function styleOf(source: Source, run: Unfinished): Source["style"] {
  */
 function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source): void {
   const held = page.records?.length ?? 0;
-  if (fresh > 0 || held === 0 || source.since?.window !== undefined) return;
+  const { skip, again } = page.position;
+  const isAgain = skip !== undefined && again !== undefined && skip < again; // asked for again, as the total fell
+  if (fresh > 0 || held === 0 || isAgain || source.since?.window !== undefined) return;
   const { total = 0 } = page.way;
   if (total - (run.first_total ?? total) >= held) return;
   const { label } = page;

@@ -8,18 +8,22 @@ import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
 import { type DrillCase, Skip } from "../tests/drill/case.ts";
 import { DrillEnvironment } from "../tests/drill/environment.ts";
+import { rackRows } from "../tests/rack/rack.ts";
 
 const HELP = `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]
+deno task drill --rack
 
   --case      this case alone; can be given more than once
   --quick     the cases that deno task test runs too
   --repeats   the share, in percent, of what can be repeated; default 100, few is 3
+  --rack      only the sources of tests/rack: what a run of each comes to, in peace and stopped at each page
   --jobs      how many cases run at the same time; default 2
 Exit codes: 0 nothing was lost, duplicated or went wrong; 1 something was, or it was interrupted; 2 a command line that can't be used.`;
 
 const OPTIONS = {
   case: { type: "string", multiple: true },
   quick: { type: "boolean", default: false },
+  rack: { type: "boolean", default: false },
   repeats: { type: "string", default: "100" },
   jobs: { type: "string", default: "2" },
 } as const;
@@ -39,6 +43,14 @@ const row = (...cells: string[]) =>
   say(cells.map((cell, i) => i < 2 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join(" | "));
 
 async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
+  if (values.rack) {
+    let isRight = true;
+    for await (const { text, isAllowed } of rackRows()) {
+      say(text);
+      isRight &&= isAllowed;
+    }
+    return isRight ? EXIT.ok : EXIT.failed;
+  }
   const percent = values.repeats === "few" ? FEW : Number(values.repeats);
   if (!(percent > 0 && percent <= 100)) {
     throw new UsageError(

@@ -73,7 +73,10 @@ export function countAt(page: Answered, place: At): number {
   const count = typeof place === "object" && typeof value === "string" && /^\d{1,15}$/.test(value)
     ? Number(value)
     : value;
-  if (typeof count === "number" && Number.isSafeInteger(count) && count >= 0) return count;
+  if (typeof count === "number" && Number.isSafeInteger(count) && count >= 0) {
+    if (count > 0 || page.length === 0) return count;
+    throw new Contradiction(`${page.noun}, though ${placeName(place)} is 0`);
+  }
   throw new NoPage(page.noun, `${placeName(place)}: wanted a whole number, found ${kind(value)}`);
 }
 

@@ -1,0 +1,217 @@
+/**
+ * Sources of cursors and links, and those that are asked for changes.
+ *
+ * @module
+ */
+import { ALL, from, items, number, type RackCase, unless, written } from "./case.ts";
+import type { Answer } from "../support/paged_source.ts";
+
+const CURSOR = { records: "items", paging: { by: "cursor", param: "c", next: "next" } } as const;
+const FLAGGED = { records: "items", paging: { ...CURSOR.paging, more: "more" } } as const;
+const TOTALED = { records: "items", paging: { ...CURSOR.paging, total: "total" } } as const;
+const LAST = { records: "items", paging: { by: "last", param: "after", field: "id", more: "more" } } as const;
+const LINK = { records: "items", paging: { by: "link", next: "next" } } as const;
+const HEADER = { paging: { by: "link-header" } } as const;
+
+const nextOf = (skip: number) => skip + 10 < 25 ? skip + 10 : null;
+const cursor: Answer = ({ url }) => {
+  const skip = number(url, "c");
+  return items(from(skip), { next: nextOf(skip), more: nextOf(skip) !== null });
+};
+const last: Answer = ({ url }) => items(from(number(url, "after")), { more: number(url, "after") + 10 < 25 });
+const link: Answer = ({ url }) => {
+  const skip = number(url, "p");
+  return items(from(skip), { next: nextOf(skip) && `?p=${nextOf(skip)}` });
+};
+const header: Answer = ({ url }) => {
+  const skip = number(url, "p");
+  const rels = `</things>; rel="first"; title="a, b", </things?p=20>; rel="last"`;
+  const next = nextOf(skip) === null ? "" : `, <things?p=${nextOf(skip)}>; rel="x next"`;
+  return Response.json(from(skip), { headers: { link: rels + next } });
+};
+const CHANGES = Array.from({ length: 25 }, (_, i) => ({ id: i + 1, at: `2026-02-01T00:00:${i + 10}Z` }));
+
+/** In order of the table. */
+export const LINKED: readonly RackCase[] = [
+  { name: "a cursor", seen: "Slack next_cursor", source: CURSOR, serve: () => cursor },
+  { name: "a cursor and a flag", seen: "Notion has_more", source: FLAGGED, serve: () => cursor },
+  {
+    name: "a cursor that repeats",
+    seen: "dlt #4428",
+    source: CURSOR,
+    serve: () => ({ url }) => items(from(number(url, "c")), { next: 10 }),
+    fails: "lead in a circle",
+  },
+  {
+    name: "cursors in a circle over empty pages",
+    seen: "DynamoDB-backed lists",
+    source: CURSOR,
+    serve: () => ({ url }) => items([], { next: number(url, "c") === 1 ? 2 : 1 }),
+    fails: "lead in a circle",
+  },
+  {
+    name: "a cursor for ever, and a total",
+    seen: "Crossref next-cursor",
+    source: TOTALED,
+    serve: () => ({ url }) => items(from(number(url, "c")), { next: number(url, "c") + 10, total: 25 }),
+  },
+  {
+    name: "a cursor for ever over empty pages",
+    seen: "Crossref next-cursor",
+    source: CURSOR,
+    serve: () => ({ url }) => items(from(number(url, "c")), { next: number(url, "c") + 10 }),
+    fails: "1000 pages in a row held no things",
+    kills: 0, // a thousand pages each time
+  },
+  {
+    name: "an empty page that names a next one",
+    seen: "DynamoDB Scan with a filter",
+    source: CURSOR,
+    serve: () => ({ url }) => {
+      const c = url.searchParams.get("c");
+      if (c === "gap") return items([], { next: 10 });
+      return items(from(Number(c ?? 0)), { next: c === null ? "gap" : nextOf(Number(c)) });
+    },
+  },
+  {
+    name: "a last page without a cursor though more is announced",
+    seen: "Airtable offset lost behind a proxy",
+    source: FLAGGED,
+    serve: () =>
+      unless(cursor, ({ url }) => number(url, "c") === 10 ? items(from(10), { more: true }) : undefined),
+    fails: "no next cursor, though more says that there is more",
+  },
+  {
+    name: "a last page without a cursor though the total is not reached",
+    seen: "dlt #2586",
+    source: TOTALED,
+    serve: () => ({ url }) =>
+      items(from(number(url, "c")), { next: number(url, "c") < 10 ? 10 : null, total: 90 }),
+    fails: "announced 90 things, and 20 came",
+  },
+  {
+    name: "a page without the key of the cursor, once",
+    seen: "Slack response_metadata",
+    source: FLAGGED,
+    serve: () => {
+      let told = false;
+      return unless(cursor, ({ url }) => {
+        if (told || number(url, "c") !== 10) return undefined;
+        told = true;
+        return items(from(10), { more: true });
+      });
+    },
+  },
+  {
+    name: "an expired cursor",
+    seen: "Shopify page_info, Elasticsearch scroll",
+    source: CURSOR,
+    serve: () =>
+      unless(cursor, ({ url }) => number(url, "c") === 10 ? new Response(null, { status: 400 }) : undefined),
+    fails: "HTTP 400",
+  },
+  { name: "the last record's field", seen: "Stripe starting_after", source: LAST, serve: () => last },
+  {
+    name: "the parameter of the last record ignored",
+    seen: "Stripe-like APIs with a misspelt parameter",
+    source: LAST,
+    serve: () => () => items(from(0), { more: true }),
+    fails: "lead in a circle",
+  },
+  {
+    name: "an empty page though the flag says more",
+    seen: "Stripe lists of deleted objects",
+    source: LAST,
+    serve: () =>
+      unless(last, ({ url }) => number(url, "after") === 10 ? items([], { more: true }) : undefined),
+    fails: "no things, though more says that there is more",
+  },
+  {
+    name: "a last record without the field",
+    seen: "Stripe-like APIs with sparse fields",
+    source: LAST,
+    serve: () =>
+      unless(last, ({ url }) => number(url, "after") === 10 ? items([{ a: 1 }], { more: true }) : undefined),
+    fails: "id of its last record: wanted a text or a number",
+  },
+  { name: "a link in the body", seen: "Django REST framework next", source: LINK, serve: () => link },
+  {
+    name: "a next link to itself",
+    seen: "Microsoft Graph @odata.nextLink",
+    source: LINK,
+    serve: () => ({ url }) => items(from(0), { next: url.href }),
+    fails: "lead in a circle",
+  },
+  {
+    name: "links in a circle",
+    seen: "SWAPI mirrors",
+    source: LINK,
+    serve: () => ({ url }) =>
+      items(from(number(url, "p")), { next: number(url, "p") === 0 ? "?p=10" : "?p=0" }),
+    fails: "lead in a circle",
+    resumedFails: "were all on earlier pages",
+  },
+  {
+    name: "a next link to a foreign origin",
+    seen: "internal host names behind a proxy",
+    source: LINK,
+    serve: () => () => items(from(0), { next: "https://internal.example/things?p=10" }),
+    fails: "which is another origin",
+  },
+  {
+    name: "a next link to another port of the host",
+    seen: "http links behind a TLS proxy",
+    source: LINK,
+    serve: () => ({ url }) => items(from(0), { next: `https://${url.hostname}/things?p=10` }),
+    fails: "which is another origin",
+  },
+  {
+    name: "Link header: several rels, relative",
+    seen: "GitHub /issues",
+    source: HEADER,
+    serve: () => header,
+  },
+  {
+    name: "Link header that can't be read",
+    seen: "hand-written Link headers",
+    source: HEADER,
+    serve: () => () => Response.json(from(0), { headers: { link: 'https://a.example/2; rel="next"' } }),
+    fails: "a header Link that can't be read",
+  },
+  {
+    name: "Link header to itself",
+    seen: "Okta after=",
+    source: HEADER,
+    serve: () => ({ url }) => Response.json(from(0), { headers: { link: `<${url.href}>; rel="next"` } }),
+    fails: "lead in a circle",
+  },
+  {
+    name: "since: asked with every page",
+    seen: "GitHub since=",
+    source: { ...CURSOR, since: { field: "at", from: "2026-01-01T00:00:00Z", send: { since: "{}" } } },
+    serve: () => ({ url }) => {
+      if (url.searchParams.get("since") !== "2026-01-01T00:00:00Z") {
+        return new Response(null, { status: 400 });
+      }
+      const c = number(url, "c");
+      return items(CHANGES.slice(c, c + 10), { next: nextOf(c) });
+    },
+    ledger: written(CHANGES),
+  },
+  {
+    name: "a changed total at resume",
+    tries: 1,
+    seen: "nightly rebuilds of a search index",
+    source: {
+      records: "items",
+      paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "total" },
+    },
+    serve: () => ({ url, nth }) => {
+      const skip = number(url, "skip");
+      return items(from(skip), { total: nth === 1 ? 100 : 25 });
+    },
+  },
+];
+
+/** Everything that most sources hold. */
+export const EVERYTHING: readonly string[] = written(ALL);

@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { programPath } from "../../cli/services.ts";
+import { perform, RACK, table } from "./rack.ts";
+
+Deno.test("each source of the rack ends complete or loud, also when it is stopped at each page and resumed", async (t) => {
+  assert.ok(RACK.length >= 40, `${RACK.length} sources`);
+  assert.equal(new Set(RACK.map(({ name }) => name)).size, RACK.length, "names are unique");
+  for (const rack of RACK) await t.step(rack.name, async () => void await perform(rack));
+});
+
+Deno.test("the table of the rack in docs/guarantees.md is that of its cases", async () => {
+  const squeezed = (text: string) => text.replace(/ +/g, " ").replace(/-{3,}/g, "---");
+  const text = await Deno.readTextFile(programPath("docs/guarantees.md"));
+  assert.ok(squeezed(text).includes(squeezed(table())), `docs/guarantees.md should hold:\n\n${table()}`);
+});
