@@ -211,7 +211,7 @@ export const COUNTED: readonly RackCase[] = [
   },
   {
     name: "an empty page in the middle",
-    seen: "Airbyte #13375-like filters after paging",
+    seen: "filters after paging",
     source: OFFSET,
     serve: () => unless(offset, ({ url }) => at(url, 10) ? items([], { total: 25 }) : undefined),
     fails: "no things, though 25 were announced",
