@@ -49,14 +49,12 @@ for (const [name, definition] of Object.entries(STYLES)) {
     const before = paged.asked.length;
     const { lines, detail } = await paged.extract(definition);
     assert.deepEqual(lines, LINES);
-    assert.equal(most(), 4);
+    assert.ok(most() > 1 && most() <= 4, `${most()} at once`);
     assert.equal(detail.pages, 10);
     assert.ok(pages >= 2 && pages < 10, String(pages));
-    assert.equal(
-      paged.asked.length - before,
-      10 - pages,
-      "the pages that were there are not asked for again",
-    );
+    const first = new Set(paged.asked.slice(0, pages)); // asked for in order: the pages that were kept
+    const again = paged.asked.slice(before).filter((path) => first.has(path));
+    assert.deepEqual(again, [], "the pages that were there are not asked for again");
   });
 }
 
