@@ -57,3 +57,14 @@ Deno.test("doctor says that a database is damaged, which opening it doesn't show
   assert.equal(code, 1);
   assert.match(stdout.match(database)![1]!, /is damaged: ./);
 });
+
+Deno.test("doctor complains of a write-ahead log that has grown beyond what a load leaves behind", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const path = `${pipeline.folder}/database/data.db`;
+  await (await openStore(path, { pipelines: usersTables([]) }))[Symbol.asyncDispose]();
+  await Deno.writeFile(`${path}-wal`, new Uint8Array());
+  await Deno.truncate(`${path}-wal`, 1024 ** 3 + 1); // sparse: it takes no space
+  const { code, stdout } = await pipeline.task("doctor");
+  assert.equal(code, 1, stdout);
+  assert.match(stdout, /^database +The write-ahead log of \S+ has \d/m);
+});

@@ -213,7 +213,7 @@ export function sqlName(name: string): string {
  * Classifies an error of `node:sqlite`: locks, a full disk and I/O errors are transient; a damaged or foreign file and missing rights are
  * permanent. Everything else (a mistake in the SQL) is answered as it is.
  */
-function sqliteError(path: string, error: unknown, ifDamaged: string): unknown {
+export function sqliteError(path: string, error: unknown, ifDamaged: string): unknown {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_SQLITE_ERROR") return error;
   const code = "errcode" in error && typeof error.errcode === "number"
     ? error.errcode & 0xff

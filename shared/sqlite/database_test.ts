@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PermanentError, TransientError } from "../errors/errors.ts";
-import { BusyError, Database, sqlName, sqlText } from "./database.ts";
+import { BusyError, Database, sqliteError, sqlName, sqlText } from "./database.ts";
 
 async function inFolder(test: (folder: string) => void | Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -142,4 +142,11 @@ Deno.test("texts and names are quoted", () => {
     columns: ['a "b" c'],
     rows: [["it's"]],
   });
+});
+
+Deno.test("a lock that is lost in a race of readers (SQLITE_PROTOCOL) is waited for like any other", () => {
+  for (const known of [{ errcode: 15 }, {}]) {
+    const error = Object.assign(new Error("locking protocol"), { code: "ERR_SQLITE_ERROR", ...known });
+    assert.ok(sqliteError("queue.db", error, "") instanceof BusyError);
+  }
 });

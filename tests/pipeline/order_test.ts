@@ -95,3 +95,36 @@ Deno.test("a run whose extraction failed while the clock was ahead is shown as r
   );
   assert.equal(valid_count, 208);
 });
+
+Deno.test("a dead letter that failed while the clock was ahead is replayed, and its run shows what came after", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const mailbox = pipeline.channel.mailbox("channel:phase2_complete");
+  await mailbox.pause();
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.tell();
+  await pipeline.until("the processed file's message", async () => (await mailbox.state()).depth === 1);
+  const [processed] = (await pipeline.dataFiles()).filter((name) => name.includes("/etl_"));
+  const path = `${pipeline.folder}/${processed}`;
+  await Deno.rename(path, `${path}.away`);
+  await mailbox.resume();
+  const { run_id } = await pipeline.status("FAILED");
+  await pipeline.channel.publish(
+    compose("channel:run_events", "failure", {
+      type: "run_failed",
+      run_id,
+      phase: "LOADING",
+      reason: "missing",
+      retryable: false,
+      actor: "saver",
+    }, { id: "ahead", published_at: new Date(Date.now() + 3_600_000).toISOString() }),
+  );
+  await pipeline.until("the later failure", () => pipeline.runs()[0]?.failure_reason === "missing");
+  await Deno.rename(`${path}.away`, path);
+  const [letter] = await mailbox.dead({ limit: 1 });
+  await mailbox.replay(letter!.id);
+  const run = await pipeline.until(
+    "the run's end",
+    () => pipeline.runs().find(({ status }) => status === "COMPLETED"),
+  );
+  assert.equal(run.valid_count, 208);
+});
