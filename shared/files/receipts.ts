@@ -25,6 +25,7 @@ const Announced = z.object({
 });
 type Announced = z.output<typeof Announced>;
 
+/** What is kept of a transform: the files, what was found, and what the announcement repeats. */
 const Receipt = z.object({
   raw: Facts,
   processed: Facts,
@@ -116,8 +117,10 @@ export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt
   };
 }
 
-/** The names of the outputs that announce files, from which the ids of their messages derive. */
-export const [PHASE1, PHASE2] = ["phase1", "phase2"];
+/** Name of the extractor's output that announces a raw file; the message's id derives from it. */
+export const PHASE1 = "phase1";
+/** Name of the transformer's output that announces its files; the message's id derives from it. */
+export const PHASE2 = "phase2";
 
 function pathOf(files: Files, processedFile: string): string {
   return files.path(`${FOLDER}/${basename(dirname(processedFile))}`, `${basename(processedFile)}.json`);

@@ -20,7 +20,7 @@ test("a run's page tells all of it, its address can be shared, and back and forw
       "/upload/manifest_",
       "read back",
     ];
-    for (const text of [...told, "No run corrects this one.", "Every department has a code."]) {
+    for (const text of [...told, "No run corrects this one.", "The lookup has every value."]) {
       await shows(page, text);
     }
     assert.equal(new URL(page.url()).pathname, `/runs/${run.run_id}`);
