@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readEnvironment } from "../../cli/env_file.ts";
 import {
@@ -106,7 +107,7 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
     ...site?.env,
     ...options.env,
   };
-  if (env.PIPELINES_DIR) env.PIPELINES_DIR = `${folder}/${env.PIPELINES_DIR}`;
+  if (env.PIPELINES_DIR) env.PIPELINES_DIR = resolve(folder, env.PIPELINES_DIR);
   const queuePath = `${folder}/database/queue.db`;
   const channel = owned.use(await openChannel({ redisUrl: redis?.url, queuePath }));
   const pipelines = await pipelinesOf(env);
