@@ -161,7 +161,7 @@ function readRecords(
   { store }: Context,
 ): Connection<RecordRow> {
   const { kind } = partsOfTable(table)!;
-  const isThere = store?.records.tables().includes(table) ?? false;
+  const isThere = store?.records.has(table) ?? false;
   return pageOf<RecordRow, number>(page, {
     read: (wanted) =>
       isThere ? store!.records.page(table, filter, wanted).map((row) => ofKind(kind, row)) : [],

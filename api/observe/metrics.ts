@@ -98,7 +98,7 @@ export class Metrics {
     }
     for (const table of recordTables(this.ports.pipelines, store)) {
       const pipeline = partsOfTable(table)!.pipeline;
-      const isThere = store?.records.tables().includes(table) ?? false;
+      const isThere = store?.records.has(table) ?? false;
       records.set({ table, pipeline }, isThere ? store!.records.count(table) : 0);
     }
     phases.reset();

@@ -51,9 +51,9 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
       // the original's text, kept on purpose
       return detail(400, `TableName not Allowed. Valid names: ${tables.join(", ")}.`);
     }
-    if (open === undefined || !open.records.tables().includes(table)) return noDatabase();
+    if (open === undefined || !open.records.has(table)) return noDatabase();
     const read = () => ({
-      text: Buffer.from(toJson(usersOf(open.records.rows(table, page)))),
+      text: Buffer.from(toJson(recordsOf(open.records.rows(table, page)))),
       total: open.records.count(table),
     });
     // pages of the size that people look at are kept; larger ones would take memory
@@ -65,7 +65,7 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
 }
 
 /** Rows of a view as the original showed them: the user's own keys, then `insertion_date`. */
-function usersOf({ columns, rows }: Table): Record<string, Value>[] {
+function recordsOf({ columns, rows }: Table): Record<string, Value>[] {
   const order = [
     ...columns.flatMap((name, at) => OURS.has(name) ? [] : [[name, at] as const]),
     ["insertion_date", columns.indexOf("insertion_date")] as const,

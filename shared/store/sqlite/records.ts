@@ -59,6 +59,11 @@ export class Records {
     );
   }
 
+  /** Whether a pipeline has this table. */
+  has(table: RecordTable): boolean {
+    return this.pipelines().has(partsOfTable(table)?.pipeline ?? "");
+  }
+
   /** A page of records in the order in which they were loaded, or, for one run, in the file's order. Cursors are record ids. */
   page(table: RecordTable, filter: RecordFilter, page: Page<number>): RecordRow[] {
     const terms: string[] = [];
@@ -107,11 +112,12 @@ export class Records {
 
   /** How many records there are, of one run or of all. Counts files, not records. */
   count(table: RecordTable, runId?: string): number {
+    const { kind, shown } = this.#of(table);
     return this.db.get<{ n: number }>(
       `SELECT coalesce(sum(records), 0) AS n FROM run_files
        WHERE kind = ?1 AND pipeline = ?2 AND (?3 IS NULL OR run_id = ?3)`,
-      this.#of(table).kind,
-      this.#of(table).shown.name,
+      kind,
+      shown.name,
       runId,
     )!.n;
   }
