@@ -30,7 +30,7 @@ import { addSession } from "./rest/session.ts";
 export interface App {
   /** Answers a request; never throws. */
   fetch(request: Request, info?: RequestInfo): Promise<Response>;
-  /** Ends the answers that would go on for ever (subscriptions, waiting for runs), so that the server can close. */
+  /** Ends endless answers (subscriptions, waiting for runs), so that the server can close. */
   close(): Promise<void>;
 }
 

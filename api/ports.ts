@@ -23,7 +23,7 @@ export interface AuditEntry {
   readonly action: string;
   /** What it was about: a run, an actor, a dead letter. Never a record's content. */
   readonly about: Readonly<Record<string, string | number | boolean>>;
-  /** What came of it: the name of the answer's type, or `Error`. */
+  /** The outcome: the name of the answer's type, or `Error`. */
   readonly outcome: string;
 }
 
@@ -55,7 +55,7 @@ export interface SqlConsole {
 
 export interface ApiPorts {
   readonly config: ApiConfig;
-  /** The database, asked for anew in each request; undefined while the saver hasn't made it. */
+  /** The database, looked up in each request; undefined until the saver has created it. */
   readonly store: () => ReadStore | undefined;
   /** The channel to tell, ask and watch the actors. */
   readonly channel: Channel;

@@ -20,7 +20,7 @@ export interface Patience {
   readonly idleMs?: number;
   /** To take in any part of an answer. Default 60 s. */
   readonly stalledMs?: number;
-  /** How often it is looked. Default 1 s. */
+  /** How often the parent is checked. Default 1 s. */
   readonly checkMs?: number;
 }
 
@@ -70,7 +70,7 @@ export async function listen(
     once(server, "error").then(([error]) => {
       throw new PermanentError(
         `Cannot listen on ${at.hostname}:${at.port}: ${error instanceof Error ? error.message : error}. ` +
-          "Correct API_HOST and API_PORT, or stop whoever listens there, and start again.",
+          "Correct API_HOST and API_PORT, or stop the program that listens there, and start again.",
         { cause: error },
       );
     }),

@@ -43,7 +43,7 @@ const HELP = `deno task start | run [NAME]… [--patience SECONDS] | demo [--onc
   start          the four services under one supervisor, until Ctrl-C
   run            one run in the foreground of each pipeline NAME, then exit; without a name of users and of all
                  pipelines that have a schedule
-    --patience S   fails when the run makes no progress for so many seconds, default 1800
+    --patience S   fails when the run makes no progress for S seconds, default 1800
   demo           everything offline with a sample source: a run of each of its lists, then it stays up
     --once         exits after the runs
     --users N      users of the sample source, default 208
@@ -250,7 +250,7 @@ async function lastOf(events: AsyncIterable<RunEvent>): Promise<RunEvent | undef
   }
 }
 
-/** Doesn't queue behind a run that a live extractor works on: a caller such as cron has to know. */
+/** Refuses while a live extractor works on a run, so that a caller such as cron notices. */
 async function refuseOverlap(channel: Channel): Promise<void> {
   const alive = Date.now() - 20_000;
   const busy = (await channel.beats()).find((beat) =>

@@ -1,5 +1,5 @@
 /**
- * Shows a run while it goes on: a bar for each phase on a terminal, lines elsewhere.
+ * Shows a run's progress: a bar for each phase on a terminal, lines elsewhere.
  *
  * @module
  */

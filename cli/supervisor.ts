@@ -24,7 +24,7 @@ import { type OnLine, type Program, type Running, start } from "./program.ts";
 export interface SupervisorOptions {
   readonly env: Environment;
   readonly services: readonly Service[];
-  /** Brings a sample source of so many users, of which a share is bad, in place of the sources in `SAMPLE_LISTS`. */
+  /** Starts a sample source in place of the sources in `SAMPLE_LISTS`; `bad` is the share of invalid users. */
   readonly sample?: { readonly users: number; readonly bad: number };
   /** Called with each line that a part writes. */
   readonly onLine: OnLine;

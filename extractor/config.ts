@@ -48,7 +48,7 @@ export const ExtractorVariables = {
   }).default(ADDRESS).describe(`The source of users. Default ${ADDRESS}.`),
   BATCH_SIZE: whole(1, 10_000).default(100).describe("Users asked for in one page, 1 to 10000. Default 100."),
   SLEEP_INTERVAL_SECONDS: whole(1, 31_536_000).optional().describe(
-    "A run every so many seconds; where set, SCHEDULE is ignored. Default: unset.",
+    "Seconds between runs; where set, SCHEDULE is ignored. Default: unset.",
   ),
   SCHEDULE: PARTS.schedule.default(fallbackOf(schedule)).describe(
     "When runs of users start by themselves: a cron pattern, read in TZ, or off. Default 0 3 * * *.",

@@ -18,7 +18,7 @@ export interface Ending {
   readonly isComplete: boolean;
 }
 
-/** How many records may be gone or shifted while a source of so many is read: a tenth, and at least 10, but never more than half. */
+/** How many of a source's records may disappear or move while it is read: a tenth, and at least 10, but never more than half. */
 export function tolerance(announced: number): number {
   return Math.min(Math.max(announced / 10, 10), announced / 2);
 }

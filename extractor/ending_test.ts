@@ -217,7 +217,7 @@ Deno.test("a run whose source contradicts what came is forgotten, and the next o
   assert.equal((await paged.extract(OFFSET)).lines.length, 40);
 });
 
-Deno.test("a cursor that has expired before its run is resumed is given up with the reason, and the next run begins anew", async () => {
+Deno.test("a cursor that expired before its run is resumed fails the run with the reason, and the next run starts over", async () => {
   let isExpired = false;
   await using paged = await startPaged(({ url }) => {
     const cursor = number(url, "c");

@@ -194,7 +194,7 @@ Deno.test("an unfinished run that was cancelled between two tries is not resumed
   assert.deepEqual(await pipeline.rawFiles(), ["records_20261124_030012.jsonl"]);
 });
 
-Deno.test("a state file that can't be read is set aside, and the run begins anew beside the old part file", async () => {
+Deno.test("a state file that can't be read is set aside, and the run starts over beside the old part file", async () => {
   await using pipeline = await startPipeline();
   await Deno.mkdir(`${pipeline.data}/state`, { recursive: true });
   await Deno.mkdir(`${pipeline.data}/raw_users`, { recursive: true });
@@ -229,7 +229,7 @@ Deno.test("the unfinished run of another source is set aside, with its part file
   assert.deepEqual((await other.handle(finished, parts)).outputs, outputs);
 });
 
-Deno.test("in the actor's loop a run that failed is told so, and the next request hands on the resumed run under its own id", async () => {
+Deno.test("in the actor's loop a failed run is reported, and the next request hands on the resumed run under its own id", async () => {
   await Deno.mkdir("test-output", { recursive: true });
   const data = await Deno.makeTempDir({ dir: "test-output" }); // messages hold relative paths only
   let well = false;

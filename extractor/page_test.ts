@@ -9,7 +9,7 @@ import type { Patience, Source } from "./source.ts";
 
 const FOREVER = new AbortController().signal;
 
-/** A source that notes how long it was told to wait, and doesn't wait. */
+/** A source whose waits are recorded, not made. */
 function patient(
   source: RunningSource,
   change: Partial<Patience> & { url?: string } = {},
@@ -63,7 +63,7 @@ Deno.test("other query parameters of the address are kept, and credentials are s
   assert.equal(source.name, `${running.url}?select=id%2Cage&api_token=***&limit=7`);
 });
 
-Deno.test("a source that gets well within three further tries is waited for, with growing delays", async () => {
+Deno.test("a source that recovers within three further tries is waited for, with growing delays", async () => {
   await using running = await startSource({
     wrap: faults.withFaults(faults.inTurn(faults.status(500), faults.html, faults.reset)),
   });
@@ -173,7 +173,7 @@ Deno.test("a page has to be whole within the time-out, however its bytes drip", 
   assert.match(error.message, /no whole answer within 0\.15 s \(2 times\)/);
 });
 
-Deno.test("a page that is too large after decompression is given up at once", async () => {
+Deno.test("a page that is too large after decompression fails at once", async () => {
   await using running = await startSource({ wrap: faults.withFaults(() => faults.gzipBomb(50_000_000)) });
   using source = patient(running, { maxBytes: 1_000_000 });
   const error = await failure(fetchAt(source, 0, FOREVER));

@@ -13,7 +13,7 @@ import type { Source } from "./source.ts";
 /** A source that grows beyond twice its first total and 10,000 records more, while it is read, counts as endless. */
 const MAX_GROWTH = { factor: 2, plus: 10_000 } as const;
 
-/** So many pages without a record in a row, where each names a next one, are no paging. */
+/** Most empty pages in a row that each name a next one; more are no paging. */
 const MAX_EMPTY = 1_000;
 
 /** With these a source answers where a cursor or a link is no longer good. */
@@ -36,7 +36,7 @@ export class BeginAgain extends PermanentError {
   override readonly name: string = "BeginAgain";
 }
 
-/** The total that a page names is so much smaller than the one before that it may be a mistake. */
+/** The total that a page names is much smaller than the one before; it may be a mistake. */
 class TotalFell extends TransientError {
   override readonly name: string = "TotalFell";
 }

@@ -42,7 +42,7 @@ Deno.test("while a page is used the next one is fetched, and no other", async ()
   assert.deepEqual(asked, [0, 10, 20]);
 });
 
-Deno.test("a page that can't be fetched is told when the pages before it were handed out", async () => {
+Deno.test("a page that can't be fetched is reported after the pages before it were handed out", async () => {
   const { source } = await watched(30, ({ skip }) => skip === 10 ? faults.status(500) : undefined);
   await using _ = source;
   using own = sourceAt(source.url);

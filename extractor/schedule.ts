@@ -1,5 +1,5 @@
 /**
- * Runs that start by themselves: at the times of a cron pattern, every so many seconds, or when the service starts.
+ * Runs that start by themselves: at the times of a cron pattern, at an interval, or when the service starts.
  *
  * @module
  */

@@ -141,7 +141,7 @@ Deno.test("a planned run is asked for again while the channel is away", async ()
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
 });
 
-Deno.test("the schedule ends at once when it is told to, in mid-sleep", async () => {
+Deno.test("the schedule ends at once when it is stopped, in mid-sleep", async () => {
   await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   const running = runSchedule(DAILY, {

@@ -22,11 +22,11 @@ export interface LoadPorts {
   readonly progress?: Handling["progress"] | undefined;
 }
 
-/** What a load tells of itself: the records of all files and of each, and how many files an earlier try had loaded. */
+/** A load's results: the records of all files and of each, and how many files an earlier try had loaded. */
 export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
 
 /**
- * Loads a run: its row, then each file, then the note that all are there, each in a transaction of its own, so that a repeat goes on at
+ * Loads a run: its row, then each file, then the note that all are there, each in a transaction of its own, so that a repeat resumes at
  * the file that is missing.
  *
  * @throws PermanentError when a file is missing, isn't the one that was announced, or doesn't hold as many records as announced.

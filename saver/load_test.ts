@@ -167,7 +167,7 @@ Deno.test("a missing file is a permanent failure", async () => {
   assert.deepEqual(counts(h), [5, 3, 0]);
 });
 
-Deno.test("a saver that is killed in mid-file leaves nothing of that file, and the next one goes on there", async () => {
+Deno.test("a saver that is killed in mid-file leaves nothing of that file, and the next one resumes there", async () => {
   await using h = await pipeline({}, 20_000);
   await using saver = startChild(`
     const { openStore } = await import(store + "open.ts");

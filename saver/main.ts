@@ -1,5 +1,5 @@
 /**
- * The saver service: three actors over one database. The saver loads files, the courier delivers them, the recorder keeps what is told of runs.
+ * The saver service: three actors over one database. The saver loads files, the courier delivers them, the recorder keeps the events of runs.
  *
  * @module
  */

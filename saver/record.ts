@@ -1,5 +1,5 @@
 /**
- * The recorder: keeps what is told of runs, and moves each run's row.
+ * The recorder: keeps the events of runs, and updates each run's row.
  *
  * @module
  */

@@ -72,7 +72,7 @@ Deno.test("a run goes from its request to its delivery", async () => {
   assert.deepEqual(temp.store.runs.eventsOf([runId]).get(runId)!.map((event) => event.id).length, 9);
 });
 
-Deno.test("a failed run says where and why, and forgets it when it goes on", async () => {
+Deno.test("a failed run says where and why, until it is resumed", async () => {
   await using temp = await tempStore();
   const tell = teller(newRunId(START));
   const failed = await rowAfter(

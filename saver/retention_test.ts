@@ -40,7 +40,7 @@ async function left({ raw, processed, invalid }: Made): Promise<string[]> {
 
 const reasons = (pipeline: Delivered) => [...oldRuns(pipeline.store.runs, 30, NOW)].map(({ keep }) => keep);
 
-Deno.test("files of an old run that lies on the server go, with a line each; rows and younger runs stay", async () => {
+Deno.test("files of an old delivered run are removed, with a line each; rows and younger runs stay", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   const young = await pipeline.run({ at: NOW - 20 * DAY });
@@ -200,7 +200,7 @@ Deno.test("a file of invalid records stays while the request for its correction 
   assert.equal(await removeOld(partsOf(pipeline), never, NOW), 0);
 });
 
-Deno.test("the saver removes old files when it starts, and stops waiting for the next day when it is told to", async () => {
+Deno.test("the saver removes old files when it starts, and stops waiting for the next day when it is stopped", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   const stop = new AbortController();

@@ -20,7 +20,7 @@ const RECORDER_LAG_MS = 2_000;
 /**
  * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: what is loaded already is not loaded again.
  *
- * A foreign transformer doesn't know the run that its raw file belongs to. Where our extractor wrote the file, that run goes on; else the run
+ * A foreign transformer doesn't know the run that its raw file belongs to. Where our extractor wrote the file, that run continues; else the run
  * is the one that was derived from the file's name.
  */
 export function saver(
@@ -50,7 +50,7 @@ function isForeign(message: Phase2Complete): boolean {
   return message.id === undefined;
 }
 
-/** What was told of the extraction was told before the file was, but may not have been recorded yet. */
+/** The extraction's events precede the file's announcement, but may not have been recorded yet. */
 async function runOfFile(store: Store, { raw_file, run_id }: Phase2Complete): Promise<string> {
   for (let waited = 0;; waited += 50) {
     const run = store.runs.byRunId(run_id) ?? store.runs.byRawFile(raw_file);

@@ -21,7 +21,7 @@ async function recipient(): Promise<{ secret: string; sealFor: Seal }> {
   return { secret, sealFor: (file, folder, signal) => seal(file, recipients, folder, signal) };
 }
 
-test("a run is delivered encrypted: the key opens each file, what lies there is noted, and again sends nothing", async () => {
+test("a run is delivered encrypted: the key opens each file, its facts there are recorded, and a repeat sends nothing", async () => {
   const { secret, sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();

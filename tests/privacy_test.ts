@@ -157,7 +157,7 @@ test("what goes wrong says nothing personal and no secret", async () => {
   assertSilent(pipeline);
 });
 
-Deno.test("configuration that can't be used is told without its secrets", async () => {
+Deno.test("configuration that can't be used is reported without its secrets", async () => {
   await using pipeline = await open();
   Object.assign(pipeline.env, {
     REDIS_URL: `http://:${SECRETS["Redis password"]}@redis`,

@@ -86,7 +86,7 @@ async function filesUnder(folder: string): Promise<string[]> {
   return found.sort();
 }
 
-/** Transforms in another process, and kills it when it has done so many records. Answers the memory that it had after each batch. */
+/** Transforms in another process, and kills it after a number of records. Returns its memory after each batch. */
 async function transformElsewhere(cwd: string, killAfter = Infinity) {
   const child = new Deno.Command(Deno.execPath(), {
     args: [

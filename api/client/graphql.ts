@@ -49,7 +49,7 @@ export class GraphqlClient {
   }
 
   /**
-   * Follows a subscription until the signal. A connection that breaks is made again; what happened in between is missed, so `onState` is told
+   * Follows a subscription until the signal. A broken connection is reopened; what happened in between is missed, so `onState` is called
    * when it is up (read again then) and when it is down.
    *
    * @throws Unauthorized or Refused

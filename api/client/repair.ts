@@ -1,5 +1,5 @@
 /**
- * Mending bad records: from what somebody typed to the patch that says just that. For the browser and the terminal.
+ * Repairing invalid records: from what a person typed to the patch for it. For the browser and the terminal.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export const MOST_AT_ONCE = 1000;
 /** What somebody wants of a record: fields to change, or its whole new text (JSON or not yet). */
 export type Draft = { readonly merge: JsonObject } | { readonly text: string };
 
-/** Whether the record was a line that is no JSON object, so that it can only be written anew. */
+/** Whether the record was a line that is no JSON object, so that it can only be replaced as a whole. */
 export function isLine(data: JsonObject): boolean {
   return typeof data.raw_line === "string" &&
     Object.keys(data).every((key) => key === "raw_line" || key === "error_reason");
@@ -46,7 +46,7 @@ export function draftOf(data: JsonObject, typed: string): Draft | undefined {
   }
 }
 
-/** What `editable` becomes by a draft: what a person goes on from. */
+/** `editable` with a draft applied: where a person continues editing. */
 export function textOf(data: JsonObject, draft: Draft | undefined): string {
   if (draft === undefined) return editable(data);
   return "text" in draft ? draft.text : JSON.stringify(mergePatch(recordOf(data), draft.merge), null, 2);

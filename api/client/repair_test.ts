@@ -55,7 +55,7 @@ Deno.test("a preview shows the corrected record, and says that a placeholder was
   assert.ok("unusable" in preview(letter, { text: "{" }));
 });
 
-Deno.test("a line that was no object is written anew: empty where it is hidden, as it came where it isn't", () => {
+Deno.test("a line that was no object is replaced as a whole: its form is empty if the line is hidden, else holds the line", () => {
   const hidden = { raw_line: "***", error_reason: "Invalid JSON" };
   assert.ok(isLine(hidden) && !isLine(letter));
   assert.equal(editable(hidden), "");

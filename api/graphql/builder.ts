@@ -22,7 +22,7 @@ export const builder = new SchemaBuilder<{
 /** What the builder knows of our types. */
 export type Types = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
 
-/** An error in what was asked, for whoever asked. */
+/** An error in the request, shown to the client. */
 export function badInput(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: "BAD_USER_INPUT" } });
 }

@@ -8,7 +8,7 @@ import type { ObjectRef } from "@pothos/core";
 import type { Page } from "../../shared/store/sqlite/runs.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 
-/** Rows of a page when nobody says how many. */
+/** Rows of a page by default. */
 export const DEFAULT_PAGE = 50;
 
 /** Most rows of a page. */
@@ -16,10 +16,10 @@ export const MAX_PAGE = 500;
 
 /** What a client asks a connection for. */
 export interface PageArgs {
-  /** So many from the start. */
+  /** Rows from the start. */
   readonly first?: number | null | undefined;
   readonly after?: string | null | undefined;
-  /** So many from the end. */
+  /** Rows from the end. */
   readonly last?: number | null | undefined;
   readonly before?: string | null | undefined;
 }
@@ -68,7 +68,7 @@ export function connectionType<Node>(
     fields: (t) => ({
       cursor: t.exposeString("cursor"),
       node: t.field({
-        type: node, // what the builder makes of a type that isn't known yet can't be told
+        type: node, // the builder can't type a node type that isn't known yet
         resolve: (row) => row.node as never,
       }),
     }),
@@ -129,12 +129,12 @@ export function pageOf<Node, Cursor>(args: PageArgs, keyset: Keyset<Node, Cursor
   };
 }
 
-/** A place as text that nobody needs to understand. */
+/** A place as opaque text. */
 export function encodeCursor(place: unknown): string {
   return Buffer.from(JSON.stringify(place)).toString("base64url");
 }
 
-/** The place in a cursor. @throws a GraphQLError when it is none of ours. */
+/** The place in a cursor. @throws a GraphQLError when it isn't one. */
 export function decodeCursor<Cursor>(argument: string, cursor: string): Cursor {
   try {
     const place: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());

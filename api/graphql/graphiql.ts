@@ -45,7 +45,7 @@ query LatestRuns {
   }
 }
 
-# Ask for a run, and see what comes of it.
+# Start a run and watch it.
 mutation StartRun {
   startRun {
     __typename

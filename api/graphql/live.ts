@@ -25,7 +25,7 @@ export class Live {
   /** Actors whose state, mailbox or instances changed. */
   readonly actorChanges: Hub<ActorView>;
 
-  /** Follows `channel`; `count` is told how many follow what. */
+  /** Follows `channel`; `count` is called with the number of followers of each subscription. */
   constructor(channel: Channel, count: (subscription: string, open: number) => void) {
     this.runEvents = new Hub((signal) => watchRuns(channel, signal), (open) => count("runEvents", open));
     this.actorChanges = new Hub(
@@ -45,7 +45,7 @@ export class Hub<T> {
   readonly #followers = new Map<(item: T) => void, () => void>();
   #source: AbortController | undefined;
 
-  /** `open` opens the source, which ends with the signal; `count` is told how many follow. */
+  /** `open` opens the source, which ends with the signal; `count` is called with the number of followers. */
   constructor(
     private readonly open: (signal: AbortSignal) => AsyncIterable<T>,
     private readonly count: (followers: number) => void,

@@ -66,7 +66,7 @@ Deno.test("startRun with wait answers when the run has come to its end", async (
   assert.deepEqual(data.startRun, { __typename: "StartRunSuccess", runId: order.run_id, finished: true });
 });
 
-Deno.test("startRun with wait answers after its timeout that the run goes on", async () => {
+Deno.test("startRun with wait answers after its timeout, while the run continues", async () => {
   await using pipeline = await openApi();
   const { data } = await pipeline.ask(START, { input: { wait: true, timeoutSeconds: 1 } });
   assert.equal(data.startRun.finished, false);
@@ -87,7 +87,7 @@ Deno.test("a client that leaves ends the waiting, not the run", async () => {
   assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 1);
 });
 
-Deno.test("cancelRun tells whoever works on the run, and finds only runs that are under way", async () => {
+Deno.test("cancelRun reaches the actor that works on the run, and finds active runs only", async () => {
   await using pipeline = await openApi();
   const cancel = async (runId: string) =>
     (await pipeline.ask(
@@ -106,7 +106,7 @@ Deno.test("cancelRun tells whoever works on the run, and finds only runs that ar
   assert.equal((await cancel(newRunId())).__typename, "RunNotFound");
 });
 
-Deno.test("redeliverRun tells the courier, each time anew, of loaded runs alone", async () => {
+Deno.test("redeliverRun sends the courier a new order each time, for loaded runs only", async () => {
   await using pipeline = await openApi();
   const redeliver = async (runId: string) =>
     (await pipeline.ask("mutation ($runId: ID!) { redeliverRun(runId: $runId) { __typename } }", { runId }))
@@ -314,7 +314,7 @@ Deno.test("an actor is paused and resumed", async () => {
   assert.equal((await steer("pauseActor", "nobody")).__typename, "ActorNotFound");
 });
 
-Deno.test("every mutation is noted with who did what to which run, and what came of it", async () => {
+Deno.test("the audit log records every mutation: who, what, which run, and the outcome", async () => {
   await using pipeline = await openApi({ API_TOKEN: "a-token-that-is-long" });
   const headers = { authorization: "Bearer a-token-that-is-long" };
   const { data } = await pipeline.ask(START, {}, headers);

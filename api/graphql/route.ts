@@ -19,7 +19,7 @@ import { costLimited } from "./limits.ts";
 import { Live } from "./live.ts";
 import { schema } from "./schema.ts";
 
-/** What the server tells of a request. */
+/** What the server knows about a request. */
 interface Asker {
   readonly who: string;
   readonly from: string | undefined;

@@ -19,7 +19,7 @@ import "./mutations/steer_actor.ts";
 
 builder.queryType({ description: "What there is." });
 builder.mutationType({
-  description: "What can be done. Every answer is what came of it, or why nothing was done.",
+  description: "Write access. Every answer is the outcome, or why nothing was done.",
 });
 
 /** The schema that the API serves. */

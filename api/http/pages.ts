@@ -1,5 +1,5 @@
 /**
- * Pages that are wholly our own: nothing is loaded from elsewhere, and the browser is told to refuse anything else.
+ * Self-contained pages: nothing is loaded from elsewhere, and the content security policy forbids it.
  *
  * @module
  */

@@ -22,7 +22,7 @@ export class Metrics {
   /** Executed GraphQL operations, in seconds. */
   readonly graphql: Histogram<"operation" | "outcome">;
   readonly subscriptions: Gauge<"subscription">;
-  /** Mutations, by what came of them. */
+  /** Mutations, by outcome. */
   readonly mutations: Counter<"mutation" | "outcome">;
 
   readonly #measured;

@@ -1,5 +1,5 @@
 /**
- * `/healthz`, `/readyz` and `/metrics`: for whoever watches the service.
+ * `/healthz`, `/readyz` and `/metrics`: for monitoring.
  *
  * @module
  */

@@ -13,7 +13,7 @@ import type { ApiPorts } from "../ports.ts";
 
 const SignIn = z.object({ token: z.string().max(1000) });
 
-/** Adds `POST /session`, which opens a browser's session for whoever has the token. The cookie can't be read by scripts nor sent by other sites. */
+/** Adds `POST /session`, which exchanges the token for a browser session. Scripts can't read its cookie, other sites can't send it. */
 export function addSession(app: ApiApp, { config, clock = Date.now }: ApiPorts): void {
   app.post("/session", async (c) => {
     const { token } = fit(SignIn, "body", await jsonBody(c.req.raw));

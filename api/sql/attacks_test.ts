@@ -124,7 +124,7 @@ const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT 'unfinished", /^SQL error: /],
 ];
 
-Deno.test("the SQL console refuses every attack with a reason, shows no personal data, and goes on", async (t) => {
+Deno.test("the SQL console refuses every attack with a reason, shows no personal data, and keeps working", async (t) => {
   await using pipeline = await openApi({ SQL_TIMEOUT_MS: "3000" });
   await fillRun(pipeline.store, { valid: [user(1)] });
   for (const [query, says] of REFUSED) {

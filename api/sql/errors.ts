@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The query is not one that the console runs, or it failed; the message is for whoever wrote it. */
+/** The query is not one that the console runs, or it failed; the message is shown to its author. */
 export class SqlRefused extends Error {
   /** Tells it apart in logs. */
   override readonly name = "SqlRefused";

@@ -104,7 +104,7 @@ Deno.test("a query ends with the process that asked for it, even when that was k
   await asking.status;
   const gone = async () => (await ticksOf(working[0]!)) === undefined;
   for (let tries = 0; !await gone(); tries++) {
-    assert.ok(tries < 100, `process ${working[0]} goes on`);
+    assert.ok(tries < 100, `process ${working[0]} still runs`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 });
@@ -129,7 +129,7 @@ async function isConsole(pid: number): Promise<boolean> {
 /** Waits until the console's processes are idle; a new one is busy for a moment while it starts. */
 async function nobodyWorks(): Promise<void> {
   for (let tries = 0; (await workingChildren()).length > 0; tries++) {
-    assert.ok(tries < 10, "a process goes on");
+    assert.ok(tries < 10, "a process still runs");
   }
 }
 

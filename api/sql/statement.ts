@@ -33,7 +33,7 @@ export function startsAsSelect(sql: string): boolean {
  *
  * @throws SqlRefused when more than blanks and comments follows; when a common table expression takes the name of one of `views`, as SQLite
  * tells the authorizer such a name just as it tells a view's, so that whatever is read inside would pass for being read by the view; when one
- * of `tables` is named with its schema, as SQLite then tells of `count(*)` just what it tells of a view over the table; and for parameters, in
+ * of `tables` is named with its schema, as SQLite then reports `count(*)` as it does for a view over the table; and for parameters, in
  * whose names SQLite allows nearly any character.
  */
 export function singleSelect(sql: string, views: ReadonlySet<string>, tables: ReadonlySet<string>): string {

@@ -1,8 +1,8 @@
 /**
- * The SQL console's process: takes a query, answers it, takes the next one. Whoever started it kills it when a query takes too long, as
+ * The SQL console's process: takes a query, answers it, takes the next one. Its parent kills it when a query takes too long, as
  * nothing else stops SQLite; should that one die before, standard input ends, and the process ends itself, whatever SQLite does.
  *
- * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by so many
+ * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by that many
  * bytes of JSON rows, or `{"refused"}` with the reason.
  *
  * @module

@@ -81,7 +81,7 @@ Deno.test("a new host key replaces the old one among the known hosts, those of o
   assert.equal(KnownHosts.parse(now).keysOf("sftp", 22).length, 1);
 });
 
-Deno.test("a public key without its private one is told, and nothing is made in its place", async () => {
+Deno.test("a public key without its private one is reported, and not replaced", async () => {
   await using at = await project();
   await Deno.writeTextFile(`${at.keys}/sftp_user.pub`, "ssh-ed25519 AAAA someone\n");
   await assert.rejects(

@@ -30,7 +30,7 @@ export interface Answer {
   readonly leaves: readonly Leaf[];
 }
 
-/** So many requests are enough to find out about a source. */
+/** Most requests for examining a source. */
 const MOST_REQUESTS = 120;
 const TIMEOUT_MS = 20_000;
 const MOST_BYTES = 50_000_000;

@@ -62,7 +62,7 @@ const LASTS = [
   "page[after]",
 ];
 
-/** So many values of an answer are tried as cursors. */
+/** Most values of an answer that are tried as cursors. */
 const MOST_CURSORS = 3;
 
 /** Finds the paging of a source whose first page is `first`; `keyOf` tells records apart. */
@@ -291,7 +291,7 @@ class Finder {
     };
   }
 
-  /** The field by which records are told apart, at their top. */
+  /** The top-level field that identifies a record. */
   #field(record: JsonObject): string | undefined {
     return Object.keys(record).find((key) => String(record[key]) === this.keyOf(record));
   }

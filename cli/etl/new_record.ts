@@ -52,7 +52,7 @@ const PERSONAL =
 const PERSON =
   /person|people|customer|billing|shipping|contact|buyer|payer|patient|employee|recipient|owner/i;
 
-/** What `records` look like; the field `key` is that by which they are told apart. */
+/** The shape of `records`; the field `key` identifies each. */
 export function recordIn(records: readonly JsonObject[], key: string | undefined): RecordFound {
   const found: { mask: string[]; times: { path: string; first: string | number; rank: number }[] } = {
     mask: [],

@@ -241,7 +241,7 @@ const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
   },
 };
 
-Deno.test("a source that says little, or lies, is read whole, or it is said that its paging wasn't found", async (t) => {
+Deno.test("a source that says little, or something false, is read completely, or its paging is reported as not found", async (t) => {
   for (const [what, { replica, by }] of Object.entries(ODD)) {
     await t.step(what, async () => {
       await using source = serve(replica);

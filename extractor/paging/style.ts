@@ -54,11 +54,11 @@ export interface Style {
   request(position: Position): PageRequest;
   /** What the page at `position` says of the way on. @throws Contradiction */
   after(position: Position, page: Answered, seen: Announced): Way;
-  /** Where the page after `next` stands, if it is as long as the last one (`length`) and the source has so many; undefined where only answers tell. */
+  /** Where the page after `next` stands, if it is as long as the last one (`length`) and within the total; undefined where only answers tell. */
   ahead?(next: Position, length: number, announced: Announced): Position | undefined;
   /** What the page is called in messages; undefined where its number among the run's pages says more. */
   label?(position: Position): string;
-  /** The position after so many records, for the state files of earlier versions. */
+  /** The position after `records` records, for the state files of earlier versions. */
   at?(records: number): Position;
 }
 
@@ -96,7 +96,7 @@ export function textAt(page: Answered, place: At): string | undefined {
   throw new NoPage(page.noun, `${placeName(place)}: wanted a text, found ${kind(value)}`);
 }
 
-/** Whether a page names no next one in so many words: the place is there, and empty. */
+/** Whether a page says explicitly that it is the last one: the place of the next one is there, and empty. */
 export function saysEnd(page: Answered, place: At): boolean {
   const value = page.value(place);
   return value !== undefined && isNothing(value);

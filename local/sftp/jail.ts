@@ -32,7 +32,7 @@ export class Jail {
   /**
    * The real path of the client's absolute, normal `path`.
    *
-   * @throws Deno.errors.NotFound where nothing is there, or it lies outside of the mount.
+   * @throws Deno.errors.NotFound where nothing is there, or it is outside the mount.
    * @throws Deno.errors.PermissionDenied where it leads out of the root, or would change something outside of it.
    */
   async local(path: string, intent: Intent): Promise<string> {

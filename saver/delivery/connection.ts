@@ -150,7 +150,7 @@ export class Connection implements AsyncDisposable {
     try {
       send((error, value) => {
         this.#lastAnswer = performance.now();
-        // A request that ssh2 gives up because the connection ended has no status; the reason follows with the close.
+        // A request that ssh2 abandons because the connection ended has no status; the reason follows with the close.
         if (error && this.#socket.destroyed) return;
         error ? reject(error) : resolve(value);
       });
@@ -197,7 +197,7 @@ export class Connection implements AsyncDisposable {
     this.#timer = setTimeout(check, this.#timeoutMs);
   }
 
-  /** Whether the server may go on with this host key; where not, the connection ends with the reason. */
+  /** Whether this host key is accepted; if not, the connection ends with the reason. */
   #accepts(known: KnownHosts, blob: Uint8Array): boolean {
     try {
       this.hostKey = hostKeyOf(blob);

@@ -178,7 +178,7 @@ for (const type of ["rsa", "ed25519"] as const) {
   });
 }
 
-Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", async () => {
+Deno.test("a server that doesn't speak SSH is a transient failure, in bounded time", async () => {
   await using pipeline = await SftpStage.open(OURS);
   for (const greeting of ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n\0\0\0\x01"]) {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -197,7 +197,7 @@ Deno.test("whoever isn't an SSH server is a passing failure, in bounded time", a
   }
 });
 
-Deno.test("a known hosts file that can't be written is told", async () => {
+Deno.test("a known hosts file that can't be written is reported", async () => {
   await using pipeline = await SftpStage.open(OURS);
   await assert.rejects(
     probe(pipeline, { knownHosts: `${pipeline.temp}/missing/known_hosts`, hostKeyPolicy: "accept-new" }),

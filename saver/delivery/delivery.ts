@@ -29,7 +29,7 @@ export interface Manifest {
   readonly text: string;
 }
 
-/** A file that lies on the server, verified there. */
+/** A file on the server, verified there. */
 export interface DeliveredFile {
   readonly kind: FileKind;
   readonly name: string;
@@ -40,7 +40,7 @@ export interface DeliveredFile {
   readonly bytes: number;
   /** `content`: read back and hashed; `size`: its length alone was compared. */
   readonly verified: "content" | "size";
-  /** Whether it lies there encrypted. */
+  /** Whether it is encrypted there. */
   readonly encrypted: boolean;
   /** Whether it was there already, identical, and nothing was sent. */
   readonly skipped: boolean;
@@ -80,7 +80,7 @@ export interface Delivery extends AsyncDisposable {
   /**
    * Delivers `files`, side by side, then `manifest`.
    *
-   * @returns what lies on the server afterwards, in the same order.
+   * @returns the files on the server afterwards, in the same order.
    * @throws TransientError when the server is away, breaks off, stalls or can't store the file now.
    * @throws PermanentError when key, host key or rights are refused, when another file has the name, or a local file isn't what was announced.
    */

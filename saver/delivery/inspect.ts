@@ -1,5 +1,5 @@
 /**
- * Looking at what lies on the server, without changing anything there.
+ * Inspecting the files on the server, without changing anything there.
  *
  * @module
  */

@@ -48,7 +48,7 @@ export function checkRecipients(recipients: readonly string[]): void {
   encrypterFor(recipients);
 }
 
-/** What isn't a recipient is told by its place, not shown: it may be a secret key. */
+/** An invalid recipient is reported by its position, not its text: it may be a secret key. */
 function encrypterFor(recipients: readonly string[]): Encrypter {
   const encrypter = new Encrypter();
   recipients.forEach((recipient, i) => {

@@ -63,7 +63,7 @@ test("other content or other recipients make another encrypted file", async () =
   );
 });
 
-test("what can't be encrypted is told, secrets aren't shown, and nothing is left behind", async () => {
+test("what can't be encrypted is reported, secrets aren't shown, and nothing is left behind", async () => {
   await using pipeline = await SftpStage.open(OURS);
   const { path, recipient } = await identity(`${pipeline.temp}/one`);
   const file = await pipeline.file("raw", 1_000);

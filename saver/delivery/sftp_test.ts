@@ -154,7 +154,7 @@ for (const kind of [OPENSSH, OURS]) {
     );
   });
 
-  test("a file in the place of the folder, or a folder in the place of a file, is told", async (pipeline) => {
+  test("a file in the place of the folder, or a folder in the place of a file, is reported", async (pipeline) => {
     const [raw] = await pipeline.run();
     await pipeline.plant("taken", "");
     const under = (path: string) =>
@@ -209,7 +209,7 @@ for (const kind of [OPENSSH, OURS]) {
     },
   );
 
-  test("a server that stops answering is given up after the timeout", async (pipeline) => {
+  test("a server that stops answering fails the delivery after the timeout", async (pipeline) => {
     const raw = await pipeline.file("raw", LONG_ENOUGH);
     const frost = after(2_000_000, () => pipeline.server.freeze());
     const start = performance.now();
@@ -224,7 +224,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
   });
 
-  test("a server that is frozen from the start is given up too", async (pipeline) => {
+  test("a server that is frozen from the start fails it too", async (pipeline) => {
     await pipeline.server.freeze();
     await assert.rejects(deliver(pipeline, [], { timeoutMs: 500 }), TransientError);
     await pipeline.server.thaw();
@@ -281,7 +281,7 @@ for (const kind of [OPENSSH, OURS]) {
   }, keygenTest);
 }
 
-opensshTest("OpenSSH: a folder that its user may not write to is told as such", async () => {
+opensshTest("OpenSSH: a folder that its user can't write to is reported as such", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   if (pipeline.server.user !== "root") return;
   const [raw] = await pipeline.run();

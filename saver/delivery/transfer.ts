@@ -10,7 +10,7 @@ import type { RemoteFile } from "./remote.ts";
 
 /** Bytes in one request: the most that every server takes at once (32 KiB packets), less the head of the request. */
 const CHUNK = 31 * 1024;
-/** Requests under way at once: about 1 MB, half the window of a channel. Why so many: docs/decisions/003-delivery.md. */
+/** Requests under way at once: about 1 MB, half the window of a channel. Why this number: docs/decisions/003-delivery.md. */
 const REQUESTS = 32;
 
 /** Length and SHA-256 of bytes that went by. */
@@ -22,7 +22,7 @@ export interface Digest {
 /**
  * Writes the bytes of `source` to `target`, each block in full before the next is asked for, but for what is under way.
  *
- * @param onSent told the bytes of each request that the server has taken
+ * @param onSent called with the bytes of each request that the server has taken
  * @returns what went by.
  */
 export async function upload(

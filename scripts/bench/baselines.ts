@@ -1,5 +1,5 @@
 /**
- * What the machine's own tools need for the same work. None of them verifies, resumes or counts; those that can be told to write through to
+ * What the machine's own tools need for the same work. None of them verifies, resumes or counts; those that can be made to write through to
  * the disk are.
  *
  * @module

@@ -40,7 +40,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, least: sorted[0]!, greatest: sorted.at(-1)!, turns: sorted.length };
 }
 
-/** The value below which the share `share` (0 to 1) of `values` lies. */
+/** The value below which the share `share` (0 to 1) of `values` falls. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]!;

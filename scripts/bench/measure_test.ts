@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Contender, inTurn, linearity, percentile, spreadOf } from "./measure.ts";
 
-Deno.test("the median of an even number of measurements lies between the two in the middle", () => {
+Deno.test("the median of an even number of measurements is between the two in the middle", () => {
   assert.deepEqual(spreadOf([4, 1, 3, 2]), { median: 2.5, least: 1, greatest: 4, turns: 4 });
   assert.deepEqual(spreadOf([3, 1, 2]), { median: 2, least: 1, greatest: 3, turns: 3 });
 });

@@ -21,7 +21,7 @@ export interface OutputOn<C extends ChannelName> {
   readonly fields: Fields<C>;
 }
 
-/** What came of a message that was handled. */
+/** The outcome of handling a message. */
 export interface Done {
   /** Published in the same transaction that acknowledges the message. */
   readonly outputs: readonly Output[];

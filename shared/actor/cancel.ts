@@ -1,5 +1,5 @@
 /**
- * Cancelling runs: a request that reaches whoever works on the run now.
+ * Cancelling runs: a request that reaches the actor that works on the run.
  *
  * @module
  */

@@ -24,7 +24,7 @@ export interface WorkLimits {
   readonly leaseMs: number;
   /** The work is aborted when it reports no progress for so long. */
   readonly stallMs: number;
-  /** The work is aborted so long after the process was told to stop. */
+  /** Milliseconds from the request to stop until the work is aborted. */
   readonly graceMs: number;
   /** Work that is aborted ends within this time, or counts as stuck. */
   readonly endMs: number;

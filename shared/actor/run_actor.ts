@@ -204,7 +204,7 @@ function outcomeOf(
   const isWorthWaiting = error instanceof NoSpace && age < WAIT_FOR_SPACE_MS;
   const isSpent = attempt >= maxAttempts || (attempt >= MAX_ATTEMPTS && age >= patienceMs);
   if (isSpent && !isWorthWaiting) {
-    const spent = `${reason} (given up after ${attempt} tries)`;
+    const spent = `${reason} (failed ${attempt === 1 ? "once" : `${attempt} times`})`;
     return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
   }
   const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ?? backOff(attempt);
@@ -272,6 +272,6 @@ function report(log: Logger, claim: Claim, outcome: Outcome): void {
   const facts = { id: claim.id, attempt: claim.attempt, outcome: outcome.kind };
   if (outcome.kind === "done") log.info("message settled", facts);
   else if (outcome.kind === "busy") log.debug("message waits", { ...facts, reason: outcome.reason });
-  else if (outcome.kind === "never") log.error("message given up", { ...facts, reason: outcome.reason });
+  else if (outcome.kind === "never") log.error("message buried", { ...facts, reason: outcome.reason });
   else log.warning("message not done yet", { ...facts, reason: outcome.reason });
 }

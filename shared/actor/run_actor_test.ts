@@ -32,11 +32,11 @@ Deno.test("a message that is handled is acknowledged together with its outputs, 
   assert.equal((await s.channel.mailbox("channel:phase1_complete").state()).depth, 0);
   const events = await eventsOf(s.channel);
   assert.deepEqual(events.map((event) => event.type), ["phase_started", "phase_completed"]);
-  assert.ok(events[0]!.published_at < events[1]!.published_at, "what follows is told with a later time");
+  assert.ok(events[0]!.published_at < events[1]!.published_at, "what follows has a later time");
   await output?.complete();
 });
 
-Deno.test("a permanent failure goes to the dead letters at once, with the reason, and the run is told to have failed", async () => {
+Deno.test("a permanent failure goes to the dead letters at once, with the reason, and the run is reported as failed", async () => {
   await using s = await stage(() => Promise.reject(new PermanentError("the file is gone")));
   const runId = await give(s.channel);
   await s.settledTimes(1);
@@ -52,12 +52,12 @@ Deno.test("a permanent failure goes to the dead letters at once, with the reason
   ]);
 });
 
-Deno.test("an unknown error counts as transient, and is given up after the last try", async () => {
+Deno.test("an unknown error counts as transient, and becomes a dead letter after the last try", async () => {
   await using s = await stage(() => Promise.reject(new TypeError("surprise")), { maxAttempts: 1 });
   await give(s.channel);
   await s.settledTimes(1);
   const [letter] = await s.channel.mailbox("channel:phase1_complete").dead({ limit: 1 });
-  assert.match(letter!.reason, /^surprise \(given up after 1 tries\)$/);
+  assert.match(letter!.reason, /^surprise \(failed once\)$/);
   const failed = (await eventsOf(s.channel)).at(-1);
   assert.equal(failed?.type === "run_failed" && failed.retryable, true);
 });

@@ -44,7 +44,7 @@ Deno.test("a claim that was found is passed on although the signal was aborted m
   assert.equal(found, claim);
 });
 
-Deno.test("reading goes on at once while there is something, and at each ring", async () => {
+Deno.test("reading continues at once while there is something, and at each ring", async () => {
   const bell = new Bell();
   const end = new AbortController();
   const pages = [["a", "b"], ["c"], [], ["d"]];

@@ -23,7 +23,7 @@ import { QueueFile } from "./embedded_file.ts";
 /** How often a mailbox is read without a notification: a publisher may have died before it could send one. */
 const POLL_MS = 1_000;
 const READ_AT_ONCE = 100;
-/** Each publication forgets up to so many ids that are old enough: more than come with it, in short-lived processes too. */
+/** Most old ids that a publication removes: more than it adds, so that short-lived processes clean up too. */
 const FORGET_AT_ONCE = 100;
 /** A clock that was set back further than this would make messages that were handed back wait for longer than was asked. */
 const CLOCK_SLACK_MS = 60_000;

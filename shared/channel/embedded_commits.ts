@@ -39,7 +39,7 @@ export class Commits implements Wakeup, AsyncDisposable {
     return this.#bell.rings;
   }
 
-  /** Tells of a commit of this process, here and to the others. */
+  /** Signals a commit of this process, here and to the others. */
   ring(): void {
     this.#bell.ring();
     const now = new Date();

@@ -87,7 +87,7 @@ Deno.test("a writer who keeps the file locked makes calls fail in bounded time; 
   await claiming;
   clearInterval(ticking);
   assert.ok(performance.now() - start < 8_000);
-  assert.ok(ticks > 50, "the process went on with other work meanwhile");
+  assert.ok(ticks > 50, "the process did other work meanwhile");
   assert.deepEqual(await depths(channel, BOX), { depth: 1, dead: 0 });
   const publishing = channel.publish(message("after"));
   other.exec("ROLLBACK");

@@ -9,12 +9,12 @@ import { Deliver, Phase1Complete, Phase2Complete, RunEvent, StartRun } from "./m
 /** Names of the actors, as they appear in the directory, in events and in logs. */
 export type ActorName = "extractor" | "transformer" | "saver" | "courier" | "recorder";
 
-/** Whoever may send a message: an actor, or one that is none (the API, the command line, the schedule). */
+/** A sender of messages: an actor, or the API, the command line or the schedule. */
 export type Sender = ActorName | "api" | "cli" | "schedule";
 
 /** What is fixed about a channel. */
 export interface ChannelContract {
-  /** The shape of its messages, checked by whoever sends and again by whoever receives. */
+  /** The shape of its messages, checked by the sender and again by the receiver. */
   readonly schema: z.ZodType;
   /** Who sends on it. */
   readonly senders: readonly Sender[];

@@ -31,7 +31,7 @@ export function parentId(id: string, parts: number): string {
   return id.split("/").slice(0, -parts).join("/");
 }
 
-/** Clocks of the machines differ by less than this, in milliseconds; a time further ahead is a mistake of whoever wrote it. */
+/** Clocks of the machines differ by less than this, in milliseconds; a time further ahead is a mistake of its writer. */
 const MAX_AHEAD_MS = 24 * 3_600_000;
 
 /** The time `ms` in milliseconds since 1970 as ISO 8601, or `now` where it can't be the time of something that has happened. */

@@ -53,15 +53,15 @@ Deno.test("a file that nothing was written to is published empty", async () => {
   assert.deepEqual(await linesOf(folder.files.lines(folder.path, { sha256: sha256("") })), []);
 });
 
-Deno.test("a file that is given up leaves nothing, and what had its name stays", async () => {
+Deno.test("an abandoned file leaves nothing, and the file that had its name stays", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "old\n");
   await assert.rejects(async () => {
     await using file = await folder.files.create(folder.path);
     await file.write("new\n");
     await file.sync();
-    throw new Error("given up");
-  }, /given up/);
+    throw new Error("abandoned");
+  }, /abandoned/);
   assert.deepEqual(await folder.names(), ["x.jsonl"]);
   assert.equal(await Deno.readTextFile(folder.path), "old\n");
 });

@@ -70,7 +70,7 @@ Deno.test("depth has no end", () => {
   assert.ok(!isTaken("[".repeat(1_000_000)));
 });
 
-Deno.test("members and elements are told with where they stand", () => {
+Deno.test("members and elements are reported with their positions", () => {
   const text = String.raw` { "a" : [ 1 , {"b":2} ] , "\u0062" : "x" , "c":null } `;
   const bytes = new TextEncoder().encode(text);
   const json = new JsonBytes(bytes);

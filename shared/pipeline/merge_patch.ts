@@ -8,7 +8,7 @@ import type { Patch } from "../contracts/messages.ts";
 /** What the views show in place of a masked value; never a value of its own. */
 export const MASK = "***";
 
-/** What came of a correction: the record's new text on one line, or why there is none. */
+/** The outcome of a correction: the record's new text on one line, or why there is none. */
 export type Corrected = { readonly line: string } | { readonly problem: string };
 
 /** JSON that keeps how its numbers are written, which the type library doesn't know of yet. */

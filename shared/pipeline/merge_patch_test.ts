@@ -58,7 +58,7 @@ Deno.test("a new text replaces the line wholly, as one line", () => {
   assert.deepEqual(correctedRecord(letter, { line: 1 }), { line: "[1,2]" });
 });
 
-Deno.test("what can't be corrected is told why", () => {
+Deno.test("a correction that can't be applied says why", () => {
   const raw = '{"raw_line":"oops","error_reason":"Invalid JSON"}';
   const record = '{"id":1,"ssn":"900","error_reason":"age"}';
   const cases = [

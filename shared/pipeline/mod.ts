@@ -137,7 +137,7 @@ export interface Pipeline<S extends z.ZodObject> {
   mask?: readonly Path<z.infer<S>>[];
   /** When a run is held for a person. */
   hold?: { invalid?: `${number}%`; shrink?: `${number}%` };
-  /** What becomes of records that were there before. */
+  /** How records of earlier runs are treated. */
   load?: "append" | "upsert" | "snapshot";
   /** Fields of the current table that people look for. */
   index?: readonly Path<z.infer<S>>[];

@@ -101,7 +101,7 @@ const GOLDEN: [record: unknown, says: string, ...counted: string[]][] = [
 ];
 
 for (const [record, says, ...counted] of GOLDEN) {
-  Deno.test(`a bad record is told: ${says}`, () => {
+  Deno.test(`an invalid record is reported: ${says}`, () => {
     const found = problems(record);
     assert.equal(explain(found), says);
     assert.deepEqual(found.map(({ reason }) => reason), counted.length > 0 ? counted : [says]);
@@ -266,6 +266,6 @@ Deno.test("of two members with one name the last one counts", () => {
   );
 });
 
-Deno.test("the identity of the rules is that of these rules: whoever changes one changes it here too", () => {
+Deno.test("the identity of the rules is that of these rules: a change of one has to be made here too", () => {
   assert.equal(identityOf(usersPlan), "0ca31634319fe47c6ab96251ef38534532a1bceed81741b64a1b1c1e97aa0a4f");
 });

@@ -43,7 +43,7 @@ Deno.test("a table keeps 64-bit integers exact, and two columns of one name", ()
   });
 });
 
-Deno.test("a view that another connection made anew is read with its new columns", () =>
+Deno.test("a view that another connection recreated is read with its new columns", () =>
   inFolder((folder) => {
     using writer = new Database(`${folder}/x.db`);
     using reader = new Database(`${folder}/x.db`);

@@ -9,7 +9,7 @@ import { BusyError, type Database } from "./database.ts";
 
 /** How long a transaction waits for other processes. */
 export interface WaitOptions {
-  /** Milliseconds until it gives up. Default 30,000. */
+  /** Milliseconds until it fails. Default 30,000. */
   readonly waitMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -11,7 +11,7 @@ export interface PhaseTime {
   readonly phase: Phase;
   /** When it was first started. */
   readonly startedAt: string;
-  /** When it was completed or given up; null while it lasts. */
+  /** When it completed or failed; null until then. */
   readonly finishedAt: string | null;
   /** From the one to the other, tries and pauses included, in milliseconds. */
   readonly durationMs: number | null;

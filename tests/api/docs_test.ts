@@ -75,7 +75,7 @@ async function answerOf(pipeline: TestApi, port: number, language: string, code:
   return new TextDecoder().decode(stdout);
 }
 
-/** One run with two valid records and an invalid one, and an order that was given up. */
+/** One run with two valid records and an invalid one, and a dead order. */
 async function furnish({ store, channel }: TestApi): Promise<void> {
   const user = (id: number, firstName: string, department: string) => ({
     id,

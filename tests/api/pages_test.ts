@@ -45,7 +45,7 @@ test("where a token is set, a browser signs in once, and GraphiQL sends it from 
       await shows(page, "LatestRuns");
       await run(page, "LatestRuns");
       await shows(page, '"validCount": 1');
-      // the console tells of the answers 401 to the page and to the wrong token, and of nothing else
+      // the console reports the answers 401 to the page and to the wrong token, and nothing else
       assert.deepEqual(complaints.filter((text) => !/status of 401/.test(text)), []);
     });
   } finally {

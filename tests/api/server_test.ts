@@ -220,7 +220,7 @@ async function tellOf(pipeline: TestApi, run_id: string): Promise<void> {
   );
 }
 
-/** Waits until so many subscriptions are open, as the metrics say. */
+/** Waits until `wanted` subscriptions are open, as the metrics say. */
 async function openCount(pipeline: TestApi, wanted: number, subscription = "runEvents"): Promise<void> {
   const line = `etl_graphql_subscriptions{subscription="${subscription}"} ${wanted}`;
   for (let text = "", tries = 0; !text.includes(line); tries++) {

@@ -305,7 +305,7 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
   });
 
   await step(
-    "a secret that can't be read and a variable that can't be used are told, each in one go",
+    "a secret that can't be read and a variable that can't be used are reported together",
     async () => {
       const token = `${composed.folder}/secrets/token`;
       await Deno.chmod(token, 0o600);

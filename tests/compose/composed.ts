@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { pause } from "../../shared/actor/backoff.ts";
 import { run, runIn } from "./run.ts";
 
-/** What `docker inspect` tells of a container, as far as the test looks at it. */
+/** The part of `docker inspect`'s answer that the test reads. */
 export interface Container {
   readonly Id: string;
   readonly Name: string;

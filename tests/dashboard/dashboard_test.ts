@@ -85,7 +85,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
     }));
 });
 
-test("an API that goes away is said to be away, and the page goes on by itself when it is back", async () => {
+test("an API that is away is reported as such, and the page reconnects when it is back", async () => {
   await using site = await startSite();
   await visit(site, "/", async ({ page, complaints }) => {
     await shows(page, "No runs yet");
@@ -110,7 +110,7 @@ test("an API that goes away is said to be away, and the page goes on by itself w
   });
 });
 
-test("where a token is wanted, a page whose session has ended asks for it and goes on in place", async () => {
+test("where a token is wanted, a page whose session has ended asks for it and continues in place", async () => {
   const API_TOKEN = "a-token-that-is-long";
   await using site = await startSite({ env: { API_TOKEN } });
   const run = await site.pipeline.completed(await site.pipeline.tell());

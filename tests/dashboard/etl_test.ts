@@ -13,7 +13,7 @@ async function etl({ pipeline }: Site, code: number, ...args: string[]): Promise
   return ended;
 }
 
-Deno.test("in a terminal a run is started, followed, shown, verified, mended in the editor and replayed", async (t) => {
+Deno.test("in a terminal a run is started, followed, shown, verified, repaired in the editor and replayed", async (t) => {
   await using site = await startSite({ users: 60, bad: 0.5 });
   const { pipeline } = site;
 

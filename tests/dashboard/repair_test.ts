@@ -33,7 +33,7 @@ async function replay(page: Page): Promise<string> {
   return href!.slice("/runs/".length);
 }
 
-test("bad records are mended by form, by JSON, by text and all at once, and come out valid", async (t) => {
+test("invalid records are repaired by form, by JSON, by text and in bulk, and become valid", async (t) => {
   await using site = await startSite({ users: 120, bad: 0.5 });
   const run = await site.pipeline.completed(await site.pipeline.tell());
   const good = /^\{.*\}$/;
@@ -66,10 +66,10 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
         await press(page, "Check");
         await shows(page, "Checked: 1 valid, 0 still invalid.");
         const runId = await replay(page);
-        const [mended] = await correctedRecords(site, runId);
-        const raw = original.find(({ id }) => id === mended!.id)!;
-        assert.deepEqual(mended, { ...raw, age: 42 });
-        assert.notEqual(mended!.password, "***");
+        const [repaired] = await correctedRecords(site, runId);
+        const raw = original.find(({ id }) => id === repaired!.id)!;
+        assert.deepEqual(repaired, { ...raw, age: 42 });
+        assert.notEqual(repaired!.password, "***");
         await shows(page, "corrected in run");
         await shows(page, "No changes yet.");
         await picture(page, "repair_done");
@@ -88,9 +88,9 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
         await shows(page, "Checked:");
         await picture(page, "repair_checked");
         const runId = await replay(page);
-        const mended = await correctedRecords(site, runId);
-        assert.ok(mended.length > 1);
-        for (const record of mended) {
+        const repaired = await correctedRecords(site, runId);
+        assert.ok(repaired.length > 1);
+        for (const record of repaired) {
           assert.equal(record.company?.department, "Legal");
           const raw = original.find(({ id }) => id === record.id)!;
           assert.equal(record.password, raw.password);
@@ -123,14 +123,14 @@ test("bad records are mended by form, by JSON, by text and all at once, and come
           "33",
         );
         await picture(page, "repair_json");
-        const [mended] = await correctedRecords(site, await replay(page));
-        const raw = original.find(({ id }) => id === mended!.id)!;
-        assert.deepEqual(mended, { ...raw, age: 33, firstName: "Zoë" });
+        const [repaired] = await correctedRecords(site, await replay(page));
+        const raw = original.find(({ id }) => id === repaired!.id)!;
+        assert.deepEqual(repaired, { ...raw, age: 33, firstName: "Zoë" });
       }),
   );
 
   await t.step(
-    "a line that was no record is written anew, as text",
+    "a line that was no record is replaced, as text",
     () =>
       visit(site, `${path}?reason=Not%20an%20object`, async ({ page }) => {
         const whole = {

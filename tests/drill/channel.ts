@@ -210,7 +210,7 @@ export const cases: readonly DrillCase[] = [
         await disk.free();
         const since = stopwatch();
         await environment.comesTo(run, "COMPLETED");
-        return { happened: "said so, and went on when there was room", runs: [run], recoveredMs: since() };
+        return { happened: "said so, and continued when there was room", runs: [run], recoveredMs: since() };
       });
     },
   },

@@ -11,7 +11,7 @@ import { type DrillEnvironment, type DrillOptions, WORKERS } from "./environment
 
 const area = "deliver";
 
-/** A delivery that is put off while the server is unwell, and is made when it is well again. */
+/** A delivery that is postponed while the server fails, and made once it works again. */
 function putOff(
   name: string,
   fault: string,

@@ -24,7 +24,7 @@ export const READY = /"message":"ready"/;
 
 /** What a environment is made of. */
 export interface DrillOptions extends Omit<TestPipelineOptions, "furnish"> {
-  /** Folders that get a small disk of so many bytes; `upload` is where files are delivered to then. */
+  /** Folders that get a small disk, by its bytes; `upload` is where files are delivered to then. */
   readonly disks?: Partial<Record<"data" | "database" | "queue" | "upload", number>>;
 }
 
@@ -159,7 +159,7 @@ export class DrillEnvironment implements AsyncDisposable {
     return this.pipeline.until(what, look, instead, patienceMs);
   }
 
-  /** Waits until so many messages are in a mailbox. */
+  /** Waits until a mailbox holds a number of messages. */
   async depth(mailbox: keyof typeof CHANNELS, wanted: number): Promise<void> {
     await this.until(
       `${wanted} messages on ${mailbox}`,

@@ -110,7 +110,7 @@ export const cases: readonly DrillCase[] = [
         await environment.pipeline.start("extractor");
         await environment.comesTo(run, "COMPLETED");
         assert.equal((await rawFiles(environment)).length, 1);
-        return { happened: "the next extractor went on in the same file", runs: [run], recoveredMs: since() };
+        return { happened: "the next extractor resumed in the same file", runs: [run], recoveredMs: since() };
       });
     },
   },

@@ -13,7 +13,7 @@ import { BEFORE_THREADS } from "../support/steps.ts";
 
 const area = "system";
 
-/** A drill that is kept short kills a service at so many of its steps. */
+/** Steps of a service at which a short drill kills it. */
 const LEAST_KILLS = 5;
 
 /** Kills a service at each of its (about so many) steps, in a run for each; the next process has to bring the run to its end. */
@@ -102,7 +102,7 @@ function randomKills(channel: "embedded" | "redis"): DrillCase {
         const bytes = environment.pipeline.sql<{ kind: string; sha256: string }>(
           "SELECT DISTINCT kind, sha256 FROM run_files",
         );
-        assert.equal(bytes.length, 3, "a run's files aren't those of the run that was left in peace");
+        assert.equal(bytes.length, 3, "a run's files aren't those of the uninterrupted run");
         return {
           happened: `${killed} kills in ${runs.length} runs; bytes as without`,
           runs: [calm, ...runs],

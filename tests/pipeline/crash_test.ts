@@ -19,7 +19,7 @@ const RAW = `data/raw_users/records_${STAMP}.jsonl`;
 const PROCESSED = `data/processed_users/etl_${STAMP}.jsonl`;
 const DEAD = `data/dlq/invalid_users_${STAMP}.jsonl`;
 
-/** The lines of a raw file of so many users, one in ten bad. */
+/** The lines of a raw file of users, one in ten invalid. */
 function rawText(count: number): string {
   const users = new Users(0.1, 1);
   return Array.from({ length: count }, (_, i) => `${users.json(i)}\n`).join("");

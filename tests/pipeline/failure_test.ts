@@ -6,16 +6,16 @@ import { needing } from "../support/needs.ts";
 
 const test = needing("sshd");
 
-/** One run that fails as it should, and one after `mend` that completes. */
+/** One run that fails as it should, and one after `repair` that completes. */
 async function failsThenWorks(
   pipeline: TestPipeline,
   says: RegExp,
-  mend: () => Promise<void>,
+  repair: () => Promise<void>,
 ): Promise<void> {
   const failed = await pipeline.task("run");
   assert.equal(failed.code, 1, failed.stdout + failed.stderr);
   assert.match(failed.stderr, says);
-  await mend();
+  await repair();
   const worked = await pipeline.task("run");
   assert.equal(worked.code, 0, worked.stdout + worked.stderr);
   assert.match(worked.stdout, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);

@@ -187,6 +187,6 @@ Deno.test("an order waits for its server for a week, however many tries that tak
   });
   assert.deepEqual(settled, [
     ["again", "The server is away."],
-    ["never", "The server is away. (given up after 12001 tries)"],
+    ["never", "The server is away. (failed 12001 times)"],
   ]);
 });

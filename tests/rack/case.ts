@@ -33,7 +33,7 @@ export interface RackCase {
 export const ALL: readonly { id: number }[] = numbered(25);
 const SIZE = 10;
 
-/** So many records from `skip` on. */
+/** `size` records from `skip` on. */
 export const from = (skip: number, size = SIZE): { id: number }[] => ALL.slice(skip, skip + size);
 
 /** A parameter of a request, as a number. */

@@ -66,7 +66,7 @@ export const COUNTED: readonly RackCase[] = [
     serve: () => () => Response.json(ALL),
   },
   {
-    name: "the list lies deep",
+    name: "the list is nested deeply",
     seen: "Crossref message.items",
     source: { ...NONE, records: "a.b.c.items" },
     serve: () => () => Response.json({ a: { b: { c: { items: ALL } } } }),

@@ -1,5 +1,5 @@
 /**
- * Runs the cases: in peace, and killed at each page. A run that is green and short is never right.
+ * Runs the cases: uninterrupted, and killed at each page. A completed run that lacks records is never right.
  *
  * @module
  */
@@ -46,7 +46,7 @@ function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }
   assert.doesNotMatch(reason!, /secret@/, `${name}: nothing of an answer is quoted`);
 }
 
-/** Runs `rack` in peace, and killed at each page and resumed. @throws AssertionError */
+/** Runs `rack` uninterrupted, and killed at each page and resumed. @throws AssertionError */
 export async function perform(rack: RackCase): Promise<Verdict> {
   await using paged = await startPaged(rack.serve());
   const verdict = await verdictOf(paged, rack);

@@ -47,7 +47,7 @@ export async function stage(
     settled,
     stop: () => stop.abort(),
     running,
-    /** Resolves when so many messages were settled. */
+    /** Resolves when `after` messages were settled. */
     settledTimes(after: number): Promise<void> {
       return new Promise((resolve) => settled.length >= after ? resolve() : waiting.push({ after, resolve }));
     },

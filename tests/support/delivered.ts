@@ -114,7 +114,7 @@ export class Delivered implements AsyncDisposable {
     return { runId, raw: names.raw_file, processed: names.processed_file, invalid: names.dlq_file };
   }
 
-  /** Delivers a run; answers what the courier tells of it. */
+  /** Delivers a run; returns the courier's events. */
   async deliver(runId: string, at: number = Date.now()): Promise<Record<string, unknown>> {
     const parts = {
       store: this.store,

@@ -39,7 +39,7 @@ export interface TestPipeline extends AsyncDisposable {
   rawFiles(): Promise<string[]>;
 }
 
-/** What came of a request. */
+/** The outcome of a request. */
 export interface Handled extends Done {
   /** The run that the runtime would tell of. */
   readonly about: string;

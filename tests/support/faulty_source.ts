@@ -150,7 +150,7 @@ export function atMost(limit: number): Fault {
   };
 }
 
-/** The first fault that a page meets, then the next, then none: for a source that gets well again. */
+/** The first fault that a page meets, then the next, then none: for a source that recovers. */
 export function inTurn(...faults: readonly Fault[]): (page: { tries: number }) => Fault | undefined {
   return ({ tries }) => faults[tries - 1];
 }

@@ -66,13 +66,13 @@ export class Line implements AsyncDisposable {
     return promise;
   }
 
-  /** Breaks the connection on which clients have sent so many bytes from now on; resolves when that has happened. */
+  /** Breaks the connection on which clients have sent `bytes` from now on; resolves when that has happened. */
   cutAfter(bytes: number): Promise<void> {
     let passed = 0;
     return this.cutAt((request) => (passed += request.length) >= bytes, "in mid-request");
   }
 
-  /** Holds everything, as `hold`, when clients have sent so many bytes from now on; resolves then. */
+  /** Holds everything, as `hold`, when clients have sent `bytes` from now on; resolves then. */
   holdAfter(bytes: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let passed = 0;

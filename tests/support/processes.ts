@@ -15,7 +15,7 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return text.split(/\s+/).filter((word) => word !== "").map(Number);
 }
 
-/** The processes whose working directory is `folder`, whoever their parent is by now. */
+/** The processes whose working directory is `folder`, whatever their parent is by now. */
 export async function workingIn(folder: string): Promise<number[]> {
   const cwds = await outputOf("find", "/proc", "-maxdepth", "2", "-name", "cwd", "-lname", `${folder}*`);
   return linesOf(cwds).map((path) => Number(path.split("/")[2]));

@@ -75,7 +75,7 @@ export function duration(ms: number | null | undefined): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
-/** A time span that goes on, in whole seconds. */
+/** A running time span, in whole seconds. */
 export function elapsed(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   return seconds < 60 ? `${seconds} s` : duration(seconds * 1000);

@@ -139,7 +139,7 @@ export function useEvery(ms: number, work: () => void): void {
   }, [ms]);
 }
 
-/** Does something, and tells what came of it; answers the outcome when it was done. */
+/** Performs an action and shows its outcome; returns the outcome on success. */
 export async function steer(
   what: Steering,
   variables: Variables,

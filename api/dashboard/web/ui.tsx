@@ -131,7 +131,7 @@ export function Table({ label, heads, children }: {
   );
 }
 
-/** How far something is; without a total, that it goes on. */
+/** A progress bar; indeterminate without a total. */
 export function Progress({ label, value, total }: {
   label: string;
   value: number;
@@ -142,7 +142,7 @@ export function Progress({ label, value, total }: {
     : <progress aria-label={label} value={value} max={Math.max(total, 1)} />;
 }
 
-/** What was last told; it is read out, and stays until it is closed or something else is told. */
+/** The last notification; screen readers read it out, and it stays until it is closed or replaced. */
 export function Notices(): JSX.Element {
   const told = notice.value;
   return (

@@ -98,7 +98,7 @@ Deno.test("another number of records than announced leaves nothing of the file",
   assert.deepEqual(temp.store.records.page("raw_users", {}, { limit: 1 }), []);
 });
 
-Deno.test("a load lets timers in, tells its progress, and stops where it is told to", async () => {
+Deno.test("a load lets timers run, reports its progress, and stops when its signal is aborted", async () => {
   await using temp = await tempStore();
   const stop = new AbortController();
   let ticks = 0;

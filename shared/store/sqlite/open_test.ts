@@ -5,7 +5,7 @@ import { openStore, openStoreReadOnly } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
 import { linesOf, loadTexts, startChild, tempStore, usersTables } from "../../../tests/support/store.ts";
 
-Deno.test("a reader is told that the database isn't there yet, then that it isn't ready, then reads", async () => {
+Deno.test("a reader learns that the database isn't there yet, then that it isn't ready, then reads", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/data.db`;

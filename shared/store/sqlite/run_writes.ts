@@ -119,7 +119,7 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
   });
 }
 
-/** Keeps events; those that are known already (by id) are passed over. Answers the runs that something new was told of. */
+/** Keeps events, but for those that are known by their ids. Returns the runs that have new ones. */
 export function keepEvents(db: Database, events: readonly RunEvent[]): Set<string> {
   const touched = new Set<string>();
   for (const event of events) {
@@ -176,7 +176,7 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
 
 /** A file on the SFTP server, to note. */
 export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted" | "sealed_sha256"> & {
-  /** Whether it lies there encrypted. */
+  /** Whether it is encrypted there. */
   readonly encrypted: boolean;
   /** SHA-256 of the encrypted file. */
   readonly sealed_sha256?: string | undefined;

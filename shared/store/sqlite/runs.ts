@@ -82,16 +82,16 @@ export interface DeliveryRow {
   readonly run_id: string;
   readonly kind: FileKind | "manifest";
   readonly name: string;
-  /** Where it lies on the server. */
+  /** Its path on the server. */
   readonly remote_path: string;
   /** Of the local file, before encryption. */
   readonly sha256: string;
   readonly bytes: number;
   /** Whether its content was read back, or just its size compared. */
   readonly verified: "content" | "size";
-  /** 1 where it lies there encrypted. */
+  /** 1 where it is encrypted there. */
   readonly encrypted: 0 | 1;
-  /** SHA-256 of what lies there, where that is encrypted. */
+  /** SHA-256 of the encrypted file, where it is one. */
   readonly sealed_sha256: string | null;
   /** When it was found there. */
   readonly delivered_at: string;
@@ -120,7 +120,7 @@ export interface RunCursor {
 
 /** A page of an order: the rows after one place and before another, `limit` of them from the start or from the end. */
 export interface Page<Cursor> {
-  /** At most so many rows. */
+  /** Most rows. */
   readonly limit: number;
   /** Only rows that come later in the order. */
   readonly after?: Cursor | undefined;
@@ -195,7 +195,7 @@ export class Runs {
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
-  /** What was told of each run, oldest first. */
+  /** Each run's events, oldest first. */
   eventsOf(runIds: readonly string[]): Map<string, RunEvent[]> {
     const rows = this.db.all<{ run_id: string; body: string }>(
       `SELECT run_id, body FROM run_events WHERE run_id IN ${LISTED} ORDER BY run_id, at, seq`,
@@ -222,7 +222,7 @@ export class Runs {
     ).map(({ processed_file }) => processed_file);
   }
 
-  /** What lies on the SFTP server for each run. */
+  /** Each run's files on the SFTP server. */
   deliveriesOf(runIds: readonly string[]): Map<string, DeliveryRow[]> {
     const rows = this.db.all<DeliveryRow>(
       `SELECT * FROM deliveries WHERE run_id IN ${LISTED} ORDER BY run_id, id`,

@@ -1,5 +1,5 @@
 /**
- * What is shown of each pipeline's records: kept in the database, so that it holds for whoever reads, also once a definition was removed.
+ * What is shown of each pipeline's records: kept in the database, so that it holds for every reader, also once a definition was removed.
  *
  * @module
  */

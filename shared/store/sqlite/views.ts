@@ -133,7 +133,7 @@ function guarded(value: string): string {
 }
 
 /**
- * The object's text with its masked fields replaced; then it is looked through, and hidden whole where a value is still there that
+ * The object's text with its masked fields replaced; it is then searched, and hidden completely where a value is still there that
  * should not be: a path finds only the first of two equal keys, older versions miss keys that are written with escapes, and a parent may
  * be no object.
  */

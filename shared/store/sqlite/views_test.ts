@@ -140,7 +140,7 @@ Deno.test("a new key gets its column in the same load, after the old ones", asyn
   assert.deepEqual(rows, [{ role: null, nickname: "Bo", department_code: "ENG" }]);
 });
 
-Deno.test("another mask makes the views anew at the next start; the same one leaves them", async () => {
+Deno.test("another mask recreates the views at the next start; the same one leaves them", async () => {
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", ['{"ssn":"1","ein":"2"}']);
   const shown = async (maskFields: string[]) => {

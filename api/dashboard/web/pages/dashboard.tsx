@@ -28,7 +28,7 @@ import { Empty, Page, Panel, Read } from "../ui.tsx";
 /** Runs of a page of the table, and of the chart. */
 const PAGE = 30;
 
-/** How often heartbeats are read, in milliseconds, as nothing tells of one that merely goes on; and runs that do, as events come early. */
+/** How often heartbeats and active runs are read, in milliseconds: no event reports an unchanged beat, and events precede the row. */
 const BEAT_MS = 5000;
 
 export function Dashboard(): JSX.Element {

@@ -1,5 +1,5 @@
 /**
- * `/dead`: messages that were given up.
+ * `/dead`: the dead letters.
  *
  * @module
  */

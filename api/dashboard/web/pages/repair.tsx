@@ -1,5 +1,5 @@
 /**
- * `/runs/ID/invalid`: mending bad records and sending them through once more.
+ * `/runs/ID/invalid`: repairing invalid records and replaying them.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `/runs/ID`: what happened to a run, and what came of it.
+ * `/runs/ID`: a run's progress and results.
  *
  * @module
  */

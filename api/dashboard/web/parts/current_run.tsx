@@ -1,5 +1,5 @@
 /**
- * The run that goes on: where it is, and how far.
+ * The active run: its phase and progress.
  *
  * @module
  */

@@ -26,7 +26,7 @@ export function Files({ run: { files } }: { run: Run }): JSX.Element {
   );
 }
 
-/** What lies on the server, and how that is known. */
+/** The files on the server, and how they were verified. */
 export function Deliveries({ run: { delivery } }: { run: Run }): JSX.Element {
   if (delivery === null) return <p class="quiet">{t("noDelivery")}</p>;
   return (

@@ -50,7 +50,7 @@ export function Phases({ run: { phases } }: { run: Run }): JSX.Element {
   );
 }
 
-/** What was told of the run, oldest first. */
+/** The run's events, oldest first. */
 export function Events({ run: { events } }: { run: Run }): JSX.Element {
   return (
     <ol class="events">
