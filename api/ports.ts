@@ -13,7 +13,7 @@ import type { ApiVariables } from "./config.ts";
 
 export type ApiConfig = ConfigOf<typeof ApiVariables>;
 
-/** Somebody did something that changes what the system does. */
+/** An action that changes what the system does. */
 export interface AuditEntry {
   readonly at: string;
   /** Who: `token:` and the first 8 hexadecimal digits of its SHA-256, or `anonymous`. */
@@ -27,7 +27,7 @@ export interface AuditEntry {
   readonly outcome: string;
 }
 
-/** Keeps what was done, for good. */
+/** Records actions durably. */
 export interface AuditLog {
   /** Appends an entry; it is on the disk when the promise resolves. */
   append(entry: AuditEntry): Promise<void>;

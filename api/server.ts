@@ -49,7 +49,7 @@ export async function listen(
       const { socket } = incoming as IncomingMessage;
       if (!known.has(socket)) socket.on("timeout", () => socket.destroy());
       known.add(socket);
-      socket.setTimeout(0); // an answer may take its time; taking it in may not
+      socket.setTimeout(0); // computing an answer may take long, reading it may not
       try {
         return await app.fetch(request, { remoteAddress: socket.remoteAddress });
       } finally {

@@ -5,7 +5,7 @@
  */
 import type { ReadStore } from "../shared/store/sqlite/open.ts";
 
-/** A few values that were read from the database, kept until somebody commits something. */
+/** A few values that were read from the database, kept until the next commit. */
 export class UntilCommit<T> {
   readonly #kept = new Map<string, T>();
   #version: number | undefined;

@@ -26,6 +26,6 @@ export async function readEnvironment(path = ".env"): Promise<Environment> {
 /** A warning for each variable of `env` whose name looks like a slip of a known one. */
 export function misspellings(env: Environment, known: readonly string[]): string[] {
   return misspelt(Object.keys(env), known).map(([found, meant]) =>
-    `Nobody reads the variable ${found}. Did you mean ${meant}?`
+    `No service reads the variable ${found}. Did you mean ${meant}?`
   );
 }

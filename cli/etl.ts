@@ -30,7 +30,7 @@ const HELP = `deno task etl COMMAND [--json]
   redeliver RUN                   delivers its files again
   dead                            dead letters: messages that could not be handled
   dead replay ID                  sends one again
-  dead discard ID [--yes]         removes one for good
+  dead discard ID [--yes]         removes one permanently
   verify [RUN|latest|all]         compares files, database and SFTP server; needs the pipeline's folders
 
   new URL [--name NAME]           asks a source a few times, and writes the definition pipelines/NAME.ts; never overwrites

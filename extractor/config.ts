@@ -31,7 +31,7 @@ function isTimeZone(text: string): boolean {
   }
 }
 
-/** What a definition's variable is where nobody sets it. */
+/** The default of a definition's variable. */
 function fallbackOf(placeholder: unknown): string {
   return String((placeholder as { fallback: unknown }).fallback);
 }

@@ -179,7 +179,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       await complete(finished, checkpoint);
       return finished;
     } catch (error) {
-      // Only a cancellation aborts for good; a lost lease or a shutdown leave the run to be resumed.
+      // Only a cancellation aborts permanently; a lost lease or a shutdown leave the run to be resumed.
       if (handling.signal.reason instanceof PermanentError || error instanceof BeginAgain) {
         await discard(checkpoint);
       } else if (checkpoint.current !== undefined) await keep().catch(() => {}); // a full disk must not hide the error

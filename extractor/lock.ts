@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { Busy } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
 
-/** Takes the lock file `path` if nobody holds it; disposing gives it back, and so does the end of the process, whatever ends it. */
+/** Takes the lock file `path` if it is free; disposing releases it, and so does the end of the process. */
 export async function tryLock(path: string): Promise<Disposable | undefined> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });

@@ -120,7 +120,7 @@ async function removeFiles(
     const about = { run_id, kind, name, sha256, bytes };
     try {
       await refuseChanged(files, file, signal);
-      // while the database is locked nobody can ask for a correction or for another delivery
+      // while the database is locked no correction or delivery can be requested
       const keep = await store.write(async (db) => {
         const why = whyKeep(store.runs, store.runs.byRunId(run_id), before) ??
           await whyUnknown(channel, file);
@@ -154,7 +154,7 @@ async function whyUnknown(
   return depth === 0 ? undefined : `${depth} event(s), maybe of its correction, wait to be recorded`;
 }
 
-/** A file that isn't the delivered one any more may be somebody's work. One that is gone already is fine. */
+/** A file that isn't the delivered one any more may be a person's work. One that is gone already is fine. */
 async function refuseChanged(files: Files, { name, sha256 }: FileRow, signal: AbortSignal): Promise<void> {
   if (!(await files.exists(name))) return;
   const found = await files.facts(name, signal);

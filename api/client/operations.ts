@@ -87,7 +87,7 @@ export const INVALID_RECORDS =
   }
 }` as Operation<types.InvalidRecordsQuery>;
 
-/** Messages that failed for good, newest first. */
+/** Dead letters, newest first. */
 export const DEAD_LETTERS = `query DeadLetters($first: Int!, $after: String) {
   deadLetters(first: $first, after: $after) {
     nodes { id channel body reason attempts buriedAt } pageInfo { hasNextPage endCursor }

@@ -13,7 +13,7 @@ import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operati
 /** Most corrections that the API takes at once. */
 export const MOST_AT_ONCE = 1000;
 
-/** What somebody wants of a record: fields to change, or its whole new text (JSON or not yet). */
+/** A draft of a record: fields to change, or its whole new text (JSON or not yet). */
 export type Draft = { readonly merge: JsonObject } | { readonly text: string };
 
 /** Whether the record was a line that is no JSON object, so that it can only be replaced as a whole. */

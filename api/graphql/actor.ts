@@ -24,7 +24,7 @@ const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
     }),
     paused: t.boolean({ resolve: ({ mailbox }) => mailbox.paused }),
     deadLetters: t.int({
-      description: "Messages that failed for good.",
+      description: "Messages that failed permanently.",
       resolve: ({ mailbox }) => mailbox.dead,
     }),
   }),
@@ -75,7 +75,7 @@ const Instance = builder.objectRef<Beat>("ActorInstance").implement({
     lastSeenAt: t.field({ type: "DateTime", resolve: (beat) => new Date(beat.at).toISOString() }),
     currentRun: t.field({ type: CurrentRun, nullable: true, resolve: (beat) => beat.current }),
     handled: t.exposeInt("handled", { description: "Messages completed since it started." }),
-    failed: t.exposeInt("failed", { description: "Messages that failed for good since it started." }),
+    failed: t.exposeInt("failed", { description: "Messages that failed permanently since it started." }),
   }),
 });
 

@@ -31,7 +31,7 @@ export interface Context extends AppContext {
   readonly who: string;
   /** The address that the request came from. */
   readonly from: string | undefined;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Messages that failed for good.
+ * Messages that failed permanently.
  *
  * @module
  */
@@ -56,7 +56,7 @@ function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Mask 
 const FREE_TEXT = new Set(["text", "raw_line"]);
 
 const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
-  description: "A message that failed for good.",
+  description: "A message that failed permanently.",
   fields: (t) => ({
     id: t.id({ resolve: letterId }),
     channel: t.exposeString("mailbox"),
@@ -79,7 +79,7 @@ type Place = Record<string, string>;
 builder.queryField("deadLetters", (t) =>
   t.field({
     type: DeadLetterConnection,
-    description: "Messages that failed for good, newest first: of one channel, or of all.",
+    description: "Messages that failed permanently, newest first: of one channel, or of all.",
     args: {
       channel: t.arg.string({ required: false }),
       first: t.arg(forwardArgs.first),

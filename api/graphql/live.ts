@@ -40,7 +40,7 @@ export class Live {
   }
 }
 
-/** Hands what one source yields to everybody who follows; the source runs while somebody does. */
+/** Shares one source's items among all followers; the source runs while there are any. */
 export class Hub<T> {
   readonly #followers = new Map<(item: T) => void, () => void>();
   #source: AbortController | undefined;

@@ -22,7 +22,7 @@ const RuleType = builder.objectRef<Rule>("PipelineRule").implement({
   fields: (t) => ({
     field: t.exposeString("field", { description: "The field, with dots for nested ones." }),
     kind: t.exposeString("kind", { description: "`integer`, `number`, `string`, `email` or `value`." }),
-    wanted: t.exposeString("wanted", { description: "What is wanted, in words." }),
+    wanted: t.exposeString("wanted", { description: "The expected value, in words." }),
     minimum: t.exposeFloat("minimum", { nullable: true }),
     maximum: t.exposeFloat("maximum", { nullable: true }),
     pattern: t.exposeString("pattern", {
@@ -41,7 +41,7 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     }),
     source: t.string({
       nullable: true,
-      description: "The address that records come from.",
+      description: "The source's address.",
       resolve: ({ name, plan }, _args, { store }) =>
         lastRunOf(name, store)?.source ?? (plan === undefined ? null : sourceOf(plan)),
     }),
@@ -53,7 +53,7 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     nextRun: t.field({
       type: "DateTime",
       nullable: true,
-      description: "When a run starts by itself next; null where none will.",
+      description: "The next scheduled run; null if none is planned.",
       resolve: ({ plan }, _args, { ports }) => plan === undefined ? null : nextRunOf(plan, ports.readEnv),
     }),
     key: t.string({
@@ -69,7 +69,7 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     rules: t.field({
       type: "JSON",
       nullable: true,
-      description: "What makes a record valid, as JSON Schema.",
+      description: "The rules of a valid record, as JSON Schema.",
       resolve: ({ plan }) => plan === undefined ? null : rulesSchemaOf(plan),
     }),
     fields: t.field({

@@ -23,7 +23,7 @@ import { schema } from "./schema.ts";
 interface Asker {
   readonly who: string;
   readonly from: string | undefined;
-  /** Aborted when nobody waits any more. */
+  /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
 }
 

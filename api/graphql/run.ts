@@ -35,7 +35,7 @@ const DeliveryStateEnum = builder.enumType("DeliveryState", {
 });
 
 const PhaseTimes = builder.objectRef<PhaseTime>("PhaseTiming").implement({
-  description: "How a phase of a run went.",
+  description: "Timing and results of a phase of a run.",
   fields: (t) => ({
     phase: t.field({ type: PhaseEnum, resolve: (phase) => phase.phase }),
     startedAt: t.field({ type: "DateTime", resolve: (phase) => phase.startedAt }),
@@ -111,7 +111,7 @@ const Failure = builder.objectRef<RunRow>("RunFailure").implement({
     phase: t.field({ type: PhaseEnum, nullable: true, resolve: (run) => run.failure_phase }),
     reason: t.string({ resolve: (run) => run.failure_reason ?? "unknown" }),
     retryable: t.boolean({
-      description: "Whether asking again can help without changing anything first.",
+      description: "Whether a new run may succeed without any change.",
       resolve: (run) => run.failure_retryable === 1,
     }),
   }),
@@ -173,7 +173,11 @@ EtlRun.implement({
     }),
     invalidCount: t.exposeInt("invalid_count", { nullable: true }),
     status: t.field({ type: RunStatusEnum, resolve: (run) => run.status }),
-    statusAt: t.field({ type: "DateTime", description: "Since when.", resolve: (run) => run.status_at }),
+    statusAt: t.field({
+      type: "DateTime",
+      description: "When it entered this status.",
+      resolve: (run) => run.status_at,
+    }),
     source: t.exposeString("source", { nullable: true }),
     requestedBy: t.exposeString("requested_by", { nullable: true }),
     startedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.started_at }),

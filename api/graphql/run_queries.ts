@@ -15,7 +15,7 @@ const EtlRunConnection = connectionType("EtlRun", EtlRun, { counted: true });
 const EtlRunFilter = builder.inputType("EtlRunFilter", {
   description: "Selects runs; all given conditions must hold.",
   fields: (t) => ({
-    status: t.field({ type: [RunStatusEnum], description: "With one of these." }),
+    status: t.field({ type: [RunStatusEnum], description: "Runs with one of these statuses." }),
     since: t.field({ type: "DateTime", description: "Requested at or after this." }),
     until: t.field({ type: "DateTime", description: "Requested before this." }),
     loaded: t.boolean({ description: "Only those that reached the load." }),

@@ -17,7 +17,7 @@ import "./mutations/replay_invalid_records.ts";
 import "./mutations/steer_letter.ts";
 import "./mutations/steer_actor.ts";
 
-builder.queryType({ description: "What there is." });
+builder.queryType({ description: "Read access." });
 builder.mutationType({
   description: "Write access. Every answer is the outcome, or why nothing was done.",
 });

@@ -13,7 +13,7 @@ builder.subscriptionType({
   fields: (t) => ({
     runEvents: t.field({
       type: RunEventType,
-      description: "What happens from now on: to one run, to those of one pipeline, or to all.",
+      description: "Events from now on: of one run, of one pipeline, or of all runs.",
       args: { runId: t.arg.id({ required: false }), pipeline: t.arg.string({ required: false }) },
       subscribe: (_root, { runId, pipeline }, { live }) =>
         pipe(

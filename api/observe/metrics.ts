@@ -68,7 +68,7 @@ export class Metrics {
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),
       depth: gauge("etl_mailbox_depth", "Messages that are waiting or in progress", ["channel"]),
       age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest such message", ["channel"]),
-      dead: gauge("etl_dead_letters", "Messages that failed for good", ["channel"]),
+      dead: gauge("etl_dead_letters", "Messages that failed permanently", ["channel"]),
       channelUp: gauge("etl_channel_up", "Whether the channel answers", []),
       memory: gauge("etl_api_memory_bytes", "Resident memory of the API", []),
     };

@@ -1,5 +1,5 @@
 /**
- * The SQL console: queries run in processes of their own, few at a time, and are killed when they take too long or nobody waits any more.
+ * The SQL console: queries run in processes of their own, few at a time, and are killed when they take too long or their client is gone.
  *
  * @module
  */
@@ -66,7 +66,7 @@ class Console implements SqlConsole, AsyncDisposable {
         if ("refused" in answer) throw new SqlRefused(answer.refused);
         return answer;
       }
-      if (signal.aborted) throw new SqlRefused("nobody waits for the answer any more.");
+      if (signal.aborted) throw new SqlRefused("the client is gone.");
       throw new SqlRefused(
         stop.aborted
           ? `the query ran for more than ${timeoutMs} ms and was ended.`

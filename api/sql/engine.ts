@@ -37,7 +37,7 @@ export class Engine implements Disposable {
   /** Tables that must not be read. */
   #tables: ReadonlySet<string> = new Set();
   #isOurs = false;
-  /** A name that nobody guesses: what is called by it is ours. */
+  /** An unguessable name for our own schema. */
   readonly #keep = `keep_${crypto.randomUUID().replaceAll("-", "")}`;
   #take: (values: Value[]) => boolean = () => false;
 

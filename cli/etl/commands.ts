@@ -174,7 +174,7 @@ const dead: Command = async ({ api, words: [what = "list", id], options }) => {
   if ((what !== "replay" && what !== "discard") || id === undefined) {
     throw new UsageError("Wanted dead, dead replay ID or dead discard ID.");
   }
-  if (what === "discard") confirmOr(options.yes, `Discard ${id} for good?`);
+  if (what === "discard") confirmOr(options.yes, `Discard ${id} permanently?`);
   await steer(api, what === "replay" ? "replayDeadLetter" : "discardDeadLetter", { id });
   if (options.json) print({ id });
   else say(what === "replay" ? `${id} is in its channel again.` : `${id} is gone.`);

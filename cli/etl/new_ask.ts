@@ -1,5 +1,5 @@
 /**
- * Asking a source that nobody knows yet: its answers, the list of records in one, and what else it says.
+ * Exploring an unknown source: its answers, the list of records in one, and what else it says.
  *
  * @module
  */

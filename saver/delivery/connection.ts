@@ -1,7 +1,7 @@
 /**
  * An SSH connection on which every request is answered, or fails in bounded time.
  *
- * ssh2 by itself leaves requests open for ever when a connection dies. Here each one waits in a set, and whatever ends the connection (an
+ * ssh2 by itself leaves requests open when a connection dies. Here each one waits in a set, and whatever ends the connection (an
  * error, a close, a server that stays silent) fails all of them.
  *
  * @module
@@ -134,7 +134,7 @@ export class Connection implements AsyncDisposable {
   /**
    * Makes a request and waits for its answer.
    *
-   * @throws whatever the server answered, as ssh2 tells it.
+   * @throws the server's error, as ssh2 reports it.
    * @throws TransientError (or PermanentError) when the connection ended before the answer.
    * @throws the reason of `signal`.
    */
@@ -276,7 +276,7 @@ function refuseUntrusted(login: Login, known: KnownHosts, key: HostKey): void {
   if (verdict.kind === "changed") {
     throw refuse(
       `isn't the one in "${knownHosts}" (${verdict.expected.map(describe).join(", ")}). ` +
-        `Somebody may be in between. If the operator confirms the new key, remove the old line and add: ${
+        `Another server may be in between. If the operator confirms the new key, remove the old line and add: ${
           lineFor(host, port, key).trimEnd()
         }`,
     );

@@ -83,7 +83,7 @@ export function connectionFailure(server: Server, keyPath: string, error: unknow
 function lostConnection(where: string, error: unknown): Error {
   if (error instanceof Deno.errors.NotCapable) {
     return new PermanentError(
-      `Cannot connect to the SFTP server ${where}: this process may not. Start it with --allow-net for that host.`,
+      `Cannot connect to the SFTP server ${where}: this process lacks permission. Start it with --allow-net for that host.`,
       { cause: error },
     );
   }

@@ -63,7 +63,7 @@ function encrypterFor(recipients: readonly string[]): Encrypter {
     }
   });
   if (recipients.length === 0) {
-    throw new PermanentError("Cannot encrypt for nobody: wanted at least one recipient in SFTP_ENCRYPT_TO.");
+    throw new PermanentError("Cannot encrypt without a recipient: wanted at least one in SFTP_ENCRYPT_TO.");
   }
   return encrypter;
 }

@@ -286,7 +286,7 @@ async function removeStale(remote: Remote, folder: string, names: readonly strin
       if (PART.test(entry.name)) parts.push(entry);
     }
   } catch (error) {
-    // Some servers let nobody list the folder; leftovers are then theirs to remove.
+    // Some servers forbid listing the folder; removing leftovers is then up to them.
     if (!(error instanceof PermanentError)) throw error;
   }
   for (const { name, changedAt } of parts) {

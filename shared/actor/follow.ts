@@ -8,7 +8,7 @@ import { isFinal, type RunEvent, statusAfter } from "../contracts/messages.ts";
 import { TransientError } from "../errors/errors.ts";
 import { decode } from "./message.ts";
 
-/** How long a run may make no progress before nobody waits for it any longer, in milliseconds. */
+/** How long a run may make no progress before waiting for it ends, in milliseconds. */
 export const PATIENCE_MS = 1_800_000;
 
 /** How often the directory is asked how far the work is, in milliseconds. */

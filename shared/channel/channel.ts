@@ -18,7 +18,7 @@ export interface Outgoing {
  * A message that is held by one consumer until it is settled by `complete`, `retry` or `bury`, or until its lease runs out.
  *
  * Each of the three publishes `outputs` and settles the claim in one transaction: either both are there afterwards, or neither. All of
- * them, and `extend`, throw `LeaseLost` when the message was handed to somebody else meanwhile (nothing is published then), and
+ * them, and `extend`, throw `LeaseLost` when the message was handed to another consumer meanwhile (nothing is published then), and
  * `TransientError` when the transport is away.
  */
 export interface Claim {
@@ -84,7 +84,7 @@ export interface Mailbox {
   dead(options: { limit: number; after?: string }): Promise<DeadLetter[]>;
   /** Moves a dead letter back to the mailbox with its attempts forgotten; false when there is none with this id. */
   replay(id: string): Promise<boolean>;
-  /** Removes a dead letter for good; false when there is none with this id. */
+  /** Removes a dead letter permanently; false when there is none with this id. */
   discard(id: string): Promise<boolean>;
 }
 

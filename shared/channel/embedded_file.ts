@@ -140,7 +140,7 @@ export class QueueFile implements Disposable {
     }
   }
 
-  /** Only reads, so that somebody else's database stays as it is. */
+  /** Only reads, so that another program's database stays as it is. */
   #checkKind(): "empty" | "queue" {
     const { id, version, tables } = this.db.get<{ id: number; version: number; tables: number }>(
       `SELECT (SELECT application_id FROM pragma_application_id) AS id,

@@ -258,7 +258,7 @@ const PASSING: Readonly<Record<string, string>> = {
   TRYAGAIN: "it asks to try again",
 };
 
-/** Replies that stay until somebody acts, and what to do. */
+/** Replies that need a person, and what to do. */
 const LASTING: Readonly<Record<string, string>> = {
   NOAUTH: "it wants a password. Put one into REDIS_URL",
   WRONGPASS: "it refuses user or password. Correct REDIS_URL",

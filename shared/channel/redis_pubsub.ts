@@ -109,7 +109,7 @@ export class Listener implements AsyncDisposable {
     await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.taking));
   }
 
-  /** What was said while nobody listened is unknown: everybody looks again. */
+  /** What was published while the connection was down is unknown: every reader looks again. */
   async #begin(subscriber: Subscriber): Promise<void> {
     for (const [mailbox, subscription] of this.#subscriptions) {
       await this.#subscribe(subscriber, mailbox, subscription);

@@ -128,7 +128,7 @@ publish(2, 2)
 return 1
 `);
 
-/** Takes in a body that was published by somebody who doesn't know of streams. KEYS: mailbox. ARGV: `id, body`. Answers 1 when it was new. */
+/** Takes in a body that was published by a program that doesn't use streams. KEYS: mailbox. ARGV: `id, body`. Answers 1 when it was new. */
 export const TAKE_IN: Script = script(`
 if known(KEYS[1], ARGV[1]) then return 0 end
 append(KEYS[1], ARGV[1], ARGV[2])

@@ -33,7 +33,7 @@ export const CHANNELS = {
     schema: StartRun,
     senders: ["api", "cli", "schedule", "extractor"],
     receiver: "extractor",
-    about: "Somebody wants a run.",
+    about: "A run is requested.",
   },
   "channel:phase1_complete": {
     schema: Phase1Complete,

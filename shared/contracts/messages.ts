@@ -74,7 +74,7 @@ export const Correction = z.object({
 /** A correction run's order. */
 export type Correction = z.output<typeof Correction>;
 
-/** `channel:start_run`: somebody wants a run. */
+/** `channel:start_run`: a request for a run. */
 export const StartRun = Envelope.extend({
   run_id: RunId,
   /** Who asked: `api`, `cli`, `schedule`, or a name given by a user. */

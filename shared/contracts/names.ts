@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 
-/** The pipeline of whatever names none, as the original services served no other. */
+/** The pipeline of messages and files that name none: the original services served no other. */
 export const DEFAULT_PIPELINE = "users";
 
 /** A pipeline's name. */

@@ -27,7 +27,7 @@ export class TransientError extends Error {
   }
 }
 
-/** A disk has too little space. Waiting for it costs no attempt: somebody has to make room, and that may take days. */
+/** A disk has too little space. Waiting for it costs no attempt: a person has to make room, and that may take days. */
 export class NoSpace extends TransientError {
   /** Its class, for logs. */
   override readonly name: string = "NoSpace";
@@ -49,7 +49,7 @@ export class Busy extends TransientError {
   }
 }
 
-/** A failure that stays until somebody acts: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
+/** A failure that needs a person: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
 export class PermanentError extends Error {
   /** Its class, for logs. */
   override readonly name: string = "PermanentError";

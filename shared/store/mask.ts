@@ -35,7 +35,7 @@ export function maskOf(fields: readonly string[]): Mask {
 }
 
 /**
- * The mask for files of a kind. Where anything is masked, the text of a line that couldn't be read is too, as nobody knows what it holds; and
+ * The mask for files of a kind. Where anything is masked, the text of a line that couldn't be read is too, as its content is unknown; and
  * so is the reason why a record is invalid where it may quote a masked field: `judged` are the fields that reasons are about.
  */
 export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]): Mask {

@@ -51,6 +51,6 @@ function writeToStdout(line: string): void {
   try {
     for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // nobody reads any longer: the work has to end in order all the same
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the reader is gone; the work still has to end in order
   }
 }

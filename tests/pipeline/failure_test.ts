@@ -150,7 +150,7 @@ Deno.test("a misspelt variable causes a warning, and the run continues", async (
   Object.assign(pipeline.env, { SFTP_HSOT: "sftp.example.com" });
   const { code, stderr } = await pipeline.task("run");
   assert.equal(code, 0, stderr);
-  assert.match(stderr, /Nobody reads the variable SFTP_HSOT. Did you mean SFTP_HOST\?/);
+  assert.match(stderr, /No service reads the variable SFTP_HSOT. Did you mean SFTP_HOST\?/);
 });
 
 test("while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back", async () => {

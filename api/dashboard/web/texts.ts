@@ -184,7 +184,7 @@ export const EN = {
   checking: "Checking …",
 
   deadTitle: "Dead messages",
-  deadText: "Messages that failed for good: they reached the limit of attempts or could not be read.",
+  deadText: "Messages that failed permanently: they reached the limit of attempts or could not be read.",
   noDead: "There are no dead messages.",
   tries: "Attempts",
   buried: "Failed at",

@@ -52,7 +52,7 @@ const Verdict = builder.objectRef<RecordVerdict>("RecordVerdict").implement({
 
 const DryRun = builder.objectRef<{ __typename: "ReplayDryRun"; verdicts: RecordVerdict[] }>("ReplayDryRun")
   .implement({
-    description: "The outcome if it were done; nothing was changed.",
+    description: "What a replay would do; nothing was changed.",
     fields: (t) => ({ verdicts: t.field({ type: [Verdict], resolve: ({ verdicts }) => verdicts }) }),
   });
 

@@ -19,7 +19,7 @@ export interface Problem<Name extends string> {
 }
 
 const ProblemInterface = builder.interfaceRef<{ message: string }>("Problem").implement({
-  description: "Why a mutation did nothing.",
+  description: "Why a mutation changed nothing.",
   fields: (t) => ({ message: t.exposeString("message", { description: "What is wrong, and what to do." }) }),
 });
 
@@ -56,7 +56,7 @@ export const RunAlreadyActive = builder.objectRef<
   }),
 });
 
-export const RunNotActive = problemType("RunNotActive", "The run has come to its end.");
+export const RunNotActive = problemType("RunNotActive", "The run has ended.");
 
 export const RunNotLoaded = problemType(
   "RunNotLoaded",
@@ -132,7 +132,7 @@ export async function audited<R extends { __typename: string }>(
 /** How long an answer waits until the recorder has written what was just published, in milliseconds. */
 const RECORDED_WITHIN_MS = 3000;
 
-/** The run's row as soon as it exists and `enough` holds; after `RECORDED_WITHIN_MS` whatever there is. */
+/** The run's row as soon as it exists and `enough` holds; after `RECORDED_WITHIN_MS` the row as it is. */
 export async function recorded(
   { ports, signal }: Context,
   runId: string,

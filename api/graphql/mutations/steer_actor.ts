@@ -12,7 +12,7 @@ import { ActorNotFound, audited, capital, resultType } from "./result.ts";
 
 addSteering(
   "pauseActor",
-  "Holds an actor's messages back, also over restarts, until `resumeActor`.",
+  "Makes an actor take no messages, even after a restart, until `resumeActor`.",
   "The actor takes no further message; it completes the one that it works on.",
   (mailbox) => mailbox.pause(),
 );

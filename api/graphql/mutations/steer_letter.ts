@@ -16,8 +16,8 @@ addSteering(
 );
 addSteering(
   "discardDeadLetter",
-  "Removes a dead message for good.",
-  "The message is removed for good.",
+  "Removes a dead message permanently.",
+  "The message is removed permanently.",
   (mailbox, letter) => mailbox.discard(letter),
 );
 

@@ -69,7 +69,7 @@ export function loadFile(
       refuseOther(known, file, file.sha256 ?? await sha256Of(lines));
       return { records: known.records, skipped: true };
     }
-    // the row comes first, as the records' ids begin with its id; nobody sees it before it is complete
+    // the row comes first, as the records' ids begin with its id; it is invisible until it is complete
     const fileId = db.get<{ id: number }>(
       `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
        VALUES (?, ?, ?, ?, '', 0, 0, ?) RETURNING id`,

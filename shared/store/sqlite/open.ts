@@ -108,7 +108,7 @@ export class Store implements AsyncDisposable {
     }
   }
 
-  /** Moves what was committed from the write-ahead log into the database and empties the log, unless somebody is reading it: then next time. */
+  /** Moves what was committed from the write-ahead log into the database and empties the log, unless a reader uses it: then next time. */
   checkpoint(): Promise<void> {
     return this.#turns.run(() => {
       this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)");

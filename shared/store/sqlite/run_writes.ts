@@ -36,7 +36,7 @@ export interface LoadedRun extends RunToLoad {
   readonly lookupSha256?: string | undefined;
   /** SHA-256 of the rules that they were judged by. */
   readonly rulesSha256?: string | undefined;
-  /** Top-level keys of the records; where nobody told them they are looked up in the first records. */
+  /** Top-level keys of the records; where they aren't given, those of the first records. */
   readonly fields?: readonly string[] | undefined;
 }
 

@@ -67,7 +67,7 @@ export function Bulk({ runId, reason, rules }: {
   );
 }
 
-/** The first records of the reason that nobody has corrected yet, and that have fields at all. */
+/** The first records of the reason that are not corrected yet and have fields. */
 async function uncorrected(runId: string, reason: string): Promise<InvalidRecord[]> {
   const found: InvalidRecord[] = [];
   for await (const record of invalidRecords(api, runId, reason)) {
