@@ -28,6 +28,8 @@ const RIGHT = {
   paging: '{ by: "offset", offset: "skip", limit: "limit", size: 100, total: "total" }',
   since: '{ field: "at", from: "2026-01-01", send: { since: "{}" }, overlap: "5m" }',
   empty: "[404]",
+  headers: '{ Accept: "application/json" }',
+  origins: '["https://cdn.example.org"]',
   add: '{ code: { lookup: "teams.csv", key: "team", value: "code", by: "team" } }',
   mask: '["bank.iban"]',
   hold: '{ invalid: "5%" }',
@@ -36,6 +38,7 @@ const RIGHT = {
   deliver: '{ to: "sftp" }',
 };
 type Member = keyof typeof RIGHT;
+const OF_SOURCE: Member[] = ["url", "query", "auth", "paging", "since", "empty", "headers", "origins"];
 
 interface Mistake {
   /** What the member says instead; nothing: it is left out. */
@@ -192,6 +195,68 @@ const MISTAKES: Record<string, Mistake> = {
     change: { auth: '{ bearer: secret("NOT_SET") }' },
     says: /NOT_SET is unset: wanted a secret/,
   },
+  secret_in_the_address: {
+    change: { url: '"https://api.example.org/people?access_token=abc"' },
+    says: /source\.url: its parameter "access_token" looks like a secret/,
+  },
+  secret_in_the_query: {
+    change: { query: '{ token: "abc" }' },
+    says: /source\.query\.token: looks like a secret/,
+  },
+  header_of_two_words: {
+    change: { headers: '{ "Api Version": "2" }' },
+    says: /source\.headers\.Api Version: wanted a header's name/,
+  },
+  header_of_two_lines: {
+    change: { headers: '{ Accept: "a\\nb" }' },
+    says: /source\.headers\.Accept: "a\\nb": wanted one line/,
+  },
+  header_set_twice: {
+    change: { headers: '{ "x-page": "1" }', auth: '{ header: "X-Page", value: secret("SET") }' },
+    says: /source\.headers\.x-page: is set by auth too/,
+  },
+  paging_with_one_parameter: {
+    change: { paging: '{ by: "offset", offset: "p", limit: "p", size: 100 }' },
+    says: /paging\.limit: "p": is set by paging too/,
+  },
+  key_in_the_place_of_a_page: {
+    change: { auth: '{ query: "skip", value: secret("SET") }' },
+    says: /auth\.query: "skip": is set by paging too/,
+  },
+  since_in_the_place_of_a_page: {
+    change: { since: '{ field: "at", from: "2026-01-01", send: { skip: "{}" } }' },
+    says: /since\.send\.skip: "skip": is set by paging too/,
+  },
+  since_from_a_word: {
+    change: { since: '{ field: "at", from: "yesterday", send: { since: "{}" }, overlap: "5m" }' },
+    says: /since\.from: "yesterday": wanted a time/,
+  },
+  since_from_another_type: {
+    change: { since: '{ field: "age", from: "2026-01-01", send: { since: "{}" } }' },
+    says: /since\.from: "2026-01-01": wanted a value as "age" has it/,
+  },
+  since_until_without_window: {
+    change: { since: '{ field: "at", from: "2026-01-01", send: { a: "{}" }, until: { b: "{}" } }' },
+    says: /since\.until: wanted window too/,
+  },
+  empty_where_refused: {
+    change: { empty: "[404, 401]" },
+    says: /empty\.1: 401: is no answer about the list/,
+  },
+  empty_where_good: { change: { empty: "[200]" }, says: /empty\.0: 200: is no answer about the list/ },
+  empty_where_broken: { change: { empty: "[503]" }, says: /empty\.0: 503: is no answer about the list/ },
+  origin_with_a_path: {
+    change: { origins: '["https://cdn.example.org/people"]' },
+    says: /origins\.0: "https:\/\/cdn\.example\.org\/people": wanted scheme and host alone/,
+  },
+  origin_with_a_star: {
+    change: { origins: '["https://*.example.org"]' },
+    says: /origins\.0: "https:\/\/\*\.example\.org": wanted scheme and host alone/,
+  },
+  field_that_is_added_too: {
+    change: { add: RIGHT.add.replace("{ code:", "{ team:") },
+    says: /add\.team: the record has this field itself/,
+  },
   snapshot_of_changes: {
     change: { load: '"snapshot"' },
     says: /load: "snapshot": a run with since reads only what changed/,
@@ -202,10 +267,9 @@ const MISTAKES: Record<string, Mistake> = {
 function textOf(name: string, change: Mistake["change"] = {}): string {
   const said = { ...RIGHT, name: JSON.stringify(name), ...change };
   const line = (member: Member) => said[member] === "" ? "" : `\n  ${member}: ${said[member]},`;
-  const { url: _url, query: _query, auth: _auth, paging: _paging, since: _since, empty: _empty, ...rest } =
-    said;
-  const source = (["url", "query", "auth", "paging", "since", "empty"] as const).map(line).join("");
-  const members = (Object.keys(rest) as Member[]).map(line).join("");
+  const source = OF_SOURCE.map(line).join("");
+  const members = (Object.keys(said) as Member[]).filter((member) => !OF_SOURCE.includes(member)).map(line)
+    .join("");
   return `import { z } from "zod";
 import { env, integer, pipeline, secret } from "etl";
 void env;

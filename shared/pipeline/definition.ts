@@ -5,7 +5,9 @@
  */
 import { Cron } from "croner";
 import * as z from "zod";
+import { contradictions, secretsIn } from "./contradictions.ts";
 import { isObject, kindOf, shown } from "./problems.ts";
+import type { ResolvedAuth } from "./resolve.ts";
 import { isPlaceholder, replaced, variableOf } from "./placeholder.ts";
 import { type Mistake, schemasAt, takesOnly, unsupported } from "./supported.ts";
 
@@ -131,6 +133,9 @@ const SOURCE = strict({
   concurrency: whole(1, 64).optional(),
 });
 
+/** A source that holds what it has to hold; its `auth` is looked at apart. */
+export type SourceDefinition = Omit<z.infer<typeof SOURCE>, "auth"> & { auth?: ResolvedAuth };
+
 const SCHEDULE = z.string("wanted a cron pattern or off").refine(
   isSchedule,
   "wanted a cron pattern with a time to come, or off",
@@ -177,7 +182,9 @@ export function complaintsOf(part: z.ZodType, value: unknown): Mistake[] {
   if (!isObject(source)) return mistakes;
   const above = part === SOURCE ? [] : ["source"];
   const found = source.auth === undefined ? [] : authMistakes(source.auth);
-  if (mistakes.length === 0) found.push(...sourceMistakes(source as unknown as z.infer<typeof SOURCE>));
+  if (mistakes.length + found.length === 0) {
+    found.push(...contradictions(source as unknown as SourceDefinition));
+  }
   return [...mistakes, ...found.map((mistake) => ({ ...mistake, path: [...above, ...mistake.path] }))];
 }
 
@@ -206,60 +213,6 @@ function authMistakes(auth: unknown): Mistake[] {
   }
   const secret = z.custom((value) => isPlaceholder(value) && "secret" in value, SECRET_WANTED);
   return issuesOf(z.object({ auth: AUTHS[kind](secret) }), { auth });
-}
-
-/** Headers and parameters that carry secrets. */
-const SECRET_HEADER = /^(proxy-)?authorization$|^cookie$|api-?key|secret|[-_]token$/i;
-const SECRET_PARAMETER = /^(api_?key|access_?token|auth_?token|client_?secret|password|secret)$/i;
-
-function sourceMistakes(source: z.infer<typeof SOURCE>): Mistake[] {
-  const { query = {}, headers = {}, paging, since, concurrency = 1 } = source;
-  const found: Mistake[] = [];
-  const say = (text: string, ...path: PropertyKey[]) => {
-    found.push({ path, text });
-  };
-  for (const name of Object.keys(headers)) {
-    if (SECRET_HEADER.test(name)) {
-      say(`looks like a secret: wanted auth: { header, value: secret("NAME") }`, "headers", name);
-    }
-  }
-  for (const name of Object.keys(query)) {
-    if (SECRET_PARAMETER.test(name)) {
-      say(`looks like a secret: wanted auth: { query, value: secret("NAME") }`, "query", name);
-    }
-  }
-  const own = {
-    none: [],
-    link: [],
-    "link-header": [],
-    offset: paging.by === "offset" ? [paging.offset, paging.limit] : [],
-    page: paging.by === "page" ? [paging.page, ...paging.size?.slice(0, 1) ?? []] : [],
-    cursor: paging.by === "cursor" ? [paging.param] : [],
-    last: paging.by === "last" ? [paging.param] : [],
-  }[paging.by];
-  const taken = [...own, ...Object.keys(since?.send ?? {}), ...Object.keys(since?.until ?? {})];
-  for (const name of taken.filter((name) => name in query)) {
-    say("is set by paging or since too: leave it out here", "query", name as string);
-  }
-  const isCounted = paging.by === "offset" && paging.total !== undefined ||
-    paging.by === "page" && (paging.pages ?? paging.total) !== undefined;
-  if (concurrency > 1 && !isCounted) {
-    say(
-      `${concurrency}: only offset and page with a total can ask for several pages at once: wanted 1`,
-      "concurrency",
-    );
-  }
-  if (since === undefined) return found;
-  for (const part of ["send", "until"] as const) {
-    const sent = Object.values(since[part] ?? {});
-    if (since[part] !== undefined && !sent.some((text) => text.includes("{}"))) {
-      say('wanted "{}" in one of its values, in the place of the time', "since", part);
-    }
-  }
-  if (since.window !== undefined && since.until === undefined) {
-    say("wanted until too: what ends a window", "since", "window");
-  }
-  return found;
 }
 
 function isSchedule(text: string): boolean {
@@ -293,13 +246,9 @@ export function mistakesOf(definition: unknown): Mistake[] {
   const ofRecord = unsupported(record).map(({ path, text }) => ({ path: ["record", ...path], text }));
   found.push(...ofRecord);
   if (found.length > 0) return found;
-  const { username, password } = new URL((plain as Definition).source.url);
-  if (username || password) {
-    found.push({
-      path: ["source", "url"],
-      text: 'holds a user or a password: wanted auth: { basic: [user, secret("NAME")] }',
-    });
-  }
+  found.push(
+    ...secretsIn((plain as Definition).source.url).map((text) => ({ path: ["source", "url"], text })),
+  );
   return [...found, ...pathMistakes(definition as never, plain as never)];
 }
 
@@ -340,6 +289,13 @@ function pathMistakes(
   look(scalar, ["key"], key, { always: true });
   if (paging.by === "last") look(scalar, ["source", "paging", "field"], paging.field, { always: true });
   look(scalar, ["source", "since", "field"], since?.field);
+  const moments = since === undefined ? undefined : schemasAt(record, since.field)?.found;
+  if (moments?.length && moments.every((schema) => !takesOnly(schema, [typeof since!.from, "null"]))) {
+    found.push({
+      path: ["source", "since", "from"],
+      text: `${shown(since!.from)}: wanted a value as ${JSON.stringify(since!.field)} has it`,
+    });
+  }
   for (const [member, { by, key, value }] of Object.entries(add)) {
     look(["string"], ["add", member, "by"], by);
     if (key === value) {
@@ -350,6 +306,9 @@ function pathMistakes(
     }
     if (member === "error_reason") {
       found.push({ path: ["add", member], text: "is the name of what dead letters add" });
+    }
+    if (Object.hasOwn(record.shape, member)) {
+      found.push({ path: ["add", member], text: "the record has this field itself: wanted another name" });
     }
   }
   mask.forEach((path, at) => look([], ["mask", at], path));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename, join, resolve } from "node:path";
+import { basename, join, posix, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as z from "zod";
 import { ConfigError, messageOf, PermanentError } from "../errors/errors.ts";
@@ -50,20 +50,24 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
   for (const { file, definition, problems } of loaded) {
     const found = [...problems];
     if (definition !== undefined && found.length === 0) {
-      const { deliver, name } = definition;
-      const folder = typeof deliver === "object" ? deliver.folder ?? name : undefined;
+      const folder = deliveryFolder(definition);
       const other = folder === undefined ? undefined : folders.get(folder);
       if (other !== undefined) {
         found.push(
           `deliver.folder: ${JSON.stringify(folder)}: is the folder of ${other} too: wanted one of its own`,
         );
-      } else if (folder !== undefined) folders.set(folder, name);
+      } else if (folder !== undefined) folders.set(folder, definition.name);
     }
     const name = basename(file, ".ts");
     if (found.length > 0) broken.set(name, found.map((problem) => `${file}: ${problem}`));
     else plans.set(name, planOf(definition!, z.compile));
   }
   return { plans, broken };
+}
+
+/** The folder on the server that a pipeline's files go to; undefined where they go to none. */
+export function deliveryFolder({ name, deliver }: Pick<AnyPipeline, "name" | "deliver">): string | undefined {
+  return deliver === "none" ? undefined : posix.join(deliver?.folder ?? name, ".").replace(/\/$/, "");
 }
 
 /**

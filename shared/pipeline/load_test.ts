@@ -90,7 +90,7 @@ const MISTAKES: [change: Record<string, string>, ...says: RegExp[]][] = [
     source('paging: { by: "last", param: "after", field: "nope" }'),
     /paging\.field: "nope": the record has no such field/,
   ],
-  [source('paging: { by: "page", page: "p" }, query: { p: 1 }'), /source\.query\.p: is set by paging/],
+  [source('paging: { by: "page", page: "p" }, query: { p: 1 }'), /source\.query\.p: "p": is set by paging/],
   [
     paged('auth: { bearer: "abc-secret" }'),
     /source\.auth\.bearer: wanted secret\("NAME"\): .*never in the file$/,
@@ -221,12 +221,22 @@ Deno.test("a name that a table of the store has is refused", async () => {
   }
 });
 
-Deno.test("two pipelines can't deliver into one folder", async () => {
-  const to = (name: string) => definition({ name: `"${name}"`, deliver: '{ to: "sftp", folder: "." }' });
-  await using dir = await folder({ "a.ts": to("a"), "b.ts": to("b") });
-  const { plans, broken } = await loadPipelines(dir.path);
-  assert.deepEqual([...plans.keys()], ["a"]);
-  assert.match(broken.get("b")![0]!, /^b\.ts: deliver\.folder: "\.": is the folder of a too/);
+Deno.test("two pipelines can't deliver into one folder, however it is written", async () => {
+  for (const [a, b] of [[".", "."], ["in", "./in/"], ["a/b", "a//b"], ["in", "b"], ["b", undefined]]) {
+    const to = (name: string, folder?: string) =>
+      definition({
+        name: `"${name}"`,
+        ...folder === undefined ? {} : { deliver: JSON.stringify({ to: "sftp", folder }) },
+      });
+    await using dir = await folder({ "a.ts": to("a", a), "b.ts": to("b", b) });
+    const { plans, broken } = await loadPipelines(dir.path);
+    if (b === "b") {
+      assert.deepEqual([...plans.keys()], ["a", "b"]);
+      continue;
+    }
+    assert.deepEqual([...plans.keys()], ["a"]);
+    assert.match(broken.get("b")![0]!, /^b\.ts: deliver\.folder: ".+": is the folder of a too/);
+  }
 });
 
 Deno.test("a lookup has to have the columns", async () => {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { FileKind } from "../../contracts/names.ts";
+import { deliveryFolder } from "../../pipeline/load.ts";
 import type { Plan } from "../../pipeline/plan.ts";
 import type { Database } from "../../sqlite/database.ts";
 import { type Mask, maskOf, maskOfKind } from "../mask.ts";
@@ -34,7 +35,7 @@ export interface Defined extends Shown {
  * @throws PermanentError for a field to mask that can't be one.
  */
 export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.mask ?? []): Defined {
-  const { record, add = {}, deliver } = plan.definition;
+  const { record, add = {} } = plan.definition;
   const judged = plan.rules.map(({ field }) => field);
   return {
     ...withMasks({
@@ -42,7 +43,7 @@ export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.
       added: Object.keys(add),
       masked,
       judged,
-      folder: deliver === "none" ? null : deliver?.folder ?? plan.name,
+      folder: deliveryFolder(plan.definition) ?? null,
     }),
     keys: Object.keys(record.shape),
   };
