@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
-import { fileError, writeAtomically } from "../shared/files/disk.ts";
+import type { Documents } from "../shared/files/documents.ts";
 import { later, notAfter } from "./since.ts";
 
 const Count = z.int().nonnegative();
@@ -106,51 +106,48 @@ export const AT_START = {
   ended: undefined,
 } satisfies Partial<Unfinished>;
 
-/** The state file, read once and written whole at each change. Only one process at a time may change it. */
+/** The state of a pipeline, read once and written whole at each change. Only one process at a time may change it. */
 export class Checkpoint {
   private constructor(
-    private readonly path: string,
+    private readonly documents: Documents,
+    private readonly name: string,
     private state: State,
     /** What the file held, where it can't be used: kept under another name before the file is written. */
     private aside?: { name: string; text: string; warn: () => void },
   ) {}
 
   /**
-   * Reads the state file `path`; a missing one is that of an extractor that never ran. One that can't be read, and the unfinished run of a
+   * Reads the document `name`; a missing one is that of an extractor that never ran. One that can't be read, and the unfinished run of a
    * source other than `source`, or with another paging, are left out of account, and set aside with a warning at the first change.
    *
-   * @throws as `fileError` when the disk fails or rights are missing.
+   * @throws as `Documents.read`.
    */
   static async open(
-    path: string,
+    documents: Documents,
+    name: string,
     source: string,
     { paging = "offset", now = Date.now() }: { paging?: string; now?: number } = {},
   ): Promise<Checkpoint> {
     const nothing: State = { version: 1, current: null, correcting: null, completed: [] };
-    let text: string;
-    try {
-      text = await Deno.readTextFile(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return new Checkpoint(path, nothing);
-      throw fileError("read", path, error);
-    }
+    const text = await documents.read(name);
+    if (text === undefined) return new Checkpoint(documents, name, nothing);
     const state = parsed(text);
     if (state === undefined) {
-      const name = `${path}.corrupt-${fileTime(now)}`;
+      const aside = `${name}.corrupt-${fileTime(now)}`;
       const warn = () =>
         log.warning(
           "the state file can't be read and was set aside; unfinished .part files stay where they are",
           {
-            kept_as: name,
+            kept_as: documents.placeOf(aside),
           },
         );
-      return new Checkpoint(path, nothing, { name, text, warn });
+      return new Checkpoint(documents, name, nothing, { name: aside, text, warn });
     }
     const { current } = state;
     if (current === null || (current.source === source && (current.paging ?? "offset") === paging)) {
-      return new Checkpoint(path, state);
+      return new Checkpoint(documents, name, state);
     }
-    const name = `${path}.other-source-${fileTime(now)}`;
+    const aside = `${name}.other-source-${fileTime(now)}`;
     const warn = () =>
       log.warning(
         "the unfinished run is one of another source and was set aside; its .part file stays where it is",
@@ -158,11 +155,11 @@ export class Checkpoint {
           run_id: current.run_id,
           its_source: current.source,
           source,
-          kept_as: name,
+          kept_as: documents.placeOf(aside),
           part_file: `${current.raw_file}.part`,
         },
       );
-    return new Checkpoint(path, { ...state, current: null }, { name, text, warn });
+    return new Checkpoint(documents, name, { ...state, current: null }, { name: aside, text, warn });
   }
 
   /** The unfinished run of the source, if there is one. */
@@ -200,12 +197,12 @@ export class Checkpoint {
     return [this.state.current, this.state.correcting].some((run) => run?.raw_file === rawFile);
   }
 
-  /** Keeps how far the unfinished run is. @throws as `writeAtomically`. */
+  /** Keeps how far the unfinished run is. @throws as `Documents.write`. */
   async advance(current: Unfinished): Promise<void> {
     await this.#write({ current });
   }
 
-  /** Reserves `rawFile` for correction run `runId`. @throws as `writeAtomically`. */
+  /** Reserves `rawFile` for correction run `runId`. @throws as `Documents.write`. */
   async reserve(runId: string, rawFile: string): Promise<void> {
     await this.#write({ correcting: { run_id: runId, raw_file: rawFile } });
   }
@@ -215,7 +212,7 @@ export class Checkpoint {
     return this.state.since;
   }
 
-  /** Keeps that a run is finished; it is no longer the unfinished one. @throws as `writeAtomically`. */
+  /** Keeps that a run is finished; it is no longer the unfinished one. @throws as `Documents.write`. */
   async complete(finished: Finished): Promise<void> {
     const own = this.current?.run_id === finished.run_id ? this.current : undefined;
     const current = own === undefined ? this.state.current : null;
@@ -227,19 +224,19 @@ export class Checkpoint {
     });
   }
 
-  /** Forgets the unfinished run. @throws as `writeAtomically`. */
+  /** Forgets the unfinished run. @throws as `Documents.write`. */
   async discard(): Promise<void> {
     await this.#write({ current: null });
   }
 
   async #write(change: Partial<State>): Promise<void> {
     if (this.aside !== undefined) {
-      await writeAtomically(this.aside.name, this.aside.text);
+      await this.documents.write(this.aside.name, this.aside.text);
       this.aside.warn();
       this.aside = undefined;
     }
     this.state = { ...this.state, ...change };
-    await writeAtomically(this.path, JSON.stringify(this.state, null, 1));
+    await this.documents.write(this.name, JSON.stringify(this.state, null, 1));
   }
 }
 

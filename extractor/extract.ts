@@ -17,22 +17,24 @@ import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts"
 import type { StartRun } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE, pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
+import type { Documents } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1 } from "../shared/files/receipts.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { keepAnnouncement } from "./announcements.ts";
-import { lock } from "./lock.ts";
 import { BeginAgain } from "./pages.ts";
 
 import { writeRun } from "./run.ts";
 import type { Source } from "./source.ts";
+import type { State } from "./state.ts";
 
 /** What the extractor works with. */
 export interface ExtractorParts {
   /** The source of a pipeline. @throws PermanentError saying why there is none. */
   readonly sourceOf: (pipeline: string) => Source;
   readonly files: Files;
+  readonly state: State;
   /** Runs that were cancelled: an unfinished one that was is not resumed. */
   readonly cancellations?: Cancellations;
   /** Milliseconds to wait while another run of the pipeline is extracted, before the request is put back. Default 10 minutes. */
@@ -62,9 +64,9 @@ interface ExtractorPlan {
 }
 
 /** Reads how far the runs of a pipeline are. @throws as `Checkpoint.open`. */
-export async function checkpointOf(files: Files, source: Source, now?: number): Promise<Checkpoint> {
+export async function checkpointOf(state: Documents, source: Source, now?: number): Promise<Checkpoint> {
   const { pipeline, name, style } = source;
-  return await Checkpoint.open(files.path("state", stateFile(pipeline)), name, {
+  return await Checkpoint.open(state, stateFile(pipeline), name, {
     paging: style.by,
     ...now === undefined ? {} : { now },
   });
@@ -78,16 +80,15 @@ export async function checkpointOf(files: Files, source: Source, now?: number): 
  * different pipelines are extracted side by side, those of one pipeline one after the other.
  */
 export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
-  const { files, lockWaitMs = 600_000, stallMs = STALL_MS, now = Date.now } = parts;
+  const { files, state, lockWaitMs = 600_000, stallMs = STALL_MS, now = Date.now } = parts;
 
   /** Waits while another run of the pipeline is extracted. An unfinished run that was cancelled is forgotten here. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
     using opened = new DisposableStack();
     const lockName = source.pipeline === DEFAULT_PIPELINE ? "extractor" : stateFile(source.pipeline);
-    const lockPath = files.path("state", `${lockName}.lock`);
-    opened.use(await lock(lockPath, { waitMs: lockWaitMs, sleep: pause, signal }));
-    const checkpoint = await checkpointOf(files, source, now());
+    opened.use(await state.lock(lockName, { waitMs: lockWaitMs, sleep: pause, signal }));
+    const checkpoint = await checkpointOf(state, source, now());
     if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) await discard(checkpoint);
     const task = taskOf(request, checkpoint);
     return {
@@ -151,18 +152,22 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
 
   async function extract({ request, checkpoint, source, handling }: Extraction, begun: Unfinished) {
     let run: Unfinished = { ...begun, message_id: request.id };
+    let reached = run;
     const keep = () => checkpoint.advance({ ...run, seen_at: new Date(now()).toISOString() });
     const report = () =>
-      handling.progress({ done: run.records, total: run.total ?? undefined, unit: "records" });
+      handling.progress({ done: reached.records, total: reached.total ?? undefined, unit: "records" });
     await keep();
     try {
       const written = await writeRun(run, {
         source: { ...source, sleep: (ms, signal) => sleepReporting(source.sleep, ms, signal, report) },
         files,
         signal: handling.signal,
-        onPage: async (advanced) => {
-          run = advanced;
+        onSafe: async (safe) => {
+          run = reached = safe;
           await keep();
+        },
+        onPage: (advanced) => {
+          reached = advanced;
           report();
         },
       });
@@ -216,7 +221,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
 
   /** The announcement is kept before the run counts as finished, so that no raw file is without one. */
   async function complete(finished: Finished, checkpoint: Checkpoint): Promise<void> {
-    await keepAnnouncement(files, finished);
+    await keepAnnouncement(state, finished);
     await checkpoint.complete(finished);
   }
 
@@ -224,9 +229,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   async function freeName(pipeline: string, checkpoint: Checkpoint): Promise<string> {
     for (let at = now();; at += 1_000) {
       const name = files.path(rawFolder(pipeline), `records_${fileTime(at)}.jsonl`);
-      const taken = checkpoint.reserves(name) || await files.exists(name) ||
-        await files.exists(`${name}.part`);
-      if (!taken) return name;
+      if (!checkpoint.reserves(name) && await files.reserve(name)) return name;
     }
   }
 
@@ -234,7 +237,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     const { current } = checkpoint;
     if (current === undefined) return;
     await checkpoint.discard();
-    await (await files.create(current.raw_file))[Symbol.asyncDispose](); // a part file that is not kept is removed
+    await files.discard(current.raw_file);
     getLogger(["etl", "extractor"]).info("unfinished run is forgotten", {
       run_id: current.run_id,
     });

@@ -6,7 +6,8 @@ import { NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalState } from "./state.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { expected, RAW_FILE, request, START, startPipeline } from "../tests/support/extraction.ts";
 
@@ -216,7 +217,11 @@ Deno.test("the unfinished run of another source is set aside, with its part file
   const { outputs } = await pipeline.handle(finished);
   await assert.rejects(pipeline.handle(request(), { now: () => START + 1_000 }), PermanentError);
   await using other = await startPipeline({ users: 5 });
-  const parts = { files: pipeline.files, now: () => START + 2_000 };
+  const parts = {
+    files: pipeline.files,
+    state: new LocalState(`${pipeline.data}/state`),
+    now: () => START + 2_000,
+  };
   const { message } = await other.handle(request(), parts);
   assert.deepEqual([message.record_count, message.source], [5, other.source]);
   assert.deepEqual(await pipeline.rawFiles(), [
@@ -241,13 +246,17 @@ Deno.test("in the actor's loop a failed run is reported, and the next request ha
   try {
     const settled: string[] = [];
     const bothSettled = Promise.withResolvers<void>();
-    const running = runActor(pipeline.actor({ files: new Files(data) }), channel, {
-      signal: stop.signal,
-      onSettled(outcome) {
-        well = true;
-        if (settled.push(outcome) === 2) bothSettled.resolve();
+    const running = runActor(
+      pipeline.actor({ files: new LocalFiles(data), state: new LocalState(`${data}/state`) }),
+      channel,
+      {
+        signal: stop.signal,
+        onSettled(outcome) {
+          well = true;
+          if (settled.push(outcome) === 2) bothSettled.resolve();
+        },
       },
-    });
+    );
     const ask = { requestedBy: "test", actor: "cli" } as const;
     const first = await tell(channel, ask, { queue: true });
     const second = await tell(channel, ask, { queue: true });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { startSource } from "../local/source.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
 import type { Phase1Complete, StartRun } from "../shared/contracts/messages.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 
 const SCRIPT = new URL("../tests/support/extract_process.ts", import.meta.url).pathname;
@@ -72,7 +72,7 @@ Deno.test("a run that is killed again and again ends with the same bytes and mes
     assert.match(disturbedFile, /^data\/raw_users\/records_\d{8}_\d{6}\.jsonl$/);
     const bytes = await Deno.readFile(`${disturbed}/${disturbedFile}`);
     assert.deepEqual(bytes, await Deno.readFile(`${peaceful}/${peacefulFile}`));
-    const facts = await new Files(`${disturbed}/data`).facts(`${disturbed}/${disturbedFile}`);
+    const facts = await new LocalFiles(`${disturbed}/data`).facts(`${disturbed}/${disturbedFile}`);
     assert.equal(facts.sha256, right.raw_sha256);
     const names = [...Deno.readDirSync(`${disturbed}/data/raw_users`)].map(({ name }) => name);
     assert.deepEqual(names, [disturbedFile.split("/").at(-1)]);

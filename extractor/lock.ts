@@ -25,20 +25,20 @@ export async function tryLock(path: string): Promise<Disposable | undefined> {
   }
 }
 
+/** How a lock is waited for. */
+export interface LockOptions {
+  readonly waitMs: number;
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Takes the lock file `path`, waiting up to `waitMs` for its holder.
  *
  * @throws Busy naming the holder when the wait was in vain.
  * @throws the signal's reason when `signal` ended the wait.
  */
-export async function lock(
-  path: string,
-  { waitMs, sleep, signal }: {
-    waitMs: number;
-    sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-    signal: AbortSignal;
-  },
-): Promise<Disposable> {
+export async function lock(path: string, { waitMs, sleep, signal }: LockOptions): Promise<Disposable> {
   const stepMs = 500;
   for (let waited = 0;; waited += stepMs) {
     const taken = await tryLock(path);

@@ -14,7 +14,7 @@ import { variable } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { ExtractorVariables } from "./config.ts";
 import { checkpointOf, extractor } from "./extract.ts";
@@ -23,6 +23,7 @@ import { runReannounce } from "./reannounce.ts";
 import { planOf, runSchedule } from "./schedule.ts";
 import { patienceOf } from "./source.ts";
 import { Sources } from "./sources.ts";
+import { LocalState } from "./state.ts";
 
 if (import.meta.main) {
   await runService(
@@ -30,7 +31,8 @@ if (import.meta.main) {
     ExtractorVariables,
     async (config, { use, signal, log }) => {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
-      const files = new Files(config.DATA_DIR);
+      const files = new LocalFiles(config.DATA_DIR);
+      const state = new LocalState(`${config.DATA_DIR}/state`);
       const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
       const patience = patienceOf(config);
       const sources = use(new Sources(pipelines, patience, variable));
@@ -38,6 +40,7 @@ if (import.meta.main) {
       const actor = extractor({
         sourceOf: (pipeline) => sources.of(pipeline),
         files,
+        state,
         cancellations,
         lockWaitMs: 0, // a request for a busy pipeline must not keep others waiting
         stallMs: STALL_MS + patience.timeoutMs,
@@ -58,14 +61,14 @@ if (import.meta.main) {
         return await once(channel, signal, work);
       }
       const hasCompleted = (pipeline: string) =>
-        checkpointOf(files, sources.of(pipeline)).then((state) => state.hasCompleted, (error) => {
+        checkpointOf(state, sources.of(pipeline)).then((kept) => kept.hasCompleted, (error) => {
           log.error("cannot tell whether a run has completed, so RUN_ON_START=if-none starts none", {
             pipeline,
             reason: messageOf(error),
           });
           return true;
         });
-      const openings = [...sources.usable.values()].map((source) => () => checkpointOf(files, source));
+      const openings = [...sources.usable.values()].map((source) => () => checkpointOf(state, source));
       const plans = [...sources.usable.keys()].flatMap((name) =>
         planOf(name, pipelines.plans.get(name)!.definition.schedule, config, variable) ?? []
       );
@@ -74,12 +77,12 @@ if (import.meta.main) {
         work,
         listen,
         (signal) => whenListening(channel, [actor.mailbox], signal, ready),
-        (signal) => runReannounce({ channel, files, openings }, signal),
+        (signal) => runReannounce({ channel, state, files, openings }, signal),
         ...plans.map((plan) => (signal: AbortSignal) =>
           runSchedule(plan, {
             channel,
             hasCompleted: () => hasCompleted(plan.pipeline),
-            plannedUntil: plannedUntilIn(files, plan.pipeline),
+            plannedUntil: plannedUntilIn(state, plan.pipeline),
             signal,
           })
         ),

@@ -15,6 +15,7 @@ import type { Channel, Outgoing } from "../shared/channel/channel.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { pipelineOfFile } from "../shared/contracts/names.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
+import type { Documents } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";
 import { forgetAnnouncement, untransformed } from "./announcements.ts";
 import type { Checkpoint, Finished } from "./checkpoint.ts";
@@ -49,11 +50,12 @@ export function recent({ current, completed }: Checkpoint, now: number = Date.no
 
 /** The announcements of all raw files that were never transformed, of any age, in batches. */
 export async function* untransformedOnes(
+  state: Documents,
   files: Files,
   now: number = Date.now(),
 ): AsyncGenerator<Outgoing[]> {
   let batch: Outgoing[] = [];
-  for await (const run of untransformed(files)) {
+  for await (const run of untransformed(state, files)) {
     if (isSettled(run, now)) batch.push(announcement(run));
     if (batch.length < PUBLISHED_AT_ONCE) continue;
     yield batch;
@@ -64,8 +66,9 @@ export async function* untransformedOnes(
 
 /** Publishes what may be lost, now and regularly, until `signal`. The announcement of a run that has ended otherwise is forgotten. */
 export async function runReannounce(
-  { channel, files, openings, now = Date.now }: {
+  { channel, state, files, openings, now = Date.now }: {
     channel: Channel;
+    state: Documents;
     files: Files;
     /** One for each pipeline. */
     openings: readonly (() => Promise<Checkpoint>)[];
@@ -79,13 +82,13 @@ export async function runReannounce(
     ),
     repeat(
       async () => {
-        for await (const batch of untransformedOnes(files, now())) await channel.publish(...batch);
+        for await (const batch of untransformedOnes(state, files, now())) await channel.publish(...batch);
       },
       UNTRANSFORMED_EVERY_MS,
       signal,
     ),
     listen(channel, "channel:run_events", (event) => {
-      if (isFinal(statusAfter(event))) void forgetAnnouncement(files, event.run_id).catch(() => {});
+      if (isFinal(statusAfter(event))) void forgetAnnouncement(state, event.run_id).catch(() => {});
     }, signal),
   ]);
 }

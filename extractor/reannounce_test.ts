@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { basename } from "node:path";
 import { compose } from "../shared/actor/message.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalDocuments } from "../shared/files/documents.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { recent, runReannounce } from "./reannounce.ts";
 import { request, START, startPipeline, type TestPipeline } from "../tests/support/extraction.ts";
@@ -13,8 +14,13 @@ const MINUTE = 60_000;
 /** The checkpoint, with files named as by an extractor whose data directory is `data`. */
 async function checkpointOf(pipeline: TestPipeline): Promise<Checkpoint> {
   const text = await Deno.readTextFile(pipeline.state);
-  await Deno.writeTextFile(`${pipeline.state}.relative`, text.replaceAll(pipeline.data, "data"));
-  return await Checkpoint.open(`${pipeline.state}.relative`, pipeline.source);
+  const relative = `${pipeline.state}.relative`;
+  await Deno.writeTextFile(relative, text.replaceAll(pipeline.data, "data"));
+  return await Checkpoint.open(
+    new LocalDocuments(`${pipeline.data}/state`),
+    basename(relative),
+    pipeline.source,
+  );
 }
 
 Deno.test("a channel that has lost the announcement of a raw file gets it again, one that knows it changes nothing", async () => {
@@ -42,7 +48,13 @@ Deno.test("a channel that has lost the announcement of a raw file gets it again,
     return checkpoint();
   };
   const reannouncing = runReannounce(
-    { channel, files: new Files(`${pipeline.data}/none`), openings: [open], now: () => START + MINUTE },
+    {
+      channel,
+      state: new LocalDocuments(`${pipeline.data}/none`),
+      files: pipeline.files,
+      openings: [open],
+      now: () => START + MINUTE,
+    },
     stop.signal,
   );
   await reannouncing;

@@ -5,7 +5,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
-import type { Files } from "../shared/files/files.ts";
+import type { Files, GrowingFile } from "../shared/files/files.ts";
 import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
@@ -36,19 +36,20 @@ export interface WrittenRun {
 const log = getLogger(["etl", "extractor", "run"]);
 
 /**
- * Writes the raw file of `run` from where it stands. After each page that is safely in the file `onPage` is called, to keep how far the run
- * is; calling this again with what it was last called with resumes there, and adds nothing twice.
+ * Writes the raw file of `run` from where it stands. `onPage` is called as pages are in the file, and `onSafe` whenever some of them are safe
+ * there, to keep how far the run is; calling this again with what that was last called with resumes there, and adds nothing twice.
  *
  * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source gives the same page for ever; and BeginAgain when far
  * fewer records came than were announced.
  */
 export async function writeRun(
   run: Unfinished,
-  { source, files, signal, onPage }: {
+  { source, files, signal, onSafe, onPage }: {
     source: Source;
     files: Files;
     signal: AbortSignal;
-    onPage: (run: Unfinished) => Promise<void>;
+    onSafe: (run: Unfinished) => Promise<void>;
+    onPage: (run: Unfinished) => void;
   },
 ): Promise<WrittenRun> {
   const at = { resumed_from_skip: run.last_skip };
@@ -58,14 +59,11 @@ export async function writeRun(
   const part = run.bytes > 0 ? await files.resume(run.raw_file, run) : undefined;
   if (run.bytes > 0 && part === undefined) {
     run = await beginAgain(run, files);
-    await onPage(run);
+    await onSafe(run);
   }
   const resumed = part === undefined ? {} : at;
-  await using file = part ?? await files.create(run.raw_file);
-  file.keep();
-  const seen = part === undefined
-    ? new IdSet()
-    : await idsIn(`${run.raw_file}.part`, files, source.recordPaths, signal);
+  await using file = part ?? await files.create(run.raw_file, { resumable: true });
+  const seen = await idsIn(part, source.recordPaths, signal);
   const style = styleOf(source, run);
   const isWhole = run.ended ??
     (run.position === undefined && run.total !== null && run.last_skip >= run.total);
@@ -78,6 +76,7 @@ export async function writeRun(
       announced: { total: run.total ?? undefined, pages: run.total_pages },
     };
     let unkept = 0;
+    let unsafe: Unfinished[] = [];
     for await (const page of pagesOf({ ...source, style }, from, signal)) {
       const { records, way } = page;
       const length = records?.length ?? 0;
@@ -103,8 +102,14 @@ export async function writeRun(
       };
       if (page.isNextHere && ++unkept < source.concurrency) continue;
       unkept = 0;
-      run = { ...run, ...await file.sync() };
-      await onPage(run);
+      unsafe.push(run = { ...run, bytes: file.bytes });
+      const safe = await file.sync();
+      const reached = unsafe.findLast(({ bytes }) => bytes === safe.bytes);
+      if (reached !== undefined) {
+        await onSafe({ ...reached, ...safe });
+        unsafe = unsafe.slice(unsafe.indexOf(reached) + 1);
+      }
+      onPage(run);
       signal.throwIfAborted();
     }
   }
@@ -170,11 +175,11 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
   );
 }
 
-/** The ids in a file that was cut to whole pages. */
-async function idsIn(path: string, files: Files, paths: Paths, signal: AbortSignal): Promise<IdSet> {
+/** The ids in a file that was cut to whole pages; none in one that is begun. */
+async function idsIn(part: GrowingFile | undefined, paths: Paths, signal: AbortSignal): Promise<IdSet> {
   const seen = new IdSet();
   const encoder = new TextEncoder();
-  for await (const { lines, flaws } of files.lines(path, { signal })) {
+  for await (const { lines, flaws } of part?.lines(signal) ?? []) {
     lines.forEach((line, i) => {
       const id = flaws.has(i) ? undefined : idOf(encoder.encode(line), paths);
       if (id !== undefined) seen.add(id);

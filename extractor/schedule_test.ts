@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { TransientError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalDocuments } from "../shared/files/documents.ts";
 import { plannedUntilIn } from "./planned_until.ts";
 import { type Clock, nextTick, type Plan, type PlannedUntil, runSchedule } from "./schedule.ts";
 
@@ -213,7 +213,7 @@ Deno.test("planned times that passed while nothing ran are caught up once, unles
 Deno.test("the last planned time is kept on the disk; a file that can't be read counts as none", async () => {
   const folder = await Deno.makeTempDir({ prefix: "planned-" });
   try {
-    const planned = plannedUntilIn(new Files(folder));
+    const planned = plannedUntilIn(new LocalDocuments(`${folder}/state`));
     assert.equal(await planned.read(), undefined);
     await planned.write(Date.UTC(2026, 10, 24, 3));
     assert.equal(await planned.read(), Date.UTC(2026, 10, 24, 3));

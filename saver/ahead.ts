@@ -72,7 +72,7 @@ async function sendFiles(
   for (const [kind, name, sha256] of announced) {
     if (sha256 === undefined) return undefined;
     const path = files.inside(name);
-    local.push({ kind, path, name: basename(name), sha256, bytes: (await Deno.stat(path)).size });
+    local.push({ kind, path, name: basename(name), sha256, bytes: await files.size(name) });
   }
   return deliveryTo(pipeline)?.sendAhead(local);
 }

@@ -4,7 +4,7 @@ import { compose } from "../shared/actor/message.ts";
 import { Presence } from "../shared/actor/presence.ts";
 import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { newRunId } from "../shared/contracts/ids.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import { MANIFEST, OPENSSH, SftpStage } from "../tests/support/sftp.ts";
 import { watchFolder } from "../tests/support/watch.ts";
 import { sendAhead } from "./ahead.ts";
@@ -33,7 +33,10 @@ async function saverAt(pipeline: SftpStage) {
   const delivery = sftpDelivery(pipeline.options);
   const folder = watchFolder(pipeline.server.folder.disk);
   const stop = new AbortController();
-  const sending = sendAhead({ channel, files: new Files(data), deliveryTo: () => delivery }, stop.signal);
+  const sending = sendAhead(
+    { channel, files: new LocalFiles(data), deliveryTo: () => delivery },
+    stop.signal,
+  );
   return {
     raw,
     channel,

@@ -32,10 +32,10 @@ export interface CourierParts {
   readonly seal?: Seal | undefined;
 }
 
-/** Makes an encrypted file in `folder`, the same one each time, and answers it. `onProgress` is called with the bytes that are done. */
+/** Makes an encrypted file in a folder of the sealed ones, the same each time, and answers it. `onProgress` gets the bytes that are done. */
 export type Seal = (
   file: LocalFile,
-  folder: string,
+  place: { readonly files: Files; readonly folder: string },
   signal: AbortSignal,
   onProgress: (bytes: number) => void,
 ) => Promise<LocalFile>;
@@ -77,7 +77,9 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
         if (seal === undefined) local.push(file);
         else {
           const onProgress = (done: number) => progress({ done, total: bytes, unit: "bytes" });
-          local.push(sealed ?? await seal(file, sealedFolder(files, run_id), signal, onProgress));
+          local.push(
+            sealed ?? await seal(file, { files, folder: sealedFolder(files, run_id) }, signal, onProgress),
+          );
         }
       }
       const delivered = await delivery.deliver(local, manifestOf(run, loaded), {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import { openStore, type Store } from "../shared/store/sqlite/open.ts";
 import { startChild, usersTables } from "../tests/support/store.ts";
 import { loadRun } from "./load.ts";
@@ -18,7 +18,7 @@ interface TestPipeline extends AsyncDisposable {
   readonly path: string;
   readonly data: string;
   readonly store: Store;
-  readonly files: Files;
+  readonly files: LocalFiles;
   readonly message: Phase2Complete;
 }
 
@@ -61,7 +61,7 @@ async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promis
     path,
     data,
     store,
-    files: new Files(data),
+    files: new LocalFiles(data),
     message,
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
@@ -171,14 +171,14 @@ Deno.test("a saver that is killed in mid-file leaves nothing of that file, and t
   await using h = await pipeline({}, 20_000);
   await using saver = startChild(`
     const { openStore } = await import(store + "open.ts");
-    const { Files } = await import(store + "../../files/files.ts");
+    const { LocalFiles } = await import(store + "../../files/local.ts");
     const { usersTables } = await import(store + "../../../tests/support/store.ts");
     const { loadRun } = await import(store + "../../../saver/load.ts");
     const message = ${JSON.stringify(h.message)};
     const opened = await openStore(${JSON.stringify(h.path)}, { pipelines: usersTables([]) });
     await loadRun(message, {
       store: opened,
-      files: new Files(${JSON.stringify(h.data)}),
+      files: new LocalFiles(${JSON.stringify(h.data)}),
       progress({ done }) {
         if (done < 30_000) return;
         console.log("half of the second file is written");

@@ -10,7 +10,7 @@ import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { shownOf } from "../shared/store/sqlite/shown.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
@@ -33,7 +33,7 @@ if (import.meta.main) {
       await openStore(config.DB_PATH, { pipelines }),
     );
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
-    const files = new Files(config.DATA_DIR);
+    const files = new LocalFiles(config.DATA_DIR);
     const server = sftpOptionsOf(config);
     const deliveryTo = server && use(new SftpDeliveries(server)).to;
     const seal = await sealFor(config.SFTP_ENCRYPT_TO);
@@ -75,5 +75,5 @@ async function sealFor(recipients: readonly string[] | undefined): Promise<Seal 
   } catch (error) {
     throw new ConfigError("saver", [messageOf(error)]);
   }
-  return (file, folder, signal, onProgress) => seal(file, recipients, folder, signal, onProgress);
+  return (file, place, signal, onProgress) => seal(file, recipients, place, signal, onProgress);
 }

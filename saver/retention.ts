@@ -125,7 +125,7 @@ async function removeFiles(
         const why = whyKeep(store.runs, store.runs.byRunId(run_id), before) ??
           await whyUnknown(channel, file);
         if (why !== undefined) return why;
-        await files.remove(sealedFolder(files, run_id));
+        await files.sealed.remove(sealedFolder(files, run_id));
         await files.remove(name);
         if (kind === "processed") await removeReceipt(files, name);
         markRemoved(db, [file.id], new Date(now).toISOString());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { getLogger } from "@logtape/logtape";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete, RunEvent } from "../shared/contracts/messages.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import { tempStore } from "../tests/support/store.ts";
 import { recordEvent } from "./record.ts";
 import { saver } from "./saver.ts";
@@ -19,7 +19,7 @@ Deno.test("an order that is newer than a cancellation isn't refused because of i
   await using temp = await tempStore();
   const folder = await Deno.makeTempDir();
   try {
-    const files = new Files(folder);
+    const files = new LocalFiles(folder);
     const names = ["raw_users/records_1.jsonl", "processed_users/p_1.jsonl", "dlq/i_1.jsonl"];
     for (const name of names) {
       await using part = await files.create(`${folder}/${name}`);

@@ -18,7 +18,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 async function recipient(): Promise<{ secret: string; sealFor: Seal }> {
   const secret = await generateIdentity();
   const recipients = [await identityToRecipient(secret)];
-  return { secret, sealFor: (file, folder, signal) => seal(file, recipients, folder, signal) };
+  return { secret, sealFor: (file, place, signal) => seal(file, recipients, place, signal) };
 }
 
 test("a run is delivered encrypted: the key opens each file, its facts there are recorded, and a repeat sends nothing", async () => {

@@ -79,10 +79,11 @@ const RULES: Record<string, Rule> = {
     }
   },
   "only a main or a command opens adapters": (file, to, typeOnly) => {
-    const opens = ["shared/channel/open.ts", "saver/delivery/sftp.ts"].includes(to) ||
+    const opens =
+      ["shared/channel/open.ts", "shared/files/local.ts", "saver/delivery/sftp.ts"].includes(to) ||
       /^shared\/channel\/(redis|embedded)\.ts$/.test(to);
     const may = isTest(file) || file.endsWith("/main.ts") ||
-      inside(file, "cli", "shared/channel", "saver/delivery");
+      inside(file, "cli", "shared/channel", "shared/files", "saver/delivery");
     if (opens && !typeOnly && !may) return "wanted a port";
   },
 };
@@ -116,6 +117,7 @@ Deno.test("the rules catch what they forbid", () => {
     ["saver/delivery/sftp.ts", "shared/store/sqlite/runs.ts"],
     ["shared/actor/actor.ts", "shared/channel/redis.ts"],
     ["saver/courier.ts", "saver/delivery/sftp.ts"],
+    ["transformer/transformer.ts", "shared/files/local.ts"],
     ["shared/channel/embedded.ts", "node:sqlite"],
   ];
   for (const [from, to] of caught) {

@@ -91,8 +91,9 @@ export function transformer({ files, feedOf }: TransformerParts): Actor<"channel
     const raw = await read.promise;
     refuseMiscounted(message, valid + invalid);
     signal.throwIfAborted();
-    const processed = await processedPart.publish();
-    const dead = await deadPart.publish();
+    // what has these names already has no receipt, or isn't what its receipt says
+    const processed = await processedPart.publish({ replace: true });
+    const dead = await deadPart.publish({ replace: true });
     const made = { raw, processed, dead, valid, invalid, fields, report, announced: message };
     const receipt = { ...made, lookup_sha256: lookups.sha256, rules_sha256: identityOf(plan) };
     await keepReceipt(files, receipt);

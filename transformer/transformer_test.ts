@@ -10,7 +10,7 @@ import { Detail, Phase1Complete, Phase2Complete } from "../shared/contracts/mess
 import { identityOf } from "../shared/pipeline/identity.ts";
 import { usersPlan } from "../tests/support/users.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { Files } from "../shared/files/files.ts";
+import { LocalFiles } from "../shared/files/local.ts";
 import { readLookups } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
 import { HEAP } from "../cli/services.ts";
@@ -49,7 +49,7 @@ async function startFolder(raw: string, name = RAW) {
       const message = Phase1Complete.parse({ raw_file: name, ...change });
       const here = { ...message, raw_file: path(message.raw_file) };
       const done = await transformer({
-        files: new Files(path("data")),
+        files: new LocalFiles(path("data")),
         feedOf: () => ({ plan: usersPlan, lookups }),
       }).handle(
         here,

@@ -11,27 +11,27 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import type { LocalFile } from "./delivery.ts";
-import { renameDurably } from "../../shared/files/disk.ts";
-import { fileError } from "./failure.ts";
+import type { FileFacts, Files } from "../../shared/files/files.ts";
 
-/** Length and SHA-256 of a file. */
-interface Facts {
-  readonly bytes: number;
-  readonly sha256: string;
+/** Where encrypted files are kept. */
+interface Place {
+  /** The files of runs, which hold the file to encrypt. */
+  readonly files: Files;
+  /** A folder of their sealed files. */
+  readonly folder: string;
 }
 
 /**
  * Encrypts `file` for `recipients` into `folder`, or finds it there from an earlier time. What is answered is to be delivered in its place.
  *
  * @param recipients public keys (`age1…`), at least one; each of their holders can decrypt the file by itself
- * @param folder where encrypted files are kept; made where it is missing
  * @throws PermanentError when a recipient is none, or the file isn't what was announced.
- * @throws TransientError when the disk fails or is full.
+ * @throws as `Files.create` and `Files.lines`.
  */
 export async function seal(
   file: LocalFile,
   recipients: readonly string[],
-  folder: string,
+  { files, folder }: Place,
   signal: AbortSignal,
   onProgress: (bytes: number) => void = () => {},
 ): Promise<LocalFile> {
@@ -39,8 +39,10 @@ export async function seal(
   // The same content for the same recipients, and nothing else, has this name.
   const id = createHash("sha256").update([file.sha256, ...recipients.toSorted()].join("\n")).digest("hex");
   const path = join(folder, `${id.slice(0, 32)}.age`);
-  const facts = await factsOf(path, signal) ?? await make(file, encrypter, path, signal, onProgress);
-  return { ...file, ...facts, path, name: `${file.name}.age`, plainSha256: file.sha256 };
+  const { bytes, sha256 } = await files.sealed.exists(path)
+    ? await files.sealed.facts(path, signal)
+    : await make(file, encrypter, path, files, signal, onProgress);
+  return { ...file, bytes, sha256, path, name: `${file.name}.age`, plainSha256: file.sha256 };
 }
 
 /** Checks that files can be encrypted for `recipients`. @throws PermanentError as `seal`. */
@@ -72,59 +74,37 @@ async function make(
   file: LocalFile,
   encrypter: Encrypter,
   path: string,
+  files: Files,
   signal: AbortSignal,
   onProgress: (bytes: number) => void,
-): Promise<Facts> {
-  const part = `${path}.${crypto.randomUUID()}.part`;
+): Promise<FileFacts> {
+  await using target = await files.sealed.create(path);
+  const plain = createHash("sha256");
+  const source = ReadableStream.from(files.blocks(file.path, signal)).pipeThrough(hashing(plain), { signal });
+  let bytes = 0;
   try {
-    await Deno.mkdir(join(path, ".."), { recursive: true });
-    const plain = createHash("sha256");
-    using target = await Deno.open(part, { write: true, createNew: true });
-    // opened last, as only its reader closes it
-    const source = (await Deno.open(file.path)).readable.pipeThrough(hashing(plain), { signal });
-    const sealed = createHash("sha256");
-    let bytes = 0;
     for await (const block of await encrypter.encrypt(source)) {
-      sealed.update(block);
       onProgress(bytes += block.length);
-      for (let at = 0; at < block.length;) at += await target.write(block.subarray(at));
+      await target.write(block);
     }
-    if (plain.digest("hex") !== file.sha256) {
-      throw new PermanentError(
-        `Cannot encrypt "${file.path}": its SHA-256 isn't ${file.sha256}, which was announced, so it was changed or cut since. ` +
-          `Put the announced file back and replay the dead letter, or start a new run.`,
-      );
-    }
-    await target.syncData();
-    await renameDurably(part, path);
-    return { bytes, sha256: sealed.digest("hex") };
   } catch (error) {
-    await Deno.remove(part).catch(() => {});
-    throw signal.aborted ? signal.reason : fileError("encrypt", file.path, error);
+    throw signal.aborted ? signal.reason : error;
   }
+  if (plain.digest("hex") !== file.sha256) {
+    throw new PermanentError(
+      `Cannot encrypt "${file.path}": its SHA-256 isn't ${file.sha256}, which was announced, so it was changed or cut since. ` +
+        `Put the announced file back and replay the dead letter, or start a new run.`,
+    );
+  }
+  return await target.publish();
 }
 
+/** Hashes what passes; hands copies on, as a block is good until the next one is asked for. */
 function hashing(hash: ReturnType<typeof createHash>): TransformStream<Uint8Array, Uint8Array> {
   return new TransformStream({
     transform(block, controller) {
       hash.update(block);
-      controller.enqueue(block);
+      controller.enqueue(block.slice());
     },
   });
-}
-
-async function factsOf(path: string, signal: AbortSignal): Promise<Facts | undefined> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  try {
-    for await (const block of (await Deno.open(path)).readable) {
-      signal.throwIfAborted();
-      hash.update(block);
-      bytes += block.length;
-    }
-    return { bytes, sha256: hash.digest("hex") };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw signal.aborted ? signal.reason : fileError("read", path, error);
-  }
 }

@@ -32,7 +32,7 @@ test("encrypted files are delivered as NAME.age, each recipient can read them, a
   const deliver = async () => {
     const sealed = [];
     for (const file of files) {
-      sealed.push(await seal(file, [one.recipient, two.recipient], `${pipeline.temp}/sealed`, never));
+      sealed.push(await seal(file, [one.recipient, two.recipient], pipeline.sealed, never));
     }
     return await sftpDelivery(pipeline.options).deliver(sealed, MANIFEST, { signal: never });
   };
@@ -53,12 +53,12 @@ test("other content or other recipients make another encrypted file", async () =
   await using pipeline = await SftpStage.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const file = await pipeline.file("raw", 1_000);
-  const folder = `${pipeline.temp}/sealed`;
-  const first = await seal(file, [one.recipient], folder, never);
-  assert.deepEqual(await seal(file, [one.recipient], folder, never), first);
-  assert.notEqual((await seal(file, [two.recipient], folder, never)).path, first.path);
+  const { sealed } = pipeline;
+  const first = await seal(file, [one.recipient], sealed, never);
+  assert.deepEqual(await seal(file, [one.recipient], sealed, never), first);
+  assert.notEqual((await seal(file, [two.recipient], sealed, never)).path, first.path);
   assert.notEqual(
-    (await seal(await pipeline.file("raw", 1_000), [one.recipient], folder, never)).path,
+    (await seal(await pipeline.file("raw", 1_000), [one.recipient], sealed, never)).path,
     first.path,
   );
 });
@@ -67,19 +67,19 @@ test("what can't be encrypted is reported, secrets aren't shown, and nothing is 
   await using pipeline = await SftpStage.open(OURS);
   const { path, recipient } = await identity(`${pipeline.temp}/one`);
   const file = await pipeline.file("raw", 1_000);
-  const folder = `${pipeline.temp}/sealed`;
+  const { sealed } = pipeline;
   const secret = (await Deno.readTextFile(path)).match(/AGE-SECRET-KEY-\S+/)![0];
-  await assert.rejects(seal(file, [recipient, secret], folder, never), (error: Error) => {
+  await assert.rejects(seal(file, [recipient, secret], sealed, never), (error: Error) => {
     assert.ok(error instanceof PermanentError);
     assert.match(error.message, /recipient 2 of SFTP_ENCRYPT_TO/);
     assert.ok(!JSON.stringify([error.message, error.stack, error.cause]).includes(secret.slice(16)));
     return true;
   });
-  await assert.rejects(seal(file, [], folder, never), PermanentError);
-  await assert.rejects(seal(file, [recipient], folder, AbortSignal.abort(new Error("stop"))), /stop/);
+  await assert.rejects(seal(file, [], sealed, never), PermanentError);
+  await assert.rejects(seal(file, [recipient], sealed, AbortSignal.abort(new Error("stop"))), /stop/);
   await Deno.writeFile(file.path, randomBytes(1_000));
-  await assert.rejects(seal(file, [recipient], folder, never), /was changed or cut since/);
+  await assert.rejects(seal(file, [recipient], sealed, never), /was changed or cut since/);
   await Deno.remove(file.path);
-  await assert.rejects(seal(file, [recipient], folder, never), /there is no such file/);
-  assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
+  await assert.rejects(seal(file, [recipient], sealed, never), /it isn't there/);
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(sealed.folder)), []);
 });

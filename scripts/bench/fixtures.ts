@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type FileFacts, Files } from "../../shared/files/files.ts";
+import type { FileFacts } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { usersPlan } from "../../tests/support/users.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transform } from "../../transformer/transform.ts";
@@ -25,7 +26,7 @@ export interface RunFiles {
 export function rawFile(environment: BenchEnvironment, users: number): Promise<RawFile> {
   return environment.once(`raw ${users}`, async () => {
     const all = new Users(0.1, 1);
-    const files = new Files("data");
+    const files = new LocalFiles("data");
     await using part = await files.create(files.path("raw_users", `bench_${users}.jsonl`));
     for (let index = 0; index < users; index++) await part.write(`${all.json(index)}\n`);
     return { ...await part.publish(), records: users };
@@ -36,7 +37,7 @@ export function rawFile(environment: BenchEnvironment, users: number): Promise<R
 export function runFiles(environment: BenchEnvironment, users: number): Promise<RunFiles> {
   return environment.once(`run ${users}`, async () => {
     const raw = await rawFile(environment, users);
-    const files = new Files("data");
+    const files = new LocalFiles("data");
     const { added } = await readLookups(usersPlan);
     await using processed = await files.create(
       files.path("processed_users", `etl_bench_${users}.jsonl`),

@@ -83,3 +83,12 @@ export async function writeAtomically(path: string, text: string): Promise<void>
     throw fileError("write", path, error);
   }
 }
+
+/** Removes a file; one that isn't there is fine. */
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { writeAtomically } from "./disk.ts";
-import { Files } from "./files.ts";
+import { LocalFiles } from "./local.ts";
 
 /** Notes each rename and each fsync of a folder; disposing of it ends that. */
 function watchNames() {
@@ -28,7 +28,7 @@ Deno.test("a name that was given survives a power cut: the folder is synced afte
   const folder = await Deno.makeTempDir();
   try {
     using names = watchNames();
-    await using part = await new Files(folder).create(`${folder}/raw_users/a.jsonl`);
+    await using part = await new LocalFiles(folder).create(`${folder}/raw_users/a.jsonl`);
     await part.publish();
     await writeAtomically(`${folder}/state/a.json`, "{}");
     const each = ["rename", "fsync of the folder"];

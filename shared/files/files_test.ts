@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../errors/errors.ts";
 import { writeAtomically } from "./disk.ts";
-import { Files } from "./files.ts";
-import type { FileFacts } from "./part_file.ts";
+import { LocalFiles } from "./local.ts";
+import { Conflict, type FileFacts } from "./files.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 async function startFolder() {
   const root = await Deno.makeTempDir();
-  const files = new Files(root);
+  const files = new LocalFiles(root);
   return {
     root,
     files,
@@ -66,12 +66,14 @@ Deno.test("an abandoned file leaves nothing, and the file that had its name stay
   assert.equal(await Deno.readTextFile(folder.path), "old\n");
 });
 
-Deno.test("a published file replaces the one of its name", async () => {
+Deno.test("a published file replaces the one of its name only where that is wanted", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "old\n");
   await using file = await folder.files.create(folder.path);
   await file.write("new\n");
-  await file.publish();
+  await assert.rejects(file.publish(), Conflict);
+  assert.equal(await Deno.readTextFile(folder.path), "old\n");
+  await file.publish({ replace: true });
   assert.equal(await Deno.readTextFile(folder.path), "new\n");
 });
 
@@ -79,8 +81,7 @@ Deno.test("a file that was kept is resumed where it was safe, and its hash cover
   await using folder = await startFolder();
   let safe = { bytes: 0 };
   {
-    await using file = await folder.files.create(folder.path);
-    file.keep();
+    await using file = await folder.files.create(folder.path, { resumable: true });
     await file.write("first\n");
     safe = await file.sync();
     await file.write("half a li");
@@ -193,7 +194,8 @@ Deno.test("paths that are not of a file of a run are refused, whatever is done w
   }
   assert.equal(await folder.files.exists(`${folder.root}/a/../dlq/b`), false);
   const sealed = folder.files.path("sealed", "run");
-  await folder.files.remove(sealed);
+  await folder.files.sealed.remove(sealed);
+  await assert.rejects(folder.files.remove(sealed), PermanentError);
   await assert.rejects(folder.files.facts(sealed), PermanentError);
 });
 
@@ -273,7 +275,7 @@ Deno.test("a full disk is a transient failure, leaves nothing, and the repeat su
     });
     return;
   }
-  const files = new Files(small.root);
+  const files = new LocalFiles(small.root);
   const path = files.path("raw_users", "x.jsonl");
   const text = "x".repeat(900_000);
   const write = async () => {

@@ -5,35 +5,30 @@
  */
 import type { Hash } from "node:crypto";
 import { TransientError } from "../errors/errors.ts";
-import { BLOCK, fileError, renameDurably } from "./disk.ts";
+import { BLOCK, blocksOf, fileError, renameDurably } from "./disk.ts";
+import type { FileFacts, GrowingFile, PublishOptions, SafePart } from "./files.ts";
+import type { LineBatch } from "./lines.ts";
+import { factsOf, insistOnSame, linesOf } from "./reading.ts";
 
-/** What is known of a complete file. */
-export interface FileFacts {
-  /** Relative to the working directory, as it travels in messages. */
+/** How a `.part` file is opened. */
+interface Opening {
   readonly name: string;
-  /** Length in bytes. */
+  readonly target: string;
+  /** Covers the `bytes` that the `.part` file already has. */
+  readonly hash: Hash;
   readonly bytes: number;
-  /** Lower-case hexadecimal SHA-256. */
-  readonly sha256: string;
+  readonly resumable: boolean;
 }
 
-/** How far a `.part` file was safely written. */
-export interface SafePart {
-  /** Length in bytes; what follows is cut off. */
-  readonly bytes: number;
-  /** SHA-256 of these bytes; unchecked where it isn't known. */
-  readonly sha256?: string | undefined;
-}
-
-/** A file that is being written. It gets its name with `publish`; disposing of it before removes it, unless `keep` was called. */
-export class PartFile implements AsyncDisposable {
+/** A `.part` file of the local disk; see the port for what its methods promise. Up to 256 KiB are kept in memory. */
+export class PartFile implements GrowingFile {
   #buffer = new Uint8Array(BLOCK);
   #filled = 0;
   /** The buffer that is being written, and its writing. */
   #spare = new Uint8Array(BLOCK);
   #writing: Promise<void> = Promise.resolve();
   #bytes: number;
-  #state: "open" | "kept" | "closed" = "open";
+  #isOpen = true;
   readonly #encoder = new TextEncoder();
 
   private constructor(
@@ -42,33 +37,29 @@ export class PartFile implements AsyncDisposable {
     private readonly file: Deno.FsFile,
     private readonly inode: number | null,
     private readonly hash: Hash,
+    private readonly resumable: boolean,
     resumedAt: number,
   ) {
     this.#bytes = resumedAt;
   }
 
-  /** @ignore Used by `Files`. `hash` covers the `bytes` that the `.part` file already has. */
-  static async open(name: string, target: string, hash: Hash, bytes: number): Promise<PartFile> {
+  /** @ignore Used by `LocalFiles`. */
+  static async open({ name, target, hash, bytes, resumable }: Opening): Promise<PartFile> {
     const file = await Deno.open(`${target}.part`, { write: true, create: bytes === 0, append: bytes > 0 });
     try {
-      return new PartFile(name, target, file, (await file.stat()).ino, hash, bytes);
+      return new PartFile(name, target, file, (await file.stat()).ino, hash, resumable, bytes);
     } catch (error) {
       file.close();
       throw error;
     }
   }
 
-  /** Bytes written so far, including those before a resume. */
+  /** As the port says. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /**
-   * Appends text, which ends inside no surrogate pair, or bytes. Up to 256 KiB are kept in memory. Bytes may be used again once the promise
-   * is settled.
-   *
-   * @throws TransientError when the disk is full.
-   */
+  /** As the port says. */
   async write(data: string | Uint8Array): Promise<void> {
     if (typeof data === "string") await this.#writeText(data);
     else {
@@ -92,7 +83,7 @@ export class PartFile implements AsyncDisposable {
     }
   }
 
-  /** Writes and fsyncs all that was appended, so that it survives a power cut; answers what is safe. */
+  /** Writes and fsyncs all that was appended, so that it survives a power cut. */
   async sync(): Promise<Required<SafePart>> {
     await this.#drain();
     await this.#writing;
@@ -100,37 +91,57 @@ export class PartFile implements AsyncDisposable {
     return { bytes: this.#bytes, sha256: this.hash.copy().digest("hex") };
   }
 
-  /** From here on, disposing leaves the `.part` file there, for a later resume. */
-  keep(): void {
-    if (this.#state === "open") this.#state = "kept";
+  /** As the port says. */
+  lines(signal?: AbortSignal): AsyncGenerator<LineBatch> {
+    return linesOf(`${this.name}.part`, this.#blocks(signal));
   }
 
-  /**
-   * Makes the file final under its name: fsync, rename, fsync of the folder. A file of that name is replaced.
-   *
-   * @throws TransientError when the disk fails, or another process has removed or replaced the file.
-   */
-  async publish(): Promise<FileFacts> {
-    const safe = await this.sync();
+  async *#blocks(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const block of blocksOf(await Deno.open(`${this.target}.part`))) {
+        signal?.throwIfAborted();
+        yield block;
+      }
+    } catch (error) {
+      throw signal?.aborted ? error : fileError("read", `${this.name}.part`, error);
+    }
+  }
+
+  /** As the port says: fsync, rename, fsync of the folder. */
+  async publish({ replace = false }: PublishOptions = {}): Promise<FileFacts> {
+    const facts = { name: this.name, ...await this.sync() };
     if (!(await this.#isStillOurs())) {
       throw new TransientError(
         `Cannot finish ${this.name}: another process has removed or replaced it. It is tried again.`,
       );
     }
+    const there = replace ? undefined : await this.#published();
+    if (there !== undefined) insistOnSame(there, facts);
     await this.#io(() => renameDurably(`${this.target}.part`, this.target));
     this.file.close();
-    this.#state = "closed";
-    return { name: this.name, ...safe };
+    this.#isOpen = false;
+    return facts;
   }
 
-  /** Closes the file, and removes it unless it was published or kept. */
+  /** What has the name already. */
+  async #published(): Promise<FileFacts | undefined> {
+    try {
+      return await factsOf(this.name, blocksOf(await Deno.open(this.target)));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError("read", this.name, error);
+    }
+  }
+
+  /** Closes the file, and removes it unless it was published or is resumable. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#state === "closed") return;
-    const remove = this.#state === "open";
-    this.#state = "closed";
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     await this.#writing.catch(() => {});
     this.file.close();
-    if (remove && await this.#isStillOurs()) await Deno.remove(`${this.target}.part`).catch(() => {});
+    if (!this.resumable && await this.#isStillOurs()) {
+      await Deno.remove(`${this.target}.part`).catch(() => {});
+    }
   }
 
   /** A process that was suspended until its lease was gone must not touch the file of the one that took over. */

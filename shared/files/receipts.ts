@@ -1,5 +1,5 @@
 /**
- * Receipts: what was made of each raw file, kept on disk (docs/decisions/010-announced-again.md). The transformer answers from them when a raw
+ * Receipts: what was made of each raw file, kept beside the files (docs/decisions/010-announced-again.md). The transformer answers from them when a raw
  * file is announced again, and the saver finds in them what was transformed and never loaded.
  *
  * @module
@@ -8,7 +8,7 @@ import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { childId } from "../contracts/ids.ts";
 import { Detail, type Phase1Complete, RunId, Sha256 } from "../contracts/messages.ts";
-import { fileError, writeAtomically } from "./disk.ts";
+import type { Documents } from "./documents.ts";
 import type { Files } from "./files.ts";
 
 const Facts = z.object({ name: z.string(), bytes: z.int().nonnegative(), sha256: Sha256 });
@@ -43,7 +43,7 @@ const Receipt = z.object({
 /** What was made of a raw file, and with what. */
 export type Receipt = z.output<typeof Receipt>;
 
-const FOLDER = "state/transformed";
+const FOLDER = "transformed";
 
 /** The receipt of the files that `names` leads to, if they and the raw file are still those that it describes. @throws as `Files.facts`. */
 export async function standing(
@@ -52,7 +52,7 @@ export async function standing(
   processedFile: string,
   signal: AbortSignal,
 ): Promise<Receipt | undefined> {
-  const receipt = await read(pathOf(files, processedFile));
+  const receipt = await read(files.documents, nameOf(processedFile));
   if (receipt === undefined) return undefined;
   for (const { name, sha256 } of [{ ...receipt.raw, name: rawFile }, receipt.processed, receipt.dead]) {
     if (!await files.exists(name) || (await files.facts(name, signal)).sha256 !== sha256) return undefined;
@@ -60,33 +60,25 @@ export async function standing(
   return receipt;
 }
 
-/** Keeps a receipt, once its files have their names. @throws as `writeAtomically`. */
+/** Keeps a receipt, once its files have their names. @throws as `Documents.write`. */
 export async function keepReceipt(files: Files, receipt: Receipt): Promise<void> {
-  await writeAtomically(pathOf(files, receipt.processed.name), JSON.stringify(Receipt.parse(receipt)));
+  await files.documents.write(nameOf(receipt.processed.name), JSON.stringify(Receipt.parse(receipt)));
 }
 
-/** Removes the receipt of a processed file that is removed. @throws as `fileError`. */
+/** Removes the receipt of a processed file that is removed. @throws as `Documents.remove`. */
 export async function removeReceipt(files: Files, processedFile: string): Promise<void> {
-  const path = pathOf(files, processedFile);
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw fileError("remove", path, error);
-  }
+  await files.documents.remove(nameOf(processedFile));
 }
 
-/** The receipts of all processed files except `others`. Of those only the names are read. @throws as `fileError`. */
+/** The receipts of all processed files except `others`. Of those only the names are read. @throws as `Documents.read`. */
 export async function* receiptsExcept(
-  files: Files,
+  { documents }: Files,
   others: Iterable<string>,
 ): AsyncGenerator<Required<Receipt>> {
-  const known = new Set(Array.from(others, (file) => pathOf(files, file)));
-  for (const folder of await namesIn(files.path(FOLDER, ""))) {
-    for (const name of await namesIn(files.path(FOLDER, folder))) {
-      const path = files.path(`${FOLDER}/${folder}`, name);
-      const receipt = name.endsWith(".json") && !known.has(path) ? await read(path) : undefined;
-      if (receipt?.announced !== undefined) yield { ...receipt, announced: receipt.announced };
-    }
+  const known = new Set(Array.from(others, nameOf));
+  for await (const name of documents.list(FOLDER)) {
+    const receipt = name.endsWith(".json") && !known.has(name) ? await read(documents, name) : undefined;
+    if (receipt?.announced !== undefined) yield { ...receipt, announced: receipt.announced };
   }
 }
 
@@ -122,25 +114,15 @@ export const PHASE1 = "phase1";
 /** Name of the transformer's output that announces its files; the message's id derives from it. */
 export const PHASE2 = "phase2";
 
-function pathOf(files: Files, processedFile: string): string {
-  return files.path(`${FOLDER}/${basename(dirname(processedFile))}`, `${basename(processedFile)}.json`);
+function nameOf(processedFile: string): string {
+  return `${FOLDER}/${basename(dirname(processedFile))}/${basename(processedFile)}.json`;
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+async function read(documents: Documents, name: string): Promise<Receipt | undefined> {
   try {
-    return (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();
+    return Receipt.safeParse(JSON.parse(await documents.read(name) ?? "")).data;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw fileError("read", folder, error);
-  }
-}
-
-async function read(path: string): Promise<Receipt | undefined> {
-  try {
-    return Receipt.safeParse(JSON.parse(await Deno.readTextFile(path))).data;
-  } catch (error) {
-    // one that can't be parsed is as good as none
-    if (error instanceof SyntaxError || error instanceof Deno.errors.NotFound) return undefined;
-    throw fileError("read", path, error);
+    if (error instanceof SyntaxError) return undefined; // one that can't be parsed is as good as none
+    throw error;
   }
 }

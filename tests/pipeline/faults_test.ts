@@ -8,7 +8,8 @@ import { getLogger } from "@logtape/logtape";
 import { sampleSource } from "../../local/source.ts";
 import { Phase1Complete } from "../../shared/contracts/messages.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalDocuments } from "../../shared/files/documents.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { usersPlan } from "../support/users.ts";
 import { plannedUntilIn } from "../../extractor/planned_until.ts";
 import { readLookups } from "../../transformer/lookup.ts";
@@ -123,7 +124,7 @@ Deno.test("a transform withstands ENOSPC and EIO at every write: nothing half-wr
     const data = await Deno.makeTempDir();
     await Deno.mkdir(`${data}/raw_users`);
     await Deno.writeTextFile(`${data}/raw_users/${RAW_FILE}`, raw);
-    const actor = transformer({ files: new Files(data), feedOf: () => ({ plan: usersPlan, lookups }) });
+    const actor = transformer({ files: new LocalFiles(data), feedOf: () => ({ plan: usersPlan, lookups }) });
     const message = {
       ...Phase1Complete.parse({ raw_file: "x" }),
       raw_file: `${data}/raw_users/${RAW_FILE}`,
@@ -148,7 +149,7 @@ Deno.test("the schedule's memory is kept whole or not at all with ENOSPC and EIO
   await tryEveryStep(async () => {
     const data = await Deno.makeTempDir();
     await Deno.mkdir(`${data}/state`);
-    const kept = plannedUntilIn(new Files(data));
+    const kept = plannedUntilIn(new LocalDocuments(`${data}/state`));
     await kept.write(1_000);
     return {
       data,

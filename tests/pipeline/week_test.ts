@@ -9,7 +9,7 @@ import { runActor } from "../../shared/actor/run_actor.ts";
 import type { Channel, Claim } from "../../shared/channel/channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import type { Store } from "../../shared/store/sqlite/open.ts";
 import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
 import { courier } from "../../saver/courier.ts";
@@ -131,7 +131,7 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
     if (clock.ahead >= WEEK) stop.abort();
   };
   const { signal } = stop;
-  const files = new Files("data");
+  const files = new LocalFiles("data");
   await Promise.all([
     runActor(
       courier({ store, files, deliveryTo: () => delivery(options) }),
@@ -178,7 +178,7 @@ Deno.test("an order waits for its server for a week, however many tries that tak
   };
   const stop = new AbortController();
   const settled: [string, string | undefined][] = [];
-  await runActor(courier({ store, files: new Files("data"), deliveryTo: () => away }), inTime, {
+  await runActor(courier({ store, files: new LocalFiles("data"), deliveryTo: () => away }), inTime, {
     signal: stop.signal,
     onSettled(outcome, reason) {
       settled.push([outcome, reason]);

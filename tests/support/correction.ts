@@ -5,9 +5,10 @@
  */
 import assert from "node:assert/strict";
 import { extractor } from "../../extractor/extract.ts";
+import { LocalState } from "../../extractor/state.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { type Correction, type Phase1Complete, StartRun } from "../../shared/contracts/messages.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { quiet, usersSource } from "./extraction.ts";
 
 /** Lines of a dead-letter file. */
@@ -24,9 +25,14 @@ export async function startCorrections() {
   const dlq_file = `${data}/dlq/invalid_users_20261124_030007.jsonl`;
   await Deno.mkdir(`${data}/dlq`);
   await Deno.writeTextFile(dlq_file, LETTERS.join("\n") + "\n");
-  const files = new Files(data);
+  const files = new LocalFiles(data);
   const source = usersSource("http://127.0.0.1:9/users");
-  const actor = extractor({ sourceOf: () => source, files, now: () => Date.UTC(2026, 10, 24, 4) });
+  const actor = extractor({
+    sourceOf: () => source,
+    files,
+    state: new LocalState(`${data}/state`),
+    now: () => Date.UTC(2026, 10, 24, 4),
+  });
   const of = newRunId();
   return {
     data,

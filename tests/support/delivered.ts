@@ -14,7 +14,7 @@ import type { Handling } from "../../shared/actor/actor.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { Phase1Complete, Phase2Complete, RunEvent } from "../../shared/contracts/messages.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
 import { type Lookups, readLookups } from "../../transformer/lookup.ts";
 import { usersPlan } from "./users.ts";
@@ -72,8 +72,8 @@ export class Delivered implements AsyncDisposable {
   }
 
   /** The same, as handlers see it. */
-  get files(): Files {
-    return new Files(this.data);
+  get files(): LocalFiles {
+    return new LocalFiles(this.data);
   }
 
   get database(): string {

@@ -8,9 +8,10 @@ import { getLogger } from "@logtape/logtape";
 import { compose } from "../../shared/actor/message.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { StartRun } from "../../shared/contracts/messages.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { extractor } from "../../extractor/extract.ts";
+import { LocalState } from "../../extractor/state.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
 import { usersPlan } from "./users.ts";
 
@@ -23,7 +24,11 @@ const source = sourceOf(
   patienceOf(loadConfig("extractor", ExtractorVariables, env)),
   (name) => env[name],
 );
-const actor = extractor({ sourceOf: () => source, files: new Files("data") });
+const actor = extractor({
+  sourceOf: () => source,
+  files: new LocalFiles("data"),
+  state: new LocalState("data/state"),
+});
 const { signal } = new AbortController();
 const { plan, held } = await actor.plan!(request, signal);
 using _held = held;

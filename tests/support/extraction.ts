@@ -8,10 +8,11 @@ import { sampleSource, type SourceOptions, startSource } from "../../local/sourc
 import type { Done, Handling } from "../../shared/actor/actor.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { type Phase1Complete, StartRun } from "../../shared/contracts/messages.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
 import { JsonBytes } from "../../shared/files/json_bytes.ts";
 import { recordPaths, Records } from "../../extractor/records.ts";
+import { LocalState } from "../../extractor/state.ts";
 import { type Patience, type Source, sourceOf } from "../../extractor/source.ts";
 import { type AnyPipeline, planOf } from "../../shared/pipeline/plan.ts";
 import { usersPlan } from "./users.ts";
@@ -25,7 +26,7 @@ export const RAW_FILE = "records_20261124_030007.jsonl";
 export interface TestPipeline extends AsyncDisposable {
   readonly data: string;
   /** The same, as handlers see it. */
-  readonly files: Files;
+  readonly files: LocalFiles;
   /** `skip` of each page that was asked for. */
   readonly asked: number[];
   readonly state: string;
@@ -101,10 +102,16 @@ export async function startPipeline(
       };
     },
   });
-  const files = new Files(data);
+  const files = new LocalFiles(data);
   const source = usersSource(running.url, options.batchSize);
   const actor = (parts: Partial<ExtractorParts> = {}) =>
-    extractor({ sourceOf: () => source, files, now: () => START, ...parts });
+    extractor({
+      sourceOf: () => source,
+      files,
+      state: new LocalState(`${data}/state`),
+      now: () => START,
+      ...parts,
+    });
   return {
     data,
     files,

@@ -6,9 +6,10 @@
 import * as z from "zod";
 import type { Done, Handling } from "../../shared/actor/actor.ts";
 import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
+import { LocalState } from "../../extractor/state.ts";
 import type { AnySource, Patience } from "../../extractor/source.ts";
 import { integer, pipeline } from "../../shared/pipeline/mod.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { quiet, request, sourceIn } from "./extraction.ts";
 
 /** How a source answers the `nth` request, from 1, which came from `port`. */
@@ -52,7 +53,7 @@ export function numbered(n: number, from = 1): { id: number }[] {
 /** Starts a source that answers as `answer` says. */
 export async function startPaged(answer: Answer): Promise<PagedSource> {
   const data = await Deno.makeTempDir({ prefix: "paged-" });
-  const files = new Files(data);
+  const files = new LocalFiles(data);
   const asked: string[] = [];
   let nth = 0;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
@@ -74,7 +75,13 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
         source: { url: `${origin}/things`, ...source } as never,
       });
       using own = sourceIn(definition, env, patience);
-      const actor = extractor({ sourceOf: () => own, files, now: () => Date.UTC(2026, 10, 24, 3), ...parts });
+      const actor = extractor({
+        sourceOf: () => own,
+        files,
+        state: new LocalState(`${data}/state`),
+        now: () => Date.UTC(2026, 10, 24, 3),
+        ...parts,
+      });
       const stop = new AbortController();
       let seen = 0;
       const handling: Partial<Handling> = {

@@ -5,8 +5,10 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
+import { dirname } from "node:path";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
 import { type SftpServer, startSftpServer } from "../../local/sftp_server.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { startSshd } from "./sshd.ts";
 import type { FileKind, LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
 import type { SftpOptions } from "../../saver/delivery/sftp.ts";
@@ -101,15 +103,27 @@ export class SftpStage implements AsyncDisposable {
     }, temp);
   }
 
+  /** The test's own files, as a service sees them. */
+  get files(): LocalFiles {
+    return new LocalFiles(this.temp);
+  }
+
+  /** Where encrypted ones are kept. */
+  get sealed(): { files: LocalFiles; folder: string } {
+    return { files: this.files, folder: this.files.path("sealed", "run") };
+  }
+
   /** Makes a local file of `bytes` random bytes. */
   async file(kind: Exclude<FileKind, "manifest">, bytes: number): Promise<LocalFile> {
     const name = `${kind}_20261124_030007.jsonl`;
     const content = randomBytes(bytes);
-    await Deno.writeFile(`${this.temp}/${name}`, content);
+    const path = this.files.path("raw_users", name);
+    await Deno.mkdir(dirname(path), { recursive: true });
+    await Deno.writeFile(path, content);
     return {
       kind,
       name,
-      path: `${this.temp}/${name}`,
+      path,
       bytes,
       sha256: createHash("sha256").update(content).digest("hex"),
     };

@@ -6,7 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { Phase1Complete } from "../../shared/contracts/messages.ts";
-import { Files } from "../../shared/files/files.ts";
+import { LocalFiles } from "../../shared/files/local.ts";
 import { usersPlan } from "./users.ts";
 import { readLookups } from "../../transformer/lookup.ts";
 import { transformer } from "../../transformer/transformer.ts";
@@ -16,7 +16,7 @@ if (import.meta.main) {
   const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
   const feed = { plan: usersPlan, lookups: await readLookups(usersPlan, { readEnv: () => lookup }) };
   const actor = transformer({
-    files: new Files("data"),
+    files: new LocalFiles("data"),
     feedOf: () => feed,
   });
   await actor.handle(Phase1Complete.parse({ raw_file: rawFile }), {

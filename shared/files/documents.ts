@@ -1,0 +1,75 @@
+/**
+ * The Documents port: small texts by name, such as the extractor's checkpoint and the receipts of transforms.
+ *
+ * @module
+ */
+import { fileError, removeIfThere, writeAtomically } from "./disk.ts";
+
+/** Small texts by name, such as `transformed/processed_users/x.jsonl.json`. All methods throw `TransientError` or `PermanentError`. */
+export interface Documents {
+  /** The text called `name`; undefined where there is none. */
+  read(name: string): Promise<string | undefined>;
+  /** Writes a text whole or not at all, over the one of that name. */
+  write(name: string, text: string): Promise<void>;
+  /** Removes a text; one that isn't there is fine. */
+  remove(name: string): Promise<void>;
+  /** The names of all texts below `folder`, sorted. */
+  list(folder: string): AsyncIterable<string>;
+  /** What a person calls the text `name`, to find it. */
+  placeOf(name: string): string;
+}
+
+/** Documents in a folder of the local disk. */
+export class LocalDocuments implements Documents {
+  /** Takes the folder; touches nothing yet. */
+  constructor(private readonly folder: string) {}
+
+  /** As the port says. */
+  placeOf(name: string): string {
+    return `${this.folder}/${name}`;
+  }
+
+  /** As the port says. */
+  async read(name: string): Promise<string | undefined> {
+    const path = this.placeOf(name);
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError("read", path, error);
+    }
+  }
+
+  /** As the port says: `.part`, fsync, rename, fsync of the folder. */
+  async write(name: string, text: string): Promise<void> {
+    await writeAtomically(this.placeOf(name), text);
+  }
+
+  /** As the port says. */
+  async remove(name: string): Promise<void> {
+    const path = this.placeOf(name);
+    try {
+      await removeIfThere(path);
+    } catch (error) {
+      throw fileError("remove", path, error);
+    }
+  }
+
+  /** As the port says. */
+  async *list(folder: string): AsyncGenerator<string> {
+    for (const { name, isDirectory } of await entriesOf(this.placeOf(folder))) {
+      if (isDirectory) yield* this.list(`${folder}/${name}`);
+      else if (!name.endsWith(".part")) yield `${folder}/${name}`;
+    }
+  }
+}
+
+async function entriesOf(folder: string): Promise<Deno.DirEntry[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    return entries.sort((a, b) => a.name < b.name ? -1 : 1);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    throw fileError("read", folder, error);
+  }
+}

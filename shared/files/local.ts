@@ -1,0 +1,162 @@
+/**
+ * The files of runs in a folder of the local disk: written under a `.part` name.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { dirname, join, relative } from "node:path";
+import { PermanentError } from "../errors/errors.ts";
+import { blocksOf, fileError, removeIfThere, renameDurably } from "./disk.ts";
+import { type Documents, LocalDocuments } from "./documents.ts";
+import {
+  type CreateOptions,
+  type FileFacts,
+  type Files,
+  type ReadOptions,
+  RUN_FILES,
+  type SafePart,
+  SEALED_FILES,
+  within,
+} from "./files.ts";
+import type { LineBatch } from "./lines.ts";
+import { PartFile } from "./part_file.ts";
+import { factsOf, linesOf } from "./reading.ts";
+
+/** The data directory (`DATA_DIR`). See the port for what its methods promise. */
+export class LocalFiles implements Files {
+  /** Takes the data directory as its root; touches nothing yet. */
+  constructor(private readonly root: string, private readonly allowed: RegExp = RUN_FILES) {}
+
+  /** In the folder `state`. */
+  get documents(): Documents {
+    return new LocalDocuments(join(this.root, "state"));
+  }
+
+  /** In the folder `sealed`. */
+  get sealed(): LocalFiles {
+    return new LocalFiles(this.root, SEALED_FILES);
+  }
+
+  /** As the port says. */
+  path(folder: string, name: string): string {
+    return join(this.root, folder, name);
+  }
+
+  /** As the port says. */
+  inside(path: string): string {
+    return within(this.root, path, this.allowed);
+  }
+
+  /** As the port says. */
+  lines(path: string, options: ReadOptions = {}): AsyncGenerator<LineBatch> {
+    return linesOf(path, this.blocks(path, options.signal), options);
+  }
+
+  /** As the port says. */
+  async *blocks(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const inside = this.inside(path);
+    try {
+      for await (const block of blocksOf(await Deno.open(inside))) {
+        signal?.throwIfAborted();
+        yield block;
+      }
+    } catch (error) {
+      throw signal?.aborted ? error : fileError("read", path, error);
+    }
+  }
+
+  /** As the port says. */
+  async facts(path: string, signal?: AbortSignal): Promise<FileFacts> {
+    return await factsOf(path, this.blocks(path, signal));
+  }
+
+  /** As the port says. */
+  async size(path: string): Promise<number> {
+    try {
+      return (await Deno.stat(this.inside(path))).size;
+    } catch (error) {
+      throw fileError("read", path, error);
+    }
+  }
+
+  /** As the port says. */
+  async exists(path: string): Promise<boolean> {
+    try {
+      return (await Deno.stat(this.inside(path))).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw fileError("look at", path, error);
+    }
+  }
+
+  /** As the port says. Whoever reserves names of one pipeline holds its lock, so that looking is enough. */
+  async reserve(path: string): Promise<boolean> {
+    return !await this.exists(path) && !await this.exists(`${path}.part`);
+  }
+
+  /** As the port says. */
+  async create(path: string, { resumable = false }: CreateOptions = {}): Promise<PartFile> {
+    const target = this.inside(path);
+    try {
+      await Deno.mkdir(dirname(target), { recursive: true });
+      await removeIfThere(`${target}.part`);
+      return await PartFile.open({ name: path, target, hash: createHash("sha256"), bytes: 0, resumable });
+    } catch (error) {
+      throw fileError("write", `${path}.part`, error);
+    }
+  }
+
+  /** As the port says: cuts the `.part` file where it was safe, and appends. */
+  async resume(path: string, safe: SafePart): Promise<PartFile | undefined> {
+    const target = this.inside(path);
+    const hash = createHash("sha256");
+    try {
+      using file = await Deno.open(`${target}.part`, { read: true, write: true });
+      if ((await file.stat()).size < safe.bytes) return undefined;
+      await file.truncate(safe.bytes);
+      for await (const block of blocksOf(file)) hash.update(block);
+      if (safe.sha256 !== undefined && hash.copy().digest("hex") !== safe.sha256) return undefined;
+      return await PartFile.open({ name: path, target, hash, bytes: safe.bytes, resumable: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError("write", `${path}.part`, error);
+    }
+  }
+
+  /** As the port says: renames the `.part` file to `.part.<suffix>`. */
+  async setPartAside(path: string, suffix: string): Promise<string | undefined> {
+    const part = `${this.inside(path)}.part`;
+    try {
+      await renameDurably(part, `${part}.${suffix}`);
+      return `${path}.part.${suffix}`;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw fileError("set aside", `${path}.part`, error);
+    }
+  }
+
+  /** As the port says. */
+  async discard(path: string): Promise<void> {
+    try {
+      await removeIfThere(`${this.inside(path)}.part`);
+    } catch (error) {
+      throw fileError("remove", `${path}.part`, error);
+    }
+  }
+
+  /** As the port says. Follows no link below the data directory. */
+  async remove(path: string): Promise<void> {
+    const target = this.inside(path);
+    try {
+      for (let at = target; relative(this.root, at) !== ""; at = dirname(at)) {
+        if (!(await Deno.lstat(at)).isSymlink) continue;
+        throw new PermanentError(
+          `Cannot remove ${path}: ${at} is a link, which may lead out of ${this.root}/. Remove the file by hand.`,
+        );
+      }
+      await Deno.remove(target, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw fileError("remove", path, error);
+    }
+  }
+}
