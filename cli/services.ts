@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { ApiVariables } from "../api/config.ts";
 import { ExtractorVariables } from "../extractor/config.ts";
 import type { AnySource } from "../extractor/source.ts";
-import { SaverVariables } from "../saver/config.ts";
+import { notifyOptionsOf, SaverVariables } from "../saver/config.ts";
 import { type ConfigOf, loadConfig, type Variables } from "../shared/config/config.ts";
 import { type ChannelVariables, redisUrlOf } from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
@@ -36,7 +36,8 @@ export type Environment = Record<string, string | undefined>;
 export function problemsOf(services: readonly Service[], env: Environment): string[] {
   const problems = services.flatMap((service) => {
     try {
-      loadConfig(service, VARIABLES[service] as Variables, env);
+      const config = loadConfig(service, VARIABLES[service] as Variables, env);
+      if (service === "saver") notifyOptionsOf(config as ConfigOf<typeof SaverVariables>);
       return [];
     } catch (error) {
       if (error instanceof ConfigError) return error.problems;
@@ -104,7 +105,10 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
     case "saver": {
       const config = loadConfig(service, VARIABLES.saver, env);
       return flags(config, {
-        net: config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`],
+        net: [
+          ...(config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`]),
+          ...new Set(notifyOptionsOf(config).receivers.map(({ url }) => hostOf(new URL(url), 443))),
+        ],
         read: [
           config.DATA_DIR,
           pipelinesDir(config.PIPELINES_DIR),
@@ -118,6 +122,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
         ],
         sys: ["statfs"], // a load asks for its space first
+        env: plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
       });
     }
     case "api": {

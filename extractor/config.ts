@@ -12,7 +12,7 @@ import {
   StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
-import { PARTS } from "../shared/pipeline/definition.ts";
+import { scheduleVariables } from "../shared/config/schedule.ts";
 import users from "../pipelines/users.ts";
 
 /** A number of seconds between `min` and `max`, read from text; fractions are allowed. */
@@ -21,14 +21,6 @@ function seconds(min: number, max: number): z.ZodType<number, string> {
   return z.string().regex(/^\d+(\.\d+)?$/, wanted).transform(Number).pipe(
     z.number().min(min, wanted).max(max, wanted),
   );
-}
-
-function isTimeZone(text: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: text }) !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 /** The default of a definition's variable. */
@@ -47,17 +39,9 @@ export const ExtractorVariables = {
     error: `wanted an address such as ${ADDRESS}`,
   }).default(ADDRESS).describe(`The source of users. Default ${ADDRESS}.`),
   BATCH_SIZE: whole(1, 10_000).default(100).describe("Users asked for in one page, 1 to 10000. Default 100."),
-  SLEEP_INTERVAL_SECONDS: whole(1, 31_536_000).optional().describe(
-    "Seconds between runs; where set, SCHEDULE is ignored. Default: unset.",
-  ),
-  SCHEDULE: PARTS.schedule.default(fallbackOf(schedule)).describe(
-    "When runs of users start by themselves: a cron pattern, read in TZ, or off. Default 0 3 * * *.",
-  ),
+  ...scheduleVariables(schedule),
   SCHEDULE_CATCH_UP_HOURS: whole(0, 8_760).default(24).describe(
     "A planned time that passed while no extractor ran is caught up once at start, if it is not older than this many hours; 0: never. Default 24.",
-  ),
-  TZ: z.string().refine(isTimeZone, "wanted a time zone such as Europe/Madrid").default("UTC").describe(
-    "Time zone of SCHEDULE. Default UTC.",
   ),
   RUN_ON_START: z.enum(["if-none", "always", "never"], { error: "wanted if-none, always or never" }).default(
     "if-none",

@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
-import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
+import { messageOf, PermanentError, TransientError, withoutAddress } from "../shared/errors/errors.ts";
 import { withoutMark } from "../shared/files/lines.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import {
@@ -251,7 +251,7 @@ function classified(error: unknown): Error {
     );
   }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return new TransientError(`no answer: ${messageOf(cause).replace(/ for url \(\S+\)/, "")}`);
+  return new TransientError(`no answer: ${withoutAddress(messageOf(cause))}`);
 }
 
 /** The delay after failure number `failures`, with up to a fifth added, so that many clients don't come back at the same moment. */

@@ -4,14 +4,14 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { Cron } from "croner";
 import { RunActive, tell } from "../shared/actor/ask.ts";
 import { backOff, pause } from "../shared/actor/backoff.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
-import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
+import type { ReadEnv } from "../shared/pipeline/resolve.ts";
+import { nextTick, type Timetable, timetableOf } from "../shared/pipeline/schedule.ts";
 import type { ExtractorVariables } from "./config.ts";
 
 /** The time, and waiting for a later one. */
@@ -23,41 +23,26 @@ export interface Clock {
 
 export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 
-/** When runs start by themselves, as the configuration says. */
+/** When runs of a pipeline start by themselves, as definition and configuration say. */
 export type Plan =
-  & Pick<
-    ConfigOf<typeof ExtractorVariables>,
-    "SCHEDULE" | "SLEEP_INTERVAL_SECONDS" | "TZ" | "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS"
-  >
-  & {
-    /** The pipeline whose runs they are. */
-    readonly pipeline: string;
-  };
+  & Timetable
+  & Pick<ConfigOf<typeof ExtractorVariables>, "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS">;
 
-/**
- * When runs of the pipeline `name` start by themselves; undefined where its definition never says when. What takes the place of `SCHEDULE` does
- * so for those whose definition names that variable.
- */
+/** When runs of the pipeline `name` start by themselves; undefined where its definition never says when. */
 export function planOf(
   name: string,
   schedule: string | undefined,
   config: Omit<Plan, "pipeline">,
   readEnv: ReadEnv,
 ): Plan | undefined {
-  if (schedule === undefined || schedule === "off") return undefined;
-  const { value, problems } = resolved(schedule, readEnv, "schedule");
-  if (problems.length > 0) {
-    log.error("planned runs are left out", { pipeline: name, problems: problems.join("; ") });
-    return undefined;
-  }
-  if (value === "off" && name !== DEFAULT_PIPELINE) return undefined; // it isn't run at the start either
-  const isInterval = variablesOf(schedule).includes("SCHEDULE");
-  return {
-    ...config,
-    pipeline: name,
-    SCHEDULE: value,
-    SLEEP_INTERVAL_SECONDS: isInterval ? config.SLEEP_INTERVAL_SECONDS : undefined,
-  };
+  const timetable = timetableOf(
+    name,
+    schedule,
+    config,
+    readEnv,
+    (problems) => log.error("planned runs are left out", { pipeline: name, problems }),
+  );
+  return timetable && { ...config, ...timetable };
 }
 
 /** Remembers, beyond the process's end, up to which time all planned runs were dealt with. In milliseconds since 1970. */
@@ -146,16 +131,6 @@ async function keep(plannedUntil: PlannedUntil, at: number): Promise<void> {
       reason: messageOf(error),
     });
   }
-}
-
-/** The next planned time after `after`, both in milliseconds since 1970; undefined when nothing is planned. Intervals are counted from 1970. */
-export function nextTick(plan: Plan, after: number): number | undefined {
-  if (plan.SLEEP_INTERVAL_SECONDS !== undefined) {
-    const intervalMs = plan.SLEEP_INTERVAL_SECONDS * 1_000;
-    return (Math.floor(after / intervalMs) + 1) * intervalMs;
-  }
-  if (plan.SCHEDULE === "off") return undefined;
-  return new Cron(plan.SCHEDULE, { timezone: plan.TZ, paused: true }).nextRun(new Date(after))?.getTime();
 }
 
 async function request(

@@ -4,7 +4,8 @@ import { openTemporaryChannel } from "../tests/support/temporary_channel.ts";
 import { TransientError } from "../shared/errors/errors.ts";
 import { LocalDocuments } from "../shared/files/documents.ts";
 import { plannedUntilIn } from "./planned_until.ts";
-import { type Clock, nextTick, type Plan, type PlannedUntil, runSchedule } from "./schedule.ts";
+import { nextTick } from "../shared/pipeline/schedule.ts";
+import { type Clock, type Plan, type PlannedUntil, runSchedule } from "./schedule.ts";
 
 const OFF: Plan = {
   pipeline: "users",

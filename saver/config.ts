@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { z } from "zod";
 import type { ConfigOf } from "../shared/config/config.ts";
+import { scheduleVariables } from "../shared/config/schedule.ts";
 import {
   ActorVariables,
   ChannelVariables,
@@ -16,7 +18,23 @@ import {
   StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
+import { ConfigError } from "../shared/errors/errors.ts";
+import users from "../pipelines/users.ts";
 import type { SftpOptions } from "./delivery/sftp.ts";
+import { type Receiver, receiverAt } from "./notify/receivers.ts";
+
+const WEBHOOK_WANTED = "wanted http or https addresses without user and password, at most 20";
+const webhook = z.url({ protocol: /^https?$/, error: WEBHOOK_WANTED }).refine((text) => {
+  const url = URL.parse(text);
+  return url?.username === "" && url.password === "";
+}, WEBHOOK_WANTED);
+
+const KEY = /^whsec_([A-Za-z0-9+/]+={0,2})$/;
+const KEY_WANTED =
+  'wanted whsec_ and 24 to 64 bytes in base64, such as: echo "whsec_$(openssl rand -base64 32)"; several separated by spaces';
+const signingKey = z.string().regex(KEY, KEY_WANTED)
+  .transform((text) => new Uint8Array(Buffer.from(text.replace(KEY, "$1"), "base64")))
+  .refine(({ length }) => length >= 24 && length <= 64, KEY_WANTED);
 
 /** Every variable that the saver reads. */
 export const SaverVariables = {
@@ -56,6 +74,21 @@ export const SaverVariables = {
     "Days after which local files are removed of runs whose files were all found on the SFTP server, by their content. " +
       "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
+  NOTIFY_URL: list().pipe(z.array(webhook).max(20, WEBHOOK_WANTED)).optional().describe(
+    "Addresses, separated by commas, that are told of failed, held and late runs, pending deliveries, dead letters and changed fields: a signed POST each. Default: unset.",
+  ),
+  NOTIFY_SECRET: z.string().transform((text) => text.split(/\s+/).filter((key) => key !== ""))
+    .pipe(z.array(signingKey).min(1, KEY_WANTED)).optional().describe(
+      "What notifications are signed with, as whsec_ and base64 (Standard Webhooks); several, separated by spaces, while it is changed. Wanted where NOTIFY_URL is set.",
+    ),
+  NOTIFY_LATE_MINUTES: whole(1, 10_080).default(60).describe(
+    "Minutes after a planned time from which a run that has not completed is late, 1 to 10080. Default 60.",
+  ),
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: "wanted an address such as https://etl.example.com" })
+    .optional().describe(
+      "Address at which people open the dashboard, for the links in notifications. Default: unset, no links.",
+    ),
+  ...scheduleVariables(users.schedule),
   ...MaskVariables,
   ...PipelineVariables,
   ...ActorVariables,
@@ -78,4 +111,17 @@ export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOpti
     remoteDir: config.SFTP_REMOTE_DIR,
     verify: config.SFTP_VERIFY,
   };
+}
+
+/** Who is notified, and what signs it; no receivers where none are configured. @throws ConfigError where one is configured without a secret. */
+export function notifyOptionsOf(
+  { NOTIFY_URL = [], NOTIFY_SECRET: keys = [] }: Pick<
+    ConfigOf<typeof SaverVariables>,
+    "NOTIFY_URL" | "NOTIFY_SECRET"
+  >,
+): { receivers: Receiver[]; keys: Uint8Array[] } {
+  if (NOTIFY_URL.length > 0 && keys.length === 0) {
+    throw new ConfigError("saver", [`NOTIFY_SECRET is unset, but NOTIFY_URL is set: ${KEY_WANTED}`]);
+  }
+  return { receivers: [...new Set(NOTIFY_URL)].map(receiverAt), keys };
 }

@@ -1,5 +1,6 @@
 /**
- * The saver service: three actors over one database. The saver loads files, the courier delivers them, the recorder keeps the events of runs.
+ * The saver service: four actors over one database. The saver loads files, the courier delivers them, the recorder keeps the events of runs, and
+ * the notifier tells receivers outside.
  *
  * @module
  */
@@ -7,17 +8,24 @@ import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
+import { variable } from "../shared/config/config.ts";
 import { redisUrlOf } from "../shared/config/variables.ts";
+import type { RunEvent } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { LocalFiles } from "../shared/files/local.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
+import { timetableOf } from "../shared/pipeline/schedule.ts";
 import { shownOf } from "../shared/store/sqlite/shown.ts";
 import { openStore } from "../shared/store/sqlite/open.ts";
 import { sendAhead } from "./ahead.ts";
-import { SaverVariables, sftpOptionsOf } from "./config.ts";
+import { notifyOptionsOf, SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, deliveryOf, type Seal } from "./courier.ts";
 import { SftpDeliveries } from "./delivery/sftp.ts";
+import { notifier } from "./notify/notifier.ts";
+import { orderOf } from "./notify/order.ts";
+import { toldBy } from "./notify/told.ts";
+import { keepWatching } from "./notify/watch.ts";
 import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
@@ -26,6 +34,7 @@ if (import.meta.main) {
   await runService("saver", SaverVariables, async (config, { use, signal, log }) => {
     const { plans, broken } = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
     for (const [pipeline, problems] of broken) log.error("pipeline out of service", { pipeline, problems });
+    const { receivers, keys } = notifyOptionsOf(config);
     const pipelines = [...plans.values()].map((plan) =>
       shownOf(plan, plan.name === DEFAULT_PIPELINE ? config.MASK_FIELDS : undefined)
     );
@@ -43,18 +52,35 @@ if (import.meta.main) {
     if (deliveryTo === undefined) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
     }
-    const mailboxes = ["channel:phase2_complete", "channel:deliver", "channel:run_events"];
+    const publicUrl = config.PUBLIC_URL;
+    const ordersOf = (event: RunEvent) => toldBy(event, store).map((news) => orderOf(news, publicUrl));
+    const notifies = receivers.length > 0;
+    const mailboxes = ["channel:phase2_complete", "channel:deliver", "channel:run_events", "channel:notify"];
     const ready = () =>
-      log.info("ready", { database: config.DB_PATH, sftp: config.SFTP_HOST ?? "not configured" });
+      log.info("ready", {
+        database: config.DB_PATH,
+        sftp: config.SFTP_HOST ?? "not configured",
+        notifies: receivers.map(({ host }) => host).join(" ") || "nobody",
+      });
     await runTogether(
       signal,
       (signal) => runActor(saver({ store, files }), channel, { signal, leaseMs, cancellations }),
       (signal) =>
         runActor(courier({ store, files, deliveryTo, seal }), channel, { signal, leaseMs, cancellations }),
-      (signal) => runActor(recorder({ store }), channel, { signal, leaseMs }),
+      (signal) =>
+        runActor(recorder({ store, ...notifies ? { ordersOf } : {} }), channel, { signal, leaseMs }),
+      (signal) => runActor(notifier({ store, receivers, keys }), channel, { signal, leaseMs }),
       (signal) => cancellations.listen(channel, signal),
       (signal) => keepReconciling({ store, files, channel }, signal),
       (signal) => whenListening(channel, mailboxes, signal, ready),
+      ...(!notifies ? [] : [(signal: AbortSignal) => {
+        const lateAfterMs = config.NOTIFY_LATE_MINUTES * 60_000;
+        const timetables = [...plans].flatMap(([name, { definition: { schedule } }]) =>
+          timetableOf(name, schedule, config, variable) ?? []
+        );
+        const parts = { store, channel, timetables, broken: [...broken.keys()], lateAfterMs, publicUrl };
+        return keepWatching(parts, signal);
+      }]),
       ...(deliveryTo === undefined || seal !== undefined
         ? []
         : [(signal: AbortSignal) =>

@@ -5,13 +5,14 @@
  */
 import type { Actor, Done } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
-import type { Phase2Complete } from "../shared/contracts/messages.ts";
+import type { Phase2Complete, RunEvent } from "../shared/contracts/messages.ts";
 import { childId, parentId } from "../shared/contracts/ids.ts";
-import { PermanentError } from "../shared/errors/errors.ts";
+import { Cancelled, PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1, PHASE2 } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { loadRun } from "./load.ts";
+import type { Order } from "./notify/order.ts";
 import { recordEvent } from "./record.ts";
 
 /** How long the recorder may lag behind a foreign message about the same run, in milliseconds. */
@@ -81,19 +82,29 @@ function refuseCancelled(store: Store, runId: string, { id, published_at = "" }:
   const since = extracted?.published_at ?? published_at;
   for (const event of events) {
     if (event.type !== "run_cancelled" || event.published_at < since) continue;
-    throw new PermanentError(`Cancelled by ${event.requested_by}.`);
+    throw new Cancelled(`Cancelled by ${event.requested_by}.`);
   }
 }
 
-/** The recorder: mailbox `channel:run_events`; keeps each event and moves the run's row. Repeated events change nothing. */
-export function recorder({ store }: { store: Store }): Actor<"channel:run_events"> {
+/**
+ * The recorder: mailbox `channel:run_events`, output `channel:notify`; keeps each event and moves the run's row, and orders what is to be told of
+ * it. Repeated events change nothing, and order the same.
+ */
+export function recorder(
+  { store, ordersOf = () => [] }: { store: Store; ordersOf?: (event: RunEvent) => Order[] },
+): Actor<"channel:run_events"> {
   return {
     name: "recorder",
     mailbox: "channel:run_events",
     maxAttempts: 10_000, // an event that can be read can be kept: only a long load in another process is in the way
     async handle(event): Promise<Done> {
       await recordEvent(store, event);
-      return { outputs: [], detail: {} };
+      const outputs = ordersOf(event).map((fields) => ({
+        to: "channel:notify" as const,
+        name: fields.notification.type,
+        fields,
+      }));
+      return { outputs, detail: {} };
     },
   };
 }

@@ -208,6 +208,8 @@ const FEED_WORDS: Record<string, string> = {
   "api/rest/data.ts": "the example of the original's route",
   "api/rest/query_sql.ts": "the example of the original's route",
   "extractor/config.ts": "API_BASE_URL, BATCH_SIZE and SCHEDULE, whose defaults are those of the definition",
+  "saver/config.ts": "SCHEDULE, whose default is that of the definition",
+  "shared/config/schedule.ts": "SCHEDULE",
   "transformer/config.ts": "LOOKUP_FILE",
   "shared/config/variables.ts": "MASK_FIELDS",
   "cli/pipeline.ts": "demo --users",

@@ -5,7 +5,7 @@
  */
 import type { Channel } from "../channel/channel.ts";
 import type { RunEvent } from "../contracts/messages.ts";
-import { PermanentError } from "../errors/errors.ts";
+import { Cancelled } from "../errors/errors.ts";
 import { listen } from "./listen.ts";
 
 /** Tells who works on a run that it was cancelled. */
@@ -50,7 +50,7 @@ export class HeardCancellations implements Cancellations {
 
   #hear(event: RunEvent): void {
     if (event.type !== "run_cancelled") return;
-    const reason = new PermanentError(`Cancelled by ${event.requested_by}.`);
+    const reason = new Cancelled(`Cancelled by ${event.requested_by}.`);
     this.#cancelled.set(event.run_id, { reason, at: event.published_at });
     for (const { since, then } of this.#working.get(event.run_id) ?? []) {
       if (event.published_at >= since) then(reason);

@@ -32,9 +32,9 @@ export class News {
     this.parent = { id: claim.id, published_at: plausibleTime(claim.publishedAt) };
   }
 
-  /** The run, and the message that was decoded; until then there are no events. */
+  /** The run, if it is about one, and the message that was decoded; until then there are no events. */
   about(
-    runId: string,
+    runId: string | undefined,
     message: {
       published_at?: string | undefined;
       traceparent?: string | undefined;
@@ -91,9 +91,13 @@ export class News {
   }
 
   /** The message is dead-lettered, and the run fails with it. */
-  failed(reason: string, retryable: boolean): Outgoing[] {
+  failed(
+    reason: string,
+    { retryable, isCancelled }: { retryable: boolean; isCancelled?: boolean },
+  ): Outgoing[] {
     this.retries.forget(this.claim.id);
-    return this.#event("failed", { type: "run_failed", reason, retryable });
+    const cancelled = isCancelled ? { cancelled: true } : {};
+    return this.#event("failed", { type: "run_failed", reason, retryable, ...cancelled });
   }
 
   /** What follows has a later time, also within one millisecond. */

@@ -7,7 +7,15 @@ import { getLogger, type Logger, withContext } from "@logtape/logtape";
 import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";
 import { plausibleTime } from "../contracts/ids.ts";
-import { Busy, LeaseLost, messageOf, NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
+import {
+  Busy,
+  Cancelled,
+  LeaseLost,
+  messageOf,
+  NoSpace,
+  PermanentError,
+  TransientError,
+} from "../errors/errors.ts";
 import { currentTraceparent, inSpan } from "../telemetry/trace.ts";
 import { type Actor, type Planned, STALL_MS } from "./actor.ts";
 import { backOff, pause, persist } from "./backoff.ts";
@@ -145,13 +153,15 @@ async function attempt<C extends ChannelName, P>(
     news.about(runId, message);
     news.after(planned?.after);
     refuseSpent(claim, maxAttempts);
-    using _cancellation = cancellations.onCancelled(runId, work.abort, message.published_at);
+    using _cancellation = runId === undefined
+      ? undefined
+      : cancellations.onCancelled(runId, work.abort, message.published_at);
     work.signal.throwIfAborted();
     await presence.show("working", runId, message.pipeline);
     const done = await work.until(withContext({ run_id: runId }, () => {
       const span = {
         traceparent: message.traceparent,
-        attributes: { "etl.run_id": runId, "etl.attempt": claim.attempt },
+        attributes: { ...(runId === undefined ? {} : { "etl.run_id": runId }), "etl.attempt": claim.attempt },
       };
       return inSpan(`${actor.name} ${actor.mailbox}`, span, async () => {
         news.trace(currentTraceparent());
@@ -198,14 +208,18 @@ function outcomeOf(
   if (error instanceof HandBack) return { kind: "handed back", reason };
   if (error instanceof Busy) return { kind: "busy", reason, afterMs: error.retryAfterMs! };
   if (error instanceof PermanentError) {
-    return { kind: "never", reason, outputs: news.failed(reason, error.retryable) };
+    return {
+      kind: "never",
+      reason,
+      outputs: news.failed(reason, { retryable: error.retryable, isCancelled: error instanceof Cancelled }),
+    };
   }
   const age = Date.now() - publishedAt;
   const isWorthWaiting = error instanceof NoSpace && age < WAIT_FOR_SPACE_MS;
   const isSpent = attempt >= maxAttempts || (attempt >= MAX_ATTEMPTS && age >= patienceMs);
   if (isSpent && !isWorthWaiting) {
     const spent = `${reason} (failed ${attempt === 1 ? "once" : `${attempt} times`})`;
-    return { kind: "never", reason: spent, outputs: news.failed(spent, true) };
+    return { kind: "never", reason: spent, outputs: news.failed(spent, { retryable: true }) };
   }
   const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ?? backOff(attempt);
   return { kind: "again", reason, afterMs, asIfNew: isWorthWaiting, outputs: news.retrying(reason, afterMs) };
@@ -217,7 +231,9 @@ async function planOf<C extends ChannelName, P>(
   work: Work,
   cancellations: Cancellations,
 ): Promise<Planned<P> | undefined> {
-  using _cancellation = cancellations.onCancelled(message.run_id, work.abort, message.published_at);
+  using _cancellation = message.run_id === undefined
+    ? undefined
+    : cancellations.onCancelled(message.run_id, work.abort, message.published_at);
   work.signal.throwIfAborted();
   return actor.plan && await work.until(actor.plan(message, work.signal));
 }

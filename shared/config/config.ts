@@ -12,8 +12,8 @@ export type Variables = Record<string, z.ZodType>;
 /** What `loadConfig` answers for the variables `V`. */
 export type ConfigOf<V extends Variables> = { [K in keyof V]: z.output<V[K]> };
 
-/** Names whose values never appear in a message or a log line; in place of an age recipient somebody may have put the secret key. */
-const SECRET = /PASS|SECRET|TOKEN|REDIS_URL|ENCRYPT_TO/;
+/** Names whose values never appear in a message or a log line: addresses may hold passwords, and in place of an age recipient somebody may have put the secret key. */
+const SECRET = /PASS|SECRET|TOKEN|REDIS_URL|NOTIFY_URL|ENCRYPT_TO/;
 
 /**
  * Reads `variables` from `env`. An empty value counts as unset.

@@ -5,9 +5,10 @@
  */
 import type { z } from "zod";
 import { Deliver, Phase1Complete, Phase2Complete, RunEvent, StartRun } from "./messages.ts";
+import { Notify } from "./notifications.ts";
 
 /** Names of the actors, as they appear in the directory, in events and in logs. */
-export type ActorName = "extractor" | "transformer" | "saver" | "courier" | "recorder";
+export type ActorName = "extractor" | "transformer" | "saver" | "courier" | "recorder" | "notifier";
 
 /** A sender of messages: an actor, or the API, the command line or the schedule. */
 export type Sender = ActorName | "api" | "cli" | "schedule";
@@ -58,6 +59,12 @@ export const CHANNELS = {
     senders: ["extractor", "transformer", "saver", "courier", "api", "cli", "schedule"],
     receiver: "recorder",
     about: "Something happened to a run.",
+  },
+  "channel:notify": {
+    schema: Notify,
+    senders: ["recorder", "saver", "notifier", "api"],
+    receiver: "notifier",
+    about: "Somebody outside is to be notified.",
   },
 } as const satisfies Record<string, ChannelContract>;
 

@@ -118,6 +118,14 @@ export const ReasonCount = z.object({ reason: z.string(), count: Count });
 /** How many records of a run had a value that the lookup doesn't have. */
 export const LookupGap = z.object({ department: z.string(), count: Count });
 
+/** The JSON types of the values that a top-level field had in a run's records. */
+export const FieldTypes = z.object({
+  field: z.string(),
+  types: z.array(z.enum(["string", "number", "boolean", "object", "array", "null"])),
+});
+/** The JSON types of a field's values. */
+export type FieldTypes = z.output<typeof FieldTypes>;
+
 /** `channel:phase2_complete`: processed and dead-letter file are complete. The first five keys suffice. */
 export const Phase2Complete = Envelope.extend({
   raw_file: DataPath,
@@ -188,6 +196,8 @@ export const RunEvent = z.discriminatedUnion("type", [
     reason: z.string(),
     /** Whether asking again can help without changing anything first. */
     retryable: z.boolean(),
+    /** Whether a person ended the run. */
+    cancelled: z.literal(true).optional(),
   }),
   /** The request was not carried out, as an unfinished run was resumed in its place. */
   EventBase.extend({ type: z.literal("run_superseded"), by: RunId, reason: z.string() }),

@@ -63,6 +63,12 @@ export class PermanentError extends Error {
   }
 }
 
+/** Somebody wanted the run to end: no failure that anybody has to be told of. */
+export class Cancelled extends PermanentError {
+  /** Its class, for logs. */
+  override readonly name: string = "Cancelled";
+}
+
 /** The lease of a claim is gone: another consumer may hold the message. Work on it has to stop and must not be settled. */
 export class LeaseLost extends TransientError {
   /** Its class, for logs. */
@@ -91,4 +97,9 @@ export class ConfigError extends PermanentError {
 /** The text of anything that was thrown, for logs and for reasons that people read. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What an engine says of a request that failed, without its address: path and query may hold a secret. */
+export function withoutAddress(text: string): string {
+  return text.replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");
 }

@@ -8,11 +8,18 @@ import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type:
 import sealedAndRemoved from "./migrations/0002_sealed_and_removed.sql" with { type: "text" };
 import countLoaded from "./migrations/0003_count_loaded.sql" with { type: "text" };
 import pipelines from "./migrations/0004_pipelines.sql" with { type: "text" };
+import notifications from "./migrations/0005_notifications.sql" with { type: "text" };
 import { Database } from "../../sqlite/database.ts";
 import { immediate, type WaitOptions } from "../../sqlite/transaction.ts";
 
 /** All steps; number n leads to schema version n. A step that was released is never changed. */
-const MIGRATIONS: readonly string[] = [runsAndRecords, sealedAndRemoved, countLoaded, pipelines];
+const MIGRATIONS: readonly string[] = [
+  runsAndRecords,
+  sealedAndRemoved,
+  countLoaded,
+  pipelines,
+  notifications,
+];
 
 /** The schema version that this program works with. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;

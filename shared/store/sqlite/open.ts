@@ -7,6 +7,7 @@ import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { NoSpace, PermanentError } from "../../errors/errors.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
+import { Notifications } from "./notifications.ts";
 import { Records } from "./records.ts";
 import { Runs } from "./runs.ts";
 import { Database } from "../../sqlite/database.ts";
@@ -27,11 +28,13 @@ export class ReadStore implements Disposable {
   /** Runs and what belongs to them. */
   readonly runs: Runs;
   readonly records: Records;
+  readonly notifications: Notifications;
 
   /** Made by `openStoreReadOnly`. */
   constructor(private readonly db: Database) {
     this.runs = new Runs(db);
     this.records = new Records(db);
+    this.notifications = new Notifications(db);
   }
 
   /** Throws when the database doesn't answer. */
@@ -59,6 +62,7 @@ export class ReadStore implements Disposable {
 export class Store implements AsyncDisposable {
   readonly runs: Runs;
   readonly records: Records;
+  readonly notifications: Notifications;
   readonly #turns = new Mutex();
 
   /** Made by `openStore`. */
@@ -68,6 +72,7 @@ export class Store implements AsyncDisposable {
   ) {
     this.runs = reader.runs;
     this.records = reader.records;
+    this.notifications = reader.notifications;
   }
 
   /**

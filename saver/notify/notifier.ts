@@ -1,0 +1,139 @@
+/**
+ * The notifier: tells receivers outside what happened. Whatever they do, it costs the others of this service nothing but a line in the database.
+ *
+ * @module
+ */
+import type { Actor, Done, Handling } from "../../shared/actor/actor.ts";
+import { backOff } from "../../shared/actor/backoff.ts";
+import type { Notify } from "../../shared/contracts/notifications.ts";
+import { Busy, messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { noteOrder, noteTry, type NotificationState } from "../../shared/store/sqlite/notifications.ts";
+import type { Store } from "../../shared/store/sqlite/open.ts";
+import { Declined, post, type Receiver } from "./receivers.ts";
+
+/** How long a notification is tried, in milliseconds since it was ordered: a week. */
+const PATIENCE_MS = 7 * 24 * 3_600_000;
+
+/** More tries than there are in that time. */
+const MAX_ATTEMPTS = 20_000;
+
+/** Pauses between tries at one receiver, in milliseconds. */
+const PAUSES = { firstMs: 5_000, maxMs: 600_000 };
+
+export interface NotifierParts {
+  readonly store: Store;
+  readonly receivers: readonly Receiver[];
+  /** What notifications are signed with. */
+  readonly keys: readonly Uint8Array[];
+  /** See `Post`. */
+  readonly answerWithinMs?: number | undefined;
+  /** Pauses between tries at one receiver, in milliseconds. */
+  readonly pauses?: { readonly firstMs: number; readonly maxMs: number } | undefined;
+}
+
+/**
+ * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each; the log of what was sent has a row for each from
+ * then on. At least once: a receiver tells repeats by `webhook-id`. While a receiver is unwell, one notification at a time is tried at it and
+ * the others wait without costing a connection, so that it can't hold up those for other receivers for more than one try.
+ */
+export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
+  const { store, receivers, keys, answerWithinMs, pauses = PAUSES } = parts;
+  const unwell = new Map<string, { failures: number; until: number }>(); // receiver -> no try before `until`, of `performance.now`
+  return {
+    name: "notifier",
+    mailbox: "channel:notify",
+    maxAttempts: MAX_ATTEMPTS,
+    async handle(order, handling): Promise<Done> {
+      if (order.receiver === undefined) return await forEach(order);
+      const receiver = receivers.find(({ key }) => key === order.receiver!.key);
+      if (receiver === undefined) {
+        const result = "not sent: it is no receiver any longer";
+        await note(order, "FAILED", result, handling);
+        return { outputs: [], detail: { result } };
+      }
+      return await send(order, receiver, handling);
+    },
+  };
+
+  async function forEach(order: Notify): Promise<Done> {
+    await store.write((db) => receivers.forEach((receiver) => noteOrder(db, order, receiver)));
+    const { webhook_id, notification, run_id, pipeline } = order;
+    return {
+      outputs: receivers.map(({ host, key }) => ({
+        to: "channel:notify",
+        name: key,
+        fields: { webhook_id, notification, run_id, pipeline, receiver: { host, key } },
+      })),
+      detail: {},
+    };
+  }
+
+  async function send(order: Notify, receiver: Receiver, handling: Handling): Promise<Done> {
+    const { key, host } = receiver;
+    try {
+      const waitMs = (unwell.get(key)?.until ?? 0) - performance.now();
+      if (waitMs > 0) {
+        throw new Busy(`Notifications wait until ${host} is tried again.`, { retryAfterMs: waitMs });
+      }
+      const status = await post(receiver, {
+        id: order.webhook_id,
+        body: JSON.stringify(order.notification),
+        keys,
+        signal: handling.signal,
+        answerWithinMs,
+      });
+      unwell.delete(key);
+      const result = `HTTP ${status}`;
+      await note(order, "SENT", result, handling);
+      return { outputs: [], detail: { result } };
+    } catch (error) {
+      if (handling.signal.aborted) throw error;
+      const failure = spentOr(error, order);
+      if (failure instanceof Busy) throw failure;
+      await note(order, failure instanceof PermanentError ? "FAILED" : "WAITING", messageOf(error), handling);
+      if (failure instanceof PermanentError) throw failure;
+      const afterMs = failure instanceof Declined ? 0 : leaveAlone(key);
+      // one that always fails gets its turn after those that wait for the same receiver
+      throw new TransientError(failure.message, {
+        retryAfterMs: afterMs + backOff(handling.attempt, pauses),
+      });
+    }
+  }
+
+  function leaveAlone(key: string): number {
+    const failures = (unwell.get(key)?.failures ?? 0) + 1;
+    const afterMs = backOff(failures, pauses);
+    unwell.set(key, { failures, until: performance.now() + afterMs });
+    return afterMs;
+  }
+
+  /** What was sent must not be sent again because it couldn't be noted. */
+  async function note(
+    order: Notify,
+    state: NotificationState,
+    result: string,
+    { log }: Handling,
+  ): Promise<void> {
+    const of = { webhookId: order.webhook_id, key: order.receiver!.key };
+    try {
+      await store.write((db) => noteTry(db, of, { state, result, at: new Date().toISOString() }));
+    } catch (error) {
+      log.warning("cannot note a notification", {
+        host: order.receiver!.host,
+        state,
+        reason: messageOf(error),
+      });
+    }
+  }
+}
+
+function spentOr(error: unknown, { published_at }: Notify): Error {
+  const age = published_at === undefined ? 0 : Date.now() - Date.parse(published_at);
+  if (!(error instanceof Error) || error instanceof PermanentError || age < PATIENCE_MS) {
+    return error as Error;
+  }
+  return new PermanentError(
+    `${messageOf(error)} It was tried for a week. Look at the receiver, and replay the dead letter.`,
+    { cause: error },
+  );
+}

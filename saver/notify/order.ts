@@ -1,0 +1,71 @@
+/**
+ * Orders to notify: the body of a notification, and an id that is the same however often it is ordered.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Detail } from "../../shared/contracts/messages.ts";
+import type { Notification, NotificationType, Notify } from "../../shared/contracts/notifications.ts";
+
+/** What is to be told. */
+export interface News {
+  readonly type: NotificationType;
+  /** What happened: the same text each time it is noticed, and no other happening's. */
+  readonly key: string;
+  /** When it happened. */
+  readonly at: string;
+  readonly pipeline?: string | undefined;
+  readonly runId?: string | undefined;
+  /** What happened, in one sentence for people. */
+  readonly says: string;
+  readonly whatToDo: string;
+  /** The page of the dashboard that it is about, such as `/dead`. Default: the run's. */
+  readonly page?: string;
+  /** What programs may want to know besides. */
+  readonly data?: Detail;
+}
+
+/** The fields of an order on `channel:notify`. */
+export type Order = Pick<Notify, "webhook_id" | "notification" | "run_id" | "pipeline">;
+
+/** The order to tell `news` to all receivers; its links lead to `publicUrl`, where that is known. */
+export function orderOf(news: News, publicUrl: string | undefined): Order {
+  const { type, key, at, pipeline, runId, whatToDo, data } = news;
+  const page = news.page ?? (runId === undefined ? "/" : `/runs/${runId}`);
+  const link = publicUrl && publicUrl.replace(/\/+$/, "") + page;
+  const says = oneLine(news.says);
+  const notification: Notification = {
+    type,
+    timestamp: at,
+    data: {
+      ...(pipeline === undefined ? {} : { pipeline }),
+      ...(runId === undefined ? {} : { run_id: runId }),
+      ...data,
+      says,
+      what_to_do: whatToDo,
+      ...(link === undefined ? {} : { link }),
+    },
+    text: [`${pipeline === undefined ? "" : `[${pipeline}] `}${says}`, whatToDo, ...link ? [link] : []]
+      .map(forChat).join("\n"),
+  };
+  return {
+    webhook_id: `msg_${createHash("sha256").update(`${type}/${key}`).digest("base64url").slice(0, 32)}`,
+    notification,
+    run_id: runId,
+    pipeline,
+  };
+}
+
+/** The longest sentence, in characters. */
+const LONGEST = 2_000;
+
+/** Nothing in it steers a terminal, or turns the direction of what is read. */
+function oneLine(text: string): string {
+  const clean = text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
+  return clean.length <= LONGEST ? clean : `${clean.slice(0, LONGEST)}…`;
+}
+
+/** In a message to Slack `<` begins a link or calls people: https://docs.slack.dev/messaging/formatting-message-text#escaping */
+function forChat(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}

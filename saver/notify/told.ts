@@ -1,0 +1,149 @@
+/**
+ * What an event of a run is worth telling receivers outside: that the run failed or is held, that its pipeline is well again, and that its
+ * source's fields have changed. It follows from the event and the database, so that a repeated event tells the same.
+ *
+ * @module
+ */
+import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
+import type { Phase, RunEvent } from "../../shared/contracts/messages.ts";
+import type { ReadStore } from "../../shared/store/sqlite/open.ts";
+import type { RunRow } from "../../shared/store/sqlite/runs.ts";
+import { driftOf, fieldsOf } from "./drift.ts";
+import type { News } from "./order.ts";
+
+/** Runs that are looked at for what came before. */
+const RUNS_BACK = 100;
+
+/** Names of fields that are listed, and characters of each. */
+const MOST_NAMES = 20;
+const LONGEST_NAME = 64;
+
+const DOING: Record<Phase, string> = {
+  EXTRACTING: "while extracting",
+  TRANSFORMING: "while transforming",
+  LOADING: "while loading",
+  DELIVERING: "while delivering",
+};
+
+/** What `event`, which is recorded, tells. */
+export function toldBy(event: RunEvent, store: Pick<ReadStore, "runs" | "notifications">): News[] {
+  const run = store.runs.byRunId(event.run_id);
+  if (run === undefined) return [];
+  const about = {
+    key: event.id,
+    at: event.published_at,
+    pipeline: run.pipeline ?? event.pipeline ?? DEFAULT_PIPELINE,
+    runId: event.run_id,
+  };
+  if (event.type === "run_failed" && !event.cancelled) {
+    const { phase, reason, retryable } = event;
+    return [{
+      ...about,
+      type: "run.failed",
+      says: `Run ${run.id} failed ${DOING[phase]}: ${reason}`,
+      whatToDo: retryable && phase === "EXTRACTING"
+        ? `Start it again: deno task etl start --pipeline ${about.pipeline}`
+        : `Correct what the reason names. Then deno task etl dead lists the message, and dead replay ID tries it again.`,
+      data: { run: run.id, phase, reason, retryable },
+    }];
+  }
+  if (event.type !== "phase_completed" || run.correction_of !== null) return [];
+  if (event.phase === "TRANSFORMING") {
+    const drift = drifted(event, run, store);
+    return drift === undefined ? [] : [{ ...about, ...drift }];
+  }
+  if (event.phase !== "DELIVERING" || !hasRecovered(event, run, store)) return [];
+  return [{
+    ...about,
+    type: "run.recovered",
+    says: `Run ${run.id} has completed, the first one after a run that failed, was held or was late.`,
+    whatToDo: "Nothing is to be done.",
+    data: { run: run.id, valid: run.valid_count, invalid: run.invalid_count },
+  }];
+}
+
+/** The runs of the same source that were asked for before `run`, newest first. */
+function runsBefore({ pipeline, run_timestamp, id }: RunRow, { runs }: Pick<ReadStore, "runs">): RunRow[] {
+  return runs.page({ pipeline }, { limit: RUNS_BACK, after: { run_timestamp, id } })
+    .filter(({ correction_of }) => correction_of === null);
+}
+
+function drifted(
+  event: RunEvent,
+  run: RunRow,
+  store: Pick<ReadStore, "runs">,
+): Pick<News, "type" | "says" | "whatToDo" | "data"> | undefined {
+  const now = fieldsOf(event);
+  if (now === undefined) return undefined;
+  for (const earlier of runsBefore(run, store)) {
+    const events = store.runs.eventsOf([earlier.run_id]).get(earlier.run_id) ?? [];
+    const before = fieldsOf(events.findLast((one) => fieldsOf(one) !== undefined));
+    if (before === undefined) continue;
+    const { added, gone, changed } = driftOf(before, now);
+    if (added.length + gone.length + changed.length === 0) return undefined;
+    const parts = [
+      ...(added.length === 0 ? [] : [`new: ${named(added)}`]),
+      ...(gone.length === 0 ? [] : [`gone: ${named(gone)}`]),
+      ...(changed.length === 0 ? [] : [
+        `of another type: ${
+          named(changed.map(({ field, before, now }) =>
+            `${field.slice(0, LONGEST_NAME)} (${before.join(" or ")}, now ${now.join(" or ")})`
+          ))
+        }`,
+      ]),
+    ];
+    return {
+      type: "source.drift",
+      says: `The fields of run ${run.id} differ from those of run ${earlier.id}: ${parts.join("; ")}.`,
+      whatToDo:
+        `Look whether the rules and whoever reads the files still fit: deno task etl try ${run.pipeline}`,
+      data: {
+        run: run.id,
+        compared_with: earlier.run_id,
+        new: added.slice(0, MOST_NAMES),
+        gone: gone.slice(0, MOST_NAMES),
+        changed: changed.slice(0, MOST_NAMES),
+      },
+    };
+  }
+  return undefined;
+}
+
+function named(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMES).map((name) => name.slice(0, 3 * LONGEST_NAME));
+  const more = names.length - shown.length;
+  return shown.join(", ") + (more === 0 ? "" : ` and ${more} more`);
+}
+
+/** Whether the run of this completion is the first one to complete after a run that failed or was held (it may be itself), or that was late. */
+function hasRecovered(
+  event: RunEvent,
+  run: RunRow,
+  store: Pick<ReadStore, "runs" | "notifications">,
+): boolean {
+  const isEarlier = (one: RunEvent) => one.id !== event.id && one.published_at <= event.published_at;
+  const own = (store.runs.eventsOf([run.run_id]).get(run.run_id) ?? []).filter(isEarlier);
+  const completed = own.findLastIndex(isCompletion);
+  if (own.slice(completed + 1).some(isTrouble)) return true;
+  if (completed >= 0) return false; // delivered once more
+  const { pipeline, run_timestamp } = run;
+  const later = store.runs.page({ pipeline, since: run_timestamp, status: ["COMPLETED"] }, {
+    limit: RUNS_BACK,
+  });
+  if (later.some((one) => one.run_id !== run.run_id && one.finished_at! < event.published_at)) return false;
+  const before = runsBefore(run, store);
+  const last = before.findIndex(({ status }) => status === "COMPLETED");
+  const since = (last < 0 ? before : before.slice(0, last)).map(({ run_id }) => run_id);
+  const events = [...store.runs.eventsOf(since).values()].flat();
+  if (events.some(isTrouble)) return true;
+  const lateAt = store.notifications.watched(pipeline)?.late_at ?? null;
+  return lateAt !== null && lateAt <= event.published_at && lateAt > (before[last]?.finished_at ?? "");
+}
+
+function isCompletion(event: RunEvent): boolean {
+  return event.type === "phase_completed" && event.phase === "DELIVERING";
+}
+
+function isTrouble(event: RunEvent): boolean {
+  return event.type === "run_failed" && !event.cancelled;
+}

@@ -1,0 +1,72 @@
+/**
+ * When runs of a pipeline are planned: at the times of a cron pattern, or every so many seconds.
+ *
+ * @module
+ */
+import { Cron } from "croner";
+import { DEFAULT_PIPELINE } from "../contracts/names.ts";
+import { type ReadEnv, resolved, variablesOf } from "./resolve.ts";
+
+/** The variables that the times of `users`, and the time zone of all, follow from. */
+export interface ScheduleConfig {
+  readonly SCHEDULE: string;
+  readonly SLEEP_INTERVAL_SECONDS?: number | undefined;
+  readonly TZ: string;
+}
+
+/** The planned times of a pipeline. */
+export interface Timetable extends ScheduleConfig {
+  readonly pipeline: string;
+}
+
+/**
+ * When runs of the pipeline `name` are planned; undefined where its definition never says when, or says `off`, which for `users` leaves the runs
+ * at the start. `SLEEP_INTERVAL_SECONDS` takes the place of `SCHEDULE` for those whose definition names that variable.
+ *
+ * @param complain called with what is wrong with the definition's variables; nothing is planned then
+ */
+export function timetableOf(
+  name: string,
+  schedule: string | undefined,
+  { SLEEP_INTERVAL_SECONDS, TZ }: ScheduleConfig,
+  readEnv: ReadEnv,
+  complain: (problems: string) => void = () => {},
+): Timetable | undefined {
+  if (schedule === undefined || schedule === "off") return undefined;
+  const { value, problems } = resolved(schedule, readEnv, "schedule");
+  if (problems.length > 0) {
+    complain(problems.join("; "));
+    return undefined;
+  }
+  if (value === "off" && name !== DEFAULT_PIPELINE) return undefined; // it isn't run at the start either
+  const isInterval = variablesOf(schedule).includes("SCHEDULE");
+  return {
+    pipeline: name,
+    SCHEDULE: value,
+    SLEEP_INTERVAL_SECONDS: isInterval ? SLEEP_INTERVAL_SECONDS : undefined,
+    TZ,
+  };
+}
+
+/** The next planned time after `after`, both in milliseconds since 1970; undefined when nothing is planned. Intervals are counted from 1970. */
+export function nextTick(timetable: ScheduleConfig, after: number): number | undefined {
+  const { SLEEP_INTERVAL_SECONDS: interval } = timetable;
+  if (interval !== undefined) {
+    const intervalMs = interval * 1_000;
+    return (Math.floor(after / intervalMs) + 1) * intervalMs;
+  }
+  return cronOf(timetable)?.nextRun(new Date(after))?.getTime();
+}
+
+/** The last planned time at or before `until`, as `nextTick`. */
+export function lastTick(timetable: ScheduleConfig, until: number): number | undefined {
+  const { SLEEP_INTERVAL_SECONDS: interval } = timetable;
+  if (interval !== undefined) return Math.floor(until / (interval * 1_000)) * interval * 1_000;
+  const second = Math.floor(until / 1_000) * 1_000;
+  // the last one before the second that follows
+  return cronOf(timetable)?.previousRuns(1, new Date(second + 1_000))[0]?.getTime();
+}
+
+function cronOf({ SCHEDULE, TZ }: ScheduleConfig): Cron | undefined {
+  return SCHEDULE === "off" ? undefined : new Cron(SCHEDULE, { timezone: TZ, paused: true });
+}

@@ -1,0 +1,120 @@
+/**
+ * What receivers outside were told: the newest notifications, and up to which planned time lateness was judged.
+ *
+ * @module
+ */
+import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
+import type { Database } from "../../sqlite/database.ts";
+
+/** How far a notification is: it waits for its first or another try, was taken, or will not be tried again. */
+export const NOTIFICATION_STATES = ["WAITING", "SENT", "FAILED"] as const;
+export type NotificationState = (typeof NOTIFICATION_STATES)[number];
+
+/** A notification to one receiver. Times are ISO 8601 UTC with milliseconds. */
+export interface NotificationRow {
+  /** Number in the order in which they were ordered. */
+  readonly id: number;
+  readonly webhook_id: string;
+  /** The receiver's key: see `ReceiverName`. */
+  readonly receiver: string;
+  readonly host: string;
+  readonly type: string;
+  readonly pipeline: string | null;
+  readonly run_id: string | null;
+  readonly text: string;
+  readonly happened_at: string;
+  readonly state: NotificationState;
+  /** How often it was tried. */
+  readonly attempts: number;
+  readonly tried_at: string | null;
+  /** What came of the last try, such as `HTTP 204`. */
+  readonly result: string | null;
+}
+
+/** How lateness of a pipeline's runs is judged. */
+export interface WatchedSchedule {
+  /** What is planned; where that changes, earlier times don't count. */
+  readonly schedule: string;
+  /** Planned times up to this one were judged. */
+  readonly judged_until: string;
+  /** When receivers were last told that a run is late. */
+  readonly late_at: string | null;
+}
+
+/** So many notifications are kept. */
+const MOST_KEPT = 1_000;
+
+export class Notifications {
+  /** Reads from `db`. */
+  constructor(private readonly db: Database) {}
+
+  /** Newest first, at most `limit` of those before number `before`. */
+  list(
+    { limit, before, webhookId }: { limit: number; before?: number; webhookId?: string },
+  ): NotificationRow[] {
+    return this.db.all<NotificationRow>(
+      `SELECT * FROM notifications WHERE id < ?1 AND (?2 IS NULL OR webhook_id = ?2) ORDER BY id DESC LIMIT ?3`,
+      before ?? Number.MAX_SAFE_INTEGER,
+      webhookId,
+      limit,
+    );
+  }
+
+  has(webhookId: string): boolean {
+    return this.db.get("SELECT 1 FROM notifications WHERE webhook_id = ?", webhookId) !== undefined;
+  }
+
+  watched(pipeline: string): WatchedSchedule | undefined {
+    return this.db.get<WatchedSchedule>(
+      "SELECT schedule, judged_until, late_at FROM watched_schedules WHERE pipeline = ?",
+      pipeline,
+    );
+  }
+}
+
+/** Notes an order for `receiver`; one that is known stays as it is. The oldest beyond the number that is kept go. */
+export function noteOrder(db: Database, order: Notify, { host, key }: ReceiverName): void {
+  const { webhook_id, pipeline, run_id, notification: { type, text, timestamp } } = order;
+  db.run(
+    `INSERT INTO notifications (webhook_id, receiver, host, type, pipeline, run_id, text, happened_at, state)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'WAITING') ON CONFLICT (webhook_id, receiver) DO NOTHING`,
+    webhook_id,
+    key,
+    host,
+    type,
+    pipeline,
+    run_id,
+    text,
+    timestamp,
+  );
+  db.run("DELETE FROM notifications WHERE id <= (SELECT max(id) FROM notifications) - ?", MOST_KEPT);
+}
+
+/** Notes what came of a try at the notification of `webhookId` to the receiver with `key`. */
+export function noteTry(
+  db: Database,
+  { webhookId, key }: { webhookId: string; key: string },
+  { state, result, at }: { state: NotificationState; result: string; at: string },
+): void {
+  db.run(
+    `UPDATE notifications SET state = ?3, result = ?4, tried_at = ?5, attempts = attempts + 1
+     WHERE webhook_id = ?1 AND receiver = ?2`,
+    webhookId,
+    key,
+    state,
+    result,
+    at,
+  );
+}
+
+export function keepWatched(db: Database, pipeline: string, watched: WatchedSchedule): void {
+  db.run(
+    `INSERT INTO watched_schedules (pipeline, schedule, judged_until, late_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (pipeline) DO UPDATE SET schedule = excluded.schedule, judged_until = excluded.judged_until,
+       late_at = excluded.late_at`,
+    pipeline,
+    watched.schedule,
+    watched.judged_until,
+    watched.late_at,
+  );
+}
