@@ -60,7 +60,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
   const variables: Variables = VARIABLES[service];
   const flags = (
     config: ConfigOf<typeof ChannelVariables>,
-    grants: { net?: string[]; read?: string[]; write?: string[]; sys?: string[]; env?: string[] },
+    grants: { net?: string[]; read?: string[]; write?: string[]; env?: string[] },
   ) => {
     const redis = redisUrlOf(config);
     const queue = redis === undefined ? [dirname(config.QUEUE_PATH)] : [];
@@ -77,7 +77,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       `--allow-env=${
         [...new Set([...Object.keys(variables), ...grants.env ?? [], ...LIBRARY_VARIABLES])].join(",")
       }`,
-      `--allow-sys=${["hostname", ...grants.sys ?? []].join(",")}`,
+      "--allow-sys=hostname,statfs", // statfs: who writes asks for space first
     ];
   };
   const plans = [...pipelines.plans.values()];
@@ -121,7 +121,6 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           ...(config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS ? [config.DATA_DIR] : []),
           ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
         ],
-        sys: ["statfs"], // a load asks for its space first
         env: plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
       });
     }

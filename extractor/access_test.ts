@@ -215,7 +215,7 @@ Deno.test("the proxy of the usual variables is used, with permission for the sou
         "--allow-net=source.example:80",
         `--allow-read=${folder}/data`,
         `--allow-write=${folder}/data`,
-        "--allow-sys=hostname",
+        "--allow-sys=hostname,statfs",
         new URL("../tests/support/extract_process.ts", import.meta.url).pathname,
         url,
         "50",

@@ -21,7 +21,7 @@ async function extract(
       `--allow-net=${new URL(url).host}`,
       `--allow-read=${folder}/data`,
       `--allow-write=${folder}/data`,
-      "--allow-sys=hostname",
+      "--allow-sys=hostname,statfs",
       SCRIPT,
       url,
       "50",

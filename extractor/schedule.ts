@@ -94,19 +94,25 @@ export async function runSchedule(
     }
   }
   await keep(plannedUntil, start);
-  for (
-    let at = nextTick(plan, start);
-    at !== undefined && !signal.aborted;
-    at = nextTick(plan, clock.now())
-  ) {
+  let now = start;
+  for (let at = nextTick(plan, now); at !== undefined && !signal.aborted; at = nextTick(plan, now)) {
     log.info("next run is planned", { pipeline, at: new Date(at).toISOString() });
-    while (clock.now() < at && !signal.aborted) {
-      await clock.sleep(Math.min(at - clock.now(), LONGEST_SLEEP_MS), signal);
-    }
+    now = await sleepUntil(at, now, clock, signal);
     if (signal.aborted) return;
+    if (now < at) continue; // the clock was set back, perhaps by a year: another time may be the next one
     await ask(keyOf(plan, new Date(at).toISOString()));
     await keep(plannedUntil, at);
+    now = clock.now();
   }
+}
+
+/** Sleeps from the time `now` until `at`, or until the clock turns out to have been set back; answers the time then. */
+async function sleepUntil(at: number, now: number, clock: Clock, signal: AbortSignal): Promise<number> {
+  for (let last = now; now < at && now >= last && !signal.aborted; now = clock.now()) {
+    last = now;
+    await clock.sleep(Math.min(at - now, LONGEST_SLEEP_MS), signal);
+  }
+  return now;
 }
 
 /** The id of a planned run's request: the same for all services that have the plan. */

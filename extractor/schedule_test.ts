@@ -191,6 +191,28 @@ Deno.test("a clock that is set back and forward across planned times asks for ea
   ]);
 });
 
+Deno.test("after a clock that was a year ahead is set right, the next planned time is the next one of the right time", async () => {
+  await using channel = await openTemporaryChannel();
+  const stop = new AbortController();
+  let now = Date.parse("2027-11-24T01:00:00Z");
+  const clock: Clock = {
+    now: () => now,
+    sleep(ms) {
+      now = now > Date.parse("2027-01-01T00:00:00Z") ? Date.parse("2026-11-24T01:00:30Z") : now + ms;
+      if (now > Date.parse("2026-11-24T12:00:00Z")) stop.abort();
+      return Promise.resolve();
+    },
+  };
+  await runSchedule(DAILY, {
+    channel,
+    hasCompleted: () => Promise.resolve(true),
+    plannedUntil: remembering(),
+    signal: AbortSignal.any([stop.signal, AbortSignal.timeout(10_000)]),
+    clock,
+  });
+  assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
+});
+
 Deno.test("planned times that passed while nothing ran are caught up once, unless they are too old", async () => {
   const cases: [until: string | undefined, hours: number, asked: string[]][] = [
     ["2026-11-21T03:00:00Z", 24, ["schedule/2026-11-24T03:00:00.000Z/start"]], // three were missed

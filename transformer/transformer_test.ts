@@ -95,6 +95,7 @@ async function transformElsewhere(cwd: string, killAfter = Infinity) {
       HEAP, // as the service is started
       "--allow-read",
       "--allow-write=data",
+      "--allow-sys=statfs",
       SCRIPT,
       RAW,
       LOOKUP,

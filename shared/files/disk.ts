@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { PermanentError, TransientError } from "../errors/errors.ts";
+import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 
 /** Bytes that are read or written at once. */
 export const BLOCK = 256 * 1024;
@@ -26,7 +27,7 @@ export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Classifies what the file system threw: a missing file or missing rights are permanent; a full or failing disk may recover. */
+/** Classifies what the file system threw: a missing file or missing rights are permanent; a full disk is `NoSpace`, a failing one may recover. */
 export function fileError(action: string, path: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   if (error instanceof Deno.errors.NotFound) {
@@ -51,10 +52,34 @@ export function fileError(action: string, path: string, error: unknown): Error {
       },
     );
   }
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    const what = code === "ENOSPC" ? "the disk is full" : "the quota of this user is used up";
+    return new NoSpace(
+      `Cannot ${action} ${path}: ${what}. Make room; it is tried again by itself for a week.`,
+      {
+        cause: error,
+      },
+    );
+  }
   const text = error instanceof Error ? error.message : String(error);
   return new TransientError(
-    `Cannot ${action} ${path}: ${text}. Is the disk full or failing? It is tried again.`,
+    `Cannot ${action} ${path}: ${text}. Is the disk failing? It is tried again.`,
     { cause: error },
+  );
+}
+
+/** Makes sure that there is space. @throws NoSpace when the disk of `folder` has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
+export async function needSpace(folder: string, bytes: number, purpose: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  const [needed, there, missing] = [bytes, free, bytes - free].map((bytes) =>
+    `${(bytes / 1e6).toFixed(1)} MB`
+  );
+  throw new NoSpace(
+    `Cannot ${purpose}: it needs ${needed} on the disk of "${folder}", of which ${there} are free. ` +
+      `Make ${missing} of room; it is tried again by itself for a week.`,
   );
 }
 

@@ -64,7 +64,7 @@ export interface GrowingFile extends AsyncDisposable {
   /**
    * Appends text, which ends inside no surrogate pair, or bytes. Bytes may be used again once the promise is settled.
    *
-   * @throws TransientError when it can't be written now, as on a full disk.
+   * @throws NoSpace when the disk has no space to spare; TransientError when it can't be written now.
    */
   write(data: string | Uint8Array): Promise<void>;
   /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { PermanentError, TransientError } from "../errors/errors.ts";
+import { smallDisk } from "../../tests/support/tmpfs.ts";
+import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 import { writeAtomically } from "./disk.ts";
 import { LocalFiles } from "./local.ts";
 import { Conflict, type FileFacts } from "./files.ts";
@@ -246,51 +247,32 @@ Deno.test("a small file is replaced whole", async () => {
   assert.deepEqual(await folder.names(), ["x.jsonl"]);
 });
 
-/** Mounts a file system of 1 MiB, where the system lets us. */
-async function mountSmall(): Promise<(AsyncDisposable & { root: string }) | undefined> {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return undefined;
+Deno.test("a full disk is a transient failure, leaves nothing, and the repeat succeeds when there is room", async () => {
   const root = await Deno.makeTempDir();
-  const run = (...command: string[]) =>
-    new Deno.Command(command[0]!, { args: command.slice(1), stderr: "null" }).output();
-  if (!(await run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", root)).success) {
-    await Deno.remove(root);
-    return undefined;
-  }
-  return {
-    root,
-    async [Symbol.asyncDispose]() {
-      await run("umount", root);
-      await Deno.remove(root);
-    },
-  };
-}
-
-Deno.test("a full disk is a transient failure, leaves nothing, and the repeat succeeds when there is room", async (test) => {
-  await using small = await mountSmall();
-  if (small === undefined) {
-    await test.step({
-      name: "skipped: mounting a small disk needs root on Linux",
-      ignore: true,
-      fn: () => {},
-    });
-    return;
-  }
-  const files = new LocalFiles(small.root);
+  await using owned = new AsyncDisposableStack();
+  owned.defer(() => Deno.remove(root, { recursive: true }));
+  const disk = await smallDisk(root, 8_000_000);
+  if (disk === undefined) return; // this process may not mount
+  owned.use(disk);
+  const files = new LocalFiles(root);
   const path = files.path("raw_users", "x.jsonl");
-  const text = "x".repeat(900_000);
+  const text = "x".repeat(3_000_000);
   const write = async () => {
     await using file = await files.create(path);
     await file.write(text);
     await file.publish();
   };
-  await Deno.writeTextFile(`${small.root}/ballast`, text);
+  await disk.fill(5_000_000);
   await assert.rejects(write, (error: unknown) => {
-    assert.ok(error instanceof TransientError);
-    assert.match(error.message, /^Cannot write .*x\.jsonl\.part: .*No space left/);
+    assert.ok(error instanceof NoSpace);
+    assert.match(
+      error.message,
+      /^Cannot write .*x\.jsonl\.part: it needs 4\.3 MB on the disk of ".*", of which 4\.\d MB are free/,
+    );
     return true;
   });
-  assert.deepEqual([...Deno.readDirSync(`${small.root}/raw_users`)], []);
-  await Deno.remove(`${small.root}/ballast`);
+  assert.deepEqual([...Deno.readDirSync(`${root}/raw_users`)], []);
+  await disk.free();
   await write();
   assert.equal((await files.facts(path)).sha256, sha256(text));
 });

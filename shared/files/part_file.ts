@@ -4,11 +4,15 @@
  * @module
  */
 import type { Hash } from "node:crypto";
+import { dirname } from "node:path";
 import { TransientError } from "../errors/errors.ts";
-import { BLOCK, blocksOf, fileError, renameDurably } from "./disk.ts";
+import { BLOCK, blocksOf, fileError, needSpace, renameDurably } from "./disk.ts";
 import type { FileFacts, GrowingFile, PublishOptions, SafePart } from "./files.ts";
 import type { LineBatch } from "./lines.ts";
 import { factsOf, insistOnSame, linesOf } from "./reading.ts";
+
+/** Space that a file leaves free on its disk, in bytes: without it queue and state on the same disk couldn't even hand the work back. */
+const SPARE = 4_000_000;
 
 /** How a `.part` file is opened. */
 interface Opening {
@@ -161,6 +165,7 @@ export class PartFile implements GrowingFile {
 
   async #put(bytes: Uint8Array): Promise<void> {
     const written = this.#io(async () => {
+      await needSpace(dirname(this.target), bytes.length + SPARE, `write ${this.name}.part`);
       for (let at = 0; at < bytes.length;) at += await this.file.write(bytes.subarray(at));
     });
     this.hash.update(bytes);

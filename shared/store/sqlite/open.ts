@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { NoSpace, PermanentError } from "../../errors/errors.ts";
+import { PermanentError } from "../../errors/errors.ts";
+import { needSpace } from "../../files/disk.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
 import { Records } from "./records.ts";
@@ -93,16 +93,8 @@ export class Store implements AsyncDisposable {
   }
 
   /** @throws NoSpace when the database's disk has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
-  async needSpace(bytes: number, purpose: string): Promise<void> {
-    const folder = dirname(this.writer.path);
-    const { bavail, bsize } = await statfs(folder);
-    const missing = bytes - bavail * bsize;
-    if (missing <= 0) return;
-    throw new NoSpace(
-      `Cannot ${purpose}: it needs ${megabytes(bytes)} on the disk of "${folder}", of which ${
-        megabytes(bavail * bsize)
-      } are free. Make ${megabytes(missing)} of room; it is tried again by itself for a week.`,
-    );
+  needSpace(bytes: number, purpose: string): Promise<void> {
+    return needSpace(dirname(this.writer.path), bytes, purpose);
   }
 
   #emptyLog(): void {
@@ -129,10 +121,6 @@ export class Store implements AsyncDisposable {
       return Promise.resolve();
     });
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1e6)} MB`;
 }
 
 /**
