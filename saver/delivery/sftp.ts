@@ -95,6 +95,8 @@ class SftpDelivery implements Delivery {
     options: DeliverOptions,
   ): Promise<DeliveredFile[]> {
     const ahead = [...this.#ahead].map((sent) => sent.take(files)).filter((share) => share !== undefined);
+    // what these sessions can't remove any more is left to the next one, which has to know of it
+    await Promise.all([...this.#ahead].map((sent) => sent.forgotten));
     this.#delivering += 1;
     try {
       if (ahead.length > 0) {
@@ -188,6 +190,7 @@ class SftpDelivery implements Delivery {
 class SentAhead implements Ahead {
   readonly #timer: ReturnType<typeof setTimeout>;
   #share: Share | undefined;
+  #forgotten: Promise<void> | undefined;
 
   constructor(share: Share, private readonly onGone: (sent: SentAhead) => void) {
     this.#share = share;
@@ -203,18 +206,28 @@ class SentAhead implements Ahead {
   take(files: readonly LocalFile[]): Share | undefined {
     const same = this.#share?.files.map((mine) => files.find((file) => isSame(file, mine)));
     if (same === undefined || !same.every((file) => file !== undefined)) return undefined;
-    return { files: same, worker: this.#release()!.worker };
+    const { worker } = this.#release()!;
+    this.onGone(this);
+    return { files: same, worker };
   }
 
   #release(): Share | undefined {
     const share = this.#share;
     this.#share = undefined;
     clearTimeout(this.#timer);
-    this.onGone(this);
     return share;
   }
 
-  async forget(): Promise<void> {
+  /** Resolves when its files are removed and its session has ended; undefined while they are wanted. */
+  get forgotten(): Promise<void> | undefined {
+    return this.#forgotten;
+  }
+
+  forget(): Promise<void> {
+    return this.#forgotten ??= this.#remove().finally(() => this.onGone(this));
+  }
+
+  async #remove(): Promise<void> {
     await using worker = this.#release()?.worker;
     if (worker === undefined) return;
     worker.abort();

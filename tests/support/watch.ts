@@ -7,19 +7,21 @@
 /** A wait for longer fails: what it waits for won't come, in milliseconds. */
 const LIMIT_MS = 60_000;
 
+/** How often the folder is listed while something waits, in milliseconds: Deno keeps 16 events and drops the rest where this process is busy. */
+const LIST_EVERY_MS = 20;
+
 /** A folder that is watched since it was made. Disposing of it ends that. */
 export interface WatchedFolder extends Disposable {
-  /** Resolves with the name of a file that was made there since, and that `pattern` matches. */
+  /** Resolves with the name of a file that was seen there since, and that `pattern` matches. */
   created(pattern: RegExp): Promise<string>;
-  /** The names of all that were made there since and that `pattern` matches, as soon as there are `count`. */
-  names(pattern: RegExp, count: number): Promise<string[]>;
-  /** Resolves when a file was removed from there, or renamed, that `pattern` matches. */
+  /** Resolves when a file that was seen there, and that `pattern` matches, was removed or renamed. */
   removed(pattern: RegExp): Promise<void>;
 }
 
 /** Watches `folder`, which has to be there. */
 export function watchFolder(folder: string): WatchedFolder {
   const watcher = Deno.watchFs(folder, { recursive: false });
+  const before = new Set(namesIn(folder));
   const made = new Set<string>();
   const gone = new Set<string>();
   const waiting = new Set<() => void>();
@@ -32,32 +34,44 @@ export function watchFolder(folder: string): WatchedFolder {
     }
   };
   void follow();
-  const until = <T>(what: string, find: () => T | undefined) =>
-    new Promise<T>((resolve, reject) => {
+  const list = () => {
+    const there = new Set(namesIn(folder));
+    for (const name of there) if (!before.has(name)) made.add(name);
+    for (const name of made) if (!there.has(name)) gone.add(name);
+  };
+  const until = (what: string, names: Set<string>, pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
       const end = (then: () => void) => {
-        clearTimeout(timer);
+        clearTimeout(limit);
+        clearInterval(listing);
         waiting.delete(look);
         then();
       };
       const look = () => {
-        const found = find();
+        const found = [...names].find((name) => pattern.test(name));
         if (found !== undefined) end(() => resolve(found));
       };
-      const late = () => reject(new Error(`nothing was ${what} in ${folder}; made: ${[...made].join(", ")}`));
-      const timer = setTimeout(() => end(late), LIMIT_MS);
+      const late = () =>
+        reject(
+          new Error(
+            `nothing that matches ${pattern} was ${what} in ${folder}; made: ${[...made].join(", ")}`,
+          ),
+        );
+      const limit = setTimeout(() => end(late), LIMIT_MS);
+      const listing = setInterval(() => {
+        list();
+        look();
+      }, LIST_EVERY_MS);
       waiting.add(look);
       look();
     });
-  const matching = (names: Set<string>, pattern: RegExp) => [...names].filter((name) => pattern.test(name));
   return {
-    created: (pattern) => until(`made that matches ${pattern}`, () => matching(made, pattern)[0]),
-    names: (pattern, count) =>
-      until(`made ${count} times that matches ${pattern}`, () => {
-        const names = matching(made, pattern);
-        return names.length >= count ? names : undefined;
-      }),
-    removed: async (pattern) =>
-      void await until(`removed that matches ${pattern}`, () => matching(gone, pattern)[0]),
+    created: (pattern) => until("made", made, pattern),
+    removed: async (pattern) => void await until("removed", gone, pattern),
     [Symbol.dispose]: () => watcher.close(),
   };
+}
+
+function namesIn(folder: string): string[] {
+  return Array.from(Deno.readDirSync(folder), ({ name }) => name);
 }
