@@ -181,6 +181,7 @@ async function demoMode(
     SLEEP_INTERVAL_SECONDS: undefined,
     RUN_ON_START: "never",
     SCHEDULE_CATCH_UP_HOURS: "0",
+    HOLD_RUNS: "off",
     LOG_LEVEL: env.LOG_LEVEL || "warning",
   };
   await using supervisor = await startPipeline({

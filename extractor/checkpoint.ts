@@ -5,13 +5,10 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
-import { Detail, RunId, Sha256, Timestamp } from "../shared/contracts/messages.ts";
+import { Detail, Moment, RunId, Sha256, SinceRange, Timestamp } from "../shared/contracts/messages.ts";
 import type { Documents } from "../shared/files/documents.ts";
-import { later, notAfter } from "./since.ts";
 
 const Count = z.int().nonnegative();
-
-const Moment = z.union([z.string(), z.number()]);
 
 /** A run that has begun and not ended. Written after each page, when the page's records are safely in the file. */
 const Unfinished = z.object({
@@ -44,7 +41,7 @@ const Unfinished = z.object({
   /** The latest value of `source.since.field` that came. */
   latest: Moment.optional(),
   /** What the run asks for changes since, and up to when in windows; the same for the whole run. */
-  since: z.object({ from: Moment, now: z.number() }).optional(),
+  since: z.object({ from: Moment, now: z.number(), rewinds: Count.default(0) }).optional(),
   /** The last page has come. */
   ended: z.boolean().optional(),
   started_at: Timestamp,
@@ -64,6 +61,8 @@ export const Finished = z.object({
   raw_sha256: Sha256,
   source: z.string(),
   finished_at: Timestamp.optional(),
+  /** What it asked for, where only what changed was. */
+  since: SinceRange.optional(),
   /** In a correction run: the lines that it corrects, of the dead-letter file of `detail.correction_of`. */
   corrects: z.array(z.int().positive()).optional(),
   /** What was reported of the phase. */
@@ -80,8 +79,6 @@ const State = z.object({
   correcting: z.object({ run_id: RunId, raw_file: z.string() }).nullable(),
   /** The last finished runs, oldest first. */
   completed: z.array(Finished),
-  /** The latest value of `source.since.field` that a finished run held; the next one asks from there. */
-  since: Moment.optional(),
 });
 type State = z.output<typeof State>;
 
@@ -207,19 +204,10 @@ export class Checkpoint {
     await this.#write({ correcting: { run_id: runId, raw_file: rawFile } });
   }
 
-  /** Where the next run asks for changes since; undefined before the first one that held any. */
-  get since(): string | number | undefined {
-    return this.state.since;
-  }
-
   /** Keeps that a run is finished; it is no longer the unfinished one. @throws as `Documents.write`. */
   async complete(finished: Finished): Promise<void> {
-    const own = this.current?.run_id === finished.run_id ? this.current : undefined;
-    const current = own === undefined ? this.state.current : null;
-    const since = later(this.state.since, notAfter(own?.latest, own?.since?.now ?? Infinity));
     await this.#write({
-      ...since === undefined ? {} : { since },
-      current,
+      current: this.current?.run_id === finished.run_id ? null : this.state.current,
       completed: [...this.state.completed, finished].slice(-REMEMBERED),
     });
   }

@@ -14,9 +14,9 @@ import {
 } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
-import type { StartRun } from "../shared/contracts/messages.ts";
+import type { SinceRange, StartRun } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE, pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
-import { PermanentError } from "../shared/errors/errors.ts";
+import { Busy, PermanentError } from "../shared/errors/errors.ts";
 import type { Documents } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1 } from "../shared/files/receipts.ts";
@@ -26,7 +26,9 @@ import { keepAnnouncement } from "./announcements.ts";
 import { BeginAgain } from "./pages.ts";
 
 import { writeRun } from "./run.ts";
+import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
+import { changeStanding, rewound, standingOf } from "./standing.ts";
 import type { State } from "./state.ts";
 
 /** What the extractor works with. */
@@ -44,6 +46,9 @@ export interface ExtractorParts {
   /** The time, in milliseconds since 1970. */
   readonly now?: () => number;
 }
+
+/** How often a request that waits behind a held run looks whether that was decided on, in milliseconds. */
+const HELD_AGAIN_MS = 3_000;
 
 /** How often a wait between two tries is reported, in milliseconds. */
 const REPORT_EVERY_MS = 60_000;
@@ -85,11 +90,21 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   /** Waits while another run of the pipeline is extracted. An unfinished run that was cancelled is forgotten here. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
+    const standing = await standingOf(state, source.pipeline);
+    if (standing.held !== undefined && request.correction === undefined) {
+      throw new Busy(
+        `Run ${request.run_id} waits: run ${standing.held} of the same pipeline is held until somebody releases or rejects it.`,
+        { retryAfterMs: HELD_AGAIN_MS },
+      );
+    }
+    refuseRewind(request, source);
     using opened = new DisposableStack();
     const lockName = source.pipeline === DEFAULT_PIPELINE ? "extractor" : stateFile(source.pipeline);
     opened.use(await state.lock(lockName, { waitMs: lockWaitMs, sleep: pause, signal }));
     const checkpoint = await checkpointOf(state, source, now());
-    if (checkpoint.current !== undefined && isCancelled(checkpoint.current.run_id)) await discard(checkpoint);
+    const { current } = checkpoint;
+    const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id; // what is unfinished asked from another moment
+    if (current !== undefined && (isElsewhere || isCancelled(current.run_id))) await discard(checkpoint);
     const task = taskOf(request, checkpoint);
     return {
       runId: task.runId,
@@ -137,15 +152,19 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     }
   }
 
-  async function begun({ request, checkpoint, source }: Extraction): Promise<Unfinished> {
+  async function begun({ request, checkpoint, source, handling }: Extraction): Promise<Unfinished> {
     const { since } = source;
+    const moment = request.since;
+    const { cursor, rewinds } = moment === undefined
+      ? await standingOf(state, source.pipeline)
+      : await changeStanding(state, source.pipeline, (one) => rewound(one, moment), handling.signal);
     return {
       run_id: request.run_id,
       source: source.name,
       paging: source.style.by,
       raw_file: await freeName(source.pipeline, checkpoint),
       ...AT_START,
-      ...since === undefined ? {} : { since: { from: checkpoint.since ?? since.from, now: now() } },
+      ...since === undefined ? {} : { since: { from: cursor ?? since.from, now: now(), rewinds } },
       started_at: new Date(now()).toISOString(),
     };
   }
@@ -171,6 +190,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
           report();
         },
       });
+      const since = rangeOf(run);
       const finished: Finished = {
         run_id: run.run_id,
         message_id: messageIdOf(request),
@@ -179,7 +199,8 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
         raw_sha256: written.sha256,
         source: source.name,
         finished_at: new Date(now()).toISOString(),
-        detail: { raw_file: run.raw_file, ...written },
+        ...since === undefined ? {} : { since },
+        detail: { raw_file: run.raw_file, ...written, ...since === undefined ? {} : { since } },
       };
       await complete(finished, checkpoint);
       return finished;
@@ -253,6 +274,21 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   };
 }
 
+/** What the run asked for, and how far what came reaches. */
+function rangeOf({ since, latest }: Unfinished): SinceRange | undefined {
+  if (since === undefined) return undefined;
+  const { from, now, rewinds } = since;
+  const to = notAfter(latest, now);
+  return { from, ...to === undefined ? {} : { to }, rewinds };
+}
+
+function refuseRewind({ since, pipeline }: StartRun, source: Source): void {
+  if (since === undefined || source.since !== undefined) return;
+  throw new PermanentError(
+    `Cannot rewind ${pipeline}: its definition has no since, so each run reads all there is. Start a run.`,
+  );
+}
+
 interface Extraction {
   readonly request: StartRun;
   readonly checkpoint: Checkpoint;
@@ -307,10 +343,10 @@ function lastKnown(task: Task): string | undefined {
 
 /** The message that says that a run's raw file is complete, the same however often it is said. */
 export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"> {
-  const { run_id, raw_file, record_count, raw_sha256, source, corrects, detail } = finished;
+  const { run_id, raw_file, record_count, raw_sha256, source, since, corrects, detail } = finished;
   const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };
   const pipeline = pipelineOfFile(raw_file);
-  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, ...link };
+  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, since, ...link };
   return { to: "channel:phase1_complete", name: PHASE1, fields };
 }
 

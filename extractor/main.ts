@@ -24,6 +24,7 @@ import { planOf, runSchedule } from "./schedule.ts";
 import { patienceOf } from "./source.ts";
 import { Sources } from "./sources.ts";
 import { LocalState } from "./state.ts";
+import { tracker } from "./tracker.ts";
 
 if (import.meta.main) {
   await runService(
@@ -76,7 +77,8 @@ if (import.meta.main) {
         signal,
         work,
         listen,
-        (signal) => whenListening(channel, [actor.mailbox], signal, ready),
+        (signal) => runActor(tracker({ state, files }), channel, { signal, leaseMs }),
+        (signal) => whenListening(channel, [actor.mailbox, "channel:run_outcome"], signal, ready),
         (signal) => runReannounce({ channel, state, files, openings }, signal),
         ...plans.map((plan) => (signal: AbortSignal) =>
           runSchedule(plan, {

@@ -35,12 +35,16 @@ const UNTRANSFORMED_EVERY_MS = 3_600_000;
 
 const PUBLISHED_AT_ONCE = 100;
 
-/** The messages of the last day's runs: that a raw file is complete, or that the run that is unfinished is wanted. */
-export function recent({ current, completed }: Checkpoint, now: number = Date.now()): Outgoing[] {
+/** The messages of the last day's runs, but for those whose raw file is `gone`, such as after a rejection: that a raw file is complete, or that the run that is unfinished is wanted. */
+export function recent(
+  { current, completed }: Checkpoint,
+  now: number = Date.now(),
+  gone: ReadonlySet<string> = new Set(),
+): Outgoing[] {
   const age = (time: string | undefined) => now - (time === undefined ? 0 : Date.parse(time));
   const messages = completed
     .filter((run) => run.message_id !== run.run_id && isKnown(run) && isSettled(run, now))
-    .filter((run) => age(run.finished_at) < RECENT_MS)
+    .filter((run) => age(run.finished_at) < RECENT_MS && !gone.has(run.raw_file))
     .map(announcement);
   if (current?.message_id === undefined || age(current.started_at) > RECENT_MS) return messages;
   const pipeline = pipelineOfFile(current.raw_file);
@@ -78,7 +82,14 @@ export async function runReannounce(
 ): Promise<void> {
   await Promise.all([
     ...openings.map((open) =>
-      repeat(async () => await channel.publish(...recent(await open(), now())), EVERY_MS, signal)
+      repeat(
+        async () => {
+          const checkpoint = await open();
+          await channel.publish(...recent(checkpoint, now(), await goneOf(checkpoint, files)));
+        },
+        EVERY_MS,
+        signal,
+      )
     ),
     repeat(
       async () => {
@@ -91,6 +102,12 @@ export async function runReannounce(
       if (isFinal(statusAfter(event))) void forgetAnnouncement(state, event.run_id).catch(() => {});
     }, signal),
   ]);
+}
+
+async function goneOf({ completed }: Checkpoint, files: Files): Promise<Set<string>> {
+  const names = completed.map(({ raw_file }) => raw_file);
+  const there = await Promise.all(names.map((name) => files.exists(name).catch(() => true)));
+  return new Set(names.filter((_, i) => !there[i]));
 }
 
 async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {

@@ -6,7 +6,8 @@
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { idFrom, type RecordId } from "./ids.ts";
 import { PathReader, Paths } from "./paths.ts";
-import { later, type Moment } from "./since.ts";
+import type { Moment } from "../shared/contracts/messages.ts";
+import { later } from "../shared/pipeline/moments.ts";
 
 const NEWLINE = 10, RETURN = 13;
 

@@ -6,6 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files, GrowingFile } from "../shared/files/files.ts";
+import { later } from "../shared/pipeline/moments.ts";
 import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
@@ -13,7 +14,7 @@ import type { Page } from "./page.ts";
 import { BeginAgain, pagesOf } from "./pages.ts";
 import type { Paths } from "./paths.ts";
 import { idOf } from "./records.ts";
-import { later, since } from "./since.ts";
+import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
 /** A raw file that is whole. */

@@ -1,42 +1,18 @@
 /**
- * Asking only for what changed: moments as sources write them, and the windows in which they are asked for.
+ * Asking only for what changed: since when, and in which windows.
  *
  * @module
  */
+import type { Moment } from "../shared/contracts/messages.ts";
 import type { Duration } from "../shared/pipeline/mod.ts";
+import { compare, timeLike, timeOf } from "../shared/pipeline/moments.ts";
 import type { AnySource } from "./source.ts";
 import type { Position, Style } from "./paging/style.ts";
-
-/** A time or a number, as the source writes it. */
-export type Moment = string | number;
-
-/** The later of two moments; what is no moment counts for nothing. ISO times are compared as times, whatever their zone and precision. */
-export function later(one: Moment | undefined, other: unknown): Moment | undefined {
-  if ((typeof other !== "string" || other === "") && typeof other !== "number") return one;
-  return one === undefined || compare(other, one) > 0 ? other : one;
-}
 
 /** `moment`, or the time `now` where it is an ISO time after that: one record from the future must not hide all changes until then. */
 export function notAfter(moment: Moment | undefined, now: number): Moment | undefined {
   const time = moment === undefined ? undefined : timeOf(moment);
   return time !== undefined && time > now ? nowLike(moment!, now) : moment;
-}
-
-function compare(a: Moment, b: Moment): number {
-  const [left, right] = [timeOf(a), timeOf(b)];
-  if (left !== undefined && right !== undefined && left !== right) return left - right;
-  if (typeof a === "number" && typeof b === "number") return a - b;
-  return String(a) < String(b) ? -1 : Number(String(a) > String(b));
-}
-
-const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
-
-/** In milliseconds since 1970; a time without a zone is one of UTC. Undefined for what is no ISO time. */
-function timeOf(moment: Moment): number | undefined {
-  if (typeof moment === "number" || !ISO.test(moment)) return undefined;
-  const isZoned = /(?:Z|[+-]\d{2}:?\d{2})$/.test(moment.slice(10));
-  const ms = Date.parse(isZoned || moment.length === 10 ? moment : `${moment.replace(" ", "T")}Z`);
-  return Number.isNaN(ms) ? undefined : ms;
 }
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -51,10 +27,8 @@ export function shifted(moment: Moment, ms: number): Moment {
   if (ms === 0) return moment;
   if (typeof moment === "number") return moment + (Math.abs(moment) < 1e11 ? Math.floor(ms / 1_000) : ms);
   const time = timeOf(moment);
-  if (time === undefined) return moment; // neither time nor number: there is no way to step back from it
-  const text = new Date(time + ms).toISOString();
-  if (moment.length === 10) return text.slice(0, 10);
-  return moment.includes(".") ? text : text.replace(/\.\d{3}Z$/, "Z");
+  // what is neither time nor number can't be stepped back from
+  return time === undefined ? moment : timeLike(time + ms, moment);
 }
 
 type Since = NonNullable<AnySource["since"]>;
@@ -116,9 +90,7 @@ export function since(
 /** The time `now`, written as `moment` is. */
 function nowLike(moment: Moment, now: number): Moment {
   if (typeof moment === "number") return Math.abs(moment) < 1e11 ? Math.floor(now / 1_000) : now;
-  const text = new Date(now).toISOString();
-  if (moment.length === 10) return text.slice(0, 10);
-  return moment.includes(".") ? text : text.replace(/\.\d{3}Z$/, "Z");
+  return timeLike(now, moment);
 }
 
 /** The parameters of `send`, with `{}` replaced by the value. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { startPaged, Stopped } from "../tests/support/paged_source.ts";
-import { durationMs, later, shifted } from "./since.ts";
+import { later } from "../shared/pipeline/moments.ts";
+import { durationMs, shifted } from "./since.ts";
 import type { AnySource } from "./source.ts";
 
 type Changed = { id: number; at: string };
@@ -24,11 +25,11 @@ const SOURCE: Omit<AnySource, "url"> = {
 const change = (id: number, at: string): Changed => ({ id, at });
 const ids = (lines: readonly string[]) => lines.map((line) => JSON.parse(line).id);
 
-Deno.test("the next run asks from the latest change that a finished run held, less the overlap; a stopped one moves nothing", async () => {
+Deno.test("the next run asks from the latest change that a loaded run held, less the overlap; one that was stopped, or isn't loaded, moves nothing", async () => {
   const changes = Array.from({ length: 25 }, (_, i) => change(i + 1, `2026-02-01T00:00:${String(i + 10)}Z`));
   await using source = await changing(changes);
   await assert.rejects(source.extract(SOURCE, { pages: 2 }), Stopped);
-  assert.equal(JSON.parse(await Deno.readTextFile(source.state)).since, undefined);
+  assert.equal((await source.extract(SOURCE, { isLoaded: false })).lines.length, 25);
   assert.equal((await source.extract(SOURCE)).lines.length, 25);
   assert.ok(
     source.asked.every((path) => path.includes("since=2026-01-01T00%3A00%3A00Z")),
@@ -93,9 +94,21 @@ Deno.test("moments are compared as times, whatever their zone and precision, or 
   assert.equal(latest("2026-01-01T01:00:00Z", "2026-01-01T01:30:00+01:00"), "2026-01-01T01:00:00Z");
   assert.equal(latest(9, 10, null, {}, ""), 10);
   assert.equal(latest("b", "a"), "b");
+  assert.equal(
+    latest("2026-01-01T00:00:00.123456Z", "2026-01-01T00:00:00.123789Z"),
+    "2026-01-01T00:00:00.123789Z",
+  );
+  assert.equal(
+    latest("2026-01-01T00:00:00.1237Z", "2026-01-01T00:00:00.123700Z"),
+    "2026-01-01T00:00:00.1237Z",
+  );
+  assert.equal(latest("2026-01-01 02:00+0200", "2026-01-01T00:00:01Z", "2026-01-01"), "2026-01-01T00:00:01Z");
   assert.equal(shifted("2026-01-01T00:00:00Z", -1_000), "2025-12-31T23:59:59Z");
   assert.equal(shifted("2026-01-01T00:00:00.250Z", -1_000), "2025-12-31T23:59:59.250Z");
   assert.equal(shifted("2026-01-02", -86_400_000), "2026-01-01");
+  assert.equal(shifted("2026-01-01T00:30:00+02:00", -3_600_000), "2025-12-31T23:30:00+02:00");
+  assert.equal(shifted("2026-01-01 00:30", -3_600_000), "2025-12-31 23:30");
+  assert.equal(shifted("2026-01-01T00:00:00.123456-0330", 1_000), "2026-01-01T00:00:01.123000-0330");
   assert.equal(shifted(1_700_000_000, -60_000), 1_699_999_940);
   assert.equal(shifted(1_700_000_000_000, -60_000), 1_699_999_940_000);
   assert.deepEqual((["30s", "5m", "1h", "2d"] as const).map(durationMs), [

@@ -26,7 +26,7 @@ type Announced = readonly [kind: Exclude<FileKind, "manifest">, path: string, sh
 /** How old the last beat of a courier that is still there can be, in milliseconds. */
 const FRESH_MS = 30_000;
 
-/** Sends files ahead until `signal`. What was sent for a run that ended without its delivery is removed. */
+/** Sends files ahead until `signal`. What was sent for a run that is held, or ended without its delivery, is removed. */
 export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
   const { channel } = parts;
   const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> what was sent for it
@@ -54,7 +54,7 @@ export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise
       signal,
     ),
     listen(channel, "channel:run_events", (event) => {
-      if (!isFinal(statusAfter(event))) return;
+      if (event.type !== "run_held" && !isFinal(statusAfter(event))) return;
       for (const sending of sent.get(event.run_id) ?? []) void sending.then((ahead) => ahead?.forget());
       sent.delete(event.run_id);
     }, signal),

@@ -89,6 +89,9 @@ export const SaverVariables = {
       "Address at which people open the dashboard, for the links in notifications. Default: unset, no links.",
     ),
   ...scheduleVariables(users.schedule),
+  HOLD_RUNS: z.enum(["on", "off"], { error: "wanted on or off" }).default("on").describe(
+    "on: runs beyond the limits of their pipeline's `hold` wait for a person before their load; off: all are loaded. Default on.",
+  ),
   ...MaskVariables,
   ...PipelineVariables,
   ...ActorVariables,

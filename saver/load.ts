@@ -81,6 +81,7 @@ export async function loadRun(
     validCount: message.valid_count,
     invalidCount: message.invalid_count,
     corrects: message.corrects,
+    since: message.since,
     lookupSha256: message.lookup_sha256,
     rulesSha256: message.rules_sha256,
     fields: message.fields,

@@ -1,6 +1,6 @@
 /**
- * The saver service: four actors over one database. The saver loads files, the courier delivers them, the recorder keeps the events of runs, and
- * the notifier tells receivers outside.
+ * The saver service: five actors over one database. The saver loads files, the gatekeeper carries out what people decide on held runs, the courier
+ * delivers files, the recorder keeps the events of runs, and the notifier tells receivers outside.
  *
  * @module
  */
@@ -22,6 +22,8 @@ import { sendAhead } from "./ahead.ts";
 import { notifyOptionsOf, SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, deliveryOf, type Seal } from "./courier.ts";
 import { SftpDeliveries } from "./delivery/sftp.ts";
+import { limitsOf } from "./gate.ts";
+import { gatekeeper } from "./gatekeeper.ts";
 import { notifier } from "./notify/notifier.ts";
 import { orderOf } from "./notify/order.ts";
 import { toldBy } from "./notify/told.ts";
@@ -48,6 +50,10 @@ if (import.meta.main) {
     const seal = await sealFor(config.SFTP_ENCRYPT_TO);
     const cancellations = new HeardCancellations();
     const days = config.RETENTION_DAYS;
+    const limitsFor = (pipeline: string) => {
+      const plan = config.HOLD_RUNS === "on" ? plans.get(pipeline) : undefined;
+      return plan && limitsOf(plan.definition);
+    };
     const leaseMs = config.LEASE_SECONDS * 1_000;
     if (deliveryTo === undefined) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
@@ -55,7 +61,13 @@ if (import.meta.main) {
     const publicUrl = config.PUBLIC_URL;
     const ordersOf = (event: RunEvent) => toldBy(event, store).map((news) => orderOf(news, publicUrl));
     const notifies = receivers.length > 0;
-    const mailboxes = ["channel:phase2_complete", "channel:deliver", "channel:run_events", "channel:notify"];
+    const mailboxes = [
+      "channel:phase2_complete",
+      "channel:decision",
+      "channel:deliver",
+      "channel:run_events",
+      "channel:notify",
+    ];
     const ready = () =>
       log.info("ready", {
         database: config.DB_PATH,
@@ -64,7 +76,9 @@ if (import.meta.main) {
       });
     await runTogether(
       signal,
-      (signal) => runActor(saver({ store, files }), channel, { signal, leaseMs, cancellations }),
+      (signal) =>
+        runActor(saver({ store, files, limitsOf: limitsFor }), channel, { signal, leaseMs, cancellations }),
+      (signal) => runActor(gatekeeper({ store }), channel, { signal, leaseMs }),
       (signal) =>
         runActor(courier({ store, files, deliveryTo, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) =>

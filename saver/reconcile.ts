@@ -9,15 +9,16 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
-import { compose } from "../shared/actor/message.ts";
+import { compose, type Fields } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
-import { childId, parentId } from "../shared/contracts/ids.ts";
-import { isFinal, RUN_STATUSES, type RunEvent } from "../shared/contracts/messages.ts";
+import { childId, newRunId, parentId } from "../shared/contracts/ids.ts";
+import { isFinal, RUN_STATUSES, type RunEvent, SinceRange } from "../shared/contracts/messages.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
-import { phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
+import { PHASE2, phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import type { RunRow } from "../shared/store/sqlite/runs.ts";
+import { announced, outcomeOf } from "./gatekeeper.ts";
 
 /** How often the database is compared with the queue, in milliseconds. */
 const EVERY_MS = 3_600_000;
@@ -27,7 +28,7 @@ const SETTLING_MS = 60_000;
 
 const RUNS_AT_ONCE = 100;
 
-/** Publishes what `unloaded` and `pendingOrders` find, now and every hour, until `signal`. */
+/** Publishes what `unloaded`, `pendingOrders`, `releasedRuns` and `outcomes` find, now and every hour, until `signal`. */
 export async function keepReconciling(
   { store, files, channel }: { store: Store; files: Files; channel: Channel },
   signal: AbortSignal,
@@ -36,6 +37,7 @@ export async function keepReconciling(
     try {
       for await (const message of unloaded(store, files)) await channel.publish(message);
       for (const orders of pendingOrders(store)) await channel.publish(...orders);
+      await channel.publish(...releasedRuns(store), ...outcomes(store));
     } catch (error) {
       // a folder that can't be read must not end the service
       getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", {
@@ -46,12 +48,12 @@ export async function keepReconciling(
   }
 }
 
-/** The announcements of all files that are transformed and not loaded, of any age, but those of runs that have ended otherwise. */
+/** The announcements of all files that are transformed and not loaded, of any age, but those of runs that have ended otherwise, or were held. */
 export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
   for await (const receipt of receiptsExcept(files, store.runs.loadedFiles())) {
     const { announced } = receipt;
     const run = store.runs.byRunId(announced.run_id);
-    if (run !== undefined && isFinal(run.status)) continue;
+    if (run !== undefined && (isFinal(run.status) || store.holds.of(run.run_id) !== undefined)) continue;
     const { id, fields } = phase2Of(announced, receipt);
     yield compose("channel:phase2_complete", id, fields);
   }
@@ -71,6 +73,35 @@ export function* pendingOrders(store: Store, now: number = Date.now()): Generato
     });
     if (runs.length < RUNS_AT_ONCE) return;
   }
+}
+
+/** The announcements of all runs that were released and aren't loaded. */
+export function releasedRuns(store: Store): Outgoing[] {
+  return store.holds.released().map((hold) =>
+    compose("channel:phase2_complete", childId(hold.order_id!, PHASE2), announced(hold))
+  );
+}
+
+/**
+ * What the extractor has to know of each pipeline: the run that is held, or was last, and what was loaded last. It may be told again at any
+ * time, so each message has an id of its own: also an extractor that has lost what it knew hears it.
+ */
+export function outcomes(store: Store): Outgoing[] {
+  const say = (fields: Fields<"channel:run_outcome">) =>
+    compose("channel:run_outcome", `outcome/${newRunId()}`, fields);
+  return [
+    ...store.holds.latest().map((hold) => say(outcomeOf(hold))),
+    ...[...store.records.pipelines().keys()].flatMap((pipeline) => {
+      const run = store.runs.lastLoaded(pipeline);
+      const since = sinceOf(run);
+      return since === undefined ? [] : [say({ run_id: run!.run_id, pipeline, outcome: "loaded", since })];
+    }),
+  ];
+}
+
+/** What a run asked for; undefined where that was everything. */
+export function sinceOf(run: Pick<RunRow, "since"> | undefined): SinceRange | undefined {
+  return run?.since == null ? undefined : SinceRange.safeParse(JSON.parse(run.since)).data;
 }
 
 /** The id of a run's first order follows from that of the message whose load has ended, and so does the id of the event that says so. */

@@ -64,6 +64,7 @@ const NOTHING_KNOWN: RunState = {
   delivery_state: null,
   delivery_error: null,
   delivered_at: null,
+  since: null,
 };
 
 const KEYS = Object.keys(NOTHING_KNOWN) as (keyof RunState)[];
@@ -97,7 +98,11 @@ function step(before: RunState, event: RunEvent): RunState {
         : state;
     case "phase_completed":
       if (event.phase === "DELIVERING") return { ...state, ...delivered(before, event) };
-      return { ...state, source: before.source ?? textOf(event.detail.source) };
+      return {
+        ...state,
+        source: before.source ?? textOf(event.detail.source),
+        since: event.detail.since === undefined ? before.since : JSON.stringify(event.detail.since),
+      };
     case "run_failed": {
       const failed = {
         ...state,
@@ -113,6 +118,11 @@ function step(before: RunState, event: RunEvent): RunState {
       return { ...state, superseded_by: event.by, failure_reason: event.reason, failure_retryable: false };
     case "run_cancelled":
       return { ...state, failure_reason: `Cancelled by ${event.requested_by}.`, failure_retryable: false };
+    case "run_rejected":
+      return { ...state, failure_reason: `Rejected by ${event.requested_by}.`, failure_retryable: false };
+    case "run_held":
+    case "run_released":
+      return state;
   }
 }
 
@@ -135,7 +145,7 @@ function inTime(a: RunEvent, b: RunEvent): number {
 
 function rank(event: RunEvent): number {
   if (!("phase" in event)) return event.type === "run_requested" ? 0 : 100;
-  const within = { phase_started: 1, phase_retrying: 2, phase_completed: 3, run_failed: 4 };
+  const within = { phase_started: 1, phase_retrying: 2, phase_completed: 3, run_held: 3, run_failed: 4 };
   return PHASES.indexOf(event.phase) * 10 + within[event.type];
 }
 

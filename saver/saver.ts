@@ -3,17 +3,22 @@
  *
  * @module
  */
-import type { Actor, Done } from "../shared/actor/actor.ts";
+import type { Actor, Done, OutputOn } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import type { Phase2Complete, RunEvent } from "../shared/contracts/messages.ts";
 import { childId, parentId } from "../shared/contracts/ids.ts";
-import { Cancelled, PermanentError } from "../shared/errors/errors.ts";
+import { Busy, Cancelled, PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1, PHASE2 } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
+import { hold, type Limits } from "./gate.ts";
 import { loadRun } from "./load.ts";
 import type { Order } from "./notify/order.ts";
+import { sinceOf } from "./reconcile.ts";
 import { recordEvent } from "./record.ts";
+
+/** How often a run that waits behind a held one looks whether that was decided on, in milliseconds. */
+const HELD_AGAIN_MS = 3_000;
 
 /** How long the recorder may lag behind a foreign message about the same run, in milliseconds. */
 const RECORDER_LAG_MS = 2_000;
@@ -21,30 +26,87 @@ const RECORDER_LAG_MS = 2_000;
 /**
  * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: what is loaded already is not loaded again.
  *
+ * A run whose numbers are beyond its pipeline's limits is held: nothing of it is loaded or delivered until a person has released it, and the
+ * pipeline's later runs wait. Corrections are made by people, and aren't held.
+ *
  * A foreign transformer doesn't know the run that its raw file belongs to. Where our extractor wrote the file, that run continues; else the run
  * is the one that was derived from the file's name.
  */
 export function saver(
-  { store, files }: { store: Store; files: Files },
+  { store, files, limitsOf = () => undefined }: {
+    store: Store;
+    files: Files;
+    /** What a run of a pipeline may be without being held; undefined where it may be anything. */
+    limitsOf?: (pipeline: string) => Limits | undefined;
+  },
 ): Actor<"channel:phase2_complete", string> {
+  /** Why the run is held, if it is. What is loaded in part was let through before. */
+  async function heldFor(
+    message: Phase2Complete & { run_id: string },
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { run_id, pipeline, correction_of } = message;
+    const known = store.holds.of(run_id);
+    if (known?.decision === "rejected") throw new Cancelled(`Rejected by ${known.decided_by}.`);
+    if (known !== undefined) return known.decision === null ? known.reason : undefined;
+    const limits = limitsOf(pipeline);
+    const isLoading = (store.runs.filesOf([run_id]).get(run_id) ?? []).length > 0;
+    if (limits === undefined || correction_of !== undefined || isLoading) return undefined;
+    const refuse = () => refuseCancelled(store, run_id, message);
+    return await hold(message, { store, files, limits, signal, refuse });
+  }
+
   return {
     name: "saver",
     mailbox: "channel:phase2_complete",
     phase: "LOADING",
     async plan(message) {
       const runId = isForeign(message) ? await runOfFile(store, message) : message.run_id;
+      waitForHeld(store, runId, message);
       return { runId, plan: runId, after: store.runs.byRunId(runId)?.status_at };
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
       refuseUnknown(store, message);
       refuseCancelled(store, run_id, message);
+      const { pipeline } = message;
+      const held = await heldFor({ ...message, run_id }, signal);
+      if (held !== undefined) {
+        const { valid_count: valid, invalid_count: invalid } = message;
+        return {
+          outputs: [{
+            to: "channel:run_outcome",
+            name: "held",
+            fields: { run_id, pipeline, outcome: "held" },
+          }],
+          detail: { valid, invalid },
+          held,
+        };
+      }
       const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
+      const since = sinceOf(store.runs.byRunId(run_id));
       return {
-        outputs: [{ to: "channel:deliver", name: "deliver", fields: { run_id, pipeline: message.pipeline } }],
+        outputs: [
+          { to: "channel:deliver", name: "deliver", fields: { run_id, pipeline } },
+          ...since === undefined ? [] : [{
+            to: "channel:run_outcome" as const,
+            name: "loaded",
+            fields: { run_id, pipeline, outcome: "loaded" as const, since },
+          }],
+        ],
         detail: { ...detail },
       };
     },
   };
+}
+
+/** Later runs wait for one that is held, and for its load once it is released. Waiting costs no attempt. */
+function waitForHeld(store: Store, runId: string, { pipeline, correction_of }: Phase2Complete): void {
+  if (correction_of !== undefined) return;
+  const front = store.holds.inFront(pipeline);
+  if (front === undefined || front.run_id === runId) return;
+  throw new Busy(`Run ${runId} waits: run ${front.run_id} of the same pipeline is held.`, {
+    retryAfterMs: HELD_AGAIN_MS,
+  });
 }
 
 function isForeign(message: Phase2Complete): boolean {
@@ -88,7 +150,7 @@ function refuseCancelled(store: Store, runId: string, { id, published_at = "" }:
 
 /**
  * The recorder: mailbox `channel:run_events`, output `channel:notify`; keeps each event and moves the run's row, and orders what is to be told of
- * it. Repeated events change nothing, and order the same.
+ * it. Repeated events change nothing, and order the same. A held run that is cancelled is rejected.
  */
 export function recorder(
   { store, ordersOf = () => [] }: { store: Store; ordersOf?: (event: RunEvent) => Order[] },
@@ -99,12 +161,18 @@ export function recorder(
     maxAttempts: 10_000, // an event that can be read can be kept: only a long load in another process is in the way
     async handle(event): Promise<Done> {
       await recordEvent(store, event);
-      const outputs = ordersOf(event).map((fields) => ({
+      const orders = ordersOf(event).map((fields) => ({
         to: "channel:notify" as const,
         name: fields.notification.type,
         fields,
       }));
-      return { outputs, detail: {} };
+      return { outputs: [...orders, ...rejections(store, event)], detail: {} };
     },
   };
+}
+
+function rejections(store: Store, event: RunEvent): OutputOn<"channel:decision">[] {
+  if (event.type !== "run_cancelled" || store.holds.of(event.run_id)?.decision !== null) return [];
+  const { run_id, pipeline, requested_by } = event;
+  return [{ to: "channel:decision", name: "rejected", fields: { run_id, pipeline, decision: "rejected", requested_by } }];
 }

@@ -55,6 +55,7 @@ export type RunStatus =
   | 'DELIVERY_PENDING'
   | 'EXTRACTING'
   | 'FAILED'
+  | 'HELD'
   | 'LOADING'
   | 'REQUESTED'
   | 'TRANSFORMING';

@@ -5,6 +5,7 @@
  */
 import DataLoader from "dataloader";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
+import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
 import type { RecordRow } from "../../shared/store/sqlite/records.ts";
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
@@ -18,6 +19,8 @@ export interface Loaders {
   readonly files: DataLoader<string, FileRow[]>;
   /** Delivered files of a run. */
   readonly deliveries: DataLoader<string, DeliveryRow[]>;
+  /** The hold of a run. */
+  readonly hold: DataLoader<string, HoldRow | undefined>;
   /** Runs that correct a run, newest first. */
   readonly corrections: DataLoader<string, RunRow[]>;
   /** Ids of the raw records that correct an invalid record. */
@@ -44,6 +47,7 @@ export function makeLoaders(open: () => ReadStore | undefined): Loaders {
     events: loader<string, RunEvent[]>(({ runs }, ids) => runs.eventsOf(ids), []),
     files: loader<string, FileRow[]>(({ runs }, ids) => runs.filesOf(ids), []),
     deliveries: loader<string, DeliveryRow[]>(({ runs }, ids) => runs.deliveriesOf(ids), []),
+    hold: loader<string, HoldRow | undefined>(({ holds }, ids) => holds.ofRuns(ids), undefined),
     corrections: loader<string, RunRow[]>(({ runs }, ids) => runs.correctionsOf(ids), []),
     recordCorrections: loader<number, number[]>(({ records }, ids) => records.correctionsOf(ids), []),
     recordCorrected: loader<number, number | undefined>(

@@ -34,6 +34,8 @@ Deno.test("without a database there is nothing, and no error", async () => {
     "extractor",
     "transformer",
     "saver",
+    "gatekeeper",
+    "tracker",
     "courier",
     "recorder",
   ]);

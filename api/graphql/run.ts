@@ -4,7 +4,8 @@
  * @module
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
-import { PHASES, RUN_STATUSES, type RunEvent } from "../../shared/contracts/messages.ts";
+import { PHASES, RUN_STATUSES, type RunEvent, SinceRange } from "../../shared/contracts/messages.ts";
+import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
 import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import {
   type Gap,
@@ -117,6 +118,64 @@ const Failure = builder.objectRef<RunRow>("RunFailure").implement({
   }),
 });
 
+const DecisionEnum = builder.enumType("HoldDecision", {
+  description: "What became of a run that was held.",
+  values: {
+    RELEASED: { value: "released", description: "It was loaded as it was held." },
+    REJECTED: { value: "rejected", description: "Nothing of it was loaded." },
+  } as const,
+});
+
+const HoldType = builder.objectRef<HoldRow>("RunHold").implement({
+  description: "Why a run was held before its load, and what was decided.",
+  fields: (t) => ({
+    reason: t.exposeString("reason", { description: "What is beyond which limit, in numbers." }),
+    heldAt: t.field({ type: "DateTime", resolve: (hold) => hold.held_at }),
+    validCount: t.int({ resolve: (hold) => announcedOf(hold).valid_count }),
+    invalidCount: t.int({ resolve: (hold) => announcedOf(hold).invalid_count }),
+    comparedWith: t.field({
+      type: EtlRun,
+      nullable: true,
+      description: "The run that was loaded last when it was held.",
+      resolve: ({ compared_with }, _args, { loaders }) =>
+        compared_with === null ? null : loaders.run.load(compared_with),
+    }),
+    samples: t.field({
+      type: ["JSON"],
+      description: "Some of its invalid records, masked; none once it is decided.",
+      resolve: ({ run_id }, _args, { store }) => store?.holds.samples(run_id) ?? [],
+    }),
+    decision: t.field({
+      type: DecisionEnum,
+      nullable: true,
+      description: "Null while nobody has decided.",
+      resolve: (hold) => hold.decision,
+    }),
+    decidedBy: t.exposeString("decided_by", { nullable: true }),
+    decidedAt: t.field({ type: "DateTime", nullable: true, resolve: (hold) => hold.decided_at }),
+  }),
+});
+
+function announcedOf({ message }: HoldRow): { valid_count: number; invalid_count: number } {
+  return JSON.parse(message);
+}
+
+const SinceType = builder.objectRef<SinceRange>("SinceRange").implement({
+  description:
+    "What a run asked for, where only what changed was; times and numbers as the source writes them.",
+  fields: (t) => ({
+    from: t.string({
+      description: "It asked for what changed since then.",
+      resolve: ({ from }) => `${from}`,
+    }),
+    to: t.string({
+      nullable: true,
+      description: "The greatest value that it holds; null where nothing came.",
+      resolve: ({ to }) => to === undefined ? null : `${to}`,
+    }),
+  }),
+});
+
 /** Something that happened to a run. */
 export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
   description: "Something that happened to a run.",
@@ -129,7 +188,8 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
     instance: t.exposeString("instance", { nullable: true }),
     type: t.exposeString("type", {
       description:
-        "run_requested, phase_started, phase_retrying, phase_completed, run_failed, run_superseded or run_cancelled.",
+        "run_requested, phase_started, phase_retrying, phase_completed, run_failed, run_superseded, run_cancelled, run_held, " +
+        "run_released or run_rejected.",
     }),
     phase: t.field({
       type: PhaseEnum,
@@ -142,7 +202,12 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
       type: "JSON",
       nullable: true,
       description: "The results of a phase.",
-      resolve: (event) => event.type === "phase_completed" ? event.detail : null,
+      resolve: (event) => "detail" in event ? event.detail : null,
+    }),
+    requestedBy: t.string({
+      nullable: true,
+      description: "Who asked for the run, cancelled it, or decided on it.",
+      resolve: (event) => "requested_by" in event ? event.requested_by : null,
     }),
     run: t.field({
       type: EtlRun,
@@ -216,6 +281,18 @@ EtlRun.implement({
       nullable: true,
       description: "Null until the delivery begins.",
       resolve: (run) => run.delivery_state === null ? null : run,
+    }),
+    hold: t.field({
+      type: HoldType,
+      nullable: true,
+      description: "Null unless it is or was held before its load.",
+      resolve: (run, _args, { loaders }) => loaders.hold.load(run.run_id),
+    }),
+    since: t.field({
+      type: SinceType,
+      nullable: true,
+      description: "What it asked for; null where that was everything.",
+      resolve: ({ since }) => since === null ? null : SinceRange.safeParse(JSON.parse(since)).data,
     }),
     failure: t.field({
       type: Failure,

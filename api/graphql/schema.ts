@@ -13,6 +13,7 @@ import "./dead_letter.ts";
 import "./subscriptions.ts";
 import "./mutations/start_run.ts";
 import "./mutations/steer_run.ts";
+import "./mutations/decide_run.ts";
 import "./mutations/replay_invalid_records.ts";
 import "./mutations/steer_letter.ts";
 import "./mutations/steer_actor.ts";

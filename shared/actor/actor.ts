@@ -27,6 +27,8 @@ export interface Done {
   readonly outputs: readonly Output[];
   /** Numbers and names worth telling about the phase; no record content. */
   readonly detail: Detail;
+  /** Why the run goes no further for now: told in place of the phase's completion. */
+  readonly held?: string;
 }
 
 /** What a handler is given besides its message. */

@@ -33,16 +33,17 @@ export class RunActive extends PermanentError {
 
   /** The run `activeRunId` is in the way. */
   constructor(
-    /** The run that is being extracted; undefined while none of those that wait has been taken up. */
+    /** The run that is in the way; undefined while none of those that wait has been taken up. */
     readonly activeRunId: string | undefined,
+    doing: "is being extracted" | "is held before its load" = "is being extracted",
   ) {
     super(
       `Cannot start a run: ${
-        activeRunId === undefined
-          ? "another one waits for the extractor"
-          : `run ${activeRunId} is being extracted`
+        activeRunId === undefined ? "another one waits for the extractor" : `run ${activeRunId} ${doing}`
       }. ` +
-        `Wait until its extraction has ended, then ask again.`,
+        (doing === "is being extracted"
+          ? "Wait until its extraction has ended, then ask again."
+          : "Release or reject it; what was asked for meanwhile starts then."),
     );
   }
 }

@@ -5,10 +5,10 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { Claim, Outgoing } from "../channel/channel.ts";
-import type { Detail, Phase } from "../contracts/messages.ts";
+import type { Phase } from "../contracts/messages.ts";
 import { plausibleTime, stamp } from "../contracts/ids.ts";
 import { messageOf } from "../errors/errors.ts";
-import type { Output } from "./actor.ts";
+import type { Done, Output } from "./actor.ts";
 import { compose, type Fields, type Parent } from "./message.ts";
 import type { ReportedRetries } from "./retries.ts";
 
@@ -77,9 +77,13 @@ export class News {
     return this.#start();
   }
 
-  completed(detail: Detail): Outgoing[] {
+  /** The message is done: the phase is complete, or the run is held in it. */
+  ended({ detail, held }: Done): Outgoing[] {
     this.retries.forget(this.claim.id);
-    return [...this.#start(), ...this.#event("completed", { type: "phase_completed", detail })];
+    const start = this.#start();
+    return held === undefined
+      ? [...start, ...this.#event("completed", { type: "phase_completed", detail })]
+      : [...start, ...this.#event("held", { type: "run_held", reason: held, detail })];
   }
 
   /** The try has failed, another follows. */

@@ -185,7 +185,7 @@ async function attempt<C extends ChannelName, P>(
     }));
     const outputs = done.outputs.map((output) => news.output(output));
     return {
-      outcome: { kind: "done", outputs: [...outputs, ...news.completed(done.detail)] },
+      outcome: { kind: "done", outputs: [...outputs, ...news.ended(done)] },
       isStuck: false,
     };
   } catch (thrown) {

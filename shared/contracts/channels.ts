@@ -4,11 +4,27 @@
  * @module
  */
 import type { z } from "zod";
-import { Deliver, Phase1Complete, Phase2Complete, RunEvent, StartRun } from "./messages.ts";
+import {
+  Decide,
+  Deliver,
+  Phase1Complete,
+  Phase2Complete,
+  RunEvent,
+  RunOutcome,
+  StartRun,
+} from "./messages.ts";
 import { Notify } from "./notifications.ts";
 
 /** Names of the actors, as they appear in the directory, in events and in logs. */
-export type ActorName = "extractor" | "transformer" | "saver" | "courier" | "recorder" | "notifier";
+export type ActorName =
+  | "extractor"
+  | "tracker"
+  | "transformer"
+  | "saver"
+  | "gatekeeper"
+  | "courier"
+  | "recorder"
+  | "notifier";
 
 /** A sender of messages: an actor, or the API, the command line or the schedule. */
 export type Sender = ActorName | "api" | "cli" | "schedule";
@@ -44,9 +60,21 @@ export const CHANNELS = {
   },
   "channel:phase2_complete": {
     schema: Phase2Complete,
-    senders: ["transformer"],
+    senders: ["transformer", "gatekeeper"],
     receiver: "saver",
     about: "The processed and the dead-letter file of a raw file are complete.",
+  },
+  "channel:decision": {
+    schema: Decide,
+    senders: ["api", "recorder"],
+    receiver: "gatekeeper",
+    about: "Somebody decided on a run that is held.",
+  },
+  "channel:run_outcome": {
+    schema: RunOutcome,
+    senders: ["saver", "gatekeeper"],
+    receiver: "tracker",
+    about: "A run is loaded, held, or decided on.",
   },
   "channel:deliver": {
     schema: Deliver,
@@ -56,7 +84,7 @@ export const CHANNELS = {
   },
   "channel:run_events": {
     schema: RunEvent,
-    senders: ["extractor", "transformer", "saver", "courier", "api", "cli", "schedule"],
+    senders: ["extractor", "transformer", "saver", "gatekeeper", "courier", "api", "cli", "schedule"],
     receiver: "recorder",
     about: "Something happened to a run.",
   },

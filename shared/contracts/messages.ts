@@ -74,6 +74,11 @@ export const Correction = z.object({
 /** A correction run's order. */
 export type Correction = z.output<typeof Correction>;
 
+/** A time or a number by which a source tells what has changed, as the source writes it. */
+export const Moment = z.union([z.string().max(200), z.number()]);
+/** A time or a number, as the source writes it. */
+export type Moment = z.output<typeof Moment>;
+
 /** `channel:start_run`: a request for a run. */
 export const StartRun = Envelope.extend({
   run_id: RunId,
@@ -81,9 +86,23 @@ export const StartRun = Envelope.extend({
   requested_by: z.string().min(1).max(200),
   /** Present in a correction run. */
   correction: Correction.optional(),
+  /** Asks again for what changed since then, whatever was loaded: the pipeline is rewound. */
+  since: Moment.optional(),
 }).transform((message) => ({ ...message, pipeline: message.pipeline ?? DEFAULT_PIPELINE }));
 /** A request for a run. */
 export type StartRun = z.output<typeof StartRun>;
+
+/** What a run with `since` asked for. */
+export const SinceRange = z.object({
+  /** It asked for what changed since then. */
+  from: Moment,
+  /** The greatest value that it holds; absent where nothing came. */
+  to: Moment.optional(),
+  /** How often the pipeline had been rewound when the run began: one that began before a rewind moves nothing. */
+  rewinds: Count,
+});
+/** What a run with `since` asked for. */
+export type SinceRange = z.output<typeof SinceRange>;
 
 const CorrectionLink = {
   /** In a correction run: the run whose dead letters are corrected. */
@@ -108,6 +127,8 @@ export const Phase1Complete = Envelope.extend({
   raw_sha256: Sha256.optional(),
   /** Where the records came from: the URL, or `dlq:<run_id>` in a correction run. */
   source: z.string().max(2048).optional(),
+  /** Where only what changed was asked for. */
+  since: SinceRange.optional(),
   ...CorrectionLink,
 }).transform(known);
 /** A complete raw file. `run_id` and `pipeline` are derived from `raw_file` where the sender gave none. */
@@ -138,6 +159,7 @@ export const Phase2Complete = Envelope.extend({
   processed_sha256: Sha256.optional(),
   dlq_sha256: Sha256.optional(),
   source: z.string().max(2048).optional(),
+  since: SinceRange.optional(),
   ...CorrectionLink,
   /** SHA-256 of the lookup file that was used. */
   lookup_sha256: Sha256.optional(),
@@ -156,6 +178,34 @@ export const Deliver = Envelope.extend({
 });
 /** An order to deliver. */
 export type Deliver = z.output<typeof Deliver>;
+
+/** What may become of a run that is held. */
+export const DECISIONS = ["released", "rejected"] as const;
+/** What became of a run that was held. */
+export type Decision = (typeof DECISIONS)[number];
+
+/** `channel:decision`: a person decided on a run that is held. Of several decisions the first one counts. */
+export const Decide = Envelope.extend({
+  run_id: RunId,
+  decision: z.enum(DECISIONS),
+  requested_by: z.string().min(1).max(200),
+});
+/** A decision on a held run. */
+export type Decide = z.output<typeof Decide>;
+
+/** `channel:run_outcome`: what the extractor has to know of its runs. A state, not news: it may be said again at any time. */
+export const RunOutcome = Envelope.extend({
+  run_id: RunId,
+  pipeline: PipelineName,
+  /** `held`: later runs of the pipeline wait; `released` and `rejected`: they no longer do; `loaded`: its records are in the database. */
+  outcome: z.enum(["held", ...DECISIONS, "loaded"]),
+  /** What the run asked for, where it is loaded and had a `since`. */
+  since: SinceRange.optional(),
+  /** The files of a run that was rejected: they are removed, as long as they are these. */
+  rejected: z.array(z.object({ name: DataPath, sha256: Sha256 })).max(3).optional(),
+});
+/** What became of a run. */
+export type RunOutcome = z.output<typeof RunOutcome>;
 
 export { isFinal, type Phase, PHASES, RUN_STATUSES, type RunStatus } from "./phases.ts";
 
@@ -202,6 +252,15 @@ export const RunEvent = z.discriminatedUnion("type", [
   /** The request was not carried out, as an unfinished run was resumed in its place. */
   EventBase.extend({ type: z.literal("run_superseded"), by: RunId, reason: z.string() }),
   EventBase.extend({ type: z.literal("run_cancelled"), requested_by: z.string().max(200) }),
+  /** The run waits for a person before its load: its numbers are beyond what the definition allows. */
+  EventBase.extend({
+    type: z.literal("run_held"),
+    phase: z.enum(PHASES),
+    reason: z.string(),
+    detail: Detail,
+  }),
+  EventBase.extend({ type: z.literal("run_released"), requested_by: z.string().max(200) }),
+  EventBase.extend({ type: z.literal("run_rejected"), requested_by: z.string().max(200) }),
 ]);
 /** Something that happened to a run. */
 export type RunEvent = z.output<typeof RunEvent>;
@@ -217,9 +276,14 @@ export function statusAfter(event: RunEvent): RunStatus {
       return event.phase === "DELIVERING" ? "DELIVERY_PENDING" : event.phase;
     case "phase_completed":
       return event.phase === "DELIVERING" ? "COMPLETED" : event.phase;
+    case "run_held":
+      return "HELD";
+    case "run_released":
+      return "LOADING";
     case "run_failed":
     case "run_superseded":
     case "run_cancelled":
+    case "run_rejected":
       return "FAILED";
   }
 }

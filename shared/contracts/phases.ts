@@ -10,11 +10,18 @@ export const PHASES = ["EXTRACTING", "TRANSFORMING", "LOADING", "DELIVERING"] as
 export type Phase = (typeof PHASES)[number];
 
 /** Every status that a run can have. */
-export const RUN_STATUSES = ["REQUESTED", ...PHASES, "DELIVERY_PENDING", "COMPLETED", "FAILED"] as const;
+export const RUN_STATUSES = [
+  "REQUESTED",
+  ...PHASES,
+  "HELD",
+  "DELIVERY_PENDING",
+  "COMPLETED",
+  "FAILED",
+] as const;
 /** The status of a run. */
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
-/** Whether a run with this status goes no further by itself. */
+/** Whether a run with this status has come to its end. One that is held hasn't: a person decides how it goes on. */
 export function isFinal(status: RunStatus): boolean {
   return status === "COMPLETED" || status === "FAILED";
 }

@@ -7,7 +7,7 @@
 import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { childId } from "../contracts/ids.ts";
-import { Detail, type Phase1Complete, RunId, Sha256 } from "../contracts/messages.ts";
+import { Detail, type Phase1Complete, RunId, Sha256, SinceRange } from "../contracts/messages.ts";
 import type { Documents } from "./documents.ts";
 import type { Files } from "./files.ts";
 
@@ -20,6 +20,7 @@ const Announced = z.object({
   run_id: RunId,
   pipeline: z.string(),
   source: z.string().optional(),
+  since: SinceRange.optional(),
   correction_of: RunId.optional(),
   corrects: z.array(z.int().positive()).optional(),
 });
@@ -85,7 +86,7 @@ export async function* receiptsExcept(
 /** The message that announces the files of a receipt: its id, the same each time, and its fields. */
 export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt) {
   const { raw, processed, dead, valid, invalid, fields, lookup_sha256, rules_sha256 } = receipt;
-  const { id, raw_file, run_id, pipeline, source, correction_of, corrects } = announced;
+  const { id, raw_file, run_id, pipeline, source, since, correction_of, corrects } = announced;
   return {
     id: childId(id ?? `receipt/${run_id}`, PHASE2),
     fields: {
@@ -100,6 +101,7 @@ export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt
       processed_sha256: processed.sha256,
       dlq_sha256: dead.sha256,
       source,
+      since,
       correction_of,
       corrects,
       lookup_sha256,

@@ -40,7 +40,9 @@ export interface Gap {
 /** The phases of one run that were started, in order; its events come oldest first. */
 export function phasesOf(events: readonly RunEvent[]): PhaseTime[] {
   return PHASES.flatMap((phase) => {
-    const own = events.filter((event) => "phase" in event && event.phase === phase);
+    const all = events.filter((event) => "phase" in event && event.phase === phase);
+    // what a run was held in begins when it is released
+    const own = all.slice(all.findLastIndex((event) => event.type === "run_held") + 1);
     const starts = own.filter((event) => event.type === "phase_started");
     if (starts.length === 0) return [];
     const end = own.findLast((event) => event.type === "phase_completed" || event.type === "run_failed");

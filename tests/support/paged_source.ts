@@ -9,6 +9,8 @@ import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
 import { LocalState } from "../../extractor/state.ts";
 import type { AnySource, Patience } from "../../extractor/source.ts";
 import { integer, pipeline } from "../../shared/pipeline/mod.ts";
+import { after, changeStanding } from "../../extractor/standing.ts";
+import type { Phase1Complete } from "../../shared/contracts/messages.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
 import { quiet, request, sourceIn } from "./extraction.ts";
 
@@ -25,7 +27,7 @@ export interface PagedSource extends AsyncDisposable {
   readonly state: string;
   /**
    * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
-   * pages, as if the process ended. Answers the lines of the raw file.
+   * pages, as if the process ended. It counts as loaded unless `isLoaded` is false. Answers the lines of the raw file.
    */
   extract(source: Omit<AnySource, "url"> & { url?: string }, options?: Options): Promise<Extracted>;
   /** Names of the raw files, parts included. */
@@ -34,6 +36,7 @@ export interface PagedSource extends AsyncDisposable {
 
 interface Options extends Partial<ExtractorParts> {
   readonly pages?: number;
+  readonly isLoaded?: boolean;
   readonly env?: Record<string, string>;
   readonly patience?: Partial<Patience>;
 }
@@ -66,7 +69,7 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
     origin,
     asked,
     state: `${data}/state/things.json`,
-    async extract(source, { pages = Infinity, env = {}, patience, ...parts } = {}) {
+    async extract(source, { pages = Infinity, isLoaded = true, env = {}, patience, ...parts } = {}) {
       const record = z.object({ id: integer, at: z.string().optional() });
       const definition = pipeline({
         name: "things",
@@ -92,7 +95,11 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
       const { plan, held } = await actor.plan!(asking, stop.signal);
       using _held = held;
       const done = await actor.handle(asking, quiet(handling), plan);
-      const { raw_file } = done.outputs[0]!.fields as { raw_file: string };
+      const { raw_file, run_id, since } = done.outputs[0]!.fields as Phase1Complete;
+      if (isLoaded) {
+        const outcome = { run_id, pipeline: "things", outcome: "loaded" as const, since };
+        await changeStanding(files, "things", (standing) => after(standing, outcome));
+      }
       return { ...done, lines: (await Deno.readTextFile(raw_file)).split("\n").slice(0, -1) };
     },
     async rawFiles() {

@@ -90,6 +90,7 @@ export const EN = {
   "status.REQUESTED": "requested",
   "status.EXTRACTING": "extracting",
   "status.TRANSFORMING": "transforming",
+  "status.HELD": "held",
   "status.LOADING": "loading",
   "status.DELIVERING": "delivering",
   "status.DELIVERY_PENDING": "delivery pending",

@@ -93,6 +93,7 @@ export const ES: Record<Key, string> = {
   "status.REQUESTED": "solicitada",
   "status.EXTRACTING": "extrayendo",
   "status.TRANSFORMING": "transformando",
+  "status.HELD": "retenida",
   "status.LOADING": "cargando",
   "status.DELIVERING": "entregando",
   "status.DELIVERY_PENDING": "entrega pendiente",

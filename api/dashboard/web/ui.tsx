@@ -85,6 +85,7 @@ const TONES: Record<string, string> = {
   COMPLETED: "good",
   DELIVERED: "good",
   FAILED: "bad",
+  HELD: "warn",
   DELIVERY_PENDING: "warn",
   PENDING: "warn",
   NOT_CONFIGURED: "quiet",

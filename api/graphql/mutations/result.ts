@@ -63,6 +63,11 @@ export const RunNotLoaded = problemType(
   "The run's files aren't loaded, so there is nothing to work on.",
 );
 
+export const RunNotHeld = problemType(
+  "RunNotHeld",
+  "The run isn't held, or somebody else has decided on it.",
+);
+
 export const ActorNotFound = problemType("ActorNotFound", "There is no such actor.");
 
 export const DeadLetterNotFound = problemType(

@@ -6,6 +6,7 @@
 import { RunActive, tell } from "../../../shared/actor/ask.ts";
 import { follow } from "../../../shared/actor/follow.ts";
 import { type Correction, isFinal } from "../../../shared/contracts/messages.ts";
+import { DEFAULT_PIPELINE } from "../../../shared/contracts/names.ts";
 import { defaultPipeline } from "../../pipelines.ts";
 import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
@@ -109,10 +110,14 @@ export async function start(
         return { __typename: "StartRunSuccess" as const, runId, finished: false };
       } catch (error) {
         if (!(error instanceof RunActive)) throw error;
+        const front = context.store?.holds.inFront(request.pipeline ?? DEFAULT_PIPELINE);
+        const held = front?.decision === null
+          ? new RunActive(front.run_id, "is held before its load")
+          : error;
         return {
           __typename: "RunAlreadyActive" as const,
-          message: error.message,
-          activeRunId: error.activeRunId,
+          message: held.message,
+          activeRunId: held.activeRunId,
         };
       }
     });

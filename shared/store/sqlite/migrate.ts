@@ -9,6 +9,7 @@ import sealedAndRemoved from "./migrations/0002_sealed_and_removed.sql" with { t
 import countLoaded from "./migrations/0003_count_loaded.sql" with { type: "text" };
 import pipelines from "./migrations/0004_pipelines.sql" with { type: "text" };
 import notifications from "./migrations/0005_notifications.sql" with { type: "text" };
+import held from "./migrations/0006_held.sql" with { type: "text" };
 import { Database } from "../../sqlite/database.ts";
 import { immediate, type WaitOptions } from "../../sqlite/transaction.ts";
 
@@ -19,6 +20,7 @@ const MIGRATIONS: readonly string[] = [
   countLoaded,
   pipelines,
   notifications,
+  held,
 ];
 
 /** The schema version that this program works with. */

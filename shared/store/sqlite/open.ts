@@ -6,6 +6,7 @@
 import { dirname } from "node:path";
 import { PermanentError } from "../../errors/errors.ts";
 import { needSpace } from "../../files/disk.ts";
+import { Holds } from "./holds.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
 import { Records } from "./records.ts";
@@ -29,12 +30,14 @@ export class ReadStore implements Disposable {
   readonly runs: Runs;
   readonly records: Records;
   readonly notifications: Notifications;
+  readonly holds: Holds;
 
   /** Made by `openStoreReadOnly`. */
   constructor(private readonly db: Database) {
     this.runs = new Runs(db);
     this.records = new Records(db);
     this.notifications = new Notifications(db);
+    this.holds = new Holds(db);
   }
 
   /** Throws when the database doesn't answer. */
@@ -63,6 +66,7 @@ export class Store implements AsyncDisposable {
   readonly runs: Runs;
   readonly records: Records;
   readonly notifications: Notifications;
+  readonly holds: Holds;
   readonly #turns = new Mutex();
 
   /** Made by `openStore`. */
@@ -73,6 +77,7 @@ export class Store implements AsyncDisposable {
     this.runs = reader.runs;
     this.records = reader.records;
     this.notifications = reader.notifications;
+    this.holds = reader.holds;
   }
 
   /**

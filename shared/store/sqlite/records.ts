@@ -208,7 +208,8 @@ export class Records {
   }
 }
 
-function readRecord(json: string, mask: Mask): unknown {
+/** A line as a masked record; one that is no JSON as `{ raw_line: … }`. */
+export function readRecord(json: string, mask: Mask): unknown {
   try {
     return maskRecord(parseExact(json), mask);
   } catch {

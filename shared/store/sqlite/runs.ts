@@ -58,6 +58,8 @@ export interface RunRow {
   readonly delivery_error: string | null;
   /** When all files were found on the server. */
   readonly delivered_at: string | null;
+  /** Where only what changed was asked for: a `SinceRange`, as JSON. */
+  readonly since: string | null;
 }
 
 export interface FileRow {
@@ -183,6 +185,16 @@ export class Runs {
            AND json_extract(body, '$.detail.raw_file') = ?1))
        ORDER BY id LIMIT 1`,
       name,
+    );
+  }
+
+  /** The run of a pipeline that was loaded last, apart from run `except` and from corrections. */
+  lastLoaded(pipeline: string, except = ""): RunRow | undefined {
+    return this.db.get<RunRow>(
+      `SELECT * FROM etl_runs WHERE pipeline = ? AND loaded_at IS NOT NULL AND correction_of IS NULL AND run_id <> ?
+       ORDER BY run_timestamp DESC, id DESC LIMIT 1`,
+      pipeline,
+      except,
     );
   }
 

@@ -29,6 +29,7 @@ function addRuns(db: Database, count = 10): string[] {
       delivery_state: null,
       delivery_error: null,
       delivered_at: null,
+      since: null,
     });
     if (status === "COMPLETED") db.run("UPDATE etl_runs SET loaded_at = status_at WHERE run_id = ?", runId);
   }

@@ -14,7 +14,7 @@ CREATE TABLE deliveries (
   UNIQUE (run_id, kind)
 ) STRICT;
 
-CREATE TABLE etl_runs (
+CREATE TABLE "etl_runs" (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   run_timestamp TEXT NOT NULL,          -- when the run was first heard of; never changes, so that pages of runs stay in order
   raw_file TEXT,
@@ -24,7 +24,7 @@ CREATE TABLE etl_runs (
   invalid_count INTEGER,
   run_id TEXT NOT NULL UNIQUE,
   status TEXT NOT NULL CHECK (status IN
-    ('REQUESTED', 'EXTRACTING', 'TRANSFORMING', 'LOADING', 'DELIVERING', 'DELIVERY_PENDING', 'COMPLETED', 'FAILED')),
+    ('REQUESTED', 'EXTRACTING', 'TRANSFORMING', 'HELD', 'LOADING', 'DELIVERING', 'DELIVERY_PENDING', 'COMPLETED', 'FAILED')),
   status_at TEXT NOT NULL,              -- time of the event that the status follows from; an earlier event that arrives late changes nothing
   source TEXT,
   requested_by TEXT,
@@ -40,8 +40,24 @@ CREATE TABLE etl_runs (
   failure_retryable INTEGER,
   delivery_state TEXT CHECK (delivery_state IN ('PENDING', 'DELIVERED', 'NOT_CONFIGURED', 'FAILED')),
   delivery_error TEXT,
-  delivered_at TEXT
-, pipeline TEXT NOT NULL DEFAULT 'users') STRICT;
+  delivered_at TEXT,
+  pipeline TEXT NOT NULL DEFAULT 'users',
+  since TEXT                            -- where only what changed was asked for: {"from": …, "to": …}, as the source writes its times
+) STRICT;
+
+CREATE TABLE holds (
+  run_id TEXT PRIMARY KEY,
+  pipeline TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  message TEXT NOT NULL,                -- what announced the files, with the SHA-256 of each; a release announces them again
+  samples TEXT,                         -- the first invalid records, a JSON array of lines; NULL once it is decided
+  compared_with TEXT,                   -- the run whose numbers it was compared with
+  held_at TEXT NOT NULL,
+  decision TEXT CHECK (decision IN ('released', 'rejected')),
+  decided_by TEXT,
+  decided_at TEXT,
+  order_id TEXT                         -- the message that asked for the decision
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE invalid_records (id INTEGER PRIMARY KEY, json TEXT NOT NULL) STRICT;
 
@@ -131,6 +147,8 @@ CREATE INDEX etl_runs_by_status ON etl_runs (status, run_timestamp, id);
 CREATE INDEX etl_runs_by_time ON etl_runs (run_timestamp, id);
 
 CREATE INDEX etl_runs_loaded_by_time ON etl_runs (run_timestamp, id, loaded_at) WHERE loaded_at IS NOT NULL;
+
+CREATE INDEX holds_by_pipeline ON holds (pipeline, held_at);
 
 CREATE INDEX record_corrections_by_invalid ON record_corrections (invalid_record_id);
 

@@ -1,0 +1,107 @@
+/**
+ * `releaseRun` and `rejectRun`: what becomes of a run that is held.
+ *
+ * @module
+ */
+import { compose } from "../../../shared/actor/message.ts";
+import { newRunId } from "../../../shared/contracts/ids.ts";
+import type { Decision } from "../../../shared/contracts/messages.ts";
+import type { HoldRow } from "../../../shared/store/sqlite/holds.ts";
+import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
+import { pause } from "../../../shared/actor/backoff.ts";
+import { builder } from "../builder.ts";
+import type { Context } from "../context.ts";
+import { EtlRun } from "../run.ts";
+import {
+  audited,
+  capital,
+  type Problem,
+  resultType,
+  RunNotFound,
+  runNotFound,
+  RunNotHeld,
+} from "./result.ts";
+
+addDecision(
+  "releaseRun",
+  "released",
+  "Lets a run that is held go on: what was held is loaded and delivered.",
+  "The decision is passed on: the run goes on.",
+);
+addDecision(
+  "rejectRun",
+  "rejected",
+  "Ends a run that is held: nothing of it is loaded or delivered, and its files are removed.",
+  "The decision is passed on: the run ends.",
+);
+
+function addDecision(action: string, decision: Decision, description: string, success: string): void {
+  const typename = `${capital(action)}Success`;
+  const Success = builder.objectRef<{ __typename: string; runId: string }>(typename).implement({
+    description: success,
+    fields: (t) => ({
+      runId: t.exposeID("runId"),
+      run: t.field({
+        type: EtlRun,
+        nullable: true,
+        resolve: ({ runId }, _args, { loaders }) => loaders.run.load(runId),
+      }),
+    }),
+  });
+  const Result = resultType(action, Success, RunNotFound, RunNotHeld);
+  builder.mutationField(action, (t) =>
+    t.field({
+      type: Result,
+      description,
+      args: { runId: t.arg.id({ required: true }) },
+      resolve: (_root, { runId }, context) =>
+        audited(context, action, { runId }, async () => {
+          const run = context.store?.runs.byRunId(runId);
+          if (run === undefined) return runNotFound(runId);
+          const held = context.store?.holds.of(runId);
+          if (held === undefined) return notHeld(runId, `is ${run.status}`);
+          if (held.decision !== null) return held.decision === decision ? done(runId) : decided(held);
+          const order = compose("channel:decision", decision, {
+            run_id: runId,
+            pipeline: run.pipeline,
+            decision,
+            requested_by: context.who,
+          }, {
+            id: `decision/${runId}/${newRunId()}`,
+            published_at: run.status_at,
+            traceparent: currentTraceparent(),
+          });
+          // of two people who decide at once, one is told that the other did
+          const { channel } = context.ports;
+          const isFirst = await channel.publishIfIdle("channel:decision", `"id":"decision/${runId}/`, order);
+          const hold = await decidedOn(context, runId);
+          if (hold?.decision != null) return hold.decision === decision ? done(runId) : decided(hold);
+          return isFirst ? done(runId) : notHeld(runId, "is being decided on already");
+        }),
+    }));
+
+  function done(runId: string) {
+    return { __typename: typename, runId };
+  }
+}
+
+function decided({ run_id, decision, decided_by }: HoldRow): Problem<"RunNotHeld"> {
+  return notHeld(run_id, `was ${decision} by ${decided_by}`);
+}
+
+function notHeld(runId: string, why: string): Problem<"RunNotHeld"> {
+  return { __typename: "RunNotHeld", message: `Run ${runId} ${why}. There is nothing to decide.` };
+}
+
+/** How long an answer waits for the gatekeeper, in milliseconds. */
+const DECIDED_WITHIN_MS = 3_000;
+
+/** The hold of a run once it is decided; after `DECIDED_WITHIN_MS` as it is. */
+async function decidedOn({ ports, signal }: Context, runId: string): Promise<HoldRow | undefined> {
+  const deadline = performance.now() + DECIDED_WITHIN_MS;
+  for (let wait = 5;; wait = Math.min(wait * 2, 100)) {
+    const hold = ports.store()?.holds.of(runId);
+    if (hold?.decision != null || signal.aborted || performance.now() > deadline) return hold;
+    await pause(wait, signal);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * How a pipeline stands: which of its runs is held, and up to where what changed is loaded. Kept beside the checkpoint, as it changes while a run
+ * is extracted.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { pause } from "../shared/actor/backoff.ts";
+import { Moment, RunId, type RunOutcome, type SinceRange } from "../shared/contracts/messages.ts";
+import type { Documents } from "../shared/files/documents.ts";
+import { later } from "../shared/pipeline/moments.ts";
+import type { State } from "./state.ts";
+
+const Standing = z.object({
+  /** The next run asks for changes since then; absent before the first run that was loaded. */
+  cursor: Moment.optional(),
+  /** How often somebody has rewound the cursor. */
+  rewinds: z.int().nonnegative().default(0),
+  /** The run that waits for a person; others wait for it. */
+  held: RunId.optional(),
+  /** The run that was decided on last: that it is held is old news. */
+  decided: RunId.optional(),
+});
+/** How a pipeline stands. */
+export type Standing = z.output<typeof Standing>;
+
+/** Reads how a pipeline stands. What can't be read counts as nothing: the saver tells it again within the hour. @throws as `Documents.read`. */
+export async function standingOf(state: Documents, pipeline: string): Promise<Standing> {
+  return parsed(await state.read(nameOf(pipeline)) ?? "{}") ?? { rewinds: 0 };
+}
+
+/**
+ * Changes how a pipeline stands, one change after the other, also across processes. Answers it.
+ *
+ * @throws as `State.lock` and `Documents.write`.
+ */
+export async function changeStanding(
+  state: State,
+  pipeline: string,
+  change: (standing: Standing) => Standing,
+  signal: AbortSignal,
+): Promise<Standing> {
+  // others hold it for as long as it takes to write a small file
+  const sleep = (_ms: number, signal: AbortSignal) => pause(20, signal);
+  using _lock = await state.lock(`standing/${pipeline}`, { waitMs: 30_000, sleep, signal });
+  const before = await standingOf(state, pipeline);
+  const after = change(before);
+  if (JSON.stringify(after) !== JSON.stringify(before)) await state.write(nameOf(pipeline), JSON.stringify(after));
+  return after;
+}
+
+/** How a pipeline stands after `outcome`, which may be old news. */
+export function after(standing: Standing, { outcome, run_id, since }: RunOutcome): Standing {
+  const { held, ...others } = standing;
+  if (outcome === "held") return standing.decided === run_id ? standing : { ...standing, held: run_id };
+  const free = held === undefined || held === run_id ? others : standing;
+  if (outcome === "loaded") return since === undefined ? free : loaded(free, since);
+  return { ...free, decided: run_id };
+}
+
+/** Nothing between where a run asked from and the cursor of then is missing; so all up to the greatest value of a loaded run is loaded. */
+function loaded(standing: Standing, { from, to = from, rewinds }: SinceRange): Standing {
+  if (rewinds < standing.rewinds) return standing;
+  const before = rewinds > standing.rewinds ? undefined : standing.cursor;
+  return { ...standing, rewinds, cursor: later(before, to)! };
+}
+
+/** How a pipeline stands once somebody wants its changes since `moment` again. */
+export function rewound(standing: Standing, moment: Moment): Standing {
+  return { ...standing, cursor: moment, rewinds: standing.rewinds + 1 };
+}
+
+function nameOf(pipeline: string): string {
+  return `standing/${pipeline}.json`;
+}
+
+function parsed(text: string): Standing | undefined {
+  try {
+    return Standing.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The gate before the load: whether a run's numbers are what its pipeline's definition allows.
+ *
+ * @module
+ */
+import type { Fields } from "../shared/actor/message.ts";
+import type { FileKind } from "../shared/contracts/names.ts";
+import type { Phase2Complete } from "../shared/contracts/messages.ts";
+import type { Files } from "../shared/files/files.ts";
+import type { AnyPipeline } from "../shared/pipeline/plan.ts";
+import type { Database } from "../shared/sqlite/database.ts";
+import { keepHeld } from "../shared/store/sqlite/holds.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
+import type { RunRow } from "../shared/store/sqlite/runs.ts";
+
+/** What a run may be, as shares from 0 to 1; undefined where nothing is wanted. */
+export interface Limits {
+  /** The most of its records that may be invalid. */
+  readonly invalid: number | undefined;
+  /** The least of the valid records of the run before that have to come again. */
+  readonly shrink: number | undefined;
+}
+
+/** What is held where the definition says nothing: a run that replaces all records, and has less than half of them. */
+const SNAPSHOT_SHRINK = "50%";
+
+/** The limits of a definition. */
+export function limitsOf({ hold = {}, load }: Pick<AnyPipeline, "hold" | "load">): Limits {
+  const { invalid, shrink = load === "snapshot" ? SNAPSHOT_SHRINK : undefined } = hold;
+  return { invalid: shareOf(invalid), shrink: shareOf(shrink) };
+}
+
+function shareOf(percent: string | undefined): number | undefined {
+  return percent === undefined ? undefined : Number(percent.slice(0, -1)) / 100;
+}
+
+type Counts = Pick<RunRow, "id" | "valid_count">;
+
+/** Why a run is to be held, in numbers; undefined where it isn't. `before` is the run that was loaded last. */
+export function reasonToHold(
+  { valid_count: valid, invalid_count: invalid }: Pick<Phase2Complete, "valid_count" | "invalid_count">,
+  limits: Limits,
+  before: Counts | undefined,
+): string | undefined {
+  const reasons: string[] = [];
+  const all = valid + invalid;
+  if (limits.invalid !== undefined && invalid > limits.invalid * all) {
+    reasons.push(
+      `${invalid} of its ${all} records are invalid (${percent(invalid / all)}), more than ${
+        percent(limits.invalid)
+      }`,
+    );
+  }
+  const had = before?.valid_count ?? 0;
+  if (limits.shrink !== undefined && valid < limits.shrink * had) {
+    reasons.push(
+      `it has ${valid} valid records, fewer than ${percent(limits.shrink)} of the ${had} of run ${
+        before!.id
+      }`,
+    );
+  }
+  return reasons.length === 0 ? undefined : `Held before its load: ${reasons.join("; ")}.`;
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))} %`;
+}
+
+/** Invalid records that are kept for whoever decides, and how long one of them may be, in characters. */
+const SAMPLES = 5;
+const LONGEST_SAMPLE = 20_000;
+
+/**
+ * Holds a run, or answers that it isn't to be held (undefined). What is kept says which bytes were held: a release loads those and no others.
+ * Nothing is kept when `refuse`, called while the database is locked, throws.
+ */
+export async function hold(
+  message: Phase2Complete & { run_id: string },
+  { store, files, limits, signal, refuse }: {
+    store: Store;
+    files: Files;
+    limits: Limits;
+    signal: AbortSignal;
+    refuse: () => void;
+  },
+): Promise<string | undefined> {
+  const { run_id, pipeline } = message;
+  const before = store.runs.lastLoaded(pipeline, run_id);
+  const reason = reasonToHold(message, limits, before);
+  if (reason === undefined) return undefined;
+  const announced = JSON.stringify(await withHashes(message, files, signal));
+  const samples = await firstLines(files, message.dlq_file, signal);
+  const held = {
+    run_id,
+    pipeline,
+    reason,
+    message: announced,
+    samples,
+    compared_with: before?.run_id ?? null,
+  };
+  await store.write((db: Database) => {
+    refuse();
+    keepHeld(db, held);
+  });
+  return reason;
+}
+
+/** The fields of the message, with the SHA-256 of each file: a foreign program may have announced none. */
+async function withHashes(
+  message: Phase2Complete,
+  files: Files,
+  signal: AbortSignal,
+): Promise<Fields<"channel:phase2_complete">> {
+  const { id: _id, version: _version, published_at: _at, traceparent: _trace, ...fields } = message;
+  const sha256 = async (kind: FileKind, name: string, announced: string | undefined) => ({
+    [`${kind === "invalid" ? "dlq" : kind}_sha256`]: announced ?? (await files.facts(name, signal)).sha256,
+  });
+  return {
+    ...fields,
+    ...await sha256("raw", fields.raw_file, fields.raw_sha256),
+    ...await sha256("processed", fields.processed_file, fields.processed_sha256),
+    ...await sha256("invalid", fields.dlq_file, fields.dlq_sha256),
+  };
+}
+
+async function firstLines(files: Files, name: string, signal: AbortSignal): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { lines } of files.lines(name, { signal })) {
+    for (const line of lines) {
+      if (line.trim() !== "" && line.length <= LONGEST_SAMPLE) found.push(line);
+      if (found.length === SAMPLES) return found;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { limitsOf, reasonToHold } from "./gate.ts";
+
+const counts = (valid_count: number, invalid_count = 0) => ({ valid_count, invalid_count });
+const before = (valid_count: number) => ({ id: 12, valid_count });
+
+Deno.test("what replaces all records is held when it shrinks below half, unless the definition says otherwise; others are not", () => {
+  assert.deepEqual(limitsOf({ load: "snapshot" }), { invalid: undefined, shrink: 0.5 });
+  assert.deepEqual(limitsOf({ load: "upsert" }), { invalid: undefined, shrink: undefined });
+  assert.deepEqual(limitsOf({ load: undefined }), { invalid: undefined, shrink: undefined });
+  assert.deepEqual(limitsOf({ load: "snapshot", hold: { shrink: "0%", invalid: "2.5%" } }), {
+    invalid: 0.025,
+    shrink: 0,
+  });
+});
+
+Deno.test("a run is held beyond a limit, not at it, and the reason says what was seen and what was allowed", () => {
+  const limits = { invalid: 0.05, shrink: 0.5 };
+  assert.equal(reasonToHold(counts(95, 5), limits, before(190)), undefined);
+  assert.equal(
+    reasonToHold(counts(94, 6), limits, before(100)),
+    "Held before its load: 6 of its 100 records are invalid (6 %), more than 5 %.",
+  );
+  assert.equal(
+    reasonToHold(counts(103, 0), limits, before(208)),
+    "Held before its load: it has 103 valid records, fewer than 50 % of the 208 of run 12.",
+  );
+  assert.match(reasonToHold(counts(0, 1), limits, before(208))!, /are invalid .*; it has 0 valid records/);
+});
+
+Deno.test("a first run has nothing to shrink from, and one without records no share of invalid ones", () => {
+  assert.equal(reasonToHold(counts(0), { invalid: 0, shrink: 1 }, undefined), undefined);
+  assert.equal(reasonToHold(counts(0), { invalid: 0, shrink: 1 }, before(0)), undefined);
+});
+
+Deno.test("whatever the numbers, a run is held if and only if one of them is beyond its limit", () => {
+  const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined });
+  const count = fc.nat(1_000_000);
+  fc.assert(fc.property(count, count, count, share, share, (valid, invalid, had, most, least) => {
+    const isHeld =
+      reasonToHold(counts(valid, invalid), { invalid: most, shrink: least }, before(had)) !== undefined;
+    const isBad = most !== undefined && invalid > most * (valid + invalid);
+    assert.equal(isHeld, isBad || (least !== undefined && valid < least * had));
+  }));
+});

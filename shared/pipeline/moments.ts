@@ -1,0 +1,65 @@
+/**
+ * Moments: times and numbers by which sources tell what has changed, compared as what they mean, and written as the source writes them.
+ *
+ * @module
+ */
+import type { Moment } from "../contracts/messages.ts";
+
+/** The later of two moments; what is no moment counts for nothing. ISO times are compared as times, whatever their zone and precision. */
+export function later(one: Moment | undefined, other: unknown): Moment | undefined {
+  if ((typeof other !== "string" || other === "") && typeof other !== "number") return one;
+  return one === undefined || compare(other, one) > 0 ? other : one;
+}
+
+/** Below 0 where `a` is earlier than `b`, above 0 where it is later. */
+export function compare(a: Moment, b: Moment): number {
+  const [left, right] = [timeOf(a), timeOf(b)];
+  if (left !== undefined && right !== undefined) return left - right || compareTexts(finer(a), finer(b));
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return compareTexts(String(a), String(b));
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+const ISO =
+  /^(?<date>\d{4}-\d{2}-\d{2})(?:(?<mark>[T ])\d{2}:\d{2}(?<seconds>:\d{2}(?:\.(?<fraction>\d+))?)?(?<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
+
+function partsOf(moment: Moment): Record<string, string | undefined> | undefined {
+  return typeof moment === "number" ? undefined : ISO.exec(moment)?.groups;
+}
+
+/** The time in milliseconds since 1970; one without a zone is one of UTC. Undefined for what is no ISO time. */
+export function timeOf(moment: Moment): number | undefined {
+  const parts = partsOf(moment);
+  if (parts === undefined) return undefined;
+  const { date, zone } = parts;
+  const clock = String(moment).slice(date!.length + 1).replace(/(Z|[+-][\d:]+)$/i, "");
+  const ms = Date.parse(clock === "" ? date! : `${date}T${clock}Z`) - offsetOf(zone);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+/** What a zone adds to UTC, in milliseconds. */
+function offsetOf(zone: string | undefined): number {
+  const [, sign, hours, minutes = "0"] = /^([+-])(\d{2}):?(\d{2})?$/.exec(zone ?? "") ?? [];
+  if (sign === undefined) return 0;
+  return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
+}
+
+/** The digits of a second's fraction beyond the milliseconds. */
+function finer(moment: Moment): string {
+  return (partsOf(moment)?.fraction ?? "").slice(3).replace(/0+$/, "");
+}
+
+/** The time `ms` as `like`, an ISO time, is written: with its precision, its zone, and what stands between date and clock. */
+export function timeLike(ms: number, like: string): string {
+  const { mark, seconds, fraction, zone } = partsOf(like) ?? {};
+  const text = new Date(ms + offsetOf(zone)).toISOString();
+  if (mark === undefined) return text.slice(0, 10);
+  const clock = text.slice(11, seconds === undefined ? 16 : 19);
+  const digits = fraction === undefined
+    ? ""
+    : `.${text.slice(20, 23).padEnd(fraction.length, "0").slice(0, fraction.length)}`;
+  return `${text.slice(0, 10)}${mark}${clock}${digits}${zone ?? ""}`;
+}

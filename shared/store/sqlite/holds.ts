@@ -1,0 +1,124 @@
+/**
+ * Runs that were held before their load, and what was decided on them.
+ *
+ * @module
+ */
+import type { Decide, Decision } from "../../contracts/messages.ts";
+import type { Database } from "../../sqlite/database.ts";
+import { readRecord } from "./records.ts";
+import { shownPipelines } from "./shown.ts";
+
+/** A row of `holds`. Times are ISO 8601 UTC with milliseconds. */
+export interface HoldRow {
+  readonly run_id: string;
+  readonly pipeline: string;
+  /** What is beyond which limit, in numbers. */
+  readonly reason: string;
+  /** The message that announced its files, as JSON, with the SHA-256 of each. */
+  readonly message: string;
+  /** The run that it was compared with. */
+  readonly compared_with: string | null;
+  readonly held_at: string;
+  /** Null while nobody has decided. */
+  readonly decision: Decision | null;
+  readonly decided_by: string | null;
+  readonly decided_at: string | null;
+  /** The message that asked for the decision. */
+  readonly order_id: string | null;
+}
+
+/** A run to hold. */
+export type Held = Pick<HoldRow, "run_id" | "pipeline" | "reason" | "message" | "compared_with"> & {
+  /** Some of its invalid records, a line each. */
+  readonly samples: readonly string[];
+};
+
+const COLUMNS =
+  "run_id, pipeline, reason, message, compared_with, held_at, decision, decided_by, decided_at, order_id";
+
+const TO_LOAD = `decision = 'released' AND run_id IN
+  (SELECT run_id FROM etl_runs WHERE loaded_at IS NULL AND status NOT IN ('COMPLETED', 'FAILED'))`;
+
+export class Holds {
+  /** Reads from `db`. */
+  constructor(private readonly db: Database) {}
+
+  /** The hold of a run; undefined where it never was held. */
+  of(runId: string): HoldRow | undefined {
+    return this.db.get<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE run_id = ?`, runId);
+  }
+
+  /** The holds of these runs, as far as they were held. */
+  ofRuns(runIds: readonly string[]): Map<string, HoldRow> {
+    const rows = this.db.all<HoldRow>(
+      `SELECT ${COLUMNS} FROM holds WHERE run_id IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(runIds),
+    );
+    return new Map(rows.map((row) => [row.run_id, row]));
+  }
+
+  /** The run of a pipeline that others wait for: nobody has decided on it, or it is released and not loaded yet. */
+  inFront(pipeline: string): HoldRow | undefined {
+    return this.db.get<HoldRow>(
+      `SELECT ${COLUMNS} FROM holds WHERE pipeline = ? AND (decision IS NULL OR ${TO_LOAD}) ORDER BY held_at LIMIT 1`,
+      pipeline,
+    );
+  }
+
+  /** The hold of each pipeline that came last. */
+  latest(): HoldRow[] {
+    return this.db.all<HoldRow>(
+      `SELECT ${COLUMNS} FROM holds AS h WHERE held_at = (SELECT max(held_at) FROM holds WHERE pipeline = h.pipeline)
+       ORDER BY pipeline`,
+    );
+  }
+
+  /** Those that were released and aren't loaded yet. */
+  released(): HoldRow[] {
+    return this.db.all<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE ${TO_LOAD} ORDER BY held_at`);
+  }
+
+  /** Some invalid records of a held run, masked; none once it is decided. */
+  samples(runId: string): unknown[] {
+    const row = this.db.get<{ pipeline: string; samples: string | null }>(
+      "SELECT pipeline, samples FROM holds WHERE run_id = ?",
+      runId,
+    );
+    const mask = shownPipelines(this.db).get(row?.pipeline ?? "")?.masks.invalid;
+    if (row?.samples == null || mask === undefined) return [];
+    return (JSON.parse(row.samples) as string[]).map((line) => readRecord(line, mask));
+  }
+}
+
+/** Notes that a run is held. One that is held already stays as it is. */
+export function keepHeld(db: Database, held: Held): void {
+  db.run(
+    `INSERT INTO holds (run_id, pipeline, reason, message, samples, compared_with, held_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (run_id) DO NOTHING`,
+    held.run_id,
+    held.pipeline,
+    held.reason,
+    held.message,
+    JSON.stringify(held.samples),
+    held.compared_with,
+    new Date().toISOString(),
+  );
+}
+
+/** Notes a decision, unless there is one already. Answers the hold with the decision that counts; undefined where the run isn't held. */
+export function keepDecision(
+  db: Database,
+  { run_id, decision, requested_by }: Pick<Decide, "run_id" | "decision" | "requested_by">,
+  orderId: string,
+): HoldRow | undefined {
+  db.run(
+    `UPDATE holds SET decision = ?2, decided_by = ?3, decided_at = ?4, order_id = ?5, samples = NULL
+     WHERE run_id = ?1 AND decision IS NULL`,
+    run_id,
+    decision,
+    requested_by,
+    new Date().toISOString(),
+    orderId,
+  );
+  return db.get<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE run_id = ?`, run_id);
+}

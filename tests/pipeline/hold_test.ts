@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { type Handler, sampleSource } from "../../local/source.ts";
+import { compose } from "../../shared/actor/message.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import type { Decision } from "../../shared/contracts/messages.ts";
+import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
+import { needing } from "../support/needs.ts";
+import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
+
+/** A source whose number of users, and share of bad ones, may change between runs. */
+function changing() {
+  let answer = sampleSource({ users: 208 });
+  const wrap = (): Handler => (request) => answer(request);
+  return { wrap, has: (users: number, bad = 0) => answer = sampleSource({ users, bad }) };
+}
+
+/** A pipeline with a run of 208 users loaded, and one of 60 held. */
+async function heldPipeline(options: TestPipelineOptions = {}) {
+  const source = changing();
+  await using started = new AsyncDisposableStack();
+  const pipeline = started.use(await startPipeline({ sftp: "local", ...options, wrap: source.wrap }));
+  await pipeline.start("extractor", "transformer", "saver");
+  const first = await pipeline.completed(await pipeline.tell());
+  const delivered = await pipeline.remoteFiles();
+  source.has(60);
+  const held = await pipeline.status("HELD", await pipeline.tell());
+  const open = started.move();
+  return {
+    pipeline,
+    source,
+    first,
+    held,
+    delivered,
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
+  };
+}
+
+/** Passes a decision on as the API does. */
+async function decide(
+  pipeline: TestPipeline,
+  runId: string,
+  decision: Decision,
+  by = "ana",
+): Promise<void> {
+  await pipeline.channel.publish(
+    compose("channel:decision", `decision/${runId}/${newRunId()}/${decision}`, {
+      run_id: runId,
+      pipeline: "users",
+      decision,
+      requested_by: by,
+    }),
+  );
+}
+
+function holdOf(pipeline: TestPipeline, runId: string): HoldRow {
+  return pipeline.sql<HoldRow>(`SELECT * FROM holds WHERE run_id = '${runId}'`)[0]!;
+}
+
+const typesOf = (pipeline: TestPipeline, runId: string) => pipeline.events(runId).map(({ type }) => type);
+
+async function bytesOf(pipeline: TestPipeline, kind: string): Promise<string[]> {
+  const files = (await pipeline.dataFiles()).filter((name) => name.includes(kind));
+  return await Promise.all(files.map((name) => Deno.readTextFile(`${pipeline.folder}/${name}`)));
+}
+
+Deno.test("a run that shrank below half waits before its load: nothing of it is loaded, or on the server, until it is released, and then the very bytes are", async () => {
+  await using test = await heldPipeline();
+  const { pipeline, held, delivered, first } = test;
+  const runId = held.run_id;
+  const hold = holdOf(pipeline, runId);
+  assert.match(hold.reason, /it has 60 valid records, fewer than 50 % of the 208 of run 1\.$/);
+  assert.equal(hold.compared_with, first.run_id);
+  assert.equal(typesOf(pipeline, runId).at(-1), "run_held");
+  assert.equal(pipeline.tables().processed_users, 208);
+  assert.deepEqual(held.loaded_at, null);
+  await pipeline.until(
+    "an empty server but for the first run",
+    async () => `${await pipeline.remoteFiles()}` === `${delivered}`,
+  );
+  const bytes = await bytesOf(pipeline, "processed");
+
+  await decide(pipeline, runId, "released");
+  const { delivery_state } = await pipeline.completed(runId);
+  assert.equal(delivery_state, "DELIVERED");
+  assert.equal(pipeline.tables().processed_users, 268);
+  assert.deepEqual(await bytesOf(pipeline, "processed"), bytes);
+  assert.equal((await pipeline.remoteFiles()).length, delivered.length + 4);
+  assert.deepEqual(
+    { ...holdOf(pipeline, runId), decided_at: null, order_id: null },
+    { ...hold, samples: null, decision: "released", decided_by: "ana", decided_at: null, order_id: null },
+  );
+});
+
+Deno.test("a rejected run leaves nothing but its record, and the next one is compared with the one before it", async () => {
+  await using test = await heldPipeline();
+  const { pipeline, held, delivered, source, first } = test;
+  const files = await pipeline.dataFiles();
+  assert.equal(files.length, 6);
+  await decide(pipeline, held.run_id, "rejected", "eva");
+  const rejected = await pipeline.status("FAILED", held.run_id);
+  assert.equal(rejected.failure_reason, "Rejected by eva.");
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
+  assert.deepEqual(await pipeline.remoteFiles(), delivered);
+  assert.equal((await pipeline.dataFiles()).length, 3);
+  assert.equal((await pipeline.channel.mailbox("channel:phase2_complete").state()).depth, 0);
+  source.has(104);
+  await pipeline.completed(await pipeline.tell());
+  source.has(40);
+  const again = await pipeline.status("HELD", await pipeline.tell());
+  assert.notEqual(holdOf(pipeline, again.run_id).compared_with, first.run_id);
+});
+
+Deno.test("of two people who decide at once the first one counts; the same order again changes nothing", async () => {
+  await using test = await heldPipeline();
+  const { pipeline, held: { run_id } } = test;
+  await Promise.all([
+    decide(pipeline, run_id, "rejected", "eva"),
+    decide(pipeline, run_id, "released", "ana"),
+    decide(pipeline, run_id, "rejected", "eva"),
+  ]);
+  await pipeline.until(
+    "all orders",
+    async () => (await pipeline.channel.mailbox("channel:decision").state()).depth === 0,
+  );
+  const { decision, decided_by } = holdOf(pipeline, run_id);
+  const run = await pipeline.status(decision === "released" ? "COMPLETED" : "FAILED", run_id);
+  const decided = typesOf(pipeline, run_id).filter((type) =>
+    type === "run_released" || type === "run_rejected"
+  );
+  assert.deepEqual(decided, [`run_${decision}`]);
+  assert.equal(decided_by, decision === "released" ? "ana" : "eva");
+  assert.equal(run.loaded_at !== null, decision === "released");
+  assert.equal(pipeline.tables().processed_users, decision === "released" ? 268 : 208);
+});
+
+Deno.test("a held run that is cancelled is rejected", async () => {
+  await using test = await heldPipeline();
+  const { pipeline, held } = test;
+  await pipeline.channel.publish(
+    compose("channel:run_events", "cancelled", {
+      type: "run_cancelled",
+      run_id: held.run_id,
+      requested_by: "ana",
+      actor: "api",
+      pipeline: "users",
+    }, { id: `cancel/${held.run_id}`, published_at: held.status_at }),
+  );
+  await pipeline.until("the decision", () => holdOf(pipeline, held.run_id).decision === "rejected");
+  await pipeline.until("the end", () => typesOf(pipeline, held.run_id).at(-1) === "run_rejected");
+  assert.equal((await pipeline.status("FAILED", held.run_id)).loaded_at, null);
+  assert.equal((await pipeline.dataFiles()).length, 3);
+});
+
+Deno.test("bytes that were changed while the run was held are not loaded", async () => {
+  await using test = await heldPipeline();
+  const { pipeline, held: { run_id } } = test;
+  const name = JSON.parse(holdOf(pipeline, run_id).message).processed_file;
+  const path = `${pipeline.folder}/${name}`;
+  await Deno.writeTextFile(path, (await Deno.readTextFile(path)).replace("Engineering", "Marketing!!"));
+  await decide(pipeline, run_id, "released");
+  const failed = await pipeline.status("FAILED", run_id);
+  assert.match(failed.failure_reason!, /its SHA-256 is .* was announced/);
+  assert.equal(pipeline.tables().processed_users, 208);
+});
+
+for (const channel of ["embedded", "redis"] as const) {
+  const test = channel === "redis" ? needing("redis-server") : Deno.test;
+  test(`a restart of everything while a run is held changes nothing (${channel})`, async () => {
+    await using test = await heldPipeline({ channel });
+    const { pipeline, held, delivered } = test;
+    const [run, hold, events] = [held, holdOf(pipeline, held.run_id), typesOf(pipeline, held.run_id)];
+    await pipeline.kill("saver");
+    for (const service of ["extractor", "transformer"]) await pipeline.stop(service);
+    await pipeline.start("extractor", "transformer", "saver");
+    await pipeline.until("an empty queue", async () => {
+      const mailboxes = ["channel:phase2_complete", "channel:run_events", "channel:run_outcome"];
+      const states = await Promise.all(mailboxes.map((name) => pipeline.channel.mailbox(name).state()));
+      return states.every(({ depth }) => depth === 0);
+    });
+    assert.deepEqual(await pipeline.status("HELD", held.run_id), run);
+    assert.deepEqual(holdOf(pipeline, held.run_id), hold);
+    assert.deepEqual(typesOf(pipeline, held.run_id), events);
+    assert.deepEqual(await pipeline.remoteFiles(), delivered);
+    await decide(pipeline, held.run_id, "released");
+    await pipeline.completed(held.run_id);
+  });
+}
