@@ -101,7 +101,7 @@ Deno.test("a rejected run leaves nothing but its record, and the next one is com
   assert.equal(rejected.failure_reason, "Rejected by eva.");
   assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
   assert.deepEqual(await pipeline.remoteFiles(), delivered);
-  assert.equal((await pipeline.dataFiles()).length, 3);
+  await pipeline.until("the removal of its files", async () => (await pipeline.dataFiles()).length === 3);
   assert.equal((await pipeline.channel.mailbox("channel:phase2_complete").state()).depth, 0);
   source.has(104);
   await pipeline.completed(await pipeline.tell());
@@ -148,7 +148,7 @@ Deno.test("a held run that is cancelled is rejected", async () => {
   await pipeline.until("the decision", () => holdOf(pipeline, held.run_id).decision === "rejected");
   await pipeline.until("the end", () => typesOf(pipeline, held.run_id).at(-1) === "run_rejected");
   assert.equal((await pipeline.status("FAILED", held.run_id)).loaded_at, null);
-  assert.equal((await pipeline.dataFiles()).length, 3);
+  await pipeline.until("the removal of its files", async () => (await pipeline.dataFiles()).length === 3);
 });
 
 Deno.test("bytes that were changed while the run was held are not loaded", async () => {
