@@ -45,7 +45,9 @@ export async function changeStanding(
   using _lock = await state.lock(`standing/${pipeline}`, { waitMs: 30_000, sleep, signal });
   const before = await standingOf(state, pipeline);
   const after = change(before);
-  if (JSON.stringify(after) !== JSON.stringify(before)) await state.write(nameOf(pipeline), JSON.stringify(after));
+  if (JSON.stringify(after) !== JSON.stringify(before)) {
+    await state.write(nameOf(pipeline), JSON.stringify(after));
+  }
   return after;
 }
 

@@ -174,5 +174,9 @@ export function recorder(
 function rejections(store: Store, event: RunEvent): OutputOn<"channel:decision">[] {
   if (event.type !== "run_cancelled" || store.holds.of(event.run_id)?.decision !== null) return [];
   const { run_id, pipeline, requested_by } = event;
-  return [{ to: "channel:decision", name: "rejected", fields: { run_id, pipeline, decision: "rejected", requested_by } }];
+  return [{
+    to: "channel:decision",
+    name: "rejected",
+    fields: { run_id, pipeline, decision: "rejected", requested_by },
+  }];
 }

@@ -38,6 +38,7 @@ Deno.test("without a database there is nothing, and no error", async () => {
     "tracker",
     "courier",
     "recorder",
+    "notifier",
   ]);
 });
 

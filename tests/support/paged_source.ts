@@ -57,6 +57,7 @@ export function numbered(n: number, from = 1): { id: number }[] {
 export async function startPaged(answer: Answer): Promise<PagedSource> {
   const data = await Deno.makeTempDir({ prefix: "paged-" });
   const files = new LocalFiles(data);
+  const state = new LocalState(`${data}/state`);
   const asked: string[] = [];
   let nth = 0;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
@@ -81,7 +82,7 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
       const actor = extractor({
         sourceOf: () => own,
         files,
-        state: new LocalState(`${data}/state`),
+        state,
         now: () => Date.UTC(2026, 10, 24, 3),
         ...parts,
       });
@@ -98,7 +99,7 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
       const { raw_file, run_id, since } = done.outputs[0]!.fields as Phase1Complete;
       if (isLoaded) {
         const outcome = { run_id, pipeline: "things", outcome: "loaded" as const, since };
-        await changeStanding(files, "things", (standing) => after(standing, outcome));
+        await changeStanding(state, "things", (standing) => after(standing, outcome), stop.signal);
       }
       return { ...done, lines: (await Deno.readTextFile(raw_file)).split("\n").slice(0, -1) };
     },
