@@ -23,14 +23,19 @@ const STYLES: Record<string, Omit<AnySource, "url">> = {
 /** A source of 95 records that answers later pages sooner; pages of `size`, whatever is asked for. */
 function source(size = 10) {
   let [open, most] = [0, 0];
+  const answers = new Set<Promise<void>>();
   return {
     most: () => most,
+    /** Waits until nothing is answered any more: what a stopped run asked for, too. */
+    idle: () => Promise.all(answers),
     start: () =>
       startPaged(async ({ url: { searchParams: query } }) => {
         const skip = Number(query.get("skip") ?? Number(query.get("page")) * size);
         open += 1;
         most = Math.max(most, open);
-        await new Promise((done) => setTimeout(done, 20 - (skip % 40) / 4));
+        const answer = new Promise<void>((done) => setTimeout(done, 20 - (skip % 40) / 4));
+        answers.add(answer);
+        await answer;
         open -= 1;
         const items = numbered(Math.max(0, Math.min(size, 95 - skip)), skip + 1);
         return Response.json({ items, total: 95, pages: Math.ceil(95 / size) });
@@ -42,9 +47,10 @@ const LINES = numbered(95).map((record) => JSON.stringify(record));
 
 for (const [name, definition] of Object.entries(STYLES)) {
   Deno.test(`${name}: several pages are asked for at once, kept in order, and a run is resumed where it stopped`, async () => {
-    const { most, start } = source();
+    const { most, idle, start } = source();
     await using paged = await start();
     await assert.rejects(paged.extract(definition, { pages: 2 }), Stopped);
+    await idle();
     const { pages } = JSON.parse(await Deno.readTextFile(paged.state)).current;
     const before = paged.asked.length;
     const { lines, detail } = await paged.extract(definition);

@@ -136,13 +136,13 @@ export class DrillEnvironment implements AsyncDisposable {
     return this.pipeline.runs().find((run) => run.run_id === runId);
   }
 
-  /** Waits until the run has one of these statuses. @throws Error telling what it has instead. */
+  /** Waits until the run, or the unfinished one that is resumed in its place, has one of these statuses. @throws Error telling what it has instead. */
   async comesTo(runId: string, ...wanted: RunStatus[]): Promise<RunRow> {
     let last: RunRow | undefined;
     return await this.until(
       `run ${runId} is ${wanted.join(" or ")}`,
       () => {
-        last = this.run(runId);
+        last = this.pipeline.run(runId);
         return last !== undefined && wanted.includes(last.status) && last;
       },
       () => `it is ${last?.status ?? "unknown"} (${last?.failure_reason ?? last?.delivery_error})`,

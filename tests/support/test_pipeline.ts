@@ -259,7 +259,7 @@ export class TestPipeline implements AsyncDisposable {
   async status(wanted: RunStatus, runId?: string): Promise<RunRow> {
     let last: RunRow | undefined;
     return await this.until(`run ${runId ?? ""} ${wanted}`, () => {
-      last = this.#run(runId);
+      last = this.run(runId);
       if (last?.status === wanted) return last;
       if (last !== undefined && isFinal(last.status)) {
         throw new Error(`Run ${last.run_id} is ${last.status}, wanted ${wanted}: ${last.failure_reason}`);
@@ -267,10 +267,11 @@ export class TestPipeline implements AsyncDisposable {
     }, () => `it is ${last?.status ?? "unknown"} (${last?.delivery_error ?? last?.failure_reason})`);
   }
 
-  #run(runId: string | undefined): RunRow | undefined {
+  /** The row of the run, or of the newest one; where an unfinished run is resumed in its place, of that one. */
+  run(runId?: string): RunRow | undefined {
     const runs = this.runs();
     const run = runId === undefined ? runs[0] : runs.find((run) => run.run_id === runId);
-    return run?.superseded_by == null ? run : this.#run(run.superseded_by);
+    return run?.superseded_by == null ? run : this.run(run.superseded_by);
   }
 
   /** The rows of all runs, newest first. */
