@@ -163,10 +163,19 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
     await composed.compose("up", "--detach", "source");
     const runId = await composed.startRun();
     await composed.runIs(runId, "EXTRACTING");
+    // waits inside of the container, as a command from outside may come after the load
+    const log = "database/data.db-wal";
+    const inMidLoad = composed.compose(
+      "exec",
+      "-T",
+      "saver",
+      "sh",
+      "-c",
+      `until [ -s ${log} ] && [ "$(wc -c < ${log})" -gt 10000000 ]; do :; done; kill -9 -1`,
+    );
     await composed.compose("restart", "redis");
     assert.notEqual(statusOf(composed, runId)?.status, "COMPLETED");
-    await composed.runIs(runId, "LOADING");
-    await composed.compose("exec", "-T", "saver", "sh", "-c", "kill -9 -1");
+    await inMidLoad;
     assert.notEqual(statusOf(composed, runId)?.status, "COMPLETED");
     const row = await composed.runIs(runId, "COMPLETED");
     assert.deepEqual(countsOf(composed, row), {

@@ -375,13 +375,11 @@ export class TestPipeline implements AsyncDisposable {
   }
 }
 
-interface Tasks {
-  readonly tasks: Record<string, { readonly command: string }>;
-}
-
 /** The arguments for `deno` of a task, for another working directory than the project's. */
 function taskOf(name: string): string[] {
-  const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as Tasks;
+  const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as {
+    readonly tasks: Record<string, { readonly command: string }>;
+  };
   const task = tasks[name];
   if (task === undefined) throw new Error(`deno.json has no task ${name}.`);
   return task.command.split(" ").slice(1).map((word) => {
