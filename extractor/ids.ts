@@ -1,5 +1,5 @@
 /**
- * Which record is which: ids of records, and a set of millions of them.
+ * Which record is which: ids of records, and a set of many millions of them.
  *
  * @module
  */
@@ -21,26 +21,119 @@ export function idFrom(json: JsonBytes, at: number, end: number): RecordId | und
 }
 
 const WORD = 32;
+const TWO_32 = 2 ** 32;
 
-/** A set of ids. Whole numbers that lie close together take little more than a bit each. */
+/** Tables that a set divides its entries among, so that one that grows takes little room beside the others. */
+const PARTS = 256;
+
+/**
+ * A set of ids. Whole numbers that lie close together take little more than a bit each, all other ids at most 16 bytes, however long they are:
+ * of a text 104 bits of its hash are kept. Among 50 million texts the odds that one is taken for another are 6 to 10^17.
+ */
 export class IdSet {
-  readonly #words = new Map<number, number>(); // word number -> one bit for each of 32 neighbouring ids
-  readonly #others = new Set<RecordId>();
+  readonly #words: Table[] = [];
+  readonly #texts: Table[] = [];
+  /** Another one in each set: no source can know which texts have the same hash. */
+  readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  readonly #hash = new Uint32Array(4);
 
-  /** Whether `id` was added. */
-  has(id: RecordId): boolean {
-    if (typeof id === "string") return this.#others.has(id);
-    const word = Math.floor(id / WORD);
-    return ((this.#words.get(word) ?? 0) & (1 << (id - word * WORD))) !== 0;
-  }
-
-  /** Adds `id`, a string or a safe integer. */
-  add(id: RecordId): void {
+  /** Adds `id`, a text or a safe integer. Answers whether it is new. */
+  add(id: RecordId): boolean {
+    const hash = this.#hash;
     if (typeof id === "string") {
-      this.#others.add(id);
-      return;
+      hashText(id, this.#seed, hash);
+      const entry = hash[2]! || 1; // 0 is an empty place
+      return partOf(this.#texts, hash[3]!).add(hash[0]!, hash[1]!, entry);
     }
-    const word = Math.floor(id / WORD);
-    this.#words.set(word, (this.#words.get(word) ?? 0) | (1 << (id - word * WORD)));
+    const word = Math.floor(id / WORD); // a bit for each of 32 neighbouring ids
+    const high = Math.floor(word / TWO_32) >>> 0;
+    const low = word >>> 0;
+    return partOf(this.#words, mixed(low ^ mixed(high))).add(low, high, (1 << (id - word * WORD)) >>> 0);
   }
+}
+
+function partOf(tables: Table[], hash: number): Table {
+  return tables[hash % PARTS] ??= new Table();
+}
+
+/** Whole numbers of 32 bits each: two are the key, the bits of the third are what was added to it. */
+const ENTRY = 3;
+const FULLEST = 0.9;
+/** So many places are no matter in each part: up to there a table is doubled. */
+const SMALL = 4_096;
+const GROWTH = 1.08;
+
+/** A hash table with open addressing, in one piece of memory. It is grown by little, as what is empty counts. */
+class Table {
+  #capacity = 16;
+  #entries = new Uint32Array(ENTRY * this.#capacity);
+  #count = 0;
+
+  /** Adds `bits` to what is kept under `a` and `b`. Answers whether they were not there. */
+  add(a: number, b: number, bits: number): boolean {
+    const at = this.#placeOf(a, b);
+    const before = this.#entries[at + 2]!;
+    if ((before & bits) >>> 0 === bits) return false;
+    this.#entries[at] = a;
+    this.#entries[at + 1] = b;
+    this.#entries[at + 2] = before | bits;
+    if (before === 0 && ++this.#count > this.#capacity * FULLEST) this.#grow();
+    return true;
+  }
+
+  /** Where the entry of `a` and `b` is, or has to be. */
+  #placeOf(a: number, b: number): number {
+    const entries = this.#entries;
+    const start = Math.floor(mixed(a ^ mixed(b)) * this.#capacity / TWO_32);
+    for (let at = ENTRY * start;; at = at + ENTRY === entries.length ? 0 : at + ENTRY) {
+      if (entries[at + 2] === 0 || (entries[at] === a && entries[at + 1] === b)) return at;
+    }
+  }
+
+  #grow(): void {
+    const entries = this.#entries;
+    this.#capacity = Math.ceil(this.#capacity * (this.#capacity < SMALL ? 2 : GROWTH));
+    this.#entries = new Uint32Array(ENTRY * this.#capacity);
+    for (let from = 0; from < entries.length; from += ENTRY) {
+      if (entries[from + 2] === 0) continue;
+      const at = this.#placeOf(entries[from]!, entries[from + 1]!);
+      for (let i = 0; i < ENTRY; i++) this.#entries[at + i] = entries[from + i]!;
+    }
+  }
+}
+
+/** Takes in `text` as MurmurHash3 does (x86, 128 bits; in the public domain): two characters of UTF-16 a word. */
+function hashText(text: string, seed: number, hash: Uint32Array): void {
+  let a = seed, b = seed, c = seed, d = seed;
+  for (let at = 0; at < text.length; at += 8) {
+    a = Math.imul(turned(a ^ scrambled(text, at, 0x239b961b, 15, 0xab0e9789), 19) + b, 5) + 0x561ccd1b;
+    b = Math.imul(turned(b ^ scrambled(text, at + 2, 0xab0e9789, 16, 0x38b34ae5), 17) + c, 5) + 0x0bcaa747;
+    c = Math.imul(turned(c ^ scrambled(text, at + 4, 0x38b34ae5, 17, 0xa1e38b93), 15) + d, 5) + 0x96cd1c35;
+    d = Math.imul(turned(d ^ scrambled(text, at + 6, 0xa1e38b93, 18, 0x239b961b), 13) + a, 5) + 0x32ac3b17;
+  }
+  a = mixed(a ^ text.length);
+  b = mixed(b + a);
+  c = mixed(c + b);
+  d = mixed(d + c);
+  hash[0] = a + d;
+  hash[1] = b + a + d;
+  hash[2] = c + d;
+  hash[3] = d;
+}
+
+/** Two characters, as a number; 0 stands for those after the end. */
+function scrambled(text: string, at: number, by: number, bits: number, then: number): number {
+  const word = text.charCodeAt(at) | text.charCodeAt(at + 1) << 16;
+  return Math.imul(turned(Math.imul(word, by), bits), then);
+}
+
+function turned(word: number, bits: number): number {
+  return word << bits | word >>> (32 - bits);
+}
+
+/** Each of its 32 bits depends on all of `bits`. */
+function mixed(bits: number): number {
+  bits = Math.imul(bits ^ bits >>> 16, 0x85ebca6b);
+  bits = Math.imul(bits ^ bits >>> 13, 0xc2b2ae35);
+  return (bits ^ bits >>> 16) >>> 0;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { IdSet } from "./ids.ts";
+import { IdSet, type RecordId } from "./ids.ts";
 import { idOf, recordPaths } from "./records.ts";
 
 function id(line: string) {
@@ -29,11 +29,31 @@ Deno.test("records that have no usable id have none", () => {
 });
 
 Deno.test("the set of ids agrees with a plain one", () => {
-  const ids = fc.array(fc.oneof(fc.integer({ min: -100, max: 100 }), fc.maxSafeInteger(), fc.string()));
-  fc.assert(fc.property(ids, ids, (added, asked) => {
+  const id = fc.oneof(fc.integer({ min: -100, max: 100 }), fc.maxSafeInteger(), fc.string(), fc.uuid());
+  fc.assert(fc.property(fc.array(id), fc.array(id), (added, more) => {
     const set = new IdSet();
-    const plain = new Set(added);
-    for (const one of added) set.add(one);
-    for (const one of [...added, ...asked]) assert.equal(set.has(one), plain.has(one));
+    const plain = new Set<RecordId>();
+    for (const one of [...added, ...more, ...added]) {
+      assert.equal(set.add(one), !plain.has(one));
+      plain.add(one);
+    }
   }));
+});
+
+Deno.test("ids that lie far apart, or differ in one character, are told apart in any number", () => {
+  const set = new IdSet();
+  const count = 50_000;
+  const kinds: ((i: number) => RecordId)[] = [
+    (i) => i,
+    (i) => -1 - i,
+    (i) => (i + 1) * 2 ** 37 + 1,
+    (i) => `"${i}"`,
+    (i) => `"\0${"\0".repeat(i % 20)}${i}"`,
+    (i) => `"${String(i).padStart(8, "0")}-0000-4000-8000-000000000000"`,
+    (i) => `"10000000-0000-4000-8000-0000${String(i).padStart(8, "0")}"`,
+  ];
+  for (const kind of kinds) for (let i = 0; i < count; i++) assert.ok(set.add(kind(i)), `${kind(i)} is new`);
+  for (const kind of kinds) {
+    for (let i = 0; i < count; i++) assert.ok(!set.add(kind(i)), `${kind(i)} is known`);
+  }
 });

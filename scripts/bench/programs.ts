@@ -30,6 +30,8 @@ export interface Program extends AsyncDisposable {
   cpu(): Promise<number>;
   /** Resident memory in MB (10^6 bytes): now, and at its peak. */
   memory(): Promise<{ now: number; peak: number }>;
+  /** Ends it without warning. */
+  kill(): void;
 }
 
 /** Starts `args` under this Deno; resolves when a line matches `ready`. @throws Error with its last lines when it ends before. */
@@ -55,6 +57,7 @@ export async function startProgram(
     ready: match,
     cpu: async () => (await ticksOf(running.pid) ?? NaN) / 100,
     memory: async () => ({ now: await megabytes("VmRSS"), peak: await megabytes("VmHWM") }),
+    kill: () => Deno.kill(running.pid, "SIGKILL"),
     [Symbol.asyncDispose]: async () => void await running.stop(),
   };
 }
