@@ -36,6 +36,8 @@ const Unfinished = z.object({
   first_total: Count.nullable(),
   /** The source's total on the last page; null before the first, and where the source announces none. */
   total: Count.nullable(),
+  /** The greatest total that the source announced; a checkpoint of an earlier version has none. */
+  most_total: Count.nullable().optional(),
   /** How many pages the source announced last, where it does. */
   total_pages: Count.optional(),
   /** The latest value of `source.since.field` that came. */
@@ -44,6 +46,12 @@ const Unfinished = z.object({
   since: z.object({ from: Moment, now: z.number(), rewinds: Count.default(0) }).optional(),
   /** The last page has come. */
   ended: z.boolean().optional(),
+  /** What the last page held, where its records have no key: they can be told from others by nothing else. */
+  last_page: Sha256.optional(),
+  /** What the definition asked for; a checkpoint of an earlier version has none. */
+  asks: z.string().optional(),
+  /** Why the source is read from its beginning again, where an unfinished run could not be resumed. */
+  began_again: z.string().optional(),
   started_at: Timestamp,
   /** The clock when the run was last worked on: what is reported of it later has a later time. */
   seen_at: Timestamp.optional(),
@@ -98,9 +106,11 @@ export const AT_START = {
   pages: 0,
   first_total: null,
   total: null,
+  most_total: undefined,
   total_pages: undefined,
   latest: undefined,
   ended: undefined,
+  last_page: undefined,
 } satisfies Partial<Unfinished>;
 
 /** The state of a pipeline, read once and written whole at each change. Only one process at a time may change it. */

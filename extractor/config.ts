@@ -60,6 +60,9 @@ export const ExtractorVariables = {
   MAX_RESPONSE_BYTES: whole(1_024, 1_073_741_824).default(52_428_800).describe(
     "Longest page that is read, in bytes after decompression. Default 52428800 (50 MiB).",
   ),
+  RESUME_MAX_AGE_HOURS: whole(1, 8_760).default(24).describe(
+    "An unfinished run that began more hours ago is not resumed, but begun again: its records would be of two times. Default 24.",
+  ),
   MAX_PARALLEL: whole(1, 64).default(4).describe(
     "Pipelines that are extracted at the same time, 1 to 64; runs of one pipeline never are. Default 4.",
   ),

@@ -17,6 +17,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
     RUN_ON_START: "if-none",
     HTTP_TIMEOUT_SECONDS: 10,
     MAX_RETRIES: 3,
+    RESUME_MAX_AGE_HOURS: 24,
     RETRY_DELAYS_SECONDS: [5, 15, 45],
     MAX_RESPONSE_BYTES: 52_428_800,
     MAX_PARALLEL: 4,

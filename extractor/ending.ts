@@ -8,8 +8,8 @@
 export interface Ended {
   /** Without those that came again. */
   readonly records: number;
-  /** What the source announced last; undefined where it announces nothing. */
-  readonly total: number | undefined;
+  /** The most that the source announced: what fell since may be gone, or kept back. Undefined where it announces nothing. */
+  readonly announced: number | undefined;
 }
 
 /** What a run lacks of what was announced, and whether that is more than changes while reading explain. */
@@ -23,7 +23,7 @@ export function tolerance(announced: number): number {
   return Math.min(Math.max(announced / 10, 10), announced / 2);
 }
 
-export function ending({ records, total = records }: Ended): Ending {
-  const missing = Math.max(total - records, 0);
-  return { missing, isComplete: missing <= tolerance(total) };
+export function ending({ records, announced = records }: Ended): Ending {
+  const missing = Math.max(announced - records, 0);
+  return { missing, isComplete: missing <= tolerance(announced) };
 }

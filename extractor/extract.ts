@@ -23,13 +23,14 @@ import { PHASE1 } from "../shared/files/receipts.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { keepAnnouncement } from "./announcements.ts";
-import { BeginAgain } from "./pages.ts";
-
+import { BeginAgain, Outdated, outdatedBy } from "./outdated.ts";
 import { writeRun } from "./run.ts";
 import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
 import { changeStanding, rewound, standingOf } from "./standing.ts";
 import type { State } from "./state.ts";
+
+const log = getLogger(["etl", "extractor"]);
 
 /** What the extractor works with. */
 export interface ExtractorParts {
@@ -41,6 +42,8 @@ export interface ExtractorParts {
   readonly cancellations?: Cancellations;
   /** Milliseconds to wait while another run of the pipeline is extracted, before the request is put back. Default 10 minutes. */
   readonly lockWaitMs?: number;
+  /** Milliseconds since its start after which an unfinished run is begun again in place of being resumed. Default 24 hours. */
+  readonly resumeMaxAgeMs?: number;
   /** Milliseconds without progress after which an extraction is stopped. */
   readonly stallMs?: number;
   /** The time, in milliseconds since 1970. */
@@ -49,6 +52,8 @@ export interface ExtractorParts {
 
 /** How often a request that waits behind a held run looks whether that was decided on, in milliseconds. */
 const HELD_AGAIN_MS = 3_000;
+
+const DAY_MS = 86_400_000;
 
 /** How often a wait between two tries is reported, in milliseconds. */
 const REPORT_EVERY_MS = 60_000;
@@ -59,7 +64,7 @@ type Task =
   | { do: "nothing"; runId: string }
   | { do: "correct"; runId: string }
   | { do: "resume"; runId: string; unfinished: Unfinished }
-  | { do: "begin"; runId: string };
+  | { do: "begin"; runId: string; again?: string | undefined };
 
 /** What to do, by the checkpoint as it stands while the lock is held. */
 interface ExtractorPlan {
@@ -85,9 +90,16 @@ export async function checkpointOf(state: Documents, source: Source, now?: numbe
  * different pipelines are extracted side by side, those of one pipeline one after the other.
  */
 export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
-  const { files, state, lockWaitMs = 600_000, stallMs = STALL_MS, now = Date.now } = parts;
+  const {
+    files,
+    state,
+    lockWaitMs = 600_000,
+    resumeMaxAgeMs = DAY_MS,
+    stallMs = STALL_MS,
+    now = Date.now,
+  } = parts;
 
-  /** Waits while another run of the pipeline is extracted. An unfinished run that was cancelled is forgotten here. */
+  /** Waits while another run of the pipeline is extracted. An unfinished run that can't be resumed is forgotten here. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
     const standing = await standingOf(state, source.pipeline);
@@ -104,8 +116,12 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     const checkpoint = await checkpointOf(state, source, now());
     const { current } = checkpoint;
     const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id; // what is unfinished asked from another moment
-    if (current !== undefined && (isElsewhere || isCancelled(current.run_id))) await discard(checkpoint);
-    const task = taskOf(request, checkpoint);
+    const again = current && outdatedBy(current, source, { now: now(), maxAgeMs: resumeMaxAgeMs });
+    if (again !== undefined) log.warning(again);
+    if (current !== undefined && (again !== undefined || isElsewhere || isCancelled(current.run_id))) {
+      await discard(checkpoint);
+    }
+    const task = taskOf(request, checkpoint, again);
     return {
       runId: task.runId,
       plan: { task, checkpoint, source },
@@ -114,14 +130,14 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     };
   }
 
-  function taskOf(request: StartRun, checkpoint: Checkpoint): Task {
+  function taskOf(request: StartRun, checkpoint: Checkpoint, again: string | undefined): Task {
     const finished = checkpoint.finishedBy(messageIdOf(request));
     if (finished !== undefined) return { do: "repeat", runId: finished.run_id, finished };
     const runId = request.run_id;
     if (checkpoint.finished(runId) !== undefined) return { do: "nothing", runId };
     if (request.correction !== undefined) return { do: "correct", runId };
     const { current } = checkpoint;
-    if (current === undefined) return { do: "begin", runId };
+    if (current === undefined) return { do: "begin", runId, again };
     return { do: "resume", runId: current.run_id, unfinished: current };
   }
 
@@ -146,27 +162,49 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
         return doneOf(await correct(extraction), request);
       case "resume":
         await tellSuperseded(request, task.unfinished, handling);
-        return doneOf(await extract(extraction, task.unfinished), request);
+        return doneOf(await resume(extraction, task.unfinished), request);
       case "begin":
-        return doneOf(await extract(extraction, await begun(extraction)), request);
+        return doneOf(await extract(extraction, await begun(extraction, task.runId, task.again)), request);
     }
   }
 
-  async function begun({ request, checkpoint, source, handling }: Extraction): Promise<Unfinished> {
+  async function begun(
+    extraction: Extraction,
+    runId: string,
+    again: string | undefined,
+  ): Promise<Unfinished> {
+    const { request, checkpoint, source, handling } = extraction;
     const { since } = source;
     const moment = request.since;
     const { cursor, rewinds } = moment === undefined
       ? await standingOf(state, source.pipeline)
       : await changeStanding(state, source.pipeline, (one) => rewound(one, moment), handling.signal);
     return {
-      run_id: request.run_id,
+      run_id: runId,
       source: source.name,
+      asks: source.asks,
       paging: source.style.by,
       raw_file: await freeName(source.pipeline, checkpoint),
       ...AT_START,
       ...since === undefined ? {} : { since: { from: cursor ?? since.from, now: now(), rewinds } },
       started_at: new Date(now()).toISOString(),
+      ...again === undefined ? {} : { began_again: again },
     };
+  }
+
+  /** Where the source is no longer the one that was read, the same run begins again, into another file. */
+  async function resume(extraction: Extraction, unfinished: Unfinished): Promise<Finished> {
+    try {
+      return await extract(extraction, unfinished);
+    } catch (error) {
+      if (!(error instanceof Outdated)) throw error;
+      log.warning(error.message, { run_id: unfinished.run_id });
+      const { since } = unfinished;
+      return await extract(extraction, {
+        ...await begun(extraction, unfinished.run_id, error.message),
+        ...since === undefined ? {} : { since },
+      });
+    }
   }
 
   async function extract({ request, checkpoint, source, handling }: Extraction, begun: Unfinished) {
@@ -181,6 +219,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
         source: { ...source, sleep: (ms, signal) => sleepReporting(source.sleep, ms, signal, report) },
         files,
         signal: handling.signal,
+        onIds: report,
         onSafe: async (safe) => {
           run = reached = safe;
           await keep();
@@ -259,7 +298,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     if (current === undefined) return;
     await checkpoint.discard();
     await files.discard(current.raw_file);
-    getLogger(["etl", "extractor"]).info("unfinished run is forgotten", {
+    log.info("unfinished run is forgotten", {
       run_id: current.run_id,
     });
   }
@@ -346,7 +385,8 @@ export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"
   const { run_id, raw_file, record_count, raw_sha256, source, since, corrects, detail } = finished;
   const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };
   const pipeline = pipelineOfFile(raw_file);
-  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, since, ...link };
+  const range = since === undefined ? {} : { since };
+  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, ...range, ...link };
   return { to: "channel:phase1_complete", name: PHASE1, fields };
 }
 

@@ -45,6 +45,7 @@ if (import.meta.main) {
         cancellations,
         lockWaitMs: 0, // a request for a busy pipeline must not keep others waiting
         stallMs: STALL_MS + patience.timeoutMs,
+        resumeMaxAgeMs: config.RESUME_MAX_AGE_HOURS * 3_600_000,
       });
       const leaseMs = config.LEASE_SECONDS * 1_000;
       const parallel = Math.max(1, Math.min(config.MAX_PARALLEL, sources.usable.size));

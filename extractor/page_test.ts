@@ -131,7 +131,7 @@ for (
     ],
     ["null", faults.json(null), /no page of users/],
     ["users that are no list", faults.json({ users: SECRET, total: 1 }), /no page of users \(users: /],
-    ["a total that is none", faults.json({ users: [], total: "1" }), /no page of users \(total: /],
+    ["a total that is none", faults.json({ users: [], total: "many" }), /no page of users \(total: /],
     ["a page with something behind it", faults.text(`{"users":[],"total":0}}`), /not whole JSON/],
     ["another page", faults.json({ users: [], total: 0, skip: 50 }), /page skip=50 instead/],
     ["an empty page before the end", faults.json({ users: [], total: 208, skip: 0 }), /no users, though 208/],

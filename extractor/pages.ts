@@ -6,6 +6,8 @@
 import { getLogger } from "@logtape/logtape";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { tolerance } from "./ending.ts";
+import { IdSet } from "./ids.ts";
+import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
 import type { Announced, Position } from "./paging/style.ts";
 import type { Source } from "./source.ts";
@@ -31,14 +33,9 @@ export interface Progress {
   readonly announced: Announced;
 }
 
-/** The source can't be read from here on: what the run has and what the source says don't go together. The next run begins at the source's beginning. */
-export class BeginAgain extends PermanentError {
-  override readonly name: string = "BeginAgain";
-}
-
-/** The total that a page names is much smaller than the one before; it may be a mistake. */
-class TotalFell extends TransientError {
-  override readonly name: string = "TotalFell";
+/** A page announces much less than the ones before; it may be a mistake. */
+class Fell extends TransientError {
+  override readonly name: string = "Fell";
 }
 
 const log = getLogger(["etl", "extractor", "pages"]);
@@ -62,7 +59,8 @@ export interface TurnedPage extends Page {
  * source may be asked so and the style knows where they are. A page may hold fewer records than were asked for; the next one begins where it
  * ended. A page is valid until the next one is asked for. The latest total says where the end is, as a source can grow in the meantime.
  *
- * @throws as `fetchPage`; BeginAgain when the total falls; PermanentError when the source keeps growing, or leads in a circle.
+ * @throws as `fetchPage`; Outdated when the source has changed since the run was left; BeginAgain when what it announces falls, it keeps growing
+ * or leads in a circle.
  */
 export async function* pagesOf(
   source: Source,
@@ -79,7 +77,8 @@ export async function* pagesOf(
   };
   const free: PageBuffer[] = [];
   const coming: Coming[] = [];
-  const passed = new Set([JSON.stringify(from.position)]);
+  const passed = new IdSet();
+  passed.add(JSON.stringify(from.position));
   let { received, pages, firstTotal, announced } = from;
   let empty = 0;
   let usual = 0; // records of the last page
@@ -88,7 +87,7 @@ export async function* pagesOf(
   const labelOf = (position: Position) => style.label?.(position) ?? `${pages + 1}`;
   const fetchAt = (position: Position): Coming => {
     const buffer = free.pop() ?? new PageBuffer();
-    const wanted = { position, label: labelOf(position), seen: () => announced, check: refuseFall };
+    const wanted = { position, label: labelOf(position), seen: () => announced, check: refuseChange };
     const asking = AbortSignal.any([signal, left.signal]);
     const page = fetchPage(source, wanted, asking, buffer);
     const coming: Coming = { position, buffer, page, isHere: false };
@@ -99,35 +98,53 @@ export async function* pagesOf(
     page.then(arrive, () => {}); // its failure is met where it is awaited
     return coming;
   };
-  const refuseFall = ({ way: { total }, records, label }: Page, isLastTry: boolean) => {
-    const before = announced.total;
-    if (total === undefined || before === undefined || before - total <= tolerance(before)) return;
-    // what is there still covers what came, so this may be the truth
-    if (isLastTry && total >= received + (records?.length ?? 0)) {
-      log.warning("the source announces far fewer records than before", { page: label, before, total });
-      return;
+  const isResumed = () => pages === from.pages && pages > 0;
+  const hasWindows = source.since?.window !== undefined;
+  const refuseChange = ({ way }: Page) => {
+    const { most } = announced;
+    if (way.total !== undefined && most !== undefined) {
+      if (most - way.total > tolerance(most)) {
+        throw new Fell(`HTTP 200 with a total of ${way.total}, though ${most} were announced before`);
+      }
+      if (isResumed() && !hasWindows && way.total - most > tolerance(most)) {
+        throw new Outdated(
+          `Cannot resume at page ${
+            labelOf(position)
+          } of ${name}: it announces ${way.total} ${pipeline}, and announced ${most} when the run was left. ` +
+            `The run begins at the source's beginning.`,
+          { retryable: true },
+        );
+      }
     }
-    throw new TotalFell(`HTTP 200 with a total of ${total}, though ${before} were announced before`);
+    if (way.pages !== undefined && announced.pages !== undefined && !hasWindows) {
+      if (announced.pages - way.pages > Math.max(1, announced.pages / 10)) {
+        throw new Fell(`HTTP 200 with ${way.pages} pages, though ${announced.pages} were announced before`);
+      }
+    }
   };
   const taken = async ({ page }: Coming): Promise<Page> => {
     try {
       return await page;
     } catch (error) {
       const cause = error instanceof PermanentError ? error.cause : undefined;
-      if (cause instanceof TotalFell) {
+      const place = `at page ${labelOf(position)} of ${name}`;
+      if (cause instanceof Fell) {
+        if (isResumed()) {
+          throw new Outdated(
+            `Cannot resume ${place}: ${cause.message}. The run begins at the source's beginning.`,
+            { retryable: true },
+          );
+        }
         throw new BeginAgain(
-          `Cannot continue at page ${labelOf(position)} of ${name}: ${cause.message}, and it stayed so. ` +
+          `Cannot continue ${place}: ${cause.message}, and it stayed so. ` +
             `${received} ${pipeline} had come by then. Check whether the source works; the next run begins at its beginning.`,
           { retryable: true },
         );
       }
-      const isResumed = pages === from.pages && pages > 0;
-      if (isResumed && style.mayExpire && cause instanceof Refused && EXPIRED.includes(cause.status)) {
-        throw new BeginAgain(
-          `Cannot resume at page ${
-            labelOf(position)
-          } of ${name}: ${cause.message}. The source no longer knows the place: ` +
-            `cursors and links may expire. The next run begins at the source's beginning.`,
+      if (isResumed() && style.mayExpire && cause instanceof Refused && EXPIRED.includes(cause.status)) {
+        throw new Outdated(
+          `Cannot resume ${place}: ${cause.message}. The source no longer knows the place: ` +
+            `cursors and links may expire. The run begins at the source's beginning.`,
           { retryable: true },
         );
       }
@@ -149,23 +166,23 @@ export async function* pagesOf(
       pages += 1;
       empty = length === 0 ? empty + 1 : 0;
       firstTotal ??= way.total;
-      announced = way;
-      if (way.next !== undefined) {
+      announced = { ...way, most: Math.max(announced.most ?? 0, way.total ?? 0) || way.total };
+      if (way.next === undefined) refuseFull(source, page, pages);
+      else {
         refuseGrowth(source, firstTotal, received, way.total);
         if (empty > MAX_EMPTY) {
-          throw new PermanentError(
+          throw new BeginAgain(
             `Cannot reach the end of ${name}: ${MAX_EMPTY} pages in a row held no ${pipeline}, and each named a next one. ` +
               `Check the definition's paging against the source, and start a run.`,
           );
         }
         const known = JSON.stringify(way.next);
-        if (way.total === undefined && passed.has(known)) {
-          throw new PermanentError(
+        if (!passed.add(known) && way.total === undefined) {
+          throw new BeginAgain(
             `Cannot continue after page ${page.label} of ${name}: the next page that it names was there before, so the pages lead in a circle. ` +
               `Check the definition's paging against the source, and start a run.`,
           );
         }
-        passed.add(known);
         position = way.next;
         usual = length;
         if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was not as long as the one before
@@ -206,8 +223,24 @@ function refuseGrowth(
   if (first === undefined || total === undefined || received <= first * MAX_GROWTH.factor + MAX_GROWTH.plus) {
     return;
   }
-  throw new PermanentError(
+  throw new BeginAgain(
     `Cannot reach the end of ${name}: it announced ${first} ${pipeline}, has given ${received}, and now announces ${total}. ` +
       `Make the source end, and start a run.`,
   );
+}
+
+/** Parameters that say how many records a page may hold. */
+const SIZES = /limit|size|per_?page|max_?results|^\W?(?:count|first|max|rows|take|top)$/i;
+
+/** A single page that is exactly as full as was asked for, and says nothing of a next one, may be the first of many. */
+function refuseFull({ name, pipeline, query }: Source, { records, way }: Page, pages: number): void {
+  const length = records?.length ?? 0;
+  if (pages > 1 || way.said || length === 0) return;
+  for (const [parameter, value] of Object.entries(query)) {
+    if (!SIZES.test(parameter) || Number(value) !== length) continue;
+    throw new BeginAgain(
+      `Cannot tell whether page 1 of ${name} is all: it holds ${length} ${pipeline}, as many as ${parameter} asks for, and names no next page. ` +
+        `Check the definition's paging against the source; if there are exactly ${length}, ask for another number.`,
+    );
+  }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files, GrowingFile } from "../shared/files/files.ts";
@@ -11,7 +12,8 @@ import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
 import type { Page } from "./page.ts";
-import { BeginAgain, pagesOf } from "./pages.ts";
+import { BeginAgain, Outdated } from "./outdated.ts";
+import { pagesOf } from "./pages.ts";
 import type { Paths } from "./paths.ts";
 import { idOf } from "./records.ts";
 import { since } from "./since.ts";
@@ -20,18 +22,26 @@ import type { Source } from "./source.ts";
 /** A raw file that is whole. */
 export interface WrittenRun {
   readonly records: number;
-  /** Records that were left out, as an earlier page had their id. */
+  /** Records that were left out, as an earlier one had their id. */
   readonly duplicates: number;
   /** Pages fetched, those before a resume included. */
   readonly pages: number;
   /** How many records the source said it has, last; how many came, where it says nothing. */
   readonly total: number;
-  /** How many fewer came than that, where any are missing. */
-  readonly missing?: number;
+  /** The most records that the source said it has; null where it says nothing. */
+  readonly announced: number | null;
+  /** Records that came, those that came again included. */
+  readonly received: number;
+  /** How many of those that were announced never came. */
+  readonly missing: number;
+  /** How many of those that were received had come before. */
+  readonly repeated: number;
   readonly bytes: number;
   readonly sha256: string;
   /** Where the run was resumed, if it was. */
   readonly resumed_from_skip?: number;
+  /** Why it was begun again, if it was. */
+  readonly began_again?: string;
 }
 
 const log = getLogger(["etl", "extractor", "run"]);
@@ -40,22 +50,24 @@ const log = getLogger(["etl", "extractor", "run"]);
  * Writes the raw file of `run` from where it stands. `onPage` is called as pages are in the file, and `onSafe` whenever some of them are safe
  * there, to keep how far the run is; calling this again with what that was last called with resumes there, and adds nothing twice.
  *
+ * @param onIds called now and then while the ids of what has come are read again
  * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source gives the same page for ever; and BeginAgain when far
  * fewer records came than were announced.
  */
 export async function writeRun(
   run: Unfinished,
-  { source, files, signal, onSafe, onPage }: {
+  { source, files, signal, onSafe, onPage, onIds = () => {} }: {
     source: Source;
     files: Files;
     signal: AbortSignal;
     onSafe: (run: Unfinished) => Promise<void>;
     onPage: (run: Unfinished) => void;
+    onIds?: () => void;
   },
 ): Promise<WrittenRun> {
   const at = { resumed_from_skip: run.last_skip };
   if (await files.exists(run.raw_file)) {
-    return { ...await factsOf(run, files, signal), ...run.bytes > 0 ? at : {} };
+    return { ...await factsOf(run, files, source, signal), ...run.bytes > 0 ? at : {} };
   }
   const part = run.bytes > 0 ? await files.resume(run.raw_file, run) : undefined;
   if (run.bytes > 0 && part === undefined) {
@@ -64,7 +76,7 @@ export async function writeRun(
   }
   const resumed = part === undefined ? {} : at;
   await using file = part ?? await files.create(run.raw_file, { resumable: true });
-  const seen = await idsIn(part, source.recordPaths, signal);
+  const seen = await idsIn(part, source.recordPaths, signal, onIds);
   const style = styleOf(source, run);
   const isWhole = run.ended ??
     (run.position === undefined && run.total !== null && run.last_skip >= run.total);
@@ -74,7 +86,11 @@ export async function writeRun(
       received: run.last_skip,
       pages: run.pages,
       firstTotal: run.first_total ?? undefined,
-      announced: { total: run.total ?? undefined, pages: run.total_pages },
+      announced: {
+        total: run.total ?? undefined,
+        pages: run.total_pages,
+        most: run.most_total ?? run.total ?? undefined,
+      },
     };
     let unkept = 0;
     let unsafe: Unfinished[] = [];
@@ -82,11 +98,18 @@ export async function writeRun(
       const { records, way } = page;
       const length = records?.length ?? 0;
       const ids = records?.ids ?? [];
-      const isFresh = ids.map((id) => id === undefined || !seen.has(id));
+      const isFresh = ids.map((id) => id === undefined || seen.add(id));
       const fresh = isFresh.filter(Boolean).length;
-      refuseRepeated(page, fresh, run, source);
-      if (records !== undefined) await file.write(records.intoLines((i) => isFresh[i]!));
-      for (const id of ids) if (id !== undefined) seen.add(id);
+      const isResumed = part !== undefined && run.pages === from.pages;
+      refuseRepeated(page, fresh, run, source, isResumed && style.mayExpire === true);
+      let lastPage: string | undefined;
+      if (records !== undefined) {
+        const lines = records.intoLines((i) => isFresh[i]!);
+        if (length > 0 && ids.every((id) => id === undefined)) {
+          lastPage = refuseSame(page, lines, run, source);
+        }
+        await file.write(lines);
+      }
       run = {
         ...run,
         paging: style.by,
@@ -97,9 +120,11 @@ export async function writeRun(
         pages: run.pages + 1,
         first_total: run.first_total ?? way.total ?? null,
         total: way.total ?? null,
+        most_total: way.total === undefined ? null : Math.max(run.most_total ?? 0, way.total),
         total_pages: way.pages,
         latest: later(run.latest, records?.latest),
         ended: way.next === undefined,
+        last_page: lastPage,
       };
       if (page.isNextHere && ++unkept < source.concurrency) continue;
       unkept = 0;
@@ -114,26 +139,44 @@ export async function writeRun(
       signal.throwIfAborted();
     }
   }
-  const { records, duplicates, pages } = run;
-  const { total = records } = { total: run.total ?? undefined };
+  const whole = judged(run, source);
+  const { bytes, sha256 } = await file.publish();
+  return { ...whole, bytes, sha256, ...resumed };
+}
+
+/** What came of what was announced. @throws BeginAgain where too much is missing. */
+function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sha256"> {
+  const { records, duplicates, pages, last_skip: received, began_again } = run;
+  const total = run.total ?? records;
+  const announced = run.most_total ?? run.total;
   // windows share their edges, so what they announce counts some records twice
-  const came = source.since?.window === undefined ? records : run.last_skip;
-  const { missing, isComplete } = ending({ records: came, total });
+  const came = source.since?.window === undefined ? records : received;
+  const { missing, isComplete } = ending({ records: came, announced: announced ?? undefined });
   if (!isComplete) {
     throw new BeginAgain(
-      `Cannot complete the run: ${source.name} announced ${total} ${source.pipeline}, and ${came} came on ${pages} pages. ` +
+      `Cannot complete the run: ${source.name} announced ${announced} ${source.pipeline}, and ${came} came on ${pages} pages. ` +
         `Check the definition's paging and key against the source; the next run begins at its beginning.`,
       { retryable: true },
     );
   }
   if (missing > 0) {
-    log.warning("the source changed while it was read: there are fewer records than it announced", {
-      records,
-      total,
-    });
+    log.warning("fewer records came than the source had announced", { announced, received, missing });
   }
-  const { bytes, sha256 } = await file.publish();
-  return { records, duplicates, pages, total, ...missing > 0 ? { missing } : {}, bytes, sha256, ...resumed };
+  const figures = { records, duplicates, pages, total, announced, received, missing, repeated: duplicates };
+  return { ...figures, ...began_again === undefined ? {} : { began_again } };
+}
+
+/** The facts of a file that got its name before the process died: it is whole, as none gets its name earlier. */
+async function factsOf(
+  run: Unfinished,
+  files: Files,
+  source: Source,
+  signal: AbortSignal,
+): Promise<WrittenRun> {
+  const { bytes, sha256 } = await files.facts(run.raw_file, signal);
+  let records = 0;
+  for await (const { lines } of files.lines(run.raw_file, { sha256, signal })) records += lines.length;
+  return { ...judged({ ...run, records, last_skip: records + run.duplicates }, source), bytes, sha256 };
 }
 
 /** Sets aside what is left of the `.part` file, as none of it can be trusted. */
@@ -157,16 +200,22 @@ function styleOf(source: Source, run: Unfinished): Source["style"] {
 
 /**
  * Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth.
- * Windows that share their edges repeat records, too.
+ * Pages that are read again, as what is announced fell, and windows that share their edges repeat records, too.
  */
-function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source): void {
+function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source, mayBeExpired: boolean) {
   const held = page.records?.length ?? 0;
-  const { skip, again } = page.position;
-  const isAgain = skip !== undefined && again !== undefined && skip < again; // asked for again, as the total fell
+  const isAgain = page.position.again !== undefined;
   if (fresh > 0 || held === 0 || isAgain || source.since?.window !== undefined) return;
   const { total = 0 } = page.way;
   if (total - (run.first_total ?? total) >= held) return;
   const { label } = page;
+  if (mayBeExpired) {
+    throw new Outdated(
+      `Cannot resume at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. The source no longer ` +
+        `knows the place: cursors and links may expire. The run begins at the source's beginning.`,
+      { retryable: true },
+    );
+  }
   const asked = label.includes("=")
     ? label.slice(0, label.indexOf("="))
     : "what the definition's paging sends";
@@ -176,8 +225,24 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
   );
 }
 
+/** Without keys a page can only be told from the one before by all of its bytes. Answers their sum. */
+function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Source): string {
+  const sum = createHash("sha256").update(lines).digest("hex");
+  if (sum !== run.last_page) return sum;
+  const [key] = source.recordPaths.paths;
+  throw new BeginAgain(
+    `Cannot continue at page ${page.label} of ${source.name}: it equals the page before, and its ${source.pipeline} have no ${key} ` +
+      `to tell them by. Check the definition's key and paging against the source, and start a run.`,
+  );
+}
+
 /** The ids in a file that was cut to whole pages; none in one that is begun. */
-async function idsIn(part: GrowingFile | undefined, paths: Paths, signal: AbortSignal): Promise<IdSet> {
+async function idsIn(
+  part: GrowingFile | undefined,
+  paths: Paths,
+  signal: AbortSignal,
+  onIds: () => void,
+): Promise<IdSet> {
   const seen = new IdSet();
   const encoder = new TextEncoder();
   for await (const { lines, flaws } of part?.lines(signal) ?? []) {
@@ -185,15 +250,7 @@ async function idsIn(part: GrowingFile | undefined, paths: Paths, signal: AbortS
       const id = flaws.has(i) ? undefined : idOf(encoder.encode(line), paths);
       if (id !== undefined) seen.add(id);
     });
+    onIds();
   }
   return seen;
-}
-
-/** The facts of a file that got its name before the process died: it is whole, as none gets its name earlier. */
-async function factsOf(run: Unfinished, files: Files, signal: AbortSignal): Promise<WrittenRun> {
-  const { bytes, sha256 } = await files.facts(run.raw_file, signal);
-  let records = 0;
-  for await (const { lines } of files.lines(run.raw_file, { sha256, signal })) records += lines.length;
-  const { duplicates, pages, total } = run;
-  return { records, duplicates, pages, total: total ?? records, bytes, sha256 };
 }

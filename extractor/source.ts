@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { pause } from "../shared/actor/backoff.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
@@ -53,6 +54,10 @@ export interface Source extends Patience, Disposable {
   readonly error: string | undefined;
   /** Status codes that mean an empty list. */
   readonly empty: readonly number[];
+  /** The parameters of every request that isn't a link, those of the address included. */
+  readonly query: Readonly<Record<string, string | number>>;
+  /** Tells what is asked for from what another definition would ask of the same address. */
+  readonly asks: string;
   /** Pages asked for at once. */
   readonly concurrency: number;
   readonly since: AnySource["since"];
@@ -105,11 +110,22 @@ export function sourceOf({ name: pipeline, definition }: Plan, patience: Patienc
     recordPaths: recordPaths(definition.key, source.since?.field),
     error,
     empty: source.empty ?? [],
+    query: { ...Object.fromEntries(url.searchParams), ...source.query },
+    asks: asksOf(definition, source.paging),
     concurrency: source.concurrency ?? 1,
     since: source.since,
     smallerPages: smallerPages(definition.source.paging, source.paging),
     [Symbol.dispose]: () => access[Symbol.dispose](),
   };
+}
+
+/** Made of what is written, so that no secret is in it; how long the pages of offsets are makes no difference. */
+function asksOf({ key, source: { query, records, since } }: Plan["definition"], paging: AnyPaging): string {
+  const way = paging.by === "offset" ? { ...paging, size: 0 } : paging;
+  return createHash("sha256").update(JSON.stringify([key, query, records, since, way])).digest("hex").slice(
+    0,
+    16,
+  );
 }
 
 /** The words of the variable that the definition names for the page's size, if it names one. */

@@ -15,7 +15,10 @@ import {
 } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** The end is where the source names no next cursor, says that there is no more, or has given as many records as it announced. An empty page never is. */
+/**
+ * The end is where the source names no next cursor, says that there is no more, or has given as many records as it announced; where that number
+ * fell, an empty page after as many. No other empty page is.
+ */
 export function cursor(
   { param, next: nextAt, first, more: moreAt, total: totalAt }: PagingBy<"cursor">,
 ): Style {
@@ -29,15 +32,18 @@ export function cursor(
     begin: at(first, 0),
     places: bodyPaths(nextAt, moreAt, totalAt),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
-    after({ received }, page, seen) {
+    after({ cursor, received }, page, seen) {
       const soFar = (received as number | undefined ?? 0) + page.length;
-      const total = totalAt === undefined || page.blank ? seen.total : countAt(page, totalAt);
+      const total = countAt(page, totalAt, seen.total);
       const more = saysMore(page, moreAt);
+      if (page.blank && moreAt !== undefined && cursor !== first) {
+        throw emptyThough(page, `${moreAt} said that there is more`);
+      }
       const next = page.blank ? undefined : textAt(page, nextAt);
       if (more === true && next === undefined) {
         throw emptyThough(page, `${moreAt} says that there is more`, "next cursor");
       }
-      const isReached = total !== undefined && soFar >= total;
+      const isReached = total !== undefined && soFar >= (page.length === 0 ? total : seen.most ?? total);
       if (more === false || next === undefined || isReached) {
         return { total, said: more === false || isReached || (!page.blank && saysEnd(page, nextAt)) };
       }

@@ -14,8 +14,11 @@ export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
     begin: {},
     places: bodyPaths(moreAt),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
-    after(_, page) {
+    after({ cursor: before }, page) {
       const more = saysMore(page, moreAt);
+      if (page.blank && moreAt !== undefined && before !== undefined) {
+        throw emptyThough(page, `${moreAt} said that there is more`);
+      }
       if (more === false || page.length === 0) {
         if (more === true) throw emptyThough(page, `${moreAt} says that there is more`);
         return { said: more === false };

@@ -21,22 +21,38 @@ export function link({ next: nextAt }: PagingBy<"link">): Style {
   };
 }
 
-/** The header `Link` holds the next page's address. The end is where it holds none; an empty page never is. */
+/**
+ * The header `Link` holds the next page's address. The end is where it holds none; an empty page never is, nor one without the header where a
+ * page before it linked to other places, too: it would link back.
+ */
 export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
   return {
     ...STYLE,
     by: "link-header",
     places: [],
-    after(_, page) {
+    after({ others }, page) {
       const header = page.value({ header: "link" });
-      if (typeof header !== "string") return {};
+      if (typeof header !== "string") {
+        if (others !== undefined && !page.blank) {
+          throw new Contradiction(
+            "no header Link, though the page before had one with more than its next page",
+          );
+        }
+        return {};
+      }
       const links = linksIn(header);
       if (links === undefined) throw new Contradiction("a header Link that can't be read");
       const next = links.find(({ rels }) => rels.includes(rel.toLowerCase()));
-      return next === undefined ? {} : follow(next.target, page);
+      if (next === undefined) return { said: true };
+      const way = follow(next.target, page);
+      const hasOthers = links.some(({ rels }) => rels.some((rel) => OTHERS.has(rel)));
+      return hasOthers ? { next: { ...way.next, others: 1 } } : way;
     },
   };
 }
+
+/** Links that a last page has, too. */
+const OTHERS = new Set(["first", "prev", "previous"]);
 
 const STYLE = {
   begin: {},

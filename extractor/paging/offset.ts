@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { tolerance } from "../ending.ts";
-import { bodyPaths, Contradiction, countAt, emptyThough, type Style } from "./style.ts";
+import { bodyPaths, Contradiction, countAt, emptyThough, type Position, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /**
  * With a total the end is where it is reached; without one, an empty page. A short page never is. Where the total fell, records were deleted
- * and later ones have moved to pages that were read: as many are asked for again, once for all before `again`.
+ * and later ones have moved to pages that were read: as many are asked for again. What stands before `again` was read before.
  */
 export function offset({ offset, limit, size, total }: PagingBy<"offset">): Style {
   const at = (skip: number) => ({ skip });
@@ -22,7 +21,7 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
     request: ({ skip }) => ({ query: { [limit]: String(size), [offset]: String(skip) } }),
     after(position, page, seen) {
       const skip = position.skip as number;
-      const announced = total === undefined || page.blank ? seen.total : countAt(page, total);
+      const announced = countAt(page, total, seen.total);
       const echo = page.value(offset); // many sources repeat what was asked for
       if (Number.isInteger(echo) && echo !== skip) {
         throw new Contradiction(`the page ${offset}=${echo} instead`);
@@ -30,18 +29,20 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
       const received = skip + page.length;
       if (announced === undefined) return page.length === 0 ? {} : { next: at(received) };
       if (page.length === 0 && skip < announced) throw emptyThough(page, `${announced} were announced`);
-      const { again = 0 } = position as { again?: number };
-      const before = seen.total ?? announced;
-      const fell = Math.min(skip, before - announced);
-      if (fell > 0 && before - announced <= tolerance(before) && received > again) {
-        return { next: { skip: skip - fell, again: received }, total: announced };
-      }
-      const next = received < announced ? { ...position, skip: received } : undefined;
+      const again = Math.max(Number(position.again ?? 0), received);
+      const fell = Math.min(skip, (seen.total ?? announced) - announced);
+      if (fell > 0) return { next: to(skip - fell, again), total: announced };
+      const next = received < announced ? to(received, Number(position.again ?? 0)) : undefined;
       return { next, total: announced, said: next === undefined };
     },
     ahead(next, length, { total }) {
       const skip = (next.skip as number) + length;
-      return length > 0 && total !== undefined && skip < total ? { ...next, skip } : undefined;
+      const isThere = length > 0 && total !== undefined && skip < total;
+      return isThere ? to(skip, Number(next.again ?? 0)) : undefined;
     },
   };
+}
+
+function to(skip: number, again: number): Position {
+  return skip < again ? { skip, again } : { skip };
 }

@@ -3,17 +3,22 @@
  *
  * @module
  */
-import { bodyPaths, countAt, emptyThough, type Position, type Style } from "./style.ts";
+import { bodyPaths, Contradiction, countAt, emptyThough, type Position, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** With a number of pages or a total the end is where it is reached; without one, an empty page. A short page never is. */
+/**
+ * With a number of pages or a total the end is where it is reached; without one, an empty page. A short page never is. Where one of them fell,
+ * records were deleted and later ones have moved to pages that were read: these are asked for again, up to page `again`.
+ */
 export function page(
   { page: param, first = 1, size, pages: pagesAt, total: totalAt }: PagingBy<"page">,
 ): Style {
-  // a total is compared with what was received; the number of pages needs no count
-  const counts = totalAt !== undefined && pagesAt === undefined;
-  const at = (number: number, received: number): Position =>
-    counts ? { page: number, received } : { page: number };
+  const isAnnounced = totalAt !== undefined || pagesAt !== undefined;
+  const at = (number: number, received: number, again = 0): Position => ({
+    page: number,
+    ...isAnnounced ? { received } : {},
+    ...number <= again ? { again } : {},
+  });
   return {
     by: "page",
     begin: at(first, 0),
@@ -24,12 +29,30 @@ export function page(
     },
     after(position, page, seen) {
       const number = position.page as number;
-      const received = (position.received as number | undefined ?? 0) + page.length;
-      const pages = pagesAt === undefined || page.blank ? seen.pages : countAt(page, pagesAt);
-      const total = totalAt === undefined || page.blank ? seen.total : countAt(page, totalAt);
+      const before = Number(position.received ?? 0);
+      const received = before + page.length;
+      const pages = countAt(page, pagesAt, seen.pages);
+      const total = countAt(page, totalAt, seen.total);
+      const read = number - first + 1;
+      if (pages !== undefined && read > pages && page.length > 0) {
+        throw new Contradiction(`${page.noun}, though ${pages} pages were announced`);
+      }
+      const again = Number(position.again ?? 0);
+      const length = before > 0 ? before / (read - 1) : page.length; // of the pages before: the last one may be short
+      const back = Math.min(
+        read - 1,
+        Math.max(
+          Math.ceil(((seen.total ?? 0) - (total ?? 0)) / Math.max(length, 1)),
+          (seen.pages ?? 0) - (pages ?? 0),
+        ),
+      );
+      if (back > 0) {
+        const next = at(number - back, Math.round(before - back * length), Math.max(number, again));
+        return { next, total, pages };
+      }
       const isMore = pages !== undefined
-        ? number - first + 1 < pages
-        : counts && total !== undefined
+        ? read < pages
+        : total !== undefined
         ? received < total
         : page.length > 0;
       const said = pages !== undefined || total !== undefined;
@@ -39,15 +62,16 @@ export function page(
           pages === undefined ? `${total} were announced` : `${pages} pages were announced`,
         );
       }
-      return { next: isMore ? at(number + 1, received) : undefined, total, pages, said: said && !isMore };
+      const next = isMore ? at(number + 1, received, again) : undefined;
+      return { next, total, pages, said: said && !isMore };
     },
     ahead(next, length, { total, pages }) {
       const number = (next.page as number) + 1;
       const received = (next.received as number | undefined ?? 0) + length;
       const isThere = pages !== undefined
         ? number - first < pages
-        : counts && length > 0 && total !== undefined && received < total;
-      return isThere ? at(number, received) : undefined;
+        : length > 0 && total !== undefined && received < total;
+      return isThere ? at(number, received, Number(next.again ?? 0)) : undefined;
     },
   };
 }

@@ -16,10 +16,12 @@ export type PageRequest = { readonly query: Readonly<Record<string, string>> } |
 export interface Announced {
   readonly total?: number | undefined;
   readonly pages?: number | undefined;
+  /** The greatest total that it has announced. */
+  readonly most?: number | undefined;
 }
 
 /** What a page says of the way from it. */
-export interface Way extends Announced {
+export interface Way extends Omit<Announced, "most"> {
   /** Where to continue; undefined at the end. */
   readonly next?: Position | undefined;
   /** The source itself said that this is the end: it isn't just that nothing more came. */
@@ -67,12 +69,15 @@ export class Contradiction extends TransientError {
   override readonly name: string = "Contradiction";
 }
 
-/** The number of records or pages that `page` announces at `place`. @throws Contradiction where there is none. */
-export function countAt(page: Answered, place: At): number {
-  const value = page.value(place);
-  const count = typeof place === "object" && typeof value === "string" && /^\d{1,15}$/.test(value)
-    ? Number(value)
-    : value;
+/**
+ * The number of records or pages that `page` announces at `place`; `before`, where it has no such place and an earlier page had, or is blank.
+ *
+ * @throws Contradiction where there is something else.
+ */
+export function countAt(page: Answered, place: At | undefined, before?: number): number | undefined {
+  const value = place === undefined || page.blank ? undefined : page.value(place);
+  if (place === undefined || page.blank || (value === undefined && before !== undefined)) return before;
+  const count = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
   if (typeof count === "number" && Number.isSafeInteger(count) && count >= 0) {
     if (count > 0 || page.length === 0) return count;
     throw new Contradiction(`${page.noun}, though ${placeName(place)} is 0`);

@@ -207,7 +207,7 @@ export const COUNTED: readonly RackCase[] = [
     seen: "Shopify orders",
     source: OFFSET,
     serve: () => ({ url }) =>
-      items(from(number(url, "skip")), { total: number(url, "skip") === 0 ? 15 : 25 }),
+      items(from(number(url, "skip")), { total: number(url, "skip") === 0 ? 18 : 25 }),
   },
   {
     name: "an empty page in the middle",

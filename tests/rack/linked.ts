@@ -198,19 +198,6 @@ export const LINKED: readonly RackCase[] = [
     },
     ledger: written(CHANGES),
   },
-  {
-    name: "a changed total at resume",
-    tries: 1,
-    seen: "nightly rebuilds of a search index",
-    source: {
-      records: "items",
-      paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "total" },
-    },
-    serve: () => ({ url, nth }) => {
-      const skip = number(url, "skip");
-      return items(from(skip), { total: nth === 1 ? 100 : 25 });
-    },
-  },
 ];
 
 /** Everything that most sources hold. */

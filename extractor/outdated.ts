@@ -1,0 +1,33 @@
+/**
+ * Runs that can't go on: the source has to be read from its beginning.
+ *
+ * @module
+ */
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { Unfinished } from "./checkpoint.ts";
+import type { Source } from "./source.ts";
+
+/** The source can't be read from here on: what the run has and what the source says don't go together. The next run begins at the source's beginning. */
+export class BeginAgain extends PermanentError {
+  override readonly name: string = "BeginAgain";
+}
+
+/** The source isn't the one any more that an unfinished run has read: the run can't be resumed, but begun again. */
+export class Outdated extends BeginAgain {
+  override readonly name: string = "Outdated";
+}
+
+/** Why an unfinished run can't be resumed, before the source is asked; undefined where it can. */
+export function outdatedBy(
+  { run_id, started_at, last_skip, asks }: Unfinished,
+  source: Source,
+  { now, maxAgeMs }: { now: number; maxAgeMs: number },
+): string | undefined {
+  const why = now - Date.parse(started_at) > maxAgeMs
+    ? `it began more than ${maxAgeMs / 3_600_000} h ago (RESUME_MAX_AGE_HOURS), at ${started_at}`
+    : asks !== undefined && asks !== source.asks
+    ? "the definition asks for something else now"
+    : undefined;
+  return why &&
+    `Run ${run_id} of ${source.name}, unfinished at record ${last_skip}, is not resumed: ${why}. The source is read from its beginning.`;
+}

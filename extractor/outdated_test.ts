@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { numbered, type PagedSource, startPaged, Stopped } from "../tests/support/paged_source.ts";
+import type { AnySource } from "./source.ts";
+
+type Asked = Omit<AnySource, "url">;
+const OFFSET: Asked = {
+  records: "items",
+  paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "total" },
+};
+const CURSOR: Asked = { records: "items", paging: { by: "cursor", param: "c", next: "next" } };
+const HOUR = 3_600_000;
+const START = Date.UTC(2026, 10, 1, 3);
+
+const number = (url: URL, name: string) => Number(url.searchParams.get(name) ?? 0);
+const written = (records: readonly unknown[]) => records.map((record) => JSON.stringify(record));
+
+/** A source of `count` records from `first` on, which can become another one. */
+function world(count: number, first = 1) {
+  const held = { records: numbered(count, first) };
+  const start = () =>
+    startPaged(({ url }) => {
+      const skip = number(url, "skip");
+      return Response.json({ items: held.records.slice(skip, skip + 10), total: held.records.length });
+    });
+  return { held, start };
+}
+
+/** That the run of `paged` that was stopped begins again, holds `records` and says why. */
+async function beginsAgain(paged: PagedSource, source: Asked, records: readonly unknown[], why: RegExp) {
+  const { lines, detail } = await paged.extract(source, { now: () => START + HOUR });
+  assert.deepEqual(lines, written(records));
+  assert.match(String(detail.began_again), why);
+  assert.doesNotMatch(String(detail.began_again), /secret/);
+  assert.equal(detail.resumed_from_skip, undefined);
+  assert.equal((await paged.rawFiles()).length, 1, "nothing is left of what was begun");
+}
+
+Deno.test("an unfinished run that is too old is not resumed: the source is read from its beginning, and the run says so", async () => {
+  const { held, start } = world(25);
+  await using paged = await start();
+  const stopped = { pages: 1, now: () => START };
+  await assert.rejects(paged.extract(OFFSET, stopped), Stopped);
+  held.records = numbered(25, 101);
+  const late = { now: () => START + 24 * HOUR + 1 };
+  const { lines, detail } = await paged.extract(OFFSET, late);
+  assert.deepEqual(lines, written(held.records));
+  assert.match(
+    String(detail.began_again),
+    /^Run .* of .*, unfinished at record 10, is not resumed: it began more than 24 h ago \(RESUME_MAX_AGE_HOURS\), at 2026-11-01T03/,
+  );
+  assert.equal((await paged.rawFiles()).length, 1);
+
+  await assert.rejects(paged.extract(OFFSET, stopped), Stopped);
+  const resumed = await paged.extract(OFFSET, { now: () => START + 24 * HOUR });
+  assert.deepEqual([resumed.detail.resumed_from_skip, resumed.detail.began_again], [10, undefined]);
+  await assert.rejects(paged.extract(OFFSET, stopped), Stopped);
+  const configured = { now: () => START + 2 * HOUR, resumeMaxAgeMs: HOUR };
+  assert.match(String((await paged.extract(OFFSET, configured)).detail.began_again), /more than 1 h ago/);
+});
+
+Deno.test("a run that is resumed in another source than it began in is begun again: its total is another one, greater or less", async () => {
+  for (const count of [60, 12]) {
+    const { held, start } = world(35);
+    await using paged = await start();
+    await assert.rejects(paged.extract(OFFSET, { pages: 1, now: () => START }), Stopped);
+    held.records = numbered(count, 101);
+    await beginsAgain(paged, OFFSET, held.records, /^Cannot resume at page skip=10 of .*35/);
+  }
+  const { held, start } = world(35);
+  await using paged = await start();
+  await assert.rejects(paged.extract(OFFSET, { pages: 1, now: () => START }), Stopped);
+  held.records = numbered(40);
+  const { detail } = await paged.extract(OFFSET, { now: () => START + HOUR });
+  assert.deepEqual([detail.records, detail.resumed_from_skip], [40, 10], "a few more are no other source");
+});
+
+Deno.test("a run that is resumed where its cursor has expired is begun again, whether the source refuses it or gives the first page", async () => {
+  for (const refuses of [true, false]) {
+    let session = "a";
+    await using paged = await startPaged(({ url }) => {
+      const [from, skip] = (url.searchParams.get("c") ?? `${session}-0`).split("-");
+      if (from !== session && refuses) return new Response("secret", { status: 410 });
+      const at = from === session ? Number(skip) : 0;
+      return Response.json({
+        items: numbered(10, at + 1),
+        next: at < 20 ? `${session}-${at + 10}` : null,
+      });
+    });
+    await assert.rejects(paged.extract(CURSOR, { pages: 2, now: () => START }), Stopped);
+    session = "b";
+    await beginsAgain(
+      paged,
+      CURSOR,
+      numbered(30),
+      /^Cannot resume at page 3 of .*cursors and links may expire/,
+    );
+  }
+});
+
+Deno.test("a run is begun again when the definition asks for something else than when it was left", async () => {
+  await using paged = await startPaged(({ url }) => {
+    const skip = number(url, "skip");
+    const all = numbered(30, url.searchParams.get("state") === "all" ? 1 : 101);
+    return Response.json({ items: all.slice(skip, skip + number(url, "limit")), total: 30 });
+  });
+  const all = { ...OFFSET, query: { state: "all" } };
+  await assert.rejects(paged.extract(OFFSET, { pages: 1, now: () => START }), Stopped);
+  await beginsAgain(paged, all, numbered(30), /the definition asks for something else now/);
+  await assert.rejects(paged.extract(all, { pages: 1, now: () => START }), Stopped);
+  const smaller: Asked = { ...all, paging: { ...OFFSET.paging, size: 5 } as never };
+  const { detail } = await paged.extract(smaller, { now: () => START + HOUR });
+  assert.deepEqual(
+    [detail.records, detail.resumed_from_skip],
+    [30, 10],
+    "offsets mean the same in pages of any size",
+  );
+});
+
+Deno.test("a source that changes again while its run is begun again fails the run, and leaves nothing to be resumed", async () => {
+  let begun = 0;
+  await using paged = await startPaged(({ url }) => {
+    const skip = number(url, "skip");
+    if (skip === 0) begun += 1;
+    const total = begun === 1 ? skip === 0 ? 100 : 50 : skip === 0 ? 50 : 5;
+    return Response.json({ items: numbered(10, skip + 1), total });
+  });
+  await assert.rejects(paged.extract(OFFSET, { pages: 1, now: () => START }), Stopped);
+  await assert.rejects(
+    paged.extract(OFFSET, { now: () => START + HOUR }),
+    /^BeginAgain: Cannot continue at page skip=10 of .* a total of 5, though 50 were announced before/,
+  );
+  assert.equal(JSON.parse(await Deno.readTextFile(paged.state)).current, null);
+  assert.deepEqual(await paged.rawFiles(), []);
+});
