@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PermanentError } from "../shared/errors/errors.ts";
-import { type Answer, numbered, startPaged, Stopped } from "../tests/support/paged_source.ts";
+import { type Answer, numbered, startPaged } from "../tests/support/paged_source.ts";
 import { ending } from "./ending.ts";
 import type { AnySource } from "./source.ts";
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { getLogger } from "@logtape/logtape";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { tolerance } from "./ending.ts";
 import { IdSet } from "./ids.ts";
@@ -37,8 +36,6 @@ export interface Progress {
 class Fell extends TransientError {
   override readonly name: string = "Fell";
 }
-
-const log = getLogger(["etl", "extractor", "pages"]);
 
 /** A page that is being fetched. */
 interface Coming {
