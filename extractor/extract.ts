@@ -14,7 +14,7 @@ import {
 } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
-import type { SinceRange, StartRun } from "../shared/contracts/messages.ts";
+import { Completeness, type SinceRange, type StartRun } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE, pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
 import { Busy, PermanentError } from "../shared/errors/errors.ts";
 import type { Documents } from "../shared/files/documents.ts";
@@ -385,8 +385,9 @@ export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"
   const { run_id, raw_file, record_count, raw_sha256, source, since, corrects, detail } = finished;
   const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };
   const pipeline = pipelineOfFile(raw_file);
-  const range = since === undefined ? {} : { since };
-  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, ...range, ...link };
+  const { data: completeness } = Completeness.safeParse(detail); // a correction has none
+  const more = { ...since && { since }, ...completeness && { completeness }, ...link };
+  const fields = { run_id, pipeline, raw_file, record_count, raw_sha256, source, ...more };
   return { to: "channel:phase1_complete", name: PHASE1, fields };
 }
 

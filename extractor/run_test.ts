@@ -13,6 +13,7 @@ Deno.test("a run takes every page into one file and says what is in it", async (
   assert.deepEqual(pipeline.asked, [0, 100, 200]);
   assert.deepEqual([about, told], [asked.run_id, []]);
   const { bytes, sha256 } = await pipeline.files.facts(`${pipeline.data}/raw_users/${RAW_FILE}`);
+  const completeness = { announced: 208, received: 208, missing: 0, repeated: 0 };
   assert.deepEqual(message, {
     run_id: asked.run_id,
     pipeline: "users",
@@ -20,16 +21,16 @@ Deno.test("a run takes every page into one file and says what is in it", async (
     record_count: 208,
     raw_sha256: sha256,
     source: pipeline.source,
+    completeness,
   });
   const { raw_file } = message;
-  const figures = { announced: 208, received: 208, missing: 0, repeated: 0 };
   assert.deepEqual(detail, {
     raw_file,
     records: 208,
     duplicates: 0,
     pages: 3,
     total: 208,
-    ...figures,
+    ...completeness,
     bytes,
     sha256,
   });

@@ -82,6 +82,7 @@ export async function loadRun(
     invalidCount: message.invalid_count,
     corrects: message.corrects,
     since: message.since,
+    completeness: message.completeness,
     lookupSha256: message.lookup_sha256,
     rulesSha256: message.rules_sha256,
     fields: message.fields,

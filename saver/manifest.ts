@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
-import type { FileRow, RunRow } from "../shared/store/sqlite/runs.ts";
+import { completenessOf, type FileRow, type RunRow } from "../shared/store/sqlite/runs.ts";
 import type { Manifest } from "./delivery/delivery.ts";
 
 /**
@@ -31,6 +31,7 @@ export function manifestOf(run: RunRow, files: readonly FileRow[]): Manifest {
     })),
     lookup_sha256: run.lookup_sha256,
     rules_sha256: run.rules_sha256,
+    completeness: completenessOf(run),
   };
   return { name: manifestName(run.raw_file ?? run.run_id), text: `${JSON.stringify(manifest, null, 2)}\n` };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isFinal, PHASES, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
+import { Completeness, isFinal, PHASES, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { keepEvents, type RunState, writeRunState } from "../shared/store/sqlite/run_writes.ts";
 import type { DeliveryState } from "../shared/store/sqlite/runs.ts";
@@ -65,6 +65,7 @@ const NOTHING_KNOWN: RunState = {
   delivery_error: null,
   delivered_at: null,
   since: null,
+  completeness: null,
 };
 
 const KEYS = Object.keys(NOTHING_KNOWN) as (keyof RunState)[];
@@ -102,6 +103,7 @@ function step(before: RunState, event: RunEvent): RunState {
         ...state,
         source: before.source ?? textOf(event.detail.source),
         since: event.detail.since === undefined ? before.since : JSON.stringify(event.detail.since),
+        completeness: completenessIn(event) ?? before.completeness,
       };
     case "run_failed": {
       const failed = {
@@ -156,6 +158,12 @@ function compare(a: string, b: string): number {
 function eventsOf(db: Database, runId: string): RunEvent[] {
   return db.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = ?", runId)
     .map((row) => JSON.parse(row.body));
+}
+
+/** What the extraction told, written as the load writes it. */
+function completenessIn({ phase, detail }: Extract<RunEvent, { type: "phase_completed" }>): string | null {
+  const { data } = Completeness.safeParse(phase === "EXTRACTING" ? detail : undefined);
+  return data === undefined ? null : JSON.stringify(data);
 }
 
 function textOf(value: unknown): string | null {

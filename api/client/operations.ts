@@ -71,6 +71,7 @@ export const RUN = `query Run($id: ID, $runId: ID) {
     delivery { state deliveredAt error files { remotePath bytes verified encrypted } }
     reasons { reason count }
     lookupGaps { department count }
+    completeness { announced received missing repeated }
     failure { phase reason retryable }
     corrections { ...Line }
     supersededBy { id runId }

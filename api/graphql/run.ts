@@ -4,9 +4,20 @@
  * @module
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
-import { PHASES, RUN_STATUSES, type RunEvent, SinceRange } from "../../shared/contracts/messages.ts";
+import {
+  type Completeness,
+  PHASES,
+  RUN_STATUSES,
+  type RunEvent,
+  SinceRange,
+} from "../../shared/contracts/messages.ts";
 import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
-import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
+import {
+  completenessOf,
+  type DeliveryRow,
+  type FileRow,
+  type RunRow,
+} from "../../shared/store/sqlite/runs.ts";
 import {
   type Gap,
   lookupGapsOf,
@@ -176,6 +187,33 @@ const SinceType = builder.objectRef<SinceRange>("SinceRange").implement({
   }),
 });
 
+const CompletenessType = builder.objectRef<Completeness>("Completeness").implement({
+  description: "What came of what a run's source announced.",
+  fields: (t) => ({
+    announced: t.field({
+      type: "Long",
+      nullable: true,
+      description: "The most records that the source said it has; null where it says nothing.",
+      resolve: ({ announced }) => announced,
+    }),
+    received: t.field({
+      type: "Long",
+      description: "Records that came, those that came again included.",
+      resolve: ({ received }) => received,
+    }),
+    missing: t.field({
+      type: "Long",
+      description: "How many of those that were announced never came.",
+      resolve: ({ missing }) => missing,
+    }),
+    repeated: t.field({
+      type: "Long",
+      description: "How many of those that were received had come before.",
+      resolve: ({ repeated }) => repeated,
+    }),
+  }),
+});
+
 /** Something that happened to a run. */
 export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
   description: "Something that happened to a run.",
@@ -293,6 +331,12 @@ EtlRun.implement({
       nullable: true,
       description: "What it asked for; null where that was everything.",
       resolve: ({ since }) => since === null ? null : SinceRange.safeParse(JSON.parse(since)).data,
+    }),
+    completeness: t.field({
+      type: CompletenessType,
+      nullable: true,
+      description: "Null until it is extracted.",
+      resolve: (run) => completenessOf(run),
     }),
     failure: t.field({
       type: Failure,

@@ -9,6 +9,7 @@ import { RUN_STATUSES } from "../../shared/contracts/messages.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { partsOfTable } from "../../shared/contracts/names.ts";
 import { phasesOf } from "../../shared/store/timeline.ts";
+import { completenessOf } from "../../shared/store/sqlite/runs.ts";
 import { recordTables, viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
 
@@ -65,6 +66,11 @@ export class Metrics {
         "phase",
         "pipeline",
       ]),
+      completeness: gauge(
+        "etl_last_run_records",
+        "Records of the last completed run by what came of them: announced, received, missing, repeated",
+        ["outcome", "pipeline"],
+      ),
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),
       depth: gauge("etl_mailbox_depth", "Messages that are waiting or in progress", ["channel"]),
       age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest such message", ["channel"]),
@@ -87,7 +93,7 @@ export class Metrics {
   }
 
   #measureRuns(): void {
-    const { runs, records, phases, pending } = this.#measured;
+    const { runs, records, phases, completeness, pending } = this.#measured;
     const store = this.ports.store();
     const pipelines = viewPipelines(this.ports.pipelines, store).map(({ name }) => name);
     pending.set(store?.runs.count({ status: ["DELIVERY_PENDING"] }) ?? 0);
@@ -102,9 +108,13 @@ export class Metrics {
       records.set({ table, pipeline }, isThere ? store!.records.count(table) : 0);
     }
     phases.reset();
+    completeness.reset();
     for (const pipeline of store === undefined ? [] : pipelines) {
       const [last] = store!.runs.list({ status: ["COMPLETED"], pipeline }, { limit: 1, offset: 0 });
       if (last === undefined) continue;
+      for (const [outcome, count] of Object.entries(completenessOf(last) ?? {})) {
+        if (count !== null) completeness.set({ outcome, pipeline }, count);
+      }
       for (const { phase, durationMs } of phasesOf(store!.runs.eventsOf([last.run_id]).get(last.run_id)!)) {
         if (durationMs !== null) phases.set({ phase, pipeline }, durationMs / 1000);
       }

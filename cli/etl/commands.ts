@@ -60,6 +60,12 @@ const show: Command = async ({ api, words, options: { json } }) => {
   if (run.failure) {
     say(`${run.failure.reason} ${run.failure.retryable ? "Start it again." : "Change something first."}`);
   }
+  if (run.completeness) {
+    const { announced, received, missing, repeated } = run.completeness;
+    say(
+      `Announced ${announced ?? "nothing"}, received ${received}, missing ${missing}, repeated ${repeated}`,
+    );
+  }
   if (run.correctionOf) say(`It corrects run ${run.correctionOf.id}.`);
   const part = (title: string, heads: string[], rows: (string | number | null)[][]) => {
     if (rows.length === 0) return;

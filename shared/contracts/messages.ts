@@ -104,6 +104,20 @@ export const SinceRange = z.object({
 /** What a run with `since` asked for. */
 export type SinceRange = z.output<typeof SinceRange>;
 
+/** What came of what a run's source announced. */
+export const Completeness = z.object({
+  /** The most records that the source said it has; null where it says nothing. */
+  announced: Count.nullable(),
+  /** Records that came, those that came again included. */
+  received: Count,
+  /** How many of those that were announced never came. */
+  missing: Count,
+  /** How many of those that were received had come before. */
+  repeated: Count,
+});
+/** What came of what a run's source announced. */
+export type Completeness = z.output<typeof Completeness>;
+
 const CorrectionLink = {
   /** In a correction run: the run whose dead letters are corrected. */
   correction_of: RunId.optional(),
@@ -129,6 +143,7 @@ export const Phase1Complete = Envelope.extend({
   source: z.string().max(2048).optional(),
   /** Where only what changed was asked for. */
   since: SinceRange.optional(),
+  completeness: Completeness.optional(),
   ...CorrectionLink,
 }).transform(known);
 /** A complete raw file. `run_id` and `pipeline` are derived from `raw_file` where the sender gave none. */
@@ -160,6 +175,7 @@ export const Phase2Complete = Envelope.extend({
   dlq_sha256: Sha256.optional(),
   source: z.string().max(2048).optional(),
   since: SinceRange.optional(),
+  completeness: Completeness.optional(),
   ...CorrectionLink,
   /** SHA-256 of the lookup file that was used. */
   lookup_sha256: Sha256.optional(),

@@ -7,7 +7,14 @@
 import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { childId } from "../contracts/ids.ts";
-import { Detail, type Phase1Complete, RunId, Sha256, SinceRange } from "../contracts/messages.ts";
+import {
+  Completeness,
+  Detail,
+  type Phase1Complete,
+  RunId,
+  Sha256,
+  SinceRange,
+} from "../contracts/messages.ts";
 import type { Documents } from "./documents.ts";
 import type { Files } from "./files.ts";
 
@@ -21,6 +28,7 @@ const Announced = z.object({
   pipeline: z.string(),
   source: z.string().optional(),
   since: SinceRange.optional(),
+  completeness: Completeness.optional(),
   correction_of: RunId.optional(),
   corrects: z.array(z.int().positive()).optional(),
 });
@@ -86,7 +94,7 @@ export async function* receiptsExcept(
 /** The message that announces the files of a receipt: its id, the same each time, and its fields. */
 export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt) {
   const { raw, processed, dead, valid, invalid, fields, lookup_sha256, rules_sha256 } = receipt;
-  const { id, raw_file, run_id, pipeline, source, since, correction_of, corrects } = announced;
+  const { id, raw_file, run_id, pipeline, source, since, completeness, correction_of, corrects } = announced;
   return {
     id: childId(id ?? `receipt/${run_id}`, PHASE2),
     fields: {
@@ -102,6 +110,7 @@ export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt
       dlq_sha256: dead.sha256,
       source,
       since,
+      completeness,
       correction_of,
       corrects,
       lookup_sha256,

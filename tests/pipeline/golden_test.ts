@@ -20,6 +20,7 @@ const TABLES = {
   processed_users: "e23a4203a4aad573802bfe7cc1f29b7e62e6db9ea6f72410f3af4afa91b34260",
   invalid_users: "97f5159e4b3f934c8d052e7eec1e5c374ea09987a7db101738353457151f5d68",
 };
+const COMPLETENESS = { announced: 2_000, received: 2_000, missing: 0, repeated: 0 };
 const MANIFEST = "f5d436d37b52a15f55cfb797b27b6be0c8363727e5240f5aa1157b7d7355cc46";
 const MESSAGES = "c88d406ac32a57c096fa9672692e8f02d1d8709c1a857b1ec2d3b9229a4159b4";
 
@@ -46,7 +47,11 @@ Deno.test("users are to the byte what they were before pipelines had definitions
     assert.equal(sha256(rows.map((row) => plain(JSON.stringify(row))).join("\n")), sum, table);
   }
   const manifest = (await pipeline.remoteFiles()).find((name) => name.startsWith("manifest_"))!;
-  const text = plain(await Deno.readTextFile(`${pipeline.site!.disk}/${manifest}`));
+  const { completeness, ...before } = JSON.parse(
+    await Deno.readTextFile(`${pipeline.site!.disk}/${manifest}`),
+  );
+  assert.deepEqual(completeness, COMPLETENESS, "the manifest may only get additions");
+  const text = plain(`${JSON.stringify(before, null, 2)}\n`);
   assert.equal(sha256(text), MANIFEST, text);
 
   using queue = new DatabaseSync(`${pipeline.folder}/database/queue.db`, { readOnly: true });
@@ -54,8 +59,9 @@ Deno.test("users are to the byte what they were before pipelines had definitions
     "SELECT CAST(body AS TEXT) AS body FROM messages WHERE mailbox LIKE '%_complete' ORDER BY seq",
   ).all() as { body: string }[];
   const bodies = messages.map(({ body }) => {
-    const { pipeline: name, ...others } = JSON.parse(plain(body));
+    const { pipeline: name, completeness, ...others } = JSON.parse(plain(body));
     assert.equal(name, "users");
+    assert.deepEqual(completeness, COMPLETENESS);
     return JSON.stringify({ ...others, id: "ID" });
   });
   assert.equal(sha256(bodies.join("\n")), MESSAGES, bodies.join("\n"));

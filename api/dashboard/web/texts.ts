@@ -105,6 +105,12 @@ export const EN = {
   noRun: "This run does not exist.",
   requestedBy: "Requested by",
   source: "Source",
+  announced: "Announced",
+  received: "Received",
+  repeated: "Repeated",
+  missing: "Missing",
+  missingNote:
+    "The source announced {count} more than came. They may have been deleted while it was read; compare it with the source.",
   correctionOf: "Corrects run",
   corrections: "Corrections",
   noCorrections: "No run corrects this one.",

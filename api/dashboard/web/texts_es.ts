@@ -108,6 +108,12 @@ export const ES: Record<Key, string> = {
   noRun: "Esta ejecución no existe.",
   requestedBy: "Solicitada por",
   source: "Origen",
+  announced: "Anunciados",
+  received: "Recibidos",
+  repeated: "Repetidos",
+  missing: "Faltan",
+  missingNote:
+    "El origen anunció {count} más de los que llegaron. Puede que se borraran durante la lectura; compárelo con el origen.",
   correctionOf: "Corrige la ejecución",
   corrections: "Correcciones",
   noCorrections: "Ninguna ejecución corrige esta.",

@@ -10,6 +10,7 @@ import countLoaded from "./migrations/0003_count_loaded.sql" with { type: "text"
 import pipelines from "./migrations/0004_pipelines.sql" with { type: "text" };
 import notifications from "./migrations/0005_notifications.sql" with { type: "text" };
 import held from "./migrations/0006_held.sql" with { type: "text" };
+import completeness from "./migrations/0007_completeness.sql" with { type: "text" };
 import { Database } from "../../sqlite/database.ts";
 import { immediate, type WaitOptions } from "../../sqlite/transaction.ts";
 
@@ -21,6 +22,7 @@ const MIGRATIONS: readonly string[] = [
   pipelines,
   notifications,
   held,
+  completeness,
 ];
 
 /** The schema version that this program works with. */

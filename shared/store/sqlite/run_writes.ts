@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Phase, RunEvent, RunStatus, SinceRange } from "../../contracts/messages.ts";
+import type { Completeness, Phase, RunEvent, RunStatus, SinceRange } from "../../contracts/messages.ts";
 import type { Store } from "./open.ts";
 import type { DeliveryRow, DeliveryState } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
@@ -34,6 +34,7 @@ export interface LoadedRun extends RunToLoad {
   readonly corrects?: readonly number[] | undefined;
   /** What was asked for, where only what changed was. */
   readonly since?: SinceRange | undefined;
+  readonly completeness?: Completeness | undefined;
   /** SHA-256 of the lookup that the records were enriched with. */
   readonly lookupSha256?: string | undefined;
   /** SHA-256 of the rules that they were judged by. */
@@ -73,6 +74,8 @@ export interface RunState {
   readonly delivered_at: string | null;
   /** See `RunRow`. */
   readonly since: string | null;
+  /** See `RunRow`. */
+  readonly completeness: string | null;
 }
 
 /** Records read for their keys where no one told them. */
@@ -101,7 +104,8 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
     db.run(
       `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
          source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
-         lookup_sha256 = ?10, rules_sha256 = ?11, pipeline = ?12, since = coalesce(since, ?13)
+         lookup_sha256 = ?10, rules_sha256 = ?11, pipeline = ?12, since = coalesce(since, ?13),
+         completeness = coalesce(completeness, ?14)
        WHERE run_id = ?1`,
       run.runId,
       run.rawFile,
@@ -116,6 +120,7 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
       run.rulesSha256,
       run.pipeline,
       run.since === undefined ? null : JSON.stringify(run.since),
+      run.completeness === undefined ? null : JSON.stringify(run.completeness),
     );
     if (run.correctionOf !== undefined && run.corrects !== undefined) {
       linkCorrections(db, run.runId, run.correctionOf, run.corrects);
@@ -158,7 +163,7 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
     `UPDATE etl_runs SET status = ?2, status_at = ?3, source = coalesce(?4, source), requested_by = ?5, started_at = ?6,
        finished_at = ?7, correction_of = coalesce(?8, correction_of), superseded_by = ?9, failure_phase = ?10, failure_reason = ?11,
        failure_retryable = ?12, delivery_state = ?13, delivery_error = ?14, delivered_at = ?15,
-       pipeline = coalesce(?16, pipeline), since = coalesce(?17, since)
+       pipeline = coalesce(?16, pipeline), since = coalesce(?17, since), completeness = coalesce(?18, completeness)
      WHERE run_id = ?1`,
     runId,
     state.status,
@@ -177,6 +182,7 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
     state.delivered_at,
     state.pipeline,
     state.since,
+    state.completeness,
   );
 }
 

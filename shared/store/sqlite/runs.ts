@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Phase, RunEvent, RunStatus } from "../../contracts/messages.ts";
+import { Completeness, type Phase, type RunEvent, type RunStatus } from "../../contracts/messages.ts";
 import type { FileKind } from "../../contracts/names.ts";
 import type { Bindable, Database } from "../../sqlite/database.ts";
 
@@ -60,6 +60,8 @@ export interface RunRow {
   readonly delivered_at: string | null;
   /** Where only what changed was asked for: a `SinceRange`, as JSON. */
   readonly since: string | null;
+  /** As JSON; see `completenessOf`. */
+  readonly completeness: string | null;
 }
 
 export interface FileRow {
@@ -97,6 +99,11 @@ export interface DeliveryRow {
   readonly sealed_sha256: string | null;
   /** When it was found there. */
   readonly delivered_at: string;
+}
+
+/** What came of what the source announced; undefined where nobody told. */
+export function completenessOf({ completeness }: RunRow): Completeness | undefined {
+  return completeness === null ? undefined : Completeness.safeParse(JSON.parse(completeness)).data;
 }
 
 /** Which runs. All that is given has to hold. */

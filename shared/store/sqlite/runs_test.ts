@@ -30,6 +30,7 @@ function addRuns(db: Database, count = 10): string[] {
       delivery_error: null,
       delivered_at: null,
       since: null,
+      completeness: null,
     });
     if (status === "COMPLETED") db.run("UPDATE etl_runs SET loaded_at = status_at WHERE run_id = ?", runId);
   }

@@ -78,6 +78,14 @@ function Whole({ run }: { run: Run }): JSX.Element {
               <span class="code">{run.source}</span>
             </Fact>
           )}
+          {run.completeness && (
+            <>
+              <Fact name={t("announced")}>{number(run.completeness.announced)}</Fact>
+              <Fact name={t("received")}>{number(run.completeness.received)}</Fact>
+              <Fact name={t("repeated")}>{number(run.completeness.repeated)}</Fact>
+              <Fact name={t("missing")}>{number(run.completeness.missing)}</Fact>
+            </>
+          )}
           {run.correctionOf && (
             <Fact name={t("correctionOf")}>
               <a href={`/runs/${run.correctionOf.runId}`}>{run.correctionOf.id}</a>
@@ -90,6 +98,9 @@ function Whole({ run }: { run: Run }): JSX.Element {
           )}
         </dl>
         <p class="code quiet">{run.runId}</p>
+        {run.completeness && run.completeness.missing > 0 && (
+          <div class="note bad">{t("missingNote", { count: number(run.completeness.missing) })}</div>
+        )}
         {run.failure && (
           <div class="note bad">
             <strong>{t("failure")}</strong>

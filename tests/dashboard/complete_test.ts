@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import * as faults from "../support/faulty_source.ts";
+import { shows } from "../api/browser.ts";
+import { needing } from "../support/needs.ts";
+import { startSite, visit } from "./site.ts";
+
+const test = needing("chromium");
+
+const COMPLETENESS = { announced: 208, received: 303, missing: 13, repeated: 108 };
+
+test("what a source announced and never gave stands in the run, its manifest, the metrics, the terminal and the dashboard", async () => {
+  // 13 users are deleted while the first page is read
+  const wrap = faults.withFaults(({ nth }) => nth === 1 ? faults.totalOf(208) : undefined);
+  await using site = await startSite({ users: 195, bad: 0, wrap });
+  const { pipeline, base } = site;
+  const run = await pipeline.completed(await pipeline.tell());
+  assert.deepEqual(JSON.parse(run.completeness!), COMPLETENESS);
+  const manifest = (await pipeline.remoteFiles()).find((name) => name.startsWith("manifest_"))!;
+  const text = await Deno.readTextFile(`${pipeline.site!.disk}/${manifest}`);
+  assert.deepEqual(JSON.parse(text).completeness, COMPLETENESS);
+  const { text: line } = await pipeline.said(/fewer records came than the source had announced/, "extractor");
+  assert.match(line, /"level":"WARN".*"missing":13/);
+
+  const metrics = await (await fetch(`${base}/metrics`)).text();
+  for (const [outcome, count] of Object.entries(COMPLETENESS)) {
+    const metric = `etl_last_run_records{outcome="${outcome}",pipeline="users"} ${count}`;
+    assert.ok(metrics.includes(metric), metric);
+  }
+  const { stdout } = await pipeline.task("etl", "show", "latest");
+  assert.match(stdout, /\nAnnounced 208, received 303, missing 13, repeated 108\n/);
+  await visit(site, `/runs/${run.run_id}`, async ({ page }) => {
+    for (const told of ["Announced", "208", "303", "108", "announced 13 more than came"]) {
+      await shows(page, told);
+    }
+  });
+});
