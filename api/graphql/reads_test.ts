@@ -42,6 +42,16 @@ Deno.test("without a database there is nothing, and no error", async () => {
   ]);
 });
 
+Deno.test("a null in the place of a record hides no other record of its page", async () => {
+  await using pipeline = await openApi();
+  await fillRun(pipeline.store, { valid: [user(1)], invalid: ["null", "[1]", '"text"', "7"] });
+  const { data, errors } = await pipeline.ask("{ records(stage: RAW, first: 10) { nodes { line data } } }");
+  assert.equal(errors, undefined);
+  const [first, ...others] = data.records.nodes;
+  assert.equal(first.data.id, 1);
+  assert.deepEqual(others.map(({ data }: { data: unknown }) => data), [null, "***", "***", "***"]);
+});
+
 Deno.test("pages of runs stay right while runs arrive", async () => {
   await using pipeline = await openApi();
   for (let i = 0; i < 5; i++) await fillRun(pipeline.store);

@@ -76,7 +76,12 @@ RecordType.implement({
     runId: t.exposeID("run_id"),
     line: t.exposeInt("line", { description: "Its line in the file, from 1." }),
     insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
-    data: t.field({ type: "JSON", description: "The record.", resolve: (row) => row.record }),
+    data: t.field({
+      type: "JSON",
+      nullable: true,
+      description: "The record. Null where the source's list holds `null` in its place.",
+      resolve: (row) => row.record,
+    }),
     run: t.field({
       type: EtlRun,
       nullable: true,
