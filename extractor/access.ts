@@ -50,8 +50,9 @@ export class Access implements Disposable {
     for (let url = this.#addressOf(request);;) {
       if (isAgain) await this.turn(signal);
       isAgain = true;
-      const response = await this.#fetch(url, signal);
-      if (response.status === 401 && !isRenewed && this.#isOwn(url) && this.#credentials.refused?.()) {
+      const headers = new Headers({ accept: "application/json" });
+      const response = await this.#fetch(url, headers, signal);
+      if (response.status === 401 && !isRenewed && this.#isOwn(url) && this.#credentials.refused?.(headers)) {
         isRenewed = true;
         await response.body?.cancel();
         continue;
@@ -112,8 +113,7 @@ export class Access implements Disposable {
     return url;
   }
 
-  async #fetch(url: URL, signal: AbortSignal): Promise<Response> {
-    const headers = new Headers({ accept: "application/json" });
+  async #fetch(url: URL, headers: Headers, signal: AbortSignal): Promise<Response> {
     const address = new URL(url);
     if (this.#isOwn(url)) {
       for (const [name, value] of Object.entries(this.source.headers ?? {})) headers.set(name, value);

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { createSecureServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { secret } from "../shared/pipeline/mod.ts";
+import { needing } from "../tests/support/needs.ts";
 import { type Answer, numbered, startPaged } from "../tests/support/paged_source.ts";
 import type { AnySource } from "./source.ts";
 
@@ -143,6 +146,36 @@ Deno.test("oauth2: one token for all pages, and a new one where the source refus
   assert.deepEqual(source.asked, [IN_HEADER, IN_HEADER]);
 });
 
+Deno.test("oauth2: pages that are refused one after the other, though asked for at once, share one new token", async () => {
+  let refused = 0;
+  const [all, renewed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let tokens = 0;
+  await using server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    () => json({ access_token: `token-${++tokens}` }),
+  );
+  await using paged = await startPaged(async ({ url, headers }) => {
+    const skip = Number(url.searchParams.get("skip"));
+    const isOld = headers.get("authorization") === "Bearer token-1";
+    if (skip > 0 && isOld) {
+      if (++refused === 4) all.resolve();
+      await (refused === 1 ? all.promise : renewed.promise);
+      return new Response(null, { status: 401 });
+    }
+    if (skip > 0) renewed.resolve();
+    return json({ items: numbered(2, skip + 1), total: 40 });
+  });
+  const oauth2 = {
+    token: `http://127.0.0.1:${server.addr.port}/token`,
+    id: secret("USER"),
+    secret: secret("PASSWORD"),
+  } as const;
+  const paging = { by: "offset", offset: "skip", limit: "limit", size: 2, total: "total" } as const;
+  const source = { auth: { oauth2 }, records: "items", concurrency: 4, paging };
+  const { detail } = await paged.extract(source, { env, patience: { maxRetries: 0 } });
+  assert.deepEqual([detail.records, refused, tokens], [40, 4, 2]);
+});
+
 Deno.test("oauth2: a token is renewed before it expires", async () => {
   await using source = await guarded(0);
   await source.extract();
@@ -187,14 +220,19 @@ Deno.test("rate: pages that wait for their turn are not late", async () => {
   assert.deepEqual([detail.records, paged.asked.length], [16, 8]);
 });
 
-Deno.test("one connection is kept for all pages", async () => {
-  const ports = new Set<number>();
-  await using paged = await startPaged(({ url, port }) => {
-    ports.add(port);
-    return json(Number(url.searchParams.get("page")) < 5 ? numbered(2, 2 * paged.asked.length) : []);
-  });
-  await paged.extract({ paging: { by: "page", page: "page" } });
-  assert.equal(ports.size, 1);
+Deno.test("one connection is kept for all pages, or as many as pages are asked for at once", async () => {
+  for (const concurrency of [1, 4]) {
+    const ports = new Set<number>();
+    await using paged = await startPaged(({ url, port }) => {
+      ports.add(port);
+      const skip = Number(url.searchParams.get("skip"));
+      return json({ items: numbered(2, skip + 1), total: 80 });
+    });
+    const paging = { by: "offset", offset: "skip", limit: "limit", size: 2, total: "total" } as const;
+    const { detail } = await paged.extract({ records: "items", concurrency, paging });
+    assert.deepEqual([detail.records, paged.asked.length], [80, 40]);
+    assert.ok(ports.size <= concurrency, `${ports.size} connections for ${concurrency} at once`);
+  }
 });
 
 Deno.test("the proxy of the usual variables is used, with permission for the source's host alone", async () => {
@@ -203,16 +241,59 @@ Deno.test("the proxy of the usual variables is used, with permission for the sou
     asked.push(request.url);
     return json({ users: numbered(3), total: 3 });
   });
+  const url = "http://source.example/users";
+  const env = { HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}` };
+  assert.match(await extracted(url, "source.example:80", env), /done .*"record_count":3/);
+  assert.deepEqual(asked, [`${url}?limit=50&skip=0`]);
+});
+
+needing("openssl")("HTTP/2 is spoken with a server that has it", async () => {
+  const folder = await Deno.makeTempDir();
+  const versions = new Set<string>();
+  const { promise: listening, resolve } = Promise.withResolvers<number>();
+  try {
+    const { code } = await new Deno.Command("openssl", {
+      args: [
+        ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+        ...["-keyout", "key.pem", "-out", "cert.pem", "-days", "1", "-subj", "/CN=localhost"],
+        ...["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
+      ],
+      cwd: folder,
+      stderr: "null",
+    }).output();
+    assert.equal(code, 0);
+    const [key, cert] = await Promise.all(
+      ["key.pem", "cert.pem"].map((name) => Deno.readTextFile(`${folder}/${name}`)),
+    );
+    const server = createSecureServer({ key, cert, allowHTTP1: true }, (request, response) => {
+      versions.add(request.httpVersion);
+      response.end(JSON.stringify({ users: numbered(3), total: 3 }));
+    });
+    server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
+    try {
+      const host = `127.0.0.1:${await listening}`;
+      const said = await extracted(`https://${host}/users`, host, { DENO_CERT: `${folder}/cert.pem` });
+      assert.match(said, /done .*"record_count":3/);
+      assert.deepEqual([...versions], ["2.0"]);
+    } finally {
+      await new Promise((closed) => server.close(closed));
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** What a process that extracts from `url` says; it may reach `host` alone. */
+async function extracted(url: string, host: string, env: Record<string, string>): Promise<string> {
   const folder = await Deno.makeTempDir();
   try {
-    const url = "http://source.example/users";
     const request = JSON.stringify({ id: "request", run_id: crypto.randomUUID(), requested_by: "test" });
     const { success, stdout } = await new Deno.Command(Deno.execPath(), {
       args: [
         "run",
         "--quiet",
         "--no-prompt",
-        "--allow-net=source.example:80",
+        `--allow-net=${host}`,
         `--allow-read=${folder}/data`,
         `--allow-write=${folder}/data`,
         "--allow-sys=hostname,statfs",
@@ -222,13 +303,12 @@ Deno.test("the proxy of the usual variables is used, with permission for the sou
         request,
       ],
       cwd: folder,
-      env: { HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}` },
+      env,
       stderr: "inherit",
     }).output();
     assert.ok(success);
-    assert.match(new TextDecoder().decode(stdout), /done .*"record_count":3/);
-    assert.deepEqual(asked, [`${url}?limit=50&skip=0`]);
+    return new TextDecoder().decode(stdout);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-});
+}

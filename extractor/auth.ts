@@ -12,8 +12,8 @@ export interface Credentials {
   mark(url: URL, headers: Headers, signal: AbortSignal): Promise<void>;
   /** Takes out of an address what `mark` enters, as it must not be kept anywhere. */
   unmark(url: URL): void;
-  /** The source refused them with a 401; answers whether asking once more with new ones makes sense. */
-  refused?(): boolean;
+  /** The source refused a request with `headers` with a 401; answers whether asking once more makes sense. */
+  refused?(headers: Headers): boolean;
 }
 
 /** The credentials of a definition's `auth`. */
@@ -23,7 +23,7 @@ export function credentialsOf(auth: ResolvedAuth | undefined, client: Deno.HttpC
     unmark: () => {},
   });
   if (auth === undefined) return { mark: () => Promise.resolve(), unmark: () => {} };
-  if ("bearer" in auth) return withHeader("authorization", `Bearer ${auth.bearer}`);
+  if ("bearer" in auth) return withHeader("authorization", bearer(auth.bearer));
   if ("basic" in auth) return withHeader("authorization", basic(auth.basic[0], auth.basic[1]));
   if ("header" in auth) return withHeader(auth.header, auth.value);
   if ("query" in auth) {
@@ -33,6 +33,10 @@ export function credentialsOf(auth: ResolvedAuth | undefined, client: Deno.HttpC
     };
   }
   return new ClientCredentials(auth.oauth2, client);
+}
+
+function bearer(token: string | undefined): string {
+  return `Bearer ${token}`;
 }
 
 function basic(user: string, password: string): string {
@@ -67,13 +71,14 @@ class ClientCredentials implements Credentials {
     if (this.#token === undefined || Date.now() >= this.#token.renewAt) {
       this.#token = await (this.#coming ??= this.#ask().finally(() => this.#coming = undefined));
     }
-    headers.set("authorization", `Bearer ${this.#token.value}`);
+    headers.set("authorization", bearer(this.#token.value));
   }
 
   unmark(): void {}
 
-  refused(): boolean {
-    this.#token = undefined;
+  refused(headers: Headers): boolean {
+    // of several requests that were under way with the old token, the first to be refused is followed by a new one for all
+    if (headers.get("authorization") === bearer(this.#token?.value)) this.#token = undefined;
     return true;
   }
 

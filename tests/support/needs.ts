@@ -22,6 +22,7 @@ export const PACKAGES = {
   age: "age",
   chromium: "chromium",
   git: "git",
+  openssl: "openssl",
 } as const;
 
 /** The name of a program that tests use. */
