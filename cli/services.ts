@@ -149,10 +149,14 @@ export function programPath(name: string): string {
 }
 
 /**
- * How V8 keeps its heap. It would let the space for young objects grow to 32 MB under a stream of records, and the rest to four times of what is in
- * use, before it frees anything. docs/performance.md has the figures.
+ * How V8 keeps a service's heap. It would let the space for young objects grow to 32 MB under a stream of records, and the rest to four times of what
+ * is in use, before it frees anything. The saver has three heaps, one for each thread, so it keeps them smaller still. docs/performance.md has the
+ * figures.
  */
-export const HEAP = "--v8-flags=--max-semi-space-size=2,--heap-growing-percent=150";
+export function heapOf(service: Service): string {
+  const [youngMb, growingPercent] = service === "saver" ? [1, 50] : [2, 150];
+  return `--v8-flags=--max-semi-space-size=${youngMb},--heap-growing-percent=${growingPercent}`;
+}
 
 /** The arguments for `deno` that start `service`. @throws ConfigError when `env` can't be used. */
 export function commandOf(
@@ -165,7 +169,7 @@ export function commandOf(
     "run",
     "--cached-only",
     "--no-prompt",
-    HEAP,
+    heapOf(service),
     ...permissionsOf(service, env, pipelines),
     programPath(`${service}/main.ts`),
     ...args,

@@ -13,7 +13,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import { LocalFiles } from "../shared/files/local.ts";
 import { readLookups } from "./lookup.ts";
 import { transformer } from "./transformer.ts";
-import { HEAP } from "../cli/services.ts";
+import { heapOf } from "../cli/services.ts";
 
 const LOOKUP = new URL("../pipelines/departments.csv", import.meta.url).pathname;
 const SCRIPT = new URL("../tests/support/transform_process.ts", import.meta.url).pathname;
@@ -92,7 +92,7 @@ async function transformElsewhere(cwd: string, killAfter = Infinity) {
     args: [
       "run",
       "--quiet",
-      HEAP, // as the service is started
+      heapOf("transformer"), // as the service is started
       "--allow-read",
       "--allow-write=data",
       "--allow-sys=statfs",

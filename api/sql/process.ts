@@ -11,7 +11,7 @@ import type { WorkerOptions } from "./worker.ts";
 /** The program itself: a thread's modules are read with the permissions of the process. */
 const PROGRAM = [".", "../../shared"].map((folder) => fileURLToPath(new URL(folder, import.meta.url)));
 
-/** V8's heap: at most 256 MiB (SQLite bounds its own memory), and kept small as in the services (`HEAP` in cli/services.ts). */
+/** V8's heap: at most 256 MiB (SQLite bounds its own memory), and kept small as in the services (`heapOf` in cli/services.ts). */
 const HEAP = "--v8-flags=--max-old-space-size=256,--max-semi-space-size=2,--heap-growing-percent=150";
 
 /** A process that answers one query after the other. It may read the database and its own program, and inherits no environment. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { start } from "../../cli/program.ts";
-import { kilobytesOf, ticksOf } from "../../tests/support/processes.ts";
+import { pause } from "../../shared/actor/backoff.ts";
+import { childrenOf, kilobytesOf, ticksOf } from "../../tests/support/processes.ts";
 import type { Cost } from "./measure.ts";
 
 /** Runs a shell script to its end. @throws Error with what it wrote to standard error when it fails. */
@@ -32,6 +33,8 @@ export interface Program extends AsyncDisposable {
   memory(): Promise<{ now: number; peak: number }>;
   /** Ends it without warning. */
   kill(): void;
+  /** The greatest proportional set size of it and all that it started, in MB, until `signal`; looked at every 300 ms. */
+  peakPss(signal: AbortSignal): Promise<number>;
 }
 
 /** Starts `args` under this Deno; resolves when a line matches `ready`. @throws Error with its last lines when it ends before. */
@@ -58,6 +61,22 @@ export async function startProgram(
     cpu: async () => (await ticksOf(running.pid) ?? NaN) / 100,
     memory: async () => ({ now: await megabytes("VmRSS"), peak: await megabytes("VmHWM") }),
     kill: () => Deno.kill(running.pid, "SIGKILL"),
+    peakPss: async (signal) => {
+      let peak = 0;
+      for (; !signal.aborted; await pause(300, signal)) peak = Math.max(peak, await pssOf([running.pid]));
+      return peak;
+    },
     [Symbol.asyncDispose]: async () => void await running.stop(),
   };
+}
+
+/** Proportional set size of processes and all that they started, in MB (10^6 bytes). */
+export async function pssOf(pids: readonly number[]): Promise<number> {
+  const each = await Promise.all(pids.map(async (pid) => {
+    const args = ["-n", "s/^Pss: *//p", `/proc/${pid}/smaps_rollup`];
+    const { stdout } = await new Deno.Command("sed", { args, stderr: "null" }).output();
+    const own = (parseInt(new TextDecoder().decode(stdout)) || 0) * 1024 / 1e6; // 0: it has ended
+    return own + await pssOf(await childrenOf(pid));
+  }));
+  return each.reduce((sum, mb) => sum + mb, 0);
 }

@@ -6,6 +6,7 @@ import { openStore } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
 import type { BenchSetup } from "../environment.ts";
 import { percentile, repeated, spreadOf } from "../measure.ts";
+import { pssOf } from "../programs.ts";
 import type { Row } from "../table.ts";
 
 const RUNS = 100_000;
@@ -65,17 +66,6 @@ export const api: Row = {
     };
   },
 };
-
-/** Proportional set size of processes and all that they started, in MB (10^6 bytes). */
-async function pssOf(pids: readonly number[]): Promise<number> {
-  const each = await Promise.all(pids.map(async (pid) => {
-    const args = ["-n", "s/^Pss: *//p", `/proc/${pid}/smaps_rollup`];
-    const { stdout } = await new Deno.Command("sed", { args, stderr: "null" }).output();
-    const own = (parseInt(new TextDecoder().decode(stdout)) || 0) * 1024 / 1e6; // 0: it has ended
-    return own + await pssOf(await childrenOf(pid));
-  }));
-  return each.reduce((sum, mb) => sum + mb, 0);
-}
 
 async function fillRuns({ env }: BenchSetup): Promise<void> {
   await using store = await openStore(env.DB_PATH!, { pipelines: usersTables([]) });
