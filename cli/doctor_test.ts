@@ -50,7 +50,8 @@ Deno.test("doctor says that a database is damaged, which opening it doesn't show
   assert.match((await pipeline.task("doctor")).stdout.match(database)![1]!, /sound, 1 runs/);
   {
     using file = await Deno.open(path, { write: true });
-    await file.seek(500_000, Deno.SeekMode.Start);
+    const { size } = await file.stat();
+    await file.seek(Math.floor(size / 2), Deno.SeekMode.Start); // records, whatever the schema before them takes
     await file.write(new Uint8Array(200_000).fill(0xff));
   }
   const { code, stdout } = await pipeline.task("doctor");
