@@ -79,7 +79,7 @@ test("a byte that changed, a record that changed and a file that is gone are eac
     [["database processed differs"], (made) => {
       const first = fileId(fixture, made, "processed") * 1_000_000_000;
       return fixture.store.write((db) =>
-        db.run("UPDATE processed_records SET json = json || ' ' WHERE id = ?", first + 17)
+        db.run("UPDATE processed_records SET json = json || ' ', same_as = NULL WHERE id = ?", first + 17)
       );
     }],
     [["database raw differs"], (made) => {

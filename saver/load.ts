@@ -86,7 +86,7 @@ export async function loadRun(
     lookupSha256: message.lookup_sha256,
     rulesSha256: message.rules_sha256,
     fields: message.fields,
-  });
+  }, { signal });
   await store.checkpoint();
   return {
     records: raw.records + processed.records + invalid.records,

@@ -131,7 +131,7 @@ function importsOf(text: string): string[] {
 
 /** Tables of the store and files of the state, and words that such tables begin with. */
 const TAKEN =
-  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg)_|^(pipelines|runs|events|records|changes|deliveries|extractor_state|schedule)$/;
+  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg|deliveries)_|_changes$|^(pipelines|runs|events|records|changes|deliveries|holds|notifications|watched_schedules|extractor_state|schedule)$/;
 /** Names that SQL would only take in quotes. */
 const WORDS = new Set(
   ("add all alter analyze and any as asc between begin both by case cast check collate column commit constraint create cross " +

@@ -142,7 +142,8 @@ export function schemasAt(
   return at;
 }
 
-function unwrapped(schema: z.ZodType): { found: z.ZodType[]; absent: boolean } {
+/** What a schema takes beside null and nothing, every kind of it. */
+export function unwrapped(schema: z.ZodType): { found: z.ZodType[]; absent: boolean } {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) {
     return { ...unwrapped(schema.unwrap() as z.ZodType), absent: true };
   }

@@ -120,6 +120,13 @@ export class Database implements Disposable {
     return (...values) => void this.#guard(() => statement.run(...values));
   }
 
+  /** Compiles a query for a loop; the answered function answers its rows as arrays, whose integers are below 2^53. */
+  reader<Row extends Value[]>(sql: string): (...values: (string | number)[]) => Row[] {
+    const statement = this.#guard(() => this.#native.prepare(sql));
+    returnArrays(statement);
+    return (...values) => this.#guard(() => statement.all(...values) as unknown as Row[]);
+  }
+
   /** All rows of a query over our own tables, whose integers are below 2^53. `T` is the shape that the query selects. */
   all<T>(sql: string, ...values: Bindable[]): T[] {
     return this.#guard(() =>
@@ -145,8 +152,7 @@ export class Database implements Disposable {
       for (;;) {
         const statement = this.#native.prepare(sql);
         statement.setReadBigInts(true);
-        // rows come as arrays, so that two columns of one name are both there
-        (statement as StatementSync & { setReturnArrays(on: boolean): void }).setReturnArrays(true);
+        returnArrays(statement); // so that two columns of one name are both there
         const columns = namesOf(statement);
         const rows = statement.all(...bound) as unknown as Value[][];
         // another connection's change to a view is noticed at the first step only: then the rows have the wrong columns
@@ -280,6 +286,10 @@ const CODES: readonly (readonly [text: string, code: number | undefined])[] = [
   ["unable to open database file", CANTOPEN],
   ["access permission denied", PERM],
 ];
+
+function returnArrays(statement: StatementSync): void {
+  (statement as StatementSync & { setReturnArrays(on: boolean): void }).setReturnArrays(true);
+}
 
 function namesOf(statement: StatementSync): string[] {
   return statement.columns().map((column) => column.name ?? "");

@@ -129,7 +129,8 @@ function loadedFiles(environment: DrillEnvironment, runId: string): (LoadedFile 
       `run ${runId} has ${others.length} files too many of ${kind}`,
     );
     const rows = db.prepare(
-      `SELECT json FROM ${kind}_records WHERE id BETWEEN ? * 1000000000 AND ? * 1000000000 + 999999999 ORDER BY id`,
+      `SELECT coalesce(b.json, r.json) AS json FROM ${kind}_records AS r LEFT JOIN ${kind}_records AS b ON b.id = r.same_as
+       WHERE r.id BETWEEN ? * 1000000000 AND ? * 1000000000 + 999999999 ORDER BY r.id`,
     ).all(file.id, file.id) as unknown as { json: string }[];
     return { ...file, lines: rows.map(({ json }) => json) };
   });

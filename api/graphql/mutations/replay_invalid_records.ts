@@ -7,7 +7,7 @@ import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
 import { maskRecord, parseExact } from "../../../shared/store/mask.ts";
 import type { FileRow } from "../../../shared/store/sqlite/runs.ts";
-import { LINES_PER_FILE } from "../../../shared/store/sqlite/views.ts";
+import { LINES_PER_FILE } from "../../../shared/store/sqlite/record_sql.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { EtlRun } from "../run.ts";

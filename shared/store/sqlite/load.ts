@@ -10,7 +10,8 @@ import type { Store } from "./open.ts";
 import type { FileKind } from "../../contracts/names.ts";
 import type { FileRow } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { baseTable, LINES_PER_FILE } from "./views.ts";
+import { baseTable, LINES_PER_FILE } from "./record_sql.ts";
+import { FileBefore, References } from "./same.ts";
 
 export interface FileToLoad {
   /** The run that it belongs to. */
@@ -126,8 +127,16 @@ async function insertLines(
   { signal, progress }: LoadOptions,
 ): Promise<number> {
   const insert = db.repeat(`INSERT INTO ${baseTable(file.kind, file.pipeline)} (id, json) VALUES (?, ?)`);
+  const before = FileBefore.of(db, file.runId, file.pipeline, file.kind);
+  const references = new References(db, file.kind, file.pipeline);
   let records = 0;
   let breathed = performance.now();
+  const breathe = async () => {
+    signal?.throwIfAborted();
+    if (performance.now() - breathed <= BREATHE_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    breathed = performance.now();
+  };
   for await (const { first, lines } of batches) {
     if (first + lines.length > LINES_PER_FILE) {
       throw new PermanentError(
@@ -135,15 +144,17 @@ async function insertLines(
       );
     }
     for (let i = 0; i < lines.length; i++) {
-      if (lines[i]!.trim() === "") continue;
-      insert(firstId + first + i, lines[i]!);
+      const line = lines[i]!;
+      if (line.trim() === "") continue;
+      const same = before?.find(line);
+      if (same === undefined) insert(firstId + first + i, line);
+      else references.add(firstId + first + i, same);
       records++;
     }
+    references.flush();
+    if (before?.isLost) await before.readKeys(breathe);
     progress?.(records);
-    if (performance.now() - breathed > BREATHE_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      breathed = performance.now();
-    }
+    await breathe();
     signal?.throwIfAborted();
   }
   return records;

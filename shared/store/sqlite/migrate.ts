@@ -11,6 +11,7 @@ import pipelines from "./migrations/0004_pipelines.sql" with { type: "text" };
 import notifications from "./migrations/0005_notifications.sql" with { type: "text" };
 import held from "./migrations/0006_held.sql" with { type: "text" };
 import completeness from "./migrations/0007_completeness.sql" with { type: "text" };
+import current from "./migrations/0008_current.sql" with { type: "text" };
 import { Database } from "../../sqlite/database.ts";
 import { immediate, type WaitOptions } from "../../sqlite/transaction.ts";
 
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly string[] = [
   notifications,
   held,
   completeness,
+  current,
 ];
 
 /** The schema version that this program works with. */

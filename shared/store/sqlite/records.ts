@@ -9,7 +9,7 @@ import { type Mask, MASKED, maskRecord, parseExact } from "../mask.ts";
 import type { FileRow, Page } from "./runs.ts";
 import type { Bindable, Database, Table } from "../../sqlite/database.ts";
 import { type Shown, shownPipelines } from "./shown.ts";
-import { baseTable, LINES_PER_FILE } from "./views.ts";
+import { fromRecords, LINES_PER_FILE, TEXT } from "./record_sql.ts";
 
 export interface RecordRow {
   /** Unique in its table; later records have larger ones. */
@@ -81,7 +81,7 @@ export class Records {
     if (page.before !== undefined) add("r.id < ?", page.before);
     if (filter.reason !== undefined) {
       add(
-        "('; ' || json_extract(iif(json_valid(r.json), r.json, '{}'), '$.error_reason')) LIKE ? ESCAPE '\\'",
+        `('; ' || json_extract(iif(json_valid(${TEXT}), ${TEXT}, '{}'), '$.error_reason')) LIKE ? ESCAPE '\\'`,
         likeReason(filter.reason),
       );
     }
@@ -154,7 +154,9 @@ export class Records {
   /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
   unmaskedTexts(table: RecordTable, ids: readonly number[]): Map<number, string> {
     const rows = this.db.all<{ id: number; json: string }>(
-      `SELECT id, json FROM ${this.#of(table).base} WHERE id IN (SELECT value FROM json_each(?))`,
+      `SELECT r.id, ${TEXT} AS json FROM ${
+        this.#of(table).from
+      } WHERE r.id IN (SELECT value FROM json_each(?))`,
       JSON.stringify(ids),
     );
     return new Map(rows.map((row) => [row.id, row.json]));
@@ -165,11 +167,11 @@ export class Records {
    * Blank lines are not kept, so line numbers may have gaps.
    */
   *unmaskedLines(file: Pick<FileRow, "id" | "kind" | "pipeline">): Generator<{ line: number; text: string }> {
-    const table = baseTable(file.kind, file.pipeline);
+    const from = fromRecords(file.kind, file.pipeline);
     const first = file.id * LINES_PER_FILE;
     for (let after = first;;) {
       const rows = this.db.all<{ id: number; json: string }>(
-        `SELECT id, json FROM ${table} WHERE id > ? AND id < ? ORDER BY id LIMIT ${LINES_AT_ONCE}`,
+        `SELECT r.id, ${TEXT} AS json FROM ${from} WHERE r.id > ? AND r.id < ? ORDER BY r.id LIMIT ${LINES_AT_ONCE}`,
         after,
         first + LINES_PER_FILE,
       );
@@ -180,13 +182,13 @@ export class Records {
   }
 
   /** @throws PermanentError where no pipeline has this table. */
-  #of(table: RecordTable): { base: string; kind: FileKind; shown: Shown } {
+  #of(table: RecordTable): { from: string; kind: FileKind; shown: Shown } {
     const { kind, pipeline } = partsOfTable(table) ?? {};
     const shown = pipeline === undefined ? undefined : this.pipelines().get(pipeline);
     if (kind === undefined || shown === undefined) {
       throw new PermanentError(`Cannot read "${table}": wanted one of ${this.tables().join(", ")}.`);
     }
-    return { base: baseTable(kind, shown.name), kind, shown };
+    return { from: fromRecords(kind, shown.name), kind, shown };
   }
 
   #file(table: RecordTable, runId: string): number | undefined {
@@ -198,11 +200,11 @@ export class Records {
   }
 
   #read(table: RecordTable, rest: string, values: Bindable[]): RecordRow[] {
-    const { base, kind, shown } = this.#of(table);
+    const { from, kind, shown } = this.#of(table);
     const mask = shown.masks[kind];
     return this.db.all<Omit<RecordRow, "record"> & { json: string }>(
-      `SELECT r.id AS record_id, f.run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, r.json
-       FROM ${base} r JOIN run_files f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
+      `SELECT r.id AS record_id, f.run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, ${TEXT} AS json
+       FROM ${from} JOIN run_files f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
       ...values,
     ).map(({ json, ...meta }) => ({ ...meta, record: readRecord(json, mask) }));
   }

@@ -7,7 +7,10 @@ import type { Completeness, Phase, RunEvent, RunStatus, SinceRange } from "../..
 import type { Store } from "./open.ts";
 import type { DeliveryRow, DeliveryState } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { addFields, baseTable, LINES_PER_FILE, refreshViews } from "./views.ts";
+import { fromRecords, LINES_PER_FILE, TEXT } from "./record_sql.ts";
+import { moveCurrent } from "./current_move.ts";
+import { timeOfRun } from "./place.ts";
+import { addFields, refreshViews } from "./views.ts";
 
 /** What is known of a run whose files are to be loaded. */
 export interface RunToLoad {
@@ -98,9 +101,16 @@ export async function announceRun(store: Store, run: RunToLoad): Promise<void> {
   );
 }
 
-/** Notes that all files of an announced run are loaded, links corrections, and gives new keys their columns. May be repeated. */
-export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
-  await store.write((db) => {
+/**
+ * Notes that all files of an announced run are loaded, links corrections, gives new keys their columns, and moves the current state, all in one
+ * transaction. May be repeated.
+ */
+export async function markLoaded(
+  store: Store,
+  run: LoadedRun,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  await store.write(async (db) => {
     db.run(
       `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
          source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
@@ -126,7 +136,8 @@ export async function markLoaded(store: Store, run: LoadedRun): Promise<void> {
       linkCorrections(db, run.runId, run.correctionOf, run.corrects);
     }
     if (addFields(db, run.pipeline, run.fields ?? sampleFields(db, run))) refreshViews(db);
-  });
+    await moveCurrent(db, run, breathing(options.signal));
+  }, options);
 }
 
 /** Keeps events, but for those that are known by their ids. Returns the runs that have new ones. */
@@ -232,13 +243,6 @@ export function markRemoved(db: Database, files: readonly number[], at: string):
   );
 }
 
-/** The time in a UUID of version 7: when the run was asked for, whatever is heard of it first. */
-function timeOfRun(runId: string): string | undefined {
-  if (runId[14] !== "7") return undefined;
-  const time = parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16);
-  return time <= Date.UTC(9999, 11, 31) ? new Date(time).toISOString() : undefined;
-}
-
 function linkCorrections(
   db: Database,
   runId: string,
@@ -259,14 +263,22 @@ function linkCorrections(
   }
 }
 
+/** Lets timers and other work in, so that a long transaction doesn't look like a dead one. */
+function breathing(signal?: AbortSignal): () => Promise<void> {
+  return async () => {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    signal?.throwIfAborted();
+  };
+}
+
 function sampleFields(db: Database, { runId, pipeline }: RunToLoad): string[] {
   const file = db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = 'raw'", runId);
   if (file === undefined) return [];
   return db.all<{ key: string }>(
     `SELECT DISTINCT e.key AS key
-     FROM (SELECT json FROM ${
-      baseTable("raw", pipeline)
-    } WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${SAMPLE}) AS r,
+     FROM (SELECT ${TEXT} AS json FROM ${
+      fromRecords("raw", pipeline)
+    } WHERE r.id BETWEEN ? AND ? ORDER BY r.id LIMIT ${SAMPLE}) AS r,
        json_each(iif(json_valid(r.json), r.json, '{}')) AS e
      WHERE typeof(e.key) = 'text'`,
     file.id * LINES_PER_FILE,

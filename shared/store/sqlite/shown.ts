@@ -7,6 +7,7 @@ import type { FileKind } from "../../contracts/names.ts";
 import { deliveryFolder } from "../../pipeline/load.ts";
 import type { Plan } from "../../pipeline/plan.ts";
 import type { Database } from "../../sqlite/database.ts";
+import { type CurrentShape, currentShapeOf } from "../current_shape.ts";
 import { type Mask, maskOf, maskOfKind } from "../mask.ts";
 
 /** A pipeline, as the store knows it. */
@@ -20,6 +21,8 @@ export interface Shown {
   readonly judged: readonly string[];
   /** Where its files are delivered, below the server's folder; null where they are not. */
   readonly folder: string | null;
+  /** How its current state is kept; null where it has none. */
+  readonly current: CurrentShape | null;
   /** What is masked in files of each kind. */
   readonly masks: Readonly<Record<FileKind, Mask>>;
 }
@@ -44,32 +47,36 @@ export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.
       masked,
       judged,
       folder: deliveryFolder(plan.definition) ?? null,
+      current: currentShapeOf(plan.definition),
     }),
     keys: Object.keys(record.shape),
   };
 }
 
 /** Writes what is shown of a pipeline from now on. */
-export function keepShown(db: Database, { name, added, masked, judged, folder }: Shown): void {
+export function keepShown(db: Database, { name, added, masked, judged, folder, current }: Shown): void {
   db.run(
-    `INSERT INTO pipelines (name, added, masked, judged, folder) VALUES (?, ?, ?, ?, ?)
+    `INSERT INTO pipelines (name, added, masked, judged, folder, current) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (name) DO UPDATE SET added = excluded.added, masked = excluded.masked, judged = excluded.judged,
-       folder = excluded.folder`,
+       folder = excluded.folder, current = excluded.current`,
     name,
     JSON.stringify(added),
     JSON.stringify(masked),
     JSON.stringify(judged),
     folder,
+    current && JSON.stringify(current),
   );
 }
 
+type Row =
+  & Record<"name" | "added" | "masked" | "judged", string>
+  & Record<"folder" | "current", string | null>;
+
 /** All pipelines that the database knows, by name. */
 export function shownPipelines(db: Database): Map<string, Shown> {
-  const rows = db.all<Record<"name" | "added" | "masked" | "judged", string> & { folder: string | null }>(
-    "SELECT * FROM pipelines ORDER BY name",
-  );
+  const rows = db.all<Row>("SELECT * FROM pipelines ORDER BY name");
   return new Map(
-    rows.map(({ name, added, masked, judged, folder }) => [
+    rows.map(({ name, added, masked, judged, folder, current }) => [
       name,
       withMasks({
         name,
@@ -77,6 +84,7 @@ export function shownPipelines(db: Database): Map<string, Shown> {
         masked: JSON.parse(masked),
         judged: JSON.parse(judged),
         folder,
+        current: current && JSON.parse(current),
       }),
     ]),
   );

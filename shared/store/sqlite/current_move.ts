@@ -1,0 +1,365 @@
+/**
+ * What a run does to the current state of its pipeline: it is always what the loaded runs leave behind in the order of extraction, in whatever
+ * order they were loaded.
+ *
+ * Of a run that changes little, little is read and written: what it holds unchanged refers to the records of the run before.
+ *
+ * @module
+ */
+import type { Database } from "../../sqlite/database.ts";
+import type { CurrentShape } from "../current_shape.ts";
+import { changedFields } from "../changed_fields.ts";
+import { changesTable, columnsSql, currentTable } from "./current_table.ts";
+import { type Place, placeOf } from "./place.ts";
+import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
+import { shownPipelines } from "./shown.ts";
+
+/** A run whose files are all loaded. */
+export interface MovingRun {
+  readonly runId: string;
+  readonly pipeline: string;
+}
+
+/** Rows that one statement works on, so that a long move lets timers in. */
+const ROWS_AT_ONCE = 5_000;
+
+/** Changed records that are compared at once; each is held twice. */
+const COMPARED_AT_ONCE = 200;
+
+/** A run on its way into the current state. */
+interface Move {
+  readonly db: Database;
+  readonly pipeline: string;
+  readonly shape: CurrentShape;
+  /** Its id in `run_moves`. */
+  readonly id: number;
+  readonly place: Place;
+  /** Whether it becomes the newest complete run. */
+  readonly isNewest: boolean;
+  /** The current state. */
+  readonly current: string;
+  readonly changes: string;
+  /** Calls `step` for each part of a range of ids, and lets timers in between. */
+  readonly inSteps: (
+    range: readonly [first: number, last: number],
+    step: (first: number, last: number) => void,
+  ) => Promise<void>;
+}
+
+/**
+ * Moves the current state by a run that is loaded, in the transaction of `db`; one that did so before changes nothing. Of two records with the
+ * same key in one run the later counts. A key that the run holds as an invalid record alone isn't gone: what was known of it stays.
+ */
+export async function moveCurrent(
+  db: Database,
+  { runId, pipeline }: MovingRun,
+  breathe: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const shape = shownPipelines(db).get(pipeline)?.current;
+  if (!shape || db.get("SELECT 1 FROM run_moves WHERE run_id = ?", runId) !== undefined) return;
+  const processed = rangeOf(db, runId, "processed", pipeline);
+  if (processed === undefined) return;
+  const place = placeOf(db, runId, pipeline);
+  const isComplete = shape.load === "snapshot" && !isCorrection(db, runId);
+  const { id } = db.get<{ id: number }>(
+    "INSERT INTO run_moves (run_id, pipeline, place, complete, at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+    runId,
+    pipeline,
+    place.text,
+    isComplete,
+    new Date().toISOString(),
+  )!;
+  const move: Move = {
+    db,
+    pipeline,
+    shape,
+    id,
+    place,
+    isNewest: isComplete && !place.isBehindComplete,
+    current: currentTable(pipeline),
+    changes: changesTable(pipeline),
+    async inSteps([first, last], step) {
+      for (let at = first; at <= last; at += ROWS_AT_ONCE) {
+        step(at, Math.min(last, at + ROWS_AT_ONCE - 1));
+        await breathe();
+      }
+    },
+  };
+  const isFirst = !place.isOvertaken && db.get(`SELECT 1 FROM ${move.current} LIMIT 1`) === undefined;
+  if (isFirst) await addAll(move, processed);
+  else {
+    db.script(
+      `CREATE TEMP TABLE held (record INTEGER PRIMARY KEY, line INTEGER NOT NULL);
+       CREATE TEMP TABLE news (line INTEGER PRIMARY KEY, key NOT NULL UNIQUE, record INTEGER NOT NULL)`,
+    );
+    await findNews(move, processed);
+    if (place.isOvertaken) dropOvertaken(move);
+    await change(move, processed);
+    await add(move, processed);
+    await see(move, processed);
+    if (isComplete) await remove(move, rangeOf(db, runId, "invalid", pipeline));
+    db.script("DROP TABLE temp.held; DROP TABLE temp.news");
+  }
+  count(move);
+}
+
+function isCorrection(db: Database, runId: string): boolean {
+  return db.get("SELECT 1 FROM etl_runs WHERE run_id = ? AND correction_of IS NOT NULL", runId) !== undefined;
+}
+
+/** The ids of a run's records of a kind; undefined where the file isn't loaded. */
+function rangeOf(
+  db: Database,
+  runId: string,
+  kind: "processed" | "invalid",
+  pipeline: string,
+): [number, number] | undefined {
+  const file = db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = ?", runId, kind);
+  if (file === undefined) return undefined;
+  const [first, last] = idsOf(file.id);
+  const found = db.get<{ last: number | null }>(
+    `SELECT max(id) AS last FROM ${baseTable(kind, pipeline)} WHERE id BETWEEN ? AND ?`,
+    first,
+    last,
+  );
+  return [first + 1, found?.last ?? first];
+}
+
+/** The first records of all: nothing to compare them with. */
+async function addAll(move: Move, processed: [number, number]): Promise<void> {
+  const { db, shape, pipeline, current, changes, id } = move;
+  const columns = columnsSql(shape, TEXT);
+  const names = columns.map(({ name }) => `, ${name}`).join("");
+  await move.inSteps(processed, (first, last) => {
+    db.run(
+      `INSERT OR IGNORE INTO ${current} (key, record, first, changed, seen${names})
+       SELECT ${keySql(shape.key, TEXT)}, ${HOLDER}, ?1, ?1, ?2${
+        columns.map(({ value }) => `, ${value}`).join("")
+      }
+       FROM ${fromRecords("processed", pipeline)} WHERE r.id BETWEEN ?3 AND ?4 ORDER BY r.id
+       ON CONFLICT (key) DO UPDATE SET record = excluded.record${
+        columns.map(({ name }) => `, ${name} = excluded.${name}`).join("")
+      }`,
+      id,
+      seenNow(move),
+      first,
+      last,
+    );
+  });
+  db.run(
+    `INSERT INTO ${changes} (move, key, change, after) SELECT ?1, c.key, ${
+      kindOfNew(move)
+    }, c.record FROM ${current} AS c`,
+    id,
+  );
+}
+
+/** What is written as `seen` of what the run holds. */
+function seenNow({ id, isNewest }: Move): number | null {
+  return isNewest ? null : id;
+}
+
+/** A key that has changed before and isn't there was removed. */
+function kindOfNew({ changes }: Move): string {
+  return `iif(EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = c.key), 'restored', 'added')`;
+}
+
+/** Notes which records the run holds (`held`), and which of them aren't the current ones of their keys (`news`). */
+async function findNews(move: Move, processed: [number, number]): Promise<void> {
+  const { db, shape, pipeline, current } = move;
+  const from = fromRecords("processed", pipeline);
+  await move.inSteps(processed, (first, last) => {
+    db.run(
+      `INSERT OR REPLACE INTO temp.held (record, line) SELECT ${HOLDER}, r.id FROM ${
+        baseTable("processed", pipeline)
+      } AS r WHERE r.id BETWEEN ? AND ? ORDER BY r.id`,
+      first,
+      last,
+    );
+    db.run(
+      `INSERT OR REPLACE INTO temp.news (line, key, record)
+       SELECT line, key, record FROM (
+         SELECT r.id AS line, ${keySql(shape.key, TEXT)} AS key, ${HOLDER} AS record FROM ${from}
+         WHERE r.id BETWEEN ? AND ? AND NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.record = ${HOLDER}))
+       WHERE key IS NOT NULL ORDER BY line`,
+      first,
+      last,
+    );
+  });
+  // the current record comes later in the run: it counts
+  db.run(
+    `DELETE FROM temp.news WHERE EXISTS (SELECT 1 FROM ${current} AS c JOIN temp.held AS h ON h.record = c.record
+       WHERE c.key = news.key AND h.line > news.line)`,
+  );
+  // the current record, stored twice
+  await move.inSteps(processed, (first, last) => {
+    const same = `FROM temp.news AS n JOIN ${current} AS c ON c.key = n.key
+       JOIN ${baseTable("processed", pipeline)} AS a ON a.id = c.record
+       JOIN ${baseTable("processed", pipeline)} AS b ON b.id = n.record
+       WHERE n.line BETWEEN ? AND ? AND a.json = b.json`;
+    db.run(`INSERT OR REPLACE INTO temp.held (record, line) SELECT c.record, n.line ${same}`, first, last);
+    db.run(`DELETE FROM temp.news WHERE line IN (SELECT n.line ${same})`, first, last);
+  });
+}
+
+/** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
+function dropOvertaken({ db, shape, pipeline, current, place }: Move): void {
+  db.run(
+    `DELETE FROM temp.news WHERE EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = news.key AND ${
+      place.isAfter("c.seen", "?")
+    })`,
+    place.text,
+  );
+  for (const runId of place.newerComplete()) {
+    const invalid = rangeOf(db, runId, "invalid", pipeline) ?? [1, 0];
+    db.run(
+      `DELETE FROM temp.news WHERE NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = news.key)
+         AND key NOT IN (${invalidKeys(pipeline, shape)})`,
+      ...invalid,
+    );
+    if (db.get("SELECT 1 FROM temp.news LIMIT 1") === undefined) return;
+  }
+}
+
+function invalidKeys(pipeline: string, { key }: CurrentShape): string {
+  return `SELECT key FROM (SELECT ${keySql(key, TEXT)} AS key FROM ${fromRecords("invalid", pipeline)}
+    WHERE r.id BETWEEN ? AND ?) WHERE key IS NOT NULL`;
+}
+
+/** Keys that are there, with another record. One that is written otherwise, but holds the same, is no change. */
+async function change(move: Move, [first, last]: [number, number]): Promise<void> {
+  const { db, shape, pipeline, current, changes, id } = move;
+  const table = baseTable("processed", pipeline);
+  const columns = columnsSql(shape, "p.json");
+  const assigned = columns.map(({ name, value }) => `, ${name} = ${value}`).join("");
+  for (let line = first - 1; line <= last;) {
+    const rows = db.all<{ line: number; id: number; before: string; after: string }>(
+      `SELECT n.line, c.id, a.json AS before, b.json AS after
+       FROM temp.news AS n JOIN ${current} AS c ON c.key = n.key
+         JOIN ${table} AS a ON a.id = c.record JOIN ${table} AS b ON b.id = n.record
+       WHERE n.line > ? ORDER BY n.line LIMIT ${COMPARED_AT_ONCE}`,
+      line,
+    );
+    for (const row of rows) {
+      const fields = changedFields(row.before, row.after);
+      if (fields.length > 0) {
+        db.run(
+          `INSERT INTO ${changes} (move, key, change, fields, before, after)
+           SELECT ?1, c.key, 'changed', ?2, c.record, n.record FROM temp.news AS n JOIN ${current} AS c ON c.key = n.key WHERE n.line = ?3`,
+          id,
+          JSON.stringify(fields),
+          row.line,
+        );
+      }
+      db.run(
+        `UPDATE ${current} SET record = p.id, changed = iif(?1, ?2, changed)${assigned}
+         FROM ${table} AS p WHERE p.id = (SELECT record FROM temp.news WHERE line = ?3) AND ${current}.id = ?4`,
+        fields.length > 0,
+        id,
+        row.line,
+        row.id,
+      );
+    }
+    if (rows.length < COMPARED_AT_ONCE) return;
+    line = rows.at(-1)!.line;
+    await move.inSteps([1, 1], () => {});
+  }
+}
+
+/** Keys that aren't there. */
+async function add(move: Move, processed: [number, number]): Promise<void> {
+  const { db, shape, pipeline, current, changes, id } = move;
+  const columns = columnsSql(shape, "p.json");
+  await move.inSteps(processed, (first, last) => {
+    const fresh = `temp.news AS c WHERE c.line BETWEEN ?2 AND ?3
+      AND NOT EXISTS (SELECT 1 FROM ${current} AS known WHERE known.key = c.key)`;
+    db.run(
+      `INSERT INTO ${changes} (move, key, change, after) SELECT ?1, c.key, ${
+        kindOfNew(move)
+      }, c.record FROM ${fresh}`,
+      id,
+      first,
+      last,
+    );
+    db.run(
+      `INSERT INTO ${current} (key, record, first, changed, seen${
+        columns.map(({ name }) => `, ${name}`).join("")
+      })
+       SELECT n.key, n.record, ?1, ?1, ?4${columns.map(({ value }) => `, ${value}`).join("")}
+       FROM (SELECT * FROM ${fresh}) AS n JOIN ${baseTable("processed", pipeline)} AS p ON p.id = n.record`,
+      id,
+      first,
+      last,
+      seenNow(move),
+    );
+  });
+}
+
+/** Notes that the run is the newest that holds a key; where it is the newest complete run, that needs no word for most. */
+async function see(move: Move, processed: [number, number]): Promise<void> {
+  const { db, current, place, isNewest } = move;
+  const older = `NOT ${place.isAfter("seen", "?4")}`;
+  await move.inSteps(isNewest ? currentIds(move) : processed, (first, last) => {
+    db.run(
+      `UPDATE ${current} SET seen = ?1 WHERE ${
+        isNewest
+          ? "id BETWEEN ?2 AND ?3 AND seen IS NOT NULL AND +record IN (SELECT record FROM temp.held)"
+          : "record IN (SELECT record FROM temp.held WHERE line BETWEEN ?2 AND ?3)"
+      } AND ${older}`,
+      seenNow(move),
+      first,
+      last,
+      place.text,
+    );
+  });
+}
+
+/** Keys that a complete run doesn't hold; those that it holds as invalid records were last seen before. */
+async function remove(move: Move, invalid: [number, number] = [1, 0]): Promise<void> {
+  const { db, shape, pipeline, current, changes, place, id, isNewest } = move;
+  db.script(
+    `CREATE TEMP TABLE bad (key NOT NULL PRIMARY KEY) WITHOUT ROWID;
+     CREATE TEMP TABLE unseen (id INTEGER PRIMARY KEY, key NOT NULL)`,
+  );
+  await move.inSteps(currentIds(move), (first, last) => {
+    db.run(
+      `INSERT INTO temp.unseen SELECT id, key FROM ${current} WHERE id BETWEEN ?1 AND ?2
+         AND +record NOT IN (SELECT record FROM temp.held) AND NOT ${place.isAfter("seen", "?3")}`,
+      first,
+      last,
+      place.text,
+    );
+  });
+  if (db.get("SELECT 1 FROM temp.unseen LIMIT 1") !== undefined) {
+    await move.inSteps(invalid, (first, last) => {
+      db.run(`INSERT OR IGNORE INTO temp.bad ${invalidKeys(pipeline, shape)}`, first, last);
+    });
+    db.run("DELETE FROM temp.bad WHERE key NOT IN (SELECT key FROM temp.unseen)");
+    if (isNewest) {
+      db.run(
+        `UPDATE ${current} SET seen = ? WHERE key IN (SELECT key FROM temp.bad) AND seen IS NULL`,
+        place.completeBefore,
+      );
+    }
+    const gone = "SELECT id FROM temp.unseen WHERE key NOT IN (SELECT key FROM temp.bad)";
+    db.run(
+      `INSERT INTO ${changes} (move, key, change, before) SELECT ?, key, 'removed', record FROM ${current} WHERE id IN (${gone})`,
+      id,
+    );
+    db.run(`DELETE FROM ${current} WHERE id IN (${gone})`);
+  }
+  db.script("DROP TABLE temp.bad; DROP TABLE temp.unseen");
+}
+
+function currentIds({ db, current }: Move): [number, number] {
+  return [1, db.get<{ last: number | null }>(`SELECT max(id) AS last FROM ${current}`)!.last ?? 0];
+}
+
+function count({ db, id, changes }: Move): void {
+  db.run(
+    `UPDATE run_moves SET (added, changed, removed, restored) = (
+       SELECT total(change = 'added'), total(change = 'changed'), total(change = 'removed'), total(change = 'restored')
+       FROM ${changes} WHERE move = ?1) WHERE id = ?1`,
+    id,
+  );
+}

@@ -1,0 +1,196 @@
+/**
+ * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds what people count and look for; all else of a record
+ * is read from the processed record that it refers to.
+ *
+ * @module
+ */
+import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
+import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
+import { type Mask, MASKED } from "../mask.ts";
+import { baseTable, fieldSql, valueSql } from "./record_sql.ts";
+import type { Shown } from "./shown.ts";
+import { columnName, refreshView } from "./view_sql.ts";
+
+/** Columns that follow the record's own in the view `NAME`. */
+const META = ["first_run", "changed_run", "seen_run", "changed_at"];
+
+/** The table of a pipeline's current state, as SQL. */
+export function currentTable(pipeline: string): string {
+  return sqlName(`current$${pipeline}`); // no view has a name with a $
+}
+
+/** The table of what changed in a pipeline's current state, as SQL. */
+export function changesTable(pipeline: string): string {
+  return sqlName(`changes$${pipeline}`);
+}
+
+/** The name and the value, from the text of a processed record, of each column that the definition asks for. */
+export function columnsSql({ columns }: CurrentShape, text: string): { name: string; value: string }[] {
+  return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, text) }));
+}
+
+/** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
+export function newestComplete(pipeline: string): string {
+  return `(SELECT n.id FROM run_moves AS n WHERE n.pipeline = ${
+    sqlText(pipeline)
+  } AND n.complete = 1 ORDER BY n.place DESC LIMIT 1)`;
+}
+
+/** Makes what a pipeline's current state is kept in, where it isn't as its definition wants it, and the views. To be called in a write transaction. */
+export function refreshCurrent(db: Database, shown: Shown, fields: readonly string[]): void {
+  const { name, current: shape } = shown;
+  if (shape === null) {
+    db.script(`DROP VIEW IF EXISTS ${name}; DROP VIEW IF EXISTS ${name}_changes`);
+    return;
+  }
+  refreshTable(db, name, shape);
+  refreshIndexes(db, name, shape);
+  db.script(
+    `CREATE TABLE IF NOT EXISTS ${changesTable(name)} (
+      move INTEGER NOT NULL, key NOT NULL, change TEXT NOT NULL, fields TEXT, before INTEGER, after INTEGER, PRIMARY KEY (move, key)
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS ${sqlName(`changes$${name} by key`)} ON ${changesTable(name)} (key, move)`,
+  );
+  refreshView(db, name, currentView(shown, shape, fields));
+  refreshView(db, `${name}_changes`, changesView(shown, shape));
+}
+
+/** A table whose fields are others is filled from the records; one whose key is another begins empty, and `moveMissing` fills it. */
+function refreshTable(db: Database, pipeline: string, shape: CurrentShape): void {
+  const table = currentTable(pipeline);
+  const wanted = tableSql(table, shape);
+  const found = db.get<{ sql: string }>(
+    "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?",
+    `current$${pipeline}`,
+  )?.sql;
+  if (found === wanted) return;
+  if (found?.startsWith(keyNote(shape), found.indexOf("/*"))) {
+    const columns = columnsSql(shape, "p.json");
+    const own = "id, key, record, first, changed, seen";
+    db.script(
+      `CREATE TEMP TABLE kept AS SELECT ${own} FROM ${table};
+       DROP TABLE ${table};
+       ${wanted};
+       INSERT INTO ${table} (${[own, ...columns.map(({ name }) => name)].join(", ")})
+       SELECT k.id, ${
+        ["k.key", "k.record", "k.first", "k.changed", "k.seen", ...columns.map(({ value }) => value)].join(
+          ", ",
+        )
+      }
+       FROM temp.kept AS k JOIN ${baseTable("processed", pipeline)} AS p ON p.id = k.record;
+       DROP TABLE temp.kept`,
+    );
+  } else {
+    db.script(`DROP TABLE IF EXISTS ${table}; DROP TABLE IF EXISTS ${changesTable(pipeline)}; ${wanted}`);
+    db.run("DELETE FROM run_moves WHERE pipeline = ?", pipeline);
+  }
+}
+
+/**
+ * `record` is the processed record that holds the text, `first`, `changed` and `seen` are run_moves; `seen` is NULL where the newest complete run
+ * holds the key, so that a run needn't write what it found unchanged. Whole numbers have no type, as those of more than 64 bits are text.
+ */
+function tableSql(table: string, shape: CurrentShape): string {
+  const columns = shape.columns.map(({ keys, type }, n) =>
+    `c${n}${type === "INTEGER" ? "" : ` ${type}`} /* ${commented(keys)} */`
+  );
+  return `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, key NOT NULL UNIQUE ${
+    keyNote(shape)
+  }, record INTEGER NOT NULL, ` +
+    `first INTEGER NOT NULL, changed INTEGER NOT NULL, seen INTEGER${
+      columns.map((column) => `, ${column}`).join("")
+    })`;
+}
+
+function keyNote({ key }: CurrentShape): string {
+  return `/* ${commented(key)} */`;
+}
+
+function commented(keys: readonly string[]): string {
+  return keys.join(".").replaceAll("*/", "* /");
+}
+
+function refreshIndexes(db: Database, pipeline: string, { columns, index }: CurrentShape): void {
+  const table = currentTable(pipeline);
+  const wanted = new Map([[`current$${pipeline} by record`, "record"]]);
+  columns.forEach(({ keys }, n) => {
+    const field = keys.join(".");
+    if (index.includes(field)) wanted.set(`current$${pipeline} by ${field}`, `c${n}, key`);
+  });
+  const found = db.all<{ name: string; sql: string }>(
+    "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+    `current$${pipeline}`,
+  );
+  const sqlOf = (name: string, on: string) => `CREATE INDEX ${sqlName(name)} ON ${table} (${on})`;
+  for (const { name, sql } of found) {
+    const on = wanted.get(name);
+    if (on !== undefined && sql === sqlOf(name, on)) wanted.delete(name);
+    else db.script(`DROP INDEX ${sqlName(name)}`);
+  }
+  for (const [name, on] of wanted) db.script(sqlOf(name, on));
+}
+
+/** A column of the view `NAME`. */
+export interface ShownColumn {
+  /** As the view calls it. */
+  readonly name: string;
+  /** Of a field that has a column of its own and isn't masked: what can be looked for. */
+  readonly column: string | undefined;
+  /** What it shows, of a row `c` of the current table. */
+  readonly value: string;
+}
+
+/** The columns of the view `NAME`, but for ours at its end. */
+export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly string[]): ShownColumn[] {
+  const mask = shown.masks.processed;
+  const own = new Map<string, string>([[shape.key.join("."), "key"]]);
+  shape.columns.forEach(({ keys }, n) => own.set(keys.join("."), `c${n}`));
+  const taken = new Set([...META, ...shown.added]);
+  const top = [...fields.filter((key) => !shown.added.includes(key)), ...shown.added].map((key) => {
+    const column = mask.has(key) ? undefined : own.get(key);
+    const name = shown.added.includes(key) ? key : columnName(key, taken);
+    return { name, column, value: column === undefined ? fromRecord(shown, key) : `c.${column}` };
+  });
+  const nested = [{ keys: shape.key }, ...shape.columns].flatMap(({ keys }: Pick<CurrentColumn, "keys">) => {
+    if (keys.length === 1 || hides(mask, keys)) return [];
+    const field = keys.join(".");
+    const column = own.get(field)!;
+    return [{ name: columnName(field, taken), column, value: `c.${column}` }];
+  });
+  return [...top, ...nested];
+}
+
+/** Whether a mask hides the value below `keys`. */
+export function hides(mask: Mask, [key, ...below]: readonly string[]): boolean {
+  const rule = mask.get(key!);
+  return rule === "whole" || (rule !== undefined && below.length > 0 && hides(rule, below));
+}
+
+/** Not a join, which SQLite would make also where nothing of it is shown, in a query that groups. */
+function fromRecord({ name, masks }: Shown, key: string): string {
+  return `(SELECT ${valueSql(key, masks.processed.get(key), "p.json")} FROM ${
+    baseTable("processed", name)
+  } AS p WHERE p.id = c.record)`;
+}
+
+function currentView(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
+  const columns = shownColumns(shown, shape, fields).map(({ name, value }) => `${value} AS ${sqlName(name)}`);
+  const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
+  return `CREATE VIEW ${shown.name} AS SELECT
+  ${
+    [
+      ...columns,
+      `${run("run_id", "c.first")} AS first_run`,
+      `${run("run_id", "c.changed")} AS changed_run`,
+      `${run("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`)} AS seen_run`,
+      `${run("at", "c.changed")} AS changed_at`,
+    ].join(",\n  ")
+  }
+FROM ${currentTable(shown.name)} AS c`;
+}
+
+function changesView({ name, masks }: Shown, { key }: CurrentShape): string {
+  const shownKey = hides(masks.processed, key) ? sqlText(MASKED) : "x.key";
+  return `CREATE VIEW ${name}_changes AS SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, x.fields AS fields
+FROM ${changesTable(name)} AS x JOIN run_moves AS m ON m.id = x.move`;
+}
