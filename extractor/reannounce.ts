@@ -112,14 +112,16 @@ async function goneOf({ completed }: Checkpoint, files: Files): Promise<Set<stri
 
 async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    let isAway = false;
     try {
       await work();
     } catch (error) {
+      isAway = error instanceof TransientError;
       // a state that can't be used fails the run that asks for it, with the reason; it doesn't end the service
-      const level = error instanceof TransientError ? "debug" : "warning";
+      const level = isAway ? "debug" : "warning";
       getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
     }
-    await pause(everyMs, signal);
+    await pause(isAway ? EVERY_MS : everyMs, signal);
   }
 }
 

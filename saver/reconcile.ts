@@ -13,7 +13,7 @@ import { compose, type Fields } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
 import { childId, newRunId, parentId } from "../shared/contracts/ids.ts";
 import { isFinal, RUN_STATUSES, type RunEvent, SinceRange } from "../shared/contracts/messages.ts";
-import { messageOf } from "../shared/errors/errors.ts";
+import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE2, phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
@@ -22,6 +22,9 @@ import { announced, outcomeOf } from "./gatekeeper.ts";
 
 /** How often the database is compared with the queue, in milliseconds. */
 const EVERY_MS = 3_600_000;
+
+/** How soon it is tried again where the channel or the disk is away, in milliseconds. */
+const AGAIN_MS = 15_000;
 
 /** A run that was loaded this recently may still be on its way to its order, in milliseconds. */
 const SETTLING_MS = 60_000;
@@ -33,18 +36,24 @@ export async function keepReconciling(
   { store, files, channel }: { store: Store; files: Files; channel: Channel },
   signal: AbortSignal,
 ): Promise<void> {
+  const loads = async () => {
+    for await (const message of unloaded(store, files)) await channel.publish(message);
+  };
+  const orders = async () => {
+    for (const batch of pendingOrders(store)) await channel.publish(...batch);
+  };
+  const rulings = async () => await channel.publish(...releasedRuns(store), ...outcomes(store));
   while (!signal.aborted) {
-    try {
-      for await (const message of unloaded(store, files)) await channel.publish(message);
-      for (const orders of pendingOrders(store)) await channel.publish(...orders);
-      await channel.publish(...releasedRuns(store), ...outcomes(store));
-    } catch (error) {
-      // a folder that can't be read must not end the service
+    // a folder that can't be read must neither end the service nor keep orders from being made
+    const reasons: unknown[] = [];
+    for (const work of [loads, orders, rulings]) await work().catch((reason) => reasons.push(reason));
+    for (const reason of reasons) {
       getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", {
-        reason: messageOf(error),
+        reason: messageOf(reason),
       });
     }
-    await pause(EVERY_MS, signal);
+    const isAway = reasons.some((reason) => reason instanceof TransientError);
+    await pause(isAway ? AGAIN_MS : EVERY_MS, signal);
   }
 }
 
@@ -62,8 +71,9 @@ export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outg
 /** The orders of all runs that are loaded and not final, of any age, in batches. */
 export function* pendingOrders(store: Store, now: number = Date.now()): Generator<Outgoing[]> {
   const status = RUN_STATUSES.filter((status) => !isFinal(status));
-  for (let offset = 0;; offset += RUNS_AT_ONCE) {
-    const runs = store.runs.list({ status, loaded: true }, { limit: RUNS_AT_ONCE, offset });
+  let after: RunRow | undefined;
+  for (;;) {
+    const runs = store.runs.page({ status, loaded: true }, { limit: RUNS_AT_ONCE, after });
     const events = store.runs.eventsOf(runs.map(({ run_id }) => run_id));
     yield runs.flatMap((run) => {
       const id = orderId(run, events.get(run.run_id) ?? [], now);
@@ -72,6 +82,7 @@ export function* pendingOrders(store: Store, now: number = Date.now()): Generato
         : [compose("channel:deliver", id, { run_id: run.run_id, pipeline: run.pipeline })];
     });
     if (runs.length < RUNS_AT_ONCE) return;
+    after = runs.at(-1);
   }
 }
 

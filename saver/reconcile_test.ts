@@ -2,40 +2,47 @@ import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { RunEvent } from "../shared/contracts/messages.ts";
 import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
+import type { Store } from "../shared/store/sqlite/open.ts";
 import { tempStore } from "../tests/support/store.ts";
+import { needing } from "../tests/support/needs.ts";
+import { plainClient } from "../tests/support/redis_client.ts";
 import { pendingOrders } from "./reconcile.ts";
 import { recordEvent } from "./record.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 
 const HOUR = 3_600_000;
 
+type Told = Record<string, unknown>;
+const loaded = { type: "phase_completed", phase: "LOADING", detail: {} };
+const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
+
+/** A run that is loaded, and of which `events` were told. */
+async function makeLoaded(store: Store, ...events: Told[]): Promise<string> {
+  const runId = newRunId();
+  const run = { runId, pipeline: "users", at: new Date().toISOString() };
+  await announceRun(store, run);
+  await markLoaded(store, {
+    ...run,
+    rawFile: "data/raw_users/a.jsonl",
+    processedFile: "data/processed_users/a.jsonl",
+    dlqFile: "data/dlq/a.jsonl",
+    validCount: 1,
+    invalidCount: 0,
+  });
+  for (const [n, fields] of events.entries()) await tell(store, runId, n, fields);
+  return runId;
+}
+
+async function tell(store: Store, runId: string, n: number, fields: Told): Promise<void> {
+  const published_at = new Date(Date.now() + n).toISOString();
+  const id = `${runId}/phase2/${n === 0 ? "completed" : "event"}/1.${n}`;
+  await recordEvent(store, RunEvent.parse({ id, published_at, run_id: runId, actor: "saver", ...fields }));
+}
+
 Deno.test("a run that is loaded and not final has an order under the id of its first one; others have none", async () => {
   await using temp = await tempStore();
   const { store } = temp;
-  const make = async (...events: Record<string, unknown>[]) => {
-    const runId = newRunId();
-    const run = { runId, pipeline: "users", at: new Date().toISOString() };
-    await announceRun(store, run);
-    await markLoaded(store, {
-      ...run,
-      rawFile: "data/raw_users/a.jsonl",
-      processedFile: "data/processed_users/a.jsonl",
-      dlqFile: "data/dlq/a.jsonl",
-      validCount: 1,
-      invalidCount: 0,
-    });
-    for (const [n, fields] of events.entries()) {
-      const published_at = new Date(Date.now() + n).toISOString();
-      const id = `${runId}/phase2/${n === 0 ? "completed" : "event"}/1.${n}`;
-      await recordEvent(
-        store,
-        RunEvent.parse({ id, published_at, run_id: runId, actor: "saver", ...fields }),
-      );
-    }
-    return runId;
-  };
-  const loaded = { type: "phase_completed", phase: "LOADING", detail: {} };
-  const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
+  const make = (...events: Told[]) => makeLoaded(store, ...events);
   const pending = await make(loaded, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
   const silent = await make(); // the message about its load was lost with the queue
   await make(loaded, delivered);
@@ -46,6 +53,50 @@ Deno.test("a run that is loaded and not final has an order under the id of its f
     [`${pending}/phase2/deliver`, `reconcile/${silent}`].sort(),
   );
 });
+
+Deno.test("runs that end while the orders are made again hide no others", async () => {
+  await using temp = await tempStore();
+  const { store } = temp;
+  const runs: string[] = [];
+  for (let i = 0; i < 150; i++) runs.push(await makeLoaded(store, loaded));
+  const found: string[] = [];
+  for (const orders of pendingOrders(store)) {
+    found.push(...orders.map(({ id }) => id));
+    for (const runId of runs.slice(-60)) await tell(store, runId, 1, delivered);
+  }
+  assert.equal(new Set(found).size, 150);
+});
+
+needing("redis-server")(
+  "a delivery survives a Redis that lost its messages and is away at the start, and a folder that can't be read",
+  async () => {
+    await using pipeline = await startPipeline({
+      channel: "redis",
+      sftp: "none",
+      env: { SFTP_HOST: "127.0.0.1", SFTP_PORT: "9", SFTP_HOST_KEY_POLICY: "accept-new" },
+    });
+    await pipeline.start("extractor", "transformer", "saver");
+    const runId = await pipeline.tell();
+    await pipeline.status("DELIVERY_PENDING", runId);
+    for (const service of ["extractor", "transformer", "saver"]) await pipeline.stop(service);
+    const redis = pipeline.redis!;
+    {
+      using client = await plainClient(redis);
+      await client.flushAll();
+    }
+    await redis.stop();
+    const receipts = `${pipeline.folder}/data/state/transformed`;
+    await Deno.remove(receipts, { recursive: true });
+    await Deno.symlink("transformed", receipts); // to itself: it can't be read
+    pipeline.env.SFTP_HOST = undefined;
+    pipeline.begin("saver");
+    await pipeline.said(/not reconciled.*can't be reached/, "saver");
+    await redis.start();
+    const { delivery_state } = await pipeline.completed(runId);
+    assert.equal(delivery_state, "NOT_CONFIGURED");
+    await pipeline.said(/not reconciled.*state\/transformed/, "saver");
+  },
+);
 
 Deno.test("a delivery that waits survives the loss of the queue", async () => {
   await using pipeline = await startPipeline({
