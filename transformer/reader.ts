@@ -8,6 +8,22 @@ import { JsonBytes } from "../shared/files/json_bytes.ts";
 
 const OPEN = 123;
 
+/** The kinds of JSON values; the bit of the first is 1, that of the next 2, and so on. */
+export const KINDS = ["string", "number", "boolean", "object", "array", "null"] as const;
+
+/** The bit of a kind of value. */
+export function kindBit(kind: (typeof KINDS)[number]): number {
+  return 1 << KINDS.indexOf(kind);
+}
+
+/** The bit of a value by its first byte. */
+const KIND_BITS = new Uint8Array(256);
+for (
+  const [first, kind] of [['"', 0], ["-0123456789", 1], ["tf", 2], ["{", 3], ["[", 4], ["n", 5]] as const
+) {
+  for (const character of first) KIND_BITS[character.charCodeAt(0)] = 1 << kind;
+}
+
 /** Places in an object whose keys are remembered. */
 const MOST_KNOWN = 200;
 
@@ -17,7 +33,7 @@ export class RecordReader {
   readonly #record: ObjectReader;
 
   constructor(fields: readonly Field[]) {
-    this.#record = new ObjectReader(this.#json, fields);
+    this.#record = new ObjectReader(this.#json, fields, true);
   }
 
   /** The fields of the record, as far as it has them; of an object no more than is planned. */
@@ -28,6 +44,11 @@ export class RecordReader {
   /** The names of its keys, in their order. */
   get keys(): readonly string[] {
     return this.#record.keys;
+  }
+
+  /** Calls `see` with each key of the record, in order, whose kind of value may not have been seen of it before: few, as most records are alike. */
+  seen(see: (name: string, bit: number) => void): void {
+    this.#record.seen(see);
   }
 
   /** Reads a line of UTF-8; answers whether it is a JSON object without blanks around it. Only then are the other members valid. */
@@ -51,17 +72,25 @@ interface KnownKey {
   readonly wanted: boolean;
   /** Reads its value where that is an object. */
   readonly below: ObjectReader | undefined;
+  /** The bits of the kinds of values that it was seen with. */
+  bits: number;
 }
 
 class ObjectReader {
   values: Record<string, unknown> = {};
   readonly keys: string[] = [];
+  /** Keys, and the bits of kinds of values, that the last record is the first one to have at their place. */
+  readonly #fresh: { readonly key: KnownKey; readonly place: number; readonly bit: number }[] = [];
   readonly #below: ReadonlyMap<string, ObjectReader | undefined>;
   /** The keys at each place of the last objects: most objects have the same ones. */
   readonly #known: KnownKey[] = [];
   #line: Uint8Array = new Uint8Array();
 
-  constructor(private readonly json: JsonBytes, fields: readonly Field[]) {
+  constructor(
+    private readonly json: JsonBytes,
+    fields: readonly Field[],
+    private readonly watches: boolean = false,
+  ) {
     this.#below = new Map(
       fields.map(({ key, below }) => [key, below?.length ? new ObjectReader(json, below) : undefined]),
     );
@@ -72,11 +101,26 @@ class ObjectReader {
     this.#line = line;
     this.values = {};
     this.keys.length = 0;
+    this.#fresh.length = 0;
     return this.json.members(at, this.#member);
   }
 
+  /** See `RecordReader`. */
+  seen(see: (name: string, bit: number) => void): void {
+    for (const { key, place, bit } of this.#fresh) {
+      const isRead = this.keys.lastIndexOf(key.name) === place; // of a key that stands twice the last value counts
+      if (isRead) key.bits |= bit;
+      see(key.name, isRead ? bit : 0);
+    }
+  }
+
   readonly #member = (key: number, keyEnd: number, at: number): number => {
-    const { name, wanted, below } = this.#keyOf(key, keyEnd);
+    const known = this.#keyOf(key, keyEnd);
+    const { name, wanted, below } = known;
+    if (this.watches) {
+      const bit = KIND_BITS[this.#line[at]!]!;
+      if ((known.bits & bit) === 0) this.#fresh.push({ key: known, place: this.keys.length, bit });
+    }
     this.keys.push(name);
     if (!wanted) return this.json.end(at);
     if (below !== undefined && this.json.isObject(at)) {
@@ -95,7 +139,13 @@ class ObjectReader {
     if (known !== undefined && this.#stands(known.text, key, keyEnd)) return known;
     const name = this.json.parsed(key, keyEnd) as string;
     const wanted = this.#below.has(name);
-    const learnt = { text: this.#line.slice(key, keyEnd), name, wanted, below: this.#below.get(name) };
+    const learnt = {
+      text: this.#line.slice(key, keyEnd),
+      name,
+      wanted,
+      below: this.#below.get(name),
+      bits: 0,
+    };
     if (place < MOST_KNOWN) this.#known[place] = learnt;
     return learnt;
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { FieldTypes } from "../shared/contracts/messages.ts";
 import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/files/lines.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import {
@@ -13,7 +14,7 @@ import {
   type Verdict,
 } from "../shared/pipeline/problems.ts";
 import type { AddedMember } from "./lookup.ts";
-import { RecordReader } from "./reader.ts";
+import { kindBit, KINDS, RecordReader } from "./reader.ts";
 import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
@@ -46,6 +47,8 @@ export interface Findings {
   readonly lookup_gaps: { department: string; count: number }[];
   /** Top-level keys of all records, in order of appearance; the first 500 of no more than 200 characters. */
   readonly fields: string[];
+  /** The JSON types of the values that each of these keys had. */
+  readonly types: FieldTypes[];
 }
 
 /** The longest line to read, in bytes. With what is added to it, it can still be read whole from the two files. */
@@ -81,7 +84,7 @@ export async function transform(batches: AsyncIterable<LineBatch>, ports: Transf
 class Transformation {
   readonly #reasons = new Tally();
   readonly #gaps = new Tally();
-  readonly #fields = new Set<string>();
+  readonly #fields = new Map<string, number>(); // key -> the bits of the kinds of its values
   readonly #reader: RecordReader;
   readonly #processed = new Output();
   /** Keys that only a record that was transformed before can have. */
@@ -125,7 +128,11 @@ class Transformation {
       invalid: this.#invalid,
       reasons: this.#reasons.sorted().map(([reason, count]) => ({ reason, count })),
       lookup_gaps: this.#gaps.sorted().map(([department, count]) => ({ department, count })),
-      fields: [...this.#fields],
+      fields: [...this.#fields.keys()],
+      types: [...this.#fields].map(([field, bits]) => ({
+        field,
+        types: KINDS.filter((kind) => (bits & kindBit(kind)) !== 0),
+      })),
     };
   }
 
@@ -133,7 +140,7 @@ class Transformation {
   #takeRecord(line: Uint8Array): boolean {
     const record = this.#reader;
     if (!record.read(line) || this.#addedKeys.some((key) => record.keys.includes(key))) return false;
-    for (const key of record.keys) this.#addKey(key);
+    record.seen(this.#addField);
     const problems = this.ports.plan.judge(record.values);
     const output = problems.length === 0 ? this.#processed : this.#dead;
     output.put(line.subarray(0, -1));
@@ -153,7 +160,9 @@ class Transformation {
   #takeLine(line: string, flaw?: Flaw): void {
     if (line.trim() === "") return;
     const verdict = this.#verdictOn(line, flaw);
-    for (const key in verdict.record) this.#addKey(key);
+    for (const [key, value] of Object.entries(verdict.record ?? {})) {
+      this.#addField(key, kindBit(kindOf(value)));
+    }
     if (verdict.valid) {
       this.#processed.put(
         encoder.encode(`${enrich(line, verdict.record, this.#membersOf(verdict.record))}\n`),
@@ -195,10 +204,17 @@ class Transformation {
     return bytes;
   }
 
-  #addKey(key: string): void {
+  readonly #addField = (key: string, bit: number): void => {
     const fields = this.#fields;
-    if (!fields.has(key) && fields.size < MOST_FIELDS && key.length <= LONGEST_FIELD) fields.add(key);
-  }
+    const bits = fields.get(key);
+    if (bits !== undefined) fields.set(key, bits | bit);
+    else if (fields.size < MOST_FIELDS && key.length <= LONGEST_FIELD) fields.set(key, bit);
+  };
+}
+
+function kindOf(value: unknown): (typeof KINDS)[number] {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value as "string" | "number" | "boolean" | "object";
 }
 
 /** Collects bytes in a buffer that is reused. */

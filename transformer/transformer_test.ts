@@ -155,7 +155,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
     rules_sha256: identityOf(usersPlan),
     fields: Object.keys(JSON.parse(raw.split("\n")[0]!)),
   });
-  const { reasons, ...others } = detail;
+  const { reasons, types, ...others } = detail;
   assert.deepEqual(others, {
     records: 208,
     valid: 188,
@@ -168,6 +168,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
     processed_bytes: (await Deno.stat(folder.path(PROCESSED))).size,
     dlq_bytes: (await Deno.stat(folder.path(DEAD))).size,
   });
+  assert.deepEqual((types as unknown[])[0], { field: "id", types: ["string", "number", "null"] });
   assert.deepEqual((reasons as unknown[])[0], { reason: "Not an object", count: 4 });
   assert.deepEqual(progress.at(-1), { done: 208, total: 208, unit: "records" });
   for (const line of processed.split("\n").slice(0, -1)) {
