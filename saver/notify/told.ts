@@ -5,7 +5,7 @@
  * @module
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
-import type { Phase, RunEvent } from "../../shared/contracts/messages.ts";
+import type { FieldTypes, Phase, RunEvent } from "../../shared/contracts/messages.ts";
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { driftOf, fieldsOf } from "./drift.ts";
@@ -47,6 +47,16 @@ export function toldBy(event: RunEvent, store: Pick<ReadStore, "runs" | "notific
       data: { run: run.id, phase, reason, retryable },
     }];
   }
+  if (event.type === "run_held") {
+    return [{
+      ...about,
+      type: "run.held",
+      says: `Run ${run.id} is held before its load: ${event.reason}`,
+      whatToDo:
+        `Look at it, then deno task etl release ${run.id}, or reject ${run.id}. Later runs of ${about.pipeline} wait.`,
+      data: { run: run.id, reason: event.reason },
+    }];
+  }
   if (event.type !== "phase_completed" || run.correction_of !== null) return [];
   if (event.phase === "TRANSFORMING") {
     const drift = drifted(event, run, store);
@@ -79,7 +89,7 @@ function drifted(
     const events = store.runs.eventsOf([earlier.run_id]).get(earlier.run_id) ?? [];
     const before = fieldsOf(events.findLast((one) => fieldsOf(one) !== undefined));
     if (before === undefined) continue;
-    const { added, gone, changed } = driftOf(before, now);
+    const { added, gone, changed } = driftOf(before.map(shortened), now.map(shortened));
     if (added.length + gone.length + changed.length === 0) return undefined;
     const parts = [
       ...(added.length === 0 ? [] : [`new: ${named(added)}`]),
@@ -87,7 +97,7 @@ function drifted(
       ...(changed.length === 0 ? [] : [
         `of another type: ${
           named(changed.map(({ field, before, now }) =>
-            `${field.slice(0, LONGEST_NAME)} (${before.join(" or ")}, now ${now.join(" or ")})`
+            `${field} (${before.join(" or ")}, now ${now.join(" or ")})`
           ))
         }`,
       ]),
@@ -109,8 +119,12 @@ function drifted(
   return undefined;
 }
 
+function shortened({ field, types }: FieldTypes): FieldTypes {
+  return { field: field.length <= LONGEST_NAME ? field : `${field.slice(0, LONGEST_NAME)}…`, types };
+}
+
 function named(names: readonly string[]): string {
-  const shown = names.slice(0, MOST_NAMES).map((name) => name.slice(0, 3 * LONGEST_NAME));
+  const shown = names.slice(0, MOST_NAMES);
   const more = names.length - shown.length;
   return shown.join(", ") + (more === 0 ? "" : ` and ${more} more`);
 }
@@ -145,5 +159,5 @@ function isCompletion(event: RunEvent): boolean {
 }
 
 function isTrouble(event: RunEvent): boolean {
-  return event.type === "run_failed" && !event.cancelled;
+  return event.type === "run_held" || (event.type === "run_failed" && !event.cancelled);
 }

@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { type FieldTypes, RunEvent } from "../../shared/contracts/messages.ts";
+import { keepWatched } from "../../shared/store/sqlite/notifications.ts";
+import type { Store } from "../../shared/store/sqlite/open.ts";
+import { tempStore } from "../../tests/support/store.ts";
+import { recordEvent } from "../record.ts";
+import { driftOf } from "./drift.ts";
+import { orderOf } from "./order.ts";
+import { toldBy } from "./told.ts";
+
+const START = Date.UTC(2026, 10, 24, 3);
+
+/** A run, asked for `minute` minutes after the start; each event comes a second after the one before, and answers what is told of it. */
+function runOf(store: Store, minute: number, fields: Record<string, unknown> = {}) {
+  const runId = newRunId(START + minute * 60_000);
+  let told = 0;
+  const eventOf = (event: Record<string, unknown>) =>
+    RunEvent.parse({
+      id: `${runId}/${told}`,
+      published_at: new Date(START + minute * 60_000 + 1_000 * told++).toISOString(),
+      run_id: runId,
+      actor: "saver",
+      pipeline: "users",
+      ...event,
+    });
+  const tell = async (event: Record<string, unknown>) => {
+    const whole = eventOf(event);
+    await recordEvent(store, whole);
+    const news = toldBy(whole, store);
+    await recordEvent(store, whole);
+    assert.deepEqual(toldBy(whole, store), news, "a repeated event tells the same");
+    return news;
+  };
+  return {
+    runId,
+    tell,
+    ask: () => tell({ type: "run_requested", requested_by: "api", ...fields }),
+    fail: (reason = "HTTP 503") => tell({ type: "run_failed", phase: "EXTRACTING", reason, retryable: true }),
+    transform: (types: FieldTypes[]) =>
+      tell({ type: "phase_completed", phase: "TRANSFORMING", detail: { types } }),
+    complete: () => tell({ type: "phase_completed", phase: "DELIVERING", detail: { state: "DELIVERED" } }),
+  };
+}
+
+const typesOf = (news: readonly { type: string }[]) => news.map(({ type }) => type);
+
+Deno.test("a run that failed is told with its phase and reason; one that a person cancelled is not", async () => {
+  await using temp = await tempStore();
+  const run = runOf(temp.store, 0);
+  assert.deepEqual(await run.ask(), []);
+  const [failed, ...others] = await run.fail();
+  assert.deepEqual(others, []);
+  const { notification: { type, timestamp, data, text }, webhook_id } = orderOf(failed!, undefined);
+  assert.match(webhook_id, /^msg_[\w-]{32}$/);
+  assert.deepEqual([type, timestamp], ["run.failed", "2026-11-24T03:00:01.000Z"]);
+  assert.deepEqual(data, {
+    pipeline: "users",
+    run_id: run.runId,
+    run: 1,
+    phase: "EXTRACTING",
+    reason: "HTTP 503",
+    retryable: true,
+    says: "Run 1 failed while extracting: HTTP 503",
+    what_to_do: "Start it again: deno task etl start --pipeline users",
+  });
+  assert.equal(
+    text,
+    "[users] Run 1 failed while extracting: HTTP 503\nStart it again: deno task etl start --pipeline users",
+  );
+
+  const cancelled = runOf(temp.store, 1);
+  await cancelled.tell({ type: "run_cancelled", requested_by: "ana" });
+  const end = { type: "run_failed", phase: "LOADING", reason: "Cancelled by ana.", retryable: false };
+  assert.deepEqual(await cancelled.tell({ ...end, cancelled: true }), []);
+});
+
+Deno.test("a run that is held is told with its numbers, and its release lets its pipeline recover", async () => {
+  await using temp = await tempStore();
+  const run = runOf(temp.store, 0);
+  const [held] = await run.tell({
+    type: "run_held",
+    phase: "LOADING",
+    reason: "12 of 100 records are invalid, 5 % may be",
+    detail: {},
+  });
+  assert.deepEqual([held!.type, held!.says], [
+    "run.held",
+    "Run 1 is held before its load: 12 of 100 records are invalid, 5 % may be",
+  ]);
+  await run.tell({ type: "run_released", requested_by: "ana" });
+  assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
+});
+
+Deno.test("the first run that completes after a failed one is told, later ones and repeated deliveries are not", async () => {
+  await using temp = await tempStore();
+  const complete = async (minute: number, fields = {}) => {
+    const run = runOf(temp.store, minute, fields);
+    await run.ask();
+    return { run, told: typesOf(await run.complete()) };
+  };
+  assert.deepEqual((await complete(0)).told, []);
+  const failed = runOf(temp.store, 1);
+  await failed.fail();
+  const correction = await complete(2, { correction_of: failed.runId });
+  assert.deepEqual(correction.told, [], "a correction says nothing about the source");
+  const first = await complete(3);
+  assert.deepEqual(first.told, ["run.recovered"]);
+  assert.deepEqual(typesOf(await first.run.complete()), [], "delivered once more");
+  assert.deepEqual((await complete(4)).told, []);
+  assert.deepEqual(typesOf(await failed.complete()), ["run.recovered"], "its dead letter was replayed");
+});
+
+Deno.test("a run that failed, was resumed and completes has recovered", async () => {
+  await using temp = await tempStore();
+  const run = runOf(temp.store, 0);
+  await run.fail();
+  await run.tell({ type: "phase_started", phase: "EXTRACTING", attempt: 1 });
+  assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
+});
+
+Deno.test("the first run that completes after a late one has recovered", async () => {
+  await using temp = await tempStore();
+  const before = runOf(temp.store, 0);
+  await before.ask();
+  await before.complete();
+  const late_at = new Date(START + 30 * 60_000).toISOString();
+  await temp.store.write((db) =>
+    keepWatched(db, "users", { schedule: "{}", judged_until: late_at, late_at })
+  );
+  const late = runOf(temp.store, 60);
+  await late.ask();
+  assert.deepEqual(typesOf(await late.complete()), ["run.recovered"]);
+  const next = runOf(temp.store, 61);
+  await next.ask();
+  assert.deepEqual(typesOf(await next.complete()), []);
+});
+
+const fields = (types: Record<string, string>): FieldTypes[] =>
+  Object.entries(types).map(([field, types]) => ({ field, types: types.split("|") as FieldTypes["types"] }));
+
+Deno.test("fields that are new, gone or of another type than in the run before are told by name, and nothing of a value", async () => {
+  await using temp = await tempStore();
+  assert.deepEqual(
+    await runOf(temp.store, 0).transform(fields({ id: "number", age: "number", ssn: "string" })),
+    [],
+  );
+  await runOf(temp.store, 1).fail();
+  assert.deepEqual(typesOf(await runOf(temp.store, 2, { correction_of: newRunId() }).ask()), []);
+  const run = runOf(temp.store, 3);
+  const [drift, ...others] = await run.transform(fields({ id: "number", age: "string", plan: "object" }));
+  assert.deepEqual(others, []);
+  assert.equal(
+    drift!.says,
+    "The fields of run 4 differ from those of run 1: new: plan; gone: ssn; of another type: age (number, now string).",
+  );
+  assert.deepEqual(drift!.data, {
+    run: 4,
+    compared_with: temp.store.runs.byId(1)!.run_id,
+    new: ["plan"],
+    gone: ["ssn"],
+    changed: [{ field: "age", before: ["number"], now: ["string"] }],
+  });
+  assert.deepEqual(
+    await runOf(temp.store, 4).transform(fields({ id: "number", age: "string", plan: "object" })),
+    [],
+  );
+  assert.deepEqual(
+    await runOf(temp.store, 5).transform([]),
+    [],
+    "a run without records tells nothing of fields",
+  );
+});
+
+Deno.test("hundreds of new fields with long names make a notification of bounded length", async () => {
+  await using temp = await tempStore();
+  await runOf(temp.store, 0).transform(fields({ id: "number" }));
+  const many = Object.fromEntries(
+    Array.from({ length: 500 }, (_, i) => [`${i}${"x".repeat(190)}`, "string"]),
+  );
+  const [drift] = await runOf(temp.store, 1).transform(fields(many));
+  const { notification } = orderOf(drift!, "https://etl.example.com");
+  assert.ok(notification.text.length < 8_000 && JSON.stringify(notification).length < 20_000);
+  assert.match(notification.text, /and 480 more/);
+});
+
+/** Types before and now, and whether that is a change. */
+const CHANGES: [before: string, now: string, isChange: boolean][] = [
+  ["number", "number", false],
+  ["number|null", "number", false],
+  ["number", "number|null", false],
+  ["number|null", "null", false],
+  ["number", "null", true],
+  ["null", "string", false],
+  ["string|number", "number", false],
+  ["number", "string|number", true],
+  ["number", "string", true],
+  ["object", "array", true],
+];
+for (const [before, now, isChange] of CHANGES) {
+  Deno.test(`from ${before} to ${now} a field has ${isChange ? "another type" : "no other type"}`, () => {
+    const { changed } = driftOf(fields({ a: before }), fields({ a: now }));
+    assert.equal(changed.length, isChange ? 1 : 0);
+  });
+}
