@@ -154,7 +154,7 @@ export function programPath(name: string): string {
  * figures.
  */
 export function heapOf(service: Service): string {
-  const [youngMb, growingPercent] = service === "saver" ? [1, 50] : [2, 150];
+  const [youngMb, growingPercent] = service === "saver" ? [1, 25] : [2, 150];
   return `--v8-flags=--max-semi-space-size=${youngMb},--heap-growing-percent=${growingPercent}`;
 }
 

@@ -144,7 +144,7 @@ export async function writeRun(
   return { ...whole, bytes, sha256, ...resumed };
 }
 
-/** What came of what was announced. @throws BeginAgain where too much is missing. */
+/** How many of the announced records arrived. @throws BeginAgain where too much is missing. */
 function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sha256"> {
   const { records, duplicates, pages, last_skip: received, began_again } = run;
   const total = run.total ?? records;

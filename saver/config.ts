@@ -75,7 +75,7 @@ export const SaverVariables = {
       "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
   NOTIFY_URL: list().pipe(z.array(webhook).max(20, WEBHOOK_WANTED)).optional().describe(
-    "Addresses, separated by commas, that are told of failed, held and late runs, pending deliveries, dead letters and changed fields: a signed POST each. Default: unset.",
+    "Addresses, separated by commas, that are notified of failed, held and late runs, pending deliveries, dead letters and changed fields: a signed POST each. Default: unset.",
   ),
   NOTIFY_SECRET: z.string().transform((text) => text.split(/\s+/).filter((key) => key !== ""))
     .pipe(z.array(signingKey).min(1, KEY_WANTED)).optional().describe(

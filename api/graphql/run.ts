@@ -188,7 +188,7 @@ const SinceType = builder.objectRef<SinceRange>("SinceRange").implement({
 });
 
 const CompletenessType = builder.objectRef<Completeness>("Completeness").implement({
-  description: "What came of what a run's source announced.",
+  description: "How many of the records that a run's source announced arrived.",
   fields: (t) => ({
     announced: t.field({
       type: "Long",

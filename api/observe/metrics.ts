@@ -68,7 +68,7 @@ export class Metrics {
       ]),
       completeness: gauge(
         "etl_last_run_records",
-        "Records of the last completed run by what came of them: announced, received, missing, repeated",
+        "Records of the last completed run by outcome: announced, received, missing, repeated",
         ["outcome", "pipeline"],
       ),
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),

@@ -1,5 +1,5 @@
 /**
- * What an event of a run is worth telling receivers outside: that the run failed or is held, that its pipeline is well again, and that its
+ * The notifications that an event of a run causes: that the run failed or is held, that its pipeline works again, and that its
  * source's fields have changed. It follows from the event and the database, so that a repeated event tells the same.
  *
  * @module
@@ -106,7 +106,7 @@ function drifted(
       type: "source.drift",
       says: `The fields of run ${run.id} differ from those of run ${earlier.id}: ${parts.join("; ")}.`,
       whatToDo:
-        `Look whether the rules and whoever reads the files still fit: deno task etl try ${run.pipeline}`,
+        `Check whether the rules and the readers of the files still fit: deno task etl try ${run.pipeline}`,
       data: {
         run: run.id,
         compared_with: earlier.run_id,

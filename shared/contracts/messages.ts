@@ -104,7 +104,7 @@ export const SinceRange = z.object({
 /** What a run with `since` asked for. */
 export type SinceRange = z.output<typeof SinceRange>;
 
-/** What came of what a run's source announced. */
+/** How many of the records that a run's source announced arrived. */
 export const Completeness = z.object({
   /** The most records that the source said it has; null where it says nothing. */
   announced: Count.nullable(),
@@ -115,7 +115,7 @@ export const Completeness = z.object({
   /** How many of those that were received had come before. */
   repeated: Count,
 });
-/** What came of what a run's source announced. */
+/** How many of the records that a run's source announced arrived. */
 export type Completeness = z.output<typeof Completeness>;
 
 const CorrectionLink = {

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { Detail, Envelope, RunId, Timestamp } from "./messages.ts";
 
-/** Everything that receivers are told of, and `test`, which a person asks for. */
+/** All kinds of notification, and `test`, which a person requests. */
 export const NOTIFICATION_TYPES = [
   "run.failed",
   "run.held",

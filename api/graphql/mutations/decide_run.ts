@@ -1,5 +1,5 @@
 /**
- * `releaseRun` and `rejectRun`: what becomes of a run that is held.
+ * `releaseRun` and `rejectRun`: deciding on a held run.
  *
  * @module
  */
@@ -25,8 +25,8 @@ import {
 addDecision(
   "releaseRun",
   "released",
-  "Lets a run that is held go on: what was held is loaded and delivered.",
-  "The decision is passed on: the run goes on.",
+  "Lets a held run continue: its files are loaded and delivered.",
+  "The decision was sent; the run continues.",
 );
 addDecision(
   "rejectRun",
@@ -71,7 +71,7 @@ function addDecision(action: string, decision: Decision, description: string, su
             published_at: run.status_at,
             traceparent: currentTraceparent(),
           });
-          // of two people who decide at once, one is told that the other did
+          // of two people who decide at once, the second gets the first one's decision
           const { channel } = context.ports;
           const isFirst = await channel.publishIfIdle("channel:decision", `"id":"decision/${runId}/`, order);
           const hold = await decidedOn(context, runId);

@@ -101,7 +101,7 @@ export interface DeliveryRow {
   readonly delivered_at: string;
 }
 
-/** What came of what the source announced; undefined where nobody told. */
+/** How many of the announced records arrived; undefined where it isn't known. */
 export function completenessOf({ completeness }: RunRow): Completeness | undefined {
   return completeness === null ? undefined : Completeness.safeParse(JSON.parse(completeness)).data;
 }
