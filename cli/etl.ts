@@ -20,6 +20,7 @@ const HELP = `deno task etl COMMAND [--json]
   show RUN                        all of a run
   start [--pipeline NAME] [--watch]
                                   requests a run; --watch follows it to its end
+  rewind NAME --to VALUE          requests a run that asks again for what changed since VALUE, whatever was loaded
   watch [RUN]                     follows a run, or the current one, to its end
   invalid RUN [--reason TEXT]     its invalid records
   repair RUN [--reason TEXT]      opens its invalid records in $EDITOR, checks and replays those that were changed
@@ -27,6 +28,8 @@ const HELP = `deno task etl COMMAND [--json]
     --from FILE                   takes edited records from a file, or - for standard input
     --check                       shows which would pass, and changes nothing
     --yes                         doesn't ask for confirmation
+  release RUN                     loads and delivers a run that is held, as it was held
+  reject RUN [--yes]              ends a run that is held: nothing of it is loaded, its files are removed
   redeliver RUN                   delivers its files again
   dead                            dead letters: messages that could not be handled
   dead replay ID                  sends one again
@@ -47,9 +50,12 @@ const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof O
   runs: [0, "pipeline", "limit"],
   show: [1],
   start: [0, "pipeline", "watch"],
+  rewind: [1, "to", "watch"],
   watch: [1],
   invalid: [1, "reason", "limit"],
   repair: [1, "reason", "set", "from", "check", "yes"],
+  release: [1],
+  reject: [1, "yes"],
   redeliver: [1],
   dead: [2, "limit", "yes"],
   verify: [1],

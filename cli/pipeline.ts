@@ -219,6 +219,11 @@ async function oneRun(
     tell?: (line: string) => void;
   },
 ): Promise<number> {
+  const held = heldBefore(supervisor.env, pipeline);
+  if (held !== undefined) {
+    complain(new RunActive(held, "is held before its load").message);
+    return EXIT.failed;
+  }
   const request = { pipeline, requestedBy: "cli", actor: "cli" } as const;
   const events = ask(channel, request, { queue: true, signal, patienceMs });
   const last = await Promise.race([
@@ -235,6 +240,12 @@ async function oneRun(
     );
     return EXIT.failed;
   }
+  if (last.type === "run_held") {
+    complain(
+      `The run is held: ${last.reason} Start the services, and look at it with: deno task etl show ${last.run_id}`,
+    );
+    return EXIT.failed;
+  }
   if (statusAfter(last) !== "COMPLETED") {
     complain(`The run failed: ${"reason" in last ? last.reason : last.type}`);
     return EXIT.failed;
@@ -243,11 +254,20 @@ async function oneRun(
   return EXIT.ok;
 }
 
-/** The event that ends the wait: the run's end, or a delivery that has to be tried again. */
+/** The run of a pipeline that waits for a person, if there is one. */
+function heldBefore(env: Environment, pipeline: string): string | undefined {
+  using store = openStoreReadOnly(loadConfig("held run", VARIABLES.saver, env).DB_PATH);
+  const front = store?.holds.inFront(pipeline);
+  return front?.decision === null ? front.run_id : undefined;
+}
+
+/** The event that ends the wait: the run's end, that it is held, or a delivery that has to be tried again. */
 async function lastOf(events: AsyncIterable<RunEvent>): Promise<RunEvent | undefined> {
   for await (const event of events) {
     const pending = event.type === "phase_retrying" && event.phase === "DELIVERING";
-    if (pending || (event.type !== "run_superseded" && isFinal(statusAfter(event)))) return event;
+    if (
+      pending || event.type === "run_held" || (event.type !== "run_superseded" && isFinal(statusAfter(event)))
+    ) return event;
   }
 }
 

@@ -72,6 +72,12 @@ function lineOf(event: RunEvent): string | undefined {
       return event.reason;
     case "run_cancelled":
       return `cancelled by ${event.requested_by}`;
+    case "run_held":
+      return `held: ${event.reason}`;
+    case "run_released":
+      return `released by ${event.requested_by}`;
+    case "run_rejected":
+      return `rejected by ${event.requested_by}`;
   }
 }
 

@@ -8,13 +8,13 @@ import type * as types from "./types.d.ts";
 
 const LINE = `fragment Line on EtlRun {
   id runId pipeline runTimestamp status requestedBy startedAt durationMs validCount invalidCount
-  delivery { state } correctionOf { id runId }
+  delivery { state } correctionOf { id runId } since { from to }
 }`;
 const ACTOR = `fragment Actor on Actor {
   name handled failed mailbox { channel depth paused deadLetters }
   instances { id state lastSeenAt currentRun { runId records total unit } }
 }`;
-const EVENT = `fragment Event on RunEvent { id at runId actor type phase attempt reason detail }`;
+const EVENT = `fragment Event on RunEvent { id at runId actor type phase attempt reason requestedBy detail }`;
 const VERDICT = `fragment Verdict on RecordVerdict { recordId valid problems }`;
 
 /** A run in a list. */
@@ -73,6 +73,8 @@ export const RUN = `query Run($id: ID, $runId: ID) {
     lookupGaps { department count }
     completeness { announced received missing repeated }
     failure { phase reason retryable }
+    hold { reason heldAt validCount invalidCount samples decision decidedBy decidedAt
+      comparedWith { id runId validCount invalidCount } }
     corrections { ...Line }
     supersededBy { id runId }
   }
@@ -125,10 +127,15 @@ export interface Outcome {
 
 const steer = (text: string) => text as Operation<{ readonly outcome: Outcome }>;
 
-/** The mutations that take at most one argument, by name. */
+/** The mutations whose arguments are texts, by name. */
 export const STEER = {
-  startRun: steer(`mutation ($pipeline: String) { outcome: startRun(input: { pipeline: $pipeline }) {
-    __typename ... on StartRunSuccess { runId } ... on Problem { message } } }`),
+  startRun: steer(`mutation ($pipeline: String, $since: String) {
+    outcome: startRun(input: { pipeline: $pipeline, since: $since }) {
+      __typename ... on StartRunSuccess { runId } ... on Problem { message } } }`),
+  releaseRun: steer(`mutation ($runId: ID!) { outcome: releaseRun(runId: $runId) {
+    __typename ... on ReleaseRunSuccess { runId } ... on Problem { message } } }`),
+  rejectRun: steer(`mutation ($runId: ID!) { outcome: rejectRun(runId: $runId) {
+    __typename ... on RejectRunSuccess { runId } ... on Problem { message } } }`),
   pauseActor: steer(`mutation ($name: String!) { outcome: pauseActor(name: $name) {
     __typename ... on Problem { message } } }`),
   resumeActor: steer(`mutation ($name: String!) { outcome: resumeActor(name: $name) {

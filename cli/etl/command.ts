@@ -45,6 +45,7 @@ export const OPTIONS = {
   reason: { type: "string" },
   set: { type: "string", multiple: true, default: [] as string[] },
   from: { type: "string" },
+  to: { type: "string" },
   name: { type: "string" },
   header: { type: "string", multiple: true, default: [] as string[] },
 } as const;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DEAD_LETTERS, PIPELINES, type RunLine, RUNS } from "../../api/client/operations.ts";
+import { DEAD_LETTERS, PIPELINES, type Run, type RunLine, RUNS } from "../../api/client/operations.ts";
 import { invalidRecords } from "../../api/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import project from "../../deno.json" with { type: "json" };
@@ -43,10 +43,11 @@ const runs: Command = async ({ api, options: { json, limit, pipeline } }) => {
     pipeline: await namedPipeline(api, pipeline),
   });
   if (json) nodes.forEach(print);
-  else {table(
-      ["run", "pipeline", "requested", "status", "valid", "invalid", "ms", "delivery", "id"],
-      nodes.map(rowOf),
-    );}
+  else {
+    const asks = nodes.some(({ since }) => since !== null);
+    const heads = ["run", "pipeline", "requested", "status", "valid", "invalid", "ms", "delivery"];
+    table([...heads, ...asks ? ["since", "up to"] : [], "id"], nodes.map((run) => rowOf(run, asks)));
+  }
   return EXIT.ok;
 };
 
@@ -67,6 +68,14 @@ const show: Command = async ({ api, words, options: { json } }) => {
     );
   }
   if (run.correctionOf) say(`It corrects run ${run.correctionOf.id}.`);
+  if (run.since) {
+    say(
+      `It asked for what changed since ${run.since.from}, and got ${
+        run.since.to === null ? "nothing" : `all up to ${run.since.to}`
+      }.`,
+    );
+  }
+  if (run.hold) sayHold(run, run.hold);
   const part = (title: string, heads: string[], rows: (string | number | null)[][]) => {
     if (rows.length === 0) return;
     say(`\n${title}`);
@@ -149,6 +158,34 @@ const invalid: Command = async ({ api, words, options: { json, reason, limit } }
   return EXIT.ok;
 };
 
+/** Asks again for what changed. */
+const rewind: Command = async (work) => {
+  const { api, words: [name], options: { to, json, watch } } = work;
+  if (name === undefined || to === undefined) throw new UsageError("Wanted rewind NAME --to VALUE.");
+  const { runId } = await steer(api, "startRun", { pipeline: await namedPipeline(api, name), since: to });
+  if (watch) return await followRun(work, runId!);
+  if (json) print({ runId });
+  else say(`run ${runId} requested, which asks for what changed since ${to}`);
+  return EXIT.ok;
+};
+
+const release: Command = async ({ api, words, options: { json } }) => {
+  const { id, runId } = await findRun(api, words[0]);
+  await steer(api, "releaseRun", { runId });
+  if (json) print({ runId });
+  else say(`Released run ${id}: it is loaded and delivered as it was held.`);
+  return EXIT.ok;
+};
+
+const reject: Command = async ({ api, words, options: { json, yes } }) => {
+  const { id, runId, hold } = await findRun(api, words[0]);
+  if (hold?.decision === null) confirmOr(yes, `Reject run ${id}, and remove its files?`);
+  await steer(api, "rejectRun", { runId });
+  if (json) print({ runId });
+  else say(`Rejected run ${id}: nothing of it is loaded, and its files are removed.`);
+  return EXIT.ok;
+};
+
 const redeliver: Command = async ({ api, words, options: { json } }) => {
   const { id, runId } = await findRun(api, words[0]);
   await steer(api, "redeliverRun", { runId });
@@ -203,9 +240,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   runs,
   show,
   start,
+  rewind,
   watch,
   invalid,
   repair,
+  release,
+  reject,
   redeliver,
   dead,
   verify,
@@ -213,7 +253,26 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   try: tryPipeline,
 };
 
-function rowOf(run: RunLine): (string | number | null)[] {
+/** Why a run is held, with some of its bad records and the numbers that it is compared with, or what was decided. */
+function sayHold({ id }: Run, hold: NonNullable<Run["hold"]>): void {
+  say(hold.reason);
+  if (hold.decision !== null) {
+    say(
+      `${hold.decision === "RELEASED" ? "Released" : "Rejected"} by ${hold.decidedBy} at ${hold.decidedAt}.`,
+    );
+    return;
+  }
+  const { comparedWith: before } = hold;
+  table(["run", "valid", "invalid"], [
+    [id, hold.validCount, hold.invalidCount],
+    ...before === null ? [] : [[before.id, before.validCount, before.invalidCount]],
+  ]);
+  for (const sample of hold.samples) say(JSON.stringify(sample));
+  say(`Decide: deno task etl release ${id}, or deno task etl reject ${id}`);
+}
+
+/** `asks`: whether any run asks only for what changed. */
+function rowOf(run: RunLine, asks: boolean): (string | number | null)[] {
   const {
     id,
     pipeline,
@@ -224,6 +283,7 @@ function rowOf(run: RunLine): (string | number | null)[] {
     durationMs,
     delivery,
     correctionOf,
+    since,
     runId,
   } = run;
   const corrects = correctionOf === null ? "" : ` (corrects ${correctionOf.id})`;
@@ -236,6 +296,7 @@ function rowOf(run: RunLine): (string | number | null)[] {
     invalidCount,
     durationMs,
     delivery?.state ?? null,
+    ...asks ? [since?.from ?? null, since?.to ?? null] : [],
     runId,
   ];
 }

@@ -37,7 +37,7 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
         else say(lineOf(event));
       }
       if (run?.supersededBy) runId = run.supersededBy.runId;
-      else if (run && isFinal(run.status)) return ended(run, json);
+      else if (run && (isFinal(run.status) || run.status === "HELD")) return ended(run, json);
       if (performance.now() - movedAt > PATIENCE_MS && run?.status !== "DELIVERY_PENDING") {
         const now = JSON.stringify(await workOn(api, runId));
         if (now === work) {
@@ -94,13 +94,17 @@ function ended(run: Run, json: boolean): number {
     if (!json) say(`Run ${run.id} COMPLETED: ${run.validCount} valid, ${run.invalidCount} invalid`);
     return EXIT.ok;
   }
+  if (run.status === "HELD") {
+    complain(`Run ${run.id} is HELD. ${run.hold?.reason ?? ""} See: deno task etl show ${run.id}`);
+    return EXIT.failed;
+  }
   complain(`Run ${run.id} FAILED: ${run.failure?.reason ?? "unknown"}`);
   return EXIT.failed;
 }
 
 /** What an event says to a person. */
-export function lineOf({ at, type, phase, actor, reason, detail }: Event): string {
-  const what = reason ?? numbersOf(detail ?? {});
+export function lineOf({ at, type, phase, actor, reason, requestedBy, detail }: Event): string {
+  const what = reason ?? (requestedBy === null ? numbersOf(detail ?? {}) : `by ${requestedBy}`);
   const parts = [at.slice(11, 23), actor, type.replaceAll("_", " "), phase?.toLowerCase(), what];
   return parts.filter((part) => part).join("  ");
 }

@@ -6,7 +6,7 @@
 import type { Channel, Outgoing } from "../channel/channel.ts";
 import { newRunId } from "../contracts/ids.ts";
 import { DEFAULT_PIPELINE } from "../contracts/names.ts";
-import type { Correction, RunEvent } from "../contracts/messages.ts";
+import type { Correction, Moment, RunEvent } from "../contracts/messages.ts";
 import { PermanentError } from "../errors/errors.ts";
 import { currentTraceparent } from "../telemetry/trace.ts";
 import { followPatiently, PATIENCE_MS } from "./follow.ts";
@@ -23,6 +23,8 @@ export interface RunRequest {
   /** The part of the system that sends the request. */
   readonly actor: "api" | "cli" | "schedule";
   readonly correction?: Correction;
+  /** Asks again for what changed since then. */
+  readonly since?: Moment;
   /** Makes repeats of the request one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is its own. */
   readonly key?: string;
 }
@@ -53,7 +55,7 @@ export function requestMessages(request: RunRequest): { runId: string; messages:
   const runId = request.runId ?? newRunId();
   const key = request.key ?? `request/${newRunId()}`;
   const parent = { id: key, traceparent: currentTraceparent() };
-  const { requestedBy: requested_by, correction, actor, pipeline = DEFAULT_PIPELINE } = request;
+  const { requestedBy: requested_by, correction, since, actor, pipeline = DEFAULT_PIPELINE } = request;
   return {
     runId,
     messages: [
@@ -62,6 +64,7 @@ export function requestMessages(request: RunRequest): { runId: string; messages:
         requested_by,
         pipeline,
         ...(correction === undefined ? {} : { correction }),
+        ...(since === undefined ? {} : { since }),
       }, parent),
       compose("channel:run_events", "requested", {
         type: "run_requested",

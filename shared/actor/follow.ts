@@ -14,7 +14,7 @@ export const PATIENCE_MS = 1_800_000;
 /** How often the directory is asked how far the work is, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
 
-/** The events of run `runId` among `bodies` (of `channel:run_events`), up to and including the one that ends it. */
+/** The events of run `runId` among `bodies` (of `channel:run_events`), up to and including the one that ends or holds it. */
 export async function* follow(runId: string, bodies: AsyncIterable<string>): AsyncGenerator<RunEvent> {
   let followed = runId;
   for await (const body of bodies) {
@@ -23,7 +23,7 @@ export async function* follow(runId: string, bodies: AsyncIterable<string>): Asy
     if (event.run_id !== followed) continue;
     yield event;
     if (event.type === "run_superseded") followed = event.by;
-    else if (isFinal(statusAfter(event))) return;
+    else if (event.type === "run_held" || isFinal(statusAfter(event))) return;
   }
 }
 

@@ -5,8 +5,10 @@
  */
 import { RunActive, tell } from "../../../shared/actor/ask.ts";
 import { follow } from "../../../shared/actor/follow.ts";
-import { type Correction, isFinal } from "../../../shared/contracts/messages.ts";
+import { type Correction, isFinal, type Moment } from "../../../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE } from "../../../shared/contracts/names.ts";
+import { timeOf } from "../../../shared/pipeline/moments.ts";
+import { isPlaceholder } from "../../../shared/pipeline/placeholder.ts";
 import { defaultPipeline } from "../../pipelines.ts";
 import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
@@ -48,7 +50,10 @@ const StartRunInput = builder.inputType("StartRunInput", {
   fields: (t) => ({
     pipeline: t.string({ description: "Which pipeline; default `users`, or the only one." }),
     requestedBy: t.string({ description: "Who asks; default `api`." }),
-    wait: t.boolean({ description: "Answer when the run has ended." }),
+    since: t.string({
+      description: "Rewinds the pipeline: asks again for what changed since then, whatever was loaded.",
+    }),
+    wait: t.boolean({ description: "Answer when the run has ended, or is held." }),
     timeoutSeconds: t.int({ description: "How long to wait at most; default 300, at most 3600." }),
   }),
 });
@@ -65,7 +70,11 @@ builder.mutationField("startRun", (t) =>
       return await start(
         context,
         "startRun",
-        { requestedBy, pipeline },
+        {
+          requestedBy,
+          pipeline,
+          ...input?.since == null ? {} : { since: momentOf(input.since, pipeline, context) },
+        },
         input?.wait ? seconds * 1000 : undefined,
       );
     },
@@ -78,6 +87,23 @@ function usable(name: string, context: Context): string {
   throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
 }
 
+/** What the changes of a pipeline are asked for since. @throws a GraphQLError that says what is wanted. */
+function momentOf(text: string, pipeline: string, { ports }: Context): Moment {
+  const since = ports.pipelines.plans.get(pipeline)?.definition.source.since;
+  const wrong = (why: string) => badInput(`Cannot rewind ${pipeline} to ${JSON.stringify(text)}: ${why}.`);
+  if (since === undefined) throw wrong("its definition has no since, so each run reads all there is");
+  const from: unknown = isPlaceholder(since.from) && "fallback" in since.from
+    ? since.from.fallback
+    : since.from;
+  if (typeof from === "number") {
+    const number = text.trim() === "" ? NaN : Number(text);
+    if (!Number.isFinite(number)) throw wrong("wanted a number, as its records have");
+    return number;
+  }
+  if (timeOf(String(from)) === undefined || timeOf(text) !== undefined) return text.slice(0, 200);
+  throw wrong(`wanted a time such as ${from}`);
+}
+
 /**
  * Asks for a run, notes it under `action`, and waits up to `waitMs` for its end where that is given. A client that goes away ends the waiting,
  * not the run.
@@ -85,7 +111,7 @@ function usable(name: string, context: Context): string {
 export async function start(
   context: Context,
   action: string,
-  request: { requestedBy: string; correction?: Correction; pipeline?: string },
+  request: { requestedBy: string; correction?: Correction; pipeline?: string; since?: Moment },
   waitMs?: number,
 ): Promise<
   (Started & { __typename: "StartRunSuccess" }) | Problem<"RunAlreadyActive"> | Problem<"ServiceUnavailable">
@@ -96,11 +122,12 @@ export async function start(
   const timer = waitMs === undefined ? undefined : setTimeout(() => enough.abort(), waitMs);
   try {
     let bodies: AsyncIterable<string> | undefined;
-    const { correction } = request;
+    const { correction, since } = request;
     const about = {
       requestedBy: request.requestedBy,
       ...(request.pipeline === undefined ? {} : { pipeline: request.pipeline }),
       ...(correction === undefined ? {} : { correctionOf: correction.of }),
+      ...(since === undefined ? {} : { since }),
     };
     const told = await audited(context, action, about, async (about) => {
       if (waitMs !== undefined) bodies = await channel.watch("channel:run_events", waiting);
@@ -123,10 +150,12 @@ export async function start(
     });
     if (told.__typename !== "StartRunSuccess" || bodies === undefined) return told;
     let { runId } = told;
+    let isHeld = false;
     for await (const event of follow(runId, bodies)) {
+      isHeld = event.type === "run_held";
       runId = event.type === "run_superseded" ? event.by : event.run_id;
     }
-    return { ...told, runId, finished: !waiting.aborted };
+    return { ...told, runId, finished: !waiting.aborted && !isHeld };
   } finally {
     clearTimeout(timer);
     enough.abort();

@@ -9,6 +9,7 @@ import type { AnswerOf } from "../../../client/graphql.ts";
 import { RUN, type Run, RUN_EVENTS } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
 import { Deliveries, Files } from "../parts/files.tsx";
+import { Held } from "../parts/hold.tsx";
 import { Reasons } from "../parts/reasons.tsx";
 import { Redeliver, RunTable } from "../parts/run_table.tsx";
 import { Events, Phases } from "../parts/timeline.tsx";
@@ -97,6 +98,12 @@ function Whole({ run }: { run: Run }): JSX.Element {
             </Fact>
           )}
         </dl>
+        {run.since && (
+          <p class="quiet">
+            {t("since")} <span class="code">{run.since.from}</span> · {t("upTo")}{" "}
+            <span class="code">{run.since.to ?? t("nothingCame")}</span>
+          </p>
+        )}
         <p class="code quiet">{run.runId}</p>
         {run.completeness && run.completeness.missing > 0 && (
           <div class="note bad">{t("missingNote", { count: number(run.completeness.missing) })}</div>
@@ -109,6 +116,7 @@ function Whole({ run }: { run: Run }): JSX.Element {
           </div>
         )}
       </section>
+      {run.hold && <Held run={run} hold={run.hold} />}
       <Panel title={t("phases")}>
         <Phases run={run} />
       </Panel>

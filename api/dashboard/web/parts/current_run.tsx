@@ -9,6 +9,7 @@ import type { Actor, RunLine } from "../../../client/operations.ts";
 import { bytes, elapsed, number, t } from "../i18n.ts";
 import { confirmed, now, steer } from "../state.ts";
 import { Badge, Panel, Progress } from "../ui.tsx";
+import { Decide } from "./hold.tsx";
 
 /** The newest run that hasn't come to its end. */
 export function CurrentRun({ runs, actors }: {
@@ -46,7 +47,9 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
   return (
     <div class="going">
       <Steps status={run.status} />
-      <Progress label={t("current")} value={work?.records ?? 0} total={work?.total ?? null} />
+      {run.status !== "HELD" && (
+        <Progress label={t("current")} value={work?.records ?? 0} total={work?.total ?? null} />
+      )}
       <div class="panel-head">
         <span>
           <Badge of="status" state={run.status} /> {work && (
@@ -58,7 +61,9 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
         <span class="quiet numbers">
           {elapsed(now.value - since)}
         </span>
-        <button type="button" onClick={cancel}>{t("cancelRun")}</button>
+        {run.status === "HELD"
+          ? <Decide run={run} />
+          : <button type="button" onClick={cancel}>{t("cancelRun")}</button>}
       </div>
     </div>
   );
@@ -70,6 +75,8 @@ export function Steps({ status }: { status: RunLine["status"] }): JSX.Element {
     ? PHASES.length
     : status === "DELIVERY_PENDING"
     ? PHASES.indexOf("DELIVERING")
+    : status === "HELD"
+    ? PHASES.indexOf("LOADING")
     : PHASES.findIndex((phase) => phase === status);
   return (
     <ol class="steps">

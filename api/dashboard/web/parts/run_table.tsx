@@ -49,6 +49,11 @@ function Row({ run, named }: { run: RunLine; named: boolean }): JSX.Element {
       {named && <td>{run.pipeline}</td>}
       <td class="nowrap">
         <time dateTime={run.runTimestamp}>{time(run.runTimestamp)}</time>
+        {run.since && (
+          <div class="quiet" title={`${t("since")} … ${t("upTo").toLowerCase()} …`}>
+            {run.since.from} → {run.since.to ?? "–"}
+          </div>
+        )}
       </td>
       <td>
         <Badge of="status" state={run.status} />

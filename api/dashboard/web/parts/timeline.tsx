@@ -62,6 +62,7 @@ export function Events({ run: { events } }: { run: Run }): JSX.Element {
             {event.phase && ` · ${t(`status.${event.phase}`)}`}
             {event.attempt !== null && event.attempt > 1 && ` · ${t("attempts")} ${event.attempt}`}
             <span class="quiet">{` · ${event.actor}`}</span>
+            {event.requestedBy && <span class="quiet">{` · ${event.requestedBy}`}</span>}
             {event.reason && <p>{event.reason}</p>}
             {event.detail && <p class="code quiet">{shortly(event.detail)}</p>}
           </span>
@@ -72,8 +73,8 @@ export function Events({ run: { events } }: { run: Run }): JSX.Element {
 }
 
 function toneOf({ type }: Event): string {
-  if (type === "run_failed" || type === "run_cancelled") return "bad";
-  if (type === "phase_retrying" || type === "run_superseded") return "warn";
+  if (type === "run_failed" || type === "run_cancelled" || type === "run_rejected") return "bad";
+  if (type === "phase_retrying" || type === "run_superseded" || type === "run_held") return "warn";
   return type === "phase_completed" ? "good" : "";
 }
 

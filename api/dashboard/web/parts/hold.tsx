@@ -1,0 +1,65 @@
+/**
+ * A run that is held before its load: why, and what a person decides.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import type { Run } from "../../../client/operations.ts";
+import { number, t, time } from "../i18n.ts";
+import { confirmed, steer } from "../state.ts";
+import { Panel, Table } from "../ui.tsx";
+
+type Hold = NonNullable<Run["hold"]>;
+
+/** Why a run is held, what it is compared with, and some of its bad records; afterwards what was decided. */
+export function Held({ run, hold }: { run: Run; hold: Hold }): JSX.Element {
+  const { comparedWith: before, decision } = hold;
+  const rows = [{ ...hold, id: run.id, runId: run.runId }, ...before === null ? [] : [before]];
+  return (
+    <Panel title={t("held")} aside={decision === null && <Decide run={run} />}>
+      <div class="note warn">
+        <strong>{hold.reason}</strong>
+        {decision !== null && (
+          <span>
+            {t(`decided.${decision}`, { by: hold.decidedBy ?? "", at: time(hold.decidedAt ?? "") })}
+          </span>
+        )}
+      </div>
+      <Table label={t("compared")} heads={[t("run"), { number: t("valid") }, { number: t("invalid") }]}>
+        {rows.map(({ id, runId, validCount, invalidCount }) => (
+          <tr key={runId}>
+            <th scope="row">
+              <a href={`/runs/${runId}`}>{id}</a>
+            </th>
+            <td class="num">{number(validCount)}</td>
+            <td class="num">{number(invalidCount)}</td>
+          </tr>
+        ))}
+      </Table>
+      {hold.samples.length > 0 && (
+        <details open>
+          <summary>{t("samples")}</summary>
+          {hold.samples.map((sample, place) => (
+            <pre key={place} class="code">{JSON.stringify(sample, undefined, 1)}</pre>
+          ))}
+        </details>
+      )}
+    </Panel>
+  );
+}
+
+/** Releases or rejects a run that is held, after a confirmation. */
+export function Decide({ run: { id, runId } }: { run: Pick<Run, "id" | "runId"> }): JSX.Element {
+  const decide = (action: "releaseRun" | "rejectRun") => async () => {
+    const asked = { title: t(`${action}Question`, { id }), text: t(`${action}Text`), action };
+    if (await confirmed({ ...asked, grave: action === "rejectRun" })) {
+      await steer(action, { runId }, { bad: false, text: t(`${action}Done`) });
+    }
+  };
+  return (
+    <div class="buttons">
+      <button type="button" class="main" onClick={decide("releaseRun")}>{t("releaseRun")}</button>
+      <button type="button" onClick={decide("rejectRun")}>{t("rejectRun")}</button>
+    </div>
+  );
+}
