@@ -1,22 +1,15 @@
 import assert from "node:assert/strict";
-import { type Handler, sampleSource } from "../../local/source.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { Decision } from "../../shared/contracts/messages.ts";
 import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
+import { changingSource } from "../support/changing_source.ts";
 import { needing } from "../support/needs.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 
-/** A source whose number of users, and share of bad ones, may change between runs. */
-function changing() {
-  let answer = sampleSource({ users: 208 });
-  const wrap = (): Handler => (request) => answer(request);
-  return { wrap, has: (users: number, bad = 0) => answer = sampleSource({ users, bad }) };
-}
-
 /** A pipeline with a run of 208 users loaded, and one of 60 held. */
 async function heldPipeline(options: TestPipelineOptions = {}) {
-  const source = changing();
+  const source = changingSource();
   await using started = new AsyncDisposableStack();
   const pipeline = started.use(await startPipeline({ sftp: "local", ...options, wrap: source.wrap }));
   await pipeline.start("extractor", "transformer", "saver");

@@ -4,6 +4,7 @@
  * @module
  */
 import type { JSX } from "preact";
+import type { JsonObject } from "../../../../shared/pipeline/problems.ts";
 import type { Run } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
 import { confirmed, steer } from "../state.ts";
@@ -36,14 +37,13 @@ export function Held({ run, hold }: { run: Run; hold: Hold }): JSX.Element {
           </tr>
         ))}
       </Table>
-      {hold.samples.length > 0 && (
-        <details open>
-          <summary>{t("samples")}</summary>
-          {hold.samples.map((sample, place) => (
-            <pre key={place} class="code">{JSON.stringify(sample, undefined, 1)}</pre>
-          ))}
+      {hold.samples.length > 0 && <h3>{t("samples")}</h3>}
+      {hold.samples.map((sample: JsonObject | null, place) => (
+        <details key={place}>
+          <summary>{String(sample?.error_reason ?? sample?.raw_line)}</summary>
+          <pre class="code">{JSON.stringify(sample, undefined, 1)}</pre>
         </details>
-      )}
+      ))}
     </Panel>
   );
 }
