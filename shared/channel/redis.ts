@@ -11,6 +11,7 @@ import { getLogger } from "@logtape/logtape";
 import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
 import { readAtEachRing, waitForClaim } from "./bell.ts";
 import type { Beat, Channel, Claim, DeadLetter, Mailbox, MailboxState, Outgoing } from "./channel.ts";
+import { BEAT, BEAT_KEYS, BEATS } from "./redis_beats.ts";
 import { type Address, addressOf, Connection } from "./redis_connection.ts";
 import { Listener, seenAs } from "./redis_pubsub.ts";
 import * as scripts from "./redis_scripts.ts";
@@ -134,11 +135,11 @@ class RedisChannel implements Channel {
 
   async beat(beat: Beat): Promise<void> {
     const args = [`${beat.actor} ${beat.instance}`, String(beat.at), JSON.stringify(beat)];
-    await this.#commands.run("enter a beat", scripts.BEAT, scripts.BEAT_KEYS, args);
+    await this.#commands.run("enter a beat", BEAT, BEAT_KEYS, args);
   }
 
   async beats(): Promise<Beat[]> {
-    const beats = await this.#commands.run("read beats", scripts.BEATS, scripts.BEAT_KEYS, []) as string[];
+    const beats = await this.#commands.run("read beats", BEATS, BEAT_KEYS, []) as string[];
     return beats.map((beat) => JSON.parse(beat) as Beat).sort(byActorAndInstance);
   }
 

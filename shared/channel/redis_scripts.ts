@@ -20,7 +20,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { BEAT_TTL_MS, REMEMBER_MS } from "./channel.ts";
+import { REMEMBER_MS } from "./channel.ts";
+
+/** An id that is further ahead of the server's clock says nothing of age, in milliseconds: a day. */
+const FAR_AHEAD_MS = 24 * 3_600_000;
+/** Settled entries that stay in a stream whose ids say nothing of age. */
+const KEPT_OF_UNKNOWN_AGE = 1_000;
 
 /** A script and the digest that the server knows it by. */
 export interface Script {
@@ -90,7 +95,8 @@ local function release(name, entry)
 end
 `;
 
-function script(source: string): Script {
+/** A script that may use the functions above. */
+export function script(source: string): Script {
   const whole = SHARED + source;
   return { source: whole, sha: createHash("sha1").update(whole).digest("hex") };
 }
@@ -248,13 +254,25 @@ end
 local function before(x, y)
   local xMs, xSeq = string.match(x, '(%d+)-(%d+)')
   local yMs, ySeq = string.match(y, '(%d+)-(%d+)')
-  if xMs ~= yMs then return tonumber(xMs) < tonumber(yMs) end
-  return tonumber(xSeq) < tonumber(ySeq)
+  if xMs == yMs then xMs, yMs = xSeq, ySeq end
+  -- As texts, since Lua's numbers don't tell large ones apart.
+  if #xMs ~= #yMs then return #xMs < #yMs end
+  return xMs < yMs
+end
+
+-- Where entries begin that stay, needed or not. After a foreign entry, or a clock, that was far ahead, the server counts on from there:
+-- ids then say nothing of age, and so many entries stay.
+local function keptFrom(keepMs)
+  if tonumber(string.match(entry, '%d+')) < now() + ${FAR_AHEAD_MS} then
+    return string.format('%.0f-0', math.max(0, now() - keepMs))
+  end
+  local newest = redis.call('XREVRANGE', name, '+', '-', 'COUNT', ${KEPT_OF_UNKNOWN_AGE})
+  return newest[#newest] and newest[#newest][1] or '0-0'
 end
 
 -- Cuts off entries that are old enough, but none that any group has yet to read or to acknowledge.
 local function trim(keepMs)
-  local limit = string.format('%.0f-0', math.max(0, now() - keepMs))
+  local limit = keptFrom(keepMs)
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', name)) do
     local group = pairsOf(flat)
     local needed = group['last-delivered-id']
@@ -369,30 +387,4 @@ else
   redis.call('ZADD', name .. ':ids', now(), id)
 end
 return 1
-`);
-
-const FORGET_OLD_BEATS = `
-local function forgetOld()
-  local old = redis.call('ZRANGE', KEYS[2], '-inf', now() - ${BEAT_TTL_MS}, 'BYSCORE')
-  for _, instance in ipairs(old) do
-    redis.call('HDEL', KEYS[1], instance)
-    redis.call('ZREM', KEYS[2], instance)
-  end
-end
-`;
-
-/** Where beats are kept: a hash of instance -> JSON, and a sorted set of instance by time. */
-export const BEAT_KEYS: readonly [string, string] = ["actors:beats", "actors:beats:at"];
-
-/** KEYS: `BEAT_KEYS`. ARGV: `instance, at, JSON`. */
-export const BEAT: Script = script(`${FORGET_OLD_BEATS}
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-forgetOld()
-`);
-
-/** KEYS: `BEAT_KEYS`. Answers the JSON of each beat. */
-export const BEATS: Script = script(`${FORGET_OLD_BEATS}
-forgetOld()
-return redis.call('HVALS', KEYS[1])
 `);

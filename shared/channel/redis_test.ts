@@ -179,6 +179,29 @@ test("trimming spares what any group has yet to read or to acknowledge", async (
   assert.deepEqual(await idsIn(other), ["7"]);
 });
 
+test("a stream whose ids are ahead of the clock, as of a foreign entry, is trimmed too, and loses nothing that waits", async () => {
+  await using server = await startRedis();
+  await using channel = await openRedisChannel({ url: server.url });
+  using other = await plainClient(server);
+  await other.xAdd(BOX, `${Date.now()}000000-0`, { id: "foreign", body: "" }); // nanoseconds
+  await (await take(channel)).complete();
+  const kept = 1_000;
+  await channel.publish(message("waits"));
+  const waits = await take(channel);
+  const settleMore = async () => {
+    for (let i = 0; i < kept; i += 100) {
+      const ids = Array.from({ length: 100 }, () => crypto.randomUUID());
+      await channel.publish(...ids.map((id) => message(id)));
+      for (const _ of ids) await (await take(channel)).complete();
+    }
+  };
+  await settleMore();
+  assert.equal((await idsIn(other))[0], "waits");
+  await waits.complete();
+  await settleMore();
+  assert.equal(await other.xLen(BOX), kept);
+});
+
 test("settled messages stay readable for a while", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
