@@ -5,6 +5,7 @@
  */
 import type { Rule } from "../../client/operations.ts";
 import { t } from "./i18n.ts";
+import type { Entry } from "./values.ts";
 
 /** The part of a JSON Schema that forms look at. */
 interface Schema {
@@ -16,23 +17,21 @@ interface Schema {
   readonly anyOf?: readonly Schema[];
 }
 
-/** How a field is typed in. */
-export interface Entry {
-  readonly input: "text" | "email" | "date" | "number" | "choice";
-  /** What can be chosen. */
-  readonly choices: readonly unknown[];
-  /** What is wanted, in the reader's language where it has words for it. */
-  readonly wanted: string;
-}
-
 /** How the field of `rule` is typed in; `rules` is the JSON Schema of the whole record. */
 export function entryOf(rule: Rule, rules: unknown): Entry {
-  const schema = schemaAt(rules as Schema | null, rule.field.split("."));
+  const given = schemaAt(rules as Schema | null, rule.field.split("."));
+  const schema = withoutNull(given);
+  const nullable = given?.anyOf?.some(({ type }) => type === "null") ?? false;
   const choices = schema?.type === "boolean"
     ? [true, false]
     : schema?.enum ?? (schema !== undefined && "const" in schema ? [schema.const] : []);
   const { minimum, maximum } = rule;
-  const entry = (input: Entry["input"], wanted: string): Entry => ({ input, choices, wanted });
+  const entry = (input: Entry["input"], wanted: string): Entry => ({
+    input,
+    choices,
+    nullable,
+    wanted,
+  });
   if (schema?.type === "boolean") return entry("choice", t("wanted.boolean"));
   if (choices.length > 0) {
     return entry(
@@ -42,6 +41,7 @@ export function entryOf(rule: Rule, rules: unknown): Entry {
   }
   if (schema?.format === "date") return entry("date", t("wanted.date"));
   if (schema?.format === "date-time") return entry("text", t("wanted.datetime"));
+  if (schema?.type === "array" || schema?.type === "object") return entry("json", rule.wanted);
   if (rule.kind === "email") return entry("email", t("wanted.email"));
   if (rule.kind === "string" && rule.pattern === "\\S") return entry("text", t("wanted.string"));
   if (rule.kind === "integer" && minimum == null && maximum == null) {
@@ -53,18 +53,12 @@ export function entryOf(rule: Rule, rules: unknown): Entry {
   return entry(rule.kind === "integer" || rule.kind === "number" ? "number" : "text", rule.wanted);
 }
 
-/** What was typed into a field, as a value: a number where one is wanted and it is one, else the text. */
-export function typed(text: string, { input, choices }: Entry): unknown {
-  if (input === "number") return /^\s*-?\d+(\.\d+)?\s*$/.test(text) ? Number(text) : text;
-  return choices.find((choice) => shown(choice) === text) ?? text;
-}
-
-/** A value as it stands in a field. */
-export function shown(value: unknown): string {
-  return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
-}
-
 function schemaAt(schema: Schema | null | undefined, [key, ...below]: string[]): Schema | undefined {
-  const some = schema?.anyOf?.find(({ type }) => type !== "null") ?? schema ?? undefined;
-  return key === undefined ? some : schemaAt(some?.properties?.[key], below);
+  return key === undefined
+    ? schema ?? undefined
+    : schemaAt(withoutNull(schema ?? undefined)?.properties?.[key], below);
+}
+
+function withoutNull(schema: Schema | undefined): Schema | undefined {
+  return schema?.anyOf?.find(({ type }) => type !== "null") ?? schema;
 }

@@ -11,8 +11,8 @@ import { shelfOf } from "../drafts.ts";
 import { t } from "../i18n.ts";
 import { api, notice, tell } from "../state.ts";
 import { Panel } from "../ui.tsx";
-import { entryOf, typed } from "../rules.ts";
-import type { Rules } from "./record_form.tsx";
+import { entryOf } from "../rules.ts";
+import { type Rules, Value } from "./record_form.tsx";
 
 /** The form; it sets drafts, so that each record shows what would come of it. */
 export function Bulk({ runId, reason, rules }: {
@@ -23,16 +23,15 @@ export function Bulk({ runId, reason, rules }: {
   const [field, setField] = useState(
     rules.fields.find((rule) => reason.startsWith(`${rule.field}:`))?.field ?? rules.fields[0]!.field,
   );
-  const [value, setValue] = useState("");
+  const [value, setValue] = useState<unknown>("");
   const rule = rules.fields.find((rule) => rule.field === field)!;
   const set = async (event: Event) => {
     event.preventDefault();
     try {
       const shelf = shelfOf(runId);
       const records = await uncorrected(runId, reason);
-      const to = typed(value, entryOf(rule, rules.schema));
       shelf.put(Object.fromEntries(
-        records.map(({ id, data }) => [id, withField(data, shelf.all.value[id], field, to)]),
+        records.map(({ id, data }) => [id, withField(data, shelf.all.value[id], field, value)]),
       ));
       notice.value = { bad: false, text: t("applied", { n: records.length }) };
     } catch (error) {
@@ -47,19 +46,17 @@ export function Bulk({ runId, reason, rules }: {
           <span>{t("field")}</span>
           <select
             value={field}
-            onChange={({ currentTarget }) => setField(currentTarget.value as typeof field)}
+            onChange={({ currentTarget }) => {
+              setField(currentTarget.value as typeof field);
+              setValue("");
+            }}
           >
             {rules.fields.map((rule) => <option key={rule.field}>{rule.field}</option>)}
           </select>
         </label>
         <label class="field">
           <span>{t("value")}</span>
-          <input
-            required
-            autocomplete="off"
-            value={value}
-            onInput={({ currentTarget }) => setValue(currentTarget.value)}
-          />
+          <Value required entry={entryOf(rule, rules.schema)} value={value} onValue={setValue} />
         </label>
         <button type="submit">{t("apply")}</button>
       </form>

@@ -19,7 +19,8 @@ import {
 } from "../../../client/repair.ts";
 import type { Shelf } from "../drafts.ts";
 import { complaint, t } from "../i18n.ts";
-import { type Entry, entryOf, shown, typed } from "../rules.ts";
+import { entryOf } from "../rules.ts";
+import { type Entry, inputType, shown, typed } from "../values.ts";
 
 /** The record with its form. */
 export function RecordForm({ record, rules, shelf, corrections, verdict, forget }: {
@@ -127,30 +128,7 @@ function Field({ id, field, entry, value, hidden, locked, problem, onValue }: {
   return (
     <div class={`field ${wrong ? "wrong" : ""}`}>
       <label for={id}>{field}</label>
-      {entry.input === "choice"
-        ? (
-          <select
-            {...common}
-            value={shown(value)}
-            onChange={({ currentTarget }) => onValue(typed(currentTarget.value, entry))}
-          >
-            {!entry.choices.some((choice) => shown(choice) === shown(value)) && (
-              <option value={shown(value)}>{shown(value)}</option>
-            )}
-            {entry.choices.map((choice) => <option key={shown(choice)}>{shown(choice)}</option>)}
-          </select>
-        )
-        : (
-          <input
-            {...common}
-            type={entry.input === "number" ? "text" : entry.input}
-            inputMode={entry.input === "number" ? "decimal" : undefined}
-            autocomplete="off"
-            spellcheck={false}
-            value={shown(value)}
-            onInput={({ currentTarget }) => onValue(typed(currentTarget.value, entry))}
-          />
-        )}
+      <Value {...common} entry={entry} value={value} onValue={onValue} />
       <span id={`${id} help`} class={wrong ? "error" : "quiet"}>
         {hidden
           ? t("masked")
@@ -159,6 +137,44 @@ function Field({ id, field, entry, value, hidden, locked, problem, onValue }: {
           : entry.wanted}
       </span>
     </div>
+  );
+}
+
+/** What a value is typed into, or chosen from. */
+export function Value({ entry, value, onValue, ...common }: {
+  entry: Entry;
+  value: unknown;
+  onValue: (value: unknown) => void;
+  id?: string;
+  disabled?: boolean;
+  required?: boolean;
+  "aria-invalid"?: boolean;
+  "aria-describedby"?: string;
+}): JSX.Element {
+  if (entry.input === "choice") {
+    return (
+      <select
+        {...common}
+        value={shown(value)}
+        onChange={({ currentTarget }) => onValue(typed(currentTarget.value, entry))}
+      >
+        {!entry.choices.some((choice) => shown(choice) === shown(value)) && (
+          <option value={shown(value)}>{shown(value)}</option>
+        )}
+        {entry.choices.map((choice) => <option key={shown(choice)}>{shown(choice)}</option>)}
+      </select>
+    );
+  }
+  return (
+    <input
+      {...common}
+      type={inputType(entry, value)}
+      inputMode={entry.input === "number" ? "decimal" : undefined}
+      autocomplete="off"
+      spellcheck={false}
+      value={shown(value)}
+      onInput={({ currentTarget }) => onValue(typed(currentTarget.value, entry))}
+    />
   );
 }
 

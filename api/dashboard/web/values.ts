@@ -1,0 +1,47 @@
+/**
+ * Values as they are typed into fields and stand there.
+ *
+ * @module
+ */
+import { parseExact } from "../../../shared/store/mask.ts";
+
+/** How a field is typed in. */
+export interface Entry {
+  readonly input: "text" | "email" | "date" | "number" | "choice" | "json";
+  /** What can be chosen. */
+  readonly choices: readonly unknown[];
+  /** Whether `null` is a value of it. */
+  readonly nullable: boolean;
+  /** What is wanted, in the reader's language where it has words for it. */
+  readonly wanted: string;
+}
+
+/** What was typed into a field, as a value: a number, list, object or `null` where one is wanted and it is one, else the text. */
+export function typed(text: string, { input, choices, nullable }: Entry): unknown {
+  if (nullable && text.trim() === "null") return null;
+  if (input === "number" ? /^\s*-?\d+(\.\d+)?\s*$/.test(text) : input === "json") {
+    try {
+      return (parseExact(`[${text}]`) as unknown[])[0]; // digits are kept in a list only
+    } catch {
+      return text;
+    }
+  }
+  return choices.find((choice) => shown(choice) === text) ?? text;
+}
+
+/** The type of the element for `value`. An element for dates shows nothing of what is none. */
+export function inputType({ input }: Entry, value: unknown): "text" | "email" | "date" {
+  if (input === "date") return value === undefined || value === "" || isDate(value) ? "date" : "text";
+  return input === "email" ? "email" : "text";
+}
+
+function isDate(value: unknown): boolean {
+  if (typeof value !== "string" || !/^\d{4}-\d\d-\d\d$/.test(value)) return false;
+  const date = new Date(value);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
+}
+
+/** A value as it stands in a field. */
+export function shown(value: unknown): string {
+  return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
+}
