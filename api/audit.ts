@@ -20,6 +20,7 @@ export async function openAuditLog(path: string, maxBytes = MAX_BYTES): Promise<
   await Deno.mkdir(dirname(path), { recursive: true });
   let file = await open();
   let bytes = (await file.stat()).size;
+  let isTorn = false;
   let last: Promise<void> = Promise.resolve();
 
   function open(): Promise<Deno.FsFile> {
@@ -38,11 +39,14 @@ export async function openAuditLog(path: string, maxBytes = MAX_BYTES): Promise<
 
   return {
     append(entry: AuditEntry): Promise<void> {
-      const line = new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
       const written = last.then(async () => {
+        // a line that a full disk cut off must not spoil the next one
+        const line = new TextEncoder().encode(`${isTorn ? "\n" : ""}${JSON.stringify(entry)}\n`);
         if (bytes > 0 && bytes + line.length > maxBytes) await rotate();
+        isTorn = true;
         // one write, so that a line is whole or not there
         for (let at = 0; at < line.length;) at += await file.write(line.subarray(at));
+        isTorn = false;
         bytes += line.length;
         await file.syncData();
       });

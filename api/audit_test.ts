@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { failWritesAt, type Fault, FAULTS } from "../tests/support/failing_writes.ts";
 import { openAuditLog } from "./audit.ts";
 
 Deno.test("audit entries are appended as whole lines, in order, after those that are there, for the owner's eyes alone", async () => {
@@ -23,6 +24,39 @@ Deno.test("audit entries are appended as whole lines, in order, after those that
     assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a disk that is full or fails at any write of the audit log tears no entry but its own", async () => {
+  const entry = (action: string) => ({ at: "t", who: "w", from: "f", action, about: {}, outcome: "o" });
+  for (const fault of Object.keys(FAULTS) as Fault[]) {
+    for (let at = 1, isReached = true; isReached; at++) {
+      const folder = await Deno.makeTempDir();
+      const path = `${folder}/audit.jsonl`;
+      try {
+        {
+          await using log = await openAuditLog(path);
+          await log.append(entry("before"));
+          {
+            using disk = failWritesAt(at, fault);
+            await log.append(entry("during")).catch((error) => assert.equal(error.code, fault));
+            isReached = disk.hasFailed;
+          }
+          await log.append(entry("after"));
+        }
+        const actions = (await Deno.readTextFile(path)).split("\n").flatMap((line) => {
+          try {
+            return [JSON.parse(line).action];
+          } catch {
+            return [];
+          }
+        });
+        const others = actions.filter((action) => action !== "during");
+        assert.deepEqual(others, ["before", "after"], `${fault} at step ${at}`);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }
   }
 });
 
