@@ -36,6 +36,17 @@ test("deno task demo --once in a fresh clone does the whole job, with no server 
   assert.equal(code, 0, said + new TextDecoder().decode(stderr));
   assert.match(said, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);
   assert.match(said, /Pipeline products[^]*COMPLETED: 194 valid, 0 invalid/);
+  const shown = /It prints:\n\n```\n([^]*?)```/.exec(
+    await Deno.readTextFile(`${copy.folder}/README.md`),
+  )![1]!;
+  let from = 0;
+  for (const line of shown.split("\n").filter((line) => line !== "" && line !== "…")) {
+    const pattern = line.split(/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|…)/)
+      .map((part, at) => at % 2 === 0 ? RegExp.escape(part) : ".+").join("");
+    const found = new RegExp(`^${pattern}$`, "m").exec(said.slice(from));
+    assert.ok(found, `the README shows a line that isn't printed: ${line}\n${said}`);
+    from += found.index + found[0].length;
+  }
 
   const delivered = (await Array.fromAsync(Deno.readDir(`${copy.folder}/sftp_data`), ({ name }) => name))
     .filter((name) => name !== ".gitkeep" && name !== "products").sort();
