@@ -6,7 +6,7 @@
 import { Cron } from "croner";
 import * as z from "zod";
 import { contradictions, secretsIn } from "./contradictions.ts";
-import { isObject, kindOf, shown } from "./problems.ts";
+import { isObject, type JsonObject, kindOf, shown } from "./problems.ts";
 import type { ResolvedAuth } from "./resolve.ts";
 import { isPlaceholder, replaced, variableOf } from "./placeholder.ts";
 import { type Mistake, schemasAt, takesOnly, unsupported } from "./supported.ts";
@@ -245,11 +245,12 @@ export function mistakesOf(definition: unknown): Mistake[] {
   found.push(...complaintsOf(DEFINITION, { ...plain as object, record }));
   const ofRecord = unsupported(record).map(({ path, text }) => ({ path: ["record", ...path], text }));
   found.push(...ofRecord);
-  if (found.length > 0) return found;
-  found.push(
-    ...secretsIn((plain as Definition).source.url).map((text) => ({ path: ["source", "url"], text })),
-  );
-  return [...found, ...pathMistakes(definition as never, plain as never)];
+  if (ofRecord.length > 0) return found;
+  const { source } = plain as { source?: { url?: unknown } };
+  if (typeof source?.url === "string" && URL.canParse(source.url)) {
+    found.push(...secretsIn(source.url).map((text) => ({ path: ["source", "url"], text })));
+  }
+  return [...found, ...pathMistakes(record as z.ZodObject, plain as JsonObject)];
 }
 
 function functionsIn(value: unknown, path: readonly PropertyKey[] = []): Mistake[] {
@@ -258,23 +259,19 @@ function functionsIn(value: unknown, path: readonly PropertyKey[] = []): Mistake
   return Object.entries(value).flatMap(([key, inner]) => functionsIn(inner, [...path, key]));
 }
 
-type Definition = z.infer<typeof DEFINITION>;
-
-/** Paths that lead nowhere, or to a value of another kind. */
-function pathMistakes(
-  { record }: { record: z.ZodObject },
-  definition: Omit<Definition, "record">,
-): Mistake[] {
+/** Paths that lead nowhere, or to a value of another kind. What is no text at all was found before. */
+function pathMistakes(record: z.ZodObject, definition: JsonObject): Mistake[] {
   const found: Mistake[] = [];
+  const at = (...path: PropertyKey[]) => path.reduce<unknown>((value, key) => Object(value)[key], definition);
   const look = (
     wanted: readonly string[],
-    at: readonly PropertyKey[],
-    text: string | undefined,
+    path: readonly PropertyKey[],
     { always = false } = {},
   ) => {
-    if (text === undefined) return;
+    const text = at(...path);
+    if (typeof text !== "string" || text === "") return;
     const say = (problem: string) => {
-      found.push({ path: at, text: `${JSON.stringify(text)}: ${problem}` });
+      found.push({ path, text: `${JSON.stringify(text)}: ${problem}` });
     };
     const there = schemasAt(record, text);
     if (there === undefined) say("the record has no such field");
@@ -284,25 +281,16 @@ function pathMistakes(
       say("wanted a field that every record has: this one is optional or nullable");
     }
   };
-  const { key, source: { paging, since }, add = {}, mask = [], index = [], load } = definition;
   const scalar = ["string", "number"];
-  look(scalar, ["key"], key, { always: true });
-  if (paging.by === "last") look(scalar, ["source", "paging", "field"], paging.field, { always: true });
-  look(scalar, ["source", "since", "field"], since?.field);
-  const moments = since === undefined ? undefined : schemasAt(record, since.field)?.found;
-  if (moments?.length && moments.every((schema) => !takesOnly(schema, [typeof since!.from, "null"]))) {
-    found.push({
-      path: ["source", "since", "from"],
-      text: `${shown(since!.from)}: wanted a value as ${JSON.stringify(since!.field)} has it`,
-    });
-  }
-  for (const [member, { by, key, value }] of Object.entries(add)) {
-    look(["string"], ["add", member, "by"], by);
-    if (key === value) {
-      found.push({
-        path: ["add", member, "value"],
-        text: `${JSON.stringify(value)}: wanted another column than key`,
-      });
+  look(scalar, ["key"], { always: true });
+  look(scalar, ["source", "paging", "field"], { always: true });
+  look(scalar, ["source", "since", "field"]);
+  found.push(...momentMistakes(record, at("source", "since", "field"), at("source", "since", "from")));
+  for (const [member, lookup] of Object.entries(Object(at("add")))) {
+    look(["string"], ["add", member, "by"]);
+    const { key, value } = Object(lookup);
+    if (key !== undefined && key === value) {
+      found.push({ path: ["add", member, "value"], text: `${shown(value)}: wanted another column than key` });
     }
     if (member === "error_reason") {
       found.push({ path: ["add", member], text: "is the name of what dead letters add" });
@@ -311,9 +299,10 @@ function pathMistakes(
       found.push({ path: ["add", member], text: "the record has this field itself: wanted another name" });
     }
   }
-  mask.forEach((path, at) => look([], ["mask", at], path));
-  index.forEach((path, at) => look([...scalar, "boolean"], ["index", at], path));
-  if (load === "snapshot" && since !== undefined) {
+  const indexesOf = (list: unknown) => Array.isArray(list) ? list.keys() : [];
+  for (const index of indexesOf(at("mask"))) look([], ["mask", index]);
+  for (const index of indexesOf(at("index"))) look([...scalar, "boolean"], ["index", index]);
+  if (at("load") === "snapshot" && at("source", "since") !== undefined) {
     found.push({
       path: ["load"],
       text:
@@ -321,4 +310,13 @@ function pathMistakes(
     });
   }
   return found;
+}
+
+/** Where the first run begins is compared with the field's values. */
+function momentMistakes(record: z.ZodObject, field: unknown, from: unknown): Mistake[] {
+  const values = typeof field === "string" ? schemasAt(record, field)?.found : undefined;
+  if (from === undefined || !values?.length) return [];
+  if (values.some((schema) => takesOnly(schema, [typeof from, "null"]))) return [];
+  const text = `${shown(from)}: wanted a value as ${JSON.stringify(field)} has it`;
+  return [{ path: ["source", "since", "from"], text }];
 }

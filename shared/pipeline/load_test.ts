@@ -221,6 +221,25 @@ Deno.test("a name that a table of the store has is refused", async () => {
   }
 });
 
+Deno.test("all problems of a definition are found at once, those of paths beside those of values", async () => {
+  const problems = await problemsOf(definition({
+    key: '"uid"',
+    mask: '["gone", 7]',
+    load: '"replace"',
+    source: `{ url: "example.org", paging: { by: "last", param: "after", field: "none" }, rate: 0 }`,
+  }));
+  const keys = problems.map((problem) => /^feed\.ts: ([\w.]+): /.exec(problem)?.[1]);
+  assert.deepEqual(keys.sort(), [
+    "key",
+    "load",
+    "mask.0",
+    "mask.1",
+    "source.paging.field",
+    "source.rate",
+    "source.url",
+  ]);
+});
+
 Deno.test("two pipelines can't deliver into one folder, however it is written", async () => {
   for (const [a, b] of [[".", "."], ["in", "./in/"], ["a/b", "a//b"], ["in", "b"], ["b", undefined]]) {
     const to = (name: string, folder?: string) =>
