@@ -12,9 +12,11 @@ import { sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
+import { redisUrlOf, s3PlaceOf } from "../shared/config/variables.ts";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
+import { openFiles } from "../shared/files/open.ts";
+import { addressOf, type S3Place } from "../shared/files/s3/place.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
@@ -48,6 +50,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
       name: "database",
       look: () => Promise.try(lookAtDatabase, saver.DB_PATH),
     },
+    ...storeChecks(s3PlaceOf(saver)),
     {
       name: "lookup",
       look: async () => {
@@ -88,6 +91,26 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
       },
     },
   ];
+}
+
+/** Writes, reads, lists and removes a small object in the store that holds the files, if one does. */
+function storeChecks(place: S3Place | undefined): Check[] {
+  if (place === undefined) return [];
+  const look = async () => {
+    const { documents } = openFiles(place);
+    const name = `doctor/${crypto.randomUUID()}`;
+    await documents.write(name, name);
+    try {
+      if (await documents.read(name) !== name) {
+        throw new Error(`${documents.placeOf(name)} isn't what was written.`);
+      }
+      await Array.fromAsync(documents.list("doctor"));
+    } finally {
+      await documents.remove(name);
+    }
+    return `s3://${place.bucket}/${place.prefix} at ${addressOf(place).host}, read, write, list and remove`;
+  };
+  return [{ name: "files", look }];
 }
 
 /** A look at the first page of each source that runs are planned of; a definition that can't be used fails the check. */

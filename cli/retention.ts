@@ -5,11 +5,11 @@
  * @module
  */
 import { openChannel } from "../shared/channel/open.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
+import { filesPlaceOf, redisUrlOf } from "../shared/config/variables.ts";
 import { oldRuns, removeOld } from "../saver/retention.ts";
 import { type ConfigOf, loadConfig } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
-import { LocalFiles } from "../shared/files/local.ts";
+import { openFiles } from "../shared/files/open.ts";
 import { openStore, openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { startLogging } from "../shared/telemetry/log.ts";
 import { getLogger } from "@logtape/logtape";
@@ -74,7 +74,7 @@ function list({ DB_PATH }: Config, days: number): void {
 async function remove(config: Config, days: number): Promise<void> {
   await using channel = await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH });
   await using store = await openStore(config.DB_PATH, { pipelines: [] });
-  const files = new LocalFiles(config.DATA_DIR);
+  const files = openFiles(filesPlaceOf(config));
   const log = getLogger(["etl", "retention"]);
   const removed = await removeOld({ store, files, days, channel, log }, new AbortController().signal);
   say(`${removed} file(s) were removed.`);

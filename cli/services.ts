@@ -10,8 +10,14 @@ import { ExtractorVariables } from "../extractor/config.ts";
 import type { AnySource } from "../extractor/source.ts";
 import { notifyOptionsOf, SaverVariables } from "../saver/config.ts";
 import { type ConfigOf, loadConfig, type Variables } from "../shared/config/config.ts";
-import { type ChannelVariables, redisUrlOf } from "../shared/config/variables.ts";
+import {
+  type ChannelVariables,
+  type FilesVariables,
+  redisUrlOf,
+  s3PlaceOf,
+} from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
+import { addressOf } from "../shared/files/s3/place.ts";
 import { loadPipelines, type Pipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { TransformerVariables } from "../transformer/config.ts";
@@ -73,7 +79,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
     return [
       ...(net.length === 0 ? [] : [`--allow-net=${net.join(",")}`]),
       `--allow-read=${unique([...grants.read ?? [], ...write]).join(",")}`,
-      `--allow-write=${unique(write).join(",")}`,
+      ...(write.length === 0 ? [] : [`--allow-write=${unique(write).join(",")}`]),
       `--allow-env=${
         [...new Set([...Object.keys(variables), ...grants.env ?? [], ...LIBRARY_VARIABLES])].join(",")
       }`,
@@ -85,20 +91,24 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
     case "extractor": {
       const config = loadConfig(service, VARIABLES.extractor, env);
       return flags(config, {
-        net: [...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name])))],
+        net: [
+          ...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name]))),
+          ...storeOf(config),
+        ],
         read: [pipelinesDir(config.PIPELINES_DIR)],
-        write: [config.DATA_DIR],
+        write: [config.FILES_URL === undefined ? config.DATA_DIR : `${config.DATA_DIR}/state`],
         env: plans.flatMap(({ definition: { source, schedule } }) => variablesOf([source, schedule])),
       });
     }
     case "transformer": {
       const config = loadConfig(service, VARIABLES.transformer, env);
       return flags(config, {
+        net: storeOf(config),
         read: [
           pipelinesDir(config.PIPELINES_DIR),
           ...(config.LOOKUP_FILE === undefined ? [] : [config.LOOKUP_FILE]),
         ],
-        write: [config.DATA_DIR],
+        write: config.FILES_URL === undefined ? [config.DATA_DIR] : [],
         env: plans.flatMap(({ definition: { add } }) => variablesOf(add)),
       });
     }
@@ -107,10 +117,11 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       return flags(config, {
         net: [
           ...(config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`]),
+          ...storeOf(config),
           ...new Set(notifyOptionsOf(config).receivers.map(({ url }) => hostOf(new URL(url), 443))),
         ],
         read: [
-          config.DATA_DIR,
+          ...(config.FILES_URL === undefined ? [config.DATA_DIR] : []),
           pipelinesDir(config.PIPELINES_DIR),
           config.SFTP_KEY_PATH,
           config.SFTP_KNOWN_HOSTS,
@@ -118,7 +129,9 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
         ],
         write: [
           dirname(config.DB_PATH),
-          ...(config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS ? [config.DATA_DIR] : []),
+          ...(config.FILES_URL === undefined && (config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS)
+            ? [config.DATA_DIR]
+            : []),
           ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
         ],
         env: plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
@@ -195,9 +208,15 @@ export function environmentOf(service: Service, env: Environment, { plans }: Pip
   if (service === "extractor") return env;
   const secrets = new Set(
     [...plans.values()].flatMap(({ definition }) => variablesOf(definition.source)),
-  );
+  ).add("AWS_SECRET_ACCESS_KEY");
   for (const name of Object.keys(VARIABLES[service])) secrets.delete(name);
   return { ...env, ...Object.fromEntries([...secrets].map((name) => [name, undefined])) };
+}
+
+/** The store that holds the files, if one does. */
+function storeOf(config: ConfigOf<typeof FilesVariables>): string[] {
+  const place = s3PlaceOf(config);
+  return place === undefined ? [] : [hostOf(addressOf(place), 443)];
 }
 
 function hostOf(url: URL, defaultPort: number): string {

@@ -6,7 +6,8 @@
  * @module
  */
 import { loadConfig } from "../shared/config/config.ts";
-import { LocalFiles } from "../shared/files/local.ts";
+import { filesPlaceOf } from "../shared/config/variables.ts";
+import { openFiles } from "../shared/files/open.ts";
 import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import type { RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
@@ -47,7 +48,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
     return EXIT.failed;
   }
   resources.use(store);
-  const files = new LocalFiles(config.DATA_DIR);
+  const files = openFiles(filesPlaceOf(config));
   const server = lazyServer(env, resources);
 
   let [runs, wrong] = [0, 0];

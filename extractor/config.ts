@@ -7,9 +7,9 @@ import { z } from "zod";
 import {
   ActorVariables,
   ChannelVariables,
+  FilesVariables,
   LogVariables,
   PipelineVariables,
-  StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
 import { scheduleVariables } from "../shared/config/schedule.ts";
@@ -68,7 +68,7 @@ export const ExtractorVariables = {
   ),
   ...ActorVariables,
   ...ChannelVariables,
-  DATA_DIR: StorageVariables.DATA_DIR,
+  ...FilesVariables,
   ...PipelineVariables,
   ...LogVariables,
 };

@@ -11,15 +11,16 @@ import { EXIT, runService, runTogether, whenListening } from "../shared/actor/se
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { variable } from "../shared/config/config.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
+import { filesPlaceOf, redisUrlOf } from "../shared/config/variables.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
-import { LocalFiles } from "../shared/files/local.ts";
+import { openFiles } from "../shared/files/open.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { ExtractorVariables } from "./config.ts";
 import { checkpointOf, extractor } from "./extract.ts";
 import { plannedUntilIn } from "./planned_until.ts";
 import { runReannounce } from "./reannounce.ts";
+import { keepTidying } from "./tidy.ts";
 import { planOf, runSchedule } from "./schedule.ts";
 import { patienceOf } from "./source.ts";
 import { Sources } from "./sources.ts";
@@ -32,7 +33,7 @@ if (import.meta.main) {
     ExtractorVariables,
     async (config, { use, signal, log }) => {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
-      const files = new LocalFiles(config.DATA_DIR);
+      const files = openFiles(filesPlaceOf(config));
       const state = new LocalState(`${config.DATA_DIR}/state`);
       const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
       const patience = patienceOf(config);
@@ -81,6 +82,7 @@ if (import.meta.main) {
         (signal) => runActor(tracker({ state, files }), channel, { signal, leaseMs }),
         (signal) => whenListening(channel, [actor.mailbox, "channel:run_outcome"], signal, ready),
         (signal) => runReannounce({ channel, state, files, openings }, signal),
+        (signal) => keepTidying(files, signal),
         ...plans.map((plan) => (signal: AbortSignal) =>
           runSchedule(plan, {
             channel,

@@ -10,11 +10,13 @@ import { scheduleVariables } from "../shared/config/schedule.ts";
 import {
   ActorVariables,
   ChannelVariables,
+  FilesVariables,
   list,
   LogVariables,
   MaskVariables,
   path,
   PipelineVariables,
+  s3PlaceOf,
   StorageVariables,
   whole,
 } from "../shared/config/variables.ts";
@@ -96,7 +98,8 @@ export const SaverVariables = {
   ...PipelineVariables,
   ...ActorVariables,
   ...ChannelVariables,
-  ...StorageVariables,
+  ...FilesVariables,
+  DB_PATH: StorageVariables.DB_PATH,
   ...LogVariables,
 };
 
@@ -113,6 +116,7 @@ export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOpti
     hostKeyPolicy: config.SFTP_HOST_KEY_POLICY,
     remoteDir: config.SFTP_REMOTE_DIR,
     verify: config.SFTP_VERIFY,
+    files: s3PlaceOf(config),
   };
 }
 

@@ -9,11 +9,11 @@ import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { variable } from "../shared/config/config.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
+import { filesPlaceOf, redisUrlOf } from "../shared/config/variables.ts";
 import type { RunEvent } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
-import { LocalFiles } from "../shared/files/local.ts";
+import { openFiles } from "../shared/files/open.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { timetableOf } from "../shared/pipeline/schedule.ts";
 import { shownOf } from "../shared/store/sqlite/shown.ts";
@@ -44,7 +44,7 @@ if (import.meta.main) {
       await openStore(config.DB_PATH, { pipelines }),
     );
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
-    const files = new LocalFiles(config.DATA_DIR);
+    const files = openFiles(filesPlaceOf(config));
     const server = sftpOptionsOf(config);
     const deliveryTo = server && use(new SftpDeliveries(server)).to;
     const seal = await sealFor(config.SFTP_ENCRYPT_TO);

@@ -6,10 +6,10 @@
 import {
   ActorVariables,
   ChannelVariables,
+  FilesVariables,
   LogVariables,
   path,
   PipelineVariables,
-  StorageVariables,
 } from "../shared/config/variables.ts";
 
 /** Every variable that the transformer reads. */
@@ -20,6 +20,6 @@ export const TransformerVariables = {
   ...PipelineVariables,
   ...ActorVariables,
   ...ChannelVariables,
-  DATA_DIR: StorageVariables.DATA_DIR,
+  ...FilesVariables,
   ...LogVariables,
 };

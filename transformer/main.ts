@@ -7,8 +7,8 @@ import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
-import { LocalFiles } from "../shared/files/local.ts";
+import { filesPlaceOf, redisUrlOf } from "../shared/config/variables.ts";
+import { openFiles } from "../shared/files/open.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { TransformerVariables } from "./config.ts";
 import { readFeeds } from "./feeds.ts";
@@ -23,7 +23,7 @@ if (import.meta.main) {
       const feedOf = await readFeeds(await loadPipelines(dir), { dir, lookupFile: config.LOOKUP_FILE, log });
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const cancellations = new HeardCancellations();
-      const actor = transformer({ files: new LocalFiles(config.DATA_DIR), feedOf });
+      const actor = transformer({ files: openFiles(filesPlaceOf(config)), feedOf });
       const leaseMs = config.LEASE_SECONDS * 1_000;
       await runTogether(
         signal,

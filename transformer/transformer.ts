@@ -91,7 +91,9 @@ export function transformer({ files, feedOf }: TransformerParts): Actor<"channel
     const raw = await read.promise;
     refuseMiscounted(message, valid + invalid);
     signal.throwIfAborted();
-    // what has these names already has no receipt, or isn't what its receipt says
+    // another transformer may have been faster; without a receipt, what has these names is damaged or was never announced
+    const theirs = await standing(files, message.raw_file, processedFile, signal);
+    if (theirs?.raw.sha256 === raw.sha256) return theirs;
     const processed = await processedPart.publish({ replace: true });
     const dead = await deadPart.publish({ replace: true });
     const made = { raw, processed, dead, valid, invalid, fields, report, announced: message };

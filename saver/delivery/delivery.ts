@@ -7,10 +7,10 @@
 /** What a delivered file is. */
 export type FileKind = "raw" | "processed" | "invalid" | "manifest";
 
-/** A complete local file that is to be delivered. */
+/** A complete file of a run that is to be delivered. */
 export interface LocalFile {
   readonly kind: Exclude<FileKind, "manifest">;
-  /** Where it is, as this process opens it. */
+  /** Where it is, on the local disk or among the files of a store. */
   readonly path: string;
   /** The plain file name that it gets on the server. */
   readonly name: string;

@@ -9,6 +9,8 @@ import { posix } from "node:path";
 import type { CipherAlgorithm } from "ssh2";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import { blocksOf } from "../../shared/files/disk.ts";
+import { openFiles } from "../../shared/files/open.ts";
+import type { S3Place } from "../../shared/files/s3/place.ts";
 import { Connection, type Login } from "./connection.ts";
 import type { DeliveredFile, LocalFile, Manifest, Probed } from "./delivery.ts";
 import { fileError } from "./failure.ts";
@@ -22,6 +24,8 @@ export interface SftpOptions extends Login {
   readonly remoteDir: string;
   /** `content`: what is on the server is read back and hashed; `size`: its length alone is compared. */
   readonly verify: "content" | "size";
+  /** The bucket that the files are read from; absent: the local disk. */
+  readonly files?: S3Place | undefined;
 }
 
 /** What is to be on the server: `LocalFile` or manifest, and where its bytes come from. */
@@ -116,7 +120,7 @@ export class Session implements AsyncDisposable {
 
   /** Sends a file under a temporary name and verifies it, so that little is left to do for `deliver`. @throws as `Delivery.deliver`. */
   async stage(item: Item, onMoved: OnMoved): Promise<void> {
-    const source = sourceOf(item);
+    const source = this.#sourceOf(item);
     const staged = this.#stage(source, onMoved);
     this.#staged.set(keyOf(source), staged); // at once, as the delivery may be asked for meanwhile
     await staged;
@@ -149,7 +153,7 @@ export class Session implements AsyncDisposable {
 
   /** Brings one file to the server, unless it is there. @throws as `Delivery.deliver`. */
   async deliver(item: Item, onMoved: OnMoved): Promise<DeliveredFile> {
-    const source = sourceOf(item);
+    const source = this.#sourceOf(item);
     const target = this.#target(source);
     const staged = this.#staged.get(keyOf(source));
     if ((await this.remote.facts(target)) !== undefined) {
@@ -177,13 +181,17 @@ export class Session implements AsyncDisposable {
 
   /** Writes and removes a small file. @throws as `Delivery.deliver`. */
   async probe(): Promise<Probed> {
-    await this.#remove(await this.#send(sourceOf(PROBE), () => {}));
+    await this.#remove(await this.#send(this.#sourceOf(PROBE), () => {}));
     const { type, blob } = this.connection.hostKey!;
     return { folder: this.folder, hostKeyType: type, fingerprint: fingerprintOf(blob) };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.connection[Symbol.asyncDispose]();
+  }
+
+  #sourceOf(item: Item): Source {
+    return "text" in item ? fromText(item) : fromFile(item, this.options.files);
   }
 
   #target(source: Source): string {
@@ -319,10 +327,6 @@ function keyOf({ name, sha256 }: Source): string {
   return `${sha256} ${name}`;
 }
 
-function sourceOf(item: Item): Source {
-  return "text" in item ? fromText(item) : fromDisk(item);
-}
-
 function fromText({ name, text }: Manifest): Source {
   const bytes = new TextEncoder().encode(text);
   return {
@@ -337,9 +341,14 @@ function fromText({ name, text }: Manifest): Source {
   };
 }
 
-function fromDisk(file: LocalFile): Source {
+function fromFile(file: LocalFile, place: S3Place | undefined): Source {
   const { kind, name, path, bytes, sha256, plainSha256 } = file;
-  return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks: () => blocksAt(path) };
+  const blocks = () => {
+    if (place === undefined) return blocksAt(path);
+    const files = openFiles(place);
+    return (plainSha256 === undefined ? files : files.sealed).blocks(path);
+  };
+  return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks };
 }
 
 async function* blocksAt(path: string): AsyncGenerator<Uint8Array> {

@@ -4,6 +4,10 @@
  * @module
  */
 import { z } from "zod";
+import { ConfigError } from "../errors/errors.ts";
+import type { FilesPlace } from "../files/open.ts";
+import type { S3Place } from "../files/s3/place.ts";
+import type { ConfigOf } from "./config.ts";
 
 /** A whole number between `min` and `max`, read from text. */
 export function whole(min: number, max: number): z.ZodType<number> {
@@ -60,6 +64,60 @@ export const StorageVariables = {
   ),
   DB_PATH: path().default("database/data.db").describe("SQLite database file. Default database/data.db."),
 };
+
+/** Where the files of runs are: in a store when named, else in `DATA_DIR`. */
+export const FilesVariables = {
+  DATA_DIR: StorageVariables.DATA_DIR,
+  FILES_URL: z.string().regex(
+    /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9._-]+)*\/?$/,
+    "wanted s3://BUCKET or s3://BUCKET/PREFIX",
+  ).optional().describe(
+    "Bucket of an S3-compatible store for raw, processed and dead-letter files, as s3://BUCKET/PREFIX, the same for all services. Unset: they are in DATA_DIR.",
+  ),
+  S3_ENDPOINT: z.url({ protocol: /^https?$/, error: "wanted an address such as https://s3.example.com" })
+    .optional().describe("Address of the store. Unset: Amazon's, in S3_REGION."),
+  S3_REGION: z.string().regex(/^[a-z0-9-]+$/, "wanted a region such as eu-west-1").default("us-east-1")
+    .describe(
+      "Region of the bucket. Default us-east-1.",
+    ),
+  S3_PATH_STYLE: z.enum(["true", "false"], { error: "wanted true or false" }).optional().describe(
+    "Whether the bucket is named in the path (true), or in the host name. Unset: true with S3_ENDPOINT, false without.",
+  ),
+  AWS_ACCESS_KEY_ID: z.string().min(1).optional().describe(
+    "Access key that may read, write, list and remove below FILES_URL.",
+  ),
+  AWS_SECRET_ACCESS_KEY: z.string().min(1).optional().describe("The access key's secret."),
+};
+
+/** The folder or bucket that the configuration names. @throws ConfigError where a bucket is named, and what opens it isn't. */
+export function filesPlaceOf(config: ConfigOf<typeof FilesVariables>): FilesPlace {
+  return s3PlaceOf(config) ?? { folder: config.DATA_DIR };
+}
+
+/** The bucket that the configuration names, if any. @throws as `filesPlaceOf`. */
+export function s3PlaceOf(config: ConfigOf<typeof FilesVariables>): S3Place | undefined {
+  const { FILES_URL, S3_ENDPOINT, S3_REGION: region, S3_PATH_STYLE } = config;
+  if (FILES_URL === undefined) return undefined;
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config;
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
+    throw new ConfigError(
+      "it",
+      Object.entries({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey })
+        .filter(([, value]) => value === undefined)
+        .map(([name]) => `${name} is unset: wanted one that may use ${FILES_URL}`),
+    );
+  }
+  const [, bucket, prefix] = /^s3:\/\/([^/]+)\/?(.*?)\/?$/.exec(FILES_URL)!;
+  return {
+    bucket: bucket!,
+    prefix: prefix!,
+    endpoint: S3_ENDPOINT ?? `https://s3.${region}.amazonaws.com`,
+    region,
+    accessKeyId,
+    secretAccessKey,
+    pathStyle: S3_PATH_STYLE === undefined ? S3_ENDPOINT !== undefined : S3_PATH_STYLE === "true",
+  };
+}
 
 /** Where the pipelines' definitions are. */
 export const PipelineVariables = {

@@ -124,6 +124,11 @@ export interface Files {
   discard(path: string): Promise<void>;
   /** Removes a file, or a folder with all that is in it; what isn't there is fine. */
   remove(path: string): Promise<void>;
+  /**
+   * Removes what was begun and is nobody's any more, where it would lie hidden: what was sent of files that got no name within a day, and
+   * what is safe of resumable ones that nobody has continued for a week. Answers how much it was.
+   */
+  removeAbandoned(signal: AbortSignal, now?: number): Promise<number>;
 }
 
 /** The folders that hold the files of runs. A message must not name any other file, such as the extractor's state. */

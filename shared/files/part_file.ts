@@ -114,17 +114,25 @@ export class PartFile implements GrowingFile {
   /** As the port says: fsync, rename, fsync of the folder. */
   async publish({ replace = false }: PublishOptions = {}): Promise<FileFacts> {
     const facts = { name: this.name, ...await this.sync() };
-    if (!(await this.#isStillOurs())) {
-      throw new TransientError(
-        `Cannot finish ${this.name}: another process has removed or replaced it. It is tried again.`,
-      );
-    }
+    if (!(await this.#isStillOurs())) throw this.#taken();
     const there = replace ? undefined : await this.#published();
     if (there !== undefined) insistOnSame(there, facts);
-    await this.#io(() => renameDurably(`${this.target}.part`, this.target));
+    await this.#io(async () => {
+      try {
+        await renameDurably(`${this.target}.part`, this.target);
+      } catch (error) {
+        throw error instanceof Deno.errors.NotFound ? this.#taken() : error;
+      }
+    });
     this.file.close();
     this.#isOpen = false;
     return facts;
+  }
+
+  #taken(): Error {
+    return new TransientError(
+      `Cannot finish ${this.name}: another process has removed or replaced it. It is tried again.`,
+    );
   }
 
   /** What has the name already. */

@@ -23,7 +23,19 @@ export const PACKAGES = {
   chromium: "chromium",
   git: "git",
   openssl: "openssl",
+  "swift-proxy-server": "swift-proxy",
+  "swift-account-server": "swift-account",
+  "swift-container-server": "swift-container",
+  "swift-object-server": "swift-object",
 } as const;
+
+/** The parts of OpenStack Swift, which is an S3 server together: see s3.ts. */
+export const SWIFT = [
+  "swift-proxy-server",
+  "swift-account-server",
+  "swift-container-server",
+  "swift-object-server",
+] as const;
 
 /** The name of a program that tests use. */
 export type Program = keyof typeof PACKAGES;

@@ -1,0 +1,26 @@
+/**
+ * What writers that died have left in a store, which nobody sees there and somebody pays for.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { pause } from "../shared/actor/backoff.ts";
+import { messageOf } from "../shared/errors/errors.ts";
+import type { Files } from "../shared/files/files.ts";
+
+/** How often it is looked for, in milliseconds: six hours. */
+const EVERY_MS = 6 * 3_600_000;
+
+/** Removes what was abandoned, now and regularly, until `signal`. What goes wrong is logged, and tried again the next time. */
+export async function keepTidying(files: Files, signal: AbortSignal): Promise<void> {
+  const log = getLogger(["etl", "extractor"]);
+  while (!signal.aborted) {
+    try {
+      const removed = await files.removeAbandoned(signal);
+      if (removed > 0) log.info("removed what was left of abandoned files", { removed });
+    } catch (error) {
+      if (!signal.aborted) log.warning("cannot remove abandoned files", { reason: messageOf(error) });
+    }
+    await pause(EVERY_MS, signal);
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * Requests to an S3-compatible store: signed, tried again where that helps, each ended in bounded time.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { AwsClient } from "aws4fetch";
+import { pause } from "../../actor/backoff.ts";
+import { TransientError } from "../../errors/errors.ts";
+import { Absent, NotImplemented, refused, type Subject, unanswered } from "./failure.ts";
+import { addressOf, type S3Place } from "./place.ts";
+
+/** How long a request is waited for. */
+export interface S3Patience {
+  /** Tries of a request, the first one included. */
+  readonly tries: number;
+  /** The pause before the second try, doubled for each further one; milliseconds. */
+  readonly delayMs: number;
+  /** How long the store may say nothing, in milliseconds; a body that is sent gets the time for 64 KiB/s besides. */
+  readonly silenceMs: number;
+}
+
+const PATIENCE: S3Patience = { tries: 5, delayMs: 200, silenceMs: 20_000 };
+
+/** Bytes a millisecond that a body is sent with at least. */
+const SLOWEST = 64;
+
+interface Request extends Subject {
+  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
+  /** From the bucket; empty for the bucket itself. */
+  readonly key: string;
+  readonly query?: Record<string, string>;
+  readonly body?: Uint8Array;
+  /** Lower-case hexadecimal SHA-256 of the body. */
+  readonly sha256?: string;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An answer whose body is read by the caller. Disposing of it ends the connection's use. */
+interface Answer extends Disposable {
+  readonly response: Response;
+  /** Waits for a step of the body; a store that says nothing for too long ends it. */
+  step<T>(step: Promise<T>): Promise<T>;
+}
+
+/** A file in the store, without its content. */
+export interface Listed {
+  readonly key: string;
+  /** Milliseconds since 1970. */
+  readonly changedAt: number;
+  /** Of an unfinished upload. */
+  readonly uploadId?: string;
+}
+
+const EMPTY = sha256Of(new Uint8Array());
+
+/** Lower-case hexadecimal SHA-256. */
+export function sha256Of(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** One store and one bucket. All methods throw `TransientError`, `PermanentError` or the reason of the signal. */
+export class S3Client {
+  readonly #signer: AwsClient;
+  readonly #address: string;
+  readonly #patience: S3Patience;
+  /** Whether the store heeds `If-None-Match: *`, as far as is known. */
+  isConditional = true;
+
+  constructor(readonly place: S3Place, patience: Partial<S3Patience> = {}) {
+    const { accessKeyId, secretAccessKey, region } = place;
+    this.#signer = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3" });
+    this.#address = addressOf(place).href.replace(/\/$/, "");
+    this.#patience = { ...PATIENCE, ...patience };
+  }
+
+  /** Sends a request and reads the whole answer. @throws Absent where the object isn't there. */
+  async ask(request: Request): Promise<{ headers: Headers; text: string }> {
+    return await this.#persistently(request, async () => {
+      using answer = await this.#send(request);
+      const { headers } = answer.response;
+      const text = await answer.step(answer.response.text());
+      // some answers begin before their outcome is known
+      if (request.method !== "GET" && text.includes("<Error>")) {
+        throw await this.#refusal(request, answer.response, text);
+      }
+      return { headers, text };
+    });
+  }
+
+  /** Sends a request; the answer's body is the caller's. @throws Absent where the object isn't there. */
+  open(request: Request): Promise<Answer> {
+    return this.#persistently(request, () => this.#send(request));
+  }
+
+  /** Puts an object that replaces the one of its name; with `isNew`, one whose name is free. @throws Taken where it isn't. */
+  async put(
+    subject: Subject,
+    key: string,
+    body: Uint8Array,
+    { sha256 = sha256Of(body), isNew = false } = {},
+  ) {
+    const request = { ...subject, method: "PUT", key, body, sha256 } as const;
+    if (!isNew || !this.isConditional) return await this.ask(request);
+    try {
+      return await this.ask({ ...request, headers: { "if-none-match": "*" } });
+    } catch (error) {
+      if (!(error instanceof NotImplemented)) throw error;
+      this.isConditional = false;
+      return await this.ask(request);
+    }
+  }
+
+  /** What is known of an object without reading it; undefined where there is none. */
+  async head(subject: Subject, key: string): Promise<Headers | undefined> {
+    try {
+      return (await this.ask({ ...subject, method: "HEAD", key })).headers;
+    } catch (error) {
+      if (error instanceof Absent) return undefined;
+      throw error;
+    }
+  }
+
+  /** The text of a small object; undefined where there is none. */
+  async text(subject: Subject, key: string): Promise<string | undefined> {
+    try {
+      return (await this.ask({ ...subject, method: "GET", key })).text;
+    } catch (error) {
+      if (error instanceof Absent) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes an object; one that isn't there is fine. */
+  async remove(subject: Subject, key: string): Promise<void> {
+    await this.ask({ ...subject, method: "DELETE", key }).catch((error) => {
+      if (!(error instanceof Absent)) throw error;
+    });
+  }
+
+  /** The objects whose keys begin with `prefix`, by their keys. */
+  async *list(subject: Subject, prefix: string): AsyncGenerator<Listed> {
+    for (let after: string | undefined = "";;) {
+      const query = { "list-type": "2", prefix, ...after === "" ? {} : { "continuation-token": after } };
+      const { text } = await this.ask({ ...subject, method: "GET", key: "", query });
+      for (const [, one = ""] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
+        yield { key: valueIn(one, "Key")!, changedAt: Date.parse(valueIn(one, "LastModified") ?? "") };
+      }
+      after = valueIn(text, "NextContinuationToken");
+      if (after === undefined) return;
+    }
+  }
+
+  /** The unfinished uploads to keys that begin with `prefix`. */
+  async *uploads(subject: Subject, prefix: string): AsyncGenerator<Listed> {
+    for (let after: Record<string, string> = {};;) {
+      const query = { uploads: "", prefix, ...after };
+      const { text } = await this.ask({ ...subject, method: "GET", key: "", query });
+      for (const [, one = ""] of text.matchAll(/<Upload>(.*?)<\/Upload>/gs)) {
+        const [key, uploadId] = [valueIn(one, "Key")!, valueIn(one, "UploadId")!];
+        yield { key, uploadId, changedAt: Date.parse(valueIn(one, "Initiated") ?? "") };
+      }
+      if (valueIn(text, "IsTruncated") !== "true") return;
+      after = {
+        "key-marker": valueIn(text, "NextKeyMarker") ?? "",
+        "upload-id-marker": valueIn(text, "NextUploadIdMarker") ?? "",
+      };
+    }
+  }
+
+  /** Does something again while it fails in a way that passes, a few times. */
+  async #persistently<T>(
+    { signal }: { signal?: AbortSignal | undefined },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    for (let tried = 1;; tried += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (signal?.aborted || !(error instanceof TransientError)) throw error;
+        await this.rest(tried, error, signal);
+      }
+    }
+  }
+
+  /** Waits after failure number `failures` in a row; none: not at all. @throws `error` where that was the last try. */
+  async rest(failures: number, error: TransientError, signal: AbortSignal | undefined): Promise<void> {
+    const { tries, delayMs, silenceMs } = this.#patience;
+    if (failures >= tries) throw error;
+    if (failures === 0) return;
+    const wait = delayMs * 2 ** (failures - 1) * (0.5 + Math.random() / 2);
+    await pause(Math.min(Math.max(wait, error.retryAfterMs ?? 0), silenceMs), signal);
+    signal?.throwIfAborted();
+  }
+
+  async #send(request: Request): Promise<Answer> {
+    const { method, key, query = {}, body, sha256 = EMPTY, headers = {}, signal } = request;
+    const path = key === "" ? "" : `/${key.split("/").map(encoded).join("/")}`;
+    const search = Object.entries(query).map(([name, value]) => `${name}=${encoded(value)}`).join("&");
+    const url = `${this.#address}${path || "/"}${search === "" ? "" : `?${search}`}`;
+    const patience = this.#patience.silenceMs + (body?.length ?? 0) / SLOWEST;
+    const watch = new Watch(patience, signal);
+    const failure = (error: unknown) =>
+      signal?.aborted
+        ? signal.reason
+        : unanswered(request, this.place, watch.isSilent ? silence(patience) : error);
+    try {
+      const signed = await this.#signer.sign(url, {
+        method,
+        headers: { "x-amz-content-sha256": sha256, ...headers },
+      });
+      const sent = { method, headers: signed.headers, redirect: "manual", signal: watch.signal } as const;
+      const response = await watch.step(
+        fetch(url, body === undefined ? sent : { ...sent, body: body as Uint8Array<ArrayBuffer> }),
+      );
+      if (!response.ok) {
+        const text = await watch.step(response.text());
+        throw await this.#refusal(request, response, text);
+      }
+      return {
+        response,
+        step: (step) => watch.step(step).catch((error) => Promise.reject(failure(error))),
+        [Symbol.dispose]: () => watch[Symbol.dispose](),
+      };
+    } catch (error) {
+      watch[Symbol.dispose]();
+      throw failure(error);
+    }
+  }
+
+  async #refusal(request: Request, { ok, status: said, headers }: Response, text: string): Promise<Error> {
+    const status = ok ? 500 : said;
+    // the answer to HEAD has no body, and so no code: asked in full, the store says it
+    if (request.method === "HEAD" && (status === 400 || status === 403)) {
+      await this.ask({ ...request, method: "GET", headers: { range: "bytes=0-0" } });
+    }
+    const code = valueIn(text, "Code") ?? "";
+    const [date, retryAfter] = [headers.get("date"), headers.get("retry-after")];
+    return refused(request, this.place, { status, code, date, retryAfter });
+  }
+}
+
+/** The text of the first element called `name`. */
+export function valueIn(xml: string, name: string): string | undefined {
+  const found = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
+  return found?.replace(
+    /&(quot|apos|lt|gt|amp|#\d+);/g,
+    (_, entity) =>
+      entity.startsWith("#") ? String.fromCodePoint(Number(entity.slice(1))) : ENTITIES[entity as never],
+  );
+}
+
+const ENTITIES = { quot: '"', apos: "'", lt: "<", gt: ">", amp: "&" };
+
+/** As signatures want it. */
+function encoded(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+function silence(ms: number): Error {
+  return new Error(`no answer for ${Math.round(ms / 1_000)} s`);
+}
+
+/** Ends what takes too long without any progress. */
+class Watch implements Disposable {
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  isSilent = false;
+
+  constructor(private readonly patienceMs: number, signal: AbortSignal | undefined) {
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort);
+    if (signal?.aborted) this.#abort();
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  readonly #abort = () => this.#stop.abort(this.#signal?.reason);
+
+  async step<T>(step: Promise<T>): Promise<T> {
+    this.#timer = setTimeout(() => {
+      this.isSilent = true;
+      this.#stop.abort(silence(this.patienceMs));
+    }, this.patienceMs);
+    try {
+      return await step;
+    } finally {
+      clearTimeout(this.#timer);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#stop.abort();
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * What went wrong with a request to the store, and whether it may go away by itself: by its status and its error code.
+ *
+ * @module
+ */
+import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
+import type { S3Place } from "./place.ts";
+
+/** What a request is about, in the words of its message: `read` and `data/raw_users/x.jsonl`. */
+export interface Subject {
+  readonly action: string;
+  readonly path: string;
+}
+
+/** What the store answers in place of what was wanted. */
+export interface Refusal {
+  readonly status: number;
+  /** The store's own code, such as `SlowDown`; empty where it says none. */
+  readonly code: string;
+  /** The store's clock. */
+  readonly date: string | null;
+  readonly retryAfter: string | null;
+}
+
+/** The store has no object of this name. */
+export class Absent extends PermanentError {}
+
+/** The store doesn't know a header that the request has. */
+export class NotImplemented extends PermanentError {}
+
+/** The condition of a request doesn't hold: the name is taken. */
+export class Taken extends PermanentError {}
+
+/** What to do about codes that stay until somebody acts. */
+const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
+  NoSuchBucket: ({ bucket }) => `there is no bucket "${bucket}". Make it, or correct FILES_URL.`,
+  InvalidBucketName: ({ bucket }) => `"${bucket}" can't be the name of a bucket. Correct FILES_URL.`,
+  InvalidAccessKeyId: () => "it doesn't know the access key. Correct AWS_ACCESS_KEY_ID.",
+  SignatureDoesNotMatch: () =>
+    "it refuses the signature. Correct AWS_SECRET_ACCESS_KEY, or S3_REGION where the store minds it.",
+  AuthorizationHeaderMalformed: ({ region }) => `it isn't in the region "${region}". Correct S3_REGION.`,
+  RequestTimeTooSkewed: (_, { date }) =>
+    `the clocks are too far apart: the store's says ${date}, this machine's ${
+      new Date().toUTCString()
+    }. Set this machine's clock by a time server, and try again.`,
+  AccessDenied: ({ bucket, prefix }) =>
+    `access denied. Give the access key the right to read, write, list and remove "${prefix}*" in the bucket "${bucket}".`,
+};
+
+/** Codes that more space answers. */
+const FULL = new Set(["QuotaExceeded", "StorageFull", "XMinioStorageFull", "InsufficientCapacity"]);
+
+/** Codes that pass, though their status says that the request is at fault: what was sent was damaged or cut on its way. */
+const PASSING = new Set([
+  "XAmzContentSHA256Mismatch",
+  "BadDigest",
+  "IncompleteBody",
+  "RequestTimeout",
+  "OperationAborted",
+  "ConditionalRequestConflict",
+]);
+
+const PASSING_STATUS = new Set([408, 409, 425, 429]);
+
+/** The error to throw for a refusal. */
+export function refused({ action, path }: Subject, place: S3Place, refusal: Refusal): Error {
+  const { status, code, retryAfter } = refusal;
+  const cannot = `Cannot ${action} ${path} in the store ${new URL(place.endpoint).host}`;
+  const act = ACT[code];
+  if (act !== undefined) return new PermanentError(`${cannot}: ${act(place, refusal)}`);
+  if (code === "NotImplemented" || status === 501) {
+    return new NotImplemented(`${cannot}: it doesn't do that (${status} ${code}). Use another store.`);
+  }
+  if (status === 412 || code === "PreconditionFailed") {
+    return new Taken(`${cannot}: the name is taken, or the object was replaced.`);
+  }
+  if (status === 404) {
+    return new Absent(`Cannot ${action} ${path}: it isn't there. Put it back, or start a new run.`);
+  }
+  const said = `it answers ${status} ${code}`.trimEnd();
+  if (status === 507 || FULL.has(code)) {
+    return new NoSpace(`${cannot}: it is full (${said}). Make room; it is tried again.`);
+  }
+  if (status >= 500 || PASSING_STATUS.has(status) || PASSING.has(code)) {
+    const seconds = Number(retryAfter);
+    return new TransientError(`${cannot}: ${said}. It is tried again.`, {
+      ...retryAfter !== null && seconds >= 0 ? { retryAfterMs: seconds * 1_000 } : {},
+    });
+  }
+  if (status >= 300 && status < 400) {
+    return new PermanentError(
+      `${cannot}: the bucket is elsewhere (${said}). Correct S3_REGION or S3_ENDPOINT.`,
+    );
+  }
+  const which = status === 403 || status === 401
+    ? "Check the access key's rights"
+    : "Check the S3_ variables";
+  return new PermanentError(`${cannot}: ${said}. ${which}, and try again.`);
+}
+
+/** The error to throw when there was no whole answer. */
+export function unanswered({ action, path }: Subject, place: S3Place, error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  const { host } = new URL(place.endpoint);
+  if (error instanceof Deno.errors.NotCapable) {
+    return new PermanentError(
+      `Cannot ${action} ${path} in the store ${host}: this process may not. Start it with --allow-net for that host.`,
+      { cause: error },
+    );
+  }
+  return new TransientError(
+    `Cannot ${action} ${path}: the store ${host} can't be reached, or broke off: ${
+      messageOf(error)
+    }. Is it running? It is tried again.`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,27 @@
+/**
+ * Where files lie in an S3-compatible store.
+ *
+ * @module
+ */
+
+/** A bucket, and who may use it. Plain data, so that it can be handed to another thread. */
+export interface S3Place {
+  readonly bucket: string;
+  /** What all keys begin with, without a slash at its end; empty for none. */
+  readonly prefix: string;
+  /** The store's address, such as `https://s3.eu-west-1.amazonaws.com`. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Whether the bucket is in the path (`https://host/bucket/key`), or else in the host's name. */
+  readonly pathStyle: boolean;
+}
+
+/** The address that a bucket's keys are below. */
+export function addressOf({ endpoint, bucket, pathStyle }: S3Place): URL {
+  const url = new URL(endpoint);
+  if (pathStyle) url.pathname = `${url.pathname.replace(/\/$/, "")}/${bucket}`;
+  else url.hostname = `${bucket}.${url.hostname}`;
+  return url;
+}

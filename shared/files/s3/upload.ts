@@ -1,0 +1,99 @@
+/**
+ * An upload in parts: nothing has its key until it is completed.
+ *
+ * @module
+ */
+import { TransientError } from "../../errors/errors.ts";
+import type { FileFacts } from "../files.ts";
+import { type S3Client, sha256Of, valueIn } from "./client.ts";
+import { Absent, NotImplemented } from "./failure.ts";
+
+/** An upload that was begun. */
+export class Upload {
+  /** The tags of the parts, by their numbers. */
+  readonly #tags = new Map<number, string>();
+
+  private constructor(
+    private readonly client: S3Client,
+    private readonly path: string,
+    private readonly key: string,
+    private readonly uploadId: string,
+  ) {}
+
+  static async begin(client: S3Client, path: string, key: string): Promise<Upload> {
+    const { text } = await client.ask({
+      action: "write",
+      path,
+      method: "POST",
+      key,
+      query: { uploads: "" },
+      headers: { "content-type": "application/octet-stream" },
+    });
+    return new Upload(client, path, key, valueIn(text, "UploadId") ?? "");
+  }
+
+  /** Sends part `n`, from 1. */
+  async put(n: number, body: Uint8Array): Promise<void> {
+    const { headers } = await this.client.ask({ ...this.#part(n), body, sha256: sha256Of(body) });
+    this.#tags.set(n, headers.get("etag") ?? "");
+  }
+
+  /** Has the store copy an object into part `n`. */
+  async copy(n: number, key: string): Promise<void> {
+    const source = `/${this.client.place.bucket}/${key}`;
+    const { text } = await this.client.ask({
+      ...this.#part(n),
+      headers: { "x-amz-copy-source": encodeURI(source) },
+    });
+    this.#tags.set(n, valueIn(text, "ETag") ?? "");
+  }
+
+  /** Gives the whole its key; with `isNew`, only where that is free, as far as the store heeds it. @throws Taken where it isn't. */
+  async complete({ bytes, name }: FileFacts, isNew: boolean): Promise<void> {
+    const parts = [...this.#tags].sort(([a], [b]) => a - b).map(([n, tag]) =>
+      `<Part><PartNumber>${n}</PartNumber><ETag>${tag.replaceAll('"', "&quot;")}</ETag></Part>`
+    );
+    const body = new TextEncoder().encode(
+      `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`,
+    );
+    const request = { ...this.#whole("POST"), body, sha256: sha256Of(body) };
+    const send = (headers: Record<string, string>) => this.client.ask({ ...request, headers });
+    const xml = { "content-type": "application/xml" };
+    if (!isNew || !this.client.isConditional) await send(xml);
+    else {
+      await send({ ...xml, "if-none-match": "*" }).catch((error) => {
+        if (error instanceof NotImplemented) return send(xml);
+        throw error;
+      });
+    }
+    const length = Number(
+      (await this.client.head({ action: "publish", path: name }, this.key))?.get("content-length"),
+    );
+    if (length === bytes) return;
+    throw new TransientError(
+      `Cannot publish ${name}: ${bytes} bytes were sent, but the store has ${length}. It is tried again.`,
+    );
+  }
+
+  /** Ends it without a result. */
+  async abort(): Promise<void> {
+    await this.client.ask(this.#whole("DELETE")).catch((error) => {
+      if (!(error instanceof Absent)) throw error;
+    });
+  }
+
+  #whole<M extends "POST" | "DELETE">(method: M) {
+    return {
+      action: "write",
+      path: this.path,
+      method,
+      key: this.key,
+      query: { uploadId: this.uploadId },
+    } as const;
+  }
+
+  #part(n: number) {
+    const query = { partNumber: `${n}`, uploadId: this.uploadId };
+    return { action: "write", path: this.path, method: "PUT", key: this.key, query } as const;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * A proxy in front of the S3 server: it knows `If-None-Match: *`, as AWS does and Swift doesn't, and does what goes wrong on the way.
+ *
+ * @module
+ */
+import { AwsClient } from "aws4fetch";
+import type { S3Place } from "../../shared/files/s3/place.ts";
+
+/** Answers a request in another way; undefined: as the server does. `pass` has the server answer, with another body if one is given. */
+export type Fault = (
+  request: Request,
+  pass: (body?: Uint8Array<ArrayBuffer>) => Promise<Response>,
+) => Promise<Response> | Response | undefined;
+
+/** A running proxy. Disposing of it ends it and all its connections. */
+export interface S3Proxy extends AsyncDisposable {
+  /** The same bucket, through the proxy. */
+  readonly place: S3Place;
+  /** Method and rest of the address of each request, in order. */
+  readonly asked: string[];
+  /** What goes wrong from now on. */
+  fault: Fault;
+}
+
+/** Starts a proxy. `conditional`: it heeds `If-None-Match: *`; else the server's answer is 501. */
+export function startS3Proxy(place: S3Place, { conditional = false } = {}): S3Proxy {
+  const { accessKeyId, secretAccessKey, region, endpoint } = place;
+  const signer = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3", retries: 0 });
+  const asked: string[] = [];
+  const stop = new AbortController();
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const send = (request: Request, body: Uint8Array<ArrayBuffer> | undefined, condition?: string) => {
+    const { pathname, search } = new URL(request.url);
+    const headers = new Headers();
+    for (const [name, value] of request.headers) {
+      if (/^(x-amz-(content-sha256|copy-source)|range|if-match|content-type)$/.test(name)) {
+        headers.set(name, value);
+      }
+    }
+    if (condition !== undefined) headers.set("if-none-match", condition);
+    const init = {
+      method: request.method,
+      headers,
+      ...body === undefined || body.length === 0 ? {} : { body },
+    };
+    return signer.fetch(`${endpoint}${pathname}${search}`, { ...init, signal: stop.signal });
+  };
+  const conditionally = async (request: Request, body: Uint8Array<ArrayBuffer>): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    const there = await signer.fetch(`${endpoint}${pathname}`, { method: "HEAD", signal: stop.signal });
+    await there.body?.cancel();
+    if (there.status === 404) return await send(request, body);
+    return answer(412, "PreconditionFailed");
+  };
+  const proxy: S3Proxy = {
+    place: place,
+    asked,
+    fault: () => undefined,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await server.shutdown();
+    },
+  };
+  const serve = async (request: Request): Promise<Response> => {
+    const { pathname, search } = new URL(request.url);
+    asked.push(`${request.method} ${pathname.slice(place.bucket.length + 2)}${search}`);
+    const pass = async (other?: Uint8Array<ArrayBuffer>) => {
+      const body = other ?? await request.bytes();
+      const condition = request.headers.get("if-none-match");
+      if (condition === null) return await send(request, body);
+      if (!conditional) return await send(request, body, condition);
+      // one after the other: what decides and what acts on it are one step
+      const answered = turn.then(() => conditionally(request, body));
+      turn = answered.catch(() => {});
+      return await answered;
+    };
+    return await (proxy.fault(request, pass) ?? pass());
+  };
+  const server = Deno.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    onListen: () => {},
+    signal: stop.signal,
+    onError: () => answer(502, "BadGateway"),
+  }, serve);
+  return Object.assign(proxy, { place: { ...place, endpoint: `http://127.0.0.1:${server.addr.port}` } });
+}
+
+/** An answer as the store gives it where it refuses something. */
+export function answer(status: number, code: string, headers: Record<string, string> = {}): Response {
+  return new Response(`<?xml version="1.0"?><Error><Code>${code}</Code></Error>`, { status, headers });
+}
+
+/** The beginning of an answer, and then nothing more: the connection breaks off, or with `frozen` stays open. */
+export async function cut(
+  response: Response,
+  bytes: number,
+  { frozen = false }: { frozen?: boolean } = {},
+): Promise<Response> {
+  const whole = new Uint8Array(await response.arrayBuffer());
+  const body = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      controller.enqueue(whole.subarray(0, bytes));
+      await Promise.resolve();
+      if (!frozen) controller.error(new Error("cut"));
+    },
+  });
+  return new Response(body, { status: response.status, headers: response.headers });
+}
