@@ -22,7 +22,7 @@ const SHOWN = ["SCHEDULE", "SLEEP_INTERVAL_SECONDS", "TZ"];
 
 /** Names of the variables that a section of docker-compose.yml takes from .env. */
 function passedOn(section: string): string[] {
-  return [...section.matchAll(/^ +([A-Z_]+): \$\{\1:-[^}]*\}$/gm)].map((match) => match[1]!)
+  return [...section.matchAll(/^ +([A-Z][A-Z0-9_]+): \$\{\1:-[^}]*\}$/gm)].map((match) => match[1]!)
     .filter((name) => !name.startsWith("OTEL_"));
 }
 

@@ -1,12 +1,12 @@
 /**
  * The files of runs in an S3-compatible store. The path in messages is the key, below the prefix: `data/raw_users/records_TS.jsonl`. What
  * grows isn't there: it is an upload; of a resumable file `KEY.part` names the writer, and `KEY.part/WRITER/N` are the parts that are safe.
- * docs/decisions/021-files-in-a-store.md says why.
+ * docs/decisions/023-files-in-a-store.md says why.
  *
  * @module
  */
 import { join } from "node:path";
-import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { TransientError } from "../../errors/errors.ts";
 import { BLOCK } from "../disk.ts";
 import type { Documents } from "../documents.ts";
 import {
