@@ -16,6 +16,7 @@ import { isFinal, RUN_STATUSES, type RunEvent, SinceRange } from "../shared/cont
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE2, phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
+import { fillCurrent } from "../shared/store/sqlite/current_move.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import type { RunRow } from "../shared/store/sqlite/runs.ts";
 import { announced, outcomeOf } from "./gatekeeper.ts";
@@ -43,10 +44,17 @@ export async function keepReconciling(
     for (const batch of pendingOrders(store)) await channel.publish(...batch);
   };
   const rulings = async () => await channel.publish(...releasedRuns(store), ...outcomes(store));
+  const current = async () => {
+    const runs = await fillCurrent(store, signal);
+    if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
+  };
   while (!signal.aborted) {
     // a folder that can't be read must neither end the service nor keep orders from being made
     const reasons: unknown[] = [];
-    for (const work of [loads, orders, rulings]) await work().catch((reason) => reasons.push(reason));
+    for (const work of [loads, orders, rulings, current]) {
+      await work().catch((reason) => reasons.push(reason));
+    }
+    if (signal.aborted) return;
     for (const reason of reasons) {
       getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", {
         reason: messageOf(reason),

@@ -10,6 +10,7 @@ import type { Database } from "../../sqlite/database.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { changedFields } from "../changed_fields.ts";
 import { changesTable, columnsSql, currentTable } from "./current_table.ts";
+import type { Store } from "./open.ts";
 import { type Place, placeOf } from "./place.ts";
 import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { shownPipelines } from "./shown.ts";
@@ -60,7 +61,7 @@ export async function moveCurrent(
   const processed = rangeOf(db, runId, "processed", pipeline);
   if (processed === undefined) return;
   const place = placeOf(db, runId, pipeline);
-  const isComplete = shape.load === "snapshot" && !isCorrection(db, runId);
+  const isComplete = shape.load === "snapshot" && isWhole(db, runId);
   const { id } = db.get<{ id: number }>(
     "INSERT INTO run_moves (run_id, pipeline, place, complete, at) VALUES (?, ?, ?, ?, ?) RETURNING id",
     runId,
@@ -103,8 +104,39 @@ export async function moveCurrent(
   count(move);
 }
 
-function isCorrection(db: Database, runId: string): boolean {
-  return db.get("SELECT 1 FROM etl_runs WHERE run_id = ? AND correction_of IS NOT NULL", runId) !== undefined;
+/**
+ * Moves the current state by every run that is loaded and hasn't moved it: those of a database that older programs wrote, or of a pipeline whose
+ * key is another now. Each in a transaction of its own; answers how many there were.
+ */
+export async function fillCurrent(store: Store, signal: AbortSignal): Promise<number> {
+  const runs = await store.write((db) =>
+    db.all<MovingRun>(
+      `SELECT run.run_id AS runId, run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
+       WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
+    )
+  );
+  for (const run of runs) {
+    await store.write((db) => moveCurrent(db, run, breathing(signal)), { signal });
+  }
+  return runs.length;
+}
+
+/** Lets timers and other work in, so that a long transaction doesn't look like a dead one. */
+export function breathing(signal: AbortSignal | undefined): () => Promise<void> {
+  return async () => {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    signal?.throwIfAborted();
+  };
+}
+
+/** Whether what a run doesn't hold is no longer at the source: it asked for everything, and got all that was announced. */
+function isWhole(db: Database, runId: string): boolean {
+  return db.get(
+    `SELECT 1 FROM etl_runs WHERE run_id = ? AND correction_of IS NULL AND since IS NULL
+       AND coalesce(json_extract(completeness, '$.missing'), 0) = 0`,
+    runId,
+  ) !== undefined;
 }
 
 /** The ids of a run's records of a kind; undefined where the file isn't loaded. */

@@ -51,8 +51,8 @@ export function refreshCurrent(db: Database, shown: Shown, fields: readonly stri
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS ${sqlName(`changes$${name} by key`)} ON ${changesTable(name)} (key, move)`,
   );
-  refreshView(db, name, currentView(shown, shape, fields));
-  refreshView(db, `${name}_changes`, changesView(shown, shape));
+  refreshView(db, name, `CREATE VIEW ${name} AS ${currentSelect(shown, shape, fields)}`);
+  refreshView(db, `${name}_changes`, `CREATE VIEW ${name}_changes AS ${changesSelect(shown, shape)}`);
 }
 
 /** A table whose fields are others is filled from the records; one whose key is another begins empty, and `moveMissing` fills it. */
@@ -113,9 +113,12 @@ function commented(keys: readonly string[]): string {
 function refreshIndexes(db: Database, pipeline: string, { columns, index }: CurrentShape): void {
   const table = currentTable(pipeline);
   const wanted = new Map([[`current$${pipeline} by record`, "record"]]);
-  columns.forEach(({ keys }, n) => {
+  columns.forEach(({ keys, type }, n) => {
     const field = keys.join(".");
-    if (index.includes(field)) wanted.set(`current$${pipeline} by ${field}`, `c${n}, key`);
+    if (!index.includes(field)) return;
+    wanted.set(`current$${pipeline} by ${field}`, `c${n}, key`);
+    // what LIKE compares
+    if (type === "TEXT") wanted.set(`current$${pipeline} by ${field} nocase`, `c${n} COLLATE NOCASE, key`);
   });
   const found = db.all<{ name: string; sql: string }>(
     "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
@@ -173,10 +176,11 @@ function fromRecord({ name, masks }: Shown, key: string): string {
   } AS p WHERE p.id = c.record)`;
 }
 
-function currentView(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
+/** What the view `NAME` shows, of rows `c` of the current table. */
+export function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
   const columns = shownColumns(shown, shape, fields).map(({ name, value }) => `${value} AS ${sqlName(name)}`);
   const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
-  return `CREATE VIEW ${shown.name} AS SELECT
+  return `SELECT
   ${
     [
       ...columns,
@@ -189,8 +193,9 @@ function currentView(shown: Shown, shape: CurrentShape, fields: readonly string[
 FROM ${currentTable(shown.name)} AS c`;
 }
 
-function changesView({ name, masks }: Shown, { key }: CurrentShape): string {
+/** What the view `NAME_changes` shows, of rows `x` of the table of changes. */
+export function changesSelect({ name, masks }: Shown, { key }: CurrentShape): string {
   const shownKey = hides(masks.processed, key) ? sqlText(MASKED) : "x.key";
-  return `CREATE VIEW ${name}_changes AS SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, x.fields AS fields
+  return `SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, x.fields AS fields
 FROM ${changesTable(name)} AS x JOIN run_moves AS m ON m.id = x.move`;
 }

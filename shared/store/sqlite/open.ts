@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { PermanentError } from "../../errors/errors.ts";
 import { needSpace } from "../../files/disk.ts";
 import { Holds } from "./holds.ts";
+import { Current } from "./current.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { Notifications } from "./notifications.ts";
 import { Records } from "./records.ts";
@@ -29,6 +30,8 @@ export class ReadStore implements Disposable {
   /** Runs and what belongs to them. */
   readonly runs: Runs;
   readonly records: Records;
+  /** What the pipelines' records are now. */
+  readonly current: Current;
   readonly notifications: Notifications;
   readonly holds: Holds;
 
@@ -36,6 +39,7 @@ export class ReadStore implements Disposable {
   constructor(private readonly db: Database) {
     this.runs = new Runs(db);
     this.records = new Records(db);
+    this.current = new Current(db, this.records);
     this.notifications = new Notifications(db);
     this.holds = new Holds(db);
   }
@@ -65,6 +69,7 @@ export class ReadStore implements Disposable {
 export class Store implements AsyncDisposable {
   readonly runs: Runs;
   readonly records: Records;
+  readonly current: Current;
   readonly notifications: Notifications;
   readonly holds: Holds;
   readonly #turns = new Mutex();
@@ -76,6 +81,7 @@ export class Store implements AsyncDisposable {
   ) {
     this.runs = reader.runs;
     this.records = reader.records;
+    this.current = reader.current;
     this.notifications = reader.notifications;
     this.holds = reader.holds;
   }

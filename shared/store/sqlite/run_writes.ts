@@ -8,7 +8,7 @@ import type { Store } from "./open.ts";
 import type { DeliveryRow, DeliveryState } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
 import { fromRecords, LINES_PER_FILE, TEXT } from "./record_sql.ts";
-import { moveCurrent } from "./current_move.ts";
+import { breathing, moveCurrent } from "./current_move.ts";
 import { timeOfRun } from "./place.ts";
 import { addFields, refreshViews } from "./views.ts";
 
@@ -261,14 +261,6 @@ function linkCorrections(
       invalid * LINES_PER_FILE + line,
     );
   }
-}
-
-/** Lets timers and other work in, so that a long transaction doesn't look like a dead one. */
-function breathing(signal?: AbortSignal): () => Promise<void> {
-  return async () => {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    signal?.throwIfAborted();
-  };
 }
 
 function sampleFields(db: Database, { runId, pipeline }: RunToLoad): string[] {

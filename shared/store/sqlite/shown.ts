@@ -90,6 +90,14 @@ export function shownPipelines(db: Database): Map<string, Shown> {
   );
 }
 
+/** The top-level keys of a pipeline's records, in the order in which views show them as columns. */
+export function fieldsOf(db: Database, pipeline: string): string[] {
+  return db.all<{ name: string }>(
+    "SELECT name FROM pipeline_fields WHERE pipeline = ? ORDER BY position",
+    pipeline,
+  ).map(({ name }) => name);
+}
+
 function withMasks(shown: Omit<Shown, "masks">): Shown {
   const mask = maskOf(shown.masked);
   const of = (kind: FileKind) => maskOfKind(kind, mask, shown.judged);

@@ -8,7 +8,7 @@ import { FILE_KINDS, type FileKind, type RecordTable } from "../../contracts/nam
 import { type Database, sqlName } from "../../sqlite/database.ts";
 import { refreshCurrent } from "./current_table.ts";
 import { baseTable, fromRecords, LINES_PER_FILE, TEXT, valueSql } from "./record_sql.ts";
-import { type Defined, keepShown, type Shown, shownPipelines } from "./shown.ts";
+import { type Defined, fieldsOf, keepShown, type Shown, shownPipelines } from "./shown.ts";
 import { columnName, refreshView } from "./view_sql.ts";
 
 /** Keys of records that have a column; 500 columns with ours. */
@@ -50,10 +50,7 @@ export function refreshViews(db: Database, pipelines: Iterable<Defined> = []): v
     }
   }
   for (const shown of shownPipelines(db).values()) {
-    const fields = db.all<{ name: string }>(
-      "SELECT name FROM pipeline_fields WHERE pipeline = ? ORDER BY position",
-      shown.name,
-    ).map(({ name }) => name);
+    const fields = fieldsOf(db, shown.name);
     for (const kind of FILE_KINDS) {
       const table = baseTable(kind, shown.name);
       // older ones have no references

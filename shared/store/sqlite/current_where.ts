@@ -1,0 +1,99 @@
+/**
+ * Conditions on fields of the current state.
+ *
+ * @module
+ */
+import { PermanentError } from "../../errors/errors.ts";
+import type { Bindable } from "../../sqlite/database.ts";
+import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
+import { hides } from "./current_table.ts";
+import type { Shown } from "./shown.ts";
+
+/** A field that can be looked for. */
+export interface Searchable {
+  /** With dots for nested ones. */
+  readonly field: string;
+  /** Undefined for the key. */
+  readonly type: CurrentColumn["type"] | undefined;
+  /** Whether it has an index, so that what is looked for is found at once. */
+  readonly isIndexed: boolean;
+  /** Its column in the current table. */
+  readonly column: string;
+}
+
+/** What a field's value has to be; all that is given has to hold. `like` knows `%` and `_`, and ignores the case of ASCII letters. */
+export interface Condition {
+  readonly eq?: string | number | boolean | null | undefined;
+  readonly lt?: string | number | undefined;
+  readonly gt?: string | number | undefined;
+  readonly in?: readonly (string | number | boolean)[] | undefined;
+  readonly like?: string | undefined;
+}
+
+/** Conditions by field; all have to hold. */
+export type Conditions = Readonly<Record<string, Condition>>;
+
+/** The fields of a pipeline's current state that can be looked for: those with a column that aren't masked. */
+export function searchable({ masks }: Shown, { key, columns, index }: CurrentShape): Searchable[] {
+  const all = [
+    { keys: key, type: undefined, column: "c.key", isIndexed: true },
+    ...columns.map(({ keys, type }, n) => ({
+      keys,
+      type,
+      column: `c.c${n}`,
+      isIndexed: index.includes(keys.join(".")),
+    })),
+  ];
+  return all.filter(({ keys }) => !hides(masks.processed, keys))
+    .map(({ keys, ...rest }) => ({ field: keys.join("."), ...rest }));
+}
+
+/**
+ * The conditions as SQL over a row `c`. `order` is what to order by so that an index serves a range; undefined where that is the key alone.
+ *
+ * @throws PermanentError for a field that can't be looked for.
+ */
+export function conditionsSql(
+  fields: readonly Searchable[],
+  where: Conditions,
+): { terms: string[]; values: Bindable[]; order: string | undefined } {
+  const terms: string[] = [];
+  const values: Bindable[] = [];
+  let order: string | undefined;
+  const add = (term: string, ...bound: Bindable[]) => {
+    terms.push(term);
+    values.push(...bound);
+  };
+  for (const [name, { eq, lt, gt, in: among, like }] of Object.entries(where)) {
+    const field = fields.find(({ field }) => field === name);
+    if (field === undefined) {
+      throw new PermanentError(
+        `Cannot look for the field ${JSON.stringify(name)}: wanted one of ${
+          fields.map(({ field }) => field).join(", ")
+        }.`,
+      );
+    }
+    const { column } = field;
+    const isOrdered = field.isIndexed && column !== "c.key";
+    if (eq !== undefined) {
+      add(eq === null ? `${column} IS NULL` : `${column} = ?`, ...eq === null ? [] : [eq]);
+    }
+    if (lt !== undefined) add(`${column} < ?`, lt);
+    if (gt !== undefined) add(`${column} > ?`, gt);
+    if (isOrdered && (lt ?? gt) !== undefined) order ??= column;
+    if (among !== undefined) {
+      add(`${column} IN (SELECT value FROM json_each(?))`, JSON.stringify(among));
+      if (isOrdered) order ??= column;
+    }
+    if (like !== undefined) {
+      const folded = `${column} COLLATE NOCASE`;
+      const [beginning = ""] = /^[^%_]*/.exec(like)!;
+      if (isOrdered && field.type === "TEXT" && beginning !== "") {
+        add(`${folded} >= ? AND ${folded} < ?`, beginning, `${beginning}\u{10ffff}`);
+        order ??= folded;
+      }
+      add(`${column} LIKE ?`, like);
+    }
+  }
+  return { terms, values, order };
+}
