@@ -16,7 +16,7 @@ import {
   hides,
   newestComplete,
 } from "./current_table.ts";
-import { baseTable, fromRecords, HOLDER, idsOf, keySql, LINES_PER_FILE, TEXT } from "./record_sql.ts";
+import { baseTable, fromRecords, idsOf, keySql, LINES_PER_FILE, TEXT } from "./record_sql.ts";
 import type { Records } from "./records.ts";
 import type { Page } from "./runs.ts";
 import { fieldsOf, type Shown } from "./shown.ts";
