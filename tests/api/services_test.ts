@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 Deno.test("the API, with the permissions of its task alone, steers a run through all services and shows nobody's personal data", async (t) => {
@@ -232,6 +233,42 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
       }`,
     15_000,
   );
+});
+
+Deno.test("startRun while a failed run is unfinished resumes that run, and answers with it where it waits", async () => {
+  let isWell = false;
+  await using pipeline = await startPipeline({
+    sftp: "none",
+    wrap: withFaults(({ skip }) => skip === 100 && !isWell ? status(404) : undefined),
+  });
+  await pipeline.start("extractor", "transformer", "saver", "api");
+  const api = await addressOf(pipeline);
+  const startRun = async (input: string) => {
+    const answer = await fetch(`${api}/graphql`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        query: `mutation { startRun(input: { ${input} }) {
+          ... on StartRunSuccess { finished run { runId status } } ... on Problem { message } } }`,
+      }),
+    });
+    return (await answer.json()).data.startRun;
+  };
+  const { run_id } = await pipeline.status("FAILED", await pipeline.tell());
+  const again = await startRun("wait: false");
+  await pipeline.until("the second request", () => pipeline.runs().length === 2);
+  const second = again.run.runId;
+  await pipeline.until(
+    "the second failure",
+    () => pipeline.events(run_id).filter(({ type }) => type === "run_failed").length === 2,
+  );
+  assert.equal(pipeline.runs().find((run) => run.run_id === second)?.superseded_by, run_id);
+  isWell = true;
+  assert.deepEqual(await startRun("wait: true, timeoutSeconds: 50"), {
+    finished: true,
+    run: { runId: run_id, status: "COMPLETED" },
+  });
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
 });
 
 /** The API's address, once it listens. */
