@@ -52,8 +52,8 @@ export interface TurnedPage extends Page {
 }
 
 /**
- * Yields the pages from `from` to the end of the source, and fetches the next one while the last one is used, or several at once where the
- * source may be asked so and the style knows where they are. A page may hold fewer records than were asked for; the next one begins where it
+ * Yields the pages from `from` to the end of the source, and fetches several at once where the source may be asked so and the style knows where
+ * they are. A page may hold fewer records than were asked for; the next one begins where it
  * ended. A page is valid until the next one is asked for. The latest total says where the end is, as a source can grow in the meantime.
  *
  * @throws as `fetchPage`; Outdated when the source has changed since the run was left; BeginAgain when what it announces falls, it keeps growing
@@ -183,7 +183,7 @@ export async function* pagesOf(
         position = way.next;
         usual = length;
         if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was not as long as the one before
-        fill();
+        if (source.concurrency > 1) fill(); // else not before the page is kept: a run that is killed asks for one page again, not for two
       }
       used = next.buffer;
       const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;

@@ -26,20 +26,31 @@ async function watched(users: number, plan: Parameters<typeof faults.withFaults>
   return { source, asked, pageAsked };
 }
 
-Deno.test("while a page is used the next one is fetched, and no other", async () => {
+Deno.test("while a page is used the next one is fetched where pages are asked for at once", async () => {
   const { source, asked, pageAsked } = await watched(30);
   await using _ = source;
   using own = sourceAt(source.url);
-  const pages = pagesOf(own, FROM_START, FOREVER);
+  const pages = pagesOf({ ...own, concurrency: 2 }, FROM_START, FOREVER);
   assert.equal((await pages.next()).value?.position.skip, 0);
   await pageAsked(10);
-  assert.deepEqual(asked, [0, 10]);
-  assert.equal((await pages.next()).value?.position.skip, 10);
   await pageAsked(20);
-  assert.deepEqual(asked, [0, 10, 20]);
-  assert.equal((await pages.next()).value?.position.skip, 20);
-  assert.equal((await pages.next()).done, true);
-  assert.deepEqual(asked, [0, 10, 20]);
+  assert.deepEqual((await Array.fromAsync(pages)).map(({ position }) => position.skip), [10, 20]);
+  assert.deepEqual(asked.toSorted((a, b) => a - b), [0, 10, 20], "and no other");
+});
+
+Deno.test("else the next page isn't asked for before the last one is done with, so that a kill repeats no more than one", async () => {
+  const { source, asked } = await watched(30);
+  await using _ = source;
+  using own = sourceAt(source.url);
+  const done: number[] = [];
+  for await (const { position } of pagesOf(own, FROM_START, FOREVER)) {
+    done.push(position.skip as number);
+    const later = new URL(source.url);
+    later.searchParams.set("skip", "1000");
+    await (await fetch(later)).text(); // what was sent before is counted by now
+    assert.deepEqual(asked.filter((skip) => skip < 1000), done);
+  }
+  assert.deepEqual(done, [0, 10, 20]);
 });
 
 Deno.test("a page that can't be fetched is reported after the pages before it were handed out", async () => {
@@ -55,7 +66,7 @@ Deno.test("a reader that stops early ends the request in flight", async () => {
   const { source, pageAsked } = await watched(30, ({ skip }) => skip === 10 ? faults.silent : undefined);
   await using _ = source;
   using own = sourceAt(source.url);
-  for await (const page of pagesOf(own, FROM_START, FOREVER)) {
+  for await (const page of pagesOf({ ...own, concurrency: 2 }, FROM_START, FOREVER)) {
     await pageAsked(10);
     assert.equal(page.position.skip, 0);
     break;
