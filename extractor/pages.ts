@@ -237,7 +237,7 @@ function refuseFull({ name, pipeline, query }: Source, { records, way }: Page, p
     if (!SIZES.test(parameter) || Number(value) !== length) continue;
     throw new BeginAgain(
       `Cannot tell whether page 1 of ${name} is all: it holds ${length} ${pipeline}, as many as ${parameter} asks for, and names no next page. ` +
-        `Check the definition's paging against the source; if there are exactly ${length}, ask for another number.`,
+        `Check the definition's paging against the source (and paging.first, where it is a cursor); if there are exactly ${length}, ask for another number.`,
     );
   }
 }

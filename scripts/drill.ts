@@ -16,7 +16,7 @@ deno task drill --rack
   --case      this case alone; can be given more than once
   --quick     the cases that deno task test runs too
   --repeats   the share, in percent, of what can be repeated; default 100, few is 3
-  --rack      only the sources of tests/rack: the outcome of a run of each, uninterrupted and stopped at each page
+  --rack      only the sources of tests/rack: the outcome of a run of each, uninterrupted, stopped after and killed at each page
   --jobs      how many cases run at the same time; default 2
 Exit codes: 0 nothing was lost, duplicated or went wrong; 1 something was, or it was interrupted; 2 a command line that can't be used.`;
 

@@ -45,7 +45,12 @@ export function cursor(
       }
       const isReached = total !== undefined && soFar >= (page.length === 0 ? total : seen.most ?? total);
       if (more === false || next === undefined || isReached) {
-        return { total, said: more === false || isReached || (!page.blank && saysEnd(page, nextAt)) };
+        // some sources name a next cursor only where they were sent one: the first page proves nothing
+        const isProof = page.length === 0 || cursor !== undefined;
+        return {
+          total,
+          said: more === false || isReached || (isProof && !page.blank && saysEnd(page, nextAt)),
+        };
       }
       if (total !== undefined && page.length === 0) throw emptyThough(page, `${total} were announced`);
       return { next: at(next, soFar), total };

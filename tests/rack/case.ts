@@ -6,6 +6,9 @@
 import type { AnySource } from "../../extractor/source.ts";
 import { type Answer, numbered } from "../support/paged_source.ts";
 
+/** A source that has begun; `meanwhile` is what happens to it after an extractor was killed, and before the next one. */
+export type Served = Answer & { readonly meanwhile?: () => void };
+
 /** A case of the rack. */
 export interface RackCase {
   /** What the source does. */
@@ -13,17 +16,23 @@ export interface RackCase {
   /** Where it was seen: a public API or an issue. */
   readonly seen: string;
   readonly source: Omit<AnySource, "url">;
+  /** Whose definition it has: `users` have their own, and `source` is the same in other words. Default: `things`. */
+  readonly pipeline?: "things" | "users";
   /** Begins a source: what it remembers of its requests is its own. */
-  readonly serve: () => Answer;
+  readonly serve: () => Served;
   /** The records that exist while it is read, as the source writes them. Default: `ALL`. */
-  readonly ledger?: readonly string[];
+  readonly ledger?: readonly string[] | undefined;
   /** Part of the reason with which the run must fail; undefined where it must be complete. */
   readonly fails?: string;
   /** The same of a run that was resumed, where the pages before are forgotten and another check finds it. Default: `fails`. */
   readonly resumedFails?: string;
-  /** At how many pages at most a run is stopped. Default: 4. */
+  /** The records that exist after `meanwhile`. Default: `ledger`. */
+  readonly laterLedger?: readonly string[];
+  /** Part of what a run says that was killed, where it begins again in place of being resumed. */
+  readonly beganAgain?: string;
+  /** At how many pages at most a run is stopped and killed. Default: at each. */
   readonly kills?: number;
-  /** Tries of pages that aren't believed at once: a run that is stopped between two tries begins them again. */
+  /** Tries of pages that aren't believed at once: a run that is killed between two tries begins them again. */
   readonly tries?: number;
   /** The file's bytes are the same wherever a run was killed. Default: where the source is complete. */
   readonly isHonest?: boolean;
@@ -52,3 +61,22 @@ export const unless =
   (
     request,
   ) => lie(request) ?? right(request);
+
+/** Answers once in place of what is right, where a request is asked for it first. */
+export const onceAt = (
+  right: Answer,
+  isThere: (request: Parameters<Answer>[0]) => boolean,
+  answer: () => Response,
+) =>
+(): Answer => {
+  let done = false;
+  return unless(right, (request) => {
+    if (done || !isThere(request)) return undefined;
+    done = true;
+    return answer();
+  });
+};
+
+/** An answer with a status and nothing else. */
+export const status = (code: number, headers: HeadersInit = {}): Response =>
+  new Response(null, { status: code, headers });

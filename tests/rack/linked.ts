@@ -37,14 +37,14 @@ export const LINKED: readonly RackCase[] = [
   { name: "a cursor and a flag", seen: "Notion has_more", source: FLAGGED, serve: () => cursor },
   {
     name: "a cursor that repeats",
-    seen: "dlt #4428",
+    seen: "dlt #3358, t3code #5921",
     source: CURSOR,
     serve: () => ({ url }) => items(from(number(url, "c")), { next: 10 }),
     fails: "lead in a circle",
   },
   {
     name: "cursors in a circle over empty pages",
-    seen: "DynamoDB-backed lists",
+    seen: "gestalt #2057",
     source: CURSOR,
     serve: () => ({ url }) => items([], { next: number(url, "c") === 1 ? 2 : 1 }),
     fails: "lead in a circle",
@@ -83,7 +83,7 @@ export const LINKED: readonly RackCase[] = [
   },
   {
     name: "a last page without a cursor though the total is not reached",
-    seen: "dlt #2586",
+    seen: "PostHog #101793",
     source: TOTALED,
     serve: () => ({ url }) =>
       items(from(number(url, "c")), { next: number(url, "c") < 10 ? 10 : null, total: 90 }),
@@ -113,7 +113,7 @@ export const LINKED: readonly RackCase[] = [
   { name: "the last record's field", seen: "Stripe starting_after", source: LAST, serve: () => last },
   {
     name: "the parameter of the last record ignored",
-    seen: "Stripe-like APIs with a misspelt parameter",
+    seen: "twentyhq twenty #25874",
     source: LAST,
     serve: () => () => items(from(0), { more: true }),
     fails: "lead in a circle",
@@ -128,7 +128,7 @@ export const LINKED: readonly RackCase[] = [
   },
   {
     name: "a last record without the field",
-    seen: "Stripe-like APIs with sparse fields",
+    seen: "JSON:API sparse fieldsets",
     source: LAST,
     serve: () =>
       unless(last, ({ url }) => number(url, "after") === 10 ? items([{ a: 1 }], { more: true }) : undefined),
@@ -153,7 +153,7 @@ export const LINKED: readonly RackCase[] = [
   },
   {
     name: "a next link to a foreign origin",
-    seen: "internal host names behind a proxy",
+    seen: "python-gitlab #1254",
     source: LINK,
     serve: () => () => items(from(0), { next: "https://internal.example/things?p=10" }),
     fails: "which is another origin",
@@ -173,7 +173,7 @@ export const LINKED: readonly RackCase[] = [
   },
   {
     name: "Link header that can't be read",
-    seen: "hand-written Link headers",
+    seen: "GitSavvy #944",
     source: HEADER,
     serve: () => () => Response.json(from(0), { headers: { link: 'https://a.example/2; rel="next"' } }),
     fails: "a header Link that can't be read",
@@ -197,6 +197,111 @@ export const LINKED: readonly RackCase[] = [
       return items(CHANGES.slice(c, c + 10), { next: nextOf(c) });
     },
     ledger: written(CHANGES),
+  },
+  {
+    name: "no cursor without a first one",
+    seen: "dlt #4428",
+    source: { ...CURSOR, query: { limit: 10 } },
+    serve: () => ({ url }) => {
+      const c = url.searchParams.get("c");
+      return items(from(Number(c ?? 0)), { next: c === null ? null : nextOf(Number(c)) });
+    },
+    fails: "as many as limit asks for, and names no next page",
+  },
+  {
+    name: "the same with the first cursor that it wants",
+    seen: "dlt #4428, Solr cursorMark",
+    source: { records: "items", query: { limit: 10 }, paging: { ...CURSOR.paging, first: "0" } },
+    serve: () => ({ url }) => {
+      const c = url.searchParams.get("c");
+      return items(from(Number(c ?? 0)), { next: c === null ? null : nextOf(Number(c)) });
+    },
+  },
+  {
+    name: "the cursor at another place than the definition says",
+    seen: "cli-printing-press #2467 (Pipedrive)",
+    source: { ...CURSOR, query: { limit: 10 } },
+    serve: () => ({ url }) =>
+      items(from(number(url, "c")), { additional_data: { next: nextOf(number(url, "c")) } }),
+    fails: "as many as limit asks for, and names no next page",
+  },
+  {
+    name: "null for the list behind the last cursor",
+    seen: "dlt #2932",
+    source: CURSOR,
+    serve: () => ({ url }) => {
+      const c = number(url, "c");
+      return items(c >= 25 ? null : from(c), { next: c >= 25 ? null : c + 10 });
+    },
+  },
+  {
+    name: "a cursor in a header",
+    seen: "dlt #2280 (Finom)",
+    source: { paging: { by: "cursor", param: "c", next: { header: "NextPageToken" } } },
+    serve: () => ({ url }) => {
+      const next = nextOf(number(url, "c"));
+      return Response.json(from(number(url, "c")), {
+        headers: next === null ? {} : { nextpagetoken: `${next}` },
+      });
+    },
+  },
+  {
+    name: "a flag in a text",
+    seen: "PHP services",
+    source: FLAGGED,
+    serve: () => ({ url }) => items(from(number(url, "c")), { next: 10, more: "true" }),
+    fails: "more: wanted true or false, found a string",
+  },
+  {
+    name: "a status for an empty list though the flag said more",
+    seen: "Mailchimp exports",
+    source: { ...FLAGGED, empty: [404] },
+    serve: () =>
+      unless(cursor, ({ url }) => number(url, "c") === 20 ? new Response(null, { status: 404 }) : undefined),
+    fails: "HTTP 404 with no things, though more said that there is more",
+  },
+  {
+    name: "a total that fell below what came, and a cursor that goes on",
+    seen: "Crossref while it is indexed",
+    source: TOTALED,
+    serve: () => ({ url }) => {
+      const c = number(url, "c");
+      return items(from(c), { next: c + 10, total: c === 10 ? 17 : 25 });
+    },
+  },
+  {
+    name: "no Link header at all",
+    seen: "gitea #38051",
+    source: { ...HEADER, query: { limit: 10 } },
+    serve: () => () => Response.json(from(0), { headers: { "x-total-count": "25" } }),
+    fails: "as many as limit asks for, and names no next page",
+  },
+  {
+    name: "a Link header that is dropped on one page",
+    seen: "netlify git-gateway #48",
+    source: HEADER,
+    serve: () => unless(header, ({ url }) => number(url, "p") === 10 ? Response.json(from(10)) : undefined),
+    fails: "no header Link, though the page before had one with more than its next page",
+  },
+  {
+    name: "a Link header that is dropped once",
+    seen: "netlify git-gateway #48",
+    source: HEADER,
+    serve: () => {
+      let dropped = false;
+      return unless(header, ({ url }) => {
+        if (dropped || number(url, "p") !== 10) return undefined;
+        dropped = true;
+        return Response.json(from(10));
+      });
+    },
+  },
+  {
+    name: "a link that is an object",
+    seen: "JSON:API links",
+    source: { records: "items", paging: { by: "link", next: "links.next" } },
+    serve: () => () => items(from(0), { links: { next: { href: "/things?p=10" } } }),
+    fails: "links.next: wanted a text, found an object",
   },
 ];
 

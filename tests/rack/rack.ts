@@ -1,29 +1,37 @@
 /**
- * Runs the cases: uninterrupted, and killed at each page. A completed run that lacks records is never right.
+ * Runs the cases: in peace, stopped after each page, and killed as it asks for one. A run that is green and short is never right.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { messageOf, PermanentError } from "../../shared/errors/errors.ts";
 import { type PagedSource, startPaged, Stopped } from "../support/paged_source.ts";
+import { ANSWERS } from "./answers.ts";
 import type { RackCase } from "./case.ts";
-import { COUNTED } from "./counted.ts";
+import { CHANGED } from "./changed.ts";
+import { killedAt } from "./kill.ts";
 import { EVERYTHING, LINKED } from "./linked.ts";
+import { NUMBERS } from "./numbers.ts";
+import { OFFSETS } from "./offsets.ts";
+import { usersOf } from "./users.ts";
+
+const OTHERS: readonly RackCase[] = [...ANSWERS, ...OFFSETS, ...NUMBERS, ...LINKED, ...CHANGED];
 
 /** All cases, in order of the table. */
-export const RACK: readonly RackCase[] = [...COUNTED, ...LINKED];
-
-/** At how many pages at most a run is stopped; most sources have fewer. */
-const KILLS = 4;
+export const RACK: readonly RackCase[] = [...OTHERS, ...OTHERS.flatMap(usersOf)];
 
 interface Verdict {
   readonly lines?: readonly string[];
+  readonly beganAgain?: unknown;
   readonly reason?: string;
 }
 
-async function verdictOf(paged: PagedSource, { source }: RackCase, pages?: number): Promise<Verdict> {
+async function verdictOf(paged: PagedSource, rack: RackCase, pages?: number): Promise<Verdict> {
+  const { source, pipeline: name = "things" } = rack;
   try {
-    return { lines: (await paged.extract(source, pages === undefined ? {} : { pages })).lines };
+    const options = { name, now: Date.now, ...pages === undefined ? {} : { pages } };
+    const { lines, detail } = await paged.extract(source, options);
+    return { lines, beganAgain: detail.began_again };
   } catch (error) {
     if (error instanceof PermanentError) return { reason: error.message };
     throw error;
@@ -34,9 +42,10 @@ async function verdictOf(paged: PagedSource, { source }: RackCase, pages?: numbe
 function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }: Verdict): void {
   if (fails === undefined) {
     assert.equal(reason, undefined, `${name}: should be complete`);
-    for (const line of ledger) {
+    for (const line of new Set([...ledger, ...lines!])) {
       const count = (list: readonly string[]) => list.filter((other) => other === line).length;
-      assert.equal(count(lines!), count(ledger), `${name}: green, though ${line} is missing or there twice`);
+      const wanted = count(ledger) || 1; // deleted while it was read, after it had come
+      assert.equal(count(lines!), wanted, `${name}: green, though ${line} is missing or there twice`);
     }
     return;
   }
@@ -46,29 +55,65 @@ function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }
   assert.doesNotMatch(reason!, /secret@/, `${name}: nothing of an answer is quoted`);
 }
 
-/** Runs `rack` uninterrupted, and killed at each page and resumed. @throws AssertionError */
-export async function perform(rack: RackCase): Promise<Verdict> {
+/**
+ * Runs `rack` in peace, stopped after each page and resumed, and killed as it asks for each page that `killAt` chooses of those that a run asks
+ * for, and resumed.
+ *
+ * @throws AssertionError
+ */
+export async function perform(
+  rack: RackCase,
+  killAt: (asked: number) => readonly number[],
+): Promise<Verdict> {
   await using paged = await startPaged(rack.serve());
   const verdict = await verdictOf(paged, rack);
   judge(rack, verdict);
   const atPeace = paged.asked.length;
-  for (let pages = 1; pages <= (rack.kills ?? KILLS); pages++) {
-    await using disturbed = await startPaged(rack.serve());
-    const stopped = await verdictOf(disturbed, rack, pages).then(() => false, (error) => {
-      if (error instanceof Stopped) return true;
-      throw error;
-    });
-    if (!stopped) break; // it has no more pages
-    const resumed = await verdictOf(disturbed, rack);
+  const pages = Math.min(atPeace, rack.kills ?? atPeace);
+
+  /** Answers whether the run was ended before its own end. */
+  const disturbed = async (
+    end: (paged: PagedSource) => Promise<boolean>,
+    { when, kept, again }: { when: string; kept: number; again: number },
+  ) => {
+    const source = rack.serve();
+    await using paged = await startPaged(source);
+    if (!await end(paged)) return false;
+    source.meanwhile?.();
+    const before = paged.asked.length;
+    const resumed = await verdictOf(paged, rack);
+    const wasWhole = paged.asked.length === before; // all that it had to do was to name its file
+    const ledger = wasWhole ? rack.ledger : rack.laterLedger ?? rack.ledger;
     const isOther = rack.resumedFails !== undefined && resumed.reason?.includes(rack.resumedFails);
-    judge(isOther ? { ...rack, fails: rack.resumedFails! } : rack, resumed);
-    if (rack.fails === undefined) {
-      assert.ok(
-        disturbed.asked.length <= atPeace + 1 + (rack.tries ?? 0),
-        `${rack.name}, killed at page ${pages}: asked for ${disturbed.asked.length} pages, ${atPeace} at peace`,
-      );
-      if (rack.isHonest ?? true) assert.deepEqual(resumed.lines, verdict.lines, `${rack.name}: other bytes`);
+    judge({ ...rack, ledger, ...isOther ? { fails: rack.resumedFails! } : {} }, resumed);
+    const told = `${rack.name}, ${when}`;
+    if (!wasWhole && rack.beganAgain !== undefined && kept > 0) {
+      assert.ok(String(resumed.beganAgain).includes(rack.beganAgain), `${told}: ${resumed.beganAgain}`);
+      return true;
     }
+    assert.equal(resumed.beganAgain, undefined, told);
+    if (!wasWhole && rack.laterLedger !== undefined) return true;
+    if (rack.fails !== undefined) return true;
+    const most = atPeace + again + (rack.tries ?? 0);
+    assert.ok(
+      paged.asked.length <= most,
+      `${told}: asked for ${paged.asked.length} pages, ${atPeace} at peace`,
+    );
+    if (rack.isHonest ?? true) assert.deepEqual(resumed.lines, verdict.lines, `${told}: other bytes`);
+    return true;
+  };
+  for (let page = 1; page <= pages; page++) {
+    const stop = (paged: PagedSource) =>
+      verdictOf(paged, rack, page).then(() => false, (error) => {
+        if (error instanceof Stopped) return true;
+        throw error;
+      });
+    if (!await disturbed(stop, { when: `stopped after page ${page}`, kept: page, again: 0 })) break; // it has no more pages
+  }
+  for (const page of killAt(pages)) {
+    const kill = (paged: PagedSource) => killedAt(paged, rack, page);
+    const when = `killed as it asks for page ${page}`;
+    assert.ok(await disturbed(kill, { when, kept: page - 1, again: 1 }), `${rack.name}: no page ${page}`);
   }
   return verdict;
 }
@@ -89,7 +134,8 @@ export async function* rackRows(): AsyncGenerator<{ text: string; isAllowed: boo
   for (const text of HEAD) yield { text, isAllowed: true };
   for (const rack of RACK) {
     try {
-      const { lines, reason } = await perform(rack);
+      const each = (asked: number) => Array.from({ length: asked }, (_, i) => i + 1);
+      const { lines, reason } = await perform(rack, each);
       const verdict = lines === undefined ? "FAILED" : `COMPLETED, ${lines.length} records`;
       yield { text: row(rack.name, rack.seen, verdict, reason ?? ""), isAllowed: true };
     } catch (error) {

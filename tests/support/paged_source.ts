@@ -3,16 +3,16 @@
  *
  * @module
  */
-import * as z from "zod";
 import type { Done, Handling } from "../../shared/actor/actor.ts";
 import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
 import { LocalState } from "../../extractor/state.ts";
 import type { AnySource, Patience } from "../../extractor/source.ts";
-import { integer, pipeline } from "../../shared/pipeline/mod.ts";
 import { after, changeStanding } from "../../extractor/standing.ts";
 import type { Phase1Complete } from "../../shared/contracts/messages.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
+import users from "../../pipelines/users.ts";
 import { quiet, request, sourceIn } from "./extraction.ts";
+import { thingsOf } from "./things.ts";
 
 /** How a source answers the `nth` request, from 1, which came from `port`. */
 export type Answer = (
@@ -22,9 +22,13 @@ export type Answer = (
 /** A source that listens, and a data directory; disposing of it ends and removes both. */
 export interface PagedSource extends AsyncDisposable {
   readonly origin: string;
+  /** The data directory. */
+  readonly data: string;
   /** Path and query of each request, in order. */
   readonly asked: string[];
   readonly state: string;
+  /** Called with the number of each request that has come, before it is answered. */
+  onAsked: (nth: number) => void | Promise<void>;
   /**
    * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
    * pages, as if the process ended. It counts as loaded unless `isLoaded` is false. Answers the lines of the raw file.
@@ -35,6 +39,8 @@ export interface PagedSource extends AsyncDisposable {
 }
 
 interface Options extends Partial<ExtractorParts> {
+  /** Of which pipeline: `things` are as the source says, `users` as their definition does. */
+  readonly name?: "things" | "users";
   readonly pages?: number;
   readonly isLoaded?: boolean;
   readonly env?: Record<string, string>;
@@ -60,25 +66,25 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
   const state = new LocalState(`${data}/state`);
   const asked: string[] = [];
   let nth = 0;
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request, info) => {
     const url = new URL(request.url);
     asked.push(`${url.pathname}${url.search}`);
-    return answer({ url, headers: request.headers, nth: ++nth, port: info.remoteAddr.port });
+    const response = answer({ url, headers: request.headers, nth: ++nth, port: info.remoteAddr.port });
+    await paged.onAsked(nth);
+    return response;
   });
   const origin = `http://127.0.0.1:${server.addr.port}`;
-  return {
+  const paged: PagedSource = {
     origin,
+    data,
     asked,
+    onAsked: () => {},
     state: `${data}/state/things.json`,
-    async extract(source, { pages = Infinity, isLoaded = true, env = {}, patience, ...parts } = {}) {
-      const record = z.object({ id: integer, at: z.string().optional() });
-      const definition = pipeline({
-        name: "things",
-        record,
-        key: "id",
-        source: { url: `${origin}/things`, ...source } as never,
-      });
-      using own = sourceIn(definition, env, patience);
+    async extract(source, options = {}) {
+      const { name = "things", pages = Infinity, isLoaded = true, env = {}, patience, ...parts } = options;
+      const url = `${origin}/things`;
+      const definition = name === "users" ? users : thingsOf(source, url);
+      using own = sourceIn(definition, { API_BASE_URL: url, BATCH_SIZE: "10", ...env }, patience);
       const actor = extractor({
         sourceOf: () => own,
         files,
@@ -92,14 +98,14 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
         signal: stop.signal,
         progress: () => ++seen >= pages && stop.abort(new Stopped("The service stops.")),
       };
-      const asking = request({ pipeline: "things" });
+      const asking = request({ pipeline: name });
       const { plan, held } = await actor.plan!(asking, stop.signal);
       using _held = held;
       const done = await actor.handle(asking, quiet(handling), plan);
       const { raw_file, run_id, since } = done.outputs[0]!.fields as Phase1Complete;
       if (isLoaded) {
-        const outcome = { run_id, pipeline: "things", outcome: "loaded" as const, since };
-        await changeStanding(state, "things", (standing) => after(standing, outcome), stop.signal);
+        const outcome = { run_id, pipeline: name, outcome: "loaded" as const, since };
+        await changeStanding(state, name, (standing) => after(standing, outcome), stop.signal);
       }
       return { ...done, lines: (await Deno.readTextFile(raw_file)).split("\n").slice(0, -1) };
     },
@@ -112,4 +118,5 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
       await Deno.remove(data, { recursive: true });
     },
   };
+  return paged;
 }
