@@ -97,4 +97,21 @@ export const NUMBERS: readonly RackCase[] = [
     serve: () => ({ url }) => items(from(Math.max(0, number(url, "page") - 1) * 10)),
     fails: "were all on earlier pages",
   },
+  {
+    name: "a number of pages that falls and stays",
+    seen: "OpenSearch shard failures behind a pager",
+    source: PAGES,
+    serve: () => ({ url }) => {
+      const at = number(url, "page");
+      return items(from((at - 1) * 5, 5), { pages: at === 1 ? 5 : 2 });
+    },
+    fails: "HTTP 200 with 2 pages, though 5 were announced before",
+  },
+  {
+    name: "the last page again beyond the end",
+    seen: "Django Paginator.get_page",
+    source: PAGE,
+    serve: () => ({ url }) => items(from((Math.min(number(url, "page"), 3) - 1) * 10)),
+    fails: "its 5 things were all on earlier pages",
+  },
 ];
