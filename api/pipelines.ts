@@ -4,7 +4,6 @@
  * @module
  */
 import { Cron } from "croner";
-import * as z from "zod";
 import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contracts/names.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
@@ -26,8 +25,13 @@ export function viewPipelines({ plans, broken }: Pipelines, store: ReadStore | u
   return [...names].sort().map((name) => {
     const plan = plans.get(name);
     if (plan !== undefined) return { name, plan, problems: [] };
-    return { name, problems: broken.get(name) ?? [`${name}.ts: the definition was removed`] };
+    return { name, problems: broken.get(name) ?? [removed(name)] };
   });
+}
+
+/** What is wrong with a pipeline of which only its runs and tables are left. */
+export function removed(name: string): string {
+  return `${name}.ts: the definition was removed`;
 }
 
 /** The pipeline that is meant where none is named: `users`, or the only one. */
@@ -58,11 +62,6 @@ export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()
   } catch {
     return null; // the extractor says what is wrong with it
   }
-}
-
-/** The rules of a pipeline as JSON Schema. */
-export function rulesSchemaOf({ definition }: Plan): unknown {
-  return z.toJSONSchema(definition.record as z.ZodType, { unrepresentable: "any" });
 }
 
 /** The address that records come from, with the definition's own value where the environment may have another. */

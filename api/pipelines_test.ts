@@ -71,6 +71,7 @@ Deno.test("pipelines are listed with rules, schedule, tables and last run, those
   const { nextRun, rules, ...rest } = thing;
   assert.match(nextRun, /T0[23]:00:00\.000Z$/, "four o'clock in Madrid");
   assert.deepEqual(rules.required, ["sku", "price"]);
+  assert.equal(rules.additionalProperties, undefined, "other members pass through");
   assert.deepEqual(rest, {
     name: "things",
     problems: [],
@@ -157,6 +158,19 @@ Deno.test("a run is asked for by its pipeline: one of each at a time, and none o
     /"orders", its definition can't be used: orders\.ts: key/,
   );
   assert.match((await start('{ pipeline: "none" }')).errors![0]!.message, /There is no pipeline "none"/);
+});
+
+Deno.test("no run is asked for of a pipeline whose definition was removed", async () => {
+  await using api = await opened();
+  {
+    const gone = planOf(pipeline({ ...things.definition, name: "gone" }));
+    await using _store = await openStore(api.path, { pipelines: [shownOf(gone)] });
+  }
+  const { errors } = await api.ask('mutation { startRun(input: { pipeline: "gone" }) { __typename } }');
+  assert.match(
+    errors![0]!.message,
+    /"gone", its definition can't be used: gone\.ts: the definition was removed/,
+  );
 });
 
 Deno.test("REST, the SQL console and the metrics know every pipeline's tables", async () => {

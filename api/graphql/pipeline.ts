@@ -5,14 +5,7 @@
  */
 import type { Rule } from "../../shared/pipeline/complaints.ts";
 import { FILE_KINDS } from "../../shared/contracts/names.ts";
-import {
-  nextRunOf,
-  type PipelineView,
-  rulesSchemaOf,
-  scheduleOf,
-  sourceOf,
-  viewPipelines,
-} from "../pipelines.ts";
+import { nextRunOf, type PipelineView, scheduleOf, sourceOf, viewPipelines } from "../pipelines.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { EtlRun } from "./run.ts";
@@ -70,7 +63,7 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
       type: "JSON",
       nullable: true,
       description: "The rules of a valid record, as JSON Schema.",
-      resolve: ({ plan }) => plan === undefined ? null : rulesSchemaOf(plan),
+      resolve: ({ plan }) => plan?.form ?? null,
     }),
     fields: t.field({
       type: [RuleType],

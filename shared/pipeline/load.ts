@@ -107,7 +107,9 @@ async function load(
     }
     definition = module.default;
   } catch (error) {
-    return { problems: [`can't be loaded: ${messageOf(error).split("\n", 1)[0]}`] };
+    const [text, ...more] = messageOf(error).split("\n");
+    const [, line] = /:(\d+):\d+$/.exec(more.at(-1) ?? "") ?? []; // where it can't be parsed
+    return { problems: [`can't be loaded: ${text}${line === undefined ? "" : `, in line ${line}`}`] };
   }
   const problems = mistakesOf(definition).map(({ path, text }) =>
     path.length === 0 ? text : `${path.map(String).join(".")}: ${text}`

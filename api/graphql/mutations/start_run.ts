@@ -9,7 +9,7 @@ import { type Correction, isFinal, type Moment } from "../../../shared/contracts
 import { DEFAULT_PIPELINE } from "../../../shared/contracts/names.ts";
 import { timeOf } from "../../../shared/pipeline/moments.ts";
 import { isPlaceholder } from "../../../shared/pipeline/placeholder.ts";
-import { defaultPipeline } from "../../pipelines.ts";
+import { defaultPipeline, removed } from "../../pipelines.ts";
 import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { knownPipeline } from "../pipeline.ts";
@@ -82,8 +82,9 @@ builder.mutationField("startRun", (t) =>
 
 /** The name of a pipeline that a run can be asked for. @throws a GraphQLError that says what is in the way. */
 function usable(name: string, context: Context): string {
-  const problems = context.ports.pipelines.broken.get(knownPipeline(name, context));
-  if (problems === undefined) return name;
+  const { plans, broken } = context.ports.pipelines;
+  if (plans.has(knownPipeline(name, context))) return name;
+  const problems = broken.get(name) ?? [removed(name)];
   throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
 }
 
