@@ -8,8 +8,9 @@ import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fetchPage } from "../extractor/page.ts";
 import { type Patience, patienceOf, sourceOf } from "../extractor/source.ts";
-import { sftpOptionsOf } from "../saver/config.ts";
+import { notifyOptionsOf, sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";
+import type { Receiver } from "../saver/notify/receivers.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf, s3PlaceOf } from "../shared/config/variables.ts";
@@ -32,6 +33,9 @@ const WANTED_FREE = 1024 ** 3;
 
 /** A larger write-ahead log fails the check, in bytes: 1 GiB, more than a load leaves behind. */
 const MOST_LOG = 1024 ** 3;
+
+/** How long a receiver of notifications may take to accept a connection, in milliseconds. */
+const RECEIVER_WITHIN_MS = 5_000;
 
 /** A check: returns what it found; throws what is wrong and what to do. */
 interface Check {
@@ -90,6 +94,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
         return `${saver.SFTP_HOST}:${saver.SFTP_PORT} ${probed.folder}, host key ${probed.hostKeyType} ${probed.fingerprint}, login and write`;
       },
     },
+    { name: "notifications", look: () => lookAtReceivers(notifyOptionsOf(saver).receivers) },
   ];
 }
 
@@ -111,6 +116,28 @@ function storeChecks(place: S3Place | undefined): Check[] {
     return `s3://${place.bucket}/${place.prefix} at ${addressOf(place).host}, read, write, list and remove`;
   };
   return [{ name: "files", look }];
+}
+
+/** Connects to each receiver, and sends nothing: `deno task etl notify --test` does. */
+async function lookAtReceivers(receivers: readonly Receiver[]): Promise<string> {
+  for (const { url, host } of receivers) {
+    const { protocol, hostname, port } = new URL(url);
+    const isPlain = protocol === "http:";
+    const address = {
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port || (isPlain ? 80 : 443)),
+      signal: AbortSignal.timeout(RECEIVER_WITHIN_MS),
+    };
+    try {
+      using _connection = isPlain ? await Deno.connect(address) : await Deno.connectTls(address);
+    } catch (error) {
+      throw new Error(
+        `Cannot connect to ${host}: ${messageOf(error)}. Check NOTIFY_URL, and whether the receiver works.`,
+      );
+    }
+  }
+  if (receivers.length === 0) return "not configured (NOTIFY_URL)";
+  return `${receivers.map(({ host }) => host).join(", ")}; try it with deno task etl notify --test`;
 }
 
 /** A look at the first page of each source that runs are planned of; a definition that can't be used fails the check. */
@@ -192,8 +219,8 @@ async function lookAtFolder(folder: string): Promise<string> {
 
 const HELP = `deno task doctor [--json]
 
-Checks configuration, folders, database, lookup, channel, source and SFTP server. Changes nothing but a probe file
-on the SFTP server and in each folder, removed at once.
+Checks configuration, folders, database, lookup, channel, source, SFTP server and receivers of notifications. Changes
+nothing but a probe file on the SFTP server and in each folder, removed at once.
   --json   one JSON object for each check
 Exit codes: 0 nothing is wrong; 1 something is; 2 configuration that can't be used.`;
 

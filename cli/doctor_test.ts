@@ -5,6 +5,7 @@ import { announceRun } from "../shared/store/sqlite/run_writes.ts";
 import { loadTexts, usersTables } from "../tests/support/store.ts";
 import { needing } from "../tests/support/needs.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
+import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../tests/support/receiver.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 
 Deno.test("doctor says what is wrong with the source, and nothing of a run that there isn't", async () => {
@@ -68,4 +69,36 @@ Deno.test("doctor complains of a write-ahead log that has grown beyond what a lo
   const { code, stdout } = await pipeline.task("doctor");
   assert.equal(code, 1, stdout);
   assert.match(stdout, /^database +The write-ahead log of \S+ has \d/m);
+});
+
+Deno.test("doctor connects to the receivers of notifications, names their hosts alone, and wants a secret that can sign", async () => {
+  await using receiver = startReceiver();
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const line = /^notifications +(.*)$/m;
+  const look = async (env: Record<string, string>) => {
+    Object.assign(pipeline.env, env);
+    const { code, stdout } = await pipeline.task("doctor");
+    assert.doesNotMatch(stdout, new RegExp(`${HIDDEN_PATH}|${HIDDEN_QUERY}|whsec_[A-Za-z0-9]`));
+    return { code, stdout, said: line.exec(stdout)?.[1] };
+  };
+  assert.match((await look({})).said!, /not configured \(NOTIFY_URL\)/);
+  const unsigned = await look({ NOTIFY_URL: receiver.url });
+  assert.equal(unsigned.code, 2);
+  assert.match(unsigned.stdout, /NOTIFY_SECRET is unset, but NOTIFY_URL is set: wanted whsec_/);
+  const short = await look({ NOTIFY_SECRET: `whsec_${btoa("short")}` });
+  assert.equal(short.code, 2);
+  assert.match(short.stdout, /NOTIFY_SECRET is \(hidden\): wanted whsec_ and 24 to 64 bytes/);
+  assert.equal(
+    (await look({ NOTIFY_SECRET: SECRET })).said,
+    `ok: ${receiver.host}; try it with deno task etl notify --test`,
+  );
+  assert.equal(receiver.received.length, 0, "doctor sends nothing");
+  const bad = await look({ NOTIFY_URL: `https://user:pass@127.0.0.1/${HIDDEN_PATH}` });
+  assert.match(
+    bad.stdout,
+    /NOTIFY_URL is \(hidden\): wanted http or https addresses without user and password/,
+  );
+  const away = await look({ NOTIFY_URL: `http://127.0.0.1:1/${HIDDEN_PATH}` });
+  assert.equal(away.code, 1);
+  assert.match(away.said!, /^Cannot connect to 127\.0\.0\.1:1: .*Check NOTIFY_URL/);
 });

@@ -34,6 +34,8 @@ const HELP = `deno task etl COMMAND [--json]
   dead                            dead letters: messages that could not be handled
   dead replay ID                  sends one again
   dead discard ID [--yes]         removes one permanently
+  notify [--limit N]              notifications: what receivers outside were told
+  notify --test                   sends a test to all receivers, and shows what they answer
   verify [RUN|latest|all]         compares files, database and SFTP server; needs the pipeline's folders
 
   new URL [--name NAME]           asks a source a few times, and writes the definition pipelines/NAME.ts; never overwrites
@@ -58,6 +60,7 @@ const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof O
   reject: [1, "yes"],
   redeliver: [1],
   dead: [2, "limit", "yes"],
+  notify: [0, "test", "limit"],
   verify: [1],
   new: [1, "name", "header"],
   try: [1],

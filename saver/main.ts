@@ -25,7 +25,7 @@ import { SftpDeliveries } from "./delivery/sftp.ts";
 import { limitsOf } from "./gate.ts";
 import { gatekeeper } from "./gatekeeper.ts";
 import { notifier } from "./notify/notifier.ts";
-import { orderOf } from "./notify/order.ts";
+import { orderOf } from "../shared/contracts/notification_order.ts";
 import { toldBy } from "./notify/told.ts";
 import { keepWatching } from "./notify/watch.ts";
 import { keepReconciling } from "./reconcile.ts";
@@ -61,6 +61,7 @@ if (import.meta.main) {
     const publicUrl = config.PUBLIC_URL;
     const ordersOf = (event: RunEvent) => toldBy(event, store).map((news) => orderOf(news, publicUrl));
     const notifies = receivers.length > 0;
+    const notifying = notifier({ store, receivers, keys });
     const mailboxes = [
       "channel:phase2_complete",
       "channel:decision",
@@ -83,7 +84,10 @@ if (import.meta.main) {
         runActor(courier({ store, files, deliveryTo, seal }), channel, { signal, leaseMs, cancellations }),
       (signal) =>
         runActor(recorder({ store, ...notifies ? { ordersOf } : {} }), channel, { signal, leaseMs }),
-      (signal) => runActor(notifier({ store, receivers, keys }), channel, { signal, leaseMs }),
+      ...Array.from(
+        { length: Math.max(1, receivers.length) },
+        () => (signal: AbortSignal) => runActor(notifying, channel, { signal, leaseMs }),
+      ),
       (signal) => cancellations.listen(channel, signal),
       (signal) => keepReconciling({ store, files, channel }, signal),
       (signal) => whenListening(channel, mailboxes, signal, ready),

@@ -13,7 +13,7 @@ import { PHASE1, PHASE2 } from "../shared/files/receipts.ts";
 import type { Store } from "../shared/store/sqlite/open.ts";
 import { hold, type Limits } from "./gate.ts";
 import { loadRun } from "./load.ts";
-import type { Order } from "./notify/order.ts";
+import type { Order } from "../shared/contracts/notification_order.ts";
 import { sinceOf } from "./reconcile.ts";
 import { recordEvent } from "./record.ts";
 

@@ -97,6 +97,15 @@ export const DEAD_LETTERS = `query DeadLetters($first: Int!, $after: String) {
   }
 }` as Operation<types.DeadLettersQuery>;
 
+/** What receivers outside were told, newest first. */
+export const NOTIFICATIONS = `query Notifications($first: Int!, $webhookId: ID) {
+  notifications(first: $first, webhookId: $webhookId) {
+    nodes { id webhookId type host pipeline runId text happenedAt state attempts triedAt result } pageInfo { hasNextPage }
+  }
+}` as Operation<types.NotificationsQuery>;
+/** A notification to one receiver. */
+export type NotificationLine = types.NotificationsQuery["notifications"]["nodes"][number];
+
 /** Corrects invalid records, or (`dryRun`) only judges the corrections. */
 export const REPLAY = `mutation Replay($runId: ID!, $patches: [RecordPatch!]!, $dryRun: Boolean) {
   replayInvalidRecords(input: { runId: $runId, patches: $patches, dryRun: $dryRun }) {
@@ -123,6 +132,8 @@ export interface Outcome {
   readonly message?: string;
   /** The run that it is about. */
   readonly runId?: string;
+  /** The notification that was ordered. */
+  readonly webhookId?: string;
 }
 
 const steer = (text: string) => text as Operation<{ readonly outcome: Outcome }>;
@@ -146,6 +157,8 @@ export const STEER = {
     __typename ... on CancelRunSuccess { runId } ... on Problem { message } } }`),
   replayDeadLetter: steer(`mutation ($id: ID!) { outcome: replayDeadLetter(id: $id) {
     __typename ... on Problem { message } } }`),
+  sendTestNotification: steer(`mutation { outcome: sendTestNotification {
+    __typename ... on SendTestNotificationSuccess { webhookId } ... on Problem { message } } }`),
   discardDeadLetter: steer(`mutation ($id: ID!) { outcome: discardDeadLetter(id: $id) {
     __typename ... on Problem { message } } }`),
 } as const;

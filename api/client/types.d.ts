@@ -33,6 +33,12 @@ export type InstanceState =
   | 'stopping'
   | 'working';
 
+/** `WAITING`: for its first or another try; `SENT`: the receiver has accepted it; `FAILED`: it isn't tried again. */
+export type NotificationState =
+  | 'FAILED'
+  | 'SENT'
+  | 'WAITING';
+
 /** A phase of a run. */
 export type Phase =
   | 'DELIVERING'
@@ -96,6 +102,14 @@ export type InvalidRecordsQueryVariables = Exact<{
 
 
 export type InvalidRecordsQuery = { readonly invalidRecords: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly line: number, readonly errorReason: string | null, readonly data: Readonly<Record<string, unknown>>, readonly corrections: ReadonlyArray<{ readonly runId: string }> }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type NotificationsQueryVariables = Exact<{
+  first: number;
+  webhookId?: string | null | undefined;
+}>;
+
+
+export type NotificationsQuery = { readonly notifications: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly webhookId: string, readonly type: string, readonly host: string, readonly pipeline: string | null, readonly runId: string | null, readonly text: string, readonly happenedAt: string, readonly state: NotificationState, readonly attempts: number, readonly triedAt: string | null, readonly result: string | null }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PipelinesQueryVariables = Exact<{ [key: string]: never; }>;
 

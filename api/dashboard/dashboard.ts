@@ -28,7 +28,9 @@ const POLICY = pagePolicy({
 
 /** Adds the pages but `/`, and the files that they load. */
 export function addDashboard(app: ApiApp): void {
-  for (const path of ["/runs/:run", "/runs/:run/invalid", "/dead", "/sql"]) app.get(path, dashboardPage);
+  for (const path of ["/runs/:run", "/runs/:run/invalid", "/dead", "/notifications", "/sql"]) {
+    app.get(path, dashboardPage);
+  }
   for (const [name, type] of Object.entries(ASSETS)) {
     app.get(`/dashboard/${name}`, async (c) =>
       c.body((await asset(name as Asset)).bytes, 200, {

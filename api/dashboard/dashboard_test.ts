@@ -8,7 +8,9 @@ const html = { accept: "text/html" };
 
 Deno.test("each address of the dashboard answers the page, under a policy that allows this host alone", async () => {
   await using pipeline = await openApi();
-  for (const path of ["/", "/runs/1", "/runs/1/invalid", "/dead", "/sql?query=SELECT%201"]) {
+  for (
+    const path of ["/", "/runs/1", "/runs/1/invalid", "/dead", "/notifications", "/sql?query=SELECT%201"]
+  ) {
     const answer = await pipeline.send(path, { headers: html });
     assert.equal(answer.status, 200);
     const policy = answer.headers.get("content-security-policy")!;

@@ -10,6 +10,7 @@ import "./pipeline.ts";
 import "./record.ts";
 import "./actor.ts";
 import "./dead_letter.ts";
+import "./notification.ts";
 import "./subscriptions.ts";
 import "./mutations/start_run.ts";
 import "./mutations/steer_run.ts";
@@ -17,6 +18,7 @@ import "./mutations/decide_run.ts";
 import "./mutations/replay_invalid_records.ts";
 import "./mutations/steer_letter.ts";
 import "./mutations/steer_actor.ts";
+import "./mutations/send_test_notification.ts";
 
 builder.queryType({ description: "Read access." });
 builder.mutationType({

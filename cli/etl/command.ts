@@ -40,6 +40,7 @@ export const OPTIONS = {
   yes: { ...BOOLEAN, short: "y" },
   check: BOOLEAN,
   watch: BOOLEAN,
+  test: BOOLEAN,
   limit: { type: "string", default: "20" },
   pipeline: { type: "string" },
   reason: { type: "string" },

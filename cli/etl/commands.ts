@@ -12,6 +12,7 @@ import { EXIT, print, say, table, UsageError } from "../command_line.ts";
 import { type Command, confirmOr, Failed, findRun, namedPipeline, steer } from "./command.ts";
 import { followRun, lineOf } from "./follow.ts";
 import { newPipeline } from "./new.ts";
+import { notify } from "./notify.ts";
 import { repair } from "./repair.ts";
 import { tryPipeline } from "./try.ts";
 
@@ -248,6 +249,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   reject,
   redeliver,
   dead,
+  notify,
   verify,
   new: newPipeline,
   try: tryPipeline,

@@ -17,8 +17,13 @@ const PATIENCE_MS = 7 * 24 * 3_600_000;
 /** More tries than there are in that time. */
 const MAX_ATTEMPTS = 20_000;
 
+/** How long a notification waits for another one to the same receiver, in milliseconds. */
+const BUSY_MS = 300;
+
 /** Pauses between tries at one receiver, in milliseconds. */
 const PAUSES = { firstMs: 5_000, maxMs: 600_000 };
+
+const NOBODY = { host: "nobody", key: "0".repeat(16) };
 
 export interface NotifierParts {
   readonly store: Store;
@@ -33,11 +38,12 @@ export interface NotifierParts {
 
 /**
  * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each; the log of what was sent has a row for each from
- * then on. At least once: a receiver tells repeats by `webhook-id`. While a receiver is unwell, one notification at a time is tried at it and
- * the others wait without costing a connection, so that it can't hold up those for other receivers for more than one try.
+ * then on. At least once: a receiver tells repeats by `webhook-id`. A receiver gets one notification at a time, and while it is unwell the others
+ * wait without costing a connection: where as many instances run as there are receivers, none holds up another.
  */
 export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   const { store, receivers, keys, answerWithinMs, pauses = PAUSES } = parts;
+  const busy = new Set<string>(); // receivers that are being told
   const unwell = new Map<string, { failures: number; until: number }>(); // receiver -> no try before `until`, of `performance.now`
   return {
     name: "notifier",
@@ -57,6 +63,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
 
   async function forEach(order: Notify): Promise<Done> {
     await store.write((db) => receivers.forEach((receiver) => noteOrder(db, order, receiver)));
+    if (receivers.length === 0 && order.notification.type === "test") await noteNobody(order);
     const { webhook_id, notification, run_id, pipeline } = order;
     return {
       outputs: receivers.map(({ host, key }) => ({
@@ -68,6 +75,16 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     };
   }
 
+  /** Whoever asked for a test is to see why nothing came. */
+  async function noteNobody(order: Notify): Promise<void> {
+    const of = { webhookId: order.webhook_id, key: NOBODY.key };
+    const at = new Date().toISOString();
+    await store.write((db) => {
+      noteOrder(db, order, NOBODY);
+      noteTry(db, of, { state: "FAILED", result: "nobody to tell: NOTIFY_URL is unset", at });
+    });
+  }
+
   async function send(order: Notify, receiver: Receiver, handling: Handling): Promise<Done> {
     const { key, host } = receiver;
     try {
@@ -75,13 +92,17 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
       if (waitMs > 0) {
         throw new Busy(`Notifications wait until ${host} is tried again.`, { retryAfterMs: waitMs });
       }
+      if (busy.has(key)) {
+        throw new Busy(`Notifications wait until ${host} has answered.`, { retryAfterMs: BUSY_MS });
+      }
+      busy.add(key);
       const status = await post(receiver, {
         id: order.webhook_id,
         body: JSON.stringify(order.notification),
         keys,
         signal: handling.signal,
         answerWithinMs,
-      });
+      }).finally(() => busy.delete(key));
       unwell.delete(key);
       const result = `HTTP ${status}`;
       await note(order, "SENT", result, handling);

@@ -18,7 +18,7 @@ import { tempStore } from "../../tests/support/store.ts";
 import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
 import { notifyOptionsOf, SaverVariables } from "../config.ts";
 import { notifier } from "./notifier.ts";
-import { orderOf } from "./order.ts";
+import { orderOf } from "../../shared/contracts/notification_order.ts";
 import { signatureOf } from "./receivers.ts";
 
 const DAY_MS = 24 * 3_600_000;

@@ -9,7 +9,7 @@ import type { FieldTypes, Phase, RunEvent } from "../../shared/contracts/message
 import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { driftOf, fieldsOf } from "./drift.ts";
-import type { News } from "./order.ts";
+import type { News } from "../../shared/contracts/notification_order.ts";
 
 /** Runs that are looked at for what came before. */
 const RUNS_BACK = 100;

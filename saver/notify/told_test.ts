@@ -6,7 +6,7 @@ import type { Store } from "../../shared/store/sqlite/open.ts";
 import { tempStore } from "../../tests/support/store.ts";
 import { recordEvent } from "../record.ts";
 import { driftOf } from "./drift.ts";
-import { orderOf } from "./order.ts";
+import { orderOf } from "../../shared/contracts/notification_order.ts";
 import { toldBy } from "./told.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);

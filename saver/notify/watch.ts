@@ -15,7 +15,7 @@ import { lastTick, type Timetable } from "../../shared/pipeline/schedule.ts";
 import { keepWatched } from "../../shared/store/sqlite/notifications.ts";
 import type { Store } from "../../shared/store/sqlite/open.ts";
 import type { RunRow } from "../../shared/store/sqlite/runs.ts";
-import { type News, orderOf } from "./order.ts";
+import { type News, orderOf } from "../../shared/contracts/notification_order.ts";
 
 export interface WatchParts {
   readonly store: Store;

@@ -3,6 +3,7 @@ import type { Page } from "puppeteer-core";
 import { shows } from "../api/browser.ts";
 import { picture, press, startSite, visit } from "./site.ts";
 import { needing } from "../support/needs.ts";
+import { SECRET, startReceiver } from "../support/receiver.ts";
 
 const test = needing("chromium");
 
@@ -21,9 +22,12 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
-  await using site = await startSite({ users: 40, bad: 0.5 });
+  await using receiver = startReceiver();
+  const env = { NOTIFY_URL: receiver.url, NOTIFY_SECRET: SECRET };
+  await using site = await startSite({ users: 40, bad: 0.5, env });
   const run = await site.pipeline.completed(await site.pipeline.tell());
   await site.pipeline.channel.publish({ to: "channel:phase1_complete", id: "m1", body: "{}" });
+  assert.equal((await site.pipeline.task("etl", "notify", "--test")).code, 0);
   const pages = [
     { name: "dashboard", path: "/", en: "Last runs", es: "Últimas ejecuciones" },
     { name: "run", path: `/runs/${run.run_id}`, en: "Delivery receipt", es: "Comprobante de entrega" },
@@ -34,6 +38,7 @@ test("every page is accessible in light and dark, fits 360 px, and speaks both l
       es: "El registro completo",
     },
     { name: "dead", path: "/dead", en: "Send again", es: "Volver a enviar" },
+    { name: "notifications", path: "/notifications", en: "arrive here", es: "Últimos avisos" },
     { name: "sql", path: "/sql?query=SELECT%20id%20FROM%20raw_users", en: "40 rows", es: "40 filas" },
   ];
   for (const { name, path, en, es } of pages) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { shows } from "../api/browser.ts";
 import { picture, press, startSite, type, visit } from "./site.ts";
 import { needing } from "../support/needs.ts";
+import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../support/receiver.ts";
 
 const test = needing("chromium");
 
@@ -107,4 +108,22 @@ test("a query stands in the address, its rows in a table and a CSV file, and its
     const other = complaints.filter((text) => !/status of 400/.test(text));
     complaints.splice(0, complaints.length, ...other);
   });
+});
+
+test("the notifications page shows to whom what was sent, with its outcome, and sends a test", async () => {
+  await using receiver = startReceiver();
+  await using site = await startSite({ env: { NOTIFY_URL: receiver.url, NOTIFY_SECRET: SECRET } });
+  await visit(site, "/notifications", async ({ page }) => {
+    await shows(page, "Nothing was sent yet.");
+    await press(page, "Send a test");
+    await shows(page, "The test is on its way");
+    await shows(page, "HTTP 204");
+    await shows(page, receiver.host);
+    await shows(page, "notifications of the pipeline arrive here");
+    await picture(page, "notifications");
+    const html = await page.content();
+    assert.ok(!html.includes(HIDDEN_PATH) && !html.includes(HIDDEN_QUERY), "its path is a secret");
+  });
+  assert.deepEqual(receiver.received.map(({ body }) => body.type), ["test"]);
+  assert.deepEqual(receiver.complaints, []);
 });

@@ -10,6 +10,7 @@ import { useEffect, useState } from "preact/hooks";
 import { language, remember, t, theme } from "./i18n.ts";
 import { Dashboard } from "./pages/dashboard.tsx";
 import { DeadPage } from "./pages/dead.tsx";
+import { NotificationsPage } from "./pages/notifications.tsx";
 import { RepairPage } from "./pages/repair.tsx";
 import { RunPage } from "./pages/run.tsx";
 import { SqlPage } from "./pages/sql.tsx";
@@ -38,6 +39,7 @@ function Fitting({ pathname }: { pathname: string }): JSX.Element {
   }
   if (pathname === "/") return <Dashboard />;
   if (pathname === "/dead") return <DeadPage />;
+  if (pathname === "/notifications") return <NotificationsPage />;
   if (pathname === "/sql") return <SqlPage />;
   return (
     <Page title={t("title")}>
@@ -62,6 +64,7 @@ function Header({ pathname }: { pathname: string }): JSX.Element {
         <nav aria-label={t("title")}>
           {link("/", t("runs"), pathname === "/" || pathname.startsWith("/runs/"))}
           {link("/dead", t("dead"), pathname === "/dead")}
+          {link("/notifications", t("notifications"), pathname === "/notifications")}
           {link("/sql", t("sql"), pathname === "/sql")}
           <a href="/graphql">GraphiQL</a>
           <a href="/docs">REST</a>

@@ -219,6 +219,22 @@ export const EN = {
   sentAgain: "The message was sent again.",
   discarded: "The message was discarded.",
 
+  notifications: "Notifications",
+  notificationsText: "What the addresses in NOTIFY_URL were sent. Only their hosts are shown.",
+  noNotifications: "Nothing was sent yet.",
+  noNotificationsText:
+    "Set NOTIFY_URL and NOTIFY_SECRET in the configuration, start the saver again and send a test.",
+  sendTest: "Send a test",
+  testOrdered: "The test is on its way; its outcome appears in the list.",
+  toldLast: "Last notifications",
+  happened: "Time",
+  type: "Type",
+  receiver: "Receiver",
+  outcome: "Outcome",
+  "notification.WAITING": "waiting",
+  "notification.SENT": "sent",
+  "notification.FAILED": "failed",
+
   sqlTitle: "SQL console",
   sqlText: "A single SELECT over {tables}. Personal fields are shown as ***.",
   query: "Query",

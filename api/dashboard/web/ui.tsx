@@ -90,6 +90,8 @@ const TONES: Record<string, string> = {
   PENDING: "warn",
   NOT_CONFIGURED: "quiet",
   REQUESTED: "quiet",
+  WAITING: "warn",
+  SENT: "good",
   idle: "good",
   working: "busy",
   paused: "warn",
@@ -100,7 +102,9 @@ const TONES: Record<string, string> = {
 };
 
 /** A state, in words and by a colour. */
-export function Badge({ of, state }: { of: "status" | "delivery" | "state"; state: string }): JSX.Element {
+export function Badge(
+  { of, state }: { of: "status" | "delivery" | "state" | "notification"; state: string },
+): JSX.Element {
   return <span class={`badge ${TONES[state] ?? "busy"}`}>{t(`${of}.${state}` as Key)}</span>;
 }
 

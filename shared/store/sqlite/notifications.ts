@@ -50,7 +50,11 @@ export class Notifications {
 
   /** Newest first, at most `limit` of those before number `before`. */
   list(
-    { limit, before, webhookId }: { limit: number; before?: number; webhookId?: string },
+    { limit, before, webhookId }: {
+      limit: number;
+      before?: number | undefined;
+      webhookId?: string | undefined;
+    },
   ): NotificationRow[] {
     return this.db.all<NotificationRow>(
       `SELECT * FROM notifications WHERE id < ?1 AND (?2 IS NULL OR webhook_id = ?2) ORDER BY id DESC LIMIT ?3`,

@@ -4,20 +4,24 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Detail } from "../../shared/contracts/messages.ts";
-import type { Notification, NotificationType, Notify } from "../../shared/contracts/notifications.ts";
+import type { Detail } from "./messages.ts";
+import type { Notification, NotificationType, Notify } from "./notifications.ts";
 
 /** What is to be told. */
 export interface News {
+  /** Its type. */
   readonly type: NotificationType;
   /** What happened: the same text each time it is noticed, and no other happening's. */
   readonly key: string;
   /** When it happened. */
   readonly at: string;
+  /** The pipeline that it is about. */
   readonly pipeline?: string | undefined;
+  /** The run that it is about. */
   readonly runId?: string | undefined;
   /** What happened, in one sentence for people. */
   readonly says: string;
+  /** What people can do about it. */
   readonly whatToDo: string;
   /** The page of the dashboard that it is about, such as `/dead`. Default: the run's. */
   readonly page?: string;

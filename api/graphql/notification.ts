@@ -1,0 +1,59 @@
+/**
+ * What receivers outside were told.
+ *
+ * @module
+ */
+import { NOTIFICATION_TYPES } from "../../shared/contracts/notifications.ts";
+import { NOTIFICATION_STATES, type NotificationRow } from "../../shared/store/sqlite/notifications.ts";
+import { builder } from "./builder.ts";
+import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+
+const NotificationState = builder.enumType("NotificationState", {
+  values: NOTIFICATION_STATES,
+  description:
+    "`WAITING`: for its first or another try; `SENT`: the receiver has accepted it; `FAILED`: it isn't tried again.",
+});
+
+const Notification = builder.objectRef<NotificationRow>("Notification").implement({
+  description: "A notification to one receiver.",
+  fields: (t) => ({
+    id: t.exposeID("id"),
+    webhookId: t.exposeID("webhook_id", {
+      description: "Its `webhook-id`: the same for all receivers and tries.",
+    }),
+    type: t.exposeString("type", { description: `One of ${NOTIFICATION_TYPES.join(", ")}.` }),
+    host: t.exposeString("host", {
+      description: "The receiver's host; the rest of its address is a secret.",
+    }),
+    pipeline: t.exposeString("pipeline", { nullable: true }),
+    runId: t.exposeID("run_id", { nullable: true }),
+    text: t.exposeString("text", { description: "What people read." }),
+    happenedAt: t.field({ type: "DateTime", resolve: (row) => row.happened_at }),
+    state: t.field({ type: NotificationState, resolve: (row) => row.state }),
+    attempts: t.exposeInt("attempts", { description: "Tries so far." }),
+    triedAt: t.field({ type: "DateTime", nullable: true, resolve: (row) => row.tried_at }),
+    result: t.exposeString("result", {
+      nullable: true,
+      description: "The outcome of the last try, such as `HTTP 204`.",
+    }),
+  }),
+});
+
+const NotificationConnection = connectionType("Notification", Notification);
+
+builder.queryField("notifications", (t) =>
+  t.field({
+    type: NotificationConnection,
+    description: "What receivers outside were told, newest first; the newest 1000 are kept.",
+    args: {
+      webhookId: t.arg.id({ required: false, description: "Only those with this `webhook-id`." }),
+      first: t.arg(forwardArgs.first),
+      after: t.arg(forwardArgs.after),
+    },
+    resolve: (_root, { webhookId, first, after }, { store }) =>
+      pageOf<NotificationRow, number>({ first, after }, {
+        read: ({ limit, after }) =>
+          store?.notifications.list({ limit, before: after, webhookId: webhookId ?? undefined }) ?? [],
+        place: ({ id }) => id,
+      }),
+  }));

@@ -1,0 +1,62 @@
+/**
+ * `deno task etl notify`: what receivers outside were told; `--test` sends a notification to all, and waits for what they answer.
+ *
+ * @module
+ */
+import { pause } from "../../api/client/graphql.ts";
+import { type NotificationLine, NOTIFICATIONS } from "../../api/client/operations.ts";
+import { EXIT, print, table } from "../command_line.ts";
+import { type Command, Failed, steer } from "./command.ts";
+
+/** Most rows that the API gives at once. */
+const MOST = 500;
+
+/** How long a test waits for the first answer of every receiver, in milliseconds. */
+const ANSWERED_WITHIN_MS = 30_000;
+
+export const notify: Command = async ({ api, signal, options: { json, limit, test } }) => {
+  const read = async (webhookId?: string) => {
+    const { notifications: { nodes } } = await api.ask(NOTIFICATIONS, {
+      first: Math.min(limit, MOST),
+      webhookId,
+    });
+    return nodes;
+  };
+  const show = (nodes: readonly NotificationLine[]) => {
+    if (json) nodes.forEach(print);
+    else {
+      table(
+        ["when", "type", "pipeline", "to", "state", "tries", "result"],
+        nodes.map(({ happenedAt, type, pipeline, host, state, attempts, result }) => [
+          happenedAt,
+          type,
+          pipeline,
+          host,
+          state,
+          attempts,
+          result,
+        ]),
+      );
+    }
+  };
+  if (!test) {
+    show(await read());
+    return EXIT.ok;
+  }
+  const { webhookId } = await steer(api, "sendTestNotification");
+  const until = performance.now() + ANSWERED_WITHIN_MS;
+  for (;;) {
+    const nodes = await read(webhookId);
+    const isAnswered = nodes.length > 0 && nodes.every(({ attempts }) => attempts > 0);
+    if (isAnswered || performance.now() > until || signal.aborted) {
+      show(nodes);
+      if (nodes.length === 0) {
+        throw new Failed(
+          "The test was ordered, but no saver has taken it. Look at it with: deno task doctor",
+        );
+      }
+      return nodes.every(({ state }) => state === "SENT") ? EXIT.ok : EXIT.failed;
+    }
+    await pause(200, signal);
+  }
+};

@@ -1,0 +1,170 @@
+/**
+ * Notifications of a whole pipeline: real services with the permissions of their tasks, and receivers that check each signature.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { needing } from "../support/needs.ts";
+import {
+  HIDDEN_PATH,
+  HIDDEN_QUERY,
+  SECRET,
+  startReceiver,
+  startTalker,
+  type TestReceiver,
+} from "../support/receiver.ts";
+import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
+
+/** A pipeline that notifies `urls`; its source answers 404 while `broken` says so, and changes its fields with `drifts`. */
+async function open(
+  urls: readonly string[],
+  { channel = "embedded", env = {} }: { channel?: "embedded" | "redis"; env?: Record<string, string> } = {},
+) {
+  const source = { broken: false, drifts: false };
+  const pipeline = await startPipeline({
+    channel,
+    sftp: "none",
+    users: 30,
+    env: {
+      NOTIFY_URL: urls.join(","),
+      NOTIFY_SECRET: SECRET,
+      PUBLIC_URL: "https://etl.example.com",
+      LOG_LEVEL: "trace",
+      ...env,
+    },
+    wrap: (answer) => async (request) => {
+      if (source.broken) return new Response("down", { status: 404 });
+      const response = await answer(request);
+      if (!source.drifts) return response;
+      const text = (await response.text()).replaceAll('"eyeColor":', '"eye":').replace(
+        /"height":([\d.]+)/g,
+        '"height":"$1"',
+      );
+      return new Response(text, { headers: { "content-type": "application/json" } });
+    },
+  });
+  return { pipeline, source };
+}
+
+function assertSilent(pipeline: TestPipeline): void {
+  const said = pipeline.logs().map(({ text }) => text).join("\n");
+  for (const secret of [HIDDEN_PATH, HIDDEN_QUERY, SECRET, SECRET.slice("whsec_".length)]) {
+    assert.ok(!said.includes(secret), "a log line holds a secret");
+  }
+}
+
+const told = ({ received }: TestReceiver, type: string) => received.filter(({ body }) => body.type === type);
+
+async function storyOf(channel: "embedded" | "redis"): Promise<void> {
+  await using receiver = startReceiver();
+  const { pipeline, source } = await open([receiver.url], { channel });
+  await using _pipeline = pipeline;
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.completed(await pipeline.tell());
+  source.broken = true;
+  const failed = await pipeline.tell();
+  await pipeline.status("FAILED", failed);
+  source.broken = false;
+  source.drifts = true;
+  const run = await pipeline.completed(await pipeline.tell());
+  await pipeline.until(
+    "all notifications",
+    () => Promise.resolve(told(receiver, "run.recovered").length > 0),
+  );
+  await pipeline.stop("saver");
+  assert.deepEqual(receiver.complaints, [], "every signature is good");
+  const types = receiver.received.map(({ body }) => body.type);
+  assert.deepEqual(new Set(types), new Set(["run.failed", "source.drift", "run.recovered"]));
+  assert.equal(types.length, 3);
+  const [failure] = told(receiver, "run.failed");
+  assert.match(failure!.body.text, /^\[users\] Run \d+ failed while extracting: .*404/);
+  assert.match(String(failure!.body.data.link), /^https:\/\/etl\.example\.com\/runs\/[0-9a-f-]{36}$/);
+  const [drift] = told(receiver, "source.drift");
+  assert.deepEqual(drift!.body.data.new, ["eye"]);
+  assert.deepEqual(drift!.body.data.gone, ["eyeColor"]);
+  assert.deepEqual(drift!.body.data.changed, [{ field: "height", before: ["number"], now: ["string"] }]);
+  assert.equal(told(receiver, "run.recovered")[0]!.body.data.run_id, run.run_id);
+  const records = pipeline.sql<{ email: string }>(
+    "SELECT json_extract(json, '$.email') AS email FROM raw_records",
+  );
+  const all = receiver.received.map(({ text }) => text).join("\n");
+  assert.ok(
+    records.length > 30 && records.every(({ email }) => !all.includes(email)),
+    "no value of a record",
+  );
+  assertSilent(pipeline);
+}
+
+Deno.test("a failed run, its source's new fields and its recovery are told, each once (embedded)", () =>
+  storyOf("embedded"));
+needing("redis-server")(
+  "a failed run, its source's new fields and its recovery are told, each once (redis)",
+  () => storyOf("redis"),
+);
+
+async function killedOften(channel: "embedded" | "redis"): Promise<void> {
+  // what it is told is accepted only after the saver was killed in the middle of it, twice
+  const reached = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using receiver = startReceiver((times) => {
+    if (times > reached.length) return new Response(null, { status: 204 });
+    reached[times - 1]!.resolve();
+    return new Promise<Response>((resolve) =>
+      setTimeout(() => resolve(new Response(null, { status: 204 })), 300)
+    );
+  });
+  const { pipeline, source } = await open([receiver.url], { channel });
+  await using _pipeline = pipeline;
+  source.broken = true;
+  await pipeline.start("extractor", "saver");
+  const failed = await pipeline.tell();
+  for (const { promise } of reached) {
+    await promise;
+    await pipeline.kill("saver");
+    await pipeline.start("saver");
+  }
+  await pipeline.until("a note of it", () => {
+    const sent = pipeline.sql("SELECT 1 FROM notifications WHERE type = 'run.failed' AND state = 'SENT'");
+    return Promise.resolve(sent.length === 1);
+  });
+  assert.deepEqual(receiver.complaints, []);
+  const failures = told(receiver, "run.failed");
+  assert.ok(failures.length >= 2, "it was told again");
+  assert.equal(new Set(failures.map(({ id }) => id)).size, 1, "one id an event");
+  assert.equal(new Set(failures.map(({ text }) => text)).size, 1);
+  assert.equal(failures[0]!.body.data.run_id, failed);
+}
+
+Deno.test("a saver that is killed while it notifies does so again, under the same id (embedded)", () =>
+  killedOften("embedded"));
+needing("redis-server")(
+  "a saver that is killed while it notifies does so again, under the same id (redis)",
+  () => killedOften("redis"),
+);
+
+Deno.test("receivers that never answer, or never end, delay no run, and no other receiver", async () => {
+  await using silent = startTalker(async (connection) => {
+    while (await connection.read(new Uint8Array(65_536)) !== null);
+  });
+  await using endless = startTalker(async (connection) => {
+    await connection.read(new Uint8Array(65_536));
+    for (;;) await connection.write(new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n"));
+  });
+  await using well = startReceiver();
+  const { pipeline, source } = await open([silent.url, endless.url, well.url]);
+  await using _pipeline = pipeline;
+  await pipeline.start("extractor", "transformer", "saver");
+  source.broken = true;
+  await pipeline.status("FAILED", await pipeline.tell());
+  await pipeline.until("a connection of the silent one", () => Promise.resolve(silent.connections > 0));
+  source.broken = false;
+  const started = performance.now();
+  await pipeline.completed(await pipeline.tell());
+  const took = performance.now() - started;
+  assert.ok(took < 9_000, `the run took ${took} ms while a receiver was silent`);
+  await pipeline.until(
+    "the other receiver knows",
+    () => Promise.resolve(told(well, "run.recovered").length === 1),
+  );
+  assert.deepEqual(well.complaints, []);
+  assertSilent(pipeline);
+});
