@@ -48,7 +48,7 @@ export interface PageToFetch {
   /** What the source announced last. */
   readonly seen: () => Announced;
   /** Looks at a page that was read. @throws TransientError where it isn't to be used, and asked for again. */
-  readonly check?: (page: Page, isLastTry: boolean) => void;
+  readonly check?: (page: Page) => void;
 }
 
 const log = getLogger(["etl", "extractor", "pages"]);
@@ -88,7 +88,7 @@ export async function fetchPage(
   while (true) {
     try {
       const fetched = await fetchOnce(source, page, signal, buffer);
-      page.check?.(fetched, reasons.length >= source.maxRetries);
+      page.check?.(fetched);
       return fetched;
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;

@@ -160,7 +160,13 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
     );
   }
   if (missing > 0) {
-    log.warning("fewer records came than the source had announced", { announced, received, missing });
+    const repeated = duplicates; // as many as are missing: the source's order may be another one for each page
+    log.warning("fewer records came than the source had announced", {
+      announced,
+      received,
+      missing,
+      repeated,
+    });
   }
   const figures = { records, duplicates, pages, total, announced, received, missing, repeated: duplicates };
   return { ...figures, ...began_again === undefined ? {} : { began_again } };
@@ -221,7 +227,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
     : "what the definition's paging sends";
   throw new PermanentError(
     `Cannot continue at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
-      `Does the source heed ${asked}? The run's state is kept at ${label}.`,
+      `Does the source heed ${asked}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
   );
 }
 

@@ -61,7 +61,7 @@ export const LINKED: readonly RackCase[] = [
     source: CURSOR,
     serve: () => ({ url }) => items(from(number(url, "c")), { next: number(url, "c") + 10 }),
     fails: "1000 pages in a row held no things",
-    kills: 0, // a thousand pages each time
+    kills: 1, // a thousand pages each time
   },
   {
     name: "an empty page that names a next one",
