@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
+import { openChannel } from "../../shared/channel/open.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { Decision } from "../../shared/contracts/messages.ts";
-import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
+import { type HoldRow, keepDecision } from "../../shared/store/sqlite/holds.ts";
+import { openStore } from "../../shared/store/sqlite/open.ts";
 import { changingSource } from "../support/changing_source.ts";
 import { needing } from "../support/needs.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
@@ -178,3 +180,108 @@ for (const channel of ["embedded", "redis"] as const) {
     await pipeline.completed(held.run_id);
   });
 }
+
+Deno.test("a later run waits behind a held one without an attempt, a correction doesn't, and `run` ends with 1 and the reason", async () => {
+  await using test = await heldPipeline({ sftp: "none" });
+  const { pipeline, held, source } = test;
+  await pipeline.until(
+    "the extractor knows",
+    async () => (await pipeline.channel.mailbox("channel:run_outcome").state()).depth === 0,
+  );
+  source.has(70);
+  const later = await pipeline.tell();
+  await pipeline.said(new RegExp(`Run ${later} waits: run ${held.run_id} of the same pipeline is held`));
+  assert.deepEqual(typesOf(pipeline, later), ["run_requested"]);
+  await decide(pipeline, held.run_id, "released");
+  await pipeline.completed(later);
+  const starts = pipeline.events(later).filter((event) => event.type === "phase_started");
+  assert.ok(starts.every((event) => event.type === "phase_started" && event.attempt === 1));
+
+  source.has(30);
+  for (const service of ["extractor", "transformer", "saver"]) await pipeline.stop(service);
+  const run = await pipeline.task("run");
+  assert.equal(run.code, 1, run.stdout);
+  assert.match(run.stderr, /The run is held: .*it has 30 valid records, fewer than 50 % of the 70 of run 3/);
+  const again = await pipeline.task("run");
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /Cannot start a run: run \S+ is held before its load\. Release or reject it/);
+});
+
+Deno.test("the demo is never held", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  for (const users of ["100", "20"]) {
+    const { code, stdout, stderr } = await pipeline.task("demo", "--once", "--users", users, "--bad", "0.1");
+    assert.equal(code, 0, `${stdout}${stderr}`);
+  }
+});
+
+for (const channel of ["embedded", "redis"] as const) {
+  const test = channel === "redis" ? needing("redis-server") : Deno.test;
+  test(`a saver that is killed while it holds, releases, loads or rejects leaves each run decided once and loaded whole or not at all (${channel})`, async () => {
+    const source = changingSource();
+    await using pipeline = await startPipeline({ channel, sftp: "none", wrap: source.wrap });
+    await pipeline.start("extractor", "transformer", "saver");
+    let rows = 208;
+    await pipeline.completed(await pipeline.tell());
+    const killed = async (what: string, look: () => boolean) => {
+      await pipeline.until(what, look);
+      await pipeline.kill("saver");
+      await pipeline.start("saver");
+    };
+    const loaded = (runId: string) =>
+      pipeline.sql<{ n: number }>(`SELECT count(*) AS n FROM run_files WHERE run_id = '${runId}'`)[0]!.n;
+
+    const kills: Record<Decision, ((runId: string) => boolean)[]> = {
+      released: [
+        (runId) => holdOf(pipeline, runId).decision !== null,
+        (runId) => loaded(runId) > 0,
+      ],
+      rejected: [(runId) => holdOf(pipeline, runId).decision !== null],
+    };
+    for (const decision of ["released", "rejected"] as const) {
+      for (const look of kills[decision]) {
+        source.has(60);
+        const runId = await pipeline.tell();
+        await killed("a hold", () => holdOf(pipeline, runId) !== undefined);
+        await pipeline.status("HELD", runId);
+        await decide(pipeline, runId, decision);
+        await killed("the moment", () => look(runId));
+        await pipeline.status(decision === "released" ? "COMPLETED" : "FAILED", runId);
+        rows += decision === "released" ? 60 : 0;
+        assert.equal(pipeline.tables().processed_users, rows);
+        const decided = typesOf(pipeline, runId).filter((type) => /released|rejected/.test(type));
+        assert.deepEqual(decided, [`run_${decision}`]);
+        source.has(208);
+        await pipeline.completed(await pipeline.tell());
+        rows += 208;
+      }
+    }
+    const { dead } = await pipeline.channel.mailbox("channel:phase2_complete").state();
+    assert.equal(dead, 0);
+  });
+}
+
+Deno.test("a held run, and a release whose load is still to come, survive the loss of the queue", async () => {
+  await using test = await heldPipeline({ sftp: "none" });
+  const { pipeline, held: { run_id } } = test;
+  const restart = async (queue: string) => {
+    for (const service of ["extractor", "transformer"]) await pipeline.stop(service);
+    pipeline.env.QUEUE_PATH = `database/${queue}.db`;
+    await pipeline.start("extractor", "transformer", "saver");
+    return await openChannel({ queuePath: `${pipeline.folder}/database/${queue}.db` });
+  };
+  await pipeline.stop("saver");
+  await using _second = await restart("second");
+  await pipeline.said(/"message":"ready".*"logger":"etl.saver"/);
+  assert.equal((await pipeline.status("HELD", run_id)).loaded_at, null);
+  // decided on, and the order to load it lost with the queue
+  await pipeline.kill("saver");
+  {
+    await using store = await openStore(`${pipeline.folder}/database/data.db`, { pipelines: [] });
+    const order = { run_id, decision: "released" as const, requested_by: "ana" };
+    await store.write((db) => keepDecision(db, order, `decision/${run_id}/released`));
+  }
+  await using _third = await restart("third");
+  await pipeline.completed(run_id);
+  assert.equal(pipeline.tables().processed_users, 268);
+});
