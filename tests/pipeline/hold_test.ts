@@ -181,8 +181,8 @@ for (const channel of ["embedded", "redis"] as const) {
   });
 }
 
-Deno.test("a later run waits behind a held one without an attempt, a correction doesn't, and `run` ends with 1 and the reason", async () => {
-  await using test = await heldPipeline({ sftp: "none" });
+Deno.test("a later run waits behind a held one without an attempt, and `run` ends with 1 and the reason", async () => {
+  await using test = await heldPipeline({ sftp: "none", env: { LOG_LEVEL: "debug" } });
   const { pipeline, held, source } = test;
   await pipeline.until(
     "the extractor knows",
