@@ -100,7 +100,7 @@ export async function readLookup(path: string, key: string, value: string): Prom
     throw refuse(
       `${path} can't be read (${
         messageOf(error)
-      }). Point LOOKUP_FILE at a CSV file with the header ${header}.`,
+      }). Put a CSV file with the header ${header} there, or name another one.`,
     );
   }
   try {

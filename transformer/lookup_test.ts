@@ -127,7 +127,10 @@ Deno.test("a missing file is refused with what to do", async () => {
     readLookups(usersPlan, { readEnv: () => "/nonexistent/departments.csv" }),
     (error: unknown) => {
       assert.ok(error instanceof ConfigError);
-      assert.match(error.message, /\/nonexistent\/departments\.csv can't be read.*Point LOOKUP_FILE at/);
+      assert.match(
+        error.message,
+        /\/nonexistent\/departments\.csv can't be read.*Put a CSV file with the header/,
+      );
       return true;
     },
   );
