@@ -89,7 +89,8 @@ function drifted(
     const events = store.runs.eventsOf([earlier.run_id]).get(earlier.run_id) ?? [];
     const before = fieldsOf(events.findLast((one) => fieldsOf(one) !== undefined));
     if (before === undefined) continue;
-    const { added, gone, changed } = driftOf(before.map(shortened), now.map(shortened));
+    const { added, gone: missing, changed } = driftOf(before.map(shortened), now.map(shortened));
+    const gone = run.since === null ? missing : []; // the few records that have changed may lack what others have
     if (added.length + gone.length + changed.length === 0) return undefined;
     const parts = [
       ...(added.length === 0 ? [] : [`new: ${named(added)}`]),

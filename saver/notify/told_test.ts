@@ -172,6 +172,18 @@ Deno.test("fields that are new, gone or of another type than in the run before a
   );
 });
 
+Deno.test("a run that asked for changes alone tells of no field that is gone", async () => {
+  await using temp = await tempStore();
+  await runOf(temp.store, 0).transform(fields({ id: "number", nickname: "string" }));
+  const run = runOf(temp.store, 1);
+  const since = { from: "2026-11-23T00:00:00Z", rewinds: 0 };
+  await run.tell({ type: "phase_completed", phase: "EXTRACTING", detail: { since } });
+  assert.notEqual(temp.store.runs.byRunId(run.runId)!.since, null);
+  const [drift, ...others] = await run.transform(fields({ id: "string" }));
+  assert.deepEqual(others, []);
+  assert.deepEqual([drift!.data!.gone, (drift!.data!.changed as unknown[]).length], [[], 1]);
+});
+
 Deno.test("hundreds of new fields with long names make a notification of bounded length", async () => {
   await using temp = await tempStore();
   await runOf(temp.store, 0).transform(fields({ id: "number" }));

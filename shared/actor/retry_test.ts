@@ -51,6 +51,21 @@ Deno.test("each new reason of a failed try is reported, and a repeated try that 
   ]);
 });
 
+Deno.test("what is reported of a text that is no JSON holds nothing of the text", async () => {
+  await using s = await stage(() => Promise.resolve(JSON.parse('{"email":"ana@example.com"')), {
+    maxAttempts: 1,
+  });
+  await give(s.channel);
+  await s.settledTimes(1);
+  const [, failed] = await eventsOf(s.channel);
+  assert.ok(failed?.type === "run_failed");
+  assert.match(failed.reason, /^Cannot parse a text that should be JSON\./);
+  assert.doesNotMatch(
+    JSON.stringify(await s.channel.mailbox("channel:phase1_complete").dead({ limit: 1 })),
+    /"reason":"[^"]*ana/,
+  );
+});
+
 Deno.test("a week of the same failure is reported once an hour", () => {
   const retries = new ReportedRetries();
   let reports = 0;

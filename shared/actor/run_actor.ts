@@ -203,7 +203,7 @@ function outcomeOf(
   { maxAttempts, patienceMs }: { maxAttempts: number; patienceMs: number },
   news: News,
 ): Outcome {
-  const reason = messageOf(error);
+  const reason = reasonOf(error);
   if (error instanceof LeaseLost) return { kind: "lost", reason };
   if (error instanceof HandBack) return { kind: "handed back", reason };
   if (error instanceof Busy) return { kind: "busy", reason, afterMs: error.retryAfterMs! };
@@ -223,6 +223,11 @@ function outcomeOf(
   }
   const afterMs = (error instanceof TransientError ? error.retryAfterMs : undefined) ?? backOff(attempt);
   return { kind: "again", reason, afterMs, asIfNew: isWorthWaiting, outputs: news.retrying(reason, afterMs) };
+}
+
+/** The engine quotes the text that it can't parse, which may be a record's. */
+function reasonOf(error: unknown): string {
+  return error instanceof SyntaxError ? "Cannot parse a text that should be JSON." : messageOf(error);
 }
 
 async function planOf<C extends ChannelName, P>(
