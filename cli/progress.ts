@@ -81,9 +81,12 @@ function lineOf(event: RunEvent): string | undefined {
   }
 }
 
-/** The counts among a phase's findings, and how a delivery ended. */
+/** What is told in words: how a delivery ended, and why a run was begun again. */
+const WORDS = ["state", "began_again"];
+
+/** The counts among a phase's findings, and what is told in words. */
 export function numbersOf(detail: Record<string, unknown>): string {
-  return Object.entries(detail).filter(([name, value]) => typeof value === "number" || name === "state")
+  return Object.entries(detail).filter(([name, value]) => typeof value === "number" || WORDS.includes(name))
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
 }
 

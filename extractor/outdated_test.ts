@@ -132,3 +132,25 @@ Deno.test("a source that changes again while its run is begun again fails the ru
   assert.equal(JSON.parse(await Deno.readTextFile(paged.state)).current, null);
   assert.deepEqual(await paged.rawFiles(), []);
 });
+
+Deno.test("a run that is begun again asks for changes since the same moment, and holds them all", async () => {
+  let session = "a";
+  const asked: (string | null)[] = [];
+  const changes = numbered(30).map(({ id }) => ({ id, at: `2026-02-01T00:00:${id + 10}Z` }));
+  await using paged = await startPaged(({ url: { searchParams: query } }) => {
+    const [of, skip] = (query.get("c") ?? `${session}-0`).split("-");
+    asked.push(query.get("since"));
+    if (of !== session) return new Response(null, { status: 410 });
+    const items = changes.filter(({ at }) => at > query.get("since")!).slice(Number(skip), Number(skip) + 10);
+    const next = items.length < 10 ? null : `${session}-${Number(skip) + 10}`;
+    return Response.json({ items, next });
+  });
+  const since = { field: "at", from: "2026-01-01T00:00:00Z", send: { since: "{}" } };
+  const source = { ...CURSOR, since } as Asked;
+  await assert.rejects(paged.extract(source, { pages: 2, now: () => START }), Stopped);
+  session = "b";
+  await beginsAgain(paged, source, changes, /cursors and links may expire/);
+  assert.deepEqual(new Set(asked), new Set([since.from]));
+  const { lines } = await paged.extract(source, { now: () => START + 2 * HOUR });
+  assert.deepEqual([lines.length, asked.at(-1)], [0, "2026-02-01T00:00:40Z"]);
+});

@@ -78,9 +78,12 @@ function toneOf({ type }: Event): string {
   return type === "phase_completed" ? "good" : "";
 }
 
-/** Counts, and how a delivery ended; names and hashes of files stand elsewhere on the page. */
+/** What is told in words: how a delivery ended, and why a run was begun again. */
+const WORDS = ["state", "began_again"];
+
+/** Counts, and what is told in words; names and hashes of files stand elsewhere on the page. */
 function shortly(detail: JsonObject): string {
-  return Object.entries(detail).filter(([name, value]) => typeof value === "number" || name === "state")
+  return Object.entries(detail).filter(([name, value]) => typeof value === "number" || WORDS.includes(name))
     .map(([name, value]) =>
       `${name.replaceAll("_", " ")} ${typeof value === "number" ? number(value) : value}`
     )
