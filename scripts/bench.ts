@@ -1,6 +1,6 @@
 /**
  * `deno task bench`: measures everything on this machine, ours and the machine's own tools in turn. Needs Linux, and curl, jq, sqlite3,
- * redis-server and OpenSSH's sftp and sshd; `TMPDIR` with about 12 GB for a million users.
+ * redis-server, OpenSSH's sftp and sshd, rclone and Swift; `TMPDIR` with about 12 GB for a million users.
  *
  * @module
  */
@@ -19,6 +19,7 @@ import { idle } from "./bench/rows/idle.ts";
 import { load } from "./bench/rows/load.ts";
 import { queue } from "./bench/rows/queue.ts";
 import { transform } from "./bench/rows/transform.ts";
+import { store } from "./bench/rows/store.ts";
 import { type Result, type Row, sentence, table } from "./bench/table.ts";
 
 /** In the order in which they run. */
@@ -30,6 +31,7 @@ const ROWS: readonly Row[] = [
   load,
   deliver,
   endToEnd,
+  store,
   queue,
   idle,
   growth,

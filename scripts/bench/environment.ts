@@ -19,6 +19,7 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import type { ChannelName } from "../../shared/contracts/channels.ts";
 import type { Phase } from "../../shared/contracts/messages.ts";
+import { startS3 } from "../../tests/support/s3.ts";
 import { startSshd } from "../../tests/support/sshd.ts";
 import type { Cost } from "./measure.ts";
 import { type Program, startProgram } from "./programs.ts";
@@ -101,6 +102,11 @@ export class BenchEnvironment implements AsyncDisposable {
       await pinHostKey(knownHosts, "127.0.0.1", server.port, server.hostKey);
       return { server, key: `${this.folder}/${keys.privateKey}`, knownHosts };
     });
+  }
+
+  /** An S3 server. */
+  store() {
+    return this.once("store", async () => this.#resources.use(await startS3()));
   }
 
   /** A new folder on that server, and the variables with which a saver delivers into it. */

@@ -4,7 +4,17 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Environment, Service } from "../../cli/services.ts";
+import { Decrypter, generateIdentity, identityToRecipient } from "age-encryption";
+import {
+  type Environment,
+  environmentOf,
+  permissionsOf,
+  pipelinesOf,
+  type Service,
+} from "../../cli/services.ts";
+import { compose } from "../../shared/actor/message.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { ConfigError } from "../../shared/errors/errors.ts";
 import type { S3Place } from "../../shared/files/s3/place.ts";
 import { needing, SWIFT } from "../support/needs.ts";
 import { keysIn, readObject, startS3, uploadsIn } from "../support/s3.ts";
@@ -117,4 +127,118 @@ test("services that share a store and no folder make the files of a local run, b
   assert.equal(verified.code, 0, verified.stdout);
   const places = verified.stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
   assert.deepEqual([...new Set(places.map(({ result }) => result))], ["equal"]);
+});
+
+test("files that are delivered encrypted are kept in the store, and a line is corrected from there", async () => {
+  await using server = await startS3();
+  const place = await server.bucket();
+  const secret = await generateIdentity();
+  await using pipeline = await startPipeline({
+    users: 208,
+    bad: 0.1,
+    env: { ...variablesOf(place), SFTP_ENCRYPT_TO: await identityToRecipient(secret) },
+  });
+  await start(pipeline, "extractor", "transformer", "saver");
+  const run = await pipeline.completed(await pipeline.tell());
+  const sealed = await keysIn(place, `etl/data/sealed/${run.run_id}/`);
+  assert.equal(sealed.length, 3);
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(secret);
+  const name = run.raw_file!.split("/").at(-1)!;
+  const there = await decrypter.decrypt(await Deno.readFile(`${pipeline.site!.disk}/${name}.age`), "text");
+  assert.equal(there, await readObject(place, `etl/${run.raw_file}`));
+
+  const runId = newRunId();
+  const [first] = (await readObject(place, `etl/${run.dlq_file}`)).split("\n");
+  const { error_reason: _, ...record } = JSON.parse(first!);
+  const right = {
+    ...record,
+    firstName: "Ada",
+    email: "ada@example.com",
+    age: 36,
+    company: { department: "Legal" },
+  };
+  await pipeline.channel.publish(compose("channel:start_run", runId, {
+    run_id: runId,
+    requested_by: "test",
+    correction: {
+      of: run.run_id,
+      dlq_file: run.dlq_file!,
+      patches: [{ line: 1, text: JSON.stringify(right) }],
+    },
+  }));
+  const corrected = await pipeline.completed(runId);
+  assert.deepEqual([corrected.correction_of, corrected.valid_count, corrected.invalid_count], [
+    run.run_id,
+    1,
+    0,
+  ]);
+  assert.match(await readObject(place, `etl/${corrected.processed_file}`), /"Ada"/);
+  const left = (await keysIn(place)).filter((key) => key.includes(".part"));
+  assert.deepEqual([left, await uploadsIn(place)], [[], []]);
+});
+
+test("doctor tries what services do with the store, and says what to do about each mistake", async () => {
+  await using server = await startS3();
+  const place = await server.bucket();
+  const right = variablesOf(place);
+  await using pipeline = await startPipeline({ sftp: "none", env: right });
+  const look = async (change: Environment) => {
+    Object.assign(pipeline.env, right, change);
+    const { code, stdout } = await pipeline.task("doctor");
+    return { code, line: /^files .*$/m.exec(stdout)?.[0] ?? stdout };
+  };
+  const good = await look({});
+  assert.deepEqual([good.code, good.line.replace(/ +/, " ")], [
+    0,
+    `files ok: s3://${place.bucket}/etl at ${new URL(place.endpoint).host}, read, write, list and remove`,
+  ]);
+  assert.deepEqual(await keysIn(place), []);
+  const mistakes: [Environment, RegExp][] = [
+    [{ AWS_SECRET_ACCESS_KEY: "wrong" }, /Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/],
+    [{ FILES_URL: "s3://nowhere" }, /there is no bucket "nowhere"\. Make it, or correct FILES_URL/],
+    [{ S3_ENDPOINT: "http://127.0.0.1:9" }, /the store 127\.0\.0\.1:9 can't be reached/],
+  ];
+  for (const [change, wanted] of mistakes) {
+    const { code, line } = await look(change);
+    assert.equal(code, 1);
+    assert.match(line, wanted);
+  }
+});
+
+test("services reach the store and no folder for files, and no service begins with half of what opens it", async () => {
+  const env = {
+    FILES_URL: "s3://bucket/etl",
+    S3_REGION: "eu-west-1",
+    AWS_ACCESS_KEY_ID: "key",
+    AWS_SECRET_ACCESS_KEY: "secret-value",
+    REDIS_URL: "redis://redis.example",
+    DATA_DIR: "own",
+  };
+  const pipelines = await pipelinesOf(env);
+  const granted = (service: Service, flag: string, more: Environment = {}) =>
+    permissionsOf(service, { ...env, ...more }, pipelines)
+      .find((one) => one.startsWith(`--allow-${flag}=`))?.split("=")[1]?.split(",") ?? [];
+  for (const service of ["extractor", "transformer", "saver"] as const) {
+    assert.ok(granted(service, "net").includes("bucket.s3.eu-west-1.amazonaws.com:443"), service);
+    assert.ok(granted(service, "net", { S3_ENDPOINT: "http://store:9000" }).includes("store:9000"), service);
+    const written = [...granted(service, "write"), ...granted(service, "read")];
+    assert.deepEqual(
+      written.filter((path) => path.startsWith("own")),
+      service === "extractor" ? ["own/state", "own/state"] : [],
+    );
+    assert.deepEqual(
+      granted(service, "net", { FILES_URL: undefined }).filter((host) => host.includes("amazon")),
+      [],
+    );
+    assert.throws(
+      () => permissionsOf(service, { ...env, AWS_SECRET_ACCESS_KEY: undefined }, pipelines),
+      (error) =>
+        error instanceof ConfigError && /AWS_SECRET_ACCESS_KEY is unset: wanted one/.test(error.message),
+    );
+  }
+  assert.deepEqual(granted("transformer", "write"), []);
+  assert.ok(!granted("api", "net").some((host) => host.includes("amazon")));
+  assert.equal(environmentOf("api", env, pipelines).AWS_SECRET_ACCESS_KEY, undefined);
+  assert.equal(environmentOf("saver", env, pipelines).AWS_SECRET_ACCESS_KEY, "secret-value");
 });

@@ -92,6 +92,8 @@ export function answer(status: number, code: string, headers: Record<string, str
   return new Response(`<?xml version="1.0"?><Error><Code>${code}</Code></Error>`, { status, headers });
 }
 
+const STEP = 64 * 1024;
+
 /** The beginning of an answer, and then nothing more: the connection breaks off, or with `frozen` stays open. */
 export async function cut(
   response: Response,
@@ -99,12 +101,15 @@ export async function cut(
   { frozen = false }: { frozen?: boolean } = {},
 ): Promise<Response> {
   const whole = new Uint8Array(await response.arrayBuffer());
+  const left = Promise.withResolvers<void>();
+  let sent = 0;
   const body = new ReadableStream<Uint8Array>({
-    async start(controller) {
-      controller.enqueue(whole.subarray(0, bytes));
-      await Promise.resolve();
-      if (!frozen) controller.error(new Error("cut"));
+    async pull(controller) {
+      if (sent < bytes) return controller.enqueue(whole.subarray(sent, sent += Math.min(STEP, bytes - sent)));
+      if (frozen) return await left.promise;
+      controller.error(new Error("cut"));
     },
+    cancel: () => left.resolve(),
   });
   return new Response(body, { status: response.status, headers: response.headers });
 }

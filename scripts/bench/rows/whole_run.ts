@@ -1,17 +1,18 @@
 import { newRunId } from "../../../shared/contracts/ids.ts";
+import type { Environment } from "../../../cli/services.ts";
 import { PAGE } from "../baselines.ts";
 import type { BenchEnvironment } from "../environment.ts";
 
 const SERVICES = ["extractor", "transformer", "saver"] as const;
 
 /**
- * A whole run over `users` through three fresh services and an SFTP server: its cost, and the peak memory of each service. Of
+ * A whole run over `users` through three fresh services, with further variables, and an SFTP server: its cost, and the peak memory of each service. Of
  * the saver it is the proportional set size, as of the API: most pages of the `deno` program itself are shared.
  */
-export async function wholeRun(environment: BenchEnvironment, users: number) {
+export async function wholeRun(environment: BenchEnvironment, users: number, more: Environment = {}) {
   const url = await environment.source(users);
   const { folder, env } = await environment.delivery();
-  const variables = { API_BASE_URL: url, BATCH_SIZE: `${PAGE}`, ...env };
+  const variables = { API_BASE_URL: url, BATCH_SIZE: `${PAGE}`, ...env, ...more };
   await using setup = environment.setup(variables, { ownFiles: true });
   const programs = [];
   for (const service of SERVICES) programs.push(await setup.start(service));

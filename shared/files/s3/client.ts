@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
 import { pause } from "../../actor/backoff.ts";
-import { TransientError } from "../../errors/errors.ts";
+import { NoSpace, TransientError } from "../../errors/errors.ts";
 import { Absent, NotImplemented, refused, type Subject, unanswered } from "./failure.ts";
 import { addressOf, type S3Place } from "./place.ts";
 
@@ -178,7 +178,8 @@ export class S3Client {
       try {
         return await work();
       } catch (error) {
-        if (signal?.aborted || !(error instanceof TransientError)) throw error;
+        // waiting for room is its actor's
+        if (signal?.aborted || !(error instanceof TransientError) || error instanceof NoSpace) throw error;
         await this.rest(tried, error, signal);
       }
     }

@@ -37,7 +37,7 @@ const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
   InvalidBucketName: ({ bucket }) => `"${bucket}" can't be the name of a bucket. Correct FILES_URL.`,
   InvalidAccessKeyId: () => "it doesn't know the access key. Correct AWS_ACCESS_KEY_ID.",
   SignatureDoesNotMatch: () =>
-    "it refuses the signature. Correct AWS_SECRET_ACCESS_KEY, or S3_REGION where the store minds it.",
+    "it refuses the signature. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and S3_REGION where the store minds it.",
   AuthorizationHeaderMalformed: ({ region }) => `it isn't in the region "${region}". Correct S3_REGION.`,
   RequestTimeTooSkewed: (_, { date }) =>
     `the clocks are too far apart: the store's says ${date}, this machine's ${

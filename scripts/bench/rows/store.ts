@@ -1,0 +1,87 @@
+import { cpuUsage } from "node:process";
+import { LocalFiles } from "../../../shared/files/local.ts";
+import { S3Files } from "../../../shared/files/s3/files.ts";
+import type { S3Place } from "../../../shared/files/s3/place.ts";
+import { curlPages } from "../baselines.ts";
+import { rawFile } from "../fixtures.ts";
+import { type Cost, inTurn, spreadOf } from "../measure.ts";
+import { shell } from "../programs.ts";
+import type { Row } from "../table.ts";
+import { wholeRun } from "./whole_run.ts";
+
+/** The files of runs in a store, which runs on this machine too: a raw file up and down against rclone, and a whole run against a local one. */
+export const store: Row = {
+  name: "store",
+  async *measure(environment) {
+    const { users, turns } = environment.scale;
+    const server = await environment.store();
+    const place = await server.bucket();
+    const [files, local] = [new S3Files(place), new LocalFiles("data")];
+    const raw = await rawFile(environment, users);
+    const path = files.path("raw_users", "bench.jsonl");
+    const up = await inTurn(turns, () => rclone(place, raw.name, "THEIRS"), async () => {
+      await files.remove(path);
+      return await costOf(async () => {
+        await using file = await files.create(path);
+        for await (const block of local.blocks(raw.name)) await file.write(block);
+        await file.publish();
+      });
+    });
+    yield { what: `upload of ${megabytes(raw.bytes)}`, ...up, unit: "x", target: { atMost: 1.3 } };
+    const down = await inTurn(turns, () => rclone(place, "THEIRS", "theirs.jsonl"), () =>
+      costOf(async () => {
+        using file = await Deno.create("ours.jsonl");
+        for await (const block of files.blocks(path)) {
+          for (let at = 0; at < block.length;) at += await file.write(block.subarray(at));
+        }
+      }));
+    yield { what: `download of ${megabytes(raw.bytes)}`, ...down, unit: "x", target: { atMost: 1.3 } };
+
+    await curlPages(await environment.source(users), users); // the source makes its users when they are first asked for
+    const peaks: { service: string; peak: number }[][] = [];
+    const runs = await inTurn(turns, () => wholeRun(environment, users), async () => {
+      const { bucket, prefix, endpoint, accessKeyId, secretAccessKey } = await server.bucket();
+      const run = await wholeRun(environment, users, {
+        FILES_URL: `s3://${bucket}/${prefix}`,
+        S3_ENDPOINT: endpoint,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      });
+      peaks.push(run.peaks);
+      return run;
+    });
+    yield {
+      what: `whole run of ${users} users, to a local one`,
+      ...runs,
+      unit: "x",
+      target: { atMost: 1.6 },
+    };
+    for (const [i, { service }] of peaks[0]!.entries()) {
+      const what = `peak memory of the ${service} with a store, ${users} users`;
+      yield { what, figure: spreadOf(peaks.map((run) => run[i]!.peak)), unit: "MB", target: { atMost: 200 } };
+    }
+  },
+};
+
+/** Copies a file; `THEIRS` is an object of its own in the bucket. */
+function rclone(
+  { bucket, endpoint, accessKeyId, secretAccessKey }: S3Place,
+  from: string,
+  to: string,
+): Promise<Cost> {
+  const remote = `:s3,provider=Other,access_key_id=${accessKeyId},secret_access_key=${secretAccessKey},` +
+    `endpoint="${endpoint}",region=us-east-1:${bucket}/theirs`;
+  const named = (name: string) => `'${name === "THEIRS" ? remote : name}'`;
+  const options = "--config /dev/null --ignore-times --s3-no-check-bucket";
+  return shell(`rclone copyto ${options} ${named(from)} ${named(to)}`);
+}
+
+async function costOf(work: () => Promise<void>): Promise<Cost> {
+  const before = cpuUsage();
+  const began = performance.now();
+  await work();
+  const { user, system } = cpuUsage(before);
+  return { seconds: (performance.now() - began) / 1000, cpu: (user + system) / 1e6 };
+}
+
+const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
