@@ -41,12 +41,11 @@ export function recent(
   now: number = Date.now(),
   gone: ReadonlySet<string> = new Set(),
 ): Outgoing[] {
-  const age = (time: string | undefined) => now - (time === undefined ? 0 : Date.parse(time));
   const messages = completed
     .filter((run) => run.message_id !== run.run_id && isKnown(run) && isSettled(run, now))
-    .filter((run) => age(run.finished_at) < RECENT_MS && !gone.has(run.raw_file))
+    .filter((run) => ageOf(run.finished_at, now) < RECENT_MS && !gone.has(run.raw_file))
     .map(announcement);
-  if (current?.message_id === undefined || age(current.started_at) > RECENT_MS) return messages;
+  if (current?.message_id === undefined || ageOf(current.started_at, now) > RECENT_MS) return messages;
   const pipeline = pipelineOfFile(current.raw_file);
   const fields = { run_id: current.run_id, requested_by: "extractor", pipeline };
   return [...messages, compose("channel:start_run", current.message_id, fields)];
@@ -85,7 +84,7 @@ export async function runReannounce(
       repeat(
         async () => {
           const checkpoint = await open();
-          await channel.publish(...recent(checkpoint, now(), await goneOf(checkpoint, files)));
+          await channel.publish(...recent(checkpoint, now(), await goneOf(checkpoint, files, now())));
         },
         EVERY_MS,
         signal,
@@ -104,8 +103,10 @@ export async function runReannounce(
   ]);
 }
 
-async function goneOf({ completed }: Checkpoint, files: Files): Promise<Set<string>> {
-  const names = completed.map(({ raw_file }) => raw_file);
+/** Of the last day's runs alone: each look is a request where the files are in a store. */
+async function goneOf({ completed }: Checkpoint, files: Files, now: number): Promise<Set<string>> {
+  const names = completed.filter(({ finished_at }) => ageOf(finished_at, now) < RECENT_MS)
+    .map(({ raw_file }) => raw_file);
   const there = await Promise.all(names.map((name) => files.exists(name).catch(() => true)));
   return new Set(names.filter((_, i) => !there[i]));
 }
@@ -123,6 +124,10 @@ async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortS
     }
     await pause(isAway ? EVERY_MS : everyMs, signal);
   }
+}
+
+function ageOf(time: string | undefined, now: number): number {
+  return now - (time === undefined ? 0 : Date.parse(time));
 }
 
 function announcement(run: Finished): Outgoing {
