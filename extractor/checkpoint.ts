@@ -43,7 +43,8 @@ const Unfinished = z.object({
   /** The latest value of `source.since.field` that came. */
   latest: Moment.optional(),
   /** What the run asks for changes since, and up to when in windows; the same for the whole run. */
-  since: z.object({ from: Moment, now: z.number(), rewinds: Count.default(0) }).optional(),
+  since: z.object({ from: Moment, now: z.number(), of: z.string().default(""), rewinds: Count.default(0) })
+    .optional(),
   /** The last page has come. */
   ended: z.boolean().optional(),
   /** What the last page held, where its records have no key: they can be told from others by nothing else. */

@@ -27,7 +27,7 @@ import { BeginAgain, Outdated, outdatedBy } from "./outdated.ts";
 import { writeRun } from "./run.ts";
 import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
-import { changeStanding, rewound, standingOf } from "./standing.ts";
+import { changeStanding, cursorOf, heldIn, rewound, standingOf } from "./standing.ts";
 import type { State } from "./state.ts";
 
 const log = getLogger(["etl", "extractor"]);
@@ -102,10 +102,10 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   /** Waits while another run of the pipeline is extracted. An unfinished run that can't be resumed is forgotten here. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
-    const standing = await standingOf(state, source.pipeline);
-    if (standing.held !== undefined && request.correction === undefined) {
+    const held = heldIn(await standingOf(state, source.pipeline), now());
+    if (held !== undefined && request.correction === undefined) {
       throw new Busy(
-        `Run ${request.run_id} waits: run ${standing.held} of the same pipeline is held until somebody releases or rejects it.`,
+        `Run ${request.run_id} waits: run ${held} of the same pipeline is held until somebody releases or rejects it.`,
         { retryAfterMs: HELD_AGAIN_MS },
       );
     }
@@ -176,9 +176,11 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     const { request, checkpoint, source, handling } = extraction;
     const { since } = source;
     const moment = request.since;
-    const { cursor, rewinds } = moment === undefined
+    const of = `${since?.field} of ${source.name}`;
+    const standing = moment === undefined
       ? await standingOf(state, source.pipeline)
-      : await changeStanding(state, source.pipeline, (one) => rewound(one, moment), handling.signal);
+      : await changeStanding(state, source.pipeline, (one) => rewound(one, of, moment), handling.signal);
+    const { rewinds } = standing;
     return {
       run_id: runId,
       source: source.name,
@@ -186,7 +188,9 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       paging: source.style.by,
       raw_file: await freeName(source.pipeline, checkpoint),
       ...AT_START,
-      ...since === undefined ? {} : { since: { from: cursor ?? since.from, now: now(), rewinds } },
+      ...since === undefined
+        ? {}
+        : { since: { from: cursorOf(standing, of) ?? since.from, now: now(), of, rewinds } },
       started_at: new Date(now()).toISOString(),
       ...again === undefined ? {} : { began_again: again },
     };
@@ -316,9 +320,9 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
 /** What the run asked for, and how far what came reaches. */
 function rangeOf({ since, latest }: Unfinished): SinceRange | undefined {
   if (since === undefined) return undefined;
-  const { from, now, rewinds } = since;
+  const { from, now, of, rewinds } = since;
   const to = notAfter(latest, now);
-  return { from, ...to === undefined ? {} : { to }, rewinds };
+  return { from, ...to === undefined ? {} : { to }, of, rewinds };
 }
 
 function refuseRewind({ since, pipeline }: StartRun, source: Source): void {

@@ -14,10 +14,14 @@ import type { State } from "./state.ts";
 const Standing = z.object({
   /** The next run asks for changes since then; absent before the first run that was loaded. */
   cursor: Moment.optional(),
+  /** Whose values the cursor is one of; see `SinceRange.of`. */
+  of: z.string().optional(),
   /** How often somebody has rewound the cursor. */
   rewinds: z.int().nonnegative().default(0),
   /** The run that waits for a person; others wait for it. */
   held: RunId.optional(),
+  /** When that was said last, in milliseconds since 1970. */
+  held_at: z.number().default(0),
   /** The run that was decided on last: that it is held is old news. */
   decided: RunId.optional(),
 });
@@ -26,7 +30,7 @@ export type Standing = z.output<typeof Standing>;
 
 /** Reads how a pipeline stands. What can't be read counts as nothing: the saver tells it again within the hour. @throws as `Documents.read`. */
 export async function standingOf(state: Documents, pipeline: string): Promise<Standing> {
-  return parsed(await state.read(nameOf(pipeline)) ?? "{}") ?? { rewinds: 0 };
+  return parsed(await state.read(nameOf(pipeline)) ?? "{}") ?? Standing.parse({});
 }
 
 /**
@@ -52,24 +56,39 @@ export async function changeStanding(
 }
 
 /** How a pipeline stands after `outcome`, which may be old news. */
-export function after(standing: Standing, { outcome, run_id, since }: RunOutcome): Standing {
+export function after(standing: Standing, { outcome, run_id, since }: RunOutcome, now: number): Standing {
   const { held, ...others } = standing;
-  if (outcome === "held") return standing.decided === run_id ? standing : { ...standing, held: run_id };
+  if (outcome === "held") {
+    return standing.decided === run_id ? standing : { ...standing, held: run_id, held_at: now };
+  }
   const free = held === undefined || held === run_id ? others : standing;
   if (outcome === "loaded") return since === undefined ? free : loaded(free, since);
   return { ...free, decided: run_id };
 }
 
 /** Nothing between where a run asked from and the cursor of then is missing; so all up to the greatest value of a loaded run is loaded. */
-function loaded(standing: Standing, { from, to = from, rewinds }: SinceRange): Standing {
+function loaded(standing: Standing, { from, to = from, of, rewinds }: SinceRange): Standing {
   if (rewinds < standing.rewinds) return standing;
-  const before = rewinds > standing.rewinds ? undefined : standing.cursor;
-  return { ...standing, rewinds, cursor: later(before, to)! };
+  const before = rewinds > standing.rewinds ? undefined : cursorOf(standing, of);
+  return { ...standing, of, rewinds, cursor: later(before, to)! };
 }
 
 /** How a pipeline stands once somebody wants its changes since `moment` again. */
-export function rewound(standing: Standing, moment: Moment): Standing {
-  return { ...standing, cursor: moment, rewinds: standing.rewinds + 1 };
+export function rewound(standing: Standing, of: string, moment: Moment): Standing {
+  return { ...standing, of, cursor: moment, rewinds: standing.rewinds + 1 };
+}
+
+/** Since when changes are asked for; undefined where nothing was loaded that has such values. */
+export function cursorOf(standing: Standing, of: string): Moment | undefined {
+  return standing.of === of ? standing.cursor : undefined;
+}
+
+/** How long it is believed that a run is held, in milliseconds: three times as long as until the saver says it again. */
+const BELIEVED_MS = 3 * 3_600_000;
+
+/** The run that later ones wait for. The saver, who knows, makes them wait too: what it stops to say may be wrong. */
+export function heldIn({ held, held_at }: Standing, now: number): string | undefined {
+  return now - held_at < BELIEVED_MS ? held : undefined;
 }
 
 function nameOf(pipeline: string): string {

@@ -19,7 +19,12 @@ export function tracker({ state, files }: { state: State; files: Files }): Actor
     name: "tracker",
     mailbox: "channel:run_outcome",
     async handle(outcome, { log, signal }) {
-      await changeStanding(state, outcome.pipeline, (standing) => after(standing, outcome), signal);
+      await changeStanding(
+        state,
+        outcome.pipeline,
+        (standing) => after(standing, outcome, Date.now()),
+        signal,
+      );
       if (outcome.outcome === "rejected") {
         const removed = await removeFiles(outcome, files, signal);
         if (removed > 0) log.info("removed the files of a rejected run", { run_id: outcome.run_id, removed });

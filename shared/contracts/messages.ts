@@ -98,6 +98,8 @@ export const SinceRange = z.object({
   from: Moment,
   /** The greatest value that it holds; absent where nothing came. */
   to: Moment.optional(),
+  /** The field and the source that the values are of: those of another one say nothing of these. */
+  of: z.string().max(4096),
   /** How often the pipeline had been rewound when the run began: one that began before a rewind moves nothing. */
   rewinds: Count,
 });

@@ -81,7 +81,10 @@ async function settled<T>(pipeline: TestPipeline, value: T): Promise<T> {
   return value;
 }
 
-const sinceOf = (run: RunRow) => JSON.parse(run.since!);
+function sinceOf(run: RunRow): { from: string; to: string; rewinds: number } {
+  const { from, to, rewinds } = JSON.parse(run.since!);
+  return { from, to, rewinds };
+}
 
 Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: the next one asks from before it", async () => {
   await using test = await startChanging();

@@ -105,7 +105,7 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
       const { raw_file, run_id, since } = done.outputs[0]!.fields as Phase1Complete;
       if (isLoaded) {
         const outcome = { run_id, pipeline: name, outcome: "loaded" as const, since };
-        await changeStanding(state, name, (standing) => after(standing, outcome), stop.signal);
+        await changeStanding(state, name, (standing) => after(standing, outcome, Date.now()), stop.signal);
       }
       return { ...done, lines: (await Deno.readTextFile(raw_file)).split("\n").slice(0, -1) };
     },

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { newRunId } from "../shared/contracts/ids.ts";
+import type { SinceRange } from "../shared/contracts/messages.ts";
+import { after, cursorOf, heldIn, rewound, type Standing } from "./standing.ts";
+
+const NEW: Standing = { rewinds: 0, held_at: 0 };
+const HOUR = 3_600_000;
+
+Deno.test("a run that is held holds others up until it is decided on, whatever old news comes late or again", () => {
+  const [run, other] = [newRunId(), newRunId()];
+  const say = (standing: Standing, outcome: "held" | "released" | "rejected" | "loaded", run_id = run) =>
+    after(standing, { run_id, pipeline: "things", outcome }, HOUR);
+  const held = say(NEW, "held");
+  assert.equal(heldIn(held, HOUR), run);
+  assert.equal(heldIn(say(held, "released", other), HOUR), run, "another run's decision frees nobody");
+  for (const outcome of ["released", "rejected"] as const) {
+    const free = say(held, outcome);
+    assert.equal(heldIn(free, HOUR), undefined);
+    assert.equal(heldIn(say(free, "held"), HOUR), undefined, "that it is held is old news");
+    assert.equal(
+      heldIn(say(say(NEW, outcome), "held"), HOUR),
+      undefined,
+      "also where the decision came first",
+    );
+    assert.equal(heldIn(say(free, "held", other), HOUR), other);
+  }
+  assert.equal(heldIn(held, 5 * HOUR), undefined, "what the saver stops to say is no longer believed");
+});
+
+Deno.test("values of another field, or of another source, move no cursor and are not asked from", () => {
+  const range = (of: string, to: number): SinceRange => ({ from: 0, to, of, rewinds: 0 });
+  const load = (standing: Standing, since: SinceRange) =>
+    after(standing, { run_id: newRunId(), pipeline: "things", outcome: "loaded", since }, 0);
+  const one = load(NEW, range("at of one", 9));
+  assert.equal(cursorOf(one, "at of one"), 9);
+  assert.equal(cursorOf(one, "at of two"), undefined);
+  assert.equal(cursorOf(load(one, range("id of one", 5)), "id of one"), 5);
+});
+
+/** A person rewinds, or a run begins, or one of those that are under way is loaded or comes to nothing. */
+const step = fc.oneof(
+  fc.record({ do: fc.constant("rewind" as const), to: fc.nat(50) }),
+  fc.record({ do: fc.constant("begin" as const), came: fc.nat(5) }),
+  fc.record({ do: fc.constantFrom("load" as const, "give up" as const), which: fc.nat(5) }),
+);
+
+Deno.test("whatever is loaded, given up and rewound in whichever order, nothing between what a run asked from and the cursor is missing", () => {
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    let [standing, source] = [NEW, 0];
+    const loaded = new Set<number>();
+    let underWay: { from: number; to: number; rewinds: number }[] = [];
+    for (const one of steps) {
+      const cursor = cursorOf(standing, "n") as number | undefined ?? 0;
+      if (one.do === "rewind") {
+        standing = rewound(standing, "n", one.to);
+        for (let n = one.to + 1; n <= source; n++) loaded.delete(n); // they are wanted once more
+      } else if (one.do === "begin") {
+        source += one.came;
+        underWay.push({ from: cursor, to: source, rewinds: standing.rewinds });
+      } else {
+        const run = underWay[one.which];
+        if (run === undefined) continue;
+        underWay = underWay.filter((other) => other !== run);
+        if (one.do === "give up") continue;
+        if (run.rewinds === standing.rewinds) { for (let n = run.from + 1; n <= run.to; n++) loaded.add(n); }
+        const since = {
+          from: run.from,
+          ...run.to > run.from ? { to: run.to } : {},
+          of: "n",
+          rewinds: run.rewinds,
+        };
+        standing = after(standing, { run_id: newRunId(), pipeline: "things", outcome: "loaded", since }, 0);
+      }
+      const now = cursorOf(standing, "n") as number | undefined ?? 0;
+      const rewoundTo = steps.slice(0, steps.indexOf(one) + 1).findLast((s) => s.do === "rewind");
+      const least = rewoundTo?.do === "rewind" ? rewoundTo.to : 0;
+      for (let n = least + 1; n <= Math.min(now, source); n++) {
+        assert.ok(loaded.has(n), `${n} is missing before ${now}`);
+      }
+    }
+  }));
+});
