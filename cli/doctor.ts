@@ -56,6 +56,10 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
     },
     ...storeChecks(s3PlaceOf(saver)),
     {
+      name: "held runs",
+      look: () => Promise.try(lookForHeld, saver.DB_PATH),
+    },
+    {
       name: "lookup",
       look: async () => {
         const dir = transformer.PIPELINES_DIR;
@@ -190,6 +194,16 @@ function lookAtDatabase(path: string): string {
     );
   }
   return `${path}, sound, ${store.runs.count()} runs`;
+}
+
+function lookForHeld(path: string): string {
+  using store = openStoreReadOnly(path);
+  const held = store?.runs.list({ status: ["HELD"] }, { limit: 100, offset: 0 }) ?? [];
+  if (held.length === 0) return "none";
+  const all = held.map(({ id, pipeline }) => `run ${id} of ${pipeline}`).join(", ");
+  throw new Error(
+    `${all}: later runs wait until somebody decides. Look with deno task etl show RUN, then release or reject it.`,
+  );
 }
 
 function sizeOf(path: string): number {

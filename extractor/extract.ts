@@ -21,13 +21,13 @@ import type { Documents } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1 } from "../shared/files/receipts.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
+import { rangeOf, refuseRewind, sinceOf } from "./changes.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
 import { keepAnnouncement } from "./announcements.ts";
 import { BeginAgain, Outdated, outdatedBy } from "./outdated.ts";
 import { writeRun } from "./run.ts";
-import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
-import { changeStanding, cursorOf, heldIn, rewound, standingOf } from "./standing.ts";
+import { heldIn, standingOf } from "./standing.ts";
 import type { State } from "./state.ts";
 
 const log = getLogger(["etl", "extractor"]);
@@ -174,13 +174,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     again: string | undefined,
   ): Promise<Unfinished> {
     const { request, checkpoint, source, handling } = extraction;
-    const { since } = source;
-    const moment = request.since;
-    const of = `${since?.field} of ${source.name}`;
-    const standing = moment === undefined
-      ? await standingOf(state, source.pipeline)
-      : await changeStanding(state, source.pipeline, (one) => rewound(one, of, moment), handling.signal);
-    const { rewinds } = standing;
+    const since = await sinceOf(request, source, state, now(), handling.signal);
     return {
       run_id: runId,
       source: source.name,
@@ -188,9 +182,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       paging: source.style.by,
       raw_file: await freeName(source.pipeline, checkpoint),
       ...AT_START,
-      ...since === undefined
-        ? {}
-        : { since: { from: cursorOf(standing, of) ?? since.from, now: now(), of, rewinds } },
+      ...since === undefined ? {} : { since },
       started_at: new Date(now()).toISOString(),
       ...again === undefined ? {} : { began_again: again },
     };
@@ -315,21 +307,6 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     plan,
     handle,
   };
-}
-
-/** What the run asked for, and how far what came reaches. */
-function rangeOf({ since, latest }: Unfinished): SinceRange | undefined {
-  if (since === undefined) return undefined;
-  const { from, now, of, rewinds } = since;
-  const to = notAfter(latest, now);
-  return { from, ...to === undefined ? {} : { to }, of, rewinds };
-}
-
-function refuseRewind({ since, pipeline }: StartRun, source: Source): void {
-  if (since === undefined || source.since !== undefined) return;
-  throw new PermanentError(
-    `Cannot rewind ${pipeline}: its definition has no since, so each run reads all there is. Start a run.`,
-  );
 }
 
 interface Extraction {

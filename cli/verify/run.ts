@@ -37,7 +37,11 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
     yield item(
       "run",
       "counts",
-      missing(`its files aren't loaded (${run.status}). Wait for the load, or start a new run.`),
+      missing(
+        `its files aren't loaded (${run.status}). ${
+          run.status === "HELD" ? "Release or reject it." : "Wait for the load, or start a new run."
+        }`,
+      ),
     );
     return;
   }

@@ -1,0 +1,44 @@
+/**
+ * What a run asks for, where its pipeline has a `since`: from which moment, and how far what came reaches.
+ *
+ * @module
+ */
+import type { SinceRange, StartRun } from "../shared/contracts/messages.ts";
+import { PermanentError } from "../shared/errors/errors.ts";
+import type { Unfinished } from "./checkpoint.ts";
+import { notAfter } from "./since.ts";
+import type { Source } from "./source.ts";
+import { changeStanding, cursorOf, rewound, standingOf } from "./standing.ts";
+import type { State } from "./state.ts";
+
+/** Since when a run that begins asks; undefined where it asks for everything. A request that names a moment rewinds the pipeline. */
+export async function sinceOf(
+  { since: moment }: StartRun,
+  { pipeline, name, since }: Source,
+  state: State,
+  now: number,
+  signal: AbortSignal,
+): Promise<Unfinished["since"]> {
+  if (since === undefined) return undefined;
+  const of = `${since.field} of ${name}`;
+  const standing = moment === undefined
+    ? await standingOf(state, pipeline)
+    : await changeStanding(state, pipeline, (one) => rewound(one, of, moment), signal);
+  return { from: cursorOf(standing, of) ?? since.from, now, of, rewinds: standing.rewinds };
+}
+
+/** What the run asked for, and how far what came reaches. */
+export function rangeOf({ since, latest }: Unfinished): SinceRange | undefined {
+  if (since === undefined) return undefined;
+  const { from, now, of, rewinds } = since;
+  const to = notAfter(latest, now);
+  return { from, ...to === undefined ? {} : { to }, of, rewinds };
+}
+
+/** @throws PermanentError where a request rewinds a pipeline that asks for everything. */
+export function refuseRewind({ since, pipeline }: StartRun, source: Source): void {
+  if (since === undefined || source.since !== undefined) return;
+  throw new PermanentError(
+    `Cannot rewind ${pipeline}: its definition has no since, so each run reads all there is. Start a run.`,
+  );
+}
