@@ -14,7 +14,7 @@ import {
 } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import { type Cancellations, NO_CANCELLATIONS } from "../shared/actor/cancel.ts";
-import { Completeness, type SinceRange, type StartRun } from "../shared/contracts/messages.ts";
+import { Completeness, type StartRun } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE, pipelineOfFile, rawFolder, stateFile } from "../shared/contracts/names.ts";
 import { Busy, PermanentError } from "../shared/errors/errors.ts";
 import type { Documents } from "../shared/files/documents.ts";
