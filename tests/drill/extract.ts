@@ -55,18 +55,18 @@ export const cases: readonly DrillCase[] = [
     fault: "disk full at extract and at transform",
     quick: true,
     run: () =>
-      play({ bad: 0.1, disks: { data: 1_500_000 } }, async (environment) => {
+      play({ bad: 0.1, disks: { data: 12_000_000 } }, async (environment) => {
         const disk = environment.disks.get("data")!;
         await environment.pipeline.start("extractor");
         await disk.fill(64 * 1024);
         const run = await environment.pipeline.tell();
-        await environment.pipeline.said(/disk full/, "extractor");
+        await environment.pipeline.said(/ of room; it is tried again/, "extractor");
         await disk.free();
         const since = stopwatch();
         await environment.depth("channel:phase1_complete", 1);
         await disk.fill(64 * 1024);
         await environment.pipeline.start("transformer", "saver");
-        await environment.pipeline.said(/disk full/, "transformer");
+        await environment.pipeline.said(/ of room; it is tried again/, "transformer");
         await disk.free();
         await environment.comesTo(run, "COMPLETED");
         return {
