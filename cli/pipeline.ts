@@ -160,12 +160,37 @@ async function runMode(
     onLine: complaining,
   });
   const [only, ...others] = pipelines;
-  if (others.length === 0) return await oneRun(supervisor, channel, only!, { signal, patienceMs });
+  if (others.length === 0) {
+    const code = await oneRun(supervisor, channel, only!, { signal, patienceMs });
+    if (env.NOTIFY_URL) await notified(channel, signal);
+    return code;
+  }
   const codes = await Promise.all(pipelines.map((name) => {
     const tell = (line: string) => say(line.replace(/^(?=.)/gm, `${name}: `));
     return oneRun(supervisor, channel, name, { signal, patienceMs, tell });
   }));
+  if (env.NOTIFY_URL) await notified(channel, signal);
   return Math.max(...codes);
+}
+
+/** How long a run in the foreground waits for its notifications, in milliseconds. */
+const NOTIFIED_WITHIN_MS = 15_000;
+
+/** Waits until what the runs' events told was sent: the next run, with which it would be sent else, may be a day away. */
+async function notified(channel: Channel, signal: AbortSignal): Promise<void> {
+  const until = performance.now() + NOTIFIED_WITHIN_MS;
+  const waiting = async () => {
+    for (const name of ["channel:run_events", "channel:notify"]) {
+      if ((await channel.mailbox(name).state()).depth > 0) return true;
+    }
+    return false;
+  };
+  while (!signal.aborted && await waiting()) {
+    if (performance.now() > until) {
+      return complain("Notifications wait for their receivers; the next start sends them.");
+    }
+    await pause(100, signal);
+  }
 }
 
 async function demoMode(

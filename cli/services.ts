@@ -202,13 +202,18 @@ function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
 }
 
 /**
- * The variables of `env` that `service` is started with: the secrets of the pipelines' sources are the extractor's alone.
+ * The variables of `env` that `service` is started with: the secrets of the pipelines' sources are the extractor's alone, those of notifications
+ * the saver's.
  */
 export function environmentOf(service: Service, env: Environment, { plans }: Pipelines): Environment {
-  if (service === "extractor") return env;
-  const secrets = new Set(
-    [...plans.values()].flatMap(({ definition }) => variablesOf(definition.source)),
-  ).add("AWS_SECRET_ACCESS_KEY");
+  const secrets = new Set([
+    "NOTIFY_URL",
+    "NOTIFY_SECRET",
+    ...(service === "extractor" ? [] : [
+      "AWS_SECRET_ACCESS_KEY",
+      ...[...plans.values()].flatMap(({ definition }) => variablesOf(definition.source)),
+    ]),
+  ]);
   for (const name of Object.keys(VARIABLES[service])) secrets.delete(name);
   return { ...env, ...Object.fromEntries([...secrets].map((name) => [name, undefined])) };
 }

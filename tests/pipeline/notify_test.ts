@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { environmentOf } from "../../cli/services.ts";
 import { needing } from "../support/needs.ts";
 import {
   HIDDEN_PATH,
@@ -167,4 +168,23 @@ Deno.test("receivers that never answer, or never end, delay no run, and no other
   );
   assert.deepEqual(well.complaints, []);
   assertSilent(pipeline);
+});
+
+Deno.test("a run in the foreground ends when its failure was told, and the secret is the saver's alone", async () => {
+  await using receiver = startReceiver();
+  const { pipeline, source } = await open([receiver.url], { env: { LOG_LEVEL: "" } });
+  await using _pipeline = pipeline;
+  source.broken = true;
+  const { code, stdout, stderr } = await pipeline.task("run");
+  assert.equal(code, 1);
+  assert.deepEqual(receiver.complaints, []);
+  assert.equal(told(receiver, "run.failed").length, 1);
+  for (const secret of [HIDDEN_PATH, HIDDEN_QUERY, SECRET]) assert.ok(!(stdout + stderr).includes(secret));
+  const { NOTIFY_URL, NOTIFY_SECRET, TZ } = environmentOf(
+    "api",
+    { ...pipeline.env, TZ: "UTC" },
+    pipeline.pipelines,
+  );
+  assert.deepEqual([NOTIFY_URL, NOTIFY_SECRET, TZ], [undefined, undefined, "UTC"]);
+  assert.equal(environmentOf("saver", pipeline.env, pipeline.pipelines).NOTIFY_SECRET, SECRET);
 });
