@@ -27,11 +27,18 @@ export async function sinceOf(
   return { from: cursorOf(standing, of) ?? since.from, now, of, rewinds: standing.rewinds };
 }
 
-/** What the run asked for, and how far what came reaches. */
-export function rangeOf({ since, latest }: Unfinished): SinceRange | undefined {
+/**
+ * What the run asked for, and how far what came reaches: no further than where it began if a record may be missing, so that the next run asks
+ * for it. Where a record that changes moves behind all others, those after it move up by one place, and pages that are counted leave one out.
+ */
+export function rangeOf(
+  { since, latest, is_latest_final, paging = "" }: Unfinished,
+  missing: number,
+): SinceRange | undefined {
   if (since === undefined) return undefined;
   const { from, now, of, rewinds } = since;
-  const to = notAfter(latest, now);
+  const hasGap = missing > 0 || (is_latest_final === true && ["offset", "page"].includes(paging));
+  const to = hasGap ? undefined : notAfter(latest, now);
   return { from, ...to === undefined ? {} : { to }, of, rewinds };
 }
 

@@ -42,6 +42,8 @@ const Unfinished = z.object({
   total_pages: Count.optional(),
   /** The latest value of `source.since.field` that came. */
   latest: Moment.optional(),
+  /** A record that had come came again, changed: what is later counts for nothing, so that the next run asks for that change. */
+  is_latest_final: z.boolean().optional(),
   /** What the run asks for changes since, and up to when in windows; the same for the whole run. */
   since: z.object({ from: Moment, now: z.number(), of: z.string().default(""), rewinds: Count.default(0) })
     .optional(),
@@ -110,6 +112,7 @@ export const AT_START = {
   most_total: undefined,
   total_pages: undefined,
   latest: undefined,
+  is_latest_final: undefined,
   ended: undefined,
   last_page: undefined,
 } satisfies Partial<Unfinished>;

@@ -225,7 +225,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
           report();
         },
       });
-      const since = rangeOf(run);
+      const since = rangeOf(reached, written.missing);
       const finished: Finished = {
         run_id: run.run_id,
         message_id: messageIdOf(request),

@@ -6,8 +6,6 @@
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { idFrom, type RecordId } from "./ids.ts";
 import { PathReader, Paths } from "./paths.ts";
-import type { Moment } from "../shared/contracts/messages.ts";
-import { later } from "../shared/pipeline/moments.ts";
 
 const NEWLINE = 10, RETURN = 13;
 
@@ -21,8 +19,8 @@ export class Records {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly ids: (RecordId | undefined)[] = [];
-  /** The latest value of the field by which the source is asked for changes. */
-  latest: Moment | undefined;
+  /** The value of the field by which the source is asked for changes, of each record; empty where it isn't asked so. */
+  readonly moments: unknown[] = [];
   readonly end: number;
 
   /** Reads the list at `at` of `json`, the text that stands in `bytes`. @throws SyntaxError where it isn't JSON. */
@@ -39,7 +37,7 @@ export class Records {
       this.#starts.push(start);
       this.#ends.push(end);
       this.ids.push(idRead(record, json));
-      if (hasMoments) this.latest = later(this.latest, record.value(1));
+      if (hasMoments) this.moments.push(record.value(1));
       return end;
     });
   }

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
+import type { Moment } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files, GrowingFile } from "../shared/files/files.ts";
 import { later } from "../shared/pipeline/moments.ts";
@@ -122,7 +123,7 @@ export async function writeRun(
         total: way.total ?? null,
         most_total: way.total === undefined ? null : Math.max(run.most_total ?? 0, way.total),
         total_pages: way.pages,
-        latest: later(run.latest, records?.latest),
+        ...reached(run, records?.moments ?? [], isFresh),
         ended: way.next === undefined,
         last_page: lastPage,
       };
@@ -130,10 +131,10 @@ export async function writeRun(
       unkept = 0;
       unsafe.push(run = { ...run, bytes: file.bytes });
       const safe = await file.sync();
-      const reached = unsafe.findLast(({ bytes }) => bytes === safe.bytes);
-      if (reached !== undefined) {
-        await onSafe({ ...reached, ...safe });
-        unsafe = unsafe.slice(unsafe.indexOf(reached) + 1);
+      const written = unsafe.findLast(({ bytes }) => bytes === safe.bytes);
+      if (written !== undefined) {
+        await onSafe({ ...written, ...safe });
+        unsafe = unsafe.slice(unsafe.indexOf(written) + 1);
       }
       onPage(run);
       signal.throwIfAborted();
@@ -142,6 +143,22 @@ export async function writeRun(
   const whole = judged(run, source);
   const { bytes, sha256 } = await file.publish();
   return { ...whole, bytes, sha256, ...resumed };
+}
+
+/**
+ * How far the run reaches, by the moments of a page. A record that had come is left out; where it has changed since, the run reaches no further
+ * than before that: the next one asks for it.
+ */
+function reached(
+  { latest, is_latest_final }: Unfinished,
+  moments: readonly unknown[],
+  isFresh: readonly boolean[],
+): Pick<Unfinished, "latest" | "is_latest_final"> {
+  if (is_latest_final) return { latest, is_latest_final };
+  const isChanged = moments.some((moment, i) => !isFresh[i] && later(latest, moment) !== latest);
+  return isChanged
+    ? { latest, is_latest_final: true }
+    : { latest: moments.reduce<Moment | undefined>(later, latest) };
 }
 
 /** How many of the announced records arrived. @throws BeginAgain where too much is missing. */

@@ -118,3 +118,42 @@ Deno.test("moments are compared as times, whatever their zone and precision, or 
     172_800_000,
   ]);
 });
+
+Deno.test("a record that changes while it is read, and one that no page holds as others moved up, are asked for by the next run", async () => {
+  const n = (id: number, at: number) => ({ id, at });
+  const all = Array.from({ length: 25 }, (_, i) => n(i + 1, i + 1));
+  await using source = await startPaged(({ url: { searchParams: query } }) => {
+    const since = Number(query.get("since"));
+    const skip = Number(query.get("skip"));
+    const page = all.filter(({ at }) => at >= since).sort((a, b) => a.at - b.at).slice(skip, skip + 10);
+    if (skip === 0 && all[2]!.at === 3) all[2] = n(3, 26); // behind all others, which move up by one: 11 is on no page
+    return Response.json({ items: page });
+  });
+  const numbers: Omit<AnySource, "url"> = {
+    records: "items",
+    paging: { by: "offset", offset: "skip", limit: "limit", size: 10 },
+    since: { field: "at", from: 0, send: { since: "{}" } },
+  };
+  const first = await source.extract(numbers);
+  assert.ok(!ids(first.lines).includes(11) && first.lines.includes('{"id":3,"at":3}'));
+  const second = await source.extract(numbers);
+  assert.deepEqual(ids(second.lines), [1, 2, ...Array.from({ length: 22 }, (_, i) => i + 4), 3]);
+  assert.ok(second.lines.includes('{"id":3,"at":26}'));
+  assert.deepEqual(ids((await source.extract(numbers)).lines), [3]);
+});
+
+Deno.test("a run that lacks some of what was announced moves nothing, so that the next one asks for it", async () => {
+  const changes = Array.from({ length: 25 }, (_, i) => change(i + 1, `2026-02-01T00:00:${String(i + 10)}Z`));
+  let isHidden = true;
+  await using source = await startPaged(({ url: { searchParams: query } }) => {
+    const all = changes.filter(({ at }) => at >= query.get("since")!);
+    const shown = isHidden ? all.map((one) => one.id === 11 ? changes[9]! : one) : all;
+    const skip = Number(query.get("skip"));
+    return Response.json({ items: shown.slice(skip, skip + 10), total: all.length });
+  });
+  const first = await source.extract(SOURCE);
+  assert.deepEqual([first.lines.length, (first.detail as { missing: number }).missing], [24, 1]);
+  isHidden = false;
+  assert.equal((await source.extract(SOURCE)).lines.length, 25);
+  assert.deepEqual(ids((await source.extract(SOURCE)).lines), [25]);
+});
