@@ -102,14 +102,24 @@ class Table {
   }
 }
 
-/** Takes in `text` as MurmurHash3 does (x86, 128 bits; in the public domain): two characters of UTF-16 a word. */
+const P = 0x239b961b, Q = 0xab0e9789, R = 0x38b34ae5, S = 0xa1e38b93;
+
+/** Takes in `text` as MurmurHash3 does (x86, 128 bits; in the public domain): two characters of UTF-16 a word, 0 for those after the end. */
 function hashText(text: string, seed: number, hash: Uint32Array): void {
   let a = seed, b = seed, c = seed, d = seed;
   for (let at = 0; at < text.length; at += 8) {
-    a = Math.imul(turned(a ^ scrambled(text, at, 0x239b961b, 15, 0xab0e9789), 19) + b, 5) + 0x561ccd1b;
-    b = Math.imul(turned(b ^ scrambled(text, at + 2, 0xab0e9789, 16, 0x38b34ae5), 17) + c, 5) + 0x0bcaa747;
-    c = Math.imul(turned(c ^ scrambled(text, at + 4, 0x38b34ae5, 17, 0xa1e38b93), 15) + d, 5) + 0x96cd1c35;
-    d = Math.imul(turned(d ^ scrambled(text, at + 6, 0xa1e38b93, 18, 0x239b961b), 13) + a, 5) + 0x32ac3b17;
+    let word = Math.imul(text.charCodeAt(at) | text.charCodeAt(at + 1) << 16, P);
+    a ^= Math.imul(word << 15 | word >>> 17, Q);
+    a = Math.imul((a << 19 | a >>> 13) + b, 5) + 0x561ccd1b;
+    word = Math.imul(text.charCodeAt(at + 2) | text.charCodeAt(at + 3) << 16, Q);
+    b ^= Math.imul(word << 16 | word >>> 16, R);
+    b = Math.imul((b << 17 | b >>> 15) + c, 5) + 0x0bcaa747;
+    word = Math.imul(text.charCodeAt(at + 4) | text.charCodeAt(at + 5) << 16, R);
+    c ^= Math.imul(word << 17 | word >>> 15, S);
+    c = Math.imul((c << 15 | c >>> 17) + d, 5) + 0x96cd1c35;
+    word = Math.imul(text.charCodeAt(at + 6) | text.charCodeAt(at + 7) << 16, S);
+    d ^= Math.imul(word << 18 | word >>> 14, P);
+    d = Math.imul((d << 13 | d >>> 19) + a, 5) + 0x32ac3b17;
   }
   a = mixed(a ^ text.length);
   b = mixed(b + a);
@@ -119,16 +129,6 @@ function hashText(text: string, seed: number, hash: Uint32Array): void {
   hash[1] = b + a + d;
   hash[2] = c + d;
   hash[3] = d;
-}
-
-/** Two characters, as a number; 0 stands for those after the end. */
-function scrambled(text: string, at: number, by: number, bits: number, then: number): number {
-  const word = text.charCodeAt(at) | text.charCodeAt(at + 1) << 16;
-  return Math.imul(turned(Math.imul(word, by), bits), then);
-}
-
-function turned(word: number, bits: number): number {
-  return word << bits | word >>> (32 - bits);
 }
 
 /** Each of its 32 bits depends on all of `bits`. */
