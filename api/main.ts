@@ -5,28 +5,35 @@
  */
 import { runService } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
+import { redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";
 import { variable } from "../shared/config/config.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
-import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { createApp } from "./app.ts";
 import { openAuditLog } from "./audit.ts";
 import { ApiVariables } from "./config.ts";
 import { listen } from "./server.ts";
 import { openSqlConsole } from "./sql/console.ts";
+import { openStoreToRead, type StorePlace } from "../shared/store/open.ts";
+import type { ReadStore } from "../shared/store/store.ts";
 
 /** The database, opened when it is first asked for after the saver has made it. */
-class StoreOnceMade implements Disposable {
-  #store: ReadStore | undefined;
+class StoreOnceMade implements AsyncDisposable {
+  #opened: Promise<ReadStore | undefined> | undefined;
 
-  constructor(private readonly path: string) {}
+  constructor(private readonly place: StorePlace) {}
 
-  get(): ReadStore | undefined {
-    return this.#store ??= openStoreReadOnly(this.path);
+  async get(): Promise<ReadStore | undefined> {
+    const opened = this.#opened ??= openStoreToRead(this.place);
+    const store = await opened.catch((error) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    if (store === undefined) this.#opened = undefined;
+    return store;
   }
 
-  [Symbol.dispose](): void {
-    this.#store?.[Symbol.dispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#opened?.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
 }
 
@@ -40,7 +47,7 @@ if (import.meta.main) {
       maxRows: config.SQL_MAX_ROWS,
       maxBytes: config.SQL_MAX_BYTES,
     }));
-    const store = use(new StoreOnceMade(config.DB_PATH));
+    const store = use(new StoreOnceMade(storePlaceOf(config)));
     const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
     const app = createApp({
       config,

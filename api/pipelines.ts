@@ -8,7 +8,6 @@ import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contra
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
-import type { ReadStore } from "../shared/store/sqlite/open.ts";
 
 /** A pipeline, as it is shown. */
 export interface PipelineView {
@@ -19,9 +18,12 @@ export interface PipelineView {
   readonly problems: readonly string[];
 }
 
+/** The pipelines that the store knows; undefined while there is none. */
+type Kept = ReadonlyMap<string, unknown> | undefined;
+
 /** Every pipeline there is, by name. */
-export function viewPipelines({ plans, broken }: Pipelines, store: ReadStore | undefined): PipelineView[] {
-  const names = new Set([...plans.keys(), ...broken.keys(), ...store?.records.pipelines().keys() ?? []]);
+export function viewPipelines({ plans, broken }: Pipelines, kept: Kept): PipelineView[] {
+  const names = new Set([...plans.keys(), ...broken.keys(), ...kept?.keys() ?? []]);
   return [...names].sort().map((name) => {
     const plan = plans.get(name);
     if (plan !== undefined) return { name, plan, problems: [] };
@@ -40,8 +42,8 @@ export function defaultPipeline({ plans }: Pipelines): string {
   return plans.has(DEFAULT_PIPELINE) || only === undefined || others.length > 0 ? DEFAULT_PIPELINE : only;
 }
 
-export function recordTables(pipelines: Pipelines, store: ReadStore | undefined): RecordTable[] {
-  return viewPipelines(pipelines, store).flatMap(({ name }) =>
+export function recordTables(pipelines: Pipelines, kept: Kept): RecordTable[] {
+  return viewPipelines(pipelines, kept).flatMap(({ name }) =>
     FILE_KINDS.map((kind): RecordTable => `${kind}_${name}`)
   );
 }

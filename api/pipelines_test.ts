@@ -4,12 +4,10 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { env, pipeline } from "../shared/pipeline/mod.ts";
 import { planOf } from "../shared/pipeline/plan.ts";
 import { usersPlan } from "../tests/support/users.ts";
-import { loadFile } from "../shared/store/sqlite/load.ts";
-import { openStore } from "../shared/store/sqlite/open.ts";
-import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
-import { shownOf } from "../shared/store/sqlite/shown.ts";
+import { openSqlite } from "../shared/store/sqlite/open.ts";
 import { linesOf } from "../tests/support/store.ts";
 import { fillRun, openApi } from "../tests/support/api.ts";
+import { shownOf } from "../shared/store/shown.ts";
 
 const things = planOf(pipeline({
   name: "things",
@@ -33,19 +31,19 @@ async function opened() {
   const user = await fillRun(api.store, { valid: [{ id: 1 }], invalid: [{ id: 2, age: 70 }] });
   const thing = newRunId();
   {
-    await using store = await openStore(api.path, { pipelines: [shownOf(things)] });
+    await using store = await openSqlite(api.path, { pipelines: [shownOf(things)] });
     const run = { runId: thing, pipeline: "things", at: new Date().toISOString() };
     const files = {
       raw: ['{"sku":"a","owner":"Ada","price":-1}'],
       processed: [],
       invalid: ['{"sku":"a","owner":"Ada","price":-1,"error_reason":"price: -1 is less than 0"}'],
     };
-    await announceRun(store, run);
+    await store.announceRun(run);
     for (const kind of ["raw", "processed", "invalid"] as const) {
       const file = { runId: thing, pipeline: "things", kind, name: `data/${kind}_things/a.jsonl` };
-      await loadFile(store, file, linesOf(files[kind]));
+      await store.loadFile(file, linesOf(files[kind]));
     }
-    await markLoaded(store, {
+    await store.markLoaded({
       ...run,
       rawFile: "data/raw_things/a.jsonl",
       processedFile: "data/processed_things/a.jsonl",

@@ -8,8 +8,8 @@ import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { ReadEnv } from "../shared/pipeline/resolve.ts";
-import type { ReadStore } from "../shared/store/sqlite/open.ts";
 import type { ApiVariables } from "./config.ts";
+import type { ReadStore } from "../shared/store/store.ts";
 
 export type ApiConfig = ConfigOf<typeof ApiVariables>;
 
@@ -56,7 +56,7 @@ export interface SqlConsole {
 export interface ApiPorts {
   readonly config: ApiConfig;
   /** The database, looked up in each request; undefined until the saver has created it. */
-  readonly store: () => ReadStore | undefined;
+  readonly store: () => Promise<ReadStore | undefined>;
   /** The channel to tell, ask and watch the actors. */
   readonly channel: Channel;
   readonly audit: AuditLog;

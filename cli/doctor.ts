@@ -18,7 +18,6 @@ import { messageOf, PermanentError, TransientError } from "../shared/errors/erro
 import { fileError } from "../shared/files/disk.ts";
 import { openFiles } from "../shared/files/open.ts";
 import { addressOf, type S3Place } from "../shared/files/s3/place.ts";
-import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
@@ -27,6 +26,7 @@ import { readLookups } from "../transformer/lookup.ts";
 import { EXIT, print, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
+import { openStoreToRead } from "../shared/store/open.ts";
 
 /** A folder with less free space than this fails the check, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
@@ -178,10 +178,10 @@ function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv:
   ];
 }
 
-function lookAtDatabase(path: string): string {
-  using store = openStoreReadOnly(path);
+async function lookAtDatabase(path: string): Promise<string> {
+  await using store = await openStoreToRead({ path });
   if (store === undefined) return `${path} will be created at the first start`;
-  const damage = store.damage();
+  const damage = await store.damage();
   if (damage !== undefined) {
     throw new Error(`${path} is damaged: ${damage}. Stop the services and restore the last back-up.`);
   }
@@ -193,7 +193,7 @@ function lookAtDatabase(path: string): string {
       } MiB. Close programs that keep the database open; the saver's next load empties it.`,
     );
   }
-  return `${path}, sound, ${store.runs.count()} runs`;
+  return `${path}, sound, ${await store.runs.count()} runs`;
 }
 
 function lookForHeld(path: string): string {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
-import { openStore } from "../shared/store/sqlite/open.ts";
-import { announceRun } from "../shared/store/sqlite/run_writes.ts";
+import { openSqlite } from "../shared/store/sqlite/open.ts";
 import { loadTexts, usersTables } from "../tests/support/store.ts";
 import { needing } from "../tests/support/needs.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
@@ -36,16 +35,16 @@ Deno.test("doctor says that a database is damaged, which opening it doesn't show
   await using pipeline = await startPipeline({ sftp: "none" });
   const path = `${pipeline.folder}/database/data.db`;
   {
-    await using store = await openStore(path, { pipelines: usersTables([]) });
+    await using store = await openSqlite(path, { pipelines: usersTables([]) });
     const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
-    await announceRun(store, run);
+    await store.announceRun(run);
     await loadTexts(
       store,
       run.runId,
       "raw",
       Array.from({ length: 2_000 }, (_, id) => `{"id":${id},"x":"${"x".repeat(500)}"}`),
     );
-    await store.checkpoint();
+    await store.tidy();
   }
   const database = /^database +(.*)$/m;
   assert.match((await pipeline.task("doctor")).stdout.match(database)![1]!, /sound, 1 runs/);
@@ -63,7 +62,7 @@ Deno.test("doctor says that a database is damaged, which opening it doesn't show
 Deno.test("doctor complains of a write-ahead log that has grown beyond what a load leaves behind", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const path = `${pipeline.folder}/database/data.db`;
-  await (await openStore(path, { pipelines: usersTables([]) }))[Symbol.asyncDispose]();
+  await (await openSqlite(path, { pipelines: usersTables([]) }))[Symbol.asyncDispose]();
   await Deno.writeFile(`${path}-wal`, new Uint8Array());
   await Deno.truncate(`${path}-wal`, 1024 ** 3 + 1); // sparse: it takes no space
   const { code, stdout } = await pipeline.task("doctor");

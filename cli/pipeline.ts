@@ -11,12 +11,11 @@ import { pause } from "../shared/actor/backoff.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
-import { redisUrlOf } from "../shared/config/variables.ts";
+import { redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";
 import { isFinal, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
 import { ConfigError, TransientError } from "../shared/errors/errors.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { resolved, variablesOf } from "../shared/pipeline/resolve.ts";
-import { openStoreReadOnly, type ReadStore } from "../shared/store/sqlite/open.ts";
 import { lookupGapsOf } from "../shared/store/timeline.ts";
 import {
   type CommandLine,
@@ -35,6 +34,8 @@ import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
 import { holderOf, isFree, nextFree, requireFree } from "./port.ts";
 import { showing } from "./progress.ts";
 import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
+import { openStoreToRead } from "../shared/store/open.ts";
+import type { ReadStore } from "../shared/store/store.ts";
 
 const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
 
@@ -244,7 +245,7 @@ async function oneRun(
     tell?: (line: string) => void;
   },
 ): Promise<number> {
-  const held = heldBefore(supervisor.env, pipeline);
+  const held = await heldBefore(supervisor.env, pipeline);
   if (held !== undefined) {
     complain(new RunActive(held, "is held before its load").message);
     return EXIT.failed;
@@ -280,9 +281,9 @@ async function oneRun(
 }
 
 /** The run of a pipeline that waits for a person, if there is one. */
-function heldBefore(env: Environment, pipeline: string): string | undefined {
-  using store = openStoreReadOnly(loadConfig("held run", VARIABLES.saver, env).DB_PATH);
-  const front = store?.holds.inFront(pipeline);
+async function heldBefore(env: Environment, pipeline: string): Promise<string | undefined> {
+  await using store = await openStoreToRead(storePlaceOf(loadConfig("held run", VARIABLES.saver, env)));
+  const front = await store?.holds.inFront(pipeline);
   return front?.decision === null ? front.run_id : undefined;
 }
 
@@ -315,19 +316,19 @@ async function summaryOf(env: Environment, runId: string, patienceMs: number): P
         `Cannot summarize run ${runId}: it has completed, but the saver hasn't written that to ${config.DB_PATH}. Its log says why.`,
       );
     }
-    using store = openStoreReadOnly(config.DB_PATH);
-    const text = store && summary(store, runId);
+    await using store = await openStoreToRead(storePlaceOf(config));
+    const text = store && await summary(store, runId);
     if (text !== undefined) return text;
     await pause(20);
   }
 }
 
-function summary(store: ReadStore, runId: string): string | undefined {
-  const run = store.runs.byRunId(runId);
+async function summary(store: ReadStore, runId: string): Promise<string | undefined> {
+  const run = await store.runs.byRunId(runId);
   if (run === undefined || !isFinal(run.status)) return undefined;
-  const files = store.runs.filesOf([runId]).get(runId) ?? [];
-  const deliveries = store.runs.deliveriesOf([runId]).get(runId) ?? [];
-  const gaps = lookupGapsOf(store.runs.eventsOf([runId]).get(runId) ?? []);
+  const files = (await store.runs.filesOf([runId])).get(runId) ?? [];
+  const deliveries = (await store.runs.deliveriesOf([runId])).get(runId) ?? [];
+  const gaps = lookupGapsOf((await store.runs.eventsOf([runId])).get(runId) ?? []);
   const unknown = gaps.reduce((sum, gap) => sum + gap.count, 0);
   const looksUp = unknown > 0 || run.pipeline === DEFAULT_PIPELINE;
   return [

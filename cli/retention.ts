@@ -5,17 +5,17 @@
  * @module
  */
 import { openChannel } from "../shared/channel/open.ts";
-import { filesPlaceOf, redisUrlOf } from "../shared/config/variables.ts";
+import { filesPlaceOf, redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";
 import { oldRuns, removeOld } from "../saver/retention.ts";
 import { type ConfigOf, loadConfig } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { openFiles } from "../shared/files/open.ts";
-import { openStore, openStoreReadOnly } from "../shared/store/sqlite/open.ts";
 import { startLogging } from "../shared/telemetry/log.ts";
 import { getLogger } from "@logtape/logtape";
 import { type CommandLine, EXIT, numberOf, runCommand, say } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { VARIABLES } from "./services.ts";
+import { openStore, openStoreToRead } from "../shared/store/open.ts";
 
 type Config = ConfigOf<typeof VARIABLES.saver>;
 
@@ -43,17 +43,17 @@ async function main({ values: { days: given, apply } }: CommandLine<typeof OPTIO
     ]);
   }
   await startLogging({ level: config.LOG_LEVEL, format: config.LOG_FORMAT });
-  list(config, days);
+  await list(config, days);
   if (apply) await remove(config, days);
   else say("Nothing was removed; --apply removes the files that can be removed.");
   return EXIT.ok;
 }
 
 /** Says of each old run what is to become of its files. */
-function list({ DB_PATH }: Config, days: number): void {
-  using store = openStoreReadOnly(DB_PATH);
+async function list(config: Config, days: number): Promise<void> {
+  await using store = await openStoreToRead(storePlaceOf(config));
   const [going, staying] = [{ files: 0, bytes: 0 }, { files: 0, bytes: 0 }];
-  for (const { run, files, keep } of store === undefined ? [] : oldRuns(store.runs, days)) {
+  for await (const { run, files, keep } of store === undefined ? [] : oldRuns(store.runs, days)) {
     say(
       `run ${run.run_id}, requested at ${run.run_timestamp}: ${
         keep === undefined ? "can be removed" : `stays, as ${keep}`
@@ -73,7 +73,7 @@ function list({ DB_PATH }: Config, days: number): void {
 
 async function remove(config: Config, days: number): Promise<void> {
   await using channel = await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH });
-  await using store = await openStore(config.DB_PATH, { pipelines: [] });
+  await using store = await openStore(storePlaceOf(config), []);
   const files = openFiles(filesPlaceOf(config));
   const log = getLogger(["etl", "retention"]);
   const removed = await removeOld({ store, files, days, channel, log }, new AbortController().signal);

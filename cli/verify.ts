@@ -6,10 +6,8 @@
  * @module
  */
 import { loadConfig } from "../shared/config/config.ts";
-import { filesPlaceOf } from "../shared/config/variables.ts";
+import { filesPlaceOf, storePlaceOf } from "../shared/config/variables.ts";
 import { openFiles } from "../shared/files/open.ts";
-import { openStoreReadOnly } from "../shared/store/sqlite/open.ts";
-import type { RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { readFeeds } from "../transformer/feeds.ts";
 import { type CommandLine, complain, EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
@@ -18,6 +16,9 @@ import { type Environment, VARIABLES } from "./services.ts";
 import { isFine, type Item } from "./verify/finding.ts";
 import { verifyRun } from "./verify/run.ts";
 import { lazyServer } from "./verify/server.ts";
+import { openStoreToRead } from "../shared/store/open.ts";
+import type { RunCursor, RunRow } from "../shared/store/rows.ts";
+import type { Runs } from "../shared/store/store.ts";
 
 /** Runs whose rows are held at once. */
 const RUNS_AT_ONCE = 100;
@@ -40,7 +41,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const log = { error: () => {} }; // each run reports its own problem
   const feedOf = await readFeeds(await loadPipelines(dir), { dir, lookupFile, log });
   await using resources = new AsyncDisposableStack();
-  const store = openStoreReadOnly(config.DB_PATH);
+  const store = await openStoreToRead(storePlaceOf(config));
   if (store === undefined) {
     complain(
       `There is no database at ${config.DB_PATH} yet, so there is nothing to verify. Start a run first.`,
@@ -52,7 +53,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const server = lazyServer(env, resources);
 
   let [runs, wrong] = [0, 0];
-  for (const run of chosen(store.runs, which)) {
+  for await (const run of chosen(store.runs, which)) {
     if (!json) say(`run ${run.run_id}, ${run.status}, requested at ${run.run_timestamp}`);
     for await (const item of verifyRun(run, { store, files, feedOf, server })) {
       if (json) print(item);
@@ -75,20 +76,20 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   return runs > 0 && wrong === 0 ? EXIT.ok : EXIT.failed;
 }
 
-function* chosen(runs: Runs, which: string): Generator<RunRow> {
+async function* chosen(runs: Runs, which: string): AsyncGenerator<RunRow> {
   if (which === "latest") {
-    yield* runs.page({ loaded: true }, { limit: 1 });
+    yield* await runs.page({ loaded: true }, { limit: 1 });
   } else if (which === "all") {
     let after: RunCursor | undefined;
     for (;;) {
-      const page = runs.page({ loaded: true }, { limit: RUNS_AT_ONCE, after });
+      const page = await runs.page({ loaded: true }, { limit: RUNS_AT_ONCE, after });
       yield* page;
       if (page.length < RUNS_AT_ONCE) return;
       after = page.at(-1);
     }
   } else {
-    const run = runs.byRunId(which.toLowerCase()) ??
-      (/^\d+$/.test(which) ? runs.byId(Number(which)) : undefined);
+    const run = await runs.byRunId(which.toLowerCase()) ??
+      (/^\d+$/.test(which) ? await runs.byId(Number(which)) : undefined);
     if (run === undefined) {
       throw new UsageError(
         `--run is ${

@@ -32,7 +32,7 @@ async function verify(fixture: Delivered, made: Made, change: Partial<VerifyPart
       .then((inspection) => resources.use(inspection));
   const { store, files } = fixture;
   const feedOf = () => ({ plan: usersPlan, lookups: fixture.lookup });
-  const run = store.runs.byRunId(made.runId)!;
+  const run = (await store.runs.byRunId(made.runId))!;
   return await Array.fromAsync(verifyRun(run, { store, files, feedOf, server, ...change }));
 }
 
@@ -55,8 +55,8 @@ async function flip(path: string): Promise<void> {
 }
 
 /** The id of a run's file in the database. */
-function fileId(fixture: Delivered, { runId }: Made, kind: FileKind): number {
-  return fixture.store.runs.filesOf([runId]).get(runId)!.find((file) => file.kind === kind)!.id;
+async function fileId(fixture: Delivered, { runId }: Made, kind: FileKind): Promise<number> {
+  return (await fixture.store.runs.filesOf([runId])).get(runId)!.find((file) => file.kind === kind)!.id;
 }
 
 test("after a run everything is equal: disk, database, transform, deliveries, server", async () => {
@@ -76,14 +76,14 @@ test("a byte that changed, a record that changed and a file that is gone are eac
       ["local raw differs", "transform processed skipped", "transform invalid skipped"],
       (made) => flip(made.raw),
     ],
-    [["database processed differs"], (made) => {
-      const first = fileId(fixture, made, "processed") * 1_000_000_000;
+    [["database processed differs"], async (made) => {
+      const first = await fileId(fixture, made, "processed") * 1_000_000_000;
       return fixture.store.write((db) =>
         db.run("UPDATE processed_records SET json = json || ' ', same_as = NULL WHERE id = ?", first + 17)
       );
     }],
-    [["database raw differs"], (made) => {
-      const first = fileId(fixture, made, "raw") * 1_000_000_000;
+    [["database raw differs"], async (made) => {
+      const first = await fileId(fixture, made, "raw") * 1_000_000_000;
       return fixture.store.write((db) => db.run("DELETE FROM raw_records WHERE id = ?", first + 3));
     }],
     [
@@ -117,7 +117,7 @@ test("a byte that changed, a record that changed and a file that is gone are eac
 test("the finding says which line of the database isn't the file's, and shows nothing of it", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
-  const id = fileId(fixture, made, "processed") * 1_000_000_000 + 17;
+  const id = await fileId(fixture, made, "processed") * 1_000_000_000 + 17;
   await fixture.store.write((db) =>
     db.run("UPDATE processed_records SET json = json_set(json, '$.ssn', 'SECRET') WHERE id = ?", id)
   );
@@ -129,8 +129,8 @@ test("the finding says which line of the database isn't the file's, and shows no
 test("a manifest on the server that says something else is named", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
-  const run = fixture.store.runs.byRunId(made.runId)!;
-  const { name } = manifestOf(run, fixture.store.runs.filesOf([made.runId]).get(made.runId)!);
+  const run = (await fixture.store.runs.byRunId(made.runId))!;
+  const { name } = manifestOf(run, (await fixture.store.runs.filesOf([made.runId])).get(made.runId)!);
   await flip(`${fixture.sftp.server.folder.disk}/${name}`);
   assert.deepEqual(unequal(await verify(fixture, made)), ["server manifest differs"]);
 });
@@ -144,7 +144,7 @@ test("blank lines, CRLF and a byte order mark aren't in the database: records ar
   assert.match(detailOf(items, "database", "raw"), /^20 records, one by one; the database doesn't keep/);
   assert.equal(detailOf(items, "database", "processed").endsWith("the file's bytes"), true);
 
-  const id = fileId(fixture, made, "raw") * 1_000_000_000 + 20;
+  const id = await fileId(fixture, made, "raw") * 1_000_000_000 + 20;
   await fixture.store.write((db) => db.run("UPDATE raw_records SET json = json || ' ' WHERE id = ?", id));
   const changed = await verify(fixture, made);
   assert.deepEqual(unequal(changed), ["database raw differs"]);

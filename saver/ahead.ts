@@ -17,7 +17,7 @@ export interface AheadParts {
   readonly channel: Channel;
   readonly files: Files;
   /** The delivery of a pipeline's files; undefined where there is none. */
-  deliveryTo(pipeline: string): Delivery | undefined;
+  deliveryTo(pipeline: string): Promise<Delivery | undefined>;
 }
 
 /** A file as a message announces it. */
@@ -74,7 +74,7 @@ async function sendFiles(
     const path = files.inside(name);
     local.push({ kind, path, name: basename(name), sha256, bytes: await files.size(name) });
   }
-  return deliveryTo(pipeline)?.sendAhead(local);
+  return (await deliveryTo(pipeline))?.sendAhead(local);
 }
 
 async function couriersOn(channel: Channel): Promise<number> {

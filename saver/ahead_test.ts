@@ -36,7 +36,7 @@ async function saverAt(pipeline: SftpStage) {
   let asked = 0;
   const deliveryTo = () => {
     asked += 1;
-    return delivery;
+    return Promise.resolve(delivery);
   };
   const looked = Promise.withResolvers<void>();
   const beats = channel.beats.bind(channel);

@@ -7,11 +7,10 @@ import { basename } from "node:path";
 import type { Actor, Done } from "../shared/actor/actor.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import { recordDelivery } from "../shared/store/sqlite/run_writes.ts";
-import type { DeliveryRow } from "../shared/store/sqlite/runs.ts";
 import type { Delivery, LocalFile } from "./delivery/delivery.ts";
 import { manifestOf } from "./manifest.ts";
+import type { DeliveryRow } from "../shared/store/rows.ts";
+import type { Store } from "../shared/store/store.ts";
 
 /** How long an order waits for a server that is away, in milliseconds: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
@@ -56,20 +55,23 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
     phase: "DELIVERING",
     maxAttempts: MAX_ATTEMPTS,
     patienceMs: PATIENCE_MS,
-    plan: ({ run_id }) =>
-      Promise.resolve({ runId: run_id, plan: undefined, after: store.runs.byRunId(run_id)?.status_at }),
+    plan: async ({ run_id }) => ({
+      runId: run_id,
+      plan: undefined,
+      after: (await store.runs.byRunId(run_id))?.status_at,
+    }),
     stallMs: STALL_MS,
     async handle({ run_id }, { signal, progress }): Promise<Done> {
-      const run = store.runs.byRunId(run_id);
-      const loaded = store.runs.filesOf([run_id]).get(run_id) ?? [];
+      const run = await store.runs.byRunId(run_id);
+      const loaded = (await store.runs.filesOf([run_id])).get(run_id) ?? [];
       if (run?.loaded_at == null) {
         throw new PermanentError(
           `Cannot deliver run ${run_id}: its files aren't loaded. Wait for the load, then ask again.`,
         );
       }
-      const delivery = deliveryOf(store, deliveryTo, run.pipeline);
+      const delivery = await deliveryOf(store, deliveryTo, run.pipeline);
       if (delivery === undefined) return { outputs: [], detail: { state: "NOT_CONFIGURED" } };
-      const earlier = store.runs.deliveriesOf([run_id]).get(run_id) ?? [];
+      const earlier = (await store.runs.deliveriesOf([run_id])).get(run_id) ?? [];
       const local: LocalFile[] = [];
       for (const { kind, name, sha256, bytes, removed_at } of loaded) {
         const file = { kind, path: files.inside(name), name: basename(name), sha256, bytes };
@@ -86,8 +88,7 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
         signal,
         onProgress: (done, total) => progress({ done, total, unit: "bytes" }),
       });
-      await recordDelivery(
-        store,
+      await store.recordDelivery(
         run_id,
         delivered.map(({ kind, name, remotePath, sha256, bytes, verified, encrypted, deliveredAt }) => ({
           kind,
@@ -116,12 +117,12 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
 }
 
 /** The delivery of a pipeline's files; undefined where there is none. */
-export function deliveryOf(
+export async function deliveryOf(
   store: Store,
   deliveryTo: CourierParts["deliveryTo"],
   pipeline: string,
-): Delivery | undefined {
-  const folder = store.records.pipelines().get(pipeline)?.folder;
+): Promise<Delivery | undefined> {
+  const folder = (await store.records.pipelines()).get(pipeline)?.folder;
   return folder == null ? undefined : deliveryTo?.(folder);
 }
 

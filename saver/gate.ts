@@ -8,10 +8,8 @@ import type { FileKind } from "../shared/contracts/names.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";
 import type { AnyPipeline } from "../shared/pipeline/plan.ts";
-import type { Database } from "../shared/sqlite/database.ts";
-import { keepHeld } from "../shared/store/sqlite/holds.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import type { RunRow } from "../shared/store/sqlite/runs.ts";
+import type { RunRow } from "../shared/store/rows.ts";
+import type { Store } from "../shared/store/store.ts";
 
 /** What a run may be, as shares from 0 to 1; undefined where nothing is wanted. */
 export interface Limits {
@@ -72,7 +70,7 @@ const LONGEST_SAMPLE = 20_000;
 
 /**
  * Holds a run, or answers that it isn't to be held (undefined). What is kept says which bytes were held: a release loads those and no others.
- * Nothing is kept when `refuse`, called while the database is locked, throws.
+ * Nothing is kept when `refuse`, called while no event of the run is kept, throws.
  */
 export async function hold(
   message: Phase2Complete & { run_id: string },
@@ -81,11 +79,11 @@ export async function hold(
     files: Files;
     limits: Limits;
     signal: AbortSignal;
-    refuse: () => void;
+    refuse: () => Promise<void>;
   },
 ): Promise<string | undefined> {
   const { run_id, pipeline } = message;
-  const before = store.runs.lastLoaded(pipeline, run_id);
+  const before = await store.runs.lastLoaded(pipeline, run_id);
   const reason = reasonToHold(message, limits, before);
   if (reason === undefined) return undefined;
   const announced = JSON.stringify(await withHashes(message, files, signal));
@@ -98,10 +96,7 @@ export async function hold(
     samples,
     compared_with: before?.run_id ?? null,
   };
-  await store.write((db: Database) => {
-    refuse();
-    keepHeld(db, held);
-  });
+  await store.hold(held, refuse);
   return reason;
 }
 

@@ -8,8 +8,8 @@ import type { Fields } from "../shared/actor/message.ts";
 import type { Decide } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { PHASE2 } from "../shared/files/receipts.ts";
-import { type HoldRow, keepDecision } from "../shared/store/sqlite/holds.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
+import type { HoldRow } from "../shared/store/rows.ts";
+import type { Store } from "../shared/store/store.ts";
 
 /**
  * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is kept before anything follows from it; the same order
@@ -22,12 +22,15 @@ export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision
   return {
     name: "gatekeeper",
     mailbox: "channel:decision",
-    plan: ({ run_id }) =>
-      Promise.resolve({ runId: run_id, plan: undefined, after: store.runs.byRunId(run_id)?.status_at }),
+    plan: async ({ run_id }) => ({
+      runId: run_id,
+      plan: undefined,
+      after: (await store.runs.byRunId(run_id))?.status_at,
+    }),
     async handle(order, { log }): Promise<Done> {
       const { run_id, decision, requested_by } = order;
       const orderId = idOf(order);
-      const hold = await store.write((db) => keepDecision(db, order, orderId));
+      const hold = await store.decide(order, orderId);
       if (hold === undefined) {
         throw new PermanentError(
           `Cannot decide on run ${run_id}: it isn't held. Look at its status; discard this order.`,

@@ -7,10 +7,8 @@ import type { Handling } from "../shared/actor/actor.ts";
 import { stamp } from "../shared/contracts/ids.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";
-import { loadFile } from "../shared/store/sqlite/load.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
+import type { Store } from "../shared/store/store.ts";
 
 /** What the saver works with. */
 export interface LoadPorts {
@@ -44,23 +42,24 @@ export async function loadRun(
     source: message.source,
     correctionOf: message.correction_of,
   };
-  await announceRun(store, run);
+  await store.announceRun(run);
   // the raw file holds every record that the other two hold
   const total = 2 * (message.valid_count + message.invalid_count);
-  const loadedBefore = store.runs.filesOf([run.runId]).get(run.runId) ?? [];
+  const loadedBefore = (await store.runs.filesOf([run.runId])).get(run.runId) ?? [];
   let before = 0;
   const report = (done: number) => progress?.({ done, total: Math.max(total, done), unit: "records" });
   const load = async (kind: FileKind, name: string, sha256: string | undefined, records?: number) => {
-    await store.checkpoint();
-    // the records are written twice: to the write-ahead log, and from there to the database
+    await store.tidy();
     if (!loadedBefore.some((file) => file.kind === kind)) {
-      await store.needSpace(2 * await files.size(name), `load ${name}`);
+      await store.needSpace(await files.size(name), `load ${name}`);
     }
-    const loaded = await loadFile(
-      store,
+    const loaded = await store.loadFile(
       { runId: run.runId, pipeline: run.pipeline, kind, name, sha256, records },
       (onEnd) => files.lines(name, { sha256, signal, onEnd }),
-      { signal, progress: (records) => report(before + records) },
+      {
+        signal,
+        progress: (records) => report(before + records),
+      },
     );
     report(before += loaded.records);
     return loaded;
@@ -73,7 +72,7 @@ export async function loadRun(
     message.valid_count,
   );
   const invalid = await load("invalid", message.dlq_file, message.dlq_sha256, message.invalid_count);
-  await markLoaded(store, {
+  await store.markLoaded({
     ...run,
     rawFile: message.raw_file,
     processedFile: message.processed_file,
@@ -87,7 +86,7 @@ export async function loadRun(
     rulesSha256: message.rules_sha256,
     fields: message.fields,
   }, { signal });
-  await store.checkpoint();
+  await store.tidy();
   return {
     records: raw.records + processed.records + invalid.records,
     raw: raw.records,

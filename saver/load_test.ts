@@ -4,7 +4,7 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { LocalFiles } from "../shared/files/local.ts";
-import { openStore, type Store } from "../shared/store/sqlite/open.ts";
+import { openSqlite, type SqliteStore } from "../shared/store/sqlite/open.ts";
 import { startChild, usersTables } from "../tests/support/store.ts";
 import { loadRun } from "./load.ts";
 
@@ -17,7 +17,7 @@ const NAMES = {
 interface TestPipeline extends AsyncDisposable {
   readonly path: string;
   readonly data: string;
-  readonly store: Store;
+  readonly store: SqliteStore;
   readonly files: LocalFiles;
   readonly message: Phase2Complete;
 }
@@ -43,7 +43,7 @@ async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promis
   const sha256 = (key: keyof typeof NAMES) =>
     createHash("sha256").update(texts[key].join("\n") + "\n").digest("hex");
   const path = `${folder}/database/data.db`;
-  const store = await openStore(path, { pipelines: usersTables([]) });
+  const store = await openSqlite(path, { pipelines: usersTables([]) });
   const message = Phase2Complete.parse({
     run_id: newRunId(),
     ...NAMES,
@@ -70,10 +70,10 @@ async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promis
   };
 }
 
-const counts = ({ store }: TestPipeline) => [
-  store.records.count("raw_users"),
-  store.records.count("processed_users"),
-  store.records.count("invalid_users"),
+const counts = async ({ store }: TestPipeline) => [
+  await store.records.count("raw_users"),
+  await store.records.count("processed_users"),
+  await store.records.count("invalid_users"),
 ];
 
 Deno.test("a run's files are loaded, and its row says so", async () => {
@@ -82,7 +82,7 @@ Deno.test("a run's files are loaded, and its row says so", async () => {
   const detail = await loadRun(h.message, { ...h, progress: (progress) => reported.push(progress) });
   assert.deepEqual(detail, { records: 10, raw: 5, processed: 3, invalid: 2, skipped: 0 });
   assert.deepEqual(reported.at(-1), { done: 10, total: 10, unit: "records" });
-  const run = h.store.runs.byRunId(h.message.run_id)!;
+  const run = (await h.store.runs.byRunId(h.message.run_id))!;
   assert.deepEqual(
     [
       run.raw_file,
@@ -104,7 +104,7 @@ Deno.test("a run's files are loaded, and its row says so", async () => {
     ],
   );
   assert(run.loaded_at !== null);
-  const { columns, rows } = h.store.records.rows("processed_users", { limit: 1, offset: 2 });
+  const { columns, rows } = await h.store.records.rows("processed_users", { limit: 1, offset: 2 });
   assert.equal(rows[0]![columns.indexOf("department_code")], "ENG");
   assert(columns.includes("nickname"));
   assert.equal((await Deno.stat(`${h.path}-wal`)).size, 0);
@@ -113,12 +113,12 @@ Deno.test("a run's files are loaded, and its row says so", async () => {
 Deno.test("the same message again changes nothing, and needs no files", async () => {
   await using h = await pipeline();
   await loadRun(h.message, h);
-  const run = h.store.runs.byRunId(h.message.run_id);
+  const run = await h.store.runs.byRunId(h.message.run_id);
   await Deno.remove(h.data, { recursive: true });
   const detail = await loadRun(h.message, h);
   assert.deepEqual(detail, { records: 10, raw: 5, processed: 3, invalid: 2, skipped: 3 });
-  assert.deepEqual(h.store.runs.byRunId(h.message.run_id), run);
-  assert.deepEqual(counts(h), [5, 3, 2]);
+  assert.deepEqual(await h.store.runs.byRunId(h.message.run_id), run);
+  assert.deepEqual(await counts(h), [5, 3, 2]);
 });
 
 Deno.test("a message of another program, without sums and run, is loaded once too", async () => {
@@ -129,8 +129,8 @@ Deno.test("a message of another program, without sums and run, is loaded once to
   });
   await loadRun({ ...h.message, published_at: undefined }, h);
   assert.equal((await loadRun(h.message, h)).skipped, 3);
-  assert.deepEqual(counts(h), [5, 3, 2]);
-  const { columns } = h.store.records.rows("raw_users", { limit: 1, offset: 0 });
+  assert.deepEqual(await counts(h), [5, 3, 2]);
+  const { columns } = await h.store.records.rows("raw_users", { limit: 1, offset: 0 });
   assert(columns.includes("name"), "a key that nobody told has no column");
 });
 
@@ -143,12 +143,12 @@ Deno.test("a file that isn't the announced one is refused; the files before it s
     assert.match(error.message, /its SHA-256 is [0-9a-f]{64}, but [0-9a-f]{64} was announced/);
     return true;
   });
-  assert.deepEqual(counts(h), [5, 0, 0]);
-  assert.equal(h.store.runs.byRunId(h.message.run_id)!.loaded_at, null);
+  assert.deepEqual(await counts(h), [5, 0, 0]);
+  assert.equal((await h.store.runs.byRunId(h.message.run_id))!.loaded_at, null);
 
   await Deno.writeTextFile(h.message.processed_file, processed);
   assert.equal((await loadRun(h.message, h)).skipped, 1);
-  assert.deepEqual(counts(h), [5, 3, 2]);
+  assert.deepEqual(await counts(h), [5, 3, 2]);
 });
 
 Deno.test("counts that aren't those of the files are refused", async () => {
@@ -157,14 +157,14 @@ Deno.test("counts that aren't those of the files are refused", async () => {
     loadRun({ ...h.message, valid_count: 4 }, h),
     /it has 3 records, but 4 were announced/,
   );
-  assert.deepEqual(counts(h), [5, 0, 0]);
+  assert.deepEqual(await counts(h), [5, 0, 0]);
 });
 
 Deno.test("a missing file is a permanent failure", async () => {
   await using h = await pipeline();
   await Deno.remove(h.message.dlq_file);
   await assert.rejects(loadRun(h.message, h), PermanentError);
-  assert.deepEqual(counts(h), [5, 3, 0]);
+  assert.deepEqual(await counts(h), [5, 3, 0]);
 });
 
 Deno.test("a saver that is killed in mid-file leaves nothing of that file, and the next one resumes there", async () => {
@@ -175,7 +175,7 @@ Deno.test("a saver that is killed in mid-file leaves nothing of that file, and t
     const { usersTables } = await import(store + "../../../tests/support/store.ts");
     const { loadRun } = await import(store + "../../../saver/load.ts");
     const message = ${JSON.stringify(h.message)};
-    const opened = await openStore(${JSON.stringify(h.path)}, { pipelines: usersTables([]) });
+    const opened = await openSqlite(${JSON.stringify(h.path)}, { pipelines: usersTables([]) });
     await loadRun(message, {
       store: opened,
       files: new LocalFiles(${JSON.stringify(h.data)}),
@@ -189,8 +189,8 @@ Deno.test("a saver that is killed in mid-file leaves nothing of that file, and t
   await saver.said("half of the second file is written");
   await saver.kill();
 
-  assert.deepEqual(counts(h), [20_002, 0, 0]);
-  assert.deepEqual(h.store.records.page("processed_users", {}, { limit: 1 }), []);
+  assert.deepEqual(await counts(h), [20_002, 0, 0]);
+  assert.deepEqual(await h.store.records.page("processed_users", {}, { limit: 1 }), []);
   const detail = await loadRun(h.message, h);
   assert.deepEqual(detail, { records: 40_004, raw: 20_002, processed: 20_000, invalid: 2, skipped: 1 });
   const rows = await h.store.write((db) =>

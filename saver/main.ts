@@ -9,15 +9,13 @@ import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { variable } from "../shared/config/config.ts";
-import { filesPlaceOf, redisUrlOf } from "../shared/config/variables.ts";
+import { filesPlaceOf, redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";
 import type { RunEvent } from "../shared/contracts/messages.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 import { openFiles } from "../shared/files/open.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import { timetableOf } from "../shared/pipeline/schedule.ts";
-import { shownOf } from "../shared/store/sqlite/shown.ts";
-import { openStore } from "../shared/store/sqlite/open.ts";
 import { sendAhead } from "./ahead.ts";
 import { notifyOptionsOf, SaverVariables, sftpOptionsOf } from "./config.ts";
 import { courier, deliveryOf, type Seal } from "./courier.ts";
@@ -31,6 +29,8 @@ import { keepWatching } from "./notify/watch.ts";
 import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
 import { recorder, saver } from "./saver.ts";
+import { openStore } from "../shared/store/open.ts";
+import { shownOf } from "../shared/store/shown.ts";
 
 if (import.meta.main) {
   await runService("saver", SaverVariables, async (config, { use, signal, log }) => {
@@ -41,7 +41,7 @@ if (import.meta.main) {
       shownOf(plan, plan.name === DEFAULT_PIPELINE ? config.MASK_FIELDS : undefined)
     );
     const store = use(
-      await openStore(config.DB_PATH, { pipelines }),
+      await openStore(storePlaceOf(config), pipelines),
     );
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = openFiles(filesPlaceOf(config));
@@ -59,7 +59,8 @@ if (import.meta.main) {
       log.warning("SFTP_HOST is not set: runs are loaded and complete with delivery NOT_CONFIGURED");
     }
     const publicUrl = config.PUBLIC_URL;
-    const ordersOf = (event: RunEvent) => toldBy(event, store).map((news) => orderOf(news, publicUrl));
+    const ordersOf = async (event: RunEvent) =>
+      (await toldBy(event, store)).map((news) => orderOf(news, publicUrl));
     const notifies = receivers.length > 0;
     const notifying = notifier({ store, receivers, keys });
     const mailboxes = [

@@ -5,8 +5,8 @@
  */
 import { basename } from "node:path";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
-import { completenessOf, type FileRow, type RunRow } from "../shared/store/sqlite/runs.ts";
 import type { Manifest } from "./delivery/delivery.ts";
+import { completenessOf, type FileRow, type RunRow } from "../shared/store/rows.ts";
 
 /**
  * The manifest of a run. It says nothing that changes from one delivery of the run to the next, so that delivering again finds the same file.

@@ -16,10 +16,9 @@ import { isFinal, RUN_STATUSES, type RunEvent, SinceRange } from "../shared/cont
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE2, phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
-import { fillCurrent } from "../shared/store/sqlite/current_move.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import type { RunRow } from "../shared/store/sqlite/runs.ts";
 import { announced, outcomeOf } from "./gatekeeper.ts";
+import type { RunRow } from "../shared/store/rows.ts";
+import type { Store } from "../shared/store/store.ts";
 
 /** How often the database is compared with the queue, in milliseconds. */
 const EVERY_MS = 3_600_000;
@@ -41,11 +40,11 @@ export async function keepReconciling(
     for await (const message of unloaded(store, files)) await channel.publish(message);
   };
   const orders = async () => {
-    for (const batch of pendingOrders(store)) await channel.publish(...batch);
+    for await (const batch of pendingOrders(store)) await channel.publish(...batch);
   };
-  const rulings = async () => await channel.publish(...releasedRuns(store), ...outcomes(store));
+  const rulings = async () => await channel.publish(...await releasedRuns(store), ...await outcomes(store));
   const current = async () => {
-    const runs = await fillCurrent(store, signal);
+    const runs = await store.fillCurrent({ signal });
     if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
   };
   while (!signal.aborted) {
@@ -67,22 +66,27 @@ export async function keepReconciling(
 
 /** The announcements of all files that are transformed and not loaded, of any age, but those of runs that have ended otherwise, or were held. */
 export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
-  for await (const receipt of receiptsExcept(files, store.runs.loadedFiles())) {
+  for await (const receipt of receiptsExcept(files, await store.runs.loadedFiles())) {
     const { announced } = receipt;
-    const run = store.runs.byRunId(announced.run_id);
-    if (run !== undefined && (isFinal(run.status) || store.holds.of(run.run_id) !== undefined)) continue;
+    const run = await store.runs.byRunId(announced.run_id);
+    if (run !== undefined && (isFinal(run.status) || await store.holds.of(run.run_id) !== undefined)) {
+      continue;
+    }
     const { id, fields } = phase2Of(announced, receipt);
     yield compose("channel:phase2_complete", id, fields);
   }
 }
 
 /** The orders of all runs that are loaded and not final, of any age, in batches. */
-export function* pendingOrders(store: Store, now: number = Date.now()): Generator<Outgoing[]> {
+export async function* pendingOrders(
+  store: Store,
+  now: number = Date.now(),
+): AsyncGenerator<Outgoing[]> {
   const status = RUN_STATUSES.filter((status) => !isFinal(status));
   let after: RunRow | undefined;
   for (;;) {
-    const runs = store.runs.page({ status, loaded: true }, { limit: RUNS_AT_ONCE, after });
-    const events = store.runs.eventsOf(runs.map(({ run_id }) => run_id));
+    const runs = await store.runs.page({ status, loaded: true }, { limit: RUNS_AT_ONCE, after });
+    const events = await store.runs.eventsOf(runs.map(({ run_id }) => run_id));
     yield runs.flatMap((run) => {
       const id = orderId(run, events.get(run.run_id) ?? [], now);
       return id === undefined
@@ -95,8 +99,8 @@ export function* pendingOrders(store: Store, now: number = Date.now()): Generato
 }
 
 /** The announcements of all runs that were released and aren't loaded. */
-export function releasedRuns(store: Store): Outgoing[] {
-  return store.holds.released().map((hold) =>
+export async function releasedRuns(store: Store): Promise<Outgoing[]> {
+  return (await store.holds.released()).map((hold) =>
     compose("channel:phase2_complete", childId(hold.order_id!, PHASE2), announced(hold))
   );
 }
@@ -105,17 +109,16 @@ export function releasedRuns(store: Store): Outgoing[] {
  * What the extractor has to know of each pipeline: the run that is held, or was last, and what was loaded last. It may be told again at any
  * time, so each message has an id of its own: also an extractor that has lost what it knew hears it.
  */
-export function outcomes(store: Store): Outgoing[] {
+export async function outcomes(store: Store): Promise<Outgoing[]> {
   const say = (fields: Fields<"channel:run_outcome">) =>
     compose("channel:run_outcome", `outcome/${newRunId()}`, fields);
-  return [
-    ...store.holds.latest().map((hold) => say(outcomeOf(hold))),
-    ...[...store.records.pipelines().keys()].flatMap((pipeline) => {
-      const run = store.runs.lastLoaded(pipeline);
-      const since = sinceOf(run);
-      return since === undefined ? [] : [say({ run_id: run!.run_id, pipeline, outcome: "loaded", since })];
-    }),
-  ];
+  const told = (await store.holds.latest()).map((hold) => say(outcomeOf(hold)));
+  for (const pipeline of (await store.records.pipelines()).keys()) {
+    const run = await store.runs.lastLoaded(pipeline);
+    const since = sinceOf(run);
+    if (since !== undefined) told.push(say({ run_id: run!.run_id, pipeline, outcome: "loaded", since }));
+  }
+  return told;
 }
 
 /** What a run asked for; undefined where that was everything. */

@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { RunEvent } from "../shared/contracts/messages.ts";
-import { announceRun, markLoaded } from "../shared/store/sqlite/run_writes.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
 import { tempStore } from "../tests/support/store.ts";
 import { needing } from "../tests/support/needs.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
 import { pendingOrders } from "./reconcile.ts";
-import { recordEvent } from "./record.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
+import type { SqliteStore } from "../shared/store/sqlite/open.ts";
 
 const HOUR = 3_600_000;
 
@@ -17,11 +15,11 @@ const loaded = { type: "phase_completed", phase: "LOADING", detail: {} };
 const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
 
 /** A run that is loaded, and of which `events` were told. */
-async function makeLoaded(store: Store, ...events: Told[]): Promise<string> {
+async function makeLoaded(store: SqliteStore, ...events: Told[]): Promise<string> {
   const runId = newRunId();
   const run = { runId, pipeline: "users", at: new Date().toISOString() };
-  await announceRun(store, run);
-  await markLoaded(store, {
+  await store.announceRun(run);
+  await store.markLoaded({
     ...run,
     rawFile: "data/raw_users/a.jsonl",
     processedFile: "data/processed_users/a.jsonl",
@@ -33,10 +31,10 @@ async function makeLoaded(store: Store, ...events: Told[]): Promise<string> {
   return runId;
 }
 
-async function tell(store: Store, runId: string, n: number, fields: Told): Promise<void> {
+async function tell(store: SqliteStore, runId: string, n: number, fields: Told): Promise<void> {
   const published_at = new Date(Date.now() + n).toISOString();
   const id = `${runId}/phase2/${n === 0 ? "completed" : "event"}/1.${n}`;
-  await recordEvent(store, RunEvent.parse({ id, published_at, run_id: runId, actor: "saver", ...fields }));
+  await store.record([RunEvent.parse({ id, published_at, run_id: runId, actor: "saver", ...fields })]);
 }
 
 Deno.test("a run that is loaded and not final has an order under the id of its first one; others have none", async () => {
@@ -46,10 +44,11 @@ Deno.test("a run that is loaded and not final has an order under the id of its f
   const pending = await make(loaded, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
   const silent = await make(); // the message about its load was lost with the queue
   await make(loaded, delivered);
-  const ids = (now: number) => [...pendingOrders(store, now)].flat().map(({ id }) => id);
-  assert.deepEqual(ids(Date.now()), [`${pending}/phase2/deliver`]);
+  const ids = async (now: number) =>
+    (await Array.fromAsync(pendingOrders(store, now))).flat().map(({ id }) => id);
+  assert.deepEqual(await ids(Date.now()), [`${pending}/phase2/deliver`]);
   assert.deepEqual(
-    ids(Date.now() + HOUR).sort(),
+    (await ids(Date.now() + HOUR)).sort(),
     [`${pending}/phase2/deliver`, `reconcile/${silent}`].sort(),
   );
 });
@@ -60,7 +59,7 @@ Deno.test("runs that end while the orders are made again hide no others", async 
   const runs: string[] = [];
   for (let i = 0; i < 150; i++) runs.push(await makeLoaded(store, loaded));
   const found: string[] = [];
-  for (const orders of pendingOrders(store)) {
+  for await (const orders of pendingOrders(store)) {
     found.push(...orders.map(({ id }) => id));
     for (const runId of runs.slice(-60)) await tell(store, runId, 1, delivered);
   }

@@ -10,10 +10,9 @@ import { messageOf, PermanentError } from "../shared/errors/errors.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { Files } from "../shared/files/files.ts";
 import { removeReceipt } from "../shared/files/receipts.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import { markRemoved } from "../shared/store/sqlite/run_writes.ts";
-import type { DeliveryRow, FileRow, RunCursor, RunRow, Runs } from "../shared/store/sqlite/runs.ts";
 import { sealedFolder } from "./courier.ts";
+import type { DeliveryRow, FileRow, RunCursor, RunRow } from "../shared/store/rows.ts";
+import type { Runs, Store } from "../shared/store/store.ts";
 
 /** A completed run whose local files are old, and, where they have to stay, why. */
 export interface Old {
@@ -40,14 +39,14 @@ const DAY_MS = 24 * 3600 * 1000;
 const RUNS_AT_ONCE = 100;
 
 /** The completed runs that were asked for more than `days` before `now` and still have local files, newest first. */
-export function* oldRuns(runs: Runs, days: number, now: number = Date.now()): Generator<Old> {
+export async function* oldRuns(runs: Runs, days: number, now: number = Date.now()): AsyncGenerator<Old> {
   const before = new Date(now - days * DAY_MS).toISOString();
   let after: RunCursor | undefined;
   for (;;) {
-    const page = runs.page({ status: ["COMPLETED"], until: before }, { limit: RUNS_AT_ONCE, after });
+    const page = await runs.page({ status: ["COMPLETED"], until: before }, { limit: RUNS_AT_ONCE, after });
     for (const run of page) {
-      const files = leftOf(runs, run);
-      if (files.length > 0) yield { run, files, keep: whyKeep(runs, run, before) };
+      const files = await leftOf(runs, run);
+      if (files.length > 0) yield { run, files, keep: await whyKeep(runs, run, before) };
     }
     if (page.length < RUNS_AT_ONCE) return;
     after = page.at(-1);
@@ -61,7 +60,7 @@ export async function removeOld(
   now: number = Date.now(),
 ): Promise<number> {
   let removed = 0;
-  for (const { run, keep } of oldRuns(parts.store.runs, parts.days, now)) {
+  for await (const { run, keep } of oldRuns(parts.store.runs, parts.days, now)) {
     if (signal.aborted) break;
     if (keep === undefined) removed += await removeFiles(parts, run, signal, now);
   }
@@ -84,16 +83,22 @@ export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): 
 }
 
 /** Why the files of a run have to stay; undefined where they may go. */
-function whyKeep(runs: Runs, run: RunRow | undefined, before: string): string | undefined {
+async function whyKeep(
+  runs: Runs,
+  run: RunRow | undefined,
+  before: string,
+): Promise<string | undefined> {
   if (run?.status !== "COMPLETED") return `the run is ${run?.status}`;
   if (run.delivery_state !== "DELIVERED") return `its delivery is ${run.delivery_state ?? "not begun"}`;
-  const files = runs.filesOf([run.run_id]).get(run.run_id) ?? [];
-  const deliveries = runs.deliveriesOf([run.run_id]).get(run.run_id) ?? [];
+  const files = (await runs.filesOf([run.run_id])).get(run.run_id) ?? [];
+  const deliveries = (await runs.deliveriesOf([run.run_id])).get(run.run_id) ?? [];
   if (files.length !== 3 || deliveries.length !== 4) return "not all of its files were delivered";
   const unproven = files.find((file) => !deliveries.some((delivery) => proves(delivery, file)));
   if (unproven !== undefined) return `its ${unproven.kind} file wasn't verified on the server by its content`;
   if (deliveries.some(({ delivered_at }) => delivered_at >= before)) return "it was delivered since";
-  const correction = runs.correctionsOf([run.run_id]).get(run.run_id)?.find(({ status }) => !isFinal(status));
+  const correction = (await runs.correctionsOf([run.run_id])).get(run.run_id)?.find(({ status }) =>
+    !isFinal(status)
+  );
   return correction && `its correction ${correction.run_id} is ${correction.status}`;
 }
 
@@ -101,8 +106,8 @@ function proves(delivery: DeliveryRow, file: FileRow): boolean {
   return delivery.kind === file.kind && delivery.sha256 === file.sha256 && delivery.verified === "content";
 }
 
-function leftOf(runs: Runs, { run_id }: RunRow): FileRow[] {
-  return (runs.filesOf([run_id]).get(run_id) ?? []).filter((file) => file.removed_at === null);
+async function leftOf(runs: Runs, { run_id }: RunRow): Promise<FileRow[]> {
+  return ((await runs.filesOf([run_id])).get(run_id) ?? []).filter((file) => file.removed_at === null);
 }
 
 /** Removes what is left of a run: what was encrypted of it first, and then each file of which nothing but the delivered content would be lost. */
@@ -115,20 +120,19 @@ async function removeFiles(
   const { run_id } = run;
   const before = new Date(now - days * DAY_MS).toISOString();
   let removed = 0;
-  for (const file of leftOf(store.runs, run)) {
+  for (const file of await leftOf(store.runs, run)) {
     const { kind, name, sha256, bytes } = file;
     const about = { run_id, kind, name, sha256, bytes };
     try {
       await refuseChanged(files, file, signal);
-      // while the database is locked no correction or delivery can be requested
-      const keep = await store.write(async (db) => {
-        const why = whyKeep(store.runs, store.runs.byRunId(run_id), before) ??
+      // meanwhile no correction or delivery can be requested
+      const keep = await store.removeFile(file.id, new Date(now).toISOString(), async () => {
+        const why = await whyKeep(store.runs, await store.runs.byRunId(run_id), before) ??
           await whyUnknown(channel, file);
         if (why !== undefined) return why;
         await files.sealed.remove(sealedFolder(files, run_id));
         await files.remove(name);
         if (kind === "processed") await removeReceipt(files, name);
-        markRemoved(db, [file.id], new Date(now).toISOString());
       }, { signal });
       if (keep !== undefined) {
         log.info("a delivered file stays", { ...about, reason: keep });

@@ -5,7 +5,6 @@ import { Delivered, type Made } from "../tests/support/delivered.ts";
 import { OURS } from "../tests/support/sftp.ts";
 import { tell } from "../shared/actor/ask.ts";
 import { decode } from "../shared/actor/message.ts";
-import { recordEvent } from "./record.ts";
 import { keepRemoving, oldRuns, removeOld } from "./retention.ts";
 
 const DAY = 24 * 3600 * 1000;
@@ -38,14 +37,18 @@ async function left({ raw, processed, invalid }: Made): Promise<string[]> {
     .flat();
 }
 
-const reasons = (pipeline: Delivered) => [...oldRuns(pipeline.store.runs, 30, NOW)].map(({ keep }) => keep);
+const reasons = async (pipeline: Delivered) =>
+  (await Array.fromAsync(oldRuns(pipeline.store.runs, 30, NOW))).map(({ keep }) => keep);
 
 Deno.test("files of an old delivered run are removed, with a line each; rows and younger runs stay", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   const young = await pipeline.run({ at: NOW - 20 * DAY });
   const parts = partsOf(pipeline);
-  assert.deepEqual([...oldRuns(pipeline.store.runs, 30, NOW)].map(({ run }) => run.run_id), [old.runId]);
+  assert.deepEqual(
+    (await Array.fromAsync(oldRuns(pipeline.store.runs, 30, NOW))).map(({ run }) => run.run_id),
+    [old.runId],
+  );
   assert.deepEqual(await left(old), [old.raw, old.processed, old.invalid], "listing removes nothing");
 
   assert.equal(await removeOld(parts, never, NOW), 3);
@@ -56,9 +59,9 @@ Deno.test("files of an old delivered run are removed, with a line each; rows and
     [old.runId, old.processed],
     [old.runId, old.invalid],
   ]);
-  const files = pipeline.store.runs.filesOf([old.runId]).get(old.runId)!;
+  const files = (await pipeline.store.runs.filesOf([old.runId])).get(old.runId)!;
   assert.deepEqual(files.map(({ removed_at }) => removed_at), Array(3).fill(new Date(NOW).toISOString()));
-  assert.equal(pipeline.store.records.count("raw_users", old.runId), 208);
+  assert.equal(await pipeline.store.records.count("raw_users", old.runId), 208);
 
   assert.equal(await removeOld(parts, never, NOW), 0, "what is gone isn't removed again");
   // delivering it again finds all of it on the server
@@ -114,9 +117,9 @@ Deno.test("a run stays whole while it isn't completed, isn't fully delivered, or
   for (const [spoil, reason] of cases) {
     await pipeline.deliver(old.runId, NOW - 40 * DAY);
     await change("UPDATE etl_runs SET delivery_state = 'DELIVERED' WHERE run_id = ?");
-    assert.deepEqual(reasons(pipeline), [undefined]);
+    assert.deepEqual(await reasons(pipeline), [undefined]);
     await spoil();
-    assert.match(reasons(pipeline)[0]!, reason);
+    assert.match((await reasons(pipeline))[0]!, reason);
     assert.equal(await removeOld(partsOf(pipeline), never, NOW), 0);
     assert.equal((await left(old)).length, 3);
   }
@@ -126,7 +129,7 @@ Deno.test("a run stays whole while it isn't completed, isn't fully delivered, or
     reason: "no",
     retryable: false,
   });
-  assert.deepEqual(reasons(pipeline), [], "a run that failed is none of retention's business");
+  assert.deepEqual(await reasons(pipeline), [], "a run that failed is none of retention's business");
 });
 
 Deno.test("a file that was changed since it was delivered is left to its owner; the others go", async () => {
@@ -184,7 +187,9 @@ Deno.test("a run that is asked to be corrected meanwhile keeps what wasn't remov
 Deno.test("a file of invalid records stays while the request for its correction waits in the queue", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
-  const { dlq_sha256 } = { dlq_sha256: pipeline.store.runs.filesOf([old.runId]).get(old.runId)![2]!.sha256 };
+  const { dlq_sha256 } = {
+    dlq_sha256: (await pipeline.store.runs.filesOf([old.runId])).get(old.runId)![2]!.sha256,
+  };
   await tell(pipeline.channel, {
     requestedBy: "test",
     actor: "api",
@@ -194,9 +199,9 @@ Deno.test("a file of invalid records stays while the request for its correction 
   assert.deepEqual(await left(old), [old.invalid]);
 
   const claim = await pipeline.channel.claim("channel:run_events", { leaseMs: 30_000, signal: never });
-  await recordEvent(pipeline.store, decode("channel:run_events", claim!.body));
+  await pipeline.store.record([decode("channel:run_events", claim!.body)]);
   await claim!.complete();
-  assert.match(reasons(pipeline)[0]!, /its correction \S+ is REQUESTED/);
+  assert.match((await reasons(pipeline))[0]!, /its correction \S+ is REQUESTED/);
   assert.equal(await removeOld(partsOf(pipeline), never, NOW), 0);
 });
 

@@ -10,12 +10,11 @@ import { childId, parentId } from "../shared/contracts/ids.ts";
 import { Busy, Cancelled, PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1, PHASE2 } from "../shared/files/receipts.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
 import { hold, type Limits } from "./gate.ts";
 import { loadRun } from "./load.ts";
 import type { Order } from "../shared/contracts/notification_order.ts";
 import { sinceOf } from "./reconcile.ts";
-import { recordEvent } from "./record.ts";
+import type { Store } from "../shared/store/store.ts";
 
 /** How often a run that waits behind a held one looks whether that was decided on, in milliseconds. */
 const HELD_AGAIN_MS = 3_000;
@@ -46,11 +45,11 @@ export function saver(
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const { run_id, pipeline, correction_of } = message;
-    const known = store.holds.of(run_id);
+    const known = await store.holds.of(run_id);
     if (known?.decision === "rejected") throw new Cancelled(`Rejected by ${known.decided_by}.`);
     if (known !== undefined) return known.decision === null ? known.reason : undefined;
     const limits = limitsOf(pipeline);
-    const isLoading = (store.runs.filesOf([run_id]).get(run_id) ?? []).length > 0;
+    const isLoading = ((await store.runs.filesOf([run_id])).get(run_id) ?? []).length > 0;
     if (limits === undefined || correction_of !== undefined || isLoading) return undefined;
     const refuse = () => refuseCancelled(store, run_id, message);
     return await hold(message, { store, files, limits, signal, refuse });
@@ -62,12 +61,12 @@ export function saver(
     phase: "LOADING",
     async plan(message) {
       const runId = isForeign(message) ? await runOfFile(store, message) : message.run_id;
-      waitForHeld(store, runId, message);
-      return { runId, plan: runId, after: store.runs.byRunId(runId)?.status_at };
+      await waitForHeld(store, runId, message);
+      return { runId, plan: runId, after: (await store.runs.byRunId(runId))?.status_at };
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
-      refuseUnknown(store, message);
-      refuseCancelled(store, run_id, message);
+      await refuseUnknown(store, message);
+      await refuseCancelled(store, run_id, message);
       const { pipeline } = message;
       const held = await heldFor({ ...message, run_id }, signal);
       if (held !== undefined) {
@@ -83,7 +82,7 @@ export function saver(
         };
       }
       const detail = await loadRun({ ...message, run_id }, { store, files, signal, progress });
-      const since = sinceOf(store.runs.byRunId(run_id));
+      const since = sinceOf(await store.runs.byRunId(run_id));
       return {
         outputs: [
           { to: "channel:deliver", name: "deliver", fields: { run_id, pipeline } },
@@ -100,9 +99,13 @@ export function saver(
 }
 
 /** Later runs wait for one that is held, and for its load once it is released. Waiting costs no attempt. */
-function waitForHeld(store: Store, runId: string, { pipeline, correction_of }: Phase2Complete): void {
+async function waitForHeld(
+  store: Store,
+  runId: string,
+  { pipeline, correction_of }: Phase2Complete,
+): Promise<void> {
   if (correction_of !== undefined) return;
-  const front = store.holds.inFront(pipeline);
+  const front = await store.holds.inFront(pipeline);
   if (front === undefined || front.run_id === runId) return;
   throw new Busy(`Run ${runId} waits: run ${front.run_id} of the same pipeline is held.`, {
     retryAfterMs: HELD_AGAIN_MS,
@@ -116,14 +119,14 @@ function isForeign(message: Phase2Complete): boolean {
 /** The extraction's events precede the file's announcement, but may not have been recorded yet. */
 async function runOfFile(store: Store, { raw_file, run_id }: Phase2Complete): Promise<string> {
   for (let waited = 0;; waited += 50) {
-    const run = store.runs.byRunId(run_id) ?? store.runs.byRawFile(raw_file);
+    const run = await store.runs.byRunId(run_id) ?? await store.runs.byRawFile(raw_file);
     if (run !== undefined || waited >= RECORDER_LAG_MS) return run?.run_id ?? run_id;
     await pause(50);
   }
 }
 
-function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complete): void {
-  const known = [...store.records.pipelines().keys()];
+async function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complete): Promise<void> {
+  const known = [...(await store.records.pipelines()).keys()];
   if (known.includes(pipeline)) return;
   throw new PermanentError(
     `Cannot load ${raw_file}: there is no pipeline "${pipeline}", wanted one of ${known.join(", ")}. ` +
@@ -135,8 +138,12 @@ function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complete): vo
  * A run that was cancelled while no actor worked on it ends here. An order that is newer isn't about the cancellation; one that is only announced
  * again, under its id, is as old as its extraction.
  */
-function refuseCancelled(store: Store, runId: string, { id, published_at = "" }: Phase2Complete): void {
-  const events = store.runs.eventsOf([runId]).get(runId) ?? [];
+async function refuseCancelled(
+  store: Store,
+  runId: string,
+  { id, published_at = "" }: Phase2Complete,
+): Promise<void> {
+  const events = (await store.runs.eventsOf([runId])).get(runId) ?? [];
   const extracted = events.find((event) =>
     "phase" in event && event.phase === "EXTRACTING" &&
     childId(childId(parentId(event.id, 2), PHASE1), PHASE2) === id
@@ -153,26 +160,29 @@ function refuseCancelled(store: Store, runId: string, { id, published_at = "" }:
  * it. Repeated events change nothing, and order the same. A held run that is cancelled is rejected.
  */
 export function recorder(
-  { store, ordersOf = () => [] }: { store: Store; ordersOf?: (event: RunEvent) => Order[] },
+  { store, ordersOf = () => Promise.resolve([]) }: {
+    store: Store;
+    ordersOf?: (event: RunEvent) => Promise<Order[]>;
+  },
 ): Actor<"channel:run_events"> {
   return {
     name: "recorder",
     mailbox: "channel:run_events",
     maxAttempts: 10_000, // an event that can be read can be kept: only a long load in another process is in the way
     async handle(event): Promise<Done> {
-      await recordEvent(store, event);
-      const orders = ordersOf(event).map((fields) => ({
+      await store.record([event]);
+      const orders = (await ordersOf(event)).map((fields) => ({
         to: "channel:notify" as const,
         name: fields.notification.type,
         fields,
       }));
-      return { outputs: [...orders, ...rejections(store, event)], detail: {} };
+      return { outputs: [...orders, ...await rejections(store, event)], detail: {} };
     },
   };
 }
 
-function rejections(store: Store, event: RunEvent): OutputOn<"channel:decision">[] {
-  if (event.type !== "run_cancelled" || store.holds.of(event.run_id)?.decision !== null) return [];
+async function rejections(store: Store, event: RunEvent): Promise<OutputOn<"channel:decision">[]> {
+  if (event.type !== "run_cancelled" || (await store.holds.of(event.run_id))?.decision !== null) return [];
   const { run_id, pipeline, requested_by } = event;
   return [{
     to: "channel:decision",

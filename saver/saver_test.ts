@@ -4,7 +4,6 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete, RunEvent } from "../shared/contracts/messages.ts";
 import { LocalFiles } from "../shared/files/local.ts";
 import { tempStore } from "../tests/support/store.ts";
-import { recordEvent } from "./record.ts";
 import { saver } from "./saver.ts";
 
 const HANDLING = {
@@ -28,17 +27,14 @@ Deno.test("an order that is newer than a cancellation isn't refused because of i
     const [raw_file, processed_file, dlq_file] = names.map((name) => `${folder}/${name}`);
     const runId = newRunId();
     const at = (minute: number) => `2026-11-24T03:0${minute}:00.000Z`;
-    await recordEvent(
-      temp.store,
-      RunEvent.parse({
-        id: "cancelled",
-        type: "run_cancelled",
-        run_id: runId,
-        actor: "api",
-        requested_by: "ana",
-        published_at: at(2),
-      }),
-    );
+    await temp.store.record([RunEvent.parse({
+      id: "cancelled",
+      type: "run_cancelled",
+      run_id: runId,
+      actor: "api",
+      requested_by: "ana",
+      published_at: at(2),
+    })]);
     const order = (published_at: string) => ({
       ...Phase2Complete.parse({
         id: "m",

@@ -26,7 +26,7 @@ test("a run is delivered encrypted: the key opens each file, its facts there are
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();
   const { disk } = pipeline.sftp.server.folder;
-  const rows = pipeline.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
+  const rows = (await pipeline.store.runs.deliveriesOf([made.runId])).get(made.runId)!;
   for (const [kind, path] of Object.entries(made).filter(([kind]) => kind !== "runId")) {
     const row = rows.find((row) => row.kind === kind)!;
     assert.equal(row.name, `${path.split("/").at(-1)}.age`);
@@ -50,7 +50,7 @@ test("a server that has lost an encrypted file gets the same bytes again", async
   const { sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();
-  const [row] = pipeline.store.runs.deliveriesOf([made.runId]).get(made.runId)!;
+  const [row] = (await pipeline.store.runs.deliveriesOf([made.runId])).get(made.runId)!;
   await Deno.remove(row!.remote_path);
   assert.equal((await pipeline.deliver(made.runId)).sent, 1);
   assert.equal(sha256(await Deno.readFile(row!.remote_path)), row!.sealed_sha256);

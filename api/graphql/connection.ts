@@ -5,8 +5,8 @@
  */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
-import type { Page } from "../../shared/store/sqlite/runs.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
+import type { Page } from "../../shared/store/rows.ts";
 
 /** Rows of a page by default. */
 export const DEFAULT_PAGE = 50;
@@ -37,7 +37,7 @@ export interface Connection<Node> {
     readonly endCursor: string | null;
   };
   /** How many rows there are in all; asked for only when a client does. */
-  readonly count?: () => number;
+  readonly count?: () => Promise<number>;
 }
 
 /** The arguments `first` and `after`. */
@@ -94,21 +94,24 @@ export function connectionType<Node>(
 
 /** How a list is read page by page. */
 export interface Keyset<Node, Cursor> {
-  read(page: Page<Cursor>): readonly Node[];
+  read(page: Page<Cursor>): Promise<readonly Node[]>;
   /** The place of a row. */
   place(node: Node): Cursor;
   /** How many rows there are in all. */
-  count?(): number;
+  count?(): Promise<number>;
 }
 
 /** Reads the page that `args` ask for. @throws a GraphQLError for arguments that can't be used. */
-export function pageOf<Node, Cursor>(args: PageArgs, keyset: Keyset<Node, Cursor>): Connection<Node> {
+export async function pageOf<Node, Cursor>(
+  args: PageArgs,
+  keyset: Keyset<Node, Cursor>,
+): Promise<Connection<Node>> {
   if (args.first != null && args.last != null) {
     throw badInput("Cannot use both first and last. Give one of them.");
   }
   const backward = args.last != null;
   const size = bounded(backward ? "last" : "first", args.last ?? args.first ?? DEFAULT_PAGE, 0, MAX_PAGE);
-  const found = keyset.read({
+  const found = await keyset.read({
     limit: size + 1,
     after: args.after == null ? undefined : decodeCursor<Cursor>("after", args.after),
     before: args.before == null ? undefined : decodeCursor<Cursor>("before", args.before),

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import type { UntilCommit } from "../until_commit.ts";
 import type { Live } from "./live.ts";
 import { type Loaders, makeLoaders } from "./loaders.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 /** What lasts as long as the API. */
 export interface AppContext {
@@ -36,10 +36,10 @@ export interface Context extends AppContext {
 }
 
 /** Makes the context of a request. */
-export function makeContext(
+export async function makeContext(
   app: AppContext,
   asker: { who: string; from: string | undefined; signal: AbortSignal },
-): Context {
+): Promise<Context> {
   const { store } = app.ports;
-  return { ...app, ...asker, store: store(), loaders: makeLoaders(store) };
+  return { ...app, ...asker, store: await store(), loaders: makeLoaders(store) };
 }

@@ -6,10 +6,10 @@
 import type { DeadLetter } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { type Mask, MASKED, maskOf, maskRecord } from "../../shared/store/mask.ts";
-import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { ApiPorts } from "../ports.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, decodeCursor, DEFAULT_PAGE, forwardArgs, MAX_PAGE, pageOf } from "./connection.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 /** The id under which a dead letter is known outside: its channel and its id there. */
 export function letterId({ mailbox, id }: { mailbox: string; id: string }): string {
@@ -46,8 +46,8 @@ function hide(value: unknown, mask: Mask): unknown {
 }
 
 /** What any pipeline masks: a message doesn't always tell which one it is about. */
-function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Mask {
-  const shown = [...store?.records.pipelines().values() ?? []].flatMap(({ masked }) => masked);
+async function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Promise<Mask> {
+  const shown = [...(await store?.records.pipelines())?.values() ?? []].flatMap(({ masked }) => masked);
   const defined = [...pipelines.plans.values()].flatMap(({ definition }) => definition.mask ?? []);
   return maskOf(store === undefined ? defined : shown);
 }
@@ -63,7 +63,7 @@ const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
     messageId: t.exposeID("id"),
     body: t.string({
       description: "Its text; personal fields, and what can't be read, are hidden.",
-      resolve: ({ body }, _args, { store, ports }) => maskMessage(body, maskOfAll(store, ports)),
+      resolve: async ({ body }, _args, { store, ports }) => maskMessage(body, await maskOfAll(store, ports)),
     }),
     reason: t.exposeString("reason"),
     attempts: t.exposeInt("attempts", { description: "Number of attempts." }),
@@ -106,8 +106,8 @@ builder.queryField("deadLetters", (t) =>
         places.set(letter, next);
         return next;
       }, read);
-      const page = pageOf<DeadLetter, Place>({ first }, {
-        read: ({ limit }) => letters.slice(0, limit),
+      const page = await pageOf<DeadLetter, Place>({ first }, {
+        read: ({ limit }) => Promise.resolve(letters.slice(0, limit)),
         place: (letter) => places.get(letter)!,
       });
       return { ...page, pageInfo: { ...page.pageInfo, hasPreviousPage: after != null } };

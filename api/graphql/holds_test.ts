@@ -5,11 +5,8 @@ import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { pipeline } from "../../shared/pipeline/mod.ts";
 import { planOf } from "../../shared/pipeline/plan.ts";
-import { recordEvent } from "../../saver/record.ts";
 import { gatekeeper } from "../../saver/gatekeeper.ts";
 import { RunEvent } from "../../shared/contracts/messages.ts";
-import { keepHeld } from "../../shared/store/sqlite/holds.ts";
-import { announceRun } from "../../shared/store/sqlite/run_writes.ts";
 import { fillRun, openApi, type TestApi, user } from "../../tests/support/api.ts";
 
 const DECIDE = (what: "releaseRun" | "rejectRun") =>
@@ -18,42 +15,37 @@ const DECIDE = (what: "releaseRun" | "rejectRun") =>
 /** Holds a run, as the saver does. */
 async function held({ store }: TestApi, comparedWith: string | null = null): Promise<string> {
   const runId = newRunId();
-  await announceRun(store, { runId, pipeline: "users", at: new Date().toISOString() });
+  await store.announceRun({ runId, pipeline: "users", at: new Date().toISOString() });
   const sha256 = "0".repeat(64);
-  await store.write((db) =>
-    keepHeld(db, {
+  await store.hold({
+    run_id: runId,
+    pipeline: "users",
+    reason: "Held before its load: 1 of its 1 records are invalid.",
+    message: JSON.stringify({
+      raw_file: "data/raw_users/a.jsonl",
+      processed_file: "data/processed_users/a.jsonl",
+      dlq_file: "data/dlq/a.jsonl",
+      valid_count: 0,
+      invalid_count: 1,
       run_id: runId,
       pipeline: "users",
-      reason: "Held before its load: 1 of its 1 records are invalid.",
-      message: JSON.stringify({
-        raw_file: "data/raw_users/a.jsonl",
-        processed_file: "data/processed_users/a.jsonl",
-        dlq_file: "data/dlq/a.jsonl",
-        valid_count: 0,
-        invalid_count: 1,
-        run_id: runId,
-        pipeline: "users",
-        raw_sha256: sha256,
-        processed_sha256: sha256,
-        dlq_sha256: sha256,
-      }),
-      samples: [JSON.stringify({ ...user(1), error_reason: "age: 70 is greater than 65" }), "no JSON"],
-      compared_with: comparedWith,
-    })
-  );
-  await recordEvent(
-    store,
-    RunEvent.parse({
-      id: `${runId}/held`,
-      published_at: new Date().toISOString(),
-      run_id: runId,
-      actor: "saver",
-      type: "run_held",
-      phase: "LOADING",
-      reason: "too many",
-      detail: { valid: 0, invalid: 1 },
+      raw_sha256: sha256,
+      processed_sha256: sha256,
+      dlq_sha256: sha256,
     }),
-  );
+    samples: [JSON.stringify({ ...user(1), error_reason: "age: 70 is greater than 65" }), "no JSON"],
+    compared_with: comparedWith,
+  }, () => Promise.resolve());
+  await store.record([RunEvent.parse({
+    id: `${runId}/held`,
+    published_at: new Date().toISOString(),
+    run_id: runId,
+    actor: "saver",
+    type: "run_held",
+    phase: "LOADING",
+    reason: "too many",
+    detail: { valid: 0, invalid: 1 },
+  })]);
   return runId;
 }
 

@@ -5,10 +5,8 @@
  */
 import DataLoader from "dataloader";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
-import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
-import type { RecordRow } from "../../shared/store/sqlite/records.ts";
-import type { ReadStore } from "../../shared/store/sqlite/open.ts";
-import type { DeliveryRow, FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
+import type { DeliveryRow, FileRow, HoldRow, RecordRow, RunRow } from "../../shared/store/rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 /** The reads, each by the id of what it belongs to. */
 export interface Loaders {
@@ -32,15 +30,15 @@ export interface Loaders {
 }
 
 /** Makes the reads of one request. Without a database they find nothing. Nothing is remembered, as a subscription's request lasts. */
-export function makeLoaders(open: () => ReadStore | undefined): Loaders {
+export function makeLoaders(open: () => Promise<ReadStore | undefined>): Loaders {
   const loader = <K extends string | number, V>(
-    read: (store: ReadStore, keys: readonly K[]) => Map<K, V>,
+    read: (store: ReadStore, keys: readonly K[]) => Promise<Map<K, V>>,
     none: V,
   ) =>
-    new DataLoader<K, V>((keys) => {
-      const store = open();
-      const found = store === undefined ? undefined : read(store, keys);
-      return Promise.resolve(keys.map((key) => found?.get(key) ?? none));
+    new DataLoader<K, V>(async (keys) => {
+      const store = await open();
+      const found = store === undefined ? undefined : await read(store, keys);
+      return keys.map((key) => found?.get(key) ?? none);
     }, { cache: false });
   return {
     run: loader<string, RunRow | undefined>(({ runs }, ids) => runs.byRunIds(ids), undefined),

@@ -35,8 +35,8 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     source: t.string({
       nullable: true,
       description: "The source's address.",
-      resolve: ({ name, plan }, _args, { store }) =>
-        lastRunOf(name, store)?.source ?? (plan === undefined ? null : sourceOf(plan)),
+      resolve: async ({ name, plan }, _args, { store }) =>
+        (await lastRunOf(name, store))?.source ?? (plan === undefined ? null : sourceOf(plan)),
     }),
     schedule: t.string({
       nullable: true,
@@ -72,8 +72,8 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     }),
     masked: t.stringList({
       description: "Fields that read as `***`.",
-      resolve: ({ name, plan }, _args, { store }) =>
-        store?.records.pipelines().get(name)?.masked ?? plan?.definition.mask ?? [],
+      resolve: async ({ name, plan }, _args, { store }) =>
+        (await store?.records.pipelines())?.get(name)?.masked ?? plan?.definition.mask ?? [],
     }),
     added: t.stringList({
       description: "Members that are added to valid records.",
@@ -87,22 +87,29 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
       type: EtlRun,
       nullable: true,
       description: "The newest run.",
-      resolve: ({ name }, _args, { store }) => lastRunOf(name, store) ?? null,
+      resolve: async ({ name }, _args, { store }) => await lastRunOf(name, store) ?? null,
     }),
     runs: t.int({
       description: "How many runs there are.",
-      resolve: ({ name }, _args, { store }) => store?.runs.count({ pipeline: name }) ?? 0,
+      resolve: async ({ name }, _args, { store }) => await store?.runs.count({ pipeline: name }) ?? 0,
     }),
   }),
 });
 
-function lastRunOf(pipeline: string, store: Context["store"]) {
-  return store?.runs.list({ pipeline }, { limit: 1, offset: 0 })[0];
+async function allPipelines({ ports, store }: Pick<Context, "ports" | "store">): Promise<PipelineView[]> {
+  return viewPipelines(ports.pipelines, await store?.records.pipelines());
+}
+
+async function lastRunOf(pipeline: string, store: Context["store"]) {
+  return (await store?.runs.list({ pipeline }, { limit: 1, offset: 0 }))?.[0];
 }
 
 /** The name of a pipeline that there is. @throws a GraphQLError that says which ones there are. */
-export function knownPipeline(name: string, { ports, store }: Pick<Context, "ports" | "store">): string {
-  const names = viewPipelines(ports.pipelines, store).map((pipeline) => pipeline.name);
+export async function knownPipeline(
+  name: string,
+  context: Pick<Context, "ports" | "store">,
+): Promise<string> {
+  const names = (await allPipelines(context)).map((pipeline) => pipeline.name);
   if (names.includes(name)) return name;
   throw badInput(`There is no pipeline ${JSON.stringify(name)}, wanted one of ${names.join(", ")}.`);
 }
@@ -111,14 +118,14 @@ builder.queryFields((t) => ({
   pipelines: t.field({
     type: [PipelineType],
     description: "All pipelines, by name.",
-    resolve: (_root, _args, { ports, store }) => viewPipelines(ports.pipelines, store),
+    resolve: (_root, _args, context) => allPipelines(context),
   }),
   pipeline: t.field({
     type: PipelineType,
     nullable: true,
     description: "One pipeline.",
     args: { name: t.arg.string({ required: true }) },
-    resolve: (_root, { name }, { ports, store }) =>
-      viewPipelines(ports.pipelines, store).find((pipeline) => pipeline.name === name),
+    resolve: async (_root, { name }, context) =>
+      (await allPipelines(context)).find((pipeline) => pipeline.name === name),
   }),
 }));

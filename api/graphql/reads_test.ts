@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
-import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
-import { openStoreReadOnly, type ReadStore } from "../../shared/store/sqlite/open.ts";
+import { openSqliteToRead } from "../../shared/store/sqlite/open.ts";
 import { fillRun, openApi, user } from "../../tests/support/api.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 Deno.test("runs are a plain list, newest first", async () => {
   await using pipeline = await openApi();
@@ -22,7 +22,7 @@ Deno.test("runs are a plain list, newest first", async () => {
 });
 
 Deno.test("without a database there is nothing, and no error", async () => {
-  await using pipeline = await openApi({}, { store: () => undefined });
+  await using pipeline = await openApi({}, { store: () => Promise.resolve(undefined) });
   const { data, errors } = await pipeline.ask(`{
     etlRuns { id } etlRun(id: 1) { id } etlRunsConnection { totalCount nodes { id } } records(table: RAW_USERS) { totalCount nodes { id } }
     invalidRecords { nodes { id } } deliveries(sha256: "00") { name } deadLetters { nodes { id } } actors { name instances { id } }
@@ -121,20 +121,18 @@ Deno.test("a run tells its phases, reasons, gaps, files and events", async () =>
       actor: "transformer",
       ...fields,
     }) as RunEvent;
-  await pipeline.store.write((db) =>
-    void keepEvents(db, [
-      event(1, { type: "phase_started", phase: "TRANSFORMING", attempt: 1 }),
-      event(3, {
-        type: "phase_completed",
-        phase: "TRANSFORMING",
-        detail: {
-          records: 100,
-          reasons: [{ reason: "age: greater than 65", count: 3 }],
-          lookup_gaps: [{ department: "Piracy", count: 1 }],
-        },
-      }),
-    ])
-  );
+  await pipeline.store.record([
+    event(1, { type: "phase_started", phase: "TRANSFORMING", attempt: 1 }),
+    event(3, {
+      type: "phase_completed",
+      phase: "TRANSFORMING",
+      detail: {
+        records: 100,
+        reasons: [{ reason: "age: greater than 65", count: 3 }],
+        lookup_gaps: [{ department: "Piracy", count: 1 }],
+      },
+    }),
+  ]);
   const { data, errors } = await pipeline.ask(
     `query ($runId: ID!) { etlRun(runId: $runId) {
       id status durationMs delivery { state } failure { reason } files { kind records } events { type phase }
@@ -207,8 +205,8 @@ Deno.test("records come page by page, in the file's order", async () => {
 Deno.test("a list of fifty runs with all that belongs to them takes as many reads as a list of one", async () => {
   const reads = new Map<string, number>();
   const counted: { store?: ReadStore } = {};
-  await using pipeline = await openApi({}, { store: () => counted.store });
-  using reader = openStoreReadOnly(pipeline.path)!;
+  await using pipeline = await openApi({}, { store: () => Promise.resolve(counted.store) });
+  await using reader = openSqliteToRead(pipeline.path)!;
   counted.store = {
     version: () => reader.version(),
     records: reader.records,
@@ -221,7 +219,7 @@ Deno.test("a list of fifty runs with all that belongs to them takes as many read
         };
       },
     }),
-  } as ReadStore;
+  } as unknown as ReadStore;
   const original = await fillRun(pipeline.store);
   for (let i = 0; i < 49; i++) await fillRun(pipeline.store, { correctionOf: original });
   const query = (limit: number) =>
@@ -247,11 +245,11 @@ Deno.test("a run that isn't there is null", async () => {
 Deno.test("an unexpected error is answered with an id alone", async () => {
   await using pipeline = await openApi({}, {
     store: () =>
-      ({
+      Promise.resolve({
         get runs(): never {
           throw new Error("secret of the inside");
         },
-      }) as unknown as ReadStore,
+      } as unknown as ReadStore),
   });
   const answer = await pipeline.ask("{ etlRuns { id } }");
   assert.match(answer.errors?.[0]?.message ?? "", /^Internal error [0-9a-f-]{36}\./);

@@ -4,13 +4,13 @@
  * @module
  */
 import { type FileKind, partsOfTable, type RecordTable } from "../../shared/contracts/names.ts";
-import type { RecordFilter, RecordRow } from "../../shared/store/sqlite/records.ts";
 import { defaultPipeline } from "../pipelines.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { type Connection, connectionType, forwardArgs, type PageArgs, pageOf } from "./connection.ts";
 import { knownPipeline } from "./pipeline.ts";
 import { EtlRun } from "./run.ts";
+import type { RecordFilter, RecordRow } from "../../shared/store/rows.ts";
 
 const RecordTableEnum = builder.enumType("RecordTable", {
   description: "A table of records.",
@@ -116,11 +116,11 @@ builder.queryFields((t) => ({
       first: t.arg(forwardArgs.first),
       after: t.arg(forwardArgs.after),
     },
-    resolve: (_root, { table, stage, pipeline, runId, ...page }, context) => {
+    resolve: async (_root, { table, stage, pipeline, runId, ...page }, context) => {
       if ((table == null) === (stage == null)) {
         throw badInput("Cannot read records: wanted either stage or table.");
       }
-      const wanted = table ?? `${stage!}_${pipelineOf(pipeline, runId, context)}` as const;
+      const wanted = table ?? `${stage!}_${await pipelineOf(pipeline, runId, context)}` as const;
       return readRecords(wanted, { runId: runId ?? undefined }, page, context);
     },
   }),
@@ -139,9 +139,9 @@ builder.queryFields((t) => ({
       first: t.arg(forwardArgs.first),
       after: t.arg(forwardArgs.after),
     },
-    resolve: (_root, { runId, pipeline, reason, ...page }, context) =>
-      readRecords(
-        `invalid_${pipelineOf(pipeline, runId, context)}`,
+    resolve: async (_root, { runId, pipeline, reason, ...page }, context) =>
+      await readRecords(
+        `invalid_${await pipelineOf(pipeline, runId, context)}`,
         { runId: runId ?? undefined, reason: reason ?? undefined },
         page,
         context,
@@ -149,29 +149,29 @@ builder.queryFields((t) => ({
   }),
 }));
 
-function pipelineOf(
+async function pipelineOf(
   name: string | null | undefined,
   runId: string | null | undefined,
   context: Context,
-): string {
+): Promise<string> {
   if (name != null) return knownPipeline(name, context);
-  const run = runId == null ? undefined : context.store?.runs.byRunId(runId);
+  const run = runId == null ? undefined : await context.store?.runs.byRunId(runId);
   return run?.pipeline ?? defaultPipeline(context.ports.pipelines);
 }
 
-function readRecords(
+async function readRecords(
   table: RecordTable,
   filter: RecordFilter,
   page: PageArgs,
   { store }: Context,
-): Connection<RecordRow> {
+): Promise<Connection<RecordRow>> {
   const { kind } = partsOfTable(table)!;
-  const isThere = store?.records.has(table) ?? false;
+  const isThere = await store?.records.has(table) ?? false;
   return pageOf<RecordRow, number>(page, {
-    read: (wanted) =>
-      isThere ? store!.records.page(table, filter, wanted).map((row) => ofKind(kind, row)) : [],
+    read: async (wanted) =>
+      isThere ? (await store!.records.page(table, filter, wanted)).map((row) => ofKind(kind, row)) : [],
     place: (row) => row.record_id,
-    count: () => isThere ? store!.records.count(table, filter.runId) : 0,
+    count: async () => isThere ? await store!.records.count(table, filter.runId) : 0,
   });
 }
 

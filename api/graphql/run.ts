@@ -11,13 +11,6 @@ import {
   type RunEvent,
   SinceRange,
 } from "../../shared/contracts/messages.ts";
-import type { HoldRow } from "../../shared/store/sqlite/holds.ts";
-import {
-  completenessOf,
-  type DeliveryRow,
-  type FileRow,
-  type RunRow,
-} from "../../shared/store/sqlite/runs.ts";
 import {
   type Gap,
   lookupGapsOf,
@@ -27,6 +20,13 @@ import {
   reasonsOf,
 } from "../../shared/store/timeline.ts";
 import { builder } from "./builder.ts";
+import {
+  completenessOf,
+  type DeliveryRow,
+  type FileRow,
+  type HoldRow,
+  type RunRow,
+} from "../../shared/store/rows.ts";
 
 export const RunStatusEnum = builder.enumType("RunStatus", {
   values: RUN_STATUSES,
@@ -154,7 +154,7 @@ const HoldType = builder.objectRef<HoldRow>("RunHold").implement({
     samples: t.field({
       type: ["JSON"],
       description: "Some of its invalid records, masked; none once it is decided.",
-      resolve: ({ run_id }, _args, { store }) => store?.holds.samples(run_id) ?? [],
+      resolve: async ({ run_id }, _args, { store }) => await store?.holds.samples(run_id) ?? [],
     }),
     decision: t.field({
       type: DecisionEnum,

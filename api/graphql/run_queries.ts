@@ -4,11 +4,11 @@
  * @module
  */
 import { RunId } from "../../shared/contracts/messages.ts";
-import type { RunCursor, RunRow } from "../../shared/store/sqlite/runs.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";
 import { knownPipeline } from "./pipeline.ts";
 import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";
+import type { RunCursor, RunRow } from "../../shared/store/rows.ts";
 
 const EtlRunConnection = connectionType("EtlRun", EtlRun, { counted: true });
 
@@ -35,7 +35,7 @@ builder.queryFields((t) => ({
       until: t.arg({ type: "DateTime", required: false }),
       pipeline: t.arg.string({ required: false, description: "Only those of this pipeline." }),
     },
-    resolve: (_root, { limit, offset, status, since, until, pipeline }, context) => {
+    resolve: async (_root, { limit, offset, status, since, until, pipeline }, context) => {
       const { store, lists } = context;
       const page = {
         limit: bounded("limit", limit ?? 100, 0, 1000),
@@ -45,7 +45,7 @@ builder.queryFields((t) => ({
         status: status ?? undefined,
         since: since ?? undefined,
         until: until ?? undefined,
-        pipeline: pipeline == null ? undefined : knownPipeline(pipeline, context),
+        pipeline: pipeline == null ? undefined : await knownPipeline(pipeline, context),
       };
       if (store === undefined) return [];
       return lists.get(store, JSON.stringify([page, which]), () => store.runs.list(which, page));
@@ -61,19 +61,19 @@ builder.queryFields((t) => ({
       before: t.arg.string({ description: "Only rows before this cursor." }),
       filter: t.arg({ type: EtlRunFilter }),
     },
-    resolve: (_root, { filter, ...page }, context) => {
+    resolve: async (_root, { filter, ...page }, context) => {
       const { store } = context;
       const which = {
-        pipeline: filter?.pipeline == null ? undefined : knownPipeline(filter.pipeline, context),
+        pipeline: filter?.pipeline == null ? undefined : await knownPipeline(filter.pipeline, context),
         status: filter?.status ?? undefined,
         since: filter?.since ?? undefined,
         until: filter?.until ?? undefined,
         loaded: filter?.loaded ?? undefined,
       };
       return pageOf<RunRow, RunCursor>(page, {
-        read: (wanted) => store?.runs.page(which, wanted) ?? [],
+        read: async (wanted) => await store?.runs.page(which, wanted) ?? [],
         place: ({ run_timestamp, id }) => ({ run_timestamp, id }),
-        count: () => store?.runs.count(which) ?? 0,
+        count: async () => await store?.runs.count(which) ?? 0,
       });
     },
   }),
@@ -82,16 +82,17 @@ builder.queryFields((t) => ({
     nullable: true,
     description: "One run, by its number or its `runId`.",
     args: { id: t.arg.id({ required: false }), runId: t.arg.id({ required: false }) },
-    resolve: (_root, { id, runId }, { store, loaders }) => {
+    resolve: async (_root, { id, runId }, { store, loaders }) => {
       if ((id == null) === (runId == null)) throw badInput("Cannot find a run: wanted either id or runId.");
       if (runId != null) return RunId.safeParse(runId).success ? loaders.run.load(runId) : null;
-      return /^\d{1,15}$/.test(id!) ? store?.runs.byId(Number(id)) : null;
+      return /^\d{1,15}$/.test(id!) ? await store?.runs.byId(Number(id)) : null;
     },
   }),
   deliveries: t.field({
     type: [DeliveredFile],
     description: "Where files with this content were delivered, newest first.",
     args: { sha256: t.arg.string({ required: true }) },
-    resolve: (_root, { sha256 }, { store }) => store?.runs.deliveriesOfContent(sha256.toLowerCase()) ?? [],
+    resolve: async (_root, { sha256 }, { store }) =>
+      await store?.runs.deliveriesOfContent(sha256.toLowerCase()) ?? [],
   }),
 }));

@@ -9,9 +9,9 @@ import { RUN_STATUSES } from "../../shared/contracts/messages.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { partsOfTable } from "../../shared/contracts/names.ts";
 import { phasesOf } from "../../shared/store/timeline.ts";
-import { completenessOf } from "../../shared/store/sqlite/runs.ts";
 import { recordTables, viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
+import { completenessOf } from "../../shared/store/rows.ts";
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -86,36 +86,39 @@ export class Metrics {
 
   /** All metrics in Prometheus's text format. */
   async text(): Promise<string> {
-    this.#measureRuns();
+    await this.#measureRuns();
     await this.#measureMailboxes();
     this.#measured.memory.set(Deno.memoryUsage().rss);
     return await this.#registry.metrics();
   }
 
-  #measureRuns(): void {
+  async #measureRuns(): Promise<void> {
     const { runs, records, phases, completeness, pending } = this.#measured;
-    const store = this.ports.store();
-    const pipelines = viewPipelines(this.ports.pipelines, store).map(({ name }) => name);
-    pending.set(store?.runs.count({ status: ["DELIVERY_PENDING"] }) ?? 0);
+    const store = await this.ports.store();
+    const kept = await store?.records.pipelines();
+    const pipelines = viewPipelines(this.ports.pipelines, kept).map(({ name }) => name);
+    pending.set(await store?.runs.count({ status: ["DELIVERY_PENDING"] }) ?? 0);
     for (const pipeline of pipelines) {
       for (const status of RUN_STATUSES) {
-        runs.set({ status, pipeline }, store?.runs.count({ status: [status], pipeline }) ?? 0);
+        runs.set({ status, pipeline }, await store?.runs.count({ status: [status], pipeline }) ?? 0);
       }
     }
-    for (const table of recordTables(this.ports.pipelines, store)) {
+    for (const table of recordTables(this.ports.pipelines, kept)) {
       const pipeline = partsOfTable(table)!.pipeline;
-      const isThere = store?.records.has(table) ?? false;
-      records.set({ table, pipeline }, isThere ? store!.records.count(table) : 0);
+      const isThere = await store?.records.has(table) ?? false;
+      records.set({ table, pipeline }, isThere ? await store!.records.count(table) : 0);
     }
     phases.reset();
     completeness.reset();
     for (const pipeline of store === undefined ? [] : pipelines) {
-      const [last] = store!.runs.list({ status: ["COMPLETED"], pipeline }, { limit: 1, offset: 0 });
+      const [last] = await store!.runs.list({ status: ["COMPLETED"], pipeline }, { limit: 1, offset: 0 });
       if (last === undefined) continue;
       for (const [outcome, count] of Object.entries(completenessOf(last) ?? {})) {
         if (count !== null) completeness.set({ outcome, pipeline }, count);
       }
-      for (const { phase, durationMs } of phasesOf(store!.runs.eventsOf([last.run_id]).get(last.run_id)!)) {
+      for (
+        const { phase, durationMs } of phasesOf((await store!.runs.eventsOf([last.run_id])).get(last.run_id)!)
+      ) {
         if (durationMs !== null) phases.set({ phase, pipeline }, durationMs / 1000);
       }
     }

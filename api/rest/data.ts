@@ -10,11 +10,11 @@ import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import { recordTables } from "../pipelines.ts";
-import type { Table, Value } from "../../shared/sqlite/database.ts";
 import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";
+import type { Cell, Table } from "../../shared/store/rows.ts";
 
 /** Pages of more records are read at each request. */
 const MOST_KEPT = 200;
@@ -43,29 +43,29 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
       400: json("No such table", Detail),
       503: json("Before the first run", Detail),
     },
-  }, (c, { params, query: page }) => {
-    const open = store();
-    const tables = recordTables(pipelines, open);
+  }, async (c, { params, query: page }) => {
+    const open = await store();
+    const tables = recordTables(pipelines, await open?.records.pipelines());
     const table = tables.find((name) => name === params.table);
     if (table === undefined) {
       // the original's text, kept on purpose
       return detail(400, `TableName not Allowed. Valid names: ${tables.join(", ")}.`);
     }
-    if (open === undefined || !open.records.has(table)) return noDatabase();
-    const read = () => ({
-      text: Buffer.from(toJson(recordsOf(open.records.rows(table, page)))),
-      total: open.records.count(table),
+    if (open === undefined || !await open.records.has(table)) return noDatabase();
+    const read = async () => ({
+      text: Buffer.from(toJson(recordsOf(await open.records.rows(table, page)))),
+      total: await open.records.count(table),
     });
     // pages of the size that people look at are kept; larger ones would take memory
     const { text, total } = page.limit > MOST_KEPT
-      ? read()
-      : pages.get(open, `${table}/${page.limit}/${page.offset}`, read);
+      ? await read()
+      : await pages.get(open, `${table}/${page.limit}/${page.offset}`, read);
     return jsonAnswer(text, 200, pageHeaders(c.req.url, { ...page, total }));
   });
 }
 
 /** Rows of a view as the original showed them: the user's own keys, then `insertion_date`. */
-function recordsOf({ columns, rows }: Table): Record<string, Value>[] {
+function recordsOf({ columns, rows }: Table): Record<string, Cell>[] {
   const order = [
     ...columns.flatMap((name, at) => OURS.has(name) ? [] : [[name, at] as const]),
     ["insertion_date", columns.indexOf("insertion_date")] as const,

@@ -47,7 +47,7 @@ export function addHealth(app: ApiApp, ports: ApiPorts, metrics: Metrics): void 
   );
 }
 
-async function stateOf(ping: () => unknown): Promise<string> {
+async function stateOf(ping: () => Promise<unknown>): Promise<string> {
   try {
     await ping();
     return "ok";
@@ -56,10 +56,10 @@ async function stateOf(ping: () => unknown): Promise<string> {
   }
 }
 
-function pingStore({ store }: ApiPorts): void {
-  const open = store();
+async function pingStore({ store }: ApiPorts): Promise<void> {
+  const open = await store();
   if (open === undefined) {
     throw new Error("The database hasn't been created yet. Start the saver, which makes it.");
   }
-  open.ping();
+  await open.ping();
 }

@@ -42,7 +42,7 @@ export function addQuerySql(app: ApiApp, { store, sql, config, pipelines }: ApiP
   }, async (c, { body: { query } }) => {
     // "querys" is the original's text, kept on purpose: its front end compares it
     if (!startsAsSelect(query)) return detail(400, "Only SELECT querys are allowed.");
-    if (store() === undefined) return noDatabase();
+    if (await store() === undefined) return noDatabase();
     try {
       const { columns, rows, truncated } = await sql.query(query, c.req.raw.signal);
       return jsonAnswer([

@@ -9,11 +9,11 @@ import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer } from "../json.ts";
 import { viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
 
 const EtlRun = z.object({
   id: z.int(),
@@ -44,9 +44,9 @@ export function addRuns(app: ApiApp, { store, pipelines }: ApiPorts): void {
       400: json("No such pipeline", Detail),
       503: json("Before the first run", Detail),
     },
-  }, (c, { query: { pipeline, ...page } }) => {
-    const open = store();
-    const names = viewPipelines(pipelines, open).map(({ name }) => name);
+  }, async (c, { query: { pipeline, ...page } }) => {
+    const open = await store();
+    const names = viewPipelines(pipelines, await open?.records.pipelines()).map(({ name }) => name);
     if (pipeline !== undefined && !names.includes(pipeline)) {
       return detail(
         400,
@@ -55,10 +55,14 @@ export function addRuns(app: ApiApp, { store, pipelines }: ApiPorts): void {
     }
     const which = { loaded: true, pipeline };
     if (open === undefined) return noDatabase();
-    const { text, total } = lists.get(open, `${pipeline ?? ""}/${page.limit}/${page.offset}`, () => ({
-      text: JSON.stringify(open.runs.list(which, page).map(asOriginal)),
-      total: open.runs.count(which),
-    }));
+    const { text, total } = await lists.get(
+      open,
+      `${pipeline ?? ""}/${page.limit}/${page.offset}`,
+      async () => ({
+        text: JSON.stringify((await open.runs.list(which, page)).map(asOriginal)),
+        total: await open.runs.count(which),
+      }),
+    );
     return jsonAnswer(text, 200, pageHeaders(c.req.url, { ...page, total }));
   });
 
@@ -72,10 +76,10 @@ export function addRuns(app: ApiApp, { store, pipelines }: ApiPorts): void {
       404: json("No such run", Detail),
       503: json("Before the first run", Detail),
     },
-  }, (_c, { params: { id } }) => {
-    const runs = store()?.runs;
+  }, async (_c, { params: { id } }) => {
+    const runs = (await store())?.runs;
     if (runs === undefined) return noDatabase();
-    const run = Number.isSafeInteger(id) ? runs.byId(id) : undefined;
+    const run = Number.isSafeInteger(id) ? await runs.byId(id) : undefined;
     if (run === undefined || run.loaded_at === null) return detail(404, `Run ${id} not found.`);
     return jsonAnswer(JSON.stringify(asOriginal(run)));
   });

@@ -7,10 +7,10 @@ import { createHash } from "node:crypto";
 import { identityOf } from "../../shared/pipeline/identity.ts";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import type { Files } from "../../shared/files/files.ts";
-import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import type { Feed, TransformerParts } from "../../transformer/transformer.ts";
 import { MAX_RAW_BYTES, type Sink, transform } from "../../transformer/transform.ts";
 import { differs, equal, type Finding, skipped } from "./finding.ts";
+import type { FileRow, RunRow } from "../../shared/store/rows.ts";
 
 /**
  * Transforms the raw file again, without writing anything, and compares both results with what was loaded. `local` is the finding on the raw

@@ -8,9 +8,9 @@ import { createHash } from "node:crypto";
 import type { Inspection } from "../../saver/delivery/inspect.ts";
 import type { Manifest } from "../../saver/delivery/delivery.ts";
 import type { FileFacts, Files } from "../../shared/files/files.ts";
-import type { Records } from "../../shared/store/sqlite/records.ts";
-import type { DeliveryRow, FileRow } from "../../shared/store/sqlite/runs.ts";
 import { differs, equal, type Finding, missing, skipped } from "./finding.ts";
+import type { DeliveryRow, FileRow } from "../../shared/store/rows.ts";
+import type { Records } from "../../shared/store/store.ts";
 
 /** Length and SHA-256 that a copy has to have. */
 type Wanted = Pick<FileFacts, "bytes" | "sha256">;
@@ -39,7 +39,7 @@ export async function databaseCopy(
   files: Files,
   local: Finding,
 ): Promise<Finding> {
-  const rebuilt = rebuild(records, file);
+  const rebuilt = await rebuild(records, file);
   if (rebuilt.records !== file.records) {
     return differs(
       `${rebuilt.records} records, but ${file.records} were loaded. ${RESTORE}`,
@@ -106,12 +106,12 @@ function changed(path: string, found: string, wanted: string): string {
   return `${path} on the SFTP server has ${found}, but ${wanted} was delivered. Move it away there, then request the delivery again.`;
 }
 
-function rebuild(records: Records, file: FileRow): Wanted & { records: number } {
+async function rebuild(records: Records, file: FileRow): Promise<Wanted & { records: number }> {
   const hash = createHash("sha256");
   let bytes = 0;
   let count = 0;
   let next = 1;
-  for (const { line, text } of records.unmaskedLines(file)) {
+  for await (const { line, text } of records.unmaskedLines(file)) {
     const lines = `${"\n".repeat(line - next)}${text}\n`;
     hash.update(lines);
     bytes += Buffer.byteLength(lines);
@@ -127,11 +127,11 @@ async function firstDifference(records: Records, file: FileRow, files: Files): P
   for await (const { first, lines } of files.lines(file.name)) {
     for (const [i, text] of lines.entries()) {
       if (text.trim() === "") continue;
-      const { value } = kept.next();
+      const { value } = await kept.next();
       if (value?.line !== first + i || value.text !== text) return first + i;
     }
   }
-  return kept.next().value?.line;
+  return (await kept.next()).value?.line;
 }
 
 function same(found: Wanted, wanted: Wanted): boolean {

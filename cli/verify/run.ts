@@ -6,13 +6,13 @@
 import type { Inspection } from "../../saver/delivery/inspect.ts";
 import { manifestOf } from "../../saver/manifest.ts";
 import type { Files } from "../../shared/files/files.ts";
-import type { ReadStore } from "../../shared/store/sqlite/open.ts";
 import type { FileKind } from "../../shared/contracts/names.ts";
-import type { FileRow, RunRow } from "../../shared/store/sqlite/runs.ts";
 import type { TransformerParts } from "../../transformer/transformer.ts";
 import { transformAgain } from "./again.ts";
 import { databaseCopy, factsOf, localCopy, noted, remoteCopy, RESTORE } from "./copies.ts";
 import { differs, equal, type Finding, finding, type Item, missing } from "./finding.ts";
+import type { FileRow, RunRow } from "../../shared/store/rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 export interface VerifyParts {
   readonly store: Pick<ReadStore, "runs" | "records">;
@@ -31,7 +31,7 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
     file,
     ...found,
   });
-  const rows = store.runs.filesOf([run.run_id]).get(run.run_id) ?? [];
+  const rows = (await store.runs.filesOf([run.run_id])).get(run.run_id) ?? [];
   const loaded = byKind(rows);
   if (run.loaded_at === null || loaded === undefined) {
     yield item(
@@ -64,7 +64,7 @@ export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerato
   });
   for (const kind of ["processed", "invalid"] as const) yield item("transform", kind, again[kind] ?? failed);
 
-  const deliveries = new Map((store.runs.deliveriesOf([run.run_id]).get(run.run_id) ?? [])
+  const deliveries = new Map(((await store.runs.deliveriesOf([run.run_id])).get(run.run_id) ?? [])
     .map((row) => [row.kind, row]));
   const wanted = [
     ...rows.map((file) => ({ kind: file.kind, facts: file })),

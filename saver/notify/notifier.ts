@@ -7,9 +7,9 @@ import type { Actor, Done, Handling } from "../../shared/actor/actor.ts";
 import { backOff } from "../../shared/actor/backoff.ts";
 import type { Notify } from "../../shared/contracts/notifications.ts";
 import { Busy, messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
-import { noteOrder, noteTry, type NotificationState } from "../../shared/store/sqlite/notifications.ts";
-import type { Store } from "../../shared/store/sqlite/open.ts";
 import { Declined, post, type Receiver } from "./receivers.ts";
+import type { NotificationState } from "../../shared/store/rows.ts";
+import type { Store } from "../../shared/store/store.ts";
 
 /** How long a notification is tried, in milliseconds since it was ordered: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
@@ -62,7 +62,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   };
 
   async function forEach(order: Notify): Promise<Done> {
-    await store.write((db) => receivers.forEach((receiver) => noteOrder(db, order, receiver)));
+    await store.noteOrder(order, receivers);
     if (receivers.length === 0 && order.notification.type === "test") await noteNobody(order);
     const { webhook_id, notification, run_id, pipeline } = order;
     return {
@@ -137,7 +137,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   ): Promise<void> {
     const of = { webhookId: order.webhook_id, key: order.receiver!.key };
     try {
-      await store.write((db) => noteTry(db, of, { state, result, at: new Date().toISOString() }));
+      await store.noteTry(of, { state, result, at: new Date().toISOString() });
     } catch (error) {
       log.warning("cannot note a notification", {
         host: order.receiver!.host,

@@ -6,10 +6,10 @@
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import type { FieldTypes, Phase, RunEvent } from "../../shared/contracts/messages.ts";
-import type { ReadStore } from "../../shared/store/sqlite/open.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { driftOf, fieldsOf } from "./drift.ts";
 import type { News } from "../../shared/contracts/notification_order.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 /** Runs that are looked at for what came before. */
 const RUNS_BACK = 100;
@@ -26,8 +26,11 @@ const DOING: Record<Phase, string> = {
 };
 
 /** What `event`, which is recorded, tells. */
-export function toldBy(event: RunEvent, store: Pick<ReadStore, "runs" | "notifications">): News[] {
-  const run = store.runs.byRunId(event.run_id);
+export async function toldBy(
+  event: RunEvent,
+  store: Pick<ReadStore, "runs" | "notifications">,
+): Promise<News[]> {
+  const run = await store.runs.byRunId(event.run_id);
   if (run === undefined) return [];
   const about = {
     key: event.id,
@@ -59,10 +62,10 @@ export function toldBy(event: RunEvent, store: Pick<ReadStore, "runs" | "notific
   }
   if (event.type !== "phase_completed" || run.correction_of !== null) return [];
   if (event.phase === "TRANSFORMING") {
-    const drift = drifted(event, run, store);
+    const drift = await drifted(event, run, store);
     return drift === undefined ? [] : [{ ...about, ...drift }];
   }
-  if (event.phase !== "DELIVERING" || !hasRecovered(event, run, store)) return [];
+  if (event.phase !== "DELIVERING" || !(await hasRecovered(event, run, store))) return [];
   return [{
     ...about,
     type: "run.recovered",
@@ -73,20 +76,23 @@ export function toldBy(event: RunEvent, store: Pick<ReadStore, "runs" | "notific
 }
 
 /** The runs of the same source that were asked for before `run`, newest first. */
-function runsBefore({ pipeline, run_timestamp, id }: RunRow, { runs }: Pick<ReadStore, "runs">): RunRow[] {
-  return runs.page({ pipeline }, { limit: RUNS_BACK, after: { run_timestamp, id } })
+async function runsBefore(
+  { pipeline, run_timestamp, id }: RunRow,
+  { runs }: Pick<ReadStore, "runs">,
+): Promise<RunRow[]> {
+  return (await runs.page({ pipeline }, { limit: RUNS_BACK, after: { run_timestamp, id } }))
     .filter(({ correction_of }) => correction_of === null);
 }
 
-function drifted(
+async function drifted(
   event: RunEvent,
   run: RunRow,
   store: Pick<ReadStore, "runs">,
-): Pick<News, "type" | "says" | "whatToDo" | "data"> | undefined {
+): Promise<Pick<News, "type" | "says" | "whatToDo" | "data"> | undefined> {
   const now = fieldsOf(event);
   if (now === undefined) return undefined;
-  for (const earlier of runsBefore(run, store)) {
-    const events = store.runs.eventsOf([earlier.run_id]).get(earlier.run_id) ?? [];
+  for (const earlier of await runsBefore(run, store)) {
+    const events = (await store.runs.eventsOf([earlier.run_id])).get(earlier.run_id) ?? [];
     const before = fieldsOf(events.findLast((one) => fieldsOf(one) !== undefined));
     if (before === undefined) continue;
     const { added, gone: missing, changed } = driftOf(before.map(shortened), now.map(shortened));
@@ -131,27 +137,27 @@ function named(names: readonly string[]): string {
 }
 
 /** Whether the run of this completion is the first one to complete after a run that failed or was held (it may be itself), or that was late. */
-function hasRecovered(
+async function hasRecovered(
   event: RunEvent,
   run: RunRow,
   store: Pick<ReadStore, "runs" | "notifications">,
-): boolean {
+): Promise<boolean> {
   const isEarlier = (one: RunEvent) => one.id !== event.id && one.published_at <= event.published_at;
-  const own = (store.runs.eventsOf([run.run_id]).get(run.run_id) ?? []).filter(isEarlier);
+  const own = ((await store.runs.eventsOf([run.run_id])).get(run.run_id) ?? []).filter(isEarlier);
   const completed = own.findLastIndex(isCompletion);
   if (own.slice(completed + 1).some(isTrouble)) return true;
   if (completed >= 0) return false; // delivered once more
   const { pipeline, run_timestamp } = run;
-  const later = store.runs.page({ pipeline, since: run_timestamp, status: ["COMPLETED"] }, {
+  const later = await store.runs.page({ pipeline, since: run_timestamp, status: ["COMPLETED"] }, {
     limit: RUNS_BACK,
   });
   if (later.some((one) => one.run_id !== run.run_id && one.finished_at! < event.published_at)) return false;
-  const before = runsBefore(run, store);
+  const before = await runsBefore(run, store);
   const last = before.findIndex(({ status }) => status === "COMPLETED");
   const since = (last < 0 ? before : before.slice(0, last)).map(({ run_id }) => run_id);
-  const events = [...store.runs.eventsOf(since).values()].flat();
+  const events = [...(await store.runs.eventsOf(since)).values()].flat();
   if (events.some(isTrouble)) return true;
-  const lateAt = store.notifications.watched(pipeline)?.late_at ?? null;
+  const lateAt = (await store.notifications.watched(pipeline))?.late_at ?? null;
   return lateAt !== null && lateAt <= event.published_at && lateAt > (before[last]?.finished_at ?? "");
 }
 

@@ -1,18 +1,16 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { type FieldTypes, RunEvent } from "../../shared/contracts/messages.ts";
-import { keepWatched } from "../../shared/store/sqlite/notifications.ts";
-import type { Store } from "../../shared/store/sqlite/open.ts";
 import { tempStore } from "../../tests/support/store.ts";
-import { recordEvent } from "../record.ts";
 import { driftOf } from "./drift.ts";
 import { orderOf } from "../../shared/contracts/notification_order.ts";
 import { toldBy } from "./told.ts";
+import type { SqliteStore } from "../../shared/store/sqlite/open.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);
 
 /** A run, asked for `minute` minutes after the start; each event comes a second after the one before, and answers what is told of it. */
-function runOf(store: Store, minute: number, fields: Record<string, unknown> = {}) {
+function runOf(store: SqliteStore, minute: number, fields: Record<string, unknown> = {}) {
   const runId = newRunId(START + minute * 60_000);
   let told = 0;
   const eventOf = (event: Record<string, unknown>) =>
@@ -26,9 +24,9 @@ function runOf(store: Store, minute: number, fields: Record<string, unknown> = {
     });
   const tell = async (event: Record<string, unknown>) => {
     const whole = eventOf(event);
-    await recordEvent(store, whole);
+    await store.record([whole]);
     const news = toldBy(whole, store);
-    await recordEvent(store, whole);
+    await store.record([whole]);
     assert.deepEqual(toldBy(whole, store), news, "a repeated event tells the same");
     return news;
   };
@@ -125,9 +123,7 @@ Deno.test("the first run that completes after a late one has recovered", async (
   await before.ask();
   await before.complete();
   const late_at = new Date(START + 30 * 60_000).toISOString();
-  await temp.store.write((db) =>
-    keepWatched(db, "users", { schedule: "{}", judged_until: late_at, late_at })
-  );
+  await temp.store.keepWatched("users", { schedule: "{}", judged_until: late_at, late_at });
   const late = runOf(temp.store, 60);
   await late.ask();
   assert.deepEqual(typesOf(await late.complete()), ["run.recovered"]);
@@ -156,7 +152,7 @@ Deno.test("fields that are new, gone or of another type than in the run before a
   );
   assert.deepEqual(drift!.data, {
     run: 4,
-    compared_with: temp.store.runs.byId(1)!.run_id,
+    compared_with: (await temp.store.runs.byId(1))!.run_id,
     new: ["plan"],
     gone: ["ssn"],
     changed: [{ field: "age", before: ["number"], now: ["string"] }],

@@ -12,10 +12,9 @@ import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { lastTick, type Timetable } from "../../shared/pipeline/schedule.ts";
-import { keepWatched } from "../../shared/store/sqlite/notifications.ts";
-import type { Store } from "../../shared/store/sqlite/open.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { type News, orderOf } from "../../shared/contracts/notification_order.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
+import type { Store } from "../../shared/store/store.ts";
 
 export interface WatchParts {
   readonly store: Store;
@@ -63,7 +62,7 @@ export async function keepWatching(parts: WatchParts, signal: AbortSignal): Prom
 
 /** Orders what is to be told at `now`. Looking again orders nothing new. */
 export async function look(parts: WatchParts, now: number): Promise<void> {
-  await order(parts, pendingDeliveries(parts.store, now));
+  await order(parts, await pendingDeliveries(parts.store, now));
   await order(parts, await newDeadLetters(parts.channel, now));
   const { oldestAgeMs = 0 } = await parts.channel.mailbox("channel:run_events").state();
   if (oldestAgeMs < UNRECORDED_MS) await tellLateRuns(parts, now);
@@ -72,7 +71,7 @@ export async function look(parts: WatchParts, now: number): Promise<void> {
 async function order({ store, channel, publicUrl }: WatchParts, all: readonly News[]): Promise<void> {
   for (const news of all) {
     const fields = orderOf(news, publicUrl);
-    if (store.notifications.has(fields.webhook_id)) continue;
+    if (await store.notifications.has(fields.webhook_id)) continue;
     await channel.publish(compose("channel:notify", `${news.type}/${fields.webhook_id}`, fields));
   }
 }
@@ -80,33 +79,34 @@ async function order({ store, channel, publicUrl }: WatchParts, all: readonly Ne
 /** Judges the last planned time of each pipeline that lies far enough back, once. A notification speaks for those within the same span after it. */
 async function tellLateRuns(parts: WatchParts, now: number): Promise<void> {
   const { store, lateAfterMs } = parts;
-  const lost = parts.broken.flatMap((pipeline): Timetable[] => {
-    const known = store.notifications.watched(pipeline);
-    return known === undefined ? [] : [{ pipeline, ...JSON.parse(known.schedule) }];
-  });
+  const lost: Timetable[] = [];
+  for (const pipeline of parts.broken) {
+    const known = await store.notifications.watched(pipeline);
+    if (known !== undefined) lost.push({ pipeline, ...JSON.parse(known.schedule) });
+  }
   for (const { pipeline, ...timetable } of [...parts.timetables, ...lost]) {
     const schedule = JSON.stringify(timetable);
-    const known = store.notifications.watched(pipeline);
+    const known = await store.notifications.watched(pipeline);
     const isWatched = known?.schedule === schedule && Date.parse(known.judged_until) <= now;
     if (!isWatched) { // new, planned otherwise, or written by a clock that was ahead
       const watched = { schedule, judged_until: iso(now), late_at: known?.late_at ?? null };
-      await store.write((db) => keepWatched(db, pipeline, watched));
+      await store.keepWatched(pipeline, watched);
       continue;
     }
     const planned = lastTick(timetable, now - lateAfterMs);
     if (planned === undefined || planned <= Date.parse(known.judged_until)) continue;
-    const isDone = hasCompletedSince(store, pipeline, planned);
+    const isDone = await hasCompletedSince(store, pipeline, planned);
     if (!isDone) await order(parts, [await lateRun(parts, pipeline, planned, now)]);
     const watched = isDone
       ? { ...known, judged_until: iso(planned) }
       : { schedule, judged_until: iso(Math.min(planned + lateAfterMs, now)), late_at: iso(now) };
-    await store.write((db) => keepWatched(db, pipeline, watched));
+    await store.keepWatched(pipeline, watched);
   }
 }
 
 /** Whether a run that reads the source has completed at `time` or later. */
-function hasCompletedSince({ runs }: Store, pipeline: string, time: number): boolean {
-  const completed = runs.page({ pipeline, status: ["COMPLETED"] }, { limit: RUNS_BACK });
+async function hasCompletedSince({ runs }: Store, pipeline: string, time: number): Promise<boolean> {
+  const completed = await runs.page({ pipeline, status: ["COMPLETED"] }, { limit: RUNS_BACK });
   return completed.some(({ correction_of, finished_at }) =>
     correction_of === null && finished_at !== null && Date.parse(finished_at) >= time
   );
@@ -122,7 +122,9 @@ async function lateRun(
   const isExtracted = beats.some(({ actor, state, at }) =>
     actor === "extractor" && state !== "stopped" && now - at < ALIVE_MS
   );
-  const last = store.runs.page({ pipeline }, { limit: RUNS_BACK }).find((run) => run.correction_of === null);
+  const last = (await store.runs.page({ pipeline }, { limit: RUNS_BACK })).find((run) =>
+    run.correction_of === null
+  );
   const minutes = Math.round((now - planned) / MINUTE_MS);
   return {
     type: "run.late",
@@ -146,9 +148,9 @@ async function lateRun(
 }
 
 /** The run of each pipeline that has waited longest for its delivery, if that is long enough. */
-export function pendingDeliveries({ runs }: Store, now: number): News[] {
+export async function pendingDeliveries({ runs }: Store, now: number): Promise<News[]> {
   const waiting = new Map<string, { run: RunRow; since: RunEvent; others: number }>();
-  const page = runs.list({ status: ["DELIVERY_PENDING", "LOADING"], loaded: true }, {
+  const page = await runs.list({ status: ["DELIVERY_PENDING", "LOADING"], loaded: true }, {
     limit: RUNS_AT_ONCE,
     offset: 0,
   });
@@ -156,7 +158,7 @@ export function pendingDeliveries({ runs }: Store, now: number): News[] {
     const first = waiting.get(run.pipeline);
     if (first !== undefined) first.others += 1;
     else {
-      const since = waitsSince(runs.eventsOf([run.run_id]).get(run.run_id) ?? []);
+      const since = waitsSince((await runs.eventsOf([run.run_id])).get(run.run_id) ?? []);
       if (since === undefined || now - Date.parse(since.published_at) < PENDING_MS) continue;
       waiting.set(run.pipeline, { run, since, others: 0 });
     }

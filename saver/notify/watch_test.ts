@@ -6,13 +6,12 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { RunEvent } from "../../shared/contracts/messages.ts";
 import type { Notification } from "../../shared/contracts/notifications.ts";
 import { lastTick, nextTick, type ScheduleConfig } from "../../shared/pipeline/schedule.ts";
-import { type LoadedRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
 import { needing } from "../../tests/support/needs.ts";
 import { startRedis } from "../../tests/support/redis.ts";
 import { tempStore } from "../../tests/support/store.ts";
 import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
-import { recordEvent } from "../record.ts";
 import { look, type WatchParts } from "./watch.ts";
+import type { LoadedRun } from "../../shared/store/writes.ts";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 const DAILY = { SCHEDULE: "0 3 * * *", SLEEP_INTERVAL_SECONDS: undefined, TZ: "UTC" };
@@ -58,7 +57,7 @@ async function stage(
         pipeline: "users",
         ...event,
       });
-      await recordEvent(temp.store, whole);
+      await temp.store.record([whole]);
       return whole;
     },
     async complete(time: number) {
@@ -173,7 +172,7 @@ Deno.test("a delivery that has waited for 15 minutes is told once, also after a 
   const [first, second] = [newRunId(at("24T03:00:00")), newRunId(at("24T03:05:00"))];
   for (const [runId, time] of [[first, at("24T03:00:00")], [second, at("24T03:05:00")]] as const) {
     await s.tell(runId, time, { type: "phase_completed", phase: "LOADING", detail: {} });
-    await markLoaded(s.store, { runId, pipeline: "users", validCount: 1, invalidCount: 0 } as LoadedRun);
+    await s.store.markLoaded({ runId, pipeline: "users", validCount: 1, invalidCount: 0 } as LoadedRun);
   }
   const away = "Cannot connect to sftp.example.com:22";
   const retrying = { phase: "DELIVERING", attempt: 1, reason: away, retry_after_ms: 60_000 };

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { ConfigError } from "../errors/errors.ts";
 import type { FilesPlace } from "../files/open.ts";
 import type { S3Place } from "../files/s3/place.ts";
+import type { StorePlace } from "../store/open.ts";
 import type { ConfigOf } from "./config.ts";
 
 /** A whole number between `min` and `max`, read from text. */
@@ -92,6 +93,11 @@ export const FilesVariables = {
 /** The folder or bucket that the configuration names. @throws ConfigError where a bucket is named, and what opens it isn't. */
 export function filesPlaceOf(config: ConfigOf<typeof FilesVariables>): FilesPlace {
   return s3PlaceOf(config) ?? { folder: config.DATA_DIR };
+}
+
+/** Where the configuration says that runs and records are kept. */
+export function storePlaceOf(config: { readonly DB_PATH: string }): StorePlace {
+  return { path: config.DB_PATH };
 }
 
 /** The bucket that the configuration names, if any. @throws as `filesPlaceOf`. */

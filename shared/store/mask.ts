@@ -122,3 +122,12 @@ export function parseExact(text: string): unknown {
       : value;
   return /[:,[]\s*-?\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
 }
+
+/** A line as a masked record; one that is no JSON as `{ raw_line: … }`. */
+export function readRecord(json: string, mask: Mask): unknown {
+  try {
+    return maskRecord(parseExact(json), mask);
+  } catch {
+    return { raw_line: mask.size > 0 ? MASKED : json };
+  }
+}

@@ -8,12 +8,12 @@ import type { Running } from "../../cli/program.ts";
 import type { SourceOptions } from "../../local/source.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { RunStatus } from "../../shared/contracts/messages.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 import { Line } from "../support/line.ts";
 import { STANDS_STILL } from "../support/steps.ts";
 import { type SmallDisk, smallDisk } from "../support/tmpfs.ts";
 import { Skip } from "./case.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
 
 /** The services that do the work. */
 export const WORKERS = ["extractor", "transformer", "saver"] as const satisfies readonly Service[];

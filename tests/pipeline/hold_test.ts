@@ -3,11 +3,11 @@ import { compose } from "../../shared/actor/message.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { Decision } from "../../shared/contracts/messages.ts";
-import { type HoldRow, keepDecision } from "../../shared/store/sqlite/holds.ts";
-import { openStore } from "../../shared/store/sqlite/open.ts";
+import { openSqlite } from "../../shared/store/sqlite/open.ts";
 import { changingSource } from "../support/changing_source.ts";
 import { needing } from "../support/needs.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
+import type { HoldRow } from "../../shared/store/rows.ts";
 
 /** A pipeline with a run of 208 users loaded, and one of 60 held. */
 async function heldPipeline(options: TestPipelineOptions = {}) {

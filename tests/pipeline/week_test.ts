@@ -10,8 +10,6 @@ import type { Channel, Claim } from "../../shared/channel/channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { TransientError } from "../../shared/errors/errors.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
-import type { Store } from "../../shared/store/sqlite/open.ts";
-import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
 import { courier } from "../../saver/courier.ts";
 import { recorder } from "../../saver/saver.ts";
 import type { Delivery } from "../../saver/delivery/delivery.ts";
@@ -19,6 +17,7 @@ import { Connection, type Login } from "../../saver/delivery/connection.ts";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { tempStore } from "../support/store.ts";
 import { openTemporaryChannel } from "../support/temporary_channel.ts";
+import type { SqliteStore } from "../../shared/store/sqlite/open.ts";
 
 const HOUR = 3_600_000;
 const WEEK = 7 * 24 * HOUR;
@@ -54,10 +53,10 @@ function bound<T extends object>(of: T, change: Partial<T>): T {
 }
 
 /** A run that is loaded and waits for its delivery. */
-async function loadedRun(store: Store): Promise<string> {
+async function loadedRun(store: SqliteStore): Promise<string> {
   const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
-  await announceRun(store, run);
-  await markLoaded(store, {
+  await store.announceRun(run);
+  await store.markLoaded({
     ...run,
     rawFile: "data/raw_users/a.jsonl",
     processedFile: "data/processed_users/a.jsonl",
@@ -141,8 +140,8 @@ Deno.test("a week of refused connections takes a bounded number of rows, and nei
     runActor(recorder({ store }), channel, { signal }),
   ]);
   assert.ok(tries.length > 400, `${tries.length} tries`);
-  assert.equal(store.runs.byRunId(runId)?.status, "DELIVERY_PENDING");
-  const events = store.runs.eventsOf([runId]).get(runId)!.length;
+  assert.equal((await store.runs.byRunId(runId))?.status, "DELIVERY_PENDING");
+  const events = (await store.runs.eventsOf([runId])).get(runId)!.length;
   assert.ok(events > 100 && events <= 7 * 24 + 3, `${events} events: one an hour`);
   const quarter = tries.length >> 2;
   const [early, late] = [tries.slice(10, quarter), tries.slice(-quarter)];

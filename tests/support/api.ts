@@ -9,19 +9,19 @@ import { loadConfig } from "../../shared/config/config.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import { openStoreReadOnly, type ReadStore, type Store } from "../../shared/store/sqlite/open.ts";
-import { announceRun, markLoaded } from "../../shared/store/sqlite/run_writes.ts";
+import { openSqliteToRead, type SqliteStore } from "../../shared/store/sqlite/open.ts";
 import { loadTexts, tempStore } from "./store.ts";
 import { type App, createApp } from "../../api/app.ts";
 import { ApiVariables } from "../../api/config.ts";
 import type { ApiPorts, AuditEntry } from "../../api/ports.ts";
 import { openSqlConsole } from "../../api/sql/console.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 /** The API in a folder of its own. */
 export interface TestApi extends AsyncDisposable {
   readonly app: App;
   /** The writer's side of the database. */
-  readonly store: Store;
+  readonly store: SqliteStore;
   readonly path: string;
   readonly channel: Channel;
   readonly audit: AuditEntry[];
@@ -53,7 +53,7 @@ export async function openApi(
   await using started = new AsyncDisposableStack();
   const temp = started.use(await tempStore(env.MASK_FIELDS?.split(",") ?? usersPlan.definition.mask));
   const channel = ports.channel ?? started.use(await openTemporaryChannel());
-  const reader = started.use(openStoreReadOnly(temp.path) as ReadStore);
+  const reader = started.use(openSqliteToRead(temp.path) as ReadStore);
   const sql = ports.sql ?? started.use(openSqlConsole({
     path: temp.path,
     maxRows: config.SQL_MAX_ROWS,
@@ -63,7 +63,7 @@ export async function openApi(
   const audit: AuditEntry[] = [];
   const app = createApp({
     config,
-    store: () => reader,
+    store: () => Promise.resolve(reader),
     audit: { append: (entry) => Promise.resolve(void audit.push(entry)) },
     log: getLogger(["etl", "api"]),
     pipelines: { plans: new Map([[usersPlan.name, usersPlan]]), broken: new Map() },
@@ -108,11 +108,11 @@ export interface RunToFill {
 }
 
 /** Loads a run as the saver does; answers its id. */
-export async function fillRun(store: Store, run: RunToFill = {}): Promise<string> {
+export async function fillRun(store: SqliteStore, run: RunToFill = {}): Promise<string> {
   const { runId = newRunId(), valid = [], invalid = [], correctionOf, corrects } = run;
   const at = new Date().toISOString();
   const line = (record: object | string) => typeof record === "string" ? record : JSON.stringify(record);
-  await announceRun(store, { runId, pipeline: "users", at, correctionOf });
+  await store.announceRun({ runId, pipeline: "users", at, correctionOf });
   await loadTexts(store, runId, "raw", [...valid, ...invalid].map(line));
   await loadTexts(
     store,
@@ -121,7 +121,7 @@ export async function fillRun(store: Store, run: RunToFill = {}): Promise<string
     valid.map((record) => JSON.stringify({ ...record, department_code: "ENG" })),
   );
   await loadTexts(store, runId, "invalid", invalid.map(line));
-  await markLoaded(store, {
+  await store.markLoaded({
     runId,
     pipeline: "users",
     at,

@@ -7,7 +7,6 @@ import { usersTables } from "./store.ts";
 import { getLogger } from "@logtape/logtape";
 import { courier, type Seal } from "../../saver/courier.ts";
 import { sftpDelivery } from "../../saver/delivery/sftp.ts";
-import { recordEvent } from "../../saver/record.ts";
 import { saver } from "../../saver/saver.ts";
 import { Users } from "../../local/source/users.ts";
 import type { Handling } from "../../shared/actor/actor.ts";
@@ -15,7 +14,7 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { Phase1Complete, Phase2Complete, RunEvent } from "../../shared/contracts/messages.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
-import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
+import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts";
 import { type Lookups, readLookups } from "../../transformer/lookup.ts";
 import { usersPlan } from "./users.ts";
 import { transformer } from "../../transformer/transformer.ts";
@@ -47,7 +46,7 @@ export class Delivered implements AsyncDisposable {
 
   private constructor(
     readonly sftp: SftpStage,
-    readonly store: Store,
+    readonly store: SqliteStore,
     readonly channel: Channel,
     /** The lookup that runs are transformed with. */
     readonly lookup: Lookups,
@@ -57,7 +56,7 @@ export class Delivered implements AsyncDisposable {
   /** Starts a server; makes no run yet. */
   static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
     const sftp = await SftpStage.open(options.kind ?? OPENSSH);
-    const store = await openStore(`${sftp.temp}/database/data.db`, { pipelines: usersTables(["ssn"]) });
+    const store = await openSqlite(`${sftp.temp}/database/data.db`, { pipelines: usersTables(["ssn"]) });
     return new Delivered(
       sftp,
       store,
@@ -132,8 +131,7 @@ export class Delivered implements AsyncDisposable {
 
   /** Tells the recorder something of a run. */
   async tell(runId: string, at: number, event: Record<string, unknown>): Promise<void> {
-    await recordEvent(
-      this.store,
+    await this.store.record([
       RunEvent.parse({
         id: crypto.randomUUID(),
         run_id: runId,
@@ -141,7 +139,7 @@ export class Delivered implements AsyncDisposable {
         actor: "test",
         ...event,
       }),
-    );
+    ]);
   }
 
   /** Ends the server and removes all files. */

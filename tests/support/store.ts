@@ -4,17 +4,17 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { type LineSource, loadFile } from "../../shared/store/sqlite/load.ts";
-import { openStore, type Store } from "../../shared/store/sqlite/open.ts";
+import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts";
 import type { FileKind } from "../../shared/contracts/names.ts";
 import { usersPlan } from "./users.ts";
-import { type Defined, shownOf } from "../../shared/store/sqlite/shown.ts";
+import { type Defined, shownOf } from "../../shared/store/shown.ts";
+import type { LineSource } from "../../shared/store/writes.ts";
 
 /** A store in a folder of its own, which goes with it. */
 export interface TempStore extends AsyncDisposable {
   readonly folder: string;
   readonly path: string;
-  readonly store: Store;
+  readonly store: SqliteStore;
 }
 
 /** The tables of `users`, of which `masked` is hidden. */
@@ -26,7 +26,7 @@ export function usersTables(masked: readonly string[]): Defined[] {
 export async function tempStore(maskFields: readonly string[] = []): Promise<TempStore> {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/database/data.db`;
-  const store = await openStore(path, { pipelines: usersTables(maskFields) });
+  const store = await openSqlite(path, { pipelines: usersTables(maskFields) });
   return {
     folder,
     path,
@@ -39,8 +39,13 @@ export async function tempStore(maskFields: readonly string[] = []): Promise<Tem
 }
 
 /** Loads texts as the lines of a run's file. */
-export async function loadTexts(store: Store, runId: string, kind: FileKind, texts: string[]): Promise<void> {
-  await loadFile(store, { runId, pipeline: "users", kind, name: `data/${kind}.jsonl` }, linesOf(texts));
+export async function loadTexts(
+  store: SqliteStore,
+  runId: string,
+  kind: FileKind,
+  texts: string[],
+): Promise<void> {
+  await store.loadFile({ runId, pipeline: "users", kind, name: `data/${kind}.jsonl` }, linesOf(texts));
 }
 
 /** Texts as the lines of a file. */

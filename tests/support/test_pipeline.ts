@@ -36,10 +36,10 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import { isFinal, type RunEvent, type RunStatus } from "../../shared/contracts/messages.ts";
 import type { Pipelines } from "../../shared/pipeline/load.ts";
-import { openStoreReadOnly } from "../../shared/store/sqlite/open.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
+import { sqlText } from "../../shared/sqlite/database.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
 import { localSite, opensshSite, type Site } from "./site.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
 
 /** What the pipeline is made of. */
 export interface TestPipelineOptions extends SourceOptions {
@@ -281,8 +281,9 @@ export class TestPipeline implements AsyncDisposable {
 
   /** The run's events in the database. */
   events(runId: string): RunEvent[] {
-    using store = openStoreReadOnly(`${this.folder}/database/data.db`);
-    return store?.runs.eventsOf([runId]).get(runId) ?? [];
+    return this.sql<{ body: string }>(
+      `SELECT body FROM run_events WHERE run_id = ${sqlText(runId)} ORDER BY at, seq`,
+    ).map(({ body }) => JSON.parse(body));
   }
 
   /** What a person with SQLite sees; nothing before the database is there. */

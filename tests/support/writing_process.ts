@@ -7,8 +7,7 @@
 import { openEmbeddedChannel } from "../../shared/channel/embedded.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import { loadFile } from "../../shared/store/sqlite/load.ts";
-import { openStore } from "../../shared/store/sqlite/open.ts";
+import { openSqlite } from "../../shared/store/sqlite/open.ts";
 import { linesOf, usersTables } from "./store.ts";
 
 export const RECORDS = 1_000;
@@ -17,10 +16,10 @@ export const MESSAGES = 300;
 
 /** Loads a file of `RECORDS` records; nothing the second time. */
 export async function fillDatabase(folder: string): Promise<void> {
-  await using store = await openStore(`${folder}/data.db`, { pipelines: usersTables([]) });
+  await using store = await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) });
   const file = { runId: "run-1", pipeline: "users", kind: "raw", name: "data/raw_users/a.jsonl" } as const;
-  await loadFile(store, file, linesOf(TEXTS));
-  await store.checkpoint();
+  await store.loadFile(file, linesOf(TEXTS));
+  await store.tidy();
 }
 
 /** Publishes `MESSAGES` messages under ids of their own, each once. `accepted` is called with how many there are for certain. */

@@ -6,7 +6,6 @@
 import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import type { Decision } from "../../../shared/contracts/messages.ts";
-import type { HoldRow } from "../../../shared/store/sqlite/holds.ts";
 import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
 import { builder } from "../builder.ts";
@@ -21,6 +20,7 @@ import {
   runNotFound,
   RunNotHeld,
 } from "./result.ts";
+import type { HoldRow } from "../../../shared/store/rows.ts";
 
 addDecision(
   "releaseRun",
@@ -56,9 +56,9 @@ function addDecision(action: string, decision: Decision, description: string, su
       args: { runId: t.arg.id({ required: true }) },
       resolve: (_root, { runId }, context) =>
         audited(context, action, { runId }, async () => {
-          const run = context.store?.runs.byRunId(runId);
+          const run = await context.store?.runs.byRunId(runId);
           if (run === undefined) return runNotFound(runId);
-          const held = context.store?.holds.of(runId);
+          const held = await context.store?.holds.of(runId);
           if (held === undefined) return notHeld(runId, `is ${run.status}`);
           if (held.decision !== null) return held.decision === decision ? done(runId) : decided(held);
           const order = compose("channel:decision", decision, {
@@ -100,7 +100,7 @@ const DECIDED_WITHIN_MS = 3_000;
 async function decidedOn({ ports, signal }: Context, runId: string): Promise<HoldRow | undefined> {
   const deadline = performance.now() + DECIDED_WITHIN_MS;
   for (let wait = 5;; wait = Math.min(wait * 2, 100)) {
-    const hold = ports.store()?.holds.of(runId);
+    const hold = await (await ports.store())?.holds.of(runId);
     if (hold?.decision != null || signal.aborted || performance.now() > deadline) return hold;
     await pause(wait, signal);
   }

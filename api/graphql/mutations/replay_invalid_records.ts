@@ -6,8 +6,6 @@
 import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
 import { maskRecord, parseExact } from "../../../shared/store/mask.ts";
-import type { FileRow } from "../../../shared/store/sqlite/runs.ts";
-import { LINES_PER_FILE } from "../../../shared/store/sqlite/record_sql.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { EtlRun } from "../run.ts";
@@ -21,6 +19,7 @@ import {
   RunNotLoaded,
 } from "./result.ts";
 import { rowOf, start, type Started } from "./start_run.ts";
+import { type FileRow, LINES_PER_FILE } from "../../../shared/store/rows.ts";
 
 interface PatchInput {
   recordId: string | number;
@@ -127,7 +126,7 @@ async function replay(
   },
   context: Context,
 ) {
-  const run = context.store?.runs.byRunId(input.runId);
+  const run = await context.store?.runs.byRunId(input.runId);
   if (run === undefined) return runNotFound(input.runId);
   const file = (await context.loaders.files.load(run.run_id)).find(({ kind }) => kind === "invalid");
   if (file === undefined) {
@@ -136,7 +135,7 @@ async function replay(
       message: `Run ${run.run_id} is ${run.status}, its dead letters aren't loaded. Wait until they are.`,
     };
   }
-  const read = corrections(input.patches, file, context);
+  const read = await corrections(input.patches, file, context);
   if ("__typename" in read) return read;
   const { patches, verdicts } = read;
   if (input.dryRun) return { __typename: "ReplayDryRun" as const, verdicts };
@@ -152,11 +151,13 @@ async function replay(
 }
 
 /** Checks each correction against its record; the first that can't be used is the answer. */
-function corrections(
+async function corrections(
   wanted: readonly PatchInput[],
   file: FileRow,
   { store, ports }: Context,
-): { patches: Patch[]; verdicts: RecordVerdict[] } | (Problem<"InvalidPatch"> & { path: string }) {
+): Promise<
+  { patches: Patch[]; verdicts: RecordVerdict[] } | (Problem<"InvalidPatch"> & { path: string })
+> {
   const invalid = (path: string, message: string) => ({ __typename: "InvalidPatch" as const, path, message });
   if (wanted.length === 0 || wanted.length > MOST_PATCHES) {
     return invalid("patches", `Cannot correct ${wanted.length} records, wanted 1 to ${MOST_PATCHES}.`);
@@ -171,7 +172,11 @@ function corrections(
     );
   }
   const ids = wanted.map(({ recordId }) => Number(recordId));
-  const letters = store!.records.unmaskedTexts(`invalid_${file.pipeline}`, ids.filter(Number.isSafeInteger));
+  const letters = await store!.records.unmaskedTexts(
+    `invalid_${file.pipeline}`,
+    ids.filter(Number.isSafeInteger),
+  );
+  const masks = (await store!.records.pipelines()).get(file.pipeline)!.masks;
   const patches: Patch[] = [];
   const verdicts: RecordVerdict[] = [];
   for (const [at, { recordId, patch, text }] of wanted.entries()) {
@@ -209,7 +214,6 @@ function corrections(
 
   function verdictOf(recordId: number, line: string): RecordVerdict {
     const verdict = plan!.judgeLine(line);
-    const masks = store!.records.pipelines().get(file.pipeline)!.masks;
     const quotes = masks.invalid.get("error_reason") !== "whole";
     return {
       recordId,

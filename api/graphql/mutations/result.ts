@@ -5,10 +5,10 @@
  */
 import type { ObjectRef } from "@pothos/core";
 import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
-import type { RunRow } from "../../../shared/store/sqlite/runs.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
 import { builder, type Types } from "../builder.ts";
 import type { Context } from "../context.ts";
+import type { RunRow } from "../../../shared/store/rows.ts";
 
 /** A reason why nothing was done. */
 export interface Problem<Name extends string> {
@@ -145,7 +145,7 @@ export async function recorded(
 ): Promise<RunRow | undefined> {
   const deadline = performance.now() + RECORDED_WITHIN_MS;
   for (let wait = 5;; wait = Math.min(wait * 2, 100)) {
-    const run = ports.store()?.runs.byRunId(runId);
+    const run = await (await ports.store())?.runs.byRunId(runId);
     if ((run !== undefined && enough(run)) || signal.aborted || performance.now() > deadline) return run;
     await pause(wait, signal);
   }

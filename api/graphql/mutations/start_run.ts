@@ -66,7 +66,7 @@ builder.mutationField("startRun", (t) =>
     resolve: async (_root, { input }, context) => {
       const requestedBy = input?.requestedBy?.slice(0, 200) || "api";
       const seconds = bounded("timeoutSeconds", input?.timeoutSeconds ?? 300, 1, 3600);
-      const pipeline = usable(input?.pipeline ?? defaultPipeline(context.ports.pipelines), context);
+      const pipeline = await usable(input?.pipeline ?? defaultPipeline(context.ports.pipelines), context);
       return await start(
         context,
         "startRun",
@@ -81,9 +81,9 @@ builder.mutationField("startRun", (t) =>
   }));
 
 /** The name of a pipeline that a run can be asked for. @throws a GraphQLError that says what is in the way. */
-function usable(name: string, context: Context): string {
+async function usable(name: string, context: Context): Promise<string> {
   const { plans, broken } = context.ports.pipelines;
-  if (plans.has(knownPipeline(name, context))) return name;
+  if (plans.has(await knownPipeline(name, context))) return name;
   const problems = broken.get(name) ?? [removed(name)];
   throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
 }
@@ -138,7 +138,7 @@ export async function start(
         return { __typename: "StartRunSuccess" as const, runId, finished: false };
       } catch (error) {
         if (!(error instanceof RunActive)) throw error;
-        const front = context.store?.holds.inFront(request.pipeline ?? DEFAULT_PIPELINE);
+        const front = await context.store?.holds.inFront(request.pipeline ?? DEFAULT_PIPELINE);
         const held = front?.decision === null
           ? new RunActive(front.run_id, "is held before its load")
           : error;

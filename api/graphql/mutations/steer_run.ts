@@ -58,7 +58,7 @@ builder.mutationFields((t) => ({
     args: { runId: t.arg.id({ required: true }) },
     resolve: (_root, { runId }, context) =>
       audited(context, "cancelRun", { runId }, async () => {
-        const run = context.store?.runs.byRunId(runId);
+        const run = await context.store?.runs.byRunId(runId);
         if (run === undefined) return runNotFound(runId);
         if (isFinal(run.status)) {
           return {
@@ -89,7 +89,7 @@ builder.mutationFields((t) => ({
     args: { runId: t.arg.id({ required: true }) },
     resolve: (_root, { runId }, context) =>
       audited(context, "redeliverRun", { runId }, async () => {
-        const run = context.store?.runs.byRunId(runId);
+        const run = await context.store?.runs.byRunId(runId);
         if (run === undefined) return runNotFound(runId);
         if (run.loaded_at === null) {
           return {

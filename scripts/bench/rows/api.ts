@@ -2,7 +2,7 @@ import { loadTexts, usersTables } from "../../../tests/support/store.ts";
 import { Users } from "../../../local/source/users.ts";
 import { childrenOf } from "../../../tests/support/processes.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
-import { openStore } from "../../../shared/store/sqlite/open.ts";
+import { openSqlite } from "../../../shared/store/sqlite/open.ts";
 import { type Asked, loadOn } from "../http_load.ts";
 import type { BenchSetup } from "../environment.ts";
 import { percentile, repeated, spreadOf } from "../measure.ts";
@@ -68,7 +68,7 @@ export const api: Row = {
 };
 
 async function fillRuns({ env }: BenchSetup): Promise<void> {
-  await using store = await openStore(env.DB_PATH!, { pipelines: usersTables([]) });
+  await using store = await openSqlite(env.DB_PATH!, { pipelines: usersTables([]) });
   const users = new Users(0.1, 1);
   const texts = Array.from({ length: 1000 }, (_, index) => users.json(index));
   await loadTexts(store, newRunId(), "raw", texts);

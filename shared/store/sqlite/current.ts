@@ -1,3 +1,4 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
 /**
  * Reading the current state of a pipeline, and what changed in it. Records are masked; fields that are masked can't be looked for.
  *
@@ -6,8 +7,22 @@
 import { PermanentError } from "../../errors/errors.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { MASKED, maskRecord, parseExact } from "../mask.ts";
-import type { Bindable, Database, Table } from "../../sqlite/database.ts";
-import { type Conditions, conditionsSql, type Searchable, searchable } from "./current_where.ts";
+import type { Bindable, Database } from "../../sqlite/database.ts";
+import type {
+  ChangeCursor,
+  ChangeRow,
+  Conditions,
+  CurrentCursor,
+  CurrentRow,
+  InvalidOfKey,
+  Key,
+  MoveRow,
+  Searchable,
+} from "../current_rows.ts";
+import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
+import type { Shown } from "../shown.ts";
+import type { Current } from "../store.ts";
+import { conditionsSql, searchable } from "./current_where.ts";
 import {
   changesSelect,
   changesTable,
@@ -16,98 +31,30 @@ import {
   hides,
   newestComplete,
 } from "./current_table.ts";
-import { baseTable, fromRecords, idsOf, keySql, LINES_PER_FILE, TEXT } from "./record_sql.ts";
-import type { Records } from "./records.ts";
-import type { Page } from "./runs.ts";
-import { fieldsOf, type Shown } from "./shown.ts";
+import { baseTable, fromRecords, idsOf, keySql, TEXT } from "./record_sql.ts";
+import { fieldsOf, type ShownPipelines } from "./shown.ts";
 
-/** What identifies a record. Whole numbers of more than 64 bits are text. */
-export type Key = string | number;
-
-/** A row of the current state. */
-export interface CurrentRow {
-  readonly key: Key;
-  /** The processed record that holds it, as in `Records`. */
-  readonly record_id: number;
-  /** The masked record; as in `Records`. */
-  readonly record: unknown;
-  /** The run that added or restored it. */
-  readonly first_run: string;
-  /** The run that gave it its values. */
-  readonly changed_run: string;
-  /** When that run was loaded. */
-  readonly changed_at: string;
-  /** The newest run that held it as a valid record. */
-  readonly seen_run: string;
-  /** Its place in the order of the page. */
-  readonly cursor: CurrentCursor;
-}
-
-/** A place in the order of a page: the value that it is ordered by, where that isn't the key alone, and the key. */
-export type CurrentCursor = readonly [value: string | number | null, key: Key];
-
-/** What a run did to a key. */
-export interface ChangeRow {
-  readonly key: Key;
-  readonly change: "added" | "changed" | "removed" | "restored";
-  readonly run_id: string;
-  readonly at: string;
-  /** Of one that changed: the paths of the fields that differ. */
-  readonly fields: readonly string[];
-  /** The processed record before; null where there was none. It can be read while its run is kept. */
-  readonly before: number | null;
-  /** The processed record after; null where there is none. */
-  readonly after: number | null;
-  /** Its place in the order of changes. */
-  readonly cursor: ChangeCursor;
-}
-
-/** A place in the order of changes. */
-export type ChangeCursor = readonly [move: number, key: Key];
-
-/** How many keys a run added, changed, removed and restored. */
-export interface MoveRow {
-  readonly run_id: string;
-  readonly at: string;
-  readonly added: number;
-  readonly changed: number;
-  readonly removed: number;
-  readonly restored: number;
-}
-
-/** An invalid record with a certain key. */
-export interface InvalidOfKey {
-  /** Its id, as in `Records`. */
-  readonly record_id: number;
-  /** The run in which it was first invalid with this text. */
-  readonly run_id: string;
-}
-
-export class Current {
-  /** Reads from `db`; `records` knows the pipelines. */
-  constructor(private readonly db: Database, private readonly records: Records) {}
+export class SqliteCurrent implements Current {
+  /** Reads from `db`; `shown` knows the pipelines. */
+  constructor(private readonly db: Database, private readonly shown: ShownPipelines) {}
 
   /** The pipelines that have a current state: their names are those of the tables, `NAME` and `NAME_changes`. */
-  pipelines(): string[] {
-    return [...this.records.pipelines().values()].flatMap(({ name, current }) =>
-      current === null ? [] : [name]
-    );
+  async pipelines(): Promise<string[]> {
+    return this.#pipelines();
   }
 
   /** Whether there is a table of this name, and whose: `NAME`, or `NAME_changes`. */
-  table(name: string): { pipeline: string; isChanges: boolean } | undefined {
-    const isChanges = name.endsWith("_changes");
-    const pipeline = isChanges ? name.slice(0, -"_changes".length) : name;
-    return this.records.pipelines().get(pipeline)?.current ? { pipeline, isChanges } : undefined;
+  async table(name: string): Promise<{ pipeline: string; isChanges: boolean } | undefined> {
+    return this.#table(name);
   }
 
   /** The fields that can be looked for. */
-  fields(pipeline: string): Searchable[] {
-    return searchable(...this.#of(pipeline));
+  async fields(pipeline: string): Promise<Searchable[]> {
+    return searchable(...this.#of(pipeline)).map(({ column: _column, ...field }) => field);
   }
 
   /** How many keys there are. */
-  count(pipeline: string): number {
+  async count(pipeline: string): Promise<number> {
     this.#of(pipeline);
     return this.db.get<{ n: number }>(`SELECT count(*) AS n FROM ${currentTable(pipeline)}`)!.n;
   }
@@ -117,7 +64,7 @@ export class Current {
    *
    * @throws PermanentError for a field that can't be looked for.
    */
-  page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): CurrentRow[] {
+  async page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]> {
     const [shown, shape] = this.#of(pipeline);
     const { terms, values, order } = conditionsSql(searchable(shown, shape), where);
     const isBackwards = page.from === "end";
@@ -137,7 +84,7 @@ export class Current {
   }
 
   /** The rows with these keys, as far as they are there. A key that is a number may be given as text. */
-  byKeys(pipeline: string, keys: readonly Key[]): CurrentRow[] {
+  async byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]> {
     const [shown] = this.#of(pipeline);
     return this.#rows(shown, undefined, "WHERE c.key IN (SELECT value FROM json_each(?)) ORDER BY c.key", [
       JSON.stringify(keys.flatMap(asStored)),
@@ -145,11 +92,11 @@ export class Current {
   }
 
   /** What runs did to keys, in the order in which they were loaded; of one run by key. */
-  changes(
+  async changes(
     pipeline: string,
     of: { runId?: string | undefined; key?: Key | undefined },
     page: Page<ChangeCursor>,
-  ): ChangeRow[] {
+  ): Promise<ChangeRow[]> {
     const [{ masks }, { key }] = this.#of(pipeline);
     const terms: string[] = [];
     const values: Bindable[] = [];
@@ -183,7 +130,7 @@ export class Current {
   }
 
   /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */
-  moves(runIds: readonly string[]): Map<string, MoveRow> {
+  async moves(runIds: readonly string[]): Promise<Map<string, MoveRow>> {
     const rows = this.db.all<MoveRow>(
       `SELECT run_id, at, added, changed, removed, restored FROM run_moves
        WHERE run_id IN (SELECT value FROM json_each(?))`,
@@ -193,7 +140,7 @@ export class Current {
   }
 
   /** The invalid records with a key, newest first, each text once. Looks through all invalid records of the pipeline. */
-  invalidOf(pipeline: string, key: Key, limit: number): InvalidOfKey[] {
+  async invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]> {
     const [, shape] = this.#of(pipeline);
     return this.db.all<InvalidOfKey>(
       `SELECT r.id AS record_id, f.run_id FROM ${baseTable("invalid", pipeline)} AS r
@@ -206,7 +153,7 @@ export class Current {
   }
 
   /** The raw record of a run that became its valid record with this key; undefined where the run has none, or isn't kept. */
-  rawOf(pipeline: string, runId: string, key: Key): number | undefined {
+  async rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined> {
     const [, shape] = this.#of(pipeline);
     const file = this.db.get<{ id: number }>(
       "SELECT id FROM run_files WHERE run_id = ? AND kind = 'raw'",
@@ -223,8 +170,8 @@ export class Current {
   }
 
   /** Rows of `NAME` or `NAME_changes`, as everybody sees them with `sqlite3`. */
-  tableRows(name: string, page: { limit: number; offset: number }): Table {
-    const { pipeline, isChanges } = this.table(name)!;
+  async tableRows(name: string, page: { limit: number; offset: number }): Promise<Table> {
+    const { pipeline, isChanges } = this.#table(name)!;
     const [shown, shape] = this.#of(pipeline);
     const select = isChanges
       ? `${changesSelect(shown, shape)} ORDER BY x.move, x.key`
@@ -232,12 +179,22 @@ export class Current {
     return this.db.table(`${select} LIMIT ? OFFSET ?`, page.limit, page.offset);
   }
 
+  #pipelines(): string[] {
+    return [...this.shown.get().values()].flatMap(({ name, current }) => current === null ? [] : [name]);
+  }
+
+  #table(name: string): { pipeline: string; isChanges: boolean } | undefined {
+    const isChanges = name.endsWith("_changes");
+    const pipeline = isChanges ? name.slice(0, -"_changes".length) : name;
+    return this.shown.get().get(pipeline)?.current ? { pipeline, isChanges } : undefined;
+  }
+
   /** @throws PermanentError where the pipeline has no current state. */
   #of(pipeline: string): [Shown, CurrentShape] {
-    const shown = this.records.pipelines().get(pipeline);
+    const shown = this.shown.get().get(pipeline);
     if (!shown?.current) {
       throw new PermanentError(
-        `Cannot read the current state of "${pipeline}": wanted one of ${this.pipelines().join(", ")}.`,
+        `Cannot read the current state of "${pipeline}": wanted one of ${this.#pipelines().join(", ")}.`,
       );
     }
     return [shown, shown.current];

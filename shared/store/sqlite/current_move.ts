@@ -10,7 +10,6 @@ import type { Database } from "../../sqlite/database.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { changedFields } from "../changed_fields.ts";
 import { changesTable, columnsSql, currentTable } from "./current_table.ts";
-import type { Store } from "./open.ts";
 import { type Place, placeOf } from "./place.ts";
 import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { shownPipelines } from "./shown.ts";
@@ -104,22 +103,13 @@ export async function moveCurrent(
   count(move);
 }
 
-/**
- * Moves the current state by every run that is loaded and hasn't moved it: those of a database that older programs wrote, or of a pipeline whose
- * key is another now. Each in a transaction of its own; answers how many there were.
- */
-export async function fillCurrent(store: Store, signal: AbortSignal): Promise<number> {
-  const runs = await store.write((db) =>
-    db.all<MovingRun>(
-      `SELECT run.run_id AS runId, run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
-       WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
-         AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
-    )
+/** The runs that are loaded and haven't moved the current state, in the order in which they were asked for. */
+export function unmoved(db: Database): MovingRun[] {
+  return db.all<MovingRun>(
+    `SELECT run.run_id AS runId, run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
+     WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
   );
-  for (const run of runs) {
-    await store.write((db) => moveCurrent(db, run, breathing(signal)), { signal });
-  }
-  return runs.length;
 }
 
 /** Lets timers and other work in, so that a long transaction doesn't look like a dead one. */

@@ -6,14 +6,10 @@ import { immediate } from "../../sqlite/transaction.ts";
 import { integer, pipeline } from "../../pipeline/mod.ts";
 import { planOf } from "../../pipeline/plan.ts";
 import { linesOf } from "../../../tests/support/store.ts";
-import { loadFile } from "./load.ts";
 import { migrate } from "./migrate.ts";
-import type { Store } from "./open.ts";
-import { Records } from "./records.ts";
-import { announceRun, markLoaded } from "./run_writes.ts";
-import { Runs } from "./runs.ts";
-import { shownOf } from "./shown.ts";
+import { SqliteReadStore, SqliteStore } from "./open.ts";
 import { refreshViews } from "./views.ts";
+import { shownOf } from "../shown.ts";
 
 type Mode = "snapshot" | "upsert";
 
@@ -141,16 +137,6 @@ function oracle(loaded: readonly Run[], mode: Mode): Map<number, State> {
   return state;
 }
 
-/** A store in memory: 1,000 histories on a disk take minutes. */
-class MemoryStore {
-  readonly db = new Database(":memory:");
-  readonly runs = new Runs(this.db);
-  readonly records = new Records(this.db);
-  write<T>(work: (db: Database) => T | Promise<T>): Promise<T> {
-    return immediate(this.db, work);
-  }
-}
-
 /** A signal that throws when it was asked `times` times. */
 function killer(times: number | undefined): AbortSignal {
   let left = times ?? Infinity;
@@ -161,7 +147,7 @@ function killer(times: number | undefined): AbortSignal {
   } as AbortSignal;
 }
 
-async function load(store: Store, run: Run, kill: number | undefined): Promise<void> {
+async function load(store: SqliteStore, run: Run, kill: number | undefined): Promise<void> {
   const about = {
     runId: run.runId,
     pipeline: "things",
@@ -173,12 +159,12 @@ async function load(store: Store, run: Run, kill: number | undefined): Promise<v
   const invalid = run.lines.filter(({ name }) => name === "invalid").map(({ id }) =>
     JSON.stringify({ id, error_reason: "name: missing" })
   );
-  await announceRun(store, about);
+  await store.announceRun(about);
   for (const [kind, texts] of [["processed", valid], ["invalid", invalid]] as const) {
     const name = `data/${kind}_${run.runId}.jsonl`;
-    await loadFile(store, { runId: run.runId, pipeline: "things", kind, name }, linesOf(texts), { signal });
+    await store.loadFile({ runId: run.runId, pipeline: "things", kind, name }, linesOf(texts), { signal });
   }
-  await markLoaded(store, {
+  await store.markLoaded({
     ...about,
     rawFile: "data/a",
     processedFile: "data/b",
@@ -222,9 +208,8 @@ function replayed(db: Database): Map<number, string | undefined> {
 }
 
 Deno.test("the current state is what the runs leave behind in the order of extraction, however they were loaded: late, held, cancelled, repeated, killed", async () => {
-  const memory = new MemoryStore();
-  const { db } = memory;
-  const store = memory as unknown as Store;
+  const db = new Database(":memory:"); // 1,000 histories on a disk take minutes
+  const store = new SqliteStore(db, new SqliteReadStore(db));
   await migrate(db);
   const tables = ["run_files", "run_moves", "etl_runs", '"current$things"', '"changes$things"'];
   const emptied = [...tables, ...["raw", "processed", "invalid"].map((kind) => `"${kind}_records$things"`)];

@@ -8,7 +8,7 @@ import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
 import { type Mask, MASKED } from "../mask.ts";
 import { baseTable, fieldSql, valueSql } from "./record_sql.ts";
-import type { Shown } from "./shown.ts";
+import type { Shown } from "../shown.ts";
 import { columnName, refreshView } from "./view_sql.ts";
 
 /** Columns that follow the record's own in the view `NAME`. */

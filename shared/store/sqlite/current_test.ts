@@ -5,11 +5,9 @@ import { PermanentError } from "../../errors/errors.ts";
 import { integer, pipeline } from "../../pipeline/mod.ts";
 import { planOf } from "../../pipeline/plan.ts";
 import { linesOf, type TempStore, tempStore } from "../../../tests/support/store.ts";
-import { fillCurrent } from "./current_move.ts";
-import { loadFile } from "./load.ts";
-import { openStore, type Store } from "./open.ts";
-import { announceRun, type LoadedRun, markLoaded } from "./run_writes.ts";
-import { shownOf } from "./shown.ts";
+import { openSqlite, type SqliteStore } from "./open.ts";
+import { shownOf } from "../shown.ts";
+import type { LoadedRun } from "../writes.ts";
 
 const person = z.object({
   id: integer,
@@ -50,7 +48,7 @@ interface Fixture extends TempStore {
 
 async function fixture(definition = peopleWith()): Promise<Fixture> {
   const temp = await tempStore();
-  const store = await openStore(temp.path, { pipelines: [definition] });
+  const store = await openSqlite(temp.path, { pipelines: [definition] });
   return {
     ...temp,
     store,
@@ -63,19 +61,19 @@ async function fixture(definition = peopleWith()): Promise<Fixture> {
 }
 
 async function loadInto(
-  store: Store,
+  store: SqliteStore,
   valid: readonly (string | object)[],
   { invalid = [], raw = [], ...more }: Parameters<Fixture["load"]>[1] = {},
 ): Promise<string> {
   const run = { runId: newRunId(), pipeline: "people", at: new Date().toISOString(), ...more };
   const texts = (records: readonly (string | object)[]) =>
     linesOf(records.map((record) => typeof record === "string" ? record : JSON.stringify(record)));
-  await announceRun(store, run);
+  await store.announceRun(run);
   for (const [kind, records] of [["raw", raw], ["processed", valid], ["invalid", invalid]] as const) {
     const name = `data/${kind}_people/${run.runId}.jsonl`;
-    await loadFile(store, { runId: run.runId, pipeline: "people", kind, name }, texts(records));
+    await store.loadFile({ runId: run.runId, pipeline: "people", kind, name }, texts(records));
   }
-  await markLoaded(store, {
+  await store.markLoaded({
     rawFile: "data/a",
     processedFile: "data/b",
     dlqFile: "data/c",
@@ -88,7 +86,7 @@ async function loadInto(
 }
 
 /** Rows of a query as people see them. */
-function see(store: Store, query: string): Promise<Record<string, unknown>[]> {
+function see(store: SqliteStore, query: string): Promise<Record<string, unknown>[]> {
   return store.write((db) => {
     const { columns, rows } = db.table(query);
     return rows.map((row) => Object.fromEntries(columns.map((name, at) => [name, row[at]])));
@@ -132,7 +130,7 @@ Deno.test("the current table has a row for each key, typed columns, every other 
     changed_run: second,
     seen_run: second,
   });
-  assert.equal(changed_at, people.store.current.moves([second]).get(second)!.at);
+  assert.equal(changed_at, (await people.store.current.moves([second])).get(second)!.at);
   assert.deepEqual([bob!.first_run, bob!.changed_run, bob!.seen_run], [first, first, second]);
   const [{ type }] = await see(people.store, "SELECT typeof(height) AS type FROM people WHERE id = 8") as [
     { type: string },
@@ -156,25 +154,25 @@ Deno.test("changes say what each run added, changed, removed and restored, and i
     { key: 8, change: "removed", run_id: runs[1], fields: null },
     { key: 8, change: "restored", run_id: runs[2], fields: null },
   ]);
-  const counts = [...store.current.moves(runs).values()].map(({ added, changed, removed, restored }) =>
-    [added, changed, removed, restored].join(" ")
-  );
+  const counts = [...(await store.current.moves(runs)).values()].map((
+    { added, changed, removed, restored },
+  ) => [added, changed, removed, restored].join(" "));
   assert.deepEqual(counts, ["2 0 0 0", "0 1 1 0", "0 0 0 1"]);
 
-  const history = store.current.changes("people", { key: "8" }, { limit: 10 });
+  const history = await store.current.changes("people", { key: "8" }, { limit: 10 });
   assert.deepEqual(history.map(({ change, run_id }) => [change, run_id]), [
     ["added", runs[0]],
     ["removed", runs[1]],
     ["restored", runs[2]],
   ]);
-  const [changed] = store.current.changes("people", { runId: runs[1] }, { limit: 1 });
+  const [changed] = await store.current.changes("people", { runId: runs[1] }, { limit: 1 });
   const { before, after } = changed!;
-  const records = store.records.byIds("processed", [before!, after!]);
+  const records = await store.records.byIds("processed", [before!, after!]);
   assert.deepEqual([before, after].map((id) => (records.get(id!)!.record as typeof ADA).height), [171, 1]);
   assert.deepEqual((records.get(after!)!.record as typeof ADA).bank, { iban: "***" });
   const paged = [];
   for (let cursor = undefined as Parameters<typeof store.current.changes>[2]["after"];;) {
-    const page = store.current.changes("people", {}, { limit: 2, after: cursor });
+    const page = await store.current.changes("people", {}, { limit: 2, after: cursor });
     paged.push(...page.map(({ key, change }) => `${key} ${change}`));
     cursor = page.at(-1)?.cursor;
     if (page.length < 2) break;
@@ -202,7 +200,7 @@ Deno.test("a key that is invalid in a run isn't gone, nor is anything of a run t
     completeness: { announced: 1, received: 1, missing: 0, repeated: 0 },
   });
   assert.deepEqual(await ids(), [[1, fourth]]);
-  assert.deepEqual(store.current.invalidOf("people", 2, 9).map(({ run_id }) => run_id), [second]);
+  assert.deepEqual((await store.current.invalidOf("people", 2, 9)).map(({ run_id }) => run_id), [second]);
 });
 
 Deno.test("of two records with one key in a run the later counts, again and again", async () => {
@@ -214,7 +212,7 @@ Deno.test("of two records with one key in a run the later counts, again and agai
       { id: 2, name: "c" },
     ]);
   }
-  const { rows } = people.store.current.tableRows("people_changes", { limit: 9, offset: 0 });
+  const { rows } = await people.store.current.tableRows("people_changes", { limit: 9, offset: 0 });
   assert.deepEqual(rows.map((row) => row.slice(0, 2)), [[1, "added"], [2, "added"]]);
 });
 
@@ -228,9 +226,9 @@ Deno.test("upsert removes nothing; append has no current table", async () => {
   ]);
   await using other = await fixture(peopleWith({ load: "append" }));
   await other.load([{ id: 1, name: "a" }]);
-  assert.deepEqual(other.store.current.pipelines(), ["users"]);
+  assert.deepEqual(await other.store.current.pipelines(), ["users"]);
   await assert.rejects(see(other.store, "SELECT * FROM people"), /no such table/);
-  assert.throws(() => other.store.current.count("people"), PermanentError);
+  await assert.rejects(() => other.store.current.count("people"), PermanentError);
 });
 
 Deno.test("keys keep all their digits, and text that looks like a number stays text", async () => {
@@ -247,7 +245,7 @@ Deno.test("keys keep all their digits, and text that looks like a number stays t
     "text 5",
     "text x",
   ]);
-  assert.deepEqual(people.store.current.byKeys("people", ["5"]).map(({ key }) => key), [5, "5"]);
+  assert.deepEqual((await people.store.current.byKeys("people", ["5"])).map(({ key }) => key), [5, "5"]);
 });
 
 Deno.test("pages of what meets the conditions come in order, forwards and backwards, each row once", async () => {
@@ -262,10 +260,10 @@ Deno.test("pages of what meets the conditions come in order, forwards and backwa
       company: { department: id % 2 ? "odd" : "even" },
     })),
   );
-  const all = (where: Parameters<typeof store.current.page>[1], from: "start" | "end" = "start") => {
+  const all = async (where: Parameters<typeof store.current.page>[1], from: "start" | "end" = "start") => {
     const found: string[] = [];
     for (let cursor = undefined as Parameters<typeof store.current.page>[2]["after"];;) {
-      const page = store.current.page("people", where, {
+      const page = await store.current.page("people", where, {
         limit: 2,
         from,
         [from === "start" ? "after" : "before"]: cursor,
@@ -278,24 +276,27 @@ Deno.test("pages of what meets the conditions come in order, forwards and backwa
     }
   };
   const inOrder = names.map((name, id) => `${id} ${name}`);
-  assert.deepEqual(all({}), inOrder);
-  assert.deepEqual(all({}, "end"), inOrder);
-  assert.deepEqual(all({ name: { eq: "dan" } }), ["5 dan", "6 dan"]);
+  assert.deepEqual(await all({}), inOrder);
+  assert.deepEqual(await all({}, "end"), inOrder);
+  assert.deepEqual(await all({ name: { eq: "dan" } }), ["5 dan", "6 dan"]);
   for (const from of ["start", "end"] as const) {
-    assert.deepEqual(all({ name: { like: "an%" } }, from), ["0 ann", "1 Anton"]);
-    assert.deepEqual(all({ name: { gt: "bert", lt: "eve" } }, from), ["4 cleo", "5 dan", "6 dan"]);
-    assert.deepEqual(all({ name: { in: ["eve", "dan", "ann"] } }, from), [
+    assert.deepEqual(await all({ name: { like: "an%" } }, from), ["0 ann", "1 Anton"]);
+    assert.deepEqual(await all({ name: { gt: "bert", lt: "eve" } }, from), ["4 cleo", "5 dan", "6 dan"]);
+    assert.deepEqual(await all({ name: { in: ["eve", "dan", "ann"] } }, from), [
       "0 ann",
       "5 dan",
       "6 dan",
       "7 eve",
     ]);
   }
-  assert.deepEqual(all({ height: { gt: 20 }, "company.department": { eq: "even" } }), ["4 cleo", "6 dan"]);
-  assert.deepEqual(all({ id: { in: [1, 3] } }), ["1 Anton", "3 Bo"]);
-  assert.deepEqual(all({ born: { eq: null }, name: { like: "%o" } }), ["3 Bo", "4 cleo"]);
+  assert.deepEqual(await all({ height: { gt: 20 }, "company.department": { eq: "even" } }), [
+    "4 cleo",
+    "6 dan",
+  ]);
+  assert.deepEqual(await all({ id: { in: [1, 3] } }), ["1 Anton", "3 Bo"]);
+  assert.deepEqual(await all({ born: { eq: null }, name: { like: "%o" } }), ["3 Bo", "4 cleo"]);
   for (const field of ["ssn", "bank.iban", "nickname", "name; DROP TABLE etl_runs"]) {
-    assert.throws(
+    await assert.rejects(
       () => store.current.page("people", { [field]: { eq: "1" } }, { limit: 1 }),
       /Cannot look for the field/,
     );
@@ -324,23 +325,25 @@ Deno.test("a definition with other fields gets their columns, one with another k
   ];
   const never = new AbortController().signal;
   {
-    await using store = await openStore(path, {
+    await using store = await openSqlite(path, {
       pipelines: [
         peopleWith({ record: person.extend({ nickname: z.string().optional() }), index: ["nickname"] }),
       ],
     });
     assert.deepEqual(
-      store.current.page("people", { nickname: { eq: "B" } }, { limit: 9 }).map(({ key }) => key),
+      (await store.current.page("people", { nickname: { eq: "B" } }, { limit: 9 })).map(({ key }) => key),
       [7],
     );
-    assert.equal(await fillCurrent(store, never), 0);
-    assert.deepEqual(store.current.byKeys("people", [7]).map(({ first_run }) => first_run), [runs[0]]);
+    assert.equal(await store.fillCurrent({ signal: never }), 0);
+    assert.deepEqual((await store.current.byKeys("people", [7])).map(({ first_run }) => first_run), [
+      runs[0],
+    ]);
   }
-  await using store = await openStore(path, { pipelines: [peopleWith({ key: "name", index: [] })] });
-  assert.equal(store.current.count("people"), 0);
-  assert.equal(await fillCurrent(store, never), 2);
+  await using store = await openSqlite(path, { pipelines: [peopleWith({ key: "name", index: [] })] });
+  assert.equal(await store.current.count("people"), 0);
+  assert.equal(await store.fillCurrent({ signal: never }), 2);
   assert.deepEqual(
-    store.current.page("people", {}, { limit: 9 }).map((
+    (await store.current.page("people", {}, { limit: 9 })).map((
       { key, first_run, changed_run },
     ) => [key, first_run, changed_run]),
     [["Ada", runs[0], runs[1]]],
@@ -354,9 +357,15 @@ Deno.test("a key that is masked is shown as *** and can't be looked for", async 
     key: "***",
     id: "***",
   }]);
-  assert.deepEqual(people.store.current.changes("people", { runId: run }, { limit: 1 })[0]!.key, "***");
-  assert.deepEqual(people.store.current.page("people", {}, { limit: 1 })[0]!.key, "***");
-  assert.throws(() => people.store.current.page("people", { id: { eq: 7 } }, { limit: 1 }), PermanentError);
+  assert.deepEqual(
+    (await people.store.current.changes("people", { runId: run }, { limit: 1 }))[0]!.key,
+    "***",
+  );
+  assert.deepEqual((await people.store.current.page("people", {}, { limit: 1 }))[0]!.key, "***");
+  await assert.rejects(
+    () => people.store.current.page("people", { id: { eq: 7 } }, { limit: 1 }),
+    PermanentError,
+  );
 });
 
 Deno.test("the raw record of a current one is found by its key", async () => {
@@ -365,7 +374,7 @@ Deno.test("the raw record of a current one is found by its key", async () => {
     raw: [{ id: 1 }, ADA],
     invalid: [{ id: 1, error_reason: "name: missing" }],
   });
-  const id = people.store.current.rawOf("people", run, 7)!;
-  assert.deepEqual(people.store.records.byIds("raw", [id]).get(id)!.line, 2);
-  assert.equal(people.store.current.rawOf("people", run, 9), undefined);
+  const id = (await people.store.current.rawOf("people", run, 7))!;
+  assert.deepEqual((await people.store.records.byIds("raw", [id])).get(id)!.line, 2);
+  assert.equal(await people.store.current.rawOf("people", run, 9), undefined);
 });

@@ -5,36 +5,18 @@
  */
 import { PermanentError } from "../../errors/errors.ts";
 import type { Bindable } from "../../sqlite/database.ts";
-import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
+import type { Conditions, Searchable } from "../current_rows.ts";
+import type { CurrentShape } from "../current_shape.ts";
 import { hides } from "./current_table.ts";
-import type { Shown } from "./shown.ts";
+import type { Shown } from "../shown.ts";
 
-/** A field that can be looked for. */
-export interface Searchable {
-  /** With dots for nested ones. */
-  readonly field: string;
-  /** Undefined for the key. */
-  readonly type: CurrentColumn["type"] | undefined;
-  /** Whether it has an index, so that what is looked for is found at once. */
-  readonly isIndexed: boolean;
-  /** Its column in the current table. */
+/** A field that can be looked for, and its column in the current table. */
+export interface SearchableColumn extends Searchable {
   readonly column: string;
 }
 
-/** What a field's value has to be; all that is given has to hold. `like` knows `%` and `_`, and ignores the case of ASCII letters. */
-export interface Condition {
-  readonly eq?: string | number | boolean | null | undefined;
-  readonly lt?: string | number | undefined;
-  readonly gt?: string | number | undefined;
-  readonly in?: readonly (string | number | boolean)[] | undefined;
-  readonly like?: string | undefined;
-}
-
-/** Conditions by field; all have to hold. */
-export type Conditions = Readonly<Record<string, Condition>>;
-
 /** The fields of a pipeline's current state that can be looked for: those with a column that aren't masked. */
-export function searchable({ masks }: Shown, { key, columns, index }: CurrentShape): Searchable[] {
+export function searchable({ masks }: Shown, { key, columns, index }: CurrentShape): SearchableColumn[] {
   const all = [
     { keys: key, type: undefined, column: "c.key", isIndexed: true },
     ...columns.map(({ keys, type }, n) => ({
@@ -54,7 +36,7 @@ export function searchable({ masks }: Shown, { key, columns, index }: CurrentSha
  * @throws PermanentError for a field that can't be looked for.
  */
 export function conditionsSql(
-  fields: readonly Searchable[],
+  fields: readonly SearchableColumn[],
   where: Conditions,
 ): { terms: string[]; values: Bindable[]; order: string | undefined } {
   const terms: string[] = [];

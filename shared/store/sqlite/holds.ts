@@ -1,37 +1,15 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
 /**
  * Runs that were held before their load, and what was decided on them.
  *
  * @module
  */
-import type { Decide, Decision } from "../../contracts/messages.ts";
+import type { Decide } from "../../contracts/messages.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { readRecord } from "./records.ts";
-import { shownPipelines } from "./shown.ts";
-
-/** A row of `holds`. Times are ISO 8601 UTC with milliseconds. */
-export interface HoldRow {
-  readonly run_id: string;
-  readonly pipeline: string;
-  /** What is beyond which limit, in numbers. */
-  readonly reason: string;
-  /** The message that announced its files, as JSON, with the SHA-256 of each. */
-  readonly message: string;
-  /** The run that it was compared with. */
-  readonly compared_with: string | null;
-  readonly held_at: string;
-  /** Null while nobody has decided. */
-  readonly decision: Decision | null;
-  readonly decided_by: string | null;
-  readonly decided_at: string | null;
-  /** The message that asked for the decision. */
-  readonly order_id: string | null;
-}
-
-/** A run to hold. */
-export type Held = Pick<HoldRow, "run_id" | "pipeline" | "reason" | "message" | "compared_with"> & {
-  /** Some of its invalid records, a line each. */
-  readonly samples: readonly string[];
-};
+import { readRecord } from "../mask.ts";
+import type { Held, HoldRow } from "../rows.ts";
+import type { Holds } from "../store.ts";
+import type { ShownPipelines } from "./shown.ts";
 
 const COLUMNS =
   "run_id, pipeline, reason, message, compared_with, held_at, decision, decided_by, decided_at, order_id";
@@ -39,17 +17,17 @@ const COLUMNS =
 const TO_LOAD = `decision = 'released' AND run_id IN
   (SELECT run_id FROM etl_runs WHERE loaded_at IS NULL AND status NOT IN ('COMPLETED', 'FAILED'))`;
 
-export class Holds {
-  /** Reads from `db`. */
-  constructor(private readonly db: Database) {}
+export class SqliteHolds implements Holds {
+  /** Reads from `db`; `shown` knows the pipelines. */
+  constructor(private readonly db: Database, private readonly shown: ShownPipelines) {}
 
   /** The hold of a run; undefined where it never was held. */
-  of(runId: string): HoldRow | undefined {
+  async of(runId: string): Promise<HoldRow | undefined> {
     return this.db.get<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE run_id = ?`, runId);
   }
 
   /** The holds of these runs, as far as they were held. */
-  ofRuns(runIds: readonly string[]): Map<string, HoldRow> {
+  async ofRuns(runIds: readonly string[]): Promise<Map<string, HoldRow>> {
     const rows = this.db.all<HoldRow>(
       `SELECT ${COLUMNS} FROM holds WHERE run_id IN (SELECT value FROM json_each(?))`,
       JSON.stringify(runIds),
@@ -58,7 +36,7 @@ export class Holds {
   }
 
   /** The run of a pipeline that others wait for: nobody has decided on it, or it is released and not loaded yet. */
-  inFront(pipeline: string): HoldRow | undefined {
+  async inFront(pipeline: string): Promise<HoldRow | undefined> {
     return this.db.get<HoldRow>(
       `SELECT ${COLUMNS} FROM holds WHERE pipeline = ? AND (decision IS NULL OR ${TO_LOAD}) ORDER BY held_at LIMIT 1`,
       pipeline,
@@ -66,7 +44,7 @@ export class Holds {
   }
 
   /** The hold of each pipeline that came last. */
-  latest(): HoldRow[] {
+  async latest(): Promise<HoldRow[]> {
     return this.db.all<HoldRow>(
       `SELECT ${COLUMNS} FROM holds AS h WHERE held_at = (SELECT max(held_at) FROM holds WHERE pipeline = h.pipeline)
        ORDER BY pipeline`,
@@ -74,17 +52,17 @@ export class Holds {
   }
 
   /** Those that were released and aren't loaded yet. */
-  released(): HoldRow[] {
+  async released(): Promise<HoldRow[]> {
     return this.db.all<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE ${TO_LOAD} ORDER BY held_at`);
   }
 
   /** Some invalid records of a held run, masked; none once it is decided. */
-  samples(runId: string): unknown[] {
+  async samples(runId: string): Promise<unknown[]> {
     const row = this.db.get<{ pipeline: string; samples: string | null }>(
       "SELECT pipeline, samples FROM holds WHERE run_id = ?",
       runId,
     );
-    const mask = shownPipelines(this.db).get(row?.pipeline ?? "")?.masks.invalid;
+    const mask = this.shown.get().get(row?.pipeline ?? "")?.masks.invalid;
     if (row?.samples == null || mask === undefined) return [];
     return (JSON.parse(row.samples) as string[]).map((line) => readRecord(line, mask));
   }

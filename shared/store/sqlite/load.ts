@@ -6,103 +6,64 @@
 import { PermanentError } from "../../errors/errors.ts";
 import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
-import type { Store } from "./open.ts";
-import type { FileKind } from "../../contracts/names.ts";
-import type { FileRow } from "./runs.ts";
+import type { FileRow } from "../rows.ts";
+import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { baseTable, LINES_PER_FILE } from "./record_sql.ts";
+import { LINES_PER_FILE } from "../rows.ts";
+import { baseTable } from "./record_sql.ts";
 import { FileBefore, References } from "./same.ts";
-
-export interface FileToLoad {
-  /** The run that it belongs to. */
-  readonly runId: string;
-  readonly pipeline: string;
-  /** Which of the run's files it is. */
-  readonly kind: FileKind;
-  /** Its path, as in messages. */
-  readonly name: string;
-  /** What its SHA-256 has to be, where that was announced. */
-  readonly sha256?: string | undefined;
-  /** How many records it has to hold, where that was announced. */
-  readonly records?: number | undefined;
-}
-
-/** Opens a file's lines; `onEnd` has to be called with what was read, after the last line. Throws where the bytes aren't as announced. */
-export type LineSource = (onEnd: (facts: FileFacts) => void) => AsyncIterable<LineBatch>;
-
-export interface LoadedFile {
-  readonly records: number;
-  /** Whether it had been loaded before, so that nothing was done. */
-  readonly skipped: boolean;
-}
-
-/** What a load reports to, and obeys. */
-export interface LoadOptions {
-  /** Gives the load up; nothing of the file stays. */
-  readonly signal?: AbortSignal | undefined;
-  /** Called now and then with the records of the file so far. */
-  readonly progress?: ((records: number) => void) | undefined;
-}
 
 /** How long a load works before it lets timers and other work in, in milliseconds. */
 const BREATHE_MS = 25;
 
-/**
- * Loads a file's lines as records, in one transaction with the row that says so. Blank lines are passed over, but counted as lines.
- * A file that was loaded already is not loaded again, and where its SHA-256 was announced not even read.
- *
- * @throws PermanentError when the run's file of this kind was loaded with other content, or its records aren't as many as announced.
- * @throws whatever `lines` throws, such as that the bytes aren't the announced ones; nothing of the file stays then.
- */
-export function loadFile(
-  store: Store,
+/** Loads a file in the transaction of `db`: see `Store.loadFile`. */
+export async function loadFile(
+  db: Database,
   file: FileToLoad,
   lines: LineSource,
-  options: LoadOptions = {},
+  options: LoadOptions,
 ): Promise<LoadedFile> {
-  return store.write(async (db) => {
-    const known = db.get<FileRow>(
-      "SELECT * FROM run_files WHERE run_id = ? AND kind = ?",
-      file.runId,
-      file.kind,
+  const known = db.get<FileRow>(
+    "SELECT * FROM run_files WHERE run_id = ? AND kind = ?",
+    file.runId,
+    file.kind,
+  );
+  if (known !== undefined) {
+    refuseOther(known, file, file.sha256 ?? await sha256Of(lines));
+    return { records: known.records, skipped: true };
+  }
+  // the row comes first, as the records' ids begin with its id; it is invisible until it is complete
+  const fileId = db.get<{ id: number }>(
+    `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
+     VALUES (?, ?, ?, ?, '', 0, 0, ?) RETURNING id`,
+    file.runId,
+    file.pipeline,
+    file.kind,
+    file.name,
+    new Date().toISOString(),
+  )!.id;
+  let facts: FileFacts | undefined;
+  const records = await insertLines(
+    db,
+    file,
+    fileId * LINES_PER_FILE,
+    lines((found) => facts = found),
+    options,
+  );
+  if (file.records !== undefined && records !== file.records) {
+    throw new PermanentError(
+      `Cannot load ${file.name}: it has ${records} records, but ${file.records} were announced. ` +
+        `Nothing of it was loaded. Put the announced file back and replay the dead letter, or start a new run.`,
     );
-    if (known !== undefined) {
-      refuseOther(known, file, file.sha256 ?? await sha256Of(lines));
-      return { records: known.records, skipped: true };
-    }
-    // the row comes first, as the records' ids begin with its id; it is invisible until it is complete
-    const fileId = db.get<{ id: number }>(
-      `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
-       VALUES (?, ?, ?, ?, '', 0, 0, ?) RETURNING id`,
-      file.runId,
-      file.pipeline,
-      file.kind,
-      file.name,
-      new Date().toISOString(),
-    )!.id;
-    let facts: FileFacts | undefined;
-    const records = await insertLines(
-      db,
-      file,
-      fileId * LINES_PER_FILE,
-      lines((found) => facts = found),
-      options,
-    );
-    if (file.records !== undefined && records !== file.records) {
-      throw new PermanentError(
-        `Cannot load ${file.name}: it has ${records} records, but ${file.records} were announced. ` +
-          `Nothing of it was loaded. Put the announced file back and replay the dead letter, or start a new run.`,
-      );
-    }
-    db.run(
-      "UPDATE run_files SET sha256 = ?, bytes = ?, records = ? WHERE id = ?",
-      facts!.sha256,
-      facts!.bytes,
-      records,
-      fileId,
-    );
-    return { records, skipped: false };
-  }, { signal: options.signal });
+  }
+  db.run(
+    "UPDATE run_files SET sha256 = ?, bytes = ?, records = ? WHERE id = ?",
+    facts!.sha256,
+    facts!.bytes,
+    records,
+    fileId,
+  );
+  return { records, skipped: false };
 }
 
 function refuseOther(known: FileRow, file: FileToLoad, sha256: string): void {

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { smallDisk } from "../../../tests/support/tmpfs.ts";
 import { NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
-import { type FileToLoad, loadFile } from "./load.ts";
-import { openStore } from "./open.ts";
+import { openSqlite } from "./open.ts";
 import { linesOf, tempStore, usersTables } from "../../../tests/support/store.ts";
+import type { FileToLoad } from "../writes.ts";
 
 const FILE: FileToLoad = {
   runId: "run-1",
@@ -19,7 +19,7 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 Deno.test("records keep their text and the number of their line; blank lines count as lines, not as records", async () => {
   await using temp = await tempStore();
   const texts = ['{"id": 1}', "", "not json", "  ", '{"id":9007199254740993, "x":1.0}'];
-  assert.deepEqual(await loadFile(temp.store, FILE, linesOf(texts, 2)), {
+  assert.deepEqual(await temp.store.loadFile(FILE, linesOf(texts, 2)), {
     records: 3,
     skipped: false,
   });
@@ -29,7 +29,7 @@ Deno.test("records keep their text and the number of their line; blank lines cou
     { id: 1_000_000_003, json: texts[2] },
     { id: 1_000_000_005, json: texts[4] },
   ]);
-  const [file] = temp.store.runs.filesOf(["run-1"]).get("run-1")!;
+  const [file] = (await temp.store.runs.filesOf(["run-1"])).get("run-1")!;
   const { loaded_at, ...rest } = file!;
   assert.deepEqual(rest, {
     id: 1,
@@ -48,25 +48,27 @@ Deno.test("records keep their text and the number of their line; blank lines cou
 Deno.test("a file that is loaded already isn't loaded again, and not even read where its sum was announced", async () => {
   await using temp = await tempStore();
   const texts = ['{"id":1}', '{"id":2}'];
-  await loadFile(temp.store, FILE, linesOf(texts));
+  await temp.store.loadFile(FILE, linesOf(texts));
   const announced = { ...FILE, sha256: sha256('{"id":1}\n{"id":2}\n') };
-  const again = await loadFile(temp.store, announced, () => assert.fail("the file was read"));
+  const again = await temp.store.loadFile(announced, () => assert.fail("the file was read"));
   assert.deepEqual(again, { records: 2, skipped: true });
-  assert.deepEqual(await loadFile(temp.store, FILE, linesOf(texts)), again);
-  assert.equal(temp.store.records.page("raw_users", {}, { limit: 10 }).length, 2);
+  assert.deepEqual(await temp.store.loadFile(FILE, linesOf(texts)), again);
+  assert.equal((await temp.store.records.page("raw_users", {}, { limit: 10 })).length, 2);
 });
 
 Deno.test("another content for a file that is loaded already is refused, and what is loaded stays", async () => {
   await using temp = await tempStore();
-  await loadFile(temp.store, FILE, linesOf(['{"id":1}']));
+  await temp.store.loadFile(FILE, linesOf(['{"id":1}']));
   for (const other of [FILE, { ...FILE, sha256: "b".repeat(64) }]) {
-    await assert.rejects(loadFile(temp.store, other, linesOf(['{"id":2}'])), (error: unknown) => {
+    await assert.rejects(temp.store.loadFile(other, linesOf(['{"id":2}'])), (error: unknown) => {
       assert(error instanceof PermanentError);
       assert.match(error.message, /another raw file was loaded already.*Start a new run/);
       return true;
     });
   }
-  assert.deepEqual(temp.store.records.page("raw_users", {}, { limit: 10 }).map((r) => r.record), [{ id: 1 }]);
+  assert.deepEqual((await temp.store.records.page("raw_users", {}, { limit: 10 })).map((r) => r.record), [{
+    id: 1,
+  }]);
 });
 
 Deno.test("a failure at the end of a file leaves nothing of it, and it can be loaded afterwards", async () => {
@@ -75,11 +77,11 @@ Deno.test("a failure at the end of a file leaves nothing of it, and it can be lo
     yield* linesOf(Array.from({ length: 5000 }, (_, id) => JSON.stringify({ id })))(() => {});
     throw new TransientError("the disk failed");
   };
-  await assert.rejects(loadFile(temp.store, FILE, failing), /the disk failed/);
-  assert.equal(temp.store.records.count("raw_users"), 0);
-  assert.deepEqual(temp.store.records.page("raw_users", {}, { limit: 1 }), []);
-  await loadFile(temp.store, FILE, linesOf(['{"id":1}']));
-  assert.deepEqual(temp.store.records.page("raw_users", {}, { limit: 9 }).map((r) => r.record_id), [
+  await assert.rejects(temp.store.loadFile(FILE, failing), /the disk failed/);
+  assert.equal(await temp.store.records.count("raw_users"), 0);
+  assert.deepEqual(await temp.store.records.page("raw_users", {}, { limit: 1 }), []);
+  await temp.store.loadFile(FILE, linesOf(['{"id":1}']));
+  assert.deepEqual((await temp.store.records.page("raw_users", {}, { limit: 9 })).map((r) => r.record_id), [
     1_000_000_001,
   ]);
 });
@@ -87,15 +89,15 @@ Deno.test("a failure at the end of a file leaves nothing of it, and it can be lo
 Deno.test("another number of records than announced leaves nothing of the file", async () => {
   await using temp = await tempStore();
   await assert.rejects(
-    loadFile(temp.store, { ...FILE, records: 3 }, linesOf(["{}", "{}"])),
+    temp.store.loadFile({ ...FILE, records: 3 }, linesOf(["{}", "{}"])),
     (error: unknown) => {
       assert(error instanceof PermanentError);
       assert.match(error.message, /it has 2 records, but 3 were announced/);
       return true;
     },
   );
-  assert.deepEqual(temp.store.runs.filesOf(["run-1"]).get("run-1"), []);
-  assert.deepEqual(temp.store.records.page("raw_users", {}, { limit: 1 }), []);
+  assert.deepEqual((await temp.store.runs.filesOf(["run-1"])).get("run-1"), []);
+  assert.deepEqual(await temp.store.records.page("raw_users", {}, { limit: 1 }), []);
 });
 
 Deno.test("a load lets timers run, reports its progress, and stops when its signal is aborted", async () => {
@@ -113,23 +115,23 @@ Deno.test("a load lets timers run, reports its progress, and stops when its sign
     }
   };
   await assert.rejects(
-    loadFile(temp.store, FILE, endless, { signal: stop.signal, progress: (records) => told.push(records) }),
+    temp.store.loadFile(FILE, endless, { signal: stop.signal, progress: (records) => told.push(records) }),
     /lease lost/,
   );
   clearInterval(timer);
   assert(told.length > 0);
   assert.deepEqual(told, told.map((_, i) => (i + 1) * 1000), "each report is a total");
-  assert.deepEqual(temp.store.records.page("raw_users", {}, { limit: 1 }), []);
+  assert.deepEqual(await temp.store.records.page("raw_users", {}, { limit: 1 }), []);
 });
 
 Deno.test("a disk that is full in mid-load is transient and leaves nothing", async () => {
   await using temp = await tempStore();
   await temp.store.write((db) => db.script("PRAGMA max_page_count = 100"));
   const texts = Array.from({ length: 2000 }, (_, id) => JSON.stringify({ id, text: "x".repeat(1000) }));
-  await assert.rejects(loadFile(temp.store, FILE, linesOf(texts)), TransientError);
-  assert.deepEqual(temp.store.runs.filesOf(["run-1"]).get("run-1"), []);
+  await assert.rejects(temp.store.loadFile(FILE, linesOf(texts)), TransientError);
+  assert.deepEqual((await temp.store.runs.filesOf(["run-1"])).get("run-1"), []);
   await temp.store.write((db) => db.script("PRAGMA max_page_count = 100000"));
-  assert.equal((await loadFile(temp.store, FILE, linesOf(texts))).records, 2000);
+  assert.equal((await temp.store.loadFile(FILE, linesOf(texts))).records, 2000);
 });
 
 Deno.test("a load that meets the end of the disk gives back all it took, and is done once the disk is larger", async () => {
@@ -139,17 +141,17 @@ Deno.test("a load that meets the end of the disk gives back all it took, and is 
   const disk = await smallDisk(folder, 6_000_000);
   if (disk === undefined) return; // this process may not mount
   owned.use(disk);
-  await using store = await openStore(`${folder}/data.db`, { pipelines: usersTables([]) });
+  await using store = await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) });
   const free = async () => {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   };
-  await store.checkpoint();
+  await store.tidy();
   const before = await free();
   const texts = Array.from({ length: 10_000 }, (_, id) => JSON.stringify({ id, text: "x".repeat(1000) }));
-  await assert.rejects(loadFile(store, FILE, linesOf(texts)), NoSpace);
+  await assert.rejects(store.loadFile(FILE, linesOf(texts)), NoSpace);
   assert.ok(await free() >= before - 100_000, `${before} bytes were free, ${await free()} are`);
-  assert.deepEqual(store.runs.filesOf(["run-1"]).get("run-1"), []);
+  assert.deepEqual((await store.runs.filesOf(["run-1"])).get("run-1"), []);
   await disk.resize(60_000_000);
-  assert.equal((await loadFile(store, FILE, linesOf(texts))).records, 10_000);
+  assert.equal((await store.loadFile(FILE, linesOf(texts))).records, 10_000);
 });

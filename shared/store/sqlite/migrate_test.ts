@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PermanentError } from "../../errors/errors.ts";
 import { currentSchema, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
-import { openStore } from "./open.ts";
+import { openSqlite } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
 import { startChild, usersTables } from "../../../tests/support/store.ts";
 
@@ -44,7 +44,7 @@ Deno.test("a database of a newer program is refused, and not a byte of it change
       db.script(`CREATE TABLE etl_runs (x); PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
     }
     const before = await Deno.readFile(path);
-    await assert.rejects(openStore(path, { pipelines: usersTables([]) }), (error: unknown) => {
+    await assert.rejects(openSqlite(path, { pipelines: usersTables([]) }), (error: unknown) => {
       assert(error instanceof PermanentError);
       assert.match(error.message, /Start the newer program/);
       return true;
@@ -64,7 +64,7 @@ Deno.test("a database that another program made is refused, and its tables stay"
       db.script("CREATE TABLE raw_users (id); INSERT INTO raw_users VALUES (7)");
     }
     await assert.rejects(
-      openStore(path, { pipelines: usersTables([]) }),
+      openSqlite(path, { pipelines: usersTables([]) }),
       /tables that this program did not make/,
     );
     using db = new Database(path);
@@ -85,7 +85,7 @@ Deno.test("several processes that begin with an empty folder at once all find th
         const { usersTables } = await import(store + "../../../tests/support/store.ts");
         console.log("ready");
         for await (const _ of Deno.stdin.readable);
-        await using opened = await openStore(${
+        await using opened = await openSqlite(${
         JSON.stringify(path)
       }, { pipelines: usersTables(["field${n}"]) });
         await opened.write((db) => db.run("INSERT INTO pipeline_fields (pipeline, name) VALUES ('users', 'child${n}')"));

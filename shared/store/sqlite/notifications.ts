@@ -1,3 +1,4 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
 /**
  * What receivers outside were told: the newest notifications, and up to which planned time lateness was judged.
  *
@@ -5,57 +6,24 @@
  */
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
 import type { Database } from "../../sqlite/database.ts";
-
-/** How far a notification is: it waits for its first or another try, was taken, or will not be tried again. */
-export const NOTIFICATION_STATES = ["WAITING", "SENT", "FAILED"] as const;
-export type NotificationState = (typeof NOTIFICATION_STATES)[number];
-
-/** A notification to one receiver. Times are ISO 8601 UTC with milliseconds. */
-export interface NotificationRow {
-  /** Number in the order in which they were ordered. */
-  readonly id: number;
-  readonly webhook_id: string;
-  /** The receiver's key: see `ReceiverName`. */
-  readonly receiver: string;
-  readonly host: string;
-  readonly type: string;
-  readonly pipeline: string | null;
-  readonly run_id: string | null;
-  readonly text: string;
-  readonly happened_at: string;
-  readonly state: NotificationState;
-  /** How often it was tried. */
-  readonly attempts: number;
-  readonly tried_at: string | null;
-  /** What came of the last try, such as `HTTP 204`. */
-  readonly result: string | null;
-}
-
-/** How lateness of a pipeline's runs is judged. */
-export interface WatchedSchedule {
-  /** What is planned; where that changes, earlier times don't count. */
-  readonly schedule: string;
-  /** Planned times up to this one were judged. */
-  readonly judged_until: string;
-  /** When receivers were last told that a run is late. */
-  readonly late_at: string | null;
-}
+import type { NotificationRow, NotificationState, WatchedSchedule } from "../rows.ts";
+import type { Notifications } from "../store.ts";
 
 /** So many notifications are kept. */
 const MOST_KEPT = 1_000;
 
-export class Notifications {
+export class SqliteNotifications implements Notifications {
   /** Reads from `db`. */
   constructor(private readonly db: Database) {}
 
   /** Newest first, at most `limit` of those before number `before`. */
-  list(
+  async list(
     { limit, before, webhookId }: {
       limit: number;
       before?: number | undefined;
       webhookId?: string | undefined;
     },
-  ): NotificationRow[] {
+  ): Promise<NotificationRow[]> {
     return this.db.all<NotificationRow>(
       `SELECT * FROM notifications WHERE id < ?1 AND (?2 IS NULL OR webhook_id = ?2) ORDER BY id DESC LIMIT ?3`,
       before ?? Number.MAX_SAFE_INTEGER,
@@ -64,11 +32,11 @@ export class Notifications {
     );
   }
 
-  has(webhookId: string): boolean {
+  async has(webhookId: string): Promise<boolean> {
     return this.db.get("SELECT 1 FROM notifications WHERE webhook_id = ?", webhookId) !== undefined;
   }
 
-  watched(pipeline: string): WatchedSchedule | undefined {
+  async watched(pipeline: string): Promise<WatchedSchedule | undefined> {
     return this.db.get<WatchedSchedule>(
       "SELECT schedule, judged_until, late_at FROM watched_schedules WHERE pipeline = ?",
       pipeline,

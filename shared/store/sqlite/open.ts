@@ -1,3 +1,4 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
 /**
  * Opening the database: the saver writes it, everybody else reads.
  *
@@ -6,15 +7,32 @@
 import { dirname } from "node:path";
 import { PermanentError } from "../../errors/errors.ts";
 import { needSpace } from "../../files/disk.ts";
-import { Holds } from "./holds.ts";
-import { Current } from "./current.ts";
-import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
-import { Notifications } from "./notifications.ts";
-import { Records } from "./records.ts";
-import { Runs } from "./runs.ts";
+import type { Decide, RunEvent } from "../../contracts/messages.ts";
+import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
 import { Database } from "../../sqlite/database.ts";
 import { immediate, Mutex, type WaitOptions, whenUnlocked } from "../../sqlite/transaction.ts";
-import type { Defined } from "./shown.ts";
+import type { Held, HoldRow, NotificationState, WatchedSchedule } from "../rows.ts";
+import type { Defined } from "../shown.ts";
+import type { ReadStore, Stoppable, Store } from "../store.ts";
+import type {
+  Delivered,
+  FileToLoad,
+  LineSource,
+  LoadedFile,
+  LoadedRun,
+  LoadOptions,
+  RunToLoad,
+} from "../writes.ts";
+import { SqliteCurrent } from "./current.ts";
+import { breathing, moveCurrent, unmoved } from "./current_move.ts";
+import { keepDecision, keepHeld, SqliteHolds } from "./holds.ts";
+import { loadFile } from "./load.ts";
+import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
+import { keepWatched, noteOrder, noteTry, SqliteNotifications } from "./notifications.ts";
+import { SqliteRecords } from "./records.ts";
+import { announceRun, markLoaded, markRemoved, record, recordDelivery } from "./run_writes.ts";
+import { SqliteRuns } from "./runs.ts";
+import { ShownPipelines, versionOf } from "./shown.ts";
 import { refreshViews } from "./views.ts";
 
 export interface StoreOptions extends WaitOptions {
@@ -25,59 +43,55 @@ export interface StoreOptions extends WaitOptions {
 /** How long a read may wait while another process recovers the write-ahead log, in milliseconds. */
 const READ_TIMEOUT_MS = 1000;
 
-/** What is read from the database; each read sees what was committed when it began, and waits for no writer. */
-export class ReadStore implements Disposable {
-  /** Runs and what belongs to them. */
-  readonly runs: Runs;
-  readonly records: Records;
-  /** What the pipelines' records are now. */
-  readonly current: Current;
-  readonly notifications: Notifications;
-  readonly holds: Holds;
+/** The reader's side. */
+export class SqliteReadStore implements ReadStore {
+  readonly runs: SqliteRuns;
+  readonly records: SqliteRecords;
+  readonly current: SqliteCurrent;
+  readonly notifications: SqliteNotifications;
+  readonly holds: SqliteHolds;
 
-  /** Made by `openStoreReadOnly`. */
+  /** Made by `openSqliteToRead`. */
   constructor(private readonly db: Database) {
-    this.runs = new Runs(db);
-    this.records = new Records(db);
-    this.current = new Current(db, this.records);
-    this.notifications = new Notifications(db);
-    this.holds = new Holds(db);
+    const shown = new ShownPipelines(db);
+    this.runs = new SqliteRuns(db);
+    this.records = new SqliteRecords(db, shown);
+    this.current = new SqliteCurrent(db, shown);
+    this.notifications = new SqliteNotifications(db);
+    this.holds = new SqliteHolds(db, shown);
   }
 
-  /** Throws when the database doesn't answer. */
-  ping(): void {
+  async ping(): Promise<void> {
     schemaVersion(this.db);
   }
 
-  /** What SQLite finds wrong with the file's structure; undefined where nothing is. Reads all of the file. */
-  damage(): string | undefined {
+  async damage(): Promise<string | undefined> {
     const found = this.db.get<{ quick_check: string }>("PRAGMA quick_check(1)")!.quick_check;
     return found === "ok" ? undefined : found;
   }
 
-  /** A number that changes whenever something was committed: what was read under the same one is still what would be read. */
-  version(): number {
-    return this.db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
+  async version(): Promise<number> {
+    return versionOf(this.db);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.db[Symbol.dispose]();
   }
 }
 
-/** The writer's side. Several processes may have one each; within a process all share one. */
-export class Store implements AsyncDisposable {
-  readonly runs: Runs;
-  readonly records: Records;
-  readonly current: Current;
-  readonly notifications: Notifications;
-  readonly holds: Holds;
+/** The saver's side. */
+export class SqliteStore implements Store {
+  readonly runs: SqliteRuns;
+  readonly records: SqliteRecords;
+  readonly current: SqliteCurrent;
+  readonly notifications: SqliteNotifications;
+  readonly holds: SqliteHolds;
   readonly #turns = new Mutex();
 
-  /** Made by `openStore`. */
+  /** Made by `openSqlite`. */
   constructor(
     private readonly writer: Database,
-    private readonly reader: ReadStore,
+    private readonly reader: SqliteReadStore,
   ) {
     this.runs = reader.runs;
     this.records = reader.records;
@@ -103,9 +117,82 @@ export class Store implements AsyncDisposable {
     });
   }
 
-  /** @throws NoSpace when the database's disk has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
+  async announceRun(run: RunToLoad): Promise<void> {
+    if (await this.runs.byRunId(run.runId) === undefined) await this.write((db) => announceRun(db, run));
+  }
+
+  loadFile(file: FileToLoad, lines: LineSource, options: LoadOptions = {}): Promise<LoadedFile> {
+    return this.write((db) => loadFile(db, file, lines, options), { signal: options.signal });
+  }
+
+  markLoaded(run: LoadedRun, options: Stoppable = {}): Promise<void> {
+    return this.write((db) => markLoaded(db, run, options.signal), options);
+  }
+
+  async fillCurrent({ signal }: Stoppable = {}): Promise<number> {
+    const runs = await this.write(unmoved, { signal });
+    for (const run of runs) await this.write((db) => moveCurrent(db, run, breathing(signal)), { signal });
+    return runs.length;
+  }
+
+  record(events: readonly RunEvent[]): Promise<void> {
+    return this.write((db) => record(db, events));
+  }
+
+  recordDelivery(runId: string, files: readonly Delivered[]): Promise<void> {
+    return this.write((db) => recordDelivery(db, runId, files));
+  }
+
+  hold(held: Held, refuse: () => Promise<void>): Promise<void> {
+    return this.write(async (db) => {
+      await refuse();
+      keepHeld(db, held);
+    });
+  }
+
+  decide(
+    order: Pick<Decide, "run_id" | "decision" | "requested_by">,
+    orderId: string,
+  ): Promise<HoldRow | undefined> {
+    return this.write((db) => keepDecision(db, order, orderId));
+  }
+
+  removeFile(
+    file: number,
+    at: string,
+    remove: () => Promise<string | undefined>,
+    options: Stoppable = {},
+  ): Promise<string | undefined> {
+    return this.write(async (db) => {
+      const stays = await remove();
+      if (stays === undefined) markRemoved(db, file, at);
+      return stays;
+    }, options);
+  }
+
+  noteOrder(order: Notify, receivers: readonly ReceiverName[]): Promise<void> {
+    return this.write((db) => receivers.forEach((receiver) => noteOrder(db, order, receiver)));
+  }
+
+  noteTry(
+    of: { webhookId: string; key: string },
+    tried: { state: NotificationState; result: string; at: string },
+  ): Promise<void> {
+    return this.write((db) => noteTry(db, of, tried));
+  }
+
+  keepWatched(pipeline: string, watched: WatchedSchedule): Promise<void> {
+    return this.write((db) => keepWatched(db, pipeline, watched));
+  }
+
+  /** Records are written twice: to the write-ahead log, and from there to the database. */
   needSpace(bytes: number, purpose: string): Promise<void> {
-    return needSpace(dirname(this.writer.path), bytes, purpose);
+    return needSpace(dirname(this.writer.path), 2 * bytes, purpose);
+  }
+
+  /** Moves what was committed from the write-ahead log into the database and empties the log, unless a reader uses it: then next time. */
+  tidy(): Promise<void> {
+    return this.#turns.run(async () => void this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)"));
   }
 
   #emptyLog(): void {
@@ -116,20 +203,11 @@ export class Store implements AsyncDisposable {
     }
   }
 
-  /** Moves what was committed from the write-ahead log into the database and empties the log, unless a reader uses it: then next time. */
-  checkpoint(): Promise<void> {
-    return this.#turns.run(() => {
-      this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)");
-      return Promise.resolve();
-    });
-  }
-
   /** Closes the store after the transactions that have begun or wait. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#turns.run(() => {
-      this.reader[Symbol.dispose]();
+    return this.#turns.run(async () => {
+      await this.reader[Symbol.asyncDispose]();
       this.writer[Symbol.dispose]();
-      return Promise.resolve();
     });
   }
 }
@@ -146,7 +224,7 @@ const PAGE_BYTES = 16 * 1024;
  * @throws PermanentError when the file is damaged, foreign, or made by a newer program; it is left as it is.
  * @throws TransientError when another process holds its lock for longer than `waitMs`.
  */
-export async function openStore(path: string, options: StoreOptions): Promise<Store> {
+export async function openSqlite(path: string, options: StoreOptions): Promise<SqliteStore> {
   await makeFolder(dirname(path));
   const writer = new Database(path);
   try {
@@ -158,7 +236,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
     }, options);
     await migrate(writer, options);
     await immediate(writer, (db) => refreshViews(db, options.pipelines), options);
-    return new Store(writer, new ReadStore(openReader(path)));
+    return new SqliteStore(writer, new SqliteReadStore(openReader(path)));
   } catch (error) {
     writer[Symbol.dispose]();
     throw error;
@@ -172,11 +250,11 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
  *
  * @throws PermanentError when the file is damaged, unreadable, or made by a newer program.
  */
-export function openStoreReadOnly(path: string): ReadStore | undefined {
+export function openSqliteToRead(path: string): SqliteReadStore | undefined {
   if (!isThere(path)) return undefined;
   const reader = openReader(path);
   try {
-    if (schemaVersion(reader) === SCHEMA_VERSION && hasViews(reader)) return new ReadStore(reader);
+    if (schemaVersion(reader) === SCHEMA_VERSION && hasViews(reader)) return new SqliteReadStore(reader);
   } catch (error) {
     reader[Symbol.dispose]();
     throw error;

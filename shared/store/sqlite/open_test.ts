@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { PermanentError, TransientError } from "../../errors/errors.ts";
-import { loadFile } from "./load.ts";
-import { openStore, openStoreReadOnly } from "./open.ts";
+import { openSqlite, openSqliteToRead } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
 import { linesOf, loadTexts, startChild, tempStore, usersTables } from "../../../tests/support/store.ts";
 
@@ -9,13 +8,13 @@ Deno.test("a reader learns that the database isn't there yet, then that it isn't
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/data.db`;
-    assert.equal(openStoreReadOnly(path), undefined);
+    assert.equal(openSqliteToRead(path), undefined);
     await Deno.writeFile(path, new Uint8Array());
-    assert.equal(openStoreReadOnly(path), undefined);
-    await using store = await openStore(path, { pipelines: usersTables([]) });
-    using reader = openStoreReadOnly(path);
-    assert.equal(reader?.runs.count(), 0);
-    assert.equal(store.runs.count(), 0);
+    assert.equal(openSqliteToRead(path), undefined);
+    await using store = await openSqlite(path, { pipelines: usersTables([]) });
+    await using reader = openSqliteToRead(path);
+    assert.equal(await reader?.runs.count(), 0);
+    assert.equal(await store.runs.count(), 0);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -25,12 +24,12 @@ Deno.test("a reader refuses a damaged file, and a database of a newer program", 
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/a.db`, "no database ".repeat(100));
-    assert.throws(() => openStoreReadOnly(`${folder}/a.db`), PermanentError);
+    assert.throws(() => openSqliteToRead(`${folder}/a.db`), PermanentError);
     {
       using db = new Database(`${folder}/b.db`);
       db.script("PRAGMA user_version = 999");
     }
-    assert.throws(() => openStoreReadOnly(`${folder}/b.db`), PermanentError);
+    assert.throws(() => openSqliteToRead(`${folder}/b.db`), PermanentError);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -113,17 +112,16 @@ Deno.test("a lock held by another process is waited for without stopping this on
 Deno.test("readers in another connection never wait for a load, and see nothing of it before its end", async () => {
   await using temp = await tempStore();
   await loadTexts(temp.store, "run-1", "raw", ['{"id":1}']);
-  using reader = openStoreReadOnly(temp.path)!;
+  await using reader = openSqliteToRead(temp.path)!;
   const lines = Array.from({ length: 20_000 }, (_, n) => JSON.stringify({ id: n, text: "x".repeat(500) }));
   const slowest = { read: 0, reads: 0 };
-  const load = loadFile(
-    temp.store,
+  const load = temp.store.loadFile(
     { runId: "run-2", pipeline: "users", kind: "raw", name: "data/raw.jsonl" },
     async function* (onEnd) {
       for await (const batch of linesOf(lines)(onEnd)) {
         const began = performance.now();
-        assert.equal(reader.records.rows("raw_users", { limit: 10, offset: 0 }).rows.length, 1);
-        assert.equal(reader.records.count("raw_users"), 1);
+        assert.equal((await reader.records.rows("raw_users", { limit: 10, offset: 0 })).rows.length, 1);
+        assert.equal(await reader.records.count("raw_users"), 1);
         slowest.read = Math.max(slowest.read, performance.now() - began);
         slowest.reads++;
         yield batch;
@@ -131,7 +129,7 @@ Deno.test("readers in another connection never wait for a load, and see nothing 
     },
   );
   assert.deepEqual(await load, { records: 20_000, skipped: false });
-  assert.equal(reader.records.count("raw_users"), 20_001);
+  assert.equal(await reader.records.count("raw_users"), 20_001);
   assert.equal(slowest.reads, 200);
   assert(slowest.read < 500, `a read took ${slowest.read} ms`);
 });
@@ -148,10 +146,10 @@ Deno.test("a checkpoint empties the write-ahead log, and does no harm while some
   db.script("BEGIN");
   assert.deepEqual(db.all("SELECT count(*) AS n FROM raw_records"), [{ n: 1000 }]);
   await loadTexts(temp.store, "run-2", "raw", ['{"id":1}']);
-  await temp.store.checkpoint();
+  await temp.store.tidy();
   assert.deepEqual(db.all("SELECT count(*) AS n FROM raw_records"), [{ n: 1000 }]);
   db.script("COMMIT");
-  await temp.store.checkpoint();
+  await temp.store.tidy();
   assert.equal((await Deno.stat(`${temp.path}-wal`)).size, 0);
-  assert.equal(temp.store.records.count("raw_users"), 1001);
+  assert.equal(await temp.store.records.count("raw_users"), 1001);
 });

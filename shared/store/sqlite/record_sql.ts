@@ -7,10 +7,8 @@
 import { DEFAULT_PIPELINE, type FileKind } from "../../contracts/names.ts";
 import { sqlName, sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn } from "../current_shape.ts";
+import { LINES_PER_FILE } from "../rows.ts";
 import { isPlainKey, type Mask, MASKED } from "../mask.ts";
-
-/** Ids of a file's records: the file's id times this, plus the line. */
-export const LINES_PER_FILE = 1_000_000_000;
 
 /** The table of a pipeline's records of a kind, as SQL. */
 export function baseTable(kind: FileKind, pipeline: string): string {

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
 /**
  * Reading records. Everything is masked, but for the one method whose name says that it isn't.
  *
@@ -5,67 +6,45 @@
  */
 import { PermanentError } from "../../errors/errors.ts";
 import { FILE_KINDS, type FileKind, partsOfTable, type RecordTable } from "../../contracts/names.ts";
-import { type Mask, MASKED, maskRecord, parseExact } from "../mask.ts";
-import type { FileRow, Page } from "./runs.ts";
-import type { Bindable, Database, Table } from "../../sqlite/database.ts";
-import { type Shown, shownPipelines } from "./shown.ts";
-import { fromRecords, LINES_PER_FILE, TEXT } from "./record_sql.ts";
-
-export interface RecordRow {
-  /** Unique in its table; later records have larger ones. */
-  readonly record_id: number;
-  readonly run_id: string;
-  /** Its line in the file, from 1. */
-  readonly line: number;
-  /** When its file was loaded. */
-  readonly insertion_date: string;
-  /**
-   * The masked record. Whole numbers beyond 2^53 are values that `JSON.stringify` writes with all their digits. A line that is no JSON reads
-   * as `{ raw_line: … }`.
-   */
-  readonly record: unknown;
-}
-
-export interface RecordFilter {
-  /** Only those of this run. */
-  readonly runId?: string | undefined;
-  /**
-   * Only invalid records with this problem: `age: greater than 65` finds `age: 70 is greater than 65` (field and kind, as in the reasons of
-   * a run); text without `: ` is looked for anywhere. Case is ignored.
-   */
-  readonly reason?: string | undefined;
-}
+import { readRecord } from "../mask.ts";
+import {
+  type FileRow,
+  LINES_PER_FILE,
+  type Page,
+  type RecordFilter,
+  type RecordRow,
+  type Table,
+} from "../rows.ts";
+import type { Shown } from "../shown.ts";
+import type { Records } from "../store.ts";
+import type { Bindable, Database } from "../../sqlite/database.ts";
+import type { ShownPipelines } from "./shown.ts";
+import { fromRecords, TEXT } from "./record_sql.ts";
 
 /** Lines of a file that are read at once. */
 const LINES_AT_ONCE = 200;
 
-export class Records {
-  #pipelines: { version: number; shown: ReadonlyMap<string, Shown> } | undefined;
-
-  /** Reads from `db`. */
-  constructor(private readonly db: Database) {}
+export class SqliteRecords implements Records {
+  /** Reads from `db`; `shown` knows the pipelines. */
+  constructor(private readonly db: Database, private readonly shown: ShownPipelines) {}
 
   /** What is shown of each pipeline, by its name. */
-  pipelines(): ReadonlyMap<string, Shown> {
-    const version = this.db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
-    if (this.#pipelines?.version !== version) this.#pipelines = { version, shown: shownPipelines(this.db) };
-    return this.#pipelines.shown;
+  async pipelines(): Promise<ReadonlyMap<string, Shown>> {
+    return this.shown.get();
   }
 
   /** Every table of records that there is. */
-  tables(): RecordTable[] {
-    return [...this.pipelines().keys()].flatMap((name) =>
-      FILE_KINDS.map((kind) => `${kind}_${name}` as const)
-    );
+  async tables(): Promise<RecordTable[]> {
+    return this.#tables();
   }
 
   /** Whether a pipeline has this table. */
-  has(table: RecordTable): boolean {
-    return this.pipelines().has(partsOfTable(table)?.pipeline ?? "");
+  async has(table: RecordTable): Promise<boolean> {
+    return this.shown.get().has(partsOfTable(table)?.pipeline ?? "");
   }
 
   /** A page of records in the order in which they were loaded, or, for one run, in the file's order. Cursors are record ids. */
-  page(table: RecordTable, filter: RecordFilter, page: Page<number>): RecordRow[] {
+  async page(table: RecordTable, filter: RecordFilter, page: Page<number>): Promise<RecordRow[]> {
     const terms: string[] = [];
     const values: Bindable[] = [];
     const add = (term: string, ...bound: Bindable[]) => {
@@ -96,7 +75,7 @@ export class Records {
   }
 
   /** The records of a kind with these ids, of any pipeline, as far as they are there. */
-  byIds(kind: FileKind, ids: readonly number[]): Map<number, RecordRow> {
+  async byIds(kind: FileKind, ids: readonly number[]): Promise<Map<number, RecordRow>> {
     const listed = JSON.stringify(ids);
     const pipelines = this.db.all<{ pipeline: string }>(
       `SELECT DISTINCT pipeline FROM run_files
@@ -111,7 +90,7 @@ export class Records {
   }
 
   /** How many records there are, of one run or of all. Counts files, not records. */
-  count(table: RecordTable, runId?: string): number {
+  async count(table: RecordTable, runId?: string): Promise<number> {
     const { kind, shown } = this.#of(table);
     return this.db.get<{ n: number }>(
       `SELECT coalesce(sum(records), 0) AS n FROM run_files
@@ -123,7 +102,7 @@ export class Records {
   }
 
   /** Rows of the view, as everybody sees them with `sqlite3`: newest load last. */
-  rows(table: RecordTable, page: { limit: number; offset: number }): Table {
+  async rows(table: RecordTable, page: { limit: number; offset: number }): Promise<Table> {
     return this.db.table(
       `SELECT * FROM ${table} ORDER BY record_id LIMIT ? OFFSET ?`,
       page.limit,
@@ -132,7 +111,7 @@ export class Records {
   }
 
   /** The raw records of correction runs that correct each of these invalid records, oldest first. */
-  correctionsOf(invalidIds: readonly number[]): Map<number, number[]> {
+  async correctionsOf(invalidIds: readonly number[]): Promise<Map<number, number[]>> {
     const found = new Map<number, number[]>(invalidIds.map((id) => [id, []]));
     const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
       "SELECT * FROM record_corrections WHERE invalid_record_id IN (SELECT value FROM json_each(?)) ORDER BY raw_record_id",
@@ -143,7 +122,7 @@ export class Records {
   }
 
   /** The invalid record that each of these raw records of correction runs corrects. */
-  correctedBy(rawIds: readonly number[]): Map<number, number> {
+  async correctedBy(rawIds: readonly number[]): Promise<Map<number, number>> {
     const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
       "SELECT * FROM record_corrections WHERE raw_record_id IN (SELECT value FROM json_each(?))",
       JSON.stringify(rawIds),
@@ -152,7 +131,7 @@ export class Records {
   }
 
   /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
-  unmaskedTexts(table: RecordTable, ids: readonly number[]): Map<number, string> {
+  async unmaskedTexts(table: RecordTable, ids: readonly number[]): Promise<Map<number, string>> {
     const rows = this.db.all<{ id: number; json: string }>(
       `SELECT r.id, ${TEXT} AS json FROM ${
         this.#of(table).from
@@ -166,7 +145,9 @@ export class Records {
    * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
    * Blank lines are not kept, so line numbers may have gaps.
    */
-  *unmaskedLines(file: Pick<FileRow, "id" | "kind" | "pipeline">): Generator<{ line: number; text: string }> {
+  async *unmaskedLines(
+    file: Pick<FileRow, "id" | "kind" | "pipeline">,
+  ): AsyncGenerator<{ line: number; text: string }> {
     const from = fromRecords(file.kind, file.pipeline);
     const first = file.id * LINES_PER_FILE;
     for (let after = first;;) {
@@ -181,12 +162,18 @@ export class Records {
     }
   }
 
+  #tables(): RecordTable[] {
+    return [...this.shown.get().keys()].flatMap((name) =>
+      FILE_KINDS.map((kind) => `${kind}_${name}` as const)
+    );
+  }
+
   /** @throws PermanentError where no pipeline has this table. */
   #of(table: RecordTable): { from: string; kind: FileKind; shown: Shown } {
     const { kind, pipeline } = partsOfTable(table) ?? {};
-    const shown = pipeline === undefined ? undefined : this.pipelines().get(pipeline);
+    const shown = pipeline === undefined ? undefined : this.shown.get().get(pipeline);
     if (kind === undefined || shown === undefined) {
-      throw new PermanentError(`Cannot read "${table}": wanted one of ${this.tables().join(", ")}.`);
+      throw new PermanentError(`Cannot read "${table}": wanted one of ${this.#tables().join(", ")}.`);
     }
     return { from: fromRecords(kind, shown.name), kind, shown };
   }
@@ -207,15 +194,6 @@ export class Records {
        FROM ${from} JOIN run_files f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
       ...values,
     ).map(({ json, ...meta }) => ({ ...meta, record: readRecord(json, mask) }));
-  }
-}
-
-/** A line as a masked record; one that is no JSON as `{ raw_line: … }`. */
-export function readRecord(json: string, mask: Mask): unknown {
-  try {
-    return maskRecord(parseExact(json), mask);
-  } catch {
-    return { raw_line: mask.size > 0 ? MASKED : json };
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { RecordRow } from "./records.ts";
 import { loadTexts, tempStore } from "../../../tests/support/store.ts";
+import type { RecordRow } from "../rows.ts";
 
 const users = (from: number, count: number) =>
   Array.from({ length: count }, (_, n) => JSON.stringify({ id: from + n, ssn: `secret ${from + n}` }));
@@ -12,8 +12,8 @@ Deno.test("records are read page by page in the file's order, of one run or of a
   await loadTexts(temp.store, "run-2", "raw", users(6, 5));
   const { records } = temp.store;
 
-  const first = records.page("raw_users", {}, { limit: 7 });
-  const rest = records.page("raw_users", {}, { limit: 7, after: first.at(-1)!.record_id });
+  const first = await records.page("raw_users", {}, { limit: 7 });
+  const rest = await records.page("raw_users", {}, { limit: 7, after: first.at(-1)!.record_id });
   assert.deepEqual([...first, ...rest].map(idOf), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   assert.deepEqual(first[5], {
     record_id: 2_000_000_001,
@@ -24,23 +24,23 @@ Deno.test("records are read page by page in the file's order, of one run or of a
   });
 
   const run = { runId: "run-2" };
-  assert.deepEqual(records.page("raw_users", run, { limit: 2 }).map(idOf), [6, 7]);
-  const last = records.page("raw_users", run, { limit: 2, from: "end" });
+  assert.deepEqual((await records.page("raw_users", run, { limit: 2 })).map(idOf), [6, 7]);
+  const last = await records.page("raw_users", run, { limit: 2, from: "end" });
   assert.deepEqual(last.map(idOf), [9, 10]);
-  const before = records.page("raw_users", run, { limit: 2, from: "end", before: last[0]!.record_id });
+  const before = await records.page("raw_users", run, { limit: 2, from: "end", before: last[0]!.record_id });
   assert.deepEqual(before.map(idOf), [7, 8]);
-  assert.deepEqual(records.page("raw_users", { runId: "none" }, { limit: 2 }), []);
-  assert.deepEqual(records.page("processed_users", run, { limit: 2 }), []);
+  assert.deepEqual(await records.page("raw_users", { runId: "none" }, { limit: 2 }), []);
+  assert.deepEqual(await records.page("processed_users", run, { limit: 2 }), []);
 
-  assert.equal(records.count("raw_users"), 10);
-  assert.equal(records.count("raw_users", "run-1"), 5);
-  assert.equal(records.count("invalid_users"), 0);
+  assert.equal(await records.count("raw_users"), 10);
+  assert.equal(await records.count("raw_users", "run-1"), 5);
+  assert.equal(await records.count("invalid_users"), 0);
   assert.deepEqual(
-    [...records.byIds("raw", [1_000_000_002, 5]).values()].map((row) => row.record),
+    [...(await records.byIds("raw", [1_000_000_002, 5])).values()].map((row) => row.record),
     [{ id: 2, ssn: "***" }],
   );
   assert.deepEqual(
-    records.unmaskedTexts("raw_users", [1_000_000_002, 5]),
+    await records.unmaskedTexts("raw_users", [1_000_000_002, 5]),
     new Map([[1_000_000_002, users(2, 1)[0]]]),
   );
 });
@@ -48,7 +48,7 @@ Deno.test("records are read page by page in the file's order, of one run or of a
 Deno.test("the rows of a table are those of its view", async () => {
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", users(1, 3));
-  const { columns, rows } = temp.store.records.rows("raw_users", { limit: 1, offset: 1 });
+  const { columns, rows } = await temp.store.records.rows("raw_users", { limit: 1, offset: 1 });
   assert.equal(rows.length, 1);
   assert.equal(rows[0]![columns.indexOf("id")], 2);
   assert.equal(rows[0]![columns.indexOf("ssn")], "***");
@@ -57,7 +57,7 @@ Deno.test("the rows of a table are those of its view", async () => {
 Deno.test("a line that is no JSON reads as its masked text", async () => {
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", ["{ssn: 1"]);
-  const [row] = temp.store.records.page("raw_users", {}, { limit: 1 });
+  const [row] = await temp.store.records.page("raw_users", {}, { limit: 1 });
   assert.deepEqual(row!.record, { raw_line: "***" });
 });
 
@@ -74,16 +74,16 @@ Deno.test("invalid records are found by a reason as the run counts it, or by any
     "broken",
     ...reasons.map((error_reason) => JSON.stringify({ error_reason })),
   ]);
-  const linesFor = (reason: string) =>
-    temp.store.records.page("invalid_users", { runId: "run-1", reason }, { limit: 10 }).map((row) =>
+  const linesFor = async (reason: string) =>
+    (await temp.store.records.page("invalid_users", { runId: "run-1", reason }, { limit: 10 })).map((row) =>
       row.line
     );
-  assert.deepEqual(linesFor("age: greater than 65"), [2, 3]);
-  assert.deepEqual(linesFor("age: missing"), [5]);
-  assert.deepEqual(linesFor("GREATER"), [2, 3, 4]);
-  assert.deepEqual(linesFor("100%"), [6]);
-  assert.deepEqual(linesFor("%"), [6]);
-  assert.deepEqual(linesFor("_ge"), []);
+  assert.deepEqual(await linesFor("age: greater than 65"), [2, 3]);
+  assert.deepEqual(await linesFor("age: missing"), [5]);
+  assert.deepEqual(await linesFor("GREATER"), [2, 3, 4]);
+  assert.deepEqual(await linesFor("100%"), [6]);
+  assert.deepEqual(await linesFor("%"), [6]);
+  assert.deepEqual(await linesFor("_ge"), []);
 });
 
 Deno.test("pages of 100 real users take milliseconds from views too", async () => {
@@ -99,9 +99,9 @@ Deno.test("pages of 100 real users take milliseconds from views too", async () =
   };
   await loadTexts(temp.store, "run-1", "raw", Array.from({ length: 5000 }, () => JSON.stringify(user)));
   const read = () => temp.store.records.rows("raw_users", { limit: 100, offset: 1000 });
-  assert.equal(read().rows.length, 100);
+  assert.equal((await read()).rows.length, 100);
   const began = performance.now();
-  read();
+  await read();
   const took = performance.now() - began;
   assert(took < 100, `took ${took} ms`);
 });
@@ -112,8 +112,8 @@ Deno.test("the lines of a loaded file come back whole, in their order, with gaps
   await loadTexts(temp.store, "run-1", "raw", ["{}"]);
   const runId = "run-2";
   await loadTexts(temp.store, runId, "raw", texts);
-  const [file] = temp.store.runs.filesOf([runId]).get(runId)!;
-  const found = [...temp.store.records.unmaskedLines(file!)];
+  const [file] = (await temp.store.runs.filesOf([runId])).get(runId)!;
+  const found = await Array.fromAsync(temp.store.records.unmaskedLines(file!));
   const wanted = texts.flatMap((text, n) => text === " " ? [] : [{ line: n + 1, text }]);
   assert.deepEqual(found, wanted);
 });

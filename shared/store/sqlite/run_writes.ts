@@ -3,141 +3,88 @@
  *
  * @module
  */
-import type { Completeness, Phase, RunEvent, RunStatus, SinceRange } from "../../contracts/messages.ts";
-import type { Store } from "./open.ts";
-import type { DeliveryRow, DeliveryState } from "./runs.ts";
+import type { RunEvent } from "../../contracts/messages.ts";
+import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
+import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { fromRecords, LINES_PER_FILE, TEXT } from "./record_sql.ts";
+import { LINES_PER_FILE } from "../rows.ts";
+import { fromRecords, TEXT } from "./record_sql.ts";
 import { breathing, moveCurrent } from "./current_move.ts";
 import { timeOfRun } from "./place.ts";
 import { addFields, refreshViews } from "./views.ts";
-
-/** What is known of a run whose files are to be loaded. */
-export interface RunToLoad {
-  readonly runId: string;
-  readonly pipeline: string;
-  /** When its files were announced. */
-  readonly at: string;
-  /** Where the records came from. */
-  readonly source?: string | undefined;
-  /** The run whose dead letters it corrects. */
-  readonly correctionOf?: string | undefined;
-}
-
-/** What is known of a run whose files are all loaded. */
-export interface LoadedRun extends RunToLoad {
-  readonly rawFile: string;
-  readonly processedFile: string;
-  readonly dlqFile: string;
-  /** Records of the processed file. */
-  readonly validCount: number;
-  /** Records of the dead-letter file. */
-  readonly invalidCount: number;
-  /** Line n of the raw file corrects line `corrects[n - 1]` of the corrected run's dead-letter file. */
-  readonly corrects?: readonly number[] | undefined;
-  /** What was asked for, where only what changed was. */
-  readonly since?: SinceRange | undefined;
-  readonly completeness?: Completeness | undefined;
-  /** SHA-256 of the lookup that the records were enriched with. */
-  readonly lookupSha256?: string | undefined;
-  /** SHA-256 of the rules that they were judged by. */
-  readonly rulesSha256?: string | undefined;
-  /** Top-level keys of the records; where they aren't given, those of the first records. */
-  readonly fields?: readonly string[] | undefined;
-}
-
-/** What the events of a run say about it: the columns of `etl_runs` that follow from them. */
-export interface RunState {
-  /** See `statusAfter`. */
-  readonly status: RunStatus;
-  /** Time of the event that the status follows from. */
-  readonly status_at: string;
-  /** Null while no event named it. */
-  readonly pipeline: string | null;
-  /** Where the records came from. */
-  readonly source: string | null;
-  readonly requested_by: string | null;
-  /** When the first phase started. */
-  readonly started_at: string | null;
-  /** When it came to its end, while it is there. */
-  readonly finished_at: string | null;
-  /** The run whose dead letters it corrects. */
-  readonly correction_of: string | null;
-  /** The run that was resumed in its place. */
-  readonly superseded_by: string | null;
-  readonly failure_phase: Phase | null;
-  readonly failure_reason: string | null;
-  /** Whether asking again can help. */
-  readonly failure_retryable: boolean | null;
-  /** How far the delivery is. */
-  readonly delivery_state: DeliveryState | null;
-  /** What was last wrong with it. */
-  readonly delivery_error: string | null;
-  /** When all files were found on the server. */
-  readonly delivered_at: string | null;
-  /** See `RunRow`. */
-  readonly since: string | null;
-  /** See `RunRow`. */
-  readonly completeness: string | null;
-}
 
 /** Records read for their keys where no one told them. */
 const SAMPLE = 100;
 
 /** Makes the run's row where it isn't there, as for a run that other programs began. */
-export async function announceRun(store: Store, run: RunToLoad): Promise<void> {
-  if (store.runs.byRunId(run.runId) !== undefined) return;
-  await store.write((db) =>
-    db.run(
-      `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
-       VALUES (?1, ?2, 'LOADING', ?3, ?4, ?5, ?6) ON CONFLICT (run_id) DO NOTHING`,
-      run.runId,
-      timeOfRun(run.runId) ?? run.at,
-      run.at,
-      run.source,
-      run.correctionOf,
-      run.pipeline,
-    )
+export function announceRun(db: Database, run: RunToLoad): void {
+  db.run(
+    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
+     VALUES (?1, ?2, 'LOADING', ?3, ?4, ?5, ?6) ON CONFLICT (run_id) DO NOTHING`,
+    run.runId,
+    timeOfRun(run.runId) ?? run.at,
+    run.at,
+    run.source,
+    run.correctionOf,
+    run.pipeline,
   );
 }
 
-/**
- * Notes that all files of an announced run are loaded, links corrections, gives new keys their columns, and moves the current state, all in one
- * transaction. May be repeated.
- */
+/** Notes that a run is loaded, in the transaction of `db`: see `Store.markLoaded`. */
 export async function markLoaded(
-  store: Store,
+  db: Database,
   run: LoadedRun,
-  options: { signal?: AbortSignal | undefined } = {},
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  await store.write(async (db) => {
-    db.run(
-      `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
-         source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
-         lookup_sha256 = ?10, rules_sha256 = ?11, pipeline = ?12, since = coalesce(since, ?13),
-         completeness = coalesce(completeness, ?14)
-       WHERE run_id = ?1`,
-      run.runId,
-      run.rawFile,
-      run.processedFile,
-      run.dlqFile,
-      run.validCount,
-      run.invalidCount,
-      run.source,
-      run.correctionOf,
-      new Date().toISOString(),
-      run.lookupSha256,
-      run.rulesSha256,
-      run.pipeline,
-      run.since === undefined ? null : JSON.stringify(run.since),
-      run.completeness === undefined ? null : JSON.stringify(run.completeness),
-    );
-    if (run.correctionOf !== undefined && run.corrects !== undefined) {
-      linkCorrections(db, run.runId, run.correctionOf, run.corrects);
-    }
-    if (addFields(db, run.pipeline, run.fields ?? sampleFields(db, run))) refreshViews(db);
-    await moveCurrent(db, run, breathing(options.signal));
-  }, options);
+  db.run(
+    `UPDATE etl_runs SET raw_file = ?2, processed_file = ?3, dlq_file = ?4, valid_count = ?5, invalid_count = ?6,
+       source = coalesce(source, ?7), correction_of = coalesce(correction_of, ?8), loaded_at = coalesce(loaded_at, ?9),
+       lookup_sha256 = ?10, rules_sha256 = ?11, pipeline = ?12, since = coalesce(since, ?13),
+       completeness = coalesce(completeness, ?14)
+     WHERE run_id = ?1`,
+    run.runId,
+    run.rawFile,
+    run.processedFile,
+    run.dlqFile,
+    run.validCount,
+    run.invalidCount,
+    run.source,
+    run.correctionOf,
+    new Date().toISOString(),
+    run.lookupSha256,
+    run.rulesSha256,
+    run.pipeline,
+    run.since === undefined ? null : JSON.stringify(run.since),
+    run.completeness === undefined ? null : JSON.stringify(run.completeness),
+  );
+  if (run.correctionOf !== undefined && run.corrects !== undefined) {
+    linkCorrections(db, run.runId, run.correctionOf, run.corrects);
+  }
+  if (addFields(db, run.pipeline, run.fields ?? sampleFields(db, run))) refreshViews(db);
+  await moveCurrent(db, run, breathing(signal));
+}
+
+/** Keeps events and brings the rows of their runs up to date, in the transaction of `db`. */
+export function record(db: Database, events: readonly RunEvent[]): void {
+  const [event, ...others] = events;
+  const before = event !== undefined && others.length === 0 ? stateBefore(db, event) : undefined;
+  for (const runId of keepEvents(db, events)) {
+    writeRunState(db, runId, before ? step(before, event!) : stateAfter(eventsOf(db, runId)));
+  }
+}
+
+/** The state of a run whose row follows from its events, if one step leads from it to the one after `event`. */
+function stateBefore(db: Database, event: RunEvent): RunState | undefined {
+  if (!isRepeated(event)) return undefined;
+  const { run_id, published_at } = event;
+  const last = db.get<{ at: string }>("SELECT max(at) AS at FROM run_events WHERE run_id = ?", run_id)?.at;
+  if (last == null || last >= published_at) return undefined;
+  return db.get<RunState>(`SELECT ${STATE_COLUMNS.join(", ")} FROM etl_runs WHERE run_id = ?`, run_id);
+}
+
+function eventsOf(db: Database, runId: string): RunEvent[] {
+  return db.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = ?", runId)
+    .map((row) => JSON.parse(row.body));
 }
 
 /** Keeps events, but for those that are known by their ids. Returns the runs that have new ones. */
@@ -197,50 +144,32 @@ export function writeRunState(db: Database, runId: string, state: RunState): voi
   );
 }
 
-/** A file on the SFTP server, to note. */
-export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted" | "sealed_sha256"> & {
-  /** Whether it is encrypted there. */
-  readonly encrypted: boolean;
-  /** SHA-256 of the encrypted file. */
-  readonly sealed_sha256?: string | undefined;
-};
-
 /** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
-export async function recordDelivery(
-  store: Store,
-  runId: string,
-  files: readonly Delivered[],
-): Promise<void> {
-  await store.write((db) => {
-    for (const file of files) {
-      db.run(
-        `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
+export function recordDelivery(db: Database, runId: string, files: readonly Delivered[]): void {
+  for (const file of files) {
+    db.run(
+      `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (run_id, kind) DO UPDATE SET name = excluded.name, remote_path = excluded.remote_path, sha256 = excluded.sha256,
            bytes = excluded.bytes, verified = excluded.verified, encrypted = excluded.encrypted,
            sealed_sha256 = excluded.sealed_sha256, delivered_at = excluded.delivered_at`,
-        runId,
-        file.kind,
-        file.name,
-        file.remote_path,
-        file.sha256,
-        file.bytes,
-        file.verified,
-        file.encrypted,
-        file.sealed_sha256,
-        file.delivered_at,
-      );
-    }
-  });
+      runId,
+      file.kind,
+      file.name,
+      file.remote_path,
+      file.sha256,
+      file.bytes,
+      file.verified,
+      file.encrypted,
+      file.sealed_sha256,
+      file.delivered_at,
+    );
+  }
 }
 
-/** Notes that retention removed local files; a time that was noted before stays. */
-export function markRemoved(db: Database, files: readonly number[], at: string): void {
-  db.run(
-    "UPDATE run_files SET removed_at = coalesce(removed_at, ?) WHERE id IN (SELECT value FROM json_each(?))",
-    at,
-    JSON.stringify(files),
-  );
+/** Notes that retention removed a local file; a time that was noted before stays. */
+export function markRemoved(db: Database, file: number, at: string): void {
+  db.run("UPDATE run_files SET removed_at = coalesce(removed_at, ?) WHERE id = ?", at, file);
 }
 
 function linkCorrections(

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../../contracts/ids.ts";
 import type { RunStatus } from "../../contracts/messages.ts";
-import { announceRun, markLoaded, recordDelivery, type RunToLoad, writeRunState } from "./run_writes.ts";
-import type { RunRow } from "./runs.ts";
 import type { Database } from "../../sqlite/database.ts";
+import { writeRunState } from "./run_writes.ts";
 import { loadTexts, tempStore } from "../../../tests/support/store.ts";
+import type { RunRow } from "../rows.ts";
+import type { RunToLoad } from "../writes.ts";
 
 const DAY = Date.UTC(2026, 10, 24);
 
@@ -43,28 +44,28 @@ Deno.test("runs are listed newest first, by offset, with their number", async ()
   await using temp = await tempStore();
   await temp.store.write((db) => void addRuns(db));
   const { runs } = temp.store;
-  assert.deepEqual(idsOf(runs.list({}, { limit: 3, offset: 0 })), [10, 9, 8]);
-  assert.deepEqual(idsOf(runs.list({}, { limit: 3, offset: 8 })), [2, 1]);
-  assert.equal(runs.count(), 10);
+  assert.deepEqual(idsOf(await runs.list({}, { limit: 3, offset: 0 })), [10, 9, 8]);
+  assert.deepEqual(idsOf(await runs.list({}, { limit: 3, offset: 8 })), [2, 1]);
+  assert.equal(await runs.count(), 10);
 });
 
 Deno.test("filters hold together: status, time, and having reached the load", async () => {
   await using temp = await tempStore();
   await temp.store.write((db) => void addRuns(db));
   const { runs } = temp.store;
-  const list = (filter: Parameters<typeof runs.list>[0]) => {
-    const found = idsOf(runs.list(filter, { limit: 100, offset: 0 }));
-    assert.equal(runs.count(filter), found.length);
+  const list = async (filter: Parameters<typeof runs.list>[0]) => {
+    const found = idsOf(await runs.list(filter, { limit: 100, offset: 0 }));
+    assert.equal(await runs.count(filter), found.length);
     return found;
   };
   const at = (minute: number) => new Date(DAY + minute * 60_000).toISOString();
-  assert.deepEqual(list({ status: ["FAILED"] }), [10, 7, 4, 1]);
-  assert.deepEqual(list({ status: ["FAILED", "COMPLETED"] }).length, 10);
-  assert.deepEqual(list({ status: [] }), []);
-  assert.deepEqual(list({ since: at(7) }), [10, 9, 8]);
-  assert.deepEqual(list({ until: at(2) }), [2, 1]);
-  assert.deepEqual(list({ loaded: true, since: at(5) }), [9, 8, 6]);
-  assert.deepEqual(list({ loaded: true }), [9, 8, 6, 5, 3, 2]);
+  assert.deepEqual(await list({ status: ["FAILED"] }), [10, 7, 4, 1]);
+  assert.deepEqual((await list({ status: ["FAILED", "COMPLETED"] })).length, 10);
+  assert.deepEqual(await list({ status: [] }), []);
+  assert.deepEqual(await list({ since: at(7) }), [10, 9, 8]);
+  assert.deepEqual(await list({ until: at(2) }), [2, 1]);
+  assert.deepEqual(await list({ loaded: true, since: at(5) }), [9, 8, 6]);
+  assert.deepEqual(await list({ loaded: true }), [9, 8, 6, 5, 3, 2]);
 });
 
 Deno.test("pages walk through all runs, forwards and backwards, also where many have the same time", async () => {
@@ -77,13 +78,13 @@ Deno.test("pages walk through all runs, forwards and backwards, also where many 
     );
   });
   const { runs } = temp.store;
-  const all = runs.list({}, { limit: 100, offset: 0 });
+  const all = await runs.list({}, { limit: 100, offset: 0 });
 
   const forwards: RunRow[] = [];
   for (
-    let rows = runs.page({}, { limit: 3 });
+    let rows = await runs.page({}, { limit: 3 });
     rows.length > 0;
-    rows = runs.page({}, { limit: 3, after: forwards.at(-1) })
+    rows = await runs.page({}, { limit: 3, after: forwards.at(-1) })
   ) {
     forwards.push(...rows);
   }
@@ -91,14 +92,14 @@ Deno.test("pages walk through all runs, forwards and backwards, also where many 
 
   const backwards: RunRow[] = [];
   for (
-    let rows = runs.page({}, { limit: 3, from: "end" });
+    let rows = await runs.page({}, { limit: 3, from: "end" });
     rows.length > 0;
-    rows = runs.page({}, { limit: 3, from: "end", before: backwards[0] })
+    rows = await runs.page({}, { limit: 3, from: "end", before: backwards[0] })
   ) {
     backwards.unshift(...rows);
   }
   assert.deepEqual(backwards, all);
-  assert.deepEqual(runs.page({}, { limit: 100, after: all[1], before: all[5] }), all.slice(2, 5));
+  assert.deepEqual(await runs.page({}, { limit: 100, after: all[1], before: all[5] }), all.slice(2, 5));
 });
 
 Deno.test("the first page, a deep page and the count of 100,000 runs take milliseconds, whatever the filter", async () => {
@@ -112,7 +113,7 @@ Deno.test("the first page, a deep page and the count of 100,000 runs take millis
       FROM n`);
   });
   const { runs } = temp.store;
-  const middle = runs.byRunId("run-50000")!;
+  const middle = (await runs.byRunId("run-50000"))!;
   const reads = {
     first: () => runs.list({ loaded: true }, { limit: 100, offset: 0 }),
     deep: () => runs.page({}, { limit: 100, after: middle }),
@@ -120,12 +121,12 @@ Deno.test("the first page, a deep page and the count of 100,000 runs take millis
     one: () => runs.page({ status: ["FAILED"] }, { limit: 100 }),
     several: () => runs.page({ status: ["FAILED", "DELIVERY_PENDING"] }, { limit: 100 }),
     common: () => runs.page({ status: ["FAILED", "COMPLETED"] }, { limit: 100 }),
-    count: () => [runs.count({ loaded: true })],
+    count: async () => [await runs.count({ loaded: true })],
   };
   for (const [name, read] of Object.entries(reads)) {
-    assert(read().length > 0, name);
+    assert((await read()).length > 0, name);
     const began = performance.now();
-    read();
+    await read();
     const took = performance.now() - began;
     assert(took < 100, `${name} took ${took} ms`);
   }
@@ -146,15 +147,15 @@ Deno.test("what belongs to several runs is read at once, and runs without anythi
     encrypted: false,
     delivered_at: new Date(DAY).toISOString(),
   };
-  await recordDelivery(temp.store, a, [delivery]);
-  await recordDelivery(temp.store, a, [{
+  await temp.store.recordDelivery(a, [delivery]);
+  await temp.store.recordDelivery(a, [{
     ...delivery,
     verified: "content",
     encrypted: true,
     sealed_sha256: "e".repeat(64),
   }]);
 
-  const files = temp.store.runs.filesOf([a, b]);
+  const files = await temp.store.runs.filesOf([a, b]);
   assert.deepEqual(files.get(a)!.map((file) => [file.kind, file.records]), [["raw", 1], ["invalid", 2]]);
   assert.deepEqual(files.get(b), []);
   const noted = [{
@@ -165,9 +166,12 @@ Deno.test("what belongs to several runs is read at once, and runs without anythi
     encrypted: 1,
     sealed_sha256: "e".repeat(64),
   }];
-  assert.deepEqual(temp.store.runs.deliveriesOf([a, b]), new Map<string, unknown>([[a, noted], [b, []]]));
-  assert.deepEqual(temp.store.runs.deliveriesOfContent("c".repeat(64)), noted);
-  assert.deepEqual(temp.store.runs.deliveriesOfContent("d".repeat(64)), []);
+  assert.deepEqual(
+    await temp.store.runs.deliveriesOf([a, b]),
+    new Map<string, unknown>([[a, noted], [b, []]]),
+  );
+  assert.deepEqual(await temp.store.runs.deliveriesOfContent("c".repeat(64)), noted);
+  assert.deepEqual(await temp.store.runs.deliveriesOfContent("d".repeat(64)), []);
 });
 
 Deno.test("an announced run takes its time from its id; a repeat and a late event change neither time nor number", async () => {
@@ -179,14 +183,14 @@ Deno.test("an announced run takes its time from its id; a repeat and a late even
     at: new Date(DAY + 5000).toISOString(),
     source: "https://example.com/users",
   };
-  await announceRun(temp.store, run);
-  await announceRun(temp.store, { ...run, at: new Date(DAY + 9000).toISOString() });
-  const row = temp.store.runs.byRunId(runId)!;
+  await temp.store.announceRun(run);
+  await temp.store.announceRun({ ...run, at: new Date(DAY + 9000).toISOString() });
+  const row = (await temp.store.runs.byRunId(runId))!;
   assert.equal(row.run_timestamp, new Date(DAY).toISOString());
   assert.deepEqual([row.id, row.status, row.status_at, row.source], [1, "LOADING", run.at, run.source]);
-  assert.deepEqual(temp.store.runs.byId(1), row);
-  assert.deepEqual(temp.store.runs.byRunIds([runId, "none"]), new Map([[runId, row]]));
-  assert.equal(temp.store.runs.byId(2), undefined);
+  assert.deepEqual(await temp.store.runs.byId(1), row);
+  assert.deepEqual(await temp.store.runs.byRunIds([runId, "none"]), new Map([[runId, row]]));
+  assert.equal(await temp.store.runs.byId(2), undefined);
 });
 
 Deno.test("a loaded correction points from its raw records to the invalid ones, and its run to the corrected run", async () => {
@@ -206,20 +210,22 @@ Deno.test("a loaded correction points from its raw records to the invalid ones, 
     validCount: 2,
     invalidCount: 0,
   };
-  await announceRun(temp.store, { runId: first, pipeline: "users", at: loaded.at });
-  await announceRun(temp.store, loaded);
-  await markLoaded(temp.store, loaded);
-  await markLoaded(temp.store, loaded);
+  await temp.store.announceRun({ runId: first, pipeline: "users", at: loaded.at });
+  await temp.store.announceRun(loaded);
+  await temp.store.markLoaded(loaded);
+  await temp.store.markLoaded(loaded);
 
-  const invalid = temp.store.records.page("invalid_users", { runId: first }, { limit: 10 }).map((r) =>
+  const invalid = (await temp.store.records.page("invalid_users", { runId: first }, { limit: 10 })).map((r) =>
     r.record_id
   );
-  const raw = temp.store.records.page("raw_users", { runId: second }, { limit: 10 }).map((r) => r.record_id);
+  const raw = (await temp.store.records.page("raw_users", { runId: second }, { limit: 10 })).map((r) =>
+    r.record_id
+  );
   assert.deepEqual(
-    temp.store.records.correctionsOf(invalid),
+    await temp.store.records.correctionsOf(invalid),
     new Map([[invalid[0], [raw[1]]], [invalid[1], []], [invalid[2], [raw[0]]]]),
   );
-  const corrections = temp.store.runs.correctionsOf([first, second]);
+  const corrections = await temp.store.runs.correctionsOf([first, second]);
   assert.deepEqual(corrections.get(first)!.map((run) => run.run_id), [second]);
   assert.deepEqual(corrections.get(second), []);
 });
@@ -228,8 +234,8 @@ Deno.test("keys that nobody told are looked up in the first records", async () =
   await using temp = await tempStore();
   const runId = newRunId(DAY);
   await loadTexts(temp.store, runId, "raw", ["broken", "[1]", '{"id":1,"nickname":"Bo"}']);
-  await announceRun(temp.store, { runId, pipeline: "users", at: new Date(DAY).toISOString() });
-  await markLoaded(temp.store, {
+  await temp.store.announceRun({ runId, pipeline: "users", at: new Date(DAY).toISOString() });
+  await temp.store.markLoaded({
     runId,
     pipeline: "users",
     at: "",
@@ -239,6 +245,6 @@ Deno.test("keys that nobody told are looked up in the first records", async () =
     validCount: 1,
     invalidCount: 2,
   });
-  const { columns, rows } = temp.store.records.rows("raw_users", { limit: 10, offset: 2 });
+  const { columns, rows } = await temp.store.records.rows("raw_users", { limit: 10, offset: 2 });
   assert.equal(rows[0]![columns.indexOf("nickname")], "Bo");
 });

@@ -7,8 +7,10 @@
 import { FILE_KINDS, type FileKind, type RecordTable } from "../../contracts/names.ts";
 import { type Database, sqlName } from "../../sqlite/database.ts";
 import { refreshCurrent } from "./current_table.ts";
-import { baseTable, fromRecords, LINES_PER_FILE, TEXT, valueSql } from "./record_sql.ts";
-import { type Defined, fieldsOf, keepShown, type Shown, shownPipelines } from "./shown.ts";
+import { LINES_PER_FILE } from "../rows.ts";
+import type { Defined, Shown } from "../shown.ts";
+import { baseTable, fromRecords, TEXT, valueSql } from "./record_sql.ts";
+import { fieldsOf, keepShown, shownPipelines } from "./shown.ts";
 import { columnName, refreshView } from "./view_sql.ts";
 
 /** Keys of records that have a column; 500 columns with ours. */

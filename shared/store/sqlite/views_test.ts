@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { maskOf, maskRecord } from "../mask.ts";
-import { openStore } from "./open.ts";
+import { openSqlite } from "./open.ts";
 import { type Database, type Value } from "../../sqlite/database.ts";
 import { loadTexts, tempStore, usersTables } from "../../../tests/support/store.ts";
 import { addFields, refreshViews } from "./views.ts";
@@ -144,7 +144,7 @@ Deno.test("another mask recreates the views at the next start; the same one leav
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", ['{"ssn":"1","ein":"2"}']);
   const shown = async (maskFields: string[]) => {
-    await using again = await openStore(temp.path, { pipelines: usersTables(maskFields) });
+    await using again = await openSqlite(temp.path, { pipelines: usersTables(maskFields) });
     return again.write((db) => ({
       row: rowsOf(db, "SELECT ssn, ein FROM raw_users")[0],
       version: db.get<{ schema_version: number }>("PRAGMA schema_version")!.schema_version,

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { newRunId } from "../shared/contracts/ids.ts";
-import { PHASES, RunEvent } from "../shared/contracts/messages.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import { announceRun } from "../shared/store/sqlite/run_writes.ts";
-import type { RunRow } from "../shared/store/sqlite/runs.ts";
-import { tempStore } from "../tests/support/store.ts";
-import { recordEvent, recordEvents } from "./record.ts";
+import { newRunId } from "../contracts/ids.ts";
+import { PHASES, RunEvent } from "../contracts/messages.ts";
+import type { SqliteStore } from "./sqlite/open.ts";
+import type { RunRow } from "./rows.ts";
+import { tempStore } from "../../tests/support/store.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);
 const at = (ms: number) => new Date(START + ms).toISOString();
@@ -24,9 +22,9 @@ function teller(runId: string) {
     });
 }
 
-async function rowAfter(store: Store, ...events: RunEvent[]): Promise<RunRow> {
-  for (const event of events) await recordEvent(store, event);
-  return store.runs.byRunId(events[0]!.run_id)!;
+async function rowAfter(store: SqliteStore, ...events: RunEvent[]): Promise<RunRow> {
+  for (const event of events) await store.record([event]);
+  return (await store.runs.byRunId(events[0]!.run_id))!;
 }
 
 Deno.test("runs are numbered without gaps, however many events each has", async () => {
@@ -63,13 +61,13 @@ Deno.test("a run goes from its request to its delivery", async () => {
       : {};
     await rowAfter(temp.store, tell({ type: "phase_completed", phase, detail }));
   }
-  const done = temp.store.runs.byRunId(runId)!;
+  const done = (await temp.store.runs.byRunId(runId))!;
   assert.deepEqual(
     [done.status, done.status_at, done.finished_at, done.delivery_state, done.delivered_at, done.source],
     ["COMPLETED", at(8000), at(8000), "DELIVERED", at(8000), "https://example.com/users"],
   );
   assert.equal(done.id, requested.id);
-  assert.deepEqual(temp.store.runs.eventsOf([runId]).get(runId)!.map((event) => event.id).length, 9);
+  assert.deepEqual((await temp.store.runs.eventsOf([runId])).get(runId)!.map((event) => event.id).length, 9);
 });
 
 Deno.test("a failed run says where and why, until it is resumed", async () => {
@@ -181,13 +179,13 @@ Deno.test("events that come twice or late don't undo what came after", async () 
   const last = tell({ type: "phase_completed", phase: "DELIVERING", detail: { state: "DELIVERED" } });
   const row = await rowAfter(temp.store, last, early, last, early);
   assert.deepEqual([row.status, row.status_at, row.started_at], ["COMPLETED", at(1000), at(0)]);
-  assert.equal(temp.store.runs.eventsOf([row.run_id]).get(row.run_id)!.length, 2);
+  assert.equal((await temp.store.runs.eventsOf([row.run_id])).get(row.run_id)!.length, 2);
 });
 
 Deno.test("what the load knows stays when events come, but their word counts where both know", async () => {
   await using temp = await tempStore();
   const runId = newRunId(START);
-  await announceRun(temp.store, { runId, pipeline: "users", at: at(0), source: "from the load" });
+  await temp.store.announceRun({ runId, pipeline: "users", at: at(0), source: "from the load" });
   await temp.store.write((db) => db.run("UPDATE etl_runs SET valid_count = 7, loaded_at = ?", at(1)));
   const tell = teller(runId);
   const shown = (row: RunRow) => [row.id, row.valid_count, row.loaded_at, row.source];
@@ -229,12 +227,12 @@ Deno.test("the order in which events arrive, repeats, and batches make no differ
       const told = (runId: string, n: number) =>
         RunEvent.parse({ ...events[n], run_id: runId, id: `${runId}/${n}` });
       const [inOrder, shuffled] = [newRunId(START), newRunId(START)];
-      await recordEvents(temp.store, [...events.keys()].map((n) => told(inOrder, n)));
-      for (const n of arrival) await recordEvent(temp.store, told(shuffled, n));
-      const rows = [inOrder, shuffled].map((runId) => {
-        const { id: _id, run_id: _runId, ...rest } = temp.store.runs.byRunId(runId)!;
+      await temp.store.record([...events.keys()].map((n) => told(inOrder, n)));
+      for (const n of arrival) await temp.store.record([told(shuffled, n)]);
+      const rows = await Promise.all([inOrder, shuffled].map(async (runId) => {
+        const { id: _id, run_id: _runId, ...rest } = (await temp.store.runs.byRunId(runId))!;
         return rest;
-      });
+      }));
       assert.deepEqual(rows[1], rows[0]);
       assert.equal(
         rows[0]!.status_at,
@@ -253,16 +251,16 @@ Deno.test("one more event of a delivery that was tried ten thousand times costs 
     tell({ type: "phase_retrying", phase: "DELIVERING", attempt, reason: "refused", retry_after_ms: 60_000 });
   const fifty = async (from: number) => {
     const began = performance.now();
-    for (let attempt = from; attempt < from + 50; attempt++) await recordEvent(temp.store, retrying(attempt));
+    for (let attempt = from; attempt < from + 50; attempt++) await temp.store.record([retrying(attempt)]);
     return performance.now() - began;
   };
-  await recordEvent(temp.store, tell({ type: "phase_started", phase: "DELIVERING", attempt: 1 }));
+  await temp.store.record([tell({ type: "phase_started", phase: "DELIVERING", attempt: 1 })]);
   await fifty(1);
   const early = await fifty(51);
-  await recordEvents(temp.store, Array.from({ length: 10_000 }, (_, i) => retrying(101 + i)));
+  await temp.store.record(Array.from({ length: 10_000 }, (_, i) => retrying(101 + i)));
   const late = await fifty(10_101);
   assert.ok(late < 5 * early + 100, `50 events took ${early} ms at first, ${late} ms later`);
-  const row = temp.store.runs.byRunId(runId)!;
+  const row = (await temp.store.runs.byRunId(runId))!;
   assert.deepEqual([row.status, row.delivery_state, row.delivery_error], [
     "DELIVERY_PENDING",
     "PENDING",

@@ -1,46 +1,60 @@
 /**
- * The recorder: keeps the events of runs, and updates each run's row.
+ * What the events of a run say about it: its row follows from them, whatever the order in which they arrive.
  *
  * @module
  */
-import { Completeness, isFinal, PHASES, type RunEvent, statusAfter } from "../shared/contracts/messages.ts";
-import type { Store } from "../shared/store/sqlite/open.ts";
-import { keepEvents, type RunState, writeRunState } from "../shared/store/sqlite/run_writes.ts";
-import type { DeliveryState } from "../shared/store/sqlite/runs.ts";
-import type { Database } from "../shared/sqlite/database.ts";
+import {
+  Completeness,
+  isFinal,
+  type Phase,
+  PHASES,
+  type RunEvent,
+  type RunStatus,
+  statusAfter,
+} from "../contracts/messages.ts";
+import type { DeliveryState } from "./rows.ts";
 
-/** Keeps one event, as `recordEvents`. */
-export function recordEvent(store: Store, event: RunEvent): Promise<void> {
-  return recordEvents(store, [event]);
+/** What the events of a run say about it: the columns of `etl_runs` that follow from them. */
+export interface RunState {
+  /** See `statusAfter`. */
+  readonly status: RunStatus;
+  /** Time of the event that the status follows from. */
+  readonly status_at: string;
+  /** Null while no event named it. */
+  readonly pipeline: string | null;
+  /** Where the records came from. */
+  readonly source: string | null;
+  readonly requested_by: string | null;
+  /** When the first phase started. */
+  readonly started_at: string | null;
+  /** When it came to its end, while it is there. */
+  readonly finished_at: string | null;
+  /** The run whose dead letters it corrects. */
+  readonly correction_of: string | null;
+  /** The run that was resumed in its place. */
+  readonly superseded_by: string | null;
+  readonly failure_phase: Phase | null;
+  readonly failure_reason: string | null;
+  /** Whether asking again can help. */
+  readonly failure_retryable: boolean | null;
+  /** How far the delivery is. */
+  readonly delivery_state: DeliveryState | null;
+  /** What was last wrong with it. */
+  readonly delivery_error: string | null;
+  /** When all files were found on the server. */
+  readonly delivered_at: string | null;
+  /** See `RunRow`. */
+  readonly since: string | null;
+  /** See `RunRow`. */
+  readonly completeness: string | null;
 }
 
 /**
- * Keeps events and brings the rows of their runs up to date, all in one transaction. Repeated events change nothing, and the order in which
- * events arrive doesn't matter: a run's row is computed from all that is known of the run, in the order of time.
- *
- * @throws TransientError when the database is locked, or the disk is full or fails.
+ * Whether `event`, if it is later than all that are known of its run, leads by one step to the new state, however many there are: it is one of
+ * those that a long wait repeats.
  */
-export async function recordEvents(store: Store, events: readonly RunEvent[]): Promise<void> {
-  await store.write((db) => {
-    const [event, ...others] = events;
-    const before = event !== undefined && others.length === 0 ? stateBefore(db, event) : undefined;
-    for (const runId of keepEvents(db, events)) {
-      writeRunState(db, runId, before ? step(before, event!) : stateAfter(eventsOf(db, runId)));
-    }
-  });
-}
-
-/**
- * The state of a run whose row follows from its events, if `event` is later than all of them and is one of those that a long wait repeats:
- * then one step leads to the new state, however many events there are.
- */
-function stateBefore(db: Database, event: RunEvent): RunState | undefined {
-  if (event.type !== "phase_started" && event.type !== "phase_retrying") return undefined;
-  const { run_id, published_at } = event;
-  const last = db.get<{ at: string }>("SELECT max(at) AS at FROM run_events WHERE run_id = ?", run_id)?.at;
-  if (last == null || last >= published_at) return undefined;
-  const row = db.get<RunState>("SELECT * FROM etl_runs WHERE run_id = ?", run_id);
-  return row && Object.fromEntries(KEYS.map((key) => [key, row[key]])) as unknown as RunState;
+export function isRepeated({ type }: RunEvent): boolean {
+  return type === "phase_started" || type === "phase_retrying";
 }
 
 /** What at least one event of a run, in any order, say about it. */
@@ -68,11 +82,13 @@ const NOTHING_KNOWN: RunState = {
   completeness: null,
 };
 
-const KEYS = Object.keys(NOTHING_KNOWN) as (keyof RunState)[];
+/** The columns of a state. */
+export const STATE_COLUMNS = Object.keys(NOTHING_KNOWN) as (keyof RunState)[];
 
 const GOES_ON = { superseded_by: null, failure_phase: null, failure_reason: null, failure_retryable: null };
 
-function step(before: RunState, event: RunEvent): RunState {
+/** The state after one more event, which is later than all that `before` follows from. */
+export function step(before: RunState, event: RunEvent): RunState {
   const status = statusAfter(event);
   const state: RunState = {
     ...before,
@@ -153,11 +169,6 @@ function rank(event: RunEvent): number {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function eventsOf(db: Database, runId: string): RunEvent[] {
-  return db.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = ?", runId)
-    .map((row) => JSON.parse(row.body));
 }
 
 /** What the extraction told, written as the load writes it. */

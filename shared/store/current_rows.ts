@@ -1,0 +1,90 @@
+/**
+ * What the store answers about the current state of a pipeline. The same from every engine.
+ *
+ * @module
+ */
+import type { CurrentColumn } from "./current_shape.ts";
+
+/** What identifies a record. Whole numbers of more than 64 bits are text. */
+export type Key = string | number;
+
+/** A row of the current state. */
+export interface CurrentRow {
+  readonly key: Key;
+  /** The processed record that holds it, as in `Records`. */
+  readonly record_id: number;
+  /** The masked record; as in `Records`. */
+  readonly record: unknown;
+  /** The run that added or restored it. */
+  readonly first_run: string;
+  /** The run that gave it its values. */
+  readonly changed_run: string;
+  /** When that run was loaded. */
+  readonly changed_at: string;
+  /** The newest run that held it as a valid record. */
+  readonly seen_run: string;
+  /** Its place in the order of the page. */
+  readonly cursor: CurrentCursor;
+}
+
+/** A place in the order of a page: the value that it is ordered by, where that isn't the key alone, and the key. */
+export type CurrentCursor = readonly [value: string | number | null, key: Key];
+
+/** What a run did to a key. */
+export interface ChangeRow {
+  readonly key: Key;
+  readonly change: "added" | "changed" | "removed" | "restored";
+  readonly run_id: string;
+  readonly at: string;
+  /** Of one that changed: the paths of the fields that differ. */
+  readonly fields: readonly string[];
+  /** The processed record before; null where there was none. It can be read while its run is kept. */
+  readonly before: number | null;
+  /** The processed record after; null where there is none. */
+  readonly after: number | null;
+  /** Its place in the order of changes. */
+  readonly cursor: ChangeCursor;
+}
+
+/** A place in the order of changes. */
+export type ChangeCursor = readonly [move: number, key: Key];
+
+/** How many keys a run added, changed, removed and restored. */
+export interface MoveRow {
+  readonly run_id: string;
+  readonly at: string;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+  readonly restored: number;
+}
+
+/** An invalid record with a certain key. */
+export interface InvalidOfKey {
+  /** Its id, as in `Records`. */
+  readonly record_id: number;
+  /** The run in which it was first invalid with this text. */
+  readonly run_id: string;
+}
+
+/** A field that can be looked for. */
+export interface Searchable {
+  /** With dots for nested ones. */
+  readonly field: string;
+  /** Undefined for the key. */
+  readonly type: CurrentColumn["type"] | undefined;
+  /** Whether it has an index, so that what is looked for is found at once. */
+  readonly isIndexed: boolean;
+}
+
+/** What a field's value has to be; all that is given has to hold. `like` knows `%` and `_`, and ignores the case of ASCII letters. */
+export interface Condition {
+  readonly eq?: string | number | boolean | null | undefined;
+  readonly lt?: string | number | undefined;
+  readonly gt?: string | number | undefined;
+  readonly in?: readonly (string | number | boolean)[] | undefined;
+  readonly like?: string | undefined;
+}
+
+/** Conditions by field; all have to hold. */
+export type Conditions = Readonly<Record<string, Condition>>;

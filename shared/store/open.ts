@@ -1,0 +1,33 @@
+/**
+ * Opens the store that the configuration names.
+ *
+ * @module
+ */
+import type { Defined } from "./shown.ts";
+import { openSqlite, openSqliteToRead } from "./sqlite/open.ts";
+import type { ReadStore, Store } from "./store.ts";
+
+/** Where runs and records are kept. */
+export interface StorePlace {
+  /** The file of an SQLite database. */
+  readonly path: string;
+}
+
+/**
+ * Opens the store to write: makes it where it isn't there, and brings its schema up to date. `pipelines` are those whose records are to be loaded.
+ *
+ * @throws PermanentError when it is damaged, foreign, or made by a newer program; it is left as it is.
+ * @throws TransientError when it is locked or away.
+ */
+export async function openStore(place: StorePlace, pipelines: readonly Defined[]): Promise<Store> {
+  return await openSqlite(place.path, { pipelines });
+}
+
+/**
+ * Opens the store to read. Answers undefined while it isn't there yet, or the saver hasn't brought it to this program's schema yet: ask again later.
+ *
+ * @throws PermanentError when it is damaged, unreadable, or made by a newer program.
+ */
+export function openStoreToRead(place: StorePlace): Promise<ReadStore | undefined> {
+  return Promise.resolve(openSqliteToRead(place.path));
+}

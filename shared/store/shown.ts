@@ -1,0 +1,60 @@
+/**
+ * What is shown of each pipeline's records: kept in the database, so that it holds for every reader, also once a definition was removed.
+ *
+ * @module
+ */
+import type { FileKind } from "../contracts/names.ts";
+import { deliveryFolder } from "../pipeline/load.ts";
+import type { Plan } from "../pipeline/plan.ts";
+import { type CurrentShape, currentShapeOf } from "./current_shape.ts";
+import { type Mask, maskOf, maskOfKind } from "./mask.ts";
+
+/** A pipeline, as the store knows it. */
+export interface Shown {
+  readonly name: string;
+  /** Keys that it adds to valid records. */
+  readonly added: readonly string[];
+  /** Fields that read as `***`, with dots for nested ones. */
+  readonly masked: readonly string[];
+  /** Fields that have a rule. */
+  readonly judged: readonly string[];
+  /** Where its files are delivered, below the server's folder; null where they are not. */
+  readonly folder: string | null;
+  /** How its current state is kept; null where it has none. */
+  readonly current: CurrentShape | null;
+  /** What is masked in files of each kind. */
+  readonly masks: Readonly<Record<FileKind, Mask>>;
+}
+
+/** A pipeline with the keys that its records are known to have, which get the first columns. */
+export interface Defined extends Shown {
+  readonly keys: readonly string[];
+}
+
+/**
+ * What is shown of the records of `plan`: all but what its definition masks, or all but `masked` where that is given.
+ *
+ * @throws PermanentError for a field to mask that can't be one.
+ */
+export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.mask ?? []): Defined {
+  const { record, add = {} } = plan.definition;
+  const judged = plan.rules.map(({ field }) => field);
+  return {
+    ...withMasks({
+      name: plan.name,
+      added: Object.keys(add),
+      masked,
+      judged,
+      folder: deliveryFolder(plan.definition) ?? null,
+      current: currentShapeOf(plan.definition),
+    }),
+    keys: Object.keys(record.shape),
+  };
+}
+
+/** With the masks that follow from what is masked and judged. */
+export function withMasks(shown: Omit<Shown, "masks">): Shown {
+  const mask = maskOf(shown.masked);
+  const of = (kind: FileKind) => maskOfKind(kind, mask, shown.judged);
+  return { ...shown, masks: { raw: of("raw"), processed: of("processed"), invalid: of("invalid") } };
+}

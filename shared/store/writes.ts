@@ -1,0 +1,83 @@
+/**
+ * What the saver gives to the store.
+ *
+ * @module
+ */
+import type { Completeness, SinceRange } from "../contracts/messages.ts";
+import type { FileKind } from "../contracts/names.ts";
+import type { FileFacts } from "../files/files.ts";
+import type { LineBatch } from "../files/lines.ts";
+import type { DeliveryRow } from "./rows.ts";
+
+/** What is known of a run whose files are to be loaded. */
+export interface RunToLoad {
+  readonly runId: string;
+  readonly pipeline: string;
+  /** When its files were announced. */
+  readonly at: string;
+  /** Where the records came from. */
+  readonly source?: string | undefined;
+  /** The run whose dead letters it corrects. */
+  readonly correctionOf?: string | undefined;
+}
+
+/** What is known of a run whose files are all loaded. */
+export interface LoadedRun extends RunToLoad {
+  readonly rawFile: string;
+  readonly processedFile: string;
+  readonly dlqFile: string;
+  /** Records of the processed file. */
+  readonly validCount: number;
+  /** Records of the dead-letter file. */
+  readonly invalidCount: number;
+  /** Line n of the raw file corrects line `corrects[n - 1]` of the corrected run's dead-letter file. */
+  readonly corrects?: readonly number[] | undefined;
+  /** What was asked for, where only what changed was. */
+  readonly since?: SinceRange | undefined;
+  readonly completeness?: Completeness | undefined;
+  /** SHA-256 of the lookup that the records were enriched with. */
+  readonly lookupSha256?: string | undefined;
+  /** SHA-256 of the rules that they were judged by. */
+  readonly rulesSha256?: string | undefined;
+  /** Top-level keys of the records; where they aren't given, those of the first records. */
+  readonly fields?: readonly string[] | undefined;
+}
+
+/** A file on the SFTP server, to note. */
+export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted" | "sealed_sha256"> & {
+  /** Whether it is encrypted there. */
+  readonly encrypted: boolean;
+  /** SHA-256 of the encrypted file. */
+  readonly sealed_sha256?: string | undefined;
+};
+
+export interface FileToLoad {
+  /** The run that it belongs to. */
+  readonly runId: string;
+  readonly pipeline: string;
+  /** Which of the run's files it is. */
+  readonly kind: FileKind;
+  /** Its path, as in messages. */
+  readonly name: string;
+  /** What its SHA-256 has to be, where that was announced. */
+  readonly sha256?: string | undefined;
+  /** How many records it has to hold, where that was announced. */
+  readonly records?: number | undefined;
+}
+
+/** Opens a file's lines; `onEnd` has to be called with what was read, after the last line. Throws where the bytes aren't as announced. */
+export type LineSource = (onEnd: (facts: FileFacts) => void) => AsyncIterable<LineBatch>;
+
+export interface LoadedFile {
+  readonly records: number;
+  /** Whether it had been loaded before, so that nothing was done. */
+  readonly skipped: boolean;
+}
+
+/** What a load reports to, and obeys. */
+export interface LoadOptions {
+  /** Gives the load up; nothing of the file stays. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with the records of the file so far. */
+  readonly progress?: ((records: number) => void) | undefined;
+}
