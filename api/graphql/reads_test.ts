@@ -143,7 +143,7 @@ Deno.test("a run tells its phases, reasons, gaps, files and events", async () =>
   assert.equal(errors, undefined);
   assert.deepEqual(data.etlRun, {
     id: "1",
-    status: "LOADING",
+    status: "TRANSFORMING",
     durationMs: null,
     delivery: null,
     failure: null,

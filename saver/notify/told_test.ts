@@ -25,9 +25,9 @@ function runOf(store: SqliteStore, minute: number, fields: Record<string, unknow
   const tell = async (event: Record<string, unknown>) => {
     const whole = eventOf(event);
     await store.record([whole]);
-    const news = toldBy(whole, store);
+    const news = await toldBy(whole, store);
     await store.record([whole]);
-    assert.deepEqual(toldBy(whole, store), news, "a repeated event tells the same");
+    assert.deepEqual(await toldBy(whole, store), news, "a repeated event tells the same");
     return news;
   };
   return {

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
+import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
 import { listen } from "../../api/server.ts";
 import { fillRun, openApi, type TestApi } from "../support/api.ts";
 import { needing } from "../support/needs.ts";
@@ -97,14 +98,16 @@ async function furnish({ store, channel }: TestApi): Promise<void> {
       actor: "transformer",
       ...fields,
     }) as RunEvent;
-  await store.record([
-    event(1, { type: "phase_started", phase: "TRANSFORMING", attempt: 1 }),
-    event(2, {
-      type: "phase_completed",
-      phase: "TRANSFORMING",
-      detail: { records: 3, reasons: [{ reason: "age: greater than 65", count: 1 }], lookup_gaps: [] },
-    }),
-  ]);
+  await store.write((db) =>
+    void keepEvents(db, [
+      event(1, { type: "phase_started", phase: "TRANSFORMING", attempt: 1 }),
+      event(2, {
+        type: "phase_completed",
+        phase: "TRANSFORMING",
+        detail: { records: 3, reasons: [{ reason: "age: greater than 65", count: 1 }], lookup_gaps: [] },
+      }),
+    ])
+  );
   await channel.publish({ to: "channel:deliver", id: "an-order", body: JSON.stringify({ run_id: RUN_ID }) });
   const claim = await channel.claim("channel:deliver", {
     leaseMs: 10_000,

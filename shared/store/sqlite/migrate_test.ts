@@ -81,7 +81,7 @@ Deno.test("several processes that begin with an empty folder at once all find th
     const path = `${folder}/database/data.db`;
     const children = Array.from({ length: 4 }, (_, n) =>
       startChild(`
-        const { openStore } = await import(store + "open.ts");
+        const { openSqlite } = await import(store + "open.ts");
         const { usersTables } = await import(store + "../../../tests/support/store.ts");
         console.log("ready");
         for await (const _ of Deno.stdin.readable);
