@@ -162,7 +162,7 @@ Deno.test("no run is asked for of a pipeline whose definition was removed", asyn
   await using api = await opened();
   {
     const gone = planOf(pipeline({ ...things.definition, name: "gone" }));
-    await using _store = await openStore(api.path, { pipelines: [shownOf(gone)] });
+    await using _store = await openSqlite(api.path, { pipelines: [shownOf(gone)] });
   }
   const { errors } = await api.ask('mutation { startRun(input: { pipeline: "gone" }) { __typename } }');
   assert.match(

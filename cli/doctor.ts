@@ -196,9 +196,9 @@ async function lookAtDatabase(path: string): Promise<string> {
   return `${path}, sound, ${await store.runs.count()} runs`;
 }
 
-function lookForHeld(path: string): string {
-  using store = openStoreReadOnly(path);
-  const held = store?.runs.list({ status: ["HELD"] }, { limit: 100, offset: 0 }) ?? [];
+async function lookForHeld(path: string): Promise<string> {
+  await using store = await openStoreToRead({ path });
+  const held = await store?.runs.list({ status: ["HELD"] }, { limit: 100, offset: 0 }) ?? [];
   if (held.length === 0) return "none";
   const all = held.map(({ id, pipeline }) => `run ${id} of ${pipeline}`).join(", ");
   throw new Error(

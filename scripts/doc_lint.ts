@@ -14,6 +14,10 @@ const PORTS = [
   "shared/errors",
   "shared/actor/actor.ts",
   "shared/pipeline/mod.ts",
+  "shared/store/store.ts",
+  "shared/store/rows.ts",
+  "shared/store/current_rows.ts",
+  "shared/store/writes.ts",
 ];
 
 /** The modules of a file or folder; none where it doesn't exist. */

@@ -70,6 +70,11 @@ const RULES: Record<string, Rule> = {
       return "wanted shared/sqlite/database.ts";
     }
   },
+  "SQL stays in its adapters": (file, to, typeOnly) => {
+    const isEngine = inside(to, "shared/sqlite", "shared/store/sqlite", "shared/store/postgres");
+    const may = isTest(file) || inside(file, "shared/sqlite", "shared/store", "shared/channel", "api/sql");
+    if (isEngine && !typeOnly && !may) return "wanted shared/store/store.ts, or shared/store/open.ts in a main";
+  },
   "the actor runtime knows the channel's port, never an adapter": (file, to) => {
     if (
       inside(file, "shared/actor") && !isTest(file) && inside(to, "shared/channel") &&
@@ -80,10 +85,10 @@ const RULES: Record<string, Rule> = {
   },
   "only a main or a command opens adapters": (file, to, typeOnly) => {
     const opens =
-      ["shared/channel/open.ts", "shared/files/local.ts", "saver/delivery/sftp.ts"].includes(to) ||
+      ["shared/channel/open.ts", "shared/store/open.ts", "shared/files/local.ts", "saver/delivery/sftp.ts"].includes(to) ||
       /^shared\/channel\/(redis|embedded)\.ts$/.test(to);
     const may = isTest(file) || file.endsWith("/main.ts") ||
-      inside(file, "cli", "shared/channel", "shared/files", "saver/delivery");
+      inside(file, "cli", "shared/channel", "shared/store", "shared/files", "saver/delivery");
     if (opens && !typeOnly && !may) return "wanted a port";
   },
 };
@@ -119,6 +124,9 @@ Deno.test("the rules catch what they forbid", () => {
     ["saver/courier.ts", "saver/delivery/sftp.ts"],
     ["transformer/transformer.ts", "shared/files/local.ts"],
     ["shared/channel/embedded.ts", "node:sqlite"],
+    ["saver/load.ts", "shared/store/sqlite/load.ts"],
+    ["saver/load.ts", "shared/store/open.ts"],
+    ["cli/verify/copies.ts", "shared/sqlite/database.ts"],
   ];
   for (const [from, to] of caught) {
     assert.ok(

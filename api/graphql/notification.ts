@@ -4,9 +4,9 @@
  * @module
  */
 import { NOTIFICATION_TYPES } from "../../shared/contracts/notifications.ts";
-import { NOTIFICATION_STATES, type NotificationRow } from "../../shared/store/sqlite/notifications.ts";
 import { builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+import { NOTIFICATION_STATES, type NotificationRow } from "../../shared/store/rows.ts";
 
 const NotificationState = builder.enumType("NotificationState", {
   values: NOTIFICATION_STATES,
@@ -52,8 +52,8 @@ builder.queryField("notifications", (t) =>
     },
     resolve: (_root, { webhookId, first, after }, { store }) =>
       pageOf<NotificationRow, number>({ first, after }, {
-        read: ({ limit, after }) =>
-          store?.notifications.list({ limit, before: after, webhookId: webhookId ?? undefined }) ?? [],
+        read: async ({ limit, after }) =>
+          await store?.notifications.list({ limit, before: after, webhookId: webhookId ?? undefined }) ?? [],
         place: ({ id }) => id,
       }),
   }));

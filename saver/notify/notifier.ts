@@ -79,10 +79,8 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   async function noteNobody(order: Notify): Promise<void> {
     const of = { webhookId: order.webhook_id, key: NOBODY.key };
     const at = new Date().toISOString();
-    await store.write((db) => {
-      noteOrder(db, order, NOBODY);
-      noteTry(db, of, { state: "FAILED", result: "nobody to tell: NOTIFY_URL is unset", at });
-    });
+    await store.noteOrder(order, [NOBODY]);
+    await store.noteTry(of, { state: "FAILED", result: "nobody to tell: NOTIFY_URL is unset", at });
   }
 
   async function send(order: Notify, receiver: Receiver, handling: Handling): Promise<Done> {

@@ -174,7 +174,7 @@ Deno.test("a run that asked for changes alone tells of no field that is gone", a
   const run = runOf(temp.store, 1);
   const since = { from: "2026-11-23T00:00:00Z", rewinds: 0 };
   await run.tell({ type: "phase_completed", phase: "EXTRACTING", detail: { since } });
-  assert.notEqual(temp.store.runs.byRunId(run.runId)!.since, null);
+  assert.notEqual((await temp.store.runs.byRunId(run.runId))!.since, null);
   const [drift, ...others] = await run.transform(fields({ id: "string" }));
   assert.deepEqual(others, []);
   assert.deepEqual([drift!.data!.gone, (drift!.data!.changed as unknown[]).length], [[], 1]);

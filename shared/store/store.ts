@@ -148,7 +148,9 @@ export interface Current {
 /** Reading what receivers outside were told, and up to which planned time lateness was judged. */
 export interface Notifications {
   /** Newest first, at most `limit` of those before number `before`. */
-  list(of: { limit: number; before?: number; webhookId?: string }): Promise<NotificationRow[]>;
+  list(
+    of: { limit: number; before?: number | undefined; webhookId?: string | undefined },
+  ): Promise<NotificationRow[]>;
   /** Whether it was ordered. */
   has(webhookId: string): Promise<boolean>;
   /** How lateness of a pipeline's runs is judged; undefined where it isn't yet. */

@@ -277,9 +277,9 @@ Deno.test("a held run, and a release whose load is still to come, survive the lo
   // decided on, and the order to load it lost with the queue
   await pipeline.kill("saver");
   {
-    await using store = await openStore(`${pipeline.folder}/database/data.db`, { pipelines: [] });
+    await using store = await openSqlite(`${pipeline.folder}/database/data.db`, { pipelines: [] });
     const order = { run_id, decision: "released" as const, requested_by: "ana" };
-    await store.write((db) => keepDecision(db, order, `decision/${run_id}/released`));
+    await store.decide(order, `decision/${run_id}/released`);
   }
   await using _third = await restart("third");
   await pipeline.completed(run_id);

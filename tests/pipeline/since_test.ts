@@ -3,7 +3,7 @@ import { tell } from "../../shared/actor/ask.ts";
 import { compose } from "../../shared/actor/message.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import type { RunRow } from "../../shared/store/sqlite/runs.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
 import { needing } from "../support/needs.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 
