@@ -15,9 +15,6 @@ const PORTS = [
   "shared/actor/actor.ts",
   "shared/pipeline/mod.ts",
   "shared/store/store.ts",
-  "shared/store/rows.ts",
-  "shared/store/current_rows.ts",
-  "shared/store/writes.ts",
 ];
 
 /** The modules of a file or folder; none where it doesn't exist. */
