@@ -73,7 +73,9 @@ const RULES: Record<string, Rule> = {
   "SQL stays in its adapters": (file, to, typeOnly) => {
     const isEngine = inside(to, "shared/sqlite", "shared/store/sqlite", "shared/store/postgres");
     const may = isTest(file) || inside(file, "shared/sqlite", "shared/store", "shared/channel", "api/sql");
-    if (isEngine && !typeOnly && !may) return "wanted shared/store/store.ts, or shared/store/open.ts in a main";
+    if (isEngine && !typeOnly && !may) {
+      return "wanted shared/store/store.ts, or shared/store/open.ts in a main";
+    }
   },
   "the actor runtime knows the channel's port, never an adapter": (file, to) => {
     if (
@@ -85,7 +87,8 @@ const RULES: Record<string, Rule> = {
   },
   "only a main or a command opens adapters": (file, to, typeOnly) => {
     const opens =
-      ["shared/channel/open.ts", "shared/store/open.ts", "shared/files/local.ts", "saver/delivery/sftp.ts"].includes(to) ||
+      ["shared/channel/open.ts", "shared/store/open.ts", "shared/files/local.ts", "saver/delivery/sftp.ts"]
+        .includes(to) ||
       /^shared\/channel\/(redis|embedded)\.ts$/.test(to);
     const may = isTest(file) || file.endsWith("/main.ts") ||
       inside(file, "cli", "shared/channel", "shared/store", "shared/files", "saver/delivery");

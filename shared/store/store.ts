@@ -177,10 +177,13 @@ export interface Holds {
 export interface Reads {
   /** Runs and what belongs to them. */
   readonly runs: Runs;
+  /** Records of all kinds. */
   readonly records: Records;
   /** What the pipelines' records are now. */
   readonly current: Current;
+  /** What receivers outside were told. */
   readonly notifications: Notifications;
+  /** Runs that were held before their load. */
   readonly holds: Holds;
 }
 
@@ -196,6 +199,7 @@ export interface ReadStore extends Reads, AsyncDisposable {
 
 /** Gives a wait or a long piece of work up. */
 export interface Stoppable {
+  /** Aborted when it is no longer wanted. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -254,7 +258,11 @@ export interface Store extends Reads, AsyncDisposable {
   ): Promise<void>;
   /** Keeps how lateness of a pipeline's runs is judged. */
   keepWatched(pipeline: string, watched: WatchedSchedule): Promise<void>;
-  /** @throws NoSpace when there is no room to load a file of `bytes` bytes; `purpose` is such as `load data/x.jsonl`. */
+  /**
+   * Makes sure that a file can be loaded.
+   *
+   * @throws NoSpace when there is no room to load a file of `bytes` bytes; `purpose` is such as `load data/x.jsonl`.
+   */
   needSpace(bytes: number, purpose: string): Promise<void>;
   /** What the engine needs between two loads so that it doesn't grow without need. */
   tidy(): Promise<void>;
