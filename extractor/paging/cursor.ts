@@ -6,6 +6,7 @@
 import {
   bodyPaths,
   countAt,
+  emptyBefore,
   emptyThough,
   type Position,
   saysEnd,
@@ -52,7 +53,7 @@ export function cursor(
           said: more === false || isReached || (isProof && !page.blank && saysEnd(page, nextAt)),
         };
       }
-      if (total !== undefined && page.length === 0) throw emptyThough(page, `${total} were announced`);
+      if (total !== undefined && page.length === 0) throw emptyBefore(page, total);
       return { next: at(next, soFar), total };
     },
   };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bodyPaths, Contradiction, countAt, emptyThough, type Position, type Style } from "./style.ts";
+import { bodyPaths, Contradiction, countAt, emptyBefore, type Position, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /**
@@ -28,7 +28,7 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
       }
       const received = skip + page.length;
       if (announced === undefined) return page.length === 0 ? {} : { next: at(received) };
-      if (page.length === 0 && skip < announced) throw emptyThough(page, `${announced} were announced`);
+      if (page.length === 0 && skip < announced) throw emptyBefore(page, announced);
       const again = Math.max(Number(position.again ?? 0), received);
       const fell = Math.min(skip, (seen.total ?? announced) - announced);
       if (fell > 0) return { next: to(skip - fell, again), total: announced };

@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { bodyPaths, Contradiction, countAt, emptyThough, type Position, type Style } from "./style.ts";
+import {
+  bodyPaths,
+  Contradiction,
+  countAt,
+  emptyBefore,
+  emptyThough,
+  type Position,
+  type Style,
+} from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /**
@@ -57,10 +65,9 @@ export function page(
         : page.length > 0;
       const said = pages !== undefined || total !== undefined;
       if (isMore && page.length === 0) {
-        throw emptyThough(
-          page,
-          pages === undefined ? `${total} were announced` : `${pages} pages were announced`,
-        );
+        throw pages === undefined
+          ? emptyBefore(page, total!)
+          : emptyThough(page, `${pages} pages were announced`);
       }
       const next = isMore ? at(number + 1, received, again) : undefined;
       return { next, total, pages, said: said && !isMore };

@@ -111,6 +111,11 @@ function isNothing(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === false;
 }
 
+/** A page without records before the announced number is reached. */
+export function emptyBefore(page: Answered, total: number): Contradiction {
+  return emptyThough(page, `${total} were announced; where that isn't the true number, name no total`);
+}
+
 /** A page without records, though there have to be more. */
 export function emptyThough(page: Answered, what: string, lacks: string = page.noun): Contradiction {
   return new Contradiction(`no ${lacks}, though ${what}`);
