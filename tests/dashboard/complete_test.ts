@@ -34,3 +34,26 @@ test("what a source announced and never gave stands in the run, its manifest, th
     }
   });
 });
+
+Deno.test("a run that was left unfinished too long ago isn't resumed: the next one reads the source from its beginning, and says why", async () => {
+  let isDown = true;
+  const wrap = faults.withFaults(({ skip }) => isDown && skip === 100 ? faults.status(500) : undefined);
+  const env = { MAX_RETRIES: "0", RESUME_MAX_AGE_HOURS: "2" };
+  await using site = await startSite({ users: 208, bad: 0, wrap, env });
+  const { pipeline } = site;
+  const failed = await pipeline.status("FAILED", await pipeline.tell());
+  const path = `${pipeline.folder}/data/state/extractor_state.json`;
+  const state = JSON.parse(await Deno.readTextFile(path));
+  assert.equal(state.current.last_skip, 100);
+  state.current.started_at = new Date(Date.now() - 2.1 * 3_600_000).toISOString();
+  await Deno.writeTextFile(path, JSON.stringify(state));
+  isDown = false;
+  const run = await pipeline.completed(await pipeline.tell());
+  assert.notEqual(run.run_id, failed.run_id);
+  assert.deepEqual([run.valid_count, (await pipeline.partFiles()).length], [208, 0]);
+  const why = new RegExp(
+    `Run ${failed.run_id} of .*, unfinished at record 100, is not resumed: it began more than 2 h ago`,
+  );
+  await pipeline.said(why, "extractor");
+  assert.match((await pipeline.task("etl", "show", "latest")).stdout, why);
+});
