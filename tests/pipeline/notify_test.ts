@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { environmentOf } from "../../cli/services.ts";
+import { Database } from "../../shared/sqlite/database.ts";
 import { needing } from "../support/needs.ts";
 import {
   HIDDEN_PATH,
@@ -187,4 +188,32 @@ Deno.test("a run in the foreground ends when its failure was told, and the secre
   );
   assert.deepEqual([NOTIFY_URL, NOTIFY_SECRET, TZ], [undefined, undefined, "UTC"]);
   assert.equal(environmentOf("saver", pipeline.env, pipeline.pipelines).NOTIFY_SECRET, SECRET);
+});
+
+Deno.test("a planned time that passed while nothing ran is told when the saver starts, though the extractor is dead", async () => {
+  await using receiver = startReceiver();
+  const { pipeline } = await open([receiver.url], { env: { SCHEDULE: "0 3 * * *" } });
+  await using _pipeline = pipeline;
+  const watched = () => pipeline.sql<{ judged_until: string }>("SELECT judged_until FROM watched_schedules");
+  await pipeline.start("saver");
+  await pipeline.until("the schedule is watched", () => Promise.resolve(watched().length > 0));
+  await pipeline.stop("saver");
+  const twoDaysAgo = new Date(Date.now() - 48 * 3_600_000).toISOString();
+  {
+    using database = new Database(`${pipeline.folder}/database/data.db`);
+    database.run("UPDATE watched_schedules SET judged_until = ?", twoDaysAgo);
+  }
+  for (let start = 0; start < 2; start++) {
+    await pipeline.start("saver");
+    await pipeline.until(
+      "it is judged",
+      () => Promise.resolve(watched().every((row) => row.judged_until > twoDaysAgo)),
+    );
+    await receiver.times(1);
+    await pipeline.kill("saver");
+  }
+  const late = told(receiver, "run.late").filter(({ body }) => body.data.pipeline === "users");
+  assert.equal(new Set(late.map(({ id }) => id)).size, 1, "a restart tells nothing new");
+  assert.equal(late[0]!.body.data.extractor, "not running");
+  assert.match(late[0]!.body.text, /^\[users\] No run has completed since .*T03:00:00\.000Z/);
 });
