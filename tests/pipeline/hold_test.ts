@@ -285,3 +285,28 @@ Deno.test("a held run, and a release whose load is still to come, survive the lo
   await pipeline.completed(run_id);
   assert.equal(pipeline.tables().processed_users, 268);
 });
+
+Deno.test("a correction neither waits behind a held run nor is held itself, however few records it has", async () => {
+  const source = changingSource();
+  source.has(208, 0.1);
+  await using pipeline = await startPipeline({ sftp: "none", wrap: source.wrap });
+  await pipeline.start("extractor", "transformer", "saver");
+  const first = await pipeline.completed(await pipeline.tell());
+  source.has(60);
+  const held = await pipeline.status("HELD", await pipeline.tell());
+  await pipeline.until(
+    "the extractor knows",
+    async () => (await pipeline.channel.mailbox("channel:run_outcome").state()).depth === 0,
+  );
+  const correction = newRunId();
+  const patches = [{ line: 2, text: (await pipeline.lines(first.processed_file!))[0]! }];
+  await pipeline.channel.publish(
+    compose("channel:start_run", correction, {
+      run_id: correction,
+      requested_by: "test",
+      correction: { of: first.run_id, dlq_file: first.dlq_file!, patches },
+    }),
+  );
+  assert.equal((await pipeline.completed(correction)).valid_count, 1);
+  assert.equal((await pipeline.status("HELD", held.run_id)).loaded_at, null);
+});

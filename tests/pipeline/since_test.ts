@@ -270,3 +270,31 @@ Deno.test("a rewind asks again from where a person says, over what is unfinished
   await load();
   assert.equal(asked.at(-1), at(5));
 });
+
+Deno.test("in a terminal a pipeline is rewound, and runs say from where to where they asked", async () => {
+  await using test = await startChanging();
+  const { pipeline, asked, change, load } = test;
+  await pipeline.start("extractor", "transformer", "saver");
+  const [line] = (await pipeline.begin("api").line(/^.*"message":"ready".*$/))!;
+  pipeline.env.API_PORT = String(JSON.parse(line).properties.port);
+  for (const id of [1, 2, 3]) change(id);
+  await load();
+  const runs = await pipeline.task("etl", "runs");
+  assert.match(runs.stdout, new RegExp(`delivery +since +up to +id\\n.* ${FROM} +${at(3)} `));
+  const wrong = await pipeline.task("etl", "rewind", "issues", "--to", "yesterday");
+  assert.equal(wrong.code, 1);
+  assert.match(
+    wrong.stderr,
+    /Cannot rewind issues to "yesterday": wanted a time such as 2026-01-01T00:00:00Z/,
+  );
+  const rewound = await pipeline.task("etl", "rewind", "issues", "--to", at(2), "--watch");
+  assert.equal(rewound.code, 0, rewound.stderr);
+  assert.equal(asked.at(-1), at(2));
+  const shown = await pipeline.task("etl", "show", "latest");
+  assert.ok(
+    shown.stdout.includes(`It asked for what changed since ${at(2)}, and got all up to ${at(3)}.`),
+    shown.stdout,
+  );
+  const audit = (await pipeline.lines("data/state/audit.jsonl")).map((line) => JSON.parse(line));
+  assert.deepEqual(audit.map(({ action, about }) => [action, about.since]), [["startRun", at(2)]]);
+});
