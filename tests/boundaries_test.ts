@@ -77,6 +77,11 @@ const RULES: Record<string, Rule> = {
       return "wanted shared/store/store.ts, or shared/store/open.ts in a main";
     }
   },
+  "PostgreSQL has one wrapper": (file, to) => {
+    if (to === "postgres" && !isTest(file) && !inside(file, "shared/store/postgres")) {
+      return "wanted shared/store/postgres/connection.ts";
+    }
+  },
   "the actor runtime knows the channel's port, never an adapter": (file, to) => {
     if (
       inside(file, "shared/actor") && !isTest(file) && inside(to, "shared/channel") &&

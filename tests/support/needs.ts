@@ -23,6 +23,7 @@ export const PACKAGES = {
   chromium: "chromium",
   git: "git",
   openssl: "openssl",
+  postgres: "postgresql",
   "swift-proxy-server": "swift-proxy",
   "swift-account-server": "swift-account",
   "swift-container-server": "swift-container",
@@ -48,7 +49,7 @@ const declared = new Set<Program>();
 /** Where `program` is; undefined if it is missing. */
 export function placeOf(program: string): string | undefined {
   if (program === "chromium" && Deno.env.has("CHROMIUM_PATH")) return Deno.env.get("CHROMIUM_PATH");
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", ...postgresFolders()];
   return folders.map((folder) => `${folder}/${program}`).find((path) => {
     try {
       return Deno.statSync(path).isFile;
@@ -56,6 +57,17 @@ export function placeOf(program: string): string | undefined {
       return false;
     }
   });
+}
+
+/** Where Debian puts the programs of its PostgreSQL server, the newest first. */
+function postgresFolders(): string[] {
+  const root = "/usr/lib/postgresql";
+  try {
+    return Array.from(Deno.readDirSync(root), ({ name }) => name)
+      .sort((a, b) => Number(b) - Number(a)).map((version) => `${root}/${version}/bin`);
+  } catch {
+    return [];
+  }
 }
 
 /** `Deno.test` for tests that need these programs. */

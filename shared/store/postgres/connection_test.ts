@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { needing } from "../../../tests/support/needs.ts";
+import { startPostgres } from "../../../tests/support/postgres.ts";
+import { Postgres } from "./connection.ts";
+
+const test = needing("postgres");
+
+test("values come as SQLite has them, and every kind can be bound", async () => {
+  await using server = await startPostgres();
+  await using db = new Postgres(server.url(), { name: "test" });
+  const row = await db.get(
+    `SELECT $1::text AS text, $2::int AS flag, $3::bigint AS big, $4::bigint AS small, $5::text AS nothing,
+       $6::text[] = ARRAY['a,"b', 'c\\d'] AS texts, 12345678901234567890.5::numeric AS exact, 1.50::numeric AS short,
+       10::numeric AS ten, '{"a": 1}'::jsonb AS json, now() IS NOT NULL AS truth`,
+    "it's",
+    true,
+    2n ** 60n,
+    5,
+    undefined,
+    ['a,"b', "c\\d"],
+  );
+  assert.deepEqual(row, {
+    text: "it's",
+    flag: 1,
+    big: 2n ** 60n,
+    small: 5,
+    nothing: null,
+    texts: true,
+    exact: "12345678901234567890.5",
+    short: 1.5,
+    ten: 10,
+    json: '{"a": 1}',
+    truth: true,
+  });
+  assert.deepEqual(await db.table("SELECT 1 AS x, 2 AS x"), { columns: ["x", "x"], rows: [[1, 2]] });
+});
+
+test("a transaction is kept whole or not at all", async () => {
+  await using server = await startPostgres();
+  await using db = new Postgres(server.url(), { name: "test" });
+  await db.script("CREATE TABLE t (x int)");
+  await assert.rejects(
+    db.transaction(async (session) => {
+      await session.run("INSERT INTO t VALUES (1)");
+      throw new RangeError("no");
+    }),
+    RangeError,
+  );
+  assert.equal(await db.transaction((session) => session.run("INSERT INTO t VALUES (2), (3)")), 2);
+  assert.deepEqual(await db.all("SELECT x FROM t ORDER BY x"), [{ x: 2 }, { x: 3 }]);
+});
+
+test("what can help by itself is transient, the rest says what to do; no message has a password", async () => {
+  await using server = await startPostgres();
+  const databases = await server.psql("SELECT count(*) FROM pg_database");
+  assert.equal(databases, "3");
+  await server.psql("CREATE ROLE low LOGIN PASSWORD 'low'; CREATE TABLE secret (x int)");
+  await server.psql("CREATE ROLE one LOGIN PASSWORD 'one' CONNECTION LIMIT 0");
+  const reason = async (
+    url: string,
+    sql = "SELECT 1",
+    kind: typeof PermanentError | typeof TransientError,
+  ) => {
+    await using db = new Postgres(url, { name: "test", statementMs: 200, lockMs: 100 });
+    const error = await db.all(sql).then(() => undefined, (error) => error);
+    assert.ok(error instanceof kind, `${sql} at ${url}: ${error}`);
+    assert.ok(!error.message.includes("s3cret") && !error.message.includes("wrong-word"), error.message);
+    return error.message;
+  };
+  const own = server.url();
+  assert.match(
+    await reason(server.url("postgres", "etl", "wrong-word"), "SELECT 1", PermanentError),
+    /is refused/,
+  );
+  assert.match(await reason(server.url("nowhere"), "SELECT 1", PermanentError), /no database of this name/);
+  assert.match(
+    await reason(server.url("postgres", "low", "low"), "SELECT * FROM secret", PermanentError),
+    /permission denied for table secret\. Give the user/,
+  );
+  assert.match(
+    await reason(server.url("postgres", "one", "one"), "SELECT 1", TransientError),
+    /max_connections/,
+  );
+  assert.match(await reason(own, "SELECT pg_sleep(5)", TransientError), /took too long/);
+  await using other = new Postgres(own, { name: "holder" });
+  await assert.rejects(
+    other.transaction((session) => session.script("CREATE TABLE t (x int)"), "READ ONLY"),
+    (error) => error instanceof TransientError && /only takes reads/.test(error.message),
+  );
+  await other.transaction(async (session) => {
+    await session.run("LOCK TABLE secret");
+    assert.match(await reason(own, "SELECT * FROM secret", TransientError), /holds a lock/);
+  });
+  assert.match(
+    await reason("postgres://a:wrong-word@127.0.0.1:1/x", "SELECT 1", TransientError),
+    /127\.0\.0\.1:1\/x: nobody listens/,
+  );
+  assert.match(await reason("postgres://a:b@nobody.invalid/x", "SELECT 1", TransientError), /host's name/);
+});
+
+test("a server that is killed, stopped or frozen is a transient error, and is used again when it is back", async () => {
+  await using server = await startPostgres();
+  await using db = new Postgres(server.url(), { name: "test", statementMs: 500 });
+  const works = async () => assert.deepEqual(await db.all("SELECT 1 AS x"), [{ x: 1 }]);
+  const fails = (sql = "SELECT 1") => assert.rejects(db.all(sql), TransientError);
+  await works();
+  for (const end of ["kill", "stop"] as const) {
+    const running = assert.rejects(
+      db.transaction(async (session) => {
+        await session.run("CREATE TABLE IF NOT EXISTS t (x int)");
+        await server[end]();
+        await session.run("INSERT INTO t VALUES (1)");
+      }),
+      TransientError,
+    );
+    await running;
+    await fails();
+    await server.start();
+    await works();
+  }
+  await server.psql(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'etl test'",
+  );
+  await db.all("SELECT 1").catch((error) => assert.ok(error instanceof TransientError));
+  await works();
+});
+
+test("a server that answers nothing is given up soon after its own bound", async () => {
+  await using server = await startPostgres();
+  await using db = new Postgres(server.url(), { name: "test", statementMs: 200 });
+  await db.all("SELECT 1");
+  await server.freeze();
+  const begun = performance.now();
+  await assert.rejects(db.all("SELECT 1"), /doesn't answer|nobody answered/);
+  assert.ok(performance.now() - begun < 15_000);
+  await server.thaw();
+  assert.deepEqual(await db.all("SELECT 1 AS x"), [{ x: 1 }]);
+});
+
+test("TLS is used as sslmode says", async () => {
+  await using server = await startPostgres({ tls: true, settings: { ssl_min_protocol_version: "TLSv1.2" } });
+  const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+  {
+    await using db = new Postgres(`${server.url()}?sslmode=require`, { name: "test" });
+    assert.deepEqual(await db.all(isEncrypted), [{ ssl: true }]);
+  }
+  await using strict = new Postgres(`${server.url()}?sslmode=verify-full`, { name: "test" });
+  await assert.rejects(
+    strict.all(isEncrypted),
+    (error) => error instanceof PermanentError && /sslmode/.test(error.message),
+  );
+});

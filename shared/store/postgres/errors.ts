@@ -1,0 +1,109 @@
+/**
+ * The errors of PostgreSQL and of the way to it, as the pipeline's two kinds.
+ *
+ * @module
+ */
+import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
+
+/** Where the database is, for messages: host, port and name, without user and password. */
+export function placeOfDatabase(url: string): string {
+  const { hostname, port, pathname } = new URL(url);
+  return `${hostname}:${port || "5432"}${pathname}`;
+}
+
+/** By these the connection, not the statement, is the problem: what is asked next would fail too. */
+const LOST = new Set(["25006", "57P01", "57P02", "57P03", "57P05", "25P03", "CONNECTION_CLOSED", "SILENT"]);
+
+/** Whether a new connection should be made before anything is tried again. */
+export function isLost(error: unknown): boolean {
+  return LOST.has(codeOf(error));
+}
+
+/**
+ * Classifies an error of the client: a server that is away, starts, stops or only reads, a lock, a time-out and too many connections are
+ * transient; wrong credentials, a missing database and missing rights are permanent. Everything else (a mistake in the SQL) is answered as
+ * it is.
+ */
+export function postgresError(place: string, error: unknown): unknown {
+  const code = codeOf(error);
+  const options = { cause: error };
+  const transient = TRANSIENT[code] ?? TRANSIENT[code.slice(0, 2)];
+  if (code === "53100") {
+    return new NoSpace(
+      `Cannot write to the database ${place}: its disk is full. Make room there; it is tried again.`,
+      options,
+    );
+  }
+  if (transient !== undefined) {
+    return new TransientError(`Cannot use the database ${place}: ${transient}. It is tried again.`, options);
+  }
+  const permanent = PERMANENT[code] ?? PERMANENT[code.slice(0, 2)];
+  if (permanent !== undefined) {
+    const [wrong, todo] = permanent;
+    const told = wrong ?? messageOf(error);
+    return new PermanentError(
+      `Cannot use the database ${place}: ${told}. ${todo}, and start again.`,
+      options,
+    );
+  }
+  if (/^(NO_TLS|CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) {
+    return new PermanentError(
+      `Cannot use the database ${place}: no encrypted connection that can be trusted (${code}). Correct the server's certificate or sslmode in DATABASE_URL, and start again.`,
+      options,
+    );
+  }
+  return error;
+}
+
+/** What is wrong, by SQLSTATE, by its class, or by the client's own code. */
+const TRANSIENT: Record<string, string> = {
+  "08": "the connection failed",
+  "25006": "it only takes reads, as after a failover",
+  "25P03": "the server ended a transaction that was idle for too long",
+  "25P04": "the server ended a transaction that took too long",
+  "40": "another transaction was in the way",
+  "53": "the server is short of memory or connections",
+  "53300": "it has as many connections as it takes. Raise max_connections, or run fewer services",
+  "55P03": "another transaction holds a lock for too long",
+  "57014": "it took too long",
+  "57P01": "the server shuts down",
+  "57P02": "the server crashed",
+  "57P03": "the server starts or stops",
+  "57P05": "the server ended an idle connection",
+  "58": "the server's disk fails",
+  CONNECTION_CLOSED: "the connection was lost",
+  CONNECTION_DESTROYED: "the connection was lost",
+  CONNECTION_ENDED: "the connection is closed",
+  CONNECT_TIMEOUT: "nobody answered in time",
+  SILENT: "the server doesn't answer",
+  ECONNREFUSED: "nobody listens there",
+  ECONNRESET: "the connection was reset",
+  ECONNABORTED: "the connection was reset",
+  EPIPE: "the connection was lost",
+  ETIMEDOUT: "nobody answered in time",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the network",
+  ENETDOWN: "the network is down",
+  ENOTFOUND: "the host's name isn't known",
+  EAI_AGAIN: "the host's name can't be looked up",
+};
+
+/** What is wrong, where the server's own text isn't shown, and what to do. */
+const PERMANENT: Record<string, readonly [wrong: string | undefined, todo: string]> = {
+  "28": ["user or password is refused", "Correct DATABASE_URL or the server's pg_hba.conf"],
+  "3D000": [
+    "there is no database of this name",
+    "Make it with CREATE DATABASE … ENCODING 'UTF8', or correct DATABASE_URL",
+  ],
+  "3F000": ["the user has no schema to use", "Make one, or correct the user's search_path"],
+  "42501": [
+    undefined,
+    "Give the user of DATABASE_URL the right to use and to create in its schema (deno task doctor --grant)",
+  ],
+  "XX001": ["its data is damaged", "Restore the last back-up"],
+  "XX002": ["an index is damaged", "REINDEX the database"],
+};
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}

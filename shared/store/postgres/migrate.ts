@@ -1,0 +1,136 @@
+/**
+ * The schema's history in PostgreSQL: numbered steps that only go forward.
+ *
+ * @module
+ */
+import { PermanentError, TransientError } from "../../errors/errors.ts";
+import type { Postgres } from "./connection.ts";
+import type { Session } from "./session.ts";
+import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type: "text" };
+
+/** All steps; number n leads to schema version n. A step that was released is never changed. */
+const MIGRATIONS: readonly string[] = [runsAndRecords];
+
+/** The schema version that this program works with. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
+
+/** The oldest server that will do. */
+const OLDEST_SERVER = 15;
+
+/** The advisory lock under which what is shared by all pipelines is made or changed: the schema and the views. */
+export const SCHEMA_LOCK = 7_305_808_869_229_538_661n; // the bytes of "etl_sche"
+
+/** What the server says of itself. */
+export interface ServerFacts {
+  /** Such as 150018. */
+  readonly version: number;
+  readonly encoding: string;
+  readonly isolation: string;
+  /** Of a commit: `on` where it is on the disk before it is answered. */
+  readonly commit: string;
+}
+
+/**
+ * Refuses a server on which the store's promises wouldn't hold.
+ *
+ * @throws PermanentError for one that is too old, holds no UTF-8, or doesn't keep what was committed.
+ */
+export async function checkServer(db: Postgres): Promise<ServerFacts> {
+  const facts = (await db.get<ServerFacts>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding,
+       current_setting('transaction_isolation') AS isolation, current_setting('synchronous_commit') AS commit`,
+  ))!;
+  const refuse = (wrong: string, todo: string) => {
+    throw new PermanentError(`Cannot use the database ${db.place}: ${wrong}. ${todo}, and start again.`);
+  };
+  if (facts.version < OLDEST_SERVER * 10_000) {
+    refuse(
+      `the server has version ${Math.floor(facts.version / 10_000)}, wanted ${OLDEST_SERVER} or newer`,
+      "Upgrade it",
+    );
+  }
+  if (facts.encoding !== "UTF8") {
+    refuse(
+      `its encoding is ${facts.encoding}, wanted UTF8`,
+      "Make a database with ENCODING 'UTF8' TEMPLATE template0",
+    );
+  }
+  if (facts.isolation !== "read committed") {
+    refuse(
+      `its transactions are "${facts.isolation}" though "read committed" was asked for`,
+      "Connect to the server itself, or through a pooler that keeps a client's settings",
+    );
+  }
+  if (facts.commit === "off") {
+    refuse(
+      "synchronous_commit is off, so that a crash loses what was committed",
+      "Set it to on for this database (ALTER DATABASE … SET synchronous_commit = on)",
+    );
+  }
+  return facts;
+}
+
+/**
+ * The database's schema version; 0 before the first step.
+ *
+ * @throws PermanentError when the database was made by a newer program.
+ */
+export async function schemaVersion(db: Session, place: string): Promise<number> {
+  // not to_regclass, which doesn't see what others committed while a transaction waited
+  const isMade = await db.get(
+    "SELECT 1 FROM pg_class WHERE relname = 'etl_schema' AND relnamespace = ANY(current_schemas(false)::regnamespace[])",
+  );
+  if (isMade === undefined) return 0;
+  const { version } = (await db.get<{ version: number }>("SELECT version FROM etl_schema"))!;
+  if (version > SCHEMA_VERSION) {
+    throw new PermanentError(
+      `Cannot use the database ${place}: its schema has version ${version}, but this program knows versions up to ${SCHEMA_VERSION}. ` +
+        `Start the newer program, or put back a backup from before it ran.`,
+    );
+  }
+  return version;
+}
+
+/**
+ * Brings the database to `SCHEMA_VERSION`, each step in a transaction of its own. Several processes may do so at once.
+ *
+ * @throws PermanentError when the database is newer than the program, or has tables of these names that aren't ours.
+ * @throws TransientError when another process takes too long over it.
+ */
+export async function migrate(db: Postgres): Promise<void> {
+  while (await schemaVersion(db, db.place) < SCHEMA_VERSION) {
+    await db.transaction(async (session) => {
+      await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
+      const version = await schemaVersion(session, db.place); // another process may have been faster
+      if (version === SCHEMA_VERSION) return;
+      if (version === 0) await refuseForeign(session, db.place);
+      await session.script(MIGRATIONS[version]!);
+      await session.script(
+        version === 0
+          ? "CREATE TABLE etl_schema (version INTEGER NOT NULL); INSERT INTO etl_schema VALUES (1)"
+          : `UPDATE etl_schema SET version = ${version + 1}`,
+      );
+    });
+  }
+}
+
+async function refuseForeign(session: Session, place: string): Promise<void> {
+  const found = await session.all<{ name: string }>(
+    `SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL`,
+    [...MIGRATIONS[0]!.matchAll(/^CREATE TABLE (\w+)/gm)].map(([, name]) => name!),
+  );
+  if (found.length === 0) return;
+  throw new PermanentError(
+    `Cannot use the database ${place}: it holds tables that this program did not make (${
+      found.map(({ name }) => name).join(", ")
+    }). Nothing was changed. Set DATABASE_URL to a database of its own, and start again.`,
+  );
+}
+
+/** @throws TransientError while the database has no tables yet, or those of an older program. */
+export async function needSchema(db: Postgres): Promise<void> {
+  if (await schemaVersion(db, db.place) === SCHEMA_VERSION) return;
+  throw new TransientError(
+    `Cannot read the database ${db.place}: the saver hasn't brought it to this program's schema yet. Start the saver.`,
+  );
+}

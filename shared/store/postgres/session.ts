@@ -1,0 +1,139 @@
+/**
+ * Running statements: values as SQLite has them, and each wait bounded.
+ *
+ * @module
+ */
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import type { PostgresType, Row, Sql } from "postgres";
+import type { Cell, Table } from "../rows.ts";
+
+/** What can be bound to a parameter: `undefined` becomes NULL, booleans become 1 and 0, lists an array of PostgreSQL. */
+export type Bindable =
+  | string
+  | number
+  | bigint
+  | boolean
+  | Uint8Array
+  | readonly string[]
+  | readonly number[]
+  | null
+  | undefined;
+
+/** What runs statements: a transaction, or all connections together, each statement a transaction of its own. */
+export interface Session {
+  /** All rows of a query over our own tables. `T` is the shape that the query selects. */
+  all<T>(text: string, ...values: Bindable[]): Promise<T[]>;
+  /** The first row of a query, as `all`. */
+  get<T>(text: string, ...values: Bindable[]): Promise<T | undefined>;
+  /** Runs one statement; answers the number of rows it changed. */
+  run(text: string, ...values: Bindable[]): Promise<number>;
+  /** Runs several statements without parameters. */
+  script(text: string): Promise<void>;
+  /** A query of unknown shape, so that two columns of one name are both there. */
+  table(text: string, ...values: Bindable[]): Promise<Table>;
+  /** `COPY … FROM STDIN` of what `pieces` holds, in its text format. Whole or not at all. */
+  copy(text: string, pieces: AsyncIterable<string | Uint8Array>): Promise<void>;
+}
+
+/** Runs statements by the connection that `use` gives; it bounds and classifies what the work waits for. */
+export function sessionOf(
+  use: <T>(work: (sql: Sql, wait: Wait) => Promise<T>) => Promise<T>,
+): Session {
+  const all = <T>(text: string, ...values: Bindable[]) =>
+    use(async (sql, wait) => [...await wait(query(sql, text, values))] as T[]);
+  return {
+    all,
+    async get<T>(text: string, ...values: Bindable[]) {
+      return (await all<T>(text, ...values))[0];
+    },
+    run: (text, ...values) => use(async (sql, wait) => (await wait(query(sql, text, values))).count ?? 0),
+    script: (text) => use(async (sql, wait) => void await wait(sql.unsafe(text).simple())),
+    table: (text, ...values) =>
+      use(async (sql, wait) => {
+        // not prepared, as the columns of a view may have changed
+        const rows = await wait(sql.unsafe(text, values.map(toNative)).values());
+        return { columns: rows.columns.map(({ name }) => name), rows: [...rows] as Cell[][] };
+      }),
+    copy: (text, pieces) => use((sql, wait) => copy(sql, wait, text, pieces)),
+  };
+}
+
+/** Waits, at most as long as a statement may take. */
+export type Wait = <T>(work: PromiseLike<T>) => Promise<T>;
+
+async function copy(
+  sql: Sql,
+  wait: Wait,
+  text: string,
+  pieces: AsyncIterable<string | Uint8Array>,
+): Promise<void> {
+  const stream = await wait(sql.unsafe(text).writable()) as Writable;
+  const failed = once(stream, "close").then(() => {
+    if (stream.errored) throw stream.errored;
+  });
+  failed.catch(() => {});
+  try {
+    for await (const piece of pieces) {
+      if (!stream.write(piece)) await wait(Promise.race([once(stream, "drain"), failed]));
+      if (stream.errored) throw stream.errored;
+    }
+  } catch (error) {
+    // what is in the table already is taken back
+    stream.destroy(error instanceof Error ? error : new Error(String(error)));
+    throw error;
+  }
+  stream.end();
+  await wait(failed);
+}
+
+function query(sql: Sql, text: string, values: Bindable[]) {
+  const options = { prepare: true, simple: false }; // a text without values is prepared, too
+  return sql.unsafe<Row[]>(text, values.map(toNative), options);
+}
+
+function toNative(value: Bindable) {
+  if (value === undefined) return null;
+  if (typeof value === "boolean") return value ? 1 : 0;
+  return value as string;
+}
+
+/** The object ids of the types that aren't what they are to SQLite. */
+const [INT8, JSON_TEXT, NUMERIC, TEXTS, INT8S] = [20, 114, 1700, 1009, 1016];
+
+/** Whole numbers beyond 2^53 come as `bigint`; dates and JSON stay text. */
+export const TYPES: Record<string, PostgresType> = {
+  int8: { to: INT8, from: [INT8], serialize: String, parse: wholeOf },
+  numeric: { to: NUMERIC, from: [NUMERIC], serialize: String, parse: numberOf },
+  texts: { to: TEXTS, from: [TEXTS], serialize: arrayOf, parse: String },
+  int8s: { to: INT8S, from: [INT8S], serialize: arrayOf, parse: String },
+  json: { to: JSON_TEXT, from: [JSON_TEXT, 3802], serialize: String, parse: String },
+  date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String },
+};
+
+function wholeOf(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+/** Text where a number of JavaScript can't hold all the digits. */
+function numberOf(text: string): number | bigint | string {
+  if (/^-?\d+$/.test(text)) return wholeOf(text);
+  const number = Number(text);
+  return String(number) === text.replace(/0+$/, "").replace(/\.$/, "") ? number : text;
+}
+
+function arrayOf(items: readonly (string | number)[]): string {
+  return `{${items.map((item) => `"${String(item).replaceAll(/["\\]/g, "\\$&")}"`).join(",")}}`;
+}
+
+/** Quotes `text` as an SQL string. */
+export function sqlText(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''")}'`;
+  return text.includes("\\") ? ` E${quoted.replaceAll("\\", "\\\\")}` : quoted;
+}
+
+/** Quotes `name` as an SQL identifier. */
+export function sqlName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

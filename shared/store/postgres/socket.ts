@@ -1,0 +1,57 @@
+/**
+ * The way to a PostgreSQL server: a TCP connection, encrypted as `sslmode` says.
+ *
+ * @module
+ */
+import { once } from "node:events";
+import { isIP, Socket } from "node:net";
+import { connect as encrypt, type ConnectionOptions as TlsOptions } from "node:tls";
+
+/**
+ * How a connection is encrypted, as in libpq: never, where the server can, always, or always with a certificate that is checked. Those that
+ * are checked are checked for the host's name, too.
+ */
+export const SSL_MODES = ["disable", "prefer", "require", "verify-full"] as const;
+export type SslMode = (typeof SSL_MODES)[number];
+
+/** Longest wait until the server has answered, in milliseconds. */
+const CONNECT_MS = 10_000;
+
+/** What a client sends to ask for TLS; the server answers S or N. */
+const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
+
+/** What went wrong on the way, with a code as those of sockets. */
+export class WayError extends Error {
+  /** Makes the error. */
+  constructor(readonly code: "CONNECT_TIMEOUT" | "NO_TLS" | "SILENT") {
+    super(code);
+  }
+}
+
+/** Connects. Fails with what the socket or TLS says, or after 10 s. */
+export async function connectSocket(host: string, port: number, mode: SslMode): Promise<Socket> {
+  const socket = new Socket();
+  const timer = setTimeout(() => socket.destroy(new WayError("CONNECT_TIMEOUT")), CONNECT_MS);
+  try {
+    socket.connect(port, host);
+    await once(socket, "connect");
+    if (mode === "disable") return socket;
+    socket.write(SSL_REQUEST);
+    const [answer] = await once(socket, "data") as [Uint8Array];
+    if (answer[0] === "S".charCodeAt(0)) return await encrypted(socket, host, mode === "verify-full");
+    if (mode !== "prefer") throw new WayError("NO_TLS");
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function encrypted(socket: Socket, host: string, isChecked: boolean): Promise<Socket> {
+  const options: TlsOptions = { socket, rejectUnauthorized: isChecked };
+  const secured = encrypt(isIP(host) ? { ...options, host } : { ...options, host, servername: host });
+  await once(secured, "secureConnect");
+  return secured;
+}

@@ -1,0 +1,227 @@
+/**
+ * A real PostgreSQL server of one's own, on a free port, with its cluster in a folder of its own.
+ *
+ * @module
+ */
+import { placeOf, used } from "./needs.ts";
+import { followLog } from "./output.ts";
+import { childrenOf } from "./processes.ts";
+
+/** A running server. Disposing of it ends the server and removes its files. */
+export interface PostgresServer extends AsyncDisposable {
+  /** Its port, the same after a restart. */
+  readonly port: number;
+  /** Where its certificate is, where it was started with `tls`. */
+  readonly certificate: string | undefined;
+  /** The address of a database, as the superuser `etl` or another user. */
+  url(database?: string, user?: string, password?: string): string;
+  /** Makes an empty database, and answers its address. `options` are those of CREATE DATABASE. */
+  createDatabase(options?: string): Promise<string>;
+  /** Runs statements with `psql` as the superuser and answers what it prints, a row a line, columns separated by `|`. */
+  psql(sql: string, database?: string): Promise<string>;
+  /** Ends the server and all its processes at once, as a power cut would (SIGKILL). */
+  kill(): Promise<void>;
+  /** Ends the server in order, sessions cut (SIGINT). */
+  stop(): Promise<void>;
+  /** Starts it again with what is on its disk, with these settings instead of those before; resolves when it takes connections. */
+  start(settings?: Record<string, string>): Promise<void>;
+  /** Keeps all its processes from answering, their connections open (SIGSTOP), until `thaw`. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+}
+
+/** How to run the server. */
+export interface PostgresOptions {
+  /** Settings of postgresql.conf. */
+  readonly settings?: Record<string, string>;
+  /** Takes TLS connections, with a certificate for `localhost`. */
+  readonly tls?: boolean;
+}
+
+const USER = "etl";
+const PASSWORD = "s3cret:@/word";
+
+/** Makes a cluster and starts a server on it. It syncs each commit to the disk, as a real one. */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  used("postgres");
+  const folder = await Deno.makeTempDir({ prefix: "postgres-" });
+  const server = new Server(folder, await owner(), options);
+  try {
+    await server.make();
+    for (let tries = 1;; tries += 1) {
+      try {
+        await server.start();
+        return server;
+      } catch (error) {
+        // Somebody else may have taken the port meanwhile.
+        if (tries === 3) throw error;
+        server.port = freePort();
+      }
+    }
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Whom the cluster belongs to: the server refuses to run as root. */
+async function owner(): Promise<{ uid: number; gid: number } | undefined> {
+  if (Deno.uid() !== 0) return undefined;
+  const { uid, gid } = await Deno.stat("/var/lib/postgresql"); // the user postgres owns its home
+  return { uid: uid!, gid: gid! };
+}
+
+class Server implements PostgresServer {
+  port = freePort();
+  #process: Deno.ChildProcess | undefined;
+  #output: Promise<void> = Promise.resolve();
+  #settings: Record<string, string>;
+  #databases = 0;
+
+  constructor(
+    private readonly folder: string,
+    private readonly owner: { uid: number; gid: number } | undefined,
+    private readonly options: PostgresOptions,
+  ) {
+    this.#settings = options.settings ?? {};
+  }
+
+  get certificate(): string | undefined {
+    return this.options.tls ? `${this.folder}/server.crt` : undefined;
+  }
+
+  async make(): Promise<void> {
+    const { folder, owner } = this;
+    if (owner !== undefined) await Deno.chown(folder, owner.uid, owner.gid);
+    await Deno.writeTextFile(`${folder}/password`, PASSWORD);
+    await this.#run("initdb", [
+      ...["-D", `${folder}/data`, "-U", USER, "--pwfile", `${folder}/password`, "-A", "scram-sha-256"],
+      ...["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+    ]);
+    if (!this.options.tls) return;
+    await this.#run("openssl", [
+      ...["req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
+      ...["-addext", "subjectAltName=DNS:localhost", "-newkey", "rsa:2048"],
+      ...["-keyout", `${folder}/server.key`, "-out", `${folder}/server.crt`],
+    ]);
+    await Deno.chmod(`${folder}/server.key`, 0o600);
+  }
+
+  url(database = "postgres", user = USER, password = PASSWORD): string {
+    return `postgres://${user}:${encodeURIComponent(password)}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  async createDatabase(options = ""): Promise<string> {
+    const name = `test_${++this.#databases}`;
+    await this.psql(`CREATE DATABASE ${name} ${options}`);
+    return this.url(name);
+  }
+
+  psql(sql: string, database = "postgres"): Promise<string> {
+    return this.#run("psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql], {
+      PGHOST: "127.0.0.1",
+      PGPORT: String(this.port),
+      PGUSER: USER,
+      PGPASSWORD: PASSWORD,
+      PGDATABASE: database,
+    });
+  }
+
+  async start(settings = this.#settings): Promise<void> {
+    this.#settings = settings;
+    const all = {
+      port: String(this.port),
+      listen_addresses: "127.0.0.1",
+      unix_socket_directories: "",
+      lc_messages: "C",
+      ...(this.options.tls
+        ? {
+          ssl: "on",
+          ssl_cert_file: `${this.folder}/server.crt`,
+          ssl_key_file: `${this.folder}/server.key`,
+        }
+        : {}),
+      ...settings,
+    };
+    const process = this.#command("postgres", [
+      ...["-D", `${this.folder}/data`],
+      ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    ], { stdout: "null" }).spawn();
+    this.#process = process;
+    const ready = Promise.withResolvers<void>();
+    this.#output = followLog("postgres", process.stderr, "ready to accept connections", ready);
+    try {
+      await ready.promise;
+    } catch (error) {
+      await this.#end("SIGKILL");
+      throw error;
+    }
+  }
+
+  kill(): Promise<void> {
+    return this.#end("SIGKILL");
+  }
+
+  stop(): Promise<void> {
+    return this.#end("SIGINT");
+  }
+
+  async freeze(): Promise<void> {
+    await this.#signalAll("SIGSTOP");
+  }
+
+  async thaw(): Promise<void> {
+    await this.#signalAll("SIGCONT");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  async #end(signal: Deno.Signal): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (process === undefined) return;
+    if (signal === "SIGKILL") await this.#signalAll("SIGKILL", process);
+    else process.kill(signal);
+    await process.status;
+    await this.#output;
+  }
+
+  /** Signals the server and its processes, the server first, so that it makes no other meanwhile. */
+  async #signalAll(signal: Deno.Signal, process = this.#process): Promise<void> {
+    if (process === undefined) return;
+    const children = await childrenOf(process.pid);
+    for (const pid of [process.pid, ...children]) {
+      try {
+        Deno.kill(pid, signal);
+      } catch {
+        // it has ended already
+      }
+    }
+  }
+
+  #command(program: string, args: string[], options: Deno.CommandOptions = {}): Deno.Command {
+    return new Deno.Command(placeOf(program) ?? program, {
+      args,
+      cwd: this.folder,
+      stdin: "null",
+      stderr: "piped",
+      ...this.owner,
+      ...options,
+    });
+  }
+
+  async #run(program: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+    const { success, stdout, stderr } = await this.#command(program, args, { stdout: "piped", env }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
+    if (!success) throw new Error(`${program} failed: ${text(stderr)}`);
+    return text(stdout);
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
