@@ -60,6 +60,17 @@ export function isPlainKey(key: string): boolean {
   return key !== "" && JSON.stringify(key) === `"${key}"`;
 }
 
+/** The paths of fields, with dots, cut where a mask hides what is below: the keys of a masked object may be personal, too. */
+export function shownPaths(paths: readonly string[], mask: Mask): string[] {
+  return [...new Set(paths.map((path) => shownPath(path.split("."), mask)))];
+}
+
+function shownPath([key, ...below]: string[], mask: Mask): string {
+  const rule = mask.get(key!);
+  if (below.length === 0 || rule === "whole") return key!;
+  return `${key}.${rule === undefined ? below.join(".") : shownPath(below, rule)}`;
+}
+
 function touches(mask: Mask, [key, ...below]: string[]): boolean {
   const rule = mask.get(key!);
   if (rule === undefined || rule === "whole" || below.length === 0) return rule !== undefined;

@@ -132,7 +132,7 @@ export interface Current {
   /** What runs did to keys, in the order in which they were loaded; of one run by key. */
   changes(
     pipeline: string,
-    of: { runId?: string | undefined; key?: Key | undefined },
+    of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
     page: Page<ChangeCursor>,
   ): Promise<ChangeRow[]>;
   /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */

@@ -6,7 +6,7 @@
  */
 import { PermanentError } from "../../errors/errors.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { MASKED, maskRecord, parseExact } from "../mask.ts";
+import { MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
 import type { Bindable, Database } from "../../sqlite/database.ts";
 import type {
   ChangeCursor,
@@ -94,7 +94,7 @@ export class SqliteCurrent implements Current {
   /** What runs did to keys, in the order in which they were loaded; of one run by key. */
   async changes(
     pipeline: string,
-    of: { runId?: string | undefined; key?: Key | undefined },
+    of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
     page: Page<ChangeCursor>,
   ): Promise<ChangeRow[]> {
     const [{ masks }, { key }] = this.#of(pipeline);
@@ -107,6 +107,10 @@ export class SqliteCurrent implements Current {
     if (of.key !== undefined) {
       terms.push("x.key IN (SELECT value FROM json_each(?))");
       values.push(JSON.stringify(asStored(of.key)));
+    }
+    if (of.change !== undefined) {
+      terms.push("x.change = ?");
+      values.push(of.change);
     }
     for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
       if (cursor === undefined) continue;
@@ -123,7 +127,7 @@ export class SqliteCurrent implements Current {
     ).map(({ move, fields, ...row }): ChangeRow => ({
       ...row,
       key: hides(masks.processed, key) ? MASKED : row.key,
-      fields: fields === null ? [] : JSON.parse(fields),
+      fields: fields === null ? [] : shownPaths(JSON.parse(fields), masks.processed),
       cursor: [move, row.key],
     }));
     return page.from === "end" ? rows.reverse() : rows;

@@ -196,6 +196,25 @@ FROM ${currentTable(shown.name)} AS c`;
 /** What the view `NAME_changes` shows, of rows `x` of the table of changes. */
 export function changesSelect({ name, masks }: Shown, { key }: CurrentShape): string {
   const shownKey = hides(masks.processed, key) ? sqlText(MASKED) : "x.key";
-  return `SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, x.fields AS fields
+  return `SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, ${
+    fieldsSql(masks.processed)
+  } AS fields
 FROM ${changesTable(name)} AS x JOIN run_moves AS m ON m.id = x.move`;
+}
+
+/** As `shownPaths`: the paths of fields that changed, cut where the mask hides what is below. */
+function fieldsSql(mask: Mask): string {
+  const hidden = wholeOf(mask).map(sqlText).map((path) =>
+    `WHEN substr(value, 1, length(${path}) + 1) = ${path} || '.' THEN ${path}`
+  );
+  if (hidden.length === 0) return "x.fields";
+  return `iif(x.fields IS NULL, NULL, (SELECT json_group_array(DISTINCT CASE ${
+    hidden.join(" ")
+  } ELSE value END) FROM json_each(x.fields)))`;
+}
+
+function wholeOf(mask: Mask): string[] {
+  return [...mask].flatMap(([key, rule]) =>
+    rule === "whole" ? [key] : wholeOf(rule).map((below) => `${key}.${below}`)
+  );
 }

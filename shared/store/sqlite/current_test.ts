@@ -378,3 +378,31 @@ Deno.test("the raw record of a current one is found by its key", async () => {
   assert.deepEqual((await people.store.records.byIds("raw", [id])).get(id)!.line, 2);
   assert.equal(await people.store.current.rawOf("people", run, 9), undefined);
 });
+
+Deno.test("the keys below a masked field aren't shown as fields that changed", async () => {
+  await using people = await fixture(peopleWith({ mask: ["bank.iban", "nickname"] }));
+  await people.load([{ id: 1, name: "A", nickname: { "ada@example.com": 1 }, bank: { iban: { DE1: 1 } } }]);
+  const run = await people.load([
+    { id: 1, name: "B", nickname: { "ada@example.com": 2, x: 1 }, bank: { iban: { DE2: 1 }, name: "C" } },
+  ]);
+  const fields = ["bank.iban", "bank.name", "name", "nickname"];
+  const [change] = people.store.current.changes("people", { runId: run }, { limit: 9 });
+  assert.deepEqual([...change!.fields].sort(), fields);
+  const [row] = await see(people.store, `SELECT fields FROM people_changes WHERE run_id = '${run}'`);
+  assert.deepEqual(JSON.parse(row!.fields as string).sort(), fields);
+});
+
+Deno.test("the changes of one kind are read page by page", async () => {
+  await using people = await fixture();
+  await people.load([ADA, { id: 8, name: "Bob" }, { id: 9, name: "Cy" }]);
+  const run = await people.load([{ ...ADA, name: "Ida" }, { id: 10, name: "Di" }, { id: 11, name: "Ed" }]);
+  const keys = (change: "added" | "changed" | "removed" | "restored", after?: readonly [number, number]) =>
+    people.store.current.changes("people", { runId: run, change }, { limit: 1, after })
+      .map(({ key, cursor }) => [key, cursor]);
+  const [[first, cursor]] = keys("added") as [[number, readonly [number, number]]];
+  assert.equal(first, 10);
+  assert.deepEqual(keys("added", cursor).map(([key]) => key), [11]);
+  assert.deepEqual(keys("removed").map(([key]) => key), [8]);
+  assert.deepEqual(keys("changed").map(([key]) => key), [7]);
+  assert.deepEqual(keys("restored"), []);
+});
