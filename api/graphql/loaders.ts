@@ -5,6 +5,7 @@
  */
 import DataLoader from "dataloader";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
+import type { MoveRow } from "../../shared/store/current_rows.ts";
 import type { DeliveryRow, FileRow, HoldRow, RecordRow, RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
@@ -27,6 +28,9 @@ export interface Loaders {
   readonly recordCorrected: DataLoader<number, number | undefined>;
   readonly rawRecord: DataLoader<number, RecordRow | undefined>;
   readonly invalidRecord: DataLoader<number, RecordRow | undefined>;
+  readonly processedRecord: DataLoader<number, RecordRow | undefined>;
+  /** What a run did to the current state. */
+  readonly move: DataLoader<string, MoveRow | undefined>;
 }
 
 /** Makes the reads of one request. Without a database they find nothing. Nothing is remembered, as a subscription's request lasts. */
@@ -60,5 +64,10 @@ export function makeLoaders(open: () => Promise<ReadStore | undefined>): Loaders
       ({ records }, ids) => records.byIds("invalid", ids),
       undefined,
     ),
+    processedRecord: loader<number, RecordRow | undefined>(
+      ({ records }, ids) => records.byIds("processed", ids),
+      undefined,
+    ),
+    move: loader<string, MoveRow | undefined>(({ current }, ids) => current.moves(ids), undefined),
   };
 }

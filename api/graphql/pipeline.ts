@@ -5,7 +5,14 @@
  */
 import type { Rule } from "../../shared/pipeline/complaints.ts";
 import { FILE_KINDS } from "../../shared/contracts/names.ts";
-import { nextRunOf, type PipelineView, scheduleOf, sourceOf, viewPipelines } from "../pipelines.ts";
+import {
+  defaultPipeline,
+  nextRunOf,
+  type PipelineView,
+  scheduleOf,
+  sourceOf,
+  viewPipelines,
+} from "../pipelines.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { EtlRun } from "./run.ts";
@@ -112,6 +119,17 @@ export async function knownPipeline(
   const names = (await allPipelines(context)).map((pipeline) => pipeline.name);
   if (names.includes(name)) return name;
   throw badInput(`There is no pipeline ${JSON.stringify(name)}, wanted one of ${names.join(", ")}.`);
+}
+
+/** The pipeline that is named, or else that of a run, or else the one that is meant where none is named. @throws as `knownPipeline`. */
+export async function pipelineOf(
+  name: string | null | undefined,
+  runId: string | null | undefined,
+  context: Context,
+): Promise<string> {
+  if (name != null) return knownPipeline(name, context);
+  const run = runId == null ? undefined : await context.store?.runs.byRunId(runId);
+  return run?.pipeline ?? defaultPipeline(context.ports.pipelines);
 }
 
 builder.queryFields((t) => ({

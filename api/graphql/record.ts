@@ -4,11 +4,10 @@
  * @module
  */
 import { type FileKind, partsOfTable, type RecordTable } from "../../shared/contracts/names.ts";
-import { defaultPipeline } from "../pipelines.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { type Connection, connectionType, forwardArgs, type PageArgs, pageOf } from "./connection.ts";
-import { knownPipeline } from "./pipeline.ts";
+import { pipelineOf } from "./pipeline.ts";
 import { EtlRun } from "./run.ts";
 import type { RecordFilter, RecordRow } from "../../shared/store/rows.ts";
 
@@ -149,16 +148,6 @@ builder.queryFields((t) => ({
   }),
 }));
 
-async function pipelineOf(
-  name: string | null | undefined,
-  runId: string | null | undefined,
-  context: Context,
-): Promise<string> {
-  if (name != null) return knownPipeline(name, context);
-  const run = runId == null ? undefined : await context.store?.runs.byRunId(runId);
-  return run?.pipeline ?? defaultPipeline(context.ports.pipelines);
-}
-
 async function readRecords(
   table: RecordTable,
   filter: RecordFilter,
@@ -176,6 +165,6 @@ async function readRecords(
 }
 
 /** Ids are unique in files of a kind only, so a record has to know which one it is from. */
-function ofKind(kind: FileKind, row: RecordRow): RecordRow & { kind: FileKind } {
+export function ofKind(kind: FileKind, row: RecordRow): RecordRow & { kind: FileKind } {
   return { ...row, kind };
 }

@@ -8,6 +8,8 @@ import { builder } from "./builder.ts";
 import "./run_queries.ts";
 import "./pipeline.ts";
 import "./record.ts";
+import "./current.ts";
+import "./change.ts";
 import "./actor.ts";
 import "./dead_letter.ts";
 import "./notification.ts";

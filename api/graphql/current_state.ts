@@ -1,0 +1,96 @@
+/**
+ * The current state of a pipeline, as a request reads it.
+ *
+ * @module
+ */
+import * as z from "zod";
+import type { Key } from "../../shared/store/current_rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
+import { exactJson, parseExact } from "../../shared/store/mask.ts";
+import { badInput } from "./builder.ts";
+import type { Context } from "./context.ts";
+import type { Fields } from "./where.ts";
+
+/** A pipeline that has a current state. */
+export interface CurrentState {
+  readonly store: ReadStore;
+  readonly pipeline: string;
+  readonly fields: Fields;
+  /** Whether what identifies a record is hidden. */
+  readonly isKeyMasked: boolean;
+}
+
+/** The current state of a pipeline; undefined before there is a database. @throws a GraphQLError where the pipeline keeps none. */
+export async function currentStateOf(
+  pipeline: string,
+  { store }: Context,
+): Promise<CurrentState | undefined> {
+  if (store === undefined) return undefined;
+  const those = await store.current.pipelines();
+  if (!those.includes(pipeline)) {
+    throw badInput(
+      `${pipeline} has no current state, as its records are appended${
+        those.length === 0 ? "" : `; wanted one of ${those.join(", ")}`
+      }. Read its records.`,
+    );
+  }
+  const searchable = await store.current.fields(pipeline);
+  const masked = (await store.records.pipelines()).get(pipeline)?.masked ?? [];
+  return {
+    store,
+    pipeline,
+    fields: { searchable, masked },
+    isKeyMasked: searchable.every(({ type }) => type !== undefined),
+  };
+}
+
+/** @throws a GraphQLError where records can't be looked for by their key. */
+export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
+  if (!isKeyMasked) return;
+  throw badInput(
+    `Cannot look for a record of ${pipeline} by its key: it is masked, and what is found would tell whether it is there.`,
+  );
+}
+
+/** Where a page begins: something to order by, and a key. */
+export type Place<First> = readonly [first: First, key: Key];
+
+/** Where a key is masked, a cursor holds a record that has it instead. */
+type ShownPlace<First> = readonly [first: First, key: Key | { readonly record: number }];
+
+/** The place of a row as a cursor may show it. */
+export function shownPlace<First>(
+  { isKeyMasked }: CurrentState,
+  [first, key]: Place<First>,
+  record: number,
+): ShownPlace<First> {
+  return [first, isKeyMasked ? { record } : key];
+}
+
+const Cursor = z.tuple([
+  z.union([z.string(), z.number(), z.null()]),
+  z.union([z.string(), z.number(), z.object({ record: z.int() })]),
+]);
+
+/** The place that a cursor stands for. @throws a GraphQLError for one of another list. */
+export async function placeOf<First>(
+  state: CurrentState,
+  cursor: ShownPlace<First> | undefined,
+): Promise<Place<First> | undefined> {
+  if (cursor === undefined) return undefined;
+  const { data } = Cursor.safeParse(cursor);
+  const key = typeof data?.[1] === "object" ? await keyOf(state, data[1].record) : data?.[1];
+  if (data === undefined || key === undefined) {
+    throw badInput("Cannot use the cursor: it is none of this list, or its record is no longer kept.");
+  }
+  return [data[0] as First, key];
+}
+
+async function keyOf({ store, pipeline }: CurrentState, record: number): Promise<Key | undefined> {
+  const path = (await store.records.pipelines()).get(pipeline)?.current?.key ?? [];
+  const text = (await store.records.unmaskedTexts(`processed_${pipeline}`, [record])).get(record);
+  let value: unknown = text === undefined ? undefined : parseExact(text);
+  for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
+  if (exactJson.isRawJSON(value)) return JSON.stringify(value);
+  return typeof value === "string" || typeof value === "number" ? value : undefined;
+}
