@@ -8,6 +8,8 @@ import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contra
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
+import { currentShapeOf } from "../shared/store/current_shape.ts";
+import type { Shown } from "../shared/store/shown.ts";
 
 /** A pipeline, as it is shown. */
 export interface PipelineView {
@@ -19,7 +21,7 @@ export interface PipelineView {
 }
 
 /** The pipelines that the store knows; undefined while there is none. */
-type Kept = ReadonlyMap<string, unknown> | undefined;
+type Kept = ReadonlyMap<string, Pick<Shown, "current">> | undefined;
 
 /** Every pipeline there is, by name. */
 export function viewPipelines({ plans, broken }: Pipelines, kept: Kept): PipelineView[] {
@@ -46,6 +48,27 @@ export function recordTables(pipelines: Pipelines, kept: Kept): RecordTable[] {
   return viewPipelines(pipelines, kept).flatMap(({ name }) =>
     FILE_KINDS.map((kind): RecordTable => `${kind}_${name}`)
   );
+}
+
+/** The tables of current states, and of what changed in them. */
+export function currentTables(pipelines: Pipelines, kept: Kept): string[] {
+  return viewPipelines(pipelines, kept).flatMap((view) => hasCurrent(view, kept) ? namesOf(view.name) : []);
+}
+
+/** The tables of a pipeline that people can read. */
+export function tablesOf(view: PipelineView, kept: Kept): string[] {
+  const { name } = view;
+  return [...FILE_KINDS.map((kind) => `${kind}_${name}`), ...hasCurrent(view, kept) ? namesOf(name) : []];
+}
+
+function hasCurrent({ name, plan }: PipelineView, kept: Kept): boolean {
+  const shown = kept?.get(name);
+  if (shown !== undefined) return shown.current !== null;
+  return plan !== undefined && currentShapeOf(plan.definition) !== null;
+}
+
+function namesOf(pipeline: string): [string, string] {
+  return [pipeline, `${pipeline}_changes`];
 }
 
 /** A pipeline's schedule, with the environment's value in it: a cron pattern, or `off`. */

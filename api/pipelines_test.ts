@@ -182,7 +182,8 @@ Deno.test("REST, the SQL console and the metrics know every pipeline's tables", 
   assert.deepEqual([rows[0].sku, rows[0].owner], ["a", "***"]);
   assert.deepEqual(await json("/data/nothing"), [400, {
     detail: "TableName not Allowed. Valid names: raw_orders, processed_orders, invalid_orders, " +
-      "raw_things, processed_things, invalid_things, raw_users, processed_users, invalid_users.",
+      "raw_things, processed_things, invalid_things, raw_users, processed_users, invalid_users, " +
+        "things, things_changes, users, users_changes.",
   }]);
   assert.deepEqual(
     (await json("/etl_runs?pipeline=things"))[1].map((run: { invalid_count: number }) => run.invalid_count),

@@ -4,13 +4,14 @@
  * @module
  */
 import type { Rule } from "../../shared/pipeline/complaints.ts";
-import { FILE_KINDS } from "../../shared/contracts/names.ts";
+import type { Searchable } from "../../shared/store/current_rows.ts";
 import {
   defaultPipeline,
   nextRunOf,
   type PipelineView,
   scheduleOf,
   sourceOf,
+  tablesOf,
   viewPipelines,
 } from "../pipelines.ts";
 import { badInput, builder } from "./builder.ts";
@@ -29,6 +30,18 @@ const RuleType = builder.objectRef<Rule>("PipelineRule").implement({
       nullable: true,
       description: "A regular expression that has to match somewhere in the text.",
     }),
+  }),
+});
+
+const CurrentField = builder.objectRef<Searchable>("CurrentField").implement({
+  description: "A field of the current state that can be looked for.",
+  fields: (t) => ({
+    field: t.exposeString("field", { description: "Its name, with dots for a nested one." }),
+    type: t.string({
+      description: "`TEXT`, `INTEGER`, `REAL`, or `KEY`, which is a text or a number.",
+      resolve: ({ type }) => type ?? "KEY",
+    }),
+    isIndexed: t.exposeBoolean("isIndexed", { description: "Whether it is found at once." }),
   }),
 });
 
@@ -88,7 +101,19 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     }),
     tables: t.stringList({
       description: "Its tables in the SQL console and under `/data`.",
-      resolve: ({ name }) => FILE_KINDS.map((kind) => `${kind}_${name}`),
+      resolve: async (view, _args, { store }) => tablesOf(view, await store?.records.pipelines()),
+    }),
+    currentRecords: t.int({
+      nullable: true,
+      description: "How many records its current state holds; null where it has none.",
+      resolve: async ({ name }, _args, { store }) =>
+        await store?.current.table(name) === undefined ? null : await store!.current.count(name),
+    }),
+    currentFields: t.field({
+      type: [CurrentField],
+      description: "The fields of its current state that can be looked for.",
+      resolve: async ({ name }, _args, { store }) =>
+        await store?.current.table(name) === undefined ? [] : await store!.current.fields(name),
     }),
     lastRun: t.field({
       type: EtlRun,

@@ -10,6 +10,7 @@ import "./pipeline.ts";
 import "./record.ts";
 import "./current.ts";
 import "./change.ts";
+import "./history.ts";
 import "./actor.ts";
 import "./dead_letter.ts";
 import "./notification.ts";

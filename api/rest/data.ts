@@ -9,7 +9,7 @@ import type { ApiApp } from "../http/env.ts";
 import { integer } from "../http/unprocessable.ts";
 import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
-import { recordTables } from "../pipelines.ts";
+import { currentTables, recordTables } from "../pipelines.ts";
 import { UntilCommit } from "../until_commit.ts";
 import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
@@ -27,9 +27,9 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
   addRoute(app, {
     method: "get",
     path: "/data/{table}",
-    summary: "Records of a table, in the order in which they were loaded",
+    summary: "Records of a table, in the order in which they were loaded; the current state by key",
     description: `Tables: ${
-      recordTables(pipelines, undefined).join(", ")
+      [...recordTables(pipelines, undefined), ...currentTables(pipelines, undefined)].join(", ")
     }. Personal fields read as \`***\`, nested values are JSON text.`,
     inputs: {
       params: z.object({ table: z.string().openapi({ example: "processed_users" }) }),
@@ -45,23 +45,40 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
     },
   }, async (c, { params, query: page }) => {
     const open = await store();
-    const tables = recordTables(pipelines, await open?.records.pipelines());
-    const table = tables.find((name) => name === params.table);
-    if (table === undefined) {
+    const kept = await open?.records.pipelines();
+    const records = recordTables(pipelines, kept);
+    const tables: string[] = [...records, ...currentTables(pipelines, kept)];
+    const { table } = params;
+    if (!tables.includes(table)) {
       // the original's text, kept on purpose
       return detail(400, `TableName not Allowed. Valid names: ${tables.join(", ")}.`);
     }
-    if (open === undefined || !await open.records.has(table)) return noDatabase();
-    const read = async () => ({
-      text: Buffer.from(toJson(recordsOf(await open.records.rows(table, page)))),
-      total: await open.records.count(table),
-    });
+    if (open === undefined) return noDatabase();
+    const ofRecords = records.find((name) => name === table);
+    const isThere = ofRecords === undefined
+      ? await open.current.table(table)
+      : await open.records.has(ofRecords);
+    if (!isThere) return noDatabase();
+    const read = async () =>
+      ofRecords === undefined
+        ? {
+          text: Buffer.from(toJson(asObjects(await open.current.tableRows(table, page)))),
+          total: await open.current.count(table),
+        }
+        : {
+          text: Buffer.from(toJson(recordsOf(await open.records.rows(ofRecords, page)))),
+          total: await open.records.count(ofRecords),
+        };
     // pages of the size that people look at are kept; larger ones would take memory
     const { text, total } = page.limit > MOST_KEPT
       ? await read()
       : await pages.get(open, `${table}/${page.limit}/${page.offset}`, read);
     return jsonAnswer(text, 200, pageHeaders(c.req.url, { ...page, total }));
   });
+}
+
+function asObjects({ columns, rows }: Table): Record<string, Cell>[] {
+  return rows.map((row) => Object.fromEntries(columns.map((name, at) => [name, row[at]!])));
 }
 
 /** Rows of a view as the original showed them: the user's own keys, then `insertion_date`. */

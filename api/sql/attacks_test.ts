@@ -72,6 +72,19 @@ const REFUSED: [sql: string, says: RegExp][] = [
     "SELECT * FROM etl_runs WHERE EXISTS (SELECT json FROM raw_records WHERE json LIKE '%emilyspass%')",
     /^SQL error: /,
   ],
+  ['SELECT * FROM "current$users"', /^SQL error: .*only SELECT on etl_runs/],
+  ["SELECT * FROM current$users", /^SQL error: /],
+  ["SELECT c2 FROM main.current$users", /^SQL error: /],
+  ["SELECT count(*) FROM main.[current$users]", /^SQL error: /],
+  ["SELECT key FROM changes$users", /^SQL error: /],
+  ["SELECT before, after FROM `changes$users` AS users_changes", /^SQL error: /],
+  ["SELECT * FROM run_moves", /^SQL error: /],
+  ["SELECT * FROM users JOIN current$users AS c ON c.key = users.id", /^SQL error: /],
+  ["SELECT p.json FROM users, processed_records AS p", /^SQL error: /],
+  ["SELECT users.record FROM users", /^SQL error: no such column/],
+  ["SELECT users_changes.after FROM users_changes", /^SQL error: no such column/],
+  ["WITH users AS (SELECT json FROM raw_records) SELECT * FROM users", /is taken/],
+  ["WITH users_changes AS (SELECT * FROM changes$users) SELECT * FROM users_changes", /is taken/],
   // a common table expression that borrows a view's name, so that SQLite takes what it reads for what the view reads
   [
     "WITH raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users",
@@ -167,6 +180,18 @@ const ANSWERED: [sql: string, answer: unknown][] = [
     rows: [{ valid_count: 1 }],
   }],
   ["SELECT id FROM raw_users WHERE password = 'emilyspass'", { columns: ["id"], rows: [] }],
+  ["SELECT id, age, department_code AS d, ssn, json_extract(bank, '$.iban') AS i FROM users WHERE age > 20", {
+    columns: ["id", "age", "d", "ssn", "i"],
+    rows: [{ id: 1, age: 28, d: "ENG", ssn: "***", i: "***" }],
+  }],
+  ["SELECT id FROM users WHERE password LIKE 'e%' OR ssn > '9' OR bank LIKE '%GB74%'", {
+    columns: ["id"],
+    rows: [],
+  }],
+  ["SELECT key, change, fields FROM users_changes JOIN etl_runs USING (run_id)", {
+    columns: ["key", "change", "fields"],
+    rows: [{ key: 1, change: "added", fields: null }],
+  }],
   ["SELECT 1 AS a, 2 AS a", { columns: ["a", "a"], rows: [{ a: 2 }] }],
   ["SELECT upper('ä') || date('2026-11-24', '+1 day') AS x, x'00ff' AS b, NULL AS n, 1.5 AS r", {
     columns: ["x", "b", "n", "r"],

@@ -119,8 +119,8 @@ export interface Current {
   table(name: string): Promise<{ pipeline: string; isChanges: boolean } | undefined>;
   /** The fields that can be looked for. */
   fields(pipeline: string): Promise<Searchable[]>;
-  /** How many keys there are. */
-  count(pipeline: string): Promise<number>;
+  /** How many rows `NAME` or `NAME_changes` has. */
+  count(name: string): Promise<number>;
   /**
    * A page of what meets all conditions, in the order of the field with an index that is compared, if there is one, and of the keys.
    *

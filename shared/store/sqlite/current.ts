@@ -7,7 +7,7 @@
 import { PermanentError } from "../../errors/errors.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
-import type { Bindable, Database } from "../../sqlite/database.ts";
+import { type Bindable, type Database, sqlText } from "../../sqlite/database.ts";
 import type {
   ChangeCursor,
   ChangeRow,
@@ -53,10 +53,16 @@ export class SqliteCurrent implements Current {
     return searchable(...this.#of(pipeline)).map(({ column: _column, ...field }) => field);
   }
 
-  /** How many keys there are. */
-  async count(pipeline: string): Promise<number> {
+  /** How many rows `NAME` or `NAME_changes` has. */
+  async count(name: string): Promise<number> {
+    const { pipeline, isChanges } = await this.table(name) ?? { pipeline: name, isChanges: false };
     this.#of(pipeline);
-    return this.db.get<{ n: number }>(`SELECT count(*) AS n FROM ${currentTable(pipeline)}`)!.n;
+    const counted = isChanges
+      ? `SELECT coalesce(sum(added + changed + removed + restored), 0) AS n FROM run_moves WHERE pipeline = ${
+        sqlText(pipeline)
+      }`
+      : `SELECT count(*) AS n FROM ${currentTable(pipeline)}`;
+    return this.db.get<{ n: number }>(counted)!.n;
   }
 
   /**

@@ -1,0 +1,134 @@
+/**
+ * One record of a pipeline: what it is now, where that came from, what runs did to it, and when it was bad.
+ *
+ * @module
+ */
+import type { CurrentRow, Key } from "../../shared/store/current_rows.ts";
+import type { RunRow } from "../../shared/store/rows.ts";
+import { identityOf } from "../../shared/pipeline/identity.ts";
+import { builder } from "./builder.ts";
+import { ChangeConnection, changesOf } from "./change.ts";
+import { forwardArgs } from "./connection.ts";
+import { CurrentRecord } from "./current.ts";
+import { type CurrentState, currentStateOf, refuseMaskedKey } from "./current_state.ts";
+import { pipelineOf } from "./pipeline.ts";
+import { InvalidRecord, ofKind, RecordType } from "./record.ts";
+import { EtlRun } from "./run.ts";
+
+/** Invalid records with the key that are shown. */
+const MOST_INVALID = 20;
+
+interface History {
+  readonly key: Key;
+  readonly state: CurrentState;
+  readonly current: CurrentRow | undefined;
+}
+
+interface Origin extends History {
+  readonly run: RunRow;
+}
+
+const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
+  description: "Where a record's values came from.",
+  fields: (t) => ({
+    run: t.field({
+      type: EtlRun,
+      description: "The run that gave it its values; its files and their delivery stand there.",
+      resolve: ({ run }) => run,
+    }),
+    raw: t.field({
+      type: RecordType,
+      nullable: true,
+      description: "The raw record that it was made of; null where it is no longer kept.",
+      resolve: async ({ state: { store, pipeline }, run, key }, _args, { loaders }) => {
+        const id = await store.current.rawOf(pipeline, run.run_id, key);
+        const found = id === undefined ? undefined : await loaders.rawRecord.load(id);
+        return found && ofKind("raw", found);
+      },
+    }),
+    rulesSha256: t.string({
+      nullable: true,
+      description: "Identifies the rules that it was judged by; null where that isn't known.",
+      resolve: ({ run }) => run.rules_sha256,
+    }),
+    areRulesCurrent: t.boolean({
+      nullable: true,
+      description: "Whether those are the definition's rules today; null where that isn't known.",
+      resolve: ({ run, state }, _args, { ports }) => {
+        const plan = ports.pipelines.plans.get(state.pipeline);
+        return plan === undefined || run.rules_sha256 === null ? null : run.rules_sha256 === identityOf(plan);
+      },
+    }),
+    lookupSha256: t.string({
+      nullable: true,
+      description: "SHA-256 of the lookup that its added fields are from; null where that isn't known.",
+      resolve: ({ run }) => run.lookup_sha256,
+    }),
+  }),
+});
+
+const HistoryType = builder.objectRef<History>("RecordHistory").implement({
+  description: "One record: what it is now, where that came from, what runs did to it, and when it was bad.",
+  fields: (t) => ({
+    key: t.exposeID("key"),
+    pipeline: t.string({ resolve: ({ state }) => state.pipeline }),
+    current: t.field({
+      type: CurrentRecord,
+      nullable: true,
+      description: "Null where the current state doesn't hold it.",
+      resolve: ({ current }) => current,
+    }),
+    origin: t.field({
+      type: OriginType,
+      nullable: true,
+      description: "Null where the current state doesn't hold it.",
+      resolve: async (history, _args, { loaders }) => {
+        const run = history.current && await loaders.run.load(history.current.changed_run);
+        return run && { ...history, run };
+      },
+    }),
+    changes: t.field({
+      type: ChangeConnection,
+      description: "What runs did to it, in the order in which they were loaded.",
+      args: {
+        first: t.arg(forwardArgs.first),
+        after: t.arg(forwardArgs.after),
+        last: t.arg.int({ description: "Rows from the end." }),
+        before: t.arg.string({ description: "Only rows before this cursor." }),
+      },
+      resolve: ({ state, key }, page) => changesOf(state, { key }, page),
+    }),
+    invalid: t.field({
+      type: [InvalidRecord],
+      description: `The last ${MOST_INVALID} invalid records with this key, newest first, each text once.`,
+      resolve: async ({ state: { store, pipeline }, key }, _args, { loaders }) => {
+        const found = await store.current.invalidOf(pipeline, key, MOST_INVALID);
+        const records = await loaders.invalidRecord.loadMany(found.map(({ record_id }) => record_id));
+        return records.flatMap((record) => record instanceof Error || record === undefined ? [] : [record]);
+      },
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  record: t.field({
+    type: HistoryType,
+    nullable: true,
+    description: "One record with its history, by its key; null where no run held one with this key.",
+    args: {
+      key: t.arg.id({ required: true }),
+      pipeline: t.arg.string({ description: "Whose record. Default: `users` or the only one." }),
+    },
+    resolve: async (_root, { key, pipeline }, context) => {
+      const state = await currentStateOf(await pipelineOf(pipeline, undefined, context), context);
+      if (state === undefined) return null;
+      refuseMaskedKey(state);
+      const { store, pipeline: name } = state;
+      const [current] = await store.current.byKeys(name, [key]);
+      const isKnown = current !== undefined ||
+        (await store.current.changes(name, { key }, { limit: 1 })).length > 0 ||
+        (await store.current.invalidOf(name, key, 1)).length > 0;
+      return isKnown ? { key: current?.key ?? key, state, current } : null;
+    },
+  }),
+}));
