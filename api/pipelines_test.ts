@@ -79,7 +79,7 @@ Deno.test("pipelines are listed with rules, schedule, tables and last run, those
     load: "upsert",
     masked: ["owner"],
     added: [],
-    tables: ["raw_things", "processed_things", "invalid_things"],
+    tables: ["raw_things", "processed_things", "invalid_things", "things", "things_changes"],
     runs: 1,
     lastRun: { runId: api.thing, pipeline: "things" },
     fields: [
@@ -183,7 +183,7 @@ Deno.test("REST, the SQL console and the metrics know every pipeline's tables", 
   assert.deepEqual(await json("/data/nothing"), [400, {
     detail: "TableName not Allowed. Valid names: raw_orders, processed_orders, invalid_orders, " +
       "raw_things, processed_things, invalid_things, raw_users, processed_users, invalid_users, " +
-        "things, things_changes, users, users_changes.",
+      "things, things_changes, users, users_changes.",
   }]);
   assert.deepEqual(
     (await json("/etl_runs?pipeline=things"))[1].map((run: { invalid_count: number }) => run.invalid_count),

@@ -123,7 +123,8 @@ const CASES: Case[] = [
     name: "another table",
     path: "/data/run_events",
     status: 400,
-    body: '{"detail":"TableName not Allowed. Valid names: raw_users, processed_users, invalid_users, users, users_changes."}',
+    body:
+      '{"detail":"TableName not Allowed. Valid names: raw_users, processed_users, invalid_users, users, users_changes."}',
   },
   {
     name: "a table's name with another's behind it",
