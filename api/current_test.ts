@@ -34,6 +34,7 @@ Deno.test("a run says how many records it added, changed and removed, and each c
         differences { field before after } before after } }
       removed: changes(runId: $second, change: REMOVED) { nodes { key missing after differences { field before after } } }
       all: changes(runId: $second) { nodes { key } }
+      added: changes(runId: $first, change: ADDED, first: 2) { nodes { key } pageInfo { endCursor } }
     }`,
     { first, second },
   );
@@ -41,6 +42,12 @@ Deno.test("a run says how many records it added, changed and removed, and each c
   assert.deepEqual(data.first.changes, { added: 3, changed: 0, removed: 0, restored: 0 });
   assert.deepEqual(data.second.changes, { added: 1, changed: 1, removed: 1, restored: 0 });
   assert.deepEqual(keysOf(data.all), ["2", "3", "4"]);
+  assert.deepEqual(keysOf(data.added), ["1", "2"]);
+  const rest = await api.ask(
+    `query ($first: ID!, $after: String) { changes(runId: $first, change: ADDED, after: $after) { nodes { key } } }`,
+    { first, after: data.added.pageInfo.endCursor },
+  );
+  assert.deepEqual(keysOf(rest.data.changes), ["3"]);
   const [changed] = data.changed.nodes;
   assert.deepEqual([changed.key, changed.runId, changed.run.runId, changed.missing], [
     "2",

@@ -162,7 +162,7 @@ builder.queryFields((t) => ({
     args: {
       runId: t.arg.id({ required: false, description: "Only what this run did." }),
       key: t.arg.id({ required: false, description: "Only what was done to the record with this key." }),
-      pipeline: t.arg.string({ description: "Default: that of `runId`, else `users` or the only one." }),
+      pipeline: t.arg.string({ description: "Default: that of `runId`, else as in `records`." }),
       change: t.arg({ type: ChangeKind, required: false, description: "Only changes of this kind." }),
       first: t.arg(forwardArgs.first),
       after: t.arg(forwardArgs.after),

@@ -50,7 +50,7 @@ builder.queryFields((t) => ({
     description:
       "The current state of a pipeline, by key; where a field with an index is compared, in its order.",
     args: {
-      pipeline: t.arg.string({ description: "Whose records. Default: `users` or the only one." }),
+      pipeline: t.arg.string({ description: "Whose records. Default: as in `records`." }),
       where: t.arg({
         type: "JSON",
         required: false,

@@ -117,7 +117,7 @@ builder.queryFields((t) => ({
     description: "One record with its history, by its key; null where no run held one with this key.",
     args: {
       key: t.arg.id({ required: true }),
-      pipeline: t.arg.string({ description: "Whose record. Default: `users` or the only one." }),
+      pipeline: t.arg.string({ description: "Whose record. Default: as in `records`." }),
     },
     resolve: async (_root, { key, pipeline }, context) => {
       const state = await currentStateOf(await pipelineOf(pipeline, undefined, context), context);

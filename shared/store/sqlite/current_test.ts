@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import { newRunId } from "../../contracts/ids.ts";
 import { PermanentError } from "../../errors/errors.ts";
-import type { ChangeCursor, ChangeRow } from "../current_rows.ts";
 import { integer, pipeline } from "../../pipeline/mod.ts";
 import { planOf } from "../../pipeline/plan.ts";
 import { linesOf, type TempStore, tempStore } from "../../../tests/support/store.ts";
@@ -391,18 +390,4 @@ Deno.test("the keys below a masked field aren't shown as fields that changed", a
   assert.deepEqual([...change!.fields].sort(), fields);
   const [row] = await see(people.store, `SELECT fields FROM people_changes WHERE run_id = '${run}'`);
   assert.deepEqual(JSON.parse(row!.fields as string).sort(), fields);
-});
-
-Deno.test("the changes of one kind are read page by page", async () => {
-  await using people = await fixture();
-  await people.load([ADA, { id: 8, name: "Bob" }, { id: 9, name: "Cy" }]);
-  const run = await people.load([{ ...ADA, name: "Ida" }, { id: 10, name: "Di" }, { id: 11, name: "Ed" }]);
-  const next = async (change: ChangeRow["change"], after?: ChangeCursor) =>
-    (await people.store.current.changes("people", { runId: run, change }, { limit: 1, after }))[0];
-  const first = await next("added");
-  assert.equal(first?.key, 10);
-  assert.equal((await next("added", first.cursor))?.key, 11);
-  assert.equal((await next("removed"))?.key, 8);
-  assert.equal((await next("changed"))?.key, 7);
-  assert.equal(await next("restored"), undefined);
 });
