@@ -55,7 +55,7 @@ builder.queryFields((t) => ({
         type: "JSON",
         required: false,
         description:
-          'Conditions by field, which all have to hold: `{ age: { gt: 30 }, company: { department: { like: "Eng%" } } }`. There are `eq`, `lt`, ' +
+          'Conditions by field, which all have to hold: `{ price: { gt: 30 }, maker: { city: { like: "Ro%" } } }`. There are `eq`, `lt`, ' +
           "`gt`, `in` and `like` (`%` and `_`; case is ignored). Personal fields can't be looked for; `Pipeline.currentFields` lists those that can.",
       }),
       first: t.arg(forwardArgs.first),
