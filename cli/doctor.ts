@@ -19,6 +19,7 @@ import { fileError } from "../shared/files/disk.ts";
 import { openFiles } from "../shared/files/open.ts";
 import { addressOf, type S3Place } from "../shared/files/s3/place.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
+import type { Growth } from "../shared/store/rows.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
@@ -193,7 +194,16 @@ async function lookAtDatabase(path: string): Promise<string> {
       } MiB. Close programs that keep the database open; the saver's next load empties it.`,
     );
   }
-  return `${path}, sound, ${await store.runs.count()} runs`;
+  return `${path}, sound, ${await store.runs.count()} runs, ${growthInWords(await store.growth())}`;
+}
+
+function growthInWords({ bytes, bytesPerDay, daysLeft }: Growth): string {
+  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+  if (bytesPerDay === null) return megabytes(bytes);
+  const full = daysLeft === null
+    ? ""
+    : `; its disk is full in ${Math.floor(daysLeft)} days if that continues`;
+  return `${megabytes(bytes)}, grows by ${megabytes(bytesPerDay)} a day${full}`;
 }
 
 async function lookForHeld(path: string): Promise<string> {

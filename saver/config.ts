@@ -76,6 +76,14 @@ export const SaverVariables = {
     "Days after which local files are removed of runs whose files were all found on the SFTP server, by their content. " +
       "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
+  KEEP_RUNS_DAYS: z.union(
+    [z.literal("off"), whole(1, 36_500)],
+    "wanted off, or a number of days from 1 to 36500",
+  )
+    .default("off").describe(
+      "Days after which the records and events of a run that has ended are removed from the database, but for those that the current state or an invalid " +
+        "record that nobody corrected needs. Look first with `deno task retention`. Default off: all stay.",
+    ),
   NOTIFY_URL: list().pipe(z.array(webhook).max(20, WEBHOOK_WANTED)).optional().describe(
     "Addresses, separated by commas, that are notified of failed, held and late runs, pending deliveries, dead letters and changed fields: a signed POST each. Default: unset.",
   ),

@@ -28,6 +28,7 @@ import { toldBy } from "./notify/told.ts";
 import { keepWatching } from "./notify/watch.ts";
 import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
+import { keepTrimming } from "./trimming.ts";
 import { recorder, saver } from "./saver.ts";
 import { openStore } from "../shared/store/open.ts";
 import { shownOf } from "../shared/store/shown.ts";
@@ -50,6 +51,7 @@ if (import.meta.main) {
     const seal = await sealFor(config.SFTP_ENCRYPT_TO);
     const cancellations = new HeardCancellations();
     const days = config.RETENTION_DAYS;
+    const keepDays = config.KEEP_RUNS_DAYS;
     const limitsFor = (pipeline: string) => {
       const plan = config.HOLD_RUNS === "on" ? plans.get(pipeline) : undefined;
       return plan && limitsOf(plan.definition);
@@ -107,6 +109,9 @@ if (import.meta.main) {
       ...(days === undefined
         ? []
         : [(signal: AbortSignal) => keepRemoving({ store, files, days, channel, log }, signal)]),
+      ...(keepDays === "off"
+        ? []
+        : [(signal: AbortSignal) => keepTrimming({ store, days: keepDays, log }, signal)]),
     );
   });
 }

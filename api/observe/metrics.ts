@@ -12,6 +12,7 @@ import { phasesOf } from "../../shared/store/timeline.ts";
 import { recordTables, viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
 import { completenessOf } from "../../shared/store/rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -71,6 +72,17 @@ export class Metrics {
         "Records of the last completed run by outcome: announced, received, missing, repeated",
         ["outcome", "pipeline"],
       ),
+      database: gauge("etl_database_bytes", "Bytes of the database that are in use", []),
+      growth: gauge(
+        "etl_database_growth_bytes",
+        "Bytes that the database grows by a day, over the last 30 days at most",
+        [],
+      ),
+      daysLeft: gauge(
+        "etl_database_full_days",
+        "Days until the database's disk is full, if it grows on like this",
+        [],
+      ),
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),
       depth: gauge("etl_mailbox_depth", "Messages that are waiting or in progress", ["channel"]),
       age: gauge("etl_mailbox_oldest_seconds", "Age of the oldest such message", ["channel"]),
@@ -95,6 +107,7 @@ export class Metrics {
   async #measureRuns(): Promise<void> {
     const { runs, records, phases, completeness, pending } = this.#measured;
     const store = await this.ports.store();
+    await this.#measureDatabase(store);
     const kept = await store?.records.pipelines();
     const pipelines = viewPipelines(this.ports.pipelines, kept).map(({ name }) => name);
     pending.set(await store?.runs.count({ status: ["DELIVERY_PENDING"] }) ?? 0);
@@ -121,6 +134,16 @@ export class Metrics {
       ) {
         if (durationMs !== null) phases.set({ phase, pipeline }, durationMs / 1000);
       }
+    }
+  }
+
+  async #measureDatabase(store: ReadStore | undefined): Promise<void> {
+    const { database, growth, daysLeft } = this.#measured;
+    const found = await store?.growth();
+    database.set(found?.bytes ?? 0);
+    for (const [gauge, value] of [[growth, found?.bytesPerDay], [daysLeft, found?.daysLeft]] as const) {
+      if (value == null) gauge.remove();
+      else gauge.set(value);
     }
   }
 

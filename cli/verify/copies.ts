@@ -39,6 +39,13 @@ export async function databaseCopy(
   files: Files,
   local: Finding,
 ): Promise<Finding> {
+  if (file.trimmed_at !== null) {
+    const kept = file.kept ?? file.records;
+    return {
+      result: "removed",
+      detail: `its records were removed at ${file.trimmed_at}, but for ${kept} that are needed`,
+    };
+  }
   const rebuilt = await rebuild(records, file);
   if (rebuilt.records !== file.records) {
     return differs(

@@ -80,6 +80,10 @@ export interface FileRow {
   readonly loaded_at: string;
   /** When retention removed it from the disk; null while it is to be there. */
   readonly removed_at: string | null;
+  /** When its records were removed from the store, but for those that are needed; null while all are there. */
+  readonly trimmed_at: string | null;
+  /** How many of its records are there; null where all are. */
+  readonly kept: number | null;
 }
 
 /** A file on the SFTP server. */
@@ -234,4 +238,26 @@ export interface WatchedSchedule {
   readonly judged_until: string;
   /** When receivers were last told that a run is late. */
   readonly late_at: string | null;
+}
+
+/** The size of the store, and how fast it grows. */
+export interface Growth {
+  /** Bytes in use. */
+  readonly bytes: number;
+  /** Bytes that it has grown by a day, over the last days with loads, at most 30; null where less than a day of loads is known. */
+  readonly bytesPerDay: number | null;
+  /** Free bytes of its disk; null where the engine can't tell. */
+  readonly freeBytes: number | null;
+  /** Days until the disk is full, if it grows on like this and nothing else does; null where it doesn't grow, or nobody knows. */
+  readonly daysLeft: number | null;
+  /** What a person has to do once so that room that gets free goes back to the disk; undefined where that happens by itself. */
+  readonly toGiveBack: string | undefined;
+}
+
+/** What a trim removed. */
+export interface Trimmed {
+  /** Runs whose records went. */
+  readonly runs: number;
+  readonly records: number;
+  readonly events: number;
 }

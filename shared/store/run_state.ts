@@ -57,9 +57,9 @@ export function isRepeated({ type }: RunEvent): boolean {
   return type === "phase_started" || type === "phase_retrying";
 }
 
-/** What at least one event of a run, in any order, say about it. */
-export function stateAfter(events: readonly RunEvent[]): RunState {
-  return events.toSorted(inTime).reduce(step, NOTHING_KNOWN);
+/** What events of a run, in any order, say about it, after what is known already. */
+export function stateAfter(events: readonly RunEvent[], from: RunState = NOTHING_KNOWN): RunState {
+  return events.toSorted(inTime).reduce(step, from);
 }
 
 const NOTHING_KNOWN: RunState = {

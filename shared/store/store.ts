@@ -24,6 +24,7 @@ import type {
 import type {
   DeliveryRow,
   FileRow,
+  Growth,
   Held,
   HoldRow,
   NotificationRow,
@@ -35,6 +36,7 @@ import type {
   RunFilter,
   RunRow,
   Table,
+  Trimmed,
   WatchedSchedule,
 } from "./rows.ts";
 import type { Shown } from "./shown.ts";
@@ -193,6 +195,10 @@ export interface ReadStore extends Reads, AsyncDisposable {
   ping(): Promise<void>;
   /** What the engine finds wrong with how the data is kept; undefined where nothing is. May read all of it. */
   damage(): Promise<string | undefined>;
+  /** How large it is, and how fast it grows. */
+  growth(): Promise<Growth>;
+  /** The files whose records `trim` would remove, oldest first, but for those that are needed. */
+  trimmable(before: string): Promise<FileRow[]>;
   /** Differs whenever something was committed: what was read under the same one is still what would be read. */
   version(): Promise<string | number>;
 }
@@ -225,6 +231,11 @@ export interface Store extends Reads, AsyncDisposable {
    * another now. Answers how many there were.
    */
   fillCurrent(options?: Stoppable): Promise<number>;
+  /**
+   * Removes the records and the events of runs that have ended and are older than `before`, in small steps, and gives the room back. Records stay
+   * that the current state or a younger run refers to, and invalid records that nobody corrected.
+   */
+  trim(before: string, options?: Stoppable): Promise<Trimmed>;
   /**
    * Keeps events and brings the rows of their runs up to date. Repeated events change nothing, and the order in which events arrive doesn't
    * matter: a run's row is computed from all that is known of the run, in the order of time.

@@ -41,6 +41,9 @@ Deno.test("records keep their text and the number of their line; blank lines cou
     bytes: texts.join("\n").length + 1,
     records: 3,
     removed_at: null,
+    trimmed_at: null,
+    kept: null,
+    packed: null,
   });
   assert(Math.abs(Date.parse(loaded_at) - Date.now()) < 60_000);
 });

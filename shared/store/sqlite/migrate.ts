@@ -12,6 +12,7 @@ import notifications from "./migrations/0005_notifications.sql" with { type: "te
 import held from "./migrations/0006_held.sql" with { type: "text" };
 import completeness from "./migrations/0007_completeness.sql" with { type: "text" };
 import current from "./migrations/0008_current.sql" with { type: "text" };
+import trimmed from "./migrations/0009_trimmed.sql" with { type: "text" };
 import { Database } from "../../sqlite/database.ts";
 import { immediate, type WaitOptions } from "../../sqlite/transaction.ts";
 
@@ -25,6 +26,7 @@ const MIGRATIONS: readonly string[] = [
   held,
   completeness,
   current,
+  trimmed,
 ];
 
 /** The schema version that this program works with. */

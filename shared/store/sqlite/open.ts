@@ -9,9 +9,11 @@ import { PermanentError } from "../../errors/errors.ts";
 import { needSpace } from "../../files/disk.ts";
 import type { Decide, RunEvent } from "../../contracts/messages.ts";
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
+import { growthOf, INCREMENTAL } from "./growth.ts";
+import { goingFiles, trimRuns } from "./trim.ts";
 import { Database } from "../../sqlite/database.ts";
 import { immediate, Mutex, type WaitOptions, whenUnlocked } from "../../sqlite/transaction.ts";
-import type { Held, HoldRow, NotificationState, WatchedSchedule } from "../rows.ts";
+import type { FileRow, Growth, Held, HoldRow, NotificationState, Trimmed, WatchedSchedule } from "../rows.ts";
 import type { Defined } from "../shown.ts";
 import type { ReadStore, Stoppable, Store } from "../store.ts";
 import type {
@@ -59,6 +61,14 @@ export class SqliteReadStore implements ReadStore {
     this.current = new SqliteCurrent(db, shown);
     this.notifications = new SqliteNotifications(db);
     this.holds = new SqliteHolds(db, shown);
+  }
+
+  async growth(): Promise<Growth> {
+    return growthOf(this.db);
+  }
+
+  async trimmable(before: string): Promise<FileRow[]> {
+    return goingFiles(this.db, before);
   }
 
   async ping(): Promise<void> {
@@ -133,6 +143,10 @@ export class SqliteStore implements Store {
     const runs = await this.write(unmoved, { signal });
     for (const run of runs) await this.write((db) => moveCurrent(db, run, breathing(signal)), { signal });
     return runs.length;
+  }
+
+  trim(before: string, { signal }: Stoppable = {}): Promise<Trimmed> {
+    return trimRuns(this, before, signal);
   }
 
   record(events: readonly RunEvent[]): Promise<void> {
@@ -231,7 +245,7 @@ export async function openSqlite(path: string, options: StoreOptions): Promise<S
     await whenUnlocked(writer, () => {
       schemaVersion(writer); // before anything is written
       writer.script(
-        `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`,
+        `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = ${INCREMENTAL}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`,
       );
     }, options);
     await migrate(writer, options);

@@ -93,7 +93,7 @@ export class SqliteRecords implements Records {
   async count(table: RecordTable, runId?: string): Promise<number> {
     const { kind, shown } = this.#of(table);
     return this.db.get<{ n: number }>(
-      `SELECT coalesce(sum(records), 0) AS n FROM run_files
+      `SELECT coalesce(sum(coalesce(kept, records)), 0) AS n FROM run_files
        WHERE kind = ?1 AND pipeline = ?2 AND (?3 IS NULL OR run_id = ?3)`,
       kind,
       shown.name,

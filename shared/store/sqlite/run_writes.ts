@@ -10,6 +10,7 @@ import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "../rows.ts";
 import { fromRecords, TEXT } from "./record_sql.ts";
 import { breathing, moveCurrent } from "./current_move.ts";
+import { noteGrowth } from "./growth.ts";
 import { timeOfRun } from "./place.ts";
 import { addFields, refreshViews } from "./views.ts";
 
@@ -62,6 +63,7 @@ export async function markLoaded(
   }
   if (addFields(db, run.pipeline, run.fields ?? sampleFields(db, run))) refreshViews(db);
   await moveCurrent(db, run, breathing(signal));
+  noteGrowth(db);
 }
 
 /** Keeps events and brings the rows of their runs up to date, in the transaction of `db`. */
@@ -69,8 +71,17 @@ export function record(db: Database, events: readonly RunEvent[]): void {
   const [event, ...others] = events;
   const before = event !== undefined && others.length === 0 ? stateBefore(db, event) : undefined;
   for (const runId of keepEvents(db, events)) {
-    writeRunState(db, runId, before ? step(before, event!) : stateAfter(eventsOf(db, runId)));
+    writeRunState(db, runId, before ? step(before, event!) : stateOf(db, runId));
   }
+}
+
+/** What all that is known of a run says about it. Where its old events were removed, what followed from them stands for them. */
+function stateOf(db: Database, runId: string): RunState {
+  const events = eventsOf(db, runId);
+  const kept = db.get<{ state: string }>("SELECT state FROM run_states WHERE run_id = ?", runId);
+  if (kept === undefined) return stateAfter(events);
+  const from: RunState = JSON.parse(kept.state);
+  return stateAfter(events.filter(({ published_at }) => published_at > from.status_at), from);
 }
 
 /** The state of a run whose row follows from its events, if one step leads from it to the one after `event`. */

@@ -48,7 +48,7 @@ export class FileBefore {
   static of(db: Database, runId: string, pipeline: string, kind: FileKind): FileBefore | undefined {
     const found = db.get<{ id: number }>(
       `SELECT f.id FROM run_files AS f JOIN etl_runs AS run ON run.run_id = f.run_id
-       WHERE f.pipeline = ?1 AND f.kind = ?2 AND f.records > 0 AND run.correction_of IS NULL
+       WHERE f.pipeline = ?1 AND f.kind = ?2 AND f.records > 0 AND f.trimmed_at IS NULL AND run.correction_of IS NULL
          AND NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = ?3 AND correction_of IS NOT NULL)
        ORDER BY f.id DESC LIMIT 1`,
       pipeline,

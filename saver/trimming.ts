@@ -1,0 +1,35 @@
+/**
+ * The database stays bounded where that is asked for: records and events of old runs go.
+ *
+ * @module
+ */
+import type { Logger } from "@logtape/logtape";
+import { pause } from "../shared/actor/backoff.ts";
+import { messageOf } from "../shared/errors/errors.ts";
+import type { Store } from "../shared/store/store.ts";
+
+export interface TrimmingParts {
+  readonly store: Pick<Store, "trim">;
+  /** Age in days from which a run's records go. */
+  readonly days: number;
+  readonly log: Pick<Logger, "info" | "error">;
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+
+/** The time before which runs are old. */
+export function oldBefore(days: number, now: number = Date.now()): string {
+  return new Date(now - days * DAY_MS).toISOString();
+}
+
+/** Removes the records of old runs, now and then once a day, until `signal`. What goes wrong is logged, and tried again the next day. */
+export async function keepTrimming({ store, days, log }: TrimmingParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      log.info("old records removed", { days, ...await store.trim(oldBefore(days), { signal }) });
+    } catch (error) {
+      if (!signal.aborted) log.error("old records not removed", { days, reason: messageOf(error) });
+    }
+    await pause(DAY_MS, signal);
+  }
+}
