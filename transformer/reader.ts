@@ -27,6 +27,9 @@ for (
 /** Places in an object whose keys are remembered. */
 const MOST_KNOWN = 200;
 
+/** Keys whose kinds of values are remembered. */
+const MOST_SEEN = 500;
+
 /** Reads one record after another. Its values are valid until the next `read`. */
 export class RecordReader {
   readonly #json = new JsonBytes();
@@ -72,18 +75,19 @@ interface KnownKey {
   readonly wanted: boolean;
   /** Reads its value where that is an object. */
   readonly below: ObjectReader | undefined;
-  /** The bits of the kinds of values that it was seen with. */
-  bits: number;
+  /** The bits of the kinds of values that it was seen with, at whatever place. */
+  readonly seen: { bits: number };
 }
 
 class ObjectReader {
   values: Record<string, unknown> = {};
   readonly keys: string[] = [];
-  /** Keys, and the bits of kinds of values, that the last record is the first one to have at their place. */
+  /** Keys, and the bits of kinds of values, that the last record is the first one to have. */
   readonly #fresh: { readonly key: KnownKey; readonly place: number; readonly bit: number }[] = [];
   readonly #below: ReadonlyMap<string, ObjectReader | undefined>;
   /** The keys at each place of the last objects: most objects have the same ones. */
   readonly #known: KnownKey[] = [];
+  readonly #seen = new Map<string, KnownKey["seen"]>();
   #line: Uint8Array = new Uint8Array();
 
   constructor(
@@ -109,7 +113,7 @@ class ObjectReader {
   seen(see: (name: string, bit: number) => void): void {
     for (const { key, place, bit } of this.#fresh) {
       const isRead = this.keys.lastIndexOf(key.name) === place; // of a key that stands twice the last value counts
-      if (isRead) key.bits |= bit;
+      if (isRead) key.seen.bits |= bit;
       see(key.name, isRead ? bit : 0);
     }
   }
@@ -119,7 +123,7 @@ class ObjectReader {
     const { name, wanted, below } = known;
     if (this.watches) {
       const bit = KIND_BITS[this.#line[at]!]!;
-      if ((known.bits & bit) === 0) this.#fresh.push({ key: known, place: this.keys.length, bit });
+      if ((known.seen.bits & bit) === 0) this.#fresh.push({ key: known, place: this.keys.length, bit });
     }
     this.keys.push(name);
     if (!wanted) return this.json.end(at);
@@ -144,10 +148,19 @@ class ObjectReader {
       name,
       wanted,
       below: this.#below.get(name),
-      bits: 0,
+      seen: this.#seenOf(name),
     };
     if (place < MOST_KNOWN) this.#known[place] = learnt;
     return learnt;
+  }
+
+  #seenOf(name: string): KnownKey["seen"] {
+    let seen = this.#seen.get(name);
+    if (seen === undefined) {
+      seen = { bits: 0 };
+      if (this.watches && this.#seen.size < MOST_SEEN) this.#seen.set(name, seen);
+    }
+    return seen;
   }
 
   #stands(text: Uint8Array, at: number, end: number): boolean {
