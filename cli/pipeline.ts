@@ -282,9 +282,13 @@ async function oneRun(
 
 /** The run of a pipeline that waits for a person, if there is one. */
 async function heldBefore(env: Environment, pipeline: string): Promise<string | undefined> {
-  await using store = await openStoreToRead(storePlaceOf(loadConfig("held run", VARIABLES.saver, env)));
-  const front = await store?.holds.inFront(pipeline);
-  return front?.decision === null ? front.run_id : undefined;
+  try {
+    await using store = await openStoreToRead(storePlaceOf(loadConfig("held run", VARIABLES.saver, env)));
+    const front = await store?.holds.inFront(pipeline);
+    return front?.decision === null ? front.run_id : undefined;
+  } catch {
+    return undefined; // the saver says what is wrong with the database
+  }
 }
 
 /** The event that ends the wait: the run's end, that it is held, or a delivery that has to be tried again. */
