@@ -24,8 +24,10 @@ export interface FilesStage extends AsyncDisposable {
 export interface FilesKind {
   readonly name: string;
   open(): Promise<FilesStage>;
-  /** Bytes after which `sync` makes more safe, at most. */
+  /** Bytes after which `sync` makes more of a resumable file safe, at most. */
   readonly step: number;
+  /** Bytes after which another file is sent, where it is sent in parts. */
+  readonly part: number;
 }
 
 type Safe = Awaited<ReturnType<GrowingFile["sync"]>>;
@@ -63,7 +65,7 @@ async function writePages(file: GrowingFile, text: string): Promise<Safe> {
 }
 
 /** Registers the suite for one adapter. */
-export function filesConformance({ name: kind, open, step }: FilesKind, register: Register): void {
+export function filesConformance({ name: kind, open, step, part }: FilesKind, register: Register): void {
   const test = (name: string, body: (stage: FilesStage, files: Files, path: string) => Promise<void>) =>
     register(`${kind}: ${name}`, async () => {
       await using stage = await open();
@@ -72,7 +74,7 @@ export function filesConformance({ name: kind, open, step }: FilesKind, register
     });
 
   for (
-    const [size, bytes] of Object.entries({ "an empty": 0, "a small": 1_000, "a large": step + 1_000_000 })
+    const [size, bytes] of Object.entries({ "an empty": 0, "a small": 1_000, "a large": part + 1_000_000 })
   ) {
     test(
       `${size} file has its name only when it is published, whole and with its facts`,
@@ -101,7 +103,7 @@ export function filesConformance({ name: kind, open, step }: FilesKind, register
 
   test("bytes and text are written in their order, whatever their lengths", async (_, files, path) => {
     await using file = await files.create(path);
-    const pieces = ["a", "b".repeat(step), "c\n", "d".repeat(300_000), "✓"];
+    const pieces = ["a", "b".repeat(part), "c\n", "d".repeat(300_000), "✓"];
     for (const [i, piece] of pieces.entries()) {
       await file.write(i % 2 ? new TextEncoder().encode(piece) : piece);
     }
@@ -112,7 +114,7 @@ export function filesConformance({ name: kind, open, step }: FilesKind, register
   test(
     "a name is taken once: the same content is fine, another is a conflict, unless it is to be replaced",
     async (_, files, path) => {
-      for (const bytes of [10, step + 1_000]) {
+      for (const bytes of [10, part + 1_000]) {
         const [old, other] = [textOf(bytes), `${textOf(bytes)}more\n`];
         const facts = await write(files, path, old);
         assert.deepEqual(await write(files, path, old), facts);
@@ -147,7 +149,7 @@ export function filesConformance({ name: kind, open, step }: FilesKind, register
     async (stage, files, path) => {
       await write(files, path, "old\n");
       const before = await stage.traces();
-      for (const bytes of [10, step + 1_000]) {
+      for (const bytes of [10, part + 1_000]) {
         await assert.rejects(async () => {
           await using file = await files.create(path);
           await file.write(textOf(bytes));

@@ -8,7 +8,7 @@ import { filesConformance, type FilesStage } from "./files.ts";
 
 const MIB = 1024 * 1024;
 
-filesConformance({ name: "a folder", open: openFolder, step: MIB }, Deno.test);
+filesConformance({ name: "a folder", open: openFolder, step: MIB, part: MIB }, Deno.test);
 
 async function openFolder(): Promise<FilesStage> {
   const root = await Deno.makeTempDir({ prefix: "files-" });
@@ -44,7 +44,7 @@ Deno.test.afterAll(async () => {
 
 for (const conditional of [false, true]) {
   const name = conditional ? "a store that knows If-None-Match" : "a store that doesn't know If-None-Match";
-  filesConformance({ name, open: () => openBucket(conditional), step: 8 * MIB }, s3Test);
+  filesConformance({ name, open: () => openBucket(conditional), step: 5 * MIB, part: 16 * MIB }, s3Test);
 }
 
 async function openBucket(conditional: boolean): Promise<FilesStage> {
@@ -57,7 +57,7 @@ async function openBucket(conditional: boolean): Promise<FilesStage> {
       const writer = await readObject(place, `etl/${path}.part`);
       const [part] = await keysIn(place, `etl/${path}.part/${writer}/`);
       assert.ok(part !== undefined);
-      await putObject(place, part, how === "lost" ? "" : "X".repeat(8 * MIB));
+      await putObject(place, part, how === "lost" ? "" : "X".repeat(5 * MIB));
     },
     traces: async () => [...await keysIn(place), ...await uploadsIn(place)],
     [Symbol.asyncDispose]: async () => await proxy?.[Symbol.asyncDispose](),

@@ -130,6 +130,9 @@ def serve(name, sock, parent):
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
     import eventlet.greenio
     from swift.common import utils, wsgi
     utils.eventlet_monkey_patch()
@@ -164,7 +167,7 @@ def main():
         except OSError:
             pass
         time.sleep(0.05)
-    print("ready", flush=True)
+    os.write(1, b"ready\n")  # at once: a test that is running by then would see a second piece
     _, status = os.wait()  # none of them ends by itself
     sys.exit(f"a part of the S3 server ended: {status}")
 

@@ -9,6 +9,7 @@ import { pause } from "../../actor/backoff.ts";
 import { NoSpace, TransientError } from "../../errors/errors.ts";
 import { Absent, NotImplemented, refused, type Subject, unanswered } from "./failure.ts";
 import { addressOf, type S3Place } from "./place.ts";
+import { send } from "./send.ts";
 
 /** How long a request is waited for. */
 export interface S3Patience {
@@ -211,9 +212,11 @@ export class S3Client {
         method,
         headers: { "x-amz-content-sha256": sha256, ...headers },
       });
-      const sent = { method, headers: signed.headers, redirect: "manual", signal: watch.signal } as const;
+      const { headers: signedHeaders } = signed;
       const response = await watch.step(
-        fetch(url, body === undefined ? sent : { ...sent, body: body as Uint8Array<ArrayBuffer> }),
+        body === undefined || body.length === 0
+          ? fetch(url, { method, headers: signedHeaders, redirect: "manual", signal: watch.signal })
+          : send(url, { method, headers: signedHeaders, body, signal: watch.signal }),
       );
       if (!response.ok) {
         const text = await watch.step(response.text());

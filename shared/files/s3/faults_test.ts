@@ -27,7 +27,7 @@ Deno.test.afterAll(async () => {
   if (isThere) await server[Symbol.asyncDispose]();
 });
 
-const LARGE = `${"x".repeat(99)}\n`.repeat(120_000);
+const LARGE = `${"x".repeat(99)}\n`.repeat(180_000);
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const QUICK: Partial<S3Patience> = { delayMs: 5, silenceMs: 5_000 };
 
@@ -317,18 +317,18 @@ test("uploads that were abandoned go after a day, parts of a raw file after a we
   await abandoned.write(LARGE);
   await abandoned.sync();
   const parts = async () => (await keysIn(place)).filter((key) => key.includes("y.jsonl.part/")).length;
-  while (await parts() < 2 || (await uploadsIn(place)).length < 1) {
+  while (await parts() < 3 || (await uploadsIn(place)).length < 1) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const day = 24 * 3_600_000;
   assert.equal(await files.removeAbandoned(signal), 0);
   assert.equal(await files.removeAbandoned(signal, Date.now() + day + 60_000), 1);
-  assert.deepEqual([await uploadsIn(place), await parts()], [[], 2]);
-  assert.equal(await files.removeAbandoned(signal, Date.now() + 7 * day + 60_000), 3);
+  assert.deepEqual([await uploadsIn(place), await parts()], [[], 3]);
+  assert.equal(await files.removeAbandoned(signal, Date.now() + 7 * day + 60_000), 4);
   assert.deepEqual((await keysIn(place)).filter((key) => !key.includes("/state/")), whole);
   assert.equal(await files.documents.read("transformed/x.part/note.json"), "{}");
   assert.equal((await files.facts(path)).bytes, LARGE.length);
-  assert.ok(LARGE.length > 2 * PART);
+  assert.ok(LARGE.length > 3 * PART);
   await assert.rejects(abandoned.publish(), Error);
   await abandoned[Symbol.asyncDispose]();
 });

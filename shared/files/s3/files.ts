@@ -43,6 +43,7 @@ const AT_ONCE = 4;
 /** The files of runs in a bucket. See the port for what its methods promise. */
 export class S3Files implements Files {
   readonly #client: S3Client;
+  #sealed: S3Files | undefined;
 
   /** Takes the place; asks nothing of it yet. */
   constructor(
@@ -58,7 +59,7 @@ export class S3Files implements Files {
   }
 
   get sealed(): S3Files {
-    return new S3Files(this.#client.place, this.patience, SEALED_FILES);
+    return this.#sealed ??= new S3Files(this.#client.place, this.patience, SEALED_FILES);
   }
 
   path(folder: string, name: string): string {

@@ -14,16 +14,13 @@ import { Absent, Taken } from "./failure.ts";
 import { Upload } from "./upload.ts";
 
 /**
- * Bytes of a part: the least that stores take, as what isn't in a part yet is lost with its machine. All but the last one are as long, as some
- * stores want it.
+ * Bytes of a part of a resumable file: the least that stores take, as what isn't in a part yet is lost with its machine. All but the last one
+ * are as long, as some stores want it.
  */
 export const PART = 5 * 1024 * 1024;
 
-/** Parts that are on their way at once. */
-const AT_ONCE = 2;
-
-/** The same for a resumable file, which is safe but for what is on its way and what isn't a whole part yet. */
-const AT_ONCE_RESUMABLE = 1;
+/** Bytes of a part of any other file: each costs a request, and time in the store. */
+export const LARGE_PART = 16 * 1024 * 1024;
 
 /** What a growing file needs of the files that it is to be one of. */
 export interface Home {
@@ -49,31 +46,33 @@ export interface Kept {
   blocks(count: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** See the port for what its methods promise. Up to 15 MiB are kept in memory. */
+/** See the port for what its methods promise. Two parts are kept in memory: one is sent, the other one fills. */
 export class S3GrowingFile implements GrowingFile {
   readonly #hash = createHash("sha256");
   readonly #encoder = new TextEncoder();
   /** Where text is made bytes. */
   #scratch: Uint8Array<ArrayBuffer> | undefined;
-  #buffer = new Uint8Array(PART);
+  readonly #part: number;
+  #buffer: Uint8Array;
   #filled = 0;
   /** How much of the buffer is in the hash. */
   #hashed = 0;
-  #spare: Uint8Array<ArrayBuffer>[] = [];
+  /** The part that is on its way, and its sending. */
+  #spare: Uint8Array;
+  #sending: Promise<void> = Promise.resolve();
   #bytes = 0;
   #parts = 0;
   /** Where `sync` was called, and not all before it is safe yet; the first one is the last that is. */
   #marks: Required<SafePart>[];
-  readonly #sending = new Set<Promise<void>>();
   #copying: Promise<void> = Promise.resolve();
-  /** Parts that are stored, later than one that isn't yet. */
-  readonly #stored = new Set<number>();
+  /** Parts that another machine can read, whole. */
   #safeParts = 0;
-  #failure: unknown;
   #upload: Promise<Upload> | undefined;
   #isOpen = true;
 
   constructor(private readonly home: Home) {
+    this.#part = home.kept === undefined ? LARGE_PART : PART;
+    [this.#buffer, this.#spare] = [new Uint8Array(this.#part), new Uint8Array(this.#part)];
     this.#marks = [{ bytes: 0, sha256: this.#digest() }];
   }
 
@@ -93,20 +92,18 @@ export class S3GrowingFile implements GrowingFile {
 
   async #append(bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.length > 0;) {
-      const fitting = rest.subarray(0, PART - this.#filled);
+      const fitting = rest.subarray(0, this.#part - this.#filled);
       this.#buffer.set(fitting, this.#filled);
       this.#filled += fitting.length;
       this.#bytes += fitting.length;
       rest = rest.subarray(fitting.length);
-      if (this.#filled === PART) await this.#flush();
+      if (this.#filled === this.#part) await this.#flush();
     }
   }
 
   async sync(): Promise<Required<SafePart>> {
-    this.#throwFailure();
     this.#marks.push({ bytes: this.bytes, sha256: this.#digest() });
-    while (this.#stored.delete(this.#safeParts + 1)) this.#safeParts += 1;
-    const safe = this.home.kept === undefined ? 0 : this.#safeParts * PART;
+    const safe = this.#safeParts * this.#part;
     this.#marks.splice(0, this.#marks.findLastIndex(({ bytes }) => bytes <= safe));
     return await Promise.resolve(this.#marks[0]!);
   }
@@ -187,18 +184,12 @@ export class S3GrowingFile implements GrowingFile {
     return this.#hash.copy().digest("hex");
   }
 
-  /** Begins to send a full buffer; what comes meanwhile goes into another one. */
+  /** Begins to send the full buffer; what comes meanwhile goes into the other one. */
   async #flush(): Promise<void> {
-    const most = this.home.kept === undefined ? AT_ONCE : AT_ONCE_RESUMABLE;
-    while (this.#sending.size >= most) await Promise.race(this.#sending);
-    this.#throwFailure();
-    const full = this.#buffer;
-    const sending = this.#send(full).catch((error) => void (this.#failure ??= error)).finally(() => {
-      this.#sending.delete(sending);
-      this.#spare.push(full);
-    });
-    this.#sending.add(sending);
-    this.#buffer = this.#spare.pop() ?? new Uint8Array(PART);
+    await this.#sending;
+    this.#sending = this.#send(this.#buffer);
+    this.#sending.catch(() => {}); // handled where it is awaited
+    [this.#buffer, this.#spare] = [this.#spare, this.#buffer];
   }
 
   async #send(bytes: Uint8Array): Promise<void> {
@@ -215,17 +206,12 @@ export class S3GrowingFile implements GrowingFile {
       this.#copying = Promise.all([this.#copying, upload.then((upload) => upload.copy(n, kept.keyOf(n)))])
         .then(() => {});
       this.#copying.catch(() => {}); // handled where it is awaited
+      this.#safeParts = n;
     }
-    this.#stored.add(n);
   }
 
   async #settle(): Promise<void> {
-    await Promise.all(this.#sending);
-    this.#throwFailure();
+    await this.#sending;
     await this.#copying;
-  }
-
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
   }
 }

@@ -1,0 +1,57 @@
+/**
+ * Sending a request with a body.
+ *
+ * Not by `fetch`: it copies the body into memory that V8 frees late. Parts of 5 MiB took 80 to 110 MB that way, and four times as long.
+ *
+ * @module
+ */
+import { type IncomingMessage, request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+
+/** What is sent. */
+interface Sent {
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  readonly signal: AbortSignal;
+}
+
+/** Sends a request over a connection of its own, and reads the whole answer. The body may be used again once the promise is settled. */
+export function send(url: string, { method, headers, body, signal }: Sent): Promise<Response> {
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  const start = url.startsWith("https:") ? requestHttps : requestHttp;
+  const sending = start(url, {
+    method,
+    agent: false,
+    headers: { ...Object.fromEntries(headers), "content-length": body.length },
+  }, (answer) => {
+    textOf(answer).then((text) => {
+      const status = answer.statusCode!;
+      const bare = status === 204 || status === 304;
+      resolve(new Response(bare ? null : text, { status, headers: headersOf(answer) }));
+    }, reject);
+  });
+  sending.on("error", reject);
+  const abort = () => sending.destroy(signal.reason);
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  sending.end(body);
+  return promise.finally(() => {
+    signal.removeEventListener("abort", abort);
+    sending.destroy();
+  });
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  answer.setEncoding("utf8");
+  let text = "";
+  for await (const piece of answer) text += piece;
+  if (!answer.complete) throw new Error("the answer ended before its end");
+  return text;
+}
+
+function headersOf({ headers }: IncomingMessage): Headers {
+  const kept = new Headers();
+  for (const [name, value] of Object.entries(headers)) if (typeof value === "string") kept.set(name, value);
+  return kept;
+}
