@@ -42,7 +42,13 @@ export async function keepReconciling(
   const orders = async () => {
     for await (const batch of pendingOrders(store)) await channel.publish(...batch);
   };
-  const rulings = async () => await channel.publish(...await releasedRuns(store), ...await outcomes(store));
+  const rulings = async () => {
+    await channel.publish(...await releasedRuns(store));
+    for (const [pipeline, told] of await outcomes(store)) {
+      // where nobody listens, as with a foreign extractor, once is enough
+      await channel.publishIfIdle("channel:run_outcome", `"pipeline":"${pipeline}"`, ...told);
+    }
+  };
   const current = async () => {
     const runs = await store.fillCurrent({ signal });
     if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
@@ -109,14 +115,17 @@ export async function releasedRuns(store: Store): Promise<Outgoing[]> {
  * What the extractor has to know of each pipeline: the run that is held, or was last, and what was loaded last. It may be told again at any
  * time, so each message has an id of its own: also an extractor that has lost what it knew hears it.
  */
-export async function outcomes(store: Store): Promise<Outgoing[]> {
-  const say = (fields: Fields<"channel:run_outcome">) =>
-    compose("channel:run_outcome", `outcome/${newRunId()}`, fields);
-  const told = (await store.holds.latest()).map((hold) => say(outcomeOf(hold)));
+export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
+  const told = new Map<string, Outgoing[]>();
+  const say = (fields: Fields<"channel:run_outcome">) => {
+    const message = compose("channel:run_outcome", `outcome/${newRunId()}`, fields);
+    told.set(fields.pipeline, [...told.get(fields.pipeline) ?? [], message]);
+  };
+  for (const hold of await store.holds.latest()) say(outcomeOf(hold));
   for (const pipeline of (await store.records.pipelines()).keys()) {
     const run = await store.runs.lastLoaded(pipeline);
     const since = sinceOf(run);
-    if (since !== undefined) told.push(say({ run_id: run!.run_id, pipeline, outcome: "loaded", since }));
+    if (since !== undefined) say({ run_id: run!.run_id, pipeline, outcome: "loaded", since });
   }
   return told;
 }
