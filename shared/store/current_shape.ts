@@ -20,6 +20,8 @@ export interface CurrentColumn {
 export interface CurrentShape {
   /** Where a record's key stands. */
   readonly key: readonly string[];
+  /** What a key is; undefined where it may be more than one of them, or an older program wrote this. */
+  readonly keyType?: CurrentColumn["type"] | undefined;
   /** `snapshot`: what a complete run doesn't hold is gone. */
   readonly load: "upsert" | "snapshot";
   /** The fields that the definition names, but for the key, and those that it adds. */
@@ -38,12 +40,18 @@ export function currentShapeOf(
   const keys = key.split(".");
   if (load === "append" || !keys.every(isPlainKey)) return null;
   const added = Object.keys(add).filter(isPlainKey).map((name) => ({ keys: [name], type: "TEXT" as const }));
-  const own = columnsOf(record as z.ZodObject, []).filter(({ keys }) =>
-    !(keys[0]! in add) && keys.join(".") !== key
-  );
+  const all = columnsOf(record as z.ZodObject, []);
+  const keyType = all.find(({ keys }) => keys.join(".") === key)?.type;
+  const own = all.filter(({ keys }) => !(keys[0]! in add) && keys.join(".") !== key);
   const columns = [...added, ...own].slice(0, MOST_COLUMNS);
   const named = new Set(columns.map(({ keys }) => keys.join(".")));
-  return { key: keys, load: load ?? "upsert", columns, index: index.filter((field) => named.has(field)) };
+  return {
+    key: keys,
+    keyType,
+    load: load ?? "upsert",
+    columns,
+    index: index.filter((field) => named.has(field)),
+  };
 }
 
 function columnsOf(record: z.ZodObject, above: readonly string[]): CurrentColumn[] {

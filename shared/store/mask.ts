@@ -71,6 +71,12 @@ function shownPath([key, ...below]: string[], mask: Mask): string {
   return `${key}.${rule === undefined ? below.join(".") : shownPath(below, rule)}`;
 }
 
+/** Whether a mask hides the value below `keys`. */
+export function hides(mask: Mask, [key, ...below]: readonly string[]): boolean {
+  const rule = mask.get(key!);
+  return rule === "whole" || (rule !== undefined && below.length > 0 && hides(rule, below));
+}
+
 function touches(mask: Mask, [key, ...below]: string[]): boolean {
   const rule = mask.get(key!);
   if (rule === undefined || rule === "whole" || below.length === 0) return rule !== undefined;

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { PermanentError } from "../../errors/errors.ts";
 import type { Postgres } from "./connection.ts";
 import type { Session } from "./session.ts";
 import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type: "text" };
+import trimmed from "./migrations/0002_trimmed.sql" with { type: "text" };
 
 /** All steps; number n leads to schema version n. A step that was released is never changed. */
-const MIGRATIONS: readonly string[] = [runsAndRecords];
+const MIGRATIONS: readonly string[] = [runsAndRecords, trimmed];
 
 /** The schema version that this program works with. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
@@ -127,10 +128,8 @@ async function refuseForeign(session: Session, place: string): Promise<void> {
   );
 }
 
-/** @throws TransientError while the database has no tables yet, or those of an older program. */
-export async function needSchema(db: Postgres): Promise<void> {
-  if (await schemaVersion(db, db.place) === SCHEMA_VERSION) return;
-  throw new TransientError(
-    `Cannot read the database ${db.place}: the saver hasn't brought it to this program's schema yet. Start the saver.`,
-  );
+/** Whether the database has this program's schema, and the views that are made last. */
+export async function hasSchema(db: Postgres): Promise<boolean> {
+  if (await schemaVersion(db, db.place) !== SCHEMA_VERSION) return false;
+  return (await db.get("SELECT 1 FROM pipelines LIMIT 1")) !== undefined;
 }

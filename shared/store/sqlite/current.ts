@@ -6,7 +6,7 @@
  */
 import { PermanentError } from "../../errors/errors.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
+import { hides, MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
 import { type Bindable, type Database, sqlText } from "../../sqlite/database.ts";
 import type {
   ChangeCursor,
@@ -23,14 +23,7 @@ import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
 import { conditionsSql, searchable } from "./current_where.ts";
-import {
-  changesSelect,
-  changesTable,
-  currentSelect,
-  currentTable,
-  hides,
-  newestComplete,
-} from "./current_table.ts";
+import { changesSelect, changesTable, currentSelect, currentTable, newestComplete } from "./current_table.ts";
 import { baseTable, fromRecords, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { fieldsOf, type ShownPipelines } from "./shown.ts";
 

@@ -6,7 +6,7 @@
  */
 import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
-import { type Mask, MASKED } from "../mask.ts";
+import { hides, type Mask, MASKED } from "../mask.ts";
 import { baseTable, fieldSql, valueSql } from "./record_sql.ts";
 import type { Shown } from "../shown.ts";
 import { columnName, refreshView } from "./view_sql.ts";
@@ -161,12 +161,6 @@ export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly
     return [{ name: columnName(field, taken), column, value: `c.${column}` }];
   });
   return [...top, ...nested];
-}
-
-/** Whether a mask hides the value below `keys`. */
-export function hides(mask: Mask, [key, ...below]: readonly string[]): boolean {
-  const rule = mask.get(key!);
-  return rule === "whole" || (rule !== undefined && below.length > 0 && hides(rule, below));
 }
 
 /** Not a join, which SQLite would make also where nothing of it is shown, in a query that groups. */

@@ -7,7 +7,7 @@ import { PermanentError } from "../../errors/errors.ts";
 import type { Bindable } from "../../sqlite/database.ts";
 import type { Conditions, Searchable } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { hides } from "./current_table.ts";
+import { hides } from "../mask.ts";
 import type { Shown } from "../shown.ts";
 
 /** A field that can be looked for, and its column in the current table. */

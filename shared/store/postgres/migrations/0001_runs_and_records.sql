@@ -265,9 +265,11 @@ BEGIN
   IF jsonb_typeof(value) = 'null' THEN RETURN value; END IF;
   IF mask = 'true' THEN RETURN '"***"'; END IF;
   IF jsonb_typeof(value) <> 'object' THEN RETURN NULL; END IF;
-  FOR below IN SELECT m.key, etl_masked(value -> m.key, m.value) AS masked FROM jsonb_each(mask) AS m WHERE value ? m.key LOOP
+  FOR below IN
+    SELECT m.field, etl_masked(value -> m.field, m.rule) AS masked FROM jsonb_each(mask) AS m (field, rule) WHERE value ? m.field
+  LOOP
     IF below.masked IS NULL THEN RETURN NULL; END IF;
-    shown := shown || jsonb_build_object(below.key, below.masked);
+    shown := shown || jsonb_build_object(below.field, below.masked);
   END LOOP;
   RETURN shown;
 END $$;

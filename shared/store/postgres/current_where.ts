@@ -1,0 +1,150 @@
+/**
+ * Conditions on fields of the current state.
+ *
+ * @module
+ */
+import { PermanentError } from "../../errors/errors.ts";
+import type { Condition, Conditions, Key, Searchable } from "../current_rows.ts";
+import type { CurrentShape } from "../current_shape.ts";
+import { hides } from "../mask.ts";
+import type { Shown } from "../shown.ts";
+import { INDEXED_CHARACTERS, indexedText, keyText } from "./current_table.ts";
+import type { Terms } from "./terms.ts";
+
+/** A field that can be looked for, and its column in the current table. */
+export interface SearchableColumn extends Searchable {
+  readonly column: string;
+}
+
+/** The fields of a pipeline's current state that can be looked for: those with a column that aren't masked. */
+export function searchable({ masks }: Shown, { key, columns, index }: CurrentShape): SearchableColumn[] {
+  const all = [
+    { keys: key, type: undefined, column: "c.key", isIndexed: true },
+    ...columns.map(({ keys, type }, n) => ({
+      keys,
+      type,
+      column: `c.c${n}`,
+      isIndexed: index.includes(keys.join(".")),
+    })),
+  ];
+  return all.filter(({ keys }) => !hides(masks.processed, keys))
+    .map(({ keys, ...rest }) => ({ field: keys.join("."), ...rest }));
+}
+
+/**
+ * Adds the conditions on a row `c` to `terms`. Answers what to order by so that an index serves a range; undefined where that is the key alone.
+ * As in SQLite, a number is less than any text.
+ *
+ * @throws PermanentError for a field that can't be looked for.
+ */
+export function addConditions(
+  terms: Terms,
+  fields: readonly SearchableColumn[],
+  where: Conditions,
+): string | undefined {
+  let order: string | undefined;
+  for (const [name, condition] of Object.entries(where)) {
+    const field = fields.find(({ field }) => field === name);
+    if (field === undefined) {
+      throw new PermanentError(
+        `Cannot look for the field ${JSON.stringify(name)}: wanted one of ${
+          fields.map(({ field }) => field).join(", ")
+        }.`,
+      );
+    }
+    if (field.type === undefined) onKey(terms, condition);
+    else if (field.type === "TEXT") order = onText(terms, field, condition) ?? order;
+    else order = onNumber(terms, field, condition) ?? order;
+  }
+  return order;
+}
+
+/** A list of keys as they are stored, as SQL over the JSON array that is bound to `parameter`. */
+export function keysSql(parameter: string): string {
+  return `(SELECT etl_key(k.value, '{}') FROM jsonb_array_elements(etl_record(${parameter})) AS k (value))`;
+}
+
+function onKey(terms: Terms, { eq, lt, gt, in: among, like }: Condition): void {
+  const bind = (keys: readonly (Key | boolean)[]) => keysSql(terms.bind(JSON.stringify(keys)));
+  if (eq === null) terms.addSql("false");
+  else if (eq !== undefined) terms.addSql(`c.key = ${bind([eq])}`);
+  for (const [value, sign] of [[lt, "<"], [gt, ">"]] as const) {
+    if (value === undefined) continue;
+    const key = bind([value]);
+    terms.addSql(`(c.key_order, c.key) ${sign} (SELECT etl_key_order(b), b FROM ${key} AS b (b))`);
+  }
+  if (among !== undefined) terms.addSql(`c.key IN ${bind(among)}`);
+  if (like !== undefined) terms.addSql(`${keyText("c")} ILIKE ${terms.bind(like)} ESCAPE ''`);
+}
+
+function onText(
+  terms: Terms,
+  { column, isIndexed }: SearchableColumn,
+  condition: Condition,
+): string | undefined {
+  const { eq, lt, gt, in: among, like } = condition;
+  const { exact, folded } = indexedText(column);
+  const cut = (value: unknown) => [...String(value)].slice(0, INDEXED_CHARACTERS).join("");
+  let order: string | undefined;
+  if (eq === null) terms.addSql(`${column} IS NULL`);
+  else if (eq !== undefined) {
+    if (isIndexed) terms.add`${terms.raw(exact)} = ${cut(textOf(eq))}`;
+    terms.add`${terms.raw(column)} = ${textOf(eq)}`;
+  }
+  for (const [value, sign] of [[lt, "<"], [gt, ">"]] as const) {
+    if (value === undefined) continue;
+    if (isIndexed) {
+      terms.add`${terms.raw(exact)} ${terms.raw(sign)}= ${cut(value)}`;
+      order ??= exact;
+    }
+    terms.add`${terms.raw(column)} ${terms.raw(sign)} ${String(value)}`;
+  }
+  if (among !== undefined) {
+    terms.add`${terms.raw(column)} = ANY(${among.map(textOf)}::text[])`;
+    if (isIndexed) order ??= exact;
+  }
+  if (like !== undefined) {
+    const [beginning = ""] = /^[^%_]*/.exec(like)!;
+    if (isIndexed && beginning !== "") {
+      const start = cut(beginning);
+      terms.add`${terms.raw(folded)} >= lower(${start}::text COLLATE "C") AND ${
+        terms.raw(folded)
+      } < lower(${start}::text COLLATE "C") || ${"\u{10ffff}"}`;
+      order ??= folded;
+    }
+    terms.add`${terms.raw(column)} ILIKE ${like} ESCAPE ''`;
+  }
+  return order;
+}
+
+function onNumber(
+  terms: Terms,
+  { column, type, isIndexed }: SearchableColumn,
+  condition: Condition,
+): string | undefined {
+  const { eq, lt, gt, in: among, like } = condition;
+  const numbers = (values: readonly (string | number | boolean)[]) =>
+    values.flatMap((value) => {
+      const isNumber = typeof value !== "string" || (type === "REAL" && value.trim() !== "");
+      return isNumber && Number.isFinite(Number(value)) ? [Number(value)] : [];
+    });
+  let order: string | undefined;
+  if (eq === null) terms.addSql(`${column} IS NULL`);
+  for (const [values, sign] of [[eq ?? undefined, "="], [lt, "<"], [gt, ">"]] as const) {
+    if (values === undefined) continue;
+    const [number] = numbers([values]);
+    if (number !== undefined) terms.add`${terms.raw(column)} ${terms.raw(sign)} ${String(number)}`;
+    else terms.addSql(sign === "<" ? `${column} IS NOT NULL` : "false");
+  }
+  if (isIndexed && (lt ?? gt) !== undefined) order = column;
+  if (among !== undefined) {
+    terms.add`${terms.raw(column)} = ANY(${numbers(among).map(String)}::text[]::numeric[])`;
+    if (isIndexed) order ??= column;
+  }
+  if (like !== undefined) terms.add`${terms.raw(column)}::text ILIKE ${like} ESCAPE ''`;
+  return order;
+}
+
+function textOf(value: string | number | boolean): string {
+  return typeof value === "boolean" ? String(Number(value)) : String(value);
+}

@@ -1,0 +1,68 @@
+/**
+ * What is shown of each pipeline's records, in the database.
+ *
+ * @module
+ */
+import { type Shown, withMasks } from "../shown.ts";
+import type { Session } from "./session.ts";
+
+/** Writes what is shown of a pipeline from now on. */
+export async function keepShown(db: Session, shown: Shown): Promise<void> {
+  const { name, added, masked, judged, folder, current } = shown;
+  await db.run(
+    `INSERT INTO pipelines (name, added, masked, judged, folder, current) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (name) DO UPDATE SET added = excluded.added, masked = excluded.masked, judged = excluded.judged,
+       folder = excluded.folder, current = excluded.current`,
+    name,
+    JSON.stringify(added),
+    JSON.stringify(masked),
+    JSON.stringify(judged),
+    folder,
+    current && JSON.stringify(current),
+  );
+}
+
+type Row =
+  & Record<"name" | "added" | "masked" | "judged", string>
+  & Record<"folder" | "current", string | null>;
+
+/** The top-level keys of a pipeline's records, in the order in which views show them as columns. */
+export async function fieldsOf(db: Session, pipeline: string): Promise<string[]> {
+  const rows = await db.all<{ name: string }>(
+    "SELECT name FROM pipeline_fields WHERE pipeline = $1 ORDER BY position",
+    pipeline,
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** All pipelines that the database knows. */
+export class ShownPipelines {
+  /** As it was last read, so that what follows from it isn't worked out each time. */
+  #known = new Map<string, { text: string; shown: Shown }>();
+
+  /** Reads from `db`. */
+  constructor(private readonly db: Session) {}
+
+  /** By name; read each time, so that what is masked from now on is. */
+  async get(): Promise<ReadonlyMap<string, Shown>> {
+    const rows = await this.db.all<Row>("SELECT * FROM pipelines ORDER BY name");
+    const known = new Map(rows.map((row) => {
+      const text = JSON.stringify(row);
+      const before = this.#known.get(row.name);
+      return [row.name, before?.text === text ? before : { text, shown: shownOf(row) }];
+    }));
+    this.#known = known;
+    return new Map([...known].map(([name, { shown }]) => [name, shown]));
+  }
+}
+
+function shownOf({ name, added, masked, judged, folder, current }: Row): Shown {
+  return withMasks({
+    name,
+    added: JSON.parse(added),
+    masked: JSON.parse(masked),
+    judged: JSON.parse(judged),
+    folder,
+    current: current && JSON.parse(current),
+  });
+}
