@@ -5,12 +5,10 @@ import { perform, RACK, table } from "./rack.ts";
 Deno.test("each source of the rack ends complete or loud, also when it is stopped after each page, or its process killed", async (t) => {
   assert.ok(RACK.length >= 40, `${RACK.length} sources`);
   assert.equal(new Set(RACK.map(({ name }) => name)).size, RACK.length, "names are unique");
-  // each case is killed once here, all cases at different pages; `deno task drill --rack` kills each at each
+  // every other case is killed here, each at another page; `deno task drill --rack` kills all of them at each
   for (const [i, rack] of RACK.entries()) {
-    await t.step(
-      rack.name,
-      async () => void await perform(rack, (asked) => asked === 0 ? [] : [1 + i % asked]),
-    );
+    const killAt = (asked: number) => i % 2 === 0 && asked > 0 ? [1 + (i / 2) % asked] : [];
+    await t.step(rack.name, async () => void await perform(rack, killAt));
   }
 });
 
