@@ -36,6 +36,7 @@ const HELP = `deno task etl COMMAND [--json]
   dead discard ID [--yes]         removes one permanently
   notify [--limit N]              notifications: what receivers outside were told
   notify --test                   sends a test to all receivers, and shows what they answer
+  why KEY [--pipeline NAME]       a record: its raw line, page, rules and files, what runs changed in it, when it was invalid
   verify [RUN|latest|all]         compares files, database and SFTP server; needs the pipeline's folders
 
   new URL [--name NAME]           asks a source a few times, and writes the definition pipelines/NAME.ts; never overwrites
@@ -61,6 +62,7 @@ const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof O
   redeliver: [1],
   dead: [2, "limit", "yes"],
   notify: [0, "test", "limit"],
+  why: [1, "pipeline"],
   verify: [1],
   new: [1, "name", "header"],
   try: [1],

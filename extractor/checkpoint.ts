@@ -32,6 +32,8 @@ const Unfinished = z.object({
   /** Records that were left out, as an earlier page had their id. */
   duplicates: Count,
   pages: Count,
+  /** How many pages in a row added how many records each to the file; not known where sizes vary much, or of an earlier version. */
+  page_sizes: z.array(z.tuple([Count, Count])).optional(),
   /** The source's total on the first page; null before it, and where the source announces none. */
   first_total: Count.nullable(),
   /** The source's total on the last page; null before the first, and where the source announces none. */
@@ -107,6 +109,7 @@ export const AT_START = {
   records: 0,
   duplicates: 0,
   pages: 0,
+  page_sizes: [],
   first_total: null,
   total: null,
   most_total: undefined,

@@ -13,6 +13,7 @@ import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
 import type { Page } from "./page.ts";
+import { type ToldPages, toldPages, withPage } from "./page_sizes.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { pagesOf } from "./pages.ts";
 import type { Paths } from "./paths.ts";
@@ -21,7 +22,7 @@ import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
 /** A raw file that is whole. */
-export interface WrittenRun {
+export interface WrittenRun extends ToldPages {
   readonly records: number;
   /** Records that were left out, as an earlier one had their id. */
   readonly duplicates: number;
@@ -119,6 +120,7 @@ export async function writeRun(
         records: run.records + fresh,
         duplicates: run.duplicates + length - fresh,
         pages: run.pages + 1,
+        page_sizes: withPage(run.page_sizes, fresh),
         first_total: run.first_total ?? way.total ?? null,
         total: way.total ?? null,
         most_total: way.total === undefined ? null : Math.max(run.most_total ?? 0, way.total),
@@ -186,7 +188,11 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
     });
   }
   const figures = { records, duplicates, pages, total, announced, received, missing, repeated: duplicates };
-  return { ...figures, ...began_again === undefined ? {} : { began_again } };
+  return {
+    ...figures,
+    ...toldPages(run, source),
+    ...began_again === undefined ? {} : { began_again },
+  };
 }
 
 /** The facts of a file that got its name before the process died: it is whole, as none gets its name earlier. */

@@ -31,6 +31,9 @@ Deno.test("a run takes every page into one file and says what is in it", async (
     pages: 3,
     total: 208,
     ...completeness,
+    page_sizes: [[2, 100], [1, 8]],
+    paging: "offset",
+    first_page: "skip=0",
     bytes,
     sha256,
   });

@@ -75,12 +75,58 @@ export const RUN = `query Run($id: ID, $runId: ID) {
     failure { phase reason retryable }
     hold { reason heldAt validCount invalidCount samples decision decidedBy decidedAt
       comparedWith { id runId validCount invalidCount } }
+    changes { added changed removed restored }
     corrections { ...Line }
     supersededBy { id runId }
   }
 }
 ${LINE}
 ${EVENT}` as Operation<types.RunQuery>;
+
+const CHANGE = `fragment Change on RecordChange {
+  key change at runId run { id } differences { field before after } missing
+}`;
+/** What a run did to a record. */
+export type Change = types.ChangeFragment;
+export type ChangeKind = types.ChangeKind;
+
+/** What a run did to the current state, of one kind. */
+export const CHANGES = `query Changes($runId: ID!, $change: ChangeKind, $first: Int!, $after: String) {
+  changes(runId: $runId, change: $change, first: $first, after: $after) {
+    nodes { ...Change } pageInfo { hasNextPage endCursor }
+  }
+}
+${CHANGE}` as Operation<types.ChangesQuery>;
+
+/** Which pipelines have a current state, and what can be looked for in it. */
+export const CURRENT_FIELDS = `query CurrentFields {
+  pipelines { name currentRecords currentFields { field type isIndexed } }
+}` as Operation<types.CurrentFieldsQuery>;
+export type CurrentField = types.CurrentFieldsQuery["pipelines"][number]["currentFields"][number];
+
+/** Records of the current state that meet conditions. */
+export const CURRENT = `query Current($pipeline: String!, $where: JSON, $first: Int!, $after: String) {
+  current(pipeline: $pipeline, where: $where, first: $first, after: $after) {
+    nodes { key data changedAt changedRun { id runId } } pageInfo { hasNextPage endCursor }
+  }
+}` as Operation<types.CurrentQuery>;
+
+/** One record with all that is known of it. */
+export const RECORD = `query Record($key: ID!, $pipeline: String, $last: Int!) {
+  record(key: $key, pipeline: $pipeline) {
+    key pipeline
+    current { data changedAt firstRun { id runId } changedRun { id runId } seenRun { id runId } }
+    origin {
+      run { id runId source requestedBy files { kind name sha256 } delivery { state files { kind remotePath deliveredAt verified } } }
+      raw { line data corrects { errorReason line run { id runId } } }
+      page request rulesSha256 areRulesCurrent lookupSha256
+    }
+    changes(last: $last) { nodes { ...Change } pageInfo { hasPreviousPage } }
+    invalid { line errorReason insertionDate runId run { id } corrections { runId run { id } } }
+  }
+}
+${CHANGE}` as Operation<types.RecordQuery>;
+export type RecordHistory = NonNullable<types.RecordQuery["record"]>;
 
 /** Invalid records of a run, with one reason or all. */
 export const INVALID_RECORDS =

@@ -4,6 +4,17 @@
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** What a run did to a record of the current state. */
+export type ChangeKind =
+  /** Its key wasn't known. */
+  | 'ADDED'
+  /** Some of its fields have other values. */
+  | 'CHANGED'
+  /** A complete run no longer holds it. */
+  | 'REMOVED'
+  /** It had been removed. */
+  | 'RESTORED';
+
 /** The state of a delivery. */
 export type DeliveryState =
   | 'DELIVERED'
@@ -85,6 +96,33 @@ export type ActorChangesSubscriptionVariables = Exact<{ [key: string]: never; }>
 
 export type ActorChangesSubscription = { readonly actorChanges: { readonly name: string, readonly handled: number, readonly failed: number, readonly mailbox: { readonly channel: string, readonly depth: number, readonly paused: boolean, readonly deadLetters: number }, readonly instances: ReadonlyArray<{ readonly id: string, readonly state: InstanceState, readonly lastSeenAt: string, readonly currentRun: { readonly runId: string, readonly records: number, readonly total: number | null, readonly unit: ProgressUnit } | null }> } };
 
+export type ChangesQueryVariables = Exact<{
+  runId: string;
+  change?: ChangeKind | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type ChangesQuery = { readonly changes: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly change: ChangeKind, readonly at: string, readonly runId: string, readonly missing: string | null, readonly run: { readonly id: string } | null, readonly differences: ReadonlyArray<{ readonly field: string, readonly before: Readonly<Record<string, unknown>> | null, readonly after: Readonly<Record<string, unknown>> | null }> | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type ChangeFragment = { readonly key: string, readonly change: ChangeKind, readonly at: string, readonly runId: string, readonly missing: string | null, readonly run: { readonly id: string } | null, readonly differences: ReadonlyArray<{ readonly field: string, readonly before: Readonly<Record<string, unknown>> | null, readonly after: Readonly<Record<string, unknown>> | null }> | null };
+
+export type CurrentQueryVariables = Exact<{
+  pipeline: string;
+  where?: Readonly<Record<string, unknown>> | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type CurrentQuery = { readonly current: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly data: Readonly<Record<string, unknown>>, readonly changedAt: string, readonly changedRun: { readonly id: string, readonly runId: string } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type CurrentFieldsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type CurrentFieldsQuery = { readonly pipelines: ReadonlyArray<{ readonly name: string, readonly currentRecords: number | null, readonly currentFields: ReadonlyArray<{ readonly field: string, readonly type: string, readonly isIndexed: boolean }> }> };
+
 export type DeadLettersQueryVariables = Exact<{
   first: number;
   after?: string | null | undefined;
@@ -118,6 +156,15 @@ export type PipelinesQuery = { readonly pipelines: ReadonlyArray<{ readonly name
 
 export type LineFragment = { readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null, readonly since: { readonly from: string, readonly to: string | null } | null };
 
+export type RecordQueryVariables = Exact<{
+  key: string;
+  pipeline?: string | null | undefined;
+  last: number;
+}>;
+
+
+export type RecordQuery = { readonly record: { readonly key: string, readonly pipeline: string, readonly current: { readonly data: Readonly<Record<string, unknown>>, readonly changedAt: string, readonly firstRun: { readonly id: string, readonly runId: string } | null, readonly changedRun: { readonly id: string, readonly runId: string } | null, readonly seenRun: { readonly id: string, readonly runId: string } | null } | null, readonly origin: { readonly page: number | null, readonly request: string | null, readonly rulesSha256: string | null, readonly areRulesCurrent: boolean | null, readonly lookupSha256: string | null, readonly run: { readonly id: string, readonly runId: string, readonly source: string | null, readonly requestedBy: string | null, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly name: string, readonly sha256: string }>, readonly delivery: { readonly state: DeliveryState, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly remotePath: string, readonly deliveredAt: string, readonly verified: string }> } | null }, readonly raw: { readonly line: number, readonly data: Readonly<Record<string, unknown>> | null, readonly corrects: { readonly errorReason: string | null, readonly line: number, readonly run: { readonly id: string, readonly runId: string } | null } | null } | null } | null, readonly changes: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly change: ChangeKind, readonly at: string, readonly runId: string, readonly missing: string | null, readonly run: { readonly id: string } | null, readonly differences: ReadonlyArray<{ readonly field: string, readonly before: Readonly<Record<string, unknown>> | null, readonly after: Readonly<Record<string, unknown>> | null }> | null }>, readonly pageInfo: { readonly hasPreviousPage: boolean } }, readonly invalid: ReadonlyArray<{ readonly line: number, readonly errorReason: string | null, readonly insertionDate: string, readonly runId: string, readonly run: { readonly id: string } | null, readonly corrections: ReadonlyArray<{ readonly runId: string, readonly run: { readonly id: string } | null }> }> } | null };
+
 export type ReplayMutationVariables = Exact<{
   runId: string;
   patches: ReadonlyArray<RecordPatch> | RecordPatch;
@@ -150,7 +197,7 @@ export type RunQueryVariables = Exact<{
 }>;
 
 
-export type RunQuery = { readonly etlRun: { readonly source: string | null, readonly finishedAt: string | null, readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly phases: ReadonlyArray<{ readonly phase: Phase, readonly startedAt: string, readonly finishedAt: string | null, readonly durationMs: number | null, readonly records: number | null, readonly recordsPerSecond: number | null, readonly attempts: number }>, readonly events: ReadonlyArray<{ readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly requestedBy: string | null, readonly detail: Readonly<Record<string, unknown>> | null }>, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly name: string, readonly sha256: string, readonly bytes: number, readonly records: number }>, readonly delivery: { readonly state: DeliveryState, readonly deliveredAt: string | null, readonly error: string | null, readonly files: ReadonlyArray<{ readonly remotePath: string, readonly bytes: number, readonly verified: string, readonly encrypted: boolean }> } | null, readonly reasons: ReadonlyArray<{ readonly reason: string, readonly count: number }>, readonly lookupGaps: ReadonlyArray<{ readonly department: string, readonly count: number }>, readonly completeness: { readonly announced: number | null, readonly received: number, readonly missing: number, readonly repeated: number } | null, readonly failure: { readonly phase: Phase | null, readonly reason: string, readonly retryable: boolean } | null, readonly hold: { readonly reason: string, readonly heldAt: string, readonly validCount: number, readonly invalidCount: number, readonly samples: ReadonlyArray<Readonly<Record<string, unknown>>>, readonly decision: HoldDecision | null, readonly decidedBy: string | null, readonly decidedAt: string | null, readonly comparedWith: { readonly id: string, readonly runId: string, readonly validCount: number | null, readonly invalidCount: number | null } | null } | null, readonly corrections: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null, readonly since: { readonly from: string, readonly to: string | null } | null }>, readonly supersededBy: { readonly id: string, readonly runId: string } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null, readonly since: { readonly from: string, readonly to: string | null } | null } | null };
+export type RunQuery = { readonly etlRun: { readonly source: string | null, readonly finishedAt: string | null, readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly phases: ReadonlyArray<{ readonly phase: Phase, readonly startedAt: string, readonly finishedAt: string | null, readonly durationMs: number | null, readonly records: number | null, readonly recordsPerSecond: number | null, readonly attempts: number }>, readonly events: ReadonlyArray<{ readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly requestedBy: string | null, readonly detail: Readonly<Record<string, unknown>> | null }>, readonly files: ReadonlyArray<{ readonly kind: FileKind, readonly name: string, readonly sha256: string, readonly bytes: number, readonly records: number }>, readonly delivery: { readonly state: DeliveryState, readonly deliveredAt: string | null, readonly error: string | null, readonly files: ReadonlyArray<{ readonly remotePath: string, readonly bytes: number, readonly verified: string, readonly encrypted: boolean }> } | null, readonly reasons: ReadonlyArray<{ readonly reason: string, readonly count: number }>, readonly lookupGaps: ReadonlyArray<{ readonly department: string, readonly count: number }>, readonly completeness: { readonly announced: number | null, readonly received: number, readonly missing: number, readonly repeated: number } | null, readonly failure: { readonly phase: Phase | null, readonly reason: string, readonly retryable: boolean } | null, readonly hold: { readonly reason: string, readonly heldAt: string, readonly validCount: number, readonly invalidCount: number, readonly samples: ReadonlyArray<Readonly<Record<string, unknown>>>, readonly decision: HoldDecision | null, readonly decidedBy: string | null, readonly decidedAt: string | null, readonly comparedWith: { readonly id: string, readonly runId: string, readonly validCount: number | null, readonly invalidCount: number | null } | null } | null, readonly changes: { readonly added: number, readonly changed: number, readonly removed: number, readonly restored: number } | null, readonly corrections: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null, readonly since: { readonly from: string, readonly to: string | null } | null }>, readonly supersededBy: { readonly id: string, readonly runId: string } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null, readonly since: { readonly from: string, readonly to: string | null } | null } | null };
 
 export type EventFragment = { readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly requestedBy: string | null, readonly detail: Readonly<Record<string, unknown>> | null };
 

@@ -28,9 +28,16 @@ const POLICY = pagePolicy({
 
 /** Adds the pages but `/`, and the files that they load. */
 export function addDashboard(app: ApiApp): void {
-  for (const path of ["/runs/:run", "/runs/:run/invalid", "/dead", "/notifications", "/sql"]) {
-    app.get(path, dashboardPage);
-  }
+  const paths = [
+    "/runs/:run",
+    "/runs/:run/invalid",
+    "/records",
+    "/record",
+    "/dead",
+    "/notifications",
+    "/sql",
+  ];
+  for (const path of paths) app.get(path, dashboardPage);
   for (const [name, type] of Object.entries(ASSETS)) {
     app.get(`/dashboard/${name}`, async (c) =>
       c.body((await asset(name as Asset)).bytes, 200, {

@@ -4,9 +4,11 @@
  * @module
  */
 import type { CurrentRow, Key } from "../../shared/store/current_rows.ts";
-import type { RunRow } from "../../shared/store/rows.ts";
+import type { RecordRow, RunRow } from "../../shared/store/rows.ts";
 import { identityOf } from "../../shared/pipeline/identity.ts";
+import { type PageOfLine, pageOfLine } from "../../shared/store/timeline.ts";
 import { builder } from "./builder.ts";
+import type { Context } from "./context.ts";
 import { ChangeConnection, changesOf } from "./change.ts";
 import { forwardArgs } from "./connection.ts";
 import { CurrentRecord } from "./current.ts";
@@ -24,8 +26,10 @@ interface History {
   readonly current: CurrentRow | undefined;
 }
 
-interface Origin extends History {
+interface Origin {
+  readonly pipeline: string;
   readonly run: RunRow;
+  readonly raw: RecordRow | undefined;
 }
 
 const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
@@ -40,11 +44,17 @@ const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
       type: RecordType,
       nullable: true,
       description: "The raw record that it was made of; null where it is no longer kept.",
-      resolve: async ({ state: { store, pipeline }, run, key }, _args, { loaders }) => {
-        const id = await store.current.rawOf(pipeline, run.run_id, key);
-        const found = id === undefined ? undefined : await loaders.rawRecord.load(id);
-        return found && ofKind("raw", found);
-      },
+      resolve: ({ raw }) => raw && ofKind("raw", raw),
+    }),
+    page: t.int({
+      nullable: true,
+      description: "Which page of the source it came with, from 1; null where that isn't known.",
+      resolve: async (origin, _args, context) => (await pageOf(origin, context))?.page,
+    }),
+    request: t.string({
+      nullable: true,
+      description: "What asked for that page, such as `skip=200`; null where that isn't known.",
+      resolve: async (origin, _args, context) => (await pageOf(origin, context))?.request,
     }),
     rulesSha256: t.string({
       nullable: true,
@@ -54,8 +64,8 @@ const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
     areRulesCurrent: t.boolean({
       nullable: true,
       description: "Whether those are the definition's rules today; null where that isn't known.",
-      resolve: ({ run, state }, _args, { ports }) => {
-        const plan = ports.pipelines.plans.get(state.pipeline);
+      resolve: ({ run, pipeline }, _args, { ports }) => {
+        const plan = ports.pipelines.plans.get(pipeline);
         return plan === undefined || run.rules_sha256 === null ? null : run.rules_sha256 === identityOf(plan);
       },
     }),
@@ -66,6 +76,10 @@ const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
     }),
   }),
 });
+
+async function pageOf({ raw, run }: Origin, { loaders }: Context): Promise<PageOfLine | undefined> {
+  return raw && pageOfLine(await loaders.events.load(run.run_id), raw.line);
+}
 
 const HistoryType = builder.objectRef<History>("RecordHistory").implement({
   description: "One record: what it is now, where that came from, what runs did to it, and when it was bad.",
@@ -82,9 +96,11 @@ const HistoryType = builder.objectRef<History>("RecordHistory").implement({
       type: OriginType,
       nullable: true,
       description: "Null where the current state doesn't hold it.",
-      resolve: async (history, _args, { loaders }) => {
-        const run = history.current && await loaders.run.load(history.current.changed_run);
-        return run && { ...history, run };
+      resolve: async ({ state: { store, pipeline }, key, current }, _args, { loaders }) => {
+        const run = current && await loaders.run.load(current.changed_run);
+        if (run === undefined) return null;
+        const id = await store.current.rawOf(pipeline, run.run_id, key);
+        return { pipeline, run, raw: id === undefined ? undefined : await loaders.rawRecord.load(id) };
       },
     }),
     changes: t.field({

@@ -15,6 +15,7 @@ import { newPipeline } from "./new.ts";
 import { notify } from "./notify.ts";
 import { repair } from "./repair.ts";
 import { tryPipeline } from "./try.ts";
+import { why } from "./why.ts";
 
 /** Most rows that the API gives at once. */
 const MOST = 500;
@@ -251,6 +252,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   dead,
   notify,
   verify,
+  why,
   new: newPipeline,
   try: tryPipeline,
 };

@@ -77,7 +77,46 @@ export function lookupGapsOf(events: readonly RunEvent[]): Gap[] {
   return z.array(LookupGap).catch([]).parse(transformed(events)?.lookup_gaps);
 }
 
+/** The page of the source that a line of the raw file came with. */
+export interface PageOfLine {
+  /** Counted from 1, in the order in which pages were asked for. */
+  readonly page: number;
+  /** What asked for it, such as `skip=200`, where that is known. */
+  readonly request: string | null;
+}
+
+const ToldPages = z.object({
+  page_sizes: z.array(z.tuple([z.number(), z.number()])),
+  paging: z.string().optional(),
+  first_page: z.string().optional(),
+});
+
+/** Which page line `line` of a run's raw file came with; undefined where the extractor didn't tell. */
+export function pageOfLine(events: readonly RunEvent[], line: number): PageOfLine | undefined {
+  const { data: told } = ToldPages.safeParse(completed(events, "EXTRACTING"));
+  let [before, pages] = [0, 0];
+  for (const [count, size] of told?.page_sizes ?? []) {
+    if (line <= before + count * size) {
+      const skipped = Math.floor((line - 1 - before) / size);
+      const [, parameter, first] = /^(.+)=(\d+)$/.exec(told!.first_page ?? "") ?? [];
+      const passed = told!.paging === "offset" ? before + skipped * size : pages + skipped;
+      return {
+        page: pages + skipped + 1,
+        request: parameter === undefined ? null : `${parameter}=${Number(first) + passed}`,
+      };
+    }
+    before += count * size;
+    pages += count;
+  }
+  return undefined;
+}
+
 function transformed(events: readonly RunEvent[]): Record<string, unknown> | undefined {
-  const last = events.findLast((event) => event.type === "phase_completed" && event.phase === "TRANSFORMING");
+  return completed(events, "TRANSFORMING");
+}
+
+/** What was last told of a phase that completed. */
+function completed(events: readonly RunEvent[], phase: Phase): Record<string, unknown> | undefined {
+  const last = events.findLast((event) => event.type === "phase_completed" && event.phase === phase);
   return last?.type === "phase_completed" ? last.detail : undefined;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Phase, RunEvent } from "../contracts/messages.ts";
-import { lookupGapsOf, phasesOf, reasonsOf } from "./timeline.ts";
+import { lookupGapsOf, pageOfLine, phasesOf, reasonsOf } from "./timeline.ts";
 
 const at = (second: number) => new Date(Date.UTC(2026, 10, 24, 3, 0, second)).toISOString();
 const base = (second: number, phase: Phase) => ({
@@ -15,7 +15,7 @@ const started = (second: number, phase: Phase, attempt = 1): RunEvent => ({
   type: "phase_started",
   attempt,
 });
-const completed = (second: number, phase: Phase, detail: Record<string, number | object> = {}): RunEvent => ({
+const completed = (second: number, phase: Phase, detail: Record<string, unknown> = {}): RunEvent => ({
   ...base(second, phase),
   type: "phase_completed",
   detail: JSON.parse(JSON.stringify(detail)),
@@ -72,4 +72,23 @@ Deno.test("reasons and lookup gaps are what the transformer told last", () => {
 Deno.test("there are no reasons before the transformer told any, nor where it told something else", () => {
   assert.deepEqual(reasonsOf([]), []);
   assert.deepEqual(lookupGapsOf([completed(1, "TRANSFORMING", { lookup_gaps: 5 })]), []);
+});
+
+Deno.test("the page of a raw file's line, and what asked for it, follow from what the extractor told", () => {
+  const told = (detail: Record<string, unknown>, line: number) =>
+    pageOfLine([completed(1, "EXTRACTING", detail)], line);
+  const sizes = { page_sizes: [[3, 100], [1, 0], [1, 7]] };
+  const offset = { ...sizes, paging: "offset", first_page: "skip=0" };
+  assert.deepEqual(told(offset, 1), { page: 1, request: "skip=0" });
+  assert.deepEqual(told(offset, 100), { page: 1, request: "skip=0" });
+  assert.deepEqual(told(offset, 101), { page: 2, request: "skip=100" });
+  assert.deepEqual(told(offset, 300), { page: 3, request: "skip=200" });
+  assert.deepEqual(told(offset, 301), { page: 5, request: "skip=300" });
+  assert.deepEqual(told(offset, 307), { page: 5, request: "skip=300" });
+  assert.equal(told(offset, 308), undefined);
+  const page = { ...sizes, paging: "page", first_page: "p=1" };
+  assert.deepEqual(told(page, 301), { page: 5, request: "p=5" });
+  assert.deepEqual(told(sizes, 101), { page: 2, request: null });
+  assert.equal(told({}, 1), undefined);
+  assert.equal(told({ page_sizes: "many" }, 1), undefined);
 });

@@ -1,25 +1,11 @@
 import assert from "node:assert/strict";
-import type { Page } from "puppeteer-core";
 import { shows } from "../api/browser.ts";
+import { violations } from "./axe.ts";
 import { picture, press, startSite, visit } from "./site.ts";
 import { needing } from "../support/needs.ts";
 import { SECRET, startReceiver } from "../support/receiver.ts";
 
 const test = needing("chromium");
-
-const AXE = await Deno.readTextFile(new URL("./axe.min.js", import.meta.resolve("axe-core/package.json")));
-
-/** What axe finds wrong on the page, as `rule: element`. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  return await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as {
-      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-    };
-    const { violations } = await axe.run();
-    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
-  });
-}
 
 test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
   await using receiver = startReceiver();

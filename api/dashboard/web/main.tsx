@@ -11,6 +11,8 @@ import { language, remember, t, theme } from "./i18n.ts";
 import { Dashboard } from "./pages/dashboard.tsx";
 import { DeadPage } from "./pages/dead.tsx";
 import { NotificationsPage } from "./pages/notifications.tsx";
+import { RecordPage } from "./pages/record.tsx";
+import { RecordsPage } from "./pages/records.tsx";
 import { RepairPage } from "./pages/repair.tsx";
 import { RunPage } from "./pages/run.tsx";
 import { SqlPage } from "./pages/sql.tsx";
@@ -38,6 +40,8 @@ function Fitting({ pathname }: { pathname: string }): JSX.Element {
     return invalid ? <RepairPage key={run} run={run} /> : <RunPage key={run} run={run} />;
   }
   if (pathname === "/") return <Dashboard />;
+  if (pathname === "/records") return <RecordsPage />;
+  if (pathname === "/record") return <RecordPage />;
   if (pathname === "/dead") return <DeadPage />;
   if (pathname === "/notifications") return <NotificationsPage />;
   if (pathname === "/sql") return <SqlPage />;
@@ -63,6 +67,7 @@ function Header({ pathname }: { pathname: string }): JSX.Element {
         </a>
         <nav aria-label={t("title")}>
           {link("/", t("runs"), pathname === "/" || pathname.startsWith("/runs/"))}
+          {link("/records", t("currentRecords"), pathname === "/records" || pathname === "/record")}
           {link("/dead", t("dead"), pathname === "/dead")}
           {link("/notifications", t("notifications"), pathname === "/notifications")}
           {link("/sql", t("sql"), pathname === "/sql")}

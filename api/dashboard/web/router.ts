@@ -17,7 +17,7 @@ export function go(href: string, { replace = false } = {}): void {
 }
 
 /** Addresses that the dashboard fills. */
-const OURS = /^\/(?:$|runs\/[^/]+(?:\/invalid)?$|dead$|notifications$|sql$)/;
+const OURS = /^\/(?:$|runs\/[^/]+(?:\/invalid)?$|dead$|notifications$|sql$|records?$)/;
 
 addEventListener("popstate", () => address.value = new URL(location.href));
 addEventListener("click", (event) => {

@@ -8,6 +8,7 @@ import { isFinal } from "../../../../shared/contracts/phases.ts";
 import type { AnswerOf } from "../../../client/graphql.ts";
 import { RUN, type Run, RUN_EVENTS } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
+import { RunChanges } from "../parts/changes.tsx";
 import { Deliveries, Files } from "../parts/files.tsx";
 import { Held } from "../parts/hold.tsx";
 import { Reasons } from "../parts/reasons.tsx";
@@ -136,6 +137,11 @@ function Whole({ run }: { run: Run }): JSX.Element {
           </ul>
         )}
       </Panel>
+      {run.changes && (
+        <Panel title={t("changes")}>
+          <RunChanges run={run} counts={run.changes} />
+        </Panel>
+      )}
       <Panel title={t("files")}>
         <Files run={run} />
       </Panel>

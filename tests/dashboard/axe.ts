@@ -1,0 +1,20 @@
+/**
+ * What axe finds wrong with a page.
+ *
+ * @module
+ */
+import type { Page } from "puppeteer-core";
+
+const AXE = await Deno.readTextFile(new URL("./axe.min.js", import.meta.resolve("axe-core/package.json")));
+
+/** What axe finds wrong on the page, as `rule: element`. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await axe.run();
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
+  });
+}
