@@ -52,7 +52,7 @@ test("people see what a run added, changed and removed, look a record up, and re
   );
 
   assert.equal(
-    (await pipeline.task("etl", "repair", "latest", "--set", "age=40", "--yes")).code,
+    (await pipeline.task("etl", "repair", "latest", "--set", "age=41", "--yes")).code,
     0,
   );
   const correction = pipeline.runs()[0]!;
@@ -91,7 +91,7 @@ test("people see what a run added, changed and removed, look a record up, and re
 
   for (
     const [name, path, en, es] of [
-      ["records", "/records?field=age&is=gt&value=30", "Search", "Buscar"],
+      ["records", "/records?pipeline=users&field=age&is=gt&value=30", "Search", "Buscar"],
       ["record", "/record?pipeline=users&key=105", "History", "Historial"],
     ] as const
   ) {

@@ -44,7 +44,8 @@ export function RecordsPage(): JSX.Element {
         {({ pipelines }) => {
           const states = pipelines.filter(({ currentRecords }) => currentRecords !== null);
           const named = address.value.searchParams.get("pipeline") ?? chosen.value;
-          const state = states.find(({ name }) => name === named) ?? states[0];
+          const state = states.find(({ name }) => name === named) ??
+            states.find(({ currentRecords }) => currentRecords! > 0) ?? states[0];
           return state === undefined
             ? <Empty title={t("noCurrent")} text={t("noCurrentText")} />
             : <Search key={state.name} state={state} names={states.map(({ name }) => name)} />;
