@@ -92,3 +92,10 @@ Deno.test("the page of a raw file's line, and what asked for it, follow from wha
   assert.equal(told({}, 1), undefined);
   assert.equal(told({ page_sizes: "many" }, 1), undefined);
 });
+
+Deno.test("the time for which a run was held is no part of its load", () => {
+  const held: RunEvent = { ...base(6, "LOADING"), type: "run_held", reason: "too few", detail: {} };
+  assert.deepEqual(phasesOf([started(5, "LOADING"), held]), []);
+  const [load] = phasesOf([started(5, "LOADING"), held, started(50, "LOADING"), completed(52, "LOADING")]);
+  assert.deepEqual([load?.startedAt, load?.durationMs, load?.attempts], [at(50), 2_000, 1]);
+});
