@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
 import { pause } from "../../actor/backoff.ts";
 import { NoSpace, TransientError } from "../../errors/errors.ts";
-import { Absent, NotImplemented, refused, type Subject, unanswered } from "./failure.ts";
+import { Absent, NotImplemented, refused, type Subject, Taken, unanswered } from "./failure.ts";
 import { addressOf, type S3Place } from "./place.ts";
 import { send } from "./send.ts";
 
@@ -17,14 +17,11 @@ export interface S3Patience {
   readonly tries: number;
   /** The pause before the second try, doubled for each further one; milliseconds. */
   readonly delayMs: number;
-  /** How long the store may say nothing, in milliseconds; a body that is sent gets the time for 64 KiB/s besides. */
+  /** How long the store may neither say nor take anything, in milliseconds. */
   readonly silenceMs: number;
 }
 
 const PATIENCE: S3Patience = { tries: 5, delayMs: 200, silenceMs: 20_000 };
-
-/** Bytes a millisecond that a body is sent with at least. */
-const SLOWEST = 64;
 
 interface Request extends Subject {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
@@ -54,6 +51,9 @@ export interface Listed {
   readonly uploadId?: string;
 }
 
+/** Puts an object where its name is free. */
+export const IF_NEW = { "if-none-match": "*" };
+
 const EMPTY = sha256Of(new Uint8Array());
 
 /** Lower-case hexadecimal SHA-256. */
@@ -66,8 +66,7 @@ export class S3Client {
   readonly #signer: AwsClient;
   readonly #address: string;
   readonly #patience: S3Patience;
-  /** Whether the store heeds `If-None-Match: *`, as far as is known. */
-  isConditional = true;
+  #conditional: Promise<boolean> | undefined;
 
   constructor(readonly place: S3Place, patience: Partial<S3Patience> = {}) {
     const { accessKeyId, secretAccessKey, region } = place;
@@ -103,14 +102,30 @@ export class S3Client {
     { sha256 = sha256Of(body), isNew = false } = {},
   ) {
     const request = { ...subject, method: "PUT", key, body, sha256 } as const;
-    if (!isNew || !this.isConditional) return await this.ask(request);
+    if (!isNew || !await this.isConditional()) return await this.ask(request);
+    return await this.ask({ ...request, headers: IF_NEW });
+  }
+
+  /** Whether the store heeds `If-None-Match: *`: tried once, with an object of its own, as a refusal may cut off a body on its way. */
+  isConditional(): Promise<boolean> {
+    return this.#conditional ??= this.#tryCondition().catch((error) => {
+      this.#conditional = undefined;
+      throw error;
+    });
+  }
+
+  async #tryCondition(): Promise<boolean> {
+    const { prefix } = this.place;
+    const key = `${prefix === "" ? "" : `${prefix}/`}data/state/probe-${crypto.randomUUID()}`;
+    const request = { action: "write", path: key, method: "PUT", key, headers: IF_NEW } as const;
     try {
-      return await this.ask({ ...request, headers: { "if-none-match": "*" } });
+      await this.ask({ ...request, body: new Uint8Array() });
     } catch (error) {
-      if (!(error instanceof NotImplemented)) throw error;
-      this.isConditional = false;
-      return await this.ask(request);
+      if (error instanceof NotImplemented) return false;
+      if (!(error instanceof Taken)) throw error; // an earlier try, whose answer was lost
     }
+    await this.remove({ action: "remove", path: key }, key);
+    return true;
   }
 
   /** What is known of an object without reading it; undefined where there is none. */
@@ -201,7 +216,7 @@ export class S3Client {
     const path = key === "" ? "" : `/${key.split("/").map(encoded).join("/")}`;
     const search = Object.entries(query).map(([name, value]) => `${name}=${encoded(value)}`).join("&");
     const url = `${this.#address}${path || "/"}${search === "" ? "" : `?${search}`}`;
-    const patience = this.#patience.silenceMs + (body?.length ?? 0) / SLOWEST;
+    const patience = this.#patience.silenceMs;
     const watch = new Watch(patience, signal);
     const failure = (error: unknown) =>
       signal?.aborted
@@ -216,7 +231,13 @@ export class S3Client {
       const response = await watch.step(
         body === undefined || body.length === 0
           ? fetch(url, { method, headers: signedHeaders, redirect: "manual", signal: watch.signal })
-          : send(url, { method, headers: signedHeaders, body, signal: watch.signal }),
+          : send(url, {
+            method,
+            headers: signedHeaders,
+            body,
+            signal: watch.signal,
+            onProgress: () => watch.progress(),
+          }),
       );
       if (!response.ok) {
         const text = await watch.step(response.text());
@@ -288,11 +309,17 @@ class Watch implements Disposable {
 
   readonly #abort = () => this.#stop.abort(this.#signal?.reason);
 
-  async step<T>(step: Promise<T>): Promise<T> {
+  /** Begins to wait, or to wait anew. */
+  progress(): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.isSilent = true;
       this.#stop.abort(silence(this.patienceMs));
     }, this.patienceMs);
+  }
+
+  async step<T>(step: Promise<T>): Promise<T> {
+    this.progress();
     try {
       return await step;
     } finally {

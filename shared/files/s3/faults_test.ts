@@ -37,7 +37,7 @@ async function stage(options: { conditional?: boolean; patience?: Partial<S3Pati
   const proxy = startS3Proxy(place, options);
   const files = new S3Files(proxy.place, { ...QUICK, ...options.patience });
   const path = files.path("raw_users", "x.jsonl");
-  await write(files, path, LARGE);
+  await write(new S3Files(place), path, LARGE);
   proxy.asked.length = 0;
   return {
     place,
@@ -160,7 +160,12 @@ test("a store that says nothing more fails each request in bounded time", async 
     request.method === "GET" ? await cut(await pass(), 0, { frozen: true }) : await never(request, pass)!;
   proxy.fault = frozen;
   for (
-    const failing of [() => files.facts(path), () => files.exists(path), () => write(files, other, "x\n")]
+    const failing of [
+      () => files.facts(path),
+      () => files.exists(path),
+      () => write(files, other, "x\n"),
+      () => write(files, other, LARGE),
+    ]
   ) {
     const began = performance.now();
     await assert.rejects(failing(), (error: unknown) => {

@@ -103,7 +103,7 @@ export class S3Files implements Files {
       if (error instanceof Taken) return (await this.#writerOf(path)) === writer; // a claim whose answer was lost
       throw error;
     }
-    return this.#client.isConditional ||
+    return await this.#client.isConditional() ||
       (await this.#client.text({ action: "read", path }, claim)) === writer;
   }
 

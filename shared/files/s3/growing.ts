@@ -22,6 +22,9 @@ export const PART = 5 * 1024 * 1024;
 /** Bytes of a part of any other file: each costs a request, and time in the store. */
 export const LARGE_PART = 16 * 1024 * 1024;
 
+/** Parts that the store copies at once. */
+const LANES = 3;
+
 /** What a growing file needs of the files that it is to be one of. */
 export interface Home {
   readonly client: S3Client;
@@ -64,7 +67,8 @@ export class S3GrowingFile implements GrowingFile {
   #parts = 0;
   /** Where `sync` was called, and not all before it is safe yet; the first one is the last that is. */
   #marks: Required<SafePart>[];
-  #copying: Promise<void> = Promise.resolve();
+  /** Copies into the upload: one after the other in each lane. */
+  readonly #copying = Array.from({ length: LANES }, () => Promise.resolve());
   /** Parts that another machine can read, whole. */
   #safeParts = 0;
   #upload: Promise<Upload> | undefined;
@@ -203,15 +207,17 @@ export class S3GrowingFile implements GrowingFile {
     if (kept === undefined) await (await upload).put(n, bytes);
     else {
       await client.put({ action: "write", path }, kept.keyOf(n), bytes, { sha256: sha256Of(bytes) });
-      this.#copying = Promise.all([this.#copying, upload.then((upload) => upload.copy(n, kept.keyOf(n)))])
-        .then(() => {});
-      this.#copying.catch(() => {}); // handled where it is awaited
+      const lane = n % LANES;
+      this.#copying[lane] = this.#copying[lane]!.then(async () =>
+        await (await upload).copy(n, kept.keyOf(n))
+      );
+      this.#copying[lane].catch(() => {}); // handled where it is awaited
       this.#safeParts = n;
     }
   }
 
   async #settle(): Promise<void> {
     await this.#sending;
-    await this.#copying;
+    await Promise.all(this.#copying);
   }
 }

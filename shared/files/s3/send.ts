@@ -7,6 +7,7 @@
  */
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
+import { BLOCK } from "../disk.ts";
 
 /** What is sent. */
 interface Sent {
@@ -14,10 +15,12 @@ interface Sent {
   readonly headers: Headers;
   readonly body: Uint8Array;
   readonly signal: AbortSignal;
+  /** Called as the body goes out. */
+  onProgress(): void;
 }
 
 /** Sends a request over a connection of its own, and reads the whole answer. The body may be used again once the promise is settled. */
-export function send(url: string, { method, headers, body, signal }: Sent): Promise<Response> {
+export function send(url: string, { method, headers, body, signal, onProgress }: Sent): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const start = url.startsWith("https:") ? requestHttps : requestHttp;
   const sending = start(url, {
@@ -35,7 +38,12 @@ export function send(url: string, { method, headers, body, signal }: Sent): Prom
   const abort = () => sending.destroy(signal.reason);
   signal.addEventListener("abort", abort);
   if (signal.aborted) abort();
-  sending.end(body);
+  const write = (at: number): void => {
+    onProgress();
+    if (at >= body.length) sending.end();
+    else sending.write(body.subarray(at, at + BLOCK), (error) => error ? reject(error) : write(at + BLOCK));
+  };
+  write(0);
   return promise.finally(() => {
     signal.removeEventListener("abort", abort);
     sending.destroy();

@@ -5,7 +5,7 @@
  */
 import { TransientError } from "../../errors/errors.ts";
 import type { FileFacts } from "../files.ts";
-import { type S3Client, sha256Of, valueIn } from "./client.ts";
+import { IF_NEW, type S3Client, sha256Of, valueIn } from "./client.ts";
 import { Absent, NotImplemented } from "./failure.ts";
 
 /** An upload that was begun. */
@@ -57,12 +57,12 @@ export class Upload {
       `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`,
     );
     const request = { ...this.#whole("POST"), body, sha256: sha256Of(body) };
-    const send = (headers: Record<string, string>) => this.client.ask({ ...request, headers });
-    const xml = { "content-type": "application/xml" };
-    if (!isNew || !this.client.isConditional) await send(xml);
+    const complete = (headers: Record<string, string>) =>
+      this.client.ask({ ...request, headers: { "content-type": "application/xml", ...headers } });
+    if (!isNew || !await this.client.isConditional()) await complete({});
     else {
-      await send({ ...xml, "if-none-match": "*" }).catch((error) => {
-        if (error instanceof NotImplemented) return send(xml);
+      await complete(IF_NEW).catch((error) => {
+        if (error instanceof NotImplemented) return complete({}); // it knows the condition of small objects alone
         throw error;
       });
     }
