@@ -81,7 +81,7 @@ function Whole({ record }: { record: RecordHistory }): JSX.Element {
         {invalid.length === 0
           ? <p class="quiet">{t("neverBad")}</p>
           : (
-            <Table label={t("badRecords")} heads={[t("run"), t("when"), t("reason"), t("corrected")]}>
+            <Table label={t("badRecords")} heads={[t("run"), t("happened"), t("reason"), t("corrections")]}>
               {invalid.map((bad) => (
                 <tr key={`${bad.runId}/${bad.line}`}>
                   <th scope="row">
