@@ -163,13 +163,27 @@ export class SqliteCurrent implements Current {
       runId,
     );
     if (file === undefined) return undefined;
-    return this.db.get<{ id: number }>(
-      `SELECT r.id FROM ${fromRecords("raw", pipeline)}
-       WHERE r.id BETWEEN ? AND ? AND ${keySql(shape.key, TEXT)} IN (SELECT value FROM json_each(?))
-       ORDER BY r.id DESC LIMIT 1`,
-      ...idsOf(file.id),
-      JSON.stringify(asStored(key)),
-    )?.id;
+    const keys = JSON.stringify(asStored(key));
+    const find = (first: number, last: number) =>
+      this.db.get<{ id: number }>(
+        `SELECT r.id FROM ${fromRecords("raw", pipeline)}
+         WHERE r.id BETWEEN ? AND ? AND ${keySql(shape.key, TEXT)} IN (SELECT value FROM json_each(?))
+         ORDER BY r.id DESC LIMIT 1`,
+        first,
+        last,
+        keys,
+      )?.id;
+    const [first, last] = idsOf(file.id);
+    // valid records are in the order of the raw file, in which invalid ones may stand before them
+    const near = this.db.get<{ line: number; invalid: number }>(
+      `SELECT c.record % ${LINES_PER_FILE} AS line, i.records AS invalid FROM ${currentTable(pipeline)} AS c
+       JOIN run_files AS p ON p.id = c.record / ${LINES_PER_FILE} AND p.run_id = ?1
+       JOIN run_files AS i ON i.run_id = ?1 AND i.kind = 'invalid'
+       WHERE c.key IN (SELECT value FROM json_each(?2))`,
+      runId,
+      keys,
+    );
+    return (near && find(first + near.line, first + near.line + near.invalid)) ?? find(first, last);
   }
 
   /** Rows of `NAME` or `NAME_changes`, as everybody sees them with `sqlite3`. */

@@ -377,6 +377,12 @@ Deno.test("the raw record of a current one is found by its key", async () => {
   const id = (await people.store.current.rawOf("people", run, 7))!;
   assert.deepEqual((await people.store.records.byIds("raw", [id])).get(id)!.line, 2);
   assert.equal(await people.store.current.rawOf("people", run, 9), undefined);
+  const twice = await people.load([ADA, { ...ADA, name: "Ida" }], {
+    raw: [{ id: 1 }, "no JSON", ADA, { ...ADA, name: "Ida" }, { id: 2 }],
+    invalid: [{ id: 1 }, "no JSON", { id: 2 }],
+  });
+  const later = (await people.store.current.rawOf("people", twice, 7))!;
+  assert.deepEqual((await people.store.records.byIds("raw", [later])).get(later)!.line, 4);
 });
 
 Deno.test("the keys below a masked field aren't shown as fields that changed", async () => {
