@@ -13,7 +13,8 @@ import { readFeeds } from "../transformer/feeds.ts";
 import { type CommandLine, complain, EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, VARIABLES } from "./services.ts";
-import { isFine, type Item } from "./verify/finding.ts";
+import type { Current } from "../shared/store/store.ts";
+import { differs, equal, type Finding, finding, isFine, type Item, skipped } from "./verify/finding.ts";
 import { verifyRun } from "./verify/run.ts";
 import { lazyServer } from "./verify/server.ts";
 import { openStoreToRead } from "../shared/store/open.ts";
@@ -53,14 +54,26 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const server = lazyServer(env, resources);
 
   let [runs, wrong] = [0, 0];
+  const newest = new Map<string, string>(); // pipeline -> a run of it
+  const tell = (item: Item) => {
+    if (json) print(item);
+    else say(lineOf(item));
+    if (!isFine(item)) wrong += 1;
+  };
   for await (const run of chosen(store.runs, which)) {
     if (!json) say(`run ${run.run_id}, ${run.status}, requested at ${run.run_timestamp}`);
-    for await (const item of verifyRun(run, { store, files, feedOf, server })) {
-      if (json) print(item);
-      else say(lineOf(item));
-      if (!isFine(item)) wrong += 1;
-    }
+    for await (const item of verifyRun(run, { store, files, feedOf, server })) tell(item);
+    if (!newest.has(run.pipeline)) newest.set(run.pipeline, run.run_id);
     runs += 1;
+  }
+  for (const [pipeline, run_id] of newest) {
+    if (!json) say(`current state of ${pipeline}`);
+    tell({
+      run_id,
+      place: "current",
+      file: "state",
+      ...await finding(() => currentState(store.current, pipeline)),
+    });
   }
   if (runs === 0) complain("No run has been loaded yet, so there is nothing to verify. Start a run first.");
   else if (!json) {
@@ -99,6 +112,16 @@ async function* chosen(runs: Runs, which: string): AsyncGenerator<RunRow> {
     }
     yield run;
   }
+}
+
+/** The current state of a pipeline against the runs that are kept. */
+async function currentState(current: Current, pipeline: string): Promise<Finding> {
+  if (!(await current.pipelines()).includes(pipeline)) return skipped("the pipeline keeps none");
+  const problems = await current.problems(pipeline);
+  if (problems.length > 0) {
+    return differs(`${problems.join("; ")}. The database was changed from outside; restore a backup of it.`);
+  }
+  return equal(`${await current.count(pipeline)} keys, as the kept runs say`);
 }
 
 function lineOf({ place, file, result, detail }: Item): string {

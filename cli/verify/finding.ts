@@ -20,9 +20,9 @@ export interface Finding {
 /** A finding and what it is about. */
 export interface Item extends Finding {
   readonly run_id: string;
-  readonly place: "run" | "local" | "database" | "transform" | "deliveries" | "server";
-  /** Which of the run's files; `counts` for its numbers. */
-  readonly file: "raw" | "processed" | "invalid" | "manifest" | "counts";
+  readonly place: "run" | "local" | "database" | "transform" | "deliveries" | "server" | "current";
+  /** Which of the run's files; `counts` for its numbers, `state` for the current state of its pipeline. */
+  readonly file: "raw" | "processed" | "invalid" | "manifest" | "counts" | "state";
 }
 
 export const equal = (detail: string): Finding => ({ result: "equal", detail });

@@ -137,6 +137,8 @@ export interface Current {
     of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
     page: Page<ChangeCursor>,
   ): Promise<ChangeRow[]>;
+  /** In which ways the current state isn't what the kept runs say: sentences without anything of a record. Looks through all of it. */
+  problems(pipeline: string): Promise<string[]>;
   /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */
   moves(runIds: readonly string[]): Promise<Map<string, MoveRow>>;
   /** The invalid records with a key, newest first, each text once. Looks through all invalid records of the pipeline. */

@@ -6,6 +6,7 @@ import { immediate } from "../../sqlite/transaction.ts";
 import { integer, pipeline } from "../../pipeline/mod.ts";
 import { planOf } from "../../pipeline/plan.ts";
 import { linesOf } from "../../../tests/support/store.ts";
+import { problemsOfCurrent } from "./current_check.ts";
 import { migrate } from "./migrate.ts";
 import { SqliteReadStore, SqliteStore } from "./open.ts";
 import { refreshViews } from "./views.ts";
@@ -246,6 +247,7 @@ Deno.test("the current state is what the runs leave behind in the order of extra
           "no reference leads to another",
         );
       }
+      assert.deepEqual(problemsOfCurrent(db, "things", thingsOf(given.mode).current!), [], "verify agrees");
     }),
     { numRuns: 1_000 },
   );
