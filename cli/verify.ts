@@ -13,7 +13,7 @@ import { readFeeds } from "../transformer/feeds.ts";
 import { type CommandLine, complain, EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, VARIABLES } from "./services.ts";
-import type { Current } from "../shared/store/store.ts";
+import type { ReadStore } from "../shared/store/store.ts";
 import { differs, equal, type Finding, finding, isFine, type Item, skipped } from "./verify/finding.ts";
 import { verifyRun } from "./verify/run.ts";
 import { lazyServer } from "./verify/server.ts";
@@ -72,7 +72,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
       run_id,
       place: "current",
       file: "state",
-      ...await finding(() => currentState(store.current, pipeline)),
+      ...await finding(() => currentState(store, pipeline)),
     });
   }
   if (runs === 0) complain("No run has been loaded yet, so there is nothing to verify. Start a run first.");
@@ -115,13 +115,13 @@ async function* chosen(runs: Runs, which: string): AsyncGenerator<RunRow> {
 }
 
 /** The current state of a pipeline against the runs that are kept. */
-async function currentState(current: Current, pipeline: string): Promise<Finding> {
-  if (!(await current.pipelines()).includes(pipeline)) return skipped("the pipeline keeps none");
-  const problems = await current.problems(pipeline);
+async function currentState(store: ReadStore, pipeline: string): Promise<Finding> {
+  if (!(await store.current.pipelines()).includes(pipeline)) return skipped("the pipeline keeps none");
+  const problems = await store.problemsOfCurrent(pipeline);
   if (problems.length > 0) {
     return differs(`${problems.join("; ")}. The database was changed from outside; restore a backup of it.`);
   }
-  return equal(`${await current.count(pipeline)} keys, as the kept runs say`);
+  return equal(`${await store.current.count(pipeline)} keys, as the kept runs say`);
 }
 
 function lineOf({ place, file, result, detail }: Item): string {

@@ -137,8 +137,6 @@ export interface Current {
     of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
     page: Page<ChangeCursor>,
   ): Promise<ChangeRow[]>;
-  /** In which ways the current state isn't what the kept runs say: sentences without anything of a record. Looks through all of it. */
-  problems(pipeline: string): Promise<string[]>;
   /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */
   moves(runIds: readonly string[]): Promise<Map<string, MoveRow>>;
   /** The invalid records with a key, newest first, each text once. Looks through all invalid records of the pipeline. */
@@ -197,6 +195,8 @@ export interface ReadStore extends Reads, AsyncDisposable {
   ping(): Promise<void>;
   /** What the engine finds wrong with how the data is kept; undefined where nothing is. May read all of it. */
   damage(): Promise<string | undefined>;
+  /** In which ways the current state of a pipeline isn't what its kept runs say: sentences without anything of a record. Looks through all of it. */
+  problemsOfCurrent(pipeline: string): Promise<string[]>;
   /** How large it is, and how fast it grows. */
   growth(): Promise<Growth>;
   /** The files whose records `trim` would remove, oldest first, but for those that are needed. */

@@ -22,7 +22,6 @@ import type {
 import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
-import { problemsOfCurrent } from "./current_check.ts";
 import { conditionsSql, searchable } from "./current_where.ts";
 import { changesSelect, changesTable, currentSelect, currentTable, newestComplete } from "./current_table.ts";
 import { baseTable, fromRecords, idsOf, keySql, TEXT } from "./record_sql.ts";
@@ -131,10 +130,6 @@ export class SqliteCurrent implements Current {
       cursor: [move, row.key],
     }));
     return page.from === "end" ? rows.reverse() : rows;
-  }
-
-  async problems(pipeline: string): Promise<string[]> {
-    return problemsOfCurrent(this.db, pipeline, this.#of(pipeline)[1]);
   }
 
   /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */

@@ -25,6 +25,7 @@ import type {
   LoadOptions,
   RunToLoad,
 } from "../writes.ts";
+import { problemsOfCurrent } from "./current_check.ts";
 import { SqliteCurrent } from "./current.ts";
 import { breathing, moveCurrent, unmoved } from "./current_move.ts";
 import { keepDecision, keepHeld, SqliteHolds } from "./holds.ts";
@@ -61,6 +62,11 @@ export class SqliteReadStore implements ReadStore {
     this.current = new SqliteCurrent(db, shown);
     this.notifications = new SqliteNotifications(db);
     this.holds = new SqliteHolds(db, shown);
+  }
+
+  async problemsOfCurrent(pipeline: string): Promise<string[]> {
+    const shape = (await this.records.pipelines()).get(pipeline)?.current;
+    return shape ? problemsOfCurrent(this.db, pipeline, shape) : [];
   }
 
   async growth(): Promise<Growth> {
