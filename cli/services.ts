@@ -94,9 +94,14 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
         net: [
           ...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name]))),
           ...storeOf(config),
+          ...(config.DATABASE_URL === undefined ? [] : [hostOf(new URL(config.DATABASE_URL), 5432)]),
         ],
         read: [pipelinesDir(config.PIPELINES_DIR)],
-        write: [config.FILES_URL === undefined ? config.DATA_DIR : `${config.DATA_DIR}/state`],
+        write: config.FILES_URL === undefined
+          ? [config.DATA_DIR]
+          : config.DATABASE_URL === undefined
+          ? [`${config.DATA_DIR}/state`]
+          : [],
         env: plans.flatMap(({ definition: { source, schedule } }) => variablesOf([source, schedule])),
       });
     }
@@ -190,7 +195,10 @@ export function commandOf(
 }
 
 /** Variables that libraries look at; refused, a missing one would stop them. */
-const LIBRARY_VARIABLES = ["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"];
+const LIBRARY_VARIABLES = [
+  ...["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"],
+  ...["PGAPPNAME", "PGTARGETSESSIONATTRS", "PGTARGET_SESSION_ATTRS"],
+];
 
 /** The hosts that a source is read from; none of one whose variables can't be used, as its pipeline isn't run. */
 function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {

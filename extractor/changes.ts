@@ -9,7 +9,7 @@ import type { Unfinished } from "./checkpoint.ts";
 import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
 import { changeStanding, cursorOf, rewound, standingOf } from "./standing.ts";
-import type { State } from "./state.ts";
+import type { State } from "../shared/files/state.ts";
 
 /** Since when a run that begins asks; undefined where it asks for everything. A request that names a moment rewinds the pipeline. */
 export async function sinceOf(

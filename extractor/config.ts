@@ -7,6 +7,7 @@ import { z } from "zod";
 import {
   ActorVariables,
   ChannelVariables,
+  DatabaseVariables,
   FilesVariables,
   LogVariables,
   PipelineVariables,
@@ -69,6 +70,7 @@ export const ExtractorVariables = {
   ...ActorVariables,
   ...ChannelVariables,
   ...FilesVariables,
+  ...DatabaseVariables,
   ...PipelineVariables,
   ...LogVariables,
 };

@@ -20,6 +20,7 @@ import { Busy, PermanentError } from "../shared/errors/errors.ts";
 import type { Documents } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE1 } from "../shared/files/receipts.ts";
+import type { State } from "../shared/files/state.ts";
 import { AT_START, Checkpoint, fileTime, type Finished, type Unfinished } from "./checkpoint.ts";
 import { rangeOf, refuseRewind, sinceOf } from "./changes.ts";
 import { correctedLineNumbers, correctedRecords } from "./correct.ts";
@@ -28,7 +29,6 @@ import { BeginAgain, Outdated, outdatedBy } from "./outdated.ts";
 import { writeRun } from "./run.ts";
 import type { Source } from "./source.ts";
 import { heldIn, standingOf } from "./standing.ts";
-import type { State } from "./state.ts";
 
 const log = getLogger(["etl", "extractor"]);
 
@@ -71,6 +71,8 @@ interface ExtractorPlan {
   readonly task: Task;
   readonly checkpoint: Checkpoint;
   readonly source: Source;
+  /** Of the lock's holder. */
+  readonly documents: Documents;
 }
 
 /** Reads how far the runs of a pipeline are. @throws as `Checkpoint.open`. */
@@ -112,8 +114,10 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     refuseRewind(request, source);
     using opened = new DisposableStack();
     const lockName = source.pipeline === DEFAULT_PIPELINE ? "extractor" : stateFile(source.pipeline);
-    opened.use(await state.lock(lockName, { waitMs: lockWaitMs, sleep: pause, signal }));
-    const checkpoint = await checkpointOf(state, source, now());
+    const { documents } = opened.use(
+      await state.lock(lockName, { waitMs: lockWaitMs, sleep: pause, signal }),
+    );
+    const checkpoint = await checkpointOf(documents, source, now());
     const { current } = checkpoint;
     const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id; // what is unfinished asked from another moment
     const again = current && outdatedBy(current, source, { now: now(), maxAgeMs: resumeMaxAgeMs });
@@ -124,7 +128,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     const task = taskOf(request, checkpoint, again);
     return {
       runId: task.runId,
-      plan: { task, checkpoint, source },
+      plan: { task, checkpoint, source, documents },
       after: lastKnown(task),
       held: opened.move(),
     };
@@ -150,9 +154,9 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   async function handle(
     request: StartRun,
     handling: Handling,
-    { task, checkpoint, source }: ExtractorPlan,
+    { task, checkpoint, source, documents }: ExtractorPlan,
   ): Promise<Done> {
-    const extraction = { request, checkpoint, source, handling };
+    const extraction = { request, checkpoint, source, documents, handling };
     switch (task.do) {
       case "repeat":
         return doneOf(task.finished, request);
@@ -203,7 +207,8 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     }
   }
 
-  async function extract({ request, checkpoint, source, handling }: Extraction, begun: Unfinished) {
+  async function extract(extraction: Extraction, begun: Unfinished) {
+    const { request, checkpoint, source, handling } = extraction;
     let run: Unfinished = { ...begun, message_id: request.id };
     let reached = run;
     const keep = () => checkpoint.advance({ ...run, seen_at: new Date(now()).toISOString() });
@@ -237,7 +242,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
         ...since === undefined ? {} : { since },
         detail: { raw_file: run.raw_file, ...written, ...since === undefined ? {} : { since } },
       };
-      await complete(finished, checkpoint);
+      await complete(finished, extraction);
       return finished;
     } catch (error) {
       // Only a cancellation aborts permanently; a lost lease or a shutdown leave the run to be resumed.
@@ -248,7 +253,8 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     }
   }
 
-  async function correct({ request, checkpoint, source, handling }: Extraction): Promise<Finished> {
+  async function correct(extraction: Extraction): Promise<Finished> {
+    const { request, checkpoint, source, handling } = extraction;
     const correction = request.correction!;
     const rawFile = checkpoint.correctionFile(request.run_id) ??
       await freeName(source.pipeline, checkpoint);
@@ -271,13 +277,13 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       corrects: correctedLineNumbers(correction),
       detail: { raw_file: rawFile, records, bytes, sha256, correction_of: correction.of },
     };
-    await complete(finished, checkpoint);
+    await complete(finished, extraction);
     return finished;
   }
 
   /** The announcement is kept before the run counts as finished, so that no raw file is without one. */
-  async function complete(finished: Finished, checkpoint: Checkpoint): Promise<void> {
-    await keepAnnouncement(state, finished);
+  async function complete(finished: Finished, { documents, checkpoint }: Extraction): Promise<void> {
+    await keepAnnouncement(documents, finished);
     await checkpoint.complete(finished);
   }
 
@@ -313,6 +319,7 @@ interface Extraction {
   readonly request: StartRun;
   readonly checkpoint: Checkpoint;
   readonly source: Source;
+  readonly documents: Documents;
   readonly handling: Handling;
 }
 

@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { Busy } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
+import type { LockOptions } from "../shared/files/state.ts";
 
 /** Takes the lock file `path` if it is free; disposing releases it, and so does the end of the process. */
 export async function tryLock(path: string): Promise<Disposable | undefined> {
@@ -23,13 +24,6 @@ export async function tryLock(path: string): Promise<Disposable | undefined> {
   } catch (error) {
     throw fileError("lock", path, error);
   }
-}
-
-/** How a lock is waited for. */
-export interface LockOptions {
-  readonly waitMs: number;
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
-  readonly signal: AbortSignal;
 }
 
 /**

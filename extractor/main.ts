@@ -16,6 +16,7 @@ import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
 import { openFiles } from "../shared/files/open.ts";
 import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
+import { openExtractorState } from "../shared/store/open.ts";
 import { ExtractorVariables } from "./config.ts";
 import { checkpointOf, extractor } from "./extract.ts";
 import { plannedUntilIn } from "./planned_until.ts";
@@ -34,7 +35,10 @@ if (import.meta.main) {
     async (config, { use, signal, log }) => {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const files = openFiles(filesPlaceOf(config));
-      const state = new LocalState(`${config.DATA_DIR}/state`);
+      const leaseMs = config.LEASE_SECONDS * 1_000;
+      const state = config.DATABASE_URL === undefined
+        ? new LocalState(`${config.DATA_DIR}/state`)
+        : use(await openExtractorState(config.DATABASE_URL, leaseMs));
       const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
       const patience = patienceOf(config);
       const sources = use(new Sources(pipelines, patience, variable));
@@ -48,7 +52,6 @@ if (import.meta.main) {
         stallMs: STALL_MS + patience.timeoutMs,
         resumeMaxAgeMs: config.RESUME_MAX_AGE_HOURS * 3_600_000,
       });
-      const leaseMs = config.LEASE_SECONDS * 1_000;
       const parallel = Math.max(1, Math.min(config.MAX_PARALLEL, sources.usable.size));
       const work = (signal: AbortSignal) =>
         runTogether(

@@ -8,8 +8,8 @@ import { z } from "zod";
 import { pause } from "../shared/actor/backoff.ts";
 import { Moment, RunId, type RunOutcome, type SinceRange } from "../shared/contracts/messages.ts";
 import type { Documents } from "../shared/files/documents.ts";
+import type { State } from "../shared/files/state.ts";
 import { later } from "../shared/pipeline/moments.ts";
-import type { State } from "./state.ts";
 
 const Standing = z.object({
   /** The next run asks for changes since then; absent before the first run that was loaded. */
@@ -46,11 +46,11 @@ export async function changeStanding(
 ): Promise<Standing> {
   // others hold it for as long as it takes to write a small file
   const sleep = (_ms: number, signal: AbortSignal) => pause(20, signal);
-  using _lock = await state.lock(`standing/${pipeline}`, { waitMs: 30_000, sleep, signal });
-  const before = await standingOf(state, pipeline);
+  using lock = await state.lock(`standing/${pipeline}`, { waitMs: 30_000, sleep, signal });
+  const before = await standingOf(lock.documents, pipeline);
   const after = change(before);
   if (JSON.stringify(after) !== JSON.stringify(before)) {
-    await state.write(nameOf(pipeline), JSON.stringify(after));
+    await lock.documents.write(nameOf(pipeline), JSON.stringify(after));
   }
   return after;
 }

@@ -8,7 +8,7 @@ import type { RunOutcome } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";
 import { removeReceipt } from "../shared/files/receipts.ts";
 import { after, changeStanding } from "./standing.ts";
-import type { State } from "./state.ts";
+import type { State } from "../shared/files/state.ts";
 
 /**
  * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait, a loaded one moves the cursor of `since`, and of a

@@ -66,6 +66,16 @@ export const StorageVariables = {
   DB_PATH: path().default("database/data.db").describe("SQLite database file. Default database/data.db."),
 };
 
+/** The database that machines share. */
+export const DatabaseVariables = {
+  DATABASE_URL: z.url({
+    protocol: /^postgres(ql)?$/,
+    error: "wanted postgres://user:password@host[:port]/database[?sslmode=verify-full]",
+  }).optional().describe(
+    "PostgreSQL database for the extractor's checkpoints and locks, so that another machine resumes the run where one died. Unset: they are in DATA_DIR/state.",
+  ),
+};
+
 /** Where the files of runs are: in a store when named, else in `DATA_DIR`. */
 export const FilesVariables = {
   DATA_DIR: StorageVariables.DATA_DIR,

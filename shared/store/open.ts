@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { State } from "../files/state.ts";
+import { PostgresState } from "./postgres/extractor_state.ts";
 import type { Defined } from "./shown.ts";
 import { openSqlite, openSqliteToRead } from "./sqlite/open.ts";
 import type { ReadStore, Store } from "./store.ts";
@@ -30,4 +32,13 @@ export async function openStore(place: StorePlace, pipelines: readonly Defined[]
  */
 export function openStoreToRead(place: StorePlace): Promise<ReadStore | undefined> {
   return Promise.resolve(openSqliteToRead(place.path));
+}
+
+/**
+ * Opens what the extractor keeps in the PostgreSQL database at `url`; a lock whose holder isn't heard of for `leaseMs` is free.
+ *
+ * @throws PermanentError when the database can't be used as it is, TransientError while it is away.
+ */
+export async function openExtractorState(url: string, leaseMs: number): Promise<State & AsyncDisposable> {
+  return await PostgresState.open(url, leaseMs);
 }

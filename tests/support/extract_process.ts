@@ -1,6 +1,6 @@
 /**
- * An extractor in a process of its own, to be killed: handles one request on the data directory `data` of the working directory, prints a line
- * after each page, and at last the message that it would publish.
+ * An extractor in a process of its own, to be killed: handles one request on the data directory `data` of the working directory, or on the bucket
+ * and database of its last argument, prints a line after each page, and at last the message that it would publish, or why there is none.
  *
  * @module
  */
@@ -8,14 +8,24 @@ import { getLogger } from "@logtape/logtape";
 import { compose } from "../../shared/actor/message.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { StartRun } from "../../shared/contracts/messages.ts";
-import { LocalFiles } from "../../shared/files/local.ts";
+import { openFiles } from "../../shared/files/open.ts";
+import type { S3Place } from "../../shared/files/s3/place.ts";
+import { openExtractorState } from "../../shared/store/open.ts";
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { extractor } from "../../extractor/extract.ts";
 import { LocalState } from "../../extractor/state.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
 import { usersPlan } from "./users.ts";
 
-const [url, batchSize, requestText] = Deno.args;
+/** What machines share. */
+export interface Shared {
+  readonly bucket: S3Place;
+  readonly database: string;
+  readonly leaseMs: number;
+}
+
+const [url, batchSize, requestText, sharedText] = Deno.args;
+const shared: Shared | undefined = sharedText === undefined ? undefined : JSON.parse(sharedText);
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 const request = StartRun.parse(JSON.parse(requestText!));
 const env: Record<string, string | undefined> = { API_BASE_URL: url, BATCH_SIZE: batchSize };
@@ -24,10 +34,13 @@ const source = sourceOf(
   patienceOf(loadConfig("extractor", ExtractorVariables, env)),
   (name) => env[name],
 );
+await using opened = new AsyncDisposableStack();
 const actor = extractor({
   sourceOf: () => source,
-  files: new LocalFiles("data"),
-  state: new LocalState("data/state"),
+  files: openFiles(shared?.bucket ?? { folder: "data" }),
+  state: shared === undefined
+    ? new LocalState("data/state")
+    : opened.use(await openExtractorState(shared.database, shared.leaseMs)),
 });
 const { signal } = new AbortController();
 const { plan, held } = await actor.plan!(request, signal);
@@ -38,7 +51,10 @@ const { outputs } = await actor.handle(request, {
   log: getLogger("test"),
   progress: ({ done }) => say(`page ${done}`),
   tell: () => Promise.resolve(),
-}, plan);
+}, plan).catch((error: Error) => {
+  say(`failed ${JSON.stringify({ name: error.name, message: error.message })}`);
+  return { outputs: [] };
+});
 for (const { to, name, fields } of outputs) {
   const { body } = compose(to, name, fields, { id: request.id!, published_at: request.published_at });
   say(`done ${body}`);

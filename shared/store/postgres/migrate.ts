@@ -8,9 +8,10 @@ import type { Postgres } from "./connection.ts";
 import type { Session } from "./session.ts";
 import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type: "text" };
 import trimmed from "./migrations/0002_trimmed.sql" with { type: "text" };
+import extractorState from "./migrations/0003_extractor_state.sql" with { type: "text" };
 
 /** All steps; number n leads to schema version n. A step that was released is never changed. */
-const MIGRATIONS: readonly string[] = [runsAndRecords, trimmed];
+const MIGRATIONS: readonly string[] = [runsAndRecords, trimmed, extractorState];
 
 /** The schema version that this program works with. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
