@@ -25,7 +25,10 @@ export interface StateLock extends Disposable {
 
 /** How a lock is waited for. */
 export interface LockOptions {
+  /** Milliseconds; 0: not at all. */
   readonly waitMs: number;
+  /** Waits between two tries. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Ends the wait. */
   readonly signal: AbortSignal;
 }
