@@ -91,10 +91,15 @@ const RULES: Record<string, Rule> = {
     }
   },
   "only a main or a command opens adapters": (file, to, typeOnly) => {
-    const opens =
-      ["shared/channel/open.ts", "shared/store/open.ts", "shared/files/local.ts", "saver/delivery/sftp.ts"]
-        .includes(to) ||
-      /^shared\/channel\/(redis|embedded)\.ts$/.test(to);
+    const opens = [
+      "shared/channel/open.ts",
+      "shared/store/open.ts",
+      "shared/files/open.ts",
+      "shared/files/local.ts",
+      "saver/delivery/sftp.ts",
+    ]
+      .includes(to) ||
+      /^shared\/(channel\/(redis|embedded)|files\/s3\/files)\.ts$/.test(to);
     const may = isTest(file) || file.endsWith("/main.ts") ||
       inside(file, "cli", "shared/channel", "shared/store", "shared/files", "saver/delivery");
     if (opens && !typeOnly && !may) return "wanted a port";
@@ -131,6 +136,7 @@ Deno.test("the rules catch what they forbid", () => {
     ["shared/actor/actor.ts", "shared/channel/redis.ts"],
     ["saver/courier.ts", "saver/delivery/sftp.ts"],
     ["transformer/transformer.ts", "shared/files/local.ts"],
+    ["saver/courier.ts", "shared/files/s3/files.ts"],
     ["shared/channel/embedded.ts", "node:sqlite"],
     ["saver/load.ts", "shared/store/sqlite/load.ts"],
     ["saver/load.ts", "shared/store/open.ts"],

@@ -1,6 +1,6 @@
 /**
  * The Files port: the files that travel between the phases. A name is taken once: a file grows under a hidden name and gets its own when it is
- * whole; it is read with a check that it is what was announced. Adapter: `local.ts`.
+ * whole; it is read with a check that it is what was announced. Adapters: `local.ts`, and `s3/` for a store.
  *
  * @module
  */
