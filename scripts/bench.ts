@@ -9,6 +9,7 @@ import { resolve } from "node:path";
 import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
 import { BenchEnvironment, type Scale } from "./bench/environment.ts";
 import { api } from "./bench/rows/api.ts";
+import { current } from "./bench/rows/current.ts";
 import { deliver } from "./bench/rows/deliver.ts";
 import { endToEnd } from "./bench/rows/end_to_end.ts";
 import { extract } from "./bench/rows/extract.ts";
@@ -29,6 +30,7 @@ const ROWS: readonly Row[] = [
   ids,
   transform,
   load,
+  current,
   deliver,
   endToEnd,
   store,

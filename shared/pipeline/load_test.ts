@@ -210,7 +210,7 @@ Deno.test("a name that a table of the store has is refused", async () => {
   const schema = await Deno.readTextFile(new URL("../store/sqlite/schema.sql", import.meta.url));
   const tables = [...schema.matchAll(/CREATE TABLE (\w+)/g)].map(([, name]) => name!);
   assert.ok(tables.length > 5);
-  const names = [...tables, "runs", "events", "raw_users", "invalid_feed", "order", "select"];
+  const names = [...tables, "runs", "events", "raw_users", "invalid_feed", "feed_changes", "order", "select"];
   await using dir = await folder(Object.fromEntries(
     names.map((name) => [`${name}.ts`, definition({ name: JSON.stringify(name) })]),
   ));

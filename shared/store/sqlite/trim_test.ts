@@ -4,6 +4,7 @@ import { oldDatabase } from "../../../tests/support/old_database.ts";
 import { linesOf, loadTexts, tempStore, usersTables } from "../../../tests/support/store.ts";
 import type { FileKind } from "../../contracts/names.ts";
 import { noteGrowth } from "./growth.ts";
+import { RunEvent } from "../../contracts/messages.ts";
 import { openSqlite, openSqliteToRead, type SqliteStore } from "./open.ts";
 
 /** The texts of a run's file, as the database gives them. */
@@ -179,4 +180,42 @@ Deno.test("room that is free goes back to the disk; in a database of an older pr
   assert.ok(size(old) <= large + 100_000);
   await using reader = openSqliteToRead(old.path)!;
   assert.equal((await reader.growth()).toGiveBack?.includes("VACUUM"), true);
+});
+
+Deno.test("a run whose events were removed keeps its row: repeated events change nothing, later ones start from it", async () => {
+  await using temp = await tempStore();
+  const { store } = temp;
+  const runId = await load(store, 1, { valid: [user(1)] });
+  await load(store, 2, { valid: [user(1)] });
+  const event = (id: string, published_at: string, more: Record<string, unknown>) =>
+    RunEvent.parse({ id, run_id: runId, pipeline: "users", actor: "api", published_at, ...more });
+  const asked = event("asked", timeOfDay(1), { type: "run_requested", requested_by: "ana" });
+  const ended = event("ended", timeOfDay(1).replace("03:", "04:"), {
+    type: "phase_completed",
+    actor: "courier",
+    phase: "DELIVERING",
+    detail: { state: "DELIVERED" },
+  });
+  await store.record([asked, ended]);
+  const before = await store.runs.byRunId(runId);
+  assert.equal((await store.trim(timeOfDay(10))).events, 2);
+  assert.deepEqual((await store.runs.eventsOf([runId])).get(runId), []);
+  assert.deepEqual(await store.runs.byRunId(runId), before);
+
+  await store.record([asked]);
+  assert.deepEqual(await store.runs.byRunId(runId), before);
+  await store.record([
+    event("again", timeOfDay(20), {
+      type: "phase_started",
+      actor: "courier",
+      phase: "DELIVERING",
+      attempt: 1,
+    }),
+  ]);
+  const after = await store.runs.byRunId(runId);
+  assert.deepEqual([after!.status, after!.requested_by, after!.delivery_state], [
+    "DELIVERING",
+    "ana",
+    "PENDING",
+  ]);
 });
