@@ -4,6 +4,7 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { integer, pipeline } from "../shared/pipeline/mod.ts";
 import { planOf } from "../shared/pipeline/plan.ts";
 import { openSqlite } from "../shared/store/sqlite/open.ts";
+import { exactJson } from "../shared/store/mask.ts";
 import { shownOf } from "../shared/store/shown.ts";
 import { fillRun, openApi, type TestApi, user } from "../tests/support/api.ts";
 import { linesOf } from "../tests/support/store.ts";
@@ -124,6 +125,34 @@ Deno.test("the current state is read page by page, by conditions on fields, nest
     '{ current(where: { company: { department: { eq: "Sales" } } }) { nodes { key } } }',
   );
   assert.deepEqual(keysOf(inline.data.current), ["2"]);
+});
+
+Deno.test("keys beyond 2^53 keep their digits, in pages, cursors, conditions and histories", async () => {
+  await using api = await openApi();
+  const big = ["9007199254740993", "9007199254740995", "1234567890123456789"];
+  const valid = ["5", ...big].map((id) => ({ ...user(0), id: exactJson.rawJSON(id) }));
+  const runId = await fillRun(api.store, { valid });
+  for (const list of ["current", "changes"]) {
+    const seen: string[] = [];
+    for (let after = "", more = true; more;) {
+      const { data, errors } = await api.ask(
+        `{ page: ${list}(first: 1${after}) { nodes { key } pageInfo { hasNextPage endCursor } } }`,
+      );
+      assert.equal(errors, undefined, JSON.stringify(errors));
+      seen.push(...keysOf(data.page));
+      more = data.page.pageInfo.hasNextPage;
+      after = `, after: "${data.page.pageInfo.endCursor}"`;
+    }
+    assert.deepEqual(seen, ["5", ...big], list);
+  }
+  const { data } = await api.ask(
+    `query ($key: ID!, $where: JSON) { current(where: $where) { nodes { key } }
+      record(key: $key) { key origin { run { runId } raw { line } } changes { nodes { key } } } }`,
+    { key: big[1], where: { id: { in: ["5", big[0]] } } },
+  );
+  assert.deepEqual(keysOf(data.current), ["5", big[0]]);
+  assert.deepEqual([data.record.key, keysOf(data.record.changes)], [big[1], [big[1]]]);
+  assert.deepEqual(data.record.origin, { run: { runId }, raw: { line: 3 } });
 });
 
 Deno.test("conditions that can't be used are refused, above all those on masked fields", async (t) => {

@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
+import { parseExact } from "../../shared/store/mask.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 import type { Page } from "../../shared/store/rows.ts";
 
@@ -140,7 +141,7 @@ export function encodeCursor(place: unknown): string {
 /** The place in a cursor. @throws a GraphQLError when it isn't one. */
 export function decodeCursor<Cursor>(argument: string, cursor: string): Cursor {
   try {
-    const place: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
+    const place: unknown = parseExact(Buffer.from(cursor, "base64url").toString());
     if (
       typeof place === "number" ? Number.isSafeInteger(place) : typeof place === "object" && place !== null
     ) {

@@ -4,7 +4,7 @@
  * @module
  */
 import * as z from "zod";
-import type { Key } from "../../shared/store/current_rows.ts";
+import type { Ordered } from "../../shared/store/current_rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 import { exactJson, parseExact } from "../../shared/store/mask.ts";
 import { badInput } from "./builder.ts";
@@ -53,10 +53,10 @@ export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
 }
 
 /** Where a page begins: something to order by, and a key. */
-export type Place<First> = readonly [first: First, key: Key];
+export type Place<First> = readonly [first: First, key: Ordered];
 
 /** Where a key is masked, a cursor holds a record that has it instead. */
-type ShownPlace<First> = readonly [first: First, key: Key | { readonly record: number }];
+type ShownPlace<First> = readonly [first: First, key: Ordered | { readonly record: number }];
 
 /** The place of a row as a cursor may show it. */
 export function shownPlace<First>(
@@ -67,10 +67,8 @@ export function shownPlace<First>(
   return [first, isKeyMasked ? { record } : key];
 }
 
-const Cursor = z.tuple([
-  z.union([z.string(), z.number(), z.null()]),
-  z.union([z.string(), z.number(), z.object({ record: z.int() })]),
-]);
+const Value = z.union([z.string(), z.number(), z.custom<object>((value) => exactJson.isRawJSON(value))]);
+const Cursor = z.tuple([Value.nullable(), z.union([Value, z.strictObject({ record: z.int() })])]);
 
 /** The place that a cursor stands for. @throws a GraphQLError for one of another list. */
 export async function placeOf<First>(
@@ -79,18 +77,18 @@ export async function placeOf<First>(
 ): Promise<Place<First> | undefined> {
   if (cursor === undefined) return undefined;
   const { data } = Cursor.safeParse(cursor);
-  const key = typeof data?.[1] === "object" ? await keyOf(state, data[1].record) : data?.[1];
+  const held = data?.[1];
+  const key = typeof held === "object" && "record" in held ? await keyOf(state, held.record as number) : held;
   if (data === undefined || key === undefined) {
     throw badInput("Cannot use the cursor: it is none of this list, or its record is no longer kept.");
   }
   return [data[0] as First, key];
 }
 
-async function keyOf({ store, pipeline }: CurrentState, record: number): Promise<Key | undefined> {
+async function keyOf({ store, pipeline }: CurrentState, record: number): Promise<Ordered | undefined> {
   const path = (await store.records.pipelines()).get(pipeline)?.current?.key ?? [];
   const text = (await store.records.unmaskedTexts(`processed_${pipeline}`, [record])).get(record);
   let value: unknown = text === undefined ? undefined : parseExact(text);
   for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
-  if (exactJson.isRawJSON(value)) return JSON.stringify(value);
-  return typeof value === "string" || typeof value === "number" ? value : undefined;
+  return Value.safeParse(value).data;
 }

@@ -5,7 +5,7 @@
  */
 import type { CurrentColumn } from "./current_shape.ts";
 
-/** What identifies a record. Whole numbers of more than 64 bits are text. */
+/** What identifies a record. Whole numbers beyond 2^53 are text. */
 export type Key = string | number;
 
 /** A row of the current state. */
@@ -27,8 +27,11 @@ export interface CurrentRow {
   readonly cursor: CurrentCursor;
 }
 
+/** A value that pages are ordered by; a whole number beyond 2^53 is one that `JSON.stringify` writes with all its digits. */
+export type Ordered = string | number | object;
+
 /** A place in the order of a page: the value that it is ordered by, where that isn't the key alone, and the key. */
-export type CurrentCursor = readonly [value: string | number | null, key: Key];
+export type CurrentCursor = readonly [value: Ordered | null, key: Ordered];
 
 /** What a run did to a key. */
 export interface ChangeRow {
@@ -47,7 +50,7 @@ export interface ChangeRow {
 }
 
 /** A place in the order of changes. */
-export type ChangeCursor = readonly [move: number, key: Key];
+export type ChangeCursor = readonly [move: number, key: Ordered];
 
 /** How many keys a run added, changed, removed and restored. */
 export interface MoveRow {

@@ -13,10 +13,11 @@ import type {
   InvalidOfKey,
   Key,
   MoveRow,
+  Ordered,
   Searchable,
 } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { hides, MASKED, readRecord, shownPaths } from "../mask.ts";
+import { exactJson, hides, MASKED, readRecord, shownPaths } from "../mask.ts";
 import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
@@ -74,7 +75,7 @@ export class PostgresCurrent implements Current {
     for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
       if (cursor === undefined) continue;
       const key = keysSql(terms.bind(JSON.stringify([cursor[1]])));
-      const value = order === undefined ? "" : `${terms.bind(cursor[0])}, `;
+      const value = order === undefined ? "" : `${terms.bind(boundOf(cursor[0]))}, `;
       terms.addSql(
         `(${
           order === undefined ? "" : `${order}, `
@@ -134,7 +135,7 @@ export class PostgresCurrent implements Current {
       ...row,
       key: hides(masks.processed, shape.key) ? MASKED : keyOf(row.key),
       fields: fields === null ? [] : shownPaths(JSON.parse(fields), masks.processed),
-      cursor: [move, keyOf(row.key)],
+      cursor: [move, orderedOf(row.key)],
     }));
     return page.from === "end" ? rows.reverse() : rows;
   }
@@ -255,7 +256,7 @@ export class PostgresCurrent implements Current {
       ...row,
       key: isHidden ? MASKED : keyOf(key),
       record: readRecord(lineOf({ json, nul }), masks.processed),
-      cursor: [value, keyOf(key)],
+      cursor: [value, orderedOf(key)],
     }));
   }
 
@@ -287,8 +288,17 @@ function keyOf(text: string): Key {
   return String(Number(text)) === text ? Number(text) : text;
 }
 
-/** A key as it may be stored: the text of a number is that number too. */
-function asStored(key: Key): Key[] {
-  const number = Number(key);
-  return typeof key === "string" && key.trim() !== "" && String(number) === key ? [key, number] : [key];
+/** A key as a cursor has it. */
+function orderedOf(text: string): Ordered {
+  const key = keyOf(text);
+  return typeof key === "string" && !text.startsWith("'") ? exactJson.rawJSON(key) : key;
+}
+
+function boundOf(value: Ordered | null): Bindable {
+  return typeof value === "object" && value !== null ? BigInt(JSON.stringify(value)) : value;
+}
+
+/** A key as it may be stored: the text of a whole number is that number too. */
+function asStored(key: Key): (Key | object)[] {
+  return typeof key === "string" && /^-?(0|[1-9]\d{0,18})$/.test(key) ? [key, exactJson.rawJSON(key)] : [key];
 }

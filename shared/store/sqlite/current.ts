@@ -6,7 +6,7 @@
  */
 import { PermanentError } from "../../errors/errors.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { hides, MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
+import { exactJson, hides, MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
 import { type Bindable, type Database, sqlText } from "../../sqlite/database.ts";
 import type {
   ChangeCursor,
@@ -17,12 +17,13 @@ import type {
   InvalidOfKey,
   Key,
   MoveRow,
+  Ordered,
   Searchable,
 } from "../current_rows.ts";
 import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
-import { conditionsSql, searchable } from "./current_where.ts";
+import { asStored, conditionsSql, searchable } from "./current_where.ts";
 import { changesSelect, changesTable, currentSelect, currentTable, newestComplete } from "./current_table.ts";
 import { baseTable, fromRecords, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { fieldsOf, type ShownPipelines } from "./shown.ts";
@@ -71,7 +72,7 @@ export class SqliteCurrent implements Current {
       if (cursor === undefined) continue;
       const sign = later ? ">" : "<";
       terms.push(order === undefined ? `c.key ${sign} ?` : `(${order}, c.key) ${sign} (?, ?)`);
-      values.push(...order === undefined ? cursor.slice(1) : cursor);
+      values.push(...(order === undefined ? cursor.slice(1) : cursor).map(bound));
     }
     const way = isBackwards ? "DESC" : "ASC";
     const by = order === undefined ? `c.key ${way}` : `${order} ${way}, c.key ${way}`;
@@ -114,20 +115,24 @@ export class SqliteCurrent implements Current {
     for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
       if (cursor === undefined) continue;
       terms.push(`(x.move, x.key) ${sign} (?, ?)`);
-      values.push(...cursor);
+      values.push(...cursor.map(bound));
     }
     const way = page.from === "end" ? "DESC" : "ASC";
-    const rows = this.db.all<Omit<ChangeRow, "fields" | "cursor"> & { move: number; fields: string | null }>(
-      `SELECT x.move, x.key, x.change, x.fields, x.before, x.after, m.run_id, m.at
+    const rows = this.db.all<
+      Omit<ChangeRow, "fields" | "cursor"> & { move: number; type: string; fields: string | null }
+    >(
+      `SELECT x.move, ${
+        digits("x.key")
+      } AS key, typeof(x.key) AS type, x.change, x.fields, x.before, x.after, m.run_id, m.at
        FROM ${changesTable(pipeline)} AS x JOIN run_moves AS m ON m.id = x.move
        ${whereOf(terms)} ORDER BY x.move ${way}, x.key ${way} LIMIT ?`,
       ...values,
       page.limit,
-    ).map(({ move, fields, ...row }): ChangeRow => ({
+    ).map(({ move, fields, type, ...row }): ChangeRow => ({
       ...row,
       key: hides(masks.processed, key) ? MASKED : row.key,
       fields: fields === null ? [] : shownPaths(JSON.parse(fields), masks.processed),
-      cursor: [move, row.key],
+      cursor: [move, ordered(row.key, type)],
     }));
     return page.from === "end" ? rows.reverse() : rows;
   }
@@ -226,19 +231,25 @@ export class SqliteCurrent implements Current {
     const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
     const isHidden = hides(masks.processed, current!.key);
     return this.db.all<
-      Omit<CurrentRow, "record" | "cursor"> & { json: string; value: string | number | null }
+      Omit<CurrentRow, "record" | "cursor"> & {
+        json: string;
+        type: string;
+        value: Key | null;
+        value_type: string;
+      }
     >(
-      `SELECT c.key, c.record AS record_id, ${order ?? "NULL"} AS value, p.json,
+      `SELECT ${digits("c.key")} AS key, typeof(c.key) AS type, c.record AS record_id, p.json,
+         ${digits(order ?? "NULL")} AS value, typeof(${order ?? "NULL"}) AS value_type,
          ${run("run_id", "c.first")} AS first_run, ${run("run_id", "c.changed")} AS changed_run,
          ${run("at", "c.changed")} AS changed_at,
          ${run("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
        FROM ${currentTable(name)} AS c JOIN ${baseTable("processed", name)} AS p ON p.id = c.record ${rest}`,
       ...values,
-    ).map(({ json, value, ...row }) => ({
+    ).map(({ json, type, value, value_type, ...row }) => ({
       ...row,
       key: isHidden ? MASKED : row.key,
       record: maskRecord(parseExact(json), masks.processed),
-      cursor: [value, row.key],
+      cursor: [value === null ? null : ordered(value, value_type), ordered(row.key, type)],
     }));
   }
 }
@@ -247,8 +258,16 @@ function whereOf(terms: readonly string[]): string {
   return terms.length === 0 ? "" : `WHERE ${terms.join(" AND ")}`;
 }
 
-/** A key as it may be stored: the text of a number is that number too. */
-function asStored(key: Key): Key[] {
-  const number = Number(key);
-  return typeof key === "string" && key.trim() !== "" && String(number) === key ? [key, number] : [key];
+/** A value, of a whole number beyond 2^53 its digits. */
+function digits(value: string): string {
+  const most = Number.MAX_SAFE_INTEGER;
+  return `iif(typeof(${value}) = 'integer' AND ${value} NOT BETWEEN -${most} AND ${most}, CAST(${value} AS TEXT), ${value})`;
+}
+
+function ordered(value: Key, type: string): Ordered {
+  return type === "integer" && typeof value === "string" ? exactJson.rawJSON(value) : value;
+}
+
+function bound(value: Ordered | null): Bindable {
+  return typeof value === "object" && value !== null ? BigInt(JSON.stringify(value)) : value;
 }

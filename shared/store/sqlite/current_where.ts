@@ -7,7 +7,7 @@ import { PermanentError } from "../../errors/errors.ts";
 import type { Bindable } from "../../sqlite/database.ts";
 import type { Conditions, Searchable } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { hides } from "../mask.ts";
+import { exactJson, hides } from "../mask.ts";
 import type { Shown } from "../shown.ts";
 
 /** A field that can be looked for, and its column in the current table. */
@@ -57,13 +57,19 @@ export function conditionsSql(
     }
     const { column } = field;
     const isOrdered = field.isIndexed && column !== "c.key";
-    if (eq !== undefined) {
+    if (column === "c.key") {
+      for (const keys of [eq == null ? undefined : [eq], among]) {
+        if (keys !== undefined) {
+          add("c.key IN (SELECT value FROM json_each(?))", JSON.stringify(keys.flatMap(asStored)));
+        }
+      }
+    } else if (eq !== undefined) {
       add(eq === null ? `${column} IS NULL` : `${column} = ?`, ...eq === null ? [] : [eq]);
     }
     if (lt !== undefined) add(`${column} < ?`, lt);
     if (gt !== undefined) add(`${column} > ?`, gt);
     if (isOrdered && (lt ?? gt) !== undefined) order ??= column;
-    if (among !== undefined) {
+    if (among !== undefined && column !== "c.key") {
       add(`${column} IN (SELECT value FROM json_each(?))`, JSON.stringify(among));
       if (isOrdered) order ??= column;
     }
@@ -78,4 +84,9 @@ export function conditionsSql(
     }
   }
   return { terms, values, order };
+}
+
+/** A key as it may be stored: the text of a whole number is that number too. */
+export function asStored<K>(key: K): (K | object)[] {
+  return typeof key === "string" && /^-?(0|[1-9]\d{0,18})$/.test(key) ? [key, exactJson.rawJSON(key)] : [key];
 }

@@ -116,9 +116,10 @@ function Search({ state, names }: { state: State; names: readonly string[] }): J
 /** A number where the field holds numbers; a key may be a number or a text. */
 function condition({ is, value }: Wanted, type: string | undefined): object {
   if (is === "like") return { like: `%${value}%` };
-  const number = value.trim() !== "" && Number.isFinite(Number(value)) ? Number(value) : undefined;
-  if (type === "KEY" && is === "eq" && number !== undefined) return { in: [value, number] };
-  return { [is]: type === "TEXT" ? value : number ?? value };
+  if (type === "TEXT" || (type === "KEY" && is === "eq")) return { [is]: value };
+  return {
+    [is]: /^(true|false)$/.test(value) ? value === "true" : Number(value) || (value === "0" ? 0 : value),
+  };
 }
 
 function Found({ state, where }: { state: State; where: object | undefined }): JSX.Element {
