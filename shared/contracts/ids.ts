@@ -54,3 +54,10 @@ function formatUuid(bytes: Uint8Array, version: number): string {
   const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
+
+/** When a run was asked for, whatever is heard of it first: the time in its id, where that is a UUID of version 7. */
+export function timeOfRun(runId: string): string | undefined {
+  if (runId[14] !== "7") return undefined;
+  const time = parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16);
+  return time <= Date.UTC(9999, 11, 31) ? new Date(time).toISOString() : undefined;
+}

@@ -209,6 +209,9 @@ export type Held = Pick<HoldRow, "run_id" | "pipeline" | "reason" | "message" | 
 export const NOTIFICATION_STATES = ["WAITING", "SENT", "FAILED"] as const;
 export type NotificationState = (typeof NOTIFICATION_STATES)[number];
 
+/** So many notifications are kept. */
+export const MOST_NOTIFICATIONS = 1_000;
+
 /** A notification to one receiver. Times are ISO 8601 UTC with milliseconds. */
 export interface NotificationRow {
   /** Number in the order in which they were ordered. */

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { PermanentError } from "../../errors/errors.ts";
 import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
 import type { FileRow } from "../rows.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
 import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "../rows.ts";
+import { refuseCount, refuseLength, refuseOther } from "../loading.ts";
 import { baseTable } from "./record_sql.ts";
 import { FileBefore, References } from "./same.ts";
 
@@ -29,7 +29,7 @@ export async function loadFile(
     file.kind,
   );
   if (known !== undefined) {
-    refuseOther(known, file, file.sha256 ?? await sha256Of(lines));
+    await refuseOther(known, file, lines);
     return { records: known.records, skipped: true };
   }
   // the row comes first, as the records' ids begin with its id; it is invisible until it is complete
@@ -50,12 +50,7 @@ export async function loadFile(
     lines((found) => facts = found),
     options,
   );
-  if (file.records !== undefined && records !== file.records) {
-    throw new PermanentError(
-      `Cannot load ${file.name}: it has ${records} records, but ${file.records} were announced. ` +
-        `Nothing of it was loaded. Put the announced file back and replay the dead letter, or start a new run.`,
-    );
-  }
+  refuseCount(file, records);
   db.run(
     "UPDATE run_files SET sha256 = ?, bytes = ?, records = ? WHERE id = ?",
     facts!.sha256,
@@ -64,20 +59,6 @@ export async function loadFile(
     fileId,
   );
   return { records, skipped: false };
-}
-
-function refuseOther(known: FileRow, file: FileToLoad, sha256: string): void {
-  if (known.sha256 === sha256) return;
-  throw new PermanentError(
-    `Cannot load ${file.name}: for run ${known.run_id} another ${file.kind} file was loaded already (SHA-256 ${known.sha256}, ` +
-      `now ${sha256}). What is loaded stays. Start a new run for the new content.`,
-  );
-}
-
-async function sha256Of(lines: LineSource): Promise<string> {
-  let facts: FileFacts | undefined;
-  for await (const _ of lines((found) => facts = found));
-  return facts!.sha256;
 }
 
 async function insertLines(
@@ -99,11 +80,7 @@ async function insertLines(
     breathed = performance.now();
   };
   for await (const { first, lines } of batches) {
-    if (first + lines.length > LINES_PER_FILE) {
-      throw new PermanentError(
-        `Cannot load ${file.name}: it has more than ${LINES_PER_FILE - 1} lines. Split it.`,
-      );
-    }
+    refuseLength(file, first + lines.length - 1);
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i]!;
       if (line.trim() === "") continue;

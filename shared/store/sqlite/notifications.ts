@@ -6,11 +6,8 @@
  */
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
 import type { Database } from "../../sqlite/database.ts";
-import type { NotificationRow, NotificationState, WatchedSchedule } from "../rows.ts";
+import { MOST_NOTIFICATIONS, type NotificationRow, type NotificationState, type WatchedSchedule } from "../rows.ts";
 import type { Notifications } from "../store.ts";
-
-/** So many notifications are kept. */
-const MOST_KEPT = 1_000;
 
 export class SqliteNotifications implements Notifications {
   /** Reads from `db`. */
@@ -59,7 +56,7 @@ export function noteOrder(db: Database, order: Notify, { host, key }: ReceiverNa
     text,
     timestamp,
   );
-  db.run("DELETE FROM notifications WHERE id <= (SELECT max(id) FROM notifications) - ?", MOST_KEPT);
+  db.run("DELETE FROM notifications WHERE id <= (SELECT max(id) FROM notifications) - ?", MOST_NOTIFICATIONS);
 }
 
 /** Notes what came of a try at the notification of `webhookId` to the receiver with `key`. */

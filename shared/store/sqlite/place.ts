@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { timeOfRun } from "../../contracts/ids.ts";
 import type { Database } from "../../sqlite/database.ts";
 
 /** A run's place in the order, seen from the runs that were loaded before. */
@@ -49,13 +50,6 @@ export function placeOf(db: Database, runId: string, pipeline: string): Place {
         text,
       ).map(({ run_id }) => run_id),
   };
-}
-
-/** When a run was asked for, whatever is heard of it first: the time in its id, where that is a UUID of version 7. */
-export function timeOfRun(runId: string): string | undefined {
-  if (runId[14] !== "7") return undefined;
-  const time = parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16);
-  return time <= Date.UTC(9999, 11, 31) ? new Date(time).toISOString() : undefined;
 }
 
 /** The time and the id of the run, behind those of the run that was extracted and that it corrects. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { timeOfRun } from "../../contracts/ids.ts";
 import type { RunEvent } from "../../contracts/messages.ts";
 import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
@@ -11,7 +12,6 @@ import { LINES_PER_FILE } from "../rows.ts";
 import { fromRecords, TEXT } from "./record_sql.ts";
 import { breathing, moveCurrent } from "./current_move.ts";
 import { noteGrowth } from "./growth.ts";
-import { timeOfRun } from "./place.ts";
 import { addFields, refreshViews } from "./views.ts";
 
 /** Records read for their keys where no one told them. */

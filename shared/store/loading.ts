@@ -1,0 +1,42 @@
+/**
+ * What every engine refuses to load, in the same words.
+ *
+ * @module
+ */
+import { PermanentError } from "../errors/errors.ts";
+import type { FileFacts } from "../files/files.ts";
+import { type FileRow, LINES_PER_FILE } from "./rows.ts";
+import type { FileToLoad, LineSource } from "./writes.ts";
+
+/** @throws PermanentError where the file that was loaded for this run and kind has other content. */
+export async function refuseOther(known: FileRow, file: FileToLoad, lines: LineSource): Promise<void> {
+  const sha256 = file.sha256 ?? await sha256Of(lines);
+  if (known.sha256 === sha256) return;
+  throw new PermanentError(
+    `Cannot load ${file.name}: for run ${known.run_id} another ${file.kind} file was loaded already (SHA-256 ${known.sha256}, ` +
+      `now ${sha256}). What is loaded stays. Start a new run for the new content.`,
+  );
+}
+
+/** @throws PermanentError where a file has other than the announced number of records. */
+export function refuseCount(file: FileToLoad, records: number): void {
+  if (file.records === undefined || records === file.records) return;
+  throw new PermanentError(
+    `Cannot load ${file.name}: it has ${records} records, but ${file.records} were announced. ` +
+      `Nothing of it was loaded. Put the announced file back and replay the dead letter, or start a new run.`,
+  );
+}
+
+/** @throws PermanentError where a file has more lines than there are ids for. */
+export function refuseLength({ name }: FileToLoad, lines: number): void {
+  if (lines < LINES_PER_FILE) return;
+  throw new PermanentError(
+    `Cannot load ${name}: it has more than ${LINES_PER_FILE - 1} lines. Split it.`,
+  );
+}
+
+async function sha256Of(lines: LineSource): Promise<string> {
+  let facts: FileFacts | undefined;
+  for await (const _ of lines((found) => facts = found));
+  return facts!.sha256;
+}

@@ -1,0 +1,316 @@
+/**
+ * What a run does to the current state of its pipeline: as `sqlite/current_move.ts`, in sets of keys instead of references to records.
+ *
+ * @module
+ */
+import { changedFields } from "../changed_fields.ts";
+import type { CurrentShape } from "../current_shape.ts";
+import { changesTable, columnsSql, currentTable } from "./current_table.ts";
+import { isAfter, newerComplete, type Place, placeOf } from "./place.ts";
+import { baseTable, idsOf } from "./record_sql.ts";
+import type { Session } from "./session.ts";
+import { shownPipelines } from "./shown.ts";
+
+/** A run whose files are all loaded. */
+export interface MovingRun {
+  readonly runId: string;
+  readonly pipeline: string;
+}
+
+/** Records that one statement works on, so that each ends long before its time is up. */
+const ROWS_AT_ONCE = 20_000;
+
+/** Changed records that are compared at once; each is held twice. */
+const COMPARED_AT_ONCE = 500;
+
+type Range = readonly [first: number, last: number];
+
+/** A run on its way into the current state. */
+interface Move {
+  readonly session: Session;
+  readonly pipeline: string;
+  readonly shape: CurrentShape;
+  /** Its id in `run_moves`. */
+  readonly id: number;
+  readonly place: Place;
+  /** Whether it becomes the newest complete run. */
+  readonly isNewest: boolean;
+  /** Tables. */
+  readonly current: string;
+  readonly changes: string;
+  readonly processed: string;
+  /** Calls `step` for each part of a range of ids. */
+  readonly inSteps: (range: Range, step: (...part: Range) => Promise<unknown>) => Promise<void>;
+}
+
+/**
+ * Moves the current state by a run that is loaded, in the transaction of `session`, which has locked the pipeline; one that did so before changes
+ * nothing. Of two records with the same key in one run the later counts. A key that the run holds as an invalid record alone isn't gone: what was
+ * known of it stays.
+ */
+export async function moveCurrent(
+  session: Session,
+  { runId, pipeline }: MovingRun,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const shape = (await shownPipelines(session)).get(pipeline)?.current;
+  if (!shape) return;
+  if (await session.get("SELECT 1 FROM run_moves WHERE run_id = $1", runId) !== undefined) return;
+  const processed = await rangeOf(session, runId, "processed", pipeline);
+  if (processed === undefined) return;
+  const place = await placeOf(session, runId, pipeline);
+  const isComplete = shape.load === "snapshot" && await isWhole(session, runId);
+  const { id } = (await session.get<{ id: number }>(
+    "INSERT INTO run_moves (run_id, pipeline, place, complete, at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+    runId,
+    pipeline,
+    place.text,
+    isComplete,
+    new Date().toISOString(),
+  ))!;
+  const move: Move = {
+    session,
+    pipeline,
+    shape,
+    id,
+    place,
+    isNewest: isComplete && !place.isBehindComplete,
+    current: currentTable(pipeline),
+    changes: changesTable(pipeline),
+    processed: baseTable("processed", pipeline),
+    async inSteps([first, last], step) {
+      for (let at = first; at <= last; at += ROWS_AT_ONCE) {
+        signal?.throwIfAborted();
+        await step(at, Math.min(last, at + ROWS_AT_ONCE - 1));
+      }
+    },
+  };
+  await session.script(
+    `CREATE TEMP TABLE etl_held (key TEXT COLLATE "C" PRIMARY KEY, record BIGINT NOT NULL) ON COMMIT DROP;
+     CREATE TEMP TABLE etl_news (key TEXT COLLATE "C" PRIMARY KEY, record BIGINT NOT NULL) ON COMMIT DROP`,
+  );
+  await findNews(move, processed);
+  if (place.isOvertaken) await dropOvertaken(move);
+  await change(move, signal);
+  await add(move, processed);
+  await see(move, processed);
+  if (isComplete) await remove(move, await rangeOf(session, runId, "invalid", pipeline));
+  await session.run(
+    `UPDATE run_moves SET (added, changed, removed, restored) = (
+       SELECT count(*) FILTER (WHERE change = 'added'), count(*) FILTER (WHERE change = 'changed'),
+         count(*) FILTER (WHERE change = 'removed'), count(*) FILTER (WHERE change = 'restored')
+       FROM ${move.changes} WHERE move = $1) WHERE id = $1`,
+    id,
+  );
+  await session.script("DROP TABLE etl_held, etl_news"); // there may be another move in this transaction
+}
+
+/** The runs that are loaded and haven't moved the current state, in the order in which they were asked for. */
+export function unmoved(session: Session): Promise<MovingRun[]> {
+  return session.all<MovingRun>(
+    `SELECT run.run_id AS "runId", run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
+     WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
+  );
+}
+
+/** Whether what a run doesn't hold is no longer at the source: it asked for everything, and got all that was announced. */
+async function isWhole(session: Session, runId: string): Promise<boolean> {
+  return await session.get(
+    `SELECT 1 FROM etl_runs WHERE run_id = $1 AND correction_of IS NULL AND since IS NULL
+       AND coalesce((completeness::jsonb ->> 'missing')::numeric, 0) = 0`,
+    runId,
+  ) !== undefined;
+}
+
+/** The ids of a run's records of a kind; undefined where the file isn't loaded. */
+async function rangeOf(
+  session: Session,
+  runId: string,
+  kind: "processed" | "invalid",
+  pipeline: string,
+): Promise<Range | undefined> {
+  const file = await session.get<{ id: number }>(
+    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
+    runId,
+    kind,
+  );
+  if (file === undefined) return undefined;
+  const [first, last] = idsOf(file.id);
+  const found = (await session.get<{ last: number | null }>(
+    `SELECT max(id) AS last FROM ${baseTable(kind, pipeline)} WHERE id BETWEEN $1 AND $2`,
+    first,
+    last,
+  ))!;
+  return [first + 1, found.last ?? first];
+}
+
+/** Notes which record the run holds for each key (`etl_held`), and which of them have another text than the current one (`etl_news`). */
+async function findNews(move: Move, range: Range): Promise<void> {
+  const { session, shape, current, processed } = move;
+  await move.inSteps(range, (first, last) =>
+    session.run(
+      `INSERT INTO etl_held (key, record) SELECT DISTINCT ON (key) key, id
+       FROM (SELECT etl_key(etl_record(json), $1::text[]) AS key, id FROM ${processed} WHERE id BETWEEN $2 AND $3) AS r
+       WHERE key IS NOT NULL ORDER BY key, id DESC ON CONFLICT (key) DO UPDATE SET record = excluded.record`,
+      shape.key,
+      first,
+      last,
+    ));
+  await session.script("ANALYZE etl_held");
+  await move.inSteps(range, (first, last) =>
+    session.run(
+      `INSERT INTO etl_news (key, record) SELECT h.key, h.record FROM etl_held AS h
+         JOIN ${processed} AS b ON b.id = h.record
+         LEFT JOIN (${current} AS c JOIN ${processed} AS a ON a.id = c.record) ON c.key = h.key
+       WHERE h.record BETWEEN $1 AND $2 AND a.json IS DISTINCT FROM b.json`,
+      first,
+      last,
+    ));
+  await session.script("ANALYZE etl_news");
+}
+
+/** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
+async function dropOvertaken({ session, shape, pipeline, current, place }: Move): Promise<void> {
+  await session.run(
+    `DELETE FROM etl_news AS n WHERE EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key AND ${
+      isAfter(place, "$1")
+    })`,
+    place.text,
+  );
+  for (const runId of await newerComplete(session, pipeline, place)) {
+    const [first, last] = await rangeOf(session, runId, "invalid", pipeline) ?? [1, 0];
+    await session.run(
+      `DELETE FROM etl_news AS n WHERE NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key)
+         AND NOT EXISTS (${invalidKeys(pipeline)} AND k.key = n.key)`,
+      shape.key,
+      first,
+      last,
+    );
+  }
+}
+
+/** The keys of invalid records; the key's path is bound to $1, the range of their ids to $2 and $3. */
+function invalidKeys(pipeline: string): string {
+  return `SELECT k.key FROM (SELECT etl_key(etl_record(json), $1::text[]) AS key FROM ${
+    baseTable("invalid", pipeline)
+  } WHERE id BETWEEN $2 AND $3) AS k WHERE k.key IS NOT NULL`;
+}
+
+/** Keys that are there, with another text. One that is written otherwise, but holds the same, is no change. */
+async function change(move: Move, signal: AbortSignal | undefined): Promise<void> {
+  const { session, shape, current, changes, processed, id } = move;
+  const assigned = columnsSql(shape, "r.record").map(({ name, value }) => `, ${name} = ${value}`).join("");
+  for (let after = "";;) {
+    signal?.throwIfAborted();
+    const rows = await session.all<{ key: string; before: string; after: string }>(
+      `SELECT n.key, a.json AS before, b.json AS after
+       FROM etl_news AS n JOIN ${current} AS c ON c.key = n.key
+         JOIN ${processed} AS a ON a.id = c.record JOIN ${processed} AS b ON b.id = n.record
+       WHERE n.key > $1 ORDER BY n.key LIMIT ${COMPARED_AT_ONCE}`,
+      after,
+    );
+    const differing = rows.map(({ key, before, after }) => ({ key, fields: changedFields(before, after) }))
+      .filter(({ fields }) => fields.length > 0);
+    await session.run(
+      `INSERT INTO ${changes} (move, key, change, fields, before, after)
+       SELECT $1, n.key, 'changed', f.fields, c.record, n.record
+       FROM unnest($2::text[], $3::text[]) AS f (key, fields)
+         JOIN etl_news AS n ON n.key = f.key JOIN ${current} AS c ON c.key = n.key`,
+      id,
+      differing.map(({ key }) => key),
+      differing.map(({ fields }) => JSON.stringify(fields)),
+    );
+    await session.run(
+      `UPDATE ${current} AS c SET record = n.record, changed = CASE WHEN c.key = ANY ($2::text[]) THEN $1 ELSE c.changed END${assigned}
+       FROM etl_news AS n JOIN ${processed} AS p ON p.id = n.record
+         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record) AS r
+       WHERE n.key = ANY ($3::text[]) AND c.key = n.key`,
+      id,
+      differing.map(({ key }) => key),
+      rows.map(({ key }) => key),
+    );
+    if (rows.length < COMPARED_AT_ONCE) return;
+    after = rows.at(-1)!.key;
+  }
+}
+
+/** Keys that aren't there. One that has changed before was removed. */
+async function add(move: Move, range: Range): Promise<void> {
+  const { session, shape, current, changes, processed, id } = move;
+  const columns = columnsSql(shape, "r.record");
+  await move.inSteps(range, (first, last) =>
+    session.run(
+      `WITH fresh AS MATERIALIZED (
+         SELECT n.key, n.record FROM etl_news AS n WHERE n.record BETWEEN $2 AND $3
+           AND NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key)
+       ), told AS (
+         INSERT INTO ${changes} (move, key, change, after)
+         SELECT $1, f.key, CASE WHEN EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = f.key) THEN 'restored' ELSE 'added' END,
+           f.record FROM fresh AS f
+       )
+       INSERT INTO ${current} (key, record, first, changed, seen${
+        columns.map(({ name }) => `, ${name}`).join("")
+      })
+       SELECT f.key, f.record, $1, $1, $4${columns.map(({ value }) => `, ${value}`).join("")}
+       FROM fresh AS f JOIN ${processed} AS p ON p.id = f.record
+         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record) AS r`,
+      id,
+      first,
+      last,
+      seenNow(move),
+    ));
+}
+
+/** What is written as `seen` of what the run holds: nothing where it is the newest complete run, so that most rows stay as they are. */
+function seenNow({ id, isNewest }: Move): number | null {
+  return isNewest ? null : id;
+}
+
+/** Notes that the run is the newest that holds a key. */
+async function see(move: Move, range: Range): Promise<void> {
+  const { session, current, place } = move;
+  await move.inSteps(range, (first, last) =>
+    session.run(
+      `UPDATE ${current} AS c SET seen = $1 FROM etl_held AS h
+       WHERE h.record BETWEEN $2 AND $3 AND c.key = h.key AND c.seen IS DISTINCT FROM $1 AND NOT ${
+        isAfter(place, "$4")
+      }`,
+      seenNow(move),
+      first,
+      last,
+      place.text,
+    ));
+}
+
+/** Keys that a complete run doesn't hold; those that it holds as invalid records were last seen before. */
+async function remove(move: Move, [first, last]: Range = [1, 0]): Promise<void> {
+  const { session, shape, pipeline, current, changes, place, id, isNewest } = move;
+  await session.script(
+    `CREATE TEMP TABLE etl_unseen (key TEXT COLLATE "C" PRIMARY KEY, is_bad BOOLEAN NOT NULL) ON COMMIT DROP`,
+  );
+  await session.run(
+    `INSERT INTO etl_unseen SELECT c.key, false FROM ${current} AS c
+     WHERE NOT EXISTS (SELECT 1 FROM etl_held AS h WHERE h.key = c.key) AND NOT ${isAfter(place, "$1")}`,
+    place.text,
+  );
+  await move.inSteps([first, last], (first, last) =>
+    session.run(
+      `UPDATE etl_unseen SET is_bad = true WHERE key IN (${invalidKeys(pipeline)})`,
+      shape.key,
+      first,
+      last,
+    ));
+  if (isNewest) {
+    await session.run(
+      `UPDATE ${current} AS c SET seen = $1 FROM etl_unseen AS u WHERE u.is_bad AND c.key = u.key AND c.seen IS NULL`,
+      place.completeBefore,
+    );
+  }
+  await session.run(
+    `WITH gone AS (DELETE FROM ${current} AS c USING etl_unseen AS u WHERE NOT u.is_bad AND c.key = u.key RETURNING c.key, c.record)
+     INSERT INTO ${changes} (move, key, change, before) SELECT $1, key, 'removed', record FROM gone`,
+    id,
+  );
+  await session.script("DROP TABLE etl_unseen");
+}

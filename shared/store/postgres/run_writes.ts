@@ -1,0 +1,247 @@
+/**
+ * What the saver's actors write about runs.
+ *
+ * @module
+ */
+import { timeOfRun } from "../../contracts/ids.ts";
+import type { RunEvent } from "../../contracts/messages.ts";
+import { parseExact } from "../mask.ts";
+import { LINES_PER_FILE } from "../rows.ts";
+import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
+import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
+import { moveCurrent } from "./current_move.ts";
+import { lockFor } from "./locks.ts";
+import { baseTable, idsOf } from "./record_sql.ts";
+import type { Session } from "./session.ts";
+import { addFields, refreshViews } from "./views.ts";
+
+/** Records read for their keys where no one told them. */
+const SAMPLE = 100;
+
+/** Makes the run's row where it isn't there. */
+export async function announceRun(session: Session, run: RunToLoad): Promise<void> {
+  await lockFor(session, "run", run.runId);
+  await session.run(
+    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
+     SELECT $1, $2, 'LOADING', $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
+    run.runId,
+    timeOfRun(run.runId) ?? run.at,
+    run.at,
+    run.source,
+    run.correctionOf,
+    run.pipeline,
+  );
+}
+
+/** Notes that a run is loaded, in the transaction of `session`: see `Store.markLoaded`. */
+export async function markLoaded(
+  session: Session,
+  run: LoadedRun,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await lockFor(session, "pipeline", run.pipeline);
+  await session.run(
+    `UPDATE etl_runs SET raw_file = $2, processed_file = $3, dlq_file = $4, valid_count = $5, invalid_count = $6,
+       source = coalesce(source, $7), correction_of = coalesce(correction_of, $8), loaded_at = coalesce(loaded_at, $9),
+       lookup_sha256 = $10, rules_sha256 = $11, pipeline = $12, since = coalesce(since, $13),
+       completeness = coalesce(completeness, $14)
+     WHERE run_id = $1`,
+    run.runId,
+    run.rawFile,
+    run.processedFile,
+    run.dlqFile,
+    run.validCount,
+    run.invalidCount,
+    run.source,
+    run.correctionOf,
+    new Date().toISOString(),
+    run.lookupSha256,
+    run.rulesSha256,
+    run.pipeline,
+    run.since && JSON.stringify(run.since),
+    run.completeness && JSON.stringify(run.completeness),
+  );
+  if (run.correctionOf !== undefined && run.corrects !== undefined) {
+    await linkCorrections(session, run.runId, run.correctionOf, run.corrects);
+  }
+  const fields = run.fields ?? await sampleFields(session, run);
+  if (await addFields(session, run.pipeline, fields)) await refreshViews(session);
+  await moveCurrent(session, run, signal);
+}
+
+/**
+ * Keeps events and brings the rows of their runs up to date, in the transaction of `session`. A run's events are kept one after the other: each
+ * row follows from all that are kept.
+ */
+export async function record(session: Session, events: readonly RunEvent[]): Promise<void> {
+  await lockFor(session, "told", "", { shared: true });
+  // always in the same order, so that two batches never wait for each other
+  for (const runId of [...new Set(events.map((event) => event.run_id))].sort()) {
+    await lockFor(session, "run", runId);
+  }
+  const [event, ...others] = events;
+  const before = event !== undefined && others.length === 0 ? await stateBefore(session, event) : undefined;
+  for (const runId of await keepEvents(session, events)) {
+    const state = before ? step(before, event!) : stateAfter(await eventsOf(session, runId));
+    await writeRunState(session, runId, state);
+  }
+}
+
+/** The state of a run whose row follows from its events, if one step leads from it to the one after `event`. */
+async function stateBefore(session: Session, event: RunEvent): Promise<RunState | undefined> {
+  if (!isRepeated(event)) return undefined;
+  const { run_id, published_at } = event;
+  const { at } = (await session.get<{ at: string | null }>(
+    "SELECT max(at) AS at FROM run_events WHERE run_id = $1",
+    run_id,
+  ))!;
+  if (at === null || at >= published_at) return undefined;
+  return await session.get<RunState>(
+    `SELECT ${STATE_COLUMNS.join(", ")} FROM etl_runs WHERE run_id = $1`,
+    run_id,
+  );
+}
+
+async function eventsOf(session: Session, runId: string): Promise<RunEvent[]> {
+  const rows = await session.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = $1", runId);
+  return rows.map(({ body }) => JSON.parse(body));
+}
+
+/** Keeps events, but for those that are known by their ids. Answers the runs that have new ones. */
+async function keepEvents(session: Session, events: readonly RunEvent[]): Promise<Set<string>> {
+  const touched = new Set<string>();
+  for (const event of events) {
+    const added = await session.run(
+      `INSERT INTO run_events (id, run_id, at, actor, type, phase, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+       ON CONFLICT (id) DO NOTHING`,
+      event.id,
+      event.run_id,
+      event.published_at,
+      event.actor,
+      event.type,
+      "phase" in event ? event.phase : null,
+      JSON.stringify(event),
+    );
+    if (added > 0) touched.add(event.run_id);
+  }
+  return touched;
+}
+
+/** Writes what follows from a run's events to its row, and makes the row where it isn't there: as SQLite's. */
+async function writeRunState(session: Session, runId: string, state: RunState): Promise<void> {
+  // Not an upsert: an insert that finds a conflict uses up a number, and people see the numbers of runs.
+  await session.run(
+    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
+     SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
+    runId,
+    timeOfRun(runId) ?? state.started_at ?? state.status_at,
+    state.status,
+    state.status_at,
+  );
+  await session.run(
+    `UPDATE etl_runs SET status = $2, status_at = $3, source = coalesce($4, source), requested_by = $5, started_at = $6,
+       finished_at = $7, correction_of = coalesce($8, correction_of), superseded_by = $9, failure_phase = $10,
+       failure_reason = $11, failure_retryable = $12, delivery_state = $13, delivery_error = $14, delivered_at = $15,
+       pipeline = coalesce($16, pipeline), since = coalesce($17, since), completeness = coalesce($18, completeness)
+     WHERE run_id = $1`,
+    runId,
+    state.status,
+    state.status_at,
+    state.source,
+    state.requested_by,
+    state.started_at,
+    state.finished_at,
+    state.correction_of,
+    state.superseded_by,
+    state.failure_phase,
+    state.failure_reason,
+    state.failure_retryable,
+    state.delivery_state,
+    state.delivery_error,
+    state.delivered_at,
+    state.pipeline,
+    state.since,
+    state.completeness,
+  );
+}
+
+/** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
+export async function recordDelivery(
+  session: Session,
+  runId: string,
+  files: readonly Delivered[],
+): Promise<void> {
+  await lockFor(session, "told", "", { shared: true });
+  for (const file of files) {
+    await session.run(
+      `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       ON CONFLICT (run_id, kind) DO UPDATE SET name = excluded.name, remote_path = excluded.remote_path,
+         sha256 = excluded.sha256, bytes = excluded.bytes, verified = excluded.verified, encrypted = excluded.encrypted,
+         sealed_sha256 = excluded.sealed_sha256, delivered_at = excluded.delivered_at`,
+      runId,
+      file.kind,
+      file.name,
+      file.remote_path,
+      file.sha256,
+      file.bytes,
+      file.verified,
+      file.encrypted,
+      file.sealed_sha256,
+      file.delivered_at,
+    );
+  }
+}
+
+/** Notes that retention removed a local file; a time that was noted before stays. */
+export async function markRemoved(session: Session, file: number, at: string): Promise<void> {
+  await session.run("UPDATE run_files SET removed_at = coalesce(removed_at, $1) WHERE id = $2", at, file);
+}
+
+async function linkCorrections(
+  session: Session,
+  runId: string,
+  correctionOf: string,
+  corrects: readonly number[],
+): Promise<void> {
+  const raw = await fileOf(session, runId, "raw");
+  const invalid = await fileOf(session, correctionOf, "invalid");
+  if (raw === undefined || invalid === undefined) return; // the corrected run was never loaded here: there is nothing to point to
+  await session.run(
+    `INSERT INTO record_corrections (raw_record_id, invalid_record_id)
+     SELECT $1::bigint + c.n, $2::bigint + c.line FROM unnest($3::bigint[]) WITH ORDINALITY AS c (line, n)
+     ON CONFLICT (raw_record_id) DO UPDATE SET invalid_record_id = excluded.invalid_record_id`,
+    raw * LINES_PER_FILE,
+    invalid * LINES_PER_FILE,
+    corrects,
+  );
+}
+
+async function fileOf(session: Session, runId: string, kind: string): Promise<number | undefined> {
+  const file = await session.get<{ id: number }>(
+    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
+    runId,
+    kind,
+  );
+  return file?.id;
+}
+
+/** The keys of the first records, in the order in which they come. */
+async function sampleFields(session: Session, { runId, pipeline }: RunToLoad): Promise<string[]> {
+  const file = await fileOf(session, runId, "raw");
+  if (file === undefined) return [];
+  const rows = await session.all<{ json: string }>(
+    `SELECT json FROM ${baseTable("raw", pipeline)} WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT ${SAMPLE}`,
+    ...idsOf(file),
+  );
+  return [...new Set(rows.flatMap(({ json }) => keysOf(json)))];
+}
+
+function keysOf(line: string): string[] {
+  try {
+    const record = parseExact(line);
+    return typeof record === "object" && record !== null && !Array.isArray(record) ? Object.keys(record) : [];
+  } catch {
+    return []; // a line that is no JSON has no keys
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The saver's side of a store in PostgreSQL. Any number of savers may have one each, on any machine.
+ *
+ * @module
+ */
+import type { Decide, RunEvent } from "../../contracts/messages.ts";
+import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
+import type { Held, HoldRow, NotificationState, WatchedSchedule } from "../rows.ts";
+import type { Current, Holds, Notifications, ReadStore, Records, Runs, Stoppable, Store } from "../store.ts";
+import type {
+  Delivered,
+  FileToLoad,
+  LineSource,
+  LoadedFile,
+  LoadedRun,
+  LoadOptions,
+  RunToLoad,
+} from "../writes.ts";
+import type { Postgres } from "./connection.ts";
+import { moveCurrent, unmoved } from "./current_move.ts";
+import { keepDecision, keepHeld } from "./hold_writes.ts";
+import { loadFile } from "./load.ts";
+import { lockFor } from "./locks.ts";
+import { keepWatched, noteOrder, noteTry } from "./notification_writes.ts";
+import { announceRun, markLoaded, markRemoved, record, recordDelivery } from "./run_writes.ts";
+
+/** The saver's side. */
+export class PostgresStore implements Store {
+  readonly runs: Runs;
+  readonly records: Records;
+  readonly current: Current;
+  readonly notifications: Notifications;
+  readonly holds: Holds;
+
+  /** Writes by `db`, reads by `reader`; both are closed with it. */
+  constructor(private readonly db: Postgres, private readonly reader: ReadStore) {
+    ({
+      runs: this.runs,
+      records: this.records,
+      current: this.current,
+      notifications: this.notifications,
+      holds: this.holds,
+    } = reader);
+  }
+
+  async announceRun(run: RunToLoad): Promise<void> {
+    if (await this.runs.byRunId(run.runId) !== undefined) return;
+    await this.db.transaction((session) => announceRun(session, run));
+  }
+
+  loadFile(file: FileToLoad, lines: LineSource, options: LoadOptions = {}): Promise<LoadedFile> {
+    return this.db.transaction((session) => loadFile(session, file, lines, options));
+  }
+
+  markLoaded(run: LoadedRun, { signal }: Stoppable = {}): Promise<void> {
+    return this.db.transaction((session) => markLoaded(session, run, signal));
+  }
+
+  async fillCurrent({ signal }: Stoppable = {}): Promise<number> {
+    const runs = await unmoved(this.db);
+    for (const run of runs) {
+      await this.db.transaction(async (session) => {
+        await lockFor(session, "pipeline", run.pipeline);
+        await moveCurrent(session, run, signal);
+      });
+    }
+    return runs.length;
+  }
+
+  record(events: readonly RunEvent[]): Promise<void> {
+    return this.db.transaction((session) => record(session, events));
+  }
+
+  recordDelivery(runId: string, files: readonly Delivered[]): Promise<void> {
+    return this.db.transaction((session) => recordDelivery(session, runId, files));
+  }
+
+  hold(held: Held, refuse: () => Promise<void>): Promise<void> {
+    return this.db.transaction(async (session) => {
+      await lockFor(session, "run", held.run_id);
+      await refuse();
+      await keepHeld(session, held);
+    });
+  }
+
+  decide(
+    order: Pick<Decide, "run_id" | "decision" | "requested_by">,
+    orderId: string,
+  ): Promise<HoldRow | undefined> {
+    return this.db.transaction((session) => keepDecision(session, order, orderId));
+  }
+
+  removeFile(
+    file: number,
+    at: string,
+    remove: () => Promise<string | undefined>,
+    { signal }: Stoppable = {},
+  ): Promise<string | undefined> {
+    return this.db.transaction(async (session) => {
+      await lockFor(session, "told");
+      signal?.throwIfAborted();
+      const stays = await remove();
+      if (stays === undefined) await markRemoved(session, file, at);
+      return stays;
+    });
+  }
+
+  noteOrder(order: Notify, receivers: readonly ReceiverName[]): Promise<void> {
+    return this.db.transaction((session) => noteOrder(session, order, receivers));
+  }
+
+  noteTry(
+    of: { webhookId: string; key: string },
+    tried: { state: NotificationState; result: string; at: string },
+  ): Promise<void> {
+    return noteTry(this.db, of, tried);
+  }
+
+  keepWatched(pipeline: string, watched: WatchedSchedule): Promise<void> {
+    return keepWatched(this.db, pipeline, watched);
+  }
+
+  /** Nobody but the server knows its disk: where it is full, a load fails as NoSpace and leaves nothing. */
+  needSpace(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** The server does so by itself (autovacuum, checkpoints). */
+  tidy(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.reader[Symbol.asyncDispose]();
+    await this.db[Symbol.asyncDispose]();
+  }
+}
