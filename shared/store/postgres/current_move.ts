@@ -9,7 +9,7 @@ import { changesTable, columnsSql, currentTable } from "./current_table.ts";
 import { isAfter, newerComplete, type Place, placeOf } from "./place.ts";
 import { baseTable, idsOf } from "./record_sql.ts";
 import type { Session } from "./session.ts";
-import { shownPipelines } from "./shown.ts";
+import { ShownPipelines } from "./shown.ts";
 
 /** A run whose files are all loaded. */
 export interface MovingRun {
@@ -53,7 +53,7 @@ export async function moveCurrent(
   { runId, pipeline }: MovingRun,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const shape = (await shownPipelines(session)).get(pipeline)?.current;
+  const shape = (await new ShownPipelines(session).get()).get(pipeline)?.current;
   if (!shape) return;
   if (await session.get("SELECT 1 FROM run_moves WHERE run_id = $1", runId) !== undefined) return;
   const processed = await rangeOf(session, runId, "processed", pipeline);

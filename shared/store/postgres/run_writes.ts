@@ -11,8 +11,10 @@ import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../r
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
 import { moveCurrent } from "./current_move.ts";
 import { lockFor } from "./locks.ts";
+import { SCHEMA_LOCK } from "./migrate.ts";
 import { baseTable, idsOf } from "./record_sql.ts";
 import type { Session } from "./session.ts";
+import { fieldsOf } from "./shown.ts";
 import { addFields, refreshViews } from "./views.ts";
 
 /** Records read for their keys where no one told them. */
@@ -65,8 +67,16 @@ export async function markLoaded(
     await linkCorrections(session, run.runId, run.correctionOf, run.corrects);
   }
   const fields = run.fields ?? await sampleFields(session, run);
-  if (await addFields(session, run.pipeline, fields)) await refreshViews(session);
+  await showFields(session, run.pipeline, fields);
   await moveCurrent(session, run, signal);
+}
+
+/** Gives new keys their columns. Few runs have any, so the schema is locked only then. */
+async function showFields(session: Session, pipeline: string, fields: readonly string[]): Promise<void> {
+  const known = new Set(await fieldsOf(session, pipeline));
+  if (fields.every((field) => known.has(field))) return;
+  await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
+  if (await addFields(session, pipeline, fields)) await refreshViews(session);
 }
 
 /**
