@@ -10,6 +10,7 @@ import { LINES_PER_FILE } from "../rows.ts";
 import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
 import { moveCurrent } from "./current_move.ts";
+import { noteGrowth } from "./growth.ts";
 import { lockFor } from "./locks.ts";
 import { SCHEMA_LOCK } from "./migrate.ts";
 import { baseTable, idsOf } from "./record_sql.ts";
@@ -69,6 +70,7 @@ export async function markLoaded(
   const fields = run.fields ?? await sampleFields(session, run);
   await showFields(session, run.pipeline, fields);
   await moveCurrent(session, run, signal);
+  await noteGrowth(session);
 }
 
 /** Gives new keys their columns. Few runs have any, so the schema is locked only then. */
@@ -92,9 +94,18 @@ export async function record(session: Session, events: readonly RunEvent[]): Pro
   const [event, ...others] = events;
   const before = event !== undefined && others.length === 0 ? await stateBefore(session, event) : undefined;
   for (const runId of await keepEvents(session, events)) {
-    const state = before ? step(before, event!) : stateAfter(await eventsOf(session, runId));
+    const state = before ? step(before, event!) : await stateOf(session, runId);
     await writeRunState(session, runId, state);
   }
+}
+
+/** What all that is known of a run says about it. Where its old events were removed, what followed from them stands for them. */
+async function stateOf(session: Session, runId: string): Promise<RunState> {
+  const events = await eventsOf(session, runId);
+  const kept = await session.get<{ state: string }>("SELECT state FROM run_states WHERE run_id = $1", runId);
+  if (kept === undefined) return stateAfter(events);
+  const from: RunState = JSON.parse(kept.state);
+  return stateAfter(events.filter(({ published_at }) => published_at > from.status_at), from);
 }
 
 /** The state of a run whose row follows from its events, if one step leads from it to the one after `event`. */

@@ -5,8 +5,8 @@
  */
 import type { Decide, RunEvent } from "../../contracts/messages.ts";
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
-import type { Held, HoldRow, NotificationState, WatchedSchedule } from "../rows.ts";
-import type { Current, Holds, Notifications, ReadStore, Records, Runs, Stoppable, Store } from "../store.ts";
+import type { Held, HoldRow, NotificationState, Trimmed, WatchedSchedule } from "../rows.ts";
+import type { Current, Holds, Notifications, Records, Runs, Stoppable, Store } from "../store.ts";
 import type {
   Delivered,
   FileToLoad,
@@ -16,12 +16,17 @@ import type {
   LoadOptions,
   RunToLoad,
 } from "../writes.ts";
-import type { Postgres } from "./connection.ts";
+import type { Defined } from "../shown.ts";
+import { Postgres } from "./connection.ts";
 import { moveCurrent, unmoved } from "./current_move.ts";
 import { keepDecision, keepHeld } from "./hold_writes.ts";
 import { loadFile } from "./load.ts";
 import { lockFor } from "./locks.ts";
+import { checkServer, migrate, SCHEMA_LOCK } from "./migrate.ts";
 import { keepWatched, noteOrder, noteTry } from "./notification_writes.ts";
+import { trimRuns } from "./trim.ts";
+import { refreshViews } from "./views.ts";
+import { readsOf } from "./reads.ts";
 import { announceRun, markLoaded, markRemoved, record, recordDelivery } from "./run_writes.ts";
 
 /** The saver's side. */
@@ -32,15 +37,15 @@ export class PostgresStore implements Store {
   readonly notifications: Notifications;
   readonly holds: Holds;
 
-  /** Writes by `db`, reads by `reader`; both are closed with it. */
-  constructor(private readonly db: Postgres, private readonly reader: ReadStore) {
+  /** Made by `openPostgres`. */
+  constructor(private readonly db: Postgres) {
     ({
       runs: this.runs,
       records: this.records,
       current: this.current,
       notifications: this.notifications,
       holds: this.holds,
-    } = reader);
+    } = readsOf(db));
   }
 
   async announceRun(run: RunToLoad): Promise<void> {
@@ -65,6 +70,10 @@ export class PostgresStore implements Store {
       });
     }
     return runs.length;
+  }
+
+  trim(before: string, { signal }: Stoppable = {}): Promise<Trimmed> {
+    return trimRuns(this.db, before, signal);
   }
 
   record(events: readonly RunEvent[]): Promise<void> {
@@ -130,8 +139,33 @@ export class PostgresStore implements Store {
     return Promise.resolve();
   }
 
+  /** Closes the store after the statements that run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.reader[Symbol.asyncDispose]();
     await this.db[Symbol.asyncDispose]();
+  }
+}
+
+/** Connections that a saver has at most: each of its actors needs one, and those that read while they hold a lock two. */
+const MOST_CONNECTIONS = 12;
+
+/**
+ * Opens the database to write: brings the schema up to date, and makes the tables and views of `pipelines`.
+ *
+ * @throws PermanentError when it refuses, can't keep the store's promises, or was made by a newer program.
+ * @throws TransientError when it is away, or another process takes too long over the schema.
+ */
+export async function openPostgres(url: string, pipelines: readonly Defined[]): Promise<PostgresStore> {
+  const db = new Postgres(url, { name: "saver", max: MOST_CONNECTIONS });
+  try {
+    await checkServer(db);
+    await migrate(db);
+    await db.transaction(async (session) => {
+      await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
+      await refreshViews(session, pipelines);
+    });
+    return new PostgresStore(db);
+  } catch (error) {
+    await db[Symbol.asyncDispose]();
+    throw error;
   }
 }

@@ -6,7 +6,12 @@
  */
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { MOST_NOTIFICATIONS, type NotificationRow, type NotificationState, type WatchedSchedule } from "../rows.ts";
+import {
+  MOST_NOTIFICATIONS,
+  type NotificationRow,
+  type NotificationState,
+  type WatchedSchedule,
+} from "../rows.ts";
 import type { Notifications } from "../store.ts";
 
 export class SqliteNotifications implements Notifications {
