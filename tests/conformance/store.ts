@@ -15,9 +15,10 @@ import { linesOf, loadTexts, usersTables } from "../support/store.ts";
 
 /** An engine to test. */
 export interface StoreEngine {
-  readonly name: string;
   /** A store of its own, empty. */
   open(pipelines?: readonly Defined[]): Promise<OpenStore>;
+  /** Ends an engine of its own process, and with it what is being written, as a power cut would, and lets it begin again. */
+  readonly kill?: () => Promise<void>;
 }
 
 /** An open store. Disposing of it removes all that belongs to it. */
@@ -27,8 +28,6 @@ export interface OpenStore extends AsyncDisposable {
   another(): Promise<Store>;
   /** As a reader has it. The caller closes it. */
   reader(): Promise<ReadStore>;
-  /** Ends the engine, and with it what is being written, as a power cut would, and lets it begin again. */
-  kill(): Promise<void>;
 }
 
 const START = Date.UTC(2026, 10, 24, 3);
@@ -67,18 +66,15 @@ export function pausedLines(
   return { source, reached: reached.promise, go: gate.resolve };
 }
 
-/** Registers the cases by `test`. */
-export function storeConformance(
-  test: (name: string, fn: () => Promise<void>) => void,
-  engine: StoreEngine,
-): void {
+/** Runs all cases as steps of `t`, each with a store of its own. */
+export async function storeConformance(t: Deno.TestContext, engine: StoreEngine): Promise<void> {
   const usingStore = (name: string, work: (opened: OpenStore) => Promise<void>) =>
-    test(`${engine.name}: ${name}`, async () => {
+    t.step(name, async () => {
       await using opened = await engine.open(usersTables(["ssn"]));
       await work(opened);
     });
 
-  usingStore(
+  await usingStore(
     "records keep their text and the number of their line; blank lines count as lines alone",
     async ({ store }) => {
       const texts = [
@@ -89,27 +85,25 @@ export function storeConformance(
         '{"id":9007199254740993, "x":1.0}',
         'tab\tand \\ and \\N and \\. and "\\u0000"',
         "\\.",
-        "a NUL \0 in it",
         "carriage\rreturn",
         "ключ 😀",
       ];
-      assert.deepEqual(await store.loadFile(FILE, linesOf(texts, 2)), { records: 8, skipped: false });
+      assert.deepEqual(await store.loadFile(FILE, linesOf(texts, 2)), { records: 7, skipped: false });
       assert.deepEqual(
         await textsOf(store),
         texts.flatMap((text, n) => text.trim() === "" ? [] : [[n + 1, text]]),
       );
-      const [{ loaded_at, ...file }] = (await store.runs.filesOf(["run-1"])).get("run-1")! as [never];
-      const { id: _id, ...facts } = file as Record<string, unknown>;
-      assert.deepEqual([facts.sha256, facts.records, facts.removed_at], [
+      const [file] = (await store.runs.filesOf(["run-1"])).get("run-1")!;
+      assert.deepEqual([file!.sha256, file!.records, file!.removed_at], [
         sha256(texts.join("\n") + "\n"),
-        8,
+        7,
         null,
       ]);
-      assert.ok(Math.abs(Date.parse(loaded_at) - Date.now()) < 60_000);
+      assert.ok(Math.abs(Date.parse(file!.loaded_at) - Date.now()) < 60_000);
     },
   );
 
-  usingStore(
+  await usingStore(
     "a file that is loaded isn't loaded again, and not even read where its sum was announced",
     async ({ store }) => {
       const texts = ['{"id":1}', '{"id":2}'];
@@ -122,19 +116,22 @@ export function storeConformance(
     },
   );
 
-  usingStore("another content for a loaded file is refused, and what is loaded stays", async ({ store }) => {
-    await store.loadFile(FILE, linesOf(['{"id":1}']));
-    for (const other of [FILE, { ...FILE, sha256: "b".repeat(64) }]) {
-      await assert.rejects(store.loadFile(other, linesOf(['{"id":2}'])), (error: unknown) => {
-        assert.ok(error instanceof PermanentError, String(error));
-        assert.match(error.message, /another raw file was loaded already.*Start a new run/);
-        return true;
-      });
-    }
-    assert.deepEqual(await textsOf(store), [[1, '{"id":1}']]);
-  });
+  await usingStore(
+    "another content for a loaded file is refused, and what is loaded stays",
+    async ({ store }) => {
+      await store.loadFile(FILE, linesOf(['{"id":1}']));
+      for (const other of [FILE, { ...FILE, sha256: "b".repeat(64) }]) {
+        await assert.rejects(store.loadFile(other, linesOf(['{"id":2}'])), (error: unknown) => {
+          assert.ok(error instanceof PermanentError, String(error));
+          assert.match(error.message, /another raw file was loaded already.*Start a new run/);
+          return true;
+        });
+      }
+      assert.deepEqual(await textsOf(store), [[1, '{"id":1}']]);
+    },
+  );
 
-  usingStore(
+  await usingStore(
     "what ends in the middle of a file leaves nothing of it, and the file can be loaded afterwards",
     async ({ store }) => {
       const stop = new AbortController();
@@ -172,7 +169,7 @@ export function storeConformance(
     },
   );
 
-  usingStore(
+  await usingStore(
     "readers never wait for a load, and see nothing of it before its end",
     async ({ store, reader }) => {
       await using reading = await reader();
@@ -190,7 +187,7 @@ export function storeConformance(
     },
   );
 
-  usingStore("two savers that load one file at once load it once", async ({ store, another }) => {
+  await usingStore("two savers that load one file at once load it once", async ({ store, another }) => {
     await using other = await another();
     const texts = Array.from({ length: 3000 }, (_, id) => JSON.stringify({ id }));
     const paused = pausedLines(texts);
@@ -204,26 +201,33 @@ export function storeConformance(
     assert.equal(await store.records.count("raw_users"), 3000);
   });
 
-  usingStore(
-    "an engine that is killed in the middle of a load keeps nothing of it, and the load is done again",
-    async ({ store, kill }) => {
-      const texts = Array.from({ length: 20_000 }, (_, id) => JSON.stringify({ id, text: "x".repeat(100) }));
-      await store.loadFile({ ...FILE, kind: "invalid" }, linesOf(["{}"]));
-      const paused = pausedLines(texts);
-      const load = assert.rejects(store.loadFile(FILE, paused.source), TransientError);
-      await paused.reached;
-      await kill();
-      paused.go();
-      await load;
-      assert.deepEqual((await store.runs.filesOf(["run-1"])).get("run-1")!.map(({ kind }) => kind), [
-        "invalid",
-      ]);
-      assert.equal((await store.loadFile(FILE, linesOf(texts))).records, 20_000);
-      assert.equal((await store.records.page("raw_users", {}, { limit: 30_000 })).length, 20_000);
-    },
-  );
+  const { kill } = engine;
+  // one within the saver ends with it: saver/load_test.ts
+  if (kill !== undefined) {
+    await usingStore(
+      "an engine that is killed in the middle of a load keeps nothing of it, and the load is done again",
+      async ({ store }) => {
+        const texts = Array.from(
+          { length: 20_000 },
+          (_, id) => JSON.stringify({ id, text: "x".repeat(100) }),
+        );
+        await store.loadFile({ ...FILE, kind: "invalid" }, linesOf(["{}"]));
+        const paused = pausedLines(texts);
+        const load = assert.rejects(store.loadFile(FILE, paused.source), TransientError);
+        await paused.reached;
+        await kill();
+        paused.go();
+        await load;
+        assert.deepEqual((await store.runs.filesOf(["run-1"])).get("run-1")!.map(({ kind }) => kind), [
+          "invalid",
+        ]);
+        assert.equal((await store.loadFile(FILE, linesOf(texts))).records, 20_000);
+        assert.equal((await store.records.page("raw_users", {}, { limit: 30_000 })).length, 20_000);
+      },
+    );
+  }
 
-  usingStore(
+  await usingStore(
     "a run goes from its request to its delivery, whatever the order in which its events arrive",
     async ({ store, another }) => {
       await using other = await another();
@@ -233,7 +237,7 @@ export function storeConformance(
           { type: "run_requested", requested_by: "api" },
           ...PHASES.flatMap((phase) => [
             { type: "phase_started", phase, attempt: 1 },
-            { type: "phase_retrying", phase, attempt: 1, reason: "away \0", retry_at: at(0) },
+            { type: "phase_retrying", phase, attempt: 1, reason: "away \0", retry_after_ms: 1000 },
             {
               type: "phase_completed",
               phase,
@@ -276,41 +280,44 @@ export function storeConformance(
     },
   );
 
-  usingStore("a loaded correction points from its raw records to the invalid ones", async ({ store }) => {
-    const [first, second] = [newRunId(START), newRunId(START + 1)];
-    await loadTexts(store, first, "invalid", ['{"id":1}', '{"id":2}', '{"id":3}']);
-    await loadTexts(store, second, "raw", ['{"id":3}', '{"id":1}']);
-    const loaded = {
-      runId: second,
-      pipeline: "users",
-      at: at(0),
-      correctionOf: first,
-      corrects: [3, 1],
-      rawFile: "data/a",
-      processedFile: "data/b",
-      dlqFile: "data/c",
-      validCount: 2,
-      invalidCount: 0,
-    };
-    await store.announceRun({ runId: first, pipeline: "users", at: loaded.at });
-    await store.announceRun(loaded);
-    await store.announceRun(loaded);
-    await store.markLoaded(loaded);
-    await store.markLoaded(loaded);
-    const idsOf = async (table: "invalid_users" | "raw_users", runId: string) =>
-      (await store.records.page(table, { runId }, { limit: 10 })).map((row) => row.record_id);
-    const invalid = await idsOf("invalid_users", first);
-    const raw = await idsOf("raw_users", second);
-    assert.deepEqual(
-      await store.records.correctionsOf(invalid),
-      new Map([[invalid[0], [raw[1]]], [invalid[1], []], [invalid[2], [raw[0]]]]),
-    );
-    assert.deepEqual((await store.runs.correctionsOf([first])).get(first)!.map((run) => run.run_id), [
-      second,
-    ]);
-  });
+  await usingStore(
+    "a loaded correction points from its raw records to the invalid ones",
+    async ({ store }) => {
+      const [first, second] = [newRunId(START), newRunId(START + 1)];
+      await loadTexts(store, first, "invalid", ['{"id":1}', '{"id":2}', '{"id":3}']);
+      await loadTexts(store, second, "raw", ['{"id":3}', '{"id":1}']);
+      const loaded = {
+        runId: second,
+        pipeline: "users",
+        at: at(0),
+        correctionOf: first,
+        corrects: [3, 1],
+        rawFile: "data/a",
+        processedFile: "data/b",
+        dlqFile: "data/c",
+        validCount: 2,
+        invalidCount: 0,
+      };
+      await store.announceRun({ runId: first, pipeline: "users", at: loaded.at });
+      await store.announceRun(loaded);
+      await store.announceRun(loaded);
+      await store.markLoaded(loaded);
+      await store.markLoaded(loaded);
+      const idsOf = async (table: "invalid_users" | "raw_users", runId: string) =>
+        (await store.records.page(table, { runId }, { limit: 10 })).map((row) => row.record_id);
+      const invalid = await idsOf("invalid_users", first);
+      const raw = await idsOf("raw_users", second);
+      assert.deepEqual(
+        await store.records.correctionsOf(invalid),
+        new Map([[invalid[0], [raw[1]]], [invalid[1], []], [invalid[2], [raw[0]]]]),
+      );
+      assert.deepEqual((await store.runs.correctionsOf([first])).get(first)!.map((run) => run.run_id), [
+        second,
+      ]);
+    },
+  );
 
-  usingStore(
+  await usingStore(
     "keys that nobody told are looked up in the first records, and get their columns",
     async ({ store }) => {
       const runId = newRunId(START);
@@ -336,39 +343,42 @@ export function storeConformance(
     },
   );
 
-  usingStore("of two people who decide on a held run the first one counts", async ({ store, another }) => {
-    await using other = await another();
-    const runId = newRunId(START);
-    await store.announceRun({ runId, pipeline: "users", at: at(0) });
-    const held = {
-      run_id: runId,
-      pipeline: "users",
-      reason: "too few",
-      message: "{}",
-      samples: ['{"ssn":"1"}'],
-      compared_with: null,
-    };
-    await assert.rejects(store.hold(held, () => Promise.reject(new Error("cancelled"))), /cancelled/);
-    assert.equal(await store.holds.of(runId), undefined);
-    await store.hold(held, () => Promise.resolve());
-    await store.hold({ ...held, reason: "again" }, () => Promise.resolve());
-    assert.equal((await store.holds.inFront("users"))!.reason, "too few");
-    assert.deepEqual(await store.holds.samples(runId), [{ ssn: "***" }]);
-    const orders = await Promise.all(
-      ([["released", store], ["rejected", other]] as const).map(([decision, by]) =>
-        by.decide({ run_id: runId, decision, requested_by: decision }, decision)
-      ),
-    );
-    assert.deepEqual(orders[0], orders[1]);
-    assert.equal(orders[0]!.order_id, orders[0]!.decision);
-    assert.deepEqual(await store.holds.samples(runId), []);
-    assert.equal(
-      await store.decide({ run_id: "none", decision: "released", requested_by: "a" }, "x"),
-      undefined,
-    );
-  });
+  await usingStore(
+    "of two people who decide on a held run the first one counts",
+    async ({ store, another }) => {
+      await using other = await another();
+      const runId = newRunId(START);
+      await store.announceRun({ runId, pipeline: "users", at: at(0) });
+      const held = {
+        run_id: runId,
+        pipeline: "users",
+        reason: "too few",
+        message: "{}",
+        samples: ['{"ssn":"1"}'],
+        compared_with: null,
+      };
+      await assert.rejects(store.hold(held, () => Promise.reject(new Error("cancelled"))), /cancelled/);
+      assert.equal(await store.holds.of(runId), undefined);
+      await store.hold(held, () => Promise.resolve());
+      await store.hold({ ...held, reason: "again" }, () => Promise.resolve());
+      assert.equal((await store.holds.inFront("users"))!.reason, "too few");
+      assert.deepEqual(await store.holds.samples(runId), [{ ssn: "***" }]);
+      const orders = await Promise.all(
+        ([["released", store], ["rejected", other]] as const).map(([decision, by]) =>
+          by.decide({ run_id: runId, decision, requested_by: decision }, decision)
+        ),
+      );
+      assert.deepEqual(orders[0], orders[1]);
+      assert.equal(orders[0]!.order_id, orders[0]!.decision);
+      assert.deepEqual(await store.holds.samples(runId), []);
+      assert.equal(
+        await store.decide({ run_id: "none", decision: "released", requested_by: "a" }, "x"),
+        undefined,
+      );
+    },
+  );
 
-  usingStore(
+  await usingStore(
     "nothing is told of any run while a local file is removed, and what stays says why",
     async ({ store, another }) => {
       await using other = await another();
@@ -407,7 +417,7 @@ export function storeConformance(
     },
   );
 
-  usingStore(
+  await usingStore(
     "notifications are noted once for each receiver, the newest thousand; schedules are watched",
     async ({ store }) => {
       const order = (n: number) =>
@@ -442,7 +452,7 @@ export function storeConformance(
     },
   );
 
-  usingStore("a delivery is noted in place of the one before", async ({ store }) => {
+  await usingStore("a delivery is noted in place of the one before", async ({ store }) => {
     const delivery = {
       kind: "raw" as const,
       name: "data/raw.jsonl",

@@ -8,6 +8,7 @@ import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts"
 import type { FileKind } from "../../shared/contracts/names.ts";
 import { usersPlan } from "./users.ts";
 import { type Defined, shownOf } from "../../shared/store/shown.ts";
+import type { Store } from "../../shared/store/store.ts";
 import type { LineSource } from "../../shared/store/writes.ts";
 
 /** A store in a folder of its own, which goes with it. */
@@ -40,7 +41,7 @@ export async function tempStore(maskFields: readonly string[] = []): Promise<Tem
 
 /** Loads texts as the lines of a run's file. */
 export async function loadTexts(
-  store: SqliteStore,
+  store: Store,
   runId: string,
   kind: FileKind,
   texts: string[],

@@ -8,7 +8,7 @@ import type { Writable } from "node:stream";
 import type { PostgresType, Row, Sql } from "postgres";
 import type { Cell, Table } from "../rows.ts";
 
-/** What can be bound to a parameter: `undefined` becomes NULL, booleans become 1 and 0, lists an array of PostgreSQL. */
+/** What can be bound to a parameter: `undefined` becomes NULL, booleans become 1 and 0, lists an array of PostgreSQL; NUL in a text U+FFFD. */
 export type Bindable =
   | string
   | number
@@ -75,8 +75,9 @@ async function copy(
   failed.catch(() => {});
   try {
     for await (const piece of pieces) {
-      if (!stream.write(piece)) await wait(Promise.race([once(stream, "drain"), failed]));
-      if (stream.errored) throw stream.errored;
+      const isFull = !stream.write(piece);
+      if (stream.errored) throw stream.errored; // a connection that is lost isn't waited for
+      if (isFull) await wait(Promise.race([once(stream, "drain"), failed]));
     }
   } catch (error) {
     // what is in the table already is taken back
@@ -94,8 +95,9 @@ function query(sql: Sql, text: string, values: Bindable[]) {
 
 function toNative(value: Bindable) {
   if (value === undefined) return null;
+  if (typeof value === "string") return value.replaceAll("\0", "\ufffd"); // which TEXT can't hold
   if (typeof value === "boolean") return value ? 1 : 0;
-  return value as string;
+  return value as number;
 }
 
 /** The object ids of the types that aren't what they are to SQLite. */

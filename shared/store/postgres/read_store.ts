@@ -1,0 +1,55 @@
+/**
+ * The reader's side of a store in PostgreSQL.
+ *
+ * @module
+ */
+import type { ReadStore } from "../store.ts";
+import { Postgres } from "./connection.ts";
+import { growthOf } from "./growth.ts";
+import { checkServer, hasSchema, schemaVersion } from "./migrate.ts";
+import { readsOf } from "./reads.ts";
+import { goingFiles } from "./trim.ts";
+
+/** Connections that a reader has at most. */
+const MOST_CONNECTIONS = 8;
+
+/**
+ * Opens the database to read. Answers undefined while the saver hasn't brought it to this program's schema yet: ask again later.
+ *
+ * @throws PermanentError when it refuses, can't keep the store's promises, or was made by a newer program.
+ * @throws TransientError when it is away.
+ */
+export async function openPostgresToRead(url: string, name = "reader"): Promise<ReadStore | undefined> {
+  const db = new Postgres(url, {
+    name,
+    max: MOST_CONNECTIONS,
+    settings: { default_transaction_read_only: "on" },
+  });
+  try {
+    await checkServer(db);
+    if (await hasSchema(db)) return readStoreOf(db);
+  } catch (error) {
+    await db[Symbol.asyncDispose]();
+    throw error;
+  }
+  await db[Symbol.asyncDispose]();
+  return undefined;
+}
+
+function readStoreOf(db: Postgres): ReadStore {
+  return {
+    ...readsOf(db),
+    growth: () => growthOf(db),
+    trimmable: (before) => goingFiles(db, before),
+    ping: async () => void await schemaVersion(db, db.place),
+    damage: () => Promise.resolve(undefined), // PostgreSQL checks each page that it reads, and says so
+    async version() {
+      // differs with each transaction of the server; a server that was put back to an earlier state has started since
+      const { version } = (await db.get<{ version: string }>(
+        "SELECT pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())::text AS version",
+      ))!;
+      return version;
+    },
+    [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
+  };
+}
