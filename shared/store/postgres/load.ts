@@ -101,7 +101,6 @@ function valuesOf(line: string): string {
 }
 
 function escaped(line: string): string {
-  // deno-lint-ignore no-control-regex -- JSON holds no other control characters but in strings, as escapes
   return /[\\\t\r\n]/.test(line)
     ? line.replaceAll("\\", "\\\\").replaceAll("\t", "\\t").replaceAll("\r", "\\r").replaceAll("\n", "\\n")
     : line;
