@@ -5,9 +5,11 @@
  */
 import type { ReadStore } from "../store.ts";
 import { Postgres } from "./connection.ts";
+import { problemsOfCurrent } from "./current_check.ts";
 import { growthOf } from "./growth.ts";
 import { checkServer, hasSchema, schemaVersion } from "./migrate.ts";
 import { readsOf } from "./reads.ts";
+import { ShownPipelines } from "./shown.ts";
 import { goingFiles } from "./trim.ts";
 
 /** Connections that a reader has at most. */
@@ -39,6 +41,10 @@ export async function openPostgresToRead(url: string, name = "reader"): Promise<
 function readStoreOf(db: Postgres): ReadStore {
   return {
     ...readsOf(db),
+    async problemsOfCurrent(pipeline) {
+      const shape = (await new ShownPipelines(db).get()).get(pipeline)?.current;
+      return shape ? await problemsOfCurrent(db, pipeline, shape) : [];
+    },
     growth: () => growthOf(db),
     trimmable: (before) => goingFiles(db, before),
     ping: async () => void await schemaVersion(db, db.place),
