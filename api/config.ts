@@ -6,6 +6,7 @@
 import { z } from "zod";
 import {
   ChannelVariables,
+  DatabaseVariables,
   list,
   LogVariables,
   PipelineVariables,
@@ -45,6 +46,10 @@ export const ApiVariables = {
     "Most bytes of an answer of the SQL console, and of any value in it. Default 5242880.",
   ),
   ...ChannelVariables,
+  ...DatabaseVariables,
+  SQL_DATABASE_URL: DatabaseVariables.DATABASE_URL.describe(
+    "The same database as DATABASE_URL, for the SQL console: as a user that can do no more than read the views (deno task doctor --grant). Unset, with DATABASE_URL: no console.",
+  ),
   ...StorageVariables,
   ...PipelineVariables,
   ...LogVariables,

@@ -13,6 +13,7 @@ import { openAuditLog } from "./audit.ts";
 import { ApiVariables } from "./config.ts";
 import { listen } from "./server.ts";
 import { openSqlConsole } from "./sql/console.ts";
+import { openPostgresConsole } from "./sql/postgres.ts";
 import { openStoreToRead, type StorePlace } from "../shared/store/open.ts";
 import type { ReadStore } from "../shared/store/store.ts";
 
@@ -41,13 +42,15 @@ if (import.meta.main) {
   await runService("api", ApiVariables, async (config, { use, signal, log }) => {
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const audit = use(await openAuditLog(`${config.DATA_DIR}/state/audit.jsonl`));
-    const sql = use(openSqlConsole({
-      path: config.DB_PATH,
+    const store = use(new StoreOnceMade(storePlaceOf(config)));
+    const bounds = {
       timeoutMs: config.SQL_TIMEOUT_MS,
       maxRows: config.SQL_MAX_ROWS,
       maxBytes: config.SQL_MAX_BYTES,
-    }));
-    const store = use(new StoreOnceMade(storePlaceOf(config)));
+    };
+    const sql = config.DATABASE_URL === undefined
+      ? use(openSqlConsole({ path: config.DB_PATH, ...bounds }))
+      : openPostgresConsole({ url: config.SQL_DATABASE_URL, store: () => store.get(), ...bounds });
     const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
     const app = createApp({
       config,

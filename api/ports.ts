@@ -49,6 +49,7 @@ export interface SqlConsole {
    *
    * @throws SqlRefused when it is no single SELECT, is forbidden, wrong, or passes a bound.
    * @throws SqlBusy when too many queries are running and waiting.
+   * @throws SqlUnavailable where there is no console, as nobody has set it up.
    */
   query(sql: string, signal: AbortSignal): Promise<SqlAnswer>;
 }

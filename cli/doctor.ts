@@ -13,7 +13,7 @@ import { sftpDelivery } from "../saver/delivery/sftp.ts";
 import type { Receiver } from "../saver/notify/receivers.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
-import { redisUrlOf, s3PlaceOf } from "../shared/config/variables.ts";
+import { redisUrlOf, s3PlaceOf, storePlaceOf } from "../shared/config/variables.ts";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
 import { openFiles } from "../shared/files/open.ts";
@@ -24,10 +24,10 @@ import type { Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { readLookups } from "../transformer/lookup.ts";
-import { EXIT, print, runCommand, say } from "./command_line.ts";
+import { EXIT, print, runCommand, say, UsageError } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
-import { openStoreToRead } from "../shared/store/open.ts";
+import { grantSql, inspect, inspectConsole, openStoreToRead, type StorePlace } from "../shared/store/open.ts";
 
 /** A folder with less free space than this fails the check, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
@@ -48,17 +48,20 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
   const extractor = loadConfig("extractor", VARIABLES.extractor, env);
   const transformer = loadConfig("transformer", VARIABLES.transformer, env);
   const saver = loadConfig("saver", VARIABLES.saver, env);
-  const folders = new Set([saver.DATA_DIR, dirname(saver.DB_PATH), dirname(saver.QUEUE_PATH)]);
+  const place = storePlaceOf(saver);
+  const databaseFolder = "path" in place ? [dirname(place.path)] : [];
+  const folders = new Set([saver.DATA_DIR, ...databaseFolder, dirname(saver.QUEUE_PATH)]);
   return [
     ...[...folders].map((folder) => ({ name: `folder ${folder}`, look: () => lookAtFolder(folder) })),
     {
       name: "database",
-      look: () => Promise.try(lookAtDatabase, saver.DB_PATH),
+      look: () => "path" in place ? lookAtDatabase(place.path) : lookAtPostgres(place.url),
     },
     ...storeChecks(s3PlaceOf(saver)),
+    ...consoleChecks(place, loadConfig("api", VARIABLES.api, env).SQL_DATABASE_URL),
     {
       name: "held runs",
-      look: () => Promise.try(lookForHeld, saver.DB_PATH),
+      look: () => lookForHeld(place),
     },
     {
       name: "lookup",
@@ -179,6 +182,26 @@ function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv:
   ];
 }
 
+/** Whether the SQL console's user can do no more than it should; nothing without PostgreSQL, where the console needs no user. */
+function consoleChecks(place: StorePlace, url: string | undefined): Check[] {
+  if ("path" in place) return [];
+  const look = async () => {
+    if (url === undefined) return "off, as SQL_DATABASE_URL is not set (--grant)";
+    await using store = await openStoreToRead(place);
+    return store === undefined ? "waits for the saver's first start" : await inspectConsole(url, store);
+  };
+  return [{ name: "SQL console", look }];
+}
+
+async function lookAtPostgres(url: string): Promise<string> {
+  const facts = await inspect(url);
+  await using store = await openStoreToRead({ url });
+  const runs = store === undefined
+    ? "its tables will be made at the saver's first start"
+    : `${await store.runs.count()} runs, ${growthInWords(await store.growth())}`;
+  return `${facts}, ${runs}`;
+}
+
 async function lookAtDatabase(path: string): Promise<string> {
   await using store = await openStoreToRead({ path });
   if (store === undefined) return `${path} will be created at the first start`;
@@ -206,8 +229,8 @@ function growthInWords({ bytes, bytesPerDay, daysLeft }: Growth): string {
   return `${megabytes(bytes)}, grows by ${megabytes(bytesPerDay)} a day${full}`;
 }
 
-async function lookForHeld(path: string): Promise<string> {
-  await using store = await openStoreToRead({ path });
+async function lookForHeld(place: StorePlace): Promise<string> {
+  await using store = await openStoreToRead(place);
   const held = await store?.runs.list({ status: ["HELD"] }, { limit: 100, offset: 0 }) ?? [];
   if (held.length === 0) return "none";
   const all = held.map(({ id, pipeline }) => `run ${id} of ${pipeline}`).join(", ");
@@ -242,11 +265,21 @@ async function lookAtFolder(folder: string): Promise<string> {
 }
 
 const HELP = `deno task doctor [--json]
+deno task doctor --grant
 
 Checks configuration, folders, database, lookup, channel, source, SFTP server and receivers of notifications. Changes
 nothing but a probe file on the SFTP server and in each folder, removed at once.
   --json   one JSON object for each check
+  --grant  checks nothing, and prints the SQL that makes the user of SQL_DATABASE_URL, for the SQL console on PostgreSQL
 Exit codes: 0 nothing is wrong; 1 something is; 2 configuration that can't be used.`;
+
+/** Prints the statements that make the user of the SQL console. */
+async function printGrant(): Promise<number> {
+  const { DATABASE_URL } = loadConfig("api", VARIABLES.api, await readEnvironment());
+  if (DATABASE_URL === undefined) throw new UsageError("Cannot print them: DATABASE_URL is not set.");
+  print(await grantSql(DATABASE_URL));
+  return EXIT.ok;
+}
 
 async function main(json: boolean): Promise<number> {
   const report = (name: string, ok: boolean, text: string) =>
@@ -271,6 +304,9 @@ async function main(json: boolean): Promise<number> {
 }
 
 if (import.meta.main) {
-  const options = { json: { type: "boolean", default: false } } as const;
-  await runCommand({ help: HELP, options }, ({ values }) => main(values.json));
+  const options = {
+    json: { type: "boolean", default: false },
+    grant: { type: "boolean", default: false },
+  } as const;
+  await runCommand({ help: HELP, options }, ({ values }) => values.grant ? printGrant() : main(values.json));
 }

@@ -34,7 +34,7 @@ import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
 import { holderOf, isFree, nextFree, requireFree } from "./port.ts";
 import { showing } from "./progress.ts";
 import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
-import { openStoreToRead } from "../shared/store/open.ts";
+import { openStoreToRead, shownPlace } from "../shared/store/open.ts";
 import type { ReadStore } from "../shared/store/store.ts";
 
 const KNOWN = [...new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])))];
@@ -317,7 +317,9 @@ async function summaryOf(env: Environment, runId: string, patienceMs: number): P
   for (;;) {
     if (Date.now() > deadline) {
       throw new TransientError(
-        `Cannot summarize run ${runId}: it has completed, but the saver hasn't written that to ${config.DB_PATH}. Its log says why.`,
+        `Cannot summarize run ${runId}: it has completed, but the saver hasn't written that to ${
+          shownPlace(storePlaceOf(config))
+        }. Its log says why.`,
       );
     }
     await using store = await openStoreToRead(storePlaceOf(config));

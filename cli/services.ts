@@ -94,7 +94,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
         net: [
           ...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name]))),
           ...storeOf(config),
-          ...(config.DATABASE_URL === undefined ? [] : [hostOf(new URL(config.DATABASE_URL), 5432)]),
+          ...databaseOf(config.DATABASE_URL),
         ],
         read: [pipelinesDir(config.PIPELINES_DIR)],
         write: config.FILES_URL === undefined
@@ -123,6 +123,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
         net: [
           ...(config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`]),
           ...storeOf(config),
+          ...databaseOf(config.DATABASE_URL),
           ...new Set(notifyOptionsOf(config).receivers.map(({ url }) => hostOf(new URL(url), 443))),
         ],
         read: [
@@ -133,22 +134,27 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           ...["saver", "shared"].map(programPath), // the workers' program
         ],
         write: [
-          dirname(config.DB_PATH),
+          ...folderOf(config),
           ...(config.FILES_URL === undefined && (config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS)
             ? [config.DATA_DIR]
             : []),
           ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
         ],
-        env: plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
+        env: [
+          ...plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
+        ],
       });
     }
     case "api": {
       const config = loadConfig(service, VARIABLES.api, env);
       return [
         ...flags(config, {
-          net: [`${config.API_HOST}:${config.API_PORT}`],
+          net: [
+            `${config.API_HOST}:${config.API_PORT}`,
+            ...new Set([...databaseOf(config.DATABASE_URL), ...databaseOf(config.SQL_DATABASE_URL)]),
+          ],
           read: [config.DATA_DIR, pipelinesDir(config.PIPELINES_DIR), programPath("api")],
-          write: [`${config.DATA_DIR}/state`, dirname(config.DB_PATH)],
+          write: [`${config.DATA_DIR}/state`, ...folderOf(config)],
           env: [
             "TZ",
             "SLEEP_INTERVAL_SECONDS",
@@ -197,7 +203,7 @@ export function commandOf(
 /** Variables that libraries look at; refused, a missing one would stop them. */
 const LIBRARY_VARIABLES = [
   ...["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"],
-  ...["PGAPPNAME", "PGTARGETSESSIONATTRS", "PGTARGET_SESSION_ATTRS"],
+  ...["PGAPPNAME", "PGPASSWORD", "PGTARGETSESSIONATTRS"],
 ];
 
 /** The hosts that a source is read from; none of one whose variables can't be used, as its pipeline isn't run. */
@@ -224,6 +230,16 @@ export function environmentOf(service: Service, env: Environment, { plans }: Pip
   ]);
   for (const name of Object.keys(VARIABLES[service])) secrets.delete(name);
   return { ...env, ...Object.fromEntries([...secrets].map((name) => [name, undefined])) };
+}
+
+/** The PostgreSQL server, if there is one. */
+function databaseOf(url: string | undefined): string[] {
+  return url === undefined ? [] : [hostOf(new URL(url), 5432)];
+}
+
+/** The folder of the SQLite database, where that is used. */
+function folderOf(config: { DATABASE_URL: string | undefined; DB_PATH: string }): string[] {
+  return config.DATABASE_URL === undefined ? [dirname(config.DB_PATH)] : [];
 }
 
 /** The store that holds the files, if one does. */

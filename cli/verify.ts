@@ -17,7 +17,7 @@ import type { ReadStore } from "../shared/store/store.ts";
 import { differs, equal, type Finding, finding, isFine, type Item, skipped } from "./verify/finding.ts";
 import { verifyRun } from "./verify/run.ts";
 import { lazyServer } from "./verify/server.ts";
-import { openStoreToRead } from "../shared/store/open.ts";
+import { openStoreToRead, shownPlace } from "../shared/store/open.ts";
 import type { RunCursor, RunRow } from "../shared/store/rows.ts";
 import type { Runs } from "../shared/store/store.ts";
 
@@ -45,7 +45,9 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const store = await openStoreToRead(storePlaceOf(config));
   if (store === undefined) {
     complain(
-      `There is no database at ${config.DB_PATH} yet, so there is nothing to verify. Start a run first.`,
+      `There is no database at ${
+        shownPlace(storePlaceOf(config))
+      } yet, so there is nothing to verify. Start a run first.`,
     );
     return EXIT.failed;
   }

@@ -10,6 +10,7 @@ import { scheduleVariables } from "../shared/config/schedule.ts";
 import {
   ActorVariables,
   ChannelVariables,
+  DatabaseVariables,
   FilesVariables,
   list,
   LogVariables,
@@ -107,6 +108,7 @@ export const SaverVariables = {
   ...ActorVariables,
   ...ChannelVariables,
   ...FilesVariables,
+  ...DatabaseVariables,
   DB_PATH: StorageVariables.DB_PATH,
   ...LogVariables,
 };

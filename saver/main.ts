@@ -30,7 +30,7 @@ import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
 import { keepTrimming } from "./trimming.ts";
 import { recorder, saver } from "./saver.ts";
-import { openStore } from "../shared/store/open.ts";
+import { openStore, shownPlace } from "../shared/store/open.ts";
 import { shownOf } from "../shared/store/shown.ts";
 
 if (import.meta.main) {
@@ -41,9 +41,8 @@ if (import.meta.main) {
     const pipelines = [...plans.values()].map((plan) =>
       shownOf(plan, plan.name === DEFAULT_PIPELINE ? config.MASK_FIELDS : undefined)
     );
-    const store = use(
-      await openStore(storePlaceOf(config), pipelines),
-    );
+    const place = storePlaceOf(config);
+    const store = use(await openStore(place, pipelines));
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = openFiles(filesPlaceOf(config));
     const server = sftpOptionsOf(config);
@@ -74,7 +73,7 @@ if (import.meta.main) {
     ];
     const ready = () =>
       log.info("ready", {
-        database: config.DB_PATH,
+        database: shownPlace(place),
         sftp: config.SFTP_HOST ?? "not configured",
         notifies: receivers.map(({ host }) => host).join(" ") || "nobody",
       });

@@ -8,7 +8,7 @@ import type { ApiApp } from "../http/env.ts";
 import { detail, jsonAnswer } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import { recordTables } from "../pipelines.ts";
-import { SqlBusy, SqlRefused } from "../sql/errors.ts";
+import { SqlBusy, SqlRefused, SqlUnavailable } from "../sql/errors.ts";
 import { MAX_SQL_LENGTH, startsAsSelect } from "../sql/statement.ts";
 import { noDatabase } from "./no_database.ts";
 import { addRoute, Detail, json } from "./route.ts";
@@ -37,7 +37,7 @@ export function addQuerySql(app: ApiApp, { store, sql, config, pipelines }: ApiP
     responses: {
       200: json("The rows", Answer),
       400: json("No SELECT, forbidden, wrong, or past a bound", Detail),
-      503: json("Busy (see Retry-After), or before the first run", Detail),
+      503: json("Busy (see Retry-After), before the first run, or without a console", Detail),
     },
   }, async (c, { body: { query } }) => {
     // "querys" is the original's text, kept on purpose: its front end compares it
@@ -55,6 +55,7 @@ export function addQuerySql(app: ApiApp, { store, sql, config, pipelines }: ApiP
       if (error instanceof SqlBusy) {
         return detail(503, error.message, { "retry-after": String(error.retryAfterSeconds) });
       }
+      if (error instanceof SqlUnavailable) return detail(503, error.message);
       throw error;
     }
   });

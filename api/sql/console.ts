@@ -4,18 +4,13 @@
  * @module
  */
 import type { SqlAnswer, SqlConsole } from "../ports.ts";
-import { SqlBusy, SqlRefused } from "./errors.ts";
+import { SqlRefused } from "./errors.ts";
 import { SqlProcess } from "./process.ts";
+import { type TurnOptions, Turns } from "./turns.ts";
 import type { WorkerOptions } from "./worker.ts";
 
 /** How the console is bounded. */
-export interface ConsoleOptions extends WorkerOptions {
-  /** Longest run time of a query, in milliseconds. */
-  readonly timeoutMs: number;
-  /** Queries that run at once. Default 2. */
-  readonly running?: number;
-  /** Queries that may wait for their turn. Default 8. */
-  readonly waiting?: number;
+export interface ConsoleOptions extends WorkerOptions, TurnOptions {
   /** How long a process stays ready without a query, in milliseconds. Default 60,000. */
   readonly idleMs?: number;
 }
@@ -28,20 +23,16 @@ export function openSqlConsole(options: ConsoleOptions): SqlConsole & AsyncDispo
 class Console implements SqlConsole, AsyncDisposable {
   readonly #idle: SqlProcess[] = [];
   readonly #busy = new Set<SqlProcess>();
-  readonly #queue: (() => void)[] = [];
-  #running = 0;
+  readonly #turns: Turns;
   #rest: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
-  constructor(private readonly options: ConsoleOptions) {}
+  constructor(private readonly options: ConsoleOptions) {
+    this.#turns = new Turns(options);
+  }
 
-  async query(sql: string, signal: AbortSignal): Promise<SqlAnswer> {
-    const leave = await this.#turn(signal);
-    try {
-      return await this.#run(sql, signal);
-    } finally {
-      leave();
-    }
+  query(sql: string, signal: AbortSignal): Promise<SqlAnswer> {
+    return this.#turns.run(() => this.#run(sql, signal), signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,37 +80,6 @@ class Console implements SqlConsole, AsyncDisposable {
       this.#busy.add(process);
       void process.kill().finally(() => this.#busy.delete(process));
     }
-  }
-
-  /** Waits for a turn; answers what gives it to the next. */
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const { running = 2, waiting = 8, timeoutMs } = this.options;
-    const leave = () => {
-      this.#running--;
-      this.#queue.shift()?.();
-    };
-    if (this.#running >= running) {
-      if (this.#queue.length >= waiting) throw new SqlBusy(Math.ceil(timeoutMs / 1000));
-      await this.#called(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
-    }
-    this.#running++;
-    return leave;
-  }
-
-  #called(giveUp: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const call = () => {
-        giveUp.removeEventListener("abort", leave);
-        resolve();
-      };
-      const leave = () => {
-        this.#queue.splice(this.#queue.indexOf(call), 1);
-        reject(new SqlBusy(Math.ceil(this.options.timeoutMs / 1000)));
-      };
-      this.#queue.push(call);
-      if (giveUp.aborted) leave();
-      else giveUp.addEventListener("abort", leave, { once: true });
-    });
   }
 
   #start(): SqlProcess {

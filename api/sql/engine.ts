@@ -6,6 +6,7 @@
 import { Database, type Value } from "../../shared/sqlite/database.ts";
 import { SqlRefused } from "./errors.ts";
 import { FUNCTIONS, READABLE } from "./allowed.ts";
+import { rowJson } from "./row_json.ts";
 import { singleSelect } from "./statement.ts";
 
 export interface Bounds {
@@ -151,17 +152,4 @@ export class Engine implements Disposable {
     if (/too big|out of memory/.test(text)) return `${text}; the query makes values that are too large`;
     return text;
   }
-}
-
-function rowJson(columns: readonly string[], values: readonly Value[]): string {
-  const row = new Map(columns.map((name, at) => [name, valueJson(values[at]!)]));
-  return `{${[...row].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
-}
-
-function valueJson(value: Value): string {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Uint8Array) {
-    return JSON.stringify(Array.from(value, (b) => b.toString(16).padStart(2, "0")).join(""));
-  }
-  return JSON.stringify(value);
 }

@@ -10,6 +10,12 @@ export class SqlRefused extends Error {
   override readonly name = "SqlRefused";
 }
 
+/** There is no console; the message says what has to be done for one. */
+export class SqlUnavailable extends Error {
+  /** Tells it apart in logs. */
+  override readonly name = "SqlUnavailable";
+}
+
 /** Too many queries are running and waiting. */
 export class SqlBusy extends Error {
   /** Tells it apart in logs. */

@@ -55,6 +55,21 @@ export const ActorVariables = {
   ),
 };
 
+/** The database that machines share. */
+export const DatabaseVariables = {
+  DATABASE_URL: z.url({
+    protocol: /^postgres(ql)?$/,
+    error: "wanted postgres://USER:PASSWORD@HOST[:PORT]/DATABASE[?sslmode=verify-full]",
+  }).refine((text) => {
+    const { username, pathname } = new URL(text);
+    return username !== "" && pathname.length > 1;
+  }, "wanted user and database: postgres://USER:PASSWORD@HOST[:PORT]/DATABASE[?sslmode=verify-full]")
+    .optional()
+    .describe(
+      "PostgreSQL database for what machines share: runs and records, and the extractor's checkpoints and locks, so that another machine resumes the run where one died. Unset: they are in DB_PATH and in DATA_DIR/state.",
+    ),
+};
+
 /** Where files and database are. */
 export const StorageVariables = {
   DATA_DIR: path().refine(
@@ -63,16 +78,8 @@ export const StorageVariables = {
   ).default("data").describe(
     "Folder of raw, processed and dead-letter files, below the working directory. Default data.",
   ),
-  DB_PATH: path().default("database/data.db").describe("SQLite database file. Default database/data.db."),
-};
-
-/** The database that machines share. */
-export const DatabaseVariables = {
-  DATABASE_URL: z.url({
-    protocol: /^postgres(ql)?$/,
-    error: "wanted postgres://user:password@host[:port]/database[?sslmode=verify-full]",
-  }).optional().describe(
-    "PostgreSQL database for the extractor's checkpoints and locks, so that another machine resumes the run where one died. Unset: they are in DATA_DIR/state.",
+  DB_PATH: path().default("database/data.db").describe(
+    "SQLite database file, used without DATABASE_URL. Default database/data.db.",
   ),
 };
 
@@ -106,8 +113,10 @@ export function filesPlaceOf(config: ConfigOf<typeof FilesVariables>): FilesPlac
 }
 
 /** Where the configuration says that runs and records are kept. */
-export function storePlaceOf(config: { readonly DB_PATH: string }): StorePlace {
-  return { path: config.DB_PATH };
+export function storePlaceOf(
+  { DATABASE_URL, DB_PATH }: { readonly DATABASE_URL?: string | undefined; readonly DB_PATH: string },
+): StorePlace {
+  return DATABASE_URL === undefined ? { path: DB_PATH } : { url: DATABASE_URL };
 }
 
 /** The bucket that the configuration names, if any. @throws as `filesPlaceOf`. */

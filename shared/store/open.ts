@@ -4,15 +4,22 @@
  * @module
  */
 import type { State } from "../files/state.ts";
+import { placeOfDatabase } from "./postgres/errors.ts";
 import { PostgresState } from "./postgres/extractor_state.ts";
+import { openPostgresToRead } from "./postgres/read_store.ts";
+import { openPostgres } from "./postgres/store.ts";
 import type { Defined } from "./shown.ts";
 import { openSqlite, openSqliteToRead } from "./sqlite/open.ts";
 import type { ReadStore, Store } from "./store.ts";
 
-/** Where runs and records are kept. */
-export interface StorePlace {
-  /** The file of an SQLite database. */
-  readonly path: string;
+export { grantSql, inspect, inspectConsole } from "./postgres/inspect.ts";
+
+/** Where runs and records are kept: in the file of an SQLite database, or in the PostgreSQL database at an address. */
+export type StorePlace = { readonly path: string } | { readonly url: string };
+
+/** The place as people may see it: without user and password. */
+export function shownPlace(place: StorePlace): string {
+  return "path" in place ? place.path : placeOfDatabase(place.url);
 }
 
 /**
@@ -22,7 +29,9 @@ export interface StorePlace {
  * @throws TransientError when it is locked or away.
  */
 export async function openStore(place: StorePlace, pipelines: readonly Defined[]): Promise<Store> {
-  return await openSqlite(place.path, { pipelines });
+  return "path" in place
+    ? await openSqlite(place.path, { pipelines })
+    : await openPostgres(place.url, pipelines);
 }
 
 /**
@@ -30,8 +39,8 @@ export async function openStore(place: StorePlace, pipelines: readonly Defined[]
  *
  * @throws PermanentError when it is damaged, unreadable, or made by a newer program.
  */
-export function openStoreToRead(place: StorePlace): Promise<ReadStore | undefined> {
-  return Promise.resolve(openSqliteToRead(place.path));
+export async function openStoreToRead(place: StorePlace): Promise<ReadStore | undefined> {
+  return "path" in place ? openSqliteToRead(place.path) : await openPostgresToRead(place.url);
 }
 
 /**

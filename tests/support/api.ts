@@ -10,18 +10,21 @@ import type { Channel } from "../../shared/channel/channel.ts";
 import { openTemporaryChannel } from "./temporary_channel.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { openSqliteToRead, type SqliteStore } from "../../shared/store/sqlite/open.ts";
-import { loadTexts, tempStore } from "./store.ts";
+import { loadTexts, tempStore, usersTables } from "./store.ts";
 import { type App, createApp } from "../../api/app.ts";
 import { ApiVariables } from "../../api/config.ts";
-import type { ApiPorts, AuditEntry } from "../../api/ports.ts";
+import type { ApiConfig, ApiPorts, AuditEntry, SqlConsole } from "../../api/ports.ts";
 import { openSqlConsole } from "../../api/sql/console.ts";
-import type { ReadStore } from "../../shared/store/store.ts";
+import { openPostgresConsole } from "../../api/sql/postgres.ts";
+import { openStore, openStoreToRead } from "../../shared/store/open.ts";
+import type { ReadStore, Store } from "../../shared/store/store.ts";
 
 /** The API in a folder of its own. */
-export interface TestApi extends AsyncDisposable {
+export interface TestApi<S extends Store = SqliteStore> extends AsyncDisposable {
   readonly app: App;
   /** The writer's side of the database. */
-  readonly store: SqliteStore;
+  readonly store: S;
+  /** The file of an SQLite database. */
   readonly path: string;
   readonly channel: Channel;
   readonly audit: AuditEntry[];
@@ -44,25 +47,62 @@ export interface GraphqlAnswer {
 /** The origin that tests call. */
 export const ORIGIN = "http://localhost:8000";
 
-/** Opens the API; `env` is its environment. */
+/** Opens the API over SQLite; `env` is its environment. */
 export async function openApi(
   env: Record<string, string> = {},
   ports: Partial<ApiPorts> = {},
 ): Promise<TestApi> {
-  const config = loadConfig("api", ApiVariables, env);
   await using started = new AsyncDisposableStack();
   const temp = started.use(await tempStore(env.MASK_FIELDS?.split(",") ?? usersPlan.definition.mask));
-  const channel = ports.channel ?? started.use(await openTemporaryChannel());
   const reader = started.use(openSqliteToRead(temp.path) as ReadStore);
-  const sql = ports.sql ?? started.use(openSqlConsole({
-    path: temp.path,
+  const sql = ports.sql ?? started.use(openSqlConsole({ path: temp.path, ...boundsOf(configOf(env)) }));
+  const channel = ports.channel ?? started.use(await openTemporaryChannel());
+  return openOver({ store: temp.store, reader, sql, env, ports, path: temp.path, channel }, started.move());
+}
+
+/** Opens the API over the PostgreSQL database at `url`; SQL_DATABASE_URL of `env` is the user of its console. */
+export async function openApiOnPostgres(
+  url: string,
+  env: Record<string, string> = {},
+): Promise<TestApi<Store>> {
+  await using started = new AsyncDisposableStack();
+  const masked = env.MASK_FIELDS?.split(",") ?? usersPlan.definition.mask ?? [];
+  const store = started.use(await openStore({ url }, usersTables(masked)));
+  const reader = started.use((await openStoreToRead({ url }))!);
+  const sql = openPostgresConsole({
+    url: env.SQL_DATABASE_URL,
+    store: () => Promise.resolve(reader),
+    ...boundsOf(configOf(env)),
+  });
+  const channel = started.use(await openTemporaryChannel());
+  return openOver({ store, reader, sql, env, ports: {}, path: "", channel }, started.move());
+}
+
+function configOf(env: Record<string, string>): ApiConfig {
+  return loadConfig("api", ApiVariables, env);
+}
+
+function boundsOf(config: ApiConfig) {
+  return {
     maxRows: config.SQL_MAX_ROWS,
     maxBytes: config.SQL_MAX_BYTES,
     timeoutMs: config.SQL_TIMEOUT_MS,
-  }));
+  };
+}
+
+interface Over<S extends Store> extends Pick<TestApi<S>, "store" | "path" | "channel"> {
+  readonly reader: ReadStore;
+  readonly sql: SqlConsole;
+  readonly env: Record<string, string>;
+  readonly ports: Partial<ApiPorts>;
+}
+
+/** The API over a store; what is in `owned` goes with it. */
+function openOver<S extends Store>(over: Over<S>, owned: AsyncDisposable): TestApi<S> {
+  const { store, path, reader, sql, env, ports, channel } = over;
   const audit: AuditEntry[] = [];
   const app = createApp({
-    config,
+    config: configOf(env),
     store: () => Promise.resolve(reader),
     audit: { append: (entry) => Promise.resolve(void audit.push(entry)) },
     log: getLogger(["etl", "api"]),
@@ -72,12 +112,11 @@ export async function openApi(
     channel,
     sql,
   });
-  const open = started.move();
   const send = (path: string, init?: RequestInit) => app.fetch(new Request(new URL(path, ORIGIN), init));
   return {
     app,
-    store: temp.store,
-    path: temp.path,
+    store,
+    path,
     channel,
     audit,
     send,
@@ -91,7 +130,7 @@ export async function openApi(
     },
     async [Symbol.asyncDispose]() {
       await app.close();
-      await open[Symbol.asyncDispose]();
+      await owned[Symbol.asyncDispose]();
     },
   };
 }
@@ -108,7 +147,7 @@ export interface RunToFill {
 }
 
 /** Loads a run as the saver does; answers its id. */
-export async function fillRun(store: SqliteStore, run: RunToFill = {}): Promise<string> {
+export async function fillRun(store: Store, run: RunToFill = {}): Promise<string> {
   const { runId = newRunId(), valid = [], invalid = [], correctionOf, corrects } = run;
   const at = new Date().toISOString();
   const line = (record: object | string) => typeof record === "string" ? record : JSON.stringify(record);

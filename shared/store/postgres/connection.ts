@@ -24,6 +24,8 @@ export interface ConnectionOptions {
   readonly statementMs?: number;
   /** Longest wait for a lock, in milliseconds. Default 10 s. */
   readonly lockMs?: number;
+  /** Most bytes that the server may send for a statement; more end the connection. Default: no bound. */
+  readonly mostBytes?: number;
   /** More settings of the session. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -61,7 +63,7 @@ export class Postgres implements Session, AsyncDisposable {
     const { max = 4, statementMs = 30_000 } = options;
     this.place = placeOfDatabase(url);
     const settings = settingsOf(url, options, this.place);
-    this.#make = () => new Link(settings, statementMs + SILENT_MS);
+    this.#make = () => new Link(settings, statementMs + SILENT_MS, options.mostBytes ?? Infinity);
     this.#max = max;
     this.#waitMs = statementMs + SILENT_MS;
     const session = sessionOf((work) => this.#with((link) => work(link.sql, link.wait)));
@@ -182,11 +184,16 @@ class Link {
   onClose = () => {};
   readonly #end = Promise.withResolvers<never>();
   #socket: Socket | undefined;
+  #received = 0;
   #isOpen = true;
   #timer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor({ host, port, sslMode, ...settings }: Settings, private readonly ms: number) {
+  constructor(
+    { host, port, sslMode, ...settings }: Settings,
+    private readonly ms: number,
+    private readonly mostBytes: number,
+  ) {
     this.#end.promise.catch(() => {});
     this.sql = postgres({
       ...CLIENT,
@@ -197,6 +204,10 @@ class Link {
         if (this.#socket !== undefined) throw lost(); // the client would connect again by itself
         this.#socket = await connectSocket(host, port, sslMode);
         this.#socket.prependListener("close", () => this.#ended());
+        this.#socket.prependListener("data", (bytes: Uint8Array) => {
+          this.#received += bytes.length;
+          if (this.#received > this.mostBytes) this.#ended(new WayError("TOO_LARGE"));
+        });
         return this.#socket;
       },
     } as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
@@ -214,6 +225,7 @@ class Link {
 
   readonly wait: Wait = async (work) => {
     if (!this.#isOpen) throw lost();
+    this.#received = 0;
     let timer: NodeJS.Timeout | undefined;
     const silent = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -236,11 +248,11 @@ class Link {
     return this.#closing ??= this.sql.end({ timeout: this.#isOpen ? 5 : 0 }).then(() => this.#ended());
   }
 
-  #ended(): void {
+  #ended(why = lost()): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     clearTimeout(this.#timer);
-    this.#end.reject(lost());
+    this.#end.reject(why);
     this.#socket?.destroy();
     this.onClose();
   }
@@ -261,6 +273,7 @@ const CLIENT = {
   fetch_types: false,
   publications: "",
   sslnegotiation: null,
+  target_session_attrs: null,
   onnotice: () => {},
   types: TYPES,
 };

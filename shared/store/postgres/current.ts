@@ -151,10 +151,14 @@ export class PostgresCurrent implements Current {
   async invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]> {
     const [, shape] = await this.#of(pipeline);
     return await this.db.all<InvalidOfKey>(
-      `SELECT r.id AS record_id, f.run_id FROM ${baseTable("invalid", pipeline)} AS r
-       JOIN run_files AS f ON f.id = r.id / ${LINES_PER_FILE}
-       WHERE r.same_as IS NULL AND etl_key(etl_record(r.json), ${pathSql(shape.key)}) IN ${keysSql("$1")}
-       ORDER BY r.id DESC LIMIT $2`,
+      `SELECT record_id, run_id FROM (
+         SELECT DISTINCT ON (md5(r.json)) r.id AS record_id, f.run_id FROM ${
+        baseTable("invalid", pipeline)
+      } AS r
+         JOIN run_files AS f ON f.id = r.id / ${LINES_PER_FILE}
+         WHERE r.same_as IS NULL AND etl_key(etl_record(r.json), ${pathSql(shape.key)}) IN ${keysSql("$1")}
+         ORDER BY md5(r.json), r.id) AS first
+       ORDER BY record_id DESC LIMIT $2`,
       JSON.stringify(asStored(key)),
       limit,
     );

@@ -52,7 +52,9 @@ export function sessionOf(
     table: (text, ...values) =>
       use(async (sql, wait) => {
         // not prepared, as the columns of a view may have changed
-        const rows = await wait(sql.unsafe(text, values.map(toNative)).values());
+        // nor simple, which would take several statements
+        const options = { prepare: false, simple: false };
+        const rows = await wait(sql.unsafe(text, values.map(toNative), options).values());
         return { columns: rows.columns.map(({ name }) => name), rows: [...rows] as Cell[][] };
       }),
     copy: (text, pieces) => use((sql, wait) => copy(sql, wait, text, pieces)),

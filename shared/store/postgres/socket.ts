@@ -23,7 +23,7 @@ const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 /** What went wrong on the way, with a code as those of sockets. */
 export class WayError extends Error {
   /** Makes the error. */
-  constructor(readonly code: "CONNECT_TIMEOUT" | "NO_TLS" | "SILENT") {
+  constructor(readonly code: "CONNECT_TIMEOUT" | "NO_TLS" | "SILENT" | "TOO_LARGE") {
     super(code);
   }
 }

@@ -1,0 +1,63 @@
+/**
+ * Who may run a query now: few at a time, some wait, the rest is asked to come again.
+ *
+ * @module
+ */
+import { SqlBusy } from "./errors.ts";
+
+/** How many queries there may be. */
+export interface TurnOptions {
+  /** Longest run time of a query, in milliseconds, and longest wait for a turn. */
+  readonly timeoutMs: number;
+  /** Queries that run at once. Default 2. */
+  readonly running?: number | undefined;
+  /** Queries that may wait for their turn. Default 8. */
+  readonly waiting?: number | undefined;
+}
+
+export class Turns {
+  readonly #queue: (() => void)[] = [];
+  #running = 0;
+
+  constructor(private readonly options: TurnOptions) {}
+
+  /**
+   * Runs `work` when it is its turn.
+   *
+   * @throws SqlBusy when too many wait, or the wait takes too long.
+   */
+  async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { running = 2, waiting = 8, timeoutMs } = this.options;
+    if (this.#running >= running) {
+      if (this.#queue.length >= waiting) throw this.#busy();
+      await this.#called(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+    }
+    this.#running++;
+    try {
+      return await work();
+    } finally {
+      this.#running--;
+      this.#queue.shift()?.();
+    }
+  }
+
+  #called(giveUp: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const call = () => {
+        giveUp.removeEventListener("abort", leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#queue.splice(this.#queue.indexOf(call), 1);
+        reject(this.#busy());
+      };
+      this.#queue.push(call);
+      if (giveUp.aborted) leave();
+      else giveUp.addEventListener("abort", leave, { once: true });
+    });
+  }
+
+  #busy(): SqlBusy {
+    return new SqlBusy(Math.ceil(this.options.timeoutMs / 1000));
+  }
+}

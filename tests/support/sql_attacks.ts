@@ -1,0 +1,142 @@
+/**
+ * What people try at the SQL console.
+ *
+ * @module
+ */
+
+/** Personal data of `user(1)`. */
+export const SECRETS = [
+  "emilyspass",
+  "900-590-289",
+  "3693233511855044",
+  "GB74MH2UZLR9TRPHYNU8F8",
+  "47:fa:41:18:ec:eb",
+  "05/28",
+];
+
+/** Statements that have to be refused, and what the answer has to say. */
+export const REFUSED: [sql: string, says: RegExp][] = [
+  // writes, and what isn't a SELECT
+  ["INSERT INTO etl_runs (run_id) VALUES ('x')", /^Only SELECT querys are allowed\.$/],
+  ["UPDATE etl_runs SET status = 'FAILED'", /^Only SELECT/],
+  ["DELETE FROM raw_users", /^Only SELECT/],
+  ["DROP TABLE raw_records", /^Only SELECT/],
+  ["REPLACE INTO etl_runs (id) VALUES (1)", /^Only SELECT/],
+  ["CREATE TABLE t (a)", /^Only SELECT/],
+  ["CREATE TEMP VIEW v AS SELECT json FROM raw_records", /^Only SELECT/],
+  ["ALTER TABLE etl_runs ADD COLUMN x", /^Only SELECT/],
+  ["BEGIN IMMEDIATE", /^Only SELECT/],
+  ["REINDEX", /^Only SELECT/],
+  ["ANALYZE", /^Only SELECT/],
+  ["EXPLAIN SELECT 1", /^Only SELECT/],
+  ["VALUES (1)", /^Only SELECT/],
+  ["", /^Only SELECT/],
+  ["-- SELECT\nDELETE FROM etl_runs", /^Only SELECT/],
+  ["/* SELECT */ DELETE FROM etl_runs", /^Only SELECT/],
+  ["WITH x AS (SELECT 1) DELETE FROM etl_runs", /^Only SELECT/],
+  ["WITH x AS (SELECT 1) INSERT INTO etl_runs (run_id) SELECT * FROM x", /^Only SELECT/],
+  ["WITH \"select\" AS (SELECT 1) UPDATE etl_runs SET status = 'FAILED'", /^Only SELECT/],
+  // several statements
+  ["SELECT 1; DROP TABLE etl_runs", /^SQL error: You can only execute one statement at a time\.$/],
+  ["SELECT 1; SELECT 2", /one statement at a time/],
+  ["SELECT 1) LIMIT 1) SELECT 1; DELETE FROM etl_runs; --", /^SQL error: /],
+  ["SELECT 1) UNION SELECT json FROM (SELECT json FROM raw_records", /^SQL error: /],
+  // other files
+  ["ATTACH DATABASE '/etc/passwd' AS other", /^Only SELECT/],
+  ["VACUUM INTO '/tmp/copy.db'", /^Only SELECT/],
+  ["SELECT load_extension('/tmp/evil.so')", /^SQL error: /],
+  ["SELECT readfile('/etc/passwd')", /^SQL error: /],
+  ["SELECT writefile('/tmp/x', 'y')", /^SQL error: /],
+  ["SELECT edit('x', 'vi')", /^SQL error: /],
+  ["SELECT * FROM fsdir('/')", /^SQL error: /],
+  ["SELECT fts3_tokenizer('simple')", /^SQL error: /],
+  // the inside of SQLite
+  ["PRAGMA journal_mode = DELETE", /^Only SELECT/],
+  ["SELECT * FROM pragma_database_list", /^SQL error: .*only SELECT on etl_runs, raw_users/],
+  ["SELECT * FROM pragma_table_info('raw_records')", /^SQL error: /],
+  ["SELECT sql FROM sqlite_master", /^SQL error: /],
+  ["SELECT count(*) FROM sqlite_schema", /^SQL error: /],
+  ["SELECT * FROM sqlite_temp_schema", /^SQL error: /],
+  ["SELECT * FROM sqlite_sequence", /^SQL error: /],
+  ["SELECT * FROM dbstat", /^SQL error: /],
+  ["SELECT sqlite_version()", /^SQL error: /],
+  // the tables under the views
+  ["SELECT * FROM raw_records", /^SQL error: .*only SELECT on etl_runs, raw_users/],
+  ["SELECT count(*) FROM raw_records", /^SQL error: /],
+  ["SELECT count(*) FROM main.raw_records", /^SQL error: /],
+  ['SELECT 1 FROM "main" . "RAW_RECORDS"', /^SQL error: /],
+  ["SELECT json FROM main.invalid_records", /^SQL error: /],
+  ["SELECT rowid FROM processed_records", /^SQL error: /],
+  ["SELECT body FROM run_events", /^SQL error: /],
+  ["SELECT (SELECT json FROM raw_records LIMIT 1) FROM raw_users", /^SQL error: /],
+  ["SELECT * FROM raw_users JOIN raw_records ON record_id = raw_records.id", /^SQL error: /],
+  ["SELECT r.json FROM raw_records AS raw_users, raw_records AS r", /^SQL error: /],
+  ["SELECT json FROM (SELECT json FROM raw_records) AS raw_users", /^SQL error: /],
+  [
+    "SELECT * FROM etl_runs WHERE EXISTS (SELECT json FROM raw_records WHERE json LIKE '%emilyspass%')",
+    /^SQL error: /,
+  ],
+  ['SELECT * FROM "current$users"', /^SQL error: .*only SELECT on etl_runs/],
+  ["SELECT * FROM current$users", /^SQL error: /],
+  ["SELECT c2 FROM main.current$users", /^SQL error: /],
+  ["SELECT count(*) FROM main.[current$users]", /^SQL error: /],
+  ["SELECT key FROM changes$users", /^SQL error: /],
+  ["SELECT before, after FROM `changes$users` AS users_changes", /^SQL error: /],
+  ["SELECT * FROM run_moves", /^SQL error: /],
+  ["SELECT * FROM users JOIN current$users AS c ON c.key = users.id", /^SQL error: /],
+  ["SELECT p.json FROM users, processed_records AS p", /^SQL error: /],
+  ["SELECT users.record FROM users", /^SQL error: no such column/],
+  ["SELECT users_changes.after FROM users_changes", /^SQL error: no such column/],
+  ["WITH users AS (SELECT json FROM raw_records) SELECT * FROM users", /is taken/],
+  ["WITH users_changes AS (SELECT * FROM changes$users) SELECT * FROM users_changes", /is taken/],
+  // a common table expression that borrows a view's name, so that SQLite takes what it reads for what the view reads
+  [
+    "WITH raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users",
+    /^SQL error: .*raw_users is taken/,
+  ],
+  ["WITH RAW_USERS(j) AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
+  ['WITH "raw_users" AS NOT MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users', /is taken/],
+  ["WITH [raw_users] AS MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
+  ["WITH 'raw_users' AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
+  ["WITH `invalid_users`/**/AS--\n(SELECT json FROM raw_records) SELECT * FROM invalid_users", /is taken/],
+  [
+    "SELECT * FROM (WITH x AS (SELECT 1), raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users)",
+    /is taken/,
+  ],
+  [
+    "SELECT $a('), (WITH raw_users AS (SELECT json FROM raw_records) SELECT json FROM raw_users) --'",
+    /^SQL error: /,
+  ],
+  [
+    "SELECT @a('), (WITH raw_users AS (SELECT json FROM raw_records) SELECT json FROM raw_users) --'",
+    /^SQL error: /,
+  ],
+  // a parameter without a value
+  ["SELECT ?1", /no value here/],
+  ["SELECT ?", /no value here/],
+  ["SELECT '?', :n", /no value here/],
+  // what would need too much memory
+  ["SELECT zeroblob(1000000000)", /^SQL error: .*too large/],
+  ["SELECT printf('%1000000000s', 'x')", /^SQL error: /],
+  ["SELECT hex(zeroblob(4000000))", /^SQL error: .*too large/],
+  [
+    "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100000) SELECT group_concat(hex(zeroblob(5000))) FROM c",
+    /too large/,
+  ],
+  [
+    "WITH RECURSIVE c(s) AS (SELECT 'xxxxxxxx' UNION ALL SELECT s || s FROM c) SELECT max(length(s)) FROM c",
+    /too large/,
+  ],
+  [
+    "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 1000) SELECT n, randomblob(4000000) b FROM c ORDER BY b",
+    /too large|ran for more/,
+  ],
+  [`SELECT 1${" + 1".repeat(1000)}`, /^SQL error: /],
+  [`SELECT 1${" UNION SELECT 1".repeat(100)}`, /^SQL error: /],
+  ["SELECT 1 WHERE \0", /^SQL error: /],
+  // mistakes
+  ["SELECT shoe_size FROM raw_users", /^SQL error: no such column: shoe_size$/],
+  ["SELECT * FROM nowhere", /^SQL error: /],
+  ["SELEC 1", /^Only SELECT/],
+  ["SELECT 'unfinished", /^SQL error: /],
+];
