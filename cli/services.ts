@@ -217,12 +217,14 @@ function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
 
 /**
  * The variables of `env` that `service` is started with: the secrets of the pipelines' sources are the extractor's alone, those of notifications
- * the saver's.
+ * the saver's, and those of databases are known to the services that use them.
  */
 export function environmentOf(service: Service, env: Environment, { plans }: Pipelines): Environment {
   const secrets = new Set([
     "NOTIFY_URL",
     "NOTIFY_SECRET",
+    "DATABASE_URL",
+    "SQL_DATABASE_URL",
     ...(service === "extractor" ? [] : [
       "AWS_SECRET_ACCESS_KEY",
       ...[...plans.values()].flatMap(({ definition }) => variablesOf(definition.source)),
