@@ -250,4 +250,12 @@ Deno.test("deno task retention lists by default, removes with --apply, and wants
   assert.equal(applied.code, 0, applied.text);
   assert.match(applied.text, /3 file\(s\) were removed/);
   assert.deepEqual(await left(old), []);
+
+  const records = await run(["--keep-runs", "1"]);
+  assert.equal(records.code, 0, records.text);
+  assert.match(
+    records.text,
+    /Loaded more than 1 days ago: 0 record\(s\) of 0 run\(s\) can leave the database/,
+  );
+  assert.equal((await run(["--keep-runs", "0"])).code, 2);
 });

@@ -40,11 +40,23 @@ export function growthOf(db: Database): Growth {
      SELECT (last.bytes - first.bytes) / nullif(julianday(last.day) - julianday(first.day), 0) AS bytesPerDay FROM first, last`,
   );
   const bytesPerDay = found?.bytesPerDay ?? null;
-  const { bavail, bsize } = statfsSync(dirname(db.path));
-  const freeBytes = bavail * bsize;
-  const daysLeft = bytesPerDay !== null && bytesPerDay > 0 ? freeBytes / bytesPerDay : null;
+  const freeBytes = freeOn(dirname(db.path));
+  const daysLeft = freeBytes !== null && bytesPerDay !== null && bytesPerDay > 0
+    ? freeBytes / bytesPerDay
+    : null;
   const toGiveBack = givesBack(db)
     ? undefined
     : `stop the services and run: sqlite3 ${db.path} 'PRAGMA auto_vacuum = ${INCREMENTAL}; VACUUM' (it takes as much room as the database again)`;
   return { bytes, bytesPerDay, freeBytes, daysLeft, toGiveBack };
+}
+
+/** Null for a program that has no right to ask. */
+function freeOn(folder: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return null;
+    throw error;
+  }
 }
