@@ -1,0 +1,72 @@
+/**
+ * Extractors on machines of their own: they share PostgreSQL and a store, and no folder.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { expected } from "../support/extraction.ts";
+import { needing, SWIFT } from "../support/needs.ts";
+import { startPostgres } from "../support/postgres.ts";
+import { readObject, startS3 } from "../support/s3.ts";
+import { startS3Proxy } from "../support/s3_proxy.ts";
+import { startPipeline } from "../support/test_pipeline.ts";
+
+const test = needing("postgres", ...SWIFT);
+
+const USERS = 20_000;
+
+test("the extractor on another machine resumes the run of one that died, though the database crashed meanwhile", async () => {
+  await using server = await startS3();
+  const place = await server.bucket();
+  await using proxy = startS3Proxy(place);
+  await using postgres = await startPostgres();
+  const asked: number[] = [];
+  await using pipeline = await startPipeline({
+    users: USERS,
+    bad: 0.1,
+    env: {
+      FILES_URL: `s3://${place.bucket}/${place.prefix}`,
+      S3_ENDPOINT: proxy.place.endpoint,
+      AWS_ACCESS_KEY_ID: place.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
+      DATABASE_URL: await postgres.createDatabase(),
+      LEASE_SECONDS: "2",
+    },
+    wrap: (answer) => (request) => {
+      asked.push(Number(new URL(request.url).searchParams.get("skip")));
+      return answer(request);
+    },
+  });
+  const growing = Promise.withResolvers<void>();
+  proxy.fault = ({ method, url }) => {
+    if (/^PUT .*\.part\/.*\/000003$/.test(`${method} ${url}`)) growing.resolve();
+    return undefined;
+  };
+  pipeline.env.DATA_DIR = "own/first";
+  await pipeline.start("extractor");
+  const runId = await pipeline.tell();
+  await growing.promise;
+  await pipeline.kill("extractor");
+  await postgres.kill();
+  await postgres.start();
+  const before = asked.length;
+  pipeline.env.DATA_DIR = "own/second";
+  await pipeline.start("extractor", "transformer", "saver");
+  const run = await pipeline.completed(runId);
+
+  const again = asked.slice(before).filter((skip) => asked.indexOf(skip) < before);
+  assert.ok(again.length > 0 && again.length <= 85, `${again.length} pages of 130 KB, more than two parts`);
+  assert.ok(!again.includes(0), "it began where the store had its records");
+  assert.ok(
+    await readObject(place, `etl/${run.raw_file}`) === await expected({ users: USERS, bad: 0.1 }),
+    "the file is that of an undisturbed run",
+  );
+  assert.deepEqual(pipeline.tables(), {
+    raw_users: USERS,
+    processed_users: run.valid_count,
+    invalid_users: run.invalid_count,
+  });
+  for (const name of ["first", "second"]) {
+    await assert.rejects(Deno.stat(`${pipeline.folder}/own/${name}`), Deno.errors.NotFound);
+  }
+});
