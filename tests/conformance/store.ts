@@ -10,6 +10,7 @@ import type { Defined } from "../../shared/store/shown.ts";
 import type { ReadStore, Store } from "../../shared/store/store.ts";
 import type { FileToLoad, LineSource } from "../../shared/store/writes.ts";
 import { linesOf, usersTables } from "../support/store.ts";
+import { currentCases } from "./store_current.ts";
 import { recordCases } from "./store_records.ts";
 
 /** An engine to test. */
@@ -227,4 +228,5 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
     );
   }
   await recordCases(usingStore);
+  await currentCases(usingStore);
 }
