@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { newRunId } from "../../shared/contracts/ids.ts";
+import type { ChangeCursor, CurrentCursor } from "../../shared/store/current_rows.ts";
 import type { Store } from "../../shared/store/store.ts";
 import { loadTexts } from "../support/store.ts";
 import type { UsingStore } from "./store.ts";
@@ -35,10 +36,10 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
       const runId = await load(store, keys.map((id) => `{"id":${id},"firstName":"A"}`));
       const page: string[] = [];
       for (let after;;) {
-        const [row] = await current.page("users", {}, { limit: 1, after });
+        const [row] = await current.page("users", {}, { limit: 1, after: place });
         if (row === undefined) break;
         page.push(String(row.key));
-        after = row.cursor;
+        place = row.cursor;
       }
       assert.deepEqual(page, keys);
       const changed: string[] = [];
