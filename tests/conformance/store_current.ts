@@ -35,7 +35,8 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
       const keys = ["5", "9007199254740993", "9007199254740995", "1234567890123456789"];
       const runId = await load(store, keys.map((id) => `{"id":${id},"firstName":"A"}`));
       const page: string[] = [];
-      for (let after;;) {
+      let place: CurrentCursor | undefined;
+      for (;;) {
         const [row] = await current.page("users", {}, { limit: 1, after: place });
         if (row === undefined) break;
         page.push(String(row.key));
@@ -43,7 +44,8 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
       }
       assert.deepEqual(page, keys);
       const changed: string[] = [];
-      for (let after;;) {
+      let after: ChangeCursor | undefined;
+      for (;;) {
         const [row] = await current.changes("users", { runId, change: "added" }, { limit: 1, after });
         if (row === undefined) break;
         changed.push(String(row.key));
