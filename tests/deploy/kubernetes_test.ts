@@ -168,7 +168,14 @@ Deno.test("each service gets the configuration, and of the secrets those that it
   const known = new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])));
   for (const name of Object.keys(map!.data)) assert.ok(known.has(name), name);
   const secretNames = [
-    ...["REDIS_URL", "DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "API_TOKEN"],
+    ...[
+      "REDIS_URL",
+      "DATABASE_URL",
+      "SQL_DATABASE_URL",
+      "AWS_ACCESS_KEY_ID",
+      "AWS_SECRET_ACCESS_KEY",
+      "API_TOKEN",
+    ],
   ];
   for (const { spec } of workloadsOf(all)) {
     const { containers, volumes } = spec.template.spec;
