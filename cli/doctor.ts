@@ -277,7 +277,7 @@ Exit codes: 0 nothing is wrong; 1 something is; 2 configuration that can't be us
 async function printGrant(): Promise<number> {
   const { DATABASE_URL } = loadConfig("api", VARIABLES.api, await readEnvironment());
   if (DATABASE_URL === undefined) throw new UsageError("Cannot print them: DATABASE_URL is not set.");
-  print(await grantSql(DATABASE_URL));
+  say(await grantSql(DATABASE_URL));
   return EXIT.ok;
 }
 
