@@ -1,6 +1,6 @@
 /**
  * `deno task bench`: measures everything on this machine, ours and the machine's own tools in turn. Needs Linux, and curl, jq, sqlite3,
- * redis-server, OpenSSH's sftp and sshd, rclone and Swift; `TMPDIR` with about 12 GB for a million users.
+ * redis-server, PostgreSQL, OpenSSH's sftp and sshd, rclone and Swift; `TMPDIR` with about 12 GB for a million users.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { resolve } from "node:path";
 import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
 import { BenchEnvironment, type Scale } from "./bench/environment.ts";
 import { api } from "./bench/rows/api.ts";
+import { apiPostgres } from "./bench/rows/api_postgres.ts";
 import { current } from "./bench/rows/current.ts";
 import { deliver } from "./bench/rows/deliver.ts";
 import { endToEnd } from "./bench/rows/end_to_end.ts";
@@ -38,6 +39,7 @@ const ROWS: readonly Row[] = [
   idle,
   growth,
   api,
+  apiPostgres,
 ];
 
 const HELP = `deno task bench [--rows NAME,…] [--users N] [--turns N] [--quick] [--json FILE] [--profile DIR]

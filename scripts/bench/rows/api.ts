@@ -9,12 +9,13 @@ import { percentile, repeated, spreadOf } from "../measure.ts";
 import { pssOf } from "../programs.ts";
 import type { Row } from "../table.ts";
 
-const RUNS = 100_000;
+/** Runs in the database. */
+export const RUNS = 100_000;
 
 const CONNECTIONS = 8;
 
 /** Requests a second to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
-const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
+export const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
   { what: "GET /data/raw_users of 100 rows", asked: { path: "/data/raw_users?limit=100" }, atLeast: 600 },
   { what: "GET /etl_runs of 10 rows", asked: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
   { what: "GET /etl_runs of 1,000 rows", asked: { path: "/etl_runs" }, atLeast: 240 },
@@ -25,7 +26,7 @@ const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
   },
 ];
 
-const FIRST_TWENTY: Asked = {
+export const FIRST_TWENTY: Asked = {
   path: "/graphql",
   body: { query: "{ etlRuns(limit: 20) { id runId status validCount invalidCount } }" },
 };
