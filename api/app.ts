@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TransientError } from "../shared/errors/errors.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { compress } from "hono/compress";
 import { cors } from "hono/cors";
@@ -71,6 +72,12 @@ export function createApp(ports: ApiPorts): App {
   app.onError((error, c) => {
     if (error instanceof Unprocessable) return error.answer();
     if (error instanceof HTTPException) return detail(error.status, error.message);
+    if (error instanceof TransientError) {
+      log.warning("request failed for now", { method: c.req.method, path: c.req.path, error });
+      return detail(503, "The database can't be used at the moment. Try again in a few seconds.", {
+        "retry-after": "5",
+      });
+    }
     log.error("request failed", { method: c.req.method, path: c.req.path, error });
     return detail(500, "Internal Server Error");
   });

@@ -193,3 +193,17 @@ test("every read of the store answers the same over either engine", async () => 
   await all((s) => s.holds.latest());
   await all((s) => s.notifications.list({ limit: 3 }));
 });
+
+test("while the server is away the API says so, and answers as soon as it is back", async () => {
+  await using server = await startPostgres();
+  await using api = await openApiOnPostgres(await server.createDatabase());
+  await fillRun(api.store, { valid: [user(1)] });
+  const ask = async (path: string) => (await api.send(path)).status;
+  const graphql = async () => (await api.ask("{ etlRuns { id } }")).errors?.[0]?.message;
+  assert.deepEqual([await ask("/readyz"), await ask("/etl_runs"), await graphql()], [200, 200, undefined]);
+  await server.stop();
+  assert.deepEqual([await ask("/readyz"), await ask("/etl_runs"), await ask("/healthz")], [503, 503, 200]);
+  assert.notEqual(await graphql(), undefined);
+  await server.start();
+  assert.deepEqual([await ask("/readyz"), await ask("/etl_runs"), await graphql()], [200, 200, undefined]);
+});
