@@ -96,7 +96,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           ...storeOf(config),
           ...databaseOf(config.DATABASE_URL),
         ],
-        read: [pipelinesDir(config.PIPELINES_DIR)],
+        read: [pipelinesDir(config.PIPELINES_DIR), ...authoritiesOf(config.DATABASE_URL)],
         write: config.FILES_URL === undefined
           ? [config.DATA_DIR]
           : config.DATABASE_URL === undefined
@@ -131,6 +131,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
           pipelinesDir(config.PIPELINES_DIR),
           config.SFTP_KEY_PATH,
           config.SFTP_KNOWN_HOSTS,
+          ...authoritiesOf(config.DATABASE_URL),
           ...["saver", "shared"].map(programPath), // the workers' program
         ],
         write: [
@@ -153,7 +154,12 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
             `${config.API_HOST}:${config.API_PORT}`,
             ...new Set([...databaseOf(config.DATABASE_URL), ...databaseOf(config.SQL_DATABASE_URL)]),
           ],
-          read: [config.DATA_DIR, pipelinesDir(config.PIPELINES_DIR), programPath("api")],
+          read: [
+            config.DATA_DIR,
+            pipelinesDir(config.PIPELINES_DIR),
+            programPath("api"),
+            ...authoritiesOf(config.DATABASE_URL, config.SQL_DATABASE_URL),
+          ],
           write: [`${config.DATA_DIR}/state`, ...folderOf(config)],
           env: [
             "TZ",
@@ -237,6 +243,11 @@ export function environmentOf(service: Service, env: Environment, { plans }: Pip
 /** The PostgreSQL server, if there is one. */
 function databaseOf(url: string | undefined): string[] {
   return url === undefined ? [] : [hostOf(new URL(url), 5432)];
+}
+
+/** The file of the authorities that its certificate is checked by, if one is named. */
+function authoritiesOf(...urls: (string | undefined)[]): string[] {
+  return urls.flatMap((url) => url === undefined ? [] : new URL(url).searchParams.get("sslrootcert") ?? []);
 }
 
 /** The folder of the SQLite database, where that is used. */

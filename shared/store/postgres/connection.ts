@@ -12,7 +12,7 @@ import postgres from "postgres";
 import { PermanentError } from "../../errors/errors.ts";
 import { isLost, placeOfDatabase, postgresError } from "./errors.ts";
 import { type Session, sessionOf, TYPES, type Wait } from "./session.ts";
-import { connectSocket, SSL_MODES, type SslMode, WayError } from "./socket.ts";
+import { connectSocket, SSL_MODES, type SslMode, type Way, WayError } from "./socket.ts";
 
 /** How connections are made. */
 export interface ConnectionOptions {
@@ -167,13 +167,10 @@ export class Postgres implements Session, AsyncDisposable {
 }
 
 /** What a connection is made with. */
-interface Settings {
-  readonly host: string;
-  readonly port: number;
+interface Settings extends Way {
   readonly database: string;
   readonly user: string;
   readonly pass: string;
-  readonly sslMode: SslMode;
   /** Of the session. */
   readonly connection: Readonly<Record<string, string | number>>;
 }
@@ -190,7 +187,7 @@ class Link {
   #closing: Promise<void> | undefined;
 
   constructor(
-    { host, port, sslMode, ...settings }: Settings,
+    { host, port, sslMode, rootCert, ...settings }: Settings,
     private readonly ms: number,
     private readonly mostBytes: number,
   ) {
@@ -202,7 +199,7 @@ class Link {
       port,
       socket: async () => {
         if (this.#socket !== undefined) throw lost(); // the client would connect again by itself
-        this.#socket = await connectSocket(host, port, sslMode);
+        this.#socket = await connectSocket({ host, port, sslMode, rootCert });
         this.#socket.prependListener("close", () => this.#ended());
         this.#socket.prependListener("data", (bytes: Uint8Array) => {
           this.#received += bytes.length;
@@ -281,7 +278,7 @@ const CLIENT = {
 function settingsOf(url: string, options: ConnectionOptions, place: string): Settings {
   const { name, statementMs = 30_000, lockMs = 10_000, settings = {} } = options;
   const { hostname, port, username, password, pathname, searchParams } = new URL(url);
-  const { sslmode = "prefer", ...own } = Object.fromEntries(searchParams);
+  const { sslmode = "prefer", sslrootcert, ...own } = Object.fromEntries(searchParams);
   if (!SSL_MODES.some((mode) => mode === sslmode)) {
     throw new PermanentError(
       `Cannot use the database ${place}: sslmode is "${sslmode}", wanted one of ${
@@ -296,6 +293,7 @@ function settingsOf(url: string, options: ConnectionOptions, place: string): Set
     user: decodeURIComponent(username),
     pass: decodeURIComponent(password),
     sslMode: sslmode as SslMode,
+    rootCert: sslrootcert,
     connection: {
       application_name: `etl ${name}`,
       statement_timeout: statementMs,

@@ -150,4 +150,12 @@ test("TLS is used as sslmode says", async () => {
     strict.all(isEncrypted),
     (error) => error instanceof PermanentError && /sslmode/.test(error.message),
   );
+  const address = `${server.url().replace("127.0.0.1", "localhost")}?sslmode=verify-full`;
+  await using trusting = new Postgres(`${address}&sslrootcert=${server.certificate}`, { name: "test" });
+  assert.deepEqual(await trusting.all(isEncrypted), [{ ssl: true }]);
+  const otherName = address.replace("localhost", "127.0.0.1");
+  await using other = new Postgres(`${otherName}&sslrootcert=${server.certificate}`, { name: "test" });
+  await assert.rejects(other.all(isEncrypted), PermanentError);
+  await using plain = new Postgres(server.url(), { name: "test" });
+  assert.deepEqual(await plain.all(isEncrypted), [{ ssl: true }]);
 });

@@ -28,8 +28,16 @@ export class WayError extends Error {
   }
 }
 
+/** How to connect: `rootCert` is a file with the certificates of the authorities that are trusted, in place of the usual ones. */
+export interface Way {
+  readonly host: string;
+  readonly port: number;
+  readonly sslMode: SslMode;
+  readonly rootCert: string | undefined;
+}
+
 /** Connects. Fails with what the socket or TLS says, or after 10 s. */
-export async function connectSocket(host: string, port: number, mode: SslMode): Promise<Socket> {
+export async function connectSocket({ host, port, sslMode: mode, rootCert }: Way): Promise<Socket> {
   const socket = new Socket();
   const timer = setTimeout(() => socket.destroy(new WayError("CONNECT_TIMEOUT")), CONNECT_MS);
   try {
@@ -38,7 +46,12 @@ export async function connectSocket(host: string, port: number, mode: SslMode): 
     if (mode === "disable") return socket;
     socket.write(SSL_REQUEST);
     const [answer] = await once(socket, "data") as [Uint8Array];
-    if (answer[0] === "S".charCodeAt(0)) return await encrypted(socket, host, mode === "verify-full");
+    if (answer[0] === "S".charCodeAt(0)) {
+      const ca = mode === "verify-full" && rootCert !== undefined
+        ? await Deno.readTextFile(rootCert)
+        : undefined;
+      return await encrypted(socket, host, { rejectUnauthorized: mode === "verify-full", ca });
+    }
     if (mode !== "prefer") throw new WayError("NO_TLS");
     return socket;
   } catch (error) {
@@ -49,8 +62,8 @@ export async function connectSocket(host: string, port: number, mode: SslMode): 
   }
 }
 
-async function encrypted(socket: Socket, host: string, isChecked: boolean): Promise<Socket> {
-  const options: TlsOptions = { socket, rejectUnauthorized: isChecked };
+async function encrypted(socket: Socket, host: string, trust: TlsOptions): Promise<Socket> {
+  const options = { socket, ...trust };
   const secured = encrypt(isIP(host) ? { ...options, host } : { ...options, host, servername: host });
   await once(secured, "secureConnect");
   return secured;
