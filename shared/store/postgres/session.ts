@@ -64,22 +64,37 @@ export function sessionOf(
 /** Waits, at most as long as a statement may take. */
 export type Wait = <T>(work: PromiseLike<T>) => Promise<T>;
 
+/** A query of the client that takes rows. */
+interface Copying {
+  reject: (error: Error) => void;
+  writable(): Promise<Writable>;
+}
+
 async function copy(
   sql: Sql,
   wait: Wait,
   text: string,
   pieces: AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
-  const stream = await wait(sql.unsafe(text).writable()) as Writable;
-  const failed = once(stream, "close").then(() => {
+  const query = sql.unsafe(text) as unknown as Copying;
+  // what the server refuses after the end of the rows is told to the query alone, which has been answered by then
+  const refused = Promise.withResolvers<never>();
+  const { reject } = query;
+  query.reject = (error) => {
+    reject(error);
+    refused.reject(error);
+  };
+  const stream = await wait(query.writable());
+  const closed = once(stream, "close").then(() => {
     if (stream.errored) throw stream.errored;
   });
-  failed.catch(() => {});
+  const ended = Promise.race([closed, refused.promise]);
+  ended.catch(() => {});
   try {
     for await (const piece of pieces) {
       const isFull = !stream.write(piece);
       if (stream.errored) throw stream.errored; // a connection that is lost isn't waited for
-      if (isFull) await wait(Promise.race([once(stream, "drain"), failed]));
+      if (isFull) await wait(Promise.race([once(stream, "drain"), ended]));
     }
   } catch (error) {
     // what is in the table already is taken back
@@ -87,7 +102,7 @@ async function copy(
     throw error;
   }
   stream.end();
-  await wait(failed);
+  await wait(ended);
 }
 
 function query(sql: Sql, text: string, values: Bindable[]) {
