@@ -19,12 +19,13 @@ export interface Limits {
   readonly shrink: number | undefined;
 }
 
-/** What is held where the definition says nothing: a run that replaces all records, and has less than half of them. */
+/** What is held where the definition says nothing: a run that replaces all records, and has less than half as many. */
 const SNAPSHOT_SHRINK = "50%";
 
-/** The limits of a definition. */
-export function limitsOf({ hold = {}, load }: Pick<AnyPipeline, "hold" | "load">): Limits {
-  const { invalid, shrink = load === "snapshot" ? SNAPSHOT_SHRINK : undefined } = hold;
+/** The limits of a definition. A run that may be a part of the source (`isWhole` is false) replaces nothing, so it may have few records. */
+export function limitsOf({ hold = {}, load }: Pick<AnyPipeline, "hold" | "load">, isWhole: boolean): Limits {
+  const replaces = load === "snapshot" && isWhole;
+  const { invalid, shrink = replaces ? SNAPSHOT_SHRINK : undefined } = hold;
   return { invalid: shareOf(invalid), shrink: shareOf(shrink) };
 }
 

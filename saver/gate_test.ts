@@ -6,12 +6,20 @@ const counts = (valid_count: number, invalid_count = 0) => ({ valid_count, inval
 const before = (valid_count: number) => ({ id: 12, valid_count });
 
 Deno.test("what replaces all records is held when it shrinks below half, unless the definition says otherwise; others are not", () => {
-  assert.deepEqual(limitsOf({ load: "snapshot" }), { invalid: undefined, shrink: 0.5 });
-  assert.deepEqual(limitsOf({ load: "upsert" }), { invalid: undefined, shrink: undefined });
-  assert.deepEqual(limitsOf({ load: undefined }), { invalid: undefined, shrink: undefined });
-  assert.deepEqual(limitsOf({ load: "snapshot", hold: { shrink: "0%", invalid: "2.5%" } }), {
+  assert.deepEqual(limitsOf({ load: "snapshot" }, true), { invalid: undefined, shrink: 0.5 });
+  assert.deepEqual(limitsOf({ load: "upsert" }, true), { invalid: undefined, shrink: undefined });
+  assert.deepEqual(limitsOf({ load: undefined }, true), { invalid: undefined, shrink: undefined });
+  assert.deepEqual(limitsOf({ load: "snapshot", hold: { shrink: "0%", invalid: "2.5%" } }, true), {
     invalid: 0.025,
     shrink: 0,
+  });
+});
+
+Deno.test("what another program extracted may be a part: only what the definition says holds it", () => {
+  assert.deepEqual(limitsOf({ load: "snapshot" }, false), { invalid: undefined, shrink: undefined });
+  assert.deepEqual(limitsOf({ load: "snapshot", hold: { shrink: "20%" } }, false), {
+    invalid: undefined,
+    shrink: 0.2,
   });
 });
 

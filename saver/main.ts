@@ -51,9 +51,9 @@ if (import.meta.main) {
     const cancellations = new HeardCancellations();
     const days = config.RETENTION_DAYS;
     const keepDays = config.KEEP_RUNS_DAYS;
-    const limitsFor = (pipeline: string) => {
+    const limitsFor = (pipeline: string, isWhole: boolean) => {
       const plan = config.HOLD_RUNS === "on" ? plans.get(pipeline) : undefined;
-      return plan && limitsOf(plan.definition);
+      return plan && limitsOf(plan.definition, isWhole);
     };
     const leaseMs = config.LEASE_SECONDS * 1_000;
     if (deliveryTo === undefined) {

@@ -36,7 +36,7 @@ export function saver(
     store: Store;
     files: Files;
     /** What a run of a pipeline may be without being held; undefined where it may be anything. */
-    limitsOf?: (pipeline: string) => Limits | undefined;
+    limitsOf?: (pipeline: string, isWhole: boolean) => Limits | undefined;
   },
 ): Actor<"channel:phase2_complete", string> {
   /** Why the run is held, if it is. What is loaded in part was let through before. */
@@ -48,7 +48,10 @@ export function saver(
     const known = await store.holds.of(run_id);
     if (known?.decision === "rejected") throw new Cancelled(`Rejected by ${known.decided_by}.`);
     if (known !== undefined) return known.decision === null ? known.reason : undefined;
-    const limits = limitsOf(pipeline);
+    // another program doesn't say how much of its source it has extracted
+    const isWhole = message.completeness !== undefined ||
+      (await store.runs.byRunId(run_id))?.completeness != null;
+    const limits = limitsOf(pipeline, isWhole);
     const isLoading = ((await store.runs.filesOf([run_id])).get(run_id) ?? []).length > 0;
     if (limits === undefined || correction_of !== undefined || isLoading) return undefined;
     const refuse = () => refuseCancelled(store, run_id, message);

@@ -120,11 +120,13 @@ export function breathing(signal: AbortSignal | undefined): () => Promise<void> 
   };
 }
 
-/** Whether what a run doesn't hold is no longer at the source: it asked for everything, and got all that was announced. */
+/** Whether what a run doesn't hold is no longer at the source: our extractor asked for everything, and got all that was announced. */
 function isWhole(db: Database, runId: string): boolean {
   return db.get(
-    `SELECT 1 FROM etl_runs WHERE run_id = ? AND correction_of IS NULL AND since IS NULL
-       AND coalesce(json_extract(completeness, '$.missing'), 0) = 0`,
+    `SELECT 1 FROM etl_runs AS run WHERE run_id = ? AND correction_of IS NULL AND since IS NULL
+       AND iif(completeness IS NULL,
+         EXISTS (SELECT 1 FROM run_events WHERE run_id = run.run_id AND type = 'phase_completed' AND phase = 'EXTRACTING'),
+         json_extract(completeness, '$.missing') = 0)`,
     runId,
   ) !== undefined;
 }
