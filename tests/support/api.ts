@@ -171,6 +171,7 @@ export async function fillRun(store: Store, run: RunToFill = {}): Promise<string
     dlqFile: "data/dlq/invalid_users_20261124_030007.jsonl",
     validCount: valid.length,
     invalidCount: invalid.length,
+    completeness: { announced: null, received: valid.length + invalid.length, missing: 0, repeated: 0 },
   });
   return runId;
 }

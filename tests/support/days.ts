@@ -76,6 +76,7 @@ export class Calendar {
       validCount: texts.processed.length,
       invalidCount: texts.invalid.length,
       fields: ["id"],
+      completeness: { announced: null, received: texts.raw.length, missing: 0, repeated: 0 },
     });
     await store.write((db) => {
       db.run(

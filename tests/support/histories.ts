@@ -175,6 +175,7 @@ async function load(store: Store, run: Run, kill: number | undefined): Promise<v
     dlqFile: "data/c",
     validCount: valid.length,
     invalidCount: invalid.length,
+    completeness: { announced: null, received: valid.length + invalid.length, missing: 0, repeated: 0 },
     fields: ["id", "name"],
   }, { signal });
 }

@@ -87,6 +87,7 @@ async function loadInto(
     validCount: valid.length,
     invalidCount: invalid.length,
     fields: ["id", "name", "nickname"],
+    completeness: { announced: null, received: valid.length + invalid.length, missing: 0, repeated: 0 },
     ...run,
   });
   return run.runId;

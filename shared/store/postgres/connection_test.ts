@@ -122,7 +122,10 @@ test("a server that is killed, stopped or frozen is a transient error, and is us
   await server.psql(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'etl test'",
   );
-  await db.all("SELECT 1").catch((error) => assert.ok(error instanceof TransientError));
+  // each connection that was ended says so once at most
+  for (let n = 0; n < 5; n++) {
+    await db.all("SELECT 1").catch((error) => assert.ok(error instanceof TransientError));
+  }
   await works();
 });
 

@@ -114,11 +114,11 @@ export function unmoved(session: Session): Promise<MovingRun[]> {
   );
 }
 
-/** Whether what a run doesn't hold is no longer at the source: it asked for everything, and got all that was announced. */
+/** Whether what a run doesn't hold is no longer at the source: our extractor asked for everything, and got all that was announced. */
 async function isWhole(session: Session, runId: string): Promise<boolean> {
   return await session.get(
     `SELECT 1 FROM etl_runs WHERE run_id = $1 AND correction_of IS NULL AND since IS NULL
-       AND coalesce((completeness::jsonb ->> 'missing')::numeric, 0) = 0`,
+       AND (completeness::jsonb ->> 'missing')::numeric = 0`,
     runId,
   ) !== undefined;
 }

@@ -107,6 +107,7 @@ async function load(
     dlqFile: "c",
     ...counts,
     fields: ["id"],
+    completeness: { announced: null, received: valid.length + invalid.length, missing: 0, repeated: 0 },
   });
   await store.write((db) => {
     db.run(
