@@ -23,6 +23,7 @@ async function load(store: Store, valid: string[]): Promise<string> {
     dlqFile: "data/c",
     validCount: valid.length,
     invalidCount: 0,
+    completeness: { announced: null, received: valid.length, missing: 0, repeated: 0 },
   });
   return run.runId;
 }
