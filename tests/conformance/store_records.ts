@@ -267,4 +267,59 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
     ]);
     assert.deepEqual(await store.runs.deliveriesOfContent("c".repeat(64)), [noted]);
   });
+
+  await usingStore(
+    "records and events of old runs go, but for those that the current state or a person needs",
+    async ({ store, reader }) => {
+      const load = async (n: number, valid: readonly object[], invalid: readonly object[]) => {
+        const run = { runId: newRunId(START + n), pipeline: "users", at: at(n) };
+        await store.announceRun(run);
+        await loadTexts(store, run.runId, "raw", [...valid, ...invalid].map((one) => JSON.stringify(one)));
+        await loadTexts(store, run.runId, "processed", valid.map((one) => JSON.stringify(one)));
+        await loadTexts(store, run.runId, "invalid", invalid.map((one) => JSON.stringify(one)));
+        const counts = { validCount: valid.length, invalidCount: invalid.length };
+        await store.markLoaded({ ...run, rawFile: "a", processedFile: "b", dlqFile: "c", ...counts });
+        const told = { run_id: run.runId, actor: "courier", phase: "DELIVERING" };
+        const done = { ...told, type: "phase_completed", detail: { state: "DELIVERED" } };
+        await store.record([
+          RunEvent.parse({ ...done, id: `${run.runId}/done`, published_at: at(n + 1_000) }),
+        ]);
+        return run.runId;
+      };
+      const [ada, bob, bad] = [{ id: 1, age: 20 }, { id: 2, age: 30 }, {
+        id: 3,
+        error_reason: "age: missing",
+      }];
+      const first = await load(0, [ada, bob], [bad, { id: 1, error_reason: "age: x" }]);
+      const second = await load(1, [ada, { ...bob, age: 31 }], []);
+      const third = await load(2, [ada, { ...bob, age: 32 }], [{ id: 9, error_reason: "age: y" }]);
+      const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+      await using reading = await reader();
+      const before = await store.current.page("users", {}, { limit: 9 });
+      assert.deepEqual(
+        new Set((await reading.trimmable(tomorrow)).map(({ run_id }) => run_id)),
+        new Set([first, second]),
+      );
+      const trimmed = await store.trim(tomorrow);
+      assert.deepEqual([trimmed.runs, trimmed.events], [2, 3]);
+      assert.ok(trimmed.records > 0);
+      assert.deepEqual(await store.current.page("users", {}, { limit: 9 }), before);
+      assert.deepEqual(await reading.problemsOfCurrent("users"), []);
+      // what nobody has corrected stays, what a later run held as a valid record goes
+      const invalid = await store.records.page("invalid_users", { runId: first }, { limit: 9 });
+      assert.deepEqual(invalid.map(({ record }) => (record as typeof bad).id), [3]);
+      assert.deepEqual(await store.records.page("raw_users", { runId: second }, { limit: 9 }), []);
+      assert.equal((await store.records.page("raw_users", { runId: third }, { limit: 9 })).length, 3);
+      assert.equal((await store.trim(tomorrow)).records, 0);
+      // an event that comes late starts from what followed from those that went
+      const again = { id: "again", run_id: first, actor: "courier", published_at: at(9_000) };
+      await store.record([
+        RunEvent.parse({ ...again, type: "phase_started", phase: "DELIVERING", attempt: 1 }),
+      ]);
+      const row = (await store.runs.byRunId(first))!;
+      assert.deepEqual([row.status, row.delivered_at], ["DELIVERING", at(1_000)]);
+      const growth = await reading.growth();
+      assert.ok(growth.bytes > 0);
+    },
+  );
 }
