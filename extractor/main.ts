@@ -7,7 +7,7 @@ import { STALL_MS } from "../shared/actor/actor.ts";
 import { runActor } from "../shared/actor/run_actor.ts";
 import { ask } from "../shared/actor/ask.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
-import { EXIT, runService, runTogether, whenListening } from "../shared/actor/service.ts";
+import { EXIT, runService, runTogether, whenListening, whenThere } from "../shared/actor/service.ts";
 import type { Channel } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { variable } from "../shared/config/config.ts";
@@ -36,9 +36,10 @@ if (import.meta.main) {
       const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
       const files = openFiles(filesPlaceOf(config));
       const leaseMs = config.LEASE_SECONDS * 1_000;
-      const state = config.DATABASE_URL === undefined
+      const url = config.DATABASE_URL;
+      const state = url === undefined
         ? new LocalState(`${config.DATA_DIR}/state`)
-        : use(await openExtractorState(config.DATABASE_URL, leaseMs));
+        : use(await whenThere(() => openExtractorState(url, leaseMs), signal, log));
       const pipelines = await loadPipelines(pipelinesDir(config.PIPELINES_DIR));
       const patience = patienceOf(config);
       const sources = use(new Sources(pipelines, patience, variable));

@@ -6,7 +6,7 @@
  */
 import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
-import { runService, runTogether, whenListening } from "../shared/actor/service.ts";
+import { runService, runTogether, whenListening, whenThere } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { variable } from "../shared/config/config.ts";
 import { filesPlaceOf, redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";
@@ -42,7 +42,7 @@ if (import.meta.main) {
       shownOf(plan, plan.name === DEFAULT_PIPELINE ? config.MASK_FIELDS : undefined)
     );
     const place = storePlaceOf(config);
-    const store = use(await openStore(place, pipelines));
+    const store = use(await whenThere(() => openStore(place, pipelines), signal, log));
     const channel = use(await openChannel({ redisUrl: redisUrlOf(config), queuePath: config.QUEUE_PATH }));
     const files = openFiles(filesPlaceOf(config));
     const server = sftpOptionsOf(config);

@@ -49,9 +49,13 @@ async function run(sql: string, signal: AbortSignal, options: PostgresConsoleOpt
     max: 1,
     statementMs: timeoutMs,
     mostBytes: maxBytes * SENT_PER_BYTE + 100_000,
-    settings: { default_transaction_read_only: "on", work_mem: "16MB" },
+    settings: {
+      default_transaction_read_only: "on",
+      work_mem: "16MB",
+      client_connection_check_interval: "500ms",
+    },
   });
-  const gone = () => void db[Symbol.asyncDispose]();
+  const gone = () => db.abandon();
   signal.addEventListener("abort", gone);
   try {
     signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { grantSql } from "../../shared/store/postgres/inspect.ts";
 import { fillRun, openApiOnPostgres, type TestApi, user } from "../../tests/support/api.ts";
+import { until } from "../../tests/conformance/channel_tools.ts";
 import { needing } from "../../tests/support/needs.ts";
 import { type PostgresServer, startPostgres } from "../../tests/support/postgres.ts";
 import { REFUSED, SECRETS } from "../../tests/support/sql_attacks.ts";
@@ -230,6 +231,24 @@ test("without a user of its own, or with one that may do more, there is no conso
     await server.psql(`REVOKE ${grant} FROM etl_sql`, name);
   }
   assert.equal((await answerAs(env))[0], 200);
+});
+
+test("a query whose client is gone is ended, here and on the server", async () => {
+  await using server = await startPostgres();
+  await using api = await openConsole(server, { SQL_TIMEOUT_MS: "60000" });
+  const gone = new AbortController();
+  const asked = api.send("/query_sql", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query: "SELECT count(*) FROM generate_series(1, 1e12::bigint)" }),
+    signal: gone.signal,
+  });
+  const running = async () =>
+    Number(await server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'etl console'"));
+  await until(async () => await running() === 1);
+  gone.abort();
+  assert.equal((await asked).status, 400);
+  await until(async () => await running() === 0);
 });
 
 async function sql(api: TestApi<Store>, query: string) {

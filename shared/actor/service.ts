@@ -7,8 +7,9 @@ import { getLogger, type Logger } from "@logtape/logtape";
 import type { Channel } from "../channel/channel.ts";
 import { type ConfigOf, environment, loadConfig, type Variables } from "../config/config.ts";
 import type { LogVariables } from "../config/variables.ts";
-import { ConfigError, messageOf } from "../errors/errors.ts";
+import { ConfigError, messageOf, TransientError } from "../errors/errors.ts";
 import { startLogging } from "../telemetry/log.ts";
+import { backOff, pause } from "./backoff.ts";
 import { endWithParent } from "./parent.ts";
 
 /** Exit codes: 0 done or stopped in order, 1 failed, 2 configuration that can't be used. */
@@ -89,4 +90,17 @@ export async function runTogether(
   ));
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+}
+
+/** What `open` opens, as soon as it is there: tried again while it is away, as services are started in any order. */
+export async function whenThere<T>(open: () => Promise<T>, signal: AbortSignal, log: Logger): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof TransientError) || signal.aborted) throw error;
+      log.warning("waiting", { for: error.message });
+      await pause(backOff(attempt, { maxMs: 10_000 }), signal);
+    }
+  }
 }

@@ -116,3 +116,14 @@ test("doctor looks at the server, its clock and the console's user, and prints t
   await server.stop();
   assert.match((await line("database"))!, /nobody listens there/);
 });
+
+test("a saver that is started before its database waits for it", async () => {
+  await using server = await startPostgres();
+  const url = await server.createDatabase();
+  await server.stop();
+  await using pipeline = await startPipeline({ sftp: "none", env: { DATABASE_URL: url } });
+  const saver = pipeline.begin("saver");
+  await pipeline.said(/"message":"waiting".*nobody listens there/, "saver");
+  await server.start();
+  await saver.line(/"message":"ready"/);
+});

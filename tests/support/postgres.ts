@@ -99,6 +99,7 @@ class Server implements PostgresServer {
       ...["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
     ]);
     if (!this.options.tls) return;
+    used("openssl");
     await this.#run("openssl", [
       ...["req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
       ...["-addext", "subjectAltName=DNS:localhost", "-newkey", "rsa:2048"],

@@ -104,6 +104,13 @@ export class Postgres implements Session, AsyncDisposable {
     });
   }
 
+  /** Ends all connections at once; the server ends what they run as soon as it notices. */
+  abandon(): void {
+    this.#isClosed = true;
+    for (const { reject } of this.#waiting.splice(0)) reject(lost());
+    for (const link of [...this.#links]) link.abandon();
+  }
+
   /** Closes all connections, once the statements that run have ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
@@ -243,6 +250,10 @@ class Link {
   close(): Promise<void> {
     clearTimeout(this.#timer);
     return this.#closing ??= this.sql.end({ timeout: this.#isOpen ? 5 : 0 }).then(() => this.#ended());
+  }
+
+  abandon(): void {
+    this.#ended();
   }
 
   #ended(why = lost()): void {

@@ -141,7 +141,7 @@ test("a server that answers nothing is given up soon after its own bound", async
   assert.deepEqual(await db.all("SELECT 1 AS x"), [{ x: 1 }]);
 });
 
-test("TLS is used as sslmode says", async () => {
+needing("postgres", "openssl")("TLS is used as sslmode says", async () => {
   await using server = await startPostgres({ tls: true, settings: { ssl_min_protocol_version: "TLSv1.2" } });
   const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
   {
