@@ -10,6 +10,7 @@ import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from ".
 import { BenchEnvironment, type Scale } from "./bench/environment.ts";
 import { api } from "./bench/rows/api.ts";
 import { apiPostgres } from "./bench/rows/api_postgres.ts";
+import { loadPostgres } from "./bench/rows/load_postgres.ts";
 import { current } from "./bench/rows/current.ts";
 import { deliver } from "./bench/rows/deliver.ts";
 import { endToEnd } from "./bench/rows/end_to_end.ts";
@@ -31,6 +32,7 @@ const ROWS: readonly Row[] = [
   ids,
   transform,
   load,
+  loadPostgres,
   current,
   deliver,
   endToEnd,
