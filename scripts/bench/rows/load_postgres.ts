@@ -22,7 +22,7 @@ export const loadPostgres: Row = {
     const rows = await Deno.makeTempFile({ suffix: ".tsv" });
     try {
       await shell(
-        `awk '{ gsub(/\\\\/, "\\\\\\\\"); print 5000000000000000 + NR "\\t" $0 }' "${raw.name}" > "${rows}"`,
+        `awk '{ gsub(/\\\\/, "\\\\\\\\"); printf "%.0f\\t%s\\n", 5000000000000000 + NR, $0 }' "${raw.name}" > "${rows}"`,
       );
       const found = await inTurn(turns, async () => {
         await server.psql("TRUNCATE raw_records", new URL(url).pathname.slice(1));
