@@ -58,6 +58,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
         await picture(page, "repair_form");
         await page.reload();
         await shows(page, "1 changed");
+        await page.waitForSelector('.record input[id$=" age"]');
         assert.equal(
           await page.$eval('.record input[id$=" age"]', (input) => (input as HTMLInputElement).value),
           "42",
