@@ -4,6 +4,7 @@
  * @module
  */
 import type { CurrentColumn } from "./current_shape.ts";
+import { exactJson } from "./mask.ts";
 
 /** What identifies a record. Whole numbers beyond 2^53 are text. */
 export type Key = string | number;
@@ -91,3 +92,8 @@ export interface Condition {
 
 /** Conditions by field; all have to hold. */
 export type Conditions = Readonly<Record<string, Condition>>;
+
+/** A key as it may be stored: the text of a whole number is that number too. */
+export function asStored<K>(key: K): (K | object)[] {
+  return typeof key === "string" && /^-?(0|[1-9]\d{0,18})$/.test(key) ? [key, exactJson.rawJSON(key)] : [key];
+}

@@ -4,17 +4,18 @@
  * @module
  */
 import { PermanentError } from "../../errors/errors.ts";
-import type {
-  ChangeCursor,
-  ChangeRow,
-  Conditions,
-  CurrentCursor,
-  CurrentRow,
-  InvalidOfKey,
-  Key,
-  MoveRow,
-  Ordered,
-  Searchable,
+import {
+  asStored,
+  type ChangeCursor,
+  type ChangeRow,
+  type Conditions,
+  type CurrentCursor,
+  type CurrentRow,
+  type InvalidOfKey,
+  type Key,
+  type MoveRow,
+  type Ordered,
+  type Searchable,
 } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { exactJson, hides, MASKED, readRecord, shownPaths } from "../mask.ts";
@@ -219,7 +220,9 @@ export class PostgresCurrent implements Current {
     const rows = await this.#read(
       shown.name,
       undefined,
-      "ORDER BY c.key_order, c.key LIMIT $1 OFFSET $2",
+      // the page of ids first: what is passed over isn't joined
+      `WHERE c.id IN (SELECT id FROM ${currentTable(shown.name)} ORDER BY key_order, key LIMIT $1 OFFSET $2)
+       ORDER BY c.key_order, c.key`,
       [limit, offset],
     );
     return {
@@ -300,9 +303,4 @@ function orderedOf(text: string): Ordered {
 
 function boundOf(value: Ordered | null): Bindable {
   return typeof value === "object" && value !== null ? BigInt(JSON.stringify(value)) : value;
-}
-
-/** A key as it may be stored: the text of a whole number is that number too. */
-function asStored(key: Key): (Key | object)[] {
-  return typeof key === "string" && /^-?(0|[1-9]\d{0,18})$/.test(key) ? [key, exactJson.rawJSON(key)] : [key];
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { PermanentError } from "../../errors/errors.ts";
-import type { Condition, Conditions, Key, Searchable } from "../current_rows.ts";
+import { asStored, type Condition, type Conditions, type Searchable } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { hides } from "../mask.ts";
 import type { Shown } from "../shown.ts";
@@ -65,15 +65,15 @@ export function keysSql(parameter: string): string {
 }
 
 function onKey(terms: Terms, { eq, lt, gt, in: among, like }: Condition): void {
-  const bind = (keys: readonly (Key | boolean)[]) => keysSql(terms.bind(JSON.stringify(keys)));
+  const bind = (keys: readonly unknown[]) => keysSql(terms.bind(JSON.stringify(keys)));
   if (eq === null) terms.addSql("false");
-  else if (eq !== undefined) terms.addSql(`c.key = ${bind([eq])}`);
+  else if (eq !== undefined) terms.addSql(`c.key IN ${bind(asStored(eq))}`);
   for (const [value, sign] of [[lt, "<"], [gt, ">"]] as const) {
     if (value === undefined) continue;
     const key = bind([value]);
     terms.addSql(`(c.key_order, c.key) ${sign} (SELECT etl_key_order(b), b FROM ${key} AS b (b))`);
   }
-  if (among !== undefined) terms.addSql(`c.key IN ${bind(among)}`);
+  if (among !== undefined) terms.addSql(`c.key IN ${bind(among.flatMap(asStored))}`);
   if (like !== undefined) terms.addSql(`${keyText("c")} ILIKE ${terms.bind(like)} ESCAPE ''`);
 }
 
@@ -100,8 +100,11 @@ function onText(
     terms.add`${terms.raw(column)} ${terms.raw(sign)} ${String(value)}`;
   }
   if (among !== undefined) {
+    if (isIndexed) {
+      terms.add`${terms.raw(exact)} = ANY(${among.map((value) => cut(textOf(value)))}::text[])`;
+      order ??= exact;
+    }
     terms.add`${terms.raw(column)} = ANY(${among.map(textOf)}::text[])`;
-    if (isIndexed) order ??= exact;
   }
   if (like !== undefined) {
     const [beginning = ""] = /^[^%_]*/.exec(like)!;

@@ -8,22 +8,23 @@ import { PermanentError } from "../../errors/errors.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { exactJson, hides, MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
 import { type Bindable, type Database, sqlText } from "../../sqlite/database.ts";
-import type {
-  ChangeCursor,
-  ChangeRow,
-  Conditions,
-  CurrentCursor,
-  CurrentRow,
-  InvalidOfKey,
-  Key,
-  MoveRow,
-  Ordered,
-  Searchable,
+import {
+  asStored,
+  type ChangeCursor,
+  type ChangeRow,
+  type Conditions,
+  type CurrentCursor,
+  type CurrentRow,
+  type InvalidOfKey,
+  type Key,
+  type MoveRow,
+  type Ordered,
+  type Searchable,
 } from "../current_rows.ts";
 import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
-import { asStored, conditionsSql, searchable } from "./current_where.ts";
+import { conditionsSql, searchable } from "./current_where.ts";
 import { changesSelect, changesTable, currentSelect, currentTable, newestComplete } from "./current_table.ts";
 import { baseTable, fromRecords, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { fieldsOf, type ShownPipelines } from "./shown.ts";

@@ -5,9 +5,9 @@
  */
 import { PermanentError } from "../../errors/errors.ts";
 import type { Bindable } from "../../sqlite/database.ts";
-import type { Conditions, Searchable } from "../current_rows.ts";
+import { asStored, type Conditions, type Searchable } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { exactJson, hides } from "../mask.ts";
+import { hides } from "../mask.ts";
 import type { Shown } from "../shown.ts";
 
 /** A field that can be looked for, and its column in the current table. */
@@ -84,9 +84,4 @@ export function conditionsSql(
     }
   }
   return { terms, values, order };
-}
-
-/** A key as it may be stored: the text of a whole number is that number too. */
-export function asStored<K>(key: K): (K | object)[] {
-  return typeof key === "string" && /^-?(0|[1-9]\d{0,18})$/.test(key) ? [key, exactJson.rawJSON(key)] : [key];
 }
