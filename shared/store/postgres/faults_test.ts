@@ -5,7 +5,7 @@ import { NoSpace, TransientError } from "../../errors/errors.ts";
 import { pausedLines } from "../../../tests/conformance/store.ts";
 import { needing } from "../../../tests/support/needs.ts";
 import { startPostgres } from "../../../tests/support/postgres.ts";
-import { linesOf, usersTables } from "../../../tests/support/store.ts";
+import { linesOf, startChild, usersTables } from "../../../tests/support/store.ts";
 import { smallDisk } from "../../../tests/support/tmpfs.ts";
 import type { FileToLoad } from "../writes.ts";
 import { Postgres } from "./connection.ts";
@@ -38,6 +38,33 @@ test("a saver goes on after its server was restarted, and says that it is away m
   await store.record([requested("after")]);
   assert.equal(await store.runs.count(), 2);
   assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
+});
+
+test("a saver that is killed in the middle of a load leaves nothing and keeps no lock; another one does it", async () => {
+  await using server = await startPostgres();
+  const url = await server.createDatabase();
+  await using store = await openPostgres(url, usersTables([]));
+  await using saver = startChild(`
+    const { openPostgres } = await import(store + "../postgres/store.ts");
+    const { linesOf, usersTables } = await import(store + "../../../tests/support/store.ts");
+    const opened = await openPostgres(${JSON.stringify(url)}, usersTables([]));
+    const endless = async function* () {
+      const lines = Array.from({ length: 1000 }, () => '{"id":1}');
+      for (let first = 1;; first += lines.length) {
+        yield await Promise.resolve({ first, lines, flaws: new Map() });
+        if (first === 100_001) console.log("a hundred thousand lines are sent");
+      }
+    };
+    await opened.loadFile(${JSON.stringify(FILE)}, endless);
+  `);
+  await saver.said("a hundred thousand lines are sent");
+  await saver.kill();
+  assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
+  assert.equal(await store.records.count("raw_users"), 20_000);
+  assert.deepEqual(
+    await server.psql("SELECT count(*) FROM raw_records", new URL(url).pathname.slice(1)),
+    "20000",
+  );
 });
 
 test("a connection that is cut in the middle of a COPY leaves nothing, and the load is done again", async () => {
