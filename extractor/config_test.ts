@@ -22,6 +22,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
     MAX_RESPONSE_BYTES: 52_428_800,
     MAX_PARALLEL: 4,
     PIPELINES_DIR: undefined,
+    DATABASE_URL: undefined,
     DATA_DIR: "data",
     FILES_URL: undefined,
     S3_ENDPOINT: undefined,
