@@ -190,6 +190,14 @@ Deno.test("docker-compose up brings the first run, safely, and loses nothing wha
     await composed.compose("up", "--detach", "source");
   });
 
+  await step("a run that shrank is held, and loaded once it is released", async () => {
+    const runId = await composed.startRun();
+    await composed.runIs(runId, "HELD");
+    await composed.graphql(`mutation { releaseRun(runId: "${runId}") { __typename } }`);
+    const row = await composed.runIs(runId, "COMPLETED");
+    assert.equal(row.valid_count! + row.invalid_count!, USERS);
+  });
+
   await step("a run waits for the SFTP server", async () => {
     await composed.compose("stop", "sftp");
     const before = composed.delivered();
