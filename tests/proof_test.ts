@@ -28,7 +28,8 @@ test("a run of the real services is proven by deno task verify, and a byte that 
   const good = await pipeline.task("verify", "--run", "latest", "--json");
   assert.equal(good.code, 0, good.stdout + good.stderr);
   assert.deepEqual(wrongOf(itemsOf(good.stdout)), []);
-  assert.equal(itemsOf(good.stdout).length, 17);
+  assert.equal(itemsOf(good.stdout).length, 18);
+  assert.equal(itemsOf(good.stdout).at(-1)!.place, "current");
 
   const raw = (await pipeline.remoteFiles()).find((name) => name.startsWith("records_"))!;
   const bytes = await Deno.readFile(`${pipeline.site!.disk}/${raw}`);
