@@ -24,7 +24,7 @@ export interface PostgresConsoleOptions extends Bounds, TurnOptions {
 }
 
 /** What to do for a console. */
-const TODO = "deno task doctor --grant prints the statements that make a user for it";
+const REMEDY = "deno task doctor --grant prints the statements that make a user for it";
 
 /** The server may send so many bytes for an answer of one byte: names, lengths, digits. */
 const SENT_PER_BYTE = 2;
@@ -38,7 +38,7 @@ export function openPostgresConsole(options: PostgresConsoleOptions): SqlConsole
 async function run(sql: string, signal: AbortSignal, options: PostgresConsoleOptions): Promise<SqlAnswer> {
   const { url, timeoutMs, maxBytes } = options;
   if (url === undefined) {
-    throw new SqlUnavailable(`The SQL console is off: SQL_DATABASE_URL is not set. ${TODO}.`);
+    throw new SqlUnavailable(`The SQL console is off: SQL_DATABASE_URL is not set. ${REMEDY}.`);
   }
   if (sql.includes("\0")) throw new SqlRefused("the statement holds a NUL character.");
   const store = await options.store();
@@ -61,7 +61,7 @@ async function run(sql: string, signal: AbortSignal, options: PostgresConsoleOpt
     signal.throwIfAborted();
     const beyond = await rightsBeyond(db, readable);
     if (beyond !== undefined) {
-      throw new SqlUnavailable(`The SQL console is off: the user of SQL_DATABASE_URL ${beyond}. ${TODO}.`);
+      throw new SqlUnavailable(`The SQL console is off: the user of SQL_DATABASE_URL ${beyond}. ${REMEDY}.`);
     }
     return await db.transaction((session) => answer(session, sql, options), "READ ONLY");
   } catch (error) {
