@@ -48,12 +48,13 @@ export function saver(
     const known = await store.holds.of(run_id);
     if (known?.decision === "rejected") throw new Cancelled(`Rejected by ${known.decided_by}.`);
     if (known !== undefined) return known.decision === null ? known.reason : undefined;
+    if (correction_of !== undefined) return undefined;
     // another program doesn't say how much of its source it has extracted
     const isWhole = message.completeness !== undefined ||
       (await store.runs.byRunId(run_id))?.completeness != null;
     const limits = limitsOf(pipeline, isWhole);
     const isLoading = ((await store.runs.filesOf([run_id])).get(run_id) ?? []).length > 0;
-    if (limits === undefined || correction_of !== undefined || isLoading) return undefined;
+    if (limits === undefined || isLoading) return undefined;
     const refuse = () => refuseCancelled(store, run_id, message);
     return await hold(message, { store, files, limits, signal, refuse });
   }
