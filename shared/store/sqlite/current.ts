@@ -25,7 +25,15 @@ import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
 import { conditionsSql, searchable } from "./current_where.ts";
-import { changesSelect, changesTable, currentSelect, currentTable, newestComplete } from "./current_table.ts";
+import {
+  changesSelect,
+  changesTable,
+  currentSelect,
+  currentTable,
+  newestComplete,
+  shownColumns,
+} from "./current_table.ts";
+import { plainRows } from "./plain_rows.ts";
 import { baseTable, fromRecords, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { fieldsOf, type ShownPipelines } from "./shown.ts";
 
@@ -196,10 +204,25 @@ export class SqliteCurrent implements Current {
   async tableRows(name: string, page: { limit: number; offset: number }): Promise<Table> {
     const { pipeline, isChanges } = this.#table(name)!;
     const [shown, shape] = this.#of(pipeline);
-    const select = isChanges
-      ? `${changesSelect(shown, shape)} ORDER BY x.move, x.key`
-      : `${currentSelect(shown, shape, fieldsOf(this.db, pipeline))} ORDER BY c.key`;
-    return this.db.table(`${select} LIMIT ? OFFSET ?`, page.limit, page.offset);
+    const { limit, offset } = page;
+    if (isChanges) {
+      const select = `${changesSelect(shown, shape)} ORDER BY x.move, x.key LIMIT ? OFFSET ?`;
+      return this.db.table(select, limit, offset);
+    }
+    const fields = fieldsOf(this.db, pipeline);
+    const order = "ORDER BY c.key LIMIT ? OFFSET ?";
+    const rest = `FROM ${currentTable(pipeline)} AS c LEFT JOIN ${
+      baseTable("processed", pipeline)
+    } AS p ON p.id = c.record ${order}`;
+    const columns = shownColumns(shown, shape, fields);
+    return plainRows(
+      this.db,
+      columns,
+      { text: "p.json", rest, mask: shown.masks.processed },
+      limit,
+      offset,
+    ) ??
+      this.db.table(`${currentSelect(shown, shape, fields)} ${order}`, limit, offset);
   }
 
   #pipelines(): string[] {

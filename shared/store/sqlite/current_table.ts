@@ -7,6 +7,7 @@
 import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
 import { hides, type Mask, MASKED } from "../mask.ts";
+import type { PlainColumn } from "./plain_rows.ts";
 import { baseTable, fieldSql, valueSql } from "./record_sql.ts";
 import type { Shown } from "../shown.ts";
 import { columnName, refreshView } from "./view_sql.ts";
@@ -133,18 +134,8 @@ function refreshIndexes(db: Database, pipeline: string, { columns, index }: Curr
   for (const [name, on] of wanted) db.script(sqlOf(name, on));
 }
 
-/** A column of the view `NAME`. */
-export interface ShownColumn {
-  /** As the view calls it. */
-  readonly name: string;
-  /** Of a field that has a column of its own and isn't masked: what can be looked for. */
-  readonly column: string | undefined;
-  /** What it shows, of a row `c` of the current table. */
-  readonly value: string;
-}
-
-/** The columns of the view `NAME`, but for ours at its end. */
-export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly string[]): ShownColumn[] {
+/** The columns of the view `NAME`, of rows `c` of the current table: fields that have a column there and aren't masked, other keys of the record, ours. */
+export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly string[]): PlainColumn[] {
   const mask = shown.masks.processed;
   const own = new Map<string, string>([[shape.key.join("."), "key"]]);
   shape.columns.forEach(({ keys }, n) => own.set(keys.join("."), `c${n}`));
@@ -152,15 +143,22 @@ export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly
   const top = [...fields.filter((key) => !shown.added.includes(key)), ...shown.added].map((key) => {
     const column = mask.has(key) ? undefined : own.get(key);
     const name = shown.added.includes(key) ? key : columnName(key, taken);
-    return { name, column, value: column === undefined ? fromRecord(shown, key) : `c.${column}` };
+    return column === undefined ? { name, key } : { name, sql: `c.${column}` };
   });
   const nested = [{ keys: shape.key }, ...shape.columns].flatMap(({ keys }: Pick<CurrentColumn, "keys">) => {
     if (keys.length === 1 || hides(mask, keys)) return [];
     const field = keys.join(".");
-    const column = own.get(field)!;
-    return [{ name: columnName(field, taken), column, value: `c.${column}` }];
+    return [{ name: columnName(field, taken), sql: `c.${own.get(field)!}` }];
   });
-  return [...top, ...nested];
+  const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
+  return [
+    ...top,
+    ...nested,
+    { name: "first_run", sql: run("run_id", "c.first") },
+    { name: "changed_run", sql: run("run_id", "c.changed") },
+    { name: "seen_run", sql: run("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`) },
+    { name: "changed_at", sql: run("at", "c.changed") },
+  ];
 }
 
 /** Not a join, which SQLite would make also where nothing of it is shown, in a query that groups. */
@@ -172,18 +170,13 @@ function fromRecord({ name, masks }: Shown, key: string): string {
 
 /** What the view `NAME` shows, of rows `c` of the current table. */
 export function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
-  const columns = shownColumns(shown, shape, fields).map(({ name, value }) => `${value} AS ${sqlName(name)}`);
-  const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
+  const columns = shownColumns(shown, shape, fields).map((column) =>
+    "sql" in column
+      ? `${column.sql} AS ${META.includes(column.name) ? column.name : sqlName(column.name)}`
+      : `${fromRecord(shown, column.key)} AS ${sqlName(column.name)}`
+  );
   return `SELECT
-  ${
-    [
-      ...columns,
-      `${run("run_id", "c.first")} AS first_run`,
-      `${run("run_id", "c.changed")} AS changed_run`,
-      `${run("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`)} AS seen_run`,
-      `${run("at", "c.changed")} AS changed_at`,
-    ].join(",\n  ")
-  }
+  ${columns.join(",\n  ")}
 FROM ${currentTable(shown.name)} AS c`;
 }
 

@@ -18,8 +18,10 @@ import {
 import type { Shown } from "../shown.ts";
 import type { Records } from "../store.ts";
 import type { Bindable, Database } from "../../sqlite/database.ts";
-import type { ShownPipelines } from "./shown.ts";
-import { fromRecords, TEXT } from "./record_sql.ts";
+import { plainRows } from "./plain_rows.ts";
+import { baseTable, fromRecords, TEXT } from "./record_sql.ts";
+import { fieldsOf, type ShownPipelines } from "./shown.ts";
+import { keyColumns, META_COLUMNS, viewFrom } from "./views.ts";
 
 /** Lines of a file that are read at once. */
 const LINES_AT_ONCE = 200;
@@ -103,11 +105,22 @@ export class SqliteRecords implements Records {
 
   /** Rows of the view, as everybody sees them with `sqlite3`: newest load last. */
   async rows(table: RecordTable, page: { limit: number; offset: number }): Promise<Table> {
-    return this.db.table(
-      `SELECT * FROM ${table} ORDER BY record_id LIMIT ? OFFSET ?`,
+    const { kind, shown } = this.#of(table);
+    const columns = [...keyColumns(kind, fieldsOf(this.db, shown.name), shown), ...META_COLUMNS];
+    const ids = `SELECT id FROM ${baseTable(kind, shown.name)} ORDER BY id LIMIT ? OFFSET ?`;
+    const rest = `${viewFrom(kind, shown.name)} WHERE r.id IN (${ids}) ORDER BY r.id`;
+    return plainRows(
+      this.db,
+      columns,
+      { text: TEXT, rest, mask: shown.masks[kind] },
       page.limit,
       page.offset,
-    );
+    ) ??
+      this.db.table(
+        `SELECT * FROM ${table} ORDER BY record_id LIMIT ? OFFSET ?`,
+        page.limit,
+        page.offset,
+      );
   }
 
   /** The raw records of correction runs that correct each of these invalid records, oldest first. */

@@ -19,9 +19,6 @@ const MOST_FIELDS = 490;
 /** Keys that are longer have no column of their own. */
 const LONGEST_FIELD = 1000;
 
-/** Columns that follow the user's own keys in each view. */
-const META = ["run_id", "line", "insertion_date", "record_id"];
-
 /** Gives new top-level keys of a pipeline a column each, after those that are there. Answers whether there were any. */
 export function addFields(db: Database, pipeline: string, fields: readonly string[]): boolean {
   let added = 0;
@@ -65,23 +62,44 @@ export function refreshViews(db: Database, pipelines: Iterable<Defined> = []): v
   }
 }
 
-/** The statement that makes the view of a pipeline's records of a kind. */
-export function viewSql(kind: FileKind, fields: readonly string[], shown: Shown): string {
+/** The keys of records of a kind that have a column each in its view, in order. */
+export function keyColumns(
+  kind: FileKind,
+  fields: readonly string[],
+  shown: Shown,
+): { key: string; name: string }[] {
   const own = kind === "raw" ? [] : kind === "processed" ? shown.added : ["error_reason", "raw_line"];
-  const masked = shown.masks[kind];
-  const taken = new Set([...META, ...own]);
-  const columns = [
+  const taken = new Set([...META_COLUMNS.map(({ name }) => name), ...own]);
+  return [
     ...fields.filter((key) => !own.includes(key)).map((key) => ({ key, name: columnName(key, taken) })),
     ...own.map((key) => ({ key, name: key })),
-  ].map(({ key, name }) => `${valueSql(key, masked.get(key), TEXT)} AS ${sqlName(name)}`);
-  const view: RecordTable = `${kind}_${shown.name}`;
+  ];
+}
+
+/** The columns that follow them, of rows of `viewFrom`. */
+export const META_COLUMNS: readonly { name: string; sql: string }[] = [
+  { name: "run_id", sql: "f.run_id" },
+  { name: "line", sql: `r.id % ${LINES_PER_FILE}` },
+  { name: "insertion_date", sql: "f.loaded_at" },
+  { name: "record_id", sql: "r.id" },
+];
+
+/** The records of a kind as `r`, with their files as `f`. */
+export function viewFrom(kind: FileKind, pipeline: string): string {
   // the second condition lets a query for one run go from the run's file to its range of records; LEFT lets count(*) skip the files
-  return `CREATE VIEW ${view} AS SELECT
-  ${
-    [...columns, ""].join(",\n  ")
-  }f.run_id AS run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date, r.id AS record_id
-FROM ${fromRecords(kind, shown.name)} LEFT JOIN run_files AS f
+  return `FROM ${fromRecords(kind, pipeline)} LEFT JOIN run_files AS f
   ON f.id = r.id / ${LINES_PER_FILE} AND r.id BETWEEN f.id * ${LINES_PER_FILE} AND f.id * ${LINES_PER_FILE} + ${
     LINES_PER_FILE - 1
   }`;
+}
+
+/** The statement that makes the view of a pipeline's records of a kind. */
+function viewSql(kind: FileKind, fields: readonly string[], shown: Shown): string {
+  const view: RecordTable = `${kind}_${shown.name}`;
+  const columns = keyColumns(kind, fields, shown).map(({ key, name }) =>
+    `${valueSql(key, shown.masks[kind].get(key), TEXT)} AS ${sqlName(name)}`
+  );
+  return `CREATE VIEW ${view} AS SELECT
+  ${[...columns, META_COLUMNS.map(({ name, sql }) => `${sql} AS ${name}`).join(", ")].join(",\n  ")}
+${viewFrom(kind, shown.name)}`;
 }
