@@ -1,8 +1,3 @@
-/**
- * The actors as the channel knows them.
- *
- * @module
- */
 import type { Beat, Channel, MailboxState } from "../shared/channel/channel.ts";
 import { CHANNELS } from "../shared/contracts/channels.ts";
 

@@ -1,8 +1,3 @@
-/**
- * The variables that only the API reads.
- *
- * @module
- */
 import { z } from "zod";
 import {
   ChannelVariables,

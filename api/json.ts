@@ -1,8 +1,3 @@
-/**
- * JSON as the API writes it.
- *
- * @module
- */
 import { Buffer } from "node:buffer";
 import { exactJson } from "../shared/store/mask.ts";
 

@@ -1,8 +1,3 @@
-/**
- * The API service.
- *
- * @module
- */
 import { runService } from "../shared/actor/service.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";

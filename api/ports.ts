@@ -27,7 +27,6 @@ export interface AuditEntry {
   readonly outcome: string;
 }
 
-/** Records actions durably. */
 export interface AuditLog {
   /** Appends an entry; it is on the disk when the promise resolves. */
   append(entry: AuditEntry): Promise<void>;

@@ -1,8 +1,3 @@
-/**
- * The API on a socket.
- *
- * @module
- */
 import { serve } from "@hono/node-server";
 import { once } from "node:events";
 import type { IncomingMessage, Server } from "node:http";

@@ -1,9 +1,3 @@
-/**
- * `deno task check [NAME…]`: whether the pipelines' definitions can be used: they load, their lookups are there, their variables are set.
- * Exit codes: 0 all well, 1 something is wrong, 2 a name that there isn't, or a folder that can't be read. Changes nothing.
- *
- * @module
- */
 import { loadConfig } from "../shared/config/config.ts";
 import { PipelineVariables } from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";

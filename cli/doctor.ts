@@ -1,9 +1,3 @@
-/**
- * `deno task doctor`: checks everything that the pipeline needs, one line each: ok, or what to do. Exit codes: 0 nothing is wrong,
- * 1 something is, 2 configuration that can't be used. Changes nothing but a probe file on the SFTP server and in each folder, removed at once.
- *
- * @module
- */
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fetchPage } from "../extractor/page.ts";

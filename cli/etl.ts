@@ -1,9 +1,3 @@
-/**
- * `deno task etl COMMAND`: the pipeline in a terminal, over the API. Exit codes: 0 done, 1 refused, failed or still invalid, 2 a command or
- * configuration that can't be used, 3 the API can't be reached or wants a token.
- *
- * @module
- */
 import { GraphqlClient, Refused, Unauthorized, Unreachable } from "../api/client/graphql.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { complain, EXIT, numberOf, parsed, runCommand } from "./command_line.ts";

@@ -1,8 +1,3 @@
-/**
- * `deno task keygen [--dir ssh_keys] [--type rsa|ed25519] [--passphrase [VALUE]]`: the key pair that logs in to the SFTP server.
- *
- * @module
- */
 import { ensureKeys, KEY_TYPES } from "../local/sftp/keys.ts";
 import { type CommandLine, EXIT, runCommand, say, UsageError } from "./command_line.ts";
 

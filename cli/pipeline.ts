@@ -1,10 +1,3 @@
-/**
- * `deno task start`: the services under one supervisor, until Ctrl-C. `deno task run [NAME…]`: one run of each pipeline, then exit. `deno task demo`:
- * everything offline with a sample source; a run of each pipeline that it serves, a summary, and then it stays up (`--once`: exits). Exit codes:
- * 0 COMPLETED or stopped in order, 1 FAILED, 2 a command or configuration that can't be used.
- *
- * @module
- */
 import { ask, RunActive } from "../shared/actor/ask.ts";
 import { PATIENCE_MS } from "../shared/actor/follow.ts";
 import { pause } from "../shared/actor/backoff.ts";

@@ -1,8 +1,3 @@
-/**
- * Whether the API's port is free, checked before anything is started.
- *
- * @module
- */
 import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 

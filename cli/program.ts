@@ -10,7 +10,6 @@ import type { ReadableStream as WebStream } from "node:stream/web";
 export interface Program {
   /** Shown before each of its lines. */
   readonly name: string;
-  /** Arguments for `deno`. */
   readonly args: readonly string[];
   readonly env: Record<string, string | undefined>;
   readonly cwd?: string;

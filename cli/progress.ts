@@ -1,8 +1,3 @@
-/**
- * Shows a run's progress: a bar for each phase on a terminal, lines elsewhere.
- *
- * @module
- */
 import { Presets, SingleBar } from "cli-progress";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { Phase, RunEvent } from "../shared/contracts/messages.ts";

@@ -1,10 +1,3 @@
-/**
- * `deno task retention [--days N] [--keep-runs N] [--apply]`: lists the local files of old runs that may go, and why others stay, and the
- * records of old runs that may leave the database; with `--apply` it removes them. Exit codes: 0 done, 1 failed, 2 usage or configuration that
- * can't be used.
- *
- * @module
- */
 import { openChannel } from "../shared/channel/open.ts";
 import { filesPlaceOf, redisUrlOf, storePlaceOf } from "../shared/config/variables.ts";
 import { oldRuns, removeOld } from "../saver/retention.ts";

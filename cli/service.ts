@@ -1,9 +1,3 @@
-/**
- * `deno task extractor` (or another service): starts it with the least permissions that its configuration needs, passes signals on, and ends
- * with its exit code.
- *
- * @module
- */
 import { WITH_PARENT } from "../shared/actor/parent.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { complain, runCommand, UsageError } from "./command_line.ts";

@@ -1,10 +1,3 @@
-/**
- * `deno task verify --run ID|latest|all [--json]`: compares what a run left behind with what was recorded: local files, records in the database,
- * deliveries, the files on the SFTP server (read back), and the transform, repeated. A line for each: equal, or what differs and what to do.
- * Changes nothing. Exit codes: 0 nothing is wrong, 1 something is, 2 usage or configuration that can't be used.
- *
- * @module
- */
 import { loadConfig } from "../shared/config/config.ts";
 import { filesPlaceOf, storePlaceOf } from "../shared/config/variables.ts";
 import { openFiles } from "../shared/files/open.ts";

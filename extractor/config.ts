@@ -1,8 +1,3 @@
-/**
- * The variables that only the extractor reads.
- *
- * @module
- */
 import { z } from "zod";
 import {
   ActorVariables,

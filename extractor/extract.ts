@@ -71,7 +71,6 @@ interface ExtractorPlan {
   readonly task: Task;
   readonly checkpoint: Checkpoint;
   readonly source: Source;
-  /** Of the lock's holder. */
   readonly documents: Documents;
 }
 

@@ -1,8 +1,3 @@
-/**
- * All pages of the source, in order.
- *
- * @module
- */
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { tolerance } from "./ending.ts";
 import { IdSet } from "./ids.ts";

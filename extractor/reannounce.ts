@@ -73,7 +73,6 @@ export async function runReannounce(
     channel: Channel;
     state: Documents;
     files: Files;
-    /** One for each pipeline. */
     openings: readonly (() => Promise<Checkpoint>)[];
     now?: () => number;
   },

@@ -1,8 +1,3 @@
-/**
- * Runs that start by themselves: at the times of a cron pattern, at an interval, or when the service starts.
- *
- * @module
- */
 import { getLogger } from "@logtape/logtape";
 import { RunActive, tell } from "../shared/actor/ask.ts";
 import { backOff, pause } from "../shared/actor/backoff.ts";

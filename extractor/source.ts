@@ -1,8 +1,3 @@
-/**
- * The source of a pipeline, as its definition says: what is asked for, how answers are read, and how patient to be.
- *
- * @module
- */
 import { createHash } from "node:crypto";
 import { pause } from "../shared/actor/backoff.ts";
 import type { ConfigOf } from "../shared/config/config.ts";

@@ -25,7 +25,6 @@ const Standing = z.object({
   /** The run that was decided on last: that it is held is old news. */
   decided: RunId.optional(),
 });
-/** How a pipeline stands. */
 export type Standing = z.output<typeof Standing>;
 
 /** Reads how a pipeline stands. What can't be read counts as nothing: the saver tells it again within the hour. @throws as `Documents.read`. */

@@ -1,8 +1,3 @@
-/**
- * The State port on the local disk.
- *
- * @module
- */
 import { LocalDocuments } from "../shared/files/documents.ts";
 import type { LockOptions, State, StateLock } from "../shared/files/state.ts";
 import { lock } from "./lock.ts";

@@ -1,8 +1,3 @@
-/**
- * A local SFTP server as a program of its own.
- *
- * @module
- */
 import { endWithParent } from "../shared/actor/parent.ts";
 import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
 import { startSftpServer } from "./sftp/server.ts";

@@ -1,8 +1,3 @@
-/**
- * The sample source as a program of its own.
- *
- * @module
- */
 import { endWithParent } from "../shared/actor/parent.ts";
 import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
 import { type SourceOptions, startSource } from "./source/server.ts";

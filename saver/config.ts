@@ -1,8 +1,3 @@
-/**
- * The variables that only the saver reads.
- *
- * @module
- */
 import { Buffer } from "node:buffer";
 import { z } from "zod";
 import type { ConfigOf } from "../shared/config/config.ts";

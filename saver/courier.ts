@@ -1,8 +1,3 @@
-/**
- * After the load: the files of a run to the SFTP server.
- *
- * @module
- */
 import { basename } from "node:path";
 import type { Actor, Done } from "../shared/actor/actor.ts";
 import { PermanentError } from "../shared/errors/errors.ts";

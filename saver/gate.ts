@@ -1,8 +1,3 @@
-/**
- * The gate before the load: whether a run's numbers are what its pipeline's definition allows.
- *
- * @module
- */
 import type { Fields } from "../shared/actor/message.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";

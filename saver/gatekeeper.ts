@@ -1,8 +1,3 @@
-/**
- * The gatekeeper: what people decide on runs that are held.
- *
- * @module
- */
 import type { Actor, Done, OutputOn } from "../shared/actor/actor.ts";
 import type { Fields } from "../shared/actor/message.ts";
 import type { Decide } from "../shared/contracts/messages.ts";

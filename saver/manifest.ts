@@ -1,8 +1,3 @@
-/**
- * The manifest: what a run delivered, in a file beside the others.
- *
- * @module
- */
 import { basename } from "node:path";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Manifest } from "./delivery/delivery.ts";

@@ -1,8 +1,3 @@
-/**
- * Phase 3: the three files of a run into the database, then the order to deliver them.
- *
- * @module
- */
 import type { Actor, Done, OutputOn } from "../shared/actor/actor.ts";
 import { pause } from "../shared/actor/backoff.ts";
 import type { Phase2Complete, RunEvent } from "../shared/contracts/messages.ts";

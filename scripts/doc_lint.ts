@@ -10,7 +10,9 @@ import { complain, EXIT, runCommand } from "../cli/command_line.ts";
 const PORTS = [
   "shared/contracts",
   "shared/channel/channel.ts",
-  "shared/files",
+  "shared/files/documents.ts",
+  "shared/files/files.ts",
+  "shared/files/state.ts",
   "shared/errors",
   "shared/actor/actor.ts",
   "shared/pipeline/mod.ts",

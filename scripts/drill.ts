@@ -1,8 +1,3 @@
-/**
- * `deno task drill`: injects every fault that the pipeline has to survive, with real servers and real kills, and prints the outcome of each.
- *
- * @module
- */
 import { type CommandLine, EXIT, numberOf, runCommand, say, UsageError } from "../cli/command_line.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";

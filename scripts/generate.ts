@@ -1,8 +1,3 @@
-/**
- * `deno task generate`: writes the files that are made from others. `deno task drift` (`--check`) fails where one isn't up to date.
- *
- * @module
- */
 import { typesText } from "../api/client/generate.ts";
 import { bundle } from "../api/dashboard/build.ts";
 import { schemaText } from "../api/graphql/print.ts";

@@ -1,8 +1,3 @@
-/**
- * The transformer's own variables. Those of channel, storage and logs are added by its main.
- *
- * @module
- */
 import {
   ActorVariables,
   ChannelVariables,

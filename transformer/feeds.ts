@@ -1,8 +1,3 @@
-/**
- * The pipelines, as the transformer works on them.
- *
- * @module
- */
 import { variable } from "../shared/config/config.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { type Pipelines, planFor } from "../shared/pipeline/load.ts";

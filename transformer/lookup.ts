@@ -1,8 +1,3 @@
-/**
- * The CSV files that people keep, from which members are added to records.
- *
- * @module
- */
 import { CsvError, parse } from "csv-parse/sync";
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";

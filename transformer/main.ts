@@ -1,8 +1,3 @@
-/**
- * The transformer service.
- *
- * @module
- */
 import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";
 import { runService, runTogether, whenListening } from "../shared/actor/service.ts";

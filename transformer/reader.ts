@@ -109,7 +109,6 @@ class ObjectReader {
     return this.json.members(at, this.#member);
   }
 
-  /** See `RecordReader`. */
   seen(see: (name: string, bit: number) => void): void {
     for (const { key, place, bit } of this.#fresh) {
       const isRead = this.keys.lastIndexOf(key.name) === place; // of a key that stands twice the last value counts

@@ -1,9 +1,3 @@
-/**
- * Counting names, however many there are.
- *
- * @module
- */
-
 const OTHER = "(other)";
 
 /** Counts how often each name was added; names beyond the first `most` different ones are counted together, as `(other)`. */

@@ -1,8 +1,3 @@
-/**
- * The stream from raw lines to processed records and dead letters.
- *
- * @module
- */
 import type { FieldTypes } from "../shared/contracts/messages.ts";
 import { type Flaw, type LineBatch, MAX_LINE_BYTES } from "../shared/files/lines.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";

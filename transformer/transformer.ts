@@ -1,8 +1,3 @@
-/**
- * Phase 2: a raw file becomes a processed and a dead-letter file.
- *
- * @module
- */
 import type { Actor, Done, Handling } from "../shared/actor/actor.ts";
 import type { Phase1Complete } from "../shared/contracts/messages.ts";
 import { identityOf } from "../shared/pipeline/identity.ts";

@@ -1,8 +1,3 @@
-/**
- * `api/client/types.d.ts`, the shapes of the answers, from the operations and the schema.
- *
- * @module
- */
 import { codegen } from "@graphql-codegen/core";
 import * as operationTypes from "@graphql-codegen/typescript-operations";
 import { buildSchema, parse } from "graphql";

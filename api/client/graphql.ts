@@ -1,8 +1,3 @@
-/**
- * The one place that talks GraphQL, for the browser and the terminal.
- *
- * @module
- */
 import { parseExact } from "../../shared/store/mask.ts";
 
 /** The text of an operation whose answer is `Data`; nothing ever sets `answer`. */

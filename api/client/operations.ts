@@ -36,7 +36,6 @@ export const RUNS = `query Runs($first: Int!, $after: String, $pipeline: String)
 }
 ${LINE}` as Operation<types.RunsQuery>;
 
-/** All pipelines, by name. */
 export const PIPELINES = `query Pipelines {
   pipelines { name problems source schedule nextRun runs tables added lastRun { ...Line } }
 }
@@ -136,7 +135,6 @@ export const INVALID_RECORDS =
   }
 }` as Operation<types.InvalidRecordsQuery>;
 
-/** Dead letters, newest first. */
 export const DEAD_LETTERS = `query DeadLetters($first: Int!, $after: String) {
   deadLetters(first: $first, after: $after) {
     nodes { id channel body reason attempts buriedAt } pageInfo { hasNextPage endCursor }

@@ -1,8 +1,3 @@
-/**
- * The actors: who is there, what they do, and what waits for them.
- *
- * @module
- */
 import type { Beat } from "../../shared/channel/channel.ts";
 import { type ActorView, viewActors } from "../actors.ts";
 import { builder } from "./builder.ts";

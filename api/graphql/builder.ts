@@ -1,8 +1,3 @@
-/**
- * The schema's builder, its scalars, and bounds of arguments.
- *
- * @module
- */
 import SchemaBuilder from "@pothos/core";
 import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from "graphql";
 import type { Context } from "./context.ts";

@@ -1,8 +1,3 @@
-/**
- * What runs changed in the current state of a pipeline.
- *
- * @module
- */
 import type { ChangeCursor, ChangeRow, MoveRow } from "../../shared/store/current_rows.ts";
 import { MASKED } from "../../shared/store/mask.ts";
 import { builder } from "./builder.ts";

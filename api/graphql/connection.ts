@@ -17,10 +17,8 @@ export const MAX_PAGE = 500;
 
 /** What a client asks a connection for. */
 export interface PageArgs {
-  /** Rows from the start. */
   readonly first?: number | null | undefined;
   readonly after?: string | null | undefined;
-  /** Rows from the end. */
   readonly last?: number | null | undefined;
   readonly before?: string | null | undefined;
 }

@@ -1,8 +1,3 @@
-/**
- * What a resolver is given.
- *
- * @module
- */
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { UntilCommit } from "../until_commit.ts";

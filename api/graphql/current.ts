@@ -1,8 +1,3 @@
-/**
- * The current state of a pipeline: one record a key.
- *
- * @module
- */
 import type { CurrentCursor, CurrentRow } from "../../shared/store/current_rows.ts";
 import { builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";

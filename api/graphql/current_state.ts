@@ -1,8 +1,3 @@
-/**
- * The current state of a pipeline, as a request reads it.
- *
- * @module
- */
 import * as z from "zod";
 import type { Ordered } from "../../shared/store/current_rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";

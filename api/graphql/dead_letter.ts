@@ -1,8 +1,3 @@
-/**
- * Messages that failed permanently.
- *
- * @module
- */
 import type { DeadLetter } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { type Mask, MASKED, maskOf, maskRecord } from "../../shared/store/mask.ts";

@@ -1,8 +1,3 @@
-/**
- * One record of a pipeline: what it is now, where that came from, what runs did to it, and when it was bad.
- *
- * @module
- */
 import type { CurrentRow, Key } from "../../shared/store/current_rows.ts";
 import type { RecordRow, RunRow } from "../../shared/store/rows.ts";
 import { identityOf } from "../../shared/pipeline/identity.ts";

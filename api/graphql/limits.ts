@@ -1,8 +1,3 @@
-/**
- * What an operation may cost.
- *
- * @module
- */
 import {
   type FieldNode,
   type FragmentDefinitionNode,

@@ -1,8 +1,3 @@
-/**
- * What receivers outside were told.
- *
- * @module
- */
 import { NOTIFICATION_TYPES } from "../../shared/contracts/notifications.ts";
 import { builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";

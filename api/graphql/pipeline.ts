@@ -1,8 +1,3 @@
-/**
- * Pipelines: what they read, judge and write, and how they are.
- *
- * @module
- */
 import type { Rule } from "../../shared/pipeline/complaints.ts";
 import type { Searchable } from "../../shared/store/current_rows.ts";
 import {

@@ -1,8 +1,3 @@
-/**
- * `api/schema.graphql`, from the code.
- *
- * @module
- */
 import { lexicographicSortSchema, printSchema } from "graphql";
 import { schema } from "./schema.ts";
 

@@ -1,8 +1,3 @@
-/**
- * `/graphql`: the schema over HTTP and SSE, GraphiQL for browsers.
- *
- * @module
- */
 import { EnvelopArmor } from "@escape.tech/graphql-armor";
 import { execute, getOperationAST, GraphQLError } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";

@@ -1,8 +1,3 @@
-/**
- * Runs, and all that belongs to them.
- *
- * @module
- */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import {
   type Completeness,

@@ -1,8 +1,3 @@
-/**
- * Reading runs.
- *
- * @module
- */
 import { RunId } from "../../shared/contracts/messages.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";

@@ -1,8 +1,3 @@
-/**
- * The whole schema.
- *
- * @module
- */
 import type { GraphQLSchema } from "graphql";
 import { builder } from "./builder.ts";
 import "./run_queries.ts";

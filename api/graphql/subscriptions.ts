@@ -1,8 +1,3 @@
-/**
- * Following runs and actors.
- *
- * @module
- */
 import { filter, pipe } from "graphql-yoga";
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import { Actor } from "./actor.ts";

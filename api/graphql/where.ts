@@ -1,8 +1,3 @@
-/**
- * Conditions on fields of the current state, as a client gives them.
- *
- * @module
- */
 import * as z from "zod";
 import type { Condition, Conditions, Searchable } from "../../shared/store/current_rows.ts";
 import { badInput } from "./builder.ts";

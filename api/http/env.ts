@@ -1,8 +1,3 @@
-/**
- * The types of a request's way through the app.
- *
- * @module
- */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { RequestInfo } from "../ports.ts";
 

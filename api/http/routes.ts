@@ -1,8 +1,3 @@
-/**
- * What is answered where no route fits: a redirect, the methods that are allowed, or nothing.
- *
- * @module
- */
 import type { Context } from "hono";
 import type { ApiApp, Env } from "./env.ts";
 import { detail } from "../json.ts";

@@ -1,8 +1,3 @@
-/**
- * The page that a browser gets where a token is wanted.
- *
- * @module
- */
 import { page } from "./pages.ts";
 
 /** The page that asks for the token. */

@@ -1,8 +1,3 @@
-/**
- * Metrics for Prometheus.
- *
- * @module
- */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { RUN_STATUSES } from "../../shared/contracts/messages.ts";
@@ -24,7 +19,6 @@ export class Metrics {
   /** Executed GraphQL operations, in seconds. */
   readonly graphql: Histogram<"operation" | "outcome">;
   readonly subscriptions: Gauge<"subscription">;
-  /** Mutations, by outcome. */
   readonly mutations: Counter<"mutation" | "outcome">;
 
   readonly #measured;

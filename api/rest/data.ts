@@ -1,8 +1,3 @@
-/**
- * `GET /data/{table}`: records as tables, masked.
- *
- * @module
- */
 import { Buffer } from "node:buffer";
 import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";

@@ -1,8 +1,3 @@
-/**
- * `/healthz`, `/readyz` and `/metrics`: for monitoring.
- *
- * @module
- */
 import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { jsonAnswer } from "../json.ts";

@@ -1,8 +1,3 @@
-/**
- * `GET /`: the status for programs, the dashboard for browsers.
- *
- * @module
- */
 import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { dashboardPage } from "../dashboard/dashboard.ts";

@@ -1,8 +1,3 @@
-/**
- * What the routes answer while there is no database yet.
- *
- * @module
- */
 import { detail } from "../json.ts";
 
 /** The answer before the first run. */

@@ -1,9 +1,3 @@
-/**
- * Pages of REST lists.
- *
- * @module
- */
-
 /** `X-Total-Count`, and `Link` to the next and the previous page where there is one. */
 export function pageHeaders(
   url: string,

@@ -1,8 +1,3 @@
-/**
- * `POST /query_sql`: the SQL console.
- *
- * @module
- */
 import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { detail, jsonAnswer } from "../json.ts";

@@ -11,7 +11,6 @@ import { fit, jsonBody } from "../http/unprocessable.ts";
 /** The parts of a request that a route reads. */
 export interface Inputs {
   readonly params?: z.ZodObject;
-  /** What follows the `?`. */
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
 }

@@ -1,8 +1,3 @@
-/**
- * `GET /etl_runs`: the runs that reached the load, in the original's shape.
- *
- * @module
- */
 import { z } from "@hono/zod-openapi";
 import type { ApiApp } from "../http/env.ts";
 import { integer } from "../http/unprocessable.ts";

@@ -1,9 +1,3 @@
-/**
- * Why the SQL console doesn't answer a query.
- *
- * @module
- */
-
 /** The query is not one that the console runs, or it failed; the message is shown to its author. */
 export class SqlRefused extends Error {
   /** Tells it apart in logs. */

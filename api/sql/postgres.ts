@@ -19,7 +19,6 @@ import { type TurnOptions, Turns } from "./turns.ts";
 export interface PostgresConsoleOptions extends Bounds, TurnOptions {
   /** The address of the user of the console; undefined where nobody has made one. */
   readonly url: string | undefined;
-  /** Knows the views. */
   readonly store: () => Promise<ReadStore | undefined>;
 }
 

@@ -1,8 +1,3 @@
-/**
- * What the SQL console answers of a row.
- *
- * @module
- */
 import type { Cell } from "../../shared/store/rows.ts";
 
 /** A row as a JSON object; of two columns of one name the later counts. */

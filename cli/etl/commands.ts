@@ -1,8 +1,3 @@
-/**
- * The commands of `deno task etl`.
- *
- * @module
- */
 import { DEAD_LETTERS, PIPELINES, type Run, type RunLine, RUNS } from "../../api/client/operations.ts";
 import { invalidRecords } from "../../api/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";

@@ -1,8 +1,3 @@
-/**
- * The variables that `deno task etl` reads.
- *
- * @module
- */
 import { z } from "zod";
 import { ApiVariables } from "../../api/config.ts";
 

@@ -1,8 +1,3 @@
-/**
- * Following a run to its end.
- *
- * @module
- */
 import { type GraphqlClient, Unreachable } from "../../api/client/graphql.ts";
 import { ACTORS, type Event, RUN, type Run, RUN_EVENTS } from "../../api/client/operations.ts";
 import { PATIENCE_MS } from "../../shared/actor/follow.ts";

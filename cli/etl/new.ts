@@ -235,7 +235,6 @@ async function walked(
   return records;
 }
 
-/** A value as TypeScript. */
 function code(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(code).join(", ")}]`;
   if (!isObject(value)) return JSON.stringify(value);

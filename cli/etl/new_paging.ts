@@ -9,7 +9,6 @@ import type { At } from "../../shared/pipeline/mod.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import type { Answer, Asked, Leaf } from "./new_ask.ts";
 
-/** What was found out. */
 export interface PagingFound {
   /** Undefined where nothing could be shown. */
   readonly paging: AnyPaging | undefined;

@@ -48,7 +48,6 @@ const FORMATS: [text: string, schema: z.ZodType][] = [
 const PERSONAL =
   /^e?-?mail|_mail$|email|phone|mobile|^tel$|^ssn$|passport|iban|(card|account)_?(number|expir\w*)|^(ein|login|user_?name|user_?agent|cvc|cvv)$|mac_?address|wallet|birth|^dob$|password|secret|token|^(first|last|full|given|family|middle|maiden)_?name$|^(address|street|zip|postal)|postcode|^ip(_address)?$|tax_?id|^(gender|sex)$|latitude|longitude/i;
 
-/** Whose name is personal. */
 const PERSON =
   /person|people|customer|billing|shipping|contact|buyer|payer|patient|employee|recipient|owner/i;
 

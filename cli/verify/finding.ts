@@ -1,8 +1,3 @@
-/**
- * The result of one comparison.
- *
- * @module
- */
 import { messageOf } from "../../shared/errors/errors.ts";
 
 /**

@@ -1,8 +1,3 @@
-/**
- * Compares all copies of a run.
- *
- * @module
- */
 import type { Inspection } from "../../saver/delivery/inspect.ts";
 import { manifestOf } from "../../saver/manifest.ts";
 import type { Files } from "../../shared/files/files.ts";

@@ -49,7 +49,6 @@ export interface Style {
   readonly by: string;
   /** Whether a position is good for some time only, such as a cursor. */
   readonly mayExpire?: boolean;
-  /** Where a run begins. */
   readonly begin: Position;
   /** The places in the body that it looks at. */
   readonly places: readonly string[];

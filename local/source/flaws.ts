@@ -1,9 +1,3 @@
-/**
- * Ways in which a record can break the rules.
- *
- * @module
- */
-
 type Change = (user: User) => unknown;
 type User = Record<string, unknown> & { company: Record<string, unknown> };
 

@@ -1,8 +1,3 @@
-/**
- * Inspecting the files on the server, without changing anything there.
- *
- * @module
- */
 import { Connection, type Login } from "./connection.ts";
 import { Remote } from "./remote.ts";
 import { type Digest, readBack } from "./transfer.ts";

@@ -1,8 +1,3 @@
-/**
- * The private key that logs in to the server.
- *
- * @module
- */
 import { Buffer } from "node:buffer";
 import ssh2, { type ParsedKey } from "ssh2";
 import { PermanentError } from "../../shared/errors/errors.ts";

@@ -1,8 +1,3 @@
-/**
- * Files on the server: what SFTP can do, in terms of paths, with errors of the two kinds.
- *
- * @module
- */
 import { Buffer } from "node:buffer";
 import { posix } from "node:path";
 import type { FileEntry, SFTPWrapper, Stats } from "ssh2";
@@ -143,7 +138,6 @@ export class Remote {
 export class RemoteFile implements AsyncDisposable {
   #open = true;
 
-  /** @ignore Made by `Remote`. */
   constructor(
     private readonly path: string,
     private readonly handle: Buffer,

@@ -1,8 +1,3 @@
-/**
- * Delivery over SFTP: the files of a run side by side, then the manifest.
- *
- * @module
- */
 import { posix } from "node:path";
 import { TransientError } from "../../shared/errors/errors.ts";
 import type {

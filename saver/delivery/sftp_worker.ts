@@ -42,7 +42,6 @@ export interface Failure {
   readonly message: string;
 }
 
-/** `error` as it travels. */
 export function failureOf(error: unknown): Failure {
   const kind = error instanceof PermanentError
     ? "permanent"
@@ -84,7 +83,6 @@ export class SftpWorker implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<void>();
   #calls = 0;
   #parts: readonly string[];
-  /** Why the thread ended. */
   #failure: Error | undefined;
 
   /** Starts the thread, which opens a session: see `Session.open`. Where that fails, each call does. */

@@ -1,8 +1,3 @@
-/**
- * Drift: how the fields of a run's records differ from those of the run before.
- *
- * @module
- */
 import { z } from "zod";
 import { FieldTypes } from "../../shared/contracts/messages.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";

@@ -30,7 +30,6 @@ export interface NotifierParts {
   readonly receivers: readonly Receiver[];
   /** What notifications are signed with. */
   readonly keys: readonly Uint8Array[];
-  /** See `Post`. */
   readonly answerWithinMs?: number | undefined;
   /** Pauses between tries at one receiver, in milliseconds. */
   readonly pauses?: { readonly firstMs: number; readonly maxMs: number } | undefined;

@@ -22,7 +22,6 @@ export class Declined extends TransientError {
   override readonly name: string = "Declined";
 }
 
-/** The receiver at `url`. */
 export function receiverAt(url: string): Receiver {
   return { url, host: new URL(url).host, key: createHash("sha256").update(url).digest("hex").slice(0, 16) };
 }

@@ -104,7 +104,6 @@ export class BenchEnvironment implements AsyncDisposable {
     });
   }
 
-  /** An S3 server. */
   store() {
     return this.once("store", async () => this.#resources.use(await startS3()));
   }
@@ -137,7 +136,6 @@ export class BenchSetup implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   #channel: Promise<Channel> | undefined;
 
-  /** @ignore Made by `BenchEnvironment.setup`. */
   constructor(
     private readonly folder: string,
     readonly env: Environment,

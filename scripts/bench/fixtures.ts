@@ -1,8 +1,3 @@
-/**
- * Files that rows begin with: a raw file as the extractor writes it, and what the transformer makes of it.
- *
- * @module
- */
 import type { FileFacts } from "../../shared/files/files.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
 import { usersPlan } from "../../tests/support/users.ts";

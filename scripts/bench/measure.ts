@@ -1,9 +1,3 @@
-/**
- * Taking turns, and the figures that come out.
- *
- * @module
- */
-
 /** Some measurements; of an even number the median is the mean of the two in the middle. */
 export interface Spread {
   readonly median: number;

@@ -31,7 +31,6 @@ export interface Program extends AsyncDisposable {
   cpu(): Promise<number>;
   /** Resident memory in MB (10^6 bytes): now, and at its peak. */
   memory(): Promise<{ now: number; peak: number }>;
-  /** Ends it without warning. */
   kill(): void;
   /** The greatest proportional set size of it and all that it started, in MB, until `signal`; looked at every 300 ms. */
   peakPss(signal: AbortSignal): Promise<number>;

@@ -1,8 +1,3 @@
-/**
- * Figures, their targets, and the table that shows them.
- *
- * @module
- */
 import type { Spread } from "./measure.ts";
 import type { BenchEnvironment } from "./environment.ts";
 

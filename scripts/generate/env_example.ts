@@ -1,8 +1,3 @@
-/**
- * `.env.example`, from the services' configuration schemas.
- *
- * @module
- */
 import type { z } from "zod";
 import { SERVICES, VARIABLES } from "../../cli/services.ts";
 

@@ -1,8 +1,3 @@
-/**
- * Waiting and trying again.
- *
- * @module
- */
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 
 /** Milliseconds to wait after failure number `attempt`: doubling from `firstMs` to `maxMs`, with up to a quarter of jitter off. */

@@ -33,7 +33,6 @@ export class HeardCancellations implements Cancellations {
     return listen(channel, "channel:run_events", (event) => this.#hear(event), signal);
   }
 
-  /** As `Cancellations`. */
   onCancelled(runId: string, then: (reason: Error) => void, since = ""): Disposable {
     const cancelled = this.#cancelled.get(runId);
     if (cancelled !== undefined && cancelled.at >= since) then(cancelled.reason);

@@ -1,8 +1,3 @@
-/**
- * Following a run: its events, and a limit to the time in which nothing happens to it.
- *
- * @module
- */
 import type { Channel } from "../channel/channel.ts";
 import { isFinal, type RunEvent, statusAfter } from "../contracts/messages.ts";
 import { TransientError } from "../errors/errors.ts";

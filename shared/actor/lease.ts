@@ -1,8 +1,3 @@
-/**
- * Holding on to a message while it is worked on.
- *
- * @module
- */
 import type { Claim } from "../channel/channel.ts";
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 

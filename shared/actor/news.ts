@@ -1,8 +1,3 @@
-/**
- * The events of a message while it is handled.
- *
- * @module
- */
 import { getLogger } from "@logtape/logtape";
 import type { Claim, Outgoing } from "../channel/channel.ts";
 import type { Phase } from "../contracts/messages.ts";

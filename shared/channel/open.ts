@@ -1,8 +1,3 @@
-/**
- * Opens the channel that the configuration names.
- *
- * @module
- */
 import type { Channel } from "./channel.ts";
 import { openEmbeddedChannel } from "./embedded.ts";
 

@@ -1,8 +1,3 @@
-/**
- * The directory of actors on a Redis server.
- *
- * @module
- */
 import { BEAT_TTL_MS } from "./channel.ts";
 import { type Script, script } from "./redis_scripts.ts";
 

@@ -1,8 +1,3 @@
-/**
- * The variables that more than one service reads.
- *
- * @module
- */
 import { z } from "zod";
 import { ConfigError } from "../errors/errors.ts";
 import type { FilesPlace } from "../files/open.ts";

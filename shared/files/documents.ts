@@ -24,12 +24,10 @@ export class LocalDocuments implements Documents {
   /** Takes the folder; touches nothing yet. */
   constructor(private readonly folder: string) {}
 
-  /** As the port says. */
   placeOf(name: string): string {
     return `${this.folder}/${name}`;
   }
 
-  /** As the port says. */
   async read(name: string): Promise<string | undefined> {
     const path = this.placeOf(name);
     try {
@@ -45,7 +43,6 @@ export class LocalDocuments implements Documents {
     await writeAtomically(this.placeOf(name), text);
   }
 
-  /** As the port says. */
   async remove(name: string): Promise<void> {
     const path = this.placeOf(name);
     try {
@@ -55,7 +52,6 @@ export class LocalDocuments implements Documents {
     }
   }
 
-  /** As the port says. */
   async *list(folder: string): AsyncGenerator<string> {
     for (const { name, isDirectory } of await entriesOf(this.placeOf(folder))) {
       if (isDirectory) yield* this.list(`${folder}/${name}`);

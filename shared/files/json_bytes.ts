@@ -46,7 +46,6 @@ export class JsonBytes {
   /** Takes the text's bytes; looks at nothing yet. */
   constructor(private bytes: Uint8Array = new Uint8Array()) {}
 
-  /** Starts on another text. */
   turnTo(bytes: Uint8Array): void {
     this.bytes = bytes;
     this.hasLineEnds = false;

@@ -27,32 +27,26 @@ export class LocalFiles implements Files {
   /** Takes the data directory as its root; touches nothing yet. */
   constructor(private readonly root: string, private readonly allowed: RegExp = RUN_FILES) {}
 
-  /** In the folder `state`. */
   get documents(): Documents {
     return new LocalDocuments(join(this.root, "state"));
   }
 
-  /** In the folder `sealed`. */
   get sealed(): LocalFiles {
     return new LocalFiles(this.root, SEALED_FILES);
   }
 
-  /** As the port says. */
   path(folder: string, name: string): string {
     return join(this.root, folder, name);
   }
 
-  /** As the port says. */
   inside(path: string): string {
     return within(this.root, path, this.allowed);
   }
 
-  /** As the port says. */
   lines(path: string, options: ReadOptions = {}): AsyncGenerator<LineBatch> {
     return linesOf(path, this.blocks(path, options.signal), options);
   }
 
-  /** As the port says. */
   async *blocks(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const inside = this.inside(path);
     try {
@@ -65,12 +59,10 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says. */
   async facts(path: string, signal?: AbortSignal): Promise<FileFacts> {
     return await factsOf(path, this.blocks(path, signal));
   }
 
-  /** As the port says. */
   async size(path: string): Promise<number> {
     try {
       return (await Deno.stat(this.inside(path))).size;
@@ -79,7 +71,6 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says. */
   async exists(path: string): Promise<boolean> {
     try {
       return (await Deno.stat(this.inside(path))).isFile;
@@ -94,7 +85,6 @@ export class LocalFiles implements Files {
     return !await this.exists(path) && !await this.exists(`${path}.part`);
   }
 
-  /** As the port says. */
   async create(path: string, { resumable = false }: CreateOptions = {}): Promise<PartFile> {
     const target = this.inside(path);
     try {
@@ -135,7 +125,6 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says. */
   async discard(path: string): Promise<void> {
     try {
       await removeIfThere(`${this.inside(path)}.part`);

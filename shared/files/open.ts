@@ -1,8 +1,3 @@
-/**
- * Which adapter holds the files of runs.
- *
- * @module
- */
 import type { Files } from "./files.ts";
 import { LocalFiles } from "./local.ts";
 import { S3Files } from "./s3/files.ts";

@@ -1,8 +1,3 @@
-/**
- * A file that is being written.
- *
- * @module
- */
 import type { Hash } from "node:crypto";
 import { dirname } from "node:path";
 import { TransientError } from "../errors/errors.ts";
@@ -47,7 +42,6 @@ export class PartFile implements GrowingFile {
     this.#bytes = resumedAt;
   }
 
-  /** @ignore Used by `LocalFiles`. */
   static async open({ name, target, hash, bytes, resumable }: Opening): Promise<PartFile> {
     const file = await Deno.open(`${target}.part`, { write: true, create: bytes === 0, append: bytes > 0 });
     try {
@@ -58,12 +52,10 @@ export class PartFile implements GrowingFile {
     }
   }
 
-  /** As the port says. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** As the port says. */
   async write(data: string | Uint8Array): Promise<void> {
     if (typeof data === "string") await this.#writeText(data);
     else {
@@ -95,7 +87,6 @@ export class PartFile implements GrowingFile {
     return { bytes: this.#bytes, sha256: this.hash.copy().digest("hex") };
   }
 
-  /** As the port says. */
   lines(signal?: AbortSignal): AsyncGenerator<LineBatch> {
     return linesOf(`${this.name}.part`, this.#blocks(signal));
   }

@@ -1,8 +1,3 @@
-/**
- * What all adapters do with the bytes that they read.
- *
- * @module
- */
 import { createHash } from "node:crypto";
 import { PermanentError } from "../errors/errors.ts";
 import { Conflict, type FileFacts, type ReadOptions } from "./files.ts";

@@ -1,8 +1,3 @@
-/**
- * The fields of a record's schema: what is read of a record, and what is judged.
- *
- * @module
- */
 import * as z from "zod";
 
 /** What is read of a record: a tree of keys. */

@@ -1,8 +1,3 @@
-/**
- * What identifies the rules by which a file was made.
- *
- * @module
- */
 import { createHash } from "node:crypto";
 import { complaint, NOUNS } from "./complaints.ts";
 import type { Plan } from "./plan.ts";

@@ -1,8 +1,3 @@
-/**
- * The placeholders that `env` and `secret` leave in a definition.
- *
- * @module
- */
 import type { Placeholder } from "./mod.ts";
 
 /** A placeholder, and the keys that lead to it. */

@@ -4,7 +4,6 @@
  * @module
  */
 
-/** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Something that is wrong with a record. */

@@ -1,8 +1,3 @@
-/**
- * Putting the environment's values in place of a definition's placeholders.
- *
- * @module
- */
 import type { Auth, Secret } from "./mod.ts";
 import { complaintsOf, PARTS } from "./definition.ts";
 import { type Placed, replaced, variableOf } from "./placeholder.ts";

@@ -1,8 +1,3 @@
-/**
- * When runs of a pipeline are planned: at the times of a cron pattern, or every so many seconds.
- *
- * @module
- */
 import { Cron } from "croner";
 import { DEFAULT_PIPELINE } from "../contracts/names.ts";
 import { type ReadEnv, resolved, variablesOf } from "./resolve.ts";

@@ -1,9 +1,3 @@
-/**
- * Rows as CSV.
- *
- * @module
- */
-
 /** RFC 4180. A cell that a spreadsheet would take for a formula is made text by an apostrophe. */
 export function csvOf(
   columns: readonly string[],

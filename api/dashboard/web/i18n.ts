@@ -1,9 +1,4 @@
 /// <reference lib="dom" />
-/**
- * Words and numbers in the reader's language.
- *
- * @module
- */
 import { effect, signal } from "@preact/signals";
 import { inSpanish } from "./complaints.ts";
 import { EN, type Key } from "./texts.ts";

@@ -1,9 +1,4 @@
 /// <reference lib="dom" />
-/**
- * The dashboard in the browser.
- *
- * @module
- */
 import "./no_eval.ts";
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";

@@ -1,9 +1,4 @@
 /// <reference lib="dom" />
-/**
- * Addresses: every page has one that can be shared, and the browser's back and forward work.
- *
- * @module
- */
 import { signal } from "@preact/signals";
 
 export const address = signal(new URL(location.href));

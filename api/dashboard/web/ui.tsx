@@ -1,9 +1,4 @@
 /// <reference lib="dom" />
-/**
- * The few parts that all pages are made of.
- *
- * @module
- */
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "./i18n.ts";

@@ -1,14 +1,8 @@
-/**
- * Values as they are typed into fields and stand there.
- *
- * @module
- */
 import { parseExact } from "../../../shared/store/mask.ts";
 
 /** How a field is typed in. */
 export interface Entry {
   readonly input: "text" | "email" | "date" | "number" | "choice" | "json";
-  /** What can be chosen. */
   readonly choices: readonly unknown[];
   /** Whether `null` is a value of it. */
   readonly nullable: boolean;

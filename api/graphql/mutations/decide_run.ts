@@ -1,8 +1,3 @@
-/**
- * `releaseRun` and `rejectRun`: deciding on a held run.
- *
- * @module
- */
 import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import type { Decision } from "../../../shared/contracts/messages.ts";

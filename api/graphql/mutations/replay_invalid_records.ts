@@ -1,8 +1,3 @@
-/**
- * `replayInvalidRecords`: corrects invalid records, and sends them through the three phases again.
- *
- * @module
- */
 import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
 import { maskRecord, parseExact } from "../../../shared/store/mask.ts";

@@ -1,8 +1,3 @@
-/**
- * `sendTestNotification`.
- *
- * @module
- */
 import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { orderOf } from "../../../shared/contracts/notification_order.ts";

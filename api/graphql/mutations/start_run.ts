@@ -1,8 +1,3 @@
-/**
- * `startRun`: tells the extractor, and where wanted asks it.
- *
- * @module
- */
 import { RunActive, tell } from "../../../shared/actor/ask.ts";
 import { follow } from "../../../shared/actor/follow.ts";
 import { type Correction, isFinal, type Moment } from "../../../shared/contracts/messages.ts";

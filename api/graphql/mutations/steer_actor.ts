@@ -1,8 +1,3 @@
-/**
- * `pauseActor` and `resumeActor`.
- *
- * @module
- */
 import { CHANNELS } from "../../../shared/contracts/channels.ts";
 import type { Mailbox } from "../../../shared/channel/channel.ts";
 import { type ActorView, mailboxOf, viewActors } from "../../actors.ts";

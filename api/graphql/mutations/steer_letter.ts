@@ -1,8 +1,3 @@
-/**
- * `replayDeadLetter` and `discardDeadLetter`.
- *
- * @module
- */
 import type { Mailbox } from "../../../shared/channel/channel.ts";
 import { builder } from "../builder.ts";
 import { letterOf } from "../dead_letter.ts";

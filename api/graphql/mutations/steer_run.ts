@@ -1,8 +1,3 @@
-/**
- * `cancelRun` and `redeliverRun`.
- *
- * @module
- */
 import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { isFinal } from "../../../shared/contracts/messages.ts";

@@ -9,7 +9,6 @@ import { percentile, repeated, spreadOf } from "../measure.ts";
 import { pssOf } from "../programs.ts";
 import type { Row } from "../table.ts";
 
-/** Runs in the database. */
 export const RUNS = 100_000;
 
 const CONNECTIONS = 8;

@@ -1,8 +1,3 @@
-/**
- * `/notifications`: what receivers outside were told, and a test.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { type NotificationLine, NOTIFICATIONS } from "../../../client/operations.ts";

@@ -1,8 +1,3 @@
-/**
- * `/records`: a search over the current state.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { CURRENT, CURRENT_FIELDS, type CurrentField } from "../../../client/operations.ts";

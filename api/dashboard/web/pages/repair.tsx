@@ -1,8 +1,3 @@
-/**
- * `/runs/ID/invalid`: repairing invalid records and replaying them.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import {

@@ -1,8 +1,3 @@
-/**
- * `/runs/ID`: a run's progress and results.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
 import type { AnswerOf } from "../../../client/graphql.ts";

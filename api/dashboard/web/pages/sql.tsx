@@ -1,9 +1,4 @@
 /// <reference lib="dom" />
-/**
- * `/sql`: a small console over `POST /query_sql`.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { parseExact } from "../../../../shared/store/mask.ts";

@@ -1,8 +1,3 @@
-/**
- * The actors: who is there, what they do, and what waits for them.
- *
- * @module
- */
 import type { JSX } from "preact";
 import type { Actor } from "../../../client/operations.ts";
 import { elapsed, number, t } from "../i18n.ts";

@@ -1,8 +1,3 @@
-/**
- * One change for all records of a reason.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { InvalidRecord } from "../../../client/operations.ts";

@@ -1,8 +1,3 @@
-/**
- * What runs changed in the current state, field by field.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { type Change, type ChangeKind, CHANGES, type Run } from "../../../client/operations.ts";

@@ -1,9 +1,4 @@
 /// <reference lib="dom" />
-/**
- * The last runs as a chart: valid and invalid records as bars, records a second as a line.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";

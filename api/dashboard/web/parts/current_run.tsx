@@ -1,8 +1,3 @@
-/**
- * The active run: its phase and progress.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { isFinal, PHASES } from "../../../../shared/contracts/phases.ts";
 import type { Actor, RunLine } from "../../../client/operations.ts";

@@ -1,8 +1,3 @@
-/**
- * A run's files, here and on the SFTP server.
- *
- * @module
- */
 import type { JSX } from "preact";
 import type { Run } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";

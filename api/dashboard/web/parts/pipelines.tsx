@@ -1,8 +1,3 @@
-/**
- * The pipelines: how each is, and which one's runs are shown.
- *
- * @module
- */
 import type { JSX } from "preact";
 import type { Pipeline } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";

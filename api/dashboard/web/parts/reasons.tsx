@@ -1,8 +1,3 @@
-/**
- * Which rules failed, how often, and for what.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { INVALID_RECORDS, type Run } from "../../../client/operations.ts";

@@ -1,8 +1,3 @@
-/**
- * Checking and replaying what was changed, and following the correction run to its end.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { REPLAY, type Run, type Verdict } from "../../../client/operations.ts";

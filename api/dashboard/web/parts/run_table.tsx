@@ -1,8 +1,3 @@
-/**
- * Runs as a table.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
 import type { RunLine } from "../../../client/operations.ts";

@@ -1,8 +1,3 @@
-/**
- * A run's phases and events in time.
- *
- * @module
- */
 import type { JSX } from "preact";
 import type { JsonObject } from "../../../../shared/pipeline/problems.ts";
 import type { Event, Run } from "../../../client/operations.ts";
