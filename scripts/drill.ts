@@ -3,16 +3,22 @@ import { messageOf } from "../shared/errors/errors.ts";
 import { CASES } from "../tests/drill/cases.ts";
 import { type DrillCase, Skip } from "../tests/drill/case.ts";
 import { DrillEnvironment } from "../tests/drill/environment.ts";
+import { playOnMachines } from "../tests/machines/play.ts";
+import { runInWorld, whyNoWorld, worldFolder } from "../tests/machines/world.ts";
 import { rackRows } from "../tests/rack/rack.ts";
 
 const HELP = `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]
 deno task drill --rack
+deno task drill --machines [--quick] [--faults N] [--seed S]
 
   --case      this case alone; can be given more than once
   --quick     the cases that deno task test runs too
   --repeats   the share, in percent, of what can be repeated; default 100, few is 3
   --rack      only the sources of tests/rack: the outcome of a run of each, uninterrupted, stopped after and killed at each page
   --jobs      how many cases run at the same time; default 2
+  --machines  a pipeline on 14 machines, as network namespaces, that are killed, cut off and stopped at random
+  --faults    how many such faults; default 100, with --quick 8
+  --seed      of what is chosen at random; default a new one, which is shown
 Exit codes: 0 nothing was lost, duplicated or went wrong; 1 something was, or it was interrupted; 2 a command line that can't be used.`;
 
 const OPTIONS = {
@@ -21,6 +27,9 @@ const OPTIONS = {
   rack: { type: "boolean", default: false },
   repeats: { type: "string", default: "100" },
   jobs: { type: "string", default: "2" },
+  machines: { type: "boolean", default: false },
+  faults: { type: "string" },
+  seed: { type: "string" },
 } as const;
 
 interface Result {
@@ -30,6 +39,9 @@ interface Result {
   readonly cells: readonly string[];
   readonly failure?: string;
 }
+
+/** Those of the task. */
+const PERMISSIONS = ["read", "write", "net", "env", "run", "sys"].map((name) => `--allow-${name}`);
 
 const FEW = 3;
 const WIDTHS = [30, 60, 8, 8, 10] as const;
@@ -46,6 +58,7 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
     }
     return isRight ? EXIT.ok : EXIT.failed;
   }
+  if (values.machines) return await onMachines(values);
   const percent = values.repeats === "few" ? FEW : Number(values.repeats);
   if (!(percent > 0 && percent <= 100)) {
     throw new UsageError(
@@ -86,6 +99,20 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   say(`\n${count("held")} held, ${count("broken")} broken, ${count("skipped")} skipped`);
   for (const { drill, failure } of results) if (failure !== undefined) say(`\n${drill.name}: ${failure}`);
   return count("broken") === 0 && !brokenOff ? EXIT.ok : EXIT.failed;
+}
+
+/** Runs in a world of its own, which this program enters as another process of the same program. */
+async function onMachines({ quick, ...values }: CommandLine<typeof OPTIONS>["values"]): Promise<number> {
+  const world = worldFolder();
+  if (world === undefined) {
+    const why = await whyNoWorld();
+    if (why === undefined) return await runInWorld(PERMISSIONS, Deno.args);
+    say(`Skipped the drill on machines: ${why}.`);
+    return quick ? EXIT.ok : EXIT.failed;
+  }
+  const faults = numberOf("faults", values.faults ?? (quick ? "8" : "100"), { min: 1 });
+  const seed = numberOf("seed", values.seed ?? String(Math.floor(Math.random() * 1e6)), {});
+  return await playOnMachines({ faults, seed, world, say }) ? EXIT.ok : EXIT.failed;
 }
 
 async function perform(drill: DrillCase, repeats: number): Promise<Result> {

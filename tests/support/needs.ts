@@ -23,6 +23,7 @@ export const PACKAGES = {
   chromium: "chromium",
   git: "git",
   openssl: "openssl",
+  ip: "iproute2",
   postgres: "postgresql",
   "swift-proxy-server": "swift-proxy",
   "swift-account-server": "swift-account",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandOn, HERE, type Host } from "./host.ts";
 import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
 import { childrenOf } from "./processes.ts";
@@ -36,6 +37,8 @@ export interface PostgresOptions {
   readonly settings?: Record<string, string>;
   /** Takes TLS connections, with a certificate for `localhost`. */
   readonly tls?: boolean;
+  /** Default this machine. */
+  readonly host?: Host;
 }
 
 const USER = "etl";
@@ -86,6 +89,10 @@ class Server implements PostgresServer {
     this.#settings = options.settings ?? {};
   }
 
+  get #host(): Host {
+    return this.options.host ?? HERE;
+  }
+
   get certificate(): string | undefined {
     return this.options.tls ? `${this.folder}/server.crt` : undefined;
   }
@@ -98,6 +105,10 @@ class Server implements PostgresServer {
       ...["-D", `${folder}/data`, "-U", USER, "--pwfile", `${folder}/password`, "-A", "scram-sha-256"],
       ...["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
     ]);
+    if (this.#host !== HERE) {
+      const way = "host all all samenet scram-sha-256\n";
+      await Deno.writeTextFile(`${folder}/data/pg_hba.conf`, way, { append: true });
+    }
     if (!this.options.tls) return;
     used("openssl");
     await this.#run("openssl", [
@@ -109,7 +120,7 @@ class Server implements PostgresServer {
   }
 
   url(database = "postgres", user = USER, password = PASSWORD): string {
-    return `postgres://${user}:${encodeURIComponent(password)}@127.0.0.1:${this.port}/${database}`;
+    return `postgres://${user}:${encodeURIComponent(password)}@${this.#host.address}:${this.port}/${database}`;
   }
 
   async createDatabase(options = ""): Promise<string> {
@@ -120,7 +131,7 @@ class Server implements PostgresServer {
 
   psql(sql: string, database = "postgres"): Promise<string> {
     return this.#run("psql", ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql], {
-      PGHOST: "127.0.0.1",
+      PGHOST: this.#host.address,
       PGPORT: String(this.port),
       PGUSER: USER,
       PGPASSWORD: PASSWORD,
@@ -132,7 +143,7 @@ class Server implements PostgresServer {
     this.#settings = settings;
     const all = {
       port: String(this.port),
-      listen_addresses: "127.0.0.1",
+      listen_addresses: this.#host.address,
       unix_socket_directories: "",
       lc_messages: "C",
       ...(this.options.tls
@@ -147,7 +158,7 @@ class Server implements PostgresServer {
     const process = this.#command("postgres", [
       ...["-D", `${this.folder}/data`],
       ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
-    ], { stdout: "null" }).spawn();
+    ], { stdout: "null" }, this.#host).spawn();
     this.#process = process;
     const ready = Promise.withResolvers<void>();
     this.#output = followLog("postgres", process.stderr, "ready to accept connections", ready);
@@ -203,15 +214,16 @@ class Server implements PostgresServer {
     }
   }
 
-  #command(program: string, args: string[], options: Deno.CommandOptions = {}): Deno.Command {
-    return new Deno.Command(placeOf(program) ?? program, {
-      args,
-      cwd: this.folder,
-      stdin: "null",
-      stderr: "piped",
-      ...this.owner,
-      ...options,
-    });
+  #command(program: string, args: string[], options: Deno.CommandOptions = {}, host = HERE): Deno.Command {
+    const path = placeOf(program) ?? program;
+    const all: Deno.CommandOptions = { cwd: this.folder, stdin: "null", stderr: "piped", ...options };
+    if (host === HERE || this.owner === undefined) {
+      return commandOn(host, path, { ...all, args, ...this.owner });
+    }
+    // only root gets to the other machine
+    const { uid, gid } = this.owner;
+    const become = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", path];
+    return commandOn(host, "setpriv", { ...all, args: [...become, ...args] });
   }
 
   async #run(program: string, args: string[], env: Record<string, string> = {}): Promise<string> {

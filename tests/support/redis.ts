@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandOn, HERE, type Host } from "./host.ts";
 import { used } from "./needs.ts";
 import { followLog } from "./output.ts";
 
@@ -24,11 +25,13 @@ export interface RedisServer extends AsyncDisposable {
 }
 
 /** Starts a server that writes each command to its disk before it answers (`appendfsync always`). */
-export async function startRedis({ password }: { password?: string } = {}): Promise<RedisServer> {
+export async function startRedis(
+  { password, host = HERE }: { password?: string; host?: Host } = {},
+): Promise<RedisServer> {
   used("redis-server");
   const folder = await Deno.makeTempDir({ prefix: "redis-" });
   for (let tries = 1;; tries += 1) {
-    const server = new Server(folder, freePort(), password);
+    const server = new Server(folder, freePort(), password, host);
     try {
       await server.start();
       return server;
@@ -48,22 +51,24 @@ class Server implements RedisServer {
     private readonly folder: string,
     readonly port: number,
     private readonly password: string | undefined,
+    private readonly host: Host,
   ) {
-    this.url = `redis://${password === undefined ? "" : `:${password}@`}127.0.0.1:${port}`;
+    this.url = `redis://${password === undefined ? "" : `:${password}@`}${host.address}:${port}`;
   }
 
   async start(): Promise<void> {
     const settings = {
       port: this.port,
-      bind: "127.0.0.1",
+      bind: this.host.address,
       dir: this.folder,
       save: "",
       appendonly: "yes",
       appendfsync: "always",
+      "protected-mode": "no", // else it lets nobody in from another machine
       daemonize: "no",
       ...(this.password === undefined ? {} : { requirepass: this.password }),
     };
-    const process = new Deno.Command("redis-server", {
+    const process = commandOn(this.host, "redis-server", {
       args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]),
       stdin: "null",
       stdout: "piped",
@@ -73,7 +78,7 @@ class Server implements RedisServer {
     const ready = Promise.withResolvers<void>();
     this.#output = followLog("redis-server", process.stdout, "Ready to accept connections", ready);
     await ready.promise;
-    await connect(this.port);
+    await connect(this.host.address, this.port);
   }
 
   kill(): Promise<void> {
@@ -107,8 +112,8 @@ class Server implements RedisServer {
   }
 }
 
-async function connect(port: number): Promise<void> {
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+async function connect(hostname: string, port: number): Promise<void> {
+  const connection = await Deno.connect({ hostname, port });
   connection.close();
 }
 

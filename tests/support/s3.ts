@@ -8,6 +8,7 @@
 import { fileURLToPath } from "node:url";
 import { AwsClient } from "aws4fetch";
 import type { S3Place } from "../../shared/files/s3/place.ts";
+import { commandOn, HERE, type Host } from "./host.ts";
 import { SWIFT, used } from "./needs.ts";
 import { followLog } from "./output.ts";
 
@@ -24,11 +25,11 @@ export interface S3Server extends AsyncDisposable {
 
 const ACCESS = { accessKeyId: "test-key", secretAccessKey: "test-secret", region: "us-east-1" };
 
-export async function startS3(): Promise<S3Server> {
+export async function startS3(host = HERE): Promise<S3Server> {
   for (const program of SWIFT) used(program);
   const folder = await Deno.makeTempDir({ prefix: "s3-" });
   for (let tries = 1;; tries += 1) {
-    const server = new Server(folder, freePort());
+    const server = new Server(folder, freePort(), host);
     try {
       await server.start();
       return server;
@@ -74,13 +75,13 @@ class Server implements S3Server {
   #output: Promise<void> = Promise.resolve();
   #buckets = 0;
 
-  constructor(private readonly folder: string, readonly port: number) {}
+  constructor(private readonly folder: string, readonly port: number, private readonly host: Host) {}
 
   async start(): Promise<void> {
     const script = fileURLToPath(new URL("./s3_server.py", import.meta.url));
     const { accessKeyId, secretAccessKey, region } = ACCESS;
-    const process = new Deno.Command("/usr/bin/python3", {
-      args: ["-B", script, this.folder, String(this.port), accessKeyId, secretAccessKey, region],
+    const process = commandOn(this.host, "/usr/bin/python3", {
+      args: ["-B", script, this.folder, this.host.address, String(this.port), accessKeyId, secretAccessKey, region],
       stdin: "null",
       stdout: "piped",
       stderr: "null",
@@ -93,7 +94,7 @@ class Server implements S3Server {
 
   async bucket(): Promise<S3Place> {
     const bucket = `bucket-${++this.#buckets}`;
-    const endpoint = `http://127.0.0.1:${this.port}`;
+    const endpoint = `http://${this.host.address}:${this.port}`;
     const place = { ...ACCESS, bucket, prefix: "etl", endpoint, pathStyle: true };
     await ask(place, "PUT", "");
     return place;

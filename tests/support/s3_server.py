@@ -1,6 +1,6 @@
 """An S3 server: OpenStack Swift's four parts, one process each, over one folder. Run by s3.ts.
 
-Arguments: folder, port, access key, secret, region. Prints `ready` once it answers. The parts end with this process.
+Arguments: folder, address, port, access key, secret, region. Prints `ready` once it answers. The parts end with this process.
 """
 import ctypes
 import http.client
@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-FOLDER, PORT, KEY, SECRET, REGION = sys.argv[1:]
+FOLDER, ADDRESS, PORT, KEY, SECRET, REGION = sys.argv[1:]
 COMMON = f"""[DEFAULT]
 swift_dir = {FOLDER}/etc
 devices = {FOLDER}/drive
@@ -98,11 +98,11 @@ def auth(conf, **_):
     return wrap
 
 
-def listen(port):
+def listen(address, port):
     server = socket.socket()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server.bind(("127.0.0.1", port))
+    server.bind((address, port))
     server.listen(1024)
     return server
 
@@ -149,8 +149,8 @@ def main():
     write("proxy.conf", PROXY)
     import swift.common.utils
     swift.common.utils.set_swift_dir(f"{FOLDER}/etc")
-    front = listen(int(PORT))
-    parts = {name: listen(0) for name in ("account", "container", "object")}
+    front = listen(ADDRESS, int(PORT))
+    parts = {name: listen("127.0.0.1", 0) for name in ("account", "container", "object")}
     for name, sock in parts.items():
         write(f"{name}.conf", f"{COMMON}[pipeline:main]\npipeline = {name}-server\n[app:{name}-server]\nuse = egg:swift#{name}\n")
         make_ring(name, sock.getsockname()[1])
@@ -160,7 +160,7 @@ def main():
         sock.close()
     while True:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", int(PORT), timeout=20)
+            connection = http.client.HTTPConnection(ADDRESS, int(PORT), timeout=20)
             connection.request("GET", "/")
             if connection.getresponse().status < 500:
                 break

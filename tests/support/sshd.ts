@@ -4,6 +4,7 @@
  * @module
  */
 import { ensureHostKey } from "../../local/sftp/keys.ts";
+import { commandOn, HERE, type Host } from "./host.ts";
 import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
 import { childrenOf, workingIn } from "./processes.ts";
@@ -16,6 +17,8 @@ export interface SshdOptions {
   readonly hostKeys?: readonly string[];
   /** Bytes from which on a file can't grow: writing more fails, as on a full disk. A multiple of 512. */
   readonly maxFileBytes?: number;
+  /** Default this machine. */
+  readonly host?: Host;
 }
 
 /** A running server. Disposing of it ends the server and all its sessions, and removes its files. */
@@ -49,7 +52,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
     .trim();
   if (user === "root") await Deno.mkdir("/run/sshd", { recursive: true, mode: 0o755 });
   for (let tries = 1;; tries += 1) {
-    const server = new Server(folder, freePort(), user, hostKeys, options.maxFileBytes);
+    const server = new Server(folder, freePort(), user, hostKeys, options);
     try {
       await server.start();
       return server;
@@ -72,7 +75,7 @@ class Server implements Sshd {
     readonly port: number,
     readonly user: string,
     private readonly hostKeys: readonly string[],
-    private readonly maxFileBytes: number | undefined,
+    private readonly options: SshdOptions,
   ) {
     this.#folder = folder;
     this.home = `${folder}/home`;
@@ -80,11 +83,12 @@ class Server implements Sshd {
   }
 
   async start(): Promise<void> {
+    const { host = HERE, maxFileBytes } = this.options;
     await Deno.writeTextFile(
       `${this.#folder}/sshd_config`,
       [
         `Port ${this.port}`,
-        "ListenAddress 127.0.0.1",
+        `ListenAddress ${host.address}`,
         ...this.hostKeys.map((key) => `HostKey ${key}`),
         `AuthorizedKeysFile ${this.#folder}/authorized_keys`,
         "AuthenticationMethods publickey",
@@ -97,8 +101,8 @@ class Server implements Sshd {
         `ForceCommand internal-sftp -d ${this.home}`,
       ].join("\n"),
     );
-    const limit = this.maxFileBytes === undefined ? "unlimited" : String(this.maxFileBytes / 512);
-    const process = new Deno.Command("sh", {
+    const limit = maxFileBytes === undefined ? "unlimited" : String(maxFileBytes / 512);
+    const process = commandOn(host, "sh", {
       args: [
         // Ignored signals stay ignored in the program: it gets an error instead of being killed.
         ...["-c", 'trap "" XFSZ; ulimit -f "$1"; shift; exec "$@"', "sh", limit],

@@ -377,7 +377,7 @@ export class TestPipeline implements AsyncDisposable {
 }
 
 /** The arguments for `deno` of a task, for another working directory than the project's. */
-function taskOf(name: string): string[] {
+export function taskOf(name: string): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as {
     readonly tasks: Record<string, { readonly command: string }>;
   };

@@ -1,0 +1,66 @@
+/**
+ * What the machines have to bring about: the same runs on one machine, with everything embedded.
+ *
+ * @module
+ */
+import { openStoreToRead } from "../../shared/store/open.ts";
+import type { CurrentCursor } from "../../shared/store/current_rows.ts";
+import type { DeliveryRow } from "../../shared/store/rows.ts";
+import type { ReadStore } from "../../shared/store/store.ts";
+import type { FileKind } from "../../shared/contracts/names.ts";
+import { startPipeline } from "../support/test_pipeline.ts";
+import type { SourceSize } from "./cluster.ts";
+
+/** What a run of a pipeline leaves. */
+export interface Control {
+  /** The text of each file. */
+  readonly files: ReadonlyMap<FileKind, string>;
+  /** The names of what is delivered, without their times. */
+  readonly delivered: readonly string[];
+  /** The current state: each key and its record. */
+  readonly current: readonly string[];
+}
+
+/** Rows of the current state that are read together. */
+const AT_ONCE = 1_000;
+
+/** Runs each pipeline once, undisturbed. */
+export async function controlOf(
+  source: SourceSize,
+  pipelines: readonly string[],
+): Promise<Map<string, Control>> {
+  await using pipeline = await startPipeline({ ...source, sftp: "openssh" });
+  await pipeline.start("extractor", "transformer", "saver");
+  const controls = new Map<string, Control>();
+  for (const name of pipelines) {
+    const { run_id } = await pipeline.completed(await pipeline.tell(name));
+    await using store = await openStoreToRead({ path: `${pipeline.folder}/database/data.db` });
+    const files = new Map<FileKind, string>();
+    for (const file of (await store!.runs.filesOf([run_id])).get(run_id) ?? []) {
+      files.set(file.kind, await Deno.readTextFile(`${pipeline.folder}/${file.name}`));
+    }
+    controls.set(name, {
+      files,
+      delivered: ((await store!.runs.deliveriesOf([run_id])).get(run_id) ?? []).map(timeless).sort(),
+      current: await currentOf(store!, name),
+    });
+  }
+  return controls;
+}
+
+/** The rows of the current state of `pipeline`, masked, without times and numbers of runs. */
+export async function currentOf(store: ReadStore, pipeline: string): Promise<string[]> {
+  if ((await store.current.table(pipeline)) === undefined) return [];
+  const rows: string[] = [];
+  for (let after: CurrentCursor | undefined;;) {
+    const page = await store.current.page(pipeline, {}, { limit: AT_ONCE, after });
+    rows.push(...page.map(({ key, record }) => JSON.stringify([key, record])));
+    if (page.length < AT_ONCE) return rows;
+    after = page.at(-1)!.cursor;
+  }
+}
+
+/** The name of what was delivered, without its run's time. */
+export function timeless({ name }: Pick<DeliveryRow, "name">): string {
+  return name.replace(/_\d{8}_\d{6}/, "");
+}
