@@ -111,7 +111,7 @@ async function onMachines({ quick, ...values }: CommandLine<typeof OPTIONS>["val
     return quick ? EXIT.ok : EXIT.failed;
   }
   const faults = numberOf("faults", values.faults ?? (quick ? "8" : "100"), { min: 1 });
-  const seed = numberOf("seed", values.seed ?? String(Math.floor(Math.random() * 1e6)), {});
+  const seed = numberOf("seed", values.seed ?? String(Math.floor(Math.random() * 1e6)), { max: 2 ** 32 });
   return await playOnMachines({ faults, seed, world, say }) ? EXIT.ok : EXIT.failed;
 }
 

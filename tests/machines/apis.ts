@@ -20,7 +20,8 @@ const ANSWER_MS = 5_000;
 const PATIENCE_MS = 240_000;
 const EVERY_MS = 100;
 
-const START = `mutation ($pipeline: String!) { startRun(input: { pipeline: $pipeline, requestedBy: "drill" }) {
+const START =
+  `mutation ($pipeline: String!) { startRun(input: { pipeline: $pipeline, requestedBy: "drill" }) {
   __typename ... on StartRunSuccess { runId } } }`;
 const RUNS = `{ etlRuns(limit: 10) { runId pipeline status failure { reason } } }`;
 const HOSTS = `{ actors { instances { host } } }`;

@@ -4,8 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { openChannel } from "../../shared/channel/open.ts";
 import { pause } from "../../shared/actor/backoff.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { openStoreToRead } from "../../shared/store/open.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
@@ -19,10 +19,11 @@ import { type Control, currentOf, timeless } from "./control.ts";
 /** Looks at all that the runs left. @throws AssertionError where something else than a record is wrong. */
 export async function check(
   cluster: Cluster,
+  channel: Channel,
   controls: ReadonlyMap<string, Control>,
   asked: readonly string[],
 ): Promise<Losses & { runs: number }> {
-  await nothingWaits(cluster);
+  await nothingWaits(channel);
   await using store = (await openStoreToRead({ url: cluster.databaseUrl }))!;
   const runs = await store.runs.list({}, { limit: 10_000, offset: 0 });
   const ids = new Set(runs.map(({ run_id }) => run_id));
@@ -88,8 +89,7 @@ async function filesIn(folder: string): Promise<string[]> {
 }
 
 /** Waits until no message is under way; none may be dead. */
-async function nothingWaits({ redisUrl }: Cluster): Promise<void> {
-  await using channel = await openChannel({ redisUrl, queuePath: "" });
+async function nothingWaits(channel: Channel): Promise<void> {
   for (const name of Object.keys(CHANNELS)) {
     const mailbox = channel.mailbox(name);
     for (let tries = 0; (await mailbox.state()).depth > 0; tries++) {

@@ -52,12 +52,13 @@ export async function controlOf(
 export async function currentOf(store: ReadStore, pipeline: string): Promise<string[]> {
   if ((await store.current.table(pipeline)) === undefined) return [];
   const rows: string[] = [];
-  for (let after: CurrentCursor | undefined;;) {
+  let after: CurrentCursor | undefined;
+  do {
     const page = await store.current.page(pipeline, {}, { limit: AT_ONCE, after });
     rows.push(...page.map(({ key, record }) => JSON.stringify([key, record])));
-    if (page.length < AT_ONCE) return rows;
-    after = page.at(-1)!.cursor;
-  }
+    after = page.at(-1)?.cursor;
+  } while (after !== undefined);
+  return rows;
 }
 
 /** The name of what was delivered, without its run's time. */

@@ -4,26 +4,30 @@
  * @module
  */
 import { pause } from "../../shared/actor/backoff.ts";
-import type { Cluster } from "./cluster.ts";
-import { LEASE_SECONDS } from "./cluster.ts";
+import type { Channel } from "../../shared/channel/channel.ts";
+import { type Cluster, LEASE_SECONDS } from "./cluster.ts";
 import { type Machine, ServiceMachine } from "./machine.ts";
 
-/** A fault at one machine: when it begins, from the request of the runs, and how long it lasts, in milliseconds. */
+/** A fault at one machine. */
 export interface Fault {
   readonly kind: Kind;
   readonly machine: Machine;
-  readonly afterMs: number;
+  /** Whether it is a machine that works on a run, if any does at that moment, instead. */
+  readonly atWork: boolean;
+  /** When it begins, as a share of the time that runs take undisturbed. */
+  readonly after: number;
   readonly lastsMs: number;
-  /** Whether a machine that is killed comes back without its disk. */
+  /** Whether a machine with a service that is killed comes back without its disk. */
   readonly empties: boolean;
 }
 
 type Kind = "killed" | "link down" | "packets vanish" | "stopped";
 const KINDS: readonly Kind[] = ["killed", "link down", "packets vanish", "stopped"];
 
-/** Runs are over by then, undisturbed. */
-const RUN_MS = 6_000;
 const LEASE_MS = LEASE_SECONDS * 1_000;
+
+/** How long the directory may take to say who works, in milliseconds. */
+const ANSWER_MS = 500;
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
@@ -37,16 +41,15 @@ export function randomFrom(seed: number): () => number {
 }
 
 /**
- * Rounds of one to three faults, `count` in all. Of eight that follow one another each is of another kind: four of services, four of engines. No
- * machine has two in a round.
+ * Rounds of one to three faults, `count` in all. Of eight that follow one another each is of another kind: four of services, four of engines. Half
+ * of them end before the lease does.
  */
 export function planOf(cluster: Cluster, count: number, random: () => number): Fault[][] {
-  const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)]!;
   const rounds: Fault[][] = [];
   let kinds: [Kind, readonly Machine[]][] = [];
   for (let left = count; left > 0;) {
-    const round: Fault[] = [];
-    for (let size = Math.min(left, 1 + Math.floor(random() * 3)); size > 0; size--) {
+    const size = Math.min(left, 1 + Math.floor(random() * 3));
+    rounds.push(Array.from({ length: size }, () => {
       if (kinds.length === 0) {
         const all = KINDS.flatMap((kind) =>
           [cluster.services, cluster.engines].map((of) => [kind, of] as [Kind, readonly Machine[]])
@@ -54,48 +57,66 @@ export function planOf(cluster: Cluster, count: number, random: () => number): F
         kinds = all.map((one) => ({ one, at: random() })).sort((a, b) => a.at - b.at).map(({ one }) => one);
       }
       const [kind, machines] = kinds.pop()!;
-      const machine = pick(machines.filter((one) => round.every((other) => other.machine !== one)));
-      const isLong = random() < 0.6;
-      round.push({
+      const isShort = random() < 0.5;
+      return {
         kind,
-        machine,
-        afterMs: Math.round(random() * RUN_MS),
-        lastsMs: Math.round(isLong ? LEASE_MS * (1.3 + random() * 2) : LEASE_MS * random() * 0.7),
+        machine: machines[Math.floor(random() * machines.length)]!,
+        atWork: machines === cluster.services && random() < 0.6,
+        after: random(),
+        lastsMs: Math.round(LEASE_MS * (isShort ? random() * 0.7 : 1.3 + random() * 2)),
         empties: random() < 0.5,
-      });
-    }
-    rounds.push(round);
-    left -= round.length;
+      };
+    }));
+    left -= size;
   }
   return rounds;
 }
 
-/** Waits for the fault's time, makes it, and ends it. */
-export async function suffer({ kind, machine, afterMs, lastsMs, empties }: Fault): Promise<void> {
-  const { host } = machine;
-  await pause(afterMs);
-  switch (kind) {
-    case "killed":
+/** Makes faults, at most one at a machine at a time. */
+export class Faults {
+  readonly #hurt = new Set<Machine>();
+
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly channel: Channel,
+    private readonly say: (line: string) => void,
+  ) {}
+
+  /** Waits for the fault's time, of runs that take `spanMs`; makes it, and ends it. */
+  async suffer({ kind, after, lastsMs, empties, ...fault }: Fault, spanMs: number): Promise<void> {
+    await pause(after * spanMs);
+    const working = fault.atWork ? await this.#working() : undefined;
+    const machine = [working, fault.machine, ...this.cluster.services].find((one) =>
+      one !== undefined && !this.#hurt.has(one)
+    )!;
+    const { host } = machine;
+    this.#hurt.add(machine);
+    const isEmptied = kind === "killed" && empties && machine instanceof ServiceMachine;
+    const words = [host.name, ...machine === working ? ["at work:"] : [], kind];
+    this.say(`${words.join(" ")} for ${(lastsMs / 1000).toFixed(1)} s${isEmptied ? ", disk lost" : ""}`);
+    if (kind === "killed") {
       await machine.kill();
       await pause(lastsMs);
-      if (empties && machine instanceof ServiceMachine) await machine.install();
-      return await machine.start();
-    case "stopped":
+      if (isEmptied) await machine.install();
+      await machine.start();
+    } else if (kind === "stopped") {
       await host.signal("SIGSTOP");
       await pause(lastsMs);
-      return await host.signal("SIGCONT");
-    default:
+      await host.signal("SIGCONT");
+    } else {
       await host.cut(kind);
       await pause(lastsMs);
-      return await host.join();
+      await host.join();
+    }
+    this.#hurt.delete(machine);
   }
-}
 
-/** The fault in a few words. */
-export function nameOf({ kind, machine, afterMs, lastsMs, empties }: Fault): string {
-  const isEmpty = kind === "killed" && empties && machine instanceof ServiceMachine;
-  const seconds = (ms: number) => (ms / 1000).toFixed(1);
-  return `${machine.host.name} ${kind} after ${seconds(afterMs)} s for ${seconds(lastsMs)} s${
-    isEmpty ? ", disk lost" : ""
-  }`;
+  /** A machine that works on a run, as far as the directory says. */
+  async #working(): Promise<Machine | undefined> {
+    const beats = await Promise.race([this.channel.beats().catch(() => []), pause(ANSWER_MS)]) ?? [];
+    const names = beats.filter(({ state, current }) => state === "working" && current !== undefined);
+    return this.cluster.services.find((one) =>
+      !this.#hurt.has(one) && names.some(({ host }) => host === one.host.name)
+    );
+  }
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { openChannel } from "../../shared/channel/open.ts";
 import { Apis } from "./apis.ts";
 import { check } from "./checks.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { controlOf } from "./control.ts";
-import { nameOf, planOf, randomFrom, suffer } from "./faults.ts";
+import { Faults, planOf, randomFrom } from "./faults.ts";
 
 const PIPELINES = ["users", "products"];
 
@@ -26,37 +27,44 @@ export interface MachinesOptions {
   readonly say: (line: string) => void;
 }
 
-/** Plays the drill; answers whether nothing was lost, twice or different. */
+/** Plays the drill; answers whether no record was lost or came twice. @throws AssertionError where something else is wrong. */
 export async function playOnMachines({ faults, seed, world, say }: MachinesOptions): Promise<boolean> {
   const begun = performance.now();
-  const since = () => `${Math.round((performance.now() - begun) / 1000)} s`.padStart(6);
+  const note = (line: string) => say(`${secondsSince(begun).padStart(8)} | ${line}`);
   const control = await controlOf(SOURCE, PIPELINES);
   await using cluster = await startCluster(world, SOURCE);
+  await using channel = await openChannel({ redisUrl: cluster.redisUrl, queuePath: "" });
   try {
     const apis = new Apis(cluster.origins);
     const workers = cluster.services.filter(({ service }) => service !== "api");
     await apis.present(workers.map(({ host }) => host.name));
-    say(`${since()}: ${cluster.services.length + cluster.engines.length} machines, ${faults} faults, --seed ${seed}`);
+    const { services, engines } = cluster;
+    note(`${services.length + engines.length} machines are up; ${faults} faults, --seed ${seed}`);
     const asked: string[] = [];
-    const run = async (): Promise<void> => {
+    const run = async (): Promise<number> => {
+      const since = performance.now();
       const these = await Promise.all(PIPELINES.map((pipeline) => apis.request(pipeline)));
       asked.push(...these);
       for (const { runId, status, failure } of await apis.ended(these)) {
         assert.equal(status, "COMPLETED", `run ${runId}: ${failure?.reason}`);
       }
+      return performance.now() - since;
     };
-    await run(); // undisturbed
+    await run(); // the first one makes tables, too
+    const spanMs = await run();
+    note(`a run of each pipeline takes ${(spanMs / 1000).toFixed(1)} s`);
+    const maker = new Faults(cluster, channel, note);
     for (const round of planOf(cluster, faults, randomFrom(seed))) {
-      say(`${since()}: ${round.map(nameOf).join("; ")}`);
-      const runs = run();
-      const over = Promise.all(round.map(suffer)).then(() => performance.now());
-      const [end] = await Promise.all([over, runs]);
-      say(`${since()}: all runs completed ${((performance.now() - end) / 1000).toFixed(1)} s after the last fault`);
+      const over = Promise.all(round.map((fault) => maker.suffer(fault, spanMs))).then(() =>
+        performance.now()
+      );
+      const [end] = await Promise.all([over, run()]);
+      note(`  completed ${secondsSince(end)} after the last fault`);
     }
-    const { lost, twice, runs } = await check(cluster, control, asked);
-    const ends = cluster.services.reduce((sum, { ends }) => sum + ends, 0);
-    say(
-      `${since()}: ${runs} runs, ${lost} records lost, ${twice} twice, files equal to those of one machine, ` +
+    const { lost, twice, runs } = await check(cluster, channel, control, asked);
+    const ends = services.reduce((sum, { ends }) => sum + ends, 0);
+    note(
+      `${runs} runs completed, ${lost} records lost, ${twice} twice, files equal to those of one machine; ` +
         `services ended by themselves ${ends} times`,
     );
     return lost === 0 && twice === 0;
@@ -66,6 +74,12 @@ export async function playOnMachines({ faults, seed, world, say }: MachinesOptio
   }
 }
 
+function secondsSince(begun: number): string {
+  return `${((performance.now() - begun) / 1000).toFixed(1)} s`;
+}
+
 function complaintsOf({ services }: Cluster): string {
-  return services.map((machine) => [`--- ${machine.host.name}`, ...machine.complaints(12)].join("\n")).join("\n");
+  return services.map((machine) => [`--- ${machine.host.name}`, ...machine.complaints(12)].join("\n")).join(
+    "\n",
+  );
 }

@@ -31,7 +31,8 @@ export async function whyNoWorld(): Promise<string | undefined> {
     return `${missing.join(", ")} missing; on Debian: apt-get install ${packages}`;
   }
   if (Deno.uid() !== 0) return "network namespaces want root";
-  const trial = "ip link add name one type bridge && ip link add name two type veth peer name three && mount -t tmpfs tmpfs /mnt";
+  const trial =
+    "ip link add name one type bridge && ip link add name two type veth peer name three && mount -t tmpfs tmpfs /mnt";
   const { success, stderr } = await new Deno.Command("unshare", {
     args: [...ENTER, "sh", "-c", trial],
     stdout: "null",

@@ -120,7 +120,9 @@ class Server implements PostgresServer {
   }
 
   url(database = "postgres", user = USER, password = PASSWORD): string {
-    return `postgres://${user}:${encodeURIComponent(password)}@${this.#host.address}:${this.port}/${database}`;
+    return `postgres://${user}:${
+      encodeURIComponent(password)
+    }@${this.#host.address}:${this.port}/${database}`;
   }
 
   async createDatabase(options = ""): Promise<string> {
@@ -155,10 +157,15 @@ class Server implements PostgresServer {
         : {}),
       ...settings,
     };
-    const process = this.#command("postgres", [
-      ...["-D", `${this.folder}/data`],
-      ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
-    ], { stdout: "null" }, this.#host).spawn();
+    const process = this.#command(
+      "postgres",
+      [
+        ...["-D", `${this.folder}/data`],
+        ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+      ],
+      { stdout: "null" },
+      this.#host,
+    ).spawn();
     this.#process = process;
     const ready = Promise.withResolvers<void>();
     this.#output = followLog("postgres", process.stderr, "ready to accept connections", ready);

@@ -81,7 +81,16 @@ class Server implements S3Server {
     const script = fileURLToPath(new URL("./s3_server.py", import.meta.url));
     const { accessKeyId, secretAccessKey, region } = ACCESS;
     const process = commandOn(this.host, "/usr/bin/python3", {
-      args: ["-B", script, this.folder, this.host.address, String(this.port), accessKeyId, secretAccessKey, region],
+      args: [
+        "-B",
+        script,
+        this.folder,
+        this.host.address,
+        String(this.port),
+        accessKeyId,
+        secretAccessKey,
+        region,
+      ],
       stdin: "null",
       stdout: "piped",
       stderr: "null",
