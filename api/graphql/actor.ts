@@ -1,7 +1,7 @@
 import type { Beat } from "../../shared/channel/channel.ts";
 import { type ActorView, viewActors } from "../actors.ts";
 import { builder } from "./builder.ts";
-import { EtlRun } from "./run.ts";
+import { runById } from "./run.ts";
 
 const Mailbox = builder.objectRef<ActorView>("Mailbox").implement({
   description: "The queue of an actor's messages.",
@@ -34,23 +34,17 @@ const CurrentRun = builder.objectRef<NonNullable<Beat["current"]>>("CurrentRun")
   description: "The run that an instance works on.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
-    records: t.field({
+    records: t.expose("done", {
       type: "Long",
       description: "Done so far in this phase, in `unit`; the field's name is older than the unit.",
-      resolve: (current) => current.done,
     }),
-    total: t.field({
+    total: t.expose("total", {
       type: "Long",
       nullable: true,
       description: "Total of this phase in `unit`, where it is known.",
-      resolve: (current) => current.total,
     }),
-    unit: t.field({ type: ProgressUnit, resolve: (current) => current.unit }),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (current, _args, { loaders }) => loaders.run.load(current.runId),
-    }),
+    unit: t.expose("unit", { type: ProgressUnit }),
+    run: t.field(runById(({ runId }) => runId)),
   }),
 });
 
@@ -65,10 +59,10 @@ const Instance = builder.objectRef<Beat>("ActorInstance").implement({
     id: t.exposeID("instance"),
     host: t.exposeString("host"),
     pid: t.exposeInt("pid"),
-    state: t.field({ type: InstanceStateEnum, resolve: (beat) => beat.state }),
+    state: t.expose("state", { type: InstanceStateEnum }),
     startedAt: t.field({ type: "DateTime", resolve: (beat) => new Date(beat.startedAt).toISOString() }),
     lastSeenAt: t.field({ type: "DateTime", resolve: (beat) => new Date(beat.at).toISOString() }),
-    currentRun: t.field({ type: CurrentRun, nullable: true, resolve: (beat) => beat.current }),
+    currentRun: t.expose("current", { type: CurrentRun, nullable: true }),
     handled: t.exposeInt("handled", { description: "Messages completed since it started." }),
     failed: t.exposeInt("failed", { description: "Messages that failed permanently since it started." }),
   }),
@@ -78,7 +72,7 @@ export const Actor = builder.objectRef<ActorView>("Actor").implement({
   description: "Takes the messages of one channel, one at a time, and publishes the results.",
   fields: (t) => ({
     name: t.exposeString("name"),
-    instances: t.field({ type: [Instance], resolve: (actor) => actor.instances }),
+    instances: t.expose("instances", { type: [Instance] }),
     mailbox: t.field({ type: Mailbox, resolve: (actor) => actor }),
     handled: t.int({ resolve: ({ instances }) => sum(instances.map((beat) => beat.handled)) }),
     failed: t.int({ resolve: ({ instances }) => sum(instances.map((beat) => beat.failed)) }),

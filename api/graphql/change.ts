@@ -1,11 +1,11 @@
 import type { ChangeCursor, ChangeRow, MoveRow } from "../../shared/store/current_rows.ts";
 import { MASKED } from "../../shared/store/mask.ts";
 import { builder } from "./builder.ts";
-import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+import { connectionType, type PageArgs, pageArgs, pageOf } from "./connection.ts";
 import type { Context } from "./context.ts";
 import { type CurrentState, currentStateOf, placeOf, refuseMaskedKey, shownPlace } from "./current_state.ts";
 import { pipelineOf } from "./pipeline.ts";
-import { EtlRun } from "./run.ts";
+import { EtlRun, runById } from "./run.ts";
 
 const ChangeKind = builder.enumType("ChangeKind", {
   description: "What a run did to a record of the current state.",
@@ -45,8 +45,8 @@ const DifferenceType = builder.objectRef<Difference>("FieldChange").implement({
   description: "A field before and after a change. Personal ones read as `***`.",
   fields: (t) => ({
     field: t.exposeString("field", { description: "Its name, with dots for a nested one." }),
-    before: t.field({ type: "JSON", nullable: true, resolve: ({ before }) => before }),
-    after: t.field({ type: "JSON", nullable: true, resolve: ({ after }) => after }),
+    before: t.expose("before", { type: "JSON", nullable: true }),
+    after: t.expose("after", { type: "JSON", nullable: true }),
   }),
 });
 
@@ -54,14 +54,10 @@ export const Change = builder.objectRef<ChangeRow>("RecordChange").implement({
   description: "What a run did to a record of the current state.",
   fields: (t) => ({
     key: t.exposeID("key", { description: "What identifies the record; `***` where it is masked." }),
-    change: t.field({ type: ChangeKind, resolve: ({ change }) => change }),
-    at: t.field({ type: "DateTime", resolve: ({ at }) => at }),
+    change: t.expose("change", { type: ChangeKind }),
+    at: t.expose("at", { type: "DateTime" }),
     runId: t.exposeID("run_id"),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
-    }),
+    run: t.field(runById(({ run_id }) => run_id)),
     fields: t.exposeStringList("fields", { description: "Of one that changed: the fields that differ." }),
     differences: t.field({
       type: [DifferenceType],
@@ -127,16 +123,8 @@ export const ChangeConnection = connectionType("RecordChange", Change);
 /** Which changes are asked for. */
 export type ChangeFilter = Parameters<CurrentState["store"]["current"]["changes"]>[1];
 
-/** The arguments of a list of changes. */
-export interface ChangePage {
-  readonly first?: number | null | undefined;
-  readonly after?: string | null | undefined;
-  readonly last?: number | null | undefined;
-  readonly before?: string | null | undefined;
-}
-
 /** A page of what runs did, in the order in which they were loaded; of one run by key. */
-export function changesOf(state: CurrentState | undefined, of: ChangeFilter, page: ChangePage) {
+export function changesOf(state: CurrentState | undefined, of: ChangeFilter, page: PageArgs) {
   if (state !== undefined && of.key !== undefined) refuseMaskedKey(state);
   return pageOf<ChangeRow, ReturnType<typeof shownPlace<number>>>(page, {
     read: async ({ after, before, ...wanted }) =>
@@ -159,10 +147,7 @@ builder.queryFields((t) => ({
       key: t.arg.id({ required: false, description: "Only what was done to the record with this key." }),
       pipeline: t.arg.string({ description: "Default: that of `runId`, else as in `records`." }),
       change: t.arg({ type: ChangeKind, required: false, description: "Only changes of this kind." }),
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
-      last: t.arg.int({ description: "Rows from the end." }),
-      before: t.arg.string({ description: "Only rows before this cursor." }),
+      ...pageArgs,
     },
     resolve: async (_root, { runId, key, change, pipeline, ...page }, context) => {
       const state = await currentStateOf(await pipelineOf(pipeline, runId, context), context);

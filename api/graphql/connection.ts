@@ -39,11 +39,20 @@ export interface Connection<Node> {
   readonly count?: () => Promise<number>;
 }
 
-/** The arguments `first` and `after`. */
-export const forwardArgs = {
-  first: { type: "Int", description: `Rows from the start; default ${DEFAULT_PAGE}, at most ${MAX_PAGE}.` },
-  after: { type: "String", description: "Only rows after this cursor." },
-} as const;
+/** The arguments of a list that is read from its start. */
+export const forwardArgs = builder.args((t) => ({
+  first: t.int({ description: `Rows from the start; default ${DEFAULT_PAGE}, at most ${MAX_PAGE}.` }),
+  after: t.string({ description: "Only rows after this cursor." }),
+}));
+
+/** The arguments of a list that is read in either direction. */
+export const pageArgs = {
+  ...forwardArgs,
+  ...builder.args((t) => ({
+    last: t.int({ description: "Rows from the end." }),
+    before: t.string({ description: "Only rows before this cursor." }),
+  })),
+};
 
 const PageInfo = builder.objectRef<Connection<unknown>["pageInfo"]>("PageInfo").implement({
   description: "Whether there are rows before and after a page.",
@@ -76,13 +85,13 @@ export function connectionType<Node>(
   connection.implement({
     description: "A page of a list.",
     fields: (t) => ({
-      edges: t.field({ type: [edge], resolve: (page) => page.edges }),
+      edges: t.expose("edges", { type: [edge] }),
       nodes: t.field({
         type: [node],
         description: "The rows without their cursors.",
         resolve: (page) => page.edges.map((row) => row.node),
       }),
-      pageInfo: t.field({ type: PageInfo, resolve: (page) => page.pageInfo }),
+      pageInfo: t.expose("pageInfo", { type: PageInfo }),
       ...(counted
         ? { totalCount: t.int({ description: "Rows in all.", resolve: (page) => page.count?.() ?? 0 }) }
         : {}),

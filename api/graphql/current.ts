@@ -1,39 +1,20 @@
 import type { CurrentCursor, CurrentRow } from "../../shared/store/current_rows.ts";
 import { builder } from "./builder.ts";
-import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+import { connectionType, pageArgs, pageOf } from "./connection.ts";
 import { currentStateOf, placeOf, shownPlace } from "./current_state.ts";
 import { pipelineOf } from "./pipeline.ts";
-import { EtlRun } from "./run.ts";
+import { runById } from "./run.ts";
 import { conditionsOf } from "./where.ts";
 
 export const CurrentRecord = builder.objectRef<CurrentRow>("CurrentRecord").implement({
   description: "A record of the current state. Personal fields read as `***`.",
   fields: (t) => ({
     key: t.exposeID("key", { description: "What identifies it; `***` where it is masked." }),
-    data: t.field({ type: "JSON", description: "The record.", resolve: ({ record }) => record }),
-    changedAt: t.field({
-      type: "DateTime",
-      description: "When it got these values.",
-      resolve: (row) => row.changed_at,
-    }),
-    firstRun: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "The run that added or restored it.",
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.first_run),
-    }),
-    changedRun: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "The run that gave it these values.",
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.changed_run),
-    }),
-    seenRun: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "The newest run that held it as a valid record.",
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.seen_run),
-    }),
+    data: t.expose("record", { type: "JSON", description: "The record." }),
+    changedAt: t.expose("changed_at", { type: "DateTime", description: "When it got these values." }),
+    firstRun: t.field(runById(({ first_run }) => first_run, "The run that added or restored it.")),
+    changedRun: t.field(runById(({ changed_run }) => changed_run, "The run that gave it these values.")),
+    seenRun: t.field(runById(({ seen_run }) => seen_run, "The newest run that held it as a valid record.")),
   }),
 });
 
@@ -53,10 +34,7 @@ builder.queryFields((t) => ({
           'Conditions by field, which all have to hold: `{ price: { gt: 30 }, maker: { city: { like: "Ro%" } } }`. There are `eq`, `lt`, ' +
           "`gt`, `in` and `like` (`%` and `_`; case is ignored). Personal fields can't be looked for; `Pipeline.currentFields` lists those that can.",
       }),
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
-      last: t.arg.int({ description: "Rows from the end." }),
-      before: t.arg.string({ description: "Only rows before this cursor." }),
+      ...pageArgs,
     },
     resolve: async (_root, { pipeline, where, ...page }, context) => {
       const state = await currentStateOf(await pipelineOf(pipeline, undefined, context), context);

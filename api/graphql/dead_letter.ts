@@ -77,8 +77,7 @@ builder.queryField("deadLetters", (t) =>
     description: "Messages that failed permanently, newest first: of one channel, or of all.",
     args: {
       channel: t.arg.string({ required: false }),
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
+      ...forwardArgs,
     },
     resolve: async (_root, { channel, first, after }, { ports }) => {
       if (channel != null && !(channel in CHANNELS)) {

@@ -5,7 +5,7 @@ import { type PageOfLine, pageOfLine } from "../../shared/store/timeline.ts";
 import { builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { ChangeConnection, changesOf } from "./change.ts";
-import { forwardArgs } from "./connection.ts";
+import { pageArgs } from "./connection.ts";
 import { CurrentRecord } from "./current.ts";
 import { type CurrentState, currentStateOf, refuseMaskedKey } from "./current_state.ts";
 import { pipelineOf } from "./pipeline.ts";
@@ -30,10 +30,9 @@ interface Origin {
 const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
   description: "Where a record's values came from.",
   fields: (t) => ({
-    run: t.field({
+    run: t.expose("run", {
       type: EtlRun,
       description: "The run that gave it its values; its files and their delivery stand there.",
-      resolve: ({ run }) => run,
     }),
     raw: t.field({
       type: RecordType,
@@ -81,11 +80,10 @@ const HistoryType = builder.objectRef<History>("RecordHistory").implement({
   fields: (t) => ({
     key: t.exposeID("key"),
     pipeline: t.string({ resolve: ({ state }) => state.pipeline }),
-    current: t.field({
+    current: t.expose("current", {
       type: CurrentRecord,
       nullable: true,
       description: "Null where the current state doesn't hold it.",
-      resolve: ({ current }) => current,
     }),
     origin: t.field({
       type: OriginType,
@@ -102,10 +100,7 @@ const HistoryType = builder.objectRef<History>("RecordHistory").implement({
       type: ChangeConnection,
       description: "What runs did to it, in the order in which they were loaded.",
       args: {
-        first: t.arg(forwardArgs.first),
-        after: t.arg(forwardArgs.after),
-        last: t.arg.int({ description: "Rows from the end." }),
-        before: t.arg.string({ description: "Only rows before this cursor." }),
+        ...pageArgs,
       },
       resolve: ({ state, key }, page) => changesOf(state, { key }, page),
     }),

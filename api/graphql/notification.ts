@@ -23,10 +23,10 @@ const Notification = builder.objectRef<NotificationRow>("Notification").implemen
     pipeline: t.exposeString("pipeline", { nullable: true }),
     runId: t.exposeID("run_id", { nullable: true }),
     text: t.exposeString("text", { description: "What people read." }),
-    happenedAt: t.field({ type: "DateTime", resolve: (row) => row.happened_at }),
-    state: t.field({ type: NotificationState, resolve: (row) => row.state }),
+    happenedAt: t.expose("happened_at", { type: "DateTime" }),
+    state: t.expose("state", { type: NotificationState }),
     attempts: t.exposeInt("attempts", { description: "Tries so far." }),
-    triedAt: t.field({ type: "DateTime", nullable: true, resolve: (row) => row.tried_at }),
+    triedAt: t.expose("tried_at", { type: "DateTime", nullable: true }),
     result: t.exposeString("result", {
       nullable: true,
       description: "The outcome of the last try, such as `HTTP 204`.",
@@ -42,8 +42,7 @@ builder.queryField("notifications", (t) =>
     description: "What receivers outside were told, newest first; the newest 1000 are kept.",
     args: {
       webhookId: t.arg.id({ required: false, description: "Only those with this `webhook-id`." }),
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
+      ...forwardArgs,
     },
     resolve: (_root, { webhookId, first, after }, { store }) =>
       pageOf<NotificationRow, number>({ first, after }, {

@@ -8,7 +8,7 @@ import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { type Connection, connectionType, forwardArgs, type PageArgs, pageOf } from "./connection.ts";
 import { pipelineOf } from "./pipeline.ts";
-import { EtlRun } from "./run.ts";
+import { runById } from "./run.ts";
 import type { RecordFilter, RecordRow } from "../../shared/store/rows.ts";
 
 const RecordTableEnum = builder.enumType("RecordTable", {
@@ -40,7 +40,7 @@ export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").imple
     id: t.exposeID("record_id"),
     runId: t.exposeID("run_id"),
     line: t.exposeInt("line", { description: "Its line in the dead-letter file, from 1." }),
-    insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
+    insertionDate: t.expose("insertion_date", { type: "DateTime" }),
     errorReason: t.string({
       nullable: true,
       description: "Every problem of the record.",
@@ -49,12 +49,8 @@ export const InvalidRecord = builder.objectRef<RecordRow>("InvalidRecord").imple
         return typeof reason === "string" ? reason : null;
       },
     }),
-    data: t.field({ type: "JSON", description: "The record.", resolve: (row) => row.record }),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
-    }),
+    data: t.expose("record", { type: "JSON", description: "The record." }),
+    run: t.field(runById(({ run_id }) => run_id)),
     corrections: t.field({
       type: [RecordType],
       description: "Raw records of correction runs that correct it, oldest first.",
@@ -74,18 +70,13 @@ RecordType.implement({
     id: t.exposeID("record_id"),
     runId: t.exposeID("run_id"),
     line: t.exposeInt("line", { description: "Its line in the file, from 1." }),
-    insertionDate: t.field({ type: "DateTime", resolve: (row) => row.insertion_date }),
-    data: t.field({
+    insertionDate: t.expose("insertion_date", { type: "DateTime" }),
+    data: t.expose("record", {
       type: "JSON",
       nullable: true,
       description: "The record. Null where the source's list holds `null` in its place.",
-      resolve: (row) => row.record,
     }),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (row, _args, { loaders }) => loaders.run.load(row.run_id),
-    }),
+    run: t.field(runById(({ run_id }) => run_id)),
     corrects: t.field({
       type: InvalidRecord,
       nullable: true,
@@ -112,8 +103,7 @@ builder.queryFields((t) => ({
         description: "Whose records. Default: that of `runId`, else `users` or the only one.",
       }),
       runId: t.arg.id({ required: false }),
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
+      ...forwardArgs,
     },
     resolve: async (_root, { table, stage, pipeline, runId, ...page }, context) => {
       if ((table == null) === (stage == null)) {
@@ -135,8 +125,7 @@ builder.queryFields((t) => ({
         description:
           "Only those with this problem: `age: greater than 65`, as in `EtlRun.reasons`, or any text of it.",
       }),
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
+      ...forwardArgs,
     },
     resolve: async (_root, { runId, pipeline, reason, ...page }, context) =>
       await readRecords(

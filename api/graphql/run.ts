@@ -15,6 +15,7 @@ import {
   reasonsOf,
 } from "../../shared/store/timeline.ts";
 import { builder } from "./builder.ts";
+import type { Context } from "./context.ts";
 import {
   completenessOf,
   type DeliveryRow,
@@ -44,12 +45,12 @@ const DeliveryStateEnum = builder.enumType("DeliveryState", {
 const PhaseTimes = builder.objectRef<PhaseTime>("PhaseTiming").implement({
   description: "Timing and results of a phase of a run.",
   fields: (t) => ({
-    phase: t.field({ type: PhaseEnum, resolve: (phase) => phase.phase }),
-    startedAt: t.field({ type: "DateTime", resolve: (phase) => phase.startedAt }),
-    finishedAt: t.field({ type: "DateTime", nullable: true, resolve: (phase) => phase.finishedAt }),
-    durationMs: t.field({ type: "Long", nullable: true, resolve: (phase) => phase.durationMs }),
+    phase: t.expose("phase", { type: PhaseEnum }),
+    startedAt: t.expose("startedAt", { type: "DateTime" }),
+    finishedAt: t.expose("finishedAt", { type: "DateTime", nullable: true }),
+    durationMs: t.expose("durationMs", { type: "Long", nullable: true }),
     attempts: t.exposeInt("attempts"),
-    records: t.field({ type: "Long", nullable: true, resolve: (phase) => phase.records }),
+    records: t.expose("records", { type: "Long", nullable: true }),
     recordsPerSecond: t.exposeFloat("recordsPerSecond", { nullable: true }),
   }),
 });
@@ -67,12 +68,12 @@ const GapType = builder.objectRef<Gap>("LookupGap").implement({
 const FileType = builder.objectRef<FileRow>("RunFile").implement({
   description: "A loaded file.",
   fields: (t) => ({
-    kind: t.field({ type: FileKindEnum, resolve: (file) => file.kind }),
+    kind: t.expose("kind", { type: FileKindEnum }),
     name: t.exposeString("name"),
     sha256: t.exposeString("sha256"),
-    bytes: t.field({ type: "Long", resolve: (file) => file.bytes }),
-    records: t.field({ type: "Long", resolve: (file) => file.records }),
-    loadedAt: t.field({ type: "DateTime", resolve: (file) => file.loaded_at }),
+    bytes: t.expose("bytes", { type: "Long" }),
+    records: t.expose("records", { type: "Long" }),
+    loadedAt: t.expose("loaded_at", { type: "DateTime" }),
   }),
 });
 
@@ -80,22 +81,18 @@ const FileType = builder.objectRef<FileRow>("RunFile").implement({
 export const DeliveredFile = builder.objectRef<DeliveryRow>("DeliveredFile").implement({
   description: "A file on the SFTP server, as it was found there.",
   fields: (t) => ({
-    kind: t.field({ type: FileKindEnum, resolve: (file) => file.kind }),
+    kind: t.expose("kind", { type: FileKindEnum }),
     name: t.exposeString("name"),
     remotePath: t.exposeString("remote_path"),
     sha256: t.exposeString("sha256", { description: "Of the local file, before encryption." }),
-    bytes: t.field({ type: "Long", description: "Length as delivered.", resolve: (file) => file.bytes }),
+    bytes: t.expose("bytes", { type: "Long", description: "Length as delivered." }),
     verified: t.exposeString("verified", {
       description: "`content`: read back; `size`: its size was compared.",
     }),
     encrypted: t.boolean({ resolve: (file) => file.encrypted === 1 }),
-    deliveredAt: t.field({ type: "DateTime", resolve: (file) => file.delivered_at }),
+    deliveredAt: t.expose("delivered_at", { type: "DateTime" }),
     runId: t.exposeID("run_id"),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (file, _args, { loaders }) => loaders.run.load(file.run_id),
-    }),
+    run: t.field(runById(({ run_id }) => run_id)),
   }),
 });
 
@@ -103,7 +100,7 @@ const Delivery = builder.objectRef<RunRow>("Delivery").implement({
   description: "The delivery of a run's files to the SFTP server.",
   fields: (t) => ({
     state: t.field({ type: DeliveryStateEnum, resolve: (run) => run.delivery_state! }),
-    deliveredAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.delivered_at }),
+    deliveredAt: t.expose("delivered_at", { type: "DateTime", nullable: true }),
     error: t.exposeString("delivery_error", { nullable: true, description: "The last error." }),
     files: t.field({
       type: [DeliveredFile],
@@ -115,7 +112,7 @@ const Delivery = builder.objectRef<RunRow>("Delivery").implement({
 const Failure = builder.objectRef<RunRow>("RunFailure").implement({
   description: "Why a run failed.",
   fields: (t) => ({
-    phase: t.field({ type: PhaseEnum, nullable: true, resolve: (run) => run.failure_phase }),
+    phase: t.expose("failure_phase", { type: PhaseEnum, nullable: true }),
     reason: t.string({ resolve: (run) => run.failure_reason ?? "unknown" }),
     retryable: t.boolean({
       description: "Whether a new run may succeed without any change.",
@@ -136,29 +133,24 @@ const HoldType = builder.objectRef<HoldRow>("RunHold").implement({
   description: "Why a run was held before its load, and what was decided.",
   fields: (t) => ({
     reason: t.exposeString("reason", { description: "What is beyond which limit, in numbers." }),
-    heldAt: t.field({ type: "DateTime", resolve: (hold) => hold.held_at }),
+    heldAt: t.expose("held_at", { type: "DateTime" }),
     validCount: t.int({ resolve: (hold) => announcedOf(hold).valid_count }),
     invalidCount: t.int({ resolve: (hold) => announcedOf(hold).invalid_count }),
-    comparedWith: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "The run that was loaded last when it was held.",
-      resolve: ({ compared_with }, _args, { loaders }) =>
-        compared_with === null ? null : loaders.run.load(compared_with),
-    }),
+    comparedWith: t.field(
+      runById(({ compared_with }) => compared_with, "The run that was loaded last when it was held."),
+    ),
     samples: t.field({
       type: ["JSON"],
       description: "Some of its invalid records, masked; none once it is decided.",
       resolve: async ({ run_id }, _args, { store }) => await store?.holds.samples(run_id) ?? [],
     }),
-    decision: t.field({
+    decision: t.expose("decision", {
       type: DecisionEnum,
       nullable: true,
       description: "Null while nobody has decided.",
-      resolve: (hold) => hold.decision,
     }),
     decidedBy: t.exposeString("decided_by", { nullable: true }),
-    decidedAt: t.field({ type: "DateTime", nullable: true, resolve: (hold) => hold.decided_at }),
+    decidedAt: t.expose("decided_at", { type: "DateTime", nullable: true }),
   }),
 });
 
@@ -185,26 +177,22 @@ const SinceType = builder.objectRef<SinceRange>("SinceRange").implement({
 const CompletenessType = builder.objectRef<Completeness>("Completeness").implement({
   description: "How many of the records that a run's source announced arrived.",
   fields: (t) => ({
-    announced: t.field({
+    announced: t.expose("announced", {
       type: "Long",
       nullable: true,
       description: "The most records that the source said it has; null where it says nothing.",
-      resolve: ({ announced }) => announced,
     }),
-    received: t.field({
+    received: t.expose("received", {
       type: "Long",
       description: "Records that came, those that came again included.",
-      resolve: ({ received }) => received,
     }),
-    missing: t.field({
+    missing: t.expose("missing", {
       type: "Long",
       description: "How many of those that were announced never came.",
-      resolve: ({ missing }) => missing,
     }),
-    repeated: t.field({
+    repeated: t.expose("repeated", {
       type: "Long",
       description: "How many of those that were received had come before.",
-      resolve: ({ repeated }) => repeated,
     }),
   }),
 });
@@ -215,7 +203,7 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
   fields: (t) => ({
     id: t.exposeID("id"),
     runId: t.exposeID("run_id"),
-    at: t.field({ type: "DateTime", resolve: (event) => event.published_at }),
+    at: t.expose("published_at", { type: "DateTime" }),
     pipeline: t.string({ resolve: (event) => event.pipeline ?? DEFAULT_PIPELINE }),
     actor: t.exposeString("actor"),
     instance: t.exposeString("instance", { nullable: true }),
@@ -242,26 +230,32 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
       description: "Who asked for the run, cancelled it, or decided on it.",
       resolve: (event) => "requested_by" in event ? event.requested_by : null,
     }),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: (event, _args, { loaders }) => loaders.run.load(event.run_id),
-    }),
+    run: t.field(runById(({ run_id }) => run_id)),
   }),
 });
 
 export const EtlRun = builder.objectRef<RunRow>("EtlRun");
+
+/** A field that is the run with an id. */
+export function runById<Row>(idOf: (row: Row) => string | null, description?: string) {
+  return {
+    type: EtlRun,
+    nullable: true as const,
+    ...description === undefined ? {} : { description },
+    resolve: (row: Row, _args: object, { loaders }: Context) => {
+      const id = idOf(row);
+      return id === null ? null : loaders.run.load(id);
+    },
+  };
+}
+
 EtlRun.implement({
   description: "One pass of records through the three phases.",
   fields: (t) => ({
     id: t.exposeID("id", { description: "Number in order of arrival." }),
     runId: t.exposeID("run_id", { description: "The run's id in messages and files." }),
     pipeline: t.exposeString("pipeline"),
-    runTimestamp: t.field({
-      type: "DateTime",
-      description: "When it was requested.",
-      resolve: (run) => run.run_timestamp,
-    }),
+    runTimestamp: t.expose("run_timestamp", { type: "DateTime", description: "When it was requested." }),
     rawFile: t.exposeString("raw_file", { nullable: true }),
     processedFile: t.exposeString("processed_file", { nullable: true }),
     dlqFile: t.exposeString("dlq_file", { nullable: true }),
@@ -270,17 +264,13 @@ EtlRun.implement({
       description: "Null until the load, as `invalidCount`.",
     }),
     invalidCount: t.exposeInt("invalid_count", { nullable: true }),
-    status: t.field({ type: RunStatusEnum, resolve: (run) => run.status }),
-    statusAt: t.field({
-      type: "DateTime",
-      description: "When it entered this status.",
-      resolve: (run) => run.status_at,
-    }),
+    status: t.expose("status", { type: RunStatusEnum }),
+    statusAt: t.expose("status_at", { type: "DateTime", description: "When it entered this status." }),
     source: t.exposeString("source", { nullable: true }),
     requestedBy: t.exposeString("requested_by", { nullable: true }),
-    startedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.started_at }),
-    loadedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.loaded_at }),
-    finishedAt: t.field({ type: "DateTime", nullable: true, resolve: (run) => run.finished_at }),
+    startedAt: t.expose("started_at", { type: "DateTime", nullable: true }),
+    loadedAt: t.expose("loaded_at", { type: "DateTime", nullable: true }),
+    finishedAt: t.expose("finished_at", { type: "DateTime", nullable: true }),
     durationMs: t.field({
       type: "Long",
       nullable: true,
@@ -339,25 +329,20 @@ EtlRun.implement({
       description: "Null unless it failed.",
       resolve: (run) => run.status === "FAILED" ? run : null,
     }),
-    correctionOf: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "In a correction run: the run whose dead letters it corrects.",
-      resolve: (run, _args, { loaders }) =>
-        run.correction_of === null ? null : loaders.run.load(run.correction_of),
-    }),
+    correctionOf: t.field(
+      runById(
+        ({ correction_of }) => correction_of,
+        "In a correction run: the run whose dead letters it corrects.",
+      ),
+    ),
     corrections: t.field({
       type: [EtlRun],
       description: "Runs that correct this one, newest first.",
       resolve: (run, _args, { loaders }) => loaders.corrections.load(run.run_id),
     }),
-    supersededBy: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "The run that was resumed in its place.",
-      resolve: (run, _args, { loaders }) =>
-        run.superseded_by === null ? null : loaders.run.load(run.superseded_by),
-    }),
+    supersededBy: t.field(
+      runById(({ superseded_by }) => superseded_by, "The run that was resumed in its place."),
+    ),
     events: t.field({
       type: [RunEventType],
       description: "Its events, oldest first.",

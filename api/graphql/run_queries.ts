@@ -1,6 +1,6 @@
 import { RunId } from "../../shared/contracts/messages.ts";
 import { badInput, bounded, builder } from "./builder.ts";
-import { connectionType, forwardArgs, pageOf } from "./connection.ts";
+import { connectionType, pageArgs, pageOf } from "./connection.ts";
 import { knownPipeline } from "./pipeline.ts";
 import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";
 import type { RunCursor, RunRow } from "../../shared/store/rows.ts";
@@ -50,10 +50,7 @@ builder.queryFields((t) => ({
     type: EtlRunConnection,
     description: "Runs, newest first, page by page.",
     args: {
-      first: t.arg(forwardArgs.first),
-      after: t.arg(forwardArgs.after),
-      last: t.arg.int({ description: "Rows from the end." }),
-      before: t.arg.string({ description: "Only rows before this cursor." }),
+      ...pageArgs,
       filter: t.arg({ type: EtlRunFilter }),
     },
     resolve: async (_root, { filter, ...page }, context) => {

@@ -5,7 +5,7 @@ import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
-import { EtlRun } from "../run.ts";
+import { runById } from "../run.ts";
 import {
   audited,
   capital,
@@ -36,11 +36,7 @@ function addDecision(action: string, decision: Decision, description: string, su
     description: success,
     fields: (t) => ({
       runId: t.exposeID("runId"),
-      run: t.field({
-        type: EtlRun,
-        nullable: true,
-        resolve: ({ runId }, _args, { loaders }) => loaders.run.load(runId),
-      }),
+      run: t.field(runById(({ runId }) => runId)),
     }),
   });
   const Result = resultType(action, Success, RunNotFound, RunNotHeld);

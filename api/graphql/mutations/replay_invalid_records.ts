@@ -3,7 +3,7 @@ import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
 import { maskRecord, parseExact } from "../../../shared/store/mask.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
-import { EtlRun } from "../run.ts";
+import { EtlRun, runById } from "../run.ts";
 import {
   InvalidPatch,
   type Problem,
@@ -35,11 +35,10 @@ const Verdict = builder.objectRef<RecordVerdict>("RecordVerdict").implement({
     recordId: t.exposeID("recordId"),
     valid: t.exposeBoolean("valid"),
     problems: t.exposeStringList("problems", { description: "All of them; none when it is valid." }),
-    record: t.field({
+    record: t.expose("record", {
       type: "JSON",
       nullable: true,
       description: "The corrected record, masked; null when it is no JSON.",
-      resolve: ({ record }) => record,
     }),
   }),
 });
@@ -47,7 +46,7 @@ const Verdict = builder.objectRef<RecordVerdict>("RecordVerdict").implement({
 const DryRun = builder.objectRef<{ __typename: "ReplayDryRun"; verdicts: RecordVerdict[] }>("ReplayDryRun")
   .implement({
     description: "What a replay would do; nothing was changed.",
-    fields: (t) => ({ verdicts: t.field({ type: [Verdict], resolve: ({ verdicts }) => verdicts }) }),
+    fields: (t) => ({ verdicts: t.expose("verdicts", { type: [Verdict] }) }),
   });
 
 const Success = builder.objectRef<
@@ -62,12 +61,8 @@ const Success = builder.objectRef<
       description: "Null while the recorder hasn't written it.",
       resolve: (started, _args, context) => rowOf(started, context),
     }),
-    correctionOf: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: ({ of }, _args, { loaders }) => loaders.run.load(of),
-    }),
-    verdicts: t.field({ type: [Verdict], resolve: ({ verdicts }) => verdicts }),
+    correctionOf: t.field(runById(({ of }) => of)),
+    verdicts: t.expose("verdicts", { type: [Verdict] }),
   }),
 });
 

@@ -27,7 +27,7 @@ function addSteering(
   const typename = `${capital(action)}Success`;
   const Success = builder.objectRef<{ __typename: string; actor: ActorView }>(typename).implement({
     description: success,
-    fields: (t) => ({ actor: t.field({ type: Actor, resolve: ({ actor }) => actor }) }),
+    fields: (t) => ({ actor: t.expose("actor", { type: Actor }) }),
   });
   const Result = resultType(action, Success, ActorNotFound);
   builder.mutationField(action, (t) =>

@@ -3,7 +3,7 @@ import { newRunId } from "../../../shared/contracts/ids.ts";
 import { isFinal } from "../../../shared/contracts/messages.ts";
 import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { builder } from "../builder.ts";
-import { EtlRun } from "../run.ts";
+import { EtlRun, runById } from "../run.ts";
 import {
   audited,
   recorded,
@@ -36,11 +36,7 @@ const RedeliverRunSuccess = builder.objectRef<{ __typename: "RedeliverRunSuccess
   description: "The courier delivers the run's files again; files that are already on the server stay.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      resolve: ({ runId }, _args, { loaders }) => loaders.run.load(runId),
-    }),
+    run: t.field(runById(({ runId }) => runId)),
   }),
 });
 
