@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "./i18n.ts";
 import { notice, question, type Reading } from "./state.ts";
 import type { Key } from "./texts.ts";
@@ -11,14 +11,13 @@ export function Page({ title, aside, children }: {
   aside?: ComponentChildren;
   children: ComponentChildren;
 }): JSX.Element {
-  const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · ${t("title")}`;
   }, [title]);
   return (
     <main id="content" tabIndex={-1}>
       <div class="head">
-        <h1 ref={heading}>{title}</h1>
+        <h1>{title}</h1>
         {aside}
       </div>
       {children}
@@ -59,6 +58,22 @@ export function Read<Data>({ reading, children }: {
       <button type="button" onClick={refresh}>{t("tryAgain")}</button>
     </div>
   );
+}
+
+/** Most rows that the API gives at once. */
+const MOST = 500;
+
+/** How many rows of a list to read, and the button that asks for more where there are any. */
+export function useGrowing(start: number): {
+  first: number;
+  more: (page: { hasNextPage: boolean }) => ComponentChildren;
+} {
+  const [first, setFirst] = useState(start);
+  const more = ({ hasNextPage }: { hasNextPage: boolean }) =>
+    hasNextPage && first < MOST && (
+      <button type="button" onClick={() => setFirst(Math.min(MOST, first * 2))}>{t("more")}</button>
+    );
+  return { first, more };
 }
 
 /** Says that there is nothing, and what to do. */
@@ -194,12 +209,16 @@ export function Ask(): JSX.Element {
   );
 }
 
-/** A name and its value in a list of facts. */
-export function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+/** A name and its value in a list of facts; `code` shows the value as text of a machine. */
+export function Fact({ name, code = false, children }: {
+  name: string;
+  code?: boolean;
+  children: ComponentChildren;
+}): JSX.Element {
   return (
     <div>
       <dt>{name}</dt>
-      <dd>{children}</dd>
+      <dd>{code ? <span class="code">{children}</span> : children}</dd>
     </div>
   );
 }

@@ -4,18 +4,15 @@
  * @module
  */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { ACTOR_CHANGES, DEAD_LETTERS, type DeadLetter } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";
 import { confirmed, steer, useFollowing, useReading, useSoon } from "../state.ts";
-import { Empty, Fact, Page, Read } from "../ui.tsx";
+import { Empty, Fact, Page, Read, useGrowing } from "../ui.tsx";
 
 const PAGE = 50;
-/** Most that the API gives at once. */
-const MOST = 500;
 
 export function DeadPage(): JSX.Element {
-  const [first, setFirst] = useState(PAGE);
+  const { first, more } = useGrowing(PAGE);
   const reading = useReading(DEAD_LETTERS, { first });
   const refreshSoon = useSoon(reading.refresh);
   useFollowing(ACTOR_CHANGES, {}, { onData: refreshSoon, onUp: refreshSoon });
@@ -33,14 +30,7 @@ export function DeadPage(): JSX.Element {
                   </li>
                 ))}
               </ul>
-              {pageInfo.hasNextPage && first < MOST && (
-                <button
-                  type="button"
-                  onClick={() => setFirst(Math.min(MOST, first * 2))}
-                >
-                  {t("more")}
-                </button>
-              )}
+              {more(pageInfo)}
             </>
           )}
       </Read>

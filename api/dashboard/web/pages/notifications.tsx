@@ -1,19 +1,16 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { type NotificationLine, NOTIFICATIONS } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
 import { steer, useEvery, useReading } from "../state.ts";
-import { Badge, Empty, Page, Panel, Read, Table } from "../ui.tsx";
+import { Badge, Empty, Page, Panel, Read, Table, useGrowing } from "../ui.tsx";
 
 const PAGE = 50;
-/** Most that the API gives at once. */
-const MOST = 500;
 
 /** How often the list is read, in milliseconds: no event reports an answer of a receiver. */
 const READ_MS = 3000;
 
 export function NotificationsPage(): JSX.Element {
-  const [first, setFirst] = useState(PAGE);
+  const { first, more } = useGrowing(PAGE);
   const reading = useReading(NOTIFICATIONS, { first });
   useEvery(READ_MS, reading.refresh);
   const test = async () => {
@@ -38,14 +35,7 @@ export function NotificationsPage(): JSX.Element {
                 >
                   {nodes.map((node) => <Line key={node.id} node={node} />)}
                 </Table>
-                {pageInfo.hasNextPage && first < MOST && (
-                  <button
-                    type="button"
-                    onClick={() => setFirst(Math.min(MOST, first * 2))}
-                  >
-                    {t("more")}
-                  </button>
-                )}
+                {more(pageInfo)}
               </Panel>
             )}
       </Read>

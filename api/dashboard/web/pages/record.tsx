@@ -115,23 +115,11 @@ function Origin({ origin }: { origin: NonNullable<RecordHistory["origin"]> }): J
     <Panel title={t("origin")}>
       <dl class="facts wide">
         <RunFact name="run" run={run} />
-        {run.source && (
-          <Fact name={t("source")}>
-            <span class="code">{run.source}</span>
-          </Fact>
-        )}
-        {file && (
-          <Fact name={t("rawFile")}>
-            <span class="code">{file.name}</span>
-          </Fact>
-        )}
+        {run.source && <Fact code name={t("source")}>{run.source}</Fact>}
+        {file && <Fact code name={t("rawFile")}>{file.name}</Fact>}
         {raw && <Fact name={t("rawLine")}>{raw.line}</Fact>}
         {origin.page !== null && <Fact name={t("pageNumber")}>{origin.page}</Fact>}
-        {origin.request !== null && (
-          <Fact name={t("request")}>
-            <span class="code">{origin.request}</span>
-          </Fact>
-        )}
+        {origin.request !== null && <Fact code name={t("request")}>{origin.request}</Fact>}
         {raw?.corrects && (
           <Fact name={t("corrects")}>
             {t("correctsText", {
@@ -148,9 +136,7 @@ function Origin({ origin }: { origin: NonNullable<RecordHistory["origin"]> }): J
           </Fact>
         )}
         {run.delivery?.files.filter(({ kind }) => kind === "processed").map(({ remotePath }) => (
-          <Fact key={remotePath} name={t("deliveredFile")}>
-            <span class="code">{remotePath}</span>
-          </Fact>
+          <Fact key={remotePath} code name={t("deliveredFile")}>{remotePath}</Fact>
         ))}
       </dl>
       {file && <p class="code quiet">SHA-256 {file.sha256}</p>}

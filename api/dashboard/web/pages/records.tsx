@@ -5,12 +5,10 @@ import { number, t, time } from "../i18n.ts";
 import { recordHref } from "../parts/changes.tsx";
 import { address, go } from "../router.ts";
 import { chosen, useReading } from "../state.ts";
-import { Empty, Page, Panel, Read, Table } from "../ui.tsx";
+import { Empty, Page, Panel, Read, Table, useGrowing } from "../ui.tsx";
 import { shown } from "../values.ts";
 
 const PAGE = 50;
-/** Most that the API gives at once. */
-const MOST = 500;
 /** Fields that the list shows beside the key. */
 const COLUMNS = 4;
 
@@ -118,7 +116,7 @@ function condition({ is, value }: Wanted, type: string | undefined): object {
 }
 
 function Found({ state, where }: { state: State; where: object | undefined }): JSX.Element {
-  const [first, setFirst] = useState(PAGE);
+  const { first, more } = useGrowing(PAGE);
   const reading = useReading(CURRENT, { pipeline: state.name, where, first });
   const fields = state.currentFields.filter(({ type }) => type !== "KEY").slice(0, COLUMNS);
   return (
@@ -144,14 +142,7 @@ function Found({ state, where }: { state: State; where: object | undefined }): J
                 </tr>
               ))}
             </Table>
-            {pageInfo.hasNextPage && first < MOST && (
-              <button
-                type="button"
-                onClick={() => setFirst(Math.min(MOST, first * 2))}
-              >
-                {t("more")}
-              </button>
-            )}
+            {more(pageInfo)}
           </Panel>
         )}
     </Read>

@@ -70,11 +70,7 @@ function Whole({ run }: { run: Run }): JSX.Element {
           <Fact name={t("invalid")}>{number(run.invalidCount)}</Fact>
           <Fact name={t("when")}>{time(run.runTimestamp)}</Fact>
           {run.requestedBy && <Fact name={t("requestedBy")}>{run.requestedBy}</Fact>}
-          {run.source && (
-            <Fact name={t("source")}>
-              <span class="code">{run.source}</span>
-            </Fact>
-          )}
+          {run.source && <Fact code name={t("source")}>{run.source}</Fact>}
           {run.completeness && (
             <>
               <Fact name={t("announced")}>{number(run.completeness.announced)}</Fact>

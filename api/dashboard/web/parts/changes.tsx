@@ -3,12 +3,10 @@ import { useState } from "preact/hooks";
 import { type Change, type ChangeKind, CHANGES, type Run } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
 import { useReading } from "../state.ts";
-import { Read, Table } from "../ui.tsx";
+import { Read, Table, useGrowing } from "../ui.tsx";
 import { shown } from "../values.ts";
 
 const PAGE = 20;
-/** Most that the API gives at once. */
-const MOST = 500;
 
 const KINDS = ["ADDED", "CHANGED", "REMOVED", "RESTORED"] as const;
 
@@ -48,7 +46,7 @@ export function RunChanges({ run, counts }: { run: Run; counts: NonNullable<Run[
 }
 
 function ChangesOf({ run, kind }: { run: Run; kind: ChangeKind }): JSX.Element {
-  const [first, setFirst] = useState(PAGE);
+  const { first, more } = useGrowing(PAGE);
   const reading = useReading(CHANGES, { runId: run.runId, change: kind, first });
   return (
     <Read reading={reading}>
@@ -74,14 +72,7 @@ function ChangesOf({ run, kind }: { run: Run; kind: ChangeKind }): JSX.Element {
               </li>
             ))}
           </ul>
-          {pageInfo.hasNextPage && first < MOST && (
-            <button
-              type="button"
-              onClick={() => setFirst(Math.min(MOST, first * 2))}
-            >
-              {t("more")}
-            </button>
-          )}
+          {more(pageInfo)}
         </>
       )}
     </Read>
