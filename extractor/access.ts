@@ -10,7 +10,6 @@ import { type Credentials, credentialsOf } from "./auth.ts";
 import type { PageRequest } from "./paging/style.ts";
 import { type AnySource, redacted } from "./source.ts";
 
-/** Redirects that are followed for one page. */
 const MAX_REDIRECTS = 5;
 
 /** The HTTP client of one source: its connections are kept and shared, proxies are those of the usual variables. */
@@ -30,7 +29,7 @@ export class Access implements Disposable {
     this.#gapMs = source.rate === undefined ? 0 : 1_000 / source.rate;
   }
 
-  /** Waits until another request may be sent; to be called before `ask`, as this is no time that the source takes. */
+  /** Waits until another request may be sent. To be called before `ask`, as this wait doesn't count as the source's time. */
   async turn(signal: AbortSignal): Promise<void> {
     if (this.#gapMs === 0) return;
     const now = performance.now();
@@ -41,8 +40,8 @@ export class Access implements Disposable {
   }
 
   /**
-   * Asks for a page, following redirects: few of them, never in a circle, never from an encrypted connection to one that isn't, and never to
-   * an origin that the definition doesn't name.
+   * Asks for a page, following redirects: few of them, never in a circle, never from an encrypted connection to an unencrypted one, and
+   * never to an origin that the definition doesn't name.
    */
   async ask(request: PageRequest, signal: AbortSignal): Promise<{ response: Response; address: URL }> {
     const visited = new Set<string>();
@@ -80,7 +79,7 @@ export class Access implements Disposable {
     }
   }
 
-  /** What of a link may be kept: without the credentials that the source may have put into it. */
+  /** A link without the credentials that the source may have put into it. */
   link(address: string): string {
     const url = new URL(address);
     url.username = url.password = "";

@@ -14,19 +14,19 @@ function nameOf(runId: string): string {
   return `${FOLDER}/${runId}.json`;
 }
 
-/** Keeps what is announced of a finished run. @throws as `Documents.write`. */
+/** @throws as `Documents.write`. */
 export async function keepAnnouncement(state: Documents, run: Finished): Promise<void> {
   await state.write(nameOf(run.run_id), JSON.stringify(run));
 }
 
-/** Forgets the announcement of a run that has ended. @throws as `Documents.remove`. */
+/** @throws as `Documents.remove`. */
 export async function forgetAnnouncement(state: Documents, runId: string): Promise<void> {
   await state.remove(nameOf(runId));
 }
 
 /**
- * The finished runs whose raw file is there and was never transformed, of any age, oldest first. The announcements of others are forgotten, so
- * that this takes time for what is pending alone.
+ * The finished runs whose raw file exists and was never transformed, of any age, oldest first. The announcements of others are removed, so
+ * that the time this takes depends on pending runs only.
  *
  * @throws as `Documents.read` and `Files.exists`.
  */

@@ -1,22 +1,20 @@
 /**
- * How a source is shown who asks.
+ * How requests authenticate to a source.
  *
  * @module
  */
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import type { ResolvedAuth } from "../shared/pipeline/resolve.ts";
 
-/** Marks a request as ours. */
 export interface Credentials {
-  /** Enters what the source wants to see into a request to its own origin. */
+  /** Adds the credentials to a request to the source's own origin. */
   mark(url: URL, headers: Headers, signal: AbortSignal): Promise<void>;
-  /** Takes out of an address what `mark` enters, as it must not be kept anywhere. */
+  /** Removes from an address what `mark` adds, as it must not be stored anywhere. */
   unmark(url: URL): void;
-  /** The source refused a request with `headers` with a 401; answers whether asking once more makes sense. */
+  /** The source answered 401 to a request with `headers`; answers whether a second request makes sense. */
   refused?(headers: Headers): boolean;
 }
 
-/** The credentials of a definition's `auth`. */
 export function credentialsOf(auth: ResolvedAuth | undefined, client: Deno.HttpClient): Credentials {
   const withHeader = (name: string, value: string): Credentials => ({
     mark: (_, headers) => Promise.resolve(headers.set(name, value)),
@@ -43,13 +41,11 @@ function basic(user: string, password: string): string {
   return `Basic ${new TextEncoder().encode(`${user}:${password}`).toBase64()}`;
 }
 
-/** A token is renewed so long before it expires, in milliseconds; sooner where it lives only for a short time. */
+/** How long before its expiry a token is renewed, in milliseconds; less for short-lived tokens. */
 const RENEW_BEFORE_MS = 60_000;
 
-/** How long a token server may take, in milliseconds. */
 const TOKEN_TIMEOUT_MS = 30_000;
 
-/** The longest answer of a token server that is read, in bytes. */
 const MAX_TOKEN_BYTES = 1_000_000;
 
 interface Token {
@@ -77,12 +73,14 @@ class ClientCredentials implements Credentials {
   unmark(): void {}
 
   refused(headers: Headers): boolean {
-    // of several requests that were under way with the old token, the first to be refused is followed by a new one for all
+    // of several requests under way with the old token, the first to be refused gets a new one for all
     if (headers.get("authorization") === bearer(this.#token?.value)) this.#token = undefined;
     return true;
   }
 
-  /** Client and secret go into the header, as every server has to take them (RFC 6749, 2.3.1); into the body where that is refused. */
+  /**
+   * Client and secret go into the header, as every server has to accept them there (RFC 6749, 2.3.1); into the body where that is refused.
+   */
   async #ask(): Promise<Token> {
     const { id, secret, scope } = this.options;
     const form = { grant_type: "client_credentials", ...scope === undefined ? {} : { scope } };

@@ -1,5 +1,5 @@
 /**
- * What a run asks for, where its pipeline has a `since`: from which moment, and how far what came reaches.
+ * Which changes a run asks for, where its pipeline has a `since`.
  *
  * @module
  */
@@ -11,7 +11,10 @@ import type { Source } from "./source.ts";
 import { changeStanding, cursorOf, rewound, standingOf } from "./standing.ts";
 import type { State } from "../shared/files/state.ts";
 
-/** Since when a run that begins asks; undefined where it asks for everything. A request that names a moment rewinds the pipeline. */
+/**
+ * The moment since which a new run asks for changes; undefined where it asks for everything. A request that names a moment rewinds the
+ * pipeline.
+ */
 export async function sinceOf(
   { since: moment }: StartRun,
   { pipeline, name, since }: Source,
@@ -28,8 +31,8 @@ export async function sinceOf(
 }
 
 /**
- * What the run asked for, and how far what came reaches: no further than where it began if a record may be missing, so that the next run asks
- * for it. Where a record that changes moves behind all others, those after it move up by one place, and pages that are counted leave one out.
+ * The range of changes that the run covers. It ends where it began if a record may be missing, so that the next run asks again: a record
+ * that changes moves behind all others, those after it move up by one place, and counted pages skip one.
  */
 export function rangeOf(
   { since, latest, is_latest_final, paging = "" }: Unfinished,

@@ -1,5 +1,5 @@
 /**
- * What the extractor has to remember after its own end: how far the unfinished run is, and the outputs of the finished ones.
+ * What the extractor remembers beyond its own end: the progress of the unfinished run, and the outputs of finished ones.
  *
  * @module
  */
@@ -10,29 +10,28 @@ import type { Documents } from "../shared/files/documents.ts";
 
 const Count = z.int().nonnegative();
 
-/** A run that has begun and not ended. Written after each page, when the page's records are safely in the file. */
+/** A run that was begun and hasn't ended. Written after each page, once the page's records are safely in the file. */
 const Unfinished = z.object({
   run_id: RunId,
-  /** The message that asked for it last, where it has an id of its own. */
+  /** The last message that asked for it, where that has an id. */
   message_id: z.string().optional(),
   source: z.string(),
-  /** The file that the records go to. */
   raw_file: z.string(),
   /** How the source divides its list; a checkpoint of an earlier version has none, and its source is one of offsets. */
   paging: z.string().optional(),
-  /** Where the next page stands, in the words of its paging; a checkpoint of an earlier version has `last_skip` alone. */
+  /** The next page's position, as its paging writes it; a checkpoint of an earlier version has `last_skip` only. */
   position: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
-  /** Records that came so far, those left out included. */
+  /** Records received so far, repeated ones included. */
   last_skip: Count,
   /** Length of the file up to there; what follows in the file is cut off on resume. */
   bytes: Count,
   /** SHA-256 of the file up to there; a checkpoint of an earlier version has none. */
   sha256: Sha256.optional(),
   records: Count,
-  /** Records that were left out, as an earlier page had their id. */
+  /** Records that were left out because an earlier page had their id. */
   duplicates: Count,
   pages: Count,
-  /** How many pages in a row added how many records each to the file; not known where sizes vary much, or of an earlier version. */
+  /** How many pages in a row added how many records each; unknown where sizes vary much, or in an earlier version. */
   page_sizes: z.array(z.tuple([Count, Count])).optional(),
   /** The source's total on the first page; null before it, and where the source announces none. */
   first_total: Count.nullable(),
@@ -42,60 +41,53 @@ const Unfinished = z.object({
   most_total: Count.nullable().optional(),
   /** How many pages the source announced last, where it does. */
   total_pages: Count.optional(),
-  /** The latest value of `source.since.field` that came. */
   latest: Moment.optional(),
-  /** A record that had come came again, changed: what is later counts for nothing, so that the next run asks for that change. */
+  /** A record came a second time, changed: later values count for nothing, so that the next run asks for that change. */
   is_latest_final: z.boolean().optional(),
   /** What the run asks for changes since, and up to when in windows; the same for the whole run. */
   since: z.object({ from: Moment, now: z.number(), of: z.string().default(""), rewinds: Count.default(0) })
     .optional(),
-  /** The last page has come. */
   ended: z.boolean().optional(),
-  /** What the last page held, where its records have no key: they can be told from others by nothing else. */
+  /** What the last page held, where records have no key: nothing else tells two pages apart. */
   last_page: Sha256.optional(),
   /** What the definition asked for; a checkpoint of an earlier version has none. */
   asks: z.string().optional(),
-  /** Why the source is read from its beginning again, where an unfinished run could not be resumed. */
+  /** Why the source is read from its beginning again instead of resuming a run. */
   began_again: z.string().optional(),
   started_at: Timestamp,
-  /** The clock when the run was last worked on: what is reported of it later has a later time. */
+  /** When the run was last worked on: later reports about it carry a later time. */
   seen_at: Timestamp.optional(),
 });
-/** A run that has begun and not ended. */
 export type Unfinished = z.output<typeof Unfinished>;
 
 /** A run whose file is complete. */
 export const Finished = z.object({
   run_id: RunId,
-  /** The message that asked for it; only a repeat of that message is answered with the run's outputs again. */
+  /** The message that asked for it; only a repeat of that message gets the run's outputs again. */
   message_id: z.string(),
   raw_file: z.string(),
   record_count: Count,
   raw_sha256: Sha256,
   source: z.string(),
   finished_at: Timestamp.optional(),
-  /** What it asked for, where only what changed was. */
+  /** The range of changes that it asked for. */
   since: SinceRange.optional(),
   /** In a correction run: the lines that it corrects, of the dead-letter file of `detail.correction_of`. */
   corrects: z.array(z.int().positive()).optional(),
-  /** What was reported of the phase. */
   detail: Detail,
 });
-/** A run whose file is complete. */
 export type Finished = z.output<typeof Finished>;
 
 const State = z.object({
   version: z.literal(1),
-  /** The unfinished run, if there is one. */
   current: Unfinished.nullable(),
   /** The file name given to the last correction run, so that a repeat writes the same file. */
   correcting: z.object({ run_id: RunId, raw_file: z.string() }).nullable(),
-  /** The last finished runs, oldest first. */
   completed: z.array(Finished),
 });
 type State = z.output<typeof State>;
 
-/** Finished runs that are remembered. */
+/** Finished runs to remember. */
 const REMEMBERED = 100;
 
 const log = getLogger(["etl", "extractor", "checkpoint"]);
@@ -120,19 +112,19 @@ export const AT_START = {
   last_page: undefined,
 } satisfies Partial<Unfinished>;
 
-/** The state of a pipeline, read once and written whole at each change. Only one process at a time may change it. */
+/** The state of a pipeline, read once and written whole at each change. Only one process may change it at a time. */
 export class Checkpoint {
   private constructor(
     private readonly documents: Documents,
     private readonly name: string,
     private state: State,
-    /** What the file held, where it can't be used: kept under another name before the file is written. */
+    /** The content of a file that can't be used: saved under another name before the file is written. */
     private aside?: { name: string; text: string; warn: () => void },
   ) {}
 
   /**
-   * Reads the document `name`; a missing one is that of an extractor that never ran. One that can't be read, and the unfinished run of a
-   * source other than `source`, or with another paging, are left out of account, and set aside with a warning at the first change.
+   * Reads the document `name`; a missing one is that of an extractor that never ran. An unreadable one, and the unfinished run of another
+   * source or another paging, are ignored, and set aside with a warning at the first change.
    *
    * @throws as `Documents.read`.
    */
@@ -176,52 +168,47 @@ export class Checkpoint {
     return new Checkpoint(documents, name, { ...state, current: null }, { name: aside, text, warn });
   }
 
-  /** The unfinished run of the source, if there is one. */
   get current(): Unfinished | undefined {
     return this.state.current ?? undefined;
   }
 
-  /** Whether any run has been finished, as far as is remembered. */
+  /** Whether any remembered run has finished. */
   get hasCompleted(): boolean {
     return this.state.completed.length > 0;
   }
 
-  /** The finished runs that are remembered, oldest first. */
   get completed(): readonly Finished[] {
     return this.state.completed;
   }
 
-  /** The finished run that message `messageId` asked for. */
   finishedBy(messageId: string): Finished | undefined {
     return this.state.completed.find((run) => run.message_id === messageId);
   }
 
-  /** The finished run with this id. */
   finished(runId: string): Finished | undefined {
     return this.state.completed.findLast((run) => run.run_id === runId);
   }
 
-  /** The file that was reserved for correction run `runId`. */
   correctionFile(runId: string): string | undefined {
     return this.state.correcting?.run_id === runId ? this.state.correcting.raw_file : undefined;
   }
 
-  /** Whether a run has reserved the file `rawFile`, even if it isn't there yet. */
+  /** Whether a run has reserved the file `rawFile`, even if it doesn't exist yet. */
   reserves(rawFile: string): boolean {
     return [this.state.current, this.state.correcting].some((run) => run?.raw_file === rawFile);
   }
 
-  /** Keeps how far the unfinished run is. @throws as `Documents.write`. */
+  /** @throws as `Documents.write`. */
   async advance(current: Unfinished): Promise<void> {
     await this.#write({ current });
   }
 
-  /** Reserves `rawFile` for correction run `runId`. @throws as `Documents.write`. */
+  /** @throws as `Documents.write`. */
   async reserve(runId: string, rawFile: string): Promise<void> {
     await this.#write({ correcting: { run_id: runId, raw_file: rawFile } });
   }
 
-  /** Keeps that a run is finished; it is no longer the unfinished one. @throws as `Documents.write`. */
+  /** @throws as `Documents.write`. */
   async complete(finished: Finished): Promise<void> {
     await this.#write({
       current: this.current?.run_id === finished.run_id ? null : this.state.current,
@@ -229,7 +216,7 @@ export class Checkpoint {
     });
   }
 
-  /** Forgets the unfinished run. @throws as `Documents.write`. */
+  /** @throws as `Documents.write`. */
   async discard(): Promise<void> {
     await this.#write({ current: null });
   }

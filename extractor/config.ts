@@ -11,7 +11,7 @@ import {
 import { scheduleVariables } from "../shared/config/schedule.ts";
 import users from "../pipelines/users.ts";
 
-/** A number of seconds between `min` and `max`, read from text; fractions are allowed. */
+/** Fractions are allowed. */
 function seconds(min: number, max: number): z.ZodType<number, string> {
   const wanted = `wanted seconds from ${min} to ${max}`;
   return z.string().regex(/^\d+(\.\d+)?$/, wanted).transform(Number).pipe(
@@ -19,16 +19,14 @@ function seconds(min: number, max: number): z.ZodType<number, string> {
   );
 }
 
-/** The default of a definition's variable. */
 function fallbackOf(placeholder: unknown): string {
   return String((placeholder as { fallback: unknown }).fallback);
 }
 
-/** The definition that names the variables of the original services. */
 const { source, schedule } = users;
 const ADDRESS = fallbackOf(source.url);
 
-/** Every variable that the extractor reads; those that definitions name besides are theirs. */
+/** Every variable that the extractor reads, apart from those that definitions name. */
 export const ExtractorVariables = {
   API_BASE_URL: z.url({
     protocol: /^https?$/,

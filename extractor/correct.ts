@@ -8,14 +8,14 @@ import type { Correction } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 
-/** The lines of the dead-letter file that `correction` corrects, in the order of its records: ascending. */
+/** In ascending order. */
 export function correctedLineNumbers(correction: Correction): number[] {
   return correction.patches.map((patch) => patch.line).sort((a, b) => a - b);
 }
 
 /**
- * Yields the corrected records, one for each patch, in the order of the dead-letter file. That the file is the announced one is known at its
- * end only, so nothing of it may be made final before.
+ * Yields the corrected records, one for each patch, in the order of the dead-letter file. Only its end shows whether the file is the
+ * announced one, so nothing may be made final before.
  *
  * @throws PermanentError when a line is missing or can't be corrected, or the file isn't the announced one.
  */

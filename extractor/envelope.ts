@@ -1,5 +1,5 @@
 /**
- * An answer's bytes: the list of its records, and what else its paging looks at.
+ * An answer's bytes: the list of its records, and the places that its paging needs.
  *
  * @module
  */
@@ -10,15 +10,14 @@ import { Records } from "./records.ts";
 import type { Source } from "./source.ts";
 
 export interface Envelope {
-  /** The records; null where null stands in the list's place, undefined where there is no list. */
+  /** Null where null stands in the list's place, undefined where there is no list. */
   readonly list: Records | null | undefined;
   /** What stands in the list's place, in words. */
   readonly found: string;
-  /** What stands at one of the source's places. */
   value(place: string): unknown;
 }
 
-/** Reads the answer that stands in `bytes`. As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError where it isn't JSON. */
+/** Reads the answer in `bytes`. As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError where it isn't JSON. */
 export function readEnvelope(bytes: Uint8Array, { records, places, recordPaths }: Source): Envelope {
   const json = new JsonBytes(bytes);
   const lists = new Map<number, Records>(); // by where it begins

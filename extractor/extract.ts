@@ -32,25 +32,22 @@ import { heldIn, standingOf } from "./standing.ts";
 
 const log = getLogger(["etl", "extractor"]);
 
-/** What the extractor works with. */
 export interface ExtractorParts {
-  /** The source of a pipeline. @throws PermanentError saying why there is none. */
+  /** @throws PermanentError saying why there is none. */
   readonly sourceOf: (pipeline: string) => Source;
   readonly files: Files;
   readonly state: State;
-  /** Runs that were cancelled: an unfinished one that was is not resumed. */
+  /** Cancelled runs aren't resumed. */
   readonly cancellations?: Cancellations;
-  /** Milliseconds to wait while another run of the pipeline is extracted, before the request is put back. Default 10 minutes. */
+  /** Milliseconds to wait while another run of the pipeline is extracted, before the request is handed back. Default 10 minutes. */
   readonly lockWaitMs?: number;
-  /** Milliseconds since its start after which an unfinished run is begun again in place of being resumed. Default 24 hours. */
+  /** Milliseconds since its start after which an unfinished run is begun again instead of resumed. Default 24 hours. */
   readonly resumeMaxAgeMs?: number;
-  /** Milliseconds without progress after which an extraction is stopped. */
   readonly stallMs?: number;
-  /** The time, in milliseconds since 1970. */
   readonly now?: () => number;
 }
 
-/** How often a request that waits behind a held run looks whether that was decided on, in milliseconds. */
+/** How often a request that waits for a held run checks for a decision, in milliseconds. */
 const HELD_AGAIN_MS = 3_000;
 
 const DAY_MS = 86_400_000;
@@ -58,7 +55,6 @@ const DAY_MS = 86_400_000;
 /** How often a wait between two tries is reported, in milliseconds. */
 const REPORT_EVERY_MS = 60_000;
 
-/** What a request comes down to, in view of what went before. */
 type Task =
   | { do: "repeat"; runId: string; finished: Finished }
   | { do: "nothing"; runId: string }
@@ -66,7 +62,7 @@ type Task =
   | { do: "resume"; runId: string; unfinished: Unfinished }
   | { do: "begin"; runId: string; again?: string | undefined };
 
-/** What to do, by the checkpoint as it stands while the lock is held. */
+/** The task, by the checkpoint while the lock is held. */
 interface ExtractorPlan {
   readonly task: Task;
   readonly checkpoint: Checkpoint;
@@ -74,7 +70,7 @@ interface ExtractorPlan {
   readonly documents: Documents;
 }
 
-/** Reads how far the runs of a pipeline are. @throws as `Checkpoint.open`. */
+/** @throws as `Checkpoint.open`. */
 export async function checkpointOf(state: Documents, source: Source, now?: number): Promise<Checkpoint> {
   const { pipeline, name, style } = source;
   return await Checkpoint.open(state, stateFile(pipeline), name, {
@@ -100,7 +96,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     now = Date.now,
   } = parts;
 
-  /** Waits while another run of the pipeline is extracted. An unfinished run that can't be resumed is forgotten here. */
+  /** Waits while another run of the pipeline is extracted. Forgets an unfinished run that can't be resumed. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
     const held = heldIn(await standingOf(state, source.pipeline), now());
@@ -118,7 +114,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     );
     const checkpoint = await checkpointOf(documents, source, now());
     const { current } = checkpoint;
-    const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id; // what is unfinished asked from another moment
+    const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id; // the unfinished run asked from another moment
     const again = current && outdatedBy(current, source, { now: now(), maxAgeMs: resumeMaxAgeMs });
     if (again !== undefined) log.warning(again);
     if (current !== undefined && (again !== undefined || isElsewhere || isCancelled(current.run_id))) {
@@ -191,7 +187,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     };
   }
 
-  /** Where the source is no longer the one that was read, the same run begins again, into another file. */
+  /** Where the source has changed meanwhile, the same run begins again, into another file. */
   async function resume(extraction: Extraction, unfinished: Unfinished): Promise<Finished> {
     try {
       return await extract(extraction, unfinished);
@@ -280,13 +276,13 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     return finished;
   }
 
-  /** The announcement is kept before the run counts as finished, so that no raw file is without one. */
+  /** The announcement is saved before the run counts as finished, so that every raw file has one. */
   async function complete(finished: Finished, { documents, checkpoint }: Extraction): Promise<void> {
     await keepAnnouncement(documents, finished);
     await checkpoint.complete(finished);
   }
 
-  /** A name that no other run has: of this second, or of the next one that is free. */
+  /** The name of this second, or of the next free one. */
   async function freeName(pipeline: string, checkpoint: Checkpoint): Promise<string> {
     for (let at = now();; at += 1_000) {
       const name = files.path(rawFolder(pipeline), `records_${fileTime(at)}.jsonl`);
@@ -322,7 +318,7 @@ interface Extraction {
   readonly handling: Handling;
 }
 
-/** Waits as `sleep` does; a wait that the source or the configuration asks for is no stall, however long. */
+/** As `sleep`. A wait that the source or the configuration asks for is no stall, however long. */
 async function sleepReporting(
   sleep: Source["sleep"],
   ms: number,
@@ -357,17 +353,17 @@ async function tellSuperseded(request: StartRun, unfinished: Unfinished, handlin
   });
 }
 
-/** How long after a checkpoint what happened then may have been reported, in milliseconds. */
+/** Events may have been reported for so long after the last checkpoint, in milliseconds. */
 const REPORTED_WITHIN_MS = 1_000;
 
-/** What was reported of a run carries the clock of then, which may have been ahead. */
+/** Reported events carry the clock of then, which may have been ahead. */
 function lastKnown(task: Task): string | undefined {
   if (task.do === "repeat") return task.finished.finished_at;
   const seen = task.do === "resume" ? task.unfinished.seen_at : undefined;
   return seen && new Date(Date.parse(seen) + REPORTED_WITHIN_MS).toISOString();
 }
 
-/** The message that says that a run's raw file is complete, the same however often it is said. */
+/** The message that announces a run's raw file, the same each time. */
 export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"> {
   const { run_id, raw_file, record_count, raw_sha256, source, since, corrects, detail } = finished;
   const link = corrects === undefined ? {} : { correction_of: String(detail.correction_of), corrects };

@@ -1,17 +1,17 @@
 /**
- * Which record is which: ids of records, and a set of many millions of them.
+ * Ids of records, and a set of many millions of them.
  *
  * @module
  */
 
 import type { JsonBytes } from "../shared/files/json_bytes.ts";
 
-/** What tells a record from another; a number stands for itself, all else for its JSON text. */
+/** A number stands for itself, anything else for its JSON text. */
 export type RecordId = number | string;
 
 /**
- * The id that stands from `at` to `end` of `json`; undefined where that could tell no record from others. A number counts for its value, as far
- * as that is exact: beyond 2^53 two ids would have the same one, so they count for how they are written.
+ * The id from `at` to `end` of `json`; undefined where it could tell no record from others. A number counts by its value, as far as that is
+ * exact: beyond 2^53 two ids could share one, so they count as written.
  */
 export function idFrom(json: JsonBytes, at: number, end: number): RecordId | undefined {
   const value = json.parsed(at, end);
@@ -23,17 +23,17 @@ export function idFrom(json: JsonBytes, at: number, end: number): RecordId | und
 const WORD = 32;
 const TWO_32 = 2 ** 32;
 
-/** Tables that a set divides its entries among, so that one that grows takes little room beside the others. */
+/** Tables that a set divides its entries among, so that growing one of them takes little extra room. */
 const PARTS = 256;
 
 /**
- * A set of ids. Whole numbers that lie close together take little more than a bit each, all other ids at most 16 bytes, however long they are:
- * of a text 104 bits of its hash are kept. Among 50 million texts the odds that one is taken for another are 6 to 10^17.
+ * A set of ids. Whole numbers close together take little more than a bit each, other ids at most 16 bytes, however long they are: of a
+ * text, 104 bits of its hash are kept. Among 50 million texts the odds that one is taken for another are 6 to 10^17.
  */
 export class IdSet {
   readonly #words: Table[] = [];
   readonly #texts: Table[] = [];
-  /** Another one in each set: no source can know which texts have the same hash. */
+  /** Different in each set, so that no source can know which texts have the same hash. */
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   readonly #hash = new Uint32Array(4);
 
@@ -56,20 +56,20 @@ function partOf(tables: Table[], hash: number): Table {
   return tables[hash % PARTS] ??= new Table();
 }
 
-/** Whole numbers of 32 bits each: two are the key, the bits of the third are what was added to it. */
+/** Words of 32 bits: two are the key, the bits of the third are the values added to it. */
 const ENTRY = 3;
 const FULLEST = 0.9;
-/** So many places are no matter in each part: up to there a table is doubled. */
+/** A part is doubled up to this many places, and grown by less beyond. */
 const SMALL = 4_096;
 const GROWTH = 1.08;
 
-/** A hash table with open addressing, in one piece of memory. It is grown by little, as what is empty counts. */
+/** A hash table with open addressing, in one piece of memory. It grows slowly, as empty places take memory too. */
 class Table {
   #capacity = 16;
   #entries = new Uint32Array(ENTRY * this.#capacity);
   #count = 0;
 
-  /** Adds `bits` to what is kept under `a` and `b`. Answers whether they were not there. */
+  /** Adds `bits` under `a` and `b`. Answers whether they are new. */
   add(a: number, b: number, bits: number): boolean {
     const at = this.#placeOf(a, b);
     const before = this.#entries[at + 2]!;
@@ -81,7 +81,6 @@ class Table {
     return true;
   }
 
-  /** Where the entry of `a` and `b` is, or has to be. */
   #placeOf(a: number, b: number): number {
     const entries = this.#entries;
     const start = Math.floor(mixed(a ^ mixed(b)) * this.#capacity / TWO_32);
@@ -104,7 +103,7 @@ class Table {
 
 const P = 0x239b961b, Q = 0xab0e9789, R = 0x38b34ae5, S = 0xa1e38b93;
 
-/** Takes in `text` as MurmurHash3 does (x86, 128 bits; in the public domain): two characters of UTF-16 a word, 0 for those after the end. */
+/** Hashes `text` as MurmurHash3 does (x86, 128 bits; in the public domain): two UTF-16 characters a word, 0 after the end. */
 function hashText(text: string, seed: number, hash: Uint32Array): void {
   let a = seed, b = seed, c = seed, d = seed;
   for (let at = 0; at < text.length; at += 8) {
@@ -131,7 +130,6 @@ function hashText(text: string, seed: number, hash: Uint32Array): void {
   hash[3] = d;
 }
 
-/** Each of its 32 bits depends on all of `bits`. */
 function mixed(bits: number): number {
   bits = Math.imul(bits ^ bits >>> 16, 0x85ebca6b);
   bits = Math.imul(bits ^ bits >>> 13, 0xc2b2ae35);

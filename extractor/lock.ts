@@ -9,7 +9,7 @@ import { Busy } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
 import type { LockOptions } from "../shared/files/state.ts";
 
-/** Takes the lock file `path` if it is free; disposing releases it, and so does the end of the process. */
+/** Takes the lock file `path` if it is free. Disposing releases it, and so does the end of the process. */
 export async function tryLock(path: string): Promise<Disposable | undefined> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
@@ -29,8 +29,7 @@ export async function tryLock(path: string): Promise<Disposable | undefined> {
 /**
  * Takes the lock file `path`, waiting up to `waitMs` for its holder.
  *
- * @throws Busy naming the holder when the wait was in vain.
- * @throws the signal's reason when `signal` ended the wait.
+ * @throws Busy naming the holder after a wait in vain. @throws the signal's reason when `signal` ended the wait.
  */
 export async function lock(path: string, { waitMs, sleep, signal }: LockOptions): Promise<Disposable> {
   const stepMs = 500;

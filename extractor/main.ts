@@ -49,7 +49,7 @@ if (import.meta.main) {
         files,
         state,
         cancellations,
-        lockWaitMs: 0, // a request for a busy pipeline must not keep others waiting
+        lockWaitMs: 0, // a request for a busy pipeline must not delay others
         stallMs: STALL_MS + patience.timeoutMs,
         resumeMaxAgeMs: config.RESUME_MAX_AGE_HOURS * 3_600_000,
       });
@@ -100,7 +100,7 @@ if (import.meta.main) {
   );
 }
 
-/** Asks for a run and works until its extraction has ended, here or in another extractor of the same channel. */
+/** Asks for a run, and works until its extraction has ended, here or in another extractor of the same channel. */
 async function once(
   channel: Channel,
   signal: AbortSignal,

@@ -1,5 +1,5 @@
 /**
- * Runs that can't go on: the source has to be read from its beginning.
+ * Runs that can't continue: the source has to be read from its beginning.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";
 
-/** The source can't be read from here on: what the run has and what the source says don't go together. The next run begins at the source's beginning. */
+/** What the run has and what the source says contradict each other, so the next run reads the source from its beginning. */
 export class BeginAgain extends PermanentError {
   override readonly name: string = "BeginAgain";
 }
 
-/** The source isn't the one any more that an unfinished run has read: the run can't be resumed, but begun again. */
+/** The source has changed since an unfinished run read it: the run can't be resumed, only begun again. */
 export class Outdated extends BeginAgain {
   override readonly name: string = "Outdated";
 }
 
-/** Why an unfinished run can't be resumed, before the source is asked; undefined where it can. */
+/** Why an unfinished run can't be resumed, as far as is known before a request; undefined where it can. */
 export function outdatedBy(
   { run_id, started_at, last_skip, asks }: Unfinished,
   source: Source,

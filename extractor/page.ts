@@ -1,5 +1,5 @@
 /**
- * One page of the source: asked for, read whole within bounds, checked, and tried again when it fails.
+ * One page of the source: requested, read whole within bounds, checked, and requested again after a failure.
  *
  * @module
  */
@@ -22,17 +22,16 @@ import { valueAt } from "./paths.ts";
 import type { Source } from "./source.ts";
 
 export interface Page {
-  /** Where it stands, as it was asked for. */
   readonly position: Position;
-  /** What it is called in messages. */
+  /** Its name in messages. */
   readonly label: string;
-  /** What it says of the way on. */
+  /** What it says of the next page. */
   readonly way: Way;
   /** Undefined where a status stands for an empty list. */
   readonly records: Records | undefined;
 }
 
-/** The source answers with a status that is neither a page nor an empty list. */
+/** The source answered with a status that is neither a page nor an empty list. */
 export class Refused extends TransientError {
   override readonly name: string = "Refused";
 
@@ -41,24 +40,22 @@ export class Refused extends TransientError {
   }
 }
 
-/** A page that is asked for. */
 export interface PageToFetch {
   readonly position: Position;
   readonly label: string;
-  /** What the source announced last. */
   readonly seen: () => Announced;
-  /** Looks at a page that was read. @throws TransientError where it isn't to be used, and asked for again. */
+  /** Checks a page. @throws TransientError where it can't be used and has to be requested again. */
   readonly check?: (page: Page) => void;
 }
 
 const log = getLogger(["etl", "extractor", "pages"]);
 
-/** Space for the bytes of a page, reused for a later page. */
+/** Space for the bytes of a page, reused for later ones. */
 export class PageBuffer {
-  /** At least 64 KiB, so that most pages are read without a copy. */
+  /** 64 KiB at least, so that most pages need no copy. */
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
 
-  /** Makes room for `length` bytes, keeping the first `filled`; twice of what was there, if `most` allows it, as more may come. */
+  /** Makes room for `length` bytes, keeping the first `filled`; doubles it where `most` allows, as more may come. */
   fit(length: number, filled: number, most: number): void {
     if (length <= this.bytes.length) return;
     const larger = new Uint8Array(Math.max(length, Math.min(2 * this.bytes.length, most)));
@@ -67,15 +64,15 @@ export class PageBuffer {
   }
 }
 
-/** The longest wait that a `Retry-After` can ask for, in milliseconds: one hour. */
+/** The longest `Retry-After` that is accepted, in milliseconds: one hour. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /**
- * Fetches a page, trying again after each delay of `source` while the answer isn't one: status other than 200 and those that mean an empty
- * list, no connection, no whole answer in time, no JSON, or JSON that is no page or contradicts itself.
+ * Fetches a page, and repeats the request after each delay of `source` while the answer isn't one: status other than 200 and those that
+ * mean an empty list, no connection, no whole answer in time, no JSON, or JSON that is no page or contradicts itself.
  *
- * @param buffer where the page's bytes are kept; the page is good until the buffer is used again
- * @throws PermanentError when all tries are spent, or the page is larger than `source.maxBytes`. Never quotes what the page holds.
+ * @param buffer holds the page's bytes; the page is valid until the buffer is used again
+ * @throws PermanentError when all tries are spent, or the page is larger than `source.maxBytes`. Never quotes the page.
  * @throws the signal's reason when `signal` ended it.
  */
 export async function fetchPage(
@@ -151,14 +148,14 @@ async function fetchOnce(
   }
 }
 
-/** Reads a body into `buffer`, counting what comes out of decompression, so that a small answer can't fill the memory. */
+/** Reads a body into `buffer`, counting decompressed bytes, so that a small answer can't fill the memory. */
 async function readBounded(
   response: Response,
   source: Source,
   label: string,
   buffer: PageBuffer,
 ): Promise<Uint8Array> {
-  // Pieces are copied, not kept: one of 4 KiB that was decompressed can hold on to 64 KiB.
+  // Pieces are copied, not kept: a decompressed one of 4 KiB can hold on to 64 KiB.
   let length = 0;
   for await (const piece of response.body ?? []) {
     const filled = length;
@@ -184,7 +181,7 @@ function envelopeOf(bytes: Uint8Array, source: Source, shown: string): Envelope 
   }
 }
 
-/** What an answer comes down to. @throws Contradiction where it is no page. */
+/** @throws Contradiction where it is no page. */
 function understood(
   source: Source,
   about: {
@@ -235,14 +232,14 @@ function understood(
   }
 }
 
-/** Sources that always have a place for errors leave it empty where there is none. */
+/** Sources that always have a place for errors leave it empty where there are none. */
 function isFailure(value: unknown): boolean {
   const isEmpty = value === undefined || value === null || value === false || value === "" ||
     (Array.isArray(value) && value.length === 0);
   return !isEmpty;
 }
 
-/** What `fetch` threw, as one of our errors. Its text is cleaned of the address, which may hold secrets. */
+/** An error of `fetch`, as one of ours. Its text is cleaned of the address, which may hold secrets. */
 function classified(error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   if (error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied) {
@@ -254,13 +251,13 @@ function classified(error: unknown): Error {
   return new TransientError(`no answer: ${withoutAddress(messageOf(cause))}`);
 }
 
-/** The delay after failure number `failures`, with up to a fifth added, so that many clients don't come back at the same moment. */
+/** The delay after failure number `failures`, with up to a fifth added, so that many clients don't return at the same moment. */
 function delay(delaysMs: readonly number[], failures: number): number {
   const base = delaysMs[Math.min(failures, delaysMs.length) - 1] ?? 0;
   return Math.round(base * (1 + Math.random() / 5));
 }
 
-/** What `Retry-After` asks for, in milliseconds from now and at most an hour; undefined where it says nothing that can be read. */
+/** The delay that `Retry-After` asks for, in milliseconds, at most an hour; undefined where it says nothing readable. */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
   const value = headers.get("retry-after")?.trim() ?? "";
   const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now;

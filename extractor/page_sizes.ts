@@ -1,18 +1,16 @@
 /**
- * How many records each page added to the raw file, in few words: so that the page of a line is known.
+ * How many records each page added to the raw file, in few words: it leads from a line to its page.
  *
  * @module
  */
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";
 
-/** Pages in a row, and how many records each added. */
 export type PageSizes = Unfinished["page_sizes"];
 
-/** Runs of pages of one size that are kept. */
 const MOST = 100;
 
-/** With a page that added `records`; undefined where sizes vary too much. */
+/** Undefined where sizes vary too much. */
 export function withPage(sizes: PageSizes, records: number): PageSizes {
   if (sizes === undefined) return undefined;
   const [pages, size] = sizes.at(-1) ?? [0, records];
@@ -20,15 +18,14 @@ export function withPage(sizes: PageSizes, records: number): PageSizes {
   return sizes.length === MOST ? undefined : [...sizes, [1, records]];
 }
 
-/** What a run tells of its pages. */
 export interface ToldPages {
   readonly page_sizes?: PageSizes;
   readonly paging?: string;
-  /** The first page's place, such as `skip=0`, where those of later ones follow from how many records or pages came before. */
+  /** The first page's position, such as `skip=0`, where later ones follow from the number of records or pages before. */
   readonly first_page?: string;
 }
 
-/** The sizes of a run's pages; and where no record came twice and no window began again, where the pages stood. */
+/** The sizes of a run's pages; and their positions, where no record was repeated and no window began again. */
 export function toldPages({ page_sizes, duplicates }: Unfinished, { style, since }: Source): ToldPages {
   if (page_sizes === undefined) return {};
   if (duplicates > 0 || since?.window !== undefined || !["offset", "page"].includes(style.by)) {

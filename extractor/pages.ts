@@ -6,33 +6,30 @@ import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
 import type { Announced, Position } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
-/** A source that grows beyond twice its first total and 10,000 records more, while it is read, counts as endless. */
+/** A source that grows beyond twice its first total plus 10,000 records, while it is read, counts as endless. */
 const MAX_GROWTH = { factor: 2, plus: 10_000 } as const;
 
-/** Most empty pages in a row that each name a next one; more are no paging. */
+/** More empty pages in a row, each naming a next one, are no paging. */
 const MAX_EMPTY = 1_000;
 
-/** With these a source answers where a cursor or a link is no longer good. */
+/** The statuses of an expired cursor or link. */
 const EXPIRED = [400, 404, 410, 422];
 
-/** How far a run is. */
 export interface Progress {
-  /** Where the next page stands. */
   readonly position: Position;
-  /** Records that came so far, known ones included. */
+  /** Records received so far, repeated ones included. */
   readonly received: number;
   readonly pages: number;
-  /** What the source announced on the run's first page; undefined where that page is still to be fetched. */
+  /** What the source announced on the run's first page; undefined before it. */
   readonly firstTotal: number | undefined;
   readonly announced: Announced;
 }
 
-/** A page announces much less than the ones before; it may be a mistake. */
+/** A page announces much less than earlier ones; it may be a mistake. */
 class Fell extends TransientError {
   override readonly name: string = "Fell";
 }
 
-/** A page that is being fetched. */
 interface Coming {
   readonly position: Position;
   readonly buffer: PageBuffer;
@@ -40,19 +37,18 @@ interface Coming {
   isHere: boolean;
 }
 
-/** A page in its turn. */
 export interface TurnedPage extends Page {
-  /** The next one has been fetched, too, so that both can be kept at once. Only where several are asked for at once. */
+  /** Whether the next page was fetched too, so that both can be saved at once. Only with several requests at once. */
   readonly isNextHere: boolean;
 }
 
 /**
- * Yields the pages from `from` to the end of the source, and fetches several at once where the source may be asked so and the style knows where
- * they are. A page may hold fewer records than were asked for; the next one begins where it
- * ended. A page is valid until the next one is asked for. The latest total says where the end is, as a source can grow in the meantime.
+ * Yields the pages from `from` to the end of the source, with several requests at once where the definition allows it and the style knows
+ * their positions. A page may hold fewer records than requested; the next one begins where it ended. A page is valid until the next one is
+ * requested. The latest total says where the end is, as a source can grow in the meantime.
  *
- * @throws as `fetchPage`; Outdated when the source has changed since the run was left; BeginAgain when what it announces falls, it keeps growing
- * or leads in a circle.
+ * @throws as `fetchPage`; Outdated when the source has changed since the run was left; BeginAgain when its total falls, it keeps growing or
+ * leads in a circle.
  */
 export async function* pagesOf(
   source: Source,
@@ -87,7 +83,7 @@ export async function* pagesOf(
       coming.isHere = true;
       if (!asking.aborted) fill();
     };
-    page.then(arrive, () => {}); // its failure is met where it is awaited
+    page.then(arrive, () => {}); // whoever awaits it meets its failure
     return coming;
   };
   const isResumed = () => pages === from.pages && pages > 0;
@@ -177,8 +173,8 @@ export async function* pagesOf(
         }
         position = way.next;
         usual = length;
-        if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was not as long as the one before
-        if (source.concurrency > 1) fill(); // else not before the page is kept: a run that is killed asks for one page again, not for two
+        if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was shorter or longer than the one before
+        if (source.concurrency > 1) fill(); // else only once the page is saved: a run that is killed requests one page again, not two
       }
       used = next.buffer;
       const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;
@@ -189,7 +185,7 @@ export async function* pagesOf(
     await leave();
   }
 
-  /** Asks for as many of the next pages as may be asked for at once, while not too many wait for their turn. */
+  /** Requests as many of the next pages as allowed at once, unless too many wait for their turn. */
   function fill(): void {
     const { concurrency } = source;
     const mostWaiting = concurrency === 1 ? 1 : 2 * concurrency;
@@ -221,10 +217,10 @@ function refuseGrowth(
   );
 }
 
-/** Parameters that say how many records a page may hold. */
+/** Names of parameters for the page's size. */
 const SIZES = /limit|size|per_?page|max_?results|^\W?(?:count|first|max|rows|take|top)$/i;
 
-/** A single page that is exactly as full as was asked for, and says nothing of a next one, may be the first of many. */
+/** A single page that is exactly as full as requested, and names no next one, may be the first of many. */
 function refuseFull({ name, pipeline, query }: Source, { records, way }: Page, pages: number): void {
   const length = records?.length ?? 0;
   if (pages > 1 || way.said || length === 0) return;

@@ -5,7 +5,7 @@
  */
 import type { JsonBytes, ReadValue } from "../shared/files/json_bytes.ts";
 
-/** What is looked for in an object, by key. */
+/** An object that leads to paths, by key. */
 interface Node {
   readonly key: string;
   readonly isAscii: boolean;
@@ -16,13 +16,12 @@ interface Node {
 
 interface End {
   readonly path: number;
-  /** Whether the key is the whole path, and so counts in place of its steps. */
+  /** Whether the key is the whole path, and so counts instead of its steps. */
   readonly isWhole: boolean;
 }
 
-/** Paths that are looked for at once. */
+/** Paths to find in one reading. */
 export class Paths {
-  /** The keys to look at. */
   readonly tree: Node[] = [];
 
   /** Compiles `paths`; readers number them in this order. */
@@ -44,16 +43,16 @@ function add(nodes: Node[], [key, ...steps]: readonly string[], end: End): void 
   else add(node.below, steps, end);
 }
 
-/** Reads objects, and remembers where the values of the paths stand. As in JSON.parse, the last of duplicate keys counts. */
+/** Reads objects, and remembers the positions of the paths' values. As in JSON.parse, the last of duplicate keys counts. */
 export class PathReader {
-  /** By path, where its value begins; -1 where there is none. */
+  /** By path, the start of its value; -1 where there is none. */
   readonly starts: number[];
-  /** By path, where its value ends. */
+  /** By path, the end of its value. */
   readonly ends: number[];
   readonly #wholes: boolean[];
   #nodes: readonly Node[];
 
-  /** @param readFirst reads the value of the first path in another way where it is a list. */
+  /** @param readFirst reads the value of the first path instead, where it is a list. */
   constructor(
     private readonly json: JsonBytes,
     private readonly paths: Paths,
@@ -65,7 +64,7 @@ export class PathReader {
     this.#nodes = paths.tree;
   }
 
-  /** Reads the value at `at`, which has values at paths only if it is an object; answers the position after it. */
+  /** Reads the value at `at`, which has values at paths only if it is an object. Answers the position after it. */
   read(at: number): number {
     this.starts.fill(-1);
     if (!this.json.isObject(at)) return this.json.end(at);
@@ -73,7 +72,7 @@ export class PathReader {
     return this.#object(at, this.paths.tree);
   }
 
-  /** What JSON.parse makes of the value of `path`; undefined where there is none. */
+  /** The parsed value of `path`; undefined where there is none. */
   value(path: number): unknown {
     const start = this.starts[path]!;
     return start < 0 ? undefined : this.json.parsed(start, this.ends[path]!);
@@ -110,7 +109,7 @@ export class PathReader {
   };
 }
 
-/** What stands at `path` of a parsed value. */
+/** The value at `path` of a parsed value. */
 export function valueAt(value: unknown, path: string): unknown {
   const own = (at: unknown, key: string) =>
     typeof at === "object" && at !== null && Object.hasOwn(at, key)

@@ -1,5 +1,5 @@
 /**
- * Where the schedule keeps the time up to which all planned runs were dealt with.
+ * Where the schedule stores the time up to which it has dealt with all planned runs.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { PlannedUntil } from "./schedule.ts";
 
 const State = z.object({ planned_until: z.iso.datetime() });
 
-/** Keeps it in `schedule.json` for `users`, in `schedule/NAME.json` for others. */
+/** In `schedule.json` for `users`, in `schedule/NAME.json` for others. */
 export function plannedUntilIn(state: Documents, pipeline: string = DEFAULT_PIPELINE): PlannedUntil {
   const name = pipeline === DEFAULT_PIPELINE ? "schedule.json" : `schedule/${pipeline}.json`;
   return {

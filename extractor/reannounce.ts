@@ -1,9 +1,9 @@
 /**
  * Publishing again what the channel may have lost.
  *
- * A channel can lose the end of its history: a failover to a replica that lagged behind, a backup that was restored, a queue file that was
- * removed. The extractor knows from its own disk which runs it has finished and which one is unfinished, so it publishes their messages again,
- * under their ids: a mailbox passes over what it knows, and takes what it has lost.
+ * A channel can lose the end of its history: a failover to a replica that lagged behind, a restored backup, a removed queue file. The
+ * extractor knows from its own disk which runs have finished and which one hasn't, so it publishes their messages again, under their ids: a
+ * mailbox ignores those that it knows, and takes those that it has lost.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { forgetAnnouncement, untransformed } from "./announcements.ts";
 import type { Checkpoint, Finished } from "./checkpoint.ts";
 import { phase1Of } from "./extract.ts";
 
-/** Runs of this age are published again whether they are transformed or not, in milliseconds: a day. A mailbox remembers ids for longer. */
+/** Runs of this age are published again, transformed or not, in milliseconds: a day. A mailbox remembers ids for longer. */
 const RECENT_MS = 24 * 3_600_000;
 
 /** A run that has just ended is left to its extractor, in milliseconds. */
@@ -35,7 +35,10 @@ const UNTRANSFORMED_EVERY_MS = 3_600_000;
 
 const PUBLISHED_AT_ONCE = 100;
 
-/** The messages of the last day's runs, but for those whose raw file is `gone`, such as after a rejection: that a raw file is complete, or that the run that is unfinished is wanted. */
+/**
+ * The messages of the last day's runs, except those whose raw file is `gone`, such as after a rejection: that a raw file is complete, or
+ * that the unfinished run is wanted.
+ */
 export function recent(
   { current, completed }: Checkpoint,
   now: number = Date.now(),
@@ -67,7 +70,7 @@ export async function* untransformedOnes(
   yield batch;
 }
 
-/** Publishes what may be lost, now and regularly, until `signal`. The announcement of a run that has ended otherwise is forgotten. */
+/** Publishes what may be lost, now and regularly, until `signal`. Removes the announcement of a run that has ended otherwise. */
 export async function runReannounce(
   { channel, state, files, openings, now = Date.now }: {
     channel: Channel;
@@ -102,7 +105,7 @@ export async function runReannounce(
   ]);
 }
 
-/** Of the last day's runs alone: each look is a request where the files are in a store. */
+/** Of the last day's runs only: each check is a request where the files are in a store. */
 async function goneOf({ completed }: Checkpoint, files: Files, now: number): Promise<Set<string>> {
   const names = completed.filter(({ finished_at }) => ageOf(finished_at, now) < RECENT_MS)
     .map(({ raw_file }) => raw_file);
@@ -117,7 +120,7 @@ async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortS
       await work();
     } catch (error) {
       isAway = error instanceof TransientError;
-      // a state that can't be used fails the run that asks for it, with the reason; it doesn't end the service
+      // an unusable state fails the run that asks for it, with the reason; it doesn't end the service
       const level = isAway ? "debug" : "warning";
       getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
     }

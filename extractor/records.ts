@@ -9,7 +9,7 @@ import { PathReader, Paths } from "./paths.ts";
 
 const NEWLINE = 10, RETURN = 13;
 
-/** What is read of each record: its key, and the field by which the source is asked for changes, where it is. */
+/** The paths to read of each record: its key, and the field of `since`. */
 export function recordPaths(key: string, since?: string): Paths {
   return new Paths(since === undefined ? [key] : [key, since]);
 }
@@ -19,11 +19,11 @@ export class Records {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly ids: (RecordId | undefined)[] = [];
-  /** The value of the field by which the source is asked for changes, of each record; empty where it isn't asked so. */
+  /** Each record's value of the field of `since`; empty without one. */
   readonly moments: unknown[] = [];
   readonly end: number;
 
-  /** Reads the list at `at` of `json`, the text that stands in `bytes`. @throws SyntaxError where it isn't JSON. */
+  /** Reads the list at `at` of `json`, the text in `bytes`. @throws SyntaxError where it isn't JSON. */
   constructor(
     private readonly bytes: Uint8Array,
     private readonly json: JsonBytes,
@@ -46,15 +46,15 @@ export class Records {
     return this.ids.length;
   }
 
-  /** The last record, parsed; undefined where there is none. Not to be asked for after `intoLines`. */
+  /** The last record, parsed; undefined on an empty page. Not to be called after `intoLines`. */
   last(): unknown {
     const i = this.length - 1;
     return i < 0 ? undefined : JSON.parse(this.json.text(this.#starts[i]!, this.#ends[i]!));
   }
 
   /**
-   * The records that `keep` tells by their number, from 0, each as one line with its end: byte for byte the source's text, except that line
-   * ends between its tokens are left out. The lines are made in the page's own bytes, so this can be asked for once only.
+   * The records that `keep` selects by their number, from 0, each as one line with its end: byte for byte the source's text, without line
+   * ends between its tokens. The lines are made in the page's own bytes, so this can be called once only.
    */
   intoLines(keep: (i: number) => boolean): Uint8Array {
     const { bytes, json } = this;
@@ -77,7 +77,7 @@ export class Records {
   }
 }
 
-/** The id of the record whose text is `line`, as `Records` would tell it. @throws SyntaxError where it isn't JSON. */
+/** The id of the record in `line`, as `Records` reads it. @throws SyntaxError where it isn't JSON. */
 export function idOf(line: Uint8Array, paths: Paths): RecordId | undefined {
   const json = new JsonBytes(line);
   const record = new PathReader(json, paths);

@@ -1,5 +1,5 @@
 /**
- * The raw file of a run: begun or resumed, filled page by page, and published when it is whole.
+ * The raw file of a run: begun or resumed, filled page by page, and published when complete.
  *
  * @module
  */
@@ -21,40 +21,36 @@ import { idOf } from "./records.ts";
 import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
-/** A raw file that is whole. */
 export interface WrittenRun extends ToldPages {
   readonly records: number;
-  /** Records that were left out, as an earlier one had their id. */
+  /** Records that were left out because an earlier one had their id. */
   readonly duplicates: number;
   /** Pages fetched, those before a resume included. */
   readonly pages: number;
-  /** How many records the source said it has, last; how many came, where it says nothing. */
+  /** The last total of the source; the number of records received where it has none. */
   readonly total: number;
-  /** The most records that the source said it has; null where it says nothing. */
+  /** The greatest total of the source; null where it has none. */
   readonly announced: number | null;
-  /** Records that came, those that came again included. */
+  /** Repeated ones included. */
   readonly received: number;
-  /** How many of those that were announced never came. */
+  /** Announced records that never came. */
   readonly missing: number;
-  /** How many of those that were received had come before. */
   readonly repeated: number;
   readonly bytes: number;
   readonly sha256: string;
-  /** Where the run was resumed, if it was. */
   readonly resumed_from_skip?: number;
-  /** Why it was begun again, if it was. */
   readonly began_again?: string;
 }
 
 const log = getLogger(["etl", "extractor", "run"]);
 
 /**
- * Writes the raw file of `run` from where it stands. `onPage` is called as pages are in the file, and `onSafe` whenever some of them are safe
- * there, to keep how far the run is; calling this again with what that was last called with resumes there, and adds nothing twice.
+ * Writes the raw file of `run` from where it stands. `onPage` is called with pages that are in the file, and `onSafe` whenever some of them
+ * are safe there, to store the progress; a call with the last progress resumes there, and adds nothing twice.
  *
- * @param onIds called now and then while the ids of what has come are read again
- * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source gives the same page for ever; and BeginAgain when far
- * fewer records came than were announced.
+ * @param onIds called now and then while the ids of earlier records are read again
+ * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source repeats one page for ever; and BeginAgain when far
+ * fewer records came than announced.
  */
 export async function writeRun(
   run: Unfinished,
@@ -148,8 +144,8 @@ export async function writeRun(
 }
 
 /**
- * How far the run reaches, by the moments of a page. A record that had come is left out; where it has changed since, the run reaches no further
- * than before that: the next one asks for it.
+ * How far the run reaches, by the moments of a page. A repeated record is left out; where it has changed, the run reaches no further than
+ * before that change, so that the next one asks for it.
  */
 function reached(
   { latest, is_latest_final }: Unfinished,
@@ -163,12 +159,12 @@ function reached(
     : { latest: moments.reduce<Moment | undefined>(later, latest) };
 }
 
-/** How many of the announced records arrived. @throws BeginAgain where too much is missing. */
+/** @throws BeginAgain where too much is missing. */
 function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sha256"> {
   const { records, duplicates, pages, last_skip: received, began_again } = run;
   const total = run.total ?? records;
   const announced = run.most_total ?? run.total;
-  // windows share their edges, so what they announce counts some records twice
+  // windows share their edges, so their announcements count some records twice
   const came = source.since?.window === undefined ? records : received;
   const { missing, isComplete } = ending({ records: came, announced: announced ?? undefined });
   if (!isComplete) {
@@ -179,7 +175,7 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
     );
   }
   if (missing > 0) {
-    const repeated = duplicates; // as many as are missing: the source's order may be another one for each page
+    const repeated = duplicates; // as many as are missing: each page of the source may have another order
     log.warning("fewer records came than the source had announced", {
       announced,
       received,
@@ -195,7 +191,7 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
   };
 }
 
-/** The facts of a file that got its name before the process died: it is whole, as none gets its name earlier. */
+/** The facts of a file that got its name before the process died: it is complete, as none gets its name earlier. */
 async function factsOf(
   run: Unfinished,
   files: Files,
@@ -208,7 +204,7 @@ async function factsOf(
   return { ...judged({ ...run, records, last_skip: records + run.duplicates }, source), bytes, sha256 };
 }
 
-/** Sets aside what is left of the `.part` file, as none of it can be trusted. */
+/** Sets aside the rest of the `.part` file, as none of it can be trusted. */
 async function beginAgain(run: Unfinished, files: Files): Promise<Unfinished> {
   const part = `${run.raw_file}.part`;
   const kept = await files.setPartAside(run.raw_file, `damaged-${fileTime(Date.now())}`);
@@ -221,15 +217,14 @@ async function beginAgain(run: Unfinished, files: Files): Promise<Unfinished> {
   return { ...run, ...AT_START };
 }
 
-/** Asked for changes since the same moment for the whole run. */
 function styleOf(source: Source, run: Unfinished): Source["style"] {
   if (source.since === undefined || run.since === undefined) return source.style;
   return since(source.style, source.since, run.since.from, run.since.now);
 }
 
 /**
- * Records that were inserted in front shift others into the next page; a page of nothing else than seen ones is explained by no less growth.
- * Pages that are read again, as what is announced fell, and windows that share their edges repeat records, too.
+ * Records inserted in front shift others into the next page; a page of nothing but known ones needs as much growth. Pages that are read
+ * again after a fallen total, and windows that share their edges, repeat records too.
  */
 function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source, mayBeExpired: boolean) {
   const held = page.records?.length ?? 0;
@@ -254,7 +249,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
   );
 }
 
-/** Without keys a page can only be told from the one before by all of its bytes. Answers their sum. */
+/** Without keys, only all of its bytes tell a page from the one before. Answers their sum. */
 function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Source): string {
   const sum = createHash("sha256").update(lines).digest("hex");
   if (sum !== run.last_page) return sum;
@@ -265,7 +260,7 @@ function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Sour
   );
 }
 
-/** The ids in a file that was cut to whole pages; none in one that is begun. */
+/** The ids in a file that was cut to whole pages; none in a new one. */
 async function idsIn(
   part: GrowingFile | undefined,
   paths: Paths,

@@ -9,7 +9,6 @@ import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 import { nextTick, type Timetable, timetableOf } from "../shared/pipeline/schedule.ts";
 import type { ExtractorVariables } from "./config.ts";
 
-/** The time, and waiting for a later one. */
 export interface Clock {
   now(): number;
   /** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
@@ -18,12 +17,12 @@ export interface Clock {
 
 export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 
-/** When runs of a pipeline start by themselves, as definition and configuration say. */
+/** When runs of a pipeline start by themselves, by definition and configuration. */
 export type Plan =
   & Timetable
   & Pick<ConfigOf<typeof ExtractorVariables>, "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS">;
 
-/** When runs of the pipeline `name` start by themselves; undefined where its definition never says when. */
+/** Undefined where the definition never starts one. */
 export function planOf(
   name: string,
   schedule: string | undefined,
@@ -40,23 +39,23 @@ export function planOf(
   return timetable && { ...config, ...timetable };
 }
 
-/** Remembers, beyond the process's end, up to which time all planned runs were dealt with. In milliseconds since 1970. */
+/** Stores the time up to which the schedule has dealt with all planned runs, in milliseconds since 1970. */
 export interface PlannedUntil {
   read(): Promise<number | undefined>;
   write(at: number): Promise<void>;
 }
 
-/** The longest sleep at once, in milliseconds; a clock that was set, or a machine that slept, is noticed no later. */
+/** The longest sleep at once, in milliseconds; it bounds the delay after a change of the clock or a sleep of the machine. */
 const LONGEST_SLEEP_MS = 60_000;
 
-/** How long a request is tried again while the channel is away, in milliseconds: an hour. */
+/** How long a request is repeated while the channel is away, in milliseconds: an hour. */
 const ASK_FOR_MS = 3_600_000;
 
 const log = getLogger(["etl", "extractor", "schedule"]);
 
 /**
- * Asks for runs on `channel` as `plan` says, until `signal`. Two services with the same plan ask for one run, not for two, as the request's id
- * comes from the planned time. A request is left out, with a line in the log, while another run waits or is being extracted.
+ * Asks for runs on `channel` as `plan` says, until `signal`. Two services with the same plan ask for one run, not for two, as the request's
+ * id follows from the planned time. A request is skipped, with a line in the log, while another run waits or is being extracted.
  *
  * A planned time that passed while no service ran is caught up once at start, if it is not older than `SCHEDULE_CATCH_UP_HOURS`.
  *
@@ -110,7 +109,7 @@ async function sleepUntil(at: number, now: number, clock: Clock, signal: AbortSi
   return now;
 }
 
-/** The id of a planned run's request: the same for all services that have the plan. */
+/** The id of a planned run's request: the same for all services with that plan. */
 function keyOf({ pipeline }: Plan, at: string): string {
   return pipeline === DEFAULT_PIPELINE ? `schedule/${at}` : `schedule/${pipeline}/${at}`;
 }

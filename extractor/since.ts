@@ -1,5 +1,5 @@
 /**
- * Asking only for what changed: since when, and in which windows.
+ * Asking only for changes: since when, and in which windows.
  *
  * @module
  */
@@ -22,20 +22,23 @@ export function durationMs(duration: Duration): number {
   return Number(duration.slice(0, -1)) * UNITS[duration.at(-1) as keyof typeof UNITS];
 }
 
-/** `moment` plus `ms` milliseconds, written as `moment` is. Numbers are seconds since 1970, or milliseconds where they are too large for that. */
+/**
+ * `moment` plus `ms` milliseconds, in the form of `moment`. Numbers are seconds since 1970, or milliseconds where they are too large for
+ * that.
+ */
 export function shifted(moment: Moment, ms: number): Moment {
   if (ms === 0) return moment;
   if (typeof moment === "number") return moment + (Math.abs(moment) < 1e11 ? Math.floor(ms / 1_000) : ms);
   const time = timeOf(moment);
-  // what is neither time nor number can't be stepped back from
+  // a value that is neither time nor number can't be moved back
   return time === undefined ? moment : timeLike(time + ms, moment);
 }
 
 type Since = NonNullable<AnySource["since"]>;
 
 /**
- * `style`, asked only for what changed after `from`, window by window up to `now` where the definition says so. The value goes with every
- * request, except where a link is followed.
+ * `style`, asking only for changes after `from`, window by window up to `now` where the definition says so. The value is sent with every
+ * request, except to a link.
  */
 export function since(
   style: Style,
@@ -87,13 +90,12 @@ export function since(
   };
 }
 
-/** The time `now`, written as `moment` is. */
+/** The time `now`, in the form of `moment`. */
 function nowLike(moment: Moment, now: number): Moment {
   if (typeof moment === "number") return Math.abs(moment) < 1e11 ? Math.floor(now / 1_000) : now;
   return timeLike(now, moment);
 }
 
-/** The parameters of `send`, with `{}` replaced by the value. */
 function filled(send: Readonly<Record<string, string>>, value: Moment): Record<string, string> {
   return Object.fromEntries(
     Object.entries(send).map(([name, text]) => [name, text.replaceAll("{}", String(value))]),

@@ -12,55 +12,48 @@ import type { Style } from "./paging/style.ts";
 import { Paths } from "./paths.ts";
 import { recordPaths } from "./records.ts";
 
-/** A definition's source, of any record. */
 // deno-lint-ignore no-explicit-any
 export type AnySource = SourceOf<any>;
 
-/** How patient to be with a source. */
 export interface Patience {
-  /** Milliseconds that one page may take, headers and body. */
+  /** Milliseconds for one page, headers and body. */
   readonly timeoutMs: number;
-  /** Longest page that is read, in bytes after decompression. */
+  /** Longest page, in bytes after decompression. */
   readonly maxBytes: number;
-  /** Further tries of a page that failed. */
   readonly maxRetries: number;
   /** Milliseconds before each further try; the last one is repeated. */
   readonly retryDelaysMs: readonly number[];
-  /** Waits, or ends early with the signal. */
+  /** Ends early with the signal. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** A source, and how patient to be with it. */
 export interface Source extends Patience, Disposable {
-  /** The pipeline whose source it is; what its records are called in messages. */
+  /** Also the plural of its records in messages. */
   readonly pipeline: string;
-  /** The address without credentials and secrets; also what tells one source from another. */
+  /** The address without credentials and secrets; it also identifies the source. */
   readonly name: string;
-  /** How pages are asked for. */
   readonly style: Style;
   readonly access: Access;
   /** Path of the list in an answer; undefined where the answer is the list. */
   readonly records: string | undefined;
-  /** What is read of an answer: the list first, where it has a path. */
+  /** Paths to read of an answer: the list first, where it has a path. */
   readonly places: Paths;
-  /** What is read of a record: its key first. */
+  /** Paths to read of a record: its key first. */
   readonly recordPaths: Paths;
-  /** A path that makes an answer an error. */
+  /** A path whose presence makes an answer an error. */
   readonly error: string | undefined;
-  /** Status codes that mean an empty list. */
   readonly empty: readonly number[];
-  /** The parameters of every request that isn't a link, those of the address included. */
+  /** The parameters of every request except links, those of the address included. */
   readonly query: Readonly<Record<string, string | number>>;
-  /** Tells what is asked for from what another definition would ask of the same address. */
+  /** Tells two definitions apart that ask the same address for different things. */
   readonly asks: string;
-  /** Pages asked for at once. */
+  /** Requests at once. */
   readonly concurrency: number;
   readonly since: AnySource["since"];
-  /** How smaller pages are asked for, in words. */
+  /** How to get smaller pages, in words. */
   readonly smallerPages: string;
 }
 
-/** How patient the configuration says to be. */
 export function patienceOf(config: ConfigOf<typeof ExtractorVariables>): Patience {
   return {
     timeoutMs: config.HTTP_TIMEOUT_SECONDS * 1_000,
@@ -114,7 +107,7 @@ export function sourceOf({ name: pipeline, definition }: Plan, patience: Patienc
   };
 }
 
-/** Made of what is written, so that no secret is in it; how long the pages of offsets are makes no difference. */
+/** Made of the definition's text, so that it holds no secret; the page length of offsets makes no difference. */
 function asksOf({ key, source: { query, records, since } }: Plan["definition"], paging: AnyPaging): string {
   const way = paging.by === "offset" ? { ...paging, size: 0 } : paging;
   return createHash("sha256").update(JSON.stringify([key, query, records, since, way])).digest("hex").slice(
@@ -123,7 +116,7 @@ function asksOf({ key, source: { query, records, since } }: Plan["definition"], 
   );
 }
 
-/** The words of the variable that the definition names for the page's size, if it names one. */
+/** A hint that names the variable for the page's size, if there is one. */
 function smallerPages(written: AnyPaging, paging: AnyPaging): string {
   const sizeOf = (paging: AnyPaging): unknown =>
     paging.by === "offset" ? paging.size : paging.by === "page" ? paging.size?.[1] : undefined;
@@ -134,10 +127,10 @@ function smallerPages(written: AnyPaging, paging: AnyPaging): string {
     : `Set a smaller ${name} (now ${sizeOf(paging)})`;
 }
 
-/** Query parameters whose values are secrets, by the look of their names. */
+/** Query parameters whose values are secrets, judging by their names. */
 const SECRET_NAME = /token|key|secret|pass|pwd|auth|sig|credential|session/i;
 
-/** An address that may be shown: without user and password, with `***` for query values that look like secrets. */
+/** An address without user and password, and with `***` for query values that look like secrets. */
 export function redacted(address: URL): string {
   const url = new URL(address);
   url.username = "";

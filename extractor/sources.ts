@@ -1,5 +1,5 @@
 /**
- * The sources of all pipelines. A definition that can't be used stops its own pipeline alone.
+ * The sources of all pipelines. A definition that can't be used stops only its own pipeline.
  *
  * @module
  */
@@ -9,13 +9,11 @@ import { type Pipelines, planFor } from "../shared/pipeline/load.ts";
 import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 import { type Patience, type Source, sourceOf } from "./source.ts";
 
-/** The sources of an installation's pipelines, by name. */
 export class Sources implements Disposable {
-  /** Those that can be extracted. */
   readonly usable: ReadonlyMap<string, Source>;
   readonly #reasons = new Map<string, string>(); // why a pipeline has no source
 
-  /** Opens the source of each pipeline, with the variables that its definition names; says in the log which can't be used. */
+  /** Opens the source of each pipeline, with the variables that its definition names; logs which can't be used. */
   constructor(private readonly pipelines: Pipelines, patience: Patience, readEnv: ReadEnv) {
     const usable = new Map<string, Source>();
     for (const name of [...pipelines.plans.keys(), ...pipelines.broken.keys()]) {
@@ -33,7 +31,7 @@ export class Sources implements Disposable {
     this.usable = usable;
   }
 
-  /** The source of a pipeline. @throws PermanentError saying why there is none. */
+  /** @throws PermanentError saying why there is none. */
   of(pipeline: string): Source {
     const reason = this.#reasons.get(pipeline);
     if (reason !== undefined) throw new PermanentError(reason);

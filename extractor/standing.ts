@@ -1,6 +1,6 @@
 /**
- * How a pipeline stands: which of its runs is held, and up to where what changed is loaded. Kept beside the checkpoint, as it changes while a run
- * is extracted.
+ * Which run of a pipeline is held, and up to where its changes are loaded. Stored beside the checkpoint, as it changes while a run is
+ * extracted.
  *
  * @module
  */
@@ -12,28 +12,27 @@ import type { State } from "../shared/files/state.ts";
 import { later } from "../shared/pipeline/moments.ts";
 
 const Standing = z.object({
-  /** The next run asks for changes since then; absent before the first run that was loaded. */
+  /** The next run asks for changes since then; absent before the first loaded run. */
   cursor: Moment.optional(),
-  /** Whose values the cursor is one of; see `SinceRange.of`. */
+  /** Which field's values the cursor holds; see `SinceRange.of`. */
   of: z.string().optional(),
-  /** How often somebody has rewound the cursor. */
   rewinds: z.int().nonnegative().default(0),
   /** The run that waits for a person; others wait for it. */
   held: RunId.optional(),
-  /** When that was said last, in milliseconds since 1970. */
+  /** When the saver last said so, in milliseconds since 1970. */
   held_at: z.number().default(0),
-  /** The run that was decided on last: that it is held is old news. */
+  /** The last run that was decided on: a later message that it is held is outdated. */
   decided: RunId.optional(),
 });
 export type Standing = z.output<typeof Standing>;
 
-/** Reads how a pipeline stands. What can't be read counts as nothing: the saver tells it again within the hour. @throws as `Documents.read`. */
+/** An unreadable document counts as empty: the saver repeats its content within the hour. @throws as `Documents.read`. */
 export async function standingOf(state: Documents, pipeline: string): Promise<Standing> {
   return parsed(await state.read(nameOf(pipeline)) ?? "{}") ?? Standing.parse({});
 }
 
 /**
- * Changes how a pipeline stands, one change after the other, also across processes. Answers it.
+ * Changes how a pipeline stands, one change after the other, also across processes. Answers the result.
  *
  * @throws as `State.lock` and `Documents.write`.
  */
@@ -43,7 +42,7 @@ export async function changeStanding(
   change: (standing: Standing) => Standing,
   signal: AbortSignal,
 ): Promise<Standing> {
-  // others hold it for as long as it takes to write a small file
+  // others hold it only while they write a small file
   const sleep = (_ms: number, signal: AbortSignal) => pause(20, signal);
   using lock = await state.lock(`standing/${pipeline}`, { waitMs: 30_000, sleep, signal });
   const before = await standingOf(lock.documents, pipeline);
@@ -54,7 +53,7 @@ export async function changeStanding(
   return after;
 }
 
-/** How a pipeline stands after `outcome`, which may be old news. */
+/** How a pipeline stands after `outcome`, which may be outdated. */
 export function after(standing: Standing, { outcome, run_id, since }: RunOutcome, now: number): Standing {
   const { held, ...others } = standing;
   if (outcome === "held") {
@@ -65,27 +64,29 @@ export function after(standing: Standing, { outcome, run_id, since }: RunOutcome
   return { ...free, decided: run_id };
 }
 
-/** Nothing between where a run asked from and the cursor of then is missing; so all up to the greatest value of a loaded run is loaded. */
+/**
+ * Nothing is missing between the start of a run's range and the cursor of that time; so everything up to the greatest value of a loaded run
+ * is loaded.
+ */
 function loaded(standing: Standing, { from, to = from, of, rewinds }: SinceRange): Standing {
   if (rewinds < standing.rewinds) return standing;
   const before = rewinds > standing.rewinds ? undefined : cursorOf(standing, of);
   return { ...standing, of, rewinds, cursor: later(before, to)! };
 }
 
-/** How a pipeline stands once somebody wants its changes since `moment` again. */
 export function rewound(standing: Standing, of: string, moment: Moment): Standing {
   return { ...standing, of, cursor: moment, rewinds: standing.rewinds + 1 };
 }
 
-/** Since when changes are asked for; undefined where nothing was loaded that has such values. */
+/** Since when to ask for changes; undefined where nothing with such values was loaded. */
 export function cursorOf(standing: Standing, of: string): Moment | undefined {
   return standing.of === of ? standing.cursor : undefined;
 }
 
-/** How long it is believed that a run is held, in milliseconds: three times as long as until the saver says it again. */
+/** How long a run counts as held without news, in milliseconds: three times the interval at which the saver repeats it. */
 const BELIEVED_MS = 3 * 3_600_000;
 
-/** The run that later ones wait for. The saver, who knows, makes them wait too: what it stops to say may be wrong. */
+/** The run that later ones wait for. The saver makes them wait too, so its silence may be trusted after a while. */
 export function heldIn({ held, held_at }: Standing, now: number): string | undefined {
   return now - held_at < BELIEVED_MS ? held : undefined;
 }

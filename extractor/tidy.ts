@@ -1,5 +1,5 @@
 /**
- * What writers that died have left in a store, which nobody sees there and somebody pays for.
+ * Removes what dead writers have left in a store: nobody sees it there, and somebody pays for it.
  *
  * @module
  */
@@ -8,10 +8,9 @@ import { pause } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 
-/** How often it is looked for, in milliseconds: six hours. */
 const EVERY_MS = 6 * 3_600_000;
 
-/** Removes what was abandoned, now and regularly, until `signal`. What goes wrong is logged, and tried again the next time. */
+/** Removes abandoned uploads now and regularly, until `signal`. Failures are logged; the next round tries again. */
 export async function keepTidying(files: Files, signal: AbortSignal): Promise<void> {
   const log = getLogger(["etl", "extractor"]);
   while (!signal.aborted) {

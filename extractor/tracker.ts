@@ -1,5 +1,5 @@
 /**
- * The tracker: what became of the runs that were extracted.
+ * The tracker: follows extracted runs to their outcome.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { after, changeStanding } from "./standing.ts";
 import type { State } from "../shared/files/state.ts";
 
 /**
- * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait, a loaded one moves the cursor of `since`, and of a
- * rejected one the files are removed. Old news, and news that comes again, changes nothing.
+ * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait, a loaded one moves the cursor of `since`,
+ * and the files of a rejected one are removed. Outdated or repeated news changes nothing.
  */
 export function tracker({ state, files }: { state: State; files: Files }): Actor<"channel:run_outcome"> {
   return {
@@ -34,7 +34,7 @@ export function tracker({ state, files }: { state: State; files: Files }): Actor
   };
 }
 
-/** Removes the files that are still those of the run; the receipt goes first, as it would have them announced again. */
+/** Removes the files that still belong to the run; the receipt first, as it would have them announced again. */
 async function removeFiles(
   { rejected = [] }: RunOutcome,
   files: Files,

@@ -17,8 +17,8 @@ import {
 import type { PagingBy } from "./mod.ts";
 
 /**
- * The end is where the source names no next cursor, says that there is no more, or has given as many records as it announced; where that number
- * fell, an empty page after as many. No other empty page is.
+ * The end is where the source names no next cursor, says that there is no more, or has given as many records as it announced; where that
+ * number fell, an empty page after as many. No other empty page is an end.
  */
 export function cursor(
   { param, next: nextAt, first, more: moreAt, total: totalAt }: PagingBy<"cursor">,
@@ -46,7 +46,7 @@ export function cursor(
       }
       const isReached = total !== undefined && soFar >= (page.length === 0 ? total : seen.most ?? total);
       if (more === false || next === undefined || isReached) {
-        // some sources name a next cursor only where they were sent one: the first page proves nothing
+        // some sources name a next cursor only in answer to one: the first page proves nothing
         const isProof = page.length === 0 || cursor !== undefined;
         return {
           total,

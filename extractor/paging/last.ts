@@ -6,7 +6,7 @@
 import { bodyPaths, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** The end is where the source says that there is no more; where no place says so, an empty page. */
+/** The end is where the source says that there is no more; where it never says so, an empty page. */
 export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
   return {
     by: "last",

@@ -7,7 +7,7 @@ import { type Answered, Contradiction, saysEnd, type Style, textAt, type Way } f
 import { linksIn } from "./link_header.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** The body holds the next page's address, absolute or relative. The end is where it holds none; an empty page never is. */
+/** The body holds the next page's address, absolute or relative. The end is where it holds none; an empty page isn't. */
 export function link({ next: nextAt }: PagingBy<"link">): Style {
   return {
     ...STYLE,
@@ -22,8 +22,8 @@ export function link({ next: nextAt }: PagingBy<"link">): Style {
 }
 
 /**
- * The header `Link` holds the next page's address. The end is where it holds none; an empty page never is, nor one without the header where a
- * page before it linked to other places, too: it would link back.
+ * The header `Link` holds the next page's address. The end is where it holds none. An empty page isn't; nor is one without the header if an
+ * earlier page also linked back, as this one would too.
  */
 export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
   return {
@@ -51,7 +51,7 @@ export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
   };
 }
 
-/** Links that a last page has, too. */
+/** Links that a last page has too. */
 const OTHERS = new Set(["first", "prev", "previous"]);
 
 const STYLE = {

@@ -4,11 +4,10 @@
  * @module
  */
 
-/** A link of a header. */
 export interface HeaderLink {
-  /** The address as it is written; may be relative. */
+  /** As written; may be relative. */
   readonly target: string;
-  /** Its relation types, in lower case. */
+  /** In lower case. */
   readonly rels: readonly string[];
 }
 

@@ -12,13 +12,10 @@ import { offset } from "./offset.ts";
 import { page } from "./page.ts";
 import type { Style } from "./style.ts";
 
-/** A way of paging, of any record. */
 // deno-lint-ignore no-explicit-any
 export type AnyPaging = Paging<any>;
-/** The options of one style. */
 export type PagingBy<By extends AnyPaging["by"]> = Extract<AnyPaging, { by: By }>;
 
-/** The style that a definition names. */
 export function styleOf(paging: AnyPaging): Style {
   switch (paging.by) {
     case "none":

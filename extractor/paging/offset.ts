@@ -7,8 +7,8 @@ import { bodyPaths, Contradiction, countAt, emptyBefore, type Position, type Sty
 import type { PagingBy } from "./mod.ts";
 
 /**
- * With a total the end is where it is reached; without one, an empty page. A short page never is. Where the total fell, records were deleted
- * and later ones have moved to pages that were read: as many are asked for again. What stands before `again` was read before.
+ * With a total, the end is where it is reached; without one, an empty page. A short page isn't. Where the total fell, records were deleted
+ * and later ones have moved to pages that were read already: as many are requested again. Everything before `again` was read before.
  */
 export function offset({ offset, limit, size, total }: PagingBy<"offset">): Style {
   const at = (skip: number) => ({ skip });
@@ -22,7 +22,7 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
     after(position, page, seen) {
       const skip = position.skip as number;
       const announced = countAt(page, total, seen.total);
-      const echo = page.value(offset); // many sources repeat what was asked for
+      const echo = page.value(offset); // many sources repeat the parameter
       if (Number.isInteger(echo) && echo !== skip) {
         throw new Contradiction(`the page ${offset}=${echo} instead`);
       }

@@ -15,8 +15,8 @@ import {
 import type { PagingBy } from "./mod.ts";
 
 /**
- * With a number of pages or a total the end is where it is reached; without one, an empty page. A short page never is. Where one of them fell,
- * records were deleted and later ones have moved to pages that were read: these are asked for again, up to page `again`.
+ * With a number of pages or a total, the end is where it is reached; without one, an empty page. A short page isn't. Where one of them
+ * fell, records were deleted and later ones have moved to pages that were read already: these are requested again, up to page `again`.
  */
 export function page(
   { page: param, first = 1, size, pages: pagesAt, total: totalAt }: PagingBy<"page">,

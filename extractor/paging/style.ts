@@ -1,75 +1,77 @@
 /**
- * What a style of paging has to know. Pure: no clock, no network, no state of its own.
+ * A style of paging. Pure: no clock, no network, no state.
  *
  * @module
  */
 import { TransientError } from "../../shared/errors/errors.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
 
-/** Small JSON that the checkpoint keeps: `{ skip: 300 }`, `{ cursor: "…" }`, `{ link: "…" }`. Opaque to all but its style. */
+/** Small JSON that the checkpoint stores: `{ skip: 300 }`, `{ cursor: "…" }`, `{ link: "…" }`. Opaque to all but its style. */
 export type Position = Readonly<Record<string, string | number>>;
 
-/** What to ask for: a page of the source's own address, or the address that a link leads to. */
+/** A page of the source's own address, or the address of a link. */
 export type PageRequest = { readonly query: Readonly<Record<string, string>> } | { readonly link: string };
 
-/** What the source announced last. */
 export interface Announced {
   readonly total?: number | undefined;
   readonly pages?: number | undefined;
-  /** The greatest total that it has announced. */
+  /** The greatest total so far. */
   readonly most?: number | undefined;
 }
 
-/** What a page says of the way from it. */
+/** What a page says of the next one. */
 export interface Way extends Omit<Announced, "most"> {
-  /** Where to continue; undefined at the end. */
+  /** Undefined at the end. */
   readonly next?: Position | undefined;
-  /** The source itself said that this is the end: it isn't just that nothing more came. */
+  /** Whether the source itself said that this is the end, instead of merely sending nothing more. */
   readonly said?: boolean;
 }
 
 /** An answer, as styles see it. */
 export interface Answered {
-  /** How many records it holds. */
+  /** Records on the page. */
   readonly length: number;
-  /** What a record is called in messages, in the plural. */
+  /** The plural of a record, for messages. */
   readonly noun: string;
-  /** Whether it is a status that stands for an empty list: there is no body to look at. */
+  /** Whether a status stands for an empty list: there is no body. */
   readonly blank: boolean;
-  /** Where it came from; links are relative to it. */
+  /** Where the answer came from; links are relative to it. */
   readonly address: URL;
-  /** What stands at a place of the body, or in a header; undefined where nothing does. */
+  /** The value at a place of the body, or of a header; undefined where there is none. */
   value(place: At): unknown;
-  /** What the last record has at `path`; undefined where the page holds no record. */
+  /** The last record's value at `path`; undefined on an empty page. */
   last(path: string): unknown;
 }
 
 export interface Style {
-  /** Its name in definitions; another one can't resume a run. */
+  /** Its name in definitions; a style with another name can't resume a run. */
   readonly by: string;
-  /** Whether a position is good for some time only, such as a cursor. */
+  /** Whether a position, such as a cursor, may expire. */
   readonly mayExpire?: boolean;
   readonly begin: Position;
-  /** The places in the body that it looks at. */
+  /** The places in the body that it reads. */
   readonly places: readonly string[];
   request(position: Position): PageRequest;
-  /** What the page at `position` says of the way on. @throws Contradiction */
+  /** What the page at `position` says of the next one. @throws Contradiction */
   after(position: Position, page: Answered, seen: Announced): Way;
-  /** Where the page after `next` stands, if it is as long as the last one (`length`) and within the total; undefined where only answers tell. */
+  /**
+   * The position after `next`, if that page is as long as the last one (`length`) and within the total; undefined where only answers tell.
+   */
   ahead?(next: Position, length: number, announced: Announced): Position | undefined;
-  /** What the page is called in messages; undefined where its number among the run's pages says more. */
+  /** A page's name in messages; undefined where its number among the run's pages says more. */
   label?(position: Position): string;
-  /** The position after `records` records, for the state files of earlier versions. */
+  /** The position after `records` records, for state files of earlier versions. */
   at?(records: number): Position;
 }
 
-/** A page that contradicts itself or what was announced. It may be better the next time. */
+/** A page that contradicts itself or earlier announcements. A repeated request may answer better. */
 export class Contradiction extends TransientError {
   override readonly name: string = "Contradiction";
 }
 
 /**
- * The number of records or pages that `page` announces at `place`; `before`, where it has no such place and an earlier page had, or is blank.
+ * The number of records or pages that `page` announces at `place`; `before`, where the page has no such place but an earlier one had, or is
+ * blank.
  *
  * @throws Contradiction where there is something else.
  */
@@ -84,7 +86,7 @@ export function countAt(page: Answered, place: At | undefined, before?: number):
   throw new NoPage(page.noun, `${placeName(place)}: wanted a whole number, found ${kind(value)}`);
 }
 
-/** Whether the flag at `path` says that there is more; undefined where no flag was asked for. @throws Contradiction where it is no flag. */
+/** Whether the flag at `path` says that there is more; undefined without a path. @throws Contradiction where it is no flag. */
 export function saysMore(page: Answered, path: string | undefined): boolean | undefined {
   if (path === undefined || page.blank) return undefined;
   const value = page.value(path);
@@ -100,7 +102,7 @@ export function textAt(page: Answered, place: At): string | undefined {
   throw new NoPage(page.noun, `${placeName(place)}: wanted a text, found ${kind(value)}`);
 }
 
-/** Whether a page says explicitly that it is the last one: the place of the next one is there, and empty. */
+/** Whether a page says explicitly that it is the last: the place of the next one exists, and is empty. */
 export function saysEnd(page: Answered, place: At): boolean {
   const value = page.value(place);
   return value !== undefined && isNothing(value);
@@ -110,27 +112,24 @@ function isNothing(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === false;
 }
 
-/** A page without records before the announced number is reached. */
 export function emptyBefore(page: Answered, total: number): Contradiction {
   return emptyThough(page, `${total} were announced; where that isn't the true number, name no total`);
 }
 
-/** A page without records, though there have to be more. */
+/** A page without records, though there must be more. */
 export function emptyThough(page: Answered, what: string, lacks: string = page.noun): Contradiction {
   return new Contradiction(`no ${lacks}, though ${what}`);
 }
 
-/** An answer that isn't a page. */
 export class NoPage extends Contradiction {
   override readonly name: string = "NoPage";
 
-  /** Makes the error; `problem` names places and kinds, never values. */
+  /** `problem` names places and kinds, never values. */
   constructor(noun: string, readonly problem: string) {
     super(`JSON that is no page of ${noun} (${problem})`);
   }
 }
 
-/** What kind of JSON `value` is. */
 export function kind(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
@@ -138,7 +137,6 @@ export function kind(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-/** The paths among `places` that lead into the body. */
 export function bodyPaths(...places: readonly (At | undefined)[]): string[] {
   return places.filter((place) => typeof place === "string");
 }
