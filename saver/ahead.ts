@@ -1,6 +1,6 @@
 /**
- * Sending files ahead: as soon as a phase has announced its files, before the run is loaded and the courier is asked for them. It is for speed
- * alone: the courier sends what wasn't sent ahead, or was lost.
+ * Sending files ahead: once a phase has announced its files, before the run is loaded and the courier gets its order. This only saves time:
+ * the courier sends whatever wasn't sent ahead, or was lost.
  *
  * @module
  */
@@ -11,27 +11,25 @@ import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";
 import type { Ahead, Delivery, FileKind, LocalFile } from "./delivery/delivery.ts";
 
-/** What is needed to send files ahead. */
 export interface AheadParts {
-  /** Where phases announce their files. */
   readonly channel: Channel;
   readonly files: Files;
-  /** The delivery of a pipeline's files; undefined where there is none. */
+  /** Undefined where a pipeline's files aren't delivered. */
   deliveryTo(pipeline: string): Promise<Delivery | undefined>;
 }
 
 /** A file as a message announces it. */
 type Announced = readonly [kind: Exclude<FileKind, "manifest">, path: string, sha256: string | undefined];
 
-/** How old the last beat of a courier that is still there can be, in milliseconds. */
+/** How old the last beat of a live courier can be, in milliseconds. */
 const FRESH_MS = 30_000;
 
-/** Sends files ahead until `signal`. What was sent for a run that is held, or ended without its delivery, is removed. */
+/** Sends files ahead until `signal`. Removes those of a run that is held, or ends without its delivery. */
 export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
   const { channel } = parts;
-  const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> what was sent for it
+  const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> its files sent ahead
   const send = (runId: string, pipeline: string, ...announced: Announced[]) => {
-    // what is in the way is met by the courier, which tells it
+    // the courier meets the same obstacle, and reports it
     const sending = sendFiles(parts, pipeline, announced).catch(() => undefined);
     sent.set(runId, [...sent.get(runId) ?? [], sending]);
   };
@@ -66,7 +64,7 @@ async function sendFiles(
   pipeline: string,
   announced: readonly Announced[],
 ): Promise<Ahead | undefined> {
-  // Which of several couriers will be asked for the delivery isn't known yet.
+  // with several couriers, it isn't known yet which one gets the delivery
   if (await couriersOn(channel) !== 1) return undefined;
   const local: LocalFile[] = [];
   for (const [kind, name, sha256] of announced) {

@@ -34,7 +34,6 @@ const signingKey = z.string().regex(KEY, KEY_WANTED)
   .transform((text) => new Uint8Array(Buffer.from(text.replace(KEY, "$1"), "base64")))
   .refine(({ length }) => length >= 24 && length <= 64, KEY_WANTED);
 
-/** Every variable that the saver reads. */
 export const SaverVariables = {
   SFTP_HOST: z.string().min(1).optional().describe(
     "SFTP server's host name. Unset: a saver alone delivers nothing; `start`, `run` and `demo` bring a local server.",
@@ -108,7 +107,7 @@ export const SaverVariables = {
   ...LogVariables,
 };
 
-/** How to reach the SFTP server that is configured; undefined where none is. */
+/** Undefined where no SFTP server is configured. */
 export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOptions | undefined {
   if (config.SFTP_HOST === undefined) return undefined;
   return {
@@ -125,7 +124,7 @@ export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOpti
   };
 }
 
-/** Who is notified, and what signs it; no receivers where none are configured. @throws ConfigError where one is configured without a secret. */
+/** @throws ConfigError where a receiver is configured without a secret. */
 export function notifyOptionsOf(
   { NOTIFY_URL = [], NOTIFY_SECRET: keys = [] }: Pick<
     ConfigOf<typeof SaverVariables>,

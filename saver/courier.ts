@@ -10,23 +10,25 @@ import type { Store } from "../shared/store/store.ts";
 /** How long an order waits for a server that is away, in milliseconds: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
 
-/** More tries than there are in that time, as there are 45 s and more between two of them. */
+/** More tries than fit into that time, as at least 45 s pass between two of them. */
 const MAX_ATTEMPTS = 20_000;
 
-/** Sending, reading back and encrypting report progress for each half megabyte at least, and a request is answered within 20 s; milliseconds. */
+/**
+ * Sending, reading back and encrypting report progress at least every half megabyte, and a request is answered within 20 s; in
+ * milliseconds.
+ */
 const STALL_MS = 300_000;
 
-/** What the courier works with. */
 export interface CourierParts {
   readonly store: Store;
   readonly files: Files;
-  /** The delivery to a folder of the server; undefined where no server is configured. */
+  /** The delivery to a folder of the server; undefined without a server. */
   readonly deliveryTo: ((folder: string) => Delivery) | undefined;
-  /** Encrypts a file before it is delivered; undefined where files are delivered as they are. */
+  /** Undefined where files are delivered unencrypted. */
   readonly seal?: Seal | undefined;
 }
 
-/** Makes an encrypted file in a folder of the sealed ones, the same each time, and answers it. `onProgress` gets the bytes that are done. */
+/** Encrypts a file into a folder of sealed ones, with the same result each time. `onProgress` gets the bytes done so far. */
 export type Seal = (
   file: LocalFile,
   place: { readonly files: Files; readonly folder: string },
@@ -40,8 +42,8 @@ export function sealedFolder(files: Files, runId: string): string {
 }
 
 /**
- * The courier: mailbox `channel:deliver`. While the server is away, the order waits in the mailbox with growing pauses, and those of other
- * runs are tried meanwhile. Delivering again what was delivered sends nothing.
+ * The courier: mailbox `channel:deliver`. While the server is away, the order waits in the mailbox with growing pauses, and the orders of
+ * other runs are tried meanwhile. A repeated delivery sends nothing.
  */
 export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor<"channel:deliver"> {
   return {
@@ -111,7 +113,7 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
   };
 }
 
-/** The delivery of a pipeline's files; undefined where there is none. */
+/** Undefined where a pipeline's files aren't delivered. */
 export async function deliveryOf(
   store: Store,
   deliveryTo: CourierParts["deliveryTo"],
@@ -121,7 +123,7 @@ export async function deliveryOf(
   return folder == null ? undefined : deliveryTo?.(folder);
 }
 
-/** A file that can't be encrypted again, as retention has removed it: what is known of its encrypted form may still be found on the server. */
+/** A file that retention has removed can't be encrypted again, but its encrypted form may still be on the server. */
 function sealedBefore(file: LocalFile, earlier: readonly DeliveryRow[]): LocalFile | undefined {
   const row = earlier.find(({ kind, sha256 }) => kind === file.kind && sha256 === file.sha256);
   if (row?.sealed_sha256 == null) return undefined;

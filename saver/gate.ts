@@ -6,15 +6,15 @@ import type { AnyPipeline } from "../shared/pipeline/plan.ts";
 import type { RunRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
 
-/** What a run may be, as shares from 0 to 1; undefined where nothing is wanted. */
+/** Shares from 0 to 1; undefined where there is no limit. */
 export interface Limits {
-  /** The most of its records that may be invalid. */
+  /** The most invalid records, of all. */
   readonly invalid: number | undefined;
-  /** The least of the valid records of the run before that have to come again. */
+  /** The fewest valid records, of those of the run before. */
   readonly shrink: number | undefined;
 }
 
-/** What is held where the definition says nothing: a run that replaces all records, and has less than half as many. */
+/** The limit where the definition sets none, for a run that replaces all records. */
 const SNAPSHOT_SHRINK = "50%";
 
 /** The limits of a definition. A run that may be a part of the source (`isWhole` is false) replaces nothing, so it may have few records. */
@@ -30,7 +30,7 @@ function shareOf(percent: string | undefined): number | undefined {
 
 type Counts = Pick<RunRow, "id" | "valid_count">;
 
-/** Why a run is to be held, in numbers; undefined where it isn't. `before` is the run that was loaded last. */
+/** Why to hold a run, in numbers; undefined where nothing speaks against its load. `before` is the last loaded run. */
 export function reasonToHold(
   { valid_count: valid, invalid_count: invalid }: Pick<Phase2Complete, "valid_count" | "invalid_count">,
   limits: Limits,
@@ -60,13 +60,13 @@ function percent(share: number): string {
   return `${Number((share * 100).toFixed(2))} %`;
 }
 
-/** Invalid records that are kept for whoever decides, and how long one of them may be, in characters. */
+/** Invalid records that are kept for the decision, and the longest of them, in characters. */
 const SAMPLES = 5;
 const LONGEST_SAMPLE = 20_000;
 
 /**
- * Holds a run, or answers that it isn't to be held (undefined). What is kept says which bytes were held: a release loads those and no others.
- * Nothing is kept when `refuse`, called while no event of the run is kept, throws.
+ * Holds a run where it has to be (else undefined). The hold identifies the bytes: a release loads those and no others. Nothing is stored
+ * when `refuse` throws; no event of the run is recorded while it runs.
  */
 export async function hold(
   message: Phase2Complete & { run_id: string },

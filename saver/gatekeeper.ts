@@ -7,11 +7,11 @@ import type { HoldRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
 
 /**
- * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is kept before anything follows from it; the same order
- * again has the same outputs, another one has none.
+ * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is stored before anything follows from it; the same
+ * order repeats its outputs, another order has none.
  *
- * A released run is announced again as it was held, and the saver loads it. Of a rejected one nothing stays but what is recorded of it: the
- * extractor, whose files they are, removes them.
+ * A released run is announced again as it was held, and the saver loads it. The files of a rejected run are removed by the extractor, which
+ * owns them; only its record in the database stays.
  */
 export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision"> {
   return {

@@ -1,5 +1,5 @@
 /**
- * The saver: loads the three files of a run.
+ * Loads the three files of a run.
  *
  * @module
  */
@@ -10,25 +10,24 @@ import type { Files } from "../shared/files/files.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
 import type { Store } from "../shared/store/store.ts";
 
-/** What the saver works with. */
 export interface LoadPorts {
   readonly store: Store;
   readonly files: Pick<Files, "lines" | "size">;
-  /** Ends the load; nothing stays of the file at which it was. */
+  /** Ends the load, and undoes the file that is being loaded. */
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then with the records of all three files so far. */
+  /** Called now and then with the number of records of all three files. */
   readonly progress?: Handling["progress"] | undefined;
 }
 
-/** A load's results: the records of all files and of each, and how many files an earlier try had loaded. */
+/** The records of all files and of each, and how many files an earlier try had loaded. */
 export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
 
 /**
- * Loads a run: its row, then each file, then the note that all are there, each in a transaction of its own, so that a repeat resumes at
- * the file that is missing.
+ * Loads a run: its row, then each file, then the note that all are there, each in its own transaction, so that a repeat resumes at the
+ * missing file.
  *
- * @throws PermanentError when a file is missing, isn't the one that was announced, or doesn't hold as many records as announced.
- * @throws NoSpace when the database's disk has less free than twice the size of a file.
+ * @throws PermanentError when a file is missing, isn't the announced one, or doesn't hold as many records as announced.
+ * @throws NoSpace when the database's disk has less free space than twice the size of a file.
  * @throws TransientError when the database is locked, or the disk fails.
  */
 export async function loadRun(
@@ -43,7 +42,7 @@ export async function loadRun(
     correctionOf: message.correction_of,
   };
   await store.announceRun(run);
-  // the raw file holds every record that the other two hold
+  // the raw file holds every record of the other two
   const total = 2 * (message.valid_count + message.invalid_count);
   const loadedBefore = (await store.runs.filesOf([run.runId])).get(run.runId) ?? [];
   let before = 0;

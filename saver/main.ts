@@ -1,6 +1,6 @@
 /**
- * The saver service: five actors over one database. The saver loads files, the gatekeeper carries out what people decide on held runs, the courier
- * delivers files, the recorder keeps the events of runs, and the notifier tells receivers outside.
+ * The saver service: five actors over one database. The saver loads files, the gatekeeper carries out decisions on held runs, the courier
+ * delivers files, the recorder stores the events of runs, and the notifier sends notifications.
  *
  * @module
  */
@@ -115,7 +115,7 @@ if (import.meta.main) {
   });
 }
 
-/** The library for it is loaded only where something is encrypted: it takes memory and time. */
+/** The library is loaded only where files are encrypted: it takes memory and time. */
 async function sealFor(recipients: readonly string[] | undefined): Promise<Seal | undefined> {
   if (recipients === undefined) return undefined;
   const { checkRecipients, seal } = await import("./delivery/seal.ts");

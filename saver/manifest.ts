@@ -3,14 +3,12 @@ import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Manifest } from "./delivery/delivery.ts";
 import { completenessOf, type FileRow, type RunRow } from "../shared/store/rows.ts";
 
-/**
- * The manifest of a run. It says nothing that changes from one delivery of the run to the next, so that delivering again finds the same file.
- */
+/** The manifest holds nothing that changes between two deliveries of the run, so that a repeated one finds the same file. */
 export function manifestOf(run: RunRow, files: readonly FileRow[]): Manifest {
   const manifest = {
     manifest_version: 1,
     run_id: run.run_id,
-    // the manifests of users are what they were before there were other pipelines
+    // as manifests of users were before there were other pipelines
     ...(run.pipeline === DEFAULT_PIPELINE ? {} : { pipeline: run.pipeline }),
     source: run.source,
     correction_of: run.correction_of,

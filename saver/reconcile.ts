@@ -1,9 +1,9 @@
 /**
- * Messages from disk and database: files that are transformed have to be loaded, and a run that is loaded needs an order of delivery, whatever
- * became of the queue.
+ * Messages from disk and database: transformed files have to be loaded, and a loaded run needs a delivery order, whatever happened to the
+ * queue.
  *
- * A queue can lose messages: its file is removed, a backup is restored, a failover goes to a replica that lagged behind. A message is published
- * under the id that it had, so a mailbox that still knows it passes it over.
+ * A queue can lose messages: its file is removed, a backup is restored, a failover goes to a replica that lagged behind. A message is
+ * published under its old id, so a mailbox that still knows it ignores it.
  *
  * @module
  */
@@ -23,10 +23,10 @@ import type { Store } from "../shared/store/store.ts";
 /** How often the database is compared with the queue, in milliseconds. */
 const EVERY_MS = 3_600_000;
 
-/** How soon it is tried again where the channel or the disk is away, in milliseconds. */
+/** How soon to try again where the channel or the disk is away, in milliseconds. */
 const AGAIN_MS = 15_000;
 
-/** A run that was loaded this recently may still be on its way to its order, in milliseconds. */
+/** A run that was loaded this recently may still get its order, in milliseconds. */
 const SETTLING_MS = 60_000;
 
 const RUNS_AT_ONCE = 100;
@@ -54,7 +54,7 @@ export async function keepReconciling(
     if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
   };
   while (!signal.aborted) {
-    // a folder that can't be read must neither end the service nor keep orders from being made
+    // an unreadable folder must neither end the service nor prevent orders
     const reasons: unknown[] = [];
     for (const work of [loads, orders, rulings, current]) {
       await work().catch((reason) => reasons.push(reason));
@@ -70,7 +70,10 @@ export async function keepReconciling(
   }
 }
 
-/** The announcements of all files that are transformed and not loaded, of any age, but those of runs that have ended otherwise, or were held. */
+/**
+ * The announcements of all files that are transformed and not loaded, of any age, except those of runs that have ended otherwise, or were
+ * held.
+ */
 export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
   for await (const receipt of receiptsExcept(files, await store.runs.loadedFiles())) {
     const { announced } = receipt;
@@ -104,7 +107,7 @@ export async function* pendingOrders(
   }
 }
 
-/** The announcements of all runs that were released and aren't loaded. */
+/** The announcements of all released runs that aren't loaded. */
 export async function releasedRuns(store: Store): Promise<Outgoing[]> {
   return (await store.holds.released()).map((hold) =>
     compose("channel:phase2_complete", childId(hold.order_id!, PHASE2), announced(hold))
@@ -112,8 +115,8 @@ export async function releasedRuns(store: Store): Promise<Outgoing[]> {
 }
 
 /**
- * What the extractor has to know of each pipeline: the run that is held, or was last, and what was loaded last. It may be told again at any
- * time, so each message has an id of its own: also an extractor that has lost what it knew hears it.
+ * What the extractor has to know of each pipeline: the held or last held run, and what was loaded last. Each message has a new id, so that
+ * an extractor that has lost its state gets it again.
  */
 export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
   const told = new Map<string, Outgoing[]>();
@@ -135,7 +138,7 @@ export function sinceOf(run: Pick<RunRow, "since"> | undefined): SinceRange | un
   return run?.since == null ? undefined : SinceRange.safeParse(JSON.parse(run.since)).data;
 }
 
-/** The id of a run's first order follows from that of the message whose load has ended, and so does the id of the event that says so. */
+/** The id of a run's first order follows from that of the message whose load has ended, as does the id of the event that reports it. */
 function orderId(run: RunRow, events: readonly RunEvent[], now: number): string | undefined {
   const loaded = events.find((event) => event.type === "phase_completed" && event.phase === "LOADING");
   if (loaded !== undefined) return childId(parentId(loaded.id, 2), "deliver");

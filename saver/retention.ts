@@ -1,5 +1,5 @@
 /**
- * Retention: local files go once they are old and proven to lie on the SFTP server. Rows of the database stay.
+ * Retention: local files are removed once they are old and verified on the SFTP server. Rows of the database stay.
  *
  * @module
  */
@@ -14,19 +14,19 @@ import { sealedFolder } from "./courier.ts";
 import type { DeliveryRow, FileRow, RunCursor, RunRow } from "../shared/store/rows.ts";
 import type { Runs, Store } from "../shared/store/store.ts";
 
-/** A completed run whose local files are old, and, where they have to stay, why. */
+/** A completed run whose local files are old. */
 export interface Old {
   readonly run: RunRow;
-  /** Its files that weren't removed yet. */
+  /** Files that weren't removed yet. */
   readonly files: readonly FileRow[];
-  /** Why they stay; undefined where they may go. */
+  /** Undefined where they can be removed. */
   readonly keep: string | undefined;
 }
 
 export interface RetentionParts {
   readonly store: Store;
   readonly files: Files;
-  /** Age in days from which files go. */
+  /** Age in days from which files are removed. */
   readonly days: number;
   /** Where requests for corrections wait until they are recorded. */
   readonly channel: Pick<Channel, "mailbox">;
@@ -35,10 +35,9 @@ export interface RetentionParts {
 }
 
 const DAY_MS = 24 * 3600 * 1000;
-/** Runs whose rows are held at once. */
 const RUNS_AT_ONCE = 100;
 
-/** The completed runs that were asked for more than `days` before `now` and still have local files, newest first. */
+/** The completed runs that were requested more than `days` before `now` and still have local files, newest first. */
 export async function* oldRuns(runs: Runs, days: number, now: number = Date.now()): AsyncGenerator<Old> {
   const before = new Date(now - days * DAY_MS).toISOString();
   let after: RunCursor | undefined;
@@ -53,7 +52,7 @@ export async function* oldRuns(runs: Runs, days: number, now: number = Date.now(
   }
 }
 
-/** Removes the local files of every old run that has no reason to keep them. Answers how many were removed. */
+/** Removes the local files of every old run that has no reason to keep them. Answers their number. */
 export async function removeOld(
   parts: RetentionParts,
   signal: AbortSignal,
@@ -67,7 +66,7 @@ export async function removeOld(
   return removed;
 }
 
-/** Removes old files now and then once a day, until `signal`. What goes wrong is logged, and tried again the next day. */
+/** Removes old files now and then once a day, until `signal`. Failures are logged; the next day tries again. */
 export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
@@ -82,7 +81,7 @@ export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): 
   }
 }
 
-/** Why the files of a run have to stay; undefined where they may go. */
+/** Undefined where the files of a run can be removed. */
 async function whyKeep(
   runs: Runs,
   run: RunRow | undefined,
@@ -110,7 +109,7 @@ async function leftOf(runs: Runs, { run_id }: RunRow): Promise<FileRow[]> {
   return ((await runs.filesOf([run_id])).get(run_id) ?? []).filter((file) => file.removed_at === null);
 }
 
-/** Removes what is left of a run: what was encrypted of it first, and then each file of which nothing but the delivered content would be lost. */
+/** Removes a run's encrypted files first, then each file whose delivered copy holds all of it. */
 async function removeFiles(
   { store, files, days, channel, log }: RetentionParts,
   run: RunRow,
@@ -158,7 +157,7 @@ async function whyUnknown(
   return depth === 0 ? undefined : `${depth} event(s), maybe of its correction, wait to be recorded`;
 }
 
-/** A file that isn't the delivered one any more may be a person's work. One that is gone already is fine. */
+/** A file that differs from the delivered one may be a person's work. A missing one is fine. */
 async function refuseChanged(files: Files, { name, sha256 }: FileRow, signal: AbortSignal): Promise<void> {
   if (!(await files.exists(name))) return;
   const found = await files.facts(name, signal);

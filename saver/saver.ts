@@ -11,30 +11,30 @@ import type { Order } from "../shared/contracts/notification_order.ts";
 import { sinceOf } from "./reconcile.ts";
 import type { Store } from "../shared/store/store.ts";
 
-/** How often a run that waits behind a held one looks whether that was decided on, in milliseconds. */
+/** How often a run that waits behind a held one checks for a decision, in milliseconds. */
 const HELD_AGAIN_MS = 3_000;
 
 /** How long the recorder may lag behind a foreign message about the same run, in milliseconds. */
 const RECORDER_LAG_MS = 2_000;
 
 /**
- * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: what is loaded already is not loaded again.
+ * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: loaded files aren't loaded again.
  *
- * A run whose numbers are beyond its pipeline's limits is held: nothing of it is loaded or delivered until a person has released it, and the
- * pipeline's later runs wait. Corrections are made by people, and aren't held.
+ * A run beyond its pipeline's limits is held: nothing of it is loaded or delivered until a person has released it, and the pipeline's later
+ * runs wait. Corrections are made by people, and aren't held.
  *
- * A foreign transformer doesn't know the run that its raw file belongs to. Where our extractor wrote the file, that run continues; else the run
- * is the one that was derived from the file's name.
+ * A foreign transformer doesn't know the run of its raw file. Where our extractor wrote the file, that run continues; else the run is the
+ * one derived from the file's name.
  */
 export function saver(
   { store, files, limitsOf = () => undefined }: {
     store: Store;
     files: Files;
-    /** What a run of a pipeline may be without being held; undefined where it may be anything. */
+    /** Undefined where runs of a pipeline are never held. */
     limitsOf?: (pipeline: string, isWhole: boolean) => Limits | undefined;
   },
 ): Actor<"channel:phase2_complete", string> {
-  /** Why the run is held, if it is. What is loaded in part was let through before. */
+  /** Why the run is held, if it is. A partly loaded run has passed before. */
   async function heldFor(
     message: Phase2Complete & { run_id: string },
     signal: AbortSignal,
@@ -97,7 +97,7 @@ export function saver(
   };
 }
 
-/** Later runs wait for one that is held, and for its load once it is released. Waiting costs no attempt. */
+/** Later runs wait for a held one, and for its load once it is released. Waiting costs no attempt. */
 async function waitForHeld(
   store: Store,
   runId: string,
@@ -134,8 +134,8 @@ async function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complet
 }
 
 /**
- * A run that was cancelled while no actor worked on it ends here. An order that is newer isn't about the cancellation; one that is only announced
- * again, under its id, is as old as its extraction.
+ * Ends a run that was cancelled while no actor worked on it. A newer order isn't meant by the cancellation; a repeated announcement under
+ * its old id is as old as its extraction.
  */
 async function refuseCancelled(
   store: Store,
@@ -155,8 +155,8 @@ async function refuseCancelled(
 }
 
 /**
- * The recorder: mailbox `channel:run_events`, output `channel:notify`; keeps each event and moves the run's row, and orders what is to be told of
- * it. Repeated events change nothing, and order the same. A held run that is cancelled is rejected.
+ * The recorder: mailbox `channel:run_events`, output `channel:notify`. Stores each event, updates the run's row, and orders the
+ * notifications that follow. Repeated events change nothing, and order the same. A held run that is cancelled is rejected.
  */
 export function recorder(
   { store, ordersOf = () => Promise.resolve([]) }: {
@@ -167,7 +167,7 @@ export function recorder(
   return {
     name: "recorder",
     mailbox: "channel:run_events",
-    maxAttempts: 10_000, // an event that can be read can be kept: only a long load in another process is in the way
+    maxAttempts: 10_000, // every readable event can be stored: only a long load in another process delays it
     async handle(event): Promise<Done> {
       await store.record([event]);
       const orders = (await ordersOf(event)).map((fields) => ({

@@ -1,5 +1,5 @@
 /**
- * The database stays bounded where that is asked for: records and events of old runs go.
+ * Bounds the database where `KEEP_RUNS_DAYS` is set: removes records and events of old runs.
  *
  * @module
  */
@@ -10,19 +10,18 @@ import type { Store } from "../shared/store/store.ts";
 
 export interface TrimmingParts {
   readonly store: Pick<Store, "trim">;
-  /** Age in days from which a run's records go. */
+  /** Age in days from which a run's records are removed. */
   readonly days: number;
   readonly log: Pick<Logger, "info" | "error">;
 }
 
 const DAY_MS = 24 * 3600 * 1000;
 
-/** The time before which runs are old. */
 export function oldBefore(days: number, now: number = Date.now()): string {
   return new Date(now - days * DAY_MS).toISOString();
 }
 
-/** Removes the records of old runs, now and then once a day, until `signal`. What goes wrong is logged, and tried again the next day. */
+/** Removes the records of old runs, now and then once a day, until `signal`. Failures are logged; the next day tries again. */
 export async function keepTrimming({ store, days, log }: TrimmingParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {

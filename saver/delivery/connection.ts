@@ -1,8 +1,8 @@
 /**
  * An SSH connection on which every request is answered, or fails in bounded time.
  *
- * ssh2 by itself leaves requests open when a connection dies. Here each one waits in a set, and whatever ends the connection (an
- * error, a close, a server that stays silent) fails all of them.
+ * ssh2 by itself leaves requests open when a connection dies. Here each one waits in a set, and the end of the connection (an error, a
+ * close, a silent server) fails all of them.
  *
  * @module
  */
@@ -20,53 +20,49 @@ import { connectionFailure, type Server } from "./failure.ts";
 import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 import { readPrivateKey } from "./private_key.ts";
 
-/** `strict`: the host key has to be in the known hosts file. `accept-new`: the key of the first login is recorded there, another one is refused. */
+/**
+ * `strict`: the host key must be in the known hosts file. `accept-new`: the key of the first login is recorded there, any other is refused.
+ */
 export type HostKeyPolicy = "strict" | "accept-new";
 
-/** How to connect and log in. */
 export interface Login extends Server {
-  /** File of the private key. */
   readonly keyPath: string;
-  /** Opens the private key where it is encrypted. */
+  /** For an encrypted private key. */
   readonly passphrase?: string | undefined;
   readonly knownHosts: string;
-  /** What to do with a host that isn't in it. */
   readonly hostKeyPolicy: HostKeyPolicy;
-  /** Milliseconds that a server may leave a request unanswered while it answers no other one either. Default 20,000. */
+  /** Milliseconds without any answer while requests wait. Default 20,000. */
   readonly timeoutMs?: number | undefined;
-  /** Ciphers that may be used, best first. Default: those that leave nothing behind in a Deno process, where ssh2 keeps others open for ever. */
+  /** Allowed ciphers, best first. Default: those that leave nothing behind in a Deno process; ssh2 keeps others open for ever. */
   readonly ciphers?: readonly CipherAlgorithm[] | undefined;
 }
 
 const CLEAN_CIPHERS: readonly CipherAlgorithm[] = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"];
 
-/** Milliseconds that a server may stay silent. */
 const TIMEOUT_MS = 20_000;
 
-/** Milliseconds that the server gets to say goodbye. */
+/** Milliseconds for an orderly end. */
 const GOODBYE_MS = 2_000;
 
-/** How ssh2 answers a request. */
 export type Callback<T> = (error: Error | null | undefined, value: T) => void;
 
-/** A connection to a server that has proved its host key, with the user logged in. Disposing of it ends it. */
+/** A connection to a server with a verified host key, logged in. Disposing ends it. */
 export class Connection implements AsyncDisposable {
-  /** The host key that the server has shown. */
   hostKey: HostKey | undefined;
   readonly #client = new ssh2.Client();
   readonly #socket: Socket;
   readonly #closed: Promise<void>;
-  /** Fails each request that isn't answered yet. */
+  /** Fails each unanswered request. */
   readonly #waiting = new Set<(failure: unknown) => void>();
   readonly #timeoutMs: number;
-  /** Why there is no connection any more. */
+  /** Why the connection ended. */
   #failure: unknown;
   #lastAnswer = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(private readonly login: Login) {
     this.#timeoutMs = login.timeoutMs ?? TIMEOUT_MS;
-    // Without it Nagle's algorithm and delayed acknowledgements cost 40 ms a request.
+    // without it, Nagle's algorithm and delayed acknowledgements cost 40 ms a request
     this.#socket = connectSocket({ host: login.host, port: login.port, noDelay: true });
     writeAtOnce(this.#socket);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -82,7 +78,7 @@ export class Connection implements AsyncDisposable {
    * Connects, checks the host key and logs in.
    *
    * @throws TransientError when the server can't be reached, or breaks off.
-   * @throws PermanentError when the key can't be used or is refused, or the host key isn't the one that is known.
+   * @throws PermanentError when the private key can't be used or is refused, or the host key isn't the known one.
    */
   static async open(login: Login, signal: AbortSignal): Promise<Connection> {
     const key = await readPrivateKey(login.keyPath, login.passphrase);
@@ -102,7 +98,7 @@ export class Connection implements AsyncDisposable {
             cipher: [...login.ciphers ?? CLEAN_CIPHERS],
             serverHostKey: algorithmsFor(known.keysOf(login.host, login.port)),
           },
-          // Not asynchronously: ssh2 then waits for ever when the server's next packet is faster.
+          // synchronous, as ssh2 waits for ever when the server's next packet is faster
           hostVerifier: (blob: Buffer) => connection.#accepts(known, blob),
         });
       }, signal);
@@ -114,7 +110,7 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Opens the SFTP subsystem. @throws PermanentError when the server has none for this user. */
+  /** @throws PermanentError when the server offers no SFTP to this user. */
   async sftp(signal: AbortSignal): Promise<SFTPWrapper> {
     try {
       const sftp = await this.request<SFTPWrapper>((done) => this.#client.sftp(done), signal);
@@ -132,7 +128,7 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * Makes a request and waits for its answer.
+   * Sends a request and waits for its answer.
    *
    * @throws the server's error, as ssh2 reports it.
    * @throws TransientError (or PermanentError) when the connection ended before the answer.
@@ -150,7 +146,7 @@ export class Connection implements AsyncDisposable {
     try {
       send((error, value) => {
         this.#lastAnswer = performance.now();
-        // A request that ssh2 abandons because the connection ended has no status; the reason follows with the close.
+        // a request that ssh2 abandons with the connection has no status; the reason follows with the close
         if (error && this.#socket.destroyed) return;
         error ? reject(error) : resolve(value);
       });
@@ -184,7 +180,7 @@ export class Connection implements AsyncDisposable {
     for (const fail of this.#waiting) fail(failure);
   }
 
-  /** Ends the connection when requests wait and nothing was answered for the whole timeout. */
+  /** Ends the connection when requests wait and none was answered for the whole timeout. */
   #watch(): void {
     if (this.#timer !== undefined) return;
     this.#lastAnswer = performance.now();
@@ -197,7 +193,7 @@ export class Connection implements AsyncDisposable {
     this.#timer = setTimeout(check, this.#timeoutMs);
   }
 
-  /** Whether this host key is accepted; if not, the connection ends with the reason. */
+  /** A refused host key ends the connection with the reason. */
   #accepts(known: KnownHosts, blob: Uint8Array): boolean {
     try {
       this.hostKey = hostKeyOf(blob);
@@ -209,7 +205,7 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Records the key of a server that wasn't known. Another connection may have been faster, and have been shown another key. */
+  /** Records the key of a new server. Another connection may have been faster, and may have seen another key. */
   async #recordHostKey(known: KnownHosts): Promise<void> {
     const { host, port, knownHosts } = this.login;
     if (this.hostKey === undefined || known.judge(host, port, this.hostKey).kind !== "unknown") return;
@@ -220,7 +216,7 @@ export class Connection implements AsyncDisposable {
   }
 }
 
-/** Connects and says nothing: whether there is a server at all. @throws as `Connection.open`. */
+/** Connects without logging in: whether there is a server at all. @throws as `Connection.open`. */
 export async function reach(login: Login, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { host, port, timeoutMs = TIMEOUT_MS } = login;
@@ -245,7 +241,7 @@ function silence(ms: number): Error {
   return new Error(`no answer for ${Math.round(ms / 1000)} s`);
 }
 
-/** ssh2 writes a packet in three pieces. What is written in one turn of the event loop goes to the system in one call instead. */
+/** ssh2 writes a packet in three pieces. Those of one turn of the event loop go to the system in one call instead. */
 function writeAtOnce(socket: Socket): void {
   const write = socket.write.bind(socket) as (...written: unknown[]) => boolean;
   let corked = false;
@@ -293,7 +289,7 @@ function describe({ type, blob }: HostKey): string {
   return `${type} ${fingerprintOf(blob)}`;
 }
 
-/** Types that are offered where the server isn't known yet, best first. */
+/** Offered to a new server, best first. */
 const ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
@@ -303,7 +299,7 @@ const ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
   "rsa-sha2-256",
 ];
 
-/** A server may have keys of several types: ask for one that is known, so that it isn't taken for a changed one. */
+/** A server may have keys of several types: ask for a known one, so that it doesn't count as changed. */
 function algorithmsFor(known: readonly HostKey[]): ServerHostKeyAlgorithm[] {
   const types = new Set(known.map(({ type }) => type));
   const isKnown = (algorithm: string) => types.has(algorithm.startsWith("rsa-sha2-") ? "ssh-rsa" : algorithm);

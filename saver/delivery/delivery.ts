@@ -1,31 +1,30 @@
 /**
- * The Delivery port: a run's files, verified, on another machine. Adapter: `sftp.ts`.
+ * The Delivery port: puts a run's files on another machine, and verifies them there. Adapter: `sftp.ts`.
  *
  * @module
  */
 
-/** What a delivered file is. */
 export type FileKind = "raw" | "processed" | "invalid" | "manifest";
 
-/** A complete file of a run that is to be delivered. */
+/** A complete file of a run, to be delivered. */
 export interface LocalFile {
   readonly kind: Exclude<FileKind, "manifest">;
-  /** Where it is, on the local disk or among the files of a store. */
+  /** On the local disk, or among the files of a store. */
   readonly path: string;
-  /** The plain file name that it gets on the server. */
+  /** Its plain name on the server. */
   readonly name: string;
-  /** Lower-case hexadecimal SHA-256 of its bytes. */
+  /** Lower-case hexadecimal. */
   readonly sha256: string;
   readonly bytes: number;
-  /** SHA-256 of the file that was encrypted to make this one; absent where it isn't encrypted. See `seal`. */
+  /** SHA-256 of the unencrypted file; absent where this one isn't encrypted. See `seal`. */
   readonly plainSha256?: string;
 }
 
 /** The manifest of a run, delivered last: its arrival says that the files are complete. */
 export interface Manifest {
-  /** The plain file name that it gets on the server. */
+  /** Its plain name on the server. */
   readonly name: string;
-  /** Its content. The same run must make the same text each time, or a repeated delivery is a conflict. */
+  /** The same run must make the same text each time, or a repeated delivery is a conflict. */
   readonly text: string;
 }
 
@@ -33,48 +32,45 @@ export interface Manifest {
 export interface DeliveredFile {
   readonly kind: FileKind;
   readonly name: string;
-  /** Its absolute path on the server. */
+  /** Absolute. */
   readonly remotePath: string;
   /** SHA-256 of the local file, before encryption. */
   readonly sha256: string;
   readonly bytes: number;
-  /** `content`: read back and hashed; `size`: its length alone was compared. */
+  /** `content`: read back and hashed; `size`: only its length was compared. */
   readonly verified: "content" | "size";
-  /** Whether it is encrypted there. */
   readonly encrypted: boolean;
-  /** Whether it was there already, identical, and nothing was sent. */
+  /** Whether an identical file was there already, and nothing was sent. */
   readonly skipped: boolean;
-  /** When it was verified, ISO 8601 in UTC. */
+  /** ISO 8601 in UTC. */
   readonly deliveredAt: string;
 }
 
-/** What a delivery is given besides its files. */
 export interface DeliverOptions {
-  /** Ends the delivery; its reason is what is thrown. */
+  /** Ends the delivery, which then throws the signal's reason. */
   readonly signal: AbortSignal;
-  /** Told how many of the run's bytes are on the server. Called often; has to be cheap. */
+  /** Gets the number of bytes on the server. Called often; must be cheap. */
   readonly onProgress?: (bytes: number, total: number) => void;
 }
 
-/** Files that were sent ahead. */
 export interface Ahead {
-  /** Removes what is on the server of them, unless a delivery has taken them over. Never throws. */
+  /** Removes them from the server, unless a delivery has taken them over. Never throws. */
   forget(): Promise<void>;
 }
 
-/** What a server that can be delivered to says of itself. */
+/** A server that accepts deliveries. */
 export interface Probed {
-  /** The absolute path of the folder that files go to. */
+  /** The absolute path of the folder for the files. */
   readonly folder: string;
-  /** The type of its host key, such as `ssh-ed25519`. */
+  /** Such as `ssh-ed25519`. */
   readonly hostKeyType: string;
-  /** The fingerprint of its host key, as OpenSSH writes it (`SHA256:…`). */
+  /** As OpenSSH writes it (`SHA256:…`). */
   readonly fingerprint: string;
 }
 
 /**
- * Puts files on a server. A file has its final name only when it is complete and verified; a file that is there already is never replaced;
- * delivering again what was delivered sends nothing and succeeds. So a delivery can be repeated until it succeeds.
+ * Puts files on a server. A file gets its final name only when it is complete and verified; an existing file is never replaced; a repeated
+ * delivery sends nothing and succeeds. So a delivery can be repeated until it succeeds.
  */
 export interface Delivery extends AsyncDisposable {
   /**
@@ -82,15 +78,15 @@ export interface Delivery extends AsyncDisposable {
    *
    * @returns the files on the server afterwards, in the same order.
    * @throws TransientError when the server is away, breaks off, stalls or can't store the file now.
-   * @throws PermanentError when key, host key or rights are refused, when another file has the name, or a local file isn't what was announced.
+   * @throws PermanentError when key, host key or permissions are refused, when another file has the name, or a local file isn't the
+   * announced one.
    */
   deliver(files: readonly LocalFile[], manifest: Manifest, options: DeliverOptions): Promise<DeliveredFile[]>;
   /**
-   * Begins to send files that a delivery will probably be asked for, all of them together, under temporary names; that delivery then only
-   * gives them their names. What goes wrong is left for it to meet. `undefined` where it isn't worth it,
-   * or enough are on their way: it is for speed.
+   * Begins to send files of a probable delivery, all of them together, under temporary names; that delivery then only renames them, and
+   * meets whatever goes wrong here. Undefined where that isn't worth it, or enough are on their way.
    */
   sendAhead(files: readonly LocalFile[]): Ahead | undefined;
-  /** Connects, and writes and removes a small file in the folder. @throws as `deliver`, saying what is in the way. */
+  /** Connects, and writes and removes a small file in the folder. @throws as `deliver`. */
   probe(signal: AbortSignal): Promise<Probed>;
 }

@@ -1,11 +1,11 @@
 /**
- * What went wrong, and whether it may go away by itself: the one place that knows the errors of ssh2, SFTP and the file system.
+ * Classifies failures: the one place that knows the errors of ssh2, SFTP and the file system.
  *
  * @module
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 
-/** Status codes of SFTP version 3 that make a difference here. */
+/** Status codes of SFTP version 3. */
 export const STATUS = {
   END: 1,
   NO_SUCH_FILE: 2,
@@ -14,20 +14,19 @@ export const STATUS = {
   OP_UNSUPPORTED: 8,
 } as const;
 
-/** Where a server is and who logs in. */
 export interface Server {
   readonly host: string;
   readonly port: number;
   readonly user: string;
 }
 
-/** The SFTP status that a request was answered with; `undefined` where it wasn't answered. */
+/** The SFTP status of an answer; undefined where there was none. */
 export function statusOf(error: unknown): number | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "number" ? code : undefined;
 }
 
-/** The error to throw when the server refuses to `action` (such as `write`) the remote `path`. */
+/** For a server that refuses to `action` (such as `write`) the remote `path`. */
 export function requestFailure(action: string, path: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   const cannot = `Cannot ${action} "${path}" on the SFTP server`;
@@ -57,7 +56,7 @@ export function requestFailure(action: string, path: string, error: unknown): Er
   }
 }
 
-/** The error to throw when there is no connection to `server`, or not any more. */
+/** For a connection to `server` that failed or broke. */
 export function connectionFailure(server: Server, keyPath: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   const where = `"${server.host}:${server.port}"`;
@@ -93,7 +92,7 @@ function lostConnection(where: string, error: unknown): Error {
   );
 }
 
-/** Which part of ssh2 an error comes from. */
+/** The part of ssh2 that an error comes from. */
 function levelOf(error: unknown): unknown {
   return error instanceof Error && "level" in error ? error.level : undefined;
 }
@@ -104,7 +103,7 @@ function reasonOf(error: unknown): string {
   return messageOf(error);
 }
 
-/** The error to throw when the local file `path` can't be used: lasting where it is missing or forbidden, passing where the disk fails. */
+/** For a local file `path` that can't be used: permanent where it is missing or forbidden, transient where the disk fails. */
 export function fileError(action: string, path: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   const cannot = `Cannot ${action} "${path}"`;

@@ -2,11 +2,11 @@ import { Connection, type Login } from "./connection.ts";
 import { Remote } from "./remote.ts";
 import { type Digest, readBack } from "./transfer.ts";
 
-/** A connection to read from. Disposing of it ends it. */
+/** A connection that only reads. Disposing ends it. */
 export class Inspection implements AsyncDisposable {
   private constructor(private readonly connection: Connection, private readonly remote: Remote) {}
 
-  /** Connects and logs in. @throws as `Connection.open`. */
+  /** @throws as `Connection.open`. */
   static async open(login: Login, signal: AbortSignal): Promise<Inspection> {
     const connection = await Connection.open(login, signal);
     try {
@@ -18,9 +18,9 @@ export class Inspection implements AsyncDisposable {
   }
 
   /**
-   * Reads the whole file at `path`; `undefined` where there is none.
+   * Hashes the whole file at `path`; undefined where there is none.
    *
-   * @throws TransientError when the connection breaks; PermanentError when the file may not be read.
+   * @throws TransientError when the connection breaks; PermanentError when reading is forbidden.
    */
   async digest(path: string): Promise<Digest | undefined> {
     const facts = await this.remote.facts(path);
@@ -29,7 +29,7 @@ export class Inspection implements AsyncDisposable {
     return await readBack(file, facts.size);
   }
 
-  /** Whether a file is at `path`. @throws as `digest`. */
+  /** @throws as `digest`. */
   async has(path: string): Promise<boolean> {
     return (await this.remote.facts(path))?.folder === false;
   }

@@ -1,8 +1,8 @@
 /**
- * OpenSSH's `known_hosts` file: which host keys a server may show.
+ * OpenSSH's `known_hosts` file: the host keys that a server may show.
  *
- * Read: plain and hashed names, `[host]:port`, patterns (`*`, `?`, `!`), several keys for a host, `@revoked`. Lines with `@cert-authority`
- * are passed over, as certificates of hosts aren't accepted.
+ * Reads plain and hashed names, `[host]:port`, patterns (`*`, `?`, `!`), several keys for a host, `@revoked`. Ignores lines with
+ * `@cert-authority`, as certificates of hosts aren't accepted.
  *
  * @module
  */
@@ -11,15 +11,13 @@ import { Buffer } from "node:buffer";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { fileError } from "./failure.ts";
 
-/** A host key: its type, such as `ssh-ed25519`, and its bytes in SSH's wire format. */
 export interface HostKey {
   /** Such as `ssh-ed25519`. */
   readonly type: string;
-  /** The public key in SSH's wire format. */
+  /** In SSH's wire format. */
   readonly blob: Uint8Array;
 }
 
-/** What the file says of a key that a server shows. */
 export type Verdict =
   | { readonly kind: "known" | "unknown" | "revoked" }
   | { readonly kind: "changed"; readonly expected: readonly HostKey[] };
@@ -29,11 +27,11 @@ interface Entry extends HostKey {
   readonly revoked: boolean;
 }
 
-/** What a `known_hosts` file says, at the time it was read. */
+/** The content of a `known_hosts` file when it was read. */
 export class KnownHosts {
   private constructor(private readonly entries: readonly Entry[]) {}
 
-  /** Reads `file`; one that doesn't exist knows no host. @throws PermanentError when it can't be read. */
+  /** Reads `file`; a missing one knows no host. @throws PermanentError when it can't be read. */
   static async read(file: string): Promise<KnownHosts> {
     let text = "";
     try {
@@ -44,17 +42,16 @@ export class KnownHosts {
     return KnownHosts.parse(text);
   }
 
-  /** Reads the text of such a file. Lines that make no sense are passed over, as OpenSSH does. */
+  /** Ignores lines that make no sense, as OpenSSH does. */
   static parse(text: string): KnownHosts {
     return new KnownHosts(text.split("\n").flatMap((line) => entryOf(line) ?? []));
   }
 
-  /** The keys that the server at `host` and `port` may show. */
   keysOf(host: string, port: number): HostKey[] {
     return this.#matching(host, port).filter((entry) => !entry.revoked);
   }
 
-  /** What is to be thought of `key`, shown by the server at `host` and `port`. */
+  /** Judges `key`, shown by the server at `host` and `port`. */
   judge(host: string, port: number, key: HostKey): Verdict {
     const same = this.#matching(host, port).filter((entry) => equal(entry.blob, key.blob));
     if (same.some((entry) => entry.revoked)) return { kind: "revoked" };
@@ -69,12 +66,12 @@ export class KnownHosts {
   }
 }
 
-/** The fingerprint of a key as OpenSSH writes it: `SHA256:` and base64 without padding. */
+/** As OpenSSH writes it: `SHA256:` and base64 without padding. */
 export function fingerprintOf(blob: Uint8Array): string {
   return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
 }
 
-/** The host key in SSH's wire format `blob`, which begins with its type. @throws PermanentError when it doesn't. */
+/** Reads SSH's wire format, which begins with the key's type. @throws PermanentError when it doesn't. */
 export function hostKeyOf(blob: Uint8Array): HostKey {
   const length = blob.length < 4 ? Infinity : new DataView(blob.buffer, blob.byteOffset).getUint32(0);
   if (length > Math.min(blob.length - 4, 100)) {
@@ -85,7 +82,7 @@ export function hostKeyOf(blob: Uint8Array): HostKey {
   return { type: new TextDecoder().decode(blob.subarray(4, 4 + length)), blob };
 }
 
-/** How `known_hosts` names a server: `host`, or `[host]:port` where the port isn't 22. */
+/** The name in `known_hosts`: `host`, or `[host]:port` where the port isn't 22. */
 export function nameOf(host: string, port: number): string {
   return port === 22 ? host.toLowerCase() : `[${host.toLowerCase()}]:${port}`;
 }
@@ -96,8 +93,8 @@ export function lineFor(host: string, port: number, key: HostKey): string {
 }
 
 /**
- * Adds `key` to `file`, and makes the file where it is missing. One append of a whole line, on disk when this resolves: what others add at the
- * same time stays.
+ * Adds `key` to `file`, which is created where it is missing. One append of a whole line, on disk when this resolves, so that concurrent
+ * appends stay intact.
  *
  * @throws PermanentError when the file can't be written.
  */

@@ -4,9 +4,8 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import { fileError } from "./failure.ts";
 
 /**
- * Reads the private key in `path`.
- *
- * @throws PermanentError when it is missing, can't be read, is no private key that ssh2 understands, or `passphrase` doesn't open it.
+ * @throws PermanentError when the file is missing, can't be read, holds no private key that ssh2 understands, or `passphrase` doesn't open
+ * it.
  */
 export async function readPrivateKey(path: string, passphrase?: string): Promise<ParsedKey> {
   let text: string;
@@ -37,7 +36,7 @@ export async function readPrivateKey(path: string, passphrase?: string): Promise
   return key;
 }
 
-/** Whether the key needs a passphrase; false for what is no key. */
+/** Whether the key needs a passphrase; false for a text that is no key. */
 function isEncrypted(text: string): boolean {
   const body = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text)?.[1];
   if (body === undefined) return /^Proc-Type: 4,ENCRYPTED|BEGIN ENCRYPTED|^Encryption: (?!none)/m.test(text);

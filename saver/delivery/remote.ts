@@ -5,14 +5,12 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import type { Callback, Connection } from "./connection.ts";
 import { requestFailure, STATUS, statusOf } from "./failure.ts";
 
-/** What is known of a remote file without reading it. */
 export interface RemoteFacts {
   readonly size: number;
-  /** Whether it is a folder. */
   readonly folder: boolean;
 }
 
-/** Milliseconds that tidying up may take when the work itself has failed. */
+/** Milliseconds for tidying up after a failure. */
 const TIDY_MS = 2_000;
 
 type Send<T> = (done: Callback<T>) => void;
@@ -25,12 +23,12 @@ export class Remote {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** Begins a session; it ends with the connection. */
+  /** The session ends with the connection. */
   static async open(connection: Connection, signal: AbortSignal): Promise<Remote> {
     return new Remote(connection, await connection.sftp(signal), signal);
   }
 
-  /** The absolute path of the folder `path`, which is made where it is missing, with those above it. */
+  /** The absolute path of the folder `path`, which is created where it is missing, with its parents. */
   async folder(path: string): Promise<string> {
     const home = path.startsWith("/")
       ? "/"
@@ -40,7 +38,7 @@ export class Remote {
     return absolute;
   }
 
-  /** What is at `path`; `undefined` where nothing is. */
+  /** Undefined where nothing is at `path`. */
   async facts(path: string): Promise<RemoteFacts | undefined> {
     const stats = await this.#ask<Stats | undefined>(
       "look at",
@@ -50,7 +48,9 @@ export class Remote {
     return stats && { size: stats.size, folder: stats.isDirectory() };
   }
 
-  /** The entries of the folder `path`, with the time of their last change in seconds since 1970. Holds one reply of the server at a time. */
+  /**
+   * The entries of the folder `path`, with the time of their last change in seconds since 1970. Holds one reply of the server at a time.
+   */
   async *entries(path: string): AsyncGenerator<{ readonly name: string; readonly changedAt: number }> {
     const handle = await this.#ask<Buffer>("list", path, (done) => this.sftp.opendir(path, done));
     try {
@@ -71,19 +71,18 @@ export class Remote {
     }
   }
 
-  /** Opens a new file for writing, which everybody may read as far as the server's umask allows. */
+  /** Creates a file, readable for everybody as far as the server's umask allows. */
   create(path: string): Promise<RemoteFile> {
     return this.#open("create", path, (done) => this.sftp.open(path, "wx", 0o644, done));
   }
 
-  /** Opens a file for reading. */
   read(path: string): Promise<RemoteFile> {
     return this.#open("read", path, (done) => this.sftp.open(path, "r", done));
   }
 
   /**
-   * Gives the file `from` the name `to` in one step, unless something has that name already: answers whether it did. SFTP's own rename
-   * promises not to replace anything, which OpenSSH's `posix-rename` extension does.
+   * Renames `from` to `to` in one step, unless that name is taken: answers whether it did. SFTP's own rename promises not to replace
+   * anything; OpenSSH's `posix-rename` extension replaces.
    */
   async rename(from: string, to: string): Promise<boolean> {
     try {
@@ -96,7 +95,7 @@ export class Remote {
     }
   }
 
-  /** Removes the file `path` if that is possible soon, even after an abort. Answers whether it is gone; never throws. */
+  /** Removes the file `path` if possible within a short time, even after an abort. Answers whether it is gone; never throws. */
   async discard(path: string): Promise<boolean> {
     try {
       const unlinked = (done: Callback<void>) => this.sftp.unlink(path, absentAs(done));
@@ -119,7 +118,7 @@ export class Remote {
     try {
       await this.#ask<void>("make the folder", path, (done) => this.sftp.mkdir(path, { mode: 0o755 }, done));
     } catch (error) {
-      // Another delivery may have made it meanwhile.
+      // another delivery may have created it meanwhile
       if (this.signal.aborted || !(await this.facts(path))?.folder) throw error;
     }
   }
@@ -134,7 +133,7 @@ export class Remote {
   }
 }
 
-/** An open remote file. Reads and writes name their place in it; any number may be under way. */
+/** An open remote file. Reads and writes name their position; any number may be under way. */
 export class RemoteFile implements AsyncDisposable {
   #open = true;
 
@@ -146,12 +145,12 @@ export class RemoteFile implements AsyncDisposable {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** Writes `block` at `position`. The block may be used again as soon as this has returned its promise. */
+  /** The block can be reused as soon as this has returned its promise. */
   write(block: Buffer, position: number): Promise<void> {
     return this.#ask("write", (done) => this.sftp.write(this.handle, block, 0, block.length, position, done));
   }
 
-  /** Fills `block` from `position` on; answers with how many bytes, fewer only where the file ends. */
+  /** Fills `block` from `position` on; answers the number of bytes, fewer only at the file's end. */
   async read(block: Buffer, position: number): Promise<number> {
     let filled = 0;
     while (filled < block.length) {
@@ -165,25 +164,25 @@ export class RemoteFile implements AsyncDisposable {
     return filled;
   }
 
-  /** Has the server put what was written on its disk, where it offers that (OpenSSH does). */
+  /** Flushes the file to the server's disk, where the server offers that (OpenSSH does). */
   async sync(): Promise<void> {
     await this.#ask<void>("write to disk", (done) => {
       try {
         this.sftp.ext_openssh_fsync(this.handle, done);
       } catch {
-        // ssh2 throws where the server doesn't offer it.
+        // ssh2 throws where the server doesn't offer it
         done(null, undefined);
       }
     });
   }
 
-  /** Closes it; all that was written is then with the server. */
+  /** The server has all writes once this resolves. */
   async close(): Promise<void> {
     this.#open = false;
     await this.#ask<void>("close", (done) => this.sftp.close(this.handle, done));
   }
 
-  /** Closes it if that is possible soon. Never throws. */
+  /** Closes it if possible within a short time. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
@@ -214,12 +213,10 @@ async function ask<T>(
 
 type Answered<T> = (error: Error | null | undefined, found?: T) => void;
 
-/** `done`, with `undefined` in place of "no such file". */
 function absentAs<T>(done: Callback<T | undefined>): Answered<T> {
   return without(STATUS.NO_SUCH_FILE, done);
 }
 
-/** `done`, with `undefined` in place of "no more entries". */
 function endAs<T>(done: Callback<T | undefined>): Answered<T> {
   return without(STATUS.END, done);
 }

@@ -1,8 +1,8 @@
 /**
- * Encrypting a file for its recipients before it is delivered (age, https://age-encryption.org).
+ * Encrypting a file for its recipients before its delivery (age, https://age-encryption.org).
  *
- * The encrypted file is made once and kept beside the run's files: age's output is different each time, and a delivery can be repeated only
- * as long as it is the same bytes that are delivered.
+ * A file is encrypted once, and the result is kept beside the run's files: age's output differs each time, and a delivery can be repeated
+ * only with the same bytes.
  *
  * @module
  */
@@ -13,19 +13,18 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import type { LocalFile } from "./delivery.ts";
 import type { FileFacts, Files } from "../../shared/files/files.ts";
 
-/** Where encrypted files are kept. */
 interface Place {
   /** The files of runs, which hold the file to encrypt. */
   readonly files: Files;
-  /** A folder of their sealed files. */
+  /** A folder for their sealed files. */
   readonly folder: string;
 }
 
 /**
- * Encrypts `file` for `recipients` into `folder`, or finds it there from an earlier time. What is answered is to be delivered in its place.
+ * Encrypts `file` for `recipients` into `folder`, or finds an earlier result there. The answered file is delivered instead.
  *
- * @param recipients public keys (`age1…`), at least one; each of their holders can decrypt the file by itself
- * @throws PermanentError when a recipient is none, or the file isn't what was announced.
+ * @param recipients public keys (`age1…`), at least one; the holder of any one can decrypt the file
+ * @throws PermanentError when a recipient is invalid, or the file isn't the announced one.
  * @throws as `Files.create` and `Files.lines`.
  */
 export async function seal(
@@ -36,7 +35,7 @@ export async function seal(
   onProgress: (bytes: number) => void = () => {},
 ): Promise<LocalFile> {
   const encrypter = encrypterFor(recipients);
-  // The same content for the same recipients, and nothing else, has this name.
+  // only the same content for the same recipients has this name
   const id = createHash("sha256").update([file.sha256, ...recipients.toSorted()].join("\n")).digest("hex");
   const path = join(folder, `${id.slice(0, 32)}.age`);
   const { bytes, sha256 } = await files.sealed.exists(path)
@@ -45,7 +44,7 @@ export async function seal(
   return { ...file, bytes, sha256, path, name: `${file.name}.age`, plainSha256: file.sha256 };
 }
 
-/** Checks that files can be encrypted for `recipients`. @throws PermanentError as `seal`. */
+/** @throws PermanentError as `seal`. */
 export function checkRecipients(recipients: readonly string[]): void {
   encrypterFor(recipients);
 }
@@ -99,7 +98,7 @@ async function make(
   return await target.publish();
 }
 
-/** Hashes what passes; hands copies on, as a block is good until the next one is asked for. */
+/** Passes copies on, as a block is valid only until the next one is requested. */
 function hashing(hash: ReturnType<typeof createHash>): TransformStream<Uint8Array, Uint8Array> {
   return new TransformStream({
     transform(block, controller) {

@@ -1,6 +1,6 @@
 /**
- * Delivery over one SFTP connection. Each file goes up under a temporary name, is verified there, and gets its own name in one step that
- * never replaces another file. docs/decisions/003-delivery.md says why each step is as it is.
+ * Delivery over one SFTP connection. Each file is uploaded under a temporary name, verified, and renamed in one step that never replaces
+ * another file. docs/decisions/003-delivery.md gives the reasons.
  *
  * @module
  */
@@ -18,21 +18,20 @@ import { fingerprintOf } from "./known_hosts.ts";
 import { Remote } from "./remote.ts";
 import { type Digest, readBack, upload } from "./transfer.ts";
 
-/** Where files are delivered to, and how surely. */
 export interface SftpOptions extends Login {
-  /** Folder on the server, absolute or from the user's home; made where it is missing. */
+  /** Absolute or from the user's home; created where it is missing. */
   readonly remoteDir: string;
-  /** `content`: what is on the server is read back and hashed; `size`: its length alone is compared. */
+  /** `content`: the file on the server is read back and hashed; `size`: only its length is compared. */
   readonly verify: "content" | "size";
-  /** The bucket that the files are read from; absent: the local disk. */
+  /** The bucket to read files from; absent: the local disk. */
   readonly files?: S3Place | undefined;
 }
 
-/** What is to be on the server: `LocalFile` or manifest, and where its bytes come from. */
+/** A `LocalFile` or manifest, and its bytes. */
 interface Source extends Digest {
   readonly kind: DeliveredFile["kind"];
   readonly name: string;
-  /** What the bytes are called in messages. */
+  /** The name in messages. */
   readonly shown: string;
   readonly plainSha256?: string | undefined;
   blocks(): AsyncIterable<Uint8Array>;
@@ -49,33 +48,30 @@ const CIPHERS: readonly CipherAlgorithm[] = [
   "aes256-gcm@openssh.com",
 ];
 
-/** A file or a manifest that is to be on the server. */
 export type Item = LocalFile | Manifest;
 
 /** Called with the bytes of each request that the server has taken, and of each reply while a file is read back. */
 export type OnMoved = (sent: number, read: number) => void;
 
-/** What a session has to tidy up, and who hears of its own temporary files. */
 export interface Housekeeping {
-  /** Names of the files that it will send. */
+  /** The files that it will send. */
   readonly names: readonly string[];
-  /** Temporary files that earlier sessions of this process left there. */
+  /** Temporary files of earlier sessions of this process. */
   readonly leftovers: readonly string[];
-  /** Whether to look through the folder for what other processes left there. */
+  /** Whether to search the folder for temporary files of other processes. */
   readonly sweep: boolean;
 }
 
-/** Hears how the tidying goes. */
 export interface OnTidied {
-  /** Called with the paths of all temporary files that are there because of this session, before each change. */
+  /** Called with the paths of all temporary files of this session, before each change. */
   parts(paths: readonly string[]): void;
-  /** Called when the folder was looked through. */
+  /** Called after the search of the folder. */
   swept(): void;
 }
 
-/** A connection that is logged in, and the folder that files go to. Disposing of it ends the connection. */
+/** A connection that is logged in, and the folder for the files. Disposing ends the connection. */
 export class Session implements AsyncDisposable {
-  /** By name and SHA-256, the temporary files that are whole or on their way; none where the file was there already. */
+  /** By name and SHA-256, temporary files that are complete or on their way; undefined where the file was there already. */
   readonly #staged = new Map<string, Promise<string | undefined>>();
   readonly #parts: Set<string>;
 
@@ -91,7 +87,7 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Connects, makes the folder where it is missing, and removes from it what earlier sessions left unfinished.
+   * Connects, creates the folder where it is missing, and removes what earlier sessions left unfinished.
    *
    * @throws as `Delivery.deliver`.
    */
@@ -118,11 +114,11 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Sends a file under a temporary name and verifies it, so that little is left to do for `deliver`. @throws as `Delivery.deliver`. */
+  /** Sends a file under a temporary name and verifies it, so that `deliver` only has to rename it. @throws as `Delivery.deliver`. */
   async stage(item: Item, onMoved: OnMoved): Promise<void> {
     const source = this.#sourceOf(item);
     const staged = this.#stage(source, onMoved);
-    this.#staged.set(keyOf(source), staged); // at once, as the delivery may be asked for meanwhile
+    this.#staged.set(keyOf(source), staged); // at once, as `deliver` may be called meanwhile
     await staged;
   }
 
@@ -131,7 +127,7 @@ export class Session implements AsyncDisposable {
     return there === undefined ? await this.#send(source, onMoved) : undefined;
   }
 
-  /** Removes the temporary files of what was staged and not delivered. Never throws. */
+  /** Removes the temporary files of staged files that weren't delivered. Never throws. */
   async unstage(): Promise<void> {
     for (const staged of this.#staged.values()) await this.#discard(staged);
     this.#staged.clear();
@@ -151,7 +147,7 @@ export class Session implements AsyncDisposable {
     this.onTidied.parts([...this.#parts]);
   }
 
-  /** Brings one file to the server, unless it is there. @throws as `Delivery.deliver`. */
+  /** Puts one file on the server, unless it is there. @throws as `Delivery.deliver`. */
   async deliver(item: Item, onMoved: OnMoved): Promise<DeliveredFile> {
     const source = this.#sourceOf(item);
     const target = this.#target(source);
@@ -169,7 +165,7 @@ export class Session implements AsyncDisposable {
         this.#isGone(part);
         return this.#placed(target, source, false);
       }
-      // Another delivery was faster; what counts is what is there now.
+      // another delivery was faster; the file that is there now counts
       await this.#insistOnSame(target, source, onMoved);
     } catch (error) {
       await this.#remove(part);
@@ -198,7 +194,7 @@ export class Session implements AsyncDisposable {
     return posix.join(this.folder, source.name);
   }
 
-  /** Uploads to a temporary file, which is on disk and verified when this resolves with its path, and gone when it rejects. */
+  /** Uploads to a temporary file: on disk and verified when this resolves with its path, removed when it rejects. */
   async #send(source: Source, onMoved: OnMoved): Promise<string> {
     const part = partOf(this.folder, source.name);
     this.#parts.add(part);
@@ -247,7 +243,7 @@ export class Session implements AsyncDisposable {
     );
   }
 
-  /** What is known of the remote file: its length, and its SHA-256 where that is to be verified and could still be the wanted one. */
+  /** The remote file's length, and its SHA-256 where that has to be verified and can still be right. */
   async #digest(path: string, wanted: Digest, onMoved: OnMoved): Promise<Partial<Digest>> {
     const facts = await this.remote.facts(path);
     if (facts === undefined) return {};
@@ -278,12 +274,12 @@ export class Session implements AsyncDisposable {
 
 const PART = /^\.(.+)\.[0-9a-f]{12}\.part$/;
 
-/** A temporary file that is this much older than the newest entry, by the server's clock, is nobody's any longer; in seconds. */
+/** A temporary file this much older than the newest entry, by the server's clock, is abandoned; in seconds. */
 const STALE_S = 24 * 3600;
 
 /**
- * Removes what other processes left unfinished: temporary files of the files called `names`, and those of any other that nobody has written to
- * for a day, such as of a run that failed since.
+ * Removes what other processes left unfinished: temporary files of the files called `names`, and any other that nobody has written to for a
+ * day, such as of a run that failed.
  */
 async function removeStale(remote: Remote, folder: string, names: readonly string[]): Promise<void> {
   const parts: { name: string; changedAt: number }[] = [];
@@ -294,7 +290,7 @@ async function removeStale(remote: Remote, folder: string, names: readonly strin
       if (PART.test(entry.name)) parts.push(entry);
     }
   } catch (error) {
-    // Some servers forbid listing the folder; removing leftovers is then up to them.
+    // some servers forbid listing the folder; they have to remove leftovers themselves
     if (!(error instanceof PermanentError)) throw error;
   }
   for (const { name, changedAt } of parts) {
@@ -303,12 +299,12 @@ async function removeStale(remote: Remote, folder: string, names: readonly strin
   }
 }
 
-/** The temporary name, different each time: two deliveries of one file never write to the same one. */
+/** Different each time: two deliveries of one file never write to the same one. */
 function partOf(folder: string, name: string): string {
   return posix.join(folder, `.${name}.${crypto.randomUUID().slice(-12)}.part`);
 }
 
-/** Refuses what is no plain file name. @throws PermanentError */
+/** @throws PermanentError for anything but a plain file name. */
 export function checkName(name: string): void {
   if (/^[^/\\\p{Cc}]+$/u.test(name) && name !== "." && name !== "..") return;
   throw new PermanentError(`Cannot deliver a file as ${JSON.stringify(name)}: wanted a plain file name.`);

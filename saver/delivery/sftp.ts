@@ -15,21 +15,21 @@ import { checkName, type OnMoved, PROBE, type SftpOptions } from "./session.ts";
 
 export type { SftpOptions } from "./session.ts";
 
-/** Files that are on their way at once: as many threads as the two large files of a run can use. */
+/** Threads at once: enough for the two large files of a run. */
 const SFTP_WORKERS = 2;
-/** Bytes from which on a further thread is worth its start. */
+/** Bytes from which on another thread pays for its start. */
 const WORTH_A_THREAD = 8_000_000;
-/** How often the folder is looked through for what other processes left there, in milliseconds: it may hold very many files. */
+/** How often the folder is searched for leftovers of other processes, in milliseconds: it may hold very many files. */
 const SWEEP_EVERY_MS = 24 * 3_600_000;
 /** How long files that were sent ahead wait for their delivery, in milliseconds: ten minutes. */
 const PATIENCE_MS = 600_000;
 
-/** A delivery to an SFTP server. Keeps nothing open between two deliveries but what was sent ahead. */
+/** A delivery to an SFTP server. Between two deliveries only files that were sent ahead keep a connection open. */
 export function sftpDelivery(options: SftpOptions): Delivery {
   return new SftpDelivery(options);
 }
 
-/** Deliveries to folders below the server's own, each made when it is first asked for. */
+/** Deliveries to folders below the server's own, each made on first use. */
 export class SftpDeliveries implements AsyncDisposable {
   readonly #made = new Map<string, Delivery>();
 
@@ -50,7 +50,6 @@ export class SftpDeliveries implements AsyncDisposable {
   }
 }
 
-/** Some files and the worker that carries them. */
 interface Share {
   readonly files: readonly LocalFile[];
   readonly worker: SftpWorker;
@@ -60,7 +59,7 @@ class SftpDelivery implements Delivery {
   readonly #ahead = new Set<SentAhead>();
   #delivering = 0;
   #sweptAt = -Infinity;
-  /** The last delivery failed in a way that passes; the next one starts no thread before the server can be reached. */
+  /** The last delivery failed transiently; the next one starts no thread before the server can be reached. */
   #isAway = false;
   /** Temporary files of sessions that broke off. */
   #leftovers: readonly string[] = [];
@@ -90,7 +89,7 @@ class SftpDelivery implements Delivery {
     options: DeliverOptions,
   ): Promise<DeliveredFile[]> {
     const ahead = [...this.#ahead].map((sent) => sent.take(files)).filter((share) => share !== undefined);
-    // what these sessions can't remove any more is left to the next one, which has to know of it
+    // files that these sessions can't remove are left to the next one, which must know of them
     await Promise.all([...this.#ahead].map((sent) => sent.forgotten));
     this.#delivering += 1;
     try {
@@ -98,7 +97,7 @@ class SftpDelivery implements Delivery {
         try {
           return await this.#deliver(ahead, files, manifest, options);
         } catch (error) {
-          // A connection that waited may be worth nothing any more; a new one tells how the server really is.
+          // a connection that waited may be dead; a new one shows the server's real state
           if (!(error instanceof TransientError) || options.signal.aborted) throw error;
         }
       }
@@ -181,7 +180,7 @@ class SftpDelivery implements Delivery {
   }
 }
 
-/** Files that are on their way, or wait under temporary names, for a delivery that may never be asked for. */
+/** Files that are on their way, or wait under temporary names, for a delivery that may never come. */
 class SentAhead implements Ahead {
   readonly #timer: ReturnType<typeof setTimeout>;
   #share: Share | undefined;
@@ -190,7 +189,7 @@ class SentAhead implements Ahead {
   constructor(share: Share, private readonly onGone: (sent: SentAhead) => void) {
     this.#share = share;
     this.#timer = setTimeout(() => void this.forget(), PATIENCE_MS);
-    this.#send(share).catch(() => void this.forget()); // the delivery meets what is in the way, and tells it
+    this.#send(share).catch(() => void this.forget()); // the delivery meets the same obstacle, and reports it
   }
 
   async #send({ files, worker }: Share): Promise<void> {
@@ -213,7 +212,7 @@ class SentAhead implements Ahead {
     return share;
   }
 
-  /** Resolves when its files are removed and its session has ended; undefined while they are wanted. */
+  /** Resolves when its files are removed and its session has ended; undefined while they may be needed. */
   get forgotten(): Promise<void> | undefined {
     return this.#forgotten;
   }
@@ -234,7 +233,7 @@ function isSame(one: LocalFile, other: LocalFile): boolean {
   return one.name === other.name && one.sha256 === other.sha256 && one.path === other.path;
 }
 
-/** Delivers a file; what needed not to be sent counts as sent in the end. */
+/** A file that needn't be sent counts as sent in the end. */
 async function carry(worker: SftpWorker, file: LocalFile, onMoved: OnMoved): Promise<DeliveredFile> {
   let left = file.bytes;
   const delivered = await worker.call("deliver", file, (sent, read) => {
@@ -245,7 +244,7 @@ async function carry(worker: SftpWorker, file: LocalFile, onMoved: OnMoved): Pro
   return delivered;
 }
 
-/** Waits for all calls. The first that fails, and the signal, end the others, and are what is thrown when all have ended. */
+/** Waits for all calls. The first failure, or the signal, ends the others, and is thrown once all have ended. */
 async function together<T>(
   workers: readonly SftpWorker[],
   signal: AbortSignal,
@@ -271,7 +270,7 @@ async function together<T>(
   }
 }
 
-/** Divides files among workers, so that each has about as much to carry. There is always one, for the manifest, where `always` says so. */
+/** Divides files among workers evenly by size. With `always` there is at least one, for the manifest. */
 function sharesOf(files: readonly LocalFile[], always: boolean): LocalFile[][] {
   const shares: LocalFile[][] = sumOf(files) < WORTH_A_THREAD
     ? [[]]

@@ -1,6 +1,6 @@
 /**
- * A worker: a session in a thread of its own, so that encrypting and hashing a file leave the event loop to others, and two files can be on
- * their way at once. What ssh2 leaves open of a connection goes with the thread.
+ * A session in a thread, so that encrypting and hashing a file leave the event loop to others, and two files can be sent at once. Whatever
+ * ssh2 leaves open of a connection ends with the thread.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { messageOf, PermanentError, TransientError } from "../../shared/errors/e
 import type { DeliveredFile, Probed } from "./delivery.ts";
 import type { Housekeeping, Item, OnMoved, SftpOptions } from "./session.ts";
 
-/** What a session can be asked for: see `Session`. */
+/** See `Session`. */
 export interface Calls {
   stage(item: Item, onMoved: OnMoved): Promise<void>;
   unstage(item: undefined): Promise<void>;
@@ -16,7 +16,7 @@ export interface Calls {
   probe(item: undefined): Promise<Probed>;
 }
 
-/** What goes to the thread: first `open`, then calls; `abort` makes all calls fail, `close` ends the connection. */
+/** First `open`, then calls; `abort` makes all calls fail, `close` ends the connection. */
 export type ToSftpWorker =
   | { readonly type: "open"; readonly options: SftpOptions; readonly housekeeping: Housekeeping }
   | {
@@ -35,9 +35,9 @@ export type FromSftpWorker =
   | { readonly type: "failed"; readonly id: number; readonly failure: Failure }
   | { readonly type: "closed" };
 
-/** An error on its way between threads, which keep no classes. */
+/** An error on its way between threads, which preserve no classes. */
 export interface Failure {
-  /** Which of the two kinds it is; any other error is `unknown`. */
+  /** Any other error is `unknown`. */
   readonly kind: "transient" | "permanent" | "unknown";
   readonly message: string;
 }
@@ -56,7 +56,7 @@ function errorOf({ kind, message }: Failure): Error {
   return kind === "transient" ? new TransientError(message) : new Error(message);
 }
 
-/** Milliseconds that a session gets to end in order. */
+/** Milliseconds for the orderly end of a session. */
 const GOODBYE_MS = 5_000;
 
 interface Waiting {
@@ -65,15 +65,14 @@ interface Waiting {
   readonly onMoved: OnMoved;
 }
 
-/** Hears how the session tidies up. */
 export interface OnTidied {
-  /** Called when the folder was looked through. */
+  /** Called after the search of the folder. */
   swept(): void;
-  /** Called at the end with the temporary files that are left on the server. */
+  /** Called at the end with the temporary files that remain on the server. */
   closed(parts: readonly string[]): void;
 }
 
-/** A session in a thread of its own. Disposing of it ends both. */
+/** Disposing ends the session and its thread. */
 export class SftpWorker implements AsyncDisposable {
   readonly #worker = new Worker(new URL("./sftp_worker_thread.ts", import.meta.url), {
     type: "module",
@@ -85,7 +84,7 @@ export class SftpWorker implements AsyncDisposable {
   #parts: readonly string[];
   #failure: Error | undefined;
 
-  /** Starts the thread, which opens a session: see `Session.open`. Where that fails, each call does. */
+  /** Starts the thread, which opens a session: see `Session.open`. If that fails, each call fails. */
   constructor(options: SftpOptions, housekeeping: Housekeeping, private readonly on: OnTidied) {
     this.#parts = housekeeping.leftovers;
     this.#worker.onmessage = ({ data }: MessageEvent<FromSftpWorker>) => this.#hear(data);
@@ -100,7 +99,7 @@ export class SftpWorker implements AsyncDisposable {
     this.#tell({ type: "open", options, housekeeping });
   }
 
-  /** Asks the session for something. @throws what the session throws. */
+  /** @throws what the session throws. */
   call<C extends keyof Calls>(
     call: C,
     item: Parameters<Calls[C]>[0],
@@ -114,7 +113,7 @@ export class SftpWorker implements AsyncDisposable {
     return promise as ReturnType<Calls[C]>;
   }
 
-  /** Makes all calls fail, and those to come; what was sent under temporary names is removed. */
+  /** Makes all calls fail, later ones too; temporary files are removed. */
   abort(): void {
     this.#tell({ type: "abort" });
   }

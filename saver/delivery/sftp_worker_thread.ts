@@ -1,12 +1,12 @@
 /**
- * The thread of a worker. Says nothing by itself, and does what `ToSftpWorker` asks for.
+ * The thread of an `SftpWorker`: does what `ToSftpWorker` asks for.
  *
  * @module
  */
 import { failureOf, type FromSftpWorker, type ToSftpWorker } from "./sftp_worker.ts";
 import { Session } from "./session.ts";
 
-/** Bytes that move between two reports: reporting each request would cost as much as making it. */
+/** Bytes between two reports: reporting each request would cost as much as sending it. */
 const REPORT_EVERY = 512 * 1024;
 
 const thread = globalThis as unknown as {

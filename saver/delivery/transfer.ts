@@ -1,6 +1,6 @@
 /**
- * Moving bytes: up from a local source while they are hashed, and back again into a hash. Both keep many requests under way, as a round trip
- * for each would leave the line idle.
+ * Moving bytes: up from a local source while hashing them, and back into a hash. Both keep many requests under way, as a round trip for
+ * each would leave the line idle.
  *
  * @module
  */
@@ -13,17 +13,15 @@ const CHUNK = 31 * 1024;
 /** Requests under way at once: about 1 MB, half the window of a channel. Why this number: docs/decisions/003-delivery.md. */
 const REQUESTS = 32;
 
-/** Length and SHA-256 of bytes that went by. */
 export interface Digest {
   readonly bytes: number;
   readonly sha256: string;
 }
 
 /**
- * Writes the bytes of `source` to `target`, each block in full before the next is asked for, but for what is under way.
+ * Writes the bytes of `source` to `target`, reading the next block only when few requests of the last one are unanswered.
  *
  * @param onSent called with the bytes of each request that the server has taken
- * @returns what went by.
  */
 export async function upload(
   source: AsyncIterable<Uint8Array>,
@@ -39,7 +37,7 @@ export async function upload(
       for (let at = 0; at < block.length; at += CHUNK) {
         const chunk = Buffer.from(block.buffer, block.byteOffset + at, Math.min(CHUNK, block.length - at));
         const written = target.write(chunk, bytes).then(() => onSent(chunk.length));
-        // It may fail before its turn comes; it is awaited then.
+        // it may fail before it is awaited
         written.catch(() => {});
         bytes += chunk.length;
         if (underWay.push(written) >= REQUESTS) await underWay.shift();
@@ -52,7 +50,10 @@ export async function upload(
   return { bytes, sha256: hash.digest("hex") };
 }
 
-/** Reads the first `size` bytes of `file` back and hashes them; `bytes` is less where the file is shorter. `onRead` is called for each reply. */
+/**
+ * Reads the first `size` bytes of `file` back and hashes them; `bytes` is less where the file is shorter. `onRead` is called for each
+ * reply.
+ */
 export async function readBack(
   file: RemoteFile,
   size: number,
@@ -64,7 +65,7 @@ export async function readBack(
   const ask = (buffer: Buffer) => {
     const block = buffer.subarray(0, Math.min(CHUNK, size - asked));
     const read = file.read(block, asked);
-    // It may fail before its turn comes; it is awaited then.
+    // it may fail before it is awaited
     read.catch(() => {});
     asked += block.length;
     slots.push({ block, read });

@@ -2,14 +2,13 @@ import { z } from "zod";
 import { FieldTypes } from "../../shared/contracts/messages.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 
-/** What differs; empty lists where nothing does. */
 export interface Drift {
   readonly added: string[];
   readonly gone: string[];
   readonly changed: { field: string; before: string[]; now: string[] }[];
 }
 
-/** The fields and their JSON types that a run's transform told of; undefined where it told none, or had no records. */
+/** The fields and their JSON types, as a run's transform reported them; undefined where it reported none, or had no records. */
 export function fieldsOf(event: RunEvent | undefined): FieldTypes[] | undefined {
   if (event?.type !== "phase_completed" || event.phase !== "TRANSFORMING") return undefined;
   const { data: types } = z.array(FieldTypes).min(1).safeParse(event.detail.types);
@@ -17,8 +16,8 @@ export function fieldsOf(event: RunEvent | undefined): FieldTypes[] | undefined 
 }
 
 /**
- * How `now` differs from `before`. A field has another type where it has values of a type that it had not, or nothing but `null` where it had
- * no `null` at all. That a field which could be `null` has no value, or only values of one of its types, is no change.
+ * How `now` differs from `before`. A field has another type where it has values of a type that it lacked, or nothing but `null` where it
+ * had no `null` at all. A field that could be `null` may lose all its values, or those of one of its types.
  */
 export function driftOf(before: readonly FieldTypes[], now: readonly FieldTypes[]): Drift {
   const earlier = new Map(before.map(({ field, types }) => [field, types]));

@@ -1,5 +1,5 @@
 /**
- * The notifier: tells receivers outside what happened. Whatever they do, it costs the others of this service nothing but a line in the database.
+ * Sends notifications to receivers outside. Whatever they do, the other actors of this service don't notice.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { Declined, post, type Receiver } from "./receivers.ts";
 import type { NotificationState } from "../../shared/store/rows.ts";
 import type { Store } from "../../shared/store/store.ts";
 
-/** How long a notification is tried, in milliseconds since it was ordered: a week. */
+/** How long a notification is tried, in milliseconds since its order: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
 
-/** More tries than there are in that time. */
+/** More tries than fit into that time. */
 const MAX_ATTEMPTS = 20_000;
 
 /** How long a notification waits for another one to the same receiver, in milliseconds. */
@@ -28,21 +28,19 @@ const NOBODY = { host: "nobody", key: "0".repeat(16) };
 export interface NotifierParts {
   readonly store: Store;
   readonly receivers: readonly Receiver[];
-  /** What notifications are signed with. */
   readonly keys: readonly Uint8Array[];
   readonly answerWithinMs?: number | undefined;
-  /** Pauses between tries at one receiver, in milliseconds. */
   readonly pauses?: { readonly firstMs: number; readonly maxMs: number } | undefined;
 }
 
 /**
- * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each; the log of what was sent has a row for each from
- * then on. At least once: a receiver tells repeats by `webhook-id`. A receiver gets one notification at a time, and while it is unwell the others
- * wait without costing a connection: where as many instances run as there are receivers, none holds up another.
+ * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each, and each gets a row in the log of
+ * notifications. At least once: receivers recognize repeats by `webhook-id`. A receiver gets one notification at a time; while it fails,
+ * its others wait without using a connection. With as many instances as receivers, none delays another.
  */
 export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   const { store, receivers, keys, answerWithinMs, pauses = PAUSES } = parts;
-  const busy = new Set<string>(); // receivers that are being told
+  const busy = new Set<string>(); // receivers with a request under way
   const unwell = new Map<string, { failures: number; until: number }>(); // receiver -> no try before `until`, of `performance.now`
   return {
     name: "notifier",
@@ -74,7 +72,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     };
   }
 
-  /** Whoever asked for a test is to see why nothing came. */
+  /** The log shows why a test notification went nowhere. */
   async function noteNobody(order: Notify): Promise<void> {
     const of = { webhookId: order.webhook_id, key: NOBODY.key };
     const at = new Date().toISOString();
@@ -111,7 +109,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
       await note(order, failure instanceof PermanentError ? "FAILED" : "WAITING", messageOf(error), handling);
       if (failure instanceof PermanentError) throw failure;
       const afterMs = failure instanceof Declined ? 0 : leaveAlone(key);
-      // one that always fails gets its turn after those that wait for the same receiver
+      // an order that always fails gets its turn after those that wait for the same receiver
       throw new TransientError(failure.message, {
         retryAfterMs: afterMs + backOff(handling.attempt, pauses),
       });
@@ -125,7 +123,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     return afterMs;
   }
 
-  /** What was sent must not be sent again because it couldn't be noted. */
+  /** A failure to write the log must not send a notification again. */
   async function note(
     order: Notify,
     state: NotificationState,

@@ -1,5 +1,5 @@
 /**
- * The receivers of notifications, and one POST to one of them, signed as Standard Webhooks wants it
+ * The receivers of notifications, and one POST to one of them, signed by Standard Webhooks
  * (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
  *
  * @module
@@ -8,13 +8,12 @@ import { createHash, createHmac } from "node:crypto";
 import type { ReceiverName } from "../../shared/contracts/notifications.ts";
 import { messageOf, PermanentError, TransientError, withoutAddress } from "../../shared/errors/errors.ts";
 
-/** Somebody outside who is notified. */
 export interface Receiver extends ReceiverName {
-  /** Its address; path and query may hold a secret, and never leave this process but to the host itself. */
+  /** Path and query may hold a secret, and go to the host itself only. */
   readonly url: string;
 }
 
-/** How long a receiver may take to accept, in milliseconds. What it says beyond its status isn't read. */
+/** How long a receiver may take to accept, in milliseconds. Only the status of its answer is read. */
 export const ANSWER_WITHIN_MS = 10_000;
 
 /** A receiver refuses one message, which says nothing about others. */
@@ -37,7 +36,6 @@ export function signatureOf(
   return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures.join(" ") };
 }
 
-/** What a POST needs besides its receiver. */
 export interface Post {
   readonly id: string;
   readonly body: string;
@@ -48,11 +46,11 @@ export interface Post {
 }
 
 /**
- * Sends a notification and answers the status with which it was taken. No redirect is followed, and no byte of the answer's body is read: the
- * connection is closed as soon as its status is there, or the time is up.
+ * Sends a notification and answers the receiver's status. Follows no redirect, and reads no byte of the answer's body: the connection is
+ * closed as soon as the status is there, or the time is up.
  *
- * @throws PermanentError when the receiver says that it is gone for good (410), or this service may not reach it.
- * @throws Declined when it refuses the message, TransientError when it is unwell or doesn't answer.
+ * @throws PermanentError when the receiver is gone for good (410), or this process lacks permission to reach it.
+ * @throws Declined when it refuses the message, TransientError when it fails or doesn't answer.
  */
 export async function post(
   { url, host }: Receiver,

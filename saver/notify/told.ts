@@ -1,6 +1,6 @@
 /**
- * The notifications that an event of a run causes: that the run failed or is held, that its pipeline works again, and that its
- * source's fields have changed. It follows from the event and the database, so that a repeated event tells the same.
+ * The notifications that an event of a run causes: the run failed or is held, its pipeline works again, the fields of its source have
+ * changed. They follow from the event and the database, so that a repeated event causes the same ones.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { News } from "../../shared/contracts/notification_order.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
-/** Runs that are looked at for what came before. */
+/** How many earlier runs are searched. */
 const RUNS_BACK = 100;
 
-/** Names of fields that are listed, and characters of each. */
+/** Most field names in a notification, and characters of each. */
 const MOST_NAMES = 20;
 const LONGEST_NAME = 64;
 
@@ -25,7 +25,7 @@ const DOING: Record<Phase, string> = {
   DELIVERING: "while delivering",
 };
 
-/** What `event`, which is recorded, tells. */
+/** The notifications that the recorded `event` causes. */
 export async function toldBy(
   event: RunEvent,
   store: Pick<ReadStore, "runs" | "notifications">,
@@ -75,7 +75,7 @@ export async function toldBy(
   }];
 }
 
-/** The runs of the same source that were asked for before `run`, newest first. */
+/** The runs of the same source that were requested before `run`, newest first. */
 async function runsBefore(
   { pipeline, run_timestamp, id }: RunRow,
   { runs }: Pick<ReadStore, "runs">,
@@ -96,7 +96,7 @@ async function drifted(
     const before = fieldsOf(events.findLast((one) => fieldsOf(one) !== undefined));
     if (before === undefined) continue;
     const { added, gone: missing, changed } = driftOf(before.map(shortened), now.map(shortened));
-    const gone = run.since === null ? missing : []; // the few records that have changed may lack what others have
+    const gone = run.since === null ? missing : []; // changed records alone may lack fields that others have
     if (added.length + gone.length + changed.length === 0) return undefined;
     const parts = [
       ...(added.length === 0 ? [] : [`new: ${named(added)}`]),
@@ -136,7 +136,7 @@ function named(names: readonly string[]): string {
   return shown.join(", ") + (more === 0 ? "" : ` and ${more} more`);
 }
 
-/** Whether the run of this completion is the first one to complete after a run that failed or was held (it may be itself), or that was late. */
+/** Whether this completion is the first one after a run that failed, was held (perhaps itself) or was late. */
 async function hasRecovered(
   event: RunEvent,
   run: RunRow,
@@ -146,7 +146,7 @@ async function hasRecovered(
   const own = ((await store.runs.eventsOf([run.run_id])).get(run.run_id) ?? []).filter(isEarlier);
   const completed = own.findLastIndex(isCompletion);
   if (own.slice(completed + 1).some(isTrouble)) return true;
-  if (completed >= 0) return false; // delivered once more
+  if (completed >= 0) return false; // a repeated delivery
   const { pipeline, run_timestamp } = run;
   const later = await store.runs.page({ pipeline, since: run_timestamp, status: ["COMPLETED"] }, {
     limit: RUNS_BACK,

@@ -1,6 +1,6 @@
 /**
- * What no event tells: runs that are late, deliveries that wait, and new dead letters. It is looked for in the database and the channel, so that
- * it is noticed whichever of the other services are dead, and after a restart.
+ * Finds what no event reports: late runs, pending deliveries, and new dead letters. It searches the database and the channel, so that it
+ * works while other services are dead, and after a restart.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface WatchParts {
   readonly store: Store;
   readonly channel: Channel;
   readonly timetables: readonly Timetable[];
-  /** Pipelines whose definition can't be used any longer; their runs are planned as they last were. */
+  /** Pipelines whose definition can't be used now; their last schedule counts. */
   readonly broken: readonly string[];
   /** How long after a planned time a run is late, in milliseconds. */
   readonly lateAfterMs: number;
@@ -29,21 +29,21 @@ export interface WatchParts {
 
 const MINUTE_MS = 60_000;
 
-/** A delivery that waits for so long is told. */
+/** A delivery that waits this long is reported. */
 const PENDING_MS = 15 * MINUTE_MS;
 
-/** Events that wait for so long to be recorded may be those of a run that has completed. */
+/** Events that wait this long to be recorded may be those of a run that has completed. */
 const UNRECORDED_MS = MINUTE_MS / 2;
 
-/** A beat that is older than this is of an instance that is gone. */
+/** An instance whose last beat is older than this is gone. */
 const ALIVE_MS = 30_000;
 
-/** The channel knows for seven days what was ordered; what is older than this isn't ordered again. */
+/** Older dead letters aren't reported: the channel remembers orders for seven days only. */
 const REMEMBERED_MS = 6 * 24 * 60 * MINUTE_MS;
 
 const RUNS_AT_ONCE = 1_000;
 
-/** Runs that are looked at for one that has completed. */
+/** How many runs are searched for a completed one. */
 const RUNS_BACK = 100;
 
 /** Looks now and every minute, until `signal`. */
@@ -60,7 +60,7 @@ export async function keepWatching(parts: WatchParts, signal: AbortSignal): Prom
   }
 }
 
-/** Orders what is to be told at `now`. Looking again orders nothing new. */
+/** Orders the notifications that are due at `now`. Looking again orders nothing new. */
 export async function look(parts: WatchParts, now: number): Promise<void> {
   await order(parts, await pendingDeliveries(parts.store, now));
   await order(parts, await newDeadLetters(parts.channel, now));
@@ -76,7 +76,10 @@ async function order({ store, channel, publicUrl }: WatchParts, all: readonly Ne
   }
 }
 
-/** Judges the last planned time of each pipeline that lies far enough back, once. A notification speaks for those within the same span after it. */
+/**
+ * Judges the last planned time of each pipeline that is far enough in the past, once. A notification covers those that follow it within the
+ * same span.
+ */
 async function tellLateRuns(parts: WatchParts, now: number): Promise<void> {
   const { store, lateAfterMs } = parts;
   const lost: Timetable[] = [];
@@ -88,7 +91,7 @@ async function tellLateRuns(parts: WatchParts, now: number): Promise<void> {
     const schedule = JSON.stringify(timetable);
     const known = await store.notifications.watched(pipeline);
     const isWatched = known?.schedule === schedule && Date.parse(known.judged_until) <= now;
-    if (!isWatched) { // new, planned otherwise, or written by a clock that was ahead
+    if (!isWatched) { // new, with another schedule, or written by a clock that was ahead
       const watched = { schedule, judged_until: iso(now), late_at: known?.late_at ?? null };
       await store.keepWatched(pipeline, watched);
       continue;
@@ -179,7 +182,7 @@ export async function pendingDeliveries({ runs }: Store, now: number): Promise<N
   }));
 }
 
-/** The event since which a run could be delivered: its load's end, or the first of the last delivery that was asked for. */
+/** The event since which a run could be delivered: the end of its load, or the first event of the last delivery order. */
 function waitsSince(events: readonly RunEvent[]): RunEvent | undefined {
   const isDelivery = (event: RunEvent) => "phase" in event && event.phase === "DELIVERING";
   const ended = events.findLastIndex((event) =>
@@ -189,7 +192,7 @@ function waitsSince(events: readonly RunEvent[]): RunEvent | undefined {
   return events.findLast((event) => event.type === "phase_completed" && event.phase === "LOADING");
 }
 
-/** The channels to which dead letters were added, with the newest of each. Those of notifications are left out: nobody could be told. */
+/** The channels with new dead letters, with the newest of each; not those of notifications, which could reach nobody. */
 export async function newDeadLetters(channel: Channel, now: number): Promise<News[]> {
   const all: News[] = [];
   for (const name of Object.keys(CHANNELS)) {
