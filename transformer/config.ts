@@ -7,7 +7,6 @@ import {
   PipelineVariables,
 } from "../shared/config/variables.ts";
 
-/** Every variable that the transformer reads. */
 export const TransformerVariables = {
   LOOKUP_FILE: path().optional().describe(
     "The lookup file of the pipeline whose definition asks for this variable, as users does. Unset: the file that the definition names.",

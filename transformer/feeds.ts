@@ -6,10 +6,10 @@ import { readLookups } from "./lookup.ts";
 import type { Feed, TransformerParts } from "./transformer.ts";
 
 /**
- * Reads the lookups of all pipelines. One whose lookup or definition can't be used is out of service alone: what is wrong is logged, and its
- * messages are refused with it.
+ * Reads the lookups of all pipelines. One with an unusable lookup or definition is out of service, alone: its problems are logged, and its
+ * messages are refused with them.
  *
- * @throws ConfigError when LOOKUP_FILE names a file that can't be used.
+ * @throws ConfigError when LOOKUP_FILE names an unusable file.
  */
 export async function readFeeds(
   pipelines: Pipelines,

@@ -7,20 +7,19 @@ import type { Placeholder } from "../shared/pipeline/mod.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 
-/** A lookup file: a column of names, and a column of what stands for them. */
+/** A column of names, and a column of their codes. */
 export interface LookupFile {
-  /** What stands for `name`, however it is capitalised and spaced; undefined where the file doesn't have it. */
+  /** The code of `name`, whatever its capitals and blanks; undefined where the file lacks it. */
   codeOf(name: string): string | undefined;
-  /** SHA-256 of the file, lower-case hexadecimal. */
+  /** Of the file, lower-case hexadecimal. */
   readonly sha256: string;
-  /** How many names it has. */
+  /** Number of names. */
   readonly size: number;
 }
 
-/** A member that is added to valid records. */
 export interface AddedMember {
   readonly key: string;
-  /** The keys that lead to the value that is looked up. */
+  /** The keys that lead to the value to look up. */
   readonly by: readonly string[];
   codeOf(name: string): string | undefined;
   readonly otherwise: string | null;
@@ -28,7 +27,6 @@ export interface AddedMember {
   readonly size: number;
 }
 
-/** What a plan adds to its records. */
 export interface Lookups {
   readonly added: readonly AddedMember[];
   /** SHA-256 of the file, lower-case hexadecimal; of several files, of their sums in a row. */
@@ -38,15 +36,11 @@ export interface Lookups {
 export interface LookupPlaces {
   /** The folder of definitions. Default: the program's own. */
   readonly dir?: string | undefined;
-  /** Variables that name a file, relative to the working directory, in place of the definition's. Default: none is set. */
+  /** Variables that name another file, relative to the working directory. Default: none is set. */
   readonly readEnv?: ReadEnv;
 }
 
-/**
- * Reads the lookup files of a plan.
- *
- * @throws ConfigError with every problem of a file, each with its line.
- */
+/** @throws ConfigError with every problem of a file, each with its line. */
 export async function readLookups(
   { definition: { add = {} } }: Plan,
   { dir, readEnv = () => undefined }: LookupPlaces = {},
@@ -65,7 +59,7 @@ export async function readLookups(
   return { added, sha256: createHash("sha256").update(sums.sort().join("")).digest("hex") };
 }
 
-/** Where a lookup is: in the folder `dir`, or where its variable says. */
+/** In the folder `dir`, or where the lookup's variable says. */
 export async function lookupPath(
   lookup: string | Placeholder,
   dir: string,
@@ -74,7 +68,7 @@ export async function lookupPath(
   if (typeof lookup === "string") return join(dir, lookup);
   const given = readEnv("env" in lookup ? lookup.env : lookup.secret) || undefined;
   const own = join(dir, "fallback" in lookup ? String(lookup.fallback) : "");
-  // lookup files were in this folder before they moved to the definitions, and environments may still say so
+  // lookup files were in this folder before they moved to the definitions, and environments may still name it
   if (given === undefined || dirname(given) !== "transformer") return given ?? own;
   return await Deno.stat(given).then(() => given, () => join(dir, basename(given)));
 }
@@ -119,12 +113,12 @@ export async function readLookup(path: string, key: string, value: string): Prom
 
 interface Row {
   readonly record: string[];
-  /** The line on which it ends. */
+  /** The line of its end. */
   readonly info: { readonly lines: number };
 }
 
 function rowsOf(text: string): Row[] {
-  // the parser counts lines right where they end alike
+  // the parser counts lines right only where all line ends are alike
   const options = { trim: true, relax_column_count: true, skip_empty_lines: true, info: true } as const;
   return parse(text.replace(/\r\n?/g, "\n"), options) as unknown as Row[];
 }
@@ -135,7 +129,7 @@ function readRows(
   wanted: string,
 ): { codes: Map<string, string>; problems: string[] } {
   const codes = new Map<string, string>();
-  const lines = new Map<string, number>(); // folded name -> the line that names it first
+  const lines = new Map<string, number>(); // folded name -> its first line
   const problems: string[] = [];
   const [header, ...names] = rows;
   if (header === undefined || header.record.join(",").toLowerCase() !== wanted.toLowerCase()) {
@@ -163,7 +157,7 @@ function readRows(
   return { codes, problems };
 }
 
-/** What makes two spellings of a name the same: no blanks around, one between words, no capitals, characters in their composed form. */
+/** Makes spellings of a name equal: no blanks around, one between words, no capitals, characters in their composed form. */
 function fold(name: string): string {
   return name.trim().replace(/\s+/g, " ").toLowerCase().normalize("NFC");
 }

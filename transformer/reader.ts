@@ -1,5 +1,5 @@
 /**
- * Reads no more of a record's text than the next step needs: the fields of a reading plan, and the names of its keys.
+ * Reads no more of a record's text than needed: the fields of a reading plan, and the names of its keys.
  *
  * @module
  */
@@ -8,15 +8,14 @@ import { JsonBytes } from "../shared/files/json_bytes.ts";
 
 const OPEN = 123;
 
-/** The kinds of JSON values; the bit of the first is 1, that of the next 2, and so on. */
+/** The kinds of JSON values; the bit of the first is 1, of the next 2, and so on. */
 export const KINDS = ["string", "number", "boolean", "object", "array", "null"] as const;
 
-/** The bit of a kind of value. */
 export function kindBit(kind: (typeof KINDS)[number]): number {
   return 1 << KINDS.indexOf(kind);
 }
 
-/** The bit of a value by its first byte. */
+/** By the value's first byte. */
 const KIND_BITS = new Uint8Array(256);
 for (
   const [first, kind] of [['"', 0], ["-0123456789", 1], ["tf", 2], ["{", 3], ["[", 4], ["n", 5]] as const
@@ -39,17 +38,17 @@ export class RecordReader {
     this.#record = new ObjectReader(this.#json, fields, true);
   }
 
-  /** The fields of the record, as far as it has them; of an object no more than is planned. */
+  /** The planned fields of the record, as far as it has them. */
   get values(): Record<string, unknown> {
     return this.#record.values;
   }
 
-  /** The names of its keys, in their order. */
+  /** In the record's order. */
   get keys(): readonly string[] {
     return this.#record.keys;
   }
 
-  /** Calls `see` with each key of the record, in order, whose kind of value may not have been seen of it before: few, as most records are alike. */
+  /** Calls `see` with each key of the record, in order, whose kind of value may be new for it: few, as most records are alike. */
   seen(see: (name: string, bit: number) => void): void {
     this.#record.seen(see);
   }
@@ -67,22 +66,21 @@ export class RecordReader {
   }
 }
 
-/** A key as it stood at some place of the last object. */
+/** A key at some place of the last object. */
 interface KnownKey {
   readonly text: Uint8Array;
   readonly name: string;
-  /** Whether its value is wanted. */
   readonly wanted: boolean;
   /** Reads its value where that is an object. */
   readonly below: ObjectReader | undefined;
-  /** The bits of the kinds of values that it was seen with, at whatever place. */
+  /** The bits of the kinds of its values so far, at any place. */
   readonly seen: { bits: number };
 }
 
 class ObjectReader {
   values: Record<string, unknown> = {};
   readonly keys: string[] = [];
-  /** Keys, and the bits of kinds of values, that the last record is the first one to have. */
+  /** Keys, and the bits of kinds of values, that are new in the last record. */
   readonly #fresh: { readonly key: KnownKey; readonly place: number; readonly bit: number }[] = [];
   readonly #below: ReadonlyMap<string, ObjectReader | undefined>;
   /** The keys at each place of the last objects: most objects have the same ones. */
@@ -111,7 +109,7 @@ class ObjectReader {
 
   seen(see: (name: string, bit: number) => void): void {
     for (const { key, place, bit } of this.#fresh) {
-      const isRead = this.keys.lastIndexOf(key.name) === place; // of a key that stands twice the last value counts
+      const isRead = this.keys.lastIndexOf(key.name) === place; // of duplicate keys the last value counts
       if (isRead) key.seen.bits |= bit;
       see(key.name, isRead ? bit : 0);
     }

@@ -1,5 +1,5 @@
 /**
- * Adds a member to a record without touching the rest of its text: numbers stay as they were written, keys in their order.
+ * Adds a member to a record without touching the rest of its text: numbers and the order of keys stay as written.
  *
  * @module
  */
@@ -12,24 +12,22 @@ export const MAX_RAW_LINE = 1_000_000;
 const SPACE = 32, OPEN = 123;
 const encoder = new TextEncoder();
 
-/** The key of a dead letter's reason. */
 export const REASON_KEY = "error_reason";
 
-/** A member to add: its key, and its value, null where there is none. */
+/** The value is null where there is none. */
 export type Member = readonly [key: string, value: string | null];
 
-/** The text of a member. */
 export function memberText([key, value]: Member): string {
   return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
 }
 
-/** The line of a valid record with `members` added last; those of the same name that it had are dropped. */
+/** The line of a valid record with `members` added last; its own members of these names are dropped. */
 export function enrich(line: string, record: JsonObject, members: readonly Member[]): string {
   return members.reduce((text, member) => withMember(text, record, member), line);
 }
 
 /**
- * The dead letter of a line: the record with `error_reason` added last (one that it had is dropped), or, where the line is no JSON object,
+ * The dead letter of a line: the record with `error_reason` added last (replacing its own), or, where the line is no JSON object,
  * `{"raw_line":…,"error_reason":…}`.
  */
 export function deadLetter(
@@ -48,21 +46,20 @@ export function deadLetter(
 
 function withMember(line: string, record: JsonObject, member: Member): string {
   const [key] = member;
-  // A second member of the same name would leave it to each reader which one it sees.
+  // with a second member of the same name, each reader would decide which one it sees
   const text = Object.hasOwn(record, key) ? withoutMember(line, key) : line;
   const end = text.lastIndexOf("}");
   const comma = isEmptyBefore(text, end) ? "" : ",";
   return `${text.slice(0, end)}${comma}${memberText(member)}${text.slice(end)}`;
 }
 
-/** Whether nothing but blanks is between `end` and the brace that opens the object. */
 function isEmptyBefore(text: string, end: number): boolean {
   let before = end - 1;
   while (text.charCodeAt(before) <= 32) before -= 1;
   return text.charCodeAt(before) === OPEN;
 }
 
-/** The object `line` without its members named `key`, the text of the others as it was. */
+/** The object `line` without its members named `key`, the other text unchanged. */
 function withoutMember(line: string, key: string): string {
   const bytes = encoder.encode(line);
   const json = new JsonBytes(bytes);

@@ -1,6 +1,6 @@
 const OTHER = "(other)";
 
-/** Counts how often each name was added; names beyond the first `most` different ones are counted together, as `(other)`. */
+/** Counts names; those beyond the first `most` different ones are counted together, as `(other)`. */
 export class Tally {
   readonly #counts = new Map<string, number>();
   #others = 0;
@@ -13,7 +13,7 @@ export class Tally {
     else this.#counts.set(name, (count ?? 0) + 1);
   }
 
-  /** Names and counts, the greatest first, and those of one count in the order in which they came; `(other)` last. */
+  /** The greatest count first, equal counts in order of appearance, `(other)` last. */
   sorted(): [name: string, count: number][] {
     const sorted = [...this.#counts].sort(([, a], [, b]) => b - a);
     return this.#others === 0 ? sorted : [...sorted, [OTHER, this.#others]];

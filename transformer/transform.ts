@@ -14,46 +14,42 @@ import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splic
 import { Tally } from "./tally.ts";
 
 export interface Sink {
-  /** Appends text or bytes. Bytes may be reused once the promise is settled. */
+  /** Appends text or bytes. Bytes can be reused once the promise is settled. */
   write(data: string | Uint8Array): Promise<void>;
 }
 
-/** What a transform works with. */
 export interface TransformPorts {
   readonly processed: Sink;
   readonly dead: Sink;
-  /** How records are read and judged. */
   readonly plan: Plan;
-  /** What is added to valid records. */
   readonly added: readonly AddedMember[];
   /** Called after each batch of lines with the number of records done. */
   progress(records: number): void;
 }
 
-/** What was found in a raw file. */
 export interface Findings {
-  /** Records that went to `processed`. */
+  /** Records written to `processed`. */
   readonly valid: number;
-  /** Lines that went to `dead`. */
+  /** Lines written to `dead`. */
   readonly invalid: number;
   /** How often each rule was broken, most often first. */
   readonly reasons: { reason: string; count: number }[];
-  /** Values of valid records that a lookup doesn't have, most often first; beyond the first 100 they are summed under `(other)`. */
+  /** Values of valid records that a lookup lacks, most often first; beyond the first 100 they are summed under `(other)`. */
   readonly lookup_gaps: { department: string; count: number }[];
-  /** Top-level keys of all records, in order of appearance; the first 500 of no more than 200 characters. */
+  /** Top-level keys of all records, in order of appearance; the first 500 of at most 200 characters. */
   readonly fields: string[];
-  /** The JSON types of the values that each of these keys had. */
+  /** The JSON types of these keys' values. */
   readonly types: FieldTypes[];
 }
 
-/** The longest line to read, in bytes. With what is added to it, it can still be read whole from the two files. */
+/** The longest line to read, in bytes. With the added members it can still be read whole from the two files. */
 export const MAX_RAW_BYTES: number = MAX_LINE_BYTES - 64 * 1024;
 
 const NEWLINE = 10, RETURN = 13;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const COMMA = encoder.encode(",");
-/** What follows a record's last member: its brace, and the line's end. */
+/** The end of a record's line. */
 const CLOSE = encoder.encode("}\n");
 
 const MOST_FIELDS = 500;
@@ -110,7 +106,6 @@ class Transformation {
     lines.forEach((line, i) => this.#takeLine(line, flaws.get(i)));
   }
 
-  /** Writes out what was taken. */
   async flush(): Promise<void> {
     await this.ports.processed.write(this.#processed.take());
     await this.ports.dead.write(this.#dead.take());
@@ -131,7 +126,7 @@ class Transformation {
     };
   }
 
-  /** Takes the line if it is a record without the members that are to be added, as most lines are. */
+  /** Takes the line if it is a record without the members to add, as most lines are. */
   #takeRecord(line: Uint8Array): boolean {
     const record = this.#reader;
     if (!record.read(line) || this.#addedKeys.some((key) => record.keys.includes(key))) return false;
@@ -178,7 +173,7 @@ class Transformation {
     }
   }
 
-  /** The members to add to a valid record. Values that the lookup doesn't have are counted. */
+  /** The members to add to a valid record. Counts values that the lookup lacks. */
   #membersOf(record: JsonObject): Member[] {
     return this.ports.added.map(({ key, by, codeOf, otherwise }) => {
       const value = by.reduce<unknown>((at, key) => (at as JsonObject | undefined)?.[key], record);
@@ -212,7 +207,7 @@ function kindOf(value: unknown): (typeof KINDS)[number] {
   return Array.isArray(value) ? "array" : typeof value as "string" | "number" | "boolean" | "object";
 }
 
-/** Collects bytes in a buffer that is reused. */
+/** Collects bytes in a reused buffer. */
 class Output {
   #bytes = new Uint8Array(512 * 1024);
   #length = 0;

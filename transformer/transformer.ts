@@ -9,14 +9,12 @@ import { keepReceipt, PHASE2, phase2Of, type Receipt, standing } from "../shared
 import type { Lookups } from "./lookup.ts";
 import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
-/** What the transformer works with. */
 export interface TransformerParts {
   readonly files: Files;
-  /** How the records of a pipeline are judged, and what is added to them. @throws PermanentError where it can't be said. */
+  /** @throws PermanentError where a pipeline's rules or lookups can't be used. */
   feedOf(pipeline: string): Feed;
 }
 
-/** A pipeline, as the transformer works on it. */
 export interface Feed {
   readonly plan: Plan;
   readonly lookups: Lookups;
@@ -25,9 +23,9 @@ export interface Feed {
 /**
  * The transformer: mailbox `channel:phase1_complete`, output `channel:phase2_complete`.
  *
- * Promise: the two files have their names only once both are whole and the raw file has proved to be the announced one; the same raw file
- * gives the same names and bytes, however often the message comes. Files that were announced are not replaced while they are intact, even
- * if lookup or rules have changed since.
+ * Promise: the two files get their names only once both are complete and the raw file has proved to be the announced one; the same raw file
+ * gives the same names and bytes, however often the message is repeated. Announced files aren't replaced while they are intact, even if
+ * lookup or rules have changed since.
  */
 export function transformer({ files, feedOf }: TransformerParts): Actor<"channel:phase1_complete"> {
   return {
@@ -86,7 +84,7 @@ export function transformer({ files, feedOf }: TransformerParts): Actor<"channel
     const raw = await read.promise;
     refuseMiscounted(message, valid + invalid);
     signal.throwIfAborted();
-    // another transformer may have been faster; without a receipt, what has these names is damaged or was never announced
+    // another transformer may have been faster; without a receipt, files with these names are damaged or were never announced
     const theirs = await standing(files, message.raw_file, processedFile, signal);
     if (theirs?.raw.sha256 === raw.sha256) return theirs;
     const processed = await processedPart.publish({ replace: true });

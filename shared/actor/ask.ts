@@ -12,30 +12,27 @@ import { currentTraceparent } from "../telemetry/trace.ts";
 import { followPatiently, PATIENCE_MS } from "./follow.ts";
 import { compose } from "./message.ts";
 
-/** A request for a run. */
 export interface RunRequest {
-  /** The run's id; a new one by default. */
+  /** Default: a new one. */
   readonly runId?: string;
-  /** The pipeline to run; `users` by default. */
+  /** Default `users`. */
   readonly pipeline?: string | undefined;
   /** Who asks: `api`, `cli`, `schedule`, or a person's name. */
   readonly requestedBy: string;
-  /** The part of the system that sends the request. */
   readonly actor: "api" | "cli" | "schedule";
   readonly correction?: Correction;
-  /** Asks again for what changed since then. */
+  /** Asks again for changes since then. */
   readonly since?: Moment;
-  /** Makes repeats of the request one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is its own. */
+  /** Makes repeats one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is a new one. */
   readonly key?: string;
 }
 
-/** Another run is waiting or being extracted, and this request did not want to queue behind it. */
+/** Another run is waiting or being extracted, and this request doesn't queue behind it. */
 export class RunActive extends PermanentError {
   override readonly name: string = "RunActive";
 
-  /** The run `activeRunId` is in the way. */
   constructor(
-    /** The run that is in the way; undefined while none of those that wait has been taken up. */
+    /** The run in the way; undefined while requests wait and none was claimed. */
     readonly activeRunId: string | undefined,
     doing: "is being extracted" | "is held before its load" = "is being extracted",
   ) {
@@ -50,7 +47,7 @@ export class RunActive extends PermanentError {
   }
 }
 
-/** The messages of a request: the order itself, and the news of it. */
+/** The messages of a request: the order, and the event that reports it. */
 export function requestMessages(request: RunRequest): { runId: string; messages: Outgoing[] } {
   const runId = request.runId ?? newRunId();
   const key = request.key ?? `request/${newRunId()}`;
@@ -111,8 +108,8 @@ async function runBeingExtracted(channel: Channel, pipeline: string): Promise<st
 }
 
 /**
- * Sends a request and yields the run's events, up to and including the one that ends it. A request that is carried out by resuming an
- * unfinished run continues with that run's events.
+ * Sends a request and yields the run's events, up to and including the last one. If the request resumes an unfinished run, the events of
+ * that run follow.
  *
  * @throws as `tell`, and as `followPatiently`.
  */

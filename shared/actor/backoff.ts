@@ -13,7 +13,6 @@ export function backOff(
   return Math.round(full * (1 - random() / 4));
 }
 
-/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

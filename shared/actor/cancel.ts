@@ -1,5 +1,5 @@
 /**
- * Cancelling runs: a request that reaches the actor that works on the run.
+ * Cancelling runs: the request reaches the actor that works on the run.
  *
  * @module
  */
@@ -8,27 +8,21 @@ import type { RunEvent } from "../contracts/messages.ts";
 import { Cancelled } from "../errors/errors.ts";
 import { listen } from "./listen.ts";
 
-/** Tells who works on a run that it was cancelled. */
 export interface Cancellations {
   /**
-   * Calls `then` with the reason, at once or later, if the run is cancelled; disposing ends that. An order that was published at `since` is not
-   * about an earlier cancellation: it was given in spite of it.
+   * Calls `then` with the reason, at once or later, if the run is cancelled; disposing ends that. Earlier cancellations than `since`, the
+   * time of an order, don't count: the order was given in spite of them.
    */
   onCancelled(runId: string, then: (reason: Error) => void, since?: string): Disposable;
 }
 
-/** For where nothing is ever cancelled. */
 export const NO_CANCELLATIONS: Cancellations = { onCancelled: () => ({ [Symbol.dispose]() {} }) };
 
-/**
- * The cancelled runs that were heard of since `listen` began. What was cancelled while nobody listened is known to the database, and refused
- * at the load.
- */
+/** The cancellations since `listen` began. Earlier ones are in the database, and refused at the load. */
 export class HeardCancellations implements Cancellations {
   readonly #cancelled = new Map<string, { reason: Error; at: string }>();
   readonly #working = new Map<string, Set<{ since: string; then: (reason: Error) => void }>>();
 
-  /** Listens to `channel:run_events` until `signal`: see `listen`. */
   listen(channel: Channel, signal: AbortSignal): Promise<void> {
     return listen(channel, "channel:run_events", (event) => this.#hear(event), signal);
   }

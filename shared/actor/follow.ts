@@ -3,10 +3,10 @@ import { isFinal, type RunEvent, statusAfter } from "../contracts/messages.ts";
 import { TransientError } from "../errors/errors.ts";
 import { decode } from "./message.ts";
 
-/** How long a run may make no progress before waiting for it ends, in milliseconds. */
+/** How long to wait for a run without progress, in milliseconds. */
 export const PATIENCE_MS = 1_800_000;
 
-/** How often the directory is asked how far the work is, in milliseconds. */
+/** How often the directory is read for progress, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
 
 /** The events of run `runId` among `bodies` (of `channel:run_events`), up to and including the one that ends or holds it. */
@@ -25,7 +25,7 @@ export async function* follow(runId: string, bodies: AsyncIterable<string>): Asy
 /**
  * As `follow`, where `bodies` end with `stop`.
  *
- * @throws TransientError when for `patienceMs` neither an event came nor any actor reported progress: with the run, or while it waits with any.
+ * @throws TransientError after `patienceMs` without an event and without progress of any actor: on the run, or, while it waits, on any run.
  */
 export async function* followPatiently(
   channel: Channel,

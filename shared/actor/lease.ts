@@ -1,7 +1,7 @@
 import type { Claim } from "../channel/channel.ts";
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 
-/** The work has to stop before it was done, through no fault of the message. */
+/** The work has to stop before its end, through no fault of the message. */
 export class HandBack extends TransientError {
   override readonly name: string = "HandBack";
 }
@@ -11,21 +11,20 @@ export class Stuck extends TransientError {
   override readonly name: string = "Stuck";
 }
 
-/** How long a message may be worked on. */
 export interface WorkLimits {
-  /** Tells the process to stop. */
+  /** Stops the process. */
   readonly signal: AbortSignal;
-  /** Length of the lease, which is renewed at a third of it. */
+  /** Length of the lease, which is renewed after each third of it. */
   readonly leaseMs: number;
-  /** The work is aborted when it reports no progress for so long. */
+  /** Milliseconds without progress until the work is aborted. */
   readonly stallMs: number;
   /** Milliseconds from the request to stop until the work is aborted. */
   readonly graceMs: number;
-  /** Work that is aborted ends within this time, or counts as stuck. */
+  /** Milliseconds in which aborted work ends, or counts as stuck. */
   readonly endMs: number;
 }
 
-/** A message at work: its lease is renewed until this is disposed of. */
+/** A message being handled: its lease is renewed until this is disposed of. */
 export interface Work extends Disposable {
   /** Aborted when the work has to stop; the reason is an error. */
   readonly signal: AbortSignal;
@@ -35,10 +34,10 @@ export interface Work extends Disposable {
   until<T>(promise: Promise<T>): Promise<T>;
 }
 
-/** After a stop the process has little time left, whatever hangs, in milliseconds. */
+/** After a stop the process has little time left, whatever hangs; in milliseconds. */
 const END_WHEN_STOPPED_MS = 2_000;
 
-/** Renews the lease of `claim` and watches over `limits`. `onRenewed` is called after each renewal. */
+/** Renews the lease of `claim` and enforces `limits`. `onRenewed` is called after each renewal. */
 export function keepLease(claim: Claim, limits: WorkLimits, onRenewed: () => void): Work {
   const { signal, leaseMs, stallMs, graceMs, endMs } = limits;
   const controller = new AbortController();

@@ -1,5 +1,5 @@
 /**
- * Listening in: hearing what others say on a channel, without taking any of it from them.
+ * Listening to a channel without taking messages from their receivers.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { decode } from "./message.ts";
 const log = getLogger(["etl", "listen"]);
 
 /**
- * Calls `hear` with each message on `name`, until `signal`, also over times in which the channel is away; what is said meanwhile isn't heard.
- * What can't be read is passed over.
+ * Calls `hear` with each message on `name`, until `signal`, also while the channel is away for a time; messages of that time are missed.
+ * Ignores unreadable ones.
  *
- * @throws whatever can't be helped by waiting.
+ * @throws errors that waiting can't cure.
  */
 export async function listen<C extends ChannelName>(
   channel: Channel,

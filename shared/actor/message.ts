@@ -1,5 +1,5 @@
 /**
- * From fields to a checked message, and back: the one place where messages are validated, on send and on receive.
+ * From fields to a validated message, and back: the one place where messages are validated, on send and on receive.
  *
  * @module
  */
@@ -9,24 +9,22 @@ import { type ChannelName, CHANNELS, type MessageOn } from "../contracts/channel
 import { childId, stamp } from "../contracts/ids.ts";
 import { PermanentError } from "../errors/errors.ts";
 
-/** What a message needs to know of the message that it follows from. */
+/** What a message takes from its parent. */
 export interface Parent {
-  /** The id of the message that caused this one. */
   readonly id: string;
   readonly published_at?: string | undefined;
-  /** The trace it belongs to. */
   readonly traceparent?: string | undefined;
 }
 
-/** The fields of a message on channel `C` that its sender has to give; the envelope is added by `compose`. */
+/** The fields of a message on channel `C` that its sender has to give; `compose` adds the envelope. */
 export type Fields<C extends ChannelName> = C extends ChannelName
   ? OmitEach<z.input<(typeof CHANNELS)[C]["schema"]>, "id" | "version" | "published_at">
   : never;
 type OmitEach<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /**
- * Makes a message: adds the envelope, checks it against the channel's contract and writes it as JSON. The id derives from the parent's and
- * from `name`, so that repeating the step that sends it repeats the id; without a parent `name` is the id.
+ * Makes a message: adds the envelope, validates it by the channel's contract and writes it as JSON. The id derives from the parent's and
+ * from `name`, so that a repeated step repeats the id; without a parent `name` is the id.
  *
  * @throws PermanentError when the message breaks the contract (a mistake in the sender).
  */
@@ -53,11 +51,7 @@ export function compose<C extends ChannelName>(
   return { to, id, body: JSON.stringify(message) };
 }
 
-/**
- * Reads a message of channel `on`.
- *
- * @throws PermanentError when the body is no JSON or breaks the channel's contract; the reason names each problem.
- */
+/** @throws PermanentError when the body is no JSON or breaks the channel's contract; the reason names each problem. */
 export function decode<C extends ChannelName>(on: C, body: string): MessageOn<C> {
   let json: unknown;
   try {

@@ -7,17 +7,16 @@ import type { Done, Output } from "./actor.ts";
 import { compose, type Fields, type Parent } from "./message.ts";
 import type { ReportedRetries } from "./retries.ts";
 
-/** Turns what happens to one message into messages: run events for an actor that carries out a phase, and the handler's outputs. */
+/** The messages about one message's handling: run events for an actor that carries out a phase, and the handler's outputs. */
 export class News {
-  /** What the messages follow from: the claim, and (once decoded) its time and trace. */
+  /** The parent of these messages: the claim, and (once decoded) its time and trace. */
   readonly parent: { id: string; published_at?: string; traceparent?: string };
   #runId: string | undefined;
   #pipeline: string | undefined;
   #isStarted = false;
-  /** News of each try is its own, also when a dead letter is replayed and its attempts begin at 1 again. */
+  /** The events of each try have new ids, also when a replayed dead letter begins at attempt 1 again. */
   readonly #tryId: string = crypto.randomUUID().slice(0, 8);
 
-  /** News of one try at `claim`, sent in the name of an instance of `actor`. */
   constructor(
     private readonly actor: { readonly name: string; readonly phase?: Phase },
     private readonly claim: Claim,
@@ -27,7 +26,7 @@ export class News {
     this.parent = { id: claim.id, published_at: plausibleTime(claim.publishedAt) };
   }
 
-  /** The run, if it is about one, and the message that was decoded; until then there are no events. */
+  /** The run, if the message is about one, and the decoded message; until then there are no events. */
   about(
     runId: string | undefined,
     message: {
@@ -42,12 +41,11 @@ export class News {
     this.trace(message.traceparent);
   }
 
-  /** What follows is later than `time`. */
+  /** Later messages get a later time than `time`. */
   after(time: string | undefined): void {
     if (time !== undefined && time > (this.parent.published_at ?? "")) this.parent.published_at = time;
   }
 
-  /** The trace that all that follows belongs to. */
   trace(traceparent: string | undefined): void {
     if (traceparent !== undefined) this.parent.traceparent = traceparent;
   }
@@ -57,22 +55,20 @@ export class News {
     return `${name}/${this.claim.attempt}.${this.#tryId}`;
   }
 
-  /** A result of the handler. Its id is the same at each try. */
+  /** The id of a handler's output is the same at each try. */
   output(output: Output): Outgoing {
     return compose(output.to, output.name, output.fields, this.parent as Parent);
   }
 
-  /** The try begins. A repeated one is reported only once there is more to say than that it failed as before. */
+  /** A repeated try is reported only once there is more to say than that it failed as before. */
   started(): Outgoing[] {
     return this.retries.has(this.claim.id) ? [] : this.#start();
   }
 
-  /** The work has come further than its beginning. */
   progressed(): Outgoing[] {
     return this.#start();
   }
 
-  /** The message is done: the phase is complete, or the run is held in it. */
   ended({ detail, held }: Done): Outgoing[] {
     this.retries.forget(this.claim.id);
     const start = this.#start();
@@ -81,7 +77,6 @@ export class News {
       : [...start, ...this.#event("held", { type: "run_held", reason: held, detail })];
   }
 
-  /** The try has failed, another follows. */
   retrying(reason: string, afterMs: number): Outgoing[] {
     const { attempt, id } = this.claim;
     if (!this.retries.isDue(id, reason)) return [];
@@ -89,7 +84,6 @@ export class News {
     return this.#event("retrying", { type: "phase_retrying", attempt, reason, retry_after_ms });
   }
 
-  /** The message is dead-lettered, and the run fails with it. */
   failed(
     reason: string,
     { retryable, isCancelled }: { retryable: boolean; isCancelled?: boolean },
@@ -99,7 +93,7 @@ export class News {
     return this.#event("failed", { type: "run_failed", reason, retryable, ...cancelled });
   }
 
-  /** What follows has a later time, also within one millisecond. */
+  /** Later events get a later time, even within one millisecond. */
   #start(): Outgoing[] {
     if (this.#isStarted) return [];
     this.#isStarted = true;
@@ -108,7 +102,7 @@ export class News {
     return events;
   }
 
-  /** News must never keep a message from being settled: what can't be composed is logged and left out. */
+  /** Events must never keep a message from being settled: one that can't be composed is logged and left out. */
   #event(name: string, fields: { type: string; [key: string]: unknown }): Outgoing[] {
     const { phase } = this.actor;
     if (phase === undefined || this.#runId === undefined) return [];

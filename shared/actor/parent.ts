@@ -1,16 +1,16 @@
 /**
- * Ending with the program that started this one, whatever ended that: its end of a pipe on standard input closes then.
+ * Ends this process with the program that started it, whatever ended that: its end of a pipe on standard input closes then.
  *
  * @module
  */
 
-/** The argument that says that standard input is such a pipe; without it standard input means nothing. */
+/** The argument which says that standard input is such a pipe. */
 export const WITH_PARENT = "--with-parent";
 
-/** A process that hasn't ended so long after its parent is ended, in milliseconds. */
+/** How long a process may outlive its parent, in milliseconds. */
 const GRACE_MS = 15_000;
 
-/** Calls `stop` when the parent is gone, where there is one to watch. */
+/** Calls `stop` when the parent is gone; does nothing without `WITH_PARENT`. */
 export async function endWithParent(stop: () => void): Promise<void> {
   if (!Deno.args.includes(WITH_PARENT)) return;
   const buffer = new Uint8Array(64);

@@ -1,5 +1,5 @@
 /**
- * An actor's entry in the directory: who it is, what it does, how far it is.
+ * An actor's entry in the directory.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import type { Beat, Channel, Progress } from "../channel/channel.ts";
 import { messageOf } from "../errors/errors.ts";
 import { pause } from "./backoff.ts";
 
-/** How often progress is sent at most, in milliseconds. */
+/** The shortest time between two reports of progress, in milliseconds. */
 const PROGRESS_EVERY_MS = 500;
 
-/** How long the last beat of an instance may hold up its end, in milliseconds. */
+/** How long the last beat of an instance may delay its end, in milliseconds. */
 const LAST_BEAT_MS = 1_000;
 
 /**
- * Sends the beats of one actor instance. A directory that can't be reached is no reason to stop work: while a beat is under way only the newest
- * one is kept, and at the end nothing is sent to a directory that was away last.
+ * Sends the beats of one actor instance. An unreachable directory doesn't stop the work: while a beat is under way only the newest one is
+ * kept, and none is sent at the end to a directory that was away.
  */
 export class Presence implements AsyncDisposable {
   /** The instance's name: `host:pid:random`. */
@@ -28,7 +28,6 @@ export class Presence implements AsyncDisposable {
   #isAway = false;
   #isEnded = false;
 
-  /** Makes an entry for `actor`, to be sent on `channel`. */
   constructor(actor: { name: string; mailbox: string }, private readonly channel: Channel) {
     const host = hostname();
     this.instance = `${host}:${Deno.pid}:${crypto.randomUUID().slice(0, 8)}`;
@@ -47,7 +46,6 @@ export class Presence implements AsyncDisposable {
     };
   }
 
-  /** Sends a new state, and the run it is about. */
   async show(state: Beat["state"], runId?: string, pipeline?: string): Promise<void> {
     const { current: _, ...rest } = this.#beat;
     this.#beat = {
@@ -60,12 +58,11 @@ export class Presence implements AsyncDisposable {
     await this.#send();
   }
 
-  /** Sends that the work continues. */
   alive(): void {
     void this.#send();
   }
 
-  /** Notes how far the work is, and sends it now and then. */
+  /** Sent now and then. */
   progress(progress: Progress): void {
     const { current, at } = this.#beat;
     if (current === undefined) return;

@@ -1,5 +1,5 @@
 /**
- * The actor runtime: claim a message, handle it, publish what follows, acknowledge. One loop for every actor.
+ * The actor runtime: claim a message, handle it, publish its outputs, acknowledge. One loop for every actor.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import { News } from "./news.ts";
 import { ReportedRetries } from "./retries.ts";
 import { Presence } from "./presence.ts";
 
-/** How often an idle loop shows that it is alive, in milliseconds. */
+/** How often an idle loop sends a beat, in milliseconds. */
 const BEAT_EVERY_MS = 5_000;
 
 /** How long a message waits for space on a disk, in milliseconds: a week, as for a server that is away. */
@@ -34,18 +34,17 @@ const WAIT_FOR_SPACE_MS = 7 * 24 * 3_600_000;
 
 const MAX_ATTEMPTS = 8;
 
-/** What the loop needs besides actor and channel. */
 export interface ActorContext {
-  /** Stops the loop: no more claims; the message at hand is finished, or handed back when `graceMs` is over. */
+  /** Stops the loop: no more claims; the current message is finished, or handed back after `graceMs`. */
   readonly signal: AbortSignal;
-  /** Milliseconds that the message at hand gets to finish after the stop. Default 8,000. */
+  /** Milliseconds to finish the current message after the stop. Default 8,000. */
   readonly graceMs?: number;
-  /** Milliseconds that a message may stay with a dead process before another takes it. Default 30,000. */
+  /** Milliseconds that a message stays with a dead process before another takes it. Default 30,000. */
   readonly leaseMs?: number | undefined;
   readonly cancellations?: Cancellations;
-  /** Milliseconds that a handler may take to end once its signal was aborted. Default 30,000. */
+  /** Milliseconds in which a handler ends once its signal is aborted. Default 30,000. */
   readonly endMs?: number;
-  /** Called after each message that was settled. */
+  /** Called after each settled message. */
   readonly onSettled?: (outcome: Outcome["kind"], reason?: string) => void;
 }
 
@@ -57,7 +56,6 @@ type Outcome =
   | { kind: "handed back"; reason: string }
   | { kind: "lost"; reason: string };
 
-/** What the tries of an instance at its messages have in common. */
 interface Loop {
   readonly channel: Channel;
   readonly context: ActorContext;
@@ -66,8 +64,8 @@ interface Loop {
 }
 
 /**
- * Runs `actor` until `signal`; throws what waiting can't help, and when a handler that was stopped doesn't end: the process has to end then, so
- * that another one takes its place.
+ * Runs `actor` until `signal`. Throws errors that waiting can't cure, and when a stopped handler doesn't end: the process has to end then,
+ * so that another one takes over.
  */
 export async function runActor<C extends ChannelName, P>(
   actor: Actor<C, P>,
@@ -98,7 +96,7 @@ export async function runActor<C extends ChannelName, P>(
     if (claim === undefined) continue;
     const { outcome, isStuck } = await attempt(actor, claim, loop);
     const settled = await settleSurely(claim, outcome, signal);
-    if (settled.kind === "lost") loop.retries.forget(claim.id); // its news is lost with it
+    if (settled.kind === "lost") loop.retries.forget(claim.id); // its events are lost with it
     presence.count(settled.kind);
     report(log, claim, settled);
     context.onSettled?.(settled.kind, "reason" in settled ? settled.reason : undefined);
@@ -115,7 +113,7 @@ function leaseOf(actor: { readonly leaseMs?: number }, context: ActorContext): n
   return actor.leaseMs ?? context.leaseMs ?? 30_000;
 }
 
-/** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop goes round. */
+/** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop is running. */
 async function nextClaim(channel: Channel, mailbox: string, leaseMs: number, signal: AbortSignal) {
   const turn = new AbortController();
   const timer = setTimeout(() => turn.abort(), BEAT_EVERY_MS);
@@ -126,7 +124,7 @@ async function nextClaim(channel: Channel, mailbox: string, leaseMs: number, sig
   }
 }
 
-/** One try at a message. Whatever happens becomes one of few outcomes: this is the only place that knows the error classes. */
+/** One try at a message, with one of few outcomes: this is the only place that knows the error classes. */
 async function attempt<C extends ChannelName, P>(
   actor: Actor<C, P>,
   claim: Claim,
@@ -146,7 +144,7 @@ async function attempt<C extends ChannelName, P>(
   try {
     const message = withPlausibleTime(decode(actor.mailbox, claim.body));
     news.about(message.run_id, message);
-    refuseSpent(claim, maxAttempts + 1); // the plan itself may be what ends the process
+    refuseSpent(claim, maxAttempts + 1); // the plan itself may end the process
     const planned = await planOf(actor, message, work, cancellations);
     using _held = planned?.held;
     const runId = planned?.runId ?? message.run_id;
@@ -243,7 +241,7 @@ async function planOf<C extends ChannelName, P>(
   return actor.plan && await work.until(actor.plan(message, work.signal));
 }
 
-/** A foreign message may claim any time; rows and events are ordered by it. */
+/** A foreign message may claim any time, and rows and events are ordered by it. */
 function withPlausibleTime<M extends { published_at?: string | undefined }>(message: M): M {
   if (message.published_at === undefined) return message;
   return { ...message, published_at: plausibleTime(Date.parse(message.published_at)) };
@@ -258,7 +256,7 @@ function refuseSpent({ attempt }: Claim, maxAttempts: number): void {
   );
 }
 
-/** Settles the claim, also where the channel refuses the news of it. A claim that can't be settled runs out and is handed out again. */
+/** Settles the claim, even where the channel refuses its events. A claim that can't be settled runs out and is handed out again. */
 async function settleSurely(claim: Claim, outcome: Outcome, signal: AbortSignal): Promise<Outcome> {
   try {
     await persist(() => settle(claim, outcome), 10, signal);

@@ -1,5 +1,5 @@
 /**
- * A service's life, the same for all: configuration, logs, resources closed in reverse order, signals, exit codes.
+ * The life of every service: configuration, logs, resources closed in reverse order, signals, exit codes.
  *
  * @module
  */
@@ -15,18 +15,20 @@ import { endWithParent } from "./parent.ts";
 /** Exit codes: 0 done or stopped in order, 1 failed, 2 configuration that can't be used. */
 export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
 
-/** What a service's main is given. */
 export interface ServiceContext {
-  /** Aborted at the first SIGTERM or SIGINT, and when the program that started it is gone: stop taking work, finish what is at hand. A second signal ends the process at once. */
+  /**
+   * Aborted at the first SIGTERM or SIGINT, and when the program that started the service is gone: take no more work, finish the current
+   * one. A second signal ends the process at once.
+   */
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Registers a resource; it is closed when the service ends, in reverse order, also if the start failed halfway. */
+  /** Registers a resource that is closed when the service ends, in reverse order, also if the start failed halfway. */
   use<T extends Disposable | AsyncDisposable>(resource: T): T;
 }
 
 /**
  * Runs a service: loads its configuration, starts its logs, calls `main`, closes everything, and ends the process with the exit code.
- * `main` answers an exit code, or nothing for 0; what it throws is logged and ends the process with 1 (2 for a `ConfigError`).
+ * `main` answers an exit code, or nothing for 0; an error of `main` is logged and ends the process with 1 (2 for a `ConfigError`).
  */
 export async function runService<V extends typeof LogVariables & Variables>(
   name: string,
@@ -64,7 +66,7 @@ export async function runService<V extends typeof LogVariables & Variables>(
   }
 }
 
-/** Calls `then` once whatever is published on `mailboxes` from now on is taken. */
+/** Calls `then` once everything that is published on `mailboxes` from now on is kept. */
 export async function whenListening(
   channel: Channel,
   mailboxes: readonly string[],
@@ -75,7 +77,7 @@ export async function whenListening(
   if (!signal.aborted) then();
 }
 
-/** Runs loops side by side: when one fails, the others are stopped and the failure is thrown. */
+/** Runs loops side by side. When one fails, the others are stopped and the failure is thrown. */
 export async function runTogether(
   signal: AbortSignal,
   ...loops: ((signal: AbortSignal) => Promise<void>)[]
@@ -92,7 +94,7 @@ export async function runTogether(
   if (failed !== undefined) throw failed.reason;
 }
 
-/** What `open` opens, as soon as it is there: tried again while it is away, as services are started in any order. */
+/** Repeats `open` while the resource is away, as services are started in any order. */
 export async function whenThere<T>(open: () => Promise<T>, signal: AbortSignal, log: Logger): Promise<T> {
   for (let attempt = 1;; attempt++) {
     try {

@@ -1,6 +1,6 @@
 /**
- * What is said of a value that a schema refuses, as it continues `70 is …`; and what the schema wants. A message that the schema gives itself
- * is used as it is.
+ * The complaint about a value that a schema refuses, as it continues `70 is …`; and the rule that the schema expresses. A message of the
+ * schema itself is used as it is.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { type Field, takesIntegers } from "./fields.ts";
 
 /** One rule, for forms and for people. */
 export interface Rule {
-  /** The field that it is about, with dots for the nested one. */
+  /** With dots for a nested field. */
   readonly field: string;
   readonly kind: "integer" | "number" | "string" | "email" | "value";
-  /** What is wanted, in words. */
+  /** The expected value, in words. */
   readonly wanted: string;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -20,7 +20,6 @@ export interface Rule {
   readonly pattern?: string;
 }
 
-/** What the kinds and formats are called. */
 export const NOUNS: Readonly<Record<string, string>> = {
   string: "a string",
   number: "a number",
@@ -37,7 +36,6 @@ export const NOUNS: Readonly<Record<string, string>> = {
   time: "a time",
 };
 
-/** The complaint about an issue. */
 export const complaint: z.core.$ZodErrorMap = (issue) => {
   const { input, inst } = issue as { input?: unknown; inst?: z.ZodType };
   if (input === undefined) return "missing";

@@ -1,5 +1,5 @@
 /**
- * Members of a source that don't go together, or that would end a run green and short. Each of them by itself is what it has to be.
+ * Members of a source that are valid one by one, but contradict each other, or would end a run green and short.
  *
  * @module
  */
@@ -15,13 +15,12 @@ const SECRET_PARAMETER = /^(api_?key|(access_?|auth_?)?token|client_?secret|pass
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Statuses that say that the source refuses to answer now, or us, and nothing of its list. */
+/** Statuses by which a source refuses the request; they say nothing of its list. */
 const REFUSALS = new Set([401, 403, 407, 408, 421, 425, 429]);
 
-/** What can be stepped back from, besides a number. */
+/** A moment that can be moved back, besides a number. */
 const TIME = /^\d{4}-\d\d-\d\d([T ]|$)/;
 
-/** Everything about a source that contradicts itself. */
 export function contradictions(source: SourceDefinition): Mistake[] {
   const found: Mistake[] = [];
   const say: Say = (text, ...path) => {
@@ -56,7 +55,7 @@ export function contradictions(source: SourceDefinition): Mistake[] {
 
 type Say = (text: string, ...path: PropertyKey[]) => void;
 
-/** What is a secret in an address of the file; one of the environment may hold some. */
+/** The secrets in an address of the file; an address of the environment may hold some. */
 export function secretsIn(address: string): string[] {
   const { username, password, searchParams } = new URL(address);
   const found = [...new Set(searchParams.keys())].filter((name) => SECRET_PARAMETER.test(name))
@@ -86,9 +85,9 @@ function lookAtHeaders({ auth, headers = {} }: SourceDefinition, say: Say) {
   }
 }
 
-/** No two of query, paging, since and auth may set the same parameter: one of them would get lost. */
+/** No two of query, paging, since and auth may set the same parameter: one of them would be lost. */
 function lookAtParameters({ query = {}, paging, since, auth }: SourceDefinition, say: Say) {
-  const taken = new Map<string, string>(); // parameter -> who sets it
+  const taken = new Map<string, string>(); // parameter -> the member that sets it
   const take = (by: string, parameter: string, ...path: PropertyKey[]) => {
     const other = taken.get(parameter);
     if (other === undefined) taken.set(parameter, by);

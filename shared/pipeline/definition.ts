@@ -1,5 +1,5 @@
 /**
- * What a definition may hold. The type checker finds most mistakes in the editor; this finds them in what runs.
+ * The schema of a definition. The type checker finds most mistakes in the editor; this finds them at run time.
  *
  * @module
  */
@@ -29,7 +29,6 @@ const AUTHS = {
 };
 
 const SECRET_WANTED = 'wanted secret("NAME"): a secret stands in the environment alone, never in the file';
-/** What a pipeline may be called. */
 export const NAME: RegExp = /^[a-z][a-z0-9_]{0,39}$/;
 export const NAME_WANTED = "wanted lower-case letters, digits and underscores, a letter first, at most 40";
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -133,7 +132,7 @@ const SOURCE = strict({
   concurrency: whole(1, 64).optional(),
 });
 
-/** A source that holds what it has to hold; its `auth` is looked at apart. */
+/** A valid source; its `auth` is checked separately. */
 export type SourceDefinition = Omit<z.infer<typeof SOURCE>, "auth"> & { auth?: ResolvedAuth };
 
 const SCHEDULE = z.string("wanted a cron pattern or off").refine(
@@ -174,7 +173,7 @@ const DEFINITION = strict({
 /** The parts of a definition whose values may come from the environment. */
 export const PARTS = { definition: DEFINITION, source: SOURCE, schedule: SCHEDULE } as const;
 
-/** What is wrong with a part of a definition that has no `env` in it any more. */
+/** The mistakes in a part of a definition whose placeholders are resolved. */
 export function complaintsOf(part: z.ZodType, value: unknown): Mistake[] {
   const mistakes = issuesOf(part, value);
   if (part === SCHEDULE || !isObject(value)) return mistakes;
@@ -224,7 +223,7 @@ function isSchedule(text: string): boolean {
   }
 }
 
-/** Everything that is wrong with a definition; a placeholder counts as its fallback. */
+/** All mistakes in a definition; a placeholder counts as its fallback. */
 export function mistakesOf(definition: unknown): Mistake[] {
   if (!isObject(definition)) {
     return [{
@@ -259,7 +258,7 @@ function functionsIn(value: unknown, path: readonly PropertyKey[] = []): Mistake
   return Object.entries(value).flatMap(([key, inner]) => functionsIn(inner, [...path, key]));
 }
 
-/** Paths that lead nowhere, or to a value of another kind. What is no text at all was found before. */
+/** Paths that lead nowhere, or to a value of another kind. Other checks find paths that are no text. */
 function pathMistakes(record: z.ZodObject, definition: JsonObject): Mistake[] {
   const found: Mistake[] = [];
   const at = (...path: PropertyKey[]) => path.reduce<unknown>((value, key) => Object(value)[key], definition);
@@ -312,7 +311,7 @@ function pathMistakes(record: z.ZodObject, definition: JsonObject): Mistake[] {
   return found;
 }
 
-/** Where the first run begins is compared with the field's values. */
+/** The start of the first run is compared with the field's values. */
 function momentMistakes(record: z.ZodObject, field: unknown, from: unknown): Mistake[] {
   const values = typeof field === "string" ? schemasAt(record, field)?.found : undefined;
   if (from === undefined || !values?.length) return [];

@@ -1,11 +1,10 @@
 import * as z from "zod";
 
-/** What is read of a record: a tree of keys. */
+/** A tree of the keys to read of a record. */
 export interface Field {
   readonly key: string;
-  /** The keys that are read of an object; undefined where the value is read whole. */
+  /** The keys to read of an object; undefined where the value is read whole. */
   readonly below: readonly Field[] | undefined;
-  /** Whether the record has to have it. */
   readonly required: boolean;
   readonly schema: z.ZodType;
 }
@@ -13,21 +12,20 @@ export interface Field {
 /** Number schemas whose multiples of 1 were replaced. */
 const EXACT = new WeakSet<object>();
 
-/** Whether a schema takes whole numbers alone. */
 export function takesIntegers(schema: z.ZodType): boolean {
   if (!(schema instanceof z.ZodNumber)) return false;
   return EXACT.has(schema) || multipleOfOne(schema) !== undefined || schema.format?.includes("int") === true;
 }
 
-/** An object schema as it is used: the schema that judges, and the fields that it looks at. */
+/** An object schema in use: the schema that judges, and the fields that it looks at. */
 export interface Fields {
   readonly schema: z.ZodObject;
   readonly fields: readonly Field[];
 }
 
 /**
- * The fields of `record` that something is asked of. A member that may be anything or absent (`z.unknown().optional()`), or an optional object
- * of such members alone, is named for its path's sake: it is neither read nor judged.
+ * The fields of `record` that have rules. A member that may be anything or absent (`z.unknown().optional()`), or an optional object of such
+ * members alone, only gives paths to other members of a definition: it is neither read nor judged.
  */
 export function fieldsOf(record: z.ZodObject): Fields {
   const fields: Field[] = [];

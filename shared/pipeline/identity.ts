@@ -4,14 +4,14 @@ import type { Plan } from "./plan.ts";
 
 /**
  * SHA-256, in lower-case hexadecimal, of everything in a definition that decides what the transformer writes: its schema with every bound,
- * pattern and message, the members that are added, and the words of the complaints. Where a source is read from and when decides nothing here.
+ * pattern and message, the added members, and the words of the complaints. The source and its schedule don't count.
  */
 export function identityOf({ definition: { name, record, add } }: Plan): string {
   const decides = { name, record: described(record), add: add ?? {}, words: [NOUNS, SAMPLES.map(complaint)] };
   return createHash("sha256").update(JSON.stringify(decides)).digest("hex");
 }
 
-/** An issue of every kind, whose complaints hold all words that there are. */
+/** An issue of every kind; their complaints hold all words that there are. */
 const SAMPLES = [
   { code: "invalid_type", expected: "string" },
   { code: "invalid_type", expected: "string", input: undefined },

@@ -1,5 +1,5 @@
 /**
- * Reading the definitions of a folder, with every problem of each.
+ * Loads the definitions of a folder, with every problem of each.
  *
  * @module
  */
@@ -8,25 +8,25 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import * as z from "zod";
 import { ConfigError, messageOf, PermanentError } from "../errors/errors.ts";
 import { mistakesOf, NAME, NAME_WANTED } from "./definition.ts";
-import "./mod.ts"; // the definitions import it: what is loaded already needs no permission to read it
+import "./mod.ts"; // the definitions import it: a loaded module can be imported without permission to read it
 import { isObject } from "./problems.ts";
 import { type AnyPipeline, type Plan, planOf } from "./plan.ts";
 
-/** The pipelines of an installation. A broken definition stops its own pipeline alone. */
+/** The pipelines of an installation. A broken definition stops only its own pipeline. */
 export interface Pipelines {
   /** By name, in alphabetical order. */
   readonly plans: ReadonlyMap<string, Plan>;
-  /** By their files' names, those that can't be used: all their problems, each with file and path of the key. */
+  /** Unusable definitions by file name: all their problems, each with file and path of the key. */
   readonly broken: ReadonlyMap<string, readonly string[]>;
 }
 
-/** The folder of definitions: `given`, which is relative to the working directory, or the one of this program. */
+/** The folder of definitions: `given`, relative to the working directory, or the program's own. */
 export function pipelinesDir(given?: string): string {
   return given === undefined ? fileURLToPath(new URL("../../pipelines", import.meta.url)) : resolve(given);
 }
 
 /**
- * Loads the definitions of `dir`: its `*.ts` files, not those of its sub-folders.
+ * Loads the `*.ts` files of `dir`, not those of its sub-folders.
  *
  * @throws ConfigError when the folder can't be read.
  */
@@ -45,7 +45,7 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
   }
   const plans = new Map<string, Plan>();
   const broken = new Map<string, readonly string[]>();
-  const folders = new Map<string, string>(); // folder of deliveries -> the pipeline that has it
+  const folders = new Map<string, string>(); // folder of deliveries -> its pipeline
   const loaded = await Promise.all(files.sort().map(async (file) => ({ file, ...await load(dir, file) })));
   for (const { file, definition, problems } of loaded) {
     const found = [...problems];
@@ -65,16 +65,12 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
   return { plans, broken };
 }
 
-/** The folder on the server that a pipeline's files go to; undefined where they go to none. */
+/** The folder on the server for a pipeline's files; undefined where they aren't delivered. */
 export function deliveryFolder({ name, deliver }: Pick<AnyPipeline, "name" | "deliver">): string | undefined {
   return deliver === "none" ? undefined : posix.join(deliver?.folder ?? name, ".").replace(/\/$/, "");
 }
 
-/**
- * The plan of the pipeline `name`.
- *
- * @throws PermanentError, saying what there is, or what is wrong with its definition.
- */
+/** @throws PermanentError naming the pipelines there are, or the problems of the definition. */
 export function planFor({ plans, broken }: Pipelines, name: string): Plan {
   const plan = plans.get(name);
   if (plan !== undefined) return plan;
@@ -108,7 +104,7 @@ async function load(
     definition = module.default;
   } catch (error) {
     const [text, ...more] = messageOf(error).split("\n");
-    const [, line] = /:(\d+):\d+$/.exec(more.at(-1) ?? "") ?? []; // where it can't be parsed
+    const [, line] = /:(\d+):\d+$/.exec(more.at(-1) ?? "") ?? []; // in a text that can't be parsed
     return { problems: [`can't be loaded: ${text}${line === undefined ? "" : `, in line ${line}`}`] };
   }
   const problems = mistakesOf(definition).map(({ path, text }) =>
@@ -123,7 +119,7 @@ async function load(
   return { definition: definition as AnyPipeline, problems };
 }
 
-/** What a module's text imports. */
+/** The imports in a module's text. */
 function importsOf(text: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   const fixed = code.matchAll(/^\s*(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"'\n]+)["']/gm);
@@ -131,10 +127,10 @@ function importsOf(text: string): string[] {
   return [...fixed, ...dynamic].map(([, name]) => name!);
 }
 
-/** Tables of the store and files of the state, and words that such tables begin with. */
+/** Tables of the store and files of the state, and the first words of such tables. */
 const TAKEN =
   /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg|deliveries)_|_changes$|^(pipelines|runs|events|records|changes|deliveries|holds|notifications|watched_schedules|extractor_state|schedule)$/;
-/** Names that SQL would only take in quotes. */
+/** Names that SQL accepts only in quotes. */
 const WORDS = new Set(
   ("add all alter analyze and any as asc between begin both by case cast check collate column commit constraint create cross " +
     "current default delete desc distinct do drop else end escape except exists explain false fetch filter for foreign from full " +
@@ -144,7 +140,6 @@ const WORDS = new Set(
     "where window with without").split(" "),
 );
 
-/** Why a pipeline can't have this name. */
 export function problemsOfName(name: string): string[] {
   if (!NAME.test(name)) return [NAME_WANTED];
   if (TAKEN.test(name)) {
@@ -161,7 +156,7 @@ function nameProblems(name: unknown, fileName: string): string[] {
   return problems.map((problem) => `name: ${JSON.stringify(name)}: ${problem}`);
 }
 
-/** Lookups that the definition names itself: whether the files are there, and have the columns. */
+/** Checks that the files of lookups that the definition itself names exist, and have the columns. */
 async function lookupProblems({ add = {} }: AnyPipeline, dir: string): Promise<string[]> {
   const found: string[] = [];
   for (const [member, { lookup, key, value }] of Object.entries(add)) {

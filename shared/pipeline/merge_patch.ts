@@ -1,22 +1,22 @@
 /**
- * Correcting a bad record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file.
+ * Correcting an invalid record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file.
  *
  * @module
  */
 import type { Patch } from "../contracts/messages.ts";
 
-/** What the views show in place of a masked value; never a value of its own. */
+/** Shown by the views instead of a masked value; never a real value. */
 export const MASK = "***";
 
-/** The outcome of a correction: the record's new text on one line, or why there is none. */
+/** The record's new text on one line, or why there is none. */
 export type Corrected = { readonly line: string } | { readonly problem: string };
 
-/** JSON that keeps how its numbers are written, which the type library doesn't know of yet. */
+/** JSON with the text of its numbers, which the type library doesn't know yet. */
 const exact = JSON as unknown as { rawJSON(text: string): object; isRawJSON(value: unknown): boolean };
 
 /**
- * The record that a dead letter holds, corrected by `patch`: `text` in its place, or `merge` applied to it, or the record as it was where the
- * patch has neither. Numbers that the patch leaves alone keep their text (`1.0`, `9007199254740993`).
+ * The record of a dead letter, corrected by `patch`: replaced by `text`, or with `merge` applied, or unchanged where the patch has neither.
+ * Numbers that the patch doesn't touch keep their text (`1.0`, `9007199254740993`).
  *
  * @param deadLetter a line of a dead-letter file: the record with `error_reason`, or `{"raw_line", "error_reason"}`
  */
@@ -43,8 +43,8 @@ export function correctedRecord(deadLetter: string, patch: Patch): Corrected {
 }
 
 /**
- * Applies a JSON Merge Patch (RFC 7396): members of the patch replace those of the target, `null` removes, objects are merged. Changes neither
- * argument. Members keep their places, new ones come last.
+ * Applies a JSON Merge Patch (RFC 7396): members of the patch replace those of the target, `null` removes, objects are merged. Changes
+ * neither argument. Members keep their places, new ones are last.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;
@@ -59,14 +59,14 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 const MASKED =
   `it would write the placeholder "${MASK}" of a masked field; leave the field out, or give its true value`;
 
-/** Line ends can only be blanks between tokens of JSON; elsewhere they would make two records of one. */
+/** In JSON, line ends can only stand between tokens; elsewhere they would make two records of one. */
 function replaced(text: string): Corrected {
   const line = text.replace(/[\r\n]+/g, " ");
   if (line.trim() === "") return { problem: "the new text is empty" };
   try {
     if (holdsMask(JSON.parse(line))) return { problem: MASKED };
   } catch {
-    // Text that is no JSON may be written again; the next phase says what is wrong with it.
+    // text that is no JSON may be written again; the next phase says what is wrong with it
   }
   return { line };
 }

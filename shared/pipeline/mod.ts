@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 
-/** Dotted paths to the values of a record; of a list its own path only. Five levels: deeper ones make the checker slow. */
+/** Dotted paths to the values of a record; of a list only its own path. Five levels: deeper ones slow down the type checker. */
 export type Path<T, Depth extends 0[] = []> = Depth["length"] extends 5 ? never
   : T extends readonly unknown[] | Date ? never
   : T extends object
@@ -23,7 +23,7 @@ export type PathTo<T, V> = { [P in Path<T>]: NonNullable<ValueAt<T, P>> extends 
 
 /** Marks a `Secret`; it exists for the type checker only. */
 declare const secretBrand: unique symbol;
-/** A value that stands in the environment alone, never in a file. */
+/** A value from the environment, never from a file. */
 export interface Secret {
   /** For the type checker alone. */
   readonly [secretBrand]: true;
@@ -55,7 +55,7 @@ export type Paging<T> =
   | { by: "link"; next: string }
   | { by: "link-header"; rel?: string };
 
-/** How a source knows who asks. */
+/** How requests authenticate to a source. */
 export type Auth =
   | { bearer: Secret }
   | { basic: readonly [user: Secret | string, password: Secret | ""] }
@@ -74,17 +74,17 @@ export type Auth =
 export interface Source<T> {
   /** Its address. */
   url: string;
-  /** Sent with every request that isn't a link of the source's own. */
+  /** Sent with every request except links of the source. */
   query?: Record<string, string | number>;
-  /** Sent to the source's own origins and to no other. */
+  /** Sent to the source's own origins only. */
   headers?: Record<string, string>;
-  /** Sent to the source's own origins and to no other. */
+  /** Sent to the source's own origins only. */
   auth?: Auth;
   /** Path of the list in an answer; unset: the answer is the list. */
   records?: string;
   /** How the list is divided. */
   paging: Paging<T>;
-  /** Asks only for what changed; `{}` stands for the value. */
+  /** Asks only for changes; `{}` stands for the value. */
   since?: {
     field: PathTo<T, string | number>;
     from: string | number;
@@ -95,13 +95,13 @@ export interface Source<T> {
   };
   /** Other origins that links and redirects may lead to. */
   origins?: readonly string[];
-  /** A path that, where it is there and not null, makes an answer an error although its status is 200. */
+  /** A path whose presence (and not null) makes an answer an error although its status is 200. */
   error?: string;
   /** Status codes that mean an empty list. */
   empty?: readonly number[];
   /** Requests a second, at most. */
   rate?: number;
-  /** Pages asked for at once, where paging allows it. Default 1. */
+  /** Requests at once, where paging allows it. Default 1. */
   concurrency?: number;
 }
 
@@ -109,43 +109,43 @@ export interface Source<T> {
 export interface Lookup<T> {
   /** The file, relative to the definitions' folder. */
   lookup: string;
-  /** The column that is compared with the record's value. */
+  /** The column to compare with the record's value. */
   key: string;
-  /** The column that is added. */
+  /** The column to add. */
   value: string;
   /** The record's value. */
   by: PathTo<T, string>;
-  /** Added where the file doesn't have the value. Unset: null. */
+  /** Added where the file lacks the value. Unset: null. */
   otherwise?: string;
 }
 
-/** A feed, whole. */
+/** A pipeline's definition. */
 export interface Pipeline<S extends z.ZodObject> {
   /** Lower-case letters, digits and underscores, a letter first, at most 40; the file's name. */
   name: string;
   /** A cron pattern, read in TZ, or `off`, the default. */
   schedule?: string;
-  /** What makes a record valid. Keys that it doesn't name pass through untouched. */
+  /** The rules of a valid record. Keys that it doesn't name pass through unchanged. */
   record: S;
-  /** What identifies a record. */
+  /** The field that identifies a record. */
   key: PathTo<z.infer<S>, string | number>;
   /** Where records come from. */
   source: Source<z.infer<S>>;
   /** Members that are added to each valid record, by name. */
   add?: Record<string, Lookup<z.infer<S>>>;
-  /** Personal: `***` wherever people look. */
+  /** Personal fields: shown as `***` everywhere. */
   mask?: readonly Path<z.infer<S>>[];
-  /** When a run is held for a person. */
+  /** The limits beyond which a run is held for a person. */
   hold?: { invalid?: `${number}%`; shrink?: `${number}%` };
   /** How records of earlier runs are treated. */
   load?: "append" | "upsert" | "snapshot";
-  /** Fields of the current table that people look for. */
+  /** Fields of the current table with an index. */
   index?: readonly Path<z.infer<S>>[];
-  /** Where the files go. */
+  /** Where to deliver the files. */
   deliver?: { to: "sftp"; folder?: string } | "none";
 }
 
-/** What `env` and `secret` leave in a definition, until a service that needs the value resolves it. */
+/** The placeholder of `env` and `secret` in a definition, until a service resolves it. */
 export type Placeholder = {
   readonly env: string;
   readonly fallback: string | number;
@@ -153,7 +153,7 @@ export type Placeholder = {
   readonly secret: string;
 };
 
-/** A pipeline. Its types are those of the record's schema, so that a wrong path is an error in the editor. */
+/** Types a definition by its record's schema, so that a wrong path is an error in the editor. */
 export function pipeline<S extends z.ZodObject>(definition: Pipeline<S>): Pipeline<S> {
   return definition;
 }
@@ -166,7 +166,7 @@ export function env<T extends string | number>(
   return { env: name, fallback } satisfies Placeholder as never;
 }
 
-/** The value of an environment variable that has to be set, and is never shown. */
+/** The value of an environment variable that must be set, and is never shown. */
 export function secret(name: string): Secret {
   return { secret: name } satisfies Placeholder as never;
 }

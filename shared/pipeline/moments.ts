@@ -1,17 +1,17 @@
 /**
- * Moments: times and numbers by which sources tell what has changed, compared as what they mean, and written as the source writes them.
+ * Moments: times and numbers by which sources tell changes, compared by their meaning, and written in the source's form.
  *
  * @module
  */
 import type { Moment } from "../contracts/messages.ts";
 
-/** The later of two moments; what is no moment counts for nothing. ISO times are compared as times, whatever their zone and precision. */
+/** The later of two moments; any other value doesn't count. ISO times are compared as times, whatever their zone and precision. */
 export function later(one: Moment | undefined, other: unknown): Moment | undefined {
   if ((typeof other !== "string" || other === "") && typeof other !== "number") return one;
   return one === undefined || compare(other, one) > 0 ? other : one;
 }
 
-/** Below 0 where `a` is earlier than `b`, above 0 where it is later. */
+/** Negative where `a` is earlier than `b`, positive where it is later. */
 export function compare(a: Moment, b: Moment): number {
   const [left, right] = [timeOf(a), timeOf(b)];
   if (left !== undefined && right !== undefined) return left - right || compareTexts(finer(a), finer(b));
@@ -30,7 +30,7 @@ function partsOf(moment: Moment): Record<string, string | undefined> | undefined
   return typeof moment === "number" ? undefined : ISO.exec(moment)?.groups;
 }
 
-/** The time in milliseconds since 1970; one without a zone is one of UTC. Undefined for what is no ISO time. */
+/** Milliseconds since 1970; a time without a zone is in UTC. Undefined for anything but an ISO time. */
 export function timeOf(moment: Moment): number | undefined {
   const parts = partsOf(moment);
   if (parts === undefined) return undefined;
@@ -40,7 +40,7 @@ export function timeOf(moment: Moment): number | undefined {
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-/** What a zone adds to UTC, in milliseconds. */
+/** A zone's offset from UTC, in milliseconds. */
 function offsetOf(zone: string | undefined): number {
   const [, sign, hours, minutes = "0"] = /^([+-])(\d{2}):?(\d{2})?$/.exec(zone ?? "") ?? [];
   if (sign === undefined) return 0;
@@ -52,7 +52,7 @@ function finer(moment: Moment): string {
   return (partsOf(moment)?.fraction ?? "").slice(3).replace(/0+$/, "");
 }
 
-/** The time `ms` as `like`, an ISO time, is written: with its precision, its zone, and what stands between date and clock. */
+/** The time `ms` in the form of `like`, an ISO time: with its precision, its zone, and its separator of date and clock. */
 export function timeLike(ms: number, like: string): string {
   const { mark, seconds, fraction, zone } = partsOf(like) ?? {};
   const text = new Date(ms + offsetOf(zone)).toISOString();

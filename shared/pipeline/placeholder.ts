@@ -1,12 +1,10 @@
 import type { Placeholder } from "./mod.ts";
 
-/** A placeholder, and the keys that lead to it. */
 export interface Placed {
   readonly path: readonly PropertyKey[];
   readonly placeholder: Placeholder;
 }
 
-/** Whether `env` or `secret` made it. */
 export function isPlaceholder(value: unknown): value is Placeholder {
   if (typeof value !== "object" || value === null) return false;
   const { env, fallback, secret } = value as Record<string, unknown>;
@@ -15,7 +13,7 @@ export function isPlaceholder(value: unknown): value is Placeholder {
     keys === 1 && typeof secret === "string";
 }
 
-/** A copy of the data in which `replace` says what stands in a placeholder's place. Schemas are left alone. */
+/** A copy of the data, with placeholders replaced by `replace`. Schemas are left alone. */
 export function replaced(
   value: unknown,
   replace: (placed: Placed) => unknown,
@@ -29,7 +27,6 @@ export function replaced(
   );
 }
 
-/** The name of a placeholder's variable. */
 export function variableOf(placeholder: Placeholder): string {
   return "env" in placeholder ? placeholder.env : placeholder.secret;
 }

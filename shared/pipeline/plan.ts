@@ -1,7 +1,7 @@
 /**
- * A definition, compiled once: what is read of a record, how it is judged, and the names that follow.
+ * A definition, compiled once.
  *
- * What zod leaves open: an integer is a number without a fraction, so `1.0` and 64-bit ids are integers.
+ * Where zod leaves it open: an integer is a number without a fraction, so `1.0` and 64-bit ids are integers.
  *
  * @module
  */
@@ -20,30 +20,29 @@ import {
   type Verdict,
 } from "./problems.ts";
 
-/** A definition of any record. */
 // deno-lint-ignore no-explicit-any
 export type AnyPipeline = Pipeline<any>;
 
-/** What the services know of a pipeline. */
+/** A pipeline, as the services know it. */
 export interface Plan {
   readonly name: string;
   readonly definition: AnyPipeline;
-  /** What is read of a record's bytes. */
+  /** What to read of a record's bytes. */
   readonly reading: readonly Field[];
-  /** The fields that are judged, in the schema's order. */
+  /** The fields with rules, in the schema's order. */
   readonly rules: readonly Rule[];
   /** The schema as JSON Schema (draft 2020-12), for forms and other languages. */
   readonly form: z.core.JSONSchema.BaseSchema;
-  /** The problems of a parsed record, in the order of the rules; none where it is valid. Looks at no more than `reading`. Never throws. */
+  /** The problems of a parsed record, in the order of the rules; none where it is valid. Looks only at `reading`. Never throws. */
   judge(record: unknown): readonly Problem[];
-  /** Judges a line of text, whatever it holds. Never throws. */
+  /** Judges a line of any text. Never throws. */
   judgeLine(line: string): Verdict;
 }
 
 /**
- * Compiles a definition that has no problem.
+ * Compiles a valid definition.
  *
- * @param compile makes the schema faster (`z.compile`); a page that must not make code has none
+ * @param compile makes the schema faster (`z.compile`); absent in a page that must not make code
  */
 export function planOf(
   definition: AnyPipeline,
@@ -102,7 +101,7 @@ const NONE: readonly Problem[] = [];
 interface Leaf {
   readonly path: readonly string[];
   readonly rule: Rule;
-  /** How many keys of the path there are up to the last one that may be absent. */
+  /** The length of the path up to its last optional key. */
   readonly optional: number;
 }
 
@@ -126,7 +125,7 @@ function explained({ path, message }: z.core.$ZodIssue, record: unknown, leaves:
     if (value === undefined) return [problem(leaf.rule, path, found, found, found)];
     return [problem(leaf.rule, path, found, message, `${found} is ${message}`)];
   }
-  // fields can't be there where their parent is no object
+  // fields can't exist where their parent is no object
   const phrase = value === undefined ? "missing" : `missing (${path.join(".")} is ${kindOf(value)})`;
   const missing = leaves.filter((leaf) => leaf.optional <= path.length && begins(leaf.path, path));
   if (missing.length > 0) {
@@ -136,7 +135,6 @@ function explained({ path, message }: z.core.$ZodIssue, record: unknown, leaves:
   return [problem(rule, path, found, message, value === undefined ? found : `${found} is ${message}`)];
 }
 
-/** Whether the keys of `path` begin with all of `first`. */
 function begins(path: readonly PropertyKey[], first: readonly PropertyKey[]): boolean {
   return first.every((key, i) => path[i] === key);
 }

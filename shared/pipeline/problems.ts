@@ -1,25 +1,24 @@
 /**
- * What is said of a record or line that is wrong. It runs in browsers too.
+ * Problems of a record or line. Runs in browsers too.
  *
  * @module
  */
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Something that is wrong with a record. */
 export interface Problem {
-  /** The field, such as `company.department`; empty where the line as a whole is wrong. */
+  /** Such as `company.department`; empty where the line as a whole is wrong. */
   readonly field: string;
-  /** What was found: the value as JSON, shortened and with its control characters escaped; `missing`; or what the line is. */
+  /** The value as JSON, shortened and with its control characters escaped; `missing`; or the kind of line. */
   readonly found: string;
   readonly wanted: string;
-  /** The kind of problem without any value, such as `age: greater than 65`: what can be counted. */
+  /** The kind of problem without any value, for counting, such as `age: greater than 65`. */
   readonly reason: string;
-  /** All of it in one phrase, such as `age: 70 is greater than 65`. */
+  /** The whole problem in one phrase, such as `age: 70 is greater than 65`. */
   readonly message: string;
 }
 
-/** The verdict on a line: a valid record, or every problem, with the record where the line is a JSON object at all. */
+/** A valid record, or every problem, with the record where the line is a JSON object at all. */
 export type Verdict =
   | { readonly valid: true; readonly record: JsonObject }
   | { readonly valid: false; readonly record?: JsonObject; readonly problems: readonly Problem[] };
@@ -29,20 +28,20 @@ export function explain(problems: readonly Problem[]): string {
   return problems.map((problem) => problem.message).join("; ");
 }
 
-/** A problem of a line as a whole. `kind` is what is counted; `message` must not hold anything of the line. */
+/** A problem of a line as a whole. `kind` is for counting; `message` must not hold anything of the line. */
 export function lineProblem(kind: string, message: string): Problem {
   return { field: "", found: kind, wanted: "a JSON object", reason: kind, message: `${kind}: ${message}` };
 }
 
-/** What is said of a parsed line that is no object. */
+/** For a parsed line that is no object. */
 export function notAnObject(value: unknown): Problem {
   return lineProblem("Not an object", `found ${kindOf(value)}, wanted a JSON object`);
 }
 
-/** The longest part of a text that is shown, in characters. */
+/** In characters. */
 const SHOWN = 60;
 
-/** A value as JSON, short and on one line: nothing in it can steer a terminal or turn the direction of what is read. */
+/** A value as JSON, short and on one line: it can't steer a terminal or turn the direction of text. */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const short = value.length <= SHOWN ? value : `${value.slice(0, SHOWN).replace(/[\ud800-\udbff]$/, "")}…`;
@@ -55,19 +54,17 @@ function escaped(character: string): string {
   return character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 }
 
-/** What kind of JSON value it is, in words. */
 export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-/** Whether it is a parsed JSON object. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What the engine says of broken JSON, without the parts of the text that some of its messages quote. */
+/** The engine's complaint about broken JSON, without the parts of the text that some of its messages quote. */
 export function syntaxProblem(error: unknown): string {
   const text = error instanceof Error ? error.message : "";
   const placed = /^((?!Unexpected token)[^"]+) in JSON at position (\d+)/.exec(text);

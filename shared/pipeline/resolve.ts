@@ -4,20 +4,19 @@ import { type Placed, replaced, variableOf } from "./placeholder.ts";
 
 export { variablesOf } from "./placeholder.ts";
 
-/** A part of a definition whose placeholders are resolved: a secret is its text. */
+/** A part of a definition with its placeholders resolved: a secret is its text. */
 export type Resolved<T> = T extends Secret ? string
   : T extends readonly unknown[] | object ? { [K in keyof T]: Resolved<T[K]> }
   : T;
 
-/** Access to a variable; an empty value counts as unset. */
+/** An empty value counts as unset. */
 export type ReadEnv = (name: string) => string | undefined;
 
 /**
- * A part of a definition with the environment's values in it, and everything that is wrong with them: a secret that is missing, a text where a
- * number is wanted, a value that the definition would not be allowed to hold. Where there are problems, the value must not be used. No problem
- * quotes a secret.
+ * A part of a definition with the environment's values, and all their problems: a missing secret, a text instead of a number, a value that
+ * the definition could not hold. Where there are problems, the value must not be used. No problem quotes a secret.
  *
- * @param as which part it is, so that values are checked as the definition's own; default: the types alone
+ * @param as checks the values as that part of a definition; default: the types alone
  */
 export function resolved<T>(
   part: T,
@@ -42,7 +41,7 @@ export function resolved<T>(
   if (as !== undefined) {
     for (const { path, text } of complaintsOf(PARTS[as], filled)) {
       const from = given.find(({ placed }) => String(placed.path) === String(path));
-      // what the file says by itself was checked when it was loaded
+      // the values of the file itself were checked when it was loaded
       if (from !== undefined) problems.add(`${variableOf(from.placed.placeholder)} is ${text}`);
     }
   }
@@ -57,5 +56,4 @@ export function resolved<T>(
   return { value: value as Resolved<T>, problems: [...problems] };
 }
 
-/** How a source knows who asks, with the secrets' texts. */
 export type ResolvedAuth = Resolved<Auth>;

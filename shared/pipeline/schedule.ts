@@ -2,23 +2,22 @@ import { Cron } from "croner";
 import { DEFAULT_PIPELINE } from "../contracts/names.ts";
 import { type ReadEnv, resolved, variablesOf } from "./resolve.ts";
 
-/** The variables that the times of `users`, and the time zone of all, follow from. */
+/** The variables for the times of `users`, and for the time zone of all pipelines. */
 export interface ScheduleConfig {
   readonly SCHEDULE: string;
   readonly SLEEP_INTERVAL_SECONDS?: number | undefined;
   readonly TZ: string;
 }
 
-/** The planned times of a pipeline. */
 export interface Timetable extends ScheduleConfig {
   readonly pipeline: string;
 }
 
 /**
- * When runs of the pipeline `name` are planned; undefined where its definition never says when, or says `off`, which for `users` leaves the runs
- * at the start. `SLEEP_INTERVAL_SECONDS` takes the place of `SCHEDULE` for those whose definition names that variable.
+ * The planned times of the pipeline `name`; undefined where its definition never plans one, or says `off`, which for `users` leaves the
+ * runs at the start. `SLEEP_INTERVAL_SECONDS` replaces `SCHEDULE` for definitions that name that variable.
  *
- * @param complain called with what is wrong with the definition's variables; nothing is planned then
+ * @param complain called with the problems of the definition's variables; nothing is planned then
  */
 export function timetableOf(
   name: string,
@@ -43,7 +42,9 @@ export function timetableOf(
   };
 }
 
-/** The next planned time after `after`, both in milliseconds since 1970; undefined when nothing is planned. Intervals are counted from 1970. */
+/**
+ * The next planned time after `after`, both in milliseconds since 1970; undefined when nothing is planned. Intervals are counted from 1970.
+ */
 export function nextTick(timetable: ScheduleConfig, after: number): number | undefined {
   const { SLEEP_INTERVAL_SECONDS: interval } = timetable;
   if (interval !== undefined) {
@@ -58,7 +59,7 @@ export function lastTick(timetable: ScheduleConfig, until: number): number | und
   const { SLEEP_INTERVAL_SECONDS: interval } = timetable;
   if (interval !== undefined) return Math.floor(until / (interval * 1_000)) * interval * 1_000;
   const second = Math.floor(until / 1_000) * 1_000;
-  // the last one before the second that follows
+  // the last one before the next second
   return cronOf(timetable)?.previousRuns(1, new Date(second + 1_000))[0]?.getTime();
 }
 

@@ -1,11 +1,10 @@
 /**
- * Which schemas a record may have: those that say of a value whether it is valid, without changing it, and that JSON Schema can express.
+ * The schemas that a record may have: they judge a value without changing it, and JSON Schema can express them.
  *
  * @module
  */
 import * as z from "zod";
 
-/** Something that is wrong with a definition. */
 export interface Mistake {
   /** The keys that lead to it. */
   readonly path: readonly PropertyKey[];
@@ -57,7 +56,7 @@ const CHECKS = new Set([
   "length_equals",
 ]);
 
-/** What of the schema `record` cannot be used, each with its path. */
+/** The parts of the schema `record` that can't be used, each with its path. */
 export function unsupported(record: unknown): Mistake[] {
   if (!(record instanceof z.ZodObject)) {
     return [{ path: [], text: "wanted z.object({ … }) of zod, which says what makes a record valid" }];
@@ -120,7 +119,7 @@ function isNoJson(value: unknown): boolean {
   return value === undefined || typeof value === "bigint";
 }
 
-/** What may stand at a path of a record, all kinds of it; undefined where the schema has no such path. */
+/** All kinds of values at a path of a record; undefined where the schema has no such path. */
 export function schemasAt(
   record: z.ZodType,
   path: string,
@@ -142,7 +141,7 @@ export function schemasAt(
   return at;
 }
 
-/** What a schema takes beside null and nothing, every kind of it. */
+/** All kinds of values that a schema accepts besides null and absence. */
 export function unwrapped(schema: z.ZodType): { found: z.ZodType[]; absent: boolean } {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) {
     return { ...unwrapped(schema.unwrap() as z.ZodType), absent: true };
@@ -155,7 +154,7 @@ export function unwrapped(schema: z.ZodType): { found: z.ZodType[]; absent: bool
   };
 }
 
-/** Whether all values that `schema` takes are of one of `types`. */
+/** Whether all values that `schema` accepts are of one of `types`. */
 export function takesOnly(schema: z.ZodType, types: readonly string[]): boolean {
   if (schema instanceof z.ZodEnum) return schema.options.every((value) => types.includes(typeof value));
   if (schema instanceof z.ZodLiteral) {
