@@ -1,5 +1,5 @@
 /**
- * What reads and writes of the disk have in common: blocks, durable names, and the errors of the file system as ours.
+ * The adapters' access to the disk: blocks, durable names, and the file system's errors, classified.
  *
  * @module
  */
@@ -7,10 +7,9 @@ import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 
-/** Bytes that are read or written at once. */
 export const BLOCK = 256 * 1024;
 
-/** Reads a file to its end and closes it: block by block, each while the one before is used. A block is good until the next one is asked for. */
+/** Reads a file to its end and closes it, each block while the one before is used. A block is valid until the next one is requested. */
 export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   let [block, next] = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
   let coming = file.read(next);
@@ -27,7 +26,10 @@ export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Classifies what the file system threw: a missing file or missing rights are permanent; a full disk is `NoSpace`, a failing one may recover. */
+/**
+ * Classifies an error of the file system: a missing file or missing permission is permanent; a full disk is `NoSpace`, a failing one may
+ * recover.
+ */
 export function fileError(action: string, path: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   if (error instanceof Deno.errors.NotFound) {
@@ -69,7 +71,7 @@ export function fileError(action: string, path: string, error: unknown): Error {
   );
 }
 
-/** Makes sure that there is space. @throws NoSpace when the disk of `folder` has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
+/** @throws NoSpace when the disk of `folder` has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
 export async function needSpace(folder: string, bytes: number, purpose: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
@@ -83,14 +85,17 @@ export async function needSpace(folder: string, bytes: number, purpose: string):
   );
 }
 
-/** Renames a file, replacing what has the new name, and fsyncs the folder, so that the name survives a power cut. */
+/** Renames a file over any other, and fsyncs the folder, so that the name survives a power cut. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await Deno.rename(from, to);
   const folder = await Deno.open(dirname(to));
   await folder.sync().finally(() => folder.close());
 }
 
-/** Writes a small file whole or not at all: `.part`, fsync, rename, fsync of the folder. A failure leaves no `.part`. @throws as `fileError`. */
+/**
+ * Writes a small file as a whole or not at all: `.part`, fsync, rename, fsync of the folder. A failure leaves no `.part`. @throws as
+ * `fileError`.
+ */
 export async function writeAtomically(path: string, text: string): Promise<void> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
@@ -109,7 +114,7 @@ export async function writeAtomically(path: string, text: string): Promise<void>
   }
 }
 
-/** Removes a file; one that isn't there is fine. */
+/** A missing file is fine. */
 export async function removeIfThere(path: string): Promise<void> {
   try {
     await Deno.remove(path);

@@ -9,19 +9,19 @@ import { fileError, removeIfThere, writeAtomically } from "./disk.ts";
 export interface Documents {
   /** The text called `name`; undefined where there is none. */
   read(name: string): Promise<string | undefined>;
-  /** Writes a text whole or not at all, over the one of that name. */
+  /** Replaces the text `name`, as a whole or not at all. */
   write(name: string, text: string): Promise<void>;
-  /** Removes a text; one that isn't there is fine. */
+  /** A missing text is fine. */
   remove(name: string): Promise<void>;
   /** The names of all texts below `folder`, sorted. */
   list(folder: string): AsyncIterable<string>;
-  /** What a person calls the text `name`, to find it. */
+  /** Where a person finds the text `name`. */
   placeOf(name: string): string;
 }
 
 /** Documents in a folder of the local disk. */
 export class LocalDocuments implements Documents {
-  /** Takes the folder; touches nothing yet. */
+  /** Touches nothing yet. */
   constructor(private readonly folder: string) {}
 
   placeOf(name: string): string {
@@ -38,7 +38,7 @@ export class LocalDocuments implements Documents {
     }
   }
 
-  /** As the port says: `.part`, fsync, rename, fsync of the folder. */
+  /** `.part`, fsync, rename, fsync of the folder. */
   async write(name: string, text: string): Promise<void> {
     await writeAtomically(this.placeOf(name), text);
   }

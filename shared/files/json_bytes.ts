@@ -1,15 +1,15 @@
 /**
- * JSON as bytes: whether it is JSON at all, and where its values begin and end.
+ * JSON as bytes: whether it is valid, and where its values begin and end.
  *
- * `JSON.parse` would build a page of objects of which nothing is used but one id each, and would lose what a number looked like (`1.0`,
- * `9007199254740993`), escapes and duplicate keys. What is JSON here is what RFC 8259 says, and so what `JSON.parse` takes.
+ * `JSON.parse` would build a page of objects only to read one id of each, and would lose the text of numbers (`1.0`, `9007199254740993`),
+ * escapes and duplicate keys. Accepts RFC 8259, as `JSON.parse` does.
  *
  * @module
  */
 
-/** Reads the value at `at`, in whatever way; answers the position after it. */
+/** Reads the value at `at`; answers the position after it. */
 export type ReadValue = (at: number) => number;
-/** Reads the value at `at` of the member whose key, with its quotes, stands from `key` to `keyEnd`; answers the position after the value. */
+/** Reads the value at `at` of the member whose key, with its quotes, is from `key` to `keyEnd`; answers the position after the value. */
 export type ReadMember = (key: number, keyEnd: number, at: number) => number;
 
 const TAB = 9, NEWLINE = 10, RETURN = 13, SPACE = 32;
@@ -20,30 +20,28 @@ const UPPER_E = 69, LOWER_E = 101, LOWER_U = 117;
 const codes = (text: string) => new TextEncoder().encode(text);
 const TRUE = codes("true"), FALSE = codes("false"), NULL = codes("null");
 
-/** The longest string, in bytes, that is put together faster than it is decoded. */
+/** The longest string, in bytes, that is concatenated faster than decoded. */
 const SHORT = 26;
 const ASCII = 127;
 
-/** The most digits of a whole number that is surely exact. */
+/** The most digits of a whole number that is always exact. */
 const SAFE_DIGITS = 15;
 
-/** By byte, 1 for those that follow a backslash. */
+/** By byte, 1 for those that may follow a backslash. */
 const ESCAPED = new Uint8Array(256);
 for (const code of codes('"\\/bfnrt')) ESCAPED[code] = 1;
-/** By byte, 1 for hexadecimal digits. */
 const HEX = new Uint8Array(256);
 for (const code of codes("0123456789abcdefABCDEF")) HEX[code] = 1;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A text of JSON, in bytes that have to be UTF-8. Its methods throw SyntaxError where it isn't JSON, and never quote it. */
+/** JSON text in bytes, which must be UTF-8. Methods throw SyntaxError for anything but JSON, and never quote it. */
 export class JsonBytes {
-  /** Whether there were line ends between the tokens that were read so far. */
+  /** Whether there were line ends between the tokens read so far. */
   hasLineEnds = false;
-  /** The kinds of the containers that are open, outermost first: 1 for an object, 0 for a list. No recursion, so that depth has no end. */
+  /** The kinds of the open containers, outermost first: 1 for an object, 0 for a list. Without recursion, depth has no limit. */
   #open = new Uint8Array(64);
 
-  /** Takes the text's bytes; looks at nothing yet. */
   constructor(private bytes: Uint8Array = new Uint8Array()) {}
 
   turnTo(bytes: Uint8Array): void {
@@ -51,27 +49,24 @@ export class JsonBytes {
     this.hasLineEnds = false;
   }
 
-  /** Reads the text's one value. @throws SyntaxError where there is anything else, too. */
+  /** Reads the text's only value. @throws SyntaxError where anything else follows. */
   whole(read: ReadValue): void {
     if (this.#blank(read(this.#blank(0))) !== this.bytes.length) throw notJson();
   }
 
-  /** Whether the value at `at` is an object. */
   isObject(at: number): boolean {
     return this.bytes[at] === OPEN;
   }
 
-  /** Whether the value at `at` is a list. */
   isList(at: number): boolean {
     return this.bytes[at] === OPEN_LIST;
   }
 
-  /** The text of the value from `at` to `end`. */
   text(at: number, end: number): string {
     return decoder.decode(this.bytes.subarray(at, end));
   }
 
-  /** What JSON.parse makes of the value from `at` to `end`. */
+  /** The value from `at` to `end`, as JSON.parse reads it. */
   parsed(at: number, end: number): unknown {
     const first = this.bytes[at];
     if (first === TRUE[0]) return true;
@@ -79,7 +74,7 @@ export class JsonBytes {
     return this.#shortNumber(at, end) ?? this.#plainString(at, end) ?? JSON.parse(this.text(at, end));
   }
 
-  /** Most numbers are short, and read fastest as they stand; one power of ten by which a safe integer is divided is rounded as it has to be. */
+  /** Most numbers are short, and read fastest this way; dividing a safe integer by one power of ten rounds correctly. */
   #shortNumber(at: number, end: number): number | undefined {
     if (end - at > SAFE_DIGITS) return undefined;
     let number = 0;
@@ -104,7 +99,7 @@ export class JsonBytes {
     return this.text(at + 1, end - 1);
   }
 
-  /** The text from `at` to `end`; undefined where a character of it isn't plain ASCII. */
+  /** The text from `at` to `end`; undefined where it isn't plain ASCII. */
   #ascii(at: number, end: number): string | undefined {
     let text = "";
     for (; at < end; at++) {
@@ -115,7 +110,7 @@ export class JsonBytes {
     return text;
   }
 
-  /** Whether the key from `at` to `end`, with its quotes, is `name`, which is ASCII; however it is written. */
+  /** Whether the key from `at` to `end`, with its quotes, is the ASCII text `name`, with or without escapes. */
   isKey(at: number, end: number, name: string): boolean {
     for (let i = 0; i < name.length; i++) {
       const code = this.bytes[at + 1 + i];

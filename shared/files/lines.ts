@@ -1,5 +1,5 @@
 /**
- * Bytes into lines, fast and without ever failing on what a line holds.
+ * Bytes into lines: fast, and without failing on any content.
  *
  * @module
  */
@@ -9,37 +9,41 @@ import { isUtf8 } from "node:buffer";
 /** What is wrong with a line as text; its content is judged elsewhere. */
 export type Flaw = "invalid-utf8" | "too-long";
 
-/** Some lines that follow each other in a file. */
+/** Consecutive lines of a file. */
 export interface LineBatch {
   /** Number of the first line, from 1; blank lines count. */
   readonly first: number;
   /**
-   * The lines as they stand in the file, with the line ends between them; absent where one may be too long, or isn't UTF-8. Good until the
-   * next batch is asked for.
+   * The lines as in the file, with the line ends between them; absent where one may be too long, or isn't UTF-8. Valid until the next batch
+   * is requested.
    */
   readonly bytes?: Uint8Array | undefined;
-  /** The lines without their ends (`\n` or `\r\n`) and without the file's byte order mark. May hold blank lines. */
+  /**
+   * The lines without their ends (`
+   * ` or `\r
+   * `) and without the file's byte order mark; some may be blank.
+   */
   readonly lines: string[];
-  /** By index in `lines`: those that aren't what the file holds. Invalid bytes read as U+FFFD; a line that is too long is cut. */
+  /** By index in `lines`: those that differ from the file. Invalid bytes read as U+FFFD; a line that is too long is cut. */
   readonly flaws: ReadonlyMap<number, Flaw>;
 }
 
-/** The longest line that is handed out whole, in bytes: 16 MiB. */
+/** The longest line to read whole, in bytes: 16 MiB. */
 export const MAX_LINE_BYTES: number = 16 * 1024 * 1024;
 
 const NEWLINE = 10;
 const NO_FLAWS: ReadonlyMap<number, Flaw> = new Map();
 
 /**
- * Splits `chunks` into lines, one batch for each chunk that ends at least one; the last line needs no line end. A chunk may be reused by
- * its owner once the next one is asked for. Holds no more of a line than `maxLineBytes` and a chunk.
+ * Splits `chunks` into lines, one batch for each chunk that ends at least one; the last line needs no line end. A chunk can be reused once
+ * the next one is requested. Holds no more of a line than `maxLineBytes` and a chunk.
  */
 export async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
   maxLineBytes: number = MAX_LINE_BYTES,
 ): AsyncGenerator<LineBatch> {
   let first = 1;
-  let rest: Uint8Array[] = []; // the beginning of a line whose end is still to come
+  let rest: Uint8Array[] = []; // the beginning of an incomplete line
   let restBytes = 0;
   let atStart = true;
   const keep = (part: Uint8Array) => {
@@ -65,7 +69,7 @@ export async function* splitLines(
     }
     const batch = batchOf(take(chunk.subarray(0, end)), first, maxLineBytes);
     yield batch;
-    first += batch.count; // asked for only now, as a reader of the lines has counted them
+    first += batch.count; // requested only now, as a reader of the lines has counted them
     keep(chunk.subarray(end + 1));
   }
   const last = take(new Uint8Array());
@@ -77,7 +81,6 @@ export async function* splitLines(
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A batch that knows how many lines it has. */
 interface CountedBatch extends LineBatch {
   readonly count: number;
 }
@@ -88,7 +91,7 @@ function batchOf(bytes: Uint8Array, first: number, maxLineBytes: number): Counte
   return { first, lines, flaws, count: lines.length };
 }
 
-/** Lines without flaws. They are made texts only when they are asked for, as some readers make do with the bytes. */
+/** Lines without flaws. Decoded only on demand, as some readers need only the bytes. */
 class CleanBatch implements CountedBatch {
   readonly flaws = NO_FLAWS;
   #lines: string[] | undefined;
@@ -134,12 +137,12 @@ function decodeOneByOne(bytes: Uint8Array, maxLineBytes: number): Pick<LineBatch
   return { lines, flaws };
 }
 
-/** The first bytes of a line as text; a character that the cut goes through is left out, as streaming decoders wait for its end. */
+/** The first bytes of a line as text; a character that the cut splits is left out. */
 function beginning(line: Uint8Array, bytes: number): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(line.subarray(0, bytes), { stream: true });
 }
 
-/** The bytes without the byte order mark of UTF-8 that they may begin with. */
+/** The bytes without the byte order mark of UTF-8. */
 export function withoutMark(bytes: Uint8Array): Uint8Array {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }

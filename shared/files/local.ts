@@ -22,9 +22,8 @@ import type { LineBatch } from "./lines.ts";
 import { PartFile } from "./part_file.ts";
 import { factsOf, linesOf } from "./reading.ts";
 
-/** The data directory (`DATA_DIR`). See the port for what its methods promise. */
+/** The files of runs in the data directory (`DATA_DIR`). */
 export class LocalFiles implements Files {
-  /** Takes the data directory as its root; touches nothing yet. */
   constructor(private readonly root: string, private readonly allowed: RegExp = RUN_FILES) {}
 
   get documents(): Documents {
@@ -80,7 +79,7 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says. Whoever reserves names of one pipeline holds its lock, so that looking is enough. */
+  /** The reserving process holds the pipeline's lock, so a look is enough. */
   async reserve(path: string): Promise<boolean> {
     return !await this.exists(path) && !await this.exists(`${path}.part`);
   }
@@ -96,7 +95,7 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says: cuts the `.part` file where it was safe, and appends. */
+  /** Cuts the `.part` file after its safe part, and appends. */
   async resume(path: string, safe: SafePart): Promise<PartFile | undefined> {
     const target = this.inside(path);
     const hash = createHash("sha256");
@@ -113,7 +112,7 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says: renames the `.part` file to `.part.<suffix>`. */
+  /** Renames the `.part` file to `.part.<suffix>`. */
   async setPartAside(path: string, suffix: string): Promise<string | undefined> {
     const part = `${this.inside(path)}.part`;
     try {
@@ -133,12 +132,12 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** As the port says: a `.part` file is there for anybody to see, and the next writer of its name replaces it. */
+  /** Nothing to do: a `.part` file is visible, and the next writer of its name replaces it. */
   removeAbandoned(): Promise<number> {
     return Promise.resolve(0);
   }
 
-  /** As the port says. Follows no link below the data directory. */
+  /** Follows no link below the data directory. */
   async remove(path: string): Promise<void> {
     const target = this.inside(path);
     try {

@@ -3,10 +3,9 @@ import { LocalFiles } from "./local.ts";
 import { S3Files } from "./s3/files.ts";
 import type { S3Place } from "./s3/place.ts";
 
-/** Where the files are: a folder of this machine's disk, or a bucket. Plain data, so that it can be handed to another thread. */
+/** A folder of this machine's disk, or a bucket. Plain data, so that threads can pass it on. */
 export type FilesPlace = { readonly folder: string } | S3Place;
 
-/** The files in `place`; touches nothing yet. */
 export function openFiles(place: FilesPlace): Files {
   return "folder" in place ? new LocalFiles(place.folder) : new S3Files(place);
 }

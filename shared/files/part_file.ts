@@ -6,10 +6,9 @@ import type { FileFacts, GrowingFile, PublishOptions, SafePart } from "./files.t
 import type { LineBatch } from "./lines.ts";
 import { factsOf, insistOnSame, linesOf } from "./reading.ts";
 
-/** Space that a file leaves free on its disk, in bytes: without it queue and state on the same disk couldn't even hand the work back. */
+/** Space to leave free on a file's disk, in bytes: without it, queue and state on the same disk couldn't even hand the work back. */
 const SPARE = 4_000_000;
 
-/** How a `.part` file is opened. */
 interface Opening {
   readonly name: string;
   readonly target: string;
@@ -19,7 +18,7 @@ interface Opening {
   readonly resumable: boolean;
 }
 
-/** A `.part` file of the local disk; see the port for what its methods promise. Up to 256 KiB are kept in memory. */
+/** A `.part` file of the local disk. Up to 256 KiB are buffered in memory. */
 export class PartFile implements GrowingFile {
   #buffer = new Uint8Array(BLOCK);
   #filled = 0;
@@ -79,7 +78,7 @@ export class PartFile implements GrowingFile {
     }
   }
 
-  /** Writes and fsyncs all that was appended, so that it survives a power cut. */
+  /** Writes and fsyncs all appended bytes, so that they survive a power cut. */
   async sync(): Promise<Required<SafePart>> {
     await this.#drain();
     await this.#writing;
@@ -102,7 +101,7 @@ export class PartFile implements GrowingFile {
     }
   }
 
-  /** As the port says: fsync, rename, fsync of the folder. */
+  /** fsync, rename, fsync of the folder. */
   async publish({ replace = false }: PublishOptions = {}): Promise<FileFacts> {
     const facts = { name: this.name, ...await this.sync() };
     if (!(await this.#isStillOurs())) throw this.#taken();
@@ -126,7 +125,7 @@ export class PartFile implements GrowingFile {
     );
   }
 
-  /** What has the name already. */
+  /** The existing file of that name. */
   async #published(): Promise<FileFacts | undefined> {
     try {
       return await factsOf(this.name, blocksOf(await Deno.open(this.target)));
@@ -147,13 +146,13 @@ export class PartFile implements GrowingFile {
     }
   }
 
-  /** A process that was suspended until its lease was gone must not touch the file of the one that took over. */
+  /** A process that was suspended until its lease ran out must not touch the file of its successor. */
   async #isStillOurs(): Promise<boolean> {
     const there = await Deno.stat(`${this.target}.part`).catch(() => undefined);
     return there !== undefined && there.ino === this.inode;
   }
 
-  /** Begins to write what is in the buffer; what comes meanwhile goes into the other one. */
+  /** Begins to write the buffer; later bytes go into the other one. */
   async #drain(): Promise<void> {
     await this.#writing;
     this.#writing = this.#put(this.#buffer.subarray(0, this.#filled));

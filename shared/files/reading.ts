@@ -21,14 +21,13 @@ export async function* linesOf(
   if (facts !== undefined) onEnd?.(facts);
 }
 
-/** Reads a file's blocks to their end, for its facts. */
 export async function factsOf(path: string, blocks: AsyncIterable<Uint8Array>): Promise<FileFacts> {
   const tally = new Tally(path);
   for await (const _ of tally.of(blocks));
   return tally.facts();
 }
 
-/** Refuses a file whose name another content has. @throws Conflict */
+/** For a name that another content has. @throws Conflict */
 export function insistOnSame(there: FileFacts, wanted: FileFacts): void {
   if (there.sha256 === wanted.sha256) return;
   throw new Conflict(
@@ -37,7 +36,7 @@ export function insistOnSame(there: FileFacts, wanted: FileFacts): void {
   );
 }
 
-/** What is known of a file while its bytes pass by. */
+/** The facts of a file while its bytes pass by. */
 class Tally {
   readonly #hash = createHash("sha256");
   #bytes = 0;

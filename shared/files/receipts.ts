@@ -1,6 +1,6 @@
 /**
- * Receipts: what was made of each raw file, kept beside the files (docs/decisions/010-announced-again.md). The transformer answers from them when a raw
- * file is announced again, and the saver finds in them what was transformed and never loaded.
+ * Receipts: the results of each raw file's transform, kept beside the files (docs/decisions/010-announced-again.md). The transformer
+ * answers a repeated announcement from them, and the saver finds files in them that were transformed and never loaded.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import type { Files } from "./files.ts";
 
 const Facts = z.object({ name: z.string(), bytes: z.int().nonnegative(), sha256: Sha256 });
 
-/** What the message that announces the files repeats of the one that announced the raw file. */
+/** What a receipt repeats of the message that announced the raw file. */
 const Announced = z.object({
   id: z.string().optional(),
   raw_file: z.string(),
@@ -34,7 +34,7 @@ const Announced = z.object({
 });
 type Announced = z.output<typeof Announced>;
 
-/** What is kept of a transform: the files, what was found, and what the announcement repeats. */
+/** The files of a transform, its findings, and what the announcement repeats. */
 const Receipt = z.object({
   raw: Facts,
   processed: Facts,
@@ -44,17 +44,15 @@ const Receipt = z.object({
   fields: z.array(z.string()),
   lookup_sha256: Sha256,
   rules_sha256: Sha256,
-  /** What else is reported of the transform. */
+  /** The rest of the transform's report. */
   report: Detail,
-  /** A receipt of an earlier version has none. */
   announced: Announced.optional(),
 });
-/** What was made of a raw file, and with what. */
 export type Receipt = z.output<typeof Receipt>;
 
 const FOLDER = "transformed";
 
-/** The receipt of the files that `names` leads to, if they and the raw file are still those that it describes. @throws as `Files.facts`. */
+/** The receipt of the files that `names` leads to, if they and the raw file still match it. @throws as `Files.facts`. */
 export async function standing(
   files: Files,
   rawFile: string,
@@ -69,17 +67,17 @@ export async function standing(
   return receipt;
 }
 
-/** Keeps a receipt, once its files have their names. @throws as `Documents.write`. */
+/** To be called once the files have their names. @throws as `Documents.write`. */
 export async function keepReceipt(files: Files, receipt: Receipt): Promise<void> {
   await files.documents.write(nameOf(receipt.processed.name), JSON.stringify(Receipt.parse(receipt)));
 }
 
-/** Removes the receipt of a processed file that is removed. @throws as `Documents.remove`. */
+/** @throws as `Documents.remove`. */
 export async function removeReceipt(files: Files, processedFile: string): Promise<void> {
   await files.documents.remove(nameOf(processedFile));
 }
 
-/** The receipts of all processed files except `others`. Of those only the names are read. @throws as `Documents.read`. */
+/** The receipts of all processed files except `others`, of which only the names are read. @throws as `Documents.read`. */
 export async function* receiptsExcept(
   { documents }: Files,
   others: Iterable<string>,
@@ -120,9 +118,9 @@ export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt
   };
 }
 
-/** Name of the extractor's output that announces a raw file; the message's id derives from it. */
+/** The extractor's output that announces a raw file; the message's id derives from it. */
 export const PHASE1 = "phase1";
-/** Name of the transformer's output that announces its files; the message's id derives from it. */
+/** The transformer's output that announces its files; the message's id derives from it. */
 export const PHASE2 = "phase2";
 
 function nameOf(processedFile: string): string {
@@ -133,7 +131,7 @@ async function read(documents: Documents, name: string): Promise<Receipt | undef
   try {
     return Receipt.safeParse(JSON.parse(await documents.read(name) ?? "")).data;
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // one that can't be parsed is as good as none
+    if (error instanceof SyntaxError) return undefined; // a receipt that can't be parsed counts as missing
     throw error;
   }
 }

@@ -1,29 +1,29 @@
 /**
- * The State port: what the extractor keeps between its lives, and the locks under which it changes that.
+ * The State port: what the extractor keeps beyond its own end, and the locks for changing it.
  *
  * @module
  */
 import type { Documents } from "./documents.ts";
 
-/** Checkpoints, announcements and the schedule's memory, by name; a checkpoint is changed through its pipeline's lock alone. */
+/** Checkpoints, announcements and the schedule's memory, by name; a checkpoint is changed only under its pipeline's lock. */
 export interface State extends Documents {
   /**
-   * Takes the lock called `name`, waiting up to `waitMs` for its holder; the end of the holder's process frees it.
+   * Takes the lock `name`, waiting up to `waitMs` for its holder; the end of the holder's process frees it.
    *
-   * @throws Busy naming the holder when the wait was in vain.
+   * @throws Busy naming the holder after a wait in vain.
    * @throws TransientError or PermanentError as the other methods.
    * @throws the signal's reason when `signal` ended the wait.
    */
   lock(name: string, options: LockOptions): Promise<StateLock>;
 }
 
-/** A lock that is held. Disposing gives it back. */
+/** A held lock. Disposing releases it. */
 export interface StateLock extends Disposable {
   /** The same texts, for the holder: once another process has the lock, writing and removing throw `TransientError` and change nothing. */
   readonly documents: Documents;
 }
 
-/** How a lock is waited for. */
+/** How to wait for a lock. */
 export interface LockOptions {
   /** Milliseconds; 0: not at all. */
   readonly waitMs: number;
