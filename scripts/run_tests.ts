@@ -1,20 +1,25 @@
 /**
- * `deno task test [PATH…] [flags of deno test]`: runs the tests, and sets up what they need first. Programs that are missing are installed through
+ * `deno task test [PATH…] [flags of deno test]`: runs the tests, several files at a time, and sets up what they need first. Programs that are missing are installed through
  * apt on Debian and Ubuntu, as root or where `sudo -n` works; `ETL_TEST_INSTALL=no` prevents it. Tests whose programs are still missing are ignored
  * and listed at the end; with `CI=true` a missing program is a failure.
  *
  * @module
  */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { canInstall, installPackages } from "../tests/support/install.ts";
 import { ABSENT_FILE, PACKAGES, placeOf, type Program } from "../tests/support/needs.ts";
 
 const FLAGS = [
   "--no-prompt",
+  "--parallel",
   "--sanitize-ops",
   "--sanitize-resources",
   ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run", "--allow-sys"],
 ];
+
+/** Files that are tested at a time (variable DENO_JOBS): more than there are processors, as most tests wait for services and servers. */
+const JOBS = 2 * availableParallelism();
 
 const say = (line: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 
@@ -74,7 +79,7 @@ async function main(args: string[]): Promise<number> {
   try {
     const tests = new Deno.Command(Deno.execPath(), {
       args: ["test", ...FLAGS, ...args],
-      env: { [ABSENT_FILE]: file },
+      env: { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? String(JOBS), [ABSENT_FILE]: file },
     }).spawn();
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       Deno.addSignalListener(signal, () => tests.kill(signal));

@@ -99,9 +99,9 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
         await store.records.correctionsOf(invalid),
         new Map([[invalid[0], [raw[1]]], [invalid[1], []], [invalid[2], [raw[0]]]]),
       );
-      assert.deepEqual((await store.runs.correctionsOf([first])).get(first)!.map((run) => run.run_id), [
-        second,
-      ]);
+      const corrections = await store.runs.correctionsOf([first, second]);
+      assert.deepEqual(corrections.get(first)!.map((run) => run.run_id), [second]);
+      assert.deepEqual(corrections.get(second), []);
     },
   );
 
