@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { freePort } from "../tests/support/free_port.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 import { nextFree } from "./port.ts";
 
@@ -6,7 +7,7 @@ import { nextFree } from "./port.ts";
 async function withTakenPort() {
   await using owned = new AsyncDisposableStack();
   const pipeline = owned.use(await startPipeline({ users: 20, sftp: "none" }));
-  const taken = owned.use(Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  const taken = owned.use(Deno.listen({ hostname: "127.0.0.1", port: freePort() }));
   pipeline.env.API_PORT = String(taken.addr.port);
   const all = owned.move();
   return { pipeline, port: taken.addr.port, [Symbol.asyncDispose]: () => all[Symbol.asyncDispose]() };
@@ -41,7 +42,7 @@ Deno.test("demo takes the next free port and says so", async () => {
 });
 
 Deno.test("the next free port is the first that nobody listens on", () => {
-  using one = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using one = Deno.listen({ hostname: "127.0.0.1", port: freePort() });
   const next = nextFree("127.0.0.1", one.addr.port);
   assert.ok(next > one.addr.port);
   Deno.listen({ hostname: "127.0.0.1", port: next }).close();

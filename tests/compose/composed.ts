@@ -5,6 +5,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { pause } from "../../shared/actor/backoff.ts";
+import { freePort } from "../support/free_port.ts";
 import { run, runIn } from "./run.ts";
 
 /** The part of `docker inspect`'s answer that the test reads. */
@@ -230,8 +231,3 @@ export function serviceOf(container: Container): string {
 
 const PROJECT = "deno-etl-compose-test";
 const LABEL = "com.docker.compose";
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
+import { freePort } from "../support/free_port.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { needing } from "../support/needs.ts";
 
@@ -76,9 +77,7 @@ Deno.test("a source that fails in the middle: the next request resumes there, in
 Deno.test("a source that can't be reached: the error names it and says what to do", async () => {
   await using pipeline = await startPipeline({ env: { MAX_RETRIES: "1" } });
   const right = pipeline.env.API_BASE_URL;
-  using closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = closed.addr;
-  closed.close();
+  const port = freePort();
   pipeline.env.API_BASE_URL = `http://127.0.0.1:${port}/users`;
   await failsThenWorks(pipeline, new RegExp(`The run failed: Cannot .*127\\.0\\.0\\.1:${port}/users`), () => {
     pipeline.env.API_BASE_URL = right;

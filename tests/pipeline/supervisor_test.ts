@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
+import { freePort } from "../support/free_port.ts";
 import { childrenOf, isAlive, procOf } from "../support/processes.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
-
-/** A port that nobody listens at. */
-function freePort(): string {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return String((listener.addr as Deno.NetAddr).port);
-}
 
 async function started(pipeline: TestPipeline) {
   const supervisor = pipeline.beginTask("start");
@@ -34,7 +29,7 @@ Deno.test("a local SFTP server that is killed is started again, as the log says,
 });
 
 Deno.test("when the supervisor is killed all parts end, and the next start works on the same port", async () => {
-  await using pipeline = await startPipeline({ sftp: "none", env: { API_PORT: freePort() } });
+  await using pipeline = await startPipeline({ sftp: "none", env: { API_PORT: String(freePort()) } });
   const supervisor = await started(pipeline);
   const children = await childrenOf(supervisor.pid);
   assert.equal(children.length, 5);

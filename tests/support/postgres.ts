@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { freePort } from "./free_port.ts";
 import { commandOn, HERE, type Host } from "./host.ts";
 import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
@@ -239,9 +240,4 @@ class Server implements PostgresServer {
     if (!success) throw new Error(`${program} failed: ${text(stderr)}`);
     return text(stdout);
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

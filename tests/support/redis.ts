@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { freePort } from "./free_port.ts";
 import { commandOn, HERE, type Host } from "./host.ts";
 import { used } from "./needs.ts";
 import { followLog } from "./output.ts";
@@ -115,9 +116,4 @@ class Server implements RedisServer {
 async function connect(hostname: string, port: number): Promise<void> {
   const connection = await Deno.connect({ hostname, port });
   connection.close();
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -8,6 +8,7 @@
 import { fileURLToPath } from "node:url";
 import { AwsClient } from "aws4fetch";
 import type { S3Place } from "../../shared/files/s3/place.ts";
+import { freePort } from "./free_port.ts";
 import { commandOn, HERE, type Host } from "./host.ts";
 import { SWIFT, used } from "./needs.ts";
 import { followLog } from "./output.ts";
@@ -122,9 +123,4 @@ class Server implements S3Server {
     await this.kill();
     await Deno.remove(this.folder, { recursive: true });
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
 import { type SftpServer, startSftpServer } from "../../local/sftp_server.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
+import { freePort } from "./free_port.ts";
 import { startSshd } from "./sshd.ts";
 import type { FileKind, LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
 import type { SftpOptions } from "../../saver/delivery/sftp.ts";
@@ -180,7 +181,7 @@ class OwnProcess implements RunningServer {
   readonly user = "sftp_user";
   readonly folder: { remote: string; disk: string };
   readonly hostKey: string;
-  port = 0;
+  readonly port = freePort();
   #process: Deno.ChildProcess | undefined;
 
   constructor(private readonly publicKey: string, private readonly temp: string) {
@@ -212,8 +213,9 @@ class OwnProcess implements RunningServer {
     const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const { value = "" } = await reader.read();
     await reader.cancel();
-    this.port = Number(/ listens on 127\.0\.0\.1:(\d+), serves /.exec(value)?.[1]);
-    if (!(this.port > 0)) throw new Error(`the server didn't say where it listens: ${value}`);
+    if (!value.includes(` listens on 127.0.0.1:${this.port}, serves `)) {
+      throw new Error(`the server didn't say where it listens: ${value}`);
+    }
   }
 
   async kill(): Promise<void> {

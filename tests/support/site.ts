@@ -6,6 +6,7 @@
 import { pinHostKey } from "../../local/sftp/keys.ts";
 import { type SftpServer, startSftpServer } from "../../local/sftp_server.ts";
 import type { Environment } from "../../cli/services.ts";
+import { freePort } from "./free_port.ts";
 import { startSshd } from "./sshd.ts";
 
 /** A server that takes deliveries. Disposing of it ends it. */
@@ -35,7 +36,7 @@ export interface SiteOptions {
 export async function localSite({ folder, publicKey }: SiteOptions): Promise<Site> {
   const root = `${folder}/sftp_data`;
   let server: SftpServer | undefined;
-  let port = 0;
+  const port = freePort();
   const start = async () => {
     server = await startSftpServer({
       root,
@@ -45,7 +46,6 @@ export async function localSite({ folder, publicKey }: SiteOptions): Promise<Sit
       hostKey: `${folder}/ssh_keys/ssh_host_ed25519_key`,
       knownHosts: `${folder}/ssh_keys/known_hosts`,
     });
-    port = server.port;
   };
   const stop = async () => {
     await server?.close();

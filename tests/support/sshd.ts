@@ -4,6 +4,7 @@
  * @module
  */
 import { ensureHostKey } from "../../local/sftp/keys.ts";
+import { freePort } from "./free_port.ts";
 import { commandOn, HERE, type Host } from "./host.ts";
 import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
@@ -160,9 +161,4 @@ function killed(pid: number): void {
   } catch {
     // it has ended already
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
