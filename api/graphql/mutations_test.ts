@@ -254,7 +254,7 @@ Deno.test("dead letters are listed newest first over all channels, without what 
   for (let i = 0; i < 3; i++) {
     for (const to of ["channel:start_run", "channel:deliver"]) {
       await pipeline.channel.publish({ to, id: `${to}/${i}`, body: i === 2 ? "no json: geheim" : body });
-      const claim = await pipeline.channel.claim(to, { leaseMs: 1000, signal: AbortSignal.timeout(1000) });
+      const claim = await pipeline.channel.claim(to, { leaseMs: 1000, signal: AbortSignal.timeout(60_000) });
       await claim!.bury(`reason ${i}`);
     }
   }
@@ -354,7 +354,7 @@ Deno.test("a channel that is away is a problem that is answered", async () => {
 
 // deno-lint-ignore no-explicit-any -- the message's own shape is what the tests look at
 async function claimed(channel: Channel, mailbox: string): Promise<any> {
-  const claim = await channel.claim(mailbox, { leaseMs: 10_000, signal: AbortSignal.timeout(5000) });
+  const claim = await channel.claim(mailbox, { leaseMs: 10_000, signal: AbortSignal.timeout(60_000) });
   assert.ok(claim !== undefined, `nothing on ${mailbox}`);
   return JSON.parse(claim.body);
 }

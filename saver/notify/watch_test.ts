@@ -41,7 +41,7 @@ async function stage(
       await look({ ...parts, ...changed }, now);
       const ordered: Notification[] = [];
       while ((await channel.mailbox("channel:notify").state()).depth > 0) {
-        const signal = AbortSignal.timeout(5_000);
+        const signal = AbortSignal.timeout(60_000);
         const claim = await channel.claim("channel:notify", { leaseMs: 1_000, signal });
         ordered.push(decode("channel:notify", claim!.body).notification);
         await claim!.complete();
@@ -204,7 +204,7 @@ Deno.test("new dead letters are told once for each channel and look, those of no
   await using s = await stage();
   const bury = async (to: string, id: string) => {
     await s.channel.publish({ to, id, body: '{"secret":"of a record"}' });
-    const claim = await s.channel.claim(to, { leaseMs: 1_000, signal: AbortSignal.timeout(1_000) });
+    const claim = await s.channel.claim(to, { leaseMs: 1_000, signal: AbortSignal.timeout(60_000) });
     await claim!.bury("unreadable: of a record");
   };
   await bury("channel:phase1_complete", "a");

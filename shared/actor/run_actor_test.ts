@@ -26,7 +26,7 @@ Deno.test("a message that is handled is acknowledged together with its outputs, 
   await s.settledTimes(1);
   const output = await s.channel.claim("channel:phase2_complete", {
     leaseMs: 1_000,
-    signal: AbortSignal.timeout(1_000),
+    signal: AbortSignal.timeout(60_000),
   });
   assert.equal(output?.id, `m/${runId}/phase2`);
   assert.equal((await s.channel.mailbox("channel:phase1_complete").state()).depth, 0);
@@ -66,7 +66,7 @@ Deno.test("a message that kills its consumer each time runs out of attempts with
   const channel = await openTemporaryChannel();
   await give(channel);
   for (let death = 0; death < 2; death++) {
-    await channel.claim("channel:phase1_complete", { leaseMs: 1, signal: AbortSignal.timeout(1_000) }); // and dies
+    await channel.claim("channel:phase1_complete", { leaseMs: 1, signal: AbortSignal.timeout(60_000) }); // and dies
   }
   let handled = 0;
   const stop = new AbortController();
@@ -158,7 +158,7 @@ Deno.test("a stop hands back what does not finish in time, and no attempt is was
   assert.deepEqual(s.settled, ["handed back"]);
   const again = await s.channel.claim("channel:phase1_complete", {
     leaseMs: 1_000,
-    signal: AbortSignal.timeout(1_000),
+    signal: AbortSignal.timeout(60_000),
   });
   assert.equal(again?.attempt, 1);
   await again?.complete();

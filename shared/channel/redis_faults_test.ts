@@ -247,7 +247,7 @@ test("a primary that is demoted without a dropped connection is left for the one
   const url = `redis://127.0.0.1:${line.port}`;
   await using channel = await openRedisChannel({ url, callTimeoutMs: CALL_MS });
   const claiming = take(channel);
-  await channel.listening(BOX, AbortSignal.timeout(10_000));
+  await channel.listening(BOX, AbortSignal.timeout(60_000));
   using operator = await plainClient(old);
   line.leadNew(promoted.port);
   await operator.sendCommand(["REPLICAOF", "127.0.0.1", String(promoted.port)]);

@@ -111,7 +111,7 @@ async function furnish({ store, channel }: TestApi): Promise<void> {
   await channel.publish({ to: "channel:deliver", id: "an-order", body: JSON.stringify({ run_id: RUN_ID }) });
   const claim = await channel.claim("channel:deliver", {
     leaseMs: 10_000,
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(60_000),
   });
   await claim!.bury("Cannot deliver to sftp:22: the key was refused.");
 }

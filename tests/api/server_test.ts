@@ -143,7 +143,7 @@ Deno.test("a subscription hears of actors whose mailbox changed", async () => {
 });
 
 Deno.test("closing the server ends subscriptions and waiting, and lets answers that were begun come to their end", async () => {
-  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "20000" });
+  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "60000" });
   await fillRun(pipeline.store);
   const server = await listen(pipeline.app, LOCAL);
   const events = await subscribe(server, "subscription { runEvents { runId } }");
@@ -158,7 +158,7 @@ Deno.test("closing the server ends subscriptions and waiting, and lets answers t
     await new Promise((r) => setTimeout(r, 10));
   }
   await openCount(pipeline, 1);
-  await server.close(15_000);
+  await server.close(60_000);
   assert.equal(await events.ended(), true);
   assert.deepEqual(await waiting, { data: { startRun: { finished: false } } });
   assert.deepEqual(await counting, { columns: ["n"], rows: [{ n: 3_000_000 }] });

@@ -72,16 +72,14 @@ export async function give(channel: Channel, runId = newRunId()): Promise<string
 
 /** The events so far; they are taken from their mailbox. */
 export async function eventsOf(channel: Channel): Promise<RunEvent[]> {
+  const mailbox = "channel:run_events";
   const events: RunEvent[] = [];
-  for (;;) {
-    const claim = await channel.claim("channel:run_events", {
-      leaseMs: 1_000,
-      signal: AbortSignal.timeout(20),
-    });
-    if (claim === undefined) return events;
-    events.push(decode("channel:run_events", claim.body));
-    await claim.complete();
+  while ((await channel.mailbox(mailbox).state()).depth > 0) {
+    const claim = await channel.claim(mailbox, { leaseMs: 60_000, signal: new AbortController().signal });
+    events.push(decode(mailbox, claim!.body));
+    await claim!.complete();
   }
+  return events;
 }
 
 /** A handler that has nothing to do. */

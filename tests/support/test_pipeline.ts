@@ -73,7 +73,7 @@ export interface LogLine {
 }
 
 /** How long anything may take before it has failed, in milliseconds. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /** Makes the folder, the source, the channel and the SFTP server; the services are started by `start`. */
 export async function startPipeline(options: TestPipelineOptions = {}): Promise<TestPipeline> {
