@@ -143,7 +143,7 @@ Deno.test("a subscription hears of actors whose mailbox changed", async () => {
 });
 
 Deno.test("closing the server ends subscriptions and waiting, and lets answers that were begun come to their end", async () => {
-  await using pipeline = await openApi({ SQL_TIMEOUT_MS: "60000" });
+  await using pipeline = await openApi();
   await fillRun(pipeline.store);
   const server = await listen(pipeline.app, LOCAL);
   const events = await subscribe(server, "subscription { runEvents { runId } }");

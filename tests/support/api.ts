@@ -79,7 +79,8 @@ export async function openApiOnPostgres(
 }
 
 function configOf(env: Record<string, string>): ApiConfig {
-  return loadConfig("api", ApiVariables, env);
+  // a busy machine takes seconds to begin a query
+  return loadConfig("api", ApiVariables, { SQL_TIMEOUT_MS: "60000", ...env });
 }
 
 function boundsOf(config: ApiConfig) {
