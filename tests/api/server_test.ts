@@ -50,14 +50,14 @@ Deno.test("a client that takes in nothing of its answers is closed; one whose an
       );
     }
   });
-  const server = await listen(pipeline.app, LOCAL, { stalledMs: 500 });
+  const server = await listen(pipeline.app, LOCAL, { stalledMs: 2_000 });
   try {
     const stalled = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
     const asking = new TextEncoder().encode("GET /etl_runs HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500));
     const writing = stalled.write(asking).catch(() => {});
     const { data } = await postTo(server, "/graphql", {
       query:
-        "mutation { startRun(input: { wait: true, timeoutSeconds: 2 }) { ... on StartRunSuccess { finished } } }",
+        "mutation { startRun(input: { wait: true, timeoutSeconds: 4 }) { ... on StartRunSuccess { finished } } }",
     }) as { data: unknown };
     assert.deepEqual(data, { startRun: { finished: false } });
     let taken = 0;
