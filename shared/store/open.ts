@@ -12,6 +12,7 @@ import type { Defined } from "./shown.ts";
 import { openSqlite, openSqliteToRead } from "./sqlite/open.ts";
 import type { ReadStore, Store } from "./store.ts";
 
+export { type Copy, copyStore } from "./copy.ts";
 export { grantSql, inspect, inspectConsole } from "./postgres/inspect.ts";
 
 /** Where runs and records are kept: in the file of an SQLite database, or in the PostgreSQL database at an address. */

@@ -63,7 +63,7 @@ export async function loadFile(
 }
 
 /** Characters that are sent at once. */
-const PIECE = 128 * 1024;
+export const PIECE = 128 * 1024;
 
 /** Lines as rows in the text format of COPY; tells how many there were so far. */
 async function* rowsOf(
@@ -98,6 +98,11 @@ async function* rowsOf(
 function valuesOf(line: string): string {
   if (!line.includes("\0")) return `${escaped(line)}\t\\N`;
   return `${escaped(line.replaceAll("\0", "\ufffd"))}\t\\\\x${Buffer.from(line).toString("hex")}`;
+}
+
+/** A value in the text format of COPY. */
+export function copyValue(value: string | number | null): string {
+  return typeof value === "string" ? escaped(value) : value === null ? "\\N" : String(value);
 }
 
 function escaped(line: string): string {

@@ -29,7 +29,7 @@ export const NUL_LINE = "coalesce(b.nul_line, r.nul_line)";
 
 /** The line of a record, of what was selected as `TEXT` and `NUL_LINE`. */
 export function lineOf({ json, nul }: { json: string; nul: Uint8Array | null }): string {
-  return nul === null ? json : new TextDecoder().decode(nul);
+  return nul === null ? json : new TextDecoder("utf-8", { ignoreBOM: true }).decode(nul);
 }
 
 /** The id of the record that holds the text of a record of `fromRecords`. */

@@ -1,0 +1,111 @@
+/**
+ * `deno task migrate --to postgres://…`: copies the SQLite database that the configuration names, and what the extractor keeps in files, into a
+ * PostgreSQL database that holds nothing; compares them before anything is kept, and again where it was copied before. Changes nothing of the
+ * source. Exit codes: 0 the copy is there and the same, 1 it isn't, 2 usage or configuration that can't be used.
+ *
+ * @module
+ */
+import { openChannel } from "../shared/channel/open.ts";
+import { loadConfig } from "../shared/config/config.ts";
+import { DatabaseVariables, redisUrlOf } from "../shared/config/variables.ts";
+import { TransientError } from "../shared/errors/errors.ts";
+import { LocalDocuments } from "../shared/files/documents.ts";
+import { type Copy, copyStore, shownPlace } from "../shared/store/open.ts";
+import { type CommandLine, complain, EXIT, isTerminal, runCommand, say, UsageError } from "./command_line.ts";
+import { readEnvironment } from "./env_file.ts";
+import { ProgressBar } from "./progress.ts";
+import { VARIABLES } from "./services.ts";
+
+const HELP = `deno task migrate --to postgres://USER:PASSWORD@HOST[:PORT]/DATABASE
+
+Copies the SQLite database DB_PATH, and what the extractor keeps in DATA_DIR/state, into a PostgreSQL database that holds
+nothing, and compares them row by row. All of it is kept, or nothing: run it again where it ended early. Where the copy is
+there already it is only compared. Stop all services first. Changes nothing of what is copied.
+Exit codes: 0 the copy is there and the same; 1 it isn't; 2 a command or configuration that can't be used.`;
+
+const OPTIONS = { to: { type: "string" } } as const;
+
+/** A service that was heard of so lately may be running, in milliseconds. */
+const ALIVE_MS = 30_000;
+
+/** What the extractor keeps: checkpoints and what became of them, schedules, standings and announcements; not the receipts of transforms. */
+const KEPT = /^(?!transformed\/).+\.json(\.(corrupt|other-source)-\w+)?$/;
+
+async function main({ values: { to } }: CommandLine<typeof OPTIONS>): Promise<number> {
+  if (to === undefined) throw new UsageError(`Where to? ${HELP.split("\n", 1)[0]}`);
+  const target = DatabaseVariables.DATABASE_URL.safeParse(to);
+  // the address isn't shown, as it has a password
+  if (target.error) throw new UsageError(`--to can't be used: ${target.error.issues[0]!.message}.`);
+  const config = loadConfig("migrate", VARIABLES.saver, await readEnvironment());
+  if (config.DATABASE_URL !== undefined) {
+    throw new UsageError(
+      `DATABASE_URL names ${
+        shownPlace({ url: config.DATABASE_URL })
+      } already, and an SQLite database is what can be copied. Unset it, set DB_PATH to that, and run this again.`,
+    );
+  }
+  await refuseRunning(redisUrlOf(config), config.QUEUE_PATH);
+  const [path, url] = [config.DB_PATH, target.data!];
+  const documents = await keptDocuments(`${config.DATA_DIR}/state`);
+  const bar = new ProgressBar();
+  let told = "";
+  try {
+    const copy = await copyStore({
+      path,
+      url,
+      documents,
+      progress(step, table, done, total) {
+        const actor = `${step === "copy" ? "copying" : "comparing"} ${table}`;
+        if (isTerminal) bar.show(actor, { done, total, unit: "rows" });
+        else if (actor !== told) say(`${actor}, ${total} rows`);
+        told = actor;
+      },
+    });
+    bar.clear();
+    say(summaryOf(copy, path, shownPlace({ url })));
+    return EXIT.ok;
+  } catch (error) {
+    bar.clear();
+    if (error instanceof TransientError) {
+      complain("Nothing was kept. Once the reason below is gone, run this again.");
+    }
+    throw error;
+  }
+}
+
+function summaryOf({ isNew, tables }: Copy, path: string, place: string): string {
+  const rows = tables.reduce((sum, [, rows]) => sum + rows, 0);
+  const runs = tables.find(([table]) => table === "etl_runs")?.[1] ?? 0;
+  const what = `${runs} runs, ${rows} rows in ${tables.length} tables`;
+  return isNew
+    ? `Copied ${path} to ${place} and compared it: ${what}. Now set DATABASE_URL to it for all services and start them; ` +
+      `deno task verify --run latest looks at the newest run there. Keep ${path} until then.`
+    : `${place} is a copy of ${path} already, and the same: ${what}. Nothing was changed.`;
+}
+
+/** @throws Error where a service was heard of lately: it would work on in the database that was copied. */
+async function refuseRunning(redisUrl: string | undefined, queuePath: string): Promise<void> {
+  await using channel = await openChannel({ redisUrl, queuePath });
+  const alive = (await channel.beats()).filter(({ state, at }) =>
+    state !== "stopped" && at > Date.now() - ALIVE_MS
+  );
+  if (alive.length === 0) return;
+  const names = [...new Set(alive.map(({ actor, host, pid }) => `${actor} (process ${pid} on ${host})`))];
+  throw new Error(
+    `Cannot copy while services run: ${names.join(", ")}. Stop them, and run this again; ` +
+      `one that was killed counts as running for ${ALIVE_MS / 1_000} s.`,
+  );
+}
+
+async function keptDocuments(folder: string): Promise<[name: string, text: string][]> {
+  const documents = new LocalDocuments(folder);
+  const found: [string, string][] = [];
+  for await (const listed of documents.list(".")) {
+    const name = listed.slice("./".length);
+    const text = KEPT.test(name) ? await documents.read(name) : undefined;
+    if (text !== undefined) found.push([name, text]);
+  }
+  return found.sort(([a], [b]) => a < b ? -1 : 1);
+}
+
+if (import.meta.main) await runCommand({ help: HELP, options: OPTIONS }, main);

@@ -1,0 +1,253 @@
+/**
+ * Copying an SQLite database into a PostgreSQL database that holds nothing: all of it, compared row by row before it is kept, or nothing.
+ *
+ * One transaction fills the database, so that a copy that ends early leaves it as it was. A copy that is there already is only compared.
+ *
+ * @module
+ */
+import { FILE_KINDS } from "../contracts/names.ts";
+import { PermanentError } from "../errors/errors.ts";
+import { Postgres } from "./postgres/connection.ts";
+import {
+  columnsOf,
+  contentsOf,
+  copyRows,
+  countOf,
+  emptyTables,
+  goOnAfter,
+  insertChanges,
+  insertCurrent,
+  lockTables,
+  makeTables,
+  type Pages,
+  pagesOf,
+  refuseForeign,
+} from "./postgres/copied.ts";
+import { changesTable, currentTable } from "./postgres/current_table.ts";
+import { checkServer, migrate, schemaVersion } from "./postgres/migrate.ts";
+import { readsOf } from "./postgres/reads.ts";
+import { baseTable } from "./postgres/record_sql.ts";
+import type { Session } from "./postgres/session.ts";
+import { differenceOf } from "./same_answers.ts";
+import {
+  type CopiedRow,
+  type CopiedTable,
+  PAGE_ROWS,
+  type PlainTable,
+  SqliteCopied,
+} from "./sqlite/copied.ts";
+
+/** What is copied. */
+export interface CopyOptions {
+  /** The SQLite database. */
+  readonly path: string;
+  /** The PostgreSQL database. */
+  readonly url: string;
+  /** What the extractor keeps in files: name and text of each, ordered by name. */
+  readonly documents: readonly (readonly [name: string, text: string])[];
+  /** Called as rows are copied and compared. */
+  readonly progress?: (step: "copy" | "check", table: string, done: number, total: number) => void;
+}
+
+/** What was copied. */
+export interface Copy {
+  /** False where it was there already. */
+  readonly isNew: boolean;
+  /** The rows of each table. */
+  readonly tables: readonly (readonly [table: string, rows: number])[];
+}
+
+/** A table, in both databases. */
+interface Part extends CopiedTable {
+  /** As SQL of PostgreSQL. */
+  readonly table: string;
+  write(session: Session, pages: Pages): Promise<void>;
+  /** Reads it back: the first columns of its pages. */
+  readonly query: string;
+  /** Whether it is there whatever the pipelines are. */
+  readonly isPlain?: boolean;
+  /** The last number that was given to a row; undefined where numbers aren't given. */
+  readonly lastId?: number | undefined;
+}
+
+/** Longest run time of a statement, in milliseconds: ANALYZE of a large table. */
+const STATEMENT_MS = 300_000;
+
+/**
+ * Copies the database at `path` into the one at `url`, or compares them where it was copied before.
+ *
+ * @throws PermanentError when either can't be used as it is, or the target holds anything else; nothing is changed then.
+ * @throws TransientError when one is away, or somebody writes to it. Nothing is kept then.
+ */
+export async function copyStore(options: CopyOptions): Promise<Copy> {
+  using source = SqliteCopied.open(options.path);
+  await using db = new Postgres(options.url, { name: "migrate", max: 1, statementMs: STATEMENT_MS });
+  await checkServer(db);
+  if (await schemaVersion(db, db.place) === 0) await refuseForeign(db, db.place);
+  await migrate(db);
+  const parts = await partsOf(db, source, options.documents);
+  const plain = parts.filter(({ isPlain }) => isPlain).map(({ table }) => table);
+  const copy = (isNew: boolean) => ({
+    isNew,
+    tables: parts.map(({ table, count }) => [table, count] as const),
+  });
+
+  const found = await contentsOf(db, plain);
+  if (found.size > 0) {
+    const difference = await db.transaction(
+      (session) => compare(session, source, parts, options),
+      "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    );
+    if (difference === undefined) return copy(false);
+    const held = [...found].map(([table, rows]) => `${table} ${rows}`).join(", ");
+    throw new PermanentError(
+      `Cannot copy into ${db.place}: it isn't empty (rows: ${held}), and it isn't a copy of ${options.path} as that is now: ${difference}. ` +
+        `Nothing was changed. Name a database that holds nothing; or, where services have worked on this copy since, keep to it.`,
+    );
+  }
+  await db.transaction(async (session) => {
+    await lockTables(session, plain);
+    const others = await contentsOf(session, plain);
+    if (others.size > 0) {
+      throw new PermanentError(
+        `Cannot copy into ${db.place}: somebody else began to use it. Nothing was changed.`,
+      );
+    }
+    // the time of a COPY has no bound, but each of its waits has one
+    await session.run("SET LOCAL statement_timeout = 0");
+    await emptyTables(session, plain);
+    for (const part of parts) {
+      if (part === parts[DESCRIBING.length]) await makeTables(session, source.pipelines);
+      await part.write(session, told(part, "copy", options));
+      if (part.lastId !== undefined) await goOnAfter(session, part.table, part.lastId);
+      await session.script(`ANALYZE ${part.table}`);
+    }
+    const difference = await compare(session, source, parts, options);
+    if (difference !== undefined) {
+      throw new PermanentError(
+        `Cannot copy ${options.path}: the copy isn't the same, ${difference}. Nothing was kept. Please report this as a defect.`,
+      );
+    }
+    if (source.hasChanged()) {
+      throw new PermanentError(
+        `Cannot copy ${options.path}: somebody wrote to it meanwhile. Nothing was kept. Stop all services and commands, and run this again.`,
+      );
+    }
+  });
+  return copy(true);
+}
+
+/** The tables that say which others there are. */
+const DESCRIBING = ["pipelines", "pipeline_fields"];
+
+/** All tables, those first that say which others there are. */
+async function partsOf(
+  session: Session,
+  source: SqliteCopied,
+  documents: CopyOptions["documents"],
+): Promise<Part[]> {
+  const state: PlainTable = {
+    name: "extractor_state",
+    key: "name",
+    columns: ["name", "body"],
+    lastId: undefined,
+    count: documents.length,
+    pages: () => [documents.map((row) => row.map((text) => text.replaceAll("\0", "\ufffd")))],
+  };
+  const known = await columnsOf(session);
+  const plain = [...source.tables((column) => known.has(column)), state].map((table): Part => ({
+    ...partOf(table.name, table.columns, table.key, table),
+    isPlain: true,
+    lastId: table.lastId,
+  }));
+  const describes = ({ table }: Part) => DESCRIBING.includes(table);
+  return [
+    ...plain.filter(describes),
+    ...plain.filter((part) => !describes(part)),
+    ...source.pipelines.flatMap(({ name }) =>
+      FILE_KINDS.map((kind) =>
+        partOf(baseTable(kind, name), ["id", "json", "nul_line"], "id", source.records(kind, name))
+      )
+    ),
+    ...source.pipelines.flatMap((shown): Part[] => {
+      if (shown.current === null) return [];
+      const current = source.current(shown.name);
+      const changes = source.changes(shown);
+      return [{
+        ...partOf(currentTable(shown.name), ["id", "record", "first", "changed", "seen"], "id", current),
+        write: (session, pages) => insertCurrent(session, shown, pages),
+        lastId: current.lastId,
+      }, {
+        ...partOf(
+          changesTable(shown.name),
+          ["move", "change", "fields", "before", "after"],
+          "move, key_order, key",
+          changes,
+        ),
+        write: (session, pages) => insertChanges(session, shown, pages),
+      }];
+    }),
+  ];
+}
+
+function partOf(table: string, columns: readonly string[], key: string, { count, pages }: CopiedTable): Part {
+  return {
+    table,
+    count,
+    pages,
+    write: (session, pages) => copyRows(session, table, columns, pages),
+    // bytes as text, as they were copied
+    query: `SELECT ${columns.map((column) => column === "nul_line" ? "nul_line::text" : column).join(", ")}
+      FROM ${table} ORDER BY ${key}`,
+  };
+}
+
+/** The pages of a table, telling how many rows went by. */
+function* told(
+  part: Part,
+  step: "copy" | "check",
+  { progress }: CopyOptions,
+): Generator<readonly CopiedRow[]> {
+  let done = 0;
+  progress?.(step, part.table, done, part.count);
+  for (const rows of part.pages()) {
+    yield rows;
+    done += rows.length;
+    progress?.(step, part.table, done, part.count);
+  }
+  if (done !== part.count) {
+    throw new Error(`Read ${done} rows of ${part.table}, though it has ${part.count}.`);
+  }
+}
+
+/** What of the copy isn't as it is in the source; undefined where all is the same. Without anything of a record. */
+async function compare(
+  session: Session,
+  source: SqliteCopied,
+  parts: readonly Part[],
+  options: CopyOptions,
+): Promise<string | undefined> {
+  for (const part of parts) {
+    const rows = await countOf(session, part.table);
+    if (rows !== part.count) return `${part.table} has ${rows} rows, wanted ${part.count}`;
+  }
+  for (const [n, part] of parts.entries()) {
+    const found = pagesOf(session, `copied_${n}`, part.query, PAGE_ROWS);
+    let rest: unknown[][] = [];
+    for (const wanted of told(part, "check", options)) {
+      while (rest.length < wanted.length) {
+        const { value, done } = await found.next();
+        if (done) break;
+        rest = rest.concat(value);
+      }
+      for (const [i, row] of wanted.entries()) {
+        const other = rest[i];
+        if (other?.every((cell, at) => cell === row[at])) continue;
+        return `${part.table} differs at ${row[0]}`;
+      }
+      rest = rest.slice(wanted.length);
+    }
+    await found.return(undefined);
+  }
+  return await differenceOf(source.reads, readsOf(session));
+}

@@ -1,0 +1,180 @@
+/**
+ * Writing another store's rows into an empty database, and reading them back.
+ *
+ * @module
+ */
+import { PermanentError } from "../../errors/errors.ts";
+import { FILE_KINDS } from "../../contracts/names.ts";
+import type { Shown } from "../shown.ts";
+import { changesTable, columnsSql, currentTable } from "./current_table.ts";
+import { copyValue, PIECE } from "./load.ts";
+import { SCHEMA_LOCK } from "./migrate.ts";
+import { baseTable, pathSql } from "./record_sql.ts";
+import { type Session, sqlText } from "./session.ts";
+import { refreshViews } from "./views.ts";
+
+/** Rows in pages, each the values of the table's columns. */
+export type Pages = Iterable<readonly (readonly (string | number | null)[])[]>;
+
+/** Tables that the first service that is started fills, though there is no run. */
+const FILLED_AT_START = ["pipelines", "pipeline_fields", "watched_schedules"];
+
+/** How many rows the tables have that hold anything. */
+export async function contentsOf(session: Session, tables: readonly string[]): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const table of tables) {
+    if (FILLED_AT_START.includes(table)) continue;
+    const rows = await countOf(session, table);
+    if (rows > 0) found.set(table, rows);
+  }
+  return found;
+}
+
+/** How many rows a table has. */
+export async function countOf(session: Session, table: string): Promise<number> {
+  return (await session.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))!.n;
+}
+
+/**
+ * Refuses a database without our schema that holds tables.
+ *
+ * @throws PermanentError naming some of them.
+ */
+export async function refuseForeign(session: Session, place: string): Promise<void> {
+  const tables = await session.all<{ name: string }>(
+    `SELECT relname AS name FROM pg_class AS c WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+       AND NOT EXISTS (SELECT 1 FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY relname LIMIT 6`,
+  );
+  if (tables.length === 0) return;
+  throw new PermanentError(
+    `Cannot copy into ${place}: it isn't empty, it has tables that this program did not make (${
+      tables.slice(0, 5).map(({ name }) => name).join(", ")
+    }${
+      tables.length > 5 ? ", …" : ""
+    }). Nothing was changed. Name a database that holds nothing (CREATE DATABASE … ENCODING 'UTF8').`,
+  );
+}
+
+/** Keeps everybody else from the tables until the transaction ends. */
+export async function lockTables(session: Session, tables: readonly string[]): Promise<void> {
+  await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
+  await session.script(`LOCK TABLE ${tables.join(", ")} IN ACCESS EXCLUSIVE MODE`);
+}
+
+/** Empties the tables; what is copied into them in the same transaction is written once, for good. */
+export async function emptyTables(session: Session, tables: readonly string[]): Promise<void> {
+  await session.script(`TRUNCATE ${[...tables, "run_counts"].join(", ")}`);
+}
+
+/** Makes the tables of pipelines that are described already, empty, and their views. */
+export async function makeTables(session: Session, pipelines: readonly Shown[]): Promise<void> {
+  await refreshViews(session, pipelines.map((shown) => ({ ...shown, keys: [] })));
+  const tables = pipelines.flatMap(({ name, current }) => [
+    ...FILE_KINDS.map((kind) => baseTable(kind, name)),
+    ...current === null ? [] : [currentTable(name), changesTable(name)],
+  ]);
+  if (tables.length > 0) await session.script(`TRUNCATE ${tables.join(", ")}`);
+}
+
+/** The columns of all tables, as `table.column`. */
+export async function columnsOf(session: Session): Promise<Set<string>> {
+  const columns = await session.all<{ name: string }>(
+    `SELECT table_name || '.' || column_name AS name FROM information_schema.columns WHERE table_schema = current_schema()`,
+  );
+  return new Set(columns.map(({ name }) => name));
+}
+
+/** Copies rows into a table that was emptied in the same transaction. */
+export async function copyRows(
+  session: Session,
+  table: string,
+  columns: readonly string[],
+  pages: Pages,
+): Promise<void> {
+  await session.copy(`COPY ${table} (${columns.join(", ")}) FROM STDIN WITH (FREEZE)`, piecesOf(pages));
+}
+
+async function* piecesOf(pages: Pages): AsyncGenerator<string> {
+  let piece = "";
+  for (const rows of pages) {
+    for (const row of rows) piece += `${row.map(copyValue).join("\t")}\n`;
+    if (piece.length < PIECE) continue;
+    yield await Promise.resolve(piece);
+    piece = "";
+  }
+  if (piece !== "") yield piece;
+}
+
+/**
+ * Writes a current state, whose records are there: id, record, first, changed, seen, and the key as JSON. Key and columns are what this engine
+ * reads in the record.
+ */
+export async function insertCurrent(session: Session, { name, current }: Shown, pages: Pages): Promise<void> {
+  const columns = columnsSql(current!, "r.record");
+  for (const rows of pages) {
+    await session.run(
+      `INSERT INTO ${currentTable(name)} (id, record, first, changed, seen, key${
+        columns.map(({ name }) => `, ${name}`).join("")
+      })
+       SELECT s.id, s.record, s.first, s.changed, s.seen,
+         coalesce(etl_key(r.record, ${pathSql(current!.key)}), ${KEY})${
+        columns.map(({ value }) => `, ${value}`).join("")
+      }
+       FROM (${rowsSql("id bigint", "record bigint", "first bigint", "changed bigint", "seen bigint")}) AS s
+         LEFT JOIN ${baseTable("processed", name)} AS p ON p.id = s.record
+         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r`,
+      JSON.stringify(rows),
+    );
+  }
+}
+
+/** Writes what changed in it: move, change, fields, before, after, and the key as JSON. */
+export async function insertChanges(session: Session, { name }: Shown, pages: Pages): Promise<void> {
+  for (const rows of pages) {
+    await session.run(
+      `INSERT INTO ${changesTable(name)} (move, change, fields, before, after, key)
+       SELECT s.move, s.change, s.fields, s.before, s.after, ${KEY}
+       FROM (${rowsSql("move bigint", "change text", "fields text", "before bigint", "after bigint")}) AS s`,
+      JSON.stringify(rows),
+    );
+  }
+}
+
+/** A key that is given as JSON. */
+const KEY = "etl_key(etl_record(s.key), '{}')";
+
+/** The rows that are bound to $1 as JSON, with these columns and the key. */
+function rowsSql(...columns: string[]): string {
+  const cells = [...columns, "key text"].map((column, n) => {
+    const [name, type] = column.split(" ");
+    return `(v ->> ${n})::${type} AS ${name}`;
+  });
+  return `SELECT ${cells.join(", ")} FROM json_array_elements($1::json) AS v`;
+}
+
+/** Lets a table's numbers go on behind `last`. */
+export async function goOnAfter(session: Session, table: string, last: number): Promise<void> {
+  if (last > 0) {
+    await session.run(
+      `SELECT setval(s, $1) FROM pg_get_serial_sequence(${sqlText(table)}, (SELECT attname FROM pg_attribute
+         WHERE attrelid = ${sqlText(table)}::regclass AND attidentity <> '')) AS s WHERE s IS NOT NULL`,
+      last,
+    );
+  }
+}
+
+/** The rows of a query, in pages of `size`; `name` is no other query's of the transaction. */
+export async function* pagesOf(
+  session: Session,
+  name: string,
+  query: string,
+  size: number,
+): AsyncGenerator<unknown[][]> {
+  await session.script(`DECLARE ${name} NO SCROLL CURSOR FOR ${query}`);
+  for (;;) {
+    const { rows } = await session.table(`FETCH ${size} FROM ${name}`);
+    yield rows;
+    if (rows.length < size) break;
+  }
+  await session.script(`CLOSE ${name}`);
+}

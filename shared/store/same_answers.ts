@@ -1,0 +1,57 @@
+/**
+ * Whether two stores answer the same, as far as a person would look: all runs, and both ends of all else.
+ *
+ * @module
+ */
+import { exactJson } from "./mask.ts";
+import type { Page } from "./rows.ts";
+import type { Reads } from "./store.ts";
+
+/** Rows that are asked for at once. */
+const ROWS = 200;
+
+/** What differs, without anything of a record; undefined where nothing does. */
+export async function differenceOf(one: Reads, other: Reads): Promise<string | undefined> {
+  const differs = async (read: (reads: Reads) => Promise<unknown>) =>
+    textOf(await read(one)) !== textOf(await read(other));
+  const ends = async (read: (reads: Reads, page: Page<never>) => Promise<unknown>) =>
+    await differs((reads) => read(reads, { limit: ROWS })) ||
+    await differs((reads) => read(reads, { limit: ROWS, from: "end" }));
+
+  for (const filter of [{}, { loaded: true }]) {
+    if (await differs((reads) => reads.runs.count(filter))) return "the number of runs differs";
+  }
+  for (let after, rows; rows === undefined || rows.length === ROWS; after = rows.at(-1)) {
+    const page = { limit: ROWS, after };
+    rows = await one.runs.page({}, page);
+    if (textOf(rows) !== textOf(await other.runs.page({}, page))) return "the list of runs differs";
+  }
+  if (await differs((reads) => reads.records.tables())) return "the tables of records differ";
+  for (const table of await one.records.tables()) {
+    if (await differs((reads) => reads.records.count(table))) return `the number of ${table} differs`;
+    if (await ends((reads, page) => reads.records.page(table, {}, page))) return `${table} differs`;
+  }
+  if (await differs((reads) => reads.current.pipelines())) return "the pipelines with a current state differ";
+  for (const name of await one.current.pipelines()) {
+    for (const table of [name, `${name}_changes`]) {
+      if (await differs((reads) => reads.current.count(table))) return `the number of ${table} differs`;
+    }
+    if (await ends((reads, page) => reads.current.page(name, {}, page))) return `${name} differs`;
+    if (await ends((reads, page) => reads.current.changes(name, {}, page))) return `${name}_changes differs`;
+  }
+}
+
+/** A text up to what not every engine can hold: NUL, and the end of a long key. The order of properties says nothing. */
+function textOf(rows: unknown): string {
+  return JSON.stringify(rows, (name, value) => {
+    if (typeof value === "bigint") return String(value);
+    if (name === "cursor") return undefined;
+    if (typeof value === "string") {
+      const text = value.split(/[\0\ufffd]/, 1)[0]!;
+      return name === "key" ? text.slice(0, 200) : text;
+    }
+    const isRow = typeof value === "object" && value !== null && !Array.isArray(value) &&
+      !exactJson.isRawJSON(value);
+    return isRow ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1)) : value;
+  });
+}

@@ -1,0 +1,212 @@
+/**
+ * All that another store needs of an SQLite database, as rows, from one snapshot.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { PermanentError } from "../../errors/errors.ts";
+import { FILE_KINDS, type FileKind } from "../../contracts/names.ts";
+import { Database, sqlText, type Value } from "../../sqlite/database.ts";
+import type { Reads } from "../store.ts";
+import { changesTable, currentTable } from "./current_table.ts";
+import { SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
+import { SqliteReadStore } from "./open.ts";
+import { baseTable, fromRecords, TEXT } from "./record_sql.ts";
+import { shownPipelines, versionOf } from "./shown.ts";
+import type { Shown } from "../shown.ts";
+
+/** Values in the order of a table's columns, where TEXT can't hold NUL: it reads as U+FFFD. */
+export type CopiedRow = readonly (string | number | null)[];
+
+/** Rows of a page; a line may have 16 MiB. */
+export const PAGE_ROWS = 200;
+
+/** A table: how many rows it has, and all of them in the order of its key, in pages of `PAGE_ROWS`. */
+export interface CopiedTable {
+  readonly count: number;
+  pages(): Iterable<CopiedRow[]>;
+}
+
+/** A table whose rows are copied as they are. */
+export interface PlainTable extends CopiedTable {
+  readonly name: string;
+  readonly key: string;
+  /** The last number that was given to a row; undefined where numbers aren't given. */
+  readonly lastId: number | undefined;
+  readonly columns: readonly string[];
+}
+
+/** Sizes of this database, which say nothing of another one. */
+const OWN = "run_growth";
+
+/** The database's tables as they were when it was opened. */
+export class SqliteCopied implements Disposable {
+  readonly #version: number;
+  /** What is read through the port, from the same snapshot. */
+  readonly reads: Reads;
+  readonly pipelines: readonly Shown[];
+
+  private constructor(private readonly db: Database) {
+    this.#version = versionOf(db);
+    db.run("BEGIN");
+    this.pipelines = [...shownPipelines(db).values()];
+    this.reads = new SqliteReadStore(db);
+  }
+
+  /** @throws PermanentError where there is none, or another program than this one wrote it last. */
+  static open(path: string): SqliteCopied {
+    const refuse = (wrong: string, todo: string) =>
+      new PermanentError(`Cannot copy ${path}: ${wrong}. ${todo}.`);
+    let db: Database;
+    try {
+      Deno.statSync(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw refuse("there is no database", "Set DB_PATH to the one that is to be copied");
+    }
+    db = new Database(path, { readOnly: true, busyTimeoutMs: 5_000 });
+    try {
+      const version = schemaVersion(db);
+      if (version === SCHEMA_VERSION) return new SqliteCopied(db);
+      throw refuse(
+        `its schema has version ${version}, wanted ${SCHEMA_VERSION}`,
+        "Start the services of this program on it once (deno task start), stop them when they are ready, and run this again",
+      );
+    } catch (error) {
+      db[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** All tables that are there whatever the pipelines are, with the columns (`table.column`) that are `wanted`. */
+  tables(wanted: (column: string) => boolean): PlainTable[] {
+    const { db } = this;
+    const found = db.all<{ name: string; column: string; type: string; pk: number }>(
+      `SELECT t.name, c.name AS "column", c.type, c.pk FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+       WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND t.name NOT LIKE '%$%' AND t.name <> '${OWN}'
+       ORDER BY t.name, c.cid`,
+    );
+    const records = new Set(FILE_KINDS.map((kind) => `${kind}_records`));
+    return [...Map.groupBy(found.filter(({ name }) => !records.has(name)), ({ name }) => name)].map(
+      ([name, all]) => {
+        const columns = all.filter(({ column }) => wanted(`${name}.${column}`));
+        const key = columns.find(({ pk }) => pk === 1)!;
+        const values = columns.map(({ column, type }) => type === "TEXT" ? whole(column) : column);
+        const isNumber = key.type === "INTEGER";
+        return {
+          name,
+          key: key.column,
+          lastId: isNumber ? this.#lastId(name, key.column) : undefined,
+          columns: columns.map(({ column }) => column),
+          count: this.#count(name),
+          pages: () =>
+            this.#pages(
+              `SELECT ${values.join(", ")} FROM ${name} WHERE ${key.column} > ? ORDER BY ${key.column}`,
+              isNumber ? [0] : [""],
+              (row) => [row[columns.indexOf(key)]],
+              (row) => row.map(plain),
+            ),
+        };
+      },
+    );
+  }
+
+  /** The records of a kind: id, text, and where it has NUL characters the line in hexadecimal. */
+  records(kind: FileKind, pipeline: string): CopiedTable {
+    return {
+      count: this.#count(baseTable(kind, pipeline)),
+      pages: () =>
+        this.#pages(
+          `SELECT r.id, ${whole(TEXT)} FROM ${fromRecords(kind, pipeline)} WHERE r.id > ? ORDER BY r.id`,
+          [0],
+          ([id]) => [id],
+          ([id, line]) => [plain(id!), plain(line!), line instanceof Uint8Array ? `\\x${hexOf(line)}` : null],
+        ),
+    };
+  }
+
+  /** The current state: id, record, first, changed, seen, and the key as JSON. */
+  current(pipeline: string): CopiedTable & { readonly lastId: number } {
+    const table = currentTable(pipeline);
+    return {
+      lastId: this.#lastId(table, "id"),
+      count: this.#count(table),
+      pages: () =>
+        this.#pages(
+          `SELECT id, record, first, changed, seen, json_quote(key) FROM ${table} WHERE id > ? ORDER BY id`,
+          [0],
+          ([id]) => [id],
+        ),
+    };
+  }
+
+  /** What changed in it: move, change, fields, before, after, and the key as JSON; ordered by move and key. */
+  changes({ name, current }: Shown): CopiedTable {
+    const table = changesTable(name);
+    // whole numbers of more than 64 bits are text
+    const key = current?.keyType === "INTEGER" ? "CAST(key AS TEXT)" : "json_quote(key)";
+    return {
+      count: this.#count(table),
+      pages: () =>
+        this.#pages(
+          `SELECT move, change, fields, before, after, ${key}, json_quote(key) FROM ${table}
+           WHERE (move, key) > (?, (SELECT value FROM json_each(?))) ORDER BY move, key`,
+          [0, "[0]"],
+          ([move, , , , , , key]) => [move, `[${key}]`],
+          (row) => row.slice(0, -1) as CopiedRow,
+        ),
+    };
+  }
+
+  /** Whether somebody has written to the database since it was opened. Nothing can be read any more. */
+  hasChanged(): boolean {
+    this.db.run("COMMIT");
+    return versionOf(this.db) !== this.#version;
+  }
+
+  [Symbol.dispose](): void {
+    this.db[Symbol.dispose]();
+  }
+
+  #count(table: string): number {
+    return this.db.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)!.n;
+  }
+
+  #lastId(table: string, key: string): number {
+    return this.db.get<{ id: number }>(
+      `SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = ${sqlText(table)}), 0),
+         coalesce((SELECT max(${key}) FROM ${table}), 0)) AS id`,
+    )!.id;
+  }
+
+  *#pages(
+    query: string,
+    first: (string | number)[],
+    after: (row: Value[]) => (Value | undefined)[],
+    rowOf: (row: Value[]) => CopiedRow = (row) => row as CopiedRow,
+  ): Generator<CopiedRow[]> {
+    const read = this.db.reader<Value[]>(`${query} LIMIT ${PAGE_ROWS}`);
+    for (let at = first;;) {
+      const rows = read(...at);
+      if (rows.length > 0) yield rows.map(rowOf);
+      if (rows.length < PAGE_ROWS) return;
+      at = after(rows.at(-1)!) as (string | number)[];
+    }
+  }
+}
+
+/** A text, as bytes where it has NUL characters: `node:sqlite` cuts a text there. */
+function whole(text: string): string {
+  return `iif(instr(${text}, char(0)) > 0, CAST(${text} AS BLOB), ${text})`;
+}
+
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function plain(value: Value): string | number | null {
+  if (value instanceof Uint8Array) return UTF8.decode(value).replaceAll("\0", "\ufffd");
+  return value as string | number | null;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
