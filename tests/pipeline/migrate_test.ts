@@ -1,0 +1,165 @@
+/**
+ * Moving from SQLite to PostgreSQL with the real services and the real command: what was begun with one goes on with the other.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { needing } from "../support/needs.ts";
+import { startPostgres } from "../support/postgres.ts";
+import { startPipeline } from "../support/test_pipeline.ts";
+
+const test = needing("postgres");
+
+const at = (second: number) => `2026-03-01T00:00:${String(second).padStart(2, "0")}Z`;
+
+/** A pipeline whose source heeds `since`, beside the usual one. */
+const definitionOf = (port: number) =>
+  `import * as z from "zod";
+import { integer, pipeline } from "etl";
+
+export default pipeline({
+  name: "issues",
+  record: z.object({ id: integer, at: z.iso.datetime() }),
+  key: "id",
+  source: {
+    url: "http://127.0.0.1:${port}/",
+    paging: { by: "none" },
+    since: { field: "at", from: "2026-01-01T00:00:00Z", send: { since: "{}" } },
+  },
+  load: "upsert",
+});
+`;
+
+test("services go on in PostgreSQL where they stopped with SQLite: numbers, since, repeats, verify and retention", async () => {
+  await using server = await startPostgres();
+  const url = await server.createDatabase();
+  const name = new URL(url).pathname.slice(1);
+  const changes = [1, 2].map((id) => ({ id, at: at(id) }));
+  const asked: string[] = [];
+  await using source = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    asked.push(new URL(request.url).searchParams.get("since")!);
+    return Response.json(changes.filter((change) => change.at >= asked.at(-1)!));
+  });
+  await using pipeline = await startPipeline({
+    bad: 0.1,
+    env: { PIPELINES_DIR: "pipelines" },
+    async furnish(folder) {
+      await Deno.mkdir(`${folder}/pipelines`);
+      await Deno.writeTextFile(`${folder}/pipelines/issues.ts`, definitionOf(source.addr.port));
+      for (const file of ["users.ts", "departments.csv"]) {
+        await Deno.copyFile(
+          new URL(`../../pipelines/${file}`, import.meta.url),
+          `${folder}/pipelines/${file}`,
+        );
+      }
+    },
+  });
+  const told = await pipeline.channel.watch("channel:phase2_complete", AbortSignal.timeout(60_000));
+  const loaded = told[Symbol.asyncIterator]().next();
+  await pipeline.start("extractor", "transformer", "saver");
+  const first = await pipeline.completed(await pipeline.tell());
+  await pipeline.completed(await pipeline.tell("issues"));
+  await pipeline.until(
+    "the outcome",
+    async () => (await pipeline.channel.mailbox("channel:run_outcome").state()).depth === 0,
+  );
+  const rows = pipeline.tables();
+  const { value: announced } = await loaded;
+
+  const running = await pipeline.task("migrate", "--to", url);
+  assert.equal(running.code, 1, running.stdout);
+  assert.match(running.stderr, /^Cannot copy while services run: .*courier \(process \d+ on .*Stop them/);
+  for (const service of ["extractor", "transformer", "saver"]) await pipeline.stop(service);
+
+  const killed = pipeline.beginTask("migrate", "--to", url);
+  await killed.line(/^comparing /);
+  await pipeline.kill("migrate");
+  assert.equal(await server.psql("SELECT count(*) FROM etl_runs", name), "0");
+  const moved = await pipeline.task("migrate", "--to", url);
+  assert.equal(moved.code, 0, moved.stderr);
+  assert.match(
+    moved.stdout,
+    /\nCopied database\/data\.db to 127\.0\.0\.1:\d+\/test_1 and compared it: 2 runs, /,
+  );
+  const again = await pipeline.task("migrate", "--to", url);
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stdout, /is a copy of database\/data\.db already, and the same/);
+  const password = decodeURIComponent(new URL(url).password);
+  assert.ok(![moved, again, running].some(({ stdout, stderr }) => `${stdout}${stderr}`.includes(password)));
+
+  pipeline.env.DATABASE_URL = url;
+  const second = await pipeline.task("migrate", "--to", url);
+  assert.equal(second.code, 2);
+  assert.match(second.stderr, /^DATABASE_URL names 127\.0\.0\.1:\d+\/test_1 already/);
+  changes.push({ id: 3, at: at(3) });
+  await pipeline.start("extractor", "transformer", "saver");
+  const completed = async (runs: number) =>
+    await pipeline.until(
+      `${runs} runs`,
+      async () =>
+        await server.psql("SELECT count(*) FROM etl_runs WHERE status = 'COMPLETED'", name) === String(runs),
+    );
+  const body = JSON.stringify({ ...JSON.parse(announced), id: "told again" });
+  await pipeline.channel.publish({ to: "channel:phase2_complete", id: "told again", body });
+  await pipeline.tell("issues");
+  await completed(3);
+  await pipeline.tell();
+  await completed(4);
+  assert.deepEqual(asked, ["2026-01-01T00:00:00Z", at(2)]);
+  assert.equal(
+    await server.psql("SELECT string_agg(id || pipeline, ' ' ORDER BY id) FROM etl_runs", name),
+    "1users 2issues 3issues 4users",
+  );
+  assert.equal(await server.psql("SELECT count(*) FROM raw_users", name), String(2 * rows.raw_users));
+  assert.equal(
+    await server.psql("SELECT count(*) FROM users_changes", name),
+    String(rows.processed_users),
+    "nothing changed",
+  );
+  const verified = await pipeline.task("verify", "--run", "all");
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+
+  await server.psql(
+    `UPDATE etl_runs SET run_timestamp = '2025' || substr(run_timestamp, 5), loaded_at = '2025' || substr(loaded_at, 5),
+    finished_at = '2025' || substr(finished_at, 5), delivered_at = '2025' || substr(delivered_at, 5), status_at = '2025' || substr(status_at, 5)
+    WHERE id = 1; UPDATE run_files SET loaded_at = '2025' || substr(loaded_at, 5) WHERE run_id = '${first.run_id}';
+    UPDATE deliveries SET delivered_at = '2025' || substr(delivered_at, 5) WHERE run_id = '${first.run_id}'`,
+    name,
+  );
+  const retired = await pipeline.task("retention", "--days", "30", "--keep-runs", "30", "--apply");
+  assert.equal(retired.code, 0, retired.stderr);
+  assert.match(
+    retired.stdout,
+    /\n3 file\(s\) were removed\.\n[1-9]\d* record\(s\) and [1-9]\d* event\(s\) were removed/,
+  );
+});
+
+test("migrate refuses what it can't use, and says what to do", async () => {
+  await using server = await startPostgres();
+  await using pipeline = await startPipeline({ sftp: "none" });
+  const said = async (...args: string[]) => {
+    const { code, stderr } = await pipeline.task("migrate", ...args);
+    return `${code} ${stderr}`;
+  };
+  assert.match(await said(), /^2 Where to\? deno task migrate --to postgres:/);
+  assert.match(
+    await said("--to", "mysql://root:hush@db/etl"),
+    /^2 --to can't be used: wanted postgres:\/\/USER/,
+  );
+  assert.doesNotMatch(await said("--to", "mysql://root:hush@db/etl"), /hush/);
+  assert.match(await said("--too", "x"), /^2 Unknown option '--too'/);
+  const url = await server.createDatabase();
+  assert.match(await said("--to", url, "more"), /^2 Cannot use the argument "more"/);
+  assert.match(
+    await said("--to", url),
+    /^1 Cannot copy database\/data\.db: there is no database\. Set DB_PATH/,
+  );
+  await pipeline.start("saver");
+  await pipeline.stop("saver");
+  assert.match(
+    await said("--to", server.url("nowhere")),
+    /^1 Cannot use the database .*\/nowhere: there is no database of this name/,
+  );
+  await server.stop();
+  assert.match(await said("--to", url), /^1 .*run this again\.\n.*nobody listens there/);
+});
