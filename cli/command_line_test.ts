@@ -27,6 +27,7 @@ const COMMANDS: [words: string[], usage: RegExp][] = [
   [["cli/doctor.ts"], /deno task doctor/],
   [["cli/verify.ts"], /--run ID\|latest\|all/],
   [["cli/retention.ts"], /\[--days N\]/],
+  [["cli/migrate.ts"], /--to postgres:/],
   [["cli/keygen.ts"], /\[--dir ssh_keys\]/],
   [["cli/etl.ts", "runs"], /deno task etl/],
   [["local/source.ts"], /\[--users 208\]/],

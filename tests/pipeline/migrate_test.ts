@@ -147,9 +147,7 @@ test("migrate refuses what it can't use, and says what to do", async () => {
     /^2 --to can't be used: wanted postgres:\/\/USER/,
   );
   assert.doesNotMatch(await said("--to", "mysql://root:hush@db/etl"), /hush/);
-  assert.match(await said("--too", "x"), /^2 Unknown option '--too'/);
   const url = await server.createDatabase();
-  assert.match(await said("--to", url, "more"), /^2 Cannot use the argument "more"/);
   assert.match(
     await said("--to", url),
     /^1 Cannot copy database\/data\.db: there is no database\. Set DB_PATH/,
