@@ -4,8 +4,9 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { Phase2Complete } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { LocalFiles } from "../shared/files/local.ts";
-import { openSqlite, type SqliteStore } from "../shared/store/sqlite/open.ts";
-import { startChild, usersTables } from "../tests/support/store.ts";
+import { type Engine, onEachEngine, storeOn, type TempPlace } from "../tests/support/engines.ts";
+import type { Store } from "../shared/store/store.ts";
+import { startChild } from "../tests/support/store.ts";
 import { loadRun } from "./load.ts";
 
 const NAMES = {
@@ -14,16 +15,19 @@ const NAMES = {
   dlq_file: "dlq/invalid_users_20261124_030000.jsonl",
 };
 
-interface TestPipeline extends AsyncDisposable {
-  readonly path: string;
+interface TestPipeline extends TempPlace {
   readonly data: string;
-  readonly store: SqliteStore;
+  readonly store: Store;
   readonly files: LocalFiles;
   readonly message: Phase2Complete;
 }
 
 /** A store and a run's three files: `valid` processed records and two invalid ones, with `fields` of the message beside the usual. */
-async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promise<TestPipeline> {
+async function pipeline(
+  engine: Engine,
+  fields: Record<string, unknown> = {},
+  valid = 3,
+): Promise<TestPipeline> {
   const folder = await Deno.makeTempDir();
   const data = `${folder}/data`;
   const lines = Array.from({ length: valid }, (_, n) => `{"id":${n},"name":"${"x".repeat(200)}"}`);
@@ -42,8 +46,7 @@ async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promis
   }
   const sha256 = (key: keyof typeof NAMES) =>
     createHash("sha256").update(texts[key].join("\n") + "\n").digest("hex");
-  const path = `${folder}/database/data.db`;
-  const store = await openSqlite(path, { pipelines: usersTables([]) });
+  const opened = await storeOn(engine);
   const message = Phase2Complete.parse({
     run_id: newRunId(),
     ...NAMES,
@@ -58,13 +61,12 @@ async function pipeline(fields: Record<string, unknown> = {}, valid = 3): Promis
   // messages name files relative to the working directory, where a test has no business
   for (const [key, name] of Object.entries(NAMES)) message[key as keyof typeof NAMES] = `${data}/${name}`;
   return {
-    path,
+    ...opened,
     data,
-    store,
     files: new LocalFiles(data),
     message,
     async [Symbol.asyncDispose]() {
-      await store[Symbol.asyncDispose]();
+      await opened[Symbol.asyncDispose]();
       await Deno.remove(folder, { recursive: true });
     },
   };
@@ -76,8 +78,11 @@ const counts = async ({ store }: TestPipeline) => [
   await store.records.count("invalid_users"),
 ];
 
-Deno.test("a run's files are loaded, and its row says so", async () => {
-  await using h = await pipeline({ source: "https://example.com/users", fields: ["id", "name", "nickname"] });
+onEachEngine("a run's files are loaded, and its row says so", async (engine) => {
+  await using h = await pipeline(engine, {
+    source: "https://example.com/users",
+    fields: ["id", "name", "nickname"],
+  });
   const reported: unknown[] = [];
   const detail = await loadRun(h.message, { ...h, progress: (progress) => reported.push(progress) });
   assert.deepEqual(detail, { records: 10, raw: 5, processed: 3, invalid: 2, skipped: 0 });
@@ -107,11 +112,11 @@ Deno.test("a run's files are loaded, and its row says so", async () => {
   const { columns, rows } = await h.store.records.rows("processed_users", { limit: 1, offset: 2 });
   assert.equal(rows[0]![columns.indexOf("department_code")], "ENG");
   assert(columns.includes("nickname"));
-  assert.equal((await Deno.stat(`${h.path}-wal`)).size, 0);
+  if ("path" in h.at) assert.equal((await Deno.stat(`${h.at.path}-wal`)).size, 0);
 });
 
-Deno.test("the same message again changes nothing, and needs no files", async () => {
-  await using h = await pipeline();
+onEachEngine("the same message again changes nothing, and needs no files", async (engine) => {
+  await using h = await pipeline(engine);
   await loadRun(h.message, h);
   const run = await h.store.runs.byRunId(h.message.run_id);
   await Deno.remove(h.data, { recursive: true });
@@ -121,8 +126,8 @@ Deno.test("the same message again changes nothing, and needs no files", async ()
   assert.deepEqual(await counts(h), [5, 3, 2]);
 });
 
-Deno.test("a message of another program, without sums and run, is loaded once too", async () => {
-  await using h = await pipeline({
+onEachEngine("a message of another program, without sums and run, is loaded once too", async (engine) => {
+  await using h = await pipeline(engine, {
     raw_sha256: undefined,
     processed_sha256: undefined,
     dlq_sha256: undefined,
@@ -134,25 +139,28 @@ Deno.test("a message of another program, without sums and run, is loaded once to
   assert(columns.includes("name"), "a key that nobody told has no column");
 });
 
-Deno.test("a file that isn't the announced one is refused; the files before it stay, and the run isn't marked", async () => {
-  await using h = await pipeline();
-  const processed = await Deno.readTextFile(h.message.processed_file);
-  await Deno.writeTextFile(h.message.processed_file, processed.replace('"id":0', '"id":9'));
-  await assert.rejects(loadRun(h.message, h), (error: unknown) => {
-    assert(error instanceof PermanentError);
-    assert.match(error.message, /its SHA-256 is [0-9a-f]{64}, but [0-9a-f]{64} was announced/);
-    return true;
-  });
-  assert.deepEqual(await counts(h), [5, 0, 0]);
-  assert.equal((await h.store.runs.byRunId(h.message.run_id))!.loaded_at, null);
+onEachEngine(
+  "a file that isn't the announced one is refused; the files before it stay, and the run isn't marked",
+  async (engine) => {
+    await using h = await pipeline(engine);
+    const processed = await Deno.readTextFile(h.message.processed_file);
+    await Deno.writeTextFile(h.message.processed_file, processed.replace('"id":0', '"id":9'));
+    await assert.rejects(loadRun(h.message, h), (error: unknown) => {
+      assert(error instanceof PermanentError);
+      assert.match(error.message, /its SHA-256 is [0-9a-f]{64}, but [0-9a-f]{64} was announced/);
+      return true;
+    });
+    assert.deepEqual(await counts(h), [5, 0, 0]);
+    assert.equal((await h.store.runs.byRunId(h.message.run_id))!.loaded_at, null);
 
-  await Deno.writeTextFile(h.message.processed_file, processed);
-  assert.equal((await loadRun(h.message, h)).skipped, 1);
-  assert.deepEqual(await counts(h), [5, 3, 2]);
-});
+    await Deno.writeTextFile(h.message.processed_file, processed);
+    assert.equal((await loadRun(h.message, h)).skipped, 1);
+    assert.deepEqual(await counts(h), [5, 3, 2]);
+  },
+);
 
-Deno.test("counts that aren't those of the files are refused", async () => {
-  await using h = await pipeline();
+onEachEngine("counts that aren't those of the files are refused", async (engine) => {
+  await using h = await pipeline(engine);
   await assert.rejects(
     loadRun({ ...h.message, valid_count: 4 }, h),
     /it has 3 records, but 4 were announced/,
@@ -160,43 +168,46 @@ Deno.test("counts that aren't those of the files are refused", async () => {
   assert.deepEqual(await counts(h), [5, 0, 0]);
 });
 
-Deno.test("a missing file is a permanent failure", async () => {
-  await using h = await pipeline();
+onEachEngine("a missing file is a permanent failure", async (engine) => {
+  await using h = await pipeline(engine);
   await Deno.remove(h.message.dlq_file);
   await assert.rejects(loadRun(h.message, h), PermanentError);
   assert.deepEqual(await counts(h), [5, 3, 0]);
 });
 
-Deno.test("a saver that is killed in mid-file leaves nothing of that file, and the next one resumes there", async () => {
-  await using h = await pipeline({}, 20_000);
-  await using saver = startChild(`
-    const { openSqlite } = await import(store + "open.ts");
+onEachEngine(
+  "a saver that is killed in mid-file leaves nothing of that file, and the next one resumes there",
+  async (engine) => {
+    await using h = await pipeline(engine, {}, 20_000);
+    await using saver = startChild(`
+    const { openStore } = await import(store + "../open.ts");
     const { LocalFiles } = await import(store + "../../files/local.ts");
     const { usersTables } = await import(store + "../../../tests/support/store.ts");
     const { loadRun } = await import(store + "../../../saver/load.ts");
     const message = ${JSON.stringify(h.message)};
-    const opened = await openSqlite(${JSON.stringify(h.path)}, { pipelines: usersTables([]) });
+    const opened = await openStore(${JSON.stringify(h.at)}, usersTables([]));
     await loadRun(message, {
       store: opened,
       files: new LocalFiles(${JSON.stringify(h.data)}),
       progress({ done }) {
         if (done < 30_000) return;
         console.log("half of the second file is written");
-        for (;;); // never comes to the end
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // never comes to the end
       },
     });
   `);
-  await saver.said("half of the second file is written");
-  await saver.kill();
+    await saver.said("half of the second file is written");
+    await saver.kill();
 
-  assert.deepEqual(await counts(h), [20_002, 0, 0]);
-  assert.deepEqual(await h.store.records.page("processed_users", {}, { limit: 1 }), []);
-  const detail = await loadRun(h.message, h);
-  assert.deepEqual(detail, { records: 40_004, raw: 20_002, processed: 20_000, invalid: 2, skipped: 1 });
-  const rows = await h.store.write((db) =>
-    db.all(
-      "SELECT (SELECT count(*) FROM raw_users) AS raw, (SELECT count(*) FROM processed_users) AS processed",
-    )
-  );
-  assert.deepEqual(rows, [{ raw: 20_002, processed: 20_000 }]);
-});
+    assert.deepEqual(await counts(h), [20_002, 0, 0]);
+    assert.deepEqual(await h.store.records.page("processed_users", {}, { limit: 1 }), []);
+    const detail = await loadRun(h.message, h);
+    assert.deepEqual(detail, { records: 40_004, raw: 20_002, processed: 20_000, invalid: 2, skipped: 1 });
+    assert.deepEqual(
+      h.rows(
+        "SELECT (SELECT count(*) FROM raw_users) AS raw, (SELECT count(*) FROM processed_users) AS processed",
+      ),
+      [{ raw: 20_002, processed: 20_000 }],
+    );
+  },
+);

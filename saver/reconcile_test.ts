@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../shared/contracts/ids.ts";
 import { RunEvent } from "../shared/contracts/messages.ts";
-import { tempStore } from "../tests/support/store.ts";
-import { needing } from "../tests/support/needs.ts";
+import { onEachEngine, storeOn } from "../tests/support/engines.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
 import { pendingOrders } from "./reconcile.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
-import type { SqliteStore } from "../shared/store/sqlite/open.ts";
+import type { Store } from "../shared/store/store.ts";
 
 const HOUR = 3_600_000;
 
@@ -15,7 +14,7 @@ const loaded = { type: "phase_completed", phase: "LOADING", detail: {} };
 const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
 
 /** A run that is loaded, and of which `events` were told. */
-async function makeLoaded(store: SqliteStore, ...events: Told[]): Promise<string> {
+async function makeLoaded(store: Store, ...events: Told[]): Promise<string> {
   const runId = newRunId();
   const run = { runId, pipeline: "users", at: new Date().toISOString() };
   await store.announceRun(run);
@@ -31,30 +30,33 @@ async function makeLoaded(store: SqliteStore, ...events: Told[]): Promise<string
   return runId;
 }
 
-async function tell(store: SqliteStore, runId: string, n: number, fields: Told): Promise<void> {
+async function tell(store: Store, runId: string, n: number, fields: Told): Promise<void> {
   const published_at = new Date(Date.now() + n).toISOString();
   const id = `${runId}/phase2/${n === 0 ? "completed" : "event"}/1.${n}`;
   await store.record([RunEvent.parse({ id, published_at, run_id: runId, actor: "saver", ...fields })]);
 }
 
-Deno.test("a run that is loaded and not final has an order under the id of its first one; others have none", async () => {
-  await using temp = await tempStore();
-  const { store } = temp;
-  const make = (...events: Told[]) => makeLoaded(store, ...events);
-  const pending = await make(loaded, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
-  const silent = await make(); // the message about its load was lost with the queue
-  await make(loaded, delivered);
-  const ids = async (now: number) =>
-    (await Array.fromAsync(pendingOrders(store, now))).flat().map(({ id }) => id);
-  assert.deepEqual(await ids(Date.now()), [`${pending}/phase2/deliver`]);
-  assert.deepEqual(
-    (await ids(Date.now() + HOUR)).sort(),
-    [`${pending}/phase2/deliver`, `reconcile/${silent}`].sort(),
-  );
-});
+onEachEngine(
+  "a run that is loaded and not final has an order under the id of its first one; others have none",
+  async (engine) => {
+    await using temp = await storeOn(engine);
+    const { store } = temp;
+    const make = (...events: Told[]) => makeLoaded(store, ...events);
+    const pending = await make(loaded, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
+    const silent = await make(); // the message about its load was lost with the queue
+    await make(loaded, delivered);
+    const ids = async (now: number) =>
+      (await Array.fromAsync(pendingOrders(store, now))).flat().map(({ id }) => id);
+    assert.deepEqual(await ids(Date.now()), [`${pending}/phase2/deliver`]);
+    assert.deepEqual(
+      (await ids(Date.now() + HOUR)).sort(),
+      [`${pending}/phase2/deliver`, `reconcile/${silent}`].sort(),
+    );
+  },
+);
 
-Deno.test("runs that end while the orders are made again hide no others", async () => {
-  await using temp = await tempStore();
+onEachEngine("runs that end while the orders are made again hide no others", async (engine) => {
+  await using temp = await storeOn(engine);
   const { store } = temp;
   const runs: string[] = [];
   for (let i = 0; i < 150; i++) runs.push(await makeLoaded(store, loaded));
@@ -66,10 +68,11 @@ Deno.test("runs that end while the orders are made again hide no others", async 
   assert.equal(new Set(found).size, 150);
 });
 
-needing("redis-server")(
+onEachEngine(
   "a delivery survives a Redis that lost its messages and is away at the start, and a folder that can't be read",
-  async () => {
+  async (engine) => {
     await using pipeline = await startPipeline({
+      engine,
       channel: "redis",
       sftp: "none",
       env: { SFTP_HOST: "127.0.0.1", SFTP_PORT: "9", SFTP_HOST_KEY_POLICY: "accept-new" },
@@ -95,10 +98,12 @@ needing("redis-server")(
     assert.equal(delivery_state, "NOT_CONFIGURED");
     await pipeline.said(/not reconciled.*state\/transformed/, "saver");
   },
+  "redis-server",
 );
 
-Deno.test("a delivery that waits survives the loss of the queue", async () => {
+onEachEngine("a delivery that waits survives the loss of the queue", async (engine) => {
   await using pipeline = await startPipeline({
+    engine,
     sftp: "none",
     env: { SFTP_HOST: "127.0.0.1", SFTP_PORT: "9", SFTP_HOST_KEY_POLICY: "accept-new" },
   });

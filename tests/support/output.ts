@@ -22,17 +22,20 @@ export async function* linesOf(output: ReadableStream<Uint8Array>): AsyncGenerat
   return undefined;
 }
 
-/** Reads the log of `server` to its end; settles `ready` at the words that say so, or with the log when they never come. */
+/** Reads the log of `server` to its end, or until it is ready if that is enough; settles `ready` at the words that say so, or with the log when they never come. */
 export async function followLog(
   server: string,
   output: ReadableStream<Uint8Array>,
   readyWords: string,
   ready: PromiseWithResolvers<void>,
+  isEnough = false,
 ): Promise<void> {
   let log = "";
   for await (const text of textOf(output)) {
     log += text;
-    if (log.includes(readyWords)) ready.resolve();
+    if (!log.includes(readyWords)) continue;
+    ready.resolve();
+    if (isEnough) return;
   }
   ready.reject(new Error(`${server} ended before it was ready:\n${log}`));
 }

@@ -40,6 +40,8 @@ export interface PostgresOptions {
   readonly tls?: boolean;
   /** Default this machine. */
   readonly host?: Host;
+  /** Closes its log once it is ready, so that it may outlive a test. */
+  readonly quiet?: boolean;
 }
 
 const USER = "etl";
@@ -169,7 +171,13 @@ class Server implements PostgresServer {
     ).spawn();
     this.#process = process;
     const ready = Promise.withResolvers<void>();
-    this.#output = followLog("postgres", process.stderr, "ready to accept connections", ready);
+    this.#output = followLog(
+      "postgres",
+      process.stderr,
+      "ready to accept connections",
+      ready,
+      this.options.quiet,
+    );
     try {
       await ready.promise;
     } catch (error) {

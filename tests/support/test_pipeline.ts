@@ -15,7 +15,6 @@
  * @module
  */
 import { resolve } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { readEnvironment } from "../../cli/env_file.ts";
 import {
   commandOf,
@@ -37,6 +36,7 @@ import { openChannel } from "../../shared/channel/open.ts";
 import { isFinal, type RunEvent, type RunStatus } from "../../shared/contracts/messages.ts";
 import type { Pipelines } from "../../shared/pipeline/load.ts";
 import { sqlText } from "../../shared/sqlite/database.ts";
+import { type Engine, SQLITE, sqliteAt, type TempPlace } from "./engines.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
 import { localSite, opensshSite, type Site } from "./site.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
@@ -45,6 +45,8 @@ import type { RunRow } from "../../shared/store/rows.ts";
 export interface TestPipelineOptions extends SourceOptions {
   /** Default `embedded`: the queue file. */
   readonly channel?: "embedded" | "redis";
+  /** Where runs and records are kept. Default: SQLite, in the working folder. */
+  readonly engine?: Engine;
   /** Password of the Redis server. */
   readonly redisPassword?: string;
   /** Default `local`, the server that comes with the pipeline; `none` leaves `SFTP_HOST` unset. */
@@ -89,6 +91,9 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
     : undefined;
   const keys = await ensureKeys(`${folder}/ssh_keys`, { type: "ed25519", passphrase: options.passphrase });
   const open = { local: localSite, openssh: opensshSite, none: () => undefined }[options.sftp ?? "local"];
+  const place = (options.engine ?? SQLITE) === SQLITE
+    ? sqliteAt(`${folder}/database/data.db`)
+    : owned.use(await options.engine!.place());
   const site = await open({ folder, publicKey: keys.publicKey });
   if (site !== undefined) owned.use(site);
   const env: Environment = {
@@ -103,6 +108,7 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
     LEASE_SECONDS: "1",
     LOG_FORMAT: "json",
     REDIS_URL: redis?.url,
+    DATABASE_URL: "url" in place.at ? place.at.url : undefined,
     SFTP_KEY_PASSPHRASE: options.passphrase,
     ...site?.env,
     ...options.env,
@@ -111,7 +117,7 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
   const queuePath = `${folder}/database/queue.db`;
   const channel = owned.use(await openChannel({ redisUrl: redis?.url, queuePath }));
   const pipelines = await pipelinesOf(env);
-  return new TestPipeline({ folder, env, pipelines, source, redis, site, channel }, owned.move());
+  return new TestPipeline({ folder, env, pipelines, source, redis, site, channel, place }, owned.move());
 }
 
 /** This process's environment without any variable of the pipeline's own: a stranger's. */
@@ -131,6 +137,7 @@ interface Parts {
   readonly redis: RedisServer | undefined;
   readonly site: Site | undefined;
   readonly channel: Channel;
+  readonly place: Omit<TempPlace, typeof Symbol.asyncDispose>;
 }
 
 /** A pipeline; see the module. Disposing of it ends every process and removes every file. */
@@ -148,6 +155,8 @@ export class TestPipeline implements AsyncDisposable {
   readonly site: Site | undefined;
   /** The test's own connection to the channel. */
   readonly channel: Channel;
+  /** Where its runs and records are. */
+  readonly place: Parts["place"];
   readonly #running = new Map<string, Running>();
   readonly #lines: LogLine[] = [];
   readonly #gone = new AbortController();
@@ -161,6 +170,7 @@ export class TestPipeline implements AsyncDisposable {
       redis: this.redis,
       site: this.site,
       channel: this.channel,
+      place: this.place,
     } = parts);
   }
 
@@ -286,18 +296,9 @@ export class TestPipeline implements AsyncDisposable {
     ).map(({ body }) => JSON.parse(body));
   }
 
-  /** What a person with SQLite sees; nothing before the database is there. */
+  /** What a person with a client of the database sees; nothing before the database is there. */
   sql<Row = Record<string, unknown>>(query: string): Row[] {
-    try {
-      using database = new DatabaseSync(`${this.folder}/database/data.db`, {
-        readOnly: true,
-        timeout: 1_000,
-      });
-      return database.prepare(query).all() as Row[];
-    } catch (error) {
-      if (/unable to open database file|no such table/.test((error as Error).message)) return [];
-      throw error;
-    }
+    return this.place.rows<Row>(query);
   }
 
   /** How many rows each table of users has. */
