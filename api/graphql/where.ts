@@ -86,7 +86,7 @@ function checked(name: string, given: unknown, { searchable, masked }: Fields): 
 /** Texts are not compared with numbers: nothing would be found. */
 function fits(value: string | number | boolean, { type }: Searchable, isPattern: boolean): boolean {
   if (type === undefined) return typeof value !== "boolean";
-  if (type === "TEXT" || isPattern) return typeof value === "string";
+  if (type === "TEXT" || (isPattern && type === "INTEGER")) return typeof value === "string";
   return typeof value === "number" || (type === "INTEGER" && typeof value === "boolean");
 }
 

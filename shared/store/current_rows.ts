@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { PermanentError } from "../errors/errors.ts";
 import type { CurrentColumn } from "./current_shape.ts";
 import { exactJson } from "./mask.ts";
 
@@ -81,7 +82,10 @@ export interface Searchable {
   readonly isIndexed: boolean;
 }
 
-/** What a field's value has to be; all that is given has to hold. `like` knows `%` and `_`, and ignores the case of ASCII letters. */
+/**
+ * What a field's value has to be; all that is given has to hold. `like` knows `%` and `_`, ignores the case of ASCII letters, and is not for
+ * fields of type REAL, as one number has many ways to be written.
+ */
 export interface Condition {
   readonly eq?: string | number | boolean | null | undefined;
   readonly lt?: string | number | undefined;
@@ -92,6 +96,29 @@ export interface Condition {
 
 /** Conditions by field; all have to hold. */
 export type Conditions = Readonly<Record<string, Condition>>;
+
+/**
+ * The field of a condition.
+ *
+ * @throws PermanentError for one that can't be looked for in this way.
+ */
+export function fieldOf<Field extends Searchable>(
+  fields: readonly Field[],
+  name: string,
+  { like }: Condition,
+): Field {
+  const field = fields.find(({ field }) => field === name);
+  if (field !== undefined && (like === undefined || field.type !== "REAL")) return field;
+  throw new PermanentError(
+    field !== undefined
+      ? `Cannot look for ${name} like ${
+        JSON.stringify(like)
+      }: its values are numbers, wanted eq, lt, gt or in.`
+      : `Cannot look for the field ${JSON.stringify(name)}: wanted one of ${
+        fields.map(({ field }) => field).join(", ")
+      }.`,
+  );
+}
 
 /** A key as it may be stored: the text of a whole number is that number too. */
 export function asStored<K>(key: K): (K | object)[] {

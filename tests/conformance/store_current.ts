@@ -77,4 +77,9 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
       assert.ok(!JSON.stringify(rows).includes("example.com"));
     },
   );
+
+  await usingStore("no key is null", async ({ store: { current }, store }) => {
+    await load(store, ['{"id":1}']);
+    assert.deepEqual(await current.page("users", { id: { eq: null } }, { limit: 9 }), []);
+  });
 }

@@ -8,11 +8,10 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { plainClient } from "../support/redis_client.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { watchFolder } from "../support/watch.ts";
+import { channelBeside, type Engine, onEachEngine } from "../support/engines.ts";
 import { needing } from "../support/needs.ts";
 
 const opensshTest = needing("sshd");
-
-const redisTest = needing("redis-server");
 
 const STAMP = "20261124_030007";
 const RAW = `data/raw_users/records_${STAMP}.jsonl`;
@@ -50,8 +49,8 @@ async function oneOfEach(
   assert.deepEqual(await pipeline.dataFiles(), [DEAD, PROCESSED, RAW].sort());
 }
 
-Deno.test("messages that come twice change nothing", async () => {
-  await using pipeline = await startPipeline({ bad: 0.1 });
+onEachEngine("messages that come twice change nothing", async (engine) => {
+  await using pipeline = await startPipeline({ engine, bad: 0.1 });
   const heard = new AbortController();
   const names = ["channel:phase1_complete", "channel:phase2_complete", "channel:deliver"];
   const views = await Promise.all(names.map((name) => pipeline.channel.watch(name, heard.signal)));
@@ -143,51 +142,51 @@ const STOPS = {
   },
 };
 
-for (const channel of ["embedded", "redis"] as const) {
-  (channel === "redis" ? redisTest : Deno.test)(
-    `a saver killed between load and acknowledgement: each row is there once (${channel})`,
-    async () => {
-      await using pipeline = await startPipeline({ channel, sftp: "none" });
-      const users = channel === "redis" ? 15_000 : 5_000; // a locked queue file slows the saver down, a frozen server doesn't
-      await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
-      await Deno.writeTextFile(`${pipeline.folder}/${RAW}`, rawText(users));
-      await pipeline.start("transformer", "saver");
-      const heard = new AbortController();
-      const events = await pipeline.channel.watch("channel:run_events", heard.signal);
-      const runId = await announce(pipeline);
-      for await (const body of events) {
-        const event = JSON.parse(body);
-        if (event.type === "phase_started" && event.phase === "LOADING") break;
-      }
-      const letGo = await STOPS[channel](pipeline);
-      await pipeline.until("the load", () => pipeline.runs()[0]?.loaded_at != null);
-      await pipeline.kill("saver");
-      await letGo();
-      heard.abort();
-      assert.notEqual(pipeline.runs()[0]!.status, "COMPLETED");
+/** A saver that is killed between load and acknowledgement. */
+async function killedBeforeAcknowledging(channel: "embedded" | "redis", engine: Engine): Promise<void> {
+  await using pipeline = await startPipeline({ engine, channel, sftp: "none" });
+  const users = channel === "redis" ? 15_000 : 5_000; // a locked queue file slows the saver down, a frozen server doesn't
+  await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
+  await Deno.writeTextFile(`${pipeline.folder}/${RAW}`, rawText(users));
+  await pipeline.start("transformer", "saver");
+  const heard = new AbortController();
+  const events = await pipeline.channel.watch("channel:run_events", heard.signal);
+  const runId = await announce(pipeline);
+  for await (const body of events) {
+    const event = JSON.parse(body);
+    if (event.type === "phase_started" && event.phase === "LOADING") break;
+  }
+  const letGo = await STOPS[channel](pipeline);
+  await pipeline.until("the load", () => pipeline.runs()[0]?.loaded_at != null);
+  await pipeline.kill("saver");
+  await letGo();
+  heard.abort();
+  assert.notEqual(pipeline.runs()[0]!.status, "COMPLETED");
 
-      await pipeline.start("saver");
-      await pipeline.completed(runId);
-      await oneOfEach(pipeline, runId, [users * 0.9, users * 0.1]);
-      // What the killed saver had claimed is recorded only when its lease has ended, maybe after the run's end.
-      const loading = await pipeline.until("the events of both tries", () => {
-        const events = pipeline.events(runId).filter((event) =>
-          "phase" in event && event.phase === "LOADING"
-        );
-        const count = (wanted: RunEvent["type"]) => events.filter(({ type }) => type === wanted).length;
-        return count("phase_started") >= 2 && count("phase_completed") >= 1 && events;
-      });
-      const again = loading.find((event) => event.type === "phase_completed");
-      assert.equal(
-        again?.type === "phase_completed" && again.detail.skipped,
-        3,
-        "the second try loaded nothing",
-      );
-      const starts = loading.flatMap((event) => event.type === "phase_started" ? [event.attempt] : []);
-      assert.deepEqual(starts, [1, 2]);
-    },
+  await pipeline.start("saver");
+  await pipeline.completed(runId);
+  await oneOfEach(pipeline, runId, [users * 0.9, users * 0.1]);
+  // What the killed saver had claimed is recorded only when its lease has ended, maybe after the run's end.
+  const loading = await pipeline.until("the events of both tries", () => {
+    const events = pipeline.events(runId).filter((event) => "phase" in event && event.phase === "LOADING");
+    const count = (wanted: RunEvent["type"]) => events.filter(({ type }) => type === wanted).length;
+    return count("phase_started") >= 2 && count("phase_completed") >= 1 && events;
+  });
+  const again = loading.find((event) => event.type === "phase_completed");
+  assert.equal(
+    again?.type === "phase_completed" && again.detail.skipped,
+    3,
+    "the second try loaded nothing",
   );
+  const starts = loading.flatMap((event) => event.type === "phase_started" ? [event.attempt] : []);
+  assert.deepEqual(starts, [1, 2]);
 }
+
+onEachEngine(
+  "a saver killed between load and acknowledgement: each row is there once",
+  (engine) => killedBeforeAcknowledging(channelBeside(engine), engine),
+  "redis-server",
+);
 
 Deno.test("an extractor killed between two pages resumes at the second, in the same run and file", async () => {
   const asked: string[] = [];

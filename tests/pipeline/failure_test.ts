@@ -3,6 +3,7 @@ import { ensureKeys } from "../../local/sftp/keys.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
 import { freePort } from "../support/free_port.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
+import { onEachEngine } from "../support/engines.ts";
 import { needing } from "../support/needs.ts";
 
 const test = needing("sshd");
@@ -152,23 +153,27 @@ Deno.test("a misspelt variable causes a warning, and the run continues", async (
   assert.match(stderr, /No service reads the variable SFTP_HSOT. Did you mean SFTP_HOST\?/);
 });
 
-test("while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back", async () => {
-  await using pipeline = await startPipeline({ sftp: "openssh" });
-  await pipeline.start("extractor", "transformer", "saver");
-  await pipeline.site!.stop();
-  const first = await pipeline.tell();
-  const waiting = await pipeline.status("DELIVERY_PENDING", first);
-  assert.match(waiting.delivery_error!, /SFTP server/);
-  const second = await pipeline.tell();
-  await pipeline.status("DELIVERY_PENDING", second);
-  assert.deepEqual(pipeline.tables(), { raw_users: 416, processed_users: 416, invalid_users: 0 });
+onEachEngine(
+  "while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back",
+  async (engine) => {
+    await using pipeline = await startPipeline({ engine, sftp: "openssh" });
+    await pipeline.start("extractor", "transformer", "saver");
+    await pipeline.site!.stop();
+    const first = await pipeline.tell();
+    const waiting = await pipeline.status("DELIVERY_PENDING", first);
+    assert.match(waiting.delivery_error!, /SFTP server/);
+    const second = await pipeline.tell();
+    await pipeline.status("DELIVERY_PENDING", second);
+    assert.deepEqual(pipeline.tables(), { raw_users: 416, processed_users: 416, invalid_users: 0 });
 
-  await pipeline.site!.start();
-  for (const runId of [first, second]) {
-    assert.equal((await pipeline.completed(runId)).delivery_state, "DELIVERED");
-  }
-  assert.equal((await pipeline.remoteFiles()).length, 8);
-});
+    await pipeline.site!.start();
+    for (const runId of [first, second]) {
+      assert.equal((await pipeline.completed(runId)).delivery_state, "DELIVERED");
+    }
+    assert.equal((await pipeline.remoteFiles()).length, 8);
+  },
+  "sshd",
+);
 
 Deno.test("one run while the SFTP server is away is loaded and says that its delivery is pending; the next start delivers it", async () => {
   await using pipeline = await startPipeline();

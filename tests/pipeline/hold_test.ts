@@ -3,9 +3,9 @@ import { compose } from "../../shared/actor/message.ts";
 import { openChannel } from "../../shared/channel/open.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { Decision } from "../../shared/contracts/messages.ts";
-import { openSqlite } from "../../shared/store/sqlite/open.ts";
+import { openStore } from "../../shared/store/open.ts";
 import { changingSource } from "../support/changing_source.ts";
-import { needing } from "../support/needs.ts";
+import { channelBeside, onEachEngine } from "../support/engines.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 import type { HoldRow } from "../../shared/store/rows.ts";
 
@@ -158,10 +158,10 @@ Deno.test("bytes that were changed while the run was held are not loaded", async
   assert.equal(pipeline.tables().processed_users, 208);
 });
 
-for (const channel of ["embedded", "redis"] as const) {
-  const test = channel === "redis" ? needing("redis-server") : Deno.test;
-  test(`a restart of everything while a run is held changes nothing (${channel})`, async () => {
-    await using test = await heldPipeline({ channel });
+onEachEngine(
+  "a restart of everything while a run is held changes nothing",
+  async (engine) => {
+    await using test = await heldPipeline({ engine, channel: channelBeside(engine) });
     const { pipeline, held, delivered } = test;
     const [run, hold, events] = [held, holdOf(pipeline, held.run_id), typesOf(pipeline, held.run_id)];
     await pipeline.kill("saver");
@@ -178,8 +178,9 @@ for (const channel of ["embedded", "redis"] as const) {
     assert.deepEqual(await pipeline.remoteFiles(), delivered);
     await decide(pipeline, held.run_id, "released");
     await pipeline.completed(held.run_id);
-  });
-}
+  },
+  "redis-server",
+);
 
 Deno.test("a later run waits behind a held one without an attempt, and `run` ends with 1 and the reason", async () => {
   await using test = await heldPipeline({ sftp: "none", env: { LOG_LEVEL: "debug" } });
@@ -215,11 +216,16 @@ Deno.test("the demo is never held", async () => {
   }
 });
 
-for (const channel of ["embedded", "redis"] as const) {
-  const test = channel === "redis" ? needing("redis-server") : Deno.test;
-  test(`a saver that is killed while it holds, releases, loads or rejects leaves each run decided once and loaded whole or not at all (${channel})`, async () => {
+onEachEngine(
+  "a saver that is killed while it holds, releases, loads or rejects leaves each run decided once and loaded whole or not at all",
+  async (engine) => {
     const source = changingSource();
-    await using pipeline = await startPipeline({ channel, sftp: "none", wrap: source.wrap });
+    await using pipeline = await startPipeline({
+      engine,
+      channel: channelBeside(engine),
+      sftp: "none",
+      wrap: source.wrap,
+    });
     await pipeline.start("extractor", "transformer", "saver");
     let rows = 208;
     await pipeline.completed(await pipeline.tell());
@@ -258,33 +264,37 @@ for (const channel of ["embedded", "redis"] as const) {
     }
     const { dead } = await pipeline.channel.mailbox("channel:phase2_complete").state();
     assert.equal(dead, 0);
-  });
-}
+  },
+  "redis-server",
+);
 
-Deno.test("a held run, and a release whose load is still to come, survive the loss of the queue", async () => {
-  await using test = await heldPipeline({ sftp: "none" });
-  const { pipeline, held: { run_id } } = test;
-  const restart = async (queue: string) => {
-    for (const service of ["extractor", "transformer"]) await pipeline.stop(service);
-    pipeline.env.QUEUE_PATH = `database/${queue}.db`;
-    await pipeline.start("extractor", "transformer", "saver");
-    return await openChannel({ queuePath: `${pipeline.folder}/database/${queue}.db` });
-  };
-  await pipeline.stop("saver");
-  await using _second = await restart("second");
-  await pipeline.said(/"message":"ready".*"logger":"etl.saver"/);
-  assert.equal((await pipeline.status("HELD", run_id)).loaded_at, null);
-  // decided on, and the order to load it lost with the queue
-  await pipeline.kill("saver");
-  {
-    await using store = await openSqlite(`${pipeline.folder}/database/data.db`, { pipelines: [] });
-    const order = { run_id, decision: "released" as const, requested_by: "ana" };
-    await store.decide(order, `decision/${run_id}/released`);
-  }
-  await using _third = await restart("third");
-  await pipeline.completed(run_id);
-  assert.equal(pipeline.tables().processed_users, 268);
-});
+onEachEngine(
+  "a held run, and a release whose load is still to come, survive the loss of the queue",
+  async (engine) => {
+    await using test = await heldPipeline({ engine, sftp: "none" });
+    const { pipeline, held: { run_id } } = test;
+    const restart = async (queue: string) => {
+      for (const service of ["extractor", "transformer"]) await pipeline.stop(service);
+      pipeline.env.QUEUE_PATH = `database/${queue}.db`;
+      await pipeline.start("extractor", "transformer", "saver");
+      return await openChannel({ queuePath: `${pipeline.folder}/database/${queue}.db` });
+    };
+    await pipeline.stop("saver");
+    await using _second = await restart("second");
+    await pipeline.said(/"message":"ready".*"logger":"etl.saver"/);
+    assert.equal((await pipeline.status("HELD", run_id)).loaded_at, null);
+    // decided on, and the order to load it lost with the queue
+    await pipeline.kill("saver");
+    {
+      await using store = await openStore(pipeline.place.at, []);
+      const order = { run_id, decision: "released" as const, requested_by: "ana" };
+      await store.decide(order, `decision/${run_id}/released`);
+    }
+    await using _third = await restart("third");
+    await pipeline.completed(run_id);
+    assert.equal(pipeline.tables().processed_users, 268);
+  },
+);
 
 Deno.test("a correction neither waits behind a held run nor is held itself, however few records it has", async () => {
   const source = changingSource();

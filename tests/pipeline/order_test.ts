@@ -3,6 +3,7 @@ import { compose } from "../../shared/actor/message.ts";
 import { commandOf, type Service } from "../../cli/services.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
+import { onEachEngine } from "../support/engines.ts";
 import { needing } from "../support/needs.ts";
 
 const test = needing("redis-server", "sshd");
@@ -46,25 +47,28 @@ for (const order of ORDERS) {
   });
 }
 
-Deno.test("a run that failed while the clock was ahead shows its later delivery, not the failure", async () => {
-  await using pipeline = await startPipeline({ sftp: "none" });
-  await pipeline.start("extractor", "transformer", "saver");
-  const { run_id } = await pipeline.completed(await pipeline.tell());
-  const ahead = new Date(Date.now() + 3_600_000).toISOString();
-  await pipeline.channel.publish(
-    compose("channel:run_events", "failure", {
-      type: "run_failed",
-      run_id,
-      phase: "DELIVERING",
-      reason: "refused",
-      retryable: true,
-      actor: "courier",
-    }, { id: "ahead", published_at: ahead }),
-  );
-  await pipeline.until("the failure", () => pipeline.runs()[0]?.status === "FAILED");
-  await pipeline.channel.publish(compose("channel:deliver", "again", { run_id }));
-  await pipeline.until("the delivery", () => pipeline.runs()[0]?.status === "COMPLETED");
-});
+onEachEngine(
+  "a run that failed while the clock was ahead shows its later delivery, not the failure",
+  async (engine) => {
+    await using pipeline = await startPipeline({ engine, sftp: "none" });
+    await pipeline.start("extractor", "transformer", "saver");
+    const { run_id } = await pipeline.completed(await pipeline.tell());
+    const ahead = new Date(Date.now() + 3_600_000).toISOString();
+    await pipeline.channel.publish(
+      compose("channel:run_events", "failure", {
+        type: "run_failed",
+        run_id,
+        phase: "DELIVERING",
+        reason: "refused",
+        retryable: true,
+        actor: "courier",
+      }, { id: "ahead", published_at: ahead }),
+    );
+    await pipeline.until("the failure", () => pipeline.runs()[0]?.status === "FAILED");
+    await pipeline.channel.publish(compose("channel:deliver", "again", { run_id }));
+    await pipeline.until("the delivery", () => pipeline.runs()[0]?.status === "COMPLETED");
+  },
+);
 
 Deno.test("a run whose extraction failed while the clock was ahead is shown as resumed, and completes", async () => {
   let isWell = false;
@@ -96,35 +100,38 @@ Deno.test("a run whose extraction failed while the clock was ahead is shown as r
   assert.equal(valid_count, 208);
 });
 
-Deno.test("a dead letter that failed while the clock was ahead is replayed, and its run shows what came after", async () => {
-  await using pipeline = await startPipeline({ sftp: "none" });
-  const mailbox = pipeline.channel.mailbox("channel:phase2_complete");
-  await mailbox.pause();
-  await pipeline.start("extractor", "transformer", "saver");
-  await pipeline.tell();
-  await pipeline.until("the processed file's message", async () => (await mailbox.state()).depth === 1);
-  const [processed] = (await pipeline.dataFiles()).filter((name) => name.includes("/etl_"));
-  const path = `${pipeline.folder}/${processed}`;
-  await Deno.rename(path, `${path}.away`);
-  await mailbox.resume();
-  const { run_id } = await pipeline.status("FAILED");
-  await pipeline.channel.publish(
-    compose("channel:run_events", "failure", {
-      type: "run_failed",
-      run_id,
-      phase: "LOADING",
-      reason: "missing",
-      retryable: false,
-      actor: "saver",
-    }, { id: "ahead", published_at: new Date(Date.now() + 3_600_000).toISOString() }),
-  );
-  await pipeline.until("the later failure", () => pipeline.runs()[0]?.failure_reason === "missing");
-  await Deno.rename(`${path}.away`, path);
-  const [letter] = await mailbox.dead({ limit: 1 });
-  await mailbox.replay(letter!.id);
-  const run = await pipeline.until(
-    "the run's end",
-    () => pipeline.runs().find(({ status }) => status === "COMPLETED"),
-  );
-  assert.equal(run.valid_count, 208);
-});
+onEachEngine(
+  "a dead letter that failed while the clock was ahead is replayed, and its run shows what came after",
+  async (engine) => {
+    await using pipeline = await startPipeline({ engine, sftp: "none" });
+    const mailbox = pipeline.channel.mailbox("channel:phase2_complete");
+    await mailbox.pause();
+    await pipeline.start("extractor", "transformer", "saver");
+    await pipeline.tell();
+    await pipeline.until("the processed file's message", async () => (await mailbox.state()).depth === 1);
+    const [processed] = (await pipeline.dataFiles()).filter((name) => name.includes("/etl_"));
+    const path = `${pipeline.folder}/${processed}`;
+    await Deno.rename(path, `${path}.away`);
+    await mailbox.resume();
+    const { run_id } = await pipeline.status("FAILED");
+    await pipeline.channel.publish(
+      compose("channel:run_events", "failure", {
+        type: "run_failed",
+        run_id,
+        phase: "LOADING",
+        reason: "missing",
+        retryable: false,
+        actor: "saver",
+      }, { id: "ahead", published_at: new Date(Date.now() + 3_600_000).toISOString() }),
+    );
+    await pipeline.until("the later failure", () => pipeline.runs()[0]?.failure_reason === "missing");
+    await Deno.rename(`${path}.away`, path);
+    const [letter] = await mailbox.dead({ limit: 1 });
+    await mailbox.replay(letter!.id);
+    const run = await pipeline.until(
+      "the run's end",
+      () => pipeline.runs().find(({ status }) => status === "COMPLETED"),
+    );
+    assert.equal(run.valid_count, 208);
+  },
+);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { commandOf, programPath, type Service } from "../../cli/services.ts";
+import { onEachEngine } from "../support/engines.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 Deno.test("a run that is loaded stays as it is when its raw file is announced again after departments.csv changed", async () => {
@@ -126,17 +127,20 @@ async function transformAndLoseTheQueue(
   return [plain, correction];
 }
 
-Deno.test("what was transformed and never loaded survives the loss of the queue, however old it is, corrections too", async () => {
-  await using pipeline = await startPipeline({ users: 100, bad: 0.2, sftp: "none" });
-  const [plain, correction] = await transformAndLoseTheQueue(pipeline);
-  for (const service of ["extractor", "transformer", "saver"] as const) {
-    await startInTenDays(pipeline, service);
-  }
-  for (const run of [plain, correction]) await pipeline.completed(run);
-  const { correction_of } = pipeline.runs().find((run) => run.run_id === correction)!;
-  assert.equal(correction_of, pipeline.runs().at(-1)!.run_id);
-  assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
-});
+onEachEngine(
+  "what was transformed and never loaded survives the loss of the queue, however old it is, corrections too",
+  async (engine) => {
+    await using pipeline = await startPipeline({ engine, users: 100, bad: 0.2, sftp: "none" });
+    const [plain, correction] = await transformAndLoseTheQueue(pipeline);
+    for (const service of ["extractor", "transformer", "saver"] as const) {
+      await startInTenDays(pipeline, service);
+    }
+    for (const run of [plain, correction]) await pipeline.completed(run);
+    const { correction_of } = pipeline.runs().find((run) => run.run_id === correction)!;
+    assert.equal(correction_of, pipeline.runs().at(-1)!.run_id);
+    assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
+  },
+);
 
 Deno.test("of runs that ended while the extractor was down a cancelled one ends again, and one that failed is loaded", async () => {
   await using pipeline = await startPipeline({ users: 100, sftp: "none" });

@@ -101,6 +101,11 @@ export const POSTGRES: Engine = {
   },
 };
 
+/** The channel that goes with an engine, for tests in which either kind of both has to occur, but not each pair. */
+export function channelBeside(engine: Engine): "embedded" | "redis" {
+  return engine === SQLITE ? "embedded" : "redis";
+}
+
 interface Reader {
   rows<Row>(url: string, query: string): Row[];
   end(): void;
@@ -134,21 +139,25 @@ async function startReader(): Promise<Reader> {
 
 let isShared = false;
 
+/** Has the tests of this file share a server; `onEachEngine` does so by itself. */
+export function sharing(): void {
+  if (isShared) return;
+  isShared = true;
+  Deno.test.beforeAll(async () => {
+    if (placeOf("postgres") !== undefined) shared = await share();
+  });
+  Deno.test.afterAll(async () => {
+    await shared?.[Symbol.asyncDispose]();
+  });
+}
+
 /** Registers a test for each engine, under its name and that of the engine. */
 export function onEachEngine(
   name: string,
   work: (engine: Engine) => Promise<void>,
   ...programs: Program[]
 ): void {
-  if (!isShared) {
-    isShared = true;
-    Deno.test.beforeAll(async () => {
-      if (placeOf("postgres") !== undefined) shared = await share();
-    });
-    Deno.test.afterAll(async () => {
-      await shared?.[Symbol.asyncDispose]();
-    });
-  }
+  sharing();
   needing(...programs)(`${name} (SQLite)`, () => work(SQLITE));
   needing(...programs, "postgres")(`${name} (PostgreSQL)`, () => work(POSTGRES));
 }

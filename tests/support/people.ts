@@ -9,6 +9,7 @@ import { integer, pipeline } from "../../shared/pipeline/mod.ts";
 import { planOf } from "../../shared/pipeline/plan.ts";
 import { linesOf, type TempStore, tempStore } from "./store.ts";
 import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts";
+import type { Store } from "../../shared/store/store.ts";
 import { shownOf } from "../../shared/store/shown.ts";
 import type { LoadedRun } from "../../shared/store/writes.ts";
 
@@ -67,8 +68,9 @@ export async function fixture(definition = peopleWith()): Promise<Fixture> {
   };
 }
 
-async function loadInto(
-  store: SqliteStore,
+/** Loads a run of people into a store; answers its id. */
+export async function loadInto(
+  store: Store,
   valid: readonly (string | object)[],
   { invalid = [], raw = [], ...more }: Parameters<Fixture["load"]>[1] = {},
 ): Promise<string> {

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { PermanentError } from "../../errors/errors.ts";
-import { asStored, type Condition, type Conditions, type Searchable } from "../current_rows.ts";
+import { asStored, type Condition, type Conditions, fieldOf, type Searchable } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { hides } from "../mask.ts";
 import type { Shown } from "../shown.ts";
@@ -44,17 +43,10 @@ export function addConditions(
 ): string | undefined {
   let order: string | undefined;
   for (const [name, condition] of Object.entries(where)) {
-    const field = fields.find(({ field }) => field === name);
-    if (field === undefined) {
-      throw new PermanentError(
-        `Cannot look for the field ${JSON.stringify(name)}: wanted one of ${
-          fields.map(({ field }) => field).join(", ")
-        }.`,
-      );
-    }
-    if (field.type === undefined) onKey(terms, condition);
-    else if (field.type === "TEXT") order = onText(terms, field, condition) ?? order;
-    else order = onNumber(terms, field, condition) ?? order;
+    const field = fieldOf(fields, name, condition);
+    const on = field.type === undefined ? onKey : field.type === "TEXT" ? onText : onNumber;
+    const by = on(terms, field, condition);
+    order ??= by;
   }
   return order;
 }
@@ -64,7 +56,7 @@ export function keysSql(parameter: string): string {
   return `(SELECT etl_key(k.value, '{}') FROM jsonb_array_elements(etl_record(${parameter})) AS k (value))`;
 }
 
-function onKey(terms: Terms, { eq, lt, gt, in: among, like }: Condition): void {
+function onKey(terms: Terms, _: SearchableColumn, { eq, lt, gt, in: among, like }: Condition): undefined {
   const bind = (keys: readonly unknown[]) => keysSql(terms.bind(JSON.stringify(keys)));
   if (eq === null) terms.addSql("false");
   else if (eq !== undefined) terms.addSql(`c.key IN ${bind(asStored(eq))}`);
@@ -144,7 +136,7 @@ function onNumber(
     terms.add`${terms.raw(column)} = ANY(${numbers(among).map(String)}::text[]::numeric[])`;
     if (isIndexed) order ??= column;
   }
-  if (like !== undefined) terms.add`${terms.raw(column)}::text ILIKE ${like} ESCAPE ''`;
+  if (like !== undefined) terms.add`trim_scale(${terms.raw(column)})::text ILIKE ${like} ESCAPE ''`;
   return order;
 }
 

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { PermanentError } from "../../errors/errors.ts";
 import type { Bindable } from "../../sqlite/database.ts";
-import { asStored, type Conditions, type Searchable } from "../current_rows.ts";
+import { asStored, type Conditions, fieldOf, type Searchable } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { hides } from "../mask.ts";
 import type { Shown } from "../shown.ts";
@@ -46,18 +45,13 @@ export function conditionsSql(
     terms.push(term);
     values.push(...bound);
   };
-  for (const [name, { eq, lt, gt, in: among, like }] of Object.entries(where)) {
-    const field = fields.find(({ field }) => field === name);
-    if (field === undefined) {
-      throw new PermanentError(
-        `Cannot look for the field ${JSON.stringify(name)}: wanted one of ${
-          fields.map(({ field }) => field).join(", ")
-        }.`,
-      );
-    }
+  for (const [name, condition] of Object.entries(where)) {
+    const { eq, lt, gt, in: among, like } = condition;
+    const field = fieldOf(fields, name, condition);
     const { column } = field;
     const isOrdered = field.isIndexed && column !== "c.key";
     if (column === "c.key") {
+      if (eq === null) add("false");
       for (const keys of [eq == null ? undefined : [eq], among]) {
         if (keys !== undefined) {
           add("c.key IN (SELECT value FROM json_each(?))", JSON.stringify(keys.flatMap(asStored)));
@@ -80,7 +74,10 @@ export function conditionsSql(
         add(`${folded} >= ? AND ${folded} < ?`, beginning, `${beginning}\u{10ffff}`);
         order ??= folded;
       }
-      add(`${column} LIKE ?`, like);
+      // a whole number that its source writes with a fraction has none
+      const text =
+        `iif(typeof(${column}) = 'real' AND ${column} = CAST(${column} AS INTEGER), CAST(${column} AS INTEGER), ${column})`;
+      add(`${field.type === "TEXT" ? column : text} LIKE ?`, like);
     }
   }
   return { terms, values, order };
