@@ -5,7 +5,7 @@
  */
 import { Cron } from "croner";
 import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contracts/names.ts";
-import type { Pipelines } from "../shared/pipeline/load.ts";
+import { isNewer, type Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
 import { currentShapeOf } from "../shared/store/current_shape.ts";
@@ -24,18 +24,21 @@ export interface PipelineView {
 type Kept = ReadonlyMap<string, Pick<Shown, "current">> | undefined;
 
 /** Every pipeline there is, by name. */
-export function viewPipelines({ plans, broken }: Pipelines, kept: Kept): PipelineView[] {
+export function viewPipelines(pipelines: Pipelines, kept: Kept): PipelineView[] {
+  const { plans, broken } = pipelines;
   const names = new Set([...plans.keys(), ...broken.keys(), ...kept?.keys() ?? []]);
   return [...names].sort().map((name) => {
     const plan = plans.get(name);
     if (plan !== undefined) return { name, plan, problems: [] };
-    return { name, problems: broken.get(name) ?? [removed(name)] };
+    return { name, problems: broken.get(name) ?? [absence(pipelines, name)] };
   });
 }
 
-/** What is wrong with a pipeline of which only its runs and tables are left. */
-export function removed(name: string): string {
-  return `${name}.ts: the definition was removed`;
+/** What is wrong with a pipeline that the definitions don't have. */
+export function absence(pipelines: Pipelines, name: string): string {
+  return isNewer(pipelines, name)
+    ? `${name}.ts: the definition was written after the API had read them all; start the services again`
+    : `${name}.ts: the definition was removed`;
 }
 
 /** The pipeline that is meant where none is named: `users`, or the only one. */

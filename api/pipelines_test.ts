@@ -158,6 +158,25 @@ Deno.test("a run is asked for by its pipeline: one of each at a time, and none o
   assert.match((await start('{ pipeline: "none" }')).errors![0]!.message, /There is no pipeline "none"/);
 });
 
+Deno.test("no run is asked for of a pipeline that was defined since the API started, and it says so", async () => {
+  await using made = new AsyncDisposableStack();
+  const dir = await Deno.makeTempDir();
+  made.defer(() => Deno.remove(dir, { recursive: true }));
+  const api = made.use(await openApi({}, { pipelines: { ...pipelines, dir } }));
+  await Deno.writeTextFile(`${dir}/since.ts`, "");
+  const says =
+    /since\.ts: the definition was written after the API had read them all; start the services again/;
+  const ask = async () =>
+    (await api.ask(`mutation { startRun(input: { pipeline: "since" }) { __typename } }`)).errors![0]!.message;
+  assert.match(await ask(), says);
+  {
+    // another service was started again and has made its tables
+    const since = planOf(pipeline({ ...things.definition, name: "since" }));
+    await using _store = await openSqlite(api.path, { pipelines: [shownOf(since)] });
+  }
+  assert.match(await ask(), says);
+});
+
 Deno.test("no run is asked for of a pipeline whose definition was removed", async () => {
   await using api = await opened();
   {

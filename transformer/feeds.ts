@@ -33,7 +33,7 @@ export async function readFeeds(
   }
   for (const [pipeline, problems] of broken) log.error("pipeline out of service", { pipeline, problems });
   const plans = new Map([...feeds].map(([name, { plan }]) => [name, plan]));
-  return (name) => feeds.get(planFor({ plans, broken }, name).name)!;
+  return (name) => feeds.get(planFor({ plans, broken, dir }, name).name)!;
 }
 
 const LOOKUP_FILE = "LOOKUP_FILE";

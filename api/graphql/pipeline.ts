@@ -1,6 +1,7 @@
 import type { Rule } from "../../shared/pipeline/complaints.ts";
 import type { Searchable } from "../../shared/store/current_rows.ts";
 import {
+  absence,
   defaultPipeline,
   nextRunOf,
   type PipelineView,
@@ -9,6 +10,7 @@ import {
   tablesOf,
   viewPipelines,
 } from "../pipelines.ts";
+import { isNewer } from "../../shared/pipeline/load.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
 import { EtlRun } from "./run.ts";
@@ -138,7 +140,12 @@ export async function knownPipeline(
 ): Promise<string> {
   const names = (await allPipelines(context)).map((pipeline) => pipeline.name);
   if (names.includes(name)) return name;
-  throw badInput(`There is no pipeline ${JSON.stringify(name)}, wanted one of ${names.join(", ")}.`);
+  const { pipelines } = context.ports;
+  throw badInput(
+    isNewer(pipelines, name)
+      ? `Cannot use the pipeline "${name}": ${absence(pipelines, name)}.`
+      : `There is no pipeline ${JSON.stringify(name)}, wanted one of ${names.join(", ")}.`,
+  );
 }
 
 /** The pipeline that is named, or else that of a run, or else the one that is meant where none is named. @throws as `knownPipeline`. */

@@ -75,7 +75,10 @@ export async function namedPipeline(
   if (name === undefined) return undefined;
   const names = (await api.ask(PIPELINES)).pipelines.map((pipeline) => pipeline.name);
   if (names.includes(name)) return name;
-  throw new UsageError(`There is no pipeline ${JSON.stringify(name)}. There is: ${names.join(", ")}.`);
+  throw new UsageError(
+    `There is no pipeline ${JSON.stringify(name)}. There is: ${names.join(", ")}. ` +
+      "A definition that was added counts once the services were started again.",
+  );
 }
 
 /** Does something. @throws Failed with what the API says when it wasn't done. */

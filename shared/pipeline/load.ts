@@ -18,6 +18,18 @@ export interface Pipelines {
   readonly plans: ReadonlyMap<string, Plan>;
   /** Unusable definitions by file name: all their problems, each with file and path of the key. */
   readonly broken: ReadonlyMap<string, readonly string[]>;
+  /** The folder of the definitions, where they are from one. */
+  readonly dir?: string | undefined;
+}
+
+/** Whether the folder has a definition of this name, which those of `pipelines` aren't: written since they were loaded. */
+export function isNewer({ dir, plans, broken }: Pipelines, name: string): boolean {
+  if (dir === undefined || plans.has(name) || broken.has(name) || !NAME.test(name)) return false;
+  try {
+    return Deno.statSync(join(dir, `${name}.ts`)).isFile;
+  } catch {
+    return false;
+  }
 }
 
 /** The folder of definitions: `given`, relative to the working directory, or the program's own. */
@@ -62,7 +74,7 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
     if (found.length > 0) broken.set(name, found.map((problem) => `${file}: ${problem}`));
     else plans.set(name, planOf(definition!, z.compile));
   }
-  return { plans, broken };
+  return { plans, broken, dir };
 }
 
 /** The folder on the server for a pipeline's files; undefined where they aren't delivered. */
@@ -71,10 +83,17 @@ export function deliveryFolder({ name, deliver }: Pick<AnyPipeline, "name" | "de
 }
 
 /** @throws PermanentError naming the pipelines there are, or the problems of the definition. */
-export function planFor({ plans, broken }: Pipelines, name: string): Plan {
+export function planFor(pipelines: Pipelines, name: string): Plan {
+  const { plans, broken } = pipelines;
   const plan = plans.get(name);
   if (plan !== undefined) return plan;
   const problems = broken.get(name);
+  if (isNewer(pipelines, name)) {
+    throw new PermanentError(
+      `The definition of the pipeline "${name}" was written after this service had read them all, which it does once. ` +
+        `Start the services again, and replay the dead letter.`,
+    );
+  }
   throw new PermanentError(
     problems === undefined
       ? `There is no pipeline "${name}", wanted one of ${[...plans.keys()].join(", ")}. ` +

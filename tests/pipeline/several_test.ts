@@ -99,7 +99,7 @@ async function hanging(channel: "embedded" | "redis") {
   assert.ok(state.includes("slow.json") && state.includes("fast.json"), state.join());
 }
 
-Deno.test("a definition that is broken, a secret that is unset and a name that nobody defined fail their own runs with the reason; others run", async () => {
+Deno.test("a definition that is broken, a secret that is unset, a name that nobody defined and one that was defined since fail their own runs with the reason; others run", async () => {
   await using source = await startPaged(() => Response.json(numbered(2)));
   await using folder = await definitions({
     good: definition("good", `${source.origin}/good`),
@@ -112,10 +112,12 @@ Deno.test("a definition that is broken, a secret that is unset and a name that n
   await using pipeline = await startPipeline({ sftp: "none", env: { PIPELINES_DIR: folder.dir } });
   await using events = await eventsOf(pipeline);
   await pipeline.start("extractor");
+  await Deno.writeTextFile(`${folder.dir}/since.ts`, definition("since", `${source.origin}/since`));
   const reasons: Record<string, RegExp> = {
     broken: /broken\.ts: source\.url: "no address": wanted an address/,
     secretive: /^Cannot extract secretive: NOT_SET_ANYWHERE is unset/,
     unknown: /no pipeline "unknown"/,
+    since: /"since" was written after this service had read them all.* Start the services again/,
   };
   for (const [name, reason] of Object.entries(reasons)) {
     const failed = await events.event(await pipeline.tell(name), "run_failed");

@@ -4,7 +4,7 @@ import { type Correction, isFinal, type Moment } from "../../../shared/contracts
 import { DEFAULT_PIPELINE } from "../../../shared/contracts/names.ts";
 import { timeOf } from "../../../shared/pipeline/moments.ts";
 import { isPlaceholder } from "../../../shared/pipeline/placeholder.ts";
-import { defaultPipeline, removed } from "../../pipelines.ts";
+import { absence, defaultPipeline } from "../../pipelines.ts";
 import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { knownPipeline } from "../pipeline.ts";
@@ -79,7 +79,7 @@ builder.mutationField("startRun", (t) =>
 async function usable(name: string, context: Context): Promise<string> {
   const { plans, broken } = context.ports.pipelines;
   if (plans.has(await knownPipeline(name, context))) return name;
-  const problems = broken.get(name) ?? [removed(name)];
+  const problems = broken.get(name) ?? [absence(context.ports.pipelines, name)];
   throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
 }
 
