@@ -19,7 +19,8 @@ import { usersTables } from "./store.ts";
 
 /** An engine, and a place for a store of one's own. */
 export interface Engine {
-  readonly name: "SQLite" | "PostgreSQL";
+  /** Whether a server keeps it, so that it isn't in the working folder. */
+  readonly isShared: boolean;
   place(): Promise<TempPlace>;
 }
 
@@ -34,7 +35,7 @@ export interface TempPlace extends AsyncDisposable {
 
 /** SQLite, the engine of one machine. */
 export const SQLITE: Engine = {
-  name: "SQLite",
+  isShared: false,
   async place() {
     const folder = await Deno.makeTempDir({ prefix: "store-" });
     return Object.assign(sqliteAt(`${folder}/data.db`), {
@@ -88,7 +89,7 @@ const databaseOf = (url: string) => new URL(url).pathname.slice(1);
 
 /** PostgreSQL, on the server that a test file has for itself. */
 export const POSTGRES: Engine = {
-  name: "PostgreSQL",
+  isShared: true,
   async place() {
     const { server, template, reader } = shared!;
     const url = await server.createDatabase(`TEMPLATE ${template}`);

@@ -36,7 +36,7 @@ import { openChannel } from "../../shared/channel/open.ts";
 import { isFinal, type RunEvent, type RunStatus } from "../../shared/contracts/messages.ts";
 import type { Pipelines } from "../../shared/pipeline/load.ts";
 import { sqlText } from "../../shared/sqlite/database.ts";
-import { type Engine, SQLITE, sqliteAt, type TempPlace } from "./engines.ts";
+import { type Engine, sqliteAt, type TempPlace } from "./engines.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
 import { localSite, opensshSite, type Site } from "./site.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
@@ -91,9 +91,8 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
     : undefined;
   const keys = await ensureKeys(`${folder}/ssh_keys`, { type: "ed25519", passphrase: options.passphrase });
   const open = { local: localSite, openssh: opensshSite, none: () => undefined }[options.sftp ?? "local"];
-  const place = (options.engine ?? SQLITE) === SQLITE
-    ? sqliteAt(`${folder}/database/data.db`)
-    : owned.use(await options.engine!.place());
+  const { engine } = options;
+  const place = engine?.isShared ? owned.use(await engine.place()) : sqliteAt(`${folder}/database/data.db`);
   const site = await open({ folder, publicKey: keys.publicKey });
   if (site !== undefined) owned.use(site);
   const env: Environment = {
