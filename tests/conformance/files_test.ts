@@ -44,7 +44,7 @@ Deno.test.afterAll(async () => {
 
 for (const conditional of [false, true]) {
   const name = conditional ? "a store that knows If-None-Match" : "a store that doesn't know If-None-Match";
-  filesConformance({ name, open: () => openBucket(conditional), step: 5 * MIB, part: 16 * MIB }, s3Test);
+  filesConformance({ name, open: () => openBucket(conditional), step: 5 * MIB, part: 15 * MIB }, s3Test);
 }
 
 async function openBucket(conditional: boolean): Promise<FilesStage> {

@@ -25,6 +25,9 @@ export interface Refusal {
 /** The store has no object of this name. */
 export class Absent extends PermanentError {}
 
+/** An object isn't what was written. */
+export class Damaged extends PermanentError {}
+
 /** The store doesn't know a header that the request has. */
 export class NotImplemented extends PermanentError {}
 

@@ -13,7 +13,7 @@ import {
 import { answer, cut, type Fault, startS3Proxy } from "../../../tests/support/s3_proxy.ts";
 import type { S3Patience } from "./client.ts";
 import { S3Files } from "./files.ts";
-import { PART } from "./growing.ts";
+import { STEP } from "./growing.ts";
 import type { S3Place } from "./place.ts";
 
 const test = needing(...SWIFT);
@@ -333,7 +333,7 @@ test("uploads that were abandoned go after a day, parts of a raw file after a we
   assert.deepEqual((await keysIn(place)).filter((key) => !key.includes("/state/")), whole);
   assert.equal(await files.documents.read("transformed/x.part/note.json"), "{}");
   assert.equal((await files.facts(path)).bytes, LARGE.length);
-  assert.ok(LARGE.length > 3 * PART);
+  assert.ok(LARGE.length > 3 * STEP);
   await assert.rejects(abandoned.publish(), Error);
   await abandoned[Symbol.asyncDispose]();
 });

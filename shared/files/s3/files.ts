@@ -1,11 +1,14 @@
 /**
  * The files of runs in an S3-compatible store. The path in messages is the key, below the prefix: `data/raw_users/records_TS.jsonl`. What
- * grows isn't there: it is an upload; of a resumable file `KEY.part` names the writer, and `KEY.part/WRITER/N` are the parts that are safe.
+ * grows isn't there: it is an upload; of a resumable file `KEY.part` names the writer, and `KEY.part/WRITER/N` are the steps that are safe, compressed.
  * docs/decisions/023-files-in-a-store.md says why.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
+import { promisify } from "node:util";
+import { zstdDecompress } from "node:zlib";
 import { TransientError } from "../../errors/errors.ts";
 import { BLOCK } from "../disk.ts";
 import type { Documents } from "../documents.ts";
@@ -24,8 +27,8 @@ import type { LineBatch } from "../lines.ts";
 import { factsOf, linesOf } from "../reading.ts";
 import { S3Client, type S3Patience } from "./client.ts";
 import { S3Documents } from "./documents.ts";
-import { Absent, Taken } from "./failure.ts";
-import { type Kept, PART, S3GrowingFile } from "./growing.ts";
+import { Absent, Damaged, Taken } from "./failure.ts";
+import { type Kept, S3GrowingFile, STEP } from "./growing.ts";
 import type { S3Place } from "./place.ts";
 
 /** What paths in messages begin with, whatever `DATA_DIR` is on a machine. */
@@ -34,8 +37,13 @@ const ROOT = "data";
 /** Uploads that were begun so long ago are nobody's, in milliseconds: a day. */
 const UPLOAD_MS = 24 * 3_600_000;
 
-/** Parts of a resumable file that nobody has added to for so long are nobody's, in milliseconds: a week. */
-const PARTS_MS = 7 * UPLOAD_MS;
+/** Steps of a resumable file that nobody has added to for so long are nobody's, in milliseconds: a week. */
+const STEPS_MS = 7 * UPLOAD_MS;
+
+const decompressed: (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Uint8Array> =
+  promisify(
+    zstdDecompress,
+  );
 
 /** Objects that are removed at once. */
 const AT_ONCE = 4;
@@ -115,7 +123,7 @@ export class S3Files implements Files {
   }
 
   /**
-   * As the port says. The new writer has parts of its own, with the content of the old ones: it owns the file once they are all there, and
+   * As the port says. The new writer has steps of its own, with the content of the old ones: it owns the file once they are all there, and
    * the old one, should it be alive, can't write into it.
    */
   async resume(path: string, safe: SafePart): Promise<GrowingFile | undefined> {
@@ -125,25 +133,25 @@ export class S3Files implements Files {
     const writer = crypto.randomUUID();
     const file = this.#growing(path, writer);
     try {
-      for await (const block of kept.blocks(Math.ceil(safe.bytes / PART))) {
+      for await (const block of kept.blocks(Math.ceil(safe.bytes / STEP))) {
         await file.write(block.subarray(0, safe.bytes - file.bytes));
       }
     } catch (error) {
       await file[Symbol.asyncDispose]();
-      if (error instanceof Absent) return undefined;
+      if (error instanceof Absent || error instanceof Damaged) return undefined;
       throw error;
     }
     if (!await file.adopt(safe)) {
       await file[Symbol.asyncDispose]();
-      await this.#removeAll(path, this.#partsOf(path, writer));
+      await this.#removeAll(path, this.#stepsOf(path, writer));
       return undefined;
     }
     await this.#claim(path, writer);
-    await this.#removeAll(path, this.#partsOf(path, old)).catch(() => {}); // later, once they are old
+    await this.#removeAll(path, this.#stepsOf(path, old)).catch(() => {}); // later, once they are old
     return file;
   }
 
-  /** As the port says: nothing names the parts any more. */
+  /** As the port says: nothing names the steps any more. */
   async setPartAside(path: string): Promise<string | undefined> {
     const writer = await this.#writerOf(path);
     if (writer === undefined) return undefined;
@@ -185,7 +193,7 @@ export class S3Files implements Files {
       newest.set(claim, Math.max(newest.get(claim) ?? 0, changedAt));
     }
     for (const key of keys) {
-      if (now - newest.get(key.replace(/\.part\/.*$/, ".part"))! < PARTS_MS) continue;
+      if (now - newest.get(key.replace(/\.part\/.*$/, ".part"))! < STEPS_MS) continue;
       await this.#client.remove(subject, key);
       removed += 1;
     }
@@ -207,10 +215,12 @@ export class S3Files implements Files {
         length = Number(headers.get("content-length"));
         tag = headers.get("etag");
       }
-      const reader = (body ?? new Blob().stream()).getReader();
+      // into memory of ours: other readers get a new array for each piece, which costs three times as much
+      const reader = (body ?? new Blob().stream()).getReader({ mode: "byob" });
+      let piece = new Uint8Array(BLOCK);
       try {
         for (;;) {
-          const { done, value } = await answer.step(reader.read());
+          const { done, value } = await answer.step(reader.read(piece));
           if (done && at < length) {
             throw new TransientError(`Cannot read ${path}: it ended at byte ${at} of ${length}.`);
           }
@@ -225,6 +235,7 @@ export class S3Files implements Files {
             yield block;
             filled = 0;
           }
+          piece = new Uint8Array(value.buffer);
         }
       } catch (error) {
         if (!(error instanceof TransientError)) throw error;
@@ -235,6 +246,17 @@ export class S3Files implements Files {
       }
     }
     if (filled > 0) yield block.subarray(0, filled);
+  }
+
+  /** Reads a step of a resumable file. */
+  async #readStep(path: string, key: string, signal?: AbortSignal): Promise<Uint8Array> {
+    const compressed: Uint8Array[] = [];
+    for await (const block of this.#read(path, key, signal)) compressed.push(block.slice());
+    try {
+      return await decompressed(Buffer.concat(compressed), { maxOutputLength: STEP });
+    } catch (cause) {
+      throw new Damaged(`Cannot read ${path}: what was kept of it can't be decompressed.`, { cause });
+    }
   }
 
   #key(path: string): string {
@@ -254,19 +276,19 @@ export class S3Files implements Files {
       published: async () => await this.exists(path) ? await this.facts(path) : undefined,
       release: async (count) => {
         const kept = writer === undefined ? undefined : this.#keptOf(path, writer);
-        const parts = kept === undefined ? [] : Array.from({ length: count }, (_, i) => kept.keyOf(i + 1));
-        await this.#removeKeys(path, [...parts, `${this.#key(path)}.part`]);
+        const steps = kept === undefined ? [] : Array.from({ length: count }, (_, i) => kept.keyOf(i + 1));
+        await this.#removeKeys(path, [...steps, `${this.#key(path)}.part`]);
       },
       kept: writer === undefined ? undefined : this.#keptOf(path, writer),
     });
   }
 
-  #partsOf(path: string, writer: string): string {
+  #stepsOf(path: string, writer: string): string {
     return `${this.#key(path)}.part/${writer}/`;
   }
 
   #keptOf(path: string, writer: string): Kept {
-    const keyOf = (n: number) => `${this.#partsOf(path, writer)}${`${n}`.padStart(6, "0")}`;
+    const keyOf = (n: number) => `${this.#stepsOf(path, writer)}${`${n}`.padStart(6, "0")}`;
     return {
       keyOf,
       insistOnOurs: async () => {
@@ -276,7 +298,7 @@ export class S3Files implements Files {
         );
       },
       blocks: async function* (this: S3Files, count: number, signal?: AbortSignal) {
-        for (let n = 1; n <= count; n++) yield* this.#read(`${path}.part`, keyOf(n), signal);
+        for (let n = 1; n <= count; n++) yield await this.#readStep(`${path}.part`, keyOf(n), signal);
       }.bind(this),
     };
   }

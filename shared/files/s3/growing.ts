@@ -1,29 +1,32 @@
 /**
- * A file that grows in the store: parts of an upload, which gets its name when it is completed. Of a resumable file each part is an
- * object of its own first, which another machine can read.
+ * A file that grows in the store: parts of an upload, which gets its name when it is completed. Nobody can read those before, so of a
+ * resumable file each step is an object, too, compressed, for another machine to resume from.
  *
  * @module
  */
 import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import { constants, zstdCompress } from "node:zlib";
 import { BLOCK } from "../disk.ts";
 import type { FileFacts, GrowingFile, PublishOptions, SafePart } from "../files.ts";
 import { type LineBatch, splitLines } from "../lines.ts";
 import { insistOnSame } from "../reading.ts";
-import { type S3Client, sha256Of } from "./client.ts";
+import type { S3Client } from "./client.ts";
 import { Absent, Taken } from "./failure.ts";
 import { Upload } from "./upload.ts";
 
+/** Bytes of a resumable file that are made safe at once, as what isn't safe yet is lost with its machine. */
+export const STEP = 5 * 1024 * 1024;
+
 /**
- * Bytes of a part of a resumable file: the least that stores take, as what isn't in a part yet is lost with its machine. All but the last one
- * are as long, as some stores want it.
+ * Bytes of a part of an upload; a smaller file is sent in one request. All parts but the last are as long, as some stores want it. Each costs
+ * requests when it is sent and when it is read.
  */
-export const PART = 5 * 1024 * 1024;
+export const PART = 3 * STEP;
 
-/** Bytes of a part of any other file: each costs a request, and time in the store. */
-export const LARGE_PART = 16 * 1024 * 1024;
-
-/** Parts that the store copies at once. */
-const LANES = 3;
+/** The fastest of zstd's ordinary levels: JSON lines get to a fourth of their size. */
+const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+const compressed: (bytes: Uint8Array, options: typeof FAST) => Promise<Uint8Array> = promisify(zstdCompress);
 
 /** What a growing file needs of the files that it is to be one of. */
 export interface Home {
@@ -33,50 +36,48 @@ export interface Home {
   readonly key: string;
   /** Reads what has the key; undefined where nothing has. */
   published(): Promise<FileFacts | undefined>;
-  /** Removes the claim to the name, and the objects that kept parts 1 to `count`. */
+  /** Removes the claim to the name, and the objects that kept steps 1 to `count`. */
   release(count: number): Promise<void>;
-  /** The objects that keep the parts of a resumable file, and whether they still count. */
+  /** The objects that keep the steps of a resumable file, and whether they still count. */
   readonly kept?: Kept | undefined;
 }
 
-/** The parts of one writer of a resumable file. */
+/** The steps of one writer of a resumable file. */
 export interface Kept {
-  /** The key of part `n`, from 1. */
+  /** The key of step `n`, from 1. */
   keyOf(n: number): string;
   /** @throws TransientError when another writer has taken over. */
   insistOnOurs(): Promise<void>;
-  /** Reads parts 1 to `count`. */
+  /** Reads steps 1 to `count`, each in one block. @throws Absent where one is missing; Damaged where it isn't what was written. */
   blocks(count: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** See the port for what its methods promise. Two parts are kept in memory: one is sent, the other one fills. */
+/** See the port for what its methods promise. Two parts are held in memory: one is sent, the other one fills. */
 export class S3GrowingFile implements GrowingFile {
   readonly #hash = createHash("sha256");
   readonly #encoder = new TextEncoder();
   /** Where text is made bytes. */
   #scratch: Uint8Array<ArrayBuffer> | undefined;
-  readonly #part: number;
-  #buffer: Uint8Array;
+  #buffer = new Uint8Array(PART);
   #filled = 0;
   /** How much of the buffer is in the hash. */
   #hashed = 0;
   /** The part that is on its way, and its sending. */
-  #spare: Uint8Array;
+  #spare = new Uint8Array(PART);
   #sending: Promise<void> = Promise.resolve();
   #bytes = 0;
   #parts = 0;
+  /** The steps that were begun, and the making safe of the last one. */
+  #steps = 0;
+  #keeping: Promise<void> = Promise.resolve();
+  /** Steps that another machine can read, whole. */
+  #safeSteps = 0;
   /** Where `sync` was called, and not all before it is safe yet; the first one is the last that is. */
   #marks: Required<SafePart>[];
-  /** Copies into the upload: one after the other in each lane. */
-  readonly #copying = Array.from({ length: LANES }, () => Promise.resolve());
-  /** Parts that another machine can read, whole. */
-  #safeParts = 0;
   #upload: Promise<Upload> | undefined;
   #isOpen = true;
 
   constructor(private readonly home: Home) {
-    this.#part = home.kept === undefined ? LARGE_PART : PART;
-    [this.#buffer, this.#spare] = [new Uint8Array(this.#part), new Uint8Array(this.#part)];
     this.#marks = [{ bytes: 0, sha256: this.#digest() }];
   }
 
@@ -95,31 +96,32 @@ export class S3GrowingFile implements GrowingFile {
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
+    const step = this.home.kept === undefined ? PART : STEP;
     for (let rest = bytes; rest.length > 0;) {
-      const fitting = rest.subarray(0, this.#part - this.#filled);
+      const fitting = rest.subarray(0, step - this.#filled % step);
       this.#buffer.set(fitting, this.#filled);
       this.#filled += fitting.length;
       this.#bytes += fitting.length;
       rest = rest.subarray(fitting.length);
-      if (this.#filled === this.#part) await this.#flush();
+      if (this.home.kept !== undefined && this.#filled % STEP === 0) await this.#keepStep(this.home.kept);
+      if (this.#filled === PART) await this.#flush();
     }
   }
 
   async sync(): Promise<Required<SafePart>> {
     this.#marks.push({ bytes: this.bytes, sha256: this.#digest() });
-    const safe = this.#safeParts * this.#part;
+    const safe = this.#safeSteps * STEP;
     this.#marks.splice(0, this.#marks.findLastIndex(({ bytes }) => bytes <= safe));
     return await Promise.resolve(this.#marks[0]!);
   }
 
   /** Of a file that was filled anew: makes safe all that is in it, if that is what was recorded. Answers whether it is. */
   async adopt({ bytes, sha256 }: SafePart): Promise<boolean> {
-    const { client, path, kept } = this.home;
     const digest = this.#digest();
     if (this.#bytes !== bytes || (sha256 ?? digest) !== digest) return false;
     await this.#settle();
-    const tail = this.#buffer.subarray(0, this.#filled);
-    if (tail.length > 0) await client.put({ action: "write", path }, kept!.keyOf(this.#parts + 1), tail);
+    const tail = this.#filled % STEP;
+    if (tail > 0) await this.#put(this.home.kept!.keyOf(this.#steps + 1), this.#last(tail));
     this.#marks = [{ bytes, sha256: digest }];
     return true;
   }
@@ -130,7 +132,7 @@ export class S3GrowingFile implements GrowingFile {
 
   async *#blocks(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     await this.#settle();
-    if (this.#parts > 0) yield* this.home.kept!.blocks(this.#parts, signal);
+    if (this.#parts > 0) yield* this.home.kept!.blocks(this.#parts * PART / STEP, signal);
     yield this.#buffer.subarray(0, this.#filled);
   }
 
@@ -179,7 +181,7 @@ export class S3GrowingFile implements GrowingFile {
   /** Ends what isn't needed any more; what can't be removed now is removed once it is old. */
   async #tidy(isPublished: boolean): Promise<void> {
     await this.#upload?.then((upload) => upload.abort()).catch(() => {});
-    if (isPublished) await this.home.release(this.#parts + 1).catch(() => {});
+    if (isPublished) await this.home.release(this.#steps + 1).catch(() => {});
   }
 
   #digest(): string {
@@ -200,24 +202,31 @@ export class S3GrowingFile implements GrowingFile {
     this.#digest();
     const n = this.#parts += 1;
     this.#filled = this.#hashed = 0;
-    const { client, path, key, kept } = this.home;
+    const { client, path, key } = this.home;
     this.#upload ??= Upload.begin(client, path, key);
-    const upload = this.#upload;
-    upload.catch(() => {}); // handled where it is awaited
-    if (kept === undefined) await (await upload).put(n, bytes);
-    else {
-      await client.put({ action: "write", path }, kept.keyOf(n), bytes, { sha256: sha256Of(bytes) });
-      const lane = n % LANES;
-      this.#copying[lane] = this.#copying[lane]!.then(async () =>
-        await (await upload).copy(n, kept.keyOf(n))
-      );
-      this.#copying[lane].catch(() => {}); // handled where it is awaited
-      this.#safeParts = n;
-    }
+    this.#upload.catch(() => {}); // handled where it is awaited
+    await (await this.#upload).put(n, bytes);
+  }
+
+  /** Begins to make the step safe that ends the buffer. One is on its way at a time: so much is lost at most, and what was written since. */
+  async #keepStep(kept: Kept): Promise<void> {
+    await this.#keeping;
+    const n = this.#steps += 1;
+    this.#keeping = this.#put(kept.keyOf(n), this.#last(STEP)).then(() => void (this.#safeSteps = n));
+    this.#keeping.catch(() => {}); // handled where it is awaited
+  }
+
+  async #put(key: string, bytes: Uint8Array): Promise<void> {
+    const { client, path } = this.home;
+    await client.put({ action: "write", path }, key, await compressed(bytes, FAST));
+  }
+
+  /** The last bytes of the buffer. */
+  #last(bytes: number): Uint8Array {
+    return this.#buffer.subarray(this.#filled - bytes, this.#filled);
   }
 
   async #settle(): Promise<void> {
-    await this.#sending;
-    await Promise.all(this.#copying);
+    await Promise.all([this.#sending, this.#keeping]);
   }
 }

@@ -38,16 +38,6 @@ export class Upload {
     this.#tags.set(n, headers.get("etag") ?? "");
   }
 
-  /** Has the store copy an object into part `n`. */
-  async copy(n: number, key: string): Promise<void> {
-    const source = `/${this.client.place.bucket}/${key}`;
-    const { text } = await this.client.ask({
-      ...this.#part(n),
-      headers: { "x-amz-copy-source": encodeURI(source) },
-    });
-    this.#tags.set(n, valueIn(text, "ETag") ?? "");
-  }
-
   /** Gives the whole its key; with `isNew`, only where that is free, as far as the store heeds it. @throws Taken where it isn't. */
   async complete({ bytes, name }: FileFacts, isNew: boolean): Promise<void> {
     const parts = [...this.#tags].sort(([a], [b]) => a - b).map(([n, tag]) =>
