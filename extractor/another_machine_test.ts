@@ -11,7 +11,7 @@ import { keysIn, readObject, type S3Server, startS3, uploadsIn } from "../tests/
 
 const test = needing("postgres", ...SWIFT);
 const SCRIPT = new URL("../tests/support/extract_process.ts", import.meta.url).pathname;
-const USERS = 16_000; // some 18 MB: three whole parts of an upload and the beginning of a fourth one
+const USERS = 16_000; // some 18 MB: three whole steps and the beginning of a fourth one
 const SIZE = 200;
 
 /** Bytes that the death of a machine may cost: the part that fills, and the one that is on its way. */

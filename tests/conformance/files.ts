@@ -189,7 +189,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     },
   );
 
-  test("a growing file is safe but for two parts of what was written", async (_, files, path) => {
+  test("a growing file is safe but for two steps of what was written", async (_, files, path) => {
     const text = textOf(6 * step);
     await using file = await files.create(path, { resumable: true });
     for (let at = 0; at < text.length; at += SLICE) {

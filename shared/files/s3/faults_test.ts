@@ -312,7 +312,7 @@ test("nobody at the address is a failure that passes", async () => {
   });
 });
 
-test("uploads that were abandoned go after a day, parts of a raw file after a week, and nothing else goes", async () => {
+test("uploads that were abandoned go after a day, steps of a raw file after a week, and nothing else goes", async () => {
   await using stand = await stage();
   const { files, place, path, other } = stand;
   const { signal } = new AbortController();
