@@ -2,6 +2,8 @@ import { cpuUsage } from "node:process";
 import { LocalFiles } from "../../../shared/files/local.ts";
 import { S3Files } from "../../../shared/files/s3/files.ts";
 import type { S3Place } from "../../../shared/files/s3/place.ts";
+import { startPostgres } from "../../../tests/support/postgres.ts";
+import { childrenOf, ticksOf } from "../../../tests/support/processes.ts";
 import { curlPages } from "../baselines.ts";
 import { rawFile } from "../fixtures.ts";
 import { type Cost, inTurn, spreadOf } from "../measure.ts";
@@ -9,12 +11,14 @@ import { shell } from "../programs.ts";
 import type { Row } from "../table.ts";
 import { wholeRun } from "./whole_run.ts";
 
-/** The files of runs in a store, which runs on this machine too: a raw file up and down against rclone, and a whole run against a local one. */
+/** The files of runs in a store, which runs on this machine too: a raw file up and down against rclone, and whole runs against local ones. */
 export const store: Row = {
   name: "store",
   async *measure(environment) {
     const { users, turns } = environment.scale;
+    const others = await childrenOf(Deno.pid);
     const server = await environment.store();
+    const serverPid = (await childrenOf(Deno.pid)).find((pid) => !others.includes(pid))!;
     const place = await server.bucket();
     const [files, local] = [new S3Files(place), new LocalFiles("data")];
     const raw = await rawFile(environment, users);
@@ -38,30 +42,70 @@ export const store: Row = {
     yield { what: `download of ${megabytes(raw.bytes)}`, ...down, unit: "x", target: { atMost: 1.3 } };
 
     await curlPages(await environment.source(users), users); // the source makes its users when they are first asked for
-    const peaks: { service: string; peak: number }[][] = [];
-    const runs = await inTurn(turns, () => wholeRun(environment, users), async () => {
+    await using database = await startPostgres();
+    const stored = async () => {
       const { bucket, prefix, endpoint, accessKeyId, secretAccessKey } = await server.bucket();
-      const run = await wholeRun(environment, users, {
+      return {
         FILES_URL: `s3://${bucket}/${prefix}`,
         S3_ENDPOINT: endpoint,
         AWS_ACCESS_KEY_ID: accessKeyId,
         AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      });
-      peaks.push(run.peaks);
-      return run;
-    });
-    yield {
-      what: `whole run of ${users} users, to a local one`,
-      ...runs,
-      unit: "x",
-      target: { atMost: 1.6 },
+      };
     };
-    for (const [i, { service }] of peaks[0]!.entries()) {
-      const what = `peak memory of the ${service} with a store, ${users} users`;
-      yield { what, figure: spreadOf(peaks.map((run) => run[i]!.peak)), unit: "MB", target: { atMost: 200 } };
+    const forms = {
+      "a store": stored,
+      "a store and PostgreSQL": async () => ({
+        ...await stored(),
+        DATABASE_URL: await database.createDatabase(),
+      }),
+    };
+    for (const [form, variables] of Object.entries(forms)) {
+      const cpu = { local: [] as number[], services: [] as number[], store: [] as number[] };
+      const peaks: { service: string; peak: number }[][] = [];
+      const runs = await inTurn(turns, async () => {
+        const run = await wholeRun(environment, users);
+        cpu.local.push(run.cpu);
+        return run;
+      }, async () => {
+        const before = await cpuOf(serverPid);
+        const run = await wholeRun(environment, users, await variables());
+        cpu.services.push(run.cpu);
+        cpu.store.push(await cpuOf(serverPid) - before);
+        peaks.push(run.peaks);
+        return run;
+      });
+      yield {
+        what: `whole run of ${users} users with ${form}, to a local one`,
+        ...runs,
+        unit: "x",
+        ...form === "a store" ? { target: { atMost: 1.6 } } : {},
+      };
+      for (const [of, seconds] of Object.entries(cpu)) {
+        const whose = {
+          local: "the services of the local one",
+          services: "its services",
+          store: "its store",
+        };
+        yield { what: `CPU time of ${whose[of as keyof typeof cpu]}`, figure: spreadOf(seconds), unit: "s" };
+      }
+      for (const [i, { service }] of peaks[0]!.entries()) {
+        const what = `peak memory of the ${service} with ${form}, ${users} users`;
+        yield {
+          what,
+          figure: spreadOf(peaks.map((run) => run[i]!.peak)),
+          unit: "MB",
+          target: { atMost: 200 },
+        };
+      }
     }
   },
 };
+
+/** CPU seconds of a process and those that it has started. */
+async function cpuOf(pid: number): Promise<number> {
+  const all = await Promise.all([pid, ...await childrenOf(pid)].map(ticksOf));
+  return all.reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) / 100;
+}
 
 /** Copies a file; `THEIRS` is an object of its own in the bucket. */
 function rclone(
