@@ -18,11 +18,9 @@ export interface LineBatch {
    * is requested.
    */
   readonly bytes?: Uint8Array | undefined;
-  /**
-   * The lines without their ends (`
-   * ` or `\r
-   * `) and without the file's byte order mark; some may be blank.
-   */
+  /** Where each line's `\n` stands in `bytes`; of the last one, their end. */
+  readonly ends?: readonly number[] | undefined;
+  /** The lines without their ends (`\n` or `\r\n`) and without the file's byte order mark; some may be blank. */
   readonly lines: string[];
   /** By index in `lines`: those that differ from the file. Invalid bytes read as U+FFFD; a line that is too long is cut. */
   readonly flaws: ReadonlyMap<number, Flaw>;
@@ -95,14 +93,22 @@ function batchOf(bytes: Uint8Array, first: number, maxLineBytes: number): Counte
 class CleanBatch implements CountedBatch {
   readonly flaws = NO_FLAWS;
   #lines: string[] | undefined;
+  #ends: number[] | undefined;
 
   constructor(readonly first: number, readonly bytes: Uint8Array) {}
 
   get count(): number {
-    if (this.#lines !== undefined) return this.#lines.length;
-    let count = 1;
-    for (let at = this.bytes.indexOf(NEWLINE); at >= 0; at = this.bytes.indexOf(NEWLINE, at + 1)) count += 1;
-    return count;
+    return (this.#lines ?? this.ends).length;
+  }
+
+  get ends(): number[] {
+    if (this.#ends !== undefined) return this.#ends;
+    const ends: number[] = [];
+    for (let at = this.bytes.indexOf(NEWLINE); at >= 0; at = this.bytes.indexOf(NEWLINE, at + 1)) {
+      ends.push(at);
+    }
+    ends.push(this.bytes.length);
+    return this.#ends = ends;
   }
 
   get lines(): string[] {

@@ -113,15 +113,15 @@ export class Database implements Disposable {
     return this.#guard(() => Number(this.#statement(sql).run(...values.map(toNative)).changes));
   }
 
-  /** Compiles a statement for a loop; the answered function runs it with values that must be strings or safe integers. */
-  repeat(sql: string): (...values: (string | number)[]) => void {
+  /** Compiles a statement for a loop; the answered function runs it with values that must be texts, bytes or safe integers. */
+  repeat(sql: string): (...values: (string | Uint8Array | number)[]) => void {
     const statement = this.#guard(() => this.#native.prepare(sql));
     // a number is bound as REAL, which an INTEGER column turns back without loss; a BigInt for each row would cost more
     return (...values) => void this.#guard(() => statement.run(...values));
   }
 
   /** Compiles a query for a loop; the answered function answers its rows as arrays, whose integers are below 2^53. */
-  reader<Row extends Value[]>(sql: string): (...values: (string | number)[]) => Row[] {
+  reader<Row extends Value[]>(sql: string): (...values: (string | Uint8Array | number)[]) => Row[] {
     const statement = this.#guard(() => this.#native.prepare(sql));
     returnArrays(statement);
     return (...values) => this.#guard(() => statement.all(...values) as unknown as Row[]);

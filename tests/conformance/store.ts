@@ -71,7 +71,11 @@ export type UsingStore = (name: string, work: (opened: OpenStore) => Promise<voi
 export async function storeConformance(t: Deno.TestContext, engine: StoreEngine): Promise<void> {
   const usingStore: UsingStore = (name, work) =>
     t.step(name, async () => {
-      await using opened = await engine.open(usersTables(["ssn"]));
+      const [users] = usersTables(["ssn"]);
+      await using opened = await engine.open([{
+        ...users!,
+        current: { ...users!.current!, index: ["firstName"] },
+      }]);
       await work(opened);
     });
 

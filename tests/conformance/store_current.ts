@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { newRunId } from "../../shared/contracts/ids.ts";
-import type { ChangeCursor, CurrentCursor } from "../../shared/store/current_rows.ts";
+import type { ChangeCursor, Conditions, CurrentCursor } from "../../shared/store/current_rows.ts";
 import type { Store } from "../../shared/store/store.ts";
 import { loadTexts } from "../support/store.ts";
 import type { UsingStore } from "./store.ts";
@@ -82,4 +82,59 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
     await load(store, ['{"id":1}']);
     assert.deepEqual(await current.page("users", { id: { eq: null } }, { limit: 9 }), []);
   });
+
+  await usingStore(
+    "pages of what meets a condition follow each other without a gap or a repeat, forwards and backwards",
+    async ({ store: { current }, store }) => {
+      const names = ["Bo", "bO", "Ann", "Bo", "Ch", "b%", "Anna", "BO"];
+      await load(
+        store,
+        names.map((firstName, at) => JSON.stringify({ id: 20 - at, firstName, age: 20 + at % 3 })),
+      );
+      const wheres: Conditions[] = [
+        {},
+        { firstName: { gt: "Ann" } },
+        { firstName: { lt: "b%" } },
+        { firstName: { gt: "An", lt: "Ch" } },
+        { firstName: { like: "b%" } },
+        { firstName: { in: ["Bo", "BO", "Ann"] } },
+        { age: { gt: 20 }, firstName: { like: "%o" } },
+        { id: { gt: 13, lt: 19 } },
+      ];
+      for (const where of wheres) {
+        const all = await current.page("users", where, { limit: 100 });
+        const keys = all.map(({ key }) => key);
+        assert.ok(keys.length > 1, JSON.stringify(where));
+        const forwards = [];
+        for (let after: CurrentCursor | undefined;;) {
+          const page = await current.page("users", where, { limit: 2, after });
+          forwards.push(...page);
+          if (page.length < 2) break;
+          after = page.at(-1)!.cursor;
+        }
+        assert.deepEqual(forwards.map(({ key }) => key), keys, JSON.stringify(where));
+        const backwards = [];
+        for (let before: CurrentCursor | undefined;;) {
+          const page = await current.page("users", where, { limit: 2, before, from: "end" });
+          backwards.unshift(...page);
+          if (page.length < 2) break;
+          before = page[0]!.cursor;
+        }
+        assert.deepEqual(backwards.map(({ key }) => key), keys, JSON.stringify(where));
+      }
+    },
+  );
+
+  await usingStore(
+    "a processed line that is no JSON, or has no key, stops no load and is no part of the current state",
+    async ({ store: { current }, store }) => {
+      for (
+        const first of [["not json", "[1]", '{"id":1}', '{"firstName":"A"}'], ['{"id":1}', "not json", "7"]]
+      ) {
+        const runId = await load(store, first);
+        assert.deepEqual((await current.page("users", {}, { limit: 9 })).map(({ key }) => key), [1]);
+        assert.equal(await store.records.count("processed_users", runId), first.length);
+      }
+    },
+  );
 }

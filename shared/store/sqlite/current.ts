@@ -75,29 +75,40 @@ export class SqliteCurrent implements Current {
    */
   async page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]> {
     const [shown, shape] = this.#of(pipeline);
-    const { terms, values, order } = conditionsSql(searchable(shown, shape), where);
+    const { terms, values, order } = conditionsSql(searchable(shown, shape), where, {
+      after: page.after !== undefined,
+      before: page.before !== undefined,
+    });
     const isBackwards = page.from === "end";
-    for (const [cursor, later] of [[page.after, true], [page.before, false]] as const) {
+    for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
       if (cursor === undefined) continue;
-      const sign = later ? ">" : "<";
-      terms.push(order === undefined ? `c.key ${sign} ?` : `(${order}, c.key) ${sign} (?, ?)`);
-      values.push(...(order === undefined ? cursor.slice(1) : cursor).map(bound));
+      const [value, key] = cursor.map(bound);
+      if (order === undefined) {
+        terms.push(`c.key ${sign} ?`);
+        values.push(key);
+      } else {
+        // not a comparison of rows, for which no index with a collation is used
+        terms.push(`${order} ${sign}= ? AND (${order} ${sign} ? OR c.key ${sign} ?)`);
+        values.push(value, value, key);
+      }
     }
     const way = isBackwards ? "DESC" : "ASC";
-    const by = order === undefined ? `c.key ${way}` : `${order} ${way}, c.key ${way}`;
-    const rows = this.#rows(shown, order, `${whereOf(terms)} ORDER BY ${by} LIMIT ?`, [
-      ...values,
-      page.limit,
-    ]);
+    const by = `ORDER BY ${order === undefined ? "" : `${order} ${way}, `}c.key ${way}`;
+    const rows = this.#rows(shown, order, `${whereOf(terms)} ${by} LIMIT ?`, [...values, page.limit], by);
     return isBackwards ? rows.reverse() : rows;
   }
 
   /** The rows with these keys, as far as they are there. A key that is a number may be given as text. */
   async byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]> {
     const [shown] = this.#of(pipeline);
-    return this.#rows(shown, undefined, "WHERE c.key IN (SELECT value FROM json_each(?)) ORDER BY c.key", [
-      JSON.stringify(keys.flatMap(asStored)),
-    ]);
+    const values = [JSON.stringify(keys.flatMap(asStored))];
+    return this.#rows(
+      shown,
+      undefined,
+      "WHERE c.key IN (SELECT value FROM json_each(?))",
+      values,
+      "ORDER BY c.key",
+    );
   }
 
   /** What runs did to keys, in the order in which they were loaded; of one run by key. */
@@ -246,11 +257,13 @@ export class SqliteCurrent implements Current {
     return [shown, shown.current];
   }
 
+  /** The records are read of the rows alone that `which` leaves, so that to sort them is to sort short rows. */
   #rows(
     { name, masks, current }: Shown,
     order: string | undefined,
-    rest: string,
+    which: string,
     values: Bindable[],
+    by: string,
   ): CurrentRow[] {
     const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
     const isHidden = hides(masks.processed, current!.key);
@@ -267,7 +280,9 @@ export class SqliteCurrent implements Current {
          ${run("run_id", "c.first")} AS first_run, ${run("run_id", "c.changed")} AS changed_run,
          ${run("at", "c.changed")} AS changed_at,
          ${run("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
-       FROM ${currentTable(name)} AS c JOIN ${baseTable("processed", name)} AS p ON p.id = c.record ${rest}`,
+       FROM (SELECT * FROM ${currentTable(name)} AS c ${which}) AS c JOIN ${
+        baseTable("processed", name)
+      } AS p ON p.id = c.record ${by}`,
       ...values,
     ).map(({ json, type, value, value_type, ...row }) => ({
       ...row,

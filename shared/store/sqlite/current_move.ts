@@ -11,7 +11,7 @@ import type { CurrentShape } from "../current_shape.ts";
 import { changedFields } from "../changed_fields.ts";
 import { changesTable, columnsSql, currentTable } from "./current_table.ts";
 import { type Place, placeOf } from "./place.ts";
-import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
+import { baseTable, fieldSql, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { shownPipelines } from "./shown.ts";
 
 /** A run whose files are all loaded. */
@@ -157,10 +157,12 @@ async function addAll(move: Move, processed: [number, number]): Promise<void> {
   await move.inSteps(processed, (first, last) => {
     db.run(
       `INSERT OR IGNORE INTO ${current} (key, record, first, changed, seen${names})
-       SELECT ${keySql(shape.key, TEXT)}, ${HOLDER}, ?1, ?1, ?2${
+       SELECT ${fieldSql({ keys: shape.key, type: "INTEGER" }, TEXT)}, ${HOLDER}, ?1, ?1, ?2${
         columns.map(({ value }) => `, ${value}`).join("")
       }
-       FROM ${fromRecords("processed", pipeline)} WHERE r.id BETWEEN ?3 AND ?4 ORDER BY r.id
+       FROM ${
+        fromRecords("processed", pipeline)
+      } WHERE r.id BETWEEN ?3 AND ?4 AND json_valid(${TEXT}) ORDER BY r.id
        ON CONFLICT (key) DO UPDATE SET record = excluded.record${
         columns.map(({ name }) => `, ${name} = excluded.${name}`).join("")
       }`,
@@ -184,7 +186,8 @@ function seenNow({ id, isNewest }: Move): number | null {
 }
 
 /** A key that has changed before and isn't there was removed. */
-function kindOfNew({ changes }: Move): string {
+function kindOfNew({ db, changes }: Move): string {
+  if (db.get(`SELECT 1 FROM ${changes} LIMIT 1`) === undefined) return "'added'";
   return `iif(EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = c.key), 'restored', 'added')`;
 }
 

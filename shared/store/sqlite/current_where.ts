@@ -31,16 +31,20 @@ export function searchable({ masks }: Shown, { key, columns, index }: CurrentSha
 
 /**
  * The conditions as SQL over a row `c`. `order` is what to order by so that an index serves a range; undefined where that is the key alone.
+ * SQLite takes one bound of a range from an index: where a page begins or ends at a cursor, that has to be the cursor's.
  *
  * @throws PermanentError for a field that can't be looked for.
  */
 export function conditionsSql(
   fields: readonly SearchableColumn[],
   where: Conditions,
+  isFrom: { after: boolean; before: boolean },
 ): { terms: string[]; values: Bindable[]; order: string | undefined } {
   const terms: string[] = [];
   const values: Bindable[] = [];
   let order: string | undefined;
+  const above = isFrom.after ? "+" : "";
+  const below = isFrom.before ? "+" : "";
   const add = (term: string, ...bound: Bindable[]) => {
     terms.push(term);
     values.push(...bound);
@@ -60,8 +64,8 @@ export function conditionsSql(
     } else if (eq !== undefined) {
       add(eq === null ? `${column} IS NULL` : `${column} = ?`, ...eq === null ? [] : [eq]);
     }
-    if (lt !== undefined) add(`${column} < ?`, lt);
-    if (gt !== undefined) add(`${column} > ?`, gt);
+    if (lt !== undefined) add(`${below}${column} < ?`, lt);
+    if (gt !== undefined) add(`${above}${column} > ?`, gt);
     if (isOrdered && (lt ?? gt) !== undefined) order ??= column;
     if (among !== undefined && column !== "c.key") {
       add(`${column} IN (SELECT value FROM json_each(?))`, JSON.stringify(among));
@@ -71,7 +75,7 @@ export function conditionsSql(
       const folded = `${column} COLLATE NOCASE`;
       const [beginning = ""] = /^[^%_]*/.exec(like)!;
       if (isOrdered && field.type === "TEXT" && beginning !== "") {
-        add(`${folded} >= ? AND ${folded} < ?`, beginning, `${beginning}\u{10ffff}`);
+        add(`${above}${folded} >= ? AND ${below}${folded} < ?`, beginning, `${beginning}\u{10ffff}`);
         order ??= folded;
       }
       // a whole number that its source writes with a fraction has none

@@ -1,8 +1,11 @@
 /**
  * Loading the files of a run: each whole or not at all, and each once.
  *
+ * Lines stay bytes, from the file to the database: to make a text of each would cost as much as to write it.
+ *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
 import type { FileRow } from "../rows.ts";
@@ -11,7 +14,7 @@ import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "../rows.ts";
 import { refuseCount, refuseLength, refuseOther } from "../loading.ts";
 import { baseTable } from "./record_sql.ts";
-import { FileBefore, References } from "./same.ts";
+import { FileBefore, References, type Span, spanOf, textAt } from "./same.ts";
 
 /** How long a load works before it lets timers and other work in, in milliseconds. */
 const BREATHE_MS = 25;
@@ -68,9 +71,9 @@ async function insertLines(
   batches: AsyncIterable<LineBatch>,
   { signal, progress }: LoadOptions,
 ): Promise<number> {
-  const insert = db.repeat(`INSERT INTO ${baseTable(file.kind, file.pipeline)} (id, json) VALUES (?, ?)`);
   const before = FileBefore.of(db, file.runId, file.pipeline, file.kind);
   const references = new References(db, file.kind, file.pipeline);
+  const texts = new Texts(db, baseTable(file.kind, file.pipeline));
   let records = 0;
   let breathed = performance.now();
   const breathe = async () => {
@@ -79,16 +82,18 @@ async function insertLines(
     await new Promise((resolve) => setTimeout(resolve, 0));
     breathed = performance.now();
   };
-  for await (const { first, lines } of batches) {
-    refuseLength(file, first + lines.length - 1);
-    for (let i = 0; i < lines.length; i++) {
-      const line = lines[i]!;
-      if (line.trim() === "") continue;
-      const same = before?.find(line);
-      if (same === undefined) insert(firstId + first + i, line);
-      else references.add(firstId + first + i, same);
+  for await (const batch of batches) {
+    const { bytes, spans } = spansOf(batch);
+    refuseLength(file, batch.first + spans.length - 1);
+    const same = before?.find(bytes, spans);
+    for (let i = 0; i < spans.length; i++) {
+      if (spans[i] === 0) continue;
+      const id = firstId + batch.first + i;
+      if (same?.[i] === undefined) texts.add(id, spans[i]!);
+      else references.add(id, same[i]!);
       records++;
     }
+    texts.flush(bytes);
     references.flush();
     if (before?.isLost) await before.readKeys(breathe);
     progress?.(records);
@@ -96,4 +101,63 @@ async function insertLines(
     signal?.throwIfAborted();
   }
   return records;
+}
+
+const RETURN = 13, SPACE = 32, DELETE = 127;
+
+/** A batch's bytes, and where its lines stand in them; blank ones are left out. */
+function spansOf(batch: LineBatch): { bytes: Buffer; spans: Span[] } {
+  const [bytes, ends] = bytesOf(batch);
+  let start = 0;
+  const spans = ends.map((newline) => {
+    const end = newline > start && bytes[newline - 1] === RETURN ? newline - 1 : newline;
+    const span = isBlank(bytes, start, end) ? 0 : spanOf(start, end);
+    start = newline + 1;
+    return span;
+  });
+  return { bytes, spans };
+}
+
+function bytesOf(batch: LineBatch): [bytes: Buffer, ends: readonly number[]] {
+  const { bytes, ends } = batch;
+  if (bytes !== undefined && ends !== undefined) {
+    return [Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), ends];
+  }
+  let end = -1;
+  return [
+    Buffer.from(batch.lines.join("\n")),
+    batch.lines.map((line) => end += Buffer.byteLength(line) + 1),
+  ];
+}
+
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  const first = bytes[start]!;
+  if (start < end && first > SPACE && first < DELETE) return false;
+  return bytes.toString("utf8", start, end).trim() === "";
+}
+
+/** Writes the lines of a batch that hold their text themselves. */
+class Texts {
+  readonly #insert: (first: number, bytes: Uint8Array, spans: string) => void;
+  #first = 0;
+  #spans: Span[] = [];
+
+  constructor(db: Database, table: string) {
+    this.#insert = db.repeat(
+      `INSERT INTO ${table} (id, json) SELECT ?1 + key, ${
+        textAt("?2", "value")
+      } FROM json_each(?3) WHERE value > 0`,
+    );
+  }
+
+  add(id: number, span: Span): void {
+    if (this.#spans.length === 0) this.#first = id;
+    while (this.#first + this.#spans.length < id) this.#spans.push(0);
+    this.#spans.push(span);
+  }
+
+  flush(bytes: Uint8Array): void {
+    if (this.#spans.length > 0) this.#insert(this.#first, bytes, `[${this.#spans}]`);
+    this.#spans = [];
+  }
 }

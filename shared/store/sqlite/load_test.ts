@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { statfs } from "node:fs/promises";
 import { smallDisk } from "../../../tests/support/tmpfs.ts";
 import { NoSpace, TransientError } from "../../errors/errors.ts";
+import { splitLines } from "../../files/lines.ts";
 import { openSqlite } from "./open.ts";
 import { linesOf, tempStore, usersTables } from "../../../tests/support/store.ts";
 import type { FileToLoad } from "../writes.ts";
@@ -12,6 +13,33 @@ const FILE: FileToLoad = {
   kind: "raw",
   name: "data/raw_users/records_20261124_030000.jsonl",
 };
+
+Deno.test("bytes of a file are kept as its lines read: line ends of both kinds, blanks, bytes that are no UTF-8", async () => {
+  await using temp = await tempStore();
+  const good = '\ufeff{"id":1}\r\n\r\n \u00a0\n"ключ 😀"\n\n{"a":"\u0000"}\rx\n\u3000 é\n{"id":2}';
+  const chunks = [good, "\n\u00ff", "\n", "z".repeat(70_000), "\nend"].map((text) =>
+    new TextEncoder().encode(text)
+  );
+  chunks.splice(2, 0, new Uint8Array([0xff, 0xfe]));
+  const lines = (size: number) =>
+    splitLines(async function* () {
+      const all = await new Blob(chunks).bytes();
+      for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
+    }());
+  for (const [n, size] of [7, 64, 1_000_000].entries()) {
+    const runId = `run-${n}`;
+    const wanted: string[] = [];
+    for await (const batch of lines(size)) wanted.push(...batch.lines.filter((line) => line.trim() !== ""));
+    await temp.store.loadFile({ ...FILE, runId }, async function* (onEnd) {
+      yield* lines(size);
+      onEnd({ name: FILE.name, bytes: 1, sha256: "" });
+    });
+    const [file] = (await temp.store.runs.filesOf([runId])).get(runId)!;
+    const kept = await Array.fromAsync(temp.store.records.unmaskedLines(file!));
+    assert.deepEqual(kept.map(({ text }) => text), wanted);
+    assert.deepEqual(kept.map(({ line }) => line), [1, 4, 6, 7, 8, 9, 10, 11]);
+  }
+});
 
 Deno.test("a load lets timers run, and so can be stopped from outside", async () => {
   await using temp = await tempStore();

@@ -23,6 +23,8 @@ import { baseTable, fromRecords, TEXT } from "./record_sql.ts";
 import { fieldsOf, type ShownPipelines } from "./shown.ts";
 import { keyColumns, META_COLUMNS, viewFrom } from "./views.ts";
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Lines of a file that are read at once. */
 const LINES_AT_ONCE = 200;
 
@@ -164,12 +166,13 @@ export class SqliteRecords implements Records {
     const from = fromRecords(file.kind, file.pipeline);
     const first = file.id * LINES_PER_FILE;
     for (let after = first;;) {
-      const rows = this.db.all<{ id: number; json: string }>(
-        `SELECT r.id, ${TEXT} AS json FROM ${from} WHERE r.id > ? AND r.id < ? ORDER BY r.id LIMIT ${LINES_AT_ONCE}`,
+      // as bytes: `node:sqlite` cuts a text at its first NUL
+      const rows = this.db.all<{ id: number; json: Uint8Array }>(
+        `SELECT r.id, CAST(${TEXT} AS BLOB) AS json FROM ${from} WHERE r.id > ? AND r.id < ? ORDER BY r.id LIMIT ${LINES_AT_ONCE}`,
         after,
         first + LINES_PER_FILE,
       );
-      for (const { id, json } of rows) yield { line: id - first, text: json };
+      for (const { id, json } of rows) yield { line: id - first, text: decoder.decode(json) };
       if (rows.length < LINES_AT_ONCE) return;
       after = rows.at(-1)!.id;
     }

@@ -1,8 +1,8 @@
 /**
  * Records that a file has in common with the file before it: they are stored once, and referred to.
  *
- * A source gives most of its records again, in the order of the last time. So each line is looked for among the next ones of the file before, and
- * only where that fails again and again by its key.
+ * A source gives most of its records again, in the order of the last time. So each line is compared with the one that follows in the file before,
+ * looked for among the next ones where several differ, and only where that fails again and again by its key.
  *
  * @module
  */
@@ -11,9 +11,27 @@ import type { FileKind } from "../../contracts/names.ts";
 import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
 import { shownPipelines } from "./shown.ts";
 
-/** Records of the file before that are held at once, and how many of them a line is compared with. */
-const HELD = 256;
-const COMPARED = 32;
+/** A line's place among the bytes of its batch, as one number: its first byte, counted from 1, and its length. 0 is a line without a record. */
+export type Span = number;
+
+/** A line has at most 48 MiB: 16 MiB of bytes that are no UTF-8, each of which became three. */
+const LENGTHS = 2 ** 26;
+
+/** The place of the line from `start` to `end`. */
+export function spanOf(start: number, end: number): Span {
+  return (start + 1) * LENGTHS + end - start;
+}
+
+/** The text of a line whose place is `span` in `bytes`, as SQL. */
+export function textAt(bytes: string, span: string): string {
+  return `CAST(substr(${bytes}, ${span} / ${LENGTHS}, ${span} % ${LENGTHS}) AS TEXT)`;
+}
+
+/** Lines in a row that differ from those of the file before, after which it is looked for where it has them. */
+const SHIFTED_AFTER = 4;
+
+/** Records of the file before among which a line is looked for then. */
+const NEAR = 32;
 
 /** Lines in a row that the file before doesn't hold where they are looked for, after which keys are compared. */
 const LOST_AFTER = 64;
@@ -23,10 +41,13 @@ const KEYS_AT_ONCE = 5_000;
 
 /** The file before, while a file is read. */
 export class FileBefore {
-  readonly #read: (after: number) => [id: number, text: string][];
-  #find: ((text: string) => number | undefined) | undefined;
-  #held: [id: number, text: string][] = [];
-  #at = 0;
+  readonly #differing: (first: number, bytes: Uint8Array, spans: string) => [key: number][];
+  readonly #near: (first: number, bytes: Uint8Array, span: number) => [id: number][];
+  #find: ((bytes: Uint8Array, span: number) => number | undefined) | undefined;
+  /** The record with which the next line is compared. */
+  #next: number;
+  /** Lines that are compared at once: few after the file was found to be shifted. */
+  #ahead = Infinity;
   #missed = 0;
 
   private constructor(
@@ -35,13 +56,20 @@ export class FileBefore {
     private readonly pipeline: string,
     private readonly ids: [first: number, last: number],
   ) {
-    const read = db.reader<[number, string]>(
-      `SELECT r.id, ${TEXT} FROM ${fromRecords(kind, pipeline)} WHERE r.id > ? AND r.id <= ${
+    const table = baseTable(kind, pipeline);
+    const from = fromRecords(kind, pipeline);
+    this.#next = ids[0] + 1;
+    this.#differing = db.reader(
+      `SELECT e.key FROM json_each(?3) AS e LEFT JOIN ${table} AS r ON r.id = ?1 + e.key AND r.id <= ${
         ids[1]
-      } ORDER BY r.id LIMIT ${HELD}`,
+      } LEFT JOIN ${table} AS b ON b.id = r.same_as
+       WHERE e.value > 0 AND ${TEXT} IS NOT ${textAt("?2", "e.value")} ORDER BY e.key`,
     );
-    this.#read = (after) => read(after);
-    this.#goTo(ids[0] - 1);
+    this.#near = db.reader(
+      `SELECT r.id FROM ${from} WHERE r.id >= ?1 AND r.id < ?1 + ${NEAR} AND r.id <= ${
+        ids[1]
+      } AND ${TEXT} = ${textAt("?2", "?3")} ORDER BY r.id LIMIT 1`,
+    );
   }
 
   /** The file of this kind that was loaded last, if it can have much in common with one of this run: neither is a correction. */
@@ -58,20 +86,27 @@ export class FileBefore {
     return found && new FileBefore(db, kind, pipeline, idsOf(found.id));
   }
 
-  /** The record of the file before that holds this text. */
-  find(text: string): number | undefined {
-    if (this.#at + COMPARED > this.#held.length && this.#held.length === HELD) {
-      this.#goTo(this.#at === 0 ? this.#held[0]![0] - 1 : this.#held[this.#at - 1]![0]);
+  /** For each line of a batch, the record of the file before that holds its text, where there is one. */
+  find(bytes: Uint8Array, spans: readonly Span[]): (number | undefined)[] {
+    const found: (number | undefined)[] = [];
+    while (found.length < spans.length) {
+      const part = spans.slice(found.length, found.length + this.#ahead);
+      const differing = new Set(this.#differing(this.#next, bytes, `[${part}]`).map(([at]) => at));
+      const shifted = part.findIndex((_, at) => {
+        const end = Math.min(at + SHIFTED_AFTER, part.length);
+        for (let n = at; n < end; n++) if (!differing.has(n)) return false;
+        return true;
+      });
+      const same = shifted < 0 ? part.length : shifted;
+      for (let at = 0; at < same; at++, this.#next++) {
+        const isSame = part[at]! > 0 && !differing.has(at);
+        found.push(isSame ? this.#next : undefined);
+        if (isSame) this.#missed = 0;
+      }
+      this.#ahead = shifted < 0 ? this.#ahead * 2 : SHIFTED_AFTER * 4;
+      while (shifted >= 0 && found.length < spans.length && !this.#findOne(bytes, spans, found));
     }
-    const held = this.#held;
-    const end = Math.min(held.length, this.#at + COMPARED);
-    for (let at = this.#at; at < end; at++) {
-      if (held[at]![1] !== text) continue;
-      this.#at = at + 1;
-      this.#missed = 0;
-      return held[at]![0];
-    }
-    return this.#missed++ < LOST_AFTER ? undefined : this.#findByKey(text);
+    return found;
   }
 
   /** Whether keys should be compared, for which they have to be read first. */
@@ -109,23 +144,29 @@ export class FileBefore {
       await breathe();
     }
     const find = db.reader<[number]>(
-      `SELECT r.id FROM ${from} WHERE r.id = (SELECT id FROM temp.before WHERE key = ${
-        keySql(key, "?1")
-      }) AND ${TEXT} = ?1`,
+      `WITH line(text) AS MATERIALIZED (SELECT ${textAt("?1", "?2")})
+       SELECT r.id FROM line, ${from} WHERE r.id = (SELECT id FROM temp.before WHERE key = ${
+        keySql(key, "line.text")
+      }) AND ${TEXT} = line.text`,
     );
-    this.#find = (text) => find(text)[0]?.[0];
+    this.#find = (bytes, span) => find(bytes, span)[0]?.[0];
   }
 
-  #findByKey(text: string): number | undefined {
-    const id = this.#find?.(text);
-    // the lines from here on may come in order again
-    if (id !== undefined && this.#missed % LOST_AFTER === 0) this.#goTo(id);
-    return id;
-  }
-
-  #goTo(after: number): void {
-    this.#held = this.#read(after);
-    this.#at = 0;
+  /** Looks for one line where it isn't expected. Answers whether those that follow may come in order again. */
+  #findOne(bytes: Uint8Array, spans: readonly Span[], found: (number | undefined)[]): boolean {
+    const span = spans[found.length]!;
+    const isLost = this.#missed >= LOST_AFTER;
+    const id = span === 0
+      ? undefined
+      : isLost
+      ? this.#find?.(bytes, span)
+      : this.#near(this.#next, bytes, span)[0]?.[0];
+    found.push(id);
+    if (span > 0) this.#missed++;
+    if (id === undefined || (isLost && this.#missed % LOST_AFTER !== 0)) return false;
+    this.#next = id + 1;
+    if (!isLost) this.#missed = 0;
+    return true;
   }
 }
 

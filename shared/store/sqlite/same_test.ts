@@ -25,6 +25,25 @@ async function load(store: SqliteStore, run: string, texts: string[]): Promise<n
   );
 }
 
+Deno.test("lines that are missing or new here and there don't hide the others", async () => {
+  await using temp = await tempStore();
+  const { store } = temp;
+  const names = users.map((_, id) => user(id, id % 3 === 0 ? "ключ 😀" : "x".repeat(id % 7)));
+  await load(store, "1", names);
+  assert.equal(await load(store, "2", names.filter((_, id) => id % 10 !== 3)), 0);
+  assert.equal(await load(store, "3", names), 100, "what the file before doesn't hold");
+  const more = names.flatMap((text, id) =>
+    id % 50 === 9 ? [user(id + 5_000), text, user(id + 6_000)] : [text]
+  );
+  assert.equal(await load(store, "4", more), 40);
+  const next = more.map((text, at) => at % 100 === 7 ? user(at + 7_000) : text).filter((_, at) =>
+    at % 40 > 4
+  );
+  assert.equal(await load(store, "5", next), next.filter((text) => !more.includes(text)).length);
+  assert.equal(await load(store, "6", next.slice(0, 3)), 0);
+  assert.equal(await load(store, "7", next), next.length - 3);
+});
+
 Deno.test("what didn't change is stored once, in whatever order it comes, and reads as it was loaded", async () => {
   await using temp = await tempStore();
   const { store } = temp;
