@@ -57,6 +57,21 @@ const ANSWERED: [sql: string, answer: unknown][] = [
     columns: ["key", "change", "fields"],
     rows: [{ key: 1, change: "added", fields: null }],
   }],
+  ["WITH users AS (SELECT id * 2 AS twice FROM raw_users) SELECT users.twice, 'users' AS Users FROM USERS", {
+    columns: ["twice", "Users"],
+    rows: [{ twice: 2, Users: "users" }],
+  }],
+  [
+    'WITH "users"(n) AS MATERIALIZED (SELECT 1 UNION ALL SELECT 2) SELECT max(n) AS n, count(*) AS c FROM [users]',
+    {
+      columns: ["n", "c"],
+      rows: [{ n: 2, c: 2 }],
+    },
+  ],
+  [
+    "WITH RECURSIVE Raw_Users(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM raw_users WHERE n < 3) SELECT n, u.age FROM `raw_users` JOIN users AS u ON n = u.id",
+    { columns: ["n", "age"], rows: [{ n: 1, age: 28 }] },
+  ],
   ["SELECT 1 AS a, 2 AS a", { columns: ["a", "a"], rows: [{ a: 2 }] }],
   ["SELECT upper('ä') || date('2026-11-24', '+1 day') AS x, x'00ff' AS b, NULL AS n, 1.5 AS r", {
     columns: ["x", "b", "n", "r"],

@@ -70,9 +70,9 @@ export class Engine implements Disposable {
    */
   query(sql: string): Answered {
     this.#look();
-    const select = singleSelect(sql, this.#views, this.#tables);
+    const select = singleSelect(sql, this.#views, this.#tables, this.#keep);
     try {
-      const columns = this.#db.columns(select);
+      const columns = this.#db.columns(select).map((name) => name.replaceAll(this.#keep, ""));
       return { columns, ...this.#rows(select, columns) };
     } catch (error) {
       if (error instanceof SqlRefused) throw error;

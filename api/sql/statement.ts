@@ -1,5 +1,5 @@
 /**
- * Looking at a statement before SQLite does: that it is one SELECT, and that it doesn't borrow a view's name.
+ * Looking at a statement before SQLite does: that it is one SELECT, and that nothing in it borrows a view's name.
  *
  * @module
  */
@@ -29,14 +29,19 @@ export function startsAsSelect(sql: string): boolean {
 }
 
 /**
- * The statement without what follows its end.
+ * The statement without what follows its end. A common table expression that has the name of one of `views` gets another one, with `suffix`:
+ * SQLite tells the authorizer such a name just as it tells a view's, so that whatever is read inside would pass for being read by the view.
  *
- * @throws SqlRefused when more than blanks and comments follows; when a common table expression takes the name of one of `views`, as SQLite
- * tells the authorizer such a name just as it tells a view's, so that whatever is read inside would pass for being read by the view; when one
- * of `tables` is named with its schema, as SQLite then reports `count(*)` as it does for a view over the table; and for parameters, in
- * whose names SQLite allows nearly any character.
+ * @throws SqlRefused when more than blanks and comments follows; when such a name can't be told from a text; when one of `tables` is named
+ * with its schema, as SQLite then reports `count(*)` as it does for a view over the table; and for parameters, in whose names SQLite allows
+ * nearly any character.
  */
-export function singleSelect(sql: string, views: ReadonlySet<string>, tables: ReadonlySet<string>): string {
+export function singleSelect(
+  sql: string,
+  views: ReadonlySet<string>,
+  tables: ReadonlySet<string>,
+  suffix: string,
+): string {
   if (sql.includes("\0")) throw new SqlRefused("the statement holds a NUL character.");
   const tokens = [...scan(sql)];
   const end = tokens.findIndex(({ token }) => token.kind === "sign" && token.text === ";");
@@ -54,15 +59,37 @@ export function singleSelect(sql: string, views: ReadonlySet<string>, tables: Re
     if (tables.has(token.text) && tokens[at - 1]?.token.text === ".") {
       throw new SqlRefused(`access to ${token.text} is prohibited; read the views ${[...views].join(", ")}.`);
     }
-    if (!views.has(token.text)) return;
-    const next = tokens.slice(at + 1, at + 5).map((following) => following.token.text);
-    if (
-      next[0] === "(" || /^as (not )?(materialized )?\($/.test(next.slice(0, next.indexOf("(") + 1).join(" "))
-    ) {
-      throw new SqlRefused(`the name ${token.text} is taken; give the common table expression another one.`);
-    }
   });
-  return end < 0 ? sql : sql.slice(0, tokens[end]!.start);
+  const select = end < 0 ? sql : sql.slice(0, tokens[end]!.start);
+  const renamed = withNames(select, borrowed(tokens.map(({ token }) => token), views), suffix);
+  const [taken] = borrowed(tokensOf(renamed), views);
+  if (taken === undefined) return renamed;
+  throw new SqlRefused(`the name ${taken} is taken; give the common table expression another one.`);
+}
+
+/** The names of `views` that common table expressions have. */
+function borrowed(tokens: readonly Token[], views: ReadonlySet<string>): Set<string> {
+  const isDefined = (at: number) => {
+    const next = tokens.slice(at + 1, at + 5).map(({ text }) => text);
+    return next[0] === "(" ||
+      /^as (not )?(materialized )?\($/.test(next.slice(0, next.indexOf("(") + 1).join(" "));
+  };
+  return new Set(
+    tokens.flatMap(({ kind, text }, at) => kind !== "sign" && views.has(text) && isDefined(at) ? [text] : []),
+  );
+}
+
+/** The statement with `suffix` after each of `names`, but in texts. */
+function withNames(sql: string, names: ReadonlySet<string>, suffix: string): string {
+  let renamed = "";
+  let done = 0;
+  for (const { token, start, end } of scan(sql)) {
+    if (!names.has(token.text) || sql[start] === "'") continue;
+    const at = token.kind === "word" ? end : end - 1;
+    renamed += sql.slice(done, at) + suffix;
+    done = at;
+  }
+  return renamed + sql.slice(done);
 }
 
 /** Signs that begin a parameter. */
@@ -86,15 +113,20 @@ const TOKEN = new RegExp(
   "y",
 );
 
-function* scan(sql: string): Generator<{ token: Token; start: number }> {
+function* scan(sql: string): Generator<{ token: Token; start: number; end: number }> {
   const pattern = new RegExp(TOKEN);
   for (let start = 0; start < sql.length; start = pattern.lastIndex) {
     pattern.lastIndex = start;
     const groups = pattern.exec(sql)!.groups!;
     const quoted = groups.string ?? groups.double ?? groups.tick ?? groups.bracket;
-    if (groups.word !== undefined) yield { token: { kind: "word", text: groups.word.toLowerCase() }, start };
-    else if (quoted !== undefined) yield { token: { kind: "quoted", text: unquote(quoted) }, start };
-    else if (groups.sign !== undefined) yield { token: { kind: "sign", text: groups.sign }, start };
+    const token: Token | undefined = groups.word !== undefined
+      ? { kind: "word", text: groups.word.toLowerCase() }
+      : quoted !== undefined
+      ? { kind: "quoted", text: unquote(quoted) }
+      : groups.sign !== undefined
+      ? { kind: "sign", text: groups.sign }
+      : undefined;
+    if (token !== undefined) yield { token, start, end: pattern.lastIndex };
   }
 }
 

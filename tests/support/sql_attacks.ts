@@ -87,21 +87,55 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT p.json FROM users, processed_records AS p", /^SQL error: /],
   ["SELECT users.record FROM users", /^SQL error: no such column/],
   ["SELECT users_changes.after FROM users_changes", /^SQL error: no such column/],
-  ["WITH users AS (SELECT json FROM raw_records) SELECT * FROM users", /is taken/],
-  ["WITH users_changes AS (SELECT * FROM changes$users) SELECT * FROM users_changes", /is taken/],
+  ["WITH users AS (SELECT json FROM raw_records) SELECT * FROM users", /is prohibited/],
+  ["WITH users_changes AS (SELECT * FROM changes$users) SELECT * FROM users_changes", /is prohibited/],
   // a common table expression that borrows a view's name, so that SQLite takes what it reads for what the view reads
   [
     "WITH raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users",
-    /^SQL error: .*raw_users is taken/,
+    /^SQL error: .*is prohibited/,
   ],
-  ["WITH RAW_USERS(j) AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
-  ['WITH "raw_users" AS NOT MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users', /is taken/],
-  ["WITH [raw_users] AS MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
-  ["WITH 'raw_users' AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is taken/],
-  ["WITH `invalid_users`/**/AS--\n(SELECT json FROM raw_records) SELECT * FROM invalid_users", /is taken/],
+  ["WITH RAW_USERS(j) AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /is prohibited/],
+  [
+    'WITH "raw_users" AS NOT MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users',
+    /is prohibited/,
+  ],
+  [
+    "WITH [raw_users] AS MATERIALIZED (SELECT json FROM raw_records) SELECT * FROM raw_users",
+    /is prohibited/,
+  ],
+  ["WITH 'raw_users' AS (SELECT json FROM raw_records) SELECT * FROM raw_users", /raw_users is taken/],
+  [
+    "WITH raw_users AS (SELECT 1), 'raw_users' AS (SELECT json FROM raw_records) SELECT 1 FROM raw_users",
+    /is taken/,
+  ],
+  [
+    "WITH users AS (SELECT 1 AS a) SELECT (SELECT count(*) FROM main.raw_records) FROM users",
+    /is prohibited/,
+  ],
+  [
+    'WITH users AS (SELECT * FROM "current$users") SELECT count(*) FROM users AS users_changes',
+    /is prohibited/,
+  ],
+  [
+    "WITH a AS (WITH users AS (SELECT json FROM raw_records) SELECT * FROM users) SELECT * FROM a",
+    /is prohibited/,
+  ],
+  [
+    "WITH users AS (SELECT 1), raw_users(j) AS (SELECT json FROM invalid_records) SELECT j FROM raw_users",
+    /is prohibited/,
+  ],
+  ["WITH users AS (SELECT 1 AS a) SELECT a FROM main.users", /^SQL error: no such table: main.users$/],
+  [
+    "SELECT * FROM users, (WITH users AS (SELECT 1 AS a) SELECT a FROM users)",
+    /^SQL error: no such table: users$/,
+  ],
+  [
+    "WITH `invalid_users`/**/AS--\n(SELECT json FROM raw_records) SELECT * FROM invalid_users",
+    /is prohibited/,
+  ],
   [
     "SELECT * FROM (WITH x AS (SELECT 1), raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users)",
-    /is taken/,
+    /is prohibited/,
   ],
   [
     "SELECT $a('), (WITH raw_users AS (SELECT json FROM raw_records) SELECT json FROM raw_users) --'",

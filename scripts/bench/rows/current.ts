@@ -1,3 +1,5 @@
+import { Engine } from "../../../api/sql/engine.ts";
+import type { CurrentCursor } from "../../../shared/store/current_rows.ts";
 import { openSqlite } from "../../../shared/store/sqlite/open.ts";
 import { Users } from "../../../local/source/users.ts";
 import { Database } from "../../../shared/sqlite/database.ts";
@@ -39,6 +41,13 @@ export const current: Row = {
       unit: "s",
       target: { atMost: 0.5 },
     };
+    using console = new Engine(path, { maxRows: 1_000, maxBytes: 1_000_000 });
+    yield {
+      what: `the same in the SQL console, ${times}`,
+      figure: spreadOf(timed(scale.turns, () => console.query(group)).map((ms) => ms / 1000)),
+      unit: "s",
+      target: { atMost: 0.5 },
+    };
     const key = () => reader.all("SELECT firstName, email FROM users WHERE id = ?", 1 + random(users));
     yield {
       what: `one key of ${times}`,
@@ -47,10 +56,14 @@ export const current: Row = {
       target: { atMost: 1 },
     };
     const pages: number[] = [];
+    const letter = () => String.fromCharCode(97 + random(26));
     for (let n = 0; n < 300; n++) {
+      // every other one goes on from somewhere in the middle
+      const after: CurrentCursor | undefined = n % 2 === 0 ? undefined : [letter(), 0];
       const began = performance.now();
-      await store.current.page("users", { email: { gt: String.fromCharCode(97 + random(26)) } }, {
+      await store.current.page("users", { email: n % 3 === 0 ? { like: `${letter()}%` } : { gt: "a" } }, {
         limit: 100,
+        after,
       });
       pages.push(performance.now() - began);
     }
