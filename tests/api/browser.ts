@@ -14,6 +14,9 @@ export interface Tab {
   readonly complaints: string[];
 }
 
+/** After how long what has to show or happen counts as not coming, in milliseconds: a bound for what failed, not for a page. */
+export const PATIENCE_MS = 60_000;
+
 /** Opens Chromium with one page, runs `work`, closes it. */
 export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<void> {
   used("chromium");
@@ -35,6 +38,7 @@ export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<vo
   try {
     const page = await browser.newPage();
     await page.setViewport({ width: 1280, height: 800 });
+    page.setDefaultTimeout(PATIENCE_MS);
     const complaints: string[] = [];
     page.on("console", (message) => {
       if (["error", "warn"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
@@ -58,7 +62,7 @@ export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<vo
 }
 
 /** Waits until the page's text holds `text`. */
-export async function shows(page: Page, text: string, timeout = 10_000): Promise<void> {
+export async function shows(page: Page, text: string, timeout = PATIENCE_MS): Promise<void> {
   await page.waitForFunction((wanted) => document.body.innerText.replaceAll("\u00a0", " ").includes(wanted), {
     timeout,
   }, text)

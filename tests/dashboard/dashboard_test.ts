@@ -100,7 +100,7 @@ test("an API that is away is reported as such, and the page reconnects when it i
     await shows(page, "This could not be loaded.");
     const run = await site.pipeline.completed(await site.pipeline.tell());
     await site.pipeline.start("api");
-    await page.waitForFunction(() => !document.body.innerText.includes("Reconnecting"), { timeout: 20_000 });
+    await page.waitForFunction(() => !document.body.innerText.includes("Reconnecting"));
     await shows(page, "There are no dead messages.");
     await press(page, "Runs", "link");
     await page.waitForSelector(`a[href="/runs/${run.run_id}"]`);

@@ -43,7 +43,6 @@ test("pipelines are listed and started, their runs filtered, and bad records rep
             [...document.querySelectorAll('[aria-label="Pipelines"] tbody tr')].some((row) =>
               /^products.*completed/.test(row.textContent)
             ),
-          { timeout: 20_000 },
         );
         const rows = await page.evaluate(rowsOf, "Pipelines");
         assert.deepEqual(rows.map(([name, , status]) => [name!.split("\n")[0], status]), [
@@ -87,7 +86,6 @@ test("pipelines are listed and started, their runs filtered, and bad records rep
           await page.click("dialog button[type=submit]");
           await page.waitForFunction(
             () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
-            { timeout: 20_000 },
           );
         },
       );

@@ -27,7 +27,6 @@ async function replay(page: Page): Promise<string> {
   await shows(page, "The correction run was requested.");
   await page.waitForFunction(
     () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
-    { timeout: 20_000 },
   );
   const href = await page.$eval('[aria-label="Correction run"] a', (link) => link.getAttribute("href"));
   return href!.slice("/runs/".length);

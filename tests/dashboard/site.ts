@@ -54,7 +54,7 @@ export async function visit(site: Site, path: string, work: (visit: Visit) => Pr
 
 /** Presses what a reader of the screen knows by this name. */
 export async function press(page: Page, name: string, role: "button" | "link" = "button"): Promise<void> {
-  await page.locator(`aria/${name}[role="${role}"]`).setTimeout(10_000).click();
+  await page.locator(`aria/${name}[role="${role}"]`).click();
 }
 
 /** Writes into the field of this name, or that fits the selector, in place of all that it holds. */
