@@ -70,7 +70,7 @@ Deno.test("a run says how many records it added, changed and removed, and each c
   assert.ok(!JSON.stringify(data).includes("another") && !JSON.stringify(data).includes("900-590"));
 });
 
-Deno.test("where records are no longer kept a change says so, and its numbers stay", async () => {
+Deno.test("a change whose records are no longer kept gives the reason, and its numbers stay", async () => {
   await using api = await openApi();
   const [, second] = await twoRuns(api);
   await api.store.write((db) => db.run("DELETE FROM processed_records WHERE json LIKE '%\"Emily\"%'"));

@@ -126,7 +126,7 @@ test("the finding says which line of the database isn't the file's, and shows no
   assert.ok(!JSON.stringify(items).includes("SECRET"));
 });
 
-test("a manifest on the server that says something else is named", async () => {
+test("a manifest on the server with other content is named", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
   const run = (await fixture.store.runs.byRunId(made.runId))!;
@@ -135,7 +135,7 @@ test("a manifest on the server that says something else is named", async () => {
   assert.deepEqual(unequal(await verify(fixture, made)), ["server manifest differs"]);
 });
 
-test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and that is said", async () => {
+test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and verify says so", async () => {
   await using fixture = await Delivered.open();
   const raw = "\ufeff" + usersText(20).replaceAll("\n", "\r\n").replace("\r\n", "\r\n \r\n");
   const made = await fixture.run({ raw });
@@ -157,7 +157,7 @@ test("blank lines, CRLF and a byte order mark aren't in the database: records ar
   );
 });
 
-test("the same raw file, lookup and rules give the same bytes; where one of them changed since, which one is said", async () => {
+test("the same raw file, lookup and rules give the same bytes; where one has changed, verify names it", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
   assert.equal(detailOf(await verify(fixture, made), "transform", "processed"), "the same bytes again");

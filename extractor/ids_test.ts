@@ -40,7 +40,7 @@ Deno.test("the set of ids agrees with a plain one", () => {
   }));
 });
 
-Deno.test("ids that lie far apart, or differ in one character, are told apart in any number", () => {
+Deno.test("ids that are far apart, or differ in one character, are distinguished in any number", () => {
   const set = new IdSet();
   const count = 50_000;
   const kinds: ((i: number) => RecordId)[] = [

@@ -35,7 +35,7 @@ async function beginsAgain(paged: PagedSource, source: Asked, records: readonly 
   assert.equal((await paged.rawFiles()).length, 1, "nothing is left of what was begun");
 }
 
-Deno.test("an unfinished run that is too old is not resumed: the source is read from its beginning, and the run says so", async () => {
+Deno.test("an unfinished run that is too old isn't resumed: the source is read from its beginning, and the run reports that", async () => {
   const { held, start } = world(25);
   await using paged = await start();
   const stopped = { pages: 1, now: () => START };

@@ -125,7 +125,7 @@ Deno.test("users that were added in front push known ones to a last page of thei
   assert.equal(await pipeline.raw(), await expected({ users: 200 }));
 });
 
-Deno.test("a source that grows while it is read is read to its new end, one that shrinks a little to its earlier one, and says so", async () => {
+Deno.test("a growing source is read to its new end, one that shrinks a little to its end, and the run reports what is missing", async () => {
   await using growing = await startPipeline({
     users: 350,
     wrap: faults.withFaults(({ skip }) => skip < 200 ? faults.totalOf(208) : undefined),
@@ -156,7 +156,7 @@ Deno.test("a source without users gives an empty file", async () => {
   assert.equal(await pipeline.raw(), "");
 });
 
-Deno.test("a source that doesn't heed skip is found out at its second page", async () => {
+Deno.test("a source that ignores skip is detected at its second page", async () => {
   await using pipeline = await startPipeline({ users: 200, wrap: faults.withFaults(() => faults.pageOf(0)) });
   await assert.rejects(pipeline.handle(request()), (error: unknown) => {
     assert.ok(error instanceof PermanentError);

@@ -45,7 +45,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constantFrom("load" as const, "give up" as const), which: fc.nat(5) }),
 );
 
-Deno.test("whatever is loaded, given up and rewound in whichever order, nothing between what a run asked from and the cursor is missing", () => {
+Deno.test("nothing between the start of a run's range and the cursor is missing, in any order of loads, abandoned runs and rewinds", () => {
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
     let [standing, source] = [NEW, 0];
     const loaded = new Set<number>();

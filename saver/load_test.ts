@@ -78,7 +78,7 @@ const counts = async ({ store }: TestPipeline) => [
   await store.records.count("invalid_users"),
 ];
 
-onEachEngine("a run's files are loaded, and its row says so", async (engine) => {
+onEachEngine("a run's files are loaded and counted in its row", async (engine) => {
   await using h = await pipeline(engine, {
     source: "https://example.com/users",
     fields: ["id", "name", "nickname"],

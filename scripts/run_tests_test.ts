@@ -52,7 +52,7 @@ Deno.test("in CI a missing server is a failure, and the others of the list are n
 });
 
 Deno.test({
-  name: "as root on Debian, missing servers are installed first, and that is said before",
+  name: "as root on Debian, missing servers are announced and installed first",
   ignore: Deno.uid() !== 0,
   async fn() {
     await using machine = await machineWith("sh", "touch", "cat", "rm", "chmod", "echo");

@@ -76,7 +76,7 @@ ageTest("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start, a
   }
 });
 
-test("with RETENTION_DAYS the real saver removes old proven files at its start; verify tells them from lost ones", async () => {
+test("with RETENTION_DAYS the real saver removes old proven files at its start; verify distinguishes them from lost ones", async () => {
   await using pipeline = await startPipeline({ sftp: "openssh", users: 100 });
   await pipeline.start("extractor", "transformer", "saver");
   const { run_id } = await pipeline.completed(await pipeline.tell());

@@ -102,7 +102,7 @@ Deno.test("the dead letter of a line that is no object keeps the line, whatever 
   );
 });
 
-Deno.test("a long line that is no object is cut in its dead letter, which says so", () => {
+Deno.test("a long line that is no object is cut in its dead letter, with a note", () => {
   const line = `${"x".repeat(MAX_RAW_LINE - 1)}\u{1f600}${"y".repeat(1_000)}`;
   const { raw_line, error_reason } = JSON.parse(deadLetter(line, undefined, [PROBLEM]));
   assert.equal(raw_line, `${"x".repeat(MAX_RAW_LINE - 1)}\ufffd`);

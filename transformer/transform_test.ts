@@ -123,7 +123,7 @@ Deno.test("bytes that are no UTF-8 make a dead letter of their line alone", asyn
   assert.deepEqual(reasons, [{ reason: "Invalid UTF-8", count: 1 }]);
 });
 
-Deno.test("a line that is too long makes a dead letter that says so", async () => {
+Deno.test("a line that is too long becomes a dead letter with that reason", async () => {
   const { dead, valid, reasons } = await transformed(`${user({ about: "x".repeat(500) })}\n${VALID}\n`, {
     maxLineBytes: 200,
   });
@@ -188,7 +188,7 @@ Deno.test("fields are listed in order of appearance, those of dead letters too",
   assert.deepEqual(fields, [...Object.keys(USER), "nickname", "__proto__", "badge"]);
 });
 
-Deno.test("the JSON types of each field's values are told, of dead letters too; of a key that stands twice the last value counts", async () => {
+Deno.test("the JSON types of each field's values are reported, of dead letters too; of duplicate keys the last value counts", async () => {
   const raw = [
     '{"id":1,"name":"a","tags":[],"at" : null}',
     '{"id":2,"name":null,"tags":[1],"at":null}',

@@ -199,7 +199,7 @@ Deno.test("a file without bad records gets an empty dead-letter file, an empty o
   }
 });
 
-Deno.test("a message that comes again gives the same message and bytes", async () => {
+Deno.test("a repeated message gives the same message and bytes", async () => {
   await using folder = await startFolder(usersText(1_000, 0.3));
   const first = await folder.handle();
   const texts = await Promise.all([PROCESSED, DEAD].map(folder.read));

@@ -79,7 +79,7 @@ Deno.test("a held run says why, what it was compared with, and shows some bad re
   assert.deepEqual(hold.samples[1], { raw_line: "***" });
 });
 
-Deno.test("a held run is released or rejected once; the same again succeeds, the contrary is told who decided, and all is audited", async () => {
+Deno.test("a held run is released or rejected once; a repeat succeeds, the opposite decision learns who decided, and all are audited", async () => {
   await using api = await openApi();
   await using _gatekeeper = decider(api);
   const [first, second] = [await held(api), await held(api)];
@@ -113,7 +113,7 @@ Deno.test("a held run is released or rejected once; the same again succeeds, the
   assert.deepEqual(hold, { decision: "REJECTED", decidedBy: "anonymous", samples: [] });
 });
 
-Deno.test("while nobody carries decisions out, one waits, and a second person is told so", async () => {
+Deno.test("without a gatekeeper a decision waits, and a second person learns that", async () => {
   await using api = await openApi();
   const runId = await held(api);
   const [one, other] = await Promise.all([

@@ -12,7 +12,7 @@ const START = `mutation ($input: StartRunInput) { startRun(input: $input) {
   __typename ... on StartRunSuccess { runId finished } ... on RunAlreadyActive { activeRunId } ... on Problem { message }
 } }`;
 
-Deno.test("startRun tells the extractor, and refuses a second run meanwhile", async () => {
+Deno.test("startRun sends a request to the extractor, and refuses a second one meanwhile", async () => {
   await using pipeline = await openApi();
   const first = await pipeline.ask(START, { input: { requestedBy: "Ada" } });
   assert.equal(first.data.startRun.__typename, "StartRunSuccess");

@@ -110,7 +110,7 @@ Deno.test("arguments that can't be used are named", async (t) => {
   }
 });
 
-Deno.test("a run tells its phases, reasons, gaps, files and events", async () => {
+Deno.test("a run has its phases, reasons, gaps, files and events", async () => {
   await using pipeline = await openApi();
   const runId = await fillRun(pipeline.store, { valid: [user(1)] });
   const event = (n: number, fields: object) =>

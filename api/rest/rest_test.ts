@@ -312,7 +312,7 @@ Deno.test("every route answers good and bad requests as the original's clients e
   }
 });
 
-Deno.test("before the first run every route that needs the database says so", async (t) => {
+Deno.test("before the first run every route that needs the database answers 503", async (t) => {
   await using pipeline = await openApi({}, { store: () => Promise.resolve(undefined) });
   for (
     const [path, init] of [["/etl_runs"], ["/etl_runs/1"], ["/data/raw_users"], [

@@ -91,7 +91,7 @@ Deno.test("a public key without its private one is reported, and not replaced", 
   assert.deepEqual(Object.keys(await contents(at.keys)), ["sftp_user.pub"]);
 });
 
-Deno.test("links among the data are passed over: they could lead anywhere", async () => {
+Deno.test("links among the data are ignored: they could lead anywhere", async () => {
   await using at = await project();
   await Deno.mkdir(`${at.root}/outside`);
   await Deno.symlink(`${at.root}/outside`, `${at.root}/data/link`);

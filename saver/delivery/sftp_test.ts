@@ -274,7 +274,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual(await pipeline.names(), []);
   });
 
-  test("a probe tells the folder and the host key, and leaves nothing there", async (pipeline) => {
+  test("a probe answers the folder and the host key, and leaves no file", async (pipeline) => {
     const probed = await sftpDelivery(pipeline.options).probe(new AbortController().signal);
     const listed = await new Deno.Command("ssh-keygen", { args: ["-l", "-f", pipeline.server.hostKey] })
       .output();

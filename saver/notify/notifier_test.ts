@@ -105,13 +105,16 @@ async function toldOnce(open: () => Channel | Promise<Channel>): Promise<void> {
   );
 }
 
-Deno.test("each receiver is told once, and finds the signature good (embedded)", () =>
+Deno.test("each receiver gets a notification once, with a valid signature (embedded)", () =>
   toldOnce(openTemporaryChannel));
 
-needing("redis-server")("each receiver is told once, and finds the signature good (redis)", async () => {
-  await using server = await startRedis();
-  await toldOnce(() => openChannel({ redisUrl: server.url, queuePath: "" }));
-});
+needing("redis-server")(
+  "each receiver gets a notification once, with a valid signature (redis)",
+  async () => {
+    await using server = await startRedis();
+    await toldOnce(() => openChannel({ redisUrl: server.url, queuePath: "" }));
+  },
+);
 
 Deno.test("a text can't call people or make links in a chat, and leads to the dashboard", () => {
   const { notification: { text, data } } = orderFor("a");
@@ -142,7 +145,7 @@ Deno.test("while a secret is changed, receivers with the old and with the new on
   assert.throws(() => new Webhook(before!).verify(message.body + " ", headers));
 });
 
-Deno.test("a receiver that is unwell is tried until it is well, under the same id, and holds up no other one", async () => {
+Deno.test("a failing receiver is tried until it recovers, under the same id, and delays no other one", async () => {
   await using ill = startReceiver((times) => new Response(null, { status: times <= 3 ? 500 : 200 }));
   await using well = startReceiver();
   await using s = await stage([ill.url, well.url]);
@@ -155,7 +158,7 @@ Deno.test("a receiver that is unwell is tried until it is well, under the same i
   assert.deepEqual([row.state, row.attempts, row.result], ["SENT", 4, "HTTP 200"]);
 });
 
-Deno.test("while a receiver is unwell, the others that wait for it cost no connection", async () => {
+Deno.test("notifications that wait for a failing receiver use no connection", async () => {
   await using ill = startReceiver(() => new Response(null, { status: 503 }));
   await using s = await stage([ill.url], { pauses: { firstMs: 2_000, maxMs: 2_000 } });
   for (const key of "abcdefghij") await s.order(key);
@@ -279,7 +282,7 @@ Deno.test("a receiver that accepts and then sends without end has accepted; what
   assert.ok(written < 16 * 1024 ** 2, `${written} bytes were taken`);
 });
 
-Deno.test("a notification for a receiver that was taken out of the configuration is settled, and says so", async () => {
+Deno.test("a notification for a receiver that was removed from the configuration ends as failed, with the reason", async () => {
   await using s = await stage([]);
   const receiver = { host: "gone.example.com", key: "0123456789abcdef" };
   await s.channel.publish(compose("channel:notify", "a", { ...orderFor("a"), receiver }));

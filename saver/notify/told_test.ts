@@ -43,7 +43,7 @@ function runOf(store: SqliteStore, minute: number, fields: Record<string, unknow
 
 const typesOf = (news: readonly { type: string }[]) => news.map(({ type }) => type);
 
-Deno.test("a run that failed is told with its phase and reason; one that a person cancelled is not", async () => {
+Deno.test("a failed run is reported with its phase and reason; a cancelled one isn't", async () => {
   await using temp = await tempStore();
   const run = runOf(temp.store, 0);
   assert.deepEqual(await run.ask(), []);
@@ -73,7 +73,7 @@ Deno.test("a run that failed is told with its phase and reason; one that a perso
   assert.deepEqual(await cancelled.tell({ ...end, cancelled: true }), []);
 });
 
-Deno.test("a run that is held is told with its numbers, and its release lets its pipeline recover", async () => {
+Deno.test("a held run is reported with its numbers, and its release lets its pipeline recover", async () => {
   await using temp = await tempStore();
   const run = runOf(temp.store, 0);
   const [held] = await run.tell({
@@ -90,7 +90,7 @@ Deno.test("a run that is held is told with its numbers, and its release lets its
   assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
 });
 
-Deno.test("the first run that completes after a failed one is told, later ones and repeated deliveries are not", async () => {
+Deno.test("the first completed run after a failed one is reported, later ones and repeated deliveries aren't", async () => {
   await using temp = await tempStore();
   const complete = async (minute: number, fields = {}) => {
     const run = runOf(temp.store, minute, fields);
@@ -135,7 +135,7 @@ Deno.test("the first run that completes after a late one has recovered", async (
 const fields = (types: Record<string, string>): FieldTypes[] =>
   Object.entries(types).map(([field, types]) => ({ field, types: types.split("|") as FieldTypes["types"] }));
 
-Deno.test("fields that are new, gone or of another type than in the run before are told by name, and nothing of a value", async () => {
+Deno.test("fields that are new, gone or of another type than in the run before are reported by name, without values", async () => {
   await using temp = await tempStore();
   assert.deepEqual(
     await runOf(temp.store, 0).transform(fields({ id: "number", age: "number", ssn: "string" })),
@@ -168,7 +168,7 @@ Deno.test("fields that are new, gone or of another type than in the run before a
   );
 });
 
-Deno.test("a run that asked for changes alone tells of no field that is gone", async () => {
+Deno.test("a run that asked only for changes reports no field as gone", async () => {
   await using temp = await tempStore();
   await runOf(temp.store, 0).transform(fields({ id: "number", nickname: "string" }));
   const run = runOf(temp.store, 1);

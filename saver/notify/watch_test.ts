@@ -94,18 +94,18 @@ async function lateOnce(open: () => Channel | Promise<Channel>): Promise<void> {
   assert.deepEqual(await s.look(at("26T04:00:00")), []);
 }
 
-Deno.test("a planned time that passed without a completed run is told once (embedded)", () =>
+Deno.test("a planned time without a completed run is reported once (embedded)", () =>
   lateOnce(openTemporaryChannel));
 
 needing("redis-server")(
-  "a planned time that passed without a completed run is told once (redis)",
+  "a planned time without a completed run is reported once (redis)",
   async () => {
     await using server = await startRedis();
     await lateOnce(() => openChannel({ redisUrl: server.url, queuePath: "" }));
   },
 );
 
-Deno.test("after days in which no saver ran, the last missed time alone is told", async () => {
+Deno.test("after days without a saver, only the last missed time is reported", async () => {
   await using s = await stage();
   await s.look(at("20T10:00:00"));
   const late = await s.look(at("24T10:00:00"));
@@ -113,7 +113,7 @@ Deno.test("after days in which no saver ran, the last missed time alone is told"
   assert.deepEqual(await s.look(at("24T10:01:00")), []);
 });
 
-Deno.test("a run every minute that never comes is told once an hour", async () => {
+Deno.test("a run every minute that never starts is reported once an hour", async () => {
   await using s = await stage(openTemporaryChannel, { ...DAILY, SLEEP_INTERVAL_SECONDS: 60 });
   let told = 0;
   for (let now = at("24T00:00:00"); now < at("24T12:00:00"); now += MINUTE) {
@@ -122,7 +122,7 @@ Deno.test("a run every minute that never comes is told once an hour", async () =
   assert.ok(told >= 10 && told <= 12, `${told} notifications`);
 });
 
-Deno.test("a clock that jumps ahead and back tells no planned time twice, and goes on telling", async () => {
+Deno.test("a clock that jumps ahead and back reports no planned time twice, and reports later ones", async () => {
   await using s = await stage();
   await s.look(at("23T10:00:00"));
   assert.equal((await s.look(at("24T04:00:00"))).length, 1);
@@ -167,7 +167,7 @@ Deno.test("while events wait to be recorded, no run is called late", async () =>
   assert.equal((await s.look(at("24T04:00:00"))).length, 1);
 });
 
-Deno.test("a delivery that has waited for 15 minutes is told once, also after a restart", async () => {
+Deno.test("a delivery that has waited for 15 minutes is reported once, also after a restart", async () => {
   await using s = await stage(openTemporaryChannel, { ...DAILY, SCHEDULE: "off" });
   const [first, second] = [newRunId(at("24T03:00:00")), newRunId(at("24T03:05:00"))];
   for (const [runId, time] of [[first, at("24T03:00:00")], [second, at("24T03:05:00")]] as const) {
@@ -200,7 +200,7 @@ Deno.test("a delivery that has waited for 15 minutes is told once, also after a 
   assert.deepEqual([next!.data.run, next!.data.reason], [2, null], "an order that nobody took");
 });
 
-Deno.test("new dead letters are told once for each channel and look, those of notifications never", async () => {
+Deno.test("new dead letters are reported once for each channel and look, those of notifications never", async () => {
   await using s = await stage();
   const bury = async (to: string, id: string) => {
     await s.channel.publish({ to, id, body: '{"secret":"of a record"}' });

@@ -24,7 +24,7 @@ Deno.test("a target holds by the median, in the direction that it has", () => {
   assert.equal(holds(KNOWN), undefined);
 });
 
-Deno.test("the table tells both sides, the spread, the target and whether it holds", () => {
+Deno.test("the table shows both sides, the spread, the target and whether it holds", () => {
   const lines = table([SLOW, FAST, KNOWN]).split("\n").map((line) => line.replace(/ +/g, " "));
   assert.equal(lines.length, 5);
   assert.equal(

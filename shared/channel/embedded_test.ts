@@ -177,7 +177,7 @@ Deno.test("a watch doesn't lose its place when old messages are forgotten", asyn
   }
 });
 
-Deno.test("where the system doesn't tell of changes, those who wait look often", async () => {
+Deno.test("waiters poll where the system doesn't report changes", async () => {
   await using commits = new Commits("/nowhere/queue.db", () => 1);
   const start = performance.now();
   await commits.wait(commits.rings, 10_000, new AbortController().signal);

@@ -127,7 +127,7 @@ Deno.test("a writer that another one took over from neither writes into its file
   assert.equal(await Deno.readTextFile(folder.path), "next");
 });
 
-Deno.test("reading tells what was read, in the same pass", async () => {
+Deno.test("reading answers the file's facts in the same pass", async () => {
   await using folder = await startFolder();
   const text = `${"line\n".repeat(100_000)}last`;
   await writeAtomically(folder.path, text);
@@ -154,7 +154,7 @@ Deno.test("a file that was changed since it was announced is refused at its end"
   assert.deepEqual([seen, told], [["a", "b"], []]);
 });
 
-Deno.test("reading ends when the signal says so, with its reason", async () => {
+Deno.test("reading ends with the signal, and its reason", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "line\n".repeat(200_000));
   const stop = new AbortController();
@@ -169,7 +169,7 @@ Deno.test("reading ends when the signal says so, with its reason", async () => {
   assert.equal(batches, 1);
 });
 
-Deno.test("paths that are not of a file of a run are refused, whatever is done with them", async () => {
+Deno.test("every operation refuses a path that isn't a file of a run", async () => {
   await using folder = await startFolder();
   const outside = [
     "/etc/passwd",

@@ -179,7 +179,7 @@ Deno.test("a definition with every option is taken", async () => {
   assert.deepEqual(await problemsOf(text), []);
 });
 
-Deno.test("what can't be loaded says so, and stops its own pipeline alone", async () => {
+Deno.test("a definition that can't be loaded is reported, and stops only its own pipeline", async () => {
   await using dir = await folder({
     "good.ts": definition({ name: '"good"' }),
     "syntax.ts": "export default {",

@@ -58,7 +58,7 @@ for (
   });
 }
 
-Deno.test("what is wrong inside a list is said with its place, and counted without", () => {
+Deno.test("a problem inside a list is reported with its position, and counted without it", () => {
   const [problem, ...others] = plan({ tags: z.array(z.string()) }).judge({ tags: ["a", 1] });
   assert.deepEqual(others, []);
   assert.deepEqual([problem?.message, problem?.reason], [

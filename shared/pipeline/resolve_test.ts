@@ -33,7 +33,7 @@ Deno.test("a placeholder becomes the variable's value, or the fallback", () => {
   assert.deepEqual(resolved(feed.schedule, from({}), "schedule"), { value: "off", problems: [] });
 });
 
-Deno.test("everything that is missing or wrong is said at once, and no secret is quoted", () => {
+Deno.test("every missing or wrong value is reported at once, and no secret is quoted", () => {
   const { problems } = resolved(
     feed,
     from({ FEED_SECRET: "hush\nhush", FEED_SIZE: "0", FEED_URL: "example.org", FEED_SCHEDULE: "often" }),

@@ -196,7 +196,7 @@ Deno.test("whatever a line holds, there is a verdict on it, on one line of ordin
   );
 });
 
-Deno.test("what is said of a line that is no JSON holds nothing of it, but where it breaks", () => {
+Deno.test("the problem of a line that is no JSON quotes nothing of it, but says where it breaks", () => {
   const secret = "QZXXZQQXZ";
   const json = JSON.stringify({ ssn: secret, list: [secret, 1.5, true, null], [secret]: { deep: secret } });
   const said = new Set<string>();

@@ -34,7 +34,7 @@ Deno.test("whole objects and numbers are masked too", () => {
   assert.deepEqual(maskRecord({ password: 0 }, MASK), { password: "***" });
 });
 
-Deno.test("a parent that is no object any more is hidden whole, up to the top-level value", () => {
+Deno.test("a parent that isn't an object is hidden whole, up to the top-level value", () => {
   assert.deepEqual(maskRecord({ bank: "4111 1111" }, MASK), { bank: "***" });
   assert.deepEqual(maskRecord({ bank: [{ cardNumber: "4111" }] }, MASK), { bank: "***" });
   assert.deepEqual(maskRecord({ company: { name: "x", address: "12 Rome Street" } }, MASK), {

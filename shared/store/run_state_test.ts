@@ -140,7 +140,7 @@ Deno.test("a delivery that waits shows what is wrong, then that it failed, then 
   );
 });
 
-Deno.test("a run without a server to deliver to completes, and says so", async () => {
+Deno.test("a run without a delivery server completes as NOT_CONFIGURED", async () => {
   await using temp = await tempStore();
   const tell = teller(newRunId(START));
   const row = await rowAfter(
@@ -173,7 +173,7 @@ Deno.test("a superseded run names the other, a cancelled one who cancelled, a co
   assert.equal(correction.correction_of, corrected);
 });
 
-Deno.test("events that come twice or late don't undo what came after", async () => {
+Deno.test("repeated or late events don't undo later ones", async () => {
   await using temp = await tempStore();
   const tell = teller(newRunId(START));
   const early = tell({ type: "phase_started", phase: "TRANSFORMING", attempt: 1 });

@@ -21,7 +21,7 @@ const completed = (second: number, phase: Phase, detail: Record<string, unknown>
   detail: JSON.parse(JSON.stringify(detail)),
 });
 
-Deno.test("a phase lasts from its first start to its end, tries included, and tells its speed", () => {
+Deno.test("a phase lasts from its first start to its end, tries included, and has a speed", () => {
   const events = [
     started(0, "EXTRACTING"),
     started(3, "EXTRACTING", 2),
@@ -56,7 +56,7 @@ Deno.test("a phase that failed has ended, and one that was started again since l
   assert.equal(phasesOf([started(0, "LOADING"), failed, started(9, "LOADING", 2)])[0]!.finishedAt, null);
 });
 
-Deno.test("reasons and lookup gaps are what the transformer told last", () => {
+Deno.test("reasons and lookup gaps are those that the transformer reported last", () => {
   const events = [
     completed(1, "TRANSFORMING", { reasons: [{ reason: "age: missing", count: 1 }] }),
     completed(2, "TRANSFORMING", {
@@ -69,12 +69,12 @@ Deno.test("reasons and lookup gaps are what the transformer told last", () => {
   assert.deepEqual(lookupGapsOf(events), [{ department: "Magic", count: 2 }]);
 });
 
-Deno.test("there are no reasons before the transformer told any, nor where it told something else", () => {
+Deno.test("there are no reasons before the transformer has reported any, nor where it reported something else", () => {
   assert.deepEqual(reasonsOf([]), []);
   assert.deepEqual(lookupGapsOf([completed(1, "TRANSFORMING", { lookup_gaps: 5 })]), []);
 });
 
-Deno.test("the page of a raw file's line, and what asked for it, follow from what the extractor told", () => {
+Deno.test("the page of a raw file's line, and its request, follow from the extractor's report", () => {
   const told = (detail: Record<string, unknown>, line: number) =>
     pageOfLine([completed(1, "EXTRACTING", detail)], line);
   const sizes = { page_sizes: [[3, 100], [1, 0], [1, 7]] };

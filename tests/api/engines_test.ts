@@ -194,7 +194,7 @@ test("every read of the store answers the same over either engine", async () => 
   await all((s) => s.notifications.list({ limit: 3 }));
 });
 
-test("while the server is away the API says so, and answers as soon as it is back", async () => {
+test("while the server is away the API answers 503, and works as soon as it is back", async () => {
   await using server = await startPostgres();
   await using api = await openApiOnPostgres(await server.createDatabase());
   await fillRun(api.store, { valid: [user(1)] });

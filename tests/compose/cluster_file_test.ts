@@ -35,7 +35,7 @@ const [base, cluster] = await Promise.all(["docker-compose.yml", "docker-compose
 /** What makes services share an engine. */
 const ENGINES = ["FILES_URL", "S3_ENDPOINT", "S3_PATH_STYLE", "DATABASE_URL"];
 
-Deno.test("in the cluster each service is there twice, and is told of the engines that it can use", () => {
+Deno.test("in the cluster each service runs twice, and has the variables of the engines that it uses", () => {
   for (const service of SERVICES) {
     const again = cluster.services[`${service}2`];
     assert.equal((cluster.services[service]?.scale ?? 1) + (again === undefined ? 0 : 1), 2, service);

@@ -15,7 +15,7 @@ const PARTS = ["extractor", "transformer", "saver", "api"];
 const TOKEN = "a-token-for-the-test-0123456789";
 const PASSPHRASE = "a passphrase for the test";
 
-Deno.test("docker-compose up brings the first run, safely, and loses nothing whatever is taken away", async (test) => {
+Deno.test("docker-compose up completes a first run, and loses nothing, whichever part is stopped", async (test) => {
   await installMissing();
   await using daemon = await openDaemon();
   if (daemon.host !== undefined) Deno.env.set("DOCKER_HOST", daemon.host);

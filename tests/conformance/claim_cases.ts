@@ -72,7 +72,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await claiming).id, "late");
   },
 
-  "an id that is known is passed over, also after its message was completed": async (_, channel) => {
+  "a known id is ignored, also after its message was completed": async (_, channel) => {
     await channel.publish(message("same", "first"), message("same", "second"));
     await channel.publish(message("same", "third"));
     assert.equal((await channel.mailbox(BOX).state()).depth, 1);
@@ -100,7 +100,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await channel.mailbox(OUT).state()).depth, 1);
   },
 
-  "a message that is handed back comes again after its delay, with the attempt counted": async (
+  "a message that is handed back can be claimed after its delay, with the attempt counted": async (
     _,
     channel,
   ) => {
@@ -182,7 +182,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await channel.mailbox(BOX).state()).depth, 0);
   },
 
-  "a consumer that is killed loses nothing: its message comes again with the attempt counted": async (
+  "a killed consumer loses nothing: its message is redelivered with the attempt counted": async (
     transport,
     channel,
   ) => {

@@ -266,7 +266,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   });
 
   test(
-    "reading ends when the signal says so, with its reason, and when the reader stops",
+    "reading ends with the signal, and its reason, and when the reader stops",
     async (_, files, path) => {
       await write(files, path, textOf(2_000_000));
       const stop = new AbortController();
@@ -291,7 +291,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     }
   });
 
-  test("paths that are not of a file of a run are refused, whatever is done with them", async (_, files) => {
+  test("every operation refuses a path that isn't a file of a run", async (_, files) => {
     const root = files.path("", "");
     const outside = [
       "/etc/passwd",

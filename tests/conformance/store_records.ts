@@ -106,7 +106,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "keys that nobody told are looked up in the first records, and get their columns",
+    "keys that no transform reported are found in the first records, and get their columns",
     async ({ store }) => {
       const runId = newRunId(START);
       await loadTexts(store, runId, "raw", [

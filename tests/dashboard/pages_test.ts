@@ -6,7 +6,7 @@ import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../support/rec
 
 const test = needing("chromium");
 
-test("a run's page tells all of it, its address can be shared, and back and forward work", async () => {
+test("a run's page shows all of it, its address can be shared, and back and forward work", async () => {
   await using site = await startSite();
   const run = await site.pipeline.completed(await site.pipeline.tell());
   const file = site.pipeline.sql<{ sha256: string }>("SELECT sha256 FROM run_files LIMIT 1")[0]!;

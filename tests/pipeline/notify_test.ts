@@ -97,10 +97,10 @@ async function storyOf(channel: "embedded" | "redis"): Promise<void> {
   assertSilent(pipeline);
 }
 
-Deno.test("a failed run, its source's new fields and its recovery are told, each once (embedded)", () =>
+Deno.test("a failed run, its source's new fields and its recovery are reported, each once (embedded)", () =>
   storyOf("embedded"));
 needing("redis-server")(
-  "a failed run, its source's new fields and its recovery are told, each once (redis)",
+  "a failed run, its source's new fields and its recovery are reported, each once (redis)",
   () => storyOf("redis"),
 );
 
@@ -175,7 +175,7 @@ Deno.test("receivers that never answer, or never end, delay no run, and no other
   assertSilent(pipeline);
 });
 
-Deno.test("a run in the foreground ends when its failure was told, and the secret is the saver's alone", async () => {
+Deno.test("a run in the foreground ends once its failure was reported, and only the saver has the secret", async () => {
   await using receiver = startReceiver();
   const { pipeline, source } = await open([receiver.url], { env: { LOG_LEVEL: "" } });
   await using _pipeline = pipeline;
@@ -194,7 +194,7 @@ Deno.test("a run in the foreground ends when its failure was told, and the secre
   assert.equal(environmentOf("saver", pipeline.env, pipeline.pipelines).NOTIFY_SECRET, SECRET);
 });
 
-Deno.test("a planned time that passed while nothing ran is told when the saver starts, though the extractor is dead", async () => {
+Deno.test("a planned time that passed while nothing ran is reported when the saver starts, though the extractor is dead", async () => {
   await using receiver = startReceiver();
   const { pipeline } = await open([receiver.url], { env: { SCHEDULE: "0 3 * * *" } });
   await using _pipeline = pipeline;

@@ -80,7 +80,7 @@ Deno.test("an extractor started with --once reports the result by its exit code"
   assert.equal(pipeline.tables().processed_users, 208);
 });
 
-Deno.test("a saver without an SFTP server says so at start, and its runs complete", async () => {
+Deno.test("a saver without an SFTP server warns at its start, and its runs complete", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const saver = pipeline.beginTask("saver");
   await saver.line(/SFTP_HOST is not set.*NOT_CONFIGURED/);

@@ -13,7 +13,7 @@ Deno.test("a state folder that can't be used fails the run with the reason, and 
   assert.match(run.failure_reason!, /data\/state/);
 });
 
-Deno.test("with RUN_ON_START=if-none and a state folder that can't be used the extractor says so and serves", async () => {
+Deno.test("with RUN_ON_START=if-none and an unusable state folder the extractor warns and serves", async () => {
   await using pipeline = await startPipeline({ sftp: "none", env: { RUN_ON_START: "if-none" } });
   await Deno.mkdir(`${pipeline.folder}/data`);
   await Deno.writeTextFile(`${pipeline.folder}/data/state`, "a file, no folder");

@@ -102,7 +102,7 @@ test("503 SlowDown is waited for, a few times at once, and then by trying the me
   }
 });
 
-test("a read that breaks off goes on at that byte, and the content is whole", async () => {
+test("a read that breaks off continues at that byte, and the content is complete", async () => {
   await using stand = await stage();
   const { proxy, files, path } = stand;
   proxy.fault = first(3, /^GET/, async (_, pass) => await cut(await pass(), 3_000_000));
@@ -130,7 +130,7 @@ test("a file that was replaced while it was read is read by no one as one file",
   await assert.rejects(files.facts(path), /the name is taken, or the object was replaced/);
 });
 
-test("a line that is slow, but goes on, is waited for, however long the whole takes", async () => {
+test("a slow but steady line is waited for, however long the transfer takes", async () => {
   await using stand = await stage({ patience: { silenceMs: 1_500 } });
   const { proxy, files, path } = stand;
   let began = 0;

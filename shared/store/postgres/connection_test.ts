@@ -129,7 +129,7 @@ test("a server that is killed, stopped or frozen is a transient error, and is us
   await works();
 });
 
-test("a server that answers nothing is given up soon after its own bound", async () => {
+test("a server that doesn't answer is abandoned soon after the bound", async () => {
   await using server = await startPostgres();
   await using db = new Postgres(server.url(), { name: "test", statementMs: 200 });
   await db.all("SELECT 1");

@@ -47,7 +47,7 @@ test("texts are written, replaced, listed below a folder and removed, for all ma
   });
 });
 
-test("of machines that want a lock at once one gets it; the others are told who has it, and get it once it is given back", async () => {
+test("of several machines one gets a lock; the others learn who holds it, and get it once it is released", async () => {
   await withStates(30_000, async (open) => {
     const states = await Promise.all([open(), open(), open()]);
     const results = await Promise.allSettled(states.map((state) => take(state)));
@@ -71,7 +71,7 @@ test("a holder that works keeps its lock for longer than the lease", async () =>
   });
 });
 
-test("a holder that lost its lock, or gave it back, changes nothing any more", async () => {
+test("a holder that has lost or released its lock can't change anything", async () => {
   await withStates(30_000, async (open, expire) => {
     const [one, other] = await Promise.all([open(), open()]);
     using stale = await take(one);

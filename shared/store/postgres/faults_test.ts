@@ -27,7 +27,7 @@ function requested(id: string): RunEvent {
   });
 }
 
-test("a saver goes on after its server was restarted, and says that it is away meanwhile", async () => {
+test("a saver continues after a restart of its server, and reports that it was away", async () => {
   await using server = await startPostgres();
   await using store = await openPostgres(await server.createDatabase(), usersTables([]));
   await store.record([requested("before")]);

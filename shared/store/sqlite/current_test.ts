@@ -215,7 +215,7 @@ Deno.test("an index that the definition asks for serves every kind of condition,
   for (const plan of plans) assert.match(plan, /^SEARCH c USING/);
 });
 
-Deno.test("a definition with other fields gets their columns, one with another key begins anew; both from the runs that are there", async () => {
+Deno.test("a definition with other fields gets their columns, one with another key is filled again; both from the existing runs", async () => {
   await using people = await fixture();
   const { path, load } = people;
   const runs = [

@@ -119,7 +119,7 @@ Deno.test("keys of every kind get a column of their own, and the right value", a
   assert.deepEqual([row!.run_id, row!.line, row!.record_id], ["run-1", 1, 1_000_000_001]);
 });
 
-Deno.test("keys that no column can have are passed over, and there are never more than 500 columns", async () => {
+Deno.test("keys that can't be columns are left out, and there are never more than 500 columns", async () => {
   await using temp = await tempStore();
   const columns = await temp.store.write((db) => {
     assert.equal(addFields(db, "users", ["nul\0", "\ud800", "x".repeat(1001)]), false);
