@@ -29,7 +29,7 @@ export type FileKind =
   | 'processed'
   | 'raw';
 
-/** What became of a run that was held. */
+/** The decision on a held run. */
 export type HoldDecision =
   /** Nothing of it was loaded. */
   | 'REJECTED'

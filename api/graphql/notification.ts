@@ -39,7 +39,7 @@ const NotificationConnection = connectionType("Notification", Notification);
 builder.queryField("notifications", (t) =>
   t.field({
     type: NotificationConnection,
-    description: "What receivers outside were told, newest first; the newest 1000 are kept.",
+    description: "Notifications to receivers, newest first; the newest 1000 are kept.",
     args: {
       webhookId: t.arg.id({ required: false, description: "Only those with this `webhook-id`." }),
       ...forwardArgs,

@@ -122,7 +122,7 @@ const Failure = builder.objectRef<RunRow>("RunFailure").implement({
 });
 
 const DecisionEnum = builder.enumType("HoldDecision", {
-  description: "What became of a run that was held.",
+  description: "The decision on a held run.",
   values: {
     RELEASED: { value: "released", description: "It was loaded as it was held." },
     REJECTED: { value: "rejected", description: "Nothing of it was loaded." },
@@ -132,7 +132,7 @@ const DecisionEnum = builder.enumType("HoldDecision", {
 const HoldType = builder.objectRef<HoldRow>("RunHold").implement({
   description: "Why a run was held before its load, and what was decided.",
   fields: (t) => ({
-    reason: t.exposeString("reason", { description: "What is beyond which limit, in numbers." }),
+    reason: t.exposeString("reason", { description: "The limits that it exceeds, in numbers." }),
     heldAt: t.expose("held_at", { type: "DateTime" }),
     validCount: t.int({ resolve: (hold) => announcedOf(hold).valid_count }),
     invalidCount: t.int({ resolve: (hold) => announcedOf(hold).invalid_count }),
@@ -159,16 +159,15 @@ function announcedOf({ message }: HoldRow): { valid_count: number; invalid_count
 }
 
 const SinceType = builder.objectRef<SinceRange>("SinceRange").implement({
-  description:
-    "What a run asked for, where only what changed was; times and numbers as the source writes them.",
+  description: "The range of changes that a run asked for; times and numbers as the source writes them.",
   fields: (t) => ({
     from: t.string({
-      description: "It asked for what changed since then.",
+      description: "It asked for changes since then.",
       resolve: ({ from }) => `${from}`,
     }),
     to: t.string({
       nullable: true,
-      description: "The greatest value that it holds; null where nothing came.",
+      description: "The greatest value that it holds; null where it has no records.",
       resolve: ({ to }) => to === undefined ? null : `${to}`,
     }),
   }),
@@ -180,19 +179,19 @@ const CompletenessType = builder.objectRef<Completeness>("Completeness").impleme
     announced: t.expose("announced", {
       type: "Long",
       nullable: true,
-      description: "The most records that the source said it has; null where it says nothing.",
+      description: "The greatest total that the source announced; null where it announced none.",
     }),
     received: t.expose("received", {
       type: "Long",
-      description: "Records that came, those that came again included.",
+      description: "Records received, repeated ones included.",
     }),
     missing: t.expose("missing", {
       type: "Long",
-      description: "How many of those that were announced never came.",
+      description: "Announced records that never came.",
     }),
     repeated: t.expose("repeated", {
       type: "Long",
-      description: "How many of those that were received had come before.",
+      description: "Received records that had come before.",
     }),
   }),
 });
@@ -314,7 +313,7 @@ EtlRun.implement({
     since: t.field({
       type: SinceType,
       nullable: true,
-      description: "What it asked for; null where that was everything.",
+      description: "The changes that it asked for; null where it asked for everything.",
       resolve: ({ since }) => since === null ? null : SinceRange.safeParse(JSON.parse(since)).data,
     }),
     completeness: t.field({

@@ -43,7 +43,7 @@ export function requestFailure(action: string, path: string, error: unknown): Er
         cause: error,
       });
     case STATUS.NO_SUCH_FILE:
-      return new TransientError(`${cannot}: it isn't there any more. It is tried again.`, { cause: error });
+      return new TransientError(`${cannot}: it no longer exists. It is tried again.`, { cause: error });
     case undefined:
       return new TransientError(`${cannot}: the connection broke (${messageOf(error)}). It is tried again.`, {
         cause: error,

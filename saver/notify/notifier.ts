@@ -50,7 +50,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
       if (order.receiver === undefined) return await forEach(order);
       const receiver = receivers.find(({ key }) => key === order.receiver!.key);
       if (receiver === undefined) {
-        const result = "not sent: it is no receiver any longer";
+        const result = "not sent: it is no longer a receiver";
         await note(order, "FAILED", result, handling);
         return { outputs: [], detail: { result } };
       }
@@ -77,7 +77,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     const of = { webhookId: order.webhook_id, key: NOBODY.key };
     const at = new Date().toISOString();
     await store.noteOrder(order, [NOBODY]);
-    await store.noteTry(of, { state: "FAILED", result: "nobody to tell: NOTIFY_URL is unset", at });
+    await store.noteTry(of, { state: "FAILED", result: "no receiver: NOTIFY_URL is unset", at });
   }
 
   async function send(order: Notify, receiver: Receiver, handling: Handling): Promise<Done> {

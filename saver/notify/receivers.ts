@@ -77,7 +77,7 @@ export async function post(
     if (error instanceof TransientError || error instanceof PermanentError) throw error;
     if (error instanceof Deno.errors.NotCapable) {
       throw new PermanentError(
-        `Cannot notify ${host}: the service may not reach it. Start it with deno task, which permits the hosts of NOTIFY_URL.`,
+        `Cannot notify ${host}: this process lacks permission. Start it with deno task, which permits the hosts of NOTIFY_URL.`,
       );
     }
     const why = late.signal.aborted

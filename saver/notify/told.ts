@@ -70,7 +70,7 @@ export async function toldBy(
     ...about,
     type: "run.recovered",
     says: `Run ${run.id} has completed, the first one after a run that failed, was held or was late.`,
-    whatToDo: "Nothing is to be done.",
+    whatToDo: "Nothing to do.",
     data: { run: run.id, valid: run.valid_count, invalid: run.invalid_count },
   }];
 }

@@ -72,7 +72,7 @@ export const ActorNotFound = problemType("ActorNotFound", "There is no such acto
 
 export const DeadLetterNotFound = problemType(
   "DeadLetterNotFound",
-  "There is no such dead letter, or not any more.",
+  "There is no such dead letter.",
 );
 
 export const InvalidPatch = builder.objectRef<Problem<"InvalidPatch"> & { path: string }>("InvalidPatch")

@@ -24,7 +24,7 @@ builder.mutationField("sendTestNotification", (t) =>
           key,
           at,
           says: "This is a test: notifications of the pipeline arrive here.",
-          whatToDo: "Nothing is to be done.",
+          whatToDo: "Nothing to do.",
         }, undefined);
         await context.ports.channel.publish(compose("channel:notify", `test/${key}`, order));
         about.webhookId = order.webhook_id;

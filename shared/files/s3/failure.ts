@@ -107,7 +107,7 @@ export function unanswered({ action, path }: Subject, place: S3Place, error: unk
   const { host } = new URL(place.endpoint);
   if (error instanceof Deno.errors.NotCapable) {
     return new PermanentError(
-      `Cannot ${action} ${path} in the store ${host}: this process may not. Start it with --allow-net for that host.`,
+      `Cannot ${action} ${path} in the store ${host}: this process lacks permission. Start it with --allow-net for that host.`,
       { cause: error },
     );
   }
