@@ -1,13 +1,10 @@
 import type { Beat, Channel, MailboxState } from "../shared/channel/channel.ts";
 import { CHANNELS } from "../shared/contracts/channels.ts";
 
-/** An actor as the API shows it. */
 export interface ActorView {
   readonly name: string;
-  /** The channel that it reads. */
   readonly channel: string;
   readonly mailbox: MailboxState;
-  /** The last heartbeat of each of its instances. */
   readonly instances: readonly Beat[];
 }
 
@@ -25,7 +22,6 @@ export async function viewActors(channel: Channel, name?: string): Promise<Actor
   })));
 }
 
-/** The channel of the actor of this name; undefined when there is no such actor. */
 export function mailboxOf(actor: string): string | undefined {
   return Object.entries(CHANNELS).find(([, { receiver }]) => receiver === actor)?.[0];
 }

@@ -35,10 +35,8 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** Most bytes of a request's body: 1 MB. */
 export const MAX_BODY_BYTES = 1_000_000;
 
-/** Makes the API from its ports. */
 export function createApp(ports: ApiPorts): App {
   const { config, log } = ports;
   const metrics = new Metrics(ports);

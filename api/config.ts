@@ -18,7 +18,6 @@ const origin = z.string().refine(
   "wanted origins such as http://localhost:3000, without a path",
 );
 
-/** Every variable that the API reads. */
 export const ApiVariables = {
   API_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. Default 127.0.0.1."),
   API_PORT: whole(0, 65535).default(8000).describe("Port to listen on; 0 takes a free one. Default 8000."),

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { exactJson } from "../shared/store/mask.ts";
 
-/** Writes `value` as JSON; 64-bit integers keep all their digits. */
+/** 64-bit integers keep all their digits. */
 export function toJson(value: unknown): string {
   try {
     return JSON.stringify(value); // ten times as fast, and throws where there is a bigint
@@ -23,7 +23,7 @@ export function jsonAnswer(
     ? Buffer.from(text)
     : Array.isArray(text)
     ? Buffer.concat(text.map((part) => typeof part === "string" ? Buffer.from(part) : part))
-    : text; // a page that is kept isn't copied for each answer
+    : text; // a cached page isn't copied for each answer
   return new Response(body, {
     status,
     headers: {
@@ -34,7 +34,7 @@ export function jsonAnswer(
   });
 }
 
-/** The answer of FastAPI to anything that went wrong: `{"detail": …}`. */
+/** FastAPI's answer to any error: `{"detail": …}`. */
 export function detail(status: number, text: string, headers: Record<string, string> = {}): Response {
   return jsonAnswer(JSON.stringify({ detail: text }), status, headers);
 }

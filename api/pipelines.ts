@@ -11,19 +11,16 @@ import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
 import { currentShapeOf } from "../shared/store/current_shape.ts";
 import type { Shown } from "../shared/store/shown.ts";
 
-/** A pipeline, as it is shown. */
 export interface PipelineView {
   readonly name: string;
   /** Absent where its definition can't be used, or was removed. */
   readonly plan?: Plan;
-  /** What is wrong with its definition. */
   readonly problems: readonly string[];
 }
 
 /** The pipelines that the store knows; undefined while there is none. */
 type Kept = ReadonlyMap<string, Pick<Shown, "current">> | undefined;
 
-/** Every pipeline there is, by name. */
 export function viewPipelines(pipelines: Pipelines, kept: Kept): PipelineView[] {
   const { plans, broken } = pipelines;
   const names = new Set([...plans.keys(), ...broken.keys(), ...kept?.keys() ?? []]);
@@ -41,7 +38,7 @@ export function absence(pipelines: Pipelines, name: string): string {
     : `${name}.ts: the definition was removed`;
 }
 
-/** The pipeline that is meant where none is named: `users`, or the only one. */
+/** The default pipeline: `users`, or the only one. */
 export function defaultPipeline({ plans }: Pipelines): string {
   const [only, ...others] = plans.keys();
   return plans.has(DEFAULT_PIPELINE) || only === undefined || others.length > 0 ? DEFAULT_PIPELINE : only;
@@ -53,12 +50,10 @@ export function recordTables(pipelines: Pipelines, kept: Kept): RecordTable[] {
   );
 }
 
-/** The tables of current states, and of what changed in them. */
 export function currentTables(pipelines: Pipelines, kept: Kept): string[] {
   return viewPipelines(pipelines, kept).flatMap((view) => hasCurrent(view, kept) ? namesOf(view.name) : []);
 }
 
-/** The tables of a pipeline that people can read. */
 export function tablesOf(view: PipelineView, kept: Kept): string[] {
   const { name } = view;
   return [...FILE_KINDS.map((kind) => `${kind}_${name}`), ...hasCurrent(view, kept) ? namesOf(name) : []];
@@ -74,12 +69,12 @@ function namesOf(pipeline: string): [string, string] {
   return [pipeline, `${pipeline}_changes`];
 }
 
-/** A pipeline's schedule, with the environment's value in it: a cron pattern, or `off`. */
+/** A cron pattern, or `off`. */
 export function scheduleOf({ definition }: Plan, readEnv: ReadEnv): string {
   return resolved(definition.schedule ?? "off", readEnv, "schedule").value;
 }
 
-/** When a run starts by itself next, ISO 8601 in UTC; null where none will. */
+/** ISO 8601 in UTC; null without a schedule. */
 export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()): string | null {
   const schedule = scheduleOf(plan, readEnv);
   if (plan.name === DEFAULT_PIPELINE && readEnv("SLEEP_INTERVAL_SECONDS")) return null; // by an interval, not by the clock
@@ -88,11 +83,11 @@ export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()
     const timezone = readEnv("TZ") || "UTC";
     return new Cron(schedule, { timezone, paused: true }).nextRun(new Date(now))?.toISOString() ?? null;
   } catch {
-    return null; // the extractor says what is wrong with it
+    return null; // the extractor reports it
   }
 }
 
-/** The address that records come from, with the definition's own value where the environment may have another. */
+/** The definition's own address where the environment may set another. */
 export function sourceOf({ definition: { source: { url } } }: Plan): string {
   return typeof url === "string" ? url : String((url as { fallback?: string }).fallback ?? "");
 }

@@ -1,5 +1,5 @@
 /**
- * What the API needs from outside. Its main opens these; tests give it others.
+ * What the API needs from outside. Its main opens these; tests pass others.
  *
  * @module
  */
@@ -13,7 +13,6 @@ import type { ReadStore } from "../shared/store/store.ts";
 
 export type ApiConfig = ConfigOf<typeof ApiVariables>;
 
-/** An action that changes what the system does. */
 export interface AuditEntry {
   readonly at: string;
   /** Who: `token:` and the first 8 hexadecimal digits of its SHA-256, or `anonymous`. */
@@ -32,7 +31,6 @@ export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;
 }
 
-/** What the SQL console answers. */
 export interface SqlAnswer {
   readonly columns: string[];
   /** The JSON array of rows in UTF-8, an object for each row. */
@@ -41,7 +39,6 @@ export interface SqlAnswer {
   readonly truncated: boolean;
 }
 
-/** Runs queries of people over the views, within bounds. */
 export interface SqlConsole {
   /**
    * Runs one SELECT. An abort of `signal` kills it.
@@ -55,9 +52,8 @@ export interface SqlConsole {
 
 export interface ApiPorts {
   readonly config: ApiConfig;
-  /** The database, looked up in each request; undefined until the saver has created it. */
+  /** Opened in each request; undefined until the saver has created the database. */
   readonly store: () => Promise<ReadStore | undefined>;
-  /** The channel to tell, ask and watch the actors. */
   readonly channel: Channel;
   readonly audit: AuditLog;
   readonly sql: SqlConsole;
@@ -69,8 +65,6 @@ export interface ApiPorts {
   readonly clock?: () => number;
 }
 
-/** What is known of a request beyond its text. */
 export interface RequestInfo {
-  /** The address that it came from. */
   readonly remoteAddress?: string | undefined;
 }

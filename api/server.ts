@@ -5,7 +5,6 @@ import type { AddressInfo } from "node:net";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { App } from "./app.ts";
 
-/** How long a client may take, in milliseconds. */
 export interface Patience {
   /** To send a request's head. Default 10 s. */
   readonly headMs?: number;
@@ -21,15 +20,11 @@ export interface Patience {
 
 export interface Listening {
   readonly port: number;
-  /** Stops listening, ends subscriptions, lets answers that were begun come to their end, up to `graceMs`, then closes what is left. */
+  /** Stops listening, ends subscriptions, lets answers in progress end within `graceMs`, then closes the rest. */
   close(graceMs?: number): Promise<void>;
 }
 
-/**
- * Listens.
- *
- * @throws PermanentError when the address can't be used.
- */
+/** @throws PermanentError when the address can't be used. */
 export async function listen(
   app: App,
   at: { hostname: string; port: number },

@@ -4,7 +4,6 @@ import { buildSchema, parse } from "graphql";
 import { schemaText } from "../graphql/print.ts";
 import * as operations from "./operations.ts";
 
-/** The types as text, the same each time. */
 export async function typesText(): Promise<string> {
   const texts = Object.values(operations).filter((value): value is string => typeof value === "string");
   const text = await codegen({

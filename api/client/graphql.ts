@@ -1,21 +1,19 @@
 import { parseExact } from "../../shared/store/mask.ts";
 
-/** The text of an operation whose answer is `Data`; nothing ever sets `answer`. */
+/** `answer` is never set; it carries the type. */
 export type Operation<Data> = string & { readonly answer?: Data };
 export type AnswerOf<T> = T extends Operation<infer Data> ? Data : never;
 export type Variables = Readonly<Record<string, unknown>>;
 
-/** The API wants a token, or another one. */
 export class Unauthorized extends Error {
   override readonly name: string = "Unauthorized";
 }
 
-/** The API can't be reached, or can't answer now; asking again later may help. */
+/** The API can't be reached, or can't answer now; a later request may succeed. */
 export class Unreachable extends Error {
   override readonly name: string = "Unreachable";
 }
 
-/** The API doesn't do what was asked. */
 export class Refused extends Error {
   override readonly name: string = "Refused";
 }
@@ -136,7 +134,6 @@ async function* nextEvents(body: ReadableStream<BufferSource>): AsyncGenerator<s
   }
 }
 
-/** Waits; ends early with the signal. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {

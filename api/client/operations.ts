@@ -1,5 +1,5 @@
 /**
- * What is asked of the API. The shapes of its answers are generated from these texts (`deno task generate`).
+ * Operations on the API. The shapes of their answers are generated from these texts (`deno task generate`).
  *
  * @module
  */
@@ -17,16 +17,13 @@ const ACTOR = `fragment Actor on Actor {
 const EVENT = `fragment Event on RunEvent { id at runId actor type phase attempt reason requestedBy detail }`;
 const VERDICT = `fragment Verdict on RecordVerdict { recordId valid problems }`;
 
-/** A run in a list. */
 export type RunLine = types.LineFragment;
 export type Run = NonNullable<types.RunQuery["etlRun"]>;
 export type Actor = types.ActorFragment;
 export type Event = types.EventFragment;
 export type InvalidRecord = types.InvalidRecordsQuery["invalidRecords"]["nodes"][number];
 export type DeadLetter = types.DeadLettersQuery["deadLetters"]["nodes"][number];
-/** What the rules say about a corrected record. */
 export type Verdict = types.VerdictFragment;
-/** A correction of one record. */
 export type RecordPatch = types.RecordPatch;
 
 export const RUNS = `query Runs($first: Int!, $after: String, $pipeline: String) {
@@ -42,14 +39,11 @@ export const PIPELINES = `query Pipelines {
 ${LINE}` as Operation<types.PipelinesQuery>;
 export type Pipeline = types.PipelinesQuery["pipelines"][number];
 
-/** What forms need to know of a pipeline. */
 export const RULES = `query Rules($name: String!) {
   pipeline(name: $name) { name rules fields { field kind wanted minimum maximum pattern } }
 }` as Operation<types.RulesQuery>;
-/** A rule of a pipeline. */
 export type Rule = NonNullable<types.RulesQuery["pipeline"]>["fields"][number];
 
-/** All actors, in the order of the chain. */
 export const ACTORS = `query Actors { actors { ...Actor } }
 ${ACTOR}` as Operation<types.ActorsQuery>;
 
@@ -60,7 +54,7 @@ ${ACTOR}` as Operation<types.ActorChangesSubscription>;
 export const RUN_EVENTS = `subscription RunEvents($runId: ID) { runEvents(runId: $runId) { ...Event } }
 ${EVENT}` as Operation<types.RunEventsSubscription>;
 
-/** Everything about a run, by its number (`id`) or its `runId`. */
+/** By its number (`id`) or its `runId`. */
 export const RUN = `query Run($id: ID, $runId: ID) {
   etlRun(id: $id, runId: $runId) {
     ...Line source finishedAt
@@ -85,11 +79,9 @@ ${EVENT}` as Operation<types.RunQuery>;
 const CHANGE = `fragment Change on RecordChange {
   key change at runId run { id } differences { field before after } missing
 }`;
-/** What a run did to a record. */
 export type Change = types.ChangeFragment;
 export type ChangeKind = types.ChangeKind;
 
-/** What a run did to the current state, of one kind. */
 export const CHANGES = `query Changes($runId: ID!, $change: ChangeKind, $first: Int!, $after: String) {
   changes(runId: $runId, change: $change, first: $first, after: $after) {
     nodes { ...Change } pageInfo { hasNextPage endCursor }
@@ -97,20 +89,17 @@ export const CHANGES = `query Changes($runId: ID!, $change: ChangeKind, $first: 
 }
 ${CHANGE}` as Operation<types.ChangesQuery>;
 
-/** Which pipelines have a current state, and what can be looked for in it. */
 export const CURRENT_FIELDS = `query CurrentFields {
   pipelines { name currentRecords currentFields { field type isIndexed } }
 }` as Operation<types.CurrentFieldsQuery>;
 export type CurrentField = types.CurrentFieldsQuery["pipelines"][number]["currentFields"][number];
 
-/** Records of the current state that meet conditions. */
 export const CURRENT = `query Current($pipeline: String!, $where: JSON, $first: Int!, $after: String) {
   current(pipeline: $pipeline, where: $where, first: $first, after: $after) {
     nodes { key data changedAt changedRun { id runId } } pageInfo { hasNextPage endCursor }
   }
 }` as Operation<types.CurrentQuery>;
 
-/** One record with all that is known of it. */
 export const RECORD = `query Record($key: ID!, $pipeline: String, $last: Int!) {
   record(key: $key, pipeline: $pipeline) {
     key pipeline
@@ -141,13 +130,11 @@ export const DEAD_LETTERS = `query DeadLetters($first: Int!, $after: String) {
   }
 }` as Operation<types.DeadLettersQuery>;
 
-/** What receivers outside were told, newest first. */
 export const NOTIFICATIONS = `query Notifications($first: Int!, $webhookId: ID) {
   notifications(first: $first, webhookId: $webhookId) {
     nodes { id webhookId type host pipeline runId text happenedAt state attempts triedAt result } pageInfo { hasNextPage }
   }
 }` as Operation<types.NotificationsQuery>;
-/** A notification to one receiver. */
 export type NotificationLine = types.NotificationsQuery["notifications"]["nodes"][number];
 
 /** Corrects invalid records, or (`dryRun`) only judges the corrections. */
@@ -163,20 +150,16 @@ export const REPLAY = `mutation Replay($runId: ID!, $patches: [RecordPatch!]!, $
 ${VERDICT}` as Operation<{
   readonly replayInvalidRecords: Outcome & {
     readonly verdicts?: readonly Verdict[];
-    /** The correction that can't be used. */
     readonly path?: string;
   };
 }>;
 
-/** The members of a mutation's result. */
 export interface Outcome {
   /** Ends in `Success` when it was done. */
   readonly __typename: string;
   /** What is wrong and what to do, when nothing was done. */
   readonly message?: string;
-  /** The run that it is about. */
   readonly runId?: string;
-  /** The notification that was ordered. */
   readonly webhookId?: string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Repairing invalid records: from what a person typed to the patch for it. For the browser and the terminal.
+ * Repairing invalid records: from typed text to a patch. For the browser and the terminal.
  *
  * @module
  */
@@ -10,7 +10,6 @@ import { exactJson, parseExact } from "../../shared/store/mask.ts";
 import type { AnswerOf, GraphqlClient } from "./graphql.ts";
 import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operations.ts";
 
-/** Most corrections that the API takes at once. */
 export const MOST_AT_ONCE = 1000;
 
 /** A draft of a record: fields to change, or its whole new text (JSON or not yet). */
@@ -22,18 +21,17 @@ export function isLine(data: JsonObject): boolean {
     Object.keys(data).every((key) => key === "raw_line" || key === "error_reason");
 }
 
-/** The record of a dead letter: without its reason. */
 export function recordOf(data: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(data).filter(([key]) => key !== "error_reason"));
 }
 
-/** What a person starts from: the record as JSON over several lines, or a line as it came; empty where the line is hidden. */
+/** The text to edit: the record as JSON over several lines, or its original line; empty where the line is hidden. */
 export function editable(data: JsonObject): string {
   if (!isLine(data)) return JSON.stringify(recordOf(data), null, 2);
   return data.raw_line === MASK ? "" : data.raw_line as string;
 }
 
-/** What was typed in place of `editable(data)`; undefined when nothing was changed. */
+/** The draft for `typed`, an edited `editable(data)`; undefined without a change. */
 export function draftOf(data: JsonObject, typed: string): Draft | undefined {
   if (isLine(data)) return typed === editable(data) ? undefined : { text: typed };
   try {
@@ -46,13 +44,13 @@ export function draftOf(data: JsonObject, typed: string): Draft | undefined {
   }
 }
 
-/** `editable` with a draft applied: where a person continues editing. */
+/** `editable` with a draft applied. */
 export function textOf(data: JsonObject, draft: Draft | undefined): string {
   if (draft === undefined) return editable(data);
   return "text" in draft ? draft.text : JSON.stringify(mergePatch(recordOf(data), draft.merge), null, 2);
 }
 
-/** The draft with one more field set, whose path is such as `company.department`; undefined when nothing differs any more. */
+/** The draft with another field set, by a path such as `company.department`; undefined when nothing differs. */
 export function withField(
   data: JsonObject,
   draft: Draft | undefined,
@@ -66,15 +64,14 @@ export function withField(
   return Object.keys(changes).length === 0 ? undefined : { merge: changes };
 }
 
-/** The value of a field in a record; undefined where it isn't there. */
 export function valueAt(record: unknown, field: string): unknown {
   return field.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, record);
 }
 
-/** What would come of a draft: the corrected record, if it is one, or why the draft can't be used. */
+/** The corrected record, if it is one, or why the draft can't be used. */
 export type Preview = { readonly record: JsonObject | undefined } | { readonly unusable: string };
 
-/** Looks at a draft without asking the API, which alone can judge it. Masked values stand in the record as `***`. */
+/** Previews a draft without asking the API, which alone can judge it. Masked values read `***`. */
 export function preview(data: JsonObject, draft: Draft | undefined): Preview {
   if (draft !== undefined && "text" in draft && !isLine(data)) return { unusable: "no JSON object" };
   const change = draft === undefined
@@ -92,12 +89,11 @@ export function preview(data: JsonObject, draft: Draft | undefined): Preview {
   }
 }
 
-/** The draft as the API takes it. */
 export function patchOf(recordId: string, draft: Draft): RecordPatch {
   return "text" in draft ? { recordId, text: draft.text } : { recordId, patch: draft.merge };
 }
 
-/** The JSON Merge Patch (RFC 7396) that makes `after` of `before`; values that are the same are left out, so that masked ones stay. */
+/** The JSON Merge Patch (RFC 7396) from `before` to `after`; it leaves out equal values, so that masked ones stay. */
 export function diff(before: JsonObject, after: JsonObject): JsonObject {
   const changes: [string, unknown][] = [];
   for (const key of Object.keys(before)) if (!Object.hasOwn(after, key)) changes.push([key, null]);
@@ -120,10 +116,9 @@ function isObject(value: unknown): value is JsonObject {
     !exactJson.isRawJSON?.(value);
 }
 
-/** Records that are asked for at once. */
 const PAGE = 500;
 
-/** The bad records of a run, of one reason or all, page by page as they are wanted. @throws as `GraphqlClient.ask`. */
+/** The invalid records of a run, with one reason or all, fetched page by page on demand. @throws as `GraphqlClient.ask`. */
 export async function* invalidRecords(
   api: GraphqlClient,
   runId: string,

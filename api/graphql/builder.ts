@@ -2,7 +2,7 @@ import SchemaBuilder from "@pothos/core";
 import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from "graphql";
 import type { Context } from "./context.ts";
 
-/** The builder that every type of the schema is made with. Fields are never null unless they say so. */
+/** Fields are never null unless they say so. */
 export const builder = new SchemaBuilder<{
   Context: Context;
   DefaultFieldNullability: false;
@@ -14,7 +14,6 @@ export const builder = new SchemaBuilder<{
   };
 }>({ defaultFieldNullability: false });
 
-/** What the builder knows of our types. */
 export type Types = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
 
 /** An error in the request, shown to the client. */

@@ -120,10 +120,9 @@ function valueAt(record: unknown, path: string): unknown {
 
 export const ChangeConnection = connectionType("RecordChange", Change);
 
-/** Which changes are asked for. */
 export type ChangeFilter = Parameters<CurrentState["store"]["current"]["changes"]>[1];
 
-/** A page of what runs did, in the order in which they were loaded; of one run by key. */
+/** Changes in the order in which their runs were loaded; of one run by key. */
 export function changesOf(state: CurrentState | undefined, of: ChangeFilter, page: PageArgs) {
   if (state !== undefined && of.key !== undefined) refuseMaskedKey(state);
   return pageOf<ChangeRow, ReturnType<typeof shownPlace<number>>>(page, {

@@ -9,13 +9,10 @@ import { parseExact } from "../../shared/store/mask.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 import type { Page } from "../../shared/store/rows.ts";
 
-/** Rows of a page by default. */
 export const DEFAULT_PAGE = 50;
 
-/** Most rows of a page. */
 export const MAX_PAGE = 500;
 
-/** What a client asks a connection for. */
 export interface PageArgs {
   readonly first?: number | null | undefined;
   readonly after?: string | null | undefined;
@@ -23,19 +20,16 @@ export interface PageArgs {
   readonly before?: string | null | undefined;
 }
 
-/** A page of a list. */
 export interface Connection<Node> {
   /** The rows, each with its place. */
   readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
   readonly pageInfo: {
-    /** Whether there are rows after the last one. */
     readonly hasNextPage: boolean;
-    /** Whether there are rows before the first one. */
     readonly hasPreviousPage: boolean;
     readonly startCursor: string | null;
     readonly endCursor: string | null;
   };
-  /** How many rows there are in all; asked for only when a client does. */
+  /** The number of all rows; computed only when a client asks. */
   readonly count?: () => Promise<number>;
 }
 
@@ -100,16 +94,14 @@ export function connectionType<Node>(
   return connection;
 }
 
-/** How a list is read page by page. */
 export interface Keyset<Node, Cursor> {
   read(page: Page<Cursor>): Promise<readonly Node[]>;
   /** The place of a row. */
   place(node: Node): Cursor;
-  /** How many rows there are in all. */
   count?(): Promise<number>;
 }
 
-/** Reads the page that `args` ask for. @throws a GraphQLError for arguments that can't be used. */
+/** @throws a GraphQLError for arguments that can't be used. */
 export async function pageOf<Node, Cursor>(
   args: PageArgs,
   keyset: Keyset<Node, Cursor>,
@@ -145,7 +137,7 @@ export function encodeCursor(place: unknown): string {
   return Buffer.from(JSON.stringify(place)).toString("base64url");
 }
 
-/** The place in a cursor. @throws a GraphQLError when it isn't one. */
+/** @throws a GraphQLError for anything but a cursor. */
 export function decodeCursor<Cursor>(argument: string, cursor: string): Cursor {
   try {
     const place: unknown = parseExact(Buffer.from(cursor, "base64url").toString());

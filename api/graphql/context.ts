@@ -11,26 +11,20 @@ export interface AppContext {
   readonly ports: ApiPorts;
   readonly metrics: Metrics;
   readonly live: Live;
-  /** Lists of runs, as long as they are true. */
   readonly lists: UntilCommit<RunRow[]>;
-  /** Aborted when the API closes. */
   readonly closing: AbortSignal;
 }
 
 /** What lasts as long as a request. */
 export interface Context extends AppContext {
-  /** The database; undefined while there is none. */
+  /** Undefined before the first run. */
   readonly store: ReadStore | undefined;
-  /** Reads that are gathered over a request's fields. */
   readonly loaders: Loaders;
   readonly who: string;
-  /** The address that the request came from. */
   readonly from: string | undefined;
-  /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
 }
 
-/** Makes the context of a request. */
 export async function makeContext(
   app: AppContext,
   asker: { who: string; from: string | undefined; signal: AbortSignal },

@@ -6,16 +6,14 @@ import { badInput } from "./builder.ts";
 import type { Context } from "./context.ts";
 import type { Fields } from "./where.ts";
 
-/** A pipeline that has a current state. */
 export interface CurrentState {
   readonly store: ReadStore;
   readonly pipeline: string;
   readonly fields: Fields;
-  /** Whether what identifies a record is hidden. */
   readonly isKeyMasked: boolean;
 }
 
-/** The current state of a pipeline; undefined before there is a database. @throws a GraphQLError where the pipeline keeps none. */
+/** Undefined before there is a database. @throws a GraphQLError where the pipeline keeps no current state. */
 export async function currentStateOf(
   pipeline: string,
   { store }: Context,
@@ -47,13 +45,12 @@ export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
   );
 }
 
-/** Where a page begins: something to order by, and a key. */
+/** The start of a page: a value to order by, and a key. */
 export type Place<First> = readonly [first: First, key: Ordered];
 
-/** Where a key is masked, a cursor holds a record that has it instead. */
+/** Where a key is masked, its cursor holds a record with that key instead. */
 type ShownPlace<First> = readonly [first: First, key: Ordered | { readonly record: number }];
 
-/** The place of a row as a cursor may show it. */
 export function shownPlace<First>(
   { isKeyMasked }: CurrentState,
   [first, key]: Place<First>,
@@ -65,7 +62,7 @@ export function shownPlace<First>(
 const Value = z.union([z.string(), z.number(), z.custom<object>((value) => exactJson.isRawJSON(value))]);
 const Cursor = z.tuple([Value.nullable(), z.union([Value, z.strictObject({ record: z.int() })])]);
 
-/** The place that a cursor stands for. @throws a GraphQLError for one of another list. */
+/** @throws a GraphQLError for a cursor of another list. */
 export async function placeOf<First>(
   state: CurrentState,
   cursor: ShownPlace<First> | undefined,

@@ -6,12 +6,12 @@ import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, decodeCursor, DEFAULT_PAGE, forwardArgs, MAX_PAGE, pageOf } from "./connection.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
-/** The id under which a dead letter is known outside: its channel and its id there. */
+/** The public id of a dead letter: its channel and its id there. */
 export function letterId({ mailbox, id }: { mailbox: string; id: string }): string {
   return `${mailbox}/${id}`;
 }
 
-/** The channel and id of a dead letter; undefined when no channel has such a name. */
+/** Undefined when no channel has such a name. */
 export function letterOf(letter: string): { mailbox: string; id: string } | undefined {
   const slash = letter.indexOf("/");
   const mailbox = letter.slice(0, slash);
@@ -19,8 +19,8 @@ export function letterOf(letter: string): { mailbox: string; id: string } | unde
 }
 
 /**
- * A message's text with what may be personal hidden: a correction carries parts of records, and a foreign message may carry anything. Text
- * that is no JSON is hidden whole.
+ * A message's text without personal data: a correction carries parts of records, and a foreign message may carry anything. Text that is no
+ * JSON is hidden whole.
  */
 export function maskMessage(body: string, mask: Mask): string {
   if (mask.size === 0) return body;
@@ -40,7 +40,7 @@ function hide(value: unknown, mask: Mask): unknown {
   );
 }
 
-/** What any pipeline masks: a message doesn't always tell which one it is about. */
+/** The masks of all pipelines: a message doesn't always say which one it is about. */
 async function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Promise<Mask> {
   const shown = [...(await store?.records.pipelines())?.values() ?? []].flatMap(({ masked }) => masked);
   const defined = [...pipelines.plans.values()].flatMap(({ definition }) => definition.mask ?? []);
@@ -68,7 +68,7 @@ const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
 
 const DeadLetterConnection = connectionType("DeadLetter", DeadLetterType);
 
-/** Where a reader of all channels is: the last letter that was read of each. */
+/** In a list over all channels: the last letter read of each. */
 type Place = Record<string, string>;
 
 builder.queryField("deadLetters", (t) =>

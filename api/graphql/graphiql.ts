@@ -7,7 +7,6 @@ import { gzip } from "node:zlib";
 import { promisify } from "node:util";
 import { hashSource, pagePolicy } from "../http/pages.ts";
 
-/** What GraphiQL shows at first. */
 const FIRST_QUERY = `# Welcome. Ctrl-Enter runs the operation under the cursor; Ctrl-Space completes.
 
 query LatestRuns {
@@ -71,7 +70,6 @@ subscription RunEvents {
 }
 `;
 
-/** The page and what goes with it. */
 interface Page {
   readonly html: Uint8Array<ArrayBuffer>;
   readonly zipped: Uint8Array<ArrayBuffer>;

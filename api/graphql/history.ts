@@ -12,7 +12,6 @@ import { pipelineOf } from "./pipeline.ts";
 import { InvalidRecord, ofKind, RecordType } from "./record.ts";
 import { EtlRun } from "./run.ts";
 
-/** Invalid records with the key that are shown. */
 const MOST_INVALID = 20;
 
 interface History {

@@ -23,7 +23,7 @@ import { DEFAULT_PAGE } from "./connection.ts";
 /** Most values that an operation may ask for, counted before it runs. */
 export const MAX_COST = 60_000;
 
-/** Rows that a list is taken to have which doesn't say how many it gives. */
+/** Assumed rows of a list without a limit. */
 const USUAL_ROWS = 10;
 
 /** Refuses operations that ask for more than `MAX_COST` values: each field counts once for each row of the lists around it. */
@@ -40,7 +40,6 @@ export function costLimited(): Plugin {
   return { onExecute: check, onSubscribe: check };
 }
 
-/** How many values an operation asks for at most. */
 export function costOf({ schema, document, operationName, variableValues }: ExecutionArgs): number {
   const fragments = new Map<string, FragmentDefinitionNode>();
   let operation: OperationDefinitionNode | undefined;

@@ -15,7 +15,7 @@ import { type ActorView, viewActors } from "../actors.ts";
 /** How many events a slow client may lag behind before it misses the oldest. */
 const LAG = 1000;
 
-/** How often the actors are looked at, in milliseconds. */
+/** How often to look for changes of actors, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
 
 const log = getLogger(["etl", "api", "live"]);
@@ -51,10 +51,10 @@ export class Hub<T> {
     private readonly count: (followers: number) => void,
   ) {}
 
-  /** What comes from now on. Ends at once when it is returned, or the hub closed. */
+  /** Items from now on. Ends at once when it is returned, or the hub closed. */
   follow(): Repeater<T> {
     return new Repeater<T>(async (push, stop) => {
-      // a buffer that slides takes any number, so that no promise is left over
+      // a sliding buffer accepts any number, so that no promise is left over
       const take = (item: T) => void push(item);
       this.#followers.set(take, stop);
       this.#changed();

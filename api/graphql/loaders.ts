@@ -1,5 +1,5 @@
 /**
- * Reads that a list would otherwise do for each of its rows: gathered over the request's fields, and done in one query.
+ * Batched reads: one query for all rows of a list instead of one each.
  *
  * @module
  */
@@ -9,31 +9,24 @@ import type { MoveRow } from "../../shared/store/current_rows.ts";
 import type { DeliveryRow, FileRow, HoldRow, RecordRow, RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
-/** The reads, each by the id of what it belongs to. */
 export interface Loaders {
   readonly run: DataLoader<string, RunRow | undefined>;
-  /** Events of a run, oldest first. */
   readonly events: DataLoader<string, RunEvent[]>;
-  /** Loaded files of a run. */
   readonly files: DataLoader<string, FileRow[]>;
-  /** Delivered files of a run. */
   readonly deliveries: DataLoader<string, DeliveryRow[]>;
-  /** The hold of a run. */
   readonly hold: DataLoader<string, HoldRow | undefined>;
-  /** Runs that correct a run, newest first. */
   readonly corrections: DataLoader<string, RunRow[]>;
-  /** Ids of the raw records that correct an invalid record. */
+  /** By the id of an invalid record. */
   readonly recordCorrections: DataLoader<number, number[]>;
-  /** The id of the invalid record that a raw record corrects. */
+  /** By the id of a raw record. */
   readonly recordCorrected: DataLoader<number, number | undefined>;
   readonly rawRecord: DataLoader<number, RecordRow | undefined>;
   readonly invalidRecord: DataLoader<number, RecordRow | undefined>;
   readonly processedRecord: DataLoader<number, RecordRow | undefined>;
-  /** What a run did to the current state. */
   readonly move: DataLoader<string, MoveRow | undefined>;
 }
 
-/** Makes the reads of one request. Without a database they find nothing. Nothing is remembered, as a subscription's request lasts. */
+/** The reads of one request; without a database they find nothing. No cache, as a subscription's request lasts. */
 export function makeLoaders(open: () => Promise<ReadStore | undefined>): Loaders {
   const loader = <K extends string | number, V>(
     read: (store: ReadStore, keys: readonly K[]) => Promise<Map<K, V>>,

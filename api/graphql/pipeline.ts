@@ -133,7 +133,7 @@ async function lastRunOf(pipeline: string, store: Context["store"]) {
   return (await store?.runs.list({ pipeline }, { limit: 1, offset: 0 }))?.[0];
 }
 
-/** The name of a pipeline that there is. @throws a GraphQLError that says which ones there are. */
+/** @throws a GraphQLError that names the pipelines there are. */
 export async function knownPipeline(
   name: string,
   context: Pick<Context, "ports" | "store">,
@@ -148,7 +148,7 @@ export async function knownPipeline(
   );
 }
 
-/** The pipeline that is named, or else that of a run, or else the one that is meant where none is named. @throws as `knownPipeline`. */
+/** The pipeline `name`, or else that of the run, or else the default. @throws as `knownPipeline`. */
 export async function pipelineOf(
   name: string | null | undefined,
   runId: string | null | undefined,

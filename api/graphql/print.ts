@@ -1,7 +1,6 @@
 import { lexicographicSortSchema, printSchema } from "graphql";
 import { schema } from "./schema.ts";
 
-/** The schema as text, the same each time. */
 export function schemaText(): string {
   return `# Made by \`deno run api/graphql/print.ts\` from api/graphql; change it there.\n\n${
     printSchema(lexicographicSortSchema(schema))

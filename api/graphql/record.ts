@@ -1,8 +1,3 @@
-/**
- * Records, masked.
- *
- * @module
- */
 import { type FileKind, partsOfTable, type RecordTable } from "../../shared/contracts/names.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
@@ -153,7 +148,7 @@ async function readRecords(
   });
 }
 
-/** Ids are unique in files of a kind only, so a record has to know which one it is from. */
+/** Ids are unique only among files of one kind, so a record has to know its kind. */
 export function ofKind(kind: FileKind, row: RecordRow): RecordRow & { kind: FileKind } {
   return { ...row, kind };
 }

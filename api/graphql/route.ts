@@ -14,15 +14,12 @@ import { costLimited } from "./limits.ts";
 import { Live } from "./live.ts";
 import { schema } from "./schema.ts";
 
-/** What the server knows about a request. */
 interface Asker {
   readonly who: string;
   readonly from: string | undefined;
-  /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
 }
 
-/** The GraphQL side of the API. */
 export interface GraphqlSide {
   close(): Promise<void>;
 }
@@ -78,7 +75,7 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): Grap
   };
 }
 
-/** What is shown of an error: what was meant for people as it is, anything else by an id under which it stands in the log. */
+/** Errors for people are shown as they are, any other by the id of its log line. */
 function shown(error: unknown, { log }: ApiPorts): Error {
   const cause = error instanceof GraphQLError ? error.originalError : error;
   if (error instanceof GraphQLError && (cause == null || cause instanceof GraphQLError)) return error;

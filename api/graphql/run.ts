@@ -29,7 +29,6 @@ export const RunStatusEnum = builder.enumType("RunStatus", {
   description: "The status of a run.",
 });
 
-/** A phase of a run. */
 export const PhaseEnum = builder.enumType("Phase", { values: PHASES, description: "A phase of a run." });
 
 const FileKindEnum = builder.enumType("FileKind", {
@@ -77,7 +76,6 @@ const FileType = builder.objectRef<FileRow>("RunFile").implement({
   }),
 });
 
-/** A file on the SFTP server. */
 export const DeliveredFile = builder.objectRef<DeliveryRow>("DeliveredFile").implement({
   description: "A file on the SFTP server, as it was found there.",
   fields: (t) => ({
@@ -196,7 +194,6 @@ const CompletenessType = builder.objectRef<Completeness>("Completeness").impleme
   }),
 });
 
-/** Something that happened to a run. */
 export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
   description: "Something that happened to a run.",
   fields: (t) => ({

@@ -23,5 +23,4 @@ builder.mutationType({
   description: "Write access. Every answer is the outcome, or why nothing was done.",
 });
 
-/** The schema that the API serves. */
 export const schema: GraphQLSchema = builder.toSchema();

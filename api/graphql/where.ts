@@ -15,7 +15,6 @@ const GivenCondition = z.strictObject({
   like: Text.refine((text) => text.split("%").length <= MOST.wildcards + 1),
 }).partial();
 
-/** What the fields of a pipeline's current state are, and which of them are hidden. */
 export interface Fields {
   readonly searchable: readonly Searchable[];
   /** With dots for nested ones. */

@@ -10,7 +10,6 @@ import type { Env } from "./env.ts";
 import { detail } from "../json.ts";
 import { signInPage } from "./sign_in.ts";
 
-/** The cookie that stands for the token in a browser. */
 export const SESSION_COOKIE = "etl_session";
 
 /** How long a browser's session lasts, in seconds: twelve hours. */
@@ -35,7 +34,7 @@ export function allowedHosts(hosts: readonly string[]): MiddlewareHandler<Env> {
   };
 }
 
-/** Wants the token, as a bearer's or as the cookie of a session that was opened with it. Without a token everybody may come in. */
+/** Wants the token, as a bearer's or as the cookie of a session that was opened with it. Without a configured token everybody may enter. */
 export function authenticated(token: string | undefined, clock: () => number): MiddlewareHandler<Env> {
   return async (c, next) => {
     if (token === undefined) c.set("who", "anonymous");
@@ -58,12 +57,12 @@ export function wantsPage(request: Request): boolean {
     (request.headers.get("accept") ?? "").includes("text/html");
 }
 
-/** Whether `given` is the token, in a time that tells nothing of it. */
+/** Compares in constant time. */
 export function isToken(given: string, token: string): boolean {
   return timingSafeEqual(sha256(given), sha256(token));
 }
 
-/** A session's cookie value: when it ends, and a proof that only who knows the token can make. */
+/** A session's cookie: its end, and a proof that needs the token. */
 export function sessionOf(token: string, now: number): string {
   const ends = String(Math.floor(now / 1000) + SESSION_SECONDS);
   return `${ends}.${proof(ends, token)}`;

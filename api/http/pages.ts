@@ -5,7 +5,6 @@
  */
 import { createHash } from "node:crypto";
 
-/** What a page may do, beyond showing itself. */
 export interface PagePolicy {
   /** Script sources, such as `'self'`. Default none. */
   readonly script?: string;

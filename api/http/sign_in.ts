@@ -1,6 +1,5 @@
 import { page } from "./pages.ts";
 
-/** The page that asks for the token. */
 export function signInPage(headers: Record<string, string>): Response {
   return page({
     title: "ETL pipeline: sign in",

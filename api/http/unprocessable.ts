@@ -1,12 +1,11 @@
 /**
- * Input that doesn't fit, answered in the shape of FastAPI's validation errors.
+ * Invalid input, answered in the shape of FastAPI's validation errors.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
 import { jsonAnswer } from "../json.ts";
 
-/** One thing that is wrong with the input. */
 export interface Misfit {
   /** The kind of error, in Pydantic's words, such as `missing`. */
   readonly type: string;
@@ -14,16 +13,13 @@ export interface Misfit {
   readonly loc: readonly (string | number)[];
   readonly msg: string;
   readonly input: unknown;
-  /** The bound that it passed, where there is one. */
+  /** The bound that was exceeded, where there is one. */
   readonly ctx?: Readonly<Record<string, unknown>>;
 }
 
-/** The request's input can't be used. */
 export class Unprocessable extends Error {
-  /** Tells it apart in logs. */
   override readonly name = "Unprocessable";
 
-  /** Makes the error from everything that is wrong. */
   constructor(readonly misfits: readonly Misfit[]) {
     super("The request's input can't be used.");
   }
@@ -74,7 +70,7 @@ export function fit<T>(schema: z.ZodType<T>, part: "query" | "path" | "body", in
   throw new Unprocessable(read.error.issues.map((issue) => misfitOf(issue, part, input)));
 }
 
-/** Reads the request's JSON body. Anything but `application/json` is no JSON, so that no page can send it without being asked first. */
+/** Reads the request's JSON body. Only `application/json` counts, which no other site's page can send without a preflight. */
 export async function jsonBody(request: Request): Promise<unknown> {
   const text = await request.text();
   if (text === "") throw new Unprocessable([misfit(MISSING, ["body"], null)]);

@@ -11,7 +11,7 @@ import type { ReadStore } from "../../shared/store/store.ts";
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** The API's metrics. Those of runs and mailboxes are read when they are asked for. */
+/** Those of runs and mailboxes are read on each request. */
 export class Metrics {
   readonly #registry = new Registry();
   /** Answered HTTP requests, in seconds. */
@@ -23,7 +23,6 @@ export class Metrics {
 
   readonly #measured;
 
-  /** Makes the metrics; runs and mailboxes come from the ports. */
   constructor(private readonly ports: ApiPorts) {
     const registers = [this.#registry];
     this.http = new Histogram({
@@ -90,7 +89,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** All metrics in Prometheus's text format. */
+  /** In Prometheus's text format. */
   async text(): Promise<string> {
     await this.#measureRuns();
     await this.#measureMailboxes();

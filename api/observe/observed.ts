@@ -1,8 +1,3 @@
-/**
- * Each request measured, traced and logged.
- *
- * @module
- */
 import type { Logger } from "@logtape/logtape";
 import { context, propagation, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { MiddlewareHandler } from "hono";
@@ -15,7 +10,7 @@ const CARRIED = {
   keys: (headers: Headers) => [...headers.keys()],
 };
 
-/** Runs the request in a span that continues the caller's trace; tells its route, never its query or body. */
+/** Runs the request in a span that continues the caller's trace; records its route, never its query or body. */
 export function observed(metrics: Metrics, log: Logger): MiddlewareHandler<Env> {
   return async (c, next) => {
     const started = performance.now();

@@ -11,10 +11,9 @@ import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";
 import type { Cell, Table } from "../../shared/store/rows.ts";
 
-/** Pages of more records are read at each request. */
+/** Larger pages aren't cached. */
 const MOST_KEPT = 200;
 
-/** Columns of the views that are no keys of the user. */
 const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
 
 export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
@@ -64,7 +63,7 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
           text: Buffer.from(toJson(recordsOf(await open.records.rows(ofRecords, page)))),
           total: await open.records.count(ofRecords),
         };
-    // pages of the size that people look at are kept; larger ones would take memory
+    // larger pages would take too much memory
     const { text, total } = page.limit > MOST_KEPT
       ? await read()
       : await pages.get(open, `${table}/${page.limit}/${page.offset}`, read);

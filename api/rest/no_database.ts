@@ -1,6 +1,5 @@
 import { detail } from "../json.ts";
 
-/** The answer before the first run. */
 export function noDatabase(): Response {
   return detail(503, "The database hasn't been created yet. Run the pipeline first.", { "retry-after": "5" });
 }

@@ -1,5 +1,5 @@
 /**
- * A REST route: described once, for the OpenAPI document and for the check of what comes in.
+ * A REST route: described once, for the OpenAPI document and for validation.
  *
  * @module
  */
@@ -8,22 +8,18 @@ import type { Context } from "hono";
 import type { ApiApp, Env } from "../http/env.ts";
 import { fit, jsonBody } from "../http/unprocessable.ts";
 
-/** The parts of a request that a route reads. */
 export interface Inputs {
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
 }
 
-/** The inputs of `I` as they are after the check. */
 export type Read<I extends Inputs> = {
   [K in keyof I]: I[K] extends z.ZodType ? z.output<I[K]> : never;
 };
 
-/** FastAPI's shape of an error. */
 export const Detail = z.object({ detail: z.string() }).openapi("Error");
 
-/** FastAPI's shape of input that doesn't fit. */
 export const ValidationError = z.object({
   detail: z.array(z.object({
     type: z.string(),
@@ -33,12 +29,10 @@ export const ValidationError = z.object({
   })),
 }).openapi("HTTPValidationError");
 
-/** A described answer of JSON. */
 export function json(description: string, schema: z.ZodType): RouteConfig["responses"][string] {
   return { description, content: { "application/json": { schema } } };
 }
 
-/** Adds a route that is described by `about`, and whose handler gets the inputs as they are after the check. */
 export function addRoute<const I extends Inputs>(
   app: ApiApp,
   about: Pick<RouteConfig, "method" | "path" | "summary" | "description" | "responses"> & { inputs: I },

@@ -9,7 +9,6 @@ import { SqlProcess } from "./process.ts";
 import { type TurnOptions, Turns } from "./turns.ts";
 import type { WorkerOptions } from "./worker.ts";
 
-/** How the console is bounded. */
 export interface ConsoleOptions extends WorkerOptions, TurnOptions {
   /** How long a process stays ready without a query, in milliseconds. Default 60,000. */
   readonly idleMs?: number;

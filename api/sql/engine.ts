@@ -15,7 +15,6 @@ export interface Bounds {
   readonly maxBytes: number;
 }
 
-/** An answer, its rows as JSON. */
 export interface Answered {
   readonly columns: string[];
   /** The JSON array of rows, an object for each. */
@@ -33,16 +32,14 @@ const [READ, SELECT, FUNCTION, RECURSIVE] = [20, 21, 31, 33];
 
 export class Engine implements Disposable {
   readonly #db: Database;
-  /** Views of records; tables are read through them alone. */
+  /** Views of records; their tables are read only through them. */
   #views: ReadonlySet<string> = new Set();
-  /** Tables that must not be read. */
   #tables: ReadonlySet<string> = new Set();
   #isOurs = false;
   /** An unguessable name for our own schema. */
   readonly #keep = `keep_${crypto.randomUUID().replaceAll("-", "")}`;
   #take: (values: Value[]) => boolean = () => false;
 
-  /** Opens the database at `path`. */
   constructor(path: string, private readonly bounds: Bounds) {
     this.#db = new Database(path, {
       readOnly: true,
@@ -63,11 +60,7 @@ export class Engine implements Disposable {
     this.#db.authorize((...asked) => this.#isOurs || this.#allows(...asked));
   }
 
-  /**
-   * Runs one SELECT.
-   *
-   * @throws SqlRefused saying what is wrong with it.
-   */
+  /** @throws SqlRefused saying what is wrong with the statement. */
   query(sql: string): Answered {
     this.#look();
     const select = singleSelect(sql, this.#views, this.#tables, this.#keep);
@@ -84,7 +77,7 @@ export class Engine implements Disposable {
     this.#db[Symbol.dispose]();
   }
 
-  /** Finds out which views and tables there are: those of a new pipeline come at the saver's start. */
+  /** Reads the names of views and tables: those of a new pipeline appear at the saver's start. */
   #look(): void {
     this.#isOurs = true;
     try {

@@ -1,6 +1,6 @@
 /**
- * The SQL console on PostgreSQL: a query runs as a user that can do no more than read the views, in a connection and a read-only transaction of
- * its own. What a user may do is the server's to keep; that this one may do no more is looked at before each query.
+ * The SQL console on PostgreSQL: a query runs as a user that can only read the views, in its own connection and read-only transaction. The
+ * server enforces the user's rights; that they are no wider is checked before each query.
  *
  * @module
  */
@@ -15,20 +15,18 @@ import { SqlRefused, SqlUnavailable } from "./errors.ts";
 import { rowJson } from "./row_json.ts";
 import { type TurnOptions, Turns } from "./turns.ts";
 
-/** How the console is bounded. */
 export interface PostgresConsoleOptions extends Bounds, TurnOptions {
-  /** The address of the user of the console; undefined where nobody has made one. */
+  /** Undefined without a user for the console. */
   readonly url: string | undefined;
   readonly store: () => Promise<ReadStore | undefined>;
 }
 
-/** What to do for a console. */
 const REMEDY = "deno task doctor --grant prints the statements that make a user for it";
 
 /** The server may send so many bytes for an answer of one byte: names, lengths, digits. */
 const SENT_PER_BYTE = 2;
 
-/** Opens the console; it connects for each query. */
+/** Connects for each query. */
 export function openPostgresConsole(options: PostgresConsoleOptions): SqlConsole {
   const turns = new Turns(options);
   return { query: (sql, signal) => turns.run(() => run(sql, signal, options), signal) };
@@ -70,7 +68,7 @@ async function run(sql: string, signal: AbortSignal, options: PostgresConsoleOpt
   }
 }
 
-/** Takes rows in small parts, so that no more is read than is answered. */
+/** Takes rows in small parts, so that no more is read than answered. */
 async function answer(
   session: Session,
   sql: string,

@@ -1,8 +1,3 @@
-/**
- * One process of the SQL console, seen from outside.
- *
- * @module
- */
 import { Buffer } from "node:buffer";
 import { fileURLToPath } from "node:url";
 import type { SqlAnswer } from "../ports.ts";
@@ -44,7 +39,7 @@ export class SqlProcess {
     this.#output = this.#child.stdout.getReader();
   }
 
-  /** Has it run `sql`; answers why it was refused where it was, and undefined when the process ended before it had answered. */
+  /** Answers rows, or why the query was refused; undefined when the process ended before. */
   async ask(sql: string): Promise<SqlAnswer | { refused: string } | undefined> {
     try {
       await this.#input.write(Buffer.from(`${JSON.stringify({ sql })}\n`));
@@ -75,7 +70,7 @@ export class SqlProcess {
     }
   }
 
-  /** Ends it at once, whatever it does, and waits until it is gone. */
+  /** Kills it whatever it does, and waits for its end. */
   async kill(): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
@@ -88,7 +83,6 @@ export class SqlProcess {
   }
 }
 
-/** What comes before the rows. */
 interface Head {
   readonly columns: string[];
   readonly truncated: boolean;

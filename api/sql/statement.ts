@@ -7,7 +7,7 @@ import { SqlRefused } from "./errors.ts";
 
 export const MAX_SQL_LENGTH = 100_000;
 
-/** A piece of a statement: a word or quoted name (its text, in lower case), or a sign. */
+/** A word or quoted name (in lower case), or a sign. */
 interface Token {
   readonly kind: "word" | "quoted" | "sign";
   readonly text: string;
@@ -95,7 +95,7 @@ function withNames(sql: string, names: ReadonlySet<string>, suffix: string): str
 /** Signs that begin a parameter. */
 const PARAMETER = new Set(["?", "$", "@", "#", ":"]);
 
-/** Words that begin what a WITH leads to. */
+/** Words that a WITH may lead to. */
 const LEADING = new Set(["select", "values", "insert", "update", "delete", "replace"]);
 
 const TOKEN = new RegExp(

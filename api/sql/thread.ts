@@ -6,14 +6,13 @@
 import { type Bounds, Engine } from "./engine.ts";
 import { SqlRefused } from "./errors.ts";
 
-/** What a thread is asked. */
 export interface Question {
   readonly path: string;
   readonly bounds: Bounds;
   readonly sql: string;
 }
 
-/** What it answers: bytes to write on standard output. */
+/** Bytes to write on standard output. */
 export type Reply = Uint8Array[];
 
 const thread = self as unknown as {

@@ -1,11 +1,10 @@
 /**
- * Who may run a query now: few at a time, some wait, the rest is asked to come again.
+ * Limits concurrent queries: few run, some wait, the rest has to come back later.
  *
  * @module
  */
 import { SqlBusy } from "./errors.ts";
 
-/** How many queries there may be. */
 export interface TurnOptions {
   /** Longest run time of a query, in milliseconds, and longest wait for a turn. */
   readonly timeoutMs: number;
@@ -22,7 +21,7 @@ export class Turns {
   constructor(private readonly options: TurnOptions) {}
 
   /**
-   * Runs `work` when it is its turn.
+   * Runs `work` in its turn.
    *
    * @throws SqlBusy when too many wait, or the wait takes too long.
    */

@@ -1,9 +1,9 @@
 /**
- * The SQL console's process: takes a query, answers it, takes the next one. Its parent kills it when a query takes too long, as
- * nothing else stops SQLite; should that one die before, standard input ends, and the process ends itself, whatever SQLite does.
+ * The SQL console's process: answers one query after the other. Its parent kills it when a query takes too long, as nothing else stops
+ * SQLite; if the parent dies first, standard input ends, and the process ends itself.
  *
- * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by that many
- * bytes of JSON rows, or `{"refused"}` with the reason.
+ * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by that
+ * many bytes of JSON rows, or `{"refused"}` with the reason.
  *
  * @module
  */
@@ -12,13 +12,12 @@ import { splitLines } from "../../shared/files/lines.ts";
 import type { Bounds } from "./engine.ts";
 import type { Question, Reply } from "./thread.ts";
 
-/** What the process is started with. */
 export interface WorkerOptions extends Bounds {
   readonly path: string;
 }
 
 if (import.meta.main) {
-  setPriority(10); // those who steer the pipeline go first
+  setPriority(10); // the services go first
   const thread = new Worker(new URL("./thread.ts", import.meta.url), { type: "module" });
   thread.onmessage = ({ data }: MessageEvent<Reply>) => data.forEach(writeAll);
   thread.onerror = () => Deno.exit(1);

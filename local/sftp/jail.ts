@@ -11,7 +11,6 @@ import { posix } from "node:path";
  */
 export type Intent = "read" | "write" | "entry" | "change";
 
-/** The part of the file system that clients get to see. */
 export class Jail {
   /**
    * Makes a jail of a folder that exists.

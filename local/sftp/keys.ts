@@ -12,7 +12,6 @@ import { readPrivateKey } from "../../saver/delivery/private_key.ts";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { fileError, writeAtomically } from "../../shared/files/disk.ts";
 
-/** The types of keys that can be made. */
 export const KEY_TYPES = ["rsa", "ed25519"] as const;
 export type KeyType = (typeof KEY_TYPES)[number];
 

@@ -14,15 +14,14 @@ import { serveSession } from "./session.ts";
 
 const HOST = "127.0.0.1";
 
-/** Where clients see the folder, as on the compose file's server. */
+/** As on the compose file's server. */
 const MOUNT = "/upload";
 
 export interface SftpServerOptions {
-  /** Folder that clients read and write; made where it is missing. */
+  /** Created where it is missing. */
   readonly root: string;
-  /** Port; 0 for a free one. */
+  /** 0: a free one. */
   readonly port: number;
-  /** The one user that may log in. */
   readonly user: string;
   /** File of the public keys that may log in, one a line; read again at each login. */
   readonly authorizedKey: string;
@@ -32,7 +31,6 @@ export interface SftpServerOptions {
   readonly knownHosts?: string | undefined;
 }
 
-/** A server that takes connections. Disposing of it closes it. */
 export interface SftpServer extends AsyncDisposable {
   readonly port: number;
   /** Resolves when the server has been closed. */
@@ -41,8 +39,6 @@ export interface SftpServer extends AsyncDisposable {
 }
 
 /**
- * Starts the server.
- *
  * @throws PermanentError when keys are missing or can't be used.
  * @throws Error when the port is taken or the folder can't be made.
  */

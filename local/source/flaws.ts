@@ -24,13 +24,11 @@ const CHANGES = {
   "null": () => null,
 } as const satisfies Record<string, Change>;
 
-/** A way in which a record can break the rules. */
 export type Flaw = keyof typeof CHANGES;
 
-/** All of them, in the order in which the sample source uses them. */
+/** In the order in which the sample source uses them. */
 export const FLAWS = Object.keys(CHANGES) as readonly Flaw[];
 
-/** A valid user's JSON with `flaw` put into it. */
 export function flawed(json: string, flaw: Flaw): string {
   return JSON.stringify((CHANGES[flaw] as Change)(JSON.parse(json)));
 }

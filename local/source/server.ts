@@ -16,7 +16,6 @@ const PRODUCTS = 194;
 
 export type Handler = (request: Request) => Response | Promise<Response>;
 
-/** What the sample source has, and where it listens. */
 export interface SourceOptions {
   /** How many users it has. Default 208. */
   readonly users?: number;
@@ -32,18 +31,15 @@ export interface SourceOptions {
   readonly wrap?: (answer: Handler) => Handler;
 }
 
-/** A sample source that listens; disposing of it stops it. */
 export interface RunningSource extends AsyncDisposable {
   /** Address of its users, such as `http://127.0.0.1:4711/users`. */
   readonly url: string;
   readonly users: number;
   /** Stops listening; answers that are under way are cut off. */
   close(): Promise<void>;
-  /** Resolves when it has stopped. */
   readonly finished: Promise<void>;
 }
 
-/** Starts a sample source; resolves when it listens. */
 export function startSource(options: SourceOptions = {}): Promise<RunningSource> {
   const { users = 208, delayMs = 0, port = 0, host = "127.0.0.1", wrap = (answer) => answer } = options;
   const answer = wrap(sampleSource(options));

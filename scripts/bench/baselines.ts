@@ -8,7 +8,6 @@ import type { Cost } from "./measure.ts";
 import { shell } from "./programs.ts";
 import { type BenchEnvironment, PROJECT } from "./environment.ts";
 
-/** Users in a page, for `curl` and for the extractor. */
 export const PAGE = 1_000;
 
 /** `curl` of all pages over one connection, each into a file. */

@@ -1,16 +1,15 @@
 /// <reference lib="dom" />
 /**
- * What was typed and isn't replayed yet. It outlives a reload; it is kept in this browser alone, and as what was changed, not as whole records.
+ * What was typed and not replayed yet. It survives a reload, and is kept in this browser only, as changes instead of whole records.
  *
  * @module
  */
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Draft } from "../../client/repair.ts";
 
-/** Drafts by the id of their record. */
+/** By the id of their record. */
 export type Drafts = Readonly<Record<string, Draft>>;
 
-/** The drafts of one run. */
 export interface Shelf {
   readonly all: ReadonlySignal<Drafts>;
   /** Sets some; undefined discards one. */
@@ -19,7 +18,6 @@ export interface Shelf {
 
 const shelves = new Map<string, Shelf>();
 
-/** The drafts of the run `runId`. */
 export function shelfOf(runId: string): Shelf {
   const known = shelves.get(runId) ?? open(`drafts of ${runId}`);
   shelves.set(runId, known);

@@ -4,10 +4,9 @@ import { inSpanish } from "./complaints.ts";
 import { EN, type Key } from "./texts.ts";
 import { ES } from "./texts_es.ts";
 
-/** A language of the dashboard. */
 export type Language = "en" | "es";
 
-/** How the page looks; `auto` is as the system wants it. */
+/** `auto` follows the system. */
 export type Theme = "auto" | "light" | "dark";
 
 const root = document.documentElement;
@@ -28,7 +27,6 @@ export function remember(name: "lang" | "theme", value: string): void {
   document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=strict`;
 }
 
-/** The text `key` with its placeholders filled. */
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
   const text: string = (language.value === "es" ? ES : EN)[key];
   return text.replace(/\{(\w+)\}/g, (_all, name: string) => {
@@ -37,12 +35,11 @@ export function t(key: Key, values: Readonly<Record<string, string | number>> = 
   });
 }
 
-/** What is wrong with a record, as the API says it, in the reader's language. */
 export function complaint(text: string): string {
   return language.value === "es" ? inSpanish(text) : text;
 }
 
-/** A number; a dash where there is none. */
+/** A dash without a number. */
 export function number(value: number | null | undefined, digits = 0): string {
   if (value == null) return "–";
   return new Intl.NumberFormat(language.value, { maximumFractionDigits: digits }).format(value);
@@ -76,7 +73,6 @@ export function elapsed(ms: number): string {
   return seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
 }
 
-/** A time of the reader's clock, with its date. */
 export function time(iso: string): string {
   return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }).format(
     new Date(iso),

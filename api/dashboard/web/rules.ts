@@ -1,13 +1,8 @@
-/**
- * How a field of a pipeline's record is asked for, by its rule and the JSON Schema of the rules.
- *
- * @module
- */
 import type { Rule } from "../../client/operations.ts";
 import { t } from "./i18n.ts";
 import type { Entry } from "./values.ts";
 
-/** The part of a JSON Schema that forms look at. */
+/** The part of a JSON Schema that forms use. */
 interface Schema {
   readonly type?: string;
   readonly format?: string;
@@ -17,7 +12,7 @@ interface Schema {
   readonly anyOf?: readonly Schema[];
 }
 
-/** How the field of `rule` is typed in; `rules` is the JSON Schema of the whole record. */
+/** `rules` is the JSON Schema of the whole record. */
 export function entryOf(rule: Rule, rules: unknown): Entry {
   const given = schemaAt(rules as Schema | null, rule.field.split("."));
   const schema = withoutNull(given);

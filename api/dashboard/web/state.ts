@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /**
- * What every page knows: where it is, whether it is connected and signed in, and how it reads and acts.
+ * The state that all pages share.
  *
  * @module
  */
@@ -12,20 +12,16 @@ import type { Key } from "./texts.ts";
 
 export const api = new GraphqlClient("/graphql");
 
-/** Whether the live view is connected. */
 export const connected = signal(true);
 
-/** Whether the API wants a token. */
 export const signedOut = signal(false);
 
 /** Counts how often the connection or the session has come back: what was read before may be old. */
 export const renewed = signal(0);
 
-/** Something to tell the reader: what was done, or why not. */
 export interface Notice {
   readonly bad: boolean;
   readonly text: string;
-  /** Where more is to be seen. */
   readonly href?: string;
   readonly label?: string;
 }
@@ -34,14 +30,12 @@ export const notice = signal<Notice | undefined>(undefined);
 /** The pipeline whose runs are shown; all where none is chosen. */
 export const chosen = signal<string | undefined>(undefined);
 
-/** The time in milliseconds, each second. */
+/** In milliseconds, each second. */
 export const now = signal(Date.now());
 setInterval(() => now.value = Date.now(), 1000);
 
-/** What a read has come to. */
 export interface Reading<Data> {
   readonly data: Data | undefined;
-  /** What went wrong with the last try. */
   readonly error: string | undefined;
   readonly refresh: () => void;
 }
@@ -103,7 +97,7 @@ export function useFollowing<Data>(
   }, [operation, key, out]);
 }
 
-/** What was given at the last rendering: what runs on from an earlier one is to use that. */
+/** The value of the last rendering, for work that outlives an earlier one. */
 function useLast<T>(value: T): { current: T } {
   const last = useRef(value);
   last.current = value;
@@ -139,7 +133,7 @@ export function useEvery(ms: number, work: () => void): void {
   }, [ms]);
 }
 
-/** Performs an action and shows its outcome; returns the outcome on success. */
+/** Shows the outcome; answers it on success. */
 export async function steer(
   what: Steering,
   variables: Variables,
@@ -166,13 +160,11 @@ export function tell(error: unknown): void {
 export interface Question {
   readonly title: string;
   readonly text: string;
-  /** What the button says that does it. */
   readonly action: Key;
   /** Whether it can't be undone. */
   readonly grave?: boolean;
   readonly answer: (yes: boolean) => void;
 }
-/** What is asked at the moment. */
 export const question: Signal<Question | undefined> = signal(undefined);
 
 /** Asks; answers whether it was confirmed. */

@@ -5,7 +5,6 @@ import { t } from "./i18n.ts";
 import { notice, question, type Reading } from "./state.ts";
 import type { Key } from "./texts.ts";
 
-/** A page with its heading, which takes the focus, so that a reader of the screen hears where they are. */
 export function Page({ title, aside, children }: {
   title: string;
   aside?: ComponentChildren;
@@ -25,7 +24,6 @@ export function Page({ title, aside, children }: {
   );
 }
 
-/** A part of a page, with its heading. */
 export function Panel({ title, aside, children, kind = "" }: {
   title: string;
   aside?: ComponentChildren;
@@ -43,7 +41,7 @@ export function Panel({ title, aside, children, kind = "" }: {
   );
 }
 
-/** What was read; before that, that it is being read; or what went wrong. */
+/** The data; before that, a note that it is being read, or the error. */
 export function Read<Data>({ reading, children }: {
   reading: Reading<Data>;
   children: (data: Data) => ComponentChildren;
@@ -76,7 +74,6 @@ export function useGrowing(start: number): {
   return { first, more };
 }
 
-/** Says that there is nothing, and what to do. */
 export function Empty({ title, text, children }: {
   title: string;
   text?: string;
@@ -111,14 +108,13 @@ const TONES: Record<string, string> = {
   absent: "quiet",
 };
 
-/** A state, in words and by a colour. */
 export function Badge(
   { of, state }: { of: "status" | "delivery" | "state" | "notification"; state: string },
 ): JSX.Element {
   return <span class={`badge ${TONES[state] ?? "busy"}`}>{t(`${of}.${state}` as Key)}</span>;
 }
 
-/** A table that scrolls sideways by itself where it is too wide; `heads` name its columns, numbers stand to the right. */
+/** Scrolls sideways where it is too wide. `heads` name its columns; numbers are aligned to the right. */
 export function Table({ label, heads, children }: {
   label: string;
   heads: readonly (string | { readonly number: string } | { readonly hidden: string })[];
@@ -180,7 +176,6 @@ export function Notices(): JSX.Element {
   );
 }
 
-/** The question that waits for an answer. */
 export function Ask(): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const asked = question.value;
@@ -209,7 +204,7 @@ export function Ask(): JSX.Element {
   );
 }
 
-/** A name and its value in a list of facts; `code` shows the value as text of a machine. */
+/** `code` shows the value in the font of code. */
 export function Fact({ name, code = false, children }: {
   name: string;
   code?: boolean;

@@ -1,16 +1,14 @@
 import { parseExact } from "../../../shared/store/mask.ts";
 
-/** How a field is typed in. */
 export interface Entry {
   readonly input: "text" | "email" | "date" | "number" | "choice" | "json";
   readonly choices: readonly unknown[];
-  /** Whether `null` is a value of it. */
   readonly nullable: boolean;
-  /** What is wanted, in the reader's language where it has words for it. */
+  /** In the reader's language where it has words for it. */
   readonly wanted: string;
 }
 
-/** What was typed into a field, as a value: a number, list, object or `null` where one is wanted and it is one, else the text. */
+/** Typed text as a value: a number, list, object or `null` where one is expected and the text is one, else the text. */
 export function typed(text: string, { input, choices, nullable }: Entry): unknown {
   if (nullable && text.trim() === "null") return null;
   if (input === "number" ? /^\s*-?\d+(\.\d+)?\s*$/.test(text) : input === "json") {
@@ -35,7 +33,6 @@ function isDate(value: unknown): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
 }
 
-/** A value as it stands in a field. */
 export function shown(value: unknown): string {
   return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
 }

@@ -1,5 +1,5 @@
 /**
- * What mutations answer, in particular when they can't do what was asked, and how they are audited.
+ * The answers of mutations, in particular of failed ones, and their audit.
  *
  * @module
  */
@@ -10,11 +10,8 @@ import { builder, type Types } from "../builder.ts";
 import type { Context } from "../context.ts";
 import type { RunRow } from "../../../shared/store/rows.ts";
 
-/** A reason why nothing was done. */
 export interface Problem<Name extends string> {
-  /** The name of its type. */
   readonly __typename: Name;
-  /** What is wrong and what to do. */
   readonly message: string;
 }
 
@@ -100,12 +97,10 @@ export function resultType<Shapes extends { __typename: string }[]>(
   });
 }
 
-/** As in the name of a type. */
 export function capital(name: string): string {
   return name[0]!.toUpperCase() + name.slice(1);
 }
 
-/** What the audit log says of a mutation besides who did it and its outcome. */
 export type About = Record<string, string | number | boolean>;
 
 /**
@@ -134,7 +129,7 @@ export async function audited<R extends { __typename: string }>(
   }
 }
 
-/** How long an answer waits until the recorder has written what was just published, in milliseconds. */
+/** How long an answer waits for the recorder, in milliseconds. */
 const RECORDED_WITHIN_MS = 3000;
 
 /** The run's row as soon as it exists and `enough` holds; after `RECORDED_WITHIN_MS` the row as it is. */

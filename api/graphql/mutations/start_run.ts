@@ -11,15 +11,12 @@ import { knownPipeline } from "../pipeline.ts";
 import { EtlRun } from "../run.ts";
 import { audited, type Problem, recorded, resultType, RunAlreadyActive } from "./result.ts";
 
-/** A run that was asked for. */
 export interface Started {
-  /** The run; of a request that was carried out by resuming another run, that one. */
+  /** If the request resumed another run: that run. */
   readonly runId: string;
-  /** Whether it has come to its end. */
   readonly finished: boolean;
 }
 
-/** The field `run`, for results that know a run's id. */
 export async function rowOf({ runId, finished }: Started, context: Context) {
   return await recorded(context, runId, (run) => !finished || isFinal(run.status));
 }
@@ -75,7 +72,7 @@ builder.mutationField("startRun", (t) =>
     },
   }));
 
-/** The name of a pipeline that a run can be asked for. @throws a GraphQLError that says what is in the way. */
+/** @throws a GraphQLError where the pipeline can't be run. */
 async function usable(name: string, context: Context): Promise<string> {
   const { plans, broken } = context.ports.pipelines;
   if (plans.has(await knownPipeline(name, context))) return name;
@@ -83,7 +80,7 @@ async function usable(name: string, context: Context): Promise<string> {
   throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
 }
 
-/** What the changes of a pipeline are asked for since. @throws a GraphQLError that says what is wanted. */
+/** @throws a GraphQLError where the pipeline can't be rewound to that. */
 function momentOf(text: string, pipeline: string, { ports }: Context): Moment {
   const since = ports.pipelines.plans.get(pipeline)?.definition.source.since;
   const wrong = (why: string) => badInput(`Cannot rewind ${pipeline} to ${JSON.stringify(text)}: ${why}.`);
@@ -100,10 +97,7 @@ function momentOf(text: string, pipeline: string, { ports }: Context): Moment {
   throw wrong(`wanted a time such as ${from}`);
 }
 
-/**
- * Asks for a run, notes it under `action`, and waits up to `waitMs` for its end where that is given. A client that goes away ends the waiting,
- * not the run.
- */
+/** Requests a run, audits it as `action`, and with `waitMs` waits for its end. A client that disconnects ends the waiting, not the run. */
 export async function start(
   context: Context,
   action: string,

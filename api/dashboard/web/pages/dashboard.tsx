@@ -1,8 +1,3 @@
-/**
- * `/`: the pipeline at a glance.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
@@ -81,7 +76,7 @@ export function Dashboard(): JSX.Element {
   );
 }
 
-/** The one that was seen later: a change that came while the list was being read is not to be lost. */
+/** The one that was seen later: a change that came while the list was being read must not be lost. */
 function newer(read: Actor, change: Actor | undefined): Actor {
   const seen = (actor: Actor) => Math.max(0, ...actor.instances.map((one) => Date.parse(one.lastSeenAt)));
   return change !== undefined && seen(change) > seen(read) ? change : read;
@@ -100,7 +95,6 @@ function StartRun(): JSX.Element {
   );
 }
 
-/** Further runs, page after page. */
 function Older({ page, named }: {
   page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pageInfo"];
   named: boolean;

@@ -1,8 +1,3 @@
-/**
- * `/dead`: the dead letters.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { ACTOR_CHANGES, DEAD_LETTERS, type DeadLetter } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";

@@ -1,8 +1,3 @@
-/**
- * `/record`: one record with its whole history.
- *
- * @module
- */
 import type { JSX } from "preact";
 import { RECORD, type RecordHistory } from "../../../client/operations.ts";
 import { complaint, t, time } from "../i18n.ts";
@@ -13,7 +8,6 @@ import type { Key } from "../texts.ts";
 import { Empty, Fact, Page, Panel, Read, Table } from "../ui.tsx";
 import { shown } from "../values.ts";
 
-/** Changes that are shown, the last ones. */
 const LAST = 50;
 
 export function RecordPage(): JSX.Element {

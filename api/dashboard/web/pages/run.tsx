@@ -49,7 +49,6 @@ export function RunPage({ run: named }: { run: string }): JSX.Element {
   );
 }
 
-/** Says that there is no such run. */
 export function NoRun(): JSX.Element {
   return (
     <Empty title={t("noRun")}>

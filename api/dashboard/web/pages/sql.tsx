@@ -9,14 +9,12 @@ import { type Pipeline, PIPELINES } from "../../../client/operations.ts";
 import { chosen, signedOut, useReading } from "../state.ts";
 import { Page, Table } from "../ui.tsx";
 
-/** A query to begin with. */
 function firstQuery({ name, added }: Pick<Pipeline, "name" | "added">): string {
   const [column] = added;
   if (column === undefined) return `SELECT *\nFROM processed_${name}\nLIMIT 20`;
   return `SELECT ${column}, count(*) AS records\nFROM processed_${name}\nGROUP BY ${column}\nORDER BY records DESC`;
 }
 
-/** What a query has come to. */
 type Answer =
   | { readonly error: string }
   | {
@@ -26,7 +24,7 @@ type Answer =
     readonly ms: number;
   };
 
-/** The page. A query in the address is run when the page is opened. */
+/** A query in the address runs when the page is opened. */
 export function SqlPage(): JSX.Element {
   const asked = address.value.searchParams.get("query");
   const pipelines = useReading(PIPELINES).data?.pipelines ?? [];

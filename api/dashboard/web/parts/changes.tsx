@@ -10,12 +10,11 @@ const PAGE = 20;
 
 const KINDS = ["ADDED", "CHANGED", "REMOVED", "RESTORED"] as const;
 
-/** The address of one record's page. */
 export function recordHref(pipeline: string, key: string): string {
   return `/record?${new URLSearchParams({ pipeline, key })}`;
 }
 
-/** How many records a run added, changed and removed; each number opens its list. */
+/** Each number opens its list. */
 export function RunChanges({ run, counts }: { run: Run; counts: NonNullable<Run["changes"]> }): JSX.Element {
   const [open, setOpen] = useState<ChangeKind | undefined>(undefined);
   const of = {
@@ -79,7 +78,6 @@ function ChangesOf({ run, kind }: { run: Run; kind: ChangeKind }): JSX.Element {
   );
 }
 
-/** The fields of a change, before and after. */
 export function Differences({ change: { key, change, at, differences } }: { change: Change }): JSX.Element {
   if (differences === null) return <p class="quiet">{t("noLongerKept")}</p>;
   return (

@@ -9,7 +9,7 @@ import { speedOf } from "./run_table.tsx";
 
 const HEIGHT = 220;
 
-/** The chart, oldest run first. */
+/** Oldest run first. */
 export function RunChart({ runs }: { runs: readonly RunLine[] }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const loaded = runs.filter(({ validCount }) => validCount !== null).toReversed();

@@ -6,7 +6,6 @@ import { confirmed, now, steer } from "../state.ts";
 import { Badge, Panel, Progress } from "../ui.tsx";
 import { Decide } from "./hold.tsx";
 
-/** The newest run that hasn't come to its end. */
 export function CurrentRun({ runs, actors }: {
   runs: readonly RunLine[];
   actors: readonly Actor[];
@@ -64,7 +63,6 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
   );
 }
 
-/** The phases, the one that the run is in marked. */
 export function Steps({ status }: { status: RunLine["status"] }): JSX.Element {
   const at = status === "COMPLETED"
     ? PHASES.length

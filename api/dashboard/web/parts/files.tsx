@@ -4,7 +4,6 @@ import { bytes, number, t, time } from "../i18n.ts";
 import type { Key } from "../texts.ts";
 import { Badge, Table } from "../ui.tsx";
 
-/** The files that were loaded. */
 export function Files({ run: { files } }: { run: Run }): JSX.Element {
   if (files.length === 0) return <p class="quiet">{t("noFiles")}</p>;
   return (
@@ -21,7 +20,6 @@ export function Files({ run: { files } }: { run: Run }): JSX.Element {
   );
 }
 
-/** The files on the server, and how they were verified. */
 export function Deliveries({ run: { delivery } }: { run: Run }): JSX.Element {
   if (delivery === null) return <p class="quiet">{t("noDelivery")}</p>;
   return (

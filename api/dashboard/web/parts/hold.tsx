@@ -1,8 +1,3 @@
-/**
- * A run that is held before its load: why, and what a person decides.
- *
- * @module
- */
 import type { JSX } from "preact";
 import type { JsonObject } from "../../../../shared/pipeline/problems.ts";
 import type { Run } from "../../../client/operations.ts";
@@ -12,7 +7,6 @@ import { Panel, Table } from "../ui.tsx";
 
 type Hold = NonNullable<Run["hold"]>;
 
-/** Why a run is held, what it is compared with, and some of its bad records; afterwards what was decided. */
 export function Held({ run, hold }: { run: Run; hold: Hold }): JSX.Element {
   const { comparedWith: before, decision } = hold;
   const rows = [{ ...hold, id: run.id, runId: run.runId }, ...before === null ? [] : [before]];
@@ -48,7 +42,6 @@ export function Held({ run, hold }: { run: Run; hold: Hold }): JSX.Element {
   );
 }
 
-/** Releases or rejects a run that is held, after a confirmation. */
 export function Decide({ run: { id, runId } }: { run: Pick<Run, "id" | "runId"> }): JSX.Element {
   const decide = (action: "releaseRun" | "rejectRun") => async () => {
     const asked = { title: t(`${action}Question`, { id }), text: t(`${action}Text`), action };

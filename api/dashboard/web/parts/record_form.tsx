@@ -22,7 +22,6 @@ import { complaint, t } from "../i18n.ts";
 import { entryOf } from "../rules.ts";
 import { type Entry, inputType, shown, typed } from "../values.ts";
 
-/** The record with its form. */
 export function RecordForm({ record, rules, shelf, corrections, verdict, forget }: {
   record: InvalidRecord;
   rules: Rules;
@@ -61,10 +60,9 @@ export function RecordForm({ record, rules, shelf, corrections, verdict, forget 
   );
 }
 
-/** The rules of the record's pipeline. */
 export interface Rules {
   readonly fields: readonly Rule[];
-  /** All of them as JSON Schema. */
+  /** As JSON Schema. */
   readonly schema: unknown;
 }
 
@@ -140,7 +138,6 @@ function Field({ id, field, entry, value, hidden, locked, problem, onValue }: {
   );
 }
 
-/** What a value is typed into, or chosen from. */
 export function Value({ entry, value, onValue, ...common }: {
   entry: Entry;
   value: unknown;
@@ -225,7 +222,6 @@ function LineText({ record, draft, put }: Part): JSX.Element {
   );
 }
 
-/** How the record stands, as the API judges it. */
 function Standing({ record, draft, verdict }: {
   record: InvalidRecord;
   draft: Draft | undefined;

@@ -9,7 +9,6 @@ import { api, confirmed, notice, tell } from "../state.ts";
 import { Badge, Panel } from "../ui.tsx";
 import { Steps } from "./current_run.tsx";
 
-/** What can be done with all that was changed in the run. */
 export function ReplayBar({ run, onVerdicts, onReplayed }: {
   run: Run;
   onVerdicts: (verdicts: readonly Verdict[]) => void;
@@ -78,7 +77,6 @@ export function ReplayBar({ run, onVerdicts, onReplayed }: {
   );
 }
 
-/** The correction run, until its end and after. */
 export function Following({ runId }: { runId: string }): JSX.Element {
   const run = useRun(runId).data?.etlRun;
   return (

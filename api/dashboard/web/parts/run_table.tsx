@@ -67,7 +67,6 @@ function Row({ run, named }: { run: RunLine; named: boolean }): JSX.Element {
   );
 }
 
-/** Asks for the delivery once more. */
 export function Redeliver({ run: { id, runId, status } }: { run: RunLine }): JSX.Element | null {
   if (!isFinal(status) && status !== "DELIVERY_PENDING") return null;
   const redeliver = async () => {

@@ -5,7 +5,6 @@ import { clock, duration, number, t } from "../i18n.ts";
 import { now } from "../state.ts";
 import { Table } from "../ui.tsx";
 
-/** The phases, each as a bar from its start to its end. */
 export function Phases({ run: { phases } }: { run: Run }): JSX.Element {
   const [first] = phases;
   if (first === undefined) return <p class="quiet">–</p>;
@@ -45,7 +44,6 @@ export function Phases({ run: { phases } }: { run: Run }): JSX.Element {
   );
 }
 
-/** The run's events, oldest first. */
 export function Events({ run: { events } }: { run: Run }): JSX.Element {
   return (
     <ol class="events">
@@ -73,10 +71,10 @@ function toneOf({ type }: Event): string {
   return type === "phase_completed" ? "good" : "";
 }
 
-/** What is told in words: how a delivery ended, and why a run was begun again. */
+/** Details that are words. */
 const WORDS = ["state", "began_again"];
 
-/** Counts, and what is told in words; names and hashes of files stand elsewhere on the page. */
+/** Counts and words; names and hashes of files are elsewhere on the page. */
 function shortly(detail: JsonObject): string {
   return Object.entries(detail).filter(([name, value]) => typeof value === "number" || WORDS.includes(name))
     .map(([name, value]) =>
