@@ -15,9 +15,7 @@ import { current } from "./bench/rows/current.ts";
 import { deliver } from "./bench/rows/deliver.ts";
 import { endToEnd } from "./bench/rows/end_to_end.ts";
 import { extract } from "./bench/rows/extract.ts";
-import { extractConcurrency } from "./bench/rows/extract_concurrency.ts";
 import { growth } from "./bench/rows/growth.ts";
-import { ids } from "./bench/rows/ids.ts";
 import { idle } from "./bench/rows/idle.ts";
 import { load } from "./bench/rows/load.ts";
 import { queue } from "./bench/rows/queue.ts";
@@ -28,8 +26,6 @@ import { type Result, type Row, sentence, table } from "./bench/table.ts";
 /** In the order in which they run. */
 const ROWS: readonly Row[] = [
   extract,
-  extractConcurrency,
-  ids,
   transform,
   load,
   loadPostgres,

@@ -31,7 +31,6 @@ export interface Program extends AsyncDisposable {
   cpu(): Promise<number>;
   /** Resident memory in MB (10^6 bytes): now, and at its peak. */
   memory(): Promise<{ now: number; peak: number }>;
-  kill(): void;
   /** The greatest proportional set size of it and all that it started, in MB, until `signal`; looked at every 300 ms. */
   peakPss(signal: AbortSignal): Promise<number>;
 }
@@ -59,7 +58,6 @@ export async function startProgram(
     ready: match,
     cpu: async () => (await ticksOf(running.pid) ?? NaN) / 100,
     memory: async () => ({ now: await megabytes("VmRSS"), peak: await megabytes("VmHWM") }),
-    kill: () => Deno.kill(running.pid, "SIGKILL"),
     peakPss: async (signal) => {
       let peak = 0;
       for (; !signal.aborted; await pause(300, signal)) peak = Math.max(peak, await pssOf([running.pid]));
