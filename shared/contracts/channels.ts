@@ -29,9 +29,9 @@ export type ActorName =
 /** A sender of messages: an actor, or the API, the command line or the schedule. */
 export type Sender = ActorName | "api" | "cli" | "schedule";
 
-/** What is fixed about a channel. */
+/** The fixed facts of a channel. */
 export interface ChannelContract {
-  /** The shape of its messages, checked by the sender and again by the receiver. */
+  /** Validated by the sender, and again by the receiver. */
   readonly schema: z.ZodType;
   /** Who sends on it. */
   readonly senders: readonly Sender[];
@@ -42,8 +42,8 @@ export interface ChannelContract {
 }
 
 /**
- * Every channel of the system. The names of the two `phase` channels are public and do not change: other programs publish and subscribe on them.
- * Dead letters of a channel are found under `<name>:dead`.
+ * Every channel of the system. The names of the two `phase` channels are public and never change: other programs publish and subscribe on
+ * them. Dead letters of a channel are under `<name>:dead`.
  */
 export const CHANNELS = {
   "channel:start_run": {

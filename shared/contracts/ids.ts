@@ -20,7 +20,7 @@ export function runIdOfFile(rawFile: string): string {
   );
 }
 
-/** The id of a message that follows from the message `parentId`: the same each time the parent is handled. */
+/** The id of a message that follows from message `parentId`: the same each time that one is handled. */
 export function childId(parentId: string, name: string): string {
   const id = `${parentId}/${name}`;
   return id.length <= 200 ? id : `${createHash("sha256").update(parentId).digest("hex")}/${name}`;
@@ -34,14 +34,14 @@ export function parentId(id: string, parts: number): string {
 /** Clocks of the machines differ by less than this, in milliseconds; a time further ahead is a mistake of its writer. */
 const MAX_AHEAD_MS = 24 * 3_600_000;
 
-/** The time `ms` in milliseconds since 1970 as ISO 8601, or `now` where it can't be the time of something that has happened. */
+/** The time `ms` in milliseconds since 1970 as ISO 8601, or `now` where nothing can have happened at that time. */
 export function plausibleTime(ms: number, now: number = Date.now()): string {
   return new Date(ms >= 0 && ms <= now + MAX_AHEAD_MS ? ms : now).toISOString();
 }
 
 /**
- * The time to put on a message that follows from one of time `after`: now, but never earlier than its cause, whatever the clocks of the
- * machines say (a hybrid logical clock, in milliseconds). A cause that isn't plausible is left out of account.
+ * The time for a message that follows from one of time `after`: now, but never earlier than its cause, whatever the machines' clocks say (a
+ * hybrid logical clock, in milliseconds). An implausible cause is ignored.
  */
 export function stamp(after?: string, now: number = Date.now()): string {
   const cause = after === undefined ? 0 : Date.parse(after) + 1;
@@ -55,7 +55,7 @@ function formatUuid(bytes: Uint8Array, version: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** When a run was asked for, whatever is heard of it first: the time in its id, where that is a UUID of version 7. */
+/** When a run was requested, even if other news of it comes first: the time in its id, where that is a UUID of version 7. */
 export function timeOfRun(runId: string): string | undefined {
   if (runId[14] !== "7") return undefined;
   const time = parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16);

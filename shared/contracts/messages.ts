@@ -1,6 +1,6 @@
 /**
  * Every message of the pipeline. The JSON is flat, and the first keys of the two phase messages are those of the original Python services,
- * which send nothing else; all that follows them has to be optional on receipt.
+ * which send nothing else; all others must be optional on receipt.
  *
  * @module
  */
@@ -19,8 +19,8 @@ export const RunId = z.uuid();
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "wanted 64 hexadecimal digits");
 
 /**
- * A file of the pipeline, relative to the working directory. A path that is absolute, climbs (`..`) or holds a NUL is refused here;
- * that it stays inside the data directory is checked where it is opened.
+ * A file of the pipeline, relative to the working directory. A path that is absolute, climbs (`..`) or holds a NUL is refused here; opening
+ * it checks that it is inside the data directory.
  */
 export const DataPath = z.string().min(1).max(1024).refine(
   (path) =>
@@ -30,11 +30,11 @@ export const DataPath = z.string().min(1).max(1024).refine(
 
 const Count = z.int().nonnegative();
 
-/** What each of our own messages carries besides its content. Foreign messages lack it: `id` and `published_at` then come from the channel. */
+/** The envelope of our own messages. Foreign messages lack it: `id` and `published_at` then come from the channel. */
 export const Envelope = z.object({
   /** Unique on its channel; an output's id derives from its input's, so that a repeat publishes the same one. */
   id: z.string().min(1).max(512).optional(),
-  /** Version of the message's shape. */
+  /** Of the message's shape. */
   version: z.literal(1).optional(),
   /** When it was published; never earlier than the message that caused it. */
   published_at: Timestamp.optional(),
@@ -74,7 +74,7 @@ export const Correction = z.object({
 /** A correction run's order. */
 export type Correction = z.output<typeof Correction>;
 
-/** A time or a number by which a source tells what has changed, as the source writes it. */
+/** A time or a number by which a source tells changes, as the source writes it. */
 export const Moment = z.union([z.string().max(200), z.number()]);
 /** A time or a number, as the source writes it. */
 export type Moment = z.output<typeof Moment>;
@@ -86,38 +86,38 @@ export const StartRun = Envelope.extend({
   requested_by: z.string().min(1).max(200),
   /** Present in a correction run. */
   correction: Correction.optional(),
-  /** Asks again for what changed since then, whatever was loaded: the pipeline is rewound. */
+  /** Rewinds the pipeline: asks again for changes since then, loaded or not. */
   since: Moment.optional(),
 }).transform((message) => ({ ...message, pipeline: message.pipeline ?? DEFAULT_PIPELINE }));
 /** A request for a run. */
 export type StartRun = z.output<typeof StartRun>;
 
-/** What a run with `since` asked for. */
+/** The range of changes that a run with `since` asked for. */
 export const SinceRange = z.object({
-  /** It asked for what changed since then. */
+  /** It asked for changes since then. */
   from: Moment,
-  /** The greatest value that it holds; absent where nothing came. */
+  /** The greatest value of its records; absent where it has none. */
   to: Moment.optional(),
-  /** The field and the source that the values are of: those of another one say nothing of these. */
+  /** The field and the source of these values: they say nothing of another one. */
   of: z.string().max(4096),
-  /** How often the pipeline had been rewound when the run began: one that began before a rewind moves nothing. */
+  /** How often the pipeline had been rewound when the run began: a run that began before a rewind doesn't move the cursor. */
   rewinds: Count,
 });
-/** What a run with `since` asked for. */
+/** The range of changes that a run with `since` asked for. */
 export type SinceRange = z.output<typeof SinceRange>;
 
-/** How many of the records that a run's source announced arrived. */
+/** How many of the announced records arrived in a run. */
 export const Completeness = z.object({
-  /** The most records that the source said it has; null where it says nothing. */
+  /** The greatest total that the source announced; null where it announced none. */
   announced: Count.nullable(),
-  /** Records that came, those that came again included. */
+  /** Repeated ones included. */
   received: Count,
-  /** How many of those that were announced never came. */
+  /** Announced records that never came. */
   missing: Count,
-  /** How many of those that were received had come before. */
+  /** Received records that had come before. */
   repeated: Count,
 });
-/** How many of the records that a run's source announced arrived. */
+/** How many of the announced records arrived in a run. */
 export type Completeness = z.output<typeof Completeness>;
 
 const CorrectionLink = {
@@ -143,7 +143,7 @@ export const Phase1Complete = Envelope.extend({
   raw_sha256: Sha256.optional(),
   /** Where the records came from: the URL, or `dlq:<run_id>` in a correction run. */
   source: z.string().max(2048).optional(),
-  /** Where only what changed was asked for. */
+  /** The changes that were asked for, if not everything. */
   since: SinceRange.optional(),
   completeness: Completeness.optional(),
   ...CorrectionLink,
@@ -189,7 +189,7 @@ export const Phase2Complete = Envelope.extend({
 /** Complete processed and dead-letter files. */
 export type Phase2Complete = z.output<typeof Phase2Complete>;
 
-/** `channel:deliver`: the files of a loaded run are to be on the SFTP server. Everything else about the run stands in the database. */
+/** `channel:deliver`: an order to put the files of a loaded run on the SFTP server. The database knows everything else about the run. */
 export const Deliver = Envelope.extend({
   run_id: RunId,
   requested_by: z.string().min(1).max(200).optional(),
@@ -197,12 +197,12 @@ export const Deliver = Envelope.extend({
 /** An order to deliver. */
 export type Deliver = z.output<typeof Deliver>;
 
-/** What may become of a run that is held. */
+/** Decisions on a held run. */
 export const DECISIONS = ["released", "rejected"] as const;
-/** What became of a run that was held. */
+/** A decision on a held run. */
 export type Decision = (typeof DECISIONS)[number];
 
-/** `channel:decision`: a person decided on a run that is held. Of several decisions the first one counts. */
+/** `channel:decision`: a person's decision on a held run. The first one counts. */
 export const Decide = Envelope.extend({
   run_id: RunId,
   decision: z.enum(DECISIONS),
@@ -211,18 +211,18 @@ export const Decide = Envelope.extend({
 /** A decision on a held run. */
 export type Decide = z.output<typeof Decide>;
 
-/** `channel:run_outcome`: what the extractor has to know of its runs. A state, not news: it may be said again at any time. */
+/** `channel:run_outcome`: what the extractor has to know of its runs. A state, not news: it may be repeated at any time. */
 export const RunOutcome = Envelope.extend({
   run_id: RunId,
   pipeline: PipelineName,
   /** `held`: later runs of the pipeline wait; `released` and `rejected`: they no longer do; `loaded`: its records are in the database. */
   outcome: z.enum(["held", ...DECISIONS, "loaded"]),
-  /** What the run asked for, where it is loaded and had a `since`. */
+  /** The range of a loaded run that had a `since`. */
   since: SinceRange.optional(),
-  /** The files of a run that was rejected: they are removed, as long as they are these. */
+  /** The files of a rejected run: they are removed if they are still these. */
   rejected: z.array(z.object({ name: DataPath, sha256: Sha256 })).max(3).optional(),
 });
-/** What became of a run. */
+/** The outcome of a run. */
 export type RunOutcome = z.output<typeof RunOutcome>;
 
 export { isFinal, type Phase, PHASES, RUN_STATUSES, type RunStatus } from "./phases.ts";
@@ -231,18 +231,18 @@ const EventBase = Envelope.extend({
   id: z.string().min(1).max(512),
   published_at: Timestamp,
   run_id: RunId,
-  /** The actor (or `api`, `cli`, `schedule`) that tells it. */
+  /** The actor (or `api`, `cli`, `schedule`) that reports it. */
   actor: z.string().max(100),
   /** Which instance of the actor. */
   instance: z.string().max(200).optional(),
 });
 
-/** What an actor found out in a phase; open, so that each phase can tell its own. Never holds a record's content. */
+/** An actor's findings in a phase; open, so that each phase can report its own. Never holds a record's content. */
 export const Detail = z.record(z.string(), z.json());
-/** What an actor found out in a phase. */
+/** An actor's findings in a phase. */
 export type Detail = z.output<typeof Detail>;
 
-/** `channel:run_events`: what happened to a run. One vocabulary for all phases; the run's status follows from it (`statusAfter`). */
+/** `channel:run_events`: the events of a run. One vocabulary for all phases; the run's status follows from them (`statusAfter`). */
 export const RunEvent = z.discriminatedUnion("type", [
   EventBase.extend({
     type: z.literal("run_requested"),
@@ -262,15 +262,15 @@ export const RunEvent = z.discriminatedUnion("type", [
     type: z.literal("run_failed"),
     phase: z.enum(PHASES),
     reason: z.string(),
-    /** Whether asking again can help without changing anything first. */
+    /** Whether a new request can succeed without any change. */
     retryable: z.boolean(),
     /** Whether a person ended the run. */
     cancelled: z.literal(true).optional(),
   }),
-  /** The request was not carried out, as an unfinished run was resumed in its place. */
+  /** The request resumed an unfinished run instead of starting a new one. */
   EventBase.extend({ type: z.literal("run_superseded"), by: RunId, reason: z.string() }),
   EventBase.extend({ type: z.literal("run_cancelled"), requested_by: z.string().max(200) }),
-  /** The run waits for a person before its load: its numbers are beyond what the definition allows. */
+  /** The run waits for a person before its load: its numbers exceed the limits of its definition. */
   EventBase.extend({
     type: z.literal("run_held"),
     phase: z.enum(PHASES),
@@ -280,10 +280,10 @@ export const RunEvent = z.discriminatedUnion("type", [
   EventBase.extend({ type: z.literal("run_released"), requested_by: z.string().max(200) }),
   EventBase.extend({ type: z.literal("run_rejected"), requested_by: z.string().max(200) }),
 ]);
-/** Something that happened to a run. */
+/** An event of a run. */
 export type RunEvent = z.output<typeof RunEvent>;
 
-/** The status of a run after `event`. Delivery that is tried again shows as `DELIVERY_PENDING`; other phases keep their name while they retry. */
+/** The status of a run after `event`. A delivery between two tries is `DELIVERY_PENDING`; other phases keep their name. */
 export function statusAfter(event: RunEvent): RunStatus {
   switch (event.type) {
     case "run_requested":

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 
-/** The pipeline of messages and files that name none: the original services served no other. */
+/** The pipeline of messages and files that name none: the original services served only this one. */
 export const DEFAULT_PIPELINE = "users";
 
 /** A pipeline's name. */
@@ -35,7 +35,7 @@ export function rawFolder(pipeline: string): string {
   return `raw_${pipeline}`;
 }
 
-/** The file, in the folder `state`, that keeps how far a pipeline's extraction is. */
+/** The file, in the folder `state`, with the progress of a pipeline's extraction. */
 export function stateFile(pipeline: string): string {
   return pipeline === DEFAULT_PIPELINE ? "extractor_state.json" : `${pipeline}.json`;
 }
@@ -48,7 +48,7 @@ export interface TransformedNames {
   readonly invalid: readonly [folder: string, name: string];
 }
 
-/** The names of the files that are made of the raw file `rawFile`. */
+/** The names of the files made of the raw file `rawFile`. */
 export function transformedNames(pipeline: string, rawFile: string): TransformedNames {
   const name = rawFile.slice(rawFile.lastIndexOf("/") + 1);
   const stamp = /^records_(\d{8}_\d{6})\.jsonl$/.exec(name)?.[1] ?? name.replace(/\.jsonl$/, "");

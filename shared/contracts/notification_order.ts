@@ -1,5 +1,5 @@
 /**
- * Orders to notify: the body of a notification, and an id that is the same however often it is ordered.
+ * Orders to notify: the body of a notification, and an id that is the same for each order of it.
  *
  * @module
  */
@@ -7,11 +7,11 @@ import { createHash } from "node:crypto";
 import type { Detail } from "./messages.ts";
 import type { Notification, NotificationType, Notify } from "./notifications.ts";
 
-/** What is to be told. */
+/** Something to report. */
 export interface News {
   /** Its type. */
   readonly type: NotificationType;
-  /** What happened: the same text each time it is noticed, and no other happening's. */
+  /** Identifies the event: the same text each time it is noticed, and different for any other. */
   readonly key: string;
   /** When it happened. */
   readonly at: string;
@@ -25,14 +25,14 @@ export interface News {
   readonly whatToDo: string;
   /** The page of the dashboard that it is about, such as `/dead`. Default: the run's. */
   readonly page?: string;
-  /** What programs may want to know besides. */
+  /** Further data for programs. */
   readonly data?: Detail;
 }
 
 /** The fields of an order on `channel:notify`. */
 export type Order = Pick<Notify, "webhook_id" | "notification" | "run_id" | "pipeline">;
 
-/** The order to tell `news` to all receivers; its links lead to `publicUrl`, where that is known. */
+/** The order to send `news` to all receivers; its links lead to `publicUrl`, where that is known. */
 export function orderOf(news: News, publicUrl: string | undefined): Order {
   const { type, key, at, pipeline, runId, whatToDo, data } = news;
   const page = news.page ?? (runId === undefined ? "/" : `/runs/${runId}`);
@@ -63,7 +63,7 @@ export function orderOf(news: News, publicUrl: string | undefined): Order {
 /** The longest sentence, in characters. */
 const LONGEST = 2_000;
 
-/** Nothing in it steers a terminal, or turns the direction of what is read. */
+/** Makes text safe for terminals: it can't steer one, or turn the direction of reading. */
 function oneLine(text: string): string {
   const clean = text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
   return clean.length <= LONGEST ? clean : `${clean.slice(0, LONGEST)}…`;

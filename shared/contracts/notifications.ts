@@ -1,5 +1,5 @@
 /**
- * Notifications: what receivers outside are told, and the message that orders one. docs/operations.md shows what they receive.
+ * Notifications to receivers outside, and the message that orders one. docs/operations.md shows what they receive.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export const Notification = z.object({
   type: z.enum(NOTIFICATION_TYPES),
   /** When it happened. */
   timestamp: Timestamp,
-  /** The same in parts: `pipeline`, `run_id` and what else is known, `what_to_do`, and `link` where the dashboard's address is configured. */
+  /** The same in parts: `pipeline`, `run_id` and further data, `what_to_do`, and `link` where the dashboard's address is configured. */
   data: Detail,
   /** All of it for people; chat programs such as Slack show this. */
   text: z.string().max(8_000),
@@ -33,20 +33,20 @@ export const Notification = z.object({
 /** The body of a notification. */
 export type Notification = z.output<typeof Notification>;
 
-/** A receiver as far as others may know it: its address holds a secret. */
+/** The public part of a receiver: its address holds a secret. */
 export const ReceiverName = z.object({
   /** Its host, with the port where that isn't the usual one. */
   host: z.string().max(300),
   /** The first digits of its address's SHA-256, to tell it from others of the same host. */
   key: z.string().regex(/^[0-9a-f]{16}$/),
 });
-/** A receiver as far as others may know it. */
+/** The public part of a receiver: its address holds a secret. */
 export type ReceiverName = z.output<typeof ReceiverName>;
 
 /** `channel:notify`: a notification for one receiver, or, without `receiver`, for all that are configured. */
 export const Notify = Envelope.extend({
   run_id: RunId.optional(),
-  /** The same for all receivers and tries, so that a receiver can tell a repeat. */
+  /** The same for all receivers and tries, so that a receiver can recognize a repeat. */
   webhook_id: z.string().regex(/^[\w-]{1,100}$/),
   notification: Notification,
   receiver: ReceiverName.optional(),

@@ -1,5 +1,5 @@
 /**
- * The phases and statuses of a run: the words that every part, browsers included, speaks of runs with.
+ * The phases and statuses of a run, for all services and browsers.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export const RUN_STATUSES = [
 /** The status of a run. */
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
-/** Whether a run with this status has come to its end. One that is held hasn't: a person decides how it goes on. */
+/** Whether a run with this status has ended. A held one hasn't: a person decides whether it continues. */
 export function isFinal(status: RunStatus): boolean {
   return status === "COMPLETED" || status === "FAILED";
 }

@@ -1,5 +1,5 @@
 /**
- * What a pipeline's current state looks like: what follows from its definition.
+ * The shape of a pipeline's current state, which follows from its definition.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface CurrentShape {
   readonly load: "upsert" | "snapshot";
   /** The fields that the definition names, but for the key, and those that it adds. */
   readonly columns: readonly CurrentColumn[];
-  /** Fields that people look for, with dots for nested ones. */
+  /** Fields with an index, with dots for nested ones. */
   readonly index: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * What every engine refuses to load, in the same words.
+ * Loads that every engine refuses, in the same words.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Which fields of a record are personal, and what is shown in their place.
+ * Personal fields of a record, and their masks.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export type Mask = ReadonlyMap<string, "whole" | Mask>;
 /**
  * Reads dotted names such as `ssn` and `bank.cardNumber`. Keys are compared exactly.
  *
- * @throws PermanentError for a name that is none.
+ * @throws PermanentError for any other name.
  */
 export function maskOf(fields: readonly string[]): Mask {
   const mask: MutableMask = new Map();
@@ -35,8 +35,8 @@ export function maskOf(fields: readonly string[]): Mask {
 }
 
 /**
- * The mask for files of a kind. Where anything is masked, the text of a line that couldn't be read is too, as its content is unknown; and
- * so is the reason why a record is invalid where it may quote a masked field: `judged` are the fields that reasons are about.
+ * The mask for files of a kind. With any mask, the text of an unreadable line is masked too, as its content is unknown; and so is the
+ * reason why a record is invalid where it may quote a masked field: `judged` are the fields that have reasons.
  */
 export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]): Mask {
   if (kind !== "invalid" || mask.size === 0) return mask;
@@ -45,10 +45,9 @@ export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]
 }
 
 /**
- * The record with `***` in place of each masked value that is there and not null; the views show the same.
+ * The record with `***` in place of each masked value that exists and isn't null; the views show the same.
  *
- * It fails towards hiding: where a masked field's parent is there but is no object, the top-level value that it belongs to is hidden whole;
- * and so is a record that is no object.
+ * In doubt it hides: where a masked field's parent is no object, the whole top-level value is hidden; and so is a record that is no object.
  */
 export function maskRecord(record: unknown, mask: Mask): unknown {
   if (mask.size === 0 || record === null) return record;

@@ -1,5 +1,5 @@
 /**
- * What the store answers: rows of runs and what belongs to them, of records, holds and notifications. The same from every engine.
+ * Rows of runs and what belongs to them, of records, holds and notifications. The same from every engine.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import type { FileKind } from "../contracts/names.ts";
 /** Ids of a file's records: the file's id times this, plus the line. */
 export const LINES_PER_FILE = 1_000_000_000;
 
-/** How far a delivery is: `PENDING` from its start until it is known. */
+/** `PENDING` from the start of a delivery until its outcome. */
 export type DeliveryState = "PENDING" | "DELIVERED" | "NOT_CONFIGURED" | "FAILED";
 
 /** A row of `etl_runs`. Times are ISO 8601 UTC with milliseconds. */
 export interface RunRow {
   /** Number in order of arrival. */
   readonly id: number;
-  /** When the run was asked for, or first heard of. Never changes. */
+  /** When the run was requested, or first seen. Never changes. */
   readonly run_timestamp: string;
   /** Null until it is loaded, as the next four. */
   readonly raw_file: string | null;
@@ -52,15 +52,15 @@ export interface RunRow {
   readonly superseded_by: string | null;
   readonly failure_phase: Phase | null;
   readonly failure_reason: string | null;
-  /** 1 where asking again can help without changing anything first. */
+  /** 1 where another request can succeed without any change. */
   readonly failure_retryable: 0 | 1 | null;
   /** How far the delivery is. */
   readonly delivery_state: DeliveryState | null;
-  /** What was last wrong with it. */
+  /** The last error. */
   readonly delivery_error: string | null;
   /** When all files were found on the server. */
   readonly delivered_at: string | null;
-  /** Where only what changed was asked for: a `SinceRange`, as JSON. */
+  /** The changes that were asked for, if not everything: a `SinceRange`, as JSON. */
   readonly since: string | null;
   /** As JSON; see `completenessOf`. */
   readonly completeness: string | null;
@@ -205,11 +205,11 @@ export type Held = Pick<HoldRow, "run_id" | "pipeline" | "reason" | "message" | 
   readonly samples: readonly string[];
 };
 
-/** How far a notification is: it waits for its first or another try, was taken, or will not be tried again. */
+/** `WAITING` for its first or another try, `SENT`: accepted by the receiver, `FAILED`: not tried again. */
 export const NOTIFICATION_STATES = ["WAITING", "SENT", "FAILED"] as const;
 export type NotificationState = (typeof NOTIFICATION_STATES)[number];
 
-/** So many notifications are kept. */
+/** How many notifications are kept. */
 export const MOST_NOTIFICATIONS = 1_000;
 
 /** A notification to one receiver. Times are ISO 8601 UTC with milliseconds. */
@@ -229,7 +229,7 @@ export interface NotificationRow {
   /** How often it was tried. */
   readonly attempts: number;
   readonly tried_at: string | null;
-  /** What came of the last try, such as `HTTP 204`. */
+  /** The outcome of the last try, such as `HTTP 204`. */
   readonly result: string | null;
 }
 
@@ -239,7 +239,7 @@ export interface WatchedSchedule {
   readonly schedule: string;
   /** Planned times up to this one were judged. */
   readonly judged_until: string;
-  /** When receivers were last told that a run is late. */
+  /** When a late run was last reported. */
   readonly late_at: string | null;
 }
 
@@ -247,13 +247,13 @@ export interface WatchedSchedule {
 export interface Growth {
   /** Bytes in use. */
   readonly bytes: number;
-  /** Bytes that it has grown by a day, over the last days with loads, at most 30; null where less than a day of loads is known. */
+  /** Growth in bytes a day, over the last days with loads, at most 30; null where less than a day of loads is known. */
   readonly bytesPerDay: number | null;
   /** Free bytes of its disk; null where the engine can't tell. */
   readonly freeBytes: number | null;
-  /** Days until the disk is full, if it grows on like this and nothing else does; null where it doesn't grow, or nobody knows. */
+  /** Days until the disk is full at this growth, if nothing else grows; null where the store doesn't grow, or nothing is known. */
   readonly daysLeft: number | null;
-  /** What a person has to do once so that room that gets free goes back to the disk; undefined where that happens by itself. */
+  /** A one-time step by which a person lets the disk get free room back; undefined where that happens by itself. */
   readonly toGiveBack: string | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the events of a run say about it: its row follows from them, whatever the order in which they arrive.
+ * A run's row follows from its events, in whatever order they arrive.
  *
  * @module
  */
@@ -35,11 +35,11 @@ export interface RunState {
   readonly superseded_by: string | null;
   readonly failure_phase: Phase | null;
   readonly failure_reason: string | null;
-  /** Whether asking again can help. */
+  /** Whether another request can succeed without any change. */
   readonly failure_retryable: boolean | null;
   /** How far the delivery is. */
   readonly delivery_state: DeliveryState | null;
-  /** What was last wrong with it. */
+  /** The last error. */
   readonly delivery_error: string | null;
   /** When all files were found on the server. */
   readonly delivered_at: string | null;
@@ -57,7 +57,7 @@ export function isRepeated({ type }: RunEvent): boolean {
   return type === "phase_started" || type === "phase_retrying";
 }
 
-/** What events of a run, in any order, say about it, after what is known already. */
+/** The state that follows from events of a run, in any order, and from the known state. */
 export function stateAfter(events: readonly RunEvent[], from: RunState = NOTHING_KNOWN): RunState {
   return events.toSorted(inTime).reduce(step, from);
 }
@@ -171,7 +171,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** What the extraction told, written as the load writes it. */
+/** The extraction's report, written as the load writes it. */
 function completenessIn({ phase, detail }: Extract<RunEvent, { type: "phase_completed" }>): string | null {
   const { data } = Completeness.safeParse(phase === "EXTRACTING" ? detail : undefined);
   return data === undefined ? null : JSON.stringify(data);

@@ -1,5 +1,5 @@
 /**
- * What is shown of each pipeline's records: kept in the database, so that it holds for every reader, also once a definition was removed.
+ * How each pipeline's records are shown. Kept in the database, so that it holds for every reader, even after a definition is removed.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface Shown {
   readonly folder: string | null;
   /** How its current state is kept; null where it has none. */
   readonly current: CurrentShape | null;
-  /** What is masked in files of each kind. */
+  /** The masks for files of each kind. */
   readonly masks: Readonly<Record<FileKind, Mask>>;
 }
 
@@ -32,9 +32,9 @@ export interface Defined extends Shown {
 }
 
 /**
- * What is shown of the records of `plan`: all but what its definition masks, or all but `masked` where that is given.
+ * How the records of `plan` are shown: with the masks of its definition, or of `masked` where that is given.
  *
- * @throws PermanentError for a field to mask that can't be one.
+ * @throws PermanentError for a field that can't be masked.
  */
 export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.mask ?? []): Defined {
   const { record, add = {} } = plan.definition;

@@ -1,9 +1,9 @@
 /**
- * What services ask of the store, in the words of runs and records. Each engine has an adapter in a folder of its own: `sqlite/` and `postgres/`.
- * No SQL passes this line.
+ * The port of the store, in terms of runs and records. Each engine has an adapter in its own folder: `sqlite/` and `postgres/`. No SQL
+ * passes this line.
  *
- * Errors are classified by the adapter. What can help by itself later (a lock, a server that is away or read-only) is a TransientError, a disk that
- * is full NoSpace; what a person has to correct is a PermanentError.
+ * Adapters classify errors: a problem that passes (a lock, a server that is away or read-only) is a TransientError, a full disk NoSpace, a
+ * problem that a person has to correct a PermanentError.
  *
  * @module
  */
@@ -54,7 +54,7 @@ import type {
 export interface Runs {
   /** Newest first, from `offset` on. */
   list(filter: RunFilter, page: { limit: number; offset: number }): Promise<RunRow[]>;
-  /** How many there are. Of all runs, and of all that were loaded, asking takes no longer where there are many. */
+  /** How many there are. Counting all runs, or all loaded ones, takes constant time. */
   count(filter?: RunFilter): Promise<number>;
   /** A page of the order newest first; as fast at its end as at its start. */
   page(filter: RunFilter, page: Page<RunCursor>): Promise<RunRow[]>;
@@ -62,7 +62,7 @@ export interface Runs {
   byId(id: number): Promise<RunRow | undefined>;
   /** The run with this `run_id`. */
   byRunId(runId: string): Promise<RunRow | undefined>;
-  /** The run that the raw file `name` belongs to: it has loaded the file, or its extraction has told of it. Looks through all runs. */
+  /** The run of the raw file `name`: it has loaded the file, or its extraction has reported it. Searches all runs. */
   byRawFile(name: string): Promise<RunRow | undefined>;
   /** The run of a pipeline that was loaded last, apart from run `except` and from corrections. */
   lastLoaded(pipeline: string, except?: string): Promise<RunRow | undefined>;
@@ -102,7 +102,7 @@ export interface Records {
   correctionsOf(invalidIds: readonly number[]): Promise<Map<number, number[]>>;
   /** The invalid record that each of these raw records of correction runs corrects. */
   correctedBy(rawIds: readonly number[]): Promise<Map<number, number>>;
-  /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
+  /** The text of records with all their personal data, for work on the record itself. Never to be shown or logged. */
   unmaskedTexts(table: RecordTable, ids: readonly number[]): Promise<Map<number, string>>;
   /**
    * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
@@ -113,20 +113,20 @@ export interface Records {
   ): AsyncIterableIterator<{ line: number; text: string }>;
 }
 
-/** Reading the current state of pipelines, and what changed in it. Records are masked; fields that are masked can't be looked for. */
+/** Reading the current state of pipelines, and its changes. Records are masked; masked fields can't be searched. */
 export interface Current {
   /** The pipelines that have a current state: their names are those of the tables, `NAME` and `NAME_changes`. */
   pipelines(): Promise<string[]>;
   /** Whether there is a table of this name, and whose: `NAME`, or `NAME_changes`. */
   table(name: string): Promise<{ pipeline: string; isChanges: boolean } | undefined>;
-  /** The fields that can be looked for. */
+  /** The searchable fields. */
   fields(pipeline: string): Promise<Searchable[]>;
   /** How many rows `NAME` or `NAME_changes` has. */
   count(name: string): Promise<number>;
   /**
-   * A page of what meets all conditions, in the order of the field with an index that is compared, if there is one, and of the keys.
+   * A page of the rows that meet all conditions, in the order of the indexed field that is compared, if there is one, and of the keys.
    *
-   * @throws PermanentError for a field that can't be looked for.
+   * @throws PermanentError for a field that can't be searched.
    */
   page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]>;
   /** The rows with these keys, as far as they are there. A key that is a number may be given as text. */
@@ -139,7 +139,7 @@ export interface Current {
   ): Promise<ChangeRow[]>;
   /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */
   moves(runIds: readonly string[]): Promise<Map<string, MoveRow>>;
-  /** The invalid records with a key, newest first, each text once. Looks through all invalid records of the pipeline. */
+  /** The invalid records with a key, newest first, each text once. Searches all invalid records of the pipeline. */
   invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]>;
   /** The raw record of a run that became its valid record with this key; undefined where the run has none, or isn't kept. */
   rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined>;
@@ -147,7 +147,7 @@ export interface Current {
   tableRows(name: string, page: { limit: number; offset: number }): Promise<Table>;
 }
 
-/** Reading what receivers outside were told, and up to which planned time lateness was judged. */
+/** Reading notifications, and up to which planned time lateness was judged. */
 export interface Notifications {
   /** Newest first, at most `limit` of those before number `before`. */
   list(
@@ -165,7 +165,7 @@ export interface Holds {
   of(runId: string): Promise<HoldRow | undefined>;
   /** The holds of these runs, as far as they were held. */
   ofRuns(runIds: readonly string[]): Promise<Map<string, HoldRow>>;
-  /** The run of a pipeline that others wait for: nobody has decided on it, or it is released and not loaded yet. */
+  /** The run of a pipeline that others wait for: undecided, or released and not loaded yet. */
   inFront(pipeline: string): Promise<HoldRow | undefined>;
   /** The hold of each pipeline that came last. */
   latest(): Promise<HoldRow[]>;
@@ -175,15 +175,15 @@ export interface Holds {
   samples(runId: string): Promise<unknown[]>;
 }
 
-/** What is read from the store; each read sees what was committed when it began, and waits for no writer. */
+/** The reading side; each read sees what was committed when it began, and waits for no writer. */
 export interface Reads {
   /** Runs and what belongs to them. */
   readonly runs: Runs;
   /** Records of all kinds. */
   readonly records: Records;
-  /** What the pipelines' records are now. */
+  /** The current states. */
   readonly current: Current;
-  /** What receivers outside were told. */
+  /** The notifications. */
   readonly notifications: Notifications;
   /** Runs that were held before their load. */
   readonly holds: Holds;
@@ -193,27 +193,30 @@ export interface Reads {
 export interface ReadStore extends Reads, AsyncDisposable {
   /** Throws when the store doesn't answer. */
   ping(): Promise<void>;
-  /** What the engine finds wrong with how the data is kept; undefined where nothing is. May read all of it. */
+  /** Damage that the engine finds in its data; undefined without any. May read all of it. */
   damage(): Promise<string | undefined>;
-  /** In which ways the current state of a pipeline isn't what its kept runs say: sentences without anything of a record. Looks through all of it. */
+  /** How the current state of a pipeline differs from its kept runs: sentences without anything of a record. Reads all of it. */
   problemsOfCurrent(pipeline: string): Promise<string[]>;
   /** How large it is, and how fast it grows. */
   growth(): Promise<Growth>;
   /** The files whose records `trim` would remove, oldest first, but for those that are needed. */
   trimmable(before: string): Promise<FileRow[]>;
-  /** Differs whenever something was committed: what was read under the same one is still what would be read. */
+  /** Differs after every commit: data that was read under the same version is still current. */
   version(): Promise<string | number>;
 }
 
-/** Gives a wait or a long piece of work up. */
+/** Ends a wait or a long piece of work. */
 export interface Stoppable {
-  /** Aborted when it is no longer wanted. */
+  /** Aborts it. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The saver's side. Several processes may have one each; within a process all share one. Each method is kept whole, or not at all. */
+/**
+ * The saver's side. Several processes may have one each; within a process all share one. Each method takes effect completely, or not at
+ * all.
+ */
 export interface Store extends Reads, AsyncDisposable {
-  /** Makes the run's row where it isn't there, as for a run that other programs began. */
+  /** Makes the run's row where it is missing, as for a run that other programs began. */
   announceRun(run: RunToLoad): Promise<void>;
   /**
    * Loads a file's lines as records, together with the row that says so. Blank lines are passed over, but counted as lines.
@@ -229,13 +232,13 @@ export interface Store extends Reads, AsyncDisposable {
    */
   markLoaded(run: LoadedRun, options?: Stoppable): Promise<void>;
   /**
-   * Moves the current state by every run that is loaded and hasn't moved it: those that older programs loaded, or of a pipeline whose key is
-   * another now. Answers how many there were.
+   * Moves the current state by every loaded run that hasn't moved it: runs that older programs loaded, or of a pipeline with another key
+   * since. Answers their number.
    */
   fillCurrent(options?: Stoppable): Promise<number>;
   /**
-   * Removes the records and the events of runs that have ended and are older than `before`, in small steps, and gives the room back. Records stay
-   * that the current state or a younger run refers to, and invalid records that nobody corrected.
+   * Removes the records and the events of runs that have ended and are older than `before`, in small steps, and gives the room back.
+   * Records that the current state or a younger run refers to stay, and so do invalid records that nobody corrected.
    */
   trim(before: string, options?: Stoppable): Promise<Trimmed>;
   /**
@@ -243,7 +246,7 @@ export interface Store extends Reads, AsyncDisposable {
    * matter: a run's row is computed from all that is known of the run, in the order of time.
    */
   record(events: readonly RunEvent[]): Promise<void>;
-  /** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
+  /** Records the files on the SFTP server of a run, replacing earlier rows of the same files. */
   recordDelivery(runId: string, files: readonly Delivered[]): Promise<void>;
   /** Notes that a run is held, unless `refuse` throws; no event of the run is kept meanwhile. One that is held already stays as it is. */
   hold(held: Held, refuse: () => Promise<void>): Promise<void>;
@@ -277,6 +280,6 @@ export interface Store extends Reads, AsyncDisposable {
    * @throws NoSpace when there is no room to load a file of `bytes` bytes; `purpose` is such as `load data/x.jsonl`.
    */
   needSpace(bytes: number, purpose: string): Promise<void>;
-  /** What the engine needs between two loads so that it doesn't grow without need. */
+  /** Upkeep between two loads, so that the engine doesn't grow without need. */
   tidy(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * What the events of a run tell beyond its row.
+ * Facts about a run that follow from its events, beyond its row.
  *
  * @module
  */
@@ -67,12 +67,12 @@ export function phasesOf(events: readonly RunEvent[]): PhaseTime[] {
   });
 }
 
-/** Why records were invalid, as the transformer told it last; empty before. */
+/** Why records were invalid, as the transformer last reported; empty before. */
 export function reasonsOf(events: readonly RunEvent[]): Reason[] {
   return z.array(ReasonCount).catch([]).parse(transformed(events)?.reasons);
 }
 
-/** Departments that the lookup lacked, as the transformer told it last; empty before. */
+/** Departments that the lookup lacked, as the transformer last reported; empty before. */
 export function lookupGapsOf(events: readonly RunEvent[]): Gap[] {
   return z.array(LookupGap).catch([]).parse(transformed(events)?.lookup_gaps);
 }
@@ -115,7 +115,7 @@ function transformed(events: readonly RunEvent[]): Record<string, unknown> | und
   return completed(events, "TRANSFORMING");
 }
 
-/** What was last told of a phase that completed. */
+/** The last report of a completed phase. */
 function completed(events: readonly RunEvent[], phase: Phase): Record<string, unknown> | undefined {
   const last = events.findLast((event) => event.type === "phase_completed" && event.phase === phase);
   return last?.type === "phase_completed" ? last.detail : undefined;

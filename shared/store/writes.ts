@@ -1,5 +1,5 @@
 /**
- * What the saver gives to the store.
+ * What the saver passes to the store.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface LoadedRun extends RunToLoad {
   readonly invalidCount: number;
   /** Line n of the raw file corrects line `corrects[n - 1]` of the corrected run's dead-letter file. */
   readonly corrects?: readonly number[] | undefined;
-  /** What was asked for, where only what changed was. */
+  /** The changes that were asked for, if not everything. */
   readonly since?: SinceRange | undefined;
   readonly completeness?: Completeness | undefined;
   /** SHA-256 of the lookup that the records were enriched with. */
@@ -74,9 +74,8 @@ export interface LoadedFile {
   readonly skipped: boolean;
 }
 
-/** What a load reports to, and obeys. */
 export interface LoadOptions {
-  /** Gives the load up; nothing of the file stays. */
+  /** Ends the load, and undoes the file. */
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the records of the file so far. */
   readonly progress?: ((records: number) => void) | undefined;

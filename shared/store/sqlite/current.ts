@@ -41,22 +41,18 @@ export class SqliteCurrent implements Current {
   /** Reads from `db`; `shown` knows the pipelines. */
   constructor(private readonly db: Database, private readonly shown: ShownPipelines) {}
 
-  /** The pipelines that have a current state: their names are those of the tables, `NAME` and `NAME_changes`. */
   async pipelines(): Promise<string[]> {
     return this.#pipelines();
   }
 
-  /** Whether there is a table of this name, and whose: `NAME`, or `NAME_changes`. */
   async table(name: string): Promise<{ pipeline: string; isChanges: boolean } | undefined> {
     return this.#table(name);
   }
 
-  /** The fields that can be looked for. */
   async fields(pipeline: string): Promise<Searchable[]> {
     return searchable(...this.#of(pipeline)).map(({ column: _column, ...field }) => field);
   }
 
-  /** How many rows `NAME` or `NAME_changes` has. */
   async count(name: string): Promise<number> {
     const { pipeline, isChanges } = await this.table(name) ?? { pipeline: name, isChanges: false };
     this.#of(pipeline);
@@ -68,11 +64,6 @@ export class SqliteCurrent implements Current {
     return this.db.get<{ n: number }>(counted)!.n;
   }
 
-  /**
-   * A page of what meets all conditions, in the order of the field with an index that is compared, if there is one, and of the keys.
-   *
-   * @throws PermanentError for a field that can't be looked for.
-   */
   async page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]> {
     const [shown, shape] = this.#of(pipeline);
     const { terms, values, order } = conditionsSql(searchable(shown, shape), where, {
@@ -98,7 +89,6 @@ export class SqliteCurrent implements Current {
     return isBackwards ? rows.reverse() : rows;
   }
 
-  /** The rows with these keys, as far as they are there. A key that is a number may be given as text. */
   async byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]> {
     const [shown] = this.#of(pipeline);
     const values = [JSON.stringify(keys.flatMap(asStored))];
@@ -111,7 +101,6 @@ export class SqliteCurrent implements Current {
     );
   }
 
-  /** What runs did to keys, in the order in which they were loaded; of one run by key. */
   async changes(
     pipeline: string,
     of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
@@ -157,7 +146,6 @@ export class SqliteCurrent implements Current {
     return page.from === "end" ? rows.reverse() : rows;
   }
 
-  /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */
   async moves(runIds: readonly string[]): Promise<Map<string, MoveRow>> {
     const rows = this.db.all<MoveRow>(
       `SELECT run_id, at, added, changed, removed, restored FROM run_moves
@@ -167,7 +155,6 @@ export class SqliteCurrent implements Current {
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
-  /** The invalid records with a key, newest first, each text once. Looks through all invalid records of the pipeline. */
   async invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]> {
     const [, shape] = this.#of(pipeline);
     return this.db.all<InvalidOfKey>(
@@ -180,7 +167,6 @@ export class SqliteCurrent implements Current {
     );
   }
 
-  /** The raw record of a run that became its valid record with this key; undefined where the run has none, or isn't kept. */
   async rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined> {
     const [, shape] = this.#of(pipeline);
     const file = this.db.get<{ id: number }>(
@@ -222,18 +208,17 @@ export class SqliteCurrent implements Current {
     }
     const fields = fieldsOf(this.db, pipeline);
     const order = "ORDER BY c.key LIMIT ? OFFSET ?";
-    const rest = `FROM ${currentTable(pipeline)} AS c LEFT JOIN ${
-      baseTable("processed", pipeline)
-    } AS p ON p.id = c.record ${order}`;
-    const columns = shownColumns(shown, shape, fields);
-    return plainRows(
-      this.db,
-      columns,
-      { text: "p.json", rest, mask: shown.masks.processed },
-      limit,
-      offset,
-    ) ??
-      this.db.table(`${currentSelect(shown, shape, fields)} ${order}`, limit, offset);
+    const processed = baseTable("processed", pipeline);
+    return plainRows(this.db, shownColumns(shown, shape, fields), {
+      id: "c.id",
+      text: "p.json",
+      rest: `FROM ${currentTable(pipeline)} AS c LEFT JOIN ${processed} AS p ON p.id = c.record ${order}`,
+      mask: shown.masks.processed,
+      view: `${currentSelect(shown, shape, fields)} ${order}`,
+      viewOf: `${
+        currentSelect(shown, shape, fields, "c.id, ")
+      } WHERE c.id IN (SELECT value FROM json_each(?))`,
+    }, page);
   }
 
   #pipelines(): string[] {

@@ -168,15 +168,20 @@ function fromRecord({ name, masks }: Shown, key: string): string {
   } AS p WHERE p.id = c.record)`;
 }
 
-/** What the view `NAME` shows, of rows `c` of the current table. */
-export function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
+/** The view `NAME`, of rows `c` of the current table; `first` stands before its columns. */
+export function currentSelect(
+  shown: Shown,
+  shape: CurrentShape,
+  fields: readonly string[],
+  first = "",
+): string {
   const columns = shownColumns(shown, shape, fields).map((column) =>
     "sql" in column
       ? `${column.sql} AS ${META.includes(column.name) ? column.name : sqlName(column.name)}`
       : `${fromRecord(shown, column.key)} AS ${sqlName(column.name)}`
   );
   return `SELECT
-  ${columns.join(",\n  ")}
+  ${first}${columns.join(",\n  ")}
 FROM ${currentTable(shown.name)} AS c`;
 }
 

@@ -21,12 +21,10 @@ export class SqliteHolds implements Holds {
   /** Reads from `db`; `shown` knows the pipelines. */
   constructor(private readonly db: Database, private readonly shown: ShownPipelines) {}
 
-  /** The hold of a run; undefined where it never was held. */
   async of(runId: string): Promise<HoldRow | undefined> {
     return this.db.get<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE run_id = ?`, runId);
   }
 
-  /** The holds of these runs, as far as they were held. */
   async ofRuns(runIds: readonly string[]): Promise<Map<string, HoldRow>> {
     const rows = this.db.all<HoldRow>(
       `SELECT ${COLUMNS} FROM holds WHERE run_id IN (SELECT value FROM json_each(?))`,
@@ -35,7 +33,6 @@ export class SqliteHolds implements Holds {
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
-  /** The run of a pipeline that others wait for: nobody has decided on it, or it is released and not loaded yet. */
   async inFront(pipeline: string): Promise<HoldRow | undefined> {
     return this.db.get<HoldRow>(
       `SELECT ${COLUMNS} FROM holds WHERE pipeline = ? AND (decision IS NULL OR ${TO_LOAD}) ORDER BY held_at LIMIT 1`,
@@ -43,7 +40,6 @@ export class SqliteHolds implements Holds {
     );
   }
 
-  /** The hold of each pipeline that came last. */
   async latest(): Promise<HoldRow[]> {
     return this.db.all<HoldRow>(
       `SELECT ${COLUMNS} FROM holds AS h WHERE held_at = (SELECT max(held_at) FROM holds WHERE pipeline = h.pipeline)
@@ -51,12 +47,10 @@ export class SqliteHolds implements Holds {
     );
   }
 
-  /** Those that were released and aren't loaded yet. */
   async released(): Promise<HoldRow[]> {
     return this.db.all<HoldRow>(`SELECT ${COLUMNS} FROM holds WHERE ${TO_LOAD} ORDER BY held_at`);
   }
 
-  /** Some invalid records of a held run, masked; none once it is decided. */
   async samples(runId: string): Promise<unknown[]> {
     const row = this.db.get<{ pipeline: string; samples: string | null }>(
       "SELECT pipeline, samples FROM holds WHERE run_id = ?",

@@ -18,7 +18,6 @@ export class SqliteNotifications implements Notifications {
   /** Reads from `db`. */
   constructor(private readonly db: Database) {}
 
-  /** Newest first, at most `limit` of those before number `before`. */
   async list(
     { limit, before, webhookId }: {
       limit: number;

@@ -1,6 +1,6 @@
 /**
- * Rows of a view, read without SQLite's JSON functions, which take ten times as long for a record of 28 keys. Only records whose text is as
- * `JSON.stringify` writes it are read so: of these both find the same values.
+ * Rows of a view, read without SQLite's JSON functions, which take several times as long for a record of 28 keys. Only records whose text is
+ * as `JSON.stringify` writes it are read like this, as both find the same values in them; others are read from the view.
  *
  * @module
  */
@@ -8,41 +8,76 @@ import type { Database, Value } from "../../sqlite/database.ts";
 import { type Mask, maskRecord } from "../mask.ts";
 import type { Table } from "../rows.ts";
 
-/** A column of a view: the value of a record's key, or what `sql` selects. */
+/** A column of a view: the value of a record's key, or of an SQL expression. */
 export type PlainColumn = { readonly name: string } & ({ readonly key: string } | { readonly sql: string });
+
+/** Where the rows of a page come from, in SQL. */
+export interface PlainSource {
+  /** Identifies a row. */
+  readonly id: string;
+  /** The text of its record. */
+  readonly text: string;
+  /** FROM and what follows, with the bounds of the page. */
+  readonly rest: string;
+  readonly mask: Mask;
+  /** Selects a page of the view. */
+  readonly view: string;
+  /** Selects ids and rows of the view, for a list of ids in JSON. */
+  readonly viewOf: string;
+}
 
 /** Whole numbers that JavaScript would round; NULs and halves of surrogate pairs, which SQLite cuts or replaces. */
 const READ_OTHERWISE = /[:,[]-?\d{16}|\\u(?:0000|d[89a-f])/;
 
-/** The rows that `rest` (FROM and what follows) selects of records with the text `text`; undefined where only SQLite can read one of them. */
+/** A page of rows. */
 export function plainRows(
   db: Database,
   columns: readonly PlainColumn[],
-  { text, rest, mask }: { text: string; rest: string; mask: Mask },
-  ...bound: number[]
-): Table | undefined {
-  const selected = [text, ...columns.flatMap((column) => "sql" in column ? [column.sql] : [])];
-  const found = db.table(`SELECT ${selected.join(", ")} ${rest}`, ...bound);
-  const rows: Value[][] = [];
-  for (const [json, ...others] of found.rows) {
-    const record = plainRecord(json!);
-    if (record === undefined) return undefined;
+  { id, text, rest, mask, view, viewOf }: PlainSource,
+  page: { limit: number; offset: number },
+): Table {
+  const selected = [id, text, ...columns.flatMap((column) => "sql" in column ? [column.sql] : [])];
+  const found = db.table(`SELECT ${selected.join(", ")} ${rest}`, page.limit, page.offset).rows;
+  const records = found.map(([, json]) => plainRecord(json!));
+  const others = found.filter((_row, n) => records[n] === undefined).map(([id]) => id as number);
+  const names = columns.map(({ name }) => name);
+  const viewed = new Map<Value, Value[]>();
+  if (others.length > 0) {
+    const read = db.table(viewOf, JSON.stringify(others));
+    // another process may have changed the view or removed records in between
+    if (read.columns.slice(1).join("\0") !== names.join("\0") || read.rows.length < others.length) {
+      return db.table(view, page.limit, page.offset);
+    }
+    for (const [id, ...values] of read.rows) viewed.set(id!, values);
+  }
+  const rows = found.map(([id, , ...own], n) => {
+    const record = records[n];
+    if (record === undefined) return viewed.get(id!)!;
     const shown = maskRecord(record, mask) as Record<string, unknown>;
     let at = 0;
-    rows.push(columns.map((column) => "sql" in column ? others[at++]! : valueOf(shown, column.key)));
-  }
-  return { columns: columns.map(({ name }) => name), rows };
+    return columns.map((column) => "sql" in column ? own[at++]! : valueOf(shown, column.key));
+  });
+  return { columns: names, rows };
 }
 
+/** SQLite takes JSON that is deeper for no JSON. */
+const DEEPEST = 1_000;
+
+/** The record of a text; what is no object has no members. */
 function plainRecord(text: Value): object | undefined {
-  if (typeof text !== "string" || !text.startsWith("{") || READ_OTHERWISE.test(text)) return undefined;
+  if (typeof text !== "string" || READ_OTHERWISE.test(text) || mayBeDeep(text)) return undefined;
   try {
     const record = JSON.parse(text);
     // another text has a key twice, a number such as 1.0, an escape that isn't needed, or blanks
-    return JSON.stringify(record) === text ? record : undefined;
+    if (JSON.stringify(record) !== text) return undefined;
+    return typeof record === "object" && record !== null && !Array.isArray(record) ? record : {};
   } catch {
     return undefined;
   }
+}
+
+function mayBeDeep(text: string): boolean {
+  return text.length > 2 * DEEPEST && (text.match(/[[{]/g)?.length ?? 0) > DEEPEST;
 }
 
 /** As `json_extract` answers it. */

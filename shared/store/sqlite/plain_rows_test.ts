@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ADA, fixture } from "../../../tests/support/people.ts";
 import { loadTexts, type TempStore, tempStore } from "../../../tests/support/store.ts";
+import { maskOf } from "../mask.ts";
+import { plainRows } from "./plain_rows.ts";
 import { addFields, refreshViews } from "./views.ts";
 
 /** A store of users whose records may also have strange keys. */
@@ -47,6 +49,8 @@ const ODD = [
   '{"2":1,"1":2,"role":"\u2028\u007f😀"}',
   '{"__proto__":{"id":1},"constructor":2,"toString":"x"}',
   '{"ein":"\\"\\\\n\\n","a.b":1,"":2}',
+  '[{"id":1}]',
+  ...[999, 1000, 1001].map((depth) => `{"id":1,"hair":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`),
 ];
 const STRANGE_KEYS = ["1", "2", "__proto__", "constructor", "hasOwnProperty", "a.b", ""];
 
@@ -93,4 +97,24 @@ Deno.test("the rows of a current state are its view's", async () => {
     assert.deepEqual(page, { columns: view.columns, rows: [view.rows[n]] });
   }
   assert.deepEqual(await people.store.current.tableRows("people", { limit: 9, offset: 0 }), view);
+});
+
+Deno.test("records as JSON.stringify writes them are read without the view, others of the page one by one", async () => {
+  await using temp = await strangeStore(["ssn"]);
+  const plain = Array.from({ length: 9 }, (_, id) => JSON.stringify({ id, ssn: "1", hair: { n: 0.1 } }));
+  await loadTexts(temp.store, "run-1", "raw", [...plain, '{"id": 9}']);
+  const read = (limit: number, viewOf: string) =>
+    temp.store.write((db) =>
+      plainRows(db, [{ name: "id", key: "id" }, { name: "ssn", key: "ssn" }], {
+        id: "id",
+        text: "json",
+        rest: "FROM raw_records ORDER BY id LIMIT ? OFFSET ?",
+        mask: maskOf(["ssn"]),
+        view: "no SQL",
+        viewOf,
+      }, { limit, offset: 0 }).rows
+    );
+  assert.deepEqual(await read(9, "no SQL"), plain.map((_, id) => [id, "***"]));
+  const one = "SELECT value, 'from' AS id, 'view' AS ssn FROM json_each(?)";
+  assert.deepEqual((await read(10, one)).at(-1), ["from", "view"]);
 });

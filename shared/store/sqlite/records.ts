@@ -32,22 +32,18 @@ export class SqliteRecords implements Records {
   /** Reads from `db`; `shown` knows the pipelines. */
   constructor(private readonly db: Database, private readonly shown: ShownPipelines) {}
 
-  /** What is shown of each pipeline, by its name. */
   async pipelines(): Promise<ReadonlyMap<string, Shown>> {
     return this.shown.get();
   }
 
-  /** Every table of records that there is. */
   async tables(): Promise<RecordTable[]> {
     return this.#tables();
   }
 
-  /** Whether a pipeline has this table. */
   async has(table: RecordTable): Promise<boolean> {
     return this.shown.get().has(partsOfTable(table)?.pipeline ?? "");
   }
 
-  /** A page of records in the order in which they were loaded, or, for one run, in the file's order. Cursors are record ids. */
   async page(table: RecordTable, filter: RecordFilter, page: Page<number>): Promise<RecordRow[]> {
     const terms: string[] = [];
     const values: Bindable[] = [];
@@ -78,7 +74,6 @@ export class SqliteRecords implements Records {
     return page.from === "end" ? rows.reverse() : rows;
   }
 
-  /** The records of a kind with these ids, of any pipeline, as far as they are there. */
   async byIds(kind: FileKind, ids: readonly number[]): Promise<Map<number, RecordRow>> {
     const listed = JSON.stringify(ids);
     const pipelines = this.db.all<{ pipeline: string }>(
@@ -93,7 +88,6 @@ export class SqliteRecords implements Records {
     return new Map(rows.map((row) => [row.record_id, row]));
   }
 
-  /** How many records there are, of one run or of all. Counts files, not records. */
   async count(table: RecordTable, runId?: string): Promise<number> {
     const { kind, shown } = this.#of(table);
     return this.db.get<{ n: number }>(
@@ -110,22 +104,16 @@ export class SqliteRecords implements Records {
     const { kind, shown } = this.#of(table);
     const columns = [...keyColumns(kind, fieldsOf(this.db, shown.name), shown), ...META_COLUMNS];
     const ids = `SELECT id FROM ${baseTable(kind, shown.name)} ORDER BY id LIMIT ? OFFSET ?`;
-    const rest = `${viewFrom(kind, shown.name)} WHERE r.id IN (${ids}) ORDER BY r.id`;
-    return plainRows(
-      this.db,
-      columns,
-      { text: TEXT, rest, mask: shown.masks[kind] },
-      page.limit,
-      page.offset,
-    ) ??
-      this.db.table(
-        `SELECT * FROM ${table} ORDER BY record_id LIMIT ? OFFSET ?`,
-        page.limit,
-        page.offset,
-      );
+    return plainRows(this.db, columns, {
+      id: "r.id",
+      text: TEXT,
+      rest: `${viewFrom(kind, shown.name)} WHERE r.id IN (${ids}) ORDER BY r.id`,
+      mask: shown.masks[kind],
+      view: `SELECT * FROM ${table} ORDER BY record_id LIMIT ? OFFSET ?`,
+      viewOf: `SELECT record_id, * FROM ${table} WHERE record_id IN (SELECT value FROM json_each(?))`,
+    }, page);
   }
 
-  /** The raw records of correction runs that correct each of these invalid records, oldest first. */
   async correctionsOf(invalidIds: readonly number[]): Promise<Map<number, number[]>> {
     const found = new Map<number, number[]>(invalidIds.map((id) => [id, []]));
     const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
@@ -136,7 +124,6 @@ export class SqliteRecords implements Records {
     return found;
   }
 
-  /** The invalid record that each of these raw records of correction runs corrects. */
   async correctedBy(rawIds: readonly number[]): Promise<Map<number, number>> {
     const rows = this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
       "SELECT * FROM record_corrections WHERE raw_record_id IN (SELECT value FROM json_each(?))",
@@ -145,7 +132,6 @@ export class SqliteRecords implements Records {
     return new Map(rows.map((row) => [row.raw_record_id, row.invalid_record_id]));
   }
 
-  /** The text of records with all their personal data, for what has to work on the record itself. Never to be shown or logged. */
   async unmaskedTexts(table: RecordTable, ids: readonly number[]): Promise<Map<number, string>> {
     const rows = this.db.all<{ id: number; json: string }>(
       `SELECT r.id, ${TEXT} AS json FROM ${
@@ -156,10 +142,6 @@ export class SqliteRecords implements Records {
     return new Map(rows.map((row) => [row.id, row.json]));
   }
 
-  /**
-   * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
-   * Blank lines are not kept, so line numbers may have gaps.
-   */
   async *unmaskedLines(
     file: Pick<FileRow, "id" | "kind" | "pipeline">,
   ): AsyncGenerator<{ line: number; text: string }> {

@@ -13,7 +13,6 @@ export class SqliteRuns implements Runs {
   /** Reads from `db`. */
   constructor(private readonly db: Database) {}
 
-  /** Newest first, from `offset` on. */
   async list(filter: RunFilter, page: { limit: number; offset: number }): Promise<RunRow[]> {
     const where = conditions(filter);
     return this.db.all<RunRow>(
@@ -24,7 +23,6 @@ export class SqliteRuns implements Runs {
     );
   }
 
-  /** How many there are. Of all runs, and of all that were loaded, asking takes no longer where there are many. */
   async count(filter: RunFilter = {}): Promise<number> {
     const { loaded, ...others } = filter;
     if (loaded && conditions(others).sql === "") return this.#countLoaded();
@@ -32,7 +30,6 @@ export class SqliteRuns implements Runs {
     return this.db.get<{ n: number }>(`SELECT count(*) AS n FROM etl_runs ${where.sql}`, ...where.values)!.n;
   }
 
-  /** A page of the order newest first; as fast at its end as at its start. */
   async page(filter: RunFilter, page: Page<RunCursor>): Promise<RunRow[]> {
     const where = conditions(filter, page);
     const order = page.from === "end" ? "ASC" : "DESC";
@@ -44,17 +41,14 @@ export class SqliteRuns implements Runs {
     return page.from === "end" ? rows.reverse() : rows;
   }
 
-  /** The run with this number. */
   async byId(id: number): Promise<RunRow | undefined> {
     return this.db.get<RunRow>("SELECT * FROM etl_runs WHERE id = ?", id);
   }
 
-  /** The run with this `run_id`. */
   async byRunId(runId: string): Promise<RunRow | undefined> {
     return this.db.get<RunRow>("SELECT * FROM etl_runs WHERE run_id = ?", runId);
   }
 
-  /** The run that the raw file `name` belongs to: it has loaded the file, or its extraction has told of it. Looks through all runs. */
   async byRawFile(name: string): Promise<RunRow | undefined> {
     return this.db.get<RunRow>(
       `SELECT * FROM etl_runs AS run WHERE raw_file = ?1 OR (raw_file IS NULL AND EXISTS (
@@ -65,7 +59,6 @@ export class SqliteRuns implements Runs {
     );
   }
 
-  /** The run of a pipeline that was loaded last, apart from run `except` and from corrections. */
   async lastLoaded(pipeline: string, except = ""): Promise<RunRow | undefined> {
     return this.db.get<RunRow>(
       `SELECT * FROM etl_runs WHERE pipeline = ? AND loaded_at IS NOT NULL AND correction_of IS NULL AND run_id <> ?
@@ -75,7 +68,6 @@ export class SqliteRuns implements Runs {
     );
   }
 
-  /** The runs with these `run_id`s, as far as they are there. */
   async byRunIds(runIds: readonly string[]): Promise<Map<string, RunRow>> {
     const rows = this.db.all<RunRow>(
       `SELECT * FROM etl_runs WHERE run_id IN ${LISTED}`,
@@ -84,7 +76,6 @@ export class SqliteRuns implements Runs {
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
-  /** Each run's events, oldest first. */
   async eventsOf(runIds: readonly string[]): Promise<Map<string, RunEvent[]>> {
     const rows = this.db.all<{ run_id: string; body: string }>(
       `SELECT run_id, body FROM run_events WHERE run_id IN ${LISTED} ORDER BY run_id, at, seq`,
@@ -95,7 +86,6 @@ export class SqliteRuns implements Runs {
     );
   }
 
-  /** The loaded files of each run, in the order raw, processed, invalid. */
   async filesOf(runIds: readonly string[]): Promise<Map<string, FileRow[]>> {
     const rows = this.db.all<FileRow>(
       `SELECT * FROM run_files WHERE run_id IN ${LISTED} ORDER BY run_id, id`,
@@ -104,14 +94,12 @@ export class SqliteRuns implements Runs {
     return grouped(rows, runIds);
   }
 
-  /** The processed file of each run that is loaded. */
   async loadedFiles(): Promise<string[]> {
     return this.db.all<{ processed_file: string }>(
       "SELECT processed_file FROM etl_runs WHERE loaded_at IS NOT NULL AND processed_file IS NOT NULL",
     ).map(({ processed_file }) => processed_file);
   }
 
-  /** Each run's files on the SFTP server. */
   async deliveriesOf(runIds: readonly string[]): Promise<Map<string, DeliveryRow[]>> {
     const rows = this.db.all<DeliveryRow>(
       `SELECT * FROM deliveries WHERE run_id IN ${LISTED} ORDER BY run_id, id`,
@@ -120,12 +108,10 @@ export class SqliteRuns implements Runs {
     return grouped(rows, runIds);
   }
 
-  /** Where files with this content were delivered, newest first. */
   async deliveriesOfContent(sha256: string): Promise<DeliveryRow[]> {
     return this.db.all<DeliveryRow>("SELECT * FROM deliveries WHERE sha256 = ? ORDER BY id DESC", sha256);
   }
 
-  /** The runs that correct each run, newest first. */
   async correctionsOf(runIds: readonly string[]): Promise<Map<string, RunRow[]>> {
     const rows = this.db.all<RunRow>(
       `SELECT * FROM etl_runs WHERE correction_of IN ${LISTED} ORDER BY run_timestamp DESC, id DESC`,
