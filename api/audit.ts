@@ -1,8 +1,4 @@
-/**
- * The audit log: who did what, one JSON object a line, only ever appended to.
- *
- * @module
- */
+/** The audit log: who did what, one JSON object a line, only ever appended to. */
 import { dirname } from "node:path";
 import type { AuditEntry, AuditLog } from "./ports.ts";
 

@@ -1,8 +1,4 @@
-/**
- * The pipelines that the API shows: those of the definitions, those that can't be used, and those that only the database remembers.
- *
- * @module
- */
+/** The pipelines that the API shows: those of the definitions, those that can't be used, and those that only the database remembers. */
 import { Cron } from "croner";
 import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contracts/names.ts";
 import { isNewer, type Pipelines } from "../shared/pipeline/load.ts";

@@ -1,8 +1,4 @@
-/**
- * What the API needs from outside. Its main opens these; tests pass others.
- *
- * @module
- */
+/** What the API needs from outside. Its main opens these; tests pass others. */
 import type { Logger } from "@logtape/logtape";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";

@@ -1,8 +1,4 @@
-/**
- * The frame of every command: what it accepts, what it writes, and its exit code.
- *
- * @module
- */
+/** The frame of every command: what it accepts, what it writes, and its exit code. */
 import { parseArgs, type ParseArgsOptionsConfig, stripVTControlCharacters } from "node:util";
 import { configure } from "@logtape/logtape";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";

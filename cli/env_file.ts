@@ -1,8 +1,4 @@
-/**
- * The environment of the pipeline: this process's variables over those of the file `.env`.
- *
- * @module
- */
+/** The environment of the pipeline: this process's variables over those of the file `.env`. */
 import { parseEnv } from "node:util";
 import { misspelt } from "../shared/config/config.ts";
 import type { Environment } from "./services.ts";

@@ -1,8 +1,4 @@
-/**
- * Starts programs, passes their lines on with a prefix, and stops them in order.
- *
- * @module
- */
+/** Starts programs, passes their lines on with a prefix, and stops them in order. */
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import type { ReadableStream as WebStream } from "node:stream/web";

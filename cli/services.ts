@@ -1,7 +1,5 @@
 /**
  * How each part of the pipeline is started: its program, its variables, and the least permissions that it needs with this configuration.
- *
- * @module
  */
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,4 @@
-/**
- * The whole pipeline under one supervisor: the services, and a local server for each part that isn't configured.
- *
- * @module
- */
+/** The whole pipeline under one supervisor: the services, and a local server for each part that isn't configured. */
 import { dirname } from "node:path";
 import { backOff, pause } from "../shared/actor/backoff.ts";
 import { WITH_PARENT } from "../shared/actor/parent.ts";

@@ -1,8 +1,4 @@
-/**
- * Requests to a source: its own address or a link of its own, with credentials for it alone, and no more a second than it wants.
- *
- * @module
- */
+/** Requests to a source: its own address or a link of its own, with credentials for it alone, and no more a second than it wants. */
 import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import type { Resolved } from "../shared/pipeline/resolve.ts";

@@ -1,8 +1,4 @@
-/**
- * Announcements of raw files, kept until their files are transformed: the channel may lose them.
- *
- * @module
- */
+/** Announcements of raw files, kept until their files are transformed: the channel may lose them. */
 import { pipelineOfFile, transformedNames } from "../shared/contracts/names.ts";
 import type { Documents } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";

@@ -1,8 +1,4 @@
-/**
- * How requests authenticate to a source.
- *
- * @module
- */
+/** How requests authenticate to a source. */
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import type { ResolvedAuth } from "../shared/pipeline/resolve.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Which changes a run asks for, where its pipeline has a `since`.
- *
- * @module
- */
+/** Which changes a run asks for, where its pipeline has a `since`. */
 import type { SinceRange, StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Unfinished } from "./checkpoint.ts";

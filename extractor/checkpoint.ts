@@ -1,8 +1,4 @@
-/**
- * What the extractor remembers beyond its own end: the progress of the unfinished run, and the outputs of finished ones.
- *
- * @module
- */
+/** What the extractor remembers beyond its own end: the progress of the unfinished run, and the outputs of finished ones. */
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, Moment, RunId, Sha256, SinceRange, Timestamp } from "../shared/contracts/messages.ts";

@@ -1,8 +1,4 @@
-/**
- * The records of a correction run: lines of an earlier run's dead-letter file, corrected.
- *
- * @module
- */
+/** The records of a correction run: lines of an earlier run's dead-letter file, corrected. */
 import { correctedRecord } from "../shared/pipeline/merge_patch.ts";
 import type { Correction } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";

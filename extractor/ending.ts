@@ -1,8 +1,4 @@
-/**
- * Decides whether a finished run is complete; nothing else does.
- *
- * @module
- */
+/** Decides whether a finished run is complete; nothing else does. */
 
 export interface Ended {
   /** Without repeated ones. */

@@ -1,8 +1,4 @@
-/**
- * An answer's bytes: the list of its records, and the places that its paging needs.
- *
- * @module
- */
+/** An answer's bytes: the list of its records, and the places that its paging needs. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { kind } from "./paging/style.ts";
 import { PathReader } from "./paths.ts";

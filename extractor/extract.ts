@@ -1,8 +1,4 @@
-/**
- * Phase 1: a request for a run becomes a raw file and a message about it.
- *
- * @module
- */
+/** Phase 1: a request for a run becomes a raw file and a message about it. */
 import { getLogger } from "@logtape/logtape";
 import {
   type Actor,

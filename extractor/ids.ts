@@ -1,8 +1,4 @@
-/**
- * Ids of records, and a set of many millions of them.
- *
- * @module
- */
+/** Ids of records, and a set of many millions of them. */
 
 import type { JsonBytes } from "../shared/files/json_bytes.ts";
 

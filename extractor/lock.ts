@@ -1,8 +1,4 @@
-/**
- * One extraction at a time on a data directory, also across processes.
- *
- * @module
- */
+/** One extraction at a time on a data directory, also across processes. */
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { Busy } from "../shared/errors/errors.ts";

@@ -1,7 +1,5 @@
 /**
  * The extractor service. `--once` carries out one run's extraction and exits: 0 when the raw file is complete and announced, 1 when not.
- *
- * @module
  */
 import { STALL_MS } from "../shared/actor/actor.ts";
 import { runActor } from "../shared/actor/run_actor.ts";

@@ -1,8 +1,4 @@
-/**
- * Runs that can't continue: the source has to be read from its beginning.
- *
- * @module
- */
+/** Runs that can't continue: the source has to be read from its beginning. */
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";

@@ -1,8 +1,4 @@
-/**
- * One page of the source: requested, read whole within bounds, checked, and requested again after a failure.
- *
- * @module
- */
+/** One page of the source: requested, read whole within bounds, checked, and requested again after a failure. */
 import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { messageOf, PermanentError, TransientError, withoutAddress } from "../shared/errors/errors.ts";

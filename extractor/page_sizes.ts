@@ -1,8 +1,4 @@
-/**
- * How many records each page added to the raw file, in few words: it leads from a line to its page.
- *
- * @module
- */
+/** How many records each page added to the raw file, in few words: it leads from a line to its page. */
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Places in JSON, found in its bytes: a place is first taken as one key (`@odata.nextLink`), then with dots as steps (`message.items`).
- *
- * @module
- */
+/** Places in JSON, found in its bytes: a place is first taken as one key (`@odata.nextLink`), then with dots as steps (`message.items`). */
 import type { JsonBytes, ReadValue } from "../shared/files/json_bytes.ts";
 
 /** An object that leads to paths, by key. */

@@ -1,8 +1,4 @@
-/**
- * Where the schedule stores the time up to which it has dealt with all planned runs.
- *
- * @module
- */
+/** Where the schedule stores the time up to which it has dealt with all planned runs. */
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";

@@ -4,8 +4,6 @@
  * A channel can lose the end of its history: a failover to a replica that lagged behind, a restored backup, a removed queue file. The
  * extractor knows from its own disk which runs have finished and which one hasn't, so it publishes their messages again, under their ids: a
  * mailbox ignores those that it knows, and takes those that it has lost.
- *
- * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";

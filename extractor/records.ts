@@ -1,8 +1,4 @@
-/**
- * The records of a page: the text of each exactly as the source wrote it, and its id.
- *
- * @module
- */
+/** The records of a page: the text of each exactly as the source wrote it, and its id. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { idFrom, type RecordId } from "./ids.ts";
 import { PathReader, Paths } from "./paths.ts";

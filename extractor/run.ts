@@ -1,8 +1,4 @@
-/**
- * The raw file of a run: begun or resumed, filled page by page, and published when complete.
- *
- * @module
- */
+/** The raw file of a run: begun or resumed, filled page by page, and published when complete. */
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import type { Moment } from "../shared/contracts/messages.ts";

@@ -1,8 +1,4 @@
-/**
- * Asking only for changes: since when, and in which windows.
- *
- * @module
- */
+/** Asking only for changes: since when, and in which windows. */
 import type { Moment } from "../shared/contracts/messages.ts";
 import type { Duration } from "../shared/pipeline/mod.ts";
 import { compare, timeLike, timeOf } from "../shared/pipeline/moments.ts";

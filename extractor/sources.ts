@@ -1,8 +1,4 @@
-/**
- * The sources of all pipelines. A definition that can't be used stops only its own pipeline.
- *
- * @module
- */
+/** The sources of all pipelines. A definition that can't be used stops only its own pipeline. */
 import { getLogger } from "@logtape/logtape";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { type Pipelines, planFor } from "../shared/pipeline/load.ts";

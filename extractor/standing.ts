@@ -1,8 +1,6 @@
 /**
  * Which run of a pipeline is held, and up to where its changes are loaded. Stored beside the checkpoint, as it changes while a run is
  * extracted.
- *
- * @module
  */
 import { z } from "zod";
 import { pause } from "../shared/actor/backoff.ts";

@@ -1,8 +1,4 @@
-/**
- * Removes what dead writers have left in a store: nobody sees it there, and somebody pays for it.
- *
- * @module
- */
+/** Removes what dead writers have left in a store: nobody sees it there, and somebody pays for it. */
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";

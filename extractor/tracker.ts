@@ -1,8 +1,4 @@
-/**
- * The tracker: follows extracted runs to their outcome.
- *
- * @module
- */
+/** The tracker: follows extracted runs to their outcome. */
 import type { Actor } from "../shared/actor/actor.ts";
 import type { RunOutcome } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";

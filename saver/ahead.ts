@@ -1,8 +1,6 @@
 /**
  * Sending files ahead: once a phase has announced its files, before the run is loaded and the courier gets its order. This only saves time:
  * the courier sends whatever wasn't sent ahead, or was lost.
- *
- * @module
  */
 import { basename } from "node:path";
 import { listen } from "../shared/actor/listen.ts";

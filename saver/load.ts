@@ -1,8 +1,4 @@
-/**
- * Loads the three files of a run.
- *
- * @module
- */
+/** Loads the three files of a run. */
 import type { Handling } from "../shared/actor/actor.ts";
 import { stamp } from "../shared/contracts/ids.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";

@@ -4,8 +4,6 @@
  *
  * A queue can lose messages: its file is removed, a backup is restored, a failover goes to a replica that lagged behind. A message is
  * published under its old id, so a mailbox that still knows it ignores it.
- *
- * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";

@@ -1,8 +1,4 @@
-/**
- * Retention: local files are removed once they are old and verified on the SFTP server. Rows of the database stay.
- *
- * @module
- */
+/** Retention: local files are removed once they are old and verified on the SFTP server. Rows of the database stay. */
 import type { Logger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
 import { isFinal } from "../shared/contracts/messages.ts";

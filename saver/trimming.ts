@@ -1,8 +1,4 @@
-/**
- * Bounds the database where `KEEP_RUNS_DAYS` is set: removes records and events of old runs.
- *
- * @module
- */
+/** Bounds the database where `KEEP_RUNS_DAYS` is set: removes records and events of old runs. */
 import type { Logger } from "@logtape/logtape";
 import { pause } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";

@@ -1,8 +1,6 @@
 /**
  * `deno task docs`: fails where an exported name of a port or a contract has no doc comment. `deno doc --lint` finds them; what else it wants
  * (explicit types on every zod constant, no type of a library in a signature) is for published packages.
- *
- * @module
  */
 import { complain, EXIT, runCommand } from "../cli/command_line.ts";
 

@@ -2,8 +2,6 @@
  * `deno task test [PATH…] [flags of deno test]`: runs the tests, several files at a time, and sets up what they need first. Programs that are missing are installed through
  * apt on Debian and Ubuntu, as root or where `sudo -n` works; `ETL_TEST_INSTALL=no` prevents it. Tests whose programs are still missing are ignored
  * and listed at the end; with `CI=true` a missing program is a failure.
- *
- * @module
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";

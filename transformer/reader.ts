@@ -1,8 +1,4 @@
-/**
- * Reads no more of a record's text than needed: the fields of a reading plan, and the names of its keys.
- *
- * @module
- */
+/** Reads no more of a record's text than needed: the fields of a reading plan, and the names of its keys. */
 import type { Field } from "../shared/pipeline/fields.ts";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 

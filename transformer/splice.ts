@@ -1,8 +1,4 @@
-/**
- * Adds a member to a record without touching the rest of its text: numbers and the order of keys stay as written.
- *
- * @module
- */
+/** Adds a member to a record without touching the rest of its text: numbers and the order of keys stay as written. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { explain, type JsonObject, type Problem } from "../shared/pipeline/problems.ts";
 

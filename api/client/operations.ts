@@ -1,8 +1,4 @@
-/**
- * Operations on the API. The shapes of their answers are generated from these texts (`deno task generate`).
- *
- * @module
- */
+/** Operations on the API. The shapes of their answers are generated from these texts (`deno task generate`). */
 import type { Operation } from "./graphql.ts";
 import type * as types from "./types.d.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Repairing invalid records: from typed text to a patch. For the browser and the terminal.
- *
- * @module
- */
+/** Repairing invalid records: from typed text to a patch. For the browser and the terminal. */
 import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_patch.ts";
 import type { Patch } from "../../shared/contracts/messages.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";

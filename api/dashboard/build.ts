@@ -1,8 +1,4 @@
-/**
- * `api/dashboard/static/app.js`, the browser's side of the dashboard in one file. The same sources give the same bytes.
- *
- * @module
- */
+/** `api/dashboard/static/app.js`, the browser's side of the dashboard in one file. The same sources give the same bytes. */
 import { fileURLToPath } from "node:url";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));

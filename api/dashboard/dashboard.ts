@@ -1,8 +1,4 @@
-/**
- * The dashboard's pages, for browsers: one small page at each address, which the script of `web/` fills.
- *
- * @module
- */
+/** The dashboard's pages, for browsers: one small page at each address, which the script of `web/` fills. */
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";

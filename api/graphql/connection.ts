@@ -1,8 +1,4 @@
-/**
- * Connections in the manner of Relay, over keyset cursors: a page stays right while rows arrive.
- *
- * @module
- */
+/** Connections in the manner of Relay, over keyset cursors: a page stays right while rows arrive. */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
 import { parseExact } from "../../shared/store/mask.ts";

@@ -1,8 +1,4 @@
-/**
- * GraphiQL, made once and served from here alone.
- *
- * @module
- */
+/** GraphiQL, made once and served from here alone. */
 import { gzip } from "node:zlib";
 import { promisify } from "node:util";
 import { hashSource, pagePolicy } from "../http/pages.ts";

@@ -1,8 +1,4 @@
-/**
- * The live view: one watch of the channel, shared by all subscriptions, and only while there are any.
- *
- * @module
- */
+/** The live view: one watch of the channel, shared by all subscriptions, and only while there are any. */
 import { getLogger } from "@logtape/logtape";
 import { Repeater, SlidingBuffer } from "graphql-yoga";
 import { backOff, pause } from "../../shared/actor/backoff.ts";

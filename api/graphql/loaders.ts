@@ -1,8 +1,4 @@
-/**
- * Batched reads: one query for all rows of a list instead of one each.
- *
- * @module
- */
+/** Batched reads: one query for all rows of a list instead of one each. */
 import DataLoader from "dataloader";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import type { MoveRow } from "../../shared/store/current_rows.ts";

@@ -1,8 +1,4 @@
-/**
- * What holds for the body of every request: a bound, and UTF-8.
- *
- * @module
- */
+/** What holds for the body of every request: a bound, and UTF-8. */
 import { Buffer, isUtf8 } from "node:buffer";
 import type { MiddlewareHandler } from "hono";
 import type { Env } from "./env.ts";

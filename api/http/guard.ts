@@ -1,8 +1,4 @@
-/**
- * Who may come in: the name that the API is called by, and the token.
- *
- * @module
- */
+/** Who may come in: the name that the API is called by, and the token. */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";

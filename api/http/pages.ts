@@ -1,8 +1,4 @@
-/**
- * Self-contained pages: nothing is loaded from elsewhere, and the content security policy forbids it.
- *
- * @module
- */
+/** Self-contained pages: nothing is loaded from elsewhere, and the content security policy forbids it. */
 import { createHash } from "node:crypto";
 
 export interface PagePolicy {

@@ -1,8 +1,4 @@
-/**
- * Headers that go with every answer.
- *
- * @module
- */
+/** Headers that go with every answer. */
 import type { MiddlewareHandler } from "hono";
 import type { Env } from "./env.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Invalid input, answered in the shape of FastAPI's validation errors.
- *
- * @module
- */
+/** Invalid input, answered in the shape of FastAPI's validation errors. */
 import { z } from "@hono/zod-openapi";
 import { jsonAnswer } from "../json.ts";
 

@@ -1,8 +1,4 @@
-/**
- * `/openapi.json` and `/docs`: the REST routes described, with Swagger UI served from here alone.
- *
- * @module
- */
+/** `/openapi.json` and `/docs`: the REST routes described, with Swagger UI served from here alone. */
 import type { ApiApp } from "../http/env.ts";
 import { pagePolicy } from "../http/pages.ts";
 import { jsonAnswer } from "../json.ts";

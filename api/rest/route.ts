@@ -1,8 +1,4 @@
-/**
- * A REST route: described once, for the OpenAPI document and for validation.
- *
- * @module
- */
+/** A REST route: described once, for the OpenAPI document and for validation. */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ApiApp, Env } from "../http/env.ts";

@@ -1,8 +1,4 @@
-/**
- * Signing in with a browser, where a token is wanted: browsers can't send the token with a page's address, so a cookie stands for it.
- *
- * @module
- */
+/** Signing in with a browser, where a token is wanted: browsers can't send the token with a page's address, so a cookie stands for it. */
 import { z } from "@hono/zod-openapi";
 import { setCookie } from "hono/cookie";
 import type { ApiApp } from "../http/env.ts";

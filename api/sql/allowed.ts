@@ -1,8 +1,4 @@
-/**
- * What a stranger's SELECT may use.
- *
- * @module
- */
+/** What a stranger's SELECT may use. */
 
 /** What may be read besides the views, which mask: the runs, and JSON taken apart. */
 export const READABLE: ReadonlySet<string> = new Set(["etl_runs", "json_each", "json_tree"]);

@@ -1,7 +1,5 @@
 /**
  * The SQL console: queries run in processes of their own, few at a time, and are killed when they take too long or their client is gone.
- *
- * @module
  */
 import type { SqlAnswer, SqlConsole } from "../ports.ts";
 import { SqlRefused } from "./errors.ts";

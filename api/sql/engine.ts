@@ -1,8 +1,4 @@
-/**
- * Running a stranger's SELECT: read-only, over the views alone, within bounds that SQLite keeps.
- *
- * @module
- */
+/** Running a stranger's SELECT: read-only, over the views alone, within bounds that SQLite keeps. */
 import { Database, type Value } from "../../shared/sqlite/database.ts";
 import { SqlRefused } from "./errors.ts";
 import { FUNCTIONS, READABLE } from "./allowed.ts";

@@ -1,8 +1,6 @@
 /**
  * The SQL console on PostgreSQL: a query runs as a user that can only read the views, in its own connection and read-only transaction. The
  * server enforces the user's rights; that they are no wider is checked before each query.
- *
- * @module
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import { Postgres } from "../../shared/store/postgres/connection.ts";

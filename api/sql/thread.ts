@@ -1,8 +1,4 @@
-/**
- * The thread of the SQL console's process in which SQLite works.
- *
- * @module
- */
+/** The thread of the SQL console's process in which SQLite works. */
 import { type Bounds, Engine } from "./engine.ts";
 import { SqlRefused } from "./errors.ts";
 

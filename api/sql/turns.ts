@@ -1,8 +1,4 @@
-/**
- * Limits concurrent queries: few run, some wait, the rest has to come back later.
- *
- * @module
- */
+/** Limits concurrent queries: few run, some wait, the rest has to come back later. */
 import { SqlBusy } from "./errors.ts";
 
 export interface TurnOptions {

@@ -4,8 +4,6 @@
  *
  * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by that
  * many bytes of JSON rows, or `{"refused"}` with the reason.
- *
- * @module
  */
 import { setPriority } from "node:os";
 import { splitLines } from "../../shared/files/lines.ts";

@@ -1,8 +1,6 @@
 /**
  * `healthy.ts [URL]`: exit code 0 when the part in this container is well. With a URL: when that answers with success. Without: when each actor
  * of this host has reported to the channel's directory lately.
- *
- * @module
  */
 import { hostname } from "node:os";
 import { openChannel } from "../../shared/channel/open.ts";

@@ -1,8 +1,6 @@
 /**
  * What has to be there before the containers start: keys on both sides, the server's host key known to the saver from the beginning, and
  * folders that belong to the user of the services. What is there stays; running it again changes nothing.
- *
- * @module
  */
 import { messageOf, PermanentError } from "../../shared/errors/errors.ts";
 import { EXIT, runCommand, say } from "../command_line.ts";

@@ -1,8 +1,4 @@
-/**
- * What every command of `deno task etl` is given, and what it can ask.
- *
- * @module
- */
+/** What every command of `deno task etl` is given, and what it can ask. */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import {
   type Outcome,

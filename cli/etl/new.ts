@@ -1,8 +1,4 @@
-/**
- * `deno task etl new URL`: asks a source a few times, and writes the definition of its pipeline.
- *
- * @module
- */
+/** `deno task etl new URL`: asks a source a few times, and writes the definition of its pipeline. */
 import { basename, join, relative } from "node:path";
 import { fetchPage, type Page } from "../../extractor/page.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";

@@ -1,8 +1,4 @@
-/**
- * Exploring an unknown source: its answers, the list of records in one, and what else it says.
- *
- * @module
- */
+/** Exploring an unknown source: its answers, the list of records in one, and what else it says. */
 import { Access } from "../../extractor/access.ts";
 import type { PageRequest } from "../../extractor/paging/style.ts";
 import type { AnySource } from "../../extractor/source.ts";

@@ -1,8 +1,4 @@
-/**
- * Finding out how a source divides its list: what its first page says is tried, and believed only where the next records follow.
- *
- * @module
- */
+/** Finding out how a source divides its list: what its first page says is tried, and believed only where the next records follow. */
 import { linksIn } from "../../extractor/paging/link_header.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
 import type { At } from "../../shared/pipeline/mod.ts";

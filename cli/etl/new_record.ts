@@ -1,8 +1,4 @@
-/**
- * What records look like: their key, types, formats, and the fields that look personal.
- *
- * @module
- */
+/** What records look like: their key, types, formats, and the fields that look personal. */
 import * as z from "zod";
 import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 

@@ -1,8 +1,4 @@
-/**
- * `deno task etl notify`: what receivers outside were told; `--test` sends a notification to all, and waits for what they answer.
- *
- * @module
- */
+/** `deno task etl notify`: what receivers outside were told; `--test` sends a notification to all, and waits for what they answer. */
 import { pause } from "../../api/client/graphql.ts";
 import { type NotificationLine, NOTIFICATIONS } from "../../api/client/operations.ts";
 import { EXIT, print, table } from "../command_line.ts";

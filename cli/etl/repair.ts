@@ -1,8 +1,4 @@
-/**
- * `repair`: bad records as JSON lines in the editor (or from a file, or one field set in all), checked, and replayed.
- *
- * @module
- */
+/** `repair`: bad records as JSON lines in the editor (or from a file, or one field set in all), checked, and replayed. */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import {
   type InvalidRecord,

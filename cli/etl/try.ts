@@ -1,8 +1,4 @@
-/**
- * `deno task etl try NAME`: one page of a pipeline's source, as a run would read it, and the verdict on each record. Stores nothing.
- *
- * @module
- */
+/** `deno task etl try NAME`: one page of a pipeline's source, as a run would read it, and the verdict on each record. Stores nothing. */
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { fetchPage } from "../../extractor/page.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";

@@ -1,8 +1,4 @@
-/**
- * The transform repeated: the same raw file, lookup and rules must give the same bytes.
- *
- * @module
- */
+/** The transform repeated: the same raw file, lookup and rules must give the same bytes. */
 import { createHash } from "node:crypto";
 import { identityOf } from "../../shared/pipeline/identity.ts";
 import { PermanentError } from "../../shared/errors/errors.ts";

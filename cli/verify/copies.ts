@@ -1,8 +1,4 @@
-/**
- * The copies of a run's files, each against what was recorded when it was loaded: on the local disk, in the database, on the server.
- *
- * @module
- */
+/** The copies of a run's files, each against what was recorded when it was loaded: on the local disk, in the database, on the server. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Inspection } from "../../saver/delivery/inspect.ts";

@@ -1,7 +1,5 @@
 /**
  * The server that holds the delivered files: the configured one, or a local one over the folder that `start`, `run` and `demo` deliver to.
- *
- * @module
  */
 import { dirname, join } from "node:path";
 import { sftpOptionsOf } from "../../saver/config.ts";

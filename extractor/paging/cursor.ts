@@ -1,8 +1,4 @@
-/**
- * Paging by a cursor that the answer names: `?cursor=eyJpZCI6…`.
- *
- * @module
- */
+/** Paging by a cursor that the answer names: `?cursor=eyJpZCI6…`. */
 import {
   bodyPaths,
   countAt,

@@ -1,8 +1,4 @@
-/**
- * Paging by the last record: its field is the cursor of the next page (`?starting_after=ch_123`).
- *
- * @module
- */
+/** Paging by the last record: its field is the cursor of the next page (`?starting_after=ch_123`). */
 import { bodyPaths, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 

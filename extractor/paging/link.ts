@@ -1,8 +1,4 @@
-/**
- * Paging by links: in the body, or in the header `Link` (RFC 8288).
- *
- * @module
- */
+/** Paging by links: in the body, or in the header `Link` (RFC 8288). */
 import { type Answered, Contradiction, saysEnd, type Style, textAt, type Way } from "./style.ts";
 import { linksIn } from "./link_header.ts";
 import type { PagingBy } from "./mod.ts";

@@ -1,8 +1,4 @@
-/**
- * The header `Link` (RFC 8288).
- *
- * @module
- */
+/** The header `Link` (RFC 8288). */
 
 export interface HeaderLink {
   /** As written; may be relative. */

@@ -1,8 +1,4 @@
-/**
- * The styles of paging, by their names in definitions.
- *
- * @module
- */
+/** The styles of paging, by their names in definitions. */
 import type { Paging } from "../../shared/pipeline/mod.ts";
 import { cursor } from "./cursor.ts";
 import { last } from "./last.ts";

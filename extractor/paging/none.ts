@@ -1,8 +1,4 @@
-/**
- * No paging: one answer holds everything.
- *
- * @module
- */
+/** No paging: one answer holds everything. */
 import type { Style } from "./style.ts";
 
 export function none(): Style {

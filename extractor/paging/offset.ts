@@ -1,8 +1,4 @@
-/**
- * Paging by the number of records to leave out: `?skip=200&limit=100`.
- *
- * @module
- */
+/** Paging by the number of records to leave out: `?skip=200&limit=100`. */
 import { bodyPaths, Contradiction, countAt, emptyBefore, type Position, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 

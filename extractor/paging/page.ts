@@ -1,8 +1,4 @@
-/**
- * Paging by the number of the page: `?page=3&per_page=100`.
- *
- * @module
- */
+/** Paging by the number of the page: `?page=3&per_page=100`. */
 import {
   bodyPaths,
   Contradiction,

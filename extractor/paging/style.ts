@@ -1,8 +1,4 @@
-/**
- * A style of paging. Pure: no clock, no network, no state.
- *
- * @module
- */
+/** A style of paging. Pure: no clock, no network, no state. */
 import { TransientError } from "../../shared/errors/errors.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
 

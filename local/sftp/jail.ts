@@ -1,7 +1,5 @@
 /**
  * Which file on the disk a path of the SFTP client means. Clients see the root folder at one virtual path (`/upload`), and nothing else.
- *
- * @module
  */
 import { posix } from "node:path";
 

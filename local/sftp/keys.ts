@@ -1,8 +1,4 @@
-/**
- * Key pairs for SFTP: made once, never overwritten.
- *
- * @module
- */
+/** Key pairs for SFTP: made once, never overwritten. */
 import { Buffer } from "node:buffer";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,8 +1,6 @@
 /**
  * A local SFTP server, for those who have none: the saver delivers to it over the real protocol, and the files appear in a folder.
  * Not made for the open internet: no limit on tries to log in, one user.
- *
- * @module
  */
 import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";

@@ -1,8 +1,4 @@
-/**
- * One client's SFTP session: requests of the protocol's version 3, done on the files of a jail.
- *
- * @module
- */
+/** One client's SFTP session: requests of the protocol's version 3, done on the files of a jail. */
 import { Buffer } from "node:buffer";
 import { posix } from "node:path";
 import ssh2, { type Attributes, type FileEntry, type SFTPWrapper } from "ssh2";

@@ -1,8 +1,4 @@
-/**
- * Generated products in the shape of DummyJSON's, the same bytes for the same index.
- *
- * @module
- */
+/** Generated products in the shape of DummyJSON's, the same bytes for the same index. */
 import { base, en, Faker } from "@faker-js/faker";
 
 const CATEGORIES = [

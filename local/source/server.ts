@@ -1,8 +1,4 @@
-/**
- * A real HTTP server of generated users and products that answers as DummyJSON does.
- *
- * @module
- */
+/** A real HTTP server of generated users and products that answers as DummyJSON does. */
 import { productJson } from "./products.ts";
 import { Users } from "./users.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Generated users in the shape of DummyJSON's, the same bytes for the same index and seed.
- *
- * @module
- */
+/** Generated users in the shape of DummyJSON's, the same bytes for the same index and seed. */
 import { base, en, Faker } from "@faker-js/faker";
 import { type Flaw, flawed, FLAWS } from "./flaws.ts";
 

@@ -3,8 +3,6 @@
  *
  * ssh2 by itself leaves requests open when a connection dies. Here each one waits in a set, and the end of the connection (an error, a
  * close, a silent server) fails all of them.
- *
- * @module
  */
 import { Buffer } from "node:buffer";
 import { connect as connectSocket, type Socket } from "node:net";

@@ -1,8 +1,4 @@
-/**
- * Classifies failures: the one place that knows the errors of ssh2, SFTP and the file system.
- *
- * @module
- */
+/** Classifies failures: the one place that knows the errors of ssh2, SFTP and the file system. */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 
 /** Status codes of SFTP version 3. */

@@ -3,8 +3,6 @@
  *
  * Reads plain and hashed names, `[host]:port`, patterns (`*`, `?`, `!`), several keys for a host, `@revoked`. Ignores lines with
  * `@cert-authority`, as certificates of hosts aren't accepted.
- *
- * @module
  */
 import { createHash, createHmac } from "node:crypto";
 import { Buffer } from "node:buffer";

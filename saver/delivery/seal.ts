@@ -3,8 +3,6 @@
  *
  * A file is encrypted once, and the result is kept beside the run's files: age's output differs each time, and a delivery can be repeated
  * only with the same bytes.
- *
- * @module
  */
 import { Encrypter } from "age-encryption";
 import { createHash } from "node:crypto";

@@ -1,8 +1,6 @@
 /**
  * Delivery over one SFTP connection. Each file is uploaded under a temporary name, verified, and renamed in one step that never replaces
  * another file. docs/decisions/003-delivery.md gives the reasons.
- *
- * @module
  */
 import { createHash } from "node:crypto";
 import { posix } from "node:path";

@@ -1,8 +1,6 @@
 /**
  * A session in a thread, so that encrypting and hashing a file leave the event loop to others, and two files can be sent at once. Whatever
  * ssh2 leaves open of a connection ends with the thread.
- *
- * @module
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliveredFile, Probed } from "./delivery.ts";

@@ -1,8 +1,4 @@
-/**
- * The thread of an `SftpWorker`: does what `ToSftpWorker` asks for.
- *
- * @module
- */
+/** The thread of an `SftpWorker`: does what `ToSftpWorker` asks for. */
 import { failureOf, type FromSftpWorker, type ToSftpWorker } from "./sftp_worker.ts";
 import { Session } from "./session.ts";
 

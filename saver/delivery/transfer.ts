@@ -1,8 +1,6 @@
 /**
  * Moving bytes: up from a local source while hashing them, and back into a hash. Both keep many requests under way, as a round trip for
  * each would leave the line idle.
- *
- * @module
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";

@@ -1,8 +1,4 @@
-/**
- * Sends notifications to receivers outside. Whatever they do, the other actors of this service don't notice.
- *
- * @module
- */
+/** Sends notifications to receivers outside. Whatever they do, the other actors of this service don't notice. */
 import type { Actor, Done, Handling } from "../../shared/actor/actor.ts";
 import { backOff } from "../../shared/actor/backoff.ts";
 import type { Notify } from "../../shared/contracts/notifications.ts";

@@ -1,8 +1,6 @@
 /**
  * The receivers of notifications, and one POST to one of them, signed by Standard Webhooks
  * (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
- *
- * @module
  */
 import { createHash, createHmac } from "node:crypto";
 import type { ReceiverName } from "../../shared/contracts/notifications.ts";

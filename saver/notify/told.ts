@@ -1,8 +1,6 @@
 /**
  * The notifications that an event of a run causes: the run failed or is held, its pipeline works again, the fields of its source have
  * changed. They follow from the event and the database, so that a repeated event causes the same ones.
- *
- * @module
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import type { FieldTypes, Phase, RunEvent } from "../../shared/contracts/messages.ts";

@@ -1,8 +1,6 @@
 /**
  * Finds what no event reports: late runs, pending deliveries, and new dead letters. It searches the database and the channel, so that it
  * works while other services are dead, and after a restart.
- *
- * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/actor/backoff.ts";

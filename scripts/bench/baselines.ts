@@ -1,8 +1,6 @@
 /**
  * What the machine's own tools need for the same work. None of them verifies, resumes or counts; those that can be made to write through to
  * the disk are.
- *
- * @module
  */
 import type { Cost } from "./measure.ts";
 import { shell } from "./programs.ts";

@@ -1,8 +1,4 @@
-/**
- * Where the benchmark works: a folder of its own, the real services with their real permissions, real servers beside them.
- *
- * @module
- */
+/** Where the benchmark works: a folder of its own, the real services with their real permissions, real servers beside them. */
 import { readEnvironment } from "../../cli/env_file.ts";
 import {
   commandOf,

@@ -1,8 +1,4 @@
-/**
- * Load on an HTTP server: some connections that stay, each asking for the next answer when it has the last.
- *
- * @module
- */
+/** Load on an HTTP server: some connections that stay, each asking for the next answer when it has the last. */
 
 export interface Asked {
   readonly path: string;

@@ -1,8 +1,4 @@
-/**
- * Programs and their cost: commands that run to their end, and services that stay. Reads `/proc`, so it needs Linux.
- *
- * @module
- */
+/** Programs and their cost: commands that run to their end, and services that stay. Reads `/proc`, so it needs Linux. */
 import { start } from "../../cli/program.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import { childrenOf, kilobytesOf, ticksOf } from "../../tests/support/processes.ts";

@@ -1,8 +1,4 @@
-/**
- * Asking for a run: tell (send the request) and ask (send it and follow the run).
- *
- * @module
- */
+/** Asking for a run: tell (send the request) and ask (send it and follow the run). */
 import type { Channel, Outgoing } from "../channel/channel.ts";
 import { newRunId } from "../contracts/ids.ts";
 import { DEFAULT_PIPELINE } from "../contracts/names.ts";

@@ -1,8 +1,4 @@
-/**
- * Cancelling runs: the request reaches the actor that works on the run.
- *
- * @module
- */
+/** Cancelling runs: the request reaches the actor that works on the run. */
 import type { Channel } from "../channel/channel.ts";
 import type { RunEvent } from "../contracts/messages.ts";
 import { Cancelled } from "../errors/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * Listening to a channel without taking messages from their receivers.
- *
- * @module
- */
+/** Listening to a channel without taking messages from their receivers. */
 import { getLogger } from "@logtape/logtape";
 import type { Channel } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";

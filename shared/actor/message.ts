@@ -1,8 +1,4 @@
-/**
- * From fields to a validated message, and back: the one place where messages are validated, on send and on receive.
- *
- * @module
- */
+/** From fields to a validated message, and back: the one place where messages are validated, on send and on receive. */
 import { z } from "zod";
 import type { Outgoing } from "../channel/channel.ts";
 import { type ChannelName, CHANNELS, type MessageOn } from "../contracts/channels.ts";

@@ -1,8 +1,4 @@
-/**
- * Ends this process with the program that started it, whatever ended that: its end of a pipe on standard input closes then.
- *
- * @module
- */
+/** Ends this process with the program that started it, whatever ended that: its end of a pipe on standard input closes then. */
 
 /** The argument which says that standard input is such a pipe. */
 export const WITH_PARENT = "--with-parent";

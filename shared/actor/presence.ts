@@ -1,8 +1,4 @@
-/**
- * An actor's entry in the directory.
- *
- * @module
- */
+/** An actor's entry in the directory. */
 import { hostname } from "node:os";
 import { getLogger } from "@logtape/logtape";
 import type { Beat, Channel, Progress } from "../channel/channel.ts";

@@ -1,8 +1,4 @@
-/**
- * Which failed tries were reported: else a server that is away for a week would fill channel and database with one sentence.
- *
- * @module
- */
+/** Which failed tries were reported: else a server that is away for a week would fill channel and database with one sentence. */
 
 /** How long a reported reason isn't reported again, in milliseconds. */
 const SILENT_MS = 3_600_000;

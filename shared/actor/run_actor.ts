@@ -1,8 +1,4 @@
-/**
- * The actor runtime: claim a message, handle it, publish its outputs, acknowledge. One loop for every actor.
- *
- * @module
- */
+/** The actor runtime: claim a message, handle it, publish its outputs, acknowledge. One loop for every actor. */
 import { getLogger, type Logger, withContext } from "@logtape/logtape";
 import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";

@@ -1,8 +1,4 @@
-/**
- * The life of every service: configuration, logs, resources closed in reverse order, signals, exit codes.
- *
- * @module
- */
+/** The life of every service: configuration, logs, resources closed in reverse order, signals, exit codes. */
 import { getLogger, type Logger } from "@logtape/logtape";
 import type { Channel } from "../channel/channel.ts";
 import { type ConfigOf, environment, loadConfig, type Variables } from "../config/config.ts";

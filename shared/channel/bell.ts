@@ -1,8 +1,4 @@
-/**
- * Waiting for news without missing any: take the number of rings, look, and wait for the next ring after that number.
- *
- * @module
- */
+/** Waiting for news without missing any: take the number of rings, look, and wait for the next ring after that number. */
 import type { Claim } from "./channel.ts";
 
 /** Something that rings when there may be news. */

@@ -1,8 +1,6 @@
 /**
  * A channel in an SQLite file that the processes of one machine share: no server to install. A message is a row, from its publication until
  * its id is forgotten; see `embedded_file.ts` for the table.
- *
- * @module
  */
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 import { readAtEachRing, waitForClaim } from "./bell.ts";

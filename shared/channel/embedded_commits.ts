@@ -1,8 +1,4 @@
-/**
- * How a process learns that another one has written news to the queue file they share.
- *
- * @module
- */
+/** How a process learns that another one has written news to the queue file they share. */
 import { getLogger } from "@logtape/logtape";
 import { messageOf } from "../errors/errors.ts";
 import { Bell, type Wakeup } from "./bell.ts";

@@ -1,8 +1,4 @@
-/**
- * The SQLite file that several processes share as their queue: opening, schema, and short transactions.
- *
- * @module
- */
+/** The SQLite file that several processes share as their queue: opening, schema, and short transactions. */
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { messageOf, PermanentError } from "../errors/errors.ts";

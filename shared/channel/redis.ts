@@ -4,8 +4,6 @@
  *
  * Other programs may subscribe to the Pub/Sub channel of a mailbox's name, and may publish on it: such a message is taken into the stream by
  * the consumers of that mailbox. All keys have to lie on one server; Redis Cluster isn't supported.
- *
- * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * A connection to a Redis server that is made again whenever it breaks, and its errors by kind.
- *
- * @module
- */
+/** A connection to a Redis server that is made again whenever it breaks, and its errors by kind. */
 import { getLogger } from "@logtape/logtape";
 import { createClient, ErrorReply } from "redis";
 import { messageOf, PermanentError, TransientError } from "../errors/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * What Pub/Sub tells: that there is news in a mailbox, and messages of programs that know nothing of streams.
- *
- * @module
- */
+/** What Pub/Sub tells: that there is news in a mailbox, and messages of programs that know nothing of streams. */
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { messageOf, PermanentError } from "../errors/errors.ts";

@@ -16,8 +16,6 @@
  *
  * Attempts are the delivery counter of the group's pending list. Pub/Sub: each published body goes out on the channel `N`; `N:wake` wakes
  * consumers for any other reason.
- *
- * @module
  */
 import { createHash } from "node:crypto";
 import { REMEMBER_MS } from "./channel.ts";

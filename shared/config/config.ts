@@ -1,8 +1,4 @@
-/**
- * Configuration: one zod shape for each service, read from environment variables, with every problem reported at once.
- *
- * @module
- */
+/** Configuration: one zod shape for each service, read from environment variables, with every problem reported at once. */
 import { z } from "zod";
 import { ConfigError } from "../errors/errors.ts";
 

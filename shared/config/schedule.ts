@@ -1,7 +1,5 @@
 /**
  * The variables that planned times follow from: the extractor asks for runs at these times, the saver notices those that passed without one.
- *
- * @module
  */
 import { z } from "zod";
 import { PARTS } from "../pipeline/definition.ts";

@@ -1,8 +1,4 @@
-/**
- * The adapters' access to the disk: blocks, durable names, and the file system's errors, classified.
- *
- * @module
- */
+/** The adapters' access to the disk: blocks, durable names, and the file system's errors, classified. */
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";

@@ -3,8 +3,6 @@
  *
  * `JSON.parse` would build a page of objects only to read one id of each, and would lose the text of numbers (`1.0`, `9007199254740993`),
  * escapes and duplicate keys. Accepts RFC 8259, as `JSON.parse` does.
- *
- * @module
  */
 
 /** Reads the value at `at`; answers the position after it. */

@@ -1,8 +1,4 @@
-/**
- * Bytes into lines: fast, and without failing on any content.
- *
- * @module
- */
+/** Bytes into lines: fast, and without failing on any content. */
 
 import { isUtf8 } from "node:buffer";
 

@@ -1,8 +1,4 @@
-/**
- * The files of runs in a folder of the local disk: written under a `.part` name.
- *
- * @module
- */
+/** The files of runs in a folder of the local disk: written under a `.part` name. */
 import { createHash } from "node:crypto";
 import { dirname, join, relative } from "node:path";
 import { PermanentError } from "../errors/errors.ts";

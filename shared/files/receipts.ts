@@ -1,8 +1,6 @@
 /**
  * Receipts: the results of each raw file's transform, kept beside the files (docs/decisions/010-announced-again.md). The transformer
  * answers a repeated announcement from them, and the saver finds files in them that were transformed and never loaded.
- *
- * @module
  */
 import { basename, dirname } from "node:path";
 import { z } from "zod";

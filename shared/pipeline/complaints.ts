@@ -1,8 +1,6 @@
 /**
  * The complaint about a value that a schema refuses, as it continues `70 is …`; and the rule that the schema expresses. A message of the
  * schema itself is used as it is.
- *
- * @module
  */
 import * as z from "zod";
 import { type Field, takesIntegers } from "./fields.ts";

@@ -1,8 +1,4 @@
-/**
- * Members of a source that are valid one by one, but contradict each other, or would end a run green and short.
- *
- * @module
- */
+/** Members of a source that are valid one by one, but contradict each other, or would end a run green and short. */
 import type { SourceDefinition } from "./definition.ts";
 import { shown } from "./problems.ts";
 import type { Mistake } from "./supported.ts";

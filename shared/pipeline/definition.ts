@@ -1,8 +1,4 @@
-/**
- * The schema of a definition. The type checker finds most mistakes in the editor; this finds them at run time.
- *
- * @module
- */
+/** The schema of a definition. The type checker finds most mistakes in the editor; this finds them at run time. */
 import { Cron } from "croner";
 import * as z from "zod";
 import { contradictions, secretsIn } from "./contradictions.ts";

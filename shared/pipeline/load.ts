@@ -1,8 +1,4 @@
-/**
- * Loads the definitions of a folder, with every problem of each.
- *
- * @module
- */
+/** Loads the definitions of a folder, with every problem of each. */
 import { basename, join, posix, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as z from "zod";

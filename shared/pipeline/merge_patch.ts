@@ -1,8 +1,4 @@
-/**
- * Correcting an invalid record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file.
- *
- * @module
- */
+/** Correcting an invalid record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file. */
 import type { Patch } from "../contracts/messages.ts";
 
 /** Shown by the views instead of a masked value; never a real value. */

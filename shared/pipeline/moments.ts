@@ -1,8 +1,4 @@
-/**
- * Moments: times and numbers by which sources tell changes, compared by their meaning, and written in the source's form.
- *
- * @module
- */
+/** Moments: times and numbers by which sources tell changes, compared by their meaning, and written in the source's form. */
 import type { Moment } from "../contracts/messages.ts";
 
 /** The later of two moments; any other value doesn't count. ISO times are compared as times, whatever their zone and precision. */

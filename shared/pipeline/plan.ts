@@ -2,8 +2,6 @@
  * A definition, compiled once.
  *
  * Where zod leaves it open: an integer is a number without a fraction, so `1.0` and 64-bit ids are integers.
- *
- * @module
  */
 import * as z from "zod";
 import { complaint, type Rule, ruleOf } from "./complaints.ts";

@@ -1,8 +1,4 @@
-/**
- * Problems of a record or line. Runs in browsers too.
- *
- * @module
- */
+/** Problems of a record or line. Runs in browsers too. */
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

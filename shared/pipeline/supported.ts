@@ -1,8 +1,4 @@
-/**
- * The schemas that a record may have: they judge a value without changing it, and JSON Schema can express them.
- *
- * @module
- */
+/** The schemas that a record may have: they judge a value without changing it, and JSON Schema can express them. */
 import * as z from "zod";
 
 export interface Mistake {

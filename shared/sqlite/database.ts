@@ -1,8 +1,4 @@
-/**
- * The one wrapper over `node:sqlite`: binds and reads values without its traps, and turns its errors into the pipeline's two kinds.
- *
- * @module
- */
+/** The one wrapper over `node:sqlite`: binds and reads values without its traps, and turns its errors into the pipeline's two kinds. */
 import { DatabaseSync, type DatabaseSyncOptions, type StatementSync } from "node:sqlite";
 import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Write transactions that wait for the lock without stopping the process.
- *
- * @module
- */
+/** Write transactions that wait for the lock without stopping the process. */
 import { setTimeout as wait } from "node:timers/promises";
 import { TransientError } from "../errors/errors.ts";
 import { BusyError, type Database } from "./database.ts";

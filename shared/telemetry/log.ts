@@ -1,8 +1,4 @@
-/**
- * Logs: structured, one line each, with secrets and personal fields redacted whatever a caller passes.
- *
- * @module
- */
+/** Logs: structured, one line each, with secrets and personal fields redacted whatever a caller passes. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { configure, jsonLinesFormatter, type LogLevel, type LogRecord, type Sink } from "@logtape/logtape";
 import { prettyFormatter } from "@logtape/pretty";

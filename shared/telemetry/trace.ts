@@ -1,8 +1,6 @@
 /**
  * Traces: one trace for each run, across all services, carried in the messages as a W3C `traceparent`. Without `OTEL_DENO` all of this
  * costs nothing and does nothing.
- *
- * @module
  */
 import { context, propagation, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 import { messageOf } from "../errors/errors.ts";

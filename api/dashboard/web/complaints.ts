@@ -1,8 +1,4 @@
-/**
- * What is wrong with a record, in Spanish. Data and API keep the English text; only the page shows another.
- *
- * @module
- */
+/** What is wrong with a record, in Spanish. Data and API keep the English text; only the page shows another. */
 
 const WORDS: Readonly<Record<string, string>> = {
   "greater than": "es mayor que",

@@ -1,9 +1,5 @@
 /// <reference lib="dom" />
-/**
- * What was typed and not replayed yet. It survives a reload, and is kept in this browser only, as changes instead of whole records.
- *
- * @module
- */
+/** What was typed and not replayed yet. It survives a reload, and is kept in this browser only, as changes instead of whole records. */
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Draft } from "../../client/repair.ts";
 

@@ -1,8 +1,6 @@
 /**
  * Imported before anything else: zod tries out whether it may make functions of text as soon as a schema is made, and the page's policy
  * reports that as a violation.
- *
- * @module
  */
 import { config } from "zod";
 

@@ -1,9 +1,5 @@
 /// <reference lib="dom" />
-/**
- * The state that all pages share.
- *
- * @module
- */
+/** The state that all pages share. */
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { GraphqlClient, type Operation, pause, Unauthorized, type Variables } from "../../client/graphql.ts";

@@ -1,8 +1,4 @@
-/**
- * The answers of mutations, in particular of failed ones, and their audit.
- *
- * @module
- */
+/** The answers of mutations, in particular of failed ones, and their audit. */
 import type { ObjectRef } from "@pothos/core";
 import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
 import { pause } from "../../../shared/actor/backoff.ts";

@@ -1,8 +1,4 @@
-/**
- * One bad record: a form made from the rules, its whole JSON for the rest, or its text where it was no JSON.
- *
- * @module
- */
+/** One bad record: a form made from the rules, its whole JSON for the rest, or its text where it was no JSON. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { MASK } from "../../../../shared/pipeline/merge_patch.ts";
