@@ -14,7 +14,7 @@ const HELP = `deno task etl COMMAND [--json]
   show RUN                        all of a run
   start [--pipeline NAME] [--watch]
                                   requests a run; --watch follows it to its end
-  rewind NAME --to VALUE          requests a run that asks again for what changed since VALUE, whatever was loaded
+  rewind NAME --to VALUE          requests a run that asks again for changes since VALUE, loaded or not
   watch [RUN]                     follows a run, or the current one, to its end
   invalid RUN [--reason TEXT]     its invalid records
   repair RUN [--reason TEXT]      opens its invalid records in $EDITOR, checks and replays those that were changed

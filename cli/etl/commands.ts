@@ -67,7 +67,7 @@ const show: Command = async ({ api, words, options: { json } }) => {
   if (run.correctionOf) say(`It corrects run ${run.correctionOf.id}.`);
   if (run.since) {
     say(
-      `It asked for what changed since ${run.since.from}, and got ${
+      `It asked for changes since ${run.since.from}, and got ${
         run.since.to === null ? "nothing" : `all up to ${run.since.to}`
       }.`,
     );
@@ -155,14 +155,13 @@ const invalid: Command = async ({ api, words, options: { json, reason, limit } }
   return EXIT.ok;
 };
 
-/** Asks again for what changed. */
 const rewind: Command = async (work) => {
   const { api, words: [name], options: { to, json, watch } } = work;
   if (name === undefined || to === undefined) throw new UsageError("Wanted rewind NAME --to VALUE.");
   const { runId } = await steer(api, "startRun", { pipeline: await namedPipeline(api, name), since: to });
   if (watch) return await followRun(work, runId!);
   if (json) print({ runId });
-  else say(`run ${runId} requested, which asks for what changed since ${to}`);
+  else say(`run ${runId} requested, which asks for changes since ${to}`);
   return EXIT.ok;
 };
 

@@ -275,7 +275,7 @@ function textOf(
       : `paging: ${code(paging)},`,
     ...empty === undefined ? [] : [`empty: ${code(empty)}, // what it answers after its last page`],
     ...time === undefined ? [] : [
-      "// only what changed since the last run, if the source has a parameter for it:",
+      "// only changes since the last run, if the source has a parameter for it:",
       comment(
         `since: { field: ${code(time.path)}, from: ${
           code(time.first)

@@ -43,7 +43,7 @@ const StartRunInput = builder.inputType("StartRunInput", {
     pipeline: t.string({ description: "Which pipeline; default `users`, or the only one." }),
     requestedBy: t.string({ description: "Who asks; default `api`." }),
     since: t.string({
-      description: "Rewinds the pipeline: asks again for what changed since then, whatever was loaded.",
+      description: "Rewinds the pipeline: asks again for changes since then, loaded or not.",
     }),
     wait: t.boolean({ description: "Answer when the run has ended, or is held." }),
     timeoutSeconds: t.int({ description: "How long to wait at most; default 300, at most 3600." }),
