@@ -32,7 +32,7 @@ import { differenceOf } from "./same_answers.ts";
 import {
   type CopiedRow,
   type CopiedTable,
-  PAGE_ROWS,
+  PAGE_RECORDS,
   type PlainTable,
   SqliteCopied,
 } from "./sqlite/copied.ts";
@@ -232,7 +232,7 @@ async function compare(
     if (rows !== part.count) return `${part.table} has ${rows} rows, wanted ${part.count}`;
   }
   for (const [n, part] of parts.entries()) {
-    const found = pagesOf(session, `copied_${n}`, part.query, PAGE_ROWS);
+    const found = pagesOf(session, `copied_${n}`, part.query, PAGE_RECORDS);
     let rest: unknown[][] = [];
     for (const wanted of told(part, "check", options)) {
       while (rest.length < wanted.length) {

@@ -186,7 +186,8 @@ interface Settings extends Way {
 class Link {
   readonly sql: postgres.Sql;
   onClose = () => {};
-  readonly #end = Promise.withResolvers<never>();
+  /** Ends what is waited for. Not one promise for all, which would keep the result of each race against it. */
+  readonly #waits = new Set<(why: Error) => void>();
   #socket: Socket | undefined;
   #received = 0;
   #isOpen = true;
@@ -198,7 +199,6 @@ class Link {
     private readonly ms: number,
     private readonly mostBytes: number,
   ) {
-    this.#end.promise.catch(() => {});
     this.sql = postgres({
       ...CLIENT,
       ...settings,
@@ -230,20 +230,20 @@ class Link {
   readonly wait: Wait = async (work) => {
     if (!this.#isOpen) throw lost();
     this.#received = 0;
-    let timer: NodeJS.Timeout | undefined;
-    const silent = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new WayError("SILENT"));
-        this.#ended();
-      }, this.ms);
-    });
+    const ended = Promise.withResolvers<never>();
+    this.#waits.add(ended.reject);
+    const timer = setTimeout(() => {
+      ended.reject(new WayError("SILENT"));
+      this.#ended();
+    }, this.ms);
     try {
-      return await Promise.race([work, this.#end.promise, silent]);
+      return await Promise.race([work, ended.promise]);
     } catch (error) {
       if (this.#socket === undefined) this.#ended(); // it never was connected
       throw error;
     } finally {
       clearTimeout(timer);
+      this.#waits.delete(ended.reject);
     }
   };
 
@@ -260,7 +260,7 @@ class Link {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     clearTimeout(this.#timer);
-    this.#end.reject(why);
+    for (const end of this.#waits) end(why);
     this.#socket?.destroy();
     this.onClose();
   }

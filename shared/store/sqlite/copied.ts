@@ -18,10 +18,10 @@ import type { Shown } from "../shown.ts";
 /** Values in the order of a table's columns, where TEXT can't hold NUL: it reads as U+FFFD. */
 export type CopiedRow = readonly (string | number | null)[];
 
-/** Rows of a page; a line may have 16 MiB. */
-export const PAGE_ROWS = 200;
+/** Rows of a page, and records of one: a line may have 16 MiB. */
+export const [PAGE_ROWS, PAGE_RECORDS] = [2_000, 200];
 
-/** A table: how many rows it has, and all of them in the order of its key, in pages of `PAGE_ROWS`. */
+/** A table: how many rows it has, and all of them in the order of its key. */
 export interface CopiedTable {
   readonly count: number;
   pages(): Iterable<CopiedRow[]>;
@@ -121,6 +121,7 @@ export class SqliteCopied implements Disposable {
           [0],
           ([id]) => [id],
           ([id, line]) => [plain(id!), plain(line!), line instanceof Uint8Array ? `\\x${hexOf(line)}` : null],
+          PAGE_RECORDS,
         ),
     };
   }
@@ -184,12 +185,13 @@ export class SqliteCopied implements Disposable {
     first: (string | number)[],
     after: (row: Value[]) => (Value | undefined)[],
     rowOf: (row: Value[]) => CopiedRow = (row) => row as CopiedRow,
+    size: number = PAGE_ROWS,
   ): Generator<CopiedRow[]> {
-    const read = this.db.reader<Value[]>(`${query} LIMIT ${PAGE_ROWS}`);
+    const read = this.db.reader<Value[]>(`${query} LIMIT ${size}`);
     for (let at = first;;) {
       const rows = read(...at);
       if (rows.length > 0) yield rows.map(rowOf);
-      if (rows.length < PAGE_ROWS) return;
+      if (rows.length < size) return;
       at = after(rows.at(-1)!) as (string | number)[];
     }
   }
