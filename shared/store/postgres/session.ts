@@ -79,12 +79,16 @@ async function copy(
   const query = sql.unsafe(text) as unknown as Copying;
   // what the server refuses after the end of the rows is told to the query alone, which has been answered by then
   const refused = Promise.withResolvers<never>();
+  refused.promise.catch(() => {});
   const { reject } = query;
   query.reject = (error) => {
     reject(error);
     refused.reject(error);
   };
-  const stream = await wait(query.writable());
+  // a connection that is lost by now is not waited for, and nobody else would catch these
+  const opened = query.writable();
+  opened.catch(() => {});
+  const stream = await wait(opened);
   const closed = once(stream, "close").then(() => {
     if (stream.errored) throw stream.errored;
   });
@@ -94,7 +98,10 @@ async function copy(
     for await (const piece of pieces) {
       const isFull = !stream.write(piece);
       if (stream.errored) throw stream.errored; // a connection that is lost isn't waited for
-      if (isFull) await wait(Promise.race([once(stream, "drain"), ended]));
+      if (!isFull) continue;
+      const drained = Promise.race([once(stream, "drain"), ended]);
+      drained.catch(() => {});
+      await wait(drained);
     }
   } catch (error) {
     // what is in the table already is taken back
