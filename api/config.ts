@@ -22,7 +22,7 @@ export const ApiVariables = {
   API_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. Default 127.0.0.1."),
   API_PORT: whole(0, 65535).default(8000).describe("Port to listen on; 0 takes a free one. Default 8000."),
   API_TOKEN: z.string().min(16, "wanted at least 16 characters").optional().describe(
-    "Where set, every route but /healthz and /readyz wants `Authorization: Bearer` with it. Unset: no token is asked for.",
+    "If set, every route except /healthz and /readyz requires it as `Authorization: Bearer`. Unset: no token is required.",
   ),
   ALLOWED_HOSTS: list().prefault("localhost,127.0.0.1,[::1],api").pipe(z.array(hostName).min(1)).describe(
     "Host names under which the API may be called, without port; * for any. Default localhost,127.0.0.1,[::1],api.",
@@ -42,7 +42,7 @@ export const ApiVariables = {
   ...ChannelVariables,
   ...DatabaseVariables,
   SQL_DATABASE_URL: DatabaseVariables.DATABASE_URL.describe(
-    "The same database as DATABASE_URL, for the SQL console: as a user that can do no more than read the views (deno task doctor --grant). Unset, with DATABASE_URL: no console.",
+    "The same database as DATABASE_URL, for the SQL console: as a user that can only read the views (deno task doctor --grant). Unset, with DATABASE_URL: no console.",
   ),
   ...StorageVariables,
   ...PipelineVariables,

@@ -51,7 +51,7 @@ export const SaverVariables = {
       "Folder on the SFTP server, made if missing. Default /upload.",
     ),
   SFTP_KNOWN_HOSTS: path().default("ssh_keys/known_hosts").describe(
-    "File of host keys that are trusted. Default ssh_keys/known_hosts.",
+    "File of trusted host keys. Default ssh_keys/known_hosts.",
   ),
   SFTP_HOST_KEY_POLICY: z.enum(["strict", "accept-new"], { error: "wanted strict or accept-new" }).default(
     "strict",
@@ -59,16 +59,16 @@ export const SaverVariables = {
     "strict: only keys in SFTP_KNOWN_HOSTS; accept-new: the first key seen is recorded there, another is refused. Default strict.",
   ),
   SFTP_VERIFY: z.enum(["content", "size"], { error: "wanted content or size" }).default("content").describe(
-    "What is checked of an uploaded file before it gets its name: content (read back and hashed) or size. Default content.",
+    "How an uploaded file is verified before it gets its name: content (read back and hashed) or size. Default content.",
   ),
   SFTP_ENCRYPT_TO: list().refine(
     (all) => all.every((one) => one.startsWith("age1")),
     "wanted age recipients (age1…)",
   ).optional().describe(
-    "age recipients, separated by commas; files are then delivered encrypted, as NAME.age, and kept so in DATA_DIR/sealed too. Default: unset.",
+    "age recipients, separated by commas; files are then delivered encrypted, as NAME.age; the encrypted files are also kept in DATA_DIR/sealed. Default: unset.",
   ),
   RETENTION_DAYS: whole(1, 36_500).optional().describe(
-    "Days after which local files are removed of runs whose files were all found on the SFTP server, by their content. " +
+    "Age in days at which a run's local files are removed, if all its files were verified on the SFTP server by their content. " +
       "Look first with `deno task retention`. Default: unset, all files stay.",
   ),
   KEEP_RUNS_DAYS: z.union(
@@ -76,18 +76,18 @@ export const SaverVariables = {
     "wanted off, or a number of days from 1 to 36500",
   )
     .default("off").describe(
-      "Days after which the records and events of a run that has ended are removed from the database, but for those that the current state or an invalid " +
-        "record that nobody corrected needs. Look first with `deno task retention`. Default off: all stay.",
+      "Days after its end at which a run's records and events are removed from the database, except those that the current state or " +
+        "an uncorrected invalid record needs. Look first with `deno task retention`. Default off: all stay.",
     ),
   NOTIFY_URL: list().pipe(z.array(webhook).max(20, WEBHOOK_WANTED)).optional().describe(
-    "Addresses, separated by commas, that are notified of failed, held and late runs, pending deliveries, dead letters and changed fields: a signed POST each. Default: unset.",
+    "Addresses, separated by commas, that get a signed POST about failed, held and late runs, pending deliveries, dead letters and changed fields. Default: unset.",
   ),
   NOTIFY_SECRET: z.string().transform((text) => text.split(/\s+/).filter((key) => key !== ""))
     .pipe(z.array(signingKey).min(1, KEY_WANTED)).optional().describe(
-      "What notifications are signed with, as whsec_ and base64 (Standard Webhooks); several, separated by spaces, while it is changed. Wanted where NOTIFY_URL is set.",
+      "Key for signing notifications, as whsec_ and base64 (Standard Webhooks); several, separated by spaces, during a change of keys. Required with NOTIFY_URL.",
     ),
   NOTIFY_LATE_MINUTES: whole(1, 10_080).default(60).describe(
-    "Minutes after a planned time from which a run that has not completed is late, 1 to 10080. Default 60.",
+    "Minutes after its planned time at which a run is late unless it has completed, 1 to 10080. Default 60.",
   ),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: "wanted an address such as https://etl.example.com" })
     .optional().describe(

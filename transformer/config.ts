@@ -9,7 +9,7 @@ import {
 
 export const TransformerVariables = {
   LOOKUP_FILE: path().optional().describe(
-    "The lookup file of the pipeline whose definition asks for this variable, as users does. Unset: the file that the definition names.",
+    "The lookup file of pipelines whose definition names this variable, as users does. Unset: the file that the definition names.",
   ),
   ...PipelineVariables,
   ...ActorVariables,

@@ -28,7 +28,7 @@ const keysOf = (secret: string) => SaverVariables.NOTIFY_SECRET.parse(secret)!;
 /** A notifier on a channel, that tells `urls`. */
 async function stage(
   urls: readonly string[],
-  { open = openTemporaryChannel, answerWithinMs = 300, pauses = { firstMs: 20, maxMs: 40 } }: {
+  { open = openTemporaryChannel, answerWithinMs, pauses = { firstMs: 20, maxMs: 40 } }: {
     open?: () => Channel | Promise<Channel>;
     answerWithinMs?: number;
     pauses?: { firstMs: number; maxMs: number };
@@ -255,7 +255,7 @@ const TALKERS: [name: string, talk: (connection: Deno.Conn) => Promise<void>, re
 for (const [name, talk, reason] of TALKERS) {
   Deno.test(`a receiver that ${name} costs a bounded time, and is tried again`, async () => {
     await using talker = startTalker(talk);
-    await using s = await stage([talker.url]);
+    await using s = await stage([talker.url], { answerWithinMs: 300 });
     const started = performance.now();
     await s.order("a");
     await s.until(() => s.kinds("again") >= 1);

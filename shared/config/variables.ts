@@ -46,7 +46,7 @@ export const ChannelVariables = {
 /** How an actor treats its messages. */
 export const ActorVariables = {
   LEASE_SECONDS: whole(1, 3_600).default(30).describe(
-    "Seconds after which the message of a process that died is taken by another one, 1 to 3600. Default 30.",
+    "Seconds after which another process takes over the message of a dead one, 1 to 3600. Default 30.",
   ),
 };
 
@@ -61,7 +61,7 @@ export const DatabaseVariables = {
   }, "wanted user and database: postgres://USER:PASSWORD@HOST[:PORT]/DATABASE[?sslmode=verify-full]")
     .optional()
     .describe(
-      "PostgreSQL database for what machines share: runs and records, and the extractor's checkpoints and locks, so that another machine resumes the run where one died. Unset: they are in DB_PATH and in DATA_DIR/state.",
+      "PostgreSQL database for runs, records, and the extractor's checkpoints and locks, so that another machine can resume the run of a dead one. Unset: they are in DB_PATH and in DATA_DIR/state.",
     ),
 };
 
@@ -97,7 +97,7 @@ export const FilesVariables = {
     "Whether the bucket is named in the path (true), or in the host name. Unset: true with S3_ENDPOINT, false without.",
   ),
   AWS_ACCESS_KEY_ID: z.string().min(1).optional().describe(
-    "Access key that may read, write, list and remove below FILES_URL.",
+    "Access key with permission to read, write, list and remove below FILES_URL.",
   ),
   AWS_SECRET_ACCESS_KEY: z.string().min(1).optional().describe("The access key's secret."),
 };
@@ -156,7 +156,7 @@ export const MaskVariables = {
 export const LogVariables = {
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warning", "error", "fatal"], {
     error: "wanted trace, debug, info, warning, error or fatal",
-  }).default("info").describe("Lowest level that is logged. Default info."),
+  }).default("info").describe("Lowest level to log. Default info."),
   LOG_FORMAT: z.enum(["auto", "pretty", "json"], { error: "wanted auto, pretty or json" }).default("auto")
     .describe(
       "pretty, json (one object a line), or auto: pretty on a terminal, json elsewhere. Default auto.",
