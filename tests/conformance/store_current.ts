@@ -106,7 +106,8 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
         const keys = all.map(({ key }) => key);
         assert.ok(keys.length > 1, JSON.stringify(where));
         const forwards = [];
-        for (let after: CurrentCursor | undefined;;) {
+        let after: CurrentCursor | undefined;
+        for (;;) {
           const page = await current.page("users", where, { limit: 2, after });
           forwards.push(...page);
           if (page.length < 2) break;
@@ -114,7 +115,8 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
         }
         assert.deepEqual(forwards.map(({ key }) => key), keys, JSON.stringify(where));
         const backwards = [];
-        for (let before: CurrentCursor | undefined;;) {
+        let before: CurrentCursor | undefined;
+        for (;;) {
           const page = await current.page("users", where, { limit: 2, before, from: "end" });
           backwards.unshift(...page);
           if (page.length < 2) break;
