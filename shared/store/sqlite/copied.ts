@@ -57,14 +57,13 @@ export class SqliteCopied implements Disposable {
   static open(path: string): SqliteCopied {
     const refuse = (wrong: string, todo: string) =>
       new PermanentError(`Cannot copy ${path}: ${wrong}. ${todo}.`);
-    let db: Database;
     try {
       Deno.statSync(path);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw refuse("there is no database", "Set DB_PATH to the one that is to be copied");
     }
-    db = new Database(path, { readOnly: true, busyTimeoutMs: 5_000 });
+    const db = new Database(path, { readOnly: true, busyTimeoutMs: 5_000 });
     try {
       const version = schemaVersion(db);
       if (version === SCHEMA_VERSION) return new SqliteCopied(db);
