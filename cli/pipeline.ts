@@ -131,6 +131,14 @@ async function pipelinesToRun(env: Environment, named: readonly string[]): Promi
   }).map(({ name }) => name);
 }
 
+/** No run starts by itself. */
+const UNPLANNED = {
+  SCHEDULE: "off",
+  SLEEP_INTERVAL_SECONDS: undefined,
+  RUN_ON_START: "never",
+  SCHEDULE_CATCH_UP_HOURS: "0",
+};
+
 /** One run of each pipeline, all at once. */
 async function runMode(
   env: Environment,
@@ -138,13 +146,7 @@ async function runMode(
   signal: AbortSignal,
   patienceMs: number,
 ): Promise<number> {
-  const quiet = {
-    LOG_LEVEL: env.LOG_LEVEL || "warning",
-    SCHEDULE: "off",
-    SLEEP_INTERVAL_SECONDS: undefined,
-    RUN_ON_START: "never",
-    SCHEDULE_CATCH_UP_HOURS: "0",
-  };
+  const quiet = { ...UNPLANNED, LOG_LEVEL: env.LOG_LEVEL || "warning" };
   await using channel = await channelOf(env);
   await refuseOverlap(channel);
   const services = SERVICES.filter((service) => service !== "api");
@@ -196,10 +198,7 @@ async function demoMode(
     REDIS_URL: undefined,
     REDIS_HOST: undefined,
     SFTP_HOST: undefined,
-    SCHEDULE: "off",
-    SLEEP_INTERVAL_SECONDS: undefined,
-    RUN_ON_START: "never",
-    SCHEDULE_CATCH_UP_HOURS: "0",
+    ...UNPLANNED,
     HOLD_RUNS: "off",
     LOG_LEVEL: env.LOG_LEVEL || "warning",
   };
@@ -249,28 +248,25 @@ async function oneRun(
     supervisor.broken,
     lastOf(showing(events, channel, tell ?? say, isTerminal && tell === undefined)),
   ]);
-  if (last === undefined) {
-    complain("Stopped before the run ended. The next start resumes it.");
-    return EXIT.failed;
-  }
-  if (last.type === "phase_retrying") {
-    complain(
-      `The run is loaded, its delivery is pending: ${last.reason} The next start retries it.`,
-    );
-    return EXIT.failed;
-  }
-  if (last.type === "run_held") {
-    complain(
-      `The run is held: ${last.reason} Start the services, and look at it with: deno task etl show ${last.run_id}`,
-    );
-    return EXIT.failed;
-  }
-  if (statusAfter(last) !== "COMPLETED") {
-    complain(`The run failed: ${"reason" in last ? last.reason : last.type}`);
+  if (last === undefined || statusAfter(last) !== "COMPLETED") {
+    complain(whyNotCompleted(last));
     return EXIT.failed;
   }
   (tell ?? say)(await summaryOf(supervisor.env, last.run_id, patienceMs));
   return EXIT.ok;
+}
+
+function whyNotCompleted(last: RunEvent | undefined): string {
+  switch (last?.type) {
+    case undefined:
+      return "Stopped before the run ended. The next start resumes it.";
+    case "phase_retrying":
+      return `The run is loaded, its delivery is pending: ${last.reason} The next start retries it.`;
+    case "run_held":
+      return `The run is held: ${last.reason} Start the services, and look at it with: deno task etl show ${last.run_id}`;
+    default:
+      return `The run failed: ${"reason" in last! ? last.reason : last!.type}`;
+  }
 }
 
 /** The run of a pipeline that waits for a person, if there is one. */
