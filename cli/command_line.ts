@@ -13,12 +13,10 @@ export const EXIT = {
   unreachable: 3,
 } as const;
 
-/** The command line can't be used, or names something that doesn't exist. */
 export class UsageError extends Error {
   override readonly name: string = "UsageError";
 }
 
-/** What a command accepts besides `--help`. */
 export interface Accepts<O extends ParseArgsOptionsConfig> {
   /** What `--help` prints: `deno task NAME [--option]…`, then what it does. */
   readonly help: string;
@@ -86,7 +84,7 @@ export async function runCommand<O extends ParseArgsOptionsConfig>(
   }
 }
 
-/** A whole number from an option. @throws UsageError */
+/** @throws UsageError for anything but a whole number. */
 export function numberOf(
   name: string,
   value: string,
@@ -104,7 +102,7 @@ export function numberOf(
 
 const encoder = new TextEncoder();
 
-/** Whether standard output is a terminal; only there are bars and colours. */
+/** Bars and colours are for terminals only. */
 export const isTerminal: boolean = Deno.stdout.isTerminal();
 
 /** Writes a line for people. Nothing in it can control the terminal. */
@@ -112,12 +110,11 @@ export function say(line: string): void {
   write(`${safe(line)}\n`);
 }
 
-/** Writes a line for people to standard error. */
 export function complain(line: string): void {
   Deno.stderr.writeSync(encoder.encode(`${safe(line)}\n`));
 }
 
-/** Writes a value for programs, as JSON on one line. */
+/** As JSON on one line. */
 export function print(value: unknown): void {
   write(`${JSON.stringify(value)}\n`);
 }

@@ -1,7 +1,7 @@
 import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 
-/** Whether a server can listen there. Anything but a port in use is for the server itself to report. */
+/** The server itself reports any other problem than a port in use. */
 export function isFree(hostname: string, port: number): boolean {
   try {
     Deno.listen({ hostname, port }).close();
@@ -11,7 +11,6 @@ export function isFree(hostname: string, port: number): boolean {
   }
 }
 
-/** The first free port from `port` on. */
 export function nextFree(hostname: string, port: number): number {
   while (!isFree(hostname, port) && port < 65_535) port += 1;
   return port;

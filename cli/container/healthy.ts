@@ -9,10 +9,12 @@ import { ChannelVariables, redisUrlOf } from "../../shared/config/variables.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { complain, EXIT, runCommand } from "../command_line.ts";
 
-/** Beats come each five seconds while an actor waits, and each ten while it works; one that is older than this has stopped, in milliseconds. */
+/**
+ * Beats come every five seconds while an actor waits, every ten while it works; an older one means that it has stopped, in milliseconds.
+ */
 const FRESH_MS = 30_000;
 
-/** What is wrong with the actors of `host`, from the last beats of all; undefined when they are well. */
+/** Undefined when the actors of `host` are well. */
 export function complaint(beats: readonly Beat[], host: string, now: number): string | undefined {
   const own = beats.filter((beat) => beat.host === host);
   if (own.length === 0) return `No actor of ${host} is in the directory.`;

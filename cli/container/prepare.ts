@@ -1,20 +1,19 @@
 /**
- * What has to be there before the containers start: keys on both sides, the server's host key known to the saver from the beginning, and
- * folders that belong to the user of the services. What is there stays; running it again changes nothing.
+ * Prepares what the containers need: keys on both sides, the server's host key known to the saver from the beginning, and folders that
+ * belong to the user of the services. Existing keys stay; running it again changes nothing.
  */
 import { messageOf, PermanentError } from "../../shared/errors/errors.ts";
 import { EXIT, runCommand, say } from "../command_line.ts";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
 
-/** Where things are, and whose they shall be. */
 export interface PrepareOptions {
   /** Folder of the people's keys: `id_rsa`, `sftp_user.pub`, `known_hosts` and the server's `ssh_host_ed25519_key`. */
   readonly keys: string;
-  /** Folder of copies for the SFTP server: what it may see, and nothing else. They stay with the user that runs this. */
+  /** Folder of copies for the SFTP server, which sees nothing else. They stay with the user that runs this. */
   readonly serverKeys: string;
-  /** Folders that the services write to, with all that is in them. */
+  /** Folders that the services write to, changed with all their content. */
   readonly folders: readonly string[];
-  /** Folders that the services or the SFTP server write to; what is in them stays as it is. */
+  /** Folders that the services or the SFTP server write to, changed without their content. */
   readonly shallow: readonly string[];
   readonly uid: number;
   readonly gid: number;
@@ -22,7 +21,7 @@ export interface PrepareOptions {
   readonly passphrase?: string | undefined;
 }
 
-/** Prepares everything; answers what is worth telling, one line each. @throws PermanentError naming what can't be used. */
+/** Answers a line for each change. @throws PermanentError naming what can't be used. */
 export async function prepare(options: PrepareOptions): Promise<string[]> {
   const { keys, serverKeys } = options;
   const pair = await ensureKeys(keys, { passphrase: options.passphrase });

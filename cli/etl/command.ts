@@ -1,4 +1,3 @@
-/** What every command of `deno task etl` is given, and what it can ask. */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import {
   type Outcome,
@@ -12,15 +11,14 @@ import {
 import type { ReadEnv } from "../../shared/pipeline/resolve.ts";
 import { type CommandLine, confirmed, UsageError } from "../command_line.ts";
 
-/** The API refused, or what was asked didn't come to a good end. */
+/** The API refused, or the work failed. */
 export class Failed extends Error {
   override readonly name: string = "Failed";
 }
 
-/** What a command works with. */
 export interface Work {
   readonly api: GraphqlClient;
-  /** What follows the command's name. */
+  /** The words after the command's name. */
   readonly words: readonly string[];
   readonly options: Options;
   readonly editor: string;
@@ -49,10 +47,10 @@ export const OPTIONS = {
 
 export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & { readonly limit: number };
 
-/** A command; answers the exit code. */
+/** Answers the exit code. */
 export type Command = (work: Work) => Promise<number>;
 
-/** The run that is named: by number, by id, or `latest`. @throws UsageError when there is none. */
+/** The run by number, by id, or `latest`. @throws UsageError when there is none. */
 export async function findRun(api: GraphqlClient, name: string | undefined): Promise<Run> {
   if (name === undefined) throw new UsageError("Which run? Give its number, its id, or latest.");
   const runId = name === "latest"
@@ -63,7 +61,7 @@ export async function findRun(api: GraphqlClient, name: string | undefined): Pro
   return run;
 }
 
-/** The name of a pipeline that there is; undefined where none is given. @throws UsageError with what there is. */
+/** Undefined without a name. @throws UsageError, naming the pipelines there are, for an unknown one. */
 export async function namedPipeline(
   api: GraphqlClient,
   name: string | undefined,
@@ -77,7 +75,7 @@ export async function namedPipeline(
   );
 }
 
-/** Does something. @throws Failed with what the API says when it wasn't done. */
+/** @throws Failed with the API's reason. */
 export async function steer(
   api: GraphqlClient,
   what: Steering,
@@ -88,7 +86,7 @@ export async function steer(
   return outcome;
 }
 
-/** Asks for a yes, unless it was given. @throws Failed without one. */
+/** Asks unless `given`. @throws Failed without a yes. */
 export function confirmOr(given: boolean, question: string): void {
   if (given || confirmed(question)) return;
   throw new Failed("Not confirmed, so nothing was changed. On a terminal say y; in a script give --yes.");

@@ -12,7 +12,6 @@ import { repair } from "./repair.ts";
 import { tryPipeline } from "./try.ts";
 import { why } from "./why.ts";
 
-/** Most rows that the API gives at once. */
 const MOST = 500;
 
 const pipelines: Command = async ({ api, options: { json } }) => {
@@ -220,7 +219,7 @@ const dead: Command = async ({ api, words: [what = "list", id], options }) => {
   return EXIT.ok;
 };
 
-/** Compares what a run left behind with what was recorded; that needs the files, so it runs here and not in the API. */
+/** Compares the copies of a run; that needs the files, so it runs here and not in the API. */
 const verify: Command = async ({ api, words: [name = "latest"], options: { json } }) => {
   const which = name === "latest" || name === "all" ? name : (await findRun(api, name)).runId;
   const args = project.tasks.verify.command.split(" ").slice(1)
@@ -251,7 +250,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   try: tryPipeline,
 };
 
-/** Why a run is held, with some of its bad records and the numbers that it is compared with, or what was decided. */
 function sayHold({ id }: Run, hold: NonNullable<Run["hold"]>): void {
   say(hold.reason);
   if (hold.decision !== null) {
@@ -269,7 +267,7 @@ function sayHold({ id }: Run, hold: NonNullable<Run["hold"]>): void {
   say(`Decide: deno task etl release ${id}, or deno task etl reject ${id}`);
 }
 
-/** `asks`: whether any run asks only for what changed. */
+/** `asks`: whether any run asks only for changes. */
 function rowOf(run: RunLine, asks: boolean): (string | number | null)[] {
   const {
     id,

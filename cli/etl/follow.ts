@@ -9,7 +9,7 @@ import { Failed, type Work } from "./command.ts";
 /** How often a run is read besides its events, in milliseconds: an event is published before it is in the database. */
 const LOOK_EVERY_MS = 500;
 
-/** Shows what happens to a run until its end; answers the exit code. A run that was resumed in its place is followed in turn. */
+/** Shows a run's events until its end; answers the exit code. If the run is superseded, the other one is followed. */
 export async function followRun({ api, options: { json }, signal }: Work, runId: string): Promise<number> {
   const gone = new AbortController();
   let news = Promise.withResolvers<void>();
@@ -58,7 +58,7 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
   }
 }
 
-/** Who works on the run, and how far they are; none while the API is away. */
+/** The work on the run; none while the API is away. */
 async function workOn(api: GraphqlClient, runId: string) {
   const { actors } = await api.ask(ACTORS).catch(() => ({ actors: [] }));
   return actors.flatMap(({ name, instances }) =>
@@ -66,7 +66,7 @@ async function workOn(api: GraphqlClient, runId: string) {
   );
 }
 
-/** The run; undefined while the recorder hasn't written it, or the API is away for a while. */
+/** Undefined while the recorder hasn't written the run, or the API is away for a while. */
 async function read(api: GraphqlClient, runId: string): Promise<Run | undefined> {
   try {
     return (await api.ask(RUN, { runId })).etlRun ?? undefined;
@@ -97,7 +97,6 @@ function ended(run: Run, json: boolean): number {
   return EXIT.failed;
 }
 
-/** What an event says to a person. */
 export function lineOf({ at, type, phase, actor, reason, requestedBy, detail }: Event): string {
   const what = reason ?? (requestedBy === null ? numbersOf(detail ?? {}) : `by ${requestedBy}`);
   const parts = [at.slice(11, 23), actor, type.replaceAll("_", " "), phase?.toLowerCase(), what];

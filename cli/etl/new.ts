@@ -1,4 +1,3 @@
-/** `deno task etl new URL`: asks a source a few times, and writes the definition of its pipeline. */
 import { basename, join, relative } from "node:path";
 import { fetchPage, type Page } from "../../extractor/page.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
@@ -18,18 +17,17 @@ import { type Answer, Asked, Enough, listsIn } from "./new_ask.ts";
 import { findPaging, type PagingFound } from "./new_paging.ts";
 import { keyIn, recordIn } from "./new_record.ts";
 
-/** A definition's text, and what is open about it. */
 export interface Drafted {
   readonly name: string;
   readonly text: string;
   readonly doubts: readonly string[];
-  /** Whether it can be used; where it can't, `deno task check` refuses it. */
+  /** If not, `deno task check` refuses it. */
   readonly isUsable: boolean;
   readonly paging: AnyPaging | undefined;
   readonly requests: number;
 }
 
-/** What is found out about the source at `url`. @throws UsageError, Failed */
+/** @throws UsageError, Failed */
 export async function draft(
   url: string,
   { name: given, headers, readEnv, signal }: {
@@ -117,7 +115,6 @@ function refused({ status }: Answer, { auth }: AnySource): string {
 
 const SECRET_NAME = /authorization|cookie|api-?_?key|token|secret|password/i;
 
-/** The source that the command line names. */
 function sourceFrom(text: string, headers: readonly string[]): AnySource {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -188,7 +185,7 @@ function paramsOf(paging: AnyPaging | undefined): string[] {
   return [];
 }
 
-/** Pages that are read to see that the definition works. */
+/** Pages to read as a test of the definition. */
 const PAGES = 3;
 
 /** The records of the first pages, as a run would read them. @throws where it would end or fail instead. */
@@ -245,7 +242,6 @@ function comment(text: string): string {
   return `// ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}`;
 }
 
-/** The text of a definition. */
 function textOf(
   name: string,
   { url, query = {}, headers, auth, records: place, empty, paging }: Omit<AnySource, "paging"> & {
@@ -321,7 +317,6 @@ async function formatted(text: string): Promise<string> {
   return success ? new TextDecoder().decode(stdout) : text;
 }
 
-/** `deno task etl new URL` */
 export const newPipeline: Command = async ({ words: [url], options, signal, readEnv }) => {
   if (url === undefined) {
     throw new UsageError("Which source? Give the address at which it lists its records.");

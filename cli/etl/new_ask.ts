@@ -1,4 +1,4 @@
-/** Exploring an unknown source: its answers, the list of records in one, and what else it says. */
+/** Exploring an unknown source. */
 import { Access } from "../../extractor/access.ts";
 import type { PageRequest } from "../../extractor/paging/style.ts";
 import type { AnySource } from "../../extractor/source.ts";
@@ -8,7 +8,7 @@ import { messageOf } from "../../shared/errors/errors.ts";
 import { UsageError } from "../command_line.ts";
 import { Failed } from "./command.ts";
 
-/** A value of an answer that is no record's, and where it stands. */
+/** A value of an answer outside of its records, with its place. */
 export interface Leaf {
   readonly place: string;
   readonly key: string;
@@ -22,19 +22,17 @@ export interface Answer {
   readonly body: unknown;
   /** The records at the source's place; empty where there are none. */
   readonly records: readonly JsonObject[];
-  /** All other values, but those in lists. */
+  /** All other values, except those in lists. */
   readonly leaves: readonly Leaf[];
 }
 
-/** Most requests for examining a source. */
 const MOST_REQUESTS = 120;
 const TIMEOUT_MS = 20_000;
 const MOST_BYTES = 50_000_000;
 
-/** As many requests were sent as a source is asked for. */
+/** The limit of requests is reached. */
 export class Enough extends Failed {}
 
-/** A source to be asked. */
 export class Asked implements Disposable {
   requests = 0;
   /** Path of the list; undefined where the answer is the list. Set once it is known. */
@@ -47,12 +45,11 @@ export class Asked implements Disposable {
     this.#access = new Access(value);
   }
 
-  /** Asks with some parameters more. @throws Failed where the source can't be reached, or wants no more requests. */
+  /** Asks with further parameters. @throws Failed where the source can't be reached, or after the last request. */
   ask(query: Readonly<Record<string, string>> = {}): Promise<Answer> {
     return this.#ask({ query });
   }
 
-  /** Follows a link of the source. */
   follow(link: URL): Promise<Answer> {
     return this.#ask({ link: link.href });
   }

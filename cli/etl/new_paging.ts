@@ -1,4 +1,4 @@
-/** Finding out how a source divides its list: what its first page says is tried, and believed only where the next records follow. */
+/** Finding out the paging of a source: tries what its first page suggests, and believes it only if the next records follow. */
 import { linksIn } from "../../extractor/paging/link_header.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
@@ -6,10 +6,10 @@ import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import type { Answer, Asked, Leaf } from "./new_ask.ts";
 
 export interface PagingFound {
-  /** Undefined where nothing could be shown. */
+  /** Undefined without proof of any paging. */
   readonly paging: AnyPaging | undefined;
   readonly empty?: readonly number[];
-  /** What a person should look at. */
+  /** Questions for a person. */
   readonly doubts: readonly string[];
 }
 
@@ -57,10 +57,9 @@ const LASTS = [
   "page[after]",
 ];
 
-/** Most values of an answer that are tried as cursors. */
 const MOST_CURSORS = 3;
 
-/** Finds the paging of a source whose first page is `first`; `keyOf` tells records apart. */
+/** `keyOf` distinguishes records. */
 export async function findPaging(
   asked: Asked,
   first: Answer,
@@ -70,7 +69,7 @@ export async function findPaging(
   const { length } = first.records;
   const announced = await finder.announced(first, {});
   if (announced !== undefined) return announced;
-  // a list on one page shows its paging only where less is asked for
+  // a list on one page shows its paging only in smaller pages
   const [size, small] = await finder.findSize();
   return (small === undefined ? undefined : await finder.announced(small, { [size!]: "1" })) ??
     await finder.starCursor(size) ??
@@ -97,7 +96,7 @@ class Finder {
     return [];
   }
 
-  /** What the answer itself says of its next page: a link or a cursor. */
+  /** The next page as the answer announces it: a link or a cursor. */
   async announced(answer: Answer, query: Query): Promise<PagingFound | undefined> {
     const skip = answer.records.length;
     const header = answer.headers.get("link");
@@ -226,7 +225,7 @@ class Finder {
     }
   }
 
-  /** No paging was found: a source that says that it has no more is believed, a full page is not. */
+  /** No paging was found: a source that says that it has no more is believed, a full page isn't. */
   nothing(length: number): PagingFound {
     const total = this.#total(this.first);
     if (this.#more(this.first) === undefined && (total === undefined || total.count === length)) {

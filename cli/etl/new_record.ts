@@ -1,13 +1,10 @@
-/** What records look like: their key, types, formats, and the fields that look personal. */
 import * as z from "zod";
 import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 
-/** The members of the records, as text of a definition. */
 export interface RecordFound {
-  /** The text of the schema's members, one a line. */
   readonly lines: readonly string[];
   readonly mask: readonly string[];
-  /** Fields that say when a record was changed or made, the better first. */
+  /** Fields with the time of a change or creation, the better first. */
   readonly times: readonly { readonly path: string; readonly first: string | number }[];
 }
 
@@ -15,7 +12,7 @@ const KEYS = ["id", "uuid", "guid", "_id", "key", "code", "number", "slug", "sku
 const MOST_FIELDS = 60;
 const DEPTH = 3;
 
-/** The field that every record has, and each another; undefined where there is none. */
+/** The field that every record has, with different values; undefined where there is none. */
 export function keyIn(records: readonly JsonObject[]): string | undefined {
   const rank = (key: string) => {
     const at = KEYS.indexOf(key.toLowerCase());
@@ -47,7 +44,6 @@ const PERSONAL =
 const PERSON =
   /person|people|customer|billing|shipping|contact|buyer|payer|patient|employee|recipient|owner/i;
 
-/** The shape of `records`; the field `key` identifies each. */
 export function recordIn(records: readonly JsonObject[], key: string | undefined): RecordFound {
   const found: { mask: string[]; times: { path: string; first: string | number; rank: number }[] } = {
     mask: [],

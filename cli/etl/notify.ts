@@ -1,10 +1,9 @@
-/** `deno task etl notify`: what receivers outside were told; `--test` sends a notification to all, and waits for what they answer. */
+/** `deno task etl notify`: lists notifications; `--test` sends one to all receivers, and waits for their answers. */
 import { pause } from "../../api/client/graphql.ts";
 import { type NotificationLine, NOTIFICATIONS } from "../../api/client/operations.ts";
 import { EXIT, print, table } from "../command_line.ts";
 import { type Command, Failed, steer } from "./command.ts";
 
-/** Most rows that the API gives at once. */
 const MOST = 500;
 
 /** How long a test waits for the first answer of every receiver, in milliseconds. */

@@ -1,4 +1,4 @@
-/** `repair`: bad records as JSON lines in the editor (or from a file, or one field set in all), checked, and replayed. */
+/** `repair`: invalid records as JSON lines in the editor (or from a file, or with one field set in all), checked and replayed. */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import {
   type InvalidRecord,
@@ -57,14 +57,14 @@ async function uncorrected(api: GraphqlClient, run: Run, reason?: string): Promi
   return found;
 }
 
-/** What is edited: a line for each record, its id first. Fields that read `***` stay as they are. */
+/** A line for each record, its id first. Fields that read `***` keep their values. */
 export function linesOf(records: readonly InvalidRecord[]): string {
   return records.map(({ id, data }) =>
     `${JSON.stringify({ $id: id, ...(isLine(data) ? { $text: editable(data) } : recordOf(data)) })}\n`
   ).join("");
 }
 
-/** What became of them: the corrections of those that were changed. @throws UsageError for lines that can't be used. */
+/** The corrections of edited records. @throws UsageError for lines that can't be used. */
 export function patchesOf(records: readonly InvalidRecord[], text: string): RecordPatch[] {
   const known = new Map(records.map((record) => [record.id, record]));
   return text.split("\n").flatMap((line, at) => {
@@ -103,7 +103,7 @@ function setInAll(
   });
 }
 
-/** Text where the rule of the field wants text; else what it is as JSON, where it is. */
+/** Text where the field's rule wants text; else the text's JSON value, if it has one. */
 function valueOf(rule: Rule | undefined, text: string): unknown {
   if (rule?.kind === "string" || rule?.kind === "email") return text;
   try {
@@ -113,7 +113,7 @@ function valueOf(rule: Rule | undefined, text: string): unknown {
   }
 }
 
-/** Opens the records in the editor. What was typed and can't be used is kept in its file. */
+/** Edited text that can't be used stays in its file. */
 async function fromEditor(records: readonly InvalidRecord[], { editor }: Work): Promise<RecordPatch[]> {
   const file = await Deno.makeTempFile({ prefix: "etl-repair-", suffix: ".jsonl" });
   await Deno.writeTextFile(file, linesOf(records));
@@ -136,7 +136,7 @@ async function textOfFile(name: string): Promise<string> {
   return await Deno.readTextFile(name);
 }
 
-/** Shows each verdict; answers whether all are valid. */
+/** Answers whether all are valid. */
 async function check(
   { api, options: { json } }: Work,
   run: Run,

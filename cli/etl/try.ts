@@ -1,4 +1,3 @@
-/** `deno task etl try NAME`: one page of a pipeline's source, as a run would read it, and the verdict on each record. Stores nothing. */
 import { ExtractorVariables } from "../../extractor/config.ts";
 import { fetchPage } from "../../extractor/page.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
@@ -9,7 +8,6 @@ import type { JsonObject, Problem } from "../../shared/pipeline/problems.ts";
 import { EXIT, print, say, UsageError } from "../command_line.ts";
 import { type Command, Failed } from "./command.ts";
 
-/** The most valid records that are listed. */
 const MOST_SHOWN = 5;
 
 export const tryPipeline: Command = async ({ words: [name], options: { json }, signal, readEnv }) => {
@@ -66,7 +64,7 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
   return invalid > 0 || lines.length === 0 ? EXIT.failed : EXIT.ok;
 };
 
-/** The record's key; `***` where it is personal. */
+/** `***` where the key is personal. */
 function keyOf({ definition: { key, mask = [] } }: Plan, record: JsonObject | undefined): unknown {
   const value = (key as string).split(".").reduce<unknown>(
     (at, key) => (at as JsonObject | undefined)?.[key],
@@ -75,7 +73,7 @@ function keyOf({ definition: { key, mask = [] } }: Plan, record: JsonObject | un
   return isMasked(key, mask as string[]) && value !== undefined ? "***" : value;
 }
 
-/** What is wrong, without a value that is personal. */
+/** The problem, without personal values. */
 function shownOf({ definition: { mask = [] } }: Plan, { field, reason, message }: Problem): string {
   return isMasked(field, mask as string[]) ? reason : message;
 }

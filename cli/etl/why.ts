@@ -1,9 +1,7 @@
-/** `deno task etl why KEY`: where a record's values came from, what runs did to it, and when it was bad. */
 import { RECORD, type RecordHistory } from "../../api/client/operations.ts";
 import { EXIT, print, say, table, UsageError } from "../command_line.ts";
 import { type Command, namedPipeline } from "./command.ts";
 
-/** Changes that are shown, the last ones. */
 const LAST = 100;
 
 export const why: Command = async ({ api, words: [key], options: { json, pipeline } }) => {
