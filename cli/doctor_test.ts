@@ -22,14 +22,21 @@ Deno.test("doctor says what is wrong with the source, and nothing of a run that 
   assert.deepEqual(checks.filter(({ ok }) => !ok).map(({ check }) => check), ["source"]);
 });
 
-needing("redis-server")("doctor says when Redis would delete messages to save memory", async () => {
-  await using pipeline = await startPipeline({ sftp: "none", channel: "redis" });
-  using operator = await plainClient(pipeline.redis!);
-  await operator.configSet("maxmemory-policy", "volatile-lru");
-  const { code, stdout } = await pipeline.task("doctor");
-  assert.equal(code, 1, stdout);
-  assert.match(stdout, /^channel +Redis deletes messages .*"volatile-lru"\. Set it to "noeviction"\.$/m);
-});
+needing("redis-server")(
+  "doctor says when Redis would delete messages to save memory, or forget them at its end",
+  async () => {
+    await using pipeline = await startPipeline({ sftp: "none", channel: "redis" });
+    using operator = await plainClient(pipeline.redis!);
+    await operator.configSet("maxmemory-policy", "volatile-lru");
+    const { code, stdout } = await pipeline.task("doctor");
+    assert.equal(code, 1, stdout);
+    assert.match(stdout, /^channel +Redis deletes messages .*"volatile-lru"\. Set it to "noeviction"\.$/m);
+    await operator.configSet("maxmemory-policy", "noeviction");
+    await operator.configSet("appendonly", "no");
+    const again = await pipeline.task("doctor");
+    assert.match(again.stdout, /^channel +Redis forgets messages .* appendonly is off\. Set it to yes\.$/m);
+  },
+);
 
 Deno.test("doctor says that a database is damaged, which opening it doesn't show", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });

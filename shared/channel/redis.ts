@@ -142,9 +142,15 @@ class RedisChannel implements Channel {
   }
 
   async ping(): Promise<string | undefined> {
-    const policy = await this.#commands.run("reach the channel", scripts.PING, ["ping"], []);
-    if (policy === "noeviction" || policy === "") return undefined;
-    return `Redis deletes messages when its memory is full: its maxmemory-policy is "${policy}". Set it to "noeviction".`;
+    const found = await this.#commands.run("reach the channel", scripts.PING, ["ping"], []);
+    const [policy, keeps] = found as string[];
+    const wrong = [
+      policy === "noeviction" || policy === ""
+        ? []
+        : `Redis deletes messages when its memory is full: its maxmemory-policy is "${policy}". Set it to "noeviction".`,
+      keeps === "0" ? "Redis forgets messages when it ends: appendonly is off. Set it to yes." : [],
+    ].flat();
+    return wrong.length === 0 ? undefined : wrong.join(" ");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -218,13 +218,16 @@ return { first[2] and math.max(0, tonumber(first[2]) - time) or -1 }
 `);
 
 /**
- * Fails on a server that takes no writes. KEYS: a name. Answers what the server does when its memory is full (`maxmemory-policy`), empty where
- * that can't be read.
+ * Fails on a server that takes no writes. KEYS: a name. Answers what the server does when its memory is full (`maxmemory-policy`), and 1 where
+ * it keeps commands on its disk (`appendonly`), else 0; empty where that can't be read.
  */
 export const PING: Script = script(`
 redis.call('ZREM', KEYS[1] .. ':ids', '')
-local info = redis.pcall('INFO', 'memory')
-return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
+local function read(section, pattern)
+  local info = redis.pcall('INFO', section)
+  return type(info) == 'string' and string.match(info, pattern) or ''
+end
+return { read('memory', 'maxmemory_policy:([%w-]+)'), read('persistence', 'aof_enabled:(%d)') }
 `);
 
 /** Renews a lease. KEYS: mailbox. ARGV: `entry, token, leaseMs`. Answers 0 when the claim is not the holder any more. */

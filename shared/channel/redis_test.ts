@@ -133,13 +133,15 @@ test("who listens takes in what is published from then on, without a claim", asy
   assert.equal((await take(channel)).id, "foreign");
 });
 
-test("a server that deletes keys when its memory is full is warned of", async () => {
+test("a server that deletes keys when its memory is full, or keeps none on its disk, is warned of", async () => {
   await using server = await startRedis();
   using operator = await plainClient(server);
   await using channel = await openRedisChannel({ url: server.url });
   assert.equal(await channel.ping(), undefined);
   await operator.configSet("maxmemory-policy", "allkeys-lru");
   assert.match(await channel.ping() ?? "", /maxmemory-policy is "allkeys-lru"\. Set it to "noeviction"/);
+  await operator.configSet("appendonly", "no");
+  assert.match(await channel.ping() ?? "", /"noeviction"\. .* appendonly is off\. Set it to yes/);
   await operator.sendCommand(["ACL", "SETUSER", "default", "-info"]);
   assert.equal(await channel.ping(), undefined, "where INFO is refused, nothing is said");
 });

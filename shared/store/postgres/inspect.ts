@@ -24,8 +24,10 @@ export async function inspect(url: string): Promise<string> {
   const refuse = (wrong: string, todo: string) => {
     throw new PermanentError(`Cannot keep the store in ${db.place}: ${wrong}. ${todo}.`);
   };
-  const found = (await db.get<Record<"fsync" | "pages" | "schema" | "user" | "mode", string | null>>(
+  type Found = Record<"fsync" | "pages" | "vacuum" | "readonly" | "schema" | "user" | "mode", string | null>;
+  const found = (await db.get<Found>(
     `SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS pages, current_schema() AS schema,
+       current_setting('autovacuum') AS vacuum, current_setting('default_transaction_read_only') AS readonly,
        CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END AS mode, current_user AS user`,
   ))!;
   if (found.mode === "standby") {
@@ -37,6 +39,18 @@ export async function inspect(url: string): Promise<string> {
       "Set both to on and restart the server",
     );
   }
+  if (found.vacuum === "off") {
+    refuse(
+      "autovacuum is off, so that the room of removed rows, and of loads that failed, is never used again",
+      "Set it to on",
+    );
+  }
+  if (found.readonly === "on") {
+    refuse(
+      "default_transaction_read_only is on",
+      `Set it to off for this database and for user ${found.user}`,
+    );
+  }
   if (found.schema === null) refuse("the user has no schema", "Make one that is in its search_path");
   const rights = (await db.get<{ create: boolean }>(
     "SELECT has_schema_privilege(current_schema(), 'CREATE') AS create",
@@ -44,6 +58,17 @@ export async function inspect(url: string): Promise<string> {
   if (!rights.create) {
     const grant = `GRANT CREATE, USAGE ON SCHEMA ${sqlName(found.schema!)} TO ${sqlName(found.user!)}`;
     refuse(`user ${found.user} may not make tables in schema ${found.schema}`, `As its owner: ${grant}`);
+  }
+  const foreign = await db.get<{ name: string; owner: string }>(
+    `SELECT relname AS name, pg_get_userbyid(relowner) AS owner FROM pg_class
+     WHERE relnamespace = current_schema()::regnamespace AND relname IN ('etl_schema', 'etl_runs')
+       AND NOT pg_has_role(relowner, 'USAGE') LIMIT 1`,
+  );
+  if (foreign !== undefined) {
+    refuse(
+      `table ${foreign.name} belongs to ${foreign.owner}, and user ${found.user} can't change it`,
+      `Let all services connect as one user`,
+    );
   }
   const before = Date.now();
   const { now } =
