@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PermanentError } from "../../errors/errors.ts";
+import { PermanentError, TransientError } from "../../errors/errors.ts";
 import type { Postgres } from "./connection.ts";
 import type { Session } from "./session.ts";
 import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type: "text" };
@@ -91,6 +91,16 @@ export async function schemaVersion(db: Session, place: string): Promise<number>
     );
   }
   return version;
+}
+
+/** @throws TransientError where a newer program has changed the schema since this one opened it: the newer one does the work. */
+export async function refuseNewer(session: Session, place: string): Promise<void> {
+  const { version } = (await session.get<{ version: number }>("SELECT version FROM etl_schema"))!;
+  if (version <= SCHEMA_VERSION) return;
+  throw new TransientError(
+    `Cannot write to the database ${place}: a newer program has brought its schema to version ${version}, and this one knows ` +
+      `versions up to ${SCHEMA_VERSION}. Replace this program by the newer one.`,
+  );
 }
 
 /**

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { PermanentError } from "../../errors/errors.ts";
+import { PermanentError, TransientError } from "../../errors/errors.ts";
 import { needing } from "../../../tests/support/needs.ts";
 import { startPostgres } from "../../../tests/support/postgres.ts";
+import { linesOf, usersTables } from "../../../tests/support/store.ts";
 import { Postgres } from "./connection.ts";
+import { openPostgres } from "./store.ts";
 import { checkServer, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 
 const test = needing("postgres");
@@ -37,6 +39,22 @@ test("a database that is newer or holds tables of these names is refused and lef
     migrate(db),
     (error) => error instanceof PermanentError && /newer program/.test(error.message),
   );
+});
+
+test("a saver that runs while a newer program changes the schema loads nothing any more, and says why", async () => {
+  await using server = await startPostgres();
+  const url = await server.createDatabase();
+  const name = new URL(url).pathname.slice(1);
+  await using store = await openPostgres(url, usersTables([]));
+  const file = { runId: "run-1", pipeline: "users", kind: "raw" as const, name: "data/raw_users/a.jsonl" };
+  await server.psql("UPDATE etl_schema SET version = version + 1", name);
+  await assert.rejects(
+    store.loadFile(file, linesOf(["{}"])),
+    (error) => error instanceof TransientError && /Replace this program by the newer one/.test(error.message),
+  );
+  assert.equal(await store.records.count("raw_users"), 0);
+  await server.psql("UPDATE etl_schema SET version = version - 1", name);
+  assert.equal((await store.loadFile(file, linesOf(["{}"]))).records, 1);
 });
 
 test("a server on which the promises wouldn't hold is refused", async () => {

@@ -18,11 +18,12 @@ import type {
 } from "../writes.ts";
 import type { Defined } from "../shown.ts";
 import { Postgres } from "./connection.ts";
+import type { Session } from "./session.ts";
 import { moveCurrent, unmoved } from "./current_move.ts";
 import { keepDecision, keepHeld } from "./hold_writes.ts";
 import { loadFile } from "./load.ts";
 import { lockFor } from "./locks.ts";
-import { checkServer, migrate, SCHEMA_LOCK } from "./migrate.ts";
+import { checkServer, migrate, refuseNewer, SCHEMA_LOCK } from "./migrate.ts";
 import { keepWatched, noteOrder, noteTry } from "./notification_writes.ts";
 import { trimRuns } from "./trim.ts";
 import { refreshViews } from "./views.ts";
@@ -50,15 +51,23 @@ export class PostgresStore implements Store {
 
   async announceRun(run: RunToLoad): Promise<void> {
     if (await this.runs.byRunId(run.runId) !== undefined) return;
-    await this.db.transaction((session) => announceRun(session, run));
+    await this.#load((session) => announceRun(session, run));
   }
 
   loadFile(file: FileToLoad, lines: LineSource, options: LoadOptions = {}): Promise<LoadedFile> {
-    return this.db.transaction((session) => loadFile(session, file, lines, options));
+    return this.#load((session) => loadFile(session, file, lines, options));
   }
 
   markLoaded(run: LoadedRun, { signal }: Stoppable = {}): Promise<void> {
-    return this.db.transaction((session) => markLoaded(session, run, signal));
+    return this.#load((session) => markLoaded(session, run, signal));
+  }
+
+  /** A saver that runs while a newer one changes the schema leaves what is to be loaded to that one. */
+  #load<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.db.transaction(async (session) => {
+      await refuseNewer(session, this.db.place);
+      return await work(session);
+    });
   }
 
   async fillCurrent({ signal }: Stoppable = {}): Promise<number> {
