@@ -17,7 +17,8 @@ export interface Site extends AsyncDisposable {
 }
 
 export async function startSite(options: TestPipelineOptions = {}): Promise<Site> {
-  const pipeline = await startPipeline({ users: 60, bad: 0.5, ...options });
+  const env = { SQL_TIMEOUT_MS: "60000", ...options.env }; // a busy machine takes seconds to begin a query
+  const pipeline = await startPipeline({ users: 60, bad: 0.5, ...options, env });
   try {
     await pipeline.start("extractor", "transformer", "saver");
     const [line] = (await pipeline.begin("api").line(/^.*"message":"ready".*$/))!;

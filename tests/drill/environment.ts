@@ -64,6 +64,7 @@ export class DrillEnvironment implements AsyncDisposable {
           RETRY_DELAYS_SECONDS: "0.1",
           HTTP_TIMEOUT_SECONDS: "2",
           LOG_LEVEL: "info",
+          LEASE_SECONDS: "1",
           ...options.env,
         },
         furnish: async (folder, stack) => {

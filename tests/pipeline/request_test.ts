@@ -21,11 +21,12 @@ function heldSource() {
   return { wrap, asked: asked.promise, release };
 }
 
-const NO_TIMEOUT = { HTTP_TIMEOUT_SECONDS: "600" };
+/** What is held up is held by the same service for as long as the test takes. */
+const PATIENT = { HTTP_TIMEOUT_SECONDS: "600", LEASE_SECONDS: "600" };
 
 Deno.test("a request while a run is being extracted is answered with that run", async () => {
   const source = heldSource();
-  await using pipeline = await startPipeline({ ...source, sftp: "none", env: NO_TIMEOUT });
+  await using pipeline = await startPipeline({ ...source, sftp: "none", env: PATIENT });
   await pipeline.start("extractor", "transformer", "saver");
   const runId = await pipeline.tell();
   await source.asked;
@@ -91,7 +92,7 @@ Deno.test("a saver without an SFTP server warns at its start, and its runs compl
 
 test("each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt", async () => {
   const source = heldSource();
-  await using pipeline = await startPipeline({ wrap: source.wrap, sftp: "openssh", env: NO_TIMEOUT });
+  await using pipeline = await startPipeline({ wrap: source.wrap, sftp: "openssh", env: PATIENT });
   // The courier stands before a server that doesn't answer, the extractor before a source that doesn't, the transformer before a pipe.
   const [loaded, begun] = [
     await handMade(pipeline, "20261124_030001"),

@@ -1,6 +1,5 @@
 /**
- * A whole pipeline of one's own: the real services as processes with the permissions of their tasks, in a temporary working folder, with a
- * source, a channel and an SFTP server that are real too.
+ * A whole pipeline of one's own in a temporary working folder: the services as processes with the permissions of their tasks, real servers.
  *
  * ```ts
  * await using pipeline = await startPipeline({ channel: "redis", sftp: "openssh", users: 500 });
@@ -104,7 +103,7 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
     SCHEDULE: "off",
     RUN_ON_START: "never",
     RETRY_DELAYS_SECONDS: "0",
-    LEASE_SECONDS: "1",
+    LEASE_SECONDS: "3",
     LOG_FORMAT: "json",
     REDIS_URL: redis?.url,
     DATABASE_URL: "url" in place.at ? place.at.url : undefined,
@@ -207,6 +206,7 @@ export class TestPipeline implements AsyncDisposable {
       env: Object.fromEntries(set),
       clearEnv: true,
       stdin: "null",
+      signal: AbortSignal.timeout(2 * PATIENCE_MS),
     }).output();
     const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
     this.#lines.push(...`${out}\n${err}`.split("\n").map((text) => ({ part: name, text })));
