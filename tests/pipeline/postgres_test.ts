@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { commandOf } from "../../cli/services.ts";
 import { needing } from "../support/needs.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
@@ -127,3 +128,57 @@ test("a saver that is started before its database waits for it", async () => {
   await server.start();
   await saver.line(/"message":"ready"/);
 });
+
+needing("postgres", "redis-server")(
+  "two savers share runs while their server is killed in the middle of a load, and one of them is frozen: each record is there once",
+  async () => {
+    await using server = await startPostgres();
+    const url = await server.createDatabase();
+    const name = new URL(url).pathname.slice(1);
+    await using pipeline = await startPipeline({
+      sftp: "none",
+      channel: "redis",
+      users: 20_000,
+      env: { DATABASE_URL: url, BATCH_SIZE: "5000" },
+    });
+    const second = () => pipeline.spawn("saver 2", commandOf("saver", pipeline.env, pipeline.pipelines));
+    await pipeline.start("extractor", "transformer", "saver");
+    await second().line(/"message":"ready"/);
+    const counted = async (sql: string) => Number(await server.psql(sql, name));
+    const completed = (runs: number) =>
+      pipeline.until(
+        `${runs} runs`,
+        async () => await counted("SELECT count(*) FROM etl_runs WHERE status = 'COMPLETED'") === runs,
+      );
+    const loading = () =>
+      pipeline.until(
+        "a load",
+        async () => await counted("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY %'") > 0,
+      );
+    await pipeline.tell();
+    await loading();
+    await server.kill();
+    await server.start();
+    await completed(1);
+
+    await pipeline.tell();
+    await loading();
+    pipeline.signal("saver 2", "SIGSTOP"); // whether it is the one that loads or not
+    await pipeline.until(
+      "the other one's wait or end",
+      async () =>
+        await counted(`SELECT count(*) FROM (SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+        UNION ALL SELECT 1 FROM etl_runs HAVING count(*) FILTER (WHERE status = 'COMPLETED') = 2) AS either`) >
+          0,
+    );
+    pipeline.signal("saver 2", "SIGCONT");
+    await completed(2);
+    for (const table of ["raw_users", "processed_users"]) {
+      assert.equal(await counted(`SELECT count(*) FROM ${table}`), 40_000, table);
+      assert.equal(
+        await counted(`SELECT count(*) FROM (SELECT run_id, id FROM ${table} GROUP BY 1, 2) AS one`),
+        40_000,
+      );
+    }
+  },
+);
