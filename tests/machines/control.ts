@@ -21,6 +21,9 @@ export interface Control {
   readonly current: readonly string[];
 }
 
+/** How long the run may take on a machine that others use, in milliseconds. */
+const PATIENCE_MS = 240_000;
+
 /** Rows of the current state that are read together. */
 const AT_ONCE = 1_000;
 
@@ -33,7 +36,13 @@ export async function controlOf(
   await pipeline.start("extractor", "transformer", "saver");
   const controls = new Map<string, Control>();
   for (const name of pipelines) {
-    const { run_id } = await pipeline.completed(await pipeline.tell(name));
+    const run_id = await pipeline.tell(name);
+    await pipeline.until(
+      `${name} is completed`,
+      () => pipeline.run(run_id)?.status === "COMPLETED",
+      () => `it is ${pipeline.run(run_id)?.status}`,
+      PATIENCE_MS,
+    );
     await using store = await openStoreToRead({ path: `${pipeline.folder}/database/data.db` });
     const files = new Map<FileKind, string>();
     for (const file of (await store!.runs.filesOf([run_id])).get(run_id) ?? []) {
