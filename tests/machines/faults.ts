@@ -12,8 +12,8 @@ import { type Machine, ServiceMachine } from "./machine.ts";
 export interface Fault {
   readonly kind: Kind;
   readonly machine: Machine;
-  /** Whether it is a machine that works on a run, if any does at that moment, instead. */
-  readonly atWork: boolean;
+  /** Which of those that work on a run is hit instead, if any does at that moment, as a share of their list; undefined: none. */
+  readonly atWork: number | undefined;
   /** When it begins, as a share of the time that runs take undisturbed. */
   readonly after: number;
   readonly lastsMs: number;
@@ -61,7 +61,7 @@ export function planOf(cluster: Cluster, count: number, random: () => number): F
       return {
         kind,
         machine: machines[Math.floor(random() * machines.length)]!,
-        atWork: machines === cluster.services && random() < 0.6,
+        atWork: machines === cluster.services && random() < 0.6 ? random() : undefined,
         after: random(),
         lastsMs: Math.round(LEASE_MS * (isShort ? random() * 0.7 : 1.3 + random() * 2)),
         empties: random() < 0.5,
@@ -85,7 +85,7 @@ export class Faults {
   /** Waits for the fault's time, of runs that take `spanMs`; makes it, and ends it. */
   async suffer({ kind, after, lastsMs, empties, ...fault }: Fault, spanMs: number): Promise<void> {
     await pause(after * spanMs);
-    const working = fault.atWork ? await this.#working() : undefined;
+    const working = fault.atWork === undefined ? undefined : await this.#working(fault.atWork);
     const machine = [working, fault.machine, ...this.cluster.services].find((one) =>
       one !== undefined && !this.#hurt.has(one)
     )!;
@@ -111,12 +111,15 @@ export class Faults {
     this.#hurt.delete(machine);
   }
 
-  /** A machine that works on a run, as far as the directory says. */
-  async #working(): Promise<Machine | undefined> {
+  /** One of the machines that work on a run, as far as the directory says. */
+  async #working(which: number): Promise<Machine | undefined> {
     const beats = await Promise.race([this.channel.beats().catch(() => []), pause(ANSWER_MS)]) ?? [];
-    const names = beats.filter(({ state, current }) => state === "working" && current !== undefined);
-    return this.cluster.services.find((one) =>
-      !this.#hurt.has(one) && names.some(({ host }) => host === one.host.name)
+    const names = new Set(
+      beats.filter(({ state, current }) => state === "working" && current !== undefined).map(({ host }) =>
+        host
+      ),
     );
+    const working = this.cluster.services.filter((one) => !this.#hurt.has(one) && names.has(one.host.name));
+    return working[Math.floor(which * working.length)];
   }
 }
