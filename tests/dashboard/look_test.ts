@@ -29,7 +29,7 @@ test("every page is accessible in light and dark, fits 360 px, and speaks both l
   ];
   for (const { name, path, en, es } of pages) {
     await t.step(name, () =>
-      visit(site, "/docs", async ({ page }) => {
+      visit(site, "/healthz", async ({ page }) => {
         for (const [scheme, width] of [["light", 1280], ["dark", 360]] as const) {
           await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
           await page.setViewport({ width, height: 800 });

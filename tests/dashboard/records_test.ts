@@ -98,7 +98,7 @@ test("people see what a run added, changed and removed, look a record up, and re
     await t.step(
       `${name} is accessible in light and dark, fits 360 px, and speaks both languages`,
       () =>
-        visit(site, "/docs", async ({ page }) => {
+        visit(site, "/healthz", async ({ page }) => {
           for (const [scheme, width] of [["light", 1280], ["dark", 360]] as const) {
             await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
             await page.setViewport({ width, height: 800 });
