@@ -27,6 +27,9 @@ export interface Container {
     readonly Memory: number;
     readonly PortBindings: Readonly<Record<string, readonly { readonly HostIp: string }[]>>;
   };
+  readonly NetworkSettings: {
+    readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>;
+  };
   readonly Config: { readonly Labels: Readonly<Record<string, string>> };
 }
 
@@ -38,6 +41,10 @@ export interface RunRow {
   readonly delivery_state: string | null;
   /** Its raw file, under the project's folder. */
   readonly raw_file: string | null;
+  /** The file of its valid records, likewise. */
+  readonly processed_file: string | null;
+  /** The file of its invalid records, likewise. */
+  readonly dlq_file: string | null;
   /** Records that keep the rules; null before the load. */
   readonly valid_count: number | null;
   /** Records that break them; null before the load. */
@@ -83,6 +90,7 @@ export class Composed implements AsyncDisposable {
     readonly sftpPort: number,
     dockerHost: string | undefined,
     private readonly command: readonly [string, ...string[]],
+    env: Readonly<Record<string, string>>,
   ) {
     this.env = {
       COMPOSE_PROJECT_NAME: PROJECT,
@@ -92,11 +100,15 @@ export class Composed implements AsyncDisposable {
       DOCKER_BUILDKIT: "0",
       COMPOSE_DOCKER_CLI_BUILD: "0",
       ...(dockerHost === undefined ? {} : { DOCKER_HOST: dockerHost }),
+      ...env,
     };
   }
 
-  /** Copies the project, without what doesn't belong to it. */
-  static async create(dockerHost: string | undefined): Promise<Composed> {
+  /** Copies the project, without what doesn't belong to it. `env` is what differs from the defaults of `this.env`. */
+  static async create(
+    dockerHost: string | undefined,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Composed> {
     const folder = await Deno.makeTempDir({ prefix: "composed-" });
     await Deno.chmod(folder, 0o755);
     const without = [".git", ".env", "node_modules", "coverage", "test-output"].map((name) =>
@@ -116,7 +128,7 @@ export class Composed implements AsyncDisposable {
       () => ["docker-compose"] as const,
       () => ["docker", "compose"] as const,
     );
-    const composed = new Composed(folder, freePort(), freePort(), dockerHost, command);
+    const composed = new Composed(folder, freePort(), freePort(), dockerHost, command, env);
     await composed.#removeAll();
     return composed;
   }

@@ -25,9 +25,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** How long a daemon may take to answer, in milliseconds. */
 const START_MS = 30_000;
 
-/** Installs what is missing. The packages' own services aren't started. @throws Error when that can't be done. */
-export async function installMissing(): Promise<void> {
-  const missing = Object.entries(PACKAGES).flatMap(([program, name]) =>
+/** Installs what is missing of these and of `more`, packages by their programs. The packages' own services aren't started. @throws Error when that can't be done. */
+export async function installMissing(more: Readonly<Record<string, string>> = {}): Promise<void> {
+  const missing = Object.entries({ ...PACKAGES, ...more }).flatMap(([program, name]) =>
     placeOf(program) === undefined ? [name] : []
   );
   if (missing.length === 0 || await canInstall() && await installPackages(missing)) return;

@@ -1,5 +1,5 @@
 /**
- * For the compose test alone: the images that Dockerfile and docker-compose.yml ask for, from the registry, or else stand-ins.
+ * For the compose test alone: the images that Dockerfile and compose files ask for, from the registry, or else stand-ins.
  *
  * @module
  */
@@ -7,9 +7,9 @@ import { run } from "./run.ts";
 import { IMAGES, makeStandIns } from "./stand_ins.ts";
 
 /** Sees to it that the images are there. Disposing of the answer removes those that were made here. Says which those are. */
-export async function provideImages(): Promise<AsyncDisposable> {
+export async function provideImages(images = IMAGES): Promise<AsyncDisposable> {
   const missing: string[] = [];
-  for (const image of IMAGES) {
+  for (const image of images) {
     const there = await run("docker", "image", "inspect", image).catch(() =>
       run("docker", "pull", "--quiet", image)
     ).then(() => true, () => false);

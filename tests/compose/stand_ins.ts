@@ -1,17 +1,20 @@
 /**
- * For the compose test alone, on machines that can't reach a registry: images of the names that the Dockerfile and docker-compose.yml ask for,
+ * For the compose test alone, on machines that can't reach a registry: images of the names that the Dockerfile and the compose files ask for,
  * made in seconds from this machine's programs. Nobody who runs the pipeline needs them, and nothing else in the project knows of them.
  *
  * @module
  */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
+import { placeOf } from "../support/needs.ts";
 import { run } from "./run.ts";
 
 /** An image: its name, what is in it, and how it starts. */
 interface StandIn {
   readonly name: string;
   /** Programs of this machine by their paths in the image; the libraries that they load come along. */
-  readonly programs: Readonly<Record<string, string>>;
+  readonly programs?: Readonly<Record<string, string>>;
+  /** Folders of this machine that it has whole, at the same paths; the libraries that their programs load come along. */
+  readonly trees?: readonly string[];
   readonly files?: Readonly<Record<string, string>>;
   readonly folders?: Readonly<Record<string, readonly [uid: number, gid: number]>>;
   /** Lines of `/etc/passwd` beside root's. */
@@ -39,6 +42,25 @@ for script in /etc/sftp.d/*; do
   if [ -x "$script" ]; then "$script"; else echo "Could not run $script" >&2; fi
 done
 exec /usr/sbin/sshd -D -e
+`;
+
+/** What postgres does at its start, as far as docker-compose.cluster.yml relies on it. */
+const POSTGRES_ENTRYPOINT = `#!/bin/sh
+set -eu
+export PGDATA=/var/lib/postgresql/data
+chown -R postgres "$PGDATA"
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  su postgres -c '
+    set -eu
+    printf %s "$POSTGRES_PASSWORD" > /tmp/password
+    initdb --username "$POSTGRES_USER" --pwfile /tmp/password --auth-local trust --auth-host scram-sha-256 $POSTGRES_INITDB_ARGS
+    rm /tmp/password
+    echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+    echo "CREATE DATABASE \\"$POSTGRES_DB\\"" | postgres --single -j postgres
+  '
+fi
+# An imported image can't say STOPSIGNAL SIGINT, as the registry's does.
+exec su postgres -c 'postgres -c "listen_addresses=*" & trap "kill -INT $!" TERM; wait $!; wait $!'
 `;
 
 /** The images, where `deno` is the path of this program. */
@@ -75,6 +97,42 @@ function standIns(deno: string): StandIn[] {
   ];
 }
 
+/** The images of the cluster's engines. */
+function engines(): StandIn[] {
+  const postgres = dirname(dirname(placeOf("postgres")!));
+  const python = Deno.realPathSync("/usr/bin/python3");
+  return [
+    {
+      name: "postgres:17-alpine",
+      trees: [postgres, postgres.replace("/lib/", "/share/"), "/usr/share/zoneinfo", "/usr/lib/locale"],
+      files: { "/entrypoint": POSTGRES_ENTRYPOINT },
+      folders: { "/var/lib/postgresql/data": [70, 70], "/var/run/postgresql": [70, 70] },
+      users: ["postgres:x:70:70::/var/lib/postgresql:/bin/sh"],
+      changes: [
+        `ENV PATH=${postgres}/bin:/usr/bin:/bin`,
+        "VOLUME /var/lib/postgresql/data",
+        'ENTRYPOINT ["/entrypoint"]',
+      ],
+    },
+    {
+      name: "minio/minio:RELEASE.2025-09-07T16-13-09Z",
+      programs: { "/usr/bin/python3": python },
+      trees: [
+        "/usr/lib/python3",
+        `/usr/lib/${basename(python)}`,
+        `/usr/lib/${Deno.build.arch}-linux-gnu/ossl-modules`,
+      ],
+      files: {
+        "/s3_server.py": textOf("../support/s3_server.py"),
+        "/usr/bin/minio": textOf("store_stand_in.py"),
+        "/usr/bin/curl": textOf("store_stand_in.py"),
+      },
+      folders: { "/data": [0, 0] },
+      changes: ["ENV PYTHONDONTWRITEBYTECODE=1", "VOLUME /data"],
+    },
+  ];
+}
+
 /** The names of the images that can be stood in for. */
 export const IMAGES: readonly string[] = [
   "denoland/deno:debian-2.9.6",
@@ -82,15 +140,22 @@ export const IMAGES: readonly string[] = [
   "atmoz/sftp:alpine",
 ];
 
+/** Those that docker-compose.cluster.yml asks for beside. The second is another program than it is called: Swift. */
+export const CLUSTER_IMAGES: readonly string[] = [
+  "postgres:17-alpine",
+  "minio/minio:RELEASE.2025-09-07T16-13-09Z",
+];
+
 /** Makes a stand-in for each image of `names`. Wants to be root, as files in them belong to others. */
 export async function makeStandIns(names: readonly string[]): Promise<void> {
-  for (const standIn of standIns(Deno.execPath())) {
+  const cluster = CLUSTER_IMAGES.some((name) => names.includes(name));
+  for (const standIn of [...standIns(Deno.execPath()), ...cluster ? engines() : []]) {
     if (names.includes(standIn.name)) await make(standIn);
   }
 }
 
 async function make(
-  { name, programs, files = {}, folders = {}, users = [], changes }: StandIn,
+  { name, programs = {}, trees = [], files = {}, folders = {}, users = [], changes }: StandIn,
 ): Promise<void> {
   const root = await Deno.makeTempDir({ prefix: "stand-in-" });
   try {
@@ -106,6 +171,7 @@ async function make(
       await copy(source, `${root}${path}`);
       for (const library of await librariesOf(source)) await copy(library, `${root}${library}`);
     }
+    for (const tree of trees) await copyTree(tree, root);
     const archive = `${root}.tar`;
     try {
       await run("tar", "-C", root, "-cf", archive, ".");
@@ -136,10 +202,38 @@ async function librariesOf(program: string): Promise<string[]> {
   return [...listed.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1]!);
 }
 
+/** Copies a folder to its path under `root`, and what its programs and libraries load. */
+async function copyTree(tree: string, root: string): Promise<void> {
+  // Without PostgreSQL's compiler of queries, which is larger than all the rest.
+  const without = ["bitcode", "llvmjit*", "__pycache__", "test", "tests"].map((name) => `--exclude=${name}`);
+  await run(
+    "sh",
+    "-c",
+    'tree=$1 root=$2; shift 2; tar -ch --ignore-failed-read "$@" "$tree" 2>/dev/null | tar -x -C "$root"',
+    "sh",
+    tree,
+    root,
+    ...without,
+  );
+  const loaded = await run(
+    "sh",
+    "-c",
+    `find "$1" -type f ! -name 'llvmjit*' '(' -path '*/bin/*' -o -name '*.so*' ')' -exec ldd {} + 2>/dev/null || :`,
+    "sh",
+    tree,
+  );
+  const libraries = new Set([...loaded.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1]!));
+  for (const library of libraries) await copy(library, `${root}${library}`);
+}
+
 async function copy(from: string, to: string): Promise<void> {
   await Deno.mkdir(dirname(to), { recursive: true });
   await Deno.copyFile(from, to);
   await Deno.chmod(to, 0o755);
+}
+
+function textOf(name: string): string {
+  return Deno.readTextFileSync(new URL(name, import.meta.url));
 }
 
 async function write(path: string, text: string): Promise<void> {
