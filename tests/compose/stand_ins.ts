@@ -99,7 +99,7 @@ function standIns(deno: string): StandIn[] {
 
 /** The images of the cluster's engines. */
 function engines(): StandIn[] {
-  const postgres = dirname(dirname(placeOf("postgres")!));
+  const postgres = dirname(dirname(Deno.realPathSync(placeOf("postgres")!)));
   const python = Deno.realPathSync("/usr/bin/python3");
   return [
     {
