@@ -54,7 +54,7 @@ export const cases: readonly DrillCase[] = [
     fault: "disk of the database full at the load",
     quick: true,
     run: () =>
-      play({ channel: "redis", disks: { database: 4_000_000 } }, async (environment) => {
+      play({ channel: "redis", disks: { database: 32_000_000 } }, async (environment) => {
         await environment.pipeline.start(...WORKERS);
         const first = await environment.pipeline.tell();
         await environment.comesTo(first, "COMPLETED");
