@@ -205,7 +205,7 @@ async function librariesOf(program: string): Promise<string[]> {
 /** Copies a folder to its path under `root`, and what its programs and libraries load. */
 async function copyTree(tree: string, root: string): Promise<void> {
   // Without PostgreSQL's compiler of queries, which is larger than all the rest.
-  const without = ["bitcode", "llvmjit*", "__pycache__", "test", "tests"].map((name) => `--exclude=${name}`);
+  const without = ["bitcode", "llvmjit*"].map((name) => `--exclude=${name}`);
   await run(
     "sh",
     "-c",
