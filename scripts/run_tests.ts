@@ -16,8 +16,8 @@ const FLAGS = [
   ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run", "--allow-sys"],
 ];
 
-/** Files that are tested at a time (variable DENO_JOBS): more than there are processors, as most tests wait for services and servers. */
-const JOBS = 2 * availableParallelism();
+/** Files that are tested at a time (variable DENO_JOBS): one more than there are processors, as most tests wait for services and servers. */
+const JOBS = Math.min(availableParallelism() + 1, 8);
 
 const say = (line: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 
