@@ -224,7 +224,7 @@ async function change(move: Move, signal: AbortSignal | undefined): Promise<void
     await session.run(
       `UPDATE ${current} AS c SET record = n.record, changed = CASE WHEN c.key = ANY ($2::text[]) THEN $1 ELSE c.changed END${assigned}
        FROM etl_news AS n JOIN ${processed} AS p ON p.id = n.record
-         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record) AS r
+         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r
        WHERE n.key = ANY ($3::text[]) AND c.key = n.key`,
       id,
       differing.map(({ key }) => key),
@@ -254,7 +254,7 @@ async function add(move: Move, range: Range): Promise<void> {
       })
        SELECT f.key, f.record, $1, $1, $4${columns.map(({ value }) => `, ${value}`).join("")}
        FROM fresh AS f JOIN ${processed} AS p ON p.id = f.record
-         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record) AS r`,
+         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r`,
       id,
       first,
       last,
