@@ -9,7 +9,7 @@ import type { Shown } from "../shown.ts";
 import { changesTable, columnsSql, currentTable } from "./current_table.ts";
 import { copyValue, PIECE } from "./load.ts";
 import { SCHEMA_LOCK } from "./migrate.ts";
-import { baseTable, pathSql } from "./record_sql.ts";
+import { baseTable, parsed, pathSql } from "./record_sql.ts";
 import { type Session, sqlText } from "./session.ts";
 import { refreshViews } from "./views.ts";
 
@@ -110,19 +110,18 @@ async function* piecesOf(pages: Pages): AsyncGenerator<string> {
  * reads in the record.
  */
 export async function insertCurrent(session: Session, { name, current }: Shown, pages: Pages): Promise<void> {
-  const columns = columnsSql(current!, "r.record");
+  const columns = columnsSql(current!);
   for (const rows of pages) {
     await session.run(
       `INSERT INTO ${currentTable(name)} (id, record, first, changed, seen, key${
         columns.map(({ name }) => `, ${name}`).join("")
       })
        SELECT s.id, s.record, s.first, s.changed, s.seen,
-         coalesce(etl_key(r.record, ${pathSql(current!.key)}), ${KEY})${
+         coalesce(etl_key(x.v, ${pathSql(current!.key)}), ${KEY})${
         columns.map(({ value }) => `, ${value}`).join("")
       }
        FROM (${rowsSql("id bigint", "record bigint", "first bigint", "changed bigint", "seen bigint")}) AS s
-         LEFT JOIN ${baseTable("processed", name)} AS p ON p.id = s.record
-         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r`,
+         LEFT JOIN ${baseTable("processed", name)} AS p ON p.id = s.record ${parsed("p.json")}`,
       JSON.stringify(rows),
     );
   }

@@ -5,7 +5,7 @@
  */
 import type { CurrentShape } from "../current_shape.ts";
 import { columnsSql, currentTable } from "./current_table.ts";
-import { baseTable, idsOf, pathSql } from "./record_sql.ts";
+import { baseTable, idsOf, parsed, pathSql } from "./record_sql.ts";
 import type { Session } from "./session.ts";
 
 /** A run that moved the current state and whose records are kept. */
@@ -31,12 +31,11 @@ export async function problemsOfCurrent(
     const { n } = (await session.get<{ n: number }>(`SELECT count(*) AS n ${sql}`, ...values))!;
     if (n > 0) problems.push(`${n} ${n === 1 ? "key" : "keys"} ${problem}`);
   };
-  const other = [`c.key IS DISTINCT FROM etl_key(r.record, ${pathSql(shape.key)})`]
-    .concat(columnsSql(shape, "r.record").map(({ name, value }) => `c.${name} IS DISTINCT FROM ${value}`));
+  const other = [`c.key IS DISTINCT FROM etl_key(x.v, ${pathSql(shape.key)})`]
+    .concat(columnsSql(shape).map(({ name, value }) => `c.${name} IS DISTINCT FROM ${value}`));
   await look(
     "whose values aren't those of their record",
-    `FROM ${current} AS c LEFT JOIN ${processed} AS p ON p.id = c.record
-       LEFT JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r ON true
+    `FROM ${current} AS c LEFT JOIN ${processed} AS p ON p.id = c.record ${parsed("p.json")}
      WHERE p.id IS NULL OR ${other.join(" OR ")}`,
   );
   const moves = await session.all<KeptMove>(

@@ -7,7 +7,7 @@ import { changedFields } from "../changed_fields.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { changesTable, columnsSql, currentTable } from "./current_table.ts";
 import { isAfter, newerComplete, type Place, placeOf } from "./place.ts";
-import { baseTable, idsOf } from "./record_sql.ts";
+import { baseTable, idsOf, parsed } from "./record_sql.ts";
 import type { Session } from "./session.ts";
 import { ShownPipelines } from "./shown.ts";
 
@@ -200,7 +200,7 @@ function invalidKeys(pipeline: string): string {
 /** Keys that are there, with another text. One that is written otherwise, but holds the same, is no change. */
 async function change(move: Move, signal: AbortSignal | undefined): Promise<void> {
   const { session, shape, current, changes, processed, id } = move;
-  const assigned = columnsSql(shape, "r.record").map(({ name, value }) => `, ${name} = ${value}`).join("");
+  const assigned = columnsSql(shape).map(({ name, value }) => `, ${name} = ${value}`).join("");
   for (let after = "";;) {
     signal?.throwIfAborted();
     const rows = await session.all<{ key: string; before: string; after: string }>(
@@ -223,8 +223,7 @@ async function change(move: Move, signal: AbortSignal | undefined): Promise<void
     );
     await session.run(
       `UPDATE ${current} AS c SET record = n.record, changed = CASE WHEN c.key = ANY ($2::text[]) THEN $1 ELSE c.changed END${assigned}
-       FROM etl_news AS n JOIN ${processed} AS p ON p.id = n.record
-         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r
+       FROM etl_news AS n JOIN ${processed} AS p ON p.id = n.record ${parsed("p.json")}
        WHERE n.key = ANY ($3::text[]) AND c.key = n.key`,
       id,
       differing.map(({ key }) => key),
@@ -238,7 +237,7 @@ async function change(move: Move, signal: AbortSignal | undefined): Promise<void
 /** Keys that aren't there. One that has changed before was removed. */
 async function add(move: Move, range: Range): Promise<void> {
   const { session, shape, current, changes, processed, id } = move;
-  const columns = columnsSql(shape, "r.record");
+  const columns = columnsSql(shape);
   await move.inSteps(range, (first, last) =>
     session.run(
       `WITH fresh AS MATERIALIZED (
@@ -253,8 +252,7 @@ async function add(move: Move, range: Range): Promise<void> {
         columns.map(({ name }) => `, ${name}`).join("")
       })
        SELECT f.key, f.record, $1, $1, $4${columns.map(({ value }) => `, ${value}`).join("")}
-       FROM fresh AS f JOIN ${processed} AS p ON p.id = f.record
-         CROSS JOIN LATERAL (SELECT etl_record(p.json) AS record OFFSET 0) AS r`,
+       FROM fresh AS f JOIN ${processed} AS p ON p.id = f.record ${parsed("p.json")}`,
       id,
       first,
       last,

@@ -27,9 +27,9 @@ export function changesTable(pipeline: string): string {
   return sqlName(`changes$${pipeline}`);
 }
 
-/** The name and the value, from a processed record as JSONB, of each column that the definition asks for. */
-export function columnsSql({ columns }: CurrentShape, record: string): { name: string; value: string }[] {
-  return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, record) }));
+/** The name and the value, from a processed record that is `parsed`, of each column that the definition asks for. */
+export function columnsSql({ columns }: CurrentShape): { name: string; value: string }[] {
+  return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, "x.v") }));
 }
 
 /** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
@@ -71,7 +71,7 @@ async function refreshTable(db: Session, pipeline: string, shape: CurrentShape):
   if (found === wanted) return;
   const make = `CREATE TABLE ${table} ${wanted}; COMMENT ON TABLE ${table} IS ${sqlText(wanted)};`;
   if (found !== undefined && keyOf(found) === keyOf(wanted)) {
-    const columns = columnsSql(shape, "x.v");
+    const columns = columnsSql(shape);
     const own = ["id", "key", "record", "first", "changed", "seen"];
     await db.script(
       `CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT ${own.join(", ")} FROM ${table};
