@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { newRunId } from "../shared/contracts/ids.ts";
 import { RunEvent } from "../shared/contracts/messages.ts";
 import { onEachEngine, storeOn } from "../tests/support/engines.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
+import { loadedRun } from "../tests/support/store.ts";
 import { pendingOrders } from "./reconcile.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 import type { Store } from "../shared/store/store.ts";
@@ -15,17 +15,7 @@ const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
 
 /** A run that is loaded, and of which `events` were told. */
 async function makeLoaded(store: Store, ...events: Told[]): Promise<string> {
-  const runId = newRunId();
-  const run = { runId, pipeline: "users", at: new Date().toISOString() };
-  await store.announceRun(run);
-  await store.markLoaded({
-    ...run,
-    rawFile: "data/raw_users/a.jsonl",
-    processedFile: "data/processed_users/a.jsonl",
-    dlqFile: "data/dlq/a.jsonl",
-    validCount: 1,
-    invalidCount: 0,
-  });
+  const runId = await loadedRun(store);
   for (const [n, fields] of events.entries()) await tell(store, runId, n, fields);
   return runId;
 }

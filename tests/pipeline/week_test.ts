@@ -10,8 +10,8 @@ import { TransientError } from "../../shared/errors/errors.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
 import { courier } from "../../saver/courier.ts";
 import type { Delivery } from "../../saver/delivery/delivery.ts";
-import { bound, loadedRun, type Week } from "../support/refused_week.ts";
-import { tempStore } from "../support/store.ts";
+import { bound, type Week } from "../support/refused_week.ts";
+import { loadedRun, tempStore } from "../support/store.ts";
 import { openTemporaryChannel } from "../support/temporary_channel.ts";
 
 const HOUR = 3_600_000;

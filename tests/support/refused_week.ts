@@ -9,15 +9,14 @@ import { compose } from "../../shared/actor/message.ts";
 import { runActor } from "../../shared/actor/run_actor.ts";
 import type { Channel, Claim } from "../../shared/channel/channel.ts";
 import { openEmbeddedChannel } from "../../shared/channel/embedded.ts";
-import { newRunId } from "../../shared/contracts/ids.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
-import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts";
+import { openSqlite } from "../../shared/store/sqlite/open.ts";
 import { courier } from "../../saver/courier.ts";
 import { recorder } from "../../saver/saver.ts";
 import type { Delivery } from "../../saver/delivery/delivery.ts";
 import { Connection, type Login } from "../../saver/delivery/connection.ts";
 import { ensureKeys } from "../../local/sftp/keys.ts";
-import { usersTables } from "./store.ts";
+import { loadedRun, usersTables } from "./store.ts";
 
 /** What the week has left behind. */
 export interface Week {
@@ -48,21 +47,6 @@ export function bound<T extends object>(of: T, change: Partial<T>): T {
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-}
-
-/** A run that is loaded and waits for its delivery. */
-export async function loadedRun(store: SqliteStore): Promise<string> {
-  const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
-  await store.announceRun(run);
-  await store.markLoaded({
-    ...run,
-    rawFile: "data/raw_users/a.jsonl",
-    processedFile: "data/processed_users/a.jsonl",
-    dlqFile: "data/dlq/a.jsonl",
-    validCount: 1,
-    invalidCount: 0,
-  });
-  return run.runId;
 }
 
 /** The channel, but for waits until the next try: instead of them the clock is put forward. */

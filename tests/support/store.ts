@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
 import type { FileKind } from "../../shared/contracts/names.ts";
 import { usersPlan } from "./users.ts";
 import { type Defined, shownOf } from "../../shared/store/shown.ts";
@@ -47,6 +48,21 @@ export async function loadTexts(
   texts: string[],
 ): Promise<void> {
   await store.loadFile({ runId, pipeline: "users", kind, name: `data/${kind}.jsonl` }, linesOf(texts));
+}
+
+/** Loads a run whose files nobody needs; it waits for its delivery. */
+export async function loadedRun(store: Store): Promise<string> {
+  const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
+  await store.announceRun(run);
+  await store.markLoaded({
+    ...run,
+    rawFile: "data/raw_users/a.jsonl",
+    processedFile: "data/processed_users/a.jsonl",
+    dlqFile: "data/dlq/a.jsonl",
+    validCount: 1,
+    invalidCount: 0,
+  });
+  return run.runId;
 }
 
 /** Texts as the lines of a file. */
