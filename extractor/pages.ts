@@ -83,7 +83,7 @@ export async function* pagesOf(
       coming.isHere = true;
       if (!asking.aborted) fill();
     };
-    page.then(arrive, () => {}); // whoever awaits it meets its failure
+    page.then(arrive, () => {}); // its failure reaches the code that awaits it
     return coming;
   };
   const isResumed = () => pages === from.pages && pages > 0;

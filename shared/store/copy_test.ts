@@ -311,7 +311,7 @@ test("a database that somebody writes to is not copied, nor one of another progr
   await assert.rejects(copyStore({ ...options, path: `${old.path}x` }), /there is no database\. Set DB_PATH/);
 });
 
-test("a store goes on in its copy: numbers, repeated loads, the current state and what leaves it", async () => {
+test("a store continues in its copy: numbers, repeated loads, the current state and what leaves it", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   await copyStore(staged.options);

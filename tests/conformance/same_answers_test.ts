@@ -1,5 +1,5 @@
 /**
- * Whatever is looked for in the current state, each engine answers the same.
+ * Each engine answers a search of the current state with the same records.
  *
  * @module
  */
@@ -37,7 +37,7 @@ const NAMES = [
   "1e1",
 ];
 const NUMBERS = [0, -0.5, 1, 1.5, 2, 10, 1e21, 1e-7, -3, 100, 9_007_199_254_740_991];
-/** Mostly one of a few, so that what is looked for is often there. */
+/** Mostly one of a few, so that many searches find something. */
 const mostly = <T>(few: readonly T[], others: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...few) }, { weight: 1, arbitrary: others });
 const name = mostly(NAMES, fc.string({ unit: "grapheme", maxLength: 4 }));
@@ -148,7 +148,7 @@ async function pagesOf({ current }: Store, where: Conditions, limit: number, fro
 sharing();
 
 needing("postgres")(
-  "whatever is looked for in the current state, SQLite and PostgreSQL answer the same pages",
+  "SQLite and PostgreSQL answer every search of the current state with the same pages",
   async () => {
     await using sqlite = await SQLITE.place();
     await using postgres = await POSTGRES.place();

@@ -30,7 +30,7 @@ export default pipeline({
 });
 `;
 
-test("services go on in PostgreSQL where they stopped with SQLite: numbers, since, repeats, verify and retention", async () => {
+test("services continue in PostgreSQL where they stopped with SQLite: numbers, since, repeats, verify and retention", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const name = new URL(url).pathname.slice(1);

@@ -58,7 +58,7 @@ export const current: Row = {
     const pages: number[] = [];
     const letter = () => String.fromCharCode(97 + random(26));
     for (let n = 0; n < 300; n++) {
-      // every other one goes on from somewhere in the middle
+      // every other page begins in the middle
       const after: CurrentCursor | undefined = n % 2 === 0 ? undefined : [letter(), 0];
       const began = performance.now();
       await store.current.page("users", { email: n % 3 === 0 ? { like: `${letter()}%` } : { gt: "a" } }, {

@@ -1,8 +1,8 @@
 /**
  * Records that a file has in common with the file before it: they are stored once, and referred to.
  *
- * A source gives most of its records again, in the order of the last time. So each line is compared with the one that follows in the file before,
- * looked for among the next ones where several differ, and only where that fails again and again by its key.
+ * A source mostly answers the records of the last time in the same order. So each line is compared with the next one of the file before; where
+ * several differ, with the ones that follow it; and only where that keeps failing, by its key.
  *
  * @module
  */
@@ -27,13 +27,13 @@ export function textAt(bytes: string, span: string): string {
   return `CAST(substr(${bytes}, ${span} / ${LENGTHS}, ${span} % ${LENGTHS}) AS TEXT)`;
 }
 
-/** Lines in a row that differ from those of the file before, after which it is looked for where it has them. */
+/** Differing lines in a row after which the file before is searched for the place where they are. */
 const SHIFTED_AFTER = 4;
 
-/** Records of the file before among which a line is looked for then. */
+/** Records of the file before that such a search reads. */
 const NEAR = 32;
 
-/** Lines in a row that the file before doesn't hold where they are looked for, after which keys are compared. */
+/** Failed searches in a row after which keys are compared. */
 const LOST_AFTER = 64;
 
 /** Records whose keys are read by one statement. */
