@@ -125,8 +125,9 @@ function bytesOf(batch: LineBatch): [bytes: Buffer, ends: readonly number[]] {
   }
   let end = -1;
   return [
-    Buffer.from(batch.lines.join("\n")),
-    batch.lines.map((line) => end += Buffer.byteLength(line) + 1),
+    // a line may end with a \r of its own
+    Buffer.from(batch.lines.map((line) => `${line}\r`).join("\n")),
+    batch.lines.map((line) => end += Buffer.byteLength(line) + 2),
   ];
 }
 

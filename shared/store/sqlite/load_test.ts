@@ -14,10 +14,10 @@ const FILE: FileToLoad = {
   name: "data/raw_users/records_20261124_030000.jsonl",
 };
 
-Deno.test("bytes of a file are kept as its lines read: line ends of both kinds, blanks, bytes that are no UTF-8", async () => {
+Deno.test("bytes of a file are kept as its lines read: line ends of both kinds, doubled ones, blanks, bytes that are no UTF-8", async () => {
   await using temp = await tempStore();
   const good = '\ufeff{"id":1}\r\n\r\n \u00a0\n"ключ 😀"\n\n{"a":"\u0000"}\rx\n\u3000 é\n{"id":2}';
-  const chunks = [good, "\n\u00ff", "\n", "z".repeat(70_000), "\nend"].map((text) =>
+  const chunks = [good, "\n\u00ff", "\n", "z".repeat(70_000), "\r\r\nend"].map((text) =>
     new TextEncoder().encode(text)
   );
   chunks.splice(2, 0, new Uint8Array([0xff, 0xfe]));
