@@ -23,7 +23,7 @@ import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
 import { cellOf, recordOf } from "./cells.ts";
-import { changesTable, CURRENT_META, currentTable, newestComplete } from "./current_table.ts";
+import { changesTable, CURRENT_META, currentTable, newestComplete, ofMove } from "./current_table.ts";
 import { addConditions, keysSql, searchable } from "./current_where.ts";
 import { baseTable, fromRecords, idsOf, lineOf, pathSql, TEXT } from "./record_sql.ts";
 import type { Bindable, Session } from "./session.ts";
@@ -273,12 +273,11 @@ export class PostgresCurrent implements Current {
     rest: string,
     values: readonly Bindable[],
   ): Promise<Read[]> {
-    const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
     return this.db.all<Read>(
       `SELECT c.key, c.record AS record_id, ${order ?? "NULL"} AS value, p.json, p.nul_line AS nul,
-         ${run("run_id", "c.first")} AS first_run, ${run("run_id", "c.changed")} AS changed_run,
-         ${run("at", "c.changed")} AS changed_at,
-         ${run("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
+         ${ofMove("run_id", "c.first")} AS first_run, ${ofMove("run_id", "c.changed")} AS changed_run,
+         ${ofMove("at", "c.changed")} AS changed_at,
+         ${ofMove("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
        FROM ${currentTable(name)} AS c JOIN ${baseTable("processed", name)} AS p ON p.id = c.record ${rest}`,
       ...values,
     );

@@ -32,6 +32,11 @@ export function columnsSql({ columns }: CurrentShape): { name: string; value: st
   return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, "x.v") }));
 }
 
+/** A column of the row in `run_moves` with an id, as SQL. */
+export function ofMove(column: string, id: string): string {
+  return `(SELECT m.${column} FROM run_moves AS m WHERE m.id = ${id})`;
+}
+
 /** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
 export function newestComplete(pipeline: string): string {
   return `(SELECT n.id FROM run_moves AS n WHERE n.pipeline = ${
@@ -177,13 +182,12 @@ function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly strin
     const field = keys.join(".");
     return [{ name: columnName(field, taken), value: own.get(field)! }];
   });
-  const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
   const columns = [...top, ...nested].map(({ name, value }) => `${value} AS ${sqlName(name)}`);
   const meta = [
-    `${run("run_id", "c.first")} AS first_run`,
-    `${run("run_id", "c.changed")} AS changed_run`,
-    `${run("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`)} AS seen_run`,
-    `${run("at", "c.changed")} AS changed_at`,
+    `${ofMove("run_id", "c.first")} AS first_run`,
+    `${ofMove("run_id", "c.changed")} AS changed_run`,
+    `${ofMove("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`)} AS seen_run`,
+    `${ofMove("at", "c.changed")} AS changed_at`,
   ];
   return `SELECT ${[...columns, ...meta].join(", ")} FROM ${currentTable(shown.name)} AS c LEFT JOIN ${
     baseTable("processed", shown.name)

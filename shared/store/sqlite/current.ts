@@ -31,6 +31,7 @@ import {
   currentSelect,
   currentTable,
   newestComplete,
+  ofMove,
   shownColumns,
 } from "./current_table.ts";
 import { plainRows } from "./plain_rows.ts";
@@ -250,7 +251,6 @@ export class SqliteCurrent implements Current {
     values: Bindable[],
     by: string,
   ): CurrentRow[] {
-    const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
     const isHidden = hides(masks.processed, current!.key);
     return this.db.all<
       Omit<CurrentRow, "record" | "cursor"> & {
@@ -262,9 +262,9 @@ export class SqliteCurrent implements Current {
     >(
       `SELECT ${digits("c.key")} AS key, typeof(c.key) AS type, c.record AS record_id, p.json,
          ${digits(order ?? "NULL")} AS value, typeof(${order ?? "NULL"}) AS value_type,
-         ${run("run_id", "c.first")} AS first_run, ${run("run_id", "c.changed")} AS changed_run,
-         ${run("at", "c.changed")} AS changed_at,
-         ${run("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
+         ${ofMove("run_id", "c.first")} AS first_run, ${ofMove("run_id", "c.changed")} AS changed_run,
+         ${ofMove("at", "c.changed")} AS changed_at,
+         ${ofMove("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
        FROM (SELECT * FROM ${currentTable(name)} AS c ${which}) AS c JOIN ${
         baseTable("processed", name)
       } AS p ON p.id = c.record ${by}`,

@@ -30,6 +30,11 @@ export function columnsSql({ columns }: CurrentShape, text: string): { name: str
   return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, text) }));
 }
 
+/** A column of the row in `run_moves` with an id, as SQL. */
+export function ofMove(column: string, id: string): string {
+  return `(SELECT m.${column} FROM run_moves AS m WHERE m.id = ${id})`;
+}
+
 /** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
 export function newestComplete(pipeline: string): string {
   return `(SELECT n.id FROM run_moves AS n WHERE n.pipeline = ${
@@ -150,14 +155,13 @@ export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly
     const field = keys.join(".");
     return [{ name: columnName(field, taken), sql: `c.${own.get(field)!}` }];
   });
-  const run = (what: string, id: string) => `(SELECT m.${what} FROM run_moves AS m WHERE m.id = ${id})`;
   return [
     ...top,
     ...nested,
-    { name: "first_run", sql: run("run_id", "c.first") },
-    { name: "changed_run", sql: run("run_id", "c.changed") },
-    { name: "seen_run", sql: run("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`) },
-    { name: "changed_at", sql: run("at", "c.changed") },
+    { name: "first_run", sql: ofMove("run_id", "c.first") },
+    { name: "changed_run", sql: ofMove("run_id", "c.changed") },
+    { name: "seen_run", sql: ofMove("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`) },
+    { name: "changed_at", sql: ofMove("at", "c.changed") },
   ];
 }
 
