@@ -89,7 +89,7 @@ export async function fetchPage(
       if (reasons.length > source.maxRetries) {
         throw new PermanentError(
           `Cannot fetch page ${page.label} of ${source.name}: ${counted(reasons)}. ` +
-            `The run's state is kept at ${page.label}; when the source works again, start a run: it resumes there.`,
+            `The run's state is kept at ${page.label}; ${remedyFor(error)}, start a run: it resumes there.`,
           { cause: error, retryable: true },
         );
       }
@@ -105,6 +105,11 @@ export async function fetchPage(
     }
   }
 }
+
+const remedyFor = (error: TransientError) =>
+  error instanceof Refused && (error.status === 401 || error.status === 403)
+    ? "once its definition has credentials that the source accepts"
+    : "when the source works again";
 
 async function fetchOnce(
   source: Source,

@@ -91,6 +91,19 @@ Deno.test("when all tries of a page fail, the error names page, source and each 
   );
 });
 
+Deno.test("a source that refuses the credentials is said to want others", async () => {
+  for (const status of [401, 403]) {
+    await using running = await startSource({ wrap: faults.withFaults(() => faults.status(status)) });
+    using source = patient(running);
+    assert.match(
+      (await failure(fetchAt(source, 0, FOREVER))).message,
+      new RegExp(
+        `HTTP ${status} \\(4 times\\)\\..* once its definition has credentials that the source accepts, start a run`,
+      ),
+    );
+  }
+});
+
 Deno.test("Retry-After decides over the delays, in seconds or as a date, up to an hour", async () => {
   await using running = await startSource({
     wrap: faults.withFaults(
