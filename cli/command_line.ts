@@ -131,18 +131,24 @@ export function write(text: string): void {
   }
 }
 
+export type Cell = string | number | null | undefined;
+
+type FieldOf<T> = { [K in keyof T]: T[K] extends Cell ? K : never }[keyof T];
+
+/** Under each head a field of the rows, or what is made of a row. */
+export type Columns<T> = Readonly<Record<string, FieldOf<T> | ((row: T) => Cell)>>;
+
 /** Writes rows under their heads, each column as wide as its widest cell; numbers are aligned to the right. */
-export function table(
-  heads: readonly string[],
-  rows: readonly (readonly (string | number | null)[])[],
-): void {
-  const cells = rows.map((row) => row.map((cell) => cell === null ? "-" : safe(String(cell))));
-  const widths = heads.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]!.length)));
-  const right = heads.map((_head, at) => rows.length > 0 && rows.every((row) => typeof row[at] !== "string"));
-  const line = (row: readonly string[]) =>
-    row.map((cell, at) => right[at] ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)).join("  ")
-      .trimEnd();
-  for (const row of [heads, ...cells]) say(line(row));
+export function table<T>(rows: readonly T[], columns: Columns<T>): void {
+  const lines: string[][] = [[], ...rows.map(() => [])];
+  for (const [head, of] of Object.entries(columns)) {
+    const values = rows.map((row) => typeof of === "function" ? of(row) : row[of] as Cell);
+    const cells = [head, ...values.map((value) => value == null ? "-" : safe(String(value)))];
+    const width = Math.max(...cells.map((cell) => cell.length));
+    const isRight = values.length > 0 && values.every((value) => typeof value !== "string");
+    cells.forEach((cell, at) => lines[at]!.push(isRight ? cell.padStart(width) : cell.padEnd(width)));
+  }
+  for (const line of lines) say(line.join("  ").trimEnd());
 }
 
 /** Asks for a yes; without a terminal the answer is no. */

@@ -61,6 +61,8 @@ Deno.test("an option that isn't for this command is refused, and a value that ca
     [["cli/service.ts", "saver", "--once"], /--once with saver: only the extractor takes it/],
     [["cli/etl.ts", "runs", "--watch"], /'--watch'/],
     [["cli/etl.ts", "show", "1", "2"], /"2"/],
+    [["cli/etl.ts", "dead", "list", "2"], /Wanted dead, dead replay ID or dead discard ID/],
+    [["cli/pipeline.ts", "demo", "--users", "100000001"], /--users is "100000001", wanted .* to 100000000/],
     [["cli/retention.ts", "--days", "few"], /--days is "few", wanted a whole number from 0/],
     [["local/source.ts", "--users", "few"], /--users is "few"/],
     [["local/source.ts", "--bad", "2"], /--bad is "2", wanted a number from 0 to 1/],

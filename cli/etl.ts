@@ -14,9 +14,11 @@ const HELP = `deno task etl COMMAND [--json]
   show RUN                        all of a run
   start [--pipeline NAME] [--watch]
                                   requests a run; --watch follows it to its end
-  rewind NAME --to VALUE          requests a run that asks again for changes since VALUE, loaded or not
+  rewind NAME --to VALUE [--watch]
+                                  requests a run that asks again for changes since VALUE, loaded or not
   watch [RUN]                     follows a run, or the current one, to its end
-  invalid RUN [--reason TEXT]     its invalid records
+  invalid RUN [--reason TEXT] [--limit N]
+                                  its invalid records
   repair RUN [--reason TEXT]      opens its invalid records in $EDITOR, checks and replays those that were changed
     --set FIELD=VALUE             sets a field in all of them instead
     --from FILE                   takes edited records from a file, or - for standard input
@@ -25,7 +27,7 @@ const HELP = `deno task etl COMMAND [--json]
   release RUN                     loads and delivers a run that is held, as it was held
   reject RUN [--yes]              ends a run that is held: nothing of it is loaded, its files are removed
   redeliver RUN                   delivers its files again
-  dead                            dead letters: messages that could not be handled
+  dead [--limit N]                dead letters: messages that could not be handled
   dead replay ID                  sends one again
   dead discard ID [--yes]         removes one permanently
   notify [--limit N]              notifications: what receivers outside were told
@@ -37,41 +39,19 @@ const HELP = `deno task etl COMMAND [--json]
     --header "Name: $VARIABLE"    sends a header; a secret is named by its variable
   try NAME                        asks for one page of a pipeline's source, and judges it; stores nothing
 
-RUN is a run's number, its id, or latest. --json writes one JSON object a line.
+RUN is a run's number, its id, or latest. --json writes one JSON object a line. --limit is 20; of invalid --json, all.
 ETL_API_URL names the API (else API_HOST and API_PORT do), API_TOKEN its token; .env is read too.
 Exit codes: 0 done; 1 refused, failed or still invalid; 2 a command that can't be used; 3 the API can't be reached.`;
 
-/** What each command takes: how many words, and which options besides `--json`. */
-const TAKES: Record<string, readonly [words: number, ...options: (keyof typeof OPTIONS)[]]> = {
-  pipelines: [0],
-  runs: [0, "pipeline", "limit"],
-  show: [1],
-  start: [0, "pipeline", "watch"],
-  rewind: [1, "to", "watch"],
-  watch: [1],
-  invalid: [1, "reason", "limit"],
-  repair: [1, "reason", "set", "from", "check", "yes"],
-  release: [1],
-  reject: [1, "yes"],
-  redeliver: [1],
-  dead: [2, "limit", "yes"],
-  notify: [0, "test", "limit"],
-  why: [1, "pipeline"],
-  verify: [1],
-  new: [1, "name", "header"],
-  try: [1],
-};
-
 async function main(
-  { values, words: [name, ...words] }: ReturnType<typeof parsed<typeof OPTIONS>>,
+  { values: { limit, ...others }, words: [name, ...words] }: ReturnType<typeof parsed<typeof OPTIONS>>,
 ): Promise<number> {
-  const command = COMMANDS[name ?? ""];
-  const takes = TAKES[name ?? ""];
-  if (command === undefined || takes === undefined) {
+  const known = COMMANDS[name ?? ""];
+  if (known === undefined) {
     complain(HELP);
     return EXIT.usage;
   }
-  const [most, ...own] = takes;
+  const [command, most, ...own] = known;
   const accepted = ["json", ...own] as const;
   parsed({
     help: `deno task etl ${name}${most > 0 ? " …" : ""} ${
@@ -91,7 +71,7 @@ async function main(
   return await command({
     api: new GraphqlClient(url.href, config.API_TOKEN),
     words,
-    options: { ...values, limit: numberOf("limit", values.limit, { min: 1 }) },
+    options: { ...others, limit: limit === undefined ? undefined : numberOf("limit", limit, { min: 1 }) },
     editor: config.VISUAL ?? config.EDITOR,
     signal: stop.signal,
     readEnv: (name) => env[name] || undefined,

@@ -21,7 +21,7 @@ import {
   UsageError,
   write,
 } from "./command_line.ts";
-import { SAMPLE_LISTS } from "../local/source/server.ts";
+import { MOST_USERS, SAMPLE_LISTS } from "../local/source/server.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
 import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
 import { holderOf, isFree, nextFree, requireFree } from "./port.ts";
@@ -70,7 +70,7 @@ async function main({ values, words: [mode, ...names] }: CommandLine<typeof OPTI
   }
   const sample = {
     once: values.once ?? false,
-    users: numberOf("users", values.users ?? "208"),
+    users: numberOf("users", values.users ?? "208", { max: MOST_USERS }),
     bad: numberOf("bad", values.bad ?? "0", { max: 1, whole: false }),
   };
   const env = await readEnvironment();
@@ -354,9 +354,9 @@ function prefixed(name: string, line: string): void {
   write(`${name.padEnd(11)} ${line}\n`); // as it is: a service colours its lines for a terminal
 }
 
-/** Beside the progress only what goes wrong is shown. */
+/** Beside the progress only what goes wrong is shown, so not that a local server is ready. */
 function complaining(name: string, line: string): void {
-  if (name !== "source" && name !== "sftp") complain(`${name.padEnd(11)} ${line}`);
+  if (!/^(Sample source:|SFTP server listens on) /.test(line)) complain(`${name.padEnd(11)} ${line}`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

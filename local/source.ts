@@ -1,6 +1,6 @@
 import { endWithParent } from "../shared/actor/parent.ts";
 import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
-import { type SourceOptions, startSource } from "./source/server.ts";
+import { MOST_USERS, type SourceOptions, startSource } from "./source/server.ts";
 
 export {
   type Handler,
@@ -25,7 +25,7 @@ const OPTIONS = {
 if (import.meta.main) {
   await runCommand({ help: HELP, options: OPTIONS }, async ({ values }) => {
     const options: SourceOptions = {
-      users: numberOf("users", values.users, { max: 100_000_000 }),
+      users: numberOf("users", values.users, { max: MOST_USERS }),
       bad: numberOf("bad", values.bad, { max: 1, whole: false }),
       port: numberOf("port", values.port, { max: 65_535 }),
       host: values.host,

@@ -9,7 +9,16 @@ import {
   type Steering,
 } from "../../api/client/operations.ts";
 import type { ReadEnv } from "../../shared/pipeline/resolve.ts";
-import { type CommandLine, confirmed, UsageError } from "../command_line.ts";
+import {
+  type Columns,
+  type CommandLine,
+  confirmed,
+  EXIT,
+  print,
+  say,
+  table,
+  UsageError,
+} from "../command_line.ts";
 
 /** The API refused, or the work failed. */
 export class Failed extends Error {
@@ -28,14 +37,14 @@ export interface Work {
 
 const BOOLEAN = { type: "boolean", default: false } as const;
 
-/** The options of all commands; etl.ts says which command takes which. */
+/** The options of all commands; `COMMANDS` says which command takes which. */
 export const OPTIONS = {
   json: BOOLEAN,
   yes: { ...BOOLEAN, short: "y" },
   check: BOOLEAN,
   watch: BOOLEAN,
   test: BOOLEAN,
-  limit: { type: "string", default: "20" },
+  limit: { type: "string" },
   pipeline: { type: "string" },
   reason: { type: "string" },
   set: { type: "string", multiple: true, default: [] as string[] },
@@ -45,7 +54,17 @@ export const OPTIONS = {
   header: { type: "string", multiple: true, default: [] as string[] },
 } as const;
 
-export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & { readonly limit: number };
+export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & {
+  readonly limit: number | undefined;
+};
+
+/** How many lines of a list are shown, and how many the API gives at once. */
+export const SHOWN = 20;
+const MOST = 500;
+
+export function firstOf(limit: number = SHOWN): { first: number } {
+  return { first: Math.min(limit, MOST) };
+}
 
 /** Answers the exit code. */
 export type Command = (work: Work) => Promise<number>;
@@ -90,4 +109,18 @@ export async function steer(
 export function confirmOr(given: boolean, question: string): void {
   if (given || confirmed(question)) return;
   throw new Failed("Not confirmed, so nothing was changed. On a terminal say y; in a script give --yes.");
+}
+
+/** Writes what was found: a JSON object a line, or a table. */
+export function listed<T>(json: boolean, found: readonly T[], columns: Columns<T>): number {
+  if (json) { for (const one of found) print(one); }
+  else table(found, columns);
+  return EXIT.ok;
+}
+
+/** Says what was done: as JSON, or in words. */
+export function done(json: boolean, about: unknown, words: string): number {
+  if (json) print(about);
+  else say(words);
+  return EXIT.ok;
 }

@@ -1,10 +1,31 @@
-import { DEAD_LETTERS, PIPELINES, type Run, type RunLine, RUNS } from "../../api/client/operations.ts";
+import {
+  DEAD_LETTERS,
+  type InvalidRecord,
+  PIPELINES,
+  type Run,
+  type RunLine,
+  RUNS,
+  type Steering,
+} from "../../api/client/operations.ts";
 import { invalidRecords } from "../../api/client/repair.ts";
 import { isFinal } from "../../shared/contracts/phases.ts";
 import project from "../../deno.json" with { type: "json" };
 import { programPath } from "../services.ts";
-import { EXIT, print, say, table, UsageError } from "../command_line.ts";
-import { type Command, confirmOr, Failed, findRun, namedPipeline, steer } from "./command.ts";
+import { type Columns, EXIT, print, say, table, UsageError } from "../command_line.ts";
+import {
+  type Command,
+  confirmOr,
+  done,
+  Failed,
+  findRun,
+  firstOf,
+  listed,
+  namedPipeline,
+  type Options,
+  SHOWN,
+  steer,
+  type Work,
+} from "./command.ts";
 import { followRun, lineOf } from "./follow.ts";
 import { newPipeline } from "./new.ts";
 import { notify } from "./notify.ts";
@@ -12,39 +33,38 @@ import { repair } from "./repair.ts";
 import { tryPipeline } from "./try.ts";
 import { why } from "./why.ts";
 
-const MOST = 500;
-
-const pipelines: Command = async ({ api, options: { json } }) => {
-  const { pipelines } = await api.ask(PIPELINES);
-  if (json) pipelines.forEach(print);
-  else {
-    table(
-      ["pipeline", "runs", "last run", "status", "next run", "problems"],
-      pipelines.map(({ name, runs, lastRun, nextRun, problems }) => [
-        name,
-        runs,
-        lastRun?.runTimestamp ?? null,
-        lastRun?.status ?? null,
-        nextRun,
-        problems.join("; "),
-      ]),
-    );
-  }
-  return EXIT.ok;
-};
+const pipelines: Command = async ({ api, options: { json } }) =>
+  listed(json, (await api.ask(PIPELINES)).pipelines, {
+    pipeline: "name",
+    runs: "runs",
+    "last run": ({ lastRun }) => lastRun?.runTimestamp,
+    status: ({ lastRun }) => lastRun?.status,
+    "next run": "nextRun",
+    problems: ({ problems }) => problems.join("; "),
+  });
 
 const runs: Command = async ({ api, options: { json, limit, pipeline } }) => {
   const { etlRunsConnection: { nodes } } = await api.ask(RUNS, {
-    first: Math.min(limit, MOST),
+    ...firstOf(limit),
     pipeline: await namedPipeline(api, pipeline),
   });
-  if (json) nodes.forEach(print);
-  else {
-    const asks = nodes.some(({ since }) => since !== null);
-    const heads = ["run", "pipeline", "requested", "status", "valid", "invalid", "ms", "delivery"];
-    table([...heads, ...asks ? ["since", "up to"] : [], "id"], nodes.map((run) => rowOf(run, asks)));
-  }
-  return EXIT.ok;
+  const ranges: Columns<RunLine> = {
+    since: ({ since }) => since?.from,
+    "up to": ({ since }) => since?.to,
+  };
+  return listed(json, nodes, {
+    run: "id",
+    pipeline: "pipeline",
+    requested: "runTimestamp",
+    status: ({ status, correctionOf }) =>
+      `${status}${correctionOf === null ? "" : ` (corrects ${correctionOf.id})`}`,
+    valid: "validCount",
+    invalid: "invalidCount",
+    ms: "durationMs",
+    delivery: ({ delivery }) => delivery?.state,
+    ...nodes.some(({ since }) => since !== null) && ranges,
+    id: "runId",
+  });
 };
 
 const show: Command = async ({ api, words, options: { json } }) => {
@@ -72,71 +92,58 @@ const show: Command = async ({ api, words, options: { json } }) => {
     );
   }
   if (run.hold) sayHold(run, run.hold);
-  const part = (title: string, heads: string[], rows: (string | number | null)[][]) => {
+  const part = <T>(title: string, rows: readonly T[], columns: Columns<T>) => {
     if (rows.length === 0) return;
     say(`\n${title}`);
-    table(heads, rows);
+    table(rows, columns);
   };
-  part(
-    "Phases",
-    ["phase", "ms", "records", "records/s", "tries"],
-    run.phases.map(({ phase, durationMs, records, recordsPerSecond, attempts }) => [
-      phase,
-      durationMs,
-      records,
-      recordsPerSecond === null ? null : Math.round(recordsPerSecond),
-      attempts,
-    ]),
-  );
-  part(
-    "Reasons of invalid records",
-    ["count", "reason"],
-    run.reasons.map(({ count, reason }) => [count, reason]),
-  );
-  part(
-    "Values without a code",
-    ["count", "value"],
-    run.lookupGaps.map(({ count, department }) => [count, department]),
-  );
-  part(
-    "Files",
-    ["file", "records", "bytes", "sha256"],
-    run.files.map(({ name, records, bytes, sha256 }) => [name, records, bytes, sha256]),
-  );
+  part("Phases", run.phases, {
+    phase: "phase",
+    ms: "durationMs",
+    records: "records",
+    "records/s": ({ recordsPerSecond }) => recordsPerSecond && Math.round(recordsPerSecond),
+    tries: "attempts",
+  });
+  part("Reasons of invalid records", run.reasons, { count: "count", reason: "reason" });
+  part("Values without a code", run.lookupGaps, { count: "count", value: "department" });
+  part("Files", run.files, { file: "name", records: "records", bytes: "bytes", sha256: "sha256" });
   part(
     `Delivery ${run.delivery?.state ?? ""} ${run.delivery?.error ?? ""}`.trimEnd(),
-    ["file", "bytes", "verified"],
-    (run.delivery?.files ?? []).map(({ remotePath, bytes, verified }) => [remotePath, bytes, verified]),
+    run.delivery?.files ?? [],
+    { file: "remotePath", bytes: "bytes", verified: "verified" },
   );
-  part(
-    "Corrections",
-    ["run", "status", "valid", "invalid"],
-    run.corrections.map((line) => [
-      line.id,
-      line.status,
-      line.validCount,
-      line.invalidCount,
-    ]),
-  );
+  part("Corrections", run.corrections, {
+    run: "id",
+    status: "status",
+    valid: "validCount",
+    invalid: "invalidCount",
+  });
   say("\nEvents");
   for (const event of run.events) say(lineOf(event));
   return EXIT.ok;
 };
 
-const start: Command = async (work) => {
-  const { runId } = await steer(work.api, "startRun", {
-    pipeline: await namedPipeline(work.api, work.options.pipeline),
-  });
-  if (work.options.watch) return await followRun(work, runId!);
-  if (work.options.json) print({ runId });
-  else say(`run ${runId} requested`);
-  return EXIT.ok;
+/** Requests a run, of changes since a moment where one is given. */
+async function request(work: Work, name: string | undefined, since?: string): Promise<number> {
+  const { api, options: { watch, json } } = work;
+  const { runId } = await steer(api, "startRun", { pipeline: await namedPipeline(api, name), since });
+  if (watch) return await followRun(work, runId!);
+  const asks = since === undefined ? "" : `, which asks for changes since ${since}`;
+  return done(json, { runId }, `run ${runId} requested${asks}`);
+}
+
+const start: Command = (work) => request(work, work.options.pipeline);
+
+const rewind: Command = async (work) => {
+  const { words: [name], options: { to } } = work;
+  if (name === undefined || to === undefined) throw new UsageError("Wanted rewind NAME --to VALUE.");
+  return await request(work, name, to);
 };
 
 const watch: Command = async (work) => {
   const { words, api } = work;
   if (words[0] !== undefined) return await followRun(work, (await findRun(api, words[0])).runId);
-  const { etlRunsConnection: { nodes } } = await api.ask(RUNS, { first: 20 });
+  const { etlRunsConnection: { nodes } } = await api.ask(RUNS, firstOf());
   const run = nodes.find(({ status }) => !isFinal(status)) ?? nodes[0];
   if (run === undefined) throw new Failed("There is no run to watch. Start one: deno task etl start --watch");
   return await followRun(work, run.runId);
@@ -144,79 +151,67 @@ const watch: Command = async (work) => {
 
 const invalid: Command = async ({ api, words, options: { json, reason, limit } }) => {
   const run = await findRun(api, words[0]);
-  const rows: (string | number | null)[][] = [];
+  const most = limit ?? (json ? Infinity : SHOWN);
+  const found: InvalidRecord[] = [];
+  let count = 0;
   for await (const record of invalidRecords(api, run.runId, reason)) {
     if (json) print(record);
-    else rows.push([record.line, record.corrections.length > 0 ? "corrected" : "", record.errorReason]);
-    if (!json && rows.length === limit) break;
+    else found.push(record);
+    if (++count === most) break;
   }
-  if (!json) table(["line", "", "why"], rows);
-  return EXIT.ok;
-};
-
-const rewind: Command = async (work) => {
-  const { api, words: [name], options: { to, json, watch } } = work;
-  if (name === undefined || to === undefined) throw new UsageError("Wanted rewind NAME --to VALUE.");
-  const { runId } = await steer(api, "startRun", { pipeline: await namedPipeline(api, name), since: to });
-  if (watch) return await followRun(work, runId!);
-  if (json) print({ runId });
-  else say(`run ${runId} requested, which asks for changes since ${to}`);
-  return EXIT.ok;
-};
-
-const release: Command = async ({ api, words, options: { json } }) => {
-  const { id, runId } = await findRun(api, words[0]);
-  await steer(api, "releaseRun", { runId });
-  if (json) print({ runId });
-  else say(`Released run ${id}: it is loaded and delivered as it was held.`);
-  return EXIT.ok;
-};
-
-const reject: Command = async ({ api, words, options: { json, yes } }) => {
-  const { id, runId, hold } = await findRun(api, words[0]);
-  if (hold?.decision === null) confirmOr(yes, `Reject run ${id}, and remove its files?`);
-  await steer(api, "rejectRun", { runId });
-  if (json) print({ runId });
-  else say(`Rejected run ${id}: nothing of it is loaded, and its files are removed.`);
-  return EXIT.ok;
-};
-
-const redeliver: Command = async ({ api, words, options: { json } }) => {
-  const { id, runId } = await findRun(api, words[0]);
-  await steer(api, "redeliverRun", { runId });
-  if (json) print({ runId });
-  else say(`Requested the delivery of run ${id}.`);
-  return EXIT.ok;
-};
-
-const dead: Command = async ({ api, words: [what = "list", id], options }) => {
-  if (what === "list") {
-    const { deadLetters: { nodes } } = await api.ask(DEAD_LETTERS, {
-      first: Math.min(options.limit, MOST),
+  if (!json) {
+    table(found, {
+      line: "line",
+      "": ({ corrections }) => corrections.length > 0 ? "corrected" : "",
+      why: "errorReason",
     });
-    if (options.json) nodes.forEach(print);
-    else {
-      table(
-        ["buried", "tries", "bytes", "reason", "id"],
-        nodes.map((letter) => [
-          letter.buriedAt,
-          letter.attempts,
-          new TextEncoder().encode(letter.body).length,
-          letter.reason,
-          letter.id,
-        ]),
-      );
-    }
-    return EXIT.ok;
+  }
+  return EXIT.ok;
+};
+
+/** A command that orders something about a run, after a confirmation where `question` wants one. */
+function order(
+  what: Steering,
+  said: (id: string) => string,
+  question: (run: Run) => string | undefined = () => undefined,
+): Command {
+  return async ({ api, words, options: { json, yes } }) => {
+    const run = await findRun(api, words[0]);
+    const { id, runId } = run;
+    const asked = question(run);
+    if (asked !== undefined) confirmOr(yes, asked);
+    await steer(api, what, { runId });
+    return done(json, { runId }, said(id));
+  };
+}
+
+const release = order(
+  "releaseRun",
+  (id) => `Released run ${id}: it is loaded and delivered as it was held.`,
+);
+const reject = order(
+  "rejectRun",
+  (id) => `Rejected run ${id}: nothing of it is loaded, and its files are removed.`,
+  ({ id, hold }) => hold?.decision === null ? `Reject run ${id}, and remove its files?` : undefined,
+);
+const redeliver = order("redeliverRun", (id) => `Requested the delivery of run ${id}.`);
+
+const dead: Command = async ({ api, words: [what, id], options: { json, limit, yes } }) => {
+  if (what === undefined) {
+    return listed(json, (await api.ask(DEAD_LETTERS, firstOf(limit))).deadLetters.nodes, {
+      buried: "buriedAt",
+      tries: "attempts",
+      bytes: ({ body }) => new TextEncoder().encode(body).length,
+      reason: "reason",
+      id: "id",
+    });
   }
   if ((what !== "replay" && what !== "discard") || id === undefined) {
     throw new UsageError("Wanted dead, dead replay ID or dead discard ID.");
   }
-  if (what === "discard") confirmOr(options.yes, `Discard ${id} permanently?`);
+  if (what === "discard") confirmOr(yes, `Discard ${id} permanently?`);
   await steer(api, what === "replay" ? "replayDeadLetter" : "discardDeadLetter", { id });
-  if (options.json) print({ id });
-  else say(what === "replay" ? `${id} is in its channel again.` : `${id} is gone.`);
-  return EXIT.ok;
+  return done(json, { id }, what === "replay" ? `${id} is in its channel again.` : `${id} is gone.`);
 };
 
 /** Compares the copies of a run; that needs the files, so it runs here and not in the API. */
@@ -230,24 +225,27 @@ const verify: Command = async ({ api, words: [name = "latest"], options: { json 
   return (await child.spawn().status).code;
 };
 
-export const COMMANDS: Readonly<Record<string, Command>> = {
-  pipelines,
-  runs,
-  show,
-  start,
-  rewind,
-  watch,
-  invalid,
-  repair,
-  release,
-  reject,
-  redeliver,
-  dead,
-  notify,
-  verify,
-  why,
-  new: newPipeline,
-  try: tryPipeline,
+/** Each command, how many words it takes, and which options besides `--json`. */
+export const COMMANDS: Readonly<
+  Record<string, readonly [command: Command, words: number, ...options: (keyof Options)[]]>
+> = {
+  pipelines: [pipelines, 0],
+  runs: [runs, 0, "pipeline", "limit"],
+  show: [show, 1],
+  start: [start, 0, "pipeline", "watch"],
+  rewind: [rewind, 1, "to", "watch"],
+  watch: [watch, 1],
+  invalid: [invalid, 1, "reason", "limit"],
+  repair: [repair, 1, "reason", "set", "from", "check", "yes"],
+  release: [release, 1],
+  reject: [reject, 1, "yes"],
+  redeliver: [redeliver, 1],
+  dead: [dead, 2, "limit", "yes"],
+  notify: [notify, 0, "test", "limit"],
+  why: [why, 1, "pipeline"],
+  verify: [verify, 1],
+  new: [newPipeline, 1, "name", "header"],
+  try: [tryPipeline, 1],
 };
 
 function sayHold({ id }: Run, hold: NonNullable<Run["hold"]>): void {
@@ -259,40 +257,12 @@ function sayHold({ id }: Run, hold: NonNullable<Run["hold"]>): void {
     return;
   }
   const { comparedWith: before } = hold;
-  table(["run", "valid", "invalid"], [
-    [id, hold.validCount, hold.invalidCount],
-    ...before === null ? [] : [[before.id, before.validCount, before.invalidCount]],
-  ]);
+  const { validCount, invalidCount } = hold;
+  table([{ id, validCount, invalidCount }, ...before === null ? [] : [before]], {
+    run: "id",
+    valid: "validCount",
+    invalid: "invalidCount",
+  });
   for (const sample of hold.samples) say(JSON.stringify(sample));
   say(`Decide: deno task etl release ${id}, or deno task etl reject ${id}`);
-}
-
-/** `asks`: whether any run asks only for changes. */
-function rowOf(run: RunLine, asks: boolean): (string | number | null)[] {
-  const {
-    id,
-    pipeline,
-    runTimestamp,
-    status,
-    validCount,
-    invalidCount,
-    durationMs,
-    delivery,
-    correctionOf,
-    since,
-    runId,
-  } = run;
-  const corrects = correctionOf === null ? "" : ` (corrects ${correctionOf.id})`;
-  return [
-    id,
-    pipeline,
-    runTimestamp,
-    `${status}${corrects}`,
-    validCount,
-    invalidCount,
-    durationMs,
-    delivery?.state ?? null,
-    ...asks ? [since?.from ?? null, since?.to ?? null] : [],
-    runId,
-  ];
 }

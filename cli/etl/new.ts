@@ -54,7 +54,7 @@ export async function draft(
     );
   }
   asked.records = list.place;
-  first = { ...first, records: recordsIn(first, list.place) };
+  first = { ...first, records: asked.recordsIn(first.body) };
   const key = keyIn(first.records);
   const keyOf = (record: JsonObject) => key === undefined ? JSON.stringify(record) : String(record[key]);
   const doubts: string[] = [];
@@ -95,13 +95,6 @@ export async function draft(
     paging: shown.paging,
     requests: asked.requests,
   };
-}
-
-function recordsIn({ body }: Answer, place: string | undefined): JsonObject[] {
-  const at = place === undefined
-    ? body
-    : place.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, body);
-  return Array.isArray(at) ? at.filter(isObject) : [];
 }
 
 function refused({ status }: Answer, { auth }: AnySource): string {

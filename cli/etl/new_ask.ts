@@ -1,6 +1,7 @@
 /** Exploring an unknown source. */
 import { Access } from "../../extractor/access.ts";
 import type { PageRequest } from "../../extractor/paging/style.ts";
+import { valueAt } from "../../extractor/paths.ts";
 import type { AnySource } from "../../extractor/source.ts";
 import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 import { type ReadEnv, resolved } from "../../shared/pipeline/resolve.ts";
@@ -78,13 +79,12 @@ export class Asked implements Disposable {
       } catch {
         body = undefined;
       }
-      const list = valueAt(body, this.records);
       return {
         status: response.status,
         headers: response.headers,
         address,
         body,
-        records: response.status === 200 && Array.isArray(list) ? list.filter(isObject) : [],
+        records: response.status === 200 ? this.recordsIn(body) : [],
         leaves: leavesIn(body),
       };
     } catch (error) {
@@ -93,15 +93,14 @@ export class Asked implements Disposable {
     }
   }
 
+  recordsIn(body: unknown): JsonObject[] {
+    const list = this.records === undefined ? body : valueAt(body, this.records);
+    return Array.isArray(list) ? list.filter(isObject) : [];
+  }
+
   [Symbol.dispose](): void {
     this.#access[Symbol.dispose]();
   }
-}
-
-function valueAt(body: unknown, place: string | undefined): unknown {
-  if (place === undefined) return body;
-  if (isObject(body) && Object.hasOwn(body, place)) return body[place];
-  return place.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, body);
 }
 
 const DEPTH = 4;

@@ -198,6 +198,7 @@ const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
     by: undefined,
   },
   "everything at once": { replica: () => json(rows), by: "none" },
+  "a list under a key with a dot": { replica: () => json({ "rows.all": rows, total: RECORDS }), by: "none" },
   "pages without a word": {
     replica: ({ url }) => json(rows.slice((number(url, "page", 1) - 1) * 20, number(url, "page", 1) * 20)),
     by: "page",

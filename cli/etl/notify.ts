@@ -1,43 +1,26 @@
 /** `deno task etl notify`: lists notifications; `--test` sends one to all receivers, and waits for their answers. */
 import { pause } from "../../api/client/graphql.ts";
 import { type NotificationLine, NOTIFICATIONS } from "../../api/client/operations.ts";
-import { EXIT, print, table } from "../command_line.ts";
-import { type Command, Failed, steer } from "./command.ts";
-
-const MOST = 500;
+import { EXIT } from "../command_line.ts";
+import { type Command, Failed, firstOf, listed, steer } from "./command.ts";
 
 /** How long a test waits for the first answer of every receiver, in milliseconds. */
 const ANSWERED_WITHIN_MS = 30_000;
 
 export const notify: Command = async ({ api, signal, options: { json, limit, test } }) => {
-  const read = async (webhookId?: string) => {
-    const { notifications: { nodes } } = await api.ask(NOTIFICATIONS, {
-      first: Math.min(limit, MOST),
-      webhookId,
+  const read = async (webhookId?: string) =>
+    (await api.ask(NOTIFICATIONS, { ...firstOf(limit), webhookId })).notifications.nodes;
+  const show = (nodes: readonly NotificationLine[]) =>
+    listed(json, nodes, {
+      when: "happenedAt",
+      type: "type",
+      pipeline: "pipeline",
+      to: "host",
+      state: "state",
+      tries: "attempts",
+      result: "result",
     });
-    return nodes;
-  };
-  const show = (nodes: readonly NotificationLine[]) => {
-    if (json) nodes.forEach(print);
-    else {
-      table(
-        ["when", "type", "pipeline", "to", "state", "tries", "result"],
-        nodes.map(({ happenedAt, type, pipeline, host, state, attempts, result }) => [
-          happenedAt,
-          type,
-          pipeline,
-          host,
-          state,
-          attempts,
-          result,
-        ]),
-      );
-    }
-  };
-  if (!test) {
-    show(await read());
-    return EXIT.ok;
-  }
+  if (!test) return show(await read());
   const { webhookId } = await steer(api, "sendTestNotification");
   const until = performance.now() + ANSWERED_WITHIN_MS;
   for (;;) {

@@ -22,8 +22,8 @@ import {
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { parseExact } from "../../shared/store/mask.ts";
-import { complain, EXIT, print, say, table, UsageError } from "../command_line.ts";
-import { confirmOr, Failed, findRun, type Work } from "./command.ts";
+import { complain, EXIT, say, UsageError } from "../command_line.ts";
+import { confirmOr, Failed, findRun, listed, type Work } from "./command.ts";
 import { followRun } from "./follow.ts";
 
 export async function repair(work: Work): Promise<number> {
@@ -145,16 +145,10 @@ async function check(
 ): Promise<boolean> {
   const { verdicts = [] } = await replay(api, run, patches, true);
   const line = new Map(records.map((record) => [record.id, record.line]));
-  if (json) { for (const verdict of verdicts) print(verdict); }
-  else {
-    table(
-      ["line", "verdict"],
-      verdicts.map(({ recordId, valid, problems }) => [
-        line.get(recordId) ?? null,
-        valid ? "valid" : problems.join("; "),
-      ]),
-    );
-  }
+  listed(json, verdicts, {
+    line: ({ recordId }) => line.get(recordId),
+    verdict: ({ valid, problems }) => valid ? "valid" : problems.join("; "),
+  });
   return verdicts.every(({ valid }) => valid);
 }
 

@@ -30,28 +30,23 @@ function tell({ key, pipeline, current, origin, changes, invalid }: RecordHistor
   if (origin !== null) tellOrigin(origin);
   if (changes.nodes.length > 0) {
     say("\nChanges");
-    table(
-      ["when", "run", "change", "fields"],
-      changes.nodes.map(({ at, run, change, differences }) => [
-        at,
-        run?.id ?? null,
-        change.toLowerCase(),
+    table(changes.nodes, {
+      when: "at",
+      run: ({ run }) => run?.id,
+      change: ({ change }) => change.toLowerCase(),
+      fields: ({ change, differences }) =>
         change === "CHANGED" ? (differences ?? []).map(({ field }) => field).join(", ") : "",
-      ]),
-    );
+    });
   }
   if (invalid.length === 0) return;
   say("\nWhen it was invalid");
-  table(
-    ["when", "run", "line", "why", "corrected in run"],
-    invalid.map(({ insertionDate, run, line, errorReason, corrections }) => [
-      insertionDate,
-      run?.id ?? null,
-      line,
-      errorReason,
-      corrections.map((one) => one.run?.id ?? one.runId).join(", "),
-    ]),
-  );
+  table(invalid, {
+    when: "insertionDate",
+    run: ({ run }) => run?.id,
+    line: "line",
+    why: "errorReason",
+    "corrected in run": ({ corrections }) => corrections.map((one) => one.run?.id ?? one.runId).join(", "),
+  });
 }
 
 function tellOrigin(

@@ -8,6 +8,8 @@ export const SAMPLE_LISTS: Readonly<Record<string, string>> = {
   PRODUCTS_URL: "products",
 };
 
+export const MOST_USERS = 100_000_000;
+
 const PRODUCTS = 194;
 
 export type Handler = (request: Request) => Response | Promise<Response>;

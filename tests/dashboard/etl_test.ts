@@ -39,6 +39,9 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
     assert.match((await etl(site, 0, "watch", run.run_id)).stdout, /COMPLETED/);
     const bad = lines(await etl(site, 0, "invalid", "latest", "--json", "--reason", "age: greater than 65"));
     assert.ok(bad.length > 0 && bad.every(({ data }) => data.age > 65 && data.password === "***"));
+    const all = lines(await etl(site, 0, "invalid", "latest", "--json"));
+    const few = lines(await etl(site, 0, "invalid", "latest", "--json", "--limit", "2"));
+    assert.deepEqual([all.length, few], [30, all.slice(0, 2)]);
   });
 
   await t.step("verify compares all places", async () => {
@@ -133,6 +136,17 @@ Deno.test("a run that fails ends start --watch with code 1, and a wrong token wi
   assert.match(stderr, /Run \d+ FAILED: .*404/);
   site.pipeline.env.API_TOKEN = "another-token-that-is-long";
   assert.match((await etl(site, 3, "runs")).stderr, /The API requires a token/);
+});
+
+Deno.test("a run is followed to its end where a proxy refuses the stream of events", async () => {
+  await using site = await startSite({ users: 60, bad: 0 });
+  await using proxy = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    if (request.headers.get("accept") === "text/event-stream") return new Response(null, { status: 403 });
+    return fetch(new Request(`${site.base}${new URL(request.url).pathname}`, request));
+  });
+  site.pipeline.env.ETL_API_URL = `http://127.0.0.1:${proxy.addr.port}`;
+  const { stdout } = await etl(site, 0, "start", "--watch");
+  assert.match(stdout, /Run \d+ COMPLETED: 60 valid, 0 invalid\n$/);
 });
 
 Deno.test("on a terminal a bar shows how far the work is", async () => {

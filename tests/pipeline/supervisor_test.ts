@@ -28,6 +28,16 @@ Deno.test("a local SFTP server that is killed is started again, as the log says,
   assert.equal(await supervisor.stop(), 0);
 });
 
+Deno.test("why a local server doesn't start is said where the pipeline says that it doesn't", async () => {
+  await using pipeline = await startPipeline({ sftp: "none" });
+  await Deno.writeTextFile(`${pipeline.folder}/sftp_data`, "no folder");
+  for (const args of [["demo", "--once"], ["run", "users"]]) {
+    const { code, stderr } = await pipeline.task(args[0]!, ...args.slice(1));
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^sftp +.*sftp_data.*\nsftp ended with exit code 1; its last lines say why\.\n$/);
+  }
+});
+
 Deno.test("when the supervisor is killed all parts end, and the next start works on the same port", async () => {
   await using pipeline = await startPipeline({ sftp: "none", env: { API_PORT: String(freePort()) } });
   const supervisor = await started(pipeline);
