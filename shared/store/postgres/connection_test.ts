@@ -1,14 +1,24 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { PermanentError, TransientError } from "../../errors/errors.ts";
+import { POSTGRES, sharing } from "../../../tests/support/engines.ts";
 import { needing } from "../../../tests/support/needs.ts";
 import { startPostgres } from "../../../tests/support/postgres.ts";
-import { Postgres } from "./connection.ts";
+import { type ConnectionOptions, Postgres } from "./connection.ts";
 
 const test = needing("postgres");
+sharing();
+
+/** Connections to a database of one's own, on the server that the tests of this file share. */
+async function connected(options: Partial<ConnectionOptions> = {}): Promise<Postgres> {
+  const { at } = await POSTGRES.place();
+  if (!("url" in at)) throw new Error("it has no address");
+  return new Postgres(at.url, { name: "test", ...options });
+}
 
 test("values come as SQLite has them, and every kind can be bound", async () => {
-  await using server = await startPostgres();
-  await using db = new Postgres(server.url(), { name: "test" });
+  await using db = await connected();
   const row = await db.get(
     `SELECT $1::text AS text, $2::int AS flag, $3::bigint AS big, $4::bigint AS small, $5::text AS nothing,
        $6::text[] = ARRAY['a,"b', 'c\\d'] AS texts, 12345678901234567890.5::numeric AS exact, 1.50::numeric AS short,
@@ -37,8 +47,7 @@ test("values come as SQLite has them, and every kind can be bound", async () => 
 });
 
 test("a transaction is kept whole or not at all", async () => {
-  await using server = await startPostgres();
-  await using db = new Postgres(server.url(), { name: "test" });
+  await using db = await connected();
   await db.script("CREATE TABLE t (x int)");
   await assert.rejects(
     db.transaction(async (session) => {
@@ -161,4 +170,43 @@ needing("postgres", "openssl")("TLS is used as sslmode says", async () => {
   await assert.rejects(other.all(isEncrypted), PermanentError);
   await using plain = new Postgres(server.url(), { name: "test" });
   assert.deepEqual(await plain.all(isEncrypted), [{ ssl: true }]);
+});
+
+test("a connection keeps nothing of what it has answered", async () => {
+  await using db = await connected({ max: 1 });
+  const ask = () => db.get<object>("SELECT 1 AS x");
+  const answered = async () => new WeakRef((await ask())!);
+  await ask(); // the client keeps the first answer of a statement
+  const answers = [await answered(), await answered()];
+  await ask(); // and the newest one
+  collectGarbage();
+  assert.deepEqual(answers.map((answer) => answer.deref()), [undefined, undefined]);
+});
+
+/** Has the engine forget at once what nobody holds. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+}
+
+test("a COPY whose connection is lost fails once, wherever that happens", async () => {
+  const lostAt = {
+    "before it begins": [],
+    "between two of its pieces": ["1\n", "2\n"],
+    "while more is ready than the connection takes": ["1\n", `${"2".repeat(9)}\n`.repeat(100_000)],
+  };
+  for (const [when, [first, ...others]] of Object.entries(lostAt)) {
+    await using db = await connected();
+    const pieces = async function* () {
+      if (first !== undefined) yield first;
+      db.abandon();
+      yield* others;
+    };
+    const copied = db.transaction(async (session) => {
+      await session.script("CREATE TABLE t (x int)");
+      if (first === undefined) db.abandon();
+      await session.copy("COPY t FROM STDIN", pieces());
+    });
+    await assert.rejects(copied, TransientError, when);
+  }
 });
