@@ -78,19 +78,19 @@ test("a byte that changed, a record that changed and a file that is gone are eac
     ],
     [["database processed differs"], async (made) => {
       const first = await fileId(fixture, made, "processed") * 1_000_000_000;
-      return fixture.store.write((db) =>
-        db.run("UPDATE processed_records SET json = json || ' ', same_as = NULL WHERE id = ?", first + 17)
+      return fixture.place.change(
+        `UPDATE processed_records SET json = json || ' ', same_as = NULL WHERE id = ${first + 17}`,
       );
     }],
     [["database raw differs"], async (made) => {
       const first = await fileId(fixture, made, "raw") * 1_000_000_000;
-      return fixture.store.write((db) => db.run("DELETE FROM raw_records WHERE id = ?", first + 3));
+      return fixture.place.change(`DELETE FROM raw_records WHERE id = ${first + 3}`);
     }],
     [
       ["run counts differs"],
       (made) =>
-        fixture.store.write((db) =>
-          db.run("UPDATE etl_runs SET valid_count = valid_count - 1 WHERE run_id = ?", made.runId)
+        fixture.place.change(
+          `UPDATE etl_runs SET valid_count = valid_count - 1 WHERE run_id = '${made.runId}'`,
         ),
     ],
     [["server raw differs"], (made) => flip(remote(made.raw))],
@@ -98,8 +98,8 @@ test("a byte that changed, a record that changed and a file that is gone are eac
     [
       ["deliveries processed missing"],
       (made) =>
-        fixture.store.write((db) =>
-          db.run("DELETE FROM deliveries WHERE run_id = ? AND kind = 'processed'", made.runId)
+        fixture.place.change(
+          `DELETE FROM deliveries WHERE run_id = '${made.runId}' AND kind = 'processed'`,
         ),
     ],
   ];
@@ -118,8 +118,8 @@ test("the finding says which line of the database isn't the file's, and shows no
   await using fixture = await Delivered.open();
   const made = await fixture.run();
   const id = await fileId(fixture, made, "processed") * 1_000_000_000 + 17;
-  await fixture.store.write((db) =>
-    db.run("UPDATE processed_records SET json = json_set(json, '$.ssn', 'SECRET') WHERE id = ?", id)
+  await fixture.place.change(
+    `UPDATE processed_records SET json = json_set(json, '$.ssn', 'SECRET') WHERE id = ${id}`,
   );
   const items = await verify(fixture, made);
   assert.match(detailOf(items, "database", "processed"), /^the record of line 17 isn't the file's/);
@@ -145,7 +145,7 @@ test("blank lines, CRLF and a byte order mark aren't in the database: records ar
   assert.equal(detailOf(items, "database", "processed").endsWith("the file's bytes"), true);
 
   const id = await fileId(fixture, made, "raw") * 1_000_000_000 + 20;
-  await fixture.store.write((db) => db.run("UPDATE raw_records SET json = json || ' ' WHERE id = ?", id));
+  await fixture.place.change(`UPDATE raw_records SET json = json || ' ' WHERE id = ${id}`);
   const changed = await verify(fixture, made);
   assert.deepEqual(unequal(changed), ["database raw differs"]);
   assert.match(detailOf(changed, "database", "raw"), /line 20 /);

@@ -4,7 +4,7 @@ import { compose } from "../../shared/actor/message.ts";
 import { runActor } from "../../shared/actor/run_actor.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { openChannel } from "../../shared/channel/open.ts";
-import { needing } from "../../tests/support/needs.ts";
+import { channelBeside, type Engine, onEachEngine, SQLITE, storeOn } from "../../tests/support/engines.ts";
 import {
   HIDDEN_PATH,
   HIDDEN_QUERY,
@@ -14,7 +14,6 @@ import {
   type TestReceiver,
 } from "../../tests/support/receiver.ts";
 import { startRedis } from "../../tests/support/redis.ts";
-import { tempStore } from "../../tests/support/store.ts";
 import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
 import { notifyOptionsOf, SaverVariables } from "../config.ts";
 import { notifier } from "./notifier.ts";
@@ -28,13 +27,14 @@ const keysOf = (secret: string) => SaverVariables.NOTIFY_SECRET.parse(secret)!;
 /** A notifier on a channel, that tells `urls`. */
 async function stage(
   urls: readonly string[],
-  { open = openTemporaryChannel, answerWithinMs, pauses = { firstMs: 20, maxMs: 40 } }: {
+  { engine = SQLITE, open = openTemporaryChannel, answerWithinMs, pauses = { firstMs: 20, maxMs: 40 } }: {
+    engine?: Engine;
     open?: () => Channel | Promise<Channel>;
     answerWithinMs?: number;
     pauses?: { firstMs: number; maxMs: number };
   } = {},
 ) {
-  const temp = await tempStore();
+  const temp = await storeOn(engine);
   const channel = await open();
   const stop = new AbortController();
   const settled: { kind: string; reason: string | undefined }[] = [];
@@ -85,10 +85,10 @@ function orderFor(key: string) {
   }, "https://etl.example.com/");
 }
 
-async function toldOnce(open: () => Channel | Promise<Channel>): Promise<void> {
+async function toldOnce(engine: Engine, open: () => Channel | Promise<Channel>): Promise<void> {
   await using first = startReceiver();
   await using second = startReceiver();
-  await using s = await stage([first.url, second.url], { open });
+  await using s = await stage([first.url, second.url], { engine, open });
   await s.order("a");
   await s.order("a"); // a repeated order is no second notification
   await s.until(() => s.kinds("done") === 3);
@@ -105,16 +105,11 @@ async function toldOnce(open: () => Channel | Promise<Channel>): Promise<void> {
   );
 }
 
-Deno.test("each receiver gets a notification once, with a valid signature (embedded)", () =>
-  toldOnce(openTemporaryChannel));
-
-needing("redis-server")(
-  "each receiver gets a notification once, with a valid signature (redis)",
-  async () => {
-    await using server = await startRedis();
-    await toldOnce(() => openChannel({ redisUrl: server.url, queuePath: "" }));
-  },
-);
+onEachEngine("each receiver gets a notification once, with a valid signature", async (engine) => {
+  if (channelBeside(engine) === "embedded") return await toldOnce(engine, openTemporaryChannel);
+  await using server = await startRedis();
+  await toldOnce(engine, () => openChannel({ redisUrl: server.url, queuePath: "" }));
+}, "redis-server");
 
 Deno.test("a text can't call people or make links in a chat, and leads to the dashboard", () => {
   const { notification: { text, data } } = orderFor("a");
@@ -145,18 +140,21 @@ Deno.test("while a secret is changed, receivers with the old and with the new on
   assert.throws(() => new Webhook(before!).verify(message.body + " ", headers));
 });
 
-Deno.test("a failing receiver is tried until it recovers, under the same id, and delays no other one", async () => {
-  await using ill = startReceiver((times) => new Response(null, { status: times <= 3 ? 500 : 200 }));
-  await using well = startReceiver();
-  await using s = await stage([ill.url, well.url]);
-  await s.order("a");
-  await well.times(1);
-  await s.until(() => s.kinds("done") === 3);
-  assert.deepEqual(ill.received.map(({ id }) => id), Array(4).fill(ill.received[0]!.id));
-  assert.deepEqual(new Set(ill.received.map(({ text }) => text)).size, 1, "the same bytes each time");
-  const row = (await s.rows()).find(({ host }) => host === ill.host)!;
-  assert.deepEqual([row.state, row.attempts, row.result], ["SENT", 4, "HTTP 200"]);
-});
+onEachEngine(
+  "a failing receiver is tried until it recovers, under the same id, and delays no other one",
+  async (engine) => {
+    await using ill = startReceiver((times) => new Response(null, { status: times <= 3 ? 500 : 200 }));
+    await using well = startReceiver();
+    await using s = await stage([ill.url, well.url], { engine });
+    await s.order("a");
+    await well.times(1);
+    await s.until(() => s.kinds("done") === 3);
+    assert.deepEqual(ill.received.map(({ id }) => id), Array(4).fill(ill.received[0]!.id));
+    assert.deepEqual(new Set(ill.received.map(({ text }) => text)).size, 1, "the same bytes each time");
+    const row = (await s.rows()).find(({ host }) => host === ill.host)!;
+    assert.deepEqual([row.state, row.attempts, row.result], ["SENT", 4, "HTTP 200"]);
+  },
+);
 
 Deno.test("notifications that wait for a failing receiver use no connection", async () => {
   await using ill = startReceiver(() => new Response(null, { status: 503 }));
@@ -180,9 +178,9 @@ Deno.test("a notification that a receiver always refuses keeps no other one from
   assert.equal((await s.rows()).find(({ webhook_id }) => webhook_id === bad)!.state, "WAITING");
 });
 
-Deno.test("500 for a week is a dead letter, and a replay of it tries again", async () => {
+onEachEngine("500 for a week is a dead letter, and a replay of it tries again", async (engine) => {
   await using ill = startReceiver(() => new Response(null, { status: 500 }));
-  await using s = await stage([ill.url]);
+  await using s = await stage([ill.url], { engine });
   const key = s.receivers[0]!.key;
   const { webhook_id, ...rest } = orderFor("a");
   const published_at = new Date(Date.now() - 7 * DAY_MS + 500).toISOString();
@@ -282,11 +280,14 @@ Deno.test("a receiver that accepts and then sends without end has accepted; what
   assert.ok(written < 16 * 1024 ** 2, `${written} bytes were taken`);
 });
 
-Deno.test("a notification for a receiver that was removed from the configuration ends as failed, with the reason", async () => {
-  await using s = await stage([]);
-  const receiver = { host: "gone.example.com", key: "0123456789abcdef" };
-  await s.channel.publish(compose("channel:notify", "a", { ...orderFor("a"), receiver }));
-  await s.order("b"); // nobody to tell
-  await s.until(() => s.kinds("done") === 2);
-  assert.deepEqual(await s.rows(), []);
-});
+onEachEngine(
+  "a notification for a receiver that was removed from the configuration ends as failed, with the reason",
+  async (engine) => {
+    await using s = await stage([], { engine });
+    const receiver = { host: "gone.example.com", key: "0123456789abcdef" };
+    await s.channel.publish(compose("channel:notify", "a", { ...orderFor("a"), receiver }));
+    await s.order("b"); // nobody to tell
+    await s.until(() => s.kinds("done") === 2);
+    assert.deepEqual(await s.rows(), []);
+  },
+);

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { type FieldTypes, RunEvent } from "../../shared/contracts/messages.ts";
-import { tempStore } from "../../tests/support/store.ts";
+import { onEachEngine, SQLITE, storeOn } from "../../tests/support/engines.ts";
 import { driftOf } from "./drift.ts";
 import { orderOf } from "../../shared/contracts/notification_order.ts";
 import { toldBy } from "./told.ts";
-import type { SqliteStore } from "../../shared/store/sqlite/open.ts";
+import type { Store } from "../../shared/store/store.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);
 
 /** A run, asked for `minute` minutes after the start; each event comes a second after the one before, and answers what is told of it. */
-function runOf(store: SqliteStore, minute: number, fields: Record<string, unknown> = {}) {
+function runOf(store: Store, minute: number, fields: Record<string, unknown> = {}) {
   const runId = newRunId(START + minute * 60_000);
   let told = 0;
   const eventOf = (event: Record<string, unknown>) =>
@@ -43,8 +43,8 @@ function runOf(store: SqliteStore, minute: number, fields: Record<string, unknow
 
 const typesOf = (news: readonly { type: string }[]) => news.map(({ type }) => type);
 
-Deno.test("a failed run is reported with its phase and reason; a cancelled one isn't", async () => {
-  await using temp = await tempStore();
+onEachEngine("a failed run is reported with its phase and reason; a cancelled one isn't", async (engine) => {
+  await using temp = await storeOn(engine);
   const run = runOf(temp.store, 0);
   assert.deepEqual(await run.ask(), []);
   const [failed, ...others] = await run.fail();
@@ -73,52 +73,58 @@ Deno.test("a failed run is reported with its phase and reason; a cancelled one i
   assert.deepEqual(await cancelled.tell({ ...end, cancelled: true }), []);
 });
 
-Deno.test("a held run is reported with its numbers, and its release lets its pipeline recover", async () => {
-  await using temp = await tempStore();
-  const run = runOf(temp.store, 0);
-  const [held] = await run.tell({
-    type: "run_held",
-    phase: "LOADING",
-    reason: "12 of 100 records are invalid, 5 % may be",
-    detail: {},
-  });
-  assert.deepEqual([held!.type, held!.says], [
-    "run.held",
-    "Run 1 is held before its load: 12 of 100 records are invalid, 5 % may be",
-  ]);
-  await run.tell({ type: "run_released", requested_by: "ana" });
-  assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
-});
+onEachEngine(
+  "a held run is reported with its numbers, and its release lets its pipeline recover",
+  async (engine) => {
+    await using temp = await storeOn(engine);
+    const run = runOf(temp.store, 0);
+    const [held] = await run.tell({
+      type: "run_held",
+      phase: "LOADING",
+      reason: "12 of 100 records are invalid, 5 % may be",
+      detail: {},
+    });
+    assert.deepEqual([held!.type, held!.says], [
+      "run.held",
+      "Run 1 is held before its load: 12 of 100 records are invalid, 5 % may be",
+    ]);
+    await run.tell({ type: "run_released", requested_by: "ana" });
+    assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
+  },
+);
 
-Deno.test("the first completed run after a failed one is reported, later ones and repeated deliveries aren't", async () => {
-  await using temp = await tempStore();
-  const complete = async (minute: number, fields = {}) => {
-    const run = runOf(temp.store, minute, fields);
-    await run.ask();
-    return { run, told: typesOf(await run.complete()) };
-  };
-  assert.deepEqual((await complete(0)).told, []);
-  const failed = runOf(temp.store, 1);
-  await failed.fail();
-  const correction = await complete(2, { correction_of: failed.runId });
-  assert.deepEqual(correction.told, [], "a correction says nothing about the source");
-  const first = await complete(3);
-  assert.deepEqual(first.told, ["run.recovered"]);
-  assert.deepEqual(typesOf(await first.run.complete()), [], "delivered once more");
-  assert.deepEqual((await complete(4)).told, []);
-  assert.deepEqual(typesOf(await failed.complete()), ["run.recovered"], "its dead letter was replayed");
-});
+onEachEngine(
+  "the first completed run after a failed one is reported, later ones and repeated deliveries aren't",
+  async (engine) => {
+    await using temp = await storeOn(engine);
+    const complete = async (minute: number, fields = {}) => {
+      const run = runOf(temp.store, minute, fields);
+      await run.ask();
+      return { run, told: typesOf(await run.complete()) };
+    };
+    assert.deepEqual((await complete(0)).told, []);
+    const failed = runOf(temp.store, 1);
+    await failed.fail();
+    const correction = await complete(2, { correction_of: failed.runId });
+    assert.deepEqual(correction.told, [], "a correction says nothing about the source");
+    const first = await complete(3);
+    assert.deepEqual(first.told, ["run.recovered"]);
+    assert.deepEqual(typesOf(await first.run.complete()), [], "delivered once more");
+    assert.deepEqual((await complete(4)).told, []);
+    assert.deepEqual(typesOf(await failed.complete()), ["run.recovered"], "its dead letter was replayed");
+  },
+);
 
-Deno.test("a run that failed, was resumed and completes has recovered", async () => {
-  await using temp = await tempStore();
+onEachEngine("a run that failed, was resumed and completes has recovered", async (engine) => {
+  await using temp = await storeOn(engine);
   const run = runOf(temp.store, 0);
   await run.fail();
   await run.tell({ type: "phase_started", phase: "EXTRACTING", attempt: 1 });
   assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
 });
 
-Deno.test("the first run that completes after a late one has recovered", async () => {
-  await using temp = await tempStore();
+onEachEngine("the first run that completes after a late one has recovered", async (engine) => {
+  await using temp = await storeOn(engine);
   const before = runOf(temp.store, 0);
   await before.ask();
   await before.complete();
@@ -135,41 +141,44 @@ Deno.test("the first run that completes after a late one has recovered", async (
 const fields = (types: Record<string, string>): FieldTypes[] =>
   Object.entries(types).map(([field, types]) => ({ field, types: types.split("|") as FieldTypes["types"] }));
 
-Deno.test("fields that are new, gone or of another type than in the run before are reported by name, without values", async () => {
-  await using temp = await tempStore();
-  assert.deepEqual(
-    await runOf(temp.store, 0).transform(fields({ id: "number", age: "number", ssn: "string" })),
-    [],
-  );
-  await runOf(temp.store, 1).fail();
-  assert.deepEqual(typesOf(await runOf(temp.store, 2, { correction_of: newRunId() }).ask()), []);
-  const run = runOf(temp.store, 3);
-  const [drift, ...others] = await run.transform(fields({ id: "number", age: "string", plan: "object" }));
-  assert.deepEqual(others, []);
-  assert.equal(
-    drift!.says,
-    "The fields of run 4 differ from those of run 1: new: plan; gone: ssn; of another type: age (number, now string).",
-  );
-  assert.deepEqual(drift!.data, {
-    run: 4,
-    compared_with: (await temp.store.runs.byId(1))!.run_id,
-    new: ["plan"],
-    gone: ["ssn"],
-    changed: [{ field: "age", before: ["number"], now: ["string"] }],
-  });
-  assert.deepEqual(
-    await runOf(temp.store, 4).transform(fields({ id: "number", age: "string", plan: "object" })),
-    [],
-  );
-  assert.deepEqual(
-    await runOf(temp.store, 5).transform([]),
-    [],
-    "a run without records tells nothing of fields",
-  );
-});
+onEachEngine(
+  "fields that are new, gone or of another type than in the run before are reported by name, without values",
+  async (engine) => {
+    await using temp = await storeOn(engine);
+    assert.deepEqual(
+      await runOf(temp.store, 0).transform(fields({ id: "number", age: "number", ssn: "string" })),
+      [],
+    );
+    await runOf(temp.store, 1).fail();
+    assert.deepEqual(typesOf(await runOf(temp.store, 2, { correction_of: newRunId() }).ask()), []);
+    const run = runOf(temp.store, 3);
+    const [drift, ...others] = await run.transform(fields({ id: "number", age: "string", plan: "object" }));
+    assert.deepEqual(others, []);
+    assert.equal(
+      drift!.says,
+      "The fields of run 4 differ from those of run 1: new: plan; gone: ssn; of another type: age (number, now string).",
+    );
+    assert.deepEqual(drift!.data, {
+      run: 4,
+      compared_with: (await temp.store.runs.byId(1))!.run_id,
+      new: ["plan"],
+      gone: ["ssn"],
+      changed: [{ field: "age", before: ["number"], now: ["string"] }],
+    });
+    assert.deepEqual(
+      await runOf(temp.store, 4).transform(fields({ id: "number", age: "string", plan: "object" })),
+      [],
+    );
+    assert.deepEqual(
+      await runOf(temp.store, 5).transform([]),
+      [],
+      "a run without records tells nothing of fields",
+    );
+  },
+);
 
-Deno.test("a run that asked only for changes reports no field as gone", async () => {
-  await using temp = await tempStore();
+onEachEngine("a run that asked only for changes reports no field as gone", async (engine) => {
+  await using temp = await storeOn(engine);
   await runOf(temp.store, 0).transform(fields({ id: "number", nickname: "string" }));
   const run = runOf(temp.store, 1);
   const since = { from: "2026-11-23T00:00:00Z", rewinds: 0 };
@@ -180,17 +189,20 @@ Deno.test("a run that asked only for changes reports no field as gone", async ()
   assert.deepEqual([drift!.data!.gone, (drift!.data!.changed as unknown[]).length], [[], 1]);
 });
 
-Deno.test("hundreds of new fields with long names make a notification of bounded length", async () => {
-  await using temp = await tempStore();
-  await runOf(temp.store, 0).transform(fields({ id: "number" }));
-  const many = Object.fromEntries(
-    Array.from({ length: 500 }, (_, i) => [`${i}${"x".repeat(190)}`, "string"]),
-  );
-  const [drift] = await runOf(temp.store, 1).transform(fields(many));
-  const { notification } = orderOf(drift!, "https://etl.example.com");
-  assert.ok(notification.text.length < 8_000 && JSON.stringify(notification).length < 20_000);
-  assert.match(notification.text, /and 480 more/);
-});
+Deno.test(
+  "hundreds of new fields with long names make a notification of bounded length",
+  async () => {
+    await using temp = await storeOn(SQLITE);
+    await runOf(temp.store, 0).transform(fields({ id: "number" }));
+    const many = Object.fromEntries(
+      Array.from({ length: 500 }, (_, i) => [`${i}${"x".repeat(190)}`, "string"]),
+    );
+    const [drift] = await runOf(temp.store, 1).transform(fields(many));
+    const { notification } = orderOf(drift!, "https://etl.example.com");
+    assert.ok(notification.text.length < 8_000 && JSON.stringify(notification).length < 20_000);
+    assert.match(notification.text, /and 480 more/);
+  },
+);
 
 /** Types before and now, and whether that is a change. */
 const CHANGES: [before: string, now: string, isChange: boolean][] = [

@@ -6,9 +6,8 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { RunEvent } from "../../shared/contracts/messages.ts";
 import type { Notification } from "../../shared/contracts/notifications.ts";
 import { lastTick, nextTick, type ScheduleConfig } from "../../shared/pipeline/schedule.ts";
-import { needing } from "../../tests/support/needs.ts";
 import { startRedis } from "../../tests/support/redis.ts";
-import { tempStore } from "../../tests/support/store.ts";
+import { channelBeside, type Engine, onEachEngine, SQLITE, storeOn } from "../../tests/support/engines.ts";
 import { openTemporaryChannel } from "../../tests/support/temporary_channel.ts";
 import { look, type WatchParts } from "./watch.ts";
 import type { LoadedRun } from "../../shared/store/writes.ts";
@@ -18,10 +17,11 @@ const DAILY = { SCHEDULE: "0 3 * * *", SLEEP_INTERVAL_SECONDS: undefined, TZ: "U
 const at = (text: string) => Date.parse(`2026-11-${text}Z`);
 
 async function stage(
-  open: () => Channel | Promise<Channel> = openTemporaryChannel,
+  engine: Engine = SQLITE,
   timetable: ScheduleConfig = DAILY,
+  open: () => Channel | Promise<Channel> = openTemporaryChannel,
 ) {
-  const temp = await tempStore();
+  const temp = await storeOn(engine);
   const channel = await open();
   const parts: WatchParts = {
     store: temp.store,
@@ -73,8 +73,8 @@ async function stage(
 
 const typesOf = (all: readonly Notification[]) => all.map(({ type }) => type);
 
-async function lateOnce(open: () => Channel | Promise<Channel>): Promise<void> {
-  await using s = await stage(open);
+async function lateOnce(engine: Engine, open?: () => Channel | Promise<Channel>): Promise<void> {
+  await using s = await stage(engine, DAILY, open);
   assert.deepEqual(await s.look(at("23T10:00:00")), [], "what was planned before nobody watched isn't late");
   assert.deepEqual(await s.look(at("24T03:30:00")), [], "a run may take its time");
   const [late, ...others] = await s.look(at("24T04:00:00"));
@@ -94,19 +94,14 @@ async function lateOnce(open: () => Channel | Promise<Channel>): Promise<void> {
   assert.deepEqual(await s.look(at("26T04:00:00")), []);
 }
 
-Deno.test("a planned time without a completed run is reported once (embedded)", () =>
-  lateOnce(openTemporaryChannel));
+onEachEngine("a planned time without a completed run is reported once", async (engine) => {
+  if (channelBeside(engine) === "embedded") return await lateOnce(engine);
+  await using server = await startRedis();
+  await lateOnce(engine, () => openChannel({ redisUrl: server.url, queuePath: "" }));
+}, "redis-server");
 
-needing("redis-server")(
-  "a planned time without a completed run is reported once (redis)",
-  async () => {
-    await using server = await startRedis();
-    await lateOnce(() => openChannel({ redisUrl: server.url, queuePath: "" }));
-  },
-);
-
-Deno.test("after days without a saver, only the last missed time is reported", async () => {
-  await using s = await stage();
+onEachEngine("after days without a saver, only the last missed time is reported", async (engine) => {
+  await using s = await stage(engine);
   await s.look(at("20T10:00:00"));
   const late = await s.look(at("24T10:00:00"));
   assert.deepEqual(late.map(({ data }) => data.planned), ["2026-11-24T03:00:00.000Z"]);
@@ -114,7 +109,7 @@ Deno.test("after days without a saver, only the last missed time is reported", a
 });
 
 Deno.test("a run every minute that never starts is reported once an hour", async () => {
-  await using s = await stage(openTemporaryChannel, { ...DAILY, SLEEP_INTERVAL_SECONDS: 60 });
+  await using s = await stage(SQLITE, { ...DAILY, SLEEP_INTERVAL_SECONDS: 60 });
   let told = 0;
   for (let now = at("24T00:00:00"); now < at("24T12:00:00"); now += MINUTE) {
     told += (await s.look(now)).length;
@@ -122,34 +117,43 @@ Deno.test("a run every minute that never starts is reported once an hour", async
   assert.ok(told >= 10 && told <= 12, `${told} notifications`);
 });
 
-Deno.test("a clock that jumps ahead and back reports no planned time twice, and reports later ones", async () => {
-  await using s = await stage();
-  await s.look(at("23T10:00:00"));
-  assert.equal((await s.look(at("24T04:00:00"))).length, 1);
-  assert.equal((await s.look(at("24T04:00:00") + 365 * DAY)).length, 1, "a year ahead");
-  assert.deepEqual(await s.look(at("24T04:05:00")), []);
-  assert.deepEqual(await s.look(at("24T12:00:00")), []);
-  assert.equal((await s.look(at("25T04:00:00"))).length, 1);
-});
+Deno.test(
+  "a clock that jumps ahead and back reports no planned time twice, and reports later ones",
+  async () => {
+    await using s = await stage();
+    await s.look(at("23T10:00:00"));
+    assert.equal((await s.look(at("24T04:00:00"))).length, 1);
+    assert.equal((await s.look(at("24T04:00:00") + 365 * DAY)).length, 1, "a year ahead");
+    assert.deepEqual(await s.look(at("24T04:05:00")), []);
+    assert.deepEqual(await s.look(at("24T12:00:00")), []);
+    assert.equal((await s.look(at("25T04:00:00"))).length, 1);
+  },
+);
 
-Deno.test("a schedule that was changed says nothing of the time before, and off says nothing", async () => {
-  await using s = await stage();
-  await s.look(at("23T10:00:00"));
-  const hourly = [{ pipeline: "users", ...DAILY, SCHEDULE: "0 * * * *" }];
-  assert.deepEqual(await s.look(at("24T10:30:00"), { timetables: hourly }), []);
-  assert.deepEqual(await s.look(at("24T11:30:00"), { timetables: hourly }), []);
-  assert.equal((await s.look(at("24T12:00:00"), { timetables: hourly })).length, 1);
-  const off = [{ pipeline: "users", ...DAILY, SCHEDULE: "off" }];
-  await s.look(at("24T13:00:00"), { timetables: off });
-  assert.deepEqual(await s.look(at("29T13:00:00"), { timetables: off }), []);
-});
+Deno.test(
+  "a schedule that was changed says nothing of the time before, and off says nothing",
+  async () => {
+    await using s = await stage();
+    await s.look(at("23T10:00:00"));
+    const hourly = [{ pipeline: "users", ...DAILY, SCHEDULE: "0 * * * *" }];
+    assert.deepEqual(await s.look(at("24T10:30:00"), { timetables: hourly }), []);
+    assert.deepEqual(await s.look(at("24T11:30:00"), { timetables: hourly }), []);
+    assert.equal((await s.look(at("24T12:00:00"), { timetables: hourly })).length, 1);
+    const off = [{ pipeline: "users", ...DAILY, SCHEDULE: "off" }];
+    await s.look(at("24T13:00:00"), { timetables: off });
+    assert.deepEqual(await s.look(at("29T13:00:00"), { timetables: off }), []);
+  },
+);
 
-Deno.test("a pipeline whose definition has become useless is late by its last schedule", async () => {
-  await using s = await stage();
-  await s.look(at("23T10:00:00"));
-  const late = await s.look(at("24T04:00:00"), { timetables: [], broken: ["users", "never_seen"] });
-  assert.deepEqual(typesOf(late), ["run.late"]);
-});
+Deno.test(
+  "a pipeline whose definition has become useless is late by its last schedule",
+  async () => {
+    await using s = await stage();
+    await s.look(at("23T10:00:00"));
+    const late = await s.look(at("24T04:00:00"), { timetables: [], broken: ["users", "never_seen"] });
+    assert.deepEqual(typesOf(late), ["run.late"]);
+  },
+);
 
 Deno.test("while events wait to be recorded, no run is called late", async () => {
   await using s = await stage();
@@ -167,59 +171,65 @@ Deno.test("while events wait to be recorded, no run is called late", async () =>
   assert.equal((await s.look(at("24T04:00:00"))).length, 1);
 });
 
-Deno.test("a delivery that has waited for 15 minutes is reported once, also after a restart", async () => {
-  await using s = await stage(openTemporaryChannel, { ...DAILY, SCHEDULE: "off" });
-  const [first, second] = [newRunId(at("24T03:00:00")), newRunId(at("24T03:05:00"))];
-  for (const [runId, time] of [[first, at("24T03:00:00")], [second, at("24T03:05:00")]] as const) {
-    await s.tell(runId, time, { type: "phase_completed", phase: "LOADING", detail: {} });
-    await s.store.markLoaded({ runId, pipeline: "users", validCount: 1, invalidCount: 0 } as LoadedRun);
-  }
-  const away = "Cannot connect to sftp.example.com:22";
-  const retrying = { phase: "DELIVERING", attempt: 1, reason: away, retry_after_ms: 60_000 };
-  await s.tell(first, at("24T03:00:10"), { type: "phase_retrying", ...retrying });
-  assert.deepEqual(await s.look(at("24T03:14:59")), []);
-  const [pending, ...others] = await s.look(at("24T03:15:00"));
-  assert.deepEqual(others, []);
-  assert.deepEqual([pending!.type, pending!.data.run, pending!.data.other_runs, pending!.data.reason], [
-    "delivery.pending",
-    1,
-    1,
-    away,
-  ]);
-  assert.deepEqual(
-    await s.look(at("24T03:45:00")),
-    [],
-    "one notification speaks for the pipeline's later runs",
-  );
-  await s.tell(first, at("24T03:50:00"), {
-    type: "phase_completed",
-    phase: "DELIVERING",
-    detail: { state: "DELIVERED" },
-  });
-  const [next] = await s.look(at("24T03:51:00"));
-  assert.deepEqual([next!.data.run, next!.data.reason], [2, null], "an order that nobody took");
-});
+onEachEngine(
+  "a delivery that has waited for 15 minutes is reported once, also after a restart",
+  async (engine) => {
+    await using s = await stage(engine, { ...DAILY, SCHEDULE: "off" });
+    const [first, second] = [newRunId(at("24T03:00:00")), newRunId(at("24T03:05:00"))];
+    for (const [runId, time] of [[first, at("24T03:00:00")], [second, at("24T03:05:00")]] as const) {
+      await s.tell(runId, time, { type: "phase_completed", phase: "LOADING", detail: {} });
+      await s.store.markLoaded({ runId, pipeline: "users", validCount: 1, invalidCount: 0 } as LoadedRun);
+    }
+    const away = "Cannot connect to sftp.example.com:22";
+    const retrying = { phase: "DELIVERING", attempt: 1, reason: away, retry_after_ms: 60_000 };
+    await s.tell(first, at("24T03:00:10"), { type: "phase_retrying", ...retrying });
+    assert.deepEqual(await s.look(at("24T03:14:59")), []);
+    const [pending, ...others] = await s.look(at("24T03:15:00"));
+    assert.deepEqual(others, []);
+    assert.deepEqual([pending!.type, pending!.data.run, pending!.data.other_runs, pending!.data.reason], [
+      "delivery.pending",
+      1,
+      1,
+      away,
+    ]);
+    assert.deepEqual(
+      await s.look(at("24T03:45:00")),
+      [],
+      "one notification speaks for the pipeline's later runs",
+    );
+    await s.tell(first, at("24T03:50:00"), {
+      type: "phase_completed",
+      phase: "DELIVERING",
+      detail: { state: "DELIVERED" },
+    });
+    const [next] = await s.look(at("24T03:51:00"));
+    assert.deepEqual([next!.data.run, next!.data.reason], [2, null], "an order that nobody took");
+  },
+);
 
-Deno.test("new dead letters are reported once for each channel and look, those of notifications never", async () => {
-  await using s = await stage();
-  const bury = async (to: string, id: string) => {
-    await s.channel.publish({ to, id, body: '{"secret":"of a record"}' });
-    const claim = await s.channel.claim(to, { leaseMs: 1_000, signal: AbortSignal.timeout(60_000) });
-    await claim!.bury("unreadable: of a record");
-  };
-  await bury("channel:phase1_complete", "a");
-  await bury("channel:phase1_complete", "b");
-  await bury("channel:notify", "c");
-  const now = Date.now();
-  const [letters, ...others] = await s.look(now);
-  assert.deepEqual(others, []);
-  assert.equal(letters!.type, "dead_letter.new");
-  assert.deepEqual([letters!.data.channel, letters!.data.dead_letters], ["channel:phase1_complete", 2]);
-  assert.doesNotMatch(JSON.stringify(letters), /of a record/);
-  assert.deepEqual(await s.look(now + MINUTE), []);
-  await bury("channel:phase1_complete", "d");
-  assert.equal((await s.look(now + 2 * MINUTE)).length, 1);
-});
+onEachEngine(
+  "new dead letters are reported once for each channel and look, those of notifications never",
+  async (engine) => {
+    await using s = await stage(engine);
+    const bury = async (to: string, id: string) => {
+      await s.channel.publish({ to, id, body: '{"secret":"of a record"}' });
+      const claim = await s.channel.claim(to, { leaseMs: 1_000, signal: AbortSignal.timeout(60_000) });
+      await claim!.bury("unreadable: of a record");
+    };
+    await bury("channel:phase1_complete", "a");
+    await bury("channel:phase1_complete", "b");
+    await bury("channel:notify", "c");
+    const now = Date.now();
+    const [letters, ...others] = await s.look(now);
+    assert.deepEqual(others, []);
+    assert.equal(letters!.type, "dead_letter.new");
+    assert.deepEqual([letters!.data.channel, letters!.data.dead_letters], ["channel:phase1_complete", 2]);
+    assert.doesNotMatch(JSON.stringify(letters), /of a record/);
+    assert.deepEqual(await s.look(now + MINUTE), []);
+    await bury("channel:phase1_complete", "d");
+    assert.equal((await s.look(now + 2 * MINUTE)).length, 1);
+  },
+);
 
 Deno.test("the last planned time before a moment is the one after which none is planned until then", () => {
   const madrid = { ...DAILY, TZ: "Europe/Madrid", SCHEDULE: "30 2 * * *" };

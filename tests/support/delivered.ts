@@ -14,11 +14,13 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { Phase1Complete, Phase2Complete, RunEvent } from "../../shared/contracts/messages.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
-import { openSqlite, type SqliteStore } from "../../shared/store/sqlite/open.ts";
+import { openStore } from "../../shared/store/open.ts";
+import type { Store } from "../../shared/store/store.ts";
 import { type Lookups, readLookups } from "../../transformer/lookup.ts";
 import { usersPlan } from "./users.ts";
 import { transformer } from "../../transformer/transformer.ts";
 import { openTemporaryChannel } from "./temporary_channel.ts";
+import { type Engine, sqliteAt, type TempPlace } from "./engines.ts";
 import { OPENSSH, type ServerKind, SftpStage } from "./sftp.ts";
 
 /** How a run is made. */
@@ -40,26 +42,34 @@ export interface Made {
   readonly invalid: string;
 }
 
+/** Where the database is. */
+type Place = Omit<TempPlace, typeof Symbol.asyncDispose>;
+
 /** A data directory, a database, and an SFTP server with runs on it. Disposing of it ends and removes everything. */
 export class Delivered implements AsyncDisposable {
   #runs = 0;
 
   private constructor(
     readonly sftp: SftpStage,
-    readonly store: SqliteStore,
+    readonly place: Place,
+    readonly store: Store,
     readonly channel: Channel,
     /** The lookup that runs are transformed with. */
     readonly lookup: Lookups,
     private readonly seal: Seal | undefined,
   ) {}
 
-  /** Starts a server; makes no run yet. */
-  static async open(options: { kind?: ServerKind; seal?: Seal } = {}): Promise<Delivered> {
+  /** Starts a server; makes no run yet. The database is SQLite, in the temporary folder, unless `engine` keeps it elsewhere. */
+  static async open(
+    options: { kind?: ServerKind; seal?: Seal; engine?: Engine | undefined } = {},
+  ): Promise<Delivered> {
+    const { engine } = options;
     const sftp = await SftpStage.open(options.kind ?? OPENSSH);
-    const store = await openSqlite(`${sftp.temp}/database/data.db`, { pipelines: usersTables(["ssn"]) });
+    const place = engine?.isShared ? await engine.place() : sqliteAt(`${sftp.temp}/database/data.db`);
     return new Delivered(
       sftp,
-      store,
+      place,
+      await openStore(place.at, usersTables(["ssn"])),
       await openTemporaryChannel(),
       await readLookups(usersPlan),
       options.seal,
@@ -73,10 +83,6 @@ export class Delivered implements AsyncDisposable {
   /** The same, as handlers see it. */
   get files(): LocalFiles {
     return new LocalFiles(this.data);
-  }
-
-  get database(): string {
-    return `${this.sftp.temp}/database/data.db`;
   }
 
   /** Makes a run, from its raw file to its delivery. */
@@ -123,9 +129,8 @@ export class Delivered implements AsyncDisposable {
     };
     const { detail } = await courier(parts).handle({ run_id: runId }, HANDLING);
     await this.tell(runId, at, { type: "phase_completed", phase: "DELIVERING", detail });
-    await this.store.write((db) =>
-      db.run("UPDATE deliveries SET delivered_at = ? WHERE run_id = ?", new Date(at).toISOString(), runId)
-    );
+    const time = new Date(at).toISOString();
+    await this.place.change(`UPDATE deliveries SET delivered_at = '${time}' WHERE run_id = '${runId}'`);
     return detail;
   }
 
