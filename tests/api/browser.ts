@@ -1,11 +1,18 @@
 /**
- * A Chromium that can reach this machine alone, for tests of pages.
+ * A Chromium that can reach this machine alone, for tests of pages. The tests of a file share one; each page has a session of its own in it,
+ * with nothing of the others' cookies, storage and cache.
+ *
+ * ```ts
+ * const test = browsing();
+ * test("the page greets", () => withPage(async ({ page, complaints }) => { ... }));
+ * ```
  *
  * @module
  */
 import assert from "node:assert/strict";
-import { placeOf, used } from "../support/needs.ts";
 import puppeteer, { type Page } from "puppeteer-core";
+import { needing, placeOf, used } from "../support/needs.ts";
+import { followLog } from "../support/output.ts";
 
 /** A page, and what went wrong on it. */
 export interface Tab {
@@ -17,26 +24,78 @@ export interface Tab {
 /** After how long what has to show or happen counts as not coming, in milliseconds: a bound for what failed, not for a page. */
 export const PATIENCE_MS = 60_000;
 
-/** Opens Chromium with one page, runs `work`, closes it. */
-export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<void> {
-  used("chromium");
-  const profile = await Deno.makeTempDir();
-  const browser = await puppeteer.launch({
-    executablePath: placeOf("chromium"),
-    userDataDir: profile,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-    ],
+/** Where the browser listens that pages are opened in. */
+let endpoint: string | undefined;
+
+/** Has the tests of this file share a browser; answers `Deno.test` for tests that use it. */
+export function browsing(): ReturnType<typeof needing> {
+  let browser: AsyncDisposable | undefined;
+  Deno.test.beforeAll(async () => {
+    if (placeOf("chromium") !== undefined) browser = await openBrowser();
   });
+  Deno.test.afterAll(async () => {
+    await browser?.[Symbol.asyncDispose]();
+  });
+  return needing("chromium");
+}
+
+/** Starts the browser in which pages are opened until it is disposed of. */
+export async function openBrowser(): Promise<AsyncDisposable> {
+  used("chromium");
+  const userDataDir = await Deno.makeTempDir({ prefix: "browser-" });
+  const process = new Deno.Command(placeOf("chromium")!, {
+    args: await puppeteer.defaultArgs({
+      userDataDir,
+      args: [
+        "--remote-debugging-port=0",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+      ],
+    }),
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const ready = Promise.withResolvers<void>();
+  const log = followLog("chromium", process.stderr, "DevTools listening on", ready, true);
+  const close = async () => {
+    process.kill("SIGKILL");
+    await process.status;
+    await log;
+    await Deno.remove(userDataDir, { recursive: true });
+  };
   try {
-    const page = await browser.newPage();
+    await ready.promise;
+    const [port, path] = (await Deno.readTextFile(`${userDataDir}/DevToolsActivePort`)).split("\n");
+    endpoint = `ws://127.0.0.1:${port}${path}`;
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      const browser = await puppeteer.connect({ browserWSEndpoint: endpoint! });
+      endpoint = undefined;
+      await browser.close();
+      await process.status;
+      await Deno.remove(userDataDir, { recursive: true });
+    },
+  };
+}
+
+/** Opens a page in a session of its own, runs `work`, closes it. */
+export async function withPage(work: (tab: Tab) => Promise<void>): Promise<void> {
+  if (endpoint === undefined) throw new Error("No browser is open: see browsing().");
+  const browser = await puppeteer.connect({ browserWSEndpoint: endpoint });
+  const session = await browser.createBrowserContext();
+  try {
+    const page = await session.newPage();
     await page.setViewport({ width: 1280, height: 800 });
     page.setDefaultTimeout(PATIENCE_MS);
     const complaints: string[] = [];
@@ -56,9 +115,17 @@ export async function withBrowser(work: (tab: Tab) => Promise<void>): Promise<vo
     });
     await work({ page, complaints });
   } finally {
-    await browser.close();
-    await Deno.remove(profile, { recursive: true });
+    await session.close();
+    await browser.disconnect();
   }
+}
+
+/** Keeps a picture of the page for people to look at, where the variable SCREENSHOTS names a folder. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const folder = Deno.env.get("SCREENSHOTS");
+  if (!folder) return;
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeFile(`${folder}/${name}.png`, await page.screenshot({ fullPage: true }));
 }
 
 /** Waits until the page's text holds `text`. */

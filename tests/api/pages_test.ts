@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { listen } from "../../api/server.ts";
 import { fillRun, openApi, user } from "../support/api.ts";
-import { shows, withBrowser } from "./browser.ts";
-import { needing } from "../support/needs.ts";
+import { browsing, picture, shows, withPage } from "./browser.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 const TOKEN = "a-token-that-is-long";
@@ -14,13 +13,13 @@ test("GraphiQL works without internet: its first query runs and shows runs, and 
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
   try {
-    await withBrowser(async ({ page, complaints }) => {
+    await withPage(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/graphql`);
       await shows(page, "LatestRuns");
       await run(page, "LatestRuns");
       await shows(page, '"validCount": 1');
       await shows(page, '"name": "extractor"');
-      await save(page, "graphiql");
+      await picture(page, "graphiql");
       assert.deepEqual(complaints, []);
     });
   } finally {
@@ -33,7 +32,7 @@ test("where a token is set, a browser signs in once, and GraphiQL sends it from 
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
   try {
-    await withBrowser(async ({ page, complaints }) => {
+    await withPage(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/graphql`);
       await shows(page, "requires a token");
       await page.type("#token", "wrong");
@@ -58,7 +57,7 @@ test("Swagger UI works without internet, trying a route out included", async () 
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
   try {
-    await withBrowser(async ({ page, complaints }) => {
+    await withPage(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/docs`);
       await shows(page, "Runs that reached the load, newest first");
       await page.click("#operations-default-get_etl_runs .opblock-summary-control");
@@ -67,7 +66,7 @@ test("Swagger UI works without internet, trying a route out included", async () 
       await page.waitForSelector(".execute");
       await page.click(".execute");
       await shows(page, "etl_20261124_030007.jsonl");
-      await save(page, "swagger");
+      await picture(page, "swagger");
       assert.deepEqual(complaints, []);
     });
   } finally {
@@ -92,7 +91,7 @@ test("the original's front end, on another origin, reads runs, query answers and
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
   try {
-    await withBrowser(async ({ page }) => {
+    await withPage(async ({ page }) => {
       await page.goto(`http://localhost:${front.addr.port}/`);
       const seen = await page.evaluate(async (api) => {
         // deno-lint-ignore no-explicit-any -- axios is a script of the page
@@ -136,10 +135,4 @@ async function run(page: import("puppeteer-core").Page, operation: string): Prom
     if (await item.evaluate((element) => element.textContent) === operation) return await item.click();
   }
   assert.fail(`No operation ${operation} to run.`);
-}
-
-/** Keeps a picture where somebody asked for them. */
-async function save(page: import("puppeteer-core").Page, name: string): Promise<void> {
-  const folder = Deno.env.get("SCREENSHOTS");
-  if (folder !== undefined) await Deno.writeFile(`${folder}/${name}.png`, await page.screenshot());
 }

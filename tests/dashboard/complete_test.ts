@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import * as faults from "../support/faulty_source.ts";
-import { shows } from "../api/browser.ts";
-import { needing } from "../support/needs.ts";
+import { browsing, shows } from "../api/browser.ts";
 import { startSite, visit } from "./site.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 const COMPLETENESS = { announced: 208, received: 303, missing: 13, repeated: 108 };
 

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { shows } from "../api/browser.ts";
-import { picture, press, startSite, type, visit } from "./site.ts";
-import { needing } from "../support/needs.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
+import { press, startSite, type, visit } from "./site.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 const LAST_RUNS = '[aria-label="Last runs"]';
 

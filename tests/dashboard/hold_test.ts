@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { shows } from "../api/browser.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
 import { changingSource } from "../support/changing_source.ts";
-import { needing } from "../support/needs.ts";
-import { picture, press, startSite, visit } from "./site.ts";
+import { press, startSite, visit } from "./site.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 /** A dashboard with a run of 208 users loaded, and one of 80, half of them bad, held. */
 async function heldSite() {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { shows } from "../api/browser.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
 import { violations } from "./axe.ts";
-import { picture, press, startSite, visit } from "./site.ts";
-import { needing } from "../support/needs.ts";
+import { press, startSite, visit } from "./site.ts";
 import { SECRET, startReceiver } from "../support/receiver.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
   await using receiver = startReceiver();

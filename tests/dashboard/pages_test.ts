@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { shows } from "../api/browser.ts";
-import { picture, press, startSite, type, visit } from "./site.ts";
-import { needing } from "../support/needs.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
+import { press, startSite, type, visit } from "./site.ts";
 import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../support/receiver.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 test("a run's page shows all of it, its address can be shared, and back and forward work", async () => {
   await using site = await startSite();

@@ -1,10 +1,9 @@
 /// <reference lib="dom" />
 import assert from "node:assert/strict";
-import { shows } from "../api/browser.ts";
-import { needing } from "../support/needs.ts";
-import { picture, press, startSite, visit } from "./site.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
+import { press, startSite, visit } from "./site.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 /** The texts of a table's cells, row by row. */
 function rowsOf(label: string): string[][] {

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { shows } from "../api/browser.ts";
-import { needing } from "../support/needs.ts";
-import { picture, press, startSite, type, visit } from "./site.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
+import { press, startSite, type, visit } from "./site.ts";
 import { violations } from "./axe.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 /** What becomes of a user of the sample source. */
 type Edit = (user: Record<string, unknown>) => Record<string, unknown>;

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
-import { shows } from "../api/browser.ts";
-import { picture, press, type Site, startSite, type, visit } from "./site.ts";
-import { needing } from "../support/needs.ts";
+import { browsing, picture, shows } from "../api/browser.ts";
+import { press, type Site, startSite, type, visit } from "./site.ts";
 
-const test = needing("chromium");
+const test = browsing();
 
 interface Raw {
   readonly id: number;

@@ -4,7 +4,7 @@
  * @module
  */
 import { programPath } from "../../cli/services.ts";
-import { shows } from "../api/browser.ts";
+import { openBrowser, shows } from "../api/browser.ts";
 import { press, startSite, type, visit } from "./site.ts";
 
 const save = async (name: string, png: Uint8Array) => {
@@ -16,6 +16,7 @@ if (import.meta.main) {
   // each run finds more users than the one before, as a source does that grows
   let users = 160;
   const slow = { ms: 0 };
+  await using _browser = await openBrowser();
   await using site = await startSite({
     users: 5000,
     bad: 0.08,

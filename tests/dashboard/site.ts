@@ -6,8 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
-import { programPath } from "../../cli/services.ts";
-import { withBrowser } from "../api/browser.ts";
+import { withPage } from "../api/browser.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 
 /** A pipeline whose dashboard is up. */
@@ -42,9 +41,9 @@ export interface Visit {
   readonly complaints: string[];
 }
 
-/** Opens the dashboard in a browser of its own. Whatever the console complains of in the end fails the test. */
+/** Opens the dashboard in a session of its own. Whatever the console complains of in the end fails the test. */
 export async function visit(site: Site, path: string, work: (visit: Visit) => Promise<void>): Promise<void> {
-  await withBrowser(async ({ page, complaints }) => {
+  await withPage(async ({ page, complaints }) => {
     await page.goto(site.base + path);
     await work({ page, complaints });
     // a live view that ends as its page is left is no failure
@@ -66,11 +65,4 @@ export async function type(page: Page, field: string, text: string): Promise<voi
   await page.keyboard.press("a");
   await page.keyboard.up("Control");
   await page.keyboard.sendCharacter(text);
-}
-
-/** Keeps a picture of the page for people to look at. */
-export async function picture(page: Page, name: string): Promise<void> {
-  const folder = programPath("test-output/dashboard");
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.writeFile(`${folder}/${name}.png`, await page.screenshot({ fullPage: true }));
 }
