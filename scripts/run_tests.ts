@@ -1,15 +1,17 @@
 /**
  * `deno task test [PATH…] [flags of deno test]`: runs the tests, several files at a time, and sets up what they need first. Programs that are missing are installed through
  * apt on Debian and Ubuntu, as root or where `sudo -n` works; `ETL_TEST_INSTALL=no` prevents it. Tests whose programs are still missing are ignored
- * and listed at the end; with `CI=true` a missing program is a failure.
+ * and listed at the end; with `CI=true` a missing program is a failure. Types are `deno check`'s, which looks at tests too.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { canInstall, installPackages } from "../tests/support/install.ts";
 import { ABSENT_FILE, PACKAGES, placeOf, type Program } from "../tests/support/needs.ts";
+import { CLUSTERS } from "../tests/support/postgres.ts";
 
 const FLAGS = [
   "--no-prompt",
+  "--no-check",
   "--parallel",
   "--sanitize-ops",
   "--sanitize-resources",
@@ -18,6 +20,28 @@ const FLAGS = [
 
 /** Files that are tested at a time (variable DENO_JOBS): one more than there are processors, as most tests wait for services and servers. */
 const JOBS = Math.min(availableParallelism() + 1, 8);
+
+/** The files that take longest. They are begun first, so that none of them is left alone at the end. */
+export const LONGEST = [
+  "saver/delivery/sftp_test.ts",
+  "saver/reconcile_test.ts",
+  "tests/drill/quick_test.ts",
+  "tests/pipeline/upgrade_test.ts",
+  "tests/dashboard/dashboard_test.ts",
+  "tests/dashboard/pages_test.ts",
+  "tests/dashboard/look_test.ts",
+  "tests/dashboard/repair_test.ts",
+  "tests/dashboard/etl_test.ts",
+  "shared/files/s3/faults_test.ts",
+  "tests/conformance/files_test.ts",
+  "tests/conformance/store_test.ts",
+  "shared/store/copy_test.ts",
+  "shared/store/sqlite/current_order_test.ts",
+  "shared/store/postgres/current_order_test.ts",
+  "saver/delivery/connection_test.ts",
+  "saver/retention_test.ts",
+  "extractor/another_machine_test.ts",
+];
 
 const say = (line: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 
@@ -48,6 +72,12 @@ function isWanted(name: string, args: readonly string[]): boolean {
   return pattern === undefined ? name.includes(filter) : new RegExp(pattern).test(name);
 }
 
+/** Which files to test: those that `args` name, or all. */
+function pathsOf(args: readonly string[]): string[] {
+  const { positionals } = parseArgs({ args: [...args], allowPositionals: true, strict: false });
+  return positionals.length > 0 ? [] : [...LONGEST, "."];
+}
+
 /** A line for each missing program: how many tests it kept from running, and how to install it. */
 async function report(file: string, args: readonly string[]): Promise<void> {
   const lines = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
@@ -73,11 +103,14 @@ async function main(args: string[]): Promise<number> {
     say(`On Debian: apt-get install ${packagesOf(absent).join(" ")}`);
     return 1;
   }
-  const file = await Deno.makeTempFile({ prefix: "absent-" });
+  const folder = await Deno.makeTempDir({ prefix: "tests-" });
+  await Deno.chmod(folder, 0o755); // a server may run as another user
+  const file = `${folder}/absent`;
+  await Deno.writeTextFile(file, "");
   try {
     const tests = new Deno.Command(Deno.execPath(), {
-      args: ["test", ...FLAGS, ...args],
-      env: { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? String(JOBS), [ABSENT_FILE]: file },
+      args: ["test", ...FLAGS, ...args, ...pathsOf(args)],
+      env: { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? String(JOBS), [ABSENT_FILE]: file, [CLUSTERS]: folder },
     }).spawn();
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       Deno.addSignalListener(signal, () => tests.kill(signal));
@@ -86,7 +119,7 @@ async function main(args: string[]): Promise<number> {
     await report(file, args);
     return code;
   } finally {
-    await Deno.remove(file);
+    await Deno.remove(folder, { recursive: true });
   }
 }
 

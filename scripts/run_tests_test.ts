@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { LONGEST } from "./run_tests.ts";
 
 const NEEDS = new URL("../tests/support/needs.ts", import.meta.url).href;
 
@@ -87,4 +88,10 @@ Deno.test("only tests that the filter lets through are counted as not run", asyn
   }
   const { err } = await machine.run({ ETL_TEST_INSTALL: "no" }, "--filter=/^with R/");
   assert.match(err, /1 test\(s\) did not run/);
+});
+
+Deno.test("the files that are begun first are there", async () => {
+  for (const path of LONGEST) {
+    assert.ok((await Deno.stat(new URL(`../${path}`, import.meta.url))).isFile, path);
+  }
 });
