@@ -5,13 +5,15 @@ import { type DrillCase, Skip } from "../tests/drill/case.ts";
 import { DrillEnvironment } from "../tests/drill/environment.ts";
 import { playOnMachines } from "../tests/machines/play.ts";
 import { runInWorld, whyNoWorld, worldFolder } from "../tests/machines/world.ts";
+import { startSharing } from "../tests/support/engines.ts";
+import { placeOf } from "../tests/support/needs.ts";
 import { rackRows } from "../tests/rack/rack.ts";
 
 const HELP = `deno task drill [--case NAME]… [--quick] [--repeats N|few] [--jobs N]
 deno task drill --rack
 deno task drill --machines [--quick] [--faults N] [--seed S]
 
-  --case      this case alone; can be given more than once
+  --case      this case alone, or those whose names begin so; can be given more than once
   --quick     the cases that deno task test runs too
   --repeats   the share, in percent, of what can be repeated; default 100, few is 3
   --rack      only the sources of tests/rack: the outcome of a run of each, uninterrupted, stopped after and killed at each page
@@ -66,15 +68,18 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
     );
   }
   const jobs = numberOf("jobs", values.jobs, { min: 1 });
+  const isCalled = (wanted: string) => ({ name }: DrillCase) =>
+    name === wanted || name.startsWith(`${wanted}-`);
   for (const name of values.case ?? []) {
-    if (CASES.some((drill) => drill.name === name)) continue;
+    if (CASES.some(isCalled(name))) continue;
     throw new UsageError(
       `There is no case ${JSON.stringify(name)}. There are: ${CASES.map((drill) => drill.name).join(", ")}.`,
     );
   }
   const wanted = CASES.filter((drill) =>
-    (values.case === undefined || values.case.includes(drill.name)) && (!values.quick || drill.quick)
+    (values.case?.some((name) => isCalled(name)(drill)) ?? true) && (!values.quick || drill.quick)
   );
+  await using _server = wanted.some(needsPostgres) ? await startSharing() : undefined;
   let brokenOff = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // Cases at work fail then, and clean up after themselves.
@@ -115,8 +120,12 @@ async function onMachines({ quick, ...values }: CommandLine<typeof OPTIONS>["val
   return await playOnMachines({ faults, seed, world, say }) ? EXIT.ok : EXIT.failed;
 }
 
+/** Whether a case uses the server of PostgreSQL, where this machine has one. */
+const needsPostgres = ({ usesPostgres }: DrillCase) => usesPostgres && placeOf("postgres") !== undefined;
+
 async function perform(drill: DrillCase, repeats: number): Promise<Result> {
   try {
+    if (drill.usesPostgres && !needsPostgres(drill)) throw new Skip("this machine has no PostgreSQL server");
     const { happened, lost, twice, recoveredMs } = await drill.run(repeats);
     const cells = [happened, `${lost}`, `${twice}`, `${(recoveredMs / 1000).toFixed(1)} s`];
     return { drill, verdict: lost > 0 || twice > 0 ? "broken" : "held", cells };

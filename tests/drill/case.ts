@@ -27,6 +27,8 @@ export interface DrillCase {
   readonly fault: string;
   /** Whether `deno task test` runs it too. */
   readonly quick: boolean;
+  /** Whether it needs the PostgreSQL server that the cases share. */
+  readonly usesPostgres?: boolean;
   /**
    * Makes the fault, sees to it that the pipeline recovers, and holds it to its promises.
    *

@@ -48,6 +48,8 @@ export class DrillEnvironment implements AsyncDisposable {
     readonly redisLine: Line | undefined,
     /** The line from the saver to the SFTP server. */
     readonly sftpLine: Line | undefined,
+    /** The line from the services to PostgreSQL; what looks at the runs has none. */
+    readonly databaseLine: Line | undefined,
     private readonly owned: AsyncDisposable,
   ) {}
 
@@ -80,8 +82,19 @@ export class DrillEnvironment implements AsyncDisposable {
     if (redisLine !== undefined) pipeline.env.REDIS_URL = `redis://127.0.0.1:${redisLine.port}`;
     const sftpLine = pipeline.site && owned.use(await Line.to(Number(pipeline.env.SFTP_PORT)));
     if (sftpLine !== undefined) await leadThrough(sftpLine, pipeline);
+    const url = pipeline.env.DATABASE_URL;
+    const databaseLine = url && owned.use(await Line.to(Number(new URL(url).port))) || undefined;
+    if (databaseLine !== undefined) pipeline.env.DATABASE_URL = withPort(url!, databaseLine.port);
     if (disks.upload !== undefined) pipeline.env.SFTP_REMOTE_DIR = `${pipeline.folder}/upload`;
-    const environment = new DrillEnvironment(pipeline, options, mounted, redisLine, sftpLine, owned.move());
+    const environment = new DrillEnvironment(
+      pipeline,
+      options,
+      mounted,
+      redisLine,
+      sftpLine,
+      databaseLine,
+      owned.move(),
+    );
     DrillEnvironment.#open.add(environment);
     return environment;
   }
@@ -95,10 +108,8 @@ export class DrillEnvironment implements AsyncDisposable {
 
   /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
   beginUpTo(worker: Worker, step: number | string): Running {
-    const standstill = {
-      last: step,
-      port: worker === "saver" ? Number(this.pipeline.env.SFTP_PORT) : undefined,
-    };
+    const lines = worker === "saver" ? [this.sftpLine, this.databaseLine] : [];
+    const standstill = { last: step, ports: lines.flatMap((line) => line?.port ?? []) };
     const thread = this.#program(`${worker}_thread_steps.ts`, [
       `import { BEFORE_THREADS, standStillAt } from "${STEPS}";`,
       `import "${SFTP_WORKER}";`,
@@ -195,6 +206,11 @@ export class DrillEnvironment implements AsyncDisposable {
     DrillEnvironment.#open.delete(this);
     await (this.#closing ??= this.owned[Symbol.asyncDispose]());
   }
+}
+
+function withPort(url: string, port: number): string {
+  const { href } = Object.assign(new URL(url), { port: String(port) });
+  return href;
 }
 
 /** Has the saver connect by way of `line`, where it finds the server's key too. */

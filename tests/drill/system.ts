@@ -9,6 +9,7 @@ import type { DrillCase } from "./case.ts";
 import { gateAt, play, stopwatch, times } from "./play.ts";
 import { type DrillEnvironment, type Worker, WORKERS } from "./environment.ts";
 import { footprintOf } from "./watch.ts";
+import { type Engine, POSTGRES, SQLITE } from "../support/engines.ts";
 import { BEFORE_THREADS } from "../support/steps.ts";
 
 const area = "system";
@@ -16,20 +17,27 @@ const area = "system";
 /** Steps of a service at which a short drill kills it. */
 const LEAST_KILLS = 5;
 
+/** Where messages and records are, as a part of a case's name. */
+function placesOf(channel: "embedded" | "redis", engine: Engine): string {
+  return engine.isShared ? `${channel}-postgres` : channel;
+}
+
 /** Kills a service at each of its (about so many) steps, in a run for each; the next process has to bring the run to its end. */
 function killedAtEachStep(
   worker: Worker,
   channel: "embedded" | "redis",
   steps: number,
   fault: string,
+  engine = SQLITE,
 ): DrillCase {
   return {
-    name: `${worker}-killed-at-each-step-${channel}`,
+    name: `${worker}-killed-at-each-step-${placesOf(channel, engine)}`,
     area,
     fault,
     quick: false,
+    usesPostgres: engine.isShared,
     run: (repeats) =>
-      play({ channel, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (environment) => {
+      play({ channel, engine, users: 60, bad: 0.1, env: { BATCH_SIZE: "30" } }, async (environment) => {
         const stride = Math.max(1, Math.round(Math.min(1 / repeats, steps / LEAST_KILLS)));
         const runs: string[] = [];
         let kills = 0;
@@ -76,14 +84,15 @@ async function killAtRandom(environment: DrillEnvironment, kills: number): Promi
   return kills;
 }
 
-function randomKills(channel: "embedded" | "redis"): DrillCase {
+function randomKills(channel: "embedded" | "redis", engine: Engine): DrillCase {
   return {
-    name: `random-kills-${channel}`,
+    name: `random-kills-${placesOf(channel, engine)}`,
     area,
     fault: "kill -9 of random services at random times, over many runs",
     quick: false,
+    usesPostgres: engine.isShared,
     run: (repeats) =>
-      play({ channel, users: 2_000, bad: 0.1, delayMs: 20 }, async (environment) => {
+      play({ channel, engine, users: 2_000, bad: 0.1, delayMs: 20 }, async (environment) => {
         await environment.pipeline.start(...WORKERS);
         const total = times(50, 4, repeats);
         const calm = await environment.pipeline.tell();
@@ -135,9 +144,9 @@ export const cases: readonly DrillCase[] = [
     350,
     "kill -9 of the saver at every transaction and every packet of the delivery",
   ),
-  killedAtEachStep("saver", "redis", 220, "the same over Redis"),
-  randomKills("embedded"),
-  randomKills("redis"),
+  killedAtEachStep("saver", "redis", 220, "the same over Redis and PostgreSQL", POSTGRES),
+  randomKills("embedded", SQLITE),
+  randomKills("redis", POSTGRES),
   {
     name: "sigterm-at-work",
     area,

@@ -5,11 +5,12 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { DatabaseSync } from "node:sqlite";
 import type { SourceOptions } from "../../local/source.ts";
 import { Users } from "../../local/source/users.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
+import { LINES_PER_FILE } from "../../shared/store/rows.ts";
+import { sqlText } from "../../shared/sqlite/database.ts";
 import type { Outcome } from "./case.ts";
 import type { DrillEnvironment } from "./environment.ts";
 
@@ -118,20 +119,21 @@ async function manifestOf(
 
 /** The files of a run and their records, as they stand in the database: raw, processed, invalid. */
 function loadedFiles(environment: DrillEnvironment, runId: string): (LoadedFile & { lines: string[] })[] {
-  using db = new DatabaseSync(environment.path("database/data.db"), { readOnly: true });
-  const files = db.prepare("SELECT id, kind, name, sha256 FROM run_files WHERE run_id = ?").all(
-    runId,
-  ) as unknown as LoadedFile[];
+  const { pipeline } = environment;
+  const files = pipeline.sql<LoadedFile>(
+    `SELECT id, kind, name, sha256 FROM run_files WHERE run_id = ${sqlText(runId)}`,
+  );
   return (["raw", "processed", "invalid"] as const).map((kind) => {
     const [file, ...others] = files.filter((one) => one.kind === kind);
     assert(
       file !== undefined && others.length === 0,
       `run ${runId} has ${others.length} files too many of ${kind}`,
     );
-    const rows = db.prepare(
+    const first = file.id * LINES_PER_FILE;
+    const rows = pipeline.sql<{ json: string }>(
       `SELECT coalesce(b.json, r.json) AS json FROM ${kind}_records AS r LEFT JOIN ${kind}_records AS b ON b.id = r.same_as
-       WHERE r.id BETWEEN ? * 1000000000 AND ? * 1000000000 + 999999999 ORDER BY r.id`,
-    ).all(file.id, file.id) as unknown as { json: string }[];
+       WHERE r.id BETWEEN ${first} AND ${first + LINES_PER_FILE - 1} ORDER BY r.id`,
+    );
     return { ...file, lines: rows.map(({ json }) => json) };
   });
 }

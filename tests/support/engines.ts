@@ -90,17 +90,24 @@ const databaseOf = (url: string) => new URL(url).pathname.slice(1);
 /** PostgreSQL, on the server that a test file has for itself. */
 export const POSTGRES: Engine = {
   isShared: true,
-  async place() {
-    const { server, template, reader } = shared!;
-    const url = await server.createDatabase(`TEMPLATE ${template}`);
-    return {
-      at: { url },
-      rows: (query) => reader.rows(url, query),
-      change: async (sql) => void await server.psql(sql, databaseOf(url)),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    };
-  },
+  place: () => placeOn(shared!.server, `TEMPLATE ${shared!.template}`),
 };
+
+/** PostgreSQL on a server of one's own, to be hurt. What reads its places is that of this file's tests, so they have to be `sharing`. */
+export function postgresOn(server: PostgresServer): Engine {
+  return { isShared: true, place: () => placeOn(server) };
+}
+
+/** A database of one's own on `server`, which goes with it. */
+async function placeOn(server: PostgresServer, options?: string): Promise<TempPlace> {
+  const url = await server.createDatabase(options);
+  return {
+    at: { url },
+    rows: (query) => shared!.reader.rows(url, query),
+    change: async (sql) => void await server.psql(sql, databaseOf(url)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
 
 /** The channel that goes with an engine, for tests in which either kind of both has to occur, but not each pair. */
 export function channelBeside(engine: Engine): "embedded" | "redis" {
@@ -138,17 +145,25 @@ async function startReader(): Promise<Reader> {
   };
 }
 
+/** Starts what the places on PostgreSQL of this process share. Tests call `sharing`; this is for a program that is no test. */
+export async function startSharing(): Promise<AsyncDisposable> {
+  const own = await share();
+  shared = own;
+  return own;
+}
+
 let isShared = false;
 
 /** Has the tests of this file share a server; `onEachEngine` does so by itself. */
 export function sharing(): void {
   if (isShared) return;
   isShared = true;
+  let own: AsyncDisposable | undefined;
   Deno.test.beforeAll(async () => {
-    if (placeOf("postgres") !== undefined) shared = await share();
+    if (placeOf("postgres") !== undefined) own = await startSharing();
   });
   Deno.test.afterAll(async () => {
-    await shared?.[Symbol.asyncDispose]();
+    await own?.[Symbol.asyncDispose]();
   });
 }
 

@@ -3,7 +3,7 @@
  * the program that follows is the real one, and notices nothing.
  *
  * A step is the moment before a file is opened for writing, written, cut, synced, renamed or removed, before and after a transaction is
- * committed, and before bytes are sent to the port that is watched.
+ * committed, and before bytes are sent to a port that is watched.
  *
  * @module
  */
@@ -19,12 +19,12 @@ export const BEFORE_THREADS = 10_000;
 export interface Standstill {
   /** The step's number (from 1), or what it is called. */
   readonly last: number | string;
-  /** A port whose packets count as steps too. */
-  readonly port?: number | undefined;
+  /** Ports whose packets count as steps too. */
+  readonly ports: readonly number[];
 }
 
 /** Has this process, or this thread of it, stand still for ever at a step. */
-export function standStillAt({ last, port }: Standstill, before = 0): void {
+export function standStillAt({ last, ports }: Standstill, before = 0): void {
   let steps = before;
   const step = (what: string) => {
     if (++steps !== last && (typeof last === "number" || !what.includes(last))) return;
@@ -33,7 +33,7 @@ export function standStillAt({ last, port }: Standstill, before = 0): void {
   };
   watchFiles(step);
   watchCommits(step);
-  if (port !== undefined) watchPackets(step, port);
+  watchPackets(step, ports);
 }
 
 /** Has the process's threads run `program` (an address) in place of theirs: it has to make them stand still, and import theirs. */
@@ -90,11 +90,11 @@ function watchCommits(step: Step): void {
   );
 }
 
-function watchPackets(step: Step, port: number): void {
+function watchPackets(step: Step, ports: readonly number[]): void {
   before(
     net.Socket.prototype,
     "write",
     step,
-    (self) => (self as net.Socket).remotePort === port ? "send a packet" : undefined,
+    (self) => ports.includes((self as net.Socket).remotePort!) ? "send a packet" : undefined,
   );
 }
