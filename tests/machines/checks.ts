@@ -8,7 +8,7 @@ import { pause } from "../../shared/actor/backoff.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { openStoreToRead } from "../../shared/store/open.ts";
-import type { RunRow } from "../../shared/store/rows.ts";
+import type { DeliveryRow, RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 import { difference, type Losses } from "../drill/verify.ts";
 import { keysIn, readObject } from "../support/s3.ts";
@@ -63,6 +63,7 @@ async function compare(
   const copies = (await store.runs.deliveriesOf([run_id])).get(run_id) ?? [];
   assert.deepEqual(copies.map(timeless).sort(), control.delivered);
   for (const { remote_path } of copies) delivered.add(remote_path);
+  await manifestIsLast(run_id, copies);
   for (const file of files) {
     const wanted = control.files.get(file.kind)!;
     const lines = await Array.fromAsync(store.records.unmaskedLines(file), ({ text }) => text);
@@ -77,6 +78,21 @@ async function compare(
     assert.ok(await Deno.readTextFile(copy) === wanted, `${copy} is the control's`);
   }
   return total;
+}
+
+/** A manifest says that the files are there: it got its name after all of them got theirs. */
+async function manifestIsLast(runId: string, copies: readonly DeliveryRow[]): Promise<void> {
+  const named = await Promise.all(copies.map(async ({ kind, remote_path }) => {
+    const { ctime } = await Deno.stat(remote_path); // its name is the last that changed of it
+    return { kind, at: ctime!.getTime() };
+  }));
+  const manifest = named.find(({ kind }) => kind === "manifest")!;
+  for (const { kind, at } of named) {
+    assert.ok(
+      at <= manifest.at,
+      `${runId}: the manifest came ${at - manifest.at} ms before the ${kind} file`,
+    );
+  }
 }
 
 /** The paths of all files below a folder, sorted. */

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import type { Service } from "../../cli/services.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { Channel } from "../../shared/channel/channel.ts";
 import { type Cluster, LEASE_SECONDS } from "./cluster.ts";
 import { type Machine, ServiceMachine } from "./machine.ts";
+import type { Cut } from "./network.ts";
 
 /** A fault at one machine. */
 export interface Fault {
@@ -20,8 +22,24 @@ export interface Fault {
   readonly empties: boolean;
 }
 
-type Kind = "killed" | "link down" | "packets vanish" | "stopped";
+/**
+ * What happens to a machine. `killed unheard`: Redis stands still while it works on, so that it is killed between what it did and what it says of it;
+ * `killed unwritten`: the engine that it writes to stands still, so that it is killed before anything is done.
+ */
+type Kind = "killed" | "killed unheard" | "killed unwritten" | "stopped" | Cut;
+
+/** What happens to services and engines alike. */
 const KINDS: readonly Kind[] = ["killed", "link down", "packets vanish", "stopped"];
+
+/** What happens to those that work on runs. */
+const AT_WORK: readonly Kind[] = ["killed unheard", "killed unwritten"];
+
+/** The services that work on runs, and the engine that each writes to. */
+const WRITES_TO: Partial<Record<Service, string>> = {
+  extractor: "files",
+  transformer: "files",
+  saver: "postgres",
+};
 
 /** The actors whose work moves a run on. */
 const WORKERS: readonly string[] = ["extractor", "transformer", "saver", "courier"];
@@ -60,16 +78,18 @@ function shuffled<T>(all: readonly T[], random: () => number): T[] {
 }
 
 /**
- * Rounds of one to three faults, `count` in all. Of eight that follow one another each is of another kind: four of services, four of engines; of
- * 40 each kind comes at each service and each engine. Half of them end before the lease does.
+ * Rounds of one to three faults, `count` in all. Of ten that follow one another each is of another kind: six of services, four of engines; of
+ * 50 each kind comes at each service and each engine. Half of them end before the lease does.
  */
 export function planOf({ services, engines }: Cluster, count: number, random: () => number): Fault[][] {
-  const roles = [
-    [...Map.groupBy(services, ({ service }) => service).values()],
-    engines.map((engine) => [engine]),
-  ];
+  const copies = Map.groupBy(services, ({ service }) => service);
+  const roles = [[...copies.values()], engines.map((engine) => [engine])];
+  const working = [...copies].filter(([service]) => service in WRITES_TO).map(([, machines]) => machines);
   const next = deckOf(
-    KINDS.flatMap((kind) => roles.map((of) => ({ kind, role: deckOf<readonly Machine[]>(of, random) }))),
+    [
+      ...KINDS.flatMap((kind) => roles.map((of) => ({ kind, of }))),
+      ...AT_WORK.map((kind) => ({ kind, of: working })),
+    ].map(({ kind, of }) => ({ kind, role: deckOf<readonly Machine[]>(of, random) })),
     random,
   );
   const rounds: Fault[][] = [];
@@ -103,6 +123,12 @@ export class Faults {
 
   /** Waits for the fault's time, of runs that take `spanMs`; makes it, and ends it. */
   async suffer({ kind, role, after, lastsMs, empties }: Fault, spanMs: number): Promise<void> {
+    const { services } = this.cluster;
+    const still = this.#stillAt(kind, role);
+    if (still !== undefined) {
+      while (this.#hurt.has(still)) await pause(ASK_EVERY_MS);
+      this.#hurt.add(still);
+    }
     const latest = performance.now() + spanMs;
     let working: Machine | undefined;
     if (role.some((one) => one instanceof ServiceMachine && one.service !== "api")) {
@@ -110,18 +136,25 @@ export class Faults {
         await pause(ASK_EVERY_MS);
         working = await this.#working(role);
       }
-      await pause(after * 1_000);
+      if (still === undefined) await pause(after * 1_000);
     } else await pause(after * spanMs);
-    const machine = [working, ...role, ...this.cluster.services].find((one) =>
-      one !== undefined && !this.#hurt.has(one)
-    )!;
+    const machine = [working, ...role, ...services].find((one) => one !== undefined && !this.#hurt.has(one))!;
     const { host } = machine;
     this.#hurt.add(machine);
-    const isEmptied = kind === "killed" && empties && machine instanceof ServiceMachine;
+    const isKilled = kind === "killed" || still !== undefined;
+    const isEmptied = isKilled && empties && machine instanceof ServiceMachine;
     const words = [host.name, ...machine === working ? ["at work:"] : [], kind];
     this.say(`${words.join(" ")} for ${(lastsMs / 1000).toFixed(1)} s${isEmptied ? ", disk lost" : ""}`);
-    if (kind === "killed") {
+    if (still !== undefined) {
+      await still.host.signal("SIGSTOP");
+      await pause(kind === "killed unheard" ? spanMs : after * 1_000); // unheard, it does all that it can
+    }
+    if (isKilled) {
       await machine.kill();
+      if (still !== undefined) {
+        await still.host.signal("SIGCONT");
+        this.#hurt.delete(still);
+      }
       await pause(lastsMs);
       if (isEmptied) await machine.install();
       await machine.start();
@@ -130,11 +163,18 @@ export class Faults {
       await pause(lastsMs);
       await host.signal("SIGCONT");
     } else {
-      await host.cut(kind);
+      await host.cut(kind as Cut);
       await pause(lastsMs);
       await host.join();
     }
     this.#hurt.delete(machine);
+  }
+
+  /** The engine that stands still meanwhile, if any does. */
+  #stillAt(kind: Kind, [machine]: readonly Machine[]): Machine | undefined {
+    if (!AT_WORK.includes(kind)) return undefined;
+    const name = kind === "killed unheard" ? "redis" : WRITES_TO[(machine as ServiceMachine).service];
+    return this.cluster.engines.find(({ host }) => host.name === name)!;
   }
 
   /** A machine among `role` that works on a run, as far as the directory says. */
