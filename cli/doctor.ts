@@ -10,8 +10,7 @@ import { loadConfig } from "../shared/config/config.ts";
 import { redisUrlOf, s3PlaceOf, storePlaceOf } from "../shared/config/variables.ts";
 import { messageOf, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { fileError } from "../shared/files/disk.ts";
-import { openFiles } from "../shared/files/open.ts";
-import { addressOf, type S3Place } from "../shared/files/s3/place.ts";
+import { inspectBucket } from "../shared/files/open.ts";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";
 import type { Growth } from "../shared/store/rows.ts";
 import type { Pipelines } from "../shared/pipeline/load.ts";
@@ -35,6 +34,8 @@ const RECEIVER_WITHIN_MS = 5_000;
 /** A check: returns what it found; throws what is wrong and what to do. */
 interface Check {
   readonly name: string;
+  /** The check that has to be right before, as this one would meet the same obstacle. */
+  readonly after?: string;
   look(): Promise<string>;
 }
 
@@ -43,6 +44,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
   const transformer = loadConfig("transformer", VARIABLES.transformer, env);
   const saver = loadConfig("saver", VARIABLES.saver, env);
   const place = storePlaceOf(saver);
+  const bucket = s3PlaceOf(saver);
   const databaseFolder = "path" in place ? [dirname(place.path)] : [];
   const folders = new Set([saver.DATA_DIR, ...databaseFolder, dirname(saver.QUEUE_PATH)]);
   return [
@@ -51,10 +53,11 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
       name: "database",
       look: () => "path" in place ? lookAtDatabase(place.path) : lookAtPostgres(place.url),
     },
-    ...storeChecks(s3PlaceOf(saver)),
+    ...bucket === undefined ? [] : [{ name: "files", look: () => inspectBucket(bucket) }],
     ...consoleChecks(place, loadConfig("api", VARIABLES.api, env).SQL_DATABASE_URL),
     {
       name: "held runs",
+      after: "database",
       look: () => lookForHeld(place),
     },
     {
@@ -98,26 +101,6 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
     },
     { name: "notifications", look: () => lookAtReceivers(notifyOptionsOf(saver).receivers) },
   ];
-}
-
-/** Writes, reads, lists and removes a small object in the store that holds the files, if one does. */
-function storeChecks(place: S3Place | undefined): Check[] {
-  if (place === undefined) return [];
-  const look = async () => {
-    const { documents } = openFiles(place);
-    const name = `doctor/${crypto.randomUUID()}`;
-    await documents.write(name, name);
-    try {
-      if (await documents.read(name) !== name) {
-        throw new Error(`${documents.placeOf(name)} isn't what was written.`);
-      }
-      await Array.fromAsync(documents.list("doctor"));
-    } finally {
-      await documents.remove(name);
-    }
-    return `s3://${place.bucket}/${place.prefix} at ${addressOf(place).host}, read, write, list and remove`;
-  };
-  return [{ name: "files", look }];
 }
 
 /** Connects to each receiver, and sends nothing: `deno task etl notify --test` does. */
@@ -184,7 +167,7 @@ function consoleChecks(place: StorePlace, url: string | undefined): Check[] {
     await using store = await openStoreToRead(place);
     return store === undefined ? "waits for the saver's first start" : await inspectConsole(url, store);
   };
-  return [{ name: "SQL console", look }];
+  return [{ name: "SQL console", after: "database", look }];
 }
 
 async function lookAtPostgres(url: string): Promise<string> {
@@ -263,7 +246,7 @@ deno task doctor --grant
 
 Checks configuration, folders, database, lookup, channel, source, SFTP server and receivers of notifications. Changes
 nothing but a probe file on the SFTP server and in each folder, removed at once.
-  --json   one JSON object for each check
+  --json   one JSON object for each check; ok is null for one that another one's failure keeps from being made
   --grant  checks nothing, and prints the SQL that makes the user of SQL_DATABASE_URL, for the SQL console on PostgreSQL
 Exit codes: 0 nothing is wrong; 1 something is; 2 configuration that can't be used.`;
 
@@ -276,7 +259,7 @@ async function printGrant(): Promise<number> {
 }
 
 async function main(json: boolean): Promise<number> {
-  const report = (name: string, ok: boolean, text: string) =>
+  const report = (name: string, ok: boolean | null, text: string) =>
     json
       ? print({ check: name, ok, text })
       : say(`${name.padEnd(15)} ${ok && text ? "ok: " : ""}${text || "ok"}`);
@@ -285,16 +268,20 @@ async function main(json: boolean): Promise<number> {
   for (const problem of problems) report("configuration", false, problem);
   if (problems.length > 0) return EXIT.usage;
   report("configuration", true, "");
-  let failures = 0;
-  for (const { name, look } of checksOf(env, await pipelinesOf(env))) {
+  const wrong = new Set<string>();
+  for (const { name, after, look } of checksOf(env, await pipelinesOf(env))) {
+    if (after !== undefined && wrong.has(after)) {
+      report(name, null, `not looked at, because of ${after}`);
+      continue;
+    }
     try {
       report(name, true, await look());
     } catch (error) {
-      failures += 1;
+      wrong.add(name);
       report(name, false, messageOf(error));
     }
   }
-  return failures === 0 ? EXIT.ok : EXIT.failed;
+  return wrong.size === 0 ? EXIT.ok : EXIT.failed;
 }
 
 if (import.meta.main) {

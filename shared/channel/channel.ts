@@ -159,7 +159,7 @@ export interface Channel extends AsyncDisposable {
   beat(beat: Beat): Promise<void>;
   /** The last beat of each instance, ordered by actor and instance. */
   beats(): Promise<Beat[]>;
-  /** Resolves when the transport can be written to, with a warning if its settings endanger messages. @throws TransientError saying why it can't. */
+  /** Resolves when the transport can be written to, with a warning if its settings or its clock endanger messages. @throws TransientError saying why it can't. */
   ping(): Promise<string | undefined>;
 }
 

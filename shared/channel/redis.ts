@@ -6,12 +6,14 @@
  * the consumers of that mailbox. All keys have to lie on one server; Redis Cluster isn't supported.
  */
 import { getLogger } from "@logtape/logtape";
+import { clockProblem } from "../contracts/clocks.ts";
 import { LeaseLost, PermanentError, TransientError } from "../errors/errors.ts";
 import { readAtEachRing, waitForClaim } from "./bell.ts";
 import type { Beat, Channel, Claim, DeadLetter, Mailbox, MailboxState, Outgoing } from "./channel.ts";
 import { BEAT, BEAT_KEYS, BEATS } from "./redis_beats.ts";
 import { type Address, addressOf, Connection } from "./redis_connection.ts";
 import { Listener, seenAs } from "./redis_pubsub.ts";
+import { dangersOf, unfit } from "./redis_server.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** How a Redis channel is opened. */
@@ -34,7 +36,7 @@ const READ_AT_ONCE = "100";
 /**
  * Opens a channel on the server at `url`. A server that is away is waited for in the background.
  *
- * @throws PermanentError when the URL can't be read, or the server refuses user and password.
+ * @throws PermanentError when the URL can't be read, or the server is too old or refuses user and password.
  */
 export async function openRedisChannel(options: RedisOptions): Promise<Channel> {
   const channel = new RedisChannel(addressOf(options.url), options);
@@ -142,15 +144,16 @@ class RedisChannel implements Channel {
   }
 
   async ping(): Promise<string | undefined> {
+    const before = Date.now();
     const found = await this.#commands.run("reach the channel", scripts.PING, ["ping"], []);
-    const [policy, keeps] = found as string[];
-    const wrong = [
-      policy === "noeviction" || policy === ""
-        ? []
-        : `Redis deletes messages when its memory is full: its maxmemory-policy is "${policy}". Set it to "noeviction".`,
-      keeps === "0" ? "Redis forgets messages when it ends: appendonly is off. Set it to yes." : [],
-    ].flat();
-    return wrong.length === 0 ? undefined : wrong.join(" ");
+    const [version, policy, keeps, now] = found as [string, string, string, number];
+    const facts = { version, policy, keeps };
+    const { shown } = this.#commands.address;
+    const wrong = unfit(facts);
+    if (wrong !== undefined) throw new PermanentError(`Cannot use Redis at "${shown}": ${wrong}.`);
+    const clock = clockProblem(`Redis at ${shown}`, now, { before, after: Date.now() });
+    const warnings = [...dangersOf(facts), ...clock === undefined ? [] : [clock]];
+    return warnings.length === 0 ? undefined : warnings.join(" ");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -66,7 +66,7 @@ export class Connection implements AsyncDisposable {
    * @param onReady called with each new connection before it is used for anything else
    */
   constructor(
-    private readonly address: Address,
+    readonly address: Address,
     private readonly purpose: string,
     private readonly callTimeoutMs: number,
     private readonly onReady: (subscriber: Subscriber) => Promise<void> = () => Promise.resolve(),

@@ -218,8 +218,8 @@ return { first[2] and math.max(0, tonumber(first[2]) - time) or -1 }
 `);
 
 /**
- * Fails on a server that takes no writes. KEYS: a name. Answers what the server does when its memory is full (`maxmemory-policy`), and 1 where
- * it keeps commands on its disk (`appendonly`), else 0; empty where that can't be read.
+ * Fails on a server that takes no writes. KEYS: a name. Answers its `redis_version`, its `maxmemory-policy`, and 1 where it keeps commands on its
+ * disk, else 0, each empty where it can't be read; then its clock in milliseconds.
  */
 export const PING: Script = script(`
 redis.call('ZREM', KEYS[1] .. ':ids', '')
@@ -227,7 +227,12 @@ local function read(section, pattern)
   local info = redis.pcall('INFO', section)
   return type(info) == 'string' and string.match(info, pattern) or ''
 end
-return { read('memory', 'maxmemory_policy:([%w-]+)'), read('persistence', 'aof_enabled:(%d)') }
+return {
+  read('server', 'redis_version:([%w.]+)'),
+  read('memory', 'maxmemory_policy:([%w-]+)'),
+  read('persistence', 'aof_enabled:(%d)'),
+  now(),
+}
 `);
 
 /** Renews a lease. KEYS: mailbox. ARGV: `entry, token, leaseMs`. Answers 0 when the claim is not the holder any more. */

@@ -9,3 +9,5 @@ export type FilesPlace = { readonly folder: string } | S3Place;
 export function openFiles(place: FilesPlace): Files {
   return "folder" in place ? new LocalFiles(place.folder) : new S3Files(place);
 }
+
+export { inspectBucket } from "./s3/inspect.ts";

@@ -18,6 +18,8 @@ export interface S3Server extends AsyncDisposable {
   readonly port: number;
   /** A bucket of one's own, new at each call. */
   bucket(): Promise<S3Place>;
+  /** The same bucket as somebody sees it who may read it, and nothing else. */
+  readOnly(place: S3Place): Promise<S3Place>;
   /** Ends the server at once, as a power cut would (SIGKILL). */
   kill(): Promise<void>;
   /** Starts it again with what is on its disk; resolves when it answers. */
@@ -62,9 +64,15 @@ export function readObject(place: S3Place, key: string): Promise<string> {
   return ask(place, "GET", `/${key}`);
 }
 
-async function ask({ endpoint, bucket, ...access }: S3Place, method: string, rest: string, body?: string) {
+async function ask(
+  { endpoint, bucket, ...access }: S3Place,
+  method: string,
+  rest: string,
+  body?: string,
+  headers: Record<string, string> = {},
+) {
   const client = new AwsClient({ ...access, service: "s3", retries: 0 });
-  const init = body === undefined ? { method } : { method, body };
+  const init = body === undefined ? { method, headers } : { method, headers, body };
   const response = await client.fetch(`${endpoint}/${bucket}${rest}`, init);
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${bucket}${rest}: ${response.status} ${text}`);
@@ -108,6 +116,11 @@ class Server implements S3Server {
     const place = { ...ACCESS, bucket, prefix: "etl", endpoint, pathStyle: true };
     await ask(place, "PUT", "");
     return place;
+  }
+
+  async readOnly(place: S3Place): Promise<S3Place> {
+    await ask(place, "PUT", "?acl", undefined, { "x-amz-acl": "public-read" });
+    return { ...place, accessKeyId: `${place.accessKeyId}-reader` };
   }
 
   async kill(): Promise<void> {

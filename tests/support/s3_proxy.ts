@@ -22,8 +22,11 @@ export interface S3Proxy extends AsyncDisposable {
   fault: Fault;
 }
 
-/** Starts a proxy. `conditional`: it heeds `If-None-Match: *`; else the server's answer is 501. */
-export function startS3Proxy(place: S3Place, { conditional = false } = {}): S3Proxy {
+/** Starts a proxy. `conditional`: it heeds `If-None-Match: *`, or takes it for nothing; else the server's answer is 501. */
+export function startS3Proxy(
+  place: S3Place,
+  { conditional = false }: { conditional?: boolean | "ignored" } = {},
+): S3Proxy {
   const { accessKeyId, secretAccessKey, region, endpoint } = place;
   const signer = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3", retries: 0 });
   const asked: string[] = [];
@@ -68,7 +71,7 @@ export function startS3Proxy(place: S3Place, { conditional = false } = {}): S3Pr
     const pass = async (other?: Uint8Array<ArrayBuffer>) => {
       const body = other ?? await request.bytes();
       const condition = request.headers.get("if-none-match");
-      if (condition === null) return await send(request, body);
+      if (condition === null || conditional === "ignored") return await send(request, body);
       if (!conditional) return await send(request, body, condition);
       // one after the other: what decides and what acts on it are one step
       const answered = turn.then(() => conditionally(request, body));

@@ -91,13 +91,14 @@ def cache(*_, **__):
 
 
 def auth(conf, **_):
-    """Swift's own tempauth, with one user, whose name is the access key."""
+    """Swift's own tempauth: the owner, whose name is the access key, and one who may read what everybody may."""
     from swift.common.middleware import tempauth
     make = tempauth.filter_factory(conf, user_s3_owner="x .admin")
 
     def wrap(app):
         one = make(app)
-        one.users = {KEY: {**one.users["s3:owner"], "key": SECRET}}
+        owner = {**one.users["s3:owner"], "key": SECRET}
+        one.users = {KEY: owner, f"{KEY}-reader": {**owner, "groups": []}}
         return one
     return wrap
 

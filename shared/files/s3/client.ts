@@ -114,18 +114,19 @@ export class S3Client {
     });
   }
 
+  /** A store that doesn't know the condition says so, or takes it for nothing: then the second of two such objects replaces the first. */
   async #tryCondition(): Promise<boolean> {
     const { prefix } = this.place;
     const key = `${prefix === "" ? "" : `${prefix}/`}data/state/probe-${crypto.randomUUID()}`;
     const request = { action: "write", path: key, method: "PUT", key, headers: IF_NEW } as const;
-    try {
-      await this.ask({ ...request, body: new Uint8Array() });
-    } catch (error) {
-      if (error instanceof NotImplemented) return false;
-      if (!(error instanceof Taken)) throw error; // an earlier try, whose answer was lost
+    let refusal: unknown;
+    for (let i = 0; i < 2 && refusal === undefined; i++) {
+      await this.ask({ ...request, body: new Uint8Array() }).catch((error) => refusal = error);
     }
+    if (refusal instanceof NotImplemented) return false;
+    if (refusal !== undefined && !(refusal instanceof Taken)) throw refusal;
     await this.remove({ action: "remove", path: key }, key);
-    return true;
+    return refusal !== undefined;
   }
 
   /** What is known of an object without reading it; undefined where there is none. */

@@ -3,15 +3,13 @@
  *
  * @module
  */
+import { clockProblem, MOST_CLOCK_SKEW_MS } from "../../contracts/clocks.ts";
 import { PermanentError, TransientError } from "../../errors/errors.ts";
 import { Postgres } from "./connection.ts";
 import type { Reads } from "../store.ts";
 import { checkServer, schemaVersion } from "./migrate.ts";
 import { readsOf } from "./reads.ts";
 import { type Session, sqlName, sqlText } from "./session.ts";
-
-/** The server's clock may differ by so much from this machine's, in milliseconds: times of all machines are compared. */
-const MOST_CLOCK_SKEW_MS = 5_000;
 
 /**
  * Looks at version, encoding, isolation, rights, settings and clock; answers what there is.
@@ -73,15 +71,8 @@ export async function inspect(url: string): Promise<string> {
   const before = Date.now();
   const { now } =
     (await db.get<{ now: number }>("SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now"))!;
-  const after = Date.now();
-  const skew = now < before ? before - now : now > after ? now - after : 0;
-  if (skew > MOST_CLOCK_SKEW_MS) {
-    throw new TransientError(
-      `The clock of ${db.place} differs by ${Math.round(skew / 1000)} s from this machine's; wanted at most ${
-        MOST_CLOCK_SKEW_MS / 1000
-      }. Let both follow a time server.`,
-    );
-  }
+  const wrong = clockProblem(db.place, now, { before, after: Date.now() });
+  if (wrong !== undefined) throw new TransientError(wrong);
   return `${db.place}, PostgreSQL ${Math.floor(version / 10_000)}.${
     version % 10_000
   }, ${encoding}, schema ${found.schema}, read committed, clock within ${MOST_CLOCK_SKEW_MS / 1000} s`;

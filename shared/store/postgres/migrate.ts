@@ -42,34 +42,31 @@ export async function checkServer(db: Postgres): Promise<ServerFacts> {
     `SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding,
        current_setting('transaction_isolation') AS isolation, current_setting('synchronous_commit') AS commit`,
   ))!;
-  const refuse = (wrong: string, todo: string) => {
-    throw new PermanentError(`Cannot use the database ${db.place}: ${wrong}. ${todo}, and start again.`);
-  };
-  if (facts.version < OLDEST_SERVER * 10_000) {
-    refuse(
-      `the server has version ${Math.floor(facts.version / 10_000)}, wanted ${OLDEST_SERVER} or newer`,
-      "Upgrade it",
-    );
-  }
-  if (facts.encoding !== "UTF8") {
-    refuse(
-      `its encoding is ${facts.encoding}, wanted UTF8`,
-      "Make a database with ENCODING 'UTF8' TEMPLATE template0",
-    );
-  }
-  if (facts.isolation !== "read committed") {
-    refuse(
-      `its transactions are "${facts.isolation}" though "read committed" was asked for`,
-      "Connect to the server itself, or through a pooler that keeps a client's settings",
-    );
-  }
-  if (facts.commit === "off") {
-    refuse(
-      "synchronous_commit is off, so that a crash loses what was committed",
-      "Set it to on for this database (ALTER DATABASE … SET synchronous_commit = on)",
-    );
+  const wrong = unfit(facts);
+  if (wrong !== undefined) {
+    throw new PermanentError(`Cannot use the database ${db.place}: ${wrong}, and start again.`);
   }
   return facts;
+}
+
+/** Why the store's promises wouldn't hold on a server, and what to do; undefined where they would. */
+export function unfit({ version, encoding, isolation, commit }: ServerFacts): string | undefined {
+  if (version < OLDEST_SERVER * 10_000) {
+    const major = Math.floor(version / 10_000);
+    return `the server has version ${major}, wanted ${OLDEST_SERVER} or newer. Upgrade it`;
+  }
+  if (encoding !== "UTF8") {
+    return `its encoding is ${encoding}, wanted UTF8. Make a database with ENCODING 'UTF8' TEMPLATE template0`;
+  }
+  if (isolation !== "read committed") {
+    return `its transactions are "${isolation}" though "read committed" was asked for. ` +
+      `Connect to the server itself, or through a pooler that keeps a client's settings`;
+  }
+  if (commit === "off") {
+    return `synchronous_commit is off, so that a crash loses what was committed. ` +
+      `Set it to on for this database (ALTER DATABASE … SET synchronous_commit = on)`;
+  }
+  return undefined;
 }
 
 /**

@@ -5,7 +5,7 @@ import { startPostgres } from "../../../tests/support/postgres.ts";
 import { linesOf, usersTables } from "../../../tests/support/store.ts";
 import { Postgres } from "./connection.ts";
 import { openPostgres } from "./store.ts";
-import { checkServer, migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
+import { checkServer, migrate, SCHEMA_VERSION, schemaVersion, unfit } from "./migrate.ts";
 
 const test = needing("postgres");
 
@@ -77,6 +77,14 @@ test("a server on which the promises wouldn't hold is refused", async () => {
   await assert.rejects(checkServer(lossy), /synchronous_commit/);
   await using good = new Postgres(url, { name: "test" });
   assert.ok((await checkServer(good)).version >= 150_000);
+});
+
+Deno.test("a server older than 15 is refused", () => {
+  const of = (version: number) =>
+    unfit({ version, encoding: "UTF8", isolation: "read committed", commit: "on" });
+  assert.equal(of(140_020), "the server has version 14, wanted 15 or newer. Upgrade it");
+  assert.match(of(90_624)!, /has version 9, /);
+  for (const version of [150_000, 170_006, 200_001]) assert.equal(of(version), undefined);
 });
 
 test("the number of runs is kept, whatever changes it", async () => {

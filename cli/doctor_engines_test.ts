@@ -1,0 +1,135 @@
+/**
+ * What `deno task doctor` says of PostgreSQL, Redis and an S3 store that aren't as they have to be: one finding for each, and exit code 1.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { S3Place } from "../shared/files/s3/place.ts";
+import { needing, SWIFT } from "../tests/support/needs.ts";
+import { startPostgres } from "../tests/support/postgres.ts";
+import { plainClient } from "../tests/support/redis_client.ts";
+import { startRewriting } from "../tests/support/rewriting_proxy.ts";
+import { startS3 } from "../tests/support/s3.ts";
+import { startS3Proxy } from "../tests/support/s3_proxy.ts";
+import { startPipeline, taskOf } from "../tests/support/test_pipeline.ts";
+
+const test = needing("postgres", "redis-server", ...SWIFT);
+
+const variablesOf = ({ bucket, prefix, endpoint, region, accessKeyId, secretAccessKey }: S3Place) => ({
+  FILES_URL: `s3://${bucket}/${prefix}`,
+  S3_ENDPOINT: endpoint,
+  S3_REGION: region,
+  AWS_ACCESS_KEY_ID: accessKeyId,
+  AWS_SECRET_ACCESS_KEY: secretAccessKey,
+});
+
+/** The port of the same server, in place of its own. */
+function at(url: string, port: number): string {
+  const other = new URL(url);
+  other.port = String(port);
+  return other.href;
+}
+
+test("doctor finds each thing that is wrong with the engines, says what to do, and exits with 1", async () => {
+  await using server = await startPostgres();
+  await using s3 = await startS3();
+  const place = await s3.bucket();
+  await using pipeline = await startPipeline({ sftp: "none", channel: "redis" });
+  const good = {
+    DATABASE_URL: await server.createDatabase(),
+    REDIS_URL: pipeline.redis!.url,
+    ...variablesOf(place),
+  };
+  /** What fails, by the names of the checks, with these variables in place of the good ones. */
+  const findings = async (env: Record<string, string>, ...before: string[]) => {
+    const [run, ...args] = taskOf("doctor");
+    const set = Object.entries({ ...pipeline.env, ...good, ...env }).filter((
+      entry,
+    ): entry is [string, string] => entry[1] !== undefined);
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [run!, ...before, ...args, "--json"],
+      cwd: pipeline.folder,
+      env: Object.fromEntries(set),
+      clearEnv: true,
+    }).output();
+    const checks = new TextDecoder().decode(stdout).trimEnd().split("\n").map((line) =>
+      JSON.parse(line) as { check: string; ok: boolean | null; text: string }
+    );
+    const wrong = Object.fromEntries(checks.filter(({ ok }) => ok === false).map((c) => [c.check, c.text]));
+    assert.equal(code, Object.keys(wrong).length === 0 ? 0 : 1);
+    const said = Object.fromEntries(checks.map(({ check, text }) => [check, text]));
+    return { wrong, said };
+  };
+  const find = async (env: Record<string, string>, wanted: Record<string, RegExp>, ...before: string[]) => {
+    const { wrong } = await findings(env, ...before);
+    assert.deepEqual(Object.keys(wrong).sort(), Object.keys(wanted).sort());
+    for (const [check, says] of Object.entries(wanted)) assert.match(wrong[check]!, says);
+  };
+
+  const { wrong, said } = await findings({});
+  assert.deepEqual(wrong, {});
+  assert.match(said.database!, /PostgreSQL \d+\.\d+, UTF8, schema public, read committed, clock within 5 s/);
+  assert.match(said.files!, /^s3:.* read, write, list and remove, no If-None-Match: locks and leases alone /);
+
+  const version = (await server.psql("SHOW server_version_num")).trim();
+  await using oldPostgres = await startRewriting(server.port, version, `14${version.slice(2)}`);
+  using operator = await plainClient(pipeline.redis!);
+  const [, redisVersion] = /redis_version:(\S+)/.exec(await operator.info("server"))!;
+  await using oldRedis = await startRewriting(
+    pipeline.redis!.port,
+    redisVersion!,
+    `6${redisVersion!.slice(1)}`,
+  );
+  await find({
+    DATABASE_URL: at(good.DATABASE_URL, oldPostgres.port),
+    REDIS_URL: at(good.REDIS_URL, oldRedis.port),
+    AWS_SECRET_ACCESS_KEY: "another",
+  }, {
+    database: /the server has version 14, wanted 15 or newer\. Upgrade it/,
+    channel: /it has version 6\.\S+, wanted 7 or newer\. Upgrade it/,
+    files: /it refuses the signature\. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/,
+  });
+
+  const latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+  await find({ DATABASE_URL: await server.createDatabase(latin), S3_REGION: "mars-north-1" }, {
+    database: /its encoding is LATIN1, wanted UTF8\. Make a database with ENCODING 'UTF8'/,
+    files: /it isn't in the region "mars-north-1"\. Correct S3_REGION/,
+  });
+
+  await find({ FILES_URL: "s3://missing/etl" }, {
+    files: /there is no bucket "missing"\. Make it, or correct FILES_URL/,
+  });
+  await find(variablesOf(await s3.readOnly(place)), {
+    files: /access denied\. Give the access key the right to read, write, list and remove "etl\*"/,
+  });
+  await find({ S3_ENDPOINT: "http://127.0.0.1:9", REDIS_URL: "redis://127.0.0.1:9" }, {
+    files: /the store 127\.0\.0\.1:9 can't be reached.*Is it running\?/,
+    channel: /Redis at "redis:\/\/127\.0\.0\.1:9" can't be reached.*Is it running\?/,
+  });
+
+  const ahead = new URL("../tests/support/clock_ahead.ts", import.meta.url).href;
+  const clock = /The clock of \S.* differs by 3600 s from this machine's; .* Let both follow a time server/;
+  await find({}, {
+    database: clock,
+    channel: clock,
+    files:
+      /the clocks are too far apart: the store's says .* GMT, this machine's .* Set this machine's clock/,
+  }, `--preload=${ahead}`);
+});
+
+test("doctor says whether the store heeds If-None-Match, also where it takes the header for nothing", async () => {
+  await using s3 = await startS3();
+  await using pipeline = await startPipeline({ sftp: "none" });
+  for (
+    const [conditional, says] of [
+      [true, /list and remove, If-None-Match$/],
+      ["ignored", /list and remove, no If-None-Match/],
+    ] as const
+  ) {
+    await using proxy = startS3Proxy(await s3.bucket(), { conditional });
+    Object.assign(pipeline.env, variablesOf(proxy.place));
+    const { code, stdout } = await pipeline.task("doctor");
+    assert.equal(code, 0, stdout);
+    assert.match(/^files +(.*)$/m.exec(stdout)![1]!, says);
+  }
+});

@@ -1,0 +1,33 @@
+/**
+ * Looking at a bucket for whoever sets it up.
+ *
+ * @module
+ */
+import { S3Client } from "./client.ts";
+import { S3Files } from "./files.ts";
+import { addressOf, type S3Place } from "./place.ts";
+
+/**
+ * Writes, reads, lists and removes a small object; answers what there is.
+ *
+ * @throws PermanentError saying what has to be corrected, TransientError where the store is away.
+ */
+export async function inspectBucket(place: S3Place): Promise<string> {
+  const { documents } = new S3Files(place);
+  const name = `doctor/${crypto.randomUUID()}`;
+  await documents.write(name, name);
+  try {
+    if (await documents.read(name) !== name) {
+      throw new Error(`${documents.placeOf(name)} isn't what was written.`);
+    }
+    await Array.fromAsync(documents.list("doctor"));
+  } finally {
+    await documents.remove(name);
+  }
+  const condition = await new S3Client(place).isConditional()
+    ? "If-None-Match"
+    : "no If-None-Match: locks and leases alone keep a second writer away";
+  return `s3://${place.bucket}/${place.prefix} at ${
+    addressOf(place).host
+  }, read, write, list and remove, ${condition}`;
+}
