@@ -6,7 +6,14 @@ import { PodDisruptionBudget } from "kubernetes-models/policy/v1/PodDisruptionBu
 import { ConfigMap } from "kubernetes-models/v1/ConfigMap";
 import { Service } from "kubernetes-models/v1/Service";
 import { parseAllDocuments } from "yaml";
-import { SERVICES, VARIABLES } from "../../cli/services.ts";
+import {
+  problemsOf as configProblems,
+  type Service as ServiceName,
+  SERVICES,
+  VARIABLES,
+} from "../../cli/services.ts";
+import { loadConfig } from "../../shared/config/config.ts";
+import { openApi } from "../support/api.ts";
 
 const FOLDER = new URL("../../deploy/kubernetes/", import.meta.url);
 
@@ -30,6 +37,7 @@ interface Mount {
 interface Container {
   readonly name: string;
   readonly args: string[];
+  readonly ports?: { name: string; containerPort: number }[];
   readonly envFrom: { configMapRef: { name: string } }[];
   readonly securityContext: unknown;
   readonly resources: { requests: Labels; limits: Labels };
@@ -51,6 +59,12 @@ interface PodSpec {
   readonly volumes: Volume[];
 }
 
+interface Port {
+  readonly port: number;
+  readonly protocol?: string;
+  readonly targetPort?: string;
+}
+
 interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -61,6 +75,9 @@ interface Manifest {
     readonly minAvailable: number;
     readonly podSelector: { matchLabels: Labels };
     readonly policyTypes: string[];
+    readonly egress?: { to?: unknown; ports: Port[] }[];
+    readonly ingress?: { from: unknown; ports: Port[] }[];
+    readonly ports: Port[];
     readonly selector: { matchLabels: Labels };
     readonly template: { metadata: { labels: Labels }; spec: PodSpec };
     readonly volumeClaimTemplates?: { metadata: { name: string } }[];
@@ -232,6 +249,116 @@ Deno.test("selectors select their own pods; what has several keeps one while nod
         selects(policy.spec.podSelector.matchLabels, one.spec.template.metadata.labels)
       ),
       policy.metadata.name,
+    );
+  }
+});
+
+/** What stands for the placeholders of the docs. */
+const EXAMPLES: Record<string, string> = {
+  "rediss://…": "rediss://redis.example.org",
+  "postgres://…": "postgres://etl:password@postgres.example.org/etl",
+  '"$(openssl rand -hex 24)"': "0".repeat(48),
+};
+
+/** What the secrets hold, as docs/operations.md makes them: the keys of each, with values of the form that the services want. */
+async function secretsOfDocs(): Promise<Map<string, Record<string, string>>> {
+  const docs = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
+  const [, section] = docs.split("## On Kubernetes");
+  const made = new Map<string, Record<string, string>>();
+  for (const [, name, options] of section!.matchAll(/kubectl create secret generic (\S+) ((?:.*\\\n)*.*)/g)) {
+    const literals = [...options!.matchAll(/--from-literal=(\w+)=("[^"]*"|\S+)/g)].map((
+      [, key, value],
+    ) => [
+      key!,
+      value!.replace("rediss://…", "rediss://redis").replace("postgres://…", "postgres://u:p@db/etl"),
+    ]);
+    const files = [...options!.matchAll(/--from-file=(\S+)/g)].map((
+      [, path],
+    ) => [path!.split("/").at(-1)!, ""]);
+    made.set(name!, Object.fromEntries([...literals, ...files]));
+  }
+  return made;
+}
+
+Deno.test("each service can be configured by what it gets, and the documented secrets have each key that is mounted", async () => {
+  const all = await manifests();
+  const [map] = ofKind(all, "ConfigMap");
+  const secrets = await secretsOfDocs();
+  const mounted = new Set<string>();
+  for (const { spec } of workloadsOf(all)) {
+    const { containers: [container], volumes } = spec.template.spec;
+    const service = container!.name as ServiceName;
+    const env: Record<string, string> = { ...map!.data };
+    for (const { secret } of volumes) {
+      for (const { key } of secret?.items ?? []) {
+        const value = secrets.get(secret!.secretName)?.[key];
+        assert.ok(value !== undefined, `${service}: ${secret!.secretName} has no ${key}`);
+        mounted.add(`${secret!.secretName} ${key}`);
+        if (secret!.secretName === "etl") env[key] = value;
+      }
+    }
+    assert.deepEqual(configProblems([service], env), [], service);
+    const config = loadConfig(service, VARIABLES[service], env) as Record<string, unknown>;
+    for (const name of Object.keys(map!.data)) {
+      const isRead = Object.hasOwn(VARIABLES[service], name);
+      assert.equal(config[name] !== undefined, isRead, `${service} ${name}`);
+    }
+  }
+  const made = [...secrets].flatMap(([name, keys]) => Object.keys(keys).map((key) => `${name} ${key}`));
+  assert.deepEqual(made.filter((key) => !mounted.has(key)), [], "what is made is used");
+});
+
+Deno.test("the API is asked at its port and at a route that it has: by its probes, its name and the policy", async () => {
+  const all = await manifests();
+  const [map] = ofKind(all, "ConfigMap");
+  const { API_PORT } = loadConfig("api", VARIABLES.api, map!.data);
+  await using api = await openApi();
+  for (const { spec: { template: { spec: { containers: [container] } } } } of workloadsOf(all)) {
+    const [url, ...more] = container!.readinessProbe.exec.command.slice(2);
+    assert.deepEqual([more, url === undefined], [[], container!.name !== "api"], container!.name);
+    assert.deepEqual(
+      (container!.ports ?? []).map(({ containerPort }) => containerPort),
+      container!.name === "api" ? [API_PORT] : [],
+    );
+    if (url === undefined) continue; // by the beats of its actors
+    const { hostname, port, pathname } = new URL(url);
+    assert.deepEqual([hostname, Number(port)], ["127.0.0.1", API_PORT]);
+    assert.equal((await api.send(pathname)).status, 200);
+    const [service] = ofKind(all, "Service");
+    assert.deepEqual(service!.spec.ports.map(({ port, targetPort }) => [port, targetPort]), [
+      [API_PORT, container!.ports![0]!.name],
+    ]);
+  }
+  const ingress = ofKind(all, "NetworkPolicy").flatMap(({ metadata, spec }) =>
+    (spec.ingress ?? []).map(({ from, ports }) => [metadata.name, from, ports])
+  );
+  assert.deepEqual(ingress, [["api", [{ podSelector: {} }], [{ protocol: "TCP", port: API_PORT }]]]);
+});
+
+Deno.test("the policies let each service out to the engines that it reads the addresses of, and nowhere else", async () => {
+  const all = await manifests();
+  const { REDIS_PORT, SFTP_PORT } = loadConfig("saver", VARIABLES.saver, ofKind(all, "ConfigMap")[0]!.data);
+  /** The ports that a service needs for a variable that it reads. */
+  const needed: Record<string, number> = {
+    REDIS_URL: REDIS_PORT,
+    DATABASE_URL: 5432,
+    FILES_URL: 443,
+    API_BASE_URL: 443,
+    NOTIFY_URL: 443,
+    SFTP_HOST: SFTP_PORT,
+  };
+  for (const { spec } of workloadsOf(all)) {
+    const { metadata: { labels }, spec: { containers: [container] } } = spec.template;
+    const opened = ofKind(all, "NetworkPolicy")
+      .filter((policy) => selects(policy.spec.podSelector.matchLabels, labels))
+      .flatMap((policy) => policy.spec.egress ?? []).flatMap(({ ports }) => ports)
+      .map(({ protocol, port }) => `${protocol} ${port}`);
+    const read = VARIABLES[container!.name as ServiceName];
+    const wanted = Object.entries(needed).filter(([name]) => name in read).map(([, port]) => `TCP ${port}`);
+    assert.deepEqual(
+      [...new Set(opened)].sort(),
+      [...new Set(["UDP 53", "TCP 53", ...wanted])].sort(),
+      container!.name,
     );
   }
 });
