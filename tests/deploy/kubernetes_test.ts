@@ -270,7 +270,7 @@ async function secretsOfDocs(): Promise<Map<string, Record<string, string>>> {
       [, key, value],
     ) => [
       key!,
-      value!.replace("rediss://…", "rediss://redis").replace("postgres://…", "postgres://u:p@db/etl"),
+      EXAMPLES[value!] ?? value!,
     ]);
     const files = [...options!.matchAll(/--from-file=(\S+)/g)].map((
       [, path],
