@@ -5,7 +5,7 @@ import { loadPipelines, pipelinesDir } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { lookupPath, readLookup } from "../transformer/lookup.ts";
-import { EXIT, runCommand, say, UsageError } from "./command_line.ts";
+import { EXIT, runCommand, say, unknownPipeline } from "./command_line.ts";
 import { readEnvironment } from "./env_file.ts";
 
 const HELP = `deno task check [NAME]
@@ -35,11 +35,7 @@ if (import.meta.main) {
     const dir = pipelinesDir(loadConfig("check", PipelineVariables, env).PIPELINES_DIR);
     const { plans, broken } = await loadPipelines(dir);
     const names = [...plans.keys(), ...broken.keys()].sort();
-    if (only !== undefined && !names.includes(only)) {
-      throw new UsageError(
-        `There is no pipeline ${JSON.stringify(only)} in ${dir}. There is: ${names.join(", ") || "none"}.`,
-      );
-    }
+    if (only !== undefined && !names.includes(only)) throw unknownPipeline(only, names, ` in ${dir}`);
     let isWell = true;
     for (const name of only === undefined ? names : [only]) {
       const plan = plans.get(name);
@@ -47,12 +43,8 @@ if (import.meta.main) {
       if (problems.length > 0) isWell = false;
       if (plan === undefined || problems.length > 0) say(`${name}: ${problems.length} problem(s)`);
       else {
-        const variables = variablesOf(plan.definition);
-        say(
-          `${name}: ok, ${plan.rules.length} rules${
-            variables.length > 0 ? `, reads ${variables.join(", ")}` : ""
-          }`,
-        );
+        const variables = variablesOf(plan.definition).join(", ");
+        say(`${name}: ok, ${plan.rules.length} rules${variables && `, reads ${variables}`}`);
       }
       for (const problem of problems) say(`  - ${problem}`);
     }

@@ -17,6 +17,12 @@ export class UsageError extends Error {
   override readonly name: string = "UsageError";
 }
 
+/** For the name of a pipeline that isn't there; `place` says where, and `more` what else there is to know. */
+export function unknownPipeline(name: string, known: readonly string[], place = "", more = ""): UsageError {
+  const there = known.join(", ") || "none";
+  return new UsageError(`There is no pipeline ${JSON.stringify(name)}${place}. There is: ${there}.${more}`);
+}
+
 export interface Accepts<O extends ParseArgsOptionsConfig> {
   /** What `--help` prints: `deno task NAME [--option]…`, then what it does. */
   readonly help: string;

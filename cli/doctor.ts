@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fetchPage } from "../extractor/page.ts";
+import { fetchFirst } from "../extractor/page.ts";
 import { type Patience, patienceOf, sourceOf } from "../extractor/source.ts";
 import { notifyOptionsOf, sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";
@@ -135,9 +135,8 @@ function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv:
       name: nameOf(name),
       async look() {
         using source = sourceOf(plan, { ...patience, maxRetries: 0 }, readEnv);
-        const first = { position: source.style.begin, label: "1", seen: () => ({}) };
         try {
-          const { way, records } = await fetchPage(source, first, new AbortController().signal);
+          const { way, records } = await fetchFirst(source, new AbortController().signal);
           return `${source.name}, ${way.total ?? `a page of ${records?.length ?? 0}`} ${name}`;
         } catch (error) {
           // The cause is about this request; the error around it is about a run, and there is none.

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ALIVE_MS, isAlive } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";
 import { loadConfig } from "../shared/config/config.ts";
 import { DatabaseVariables, redisUrlOf } from "../shared/config/variables.ts";
@@ -24,9 +25,6 @@ there already it is only compared. Stop all services first. Changes nothing of w
 Exit codes: 0 the copy is there and the same; 1 it isn't; 2 a command or configuration that can't be used.`;
 
 const OPTIONS = { to: { type: "string" } } as const;
-
-/** A service that was heard of so lately may be running, in milliseconds. */
-const ALIVE_MS = 30_000;
 
 /** What the extractor keeps: checkpoints and what became of them, schedules, standings and announcements; not the receipts of transforms. */
 const KEPT = /^(?!transformed\/).+\.json(\.(corrupt|other-source)-\w+)?$/;
@@ -86,9 +84,7 @@ function summaryOf({ isNew, tables }: Copy, path: string, place: string): string
 /** @throws Error where a service was heard of lately: it would work on in the database that was copied. */
 async function refuseRunning(redisUrl: string | undefined, queuePath: string): Promise<void> {
   await using channel = await openChannel({ redisUrl, queuePath });
-  const alive = (await channel.beats()).filter(({ state, at }) =>
-    state !== "stopped" && at > Date.now() - ALIVE_MS
-  );
+  const alive = (await channel.beats()).filter((beat) => isAlive(beat));
   if (alive.length === 0) return;
   const names = [...new Set(alive.map(({ actor, host, pid }) => `${actor} (process ${pid} on ${host})`))];
   throw new Error(

@@ -18,6 +18,7 @@ import {
   numberOf,
   runCommand,
   say,
+  unknownPipeline,
   UsageError,
   write,
 } from "./command_line.ts";
@@ -117,11 +118,7 @@ async function pipelinesToRun(env: Environment, named: readonly string[]): Promi
   if (problems.length > 0) throw new ConfigError("the pipeline", problems);
   const unknown = named.find((name) => !plans.has(name));
   if (unknown !== undefined) {
-    throw new UsageError(
-      `There is no pipeline ${JSON.stringify(unknown)}. There is: ${
-        [...plans.keys()].join(", ")
-      }.\nUsage: ${USAGE}`,
-    );
+    throw unknownPipeline(unknown, [...plans.keys()], "", `\nUsage: ${USAGE}`);
   }
   if (named.length > 0) return [...new Set(named)];
   for (const problem of [...broken.values()].flat()) complain(`Warning: ${problem}`);

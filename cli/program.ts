@@ -88,7 +88,7 @@ export function start(program: Program, onLine: OnLine): Running {
   };
 }
 
-function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+export function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);
   } catch (error) {

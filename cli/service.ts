@@ -3,6 +3,7 @@ import { loadConfig } from "../shared/config/config.ts";
 import { complain, runCommand, UsageError } from "./command_line.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
 import { requireFree } from "./port.ts";
+import { kill } from "./program.ts";
 import {
   commandOf,
   type Environment,
@@ -44,7 +45,7 @@ async function run(service: Service, args: string[], env: Environment): Promise<
   }).spawn();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     // A terminal sends SIGINT to the service too; sending it again would be the second signal, which forces.
-    Deno.addSignalListener(signal, () => signal === "SIGTERM" && child.kill(signal));
+    Deno.addSignalListener(signal, () => signal === "SIGTERM" && kill(child, signal));
   }
   return (await child.status).code;
 }

@@ -64,23 +64,18 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
   const variables: Variables = VARIABLES[service];
   const flags = (
     config: ConfigOf<typeof ChannelVariables>,
-    grants: { net?: string[]; read?: string[]; write?: string[]; env?: string[] },
+    grants: { net: Grants; read: Grants; write: Grants; env?: string[] },
   ) => {
     const redis = redisUrlOf(config);
-    const queue = redis === undefined ? [dirname(config.QUEUE_PATH)] : [];
-    const net = [
-      ...grants.net ?? [],
-      ...(redis === undefined ? [] : [hostOf(new URL(redis), 6379)]),
-      ...telemetryOf(env),
-    ];
-    const write = [...grants.write ?? [], ...queue];
+    const queue = redis === undefined ? dirname(config.QUEUE_PATH) : undefined;
+    const net = new Set(present([...grants.net, hostAt(redis, 6379), telemetryOf(env)]));
+    const write = present([...grants.write, queue]);
+    const names = new Set([...Object.keys(variables), ...grants.env ?? [], ...LIBRARY_VARIABLES]);
     return [
-      ...(net.length === 0 ? [] : [`--allow-net=${net.join(",")}`]),
-      `--allow-read=${unique([...grants.read ?? [], ...write]).join(",")}`,
+      ...(net.size === 0 ? [] : [`--allow-net=${[...net].join(",")}`]),
+      `--allow-read=${unique([...present(grants.read), ...write]).join(",")}`,
       ...(write.length === 0 ? [] : [`--allow-write=${unique(write).join(",")}`]),
-      `--allow-env=${
-        [...new Set([...Object.keys(variables), ...grants.env ?? [], ...LIBRARY_VARIABLES])].join(",")
-      }`,
+      `--allow-env=${[...names].join(",")}`,
       "--allow-sys=hostname,statfs", // statfs: who writes asks for space first
     ];
   };
@@ -90,28 +85,23 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       const config = loadConfig(service, VARIABLES.extractor, env);
       return flags(config, {
         net: [
-          ...new Set(plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name]))),
-          ...storeOf(config),
-          ...databaseOf(config.DATABASE_URL),
+          ...plans.flatMap(({ definition }) => hostsOf(definition.source, (name) => env[name])),
+          storeOf(config),
+          databaseAt(config.DATABASE_URL),
         ],
-        read: [pipelinesDir(config.PIPELINES_DIR), ...authoritiesOf(config.DATABASE_URL)],
-        write: config.FILES_URL === undefined
-          ? [config.DATA_DIR]
-          : config.DATABASE_URL === undefined
-          ? [`${config.DATA_DIR}/state`]
-          : [],
+        read: [pipelinesDir(config.PIPELINES_DIR), authorityOf(config.DATABASE_URL)],
+        write: [
+          filesIn(config) ?? (config.DATABASE_URL === undefined ? `${config.DATA_DIR}/state` : undefined),
+        ],
         env: plans.flatMap(({ definition: { source, schedule } }) => variablesOf([source, schedule])),
       });
     }
     case "transformer": {
       const config = loadConfig(service, VARIABLES.transformer, env);
       return flags(config, {
-        net: storeOf(config),
-        read: [
-          pipelinesDir(config.PIPELINES_DIR),
-          ...(config.LOOKUP_FILE === undefined ? [] : [config.LOOKUP_FILE]),
-        ],
-        write: config.FILES_URL === undefined ? [config.DATA_DIR] : [],
+        net: [storeOf(config)],
+        read: [pipelinesDir(config.PIPELINES_DIR), config.LOOKUP_FILE],
+        write: [filesIn(config)],
         env: plans.flatMap(({ definition: { add } }) => variablesOf(add)),
       });
     }
@@ -119,29 +109,25 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       const config = loadConfig(service, VARIABLES.saver, env);
       return flags(config, {
         net: [
-          ...(config.SFTP_HOST === undefined ? [] : [`${config.SFTP_HOST}:${config.SFTP_PORT}`]),
-          ...storeOf(config),
-          ...databaseOf(config.DATABASE_URL),
-          ...new Set(notifyOptionsOf(config).receivers.map(({ url }) => hostOf(new URL(url), 443))),
+          config.SFTP_HOST === undefined ? undefined : `${config.SFTP_HOST}:${config.SFTP_PORT}`,
+          storeOf(config),
+          databaseAt(config.DATABASE_URL),
+          ...notifyOptionsOf(config).receivers.map(({ url }) => hostAt(url, 443)),
         ],
         read: [
-          ...(config.FILES_URL === undefined ? [config.DATA_DIR] : []),
+          filesIn(config),
           pipelinesDir(config.PIPELINES_DIR),
           config.SFTP_KEY_PATH,
           config.SFTP_KNOWN_HOSTS,
-          ...authoritiesOf(config.DATABASE_URL),
+          authorityOf(config.DATABASE_URL),
           ...["saver", "shared"].map(programPath), // the workers' program
         ],
         write: [
-          ...folderOf(config),
-          ...(config.FILES_URL === undefined && (config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS)
-            ? [config.DATA_DIR]
-            : []),
-          ...(config.SFTP_HOST_KEY_POLICY === "accept-new" ? [dirname(config.SFTP_KNOWN_HOSTS)] : []),
+          folderOf(config),
+          config.SFTP_ENCRYPT_TO || config.RETENTION_DAYS ? filesIn(config) : undefined,
+          config.SFTP_HOST_KEY_POLICY === "accept-new" ? dirname(config.SFTP_KNOWN_HOSTS) : undefined,
         ],
-        env: [
-          ...plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
-        ],
+        env: plans.flatMap(({ definition: { schedule } }) => variablesOf(schedule)),
       });
     }
     case "api": {
@@ -150,15 +136,17 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
         ...flags(config, {
           net: [
             `${config.API_HOST}:${config.API_PORT}`,
-            ...new Set([...databaseOf(config.DATABASE_URL), ...databaseOf(config.SQL_DATABASE_URL)]),
+            databaseAt(config.DATABASE_URL),
+            databaseAt(config.SQL_DATABASE_URL),
           ],
           read: [
             config.DATA_DIR,
             pipelinesDir(config.PIPELINES_DIR),
             programPath("api"),
-            ...authoritiesOf(config.DATABASE_URL, config.SQL_DATABASE_URL),
+            authorityOf(config.DATABASE_URL),
+            authorityOf(config.SQL_DATABASE_URL),
           ],
-          write: [`${config.DATA_DIR}/state`, ...folderOf(config)],
+          write: [`${config.DATA_DIR}/state`, folderOf(config)],
           env: [
             "TZ",
             "SLEEP_INTERVAL_SECONDS",
@@ -204,6 +192,13 @@ export function commandOf(
   ];
 }
 
+/** Hosts, paths: those that the configuration has. */
+type Grants = readonly (string | undefined)[];
+
+function present(grants: Grants): string[] {
+  return grants.filter((grant) => grant !== undefined);
+}
+
 /** Variables that libraries look at; refused, a missing one would stop them. */
 const LIBRARY_VARIABLES = [
   ...["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"],
@@ -216,7 +211,7 @@ function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
   if (problems.length > 0) return [];
   const { url, origins = [], auth } = value;
   const addresses = [url, ...origins, ...auth !== undefined && "oauth2" in auth ? [auth.oauth2.token] : []];
-  return addresses.map((address) => hostOf(new URL(address), 443));
+  return present(addresses.map((address) => hostAt(address, 443)));
 }
 
 /**
@@ -239,33 +234,40 @@ export function environmentOf(service: Service, env: Environment, { plans }: Pip
 }
 
 /** The PostgreSQL server, if there is one. */
-function databaseOf(url: string | undefined): string[] {
-  return url === undefined ? [] : [hostOf(new URL(url), 5432)];
+function databaseAt(url: string | undefined): string | undefined {
+  return hostAt(url, 5432);
 }
 
 /** The file of the authorities that its certificate is checked by, if one is named. */
-function authoritiesOf(...urls: (string | undefined)[]): string[] {
-  return urls.flatMap((url) => url === undefined ? [] : new URL(url).searchParams.get("sslrootcert") ?? []);
+function authorityOf(url: string | undefined): string | undefined {
+  return url === undefined ? undefined : new URL(url).searchParams.get("sslrootcert") ?? undefined;
 }
 
 /** The folder of the SQLite database, where that is used. */
-function folderOf(config: { DATABASE_URL: string | undefined; DB_PATH: string }): string[] {
-  return config.DATABASE_URL === undefined ? [dirname(config.DB_PATH)] : [];
+function folderOf(config: { DATABASE_URL: string | undefined; DB_PATH: string }): string | undefined {
+  return config.DATABASE_URL === undefined ? dirname(config.DB_PATH) : undefined;
+}
+
+/** The folder of the files, where no store holds them. */
+function filesIn(config: ConfigOf<typeof FilesVariables>): string | undefined {
+  return config.FILES_URL === undefined ? config.DATA_DIR : undefined;
 }
 
 /** The store that holds the files, if one does. */
-function storeOf(config: ConfigOf<typeof FilesVariables>): string[] {
+function storeOf(config: ConfigOf<typeof FilesVariables>): string | undefined {
   const place = s3PlaceOf(config);
-  return place === undefined ? [] : [hostOf(addressOf(place), 443)];
+  return hostAt(place && addressOf(place).href, 443);
 }
 
-function hostOf(url: URL, defaultPort: number): string {
+function hostAt(address: string | undefined, defaultPort: number): string | undefined {
+  if (address === undefined) return undefined;
+  const url = new URL(address);
   return `${url.hostname}:${url.port || (url.protocol === "http:" ? 80 : defaultPort)}`;
 }
 
-function telemetryOf(env: Environment): string[] {
-  if (env.OTEL_DENO !== "true") return [];
-  return [hostOf(new URL(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? "http://localhost:4318"), 443)];
+function telemetryOf(env: Environment): string | undefined {
+  if (env.OTEL_DENO !== "true") return undefined;
+  return hostAt(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? "http://localhost:4318", 443);
 }
 
 function unique(paths: string[]): string[] {

@@ -1,6 +1,6 @@
 /** Announcements of raw files, kept until their files are transformed: the channel may lose them. */
 import { pipelineOfFile, transformedNames } from "../shared/contracts/names.ts";
-import type { Documents } from "../shared/files/documents.ts";
+import { type Documents, parsedAs } from "../shared/files/documents.ts";
 import type { Files } from "../shared/files/files.ts";
 import { Finished } from "./checkpoint.ts";
 
@@ -28,19 +28,10 @@ export async function forgetAnnouncement(state: Documents, runId: string): Promi
  */
 export async function* untransformed(state: Documents, files: Files): AsyncGenerator<Finished> {
   for (const name of await Array.fromAsync(state.list(FOLDER))) {
-    const run = name.endsWith(".json") ? await read(state, name) : undefined;
+    const run = name.endsWith(".json") ? parsedAs(Finished, await state.read(name) ?? "") : undefined;
     if (run === undefined) continue;
     const { processed } = transformedNames(pipelineOfFile(run.raw_file), run.raw_file);
     if (await files.exists(run.raw_file) && !await files.exists(files.path(...processed))) yield run;
     else await state.remove(name);
-  }
-}
-
-async function read(state: Documents, name: string): Promise<Finished | undefined> {
-  try {
-    return Finished.safeParse(JSON.parse(await state.read(name) ?? "")).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }

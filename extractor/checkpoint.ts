@@ -2,7 +2,7 @@
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, Moment, RunId, Sha256, SinceRange, Timestamp } from "../shared/contracts/messages.ts";
-import type { Documents } from "../shared/files/documents.ts";
+import { type Documents, parsedAs } from "../shared/files/documents.ts";
 
 const Count = z.int().nonnegative();
 
@@ -133,15 +133,13 @@ export class Checkpoint {
     const nothing: State = { version: 1, current: null, correcting: null, completed: [] };
     const text = await documents.read(name);
     if (text === undefined) return new Checkpoint(documents, name, nothing);
-    const state = parsed(text);
+    const state = parsedAs(State, text);
     if (state === undefined) {
       const aside = `${name}.corrupt-${fileTime(now)}`;
       const warn = () =>
         log.warning(
           "the state file can't be read and was set aside; unfinished .part files stay where they are",
-          {
-            kept_as: documents.placeOf(aside),
-          },
+          { kept_as: documents.placeOf(aside) },
         );
       return new Checkpoint(documents, name, nothing, { name: aside, text, warn });
     }
@@ -225,14 +223,6 @@ export class Checkpoint {
     }
     this.state = { ...this.state, ...change };
     await this.documents.write(this.name, JSON.stringify(this.state, null, 1));
-  }
-}
-
-function parsed(text: string): State | undefined {
-  try {
-    return State.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
   }
 }
 

@@ -145,9 +145,10 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   async function handle(
     request: StartRun,
     handling: Handling,
-    { task, checkpoint, source, documents }: ExtractorPlan,
+    plan: ExtractorPlan,
   ): Promise<Done> {
-    const extraction = { request, checkpoint, source, documents, handling };
+    const extraction = { ...plan, request, handling };
+    const { task } = plan;
     switch (task.do) {
       case "repeat":
         return doneOf(task.finished, request);
@@ -291,9 +292,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     if (current === undefined) return;
     await checkpoint.discard();
     await files.discard(current.raw_file);
-    log.info("unfinished run is forgotten", {
-      run_id: current.run_id,
-    });
+    log.info("unfinished run is forgotten", { run_id: current.run_id });
   }
 
   return {
@@ -306,11 +305,8 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
   };
 }
 
-interface Extraction {
+interface Extraction extends ExtractorPlan {
   readonly request: StartRun;
-  readonly checkpoint: Checkpoint;
-  readonly source: Source;
-  readonly documents: Documents;
   readonly handling: Handling;
 }
 

@@ -6,7 +6,7 @@
  * mailbox ignores those that it knows, and takes those that it has lost.
  */
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../shared/actor/backoff.ts";
+import { keepDoing } from "../shared/actor/backoff.ts";
 import { listen } from "../shared/actor/listen.ts";
 import { compose } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
@@ -111,19 +111,14 @@ async function goneOf({ completed }: Checkpoint, files: Files, now: number): Pro
   return new Set(names.filter((_, i) => !there[i]));
 }
 
-async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    let isAway = false;
-    try {
-      await work();
-    } catch (error) {
-      isAway = error instanceof TransientError;
-      // an unusable state fails the run that asks for it, with the reason; it doesn't end the service
-      const level = isAway ? "debug" : "warning";
-      getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
-    }
-    await pause(isAway ? EVERY_MS : everyMs, signal);
-  }
+function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
+  return keepDoing(work, everyMs, signal, (error) => {
+    const isAway = error instanceof TransientError;
+    // an unusable state fails the run that asks for it, with the reason; it doesn't end the service
+    const level = isAway ? "debug" : "warning";
+    getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
+    return isAway ? EVERY_MS : everyMs;
+  });
 }
 
 function ageOf(time: string | undefined, now: number): number {

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { pause } from "../shared/actor/backoff.ts";
 import { Moment, RunId, type RunOutcome, type SinceRange } from "../shared/contracts/messages.ts";
-import type { Documents } from "../shared/files/documents.ts";
+import { type Documents, parsedAs } from "../shared/files/documents.ts";
 import type { State } from "../shared/files/state.ts";
 import { later } from "../shared/pipeline/moments.ts";
 
@@ -26,7 +26,7 @@ export type Standing = z.output<typeof Standing>;
 
 /** An unreadable document counts as empty: the saver repeats its content within the hour. @throws as `Documents.read`. */
 export async function standingOf(state: Documents, pipeline: string): Promise<Standing> {
-  return parsed(await state.read(nameOf(pipeline)) ?? "{}") ?? Standing.parse({});
+  return parsedAs(Standing, await state.read(nameOf(pipeline)) ?? "{}") ?? Standing.parse({});
 }
 
 /**
@@ -91,12 +91,4 @@ export function heldIn({ held, held_at }: Standing, now: number): string | undef
 
 function nameOf(pipeline: string): string {
   return `standing/${pipeline}.json`;
-}
-
-function parsed(text: string): Standing | undefined {
-  try {
-    return Standing.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
 }

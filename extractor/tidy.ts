@@ -1,6 +1,6 @@
 /** Removes what dead writers have left in a store: nobody sees it there, and somebody pays for it. */
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../shared/actor/backoff.ts";
+import { keepDoing } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 
@@ -9,13 +9,14 @@ const EVERY_MS = 6 * 3_600_000;
 /** Removes abandoned uploads now and regularly, until `signal`. Failures are logged; the next round tries again. */
 export async function keepTidying(files: Files, signal: AbortSignal): Promise<void> {
   const log = getLogger(["etl", "extractor"]);
-  while (!signal.aborted) {
-    try {
-      const removed = await files.removeAbandoned(signal);
-      if (removed > 0) log.info("removed what was left of abandoned files", { removed });
-    } catch (error) {
-      if (!signal.aborted) log.warning("cannot remove abandoned files", { reason: messageOf(error) });
-    }
-    await pause(EVERY_MS, signal);
-  }
+  const tidy = async () => {
+    const removed = await files.removeAbandoned(signal);
+    if (removed > 0) log.info("removed what was left of abandoned files", { removed });
+  };
+  await keepDoing(
+    tidy,
+    EVERY_MS,
+    signal,
+    (error) => log.warning("cannot remove abandoned files", { reason: messageOf(error) }),
+  );
 }

@@ -1,5 +1,5 @@
-import { endWithParent } from "../shared/actor/parent.ts";
-import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
+import { numberOf, runCommand } from "../cli/command_line.ts";
+import { serveUntilStopped } from "./serve.ts";
 import { startSftpServer } from "./sftp/server.ts";
 
 export { type SftpServer, type SftpServerOptions, startSftpServer } from "./sftp/server.ts";
@@ -30,11 +30,8 @@ if (import.meta.main) {
       hostKey: values["host-key"],
       knownHosts: values["known-hosts"],
     });
-    const stop = () => void server.close();
-    for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
-    void endWithParent(stop);
-    say(`SFTP server listens on 127.0.0.1:${server.port}, serves ${root.replace(/\/$/, "")}/ to ${user}`);
-    await server.finished;
-    return EXIT.ok;
+    const folder = `${root.replace(/\/$/, "")}/`;
+    const ready = `SFTP server listens on 127.0.0.1:${server.port}, serves ${folder} to ${user}`;
+    return await serveUntilStopped(server, ready);
   });
 }

@@ -1,5 +1,5 @@
-import { endWithParent } from "../shared/actor/parent.ts";
-import { EXIT, numberOf, runCommand, say } from "../cli/command_line.ts";
+import { numberOf, runCommand } from "../cli/command_line.ts";
+import { serveUntilStopped } from "./serve.ts";
 import { MOST_USERS, type SourceOptions, startSource } from "./source/server.ts";
 
 export {
@@ -31,11 +31,6 @@ if (import.meta.main) {
       host: values.host,
     };
     await using source = await startSource(options);
-    const stop = () => void source.close();
-    for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
-    void endWithParent(stop);
-    say(`Sample source: ${source.url} (${source.users} users)`);
-    await source.finished;
-    return EXIT.ok;
+    return await serveUntilStopped(source, `Sample source: ${source.url} (${source.users} users)`);
   });
 }

@@ -4,10 +4,11 @@
  */
 import { basename } from "node:path";
 import { listen } from "../shared/actor/listen.ts";
-import type { Channel } from "../shared/channel/channel.ts";
+import { type Channel, isAlive } from "../shared/channel/channel.ts";
 import { isFinal, statusAfter } from "../shared/contracts/messages.ts";
 import type { Files } from "../shared/files/files.ts";
-import type { Ahead, Delivery, FileKind, LocalFile } from "./delivery/delivery.ts";
+import type { FileKind } from "../shared/contracts/names.ts";
+import type { Ahead, Delivery, LocalFile } from "./delivery/delivery.ts";
 
 export interface AheadParts {
   readonly channel: Channel;
@@ -17,10 +18,7 @@ export interface AheadParts {
 }
 
 /** A file as a message announces it. */
-type Announced = readonly [kind: Exclude<FileKind, "manifest">, path: string, sha256: string | undefined];
-
-/** How old the last beat of a live courier can be, in milliseconds. */
-const FRESH_MS = 30_000;
+type Announced = readonly [kind: FileKind, path: string, sha256: string | undefined];
 
 /** Sends files ahead until `signal`. Removes those of a run that is held, or ends without its delivery. */
 export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
@@ -74,8 +72,5 @@ async function sendFiles(
 }
 
 async function couriersOn(channel: Channel): Promise<number> {
-  const beats = await channel.beats();
-  return beats.filter(({ actor, state, at }) =>
-    actor === "courier" && state !== "stopped" && Date.now() - at < FRESH_MS
-  ).length;
+  return (await channel.beats()).filter((beat) => beat.actor === "courier" && isAlive(beat)).length;
 }

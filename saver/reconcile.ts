@@ -6,7 +6,7 @@
  * published under its old id, so a mailbox that still knows it ignores it.
  */
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../shared/actor/backoff.ts";
+import { keepDoing } from "../shared/actor/backoff.ts";
 import { compose, type Fields } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
 import { childId, newRunId, parentId } from "../shared/contracts/ids.ts";
@@ -51,21 +51,14 @@ export async function keepReconciling(
     const runs = await store.fillCurrent({ signal });
     if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
   };
-  while (!signal.aborted) {
-    // an unreadable folder must neither end the service nor prevent orders
-    const reasons: unknown[] = [];
-    for (const work of [loads, orders, rulings, current]) {
-      await work().catch((reason) => reasons.push(reason));
-    }
-    if (signal.aborted) return;
-    for (const reason of reasons) {
-      getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", {
-        reason: messageOf(reason),
-      });
-    }
-    const isAway = reasons.some((reason) => reason instanceof TransientError);
-    await pause(isAway ? AGAIN_MS : EVERY_MS, signal);
-  }
+  // an unreadable folder must neither end the service nor prevent orders
+  const keep = (work: () => Promise<void>) =>
+    keepDoing(work, EVERY_MS, signal, (error) => {
+      const reason = messageOf(error);
+      getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", { reason });
+      return error instanceof TransientError ? AGAIN_MS : EVERY_MS;
+    });
+  await Promise.all([loads, orders, rulings, current].map(keep));
 }
 
 /**

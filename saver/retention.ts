@@ -1,6 +1,6 @@
 /** Retention: local files are removed once they are old and verified on the SFTP server. Rows of the database stay. */
 import type { Logger } from "@logtape/logtape";
-import { pause } from "../shared/actor/backoff.ts";
+import { keepDoing } from "../shared/actor/backoff.ts";
 import { isFinal } from "../shared/contracts/messages.ts";
 import { messageOf, PermanentError } from "../shared/errors/errors.ts";
 import type { Channel } from "../shared/channel/channel.ts";
@@ -9,6 +9,7 @@ import { removeReceipt } from "../shared/files/receipts.ts";
 import { sealedFolder } from "./courier.ts";
 import type { DeliveryRow, FileRow, RunCursor, RunRow } from "../shared/store/rows.ts";
 import type { Runs, Store } from "../shared/store/store.ts";
+import { DAY_MS, oldBefore } from "./trimming.ts";
 
 /** A completed run whose local files are old. */
 export interface Old {
@@ -30,12 +31,11 @@ export interface RetentionParts {
   readonly log: Pick<Logger, "info" | "warning" | "error">;
 }
 
-const DAY_MS = 24 * 3600 * 1000;
 const RUNS_AT_ONCE = 100;
 
 /** The completed runs that were requested more than `days` before `now` and still have local files, newest first. */
 export async function* oldRuns(runs: Runs, days: number, now: number = Date.now()): AsyncGenerator<Old> {
-  const before = new Date(now - days * DAY_MS).toISOString();
+  const before = oldBefore(days, now);
   let after: RunCursor | undefined;
   for (;;) {
     const page = await runs.page({ status: ["COMPLETED"], until: before }, { limit: RUNS_AT_ONCE, after });
@@ -64,17 +64,13 @@ export async function removeOld(
 
 /** Removes old files now and then once a day, until `signal`. Failures are logged; the next day tries again. */
 export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      const removed = await removeOld(parts, signal);
-      parts.log.info("retention done", { days: parts.days, removed });
-    } catch (error) {
-      if (!signal.aborted) {
-        parts.log.error("retention failed", { days: parts.days, reason: messageOf(error) });
-      }
-    }
-    await pause(DAY_MS, signal);
-  }
+  const { days, log } = parts;
+  await keepDoing(
+    async () => log.info("retention done", { days, removed: await removeOld(parts, signal) }),
+    DAY_MS,
+    signal,
+    (error) => log.error("retention failed", { days, reason: messageOf(error) }),
+  );
 }
 
 /** Undefined where the files of a run can be removed. */
@@ -113,7 +109,7 @@ async function removeFiles(
   now: number,
 ): Promise<number> {
   const { run_id } = run;
-  const before = new Date(now - days * DAY_MS).toISOString();
+  const before = oldBefore(days, now);
   let removed = 0;
   for (const file of await leftOf(store.runs, run)) {
     const { kind, name, sha256, bytes } = file;

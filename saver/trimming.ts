@@ -1,6 +1,6 @@
 /** Bounds the database where `KEEP_RUNS_DAYS` is set: removes records and events of old runs. */
 import type { Logger } from "@logtape/logtape";
-import { pause } from "../shared/actor/backoff.ts";
+import { keepDoing } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import type { Store } from "../shared/store/store.ts";
 
@@ -11,7 +11,7 @@ export interface TrimmingParts {
   readonly log: Pick<Logger, "info" | "error">;
 }
 
-const DAY_MS = 24 * 3600 * 1000;
+export const DAY_MS = 24 * 3600 * 1000;
 
 export function oldBefore(days: number, now: number = Date.now()): string {
   return new Date(now - days * DAY_MS).toISOString();
@@ -19,12 +19,10 @@ export function oldBefore(days: number, now: number = Date.now()): string {
 
 /** Removes the records of old runs, now and then once a day, until `signal`. Failures are logged; the next day tries again. */
 export async function keepTrimming({ store, days, log }: TrimmingParts, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      log.info("old records removed", { days, ...await store.trim(oldBefore(days), { signal }) });
-    } catch (error) {
-      if (!signal.aborted) log.error("old records not removed", { days, reason: messageOf(error) });
-    }
-    await pause(DAY_MS, signal);
-  }
+  await keepDoing(
+    async () => log.info("old records removed", { days, ...await store.trim(oldBefore(days), { signal }) }),
+    DAY_MS,
+    signal,
+    (error) => log.error("old records not removed", { days, reason: messageOf(error) }),
+  );
 }

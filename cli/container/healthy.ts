@@ -4,15 +4,10 @@
  */
 import { hostname } from "node:os";
 import { openChannel } from "../../shared/channel/open.ts";
-import type { Beat } from "../../shared/channel/channel.ts";
+import { type Beat, isAlive } from "../../shared/channel/channel.ts";
 import { ChannelVariables, redisUrlOf } from "../../shared/config/variables.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { complain, EXIT, runCommand } from "../command_line.ts";
-
-/**
- * Beats come every five seconds while an actor waits, every ten while it works; an older one means that it has stopped, in milliseconds.
- */
-const FRESH_MS = 30_000;
 
 /** Undefined when the actors of `host` are well. */
 export function complaint(beats: readonly Beat[], host: string, now: number): string | undefined {
@@ -20,7 +15,7 @@ export function complaint(beats: readonly Beat[], host: string, now: number): st
   if (own.length === 0) return `No actor of ${host} is in the directory.`;
   const newest = new Map<string, Beat>();
   for (const beat of own.toSorted((a, b) => a.at - b.at)) newest.set(beat.actor, beat);
-  const silent = [...newest.values()].filter((beat) => now - beat.at > FRESH_MS || beat.state === "stopped");
+  const silent = [...newest.values()].filter((beat) => !isAlive(beat, now));
   if (silent.length === 0) return undefined;
   return silent.map(({ actor, at }) => `${actor} was last heard of ${Math.round((now - at) / 1000)} s ago.`)
     .join(" ");

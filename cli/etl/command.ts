@@ -17,6 +17,7 @@ import {
   print,
   say,
   table,
+  unknownPipeline,
   UsageError,
 } from "../command_line.ts";
 
@@ -88,9 +89,11 @@ export async function namedPipeline(
   if (name === undefined) return undefined;
   const names = (await api.ask(PIPELINES)).pipelines.map((pipeline) => pipeline.name);
   if (names.includes(name)) return name;
-  throw new UsageError(
-    `There is no pipeline ${JSON.stringify(name)}. There is: ${names.join(", ")}. ` +
-      "A definition that was added counts once the services were started again.",
+  throw unknownPipeline(
+    name,
+    names,
+    "",
+    " A definition that was added counts once the services were started again.",
   );
 }
 

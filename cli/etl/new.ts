@@ -1,5 +1,5 @@
 import { basename, join, relative } from "node:path";
-import { fetchPage, type Page } from "../../extractor/page.ts";
+import { fetchPage, linesOf, type Page } from "../../extractor/page.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
 import type { Announced } from "../../extractor/paging/style.ts";
 import { type AnySource, sourceOf } from "../../extractor/source.ts";
@@ -206,8 +206,7 @@ async function walked(
       { position, label: `${at + 1}`, seen: () => announced },
       signal,
     );
-    const read = page.records?.intoLines(() => true);
-    for (const line of new TextDecoder().decode(read).split("\n").filter((line) => line !== "")) {
+    for (const line of linesOf(page)) {
       const record = JSON.parse(line);
       const text = JSON.stringify(record[key] ?? record);
       if (known.has(text)) throw new Failed(`page ${at + 1} has a record that an earlier one has`);

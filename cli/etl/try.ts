@@ -1,11 +1,12 @@
 import { ExtractorVariables } from "../../extractor/config.ts";
-import { fetchPage } from "../../extractor/page.ts";
+import { fetchFirst, linesOf } from "../../extractor/page.ts";
+import { valueAt } from "../../extractor/paths.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { loadPipelines, pipelinesDir } from "../../shared/pipeline/load.ts";
 import type { Plan } from "../../shared/pipeline/plan.ts";
 import type { JsonObject, Problem } from "../../shared/pipeline/problems.ts";
-import { EXIT, print, say, UsageError } from "../command_line.ts";
+import { EXIT, print, say, unknownPipeline } from "../command_line.ts";
 import { type Command, Failed } from "./command.ts";
 
 const MOST_SHOWN = 5;
@@ -17,8 +18,7 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
   if (plan === undefined) {
     const problems = broken.get(name ?? "");
     if (problems !== undefined) throw new Failed(problems.join("\n"));
-    const known = [...plans.keys(), ...broken.keys()].join(", ") || "none";
-    throw new UsageError(`There is no pipeline ${JSON.stringify(name ?? "")} in ${dir}. There is: ${known}.`);
+    throw unknownPipeline(name ?? "", [...plans.keys(), ...broken.keys()], ` in ${dir}`);
   }
   const names = Object.keys(ExtractorVariables);
   const config = loadConfig(
@@ -27,13 +27,8 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
     Object.fromEntries(names.map((name) => [name, readEnv(name)])),
   );
   using source = sourceOf(plan, { ...patienceOf(config), maxRetries: 0 }, readEnv);
-  const page = await fetchPage(
-    source,
-    { position: source.style.begin, label: "1", seen: () => ({}) },
-    signal,
-  );
-  const text = new TextDecoder().decode(page.records?.intoLines(() => true));
-  const lines = text.split("\n").filter((line) => line !== "");
+  const page = await fetchFirst(source, signal);
+  const lines = linesOf(page);
   let invalid = 0;
   for (const [at, line] of lines.entries()) {
     const verdict = plan.judgeLine(line);
@@ -66,10 +61,7 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
 
 /** `***` where the key is personal. */
 function keyOf({ definition: { key, mask = [] } }: Plan, record: JsonObject | undefined): unknown {
-  const value = (key as string).split(".").reduce<unknown>(
-    (at, key) => (at as JsonObject | undefined)?.[key],
-    record,
-  );
+  const value = valueAt(record, key as string);
   return isMasked(key, mask as string[]) && value !== undefined ? "***" : value;
 }
 

@@ -4,11 +4,11 @@
  * @module
  */
 
-export type FileKind = "raw" | "processed" | "invalid" | "manifest";
+import type { FileKind } from "../../shared/contracts/names.ts";
 
 /** A complete file of a run, to be delivered. */
 export interface LocalFile {
-  readonly kind: Exclude<FileKind, "manifest">;
+  readonly kind: FileKind;
   /** On the local disk, or among the files of a store. */
   readonly path: string;
   /** Its plain name on the server. */
@@ -30,7 +30,7 @@ export interface Manifest {
 
 /** A file on the server, verified there. */
 export interface DeliveredFile {
-  readonly kind: FileKind;
+  readonly kind: FileKind | "manifest";
   readonly name: string;
   /** Absolute. */
   readonly remotePath: string;

@@ -1,5 +1,6 @@
 /** Classifies failures: the one place that knows the errors of ssh2, SFTP and the file system. */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { fileError } from "../../shared/files/disk.ts";
 
 /** Status codes of SFTP version 3. */
 export const STATUS = {
@@ -99,23 +100,16 @@ function reasonOf(error: unknown): string {
   return messageOf(error);
 }
 
-/** For a local file `path` that can't be used: permanent where it is missing or forbidden, transient where the disk fails. */
-export function fileError(action: string, path: string, error: unknown): Error {
-  if (error instanceof TransientError || error instanceof PermanentError) return error;
+/** For a local file that the configuration or a run names. */
+export function namedFileError(action: string, path: string, error: unknown): Error {
   const cannot = `Cannot ${action} "${path}"`;
   if (error instanceof Deno.errors.NotFound) {
     return new PermanentError(`${cannot}: there is no such file. Put it there, or correct the path.`, {
       cause: error,
     });
   }
-  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
-    return new PermanentError(
-      `${cannot}: permission denied. Give the user that runs this service the right to.`,
-      { cause: error },
-    );
-  }
   if (error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.NotADirectory) {
     return new PermanentError(`${cannot}: wanted a file in a folder. Correct the path.`, { cause: error });
   }
-  return new TransientError(`${cannot}: ${messageOf(error)}. It is tried again.`, { cause: error });
+  return fileError(action, path, error);
 }

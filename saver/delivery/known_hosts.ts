@@ -7,7 +7,7 @@
 import { createHash, createHmac } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { PermanentError } from "../../shared/errors/errors.ts";
-import { fileError } from "./failure.ts";
+import { namedFileError } from "./failure.ts";
 
 export interface HostKey {
   /** Such as `ssh-ed25519`. */
@@ -35,7 +35,9 @@ export class KnownHosts {
     try {
       text = await Deno.readTextFile(file);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw fileError("read the known hosts in", file, error);
+      if (!(error instanceof Deno.errors.NotFound)) {
+        throw namedFileError("read the known hosts in", file, error);
+      }
     }
     return KnownHosts.parse(text);
   }
@@ -103,7 +105,7 @@ export async function recordHostKey(file: string, host: string, port: number, ke
     for (let at = 0; at < line.length;) at += await known.write(line.subarray(at));
     await known.sync();
   } catch (error) {
-    throw fileError("record the server's host key in", file, error);
+    throw namedFileError("record the server's host key in", file, error);
   }
 }
 

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import ssh2, { type ParsedKey } from "ssh2";
 import { PermanentError } from "../../shared/errors/errors.ts";
-import { fileError } from "./failure.ts";
+import { namedFileError } from "./failure.ts";
 
 /**
  * @throws PermanentError when the file is missing, can't be read, holds no private key that ssh2 understands, or `passphrase` doesn't open
@@ -12,7 +12,7 @@ export async function readPrivateKey(path: string, passphrase?: string): Promise
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
-    throw fileError("read the private key in", path, error);
+    throw namedFileError("read the private key in", path, error);
   }
   const refuse = (why: string) => new PermanentError(`Cannot use the private key in "${path}": ${why}.`);
   const encrypted = isEncrypted(text);

@@ -11,7 +11,7 @@ import { openFiles } from "../../shared/files/open.ts";
 import type { S3Place } from "../../shared/files/s3/place.ts";
 import { Connection, type Login } from "./connection.ts";
 import type { DeliveredFile, LocalFile, Manifest, Probed } from "./delivery.ts";
-import { fileError } from "./failure.ts";
+import { namedFileError } from "./failure.ts";
 import { fingerprintOf } from "./known_hosts.ts";
 import { Remote } from "./remote.ts";
 import { type Digest, readBack, upload } from "./transfer.ts";
@@ -349,6 +349,6 @@ async function* blocksAt(path: string): AsyncGenerator<Uint8Array> {
   try {
     yield* blocksOf(await Deno.open(path));
   } catch (error) {
-    throw fileError("deliver", path, error);
+    throw namedFileError("deliver", path, error);
   }
 }

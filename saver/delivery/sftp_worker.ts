@@ -63,7 +63,7 @@ interface Waiting {
   readonly onMoved: OnMoved;
 }
 
-export interface OnTidied {
+export interface SftpWorkerEvents {
   /** Called after the search of the folder. */
   swept(): void;
   /** Called at the end with the temporary files that remain on the server. */
@@ -83,7 +83,7 @@ export class SftpWorker implements AsyncDisposable {
   #failure: Error | undefined;
 
   /** Starts the thread, which opens a session: see `Session.open`. If that fails, each call fails. */
-  constructor(options: SftpOptions, housekeeping: Housekeeping, private readonly on: OnTidied) {
+  constructor(options: SftpOptions, housekeeping: Housekeeping, private readonly on: SftpWorkerEvents) {
     this.#parts = housekeeping.leftovers;
     this.#worker.onmessage = ({ data }: MessageEvent<FromSftpWorker>) => this.#hear(data);
     this.#worker.onerror = (event) => {

@@ -3,9 +3,9 @@
  * works while other services are dead, and after a restart.
  */
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../../shared/actor/backoff.ts";
+import { keepDoing } from "../../shared/actor/backoff.ts";
 import { compose } from "../../shared/actor/message.ts";
-import type { Channel } from "../../shared/channel/channel.ts";
+import { type Channel, isAlive } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
@@ -33,9 +33,6 @@ const PENDING_MS = 15 * MINUTE_MS;
 /** Events that wait this long to be recorded may be those of a run that has completed. */
 const UNRECORDED_MS = MINUTE_MS / 2;
 
-/** An instance whose last beat is older than this is gone. */
-const ALIVE_MS = 30_000;
-
 /** Older dead letters aren't reported: the channel remembers orders for seven days only. */
 const REMEMBERED_MS = 6 * 24 * 60 * MINUTE_MS;
 
@@ -46,16 +43,13 @@ const RUNS_BACK = 100;
 
 /** Looks now and every minute, until `signal`. */
 export async function keepWatching(parts: WatchParts, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await look(parts, Date.now());
-    } catch (error) {
-      getLogger(["etl", "saver", "notify"]).warning("cannot look for what is late", {
-        reason: messageOf(error),
-      });
-    }
-    await pause(MINUTE_MS, signal);
-  }
+  const log = getLogger(["etl", "saver", "notify"]);
+  await keepDoing(
+    () => look(parts, Date.now()),
+    MINUTE_MS,
+    signal,
+    (error) => log.warning("cannot look for what is late", { reason: messageOf(error) }),
+  );
 }
 
 /** Orders the notifications that are due at `now`. Looking again orders nothing new. */
@@ -120,9 +114,7 @@ async function lateRun(
   now: number,
 ): Promise<News> {
   const beats = await channel.beats();
-  const isExtracted = beats.some(({ actor, state, at }) =>
-    actor === "extractor" && state !== "stopped" && now - at < ALIVE_MS
-  );
+  const isExtracted = beats.some((beat) => beat.actor === "extractor" && isAlive(beat, now));
   const last = (await store.runs.page({ pipeline }, { limit: RUNS_BACK })).find((run) =>
     run.correction_of === null
   );

@@ -1,3 +1,5 @@
+import { cpuUsage } from "node:process";
+
 /** Some measurements; of an even number the median is the mean of the two in the middle. */
 export interface Spread {
   readonly median: number;
@@ -38,6 +40,15 @@ export function spreadOf(values: readonly number[]): Spread {
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]!;
+}
+
+/** What work in this process costs. */
+export async function costOf(work: () => Promise<void>): Promise<Cost> {
+  const before = cpuUsage();
+  const began = performance.now();
+  await work();
+  const { user, system } = cpuUsage(before);
+  return { seconds: (performance.now() - began) / 1000, cpu: (user + system) / 1e6 };
 }
 
 /** Measures `turns` times, one after the other. */

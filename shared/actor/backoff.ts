@@ -26,6 +26,27 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/**
+ * Does `work` now and then every `everyMs` milliseconds, until `signal`. Its failures go to `onError`, which may answer how soon to try again.
+ */
+export async function keepDoing(
+  work: () => Promise<void>,
+  everyMs: number,
+  signal: AbortSignal,
+  onError: (error: unknown) => number | void,
+): Promise<void> {
+  while (!signal.aborted) {
+    let waitMs = everyMs;
+    try {
+      await work();
+    } catch (error) {
+      if (signal.aborted) return;
+      waitMs = onError(error) ?? everyMs;
+    }
+    await pause(waitMs, signal);
+  }
+}
+
 /** Repeats `work` while it throws `TransientError`, up to `tries` times or until `signal`; a lost lease is final at once. */
 export async function persist(work: () => Promise<void>, tries: number, signal: AbortSignal): Promise<void> {
   for (let attempt = 1;; attempt++) {

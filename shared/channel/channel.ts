@@ -125,6 +125,17 @@ export interface Beat {
 }
 
 /**
+ * An instance that was last heard of this long ago has stopped, in milliseconds: beats come every five seconds while it waits, every ten while it
+ * works.
+ */
+export const ALIVE_MS = 30_000;
+
+/** Whether the instance runs at `now`, by its last beat. */
+export function isAlive({ state, at }: Beat, now: number = Date.now()): boolean {
+  return state !== "stopped" && now - at <= ALIVE_MS;
+}
+
+/**
  * Named, durable mailboxes.
  *
  * Promise: at least once. A message that `publish` has accepted is kept until it is completed, buried or (buried) discarded. Pipelines take

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { z } from "zod";
 import { fileError, removeIfThere, writeAtomically } from "./disk.ts";
 
 /** Small texts by name, such as `transformed/processed_users/x.jsonl.json`. All methods throw `TransientError` or `PermanentError`. */
@@ -17,6 +18,15 @@ export interface Documents {
   list(folder: string): AsyncIterable<string>;
   /** Where a person finds the text `name`. */
   placeOf(name: string): string;
+}
+
+/** A text as JSON that fits `schema`; undefined for anything else. */
+export function parsedAs<T>(schema: z.ZodType<T>, text: string): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Documents in a folder of the local disk. */

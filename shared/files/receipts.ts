@@ -13,7 +13,7 @@ import {
   Sha256,
   SinceRange,
 } from "../contracts/messages.ts";
-import type { Documents } from "./documents.ts";
+import { type Documents, parsedAs } from "./documents.ts";
 import type { Files } from "./files.ts";
 
 const Facts = z.object({ name: z.string(), bytes: z.int().nonnegative(), sha256: Sha256 });
@@ -125,11 +125,7 @@ function nameOf(processedFile: string): string {
   return `${FOLDER}/${basename(dirname(processedFile))}/${basename(processedFile)}.json`;
 }
 
+/** A receipt that can't be parsed counts as missing. */
 async function read(documents: Documents, name: string): Promise<Receipt | undefined> {
-  try {
-    return Receipt.safeParse(JSON.parse(await documents.read(name) ?? "")).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // a receipt that can't be parsed counts as missing
-    throw error;
-  }
+  return parsedAs(Receipt, await documents.read(name) ?? "");
 }

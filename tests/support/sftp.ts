@@ -11,7 +11,8 @@ import { type SftpServer, startSftpServer } from "../../local/sftp_server.ts";
 import { LocalFiles } from "../../shared/files/local.ts";
 import { freePort } from "./free_port.ts";
 import { startSshd } from "./sshd.ts";
-import type { FileKind, LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
+import type { LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
+import type { FileKind } from "../../shared/contracts/names.ts";
 import type { SftpOptions } from "../../saver/delivery/sftp.ts";
 
 /** A running server, whichever it is. */
@@ -115,7 +116,7 @@ export class SftpStage implements AsyncDisposable {
   }
 
   /** Makes a local file of `bytes` random bytes. */
-  async file(kind: Exclude<FileKind, "manifest">, bytes: number): Promise<LocalFile> {
+  async file(kind: FileKind, bytes: number): Promise<LocalFile> {
     const name = `${kind}_20261124_030007.jsonl`;
     const content = randomBytes(bytes);
     const path = this.files.path("raw_users", name);

@@ -1,11 +1,10 @@
-import process from "node:process";
 import { openStore } from "../../../shared/store/open.ts";
 import { LocalFiles } from "../../../shared/files/local.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { startPostgres } from "../../../tests/support/postgres.ts";
 import { usersTables } from "../../../tests/support/store.ts";
 import { runFiles } from "../fixtures.ts";
-import { inTurn } from "../measure.ts";
+import { costOf, inTurn } from "../measure.ts";
 import { shell } from "../programs.ts";
 import type { Row } from "../table.ts";
 
@@ -29,13 +28,12 @@ export const loadPostgres: Row = {
         return await shell(`psql -X -q '${url}' -c "\\\\copy raw_records (id, json) from '${rows}'"`);
       }, async () => {
         await server.psql("TRUNCATE raw_records", new URL(url).pathname.slice(1));
-        const [began, before] = [performance.now(), process.cpuUsage()];
-        await store.loadFile(
-          { runId: newRunId(), pipeline: "users", kind: "raw", name: raw.name },
-          (onEnd) => files.lines(raw.name, { onEnd }),
-        );
-        const { user, system } = process.cpuUsage(before);
-        return { seconds: (performance.now() - began) / 1000, cpu: (user + system) / 1e6 };
+        return await costOf(async () => {
+          await store.loadFile(
+            { runId: newRunId(), pipeline: "users", kind: "raw", name: raw.name },
+            (onEnd) => files.lines(raw.name, { onEnd }),
+          );
+        });
       });
       yield {
         what: `load a raw file of ${users} records into PostgreSQL, against \\copy`,

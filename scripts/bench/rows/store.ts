@@ -1,4 +1,3 @@
-import { cpuUsage } from "node:process";
 import { LocalFiles } from "../../../shared/files/local.ts";
 import { S3Files } from "../../../shared/files/s3/files.ts";
 import type { S3Place } from "../../../shared/files/s3/place.ts";
@@ -6,7 +5,7 @@ import { startPostgres } from "../../../tests/support/postgres.ts";
 import { childrenOf, ticksOf } from "../../../tests/support/processes.ts";
 import { curlPages } from "../baselines.ts";
 import { rawFile } from "../fixtures.ts";
-import { type Cost, inTurn, spreadOf } from "../measure.ts";
+import { type Cost, costOf, inTurn, spreadOf } from "../measure.ts";
 import { shell } from "../programs.ts";
 import type { Row } from "../table.ts";
 import { wholeRun } from "./whole_run.ts";
@@ -119,14 +118,6 @@ function rclone(
   const options = "--config /dev/null --ignore-times --s3-no-check-bucket";
   // rclone 1.60 can't do with a machine's own certificates, and needs none here
   return shell(`env -u AWS_CA_BUNDLE rclone copyto ${options} ${named(from)} ${named(to)}`);
-}
-
-async function costOf(work: () => Promise<void>): Promise<Cost> {
-  const before = cpuUsage();
-  const began = performance.now();
-  await work();
-  const { user, system } = cpuUsage(before);
-  return { seconds: (performance.now() - began) / 1000, cpu: (user + system) / 1e6 };
 }
 
 const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
