@@ -8,12 +8,21 @@ import { DatabaseSync } from "node:sqlite";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { DrillCase } from "./case.ts";
 import { locked } from "./channel.ts";
+import { POSTGRES } from "../support/engines.ts";
 import { play, stopwatch, times } from "./play.ts";
 import { DrillEnvironment, WORKERS } from "./environment.ts";
 import { memoryOf } from "./watch.ts";
 
 /** Megabytes that transformer and saver may take, however large the run. */
 const MOST_MEGABYTES = 400;
+
+/** How many commits a run takes, about, and at how many of them a short drill cuts. */
+const [COMMITS, LEAST_CUTS] = [50, 5];
+
+/** Whether a request to PostgreSQL ends a transaction. */
+function isCommit(request: Uint8Array): boolean {
+  return new TextDecoder().decode(request).includes("COMMIT\0");
+}
 
 /** The cases. */
 export const cases: readonly DrillCase[] = [
@@ -71,6 +80,36 @@ export const cases: readonly DrillCase[] = [
           runs: [first, second],
           recoveredMs: since(),
         };
+      }),
+  },
+  {
+    name: "postgres-cut-at-each-commit",
+    area: "load",
+    fault:
+      "connection to PostgreSQL cut before the reply to each commit of a run: it was kept, and nobody knows",
+    quick: false,
+    usesPostgres: true,
+    run: (repeats) =>
+      play({ engine: POSTGRES, channel: "redis", users: 60, bad: 0.1 }, async (environment) => {
+        await environment.pipeline.start(...WORKERS);
+        const stride = Math.max(1, Math.round(Math.min(1 / repeats, COMMITS / LEAST_CUTS)));
+        const runs: string[] = [];
+        let recoveredMs = 0;
+        for (let nth = 1 + Math.floor(Math.random() * stride);; nth += stride) {
+          let commits = 0;
+          let since: (() => number) | undefined;
+          const isNth = (request: Uint8Array) => isCommit(request) && ++commits === nth;
+          void environment.databaseLine!.cutAt(isNth, "before the reply").then(() => since = stopwatch());
+          const run = await environment.pipeline.tell();
+          runs.push(run);
+          await environment.comesTo(run, "COMPLETED");
+          if (since === undefined) break;
+          recoveredMs = Math.max(recoveredMs, since());
+        }
+        const happened = `${runs.length - 1} cuts, one at ${
+          stride === 1 ? "each commit" : `one in ${stride}`
+        }`;
+        return { happened, runs, recoveredMs };
       }),
   },
   {

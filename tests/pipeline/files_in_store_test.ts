@@ -17,7 +17,7 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import { ConfigError } from "../../shared/errors/errors.ts";
 import type { S3Place } from "../../shared/files/s3/place.ts";
 import { needing, SWIFT } from "../support/needs.ts";
-import { keysIn, readObject, startS3, uploadsIn } from "../support/s3.ts";
+import { keysIn, makeBucket, readObject, startS3, uploadsIn } from "../support/s3.ts";
 import { type S3Proxy, startS3Proxy } from "../support/s3_proxy.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
@@ -179,6 +179,25 @@ test("files that are delivered encrypted are kept in the store, and a line is co
   assert.match(await readObject(place, `etl/${corrected.processed_file}`), /"Ada"/);
   const left = (await keysIn(place)).filter((key) => key.includes(".part"));
   assert.deepEqual([left, await uploadsIn(place)], [[], []]);
+});
+
+test("a run whose bucket is missing fails with what to do, and completes by a replay once the bucket is made", async () => {
+  await using server = await startS3();
+  const place = { ...await server.bucket(), bucket: "made-later" };
+  await using pipeline = await startPipeline({ sftp: "none", env: variablesOf(place) });
+  await start(pipeline, "extractor", "transformer", "saver");
+  const run = await pipeline.status("FAILED", await pipeline.tell());
+  assert.match(
+    run.failure_reason!,
+    /there is no bucket "made-later"\. Make it, or correct FILES_URL\. What has failed is tried again by deno task etl dead replay/,
+  );
+  await makeBucket(place);
+  const mailbox = pipeline.channel.mailbox("channel:start_run");
+  const [letter] = await mailbox.dead({ limit: 2 });
+  assert.equal(letter!.reason, run.failure_reason);
+  assert.ok(await mailbox.replay(letter!.id));
+  await pipeline.until("its end", () => pipeline.run(run.run_id)?.status === "COMPLETED");
+  assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
 });
 
 test("doctor tries what services do with the store, and says what to do about each mistake", async () => {

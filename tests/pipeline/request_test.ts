@@ -5,9 +5,7 @@ import { compose } from "../../shared/actor/message.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
-import { needing } from "../support/needs.ts";
-
-const test = needing("sshd");
+import { onEachEngine } from "../support/engines.ts";
 
 /** A source that keeps silent until it is let go. */
 function heldSource() {
@@ -90,46 +88,50 @@ Deno.test("a saver without an SFTP server warns at its start, and its runs compl
   assert.equal(await saver.stop(), 0);
 });
 
-test("each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt", async () => {
-  const source = heldSource();
-  await using pipeline = await startPipeline({ wrap: source.wrap, sftp: "openssh", env: PATIENT });
-  // The courier stands before a server that doesn't answer, the extractor before a source that doesn't, the transformer before a pipe.
-  const [loaded, begun] = [
-    await handMade(pipeline, "20261124_030001"),
-    await handMade(pipeline, "20261124_030002", true),
-  ];
-  await pipeline.site!.freeze();
-  await pipeline.start("extractor", "transformer", "saver");
-  await announce(pipeline, loaded);
-  await pipeline.until(
-    "the courier",
-    () => pipeline.runs().some((run) => run.run_id === loaded.runId && run.status === "DELIVERING"),
-  );
-  await announce(pipeline, begun);
-  const pipe = await Deno.open(`${pipeline.folder}/${begun.file}`, { write: true });
-  await pipe.write(new TextEncoder().encode(begun.text.slice(0, 1_000)));
-  await Deno.remove(`${pipeline.folder}/${begun.file}`);
-  await Deno.writeTextFile(`${pipeline.folder}/${begun.file}`, begun.text); // for the saver, which comes later
-  const asked = await pipeline.tell();
-  await source.asked;
-
-  const ends = ["extractor", "transformer", "saver"].map((service) => pipeline.stop(service));
-  await pipe.write(new TextEncoder().encode(begun.text.slice(1_000)));
-  pipe.close();
-  assert.deepEqual(await Promise.all(ends), [0, 0, 0]);
-
-  await pipeline.site!.thaw();
-  source.release();
-  await pipeline.start("extractor", "transformer", "saver");
-  for (const runId of [loaded.runId, begun.runId, asked]) {
-    await pipeline.completed(runId);
-    const attempts = pipeline.events(runId).flatMap((event) =>
-      event.type === "phase_started" ? [event.attempt] : []
+onEachEngine(
+  "each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt",
+  async (engine) => {
+    const source = heldSource();
+    await using pipeline = await startPipeline({ engine, wrap: source.wrap, sftp: "openssh", env: PATIENT });
+    // The courier stands before a server that doesn't answer, the extractor before a source that doesn't, the transformer before a pipe.
+    const [loaded, begun] = [
+      await handMade(pipeline, "20261124_030001"),
+      await handMade(pipeline, "20261124_030002", true),
+    ];
+    await pipeline.site!.freeze();
+    await pipeline.start("extractor", "transformer", "saver");
+    await announce(pipeline, loaded);
+    await pipeline.until(
+      "the courier",
+      () => pipeline.runs().some((run) => run.run_id === loaded.runId && run.status === "DELIVERING"),
     );
-    assert.ok(attempts.every((attempt) => attempt === 1), `${attempts}`);
-    assert.ok(!pipeline.events(runId).some((event) => event.type === "phase_retrying"));
-  }
-});
+    await announce(pipeline, begun);
+    const pipe = await Deno.open(`${pipeline.folder}/${begun.file}`, { write: true });
+    await pipe.write(new TextEncoder().encode(begun.text.slice(0, 1_000)));
+    await Deno.remove(`${pipeline.folder}/${begun.file}`);
+    await Deno.writeTextFile(`${pipeline.folder}/${begun.file}`, begun.text); // for the saver, which comes later
+    const asked = await pipeline.tell();
+    await source.asked;
+
+    const ends = ["extractor", "transformer", "saver"].map((service) => pipeline.stop(service));
+    await pipe.write(new TextEncoder().encode(begun.text.slice(1_000)));
+    pipe.close();
+    assert.deepEqual(await Promise.all(ends), [0, 0, 0]);
+
+    await pipeline.site!.thaw();
+    source.release();
+    await pipeline.start("extractor", "transformer", "saver");
+    for (const runId of [loaded.runId, begun.runId, asked]) {
+      await pipeline.completed(runId);
+      const attempts = pipeline.events(runId).flatMap((event) =>
+        event.type === "phase_started" ? [event.attempt] : []
+      );
+      assert.ok(attempts.every((attempt) => attempt === 1), `${attempts}`);
+      assert.ok(!pipeline.events(runId).some((event) => event.type === "phase_retrying"));
+    }
+  },
+  "sshd",
+);
 
 interface HandMade {
   readonly runId: string;

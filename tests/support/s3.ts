@@ -59,6 +59,11 @@ export async function putObject(place: S3Place, key: string, text: string): Prom
   await ask(place, "PUT", `/${key}`, text);
 }
 
+/** Makes the bucket of a place. */
+export async function makeBucket(place: S3Place): Promise<void> {
+  await ask(place, "PUT", "");
+}
+
 /** The text of an object. */
 export function readObject(place: S3Place, key: string): Promise<string> {
   return ask(place, "GET", `/${key}`);
@@ -114,7 +119,7 @@ class Server implements S3Server {
     const bucket = `bucket-${++this.#buckets}`;
     const endpoint = `http://${this.host.address}:${this.port}`;
     const place = { ...ACCESS, bucket, prefix: "etl", endpoint, pathStyle: true };
-    await ask(place, "PUT", "");
+    await makeBucket(place);
     return place;
   }
 

@@ -36,6 +36,9 @@ const SILENT_MS = 5_000;
 /** A connection that nobody uses for so long is closed, in milliseconds. */
 const IDLE_MS = 30_000;
 
+/** At the end a server that doesn't answer is waited for so long, in seconds: a service that is stopped has little time left by then. */
+const CLOSE_SECONDS = 2;
+
 /** Connections to one database, made when they are needed. All methods throw what `postgresError` makes of errors. */
 export class Postgres implements Session, AsyncDisposable {
   /** Host, port and name of the database, for messages. */
@@ -249,7 +252,9 @@ class Link {
 
   close(): Promise<void> {
     clearTimeout(this.#timer);
-    return this.#closing ??= this.sql.end({ timeout: this.#isOpen ? 5 : 0 }).then(() => this.#ended());
+    return this.#closing ??= this.sql.end({ timeout: this.#isOpen ? CLOSE_SECONDS : 0 }).then(() =>
+      this.#ended()
+    );
   }
 
   abandon(): void {

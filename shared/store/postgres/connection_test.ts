@@ -150,6 +150,27 @@ test("a server that doesn't answer is abandoned soon after the bound", async () 
   assert.deepEqual(await db.all("SELECT 1 AS x"), [{ x: 1 }]);
 });
 
+Deno.test("a server that takes connections and closes them in silence, as a relay before one that is away, is reported at once", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const relay = (async () => {
+    for await (const connection of listener) {
+      await connection.read(new Uint8Array(8));
+      connection.close();
+    }
+  })();
+  {
+    await using db = new Postgres(`postgres://a:b@127.0.0.1:${listener.addr.port}/x`, { name: "test" });
+    const begun = performance.now();
+    await assert.rejects(
+      db.all("SELECT 1"),
+      (error) => error instanceof TransientError && /the connection was lost/.test(error.message),
+    );
+    assert.ok(performance.now() - begun < 5_000);
+  }
+  listener.close();
+  await relay;
+});
+
 needing("postgres", "openssl")("TLS is used as sslmode says", async () => {
   await using server = await startPostgres({ tls: true, settings: { ssl_min_protocol_version: "TLSv1.2" } });
   const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { once } from "node:events";
 import { isIP, Socket } from "node:net";
 import { connect as encrypt, type ConnectionOptions as TlsOptions } from "node:tls";
 
@@ -23,7 +22,7 @@ const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 /** What went wrong on the way, with a code as those of sockets. */
 export class WayError extends Error {
   /** Makes the error. */
-  constructor(readonly code: "CONNECT_TIMEOUT" | "NO_TLS" | "SILENT" | "TOO_LARGE") {
+  constructor(readonly code: "CONNECT_TIMEOUT" | "CONNECTION_CLOSED" | "NO_TLS" | "SILENT" | "TOO_LARGE") {
     super(code);
   }
 }
@@ -42,10 +41,10 @@ export async function connectSocket({ host, port, sslMode: mode, rootCert }: Way
   const timer = setTimeout(() => socket.destroy(new WayError("CONNECT_TIMEOUT")), CONNECT_MS);
   try {
     socket.connect(port, host);
-    await once(socket, "connect");
+    await heard(socket, "connect");
     if (mode === "disable") return socket;
     socket.write(SSL_REQUEST);
-    const [answer] = await once(socket, "data") as [Uint8Array];
+    const answer = await heard(socket, "data") as Uint8Array;
     if (answer[0] === "S".charCodeAt(0)) {
       const ca = mode === "verify-full" && rootCert !== undefined
         ? await Deno.readTextFile(rootCert)
@@ -65,6 +64,14 @@ export async function connectSocket({ host, port, sslMode: mode, rootCert }: Way
 async function encrypted(socket: Socket, host: string, trust: TlsOptions): Promise<Socket> {
   const options = { socket, ...trust };
   const secured = encrypt(isIP(host) ? { ...options, host } : { ...options, host, servername: host });
-  await once(secured, "secureConnect");
+  await heard(secured, "secureConnect");
   return secured;
+}
+
+/** What comes with an event of a socket; unlike `once` it fails where the other side closes the connection in silence. */
+function heard(socket: Socket, event: string): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const closed = () => reject(new WayError("CONNECTION_CLOSED"));
+  socket.once(event, resolve).once("error", reject).once("close", closed);
+  return promise.finally(() => socket.off(event, resolve).off("error", reject).off("close", closed));
 }
