@@ -7,7 +7,10 @@ import assert from "node:assert/strict";
 import { statfs } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { openEmbeddedChannel } from "../../shared/channel/embedded.ts";
-import { TransientError } from "../../shared/errors/errors.ts";
+import { newRunId } from "../../shared/contracts/ids.ts";
+import { NoSpace, TransientError } from "../../shared/errors/errors.ts";
+import { openSqlite } from "../../shared/store/sqlite/open.ts";
+import { usersTables } from "../support/store.ts";
 import { smallDisk } from "../support/tmpfs.ts";
 import { fillDatabase, fillQueue, MESSAGES, RECORDS } from "../support/writing_process.ts";
 
@@ -61,6 +64,37 @@ Deno.test("wherever the disk ends, a load leaves nothing of its file, gives its 
     }
   }
   assert.ok(refused >= 4, `${refused} loads met the end of the disk`);
+});
+
+Deno.test("room that is made on a full disk goes to what the database's log holds, not to more of the log", async () => {
+  await using owned = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "full-" });
+  owned.defer(() => Deno.remove(folder, { recursive: true }));
+  const disk = await smallDisk(folder, 8 * MB);
+  if (disk === undefined) return; // this process may not mount
+  owned.use(disk);
+  const store = owned.use(await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) }));
+  await store.tidy();
+  await disk.fill(3 * MB);
+  let recorded = 0;
+  const recordUntilFull = async (most: number) => {
+    for (let i = 0; i < most; i++, recorded++) {
+      const at = { id: `event-${recorded}`, published_at: new Date(recorded).toISOString(), run_id: newRunId() };
+      try {
+        await store.record([{ ...at, actor: "api", type: "run_requested", requested_by: "x".repeat(1_000) }]);
+      } catch (error) {
+        assert.ok(error instanceof NoSpace, `${error}`);
+        return;
+      }
+    }
+  };
+  await recordUntilFull(1_000);
+  const before = recorded;
+  await disk.free();
+  await disk.fill(MB);
+  await recordUntilFull(1_000);
+  assert.ok(recorded - before > before / 2, `${before} events filled 3 MB, ${recorded - before} the rest`);
+  assert.equal(await store.runs.count(), recorded);
 });
 
 Deno.test("wherever the disk ends, the queue keeps what it has accepted and takes the rest once there is room", async () => {

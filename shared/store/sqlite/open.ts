@@ -103,6 +103,8 @@ export class SqliteStore implements Store {
   readonly notifications: SqliteNotifications;
   readonly holds: SqliteHolds;
   readonly #turns = new Mutex();
+  /** The disk had no room for what is in the write-ahead log. */
+  #isLogStuck = false;
 
   /** Made by `openSqlite`. */
   constructor(
@@ -124,10 +126,15 @@ export class SqliteStore implements Store {
    */
   write<T>(work: (db: Database) => T | Promise<T>, options: WaitOptions = {}): Promise<T> {
     return this.#turns.run(async () => {
+      if (this.#isLogStuck) this.#emptyLog(); // or the log would fill the room that it waits for
       try {
         return await immediate(this.writer, work, options);
       } catch (error) {
-        this.#emptyLog(); // what was rolled back has grown the log: the space goes back to the disk
+        try {
+          this.#emptyLog(); // what was rolled back has grown the log: the space goes back to the disk
+        } catch {
+          // a disk that is full or failing: the next one begins with it
+        }
         throw error;
       }
     });
@@ -212,15 +219,13 @@ export class SqliteStore implements Store {
 
   /** Moves what was committed from the write-ahead log into the database and empties the log, unless a reader uses it: then next time. */
   tidy(): Promise<void> {
-    return this.#turns.run(async () => void this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)"));
+    return this.#turns.run(async () => this.#emptyLog());
   }
 
   #emptyLog(): void {
-    try {
-      this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)");
-    } catch {
-      // a disk that is full or failing, or a reader in the way: the next load does it
-    }
+    this.#isLogStuck = true;
+    this.writer.all("PRAGMA wal_checkpoint(TRUNCATE)");
+    this.#isLogStuck = false;
   }
 
   /** Closes the store after the transactions that have begun or wait. */
