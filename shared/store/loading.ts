@@ -1,10 +1,12 @@
 /**
- * Loads that every engine refuses, in the same words.
+ * What loads have in common: how lines are read, and what every engine refuses, in the same words.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { PermanentError } from "../errors/errors.ts";
 import type { FileFacts } from "../files/files.ts";
+import type { LineBatch } from "../files/lines.ts";
 import { type FileRow, LINES_PER_FILE } from "./rows.ts";
 import type { FileToLoad, LineSource } from "./writes.ts";
 
@@ -39,4 +41,40 @@ async function sha256Of(lines: LineSource): Promise<string> {
   let facts: FileFacts | undefined;
   for await (const _ of lines((found) => facts = found));
   return facts!.sha256;
+}
+
+const RETURN = 13, SPACE = 32, DELETE = 127;
+
+/** The bytes of a batch, and where its lines begin and end in them, without their line ends; of a blank one undefined. */
+export function placesOf(
+  batch: LineBatch,
+): { bytes: Buffer; places: ([start: number, end: number] | undefined)[] } {
+  const [bytes, ends] = bytesOf(batch);
+  let start = 0;
+  const places = ends.map((newline) => {
+    const end = newline > start && bytes[newline - 1] === RETURN ? newline - 1 : newline;
+    const place: [number, number] | undefined = isBlank(bytes, start, end) ? undefined : [start, end];
+    start = newline + 1;
+    return place;
+  });
+  return { bytes, places };
+}
+
+function bytesOf(batch: LineBatch): [bytes: Buffer, ends: readonly number[]] {
+  const { bytes, ends } = batch;
+  if (bytes !== undefined && ends !== undefined) {
+    return [Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), ends];
+  }
+  let end = -1;
+  return [
+    // a line may end with a \r of its own
+    Buffer.from(batch.lines.map((line) => `${line}\r`).join("\n")),
+    batch.lines.map((line) => end += Buffer.byteLength(line) + 2),
+  ];
+}
+
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  const first = bytes[start]!;
+  if (start < end && first > SPACE && first < DELETE) return false;
+  return bytes.toString("utf8", start, end).trim() === "";
 }

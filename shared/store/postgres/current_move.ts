@@ -35,6 +35,8 @@ interface Move {
   readonly place: Place;
   /** Whether it becomes the newest complete run. */
   readonly isNewest: boolean;
+  /** The columns that the definition asks for. */
+  readonly columns: readonly { readonly name: string; readonly value: string }[];
   /** Tables. */
   readonly current: string;
   readonly changes: string;
@@ -75,6 +77,7 @@ export async function moveCurrent(
     id,
     place,
     isNewest: isComplete && !place.isBehindComplete,
+    columns: columnsSql(shape),
     current: currentTable(pipeline),
     changes: changesTable(pipeline),
     processed: baseTable("processed", pipeline),
@@ -86,7 +89,8 @@ export async function moveCurrent(
     },
   };
   await session.script(
-    `CREATE TEMP TABLE etl_held (key TEXT COLLATE "C" PRIMARY KEY, record BIGINT NOT NULL) ON COMMIT DROP;
+    `CREATE TEMP TABLE etl_held ON COMMIT DROP AS SELECT ${namesOf(move)} FROM ${move.current} WITH NO DATA;
+     ALTER TABLE etl_held ADD PRIMARY KEY (key);
      CREATE TEMP TABLE etl_news (key TEXT COLLATE "C" PRIMARY KEY, record BIGINT NOT NULL) ON COMMIT DROP`,
   );
   await findNews(move, processed);
@@ -145,19 +149,31 @@ async function rangeOf(
   return [first + 1, found.last ?? first];
 }
 
-/** Notes which record the run holds for each key (`etl_held`), and which of them have another text than the current one (`etl_news`). */
+/** What a run tells of a key: the record, and its columns. */
+function namesOf({ columns }: Move, prefix = ""): string {
+  return ["key", "record", ...columns.map(({ name }) => name)].map((name) => `${prefix}${name}`).join(", ");
+}
+
+/**
+ * Notes which record the run holds for each key (`etl_held`), with its columns, as it is parsed here only; and which of them have another text than
+ * the current one (`etl_news`).
+ */
 async function findNews(move: Move, range: Range): Promise<void> {
-  const { session, shape, current, processed } = move;
+  const { session, shape, columns, current, processed } = move;
+  const values = columns.map(({ name, value }) => `, ${value} AS ${name}`).join("");
   await move.inSteps(range, (first, last) =>
     session.run(
-      `INSERT INTO etl_held (key, record) SELECT DISTINCT ON (key) key, id
-       FROM (SELECT etl_key(etl_record(json), $1::text[]) AS key, id FROM ${processed} WHERE id BETWEEN $2 AND $3) AS r
-       WHERE key IS NOT NULL ORDER BY key, id DESC ON CONFLICT (key) DO UPDATE SET record = excluded.record`,
+      // OFFSET 0, or else the planner evaluates the key a second time for the condition
+      `INSERT INTO etl_held (${namesOf(move)}) SELECT DISTINCT ON (key) ${namesOf(move)}
+       FROM (SELECT etl_key(x.v, $1::text[]) AS key, p.id AS record${values}
+         FROM ${processed} AS p ${parsed("p.json")} WHERE p.id BETWEEN $2 AND $3 OFFSET 0) AS r
+       WHERE key IS NOT NULL ORDER BY key, record DESC
+       ON CONFLICT (key) DO UPDATE SET (${namesOf(move)}) = ROW (${namesOf(move, "excluded.")})`,
       shape.key,
       first,
       last,
     ));
-  await session.script("ANALYZE etl_held");
+  await session.script("CREATE INDEX ON etl_held (record); ANALYZE etl_held");
   await move.inSteps(range, (first, last) =>
     session.run(
       `INSERT INTO etl_news (key, record) SELECT h.key, h.record FROM etl_held AS h
@@ -167,7 +183,7 @@ async function findNews(move: Move, range: Range): Promise<void> {
       first,
       last,
     ));
-  await session.script("ANALYZE etl_news");
+  await session.script("CREATE INDEX ON etl_news (record); ANALYZE etl_news");
 }
 
 /** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
@@ -199,8 +215,8 @@ function invalidKeys(pipeline: string): string {
 
 /** Keys that are there, with another text. One that is written otherwise, but holds the same, is no change. */
 async function change(move: Move, signal: AbortSignal | undefined): Promise<void> {
-  const { session, shape, current, changes, processed, id } = move;
-  const assigned = columnsSql(shape).map(({ name, value }) => `, ${name} = ${value}`).join("");
+  const { session, columns, current, changes, processed, id } = move;
+  const assigned = columns.map(({ name }) => `, ${name} = h.${name}`).join("");
   for (let after = "";;) {
     signal?.throwIfAborted();
     const rows = await session.all<{ key: string; before: string; after: string }>(
@@ -222,9 +238,8 @@ async function change(move: Move, signal: AbortSignal | undefined): Promise<void
       differing.map(({ fields }) => JSON.stringify(fields)),
     );
     await session.run(
-      `UPDATE ${current} AS c SET record = n.record, changed = CASE WHEN c.key = ANY ($2::text[]) THEN $1 ELSE c.changed END${assigned}
-       FROM etl_news AS n JOIN ${processed} AS p ON p.id = n.record ${parsed("p.json")}
-       WHERE n.key = ANY ($3::text[]) AND c.key = n.key`,
+      `UPDATE ${current} AS c SET record = h.record, changed = CASE WHEN c.key = ANY ($2::text[]) THEN $1 ELSE c.changed END${assigned}
+       FROM etl_held AS h WHERE h.key = ANY ($3::text[]) AND c.key = h.key`,
       id,
       differing.map(({ key }) => key),
       rows.map(({ key }) => key),
@@ -236,23 +251,22 @@ async function change(move: Move, signal: AbortSignal | undefined): Promise<void
 
 /** Keys that aren't there. One that has changed before was removed. */
 async function add(move: Move, range: Range): Promise<void> {
-  const { session, shape, current, changes, processed, id } = move;
-  const columns = columnsSql(shape);
+  const { session, current, changes, id } = move;
   await move.inSteps(range, (first, last) =>
     session.run(
       `WITH fresh AS MATERIALIZED (
-         SELECT n.key, n.record FROM etl_news AS n WHERE n.record BETWEEN $2 AND $3
+         SELECT ${
+        namesOf(move, "h.")
+      } FROM etl_news AS n JOIN etl_held AS h ON h.key = n.key WHERE n.record BETWEEN $2 AND $3
            AND NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key)
        ), told AS (
          INSERT INTO ${changes} (move, key, change, after)
          SELECT $1, f.key, CASE WHEN EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = f.key) THEN 'restored' ELSE 'added' END,
            f.record FROM fresh AS f
        )
-       INSERT INTO ${current} (key, record, first, changed, seen${
-        columns.map(({ name }) => `, ${name}`).join("")
-      })
-       SELECT f.key, f.record, $1, $1, $4${columns.map(({ value }) => `, ${value}`).join("")}
-       FROM fresh AS f JOIN ${processed} AS p ON p.id = f.record ${parsed("p.json")}`,
+       INSERT INTO ${current} (${namesOf(move)}, first, changed, seen) SELECT ${
+        namesOf(move)
+      }, $1, $1, $4 FROM fresh`,
       id,
       first,
       last,

@@ -12,7 +12,10 @@ export function placeOfDatabase(url: string): string {
 }
 
 /** By these the connection, not the statement, is the problem: what is asked next would fail too. */
-const LOST = new Set(["25006", "57P01", "57P02", "57P03", "57P05", "25P03", "CONNECTION_CLOSED", "SILENT"]);
+const LOST = new Set([
+  ...["25006", "57P01", "57P02", "57P03", "57P05", "25P03"],
+  ...["CONNECTION_CLOSED", "SILENT", "EPIPE", "ECONNRESET", "ECONNABORTED"],
+]);
 
 /** Whether a new connection should be made before anything is tried again. */
 export function isLost(error: unknown): boolean {

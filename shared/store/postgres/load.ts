@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
-import { refuseCount, refuseLength, refuseOther } from "../loading.ts";
+import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts";
 import { type FileRow, LINES_PER_FILE } from "../rows.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
 import { lockFor } from "./locks.ts";
@@ -62,36 +62,70 @@ export async function loadFile(
   return { records, skipped: false };
 }
 
-/** Characters that are sent at once. */
+/** Bytes or characters that are sent at once. */
 export const PIECE = 128 * 1024;
 
-/** Lines as rows in the text format of COPY; tells how many there were so far. */
+/** What follows a line that is whole in its text, and the most bytes of an id with its tab. */
+const REST = Buffer.from("\t\\N\n"), ID_BYTES = 17;
+
+/**
+ * Lines as rows in the text format of COPY, each piece valid until the next one is requested; tells how many there were so far. Lines stay bytes, from
+ * the file to the server, as texts of them would fill the heap.
+ */
 async function* rowsOf(
   file: FileToLoad,
   firstId: number,
   batches: AsyncIterable<LineBatch>,
   { signal, progress }: LoadOptions,
   count: (records: number) => void,
-): AsyncGenerator<string> {
+): AsyncGenerator<Uint8Array> {
   let records = 0;
-  let piece = "";
-  for await (const { first, lines } of batches) {
+  const piece = Buffer.alloc(PIECE);
+  let filled = 0;
+  for await (const batch of batches) {
     signal?.throwIfAborted();
-    refuseLength(file, first + lines.length - 1);
-    for (let i = 0; i < lines.length; i++) {
-      const line = lines[i]!;
-      if (line.trim() === "") continue;
-      piece += `${firstId + first + i}\t${valuesOf(line)}\n`;
+    const { bytes, places } = placesOf(batch);
+    refuseLength(file, batch.first + places.length - 1);
+    const isSpecial = specialIn(bytes);
+    for (let i = 0; i < places.length; i++) {
+      if (places[i] === undefined) continue;
       records += 1;
-      if (piece.length >= PIECE) {
-        yield piece;
-        piece = "";
+      const [start, end] = places[i]!;
+      const id = `${firstId + batch.first + i}\t`;
+      const length = ID_BYTES + end - start + REST.length;
+      const row = length > PIECE || isSpecial(start, end)
+        ? Buffer.from(`${id}${valuesOf(bytes.toString("utf8", start, end))}\n`)
+        : undefined;
+      if (filled + (row?.length ?? length) > PIECE) {
+        yield piece.subarray(0, filled);
+        filled = 0;
+      }
+      if (row !== undefined && row.length > PIECE) yield row;
+      else if (row !== undefined) filled += row.copy(piece, filled);
+      else {
+        filled += piece.write(id, filled, "latin1");
+        filled += bytes.copy(piece, filled, start, end);
+        filled += REST.copy(piece, filled);
       }
     }
     count(records);
     progress?.(records);
   }
-  if (piece !== "") yield piece;
+  if (filled > 0) yield piece.subarray(0, filled);
+}
+
+/** What a row can't hold as it is: the backslash, tab and carriage return for COPY, NUL for TEXT. */
+const SPECIAL = [92, 9, 13, 0];
+
+/** Answers whether one of them is between two places, which have to ascend from call to call. */
+function specialIn(bytes: Uint8Array): (start: number, end: number) => boolean {
+  const next = SPECIAL.map(() => -1);
+  return (start, end) =>
+    SPECIAL.some((code, n) => {
+      if (next[n]! < start) next[n] = bytes.indexOf(code, start);
+      if (next[n] === -1) next[n] = Infinity;
+      return next[n]! < end;
+    });
 }
 
 /** The text of a line, and the line itself where TEXT can't hold it. */

@@ -32,7 +32,7 @@ export interface Session {
   script(text: string): Promise<void>;
   /** A query of unknown shape, so that two columns of one name are both there. */
   table(text: string, ...values: Bindable[]): Promise<Table>;
-  /** `COPY … FROM STDIN` of what `pieces` holds, in its text format. Whole or not at all. */
+  /** `COPY … FROM STDIN` of what `pieces` holds, in its text format. Whole or not at all. A piece can be reused once the next one is requested. */
   copy(text: string, pieces: AsyncIterable<string | Uint8Array>): Promise<void>;
 }
 
@@ -96,12 +96,13 @@ async function copy(
   ended.catch(() => {});
   try {
     for await (const piece of pieces) {
-      const isFull = !stream.write(piece);
-      if (stream.errored) throw stream.errored; // a connection that is lost isn't waited for
-      if (!isFull) continue;
-      const drained = Promise.race([once(stream, "drain"), ended]);
-      drained.catch(() => {});
-      await wait(drained);
+      const taken = new Promise<void>((resolve, reject) => {
+        // a connection that is lost isn't waited for
+        stream.write(piece, (error) => error ? reject(stream.errored ?? error) : resolve());
+      });
+      const sent = Promise.race([taken, ended]);
+      sent.catch(() => {});
+      await wait(sent);
     }
   } catch (error) {
     // what is in the table already is taken back

@@ -5,14 +5,13 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
 import type { FileRow } from "../rows.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
 import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "../rows.ts";
-import { refuseCount, refuseLength, refuseOther } from "../loading.ts";
+import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts";
 import { baseTable } from "./record_sql.ts";
 import { FileBefore, References, type Span, spanOf, textAt } from "./same.ts";
 
@@ -83,7 +82,8 @@ async function insertLines(
     breathed = performance.now();
   };
   for await (const batch of batches) {
-    const { bytes, spans } = spansOf(batch);
+    const { bytes, places } = placesOf(batch);
+    const spans = places.map((place) => place === undefined ? 0 : spanOf(...place));
     refuseLength(file, batch.first + spans.length - 1);
     const same = before?.find(bytes, spans);
     for (let i = 0; i < spans.length; i++) {
@@ -101,40 +101,6 @@ async function insertLines(
     signal?.throwIfAborted();
   }
   return records;
-}
-
-const RETURN = 13, SPACE = 32, DELETE = 127;
-
-/** A batch's bytes, and where its lines stand in them; blank ones are left out. */
-function spansOf(batch: LineBatch): { bytes: Buffer; spans: Span[] } {
-  const [bytes, ends] = bytesOf(batch);
-  let start = 0;
-  const spans = ends.map((newline) => {
-    const end = newline > start && bytes[newline - 1] === RETURN ? newline - 1 : newline;
-    const span = isBlank(bytes, start, end) ? 0 : spanOf(start, end);
-    start = newline + 1;
-    return span;
-  });
-  return { bytes, spans };
-}
-
-function bytesOf(batch: LineBatch): [bytes: Buffer, ends: readonly number[]] {
-  const { bytes, ends } = batch;
-  if (bytes !== undefined && ends !== undefined) {
-    return [Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), ends];
-  }
-  let end = -1;
-  return [
-    // a line may end with a \r of its own
-    Buffer.from(batch.lines.map((line) => `${line}\r`).join("\n")),
-    batch.lines.map((line) => end += Buffer.byteLength(line) + 2),
-  ];
-}
-
-function isBlank(bytes: Buffer, start: number, end: number): boolean {
-  const first = bytes[start]!;
-  if (start < end && first > SPACE && first < DELETE) return false;
-  return bytes.toString("utf8", start, end).trim() === "";
 }
 
 /** Writes the lines of a batch that hold their text themselves. */
