@@ -255,9 +255,8 @@ async function add(move: Move, range: Range): Promise<void> {
   await move.inSteps(range, (first, last) =>
     session.run(
       `WITH fresh AS MATERIALIZED (
-         SELECT ${
-        namesOf(move, "h.")
-      } FROM etl_news AS n JOIN etl_held AS h ON h.key = n.key WHERE n.record BETWEEN $2 AND $3
+         SELECT ${namesOf(move, "h.")} FROM etl_news AS n JOIN etl_held AS h ON h.key = n.key
+         WHERE n.record BETWEEN $2 AND $3 AND h.record BETWEEN $2 AND $3
            AND NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key)
        ), told AS (
          INSERT INTO ${changes} (move, key, change, after)
