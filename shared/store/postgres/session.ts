@@ -93,16 +93,17 @@ async function copy(
     if (stream.errored) throw stream.errored;
   });
   const ended = Promise.race([closed, refused.promise]);
-  ended.catch(() => {});
+  let fail = (_error: unknown) => {};
+  ended.catch((error) => fail(error));
   try {
     for await (const piece of pieces) {
-      const taken = new Promise<void>((resolve, reject) => {
-        // a connection that is lost isn't waited for
-        stream.write(piece, (error) => error ? reject(stream.errored ?? error) : resolve());
-      });
-      const sent = Promise.race([taken, ended]);
-      sent.catch(() => {});
-      await wait(sent);
+      // not a race against `ended`, which would keep something of each
+      const taken = Promise.withResolvers<void>();
+      taken.promise.catch(() => {});
+      fail = taken.reject;
+      // a connection that is lost isn't waited for
+      stream.write(piece, (error) => error ? taken.reject(stream.errored ?? error) : taken.resolve());
+      await wait(taken.promise);
     }
   } catch (error) {
     // what is in the table already is taken back
