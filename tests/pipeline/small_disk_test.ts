@@ -79,7 +79,11 @@ Deno.test("room that is made on a full disk goes to what the database's log hold
   let recorded = 0;
   const recordUntilFull = async (most: number) => {
     for (let i = 0; i < most; i++, recorded++) {
-      const at = { id: `event-${recorded}`, published_at: new Date(recorded).toISOString(), run_id: newRunId() };
+      const at = {
+        id: `event-${recorded}`,
+        published_at: new Date(recorded).toISOString(),
+        run_id: newRunId(),
+      };
       try {
         await store.record([{ ...at, actor: "api", type: "run_requested", requested_by: "x".repeat(1_000) }]);
       } catch (error) {
