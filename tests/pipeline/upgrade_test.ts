@@ -7,10 +7,11 @@ import assert from "node:assert/strict";
 import { commandOf, type Service, SERVICES } from "../../cli/services.ts";
 import { POSTGRES, sharing } from "../support/engines.ts";
 import { needing, placeOf, SWIFT } from "../support/needs.ts";
+import { freePort } from "../support/free_port.ts";
 import { startS3 } from "../support/s3.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
-/** The first version that has both PostgreSQL and S3. */
+/** The first version that has both PostgreSQL and S3. Its schema is this one's: none runs on an older schema of PostgreSQL. */
 const OLD = "66e61ac0565119737de5d4615bfd23c4b3cd0ad8";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -39,15 +40,74 @@ async function oldProgram(): Promise<{ root: string } & AsyncDisposable> {
   return { root, [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }) };
 }
 
-/** Starts the old version of a service, under a name of its own. */
-async function startOld(pipeline: TestPipeline, service: Service, root: string): Promise<void> {
-  const command = commandOf(service, pipeline.env, pipeline.pipelines)
-    .map((word) => word.replaceAll(ROOT, root));
-  await pipeline.spawn(`${service} of old`, command).line(/"message":"ready"/);
+/** This program with a schema step more, in a folder of its own. */
+async function nextProgram(): Promise<{ root: string } & AsyncDisposable> {
+  const root = `${await Deno.makeTempDir({ prefix: "next-" })}/`;
+  const parts = ["api", "cli", "extractor", "local", "pipelines", "saver", "shared", "transformer"];
+  const args = ["-r", ...[...parts, "deno.json", "deno.lock"].map((name) => ROOT + name), root];
+  assert.ok((await new Deno.Command("cp", { args }).output()).success);
+  const file = `${root}shared/store/postgres/migrate.ts`;
+  const text = await Deno.readTextFile(file);
+  const changed = text.replace(
+    /(const MIGRATIONS: readonly string\[\] = \[[^\]]*)\]/,
+    (_, steps) => `${steps}, "CREATE TABLE step_of_the_next (n int)"]`,
+  );
+  assert.notEqual(changed, text);
+  await Deno.writeTextFile(file, changed);
+  return { root, [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }) };
 }
 
+/** Starts a service of the program in `root`, as `name`. */
+async function startOf(pipeline: TestPipeline, service: Service, name: string, root: string): Promise<void> {
+  const command = commandOf(service, pipeline.env, pipeline.pipelines)
+    .map((word) => word.replaceAll(ROOT, root));
+  await pipeline.spawn(name, command).line(/"message":"ready"/);
+}
+
+sharing();
+test("a newer program with a schema step is put beside this one, saver first, while runs flow: every run completes, once", async () => {
+  await using next = await nextProgram();
+  const ports = { old: freePort(), next: freePort() };
+  await using pipeline = await startPipeline({ engine: POSTGRES, channel: "redis", bad: 0.1 });
+  const ready = async (port: number) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+    return [answer.status, (await answer.json() as { database: string }).database] as const;
+  };
+  const upgrade = (service: Service) => startOf(pipeline, service, `${service} of next`, next.root);
+  pipeline.env.API_PORT = String(ports.old);
+  await pipeline.start(...SERVICES);
+  const runs = [await pipeline.tell()];
+  await pipeline.completed(runs[0]);
+  assert.equal((await ready(ports.old))[0], 200);
+
+  pipeline.env.API_PORT = String(ports.next);
+  await upgrade("api");
+  assert.equal((await ready(ports.next))[0], 503, "a newer API waits for the step");
+  await upgrade("saver");
+  await pipeline.until(
+    "the newer API is ready",
+    async () => (await ready(ports.next))[0] === 200 || undefined,
+  );
+  const [status, why] = await ready(ports.old);
+  assert.equal(status, 503);
+  assert.match(why, /newer program|newer one/);
+  for (const service of ["saver", "extractor", "transformer", "api"] as const) {
+    runs.push(await pipeline.tell(), await pipeline.tell());
+    for (const run of runs) await pipeline.completed(run); // with both savers at first, of which the old one loads nothing
+    if (service === "extractor" || service === "transformer") await upgrade(service);
+    assert.equal(await pipeline.stop(service), 0);
+  }
+  runs.push(await pipeline.tell());
+  await pipeline.completed(runs.at(-1));
+  assert.deepEqual(pipeline.tables(), {
+    raw_users: 208 * runs.length,
+    processed_users: 188 * runs.length,
+    invalid_users: 20 * runs.length,
+  });
+  assert.equal((await pipeline.remoteFiles()).length, 4 * runs.length);
+});
+
 if (hasHistory) {
-  sharing();
   test("each service is replaced by a newer one while runs flow: every run completes, once, with either beside the other", async () => {
     await using old = await oldProgram();
     await using server = await startS3();
@@ -63,7 +123,7 @@ if (hasHistory) {
         AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
       },
     });
-    await Promise.all(SERVICES.map((service) => startOld(pipeline, service, old.root)));
+    await Promise.all(SERVICES.map((service) => startOf(pipeline, service, `${service} of old`, old.root)));
     const runs = [await pipeline.tell()];
     await pipeline.completed(runs[0]);
     for (const service of ["saver", "extractor", "api", "transformer"] as const) {
