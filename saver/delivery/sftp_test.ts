@@ -4,7 +4,9 @@ import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliverOptions, LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
 import { MANIFEST, OPENSSH, OPENSSH_FULL, OURS, SftpStage } from "../../tests/support/sftp.ts";
+import { Line } from "../../tests/support/line.ts";
 import { needing } from "../../tests/support/needs.ts";
+import { pinHostKey } from "../../local/sftp/keys.ts";
 
 const opensshTest = needing("sshd");
 const keygenTest = needing("sshd", "ssh-keygen");
@@ -23,8 +25,23 @@ function deliver(
   });
 }
 
-/** A file that takes longer to send than it takes to find and stop the processes of a server, on a busy machine too. */
-const LONG_ENOUGH = 60_000_000;
+/** A file that is longer than what is on its way at a time. */
+const LONG = 8_000_000;
+
+/** A line to the server, which holds what is on its way until the server has met its fate: finding and stopping its processes takes a while. */
+async function openLine({ server, options }: SftpStage) {
+  const line = await Line.to(server.port);
+  await pinHostKey(options.knownHosts, "127.0.0.1", line.port, server.hostKey);
+  return {
+    port: line.port,
+    async whileHeld(fate: () => Promise<void>) {
+      line.hold();
+      await fate();
+      line.release();
+    },
+    [Symbol.asyncDispose]: () => line[Symbol.asyncDispose](),
+  };
+}
 
 /** Calls `then` once, as soon as `bytes` are on the server; `done` is what it returned. */
 function after(bytes: number, then: () => Promise<unknown> | void) {
@@ -171,7 +188,7 @@ for (const kind of [OPENSSH, OURS]) {
   });
 
   test("a file that somebody else delivers meanwhile is never replaced", async (pipeline) => {
-    const raw = await pipeline.file("raw", 8_000_000);
+    const raw = await pipeline.file("raw", LONG);
     const other = after(1_000_000, () => pipeline.plant(raw.name, "somebody else's"));
     await assert.rejects(
       deliver(pipeline, [raw], {}, other),
@@ -196,9 +213,10 @@ for (const kind of [OPENSSH, OURS]) {
   test(
     "a server that dies in mid-file leaves nothing under the file's name, and the next try succeeds",
     async (pipeline) => {
-      const raw = await pipeline.file("raw", LONG_ENOUGH);
-      const death = after(2_000_000, () => pipeline.server.kill());
-      await assert.rejects(deliver(pipeline, [raw], {}, death), TransientError);
+      const raw = await pipeline.file("raw", LONG);
+      await using line = await openLine(pipeline);
+      const death = after(2_000_000, () => line.whileHeld(() => pipeline.server.kill()));
+      await assert.rejects(deliver(pipeline, [raw], { port: line.port }, death), TransientError);
       await death.settled();
       assert.deepEqual((await pipeline.names()).filter((name) => !PART.test(name)), []);
       await pipeline.server.start();
@@ -210,14 +228,15 @@ for (const kind of [OPENSSH, OURS]) {
   );
 
   test("a server that stops answering fails the delivery after the timeout", async (pipeline) => {
-    const raw = await pipeline.file("raw", LONG_ENOUGH);
+    const raw = await pipeline.file("raw", LONG);
+    await using line = await openLine(pipeline);
     let frozenAt = 0;
     const frost = after(2_000_000, async () => {
-      await pipeline.server.freeze();
+      await line.whileHeld(() => pipeline.server.freeze());
       frozenAt = performance.now();
     });
     await assert.rejects(
-      deliver(pipeline, [raw], { timeoutMs: 3_000 }, frost),
+      deliver(pipeline, [raw], { port: line.port, timeoutMs: 3_000 }, frost),
       (error) => error instanceof TransientError && /no answer for 3 s/.test(error.message),
     );
     const endedAt = performance.now();
@@ -236,7 +255,7 @@ for (const kind of [OPENSSH, OURS]) {
   });
 
   test("an abort ends the delivery with its reason and leaves nothing there", async (pipeline) => {
-    const raw = await pipeline.file("raw", 30_000_000);
+    const raw = await pipeline.file("raw", LONG);
     const controller = new AbortController();
     const reason = new Error("the run was cancelled");
     const abort = after(2_000_000, () => controller.abort(reason));

@@ -31,6 +31,8 @@ export interface TempPlace extends AsyncDisposable {
   rows<Row = Record<string, unknown>>(query: string): Row[];
   /** Changes what is there behind the store's back. */
   change(sql: string): Promise<void>;
+  /** Until it is disposed of, queries share a connection, for who looks again and again: opening one reads the whole schema. */
+  keepOpen(): Disposable;
 }
 
 /** SQLite, the engine of one machine. */
@@ -46,11 +48,12 @@ export const SQLITE: Engine = {
 
 /** The SQLite database at `path`. */
 export function sqliteAt(path: string): Omit<TempPlace, typeof Symbol.asyncDispose> {
+  const kept = new KeptConnection(path);
   return {
     at: { path },
     rows<Row>(query: string) {
       try {
-        using database = new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
+        using database = kept.get();
         return database.prepare(query).all().map((row) => ({ ...row })) as Row[];
       } catch (error) {
         if (/unable to open database file|no such table/.test((error as Error).message)) return [];
@@ -61,7 +64,52 @@ export function sqliteAt(path: string): Omit<TempPlace, typeof Symbol.asyncDispo
       using database = new DatabaseSync(path, { timeout: 5_000 });
       return Promise.resolve(database.exec(sql));
     },
+    keepOpen: () => kept.keep(),
   };
+}
+
+/** A connection that only reads, and that stays open as long as somebody wants it to. */
+class KeptConnection {
+  #keepers = 0;
+  #open: { readonly database: DatabaseSync; readonly file: number | null } | undefined;
+
+  constructor(private readonly path: string) {}
+
+  /** A connection to the file that is there now; disposing of it ends a query. */
+  get(): Pick<DatabaseSync, "prepare"> & Disposable {
+    if (this.#keepers === 0) return new DatabaseSync(this.path, { readOnly: true, timeout: 1_000 });
+    const file = inodeOf(this.path);
+    if (file !== this.#open?.file) {
+      this.#close();
+      this.#open = { database: new DatabaseSync(this.path, { readOnly: true, timeout: 1_000 }), file };
+    }
+    const { database } = this.#open!;
+    return { prepare: (sql) => database.prepare(sql), [Symbol.dispose]: () => {} };
+  }
+
+  keep(): Disposable {
+    this.#keepers += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#keepers -= 1;
+        if (this.#keepers === 0) this.#close();
+      },
+    };
+  }
+
+  #close(): void {
+    this.#open?.database.close();
+    this.#open = undefined;
+  }
+}
+
+function inodeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
 }
 
 /** The server of a test file, its template of a database with the tables of users, and a thread that reads. */
@@ -105,6 +153,7 @@ async function placeOn(server: PostgresServer, options?: string): Promise<TempPl
     at: { url },
     rows: (query) => shared!.reader.rows(url, query),
     change: async (sql) => void await server.psql(sql, databaseOf(url)),
+    keepOpen: () => ({ [Symbol.dispose]: () => {} }), // the thread keeps its connections
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

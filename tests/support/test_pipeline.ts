@@ -352,6 +352,7 @@ export class TestPipeline implements AsyncDisposable {
     instead: () => string = () => "it didn't happen",
     patienceMs: number = PATIENCE_MS,
   ): Promise<T> {
+    using _open = this.place.keepOpen();
     const deadline = Date.now() + patienceMs;
     for (;;) {
       const found = await look();
@@ -364,7 +365,6 @@ export class TestPipeline implements AsyncDisposable {
     }
   }
 
-  /** Ends every process and removes every file. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#gone.abort();
     await Promise.all(
