@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { pause } from "../../shared/actor/backoff.ts";
 import type { DrillCase } from "./case.ts";
+import { type Engine, POSTGRES, SQLITE } from "../support/engines.ts";
 import { play, stopwatch, times } from "./play.ts";
 import { type DrillEnvironment, type DrillOptions, WORKERS } from "./environment.ts";
 
@@ -84,6 +85,38 @@ function givenUp(
   };
 }
 
+/** A saver that is killed while it sends: the next one cleans up what it left. */
+function staleTemporaryFiles(engine: Engine): DrillCase {
+  return {
+    name: `sftp-stale-temporary-files${engine.isShared ? "-postgres" : ""}`,
+    area,
+    fault: "kill -9 of the saver in mid-upload leaves a temporary file",
+    quick: !engine.isShared,
+    usesPostgres: engine.isShared,
+    run: () =>
+      play({ engine, users: 1_000, env: { BATCH_SIZE: "500" } }, async (environment) => {
+        await environment.pipeline.start("extractor", "transformer", "saver");
+        const held = environment.sftpLine!.holdAfter(500_000);
+        const run = await environment.pipeline.tell();
+        const temporary = async () =>
+          (await environment.pipeline.remoteFiles()).filter((name) => name.endsWith(".part"));
+        await held;
+        assert.equal((await temporary()).length, 1);
+        await environment.pipeline.kill("saver");
+        environment.sftpLine!.release();
+        const stranger = ".somebody.jsonl.0123456789ab.part";
+        await Deno.writeTextFile(`${environment.upload}/${stranger}`, "not ours");
+        const since = stopwatch();
+        await environment.pipeline.start("saver");
+        await environment.comesTo(run, "COMPLETED");
+        const recoveredMs = since();
+        assert.deepEqual(await temporary(), [stranger]);
+        await Deno.remove(`${environment.upload}/${stranger}`);
+        return { happened: "ours was cleaned up, a stranger's left alone", runs: [run], recoveredMs };
+      }),
+  };
+}
+
 /** The cases. */
 export const cases: readonly DrillCase[] = [
   putOff("sftp-down", "the SFTP server is away for up to two minutes", true, /Is it running/, {
@@ -124,31 +157,6 @@ export const cases: readonly DrillCase[] = [
       };
     },
   ),
-  {
-    name: "sftp-stale-temporary-files",
-    area,
-    fault: "kill -9 of the saver in mid-upload leaves a temporary file",
-    quick: true,
-    run: () =>
-      play({ users: 1_000, env: { BATCH_SIZE: "500" } }, async (environment) => {
-        await environment.pipeline.start("extractor", "transformer", "saver");
-        const held = environment.sftpLine!.holdAfter(500_000);
-        const run = await environment.pipeline.tell();
-        const temporary = async () =>
-          (await environment.pipeline.remoteFiles()).filter((name) => name.endsWith(".part"));
-        await held;
-        assert.equal((await temporary()).length, 1);
-        await environment.pipeline.kill("saver");
-        environment.sftpLine!.release();
-        const stranger = ".somebody.jsonl.0123456789ab.part";
-        await Deno.writeTextFile(`${environment.upload}/${stranger}`, "not ours");
-        const since = stopwatch();
-        await environment.pipeline.start("saver");
-        await environment.comesTo(run, "COMPLETED");
-        const recoveredMs = since();
-        assert.deepEqual(await temporary(), [stranger]);
-        await Deno.remove(`${environment.upload}/${stranger}`);
-        return { happened: "ours was cleaned up, a stranger's left alone", runs: [run], recoveredMs };
-      }),
-  },
+  staleTemporaryFiles(SQLITE),
+  staleTemporaryFiles(POSTGRES),
 ];
