@@ -23,11 +23,10 @@ import {
   pagesOf,
   refuseForeign,
 } from "./postgres/copied.ts";
-import { changesTable, currentTable } from "./postgres/current_table.ts";
 import { checkServer, migrate, schemaVersion } from "./postgres/migrate.ts";
 import { readsOf } from "./postgres/reads.ts";
-import { baseTable } from "./postgres/record_sql.ts";
 import type { Session } from "./postgres/session.ts";
+import type { Shown } from "./shown.ts";
 import { differenceOf } from "./same_answers.ts";
 import {
   type CopiedRow,
@@ -36,6 +35,7 @@ import {
   type PlainTable,
   SqliteCopied,
 } from "./sqlite/copied.ts";
+import { baseTable, changesTable, currentTable } from "./sql/tables.ts";
 
 /** What is copied. */
 export interface CopyOptions {
@@ -85,7 +85,8 @@ export async function copyStore(options: CopyOptions): Promise<Copy> {
   await checkServer(db);
   if (await schemaVersion(db, db.place) === 0) await refuseForeign(db, db.place);
   await migrate(db);
-  const parts = await partsOf(db, source, options.documents);
+  const pipelines = await source.pipelines();
+  const parts = await partsOf(db, source, pipelines, options.documents);
   const plain = parts.filter(({ isPlain }) => isPlain).map(({ table }) => table);
   const copy = (isNew: boolean) => ({
     isNew,
@@ -117,7 +118,7 @@ export async function copyStore(options: CopyOptions): Promise<Copy> {
     await session.run("SET LOCAL statement_timeout = 0");
     await emptyTables(session, plain);
     for (const part of parts) {
-      if (part === parts[DESCRIBING.length]) await makeTables(session, source.pipelines);
+      if (part === parts[DESCRIBING.length]) await makeTables(session, pipelines);
       await part.write(session, told(part, "copy", options));
       if (part.lastId !== undefined) await goOnAfter(session, part.table, part.lastId);
       await session.script(`ANALYZE ${part.table}`);
@@ -144,6 +145,7 @@ const DESCRIBING = ["pipelines", "pipeline_fields"];
 async function partsOf(
   session: Session,
   source: SqliteCopied,
+  pipelines: readonly Shown[],
   documents: CopyOptions["documents"],
 ): Promise<Part[]> {
   const state: PlainTable = {
@@ -164,12 +166,12 @@ async function partsOf(
   return [
     ...plain.filter(describes),
     ...plain.filter((part) => !describes(part)),
-    ...source.pipelines.flatMap(({ name }) =>
+    ...pipelines.flatMap(({ name }) =>
       FILE_KINDS.map((kind) =>
         partOf(baseTable(kind, name), ["id", "json", "nul_line"], "id", source.records(kind, name))
       )
     ),
-    ...source.pipelines.flatMap((shown): Part[] => {
+    ...pipelines.flatMap((shown): Part[] => {
       if (shown.current === null) return [];
       const current = source.current(shown.name);
       const changes = source.changes(shown);

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
-import { keepEvents } from "../../shared/store/sqlite/run_writes.ts";
+import { keepEvents } from "../../shared/store/sql/run_writes.ts";
 import { listen } from "../../api/server.ts";
 import { fillRun, openApi, type TestApi } from "../support/api.ts";
 import { needing } from "../support/needs.ts";
@@ -98,8 +98,8 @@ async function furnish({ store, channel }: TestApi): Promise<void> {
       actor: "transformer",
       ...fields,
     }) as RunEvent;
-  await store.write((db) =>
-    void keepEvents(db, [
+  await store.transaction((sql) =>
+    keepEvents(sql, [
       event(1, { type: "phase_started", phase: "TRANSFORMING", attempt: 1 }),
       event(2, {
         type: "phase_completed",

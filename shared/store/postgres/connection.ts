@@ -11,7 +11,7 @@ import { clearTimeout, setTimeout } from "node:timers";
 import postgres from "postgres";
 import { PermanentError } from "../../errors/errors.ts";
 import { isLost, placeOfDatabase, postgresError } from "./errors.ts";
-import { type Session, sessionOf, TYPES, type Wait } from "./session.ts";
+import { DIALECT, type Session, sessionOf, TYPES, type Wait } from "./session.ts";
 import { connectSocket, SSL_MODES, type SslMode, type Way, WayError } from "./socket.ts";
 
 /** How connections are made. */
@@ -43,9 +43,11 @@ const CLOSE_SECONDS = 2;
 export class Postgres implements Session, AsyncDisposable {
   /** Host, port and name of the database, for messages. */
   readonly place: string;
+  readonly dialect = DIALECT;
   readonly all: Session["all"];
   readonly get: Session["get"];
   readonly run: Session["run"];
+  readonly lock: Session["lock"];
   readonly script: Session["script"];
   readonly table: Session["table"];
   readonly copy: Session["copy"];
@@ -74,6 +76,7 @@ export class Postgres implements Session, AsyncDisposable {
       all: this.all,
       get: this.get,
       run: this.run,
+      lock: this.lock,
       script: this.script,
       table: this.table,
       copy: this.copy,

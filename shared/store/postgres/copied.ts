@@ -6,12 +6,13 @@
 import { PermanentError } from "../../errors/errors.ts";
 import { FILE_KINDS } from "../../contracts/names.ts";
 import type { Shown } from "../shown.ts";
-import { changesTable, columnsSql, currentTable } from "./current_table.ts";
+import { columnsSql } from "./current_table.ts";
 import { copyValue, PIECE } from "./load.ts";
 import { SCHEMA_LOCK } from "./migrate.ts";
-import { baseTable, parsed, pathSql } from "./record_sql.ts";
+import { parsed, pathSql } from "./record_sql.ts";
 import { type Session, sqlText } from "./session.ts";
 import { refreshViews } from "./views.ts";
+import { baseTable, changesTable, currentTable } from "../sql/tables.ts";
 
 /** Rows in pages, each the values of the table's columns. */
 export type Pages = Iterable<readonly (readonly (string | number | null)[])[]>;

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { PermanentError } from "../../errors/errors.ts";
 import {
   asStored,
   type ChangeCursor,
@@ -13,23 +12,23 @@ import {
   type CurrentRow,
   type InvalidOfKey,
   type Key,
-  type MoveRow,
   type Ordered,
-  type Searchable,
 } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { exactJson, hides, MASKED, readRecord, shownPaths } from "../mask.ts";
 import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
-import type { Current } from "../store.ts";
 import { cellOf, recordOf } from "./cells.ts";
-import { changesTable, CURRENT_META, currentTable, newestComplete, ofMove } from "./current_table.ts";
-import { addConditions, keysSql, searchable } from "./current_where.ts";
-import { baseTable, fromRecords, idsOf, lineOf, pathSql, TEXT } from "./record_sql.ts";
-import type { Bindable, Session } from "./session.ts";
-import { fieldsOf, type ShownPipelines } from "./shown.ts";
-import { Terms } from "./terms.ts";
+import { addConditions, keysSql } from "./current_where.ts";
+import { pathSql } from "./record_sql.ts";
 import { columnName } from "./view_sql.ts";
+import { baseTable, changesTable, currentTable, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
+import { fieldsOf } from "../sql/shown.ts";
+import { Terms } from "../sql/terms.ts";
+import { searchable, SqlCurrent } from "../sql/current.ts";
+import { lineOf } from "../sql/records.ts";
+import type { Bindable } from "../sql/sql.ts";
+import { currentColumns, currentMeta, selected } from "../sql/columns.ts";
 
 /** A row of the current state as it is selected. */
 type Read = Omit<CurrentRow, "key" | "record" | "cursor"> & {
@@ -39,38 +38,9 @@ type Read = Omit<CurrentRow, "key" | "record" | "cursor"> & {
   nul: Uint8Array | null;
 };
 
-export class PostgresCurrent implements Current {
-  /** Reads from `db`; `shown` knows the pipelines. */
-  constructor(private readonly db: Session, private readonly shown: ShownPipelines) {}
-
-  async pipelines(): Promise<string[]> {
-    return pipelinesOf(await this.shown.get());
-  }
-
-  async table(name: string): Promise<{ pipeline: string; isChanges: boolean } | undefined> {
-    const isChanges = name.endsWith("_changes");
-    const pipeline = isChanges ? name.slice(0, -"_changes".length) : name;
-    return (await this.shown.get()).get(pipeline)?.current ? { pipeline, isChanges } : undefined;
-  }
-
-  async fields(pipeline: string): Promise<Searchable[]> {
-    return searchable(...await this.#of(pipeline)).map(({ column: _column, ...field }) => field);
-  }
-
-  async count(name: string): Promise<number> {
-    const { pipeline, isChanges } = await this.table(name) ?? { pipeline: name, isChanges: false };
-    await this.#of(pipeline);
-    // of keys, those that were added or restored, but for those that were removed
-    return (await this.db.get<{ n: number }>(
-      `SELECT coalesce(sum(${
-        isChanges ? "added + changed + removed + restored" : "added + restored - removed"
-      }), 0)::bigint AS n FROM run_moves WHERE pipeline = $1`,
-      pipeline,
-    ))!.n;
-  }
-
+export class PostgresCurrent extends SqlCurrent {
   async page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]> {
-    const [shown, shape] = await this.#of(pipeline);
+    const [shown, shape] = await this.of(pipeline);
     const terms = new Terms();
     const order = addConditions(terms, searchable(shown, shape), where);
     for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
@@ -97,7 +67,7 @@ export class PostgresCurrent implements Current {
   }
 
   async byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]> {
-    const [shown] = await this.#of(pipeline);
+    const [shown] = await this.of(pipeline);
     return await this.#rows(
       shown,
       undefined,
@@ -111,7 +81,7 @@ export class PostgresCurrent implements Current {
     of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
     page: Page<ChangeCursor>,
   ): Promise<ChangeRow[]> {
-    const [{ masks }, shape] = await this.#of(pipeline);
+    const [{ masks }, shape] = await this.of(pipeline);
     const terms = new Terms();
     if (of.runId !== undefined) terms.add`x.move = (SELECT id FROM run_moves WHERE run_id = ${of.runId})`;
     if (of.key !== undefined) {
@@ -141,16 +111,8 @@ export class PostgresCurrent implements Current {
     return page.from === "end" ? rows.reverse() : rows;
   }
 
-  async moves(runIds: readonly string[]): Promise<Map<string, MoveRow>> {
-    const rows = await this.db.all<MoveRow>(
-      "SELECT run_id, at, added, changed, removed, restored FROM run_moves WHERE run_id = ANY($1::text[])",
-      runIds,
-    );
-    return new Map(rows.map((row) => [row.run_id, row]));
-  }
-
   async invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]> {
-    const [, shape] = await this.#of(pipeline);
+    const [, shape] = await this.of(pipeline);
     return await this.db.all<InvalidOfKey>(
       `SELECT record_id, run_id FROM (
          SELECT DISTINCT ON (md5(r.json)) r.id AS record_id, f.run_id FROM ${
@@ -166,7 +128,7 @@ export class PostgresCurrent implements Current {
   }
 
   async rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined> {
-    const [, shape] = await this.#of(pipeline);
+    const [, shape] = await this.of(pipeline);
     const file = await this.db.get<{ id: number }>(
       "SELECT id FROM run_files WHERE run_id = $1 AND kind = 'raw'",
       runId,
@@ -184,39 +146,38 @@ export class PostgresCurrent implements Current {
     return found?.id;
   }
 
-  async tableRows(name: string, { limit, offset }: { limit: number; offset: number }): Promise<Table> {
-    const { pipeline, isChanges } = (await this.table(name))!;
-    const [shown, shape] = await this.#of(pipeline);
-    if (!isChanges) return await this.#currentRows(shown, shape, limit, offset);
+  protected async changeRows(
+    shown: Shown,
+    shape: CurrentShape,
+    { limit, offset }: { limit: number; offset: number },
+  ): Promise<Table> {
     const isHidden = hides(shown.masks.processed, shape.key);
-    const table = await this.db.table(
-      `SELECT x.key, x.change, m.run_id, m.at, x.fields FROM ${changesTable(pipeline)} AS x
+    const rows = await this.db.all<
+      { key: string; change: string; run_id: string; at: string; fields: string | null }
+    >(
+      `SELECT x.key, x.change, m.run_id, m.at, x.fields FROM ${changesTable(shown.name)} AS x
        JOIN run_moves AS m ON m.id = x.move ORDER BY x.move, x.key_order, x.key LIMIT $1 OFFSET $2`,
       limit,
       offset,
     );
-    const rows = table.rows.map(([key, change, runId, at, fields]) => [
-      isHidden ? MASKED : keyOf(key as string),
-      change!,
-      runId!,
-      at!,
-      typeof fields === "string"
-        ? JSON.stringify(shownPaths(JSON.parse(fields), shown.masks.processed))
-        : null,
-    ]);
-    return { ...table, rows };
+    return {
+      columns: ["key", "change", "run_id", "at", "fields"],
+      rows: rows.map(({ key, change, run_id, at, fields }) => [
+        isHidden ? MASKED : keyOf(key),
+        change,
+        run_id,
+        at,
+        fields === null ? null : JSON.stringify(shownPaths(JSON.parse(fields), shown.masks.processed)),
+      ]),
+    };
   }
 
-  async #currentRows(shown: Shown, shape: CurrentShape, limit: number, offset: number): Promise<Table> {
-    const fields = (await fieldsOf(this.db, shown.name)).filter((key) => !shown.added.includes(key));
-    const nested = [shape.key, ...shape.columns.map(({ keys }) => keys)]
-      .filter((keys) => keys.length > 1 && !hides(shown.masks.processed, keys));
-    const taken = new Set([...CURRENT_META, ...shown.added]);
-    const columns = [
-      ...fields.map((key) => [columnName(key, taken), [key]] as const),
-      ...shown.added.map((key) => [key, [key]] as const),
-      ...nested.map((keys) => [columnName(keys.join("."), taken), keys] as const),
-    ];
+  protected async currentRows(
+    shown: Shown,
+    shape: CurrentShape,
+    { limit, offset }: { limit: number; offset: number },
+  ): Promise<Table> {
+    const columns = currentColumns(shown, shape, await fieldsOf(this.db, shown.name), columnName);
     const rows = await this.#read(
       shown.name,
       undefined,
@@ -226,11 +187,11 @@ export class PostgresCurrent implements Current {
       [limit, offset],
     );
     return {
-      columns: [...columns.map(([name]) => name), ...CURRENT_META],
+      columns: [...columns, ...currentMeta(shown.name)].map(({ name }) => name),
       rows: rows.map((row) => {
         const record = recordOf(lineOf(row), shown.masks.processed);
         return [
-          ...columns.map(([, keys]) => cellOf(record, ...keys)),
+          ...columns.map(({ keys }) => cellOf(record, ...keys)),
           row.first_run,
           row.changed_run,
           row.seen_run,
@@ -238,18 +199,6 @@ export class PostgresCurrent implements Current {
         ];
       }),
     };
-  }
-
-  /** @throws PermanentError where the pipeline has no current state. */
-  async #of(pipeline: string): Promise<[Shown, CurrentShape]> {
-    const all = await this.shown.get();
-    const shown = all.get(pipeline);
-    if (!shown?.current) {
-      throw new PermanentError(
-        `Cannot read the current state of "${pipeline}": wanted one of ${pipelinesOf(all).join(", ")}.`,
-      );
-    }
-    return [shown, shown.current];
   }
 
   async #rows(
@@ -275,17 +224,11 @@ export class PostgresCurrent implements Current {
   ): Promise<Read[]> {
     return this.db.all<Read>(
       `SELECT c.key, c.record AS record_id, ${order ?? "NULL"} AS value, p.json, p.nul_line AS nul,
-         ${ofMove("run_id", "c.first")} AS first_run, ${ofMove("run_id", "c.changed")} AS changed_run,
-         ${ofMove("at", "c.changed")} AS changed_at,
-         ${ofMove("run_id", `coalesce(c.seen, ${newestComplete(name)})`)} AS seen_run
+         ${selected(currentMeta(name))}
        FROM ${currentTable(name)} AS c JOIN ${baseTable("processed", name)} AS p ON p.id = c.record ${rest}`,
       ...values,
     );
   }
-}
-
-function pipelinesOf(shown: ReadonlyMap<string, Shown>): string[] {
-  return [...shown.values()].flatMap(({ name, current }) => current === null ? [] : [name]);
 }
 
 /** What `etl_key` made of a key, as it was. */

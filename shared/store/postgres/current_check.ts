@@ -4,9 +4,10 @@
  * @module
  */
 import type { CurrentShape } from "../current_shape.ts";
-import { columnsSql, currentTable } from "./current_table.ts";
-import { baseTable, idsOf, parsed, pathSql } from "./record_sql.ts";
+import { columnsSql } from "./current_table.ts";
+import { parsed, pathSql } from "./record_sql.ts";
 import type { Session } from "./session.ts";
+import { baseTable, currentTable, idsOf } from "../sql/tables.ts";
 
 /** A run that moved the current state and whose records are kept. */
 interface KeptMove {

@@ -4,18 +4,20 @@
  * @module
  */
 import { changedFields } from "../changed_fields.ts";
-import type { CurrentShape } from "../current_shape.ts";
-import { changesTable, columnsSql, currentTable } from "./current_table.ts";
-import { isAfter, newerComplete, type Place, placeOf } from "./place.ts";
-import { baseTable, idsOf, parsed } from "./record_sql.ts";
+import {
+  beginMove,
+  endMove,
+  type IdRange,
+  type Move,
+  type MovingRun,
+  rangeOf,
+  seenNow,
+} from "../sql/moves.ts";
+import { isAfter, newerComplete } from "../sql/place.ts";
+import { baseTable } from "../sql/tables.ts";
+import { columnsSql } from "./current_table.ts";
+import { parsed } from "./record_sql.ts";
 import type { Session } from "./session.ts";
-import { ShownPipelines } from "./shown.ts";
-
-/** A run whose files are all loaded. */
-export interface MovingRun {
-  readonly runId: string;
-  readonly pipeline: string;
-}
 
 /** Records that one statement works on, so that each ends long before its time is up. */
 const ROWS_AT_ONCE = 20_000;
@@ -23,26 +25,13 @@ const ROWS_AT_ONCE = 20_000;
 /** Changed records that are compared at once; each is held twice. */
 const COMPARED_AT_ONCE = 500;
 
-type Range = readonly [first: number, last: number];
-
 /** A run on its way into the current state. */
-interface Move {
+interface PostgresMove extends Move {
   readonly session: Session;
-  readonly pipeline: string;
-  readonly shape: CurrentShape;
-  /** Its id in `run_moves`. */
-  readonly id: number;
-  readonly place: Place;
-  /** Whether it becomes the newest complete run. */
-  readonly isNewest: boolean;
   /** The columns that the definition asks for. */
   readonly columns: readonly { readonly name: string; readonly value: string }[];
-  /** Tables. */
-  readonly current: string;
-  readonly changes: string;
-  readonly processed: string;
   /** Calls `step` for each part of a range of ids. */
-  readonly inSteps: (range: Range, step: (...part: Range) => Promise<unknown>) => Promise<void>;
+  readonly inSteps: (range: IdRange, step: (...part: IdRange) => Promise<unknown>) => Promise<void>;
 }
 
 /**
@@ -52,35 +41,15 @@ interface Move {
  */
 export async function moveCurrent(
   session: Session,
-  { runId, pipeline }: MovingRun,
+  run: MovingRun,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const shape = (await new ShownPipelines(session).get()).get(pipeline)?.current;
-  if (!shape) return;
-  if (await session.get("SELECT 1 FROM run_moves WHERE run_id = $1", runId) !== undefined) return;
-  const processed = await rangeOf(session, runId, "processed", pipeline);
-  if (processed === undefined) return;
-  const place = await placeOf(session, runId, pipeline);
-  const isComplete = shape.load === "snapshot" && await isWhole(session, runId);
-  const { id } = (await session.get<{ id: number }>(
-    "INSERT INTO run_moves (run_id, pipeline, place, complete, at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
-    runId,
-    pipeline,
-    place.text,
-    isComplete,
-    new Date().toISOString(),
-  ))!;
-  const move: Move = {
+  const begun = await beginMove(session, run, "(completeness::jsonb ->> 'missing')::numeric = 0");
+  if (begun === undefined) return;
+  const move: PostgresMove = {
+    ...begun,
     session,
-    pipeline,
-    shape,
-    id,
-    place,
-    isNewest: isComplete && !place.isBehindComplete,
-    columns: columnsSql(shape),
-    current: currentTable(pipeline),
-    changes: changesTable(pipeline),
-    processed: baseTable("processed", pipeline),
+    columns: columnsSql(begun.shape),
     async inSteps([first, last], step) {
       for (let at = first; at <= last; at += ROWS_AT_ONCE) {
         signal?.throwIfAborted();
@@ -93,64 +62,18 @@ export async function moveCurrent(
      ALTER TABLE etl_held ADD PRIMARY KEY (key);
      CREATE TEMP TABLE etl_news (key TEXT COLLATE "C" PRIMARY KEY, record BIGINT NOT NULL) ON COMMIT DROP`,
   );
-  await findNews(move, processed);
-  if (place.isOvertaken) await dropOvertaken(move);
+  await findNews(move);
+  if (move.place.isOvertaken) await dropOvertaken(move);
   await change(move, signal);
-  await add(move, processed);
-  await see(move, processed);
-  if (isComplete) await remove(move, await rangeOf(session, runId, "invalid", pipeline));
-  await session.run(
-    `UPDATE run_moves SET (added, changed, removed, restored) = (
-       SELECT count(*) FILTER (WHERE change = 'added'), count(*) FILTER (WHERE change = 'changed'),
-         count(*) FILTER (WHERE change = 'removed'), count(*) FILTER (WHERE change = 'restored')
-       FROM ${move.changes} WHERE move = $1) WHERE id = $1`,
-    id,
-  );
+  await add(move);
+  await see(move);
+  if (move.isComplete) await remove(move, await rangeOf(session, run.runId, "invalid", run.pipeline));
+  await endMove(session, move);
   await session.script("DROP TABLE etl_held, etl_news"); // there may be another move in this transaction
 }
 
-/** The runs that are loaded and haven't moved the current state, in the order in which they were asked for. */
-export function unmoved(session: Session): Promise<MovingRun[]> {
-  return session.all<MovingRun>(
-    `SELECT run.run_id AS "runId", run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
-     WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
-  );
-}
-
-/** Whether what a run doesn't hold is no longer at the source: our extractor asked for everything, and got all that was announced. */
-async function isWhole(session: Session, runId: string): Promise<boolean> {
-  return await session.get(
-    `SELECT 1 FROM etl_runs WHERE run_id = $1 AND correction_of IS NULL AND since IS NULL
-       AND (completeness::jsonb ->> 'missing')::numeric = 0`,
-    runId,
-  ) !== undefined;
-}
-
-/** The ids of a run's records of a kind; undefined where the file isn't loaded. */
-async function rangeOf(
-  session: Session,
-  runId: string,
-  kind: "processed" | "invalid",
-  pipeline: string,
-): Promise<Range | undefined> {
-  const file = await session.get<{ id: number }>(
-    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
-    runId,
-    kind,
-  );
-  if (file === undefined) return undefined;
-  const [first, last] = idsOf(file.id);
-  const found = (await session.get<{ last: number | null }>(
-    `SELECT max(id) AS last FROM ${baseTable(kind, pipeline)} WHERE id BETWEEN $1 AND $2`,
-    first,
-    last,
-  ))!;
-  return [first + 1, found.last ?? first];
-}
-
 /** What a run tells of a key: the record, and its columns. */
-function namesOf({ columns }: Move, prefix = ""): string {
+function namesOf({ columns }: PostgresMove, prefix = ""): string {
   return ["key", "record", ...columns.map(({ name }) => name)].map((name) => `${prefix}${name}`).join(", ");
 }
 
@@ -158,10 +81,10 @@ function namesOf({ columns }: Move, prefix = ""): string {
  * Notes which record the run holds for each key (`etl_held`), with its columns, as it is parsed here only; and which of them have another text than
  * the current one (`etl_news`).
  */
-async function findNews(move: Move, range: Range): Promise<void> {
+async function findNews(move: PostgresMove): Promise<void> {
   const { session, shape, columns, current, processed } = move;
   const values = columns.map(({ name, value }) => `, ${value} AS ${name}`).join("");
-  await move.inSteps(range, (first, last) =>
+  await move.inSteps(move.range, (first, last) =>
     session.run(
       // OFFSET 0, or else the planner evaluates the key a second time for the condition
       `INSERT INTO etl_held (${namesOf(move)}) SELECT DISTINCT ON (key) ${namesOf(move)}
@@ -174,7 +97,7 @@ async function findNews(move: Move, range: Range): Promise<void> {
       last,
     ));
   await session.script("CREATE INDEX ON etl_held (record); ANALYZE etl_held");
-  await move.inSteps(range, (first, last) =>
+  await move.inSteps(move.range, (first, last) =>
     session.run(
       `INSERT INTO etl_news (key, record) SELECT h.key, h.record FROM etl_held AS h
          JOIN ${processed} AS b ON b.id = h.record
@@ -187,10 +110,10 @@ async function findNews(move: Move, range: Range): Promise<void> {
 }
 
 /** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
-async function dropOvertaken({ session, shape, pipeline, current, place }: Move): Promise<void> {
+async function dropOvertaken({ session, shape, pipeline, current, place }: PostgresMove): Promise<void> {
   await session.run(
     `DELETE FROM etl_news AS n WHERE EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key AND ${
-      isAfter(place, "$1")
+      isAfter(place, "c.seen", "$1")
     })`,
     place.text,
   );
@@ -214,7 +137,7 @@ function invalidKeys(pipeline: string): string {
 }
 
 /** Keys that are there, with another text. One that is written otherwise, but holds the same, is no change. */
-async function change(move: Move, signal: AbortSignal | undefined): Promise<void> {
+async function change(move: PostgresMove, signal: AbortSignal | undefined): Promise<void> {
   const { session, columns, current, changes, processed, id } = move;
   const assigned = columns.map(({ name }) => `, ${name} = h.${name}`).join("");
   for (let after = "";;) {
@@ -250,9 +173,9 @@ async function change(move: Move, signal: AbortSignal | undefined): Promise<void
 }
 
 /** Keys that aren't there. One that has changed before was removed. */
-async function add(move: Move, range: Range): Promise<void> {
+async function add(move: PostgresMove): Promise<void> {
   const { session, current, changes, id } = move;
-  await move.inSteps(range, (first, last) =>
+  await move.inSteps(move.range, (first, last) =>
     session.run(
       `WITH fresh AS MATERIALIZED (
          SELECT ${namesOf(move, "h.")} FROM etl_news AS n JOIN etl_held AS h ON h.key = n.key
@@ -273,19 +196,14 @@ async function add(move: Move, range: Range): Promise<void> {
     ));
 }
 
-/** What is written as `seen` of what the run holds: nothing where it is the newest complete run, so that most rows stay as they are. */
-function seenNow({ id, isNewest }: Move): number | null {
-  return isNewest ? null : id;
-}
-
 /** Notes that the run is the newest that holds a key. */
-async function see(move: Move, range: Range): Promise<void> {
+async function see(move: PostgresMove): Promise<void> {
   const { session, current, place } = move;
-  await move.inSteps(range, (first, last) =>
+  await move.inSteps(move.range, (first, last) =>
     session.run(
       `UPDATE ${current} AS c SET seen = $1 FROM etl_held AS h
        WHERE h.record BETWEEN $2 AND $3 AND c.key = h.key AND c.seen IS DISTINCT FROM $1 AND NOT ${
-        isAfter(place, "$4")
+        isAfter(place, "c.seen", "$4")
       }`,
       seenNow(move),
       first,
@@ -295,14 +213,14 @@ async function see(move: Move, range: Range): Promise<void> {
 }
 
 /** Keys that a complete run doesn't hold; those that it holds as invalid records were last seen before. */
-async function remove(move: Move, [first, last]: Range = [1, 0]): Promise<void> {
+async function remove(move: PostgresMove, [first, last]: IdRange = [1, 0]): Promise<void> {
   const { session, shape, pipeline, current, changes, place, id, isNewest } = move;
   await session.script(
     `CREATE TEMP TABLE etl_unseen (key TEXT COLLATE "C" PRIMARY KEY, is_bad BOOLEAN NOT NULL) ON COMMIT DROP`,
   );
   await session.run(
     `INSERT INTO etl_unseen SELECT c.key, false FROM ${current} AS c
-     WHERE NOT EXISTS (SELECT 1 FROM etl_held AS h WHERE h.key = c.key) AND NOT ${isAfter(place, "$1")}`,
+     WHERE NOT EXISTS (SELECT 1 FROM etl_held AS h WHERE h.key = c.key) AND NOT ${isAfter(place, "c.seen", "$1")}`,
     place.text,
   );
   await move.inSteps([first, last], (first, last) =>

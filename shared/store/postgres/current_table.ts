@@ -4,44 +4,22 @@
  *
  * @module
  */
-import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
+import type { CurrentShape } from "../current_shape.ts";
 import { hides, type Mask, MASKED } from "../mask.ts";
 import type { Shown } from "../shown.ts";
-import { baseTable, fieldSql, parsed, valueSql } from "./record_sql.ts";
-import { type Session, sqlName, sqlText } from "./session.ts";
+import { fieldSql, parsed, valueSql } from "./record_sql.ts";
+import { type Session, sqlText } from "./session.ts";
 import { columnName, noted, refreshView } from "./view_sql.ts";
-
-/** Columns that follow the record's own in the view `NAME`. */
-export const CURRENT_META = ["first_run", "changed_run", "seen_run", "changed_at"];
+import { baseTable, changesTable, currentTable, wholeOf } from "../sql/tables.ts";
+import { sqlName } from "../sql/sql.ts";
+import { currentColumns, currentMeta, selected } from "../sql/columns.ts";
 
 /** Characters of a text that an index holds: an entry has room for 2,700 bytes. */
 export const INDEXED_CHARACTERS = 300;
 
-/** The table of a pipeline's current state, as SQL. */
-export function currentTable(pipeline: string): string {
-  return sqlName(`current$${pipeline}`); // no view has a name with a $
-}
-
-/** The table of what changed in a pipeline's current state, as SQL. */
-export function changesTable(pipeline: string): string {
-  return sqlName(`changes$${pipeline}`);
-}
-
 /** The name and the value, from a processed record that is `parsed`, of each column that the definition asks for. */
 export function columnsSql({ columns }: CurrentShape): { name: string; value: string }[] {
   return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, "x.v") }));
-}
-
-/** A column of the row in `run_moves` with an id, as SQL. */
-export function ofMove(column: string, id: string): string {
-  return `(SELECT m.${column} FROM run_moves AS m WHERE m.id = ${id})`;
-}
-
-/** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
-export function newestComplete(pipeline: string): string {
-  return `(SELECT n.id FROM run_moves AS n WHERE n.pipeline = ${
-    sqlText(pipeline)
-  } AND n.complete = 1 ORDER BY n.place DESC LIMIT 1)`;
 }
 
 /** Makes what a pipeline's current state is kept in, where it isn't as its definition wants it, and the views. To be called in a write transaction. */
@@ -169,29 +147,15 @@ async function refreshIndexes(db: Session, pipeline: string, shape: CurrentShape
 /** What the view `NAME` shows. */
 function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
   const mask = shown.masks.processed;
-  const own = new Map<string, string>([[shape.key.join("."), keyShown(shape)]]);
-  shape.columns.forEach(({ keys }, n) => own.set(keys.join("."), `c.c${n}`));
-  const taken = new Set([...CURRENT_META, ...shown.added]);
-  const top = [...fields.filter((key) => !shown.added.includes(key)), ...shown.added].map((key) => {
-    const column = mask.has(key) ? undefined : own.get(key);
-    const name = shown.added.includes(key) ? key : columnName(key, taken);
-    return { name, value: column ?? valueSql(key, mask.get(key), "x.v", undefined) };
+  const columns = currentColumns(shown, shape, fields, columnName).map(({ name, keys: [key], column }) => {
+    const value = column === "c.key"
+      ? keyShown(shape)
+      : column ?? valueSql(key!, mask.get(key!), "x.v", undefined);
+    return `${value} AS ${sqlName(name)}`;
   });
-  const nested = [{ keys: shape.key }, ...shape.columns].flatMap(({ keys }: Pick<CurrentColumn, "keys">) => {
-    if (keys.length === 1 || hides(mask, keys)) return [];
-    const field = keys.join(".");
-    return [{ name: columnName(field, taken), value: own.get(field)! }];
-  });
-  const columns = [...top, ...nested].map(({ name, value }) => `${value} AS ${sqlName(name)}`);
-  const meta = [
-    `${ofMove("run_id", "c.first")} AS first_run`,
-    `${ofMove("run_id", "c.changed")} AS changed_run`,
-    `${ofMove("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`)} AS seen_run`,
-    `${ofMove("at", "c.changed")} AS changed_at`,
-  ];
-  return `SELECT ${[...columns, ...meta].join(", ")} FROM ${currentTable(shown.name)} AS c LEFT JOIN ${
-    baseTable("processed", shown.name)
-  } AS p ON p.id = c.record ${parsed("p.json")}`;
+  return `SELECT ${[...columns, selected(currentMeta(shown.name))].join(", ")} FROM ${
+    currentTable(shown.name)
+  } AS c LEFT JOIN ${baseTable("processed", shown.name)} AS p ON p.id = c.record ${parsed("p.json")}`;
 }
 
 /** A key as text, of a row of `table`. */
@@ -222,10 +186,4 @@ function fieldsSql(mask: Mask): string {
   return `CASE WHEN x.fields IS NOT NULL THEN (SELECT json_agg(DISTINCT CASE ${
     hidden.join(" ")
   } ELSE f END)::text FROM json_array_elements_text(x.fields::json) AS f) END`;
-}
-
-function wholeOf(mask: Mask): string[] {
-  return [...mask].flatMap(([key, rule]) =>
-    rule === "whole" ? [key] : wholeOf(rule).map((below) => `${key}.${below}`)
-  );
 }

@@ -3,32 +3,10 @@
  *
  * @module
  */
-import { asStored, type Condition, type Conditions, fieldOf, type Searchable } from "../current_rows.ts";
-import type { CurrentShape } from "../current_shape.ts";
-import { hides } from "../mask.ts";
-import type { Shown } from "../shown.ts";
+import { asStored, type Condition, type Conditions, fieldOf } from "../current_rows.ts";
 import { INDEXED_CHARACTERS, indexedText, keyText } from "./current_table.ts";
-import type { Terms } from "./terms.ts";
-
-/** A field that can be looked for, and its column in the current table. */
-export interface SearchableColumn extends Searchable {
-  readonly column: string;
-}
-
-/** The fields of a pipeline's current state that can be looked for: those with a column that aren't masked. */
-export function searchable({ masks }: Shown, { key, columns, index }: CurrentShape): SearchableColumn[] {
-  const all = [
-    { keys: key, type: undefined, column: "c.key", isIndexed: true },
-    ...columns.map(({ keys, type }, n) => ({
-      keys,
-      type,
-      column: `c.c${n}`,
-      isIndexed: index.includes(keys.join(".")),
-    })),
-  ];
-  return all.filter(({ keys }) => !hides(masks.processed, keys))
-    .map(({ keys, ...rest }) => ({ field: keys.join("."), ...rest }));
-}
+import type { Terms } from "../sql/terms.ts";
+import type { SearchableColumn } from "../sql/current.ts";
 
 /**
  * Adds the conditions on a row `c` to `terms`. Answers what to order by so that an index serves a range; undefined where that is the key alone.

@@ -10,7 +10,7 @@ import type { Documents } from "../../files/documents.ts";
 import type { LockOptions, State, StateLock } from "../../files/state.ts";
 import { Postgres } from "./connection.ts";
 import { checkServer, migrate } from "./migrate.ts";
-import type { Bindable } from "./session.ts";
+import type { Bindable } from "../sql/sql.ts";
 
 /** How often it is looked whether a lock is free, in milliseconds. */
 const STEP_MS = 500;

@@ -9,7 +9,8 @@ import { Postgres } from "./connection.ts";
 import type { Reads } from "../store.ts";
 import { checkServer, schemaVersion } from "./migrate.ts";
 import { readsOf } from "./reads.ts";
-import { type Session, sqlName, sqlText } from "./session.ts";
+import { type Session, sqlText } from "./session.ts";
+import { sqlName } from "../sql/sql.ts";
 
 /**
  * Looks at version, encoding, isolation, rights, settings and clock; answers what there is.

@@ -9,9 +9,8 @@ import type { LineBatch } from "../../files/lines.ts";
 import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts";
 import { type FileRow, LINES_PER_FILE } from "../rows.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
-import { lockFor } from "./locks.ts";
-import { baseTable } from "./record_sql.ts";
 import type { Session } from "./session.ts";
+import { baseTable } from "../sql/tables.ts";
 
 /**
  * Loads a file in the transaction of `session`: see `Store.loadFile`. Of two savers that load one file at once the second waits for the first, as
@@ -23,7 +22,7 @@ export async function loadFile(
   lines: LineSource,
   options: LoadOptions,
 ): Promise<LoadedFile> {
-  await lockFor(session, "file", `${file.runId}/${file.kind}`);
+  await session.lock("file", `${file.runId}/${file.kind}`);
   const known = await session.get<FileRow>(
     "SELECT * FROM run_files WHERE run_id = $1 AND kind = $2",
     file.runId,

@@ -9,8 +9,8 @@ import { problemsOfCurrent } from "./current_check.ts";
 import { growthOf } from "./growth.ts";
 import { checkServer, hasSchema, schemaVersion } from "./migrate.ts";
 import { readsOf } from "./reads.ts";
-import { ShownPipelines } from "./shown.ts";
-import { goingFiles } from "./trim.ts";
+import { ShownPipelines } from "../sql/shown.ts";
+import { goingFiles } from "../sql/trim.ts";
 
 /** Connections that a reader has at most. */
 const MOST_CONNECTIONS = 8;

@@ -5,21 +5,21 @@
  */
 import type { Reads } from "../store.ts";
 import { PostgresCurrent } from "./current.ts";
-import { PostgresHolds } from "./holds.ts";
-import { PostgresNotifications } from "./notifications.ts";
+import { SqlHolds } from "../sql/holds.ts";
+import { SqlNotifications } from "../sql/notifications.ts";
 import { PostgresRecords } from "./records.ts";
-import { PostgresRuns } from "./runs.ts";
+import { SqlRuns } from "../sql/runs.ts";
 import type { Session } from "./session.ts";
-import { ShownPipelines } from "./shown.ts";
+import { ShownPipelines } from "../sql/shown.ts";
 
 /** Reads by `db`. */
 export function readsOf(db: Session): Reads {
   const shown = new ShownPipelines(db);
   return {
-    runs: new PostgresRuns(db),
+    runs: new SqlRuns(db),
     records: new PostgresRecords(db, shown),
     current: new PostgresCurrent(db, shown),
-    notifications: new PostgresNotifications(db),
-    holds: new PostgresHolds(db, shown),
+    notifications: new SqlNotifications(db),
+    holds: new SqlHolds(db, shown),
   };
 }

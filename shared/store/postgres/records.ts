@@ -1,214 +1,41 @@
 /**
- * Reading records. Everything is masked, but for the methods whose name says that it isn't.
+ * Reading records in PostgreSQL.
  *
  * @module
  */
-import { PermanentError } from "../../errors/errors.ts";
-import { FILE_KINDS, type FileKind, partsOfTable, type RecordTable } from "../../contracts/names.ts";
-import { readRecord } from "../mask.ts";
-import {
-  type FileRow,
-  LINES_PER_FILE,
-  type Page,
-  type RecordFilter,
-  type RecordRow,
-  type Table,
-} from "../rows.ts";
+import type { FileKind } from "../../contracts/names.ts";
+import type { Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
-import type { Records } from "../store.ts";
+import { keyColumns, RECORD_META } from "../sql/columns.ts";
+import { lineOf, SqlRecords } from "../sql/records.ts";
+import { fieldsOf } from "../sql/shown.ts";
+import { baseTable, TEXT } from "../sql/tables.ts";
 import { cellOf, recordOf } from "./cells.ts";
-import { baseTable, fromRecords, idsOf, lineOf, NUL_LINE, TEXT } from "./record_sql.ts";
-import type { Bindable, Session } from "./session.ts";
-import { fieldsOf, type ShownPipelines } from "./shown.ts";
-import { Terms } from "./terms.ts";
 import { columnName } from "./view_sql.ts";
-import { addedKeys, RECORD_META } from "./views.ts";
 
-/** Lines of a file that are read at once. */
-const LINES_AT_ONCE = 500;
+export class PostgresRecords extends SqlRecords {
+  protected readonly nulLine = "coalesce(b.nul_line, r.nul_line)";
 
-/** A record as it is selected. */
-type Read = Omit<RecordRow, "record"> & { json: string; nul: Uint8Array | null };
-
-export class PostgresRecords implements Records {
-  /** Reads from `db`; `shown` knows the pipelines. */
-  constructor(private readonly db: Session, private readonly shown: ShownPipelines) {}
-
-  pipelines(): Promise<ReadonlyMap<string, Shown>> {
-    return this.shown.get();
+  protected hasReason(parameter: string): string {
+    return `('; ' || (etl_record(${TEXT}) ->> 'error_reason')) COLLATE "C" ILIKE ${parameter}`;
   }
 
-  async tables(): Promise<RecordTable[]> {
-    return tablesOf(await this.shown.get());
-  }
-
-  async has(table: RecordTable): Promise<boolean> {
-    return (await this.shown.get()).has(partsOfTable(table)?.pipeline ?? "");
-  }
-
-  async page(table: RecordTable, filter: RecordFilter, page: Page<number>): Promise<RecordRow[]> {
-    const { kind, shown } = await this.#of(table);
-    const where = new Terms();
-    if (filter.runId !== undefined) {
-      const file = await this.db.get<{ id: number }>(
-        "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
-        filter.runId,
-        kind,
-      );
-      if (file === undefined) return [];
-      const [first, last] = idsOf(file.id);
-      where.add`r.id BETWEEN ${first} AND ${last}`;
-    }
-    if (page.after !== undefined) where.add`r.id > ${page.after}`;
-    if (page.before !== undefined) where.add`r.id < ${page.before}`;
-    if (filter.reason !== undefined) {
-      const reason = where.bind(likeReason(filter.reason));
-      where.addSql(`('; ' || (etl_record(${TEXT}) ->> 'error_reason')) COLLATE "C" ILIKE ${reason}`);
-    }
-    const order = page.from === "end" ? "DESC" : "ASC";
-    const rows = await this.#read(
-      kind,
-      shown.name,
-      `${where} ORDER BY r.id ${order} LIMIT ${where.bind(page.limit)}`,
-      where.values,
-    );
-    const records = rows.map((row) => masked(row, shown, kind));
-    return page.from === "end" ? records.reverse() : records;
-  }
-
-  async byIds(kind: FileKind, ids: readonly number[]): Promise<Map<number, RecordRow>> {
-    const files = [...new Set(ids.map((id) => Math.floor(id / LINES_PER_FILE)))];
-    const pipelines = await this.db.all<{ pipeline: string }>(
-      "SELECT DISTINCT pipeline FROM run_files WHERE kind = $1 AND id = ANY($2::bigint[])",
-      kind,
-      files,
-    );
-    const known = await this.shown.get();
-    const found = await Promise.all(pipelines.map(async ({ pipeline }) => {
-      const shown = known.get(pipeline);
-      if (shown === undefined) return [];
-      const rows = await this.#read(kind, pipeline, "WHERE r.id = ANY($1::bigint[]) ORDER BY r.id", [ids]);
-      return rows.map((row) => masked(row, shown, kind));
-    }));
-    return new Map(found.flat().map((row) => [row.record_id, row]));
-  }
-
-  async count(table: RecordTable, runId?: string): Promise<number> {
-    const { kind, shown } = await this.#of(table);
-    const where = new Terms();
-    where.add`kind = ${kind} AND pipeline = ${shown.name}`;
-    if (runId !== undefined) where.add`run_id = ${runId}`;
-    return (await this.db.get<{ n: number }>(
-      `SELECT coalesce(sum(coalesce(kept, records)), 0)::bigint AS n FROM run_files ${where}`,
-      ...where.values,
-    ))!.n;
-  }
-
-  async rows(table: RecordTable, { limit, offset }: { limit: number; offset: number }): Promise<Table> {
-    const { kind, shown } = await this.#of(table);
-    const own = addedKeys(kind, shown);
-    const fields = [...(await fieldsOf(this.db, shown.name)).filter((key) => !own.includes(key)), ...own];
-    const taken = new Set<string>([...RECORD_META, ...own]);
+  protected async rowsOf(
+    kind: FileKind,
+    shown: Shown,
+    { limit, offset }: { limit: number; offset: number },
+  ): Promise<Table> {
+    const columns = keyColumns(kind, await fieldsOf(this.db, shown.name), shown, columnName);
     // the page of ids first: what is passed over isn't joined
-    const rows = await this.#read(
-      kind,
-      shown.name,
-      `WHERE r.id IN (SELECT id FROM ${
-        baseTable(kind, shown.name)
-      } ORDER BY id LIMIT $1 OFFSET $2) ORDER BY r.id`,
-      [limit, offset],
-    );
+    const ids = `SELECT id FROM ${baseTable(kind, shown.name)} ORDER BY id LIMIT $1 OFFSET $2`;
+    const rows = await this.read(kind, shown.name, `WHERE r.id IN (${ids}) ORDER BY r.id`, [limit, offset]);
     return {
-      columns: [
-        ...fields.map((key) => own.includes(key) ? key : columnName(key, taken)),
-        ...RECORD_META,
-      ],
+      columns: [...columns, ...RECORD_META].map(({ name }) => name),
       rows: rows.map((row) => {
         const record = recordOf(lineOf(row), shown.masks[kind]);
-        return [
-          ...fields.map((key) => cellOf(record, key)),
-          row.run_id,
-          row.line,
-          row.insertion_date,
-          row.record_id,
-        ];
+        const own = columns.map(({ key }) => cellOf(record, key));
+        return [...own, row.run_id, row.line, row.insertion_date, row.record_id];
       }),
     };
   }
-
-  async correctionsOf(invalidIds: readonly number[]): Promise<Map<number, number[]>> {
-    const found = new Map<number, number[]>(invalidIds.map((id) => [id, []]));
-    const rows = await this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
-      "SELECT * FROM record_corrections WHERE invalid_record_id = ANY($1::bigint[]) ORDER BY raw_record_id",
-      invalidIds,
-    );
-    for (const row of rows) found.get(row.invalid_record_id)?.push(row.raw_record_id);
-    return found;
-  }
-
-  async correctedBy(rawIds: readonly number[]): Promise<Map<number, number>> {
-    const rows = await this.db.all<{ raw_record_id: number; invalid_record_id: number }>(
-      "SELECT * FROM record_corrections WHERE raw_record_id = ANY($1::bigint[])",
-      rawIds,
-    );
-    return new Map(rows.map((row) => [row.raw_record_id, row.invalid_record_id]));
-  }
-
-  async unmaskedTexts(table: RecordTable, ids: readonly number[]): Promise<Map<number, string>> {
-    const { kind, shown } = await this.#of(table);
-    const rows = await this.#read(kind, shown.name, "WHERE r.id = ANY($1::bigint[])", [ids]);
-    return new Map(rows.map((row) => [row.record_id, lineOf(row)]));
-  }
-
-  async *unmaskedLines(
-    { id, kind, pipeline }: Pick<FileRow, "id" | "kind" | "pipeline">,
-  ): AsyncGenerator<{ line: number; text: string }> {
-    const [first, last] = idsOf(id);
-    for (let after = first;;) {
-      const rows = await this.#read(
-        kind,
-        pipeline,
-        `WHERE r.id > $1 AND r.id <= $2 ORDER BY r.id LIMIT ${LINES_AT_ONCE}`,
-        [after, last],
-      );
-      for (const row of rows) yield { line: row.line, text: lineOf(row) };
-      if (rows.length < LINES_AT_ONCE) return;
-      after = rows.at(-1)!.record_id;
-    }
-  }
-
-  /** @throws PermanentError where no pipeline has this table. */
-  async #of(table: RecordTable): Promise<{ kind: FileKind; shown: Shown }> {
-    const all = await this.shown.get();
-    const { kind, pipeline } = partsOfTable(table) ?? {};
-    const shown = pipeline === undefined ? undefined : all.get(pipeline);
-    if (kind === undefined || shown === undefined) {
-      throw new PermanentError(`Cannot read "${table}": wanted one of ${tablesOf(all).join(", ")}.`);
-    }
-    return { kind, shown };
-  }
-
-  #read(kind: FileKind, pipeline: string, rest: string, values: readonly Bindable[]): Promise<Read[]> {
-    return this.db.all<Read>(
-      `SELECT r.id AS record_id, f.run_id, r.id % ${LINES_PER_FILE} AS line, f.loaded_at AS insertion_date,
-         ${TEXT} AS json, ${NUL_LINE} AS nul
-       FROM ${fromRecords(kind, pipeline)} JOIN run_files AS f ON f.id = r.id / ${LINES_PER_FILE} ${rest}`,
-      ...values,
-    );
-  }
-}
-
-function tablesOf(shown: ReadonlyMap<string, Shown>): RecordTable[] {
-  return [...shown.keys()].flatMap((name) => FILE_KINDS.map((kind) => `${kind}_${name}` as const));
-}
-
-function masked({ json, nul, ...meta }: Read, shown: Shown, kind: FileKind): RecordRow {
-  return { ...meta, record: readRecord(lineOf({ json, nul }), shown.masks[kind]) };
-}
-
-/** A pattern with \ before what ILIKE would read otherwise. */
-function likeReason(reason: string): string {
-  const escaped = reason.replaceAll(/[\\%_]/g, "\\$&");
-  const colon = escaped.indexOf(": ");
-  return colon < 0 ? `%${escaped}%` : `%; ${escaped.slice(0, colon)}: %${escaped.slice(colon + 2)}%`;
 }

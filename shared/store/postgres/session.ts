@@ -5,29 +5,12 @@
  */
 import { once } from "node:events";
 import type { Writable } from "node:stream";
-import type { PostgresType, Row, Sql } from "postgres";
+import type { PostgresType, Row, Sql as Client } from "postgres";
 import type { Cell, Table } from "../rows.ts";
-
-/** What can be bound to a parameter: `undefined` becomes NULL, booleans become 1 and 0, lists an array of PostgreSQL; NUL in a text U+FFFD. */
-export type Bindable =
-  | string
-  | number
-  | bigint
-  | boolean
-  | Uint8Array
-  | readonly string[]
-  | readonly number[]
-  | null
-  | undefined;
+import type { Bindable, Dialect, Lock, Sql } from "../sql/sql.ts";
 
 /** What runs statements: a transaction, or all connections together, each statement a transaction of its own. */
-export interface Session {
-  /** All rows of a query over our own tables. `T` is the shape that the query selects. */
-  all<T>(text: string, ...values: Bindable[]): Promise<T[]>;
-  /** The first row of a query, as `all`. */
-  get<T>(text: string, ...values: Bindable[]): Promise<T | undefined>;
-  /** Runs one statement; answers the number of rows it changed. */
-  run(text: string, ...values: Bindable[]): Promise<number>;
+export interface Session extends Sql {
   /** Runs several statements without parameters. */
   script(text: string): Promise<void>;
   /** A query of unknown shape, so that two columns of one name are both there. */
@@ -36,18 +19,41 @@ export interface Session {
   copy(text: string, pieces: AsyncIterable<string | Uint8Array>): Promise<void>;
 }
 
+/** The parts of common statements in PostgreSQL's own SQL. */
+export const DIALECT: Dialect = {
+  isIn: (value, parameter, type) => `${value} = ANY(${parameter}::${type}[])`,
+  listed: (parameter) => `unnest(${parameter}::bigint[]) WITH ORDINALITY AS c (value, n)`,
+  textIn: (text, keys) => `etl_record(${text}) #>> '{${keys.join(",")}}'`,
+  countRuns: (isLoaded) =>
+    `SELECT coalesce(sum(${isLoaded ? "loaded" : "runs"}), 0)::bigint AS n FROM run_counts`,
+};
+
+const LOCKS: Readonly<Record<Lock, number>> = {
+  file: 0x65746c31,
+  run: 0x65746c32,
+  pipeline: 0x65746c33,
+  told: 0x65746c34,
+};
+
 /** Runs statements by the connection that `use` gives; it bounds and classifies what the work waits for. */
 export function sessionOf(
-  use: <T>(work: (sql: Sql, wait: Wait) => Promise<T>) => Promise<T>,
+  use: <T>(work: (sql: Client, wait: Wait) => Promise<T>) => Promise<T>,
 ): Session {
   const all = <T>(text: string, ...values: Bindable[]) =>
     use(async (sql, wait) => [...await wait(query(sql, text, values))] as T[]);
+  const run = (text: string, ...values: Bindable[]) =>
+    use(async (sql, wait) => (await wait(query(sql, text, values))).count ?? 0);
   return {
+    dialect: DIALECT,
     all,
     async get<T>(text: string, ...values: Bindable[]) {
       return (await all<T>(text, ...values))[0];
     },
-    run: (text, ...values) => use(async (sql, wait) => (await wait(query(sql, text, values))).count ?? 0),
+    run,
+    async lock(kind, name = "", { shared = false } = {}) {
+      const lock = `pg_advisory_xact_lock${shared ? "_shared" : ""}`;
+      await run(`SELECT ${lock}($1::int, hashtext($2))`, LOCKS[kind], name);
+    },
     script: (text) => use(async (sql, wait) => void await wait(sql.unsafe(text).simple())),
     table: (text, ...values) =>
       use(async (sql, wait) => {
@@ -71,7 +77,7 @@ interface Copying {
 }
 
 async function copy(
-  sql: Sql,
+  sql: Client,
   wait: Wait,
   text: string,
   pieces: AsyncIterable<string | Uint8Array>,
@@ -114,7 +120,7 @@ async function copy(
   await wait(ended);
 }
 
-function query(sql: Sql, text: string, values: Bindable[]) {
+function query(sql: Client, text: string, values: Bindable[]) {
   const options = { prepare: true, simple: false }; // a text without values is prepared, too
   return sql.unsafe<Row[]>(text, values.map(toNative), options);
 }
@@ -159,9 +165,4 @@ function arrayOf(items: readonly (string | number)[]): string {
 export function sqlText(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes("\\") ? ` E${quoted.replaceAll("\\", "\\\\")}` : quoted;
-}
-
-/** Quotes `name` as an SQL identifier. */
-export function sqlName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

@@ -3,50 +3,34 @@
  *
  * @module
  */
-import type { Decide, RunEvent } from "../../contracts/messages.ts";
-import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
-import type { Held, HoldRow, NotificationState, Trimmed, WatchedSchedule } from "../rows.ts";
-import type { Current, Holds, Notifications, Records, Runs, Stoppable, Store } from "../store.ts";
-import type {
-  Delivered,
-  FileToLoad,
-  LineSource,
-  LoadedFile,
-  LoadedRun,
-  LoadOptions,
-  RunToLoad,
-} from "../writes.ts";
+import type { Trimmed } from "../rows.ts";
 import type { Defined } from "../shown.ts";
+import { addFields } from "../sql/columns.ts";
+import { announceRun, noteLoaded, sampleFields } from "../sql/run_writes.ts";
+import { fieldsOf } from "../sql/shown.ts";
+import { SqlStore } from "../sql/store.ts";
+import type { Stoppable, Store } from "../store.ts";
+import type { FileToLoad, LineSource, LoadedFile, LoadedRun, LoadOptions, RunToLoad } from "../writes.ts";
 import { Postgres } from "./connection.ts";
-import type { Session } from "./session.ts";
-import { moveCurrent, unmoved } from "./current_move.ts";
-import { keepDecision, keepHeld } from "./hold_writes.ts";
+import { moveCurrent } from "./current_move.ts";
+import { noteGrowth } from "./growth.ts";
 import { loadFile } from "./load.ts";
-import { lockFor } from "./locks.ts";
 import { checkServer, migrate, refuseNewer, SCHEMA_LOCK } from "./migrate.ts";
-import { keepWatched, noteOrder, noteTry } from "./notification_writes.ts";
+import { readsOf } from "./reads.ts";
+import type { Session } from "./session.ts";
 import { trimRuns } from "./trim.ts";
 import { refreshViews } from "./views.ts";
-import { readsOf } from "./reads.ts";
-import { announceRun, markLoaded, markRemoved, record, recordDelivery } from "./run_writes.ts";
+import { unmoved } from "../sql/moves.ts";
 
 /** The saver's side. */
-export class PostgresStore implements Store {
-  readonly runs: Runs;
-  readonly records: Records;
-  readonly current: Current;
-  readonly notifications: Notifications;
-  readonly holds: Holds;
-
+export class PostgresStore extends SqlStore implements Store {
   /** Made by `openPostgres`. */
   constructor(private readonly db: Postgres) {
-    ({
-      runs: this.runs,
-      records: this.records,
-      current: this.current,
-      notifications: this.notifications,
-      holds: this.holds,
-    } = readsOf(db));
+    super(readsOf(db));
+  }
+
+  protected transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.db.transaction(work);
   }
 
   async announceRun(run: RunToLoad): Promise<void> {
@@ -59,7 +43,13 @@ export class PostgresStore implements Store {
   }
 
   markLoaded(run: LoadedRun, { signal }: Stoppable = {}): Promise<void> {
-    return this.#load((session) => markLoaded(session, run, signal));
+    return this.#load(async (session) => {
+      await session.lock("pipeline", run.pipeline);
+      await noteLoaded(session, run);
+      await showFields(session, run.pipeline, run.fields ?? await sampleFields(session, run));
+      await moveCurrent(session, run, signal);
+      await noteGrowth(session);
+    });
   }
 
   /** A saver that runs while a newer one changes the schema leaves what is to be loaded to that one. */
@@ -74,7 +64,7 @@ export class PostgresStore implements Store {
     const runs = await unmoved(this.db);
     for (const run of runs) {
       await this.db.transaction(async (session) => {
-        await lockFor(session, "pipeline", run.pipeline);
+        await session.lock("pipeline", run.pipeline);
         await moveCurrent(session, run, signal);
       });
     }
@@ -83,59 +73,6 @@ export class PostgresStore implements Store {
 
   trim(before: string, { signal }: Stoppable = {}): Promise<Trimmed> {
     return trimRuns(this.db, before, signal);
-  }
-
-  record(events: readonly RunEvent[]): Promise<void> {
-    return this.db.transaction((session) => record(session, events));
-  }
-
-  recordDelivery(runId: string, files: readonly Delivered[]): Promise<void> {
-    return this.db.transaction((session) => recordDelivery(session, runId, files));
-  }
-
-  hold(held: Held, refuse: () => Promise<void>): Promise<void> {
-    return this.db.transaction(async (session) => {
-      await lockFor(session, "run", held.run_id);
-      await refuse();
-      await keepHeld(session, held);
-    });
-  }
-
-  decide(
-    order: Pick<Decide, "run_id" | "decision" | "requested_by">,
-    orderId: string,
-  ): Promise<HoldRow | undefined> {
-    return this.db.transaction((session) => keepDecision(session, order, orderId));
-  }
-
-  removeFile(
-    file: number,
-    at: string,
-    remove: () => Promise<string | undefined>,
-    { signal }: Stoppable = {},
-  ): Promise<string | undefined> {
-    return this.db.transaction(async (session) => {
-      await lockFor(session, "told");
-      signal?.throwIfAborted();
-      const stays = await remove();
-      if (stays === undefined) await markRemoved(session, file, at);
-      return stays;
-    });
-  }
-
-  noteOrder(order: Notify, receivers: readonly ReceiverName[]): Promise<void> {
-    return this.db.transaction((session) => noteOrder(session, order, receivers));
-  }
-
-  noteTry(
-    of: { webhookId: string; key: string },
-    tried: { state: NotificationState; result: string; at: string },
-  ): Promise<void> {
-    return noteTry(this.db, of, tried);
-  }
-
-  keepWatched(pipeline: string, watched: WatchedSchedule): Promise<void> {
-    return keepWatched(this.db, pipeline, watched);
   }
 
   /** Nobody but the server knows its disk: where it is full, a load fails as NoSpace and leaves nothing. */
@@ -152,6 +89,14 @@ export class PostgresStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.db[Symbol.asyncDispose]();
   }
+}
+
+/** Gives new keys their columns. Few runs have any, so the schema is locked only then. */
+async function showFields(session: Session, pipeline: string, fields: readonly string[]): Promise<void> {
+  const known = new Set(await fieldsOf(session, pipeline));
+  if (fields.every((field) => known.has(field))) return;
+  await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
+  if (await addFields(session, pipeline, fields)) await refreshViews(session);
 }
 
 /** Connections that a saver has at most: each of its actors needs one, and those that read while they hold a lock two. */

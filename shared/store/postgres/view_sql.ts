@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Session, sqlName, sqlText } from "./session.ts";
+import { type Session, sqlText } from "./session.ts";
+import { sqlName } from "../sql/sql.ts";
 
 /** PostgreSQL cuts longer names, in bytes. */
 const LONGEST_COLUMN = 63;

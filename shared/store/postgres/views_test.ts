@@ -6,7 +6,8 @@ import { withMasks } from "../shown.ts";
 import { Postgres } from "./connection.ts";
 import { migrate } from "./migrate.ts";
 import { readsOf } from "./reads.ts";
-import { addFields, refreshViews } from "./views.ts";
+import { refreshViews } from "./views.ts";
+import { addFields } from "../sql/columns.ts";
 
 const test = needing("postgres");
 

@@ -8,12 +8,11 @@ import { PermanentError } from "../../errors/errors.ts";
 import { FILE_KINDS, type FileKind } from "../../contracts/names.ts";
 import { Database, sqlText, type Value } from "../../sqlite/database.ts";
 import type { Reads } from "../store.ts";
-import { changesTable, currentTable } from "./current_table.ts";
 import { SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
 import { SqliteReadStore } from "./open.ts";
-import { baseTable, fromRecords, TEXT } from "./record_sql.ts";
-import { shownPipelines, versionOf } from "./shown.ts";
 import type { Shown } from "../shown.ts";
+import { baseTable, changesTable, currentTable, fromRecords, TEXT } from "../sql/tables.ts";
+import { versionOf } from "./statements.ts";
 
 /** Values in the order of a table's columns, where TEXT can't hold NUL: it reads as U+FFFD. */
 export type CopiedRow = readonly (string | number | null)[];
@@ -44,12 +43,10 @@ export class SqliteCopied implements Disposable {
   readonly #version: number;
   /** What is read through the port, from the same snapshot. */
   readonly reads: Reads;
-  readonly pipelines: readonly Shown[];
 
   private constructor(private readonly db: Database) {
     this.#version = versionOf(db);
     db.run("BEGIN");
-    this.pipelines = [...shownPipelines(db).values()];
     this.reads = new SqliteReadStore(db);
   }
 
@@ -75,6 +72,10 @@ export class SqliteCopied implements Disposable {
       db[Symbol.dispose]();
       throw error;
     }
+  }
+
+  async pipelines(): Promise<Shown[]> {
+    return [...(await this.reads.records.pipelines()).values()];
   }
 
   /** All tables that are there whatever the pipelines are, with the columns (`table.column`) that are `wanted`. */

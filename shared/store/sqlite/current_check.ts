@@ -5,8 +5,9 @@
  */
 import type { Database } from "../../sqlite/database.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { columnsSql, currentTable } from "./current_table.ts";
-import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
+import { columnsSql } from "./current_table.ts";
+import { keySql } from "./record_sql.ts";
+import { baseTable, currentTable, fromRecords, HOLDER, idsOf, TEXT } from "../sql/tables.ts";
 
 /** A run that moved the current state and whose records are kept. */
 interface KeptMove {

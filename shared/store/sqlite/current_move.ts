@@ -9,16 +9,20 @@
 import type { Database } from "../../sqlite/database.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { changedFields } from "../changed_fields.ts";
-import { changesTable, columnsSql, currentTable } from "./current_table.ts";
-import { type Place, placeOf } from "./place.ts";
-import { baseTable, fieldSql, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
-import { shownPipelines } from "./shown.ts";
-
-/** A run whose files are all loaded. */
-export interface MovingRun {
-  readonly runId: string;
-  readonly pipeline: string;
-}
+import { columnsSql } from "./current_table.ts";
+import { fieldSql, keySql } from "./record_sql.ts";
+import { fromRecords, HOLDER, TEXT } from "../sql/tables.ts";
+import { isAfter, newerComplete } from "../sql/place.ts";
+import { sqlOf } from "./statements.ts";
+import {
+  beginMove,
+  endMove,
+  type IdRange,
+  type Move,
+  type MovingRun,
+  rangeOf,
+  seenNow,
+} from "../sql/moves.ts";
 
 /** Rows that one statement works on, so that a long move lets timers in. */
 const ROWS_AT_ONCE = 5_000;
@@ -27,24 +31,16 @@ const ROWS_AT_ONCE = 5_000;
 const COMPARED_AT_ONCE = 200;
 
 /** A run on its way into the current state. */
-interface Move {
+interface SqliteMove extends Move {
   readonly db: Database;
-  readonly pipeline: string;
-  readonly shape: CurrentShape;
-  /** Its id in `run_moves`. */
-  readonly id: number;
-  readonly place: Place;
-  /** Whether it becomes the newest complete run. */
-  readonly isNewest: boolean;
-  /** The current state. */
-  readonly current: string;
-  readonly changes: string;
   /** Calls `step` for each part of a range of ids, and lets timers in between. */
-  readonly inSteps: (
-    range: readonly [first: number, last: number],
-    step: (first: number, last: number) => void,
-  ) => Promise<void>;
+  readonly inSteps: (range: IdRange, step: (...part: IdRange) => void) => Promise<void>;
 }
+
+/** Runs that older programs loaded have no report of their extraction. */
+const IS_WHOLE = `iif(completeness IS NULL,
+  EXISTS (SELECT 1 FROM run_events WHERE run_id = run.run_id AND type = 'phase_completed' AND phase = 'EXTRACTING'),
+  json_extract(completeness, '$.missing') = 0)`;
 
 /**
  * Moves the current state by a run that is loaded, in the transaction of `db`; one that did so before changes nothing. Of two records with the
@@ -52,32 +48,15 @@ interface Move {
  */
 export async function moveCurrent(
   db: Database,
-  { runId, pipeline }: MovingRun,
+  run: MovingRun,
   breathe: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const shape = shownPipelines(db).get(pipeline)?.current;
-  if (!shape || db.get("SELECT 1 FROM run_moves WHERE run_id = ?", runId) !== undefined) return;
-  const processed = rangeOf(db, runId, "processed", pipeline);
-  if (processed === undefined) return;
-  const place = placeOf(db, runId, pipeline);
-  const isComplete = shape.load === "snapshot" && isWhole(db, runId);
-  const { id } = db.get<{ id: number }>(
-    "INSERT INTO run_moves (run_id, pipeline, place, complete, at) VALUES (?, ?, ?, ?, ?) RETURNING id",
-    runId,
-    pipeline,
-    place.text,
-    isComplete,
-    new Date().toISOString(),
-  )!;
-  const move: Move = {
+  const sql = sqlOf(db);
+  const begun = await beginMove(sql, run, IS_WHOLE);
+  if (begun === undefined) return;
+  const move: SqliteMove = {
+    ...begun,
     db,
-    pipeline,
-    shape,
-    id,
-    place,
-    isNewest: isComplete && !place.isBehindComplete,
-    current: currentTable(pipeline),
-    changes: changesTable(pipeline),
     async inSteps([first, last], step) {
       for (let at = first; at <= last; at += ROWS_AT_ONCE) {
         step(at, Math.min(last, at + ROWS_AT_ONCE - 1));
@@ -85,31 +64,23 @@ export async function moveCurrent(
       }
     },
   };
-  const isFirst = !place.isOvertaken && db.get(`SELECT 1 FROM ${move.current} LIMIT 1`) === undefined;
-  if (isFirst) await addAll(move, processed);
+  const { place, current } = move;
+  const isFirst = !place.isOvertaken && db.get(`SELECT 1 FROM ${current} LIMIT 1`) === undefined;
+  if (isFirst) await addAll(move);
   else {
     db.script(
       `CREATE TEMP TABLE held (record INTEGER PRIMARY KEY, line INTEGER NOT NULL);
        CREATE TEMP TABLE news (line INTEGER PRIMARY KEY, key NOT NULL UNIQUE, record INTEGER NOT NULL)`,
     );
-    await findNews(move, processed);
-    if (place.isOvertaken) dropOvertaken(move);
-    await change(move, processed);
-    await add(move, processed);
-    await see(move, processed);
-    if (isComplete) await remove(move, rangeOf(db, runId, "invalid", pipeline));
+    await findNews(move);
+    if (place.isOvertaken) await dropOvertaken(move);
+    await change(move);
+    await add(move);
+    await see(move);
+    if (move.isComplete) await remove(move, await rangeOf(sql, run.runId, "invalid", run.pipeline));
     db.script("DROP TABLE temp.held; DROP TABLE temp.news");
   }
-  count(move);
-}
-
-/** The runs that are loaded and haven't moved the current state, in the order in which they were asked for. */
-export function unmoved(db: Database): MovingRun[] {
-  return db.all<MovingRun>(
-    `SELECT run.run_id AS runId, run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
-     WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
-  );
+  await endMove(sql, move);
 }
 
 /** Lets timers and other work in, so that a long transaction doesn't look like a dead one. */
@@ -120,41 +91,12 @@ export function breathing(signal: AbortSignal | undefined): () => Promise<void> 
   };
 }
 
-/** Whether what a run doesn't hold is no longer at the source: our extractor asked for everything, and got all that was announced. */
-function isWhole(db: Database, runId: string): boolean {
-  return db.get(
-    `SELECT 1 FROM etl_runs AS run WHERE run_id = ? AND correction_of IS NULL AND since IS NULL
-       AND iif(completeness IS NULL,
-         EXISTS (SELECT 1 FROM run_events WHERE run_id = run.run_id AND type = 'phase_completed' AND phase = 'EXTRACTING'),
-         json_extract(completeness, '$.missing') = 0)`,
-    runId,
-  ) !== undefined;
-}
-
-/** The ids of a run's records of a kind; undefined where the file isn't loaded. */
-function rangeOf(
-  db: Database,
-  runId: string,
-  kind: "processed" | "invalid",
-  pipeline: string,
-): [number, number] | undefined {
-  const file = db.get<{ id: number }>("SELECT id FROM run_files WHERE run_id = ? AND kind = ?", runId, kind);
-  if (file === undefined) return undefined;
-  const [first, last] = idsOf(file.id);
-  const found = db.get<{ last: number | null }>(
-    `SELECT max(id) AS last FROM ${baseTable(kind, pipeline)} WHERE id BETWEEN ? AND ?`,
-    first,
-    last,
-  );
-  return [first + 1, found?.last ?? first];
-}
-
 /** The first records of all: nothing to compare them with. */
-async function addAll(move: Move, processed: [number, number]): Promise<void> {
+async function addAll(move: SqliteMove): Promise<void> {
   const { db, shape, pipeline, current, changes, id } = move;
   const columns = columnsSql(shape, TEXT);
   const names = columns.map(({ name }) => `, ${name}`).join("");
-  await move.inSteps(processed, (first, last) => {
+  await move.inSteps(move.range, (first, last) => {
     db.run(
       `INSERT OR IGNORE INTO ${current} (key, record, first, changed, seen${names})
        SELECT ${fieldSql({ keys: shape.key, type: "INTEGER" }, TEXT)}, ${HOLDER}, ?1, ?1, ?2${
@@ -180,26 +122,19 @@ async function addAll(move: Move, processed: [number, number]): Promise<void> {
   );
 }
 
-/** What is written as `seen` of what the run holds. */
-function seenNow({ id, isNewest }: Move): number | null {
-  return isNewest ? null : id;
-}
-
 /** A key that has changed before and isn't there was removed. */
-function kindOfNew({ db, changes }: Move): string {
+function kindOfNew({ db, changes }: SqliteMove): string {
   if (db.get(`SELECT 1 FROM ${changes} LIMIT 1`) === undefined) return "'added'";
   return `iif(EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = c.key), 'restored', 'added')`;
 }
 
 /** Notes which records the run holds (`held`), and which of them aren't the current ones of their keys (`news`). */
-async function findNews(move: Move, processed: [number, number]): Promise<void> {
+async function findNews(move: SqliteMove): Promise<void> {
   const { db, shape, pipeline, current } = move;
   const from = fromRecords("processed", pipeline);
-  await move.inSteps(processed, (first, last) => {
+  await move.inSteps(move.range, (first, last) => {
     db.run(
-      `INSERT OR REPLACE INTO temp.held (record, line) SELECT ${HOLDER}, r.id FROM ${
-        baseTable("processed", pipeline)
-      } AS r WHERE r.id BETWEEN ? AND ? ORDER BY r.id`,
+      `INSERT OR REPLACE INTO temp.held (record, line) SELECT ${HOLDER}, r.id FROM ${move.processed} AS r WHERE r.id BETWEEN ? AND ? ORDER BY r.id`,
       first,
       last,
     );
@@ -219,10 +154,10 @@ async function findNews(move: Move, processed: [number, number]): Promise<void> 
        WHERE c.key = news.key AND h.line > news.line)`,
   );
   // the current record, stored twice
-  await move.inSteps(processed, (first, last) => {
+  await move.inSteps(move.range, (first, last) => {
     const same = `FROM temp.news AS n JOIN ${current} AS c ON c.key = n.key
-       JOIN ${baseTable("processed", pipeline)} AS a ON a.id = c.record
-       JOIN ${baseTable("processed", pipeline)} AS b ON b.id = n.record
+       JOIN ${move.processed} AS a ON a.id = c.record
+       JOIN ${move.processed} AS b ON b.id = n.record
        WHERE n.line BETWEEN ? AND ? AND a.json = b.json`;
     db.run(`INSERT OR REPLACE INTO temp.held (record, line) SELECT c.record, n.line ${same}`, first, last);
     db.run(`DELETE FROM temp.news WHERE line IN (SELECT n.line ${same})`, first, last);
@@ -230,15 +165,15 @@ async function findNews(move: Move, processed: [number, number]): Promise<void> 
 }
 
 /** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
-function dropOvertaken({ db, shape, pipeline, current, place }: Move): void {
+async function dropOvertaken({ db, shape, pipeline, current, place }: SqliteMove): Promise<void> {
   db.run(
     `DELETE FROM temp.news WHERE EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = news.key AND ${
-      place.isAfter("c.seen", "?")
+      isAfter(place, "c.seen", "?")
     })`,
     place.text,
   );
-  for (const runId of place.newerComplete()) {
-    const invalid = rangeOf(db, runId, "invalid", pipeline) ?? [1, 0];
+  for (const runId of await newerComplete(sqlOf(db), pipeline, place)) {
+    const invalid = await rangeOf(sqlOf(db), runId, "invalid", pipeline) ?? [1, 0];
     db.run(
       `DELETE FROM temp.news WHERE NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = news.key)
          AND key NOT IN (${invalidKeys(pipeline, shape)})`,
@@ -254,9 +189,9 @@ function invalidKeys(pipeline: string, { key }: CurrentShape): string {
 }
 
 /** Keys that are there, with another record. One that is written otherwise, but holds the same, is no change. */
-async function change(move: Move, [first, last]: [number, number]): Promise<void> {
-  const { db, shape, pipeline, current, changes, id } = move;
-  const table = baseTable("processed", pipeline);
+async function change(move: SqliteMove): Promise<void> {
+  const [first, last] = move.range;
+  const { db, shape, current, changes, id, processed: table } = move;
   const columns = columnsSql(shape, "p.json");
   const assigned = columns.map(({ name, value }) => `, ${name} = ${value}`).join("");
   for (let line = first - 1; line <= last;) {
@@ -294,10 +229,10 @@ async function change(move: Move, [first, last]: [number, number]): Promise<void
 }
 
 /** Keys that aren't there. */
-async function add(move: Move, processed: [number, number]): Promise<void> {
+async function add(move: SqliteMove): Promise<void> {
   const { db, shape, pipeline, current, changes, id } = move;
   const columns = columnsSql(shape, "p.json");
-  await move.inSteps(processed, (first, last) => {
+  await move.inSteps(move.range, (first, last) => {
     const fresh = `temp.news AS c WHERE c.line BETWEEN ?2 AND ?3
       AND NOT EXISTS (SELECT 1 FROM ${current} AS known WHERE known.key = c.key)`;
     db.run(
@@ -313,7 +248,7 @@ async function add(move: Move, processed: [number, number]): Promise<void> {
         columns.map(({ name }) => `, ${name}`).join("")
       })
        SELECT n.key, n.record, ?1, ?1, ?4${columns.map(({ value }) => `, ${value}`).join("")}
-       FROM (SELECT * FROM ${fresh}) AS n JOIN ${baseTable("processed", pipeline)} AS p ON p.id = n.record`,
+       FROM (SELECT * FROM ${fresh}) AS n JOIN ${move.processed} AS p ON p.id = n.record`,
       id,
       first,
       last,
@@ -323,10 +258,10 @@ async function add(move: Move, processed: [number, number]): Promise<void> {
 }
 
 /** Notes that the run is the newest that holds a key; where it is the newest complete run, that needs no word for most. */
-async function see(move: Move, processed: [number, number]): Promise<void> {
+async function see(move: SqliteMove): Promise<void> {
   const { db, current, place, isNewest } = move;
-  const older = `NOT ${place.isAfter("seen", "?4")}`;
-  await move.inSteps(isNewest ? currentIds(move) : processed, (first, last) => {
+  const older = `NOT ${isAfter(place, "seen", "?4")}`;
+  await move.inSteps(isNewest ? currentIds(move) : move.range, (first, last) => {
     db.run(
       `UPDATE ${current} SET seen = ?1 WHERE ${
         isNewest
@@ -342,7 +277,7 @@ async function see(move: Move, processed: [number, number]): Promise<void> {
 }
 
 /** Keys that a complete run doesn't hold; those that it holds as invalid records were last seen before. */
-async function remove(move: Move, invalid: [number, number] = [1, 0]): Promise<void> {
+async function remove(move: SqliteMove, invalid: IdRange = [1, 0]): Promise<void> {
   const { db, shape, pipeline, current, changes, place, id, isNewest } = move;
   db.script(
     `CREATE TEMP TABLE bad (key NOT NULL PRIMARY KEY) WITHOUT ROWID;
@@ -351,7 +286,7 @@ async function remove(move: Move, invalid: [number, number] = [1, 0]): Promise<v
   await move.inSteps(currentIds(move), (first, last) => {
     db.run(
       `INSERT INTO temp.unseen SELECT id, key FROM ${current} WHERE id BETWEEN ?1 AND ?2
-         AND +record NOT IN (SELECT record FROM temp.held) AND NOT ${place.isAfter("seen", "?3")}`,
+         AND +record NOT IN (SELECT record FROM temp.held) AND NOT ${isAfter(place, "seen", "?3")}`,
       first,
       last,
       place.text,
@@ -378,15 +313,6 @@ async function remove(move: Move, invalid: [number, number] = [1, 0]): Promise<v
   db.script("DROP TABLE temp.bad; DROP TABLE temp.unseen");
 }
 
-function currentIds({ db, current }: Move): [number, number] {
+function currentIds({ db, current }: SqliteMove): IdRange {
   return [1, db.get<{ last: number | null }>(`SELECT max(id) AS last FROM ${current}`)!.last ?? 0];
-}
-
-function count({ db, id, changes }: Move): void {
-  db.run(
-    `UPDATE run_moves SET (added, changed, removed, restored) = (
-       SELECT total(change = 'added'), total(change = 'changed'), total(change = 'removed'), total(change = 'restored')
-       FROM ${changes} WHERE move = ?1) WHERE id = ?1`,
-    id,
-  );
 }

@@ -5,41 +5,18 @@
  * @module
  */
 import { type Database, sqlName, sqlText } from "../../sqlite/database.ts";
-import type { CurrentColumn, CurrentShape } from "../current_shape.ts";
+import type { CurrentShape } from "../current_shape.ts";
 import { hides, type Mask, MASKED } from "../mask.ts";
 import type { PlainColumn } from "./plain_rows.ts";
-import { baseTable, fieldSql, valueSql } from "./record_sql.ts";
+import { fieldSql, valueSql } from "./record_sql.ts";
 import type { Shown } from "../shown.ts";
 import { columnName, refreshView } from "./view_sql.ts";
-
-/** Columns that follow the record's own in the view `NAME`. */
-const META = ["first_run", "changed_run", "seen_run", "changed_at"];
-
-/** The table of a pipeline's current state, as SQL. */
-export function currentTable(pipeline: string): string {
-  return sqlName(`current$${pipeline}`); // no view has a name with a $
-}
-
-/** The table of what changed in a pipeline's current state, as SQL. */
-export function changesTable(pipeline: string): string {
-  return sqlName(`changes$${pipeline}`);
-}
+import { baseTable, changesTable, currentTable, wholeOf } from "../sql/tables.ts";
+import { currentColumns, currentMeta } from "../sql/columns.ts";
 
 /** The name and the value, from the text of a processed record, of each column that the definition asks for. */
 export function columnsSql({ columns }: CurrentShape, text: string): { name: string; value: string }[] {
   return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, text) }));
-}
-
-/** A column of the row in `run_moves` with an id, as SQL. */
-export function ofMove(column: string, id: string): string {
-  return `(SELECT m.${column} FROM run_moves AS m WHERE m.id = ${id})`;
-}
-
-/** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
-export function newestComplete(pipeline: string): string {
-  return `(SELECT n.id FROM run_moves AS n WHERE n.pipeline = ${
-    sqlText(pipeline)
-  } AND n.complete = 1 ORDER BY n.place DESC LIMIT 1)`;
 }
 
 /** Makes what a pipeline's current state is kept in, where it isn't as its definition wants it, and the views. To be called in a write transaction. */
@@ -139,29 +116,13 @@ function refreshIndexes(db: Database, pipeline: string, { columns, index }: Curr
   for (const [name, on] of wanted) db.script(sqlOf(name, on));
 }
 
-/** The columns of the view `NAME`, of rows `c` of the current table: fields that have a column there and aren't masked, other keys of the record, ours. */
+/** The columns of the view `NAME`, of rows `c` of the current table: where it has no column for a key, it is read from the record. */
 export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly string[]): PlainColumn[] {
-  const mask = shown.masks.processed;
-  const own = new Map<string, string>([[shape.key.join("."), "key"]]);
-  shape.columns.forEach(({ keys }, n) => own.set(keys.join("."), `c${n}`));
-  const taken = new Set([...META, ...shown.added]);
-  const top = [...fields.filter((key) => !shown.added.includes(key)), ...shown.added].map((key) => {
-    const column = mask.has(key) ? undefined : own.get(key);
-    const name = shown.added.includes(key) ? key : columnName(key, taken);
-    return column === undefined ? { name, key } : { name, sql: `c.${column}` };
-  });
-  const nested = [{ keys: shape.key }, ...shape.columns].flatMap(({ keys }: Pick<CurrentColumn, "keys">) => {
-    if (keys.length === 1 || hides(mask, keys)) return [];
-    const field = keys.join(".");
-    return [{ name: columnName(field, taken), sql: `c.${own.get(field)!}` }];
-  });
   return [
-    ...top,
-    ...nested,
-    { name: "first_run", sql: ofMove("run_id", "c.first") },
-    { name: "changed_run", sql: ofMove("run_id", "c.changed") },
-    { name: "seen_run", sql: ofMove("run_id", `coalesce(c.seen, ${newestComplete(shown.name)})`) },
-    { name: "changed_at", sql: ofMove("at", "c.changed") },
+    ...currentColumns(shown, shape, fields, columnName).map(({ name, keys, column }) =>
+      column === undefined ? { name, key: keys[0]! } : { name, sql: column }
+    ),
+    ...currentMeta(shown.name),
   ];
 }
 
@@ -180,9 +141,7 @@ export function currentSelect(
   first = "",
 ): string {
   const columns = shownColumns(shown, shape, fields).map((column) =>
-    "sql" in column
-      ? `${column.sql} AS ${META.includes(column.name) ? column.name : sqlName(column.name)}`
-      : `${fromRecord(shown, column.key)} AS ${sqlName(column.name)}`
+    `${"sql" in column ? column.sql : fromRecord(shown, column.key)} AS ${sqlName(column.name)}`
   );
   return `SELECT
   ${first}${columns.join(",\n  ")}
@@ -207,10 +166,4 @@ function fieldsSql(mask: Mask): string {
   return `iif(x.fields IS NULL, NULL, (SELECT json_group_array(DISTINCT CASE ${
     hidden.join(" ")
   } ELSE value END) FROM json_each(x.fields)))`;
-}
-
-function wholeOf(mask: Mask): string[] {
-  return [...mask].flatMap(([key, rule]) =>
-    rule === "whole" ? [key] : wholeOf(rule).map((below) => `${key}.${below}`)
-  );
 }

@@ -12,7 +12,7 @@ import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.
 import type { Database } from "../../sqlite/database.ts";
 import { LINES_PER_FILE } from "../rows.ts";
 import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts";
-import { baseTable } from "./record_sql.ts";
+import { baseTable } from "../sql/tables.ts";
 import { FileBefore, References, type Span, spanOf, textAt } from "./same.ts";
 
 /** How long a load works before it lets timers and other work in, in milliseconds. */

@@ -7,36 +7,32 @@
 import { dirname } from "node:path";
 import { PermanentError } from "../../errors/errors.ts";
 import { needSpace } from "../../files/disk.ts";
-import type { Decide, RunEvent } from "../../contracts/messages.ts";
-import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
-import { growthOf, INCREMENTAL } from "./growth.ts";
-import { goingFiles, trimRuns } from "./trim.ts";
 import { Database } from "../../sqlite/database.ts";
 import { immediate, Mutex, type WaitOptions, whenUnlocked } from "../../sqlite/transaction.ts";
-import type { FileRow, Growth, Held, HoldRow, NotificationState, Trimmed, WatchedSchedule } from "../rows.ts";
+import type { FileRow, Growth, Trimmed } from "../rows.ts";
 import type { Defined } from "../shown.ts";
+import { addFields } from "../sql/columns.ts";
+import { SqlHolds } from "../sql/holds.ts";
+import { SqlNotifications } from "../sql/notifications.ts";
+import { announceRun, noteLoaded, sampleFields } from "../sql/run_writes.ts";
+import { SqlRuns } from "../sql/runs.ts";
+import { ShownPipelines } from "../sql/shown.ts";
+import type { Sql } from "../sql/sql.ts";
+import { SqlStore } from "../sql/store.ts";
 import type { ReadStore, Stoppable, Store } from "../store.ts";
-import type {
-  Delivered,
-  FileToLoad,
-  LineSource,
-  LoadedFile,
-  LoadedRun,
-  LoadOptions,
-  RunToLoad,
-} from "../writes.ts";
+import type { FileToLoad, LineSource, LoadedFile, LoadedRun, LoadOptions, RunToLoad } from "../writes.ts";
 import { problemsOfCurrent } from "./current_check.ts";
 import { SqliteCurrent } from "./current.ts";
-import { breathing, moveCurrent, unmoved } from "./current_move.ts";
-import { keepDecision, keepHeld, SqliteHolds } from "./holds.ts";
+import { breathing, moveCurrent } from "./current_move.ts";
+import { growthOf, INCREMENTAL, noteGrowth } from "./growth.ts";
 import { loadFile } from "./load.ts";
 import { migrate, SCHEMA_VERSION, schemaVersion } from "./migrate.ts";
-import { keepWatched, noteOrder, noteTry, SqliteNotifications } from "./notifications.ts";
 import { SqliteRecords } from "./records.ts";
-import { announceRun, markLoaded, markRemoved, record, recordDelivery } from "./run_writes.ts";
-import { SqliteRuns } from "./runs.ts";
-import { ShownPipelines, versionOf } from "./shown.ts";
+import { sqlOf, versionOf } from "./statements.ts";
+import { trimRuns } from "./trim.ts";
 import { refreshViews } from "./views.ts";
+import { goingFiles } from "../sql/trim.ts";
+import { unmoved } from "../sql/moves.ts";
 
 export interface StoreOptions extends WaitOptions {
   /** The pipelines whose records are to be loaded. */
@@ -48,20 +44,21 @@ const READ_TIMEOUT_MS = 1000;
 
 /** The reader's side. */
 export class SqliteReadStore implements ReadStore {
-  readonly runs: SqliteRuns;
+  readonly runs: SqlRuns;
   readonly records: SqliteRecords;
   readonly current: SqliteCurrent;
-  readonly notifications: SqliteNotifications;
-  readonly holds: SqliteHolds;
+  readonly notifications: SqlNotifications;
+  readonly holds: SqlHolds;
 
   /** Made by `openSqliteToRead`. */
   constructor(private readonly db: Database) {
-    const shown = new ShownPipelines(db);
-    this.runs = new SqliteRuns(db);
+    const sql = sqlOf(db);
+    const shown = new ShownPipelines(sql);
+    this.runs = new SqlRuns(sql);
     this.records = new SqliteRecords(db, shown);
     this.current = new SqliteCurrent(db, shown);
-    this.notifications = new SqliteNotifications(db);
-    this.holds = new SqliteHolds(db, shown);
+    this.notifications = new SqlNotifications(sql);
+    this.holds = new SqlHolds(sql, shown);
   }
 
   async problemsOfCurrent(pipeline: string): Promise<string[]> {
@@ -74,7 +71,7 @@ export class SqliteReadStore implements ReadStore {
   }
 
   async trimmable(before: string): Promise<FileRow[]> {
-    return goingFiles(this.db, before);
+    return goingFiles(sqlOf(this.db), before);
   }
 
   async ping(): Promise<void> {
@@ -96,12 +93,7 @@ export class SqliteReadStore implements ReadStore {
 }
 
 /** The saver's side. */
-export class SqliteStore implements Store {
-  readonly runs: SqliteRuns;
-  readonly records: SqliteRecords;
-  readonly current: SqliteCurrent;
-  readonly notifications: SqliteNotifications;
-  readonly holds: SqliteHolds;
+export class SqliteStore extends SqlStore implements Store {
   readonly #turns = new Mutex();
   /** The disk had no room for what is in the write-ahead log. */
   #isLogStuck = false;
@@ -111,11 +103,7 @@ export class SqliteStore implements Store {
     private readonly writer: Database,
     private readonly reader: SqliteReadStore,
   ) {
-    this.runs = reader.runs;
-    this.records = reader.records;
-    this.current = reader.current;
-    this.notifications = reader.notifications;
-    this.holds = reader.holds;
+    super(reader);
   }
 
   /**
@@ -140,8 +128,14 @@ export class SqliteStore implements Store {
     });
   }
 
+  transaction<T>(work: (sql: Sql) => Promise<T>, options?: Stoppable): Promise<T> {
+    return this.write((db) => work(sqlOf(db)), options);
+  }
+
   async announceRun(run: RunToLoad): Promise<void> {
-    if (await this.runs.byRunId(run.runId) === undefined) await this.write((db) => announceRun(db, run));
+    if (await this.runs.byRunId(run.runId) === undefined) {
+      await this.transaction((sql) => announceRun(sql, run));
+    }
   }
 
   loadFile(file: FileToLoad, lines: LineSource, options: LoadOptions = {}): Promise<LoadedFile> {
@@ -149,67 +143,24 @@ export class SqliteStore implements Store {
   }
 
   markLoaded(run: LoadedRun, options: Stoppable = {}): Promise<void> {
-    return this.write((db) => markLoaded(db, run, options.signal), options);
+    return this.write(async (db) => {
+      const sql = sqlOf(db);
+      await noteLoaded(sql, run);
+      const fields = run.fields ?? await sampleFields(sql, run);
+      if (await addFields(sql, run.pipeline, fields)) await refreshViews(db);
+      await moveCurrent(db, run, breathing(options.signal));
+      noteGrowth(db);
+    }, options);
   }
 
   async fillCurrent({ signal }: Stoppable = {}): Promise<number> {
-    const runs = await this.write(unmoved, { signal });
+    const runs = await this.transaction(unmoved, { signal });
     for (const run of runs) await this.write((db) => moveCurrent(db, run, breathing(signal)), { signal });
     return runs.length;
   }
 
   trim(before: string, { signal }: Stoppable = {}): Promise<Trimmed> {
     return trimRuns(this, before, signal);
-  }
-
-  record(events: readonly RunEvent[]): Promise<void> {
-    return this.write((db) => record(db, events));
-  }
-
-  recordDelivery(runId: string, files: readonly Delivered[]): Promise<void> {
-    return this.write((db) => recordDelivery(db, runId, files));
-  }
-
-  hold(held: Held, refuse: () => Promise<void>): Promise<void> {
-    return this.write(async (db) => {
-      await refuse();
-      keepHeld(db, held);
-    });
-  }
-
-  decide(
-    order: Pick<Decide, "run_id" | "decision" | "requested_by">,
-    orderId: string,
-  ): Promise<HoldRow | undefined> {
-    return this.write((db) => keepDecision(db, order, orderId));
-  }
-
-  removeFile(
-    file: number,
-    at: string,
-    remove: () => Promise<string | undefined>,
-    options: Stoppable = {},
-  ): Promise<string | undefined> {
-    return this.write(async (db) => {
-      const stays = await remove();
-      if (stays === undefined) markRemoved(db, file, at);
-      return stays;
-    }, options);
-  }
-
-  noteOrder(order: Notify, receivers: readonly ReceiverName[]): Promise<void> {
-    return this.write((db) => receivers.forEach((receiver) => noteOrder(db, order, receiver)));
-  }
-
-  noteTry(
-    of: { webhookId: string; key: string },
-    tried: { state: NotificationState; result: string; at: string },
-  ): Promise<void> {
-    return this.write((db) => noteTry(db, of, tried));
-  }
-
-  keepWatched(pipeline: string, watched: WatchedSchedule): Promise<void> {
-    return this.write((db) => keepWatched(db, pipeline, watched));
   }
 
   /** Records are written twice: to the write-ahead log, and from there to the database. */

@@ -4,14 +4,16 @@ import { ADA, fixture } from "../../../tests/support/people.ts";
 import { loadTexts, type TempStore, tempStore } from "../../../tests/support/store.ts";
 import { maskOf } from "../mask.ts";
 import { plainRows } from "./plain_rows.ts";
-import { addFields, refreshViews } from "./views.ts";
+import { refreshViews } from "./views.ts";
+import { sqlOf } from "./statements.ts";
+import { addFields } from "../sql/columns.ts";
 
 /** A store of users whose records may also have strange keys. */
 async function strangeStore(masked: readonly string[]): Promise<TempStore> {
   const temp = await tempStore(masked);
-  await temp.store.write((db) => {
-    addFields(db, "users", STRANGE_KEYS);
-    refreshViews(db);
+  await temp.store.write(async (db) => {
+    await addFields(sqlOf(db), "users", STRANGE_KEYS);
+    await refreshViews(db);
   });
   return temp;
 }

@@ -4,34 +4,9 @@
  *
  * @module
  */
-import { DEFAULT_PIPELINE, type FileKind } from "../../contracts/names.ts";
-import { sqlName, sqlText } from "../../sqlite/database.ts";
+import { sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn } from "../current_shape.ts";
-import { LINES_PER_FILE } from "../rows.ts";
 import { isPlainKey, type Mask, MASKED } from "../mask.ts";
-
-/** The table of a pipeline's records of a kind, as SQL. */
-export function baseTable(kind: FileKind, pipeline: string): string {
-  const base = `${kind}_records`;
-  return pipeline === DEFAULT_PIPELINE ? base : sqlName(`${base}$${pipeline}`); // no view has a name with a $
-}
-
-/** The records of a kind as `r`, each with the one that holds its text as `b`, where that is another. */
-export function fromRecords(kind: FileKind, pipeline: string): string {
-  const table = baseTable(kind, pipeline);
-  return `${table} AS r LEFT JOIN ${table} AS b ON b.id = r.same_as`;
-}
-
-/** The text of a record of `fromRecords`. */
-export const TEXT = "coalesce(b.json, r.json)";
-
-/** The id of the record that holds the text of a record of `fromRecords`. */
-export const HOLDER = "coalesce(r.same_as, r.id)";
-
-/** The ids of a file's records, as the two ends of BETWEEN. */
-export function idsOf(fileId: number): [first: number, last: number] {
-  return [fileId * LINES_PER_FILE, (fileId + 1) * LINES_PER_FILE - 1];
-}
 
 /** What identifies a record: text or a number; NULL where it has none. Whole numbers of more than 64 bits are text. */
 export function keySql(keys: readonly string[], text: string): string {

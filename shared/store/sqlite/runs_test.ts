@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { newRunId } from "../../contracts/ids.ts";
 import type { RunStatus } from "../../contracts/messages.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { writeRunState } from "./run_writes.ts";
+import { writeRunState } from "../sql/run_writes.ts";
+import { sqlOf } from "./statements.ts";
 import { loadTexts, tempStore } from "../../../tests/support/store.ts";
 import { leastMs } from "../../../tests/support/timing.ts";
 import type { RunRow } from "../rows.ts";
@@ -11,11 +12,11 @@ import type { RunToLoad } from "../writes.ts";
 const DAY = Date.UTC(2026, 10, 24);
 
 /** Ten runs, a minute apart; every third failed, the rest are loaded. */
-function addRuns(db: Database, count = 10): string[] {
+async function addRuns(db: Database, count = 10): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, n) => newRunId(DAY + n * 60_000));
   for (const [n, runId] of ids.entries()) {
     const status: RunStatus = n % 3 === 0 ? "FAILED" : "COMPLETED";
-    writeRunState(db, runId, {
+    await writeRunState(sqlOf(db), runId, {
       status,
       status_at: new Date(DAY + n * 60_000).toISOString(),
       pipeline: null,
@@ -43,7 +44,7 @@ const idsOf = (rows: RunRow[]) => rows.map((row) => row.id);
 
 Deno.test("runs are listed newest first, by offset, with their number", async () => {
   await using temp = await tempStore();
-  await temp.store.write((db) => void addRuns(db));
+  await temp.store.write(async (db) => void await addRuns(db));
   const { runs } = temp.store;
   assert.deepEqual(idsOf(await runs.list({}, { limit: 3, offset: 0 })), [10, 9, 8]);
   assert.deepEqual(idsOf(await runs.list({}, { limit: 3, offset: 8 })), [2, 1]);
@@ -52,7 +53,7 @@ Deno.test("runs are listed newest first, by offset, with their number", async ()
 
 Deno.test("filters hold together: status, time, and having reached the load", async () => {
   await using temp = await tempStore();
-  await temp.store.write((db) => void addRuns(db));
+  await temp.store.write(async (db) => void await addRuns(db));
   const { runs } = temp.store;
   const list = async (filter: Parameters<typeof runs.list>[0]) => {
     const found = idsOf(await runs.list(filter, { limit: 100, offset: 0 }));
@@ -71,8 +72,8 @@ Deno.test("filters hold together: status, time, and having reached the load", as
 
 Deno.test("pages walk through all runs, forwards and backwards, also where many have the same time", async () => {
   await using temp = await tempStore();
-  await temp.store.write((db) => {
-    addRuns(db);
+  await temp.store.write(async (db) => {
+    await addRuns(db);
     db.run(
       "UPDATE etl_runs SET run_timestamp = ? WHERE id IN (4, 5, 6, 7)",
       new Date(DAY + 4 * 60_000).toISOString(),

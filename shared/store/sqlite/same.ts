@@ -8,8 +8,10 @@
  */
 import type { Database } from "../../sqlite/database.ts";
 import type { FileKind } from "../../contracts/names.ts";
-import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
-import { shownPipelines } from "./shown.ts";
+import { keySql } from "./record_sql.ts";
+import { baseTable, fromRecords, HOLDER, idsOf, TEXT } from "../sql/tables.ts";
+import { ShownPipelines } from "../sql/shown.ts";
+import { sqlOf } from "./statements.ts";
 
 /** A line's place among the bytes of its batch, as one number: its first byte, counted from 1, and its length. 0 is a line without a record. */
 export type Span = number;
@@ -117,7 +119,7 @@ export class FileBefore {
   /** Reads the keys of the file before; lets timers in between. */
   async readKeys(breathe: () => Promise<void>): Promise<void> {
     const { db, kind, pipeline, ids } = this;
-    const key = shownPipelines(db).get(pipeline)?.current?.key;
+    const key = (await new ShownPipelines(sqlOf(db)).get()).get(pipeline)?.current?.key;
     this.#find = () => undefined;
     if (key === undefined) return;
     const from = fromRecords(kind, pipeline);

@@ -4,16 +4,14 @@
  *
  * @module
  */
-import { isFinal, RUN_STATUSES } from "../../contracts/messages.ts";
 import { FILE_KINDS, type FileKind } from "../../contracts/names.ts";
-import type { Database } from "../../sqlite/database.ts";
-import { currentTable, newestComplete } from "./current_table.ts";
 import { givesBack } from "./growth.ts";
 import type { SqliteStore } from "./open.ts";
-import { baseTable, fromRecords, HOLDER, idsOf, keySql, TEXT } from "./record_sql.ts";
+import { keySql } from "./record_sql.ts";
 import type { FileRow, Trimmed } from "../rows.ts";
 import type { Shown } from "../shown.ts";
-import { shownPipelines } from "./shown.ts";
+import { baseTable, currentTable, fromRecords, HOLDER, idsOf, newestComplete, TEXT } from "../sql/tables.ts";
+import { startTrim, type Transact, trimEvents, trimFile } from "../sql/trim.ts";
 
 /** Rows that one transaction removes, or looks at. */
 const ROWS_AT_ONCE = 2_000;
@@ -27,46 +25,20 @@ const PACKED_BELOW = 0.8;
 /** Pages that one transaction gives back to the disk. */
 const PAGES_AT_ONCE = 128;
 
-const FINAL = JSON.stringify(RUN_STATUSES.filter(isFinal));
-
-/**
- * The runs, as SQL over `run`, that were asked for and loaded before the time that is bound to `?1`, have ended, and have moved the current state,
- * where there is one.
- */
-const OLD = `run.run_timestamp < ?1 AND coalesce(run.loaded_at, '') < ?1
-  AND run.status IN (SELECT value FROM json_each('${FINAL}'))
-  AND (run.loaded_at IS NULL OR EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id)
-    OR EXISTS (SELECT 1 FROM pipelines AS p WHERE p.name = run.pipeline AND p.current IS NULL))`;
-
-/** The files, as SQL, of old runs whose records are there. The newest file of each kind stays, as the next one refers to it. */
-const GOING = `SELECT f.* FROM run_files AS f JOIN etl_runs AS run ON run.run_id = f.run_id
-  WHERE f.trimmed_at IS NULL AND f.loaded_at < ?1 AND ${OLD}
-    AND EXISTS (SELECT 1 FROM run_files AS n JOIN etl_runs AS newer ON newer.run_id = n.run_id
-      WHERE n.pipeline = f.pipeline AND n.kind = f.kind AND n.id > f.id AND n.records > 0 AND newer.correction_of IS NULL)`;
-
-/** The files whose records `trimRuns` would remove, oldest first, but for those that are still needed. */
-export function goingFiles(db: Database, before: string): FileRow[] {
-  return db.all<FileRow>(`${GOING} ORDER BY f.id`, before);
-}
-
 /** Removes the records and the events of runs that are older than `before`, and gives the room back to the disk. */
 export async function trimRuns(
   store: SqliteStore,
   before: string,
   signal: AbortSignal | undefined,
 ): Promise<Trimmed> {
-  const runs = await store.write((db) => {
-    const files = goingFiles(db, before);
-    const now = new Date().toISOString();
-    for (const { id } of files) db.run("UPDATE run_files SET trimmed_at = ? WHERE id = ?", now, id);
-    return new Set(files.map(({ run_id }) => run_id)).size;
-  }, { signal });
+  const transact: Transact = (work, options) => store.transaction(work, options);
+  const runs = await startTrim(transact, before);
   let records = 0;
-  const pipelines = await store.write((db) => [...shownPipelines(db).values()]);
+  const pipelines = (await store.records.pipelines()).values();
   for (const shown of pipelines) {
     for (const kind of FILE_KINDS) records += await trimRecords(store, shown, kind, signal);
   }
-  const events = await trimEvents(store, before, signal);
+  const events = await trimEvents(transact, before, signal);
   await giveBack(store, signal);
   return { runs, records, events };
 }
@@ -108,45 +80,11 @@ async function trimRecords(
   if (kind === "invalid") { for (const file of trimmed) await needUnresolved(store, shown, file, signal); }
   let removed = 0;
   for (const file of trimmed) {
-    removed += await trimFile(store, table, file, signal);
+    const going = { file, table, isNeeded: "r.id IN (SELECT id FROM temp.needed)", atOnce: ROWS_AT_ONCE };
+    removed += await trimFile((work, options) => store.transaction(work, options), going, signal);
     await packFile(store, table, file, signal);
   }
   await store.write((db) => db.script("DROP TABLE temp.needed"));
-  return removed;
-}
-
-async function trimFile(
-  store: SqliteStore,
-  table: string,
-  { id }: FileRow,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  const [first, last] = idsOf(id);
-  let removed = 0;
-  for (let at = first; at <= last;) {
-    const step = await store.write((db) => {
-      const end = db.get<{ id: number | null }>(
-        `SELECT max(id) AS id FROM (SELECT id FROM ${table} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${ROWS_AT_ONCE})`,
-        at,
-        last,
-      )!.id;
-      const gone = end === null ? 0 : db.run(
-        `DELETE FROM ${table} WHERE id BETWEEN ? AND ? AND id NOT IN (SELECT id FROM temp.needed)`,
-        at,
-        end,
-      );
-      db.run(
-        "UPDATE run_files SET kept = coalesce(kept, records) - ? WHERE id = ? AND (kept IS NULL OR ? > 0)",
-        gone,
-        id,
-        gone,
-      );
-      return { gone, next: (end ?? last) + 1, isLast: end === null };
-    }, { signal });
-    removed += step.gone;
-    if (step.isLast) break;
-    at = step.next;
-  }
   return removed;
 }
 
@@ -212,40 +150,6 @@ async function needUnresolved(
        DROP TABLE temp.unresolved`,
     );
   }, { signal });
-}
-
-/** What followed from the events stays in the run's row, and is kept for events that come later. */
-async function trimEvents(
-  store: SqliteStore,
-  before: string,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  let removed = 0;
-  for (;;) {
-    const gone = await store.write((db) => {
-      const runs = db.all<{ run_id: string }>(
-        `SELECT run.run_id FROM etl_runs AS run WHERE ${OLD} AND run.status_at < ?1
-           AND EXISTS (SELECT 1 FROM run_events AS e WHERE e.run_id = run.run_id) ORDER BY run.id LIMIT 50`,
-        before,
-      );
-      let gone = 0;
-      for (const { run_id } of runs) {
-        db.run(
-          `INSERT OR REPLACE INTO run_states (run_id, state)
-           SELECT run_id, json_object('status', status, 'status_at', status_at, 'pipeline', pipeline, 'source', source, 'since', since,
-             'completeness', completeness, 'requested_by', requested_by, 'started_at', started_at, 'finished_at', finished_at,
-             'correction_of', correction_of, 'superseded_by', superseded_by, 'failure_phase', failure_phase,
-             'failure_reason', failure_reason, 'failure_retryable', failure_retryable, 'delivery_state', delivery_state,
-             'delivery_error', delivery_error, 'delivered_at', delivered_at) FROM etl_runs WHERE run_id = ?`,
-          run_id,
-        );
-        gone += db.run("DELETE FROM run_events WHERE run_id = ?", run_id);
-      }
-      return gone;
-    }, { signal });
-    removed += gone;
-    if (gone === 0) return removed;
-  }
 }
 
 /** Gives free pages back to the disk, where the database was made to do so. */

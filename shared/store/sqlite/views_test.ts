@@ -4,7 +4,9 @@ import { maskOf, maskRecord } from "../mask.ts";
 import { openSqlite } from "./open.ts";
 import { type Database, type Value } from "../../sqlite/database.ts";
 import { loadTexts, tempStore, usersTables } from "../../../tests/support/store.ts";
-import { addFields, refreshViews } from "./views.ts";
+import { refreshViews } from "./views.ts";
+import { addFields } from "../sql/columns.ts";
+import { sqlOf } from "./statements.ts";
 
 type Row = Record<string, Value>;
 
@@ -17,8 +19,8 @@ function rowsOf(db: Database, query: string): Row[] {
 async function viewed(maskFields: string[], texts: string[], fields: string[] = []): Promise<Row[]> {
   await using temp = await tempStore(maskFields);
   await loadTexts(temp.store, "run-1", "raw", texts);
-  return await temp.store.write((db) => {
-    if (addFields(db, "users", fields)) refreshViews(db);
+  return await temp.store.write(async (db) => {
+    if (await addFields(sqlOf(db), "users", fields)) await refreshViews(db);
     return rowsOf(db, "SELECT * FROM raw_users ORDER BY record_id");
   });
 }
@@ -121,10 +123,13 @@ Deno.test("keys of every kind get a column of their own, and the right value", a
 
 Deno.test("keys that can't be columns are left out, and there are never more than 500 columns", async () => {
   await using temp = await tempStore();
-  const columns = await temp.store.write((db) => {
-    assert.equal(addFields(db, "users", ["nul\0", "\ud800", "x".repeat(1001)]), false);
-    assert.equal(addFields(db, "users", Array.from({ length: 1000 }, (_, n) => `field${n}`)), true);
-    refreshViews(db);
+  const columns = await temp.store.write(async (db) => {
+    assert.equal(await addFields(sqlOf(db), "users", ["nul\0", "\ud800", "x".repeat(1001)]), false);
+    assert.equal(
+      await addFields(sqlOf(db), "users", Array.from({ length: 1000 }, (_, n) => `field${n}`)),
+      true,
+    );
+    await refreshViews(db);
     return db.table("SELECT * FROM invalid_users").columns;
   });
   assert(columns.length > 490 && columns.length <= 500, `${columns.length} columns`);
@@ -133,8 +138,8 @@ Deno.test("keys that can't be columns are left out, and there are never more tha
 Deno.test("a new key gets its column in the same load, after the old ones", async () => {
   await using temp = await tempStore();
   await loadTexts(temp.store, "run-1", "processed", ['{"id":1,"nickname":"Bo","department_code":"ENG"}']);
-  const rows = await temp.store.write((db) => {
-    if (addFields(db, "users", ["id", "nickname", "department_code"])) refreshViews(db);
+  const rows = await temp.store.write(async (db) => {
+    if (await addFields(sqlOf(db), "users", ["id", "nickname", "department_code"])) await refreshViews(db);
     return rowsOf(db, "SELECT role, nickname, department_code FROM processed_users");
   });
   assert.deepEqual(rows, [{ role: null, nickname: "Bo", department_code: "ENG" }]);
@@ -221,9 +226,9 @@ Deno.test("the view and the function mask alike, whatever the record", async () 
       const runId = crypto.randomUUID();
       const mask = maskOf(fields);
       await loadTexts(temp.store, runId, "raw", records.map((r) => JSON.stringify(r)));
-      const rows = await temp.store.write((db) => {
-        addFields(db, "users", keys);
-        refreshViews(db, usersTables(fields));
+      const rows = await temp.store.write(async (db) => {
+        await addFields(sqlOf(db), "users", keys);
+        await refreshViews(db, usersTables(fields));
         return rowsOf(db, `SELECT * FROM raw_users WHERE run_id = '${runId}' ORDER BY record_id`);
       });
       assert.equal(rows.length, records.length);

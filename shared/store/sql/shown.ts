@@ -4,10 +4,10 @@
  * @module
  */
 import { type Shown, withMasks } from "../shown.ts";
-import type { Session } from "./session.ts";
+import type { Sql } from "./sql.ts";
 
 /** Writes what is shown of a pipeline from now on. */
-export async function keepShown(db: Session, shown: Shown): Promise<void> {
+export async function keepShown(db: Sql, shown: Shown): Promise<void> {
   const { name, added, masked, judged, folder, current } = shown;
   await db.run(
     `INSERT INTO pipelines (name, added, masked, judged, folder, current) VALUES ($1, $2, $3, $4, $5, $6)
@@ -27,7 +27,7 @@ type Row =
   & Record<"folder" | "current", string | null>;
 
 /** The top-level keys of a pipeline's records, in the order in which views show them as columns. */
-export async function fieldsOf(db: Session, pipeline: string): Promise<string[]> {
+export async function fieldsOf(db: Sql, pipeline: string): Promise<string[]> {
   const rows = await db.all<{ name: string }>(
     "SELECT name FROM pipeline_fields WHERE pipeline = $1 ORDER BY position",
     pipeline,
@@ -41,7 +41,7 @@ export class ShownPipelines {
   #known = new Map<string, { text: string; shown: Shown }>();
 
   /** Reads from `db`. */
-  constructor(private readonly db: Session) {}
+  constructor(private readonly db: Sql) {}
 
   /** By name; read each time, so that what is masked from now on is. */
   async get(): Promise<ReadonlyMap<string, Shown>> {

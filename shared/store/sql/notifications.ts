@@ -1,21 +1,56 @@
 /**
- * Noting what receivers outside were told.
+ * What receivers outside were told: the newest notifications, and up to which planned time lateness was judged.
  *
  * @module
  */
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
-import { MOST_NOTIFICATIONS, type NotificationState, type WatchedSchedule } from "../rows.ts";
-import type { Session } from "./session.ts";
+import {
+  MOST_NOTIFICATIONS,
+  type NotificationRow,
+  type NotificationState,
+  type WatchedSchedule,
+} from "../rows.ts";
+import type { Notifications } from "../store.ts";
+import type { Sql } from "./sql.ts";
+import { Terms } from "./terms.ts";
+
+export class SqlNotifications implements Notifications {
+  /** Reads from `db`. */
+  constructor(private readonly db: Sql) {}
+
+  list(
+    { limit, before, webhookId }: { limit: number; before?: number; webhookId?: string },
+  ): Promise<NotificationRow[]> {
+    const where = new Terms();
+    if (before !== undefined) where.add`id < ${before}`;
+    if (webhookId !== undefined) where.add`webhook_id = ${webhookId}`;
+    return this.db.all<NotificationRow>(
+      `SELECT * FROM notifications ${where} ORDER BY id DESC LIMIT ${where.bind(limit)}`,
+      ...where.values,
+    );
+  }
+
+  async has(webhookId: string): Promise<boolean> {
+    return await this.db.get("SELECT 1 FROM notifications WHERE webhook_id = $1", webhookId) !== undefined;
+  }
+
+  watched(pipeline: string): Promise<WatchedSchedule | undefined> {
+    return this.db.get<WatchedSchedule>(
+      "SELECT schedule, judged_until, late_at FROM watched_schedules WHERE pipeline = $1",
+      pipeline,
+    );
+  }
+}
 
 /** Notes an order for each receiver; one that is known stays as it is. The oldest beyond the number that is kept go. */
 export async function noteOrder(
-  session: Session,
+  sql: Sql,
   { webhook_id, pipeline, run_id, notification: { type, text, timestamp } }: Notify,
   receivers: readonly ReceiverName[],
 ): Promise<void> {
   for (const { host, key } of receivers) {
     // Not ON CONFLICT alone: an insert that finds one uses up a number
-    await session.run(
+    await sql.run(
       `INSERT INTO notifications (webhook_id, receiver, host, type, pipeline, run_id, text, happened_at, state)
        SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'WAITING'
        WHERE NOT EXISTS (SELECT 1 FROM notifications WHERE webhook_id = $1 AND receiver = $2)
@@ -30,18 +65,18 @@ export async function noteOrder(
       timestamp,
     );
   }
-  await session.run(
+  await sql.run(
     `DELETE FROM notifications WHERE id <= (SELECT max(id) FROM notifications) - ${MOST_NOTIFICATIONS}`,
   );
 }
 
 /** Notes the result of a try at the notification of `webhookId` to the receiver with `key`. */
 export async function noteTry(
-  session: Session,
+  sql: Sql,
   { webhookId, key }: { webhookId: string; key: string },
   { state, result, at }: { state: NotificationState; result: string; at: string },
 ): Promise<void> {
-  await session.run(
+  await sql.run(
     `UPDATE notifications SET state = $3, result = $4, tried_at = $5, attempts = attempts + 1
      WHERE webhook_id = $1 AND receiver = $2`,
     webhookId,
@@ -54,11 +89,11 @@ export async function noteTry(
 
 /** Keeps how lateness of a pipeline's runs is judged. */
 export async function keepWatched(
-  session: Session,
+  sql: Sql,
   pipeline: string,
   { schedule, judged_until, late_at }: WatchedSchedule,
 ): Promise<void> {
-  await session.run(
+  await sql.run(
     `INSERT INTO watched_schedules (pipeline, schedule, judged_until, late_at) VALUES ($1, $2, $3, $4)
      ON CONFLICT (pipeline) DO UPDATE SET schedule = excluded.schedule, judged_until = excluded.judged_until,
        late_at = excluded.late_at`,

@@ -1,11 +1,11 @@
 /**
- * The order of runs, as in `sqlite/place.ts`: that in which they were asked for; a correction stands behind the run that it corrects and before the
- * next one.
+ * The order of runs: that in which they were asked for, as a pipeline extracts one at a time. A correction stands behind the run that it corrects
+ * and before the next one: its records are as old.
  *
  * @module
  */
 import { timeOfRun } from "../../contracts/ids.ts";
-import type { Session } from "./session.ts";
+import type { Sql } from "./sql.ts";
 
 /** A run's place in the order, seen from the runs that were loaded before. */
 export interface Place {
@@ -20,13 +20,13 @@ export interface Place {
 }
 
 /** The place of a run that isn't in `run_moves` yet. */
-export async function placeOf(session: Session, runId: string, pipeline: string): Promise<Place> {
-  const text = await textOf(session, runId);
-  const newest = await session.get<{ id: number; place: string }>(
+export async function placeOf(sql: Sql, runId: string, pipeline: string): Promise<Place> {
+  const text = await textOf(sql, runId);
+  const newest = await sql.get<{ id: number; place: string }>(
     "SELECT id, place FROM run_moves WHERE pipeline = $1 AND complete = 1 ORDER BY place DESC LIMIT 1",
     pipeline,
   );
-  const later = await session.get(
+  const later = await sql.get(
     "SELECT 1 FROM run_moves WHERE pipeline = $1 AND place > $2 LIMIT 1",
     pipeline,
     text,
@@ -39,16 +39,16 @@ export async function placeOf(session: Session, runId: string, pipeline: string)
   };
 }
 
-/** SQL: whether the run that last held a row `c` of a current table has a later place than the one that is bound to `parameter`. */
-export function isAfter({ completeBefore }: Place, parameter: string): string {
-  return `coalesce((SELECT m.place FROM run_moves AS m WHERE m.id = coalesce(c.seen, ${
+/** SQL: whether the run that last held a row of a current table (its column `seen`) has a later place than the one that is bound to `parameter`. */
+export function isAfter({ completeBefore }: Place, seen: string, parameter: string): string {
+  return `coalesce((SELECT m.place FROM run_moves AS m WHERE m.id = coalesce(${seen}, ${
     completeBefore ?? "NULL"
   })) > ${parameter}, false)`;
 }
 
 /** The complete runs with a later place, in order. */
-export async function newerComplete(session: Session, pipeline: string, { text }: Place): Promise<string[]> {
-  const rows = await session.all<{ run_id: string }>(
+export async function newerComplete(sql: Sql, pipeline: string, { text }: Place): Promise<string[]> {
+  const rows = await sql.all<{ run_id: string }>(
     "SELECT run_id FROM run_moves WHERE pipeline = $1 AND complete = 1 AND place > $2 ORDER BY place",
     pipeline,
     text,
@@ -57,9 +57,9 @@ export async function newerComplete(session: Session, pipeline: string, { text }
 }
 
 /** The time and the id of the run, behind those of the run that was extracted and that it corrects. */
-async function textOf(session: Session, runId: string): Promise<string> {
+async function textOf(sql: Sql, runId: string): Promise<string> {
   const find = (id: string) =>
-    session.get<{ run_timestamp: string; correction_of: string | null }>(
+    sql.get<{ run_timestamp: string; correction_of: string | null }>(
       "SELECT run_timestamp, correction_of FROM etl_runs WHERE run_id = $1",
       id,
     );

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Bindable } from "./session.ts";
+import type { Bindable } from "./sql.ts";
 
 class Raw {
   constructor(readonly sql: string) {}

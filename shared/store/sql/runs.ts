@@ -6,18 +6,15 @@
 import type { RunEvent } from "../../contracts/messages.ts";
 import type { DeliveryRow, FileRow, Page, RunCursor, RunFilter, RunRow } from "../rows.ts";
 import type { Runs } from "../store.ts";
-import type { Bindable, Session } from "./session.ts";
+import type { Bindable, Sql } from "./sql.ts";
 import { Terms } from "./terms.ts";
 
-/** `etl_runs` as SQLite has its columns. */
-const RUN = "SELECT * FROM etl_runs";
-
-export class PostgresRuns implements Runs {
+export class SqlRuns implements Runs {
   /** Reads from `db`. */
-  constructor(private readonly db: Session) {}
+  constructor(private readonly db: Sql) {}
 
   list(filter: RunFilter, { limit, offset }: { limit: number; offset: number }): Promise<RunRow[]> {
-    const where = conditions(filter);
+    const where = this.#conditions(filter);
     return this.#runs(
       `${where} ORDER BY run_timestamp DESC, id DESC LIMIT ${where.bind(limit)} OFFSET ${where.bind(offset)}`,
       where.values,
@@ -25,19 +22,16 @@ export class PostgresRuns implements Runs {
   }
 
   async count(filter: RunFilter = {}): Promise<number> {
-    const { loaded, ...others } = filter;
-    if (String(conditions(others)) === "") {
-      return (await this.db.get<{ n: number }>(
-        `SELECT coalesce(sum(${loaded ? "loaded" : "runs"}), 0)::bigint AS n FROM run_counts`,
-      ))!.n;
-    }
-    const where = conditions(filter);
-    return (await this.db.get<{ n: number }>(`SELECT count(*) AS n FROM etl_runs ${where}`, ...where.values))!
-      .n;
+    const { loaded = false, ...others } = filter;
+    const where = this.#conditions(filter);
+    const counted = String(this.#conditions(others)) === ""
+      ? this.db.get<{ n: number }>(this.db.dialect.countRuns(loaded))
+      : this.db.get<{ n: number }>(`SELECT count(*) AS n FROM etl_runs ${where}`, ...where.values);
+    return (await counted)!.n;
   }
 
   async page(filter: RunFilter, page: Page<RunCursor>): Promise<RunRow[]> {
-    const where = conditions(filter, page);
+    const where = this.#conditions(filter, page);
     const order = page.from === "end" ? "ASC" : "DESC";
     const rows = await this.#runs(
       `${where} ORDER BY run_timestamp ${order}, id ${order} LIMIT ${where.bind(page.limit)}`,
@@ -58,7 +52,7 @@ export class PostgresRuns implements Runs {
     const rows = await this.#runs(
       `AS run WHERE raw_file = $1 OR (raw_file IS NULL AND EXISTS (
          SELECT 1 FROM run_events WHERE run_id = run.run_id AND type = 'phase_completed' AND phase = 'EXTRACTING'
-           AND etl_record(body) #>> '{detail,raw_file}' = $1))
+           AND ${this.db.dialect.textIn("body", ["detail", "raw_file"])} = $1))
        ORDER BY id LIMIT 1`,
       [name],
     );
@@ -75,13 +69,13 @@ export class PostgresRuns implements Runs {
   }
 
   async byRunIds(runIds: readonly string[]): Promise<Map<string, RunRow>> {
-    const rows = await this.#runs("WHERE run_id = ANY($1::text[])", [runIds]);
+    const rows = await this.#runs(`WHERE ${this.#isIn("run_id")}`, [runIds]);
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
   async eventsOf(runIds: readonly string[]): Promise<Map<string, RunEvent[]>> {
     const rows = await this.db.all<{ run_id: string; body: string }>(
-      "SELECT run_id, body FROM run_events WHERE run_id = ANY($1::text[]) ORDER BY run_id, at, seq",
+      `SELECT run_id, body FROM run_events WHERE ${this.#isIn("run_id")} ORDER BY run_id, at, seq`,
       runIds,
     );
     return new Map(
@@ -91,7 +85,7 @@ export class PostgresRuns implements Runs {
 
   async filesOf(runIds: readonly string[]): Promise<Map<string, FileRow[]>> {
     const rows = await this.db.all<FileRow>(
-      "SELECT * FROM run_files WHERE run_id = ANY($1::text[]) ORDER BY run_id, id",
+      `SELECT * FROM run_files WHERE ${this.#isIn("run_id")} ORDER BY run_id, id`,
       runIds,
     );
     return grouped(rows, runIds);
@@ -106,7 +100,7 @@ export class PostgresRuns implements Runs {
 
   async deliveriesOf(runIds: readonly string[]): Promise<Map<string, DeliveryRow[]>> {
     const rows = await this.db.all<DeliveryRow>(
-      "SELECT * FROM deliveries WHERE run_id = ANY($1::text[]) ORDER BY run_id, id",
+      `SELECT * FROM deliveries WHERE ${this.#isIn("run_id")} ORDER BY run_id, id`,
       runIds,
     );
     return grouped(rows, runIds);
@@ -118,31 +112,36 @@ export class PostgresRuns implements Runs {
 
   async correctionsOf(runIds: readonly string[]): Promise<Map<string, RunRow[]>> {
     const rows = await this.#runs(
-      "WHERE correction_of = ANY($1::text[]) ORDER BY run_timestamp DESC, id DESC",
+      `WHERE ${this.#isIn("correction_of")} ORDER BY run_timestamp DESC, id DESC`,
       [runIds],
     );
     return grouped(rows, runIds, (row) => row.correction_of!);
   }
 
   #runs(rest: string, values: readonly Bindable[]): Promise<RunRow[]> {
-    return this.db.all<RunRow>(`${RUN} ${rest}`, ...values);
+    return this.db.all<RunRow>(`SELECT * FROM etl_runs ${rest}`, ...values);
   }
-}
 
-function conditions(filter: RunFilter, page?: Page<RunCursor>): Terms {
-  const terms = new Terms();
-  if (filter.pipeline !== undefined) terms.add`pipeline = ${filter.pipeline}`;
-  if (filter.status?.length === 1) terms.add`status = ${filter.status[0]}`;
-  else if (filter.status !== undefined) terms.add`status = ANY(${filter.status}::text[])`;
-  if (filter.since !== undefined) terms.add`run_timestamp >= ${filter.since}`;
-  if (filter.until !== undefined) terms.add`run_timestamp < ${filter.until}`;
-  if (filter.loaded) terms.add`loaded_at IS NOT NULL`;
-  for (const [cursor, sign] of [[page?.after, "<"], [page?.before, ">"]] as const) {
-    if (cursor === undefined) continue;
-    const [at, id] = [terms.bind(cursor.run_timestamp), terms.bind(cursor.id)];
-    terms.addSql(`(run_timestamp, id) ${sign} (${at}, ${id}::bigint)`);
+  #isIn(column: string, parameter = "$1"): string {
+    return this.db.dialect.isIn(column, parameter, "text");
   }
-  return terms;
+
+  #conditions(filter: RunFilter, page?: Page<RunCursor>): Terms {
+    const terms = new Terms();
+    if (filter.pipeline !== undefined) terms.add`pipeline = ${filter.pipeline}`;
+    if (filter.status?.length === 1) terms.add`status = ${filter.status[0]}`;
+    else if (filter.status !== undefined) terms.addSql(this.#isIn("status", terms.bind(filter.status)));
+    if (filter.since !== undefined) terms.add`run_timestamp >= ${filter.since}`;
+    if (filter.until !== undefined) terms.add`run_timestamp < ${filter.until}`;
+    if (filter.loaded) terms.addSql("loaded_at IS NOT NULL");
+    if (page?.after !== undefined) {
+      terms.add`(run_timestamp, id) < (${page.after.run_timestamp}, ${page.after.id})`;
+    }
+    if (page?.before !== undefined) {
+      terms.add`(run_timestamp, id) > (${page.before.run_timestamp}, ${page.before.id})`;
+    }
+    return terms;
+  }
 }
 
 function grouped<R extends { run_id: string }>(

@@ -9,22 +9,16 @@ import { parseExact } from "../mask.ts";
 import { LINES_PER_FILE } from "../rows.ts";
 import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
-import { moveCurrent } from "./current_move.ts";
-import { noteGrowth } from "./growth.ts";
-import { lockFor } from "./locks.ts";
-import { SCHEMA_LOCK } from "./migrate.ts";
-import { baseTable, idsOf } from "./record_sql.ts";
-import type { Session } from "./session.ts";
-import { fieldsOf } from "./shown.ts";
-import { addFields, refreshViews } from "./views.ts";
+import type { Sql } from "./sql.ts";
+import { fromRecords, idsOf, TEXT } from "./tables.ts";
 
 /** Records read for their keys where no one told them. */
 const SAMPLE = 100;
 
-/** Makes the run's row where it isn't there. */
-export async function announceRun(session: Session, run: RunToLoad): Promise<void> {
-  await lockFor(session, "run", run.runId);
-  await session.run(
+/** Makes the run's row where it isn't there, as for a run that other programs began. */
+export async function announceRun(sql: Sql, run: RunToLoad): Promise<void> {
+  await sql.lock("run", run.runId);
+  await sql.run(
     `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
      SELECT $1, $2, 'LOADING', $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
     run.runId,
@@ -36,14 +30,9 @@ export async function announceRun(session: Session, run: RunToLoad): Promise<voi
   );
 }
 
-/** Notes that a run is loaded, in the transaction of `session`: see `Store.markLoaded`. */
-export async function markLoaded(
-  session: Session,
-  run: LoadedRun,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await lockFor(session, "pipeline", run.pipeline);
-  await session.run(
+/** Notes in the row of a run that it is loaded, and which records its own correct. */
+export async function noteLoaded(sql: Sql, run: LoadedRun): Promise<void> {
+  await sql.run(
     `UPDATE etl_runs SET raw_file = $2, processed_file = $3, dlq_file = $4, valid_count = $5, invalid_count = $6,
        source = coalesce(source, $7), correction_of = coalesce(correction_of, $8), loaded_at = coalesce(loaded_at, $9),
        lookup_sha256 = $10, rules_sha256 = $11, pipeline = $12, since = coalesce(since, $13),
@@ -65,74 +54,62 @@ export async function markLoaded(
     run.completeness && JSON.stringify(run.completeness),
   );
   if (run.correctionOf !== undefined && run.corrects !== undefined) {
-    await linkCorrections(session, run.runId, run.correctionOf, run.corrects);
+    await linkCorrections(sql, run.runId, run.correctionOf, run.corrects);
   }
-  const fields = run.fields ?? await sampleFields(session, run);
-  await showFields(session, run.pipeline, fields);
-  await moveCurrent(session, run, signal);
-  await noteGrowth(session);
-}
-
-/** Gives new keys their columns. Few runs have any, so the schema is locked only then. */
-async function showFields(session: Session, pipeline: string, fields: readonly string[]): Promise<void> {
-  const known = new Set(await fieldsOf(session, pipeline));
-  if (fields.every((field) => known.has(field))) return;
-  await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
-  if (await addFields(session, pipeline, fields)) await refreshViews(session);
 }
 
 /**
- * Keeps events and brings the rows of their runs up to date, in the transaction of `session`. A run's events are kept one after the other: each
+ * Keeps events and brings the rows of their runs up to date, in the transaction of `sql`. A run's events are kept one after the other: each
  * row follows from all that are kept.
  */
-export async function record(session: Session, events: readonly RunEvent[]): Promise<void> {
-  await lockFor(session, "told", "", { shared: true });
+export async function record(sql: Sql, events: readonly RunEvent[]): Promise<void> {
+  await sql.lock("told", "", { shared: true });
   // always in the same order, so that two batches never wait for each other
   for (const runId of [...new Set(events.map((event) => event.run_id))].sort()) {
-    await lockFor(session, "run", runId);
+    await sql.lock("run", runId);
   }
   const [event, ...others] = events;
-  const before = event !== undefined && others.length === 0 ? await stateBefore(session, event) : undefined;
-  for (const runId of await keepEvents(session, events)) {
-    const state = before ? step(before, event!) : await stateOf(session, runId);
-    await writeRunState(session, runId, state);
+  const before = event !== undefined && others.length === 0 ? await stateBefore(sql, event) : undefined;
+  for (const runId of await keepEvents(sql, events)) {
+    const state = before ? step(before, event!) : await stateOf(sql, runId);
+    await writeRunState(sql, runId, state);
   }
 }
 
 /** What all that is known of a run says about it. Where its old events were removed, what followed from them stands for them. */
-async function stateOf(session: Session, runId: string): Promise<RunState> {
-  const events = await eventsOf(session, runId);
-  const kept = await session.get<{ state: string }>("SELECT state FROM run_states WHERE run_id = $1", runId);
+async function stateOf(sql: Sql, runId: string): Promise<RunState> {
+  const events = await eventsOf(sql, runId);
+  const kept = await sql.get<{ state: string }>("SELECT state FROM run_states WHERE run_id = $1", runId);
   if (kept === undefined) return stateAfter(events);
   const from: RunState = JSON.parse(kept.state);
   return stateAfter(events.filter(({ published_at }) => published_at > from.status_at), from);
 }
 
 /** The state of a run whose row follows from its events, if one step leads from it to the one after `event`. */
-async function stateBefore(session: Session, event: RunEvent): Promise<RunState | undefined> {
+async function stateBefore(sql: Sql, event: RunEvent): Promise<RunState | undefined> {
   if (!isRepeated(event)) return undefined;
   const { run_id, published_at } = event;
-  const { at } = (await session.get<{ at: string | null }>(
+  const { at } = (await sql.get<{ at: string | null }>(
     "SELECT max(at) AS at FROM run_events WHERE run_id = $1",
     run_id,
   ))!;
   if (at === null || at >= published_at) return undefined;
-  return await session.get<RunState>(
+  return await sql.get<RunState>(
     `SELECT ${STATE_COLUMNS.join(", ")} FROM etl_runs WHERE run_id = $1`,
     run_id,
   );
 }
 
-async function eventsOf(session: Session, runId: string): Promise<RunEvent[]> {
-  const rows = await session.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = $1", runId);
+async function eventsOf(sql: Sql, runId: string): Promise<RunEvent[]> {
+  const rows = await sql.all<{ body: string }>("SELECT body FROM run_events WHERE run_id = $1", runId);
   return rows.map(({ body }) => JSON.parse(body));
 }
 
 /** Keeps events, but for those that are known by their ids. Answers the runs that have new ones. */
-async function keepEvents(session: Session, events: readonly RunEvent[]): Promise<Set<string>> {
+export async function keepEvents(sql: Sql, events: readonly RunEvent[]): Promise<Set<string>> {
   const touched = new Set<string>();
   for (const event of events) {
-    const added = await session.run(
+    const added = await sql.run(
       `INSERT INTO run_events (id, run_id, at, actor, type, phase, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT (id) DO NOTHING`,
       event.id,
@@ -148,10 +125,10 @@ async function keepEvents(session: Session, events: readonly RunEvent[]): Promis
   return touched;
 }
 
-/** Writes what follows from a run's events to its row, and makes the row where it isn't there: as SQLite's. */
-async function writeRunState(session: Session, runId: string, state: RunState): Promise<void> {
+/** Writes what follows from a run's events to its row, and makes the row where it isn't there. What only the load knows stays; of what both know the events' word counts. */
+export async function writeRunState(sql: Sql, runId: string, state: RunState): Promise<void> {
   // Not an upsert: an insert that finds a conflict uses up a number, and people see the numbers of runs.
-  await session.run(
+  await sql.run(
     `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
      SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
     runId,
@@ -159,7 +136,7 @@ async function writeRunState(session: Session, runId: string, state: RunState): 
     state.status,
     state.status_at,
   );
-  await session.run(
+  await sql.run(
     `UPDATE etl_runs SET status = $2, status_at = $3, source = coalesce($4, source), requested_by = $5, started_at = $6,
        finished_at = $7, correction_of = coalesce($8, correction_of), superseded_by = $9, failure_phase = $10,
        failure_reason = $11, failure_retryable = $12, delivery_state = $13, delivery_error = $14, delivered_at = $15,
@@ -188,13 +165,13 @@ async function writeRunState(session: Session, runId: string, state: RunState): 
 
 /** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
 export async function recordDelivery(
-  session: Session,
+  sql: Sql,
   runId: string,
   files: readonly Delivered[],
 ): Promise<void> {
-  await lockFor(session, "told", "", { shared: true });
+  await sql.lock("told", "", { shared: true });
   for (const file of files) {
-    await session.run(
+    await sql.run(
       `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
        ON CONFLICT (run_id, kind) DO UPDATE SET name = excluded.name, remote_path = excluded.remote_path,
@@ -215,22 +192,22 @@ export async function recordDelivery(
 }
 
 /** Notes that retention removed a local file; a time that was noted before stays. */
-export async function markRemoved(session: Session, file: number, at: string): Promise<void> {
-  await session.run("UPDATE run_files SET removed_at = coalesce(removed_at, $1) WHERE id = $2", at, file);
+export async function markRemoved(sql: Sql, file: number, at: string): Promise<void> {
+  await sql.run("UPDATE run_files SET removed_at = coalesce(removed_at, $1) WHERE id = $2", at, file);
 }
 
 async function linkCorrections(
-  session: Session,
+  sql: Sql,
   runId: string,
   correctionOf: string,
   corrects: readonly number[],
 ): Promise<void> {
-  const raw = await fileOf(session, runId, "raw");
-  const invalid = await fileOf(session, correctionOf, "invalid");
+  const raw = await fileOf(sql, runId, "raw");
+  const invalid = await fileOf(sql, correctionOf, "invalid");
   if (raw === undefined || invalid === undefined) return; // the corrected run was never loaded here: there is nothing to point to
-  await session.run(
+  await sql.run(
     `INSERT INTO record_corrections (raw_record_id, invalid_record_id)
-     SELECT $1::bigint + c.n, $2::bigint + c.line FROM unnest($3::bigint[]) WITH ORDINALITY AS c (line, n)
+     SELECT CAST($1 AS BIGINT) + c.n, CAST($2 AS BIGINT) + c.value FROM ${sql.dialect.listed("$3")} WHERE true
      ON CONFLICT (raw_record_id) DO UPDATE SET invalid_record_id = excluded.invalid_record_id`,
     raw * LINES_PER_FILE,
     invalid * LINES_PER_FILE,
@@ -238,8 +215,8 @@ async function linkCorrections(
   );
 }
 
-async function fileOf(session: Session, runId: string, kind: string): Promise<number | undefined> {
-  const file = await session.get<{ id: number }>(
+async function fileOf(sql: Sql, runId: string, kind: string): Promise<number | undefined> {
+  const file = await sql.get<{ id: number }>(
     "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
     runId,
     kind,
@@ -248,11 +225,13 @@ async function fileOf(session: Session, runId: string, kind: string): Promise<nu
 }
 
 /** The keys of the first records, in the order in which they come. */
-async function sampleFields(session: Session, { runId, pipeline }: RunToLoad): Promise<string[]> {
-  const file = await fileOf(session, runId, "raw");
+export async function sampleFields(sql: Sql, { runId, pipeline }: RunToLoad): Promise<string[]> {
+  const file = await fileOf(sql, runId, "raw");
   if (file === undefined) return [];
-  const rows = await session.all<{ json: string }>(
-    `SELECT json FROM ${baseTable("raw", pipeline)} WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT ${SAMPLE}`,
+  const rows = await sql.all<{ json: string }>(
+    `SELECT ${TEXT} AS json FROM ${
+      fromRecords("raw", pipeline)
+    } WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id LIMIT ${SAMPLE}`,
     ...idsOf(file),
   );
   return [...new Set(rows.flatMap(({ json }) => keysOf(json)))];

@@ -1,31 +1,32 @@
 /**
- * Reading which runs were held before their load, and what was decided on them.
+ * Runs that were held before their load, and what was decided on them.
  *
  * @module
  */
+import type { Decide } from "../../contracts/messages.ts";
 import { readRecord } from "../mask.ts";
-import type { HoldRow } from "../rows.ts";
+import type { Held, HoldRow } from "../rows.ts";
 import type { Holds } from "../store.ts";
-import type { Bindable, Session } from "./session.ts";
 import type { ShownPipelines } from "./shown.ts";
+import type { Bindable, Sql } from "./sql.ts";
 
 /** What a hold is read by: all but its samples. */
-export const HOLD =
+const HOLD =
   "SELECT run_id, pipeline, reason, message, compared_with, held_at, decision, decided_by, decided_at, order_id FROM holds AS h";
 
 const TO_LOAD = `decision = 'released' AND run_id IN
   (SELECT run_id FROM etl_runs WHERE loaded_at IS NULL AND status NOT IN ('COMPLETED', 'FAILED'))`;
 
-export class PostgresHolds implements Holds {
+export class SqlHolds implements Holds {
   /** Reads from `db`; `shown` knows the pipelines. */
-  constructor(private readonly db: Session, private readonly shown: ShownPipelines) {}
+  constructor(private readonly db: Sql, private readonly shown: ShownPipelines) {}
 
   async of(runId: string): Promise<HoldRow | undefined> {
     return (await this.#holds("WHERE run_id = $1", runId))[0];
   }
 
   async ofRuns(runIds: readonly string[]): Promise<Map<string, HoldRow>> {
-    const rows = await this.#holds("WHERE run_id = ANY($1::text[])", runIds);
+    const rows = await this.#holds(`WHERE ${this.db.dialect.isIn("run_id", "$1", "text")}`, runIds);
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
@@ -60,4 +61,40 @@ export class PostgresHolds implements Holds {
   #holds(rest: string, ...values: Bindable[]): Promise<HoldRow[]> {
     return this.db.all<HoldRow>(`${HOLD} ${rest}`, ...values);
   }
+}
+
+/** Notes that a run is held. One that is held already stays as it is. */
+export async function keepHeld(sql: Sql, held: Held): Promise<void> {
+  await sql.run(
+    `INSERT INTO holds (run_id, pipeline, reason, message, samples, compared_with, held_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run_id) DO NOTHING`,
+    held.run_id,
+    held.pipeline,
+    held.reason,
+    held.message,
+    JSON.stringify(held.samples),
+    held.compared_with,
+    new Date().toISOString(),
+  );
+}
+
+/** Notes a decision, unless there is one already. Answers the hold with the decision that counts; undefined where the run isn't held. */
+export async function keepDecision(
+  sql: Sql,
+  { run_id, decision, requested_by }: Pick<Decide, "run_id" | "decision" | "requested_by">,
+  orderId: string,
+): Promise<HoldRow | undefined> {
+  await sql.run(
+    `UPDATE holds SET decision = $2, decided_by = $3, decided_at = $4, order_id = $5, samples = NULL
+     WHERE run_id = $1 AND decision IS NULL`,
+    run_id,
+    decision,
+    requested_by,
+    new Date().toISOString(),
+    orderId,
+  );
+  return await sql.get<HoldRow>(
+    `${HOLD} WHERE run_id = $1`,
+    run_id,
+  );
 }

@@ -1,0 +1,123 @@
+/**
+ * The moves of runs: what each did to the current state of its pipeline, in the order in which they were asked for.
+ *
+ * @module
+ */
+import type { CurrentShape } from "../current_shape.ts";
+import { type Place, placeOf } from "./place.ts";
+import { ShownPipelines } from "./shown.ts";
+import type { Sql } from "./sql.ts";
+import { baseTable, changesTable, currentTable, idsOf } from "./tables.ts";
+
+/** A run whose files are all loaded. */
+export interface MovingRun {
+  readonly runId: string;
+  readonly pipeline: string;
+}
+
+/** The ids of records that follow one another. */
+export type IdRange = readonly [first: number, last: number];
+
+/** A run on its way into the current state. */
+export interface Move {
+  readonly pipeline: string;
+  readonly shape: CurrentShape;
+  /** Its id in `run_moves`. */
+  readonly id: number;
+  readonly place: Place;
+  /** Whether what it doesn't hold is no longer at the source. */
+  readonly isComplete: boolean;
+  /** Whether it becomes the newest complete run. */
+  readonly isNewest: boolean;
+  /** Tables. */
+  readonly current: string;
+  readonly changes: string;
+  readonly processed: string;
+  /** Its valid records. */
+  readonly range: IdRange;
+}
+
+/**
+ * Begins the move of a run; undefined where its pipeline has no current state, it has moved before, or its file isn't loaded. `isWhole` is SQL over
+ * `run`: whether our extractor asked for everything, and got all that was announced.
+ */
+export async function beginMove(sql: Sql, run: MovingRun, isWhole: string): Promise<Move | undefined> {
+  const { runId, pipeline } = run;
+  const shape = (await new ShownPipelines(sql).get()).get(pipeline)?.current;
+  if (!shape) return undefined;
+  if (await sql.get("SELECT 1 FROM run_moves WHERE run_id = $1", runId) !== undefined) return undefined;
+  const range = await rangeOf(sql, runId, "processed", pipeline);
+  if (range === undefined) return undefined;
+  const place = await placeOf(sql, runId, pipeline);
+  const isComplete = shape.load === "snapshot" && await sql.get(
+        `SELECT 1 FROM etl_runs AS run WHERE run_id = $1 AND correction_of IS NULL AND since IS NULL AND ${isWhole}`,
+        runId,
+      ) !== undefined;
+  const { id } = (await sql.get<{ id: number }>(
+    "INSERT INTO run_moves (run_id, pipeline, place, complete, at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+    runId,
+    pipeline,
+    place.text,
+    isComplete,
+    new Date().toISOString(),
+  ))!;
+  return {
+    pipeline,
+    shape,
+    id,
+    place,
+    isComplete,
+    isNewest: isComplete && !place.isBehindComplete,
+    current: currentTable(pipeline),
+    changes: changesTable(pipeline),
+    processed: baseTable("processed", pipeline),
+    range,
+  };
+}
+
+/** Notes how many keys a run added, changed, removed and restored. */
+export async function endMove(sql: Sql, { id, changes }: Move): Promise<void> {
+  await sql.run(
+    `UPDATE run_moves SET (added, changed, removed, restored) = (
+       SELECT count(*) FILTER (WHERE change = 'added'), count(*) FILTER (WHERE change = 'changed'),
+         count(*) FILTER (WHERE change = 'removed'), count(*) FILTER (WHERE change = 'restored')
+       FROM ${changes} WHERE move = $1) WHERE id = $1`,
+    id,
+  );
+}
+
+/** What is written as `seen` of what the run holds: nothing where it is the newest complete run, so that most rows stay as they are. */
+export function seenNow({ id, isNewest }: Move): number | null {
+  return isNewest ? null : id;
+}
+
+/** The runs that are loaded and haven't moved the current state, in the order in which they were asked for. */
+export function unmoved(sql: Sql): Promise<MovingRun[]> {
+  return sql.all<MovingRun>(
+    `SELECT run.run_id AS "runId", run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
+     WHERE run.loaded_at IS NOT NULL AND p.current IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id) ORDER BY run.run_timestamp, run.id`,
+  );
+}
+
+/** The ids of a run's records of a kind; undefined where the file isn't loaded. */
+export async function rangeOf(
+  sql: Sql,
+  runId: string,
+  kind: "processed" | "invalid",
+  pipeline: string,
+): Promise<IdRange | undefined> {
+  const file = await sql.get<{ id: number }>(
+    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
+    runId,
+    kind,
+  );
+  if (file === undefined) return undefined;
+  const [first, last] = idsOf(file.id);
+  const found = await sql.get<{ last: number | null }>(
+    `SELECT max(id) AS last FROM ${baseTable(kind, pipeline)} WHERE id BETWEEN $1 AND $2`,
+    first,
+    last,
+  );
+  return [first + 1, found?.last ?? first];
+}

@@ -1,0 +1,66 @@
+/**
+ * The tables of records and of current states, as SQL: where the text of a record stands, and which move a row refers to.
+ *
+ * @module
+ */
+import { DEFAULT_PIPELINE, type FileKind } from "../../contracts/names.ts";
+import type { Mask } from "../mask.ts";
+import { LINES_PER_FILE } from "../rows.ts";
+import { sqlName } from "./sql.ts";
+
+/** The table of a pipeline's records of a kind, as SQL. */
+export function baseTable(kind: FileKind, pipeline: string): string {
+  const base = `${kind}_records`;
+  return pipeline === DEFAULT_PIPELINE ? base : sqlName(`${base}$${pipeline}`); // no view has a name with a $
+}
+
+/** The records of a kind as `r`, each with the one that holds its text as `b`, where that is another. */
+export function fromRecords(kind: FileKind, pipeline: string): string {
+  const table = baseTable(kind, pipeline);
+  return `${table} AS r LEFT JOIN ${table} AS b ON b.id = r.same_as`;
+}
+
+/** The text of a record of `fromRecords`; in PostgreSQL with U+FFFD in place of NUL. */
+export const TEXT = "coalesce(b.json, r.json)";
+
+/** The id of the record that holds the text of a record of `fromRecords`. */
+export const HOLDER = "coalesce(r.same_as, r.id)";
+
+/** The ids of a file's records, as the two ends of BETWEEN. */
+export function idsOf(fileId: number): [first: number, last: number] {
+  return [fileId * LINES_PER_FILE, (fileId + 1) * LINES_PER_FILE - 1];
+}
+
+/** The files as `f` of records `r`, to be joined. */
+// the second condition lets a query for one run go from the run's file to its range of records; LEFT lets count(*) skip the files
+export const WITH_FILES = `LEFT JOIN run_files AS f
+  ON f.id = r.id / ${LINES_PER_FILE} AND r.id BETWEEN f.id * ${LINES_PER_FILE} AND f.id * ${LINES_PER_FILE} + ${
+  LINES_PER_FILE - 1
+}`;
+
+/** The table of a pipeline's current state, as SQL. */
+export function currentTable(pipeline: string): string {
+  return sqlName(`current$${pipeline}`); // no view has a name with a $
+}
+
+/** The table of what changed in a pipeline's current state, as SQL. */
+export function changesTable(pipeline: string): string {
+  return sqlName(`changes$${pipeline}`);
+}
+
+/** A column of the row in `run_moves` with an id, as SQL. */
+export function ofMove(column: string, id: string): string {
+  return `(SELECT m.${column} FROM run_moves AS m WHERE m.id = ${id})`;
+}
+
+/** The id of the newest complete run of a pipeline in `run_moves`, as SQL. */
+export function newestComplete(pipeline: string): string {
+  return `(SELECT n.id FROM run_moves AS n WHERE n.pipeline = '${pipeline}' AND n.complete = 1 ORDER BY n.place DESC LIMIT 1)`;
+}
+
+/** The fields that a mask hides whole, with dots for nested ones. */
+export function wholeOf(mask: Mask): string[] {
+  return [...mask].flatMap(([key, rule]) =>
+    rule === "whole" ? [key] : wholeOf(rule).map((below) => `${key}.${below}`)
+  );
+}

@@ -1,0 +1,52 @@
+/**
+ * The statements that both engines have in common, run by SQLite.
+ *
+ * @module
+ */
+import { type Database, sqlText } from "../../sqlite/database.ts";
+import type { Bindable, Dialect, Sql } from "../sql/sql.ts";
+
+const DIALECT: Dialect = {
+  // a list is bound as a JSON array: one statement serves every length
+  isIn: (value, parameter) => `${value} IN (SELECT value FROM json_each(${parameter}))`,
+  listed: (parameter) => `(SELECT value, key + 1 AS n FROM json_each(${parameter})) AS c`,
+  textIn: (text, keys) => `json_extract(${text}, ${sqlText(`$.${keys.join(".")}`)})`,
+  // SQLite goes through what it counts one by one, but for the rows of a whole table: few runs are not loaded
+  countRuns: (isLoaded) =>
+    isLoaded
+      ? `SELECT (SELECT count(*) FROM etl_runs) - (SELECT count(*) FROM etl_runs WHERE (loaded_at IS NULL) = 1) AS n`
+      : "SELECT count(*) AS n FROM etl_runs",
+};
+
+/** Runs statements by `db`. Nothing needs a lock: a write transaction keeps all others out. */
+export function sqlOf(db: Database): Sql {
+  return {
+    dialect: DIALECT,
+    all: (text, ...values) => settled(() => db.all(numbered(text), ...values.map(boundOf))),
+    get: (text, ...values) => settled(() => db.get(numbered(text), ...values.map(boundOf))),
+    run: (text, ...values) => settled(() => db.run(numbered(text), ...values.map(boundOf))),
+    lock: () => Promise.resolve(),
+  };
+}
+
+/** Not an async function for each: what throws at once is a rejection. */
+function settled<T>(work: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(work()));
+}
+
+/** With SQLite's numbered parameters. What is quoted stays. */
+function numbered(text: string): string {
+  return text.replaceAll(
+    /'[^']*'|"[^"]*"|\$(\d+)/g,
+    (found, n?: string) => n === undefined ? found : `?${n}`,
+  );
+}
+
+function boundOf(value: Bindable) {
+  return Array.isArray(value) ? JSON.stringify(value) : value as Exclude<Bindable, readonly unknown[]>;
+}
+
+/** A number that changes whenever another connection has committed something. */
+export function versionOf(db: Database): number {
+  return db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
+}
