@@ -32,7 +32,7 @@ builder.queryFields((t) => ({
         required: false,
         description:
           'Conditions by field, which all have to hold: `{ price: { gt: 30 }, maker: { city: { like: "Ro%" } } }`. There are `eq`, `lt`, ' +
-          "`gt`, `in` and, of texts and whole numbers, `like` (`%` and `_`; case is ignored). Personal fields can't be looked for; `Pipeline.currentFields` lists those that can.",
+          "`gt`, `in` and, of texts and whole numbers, `like` (`%` and `_`; case is ignored). Personal fields can't be searched; `Pipeline.currentFields` lists those that can.",
       }),
       ...pageArgs,
     },

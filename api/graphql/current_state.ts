@@ -37,7 +37,7 @@ export async function currentStateOf(
   };
 }
 
-/** @throws a GraphQLError where records can't be looked for by their key. */
+/** @throws a GraphQLError where records can't be found by their key. */
 export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
   if (!isKeyMasked) return;
   throw badInput(

@@ -31,7 +31,7 @@ const RuleType = builder.objectRef<Rule>("PipelineRule").implement({
 });
 
 const CurrentField = builder.objectRef<Searchable>("CurrentField").implement({
-  description: "A field of the current state that can be looked for.",
+  description: "A field of the current state that can be searched.",
   fields: (t) => ({
     field: t.exposeString("field", { description: "Its name, with dots for a nested one." }),
     type: t.string({
@@ -108,7 +108,7 @@ const PipelineType = builder.objectRef<PipelineView>("Pipeline").implement({
     }),
     currentFields: t.field({
       type: [CurrentField],
-      description: "The fields of its current state that can be looked for.",
+      description: "The fields of its current state that can be searched.",
       resolve: async ({ name }, _args, { store }) =>
         await store?.current.table(name) === undefined ? [] : await store!.current.fields(name),
     }),

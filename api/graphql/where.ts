@@ -24,7 +24,7 @@ export interface Fields {
 /**
  * The conditions that a client gave: `{ field: { eq, lt, gt, in, like } }`. A nested field's name has dots, or stands in the object above it.
  *
- * @throws a GraphQLError naming what can't be looked for, and what can.
+ * @throws a GraphQLError naming a field that can't be searched, and those that can.
  */
 export function conditionsOf(where: unknown, fields: Fields): Conditions {
   if (where == null) return {};

@@ -72,13 +72,13 @@ export interface InvalidOfKey {
   readonly run_id: string;
 }
 
-/** A field that can be looked for. */
+/** A field that can be searched. */
 export interface Searchable {
   /** With dots for nested ones. */
   readonly field: string;
   /** Undefined for the key. */
   readonly type: CurrentColumn["type"] | undefined;
-  /** Whether it has an index, so that what is looked for is found at once. */
+  /** Whether it has an index, so that a search by it is fast. */
   readonly isIndexed: boolean;
 }
 
@@ -100,7 +100,7 @@ export type Conditions = Readonly<Record<string, Condition>>;
 /**
  * The field of a condition.
  *
- * @throws PermanentError for one that can't be looked for in this way.
+ * @throws PermanentError for one that can't be searched in this way.
  */
 export function fieldOf<Field extends Searchable>(
   fields: readonly Field[],

@@ -175,7 +175,7 @@ export interface RecordFilter {
   readonly runId?: string | undefined;
   /**
    * Only invalid records with this problem: `age: greater than 65` finds `age: 70 is greater than 65` (field and kind, as in the reasons of
-   * a run); text without `: ` is looked for anywhere. Case is ignored.
+   * a run); text without `: ` may stand anywhere. Case is ignored.
    */
   readonly reason?: string | undefined;
 }

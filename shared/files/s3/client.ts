@@ -11,13 +11,13 @@ import { Absent, NotImplemented, refused, type Subject, Taken, unanswered } from
 import { addressOf, type S3Place } from "./place.ts";
 import { send } from "./send.ts";
 
-/** How long a request is waited for. */
+/** How long to wait for a request. */
 export interface S3Patience {
   /** Tries of a request, the first one included. */
   readonly tries: number;
   /** The pause before the second try, doubled for each further one; milliseconds. */
   readonly delayMs: number;
-  /** How long the store may neither say nor take anything, in milliseconds. */
+  /** How long the store may neither send nor take a byte, in milliseconds. */
   readonly silenceMs: number;
 }
 
@@ -38,7 +38,7 @@ interface Request extends Subject {
 /** An answer whose body is read by the caller. Disposing of it ends the connection's use. */
 interface Answer extends Disposable {
   readonly response: Response;
-  /** Waits for a step of the body; a store that says nothing for too long ends it. */
+  /** Awaits a step of the body; fails when the store sends nothing for too long. */
   step<T>(step: Promise<T>): Promise<T>;
 }
 
@@ -81,7 +81,7 @@ export class S3Client {
       using answer = await this.#send(request);
       const { headers } = answer.response;
       const text = await answer.step(answer.response.text());
-      // some answers begin before their outcome is known
+      // some answers start before the store knows the outcome
       if (request.method !== "GET" && text.includes("<Error>")) {
         throw await this.#refusal(request, answer.response, text);
       }
@@ -186,7 +186,7 @@ export class S3Client {
     }
   }
 
-  /** Does something again while it fails in a way that passes, a few times. */
+  /** Tries something a few times while it fails with a transient error. */
   async #persistently<T>(
     { signal }: { signal?: AbortSignal | undefined },
     work: () => Promise<T>,
@@ -195,7 +195,7 @@ export class S3Client {
       try {
         return await work();
       } catch (error) {
-        // waiting for room is its actor's
+        // the actor waits for room
         if (signal?.aborted || !(error instanceof TransientError) || error instanceof NoSpace) throw error;
         await this.rest(tried, error, signal);
       }
@@ -257,7 +257,7 @@ export class S3Client {
 
   async #refusal(request: Request, { ok, status: said, headers }: Response, text: string): Promise<Error> {
     const status = ok ? 500 : said;
-    // the answer to HEAD has no body, and so no code: asked in full, the store says it
+    // an answer to HEAD has no body, so no error code: GET tells it
     if (request.method === "HEAD" && (status === 400 || status === 403)) {
       await this.ask({ ...request, method: "GET", headers: { range: "bytes=0-0" } });
     }
@@ -279,7 +279,7 @@ export function valueIn(xml: string, name: string): string | undefined {
 
 const ENTITIES = { quot: '"', apos: "'", lt: "<", gt: ">", amp: "&" };
 
-/** As signatures want it. */
+/** Encoded as signatures require. */
 function encoded(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -291,7 +291,7 @@ function silence(ms: number): Error {
   return new Error(`no answer for ${Math.round(ms / 1_000)} s`);
 }
 
-/** Ends what takes too long without any progress. */
+/** Aborts what makes no progress for too long. */
 class Watch implements Disposable {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal | undefined;
@@ -310,7 +310,7 @@ class Watch implements Disposable {
 
   readonly #abort = () => this.#stop.abort(this.#signal?.reason);
 
-  /** Begins to wait, or to wait anew. */
+  /** Starts the wait, or starts it again. */
   progress(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

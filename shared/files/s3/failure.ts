@@ -1,5 +1,5 @@
 /**
- * What went wrong with a request to the store, and whether it may go away by itself: by its status and its error code.
+ * What went wrong with a request to the store, and whether it may pass by itself: judged by status and error code.
  *
  * @module
  */
@@ -12,10 +12,10 @@ export interface Subject {
   readonly path: string;
 }
 
-/** What the store answers in place of what was wanted. */
+/** An error answer of the store. */
 export interface Refusal {
   readonly status: number;
-  /** The store's own code, such as `SlowDown`; empty where it says none. */
+  /** The store's own code, such as `SlowDown`; empty where it gives none. */
   readonly code: string;
   /** The store's clock. */
   readonly date: string | null;
@@ -25,16 +25,16 @@ export interface Refusal {
 /** The store has no object of this name. */
 export class Absent extends PermanentError {}
 
-/** An object isn't what was written. */
+/** An object differs from what was written. */
 export class Damaged extends PermanentError {}
 
-/** The store doesn't know a header that the request has. */
+/** The store doesn't support a header of the request. */
 export class NotImplemented extends PermanentError {}
 
 /** The condition of a request doesn't hold: the name is taken. */
 export class Taken extends PermanentError {}
 
-/** What to do about codes that stay until somebody acts. */
+/** What to do about errors that last until somebody acts. */
 const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
   NoSuchBucket: ({ bucket }) =>
     `there is no bucket "${bucket}". Make it, or correct FILES_URL. What has failed is tried again by deno task etl dead replay ID.`,
@@ -51,10 +51,10 @@ const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
     `access denied. Give the access key the right to read, write, list and remove "${prefix}*" in the bucket "${bucket}".`,
 };
 
-/** Codes that more space answers. */
+/** Codes of a store that is full. */
 const FULL = new Set(["QuotaExceeded", "StorageFull", "XMinioStorageFull", "InsufficientCapacity"]);
 
-/** Codes that pass, though their status says that the request is at fault: what was sent was damaged or cut on its way. */
+/** Transient errors although their status blames the request: its bytes were damaged or cut off on their way. */
 const PASSING = new Set([
   "XAmzContentSHA256Mismatch",
   "BadDigest",

@@ -1,6 +1,6 @@
 /**
  * The files of runs in an S3-compatible store. The path in messages is the key, below the prefix: `data/raw_users/records_TS.jsonl`. What
- * grows isn't there: it is an upload; of a resumable file `KEY.part` names the writer, and `KEY.part/WRITER/N` are the steps that are safe, compressed.
+ * grows isn't there: it is an upload; of a resumable file `KEY.part` names the writer, and `KEY.part/WRITER/N` are its safe steps, compressed.
  * docs/decisions/023-files-in-a-store.md says why.
  *
  * @module
@@ -34,10 +34,10 @@ import type { S3Place } from "./place.ts";
 /** What paths in messages begin with, whatever `DATA_DIR` is on a machine. */
 const ROOT = "data";
 
-/** Uploads that were begun so long ago are nobody's, in milliseconds: a day. */
+/** Age at which an unfinished upload counts as abandoned, in milliseconds: a day. */
 const UPLOAD_MS = 24 * 3_600_000;
 
-/** Steps of a resumable file that nobody has added to for so long are nobody's, in milliseconds: a week. */
+/** Time without a new step after which a resumable file counts as abandoned, in milliseconds: a week. */
 const STEPS_MS = 7 * UPLOAD_MS;
 
 const decompressed: (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Uint8Array> =
@@ -45,7 +45,7 @@ const decompressed: (bytes: Uint8Array, options: { maxOutputLength: number }) =>
     zstdDecompress,
   );
 
-/** Objects that are removed at once. */
+/** Objects that are removed at the same time. */
 const AT_ONCE = 4;
 
 /** The files of runs in a bucket. See the port for what its methods promise. */
@@ -53,7 +53,7 @@ export class S3Files implements Files {
   readonly #client: S3Client;
   #sealed: S3Files | undefined;
 
-  /** Takes the place; asks nothing of it yet. */
+  /** Sends no request yet. */
   constructor(
     place: S3Place,
     private readonly patience: Partial<S3Patience> = {},
@@ -100,7 +100,7 @@ export class S3Files implements Files {
     return await this.#client.head({ action: "look at", path }, this.#key(path)) !== undefined;
   }
 
-  /** As the port says. Where a store doesn't know `If-None-Match`, whoever claims a name last has it. */
+  /** As the port says. In a store without `If-None-Match` the last to claim a name gets it. */
   async reserve(path: string): Promise<boolean> {
     const claim = `${this.#key(path)}.part`;
     if (await this.exists(path) || await this.exists(`${path}.part`)) return false;
@@ -151,7 +151,7 @@ export class S3Files implements Files {
     return file;
   }
 
-  /** As the port says: nothing names the steps any more. */
+  /** As the port says. The steps lose their name, so they no longer count. */
   async setPartAside(path: string): Promise<string | undefined> {
     const writer = await this.#writerOf(path);
     if (writer === undefined) return undefined;
@@ -183,7 +183,7 @@ export class S3Files implements Files {
       });
       removed += 1;
     }
-    const newest = new Map<string, number>(); // claim -> when anything of it was changed last
+    const newest = new Map<string, number>(); // claim -> time of its last change
     const keys: string[] = [];
     for await (const { key, changedAt } of this.#client.list(subject, prefix)) {
       signal.throwIfAborted();
@@ -200,7 +200,7 @@ export class S3Files implements Files {
     return removed;
   }
 
-  /** Reads an object; a connection that breaks off is followed by another one from there on. */
+  /** Reads an object; after a lost connection it continues from there over a new one. */
   async *#read(path: string, key: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const subject = { action: "read", path };
     const block = new Uint8Array(BLOCK);
@@ -215,7 +215,7 @@ export class S3Files implements Files {
         length = Number(headers.get("content-length"));
         tag = headers.get("etag");
       }
-      // into memory of ours: other readers get a new array for each piece, which costs three times as much
+      // into one buffer: a reader without it allocates an array for each piece, which costs three times as much
       const reader = (body ?? new Blob().stream()).getReader({ mode: "byob" });
       let piece = new Uint8Array(BLOCK);
       try {

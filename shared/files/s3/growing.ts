@@ -15,30 +15,30 @@ import type { S3Client } from "./client.ts";
 import { Absent, Taken } from "./failure.ts";
 import { Upload } from "./upload.ts";
 
-/** Bytes of a resumable file that are made safe at once, as what isn't safe yet is lost with its machine. */
+/** Bytes between two safe steps of a resumable file: what isn't safe yet is lost with its machine. */
 export const STEP = 5 * 1024 * 1024;
 
 /**
- * Bytes of a part of an upload; a smaller file is sent in one request. All parts but the last are as long, as some stores want it. Each costs
+ * Bytes of a part of an upload; a smaller file is sent in one request. All parts but the last have the same length, as some stores require. Each costs
  * requests when it is sent and when it is read.
  */
 export const PART = 3 * STEP;
 
-/** The fastest of zstd's ordinary levels: JSON lines get to a fourth of their size. */
+/** The fastest of zstd's ordinary levels: JSON lines shrink to a quarter. */
 const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 const compressed: (bytes: Uint8Array, options: typeof FAST) => Promise<Uint8Array> = promisify(zstdCompress);
 
-/** What a growing file needs of the files that it is to be one of. */
+/** What a growing file needs of the store. */
 export interface Home {
   readonly client: S3Client;
   /** The path in messages, and the key. */
   readonly path: string;
   readonly key: string;
-  /** Reads what has the key; undefined where nothing has. */
+  /** Reads the object of the key; undefined where there is none. */
   published(): Promise<FileFacts | undefined>;
   /** Removes the claim to the name, and the objects that kept steps 1 to `count`. */
   release(count: number): Promise<void>;
-  /** The objects that keep the steps of a resumable file, and whether they still count. */
+  /** The steps of a resumable file, and whether they still count. */
   readonly kept?: Kept | undefined;
 }
 
@@ -60,14 +60,14 @@ export class S3GrowingFile implements GrowingFile {
   #scratch: Uint8Array<ArrayBuffer> | undefined;
   #buffer = new Uint8Array(PART);
   #filled = 0;
-  /** How much of the buffer is in the hash. */
+  /** Bytes of the buffer that are hashed. */
   #hashed = 0;
-  /** The part that is on its way, and its sending. */
+  /** The part that is being sent. */
   #spare = new Uint8Array(PART);
   #sending: Promise<void> = Promise.resolve();
   #bytes = 0;
   #parts = 0;
-  /** The steps that were begun, and the making safe of the last one. */
+  /** Steps that were begun, and the write of the last one. */
   #steps = 0;
   #keeping: Promise<void> = Promise.resolve();
   /** Steps that another machine can read, whole. */
@@ -115,7 +115,7 @@ export class S3GrowingFile implements GrowingFile {
     return await Promise.resolve(this.#marks[0]!);
   }
 
-  /** Of a file that was filled anew: makes safe all that is in it, if that is what was recorded. Answers whether it is. */
+  /** Of a file that was filled again: makes its content safe where it is what was recorded. Answers whether it is. */
   async adopt({ bytes, sha256 }: SafePart): Promise<boolean> {
     const digest = this.#digest();
     if (this.#bytes !== bytes || (sha256 ?? digest) !== digest) return false;
@@ -147,7 +147,7 @@ export class S3GrowingFile implements GrowingFile {
       this.#filled = this.#hashed = 0;
     }
     await kept?.insistOnOurs();
-    // a store that doesn't know the condition would replace what has the name
+    // a store that ignores the condition would replace the object
     const there = replace ? undefined : await client.head(subject, key) && await this.home.published();
     if (there !== undefined) insistOnSame(there, facts);
     else {
@@ -158,7 +158,7 @@ export class S3GrowingFile implements GrowingFile {
           await client.put(subject, key, body, { sha256: facts.sha256, isNew });
         }
       } catch (error) {
-        // an earlier try may have worked, though its answer was lost
+        // an earlier try may have succeeded though its answer was lost
         if (!(error instanceof Taken || error instanceof Absent)) throw error;
         const there = await this.home.published();
         if (there === undefined) throw error;
@@ -178,7 +178,7 @@ export class S3GrowingFile implements GrowingFile {
     await this.#tidy(false);
   }
 
-  /** Ends what isn't needed any more; what can't be removed now is removed once it is old. */
+  /** Removes what is no longer needed; what can't be removed now is removed once it is old. */
   async #tidy(isPublished: boolean): Promise<void> {
     await this.#upload?.then((upload) => upload.abort()).catch(() => {});
     if (isPublished) await this.home.release(this.#steps + 1).catch(() => {});
@@ -190,7 +190,7 @@ export class S3GrowingFile implements GrowingFile {
     return this.#hash.copy().digest("hex");
   }
 
-  /** Begins to send the full buffer; what comes meanwhile goes into the other one. */
+  /** Starts sending the full buffer; new bytes go into the other one. */
   async #flush(): Promise<void> {
     await this.#sending;
     this.#sending = this.#send(this.#buffer);
@@ -208,7 +208,7 @@ export class S3GrowingFile implements GrowingFile {
     await (await this.#upload).put(n, bytes);
   }
 
-  /** Begins to make the step safe that ends the buffer. One is on its way at a time: so much is lost at most, and what was written since. */
+  /** Starts writing the step that ends the buffer. One at a time is written: a crash loses at most it and what came since. */
   async #keepStep(kept: Kept): Promise<void> {
     await this.#keeping;
     const n = this.#steps += 1;

@@ -4,10 +4,10 @@
  * @module
  */
 
-/** A bucket, and who may use it. Plain data, so that it can be handed to another thread. */
+/** A bucket and its credentials. Plain data, so that it can be passed to another thread. */
 export interface S3Place {
   readonly bucket: string;
-  /** What all keys begin with, without a slash at its end; empty for none. */
+  /** Prefix of all keys, without a slash at its end; empty for none. */
   readonly prefix: string;
   /** The store's address, such as `https://s3.eu-west-1.amazonaws.com`. */
   readonly endpoint: string;
@@ -18,7 +18,7 @@ export interface S3Place {
   readonly pathStyle: boolean;
 }
 
-/** The address that a bucket's keys are below. */
+/** The address of a bucket, below which its keys are. */
 export function addressOf({ endpoint, bucket, pathStyle }: S3Place): URL {
   const url = new URL(endpoint);
   if (pathStyle) url.pathname = `${url.pathname.replace(/\/$/, "")}/${bucket}`;

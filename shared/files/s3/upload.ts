@@ -38,7 +38,7 @@ export class Upload {
     this.#tags.set(n, headers.get("etag") ?? "");
   }
 
-  /** Gives the whole its key; with `isNew`, only where that is free, as far as the store heeds it. @throws Taken where it isn't. */
+  /** Gives the object its key; with `isNew`, only where that is free, if the store supports the condition. @throws Taken where it isn't. */
   async complete({ bytes, name }: FileFacts, isNew: boolean): Promise<void> {
     const parts = [...this.#tags].sort(([a], [b]) => a - b).map(([n, tag]) =>
       `<Part><PartNumber>${n}</PartNumber><ETag>${tag.replaceAll('"', "&quot;")}</ETag></Part>`
@@ -52,7 +52,7 @@ export class Upload {
     if (!isNew || !await this.client.isConditional()) await complete({});
     else {
       await complete(IF_NEW).catch((error) => {
-        if (error instanceof NotImplemented) return complete({}); // it knows the condition of small objects alone
+        if (error instanceof NotImplemented) return complete({}); // it supports the condition for small objects only
         throw error;
       });
     }
@@ -65,7 +65,7 @@ export class Upload {
     );
   }
 
-  /** Ends it without a result. */
+  /** Cancels it. */
   async abort(): Promise<void> {
     await this.client.ask(this.#whole("DELETE")).catch((error) => {
       if (!(error instanceof Absent)) throw error;

@@ -1,5 +1,5 @@
 /**
- * Reading the current state of a pipeline, and what changed in it. Records are masked; fields that are masked can't be looked for.
+ * Reading the current state of a pipeline, and what changed in it. Records are masked; masked fields can't be searched.
  *
  * @module
  */

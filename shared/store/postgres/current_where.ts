@@ -12,7 +12,7 @@ import type { SearchableColumn } from "../sql/current.ts";
  * Adds the conditions on a row `c` to `terms`. Answers what to order by so that an index serves a range; undefined where that is the key alone.
  * As in SQLite, a number is less than any text.
  *
- * @throws PermanentError for a field that can't be looked for.
+ * @throws PermanentError for a field that can't be searched.
  */
 export function addConditions(
   terms: Terms,

@@ -1,5 +1,5 @@
 /**
- * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds what people count and look for; all else of a record
+ * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds what people count and search by; all else of a record
  * is read from the processed record that it refers to.
  *
  * @module

@@ -249,7 +249,7 @@ Deno.test("a definition with other fields gets their columns, one with another k
   );
 });
 
-Deno.test("a key that is masked is shown as *** and can't be looked for", async () => {
+Deno.test("a key that is masked is shown as *** and can't be searched", async () => {
   await using people = await fixture(peopleWith({ mask: ["id"] }));
   const run = await people.load([ADA]);
   assert.deepEqual(await see(people.store, "SELECT x.key, p.id FROM people_changes AS x, people AS p"), [{

@@ -15,7 +15,7 @@ const COLUMNS = 4;
 const COMPARISONS = ["eq", "lt", "gt", "like"] as const;
 type Comparison = (typeof COMPARISONS)[number];
 
-/** What is looked for, as it stands in the address. */
+/** The search, as it stands in the address. */
 interface Wanted {
   readonly field: string;
   readonly is: Comparison;
