@@ -63,7 +63,7 @@ export class SqliteReadStore implements ReadStore {
 
   async problemsOfCurrent(pipeline: string): Promise<string[]> {
     const shape = (await this.records.pipelines()).get(pipeline)?.current;
-    return shape ? problemsOfCurrent(this.db, pipeline, shape) : [];
+    return shape ? await problemsOfCurrent(this.db, pipeline, shape) : [];
   }
 
   async growth(): Promise<Growth> {
