@@ -22,7 +22,9 @@ export function problemsOfCurrent(db: Database, pipeline: string, shape: Current
     joined: `LEFT JOIN ${baseTable("processed", pipeline)} AS p ON p.id = c.record`,
     isOther: columns.map(({ name, value }) => `c.${name} IS NOT ${value}`).join(" OR "),
     held: `SELECT key, record, max(line) FROM (SELECT ${key} AS key, ${HOLDER} AS record, r.id AS line
-      FROM ${fromRecords("processed", pipeline)} WHERE r.id BETWEEN $1 AND $2) WHERE key IS NOT NULL GROUP BY key`,
+      FROM ${
+      fromRecords("processed", pipeline)
+    } WHERE r.id BETWEEN $1 AND $2) WHERE key IS NOT NULL GROUP BY key`,
     isInvalid: `c.key IN (SELECT key FROM (SELECT ${key} AS key FROM ${
       fromRecords("invalid", pipeline)
     } WHERE r.id BETWEEN $2 AND $3) WHERE key IS NOT NULL)`,

@@ -31,7 +31,11 @@ Deno.test("the current state is what the runs leave behind in the order of extra
         );
         return Promise.resolve();
       });
-      assert.deepEqual(problemsOfCurrent(db, "things", thingsOf(given.mode).current!), [], "verify agrees");
+      assert.deepEqual(
+        await problemsOfCurrent(db, "things", thingsOf(given.mode).current!),
+        [],
+        "verify agrees",
+      );
     }),
     { numRuns: 300 },
   );
