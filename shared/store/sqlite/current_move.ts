@@ -230,7 +230,7 @@ async function change(move: SqliteMove): Promise<void> {
 
 /** Keys that aren't there. */
 async function add(move: SqliteMove): Promise<void> {
-  const { db, shape, pipeline, current, changes, id } = move;
+  const { db, shape, current, changes, id } = move;
   const columns = columnsSql(shape, "p.json");
   await move.inSteps(move.range, (first, last) => {
     const fresh = `temp.news AS c WHERE c.line BETWEEN ?2 AND ?3
