@@ -1,62 +1,39 @@
 /** Batched reads: one query for all rows of a list instead of one each. */
 import DataLoader from "dataloader";
-import type { RunEvent } from "../../shared/contracts/messages.ts";
-import type { MoveRow } from "../../shared/store/current_rows.ts";
-import type { DeliveryRow, FileRow, HoldRow, RecordRow, RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
-export interface Loaders {
-  readonly run: DataLoader<string, RunRow | undefined>;
-  readonly events: DataLoader<string, RunEvent[]>;
-  readonly files: DataLoader<string, FileRow[]>;
-  readonly deliveries: DataLoader<string, DeliveryRow[]>;
-  readonly hold: DataLoader<string, HoldRow | undefined>;
-  readonly corrections: DataLoader<string, RunRow[]>;
-  /** By the id of an invalid record. */
-  readonly recordCorrections: DataLoader<number, number[]>;
-  /** By the id of a raw record. */
-  readonly recordCorrected: DataLoader<number, number | undefined>;
-  readonly rawRecord: DataLoader<number, RecordRow | undefined>;
-  readonly invalidRecord: DataLoader<number, RecordRow | undefined>;
-  readonly processedRecord: DataLoader<number, RecordRow | undefined>;
-  readonly move: DataLoader<string, MoveRow | undefined>;
-}
+export type Loaders = ReturnType<typeof makeLoaders>;
 
 /** The reads of one request; without a database they find nothing. No cache, as a subscription's request lasts. */
-export function makeLoaders(open: () => Promise<ReadStore | undefined>): Loaders {
-  const loader = <K extends string | number, V>(
+export function makeLoaders(open: () => Promise<ReadStore | undefined>) {
+  const one = <K extends string | number, V>(
     read: (store: ReadStore, keys: readonly K[]) => Promise<Map<K, V>>,
-    none: V,
   ) =>
-    new DataLoader<K, V>(async (keys) => {
+    new DataLoader<K, V | undefined>(async (keys) => {
       const store = await open();
-      const found = store === undefined ? undefined : await read(store, keys);
-      return keys.map((key) => found?.get(key) ?? none);
+      const found = store && await read(store, keys);
+      return keys.map((key) => found?.get(key));
     }, { cache: false });
+  const many = <K extends string | number, V>(
+    read: (store: ReadStore, keys: readonly K[]) => Promise<Map<K, V[]>>,
+  ) => {
+    const lists = one(read);
+    return { load: async (key: K): Promise<V[]> => await lists.load(key) ?? [] };
+  };
   return {
-    run: loader<string, RunRow | undefined>(({ runs }, ids) => runs.byRunIds(ids), undefined),
-    events: loader<string, RunEvent[]>(({ runs }, ids) => runs.eventsOf(ids), []),
-    files: loader<string, FileRow[]>(({ runs }, ids) => runs.filesOf(ids), []),
-    deliveries: loader<string, DeliveryRow[]>(({ runs }, ids) => runs.deliveriesOf(ids), []),
-    hold: loader<string, HoldRow | undefined>(({ holds }, ids) => holds.ofRuns(ids), undefined),
-    corrections: loader<string, RunRow[]>(({ runs }, ids) => runs.correctionsOf(ids), []),
-    recordCorrections: loader<number, number[]>(({ records }, ids) => records.correctionsOf(ids), []),
-    recordCorrected: loader<number, number | undefined>(
-      ({ records }, ids) => records.correctedBy(ids),
-      undefined,
-    ),
-    rawRecord: loader<number, RecordRow | undefined>(
-      ({ records }, ids) => records.byIds("raw", ids),
-      undefined,
-    ),
-    invalidRecord: loader<number, RecordRow | undefined>(
-      ({ records }, ids) => records.byIds("invalid", ids),
-      undefined,
-    ),
-    processedRecord: loader<number, RecordRow | undefined>(
-      ({ records }, ids) => records.byIds("processed", ids),
-      undefined,
-    ),
-    move: loader<string, MoveRow | undefined>(({ current }, ids) => current.moves(ids), undefined),
+    run: one(({ runs }, ids: readonly string[]) => runs.byRunIds(ids)),
+    events: many(({ runs }, ids: readonly string[]) => runs.eventsOf(ids)),
+    files: many(({ runs }, ids: readonly string[]) => runs.filesOf(ids)),
+    deliveries: many(({ runs }, ids: readonly string[]) => runs.deliveriesOf(ids)),
+    hold: one(({ holds }, ids: readonly string[]) => holds.ofRuns(ids)),
+    corrections: many(({ runs }, ids: readonly string[]) => runs.correctionsOf(ids)),
+    /** By the id of an invalid record. */
+    recordCorrections: many(({ records }, ids: readonly number[]) => records.correctionsOf(ids)),
+    /** By the id of a raw record. */
+    recordCorrected: one(({ records }, ids: readonly number[]) => records.correctedBy(ids)),
+    rawRecord: one(({ records }, ids: readonly number[]) => records.byIds("raw", ids)),
+    invalidRecord: one(({ records }, ids: readonly number[]) => records.byIds("invalid", ids)),
+    processedRecord: one(({ records }, ids: readonly number[]) => records.byIds("processed", ids)),
+    move: one(({ current }, ids: readonly string[]) => current.moves(ids)),
   };
 }

@@ -2,9 +2,7 @@ import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import type { Decision } from "../../../shared/contracts/messages.ts";
 import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
-import { pause } from "../../../shared/actor/backoff.ts";
 import { builder } from "../builder.ts";
-import type { Context } from "../context.ts";
 import { runById } from "../run.ts";
 import {
   audited,
@@ -14,6 +12,7 @@ import {
   RunNotFound,
   runNotFound,
   RunNotHeld,
+  seen,
 } from "./result.ts";
 import type { HoldRow } from "../../../shared/store/rows.ts";
 
@@ -65,7 +64,11 @@ function addDecision(action: string, decision: Decision, description: string, su
           // of two people who decide at once, the second gets the first one's decision
           const { channel } = context.ports;
           const isFirst = await channel.publishIfIdle("channel:decision", `"id":"decision/${runId}/`, order);
-          const hold = await decidedOn(context, runId);
+          const hold = await seen(
+            context,
+            ({ holds }) => holds.of(runId),
+            ({ decision }) => decision !== null,
+          );
           if (hold?.decision != null) return hold.decision === decision ? done(runId) : decided(hold);
           return isFirst ? done(runId) : notHeld(runId, "is being decided on already");
         }),
@@ -82,17 +85,4 @@ function decided({ run_id, decision, decided_by }: HoldRow): Problem<"RunNotHeld
 
 function notHeld(runId: string, why: string): Problem<"RunNotHeld"> {
   return { __typename: "RunNotHeld", message: `Run ${runId} ${why}. There is nothing to decide.` };
-}
-
-/** How long an answer waits for the gatekeeper, in milliseconds. */
-const DECIDED_WITHIN_MS = 3_000;
-
-/** The hold of a run once it is decided; after `DECIDED_WITHIN_MS` as it is. */
-async function decidedOn({ ports, signal }: Context, runId: string): Promise<HoldRow | undefined> {
-  const deadline = performance.now() + DECIDED_WITHIN_MS;
-  for (let wait = 5;; wait = Math.min(wait * 2, 100)) {
-    const hold = await (await ports.store())?.holds.of(runId);
-    if (hold?.decision != null || signal.aborted || performance.now() > deadline) return hold;
-    await pause(wait, signal);
-  }
 }

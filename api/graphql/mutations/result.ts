@@ -4,7 +4,7 @@ import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
 import { builder, type Types } from "../builder.ts";
 import type { Context } from "../context.ts";
-import type { RunRow } from "../../../shared/store/rows.ts";
+import type { ReadStore } from "../../../shared/store/store.ts";
 
 export interface Problem<Name extends string> {
   readonly __typename: Name;
@@ -125,19 +125,21 @@ export async function audited<R extends { __typename: string }>(
   }
 }
 
-/** How long an answer waits for the recorder, in milliseconds. */
-const RECORDED_WITHIN_MS = 3000;
+/** How long an answer waits for the saver, in milliseconds. */
+const SEEN_WITHIN_MS = 3000;
 
-/** The run's row as soon as it exists and `enough` holds; after `RECORDED_WITHIN_MS` the row as it is. */
-export async function recorded(
+/** What `read` finds as soon as `isEnough` holds; after `SEEN_WITHIN_MS` as it is. */
+export async function seen<T>(
   { ports, signal }: Context,
-  runId: string,
-  enough: (run: RunRow) => boolean = () => true,
-): Promise<RunRow | undefined> {
-  const deadline = performance.now() + RECORDED_WITHIN_MS;
+  read: (store: ReadStore) => Promise<T | undefined>,
+  isEnough: (found: T) => boolean = () => true,
+): Promise<T | undefined> {
+  const deadline = performance.now() + SEEN_WITHIN_MS;
   for (let wait = 5;; wait = Math.min(wait * 2, 100)) {
-    const run = await (await ports.store())?.runs.byRunId(runId);
-    if ((run !== undefined && enough(run)) || signal.aborted || performance.now() > deadline) return run;
+    const store = await ports.store();
+    const found = store && await read(store);
+    const isDone = found !== undefined && isEnough(found);
+    if (isDone || signal.aborted || performance.now() > deadline) return found;
     await pause(wait, signal);
   }
 }

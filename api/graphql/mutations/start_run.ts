@@ -9,7 +9,7 @@ import { badInput, bounded, builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { knownPipeline } from "../pipeline.ts";
 import { EtlRun } from "../run.ts";
-import { audited, type Problem, recorded, resultType, RunAlreadyActive } from "./result.ts";
+import { audited, type Problem, resultType, RunAlreadyActive, seen } from "./result.ts";
 
 export interface Started {
   /** If the request resumed another run: that run. */
@@ -18,7 +18,7 @@ export interface Started {
 }
 
 export async function rowOf({ runId, finished }: Started, context: Context) {
-  return await recorded(context, runId, (run) => !finished || isFinal(run.status));
+  return await seen(context, ({ runs }) => runs.byRunId(runId), (run) => !finished || isFinal(run.status));
 }
 
 const StartRunSuccess = builder.objectRef<Started & { __typename: "StartRunSuccess" }>("StartRunSuccess")

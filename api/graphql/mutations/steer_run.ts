@@ -4,15 +4,7 @@ import { isFinal } from "../../../shared/contracts/messages.ts";
 import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { builder } from "../builder.ts";
 import { EtlRun, runById } from "../run.ts";
-import {
-  audited,
-  recorded,
-  resultType,
-  RunNotActive,
-  RunNotFound,
-  runNotFound,
-  RunNotLoaded,
-} from "./result.ts";
+import { audited, resultType, RunNotActive, RunNotFound, runNotFound, RunNotLoaded, seen } from "./result.ts";
 
 const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; runId: string }>(
   "CancelRunSuccess",
@@ -23,7 +15,8 @@ const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; run
     run: t.field({
       type: EtlRun,
       nullable: true,
-      resolve: ({ runId }, _args, context) => recorded(context, runId, ({ status }) => isFinal(status)),
+      resolve: ({ runId }, _args, context) =>
+        seen(context, ({ runs }) => runs.byRunId(runId), ({ status }) => isFinal(status)),
     }),
   }),
 });
