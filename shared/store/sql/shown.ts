@@ -39,20 +39,25 @@ export async function fieldsOf(db: Sql, pipeline: string): Promise<string[]> {
 export class ShownPipelines {
   /** As it was last read, so that what follows from it isn't worked out each time. */
   #known = new Map<string, { text: string; shown: Shown }>();
+  #shown: ReadonlyMap<string, Shown> = new Map();
+  #version: number | undefined;
 
-  /** Reads from `db`. */
-  constructor(private readonly db: Sql) {}
+  /** Reads from `db`; `versionOf` answers a number that changes with every commit, where that is cheap to know. */
+  constructor(private readonly db: Sql, private readonly versionOf?: () => number) {}
 
-  /** By name; read each time, so that what is masked from now on is. */
+  /** By name. As of now, so that what is masked from now on is. */
   async get(): Promise<ReadonlyMap<string, Shown>> {
+    const version = this.versionOf?.();
+    if (version !== undefined && version === this.#version) return this.#shown;
     const rows = await this.db.all<Row>("SELECT * FROM pipelines ORDER BY name");
-    const known = new Map(rows.map((row) => {
+    this.#known = new Map(rows.map((row) => {
       const text = JSON.stringify(row);
       const before = this.#known.get(row.name);
       return [row.name, before?.text === text ? before : { text, shown: shownOf(row) }];
     }));
-    this.#known = known;
-    return new Map([...known].map(([name, { shown }]) => [name, shown]));
+    this.#shown = new Map([...this.#known].map(([name, { shown }]) => [name, shown]));
+    this.#version = version;
+    return this.#shown;
   }
 }
 

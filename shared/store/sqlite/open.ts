@@ -53,7 +53,7 @@ export class SqliteReadStore implements ReadStore {
   /** Made by `openSqliteToRead`. */
   constructor(private readonly db: Database) {
     const sql = sqlOf(db);
-    const shown = new ShownPipelines(sql);
+    const shown = new ShownPipelines(sql, () => versionOf(db));
     this.runs = new SqlRuns(sql);
     this.records = new SqliteRecords(db, shown);
     this.current = new SqliteCurrent(db, shown);
