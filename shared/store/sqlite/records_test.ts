@@ -62,6 +62,17 @@ Deno.test("a line that is no JSON reads as its masked text", async () => {
   assert.deepEqual(row!.record, { raw_line: "***" });
 });
 
+Deno.test("a line with NUL characters reads whole", async () => {
+  await using temp = await tempStore();
+  await loadTexts(temp.store, "run-1", "raw", ["no \0 JSON"]);
+  const { records } = temp.store;
+  const [row] = await records.page("raw_users", {}, { limit: 1 });
+  assert.deepEqual(row!.record, { raw_line: "no \0 JSON" });
+  assert.deepEqual([...(await records.unmaskedTexts("raw_users", [row!.record_id])).values()], [
+    "no \0 JSON",
+  ]);
+});
+
 Deno.test("invalid records are found by a reason as the run counts it, or by any part of it", async () => {
   await using temp = await tempStore();
   const reasons = [
