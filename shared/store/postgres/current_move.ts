@@ -220,7 +220,9 @@ async function remove(move: PostgresMove, [first, last]: IdRange = [1, 0]): Prom
   );
   await session.run(
     `INSERT INTO etl_unseen SELECT c.key, false FROM ${current} AS c
-     WHERE NOT EXISTS (SELECT 1 FROM etl_held AS h WHERE h.key = c.key) AND NOT ${isAfter(place, "c.seen", "$1")}`,
+     WHERE NOT EXISTS (SELECT 1 FROM etl_held AS h WHERE h.key = c.key) AND NOT ${
+      isAfter(place, "c.seen", "$1")
+    }`,
     place.text,
   );
   await move.inSteps([first, last], (first, last) =>
