@@ -152,15 +152,10 @@ async function runMode(
     services,
     onLine: complaining,
   });
-  const [only, ...others] = pipelines;
-  if (others.length === 0) {
-    const code = await oneRun(supervisor, channel, only!, { signal, patienceMs });
-    if (env.NOTIFY_URL) await notified(channel, signal);
-    return code;
-  }
   const codes = await Promise.all(pipelines.map((name) => {
     const tell = (line: string) => say(line.replace(/^(?=.)/gm, `${name}: `));
-    return oneRun(supervisor, channel, name, { signal, patienceMs, tell });
+    const options = pipelines.length === 1 ? {} : { tell };
+    return oneRun(supervisor, channel, name, { signal, patienceMs, ...options });
   }));
   if (env.NOTIFY_URL) await notified(channel, signal);
   return Math.max(...codes);

@@ -76,10 +76,10 @@ function lineOf(event: RunEvent): string | undefined {
   }
 }
 
-/** What is told in words: how a delivery ended, and why a run was begun again. */
+/** Findings in words: how a delivery ended, and why a run was begun again. */
 const WORDS = ["state", "began_again"];
 
-/** The counts among a phase's findings, and what is told in words. */
+/** The counts among a phase's findings, and those in words. */
 export function numbersOf(detail: Record<string, unknown>): string {
   return Object.entries(detail).filter(([name, value]) => typeof value === "number" || WORDS.includes(name))
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");

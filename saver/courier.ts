@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import type { Actor, Done } from "../shared/actor/actor.ts";
+import type { Actor, Done, Planned } from "../shared/actor/actor.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import type { Delivery, LocalFile } from "./delivery/delivery.ts";
@@ -52,11 +52,7 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
     phase: "DELIVERING",
     maxAttempts: MAX_ATTEMPTS,
     patienceMs: PATIENCE_MS,
-    plan: async ({ run_id }) => ({
-      runId: run_id,
-      plan: undefined,
-      after: (await store.runs.byRunId(run_id))?.status_at,
-    }),
+    plan: ({ run_id }) => planFor(store, run_id),
     stallMs: STALL_MS,
     async handle({ run_id }, { signal, progress }): Promise<Done> {
       const run = await store.runs.byRunId(run_id);
@@ -111,6 +107,11 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
       };
     },
   };
+}
+
+/** Work on a known run: its events come after those that are recorded. */
+export async function planFor({ runs }: Store, runId: string): Promise<Planned<undefined>> {
+  return { runId, plan: undefined, after: (await runs.byRunId(runId))?.status_at };
 }
 
 /** Undefined where a pipeline's files aren't delivered. */

@@ -3,6 +3,7 @@ import type { Fields } from "../shared/actor/message.ts";
 import type { Decide } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { PHASE2 } from "../shared/files/receipts.ts";
+import { planFor } from "./courier.ts";
 import type { HoldRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
 
@@ -17,11 +18,7 @@ export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision
   return {
     name: "gatekeeper",
     mailbox: "channel:decision",
-    plan: async ({ run_id }) => ({
-      runId: run_id,
-      plan: undefined,
-      after: (await store.runs.byRunId(run_id))?.status_at,
-    }),
+    plan: ({ run_id }) => planFor(store, run_id),
     async handle(order, { log }): Promise<Done> {
       const { run_id, decision, requested_by } = order;
       const orderId = idOf(order);

@@ -38,7 +38,10 @@ export class GraphqlClient {
     signal?: AbortSignal,
   ): Promise<Data> {
     const response = await this.#post(operation, variables, "application/json", signal);
-    return dataOf<Data>(await response.text());
+    const text = await response.text().catch((error) => {
+      throw signal?.aborted ? error : this.#away();
+    });
+    return dataOf<Data>(text);
   }
 
   /**
@@ -70,6 +73,10 @@ export class GraphqlClient {
     }
   }
 
+  #away(): Unreachable {
+    return new Unreachable(`Cannot reach the API at ${this.url}. Start it, or try again later.`);
+  }
+
   async #post(query: string, variables: Variables, accept: string, signal?: AbortSignal): Promise<Response> {
     let response: Response;
     try {
@@ -85,7 +92,7 @@ export class GraphqlClient {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Unreachable(`Cannot reach the API at ${this.url}. Start it, or try again later.`);
+      throw this.#away();
     }
     if (response.ok || response.status === 400) return response;
     await response.body?.cancel();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { PermanentError } from "../../shared/errors/errors.ts";
-import { type HostKey, hostKeyOf, KnownHosts, lineFor } from "./known_hosts.ts";
+import { NoSpace, PermanentError } from "../../shared/errors/errors.ts";
+import { type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 
 function key(text: string): HostKey {
   return { type: "ssh-ed25519", blob: new TextEncoder().encode(text) };
@@ -49,4 +49,11 @@ Deno.test("bytes that are no host key are refused", () => {
   for (const bytes of [[], [0, 0, 0, 9, 1], [255, 255, 255, 255, 1]]) {
     assert.throws(() => hostKeyOf(new Uint8Array(bytes)), PermanentError);
   }
+});
+
+Deno.test("a host key that finds no room on its disk waits for it, as all that a disk refuses does", async () => {
+  await assert.rejects(
+    recordHostKey("/dev/full", "files.example.org", 22, { type: "ssh-ed25519", blob: new Uint8Array(32) }),
+    (error) => error instanceof NoSpace && /record .* in \/dev\/full: the disk is full/.test(error.message),
+  );
 });

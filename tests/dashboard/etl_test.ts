@@ -138,16 +138,33 @@ Deno.test("a run that fails ends start --watch with code 1, and a wrong token wi
   assert.match((await etl(site, 3, "runs")).stderr, /The API requires a token/);
 });
 
-Deno.test("a run is followed to its end where a proxy refuses the stream of events", async () => {
+Deno.test("a run is followed to its end where a proxy refuses the stream of events, and cuts an answer off", async () => {
   await using site = await startSite({ users: 60, bad: 0 });
-  await using proxy = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
-    if (request.headers.get("accept") === "text/event-stream") return new Response(null, { status: 403 });
-    return fetch(new Request(`${site.base}${new URL(request.url).pathname}`, request));
-  });
+  let reads = 0;
+  const onError = () => new Response(null, { status: 500 });
+  await using proxy = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {}, onError },
+    async (request) => {
+      if (request.headers.get("accept") === "text/event-stream") return new Response(null, { status: 403 });
+      const body = await request.text();
+      if (body.includes("etlRun(") && ++reads === 2) return new Response(cutOff());
+      return await fetch(`${site.base}/graphql`, { method: "POST", headers: request.headers, body });
+    },
+  );
   site.pipeline.env.ETL_API_URL = `http://127.0.0.1:${proxy.addr.port}`;
   const { stdout } = await etl(site, 0, "start", "--watch");
   assert.match(stdout, /Run \d+ COMPLETED: 60 valid, 0 invalid\n$/);
+  assert.ok(reads > 2);
 });
+
+/** The beginning of an answer whose connection breaks. */
+function cutOff(): ReadableStream<Uint8Array> {
+  return ReadableStream.from((async function* () {
+    yield new TextEncoder().encode('{"data":');
+    await Promise.resolve();
+    throw new Error("cut off");
+  })());
+}
 
 Deno.test("on a terminal a bar shows how far the work is", async () => {
   await using site = await startSite({ users: 60, bad: 0, delayMs: 200, env: { BATCH_SIZE: "10" } });
