@@ -25,6 +25,8 @@ const JOBS = Math.min(availableParallelism() + 1, 8);
 export const LONGEST = [
   "saver/delivery/sftp_test.ts",
   "saver/reconcile_test.ts",
+  "tests/pipeline/crash_test.ts",
+  "tests/pipeline/another_extractor_test.ts",
   "tests/drill/quick_test.ts",
   "tests/pipeline/upgrade_test.ts",
   "tests/dashboard/dashboard_test.ts",
