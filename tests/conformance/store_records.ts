@@ -296,9 +296,11 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
       const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
       await using reading = await reader();
       const before = await store.current.page("users", {}, { limit: 9 });
+      await assert.rejects(store.trim(tomorrow, { signal: AbortSignal.abort() }), { name: "AbortError" });
       assert.deepEqual(
         new Set((await reading.trimmable(tomorrow)).map(({ run_id }) => run_id)),
         new Set([first, second]),
+        "a trim that is stopped before it begins leaves all as it is",
       );
       const trimmed = await store.trim(tomorrow);
       assert.deepEqual([trimmed.runs, trimmed.events], [2, 3]);

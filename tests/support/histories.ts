@@ -240,6 +240,7 @@ export async function liveThrough(store: Store, given: History, check: () => Pro
     if (given.repeats[n]) await load(store, run, undefined);
     const wanted = sorted(oracle(loaded, given.mode));
     assert.deepEqual(await stateOf(store), wanted);
+    assert.equal(await store.current.count("things"), wanted.size);
     const names = [...wanted].map(([id, { name }]) => [id, name]);
     assert.deepEqual([...sorted(await replayed(store))], names);
     await check();

@@ -23,7 +23,7 @@ export async function trimRuns(
   signal: AbortSignal | undefined,
 ): Promise<Trimmed> {
   const transact: Transact = (work) => db.transaction(work);
-  const runs = await startTrim(transact, before);
+  const runs = await startTrim(transact, before, signal);
   let records = 0;
   for (const shown of (await new ShownPipelines(db).get()).values()) {
     for (const kind of FILE_KINDS) {

@@ -40,8 +40,13 @@ export function goingFiles(sql: Sql, before: string): Promise<FileRow[]> {
 }
 
 /** Notes that the records of old runs leave. Answers the number of these runs. */
-export function startTrim(transact: Transact, before: string): Promise<number> {
+export function startTrim(
+  transact: Transact,
+  before: string,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   return transact(async (sql) => {
+    signal?.throwIfAborted();
     const files = await goingFiles(sql, before);
     await sql.run(
       `UPDATE run_files SET trimmed_at = $1 WHERE ${sql.dialect.isIn("id", "$2", "bigint")}`,
@@ -49,7 +54,7 @@ export function startTrim(transact: Transact, before: string): Promise<number> {
       files.map(({ id }) => id),
     );
     return new Set(files.map(({ run_id }) => run_id)).size;
-  });
+  }, { signal });
 }
 
 /** Which records of a trimmed file go. */
@@ -66,7 +71,7 @@ export interface Going {
 /** Removes the records of a file that aren't needed; answers their number. */
 export async function trimFile(
   transact: Transact,
-  { file: { id, pipeline }, table, isNeeded, atOnce }: Going,
+  { file: { id, pipeline, kept }, table, isNeeded, atOnce }: Going,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const [first, last] = idsOf(id);
@@ -86,7 +91,8 @@ export async function trimFile(
         from,
         end,
       );
-      if (gone > 0 || end === null) {
+      // nothing is written of a file that was looked at before and keeps what it has
+      if (gone > 0 || (end === null && kept === null)) {
         await sql.run("UPDATE run_files SET kept = coalesce(kept, records) - $1 WHERE id = $2", gone, id);
       }
       return { gone, next: end === null ? undefined : end + 1 };

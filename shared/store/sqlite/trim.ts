@@ -32,7 +32,7 @@ export async function trimRuns(
   signal: AbortSignal | undefined,
 ): Promise<Trimmed> {
   const transact: Transact = (work, options) => store.transaction(work, options);
-  const runs = await startTrim(transact, before);
+  const runs = await startTrim(transact, before, signal);
   let records = 0;
   const pipelines = (await store.records.pipelines()).values();
   for (const shown of pipelines) {

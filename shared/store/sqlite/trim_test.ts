@@ -3,6 +3,7 @@ import { Calendar, runOfDay, timeOfDay } from "../../../tests/support/days.ts";
 import { oldDatabase } from "../../../tests/support/old_database.ts";
 import { linesOf, loadTexts, tempStore, usersTables } from "../../../tests/support/store.ts";
 import type { FileKind } from "../../contracts/names.ts";
+import { Database } from "../../sqlite/database.ts";
 import { noteGrowth } from "./growth.ts";
 import { RunEvent } from "../../contracts/messages.ts";
 import { openSqlite, openSqliteToRead, type SqliteStore } from "./open.ts";
@@ -156,6 +157,33 @@ Deno.test("what has not ended, what nobody corrected and what is needed stays; r
   assert.deepEqual(await store.trim(timeOfDay(10)), { runs: 0, records: 0, events: 0 });
   await using reader = openSqliteToRead(temp.path)!;
   assert.deepEqual(await reader.trimmable(timeOfDay(10)), []);
+});
+
+Deno.test("a file that keeps some of its records isn't written again by later trims", async () => {
+  await using temp = await tempStore();
+  const { store } = temp;
+  for (let day = 1; day <= 3; day++) await load(store, day, { valid: [user(1), user(2, day)] });
+  await store.trim(timeOfDay(10));
+  const [file] = (await store.runs.filesOf([runOfDay(1)])).get(runOfDay(1))!;
+  assert.equal(file!.kept, 1);
+  await store.write((db) =>
+    db.script(
+      `CREATE TEMP TABLE written (id);
+       CREATE TEMP TRIGGER files AFTER UPDATE ON main.run_files BEGIN INSERT INTO written VALUES (new.id); END`,
+    )
+  );
+  assert.deepEqual(await store.trim(timeOfDay(10)), { runs: 0, records: 0, events: 0 });
+  assert.deepEqual(await store.write((db) => db.all("SELECT id FROM written")), []);
+});
+
+Deno.test("a trim that waits for another process ends when it is stopped", async () => {
+  await using temp = await tempStore();
+  using other = new Database(temp.path);
+  other.run("BEGIN IMMEDIATE");
+  const stop = new AbortController();
+  const trimmed = temp.store.trim(timeOfDay(10), { signal: stop.signal });
+  stop.abort();
+  await assert.rejects(trimmed, { name: "AbortError" });
 });
 
 Deno.test("room that is free goes back to the disk; in a database of an older program it is used again", async () => {
