@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { NoSpace, PermanentError } from "../../shared/errors/errors.ts";
+import { failWritesAt } from "../../tests/support/failing_writes.ts";
 import { type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 
 function key(text: string): HostKey {
@@ -52,8 +53,15 @@ Deno.test("bytes that are no host key are refused", () => {
 });
 
 Deno.test("a host key that finds no room on its disk waits for it, as all that a disk refuses does", async () => {
-  await assert.rejects(
-    recordHostKey("/dev/full", "files.example.org", 22, { type: "ssh-ed25519", blob: new Uint8Array(32) }),
-    (error) => error instanceof NoSpace && /record .* in \/dev\/full: the disk is full/.test(error.message),
-  );
+  const folder = await Deno.makeTempDir({ prefix: "known-hosts-" });
+  try {
+    using disk = failWritesAt(1, "ENOSPC");
+    await assert.rejects(
+      recordHostKey(`${folder}/known_hosts`, "files.example.org", 22, A),
+      (error) => error instanceof NoSpace && /record .*known_hosts: the disk is full/.test(error.message),
+    );
+    assert.ok(disk.hasFailed);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
