@@ -213,7 +213,8 @@ test("doctor tries what services do with the store, and says what to do about ea
   const good = await look({});
   assert.deepEqual([good.code, good.line.replace(/ +/, " ")], [
     0,
-    `files ok: s3://${place.bucket}/etl at ${new URL(place.endpoint).host}, read, write, list and remove`,
+    `files ok: s3://${place.bucket}/etl at ${new URL(place.endpoint).host}, read, write, list and remove, ` +
+    "no If-None-Match: locks and leases alone keep a second writer away",
   ]);
   assert.deepEqual(await keysIn(place), []);
   const mistakes: [Environment, RegExp][] = [
