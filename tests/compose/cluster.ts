@@ -9,6 +9,8 @@ import assert from "node:assert/strict";
 import { PACKAGES } from "../support/needs.ts";
 import { freePort } from "../support/free_port.ts";
 import { keysIn } from "../support/s3.ts";
+import { HARMLESS, REFUSED_BY_POSTGRES } from "../support/sql_attacks.ts";
+import { grantSql } from "../../shared/store/open.ts";
 import { Composed, type Container, type RunRow, serviceOf, until } from "./composed.ts";
 import { installMissing, openDaemon } from "./daemon.ts";
 import { provideImages } from "./images.ts";
@@ -18,6 +20,8 @@ const FIRST_USERS = 2_000;
 const SECOND_USERS = 40_000;
 const SCALED = ["extractor", "transformer", "saver"];
 const ENGINES = ["postgres", "store", "redis"];
+const PASSWORD = "a-password-for-the-test-0123456789";
+const CONSOLE_PASSWORD = "another-password-for-the-test";
 const STORE = {
   accessKeyId: "a-key-for-the-test",
   secretAccessKey: "a-secret-for-the-test-0123456789",
@@ -90,7 +94,7 @@ Deno.test("the cluster completes a run while a container of each service and eac
   await using composed = await Composed.create(daemon.host, {
     COMPOSE_FILE: "docker-compose.yml:docker-compose.cluster.yml:tests/compose/override.yml",
     API2_PORT: `${freePort()}`,
-    POSTGRES_PASSWORD: "a-password-for-the-test-0123456789",
+    POSTGRES_PASSWORD: PASSWORD,
     AWS_ACCESS_KEY_ID: STORE.accessKeyId,
     AWS_SECRET_ACCESS_KEY: STORE.secretAccessKey,
     LEASE_SECONDS: "5",
@@ -115,6 +119,48 @@ Deno.test("the cluster completes a run while a container of each service and eac
     "the first run arrives: rows in Postgres, objects in the bucket, files at the SFTP server",
     async () => {
       await isWhole(composed, await completed(composed, "true"), FIRST_USERS);
+    },
+  );
+
+  await step(
+    "the SQL console is off until it has a user of its own; then it answers, and refuses every attack",
+    async () => {
+      const { API_PORT, API2_PORT } = composed.env;
+      const ask = async (port: string, query: string) => {
+        const answer = await fetch(`http://127.0.0.1:${port}/query_sql`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ query }),
+        });
+        return { status: answer.status, text: await answer.text() };
+      };
+      const count = "SELECT count(*) AS n FROM raw_users";
+      const off = await ask(API_PORT!, count);
+      assert.ok(off.status >= 400 && off.text.includes("SQL_DATABASE_URL"), off.text);
+
+      const [postgres] = await composed.containers("postgres");
+      const [network] = Object.values(postgres!.NetworkSettings.Networks);
+      const owner = `postgres://etl:${PASSWORD}@${network!.IPAddress}/etl?sslmode=disable`;
+      const granted = (await grantSql(owner)).replace("'PASSWORD'", `'${CONSOLE_PASSWORD}'`);
+      const psql = ["psql", "--username", "etl", "--set", "ON_ERROR_STOP=1", "--command", granted, "etl"];
+      await composed.run("docker", "exec", postgres!.Id, ...psql);
+      composed.env.SQL_DATABASE_URL = `postgres://etl_sql:${CONSOLE_PASSWORD}@postgres/etl?sslmode=disable`;
+      composed.env.SQL_TIMEOUT_MS = "1000";
+      await composed.compose("up", "--detach", "api", "api2");
+      for (const port of [API_PORT!, API2_PORT!]) {
+        const { text } = await until("the console answers", async () => {
+          const answer = await ask(port, count);
+          return answer.status === 200 ? answer : undefined;
+        });
+        assert.deepEqual(JSON.parse(text).rows, [{ n: FIRST_USERS }]);
+      }
+      for (const [i, [attack]] of REFUSED_BY_POSTGRES.entries()) {
+        if (HARMLESS.test(attack)) continue;
+        const { status, text } = await ask([API_PORT!, API2_PORT!][i % 2]!, attack);
+        assert.equal(status, 400, `${attack}: ${text}`);
+        assert.match(JSON.parse(text).detail, /^(Only SELECT|SQL error: )/);
+      }
+      assert.equal(JSON.parse((await ask(API2_PORT!, count)).text).rows[0].n, FIRST_USERS);
     },
   );
 

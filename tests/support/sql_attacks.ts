@@ -174,3 +174,89 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELEC 1", /^Only SELECT/],
   ["SELECT 'unfinished", /^SQL error: /],
 ];
+
+/** Of what SQLite refuses, what does no harm to PostgreSQL. */
+export const HARMLESS = /^SELECT 1( \+ 1| UNION SELECT 1)+$/;
+
+/** What has to be refused on PostgreSQL, but for what is harmless there, and what the answer has to say. */
+export const REFUSED_BY_POSTGRES: [sql: string, says: RegExp][] = [
+  ...REFUSED.map(([query, says]): [string, RegExp] => [
+    query,
+    /Only SELECT/.test(says.source) ? says : /^SQL error: /,
+  ]),
+  // other statements
+  ["WITH x AS (DELETE FROM etl_runs RETURNING 1) SELECT * FROM x", /^SQL error: /],
+  ["WITH x AS (INSERT INTO etl_runs (run_id) VALUES ('x') RETURNING 1) SELECT * FROM x", /^SQL error: /],
+  ["SELECT 1; COMMIT; DELETE FROM etl_runs", /^SQL error: .*multiple commands/],
+  ["SELECT * INTO t FROM etl_runs", /^SQL error: /],
+  ["SELECT * INTO TEMP t FROM etl_runs", /^SQL error: /],
+  ["SELECT * FROM etl_runs FOR UPDATE", /^SQL error: /],
+  ["SELECT * FROM etl_runs FOR SHARE", /^SQL error: /],
+  ["COPY etl_runs TO '/tmp/x'", /^Only SELECT/],
+  ["COPY etl_runs TO PROGRAM 'id'", /^Only SELECT/],
+  ["SET ROLE etl", /^Only SELECT/],
+  ["DO $$ BEGIN END $$", /^Only SELECT/],
+  ["select/**/1; select pg_sleep(1)", /multiple commands/],
+  // files and the server
+  ["SELECT pg_read_file('/etc/passwd')", /^SQL error: permission denied/],
+  ["SELECT pg_read_binary_file('PG_VERSION')", /permission denied/],
+  ["SELECT * FROM pg_ls_dir('/')", /permission denied/],
+  ["SELECT pg_stat_file('PG_VERSION')", /permission denied/],
+  ["SELECT lo_import('/etc/passwd')", /^SQL error: /],
+  ["SELECT lo_export(1, '/tmp/x')", /^SQL error: /],
+  ["SELECT lo_from_bytea(0, 'x')", /^SQL error: /],
+  ["SELECT lo_create(0)", /^SQL error: /],
+  ["SELECT pg_reload_conf()", /permission denied/],
+  ["SELECT pg_rotate_logfile()", /permission denied/],
+  ["SELECT pg_switch_wal()", /permission denied/],
+  ["SELECT pg_create_restore_point('x')", /^SQL error: /],
+  ["SELECT pg_logical_emit_message(true, 'a', 'b')", /^SQL error: /],
+  ["SELECT * FROM dblink('', 'SELECT 1') AS t (x int)", /^SQL error: /],
+  ["SELECT passwd FROM pg_shadow", /permission denied/],
+  ["SELECT rolpassword FROM pg_authid", /permission denied/],
+  ["SELECT * FROM pg_statistic", /permission denied/],
+  ["SELECT * FROM pg_hba_file_rules", /permission denied/],
+  [
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'etl'",
+    /permission denied|must be/,
+  ],
+  ["SELECT pg_promote()", /permission denied/],
+  ["SELECT setval('etl_runs_id_seq', 1)", /^SQL error: /],
+  ["SELECT nextval('etl_runs_id_seq')", /^SQL error: /],
+  // the tables under the views
+  ["SELECT json FROM public.raw_records", /permission denied.*only SELECT on etl_runs, raw_users/],
+  ["SELECT raw_records FROM raw_records", /permission denied/],
+  ["SELECT * FROM holds", /permission denied/],
+  ["SELECT * FROM etl_schema", /permission denied/],
+  ["TABLE raw_records", /^Only SELECT/],
+  ["SELECT query_to_xml('SELECT json FROM raw_records', true, false, '')", /permission denied/],
+  ["SELECT table_to_xml('raw_records', true, false, '')", /permission denied/],
+  ["SELECT ts_stat('SELECT to_tsvector(json) FROM raw_records')", /^SQL error: /],
+  // rights and bounds of the own session
+  ["SELECT set_config('transaction_read_only', 'off', true), nextval('etl_runs_id_seq')", /^SQL error: /],
+  ["SELECT set_config('role', 'etl', false)", /permission denied/],
+  ["SELECT set_config('session_authorization', 'etl', false)", /permission denied/],
+  ["SELECT set_config('session_replication_role', 'replica', false)", /permission denied/],
+  // time and memory
+  ["SELECT pg_sleep(60)", /ran for more than 1000 ms/],
+  ["SELECT count(*) FROM generate_series(1, 1e12::bigint)", /ran for more than 1000 ms/],
+  [
+    "SELECT set_config('statement_timeout', '0', false) UNION ALL SELECT pg_sleep(60)::text FROM generate_series(1, 100)",
+    /ran for more than 1000 ms/,
+  ],
+  [
+    "SELECT set_config('statement_timeout', '0', false) FROM generate_series(1, 300) UNION ALL SELECT pg_sleep(60)::text",
+    /ran for more than 1000 ms/,
+  ],
+  [
+    "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c",
+    /ran for more|out of range/,
+  ],
+  ["SELECT repeat('x', 100000000)", /too large|ran for more/],
+  ["SELECT repeat('x', 2000000000)", /^SQL error: /],
+  ["SELECT string_agg(repeat('x', 1000), '') FROM generate_series(1, 100000)", /too large|ran for more/],
+  // mistakes
+  ["SELECT 1 / 0", /^SQL error: division by zero/],
+  ["SELECT $1", /^SQL error: /],
+  ["SELECT 1 WHERE", /^SQL error: syntax error/],
+];
