@@ -52,7 +52,7 @@ export interface RunRow {
 }
 
 /** How long something may take that takes seconds, in milliseconds. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 240_000;
 
 /** Waits until `look` answers something. @throws Error with `what` and the last failure when it hasn't after `withinMs`. */
 export async function until<T>(
