@@ -12,7 +12,7 @@
 import assert from "node:assert/strict";
 import puppeteer, { type Page } from "puppeteer-core";
 import { needing, placeOf, used } from "../support/needs.ts";
-import { followLog } from "../support/output.ts";
+import { linesOf } from "../support/output.ts";
 
 /** A page, and what went wrong on it. */
 export interface Tab {
@@ -62,21 +62,17 @@ export async function openBrowser(): Promise<AsyncDisposable> {
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  const ready = Promise.withResolvers<void>();
-  const log = followLog("chromium", process.stderr, "DevTools listening on", ready, true);
-  const close = async () => {
-    process.kill("SIGKILL");
+  const log: string[] = [];
+  for await (const line of linesOf(process.stderr)) {
+    log.push(line);
+    // its file DevToolsActivePort says the same, but may be written later
+    endpoint = /^DevTools listening on (ws:\S+)$/.exec(line)?.[1];
+    if (endpoint !== undefined) break;
+  }
+  if (endpoint === undefined) {
     await process.status;
-    await log;
     await Deno.remove(userDataDir, { recursive: true });
-  };
-  try {
-    await ready.promise;
-    const [port, path] = (await Deno.readTextFile(`${userDataDir}/DevToolsActivePort`)).split("\n");
-    endpoint = `ws://127.0.0.1:${port}${path}`;
-  } catch (error) {
-    await close();
-    throw error;
+    throw new Error(`chromium ended before it was ready:\n${log.join("\n")}`);
   }
   return {
     async [Symbol.asyncDispose]() {
