@@ -1,5 +1,5 @@
 /**
- * Looking at a bucket for whoever sets it up.
+ * Checks a bucket, for `deno task doctor`.
  *
  * @module
  */

@@ -65,7 +65,7 @@ export class Upload {
     );
   }
 
-  /** Cancels it. */
+  /** Ends the upload for good: the store removes what was sent of it. */
   async abort(): Promise<void> {
     await this.client.ask(this.#whole("DELETE")).catch((error) => {
       if (!(error instanceof Absent)) throw error;

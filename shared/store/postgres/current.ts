@@ -22,7 +22,7 @@ import { cellOf, recordOf } from "./cells.ts";
 import { addConditions, keysSql } from "./current_where.ts";
 import { pathSql } from "./record_sql.ts";
 import { columnName } from "./view_sql.ts";
-import { baseTable, changesTable, currentTable, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
+import { baseTable, changesTable, currentTable, fileIdOf, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
 import { fieldsOf } from "../sql/shown.ts";
 import { Terms } from "../sql/terms.ts";
 import { searchable, SqlCurrent } from "../sql/current.ts";
@@ -129,10 +129,7 @@ export class PostgresCurrent extends SqlCurrent {
 
   async rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined> {
     const [, shape] = await this.of(pipeline);
-    const file = await this.db.get<{ id: number }>(
-      "SELECT id FROM run_files WHERE run_id = $1 AND kind = 'raw'",
-      runId,
-    );
+    const file = await fileIdOf(this.db, runId, "raw");
     if (file === undefined) return undefined;
     const found = await this.db.get<{ id: number }>(
       `SELECT r.id FROM ${fromRecords("raw", pipeline)}
@@ -140,7 +137,7 @@ export class PostgresCurrent extends SqlCurrent {
         keysSql("$3")
       }
        ORDER BY r.id DESC LIMIT 1`,
-      ...idsOf(file.id),
+      ...idsOf(file),
       JSON.stringify(asStored(key)),
     );
     return found?.id;

@@ -72,7 +72,7 @@ export async function moveCurrent(
   await session.script("DROP TABLE etl_held, etl_news"); // there may be another move in this transaction
 }
 
-/** What a run tells of a key: the record, and its columns. */
+/** The columns of `etl_held`: a key, its record, and the columns that the definition asks for. */
 function namesOf({ columns }: PostgresMove, prefix = ""): string {
   return ["key", "record", ...columns.map(({ name }) => name)].map((name) => `${prefix}${name}`).join(", ");
 }

@@ -7,7 +7,7 @@ import type { CurrentShape } from "../current_shape.ts";
 import { type Place, placeOf } from "./place.ts";
 import { ShownPipelines } from "./shown.ts";
 import type { Sql } from "./sql.ts";
-import { baseTable, changesTable, currentTable, idsOf } from "./tables.ts";
+import { baseTable, changesTable, currentTable, fileIdOf, idsOf } from "./tables.ts";
 
 /** A run whose files are all loaded. */
 export interface MovingRun {
@@ -29,11 +29,11 @@ export interface Move {
   readonly isComplete: boolean;
   /** Whether it becomes the newest complete run. */
   readonly isNewest: boolean;
-  /** Tables. */
+  /** The tables of its pipeline, as SQL. */
   readonly current: string;
   readonly changes: string;
   readonly processed: string;
-  /** Its valid records. */
+  /** The ids of its valid records. */
   readonly range: IdRange;
 }
 
@@ -107,13 +107,9 @@ export async function rangeOf(
   kind: "processed" | "invalid",
   pipeline: string,
 ): Promise<IdRange | undefined> {
-  const file = await sql.get<{ id: number }>(
-    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
-    runId,
-    kind,
-  );
+  const file = await fileIdOf(sql, runId, kind);
   if (file === undefined) return undefined;
-  const [first, last] = idsOf(file.id);
+  const [first, last] = idsOf(file);
   const found = await sql.get<{ last: number | null }>(
     `SELECT max(id) AS last FROM ${baseTable(kind, pipeline)} WHERE id BETWEEN $1 AND $2`,
     first,

@@ -18,7 +18,7 @@ import type { Shown } from "../shown.ts";
 import type { Records } from "../store.ts";
 import type { ShownPipelines } from "./shown.ts";
 import type { Bindable, Sql } from "./sql.ts";
-import { fromRecords, idsOf, TEXT } from "./tables.ts";
+import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 import { Terms } from "./terms.ts";
 
 /** Lines of a file that are read at once. */
@@ -65,13 +65,9 @@ export abstract class SqlRecords implements Records {
     const { kind, shown } = await this.#of(table);
     const where = new Terms();
     if (filter.runId !== undefined) {
-      const file = await this.db.get<{ id: number }>(
-        "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
-        filter.runId,
-        kind,
-      );
+      const file = await fileIdOf(this.db, filter.runId, kind);
       if (file === undefined) return [];
-      const [first, last] = idsOf(file.id);
+      const [first, last] = idsOf(file);
       where.add`r.id BETWEEN ${first} AND ${last}`;
     }
     if (page.after !== undefined) where.add`r.id > ${page.after}`;

@@ -10,7 +10,7 @@ import { LINES_PER_FILE } from "../rows.ts";
 import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
 import type { Sql } from "./sql.ts";
-import { fromRecords, idsOf, TEXT } from "./tables.ts";
+import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 
 /** Records read for their keys where no one told them. */
 const SAMPLE = 100;
@@ -202,8 +202,8 @@ async function linkCorrections(
   correctionOf: string,
   corrects: readonly number[],
 ): Promise<void> {
-  const raw = await fileOf(sql, runId, "raw");
-  const invalid = await fileOf(sql, correctionOf, "invalid");
+  const raw = await fileIdOf(sql, runId, "raw");
+  const invalid = await fileIdOf(sql, correctionOf, "invalid");
   if (raw === undefined || invalid === undefined) return; // the corrected run was never loaded here: there is nothing to point to
   await sql.run(
     `INSERT INTO record_corrections (raw_record_id, invalid_record_id)
@@ -215,18 +215,9 @@ async function linkCorrections(
   );
 }
 
-async function fileOf(sql: Sql, runId: string, kind: string): Promise<number | undefined> {
-  const file = await sql.get<{ id: number }>(
-    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
-    runId,
-    kind,
-  );
-  return file?.id;
-}
-
 /** The keys of the first records, in the order in which they come. */
 export async function sampleFields(sql: Sql, { runId, pipeline }: RunToLoad): Promise<string[]> {
-  const file = await fileOf(sql, runId, "raw");
+  const file = await fileIdOf(sql, runId, "raw");
   if (file === undefined) return [];
   const rows = await sql.all<{ json: string }>(
     `SELECT ${TEXT} AS json FROM ${

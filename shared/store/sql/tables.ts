@@ -6,7 +6,7 @@
 import { DEFAULT_PIPELINE, type FileKind } from "../../contracts/names.ts";
 import type { Mask } from "../mask.ts";
 import { LINES_PER_FILE } from "../rows.ts";
-import { sqlName } from "./sql.ts";
+import { type Sql, sqlName } from "./sql.ts";
 
 /** The table of a pipeline's records of a kind, as SQL. */
 export function baseTable(kind: FileKind, pipeline: string): string {
@@ -25,6 +25,16 @@ export const TEXT = "coalesce(b.json, r.json)";
 
 /** The id of the record that holds the text of a record of `fromRecords`. */
 export const HOLDER = "coalesce(r.same_as, r.id)";
+
+/** The id of the file of a run that holds its records of a kind; undefined where it isn't loaded. */
+export async function fileIdOf(sql: Sql, runId: string, kind: FileKind): Promise<number | undefined> {
+  const file = await sql.get<{ id: number }>(
+    "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
+    runId,
+    kind,
+  );
+  return file?.id;
+}
 
 /** The ids of a file's records, as the two ends of BETWEEN. */
 export function idsOf(fileId: number): [first: number, last: number] {

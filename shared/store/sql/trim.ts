@@ -60,7 +60,7 @@ export function startTrim(
 /** Which records of a trimmed file go. */
 export interface Going {
   readonly file: FileRow;
-  /** Their table. */
+  /** The table that they are in, as SQL. */
   readonly table: string;
   /** Whether a record `r` stays, as SQL. */
   readonly isNeeded: string;

@@ -24,7 +24,7 @@ import { addConditions } from "./current_where.ts";
 import { changesSelect, currentSelect, shownColumns } from "./current_table.ts";
 import { plainRows } from "./plain_rows.ts";
 import { keySql } from "./record_sql.ts";
-import { baseTable, changesTable, currentTable, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
+import { baseTable, changesTable, currentTable, fileIdOf, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
 import { fieldsOf, type ShownPipelines } from "../sql/shown.ts";
 import { searchable, SqlCurrent } from "../sql/current.ts";
 import { sqlOf } from "./statements.ts";
@@ -125,10 +125,7 @@ export class SqliteCurrent extends SqlCurrent {
 
   async rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined> {
     const [, shape] = await this.of(pipeline);
-    const file = await this.db.get<{ id: number }>(
-      "SELECT id FROM run_files WHERE run_id = $1 AND kind = 'raw'",
-      runId,
-    );
+    const file = await fileIdOf(this.db, runId, "raw");
     if (file === undefined) return undefined;
     const keys = JSON.stringify(asStored(key));
     const find = async (first: number, last: number) => {
@@ -141,7 +138,7 @@ export class SqliteCurrent extends SqlCurrent {
       );
       return found?.id;
     };
-    const [first, last] = idsOf(file.id);
+    const [first, last] = idsOf(file);
     // valid records are in the order of the raw file, in which invalid ones may stand before them
     const near = await this.db.get<{ line: number; invalid: number }>(
       `SELECT c.record % ${LINES_PER_FILE} AS line, i.records AS invalid FROM ${currentTable(pipeline)} AS c
