@@ -5,10 +5,10 @@
  */
 import assert from "node:assert/strict";
 import type { S3Place } from "../shared/files/s3/place.ts";
+import { Line } from "../tests/support/line.ts";
 import { needing, SWIFT } from "../tests/support/needs.ts";
 import { startPostgres } from "../tests/support/postgres.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
-import { startRewriting } from "../tests/support/rewriting_proxy.ts";
 import { startS3 } from "../tests/support/s3.ts";
 import { startS3Proxy } from "../tests/support/s3_proxy.ts";
 import { startPipeline, taskOf } from "../tests/support/test_pipeline.ts";
@@ -23,11 +23,12 @@ const variablesOf = ({ bucket, prefix, endpoint, region, accessKeyId, secretAcce
   AWS_SECRET_ACCESS_KEY: secretAccessKey,
 });
 
-/** The port of the same server, in place of its own. */
-function at(url: string, port: number): string {
-  const other = new URL(url);
-  other.port = String(port);
-  return other.href;
+/** A line to a server that says another version of itself in its answers. */
+function lineTo(port: number, version: string, other: string): Promise<Line> {
+  assert.equal(other.length, version.length);
+  return Line.to(port, (reply) => {
+    for (let at = reply.indexOf(version); at >= 0; at = reply.indexOf(version, at + 1)) reply.write(other, at);
+  });
 }
 
 test("doctor finds each thing that is wrong with the engines, says what to do, and exits with 1", async () => {
@@ -72,17 +73,17 @@ test("doctor finds each thing that is wrong with the engines, says what to do, a
   assert.match(said.files!, /^s3:.* read, write, list and remove, no If-None-Match: locks and leases alone /);
 
   const version = (await server.psql("SHOW server_version_num")).trim();
-  await using oldPostgres = await startRewriting(server.port, version, `14${version.slice(2)}`);
+  await using oldPostgres = await lineTo(server.port, version, `14${version.slice(2)}`);
   using operator = await plainClient(pipeline.redis!);
   const [, redisVersion] = /redis_version:(\S+)/.exec(await operator.info("server"))!;
-  await using oldRedis = await startRewriting(
+  await using oldRedis = await lineTo(
     pipeline.redis!.port,
     redisVersion!,
     `6${redisVersion!.slice(1)}`,
   );
   await find({
-    DATABASE_URL: at(good.DATABASE_URL, oldPostgres.port),
-    REDIS_URL: at(good.REDIS_URL, oldRedis.port),
+    DATABASE_URL: oldPostgres.by(good.DATABASE_URL),
+    REDIS_URL: oldRedis.by(good.REDIS_URL),
     AWS_SECRET_ACCESS_KEY: "another",
   }, {
     database: /the server has version 14, wanted 15 or newer\. Upgrade it/,

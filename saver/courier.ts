@@ -1,11 +1,12 @@
 import { basename } from "node:path";
-import type { Actor, Done, Planned } from "../shared/actor/actor.ts";
+import type { Actor, Done } from "../shared/actor/actor.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import type { Delivery, LocalFile } from "./delivery/delivery.ts";
 import { manifestOf } from "./manifest.ts";
 import type { DeliveryRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
+import { planFor } from "./plan.ts";
 
 /** How long an order waits for a server that is away, in milliseconds: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
@@ -52,7 +53,7 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
     phase: "DELIVERING",
     maxAttempts: MAX_ATTEMPTS,
     patienceMs: PATIENCE_MS,
-    plan: ({ run_id }) => planFor(store, run_id),
+    plan: ({ run_id }) => planFor(store, run_id, undefined),
     stallMs: STALL_MS,
     async handle({ run_id }, { signal, progress }): Promise<Done> {
       const run = await store.runs.byRunId(run_id);
@@ -107,11 +108,6 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
       };
     },
   };
-}
-
-/** Work on a known run: its events come after those that are recorded. */
-export async function planFor({ runs }: Store, runId: string): Promise<Planned<undefined>> {
-  return { runId, plan: undefined, after: (await runs.byRunId(runId))?.status_at };
 }
 
 /** Undefined where a pipeline's files aren't delivered. */

@@ -3,9 +3,9 @@ import type { Fields } from "../shared/actor/message.ts";
 import type { Decide } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { PHASE2 } from "../shared/files/receipts.ts";
-import { planFor } from "./courier.ts";
 import type { HoldRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
+import { planFor } from "./plan.ts";
 
 /**
  * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is stored before anything follows from it; the same
@@ -18,7 +18,7 @@ export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision
   return {
     name: "gatekeeper",
     mailbox: "channel:decision",
-    plan: ({ run_id }) => planFor(store, run_id),
+    plan: ({ run_id }) => planFor(store, run_id, undefined),
     async handle(order, { log }): Promise<Done> {
       const { run_id, decision, requested_by } = order;
       const orderId = idOf(order);

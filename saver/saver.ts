@@ -10,6 +10,7 @@ import { loadRun } from "./load.ts";
 import type { Order } from "../shared/contracts/notification_order.ts";
 import { sinceOf } from "./reconcile.ts";
 import type { Store } from "../shared/store/store.ts";
+import { planFor } from "./plan.ts";
 
 /** How often a run that waits behind a held one checks for a decision, in milliseconds. */
 const HELD_AGAIN_MS = 3_000;
@@ -61,7 +62,7 @@ export function saver(
     async plan(message) {
       const runId = isForeign(message) ? await runOfFile(store, message) : message.run_id;
       await waitForHeld(store, runId, message);
-      return { runId, plan: runId, after: (await store.runs.byRunId(runId))?.status_at };
+      return await planFor(store, runId, runId);
     },
     async handle(message, { signal, progress }, run_id): Promise<Done> {
       await refuseUnknown(store, message);

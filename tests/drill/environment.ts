@@ -84,7 +84,7 @@ export class DrillEnvironment implements AsyncDisposable {
     if (sftpLine !== undefined) await leadThrough(sftpLine, pipeline);
     const url = pipeline.env.DATABASE_URL;
     const databaseLine = url && owned.use(await Line.to(Number(new URL(url).port))) || undefined;
-    if (databaseLine !== undefined) pipeline.env.DATABASE_URL = withPort(url!, databaseLine.port);
+    if (databaseLine !== undefined) pipeline.env.DATABASE_URL = databaseLine.by(url!);
     if (disks.upload !== undefined) pipeline.env.SFTP_REMOTE_DIR = `${pipeline.folder}/upload`;
     const environment = new DrillEnvironment(
       pipeline,
@@ -206,11 +206,6 @@ export class DrillEnvironment implements AsyncDisposable {
     DrillEnvironment.#open.delete(this);
     await (this.#closing ??= this.owned[Symbol.asyncDispose]());
   }
-}
-
-function withPort(url: string, port: number): string {
-  const { href } = Object.assign(new URL(url), { port: String(port) });
-  return href;
 }
 
 /** Has the saver connect by way of `line`, where it finds the server's key too. */

@@ -21,6 +21,18 @@ async function free(path: string): Promise<number> {
   return bavail * bsize;
 }
 
+/** A disk of `bytes` over a folder of its own; undefined where this process may not mount. */
+async function mountedDisk(bytes: number) {
+  await using owned = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "full-" });
+  owned.defer(() => Deno.remove(folder, { recursive: true }));
+  const disk = await smallDisk(folder, bytes);
+  if (disk === undefined) return undefined;
+  owned.use(disk);
+  const all = owned.move();
+  return { folder, disk, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
 /** A file of SQLite after a fault: undamaged. */
 function checked(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
@@ -40,12 +52,9 @@ async function waitingIn(folder: string): Promise<number> {
 }
 
 Deno.test("wherever the disk ends, a load leaves nothing of its file, gives its space back, and is done once there is room", async () => {
-  await using owned = new AsyncDisposableStack();
-  const folder = await Deno.makeTempDir({ prefix: "full-" });
-  owned.defer(() => Deno.remove(folder, { recursive: true }));
-  const disk = await smallDisk(folder, 8 * MB);
-  if (disk === undefined) return; // this process may not mount
-  owned.use(disk);
+  await using mounted = await mountedDisk(8 * MB);
+  if (mounted === undefined) return; // this process may not mount
+  const { folder, disk } = mounted;
   let refused = 0;
   for (let spare = 0; spare < 4 * MB; spare += 400 * KB) {
     await disk.fill(spare);
@@ -67,13 +76,10 @@ Deno.test("wherever the disk ends, a load leaves nothing of its file, gives its 
 });
 
 Deno.test("room that is made on a full disk goes to what the database's log holds, not to more of the log", async () => {
-  await using owned = new AsyncDisposableStack();
-  const folder = await Deno.makeTempDir({ prefix: "full-" });
-  owned.defer(() => Deno.remove(folder, { recursive: true }));
-  const disk = await smallDisk(folder, 8 * MB);
-  if (disk === undefined) return; // this process may not mount
-  owned.use(disk);
-  const store = owned.use(await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) }));
+  await using mounted = await mountedDisk(8 * MB);
+  if (mounted === undefined) return; // this process may not mount
+  const { folder, disk } = mounted;
+  await using store = await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) });
   await store.tidy();
   await disk.fill(3 * MB);
   let recorded = 0;
@@ -102,12 +108,9 @@ Deno.test("room that is made on a full disk goes to what the database's log hold
 });
 
 Deno.test("wherever the disk ends, the queue keeps what it has accepted and takes the rest once there is room", async () => {
-  await using owned = new AsyncDisposableStack();
-  const folder = await Deno.makeTempDir({ prefix: "full-" });
-  owned.defer(() => Deno.remove(folder, { recursive: true }));
-  const disk = await smallDisk(folder, 16 * MB);
-  if (disk === undefined) return; // this process may not mount
-  owned.use(disk);
+  await using mounted = await mountedDisk(16 * MB);
+  if (mounted === undefined) return; // this process may not mount
+  const { folder, disk } = mounted;
   let refused = 0;
   for (let spare = 0; spare < MB; spare += 100 * KB) {
     await disk.fill(spare);

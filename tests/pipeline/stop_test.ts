@@ -42,11 +42,10 @@ test("with Redis frozen, every service ends in order within its grace period", (
 async function stoppedInMidLoad(leave: (line: Line) => void): Promise<void> {
   const users = 5_000;
   await using pipeline = await startPipeline({ engine: POSTGRES, sftp: "none", users, env: PAGES });
-  const url = new URL(pipeline.env.DATABASE_URL!);
-  const port = Number(url.port);
+  const url = pipeline.env.DATABASE_URL!;
+  const port = Number(new URL(url).port);
   await using line = await Line.to(port);
-  url.port = String(line.port);
-  pipeline.env.DATABASE_URL = url.href;
+  pipeline.env.DATABASE_URL = line.by(url);
   await pipeline.start(...SERVICES);
   const ready = await pipeline.said(/"message":"ready"/, "api");
   const midLoad = line.holdAfter(3_000_000);

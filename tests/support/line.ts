@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Buffer } from "node:buffer";
 import { createServer, type Server, Socket } from "node:net";
 
 /** Where in a request a line is cut: when half of it has arrived, or when the server has it whole and answers. */
@@ -20,16 +21,22 @@ export class Line implements AsyncDisposable {
     /** The port that clients connect to. */
     readonly port: number,
     private target: number,
+    private readonly change: (reply: Buffer) => void,
   ) {
     this.#server = server;
     server.on("connection", (near: Socket) => this.#relay(near));
   }
 
-  /** Opens a line to `target`, a port of this machine. */
-  static async to(target: number): Promise<Line> {
+  /** Opens a line to `target`, a port of this machine. `change` may change the bytes of a reply. */
+  static async to(target: number, change: (reply: Buffer) => void = () => {}): Promise<Line> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return new Line(server, (server.address() as { port: number }).port, target);
+    return new Line(server, (server.address() as { port: number }).port, target, change);
+  }
+
+  /** A server's address by way of this line. */
+  by(url: string): string {
+    return Object.assign(new URL(url), { port: String(this.port) }).href;
   }
 
   /** Leads new connections to another port. */
@@ -126,7 +133,11 @@ export class Line implements AsyncDisposable {
         far.write(request);
       }
     });
-    far.on("data", (reply: Uint8Array) => answered === undefined ? void near.write(reply) : answered());
+    far.on("data", (reply: Buffer) => {
+      if (answered !== undefined) return answered();
+      this.change(reply);
+      near.write(reply);
+    });
     far.connect(this.target, "127.0.0.1");
     if (this.#held) [near, far].forEach((side) => side.pause());
   }
