@@ -27,7 +27,9 @@ const variablesOf = ({ bucket, prefix, endpoint, region, accessKeyId, secretAcce
 function lineTo(port: number, version: string, other: string): Promise<Line> {
   assert.equal(other.length, version.length);
   return Line.to(port, (reply) => {
-    for (let at = reply.indexOf(version); at >= 0; at = reply.indexOf(version, at + 1)) reply.write(other, at);
+    for (let at = reply.indexOf(version); at >= 0; at = reply.indexOf(version, at + 1)) {
+      reply.write(other, at);
+    }
   });
 }
 
