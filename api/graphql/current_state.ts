@@ -41,7 +41,7 @@ export async function currentStateOf(
 export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
   if (!isKeyMasked) return;
   throw badInput(
-    `Cannot look for a record of ${pipeline} by its key: it is masked, and what is found would tell whether it is there.`,
+    `Cannot search ${pipeline} by its key: it is masked, and the result would reveal whether the record exists.`,
   );
 }
 

@@ -22,7 +22,7 @@ export interface Fields {
 }
 
 /**
- * The conditions that a client gave: `{ field: { eq, lt, gt, in, like } }`. A nested field's name has dots, or stands in the object above it.
+ * The conditions that a client gave: `{ field: { eq, lt, gt, in, like } }`. A nested field is named with dots, or by nested objects.
  *
  * @throws a GraphQLError naming a field that can't be searched, and those that can.
  */
@@ -33,7 +33,7 @@ export function conditionsOf(where: unknown, fields: Fields): Conditions {
   }
   const given = namedIn(where, [], fields.searchable);
   if (given.length > MOST.fields) {
-    throw badInput(`Cannot look for ${given.length} fields at once: wanted at most ${MOST.fields}.`);
+    throw badInput(`Cannot search by ${given.length} fields at once: wanted at most ${MOST.fields}.`);
   }
   return Object.fromEntries(given.map(([name, condition]) => [name, checked(name, condition, fields)]));
 }
@@ -58,8 +58,8 @@ function checked(name: string, given: unknown, { searchable, masked }: Fields): 
       one === name || name.startsWith(`${one}.`) || one.startsWith(`${name}.`)
     );
     throw badInput(
-      `Cannot look for the field ${JSON.stringify(name)}: ${
-        isMasked ? "it is masked, and what is found would tell its values; " : ""
+      `Cannot search by the field ${JSON.stringify(name)}: ${
+        isMasked ? "it is masked, and results would reveal its values; " : ""
       }wanted one of ${searchable.map(({ field }) => field).join(", ")}.`,
     );
   }
@@ -82,7 +82,7 @@ function checked(name: string, given: unknown, { searchable, masked }: Fields): 
   return data;
 }
 
-/** Texts are not compared with numbers: nothing would be found. */
+/** Refuses to compare texts with numbers: such a condition never matches. */
 function fits(value: string | number | boolean, { type }: Searchable, isPattern: boolean): boolean {
   if (type === undefined) return typeof value !== "boolean";
   if (type === "TEXT" || (isPattern && type === "INTEGER")) return typeof value === "string";

@@ -41,14 +41,14 @@ const RUNS_AT_ONCE = 1_000;
 /** How many runs are searched for a completed one. */
 const RUNS_BACK = 100;
 
-/** Looks now and every minute, until `signal`. */
+/** Checks now and every minute, until `signal`. */
 export async function keepWatching(parts: WatchParts, signal: AbortSignal): Promise<void> {
   const log = getLogger(["etl", "saver", "notify"]);
   await keepDoing(
     () => look(parts, Date.now()),
     MINUTE_MS,
     signal,
-    (error) => log.warning("cannot look for what is late", { reason: messageOf(error) }),
+    (error) => log.warning("cannot check for late runs", { reason: messageOf(error) }),
   );
 }
 

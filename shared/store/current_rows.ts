@@ -111,10 +111,10 @@ export function fieldOf<Field extends Searchable>(
   if (field !== undefined && (like === undefined || field.type !== "REAL")) return field;
   throw new PermanentError(
     field !== undefined
-      ? `Cannot look for ${name} like ${
+      ? `Cannot search by ${name} like ${
         JSON.stringify(like)
       }: its values are numbers, wanted eq, lt, gt or in.`
-      : `Cannot look for the field ${JSON.stringify(name)}: wanted one of ${
+      : `Cannot search by the field ${JSON.stringify(name)}: wanted one of ${
         fields.map(({ field }) => field).join(", ")
       }.`,
   );

@@ -197,7 +197,7 @@ Deno.test("pages of what meets the conditions come in order, forwards and backwa
   for (const field of ["ssn", "bank.iban", "nickname", "name; DROP TABLE etl_runs"]) {
     await assert.rejects(
       () => store.current.page("people", { [field]: { eq: "1" } }, { limit: 1 }),
-      /Cannot look for the field/,
+      /Cannot search by the field/,
     );
   }
 });
