@@ -1,3 +1,4 @@
+import { isObject } from "../../shared/pipeline/problems.ts";
 import { parseExact } from "../../shared/store/mask.ts";
 
 /** `answer` is never set; it carries the type. */
@@ -41,7 +42,7 @@ export class GraphqlClient {
     const text = await response.text().catch((error) => {
       throw signal?.aborted ? error : this.#away();
     });
-    return dataOf<Data>(text);
+    return dataOf<Data>(text, this.url);
   }
 
   /**
@@ -61,7 +62,7 @@ export class GraphqlClient {
         const response = await this.#post(operation, variables, "text/event-stream", signal);
         waitMs = FIRST_WAIT_MS;
         onState(true);
-        for await (const data of nextEvents(response.body!)) yield dataOf<Data>(data);
+        for await (const data of nextEvents(response.body!)) yield dataOf<Data>(data, this.url);
       } catch (error) {
         if (signal.aborted) return;
         // a stream that breaks off is a TypeError of fetch
@@ -104,12 +105,14 @@ export class GraphqlClient {
   }
 }
 
-function dataOf<Data>(text: string): Data {
-  const { data, errors, detail } = parseExact(text) as {
-    data?: Data;
-    detail?: string;
-    errors?: { message: string; extensions?: { code?: string } }[];
-  };
+interface Answer<Data> {
+  readonly data?: Data;
+  readonly detail?: string;
+  readonly errors?: readonly { message: string; extensions?: { code?: string } }[];
+}
+
+function dataOf<Data>(text: string, url: string): Data {
+  const { data, errors, detail } = answerIn<Data>(text, url);
   const [error] = errors ?? [];
   if (error !== undefined) {
     throw error.extensions?.code === "SERVICE_UNAVAILABLE"
@@ -118,6 +121,19 @@ function dataOf<Data>(text: string): Data {
   }
   if (data == null) throw new Refused(detail ?? "The API answered without data.");
   return data;
+}
+
+function answerIn<Data>(text: string, url: string): Answer<Data> {
+  try {
+    const answer = parseExact(text);
+    if (isObject(answer)) return answer;
+  } catch {
+    // another server's page
+  }
+  throw new Refused(
+    `Cannot use the answer of "${url}": it is no JSON object, wanted an answer of the API. ` +
+      "Name the API's address in ETL_API_URL, or in API_HOST and API_PORT.",
+  );
 }
 
 /** The `data` of each `next` event of a stream of server-sent events. */

@@ -110,7 +110,7 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
   });
 
   await t.step(
-    "exit codes tell a wrong command, a run that isn't there and an API that is away apart",
+    "exit codes tell a wrong command, a run that isn't there, an API that is away and another server apart",
     async () => {
       assert.match((await etl(site, 2, "nonsense")).stderr, /deno task etl COMMAND/);
       assert.match((await etl(site, 2, "show", "999")).stderr, /There is no run "999"/);
@@ -120,6 +120,15 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
       );
       pipeline.env.ETL_API_URL = "http://127.0.0.1:9";
       assert.match((await etl(site, 3, "runs")).stderr, /Cannot reach the API/);
+      await using other = Deno.serve(
+        { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+        () => new Response("<html>Welcome</html>"),
+      );
+      pipeline.env.ETL_API_URL = `http://127.0.0.1:${other.addr.port}`;
+      assert.match(
+        (await etl(site, 1, "runs")).stderr,
+        /^Cannot use the answer of "\S+\/graphql": it is no JSON object, .* in ETL_API_URL, or in API_HOST and API_PORT\.$/m,
+      );
       pipeline.env.ETL_API_URL = "ftp://nowhere";
       assert.match((await etl(site, 2, "runs")).stderr, /ETL_API_URL is "ftp:\/\/nowhere": wanted a URL/);
     },
