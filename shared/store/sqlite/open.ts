@@ -95,6 +95,8 @@ export class SqliteReadStore implements ReadStore {
 /** The saver's side. */
 export class SqliteStore extends SqlStore implements Store {
   readonly #turns = new Mutex();
+  /** Trims have a temporary table in common. */
+  readonly #trims = new Mutex();
   /** The disk had no room for what is in the write-ahead log. */
   #isLogStuck = false;
 
@@ -160,7 +162,7 @@ export class SqliteStore extends SqlStore implements Store {
   }
 
   trim(before: string, { signal }: Stoppable = {}): Promise<Trimmed> {
-    return trimRuns(this, before, signal);
+    return this.#trims.run(() => trimRuns(this, before, signal));
   }
 
   /** Records are written twice: to the write-ahead log, and from there to the database. */

@@ -176,6 +176,17 @@ Deno.test("a file that keeps some of its records isn't written again by later tr
   assert.deepEqual(await store.write((db) => db.all("SELECT id FROM written")), []);
 });
 
+Deno.test("trims that begin at once remove no more than one does", async () => {
+  await using temp = await tempStore();
+  const { store } = temp;
+  for (let day = 1; day <= 3; day++) await load(store, day, { valid: [user(1), user(2, day)] });
+  const trims = await Promise.all([store.trim(timeOfDay(10)), store.trim(timeOfDay(10))]);
+  assert.deepEqual(trims, [{ runs: 2, records: 6, events: 0 }, { runs: 0, records: 0, events: 0 }]);
+  for (const kind of ["raw", "processed"] as const) {
+    assert.deepEqual(await textsOf(store, runOfDay(1), kind), [user(1)]);
+  }
+});
+
 Deno.test("a trim that waits for another process ends when it is stopped", async () => {
   await using temp = await tempStore();
   using other = new Database(temp.path);
