@@ -4,7 +4,7 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { integer, pipeline } from "../shared/pipeline/mod.ts";
 import { planOf } from "../shared/pipeline/plan.ts";
 import { openSqlite } from "../shared/store/sqlite/open.ts";
-import { exactJson } from "../shared/store/mask.ts";
+import { exactJson } from "../shared/pipeline/exact_json.ts";
 import { shownOf } from "../shared/store/shown.ts";
 import { fillRun, openApi, type TestApi, user } from "../tests/support/api.ts";
 import { linesOf } from "../tests/support/store.ts";

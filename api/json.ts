@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { exactJson } from "../shared/store/mask.ts";
+import { exactJson } from "../shared/pipeline/exact_json.ts";
 
 /** 64-bit integers keep all their digits. */
 export function toJson(value: unknown): string {

@@ -1,5 +1,6 @@
+import { pause } from "../../shared/actor/backoff.ts";
+import { parseExact } from "../../shared/pipeline/exact_json.ts";
 import { isObject } from "../../shared/pipeline/problems.ts";
-import { parseExact } from "../../shared/store/mask.ts";
 
 /** `answer` is never set; it carries the type. */
 export type Operation<Data> = string & { readonly answer?: Data };
@@ -155,16 +156,4 @@ async function* nextEvents(body: ReadableStream<BufferSource>): AsyncGenerator<s
   } finally {
     await reader.cancel().catch(() => {});
   }
-}
-
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }

@@ -2,7 +2,7 @@
 import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_patch.ts";
 import type { Patch } from "../../shared/contracts/messages.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
-import { exactJson, parseExact } from "../../shared/store/mask.ts";
+import { isExactObject, parseExact } from "../../shared/pipeline/exact_json.ts";
 import type { AnswerOf, GraphqlClient } from "./graphql.ts";
 import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operations.ts";
 
@@ -32,7 +32,7 @@ export function draftOf(data: JsonObject, typed: string): Draft | undefined {
   if (isLine(data)) return typed === editable(data) ? undefined : { text: typed };
   try {
     const after = parseExact(typed);
-    if (!isObject(after)) return { text: typed };
+    if (!isExactObject(after)) return { text: typed };
     const merge = diff(recordOf(data), after);
     return Object.keys(merge).length === 0 ? undefined : { merge };
   } catch {
@@ -61,7 +61,7 @@ export function withField(
 }
 
 export function valueAt(record: unknown, field: string): unknown {
-  return field.split(".").reduce<unknown>((at, key) => isObject(at) ? at[key] : undefined, record);
+  return field.split(".").reduce<unknown>((at, key) => isExactObject(at) ? at[key] : undefined, record);
 }
 
 /** The corrected record, if it is one, or why the draft can't be used. */
@@ -79,7 +79,7 @@ export function preview(data: JsonObject, draft: Draft | undefined): Preview {
   if ("problem" in corrected) return { unusable: corrected.problem };
   try {
     const record = parseExact(corrected.line);
-    return { record: isObject(record) ? record : undefined };
+    return { record: isExactObject(record) ? record : undefined };
   } catch {
     return { record: undefined };
   }
@@ -97,19 +97,17 @@ export function diff(before: JsonObject, after: JsonObject): JsonObject {
     const known = Object.hasOwn(before, key);
     const old = known ? before[key] : undefined;
     if (known && JSON.stringify(old) === JSON.stringify(value)) continue;
-    changes.push([key, isObject(old) && isObject(value) ? diff(old, value) : value]);
+    changes.push([key, isExactObject(old) && isExactObject(value) ? diff(old, value) : value]);
   }
   return Object.fromEntries(changes);
 }
 
 function set(object: JsonObject, [key, ...below]: string[], value: unknown): JsonObject {
   const inner = object[key!];
-  return { ...object, [key!]: below.length === 0 ? value : set(isObject(inner) ? inner : {}, below, value) };
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !exactJson.isRawJSON?.(value);
+  return {
+    ...object,
+    [key!]: below.length === 0 ? value : set(isExactObject(inner) ? inner : {}, below, value),
+  };
 }
 
 const PAGE = 500;
@@ -132,4 +130,19 @@ export async function* invalidRecords(
     if (!pageInfo.hasNextPage) return;
     after = pageInfo.endCursor;
   }
+}
+
+/** The first records of those that no run has corrected yet, and that `isWanted`. @throws as `GraphqlClient.ask`. */
+export async function uncorrected(
+  api: GraphqlClient,
+  runId: string,
+  reason: string | undefined,
+  isWanted: (record: InvalidRecord) => boolean = () => true,
+): Promise<InvalidRecord[]> {
+  const found: InvalidRecord[] = [];
+  for await (const record of invalidRecords(api, runId, reason)) {
+    if (record.corrections.length === 0 && isWanted(record)) found.push(record);
+    if (found.length === MOST_AT_ONCE) break;
+  }
+  return found;
 }

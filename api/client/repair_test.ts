@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { mergePatch } from "../../shared/pipeline/merge_patch.ts";
-import { parseExact } from "../../shared/store/mask.ts";
+import { parseExact } from "../../shared/pipeline/exact_json.ts";
 import { diff, draftOf, editable, isLine, patchOf, preview, recordOf, textOf, withField } from "./repair.ts";
 
 const letter = {

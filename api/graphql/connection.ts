@@ -1,7 +1,7 @@
 /** Connections in the manner of Relay, over keyset cursors: a page stays right while rows arrive. */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
-import { parseExact } from "../../shared/store/mask.ts";
+import { parseExact } from "../../shared/pipeline/exact_json.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 import type { Page } from "../../shared/store/rows.ts";
 

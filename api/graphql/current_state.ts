@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { Ordered } from "../../shared/store/current_rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
-import { exactJson, parseExact } from "../../shared/store/mask.ts";
+import { exactJson, parseExact } from "../../shared/pipeline/exact_json.ts";
 import { badInput } from "./builder.ts";
 import type { Context } from "./context.ts";
 import type { Fields } from "./where.ts";

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Condition, Conditions, Searchable } from "../../shared/store/current_rows.ts";
+import { isObject } from "../../shared/pipeline/problems.ts";
 import { badInput } from "./builder.ts";
 
 /** Fields of a condition, values of `in`, and `%` in `like`: each takes time. */
@@ -87,8 +88,4 @@ function fits(value: string | number | boolean, { type }: Searchable, isPattern:
   if (type === undefined) return typeof value !== "boolean";
   if (type === "TEXT" || (isPattern && type === "INTEGER")) return typeof value === "string";
   return typeof value === "number" || (type === "INTEGER" && typeof value === "boolean");
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 /** `deno task etl notify`: lists notifications; `--test` sends one to all receivers, and waits for their answers. */
-import { pause } from "../../api/client/graphql.ts";
 import { type NotificationLine, NOTIFICATIONS } from "../../api/client/operations.ts";
+import { pause } from "../../shared/actor/backoff.ts";
 import { EXIT } from "../command_line.ts";
 import { type Command, Failed, firstOf, listed, steer } from "./command.ts";
 

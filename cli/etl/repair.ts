@@ -12,16 +12,15 @@ import {
   type Draft,
   draftOf,
   editable,
-  invalidRecords,
   isLine,
-  MOST_AT_ONCE,
   patchOf,
   recordOf,
+  uncorrected,
   withField,
 } from "../../api/client/repair.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
-import { parseExact } from "../../shared/store/mask.ts";
+import { parseExact } from "../../shared/pipeline/exact_json.ts";
 import { complain, EXIT, say, UsageError } from "../command_line.ts";
 import { confirmOr, Failed, findRun, listed, type Work } from "./command.ts";
 import { followRun } from "./follow.ts";
@@ -29,7 +28,7 @@ import { followRun } from "./follow.ts";
 export async function repair(work: Work): Promise<number> {
   const { api, words, options } = work;
   const run = await findRun(api, words[0]);
-  const records = await uncorrected(api, run, options.reason);
+  const records = await uncorrected(api, run.runId, options.reason);
   if (records.length === 0) throw new Failed(`Run ${run.id} has no such record that isn't corrected yet.`);
   const patches = options.set.length > 0
     ? setInAll(records, options.set, (await api.ask(RULES, { name: run.pipeline })).pipeline?.fields ?? [])
@@ -46,15 +45,6 @@ export async function repair(work: Work): Promise<number> {
   const { runId } = await replay(api, run, patches, false);
   if (!options.json) say(`correction run ${runId}`);
   return await followRun(work, runId!);
-}
-
-async function uncorrected(api: GraphqlClient, run: Run, reason?: string): Promise<InvalidRecord[]> {
-  const found: InvalidRecord[] = [];
-  for await (const record of invalidRecords(api, run.runId, reason)) {
-    if (record.corrections.length === 0) found.push(record);
-    if (found.length === MOST_AT_ONCE) break;
-  }
-  return found;
 }
 
 /** A line for each record, its id first. Fields that read `***` keep their values. */

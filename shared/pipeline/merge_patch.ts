@@ -1,14 +1,12 @@
 /** Correcting an invalid record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file. */
 import type { Patch } from "../contracts/messages.ts";
+import { exactJson, isExactObject } from "./exact_json.ts";
 
 /** Shown by the views instead of a masked value; never a real value. */
 export const MASK = "***";
 
 /** The record's new text on one line, or why there is none. */
 export type Corrected = { readonly line: string } | { readonly problem: string };
-
-/** JSON with the text of its numbers, which the type library doesn't know yet. */
-const exact = JSON as unknown as { rawJSON(text: string): object; isRawJSON(value: unknown): boolean };
 
 /**
  * The record of a dead letter, corrected by `patch`: replaced by `text`, or with `merge` applied, or unchanged where the patch has neither.
@@ -26,7 +24,7 @@ export function correctedRecord(deadLetter: string, patch: Patch): Corrected {
   } catch {
     return { problem: "the dead letter is no JSON, its file was changed" };
   }
-  if (!isObject(letter)) return { problem: "the dead letter is no JSON object, its file was changed" };
+  if (!isExactObject(letter)) return { problem: "the dead letter is no JSON object, its file was changed" };
   const entries = Object.entries(letter).filter(([key]) => key !== "error_reason");
   const rawLine = entries.length === 1 && entries[0]![0] === "raw_line" ? entries[0]![1] : undefined;
   if (typeof rawLine === "string") {
@@ -43,8 +41,8 @@ export function correctedRecord(deadLetter: string, patch: Patch): Corrected {
  * neither argument. Members keep their places, new ones are last.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch;
-  const merged = new Map(isObject(target) ? Object.entries(target) : []);
+  if (!isExactObject(patch)) return patch;
+  const merged = new Map(isExactObject(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) merged.delete(key);
     else merged.set(key, mergePatch(merged.get(key), value));
@@ -72,12 +70,8 @@ function holdsMask(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.values(value).some(holdsMask);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !exact.isRawJSON(value);
-}
-
 function parseExactly(text: string): unknown {
   const reviver = (_key: string, value: unknown, context: { source?: string }) =>
-    typeof value === "number" && context.source !== undefined ? exact.rawJSON(context.source) : value;
+    typeof value === "number" && context.source !== undefined ? exactJson.rawJSON(context.source) : value;
   return JSON.parse(text, reviver as (key: string, value: unknown) => unknown);
 }

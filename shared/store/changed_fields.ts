@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exactJson, parseExact } from "./mask.ts";
+import { isExactObject, parseExact } from "../pipeline/exact_json.ts";
 
 /** The paths, with dots, of the values in which two records differ; of a list its own path. The order of keys is no difference. */
 export function changedFields(before: string, after: string): string[] {
@@ -14,15 +14,11 @@ export function changedFields(before: string, after: string): string[] {
 
 function compare(before: unknown, after: unknown, path: readonly string[], found: string[]): void {
   if (before === after) return;
-  if (!isObject(before) || !isObject(after)) {
+  if (!isExactObject(before) || !isExactObject(after)) {
     if (JSON.stringify(before) !== JSON.stringify(after)) found.push(path.join("."));
     return;
   }
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
     compare(before[key], after[key], [...path, key], found);
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !exactJson.isRawJSON(value);
 }

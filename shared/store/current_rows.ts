@@ -5,7 +5,7 @@
  */
 import { PermanentError } from "../errors/errors.ts";
 import type { CurrentColumn } from "./current_shape.ts";
-import { exactJson } from "./mask.ts";
+import { exactJson } from "../pipeline/exact_json.ts";
 
 /** What identifies a record. Whole numbers beyond 2^53 are text. */
 export type Key = string | number;

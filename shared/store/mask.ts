@@ -5,6 +5,7 @@
  */
 import type { FileKind } from "../contracts/names.ts";
 import { PermanentError } from "../errors/errors.ts";
+import { isExactObject, parseExact } from "../pipeline/exact_json.ts";
 
 /** What is shown in place of a personal value. */
 export const MASKED = "***";
@@ -51,7 +52,7 @@ export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]
  */
 export function maskRecord(record: unknown, mask: Mask): unknown {
   if (mask.size === 0 || record === null) return record;
-  return isObject(record) ? replaceIn(record, mask, MASKED) : MASKED;
+  return isExactObject(record) ? replaceIn(record, mask, MASKED) : MASKED;
 }
 
 /** Whether JSON writes the key without escapes, so that a path of SQLite's JSON functions can name it in every version. */
@@ -111,32 +112,7 @@ function replaceIn(object: object, mask: Mask, otherwise?: string): object | typ
 function show(value: unknown, rule: "whole" | Mask | undefined): unknown {
   if (rule === undefined || value === null) return value;
   if (rule === "whole") return MASKED;
-  return isObject(value) ? replaceIn(value, rule) : UNREACHABLE;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !exactJson.isRawJSON(value);
-}
-
-/** JSON.parse source text access (ECMAScript stage 4), which TypeScript's library doesn't know yet. */
-export const exactJson = JSON as typeof JSON & {
-  /** Whether `value` was made by `rawJSON`. */
-  isRawJSON(value: unknown): boolean;
-  /** A value that `JSON.stringify` writes as `text`. */
-  rawJSON(text: string): object;
-};
-
-/**
- * Parses JSON; whole numbers that a JavaScript number can't hold become values that `JSON.stringify` writes with all their digits.
- *
- * @throws SyntaxError when it is no JSON.
- */
-export function parseExact(text: string): unknown {
-  const keepDigits = (_key: string, value: unknown, context?: { source?: string }): unknown =>
-    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
-      ? exactJson.rawJSON(context!.source!)
-      : value;
-  return /[:,[]\s*-?\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+  return isExactObject(value) ? replaceIn(value, rule) : UNREACHABLE;
 }
 
 /** A line as a masked record; one that is no JSON as `{ raw_line: … }`. */

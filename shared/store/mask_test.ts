@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { PermanentError } from "../errors/errors.ts";
-import { maskOf, maskOfKind, maskRecord, parseExact } from "./mask.ts";
+import { parseExact } from "../pipeline/exact_json.ts";
+import { maskOf, maskOfKind, maskRecord } from "./mask.ts";
 
 const JUDGED = ["id", "age", "company.department"];
 const MASK = maskOf(["password", "bank.cardNumber", "company.address.city"]);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exactJson } from "./mask.ts";
+import { isExactObject } from "../pipeline/exact_json.ts";
 import type { Page } from "./rows.ts";
 import type { Reads } from "./store.ts";
 
@@ -50,8 +50,8 @@ function textOf(rows: unknown): string {
       const text = value.split(/[\0\ufffd]/, 1)[0]!;
       return name === "key" ? text.slice(0, 200) : text;
     }
-    const isRow = typeof value === "object" && value !== null && !Array.isArray(value) &&
-      !exactJson.isRawJSON(value);
-    return isRow ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1)) : value;
+    return isExactObject(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+      : value;
   });
 }

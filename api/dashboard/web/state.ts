@@ -2,7 +2,8 @@
 /** The state that all pages share. */
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { GraphqlClient, type Operation, pause, Unauthorized, type Variables } from "../../client/graphql.ts";
+import { pause } from "../../../shared/actor/backoff.ts";
+import { GraphqlClient, type Operation, Unauthorized, type Variables } from "../../client/graphql.ts";
 import { type Outcome, STEER, type Steering } from "../../client/operations.ts";
 import type { Key } from "./texts.ts";
 

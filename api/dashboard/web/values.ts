@@ -1,4 +1,4 @@
-import { parseExact } from "../../../shared/store/mask.ts";
+import { parseExact } from "../../../shared/pipeline/exact_json.ts";
 
 export interface Entry {
   readonly input: "text" | "email" | "date" | "number" | "choice" | "json";

@@ -1,6 +1,8 @@
 import { correctedRecord } from "../../../shared/pipeline/merge_patch.ts";
 import type { Correction, Patch } from "../../../shared/contracts/messages.ts";
-import { maskRecord, parseExact } from "../../../shared/store/mask.ts";
+import { parseExact } from "../../../shared/pipeline/exact_json.ts";
+import { isObject } from "../../../shared/pipeline/problems.ts";
+import { maskRecord } from "../../../shared/store/mask.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
 import { EtlRun, runById } from "../run.ts";
@@ -215,7 +217,3 @@ async function corrections(
 }
 
 const MOST_PATCHES = 1000;
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

@@ -4,30 +4,27 @@
  *
  * @module
  */
-import { exactJson, type Mask, maskRecord } from "../mask.ts";
+import { exactJson, isExactObject } from "../../pipeline/exact_json.ts";
+import type { JsonObject } from "../../pipeline/problems.ts";
+import { type Mask, maskRecord } from "../mask.ts";
 import type { Cell } from "../rows.ts";
 
 /** The masked record of a line, whose nested values keep the way in which they are written; undefined where it is no JSON object. */
-export function recordOf(line: string, mask: Mask): Record<string, unknown> | undefined {
+export function recordOf(line: string, mask: Mask): JsonObject | undefined {
   try {
     const record = maskRecord(JSON.parse(line, asWritten), mask);
-    return typeof record === "object" && record !== null && !exactJson.isRawJSON(record) &&
-        !Array.isArray(record)
-      ? record as Record<string, unknown>
-      : undefined;
+    return isExactObject(record) ? record : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** What a table shows of the value below `keys`: flags as 1 and 0, objects and lists as JSON, whole numbers of more than 64 bits as text. */
-export function cellOf(record: Record<string, unknown> | undefined, ...keys: string[]): Cell {
+export function cellOf(record: JsonObject | undefined, ...keys: string[]): Cell {
   let value: unknown = record;
   for (const key of keys) {
-    const isObject = typeof value === "object" && value !== null && !exactJson.isRawJSON(value) &&
-      !Array.isArray(value);
-    if (!isObject || !Object.hasOwn(value as object, key)) return null;
-    value = (value as Record<string, unknown>)[key];
+    if (!isExactObject(value) || !Object.hasOwn(value, key)) return null;
+    value = value[key];
   }
   if (value === null || value === undefined) return null;
   if (!exactJson.isRawJSON(value)) return typeof value === "string" ? value : JSON.stringify(value);

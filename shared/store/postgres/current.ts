@@ -15,7 +15,8 @@ import {
   type Ordered,
 } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
-import { exactJson, hides, MASKED, readRecord, shownPaths } from "../mask.ts";
+import { exactJson } from "../../pipeline/exact_json.ts";
+import { hides, MASKED, readRecord, shownPaths } from "../mask.ts";
 import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import { cellOf, recordOf } from "./cells.ts";

@@ -5,7 +5,7 @@
  */
 import { timeOfRun } from "../../contracts/ids.ts";
 import type { RunEvent } from "../../contracts/messages.ts";
-import { parseExact } from "../mask.ts";
+import { parseExact } from "../../pipeline/exact_json.ts";
 import { LINES_PER_FILE } from "../rows.ts";
 import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";

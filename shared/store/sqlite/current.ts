@@ -4,7 +4,8 @@
  * @module
  */
 import type { CurrentShape } from "../current_shape.ts";
-import { exactJson, hides, MASKED, maskRecord, parseExact, shownPaths } from "../mask.ts";
+import { exactJson, parseExact } from "../../pipeline/exact_json.ts";
+import { hides, MASKED, maskRecord, shownPaths } from "../mask.ts";
 import type { Database } from "../../sqlite/database.ts";
 import type { Bindable } from "../sql/sql.ts";
 import {

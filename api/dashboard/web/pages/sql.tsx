@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { parseExact } from "../../../../shared/store/mask.ts";
+import { parseExact } from "../../../../shared/pipeline/exact_json.ts";
 import { csvOf } from "../csv.ts";
 import { t } from "../i18n.ts";
 import { address, go } from "../router.ts";

@@ -1,7 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { InvalidRecord } from "../../../client/operations.ts";
-import { invalidRecords, isLine, MOST_AT_ONCE, withField } from "../../../client/repair.ts";
+import { isLine, MOST_AT_ONCE, uncorrected, withField } from "../../../client/repair.ts";
 import { shelfOf } from "../drafts.ts";
 import { t } from "../i18n.ts";
 import { api, notice, tell } from "../state.ts";
@@ -24,7 +23,7 @@ export function Bulk({ runId, reason, rules }: {
     event.preventDefault();
     try {
       const shelf = shelfOf(runId);
-      const records = await uncorrected(runId, reason);
+      const records = await uncorrected(api, runId, reason, ({ data }) => !isLine(data));
       shelf.put(Object.fromEntries(
         records.map(({ id, data }) => [id, withField(data, shelf.all.value[id], field, value)]),
       ));
@@ -57,14 +56,4 @@ export function Bulk({ runId, reason, rules }: {
       </form>
     </Panel>
   );
-}
-
-/** The first records of the reason that are not corrected yet and have fields. */
-async function uncorrected(runId: string, reason: string): Promise<InvalidRecord[]> {
-  const found: InvalidRecord[] = [];
-  for await (const record of invalidRecords(api, runId, reason)) {
-    if (record.corrections.length === 0 && !isLine(record.data)) found.push(record);
-    if (found.length >= MOST_AT_ONCE) break;
-  }
-  return found;
 }

@@ -1,0 +1,28 @@
+/** JSON whose numbers keep all their digits. Runs in browsers too. */
+import { isObject, type JsonObject } from "./problems.ts";
+
+/** JSON.parse source text access (ECMAScript stage 4), which TypeScript's library doesn't know yet. */
+export const exactJson = JSON as typeof JSON & {
+  /** Whether `value` was made by `rawJSON`. */
+  isRawJSON(value: unknown): boolean;
+  /** A value that `JSON.stringify` writes as `text`. */
+  rawJSON(text: string): object;
+};
+
+/**
+ * Parses JSON; whole numbers that a JavaScript number can't hold become values that `JSON.stringify` writes with all their digits.
+ *
+ * @throws SyntaxError when it is no JSON.
+ */
+export function parseExact(text: string): unknown {
+  const keepDigits = (_key: string, value: unknown, context?: { source?: string }): unknown =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
+      ? exactJson.rawJSON(context!.source!)
+      : value;
+  return /[:,[]\s*-?\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+}
+
+/** Whether a value that was parsed so is an object, and no number with its digits. */
+export function isExactObject(value: unknown): value is JsonObject {
+  return isObject(value) && !exactJson.isRawJSON?.(value);
+}
