@@ -48,68 +48,40 @@ export const SQLITE: Engine = {
 
 /** The SQLite database at `path`. */
 export function sqliteAt(path: string): Omit<TempPlace, typeof Symbol.asyncDispose> {
-  const kept = new KeptConnection(path);
+  let keepers = 0;
+  let database: DatabaseSync | undefined;
+  const closeUnkept = () => {
+    if (keepers > 0) return;
+    database?.close();
+    database = undefined;
+  };
   return {
     at: { path },
     rows<Row>(query: string) {
       try {
-        using database = kept.get();
+        database ??= new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
         return database.prepare(query).all().map((row) => ({ ...row })) as Row[];
       } catch (error) {
         if (/unable to open database file|no such table/.test((error as Error).message)) return [];
         throw error;
+      } finally {
+        closeUnkept();
       }
     },
     change(sql) {
       using database = new DatabaseSync(path, { timeout: 5_000 });
       return Promise.resolve(database.exec(sql));
     },
-    keepOpen: () => kept.keep(),
+    keepOpen() {
+      keepers += 1;
+      return {
+        [Symbol.dispose]() {
+          keepers -= 1;
+          closeUnkept();
+        },
+      };
+    },
   };
-}
-
-/** A connection that only reads, and that stays open as long as somebody wants it to. */
-class KeptConnection {
-  #keepers = 0;
-  #open: { readonly database: DatabaseSync; readonly file: number | null } | undefined;
-
-  constructor(private readonly path: string) {}
-
-  /** A connection to the file that is there now; disposing of it ends a query. */
-  get(): Pick<DatabaseSync, "prepare"> & Disposable {
-    if (this.#keepers === 0) return new DatabaseSync(this.path, { readOnly: true, timeout: 1_000 });
-    const file = inodeOf(this.path);
-    if (file !== this.#open?.file) {
-      this.#close();
-      this.#open = { database: new DatabaseSync(this.path, { readOnly: true, timeout: 1_000 }), file };
-    }
-    const { database } = this.#open!;
-    return { prepare: (sql) => database.prepare(sql), [Symbol.dispose]: () => {} };
-  }
-
-  keep(): Disposable {
-    this.#keepers += 1;
-    return {
-      [Symbol.dispose]: () => {
-        this.#keepers -= 1;
-        if (this.#keepers === 0) this.#close();
-      },
-    };
-  }
-
-  #close(): void {
-    this.#open?.database.close();
-    this.#open = undefined;
-  }
-}
-
-function inodeOf(path: string): number | null {
-  try {
-    return Deno.statSync(path).ino;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
 }
 
 /** The server of a test file, its template of a database with the tables of users, and a thread that reads. */
