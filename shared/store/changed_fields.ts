@@ -5,7 +5,7 @@
  */
 import { isExactObject, parseExact } from "../pipeline/exact_json.ts";
 
-/** The paths, with dots, of the values in which two records differ; of a list its own path. The order of keys is no difference. */
+/** The dotted paths of the values in which two records differ. A changed list counts as one value; the order of keys doesn't matter. */
 export function changedFields(before: string, after: string): string[] {
   const found: string[] = [];
   compare(parseExact(before), parseExact(after), [], found);

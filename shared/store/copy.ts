@@ -1,7 +1,7 @@
 /**
- * Copying an SQLite database into a PostgreSQL database that holds nothing: all of it, compared row by row before it is kept, or nothing.
+ * Copies an SQLite database into an empty PostgreSQL database. Every row is compared before the commit; a difference rolls everything back.
  *
- * One transaction fills the database, so that a copy that ends early leaves it as it was. A copy that is there already is only compared.
+ * One transaction fills the database, so an interrupted copy leaves it unchanged. An existing copy is only compared.
  *
  * @module
  */
@@ -37,7 +37,7 @@ import {
 } from "./sqlite/copied.ts";
 import { baseTable, changesTable, currentTable } from "./sql/tables.ts";
 
-/** What is copied. */
+/** The source, the target, and the extractor's documents. */
 export interface CopyOptions {
   /** The SQLite database. */
   readonly path: string;
@@ -51,7 +51,7 @@ export interface CopyOptions {
 
 /** What was copied. */
 export interface Copy {
-  /** False where it was there already. */
+  /** False if the copy already existed and was only compared. */
   readonly isNew: boolean;
   /** The rows of each table. */
   readonly tables: readonly (readonly [table: string, rows: number])[];
@@ -62,22 +62,22 @@ interface Part extends CopiedTable {
   /** As SQL of PostgreSQL. */
   readonly table: string;
   write(session: Session, pages: Pages): Promise<void>;
-  /** Reads it back: the first columns of its pages. */
+  /** Reads the rows back, with the same first columns as its pages. */
   readonly query: string;
-  /** Whether it is there whatever the pipelines are. */
+  /** Whether the table exists independently of the pipelines. */
   readonly isPlain?: boolean;
-  /** The last number that was given to a row; undefined where numbers aren't given. */
+  /** The last generated id; undefined if the table has no generated ids. */
   readonly lastId?: number | undefined;
 }
 
-/** Longest run time of a statement, in milliseconds: ANALYZE of a large table. */
+/** Time limit of a statement, in milliseconds: ANALYZE of a large table needs the longest. */
 const STATEMENT_MS = 300_000;
 
 /**
- * Copies the database at `path` into the one at `url`, or compares them where it was copied before.
+ * Copies the database at `path` into the one at `url`, or compares the two if it was copied before.
  *
- * @throws PermanentError when either can't be used as it is, or the target holds anything else; nothing is changed then.
- * @throws TransientError when one is away, or somebody writes to it. Nothing is kept then.
+ * @throws PermanentError if either database can't be used as it is, or the target holds other data. Nothing is changed.
+ * @throws TransientError if a database can't be reached, or another program writes to it. Nothing is kept.
  */
 export async function copyStore(options: CopyOptions): Promise<Copy> {
   using source = SqliteCopied.open(options.path);
@@ -114,7 +114,7 @@ export async function copyStore(options: CopyOptions): Promise<Copy> {
         `Cannot copy into ${db.place}: somebody else began to use it. Nothing was changed.`,
       );
     }
-    // the time of a COPY has no bound, but each of its waits has one
+    // a COPY may take any time; each wait for the server is limited
     await session.run("SET LOCAL statement_timeout = 0");
     await emptyTables(session, plain);
     for (const part of parts) {
@@ -138,10 +138,10 @@ export async function copyStore(options: CopyOptions): Promise<Copy> {
   return copy(true);
 }
 
-/** The tables that say which others there are. */
+/** The tables that determine which other tables exist. */
 const DESCRIBING = ["pipelines", "pipeline_fields"];
 
-/** All tables, those first that say which others there are. */
+/** All tables, first those that determine which others exist. */
 async function partsOf(
   session: Session,
   source: SqliteCopied,
@@ -204,7 +204,7 @@ function partOf(table: string, columns: readonly string[], key: string, { count,
   };
 }
 
-/** The pages of a table, telling how many rows went by. */
+/** The pages of a table; reports the number of rows read to `progress`. */
 function* told(
   part: Part,
   step: "copy" | "check",
@@ -222,7 +222,7 @@ function* told(
   }
 }
 
-/** What of the copy isn't as it is in the source; undefined where all is the same. Without anything of a record. */
+/** The first difference between copy and source, without record data; undefined if they are equal. */
 async function compare(
   session: Session,
   source: SqliteCopied,

@@ -1,5 +1,5 @@
 /**
- * What the store answers about the current state of a pipeline. The same from every engine.
+ * What the store returns about the current state of a pipeline. All engines return the same.
  *
  * @module
  */
@@ -19,20 +19,20 @@ export interface CurrentRow {
   readonly record: unknown;
   /** The run that added or restored it. */
   readonly first_run: string;
-  /** The run that gave it its values. */
+  /** The run that its values come from. */
   readonly changed_run: string;
   /** When that run was loaded. */
   readonly changed_at: string;
   /** The newest run that held it as a valid record. */
   readonly seen_run: string;
-  /** Its place in the order of the page. */
+  /** Its position in the order of the page. */
   readonly cursor: CurrentCursor;
 }
 
-/** A value that pages are ordered by; a whole number beyond 2^53 is one that `JSON.stringify` writes with all its digits. */
+/** A value that pages are ordered by. A whole number beyond 2^53 is a raw JSON value, so `JSON.stringify` writes all its digits. */
 export type Ordered = string | number | object;
 
-/** A place in the order of a page: the value that it is ordered by, where that isn't the key alone, and the key. */
+/** A position in the order of a page: the value ordered by, unless that is the key alone, and the key. */
 export type CurrentCursor = readonly [value: Ordered | null, key: Ordered];
 
 /** What a run did to a key. */
@@ -41,17 +41,17 @@ export interface ChangeRow {
   readonly change: "added" | "changed" | "removed" | "restored";
   readonly run_id: string;
   readonly at: string;
-  /** Of one that changed: the paths of the fields that differ. */
+  /** For a changed record: the paths of the fields that differ. */
   readonly fields: readonly string[];
-  /** The processed record before; null where there was none. It can be read while its run is kept. */
+  /** The processed record before; null if there was none. It can be read while its run is kept. */
   readonly before: number | null;
-  /** The processed record after; null where there is none. */
+  /** The processed record after; null if there is none. */
   readonly after: number | null;
-  /** Its place in the order of changes. */
+  /** Its position in the order of changes. */
   readonly cursor: ChangeCursor;
 }
 
-/** A place in the order of changes. */
+/** A position in the order of changes. */
 export type ChangeCursor = readonly [move: number, key: Ordered];
 
 /** How many keys a run added, changed, removed and restored. */
@@ -64,7 +64,7 @@ export interface MoveRow {
   readonly restored: number;
 }
 
-/** An invalid record with a certain key. */
+/** An invalid record with a given key. */
 export interface InvalidOfKey {
   /** Its id, as in `Records`. */
   readonly record_id: number;
@@ -83,8 +83,8 @@ export interface Searchable {
 }
 
 /**
- * What a field's value has to be; all that is given has to hold. `like` knows `%` and `_`, ignores the case of ASCII letters, and is not for
- * fields of type REAL, as one number has many ways to be written.
+ * The conditions on a field's value; all given ones must hold. `like` supports `%` and `_`, and ignores the case of ASCII letters. It is refused for
+ * fields of type REAL, as one number can be written in many ways.
  */
 export interface Condition {
   readonly eq?: string | number | boolean | null | undefined;
@@ -94,13 +94,13 @@ export interface Condition {
   readonly like?: string | undefined;
 }
 
-/** Conditions by field; all have to hold. */
+/** Conditions by field; all must hold. */
 export type Conditions = Readonly<Record<string, Condition>>;
 
 /**
  * The field of a condition.
  *
- * @throws PermanentError for one that can't be searched in this way.
+ * @throws PermanentError for a field that can't be searched in this way.
  */
 export function fieldOf<Field extends Searchable>(
   fields: readonly Field[],
@@ -120,7 +120,7 @@ export function fieldOf<Field extends Searchable>(
   );
 }
 
-/** A key as it may be stored: the text of a whole number is that number too. */
+/** The forms in which a key may be stored: the text of a whole number may also be stored as a number. */
 export function asStored<K>(key: K): (K | object)[] {
   return typeof key === "string" && /^-?(0|[1-9]\d{0,18})$/.test(key) ? [key, exactJson.rawJSON(key)] : [key];
 }

@@ -18,22 +18,22 @@ export interface CurrentColumn {
 
 /** How the current state of a pipeline is kept. */
 export interface CurrentShape {
-  /** Where a record's key stands. */
+  /** The path of the key in a record. */
   readonly key: readonly string[];
-  /** What a key is; undefined where it may be more than one of them, or an older program wrote this. */
+  /** The type of a key; undefined if several are allowed, or an older version wrote this. */
   readonly keyType?: CurrentColumn["type"] | undefined;
-  /** `snapshot`: what a complete run doesn't hold is gone. */
+  /** With `snapshot`, a complete run removes the keys that it doesn't hold. */
   readonly load: "upsert" | "snapshot";
-  /** The fields that the definition names, but for the key, and those that it adds. */
+  /** The fields of the definition except the key, and those that it adds. */
   readonly columns: readonly CurrentColumn[];
-  /** Fields with an index, with dots for nested ones. */
+  /** Dotted names of the fields with an index. */
   readonly index: readonly string[];
 }
 
-/** Columns of a current table, beside ours. */
+/** Most columns of a current table for fields of records. */
 const MOST_COLUMNS = 200;
 
-/** The current state of a pipeline; null where its definition wants none (`load: "append"`), or its key can't be named in SQL. */
+/** The shape of a pipeline's current state; null if its definition has none (`load: "append"`), or its key can't be named in SQL. */
 export function currentShapeOf(
   { record, key, load, add = {}, index = [] }: AnyPipeline,
 ): CurrentShape | null {

@@ -1,5 +1,5 @@
 /**
- * What loads have in common: how lines are read, and what every engine refuses, in the same words.
+ * What the loads of both engines share: reading lines, and refusing files.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { LineBatch } from "../files/lines.ts";
 import { type FileRow, LINES_PER_FILE } from "./rows.ts";
 import type { FileToLoad, LineSource } from "./writes.ts";
 
-/** @throws PermanentError where the file that was loaded for this run and kind has other content. */
+/** @throws PermanentError if the file already loaded for this run and kind has other content. */
 export async function refuseOther(known: FileRow, file: FileToLoad, lines: LineSource): Promise<void> {
   const sha256 = file.sha256 ?? await sha256Of(lines);
   if (known.sha256 === sha256) return;
@@ -20,7 +20,7 @@ export async function refuseOther(known: FileRow, file: FileToLoad, lines: LineS
   );
 }
 
-/** @throws PermanentError where a file has other than the announced number of records. */
+/** @throws PermanentError if a file doesn't have the announced number of records. */
 export function refuseCount(file: FileToLoad, records: number): void {
   if (file.records === undefined || records === file.records) return;
   throw new PermanentError(
@@ -29,7 +29,7 @@ export function refuseCount(file: FileToLoad, records: number): void {
   );
 }
 
-/** @throws PermanentError where a file has more lines than there are ids for. */
+/** @throws PermanentError if a file has more lines than there are ids for. */
 export function refuseLength({ name }: FileToLoad, lines: number): void {
   if (lines < LINES_PER_FILE) return;
   throw new PermanentError(
@@ -45,7 +45,7 @@ async function sha256Of(lines: LineSource): Promise<string> {
 
 const RETURN = 13, SPACE = 32, DELETE = 127;
 
-/** The bytes of a batch, and where its lines begin and end in them, without their line ends; of a blank one undefined. */
+/** The bytes of a batch, and the start and end of each line in them, without its line end. A blank line is undefined. */
 export function placesOf(
   batch: LineBatch,
 ): { bytes: Buffer; places: ([start: number, end: number] | undefined)[] } {
@@ -67,7 +67,7 @@ function bytesOf(batch: LineBatch): [bytes: Buffer, ends: readonly number[]] {
   }
   let end = -1;
   return [
-    // a line may end with a \r of its own
+    // a line's own content may end with \r
     Buffer.from(batch.lines.map((line) => `${line}\r`).join("\n")),
     batch.lines.map((line) => end += Buffer.byteLength(line) + 2),
   ];

@@ -10,7 +10,7 @@ import { isExactObject, parseExact } from "../pipeline/exact_json.ts";
 /** What is shown in place of a personal value. */
 export const MASKED = "***";
 
-/** The fields to mask: a key that is masked whole, or the keys to mask in the object below it. */
+/** The fields to mask: for each key either `whole`, or the mask of the object below it. */
 export type Mask = ReadonlyMap<string, "whole" | Mask>;
 
 /**
@@ -36,8 +36,8 @@ export function maskOf(fields: readonly string[]): Mask {
 }
 
 /**
- * The mask for files of a kind. With any mask, the text of an unreadable line is masked too, as its content is unknown; and so is the
- * reason why a record is invalid where it may quote a masked field: `judged` are the fields that have reasons.
+ * The mask for files of a kind. Any mask also masks the text of an unreadable line, as its content is unknown. The reason why a record is invalid is
+ * masked if it may quote a masked field; `judged` are the fields with rules.
  */
 export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]): Mask {
   if (kind !== "invalid" || mask.size === 0) return mask;
@@ -46,21 +46,21 @@ export function maskOfKind(kind: FileKind, mask: Mask, judged: readonly string[]
 }
 
 /**
- * The record with `***` in place of each masked value that exists and isn't null; the views show the same.
+ * The record with `***` in place of each masked value that exists and isn't null. The views mask in the same way.
  *
- * In doubt it hides: where a masked field's parent is no object, the whole top-level value is hidden; and so is a record that is no object.
+ * If in doubt, the value is hidden: the whole top-level value if the parent of a masked field isn't an object, and a record that isn't an object.
  */
 export function maskRecord(record: unknown, mask: Mask): unknown {
   if (mask.size === 0 || record === null) return record;
   return isExactObject(record) ? replaceIn(record, mask, MASKED) : MASKED;
 }
 
-/** Whether JSON writes the key without escapes, so that a path of SQLite's JSON functions can name it in every version. */
+/** Whether JSON writes the key without escapes. Only such keys can be named in a path of SQLite's JSON functions in every version. */
 export function isPlainKey(key: string): boolean {
   return key !== "" && JSON.stringify(key) === `"${key}"`;
 }
 
-/** The paths of fields, with dots, cut where a mask hides what is below: the keys of a masked object may be personal, too. */
+/** The dotted paths of fields, shortened to the masked object that contains them: the keys of a masked object may be personal, too. */
 export function shownPaths(paths: readonly string[], mask: Mask): string[] {
   return [...new Set(paths.map((path) => shownPath(path.split("."), mask)))];
 }
@@ -95,10 +95,10 @@ function add(mask: MutableMask, [key, ...below]: string[]): void {
   }
 }
 
-/** Says of an object that its masked fields can't be reached, so that it has to be hidden whole. */
+/** Marks an object whose masked fields can't be reached, so it must be hidden whole. */
 const UNREACHABLE = Symbol("unreachable");
 
-/** With `otherwise` in place of values whose masked fields can't be reached; without it, one such value makes the whole object one. */
+/** Replaces values whose masked fields can't be reached by `otherwise`; without `otherwise`, one such value makes the whole object unreachable. */
 function replaceIn(object: object, mask: Mask, otherwise?: string): object | typeof UNREACHABLE {
   const entries: [string, unknown][] = [];
   for (const [key, value] of Object.entries(object)) {
@@ -115,7 +115,7 @@ function show(value: unknown, rule: "whole" | Mask | undefined): unknown {
   return isExactObject(value) ? replaceIn(value, rule) : UNREACHABLE;
 }
 
-/** A line as a masked record; one that is no JSON as `{ raw_line: … }`. */
+/** A line as a masked record; a line that isn't JSON as `{ raw_line: … }`. */
 export function readRecord(json: string, mask: Mask): unknown {
   try {
     return maskRecord(parseExact(json), mask);

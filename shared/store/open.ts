@@ -18,16 +18,16 @@ export { grantSql, inspect, inspectConsole } from "./postgres/inspect.ts";
 /** Where runs and records are kept: in the file of an SQLite database, or in the PostgreSQL database at an address. */
 export type StorePlace = { readonly path: string } | { readonly url: string };
 
-/** The place as people may see it: without user and password. */
+/** The place without user and password, for people to see. */
 export function shownPlace(place: StorePlace): string {
   return "path" in place ? place.path : placeOfDatabase(place.url);
 }
 
 /**
- * Opens the store to write: makes it where it isn't there, and brings its schema up to date. `pipelines` are those whose records are to be loaded.
+ * Opens the store for writing: creates it if missing, and migrates its schema. `pipelines` are those whose records will be loaded.
  *
- * @throws PermanentError when it is damaged, foreign, or made by a newer program; it is left as it is.
- * @throws TransientError when it is locked or away.
+ * @throws PermanentError if it is damaged, foreign, or made by a newer version; it stays unchanged.
+ * @throws TransientError if it is locked or can't be reached.
  */
 export async function openStore(place: StorePlace, pipelines: readonly Defined[]): Promise<Store> {
   return "path" in place
@@ -36,18 +36,18 @@ export async function openStore(place: StorePlace, pipelines: readonly Defined[]
 }
 
 /**
- * Opens the store to read. Answers undefined while it isn't there yet, or the saver hasn't brought it to this program's schema yet: ask again later.
+ * Opens the store for reading. Returns undefined until the saver has created it and migrated it to this version's schema: ask again later.
  *
- * @throws PermanentError when it is damaged, unreadable, or made by a newer program.
+ * @throws PermanentError if it is damaged, unreadable, or made by a newer version.
  */
 export async function openStoreToRead(place: StorePlace): Promise<ReadStore | undefined> {
   return "path" in place ? openSqliteToRead(place.path) : await openPostgresToRead(place.url);
 }
 
 /**
- * Opens what the extractor keeps in the PostgreSQL database at `url`; a lock whose holder isn't heard of for `leaseMs` is free.
+ * Opens the extractor's state in the PostgreSQL database at `url`. A lock that isn't renewed for `leaseMs` expires.
  *
- * @throws PermanentError when the database can't be used as it is, TransientError while it is away.
+ * @throws PermanentError if the database can't be used as it is, TransientError while it can't be reached.
  */
 export async function openExtractorState(url: string, leaseMs: number): Promise<State & AsyncDisposable> {
   return await PostgresState.open(url, leaseMs);

@@ -1,12 +1,12 @@
 /**
- * Rows of runs and what belongs to them, of records, holds and notifications. The same from every engine.
+ * Rows of runs, files, deliveries, records, holds and notifications. All engines return the same.
  *
  * @module
  */
 import { Completeness, type Decision, type Phase, type RunStatus } from "../contracts/messages.ts";
 import type { FileKind } from "../contracts/names.ts";
 
-/** Ids of a file's records: the file's id times this, plus the line. */
+/** The id of a record is its file's id times this number, plus its line. */
 export const LINES_PER_FILE = 1_000_000_000;
 
 /** `PENDING` from the start of a delivery until its outcome. */
@@ -14,11 +14,11 @@ export type DeliveryState = "PENDING" | "DELIVERED" | "NOT_CONFIGURED" | "FAILED
 
 /** A row of `etl_runs`. Times are ISO 8601 UTC with milliseconds. */
 export interface RunRow {
-  /** Number in order of arrival. */
+  /** Number, in order of arrival. */
   readonly id: number;
   /** When the run was requested, or first seen. Never changes. */
   readonly run_timestamp: string;
-  /** Null until it is loaded, as the next four. */
+  /** Null until the run is loaded, like the next four. */
   readonly raw_file: string | null;
   /** The file of valid records. */
   readonly processed_file: string | null;
@@ -33,34 +33,34 @@ export interface RunRow {
   readonly pipeline: string;
   readonly status: RunStatus;
   readonly status_at: string;
-  /** Where the records came from. */
+  /** The source of the records. */
   readonly source: string | null;
   readonly requested_by: string | null;
   /** When the first phase started. */
   readonly started_at: string | null;
   /** When all three files were loaded. */
   readonly loaded_at: string | null;
-  /** When it came to its end. */
+  /** When the run ended. */
   readonly finished_at: string | null;
   /** The run whose dead letters it corrects. */
   readonly correction_of: string | null;
-  /** SHA-256 of the lookup that its records were enriched with, where the transformer told it. */
+  /** SHA-256 of the lookup that its records were enriched with, if the transformer reported it. */
   readonly lookup_sha256: string | null;
-  /** SHA-256 of the rules that they were judged by, where the transformer told it. */
+  /** SHA-256 of the rules that its records were validated with, if the transformer reported it. */
   readonly rules_sha256: string | null;
   /** The run that was resumed in its place. */
   readonly superseded_by: string | null;
   readonly failure_phase: Phase | null;
   readonly failure_reason: string | null;
-  /** 1 where another request can succeed without any change. */
+  /** 1 if another request can succeed without any change. */
   readonly failure_retryable: 0 | 1 | null;
   /** How far the delivery is. */
   readonly delivery_state: DeliveryState | null;
   /** The last error. */
   readonly delivery_error: string | null;
-  /** When all files were found on the server. */
+  /** When all files were verified on the server. */
   readonly delivered_at: string | null;
-  /** The changes that were asked for, if not everything: a `SinceRange`, as JSON. */
+  /** The range of changes that was asked for, as the JSON of a `SinceRange`; null if everything was. */
   readonly since: string | null;
   /** As JSON; see `completenessOf`. */
   readonly completeness: string | null;
@@ -78,11 +78,11 @@ export interface FileRow {
   readonly bytes: number;
   readonly records: number;
   readonly loaded_at: string;
-  /** When retention removed it from the disk; null while it is to be there. */
+  /** When retention removed it from the disk; null before. */
   readonly removed_at: string | null;
-  /** When its records were removed from the store, but for those that are needed; null while all are there. */
+  /** When its records were removed from the store, except those still needed; null before. */
   readonly trimmed_at: string | null;
-  /** How many of its records are there; null where all are. */
+  /** How many of its records are kept; null if all are. */
   readonly kept: number | null;
 }
 
@@ -97,25 +97,25 @@ export interface DeliveryRow {
   /** Of the local file, before encryption. */
   readonly sha256: string;
   readonly bytes: number;
-  /** Whether its content was read back, or just its size compared. */
+  /** Whether its content was read back, or only its size compared. */
   readonly verified: "content" | "size";
-  /** 1 where it is encrypted there. */
+  /** 1 if the file on the server is encrypted. */
   readonly encrypted: 0 | 1;
-  /** SHA-256 of the encrypted file, where it is one. */
+  /** SHA-256 of the encrypted file, if it is encrypted. */
   readonly sealed_sha256: string | null;
-  /** When it was found there. */
+  /** When it was verified on the server. */
   readonly delivered_at: string;
 }
 
-/** How many of the announced records arrived; undefined where it isn't known. */
+/** How many of the announced records arrived; undefined if unknown. */
 export function completenessOf({ completeness }: RunRow): Completeness | undefined {
   return completeness === null ? undefined : Completeness.safeParse(JSON.parse(completeness)).data;
 }
 
-/** Which runs. All that is given has to hold. */
+/** Selects runs; all given conditions must hold. */
 export interface RunFilter {
   readonly pipeline?: string | undefined;
-  /** With one of these. An empty list lets none through. */
+  /** Runs with one of these statuses. An empty list matches no run. */
   readonly status?: readonly RunStatus[] | undefined;
   /** `run_timestamp` at or after this. */
   readonly since?: string | undefined;
@@ -125,7 +125,7 @@ export interface RunFilter {
   readonly loaded?: boolean | undefined;
 }
 
-/** A place in the order of runs. */
+/** A position in the order of runs. */
 export interface RunCursor {
   /** The run's `run_timestamp`. */
   readonly run_timestamp: string;
@@ -133,22 +133,22 @@ export interface RunCursor {
   readonly id: number;
 }
 
-/** A page of an order: the rows after one place and before another, `limit` of them from the start or from the end. */
+/** A page of ordered rows: those after one position and before another, at most `limit` from the start or from the end. */
 export interface Page<Cursor> {
-  /** Most rows. */
+  /** The maximum number of rows. */
   readonly limit: number;
   /** Only rows that come later in the order. */
   readonly after?: Cursor | undefined;
   /** Only rows that come earlier in the order. */
   readonly before?: Cursor | undefined;
-  /** Which end to keep where there are more than `limit`. Default `start`. */
+  /** Which end to keep if there are more than `limit` rows. Default `start`. */
   readonly from?: "start" | "end" | undefined;
 }
 
-/** What a table holds in one place. Whole numbers beyond 2^53 come as `bigint`. */
+/** A value of a table. Whole numbers beyond 2^53 are `bigint`. */
 export type Cell = string | number | bigint | boolean | Uint8Array | null;
 
-/** Rows as people see them: the names of the columns in order, and a value for each. */
+/** Rows of a view: the names of the columns in order, and an array of values for each row. */
 export interface Table {
   readonly columns: string[];
   /** One array for each row, in the order of `columns`. */
@@ -164,8 +164,8 @@ export interface RecordRow {
   /** When its file was loaded. */
   readonly insertion_date: string;
   /**
-   * The masked record. Whole numbers beyond 2^53 are values that `JSON.stringify` writes with all their digits. A line that is no JSON reads
-   * as `{ raw_line: … }`.
+   * The masked record. Whole numbers beyond 2^53 are raw JSON values, which `JSON.stringify` writes with all their digits. A line that isn't JSON
+   * reads as `{ raw_line: … }`.
    */
   readonly record: unknown;
 }
@@ -174,8 +174,8 @@ export interface RecordFilter {
   /** Only those of this run. */
   readonly runId?: string | undefined;
   /**
-   * Only invalid records with this problem: `age: greater than 65` finds `age: 70 is greater than 65` (field and kind, as in the reasons of
-   * a run); text without `: ` may stand anywhere. Case is ignored.
+   * Only invalid records with this problem. `age: greater than 65` (field and kind, as in the reasons of a run) finds `age: 70 is greater than 65`;
+   * text without `: ` matches anywhere. Case is ignored.
    */
   readonly reason?: string | undefined;
 }
@@ -184,14 +184,14 @@ export interface RecordFilter {
 export interface HoldRow {
   readonly run_id: string;
   readonly pipeline: string;
-  /** What is beyond which limit, in numbers. */
+  /** The figures that exceed a limit, with that limit. */
   readonly reason: string;
   /** The message that announced its files, as JSON, with the SHA-256 of each. */
   readonly message: string;
   /** The run that it was compared with. */
   readonly compared_with: string | null;
   readonly held_at: string;
-  /** Null while nobody has decided. */
+  /** Null until a decision. */
   readonly decision: Decision | null;
   readonly decided_by: string | null;
   readonly decided_at: string | null;
@@ -201,11 +201,11 @@ export interface HoldRow {
 
 /** A run to hold. */
 export type Held = Pick<HoldRow, "run_id" | "pipeline" | "reason" | "message" | "compared_with"> & {
-  /** Some of its invalid records, a line each. */
+  /** Some of its invalid records, as lines. */
   readonly samples: readonly string[];
 };
 
-/** `WAITING` for its first or another try, `SENT`: accepted by the receiver, `FAILED`: not tried again. */
+/** `WAITING` for its first or next attempt, `SENT`: accepted by the receiver, `FAILED`: not retried. */
 export const NOTIFICATION_STATES = ["WAITING", "SENT", "FAILED"] as const;
 export type NotificationState = (typeof NOTIFICATION_STATES)[number];
 
@@ -214,7 +214,7 @@ export const MOST_NOTIFICATIONS = 1_000;
 
 /** A notification to one receiver. Times are ISO 8601 UTC with milliseconds. */
 export interface NotificationRow {
-  /** Number in the order in which they were ordered. */
+  /** Number, in the order in which notifications were ordered. */
   readonly id: number;
   readonly webhook_id: string;
   /** The receiver's key: see `ReceiverName`. */
@@ -226,18 +226,18 @@ export interface NotificationRow {
   readonly text: string;
   readonly happened_at: string;
   readonly state: NotificationState;
-  /** How often it was tried. */
+  /** The number of attempts. */
   readonly attempts: number;
   readonly tried_at: string | null;
-  /** The outcome of the last try, such as `HTTP 204`. */
+  /** The outcome of the last attempt, such as `HTTP 204`. */
   readonly result: string | null;
 }
 
-/** How lateness of a pipeline's runs is judged. */
+/** The state of the lateness check of a pipeline. */
 export interface WatchedSchedule {
-  /** What is planned; where that changes, earlier times don't count. */
+  /** The schedule; after it changes, earlier times don't count. */
   readonly schedule: string;
-  /** Planned times up to this one were judged. */
+  /** Planned times up to this one were checked. */
   readonly judged_until: string;
   /** When a late run was last reported. */
   readonly late_at: string | null;
@@ -247,19 +247,19 @@ export interface WatchedSchedule {
 export interface Growth {
   /** Bytes in use. */
   readonly bytes: number;
-  /** Growth in bytes a day, over the last days with loads, at most 30; null where less than a day of loads is known. */
+  /** Growth in bytes per day, over at most the last 30 days with loads; null if less than a day of loads is known. */
   readonly bytesPerDay: number | null;
-  /** Free bytes of its disk; null where the engine can't tell. */
+  /** Free bytes of its disk; null if unknown. */
   readonly freeBytes: number | null;
-  /** Days until the disk is full at this growth, if nothing else grows; null where the store doesn't grow, or nothing is known. */
+  /** Days until the disk is full at this growth, if nothing else grows; null if the store doesn't grow or its growth is unknown. */
   readonly daysLeft: number | null;
-  /** A one-time step by which a person lets the disk get free room back; undefined where that happens by itself. */
+  /** A one-time step for a person, after which free space returns to the disk; undefined if that happens automatically. */
   readonly toGiveBack: string | undefined;
 }
 
 /** What a trim removed. */
 export interface Trimmed {
-  /** Runs whose records went. */
+  /** Runs whose records were removed. */
   readonly runs: number;
   readonly records: number;
   readonly events: number;

@@ -1,5 +1,5 @@
 /**
- * A run's row follows from its events, in whatever order they arrive.
+ * Computes a run's row from its events, in whatever order they arrive.
  *
  * @module
  */
@@ -14,20 +14,20 @@ import {
 } from "../contracts/messages.ts";
 import type { DeliveryState } from "./rows.ts";
 
-/** What the events of a run say about it: the columns of `etl_runs` that follow from them. */
+/** The columns of `etl_runs` that are computed from a run's events. */
 export interface RunState {
   /** See `statusAfter`. */
   readonly status: RunStatus;
   /** Time of the event that the status follows from. */
   readonly status_at: string;
-  /** Null while no event named it. */
+  /** Null until an event names it. */
   readonly pipeline: string | null;
-  /** Where the records came from. */
+  /** The source of the records. */
   readonly source: string | null;
   readonly requested_by: string | null;
   /** When the first phase started. */
   readonly started_at: string | null;
-  /** When it came to its end, while it is there. */
+  /** When the run ended; null again if it continued. */
   readonly finished_at: string | null;
   /** The run whose dead letters it corrects. */
   readonly correction_of: string | null;
@@ -41,7 +41,7 @@ export interface RunState {
   readonly delivery_state: DeliveryState | null;
   /** The last error. */
   readonly delivery_error: string | null;
-  /** When all files were found on the server. */
+  /** When all files were verified on the server. */
   readonly delivered_at: string | null;
   /** See `RunRow`. */
   readonly since: string | null;
@@ -50,14 +50,14 @@ export interface RunState {
 }
 
 /**
- * Whether `event`, if it is later than all that are known of its run, leads by one step to the new state, however many there are: it is one of
- * those that a long wait repeats.
+ * Whether a long wait repeats events of this type. Such an event, if later than all known ones of its run, is applied to the known state in one step,
+ * without reading the others.
  */
 export function isRepeated({ type }: RunEvent): boolean {
   return type === "phase_started" || type === "phase_retrying";
 }
 
-/** The state that follows from events of a run, in any order, and from the known state. */
+/** The state after the events of a run, given in any order, starting at `from`. */
 export function stateAfter(events: readonly RunEvent[], from: RunState = NOTHING_KNOWN): RunState {
   return events.toSorted(inTime).reduce(step, from);
 }
@@ -87,7 +87,7 @@ export const STATE_COLUMNS = Object.keys(NOTHING_KNOWN) as (keyof RunState)[];
 
 const GOES_ON = { superseded_by: null, failure_phase: null, failure_reason: null, failure_retryable: null };
 
-/** The state after one more event, which is later than all that `before` follows from. */
+/** The state after one more event, which is later than all events behind `before`. */
 export function step(before: RunState, event: RunEvent): RunState {
   const status = statusAfter(event);
   const state: RunState = {
@@ -156,7 +156,7 @@ function delivered(
   };
 }
 
-/** The order of time; of events of one millisecond, the order of a run's life; and then any, as long as it is always the same. */
+/** Orders events by time, within a millisecond by their order in a run, and then by id, so that the order is always the same. */
 function inTime(a: RunEvent, b: RunEvent): number {
   return compare(a.published_at, b.published_at) || rank(a) - rank(b) || compare(a.id, b.id);
 }
@@ -171,7 +171,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** The extraction's report, written as the load writes it. */
+/** The completeness that the extraction reported, as JSON in the form that the load writes. */
 function completenessIn({ phase, detail }: Extract<RunEvent, { type: "phase_completed" }>): string | null {
   const { data } = Completeness.safeParse(phase === "EXTRACTING" ? detail : undefined);
   return data === undefined ? null : JSON.stringify(data);

@@ -1,5 +1,5 @@
 /**
- * Whether two stores answer the same, as far as a person would look: all runs, and both ends of all else.
+ * Compares what two stores return: all runs, and the first and last rows of everything else.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import { isExactObject } from "../pipeline/exact_json.ts";
 import type { Page } from "./rows.ts";
 import type { Reads } from "./store.ts";
 
-/** Rows that are asked for at once. */
+/** Rows per query. */
 const ROWS = 200;
 
-/** What differs, without anything of a record; undefined where nothing does. */
+/** The first difference, without record data; undefined if there is none. */
 export async function differenceOf(one: Reads, other: Reads): Promise<string | undefined> {
   const differs = async (read: (reads: Reads) => Promise<unknown>) =>
     textOf(await read(one)) !== textOf(await read(other));
@@ -41,7 +41,7 @@ export async function differenceOf(one: Reads, other: Reads): Promise<string | u
   }
 }
 
-/** A text up to what not every engine can hold: NUL, and the end of a long key. The order of properties says nothing. */
+/** JSON for comparison. Texts are cut where engines may differ: at NUL, and long keys after 200 characters. The order of properties is ignored. */
 function textOf(rows: unknown): string {
   return JSON.stringify(rows, (name, value) => {
     if (typeof value === "bigint") return String(value);

@@ -1,5 +1,5 @@
 /**
- * How each pipeline's records are shown. Kept in the database, so that it holds for every reader, even after a definition is removed.
+ * How each pipeline's records are shown. Stored in the database, so it applies to every reader, even after a definition is removed.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Plan } from "../pipeline/plan.ts";
 import { type CurrentShape, currentShapeOf } from "./current_shape.ts";
 import { type Mask, maskOf, maskOfKind } from "./mask.ts";
 
-/** A pipeline, as the store knows it. */
+/** What the store keeps of a pipeline. */
 export interface Shown {
   readonly name: string;
   /** Keys that it adds to valid records. */
@@ -18,21 +18,21 @@ export interface Shown {
   readonly masked: readonly string[];
   /** Fields that have a rule. */
   readonly judged: readonly string[];
-  /** Where its files are delivered, below the server's folder; null where they are not. */
+  /** The folder below the server's folder to which its files are delivered; null if they aren't. */
   readonly folder: string | null;
-  /** How its current state is kept; null where it has none. */
+  /** The shape of its current state; null if it has none. */
   readonly current: CurrentShape | null;
   /** The masks for files of each kind. */
   readonly masks: Readonly<Record<FileKind, Mask>>;
 }
 
-/** A pipeline with the keys that its records are known to have, which get the first columns. */
+/** A pipeline with the known keys of its records, which get the first columns. */
 export interface Defined extends Shown {
   readonly keys: readonly string[];
 }
 
 /**
- * How the records of `plan` are shown: with the masks of its definition, or of `masked` where that is given.
+ * How the records of `plan` are shown: with the masks of `masked` if given, otherwise of its definition.
  *
  * @throws PermanentError for a field that can't be masked.
  */
@@ -52,7 +52,7 @@ export function shownOf(plan: Plan, masked: readonly string[] = plan.definition.
   };
 }
 
-/** With the masks that follow from what is masked and judged. */
+/** Adds the masks that follow from the masked and the ruled fields. */
 export function withMasks(shown: Omit<Shown, "masks">): Shown {
   const mask = maskOf(shown.masked);
   const of = (kind: FileKind) => maskOfKind(kind, mask, shown.judged);

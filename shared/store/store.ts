@@ -1,9 +1,9 @@
 /**
- * The port of the store, in terms of runs and records. Each engine has an adapter in its own folder: `sqlite/` and `postgres/`. No SQL
- * passes this line.
+ * The port of the store, in terms of runs and records. Each engine has an adapter in its own folder: `sqlite/` and `postgres/`. The port exposes no
+ * SQL.
  *
- * Adapters classify errors: a problem that passes (a lock, a server that is away or read-only) is a TransientError, a full disk NoSpace, a
- * problem that a person has to correct a PermanentError.
+ * Adapters classify errors. A temporary problem (a lock, a server that can't be reached or is read-only) is a TransientError, a full disk NoSpace,
+ * and a problem that a person must correct a PermanentError.
  *
  * @module
  */
@@ -50,13 +50,13 @@ import type {
   RunToLoad,
 } from "./writes.ts";
 
-/** Reading runs, newest first, and what belongs to them. Reads for several runs at once take one query. */
+/** Reads runs, newest first, and what belongs to them. Reads for several runs take one query. */
 export interface Runs {
   /** Newest first, from `offset` on. */
   list(filter: RunFilter, page: { limit: number; offset: number }): Promise<RunRow[]>;
-  /** How many there are. Counting all runs, or all loaded ones, takes constant time. */
+  /** The number of runs. Counting all runs, or all loaded ones, takes constant time. */
   count(filter?: RunFilter): Promise<number>;
-  /** A page of the order newest first; as fast at its end as at its start. */
+  /** A page of runs, newest first. The last page is as fast as the first. */
   page(filter: RunFilter, page: Page<RunCursor>): Promise<RunRow[]>;
   /** The run with this number. */
   byId(id: number): Promise<RunRow | undefined>;
@@ -66,7 +66,7 @@ export interface Runs {
   byRawFile(name: string): Promise<RunRow | undefined>;
   /** The run of a pipeline that was loaded last, apart from run `except` and from corrections. */
   lastLoaded(pipeline: string, except?: string): Promise<RunRow | undefined>;
-  /** The runs with these `run_id`s, as far as they are there. */
+  /** Those of the runs with these `run_id`s that exist. */
   byRunIds(runIds: readonly string[]): Promise<Map<string, RunRow>>;
   /** Each run's events, oldest first. */
   eventsOf(runIds: readonly string[]): Promise<Map<string, RunEvent[]>>;
@@ -82,100 +82,100 @@ export interface Runs {
   correctionsOf(runIds: readonly string[]): Promise<Map<string, RunRow[]>>;
 }
 
-/** Reading records. Everything is masked, but for the methods whose name says that it isn't. */
+/** Reads records. Everything is masked, except by methods whose name says otherwise. */
 export interface Records {
   /** What is shown of each pipeline, by its name. */
   pipelines(): Promise<ReadonlyMap<string, Shown>>;
-  /** Every table of records that there is. */
+  /** All tables of records. */
   tables(): Promise<RecordTable[]>;
   /** Whether a pipeline has this table. */
   has(table: RecordTable): Promise<boolean>;
   /** A page of records in the order in which they were loaded, or, for one run, in the file's order. Cursors are record ids. */
   page(table: RecordTable, filter: RecordFilter, page: Page<number>): Promise<RecordRow[]>;
-  /** The records of a kind with these ids, of any pipeline, as far as they are there. */
+  /** Those of the records of a kind with these ids, of any pipeline, that exist. */
   byIds(kind: FileKind, ids: readonly number[]): Promise<Map<number, RecordRow>>;
-  /** How many records there are, of one run or of all. Counts files, not records. */
+  /** The number of records, of one run or of all. Sums the counts of files, so it takes no scan of records. */
   count(table: RecordTable, runId?: string): Promise<number>;
-  /** Rows of the view, as everybody sees them with `sqlite3` or `psql`: newest load last. */
+  /** Rows of the view, as `sqlite3` or `psql` show them: newest load last. */
   rows(table: RecordTable, page: { limit: number; offset: number }): Promise<Table>;
   /** The raw records of correction runs that correct each of these invalid records, oldest first. */
   correctionsOf(invalidIds: readonly number[]): Promise<Map<number, number[]>>;
   /** The invalid record that each of these raw records of correction runs corrects. */
   correctedBy(rawIds: readonly number[]): Promise<Map<number, number>>;
-  /** The text of records with all their personal data, for work on the record itself. Never to be shown or logged. */
+  /** The text of records with all their personal data, for work on the record itself. Must never be shown or logged. */
   unmaskedTexts(table: RecordTable, ids: readonly number[]): Promise<Map<number, string>>;
   /**
-   * The lines of a loaded file with all their personal data, in file order, to be compared with the file. Never to be shown or logged.
-   * Blank lines are not kept, so line numbers may have gaps.
+   * The lines of a loaded file with all their personal data, in file order, for comparison with the file. Must never be shown or logged. Blank lines
+   * are not stored, so line numbers may have gaps.
    */
   unmaskedLines(
     file: Pick<FileRow, "id" | "kind" | "pipeline">,
   ): AsyncIterableIterator<{ line: number; text: string }>;
 }
 
-/** Reading the current state of pipelines, and its changes. Records are masked; masked fields can't be searched. */
+/** Reads the current state of pipelines, and its changes. Records are masked; masked fields can't be searched. */
 export interface Current {
   /** The pipelines that have a current state: their names are those of the tables, `NAME` and `NAME_changes`. */
   pipelines(): Promise<string[]>;
-  /** Whether there is a table of this name, and whose: `NAME`, or `NAME_changes`. */
+  /** The pipeline and kind of the table of this name (`NAME` or `NAME_changes`), if it exists. */
   table(name: string): Promise<{ pipeline: string; isChanges: boolean } | undefined>;
   /** The searchable fields. */
   fields(pipeline: string): Promise<Searchable[]>;
   /** How many rows `NAME` or `NAME_changes` has. */
   count(name: string): Promise<number>;
   /**
-   * A page of the rows that meet all conditions, in the order of the indexed field that is compared, if there is one, and of the keys.
+   * A page of the rows that meet all conditions, ordered by the compared field with an index, if any, and then by key.
    *
    * @throws PermanentError for a field that can't be searched.
    */
   page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]>;
-  /** The rows with these keys, as far as they are there. A key that is a number may be given as text. */
+  /** Those of the rows with these keys that exist. A key that is a number may be given as text. */
   byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]>;
-  /** What runs did to keys, in the order in which they were loaded; of one run by key. */
+  /** The changes that runs made to keys, in load order; for one run, by key. */
   changes(
     pipeline: string,
     of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
     page: Page<ChangeCursor>,
   ): Promise<ChangeRow[]>;
-  /** What each run did to the current state of its pipeline; runs that did nothing yet are left out. */
+  /** How many keys each run changed in the current state of its pipeline. Runs that haven't been applied to it are omitted. */
   moves(runIds: readonly string[]): Promise<Map<string, MoveRow>>;
   /** The invalid records with a key, newest first, each text once. Searches all invalid records of the pipeline. */
   invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]>;
-  /** The raw record of a run that became its valid record with this key; undefined where the run has none, or isn't kept. */
+  /** The raw record that became a run's valid record with this key; undefined if the run has none or isn't kept. */
   rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined>;
-  /** Rows of `NAME` or `NAME_changes`, as everybody sees them with `sqlite3` or `psql`. */
+  /** Rows of `NAME` or `NAME_changes`, as `sqlite3` or `psql` show them. */
   tableRows(name: string, page: { limit: number; offset: number }): Promise<Table>;
 }
 
-/** Reading notifications, and up to which planned time lateness was judged. */
+/** Reads notifications, and the state of the lateness checks. */
 export interface Notifications {
   /** Newest first, at most `limit` of those before number `before`. */
   list(
     of: { limit: number; before?: number | undefined; webhookId?: string | undefined },
   ): Promise<NotificationRow[]>;
-  /** Whether it was ordered. */
+  /** Whether this notification was ordered. */
   has(webhookId: string): Promise<boolean>;
-  /** How lateness of a pipeline's runs is judged; undefined where it isn't yet. */
+  /** The state of the lateness check of a pipeline; undefined before the first check. */
   watched(pipeline: string): Promise<WatchedSchedule | undefined>;
 }
 
-/** Reading which runs were held before their load, and what was decided on them. */
+/** Reads holds and the decisions on them. */
 export interface Holds {
-  /** The hold of a run; undefined where it never was held. */
+  /** The hold of a run; undefined if it was never held. */
   of(runId: string): Promise<HoldRow | undefined>;
-  /** The holds of these runs, as far as they were held. */
+  /** The holds of those of these runs that were held. */
   ofRuns(runIds: readonly string[]): Promise<Map<string, HoldRow>>;
-  /** The run of a pipeline that others wait for: undecided, or released and not loaded yet. */
+  /** The hold that blocks other runs of a pipeline: undecided, or released and not loaded yet. */
   inFront(pipeline: string): Promise<HoldRow | undefined>;
-  /** The hold of each pipeline that came last. */
+  /** The latest hold of each pipeline. */
   latest(): Promise<HoldRow[]>;
-  /** Those that were released and aren't loaded yet. */
+  /** The holds that were released and aren't loaded yet. */
   released(): Promise<HoldRow[]>;
-  /** Some invalid records of a held run, masked; none once it is decided. */
+  /** Some invalid records of a held run, masked; none after the decision. */
   samples(runId: string): Promise<unknown[]>;
 }
 
-/** The reading side; each read sees what was committed when it began, and waits for no writer. */
+/** The reads of the store. Each read sees the data committed when it began, and waits for no writer. */
 export interface Reads {
   /** Runs and what belongs to them. */
   readonly runs: Runs;
@@ -189,75 +189,69 @@ export interface Reads {
   readonly holds: Holds;
 }
 
-/** The reader's side. */
+/** The store as a reader opens it. */
 export interface ReadStore extends Reads, AsyncDisposable {
-  /** Throws when the store doesn't answer. */
+  /** Throws if the store doesn't answer. */
   ping(): Promise<void>;
-  /** Damage that the engine finds in its data; undefined without any. May read all of it. */
+  /** Damage that the engine finds in its data; undefined if none. May read all data. */
   damage(): Promise<string | undefined>;
-  /** How the current state of a pipeline differs from its kept runs: sentences without anything of a record. Reads all of it. */
+  /** How the current state of a pipeline differs from its kept runs, as sentences without record data. Reads all of it. */
   problemsOfCurrent(pipeline: string): Promise<string[]>;
-  /** How large it is, and how fast it grows. */
+  /** The size of the store, and how fast it grows. */
   growth(): Promise<Growth>;
-  /** The files whose records `trim` would remove, oldest first, but for those that are needed. */
+  /** The files whose records `trim` would remove, except those still needed; oldest first. */
   trimmable(before: string): Promise<FileRow[]>;
-  /** Differs after every commit: data that was read under the same version is still current. */
+  /** Changes with every commit: data read under the same version is still current. */
   version(): Promise<string | number>;
 }
 
-/** Ends a wait or a long piece of work. */
+/** Options of work that can be aborted. */
 export interface Stoppable {
-  /** Aborts it. */
+  /** Aborts the wait or the work. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * The saver's side. Several processes may have one each; within a process all share one. Each method takes effect completely, or not at
- * all.
- */
+/** The store as the saver opens it. Several processes may have one each; within a process all actors share one. Each method is atomic. */
 export interface Store extends Reads, AsyncDisposable {
-  /** Makes the run's row where it is missing, as for a run that other programs began. */
+  /** Creates the run's row if it is missing, such as for a run that another program started. */
   announceRun(run: RunToLoad): Promise<void>;
   /**
-   * Loads a file's lines as records, together with the row that says so. Blank lines are passed over, but counted as lines.
-   * A file that was loaded already is not loaded again, and where its SHA-256 was announced not even read.
+   * Loads a file's lines as records, together with the file's row. Blank lines are skipped, but counted as lines. A file that is already loaded isn't
+   * loaded again; if its SHA-256 was announced, it isn't read either.
    *
-   * @throws PermanentError when the run's file of this kind was loaded with other content, or its records aren't as many as announced.
-   * @throws whatever `lines` throws, such as that the bytes aren't the announced ones; nothing of the file stays then.
+   * @throws PermanentError if the run's file of this kind was loaded with other content, or the number of records isn't the announced one.
+   * @throws whatever `lines` throws, such as for bytes other than the announced ones. Nothing of the file is kept then.
    */
   loadFile(file: FileToLoad, lines: LineSource, options?: LoadOptions): Promise<LoadedFile>;
-  /**
-   * Notes that all files of an announced run are loaded, links corrections, gives new keys their columns, and moves the current state. May be
-   * repeated.
-   */
+  /** Marks an announced run as loaded, links corrections, adds columns for new keys, and applies the run to the current state. Idempotent. */
   markLoaded(run: LoadedRun, options?: Stoppable): Promise<void>;
   /**
-   * Moves the current state by every loaded run that hasn't moved it: runs that older programs loaded, or of a pipeline with another key
-   * since. Answers their number.
+   * Applies all loaded runs that are missing in the current state: those loaded by older versions, or of a pipeline whose key has changed. Returns
+   * their number.
    */
   fillCurrent(options?: Stoppable): Promise<number>;
   /**
-   * Removes the records and the events of runs that have ended and are older than `before`, in small steps, and gives the room back.
-   * Records that the current state or a younger run refers to stay, and so do invalid records that nobody corrected.
+   * Removes the records and the events of ended runs older than `before`, in small steps, and frees their space. Records that the current state or a
+   * younger run refers to are kept, and so are uncorrected invalid records.
    */
   trim(before: string, options?: Stoppable): Promise<Trimmed>;
   /**
-   * Keeps events and brings the rows of their runs up to date. Repeated events change nothing, and the order in which events arrive doesn't
-   * matter: a run's row is computed from all that is known of the run, in the order of time.
+   * Stores events and updates the rows of their runs. Idempotent, and independent of the order of arrival: a run's row is computed from all its
+   * events in the order of time.
    */
   record(events: readonly RunEvent[]): Promise<void>;
-  /** Records the files on the SFTP server of a run, replacing earlier rows of the same files. */
+  /** Stores which files of a run are on the SFTP server, replacing earlier rows of the same files. */
   recordDelivery(runId: string, files: readonly Delivered[]): Promise<void>;
-  /** Notes that a run is held, unless `refuse` throws; no event of the run is kept meanwhile. One that is held already stays as it is. */
+  /** Stores the hold of a run, unless `refuse` throws. No event of the run is stored meanwhile. An existing hold stays unchanged. */
   hold(held: Held, refuse: () => Promise<void>): Promise<void>;
-  /** Notes a decision, unless there is one already. Answers the hold with the decision that counts; undefined where the run isn't held. */
+  /** Stores a decision, unless there is one. Returns the hold with the decision that counts; undefined if the run isn't held. */
   decide(
     order: Pick<Decide, "run_id" | "decision" | "requested_by">,
     orderId: string,
   ): Promise<HoldRow | undefined>;
   /**
-   * Removes a local file by `remove` and notes it; a time that was noted before stays. No event or delivery is kept meanwhile, so that what
-   * `remove` reads stays true. Nothing is noted where it answers why the file stays, which is the answer.
+   * Removes a local file by `remove` and stores the time, unless one is stored. No event or delivery is stored meanwhile, so what `remove` reads
+   * stays true. If `remove` returns a reason to keep the file, nothing is stored and the reason is returned.
    */
   removeFile(
     file: number,
@@ -265,21 +259,21 @@ export interface Store extends Reads, AsyncDisposable {
     remove: () => Promise<string | undefined>,
     options?: Stoppable,
   ): Promise<string | undefined>;
-  /** Notes an order for each of `receivers`; one that is known stays as it is. The oldest beyond the number that is kept go. */
+  /** Stores an order for each of `receivers`; an existing one stays unchanged. The oldest beyond the kept number are removed. */
   noteOrder(order: Notify, receivers: readonly ReceiverName[]): Promise<void>;
-  /** Notes the result of a try at the notification of `webhookId` to the receiver with `key`. */
+  /** Stores the result of an attempt to send notification `webhookId` to the receiver with `key`. */
   noteTry(
     of: { webhookId: string; key: string },
     tried: { state: NotificationState; result: string; at: string },
   ): Promise<void>;
-  /** Keeps how lateness of a pipeline's runs is judged. */
+  /** Stores the state of the lateness check of a pipeline. */
   keepWatched(pipeline: string, watched: WatchedSchedule): Promise<void>;
   /**
-   * Makes sure that a file can be loaded.
+   * Checks that a file can be loaded.
    *
-   * @throws NoSpace when there is no room to load a file of `bytes` bytes; `purpose` is such as `load data/x.jsonl`.
+   * @throws NoSpace if there is no space to load a file of `bytes` bytes. `purpose` completes the message, such as `load data/x.jsonl`.
    */
   needSpace(bytes: number, purpose: string): Promise<void>;
-  /** Upkeep between two loads, so that the engine doesn't grow without need. */
+  /** Maintenance between two loads, which limits the growth of the engine's files. */
   tidy(): Promise<void>;
 }

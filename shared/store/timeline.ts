@@ -1,5 +1,5 @@
 /**
- * Facts about a run that follow from its events, beyond its row.
+ * Facts about a run that are computed from its events and aren't in its row.
  *
  * @module
  */
@@ -13,13 +13,13 @@ export interface PhaseTime {
   readonly startedAt: string;
   /** When it completed or failed; null until then. */
   readonly finishedAt: string | null;
-  /** From the one to the other, tries and pauses included, in milliseconds. */
+  /** From start to end, retries and pauses included, in milliseconds. */
   readonly durationMs: number | null;
   /** How often it was started. */
   readonly attempts: number;
-  /** Records it handled, where it told. */
+  /** Records that it handled, if reported. */
   readonly records: number | null;
-  /** Records in a second, where both are known. */
+  /** Records per second, if both are known. */
   readonly recordsPerSecond: number | null;
 }
 
@@ -41,13 +41,13 @@ export interface Gap {
 export function phasesOf(events: readonly RunEvent[]): PhaseTime[] {
   return PHASES.flatMap((phase) => {
     const all = events.filter((event) => "phase" in event && event.phase === phase);
-    // what a run was held in begins when it is released
+    // the phase before which a run was held begins at its release
     const own = all.slice(all.findLastIndex((event) => event.type === "run_held") + 1);
     const starts = own.filter((event) => event.type === "phase_started");
     if (starts.length === 0) return [];
     const end = own.findLast((event) => event.type === "phase_completed" || event.type === "run_failed");
     const startedAt = starts[0]!.published_at;
-    // a phase that was started again after it had failed lasts
+    // a phase that was restarted after a failure is still running
     const finishedAt = end !== undefined && end.published_at >= starts.at(-1)!.published_at
       ? end.published_at
       : null;
@@ -67,7 +67,7 @@ export function phasesOf(events: readonly RunEvent[]): PhaseTime[] {
   });
 }
 
-/** Why records were invalid, as the transformer last reported; empty before. */
+/** The reasons why records were invalid, as the transformer last reported; empty before. */
 export function reasonsOf(events: readonly RunEvent[]): Reason[] {
   return z.array(ReasonCount).catch([]).parse(transformed(events)?.reasons);
 }
@@ -77,11 +77,11 @@ export function lookupGapsOf(events: readonly RunEvent[]): Gap[] {
   return z.array(LookupGap).catch([]).parse(transformed(events)?.lookup_gaps);
 }
 
-/** The page of the source that a line of the raw file came with. */
+/** The page of the source that a line of the raw file came from. */
 export interface PageOfLine {
   /** Counted from 1, in the order in which pages were asked for. */
   readonly page: number;
-  /** What asked for it, such as `skip=200`, where that is known. */
+  /** The request for it, such as `skip=200`, if known. */
   readonly request: string | null;
 }
 
@@ -91,7 +91,7 @@ const ToldPages = z.object({
   first_page: z.string().optional(),
 });
 
-/** Which page line `line` of a run's raw file came with; undefined where the extractor didn't tell. */
+/** The page that line `line` of a run's raw file came from; undefined if the extractor didn't report it. */
 export function pageOfLine(events: readonly RunEvent[], line: number): PageOfLine | undefined {
   const { data: told } = ToldPages.safeParse(completed(events, "EXTRACTING"));
   let [before, pages] = [0, 0];

@@ -15,7 +15,7 @@ export interface RunToLoad {
   readonly pipeline: string;
   /** When its files were announced. */
   readonly at: string;
-  /** Where the records came from. */
+  /** The source of the records. */
   readonly source?: string | undefined;
   /** The run whose dead letters it corrects. */
   readonly correctionOf?: string | undefined;
@@ -32,18 +32,18 @@ export interface LoadedRun extends RunToLoad {
   readonly invalidCount: number;
   /** Line n of the raw file corrects line `corrects[n - 1]` of the corrected run's dead-letter file. */
   readonly corrects?: readonly number[] | undefined;
-  /** The changes that were asked for, if not everything. */
+  /** The range of changes that was asked for, if not everything. */
   readonly since?: SinceRange | undefined;
   readonly completeness?: Completeness | undefined;
   /** SHA-256 of the lookup that the records were enriched with. */
   readonly lookupSha256?: string | undefined;
-  /** SHA-256 of the rules that they were judged by. */
+  /** SHA-256 of the rules that they were validated with. */
   readonly rulesSha256?: string | undefined;
-  /** Top-level keys of the records; where they aren't given, those of the first records. */
+  /** Top-level keys of the records; by default those of the first records. */
   readonly fields?: readonly string[] | undefined;
 }
 
-/** A file on the SFTP server, to note. */
+/** A file on the SFTP server, to be stored. */
 export type Delivered = Omit<DeliveryRow, "id" | "run_id" | "encrypted" | "sealed_sha256"> & {
   /** Whether it is encrypted there. */
   readonly encrypted: boolean;
@@ -59,24 +59,24 @@ export interface FileToLoad {
   readonly kind: FileKind;
   /** Its path, as in messages. */
   readonly name: string;
-  /** What its SHA-256 has to be, where that was announced. */
+  /** The announced SHA-256, if any. */
   readonly sha256?: string | undefined;
-  /** How many records it has to hold, where that was announced. */
+  /** The announced number of records, if any. */
   readonly records?: number | undefined;
 }
 
-/** Opens a file's lines; `onEnd` has to be called with what was read, after the last line. Throws where the bytes aren't as announced. */
+/** Opens a file's lines. It must call `onEnd` with what was read, after the last line, and throw if the bytes aren't the announced ones. */
 export type LineSource = (onEnd: (facts: FileFacts) => void) => AsyncIterable<LineBatch>;
 
 export interface LoadedFile {
   readonly records: number;
-  /** Whether it had been loaded before, so that nothing was done. */
+  /** Whether it was already loaded, so nothing was done. */
   readonly skipped: boolean;
 }
 
 export interface LoadOptions {
-  /** Ends the load, and undoes the file. */
+  /** Aborts the load, and rolls the file back. */
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then with the records of the file so far. */
+  /** Called repeatedly with the number of the file's records so far. */
   readonly progress?: ((records: number) => void) | undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * The columns of the views of a pipeline: its own keys first, ours last.
+ * The columns of the views of a pipeline: keys of its records first, columns of this program last.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { fieldsOf } from "./shown.ts";
 import type { Sql } from "./sql.ts";
 import { newestComplete, ofMove } from "./tables.ts";
 
-/** Keys of records that have a column; 500 columns with ours. */
+/** Most keys of records with a column; with those of this program a view has at most 500 columns. */
 const MOST_FIELDS = 490;
 
-/** Keys that are longer have no column of their own. */
+/** The longest key that gets a column. */
 const LONGEST_FIELD = 1000;
 
-/** Gives new top-level keys of a pipeline a column each, after those that are there. Answers whether there were any. */
+/** Adds a column for each new top-level key of a pipeline, after the existing ones. Returns whether there were any. */
 export async function addFields(sql: Sql, pipeline: string, fields: readonly string[]): Promise<boolean> {
   const known = await fieldsOf(sql, pipeline);
   const fresh = [...new Set(fields)].filter((field) =>
@@ -30,10 +30,10 @@ export async function addFields(sql: Sql, pipeline: string, fields: readonly str
   return fresh.length > 0;
 }
 
-/** Names a column after a key; names that are taken already get a number. */
+/** Names a column after a key; a number makes taken names unique. */
 export type ColumnName = (key: string, taken: Set<string>) => string;
 
-/** The keys of records of a kind that have a column each in its view, in order: those that we add come last. */
+/** The keys of records of a kind that have a column in its view, in order: added members come last. */
 export function keyColumns(
   kind: FileKind,
   fields: readonly string[],
@@ -55,13 +55,13 @@ export const RECORD_META: readonly { name: string; sql: string }[] = [
 /** A column of the view `NAME`. */
 export interface ViewColumn {
   readonly name: string;
-  /** Where its value stands in the record. */
+  /** The path of its value in the record. */
   readonly keys: readonly string[];
-  /** The column of the current table that holds it; undefined where it is read from the record. */
+  /** The column of the current table that holds it; undefined if it is read from the record. */
   readonly column: string | undefined;
 }
 
-/** The columns of the view `NAME`, of rows `c` of the current table: top-level keys, and nested fields that have a column there and aren't masked. */
+/** The columns of the view `NAME`, for rows `c` of the current table: top-level keys, and unmasked nested fields with a column in the table. */
 export function currentColumns(
   shown: Shown,
   shape: CurrentShape,
@@ -93,7 +93,7 @@ export function currentMeta(pipeline: string): { name: string; sql: string }[] {
   ];
 }
 
-/** Columns as SELECT names them. */
+/** Columns as the list of a SELECT. */
 export function selected(columns: readonly { name: string; sql: string }[]): string {
   return columns.map(({ name, sql }) => `${sql} AS ${name}`).join(", ");
 }

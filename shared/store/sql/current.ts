@@ -1,5 +1,5 @@
 /**
- * What of the current state of pipelines both engines read in the same way.
+ * The reads of the current state that are the same in both engines.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export abstract class SqlCurrent implements Current {
   async count(name: string): Promise<number> {
     const { pipeline, isChanges } = await this.table(name) ?? { pipeline: name, isChanges: false };
     await this.of(pipeline);
-    // of keys, those that were added or restored, but for those that were removed
+    // the number of keys: all added or restored, less those removed
     const counted = isChanges ? "added + changed + removed + restored" : "added + restored - removed";
     return (await this.db.get<{ n: number }>(
       `SELECT CAST(coalesce(sum(${counted}), 0) AS BIGINT) AS n FROM run_moves WHERE pipeline = $1`,
@@ -111,7 +111,7 @@ export abstract class SqlCurrent implements Current {
     page: { limit: number; offset: number },
   ): Promise<Table>;
 
-  /** @throws PermanentError where the pipeline has no current state. */
+  /** @throws PermanentError if the pipeline has no current state. */
   protected async of(pipeline: string): Promise<[Shown, CurrentShape]> {
     const all = await this.shown.get();
     const shown = all.get(pipeline);

@@ -1,12 +1,12 @@
 /**
- * Whether the current state is what the kept runs say: each row against its record, and against the newest run that holds its key.
+ * Checks the current state against the kept runs: each row against its record, and against the newest run that holds its key.
  *
  * @module
  */
 import type { Sql } from "./sql.ts";
 import { baseTable, currentTable, idsOf } from "./tables.ts";
 
-/** A run that moved the current state and whose records are kept. */
+/** A run that was applied to the current state and whose records are kept. */
 interface KeptMove {
   readonly id: number;
   readonly run_id: string;
@@ -16,19 +16,19 @@ interface KeptMove {
   readonly invalid: number;
 }
 
-/** What each engine compares in its own way, as SQL over a row `c` of the current table. */
+/** The comparisons that differ between engines, as SQL over a row `c` of the current table. */
 export interface Comparisons {
   /** Joins the record of a row as `p`. */
   readonly joined: string;
-  /** Whether key or columns of a row aren't those of its record. */
+  /** Whether the key or the columns of a row differ from its record. */
   readonly isOther: string;
-  /** The keys of the processed file whose records' ids are between `$1` and `$2`, each with the last `record` that has it, which holds its text. */
+  /** The keys of the records whose ids are between `$1` and `$2`, each with its last `record`, the one that holds the text. */
   readonly held: string;
   /** Whether an invalid record whose id is between `$2` and `$3` has the key of a row. */
   readonly isInvalid: string;
 }
 
-/** What is wrong with the current state of a pipeline; in words, without anything of a record. */
+/** The differences found in the current state of a pipeline, as sentences without record data. */
 export async function problemsOf(
   sql: Sql,
   pipeline: string,
@@ -54,7 +54,7 @@ export async function problemsOf(
   );
   const newest = moves.find(({ complete }) => complete === 1);
   for (const move of moves) {
-    // of a complete run that isn't the newest a row says so, as of any other
+    // `seen` is NULL only for the newest complete run; every other run is named
     const seen = move === newest ? `(c.seen IS NULL OR c.seen = ${move.id})` : `c.seen = ${move.id}`;
     await look(
       `with another record than run ${move.run_id}, the newest that holds them`,

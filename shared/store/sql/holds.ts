@@ -1,5 +1,5 @@
 /**
- * Runs that were held before their load, and what was decided on them.
+ * Holds of runs before their load, and the decisions on them.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Holds } from "../store.ts";
 import type { ShownPipelines } from "./shown.ts";
 import type { Bindable, Sql } from "./sql.ts";
 
-/** What a hold is read by: all but its samples. */
+/** The columns of a hold, except its samples. */
 const HOLD =
   "SELECT run_id, pipeline, reason, message, compared_with, held_at, decision, decided_by, decided_at, order_id FROM holds AS h";
 
@@ -63,7 +63,7 @@ export class SqlHolds implements Holds {
   }
 }
 
-/** Notes that a run is held. One that is held already stays as it is. */
+/** Stores the hold of a run. An existing hold stays unchanged. */
 export async function keepHeld(sql: Sql, held: Held): Promise<void> {
   await sql.run(
     `INSERT INTO holds (run_id, pipeline, reason, message, samples, compared_with, held_at)
@@ -78,7 +78,7 @@ export async function keepHeld(sql: Sql, held: Held): Promise<void> {
   );
 }
 
-/** Notes a decision, unless there is one already. Answers the hold with the decision that counts; undefined where the run isn't held. */
+/** Stores a decision, unless there is one. Returns the hold with the decision that counts; undefined if the run isn't held. */
 export async function keepDecision(
   sql: Sql,
   { run_id, decision, requested_by }: Pick<Decide, "run_id" | "decision" | "requested_by">,

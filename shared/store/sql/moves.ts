@@ -1,5 +1,5 @@
 /**
- * The moves of runs: what each did to the current state of its pipeline, in the order in which they were asked for.
+ * Moves: what each run did to the current state of its pipeline, in request order.
  *
  * @module
  */
@@ -15,17 +15,17 @@ export interface MovingRun {
   readonly pipeline: string;
 }
 
-/** The ids of records that follow one another. */
+/** A range of consecutive record ids. */
 export type IdRange = readonly [first: number, last: number];
 
-/** A run on its way into the current state. */
+/** A run that is being applied to the current state. */
 export interface Move {
   readonly pipeline: string;
   readonly shape: CurrentShape;
   /** Its id in `run_moves`. */
   readonly id: number;
   readonly place: Place;
-  /** Whether what it doesn't hold is no longer at the source. */
+  /** Whether keys that it doesn't hold no longer exist at the source. */
   readonly isComplete: boolean;
   /** Whether it becomes the newest complete run. */
   readonly isNewest: boolean;
@@ -38,8 +38,8 @@ export interface Move {
 }
 
 /**
- * Begins the move of a run; undefined where its pipeline has no current state, it has moved before, or its file isn't loaded. `isWhole` is SQL over
- * `run`: whether our extractor asked for everything, and got all that was announced.
+ * Begins the move of a run. Undefined if its pipeline has no current state, the run was applied before, or its file isn't loaded. `isWhole` is SQL
+ * over `run`: whether our extractor asked for everything, and got all announced records.
  */
 export async function beginMove(sql: Sql, run: MovingRun, isWhole: string): Promise<Move | undefined> {
   const { runId, pipeline } = run;
@@ -75,7 +75,7 @@ export async function beginMove(sql: Sql, run: MovingRun, isWhole: string): Prom
   };
 }
 
-/** Notes how many keys a run added, changed, removed and restored. */
+/** Stores how many keys a run added, changed, removed and restored. */
 export async function endMove(sql: Sql, { id, changes }: Move): Promise<void> {
   await sql.run(
     `UPDATE run_moves SET (added, changed, removed, restored) = (
@@ -86,12 +86,12 @@ export async function endMove(sql: Sql, { id, changes }: Move): Promise<void> {
   );
 }
 
-/** What is written as `seen` of what the run holds: nothing where it is the newest complete run, so that most rows stay as they are. */
+/** The value of `seen` for keys that the run holds. NULL for the newest complete run, so most rows needn't be written. */
 export function seenNow({ id, isNewest }: Move): number | null {
   return isNewest ? null : id;
 }
 
-/** The runs that are loaded and haven't moved the current state, in the order in which they were asked for. */
+/** The loaded runs that haven't been applied to the current state, in request order. */
 export function unmoved(sql: Sql): Promise<MovingRun[]> {
   return sql.all<MovingRun>(
     `SELECT run.run_id AS "runId", run.pipeline FROM etl_runs AS run JOIN pipelines AS p ON p.name = run.pipeline
@@ -100,7 +100,7 @@ export function unmoved(sql: Sql): Promise<MovingRun[]> {
   );
 }
 
-/** The ids of a run's records of a kind; undefined where the file isn't loaded. */
+/** The ids of a run's records of a kind; undefined if the file isn't loaded. */
 export async function rangeOf(
   sql: Sql,
   runId: string,

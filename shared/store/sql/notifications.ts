@@ -1,5 +1,5 @@
 /**
- * What receivers outside were told: the newest notifications, and up to which planned time lateness was judged.
+ * The newest notifications, and the state of the lateness checks.
  *
  * @module
  */
@@ -42,14 +42,14 @@ export class SqlNotifications implements Notifications {
   }
 }
 
-/** Notes an order for each receiver; one that is known stays as it is. The oldest beyond the number that is kept go. */
+/** Stores an order for each receiver; an existing one stays unchanged. The oldest beyond the kept number are removed. */
 export async function noteOrder(
   sql: Sql,
   { webhook_id, pipeline, run_id, notification: { type, text, timestamp } }: Notify,
   receivers: readonly ReceiverName[],
 ): Promise<void> {
   for (const { host, key } of receivers) {
-    // Not ON CONFLICT alone: an insert that finds one uses up a number
+    // Not ON CONFLICT alone: an insert with a conflict uses up an id
     await sql.run(
       `INSERT INTO notifications (webhook_id, receiver, host, type, pipeline, run_id, text, happened_at, state)
        SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'WAITING'
@@ -70,7 +70,7 @@ export async function noteOrder(
   );
 }
 
-/** Notes the result of a try at the notification of `webhookId` to the receiver with `key`. */
+/** Stores the result of an attempt to send notification `webhookId` to the receiver with `key`. */
 export async function noteTry(
   sql: Sql,
   { webhookId, key }: { webhookId: string; key: string },
@@ -87,7 +87,7 @@ export async function noteTry(
   );
 }
 
-/** Keeps how lateness of a pipeline's runs is judged. */
+/** Stores the state of the lateness check of a pipeline. */
 export async function keepWatched(
   sql: Sql,
   pipeline: string,

@@ -1,21 +1,21 @@
 /**
- * The order of runs: that in which they were asked for, as a pipeline extracts one at a time. A correction stands behind the run that it corrects
- * and before the next one: its records are as old.
+ * The order of runs: request order, as a pipeline extracts one run at a time. A correction comes directly after the run that it corrects, as its
+ * records are equally old.
  *
  * @module
  */
 import { timeOfRun } from "../../contracts/ids.ts";
 import type { Sql } from "./sql.ts";
 
-/** A run's place in the order, seen from the runs that were loaded before. */
+/** A run's place in the order, relative to the runs loaded before. */
 export interface Place {
-  /** Sorts as the order does. */
+  /** Sorts in this order. */
   readonly text: string;
   /** Whether a run with a later place was loaded before. */
   readonly isOvertaken: boolean;
-  /** The newest complete run that was loaded before, in `run_moves`; null where there is none. */
+  /** The id in `run_moves` of the newest complete run loaded before; null if there is none. */
   readonly completeBefore: number | null;
-  /** Whether that one has a later place. */
+  /** Whether that complete run has a later place. */
   readonly isBehindComplete: boolean;
 }
 
@@ -39,7 +39,7 @@ export async function placeOf(sql: Sql, runId: string, pipeline: string): Promis
   };
 }
 
-/** SQL: whether the run that last held a row of a current table (its column `seen`) has a later place than the one that is bound to `parameter`. */
+/** SQL: whether the run that last held a row of a current table (its column `seen`) has a later place than the one bound to `parameter`. */
 export function isAfter({ completeBefore }: Place, seen: string, parameter: string): string {
   return `coalesce((SELECT m.place FROM run_moves AS m WHERE m.id = coalesce(${seen}, ${
     completeBefore ?? "NULL"
@@ -56,7 +56,7 @@ export async function newerComplete(sql: Sql, pipeline: string, { text }: Place)
   return rows.map(({ run_id }) => run_id);
 }
 
-/** The time and the id of the run, behind those of the run that was extracted and that it corrects. */
+/** The time and the id of the run; for a correction, after those of the extracted run that it corrects. */
 async function textOf(sql: Sql, runId: string): Promise<string> {
   const find = (id: string) =>
     sql.get<{ run_timestamp: string; correction_of: string | null }>(

@@ -1,5 +1,5 @@
 /**
- * Reading records. Everything is masked, but for the methods whose name says that it isn't.
+ * Reads records. Everything is masked, except by methods whose name says otherwise.
  *
  * @module
  */
@@ -21,10 +21,10 @@ import type { Bindable, Sql } from "./sql.ts";
 import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 import { Terms } from "./terms.ts";
 
-/** Lines of a file that are read at once. */
+/** Lines of a file per query. */
 const LINES_AT_ONCE = 200;
 
-/** A record as it is selected: its text, and its line as bytes where that has NUL characters. */
+/** A selected record: its text, and its line as bytes if that has NUL characters. */
 type Read = Omit<RecordRow, "record"> & { json: string; nul: Uint8Array | null };
 
 /** The line of a record. */
@@ -36,10 +36,10 @@ export abstract class SqlRecords implements Records {
   /** Reads from `db`; `shown` knows the pipelines. */
   constructor(protected readonly db: Sql, private readonly shown: ShownPipelines) {}
 
-  /** The line of a record of `fromRecords` as bytes, where it has NUL characters; else NULL. */
+  /** The line of a record of `fromRecords` as bytes if it has NUL characters, else NULL. */
   protected abstract readonly nulLine: string;
 
-  /** Whether the reasons of a record of `fromRecords` are like the pattern that is bound to `parameter`; case is ignored, `\\` escapes. */
+  /** Whether the reasons of a record of `fromRecords` match the LIKE pattern bound to `parameter`; case is ignored, `\\` escapes. */
   protected abstract hasReason(parameter: string): string;
 
   /** A page of rows of a view. */
@@ -160,7 +160,7 @@ export abstract class SqlRecords implements Records {
     }
   }
 
-  /** @throws PermanentError where no pipeline has this table. */
+  /** @throws PermanentError if no pipeline has this table. */
   async #of(table: RecordTable): Promise<{ kind: FileKind; shown: Shown }> {
     const all = await this.shown.get();
     const { kind, pipeline } = partsOfTable(table) ?? {};
@@ -199,7 +199,7 @@ function masked({ json, nul, ...meta }: Read, shown: Shown, kind: FileKind): Rec
   return { ...meta, record: readRecord(lineOf({ json, nul }), shown.masks[kind]) };
 }
 
-/** A pattern with \ before what LIKE would read otherwise. */
+/** Escapes the special characters of LIKE with `\`. */
 function likeReason(reason: string): string {
   const escaped = reason.replaceAll(/[\\%_]/g, "\\$&");
   const colon = escaped.indexOf(": ");

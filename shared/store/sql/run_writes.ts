@@ -1,5 +1,5 @@
 /**
- * What the saver's actors write about runs.
+ * Writes of the saver's actors about runs.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
 import type { Sql } from "./sql.ts";
 import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 
-/** Records read for their keys where no one told them. */
+/** Number of records read for their keys if the keys weren't reported. */
 const SAMPLE = 100;
 
-/** Makes the run's row where it isn't there, as for a run that other programs began. */
+/** Creates the run's row if it is missing, such as for a run that another program started. */
 export async function announceRun(sql: Sql, run: RunToLoad): Promise<void> {
   await sql.lock("run", run.runId);
   await sql.run(
@@ -30,7 +30,7 @@ export async function announceRun(sql: Sql, run: RunToLoad): Promise<void> {
   );
 }
 
-/** Notes in the row of a run that it is loaded, and which records its own correct. */
+/** Marks a run as loaded, and stores which records its own correct. */
 export async function noteLoaded(sql: Sql, run: LoadedRun): Promise<void> {
   await sql.run(
     `UPDATE etl_runs SET raw_file = $2, processed_file = $3, dlq_file = $4, valid_count = $5, invalid_count = $6,
@@ -59,12 +59,12 @@ export async function noteLoaded(sql: Sql, run: LoadedRun): Promise<void> {
 }
 
 /**
- * Keeps events and brings the rows of their runs up to date, in the transaction of `sql`. A run's events are kept one after the other: each
- * row follows from all that are kept.
+ * Stores events and updates the rows of their runs, in the transaction of `sql`. A lock serializes the events of a run, so its row is computed from
+ * all stored ones.
  */
 export async function record(sql: Sql, events: readonly RunEvent[]): Promise<void> {
   await sql.lock("told", "", { shared: true });
-  // always in the same order, so that two batches never wait for each other
+  // always in the same order, which prevents deadlocks between batches
   for (const runId of [...new Set(events.map((event) => event.run_id))].sort()) {
     await sql.lock("run", runId);
   }
@@ -76,7 +76,7 @@ export async function record(sql: Sql, events: readonly RunEvent[]): Promise<voi
   }
 }
 
-/** What all that is known of a run says about it. Where its old events were removed, what followed from them stands for them. */
+/** A run's state, from all its stored events. If old events were removed, the state computed from them is the start. */
 async function stateOf(sql: Sql, runId: string): Promise<RunState> {
   const events = await eventsOf(sql, runId);
   const kept = await sql.get<{ state: string }>("SELECT state FROM run_states WHERE run_id = $1", runId);
@@ -85,7 +85,7 @@ async function stateOf(sql: Sql, runId: string): Promise<RunState> {
   return stateAfter(events.filter(({ published_at }) => published_at > from.status_at), from);
 }
 
-/** The state of a run whose row follows from its events, if one step leads from it to the one after `event`. */
+/** The state in a run's row, if `event` can be applied to it in one step. */
 async function stateBefore(sql: Sql, event: RunEvent): Promise<RunState | undefined> {
   if (!isRepeated(event)) return undefined;
   const { run_id, published_at } = event;
@@ -105,7 +105,7 @@ async function eventsOf(sql: Sql, runId: string): Promise<RunEvent[]> {
   return rows.map(({ body }) => JSON.parse(body));
 }
 
-/** Keeps events, but for those that are known by their ids. Answers the runs that have new ones. */
+/** Stores events, except those whose ids are known. Returns the runs with new ones. */
 export async function keepEvents(sql: Sql, events: readonly RunEvent[]): Promise<Set<string>> {
   const touched = new Set<string>();
   for (const event of events) {
@@ -125,9 +125,12 @@ export async function keepEvents(sql: Sql, events: readonly RunEvent[]): Promise
   return touched;
 }
 
-/** Writes what follows from a run's events to its row, and makes the row where it isn't there. What only the load knows stays; of what both know the events' word counts. */
+/**
+ * Writes the state computed from a run's events to its row, and creates a missing row. Columns that only the load writes stay; in those that both
+ * write, the events win.
+ */
 export async function writeRunState(sql: Sql, runId: string, state: RunState): Promise<void> {
-  // Not an upsert: an insert that finds a conflict uses up a number, and people see the numbers of runs.
+  // Not an upsert: an insert with a conflict uses up an id, and people see the ids of runs.
   await sql.run(
     `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
      SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
@@ -163,7 +166,7 @@ export async function writeRunState(sql: Sql, runId: string, state: RunState): P
   );
 }
 
-/** Notes what was found on the SFTP server for a run, in place of what was noted before for the same files. */
+/** Stores which files of a run are on the SFTP server, replacing earlier rows of the same files. */
 export async function recordDelivery(
   sql: Sql,
   runId: string,
@@ -191,7 +194,7 @@ export async function recordDelivery(
   }
 }
 
-/** Notes that retention removed a local file; a time that was noted before stays. */
+/** Stores that retention removed a local file; an earlier time stays. */
 export async function markRemoved(sql: Sql, file: number, at: string): Promise<void> {
   await sql.run("UPDATE run_files SET removed_at = coalesce(removed_at, $1) WHERE id = $2", at, file);
 }
@@ -204,7 +207,7 @@ async function linkCorrections(
 ): Promise<void> {
   const raw = await fileIdOf(sql, runId, "raw");
   const invalid = await fileIdOf(sql, correctionOf, "invalid");
-  if (raw === undefined || invalid === undefined) return; // the corrected run was never loaded here: there is nothing to point to
+  if (raw === undefined || invalid === undefined) return; // the corrected run was never loaded here: there is nothing to link
   await sql.run(
     `INSERT INTO record_corrections (raw_record_id, invalid_record_id)
      SELECT CAST($1 AS BIGINT) + c.n, CAST($2 AS BIGINT) + c.value FROM ${sql.dialect.listed("$3")} WHERE true
@@ -215,7 +218,7 @@ async function linkCorrections(
   );
 }
 
-/** The keys of the first records, in the order in which they come. */
+/** The keys of the first records, in order of appearance. */
 export async function sampleFields(sql: Sql, { runId, pipeline }: RunToLoad): Promise<string[]> {
   const file = await fileIdOf(sql, runId, "raw");
   if (file === undefined) return [];
@@ -233,6 +236,6 @@ function keysOf(line: string): string[] {
     const record = parseExact(line);
     return typeof record === "object" && record !== null && !Array.isArray(record) ? Object.keys(record) : [];
   } catch {
-    return []; // a line that is no JSON has no keys
+    return []; // a line that isn't JSON has no keys
   }
 }

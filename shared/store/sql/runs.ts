@@ -1,5 +1,5 @@
 /**
- * Reading runs, newest first, and what belongs to them. Reads for several runs at once take one query.
+ * Reads runs, newest first, and what belongs to them. Reads for several runs take one query.
  *
  * @module
  */

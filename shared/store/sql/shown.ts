@@ -1,12 +1,12 @@
 /**
- * What is shown of each pipeline's records, in the database.
+ * Stores and reads how each pipeline's records are shown.
  *
  * @module
  */
 import { type Shown, withMasks } from "../shown.ts";
 import type { Sql } from "./sql.ts";
 
-/** Writes what is shown of a pipeline from now on. */
+/** Stores how a pipeline is shown from now on. */
 export async function keepShown(db: Sql, shown: Shown): Promise<void> {
   const { name, added, masked, judged, folder, current } = shown;
   await db.run(
@@ -37,15 +37,15 @@ export async function fieldsOf(db: Sql, pipeline: string): Promise<string[]> {
 
 /** All pipelines that the database knows. */
 export class ShownPipelines {
-  /** As it was last read, so that what follows from it isn't worked out each time. */
+  /** The last read result, so its masks aren't computed again for each query. */
   #known = new Map<string, { text: string; shown: Shown }>();
   #shown: ReadonlyMap<string, Shown> = new Map();
   #version: number | undefined;
 
-  /** Reads from `db`; `versionOf` answers a number that changes with every commit, where that is cheap to know. */
+  /** Reads from `db`. `versionOf` returns a number that changes with every commit, if that is cheap to read. */
   constructor(private readonly db: Sql, private readonly versionOf?: () => number) {}
 
-  /** By name. As of now, so that what is masked from now on is. */
+  /** The pipelines by name. Always current, so a new mask applies at once. */
   async get(): Promise<ReadonlyMap<string, Shown>> {
     const version = this.versionOf?.();
     if (version !== undefined && version === this.#version) return this.#shown;

@@ -1,10 +1,10 @@
 /**
- * What both engines have in common: statements whose text is the same, with the parts in which it differs.
+ * What both engines share: how statements run, and the dialect for the parts that differ.
  *
  * @module
  */
 
-/** What can be bound to a parameter: `undefined` becomes NULL, booleans become 1 and 0; a list is for `isIn` and `listed`. */
+/** A value bound to a parameter. `undefined` becomes NULL, booleans become 1 and 0; lists are for `isIn` and `listed`. */
 export type Bindable =
   | string
   | number
@@ -17,33 +17,33 @@ export type Bindable =
   | undefined;
 
 /**
- * What is locked: the file of a run that is loaded, a run whose events are kept, a pipeline whose current state moves, and, shared by all who keep
- * events and deliveries, that nothing is reported at all.
+ * The kinds of locks: on a file being loaded, on a run whose events are stored, on a pipeline whose current state changes, and on reporting as a
+ * whole. Writers of events and deliveries share the last one.
  */
 export type Lock = "file" | "run" | "pipeline" | "told";
 
-/** The SQL that each engine writes in its own way. */
+/** The SQL that differs between engines. */
 export interface Dialect {
-  /** Whether `value` is in the list that is bound to `parameter`. */
+  /** Whether `value` is in the list bound to `parameter`. */
   isIn(value: string, parameter: string, type: "text" | "bigint"): string;
-  /** The items of the list of whole numbers that is bound to `parameter`, as rows `c` with the columns `value` and `n`, from 1. */
+  /** The list of whole numbers bound to `parameter`, as rows `c` with the columns `value` and `n` (from 1). */
   listed(parameter: string): string;
   /** The text below `keys` in the JSON `text`. */
   textIn(text: string, keys: readonly string[]): string;
-  /** Selects `n`, how many runs there are, or were loaded. */
+  /** Selects `n`, the number of all runs or of loaded runs. */
   countRuns(isLoaded: boolean): string;
 }
 
-/** What runs statements whose parameters are `$1`, `$2` and so on. */
+/** Runs statements with parameters `$1`, `$2` and so on. */
 export interface Sql {
   readonly dialect: Dialect;
   /** All rows of a query over our own tables. `T` is the shape that the query selects. */
   all<T>(text: string, ...values: Bindable[]): Promise<T[]>;
-  /** The first row of a query, as `all`. */
+  /** The first row of a query; like `all`. */
   get<T>(text: string, ...values: Bindable[]): Promise<T | undefined>;
-  /** Runs one statement; answers the number of rows it changed. */
+  /** Runs one statement; returns the number of changed rows. */
   run(text: string, ...values: Bindable[]): Promise<number>;
-  /** Locks `name` of a kind until the transaction ends, after those that have it. `shared`: together with others that share it. */
+  /** Waits for the lock `name` of a kind and holds it until the transaction ends. `shared` locks exclude only locks that aren't shared. */
   lock(kind: Lock, name?: string, options?: { shared?: boolean }): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the saver writes in the same way to both engines.
+ * The writes of the saver that are the same in both engines.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export abstract class SqlStore implements Reads {
     this.holds = holds;
   }
 
-  /** Runs `work` in a write transaction: all is kept and synced to the disk, or, when `work` throws, nothing. */
+  /** Runs `work` in a write transaction, which is committed durably, or rolled back if `work` throws. */
   protected abstract transaction<T>(work: (sql: Sql) => Promise<T>, options?: Stoppable): Promise<T>;
 
   record(events: readonly RunEvent[]): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The tables of records and of current states, as SQL: where the text of a record stands, and which move a row refers to.
+ * SQL for the tables of records and of current states: which record holds a text, and which move a row refers to.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export function baseTable(kind: FileKind, pipeline: string): string {
   return pipeline === DEFAULT_PIPELINE ? base : sqlName(`${base}$${pipeline}`); // no view has a name with a $
 }
 
-/** The records of a kind as `r`, each with the one that holds its text as `b`, where that is another. */
+/** The records of a kind as `r`, each joined with `b`, the other record that holds its text, if any. */
 export function fromRecords(kind: FileKind, pipeline: string): string {
   const table = baseTable(kind, pipeline);
   return `${table} AS r LEFT JOIN ${table} AS b ON b.id = r.same_as`;
@@ -26,7 +26,7 @@ export const TEXT = "coalesce(b.json, r.json)";
 /** The id of the record that holds the text of a record of `fromRecords`. */
 export const HOLDER = "coalesce(r.same_as, r.id)";
 
-/** The id of the file of a run that holds its records of a kind; undefined where it isn't loaded. */
+/** The id of a run's file of a kind; undefined if it isn't loaded. */
 export async function fileIdOf(sql: Sql, runId: string, kind: FileKind): Promise<number | undefined> {
   const file = await sql.get<{ id: number }>(
     "SELECT id FROM run_files WHERE run_id = $1 AND kind = $2",
@@ -36,13 +36,13 @@ export async function fileIdOf(sql: Sql, runId: string, kind: FileKind): Promise
   return file?.id;
 }
 
-/** The ids of a file's records, as the two ends of BETWEEN. */
+/** The range of the ids of a file's records, for BETWEEN. */
 export function idsOf(fileId: number): [first: number, last: number] {
   return [fileId * LINES_PER_FILE, (fileId + 1) * LINES_PER_FILE - 1];
 }
 
-/** The files as `f` of records `r`, to be joined. */
-// the second condition lets a query for one run go from the run's file to its range of records; LEFT lets count(*) skip the files
+/** Joins the files `f` of records `r`. */
+// the second condition lets a query for one run use the range of its records; LEFT lets count(*) skip the files
 export const WITH_FILES = `LEFT JOIN run_files AS f
   ON f.id = r.id / ${LINES_PER_FILE} AND r.id BETWEEN f.id * ${LINES_PER_FILE} AND f.id * ${LINES_PER_FILE} + ${
   LINES_PER_FILE - 1

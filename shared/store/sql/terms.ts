@@ -1,5 +1,5 @@
 /**
- * Conditions of a query that are known one after the other.
+ * Builds the conditions of a query step by step.
  *
  * @module
  */
@@ -9,12 +9,12 @@ class Raw {
   constructor(readonly sql: string) {}
 }
 
-/** What has to hold, and the values that it is bound to. As text it is the WHERE clause; empty where anything may be. */
+/** Conditions, and the values bound to them. As text, the WHERE clause; empty without conditions. */
 export class Terms {
   readonly values: Bindable[] = [];
   readonly #terms: string[] = [];
 
-  /** Adds a condition whose `${…}` are values, or SQL where they are `raw`. */
+  /** Adds a condition whose `${…}` are bound values, or SQL if they are `raw`. */
   add(parts: TemplateStringsArray, ...values: (Bindable | Raw)[]): void {
     this.addSql(
       String.raw(
@@ -24,7 +24,7 @@ export class Terms {
     );
   }
 
-  /** SQL, for `add`. */
+  /** SQL inside a condition of `add`. */
   raw(sql: string): Raw {
     return new Raw(sql);
   }
@@ -34,7 +34,7 @@ export class Terms {
     this.#terms.push(term);
   }
 
-  /** The parameter that stands for a value. */
+  /** Binds a value; returns its parameter. */
   bind(value: Bindable): string {
     return `$${this.values.push(value)}`;
   }

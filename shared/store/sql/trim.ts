@@ -1,6 +1,6 @@
 /**
- * Records and events of old runs leave the store, each step a short transaction of its own. What is needed stays: records that the current state or
- * a kept run refers to, and invalid records that nobody has corrected.
+ * Removes records and events of old runs from the store, in short transactions. Kept are records that the current state or a kept run refers to, and
+ * uncorrected invalid records.
  *
  * @module
  */
@@ -14,20 +14,23 @@ import { idsOf } from "./tables.ts";
 /** Runs `work` in a write transaction. */
 export type Transact = <T>(work: (sql: Sql) => Promise<T>, options?: Stoppable) => Promise<T>;
 
-/** Runs whose events one transaction removes. */
+/** Runs whose events are removed per transaction. */
 const RUNS_AT_ONCE = 50;
 
 const FINAL = RUN_STATUSES.filter(isFinal).map((status) => `'${status}'`).join(", ");
 
 /**
- * The runs, as SQL over `run`, that were asked for and loaded before the time that is bound to `$1`, have ended, and have moved the current state,
- * where there is one.
+ * SQL over `run`: whether it was requested and loaded before the time bound to `$1`, has ended, and was applied to the current state, if there is
+ * one.
  */
 const OLD = `run.run_timestamp < $1 AND coalesce(run.loaded_at, '') < $1 AND run.status IN (${FINAL})
   AND (run.loaded_at IS NULL OR EXISTS (SELECT 1 FROM run_moves AS m WHERE m.run_id = run.run_id)
     OR EXISTS (SELECT 1 FROM pipelines AS p WHERE p.name = run.pipeline AND p.current IS NULL))`;
 
-/** The files whose records a trim would remove, oldest first, but for those that are needed. The newest file of each kind stays: the next refers to it. */
+/**
+ * The files whose records a trim would remove, except those still needed; oldest first. The newest file of each kind is kept: the next one refers to
+ * it.
+ */
 export function goingFiles(sql: Sql, before: string): Promise<FileRow[]> {
   return sql.all<FileRow>(
     `SELECT f.* FROM run_files AS f JOIN etl_runs AS run ON run.run_id = f.run_id
@@ -39,7 +42,7 @@ export function goingFiles(sql: Sql, before: string): Promise<FileRow[]> {
   );
 }
 
-/** Notes that the records of old runs leave. Answers the number of these runs. */
+/** Marks the files of old runs as trimmed. Returns the number of these runs. */
 export function startTrim(
   transact: Transact,
   before: string,
@@ -57,18 +60,18 @@ export function startTrim(
   }, { signal });
 }
 
-/** Which records of a trimmed file go. */
+/** Selects the records of a trimmed file that are removed. */
 export interface Going {
   readonly file: FileRow;
   /** The table that they are in, as SQL. */
   readonly table: string;
-  /** Whether a record `r` stays, as SQL. */
+  /** SQL: whether a record `r` is kept. */
   readonly isNeeded: string;
-  /** Records that one transaction looks at. */
+  /** Records examined per transaction. */
   readonly atOnce: number;
 }
 
-/** Removes the records of a file that aren't needed; answers their number. */
+/** Removes the records of a file that aren't needed; returns their number. */
 export async function trimFile(
   transact: Transact,
   { file: { id, pipeline, kept }, table, isNeeded, atOnce }: Going,
@@ -80,7 +83,7 @@ export async function trimFile(
     signal?.throwIfAborted();
     const from: number = at;
     const step = await transact(async (sql) => {
-      await sql.lock("pipeline", pipeline); // a run that is being loaded may be about to refer to one of the records
+      await sql.lock("pipeline", pipeline); // a concurrent load may be about to refer to one of the records
       const { end } = (await sql.get<{ end: number | null }>(
         `SELECT max(id) AS "end" FROM (SELECT id FROM ${table} WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT ${atOnce}) AS r`,
         from,
@@ -91,7 +94,7 @@ export async function trimFile(
         from,
         end,
       );
-      // nothing is written of a file that was looked at before and keeps what it has
+      // writes nothing for a file examined before whose remaining records are all needed
       if (gone > 0 || (end === null && kept === null)) {
         await sql.run("UPDATE run_files SET kept = coalesce(kept, records) - $1 WHERE id = $2", gone, id);
       }
@@ -103,7 +106,7 @@ export async function trimFile(
   return removed;
 }
 
-/** Removes the events of old runs; answers their number. What followed from them stays in the run's row, and is kept for events that come later. */
+/** Removes the events of old runs; returns their number. The state computed from them stays in the run's row, as the start for later events. */
 export async function trimEvents(
   transact: Transact,
   before: string,
