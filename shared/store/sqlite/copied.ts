@@ -1,5 +1,5 @@
 /**
- * All that another store needs of an SQLite database, as rows, from one snapshot.
+ * Reads an SQLite database as rows, from one snapshot, for a copy in another store.
  *
  * @module
  */
@@ -14,34 +14,34 @@ import type { Shown } from "../shown.ts";
 import { baseTable, changesTable, currentTable, fromRecords, TEXT } from "../sql/tables.ts";
 import { versionOf } from "./statements.ts";
 
-/** Values in the order of a table's columns, where TEXT can't hold NUL: it reads as U+FFFD. */
+/** Values in the order of a table's columns. NUL in TEXT reads as U+FFFD, as PostgreSQL can't store it. */
 export type CopiedRow = readonly (string | number | null)[];
 
-/** Rows of a page, and records of one: a line may have 16 MiB. */
+/** Rows per page, and records per page: a line may have 16 MiB. */
 export const [PAGE_ROWS, PAGE_RECORDS] = [2_000, 200];
 
-/** A table: how many rows it has, and all of them in the order of its key. */
+/** A table: the number of its rows, and all of them in the order of its key. */
 export interface CopiedTable {
   readonly count: number;
   pages(): Iterable<CopiedRow[]>;
 }
 
-/** A table whose rows are copied as they are. */
+/** A table whose rows are copied unchanged. */
 export interface PlainTable extends CopiedTable {
   readonly name: string;
   readonly key: string;
-  /** The last number that was given to a row; undefined where numbers aren't given. */
+  /** The last generated id; undefined if the table has no generated ids. */
   readonly lastId: number | undefined;
   readonly columns: readonly string[];
 }
 
-/** Sizes of this database, which say nothing of another one. */
+/** Sizes of this database, which don't apply to another one. */
 const OWN = "run_growth";
 
 /** The database's tables as they were when it was opened. */
 export class SqliteCopied implements Disposable {
   readonly #version: number;
-  /** What is read through the port, from the same snapshot. */
+  /** The reads of the port, from the same snapshot. */
   readonly reads: Reads;
 
   private constructor(private readonly db: Database) {
@@ -50,7 +50,7 @@ export class SqliteCopied implements Disposable {
     this.reads = new SqliteReadStore(db);
   }
 
-  /** @throws PermanentError where there is none, or another program than this one wrote it last. */
+  /** @throws PermanentError if the database doesn't exist, or its schema is that of another version. */
   static open(path: string): SqliteCopied {
     const refuse = (wrong: string, todo: string) =>
       new PermanentError(`Cannot copy ${path}: ${wrong}. ${todo}.`);
@@ -78,7 +78,7 @@ export class SqliteCopied implements Disposable {
     return [...(await this.reads.records.pipelines()).values()];
   }
 
-  /** All tables that are there whatever the pipelines are, with the columns (`table.column`) that are `wanted`. */
+  /** The tables that exist independently of the pipelines, with their columns in `wanted` (`table.column`). */
   tables(wanted: (column: string) => boolean): PlainTable[] {
     const { db } = this;
     const found = db.all<{ name: string; column: string; type: string; pk: number }>(
@@ -111,7 +111,7 @@ export class SqliteCopied implements Disposable {
     );
   }
 
-  /** The records of a kind: id, text, and where it has NUL characters the line in hexadecimal. */
+  /** The records of a kind: id, text, and, if the line has NUL characters, the line in hexadecimal. */
   records(kind: FileKind, pipeline: string): CopiedTable {
     return {
       count: this.#count(baseTable(kind, pipeline)),
@@ -141,7 +141,7 @@ export class SqliteCopied implements Disposable {
     };
   }
 
-  /** What changed in it: move, change, fields, before, after, and the key as JSON; ordered by move and key. */
+  /** The changes of the current state: move, change, fields, before, after, and the key as JSON; ordered by move and key. */
   changes({ name, current }: Shown): CopiedTable {
     const table = changesTable(name);
     // whole numbers of more than 64 bits are text
@@ -159,7 +159,7 @@ export class SqliteCopied implements Disposable {
     };
   }
 
-  /** Whether somebody has written to the database since it was opened. Nothing can be read any more. */
+  /** Whether another program has written to the database since it was opened. Ends the snapshot: nothing can be read afterwards. */
   hasChanged(): boolean {
     this.db.run("COMMIT");
     return versionOf(this.db) !== this.#version;
@@ -197,7 +197,7 @@ export class SqliteCopied implements Disposable {
   }
 }
 
-/** A text, as bytes where it has NUL characters: `node:sqlite` cuts a text there. */
+/** A text, as bytes if it has NUL characters: `node:sqlite` cuts a text there. */
 function whole(text: string): string {
   return `iif(instr(${text}, char(0)) > 0, CAST(${text} AS BLOB), ${text})`;
 }

@@ -1,5 +1,5 @@
 /**
- * Reading the current state of a pipeline, and what changed in it. Records are masked; masked fields can't be searched.
+ * Reads the current state of a pipeline, and its changes. Records are masked; masked fields can't be searched.
  *
  * @module
  */
@@ -32,7 +32,7 @@ import { sqlOf } from "./statements.ts";
 import { Terms } from "../sql/terms.ts";
 import { currentMeta, selected } from "../sql/columns.ts";
 
-/** The list that is bound to the first parameter, as JSON. */
+/** The list bound to the first parameter as JSON. */
 const LISTED = "(SELECT value FROM json_each($1))";
 
 export class SqliteCurrent extends SqlCurrent {
@@ -54,7 +54,7 @@ export class SqliteCurrent extends SqlCurrent {
       terms.addSql(
         order === undefined
           ? `c.key ${sign} ${key}`
-          // not a comparison of rows, for which no index with a collation is used
+          // not a comparison of rows: SQLite then uses no index with a collation
           : `${order} ${sign}= ${value} AND (${order} ${sign} ${value} OR c.key ${sign} ${key})`,
       );
     }
@@ -140,7 +140,7 @@ export class SqliteCurrent extends SqlCurrent {
       return found?.id;
     };
     const [first, last] = idsOf(file);
-    // valid records are in the order of the raw file, in which invalid ones may stand before them
+    // the raw line is the valid line plus the number of invalid lines before it, so at most all of them further
     const near = await this.db.get<{ line: number; invalid: number }>(
       `SELECT c.record % ${LINES_PER_FILE} AS line, i.records AS invalid FROM ${currentTable(pipeline)} AS c
        JOIN run_files AS p ON p.id = c.record / ${LINES_PER_FILE} AND p.run_id = $2
@@ -182,7 +182,7 @@ export class SqliteCurrent extends SqlCurrent {
     }, page);
   }
 
-  /** The records are read of the rows alone that `which` leaves, so that to sort them is to sort short rows. */
+  /** Reads records only for the rows that `which` selects, so that only short rows are sorted. */
   async #rows(
     { name, masks, current }: Shown,
     order: string | undefined,
@@ -216,7 +216,7 @@ export class SqliteCurrent extends SqlCurrent {
   }
 }
 
-/** A value, of a whole number beyond 2^53 its digits. */
+/** A value; for a whole number beyond 2^53, its digits. */
 function digits(value: string): string {
   const most = Number.MAX_SAFE_INTEGER;
   return `iif(typeof(${value}) = 'integer' AND ${value} NOT BETWEEN -${most} AND ${most}, CAST(${value} AS TEXT), ${value})`;

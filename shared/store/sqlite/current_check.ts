@@ -1,5 +1,5 @@
 /**
- * Whether the current state is what the kept runs say, in SQLite.
+ * Checks the current state against the kept runs, in SQLite.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { columnsSql } from "./current_table.ts";
 import { keySql } from "./record_sql.ts";
 import { sqlOf } from "./statements.ts";
 
-/** What is wrong with the current state of a pipeline; in words, without anything of a record. */
+/** The differences found in the current state of a pipeline, as sentences without record data. */
 export function problemsOfCurrent(db: Database, pipeline: string, shape: CurrentShape): Promise<string[]> {
   const key = keySql(shape.key, TEXT);
   const columns = [

@@ -1,8 +1,8 @@
 /**
- * What a run does to the current state of its pipeline: it is always what the loaded runs leave behind in the order of extraction, in whatever
- * order they were loaded.
+ * Applies a run to the current state of its pipeline. The state is a fold over the loaded runs in the order of extraction, in whatever order they
+ * were loaded.
  *
- * Of a run that changes little, little is read and written: what it holds unchanged refers to the records of the run before.
+ * A run that changes little reads and writes little: its unchanged records refer to those of the run before.
  *
  * @module
  */
@@ -24,27 +24,27 @@ import {
   seenNow,
 } from "../sql/moves.ts";
 
-/** Rows that one statement works on, so that a long move lets timers in. */
+/** Rows per statement, so that timers run during a long move. */
 const ROWS_AT_ONCE = 5_000;
 
-/** Changed records that are compared at once; each is held twice. */
+/** Changed records per comparison; each is in memory twice. */
 const COMPARED_AT_ONCE = 200;
 
-/** A run on its way into the current state. */
+/** A run that is being applied to the current state. */
 interface SqliteMove extends Move {
   readonly db: Database;
-  /** Calls `step` for each part of a range of ids, and lets timers in between. */
+  /** Calls `step` for each part of a range of ids; timers run in between. */
   readonly inSteps: (range: IdRange, step: (...part: IdRange) => void) => Promise<void>;
 }
 
-/** Runs that older programs loaded have no report of their extraction. */
+/** Runs loaded by older versions have no completeness. */
 const IS_WHOLE = `iif(completeness IS NULL,
   EXISTS (SELECT 1 FROM run_events WHERE run_id = run.run_id AND type = 'phase_completed' AND phase = 'EXTRACTING'),
   json_extract(completeness, '$.missing') = 0)`;
 
 /**
- * Moves the current state by a run that is loaded, in the transaction of `db`; one that did so before changes nothing. Of two records with the
- * same key in one run the later counts. A key that the run holds as an invalid record alone isn't gone: what was known of it stays.
+ * Applies a loaded run to the current state, in the transaction of `db`; repeating it changes nothing. Of two records with the same key in one run,
+ * the later one counts. A key that the run holds only as an invalid record keeps its last valid record.
  */
 export async function moveCurrent(
   db: Database,
@@ -83,7 +83,7 @@ export async function moveCurrent(
   await endMove(sql, move);
 }
 
-/** Lets timers and other work in, so that a long transaction doesn't look like a dead one. */
+/** Lets timers and other work run, so that a long transaction still renews its lease. */
 export function breathing(signal: AbortSignal | undefined): () => Promise<void> {
   return async () => {
     await new Promise((resolve) => setTimeout(resolve, 0));
@@ -91,7 +91,7 @@ export function breathing(signal: AbortSignal | undefined): () => Promise<void> 
   };
 }
 
-/** The first records of all: nothing to compare them with. */
+/** Adds the first records of a pipeline, without any comparison. */
 async function addAll(move: SqliteMove): Promise<void> {
   const { db, shape, pipeline, current, changes, id } = move;
   const columns = columnsSql(shape, TEXT);
@@ -122,13 +122,13 @@ async function addAll(move: SqliteMove): Promise<void> {
   );
 }
 
-/** A key that has changed before and isn't there was removed. */
+/** A missing key that has earlier changes was removed before, so it is restored. */
 function kindOfNew({ db, changes }: SqliteMove): string {
   if (db.get(`SELECT 1 FROM ${changes} LIMIT 1`) === undefined) return "'added'";
   return `iif(EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = c.key), 'restored', 'added')`;
 }
 
-/** Notes which records the run holds (`held`), and which of them aren't the current ones of their keys (`news`). */
+/** Collects the records that the run holds (`held`), and those of them that aren't current for their keys (`news`). */
 async function findNews(move: SqliteMove): Promise<void> {
   const { db, shape, pipeline, current } = move;
   const from = fromRecords("processed", pipeline);
@@ -148,12 +148,12 @@ async function findNews(move: SqliteMove): Promise<void> {
       last,
     );
   });
-  // the current record comes later in the run: it counts
+  // the current record comes later in the run, so it counts
   db.run(
     `DELETE FROM temp.news WHERE EXISTS (SELECT 1 FROM ${current} AS c JOIN temp.held AS h ON h.record = c.record
        WHERE c.key = news.key AND h.line > news.line)`,
   );
-  // the current record, stored twice
+  // the same text as the current record, stored a second time
   await move.inSteps(move.range, (first, last) => {
     const same = `FROM temp.news AS n JOIN ${current} AS c ON c.key = n.key
        JOIN ${move.processed} AS a ON a.id = c.record
@@ -164,7 +164,7 @@ async function findNews(move: SqliteMove): Promise<void> {
   });
 }
 
-/** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
+/** Drops keys that a newer run decides: it holds the key, or it is complete and lacks the key even among its invalid records. */
 async function dropOvertaken({ db, shape, pipeline, current, place }: SqliteMove): Promise<void> {
   db.run(
     `DELETE FROM temp.news WHERE EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = news.key AND ${
@@ -188,7 +188,7 @@ function invalidKeys(pipeline: string, { key }: CurrentShape): string {
     WHERE r.id BETWEEN ? AND ?) WHERE key IS NOT NULL`;
 }
 
-/** Keys that are there, with another record. One that is written otherwise, but holds the same, is no change. */
+/** Existing keys with another record. A record with other text but equal values isn't a change. */
 async function change(move: SqliteMove): Promise<void> {
   const [first, last] = move.range;
   const { db, shape, current, changes, id, processed: table } = move;
@@ -228,7 +228,7 @@ async function change(move: SqliteMove): Promise<void> {
   }
 }
 
-/** Keys that aren't there. */
+/** Keys that don't exist yet. */
 async function add(move: SqliteMove): Promise<void> {
   const { db, shape, current, changes, id } = move;
   const columns = columnsSql(shape, "p.json");
@@ -257,7 +257,7 @@ async function add(move: SqliteMove): Promise<void> {
   });
 }
 
-/** Notes that the run is the newest that holds a key; where it is the newest complete run, that needs no word for most. */
+/** Stores that the run is the newest one that holds a key. For the newest complete run most rows have `seen` NULL already and aren't written. */
 async function see(move: SqliteMove): Promise<void> {
   const { db, current, place, isNewest } = move;
   const older = `NOT ${isAfter(place, "seen", "?4")}`;
@@ -276,7 +276,7 @@ async function see(move: SqliteMove): Promise<void> {
   });
 }
 
-/** Keys that a complete run doesn't hold; those that it holds as invalid records were last seen before. */
+/** Removes keys that a complete run doesn't hold. Those that it holds only as invalid records stay, last seen in an earlier run. */
 async function remove(move: SqliteMove, invalid: IdRange = [1, 0]): Promise<void> {
   const { db, shape, pipeline, current, changes, place, id, isNewest } = move;
   db.script(

@@ -1,6 +1,6 @@
 /**
- * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds what people count and search by; all else of a record
- * is read from the processed record that it refers to.
+ * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds the fields that people count and search by; all others
+ * are read from the processed record that it refers to.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { columnName, refreshView } from "./view_sql.ts";
 import { baseTable, changesTable, currentTable, wholeOf } from "../sql/tables.ts";
 import { currentColumns, currentMeta } from "../sql/columns.ts";
 
-/** The name and the value, from the text of a processed record, of each column that the definition asks for. */
+/** The name of each column that the definition requires, and its value in the text of a processed record. */
 export function columnsSql({ columns }: CurrentShape, text: string): { name: string; value: string }[] {
   return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, text) }));
 }
 
-/** Makes what a pipeline's current state is kept in, where it isn't as its definition wants it, and the views. To be called in a write transaction. */
+/** Creates the tables and views of a pipeline's current state, or rebuilds them if its definition has changed. Must run in a write transaction. */
 export function refreshCurrent(db: Database, shown: Shown, fields: readonly string[]): void {
   const { name, current: shape } = shown;
   if (shape === null) {
@@ -38,7 +38,7 @@ export function refreshCurrent(db: Database, shown: Shown, fields: readonly stri
   refreshView(db, `${name}_changes`, `CREATE VIEW ${name}_changes AS ${changesSelect(shown, shape)}`);
 }
 
-/** A table whose fields are others is filled from the records; one whose key is another begins empty, and `moveMissing` fills it. */
+/** If the fields have changed, the new table is filled from the records; if the key has changed, it starts empty, and `fillCurrent` fills it. */
 function refreshTable(db: Database, pipeline: string, shape: CurrentShape): void {
   const table = currentTable(pipeline);
   const wanted = tableSql(table, shape);
@@ -70,8 +70,8 @@ function refreshTable(db: Database, pipeline: string, shape: CurrentShape): void
 }
 
 /**
- * `record` is the processed record that holds the text, `first`, `changed` and `seen` are run_moves; `seen` is NULL where the newest complete run
- * holds the key, so that a run needn't write what it found unchanged. Whole numbers have no type, as those of more than 64 bits are text.
+ * `record` is the processed record that holds the text. `first`, `changed` and `seen` are ids of run_moves. `seen` is NULL if the newest complete run
+ * holds the key, so that a run needn't write unchanged rows. Columns of whole numbers have no type, as those of more than 64 bits are text.
  */
 function tableSql(table: string, shape: CurrentShape): string {
   const columns = shape.columns.map(({ keys, type }, n) =>
@@ -100,7 +100,7 @@ function refreshIndexes(db: Database, pipeline: string, { columns, index }: Curr
     const field = keys.join(".");
     if (!index.includes(field)) return;
     wanted.set(`current$${pipeline} by ${field}`, `c${n}, key`);
-    // what LIKE compares
+    // the collation that LIKE uses
     if (type === "TEXT") wanted.set(`current$${pipeline} by ${field} nocase`, `c${n} COLLATE NOCASE, key`);
   });
   const found = db.all<{ name: string; sql: string }>(
@@ -116,7 +116,7 @@ function refreshIndexes(db: Database, pipeline: string, { columns, index }: Curr
   for (const [name, on] of wanted) db.script(sqlOf(name, on));
 }
 
-/** The columns of the view `NAME`, of rows `c` of the current table: where it has no column for a key, it is read from the record. */
+/** The columns of the view `NAME`, for rows `c` of the current table. Keys without a column there are read from the record. */
 export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly string[]): PlainColumn[] {
   return [
     ...currentColumns(shown, shape, fields, columnName).map(({ name, keys, column }) =>
@@ -126,14 +126,14 @@ export function shownColumns(shown: Shown, shape: CurrentShape, fields: readonly
   ];
 }
 
-/** Not a join, which SQLite would make also where nothing of it is shown, in a query that groups. */
+/** Not a join: in a query that groups, SQLite executes a join even if nothing of it is selected. */
 function fromRecord({ name, masks }: Shown, key: string): string {
   return `(SELECT ${valueSql(key, masks.processed.get(key), "p.json")} FROM ${
     baseTable("processed", name)
   } AS p WHERE p.id = c.record)`;
 }
 
-/** The view `NAME`, of rows `c` of the current table; `first` stands before its columns. */
+/** The SELECT of the view `NAME`, for rows `c` of the current table; `first` precedes its columns. */
 export function currentSelect(
   shown: Shown,
   shape: CurrentShape,
@@ -148,7 +148,7 @@ export function currentSelect(
 FROM ${currentTable(shown.name)} AS c`;
 }
 
-/** What the view `NAME_changes` shows, of rows `x` of the table of changes. */
+/** The SELECT of the view `NAME_changes`, for rows `x` of the table of changes. */
 export function changesSelect({ name, masks }: Shown, { key }: CurrentShape): string {
   const shownKey = hides(masks.processed, key) ? sqlText(MASKED) : "x.key";
   return `SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, ${
@@ -157,7 +157,7 @@ export function changesSelect({ name, masks }: Shown, { key }: CurrentShape): st
 FROM ${changesTable(name)} AS x JOIN run_moves AS m ON m.id = x.move`;
 }
 
-/** As `shownPaths`: the paths of fields that changed, cut where the mask hides what is below. */
+/** Like `shownPaths`: the paths of changed fields, shortened to the masked object that contains them. */
 function fieldsSql(mask: Mask): string {
   const hidden = wholeOf(mask).map(sqlText).map((path) =>
     `WHEN substr(value, 1, length(${path}) + 1) = ${path} || '.' THEN ${path}`

@@ -8,8 +8,8 @@ import { Terms } from "../sql/terms.ts";
 import type { SearchableColumn } from "../sql/current.ts";
 
 /**
- * Adds the conditions on a row `c` to `terms`. Answers what to order by so that an index serves a range; undefined where that is the key alone.
- * SQLite takes one bound of a range from an index: where a page begins or ends at a cursor, that has to be the cursor's.
+ * Adds the conditions on a row `c` to `terms`. Returns the term to order by so that a range uses an index; undefined for the key alone. SQLite takes
+ * one bound of a range from an index. A page with a cursor must use the bound of the cursor.
  *
  * @throws PermanentError for a field that can't be searched.
  */
@@ -51,7 +51,7 @@ export function addConditions(
         terms.addSql(`${below}${folded} < ${terms.bind(`${beginning}\u{10ffff}`)}`);
         order ??= folded;
       }
-      // a whole number that its source writes with a fraction has none
+      // a whole number that the source writes with a fraction (1.0) is compared without it
       const text =
         `iif(typeof(${column}) = 'real' AND ${column} = CAST(${column} AS INTEGER), CAST(${column} AS INTEGER), ${column})`;
       terms.addSql(`${field.type === "TEXT" ? column : text} LIKE ${terms.bind(like)}`);

@@ -8,30 +8,30 @@ import { dirname } from "node:path";
 import type { Database } from "../../sqlite/database.ts";
 import type { Growth } from "../rows.ts";
 
-/** The mode (`auto_vacuum`) in which a database gives back its free pages when it is asked to. One that is there keeps its own. */
+/** The mode (`auto_vacuum`) in which a database frees pages on request. An existing database keeps its own mode. */
 export const INCREMENTAL = 2;
 
-/** Whether the database file can give back its free pages. */
+/** Whether the database file can return its free pages to the disk. */
 export function givesBack(db: Database): boolean {
   return db.get<{ auto_vacuum: number }>("PRAGMA auto_vacuum")!.auto_vacuum === INCREMENTAL;
 }
 
-/** Days that the growth is read off. */
+/** Days from which the growth is computed. */
 const DAYS = 30;
 
-/** Days whose size is remembered. */
+/** Days whose size is stored. */
 const REMEMBERED = 400;
 
 const USED = `(SELECT (page_count - freelist_count) * page_size
   FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size())`;
 
-/** Notes the size of the day, in the transaction of a load. */
+/** Stores the size of the day, in the transaction of a load. */
 export function noteGrowth(db: Database, day: string = new Date().toISOString().slice(0, 10)): void {
   db.run(`INSERT OR REPLACE INTO run_growth (day, bytes) VALUES (?, ${USED})`, day);
   db.run(`DELETE FROM run_growth WHERE day < date(?, '-${REMEMBERED} days')`, day);
 }
 
-/** The size now, and the growth between the first and the last of the noted days. */
+/** The size now, and the growth between the first and the last stored day. */
 export function growthOf(db: Database): Growth {
   const { bytes } = db.get<{ bytes: number }>(`SELECT ${USED} AS bytes`)!;
   const found = db.get<{ bytesPerDay: number | null }>(
@@ -50,7 +50,7 @@ export function growthOf(db: Database): Growth {
   return { bytes, bytesPerDay, freeBytes, daysLeft, toGiveBack };
 }
 
-/** Null for a program that has no right to ask. */
+/** Null if this process lacks the permission. */
 function freeOn(folder: string): number | null {
   try {
     const { bavail, bsize } = statfsSync(folder);

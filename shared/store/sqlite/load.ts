@@ -1,7 +1,7 @@
 /**
- * Loading the files of a run: each whole or not at all, and each once.
+ * Loads the files of a run, each atomically and once.
  *
- * Lines stay bytes, from the file to the database: to make a text of each would cost as much as to write it.
+ * Lines stay bytes from the file to the database: decoding each to a text would cost as much as writing it.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts"
 import { baseTable } from "../sql/tables.ts";
 import { FileBefore, References, type Span, spanOf, textAt } from "./same.ts";
 
-/** How long a load works before it lets timers and other work in, in milliseconds. */
+/** How long a load runs before it lets timers and other work run, in milliseconds. */
 const BREATHE_MS = 25;
 
 /** Loads a file in the transaction of `db`: see `Store.loadFile`. */
@@ -34,7 +34,7 @@ export async function loadFile(
     await refuseOther(known, file, lines);
     return { records: known.records, skipped: true };
   }
-  // the row comes first, as the records' ids begin with its id; it is invisible until it is complete
+  // the row is inserted first, as the records' ids begin with its id; it is invisible until the commit
   const fileId = db.get<{ id: number }>(
     `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
      VALUES (?, ?, ?, ?, '', 0, 0, ?) RETURNING id`,
@@ -103,7 +103,7 @@ async function insertLines(
   return records;
 }
 
-/** Writes the lines of a batch that hold their text themselves. */
+/** Writes the lines of a batch whose text isn't stored yet. */
 class Texts {
   readonly #insert: (first: number, bytes: Uint8Array, spans: string) => void;
   #first = 0;

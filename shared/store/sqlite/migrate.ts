@@ -1,5 +1,5 @@
 /**
- * The schema's history: numbered steps that only go forward.
+ * The migrations of the schema: numbered steps, forward only.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import trimmed from "./migrations/0009_trimmed.sql" with { type: "text" };
 import { Database } from "../../sqlite/database.ts";
 import { immediate, type WaitOptions } from "../../sqlite/transaction.ts";
 
-/** All steps; number n leads to schema version n. A step that was released is never changed. */
+/** All steps; number n leads to schema version n. A released step is never changed. */
 const MIGRATIONS: readonly string[] = [
   runsAndRecords,
   sealedAndRemoved,
@@ -29,13 +29,13 @@ const MIGRATIONS: readonly string[] = [
   trimmed,
 ];
 
-/** The schema version that this program works with. */
+/** The schema version of this program. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
 /**
  * The database's schema version; 0 before the first step.
  *
- * @throws PermanentError when the database was made by a newer program.
+ * @throws PermanentError if the database was made by a newer version.
  */
 export function schemaVersion(db: Database): number {
   const version = db.get<{ user_version: number }>("PRAGMA user_version")!.user_version;
@@ -49,14 +49,14 @@ export function schemaVersion(db: Database): number {
 }
 
 /**
- * Brings the database to `SCHEMA_VERSION`, each step in a transaction of its own. Several processes may do so at once.
+ * Migrates the database to `SCHEMA_VERSION`, each step in its own transaction. Several processes may migrate concurrently.
  *
- * @throws PermanentError when the database is newer than the program, or isn't ours.
+ * @throws PermanentError if the database was made by a newer version or another program.
  */
 export async function migrate(db: Database, options: WaitOptions = {}): Promise<void> {
   while (schemaVersion(db) < SCHEMA_VERSION) {
     await immediate(db, () => {
-      const version = schemaVersion(db); // another process may have been faster
+      const version = schemaVersion(db); // another process may have migrated meanwhile
       if (version === SCHEMA_VERSION) return;
       if (version === 0 && db.get("SELECT 1 FROM sqlite_schema") !== undefined) {
         throw new PermanentError(
@@ -70,7 +70,7 @@ export async function migrate(db: Database, options: WaitOptions = {}): Promise<
   }
 }
 
-/** The schema that all steps lead to, as SQL text. */
+/** The schema after all steps, as SQL text. */
 export async function currentSchema(): Promise<string> {
   using db = new Database(":memory:");
   await migrate(db);

@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
 /**
- * Opening the database: the saver writes it, everybody else reads.
+ * Opens the database: the saver writes, all others read.
  *
  * @module
  */
@@ -35,14 +35,14 @@ import { goingFiles } from "../sql/trim.ts";
 import { unmoved } from "../sql/moves.ts";
 
 export interface StoreOptions extends WaitOptions {
-  /** The pipelines whose records are to be loaded. */
+  /** The pipelines whose records will be loaded. */
   readonly pipelines: readonly Defined[];
 }
 
 /** How long a read may wait while another process recovers the write-ahead log, in milliseconds. */
 const READ_TIMEOUT_MS = 1000;
 
-/** The reader's side. */
+/** The store as a reader opens it. */
 export class SqliteReadStore implements ReadStore {
   readonly runs: SqlRuns;
   readonly records: SqliteRecords;
@@ -50,7 +50,7 @@ export class SqliteReadStore implements ReadStore {
   readonly notifications: SqlNotifications;
   readonly holds: SqlHolds;
 
-  /** Made by `openSqliteToRead`. */
+  /** Use `openSqliteToRead`. */
   constructor(private readonly db: Database) {
     const sql = sqlOf(db);
     const shown = new ShownPipelines(sql, () => versionOf(db));
@@ -92,15 +92,15 @@ export class SqliteReadStore implements ReadStore {
   }
 }
 
-/** The saver's side. */
+/** The store as the saver opens it. */
 export class SqliteStore extends SqlStore implements Store {
   readonly #turns = new Mutex();
-  /** Trims have a temporary table in common. */
+  /** Makes trims wait for each other: they share a temporary table. */
   readonly #trims = new Mutex();
-  /** The disk had no room for what is in the write-ahead log. */
+  /** Whether the last checkpoint of the write-ahead log failed, such as on a full disk. */
   #isLogStuck = false;
 
-  /** Made by `openSqlite`. */
+  /** Use `openSqlite`. */
   constructor(
     private readonly writer: Database,
     private readonly reader: SqliteReadStore,
@@ -109,21 +109,21 @@ export class SqliteStore extends SqlStore implements Store {
   }
 
   /**
-   * Runs `work` in a write transaction, after those of this process that came before: all is kept and synced to the disk, or, when `work`
-   * throws, nothing. `work` may await; it must not call `write` itself.
+   * Runs `work` in a write transaction, after earlier ones of this process. It is committed durably, or rolled back if `work` throws. `work` may
+   * await; it must not call `write` itself.
    *
-   * @throws TransientError when another process holds the lock for longer than `waitMs`, or the disk is full or fails.
+   * @throws TransientError if another process holds the lock for longer than `waitMs`, or the disk is full or fails.
    */
   write<T>(work: (db: Database) => T | Promise<T>, options: WaitOptions = {}): Promise<T> {
     return this.#turns.run(async () => {
-      if (this.#isLogStuck) this.#emptyLog(); // or the log would fill the room that it waits for
+      if (this.#isLogStuck) this.#emptyLog(); // otherwise the log keeps the space that this transaction needs
       try {
         return await immediate(this.writer, work, options);
       } catch (error) {
         try {
-          this.#emptyLog(); // what was rolled back has grown the log: the space goes back to the disk
+          this.#emptyLog(); // the rolled-back pages have grown the log: frees their space
         } catch {
-          // a disk that is full or failing: the next one begins with it
+          // the disk is full or failing: the next transaction tries again first
         }
         throw error;
       }
@@ -165,12 +165,15 @@ export class SqliteStore extends SqlStore implements Store {
     return this.#trims.run(() => trimRuns(this, before, signal));
   }
 
-  /** Records are written twice: to the write-ahead log, and from there to the database. */
+  /** Needs twice the size: records are written to the write-ahead log, and from there to the database. */
   needSpace(bytes: number, purpose: string): Promise<void> {
     return needSpace(dirname(this.writer.path), 2 * bytes, purpose);
   }
 
-  /** Moves what was committed from the write-ahead log into the database and empties the log, unless a reader uses it: then next time. */
+  /**
+   * Moves committed pages from the write-ahead log into the database and truncates the log. While a reader uses the log, this waits for the next
+   * call.
+   */
   tidy(): Promise<void> {
     return this.#turns.run(async () => this.#emptyLog());
   }
@@ -181,7 +184,7 @@ export class SqliteStore extends SqlStore implements Store {
     this.#isLogStuck = false;
   }
 
-  /** Closes the store after the transactions that have begun or wait. */
+  /** Closes the store after all running and waiting transactions. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#turns.run(async () => {
       await this.reader[Symbol.asyncDispose]();
@@ -191,23 +194,23 @@ export class SqliteStore extends SqlStore implements Store {
 }
 
 /**
- * Size of a page of a new database, in bytes; one that is there keeps its own. Records have 1 to 2 KB: on SQLite's 4 KiB they leave room
- * unused, and take half as long again to load.
+ * Page size of a new database, in bytes; an existing one keeps its own. Records have 1 to 2 KB: pages of 4 KiB (SQLite's default) waste space, and a
+ * load takes half as long again.
  */
 const PAGE_BYTES = 16 * 1024;
 
 /**
- * Opens the database to write: creates it and its folder where they aren't there, brings the schema up to date and makes the views.
+ * Opens the database for writing: creates it and its folder if missing, migrates the schema and creates the views.
  *
- * @throws PermanentError when the file is damaged, foreign, or made by a newer program; it is left as it is.
- * @throws TransientError when another process holds its lock for longer than `waitMs`.
+ * @throws PermanentError if the file is damaged, foreign, or made by a newer version; it stays unchanged.
+ * @throws TransientError if another process holds its lock for longer than `waitMs`.
  */
 export async function openSqlite(path: string, options: StoreOptions): Promise<SqliteStore> {
   await makeFolder(dirname(path));
   const writer = new Database(path);
   try {
     await whenUnlocked(writer, () => {
-      schemaVersion(writer); // before anything is written
+      schemaVersion(writer); // checked before anything is written
       writer.script(
         `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = ${INCREMENTAL}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`,
       );
@@ -222,11 +225,11 @@ export async function openSqlite(path: string, options: StoreOptions): Promise<S
 }
 
 /**
- * Opens the database to read.
+ * Opens the database for reading.
  *
- * Answers undefined while it isn't there yet, or the writer hasn't brought it to this program's schema yet: ask again later.
+ * Returns undefined until the writer has created it and migrated it to this version's schema: ask again later.
  *
- * @throws PermanentError when the file is damaged, unreadable, or made by a newer program.
+ * @throws PermanentError if the file is damaged, unreadable, or made by a newer version.
  */
 export function openSqliteToRead(path: string): SqliteReadStore | undefined {
   if (!isThere(path)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Rows of a view, read without SQLite's JSON functions, which take several times as long for a record of 28 keys. Only records whose text is
- * as `JSON.stringify` writes it are read like this, as both find the same values in them; others are read from the view.
+ * Reads rows of a view without SQLite's JSON functions, which take several times as long for a record of 28 keys. Applies only to records whose text
+ * is as `JSON.stringify` writes it, where both find the same values; other records are read from the view.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import type { Table } from "../rows.ts";
 /** A column of a view: the value of a record's key, or of an SQL expression. */
 export type PlainColumn = { readonly name: string } & ({ readonly key: string } | { readonly sql: string });
 
-/** Where the rows of a page come from, in SQL. */
+/** The source of the rows of a page, as SQL. */
 export interface PlainSource {
   /** Identifies a row. */
   readonly id: string;
   /** The text of its record. */
   readonly text: string;
-  /** FROM and what follows, with the bounds of the page. */
+  /** FROM and the following clauses, with the limits of the page. */
   readonly rest: string;
   readonly mask: Mask;
   /** Selects a page of the view. */
@@ -26,7 +26,7 @@ export interface PlainSource {
   readonly viewOf: string;
 }
 
-/** Whole numbers that JavaScript would round; NULs and halves of surrogate pairs, which SQLite cuts or replaces. */
+/** Whole numbers that JavaScript would round; NULs and lone surrogates, which SQLite cuts or replaces. */
 const READ_OTHERWISE = /[:,[]-?\d{16}|\\u(?:0000|d[89a-f])/;
 
 /** A page of rows. */
@@ -44,7 +44,7 @@ export function plainRows(
   const viewed = new Map<Value, Value[]>();
   if (others.length > 0) {
     const read = db.table(viewOf, JSON.stringify(others));
-    // another process may have changed the view or removed records in between
+    // another process may have changed the view or removed records meanwhile
     if (read.columns.slice(1).join("\0") !== names.join("\0") || read.rows.length < others.length) {
       return db.table(view, page.limit, page.offset);
     }
@@ -60,15 +60,15 @@ export function plainRows(
   return { columns: names, rows };
 }
 
-/** SQLite takes JSON that is deeper for no JSON. */
+/** SQLite rejects deeper JSON. */
 const DEEPEST = 1_000;
 
-/** The record of a text; what is no object has no members. */
+/** The record of a text; a value other than an object has no members. */
 function plainRecord(text: Value): object | undefined {
   if (typeof text !== "string" || READ_OTHERWISE.test(text) || mayBeDeep(text)) return undefined;
   try {
     const record = JSON.parse(text);
-    // another text has a key twice, a number such as 1.0, an escape that isn't needed, or blanks
+    // the text has a duplicate key, a number such as 1.0, an unnecessary escape, or whitespace
     if (JSON.stringify(record) !== text) return undefined;
     return typeof record === "object" && record !== null && !Array.isArray(record) ? record : {};
   } catch {
@@ -80,7 +80,7 @@ function mayBeDeep(text: string): boolean {
   return text.length > 2 * DEEPEST && (text.match(/[[{]/g)?.length ?? 0) > DEEPEST;
 }
 
-/** As `json_extract` answers it. */
+/** A value as `json_extract` returns it. */
 function valueOf(record: Record<string, unknown>, key: string): Value {
   const value = Object.hasOwn(record, key) ? record[key] : null;
   if (typeof value === "boolean") return Number(value);

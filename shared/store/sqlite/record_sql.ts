@@ -1,6 +1,6 @@
 /**
- * SQL over the text of a record: where it stands, and what is read of it. A raw line may be no JSON at all, which must not make a whole query
- * fail. Uses nothing that SQLite 3.38 lacks.
+ * SQL over the text of a record: where it is stored, and its values. A raw line that isn't JSON must not make a whole query fail. Works with SQLite
+ * 3.38.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn } from "../current_shape.ts";
 import { isPlainKey, type Mask, MASKED } from "../mask.ts";
 
-/** What identifies a record: text or a number; NULL where it has none. Whole numbers of more than 64 bits are text. */
+/** The key of a record: text or a number; NULL if it has none. Whole numbers of more than 64 bits are text. */
 export function keySql(keys: readonly string[], text: string): string {
   const at = path(...keys);
   return `CASE WHEN json_valid(${text}) THEN ${exact(`json_extract(${text}, ${at})`, text, at)} END`;
 }
 
-/** The value of a column, of a record that is valid JSON. */
+/** The value of a column, for a record that is valid JSON. */
 export function fieldSql({ keys, type }: CurrentColumn, text: string): string {
   const at = path(...keys);
   const value = `json_extract(${text}, ${at})`;
@@ -37,15 +37,14 @@ export function valueSql(key: string, rule: "whole" | Mask | undefined, text: st
   return guarded(isPlainKey(key) ? exact(value, text, path(key)) : value);
 }
 
-/** A whole number of more than 64 bits is shown as the text that it is, not rounded. */
+/** A whole number of more than 64 bits is shown as text, not rounded. */
 function exact(value: string, text: string, at: string): string {
   return `CASE WHEN typeof(${value}) = 'real' AND json_type(${text}, ${at}) = 'integer' THEN ${text} -> ${at} ELSE ${value} END`;
 }
 
 /**
- * The object's text with its masked fields replaced; it is then searched, and hidden completely where a value is still there that
- * should not be: a path finds only the first of two equal keys, older versions miss keys that are written with escapes, and a parent may
- * be no object.
+ * The object's text with its masked fields replaced. The result is checked, and hidden completely if it still holds a masked value. This can happen:
+ * a path finds only the first of two equal keys, older versions miss keys written with escapes, and a parent may not be an object.
  */
 function maskedObject(key: string, mask: Mask, text: string): string {
   const replacements = leaves(mask).map((keys) =>

@@ -1,5 +1,5 @@
 /**
- * Reading records in SQLite.
+ * Reads records from SQLite.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * Records that a file has in common with the file before it: they are stored once, and referred to.
+ * Finds the records that a file shares with the previous file, so that they are stored once and referred to.
  *
- * A source mostly answers the records of the last time in the same order. So each line is compared with the next one of the file before; where
- * several differ, with the ones that follow it; and only where that keeps failing, by its key.
+ * A source mostly returns the same records in the same order as before. So each line is compared with the next one of the previous file. If several
+ * lines differ, each is compared with the lines that follow there. Only if that keeps failing are lines compared by key.
  *
  * @module
  */
@@ -13,42 +13,42 @@ import { baseTable, fromRecords, HOLDER, idsOf, TEXT } from "../sql/tables.ts";
 import { ShownPipelines } from "../sql/shown.ts";
 import { sqlOf } from "./statements.ts";
 
-/** A line's place among the bytes of its batch, as one number: its first byte, counted from 1, and its length. 0 is a line without a record. */
+/** A line's position in the bytes of its batch, as one number: its first byte, counted from 1, and its length. 0 is a line without a record. */
 export type Span = number;
 
-/** A line has at most 48 MiB: 16 MiB of bytes that are no UTF-8, each of which became three. */
+/** A line has at most 48 MiB: 16 MiB of invalid UTF-8, each byte replaced by three. */
 const LENGTHS = 2 ** 26;
 
-/** The place of the line from `start` to `end`. */
+/** The span of the line from `start` to `end`. */
 export function spanOf(start: number, end: number): Span {
   return (start + 1) * LENGTHS + end - start;
 }
 
-/** The text of a line whose place is `span` in `bytes`, as SQL. */
+/** The text of the line at `span` in `bytes`, as SQL. */
 export function textAt(bytes: string, span: string): string {
   return `CAST(substr(${bytes}, ${span} / ${LENGTHS}, ${span} % ${LENGTHS}) AS TEXT)`;
 }
 
-/** Differing lines in a row after which the file before is searched for the place where they are. */
+/** Differing lines in a row after which they are searched in the previous file. */
 const SHIFTED_AFTER = 4;
 
-/** Records of the file before that such a search reads. */
+/** Records of the previous file that such a search reads. */
 const NEAR = 32;
 
 /** Failed searches in a row after which keys are compared. */
 const LOST_AFTER = 64;
 
-/** Records whose keys are read by one statement. */
+/** Records per statement that reads keys. */
 const KEYS_AT_ONCE = 5_000;
 
-/** The file before, while a file is read. */
+/** The previous file, while a file is loaded. */
 export class FileBefore {
   readonly #differing: (first: number, bytes: Uint8Array, spans: string) => [key: number][];
   readonly #near: (first: number, bytes: Uint8Array, span: number) => [id: number][];
   #find: ((bytes: Uint8Array, span: number) => number | undefined) | undefined;
-  /** The record with which the next line is compared. */
+  /** The id of the record with which the next line is compared. */
   #next: number;
-  /** Lines that are compared at once: few after the file was found to be shifted. */
+  /** Lines per comparison: few after a shift was found. */
   #ahead = Infinity;
   #missed = 0;
 
@@ -74,7 +74,7 @@ export class FileBefore {
     );
   }
 
-  /** The file of this kind that was loaded last, if it can have much in common with one of this run: neither is a correction. */
+  /** The last loaded file of this kind, if neither it nor this run is a correction; a correction shares little with other runs. */
   static of(db: Database, runId: string, pipeline: string, kind: FileKind): FileBefore | undefined {
     const found = db.get<{ id: number }>(
       `SELECT f.id FROM run_files AS f JOIN etl_runs AS run ON run.run_id = f.run_id
@@ -88,7 +88,7 @@ export class FileBefore {
     return found && new FileBefore(db, kind, pipeline, idsOf(found.id));
   }
 
-  /** For each line of a batch, the record of the file before that holds its text, where there is one. */
+  /** For each line of a batch, the record of the previous file with the same text, if any. */
   find(bytes: Uint8Array, spans: readonly Span[]): (number | undefined)[] {
     const found: (number | undefined)[] = [];
     while (found.length < spans.length) {
@@ -111,12 +111,12 @@ export class FileBefore {
     return found;
   }
 
-  /** Whether keys should be compared, for which they have to be read first. */
+  /** Whether lines must now be compared by key; `readKeys` must be called first. */
   get isLost(): boolean {
     return this.#missed >= LOST_AFTER && this.#find === undefined;
   }
 
-  /** Reads the keys of the file before; lets timers in between. */
+  /** Reads the keys of the previous file; timers run in between. */
   async readKeys(breathe: () => Promise<void>): Promise<void> {
     const { db, kind, pipeline, ids } = this;
     const key = (await new ShownPipelines(sqlOf(db)).get()).get(pipeline)?.current?.key;
@@ -154,7 +154,7 @@ export class FileBefore {
     this.#find = (bytes, span) => find(bytes, span)[0]?.[0];
   }
 
-  /** Looks for one line where it isn't expected. Answers whether those that follow may come in order again. */
+  /** Searches for one line elsewhere than expected. Returns whether the following lines may be in order again. */
   #findOne(bytes: Uint8Array, spans: readonly Span[], found: (number | undefined)[]): boolean {
     const span = spans[found.length]!;
     const isLost = this.#missed >= LOST_AFTER;
@@ -172,7 +172,7 @@ export class FileBefore {
   }
 }
 
-/** Writes the references: those of records that follow each other at once. */
+/** Writes references to records of the previous file; consecutive ones by one statement. */
 export class References {
   readonly #insert: (...values: number[]) => void;
   #from = 0;
@@ -187,7 +187,7 @@ export class References {
     );
   }
 
-  /** Record `id` has the text of record `before`. */
+  /** Adds record `id` with the text of record `before`. */
   add(id: number, before: number): void {
     if (id !== this.#from + this.#count || before !== this.#before + this.#count) {
       this.flush();
@@ -197,7 +197,7 @@ export class References {
     this.#count++;
   }
 
-  /** Writes what wasn't written yet. */
+  /** Writes the pending references. */
   flush(): void {
     if (this.#count > 0) {
       this.#insert(this.#from - this.#before, this.#before, this.#before + this.#count - 1);

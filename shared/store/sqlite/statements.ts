@@ -1,5 +1,5 @@
 /**
- * The statements that both engines have in common, run by SQLite.
+ * Runs the statements that both engines share, in SQLite.
  *
  * @module
  */
@@ -11,14 +11,14 @@ const DIALECT: Dialect = {
   isIn: (value, parameter) => `${value} IN (SELECT value FROM json_each(${parameter}))`,
   listed: (parameter) => `(SELECT value, key + 1 AS n FROM json_each(${parameter})) AS c`,
   textIn: (text, keys) => `json_extract(${text}, ${sqlText(`$.${keys.join(".")}`)})`,
-  // SQLite goes through what it counts one by one, but for the rows of a whole table: few runs are not loaded
+  // SQLite counts rows one by one, except those of a whole table: so it counts the few runs that aren't loaded
   countRuns: (isLoaded) =>
     isLoaded
       ? `SELECT (SELECT count(*) FROM etl_runs) - (SELECT count(*) FROM etl_runs WHERE (loaded_at IS NULL) = 1) AS n`
       : "SELECT count(*) AS n FROM etl_runs",
 };
 
-/** Runs statements by `db`. Nothing needs a lock: a write transaction keeps all others out. */
+/** Runs statements with `db`. Locks do nothing, as a write transaction excludes all others. */
 export function sqlOf(db: Database): Sql {
   return {
     dialect: DIALECT,
@@ -29,12 +29,12 @@ export function sqlOf(db: Database): Sql {
   };
 }
 
-/** Not an async function for each: what throws at once is a rejection. */
+/** Turns a thrown error into a rejection, in place of async methods. */
 function settled<T>(work: () => T): Promise<T> {
   return new Promise((resolve) => resolve(work()));
 }
 
-/** With SQLite's numbered parameters. What is quoted stays. */
+/** Replaces `$1` by SQLite's numbered parameters, except inside quotes. */
 function numbered(text: string): string {
   return text.replaceAll(
     /'[^']*'|"[^"]*"|\$(\d+)/g,
@@ -46,7 +46,7 @@ function boundOf(value: Bindable) {
   return Array.isArray(value) ? JSON.stringify(value) : value as Exclude<Bindable, readonly unknown[]>;
 }
 
-/** A number that changes whenever another connection has committed something. */
+/** A number that changes with every commit of another connection. */
 export function versionOf(db: Database): number {
   return db.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
 }

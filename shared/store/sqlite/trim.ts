@@ -1,6 +1,6 @@
 /**
- * Records of old runs leave the database, each step a short transaction of its own. What is needed stays: records that the current state or a
- * kept run refers to, and invalid records that nobody has corrected.
+ * Removes records of old runs from the database, in short transactions. Kept are records that the current state or a kept run refers to, and
+ * uncorrected invalid records.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import type { Shown } from "../shown.ts";
 import { baseTable, currentTable, fromRecords, HOLDER, idsOf, newestComplete, TEXT } from "../sql/tables.ts";
 import { startTrim, type Transact, trimEvents, trimFile } from "../sql/trim.ts";
 
-/** Rows that one transaction removes, or looks at. */
+/** Rows removed or examined per transaction. */
 const ROWS_AT_ONCE = 2_000;
 
-/** Rows that one transaction writes close together. */
+/** Rows rewritten per transaction. */
 const ROWS_PACKED = 250;
 
-/** Records are written close together once fewer than this share of them are left. */
+/** Records are rewritten compactly once fewer than this share of them remain. */
 const PACKED_BELOW = 0.8;
 
-/** Pages that one transaction gives back to the disk. */
+/** Pages freed per transaction. */
 const PAGES_AT_ONCE = 128;
 
-/** Removes the records and the events of runs that are older than `before`, and gives the room back to the disk. */
+/** Removes the records and the events of runs older than `before`, and returns the space to the disk. */
 export async function trimRuns(
   store: SqliteStore,
   before: string,
@@ -43,7 +43,7 @@ export async function trimRuns(
   return { runs, records, events };
 }
 
-/** Removes what isn't needed of the trimmed files of a kind. */
+/** Removes the records of the trimmed files of a kind that aren't needed. */
 async function trimRecords(
   store: SqliteStore,
   shown: Shown,
@@ -69,7 +69,7 @@ async function trimRecords(
       db.run(`INSERT OR IGNORE INTO temp.needed SELECT record FROM ${currentTable(shown.name)}`);
     }
   }, { signal });
-  // no later load refers to another record than to one of these, or to one of a kept file
+  // a later load can refer only to these records, or to those of a kept file
   for (const { id } of files.filter(({ isKept }) => isKept === 1)) {
     await store.write((db) =>
       db.run(
@@ -88,10 +88,7 @@ async function trimRecords(
   return removed;
 }
 
-/**
- * Writes what is left of a file close together, where much is gone: the pages of what was removed here and there are free only then. SQLite itself
- * leaves them half empty.
- */
+/** Rewrites the remaining records of a file compactly if many were removed. SQLite leaves pages half empty; only this frees them. */
 async function packFile(
   store: SqliteStore,
   table: string,
@@ -120,8 +117,8 @@ async function packFile(
 }
 
 /**
- * An invalid record is needed until it was corrected, or a later run held its key as a valid record. One that a kept run holds again, to the byte,
- * is kept there.
+ * An invalid record is needed until it is corrected, or a later run holds its key as a valid record. If a kept run holds identical bytes, they are
+ * kept there.
  */
 async function needUnresolved(
   store: SqliteStore,
@@ -152,7 +149,7 @@ async function needUnresolved(
   }, { signal });
 }
 
-/** Gives free pages back to the disk, where the database was made to do so. */
+/** Returns free pages to the disk, if the mode of the database allows it. */
 async function giveBack(store: SqliteStore, signal: AbortSignal | undefined): Promise<void> {
   for (;;) {
     const left = await store.write((db) => {

@@ -1,14 +1,14 @@
 /**
- * What all views have in common.
+ * What all views share: names of columns, and their creation.
  *
  * @module
  */
 import type { Database } from "../../sqlite/database.ts";
 
-/** Column names are cut to this. */
+/** The length to which column names are cut. */
 const LONGEST_COLUMN = 120;
 
-/** Makes the view `name` where it isn't what `wanted` makes. */
+/** Creates the view `name`, or replaces it if it differs from `wanted`. */
 export function refreshView(db: Database, name: string, wanted: string): void {
   const found = db.get<{ sql: string }>(
     "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?",
@@ -17,7 +17,7 @@ export function refreshView(db: Database, name: string, wanted: string): void {
   if (found?.sql !== wanted) db.script(`DROP VIEW IF EXISTS ${name}; ${wanted}`);
 }
 
-/** A column's name: the key, or, where a name is taken already (SQLite's names ignore case), the key with a number. */
+/** A column's name: the key, or, if the name is taken (SQLite's names ignore case), the key with a number. */
 export function columnName(key: string, taken: Set<string>): string {
   const base = key === "" ? "(empty)" : key.slice(0, LONGEST_COLUMN).toWellFormed();
   let name = base;

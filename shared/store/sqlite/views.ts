@@ -1,6 +1,6 @@
 /**
- * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. They are promised to people with
- * `sqlite3`, so they use nothing that SQLite 3.38 lacks.
+ * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. People read them with
+ * `sqlite3`, so they work with SQLite 3.38.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { fieldsOf, keepShown, ShownPipelines } from "../sql/shown.ts";
 import { sqlOf } from "./statements.ts";
 import { addFields, keyColumns, RECORD_META, selected } from "../sql/columns.ts";
 
-/** Makes the tables of `pipelines`, and the views of all pipelines, where they differ from what is known. To be called in a write transaction. */
+/** Creates the tables of `pipelines`, and creates or replaces outdated views of all pipelines. Must run in a write transaction. */
 export async function refreshViews(db: Database, pipelines: Iterable<Defined> = []): Promise<void> {
   const sql = sqlOf(db);
   for (const shown of pipelines) {
@@ -32,7 +32,7 @@ export async function refreshViews(db: Database, pipelines: Iterable<Defined> = 
     const fields = await fieldsOf(sql, shown.name);
     for (const kind of FILE_KINDS) {
       const table = baseTable(kind, shown.name);
-      // older ones have no references
+      // older tables lack references
       if (!db.columns(`SELECT * FROM ${table}`).includes("same_as")) {
         db.script(`ALTER TABLE ${table} ADD COLUMN same_as INTEGER`);
       }
@@ -47,7 +47,7 @@ export function viewFrom(kind: FileKind, pipeline: string): string {
   return `FROM ${fromRecords(kind, pipeline)} ${WITH_FILES}`;
 }
 
-/** The statement that makes the view of a pipeline's records of a kind. */
+/** The statement that creates the view of a pipeline's records of a kind. */
 function viewSql(kind: FileKind, fields: readonly string[], shown: Shown): string {
   const view: RecordTable = `${kind}_${shown.name}`;
   const columns = keyColumns(kind, fields, shown, columnName).map(({ key, name }) =>
