@@ -1,7 +1,7 @@
 /** JSON whose numbers keep all their digits. Runs in browsers too. */
 import { isObject, type JsonObject } from "./problems.ts";
 
-/** JSON.parse source text access (ECMAScript stage 4), which TypeScript's library doesn't know yet. */
+/** JSON.parse source text access (ECMAScript stage 4), which TypeScript's library lacks. */
 export const exactJson = JSON as typeof JSON & {
   /** Whether `value` was made by `rawJSON`. */
   isRawJSON(value: unknown): boolean;
@@ -10,9 +10,9 @@ export const exactJson = JSON as typeof JSON & {
 };
 
 /**
- * Parses JSON; whole numbers that a JavaScript number can't hold become values that `JSON.stringify` writes with all their digits.
+ * Parses JSON. Whole numbers that a JavaScript number can't hold become raw JSON values, which `JSON.stringify` writes with all their digits.
  *
- * @throws SyntaxError when it is no JSON.
+ * @throws SyntaxError if the text isn't JSON.
  */
 export function parseExact(text: string): unknown {
   const keepDigits = (_key: string, value: unknown, context?: { source?: string }): unknown =>
@@ -22,7 +22,7 @@ export function parseExact(text: string): unknown {
   return /[:,[]\s*-?\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
 }
 
-/** Whether a value that was parsed so is an object, and no number with its digits. */
+/** Whether a value parsed by `parseExact` is an object, and not a raw number. */
 export function isExactObject(value: unknown): value is JsonObject {
   return isObject(value) && !exactJson.isRawJSON?.(value);
 }

@@ -1,6 +1,6 @@
 /**
- * Records as rows of a table, from their text: the same cells as SQLite's views show. The views of PostgreSQL have one type a column, and so
- * can't show what each record holds.
+ * Records as rows of a table, from their text, with the same cells as SQLite's views. PostgreSQL's views have one type per column, so they can't show
+ * every value as it is.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { JsonObject } from "../../pipeline/problems.ts";
 import { type Mask, maskRecord } from "../mask.ts";
 import type { Cell } from "../rows.ts";
 
-/** The masked record of a line, whose nested values keep the way in which they are written; undefined where it is no JSON object. */
+/** The masked record of a line, whose nested values keep their spelling; undefined if it isn't a JSON object. */
 export function recordOf(line: string, mask: Mask): JsonObject | undefined {
   try {
     const record = maskRecord(JSON.parse(line, asWritten), mask);
@@ -19,7 +19,7 @@ export function recordOf(line: string, mask: Mask): JsonObject | undefined {
   }
 }
 
-/** What a table shows of the value below `keys`: flags as 1 and 0, objects and lists as JSON, whole numbers of more than 64 bits as text. */
+/** The cell for the value below `keys`: booleans as 1 and 0, objects and lists as JSON, whole numbers of more than 64 bits as text. */
 export function cellOf(record: JsonObject | undefined, ...keys: string[]): Cell {
   let value: unknown = record;
   for (const key of keys) {
@@ -36,7 +36,7 @@ export function cellOf(record: JsonObject | undefined, ...keys: string[]): Cell 
   return BigInt.asIntN(64, BigInt(text)) === BigInt(text) ? BigInt(text) : text;
 }
 
-/** Keeps numbers, texts and flags as they are written. */
+/** Keeps the spelling of numbers, texts and booleans. */
 function asWritten(_key: string, value: unknown, context?: { source?: string }): unknown {
   return context?.source === undefined || value === null ? value : exactJson.rawJSON(context.source);
 }

@@ -1,8 +1,8 @@
 /**
- * Connections to PostgreSQL whose waits are all bounded, and whose errors are the pipeline's two kinds.
+ * Connections to PostgreSQL. Every wait has a time limit, and errors are transient or permanent.
  *
- * The client `postgres` speaks the protocol; which connection is used when, and that none is used after its end, is decided here: its own pool
- * writes to a socket that has closed in mid-transaction, which no caller can catch.
+ * The client `postgres` implements the protocol; the pool is ours. The client's own pool writes to a socket that has closed in mid-transaction, an
+ * error that no caller can catch.
  *
  * @module
  */
@@ -12,34 +12,34 @@ import postgres from "postgres";
 import { PermanentError } from "../../errors/errors.ts";
 import { isLost, placeOfDatabase, postgresError } from "./errors.ts";
 import { DIALECT, type Session, sessionOf, TYPES, type Wait } from "./session.ts";
-import { connectSocket, SSL_MODES, type SslMode, type Way, WayError } from "./socket.ts";
+import { ConnectionError, connectSocket, type Endpoint, SSL_MODES, type SslMode } from "./socket.ts";
 
-/** How connections are made. */
+/** Options of the connections. */
 export interface ConnectionOptions {
-  /** What the server shows as the one who asks, such as `saver`. */
+  /** The name of the service, such as `saver`, which the server shows with its connections. */
   readonly name: string;
-  /** Most connections at once; who needs another one waits. Default 4. */
+  /** The maximum number of connections; further work waits for a free one. Default 4. */
   readonly max?: number;
-  /** Longest run time of a statement, in milliseconds. Default 30 s. */
+  /** Time limit of a statement, in milliseconds. Default 30 s. */
   readonly statementMs?: number;
   /** Longest wait for a lock, in milliseconds. Default 10 s. */
   readonly lockMs?: number;
-  /** Most bytes that the server may send for a statement; more end the connection. Default: no bound. */
+  /** The maximum number of bytes that the server may send for a statement; more end the connection. Default: no limit. */
   readonly mostBytes?: number;
   /** More settings of the session. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** A statement that the server should have ended by itself is lost after this much more, in milliseconds. */
+/** How long to wait beyond a statement's time limit before the connection counts as lost, in milliseconds. */
 const SILENT_MS = 5_000;
 
-/** A connection that nobody uses for so long is closed, in milliseconds. */
+/** How long a connection may be idle before it is closed, in milliseconds. */
 const IDLE_MS = 30_000;
 
-/** At the end a server that doesn't answer is waited for so long, in seconds: a service that is stopped has little time left by then. */
+/** How long closing waits for a server that doesn't answer, in seconds: a stopping service has little time left. */
 const CLOSE_SECONDS = 2;
 
-/** Connections to one database, made when they are needed. All methods throw what `postgresError` makes of errors. */
+/** Connections to one database, opened on demand. All methods classify errors with `postgresError`. */
 export class Postgres implements Session, AsyncDisposable {
   /** Host, port and name of the database, for messages. */
   readonly place: string;
@@ -60,9 +60,9 @@ export class Postgres implements Session, AsyncDisposable {
   #isClosed = false;
 
   /**
-   * Connects to nothing yet.
+   * Opens no connection yet.
    *
-   * @throws PermanentError for an `sslmode` that isn't known.
+   * @throws PermanentError for an unknown `sslmode`.
    */
   constructor(url: string, options: ConnectionOptions) {
     const { max = 4, statementMs = 30_000 } = options;
@@ -84,8 +84,8 @@ export class Postgres implements Session, AsyncDisposable {
   }
 
   /**
-   * Runs `work` in a transaction: all is kept and synced to the disk, or, when `work` throws, nothing. `mode` is what may follow BEGIN, such as
-   * `READ ONLY`. A connection that is lost while the commit is under way leaves open whether it was kept.
+   * Runs `work` in a transaction, which is committed durably, or rolled back if `work` throws. `mode` may follow BEGIN, such as `READ ONLY`. If the
+   * connection is lost during the commit, the outcome is unknown.
    */
   transaction<T>(work: (session: Session) => Promise<T>, mode = ""): Promise<T> {
     return this.#with(async ({ sql, wait }) => {
@@ -100,24 +100,24 @@ export class Postgres implements Session, AsyncDisposable {
         });
         const result = await work(session);
         const { command } = await wait(sql.unsafe("COMMIT"));
-        // after an error that `work` caught
+        // `work` caught an error
         if (command === "ROLLBACK") throw new Error("A statement of the transaction failed.");
         return result;
       } catch (error) {
-        await wait(sql.unsafe("ROLLBACK")).catch(() => {}); // a lost connection has done so by itself
+        await wait(sql.unsafe("ROLLBACK")).catch(() => {}); // a lost connection is rolled back by the server
         throw error;
       }
     });
   }
 
-  /** Ends all connections at once; the server ends what they run as soon as it notices. */
+  /** Ends all connections immediately; the server aborts their statements once it notices. */
   abandon(): void {
     this.#isClosed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(lost());
     for (const link of [...this.#links]) link.abandon();
   }
 
-  /** Closes all connections, once the statements that run have ended. */
+  /** Closes all connections after their running statements. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(lost());
@@ -131,7 +131,7 @@ export class Postgres implements Session, AsyncDisposable {
         return await work(link);
       } catch (error) {
         if (isLost(error) || isLost((error as Error)?.cause)) {
-          // the others are probably lost too, and haven't noticed
+          // the idle ones are probably lost too
           await Promise.all([link, ...this.#idle.splice(0)].map((one) => one.close()));
         }
         throw error;
@@ -158,7 +158,10 @@ export class Postgres implements Session, AsyncDisposable {
       }
       const turn = Promise.withResolvers<void>();
       this.#waiting.push(turn);
-      const timer = setTimeout(() => turn.reject(new WayError("SILENT")), deadline - performance.now());
+      const timer = setTimeout(
+        () => turn.reject(new ConnectionError("SILENT")),
+        deadline - performance.now(),
+      );
       try {
         await turn.promise;
       } finally {
@@ -179,20 +182,20 @@ export class Postgres implements Session, AsyncDisposable {
   }
 }
 
-/** What a connection is made with. */
-interface Settings extends Way {
+/** The settings of a connection. */
+interface Settings extends Endpoint {
   readonly database: string;
   readonly user: string;
   readonly pass: string;
-  /** Of the session. */
+  /** Settings of the session. */
   readonly connection: Readonly<Record<string, string | number>>;
 }
 
-/** One connection, used by one at a time; after its end it is never used again. */
+/** One connection, used by one caller at a time, and never after its end. */
 class Link {
   readonly sql: postgres.Sql;
   onClose = () => {};
-  /** Ends what is waited for. Not one promise for all, which would keep the result of each race against it. */
+  /** Rejects the pending waits. Not one promise for all waits, which would retain the result of each race. */
   readonly #waits = new Set<(why: Error) => void>();
   #socket: Socket | undefined;
   #received = 0;
@@ -211,12 +214,12 @@ class Link {
       host,
       port,
       socket: async () => {
-        if (this.#socket !== undefined) throw lost(); // the client would connect again by itself
+        if (this.#socket !== undefined) throw lost(); // the client would reconnect
         this.#socket = await connectSocket({ host, port, sslMode, rootCert });
         this.#socket.prependListener("close", () => this.#ended());
         this.#socket.prependListener("data", (bytes: Uint8Array) => {
           this.#received += bytes.length;
-          if (this.#received > this.mostBytes) this.#ended(new WayError("TOO_LARGE"));
+          if (this.#received > this.mostBytes) this.#ended(new ConnectionError("TOO_LARGE"));
         });
         return this.#socket;
       },
@@ -239,13 +242,13 @@ class Link {
     const ended = Promise.withResolvers<never>();
     this.#waits.add(ended.reject);
     const timer = setTimeout(() => {
-      ended.reject(new WayError("SILENT"));
+      ended.reject(new ConnectionError("SILENT"));
       this.#ended();
     }, this.ms);
     try {
       return await Promise.race([work, ended.promise]);
     } catch (error) {
-      if (this.#socket === undefined) this.#ended(); // it never was connected
+      if (this.#socket === undefined) this.#ended(); // it was never connected
       throw error;
     } finally {
       clearTimeout(timer);
@@ -274,7 +277,7 @@ class Link {
   }
 }
 
-/** All that the client would else take from the environment or decide by itself. */
+/** Overrides what the client would take from the environment, and its defaults. */
 const CLIENT = {
   max: 1,
   ssl: false,
@@ -317,7 +320,7 @@ function settingsOf(url: string, options: ConnectionOptions, place: string): Set
       application_name: `etl ${name}`,
       statement_timeout: statementMs,
       lock_timeout: lockMs,
-      // a machine that is gone keeps no lock
+      // releases the locks of a machine that has died
       idle_in_transaction_session_timeout: 60_000,
       tcp_keepalives_idle: 10,
       tcp_keepalives_interval: 5,

@@ -1,5 +1,5 @@
 /**
- * Writing another store's rows into an empty database, and reading them back.
+ * Writes another store's rows into an empty database, and reads them back.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { type Session, sqlText } from "./session.ts";
 import { refreshViews } from "./views.ts";
 import { baseTable, changesTable, currentTable } from "../sql/tables.ts";
 
-/** Rows in pages, each the values of the table's columns. */
+/** Pages of rows, each row the values of the table's columns. */
 export type Pages = Iterable<readonly (readonly (string | number | null)[])[]>;
 
-/** Tables that the first service that is started fills, though there is no run. */
+/** Tables that services fill at their start, before any run. */
 const FILLED_AT_START = ["pipelines", "pipeline_fields", "watched_schedules"];
 
-/** How many rows the tables have that hold anything. */
+/** The tables that aren't empty, with the number of their rows. */
 export async function contentsOf(session: Session, tables: readonly string[]): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for (const table of tables) {
@@ -31,7 +31,7 @@ export async function contentsOf(session: Session, tables: readonly string[]): P
   return found;
 }
 
-/** How many rows a table has. */
+/** The number of a table's rows. */
 export async function countOf(session: Session, table: string): Promise<number> {
   return (await session.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))!.n;
 }
@@ -56,18 +56,18 @@ export async function refuseForeign(session: Session, place: string): Promise<vo
   );
 }
 
-/** Keeps everybody else from the tables until the transaction ends. */
+/** Locks the tables exclusively until the transaction ends. */
 export async function lockTables(session: Session, tables: readonly string[]): Promise<void> {
   await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
   await session.script(`LOCK TABLE ${tables.join(", ")} IN ACCESS EXCLUSIVE MODE`);
 }
 
-/** Empties the tables; what is copied into them in the same transaction is written once, for good. */
+/** Empties the tables, so that rows copied in the same transaction are written only once, already frozen. */
 export async function emptyTables(session: Session, tables: readonly string[]): Promise<void> {
   await session.script(`TRUNCATE ${[...tables, "run_counts"].join(", ")}`);
 }
 
-/** Makes the tables of pipelines that are described already, empty, and their views. */
+/** Creates the empty tables of the pipelines in `pipelines`, and their views. */
 export async function makeTables(session: Session, pipelines: readonly Shown[]): Promise<void> {
   await refreshViews(session, pipelines.map((shown) => ({ ...shown, keys: [] })));
   const tables = pipelines.flatMap(({ name, current }) => [
@@ -107,8 +107,8 @@ async function* piecesOf(pages: Pages): AsyncGenerator<string> {
 }
 
 /**
- * Writes a current state, whose records are there: id, record, first, changed, seen, and the key as JSON. Key and columns are what this engine
- * reads in the record.
+ * Writes a current state after its records: id, record, first, changed, seen, and the key as JSON. Key and columns are read from the record by this
+ * engine.
  */
 export async function insertCurrent(session: Session, { name, current }: Shown, pages: Pages): Promise<void> {
   const columns = columnsSql(current!);
@@ -128,7 +128,7 @@ export async function insertCurrent(session: Session, { name, current }: Shown, 
   }
 }
 
-/** Writes what changed in it: move, change, fields, before, after, and the key as JSON. */
+/** Writes the changes of a current state: move, change, fields, before, after, and the key as JSON. */
 export async function insertChanges(session: Session, { name }: Shown, pages: Pages): Promise<void> {
   for (const rows of pages) {
     await session.run(
@@ -140,10 +140,10 @@ export async function insertChanges(session: Session, { name }: Shown, pages: Pa
   }
 }
 
-/** A key that is given as JSON. */
+/** The stored form of a key given as JSON. */
 const KEY = "etl_key(etl_record(s.key), '{}')";
 
-/** The rows that are bound to $1 as JSON, with these columns and the key. */
+/** The rows bound to $1 as JSON, with these columns and the key. */
 function rowsSql(...columns: string[]): string {
   const cells = [...columns, "key text"].map((column, n) => {
     const [name, type] = column.split(" ");
@@ -152,7 +152,7 @@ function rowsSql(...columns: string[]): string {
   return `SELECT ${cells.join(", ")} FROM json_array_elements($1::json) AS v`;
 }
 
-/** Lets a table's numbers go on behind `last`. */
+/** Sets the sequence of a table's ids to continue after `last`. */
 export async function goOnAfter(session: Session, table: string, last: number): Promise<void> {
   if (last > 0) {
     await session.run(
@@ -163,7 +163,7 @@ export async function goOnAfter(session: Session, table: string, last: number): 
   }
 }
 
-/** The rows of a query, in pages of `size`; `name` is no other query's of the transaction. */
+/** The rows of a query, in pages of `size`. `name` must be unique among the open queries of the transaction. */
 export async function* pagesOf(
   session: Session,
   name: string,

@@ -1,5 +1,5 @@
 /**
- * Reading the current state of a pipeline, and what changed in it. Records are masked; masked fields can't be searched.
+ * Reads the current state of a pipeline, and its changes. Records are masked; masked fields can't be searched.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import { lineOf } from "../sql/records.ts";
 import type { Bindable } from "../sql/sql.ts";
 import { currentColumns, currentMeta, selected } from "../sql/columns.ts";
 
-/** A row of the current state as it is selected. */
+/** A selected row of the current state. */
 type Read = Omit<CurrentRow, "key" | "record" | "cursor"> & {
   key: string;
   value: string | number | null;
@@ -179,7 +179,7 @@ export class PostgresCurrent extends SqlCurrent {
     const rows = await this.#read(
       shown.name,
       undefined,
-      // the page of ids first: what is passed over isn't joined
+      // selects the ids of the page first, so that skipped rows aren't joined
       `WHERE c.id IN (SELECT id FROM ${currentTable(shown.name)} ORDER BY key_order, key LIMIT $1 OFFSET $2)
        ORDER BY c.key_order, c.key`,
       [limit, offset],
@@ -229,13 +229,13 @@ export class PostgresCurrent extends SqlCurrent {
   }
 }
 
-/** What `etl_key` made of a key, as it was. */
+/** A key as it was, from its stored form (see `etl_key`). */
 function keyOf(text: string): Key {
   if (text.startsWith("'")) return text.slice(1);
   return String(Number(text)) === text ? Number(text) : text;
 }
 
-/** A key as a cursor has it. */
+/** A key in the form of a cursor. */
 function orderedOf(text: string): Ordered {
   const key = keyOf(text);
   return typeof key === "string" && !text.startsWith("'") ? exactJson.rawJSON(key) : key;

@@ -1,5 +1,5 @@
 /**
- * Whether the current state is what the kept runs say, in PostgreSQL.
+ * Checks the current state against the kept runs, in PostgreSQL.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { columnsSql } from "./current_table.ts";
 import { parsed, pathSql } from "./record_sql.ts";
 import type { Session } from "./session.ts";
 
-/** What is wrong with the current state of a pipeline; in words, without anything of a record. */
+/** The differences found in the current state of a pipeline, as sentences without record data. */
 export function problemsOfCurrent(
   session: Session,
   pipeline: string,

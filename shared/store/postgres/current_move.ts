@@ -1,5 +1,5 @@
 /**
- * What a run does to the current state of its pipeline: as `sqlite/current_move.ts`, in sets of keys instead of references to records.
+ * Applies a run to the current state of its pipeline. Like `sqlite/current_move.ts`, but with sets of keys instead of references to records.
  *
  * @module
  */
@@ -19,25 +19,24 @@ import { columnsSql } from "./current_table.ts";
 import { parsed } from "./record_sql.ts";
 import type { Session } from "./session.ts";
 
-/** Records that one statement works on, so that each ends long before its time is up. */
+/** Records per statement, so that each ends well within its time limit. */
 const ROWS_AT_ONCE = 20_000;
 
-/** Changed records that are compared at once; each is held twice. */
+/** Changed records per comparison; each is in memory twice. */
 const COMPARED_AT_ONCE = 500;
 
-/** A run on its way into the current state. */
+/** A run that is being applied to the current state. */
 interface PostgresMove extends Move {
   readonly session: Session;
-  /** The columns that the definition asks for. */
+  /** The columns that the definition requires. */
   readonly columns: readonly { readonly name: string; readonly value: string }[];
   /** Calls `step` for each part of a range of ids. */
   readonly inSteps: (range: IdRange, step: (...part: IdRange) => Promise<unknown>) => Promise<void>;
 }
 
 /**
- * Moves the current state by a run that is loaded, in the transaction of `session`, which has locked the pipeline; one that did so before changes
- * nothing. Of two records with the same key in one run the later counts. A key that the run holds as an invalid record alone isn't gone: what was
- * known of it stays.
+ * Applies a loaded run to the current state, in the transaction of `session`, which must hold the lock of the pipeline; repeating it changes nothing.
+ * Of two records with the same key in one run, the later one counts. A key that the run holds only as an invalid record keeps its last valid record.
  */
 export async function moveCurrent(
   session: Session,
@@ -69,24 +68,24 @@ export async function moveCurrent(
   await see(move);
   if (move.isComplete) await remove(move, await rangeOf(session, run.runId, "invalid", run.pipeline));
   await endMove(session, move);
-  await session.script("DROP TABLE etl_held, etl_news"); // there may be another move in this transaction
+  await session.script("DROP TABLE etl_held, etl_news"); // this transaction may apply another run
 }
 
-/** The columns of `etl_held`: a key, its record, and the columns that the definition asks for. */
+/** The columns of `etl_held`: a key, its record, and the columns that the definition requires. */
 function namesOf({ columns }: PostgresMove, prefix = ""): string {
   return ["key", "record", ...columns.map(({ name }) => name)].map((name) => `${prefix}${name}`).join(", ");
 }
 
 /**
- * Notes which record the run holds for each key (`etl_held`), with its columns, as it is parsed here only; and which of them have another text than
- * the current one (`etl_news`).
+ * Collects the record that the run holds for each key (`etl_held`), with its columns, so each record is parsed only once. Collects those whose text
+ * differs from the current record (`etl_news`).
  */
 async function findNews(move: PostgresMove): Promise<void> {
   const { session, shape, columns, current, processed } = move;
   const values = columns.map(({ name, value }) => `, ${value} AS ${name}`).join("");
   await move.inSteps(move.range, (first, last) =>
     session.run(
-      // OFFSET 0, or else the planner evaluates the key a second time for the condition
+      // OFFSET 0 prevents the planner from evaluating the key a second time for the condition
       `INSERT INTO etl_held (${namesOf(move)}) SELECT DISTINCT ON (key) ${namesOf(move)}
        FROM (SELECT etl_key(x.v, $1::text[]) AS key, p.id AS record${values}
          FROM ${processed} AS p ${parsed("p.json")} WHERE p.id BETWEEN $2 AND $3 OFFSET 0) AS r
@@ -109,7 +108,7 @@ async function findNews(move: PostgresMove): Promise<void> {
   await session.script("CREATE INDEX ON etl_news (record); ANALYZE etl_news");
 }
 
-/** Leaves out what a newer run has decided: it holds the key, or it is complete and holds it not even as an invalid record. */
+/** Drops keys that a newer run decides: it holds the key, or it is complete and lacks the key even among its invalid records. */
 async function dropOvertaken({ session, shape, pipeline, current, place }: PostgresMove): Promise<void> {
   await session.run(
     `DELETE FROM etl_news AS n WHERE EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key AND ${
@@ -129,14 +128,14 @@ async function dropOvertaken({ session, shape, pipeline, current, place }: Postg
   }
 }
 
-/** The keys of invalid records; the key's path is bound to $1, the range of their ids to $2 and $3. */
+/** SQL for the keys of invalid records. The key's path is bound to $1, the range of their ids to $2 and $3. */
 function invalidKeys(pipeline: string): string {
   return `SELECT k.key FROM (SELECT etl_key(etl_record(json), $1::text[]) AS key FROM ${
     baseTable("invalid", pipeline)
   } WHERE id BETWEEN $2 AND $3) AS k WHERE k.key IS NOT NULL`;
 }
 
-/** Keys that are there, with another text. One that is written otherwise, but holds the same, is no change. */
+/** Existing keys with another text. A record with other text but equal values isn't a change. */
 async function change(move: PostgresMove, signal: AbortSignal | undefined): Promise<void> {
   const { session, columns, current, changes, processed, id } = move;
   const assigned = columns.map(({ name }) => `, ${name} = h.${name}`).join("");
@@ -172,7 +171,7 @@ async function change(move: PostgresMove, signal: AbortSignal | undefined): Prom
   }
 }
 
-/** Keys that aren't there. One that has changed before was removed. */
+/** Keys that don't exist yet. A key with earlier changes was removed before, so it is restored. */
 async function add(move: PostgresMove): Promise<void> {
   const { session, current, changes, id } = move;
   await move.inSteps(move.range, (first, last) =>
@@ -196,7 +195,7 @@ async function add(move: PostgresMove): Promise<void> {
     ));
 }
 
-/** Notes that the run is the newest that holds a key. */
+/** Stores that the run is the newest one that holds a key. */
 async function see(move: PostgresMove): Promise<void> {
   const { session, current, place } = move;
   await move.inSteps(move.range, (first, last) =>
@@ -212,7 +211,7 @@ async function see(move: PostgresMove): Promise<void> {
     ));
 }
 
-/** Keys that a complete run doesn't hold; those that it holds as invalid records were last seen before. */
+/** Removes keys that a complete run doesn't hold. Those that it holds only as invalid records stay, last seen in an earlier run. */
 async function remove(move: PostgresMove, [first, last]: IdRange = [1, 0]): Promise<void> {
   const { session, shape, pipeline, current, changes, place, id, isNewest } = move;
   await session.script(

@@ -1,6 +1,6 @@
 /**
- * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds what people count and search by; all else of a record
- * is read from the processed record that it refers to.
+ * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds the fields that people count and search by; all others
+ * are read from the processed record that it refers to.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import { baseTable, changesTable, currentTable, wholeOf } from "../sql/tables.ts
 import { sqlName } from "../sql/sql.ts";
 import { currentColumns, currentMeta, selected } from "../sql/columns.ts";
 
-/** Characters of a text that an index holds: an entry has room for 2,700 bytes. */
+/** Characters of a text in an index entry, which holds at most 2,700 bytes. */
 export const INDEXED_CHARACTERS = 300;
 
-/** The name and the value, from a processed record that is `parsed`, of each column that the definition asks for. */
+/** The name of each column that the definition requires, and its value in a `parsed` processed record. */
 export function columnsSql({ columns }: CurrentShape): { name: string; value: string }[] {
   return columns.map((column, n) => ({ name: `c${n}`, value: fieldSql(column, "x.v") }));
 }
 
-/** Makes what a pipeline's current state is kept in, where it isn't as its definition wants it, and the views. To be called in a write transaction. */
+/** Creates the tables and views of a pipeline's current state, or rebuilds them if its definition has changed. Must run in a write transaction. */
 export async function refreshCurrent(db: Session, shown: Shown, fields: readonly string[]): Promise<void> {
   const { name, current: shape } = shown;
   if (shape === null) {
@@ -46,7 +46,7 @@ export async function refreshCurrent(db: Session, shown: Shown, fields: readonly
   await refreshView(db, `${name}_changes`, changesSelect(shown, shape));
 }
 
-/** A table whose fields are others is filled from the records; one whose key is another begins empty, and is filled from the runs. */
+/** If the fields have changed, the new table is filled from the records; if the key has changed, it starts empty, and `fillCurrent` fills it. */
 async function refreshTable(db: Session, pipeline: string, shape: CurrentShape): Promise<void> {
   const table = currentTable(pipeline);
   const wanted = tableSql(shape);
@@ -81,8 +81,8 @@ async function refreshTable(db: Session, pipeline: string, shape: CurrentShape):
 const SQL_TYPES = { INTEGER: "NUMERIC", REAL: "DOUBLE PRECISION", TEXT: `TEXT COLLATE "C"` } as const;
 
 /**
- * `key` is what `etl_key` makes of it. `record` is the processed record that holds the text, `first`, `changed` and `seen` are run_moves; `seen` is
- * NULL where the newest complete run holds the key, so that a run needn't write what it found unchanged.
+ * `key` is the result of `etl_key`. `record` is the processed record that holds the text. `first`, `changed` and `seen` are ids of run_moves. `seen`
+ * is NULL if the newest complete run holds the key, so that a run needn't write unchanged rows.
  */
 function tableSql(shape: CurrentShape): string {
   const columns = shape.columns.map(({ keys, type }, n) =>
@@ -101,7 +101,7 @@ function tableSql(shape: CurrentShape): string {
     ].join(", ") + ")";
 }
 
-/** The part of a table's text that says which key it is for. */
+/** The part of a table's SQL that names its key. */
 function keyOf(sql: string): string {
   return sql.slice(0, sql.indexOf("*/"));
 }
@@ -110,7 +110,7 @@ function commented(keys: readonly string[]): string {
   return keys.join(".").replaceAll("*/", "* /").replaceAll("/*", "/ *");
 }
 
-/** What of a text is in an index, as SQL; what LIKE compares without regard to case, too. */
+/** SQL for the part of a text that an index holds; in lower case for LIKE without regard to case. */
 export function indexedText(column: string): { exact: string; folded: string } {
   const exact = `left(${column}, ${INDEXED_CHARACTERS})`;
   return { exact, folded: `lower(${exact})` };
@@ -144,7 +144,7 @@ async function refreshIndexes(db: Session, pipeline: string, shape: CurrentShape
   }
 }
 
-/** What the view `NAME` shows. */
+/** The SELECT of the view `NAME`. */
 function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly string[]): string {
   const mask = shown.masks.processed;
   const columns = currentColumns(shown, shape, fields, columnName).map(({ name, keys: [key], column }) => {
@@ -158,17 +158,17 @@ function currentSelect(shown: Shown, shape: CurrentShape, fields: readonly strin
   } AS c LEFT JOIN ${baseTable("processed", shown.name)} AS p ON p.id = c.record ${parsed("p.json")}`;
 }
 
-/** A key as text, of a row of `table`. */
+/** SQL for the key of a row of `table`, as text. */
 export function keyText(table: string): string {
   return `ltrim(left(${table}.key, 1), '''') || substr(${table}.key, 2)`;
 }
 
-/** A key as people see it, of a row of `table`. */
+/** SQL for the key of a row of `table`, as people see it. */
 function keyShown({ keyType }: CurrentShape, table = "c"): string {
   return keyType === undefined || keyType === "TEXT" ? keyText(table) : `${table}.key_order`;
 }
 
-/** What the view `NAME_changes` shows, of rows `x` of the table of changes. */
+/** The SELECT of the view `NAME_changes`, for rows `x` of the table of changes. */
 function changesSelect({ name, masks }: Shown, shape: CurrentShape): string {
   const shownKey = hides(masks.processed, shape.key) ? sqlText(MASKED) : keyShown(shape, "x");
   return `SELECT ${shownKey} AS key, x.change AS change, m.run_id AS run_id, m.at AS at, ${
@@ -177,7 +177,7 @@ function changesSelect({ name, masks }: Shown, shape: CurrentShape): string {
 FROM ${changesTable(name)} AS x JOIN run_moves AS m ON m.id = x.move`;
 }
 
-/** As `shownPaths`: the paths of fields that changed, cut where the mask hides what is below. */
+/** Like `shownPaths`: the paths of changed fields, shortened to the masked object that contains them. */
 function fieldsSql(mask: Mask): string {
   const hidden = wholeOf(mask).map((path) =>
     `WHEN starts_with(f, ${sqlText(`${path}.`)}) THEN ${sqlText(path)}`

@@ -9,8 +9,8 @@ import type { Terms } from "../sql/terms.ts";
 import type { SearchableColumn } from "../sql/current.ts";
 
 /**
- * Adds the conditions on a row `c` to `terms`. Answers what to order by so that an index serves a range; undefined where that is the key alone.
- * As in SQLite, a number is less than any text.
+ * Adds the conditions on a row `c` to `terms`. Returns the term to order by so that a range uses an index; undefined for the key alone. As in SQLite,
+ * a number is less than any text.
  *
  * @throws PermanentError for a field that can't be searched.
  */
@@ -29,7 +29,7 @@ export function addConditions(
   return order;
 }
 
-/** A list of keys as they are stored, as SQL over the JSON array that is bound to `parameter`. */
+/** SQL for a list of stored keys, from the JSON array bound to `parameter`. */
 export function keysSql(parameter: string): string {
   return `(SELECT etl_key(k.value, '{}') FROM jsonb_array_elements(etl_record(${parameter})) AS k (value))`;
 }

@@ -1,31 +1,31 @@
 /**
- * The errors of PostgreSQL and of the way to it, as the pipeline's two kinds.
+ * Classifies the errors of PostgreSQL and of its connections as transient or permanent.
  *
  * @module
  */
 import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 
-/** Where the database is, for messages: host, port and name, without user and password. */
+/** Host, port and name of the database, for messages; without user and password. */
 export function placeOfDatabase(url: string): string {
   const { hostname, port, pathname } = new URL(url);
   return `${hostname}:${port || "5432"}${pathname}`;
 }
 
-/** By these the connection, not the statement, is the problem: what is asked next would fail too. */
+/** Codes of errors of the connection, not the statement: its next statement would fail too. */
 const LOST = new Set([
   ...["25006", "57P01", "57P02", "57P03", "57P05", "25P03"],
   ...["CONNECTION_CLOSED", "SILENT", "EPIPE", "ECONNRESET", "ECONNABORTED"],
 ]);
 
-/** Whether a new connection should be made before anything is tried again. */
+/** Whether a retry needs a new connection. */
 export function isLost(error: unknown): boolean {
   return LOST.has(codeOf(error));
 }
 
 /**
- * Classifies an error of the client: a server that is away, starts, stops or only reads, a lock, a time-out and too many connections are
- * transient; wrong credentials, a missing database and missing rights are permanent. Everything else (a mistake in the SQL) is answered as
- * it is.
+ * Classifies an error of the client. Transient are a server that can't be reached, starts, stops or is read-only, a lock, a timeout, and too many
+ * connections. Permanent are wrong credentials, a missing database and missing privileges. Any other error (a mistake in the SQL) is returned
+ * unchanged.
  */
 export function postgresError(place: string, error: unknown): unknown {
   const code = codeOf(error);
@@ -58,7 +58,7 @@ export function postgresError(place: string, error: unknown): unknown {
   return error;
 }
 
-/** What is wrong, by SQLSTATE, by its class, or by the client's own code. */
+/** The description of an error, by SQLSTATE, by its class, or by the client's own code. */
 const TRANSIENT: Record<string, string> = {
   "08": "the connection failed",
   "25006": "it only takes reads, as after a failover",
@@ -91,7 +91,7 @@ const TRANSIENT: Record<string, string> = {
   EAI_AGAIN: "the host's name can't be looked up",
 };
 
-/** What is wrong, where the server's own text isn't shown, and what to do. */
+/** Descriptions in place of the server's own text, with what to do. */
 const PERMANENT: Record<string, readonly [wrong: string | undefined, todo: string]> = {
   "28": ["user or password is refused", "Correct DATABASE_URL or the server's pg_hba.conf"],
   "3D000": [

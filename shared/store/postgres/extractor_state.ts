@@ -1,5 +1,5 @@
 /**
- * What the extractor keeps between its lives, in PostgreSQL, so that another machine resumes the run where one died.
+ * The extractor's state in PostgreSQL, so that another machine can resume the run of one that died.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { Postgres } from "./connection.ts";
 import { checkServer, migrate } from "./migrate.ts";
 import type { Bindable } from "../sql/sql.ts";
 
-/** How often it is looked whether a lock is free, in milliseconds. */
+/** How often a waiting extractor checks whether a lock is free, in milliseconds. */
 const STEP_MS = 500;
 
-/** State in rows, and locks that are leases: one whose holder isn't heard of for `leaseMs` is free. */
+/** State in rows, and locks that are leases: a lock that isn't renewed for `leaseMs` expires. */
 export class PostgresState implements State, AsyncDisposable {
   readonly #leaseMs: number;
   readonly #releases = new Set<Promise<void>>();
@@ -24,7 +24,7 @@ export class PostgresState implements State, AsyncDisposable {
     this.#leaseMs = leaseMs;
   }
 
-  /** Brings the schema up to date first, as the extractor may be the first of the services. @throws as `migrate` and `checkServer`. */
+  /** Migrates the schema first, as the extractor may be the first service to start. @throws as `migrate` and `checkServer`. */
   static async open(url: string, leaseMs: number): Promise<PostgresState> {
     await using opened = new AsyncDisposableStack();
     const db = opened.use(new Postgres(url, { name: "extractor" }));
@@ -107,7 +107,7 @@ export class PostgresState implements State, AsyncDisposable {
         name,
         fence,
         this.#leaseMs,
-      ).catch(() => {}); // the next one may arrive; a write tells whether the lease is still held
+      ).catch(() => {}); // the next renewal may succeed; a write checks whether the lease is still held
     }, this.#leaseMs / 3);
     return {
       documents: this.#fenced(name, fence),
@@ -117,14 +117,14 @@ export class PostgresState implements State, AsyncDisposable {
           "UPDATE leases SET fence = fence + 1, expires_at = '-infinity' WHERE name = $1 AND fence = $2",
           name,
           fence,
-        ).then(() => {}, () => {}) // else it ends with its time
+        ).then(() => {}, () => {}) // otherwise the lease expires
           .finally(() => this.#releases.delete(release));
         this.#releases.add(release);
       },
     };
   }
 
-  /** The same texts; they change only while the lease is held, in one statement that also renews it. */
+  /** The same documents, writable only while the lease is held; each write also renews it, in one statement. */
   #fenced(lease: string, fence: number): Documents {
     const change = async (action: string, name: string, statement: string, ...values: Bindable[]) => {
       const { held } = (await this.db.get<{ held: number }>(

@@ -1,15 +1,15 @@
 /**
- * How fast the database grows.
+ * Measures how fast the database grows.
  *
  * @module
  */
 import type { Growth } from "../rows.ts";
 import type { Session } from "./session.ts";
 
-/** Days that the growth is read off, and days whose size is remembered. */
+/** Days from which the growth is computed, and days whose size is stored. */
 const [DAYS, REMEMBERED] = [30, 400];
 
-/** Notes the size of the day, in the transaction of a load. */
+/** Stores the size of the day, in the transaction of a load. */
 export async function noteGrowth(session: Session): Promise<void> {
   await session.run(
     `INSERT INTO run_growth (day, bytes) VALUES (CURRENT_DATE, pg_database_size(current_database()))
@@ -18,7 +18,7 @@ export async function noteGrowth(session: Session): Promise<void> {
   await session.run(`DELETE FROM run_growth WHERE day < CURRENT_DATE - ${REMEMBERED}`);
 }
 
-/** The size now, and the growth between the first and the last of the noted days. Nobody but the server knows its disk. */
+/** The size now, and the growth between the first and the last stored day. Free space is unknown: clients can't see the server's disk. */
 export async function growthOf(session: Session): Promise<Growth> {
   const { bytes } = (await session.get<{ bytes: number }>(
     "SELECT pg_database_size(current_database()) AS bytes",

@@ -1,5 +1,5 @@
 /**
- * Looking at a PostgreSQL database for whoever sets it up: whether the store can be kept there, and who may read its views.
+ * Checks a PostgreSQL database during setup: whether it can hold the store, and who may read its views.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { type Session, sqlText } from "./session.ts";
 import { sqlName } from "../sql/sql.ts";
 
 /**
- * Looks at version, encoding, isolation, rights, settings and clock; answers what there is.
+ * Checks version, encoding, isolation, privileges, settings and clock; returns a description.
  *
- * @throws PermanentError saying what has to be corrected, TransientError where the server is away.
+ * @throws PermanentError saying what must be corrected, TransientError if the server can't be reached.
  */
 export async function inspect(url: string): Promise<string> {
   await using db = new Postgres(url, { name: "doctor", max: 1 });
@@ -79,7 +79,7 @@ export async function inspect(url: string): Promise<string> {
   }, ${encoding}, schema ${found.schema}, read committed, clock within ${MOST_CLOCK_SKEW_MS / 1000} s`;
 }
 
-/** What the user of the SQL console is bounded by, beside what the console asks for in each session. */
+/** Limits of the SQL console's user, in addition to those that the console sets in each session. */
 const BOUNDS = {
   default_transaction_read_only: "on",
   statement_timeout: "10s",
@@ -89,7 +89,7 @@ const BOUNDS = {
   idle_in_transaction_session_timeout: "10s",
 } as const;
 
-/** @throws PermanentError where the user of the SQL console at `url` may do more than read the views. */
+/** @throws PermanentError if the user of the SQL console at `url` may do more than read the views. */
 export async function inspectConsole(url: string, store: Reads): Promise<string> {
   await using db = new Postgres(url, { name: "doctor", max: 1 });
   const beyond = await rightsBeyond(db, await readableOf(store));
@@ -99,7 +99,7 @@ export async function inspectConsole(url: string, store: Reads): Promise<string>
   );
 }
 
-/** The names that everybody may read. */
+/** The tables and views that the console's user may read. */
 export async function readableOf({ records, current }: Reads): Promise<string[]> {
   const pipelines = await current.pipelines();
   return [
@@ -109,14 +109,14 @@ export async function readableOf({ records, current }: Reads): Promise<string[]>
   ];
 }
 
-/** What people may read beside the views. */
+/** Tables that may be read in addition to the views. */
 const READABLE = ["etl_runs"] as const;
 
 /**
- * The statements that make a user for the SQL console that can do no more than read the views. They are to be run by the owner of the database;
- * afterwards every user needs a right of its own to make temporary tables, or tables in the schema.
+ * The statements that create a user for the SQL console who can only read the views. The owner of the database must run them. Afterwards every other
+ * user needs an explicit privilege to create temporary tables, or tables in the schema.
  *
- * @throws PermanentError before the saver has made the views.
+ * @throws PermanentError if the saver hasn't created the views yet.
  */
 export async function grantSql(url: string, user = "etl_sql"): Promise<string> {
   await using db = new Postgres(url, { name: "doctor", max: 1 });
@@ -152,9 +152,7 @@ END $$;`,
   ].join("\n");
 }
 
-/**
- * What the connected user may do beyond reading `readable`, in words that follow "the user"; undefined where nothing is.
- */
+/** What the connected user may do beyond reading `readable`, as words that follow "the user"; undefined if nothing. */
 export async function rightsBeyond(db: Session, readable: readonly string[]): Promise<string | undefined> {
   const user = (await db.get<Record<"rules" | "member" | "creates" | "temporary", boolean>>(
     `SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls AS rules,

@@ -1,5 +1,5 @@
 /**
- * Loading the files of a run: each whole or not at all, and each once, by COPY.
+ * Loads the files of a run by COPY, each atomically and once.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import type { Session } from "./session.ts";
 import { baseTable } from "../sql/tables.ts";
 
 /**
- * Loads a file in the transaction of `session`: see `Store.loadFile`. Of two savers that load one file at once the second waits for the first, as
- * long as a lock may be waited for.
+ * Loads a file in the transaction of `session`: see `Store.loadFile`. If two savers load one file concurrently, the second waits for the first, up to
+ * the time limit of locks.
  */
 export async function loadFile(
   session: Session,
@@ -43,7 +43,7 @@ export async function loadFile(
   ))!;
   let facts: FileFacts | undefined;
   let records = 0;
-  // the time of a COPY has no bound, but each of its waits has one
+  // a COPY may take any time; each wait for the server is limited
   await session.run("SET LOCAL statement_timeout = 0");
   await session.copy(
     `COPY ${baseTable(file.kind, file.pipeline)} (id, json, nul_line) FROM STDIN`,
@@ -61,15 +61,15 @@ export async function loadFile(
   return { records, skipped: false };
 }
 
-/** Bytes or characters that are sent at once. */
+/** Bytes or characters per piece that is sent. */
 export const PIECE = 128 * 1024;
 
-/** What follows a line that is whole in its text, and the most bytes of an id with its tab. */
+/** The rest of a row after a line whose text is complete, and the most bytes of an id with its tab. */
 const REST = Buffer.from("\t\\N\n"), ID_BYTES = 17;
 
 /**
- * Lines as rows in the text format of COPY, each piece valid until the next one is requested; tells how many there were so far. Lines stay bytes, from
- * the file to the server, as texts of them would fill the heap.
+ * Lines as rows in the text format of COPY. Each piece is valid until the next one is requested. Reports the number of rows so far. Lines stay bytes
+ * from the file to the server, as decoded texts would fill the heap.
  */
 async function* rowsOf(
   file: FileToLoad,
@@ -113,10 +113,10 @@ async function* rowsOf(
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-/** What a row can't hold as it is: the backslash, tab and carriage return for COPY, NUL for TEXT. */
+/** Characters that need escaping in a row: backslash, tab and carriage return for COPY, NUL for TEXT. */
 const SPECIAL = [92, 9, 13, 0];
 
-/** Answers whether one of them is between two places, which have to ascend from call to call. */
+/** Returns a function that checks a range for special characters; ranges must ascend from call to call. */
 function specialIn(bytes: Uint8Array): (start: number, end: number) => boolean {
   const next = SPECIAL.map(() => -1);
   return (start, end) =>
@@ -127,7 +127,7 @@ function specialIn(bytes: Uint8Array): (start: number, end: number) => boolean {
     });
 }
 
-/** The text of a line, and the line itself where TEXT can't hold it. */
+/** The text of a line, and the line as bytes if TEXT can't hold it. */
 function valuesOf(line: string): string {
   if (!line.includes("\0")) return `${escaped(line)}\t\\N`;
   return `${escaped(line.replaceAll("\0", "\ufffd"))}\t\\\\x${Buffer.from(line).toString("hex")}`;

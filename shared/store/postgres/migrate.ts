@@ -1,5 +1,5 @@
 /**
- * The schema's history in PostgreSQL: numbered steps that only go forward.
+ * The migrations of the schema in PostgreSQL: numbered steps, forward only.
  *
  * @module
  */
@@ -10,32 +10,32 @@ import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type:
 import trimmed from "./migrations/0002_trimmed.sql" with { type: "text" };
 import extractorState from "./migrations/0003_extractor_state.sql" with { type: "text" };
 
-/** All steps; number n leads to schema version n. A step that was released is never changed. */
+/** All steps; number n leads to schema version n. A released step is never changed. */
 const MIGRATIONS: readonly string[] = [runsAndRecords, trimmed, extractorState];
 
-/** The schema version that this program works with. */
+/** The schema version of this program. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
-/** The oldest server that will do. */
+/** The oldest supported server version. */
 const OLDEST_SERVER = 15;
 
-/** The advisory lock under which what is shared by all pipelines is made or changed: the schema and the views. */
+/** The advisory lock for changes of what all pipelines share: the schema and the views. */
 export const SCHEMA_LOCK = 7_305_808_869_229_538_661n; // the bytes of "etl_sche"
 
-/** What the server says of itself. */
+/** Version and settings of the server. */
 export interface ServerFacts {
   /** Such as 150018. */
   readonly version: number;
   readonly encoding: string;
   readonly isolation: string;
-  /** Of a commit: `on` where it is on the disk before it is answered. */
+  /** `on` if a commit is on the disk before it is acknowledged. */
   readonly commit: string;
 }
 
 /**
- * Refuses a server on which the store's promises wouldn't hold.
+ * Refuses a server on which the store's guarantees wouldn't hold.
  *
- * @throws PermanentError for one that is too old, holds no UTF-8, or doesn't keep what was committed.
+ * @throws PermanentError for one that is too old, doesn't use UTF-8, or acknowledges commits before they are durable.
  */
 export async function checkServer(db: Postgres): Promise<ServerFacts> {
   const facts = (await db.get<ServerFacts>(
@@ -49,7 +49,7 @@ export async function checkServer(db: Postgres): Promise<ServerFacts> {
   return facts;
 }
 
-/** Why the store's promises wouldn't hold on a server, and what to do; undefined where they would. */
+/** Why the store's guarantees wouldn't hold on a server, and what to do; undefined if they hold. */
 export function unfit({ version, encoding, isolation, commit }: ServerFacts): string | undefined {
   if (version < OLDEST_SERVER * 10_000) {
     const major = Math.floor(version / 10_000);
@@ -72,10 +72,10 @@ export function unfit({ version, encoding, isolation, commit }: ServerFacts): st
 /**
  * The database's schema version; 0 before the first step.
  *
- * @throws PermanentError when the database was made by a newer program.
+ * @throws PermanentError if the database was made by a newer version.
  */
 export async function schemaVersion(db: Session, place: string): Promise<number> {
-  // not to_regclass, which doesn't see what others committed while a transaction waited
+  // not to_regclass, which doesn't see tables committed while this transaction waited
   const isMade = await db.get(
     "SELECT 1 FROM pg_class WHERE relname = 'etl_schema' AND relnamespace = ANY(current_schemas(false)::regnamespace[])",
   );
@@ -90,7 +90,7 @@ export async function schemaVersion(db: Session, place: string): Promise<number>
   return version;
 }
 
-/** @throws TransientError where a newer program has changed the schema since this one opened it: the newer one does the work. */
+/** @throws TransientError if a newer version has changed the schema since this one opened it: the newer one will do the work. */
 export async function refuseNewer(session: Session, place: string): Promise<void> {
   const { version } = (await session.get<{ version: number }>("SELECT version FROM etl_schema"))!;
   if (version <= SCHEMA_VERSION) return;
@@ -101,16 +101,16 @@ export async function refuseNewer(session: Session, place: string): Promise<void
 }
 
 /**
- * Brings the database to `SCHEMA_VERSION`, each step in a transaction of its own. Several processes may do so at once.
+ * Migrates the database to `SCHEMA_VERSION`, each step in its own transaction. Several processes may migrate concurrently.
  *
- * @throws PermanentError when the database is newer than the program, or has tables of these names that aren't ours.
- * @throws TransientError when another process takes too long over it.
+ * @throws PermanentError if the database was made by a newer version, or has tables of these names that aren't ours.
+ * @throws TransientError if another process takes too long to migrate.
  */
 export async function migrate(db: Postgres): Promise<void> {
   while (await schemaVersion(db, db.place) < SCHEMA_VERSION) {
     await db.transaction(async (session) => {
       await session.run("SELECT pg_advisory_xact_lock($1)", SCHEMA_LOCK);
-      const version = await schemaVersion(session, db.place); // another process may have been faster
+      const version = await schemaVersion(session, db.place); // another process may have migrated meanwhile
       if (version === SCHEMA_VERSION) return;
       if (version === 0) await refuseForeign(session, db.place);
       await session.script(MIGRATIONS[version]!);
@@ -136,7 +136,7 @@ async function refuseForeign(session: Session, place: string): Promise<void> {
   );
 }
 
-/** Whether the database has this program's schema, and the views that are made last. */
+/** Whether the database has this program's schema, and the views, which are created last. */
 export async function hasSchema(db: Postgres): Promise<boolean> {
   if (await schemaVersion(db, db.place) !== SCHEMA_VERSION) return false;
   return (await db.get("SELECT 1 FROM pipelines LIMIT 1")) !== undefined;

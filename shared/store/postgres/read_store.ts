@@ -1,5 +1,5 @@
 /**
- * The reader's side of a store in PostgreSQL.
+ * A store in PostgreSQL as a reader opens it.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { readsOf } from "./reads.ts";
 import { ShownPipelines } from "../sql/shown.ts";
 import { goingFiles } from "../sql/trim.ts";
 
-/** Connections that a reader has at most. */
+/** The maximum number of a reader's connections. */
 const MOST_CONNECTIONS = 8;
 
 /**
- * Opens the database to read. Answers undefined while the saver hasn't brought it to this program's schema yet: ask again later.
+ * Opens the database for reading. Returns undefined until the saver has migrated it to this version's schema: ask again later.
  *
- * @throws PermanentError when it refuses, can't keep the store's promises, or was made by a newer program.
- * @throws TransientError when it is away.
+ * @throws PermanentError if it refuses access, can't keep the store's guarantees, or was made by a newer version.
+ * @throws TransientError if it can't be reached.
  */
 export async function openPostgresToRead(url: string, name = "reader"): Promise<ReadStore | undefined> {
   const db = new Postgres(url, {
@@ -48,9 +48,9 @@ function readStoreOf(db: Postgres): ReadStore {
     growth: () => growthOf(db),
     trimmable: (before) => goingFiles(db, before),
     ping: async () => void await schemaVersion(db, db.place),
-    damage: () => Promise.resolve(undefined), // PostgreSQL checks each page that it reads, and says so
+    damage: () => Promise.resolve(undefined), // PostgreSQL checks each page that it reads, and reports damage as an error
     async version() {
-      // differs with each transaction of the server; a server that was put back to an earlier state has started since
+      // changes with each transaction of the server; the start time covers a server restored to an earlier state
       const { version } = (await db.get<{ version: string }>(
         "SELECT pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())::text AS version",
       ))!;

@@ -1,5 +1,5 @@
 /**
- * All that is read from PostgreSQL. Each read sees what was committed when it began, and waits for no writer.
+ * The reads of the store from PostgreSQL. Each read sees the data committed when it began, and waits for no writer.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * SQL over the text of a record: where it stands, and what is read of it.
+ * SQL over the text of a record: where it is stored, and its values.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { CurrentColumn } from "../current_shape.ts";
 import { type Mask, MASKED } from "../mask.ts";
 import { sqlText } from "./session.ts";
 
-/** What `text` holds as a record `x.v`, parsed once for each row, and not at all where nothing of it is shown. To be joined. */
+/** Joins `text` parsed as a record `x.v`: once for each row, and not at all if no value is selected. */
 export function parsed(text: string): string {
   return `CROSS JOIN LATERAL (SELECT etl_record(${text}) AS v OFFSET 0) AS x`;
 }
@@ -17,7 +17,7 @@ export function pathSql(keys: readonly string[]): string {
   return `ARRAY[${keys.map(sqlText).join(", ")}]`;
 }
 
-/** The value of a column, of a record `record`. */
+/** The value of a column in the record `record`. */
 export function fieldSql({ keys, type }: CurrentColumn, record: string): string {
   const path = pathSql(keys);
   if (type === "TEXT") return `${record} #>> ${path}`;
@@ -25,7 +25,7 @@ export function fieldSql({ keys, type }: CurrentColumn, record: string): string 
   return type === "REAL" ? `${number}::double precision` : number;
 }
 
-/** The value of a top-level key of a record, as text; of a `type` where it is known to have one. */
+/** The value of a top-level key of a record, as text, or as `type` if that is known. */
 export function valueSql(
   key: string,
   rule: "whole" | Mask | undefined,

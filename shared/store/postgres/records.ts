@@ -1,5 +1,5 @@
 /**
- * Reading records in PostgreSQL.
+ * Reads records from PostgreSQL.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export class PostgresRecords extends SqlRecords {
     { limit, offset }: { limit: number; offset: number },
   ): Promise<Table> {
     const columns = keyColumns(kind, await fieldsOf(this.db, shown.name), shown, columnName);
-    // the page of ids first: what is passed over isn't joined
+    // selects the ids of the page first, so that skipped rows aren't joined
     const ids = `SELECT id FROM ${baseTable(kind, shown.name)} ORDER BY id LIMIT $1 OFFSET $2`;
     const rows = await this.read(kind, shown.name, `WHERE r.id IN (${ids}) ORDER BY r.id`, [limit, offset]);
     return {

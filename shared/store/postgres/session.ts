@@ -1,5 +1,5 @@
 /**
- * Running statements: values as SQLite has them, and each wait bounded.
+ * Runs statements with the same values as SQLite, and a time limit for each wait.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { PostgresType, Row, Sql as Client } from "postgres";
 import type { Cell, Table } from "../rows.ts";
 import type { Bindable, Dialect, Lock, Sql } from "../sql/sql.ts";
 
-/** What runs statements: a transaction, or all connections together, each statement a transaction of its own. */
+/** Runs statements, either in a transaction, or on any connection, where each statement is its own transaction. */
 export interface Session extends Sql {
   /** Runs several statements without parameters. */
   script(text: string): Promise<void>;
-  /** A query of unknown shape, so that two columns of one name are both there. */
+  /** A query of unknown shape; two columns with the same name are both returned. */
   table(text: string, ...values: Bindable[]): Promise<Table>;
-  /** `COPY … FROM STDIN` of what `pieces` holds, in its text format. Whole or not at all. A piece can be reused once the next one is requested. */
+  /** `COPY … FROM STDIN` of `pieces`, in the text format; atomic. A piece can be reused once the next one is requested. */
   copy(text: string, pieces: AsyncIterable<string | Uint8Array>): Promise<void>;
 }
 
-/** The parts of common statements in PostgreSQL's own SQL. */
+/** PostgreSQL's dialect of the shared statements. */
 export const DIALECT: Dialect = {
   isIn: (value, parameter, type) => `${value} = ANY(${parameter}::${type}[])`,
   listed: (parameter) => `unnest(${parameter}::bigint[]) WITH ORDINALITY AS c (value, n)`,
@@ -35,7 +35,7 @@ const LOCKS: Readonly<Record<Lock, number>> = {
   told: 0x65746c34,
 };
 
-/** Runs statements by the connection that `use` gives; it bounds and classifies what the work waits for. */
+/** Runs statements on the connection that `use` provides; `use` limits each wait and classifies its errors. */
 export function sessionOf(
   use: <T>(work: (sql: Client, wait: Wait) => Promise<T>) => Promise<T>,
 ): Session {
@@ -58,7 +58,7 @@ export function sessionOf(
     table: (text, ...values) =>
       use(async (sql, wait) => {
         // not prepared, as the columns of a view may have changed
-        // nor simple, which would take several statements
+        // nor simple, which would allow several statements
         const options = { prepare: false, simple: false };
         const rows = await wait(sql.unsafe(text, values.map(toNative), options).values());
         return { columns: rows.columns.map(({ name }) => name), rows: [...rows] as Cell[][] };
@@ -67,10 +67,10 @@ export function sessionOf(
   };
 }
 
-/** Waits, at most as long as a statement may take. */
+/** Waits, at most for the time limit of a statement. */
 export type Wait = <T>(work: PromiseLike<T>) => Promise<T>;
 
-/** A query of the client that takes rows. */
+/** A query of the client that accepts rows. */
 interface Copying {
   reject: (error: Error) => void;
   writable(): Promise<Writable>;
@@ -83,7 +83,7 @@ async function copy(
   pieces: AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
   const query = sql.unsafe(text) as unknown as Copying;
-  // what the server refuses after the end of the rows is told to the query alone, which has been answered by then
+  // an error after the last row only rejects the query, whose promise is settled by then
   const refused = Promise.withResolvers<never>();
   refused.promise.catch(() => {});
   const { reject } = query;
@@ -91,7 +91,7 @@ async function copy(
     reject(error);
     refused.reject(error);
   };
-  // a connection that is lost by now is not waited for, and nobody else would catch these
+  // on a lost connection nothing awaits these promises, so nothing else would catch their errors
   const opened = query.writable();
   opened.catch(() => {});
   const stream = await wait(opened);
@@ -103,16 +103,16 @@ async function copy(
   ended.catch((error) => fail(error));
   try {
     for await (const piece of pieces) {
-      // not a race against `ended`, which would keep something of each
+      // not a race against `ended`, which would retain memory for each piece
       const taken = Promise.withResolvers<void>();
       taken.promise.catch(() => {});
       fail = taken.reject;
-      // a connection that is lost isn't waited for
+      // a lost connection ends the wait
       stream.write(piece, (error) => error ? taken.reject(stream.errored ?? error) : taken.resolve());
       await wait(taken.promise);
     }
   } catch (error) {
-    // what is in the table already is taken back
+    // rolls back the rows already copied
     stream.destroy(error instanceof Error ? error : new Error(String(error)));
     throw error;
   }
@@ -127,15 +127,15 @@ function query(sql: Client, text: string, values: Bindable[]) {
 
 function toNative(value: Bindable) {
   if (value === undefined) return null;
-  if (typeof value === "string") return value.replaceAll("\0", "\ufffd"); // which TEXT can't hold
+  if (typeof value === "string") return value.replaceAll("\0", "\ufffd"); // TEXT can't hold NUL
   if (typeof value === "boolean") return value ? 1 : 0;
   return value as number;
 }
 
-/** The object ids of the types that aren't what they are to SQLite. */
+/** The object ids of the types whose values are converted to those of SQLite. */
 const [INT8, JSON_TEXT, NUMERIC, TEXTS, INT8S] = [20, 114, 1700, 1009, 1016];
 
-/** Whole numbers beyond 2^53 come as `bigint`; dates and JSON stay text. */
+/** Whole numbers beyond 2^53 are `bigint`; dates and JSON stay text. */
 export const TYPES: Record<string, PostgresType> = {
   int8: { to: INT8, from: [INT8], serialize: String, parse: wholeOf },
   numeric: { to: NUMERIC, from: [NUMERIC], serialize: String, parse: numberOf },
@@ -150,7 +150,7 @@ function wholeOf(text: string): number | bigint {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
-/** Text where a number of JavaScript can't hold all the digits. */
+/** A number, or its text if a JavaScript number can't hold all the digits. */
 function numberOf(text: string): number | bigint | string {
   if (/^-?\d+$/.test(text)) return wholeOf(text);
   const number = Number(text);

@@ -1,5 +1,5 @@
 /**
- * The way to a PostgreSQL server: a TCP connection, encrypted as `sslmode` says.
+ * Opens a TCP connection to a PostgreSQL server, encrypted according to `sslmode`.
  *
  * @module
  */
@@ -7,38 +7,38 @@ import { isIP, Socket } from "node:net";
 import { connect as encrypt, type ConnectionOptions as TlsOptions } from "node:tls";
 
 /**
- * How a connection is encrypted, as in libpq: never, where the server can, always, or always with a certificate that is checked. Those that
- * are checked are checked for the host's name, too.
+ * How a connection is encrypted, as in libpq: never, if the server supports it, always, or always with a verified certificate. Verification includes
+ * the host name.
  */
 export const SSL_MODES = ["disable", "prefer", "require", "verify-full"] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-/** Longest wait until the server has answered, in milliseconds. */
+/** Time limit for the server's answer, in milliseconds. */
 const CONNECT_MS = 10_000;
 
-/** What a client sends to ask for TLS; the server answers S or N. */
+/** The client's request for TLS; the server answers S or N. */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 
-/** What went wrong on the way, with a code as those of sockets. */
-export class WayError extends Error {
+/** An error of the connection, with a code like those of sockets. */
+export class ConnectionError extends Error {
   /** Makes the error. */
   constructor(readonly code: "CONNECT_TIMEOUT" | "CONNECTION_CLOSED" | "NO_TLS" | "SILENT" | "TOO_LARGE") {
     super(code);
   }
 }
 
-/** How to connect: `rootCert` is a file with the certificates of the authorities that are trusted, in place of the usual ones. */
-export interface Way {
+/** The server's address and TLS settings. `rootCert` is a file with the certificates of trusted authorities, in place of the default ones. */
+export interface Endpoint {
   readonly host: string;
   readonly port: number;
   readonly sslMode: SslMode;
   readonly rootCert: string | undefined;
 }
 
-/** Connects. Fails with what the socket or TLS says, or after 10 s. */
-export async function connectSocket({ host, port, sslMode: mode, rootCert }: Way): Promise<Socket> {
+/** Connects. Throws the error of the socket or of TLS, or a timeout after 10 s. */
+export async function connectSocket({ host, port, sslMode: mode, rootCert }: Endpoint): Promise<Socket> {
   const socket = new Socket();
-  const timer = setTimeout(() => socket.destroy(new WayError("CONNECT_TIMEOUT")), CONNECT_MS);
+  const timer = setTimeout(() => socket.destroy(new ConnectionError("CONNECT_TIMEOUT")), CONNECT_MS);
   try {
     socket.connect(port, host);
     await heard(socket, "connect");
@@ -51,7 +51,7 @@ export async function connectSocket({ host, port, sslMode: mode, rootCert }: Way
         : undefined;
       return await encrypted(socket, host, { rejectUnauthorized: mode === "verify-full", ca });
     }
-    if (mode !== "prefer") throw new WayError("NO_TLS");
+    if (mode !== "prefer") throw new ConnectionError("NO_TLS");
     return socket;
   } catch (error) {
     socket.destroy();
@@ -68,10 +68,10 @@ async function encrypted(socket: Socket, host: string, trust: TlsOptions): Promi
   return secured;
 }
 
-/** What comes with an event of a socket; unlike `once` it fails where the other side closes the connection in silence. */
+/** The arguments of a socket's event. Unlike `once`, it rejects if the peer closes the connection without an error. */
 function heard(socket: Socket, event: string): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  const closed = () => reject(new WayError("CONNECTION_CLOSED"));
+  const closed = () => reject(new ConnectionError("CONNECTION_CLOSED"));
   socket.once(event, resolve).once("error", reject).once("close", closed);
   return promise.finally(() => socket.off(event, resolve).off("error", reject).off("close", closed));
 }

@@ -1,5 +1,5 @@
 /**
- * The saver's side of a store in PostgreSQL. Any number of savers may have one each, on any machine.
+ * A store in PostgreSQL as the saver opens it. Any number of savers, on any machine, may have one each.
  *
  * @module
  */
@@ -22,9 +22,9 @@ import { trimRuns } from "./trim.ts";
 import { refreshViews } from "./views.ts";
 import { unmoved } from "../sql/moves.ts";
 
-/** The saver's side. */
+/** The store as the saver opens it. */
 export class PostgresStore extends SqlStore implements Store {
-  /** Made by `openPostgres`. */
+  /** Use `openPostgres`. */
   constructor(private readonly db: Postgres) {
     super(readsOf(db));
   }
@@ -52,7 +52,7 @@ export class PostgresStore extends SqlStore implements Store {
     });
   }
 
-  /** A saver that runs while a newer one changes the schema leaves what is to be loaded to that one. */
+  /** Refuses to load after a newer version has changed the schema; that version's saver loads instead. */
   #load<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return this.db.transaction(async (session) => {
       await refuseNewer(session, this.db.place);
@@ -75,23 +75,23 @@ export class PostgresStore extends SqlStore implements Store {
     return trimRuns(this.db, before, signal);
   }
 
-  /** Nobody but the server knows its disk: where it is full, a load fails as NoSpace and leaves nothing. */
+  /** Checks nothing, as clients can't see the server's disk. If it is full, a load fails with NoSpace and is rolled back. */
   needSpace(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** The server does so by itself (autovacuum, checkpoints). */
+  /** Does nothing: the server maintains itself (autovacuum, checkpoints). */
   tidy(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** Closes the store after the statements that run. */
+  /** Closes the store after its running statements. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.db[Symbol.asyncDispose]();
   }
 }
 
-/** Gives new keys their columns. Few runs have any, so the schema is locked only then. */
+/** Adds columns for new keys. Few runs have any, so the schema is locked only then. */
 async function showFields(session: Session, pipeline: string, fields: readonly string[]): Promise<void> {
   const known = new Set(await fieldsOf(session, pipeline));
   if (fields.every((field) => known.has(field))) return;
@@ -99,14 +99,14 @@ async function showFields(session: Session, pipeline: string, fields: readonly s
   if (await addFields(session, pipeline, fields)) await refreshViews(session);
 }
 
-/** Connections that a saver has at most: each of its actors needs one, and those that read while they hold a lock two. */
+/** The maximum number of a saver's connections: each of its actors needs one, or two if it reads while it holds a lock. */
 const MOST_CONNECTIONS = 12;
 
 /**
- * Opens the database to write: brings the schema up to date, and makes the tables and views of `pipelines`.
+ * Opens the database for writing: migrates the schema, and creates the tables and views of `pipelines`.
  *
- * @throws PermanentError when it refuses, can't keep the store's promises, or was made by a newer program.
- * @throws TransientError when it is away, or another process takes too long over the schema.
+ * @throws PermanentError if it refuses access, can't keep the store's guarantees, or was made by a newer version.
+ * @throws TransientError if it can't be reached, or another process takes too long to migrate.
  */
 export async function openPostgres(url: string, pipelines: readonly Defined[]): Promise<PostgresStore> {
   const db = new Postgres(url, { name: "saver", max: MOST_CONNECTIONS });

@@ -1,6 +1,6 @@
 /**
- * Records of old runs leave the database, each step a short transaction of its own, as in `sqlite/trim.ts`. What is needed stays: records that the
- * current state refers to, and invalid records that nobody has corrected.
+ * Removes records of old runs from the database, in short transactions, like `sqlite/trim.ts`. Kept are records that the current state refers to, and
+ * uncorrected invalid records.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { baseTable, currentTable, newestComplete } from "../sql/tables.ts";
 import { ShownPipelines } from "../sql/shown.ts";
 import { startTrim, type Transact, trimEvents, trimFile } from "../sql/trim.ts";
 
-/** Ids that one transaction looks at. */
+/** Ids examined per transaction. */
 const IDS_AT_ONCE = 10_000;
 
-/** Removes the records and the events of runs that are older than `before`. The server uses the room again. */
+/** Removes the records and the events of runs older than `before`. The server reuses the space. */
 export async function trimRuns(
   db: Postgres,
   before: string,
@@ -44,8 +44,8 @@ export async function trimRuns(
 }
 
 /**
- * Whether a record `r` of a trimmed file stays, as SQL. An invalid record is needed until it was corrected, or a later run held its key as a valid
- * record; one that a kept run holds again, to the byte, is kept there.
+ * SQL: whether a record `r` of a trimmed file is kept. An invalid record is needed until it is corrected, or a later run holds its key as a valid
+ * record. If a kept run holds identical bytes, they are kept there.
  */
 function isNeededSql(kind: FileKind, { name, current }: Shown, runId: string): string {
   if (kind === "raw") return "false";

@@ -1,15 +1,15 @@
 /**
- * What all views have in common.
+ * What all views share: names of columns, and their creation.
  *
  * @module
  */
 import { type Session, sqlText } from "./session.ts";
 import { sqlName } from "../sql/sql.ts";
 
-/** PostgreSQL cuts longer names, in bytes. */
+/** The longest name, in bytes; PostgreSQL cuts longer ones. */
 const LONGEST_COLUMN = 63;
 
-/** The SQL that a table or view was made by, which is noted with it; undefined where there is none. */
+/** The SQL that created a table or view, which is stored as its comment; undefined if none is. */
 export async function noted(db: Session, name: string): Promise<string | undefined> {
   const found = await db.get<{ sql: string | null }>(
     "SELECT obj_description(to_regclass($1), 'pg_class') AS sql",
@@ -18,7 +18,7 @@ export async function noted(db: Session, name: string): Promise<string | undefin
   return found?.sql ?? undefined;
 }
 
-/** Makes the view `name` where it isn't what `wanted` selects. Who may read one of our views may read the others. */
+/** Creates the view `name`, or replaces it if it differs from `wanted`. Users who may read one of our views may read all of them. */
 export async function refreshView(db: Session, name: string, wanted: string): Promise<void> {
   if (await noted(db, name) === wanted) return;
   const readers = await db.all<{ name: string }>(
@@ -38,7 +38,7 @@ export async function refreshView(db: Session, name: string, wanted: string): Pr
   );
 }
 
-/** A column's name: the key, cut where it is too long, or, where a name is taken already, the key with a number. */
+/** A column's name: the key, cut if too long, with a number if the name is taken. */
 export function columnName(key: string, taken: Set<string>): string {
   const base = key === "" ? "(empty)" : key.toWellFormed();
   let name = cut(base, LONGEST_COLUMN);

@@ -1,6 +1,6 @@
 /**
- * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. A source may write anything:
- * columns of raw and invalid records are text, those of processed ones what the definition says.
+ * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. Columns of raw and invalid
+ * records are text, as a source may write anything; those of processed records have the types of the definition.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import { fieldsOf, keepShown, ShownPipelines } from "../sql/shown.ts";
 import { addFields, keyColumns, RECORD_META, selected } from "../sql/columns.ts";
 
 /**
- * Makes the tables of `pipelines`, and the views of all pipelines, where they differ from what is known. To be called in a write transaction that
- * holds the lock of the schema.
+ * Creates the tables of `pipelines`, and creates or replaces outdated views of all pipelines. Must run in a write transaction that holds the lock of
+ * the schema.
  */
 export async function refreshViews(db: Session, pipelines: Iterable<Defined> = []): Promise<void> {
   for (const shown of pipelines) {
