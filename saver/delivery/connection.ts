@@ -1,8 +1,8 @@
 /**
- * An SSH connection on which every request is answered, or fails in bounded time.
+ * An SSH connection on which every request is answered or fails within a time limit.
  *
- * ssh2 by itself leaves requests open when a connection dies. Here each one waits in a set, and the end of the connection (an error, a
- * close, a silent server) fails all of them.
+ * ssh2 alone leaves requests pending when a connection dies. Here the end of the connection (an error, a close, a silent server) fails all pending
+ * requests.
  */
 import { Buffer } from "node:buffer";
 import { connect as connectSocket, type Socket } from "node:net";
@@ -18,9 +18,7 @@ import { connectionFailure, type Server } from "./failure.ts";
 import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 import { readPrivateKey } from "./private_key.ts";
 
-/**
- * `strict`: the host key must be in the known hosts file. `accept-new`: the key of the first login is recorded there, any other is refused.
- */
+/** `strict`: the host key must be in the known hosts file. `accept-new`: the key of the first login is recorded there; any other is refused. */
 export type HostKeyPolicy = "strict" | "accept-new";
 
 export interface Login extends Server {
@@ -29,9 +27,9 @@ export interface Login extends Server {
   readonly passphrase?: string | undefined;
   readonly knownHosts: string;
   readonly hostKeyPolicy: HostKeyPolicy;
-  /** Milliseconds without any answer while requests wait. Default 20,000. */
+  /** Milliseconds without any answer while requests are pending. Default 20,000. */
   readonly timeoutMs?: number | undefined;
-  /** Allowed ciphers, best first. Default: those that leave nothing behind in a Deno process; ssh2 keeps others open for ever. */
+  /** Allowed ciphers, best first. Default: those that leak nothing in a Deno process; ssh2 never closes others. */
   readonly ciphers?: readonly CipherAlgorithm[] | undefined;
 }
 
@@ -39,7 +37,7 @@ const CLEAN_CIPHERS: readonly CipherAlgorithm[] = ["aes128-gcm@openssh.com", "ae
 
 const TIMEOUT_MS = 20_000;
 
-/** Milliseconds for an orderly end. */
+/** Milliseconds for an orderly close. */
 const GOODBYE_MS = 2_000;
 
 export type Callback<T> = (error: Error | null | undefined, value: T) => void;
@@ -50,10 +48,10 @@ export class Connection implements AsyncDisposable {
   readonly #client = new ssh2.Client();
   readonly #socket: Socket;
   readonly #closed: Promise<void>;
-  /** Fails each unanswered request. */
+  /** Rejects the pending requests. */
   readonly #waiting = new Set<(failure: unknown) => void>();
   readonly #timeoutMs: number;
-  /** Why the connection ended. */
+  /** The reason why the connection ended. */
   #failure: unknown;
   #lastAnswer = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -75,8 +73,8 @@ export class Connection implements AsyncDisposable {
   /**
    * Connects, checks the host key and logs in.
    *
-   * @throws TransientError when the server can't be reached, or breaks off.
-   * @throws PermanentError when the private key can't be used or is refused, or the host key isn't the known one.
+   * @throws TransientError if the server can't be reached or the connection breaks.
+   * @throws PermanentError if the private key can't be used or is refused, or the host key isn't the known one.
    */
   static async open(login: Login, signal: AbortSignal): Promise<Connection> {
     const key = await readPrivateKey(login.keyPath, login.passphrase);
@@ -96,7 +94,7 @@ export class Connection implements AsyncDisposable {
             cipher: [...login.ciphers ?? CLEAN_CIPHERS],
             serverHostKey: algorithmsFor(known.keysOf(login.host, login.port)),
           },
-          // synchronous, as ssh2 waits for ever when the server's next packet is faster
+          // synchronous, as ssh2 hangs if the server's next packet arrives before an asynchronous verdict
           hostVerifier: (blob: Buffer) => connection.#accepts(known, blob),
         });
       }, signal);
@@ -108,7 +106,7 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** @throws PermanentError when the server offers no SFTP to this user. */
+  /** @throws PermanentError if the server offers no SFTP to this user. */
   async sftp(signal: AbortSignal): Promise<SFTPWrapper> {
     try {
       const sftp = await this.request<SFTPWrapper>((done) => this.#client.sftp(done), signal);
@@ -129,7 +127,7 @@ export class Connection implements AsyncDisposable {
    * Sends a request and waits for its answer.
    *
    * @throws the server's error, as ssh2 reports it.
-   * @throws TransientError (or PermanentError) when the connection ended before the answer.
+   * @throws TransientError (or PermanentError) if the connection ended before the answer.
    * @throws the reason of `signal`.
    */
   async request<T>(send: (done: Callback<T>) => void, signal?: AbortSignal): Promise<T> {
@@ -144,7 +142,7 @@ export class Connection implements AsyncDisposable {
     try {
       send((error, value) => {
         this.#lastAnswer = performance.now();
-        // a request that ssh2 abandons with the connection has no status; the reason follows with the close
+        // an error without a status means that the connection is lost; the close event brings the reason
         if (error && this.#socket.destroyed) return;
         error ? reject(error) : resolve(value);
       });
@@ -159,7 +157,7 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Ends the connection, in order where the server still answers. */
+  /** Ends the connection, orderly if the server still answers. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#failure === undefined) {
       this.#failure = new Error("the connection was ended");
@@ -178,7 +176,7 @@ export class Connection implements AsyncDisposable {
     for (const fail of this.#waiting) fail(failure);
   }
 
-  /** Ends the connection when requests wait and none was answered for the whole timeout. */
+  /** Ends the connection if requests are pending and none was answered during the whole timeout. */
   #watch(): void {
     if (this.#timer !== undefined) return;
     this.#lastAnswer = performance.now();
@@ -191,7 +189,7 @@ export class Connection implements AsyncDisposable {
     this.#timer = setTimeout(check, this.#timeoutMs);
   }
 
-  /** A refused host key ends the connection with the reason. */
+  /** Checks the host key. If it is refused, the connection ends with the reason. */
   #accepts(known: KnownHosts, blob: Uint8Array): boolean {
     try {
       this.hostKey = hostKeyOf(blob);
@@ -203,7 +201,7 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Records the key of a new server. Another connection may have been faster, and may have seen another key. */
+  /** Records the key of a new server. Another connection may have recorded one meanwhile; if it differs, this one is refused. */
   async #recordHostKey(known: KnownHosts): Promise<void> {
     const { host, port, knownHosts } = this.login;
     if (this.hostKey === undefined || known.judge(host, port, this.hostKey).kind !== "unknown") return;
@@ -214,7 +212,7 @@ export class Connection implements AsyncDisposable {
   }
 }
 
-/** Connects without logging in: whether there is a server at all. @throws as `Connection.open`. */
+/** Connects without logging in, to check that the server can be reached. @throws as `Connection.open`. */
 export async function reach(login: Login, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { host, port, timeoutMs = TIMEOUT_MS } = login;
@@ -239,7 +237,7 @@ function silence(ms: number): Error {
   return new Error(`no answer for ${Math.round(ms / 1000)} s`);
 }
 
-/** ssh2 writes a packet in three pieces. Those of one turn of the event loop go to the system in one call instead. */
+/** ssh2 writes a packet in three pieces. This combines all pieces of one turn of the event loop into one system call. */
 function writeAtOnce(socket: Socket): void {
   const write = socket.write.bind(socket) as (...written: unknown[]) => boolean;
   let corked = false;
@@ -287,7 +285,7 @@ function describe({ type, blob }: HostKey): string {
   return `${type} ${fingerprintOf(blob)}`;
 }
 
-/** Offered to a new server, best first. */
+/** Types of host keys offered to a new server, best first. */
 const ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
@@ -297,7 +295,10 @@ const ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
   "rsa-sha2-256",
 ];
 
-/** A server may have keys of several types: ask for a known one, so that it doesn't count as changed. */
+/**
+ * Types of host keys, known ones first. A server may have keys of several types; without this order it could present an unknown one, which would look
+ * changed.
+ */
 function algorithmsFor(known: readonly HostKey[]): ServerHostKeyAlgorithm[] {
   const types = new Set(known.map(({ type }) => type));
   const isKnown = (algorithm: string) => types.has(algorithm.startsWith("rsa-sha2-") ? "ssh-rsa" : algorithm);

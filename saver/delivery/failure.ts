@@ -1,4 +1,4 @@
-/** Classifies failures: the one place that knows the errors of ssh2, SFTP and the file system. */
+/** Classifies failures of ssh2, SFTP and the file system, all in this module. */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import { fileError } from "../../shared/files/disk.ts";
 
@@ -17,13 +17,13 @@ export interface Server {
   readonly user: string;
 }
 
-/** The SFTP status of an answer; undefined where there was none. */
+/** The SFTP status of an answer; undefined if there was none. */
 export function statusOf(error: unknown): number | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "number" ? code : undefined;
 }
 
-/** For a server that refuses to `action` (such as `write`) the remote `path`. */
+/** The error for a server that refuses to `action` (such as `write`) the remote `path`. */
 export function requestFailure(action: string, path: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   const cannot = `Cannot ${action} "${path}" on the SFTP server`;
@@ -53,7 +53,7 @@ export function requestFailure(action: string, path: string, error: unknown): Er
   }
 }
 
-/** For a connection to `server` that failed or broke. */
+/** The error for a connection to `server` that failed or broke. */
 export function connectionFailure(server: Server, keyPath: string, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   const where = `"${server.host}:${server.port}"`;
@@ -89,18 +89,18 @@ function lostConnection(where: string, error: unknown): Error {
   );
 }
 
-/** The part of ssh2 that an error comes from. */
+/** The part of ssh2 that raised an error. */
 function levelOf(error: unknown): unknown {
   return error instanceof Error && "level" in error ? error.level : undefined;
 }
 
-/** Several addresses of one name may have failed, each for its own reason. */
+/** All reasons of an error: each address of a name may have failed for its own. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return messageOf(error);
 }
 
-/** For a local file that the configuration or a run names. */
+/** The error for a local file that the configuration or a run names. */
 export function namedFileError(action: string, path: string, error: unknown): Error {
   const cannot = `Cannot ${action} "${path}"`;
   if (error instanceof Deno.errors.NotFound) {

@@ -18,9 +18,9 @@ export class Inspection implements AsyncDisposable {
   }
 
   /**
-   * Hashes the whole file at `path`; undefined where there is none.
+   * Hashes the whole file at `path`; undefined if it doesn't exist.
    *
-   * @throws TransientError when the connection breaks; PermanentError when reading is forbidden.
+   * @throws TransientError if the connection breaks; PermanentError if reading is forbidden.
    */
   async digest(path: string): Promise<Digest | undefined> {
     const facts = await this.remote.facts(path);

@@ -1,8 +1,8 @@
 /**
  * OpenSSH's `known_hosts` file: the host keys that a server may show.
  *
- * Reads plain and hashed names, `[host]:port`, patterns (`*`, `?`, `!`), several keys for a host, `@revoked`. Ignores lines with
- * `@cert-authority`, as certificates of hosts aren't accepted.
+ * Supports plain and hashed names, `[host]:port`, patterns (`*`, `?`, `!`), several keys for a host, and `@revoked`. Ignores lines with
+ * `@cert-authority`, as host certificates aren't supported.
  */
 import { createHash, createHmac } from "node:crypto";
 import { Buffer } from "node:buffer";
@@ -29,7 +29,7 @@ interface Entry extends HostKey {
 export class KnownHosts {
   private constructor(private readonly entries: readonly Entry[]) {}
 
-  /** Reads `file`; a missing one knows no host. @throws PermanentError when it can't be read. */
+  /** Reads `file`; a missing file has no entries. @throws PermanentError if it can't be read. */
   static async read(file: string): Promise<KnownHosts> {
     let text = "";
     try {
@@ -42,7 +42,7 @@ export class KnownHosts {
     return KnownHosts.parse(text);
   }
 
-  /** Ignores lines that make no sense, as OpenSSH does. */
+  /** Ignores malformed lines, as OpenSSH does. */
   static parse(text: string): KnownHosts {
     return new KnownHosts(text.split("\n").flatMap((line) => entryOf(line) ?? []));
   }
@@ -51,7 +51,7 @@ export class KnownHosts {
     return this.#matching(host, port).filter((entry) => !entry.revoked);
   }
 
-  /** Judges `key`, shown by the server at `host` and `port`. */
+  /** Compares `key`, which the server at `host` and `port` has presented, with the known ones. */
   judge(host: string, port: number, key: HostKey): Verdict {
     const same = this.#matching(host, port).filter((entry) => equal(entry.blob, key.blob));
     if (same.some((entry) => entry.revoked)) return { kind: "revoked" };
@@ -66,12 +66,12 @@ export class KnownHosts {
   }
 }
 
-/** As OpenSSH writes it: `SHA256:` and base64 without padding. */
+/** The fingerprint in OpenSSH's format: `SHA256:` and base64 without padding. */
 export function fingerprintOf(blob: Uint8Array): string {
   return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
 }
 
-/** Reads SSH's wire format, which begins with the key's type. @throws PermanentError when it doesn't. */
+/** Reads a key in SSH's wire format, which begins with its type. @throws PermanentError for any other format. */
 export function hostKeyOf(blob: Uint8Array): HostKey {
   const length = blob.length < 4 ? Infinity : new DataView(blob.buffer, blob.byteOffset).getUint32(0);
   if (length > Math.min(blob.length - 4, 100)) {
@@ -82,21 +82,21 @@ export function hostKeyOf(blob: Uint8Array): HostKey {
   return { type: new TextDecoder().decode(blob.subarray(4, 4 + length)), blob };
 }
 
-/** The name in `known_hosts`: `host`, or `[host]:port` where the port isn't 22. */
+/** The name in `known_hosts`: `host`, or `[host]:port` if the port isn't 22. */
 export function nameOf(host: string, port: number): string {
   return port === 22 ? host.toLowerCase() : `[${host.toLowerCase()}]:${port}`;
 }
 
-/** The line that makes `key` known for the server at `host` and `port`, with its line end. */
+/** The line of `known_hosts` for `key` and the server at `host` and `port`, with its line end. */
 export function lineFor(host: string, port: number, key: HostKey): string {
   return `${nameOf(host, port)} ${key.type} ${Buffer.from(key.blob).toString("base64")}\n`;
 }
 
 /**
- * Adds `key` to `file`, which is created where it is missing. One append of a whole line, on disk when this resolves, so that concurrent
- * appends stay intact.
+ * Adds `key` to `file`, which is created if missing. Appends one whole line by one write, so concurrent appends stay intact; it is on the disk when
+ * this resolves.
  *
- * @throws PermanentError when the file can't be written.
+ * @throws PermanentError if the file can't be written.
  */
 export async function recordHostKey(file: string, host: string, port: number, key: HostKey): Promise<void> {
   try {

@@ -3,10 +3,7 @@ import ssh2, { type ParsedKey } from "ssh2";
 import { PermanentError } from "../../shared/errors/errors.ts";
 import { namedFileError } from "./failure.ts";
 
-/**
- * @throws PermanentError when the file is missing, can't be read, holds no private key that ssh2 understands, or `passphrase` doesn't open
- * it.
- */
+/** @throws PermanentError if the file is missing, can't be read, holds no private key that ssh2 supports, or `passphrase` doesn't decrypt it. */
 export async function readPrivateKey(path: string, passphrase?: string): Promise<ParsedKey> {
   let text: string;
   try {
@@ -36,7 +33,7 @@ export async function readPrivateKey(path: string, passphrase?: string): Promise
   return key;
 }
 
-/** Whether the key needs a passphrase; false for a text that is no key. */
+/** Whether the key needs a passphrase; false for a text that isn't a key. */
 function isEncrypted(text: string): boolean {
   const body = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text)?.[1];
   if (body === undefined) return /^Proc-Type: 4,ENCRYPTED|BEGIN ENCRYPTED|^Encryption: (?!none)/m.test(text);

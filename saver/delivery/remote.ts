@@ -10,7 +10,7 @@ export interface RemoteFacts {
   readonly folder: boolean;
 }
 
-/** Milliseconds for tidying up after a failure. */
+/** Milliseconds for cleanup after a failure. */
 const TIDY_MS = 2_000;
 
 type Send<T> = (done: Callback<T>) => void;
@@ -28,7 +28,7 @@ export class Remote {
     return new Remote(connection, await connection.sftp(signal), signal);
   }
 
-  /** The absolute path of the folder `path`, which is created where it is missing, with its parents. */
+  /** The absolute path of the folder `path`, which is created with its parents if missing. */
   async folder(path: string): Promise<string> {
     const home = path.startsWith("/")
       ? "/"
@@ -38,7 +38,7 @@ export class Remote {
     return absolute;
   }
 
-  /** Undefined where nothing is at `path`. */
+  /** Undefined if nothing exists at `path`. */
   async facts(path: string): Promise<RemoteFacts | undefined> {
     const stats = await this.#ask<Stats | undefined>(
       "look at",
@@ -49,7 +49,7 @@ export class Remote {
   }
 
   /**
-   * The entries of the folder `path`, with the time of their last change in seconds since 1970. Holds one reply of the server at a time.
+   * The entries of the folder `path`, with the time of their last change in seconds since 1970. Only one reply of the server is in memory at a time.
    */
   async *entries(path: string): AsyncGenerator<{ readonly name: string; readonly changedAt: number }> {
     const handle = await this.#ask<Buffer>("list", path, (done) => this.sftp.opendir(path, done));
@@ -71,7 +71,7 @@ export class Remote {
     }
   }
 
-  /** Creates a file, readable for everybody as far as the server's umask allows. */
+  /** Creates a file, readable by all users as far as the server's umask allows. */
   create(path: string): Promise<RemoteFile> {
     return this.#open("create", path, (done) => this.sftp.open(path, "wx", 0o644, done));
   }
@@ -81,8 +81,8 @@ export class Remote {
   }
 
   /**
-   * Renames `from` to `to` in one step, unless that name is taken: answers whether it did. SFTP's own rename promises not to replace
-   * anything; OpenSSH's `posix-rename` extension replaces.
+   * Renames `from` to `to` atomically; returns false if that name is taken. SFTP's plain rename never replaces a file, unlike OpenSSH's extension
+   * `posix-rename`.
    */
   async rename(from: string, to: string): Promise<boolean> {
     try {
@@ -95,7 +95,7 @@ export class Remote {
     }
   }
 
-  /** Removes the file `path` if possible within a short time, even after an abort. Answers whether it is gone; never throws. */
+  /** Removes the file `path` if possible within a short time, even after an abort. Returns whether it no longer exists; never throws. */
   async discard(path: string): Promise<boolean> {
     try {
       const unlinked = (done: Callback<void>) => this.sftp.unlink(path, absentAs(done));
@@ -133,7 +133,7 @@ export class Remote {
   }
 }
 
-/** An open remote file. Reads and writes name their position; any number may be under way. */
+/** An open remote file. Reads and writes state their position; any number may be pending. */
 export class RemoteFile implements AsyncDisposable {
   #open = true;
 
@@ -145,12 +145,12 @@ export class RemoteFile implements AsyncDisposable {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** The block can be reused as soon as this has returned its promise. */
+  /** The block can be reused as soon as this returns its promise. */
   write(block: Buffer, position: number): Promise<void> {
     return this.#ask("write", (done) => this.sftp.write(this.handle, block, 0, block.length, position, done));
   }
 
-  /** Fills `block` from `position` on; answers the number of bytes, fewer only at the file's end. */
+  /** Fills `block` from `position` on; returns the number of bytes, fewer only at the end of the file. */
   async read(block: Buffer, position: number): Promise<number> {
     let filled = 0;
     while (filled < block.length) {
@@ -164,13 +164,13 @@ export class RemoteFile implements AsyncDisposable {
     return filled;
   }
 
-  /** Flushes the file to the server's disk, where the server offers that (OpenSSH does). */
+  /** Flushes the file to the server's disk, if the server supports that (OpenSSH does). */
   async sync(): Promise<void> {
     await this.#ask<void>("write to disk", (done) => {
       try {
         this.sftp.ext_openssh_fsync(this.handle, done);
       } catch {
-        // ssh2 throws where the server doesn't offer it
+        // ssh2 throws if the server doesn't support it
         done(null, undefined);
       }
     });
@@ -182,7 +182,7 @@ export class RemoteFile implements AsyncDisposable {
     await this.#ask<void>("close", (done) => this.sftp.close(this.handle, done));
   }
 
-  /** Closes it if possible within a short time. Never throws. */
+  /** Closes the file if possible within a short time. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#open) return;
     this.#open = false;

@@ -1,8 +1,8 @@
 /**
- * Encrypting a file for its recipients before its delivery (age, https://age-encryption.org).
+ * Encrypts a file for its recipients before its delivery (age, https://age-encryption.org).
  *
- * A file is encrypted once, and the result is kept beside the run's files: age's output differs each time, and a delivery can be repeated
- * only with the same bytes.
+ * A file is encrypted once, and the result is kept beside the run's files. age's output differs each time, but a repeated delivery needs the same
+ * bytes.
  */
 import { Encrypter } from "age-encryption";
 import { createHash } from "node:crypto";
@@ -19,10 +19,10 @@ interface Place {
 }
 
 /**
- * Encrypts `file` for `recipients` into `folder`, or finds an earlier result there. The answered file is delivered instead.
+ * Encrypts `file` for `recipients` into `folder`, or finds an earlier result there. The returned file is delivered instead.
  *
  * @param recipients public keys (`age1…`), at least one; the holder of any one can decrypt the file
- * @throws PermanentError when a recipient is invalid, or the file isn't the announced one.
+ * @throws PermanentError if a recipient is invalid, or the file isn't the announced one.
  * @throws as `Files.create` and `Files.lines`.
  */
 export async function seal(
@@ -47,7 +47,7 @@ export function checkRecipients(recipients: readonly string[]): void {
   encrypterFor(recipients);
 }
 
-/** An invalid recipient is reported by its position, not its text: it may be a secret key. */
+/** Reports an invalid recipient by its position, not its text, which may be a secret key. */
 function encrypterFor(recipients: readonly string[]): Encrypter {
   const encrypter = new Encrypter();
   recipients.forEach((recipient, i) => {
@@ -96,7 +96,7 @@ async function make(
   return await target.publish();
 }
 
-/** Passes copies on, as a block is valid only until the next one is requested. */
+/** Yields copies, as a block is valid only until the next one is requested. */
 function hashing(hash: ReturnType<typeof createHash>): TransformStream<Uint8Array, Uint8Array> {
   return new TransformStream({
     transform(block, controller) {

@@ -1,6 +1,6 @@
 /**
- * Delivery over one SFTP connection. Each file is uploaded under a temporary name, verified, and renamed in one step that never replaces
- * another file. docs/decisions/003-delivery.md gives the reasons.
+ * Delivers over one SFTP connection. Each file is uploaded under a temporary name, verified, and renamed atomically without replacing another file.
+ * For the reasons see docs/decisions/003-delivery.md.
  */
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
@@ -17,7 +17,7 @@ import { Remote } from "./remote.ts";
 import { type Digest, readBack, upload } from "./transfer.ts";
 
 export interface SftpOptions extends Login {
-  /** Absolute or from the user's home; created where it is missing. */
+  /** Absolute, or relative to the user's home; created if missing. */
   readonly remoteDir: string;
   /** `content`: the file on the server is read back and hashed; `size`: only its length is compared. */
   readonly verify: "content" | "size";
@@ -48,11 +48,11 @@ const CIPHERS: readonly CipherAlgorithm[] = [
 
 export type Item = LocalFile | Manifest;
 
-/** Called with the bytes of each request that the server has taken, and of each reply while a file is read back. */
+/** Called with the bytes of each request that the server has acknowledged, and of each reply while a file is read back. */
 export type OnMoved = (sent: number, read: number) => void;
 
 export interface Housekeeping {
-  /** The files that it will send. */
+  /** The names of the files that the session will send. */
   readonly names: readonly string[];
   /** Temporary files of earlier sessions of this process. */
   readonly leftovers: readonly string[];
@@ -67,9 +67,9 @@ export interface OnTidied {
   swept(): void;
 }
 
-/** A connection that is logged in, and the folder for the files. Disposing ends the connection. */
+/** A logged-in connection, and the folder for the files. Disposing ends the connection. */
 export class Session implements AsyncDisposable {
-  /** By name and SHA-256, temporary files that are complete or on their way; undefined where the file was there already. */
+  /** Temporary files that are complete or being sent, by name and SHA-256; undefined for a file that already existed. */
   readonly #staged = new Map<string, Promise<string | undefined>>();
   readonly #parts: Set<string>;
 
@@ -85,7 +85,7 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Connects, creates the folder where it is missing, and removes what earlier sessions left unfinished.
+   * Connects, creates a missing folder, and removes temporary files of earlier sessions.
    *
    * @throws as `Delivery.deliver`.
    */
@@ -116,7 +116,7 @@ export class Session implements AsyncDisposable {
   async stage(item: Item, onMoved: OnMoved): Promise<void> {
     const source = this.#sourceOf(item);
     const staged = this.#stage(source, onMoved);
-    this.#staged.set(keyOf(source), staged); // at once, as `deliver` may be called meanwhile
+    this.#staged.set(keyOf(source), staged); // immediately, as `deliver` may be called meanwhile
     await staged;
   }
 
@@ -125,7 +125,7 @@ export class Session implements AsyncDisposable {
     return there === undefined ? await this.#send(source, onMoved) : undefined;
   }
 
-  /** Removes the temporary files of staged files that weren't delivered. Never throws. */
+  /** Removes the temporary files that were sent ahead and not delivered. Never throws. */
   async unstage(): Promise<void> {
     for (const staged of this.#staged.values()) await this.#discard(staged);
     this.#staged.clear();
@@ -145,7 +145,7 @@ export class Session implements AsyncDisposable {
     this.onTidied.parts([...this.#parts]);
   }
 
-  /** Puts one file on the server, unless it is there. @throws as `Delivery.deliver`. */
+  /** Puts one file on the server, unless it exists there. @throws as `Delivery.deliver`. */
   async deliver(item: Item, onMoved: OnMoved): Promise<DeliveredFile> {
     const source = this.#sourceOf(item);
     const target = this.#target(source);
@@ -163,7 +163,7 @@ export class Session implements AsyncDisposable {
         this.#isGone(part);
         return this.#placed(target, source, false);
       }
-      // another delivery was faster; the file that is there now counts
+      // another delivery finished first; its file counts
       await this.#insistOnSame(target, source, onMoved);
     } catch (error) {
       await this.#remove(part);
@@ -192,7 +192,7 @@ export class Session implements AsyncDisposable {
     return posix.join(this.folder, source.name);
   }
 
-  /** Uploads to a temporary file: on disk and verified when this resolves with its path, removed when it rejects. */
+  /** Uploads to a temporary file. When this resolves with its path, it is on the disk and verified; when this rejects, it is removed. */
   async #send(source: Source, onMoved: OnMoved): Promise<string> {
     const part = partOf(this.folder, source.name);
     this.#parts.add(part);
@@ -241,7 +241,7 @@ export class Session implements AsyncDisposable {
     );
   }
 
-  /** The remote file's length, and its SHA-256 where that has to be verified and can still be right. */
+  /** The remote file's length, and its SHA-256 if content is to be verified and the length is right. */
   async #digest(path: string, wanted: Digest, onMoved: OnMoved): Promise<Partial<Digest>> {
     const facts = await this.remote.facts(path);
     if (facts === undefined) return {};
@@ -272,12 +272,12 @@ export class Session implements AsyncDisposable {
 
 const PART = /^\.(.+)\.[0-9a-f]{12}\.part$/;
 
-/** A temporary file this much older than the newest entry, by the server's clock, is abandoned; in seconds. */
+/** A temporary file older than the newest entry by this much, by the server's clock, counts as abandoned; in seconds. */
 const STALE_S = 24 * 3600;
 
 /**
- * Removes what other processes left unfinished: temporary files of the files called `names`, and any other that nobody has written to for a
- * day, such as of a run that failed.
+ * Removes leftovers of other processes: temporary files of the files called `names`, and any other temporary file unchanged for a day, such as of a
+ * failed run.
  */
 async function removeStale(remote: Remote, folder: string, names: readonly string[]): Promise<void> {
   const parts: { name: string; changedAt: number }[] = [];
@@ -288,7 +288,7 @@ async function removeStale(remote: Remote, folder: string, names: readonly strin
       if (PART.test(entry.name)) parts.push(entry);
     }
   } catch (error) {
-    // some servers forbid listing the folder; they have to remove leftovers themselves
+    // some servers forbid listing the folder; leftovers must be removed there
     if (!(error instanceof PermanentError)) throw error;
   }
   for (const { name, changedAt } of parts) {
@@ -297,12 +297,12 @@ async function removeStale(remote: Remote, folder: string, names: readonly strin
   }
 }
 
-/** Different each time: two deliveries of one file never write to the same one. */
+/** Random, so two deliveries of one file never write to the same temporary file. */
 function partOf(folder: string, name: string): string {
   return posix.join(folder, `.${name}.${crypto.randomUUID().slice(-12)}.part`);
 }
 
-/** @throws PermanentError for anything but a plain file name. */
+/** @throws PermanentError for anything other than a plain file name. */
 export function checkName(name: string): void {
   if (/^[^/\\\p{Cc}]+$/u.test(name) && name !== "." && name !== "..") return;
   throw new PermanentError(`Cannot deliver a file as ${JSON.stringify(name)}: wanted a plain file name.`);

@@ -15,27 +15,27 @@ import { checkName, type OnMoved, PROBE, type SftpOptions } from "./session.ts";
 
 export type { SftpOptions } from "./session.ts";
 
-/** Threads at once: enough for the two large files of a run. */
+/** The maximum number of threads: enough for the two large files of a run. */
 const SFTP_WORKERS = 2;
-/** Bytes from which on another thread pays for its start. */
+/** From this many bytes on, another thread saves more time than its start takes. */
 const WORTH_A_THREAD = 8_000_000;
 /** How often the folder is searched for leftovers of other processes, in milliseconds: it may hold very many files. */
 const SWEEP_EVERY_MS = 24 * 3_600_000;
-/** How long files that were sent ahead wait for their delivery, in milliseconds: ten minutes. */
+/** How long files sent ahead wait for their delivery, in milliseconds: ten minutes. */
 const PATIENCE_MS = 600_000;
 
-/** A delivery to an SFTP server. Between two deliveries only files that were sent ahead keep a connection open. */
+/** A delivery to an SFTP server. Between two deliveries a connection stays open only for files sent ahead. */
 export function sftpDelivery(options: SftpOptions): Delivery {
   return new SftpDelivery(options);
 }
 
-/** Deliveries to folders below the server's own, each made on first use. */
+/** Deliveries to folders below the server's own, each created on first use. */
 export class SftpDeliveries implements AsyncDisposable {
   readonly #made = new Map<string, Delivery>();
 
   constructor(private readonly options: SftpOptions) {}
 
-  /** The delivery to `folder`, which is relative; `.` is the server's own. */
+  /** The delivery to the relative path `folder`; `.` is the server's own folder. */
   readonly to = (folder: string): Delivery => {
     let delivery = this.#made.get(folder);
     if (delivery === undefined) {
@@ -61,7 +61,7 @@ class SftpDelivery implements Delivery {
   #sweptAt = -Infinity;
   /** The last delivery failed transiently; the next one starts no thread before the server can be reached. */
   #isAway = false;
-  /** Temporary files of sessions that broke off. */
+  /** Temporary files of sessions whose connection broke. */
   #leftovers: readonly string[] = [];
 
   constructor(private readonly options: SftpOptions) {}
@@ -89,7 +89,7 @@ class SftpDelivery implements Delivery {
     options: DeliverOptions,
   ): Promise<DeliveredFile[]> {
     const ahead = [...this.#ahead].map((sent) => sent.take(files)).filter((share) => share !== undefined);
-    // files that these sessions can't remove are left to the next one, which must know of them
+    // files that these sessions can't remove are recorded for the next one
     await Promise.all([...this.#ahead].map((sent) => sent.forgotten));
     this.#delivering += 1;
     try {
@@ -97,7 +97,7 @@ class SftpDelivery implements Delivery {
         try {
           return await this.#deliver(ahead, files, manifest, options);
         } catch (error) {
-          // a connection that waited may be dead; a new one shows the server's real state
+          // an idle connection may be dead; a new one shows the server's real state
           if (!(error instanceof TransientError) || options.signal.aborted) throw error;
         }
       }
@@ -180,7 +180,7 @@ class SftpDelivery implements Delivery {
   }
 }
 
-/** Files that are on their way, or wait under temporary names, for a delivery that may never come. */
+/** Files that are being sent ahead, or wait under temporary names, for a delivery that may never come. */
 class SentAhead implements Ahead {
   readonly #timer: ReturnType<typeof setTimeout>;
   #share: Share | undefined;
@@ -189,14 +189,14 @@ class SentAhead implements Ahead {
   constructor(share: Share, private readonly onGone: (sent: SentAhead) => void) {
     this.#share = share;
     this.#timer = setTimeout(() => void this.forget(), PATIENCE_MS);
-    this.#send(share).catch(() => void this.forget()); // the delivery meets the same obstacle, and reports it
+    this.#send(share).catch(() => void this.forget()); // the delivery hits the same error, and reports it
   }
 
   async #send({ files, worker }: Share): Promise<void> {
     for (const file of files) if (this.#share !== undefined) await worker.call("stage", file);
   }
 
-  /** Hands it over to a delivery of `files`, if all of it is among them. */
+  /** Hands the session over to a delivery of `files`, if they include all files sent ahead. */
   take(files: readonly LocalFile[]): Share | undefined {
     const same = this.#share?.files.map((mine) => files.find((file) => isSame(file, mine)));
     if (same === undefined || !same.every((file) => file !== undefined)) return undefined;
@@ -212,7 +212,7 @@ class SentAhead implements Ahead {
     return share;
   }
 
-  /** Resolves when its files are removed and its session has ended; undefined while they may be needed. */
+  /** Resolves when the files are removed and the session has ended; undefined while they may be needed. */
   get forgotten(): Promise<void> | undefined {
     return this.#forgotten;
   }
@@ -233,7 +233,7 @@ function isSame(one: LocalFile, other: LocalFile): boolean {
   return one.name === other.name && one.sha256 === other.sha256 && one.path === other.path;
 }
 
-/** A file that needn't be sent counts as sent in the end. */
+/** A file that needn't be sent counts as sent at the end. */
 async function carry(worker: SftpWorker, file: LocalFile, onMoved: OnMoved): Promise<DeliveredFile> {
   let left = file.bytes;
   const delivered = await worker.call("deliver", file, (sent, read) => {
@@ -244,7 +244,7 @@ async function carry(worker: SftpWorker, file: LocalFile, onMoved: OnMoved): Pro
   return delivered;
 }
 
-/** Waits for all calls. The first failure, or the signal, ends the others, and is thrown once all have ended. */
+/** Waits for all calls. The first failure, or the signal, aborts the others, and is thrown once all have ended. */
 async function together<T>(
   workers: readonly SftpWorker[],
   signal: AbortSignal,

@@ -1,6 +1,6 @@
 /**
- * A session in a thread, so that encrypting and hashing a file leave the event loop to others, and two files can be sent at once. Whatever
- * ssh2 leaves open of a connection ends with the thread.
+ * A session in a thread. Encryption and hashing don't block the event loop, and two files can be sent in parallel. Resources that ssh2 never closes
+ * end with the thread.
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import type { DeliveredFile, Probed } from "./delivery.ts";
@@ -14,7 +14,7 @@ export interface Calls {
   probe(item: undefined): Promise<Probed>;
 }
 
-/** First `open`, then calls; `abort` makes all calls fail, `close` ends the connection. */
+/** First `open`, then calls. `abort` makes all calls fail, `close` ends the connection. */
 export type ToSftpWorker =
   | { readonly type: "open"; readonly options: SftpOptions; readonly housekeeping: Housekeeping }
   | {
@@ -33,7 +33,7 @@ export type FromSftpWorker =
   | { readonly type: "failed"; readonly id: number; readonly failure: Failure }
   | { readonly type: "closed" };
 
-/** An error on its way between threads, which preserve no classes. */
+/** An error as a message between threads, which preserve no classes. */
 export interface Failure {
   /** Any other error is `unknown`. */
   readonly kind: "transient" | "permanent" | "unknown";
@@ -54,7 +54,7 @@ function errorOf({ kind, message }: Failure): Error {
   return kind === "transient" ? new TransientError(message) : new Error(message);
 }
 
-/** Milliseconds for the orderly end of a session. */
+/** Milliseconds for the orderly close of a session. */
 const GOODBYE_MS = 5_000;
 
 interface Waiting {
@@ -87,7 +87,7 @@ export class SftpWorker implements AsyncDisposable {
     this.#parts = housekeeping.leftovers;
     this.#worker.onmessage = ({ data }: MessageEvent<FromSftpWorker>) => this.#hear(data);
     this.#worker.onerror = (event) => {
-      event.preventDefault(); // else the process ends
+      event.preventDefault(); // otherwise the process ends
       this.#fail(
         new TransientError(
           `Cannot continue the delivery: its thread ended (${event.message}). It is tried again.`,
@@ -111,12 +111,12 @@ export class SftpWorker implements AsyncDisposable {
     return promise as ReturnType<Calls[C]>;
   }
 
-  /** Makes all calls fail, later ones too; temporary files are removed. */
+  /** Makes all current and later calls fail, and removes temporary files. */
   abort(): void {
     this.#tell({ type: "abort" });
   }
 
-  /** Ends the connection, in order where the server still answers, and the thread. */
+  /** Ends the connection, orderly if the server still answers, and the thread. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#tell({ type: "close" });
     const timer = setTimeout(this.#closed.resolve, GOODBYE_MS);

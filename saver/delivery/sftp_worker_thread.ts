@@ -1,4 +1,4 @@
-/** The thread of an `SftpWorker`: does what `ToSftpWorker` asks for. */
+/** The thread of an `SftpWorker`: executes the messages of `ToSftpWorker`. */
 import { failureOf, type FromSftpWorker, type ToSftpWorker } from "./sftp_worker.ts";
 import { Session } from "./session.ts";
 
@@ -19,7 +19,7 @@ thread.onmessage = ({ data }) => {
         parts: (paths) => thread.postMessage({ type: "parts", paths }),
         swept: () => thread.postMessage({ type: "swept" }),
       }, stop.signal);
-      session.catch(() => {}); // each call meets it
+      session.catch(() => {}); // each call throws it
       return;
     case "call":
       return void answer(data);

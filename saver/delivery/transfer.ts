@@ -1,14 +1,14 @@
 /**
- * Moving bytes: up from a local source while hashing them, and back into a hash. Both keep many requests under way, as a round trip for
- * each would leave the line idle.
+ * Uploads bytes from a local source while hashing them, and reads them back into a hash. Both keep many requests pending, as one round trip for each
+ * would leave the line idle.
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { RemoteFile } from "./remote.ts";
 
-/** Bytes in one request: the most that every server takes at once (32 KiB packets), less the head of the request. */
+/** Bytes per request: the most that every server accepts (32 KiB packets), less the header of the request. */
 const CHUNK = 31 * 1024;
-/** Requests under way at once: about 1 MB, half the window of a channel. Why this number: docs/decisions/003-delivery.md. */
+/** Pending requests: about 1 MB, half the window of a channel. For the reasons see docs/decisions/003-delivery.md. */
 const REQUESTS = 32;
 
 export interface Digest {
@@ -17,9 +17,9 @@ export interface Digest {
 }
 
 /**
- * Writes the bytes of `source` to `target`, reading the next block only when few requests of the last one are unanswered.
+ * Writes the bytes of `source` to `target`. Reads the next block only when few requests of the last one are pending.
  *
- * @param onSent called with the bytes of each request that the server has taken
+ * @param onSent called with the bytes of each request that the server has acknowledged
  */
 export async function upload(
   source: AsyncIterable<Uint8Array>,
@@ -48,10 +48,7 @@ export async function upload(
   return { bytes, sha256: hash.digest("hex") };
 }
 
-/**
- * Reads the first `size` bytes of `file` back and hashes them; `bytes` is less where the file is shorter. `onRead` is called for each
- * reply.
- */
+/** Reads the first `size` bytes of `file` back and hashes them; `bytes` is less if the file is shorter. `onRead` is called for each reply. */
 export async function readBack(
   file: RemoteFile,
   size: number,
