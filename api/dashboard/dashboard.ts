@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
+import { parseAccept } from "hono/utils/accept";
 import type { ApiApp, Env } from "../http/env.ts";
 import { pagePolicy } from "../http/pages.ts";
 
@@ -75,14 +76,9 @@ export async function dashboardPage(c: Context<Env>): Promise<Response> {
 
 /** The language that fits the header best, such as `es-MX,es;q=0.9,en;q=0.8`. */
 export function languageOf(header = ""): string {
-  const wanted = header.split(",").map((part) => {
-    const [tag = "", ...parameters] = part.trim().toLowerCase().split(";");
-    const quality = /^\s*q=([\d.]+)/.exec(parameters.join(";"))?.[1];
-    return { language: tag.split("-")[0]!, quality: quality === undefined ? 1 : Number(quality) };
-  });
-  const best = wanted.filter(({ language, quality }) => LANGUAGES.includes(language) && quality > 0)
-    .sort((a, b) => b.quality - a.quality)[0];
-  return best?.language ?? LANGUAGES[0]!;
+  const wanted = parseAccept(header).filter(({ q }) => q > 0)
+    .map(({ type }) => type.toLowerCase().split("-")[0]!);
+  return wanted.find((language) => LANGUAGES.includes(language)) ?? LANGUAGES[0]!;
 }
 
 /** A file of the page, and its address. */

@@ -4,7 +4,7 @@ import { type Signal, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { pause } from "../../../shared/actor/backoff.ts";
 import { GraphqlClient, type Operation, Unauthorized, type Variables } from "../../client/graphql.ts";
-import { type Outcome, STEER, type Steering } from "../../client/operations.ts";
+import { STEER, type Steering } from "../../client/operations.ts";
 import type { Key } from "./texts.ts";
 
 export const api = new GraphqlClient("/graphql");
@@ -19,8 +19,8 @@ export const renewed = signal(0);
 export interface Notice {
   readonly bad: boolean;
   readonly text: string;
-  readonly href?: string;
-  readonly label?: string;
+  /** The run that it is about. */
+  readonly href?: string | undefined;
 }
 export const notice = signal<Notice | undefined>(undefined);
 
@@ -101,8 +101,11 @@ function useLast<T>(value: T): { current: T } {
   return last;
 }
 
+/** How soon, in milliseconds. */
+const SOON_MS = 250;
+
 /** Calls `work` soon, and once for many calls in a short time. */
-export function useSoon(work: () => void, ms = 250): () => void {
+export function useSoon(work: () => void): () => void {
   const last = useLast(work);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -110,7 +113,7 @@ export function useSoon(work: () => void, ms = 250): () => void {
     timer.current ??= setTimeout(() => {
       timer.current = undefined;
       last.current();
-    }, ms);
+    }, SOON_MS);
   };
 }
 
@@ -130,20 +133,19 @@ export function useEvery(ms: number, work: () => void): void {
   }, [ms]);
 }
 
-/** Shows the outcome; answers it on success. */
+/** Does it, after a yes where a question is `asked`, and shows the outcome: `done`, or why nothing was. */
 export async function steer(
   what: Steering,
   variables: Variables,
-  done: Notice,
-): Promise<Outcome | undefined> {
+  done: string,
+  asked?: Omit<Question, "answer">,
+): Promise<void> {
+  if (asked !== undefined && !await confirmed(asked)) return;
   try {
-    const { outcome } = await api.ask(STEER[what], variables);
-    if (!outcome.__typename.endsWith("Success")) {
-      notice.value = { bad: true, text: outcome.message ?? outcome.__typename };
-      return undefined;
-    }
-    notice.value = outcome.runId === undefined ? done : { ...done, href: `/runs/${outcome.runId}` };
-    return outcome;
+    const { outcome: { __typename, message, runId } } = await api.ask(STEER[what], variables);
+    notice.value = __typename.endsWith("Success")
+      ? { bad: false, text: done, href: runId && `/runs/${runId}` }
+      : { bad: true, text: message ?? __typename };
   } catch (error) {
     tell(error);
   }

@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "./i18n.ts";
-import { notice, question, type Reading } from "./state.ts";
+import { notice, question, type Reading, tell } from "./state.ts";
 import type { Key } from "./texts.ts";
 
 export function Page({ title, aside, children }: {
@@ -72,6 +72,33 @@ export function useGrowing(start: number): {
       <button type="button" onClick={() => setFirst(Math.min(MOST, first * 2))}>{t("more")}</button>
     );
   return { first, more };
+}
+
+interface PageOf<Node> {
+  readonly nodes: readonly Node[];
+  readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+}
+
+/** The rows that `read` has given after a first page, and the button that asks for more where there are any. */
+export function useLater<Node>(
+  first: PageOf<Node> | undefined,
+  read: (after: string | null) => Promise<PageOf<Node>>,
+): { later: readonly Node[]; more: ComponentChildren } {
+  const [last, setLast] = useState<PageOf<Node> | undefined>();
+  useEffect(() => setLast(undefined), [first?.pageInfo.endCursor]);
+  const page = (last ?? first)?.pageInfo;
+  const readMore = async () => {
+    try {
+      const next = await read(page!.endCursor);
+      setLast({ ...next, nodes: [...last?.nodes ?? [], ...next.nodes] });
+    } catch (error) {
+      tell(error);
+    }
+  };
+  return {
+    later: last?.nodes ?? [],
+    more: page?.hasNextPage && <button type="button" onClick={readMore}>{t("more")}</button>,
+  };
 }
 
 export function Empty({ title, text, children }: {
@@ -161,7 +188,7 @@ export function Notices(): JSX.Element {
       {told && (
         <div class={`note ${told.bad ? "bad" : "good"}`}>
           <span>{told.text}</span>
-          {told.href && <a href={told.href}>{told.label ?? t("run")}</a>}
+          {told.href && <a href={told.href}>{t("run")}</a>}
           <button
             type="button"
             class="plain"
@@ -216,4 +243,10 @@ export function Fact({ name, code = false, children }: {
       <dd>{code ? <span class="code">{children}</span> : children}</dd>
     </div>
   );
+}
+
+export function RunFact(
+  { name, run }: { name: Key; run: { id: string; runId: string } | null },
+): JSX.Element {
+  return <Fact name={t(name)}>{run === null ? "–" : <a href={`/runs/${run.runId}`}>{run.id}</a>}</Fact>;
 }

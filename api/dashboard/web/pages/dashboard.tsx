@@ -17,8 +17,8 @@ import { RunChart } from "../parts/chart.tsx";
 import { CurrentRun } from "../parts/current_run.tsx";
 import { PipelineList } from "../parts/pipelines.tsx";
 import { RunTable } from "../parts/run_table.tsx";
-import { api, chosen, steer, tell, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
-import { Empty, Page, Panel, Read } from "../ui.tsx";
+import { api, chosen, steer, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
+import { Empty, Page, Panel, Read, useLater } from "../ui.tsx";
 
 /** Runs of a page of the table, and of the chart. */
 const PAGE = 30;
@@ -46,11 +46,20 @@ export function Dashboard(): JSX.Element {
   });
   const several = (pipelines.data?.pipelines.length ?? 0) > 1 && chosen.value === undefined;
   const all = actors.data?.actors.map((actor) => newer(actor, changed[actor.name]));
-
+  const start = (
+    <button
+      type="button"
+      class="main"
+      title={t("startRunText")}
+      onClick={() => steer("startRun", { pipeline: chosen.value }, t("started"))}
+    >
+      {t("startRun")}
+    </button>
+  );
   return (
-    <Page title={t("runs")} aside={<StartRun />}>
+    <Page title={t("runs")} aside={start}>
       <Read reading={runs}>
-        {({ etlRunsConnection: { nodes, totalCount, pageInfo } }) => (
+        {({ etlRunsConnection: page, etlRunsConnection: { nodes, totalCount } }) => (
           <>
             <CurrentRun runs={nodes} actors={all ?? []} />
             <Panel title={t("actors")}>
@@ -65,7 +74,7 @@ export function Dashboard(): JSX.Element {
                   aside={<span class="quiet">{t("runsInAll", { n: totalCount })}</span>}
                 >
                   <RunTable label={t("lastRuns")} runs={nodes} named={several} />
-                  <Older key={pageInfo.endCursor} page={pageInfo} named={several} />
+                  <Older key={page.pageInfo.endCursor} page={page} named={several} />
                 </Panel>
               </>
             )}
@@ -82,42 +91,17 @@ function newer(read: Actor, change: Actor | undefined): Actor {
   return change !== undefined && seen(change) > seen(read) ? change : read;
 }
 
-function StartRun(): JSX.Element {
-  return (
-    <button
-      type="button"
-      class="main"
-      title={t("startRunText")}
-      onClick={() => steer("startRun", { pipeline: chosen.value }, { bad: false, text: t("started") })}
-    >
-      {t("startRun")}
-    </button>
-  );
-}
-
 function Older({ page, named }: {
-  page: AnswerOf<typeof RUNS>["etlRunsConnection"]["pageInfo"];
+  page: AnswerOf<typeof RUNS>["etlRunsConnection"];
   named: boolean;
 }): JSX.Element {
-  const [older, setOlder] = useState<readonly RunLine[]>([]);
-  const [{ hasNextPage, endCursor }, setNext] = useState(page);
-  const read = async () => {
-    try {
-      const { etlRunsConnection: { nodes, pageInfo } } = await api.ask(RUNS, {
-        first: PAGE,
-        after: endCursor,
-        pipeline: chosen.value,
-      });
-      setOlder([...older, ...nodes]);
-      setNext(pageInfo);
-    } catch (error) {
-      tell(error);
-    }
-  };
+  const { later, more } = useLater<RunLine>(page, async (after) => {
+    return (await api.ask(RUNS, { first: PAGE, after, pipeline: chosen.value })).etlRunsConnection;
+  });
   return (
     <>
-      {older.length > 0 && <RunTable label={`${t("lastRuns")} (2)`} runs={older} named={named} />}
-      {hasNextPage && <button type="button" onClick={read}>{t("more")}</button>}
+      {later.length > 0 && <RunTable label={`${t("lastRuns")} (2)`} runs={later} named={named} />}
+      {more}
     </>
   );
 }

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { ACTOR_CHANGES, DEAD_LETTERS, type DeadLetter } from "../../../client/operations.ts";
 import { bytes, number, t, time } from "../i18n.ts";
-import { confirmed, steer, useFollowing, useReading, useSoon } from "../state.ts";
+import { steer, useFollowing, useReading, useSoon } from "../state.ts";
 import { Empty, Fact, Page, Read, useGrowing } from "../ui.tsx";
 
 const PAGE = 50;
@@ -36,13 +36,12 @@ export function DeadPage(): JSX.Element {
 function Letter({ letter, refresh }: { letter: DeadLetter; refresh: () => void }): JSX.Element {
   const { id } = letter;
   const replay = async () => {
-    await steer("replayDeadLetter", { id }, { bad: false, text: t("sentAgain") });
+    await steer("replayDeadLetter", { id }, t("sentAgain"));
     refresh();
   };
   const discard = async () => {
     const asked = { title: t("discardQuestion"), text: t("discardText"), action: "discardLetter" as const };
-    if (!await confirmed({ ...asked, grave: true })) return;
-    await steer("discardDeadLetter", { id }, { bad: false, text: t("discarded") });
+    await steer("discardDeadLetter", { id }, t("discarded"), { ...asked, grave: true });
     refresh();
   };
   const size = new TextEncoder().encode(letter.body).length;

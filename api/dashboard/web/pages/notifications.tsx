@@ -14,7 +14,7 @@ export function NotificationsPage(): JSX.Element {
   const reading = useReading(NOTIFICATIONS, { first });
   useEvery(READ_MS, reading.refresh);
   const test = async () => {
-    await steer("sendTestNotification", {}, { bad: false, text: t("testOrdered") });
+    await steer("sendTestNotification", {}, t("testOrdered"));
     reading.refresh();
   };
   const button = <button type="button" class="main" onClick={test}>{t("sendTest")}</button>;

@@ -4,8 +4,7 @@ import { complaint, t, time } from "../i18n.ts";
 import { Differences } from "../parts/changes.tsx";
 import { address } from "../router.ts";
 import { useReading } from "../state.ts";
-import type { Key } from "../texts.ts";
-import { Empty, Fact, Page, Panel, Read, Table } from "../ui.tsx";
+import { Empty, Fact, Page, Panel, Read, RunFact, Table } from "../ui.tsx";
 import { shown } from "../values.ts";
 
 const LAST = 50;
@@ -95,10 +94,6 @@ function Whole({ record }: { record: RecordHistory }): JSX.Element {
       </Panel>
     </>
   );
-}
-
-function RunFact({ name, run }: { name: Key; run: { id: string; runId: string } | null }): JSX.Element {
-  return <Fact name={t(name)}>{run === null ? "–" : <a href={`/runs/${run.runId}`}>{run.id}</a>}</Fact>;
 }
 
 function Origin({ origin }: { origin: NonNullable<RecordHistory["origin"]> }): JSX.Element {

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { CURRENT, CURRENT_FIELDS, type CurrentField } from "../../../client/operations.ts";
+import { valueAt } from "../../../client/repair.ts";
 import { number, t, time } from "../i18n.ts";
 import { recordHref } from "../parts/changes.tsx";
 import { address, go } from "../router.ts";
@@ -146,12 +147,5 @@ function Found({ state, where }: { state: State; where: object | undefined }): J
           </Panel>
         )}
     </Read>
-  );
-}
-
-function valueAt(data: Readonly<Record<string, unknown>>, field: string): unknown {
-  return field.split(".").reduce<unknown>(
-    (value, key) => (value as Record<string, unknown> | null | undefined)?.[key],
-    data,
   );
 }

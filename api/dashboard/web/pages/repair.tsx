@@ -9,7 +9,6 @@ import {
   type Verdict,
 } from "../../../client/operations.ts";
 import { isLine, patchOf, preview } from "../../../client/repair.ts";
-import type { AnswerOf } from "../../../client/graphql.ts";
 import { shelfOf } from "../drafts.ts";
 import { complaint, number, t } from "../i18n.ts";
 import { Bulk } from "../parts/bulk.tsx";
@@ -17,7 +16,7 @@ import { RecordForm, type Rules } from "../parts/record_form.tsx";
 import { Following, ReplayBar } from "../parts/replay.tsx";
 import { address, go } from "../router.ts";
 import { api, tell, useReading } from "../state.ts";
-import { Empty, Page, Read } from "../ui.tsx";
+import { Empty, Page, Read, useLater } from "../ui.tsx";
 import { NoRun, useRun } from "./run.tsx";
 
 const PAGE = 20;
@@ -141,24 +140,13 @@ function Records({ run, reason, rules, verdicts, onVerdicts, forget }: {
   verdicts: Readonly<Record<string, Verdict>>;
   forget: (recordId: string) => void;
 }): JSX.Element {
-  const variables = { runId: run.runId, first: PAGE, ...(reason === undefined ? {} : { reason }) };
+  const variables = { runId: run.runId, first: PAGE, reason };
   const reading = useReading(INVALID_RECORDS, variables);
-  const [later, setLater] = useState<AnswerOf<typeof INVALID_RECORDS>["invalidRecords"] | undefined>();
   const first = reading.data?.invalidRecords;
-  useEffect(() => setLater(undefined), [first?.pageInfo.endCursor]);
-  useVerdicts(run, [...first?.nodes ?? [], ...later?.nodes ?? []], onVerdicts);
-  const page = (later ?? first)?.pageInfo;
-  const more = async () => {
-    try {
-      const { invalidRecords } = await api.ask(INVALID_RECORDS, {
-        ...variables,
-        after: page?.endCursor,
-      });
-      setLater({ ...invalidRecords, nodes: [...later?.nodes ?? [], ...invalidRecords.nodes] });
-    } catch (error) {
-      tell(error);
-    }
-  };
+  const { later, more } = useLater<InvalidRecord>(first, async (after) => {
+    return (await api.ask(INVALID_RECORDS, { ...variables, after })).invalidRecords;
+  });
+  useVerdicts(run, [...first?.nodes ?? [], ...later], onVerdicts);
   return (
     <Read reading={reading}>
       {({ invalidRecords: { nodes } }) => {
@@ -172,7 +160,7 @@ function Records({ run, reason, rules, verdicts, onVerdicts, forget }: {
         return (
           <>
             <ul class="records">
-              {[...nodes, ...later?.nodes ?? []].map((record: InvalidRecord) => (
+              {[...nodes, ...later].map((record) => (
                 <li key={record.id}>
                   <RecordForm
                     record={record}
@@ -185,7 +173,7 @@ function Records({ run, reason, rules, verdicts, onVerdicts, forget }: {
                 </li>
               ))}
             </ul>
-            {page?.hasNextPage && <button type="button" onClick={more}>{t("more")}</button>}
+            {more}
           </>
         );
       }}

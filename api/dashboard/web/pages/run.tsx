@@ -10,7 +10,7 @@ import { Reasons } from "../parts/reasons.tsx";
 import { Redeliver, RunTable } from "../parts/run_table.tsx";
 import { Events, Phases } from "../parts/timeline.tsx";
 import { type Reading, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
-import { Badge, Empty, Fact, Page, Panel, Read } from "../ui.tsx";
+import { Badge, Empty, Fact, Page, Panel, Read, RunFact } from "../ui.tsx";
 
 /** How often an unfinished run, or one with an unfinished correction, is read in addition, in milliseconds: events arrive before they are stored. */
 const GOING_MS = 2000;
@@ -78,16 +78,8 @@ function Whole({ run }: { run: Run }): JSX.Element {
               <Fact name={t("missing")}>{number(run.completeness.missing)}</Fact>
             </>
           )}
-          {run.correctionOf && (
-            <Fact name={t("correctionOf")}>
-              <a href={`/runs/${run.correctionOf.runId}`}>{run.correctionOf.id}</a>
-            </Fact>
-          )}
-          {run.supersededBy && (
-            <Fact name={t("supersededBy")}>
-              <a href={`/runs/${run.supersededBy.runId}`}>{run.supersededBy.id}</a>
-            </Fact>
-          )}
+          {run.correctionOf && <RunFact name="correctionOf" run={run.correctionOf} />}
+          {run.supersededBy && <RunFact name="supersededBy" run={run.supersededBy} />}
         </dl>
         {run.since && (
           <p class="quiet">

@@ -8,6 +8,7 @@ import { address, go } from "../router.ts";
 import { type Pipeline, PIPELINES } from "../../../client/operations.ts";
 import { chosen, signedOut, useReading } from "../state.ts";
 import { Page, Table } from "../ui.tsx";
+import { shown } from "../values.ts";
 
 function firstQuery({ name, added }: Pick<Pipeline, "name" | "added">): string {
   const [column] = added;
@@ -112,17 +113,15 @@ function Shown({ answer }: { answer: Answer }): JSX.Element {
         {rows.map((row, place) => (
           <tr key={place}>
             {columns.map((column) => (
-              <td key={column} class={numeric.has(column) ? "num" : ""}>{shown(row[column])}</td>
+              <td key={column} class={numeric.has(column) ? "num" : ""}>
+                {row[column] === null ? "NULL" : shown(row[column])}
+              </td>
             ))}
           </tr>
         ))}
       </Table>
     </section>
   );
-}
-
-function shown(value: unknown): string {
-  return value === null ? "NULL" : typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function download(csv: string): void {

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { Actor } from "../../../client/operations.ts";
 import { elapsed, number, t } from "../i18n.ts";
-import { confirmed, now, steer } from "../state.ts";
+import { now, steer } from "../state.ts";
 import { Badge, Fact } from "../ui.tsx";
 
 /** An instance that hasn't been heard of for so long has died, or can't reach the channel: four heartbeats. */
@@ -51,12 +51,11 @@ function Steer({ name, paused, refresh }: {
 }): JSX.Element {
   const pause = async () => {
     const asked = { title: t("pauseQuestion", { name }), text: t("pauseText"), action: "pause" as const };
-    if (!await confirmed(asked)) return;
-    await steer("pauseActor", { name }, { bad: false, text: t("paused", { name }) });
+    await steer("pauseActor", { name }, t("paused", { name }), asked);
     refresh();
   };
   const resume = async () => {
-    await steer("resumeActor", { name }, { bad: false, text: t("resumed", { name }) });
+    await steer("resumeActor", { name }, t("resumed", { name }));
     refresh();
   };
   return paused

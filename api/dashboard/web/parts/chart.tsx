@@ -32,20 +32,17 @@ export function RunChart({ runs }: { runs: readonly RunLine[] }): JSX.Element {
       plot.destroy();
     };
   }, [key]);
-  return (
-    <Panel title={t("chart")} aside={<Legend />}>
-      <div ref={place} class="chart" role="img" aria-label={t("chartText")} />
-    </Panel>
-  );
-}
-
-function Legend(): JSX.Element {
-  return (
+  const legend = (
     <ul class="legend">
-      <li class="valid">{t("valid")}</li>
+      <li>{t("valid")}</li>
       <li class="invalid">{t("invalid")}</li>
       <li class="speed">{t("speed")}</li>
     </ul>
+  );
+  return (
+    <Panel title={t("chart")} aside={legend}>
+      <div ref={place} class="chart" role="img" aria-label={t("chartText")} />
+    </Panel>
   );
 }
 

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { isFinal, PHASES } from "../../../../shared/contracts/phases.ts";
 import type { Actor, RunLine } from "../../../client/operations.ts";
 import { bytes, elapsed, number, t } from "../i18n.ts";
-import { confirmed, now, steer } from "../state.ts";
+import { now, steer } from "../state.ts";
 import { Badge, Panel, Progress } from "../ui.tsx";
 import { Decide } from "./hold.tsx";
 
@@ -34,9 +34,7 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
   const cancel = async () => {
     const { id, runId } = run;
     const asked = { title: t("cancelQuestion", { id }), text: t("cancelText"), action: "cancelRun" as const };
-    if (await confirmed({ ...asked, grave: true })) {
-      await steer("cancelRun", { runId }, { bad: false, text: t("cancelled") });
-    }
+    await steer("cancelRun", { runId }, t("cancelled"), { ...asked, grave: true });
   };
   return (
     <div class="going">
@@ -46,15 +44,9 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
       )}
       <div class="panel-head">
         <span>
-          <Badge of="status" state={run.status} /> {work && (
-            <span class="numbers">
-              {amountOf(work)}
-            </span>
-          )}
+          <Badge of="status" state={run.status} /> {work && <span class="numbers">{amountOf(work)}</span>}
         </span>
-        <span class="quiet numbers">
-          {elapsed(now.value - since)}
-        </span>
+        <span class="quiet numbers">{elapsed(now.value - since)}</span>
         {run.status === "HELD"
           ? <Decide run={run} />
           : <button type="button" onClick={cancel}>{t("cancelRun")}</button>}

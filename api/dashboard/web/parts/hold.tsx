@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { JsonObject } from "../../../../shared/pipeline/problems.ts";
 import type { Run } from "../../../client/operations.ts";
 import { number, t, time } from "../i18n.ts";
-import { confirmed, steer } from "../state.ts";
+import { steer } from "../state.ts";
 import { Panel, Table } from "../ui.tsx";
 
 type Hold = NonNullable<Run["hold"]>;
@@ -45,9 +45,7 @@ export function Held({ run, hold }: { run: Run; hold: Hold }): JSX.Element {
 export function Decide({ run: { id, runId } }: { run: Pick<Run, "id" | "runId"> }): JSX.Element {
   const decide = (action: "releaseRun" | "rejectRun") => async () => {
     const asked = { title: t(`${action}Question`, { id }), text: t(`${action}Text`), action };
-    if (await confirmed({ ...asked, grave: action === "rejectRun" })) {
-      await steer(action, { runId }, { bad: false, text: t(`${action}Done`) });
-    }
+    await steer(action, { runId }, t(`${action}Done`), { ...asked, grave: action === "rejectRun" });
   };
   return (
     <div class="buttons">

@@ -61,7 +61,7 @@ function Row({ pipeline: { name, problems, lastRun, nextRun, runs } }: { pipelin
           <button
             type="button"
             aria-label={t("startNamed", { name })}
-            onClick={() => steer("startRun", { pipeline: name }, { bad: false, text: t("started") })}
+            onClick={() => steer("startRun", { pipeline: name }, t("started"))}
           >
             {t("startRun")}
           </button>

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { isFinal } from "../../../../shared/contracts/phases.ts";
 import type { RunLine } from "../../../client/operations.ts";
 import { duration, number, t, time } from "../i18n.ts";
-import { confirmed, steer } from "../state.ts";
+import { steer } from "../state.ts";
 import { Badge, Table } from "../ui.tsx";
 
 export function RunTable({ runs, label, named = false }: {
@@ -71,9 +71,7 @@ export function Redeliver({ run: { id, runId, status } }: { run: RunLine }): JSX
   if (!isFinal(status) && status !== "DELIVERY_PENDING") return null;
   const redeliver = async () => {
     const asked = { title: t("redeliverQuestion", { id }), text: t("redeliverText") };
-    if (await confirmed({ ...asked, action: "redeliver" })) {
-      await steer("redeliverRun", { runId }, { bad: false, text: t("redelivering") });
-    }
+    await steer("redeliverRun", { runId }, t("redelivering"), { ...asked, action: "redeliver" });
   };
   return (
     <button type="button" aria-label={t("redeliverNamed", { id })} onClick={redeliver}>
