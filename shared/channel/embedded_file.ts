@@ -1,7 +1,7 @@
 /** The SQLite file that several processes share as their queue: opening, schema, and short transactions. */
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { messageOf, PermanentError } from "../errors/errors.ts";
+import { messageOf, NoSpace, PermanentError } from "../errors/errors.ts";
 import { Database } from "../sqlite/database.ts";
 import { whenUnlocked } from "../sqlite/transaction.ts";
 
@@ -124,7 +124,18 @@ export class QueueFile implements Disposable {
     throw new PermanentError(`Cannot ${action}: the channel was closed. Open another one.`);
   }
 
+  /** On a full disk the write-ahead log is begun anew where the file has room for what it holds, so that it needn't grow. */
   #transaction<T>(work: () => T): T {
+    try {
+      return this.#immediate(work);
+    } catch (error) {
+      if (!(error instanceof NoSpace)) throw error;
+      this.db.all("PRAGMA wal_checkpoint(RESTART)");
+      return this.#immediate(work);
+    }
+  }
+
+  #immediate<T>(work: () => T): T {
     this.db.run("BEGIN IMMEDIATE");
     try {
       const result = work();

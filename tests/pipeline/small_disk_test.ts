@@ -10,6 +10,7 @@ import { openEmbeddedChannel } from "../../shared/channel/embedded.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import { NoSpace, TransientError } from "../../shared/errors/errors.ts";
 import { openSqlite } from "../../shared/store/sqlite/open.ts";
+import { take } from "../conformance/channel_tools.ts";
 import { usersTables } from "../support/store.ts";
 import { smallDisk } from "../support/tmpfs.ts";
 import { fillDatabase, fillQueue, MESSAGES, RECORDS } from "../support/writing_process.ts";
@@ -130,6 +131,23 @@ Deno.test("wherever the disk ends, the queue keeps what it has accepted and take
     }
   }
   assert.ok(refused >= 3, `${refused} publications met the end of the disk`);
+});
+
+Deno.test("on a disk without any room the queue goes on in the room that forgotten messages have left", async () => {
+  await using mounted = await mountedDisk(8 * MB);
+  if (mounted === undefined) return; // this process may not mount
+  const { folder, disk } = mounted;
+  await fillQueue(folder, () => {});
+  {
+    using database = checked(`${folder}/queue.db`);
+    database.exec(`DELETE FROM messages WHERE seq <= ${MESSAGES / 2}`);
+  }
+  await using channel = await openEmbeddedChannel(`${folder}/queue.db`);
+  const complete = async () => await (await take(channel, "channel:start_run")).complete();
+  for (let i = 0; i < 3; i++) await complete(); // the log begins
+  await disk.fill();
+  for (let i = 3; i < MESSAGES / 2; i++) await complete();
+  assert.equal((await channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
 /** Runs the writing process; no file can grow beyond `limitKb`, so a write there ends in an I/O error. Answers what it printed. */
