@@ -95,13 +95,15 @@ function commented(keys: readonly string[]): string {
 
 function refreshIndexes(db: Database, pipeline: string, { columns, index }: CurrentShape): void {
   const table = currentTable(pipeline);
-  const wanted = new Map([[`current$${pipeline} by record`, "record"]]);
+  const taken = new Set<string>();
+  const named = (what: string) => columnName(`current$${pipeline} by ${what}`, taken);
+  const wanted = new Map([[named("record"), "record"]]);
   columns.forEach(({ keys, type }, n) => {
     const field = keys.join(".");
     if (!index.includes(field)) return;
-    wanted.set(`current$${pipeline} by ${field}`, `c${n}, key`);
+    wanted.set(named(field), `c${n}, key`);
     // the collation that LIKE uses
-    if (type === "TEXT") wanted.set(`current$${pipeline} by ${field} nocase`, `c${n} COLLATE NOCASE, key`);
+    if (type === "TEXT") wanted.set(named(`${field} nocase`), `c${n} COLLATE NOCASE, key`);
   });
   const found = db.all<{ name: string; sql: string }>(
     "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",

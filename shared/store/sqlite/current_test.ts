@@ -215,6 +215,19 @@ Deno.test("an index that the definition asks for serves every kind of condition,
   for (const plan of plans) assert.match(plan, /^SEARCH c USING/);
 });
 
+Deno.test("indexes of fields whose names differ in capitals only, or are as another's index is called, are beside each other", async () => {
+  const names = ["name", "NAME", "name nocase"];
+  const texts = Object.fromEntries(names.map((name) => [name, z.string()]));
+  const definition = peopleWith({ record: person.extend(texts), index: names });
+  await using people = await fixture(definition);
+  await people.load([{ id: 1, name: "a", NAME: "b", "name nocase": "c" }]);
+  await using store = await openSqlite(people.path, { pipelines: [definition] });
+  for (const [field, value] of [["name", "a"], ["NAME", "b"], ["name nocase", "c"]] as const) {
+    const page = await store.current.page("people", { [field]: { eq: value } }, { limit: 9 });
+    assert.deepEqual(page.map(({ key }) => key), [1], field);
+  }
+});
+
 Deno.test("a definition with other fields gets their columns, one with another key is filled again; both from the existing runs", async () => {
   await using people = await fixture();
   const { path, load } = people;

@@ -17,7 +17,7 @@ export function refreshView(db: Database, name: string, wanted: string): void {
   if (found?.sql !== wanted) db.script(`DROP VIEW IF EXISTS ${name}; ${wanted}`);
 }
 
-/** A column's name: the key, or, if the name is taken (SQLite's names ignore case), the key with a number. */
+/** The name of a column or an index: the key, or, if the name is taken (SQLite's names ignore case), the key with a number. */
 export function columnName(key: string, taken: Set<string>): string {
   const base = key === "" ? "(empty)" : key.slice(0, LONGEST_COLUMN).toWellFormed();
   let name = base;
