@@ -233,6 +233,9 @@ export function mistakesOf(definition: unknown): Mistake[] {
     const name = variableOf(placeholder);
     if (!VARIABLE.test(name)) {
       found.push({ path, text: `${JSON.stringify(name)}: wanted the name of a variable` });
+    } else if ("env" in placeholder && !isResolved(path)) {
+      const text = `env(${JSON.stringify(name)}): wanted the value itself: env can stand in ${RESOLVED}`;
+      found.push({ path, text });
     }
     return "env" in placeholder ? placeholder.fallback : placeholder;
   });
@@ -246,6 +249,13 @@ export function mistakesOf(definition: unknown): Mistake[] {
     found.push(...secretsIn(source.url).map((text) => ({ path: ["source", "url"], text })));
   }
   return [...found, ...pathMistakes(record as z.ZodObject, plain as JsonObject)];
+}
+
+const RESOLVED = "source, in schedule and for the file of a lookup";
+
+/** Whether services resolve the placeholders there. */
+function isResolved([member, , of]: readonly PropertyKey[]): boolean {
+  return member === "source" || member === "schedule" || (member === "add" && of === "lookup");
 }
 
 function functionsIn(value: unknown, path: readonly PropertyKey[] = []): Mistake[] {

@@ -67,6 +67,16 @@ const MISTAKES: [change: Record<string, string>, ...says: RegExp[]][] = [
   [{ hold: "{ shrink: 5 }" }, /hold\.shrink: 5: wanted a percentage/],
   [{ deliver: '{ to: "sftp", folder: "../x" }' }, /deliver\.folder: "\.\.\/x": wanted a folder below/],
   [
+    { deliver: '{ to: "sftp", folder: env("FOLDER", "x") }' },
+    /deliver\.folder: env\("FOLDER"\): wanted the value itself: env can stand in source, in schedule and/,
+  ],
+  [{ hold: '{ invalid: env("INVALID", "5%") }' }, /hold\.invalid: env\("INVALID"\): wanted the value itself/],
+  [{ mask: '[env("MASK", "note")]' }, /mask\.0: env\("MASK"\): wanted the value itself/],
+  [
+    { add: '{ code: { lookup: env("FILE", "x.csv"), key: env("KEY", "k"), value: "v", by: "team" } }' },
+    /add\.code\.key: env\("KEY"\): wanted the value itself/,
+  ],
+  [
     { source: '{ url: "api.example.org", paging: { by: "none" } }' },
     /source\.url: "api\.example\.org": wanted an address/,
   ],
