@@ -64,3 +64,27 @@ Deno.test("every value that can't be used is named with what was wanted", () => 
     return true;
   });
 });
+
+Deno.test("an address of a database that can't be used is refused, and nothing of it is shown", () => {
+  const addresses = [
+    "postgres://etl:hidden#1@db/etl",
+    "postgres://etl:hidden/1@db/etl",
+    "postgres://etl:hidden%zz@db/etl",
+    "postgres://etl:hidden@/etl?host=/var/run/postgresql",
+    "postgres://etl:hidden@%2Fvar%2Frun/etl",
+    "postgres://db/etl?password=hidden",
+    "postgres://etl:hidden@db",
+    "mysql://etl:hidden@db/etl",
+  ];
+  for (const DATABASE_URL of addresses) {
+    assert.throws(() => loadConfig("extractor", ExtractorVariables, { DATABASE_URL }), (error: unknown) => {
+      assert.ok(error instanceof ConfigError, `${error}`);
+      assert.match(
+        error.problems.join(),
+        /^DATABASE_URL is \(hidden\): wanted postgres:\/\/USER:PASSWORD@HOST/,
+      );
+      assert.doesNotMatch(error.message, /hidden[^)]/);
+      return true;
+    });
+  }
+});

@@ -50,16 +50,23 @@ export const ActorVariables = {
   ),
 };
 
+const DATABASE_WANTED =
+  "wanted postgres://USER:PASSWORD@HOST[:PORT]/DATABASE[?sslmode=verify-full], with special characters such as / and # as %2F and %23";
+
+function isDatabase(text: string): boolean {
+  try {
+    const { protocol, username, password, hostname, pathname } = new URL(text);
+    [username, password, pathname].forEach(decodeURIComponent);
+    return /^postgres(ql)?:$/.test(protocol) && username !== "" && !hostname.includes("%") &&
+      pathname.length > 1;
+  } catch {
+    return false;
+  }
+}
+
 /** The database that machines share. */
 export const DatabaseVariables = {
-  DATABASE_URL: z.url({
-    protocol: /^postgres(ql)?$/,
-    error: "wanted postgres://USER:PASSWORD@HOST[:PORT]/DATABASE[?sslmode=verify-full]",
-  }).refine((text) => {
-    const { username, pathname } = new URL(text);
-    return username !== "" && pathname.length > 1;
-  }, "wanted user and database: postgres://USER:PASSWORD@HOST[:PORT]/DATABASE[?sslmode=verify-full]")
-    .optional()
+  DATABASE_URL: z.string().refine(isDatabase, DATABASE_WANTED).optional()
     .describe(
       "PostgreSQL database for runs, records, and the extractor's checkpoints and locks, so that another machine can resume the run of a dead one. Unset: they are in DB_PATH and in DATA_DIR/state.",
     ),
