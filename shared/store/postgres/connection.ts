@@ -10,8 +10,8 @@ import type { Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
 import postgres from "postgres";
 import { PermanentError } from "../../errors/errors.ts";
-import { isLost, placeOfDatabase, postgresError } from "./errors.ts";
-import { DIALECT, type Session, sessionOf, TYPES, type Wait } from "./session.ts";
+import { isLost, placeOfDatabase, postgresError, settingError } from "./errors.ts";
+import { DIALECT, type Session, sessionOf, sqlText, TYPES, type Wait } from "./session.ts";
 import { ConnectionError, connectSocket, type Endpoint, SSL_MODES, type SslMode } from "./socket.ts";
 
 /** Options of the connections. */
@@ -128,6 +128,7 @@ export class Postgres implements Session, AsyncDisposable {
     try {
       const link = await this.#take();
       try {
+        await link.begin(this.place);
         return await work(link);
       } catch (error) {
         if (isLost(error) || isLost((error as Error)?.cause)) {
@@ -187,8 +188,10 @@ interface Settings extends Endpoint {
   readonly database: string;
   readonly user: string;
   readonly pass: string;
-  /** Settings of the session. */
-  readonly connection: Readonly<Record<string, string | number>>;
+  /** Parameters of the connection's start. */
+  readonly connection: Readonly<Record<string, string>>;
+  /** SQL that makes the settings of the session. Not a part of the start: poolers refuse them there. */
+  readonly begin: string;
 }
 
 /** One connection, used by one caller at a time, and never after its end. */
@@ -202,12 +205,15 @@ class Link {
   #isOpen = true;
   #timer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
+  readonly #begin: string;
+  #begun: Promise<unknown> | undefined;
 
   constructor(
-    { host, port, sslMode, rootCert, ...settings }: Settings,
+    { host, port, sslMode, rootCert, begin, ...settings }: Settings,
     private readonly ms: number,
     private readonly mostBytes: number,
   ) {
+    this.#begin = begin;
     this.sql = postgres({
       ...CLIENT,
       ...settings,
@@ -224,6 +230,14 @@ class Link {
         return this.#socket;
       },
     } as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
+  }
+
+  /** Makes the settings of the session, once. */
+  begin(place: string): Promise<unknown> {
+    return this.#begun ??= this.wait(this.sql.unsafe(this.#begin).simple()).catch((error) => {
+      this.abandon();
+      throw settingError(place, error);
+    });
   }
 
   isOpen(): boolean {
@@ -300,7 +314,8 @@ const CLIENT = {
 function settingsOf(url: string, options: ConnectionOptions, place: string): Settings {
   const { name, statementMs = 30_000, lockMs = 10_000, settings = {} } = options;
   const { hostname, port, username, password, pathname, searchParams } = new URL(url);
-  const { sslmode = "prefer", sslrootcert, ...own } = Object.fromEntries(searchParams);
+  const { sslmode = "prefer", sslrootcert, application_name = `etl ${name}`, options: start, ...own } = Object
+    .fromEntries(searchParams);
   if (!SSL_MODES.some((mode) => mode === sslmode)) {
     throw new PermanentError(
       `Cannot use the database ${place}: sslmode is "${sslmode}", wanted one of ${
@@ -316,8 +331,8 @@ function settingsOf(url: string, options: ConnectionOptions, place: string): Set
     pass: decodeURIComponent(password),
     sslMode: sslmode as SslMode,
     rootCert: sslrootcert,
-    connection: {
-      application_name: `etl ${name}`,
+    connection: { application_name, ...start === undefined ? {} : { options: start } },
+    begin: settingSql({
       statement_timeout: statementMs,
       lock_timeout: lockMs,
       // releases the locks of a machine that has died
@@ -329,8 +344,15 @@ function settingsOf(url: string, options: ConnectionOptions, place: string): Set
       default_transaction_isolation: "read committed",
       ...settings,
       ...own,
-    },
+    }),
   };
+}
+
+function settingSql(settings: Readonly<Record<string, string | number>>): string {
+  const calls = Object.entries(settings).map(([name, value]) =>
+    `set_config(${sqlText(name)}, ${sqlText(String(value))}, false)`
+  );
+  return `SELECT ${calls.join(", ")}`;
 }
 
 function lost(): Error {

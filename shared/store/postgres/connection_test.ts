@@ -46,6 +46,23 @@ test("values come as SQLite has them, and every kind can be bound", async () => 
   assert.deepEqual(await db.table("SELECT 1 AS x, 2 AS x"), { columns: ["x", "x"], rows: [[1, 2]] });
 });
 
+test("a pooler before the server, which takes no settings with a connection's start, gets none there", async () => {
+  const { at } = await POSTGRES.place();
+  const url = `${(at as { url: string }).url}?search_path=pg_catalog&work_mem=5MB`;
+  await using db = new Postgres(url, { name: "test", statementMs: 7_000, settings: { jit: "off" } });
+  const settings = await db.all<{ source: string; name: string; setting: string }>(
+    "SELECT source, name, setting FROM pg_settings WHERE source IN ('client', 'session')",
+  );
+  const ofSource = (wanted: string) => settings.filter(({ source }) => source === wanted);
+  assert.deepEqual(ofSource("client").map(({ name }) => name).sort(), [
+    "application_name",
+    "client_encoding",
+  ]);
+  const own = new Map(ofSource("session").map(({ name, setting }) => [name, setting]));
+  const wanted = { statement_timeout: "7000", jit: "off", search_path: "pg_catalog", work_mem: "5120" };
+  for (const [name, setting] of Object.entries(wanted)) assert.equal(own.get(name), setting, name);
+});
+
 test("a transaction is kept whole or not at all", async () => {
   await using db = await connected();
   await db.script("CREATE TABLE t (x int)");
@@ -92,6 +109,10 @@ test("what can help by itself is transient, the rest says what to do; no message
     /max_connections/,
   );
   assert.match(await reason(own, "SELECT pg_sleep(5)", TransientError), /took too long/);
+  assert.match(
+    await reason(`${own}?channel_binding=require`, "SELECT 1", PermanentError),
+    /unrecognized configuration parameter "channel_binding"\. Correct the parameters of DATABASE_URL/,
+  );
   await using other = new Postgres(own, { name: "holder" });
   await assert.rejects(
     other.transaction((session) => session.script("CREATE TABLE t (x int)"), "READ ONLY"),
@@ -187,6 +208,11 @@ needing("postgres", "openssl")("TLS is used as sslmode says", async () => {
   await using trusting = new Postgres(`${address}&sslrootcert=${server.certificate}`, { name: "test" });
   assert.deepEqual(await trusting.all(isEncrypted), [{ ssl: true }]);
   const otherName = address.replace("localhost", "127.0.0.1");
+  await using lacking = new Postgres(`${address}&sslrootcert=nowhere.crt`, { name: "test" });
+  await assert.rejects(
+    lacking.all("SELECT 1"),
+    (error) => error instanceof PermanentError && /"nowhere\.crt".*Correct sslrootcert/.test(error.message),
+  );
   await using other = new Postgres(`${otherName}&sslrootcert=${server.certificate}`, { name: "test" });
   await assert.rejects(other.all(isEncrypted), PermanentError);
   await using plain = new Postgres(server.url(), { name: "test" });

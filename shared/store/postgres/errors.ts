@@ -38,7 +38,8 @@ export function postgresError(place: string, error: unknown): unknown {
     );
   }
   if (transient !== undefined) {
-    return new TransientError(`Cannot use the database ${place}: ${transient}. It is tried again.`, options);
+    const told = code.startsWith("08") ? `${transient} (${messageOf(error)})` : transient;
+    return new TransientError(`Cannot use the database ${place}: ${told}. It is tried again.`, options);
   }
   const permanent = PERMANENT[code] ?? PERMANENT[code.slice(0, 2)];
   if (permanent !== undefined) {
@@ -56,6 +57,17 @@ export function postgresError(place: string, error: unknown): unknown {
     );
   }
   return error;
+}
+
+/** The error of the settings of a session: `DATABASE_URL` may name some that the server doesn't know. */
+export function settingError(place: string, error: unknown): unknown {
+  if (!/^(22|42|55P02)/.test(codeOf(error))) return error;
+  return new PermanentError(
+    `Cannot use the database ${place}: ${
+      messageOf(error)
+    }. Correct the parameters of DATABASE_URL, and start again.`,
+    { cause: error },
+  );
 }
 
 /** The description of an error, by SQLSTATE, by its class, or by the client's own code. */

@@ -5,6 +5,7 @@
  */
 import { isIP, Socket } from "node:net";
 import { connect as encrypt, type ConnectionOptions as TlsOptions } from "node:tls";
+import { messageOf, PermanentError } from "../../errors/errors.ts";
 
 /**
  * How a connection is encrypted, as in libpq: never, if the server supports it, always, or always with a verified certificate. Verification includes
@@ -46,9 +47,7 @@ export async function connectSocket({ host, port, sslMode: mode, rootCert }: End
     socket.write(SSL_REQUEST);
     const answer = await heard(socket, "data") as Uint8Array;
     if (answer[0] === "S".charCodeAt(0)) {
-      const ca = mode === "verify-full" && rootCert !== undefined
-        ? await Deno.readTextFile(rootCert)
-        : undefined;
+      const ca = mode === "verify-full" && rootCert !== undefined ? await authorities(rootCert) : undefined;
       return await encrypted(socket, host, { rejectUnauthorized: mode === "verify-full", ca });
     }
     if (mode !== "prefer") throw new ConnectionError("NO_TLS");
@@ -58,6 +57,18 @@ export async function connectSocket({ host, port, sslMode: mode, rootCert }: End
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+async function authorities(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new PermanentError(
+      `Cannot read the certificates of the authorities, ${JSON.stringify(path)} (${messageOf(error)}). ` +
+        "Correct sslrootcert in DATABASE_URL, and start again.",
+      { cause: error },
+    );
   }
 }
 
