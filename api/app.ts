@@ -28,7 +28,7 @@ export interface App {
   /** Answers a request; never throws. */
   fetch(request: Request, info?: RequestInfo): Promise<Response>;
   /** Ends endless answers (subscriptions, waiting for runs), so that the server can close. */
-  close(): Promise<void>;
+  close(): void;
 }
 
 export const MAX_BODY_BYTES = 1_000_000;
@@ -60,7 +60,7 @@ export function createApp(ports: ApiPorts): App {
   addDocs(app);
   addHealth(app, ports, metrics);
   addSession(app, ports);
-  const graphql = addGraphql(app, ports, metrics);
+  const close = addGraphql(app, ports, metrics);
 
   app.notFound(noSuchRoute(app));
   app.onError((error, c) => {
@@ -78,6 +78,6 @@ export function createApp(ports: ApiPorts): App {
 
   return {
     fetch: async (request, info = {}) => await app.fetch(request, info),
-    close: () => graphql.close(),
+    close,
   };
 }

@@ -71,7 +71,7 @@ export async function listen(
       const closed = once(server, "close");
       server.close();
       server.closeIdleConnections();
-      await app.close();
+      app.close();
       const timer = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
       clearTimeout(timer);

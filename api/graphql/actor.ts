@@ -74,8 +74,8 @@ export const Actor = builder.objectRef<ActorView>("Actor").implement({
     name: t.exposeString("name"),
     instances: t.expose("instances", { type: [Instance] }),
     mailbox: t.field({ type: Mailbox, resolve: (actor) => actor }),
-    handled: t.int({ resolve: ({ instances }) => sum(instances.map((beat) => beat.handled)) }),
-    failed: t.int({ resolve: ({ instances }) => sum(instances.map((beat) => beat.failed)) }),
+    handled: t.int({ resolve: ({ instances }) => instances.reduce((sum, beat) => sum + beat.handled, 0) }),
+    failed: t.int({ resolve: ({ instances }) => instances.reduce((sum, beat) => sum + beat.failed, 0) }),
   }),
 });
 
@@ -93,7 +93,3 @@ builder.queryFields((t) => ({
     resolve: async (_root, { name }, { ports }) => (await viewActors(ports.channel, name))[0],
   }),
 }));
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
-}

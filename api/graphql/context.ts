@@ -15,20 +15,21 @@ export interface AppContext {
   readonly closing: AbortSignal;
 }
 
-/** What lasts as long as a request. */
-export interface Context extends AppContext {
-  /** Undefined before the first run. */
-  readonly store: ReadStore | undefined;
-  readonly loaders: Loaders;
+/** Who asks, and until when. */
+export interface Asker {
   readonly who: string;
   readonly from: string | undefined;
   readonly signal: AbortSignal;
 }
 
-export async function makeContext(
-  app: AppContext,
-  asker: { who: string; from: string | undefined; signal: AbortSignal },
-): Promise<Context> {
+/** What lasts as long as a request. */
+export interface Context extends AppContext, Asker {
+  /** Undefined before the first run. */
+  readonly store: ReadStore | undefined;
+  readonly loaders: Loaders;
+}
+
+export async function makeContext(app: AppContext, asker: Asker): Promise<Context> {
   const { store } = app.ports;
   return { ...app, ...asker, store: await store(), loaders: makeLoaders(store) };
 }

@@ -98,9 +98,7 @@ const HistoryType = builder.objectRef<History>("RecordHistory").implement({
     changes: t.field({
       type: ChangeConnection,
       description: "What runs did to it, in the order in which they were loaded.",
-      args: {
-        ...pageArgs,
-      },
+      args: pageArgs,
       resolve: ({ state, key }, page) => changesOf(state, { key }, page),
     }),
     invalid: t.field({

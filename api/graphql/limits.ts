@@ -1,22 +1,21 @@
 import {
+  type ExecutionArgs,
   type FieldNode,
   type FragmentDefinitionNode,
   getArgumentValues,
   getNamedType,
+  getNullableType,
   GraphQLError,
   type GraphQLField,
   type GraphQLNamedType,
-  type GraphQLOutputType,
   isCompositeType,
   isInterfaceType,
   isListType,
-  isNonNullType,
   isObjectType,
   Kind,
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from "graphql";
-import type { ExecutionArgs } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import { DEFAULT_PAGE } from "./connection.ts";
 
@@ -84,10 +83,6 @@ export function costOf({ schema, document, operationName, variableValues }: Exec
       const args = getArgumentValues(field, node, variableValues);
       return Math.max(1, Number(args.limit ?? args.first ?? args.last ?? DEFAULT_PAGE));
     }
-    return isList(field.type) && !parent.name.endsWith("Connection") ? USUAL_ROWS : 1;
+    return isListType(getNullableType(field.type)) && !parent.name.endsWith("Connection") ? USUAL_ROWS : 1;
   }
-}
-
-function isList(type: GraphQLOutputType): boolean {
-  return isListType(isNonNullType(type) ? type.ofType : type);
 }

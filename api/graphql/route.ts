@@ -8,23 +8,14 @@ import { detail } from "../json.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { ApiPorts } from "../ports.ts";
 import { UntilCommit } from "../until_commit.ts";
-import { type AppContext, type Context, makeContext } from "./context.ts";
+import { type AppContext, type Asker, type Context, makeContext } from "./context.ts";
 import { graphiqlPage } from "./graphiql.ts";
 import { costLimited } from "./limits.ts";
 import { Live } from "./live.ts";
 import { schema } from "./schema.ts";
 
-interface Asker {
-  readonly who: string;
-  readonly from: string | undefined;
-  readonly signal: AbortSignal;
-}
-
-export interface GraphqlSide {
-  close(): Promise<void>;
-}
-
-export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): GraphqlSide {
+/** Answers what ends subscriptions and the waiting for runs. */
+export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () => void {
   const closing = new AbortController();
   const context: AppContext = {
     ports,
@@ -66,12 +57,9 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): Grap
     return await yoga.fetch(raw, { who: c.get("who"), from: c.env.remoteAddress, signal: raw.signal });
   });
 
-  return {
-    close: () => {
-      closing.abort();
-      context.live.close();
-      return Promise.resolve();
-    },
+  return () => {
+    closing.abort();
+    context.live.close();
   };
 }
 

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Condition, Conditions, Searchable } from "../../shared/store/current_rows.ts";
 import { isObject } from "../../shared/pipeline/problems.ts";
+import { maskOf, touches } from "../../shared/store/mask.ts";
 import { badInput } from "./builder.ts";
 
 /** Fields of a condition, values of `in`, and `%` in `like`: each takes time. */
@@ -55,9 +56,7 @@ function namedIn(
 function checked(name: string, given: unknown, { searchable, masked }: Fields): Condition {
   const field = searchable.find(({ field }) => field === name);
   if (field === undefined) {
-    const isMasked = masked.some((one) =>
-      one === name || name.startsWith(`${one}.`) || one.startsWith(`${name}.`)
-    );
+    const isMasked = touches(maskOf(masked), name.split("."));
     throw badInput(
       `Cannot search by the field ${JSON.stringify(name)}: ${
         isMasked ? "it is masked, and results would reveal its values; " : ""

@@ -39,11 +39,9 @@ export function addRoute<const I extends Inputs>(
   const route = createRoute({
     ...rest,
     request: {
-      ...(params === undefined ? {} : { params }),
-      ...(query === undefined ? {} : { query }),
-      ...(body === undefined
-        ? {}
-        : { body: { required: true, content: { "application/json": { schema: body } } } }),
+      params,
+      query,
+      body: body && { required: true, content: { "application/json": { schema: body } } },
     },
     responses: {
       ...rest.responses,
@@ -53,11 +51,9 @@ export function addRoute<const I extends Inputs>(
   app.openAPIRegistry.registerPath(route);
   app.on(route.method, route.getRoutingPath(), async (c) => {
     const read = {
-      ...(params === undefined ? {} : { params: fit(params, "path", c.req.param()) }),
-      ...(query === undefined
-        ? {}
-        : { query: fit(query, "query", Object.fromEntries(new URL(c.req.url).searchParams)) }),
-      ...(body === undefined ? {} : { body: fit(body, "body", await jsonBody(c.req.raw)) }),
+      params: params && fit(params, "path", c.req.param()),
+      query: query && fit(query, "query", Object.fromEntries(new URL(c.req.url).searchParams)),
+      body: body && fit(body, "body", await jsonBody(c.req.raw)),
     };
     return await handler(c, read as Read<I>);
   });

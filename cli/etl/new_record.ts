@@ -45,13 +45,10 @@ const PERSON =
   /person|people|customer|billing|shipping|contact|buyer|payer|patient|employee|recipient|owner/i;
 
 export function recordIn(records: readonly JsonObject[], key: string | undefined): RecordFound {
-  const found: { mask: string[]; times: { path: string; first: string | number; rank: number }[] } = {
-    mask: [],
-    times: [],
-  };
-  const lines = members(records, [], key, found);
-  found.times.sort((a, b) => a.rank - b.rank);
-  return { lines, mask: found.mask, times: found.times };
+  const notes: Notes = { mask: [], times: [] };
+  const lines = members(records, [], key, notes);
+  notes.times.sort((a, b) => a.rank - b.rank);
+  return { lines, ...notes };
 }
 
 type Notes = {

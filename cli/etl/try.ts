@@ -6,6 +6,7 @@ import { loadConfig } from "../../shared/config/config.ts";
 import { loadPipelines, pipelinesDir } from "../../shared/pipeline/load.ts";
 import type { Plan } from "../../shared/pipeline/plan.ts";
 import type { JsonObject, Problem } from "../../shared/pipeline/problems.ts";
+import { MASKED, maskOf, touches } from "../../shared/store/mask.ts";
 import { EXIT, print, say, unknownPipeline } from "../command_line.ts";
 import { type Command, Failed } from "./command.ts";
 
@@ -62,16 +63,10 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
 /** `***` where the key is personal. */
 function keyOf({ definition: { key, mask = [] } }: Plan, record: JsonObject | undefined): unknown {
   const value = valueAt(record, key as string);
-  return isMasked(key, mask as string[]) && value !== undefined ? "***" : value;
+  return touches(maskOf(mask), key.split(".")) && value !== undefined ? MASKED : value;
 }
 
 /** The problem, without personal values. */
 function shownOf({ definition: { mask = [] } }: Plan, { field, reason, message }: Problem): string {
-  return isMasked(field, mask as string[]) ? reason : message;
-}
-
-function isMasked(path: string, mask: readonly string[]): boolean {
-  return mask.some((masked) =>
-    path === masked || path.startsWith(`${masked}.`) || masked.startsWith(`${path}.`)
-  );
+  return touches(maskOf(mask), field.split(".")) ? reason : message;
 }

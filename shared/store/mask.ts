@@ -77,7 +77,8 @@ export function hides(mask: Mask, [key, ...below]: readonly string[]): boolean {
   return rule === "whole" || (rule !== undefined && below.length > 0 && hides(rule, below));
 }
 
-function touches(mask: Mask, [key, ...below]: string[]): boolean {
+/** Whether a mask hides the value at `keys`, what is around it, or some of what is below it. */
+export function touches(mask: Mask, [key, ...below]: string[]): boolean {
   const rule = mask.get(key!);
   if (rule === undefined || rule === "whole" || below.length === 0) return rule !== undefined;
   return touches(rule, below);

@@ -259,10 +259,8 @@ export const EN = {
   neverBad: "It was never invalid.",
   openRecord: "Open record {key}",
 
-  deadTitle: "Dead messages",
   deadText: "Messages that failed permanently: they reached the limit of attempts or could not be read.",
   noDead: "There are no dead messages.",
-  tries: "Attempts",
   buried: "Failed at",
   message: "Message",
   again: "Send again",

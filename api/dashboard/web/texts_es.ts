@@ -264,10 +264,8 @@ export const ES: Record<Key, string> = {
   neverBad: "Nunca dejó de ser válido.",
   openRecord: "Abrir el registro {key}",
 
-  deadTitle: "Mensajes fallidos",
   deadText: "Mensajes que fallaron definitivamente: agotaron los intentos permitidos o no se pudieron leer.",
   noDead: "No hay mensajes fallidos.",
-  tries: "Intentos",
   buried: "Falló",
   message: "Mensaje",
   again: "Volver a enviar",

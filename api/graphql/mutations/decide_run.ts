@@ -1,13 +1,14 @@
 import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import type { Decision } from "../../../shared/contracts/messages.ts";
-import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { builder } from "../builder.ts";
 import { runById } from "../run.ts";
 import {
   audited,
   capital,
+  orderParent,
   type Problem,
+  problem,
   resultType,
   RunNotFound,
   runNotFound,
@@ -56,11 +57,7 @@ function addDecision(action: string, decision: Decision, description: string, su
             pipeline: run.pipeline,
             decision,
             requested_by: context.who,
-          }, {
-            id: `decision/${runId}/${newRunId()}`,
-            published_at: run.status_at,
-            traceparent: currentTraceparent(),
-          });
+          }, orderParent(`decision/${runId}/${newRunId()}`, run));
           // of two people who decide at once, the second gets the first one's decision
           const { channel } = context.ports;
           const isFirst = await channel.publishIfIdle("channel:decision", `"id":"decision/${runId}/`, order);
@@ -84,5 +81,5 @@ function decided({ run_id, decision, decided_by }: HoldRow): Problem<"RunNotHeld
 }
 
 function notHeld(runId: string, why: string): Problem<"RunNotHeld"> {
-  return { __typename: "RunNotHeld", message: `Run ${runId} ${why}. There is nothing to decide.` };
+  return problem("RunNotHeld", `Run ${runId} ${why}. There is nothing to decide.`);
 }

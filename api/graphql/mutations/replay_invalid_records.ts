@@ -5,17 +5,18 @@ import { isObject } from "../../../shared/pipeline/problems.ts";
 import { maskRecord } from "../../../shared/store/mask.ts";
 import { builder } from "../builder.ts";
 import type { Context } from "../context.ts";
-import { EtlRun, runById } from "../run.ts";
+import { runById } from "../run.ts";
 import {
   InvalidPatch,
   type Problem,
+  problem,
   resultType,
   RunAlreadyActive,
   RunNotFound,
   runNotFound,
   RunNotLoaded,
 } from "./result.ts";
-import { rowOf, start, type Started } from "./start_run.ts";
+import { start, type Started, startedRun } from "./start_run.ts";
 import { type FileRow, LINES_PER_FILE } from "../../../shared/store/rows.ts";
 
 interface PatchInput {
@@ -57,12 +58,7 @@ const Success = builder.objectRef<
   description: "The correction run that was requested.",
   fields: (t) => ({
     runId: t.exposeID("runId"),
-    run: t.field({
-      type: EtlRun,
-      nullable: true,
-      description: "Null while the recorder hasn't written it.",
-      resolve: (started, _args, context) => rowOf(started, context),
-    }),
+    run: t.field(startedRun),
     correctionOf: t.field(runById(({ of }) => of)),
     verdicts: t.expose("verdicts", { type: [Verdict] }),
   }),
@@ -122,10 +118,10 @@ async function replay(
   if (run === undefined) return runNotFound(input.runId);
   const file = (await context.loaders.files.load(run.run_id)).find(({ kind }) => kind === "invalid");
   if (file === undefined) {
-    return {
-      __typename: "RunNotLoaded" as const,
-      message: `Run ${run.run_id} is ${run.status}, its dead letters aren't loaded. Wait until they are.`,
-    };
+    return problem(
+      "RunNotLoaded",
+      `Run ${run.run_id} is ${run.status}, its dead letters aren't loaded. Wait until they are.`,
+    );
   }
   const read = await corrections(input.patches, file, context);
   if ("__typename" in read) return read;
@@ -150,7 +146,7 @@ async function corrections(
 ): Promise<
   { patches: Patch[]; verdicts: RecordVerdict[] } | (Problem<"InvalidPatch"> & { path: string })
 > {
-  const invalid = (path: string, message: string) => ({ __typename: "InvalidPatch" as const, path, message });
+  const invalid = (path: string, message: string) => ({ ...problem("InvalidPatch", message), path });
   if (wanted.length === 0 || wanted.length > MOST_PATCHES) {
     return invalid("patches", `Cannot correct ${wanted.length} records, wanted 1 to ${MOST_PATCHES}.`);
   }

@@ -2,6 +2,9 @@
 import type { ObjectRef } from "@pothos/core";
 import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
+import type { Parent } from "../../../shared/actor/message.ts";
+import type { RunRow } from "../../../shared/store/rows.ts";
+import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { builder, type Types } from "../builder.ts";
 import type { Context } from "../context.ts";
 import type { ReadStore } from "../../../shared/store/store.ts";
@@ -16,6 +19,10 @@ const ProblemInterface = builder.interfaceRef<{ message: string }>("Problem").im
   fields: (t) => ({ message: t.exposeString("message", { description: "What is wrong, and what to do." }) }),
 });
 
+export function problem<Name extends string>(name: Name, message: string): Problem<Name> {
+  return { __typename: name, message };
+}
+
 function problemType<Name extends string>(name: Name, description: string) {
   return builder.objectRef<Problem<Name>>(name).implement({ description, interfaces: [ProblemInterface] });
 }
@@ -28,10 +35,10 @@ export const ServiceUnavailable = problemType(
 export const RunNotFound = problemType("RunNotFound", "There is no such run.");
 
 export function runNotFound(runId: string): Problem<"RunNotFound"> {
-  return {
-    __typename: "RunNotFound",
-    message: `Run ${JSON.stringify(runId)} not found. Query etlRuns for those that are there.`,
-  };
+  return problem(
+    "RunNotFound",
+    `Run ${JSON.stringify(runId)} not found. Query etlRuns for those that are there.`,
+  );
 }
 
 export const RunAlreadyActive = builder.objectRef<
@@ -93,6 +100,11 @@ export function resultType<Shapes extends { __typename: string }[]>(
   });
 }
 
+/** What an order about a run derives from; it is later than all that is known of the run, whatever the clocks said. */
+export function orderParent(id: string, run: RunRow): Parent {
+  return { id, published_at: run.status_at, traceparent: currentTraceparent() };
+}
+
 export function capital(name: string): string {
   return name[0]!.toUpperCase() + name.slice(1);
 }
@@ -113,7 +125,7 @@ export async function audited<R extends { __typename: string }>(
   try {
     const result = await work(about).catch((error: unknown) => {
       if (!(error instanceof TransientError)) throw error;
-      return { __typename: "ServiceUnavailable" as const, message: messageOf(error) };
+      return problem("ServiceUnavailable", messageOf(error));
     });
     outcome = result.__typename;
     return result;

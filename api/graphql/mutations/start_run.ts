@@ -17,9 +17,14 @@ export interface Started {
   readonly finished: boolean;
 }
 
-export async function rowOf({ runId, finished }: Started, context: Context) {
-  return await seen(context, ({ runs }) => runs.byRunId(runId), (run) => !finished || isFinal(run.status));
-}
+/** The field that is the run, as soon as the saver has written it. */
+export const startedRun = {
+  type: EtlRun,
+  nullable: true as const,
+  description: "Null while the recorder hasn't written it.",
+  resolve: ({ runId, finished }: Started, _args: object, context: Context) =>
+    seen(context, ({ runs }) => runs.byRunId(runId), (run) => !finished || isFinal(run.status)),
+};
 
 const StartRunSuccess = builder.objectRef<Started & { __typename: "StartRunSuccess" }>("StartRunSuccess")
   .implement({
@@ -27,12 +32,7 @@ const StartRunSuccess = builder.objectRef<Started & { __typename: "StartRunSucce
     fields: (t) => ({
       runId: t.exposeID("runId"),
       finished: t.exposeBoolean("finished", { description: "Whether it has ended." }),
-      run: t.field({
-        type: EtlRun,
-        nullable: true,
-        description: "Null while the recorder hasn't written it.",
-        resolve: (started, _args, context) => rowOf(started, context),
-      }),
+      run: t.field(startedRun),
     }),
   });
 

@@ -3,7 +3,7 @@ import type { Mailbox } from "../../../shared/channel/channel.ts";
 import { type ActorView, mailboxOf, viewActors } from "../../actors.ts";
 import { Actor } from "../actor.ts";
 import { builder } from "../builder.ts";
-import { ActorNotFound, audited, capital, resultType } from "./result.ts";
+import { ActorNotFound, audited, capital, problem, resultType } from "./result.ts";
 
 addSteering(
   "pauseActor",
@@ -40,10 +40,10 @@ function addSteering(
           const mailbox = mailboxOf(name);
           if (mailbox === undefined) {
             const names = Object.values(CHANNELS).map(({ receiver }) => receiver).join(", ");
-            return {
-              __typename: "ActorNotFound" as const,
-              message: `Actor ${JSON.stringify(name)} not found, wanted one of ${names}.`,
-            };
+            return problem(
+              "ActorNotFound",
+              `Actor ${JSON.stringify(name)} not found, wanted one of ${names}.`,
+            );
           }
           const { channel } = context.ports;
           await act(channel.mailbox(mailbox));

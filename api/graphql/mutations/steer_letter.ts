@@ -1,7 +1,7 @@
 import type { Mailbox } from "../../../shared/channel/channel.ts";
 import { builder } from "../builder.ts";
 import { letterOf } from "../dead_letter.ts";
-import { audited, capital, DeadLetterNotFound, resultType } from "./result.ts";
+import { audited, capital, DeadLetterNotFound, problem, resultType } from "./result.ts";
 
 addSteering(
   "replayDeadLetter",
@@ -39,12 +39,11 @@ function addSteering(
           if (letter !== undefined && await act(context.ports.channel.mailbox(letter.mailbox), letter.id)) {
             return { __typename: typename, id, channel: letter.mailbox };
           }
-          return {
-            __typename: "DeadLetterNotFound" as const,
-            message: `Dead letter ${
-              JSON.stringify(id.slice(0, 200))
-            } not found. Query deadLetters for the existing ones.`,
-          };
+          const shown = JSON.stringify(id.slice(0, 200));
+          return problem(
+            "DeadLetterNotFound",
+            `Dead letter ${shown} not found. Query deadLetters for the existing ones.`,
+          );
         }),
     }));
 }

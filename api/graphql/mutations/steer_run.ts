@@ -1,10 +1,19 @@
 import { compose } from "../../../shared/actor/message.ts";
 import { newRunId } from "../../../shared/contracts/ids.ts";
 import { isFinal } from "../../../shared/contracts/messages.ts";
-import { currentTraceparent } from "../../../shared/telemetry/trace.ts";
 import { builder } from "../builder.ts";
 import { EtlRun, runById } from "../run.ts";
-import { audited, resultType, RunNotActive, RunNotFound, runNotFound, RunNotLoaded, seen } from "./result.ts";
+import {
+  audited,
+  orderParent,
+  problem,
+  resultType,
+  RunNotActive,
+  RunNotFound,
+  runNotFound,
+  RunNotLoaded,
+  seen,
+} from "./result.ts";
 
 const CancelRunSuccess = builder.objectRef<{ __typename: "CancelRunSuccess"; runId: string }>(
   "CancelRunSuccess",
@@ -45,16 +54,8 @@ builder.mutationFields((t) => ({
         const run = await context.store?.runs.byRunId(runId);
         if (run === undefined) return runNotFound(runId);
         if (isFinal(run.status)) {
-          return {
-            __typename: "RunNotActive" as const,
-            message: `Run ${runId} is ${run.status}. There is nothing to cancel.`,
-          };
+          return problem("RunNotActive", `Run ${runId} is ${run.status}. There is nothing to cancel.`);
         }
-        const parent = {
-          id: `cancel/${runId}`,
-          published_at: run.status_at,
-          traceparent: currentTraceparent(),
-        };
         await context.ports.channel.publish(
           compose("channel:run_events", "cancelled", {
             type: "run_cancelled",
@@ -62,7 +63,7 @@ builder.mutationFields((t) => ({
             requested_by: context.who,
             actor: "api",
             pipeline: run.pipeline,
-          }, parent),
+          }, orderParent(`cancel/${runId}`, run)),
         );
         return { __typename: "CancelRunSuccess" as const, runId };
       }),
@@ -76,22 +77,17 @@ builder.mutationFields((t) => ({
         const run = await context.store?.runs.byRunId(runId);
         if (run === undefined) return runNotFound(runId);
         if (run.loaded_at === null) {
-          return {
-            __typename: "RunNotLoaded" as const,
-            message: `Run ${runId} is ${run.status}, its files aren't loaded. Wait until they are.`,
-          };
+          return problem(
+            "RunNotLoaded",
+            `Run ${runId} is ${run.status}, its files aren't loaded. Wait until they are.`,
+          );
         }
-        const parent = {
-          id: `redeliver/${newRunId()}`,
-          published_at: run.status_at, // later than all that is known of the run, whatever the clocks said
-          traceparent: currentTraceparent(),
-        };
         await context.ports.channel.publish(
           compose("channel:deliver", "deliver", {
             run_id: runId,
             requested_by: context.who,
             pipeline: run.pipeline,
-          }, parent),
+          }, orderParent(`redeliver/${newRunId()}`, run)),
         );
         return { __typename: "RedeliverRunSuccess" as const, runId };
       }),

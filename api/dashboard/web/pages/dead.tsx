@@ -12,7 +12,7 @@ export function DeadPage(): JSX.Element {
   const refreshSoon = useSoon(reading.refresh);
   useFollowing(ACTOR_CHANGES, {}, { onData: refreshSoon, onUp: refreshSoon });
   return (
-    <Page title={t("deadTitle")}>
+    <Page title={t("dead")}>
       <p class="quiet">{t("deadText")}</p>
       <Read reading={reading}>
         {({ deadLetters: { nodes, pageInfo } }) =>
@@ -57,7 +57,7 @@ function Letter({ letter, refresh }: { letter: DeadLetter; refresh: () => void }
       <p>{letter.reason}</p>
       <dl class="facts wide">
         <Fact name={t("buried")}>{time(letter.buriedAt)}</Fact>
-        <Fact name={t("tries")}>{number(letter.attempts)}</Fact>
+        <Fact name={t("attempts")}>{number(letter.attempts)}</Fact>
         <Fact name={t("size")}>{bytes(size)}</Fact>
       </dl>
       <details>

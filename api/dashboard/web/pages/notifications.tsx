@@ -30,7 +30,7 @@ export function NotificationsPage(): JSX.Element {
                 <Table
                   label={t("toldLast")}
                   heads={[t("happened"), t("type"), t("message"), t("receiver"), t("outcome"), {
-                    number: t("tries"),
+                    number: t("attempts"),
                   }]}
                 >
                   {nodes.map((node) => <Line key={node.id} node={node} />)}
