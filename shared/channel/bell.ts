@@ -1,18 +1,18 @@
-/** Waiting for news without missing any: take the number of rings, look, and wait for the next ring after that number. */
+/** Waits for changes without missing any: read the number of rings, check, and wait for the next ring after that number. */
 import type { Claim } from "./channel.ts";
 
-/** Something that rings when there may be news. */
+/** Rings when there may be changes. */
 export interface Wakeup {
   /** How often it has rung. */
   readonly rings: number;
-  /** Resolves at once when it has rung since there were `since` rings, else at the next ring, after `ms`, or when `signal` aborts. */
+  /** Resolves immediately if there have been more than `since` rings, otherwise at the next ring, after `ms`, or when `signal` aborts. */
   wait(since: number, ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Longest delay that a timer takes; a longer one would fire at once. */
+/** The longest delay of a timer; a longer one would fire immediately. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A wake-up that is rung by hand. */
+/** A wake-up that rings by a call of `ring`. */
 export class Bell implements Wakeup {
   #rings = 0;
   readonly #waiting = new Set<() => void>();
@@ -45,8 +45,8 @@ export class Bell implements Wakeup {
 }
 
 /**
- * Looks for a message until there is one; `undefined` once `signal` is aborted. `look` answers a claim, or for how many milliseconds
- * looking again is pointless unless it rings. A claim that it answers is always passed on, aborted or not.
+ * Calls `look` until it returns a claim; `undefined` once `signal` is aborted. Otherwise `look` returns the milliseconds until the next call, unless
+ * the bell rings earlier. A claim is always returned, aborted or not.
  */
 export async function waitForClaim(
   bell: Wakeup,

@@ -1,6 +1,6 @@
 /**
- * A channel in an SQLite file that the processes of one machine share: no server to install. A message is a row, from its publication until
- * its id is forgotten; see `embedded_file.ts` for the table.
+ * A channel in an SQLite file that the processes of one machine share, without a server. A message is a row from its publication until its id
+ * expires; see `embedded_file.ts` for the table.
  */
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 import { readAtEachRing, waitForClaim } from "./bell.ts";
@@ -18,25 +18,25 @@ import {
 import { Commits } from "./embedded_commits.ts";
 import { QueueFile } from "./embedded_file.ts";
 
-/** How often a mailbox is read without a notification: a publisher may have died before it could send one. */
+/** How often a mailbox is read without a notification: a publisher may die before it sends one. */
 const POLL_MS = 1_000;
 const READ_AT_ONCE = 100;
-/** Most old ids that a publication removes: more than it adds, so that short-lived processes clean up too. */
+/** The most expired ids that a publication removes: more than it adds, so that short-lived processes clean up, too. */
 const FORGET_AT_ONCE = 100;
-/** A clock that was set back further than this would make messages that were handed back wait for longer than was asked. */
+/** Retried messages due further ahead than this are due now: the clock was set back. */
 const CLOCK_SLACK_MS = 60_000;
-/** What can be handed out; parameters: now, and now with the slack of the clock. */
+/** Condition for messages that can be handed out. Parameters: now, and now plus the slack of the clock. */
 const DUE = "state = 'open' AND (due_at <= ? OR (holder IS NULL AND settled_at > ?))";
-/** How many messages that are due are looked at for another pipeline's. */
+/** The number of due messages that are searched for another pipeline's turn. */
 const LOOK = 100;
 const PIPELINE = /^"pipeline":"([a-z0-9_]+)"/;
 
 /**
- * Opens the channel in the file at `path`, made with its folder when it isn't there.
+ * Opens the channel in the file at `path`, which is created with its folder if missing.
  *
  * @param callWaitMs how long a call waits for the lock, in milliseconds; default 5,000
- * @throws PermanentError when the file is no queue, or of a newer version; it is left as it was.
- * @throws TransientError when another process keeps it locked.
+ * @throws PermanentError if the file isn't a queue, or has a newer version; it stays unchanged.
+ * @throws TransientError if another process keeps it locked.
  */
 export async function openEmbeddedChannel(path: string, callWaitMs?: number): Promise<Channel> {
   return new EmbeddedChannel(path, await QueueFile.open(path, callWaitMs));
@@ -45,7 +45,7 @@ export async function openEmbeddedChannel(path: string, callWaitMs?: number): Pr
 class EmbeddedChannel implements Channel {
   readonly #queue: Queue;
   readonly #closed = new AbortController();
-  /** By mailbox and pipeline: which of this process's claims was the last one that took a message of it. */
+  /** By mailbox and pipeline, the number of this process's last claim of such a message. */
   readonly #turns = new Map<string, number>();
   #claims = 0;
 
@@ -91,7 +91,7 @@ class EmbeddedChannel implements Channel {
         return await file.read(action, () => {
           const last = endOf();
           const rows = file.db.all<{ seq: number; body: Uint8Array }>(page, mailbox, cursor, last);
-          // Past what went to other mailboxes too, which is not to be read again each time.
+          // also skips messages of other mailboxes, which need not be read again
           cursor = rows.length === READ_AT_ONCE ? rows.at(-1)!.seq : last;
           return rows.map(({ body }) => textOf(body));
         });
@@ -135,7 +135,7 @@ class EmbeddedChannel implements Channel {
   }
 
   listening(): Promise<void> {
-    return Promise.resolve(); // every publisher writes to the file
+    return Promise.resolve(); // all publishers write to the file, so nothing can be missed
   }
 
   async ping(): Promise<undefined> {
@@ -183,7 +183,7 @@ class EmbeddedChannel implements Channel {
     return due.sort((a, b) => turn(a) - turn(b) || a.seq - b.seq)[0];
   }
 
-  /** For how long there is nothing to claim; read without the lock, which a consumer that waits would take from those who work. */
+  /** Milliseconds until a message may be due. Read without the lock, so that waiting consumers don't block working ones. */
   #waitMs(mailbox: string): number {
     const { db } = this.file;
     if (db.get("SELECT 1 FROM paused WHERE mailbox = ?", mailbox) !== undefined) return POLL_MS;
@@ -198,18 +198,18 @@ class EmbeddedChannel implements Channel {
   }
 }
 
-/** The queue as claims and mailboxes share it. */
+/** The queue, shared by claims and mailboxes. */
 class Queue {
   constructor(readonly file: QueueFile, readonly commits: Commits) {}
 
-  /** Runs `work` in a transaction, then wakes all who wait. What is no news to them, such as a beat or a claim, is written to the file alone. */
+  /** Runs `work` in a transaction, then wakes all waiting consumers. Writes that don't concern them, such as beats and claims, bypass this. */
   async write<T>(action: string, work: () => T): Promise<T> {
     const result = await this.file.write(action, work);
     this.commits.ring();
     return result;
   }
 
-  /** Appends messages whose ids aren't known; inside a transaction. */
+  /** Appends the messages with unknown ids; must run in a transaction. */
   append(messages: readonly Outgoing[]): void {
     const now = Date.now();
     for (const { to, id, body } of messages) {
@@ -374,7 +374,7 @@ class EmbeddedMailbox implements Mailbox {
     );
   }
 
-  /** Runs one statement, with the mailbox's name by default, and answers whether it changed anything. */
+  /** Runs one statement, with the mailbox's name by default, and returns whether it changed anything. */
   async #change(verb: string, sql: string, ...values: (string | number)[]): Promise<boolean> {
     const bound = values.length === 0 ? [this.name] : values;
     return await this.queue.write(`${verb} "${this.name}"`, () => this.queue.file.db.run(sql, ...bound) > 0);
@@ -385,7 +385,7 @@ function textOf(body: Uint8Array | null): string {
   return body === null ? "" : new TextDecoder("utf-8", { ignoreBOM: true }).decode(body);
 }
 
-/** Changes when another connection has committed; unknown while the file is locked or closed. */
+/** A value that changes with every commit of another connection; undefined while the file is locked or closed. */
 function versionOf(file: QueueFile): unknown {
   try {
     return file.db.get<{ data_version: number }>("PRAGMA data_version")?.data_version;

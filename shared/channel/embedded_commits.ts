@@ -1,15 +1,15 @@
-/** How a process learns that another one has written news to the queue file they share. */
+/** Notifies a process of commits of other processes to the shared queue file. */
 import { getLogger } from "@logtape/logtape";
 import { messageOf } from "../errors/errors.ts";
 import { Bell, type Wakeup } from "./bell.ts";
 
-/** How often those who wait look by themselves, where the system doesn't tell of changes. */
+/** The polling interval if the system can't watch files, in milliseconds. */
 const BLIND_EVERY_MS = 25;
 
 /**
- * Rings whenever a process committed news to the queue file; it then touches a file beside it. The queue file itself can't be
- * watched: the write-ahead log changes a moment before the commit can be seen, and for beats too; and a process that opens and closes the database
- * beside SQLite, as watching does, loses the process's locks on it. A touch that gets lost costs no more than the time that `wait` is given.
+ * Rings whenever a process has committed messages to the queue file; that process then touches a file beside it. The queue file itself can't be
+ * watched. Its write-ahead log changes before a commit is visible, and for beats, too. And watching opens and closes the file beside SQLite, which
+ * loses the process's locks on it. A lost touch only delays a waiting consumer until its timeout.
  */
 export class Commits implements Wakeup, AsyncDisposable {
   readonly #bell = new Bell();
@@ -20,29 +20,29 @@ export class Commits implements Wakeup, AsyncDisposable {
   #blind = false;
 
   /**
-   * Begins with the version of this moment.
+   * Starts at the current version.
    *
    * @param path of the database
-   * @param version reads `PRAGMA data_version`; undefined when it can't be read at this moment
+   * @param version reads `PRAGMA data_version`; undefined if it can't be read now
    */
   constructor(path: string, private readonly version: () => unknown) {
     this.#touched = `${path}-bell`;
     this.#version = version();
   }
 
-  /** How often there was news. */
+  /** The number of rings so far. */
   get rings(): number {
     return this.#bell.rings;
   }
 
-  /** Signals a commit of this process, here and to the others. */
+  /** Signals a commit of this process, to itself and to the others. */
   ring(): void {
     this.#bell.ring();
     const now = new Date();
     try {
       Deno.utimeSync(this.#touched, now, now);
     } catch {
-      // Nobody watches, or it is another user's.
+      // no process watches, or the file belongs to another user
     }
   }
 
@@ -71,7 +71,7 @@ export class Commits implements Wakeup, AsyncDisposable {
     }
   }
 
-  /** Rings unless all that was committed is known: a process is notified of its own touches too. */
+  /** Rings if another process has committed: a process is notified of its own touches, too. */
   #look(): void {
     const version = this.version();
     if (version !== undefined && version === this.#version) return;

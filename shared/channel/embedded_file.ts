@@ -1,11 +1,11 @@
-/** The SQLite file that several processes share as their queue: opening, schema, and short transactions. */
+/** The SQLite file that several processes share as their queue: opens it, creates its schema, and runs short transactions. */
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { messageOf, NoSpace, PermanentError } from "../errors/errors.ts";
 import { Database } from "../sqlite/database.ts";
 import { whenUnlocked } from "../sqlite/transaction.ts";
 
-/** Marks the file as a queue, whatever it is called ("etlq"). */
+/** Identifies a queue file, whatever its name ("etlq"). */
 const APPLICATION_ID = 0x65746c71;
 const SCHEMA_VERSION = 1;
 
@@ -41,24 +41,24 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 
 /** How long a call waits for the lock. */
 const LOCK_PATIENCE_MS = 5_000;
-/** How long a start waits for it: another program may copy or check the file. */
+/** How long a start waits for the lock: another program may copy or check the file. */
 const OPEN_PATIENCE_MS = 60_000;
-/** How long the thread may stand still for the lock; beyond that the wait is asynchronous. */
+/** How long the thread may block for the lock; longer waits are asynchronous. */
 const BLOCK_MS = 5;
-/** Unused pages that the file keeps for the next messages; more are given back to the disk. */
+/** Free pages that the file keeps for the next messages; more are returned to the disk. */
 const SPARE_PAGES = 256;
-/** Pages that one transaction gives back at most. */
+/** The most pages that one transaction returns to the disk. */
 const RETURN_AT_ONCE = 200;
 
-/** A queue file that is open. */
+/** An open queue file. */
 export class QueueFile implements Disposable {
   private constructor(readonly db: Database, private readonly callWaitMs: number) {}
 
   /**
-   * Opens the queue file at `path`, made with its folder when it isn't there.
+   * Opens the queue file at `path`, which is created with its folder if missing.
    *
-   * @throws PermanentError when the file is something else, or of a newer version; it is left as it was.
-   * @throws TransientError when another process keeps it locked.
+   * @throws PermanentError if the file isn't a queue, or has a newer version; it stays unchanged.
+   * @throws TransientError if another process keeps it locked.
    */
   static async open(path: string, callWaitMs = LOCK_PATIENCE_MS): Promise<QueueFile> {
     await makeFolderOf(path);
@@ -74,7 +74,7 @@ export class QueueFile implements Disposable {
     try {
       await whenUnlocked(file.db, () => {
         const kind = file.#checkKind();
-        // Has to come before the first table, and before anything else is written.
+        // must precede the first table and all other writes
         if (kind === "empty") file.db.script("PRAGMA auto_vacuum = INCREMENTAL");
         file.db.script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       }, patience);
@@ -90,19 +90,22 @@ export class QueueFile implements Disposable {
     }
   }
 
-  /** Runs `work`, which only reads. @throws TransientError when the file stays locked. */
+  /** Runs `work`, which only reads. @throws TransientError if the file stays locked. */
   async read<T>(action: string, work: () => T): Promise<T> {
     return await whenUnlocked(this.db, () => this.#open(action) && work(), { waitMs: this.callWaitMs }) as T;
   }
 
-  /** Runs `work` in a transaction that is on the disk when this resolves, and undone when `work` throws. @throws TransientError when the file stays locked. */
+  /**
+   * Runs `work` in a transaction, which is durable when this resolves, and rolled back if `work` throws. @throws TransientError if the file stays
+   * locked.
+   */
   async write<T>(action: string, work: () => T): Promise<T> {
-    // SQLite answers without waiting: a loop of writes would keep timers and signals from ever having their turn.
+    // SQLite is synchronous: without this, a loop of writes would starve timers and signals
     await setImmediate();
     return await this.read(action, () => this.#transaction(work));
   }
 
-  /** Deletes up to `limit` messages that were completed before `before`, and gives unused pages back to the disk; inside a transaction. */
+  /** Deletes up to `limit` messages completed before `before`, and returns free pages to the disk; must run in a transaction. */
   forget(before: number, limit: number): void {
     const forgotten = this.db.run(
       "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE state = 'done' AND settled_at < ? LIMIT ?)",
@@ -111,7 +114,7 @@ export class QueueFile implements Disposable {
     );
     if (forgotten === 0) return;
     const { freelist_count: spare } = this.db.get<{ freelist_count: number }>("PRAGMA freelist_count")!;
-    // A row is answered for each page: all have to be read.
+    // the pragma returns a row for each page, and works only while they are read
     if (spare > SPARE_PAGES) this.db.all(`PRAGMA incremental_vacuum(${RETURN_AT_ONCE})`);
   }
 
@@ -147,7 +150,7 @@ export class QueueFile implements Disposable {
     }
   }
 
-  /** Only reads, so that another program's database stays as it is. */
+  /** Only reads, so that another program's database stays unchanged. */
   #checkKind(): "empty" | "queue" {
     const { id, version, tables } = this.db.get<{ id: number; version: number; tables: number }>(
       `SELECT (SELECT application_id FROM pragma_application_id) AS id,

@@ -1,9 +1,9 @@
 /**
- * A channel on a Redis server (7 or newer): a stream for each mailbox, read by the consumer group `etl`, with Pub/Sub as its public view. See
+ * A channel on a Redis server (7 or newer). Each mailbox is a stream, read by the consumer group `etl`, with Pub/Sub as its public view. See
  * `redis_scripts.ts` for the keys.
  *
- * Other programs may subscribe to the Pub/Sub channel of a mailbox's name, and may publish on it: such a message is taken into the stream by
- * the consumers of that mailbox. All keys have to lie on one server; Redis Cluster isn't supported.
+ * Other programs may subscribe to the Pub/Sub channel with a mailbox's name, and may publish on it. The consumers of that mailbox adopt such a
+ * message: they append it to the stream. All keys must be on one server; Redis Cluster isn't supported.
  */
 import { getLogger } from "@logtape/logtape";
 import { clockProblem } from "../contracts/clocks.ts";
@@ -16,27 +16,27 @@ import { Listener, seenAs } from "./redis_pubsub.ts";
 import { dangersOf, unfit } from "./redis_server.ts";
 import * as scripts from "./redis_scripts.ts";
 
-/** How a Redis channel is opened. */
+/** Options of a Redis channel. */
 export interface RedisOptions {
   /** `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. */
   readonly url: string;
-  /** Milliseconds that a call may take, waiting for a connection included. Default 5,000. */
+  /** Time limit of a call, waiting for a connection included, in milliseconds. Default 5,000. */
   readonly callTimeoutMs?: number;
-  /** Milliseconds that settled messages stay readable in the stream, for `watch` and for other programs. Default 300,000. */
+  /** How long settled messages stay readable in the stream, for `watch` and other programs, in milliseconds. Default 300,000. */
   readonly keepSettledMs?: number;
 }
 
 /** How often a mailbox is read without a notification. */
 const POLL_MS = 1_000;
-/** How long a claim waits for a server that is away before it throws. */
+/** How long a claim waits for a server that can't be reached before it throws. */
 const CLAIM_PATIENCE_MS = 15_000;
 const RETRY_CLAIM_MS = 250;
 const READ_AT_ONCE = "100";
 
 /**
- * Opens a channel on the server at `url`. A server that is away is waited for in the background.
+ * Opens a channel on the server at `url`. If the server can't be reached, the channel connects in the background.
  *
- * @throws PermanentError when the URL can't be read, or the server is too old or refuses user and password.
+ * @throws PermanentError if the URL is invalid, or the server is too old or refuses user and password.
  */
 export async function openRedisChannel(options: RedisOptions): Promise<Channel> {
   const channel = new RedisChannel(addressOf(options.url), options);
@@ -57,7 +57,7 @@ class RedisChannel implements Channel {
   readonly #listener: Listener;
   readonly #keepSettledMs: number;
   readonly #closed = new AbortController();
-  /** Tokens of claims without a reply, by mailbox: the next claim asks with the same one, so that a lost reply costs no attempt. */
+  /** Tokens of claims without a reply, by mailbox. The next claim repeats the token, so that a lost reply costs no attempt. */
   readonly #unanswered = new Map<string, string[]>();
 
   constructor(address: Address, { callTimeoutMs = 5_000, keepSettledMs = 300_000 }: RedisOptions) {
@@ -87,7 +87,7 @@ class RedisChannel implements Channel {
     options: { leaseMs: number; signal: AbortSignal },
   ): Promise<Claim | undefined> {
     const signal = AbortSignal.any([options.signal, this.#closed.signal]);
-    const bell = await this.#listener.listen(mailbox, { takeIn: true });
+    const bell = await this.#listener.listen(mailbox, { adopt: true });
     let awaySince: number | undefined;
     return await waitForClaim(bell, signal, async () => {
       try {
@@ -109,7 +109,7 @@ class RedisChannel implements Channel {
 
   async watch(mailbox: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
     const action = `watch "${mailbox}"`;
-    const bell = await this.#listener.listen(mailbox, { takeIn: false });
+    const bell = await this.#listener.listen(mailbox, { adopt: false });
     const readOn = async (from: string) =>
       await this.#commands.run(action, scripts.READ_ON, [mailbox], [from, READ_AT_ONCE]) as [
         string,

@@ -11,7 +11,7 @@ local function forgetOld()
 end
 `;
 
-/** Where beats are kept: a hash of instance -> JSON, and a sorted set of instance by time. */
+/** The keys of the beats: a hash of instance -> JSON, and a sorted set of instances by time. */
 export const BEAT_KEYS: readonly [string, string] = ["actors:beats", "actors:beats:at"];
 
 /** KEYS: `BEAT_KEYS`. ARGV: `instance, at, JSON`. */
@@ -21,7 +21,7 @@ redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 forgetOld()
 `);
 
-/** KEYS: `BEAT_KEYS`. Answers the JSON of each beat. */
+/** KEYS: `BEAT_KEYS`. Returns the JSON of each beat. */
 export const BEATS: Script = script(`${FORGET_OLD_BEATS}
 forgetOld()
 return redis.call('HVALS', KEYS[1])

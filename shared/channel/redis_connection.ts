@@ -1,21 +1,21 @@
-/** A connection to a Redis server that is made again whenever it breaks, and its errors by kind. */
+/** A connection to a Redis server that reconnects automatically, and classifies errors as transient or permanent. */
 import { getLogger } from "@logtape/logtape";
 import { createClient, ErrorReply } from "redis";
 import { messageOf, PermanentError, TransientError } from "../errors/errors.ts";
 import { Bell } from "./bell.ts";
 import { PING, type Script } from "./redis_scripts.ts";
 
-/** Where a Redis server is. */
+/** The address of a Redis server. */
 export interface Address {
-  /** The whole URL, with the password: only for connecting. */
+  /** The whole URL, with the password; only for connecting. */
   readonly url: string;
-  /** The address as it may be shown, without user and password. */
+  /** The address without user and password, for people to see. */
   readonly shown: string;
 }
 
-/** What a connection can be used for besides scripts. */
+/** Subscribes to Pub/Sub channels. */
 export interface Subscriber {
-  /** Calls `listener` with the bytes of each message on a Pub/Sub channel; resolves once the server has confirmed. */
+  /** Calls `listener` with the bytes of each message on a Pub/Sub channel; resolves once the server has confirmed the subscription. */
   subscribe(channel: string, listener: (body: Uint8Array) => void, asBytes: true): Promise<void>;
 }
 
@@ -25,11 +25,11 @@ const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 1_000;
 const RETRY_WHILE_LOADING_MS = 100;
 const PING_EVERY_MS = 4_000;
-/** Longer than the pings are apart: a connection that is silent for so long is dead. */
+/** A connection without any reply for this long is dead; longer than the interval of pings. */
 const SILENCE_MS = 10_000;
 const MAX_IN_FLIGHT = 10_000;
 
-/** Reads a Redis URL. @throws PermanentError when it is none; the message never shows the password. */
+/** Parses a Redis URL. @throws PermanentError if it is invalid; the message never shows the password. */
 export function addressOf(url: string): Address {
   try {
     const { protocol, host, pathname, username, password } = new URL(url);
@@ -38,29 +38,29 @@ export function addressOf(url: string): Address {
       return { url, shown: `${protocol}//${host}${pathname}` };
     }
   } catch {
-    // The error would show the URL, which may hold a password.
+    // the original error would show the URL, which may hold a password
   }
   throw new PermanentError(
     "Cannot read the Redis URL: wanted redis://[user:password@]host[:port][/db], or rediss:// for TLS, with special characters of user and password percent-encoded. Correct it and start again.",
   );
 }
 
-/** One connection. It exists from construction to disposal, and is made in the background. */
+/** One connection, kept open in the background from construction to disposal. */
 export class Connection implements AsyncDisposable {
   readonly #closed = new AbortController();
-  /** Rings when the connection was made, when it can't be made, and when it breaks. */
+  /** Rings when the connection opens, fails to open, or breaks. */
   readonly #changed = new Bell();
   readonly #life: Promise<void>;
-  /** Ends the connection of this moment. */
+  /** Ends the current connection. */
   #end: (reason?: Error) => void = () => {};
-  /** Called when the server turns out to be a replica; the connection is made again until it leads to a primary. */
+  /** Called if the server is a replica; the connection is retried until it reaches a primary. */
   onDemoted: () => void = () => {};
   #client: RedisClient | undefined;
   /** Why there is no connection. */
   #failure: TransientError | PermanentError | undefined;
 
   /**
-   * Begins to connect.
+   * Starts to connect.
    *
    * @param purpose shown by `CLIENT LIST`
    * @param onReady called with each new connection before it is used for anything else
@@ -74,16 +74,17 @@ export class Connection implements AsyncDisposable {
     this.#life = this.#live();
   }
 
-  /** For subscriptions, as far as there is a connection at this moment; another one after each reconnection. */
+  /** For subscriptions, if connected now; another object after each reconnection. */
   get subscriber(): Subscriber | undefined {
     return this.#client;
   }
 
   /**
-   * Runs a script and answers its reply. Waits for a connection and for the reply, for the call timeout altogether.
+   * Runs a script and returns its reply. The call timeout covers waiting for a connection and for the reply.
    *
-   * @throws TransientError when the server is away, loads its data, is out of memory or doesn't answer; whether the script ran is then unknown.
-   * @throws PermanentError when the server refuses: password, rights, a key of another type.
+   * @throws TransientError if the server can't be reached, loads its data, is out of memory or doesn't answer; then it is unknown whether the script
+   * ran.
+   * @throws PermanentError if the server refuses: wrong password, missing permissions, a key of another type.
    */
   async run(
     action: string,
@@ -108,13 +109,13 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Breaks the connection of this moment; another one is made. Calls under way fail. */
+  /** Closes the current connection and opens another one. Pending calls fail. */
   reconnect(reason?: Error): void {
     this.#client = undefined;
     this.#end(reason);
   }
 
-  /** Ends the connection. Calls under way fail. */
+  /** Closes the connection. Pending calls fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     this.#end();
@@ -149,7 +150,7 @@ export class Connection implements AsyncDisposable {
       };
       try {
         await client.connect();
-        // A client that breaks meanwhile doesn't answer everything that is asked of it.
+        // a client whose connection breaks meanwhile leaves some calls unanswered
         const begun = evaluate(client, PING, { keys: ["ping"], arguments: [] }).then(() =>
           this.onReady(client)
         );
@@ -182,7 +183,7 @@ export class Connection implements AsyncDisposable {
   }
 }
 
-/** A client for one connection: it never reconnects, so that nothing can wait in it for a server that is away. */
+/** A client for one connection. It never reconnects, so that no call waits in it for a server that can't be reached. */
 function connectionTo({ url }: Address, purpose: string): RedisClient {
   return createClient({
     url,
@@ -191,7 +192,7 @@ function connectionTo({ url }: Address, purpose: string): RedisClient {
     pingInterval: PING_EVERY_MS,
     disableOfflineQueue: true,
     commandsQueueMaxLength: MAX_IN_FLIGHT,
-    // Else the client reads environment variables, which a service has no permission for.
+    // otherwise the client reads environment variables, which a service has no permission for
     maintNotifications: "disabled",
   });
 }
@@ -241,7 +242,7 @@ function isDemoted(error: unknown): boolean {
   return ["READONLY", "MASTERDOWN"].includes(codeOf(error) ?? "");
 }
 
-/** Replies that pass by themselves, and what they mean. */
+/** Transient error replies, and their descriptions. */
 const PASSING: Readonly<Record<string, string>> = {
   LOADING: "it is still loading its data",
   READONLY: "it is a replica that takes no writes",
@@ -254,7 +255,7 @@ const PASSING: Readonly<Record<string, string>> = {
   TRYAGAIN: "it asks to try again",
 };
 
-/** Replies that need a person, and what to do. */
+/** Permanent error replies, and what to do. */
 const LASTING: Readonly<Record<string, string>> = {
   NOAUTH: "it wants a password. Put one into REDIS_URL",
   WRONGPASS: "it refuses user or password. Correct REDIS_URL",
@@ -263,7 +264,7 @@ const LASTING: Readonly<Record<string, string>> = {
     "a key that the channel needs holds something else. Rename that key, or use another database (redis://host:port/1)",
 };
 
-/** The error to throw for `error`, which kept the channel from doing `action`. */
+/** The error to throw if `action` failed with `error`. */
 export function failureOf(
   action: string,
   { shown }: Address,
@@ -292,7 +293,7 @@ export function failureOf(
   );
 }
 
-/** Several addresses of one name may have failed, each for its own reason. */
+/** All reasons of an error: each address of a name may have failed for its own. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return messageOf(error);

@@ -79,7 +79,7 @@ test("claims and watches wait through a restart of the server", async () => {
   end.abort();
 });
 
-test("a foreign message is taken in after a restart of the server too", async () => {
+test("a foreign message is adopted after a restart of the server, too", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   const claiming = take(channel);

@@ -1,18 +1,18 @@
-/** What Pub/Sub tells: that there is news in a mailbox, and messages of programs that know nothing of streams. */
+/** Listens on Pub/Sub for changes of mailboxes, and for foreign messages. */
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { messageOf, PermanentError } from "../errors/errors.ts";
 import { Bell } from "./bell.ts";
 import { type Address, Connection, failureOf, type Subscriber, within } from "./redis_connection.ts";
-import { KNOWS, TAKE_IN } from "./redis_scripts.ts";
+import { ADOPT, KNOWS } from "./redis_scripts.ts";
 
-/** Longest body that is taken in from Pub/Sub, in bytes. */
+/** The longest foreign message that is adopted, in bytes. */
 const MAX_FOREIGN_BYTES = 1024 * 1024;
-const RETRY_TAKE_MS = 250;
+const RETRY_ADOPT_MS = 250;
 
 /**
- * The id under which a subscriber sees a body: the `id` of a JSON object that has one, else derived from the bytes. All subscribers see the
- * same one, so that a body is taken into the stream once.
+ * The id under which subscribers see a body: the `id` of a JSON object if it has one, otherwise derived from the bytes. All subscribers compute the
+ * same id, so that a body is adopted once.
  */
 export function seenAs(body: Uint8Array): string {
   if (body.byteLength <= MAX_FOREIGN_BYTES) {
@@ -22,7 +22,7 @@ export function seenAs(body: Uint8Array): string {
         if (typeof message.id === "string" && message.id !== "") return message.id;
       }
     } catch {
-      // No JSON: it is known by its bytes.
+      // not JSON: the id derives from its bytes
     }
   }
   return `sha256:${createHash("sha256").update(body).digest("hex")}`;
@@ -30,22 +30,22 @@ export function seenAs(body: Uint8Array): string {
 
 interface Subscription {
   readonly bell: Bell;
-  takesIn: boolean;
-  /** Bodies are taken in one after the other, in the order in which they came. */
-  taking: Promise<void>;
-  /** The connection that is subscribed for it. */
+  adopts: boolean;
+  /** Adopts bodies one after the other, in order of arrival. */
+  adopting: Promise<void>;
+  /** The connection with this subscription. */
   on: Subscriber | undefined;
   /** Whether the server has confirmed a subscription. */
   confirmed: boolean;
 }
 
-/** Listens on the Pub/Sub channels of mailboxes. The connection is made when the first mailbox is listened to. */
+/** Listens on the Pub/Sub channels of mailboxes. Connects with the first subscription. */
 export class Listener implements AsyncDisposable {
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #closed = new AbortController();
   #connection: Connection | undefined;
 
-  /** Listens to nothing yet. Bodies are taken in by way of `commands`. */
+  /** Subscribes to nothing yet. Foreign messages are adopted with `commands`. */
   constructor(
     private readonly address: Address,
     private readonly callTimeoutMs: number,
@@ -53,15 +53,15 @@ export class Listener implements AsyncDisposable {
   ) {}
 
   /**
-   * Listens to `mailbox` from now on; with `takeIn`, bodies that the stream doesn't know are appended to it. Resolves with a bell that rings
-   * at news, once the server listens; at once when it is away: listening then begins by itself.
+   * Listens to `mailbox` from now on; with `adopt`, foreign messages are appended to the stream. Resolves with a bell that rings at changes, once the
+   * server has confirmed; immediately if the server can't be reached: the subscription then follows automatically.
    *
-   * @throws PermanentError when the server refuses.
+   * @throws PermanentError if the server refuses.
    */
-  async listen(mailbox: string, { takeIn }: { takeIn: boolean }): Promise<Bell> {
+  async listen(mailbox: string, { adopt }: { adopt: boolean }): Promise<Bell> {
     const subscription: Subscription = this.#subscriptions.get(mailbox) ??
-      { bell: new Bell(), takesIn: false, taking: Promise.resolve(), on: undefined, confirmed: false };
-    subscription.takesIn ||= takeIn;
+      { bell: new Bell(), adopts: false, adopting: Promise.resolve(), on: undefined, confirmed: false };
+    subscription.adopts ||= adopt;
     this.#subscriptions.set(mailbox, subscription);
     this.#connection ??= new Connection(
       this.address,
@@ -83,29 +83,29 @@ export class Listener implements AsyncDisposable {
     return subscription.bell;
   }
 
-  /** Listens to `mailbox` and takes in what the stream doesn't know; resolves once the server has confirmed that, or when `signal` aborts. */
+  /** Listens to `mailbox` and adopts foreign messages; resolves once the server has confirmed, or when `signal` aborts. */
   async listening(mailbox: string, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const bell = await this.listen(mailbox, { takeIn: true });
+      const bell = await this.listen(mailbox, { adopt: true });
       const { rings } = bell;
       if (this.#subscriptions.get(mailbox)!.confirmed) return;
-      await bell.wait(rings, RETRY_TAKE_MS, signal);
+      await bell.wait(rings, RETRY_ADOPT_MS, signal);
     }
   }
 
-  /** Makes the connection again, which may lead to another server. */
+  /** Reconnects, possibly to another server. */
   reconnect(): void {
     this.#connection?.reconnect();
   }
 
-  /** Stops listening; bodies that are being taken in are taken in first, as far as the server answers. */
+  /** Stops listening. Waits for bodies that are being adopted, as far as the server answers. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     await this.#connection?.[Symbol.asyncDispose]();
-    await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.taking));
+    await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.adopting));
   }
 
-  /** What was published while the connection was down is unknown: every reader looks again. */
+  /** Messages published while the connection was down were missed, so every reader checks again. */
   async #begin(subscriber: Subscriber): Promise<void> {
     for (const [mailbox, subscription] of this.#subscriptions) {
       await this.#subscribe(subscriber, mailbox, subscription);
@@ -118,15 +118,15 @@ export class Listener implements AsyncDisposable {
     await subscriber.subscribe(`${mailbox}:wake`, () => subscription.bell.ring(), true);
     await subscriber.subscribe(mailbox, (body: Uint8Array) => {
       subscription.bell.ring();
-      if (subscription.takesIn) {
-        subscription.taking = subscription.taking.then(() => this.#takeIn(mailbox, body));
+      if (subscription.adopts) {
+        subscription.adopting = subscription.adopting.then(() => this.#adopt(mailbox, body));
       }
     }, true);
     subscription.confirmed = true;
     subscription.bell.ring();
   }
 
-  async #takeIn(mailbox: string, body: Uint8Array): Promise<void> {
+  async #adopt(mailbox: string, body: Uint8Array): Promise<void> {
     const log = getLogger(["etl", "channel"]);
     const id = seenAs(body);
     const facts = { mailbox, id, bytes: body.byteLength };
@@ -135,20 +135,20 @@ export class Listener implements AsyncDisposable {
       try {
         if (await this.commands.run(action, KNOWS, [mailbox], [id]) === 1) return;
         if (body.byteLength > MAX_FOREIGN_BYTES) {
-          log.error("message from Pub/Sub refused, it is too long", {
+          log.error("foreign message refused, it is too long", {
             ...facts,
             maxBytes: MAX_FOREIGN_BYTES,
           });
-        } else if (await this.commands.run(action, TAKE_IN, [mailbox], [id, body]) === 1) {
-          log.info("message from Pub/Sub taken into the stream", facts);
+        } else if (await this.commands.run(action, ADOPT, [mailbox], [id, body]) === 1) {
+          log.info("foreign message appended to the stream", facts);
         }
         return;
       } catch (error) {
         if (error instanceof PermanentError || this.#closed.signal.aborted) {
-          log.error("message from Pub/Sub not taken in", { ...facts, reason: messageOf(error) });
+          log.error("foreign message not appended to the stream", { ...facts, reason: messageOf(error) });
           return;
         }
-        await new Bell().wait(0, RETRY_TAKE_MS, this.#closed.signal);
+        await new Bell().wait(0, RETRY_ADOPT_MS, this.#closed.signal);
       }
     }
   }

@@ -1,31 +1,26 @@
 /**
- * What happens inside the Redis server: one Lua script for each step that has to happen as a whole. Needs Redis 7.
+ * One Lua script for each atomic step in the Redis server. Needs Redis 7.
  *
  * Keys of the mailbox `N`:
  *
- * | key | type | holds |
- * |---|---|---|
- * | `N` | stream | messages (`id`, `body`), read by the consumer group `etl`; other groups may read it too |
- * | `N:ids` | sorted set | ids that are known, scored by when they were settled (`+inf`: not yet) |
- * | `N:due` | sorted set | entries handed out or handed back, scored by when they may be handed out again: end of the lease or the delay |
- * | `N:held` | hash | entry -> token of the claim that holds it |
- * | `N:dead` | stream | dead letters (`id`, `body`, `reason`, `attempts`) |
- * | `N:dead:ids` | hash | id -> entry of `N:dead` |
- * | `N:paused` | string | there while claims are held back |
- * | `N:served` | hash | pipeline -> its last turn, counted in the field `#` |
+ * | key | type | holds | |---|---|---| | `N` | stream | messages (`id`, `body`), read by the consumer group `etl`; other groups may read it too | |
+ * `N:ids` | sorted set | ids that are known, scored by when they were settled (`+inf`: not yet) | | `N:due` | sorted set | entries handed out or
+ * handed back, scored by when they may be handed out again: end of the lease or the delay | | `N:held` | hash | entry -> token of the claim that
+ * holds it | | `N:dead` | stream | dead letters (`id`, `body`, `reason`, `attempts`) | | `N:dead:ids` | hash | id -> entry of `N:dead` | | `N:paused`
+ * | string | there while claims are held back | | `N:served` | hash | pipeline -> its last turn, counted in the field `#` |
  *
- * Attempts are the delivery counter of the group's pending list. Pub/Sub: each published body goes out on the channel `N`; `N:wake` wakes
- * consumers for any other reason.
+ * Attempts are the delivery counter of the group's pending list. Pub/Sub: each published body goes out on the channel `N`; `N:wake` wakes consumers
+ * for any other reason.
  */
 import { createHash } from "node:crypto";
 import { REMEMBER_MS } from "./channel.ts";
 
-/** An id that is further ahead of the server's clock says nothing of age, in milliseconds: a day. */
+/** An id further ahead of the server's clock than this doesn't show its entry's age, in milliseconds: a day. */
 const FAR_AHEAD_MS = 24 * 3_600_000;
-/** Settled entries that stay in a stream whose ids say nothing of age. */
+/** Settled entries kept in a stream whose ids don't show their age. */
 const KEPT_OF_UNKNOWN_AGE = 1_000;
 
-/** A script and the digest that the server knows it by. */
+/** A script and its digest, by which the server finds it. */
 export interface Script {
   readonly source: string;
   /** SHA-1 of the source, in hexadecimal. */
@@ -105,8 +100,8 @@ publish(1, 1)
 `);
 
 /**
- * As `PUBLISH`, if no open message of the first mailbox contains a text, or all messages are known. KEYS: that mailbox, then those of the
- * messages. ARGV: the text, then as `PUBLISH`. Answers 1 if it was.
+ * Like `PUBLISH`, if no open message of the first mailbox contains a text, or all messages are known. KEYS: that mailbox, then those of the messages.
+ * ARGV: the text, then as `PUBLISH`. Returns 1 if published.
  */
 export const PUBLISH_IF_IDLE: Script = script(`
 local function contains(entries)
@@ -132,23 +127,23 @@ publish(2, 2)
 return 1
 `);
 
-/** Takes in a body that was published by a program that doesn't use streams. KEYS: mailbox. ARGV: `id, body`. Answers 1 when it was new. */
-export const TAKE_IN: Script = script(`
+/** Appends a foreign message. KEYS: mailbox. ARGV: `id, body`. Returns 1 if it was new. */
+export const ADOPT: Script = script(`
 if known(KEYS[1], ARGV[1]) then return 0 end
 append(KEYS[1], ARGV[1], ARGV[2])
 wake(KEYS[1])
 return 1
 `);
 
-/** KEYS: mailbox. ARGV: `id`. Answers 1 when the mailbox knows it. */
+/** KEYS: mailbox. ARGV: `id`. Returns 1 if the mailbox knows it. */
 export const KNOWS: Script = script(`
 return known(KEYS[1], ARGV[1]) and 1 or 0
 `);
 
 /**
- * Hands out the next message, in turn between pipelines: one whose lease or delay is over, else the next new one. KEYS: mailbox. ARGV: `leaseMs, token`,
- * then 1 if an earlier call with this token got no reply: what it was handed is handed to it again, without counting another attempt.
- * Answers `[entry, id, body, attempt]`, or `[ms]` until something may fall due (-1: nothing is going to).
+ * Hands out the next message, in turn between pipelines: one whose lease or delay is over, otherwise the next new one. KEYS: mailbox. ARGV: `leaseMs,
+ * token`, then 1 if an earlier call with this token got no reply: then the same message is handed out again, without counting an attempt. Returns
+ * `[entry, id, body, attempt]`, or `[ms]` until a message may be due (-1: none will be).
  */
 export const CLAIM: Script = script(`
 local LOOK = 100 -- how far it looks for another pipeline's message
@@ -218,8 +213,8 @@ return { first[2] and math.max(0, tonumber(first[2]) - time) or -1 }
 `);
 
 /**
- * Fails on a server that takes no writes. KEYS: a name. Answers its `redis_version`, its `maxmemory-policy`, and 1 where it keeps commands on its
- * disk, else 0, each empty where it can't be read; then its clock in milliseconds.
+ * Fails on a server that refuses writes. KEYS: a name. Returns its `redis_version`, its `maxmemory-policy`, and 1 if `appendonly` is on, else 0, each
+ * empty if it can't be read; then its clock in milliseconds.
  */
 export const PING: Script = script(`
 redis.call('ZREM', KEYS[1] .. ':ids', '')
@@ -235,7 +230,7 @@ return {
 }
 `);
 
-/** Renews a lease. KEYS: mailbox. ARGV: `entry, token, leaseMs`. Answers 0 when the claim is not the holder any more. */
+/** Renews a lease. KEYS: mailbox. ARGV: `entry, token, leaseMs`. Returns 0 if the claim no longer holds the entry. */
 export const EXTEND: Script = script(`
 if redis.call('HGET', KEYS[1] .. ':held', ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('ZADD', KEYS[1] .. ':due', now() + ARGV[3], ARGV[1])
@@ -243,9 +238,9 @@ return 1
 `);
 
 /**
- * Settles a claim and publishes what follows from it. KEYS: mailbox, then the mailbox of each output. ARGV: `entry, token, verb, a, b`, then the
- * outputs as in `PUBLISH`. Verbs: `complete` (a: id, b: for how many milliseconds settled entries stay in the stream), `retry` (a: delay in
- * milliseconds, b: 1 to give the attempt back), `bury` (a: id, b: reason). Answers 0, and does nothing, when the claim is not the holder any more.
+ * Settles a claim and publishes its outputs. KEYS: mailbox, then the mailbox of each output. ARGV: `entry, token, verb, a, b`, then the outputs as in
+ * `PUBLISH`. Verbs: `complete` (a: id, b: milliseconds that settled entries stay in the stream), `retry` (a: delay in milliseconds, b: 1 to not count
+ * the attempt), `bury` (a: id, b: reason). Returns 0, and does nothing, if the claim no longer holds the entry.
  */
 export const SETTLE: Script = script(`
 local name, entry, verb, a, b = KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5]
@@ -314,7 +309,7 @@ end
 return 1
 `);
 
-/** KEYS: mailbox. Answers `[depth, age of the oldest message in milliseconds (-1: none), 1 when paused, dead letters]`. */
+/** KEYS: mailbox. Returns `[depth, age of the oldest message in milliseconds (-1: none), 1 if paused, dead letters]`. */
 export const STATE: Script = script(`
 local name = KEYS[1]
 local depth, unread = depthOf(name)
@@ -337,7 +332,7 @@ return {
 }
 `);
 
-/** Reads on from a cursor. KEYS: mailbox. ARGV: `cursor` (empty: the end), limit. Answers `[cursor, body, body, …]`. */
+/** Reads the messages after a cursor. KEYS: mailbox. ARGV: `cursor` (empty: the end), limit. Returns `[cursor, body, body, …]`. */
 export const READ_ON: Script = script(`
 local name, cursor = KEYS[1], ARGV[1]
 if cursor == '' then
@@ -361,7 +356,7 @@ redis.call('DEL', KEYS[1] .. ':paused')
 wake(KEYS[1])
 `);
 
-/** KEYS: mailbox. ARGV: `limit, after` (empty: from the newest on). Answers `[id, body, reason, attempts, entry]` of each letter. */
+/** KEYS: mailbox. ARGV: `limit, after` (empty: from the newest on). Returns `[id, body, reason, attempts, entry]` of each dead letter. */
 export const DEAD: Script = script(`
 local name, to = KEYS[1], '+'
 if ARGV[2] ~= '' then
@@ -377,7 +372,7 @@ end
 return letters
 `);
 
-/** Takes a letter out of the dead ones. KEYS: mailbox. ARGV: `id`, then 1 to put it back into the mailbox. Answers 0 when there is none. */
+/** Removes a dead letter. KEYS: mailbox. ARGV: `id`, then 1 to put it back into the mailbox. Returns 0 if none has this id. */
 export const UNBURY: Script = script(`
 local name, id = KEYS[1], ARGV[1]
 local entry = redis.call('HGET', name .. ':dead:ids', id)

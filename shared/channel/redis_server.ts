@@ -1,23 +1,23 @@
 /**
- * Whether a Redis server keeps the channel's promises.
+ * Checks whether a Redis server can keep the channel's guarantees.
  *
  * @module
  */
 
-/** The oldest server that will do: what the scripts ask of streams is new in it. */
+/** The oldest supported server version: the scripts use features of streams that are new in it. */
 const OLDEST_SERVER = 7;
 
-/** What a server says of itself; each is empty where it doesn't let that be read. */
+/** Version and settings of a server; a field is empty if it can't be read. */
 export interface ServerFacts {
   /** Such as `7.0.15`. */
   readonly version: string;
-  /** What it does when its memory is full (`maxmemory-policy`). */
+  /** Its policy when its memory is full (`maxmemory-policy`). */
   readonly policy: string;
-  /** `1` where it keeps commands on its disk (`appendonly`), else `0`. */
+  /** `1` if `appendonly` is on, else `0`. */
   readonly keeps: string;
 }
 
-/** Why the channel can't be kept on a server, and what to do; undefined where it can. */
+/** Why a server can't hold the channel, and what to do; undefined if it can. */
 export function unfit({ version }: ServerFacts): string | undefined {
   if (version === "" || Number.parseInt(version) >= OLDEST_SERVER) return undefined;
   return `it has version ${version}, wanted ${OLDEST_SERVER} or newer. Upgrade it`;

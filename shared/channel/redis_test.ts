@@ -42,7 +42,7 @@ test("a plain subscriber sees exactly what is published, and the stream has it b
   assert.deepEqual(await Promise.all(lengths), [2, 2, 1]);
 });
 
-test("what a foreign program publishes is taken in once, in its order, although two consumers listen", async () => {
+test("a foreign message is adopted once and in order, although two consumers listen", async () => {
   await using server = await startRedis();
   await using one = await openRedisChannel({ url: server.url });
   await using two = await openRedisChannel({ url: server.url });
@@ -88,7 +88,7 @@ test("what a foreign program publishes is taken in once, in its order, although 
   assert.deepEqual(await depths(one, BOX), { depth: 0, dead: 0 });
 });
 
-test("bytes that are no text are taken in and keep their bytes as a dead letter; a body that is too long is refused and logged", async () => {
+test("a foreign message of invalid UTF-8 is adopted and keeps its bytes as a dead letter; a body that is too long is refused and logged", async () => {
   const records: LogRecord[] = [];
   await configure({
     sinks: { list: (record) => records.push(record) },
@@ -124,7 +124,7 @@ test("bytes that are no text are taken in and keep their bytes as a dead letter;
   }
 });
 
-test("who listens takes in what is published from then on, without a claim", async () => {
+test("a listening consumer adopts foreign messages without a claim", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   await channel.listening(BOX, AbortSignal.timeout(60_000));

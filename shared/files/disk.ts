@@ -1,11 +1,11 @@
-/** The adapters' access to the disk: blocks, durable names, and the file system's errors, classified. */
+/** The adapters' access to the disk: reads blocks, makes renames durable, and classifies the file system's errors. */
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 
 export const BLOCK = 256 * 1024;
 
-/** Reads a file to its end and closes it, each block while the one before is used. A block is valid until the next one is requested. */
+/** Reads a file to its end and closes it. Reads each block while the previous one is used. A block is valid until the next one is requested. */
 export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   let [block, next] = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
   let coming = file.read(next);
@@ -67,7 +67,7 @@ export function fileError(action: string, path: string, error: unknown): Error {
   );
 }
 
-/** @throws NoSpace when the disk of `folder` has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
+/** @throws NoSpace if the disk of `folder` has less than `bytes` free for `purpose`, such as `load data/x.jsonl`. */
 export async function needSpace(folder: string, bytes: number, purpose: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
@@ -81,17 +81,14 @@ export async function needSpace(folder: string, bytes: number, purpose: string):
   );
 }
 
-/** Renames a file over any other, and fsyncs the folder, so that the name survives a power cut. */
+/** Renames a file, replacing any other, and fsyncs the folder, so that the name survives a power cut. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await Deno.rename(from, to);
   const folder = await Deno.open(dirname(to));
   await folder.sync().finally(() => folder.close());
 }
 
-/**
- * Writes a small file as a whole or not at all: `.part`, fsync, rename, fsync of the folder. A failure leaves no `.part`. @throws as
- * `fileError`.
- */
+/** Writes a small file atomically: `.part`, fsync, rename, fsync of the folder. A failure leaves no `.part`. @throws as `fileError`. */
 export async function writeAtomically(path: string, text: string): Promise<void> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });

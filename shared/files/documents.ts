@@ -8,19 +8,19 @@ import { fileError, removeIfThere, writeAtomically } from "./disk.ts";
 
 /** Small texts by name, such as `transformed/processed_users/x.jsonl.json`. All methods throw `TransientError` or `PermanentError`. */
 export interface Documents {
-  /** The text called `name`; undefined where there is none. */
+  /** The text called `name`; undefined if it doesn't exist. */
   read(name: string): Promise<string | undefined>;
-  /** Replaces the text `name`, as a whole or not at all. */
+  /** Replaces the text `name` atomically. */
   write(name: string, text: string): Promise<void>;
-  /** A missing text is fine. */
+  /** Removes the text `name`; a missing one is ignored. */
   remove(name: string): Promise<void>;
   /** The names of all texts below `folder`, sorted. */
   list(folder: string): AsyncIterable<string>;
-  /** Where a person finds the text `name`. */
+  /** The location of the text `name`, for people. */
   placeOf(name: string): string;
 }
 
-/** A text as JSON that fits `schema`; undefined for anything else. */
+/** A text parsed as JSON, if it fits `schema`; otherwise undefined. */
 export function parsedAs<T>(schema: z.ZodType<T>, text: string): T | undefined {
   try {
     return schema.safeParse(JSON.parse(text)).data;
@@ -31,7 +31,7 @@ export function parsedAs<T>(schema: z.ZodType<T>, text: string): T | undefined {
 
 /** Documents in a folder of the local disk. */
 export class LocalDocuments implements Documents {
-  /** Touches nothing yet. */
+  /** Accesses no file yet. */
   constructor(private readonly folder: string) {}
 
   placeOf(name: string): string {

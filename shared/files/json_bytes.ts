@@ -1,13 +1,13 @@
 /**
- * JSON as bytes: whether it is valid, and where its values begin and end.
+ * Parses JSON in bytes: validates it, and finds where its values begin and end.
  *
- * `JSON.parse` would build a page of objects only to read one id of each, and would lose the text of numbers (`1.0`, `9007199254740993`),
- * escapes and duplicate keys. Accepts RFC 8259, as `JSON.parse` does.
+ * `JSON.parse` would build a page of objects only to read one id of each. It would also lose the text of numbers (`1.0`, `9007199254740993`), escapes
+ * and duplicate keys. Accepts RFC 8259, like `JSON.parse`.
  */
 
-/** Reads the value at `at`; answers the position after it. */
+/** Reads the value at `at`; returns the position after it. */
 export type ReadValue = (at: number) => number;
-/** Reads the value at `at` of the member whose key, with its quotes, is from `key` to `keyEnd`; answers the position after the value. */
+/** Reads the value at `at` of the member whose key, with its quotes, is from `key` to `keyEnd`; returns the position after the value. */
 export type ReadMember = (key: number, keyEnd: number, at: number) => number;
 
 const TAB = 9, NEWLINE = 10, RETURN = 13, SPACE = 32;
@@ -25,7 +25,7 @@ const ASCII = 127;
 /** The most digits of a whole number that is always exact. */
 const SAFE_DIGITS = 15;
 
-/** By byte, 1 for those that may follow a backslash. */
+/** For each byte, 1 if it may follow a backslash. */
 const ESCAPED = new Uint8Array(256);
 for (const code of codes('"\\/bfnrt')) ESCAPED[code] = 1;
 const HEX = new Uint8Array(256);
@@ -33,9 +33,9 @@ for (const code of codes("0123456789abcdefABCDEF")) HEX[code] = 1;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** JSON text in bytes, which must be UTF-8. Methods throw SyntaxError for anything but JSON, and never quote it. */
+/** JSON text in bytes, which must be UTF-8. Methods throw SyntaxError for invalid JSON, without quoting it. */
 export class JsonBytes {
-  /** Whether there were line ends between the tokens read so far. */
+  /** Whether line ends occurred between the tokens read so far. */
   hasLineEnds = false;
   /** The kinds of the open containers, outermost first: 1 for an object, 0 for a list. Without recursion, depth has no limit. */
   #open = new Uint8Array(64);
@@ -47,7 +47,7 @@ export class JsonBytes {
     this.hasLineEnds = false;
   }
 
-  /** Reads the text's only value. @throws SyntaxError where anything else follows. */
+  /** Reads the text's only value. @throws SyntaxError if anything follows it. */
   whole(read: ReadValue): void {
     if (this.#blank(read(this.#blank(0))) !== this.bytes.length) throw notJson();
   }
@@ -72,7 +72,7 @@ export class JsonBytes {
     return this.#shortNumber(at, end) ?? this.#plainString(at, end) ?? JSON.parse(this.text(at, end));
   }
 
-  /** Most numbers are short, and read fastest this way; dividing a safe integer by one power of ten rounds correctly. */
+  /** Most numbers are short, and parsed fastest this way. Dividing a safe integer by one power of ten rounds correctly. */
   #shortNumber(at: number, end: number): number | undefined {
     if (end - at > SAFE_DIGITS) return undefined;
     let number = 0;
@@ -97,7 +97,7 @@ export class JsonBytes {
     return this.text(at + 1, end - 1);
   }
 
-  /** The text from `at` to `end`; undefined where it isn't plain ASCII. */
+  /** The text from `at` to `end`; undefined if it isn't plain ASCII. */
   #ascii(at: number, end: number): string | undefined {
     let text = "";
     for (; at < end; at++) {
@@ -118,7 +118,7 @@ export class JsonBytes {
     return end - at === name.length + 2;
   }
 
-  /** Reads the object at `at`, member by member; answers the position after it. */
+  /** Reads the object at `at`, member by member; returns the position after it. */
   members(at: number, read: ReadMember): number {
     at = this.#blank(at + 1);
     if (this.bytes[at] === CLOSE) return at + 1;
@@ -130,7 +130,7 @@ export class JsonBytes {
     }
   }
 
-  /** Reads the list at `at`, element by element; answers the position after it. */
+  /** Reads the list at `at`, element by element; returns the position after it. */
   elements(at: number, read: ReadValue): number {
     at = this.#blank(at + 1);
     if (this.bytes[at] === CLOSE_LIST) return at + 1;
@@ -141,7 +141,7 @@ export class JsonBytes {
     }
   }
 
-  /** Reads over the value at `at`; answers the position after it. */
+  /** Skips the value at `at`; returns the position after it. */
   end(at: number): number {
     const { bytes } = this;
     for (let depth = 0;;) {

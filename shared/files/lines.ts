@@ -1,8 +1,8 @@
-/** Bytes into lines: fast, and without failing on any content. */
+/** Splits bytes into lines, fast and for any content. */
 
 import { isUtf8 } from "node:buffer";
 
-/** What is wrong with a line as text; its content is judged elsewhere. */
+/** What is wrong with a line as text; its content is validated elsewhere. */
 export type Flaw = "invalid-utf8" | "too-long";
 
 /** Consecutive lines of a file. */
@@ -10,15 +10,15 @@ export interface LineBatch {
   /** Number of the first line, from 1; blank lines count. */
   readonly first: number;
   /**
-   * The lines as in the file, with the line ends between them; absent where one may be too long, or isn't UTF-8. Valid until the next batch
-   * is requested.
+   * The lines as in the file, with the line ends between them; absent if a line may be too long or isn't UTF-8. Valid until the next batch is
+   * requested.
    */
   readonly bytes?: Uint8Array | undefined;
-  /** Where each line's `\n` stands in `bytes`; of the last one, their end. */
+  /** The position of each line's `\n` in `bytes`; for the last line, the end of `bytes`. */
   readonly ends?: readonly number[] | undefined;
   /** The lines without their ends (`\n` or `\r\n`) and without the file's byte order mark; some may be blank. */
   readonly lines: string[];
-  /** By index in `lines`: those that differ from the file. Invalid bytes read as U+FFFD; a line that is too long is cut. */
+  /** The flaws of lines that differ from the file, by index in `lines`. Invalid bytes read as U+FFFD; a line that is too long is cut. */
   readonly flaws: ReadonlyMap<number, Flaw>;
 }
 
@@ -29,8 +29,8 @@ const NEWLINE = 10;
 const NO_FLAWS: ReadonlyMap<number, Flaw> = new Map();
 
 /**
- * Splits `chunks` into lines, one batch for each chunk that ends at least one; the last line needs no line end. A chunk can be reused once
- * the next one is requested. Holds no more of a line than `maxLineBytes` and a chunk.
+ * Splits `chunks` into lines, one batch for each chunk that ends at least one; the last line needs no line end. A chunk can be reused once the next
+ * one is requested. Buffers at most `maxLineBytes` and a chunk of a line.
  */
 export async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
@@ -41,7 +41,7 @@ export async function* splitLines(
   let restBytes = 0;
   let atStart = true;
   const keep = (part: Uint8Array) => {
-    // two bytes beyond the longest line tell that it was longer, also when one of them looks like the `\r` of a line end
+    // two bytes beyond the limit prove that the line is longer, even if one looks like the `\r` of a line end
     if (part.length > 0 && restBytes < maxLineBytes + 2) rest.push(part.slice());
     restBytes += part.length;
   };
@@ -63,12 +63,12 @@ export async function* splitLines(
     }
     const batch = batchOf(take(chunk.subarray(0, end)), first, maxLineBytes);
     yield batch;
-    first += batch.count; // requested only now, as a reader of the lines has counted them
+    first += batch.count; // added only now, as the batch is counted once its lines are read
     keep(chunk.subarray(end + 1));
   }
   const last = take(new Uint8Array());
   if (last.length === 0) return;
-  // only a file shorter than the mark is still whole here, its line end included
+  // only a file shorter than the mark arrives here with its line end
   yield batchOf(last.at(-1) === NEWLINE ? last.subarray(0, -1) : last, first, maxLineBytes);
 }
 
@@ -85,7 +85,7 @@ function batchOf(bytes: Uint8Array, first: number, maxLineBytes: number): Counte
   return { first, lines, flaws, count: lines.length };
 }
 
-/** Lines without flaws. Decoded only on demand, as some readers need only the bytes. */
+/** Lines without flaws, decoded on demand, as some readers need only the bytes. */
 class CleanBatch implements CountedBatch {
   readonly flaws = NO_FLAWS;
   #lines: string[] | undefined;
@@ -139,7 +139,7 @@ function decodeOneByOne(bytes: Uint8Array, maxLineBytes: number): Pick<LineBatch
   return { lines, flaws };
 }
 
-/** The first bytes of a line as text; a character that the cut splits is left out. */
+/** The first bytes of a line as text, without a character that the cut splits. */
 function beginning(line: Uint8Array, bytes: number): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(line.subarray(0, bytes), { stream: true });
 }

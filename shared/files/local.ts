@@ -75,7 +75,7 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** The reserving process holds the pipeline's lock, so a look is enough. */
+  /** The caller holds the pipeline's lock, so checking for existence is enough. */
   async reserve(path: string): Promise<boolean> {
     return !await this.exists(path) && !await this.exists(`${path}.part`);
   }
@@ -91,7 +91,7 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** Cuts the `.part` file after its safe part, and appends. */
+  /** Truncates the `.part` file to its durable part, and appends. */
   async resume(path: string, safe: SafePart): Promise<PartFile | undefined> {
     const target = this.inside(path);
     const hash = createHash("sha256");
@@ -128,7 +128,7 @@ export class LocalFiles implements Files {
     }
   }
 
-  /** Nothing to do: a `.part` file is visible, and the next writer of its name replaces it. */
+  /** Removes nothing: a `.part` file is visible, and the next writer of its name replaces it. */
   removeAbandoned(): Promise<number> {
     return Promise.resolve(0);
   }

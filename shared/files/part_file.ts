@@ -6,7 +6,7 @@ import type { FileFacts, GrowingFile, PublishOptions, SafePart } from "./files.t
 import type { LineBatch } from "./lines.ts";
 import { factsOf, insistOnSame, linesOf } from "./reading.ts";
 
-/** Space to leave free on a file's disk, in bytes: without it, queue and state on the same disk couldn't even hand the work back. */
+/** Space to leave free on a file's disk, in bytes. Queue and state on the same disk need it to return the message. */
 const SPARE = 4_000_000;
 
 interface Opening {
@@ -22,7 +22,7 @@ interface Opening {
 export class PartFile implements GrowingFile {
   #buffer = new Uint8Array(BLOCK);
   #filled = 0;
-  /** The buffer that is being written, and its writing. */
+  /** The buffer that is being written, and the pending write. */
   #spare = new Uint8Array(BLOCK);
   #writing: Promise<void> = Promise.resolve();
   #bytes: number;
@@ -78,7 +78,7 @@ export class PartFile implements GrowingFile {
     }
   }
 
-  /** Writes and fsyncs all appended bytes, so that they survive a power cut. */
+  /** Writes and fsyncs all appended bytes, which then survive a power cut. */
   async sync(): Promise<Required<SafePart>> {
     await this.#drain();
     await this.#writing;
@@ -152,7 +152,7 @@ export class PartFile implements GrowingFile {
     return there !== undefined && there.ino === this.inode;
   }
 
-  /** Begins to write the buffer; later bytes go into the other one. */
+  /** Starts to write the buffer; later bytes go into the other one. */
   async #drain(): Promise<void> {
     await this.#writing;
     this.#writing = this.#put(this.#buffer.subarray(0, this.#filled));

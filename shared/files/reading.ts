@@ -27,7 +27,7 @@ export async function factsOf(path: string, blocks: AsyncIterable<Uint8Array>): 
   return tally.facts();
 }
 
-/** For a name that another content has. @throws Conflict */
+/** The error for a name that belongs to other content. @throws Conflict */
 export function insistOnSame(there: FileFacts, wanted: FileFacts): void {
   if (there.sha256 === wanted.sha256) return;
   throw new Conflict(
@@ -36,7 +36,7 @@ export function insistOnSame(there: FileFacts, wanted: FileFacts): void {
   );
 }
 
-/** The facts of a file while its bytes pass by. */
+/** Collects the facts of a file as its bytes are read. */
 class Tally {
   readonly #hash = createHash("sha256");
   #bytes = 0;

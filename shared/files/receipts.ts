@@ -1,6 +1,6 @@
 /**
- * Receipts: the results of each raw file's transform, kept beside the files (docs/decisions/010-announced-again.md). The transformer
- * answers a repeated announcement from them, and the saver finds files in them that were transformed and never loaded.
+ * Receipts: the results of each raw file's transform, kept beside the files (docs/decisions/010-announced-again.md). The transformer answers repeated
+ * announcements from them, and the saver finds transformed files that were never loaded.
  */
 import { basename, dirname } from "node:path";
 import { z } from "zod";
@@ -18,7 +18,7 @@ import type { Files } from "./files.ts";
 
 const Facts = z.object({ name: z.string(), bytes: z.int().nonnegative(), sha256: Sha256 });
 
-/** What a receipt repeats of the message that announced the raw file. */
+/** The part of the raw file's announcement that a receipt repeats. */
 const Announced = z.object({
   id: z.string().optional(),
   raw_file: z.string(),
@@ -32,7 +32,7 @@ const Announced = z.object({
 });
 type Announced = z.output<typeof Announced>;
 
-/** The files of a transform, its findings, and what the announcement repeats. */
+/** The files of a transform, its findings, and the repeated part of the announcement. */
 const Receipt = z.object({
   raw: Facts,
   processed: Facts,
@@ -50,7 +50,7 @@ export type Receipt = z.output<typeof Receipt>;
 
 const FOLDER = "transformed";
 
-/** The receipt of the files that `names` leads to, if they and the raw file still match it. @throws as `Files.facts`. */
+/** The receipt for `names`, if these files and the raw file still match it. @throws as `Files.facts`. */
 export async function standing(
   files: Files,
   rawFile: string,
@@ -65,7 +65,7 @@ export async function standing(
   return receipt;
 }
 
-/** To be called once the files have their names. @throws as `Documents.write`. */
+/** Stores a receipt. Must be called after the files have their names. @throws as `Documents.write`. */
 export async function keepReceipt(files: Files, receipt: Receipt): Promise<void> {
   await files.documents.write(nameOf(receipt.processed.name), JSON.stringify(Receipt.parse(receipt)));
 }
@@ -75,7 +75,7 @@ export async function removeReceipt(files: Files, processedFile: string): Promis
   await files.documents.remove(nameOf(processedFile));
 }
 
-/** The receipts of all processed files except `others`, of which only the names are read. @throws as `Documents.read`. */
+/** The receipts of all processed files except `others`; the receipts of `others` aren't read. @throws as `Documents.read`. */
 export async function* receiptsExcept(
   { documents }: Files,
   others: Iterable<string>,
@@ -87,7 +87,7 @@ export async function* receiptsExcept(
   }
 }
 
-/** The message that announces the files of a receipt: its id, the same each time, and its fields. */
+/** The message that announces the files of a receipt: its id, which is always the same, and its fields. */
 export function phase2Of(announced: Announced | Phase1Complete, receipt: Receipt) {
   const { raw, processed, dead, valid, invalid, fields, lookup_sha256, rules_sha256 } = receipt;
   const { id, raw_file, run_id, pipeline, source, since, completeness, correction_of, corrects } = announced;

@@ -1,34 +1,34 @@
 /**
- * The State port: what the extractor keeps beyond its own end, and the locks for changing it.
+ * The State port: the extractor's persistent state, and the locks for changing it.
  *
  * @module
  */
 import type { Documents } from "./documents.ts";
 
-/** Checkpoints, announcements and the schedule's memory, by name; a checkpoint is changed only under its pipeline's lock. */
+/** Checkpoints, announcements and the state of the schedule, by name. A checkpoint is changed only under its pipeline's lock. */
 export interface State extends Documents {
   /**
-   * Takes the lock `name`, waiting up to `waitMs` for its holder; the end of the holder's process frees it.
+   * Acquires the lock `name`, waiting up to `waitMs` for its holder. The end of the holder's process releases it.
    *
-   * @throws Busy naming the holder after a wait in vain.
+   * @throws Busy, naming the holder, if the lock wasn't released in time.
    * @throws TransientError or PermanentError as the other methods.
-   * @throws the signal's reason when `signal` ended the wait.
+   * @throws the signal's reason if `signal` ended the wait.
    */
   lock(name: string, options: LockOptions): Promise<StateLock>;
 }
 
 /** A held lock. Disposing releases it. */
 export interface StateLock extends Disposable {
-  /** The same texts, for the holder: once another process has the lock, writing and removing throw `TransientError` and change nothing. */
+  /** The same documents, for the holder. Once another process has the lock, writing and removing throw `TransientError` and change nothing. */
   readonly documents: Documents;
 }
 
-/** How to wait for a lock. */
+/** Options for waiting for a lock. */
 export interface LockOptions {
-  /** Milliseconds; 0: not at all. */
+  /** The longest wait in milliseconds; 0: none. */
   readonly waitMs: number;
-  /** Waits between two tries. */
+  /** Waits between two attempts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
-  /** Ends the wait. */
+  /** Aborts the wait. */
   readonly signal: AbortSignal;
 }

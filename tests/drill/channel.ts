@@ -146,7 +146,7 @@ export const cases: readonly DrillCase[] = [
         for (const body of garbage) {
           await command(environment.pipeline.redis!, "PUBLISH", "channel:phase1_complete", body);
         }
-        const wanted = garbage.length - 1; // one is too long to be taken in at all
+        const wanted = garbage.length - 1; // one is too long to be adopted
         const since = stopwatch();
         const run = await environment.pipeline.tell();
         await environment.comesTo(run, "COMPLETED");

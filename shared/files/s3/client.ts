@@ -1,5 +1,5 @@
 /**
- * Requests to an S3-compatible store: signed, tried again where that helps, each ended in bounded time.
+ * Sends signed requests to an S3-compatible store, with retries of transient errors and time limits.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { Absent, NotImplemented, refused, type Subject, Taken, unanswered } from
 import { addressOf, type S3Place } from "./place.ts";
 import { send } from "./send.ts";
 
-/** How long to wait for a request. */
+/** Limits of a request. */
 export interface S3Patience {
-  /** Tries of a request, the first one included. */
+  /** Attempts per request, the first one included. */
   readonly tries: number;
-  /** The pause before the second try, doubled for each further one; milliseconds. */
+  /** The pause before the second attempt, doubled for each further one; milliseconds. */
   readonly delayMs: number;
-  /** How long the store may neither send nor take a byte, in milliseconds. */
+  /** How long the store may neither send nor accept a byte, in milliseconds. */
   readonly silenceMs: number;
 }
 
@@ -25,7 +25,7 @@ const PATIENCE: S3Patience = { tries: 5, delayMs: 200, silenceMs: 20_000 };
 
 interface Request extends Subject {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
-  /** From the bucket; empty for the bucket itself. */
+  /** The key within the bucket; empty for the bucket itself. */
   readonly key: string;
   readonly query?: Record<string, string>;
   readonly body?: Uint8Array;
@@ -35,23 +35,23 @@ interface Request extends Subject {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** An answer whose body is read by the caller. Disposing of it ends the connection's use. */
+/** A response whose body the caller reads. Disposing of it releases the connection. */
 interface Answer extends Disposable {
   readonly response: Response;
-  /** Awaits a step of the body; fails when the store sends nothing for too long. */
+  /** Awaits a step of the body; fails if the store sends nothing for too long. */
   step<T>(step: Promise<T>): Promise<T>;
 }
 
-/** A file in the store, without its content. */
+/** The metadata of an object. */
 export interface Listed {
   readonly key: string;
   /** Milliseconds since 1970. */
   readonly changedAt: number;
-  /** Of an unfinished upload. */
+  /** The id of an unfinished upload. */
   readonly uploadId?: string;
 }
 
-/** Puts an object where its name is free. */
+/** Puts an object only if its name is free. */
 export const IF_NEW = { "if-none-match": "*" };
 
 const EMPTY = sha256Of(new Uint8Array());
@@ -75,13 +75,13 @@ export class S3Client {
     this.#patience = { ...PATIENCE, ...patience };
   }
 
-  /** Sends a request and reads the whole answer. @throws Absent where the object isn't there. */
+  /** Sends a request and reads the whole response. @throws Absent if the object doesn't exist. */
   async ask(request: Request): Promise<{ headers: Headers; text: string }> {
     return await this.#persistently(request, async () => {
       using answer = await this.#send(request);
       const { headers } = answer.response;
       const text = await answer.step(answer.response.text());
-      // some answers start before the store knows the outcome
+      // some responses start before the store knows the outcome
       if (request.method !== "GET" && text.includes("<Error>")) {
         throw await this.#refusal(request, answer.response, text);
       }
@@ -89,12 +89,12 @@ export class S3Client {
     });
   }
 
-  /** Sends a request; the answer's body is the caller's. @throws Absent where the object isn't there. */
+  /** Sends a request; the caller reads the response's body. @throws Absent if the object doesn't exist. */
   open(request: Request): Promise<Answer> {
     return this.#persistently(request, () => this.#send(request));
   }
 
-  /** Puts an object that replaces the one of its name; with `isNew`, one whose name is free. @throws Taken where it isn't. */
+  /** Puts an object, replacing an existing one; with `isNew`, only if the name is free. @throws Taken if it isn't. */
   async put(
     subject: Subject,
     key: string,
@@ -106,7 +106,7 @@ export class S3Client {
     return await this.ask({ ...request, headers: IF_NEW });
   }
 
-  /** Whether the store heeds `If-None-Match: *`: tried once, with an object of its own, as a refusal may cut off a body on its way. */
+  /** Whether the store supports `If-None-Match: *`. Tested once with an object of its own, as a refusal may interrupt the upload of a body. */
   isConditional(): Promise<boolean> {
     return this.#conditional ??= this.#tryCondition().catch((error) => {
       this.#conditional = undefined;
@@ -114,7 +114,7 @@ export class S3Client {
     });
   }
 
-  /** A store that doesn't know the condition says so, or takes it for nothing: then the second of two such objects replaces the first. */
+  /** A store without support refuses the condition, or ignores it: then the second of two such objects replaces the first. */
   async #tryCondition(): Promise<boolean> {
     const { prefix } = this.place;
     const key = `${prefix === "" ? "" : `${prefix}/`}data/state/probe-${crypto.randomUUID()}`;
@@ -129,7 +129,7 @@ export class S3Client {
     return refusal !== undefined;
   }
 
-  /** What is known of an object without reading it; undefined where there is none. */
+  /** The metadata of an object; undefined if it doesn't exist. */
   async head(subject: Subject, key: string): Promise<Headers | undefined> {
     try {
       return (await this.ask({ ...subject, method: "HEAD", key })).headers;
@@ -139,7 +139,7 @@ export class S3Client {
     }
   }
 
-  /** The text of a small object; undefined where there is none. */
+  /** The text of a small object; undefined if it doesn't exist. */
   async text(subject: Subject, key: string): Promise<string | undefined> {
     try {
       return (await this.ask({ ...subject, method: "GET", key })).text;
@@ -149,7 +149,7 @@ export class S3Client {
     }
   }
 
-  /** Removes an object; one that isn't there is fine. */
+  /** Removes an object; a missing one is ignored. */
   async remove(subject: Subject, key: string): Promise<void> {
     await this.ask({ ...subject, method: "DELETE", key }).catch((error) => {
       if (!(error instanceof Absent)) throw error;
@@ -186,7 +186,7 @@ export class S3Client {
     }
   }
 
-  /** Tries something a few times while it fails with a transient error. */
+  /** Retries `work` a few times while it fails with a transient error. */
   async #persistently<T>(
     { signal }: { signal?: AbortSignal | undefined },
     work: () => Promise<T>,
@@ -195,14 +195,14 @@ export class S3Client {
       try {
         return await work();
       } catch (error) {
-        // the actor waits for room
+        // the actor waits for space
         if (signal?.aborted || !(error instanceof TransientError) || error instanceof NoSpace) throw error;
         await this.rest(tried, error, signal);
       }
     }
   }
 
-  /** Waits after failure number `failures` in a row; none: not at all. @throws `error` where that was the last try. */
+  /** Waits after `failures` failures in a row; 0: not at all. @throws `error` after the last attempt. */
   async rest(failures: number, error: TransientError, signal: AbortSignal | undefined): Promise<void> {
     const { tries, delayMs, silenceMs } = this.#patience;
     if (failures >= tries) throw error;
@@ -257,7 +257,7 @@ export class S3Client {
 
   async #refusal(request: Request, { ok, status: said, headers }: Response, text: string): Promise<Error> {
     const status = ok ? 500 : said;
-    // an answer to HEAD has no body, so no error code: GET tells it
+    // a response to HEAD has no body, so no error code; GET has one
     if (request.method === "HEAD" && (status === 400 || status === 403)) {
       await this.ask({ ...request, method: "GET", headers: { range: "bytes=0-0" } });
     }
@@ -279,7 +279,7 @@ export function valueIn(xml: string, name: string): string | undefined {
 
 const ENTITIES = { quot: '"', apos: "'", lt: "<", gt: ">", amp: "&" };
 
-/** Encoded as signatures require. */
+/** Percent-encodes a text as signatures require. */
 function encoded(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -291,7 +291,7 @@ function silence(ms: number): Error {
   return new Error(`no answer for ${Math.round(ms / 1_000)} s`);
 }
 
-/** Aborts what makes no progress for too long. */
+/** Aborts a request without progress for too long. */
 class Watch implements Disposable {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal | undefined;
@@ -310,7 +310,7 @@ class Watch implements Disposable {
 
   readonly #abort = () => this.#stop.abort(this.#signal?.reason);
 
-  /** Starts the wait, or starts it again. */
+  /** Starts or restarts the timer. */
   progress(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

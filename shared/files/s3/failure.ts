@@ -1,28 +1,28 @@
 /**
- * What went wrong with a request to the store, and whether it may pass by itself: judged by status and error code.
+ * Classifies failed requests to the store as transient or permanent, by status and error code.
  *
  * @module
  */
 import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 import type { S3Place } from "./place.ts";
 
-/** What a request is about, in the words of its message: `read` and `data/raw_users/x.jsonl`. */
+/** Action and object of a request, for error messages: `read` and `data/raw_users/x.jsonl`. */
 export interface Subject {
   readonly action: string;
   readonly path: string;
 }
 
-/** An error answer of the store. */
+/** An error response of the store. */
 export interface Refusal {
   readonly status: number;
-  /** The store's own code, such as `SlowDown`; empty where it gives none. */
+  /** The store's error code, such as `SlowDown`; empty if none. */
   readonly code: string;
   /** The store's clock. */
   readonly date: string | null;
   readonly retryAfter: string | null;
 }
 
-/** The store has no object of this name. */
+/** The object doesn't exist. */
 export class Absent extends PermanentError {}
 
 /** An object differs from what was written. */
@@ -34,7 +34,7 @@ export class NotImplemented extends PermanentError {}
 /** The condition of a request doesn't hold: the name is taken. */
 export class Taken extends PermanentError {}
 
-/** What to do about errors that last until somebody acts. */
+/** Permanent errors, and what to do. */
 const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
   NoSuchBucket: ({ bucket }) =>
     `there is no bucket "${bucket}". Make it, or correct FILES_URL. What has failed is tried again by deno task etl dead replay ID.`,
@@ -51,10 +51,10 @@ const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
     `access denied. Give the access key the right to read, write, list and remove "${prefix}*" in the bucket "${bucket}".`,
 };
 
-/** Codes of a store that is full. */
+/** Error codes of a full store. */
 const FULL = new Set(["QuotaExceeded", "StorageFull", "XMinioStorageFull", "InsufficientCapacity"]);
 
-/** Transient errors although their status blames the request: its bytes were damaged or cut off on their way. */
+/** Errors that are transient although they have a client error's status: the request's bytes were damaged or truncated in transit. */
 const PASSING = new Set([
   "XAmzContentSHA256Mismatch",
   "BadDigest",
@@ -66,7 +66,7 @@ const PASSING = new Set([
 
 const PASSING_STATUS = new Set([408, 409, 425, 429]);
 
-/** The error to throw for a refusal. */
+/** The error to throw for an error response. */
 export function refused({ action, path }: Subject, place: S3Place, refusal: Refusal): Error {
   const { status, code, retryAfter } = refusal;
   const cannot = `Cannot ${action} ${path} in the store ${new URL(place.endpoint).host}`;
@@ -102,7 +102,7 @@ export function refused({ action, path }: Subject, place: S3Place, refusal: Refu
   return new PermanentError(`${cannot}: ${said}. ${which}, and try again.`);
 }
 
-/** The error to throw when there was no whole answer. */
+/** The error to throw without a complete response. */
 export function unanswered({ action, path }: Subject, place: S3Place, error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   const { host } = new URL(place.endpoint);

@@ -1,7 +1,7 @@
 /**
- * The files of runs in an S3-compatible store. The path in messages is the key, below the prefix: `data/raw_users/records_TS.jsonl`. What
- * grows isn't there: it is an upload; of a resumable file `KEY.part` names the writer, and `KEY.part/WRITER/N` are its safe steps, compressed.
- * docs/decisions/023-files-in-a-store.md says why.
+ * The files of runs in an S3-compatible store. The path in messages is the key, below the prefix: `data/raw_users/records_TS.jsonl`. A growing file
+ * is an upload, which isn't visible yet. For a resumable file, `KEY.part` names the writer, and `KEY.part/WRITER/N` are its durable steps,
+ * compressed. For the reasons see docs/decisions/023-files-in-a-store.md.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import { Absent, Damaged, Taken } from "./failure.ts";
 import { type Kept, S3GrowingFile, STEP } from "./growing.ts";
 import type { S3Place } from "./place.ts";
 
-/** What paths in messages begin with, whatever `DATA_DIR` is on a machine. */
+/** The prefix of paths in messages, independent of a machine's `DATA_DIR`. */
 const ROOT = "data";
 
 /** Age at which an unfinished upload counts as abandoned, in milliseconds: a day. */
@@ -45,10 +45,10 @@ const decompressed: (bytes: Uint8Array, options: { maxOutputLength: number }) =>
     zstdDecompress,
   );
 
-/** Objects that are removed at the same time. */
+/** Objects removed in parallel. */
 const AT_ONCE = 4;
 
-/** The files of runs in a bucket. See the port for what its methods promise. */
+/** The files of runs in a bucket. The port describes the methods. */
 export class S3Files implements Files {
   readonly #client: S3Client;
   #sealed: S3Files | undefined;
@@ -100,7 +100,7 @@ export class S3Files implements Files {
     return await this.#client.head({ action: "look at", path }, this.#key(path)) !== undefined;
   }
 
-  /** As the port says. In a store without `If-None-Match` the last to claim a name gets it. */
+  /** As in the port. In a store without `If-None-Match` the last claim of a name wins. */
   async reserve(path: string): Promise<boolean> {
     const claim = `${this.#key(path)}.part`;
     if (await this.exists(path) || await this.exists(`${path}.part`)) return false;
@@ -108,7 +108,7 @@ export class S3Files implements Files {
     try {
       await this.#claim(path, writer, true);
     } catch (error) {
-      if (error instanceof Taken) return (await this.#writerOf(path)) === writer; // a claim whose answer was lost
+      if (error instanceof Taken) return (await this.#writerOf(path)) === writer; // a claim whose response was lost
       throw error;
     }
     return await this.#client.isConditional() ||
@@ -123,8 +123,8 @@ export class S3Files implements Files {
   }
 
   /**
-   * As the port says. The new writer has steps of its own, with the content of the old ones: it owns the file once they are all there, and
-   * the old one, should it be alive, can't write into it.
+   * As in the port. The new writer copies the old steps into its own, and then takes over the file. If the old writer is still alive, it can't write
+   * to the file.
    */
   async resume(path: string, safe: SafePart): Promise<GrowingFile | undefined> {
     const old = await this.#writerOf(path);
@@ -147,11 +147,11 @@ export class S3Files implements Files {
       return undefined;
     }
     await this.#claim(path, writer);
-    await this.#removeAll(path, this.#stepsOf(path, old)).catch(() => {}); // later, once they are old
+    await this.#removeAll(path, this.#stepsOf(path, old)).catch(() => {}); // removed later, once they are old
     return file;
   }
 
-  /** As the port says. The steps lose their name, so they no longer count. */
+  /** As in the port. Without the claim to the name, the steps no longer count. */
   async setPartAside(path: string): Promise<string | undefined> {
     const writer = await this.#writerOf(path);
     if (writer === undefined) return undefined;
@@ -183,7 +183,7 @@ export class S3Files implements Files {
       });
       removed += 1;
     }
-    const newest = new Map<string, number>(); // claim -> time of its last change
+    const newest = new Map<string, number>(); // by claim, the time of its last change
     const keys: string[] = [];
     for await (const { key, changedAt } of this.#client.list(subject, prefix)) {
       signal.throwIfAborted();
@@ -200,7 +200,7 @@ export class S3Files implements Files {
     return removed;
   }
 
-  /** Reads an object; after a lost connection it continues from there over a new one. */
+  /** Reads an object; after a lost connection it continues there on a new one. */
   async *#read(path: string, key: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const subject = { action: "read", path };
     const block = new Uint8Array(BLOCK);
@@ -215,7 +215,7 @@ export class S3Files implements Files {
         length = Number(headers.get("content-length"));
         tag = headers.get("etag");
       }
-      // into one buffer: a reader without it allocates an array for each piece, which costs three times as much
+      // into one buffer: otherwise the reader allocates an array for each piece, which takes three times as long
       const reader = (body ?? new Blob().stream()).getReader({ mode: "byob" });
       let piece = new Uint8Array(BLOCK);
       try {

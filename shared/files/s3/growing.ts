@@ -1,6 +1,6 @@
 /**
- * A file that grows in the store: parts of an upload, which gets its name when it is completed. Nobody can read those before, so of a
- * resumable file each step is an object, too, compressed, for another machine to resume from.
+ * A file that grows in the store: parts of an upload, which gets its name when it is completed. Parts can't be read before that. So each step of a
+ * resumable file is also stored as a compressed object, from which another machine can resume.
  *
  * @module
  */
@@ -15,30 +15,30 @@ import type { S3Client } from "./client.ts";
 import { Absent, Taken } from "./failure.ts";
 import { Upload } from "./upload.ts";
 
-/** Bytes between two safe steps of a resumable file: what isn't safe yet is lost with its machine. */
+/** Bytes per step of a resumable file. Bytes that aren't durable yet are lost if the machine dies. */
 export const STEP = 5 * 1024 * 1024;
 
 /**
- * Bytes of a part of an upload; a smaller file is sent in one request. All parts but the last have the same length, as some stores require. Each costs
- * requests when it is sent and when it is read.
+ * Bytes per part of an upload; a smaller file is sent in one request. All parts except the last have the same length, as some stores require. Each
+ * part costs requests when it is sent and when it is read.
  */
 export const PART = 3 * STEP;
 
-/** The fastest of zstd's ordinary levels: JSON lines shrink to a quarter. */
+/** zstd's fastest regular level; it compresses JSON lines to a quarter. */
 const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 const compressed: (bytes: Uint8Array, options: typeof FAST) => Promise<Uint8Array> = promisify(zstdCompress);
 
-/** What a growing file needs of the store. */
+/** What a growing file needs from the store. */
 export interface Home {
   readonly client: S3Client;
-  /** The path in messages, and the key. */
+  /** The path in messages, and the key of the object. */
   readonly path: string;
   readonly key: string;
-  /** Reads the object of the key; undefined where there is none. */
+  /** Reads the object of the key; undefined if it doesn't exist. */
   published(): Promise<FileFacts | undefined>;
-  /** Removes the claim to the name, and the objects that kept steps 1 to `count`. */
+  /** Removes the claim to the name, and steps 1 to `count`. */
   release(count: number): Promise<void>;
-  /** The steps of a resumable file, and whether they still count. */
+  /** The steps of this writer, if the file is resumable. */
   readonly kept?: Kept | undefined;
 }
 
@@ -46,33 +46,33 @@ export interface Home {
 export interface Kept {
   /** The key of step `n`, from 1. */
   keyOf(n: number): string;
-  /** @throws TransientError when another writer has taken over. */
+  /** @throws TransientError if another writer has taken over. */
   insistOnOurs(): Promise<void>;
-  /** Reads steps 1 to `count`, each in one block. @throws Absent where one is missing; Damaged where it isn't what was written. */
+  /** Reads steps 1 to `count`, each in one block. @throws Absent if one is missing; Damaged if its content differs. */
   blocks(count: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** See the port for what its methods promise. Two parts are held in memory: one is sent, the other one fills. */
+/** The port describes the methods. Two parts are in memory: one is being sent while the other one fills. */
 export class S3GrowingFile implements GrowingFile {
   readonly #hash = createHash("sha256");
   readonly #encoder = new TextEncoder();
-  /** Where text is made bytes. */
+  /** Buffer for encoding text. */
   #scratch: Uint8Array<ArrayBuffer> | undefined;
   #buffer = new Uint8Array(PART);
   #filled = 0;
-  /** Bytes of the buffer that are hashed. */
+  /** Number of hashed bytes of the buffer. */
   #hashed = 0;
   /** The part that is being sent. */
   #spare = new Uint8Array(PART);
   #sending: Promise<void> = Promise.resolve();
   #bytes = 0;
   #parts = 0;
-  /** Steps that were begun, and the write of the last one. */
+  /** The number of started steps, and the write of the last one. */
   #steps = 0;
   #keeping: Promise<void> = Promise.resolve();
-  /** Steps that another machine can read, whole. */
+  /** The number of steps that another machine can read. */
   #safeSteps = 0;
-  /** Where `sync` was called, and not all before it is safe yet; the first one is the last that is. */
+  /** Positions of calls of `sync`. The first one is the last durable one; the others aren't durable yet. */
   #marks: Required<SafePart>[];
   #upload: Promise<Upload> | undefined;
   #isOpen = true;
@@ -115,7 +115,7 @@ export class S3GrowingFile implements GrowingFile {
     return await Promise.resolve(this.#marks[0]!);
   }
 
-  /** Of a file that was filled again: makes its content safe where it is what was recorded. Answers whether it is. */
+  /** For a file filled from old steps: makes its content durable, if it matches the recorded state. Returns whether it matches. */
   async adopt({ bytes, sha256 }: SafePart): Promise<boolean> {
     const digest = this.#digest();
     if (this.#bytes !== bytes || (sha256 ?? digest) !== digest) return false;
@@ -158,7 +158,7 @@ export class S3GrowingFile implements GrowingFile {
           await client.put(subject, key, body, { sha256: facts.sha256, isNew });
         }
       } catch (error) {
-        // an earlier try may have succeeded though its answer was lost
+        // an earlier attempt may have succeeded although its response was lost
         if (!(error instanceof Taken || error instanceof Absent)) throw error;
         const there = await this.home.published();
         if (there === undefined) throw error;
@@ -178,7 +178,7 @@ export class S3GrowingFile implements GrowingFile {
     await this.#tidy(false);
   }
 
-  /** Removes what is no longer needed; what can't be removed now is removed once it is old. */
+  /** Removes objects that are no longer needed. Those that can't be removed now are removed once they are old. */
   async #tidy(isPublished: boolean): Promise<void> {
     await this.#upload?.then((upload) => upload.abort()).catch(() => {});
     if (isPublished) await this.home.release(this.#steps + 1).catch(() => {});
@@ -208,7 +208,7 @@ export class S3GrowingFile implements GrowingFile {
     await (await this.#upload).put(n, bytes);
   }
 
-  /** Starts writing the step that ends the buffer. One at a time is written: a crash loses at most it and what came since. */
+  /** Starts writing the step at the end of the buffer, one at a time. A crash loses at most this step and later bytes. */
   async #keepStep(kept: Kept): Promise<void> {
     await this.#keeping;
     const n = this.#steps += 1;

@@ -8,9 +8,9 @@ import { S3Files } from "./files.ts";
 import { addressOf, type S3Place } from "./place.ts";
 
 /**
- * Writes, reads, lists and removes a small object; answers what there is.
+ * Writes, reads, lists and removes a small object; returns a description of the store.
  *
- * @throws PermanentError saying what has to be corrected, TransientError where the store is away.
+ * @throws PermanentError saying what must be corrected, TransientError if the store can't be reached.
  */
 export async function inspectBucket(place: S3Place): Promise<string> {
   const { documents } = new S3Files(place);

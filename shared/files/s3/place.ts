@@ -1,5 +1,5 @@
 /**
- * Where files lie in an S3-compatible store.
+ * The location of files in an S3-compatible store.
  *
  * @module
  */
@@ -14,11 +14,11 @@ export interface S3Place {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Whether the bucket is in the path (`https://host/bucket/key`), or else in the host's name. */
+  /** Whether the bucket is in the path (`https://host/bucket/key`) instead of in the host's name. */
   readonly pathStyle: boolean;
 }
 
-/** The address of a bucket, below which its keys are. */
+/** The base URL of a bucket's keys. */
 export function addressOf({ endpoint, bucket, pathStyle }: S3Place): URL {
   const url = new URL(endpoint);
   if (pathStyle) url.pathname = `${url.pathname.replace(/\/$/, "")}/${bucket}`;

@@ -1,5 +1,5 @@
 /**
- * An upload in parts: nothing has its key until it is completed.
+ * An upload in parts: the object doesn't exist until the upload is completed.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import type { FileFacts } from "../files.ts";
 import { IF_NEW, type S3Client, sha256Of, valueIn } from "./client.ts";
 import { Absent, NotImplemented } from "./failure.ts";
 
-/** An upload that was begun. */
+/** A started upload. */
 export class Upload {
-  /** The tags of the parts, by their numbers. */
+  /** The ETags of the parts, by their numbers. */
   readonly #tags = new Map<number, string>();
 
   private constructor(
@@ -38,7 +38,7 @@ export class Upload {
     this.#tags.set(n, headers.get("etag") ?? "");
   }
 
-  /** Gives the object its key; with `isNew`, only where that is free, if the store supports the condition. @throws Taken where it isn't. */
+  /** Completes the object; with `isNew`, only if its key is free, if the store supports the condition. @throws Taken if it isn't. */
   async complete({ bytes, name }: FileFacts, isNew: boolean): Promise<void> {
     const parts = [...this.#tags].sort(([a], [b]) => a - b).map(([n, tag]) =>
       `<Part><PartNumber>${n}</PartNumber><ETag>${tag.replaceAll('"', "&quot;")}</ETag></Part>`
@@ -52,7 +52,7 @@ export class Upload {
     if (!isNew || !await this.client.isConditional()) await complete({});
     else {
       await complete(IF_NEW).catch((error) => {
-        if (error instanceof NotImplemented) return complete({}); // it supports the condition for small objects only
+        if (error instanceof NotImplemented) return complete({}); // the store supports the condition only for small objects
         throw error;
       });
     }
@@ -65,7 +65,7 @@ export class Upload {
     );
   }
 
-  /** Ends the upload for good: the store removes what was sent of it. */
+  /** Aborts the upload: the store removes its parts. */
   async abort(): Promise<void> {
     await this.client.ask(this.#whole("DELETE")).catch((error) => {
       if (!(error instanceof Absent)) throw error;
