@@ -1,4 +1,4 @@
-import type { ChangeCursor, ChangeRow, MoveRow } from "../../shared/store/current_rows.ts";
+import type { ChangeCursor, ChangeFilter, ChangeRow, MoveRow } from "../../shared/store/current_rows.ts";
 import { MASKED } from "../../shared/store/mask.ts";
 import { builder } from "./builder.ts";
 import { connectionType, type PageArgs, pageArgs, pageOf } from "./connection.ts";
@@ -119,8 +119,6 @@ function valueAt(record: unknown, path: string): unknown {
 }
 
 export const ChangeConnection = connectionType("RecordChange", Change);
-
-export type ChangeFilter = Parameters<CurrentState["store"]["current"]["changes"]>[1];
 
 /** Changes in the order in which their runs were loaded; of one run by key. */
 export function changesOf(state: CurrentState | undefined, of: ChangeFilter, page: PageArgs) {

@@ -51,6 +51,16 @@ export interface ChangeRow {
   readonly cursor: ChangeCursor;
 }
 
+/** Which changes to read: all conditions hold. */
+export interface ChangeFilter {
+  /** What this run did. */
+  readonly runId?: string | undefined;
+  /** What was done to the record with this key. */
+  readonly key?: Key | undefined;
+  /** Changes of this kind. */
+  readonly change?: ChangeRow["change"] | undefined;
+}
+
 /** A position in the order of changes. */
 export type ChangeCursor = readonly [move: number, key: Ordered];
 

@@ -145,6 +145,14 @@ export interface Page<Cursor> {
   readonly from?: "start" | "end" | undefined;
 }
 
+/** A page of ordered rows by their number. */
+export interface OffsetPage {
+  /** The maximum number of rows. */
+  readonly limit: number;
+  /** How many rows come before it. */
+  readonly offset: number;
+}
+
 /** A value of a table. Whole numbers beyond 2^53 are `bigint`. */
 export type Cell = string | number | bigint | boolean | Uint8Array | null;
 

@@ -3,50 +3,33 @@
  *
  * @module
  */
-import {
-  Completeness,
-  isFinal,
-  type Phase,
-  PHASES,
-  type RunEvent,
-  type RunStatus,
-  statusAfter,
-} from "../contracts/messages.ts";
-import type { DeliveryState } from "./rows.ts";
+import { Completeness, isFinal, PHASES, type RunEvent, statusAfter } from "../contracts/messages.ts";
+import type { DeliveryState, RunRow } from "./rows.ts";
 
-/** The columns of `etl_runs` that are computed from a run's events. */
-export interface RunState {
-  /** See `statusAfter`. */
-  readonly status: RunStatus;
-  /** Time of the event that the status follows from. */
-  readonly status_at: string;
+/** The columns of `etl_runs` that are computed from a run's events; see `RunRow`. If a run continued, `finished_at` is null again. */
+export interface RunState extends
+  Pick<
+    RunRow,
+    | "status"
+    | "status_at"
+    | "source"
+    | "requested_by"
+    | "started_at"
+    | "finished_at"
+    | "correction_of"
+    | "superseded_by"
+    | "failure_phase"
+    | "failure_reason"
+    | "delivery_state"
+    | "delivery_error"
+    | "delivered_at"
+    | "since"
+    | "completeness"
+  > {
   /** Null until an event names it. */
   readonly pipeline: string | null;
-  /** The source of the records. */
-  readonly source: string | null;
-  readonly requested_by: string | null;
-  /** When the first phase started. */
-  readonly started_at: string | null;
-  /** When the run ended; null again if it continued. */
-  readonly finished_at: string | null;
-  /** The run whose dead letters it corrects. */
-  readonly correction_of: string | null;
-  /** The run that was resumed in its place. */
-  readonly superseded_by: string | null;
-  readonly failure_phase: Phase | null;
-  readonly failure_reason: string | null;
   /** Whether another request can succeed without any change. */
   readonly failure_retryable: boolean | null;
-  /** How far the delivery is. */
-  readonly delivery_state: DeliveryState | null;
-  /** The last error. */
-  readonly delivery_error: string | null;
-  /** When all files were verified on the server. */
-  readonly delivered_at: string | null;
-  /** See `RunRow`. */
-  readonly since: string | null;
-  /** See `RunRow`. */
-  readonly completeness: string | null;
 }
 
 /**

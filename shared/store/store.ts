@@ -12,6 +12,7 @@ import type { FileKind, RecordTable } from "../contracts/names.ts";
 import type { Notify, ReceiverName } from "../contracts/notifications.ts";
 import type {
   ChangeCursor,
+  ChangeFilter,
   ChangeRow,
   Conditions,
   CurrentCursor,
@@ -29,6 +30,7 @@ import type {
   HoldRow,
   NotificationRow,
   NotificationState,
+  OffsetPage,
   Page,
   RecordFilter,
   RecordRow,
@@ -53,7 +55,7 @@ import type {
 /** Reads runs, newest first, and what belongs to them. Reads for several runs take one query. */
 export interface Runs {
   /** Newest first, from `offset` on. */
-  list(filter: RunFilter, page: { limit: number; offset: number }): Promise<RunRow[]>;
+  list(filter: RunFilter, page: OffsetPage): Promise<RunRow[]>;
   /** The number of runs. Counting all runs, or all loaded ones, takes constant time. */
   count(filter?: RunFilter): Promise<number>;
   /** A page of runs, newest first. The last page is as fast as the first. */
@@ -97,7 +99,7 @@ export interface Records {
   /** The number of records, of one run or of all. Sums the counts of files, so it takes no scan of records. */
   count(table: RecordTable, runId?: string): Promise<number>;
   /** Rows of the view, as `sqlite3` or `psql` show them: newest load last. */
-  rows(table: RecordTable, page: { limit: number; offset: number }): Promise<Table>;
+  rows(table: RecordTable, page: OffsetPage): Promise<Table>;
   /** The raw records of correction runs that correct each of these invalid records, oldest first. */
   correctionsOf(invalidIds: readonly number[]): Promise<Map<number, number[]>>;
   /** The invalid record that each of these raw records of correction runs corrects. */
@@ -132,11 +134,7 @@ export interface Current {
   /** Those of the rows with these keys that exist. A key that is a number may be given as text. */
   byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]>;
   /** The changes that runs made to keys, in load order; for one run, by key. */
-  changes(
-    pipeline: string,
-    of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
-    page: Page<ChangeCursor>,
-  ): Promise<ChangeRow[]>;
+  changes(pipeline: string, of: ChangeFilter, page: Page<ChangeCursor>): Promise<ChangeRow[]>;
   /** How many keys each run changed in the current state of its pipeline. Runs that haven't been applied to it are omitted. */
   moves(runIds: readonly string[]): Promise<Map<string, MoveRow>>;
   /** The invalid records with a key, newest first, each text once. Searches all invalid records of the pipeline. */
@@ -144,7 +142,7 @@ export interface Current {
   /** The raw record that became a run's valid record with this key; undefined if the run has none or isn't kept. */
   rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined>;
   /** Rows of `NAME` or `NAME_changes`, as `sqlite3` or `psql` show them. */
-  tableRows(name: string, page: { limit: number; offset: number }): Promise<Table>;
+  tableRows(name: string, page: OffsetPage): Promise<Table>;
 }
 
 /** Reads notifications, and the state of the lateness checks. */

@@ -6,6 +6,7 @@
 import {
   asStored,
   type ChangeCursor,
+  type ChangeFilter,
   type ChangeRow,
   type Conditions,
   type CurrentCursor,
@@ -17,7 +18,7 @@ import {
 import type { CurrentShape } from "../current_shape.ts";
 import { exactJson } from "../../pipeline/exact_json.ts";
 import { hides, MASKED, readRecord, shownPaths } from "../mask.ts";
-import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
+import { LINES_PER_FILE, type OffsetPage, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import { cellOf, recordOf } from "./cells.ts";
 import { addConditions, keysSql } from "./current_where.ts";
@@ -77,11 +78,7 @@ export class PostgresCurrent extends SqlCurrent {
     );
   }
 
-  async changes(
-    pipeline: string,
-    of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
-    page: Page<ChangeCursor>,
-  ): Promise<ChangeRow[]> {
+  async changes(pipeline: string, of: ChangeFilter, page: Page<ChangeCursor>): Promise<ChangeRow[]> {
     const [{ masks }, shape] = await this.of(pipeline);
     const terms = new Terms();
     if (of.runId !== undefined) terms.add`x.move = (SELECT id FROM run_moves WHERE run_id = ${of.runId})`;
@@ -147,7 +144,7 @@ export class PostgresCurrent extends SqlCurrent {
   protected async changeRows(
     shown: Shown,
     shape: CurrentShape,
-    { limit, offset }: { limit: number; offset: number },
+    { limit, offset }: OffsetPage,
   ): Promise<Table> {
     const isHidden = hides(shown.masks.processed, shape.key);
     const rows = await this.db.all<
@@ -173,7 +170,7 @@ export class PostgresCurrent extends SqlCurrent {
   protected async currentRows(
     shown: Shown,
     shape: CurrentShape,
-    { limit, offset }: { limit: number; offset: number },
+    { limit, offset }: OffsetPage,
   ): Promise<Table> {
     const columns = currentColumns(shown, shape, await fieldsOf(this.db, shown.name), columnName);
     const rows = await this.#read(

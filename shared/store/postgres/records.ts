@@ -4,7 +4,7 @@
  * @module
  */
 import type { FileKind } from "../../contracts/names.ts";
-import type { Table } from "../rows.ts";
+import type { OffsetPage, Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import { keyColumns, RECORD_META } from "../sql/columns.ts";
 import { lineOf, SqlRecords } from "../sql/records.ts";
@@ -20,11 +20,7 @@ export class PostgresRecords extends SqlRecords {
     return `('; ' || (etl_record(${TEXT}) ->> 'error_reason')) COLLATE "C" ILIKE ${parameter}`;
   }
 
-  protected async rowsOf(
-    kind: FileKind,
-    shown: Shown,
-    { limit, offset }: { limit: number; offset: number },
-  ): Promise<Table> {
+  protected async rowsOf(kind: FileKind, shown: Shown, { limit, offset }: OffsetPage): Promise<Table> {
     const columns = keyColumns(kind, await fieldsOf(this.db, shown.name), shown, columnName);
     // selects the ids of the page first, so that skipped rows aren't joined
     const ids = `SELECT id FROM ${baseTable(kind, shown.name)} ORDER BY id LIMIT $1 OFFSET $2`;

@@ -6,6 +6,7 @@
 import { PermanentError } from "../../errors/errors.ts";
 import type {
   ChangeCursor,
+  ChangeFilter,
   ChangeRow,
   Conditions,
   CurrentCursor,
@@ -17,7 +18,7 @@ import type {
 } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { hides } from "../mask.ts";
-import type { Page, Table } from "../rows.ts";
+import type { OffsetPage, Page, Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
 import type { ShownPipelines } from "./shown.ts";
@@ -81,7 +82,7 @@ export abstract class SqlCurrent implements Current {
     return new Map(rows.map((row) => [row.run_id, row]));
   }
 
-  async tableRows(name: string, page: { limit: number; offset: number }): Promise<Table> {
+  async tableRows(name: string, page: OffsetPage): Promise<Table> {
     const { pipeline, isChanges } = (await this.table(name))!;
     const [shown, shape] = await this.of(pipeline);
     return isChanges ? await this.changeRows(shown, shape, page) : await this.currentRows(shown, shape, page);
@@ -89,27 +90,15 @@ export abstract class SqlCurrent implements Current {
 
   abstract page(pipeline: string, where: Conditions, page: Page<CurrentCursor>): Promise<CurrentRow[]>;
   abstract byKeys(pipeline: string, keys: readonly Key[]): Promise<CurrentRow[]>;
-  abstract changes(
-    pipeline: string,
-    of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
-    page: Page<ChangeCursor>,
-  ): Promise<ChangeRow[]>;
+  abstract changes(pipeline: string, of: ChangeFilter, page: Page<ChangeCursor>): Promise<ChangeRow[]>;
   abstract invalidOf(pipeline: string, key: Key, limit: number): Promise<InvalidOfKey[]>;
   abstract rawOf(pipeline: string, runId: string, key: Key): Promise<number | undefined>;
 
   /** Rows of the view `NAME`. */
-  protected abstract currentRows(
-    shown: Shown,
-    shape: CurrentShape,
-    page: { limit: number; offset: number },
-  ): Promise<Table>;
+  protected abstract currentRows(shown: Shown, shape: CurrentShape, page: OffsetPage): Promise<Table>;
 
   /** Rows of the view `NAME_changes`. */
-  protected abstract changeRows(
-    shown: Shown,
-    shape: CurrentShape,
-    page: { limit: number; offset: number },
-  ): Promise<Table>;
+  protected abstract changeRows(shown: Shown, shape: CurrentShape, page: OffsetPage): Promise<Table>;
 
   /** @throws PermanentError if the pipeline has no current state. */
   protected async of(pipeline: string): Promise<[Shown, CurrentShape]> {

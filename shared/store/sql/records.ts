@@ -9,6 +9,7 @@ import { readRecord } from "../mask.ts";
 import {
   type FileRow,
   LINES_PER_FILE,
+  type OffsetPage,
   type Page,
   type RecordFilter,
   type RecordRow,
@@ -43,11 +44,7 @@ export abstract class SqlRecords implements Records {
   protected abstract hasReason(parameter: string): string;
 
   /** A page of rows of a view. */
-  protected abstract rowsOf(
-    kind: FileKind,
-    shown: Shown,
-    page: { limit: number; offset: number },
-  ): Promise<Table>;
+  protected abstract rowsOf(kind: FileKind, shown: Shown, page: OffsetPage): Promise<Table>;
 
   pipelines(): Promise<ReadonlyMap<string, Shown>> {
     return this.shown.get();
@@ -114,7 +111,7 @@ export abstract class SqlRecords implements Records {
     ))!.n;
   }
 
-  async rows(table: RecordTable, page: { limit: number; offset: number }): Promise<Table> {
+  async rows(table: RecordTable, page: OffsetPage): Promise<Table> {
     const { kind, shown } = await this.#of(table);
     return await this.rowsOf(kind, shown, page);
   }

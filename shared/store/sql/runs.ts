@@ -4,7 +4,7 @@
  * @module
  */
 import type { RunEvent } from "../../contracts/messages.ts";
-import type { DeliveryRow, FileRow, Page, RunCursor, RunFilter, RunRow } from "../rows.ts";
+import type { DeliveryRow, FileRow, OffsetPage, Page, RunCursor, RunFilter, RunRow } from "../rows.ts";
 import type { Runs } from "../store.ts";
 import type { Bindable, Sql } from "./sql.ts";
 import { Terms } from "./terms.ts";
@@ -13,7 +13,7 @@ export class SqlRuns implements Runs {
   /** Reads from `db`. */
   constructor(private readonly db: Sql) {}
 
-  list(filter: RunFilter, { limit, offset }: { limit: number; offset: number }): Promise<RunRow[]> {
+  list(filter: RunFilter, { limit, offset }: OffsetPage): Promise<RunRow[]> {
     const where = this.#conditions(filter);
     return this.#runs(
       `${where} ORDER BY run_timestamp DESC, id DESC LIMIT ${where.bind(limit)} OFFSET ${where.bind(offset)}`,

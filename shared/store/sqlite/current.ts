@@ -11,6 +11,7 @@ import type { Bindable } from "../sql/sql.ts";
 import {
   asStored,
   type ChangeCursor,
+  type ChangeFilter,
   type ChangeRow,
   type Conditions,
   type CurrentCursor,
@@ -19,7 +20,7 @@ import {
   type Key,
   type Ordered,
 } from "../current_rows.ts";
-import { LINES_PER_FILE, type Page, type Table } from "../rows.ts";
+import { LINES_PER_FILE, type OffsetPage, type Page, type Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import { addConditions } from "./current_where.ts";
 import { changesSelect, currentSelect, shownColumns } from "./current_table.ts";
@@ -76,11 +77,7 @@ export class SqliteCurrent extends SqlCurrent {
     return await this.#rows(shown, undefined, `WHERE c.key IN ${LISTED}`, values, "ORDER BY c.key");
   }
 
-  async changes(
-    pipeline: string,
-    of: { runId?: string | undefined; key?: Key | undefined; change?: ChangeRow["change"] | undefined },
-    page: Page<ChangeCursor>,
-  ): Promise<ChangeRow[]> {
+  async changes(pipeline: string, of: ChangeFilter, page: Page<ChangeCursor>): Promise<ChangeRow[]> {
     const [{ masks }, { key }] = await this.of(pipeline);
     const terms = new Terms();
     if (of.runId !== undefined) terms.add`x.move = (SELECT id FROM run_moves WHERE run_id = ${of.runId})`;
@@ -153,20 +150,12 @@ export class SqliteCurrent extends SqlCurrent {
     return found ?? await find(first, last);
   }
 
-  protected changeRows(
-    shown: Shown,
-    shape: CurrentShape,
-    { limit, offset }: { limit: number; offset: number },
-  ): Promise<Table> {
+  protected changeRows(shown: Shown, shape: CurrentShape, { limit, offset }: OffsetPage): Promise<Table> {
     const select = `${changesSelect(shown, shape)} ORDER BY x.move, x.key LIMIT ? OFFSET ?`;
     return Promise.resolve(this.database.table(select, limit, offset));
   }
 
-  protected async currentRows(
-    shown: Shown,
-    shape: CurrentShape,
-    page: { limit: number; offset: number },
-  ): Promise<Table> {
+  protected async currentRows(shown: Shown, shape: CurrentShape, page: OffsetPage): Promise<Table> {
     const fields = await fieldsOf(this.db, shown.name);
     const order = "ORDER BY c.key LIMIT ? OFFSET ?";
     const processed = baseTable("processed", shown.name);

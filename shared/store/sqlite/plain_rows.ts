@@ -6,7 +6,7 @@
  */
 import type { Database, Value } from "../../sqlite/database.ts";
 import { type Mask, maskRecord } from "../mask.ts";
-import type { Table } from "../rows.ts";
+import type { OffsetPage, Table } from "../rows.ts";
 
 /** A column of a view: the value of a record's key, or of an SQL expression. */
 export type PlainColumn = { readonly name: string } & ({ readonly key: string } | { readonly sql: string });
@@ -34,7 +34,7 @@ export function plainRows(
   db: Database,
   columns: readonly PlainColumn[],
   { id, text, rest, mask, view, viewOf }: PlainSource,
-  page: { limit: number; offset: number },
+  page: OffsetPage,
 ): Table {
   const selected = [id, text, ...columns.flatMap((column) => "sql" in column ? [column.sql] : [])];
   const found = db.table(`SELECT ${selected.join(", ")} ${rest}`, page.limit, page.offset).rows;

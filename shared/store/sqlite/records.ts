@@ -5,7 +5,7 @@
  */
 import type { FileKind } from "../../contracts/names.ts";
 import type { Database } from "../../sqlite/database.ts";
-import type { Table } from "../rows.ts";
+import type { OffsetPage, Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import { keyColumns, RECORD_META } from "../sql/columns.ts";
 import { SqlRecords } from "../sql/records.ts";
@@ -30,11 +30,7 @@ export class SqliteRecords extends SqlRecords {
     return `('; ' || ${reasons}) LIKE ${parameter} ESCAPE '\\'`;
   }
 
-  protected async rowsOf(
-    kind: FileKind,
-    shown: Shown,
-    page: { limit: number; offset: number },
-  ): Promise<Table> {
+  protected async rowsOf(kind: FileKind, shown: Shown, page: OffsetPage): Promise<Table> {
     const fields = await fieldsOf(this.db, shown.name);
     const columns = [...keyColumns(kind, fields, shown, columnName), ...RECORD_META];
     const view = `${kind}_${shown.name}`;
