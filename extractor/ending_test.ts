@@ -98,6 +98,11 @@ const LOUD: Record<string, { source: Asked; answer: Answer; reason: RegExp }> = 
     answer: () => new Response(null, { status: 302, headers: { location: "https://elsewhere.example/" } }),
     reason: /it redirects to https:\/\/elsewhere\.example, which is another origin/,
   },
+  "a header Link to a next page of a source that has but one": {
+    source: { paging: { by: "none" } },
+    answer: () => json(from(0), { link: '</things?page=2>; rel="next"' }),
+    reason: /HTTP 200 with a next page in its header Link: wanted paging: \{ by: "link-header" \}/,
+  },
   "a header Link that can't be read": {
     source: HEADER,
     answer: () => json(from(0), { link: 'https://example.org/2; rel="next"' }),

@@ -14,7 +14,6 @@ import {
   type Way,
 } from "./paging/style.ts";
 import type { Records } from "./records.ts";
-import { valueAt } from "./paths.ts";
 import type { Source } from "./source.ts";
 
 export interface Page {
@@ -219,7 +218,7 @@ function understood(
       blank,
       address,
       value: (place) => typeof place === "string" ? value(place) : headers.get(place.header) ?? undefined,
-      last: (path) => valueAt(list?.last(), path),
+      last: (path) => list?.last(path),
     };
     const place = source.records ?? "answer";
     const isMissing = !blank && list === undefined;

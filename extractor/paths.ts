@@ -68,10 +68,13 @@ export class PathReader {
     return this.#object(at, this.paths.tree);
   }
 
-  /** The parsed value of `path`; undefined where there is none. */
+  /** The parsed value of `path`, of a whole number beyond 2^53 its digits; undefined where there is none. */
   value(path: number): unknown {
-    const start = this.starts[path]!;
-    return start < 0 ? undefined : this.json.parsed(start, this.ends[path]!);
+    const start = this.starts[path]!, end = this.ends[path]!;
+    const value = start < 0 ? undefined : this.json.parsed(start, end);
+    if (!Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+    const text = this.json.text(start, end);
+    return /^-?\d+$/.test(text) ? text : value;
   }
 
   #object(at: number, nodes: readonly Node[]): number {

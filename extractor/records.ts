@@ -42,10 +42,13 @@ export class Records {
     return this.ids.length;
   }
 
-  /** The last record, parsed; undefined on an empty page. Not to be called after `intoLines`. */
-  last(): unknown {
-    const i = this.length - 1;
-    return i < 0 ? undefined : JSON.parse(this.json.text(this.#starts[i]!, this.#ends[i]!));
+  /** The last record's value at `path`; undefined on an empty page. Not to be called after `intoLines`. */
+  last(path: string): unknown {
+    const start = this.#starts.at(-1);
+    if (start === undefined) return undefined;
+    const record = new PathReader(this.json, new Paths([path]));
+    record.read(start);
+    return record.value(0);
   }
 
   /**

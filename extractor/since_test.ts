@@ -94,6 +94,7 @@ Deno.test("moments are compared as times, whatever their zone and precision, or 
   assert.equal(latest("2026-01-01T01:00:00Z", "2026-01-01T01:30:00+01:00"), "2026-01-01T01:00:00Z");
   assert.equal(latest(9, 10, null, {}, ""), 10);
   assert.equal(latest("b", "a"), "b");
+  assert.equal(latest("9", "10", 9, "9007199254740995", "9007199254740993"), "9007199254740995");
   assert.equal(
     latest("2026-01-01T00:00:00.123456Z", "2026-01-01T00:00:00.123789Z"),
     "2026-01-01T00:00:00.123789Z",

@@ -30,7 +30,9 @@ export function linksIn(header: string): HeaderLink[] | undefined {
       if (!params.has(key)) params.set(key, quoted?.replace(/\\(.)/g, "$1") ?? token ?? ""); // the first one counts
     }
     if (!params.has("anchor")) {
-      const rels = (params.get("rel") ?? "").toLowerCase().split(/\s+/).filter((rel) => rel !== "");
+      const rels = (params.get("rel") ?? "").replace(/^'(.*)'$/, "$1").toLowerCase().split(/\s+/).filter((
+        rel,
+      ) => rel !== "");
       links.push({ target: target!.trim(), rels });
     }
   }

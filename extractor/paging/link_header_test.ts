@@ -7,6 +7,7 @@ Deno.test("links are read as RFC 8288 says", () => {
     ['<https://a/?page=2>; rel="next"', [["https://a/?page=2", "next"]]],
     ["</b>;rel=next", [["/b", "next"]]],
     ["<?page=2,3;x>; rel=Next", [["?page=2,3;x", "next"]]],
+    ["<a>; rel='next'", [["a", "next"]]], // not in RFC 8288, but sent
     ['<a>; rel="prev  NEXT"; title="x, \\"y\\"; rel=last", <b>; rel=last', [["a", "prev", "next"], [
       "b",
       "last",

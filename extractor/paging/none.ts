@@ -1,6 +1,21 @@
 /** No paging: one answer holds everything. */
-import type { Style } from "./style.ts";
+import { linksIn } from "./link_header.ts";
+import { Contradiction, type Style } from "./style.ts";
 
+/** An answer whose header `Link` names a next page isn't everything. */
 export function none(): Style {
-  return { by: "none", begin: {}, places: [], request: () => ({ query: {} }), after: () => ({}) };
+  return {
+    by: "none",
+    begin: {},
+    places: [],
+    request: () => ({ query: {} }),
+    after(_, page) {
+      const header = page.value({ header: "link" });
+      const links = typeof header === "string" ? linksIn(header) ?? [] : [];
+      if (links.some(({ rels }) => rels.includes("next"))) {
+        throw new Contradiction('a next page in its header Link: wanted paging: { by: "link-header" }');
+      }
+      return {};
+    },
+  };
 }

@@ -169,3 +169,35 @@ async function stoppedAtEachPage({ source, answer, asked }: Case) {
     assert.equal(detail.pages, asked.length);
   }
 }
+
+Deno.test("numbers beyond 2^53 keep their digits as cursors, as the last record's field, and as where the next run begins", async () => {
+  const ids = ["9007199254740993", "9007199254740995", "9007199254740997"];
+  const asked = (names: string) => ids.map((id) => `/things?${names}=${id}`);
+  const page = (after: string | null) => ids[ids.indexOf(after ?? "") + 1];
+  await using last = await startPaged(({ url }) => {
+    const id = page(url.searchParams.get("after"));
+    return new Response(id === undefined ? "[]" : `[{"id":${id}}]`);
+  });
+  const lines = ids.map((id) => `{"id":${id}}`);
+  assert.deepEqual(
+    (await last.extract({ paging: { by: "last", param: "after", field: "id" } })).lines,
+    lines,
+  );
+  assert.deepEqual(last.asked, ["/things", ...asked("after")]);
+
+  await using cursor = await startPaged(({ url }) => {
+    const id = page(url.searchParams.get("c"))!;
+    const next = id === ids.at(-1) ? null : id;
+    return new Response(`{"things":[{"id":${id}}],"next":${next}}`);
+  });
+  const paging = { by: "cursor", param: "c", next: "next" } as const;
+  assert.deepEqual((await cursor.extract({ records: "things", paging })).lines, lines);
+  assert.deepEqual(cursor.asked, ["/things", ...asked("c").slice(0, 2)]);
+
+  await using changes = await startPaged(() =>
+    new Response(`[{"id":1,"at":${ids[1]}},{"id":2,"at":${ids[0]}}]`)
+  );
+  const since = { field: "at", from: 0, send: { since: "{}" } } as const;
+  for (let run = 1; run <= 2; run++) await changes.extract({ paging: { by: "none" }, since });
+  assert.deepEqual(changes.asked, ["/things?since=0", `/things?since=${ids[1]}`]);
+});

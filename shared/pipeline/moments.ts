@@ -12,7 +12,12 @@ export function compare(a: Moment, b: Moment): number {
   const [left, right] = [timeOf(a), timeOf(b)];
   if (left !== undefined && right !== undefined) return left - right || compareTexts(finer(a), finer(b));
   if (typeof a === "number" && typeof b === "number") return a - b;
+  if (isWhole(a) && isWhole(b)) return BigInt(a) < BigInt(b) ? -1 : Number(BigInt(a) > BigInt(b));
   return compareTexts(String(a), String(b));
+}
+
+function isWhole(moment: Moment): boolean {
+  return /^-?\d+$/.test(String(moment));
 }
 
 function compareTexts(a: string, b: string): number {
