@@ -11,7 +11,8 @@ import { startPostgres } from "../tests/support/postgres.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
 import { startS3 } from "../tests/support/s3.ts";
 import { startS3Proxy } from "../tests/support/s3_proxy.ts";
-import { startPipeline, taskOf } from "../tests/support/test_pipeline.ts";
+import { taskOf } from "../tests/support/task.ts";
+import { startPipeline } from "../tests/support/test_pipeline.ts";
 
 const test = needing("postgres", "redis-server", ...SWIFT);
 

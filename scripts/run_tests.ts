@@ -93,15 +93,6 @@ async function report(file: string, args: readonly string[]): Promise<void> {
   }
 }
 
-/** Downloads the packages, once for all tests: a program that does it in a test says so, among what the test wants it to say. */
-async function download(): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["install", "--frozen"],
-    cwd: new URL("..", import.meta.url),
-  }).spawn().status;
-  if (!success) say("deno install failed; its output is above.");
-}
-
 async function main(args: string[]): Promise<number> {
   await install(missing());
   const absent = missing();
@@ -114,7 +105,6 @@ async function main(args: string[]): Promise<number> {
     say(`On Debian: apt-get install ${packagesOf(absent).join(" ")}`);
     return 1;
   }
-  await download();
   const folder = await Deno.makeTempDir({ prefix: "tests-" });
   await Deno.chmod(folder, 0o755); // a server may run as another user
   const file = `${folder}/absent`;

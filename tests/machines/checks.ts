@@ -12,7 +12,7 @@ import type { DeliveryRow, RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 import { difference, type Losses } from "../drill/verify.ts";
 import { keysIn, readObject } from "../support/s3.ts";
-import { taskOf } from "../support/test_pipeline.ts";
+import { taskOf } from "../support/task.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Control, currentOf, timeless } from "./control.ts";
 

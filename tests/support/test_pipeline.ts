@@ -19,7 +19,6 @@ import {
   commandOf,
   type Environment,
   pipelinesOf,
-  programPath,
   type Service,
   SERVICES,
   VARIABLES,
@@ -38,6 +37,7 @@ import { sqlText } from "../../shared/sqlite/database.ts";
 import { type Engine, sqliteAt, type TempPlace } from "./engines.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
 import { localSite, opensshSite, type Site } from "./site.ts";
+import { taskOf } from "./task.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
 
 /** What the pipeline is made of. */
@@ -374,20 +374,6 @@ export class TestPipeline implements AsyncDisposable {
     );
     await this.owned[Symbol.asyncDispose]();
   }
-}
-
-/** The arguments for `deno` of a task, for another working directory than the project's. */
-export function taskOf(name: string): string[] {
-  const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as {
-    readonly tasks: Record<string, { readonly command: string }>;
-  };
-  const task = tasks[name];
-  if (task === undefined) throw new Error(`deno.json has no task ${name}.`);
-  return task.command.split(" ").slice(1).map((word) => {
-    if (word.endsWith(".ts")) return programPath(word);
-    // the task's own working directory holds the definitions of pipelines as well
-    return word === "--allow-read=." ? `${word},${programPath("pipelines")}` : word;
-  });
 }
 
 async function namesIn(folder: string): Promise<string[]> {

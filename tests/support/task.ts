@@ -1,0 +1,20 @@
+import { programPath } from "../../cli/services.ts";
+
+/** The arguments for `deno` of a task, for another working directory than the project's; what deno itself downloads isn't said among what the task says. */
+export function taskOf(name: string): string[] {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as {
+    readonly tasks: Record<string, { readonly command: string }>;
+  };
+  const task = tasks[name];
+  if (task === undefined) throw new Error(`deno.json has no task ${name}.`);
+  const [, command, ...words] = task.command.split(" ");
+  return [
+    command!,
+    "--quiet",
+    ...words.map((word) => {
+      if (word.endsWith(".ts")) return programPath(word);
+      // the task's own working directory holds the definitions of pipelines as well
+      return word === "--allow-read=." ? `${word},${programPath("pipelines")}` : word;
+    }),
+  ];
+}
