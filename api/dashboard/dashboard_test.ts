@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { openApi } from "../../tests/support/api.ts";
 import { languageOf } from "./dashboard.ts";
-import { EN } from "./web/texts.ts";
-import { ES } from "./web/texts_es.ts";
+import { TEXTS } from "./web/texts.ts";
 
 const html = { accept: "text/html" };
 
@@ -53,8 +52,8 @@ Deno.test("the page speaks the language of the switch, else the one that the bro
 
 Deno.test("both languages say the same things with the same placeholders", () => {
   const places = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
-  for (const [key, text] of Object.entries(EN)) {
-    assert.deepEqual(places(ES[key as keyof typeof EN]), places(text), key);
-    assert.notEqual(ES[key as keyof typeof EN].trim(), "", key);
+  for (const [key, [english, spanish]] of Object.entries(TEXTS)) {
+    assert.deepEqual(places(spanish), places(english), key);
+    assert.notEqual(spanish.trim(), "", key);
   }
 });

@@ -1,8 +1,7 @@
 /// <reference lib="dom" />
 import { effect, signal } from "@preact/signals";
 import { inSpanish } from "./complaints.ts";
-import { EN, type Key } from "./texts.ts";
-import { ES } from "./texts_es.ts";
+import { type Key, TEXTS } from "./texts.ts";
 
 export type Language = "en" | "es";
 
@@ -28,7 +27,7 @@ export function remember(name: "lang" | "theme", value: string): void {
 }
 
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
-  const text: string = (language.value === "es" ? ES : EN)[key];
+  const text = TEXTS[key][language.value === "es" ? 1 : 0];
   return text.replace(/\{(\w+)\}/g, (_all, name: string) => {
     const value = values[name] ?? "";
     return typeof value === "number" ? number(value) : value;
