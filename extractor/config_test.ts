@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { loadConfig } from "../shared/config/config.ts";
+import { s3PlaceOf } from "../shared/config/variables.ts";
 import { ConfigError } from "../shared/errors/errors.ts";
 import { ExtractorVariables } from "./config.ts";
 import { usersPlan } from "../tests/support/users.ts";
@@ -63,6 +64,39 @@ Deno.test("every value that can't be used is named with what was wanted", () => 
     }
     return true;
   });
+});
+
+Deno.test("an address of a store that would lead to another bucket, or can't be used, is refused", () => {
+  const keys = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
+  const wrong: [Record<string, string>, RegExp][] = [
+    [{ FILES_URL: "s3://bucket/../etl" }, /^FILES_URL is "s3:\/\/bucket\/\.\.\/etl": wanted s3:\/\/BUCKET/],
+    [{ FILES_URL: "s3://bucket/a/." }, /^FILES_URL is .*wanted/],
+    [{ S3_ENDPOINT: "https://s3.example.com/?x=1" }, /^S3_ENDPOINT is \(hidden\): wanted an address without/],
+    [
+      { S3_ENDPOINT: "https://me:word@s3.example.com" },
+      /^S3_ENDPOINT is \(hidden\): wanted an address without/,
+    ],
+    [
+      { S3_ENDPOINT: "http://10.0.0.1:9000", S3_PATH_STYLE: "false" },
+      /^S3_PATH_STYLE is "false": wanted true/,
+    ],
+    [{ S3_ENDPOINT: "http://[::1]:9000", S3_PATH_STYLE: "false" }, /^S3_PATH_STYLE is "false": wanted true/],
+  ];
+  const placeOf = (env: Record<string, string>) =>
+    s3PlaceOf(
+      loadConfig("extractor", ExtractorVariables, { FILES_URL: "s3://bucket/etl/", ...keys, ...env }),
+    );
+  for (const [env, says] of wrong) {
+    assert.throws(
+      () => placeOf(env),
+      (error) => error instanceof ConfigError && says.test(error.problems.join()),
+    );
+  }
+  const { endpoint, prefix } = placeOf({
+    S3_ENDPOINT: "https://s3.example.com/sub/",
+    FILES_URL: "s3://b.c/..a/b",
+  })!;
+  assert.deepEqual([endpoint, prefix], ["https://s3.example.com/sub/", "..a/b"]);
 });
 
 Deno.test("an address of a database that can't be used is refused, and nothing of it is shown", () => {

@@ -9,7 +9,7 @@ export type Variables = Record<string, z.ZodType>;
 export type ConfigOf<V extends Variables> = { [K in keyof V]: z.output<V[K]> };
 
 /** Names whose values never appear in a message or a log line: addresses may hold passwords, and in place of an age recipient somebody may have put the secret key. */
-const SECRET = /PASS|SECRET|TOKEN|REDIS_URL|DATABASE_URL|NOTIFY_URL|ENCRYPT_TO/;
+const SECRET = /PASS|SECRET|TOKEN|REDIS_URL|DATABASE_URL|NOTIFY_URL|S3_ENDPOINT|ENCRYPT_TO/;
 
 /**
  * Reads `variables` from `env`. An empty value counts as unset.

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 import { ConfigError } from "../errors/errors.ts";
 import type { FilesPlace } from "../files/open.ts";
@@ -85,17 +86,24 @@ export const StorageVariables = {
   ),
 };
 
+function isEndpoint(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}${url.pathname}`;
+}
+
 /** Where the files of runs are: in a store when named, else in `DATA_DIR`. */
 export const FilesVariables = {
   DATA_DIR: StorageVariables.DATA_DIR,
   FILES_URL: z.string().regex(
-    /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9._-]+)*\/?$/,
+    /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/(?!\.\.?(\/|$))[A-Za-z0-9._-]+)*\/?$/,
     "wanted s3://BUCKET or s3://BUCKET/PREFIX",
   ).optional().describe(
     "Bucket of an S3-compatible store for raw, processed and dead-letter files, as s3://BUCKET/PREFIX, the same for all services. Unset: they are in DATA_DIR.",
   ),
-  S3_ENDPOINT: z.url({ protocol: /^https?$/, error: "wanted an address such as https://s3.example.com" })
-    .optional().describe("Address of the store. Unset: Amazon's, in S3_REGION."),
+  S3_ENDPOINT: z.string().refine(
+    isEndpoint,
+    "wanted an address without user, password and parameters, such as https://s3.example.com",
+  ).optional().describe("Address of the store. Unset: Amazon's, in S3_REGION."),
   S3_REGION: z.string().regex(/^[a-z0-9-]+$/, "wanted a region such as eu-west-1").default("us-east-1")
     .describe(
       "Region of the bucket. Default us-east-1.",
@@ -134,6 +142,14 @@ export function s3PlaceOf(config: ConfigOf<typeof FilesVariables>): S3Place | un
         .map(([name]) => `${name} is unset: wanted one that may use ${FILES_URL}`),
     );
   }
+  const pathStyle = S3_PATH_STYLE === undefined ? S3_ENDPOINT !== undefined : S3_PATH_STYLE === "true";
+  if (
+    !pathStyle && S3_ENDPOINT !== undefined && isIP(new URL(S3_ENDPOINT).hostname.replace(/^\[|\]$/g, ""))
+  ) {
+    throw new ConfigError("it", [
+      `S3_PATH_STYLE is "false": wanted true, as no bucket can be named before the IP address of S3_ENDPOINT`,
+    ]);
+  }
   const [, bucket, prefix] = /^s3:\/\/([^/]+)\/?(.*?)\/?$/.exec(FILES_URL)!;
   return {
     bucket: bucket!,
@@ -142,7 +158,7 @@ export function s3PlaceOf(config: ConfigOf<typeof FilesVariables>): S3Place | un
     region,
     accessKeyId,
     secretAccessKey,
-    pathStyle: S3_PATH_STYLE === undefined ? S3_ENDPOINT !== undefined : S3_PATH_STYLE === "true",
+    pathStyle,
   };
 }
 
