@@ -144,15 +144,18 @@ function importsOf(text: string): string[] {
 
 /** Tables of the store and files of the state, and the first words of such tables. */
 const TAKEN =
-  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg|deliveries)_|_changes$|^(pipelines|runs|events|records|changes|deliveries|holds|notifications|watched_schedules|extractor_state|schedule)$/;
-/** Names that SQL accepts only in quotes. */
+  /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg|deliveries)_|_changes$|^(pipelines|runs|events|records|changes|deliveries|holds|holds_by_pipeline|leases|notifications|watched_schedules|extractor_state|schedule)$/;
+/** Names that SQLite or PostgreSQL accepts only in quotes. */
 const WORDS = new Set(
-  ("add all alter analyze and any as asc between begin both by case cast check collate column commit constraint create cross " +
-    "current default delete desc distinct do drop else end escape except exists explain false fetch filter for foreign from full " +
-    "glob grant group having if in index inner insert intersect into is join key left like limit match natural no not nothing " +
-    "null of offset on or order outer over partition pragma primary range references reindex rename replace right rollback row " +
-    "rows select set table then to transaction trigger true union unique update user using vacuum values view virtual when " +
-    "where window with without").split(" "),
+  ("add all alter analyse analyze and any array as asc asymmetric authorization begin between binary both by case cast " +
+    "check collate collation column commit concurrently constraint create cross current current_catalog current_date " +
+    "current_role current_schema current_time current_timestamp current_user default deferrable delete desc distinct do " +
+    "drop else end escape except exists explain false fetch filter for foreign freeze from full glob grant group having if " +
+    "ilike in index initially inner insert intersect into is isnull join key lateral leading left like limit localtime " +
+    "localtimestamp match natural no not nothing notnull null of offset on only or order outer over overlaps partition " +
+    "placing pragma primary range references reindex rename replace returning right rollback row rows select session_user " +
+    "set similar some symmetric system_user table tablesample then to trailing transaction trigger true union unique update " +
+    "user using vacuum values variadic verbose view virtual when where window with without").split(" "),
 );
 
 export function problemsOfName(name: string): string[] {

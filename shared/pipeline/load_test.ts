@@ -217,10 +217,15 @@ Deno.test("a definition that can't be loaded is reported, and stops only its own
 });
 
 Deno.test("a name that a table of the store has is refused", async () => {
-  const schema = await Deno.readTextFile(new URL("../store/sqlite/schema.sql", import.meta.url));
-  const tables = [...schema.matchAll(/CREATE TABLE (\w+)/g)].map(([, name]) => name!);
-  assert.ok(tables.length > 5);
-  const names = [...tables, "runs", "events", "raw_users", "invalid_feed", "feed_changes", "order", "select"];
+  const store = new URL("../store/", import.meta.url);
+  const migrations = ["0001_runs_and_records", "0002_trimmed", "0003_extractor_state"];
+  const files = ["sqlite/schema.sql", ...migrations.map((name) => `postgres/migrations/${name}.sql`)];
+  const texts = await Promise.all(files.map((file) => Deno.readTextFile(new URL(file, store))));
+  const named = [...texts.join().matchAll(/CREATE (?:UNIQUE )?(?:TABLE|VIEW|INDEX) ([a-z_]+)/g)];
+  const tables = [...new Set(named.map(([, name]) => name!))];
+  assert.ok(tables.includes("etl_runs") && tables.includes("leases"));
+  const words = ["order", "select", "lateral", "current_user"];
+  const names = [...tables, "runs", "events", "raw_users", "invalid_feed", "feed_changes", ...words];
   await using dir = await folder(Object.fromEntries(
     names.map((name) => [`${name}.ts`, definition({ name: JSON.stringify(name) })]),
   ));
