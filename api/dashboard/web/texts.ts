@@ -122,7 +122,7 @@ export const TEXTS = {
   "decided.REJECTED": ["Rejected by {by}, {at}", "Rechazada por {by}, {at}"],
   since: ["Changes since", "Cambios desde"],
   upTo: ["Up to", "Hasta"],
-  nothingCame: ["nothing came", "no llegó nada"],
+  nothingCame: ["no records", "sin registros"],
   cancelRun: ["Stop this run", "Detener esta ejecución"],
   cancelQuestion: ["Stop run {id}?", "¿Detener la ejecución {id}?"],
   cancelText: [
@@ -166,7 +166,7 @@ export const TEXTS = {
     "Otra ejecución puede funcionar sin cambiar nada.",
   ],
   notRetryable: [
-    "Another run fails too unless the cause is fixed first.",
+    "Another run will fail, too, unless the cause is fixed first.",
     "Otra ejecución también fallará si antes no se corrige la causa.",
   ],
   phases: ["Phases", "Fases"],
@@ -201,14 +201,14 @@ export const TEXTS = {
   bulk: ["Change all records at once", "Cambiar todos los registros a la vez"],
   bulkText: [
     "Sets one field in every record that has this reason and is not corrected yet (at most {n} at once).",
-    "Asigna un campo en cada registro con este motivo que aún no esté corregido (como máximo {n} a la vez).",
+    "Asigna un valor al campo en cada registro con este motivo que aún no esté corregido (como máximo {n} a la vez).",
   ],
   field: ["Field", "Campo"],
   value: ["Value", "Valor"],
-  apply: ["Set in all records", "Asignar en todos"],
+  apply: ["Set in all records", "Asignar a todos"],
   applied: [
     "Set in {n} records. Check or replay them below.",
-    "Asignado en {n} registros. Compruébelos o reenvíelos abajo.",
+    "Asignado a {n} registros. Compruébelos o reenvíelos abajo.",
   ],
   check: ["Check", "Comprobar"],
   replay: ["Replay", "Reenviar"],
@@ -216,7 +216,7 @@ export const TEXTS = {
   nothingChanged: ["No changes yet.", "Aún no hay cambios."],
   replayQuestion: [
     "Send {n} corrected records through the pipeline?",
-    "¿Enviar {n} registros corregidos por el pipeline?",
+    "¿Enviar {n} registros corregidos a través del pipeline?",
   ],
   replayText: [
     "They are processed as a separate run with the same rules. The invalid records are kept and refer to their corrections.",
@@ -263,7 +263,7 @@ export const TEXTS = {
   checking: ["Checking …", "Comprobando …"],
 
   changes: ["Changes", "Cambios"],
-  noChanges: ["The current state stayed as it was.", "El estado actual no cambió."],
+  noChanges: ["The current state did not change.", "El estado actual no cambió."],
   "changes.ADDED": ["{n} added", "{n} añadidos"],
   "changes.CHANGED": ["{n} changed", "{n} modificados"],
   "changes.REMOVED": ["{n} removed", "{n} eliminados"],
@@ -289,7 +289,7 @@ export const TEXTS = {
   noCurrent: ["No pipeline has a current state yet", "Ningún pipeline tiene todavía un estado actual"],
   noCurrentText: [
     "It is kept from the first loaded run on, except for pipelines that append.",
-    "Se guarda desde la primera ejecución cargada, salvo en las que solo añaden registros.",
+    "Se guarda desde la primera ejecución cargada, salvo en los pipelines que solo añaden registros.",
   ],
   comparison: ["Comparison", "Comparación"],
   "is.eq": ["is", "es"],
@@ -319,14 +319,14 @@ export const TEXTS = {
   pageNumber: ["Page", "Página"],
   rules: ["Rules", "Reglas"],
   rulesSame: ["the rules in use today", "las reglas que se usan hoy"],
-  rulesOther: ["other rules than today's", "reglas distintas de las de hoy"],
+  rulesOther: ["rules other than today's", "reglas distintas de las de hoy"],
   corrects: ["Corrects", "Corrige"],
   correctsText: ["line {line} of run {run}: {reason}", "la línea {line} de la ejecución {run}: {reason}"],
   deliveredFile: ["Delivered file", "Archivo entregado"],
   history: ["History", "Historial"],
   historyCut: ["Only the last {n} changes are shown.", "Solo se muestran los últimos {n} cambios."],
-  badRecords: ["When it was invalid", "Cuándo no fue válido"],
-  neverBad: ["It was never invalid.", "Nunca dejó de ser válido."],
+  badRecords: ["When it was invalid", "Cuándo fue inválido"],
+  neverBad: ["It was never invalid.", "Nunca fue inválido."],
   openRecord: ["Open record {key}", "Abrir el registro {key}"],
 
   deadText: [
@@ -350,13 +350,13 @@ export const TEXTS = {
   ],
   noNotifications: ["Nothing was sent yet.", "Todavía no se ha enviado nada."],
   noNotificationsText: [
-    "Set NOTIFY_URL and NOTIFY_SECRET in the configuration, start the saver again and send a test.",
+    "Set NOTIFY_URL and NOTIFY_SECRET in the configuration, restart the saver and send a test.",
     "Configure NOTIFY_URL y NOTIFY_SECRET, reinicie el servicio saver y envíe una prueba.",
   ],
   sendTest: ["Send a test", "Enviar una prueba"],
   testOrdered: [
-    "The test is on its way; its outcome appears in the list.",
-    "La prueba está en camino; su resultado aparecerá en la lista.",
+    "The test was requested; its outcome appears in the list.",
+    "Se solicitó la prueba; su resultado aparecerá en la lista.",
   ],
   toldLast: ["Last notifications", "Últimos avisos"],
   happened: ["Time", "Hora"],
