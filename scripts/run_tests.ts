@@ -18,8 +18,8 @@ const FLAGS = [
   ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run", "--allow-sys"],
 ];
 
-/** Files that are tested at a time (variable DENO_JOBS): one more than there are processors, as most tests wait for services and servers. */
-const JOBS = Math.min(availableParallelism() + 1, 8);
+/** Files that are tested at a time (variable DENO_JOBS): two more than there are processors, as most tests wait for services and servers. */
+const JOBS = Math.min(availableParallelism() + 2, 8);
 
 /** The files that take longest. They are begun first, so that none of them is left alone at the end. */
 export const LONGEST = [
