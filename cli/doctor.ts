@@ -185,7 +185,7 @@ async function lookAtDatabase(path: string): Promise<string> {
   if (damage !== undefined) {
     throw new Error(`${path} is damaged: ${damage}. Stop the services and restore the last back-up.`);
   }
-  const log = sizeOf(`${path}-wal`);
+  const { size: log } = await Deno.stat(`${path}-wal`).catch(() => ({ size: 0 }));
   if (log > MOST_LOG) {
     throw new Error(
       `The write-ahead log of ${path} has ${
@@ -213,14 +213,6 @@ async function lookForHeld(place: StorePlace): Promise<string> {
   throw new Error(
     `${all}: later runs wait until somebody decides. Look with deno task etl show RUN, then release or reject it.`,
   );
-}
-
-function sizeOf(path: string): number {
-  try {
-    return Deno.statSync(path).size;
-  } catch {
-    return 0;
-  }
 }
 
 async function lookAtFolder(folder: string): Promise<string> {

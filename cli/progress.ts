@@ -2,9 +2,6 @@ import { Presets, SingleBar } from "cli-progress";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { Phase, RunEvent } from "../shared/contracts/messages.ts";
 
-/** Writes a line for people. */
-export type Say = (line: string) => void;
-
 const NAMES: Record<Phase, string> = {
   EXTRACTING: "extract",
   TRANSFORMING: "transform",
@@ -19,7 +16,7 @@ const LOOK_EVERY_MS = 200;
 export async function* showing(
   events: AsyncIterable<RunEvent>,
   channel: Channel,
-  say: Say,
+  say: (line: string) => void,
   terminal: boolean,
 ): AsyncGenerator<RunEvent> {
   const bar = new ProgressBar();

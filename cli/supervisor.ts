@@ -102,8 +102,9 @@ export async function startPipeline(
 
   try {
     if (sample !== undefined) {
+      const options = ["--users", `${sample.users}`, "--bad", `${sample.bad}`];
       const url = await serve(
-        { name: "source", args: sourceCommand(sample), env: full },
+        { name: "source", args: localCommand("source", [], options), env: full },
         /Sample source: (\S+)/,
         (url) => ["--port", new URL(url).port],
       );
@@ -141,32 +142,16 @@ export async function startPipeline(
   return { env: full, broken: broken.promise, [Symbol.asyncDispose]: close };
 }
 
-function sourceCommand({ users, bad }: { users: number; bad: number }): string[] {
-  return [
-    "run",
-    "--cached-only",
-    "--no-prompt",
-    "--allow-net=127.0.0.1",
-    programPath("local/source.ts"),
-    WITH_PARENT,
-    "--users",
-    `${users}`,
-    "--bad",
-    `${bad}`,
-  ];
+/** The arguments for `deno` that start a program of `local/`; it ends with this process. */
+function localCommand(name: string, permissions: readonly string[], options: readonly string[]): string[] {
+  const fixed = ["run", "--cached-only", "--no-prompt", "--allow-net=127.0.0.1"];
+  return [...fixed, ...permissions, programPath(`local/${name}.ts`), WITH_PARENT, ...options];
 }
 
 function sftpCommand(keys: string, knownHosts: string, user: string): string[] {
-  return [
-    "run",
-    "--cached-only",
-    "--no-prompt",
-    "--allow-net=127.0.0.1",
-    `--allow-read=sftp_data,${keys},${dirname(knownHosts)}`,
-    `--allow-write=sftp_data,${keys},${dirname(knownHosts)}`,
-    programPath("local/sftp_server.ts"),
-    WITH_PARENT,
+  const folders = `sftp_data,${keys},${dirname(knownHosts)}`;
+  return localCommand("sftp_server", [`--allow-read=${folders}`, `--allow-write=${folders}`], [
     ...["--user", user, "--authorized-key", `${keys}/sftp_user.pub`],
     ...["--host-key", `${keys}/ssh_host_ed25519_key`, "--known-hosts", knownHosts],
-  ];
+  ]);
 }

@@ -1,5 +1,5 @@
 /** Classifies failures of ssh2, SFTP and the file system, all in this module. */
-import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
+import { messageOf, PermanentError, reasonsOf, TransientError } from "../../shared/errors/errors.ts";
 import { fileError } from "../../shared/files/disk.ts";
 
 /** Status codes of SFTP version 3. */
@@ -84,7 +84,7 @@ function lostConnection(where: string, error: unknown): Error {
     );
   }
   return new TransientError(
-    `Cannot reach the SFTP server ${where}: ${reasonOf(error)}. Is it running? It is tried again.`,
+    `Cannot reach the SFTP server ${where}: ${reasonsOf(error)}. Is it running? It is tried again.`,
     { cause: error },
   );
 }
@@ -92,12 +92,6 @@ function lostConnection(where: string, error: unknown): Error {
 /** The part of ssh2 that raised an error. */
 function levelOf(error: unknown): unknown {
   return error instanceof Error && "level" in error ? error.level : undefined;
-}
-
-/** All reasons of an error: each address of a name may have failed for its own. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
-  return messageOf(error);
 }
 
 /** The error for a local file that the configuration or a run names. */

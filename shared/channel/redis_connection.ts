@@ -1,7 +1,7 @@
 /** A connection to a Redis server that reconnects automatically, and classifies errors as transient or permanent. */
 import { getLogger } from "@logtape/logtape";
 import { createClient, ErrorReply } from "redis";
-import { messageOf, PermanentError, TransientError } from "../errors/errors.ts";
+import { messageOf, PermanentError, reasonsOf, TransientError } from "../errors/errors.ts";
 import { Bell } from "./bell.ts";
 import { PING, type Script } from "./redis_scripts.ts";
 
@@ -287,14 +287,8 @@ export function failureOf(
   }
   return new TransientError(
     `Cannot ${action}: Redis at "${shown}" can't be reached (${
-      reasonOf(error)
+      reasonsOf(error)
     }). Is it running? The connection is tried again and again.`,
     { cause: error },
   );
-}
-
-/** All reasons of an error: each address of a name may have failed for its own. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
-  return messageOf(error);
 }

@@ -99,6 +99,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** All reasons of an error: each address of a name may have failed for its own. */
+export function reasonsOf(error: unknown): string {
+  return error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : messageOf(error);
+}
+
 /** What an engine says of a request that failed, without its address: path and query may hold a secret. */
 export function withoutAddress(text: string): string {
   return text.replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");

@@ -27,7 +27,7 @@ import { columnName } from "./view_sql.ts";
 import { baseTable, changesTable, currentTable, fileIdOf, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
 import { fieldsOf } from "../sql/shown.ts";
 import { Terms } from "../sql/terms.ts";
-import { searchable, SqlCurrent } from "../sql/current.ts";
+import { boundOf, searchable, SqlCurrent } from "../sql/current.ts";
 import { lineOf } from "../sql/records.ts";
 import type { Bindable } from "../sql/sql.ts";
 import { currentColumns, currentMeta, selected } from "../sql/columns.ts";
@@ -236,8 +236,4 @@ function keyOf(text: string): Key {
 function orderedOf(text: string): Ordered {
   const key = keyOf(text);
   return typeof key === "string" && !text.startsWith("'") ? exactJson.rawJSON(key) : key;
-}
-
-function boundOf(value: Ordered | null): Bindable {
-  return typeof value === "object" && value !== null ? BigInt(JSON.stringify(value)) : value;
 }

@@ -14,6 +14,7 @@ import type {
   InvalidOfKey,
   Key,
   MoveRow,
+  Ordered,
   Searchable,
 } from "../current_rows.ts";
 import type { CurrentShape } from "../current_shape.ts";
@@ -22,7 +23,7 @@ import type { OffsetPage, Page, Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";
 import type { Current } from "../store.ts";
 import type { ShownPipelines } from "./shown.ts";
-import type { Sql } from "./sql.ts";
+import type { Bindable, Sql } from "./sql.ts";
 
 /** A field that can be searched, and its column in the current table. */
 export interface SearchableColumn extends Searchable {
@@ -111,6 +112,11 @@ export abstract class SqlCurrent implements Current {
     }
     return [shown, shown.current];
   }
+}
+
+/** A part of a cursor as a parameter. */
+export function boundOf(value: Ordered | null): Bindable {
+  return typeof value === "object" && value !== null ? BigInt(JSON.stringify(value)) : value;
 }
 
 function pipelinesOf(shown: ReadonlyMap<string, Shown>): string[] {

@@ -28,7 +28,7 @@ import { plainRows } from "./plain_rows.ts";
 import { keySql } from "./record_sql.ts";
 import { baseTable, changesTable, currentTable, fileIdOf, fromRecords, idsOf, TEXT } from "../sql/tables.ts";
 import { fieldsOf, type ShownPipelines } from "../sql/shown.ts";
-import { searchable, SqlCurrent } from "../sql/current.ts";
+import { boundOf, searchable, SqlCurrent } from "../sql/current.ts";
 import { sqlOf } from "./statements.ts";
 import { Terms } from "../sql/terms.ts";
 import { currentMeta, selected } from "../sql/columns.ts";
@@ -51,7 +51,7 @@ export class SqliteCurrent extends SqlCurrent {
     });
     for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
       if (cursor === undefined) continue;
-      const [value, key] = cursor.map((part) => terms.bind(bound(part)));
+      const [value, key] = cursor.map((part) => terms.bind(boundOf(part)));
       terms.addSql(
         order === undefined
           ? `c.key ${sign} ${key}`
@@ -87,7 +87,7 @@ export class SqliteCurrent extends SqlCurrent {
     if (of.change !== undefined) terms.add`x.change = ${of.change}`;
     for (const [cursor, sign] of [[page.after, ">"], [page.before, "<"]] as const) {
       if (cursor === undefined) continue;
-      terms.add`(x.move, x.key) ${terms.raw(sign)} (${cursor[0]}, ${bound(cursor[1])})`;
+      terms.add`(x.move, x.key) ${terms.raw(sign)} (${cursor[0]}, ${boundOf(cursor[1])})`;
     }
     const way = page.from === "end" ? "DESC" : "ASC";
     const read = await this.db.all<
@@ -213,8 +213,4 @@ function digits(value: string): string {
 
 function ordered(value: Key, type: string): Ordered {
   return type === "integer" && typeof value === "string" ? exactJson.rawJSON(value) : value;
-}
-
-function bound(value: Ordered | null): Bindable {
-  return typeof value === "object" && value !== null ? BigInt(JSON.stringify(value)) : value;
 }
