@@ -37,7 +37,7 @@ export const RunNotFound = problemType("RunNotFound", "There is no such run.");
 export function runNotFound(runId: string): Problem<"RunNotFound"> {
   return problem(
     "RunNotFound",
-    `Run ${JSON.stringify(runId)} not found. Query etlRuns for those that are there.`,
+    `Run ${JSON.stringify(runId)} not found. Query etlRuns for the existing ones.`,
   );
 }
 
