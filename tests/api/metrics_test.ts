@@ -11,7 +11,7 @@ Deno.test("the docs name each metric of /metrics, and no other", async () => {
   const text = await (await api.send("/metrics")).text();
   const there = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!);
   const namesIn = (text: string) => [...new Set(text.match(/\betl_[a-z_]+/g))].sort();
-  assert.deepEqual(namesIn(section(await read("api.md"), "Watching it")), there.sort());
+  assert.deepEqual(namesIn(section(await read("api.md"), "Monitoring")), there.sort());
   const watched = section(await read("operations.md"), "What to watch");
   const alarms = namesIn(watched);
   assert.ok(alarms.length >= 8);
