@@ -1,6 +1,7 @@
 /** Reads no more of a record's text than needed: the fields of a reading plan, and the names of its keys. */
 import type { Field } from "../shared/pipeline/fields.ts";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
+import { MOST_LEVELS } from "../shared/pipeline/problems.ts";
 
 const OPEN = 123;
 
@@ -49,12 +50,15 @@ export class RecordReader {
     this.#record.seen(see);
   }
 
-  /** Reads a line of UTF-8; answers whether it is a JSON object without blanks around it. Only then are the other members valid. */
+  /**
+   * Reads a line of UTF-8; answers whether it is a JSON object without blanks around it, of no more than half of the levels that can be kept.
+   * Only then are the other members valid.
+   */
   read(line: Uint8Array): boolean {
     if (line[0] !== OPEN) return false;
     this.#json.turnTo(line);
     try {
-      return this.#record.read(line, 0) === line.length;
+      return this.#record.read(line, 0) === line.length && this.#json.levels <= MOST_LEVELS / 2;
     } catch (error) {
       if (error instanceof SyntaxError) return false;
       throw error;

@@ -37,6 +37,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class JsonBytes {
   /** Whether line ends occurred between the tokens read so far. */
   hasLineEnds = false;
+  /** The most containers within each other of the values skipped so far. */
+  levels = 0;
   /** The kinds of the open containers, outermost first: 1 for an object, 0 for a list. Without recursion, depth has no limit. */
   #open = new Uint8Array(64);
 
@@ -45,6 +47,7 @@ export class JsonBytes {
   turnTo(bytes: Uint8Array): void {
     this.bytes = bytes;
     this.hasLineEnds = false;
+    this.levels = 0;
   }
 
   /** Reads the text's only value. @throws SyntaxError if anything follows it. */
@@ -182,6 +185,7 @@ export class JsonBytes {
       this.#open = larger;
     }
     this.#open[depth] = Number(isObject);
+    if (depth >= this.levels) this.levels = depth + 1;
   }
 
   #blank(at: number): number {

@@ -9,12 +9,14 @@ import { type Field, fieldsOf, takesIntegers } from "./fields.ts";
 import type { Pipeline } from "./mod.ts";
 import {
   isObject,
+  isTooDeep,
   kindOf,
   lineProblem,
   notAnObject,
   type Problem,
   shown,
   syntaxProblem,
+  TOO_DEEP,
   type Verdict,
 } from "./problems.ts";
 
@@ -73,6 +75,7 @@ export function planOf(
       } catch (error) {
         return { valid: false, problems: [lineProblem("Invalid JSON", syntaxProblem(error))] };
       }
+      if (isTooDeep(line)) return { valid: false, problems: [TOO_DEEP] };
       const problems = judge(value);
       if (!isObject(value)) return { valid: false, problems };
       return problems.length === 0

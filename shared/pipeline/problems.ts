@@ -34,6 +34,29 @@ export function notAnObject(value: unknown): Problem {
   return lineProblem("Not an object", `found ${kindOf(value)}, wanted a JSON object`);
 }
 
+/** Objects and lists within each other, with the record itself; SQLite's JSON functions read no more. */
+export const MOST_LEVELS = 1000;
+
+/** For a valid JSON text with more levels. */
+export const TOO_DEEP: Problem = lineProblem(
+  "Nested too deeply",
+  `more than ${MOST_LEVELS} objects and lists within each other`,
+);
+
+/** Whether a valid JSON text has more than `MOST_LEVELS`. */
+export function isTooDeep(json: string): boolean {
+  if (json.length <= 2 * MOST_LEVELS) return false;
+  for (let at = 0, level = 0; at < json.length; at++) {
+    const character = json[at];
+    if (character === '"') {
+      for (at++; json[at] !== '"'; at++) if (json[at] === "\\") at++;
+    } else if (character === "{" || character === "[") {
+      if (++level > MOST_LEVELS) return true;
+    } else if (character === "}" || character === "]") level--;
+  }
+  return false;
+}
+
 /** In characters. */
 const SHOWN = 60;
 
