@@ -8,7 +8,9 @@ async function transformed(raw: string, asTexts: boolean) {
     const chunks = (async function* () {
       yield await Promise.resolve(new TextEncoder().encode(raw));
     })();
-    for await (const { bytes, ...texts } of splitLines(chunks)) yield asTexts ? texts : { ...texts, bytes };
+    for await (const { first, bytes, lines, flaws } of splitLines(chunks)) {
+      yield { first, lines, flaws, ...(asTexts ? {} : { bytes }) };
+    }
   }
   const files = { processed: "", dead: "" };
   const sink = (file: keyof typeof files) => ({
