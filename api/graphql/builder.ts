@@ -57,27 +57,36 @@ builder.scalarType("JSON", {
   description: "Any JSON value. Whole numbers in answers keep all their digits.",
   serialize: (value) => value,
   parseValue: (value) => {
-    refuseRounded(value);
+    refuseUnkept(value);
     return value;
   },
   parseLiteral: (node, variables) => {
-    refuseRoundedLiteral(node);
+    refuseUnkeptLiteral(node);
     return valueFromASTUntyped(node, variables);
   },
 });
 
+/** Deeper than any record: what works through a value calls itself for each level. */
+const MAX_LEVELS = 100;
+
 /** A number that JavaScript can't hold would be changed silently. */
-function refuseRounded(value: unknown): void {
-  if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+function refuseUnkept(value: unknown, level = 0): void {
+  if (level > MAX_LEVELS) {
+    throw badInput(`Cannot use a JSON value of more than ${MAX_LEVELS} levels. Give one with fewer levels.`);
+  }
+  if (value === Infinity || value === -Infinity || Number.isInteger(value) && !Number.isSafeInteger(value)) {
     throw badInput(
       `Cannot use the number ${value}: it has more digits than can be kept. Give the record's whole new text instead.`,
     );
   }
-  if (typeof value === "object" && value !== null) Object.values(value).forEach(refuseRounded);
+  if (typeof value === "object" && value !== null) {
+    Object.values(value).forEach((inner) => refuseUnkept(inner, level + 1));
+  }
 }
 
-function refuseRoundedLiteral(node: ValueNode): void {
-  if (node.kind === Kind.INT) refuseRounded(Number(node.value));
-  if (node.kind === Kind.LIST) node.values.forEach(refuseRoundedLiteral);
-  if (node.kind === Kind.OBJECT) node.fields.forEach((field) => refuseRoundedLiteral(field.value));
+function refuseUnkeptLiteral(node: ValueNode): void {
+  if (node.kind === Kind.INT) refuseUnkept(Number(node.value));
+  if (node.kind === Kind.FLOAT && !Number.isFinite(Number(node.value))) refuseUnkept(Infinity);
+  if (node.kind === Kind.LIST) node.values.forEach(refuseUnkeptLiteral);
+  if (node.kind === Kind.OBJECT) node.fields.forEach((field) => refuseUnkeptLiteral(field.value));
 }

@@ -3,7 +3,14 @@ import { MASKED } from "../../shared/store/mask.ts";
 import { builder } from "./builder.ts";
 import { connectionType, type PageArgs, pageArgs, pageOf } from "./connection.ts";
 import type { Context } from "./context.ts";
-import { type CurrentState, currentStateOf, placeOf, refuseMaskedKey, shownPlace } from "./current_state.ts";
+import {
+  ChangePlace,
+  type CurrentState,
+  currentStateOf,
+  placeOf,
+  refuseMaskedKey,
+  shownPlace,
+} from "./current_state.ts";
 import { pipelineOf } from "./pipeline.ts";
 import { EtlRun, runById } from "./run.ts";
 
@@ -131,6 +138,7 @@ export function changesOf(state: CurrentState | undefined, of: ChangeFilter, pag
         before: await placeOf(state, before) as ChangeCursor | undefined,
       }),
     place: ({ cursor, before, after }) => shownPlace(state!, cursor, (after ?? before)!),
+    cursor: ChangePlace,
   });
 }
 

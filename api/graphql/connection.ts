@@ -1,6 +1,7 @@
 /** Connections in the manner of Relay, over keyset cursors: a page stays right while rows arrive. */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
+import * as z from "zod";
 import { parseExact } from "../../shared/pipeline/exact_json.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 import type { Page } from "../../shared/store/rows.ts";
@@ -94,6 +95,8 @@ export interface Keyset<Node, Cursor> {
   read(page: Page<Cursor>): Promise<readonly Node[]>;
   /** The place of a row. */
   place(node: Node): Cursor;
+  /** What a place of this list looks like; cursors of other lists don't. */
+  readonly cursor: z.ZodType<Cursor>;
   count?(): Promise<number>;
 }
 
@@ -109,8 +112,8 @@ export async function pageOf<Node, Cursor>(
   const size = bounded(backward ? "last" : "first", args.last ?? args.first ?? DEFAULT_PAGE, 0, MAX_PAGE);
   const found = await keyset.read({
     limit: size + 1,
-    after: args.after == null ? undefined : decodeCursor<Cursor>("after", args.after),
-    before: args.before == null ? undefined : decodeCursor<Cursor>("before", args.before),
+    after: args.after == null ? undefined : decodeCursor("after", args.after, keyset.cursor),
+    before: args.before == null ? undefined : decodeCursor("before", args.before, keyset.cursor),
     from: backward ? "end" : "start",
   });
   const more = found.length > size;
@@ -133,21 +136,22 @@ export function encodeCursor(place: unknown): string {
   return Buffer.from(JSON.stringify(place)).toString("base64url");
 }
 
-/** @throws a GraphQLError for anything but a cursor. */
-export function decodeCursor<Cursor>(argument: string, cursor: string): Cursor {
-  try {
-    const place: unknown = parseExact(Buffer.from(cursor, "base64url").toString());
-    if (
-      typeof place === "number" ? Number.isSafeInteger(place) : typeof place === "object" && place !== null
-    ) {
-      return place as Cursor;
-    }
-  } catch {
-    // falls through
-  }
+/** @throws a GraphQLError for anything but a cursor of the list. */
+export function decodeCursor<Cursor>(argument: string, cursor: string, places: z.ZodType<Cursor>): Cursor {
+  const { data, success } = places.safeParse(parsed(Buffer.from(cursor, "base64url").toString()));
+  if (success) return data;
   throw badInput(
     `Cannot use ${argument}: ${
       JSON.stringify(cursor.slice(0, 50))
-    } is no cursor of a page. Take endCursor or startCursor of one.`,
+    } is no cursor of this list. Take endCursor or startCursor of one of its pages.`,
   );
+}
+
+/** Undefined where it is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return parseExact(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,7 @@
 import type { CurrentCursor, CurrentRow } from "../../shared/store/current_rows.ts";
 import { builder } from "./builder.ts";
 import { connectionType, pageArgs, pageOf } from "./connection.ts";
-import { currentStateOf, placeOf, shownPlace } from "./current_state.ts";
+import { CurrentPlace, currentStateOf, placeOf, shownPlace } from "./current_state.ts";
 import { pipelineOf } from "./pipeline.ts";
 import { runById } from "./run.ts";
 import { conditionsOf } from "./where.ts";
@@ -47,6 +47,7 @@ builder.queryFields((t) => ({
             before: await placeOf(state, before),
           }),
         place: ({ cursor, record_id }) => shownPlace(state!, cursor, record_id),
+        cursor: CurrentPlace,
       });
     },
   }),

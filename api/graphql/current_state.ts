@@ -60,21 +60,22 @@ export function shownPlace<First>(
 }
 
 const Value = z.union([z.string(), z.number(), z.custom<object>((value) => exactJson.isRawJSON(value))]);
-const Cursor = z.tuple([Value.nullable(), z.union([Value, z.strictObject({ record: z.int() })])]);
+const ShownKey = z.union([Value, z.strictObject({ record: z.int() })]);
 
-/** @throws a GraphQLError for a cursor of another list. */
+/** Cursors of a current state, and of its changes. */
+export const CurrentPlace = z.tuple([Value.nullable(), ShownKey]);
+export const ChangePlace = z.tuple([z.int(), ShownKey]);
+
+/** @throws a GraphQLError for a cursor whose record is gone. */
 export async function placeOf<First>(
   state: CurrentState,
   cursor: ShownPlace<First> | undefined,
 ): Promise<Place<First> | undefined> {
   if (cursor === undefined) return undefined;
-  const { data } = Cursor.safeParse(cursor);
-  const held = data?.[1];
+  const [first, held] = cursor;
   const key = typeof held === "object" && "record" in held ? await keyOf(state, held.record as number) : held;
-  if (data === undefined || key === undefined) {
-    throw badInput("Cannot use the cursor: it is none of this list, or its record is no longer kept.");
-  }
-  return [data[0] as First, key];
+  if (key === undefined) throw badInput("Cannot use the cursor: its record is no longer kept.");
+  return [first, key];
 }
 
 async function keyOf({ store, pipeline }: CurrentState, record: number): Promise<Ordered | undefined> {

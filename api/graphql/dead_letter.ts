@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { DeadLetter } from "../../shared/channel/channel.ts";
 import { CHANNELS } from "../../shared/contracts/channels.ts";
 import { type Mask, MASKED, maskOf, maskRecord } from "../../shared/store/mask.ts";
@@ -15,7 +16,7 @@ export function letterId({ mailbox, id }: { mailbox: string; id: string }): stri
 export function letterOf(letter: string): { mailbox: string; id: string } | undefined {
   const slash = letter.indexOf("/");
   const mailbox = letter.slice(0, slash);
-  return slash > 0 && mailbox in CHANNELS ? { mailbox, id: letter.slice(slash + 1) } : undefined;
+  return slash > 0 && Object.hasOwn(CHANNELS, mailbox) ? { mailbox, id: letter.slice(slash + 1) } : undefined;
 }
 
 /**
@@ -69,7 +70,8 @@ const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
 const DeadLetterConnection = connectionType("DeadLetter", DeadLetterType);
 
 /** In a list over all channels: the last letter read of each. */
-type Place = Record<string, string>;
+const Place = z.record(z.string(), z.string());
+type Place = z.output<typeof Place>;
 
 builder.queryField("deadLetters", (t) =>
   t.field({
@@ -80,7 +82,7 @@ builder.queryField("deadLetters", (t) =>
       ...forwardArgs,
     },
     resolve: async (_root, { channel, first, after }, { ports }) => {
-      if (channel != null && !(channel in CHANNELS)) {
+      if (channel != null && !Object.hasOwn(CHANNELS, channel)) {
         throw badInput(
           `Cannot read dead letters of ${JSON.stringify(channel)}, wanted one of ${
             Object.keys(CHANNELS).join(", ")
@@ -88,7 +90,7 @@ builder.queryField("deadLetters", (t) =>
         );
       }
       const channels = channel == null ? Object.keys(CHANNELS) : [channel];
-      const read = after == null ? {} : decodeCursor<Place>("after", after);
+      const read = after == null ? {} : decodeCursor("after", after, Place);
       const places = new Map<DeadLetter, Place>();
       const letters = await newestLetters(channels, read, (name, place) =>
         ports.channel.mailbox(name).dead({
@@ -103,6 +105,7 @@ builder.queryField("deadLetters", (t) =>
       const page = await pageOf<DeadLetter, Place>({ first }, {
         read: ({ limit }) => Promise.resolve(letters.slice(0, limit)),
         place: (letter) => places.get(letter)!,
+        cursor: Place,
       });
       return { ...page, pageInfo: { ...page.pageInfo, hasPreviousPage: after != null } };
     },

@@ -233,6 +233,25 @@ Deno.test("a correction that can't be used is named, and nothing is sent", async
     );
     assert.match(errors?.[0]?.message ?? "", /more digits than can be kept/);
   });
+  for (
+    const [value, says] of [
+      ["1e400", /more digits than can be kept/],
+      [`${"[".repeat(5000)}${"]".repeat(5000)}`, /more than 100 levels/],
+    ] as const
+  ) {
+    await t.step(`a JSON value: ${says}`, async () => {
+      const variables =
+        `{"input":{"runId":"${runId}","patches":[{"recordId":"${object}","patch":{"id":${value}}}]}}`;
+      const body = `{"query":${JSON.stringify(REPLAY)},"variables":${variables}}`;
+      const answer = await pipeline.send("/graphql", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      assert.notEqual(answer.status, 500);
+      assert.match(await answer.text(), says);
+    });
+  }
   await t.step("a run that isn't there", async () => {
     const { data } = await pipeline.ask(REPLAY, {
       input: { runId: newRunId(), patches: [{ recordId: object }] },

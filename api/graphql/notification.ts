@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { NOTIFICATION_TYPES } from "../../shared/contracts/notifications.ts";
 import { builder } from "./builder.ts";
 import { connectionType, forwardArgs, pageOf } from "./connection.ts";
@@ -49,5 +50,6 @@ builder.queryField("notifications", (t) =>
         read: async ({ limit, after }) =>
           await store?.notifications.list({ limit, before: after, webhookId: webhookId ?? undefined }) ?? [],
         place: ({ id }) => id,
+        cursor: z.int(),
       }),
   }));

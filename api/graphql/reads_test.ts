@@ -3,6 +3,7 @@ import { newRunId } from "../../shared/contracts/ids.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 import { openSqliteToRead } from "../../shared/store/sqlite/open.ts";
 import { fillRun, openApi, user } from "../../tests/support/api.ts";
+import { encodeCursor } from "./connection.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
 Deno.test("runs are a plain list, newest first", async () => {
@@ -97,9 +98,24 @@ Deno.test("arguments that can't be used are named", async (t) => {
       ['{ etlRuns(since: "yesterday") { id } }', /Cannot use the time "yesterday"/],
       ["{ etlRun { id } }", /wanted either id or runId/],
       ['{ etlRunsConnection(after: "nonsense") { nodes { id } } }', /"nonsense" is no cursor/],
+      [`{ etlRunsConnection(after: "${encodeCursor(1)}") { nodes { id } } }`, /no cursor of this list/],
+      [
+        `{ etlRunsConnection(after: "${encodeCursor({ run_timestamp: "", id: {} })}") { nodes { id } } }`,
+        /no cursor of this list/,
+      ],
+      [
+        `{ records(stage: RAW, after: "${encodeCursor({ id: 1 })}") { nodes { id } } }`,
+        /no cursor of this list/,
+      ],
+      [`{ notifications(after: "${encodeCursor([1, 2])}") { nodes { id } } }`, /no cursor of this list/],
+      [
+        `{ deadLetters(after: "${encodeCursor({ "channel:deliver": {} })}") { nodes { id } } }`,
+        /no cursor of this list/,
+      ],
       ["{ etlRunsConnection(first: 1, last: 1) { nodes { id } } }", /both first and last/],
       ["{ etlRunsConnection(first: 501) { nodes { id } } }", /first: 501, wanted 0 to 500/],
       ['{ deadLetters(channel: "channel:else") { nodes { id } } }', /wanted one of channel:start_run/],
+      ['{ deadLetters(channel: "toString") { nodes { id } } }', /wanted one of channel:start_run/],
     ] as const
   ) {
     await t.step(query, async () => {
@@ -108,6 +124,13 @@ Deno.test("arguments that can't be used are named", async (t) => {
       assert.notEqual(errors?.[0]?.extensions?.code, "INTERNAL_SERVER_ERROR");
     });
   }
+});
+
+Deno.test("a GET whose variables are no JSON is a bad request", async () => {
+  await using pipeline = await openApi();
+  const answer = await pipeline.send("/graphql?query=%7BetlRuns%7Bid%7D%7D&variables=%7B");
+  assert.equal(answer.status, 400);
+  assert.match(await answer.text(), /Cannot read the parameter variables: it is no JSON/);
 });
 
 Deno.test("a run has its phases, reasons, gaps, files and events", async () => {

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { type FileKind, partsOfTable, type RecordTable } from "../../shared/contracts/names.ts";
 import { badInput, builder } from "./builder.ts";
 import type { Context } from "./context.ts";
@@ -144,6 +145,7 @@ async function readRecords(
     read: async (wanted) =>
       isThere ? (await store!.records.page(table, filter, wanted)).map((row) => ofKind(kind, row)) : [],
     place: (row) => row.record_id,
+    cursor: z.int(),
     count: async () => isThere ? await store!.records.count(table, filter.runId) : 0,
   });
 }

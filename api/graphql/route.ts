@@ -43,7 +43,7 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () =
     cors: false,
     logging: false,
     maskedErrors: { maskError: (error) => shown(error, ports) },
-    plugins: [...armor.protect().plugins as Plugin[], costLimited(), measured(metrics)],
+    plugins: [PARAMETERS_READ, ...armor.protect().plugins as Plugin[], costLimited(), measured(metrics)],
   });
 
   app.on(["GET", "POST"], "/graphql", async (c) => {
@@ -61,6 +61,29 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () =
     closing.abort();
     context.live.close();
   };
+}
+
+/** Refuses a GET whose parameters are no JSON, which yoga fails at. */
+const PARAMETERS_READ: Plugin = {
+  onRequestParse({ request, url }) {
+    if (request.method !== "GET") return;
+    for (const name of ["variables", "extensions"]) {
+      const text = url.searchParams.get(name);
+      if (!text || isJson(text)) continue;
+      throw new GraphQLError(`Cannot read the parameter ${name}: it is no JSON. Give a JSON object.`, {
+        extensions: { code: "BAD_REQUEST", http: { status: 400 } },
+      });
+    }
+  },
+};
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Errors for people are shown as they are, any other by the id of its log line. */

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { RunId } from "../../shared/contracts/messages.ts";
 import { badInput, bounded, builder } from "./builder.ts";
 import { connectionType, pageArgs, pageOf } from "./connection.ts";
@@ -65,6 +66,7 @@ builder.queryFields((t) => ({
       return pageOf<RunRow, RunCursor>(page, {
         read: async (wanted) => await store?.runs.page(which, wanted) ?? [],
         place: ({ run_timestamp, id }) => ({ run_timestamp, id }),
+        cursor: z.strictObject({ run_timestamp: z.string(), id: z.int() }),
         count: async () => await store?.runs.count(which) ?? 0,
       });
     },
