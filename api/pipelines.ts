@@ -1,9 +1,9 @@
 /** The pipelines that the API shows: those of the definitions, those that can't be used, and those that only the database remembers. */
-import { Cron } from "croner";
 import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contracts/names.ts";
 import { isNewer, type Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
 import { type ReadEnv, resolved } from "../shared/pipeline/resolve.ts";
+import { nextTick } from "../shared/pipeline/schedule.ts";
 import { currentShapeOf } from "../shared/store/current_shape.ts";
 import type { Shown } from "../shared/store/shown.ts";
 
@@ -74,10 +74,9 @@ export function scheduleOf({ definition }: Plan, readEnv: ReadEnv): string {
 export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()): string | null {
   const schedule = scheduleOf(plan, readEnv);
   if (plan.name === DEFAULT_PIPELINE && readEnv("SLEEP_INTERVAL_SECONDS")) return null; // by an interval, not by the clock
-  if (schedule === "off") return null;
   try {
-    const timezone = readEnv("TZ") || "UTC";
-    return new Cron(schedule, { timezone, paused: true }).nextRun(new Date(now))?.toISOString() ?? null;
+    const at = nextTick({ SCHEDULE: schedule, TZ: readEnv("TZ") || "UTC" }, now);
+    return at === undefined ? null : new Date(at).toISOString();
   } catch {
     return null; // the extractor reports it
   }

@@ -54,13 +54,12 @@ export class GraphqlClient {
    */
   async *follow<Data>(
     operation: Operation<Data>,
-    variables: Variables,
     signal: AbortSignal,
     onState: (up: boolean) => void = () => {},
   ): AsyncGenerator<Data> {
     for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
       try {
-        const response = await this.#post(operation, variables, "text/event-stream", signal);
+        const response = await this.#post(operation, {}, "text/event-stream", signal);
         waitMs = FIRST_WAIT_MS;
         onState(true);
         for await (const data of nextEvents(response.body!)) yield dataOf<Data>(data, this.url);

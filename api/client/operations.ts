@@ -46,8 +46,8 @@ ${ACTOR}` as Operation<types.ActorsQuery>;
 export const ACTOR_CHANGES = `subscription ActorChanges { actorChanges { ...Actor } }
 ${ACTOR}` as Operation<types.ActorChangesSubscription>;
 
-/** Events of one run, or of all, as they happen. */
-export const RUN_EVENTS = `subscription RunEvents($runId: ID) { runEvents(runId: $runId) { ...Event } }
+/** Events of all runs, as they happen. */
+export const RUN_EVENTS = `subscription RunEvents { runEvents { ...Event } }
 ${EVENT}` as Operation<types.RunEventsSubscription>;
 
 /** By its number (`id`) or its `runId`. */
@@ -78,21 +78,20 @@ const CHANGE = `fragment Change on RecordChange {
 export type Change = types.ChangeFragment;
 export type ChangeKind = types.ChangeKind;
 
-export const CHANGES = `query Changes($runId: ID!, $change: ChangeKind, $first: Int!, $after: String) {
-  changes(runId: $runId, change: $change, first: $first, after: $after) {
-    nodes { ...Change } pageInfo { hasNextPage endCursor }
+export const CHANGES = `query Changes($runId: ID!, $change: ChangeKind, $first: Int!) {
+  changes(runId: $runId, change: $change, first: $first) {
+    nodes { ...Change } pageInfo { hasNextPage }
   }
 }
 ${CHANGE}` as Operation<types.ChangesQuery>;
 
 export const CURRENT_FIELDS = `query CurrentFields {
-  pipelines { name currentRecords currentFields { field type isIndexed } }
+  pipelines { name currentRecords currentFields { field type } }
 }` as Operation<types.CurrentFieldsQuery>;
-export type CurrentField = types.CurrentFieldsQuery["pipelines"][number]["currentFields"][number];
 
-export const CURRENT = `query Current($pipeline: String!, $where: JSON, $first: Int!, $after: String) {
-  current(pipeline: $pipeline, where: $where, first: $first, after: $after) {
-    nodes { key data changedAt changedRun { id runId } } pageInfo { hasNextPage endCursor }
+export const CURRENT = `query Current($pipeline: String!, $where: JSON, $first: Int!) {
+  current(pipeline: $pipeline, where: $where, first: $first) {
+    nodes { key data changedAt changedRun { id runId } } pageInfo { hasNextPage }
   }
 }` as Operation<types.CurrentQuery>;
 
@@ -120,9 +119,9 @@ export const INVALID_RECORDS =
   }
 }` as Operation<types.InvalidRecordsQuery>;
 
-export const DEAD_LETTERS = `query DeadLetters($first: Int!, $after: String) {
-  deadLetters(first: $first, after: $after) {
-    nodes { id channel body reason attempts buriedAt } pageInfo { hasNextPage endCursor }
+export const DEAD_LETTERS = `query DeadLetters($first: Int!) {
+  deadLetters(first: $first) {
+    nodes { id channel body reason attempts buriedAt } pageInfo { hasNextPage }
   }
 }` as Operation<types.DeadLettersQuery>;
 

@@ -100,11 +100,10 @@ export type ChangesQueryVariables = Exact<{
   runId: string;
   change?: ChangeKind | null | undefined;
   first: number;
-  after?: string | null | undefined;
 }>;
 
 
-export type ChangesQuery = { readonly changes: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly change: ChangeKind, readonly at: string, readonly runId: string, readonly missing: string | null, readonly run: { readonly id: string } | null, readonly differences: ReadonlyArray<{ readonly field: string, readonly before: Readonly<Record<string, unknown>> | null, readonly after: Readonly<Record<string, unknown>> | null }> | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type ChangesQuery = { readonly changes: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly change: ChangeKind, readonly at: string, readonly runId: string, readonly missing: string | null, readonly run: { readonly id: string } | null, readonly differences: ReadonlyArray<{ readonly field: string, readonly before: Readonly<Record<string, unknown>> | null, readonly after: Readonly<Record<string, unknown>> | null }> | null }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type ChangeFragment = { readonly key: string, readonly change: ChangeKind, readonly at: string, readonly runId: string, readonly missing: string | null, readonly run: { readonly id: string } | null, readonly differences: ReadonlyArray<{ readonly field: string, readonly before: Readonly<Record<string, unknown>> | null, readonly after: Readonly<Record<string, unknown>> | null }> | null };
 
@@ -112,24 +111,22 @@ export type CurrentQueryVariables = Exact<{
   pipeline: string;
   where?: Readonly<Record<string, unknown>> | null | undefined;
   first: number;
-  after?: string | null | undefined;
 }>;
 
 
-export type CurrentQuery = { readonly current: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly data: Readonly<Record<string, unknown>>, readonly changedAt: string, readonly changedRun: { readonly id: string, readonly runId: string } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type CurrentQuery = { readonly current: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly data: Readonly<Record<string, unknown>>, readonly changedAt: string, readonly changedRun: { readonly id: string, readonly runId: string } | null }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type CurrentFieldsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type CurrentFieldsQuery = { readonly pipelines: ReadonlyArray<{ readonly name: string, readonly currentRecords: number | null, readonly currentFields: ReadonlyArray<{ readonly field: string, readonly type: string, readonly isIndexed: boolean }> }> };
+export type CurrentFieldsQuery = { readonly pipelines: ReadonlyArray<{ readonly name: string, readonly currentRecords: number | null, readonly currentFields: ReadonlyArray<{ readonly field: string, readonly type: string }> }> };
 
 export type DeadLettersQueryVariables = Exact<{
   first: number;
-  after?: string | null | undefined;
 }>;
 
 
-export type DeadLettersQuery = { readonly deadLetters: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly channel: string, readonly body: string, readonly reason: string, readonly attempts: number, readonly buriedAt: string }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type DeadLettersQuery = { readonly deadLetters: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly channel: string, readonly body: string, readonly reason: string, readonly attempts: number, readonly buriedAt: string }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type InvalidRecordsQueryVariables = Exact<{
   runId: string;
@@ -210,9 +207,7 @@ export type RunsQueryVariables = Exact<{
 
 export type RunsQuery = { readonly etlRunsConnection: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly id: string, readonly runId: string, readonly pipeline: string, readonly runTimestamp: string, readonly status: RunStatus, readonly requestedBy: string | null, readonly startedAt: string | null, readonly durationMs: number | null, readonly validCount: number | null, readonly invalidCount: number | null, readonly delivery: { readonly state: DeliveryState } | null, readonly correctionOf: { readonly id: string, readonly runId: string } | null, readonly since: { readonly from: string, readonly to: string | null } | null }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
-export type RunEventsSubscriptionVariables = Exact<{
-  runId?: string | null | undefined;
-}>;
+export type RunEventsSubscriptionVariables = Exact<{ [key: string]: never; }>;
 
 
 export type RunEventsSubscription = { readonly runEvents: { readonly id: string, readonly at: string, readonly runId: string, readonly actor: string, readonly type: string, readonly phase: Phase | null, readonly attempt: number | null, readonly reason: string | null, readonly requestedBy: string | null, readonly detail: Readonly<Record<string, unknown>> | null } };

@@ -47,18 +47,19 @@ export function addDashboard(app: ApiApp): void {
 
 /** The page. Its language and theme are those of the switches, which keep them in cookies; else what the browser wants. */
 export async function dashboardPage(c: Context<Env>): Promise<Response> {
-  const language = oneOf(LANGUAGES, getCookie(c, "lang")) ?? languageOf(c.req.header("accept-language"));
-  const theme = oneOf(THEMES, getCookie(c, "theme"));
-  const [script, style, icon] = await Promise.all([href("app.js"), href("app.css"), href("icon.svg")]);
+  const { lang, theme: shown } = getCookie(c);
+  const language = LANGUAGES.find((one) => one === lang) ?? languageOf(c.req.header("accept-language"));
+  const theme = THEMES.find((one) => one === shown);
+  const [script, style, icon] = await Promise.all([asset("app.js"), asset("app.css"), asset("icon.svg")]);
   const html = `<!doctype html>
 <html lang="${language}"${theme === undefined ? "" : ` data-theme="${theme}"`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>ETL pipeline</title>
-<link rel="icon" href="${icon}" type="image/svg+xml">
-<link rel="stylesheet" href="${style}">
-<script src="${script}" type="module"></script>
+<link rel="icon" href="${icon.href}" type="image/svg+xml">
+<link rel="stylesheet" href="${style.href}">
+<script src="${script.href}" type="module"></script>
 </head>
 <body>
 <noscript>This page needs JavaScript. <a href="/graphql">GraphiQL</a> does too; <a href="/etl_runs">the runs as JSON</a> don't.</noscript>
@@ -99,12 +100,4 @@ async function load(name: Asset): Promise<Loaded> {
   const bytes = await Deno.readFile(new URL(`static/${name}`, import.meta.url));
   const version = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
   return { bytes, href: `/dashboard/${name}?v=${version}` };
-}
-
-async function href(name: Asset): Promise<string> {
-  return (await asset(name)).href;
-}
-
-function oneOf(allowed: readonly string[], value: string | undefined): string | undefined {
-  return allowed.find((one) => one === value);
 }

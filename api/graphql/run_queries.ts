@@ -1,10 +1,11 @@
 import * as z from "zod";
 import { RunId } from "../../shared/contracts/messages.ts";
 import { badInput, bounded, builder } from "./builder.ts";
+import type { Context } from "./context.ts";
 import { connectionType, pageArgs, pageOf } from "./connection.ts";
 import { knownPipeline } from "./pipeline.ts";
 import { DeliveredFile, EtlRun, RunStatusEnum } from "./run.ts";
-import type { RunCursor, RunRow } from "../../shared/store/rows.ts";
+import type { RunCursor, RunFilter, RunRow } from "../../shared/store/rows.ts";
 
 const EtlRunConnection = connectionType("EtlRun", EtlRun, { counted: true });
 
@@ -19,6 +20,20 @@ const EtlRunFilter = builder.inputType("EtlRunFilter", {
   }),
 });
 
+/** @throws a GraphQLError for a pipeline that isn't there. */
+async function filterOf(
+  { status, since, until, loaded, pipeline }: typeof EtlRunFilter.$inferInput,
+  context: Context,
+): Promise<RunFilter> {
+  return {
+    status: status ?? undefined,
+    since: since ?? undefined,
+    until: until ?? undefined,
+    loaded: loaded ?? undefined,
+    pipeline: pipeline == null ? undefined : await knownPipeline(pipeline, context),
+  };
+}
+
 builder.queryFields((t) => ({
   etlRuns: t.field({
     type: [EtlRun],
@@ -31,18 +46,13 @@ builder.queryFields((t) => ({
       until: t.arg({ type: "DateTime", required: false }),
       pipeline: t.arg.string({ required: false, description: "Only those of this pipeline." }),
     },
-    resolve: async (_root, { limit, offset, status, since, until, pipeline }, context) => {
+    resolve: async (_root, { limit, offset, ...filter }, context) => {
       const { store, lists } = context;
       const page = {
         limit: bounded("limit", limit ?? 100, 0, 1000),
         offset: bounded("offset", offset ?? 0, 0, 2 ** 31 - 1),
       };
-      const which = {
-        status: status ?? undefined,
-        since: since ?? undefined,
-        until: until ?? undefined,
-        pipeline: pipeline == null ? undefined : await knownPipeline(pipeline, context),
-      };
+      const which = await filterOf(filter, context);
       if (store === undefined) return [];
       return lists.get(store, JSON.stringify([page, which]), () => store.runs.list(which, page));
     },
@@ -56,13 +66,7 @@ builder.queryFields((t) => ({
     },
     resolve: async (_root, { filter, ...page }, context) => {
       const { store } = context;
-      const which = {
-        pipeline: filter?.pipeline == null ? undefined : await knownPipeline(filter.pipeline, context),
-        status: filter?.status ?? undefined,
-        since: filter?.since ?? undefined,
-        until: filter?.until ?? undefined,
-        loaded: filter?.loaded ?? undefined,
-      };
+      const which = await filterOf(filter ?? {}, context);
       return pageOf<RunRow, RunCursor>(page, {
         read: async (wanted) => await store?.runs.page(which, wanted) ?? [],
         place: ({ run_timestamp, id }) => ({ run_timestamp, id }),

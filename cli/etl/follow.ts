@@ -79,7 +79,7 @@ async function read(api: GraphqlClient, runId: string): Promise<Run | undefined>
 /** Events only save time: where they don't come, reading the run shows what happens, or reports what is wrong. */
 async function listen(api: GraphqlClient, signal: AbortSignal, ring: () => void): Promise<void> {
   try {
-    for await (const _event of api.follow(RUN_EVENTS, {}, signal)) ring();
+    for await (const _event of api.follow(RUN_EVENTS, signal)) ring();
   } catch {
     return;
   }

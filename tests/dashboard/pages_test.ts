@@ -115,7 +115,7 @@ test("the notifications page shows to whom what was sent, with its outcome, and 
   await visit(site, "/notifications", async ({ page }) => {
     await shows(page, "Nothing was sent yet.");
     await press(page, "Send a test");
-    await shows(page, "The test is on its way");
+    await shows(page, "The test was requested");
     await shows(page, "HTTP 204");
     await shows(page, receiver.host);
     await shows(page, "notifications of the pipeline arrive here");

@@ -1,5 +1,4 @@
 /// <reference lib="dom" />
-import "./no_eval.ts";
 import { type JSX, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { language, remember, t, theme } from "./i18n.ts";

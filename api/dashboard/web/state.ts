@@ -60,10 +60,8 @@ export function useReading<Data>(operation: Operation<Data>, variables: Variable
 /** Follows `operation` while the page is seen; `onUp` is called when it is connected, `onData` with each event. */
 export function useFollowing<Data>(
   operation: Operation<Data>,
-  variables: Variables,
   { onData, onUp }: { onData: (data: Data) => void; onUp: () => void },
 ): void {
-  const key = JSON.stringify(variables);
   const last = useLast({ onData, onUp });
   const out = signedOut.value;
   useEffect(() => {
@@ -80,7 +78,7 @@ export function useFollowing<Data>(
           connected.value = up;
           if (up) last.current.onUp();
         };
-        for await (const data of api.follow<Data>(operation, variables, signal, onState)) {
+        for await (const data of api.follow<Data>(operation, signal, onState)) {
           last.current.onData(data);
         }
       })().catch((error) => error instanceof Unauthorized ? signedOut.value = true : tell(error));
@@ -91,7 +89,7 @@ export function useFollowing<Data>(
       document.removeEventListener("visibilitychange", follow);
       gone?.abort();
     };
-  }, [operation, key, out]);
+  }, [operation, out]);
 }
 
 /** The value of the last rendering, for work that outlives an earlier one. */

@@ -35,8 +35,8 @@ export function Dashboard(): JSX.Element {
     runs.refresh();
     pipelines.refresh();
   });
-  useFollowing(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
-  useFollowing(ACTOR_CHANGES, {}, {
+  useFollowing(RUN_EVENTS, { onData: refreshSoon, onUp: refreshSoon });
+  useFollowing(ACTOR_CHANGES, {
     onData: ({ actorChanges }) => setChanged((all) => ({ ...all, [actorChanges.name]: actorChanges })),
     onUp: actors.refresh,
   });

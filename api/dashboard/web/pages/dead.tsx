@@ -10,7 +10,7 @@ export function DeadPage(): JSX.Element {
   const { first, more } = useGrowing(PAGE);
   const reading = useReading(DEAD_LETTERS, { first });
   const refreshSoon = useSoon(reading.refresh);
-  useFollowing(ACTOR_CHANGES, {}, { onData: refreshSoon, onUp: refreshSoon });
+  useFollowing(ACTOR_CHANGES, { onData: refreshSoon, onUp: refreshSoon });
   return (
     <Page title={t("dead")}>
       <p class="quiet">{t("deadText")}</p>

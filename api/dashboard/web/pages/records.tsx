@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { CURRENT, CURRENT_FIELDS, type CurrentField } from "../../../client/operations.ts";
+import type { AnswerOf } from "../../../client/graphql.ts";
+import { CURRENT, CURRENT_FIELDS } from "../../../client/operations.ts";
 import { valueAt } from "../../../client/repair.ts";
 import { number, t, time } from "../i18n.ts";
 import { recordHref } from "../parts/changes.tsx";
@@ -23,11 +24,7 @@ interface Wanted {
   readonly value: string;
 }
 
-interface State {
-  readonly name: string;
-  readonly currentRecords: number | null;
-  readonly currentFields: readonly CurrentField[];
-}
+type State = AnswerOf<typeof CURRENT_FIELDS>["pipelines"][number];
 
 export function RecordsPage(): JSX.Element {
   const reading = useReading(CURRENT_FIELDS);

@@ -21,7 +21,7 @@ export function useRun(named: string): Reading<AnswerOf<typeof RUN>> {
   const run = reading.data?.etlRun;
   const refreshSoon = useSoon(reading.refresh);
   // corrections of a run happen to other runs
-  useFollowing(RUN_EVENTS, {}, { onData: refreshSoon, onUp: refreshSoon });
+  useFollowing(RUN_EVENTS, { onData: refreshSoon, onUp: refreshSoon });
   const going = run == null || [run, ...run.corrections].some(({ status }) => !isFinal(status));
   useEvery(GOING_MS, () => going && reading.refresh());
   return reading;
