@@ -5,7 +5,7 @@ import { sftpDelivery } from "./sftp.ts";
 
 const { signal } = new AbortController();
 
-/** Counts the threads that are started; disposing of it ends that. */
+/** Counts started threads until it is disposed of. */
 function countThreads() {
   const { Worker } = globalThis;
   let count = 0;

@@ -11,7 +11,7 @@ const { signal } = new AbortController();
 const PART = /^\..+\.part$/;
 const DAY_MS = 24 * 3_600_000;
 
-/** Runs `code`, which can name `options` and `file`, in a process of its own. */
+/** Runs `code`, which can use `options` and `file`, in a separate process. */
 function run(
   code: string,
   { options, file }: Record<"options" | "file", unknown>,
@@ -96,7 +96,7 @@ test("reading a file back to verify it reports that the work continues", async (
 test("a thread that dies fails all that is asked of it, before and after", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const file = await stage.file("raw", 9_000_000);
-  // Without the right to read the thread's program it dies as it starts.
+  // without permission to read its program the thread dies at its start
   const process = run(
     `const delivery = sftpDelivery(options);
      delivery.sendAhead([file]);

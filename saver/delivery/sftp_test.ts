@@ -25,10 +25,10 @@ function deliver(
   });
 }
 
-/** A file that is longer than what is on its way at a time. */
+/** A file longer than the bytes in flight. */
 const LONG = 8_000_000;
 
-/** A line to the server, which holds what is on its way until the server has met its fate: finding and stopping its processes takes a while. */
+/** A relay to the server, which holds the bytes in flight until the server's processes have been found and stopped: that takes a while. */
 async function openLine({ server, options }: SftpStage) {
   const line = await Line.to(server.port);
   await pinHostKey(options.knownHosts, "127.0.0.1", line.port, server.hostKey);

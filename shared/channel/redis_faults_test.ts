@@ -13,7 +13,7 @@ const test = needing("redis-server");
 
 const CALL_MS = 1_500;
 
-/** Does it again until the server is back, as callers of the port do. */
+/** Retries until the server is back, as callers of the port do. */
 async function insist(work: () => Promise<void>): Promise<void> {
   await until(() =>
     work().then(() => true, (error) => {
@@ -37,7 +37,7 @@ test("a server that is killed again and again loses nothing, and nothing comes t
       try {
         await insist(() => claim.complete({ to: OUT, id: `${claim.id}/out`, body: claim.body }));
       } catch (error) {
-        // Its reply was lost, or its lease while the server was away.
+        // its reply was lost, or its lease expired while the server was down
         if (!(error instanceof LeaseLost)) throw error;
       }
       handled += 1;
@@ -134,7 +134,7 @@ test("a channel can be closed at any moment while its connections are made", asy
   using other = await plainClient(server);
   for (let turns = 0; turns < 30; turns += 1) {
     const channel = await openRedisChannel({ url: server.url });
-    // Each run is as the first: closing may meet a subscription half made.
+    // repeats one case: closing may interrupt a subscription
     await other.sendCommand(["SCRIPT", "FLUSH"]);
     const claiming = channel.claim(BOX, { leaseMs: 1_000, signal: new AbortController().signal });
     if (turns % 2 === 0) await channel.watch(BOX, new AbortController().signal);
@@ -153,7 +153,7 @@ test("a reply that is lost makes the caller repeat, and the repeat changes nothi
   await using direct = await openRedisChannel({ url: server.url });
   await channel.publish(message("first"));
   await (await take(channel)).complete();
-  await channel.listening(BOX, new AbortController().signal); // else its reply may be the one that is lost
+  await channel.listening(BOX, new AbortController().signal); // otherwise its reply may be the lost one
   line.cutBeforeReply();
   await assert.rejects(channel.publish(message("m")), TransientError);
   await until(async () => (await direct.mailbox(BOX).state()).depth === 1);
@@ -291,7 +291,7 @@ test("a claim whose reply is lost costs no attempt, and is not waited for until 
   await nothing(channel);
 });
 
-/** A line to the server on `port` that can be cut after a command has gone through and before its reply has. */
+/** A relay to the server on `port` that can be cut after a command has passed and before its reply. */
 function cuttableLine(port: number): AsyncDisposable & { url: string; cutBeforeReply(): void } {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<Deno.Conn>();
@@ -317,7 +317,7 @@ function cuttableLine(port: number): AsyncDisposable & { url: string; cutBeforeR
       try {
         side.close();
       } catch {
-        // Its readable was cancelled, which closed it.
+        // cancelling its readable closed it
       }
     }
     await Promise.allSettled([back, forth]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeAtomically } from "./disk.ts";
 import { LocalFiles } from "./local.ts";
 
-/** Notes each rename and each fsync of a folder; disposing of it ends that. */
+/** Records each rename and each fsync of a folder until it is disposed of. */
 function watchNames() {
   const { rename, open } = Deno;
   const steps: string[] = [];

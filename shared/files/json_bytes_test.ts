@@ -46,7 +46,7 @@ Deno.test("a JSON text that was cut, or changed by a few characters, is taken as
     drop: fc.nat({ max: 3 }),
     put: fc.constantFrom(...'{}[],:"\\0-1.eEut \n\té\u0001'.split(""), ""),
   });
-  // No backslash in keys: V8 reads what follows such a key wrongly (nodejs/node#63785), broken escapes included.
+  // no backslash in keys: V8 misreads the text after such a key (nodejs/node#63785), broken escapes included
   const stringUnit = fc.string({ minLength: 1, maxLength: 1 }).filter((character) => character !== "\\");
   const json = fc.oneof(
     fc.json({ stringUnit }),

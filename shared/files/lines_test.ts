@@ -4,7 +4,7 @@ import { type Flaw, MAX_LINE_BYTES, splitLines } from "./lines.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-/** Chunks that are overwritten once the next one is asked for, as a reader's buffer is. */
+/** Chunks that are overwritten once the next one is requested, like a reader's buffer. */
 async function* reused(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) {
     await Promise.resolve();
@@ -25,7 +25,7 @@ async function split(chunks: readonly Uint8Array[], maxLineBytes?: number) {
   return { lines, flaws };
 }
 
-/** The same, in the most obvious way. */
+/** A simple reference implementation. */
 function naiveSplit(bytes: Uint8Array, maxLineBytes: number) {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
   const parts: Uint8Array[] = [];
@@ -55,7 +55,7 @@ function naiveSplit(bytes: Uint8Array, maxLineBytes: number) {
   return { lines, flaws };
 }
 
-/** Bytes that are likely to hit: line ends, the mark, parts of characters, and anything. */
+/** Bytes likely to cause errors: line ends, the byte order mark, parts of characters, and any others. */
 const bytes = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom([10], [13], [13, 10], [0xef, 0xbb, 0xbf], [0xc3], [0xff], [0]) },

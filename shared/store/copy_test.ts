@@ -16,7 +16,7 @@ import type { Store } from "./store.ts";
 
 const test = needing("postgres");
 
-/** Lines that are hard to keep. */
+/** Lines that are hard to store. */
 const STRANGE = [
   '{"id": "x", "age": 70, "ssn": "900-590-289", "error_reason": "age: 70 is greater than 65; id: is no number"}',
   '{"id": 12345678901234567890, "age": 9007199254740993, "height": -0.0, "hair": {"n": 1.0}, "error_reason": "age: 9 is"}',
@@ -108,7 +108,7 @@ async function fill(store: SqliteStore): Promise<void> {
        UPDATE etl_runs SET failure_reason = 'away ' || char(0) || ' and back' WHERE id = 2;`,
     )
   );
-  // numbers of what was removed aren't given again
+  // ids of removed rows aren't reused
   await store.write((db) =>
     db.script(
       `INSERT INTO notifications (id, webhook_id, receiver, host, type, text, happened_at, state)
@@ -197,7 +197,7 @@ test("every table and column of SQLite has its counterpart, but for what says no
   }
 });
 
-/** The copy's tables, as far as there is a row in them. */
+/** The copy's tables with at least one row. */
 async function runsIn(server: PostgresServer, name: string): Promise<string> {
   return await server.psql("SELECT to_regclass('etl_runs') IS NOT NULL", name) === "t"
     ? await server.psql("SELECT count(*) FROM etl_runs", name)

@@ -31,7 +31,7 @@ const LARGE = `${"x".repeat(99)}\n`.repeat(180_000);
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const QUICK: Partial<S3Patience> = { delayMs: 5, silenceMs: 5_000 };
 
-/** A bucket with the file `LARGE`, behind a proxy; the fault begins when all is set up. */
+/** A bucket with the file `LARGE`, behind a proxy; the fault begins after the setup. */
 async function stage(options: { conditional?: boolean; patience?: Partial<S3Patience> } = {}) {
   const place = await server.bucket();
   const proxy = startS3Proxy(place, options);
@@ -68,12 +68,12 @@ const slowDown: Fault = async (request) => {
   await request.body?.cancel();
   return answer(503, "SlowDown", { "retry-after": "0" });
 };
-/** The server does it, and its answer is lost. */
+/** The server handles the request, and its response is lost. */
 const lostAnswer: Fault = async (_, pass) => {
   await (await pass()).body?.cancel();
   return await cut(new Response("lost"), 0);
 };
-/** No answer, as long as anybody waits for one. */
+/** Never responds. */
 const never: Fault = ({ signal }) => {
   const { promise, resolve } = Promise.withResolvers<Response>();
   signal.addEventListener("abort", () => resolve(new Response()));

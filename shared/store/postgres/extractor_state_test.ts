@@ -88,7 +88,7 @@ test("a holder that has lost or released its lock can't change anything", async 
     await assert.rejects(documents.remove("extractor_state.json"), TransientError);
     assert.equal(await documents.read("extractor_state.json"), "second");
     assert.equal(await one.read("untransformed/a.json"), undefined);
-    stale[Symbol.dispose](); // gives nothing back that isn't its own
+    stale[Symbol.dispose](); // releases nothing that it no longer holds
     await assert.rejects(take(one), Busy);
     held[Symbol.dispose]();
     using _again = await take(other, 5_000);

@@ -96,7 +96,7 @@ test("a server that only takes reads, as after a failover, is waited for", async
   };
   await turn("on");
   for (const write of [() => store.record([requested("a")]), () => store.loadFile(FILE, linesOf(TEXTS))]) {
-    // those after the cut may learn of the cut alone, one by each connection
+    // those after the cut may only fail with the lost connection, one for each connection
     const reasons: string[] = [];
     for (let tries = 0; tries < 5; tries++) {
       await assert.rejects(write, (error: unknown) => {
@@ -153,5 +153,5 @@ test("a load that meets the end of the server's disk leaves no record, and is do
     await disk.resize(120_000_000);
     assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
   }
-  await server.kill(); // it has files open there
+  await server.kill(); // it has open files there
 });

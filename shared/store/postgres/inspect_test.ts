@@ -19,7 +19,7 @@ test("doctor's look at PostgreSQL finds each wrong setting and right, and says w
   for (const [setting, value, says] of settings) {
     await server.psql(`ALTER DATABASE ${name} SET ${setting} = ${value}`);
     if (setting === "default_transaction_isolation") {
-      // asked for in each session, so that only a pooler could lose it
+      // set in each session, so only a pooler could lose it
       assert.match(await inspect(url), /read committed/);
     } else await assert.rejects(inspect(url), says);
     await server.psql(`ALTER DATABASE ${name} RESET ${setting}`);

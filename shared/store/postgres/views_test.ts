@@ -51,7 +51,7 @@ async function loaded(db: Postgres, lines: readonly string[]): Promise<void> {
   }
 }
 
-/** What may be shown: objects are compared by what they hold. */
+/** A shown value; objects are compared by their content. */
 const shownOf = (value: unknown) =>
   typeof value === "string" && /^[[{]/.test(value) ? JSON.parse(value) : value;
 

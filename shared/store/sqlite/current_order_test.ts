@@ -41,7 +41,7 @@ Deno.test("the current state is what the runs leave behind in the order of extra
   );
 });
 
-/** A database with the tables of things that are loaded so; in memory, as 300 histories on a disk take a minute. */
+/** A database with the tables of such things; in memory, as 300 histories on a disk take a minute. */
 async function emptyDatabase(mode: Mode): Promise<Database> {
   const db = new Database(":memory:");
   await migrate(db);

@@ -5,7 +5,7 @@ import type { SqliteStore } from "./open.ts";
 const user = (id: number, name = "x") => JSON.stringify({ id, name, text: "y".repeat(200) });
 const users = Array.from({ length: 1_000 }, (_, id) => user(id));
 
-/** Loads a run; answers how many of its records hold their text themselves. */
+/** Loads a run; returns how many of its records store their own text. */
 async function load(store: SqliteStore, run: string, texts: string[]): Promise<number> {
   await store.write((db) =>
     db.run(

@@ -8,7 +8,7 @@ import { noteGrowth } from "./growth.ts";
 import { RunEvent } from "../../contracts/messages.ts";
 import { openSqlite, openSqliteToRead, type SqliteStore } from "./open.ts";
 
-/** The texts of a run's file, as the database gives them. */
+/** The texts of a run's file, as the database returns them. */
 async function textsOf(store: SqliteStore, runId: string, kind: FileKind): Promise<string[]> {
   const file = (await store.runs.filesOf([runId])).get(runId)!.find((file) => file.kind === kind)!;
   return (await Array.fromAsync(store.records.unmaskedLines(file))).map(({ text }) => text);

@@ -15,7 +15,7 @@ function rowsOf(db: Database, query: string): Row[] {
   return rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]!])));
 }
 
-/** What the view shows for raw lines, with columns for `fields` beside the usual ones. */
+/** The view's rows for raw lines, with columns for `fields` in addition to the usual ones. */
 async function viewed(maskFields: string[], texts: string[], fields: string[] = []): Promise<Row[]> {
   await using temp = await tempStore(maskFields);
   await loadTexts(temp.store, "run-1", "raw", texts);
