@@ -3,6 +3,7 @@ import { Access } from "../../extractor/access.ts";
 import type { PageRequest } from "../../extractor/paging/style.ts";
 import { valueAt } from "../../extractor/paths.ts";
 import type { AnySource } from "../../extractor/source.ts";
+import { exactJson, isExactObject, parseExact } from "../../shared/pipeline/exact_json.ts";
 import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 import { type ReadEnv, resolved } from "../../shared/pipeline/resolve.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
@@ -69,13 +70,14 @@ export class Asked implements Disposable {
           `The source wants fewer requests (HTTP 429). Try again${after ? ` in ${after} s` : " later"}.`,
         );
       }
-      let body: unknown;
+      let body: unknown, exact: unknown;
       const text = await response.text();
       if (text.length > MOST_BYTES) {
         throw new Failed("The answer is larger than 50 MB. Add a parameter that asks for less.");
       }
       try {
         body = JSON.parse(text);
+        exact = parseExact(text);
       } catch {
         body = undefined;
       }
@@ -85,7 +87,7 @@ export class Asked implements Disposable {
         address,
         body,
         records: response.status === 200 ? this.recordsIn(body) : [],
-        leaves: leavesIn(body),
+        leaves: leavesIn(exact),
       };
     } catch (error) {
       if (error instanceof Failed) throw error;
@@ -105,13 +107,15 @@ export class Asked implements Disposable {
 
 const DEPTH = 4;
 
-/** The values of an answer with their places; a key with a dot has a place at the top only. */
+/** The values of an answer with their places, of `parseExact`'s numbers the digits; a key with a dot has a place at the top only. */
 function leavesIn(body: unknown, path: readonly string[] = []): Leaf[] {
-  if (!isObject(body) || path.length === DEPTH) return [];
+  if (!isExactObject(body) || path.length === DEPTH) return [];
   return Object.entries(body).flatMap(([key, value]) => {
     if (key.includes(".") && path.length > 0) return [];
-    if (isObject(value)) return key.includes(".") ? [] : leavesIn(value, [...path, key]);
-    return Array.isArray(value) ? [] : [{ place: [...path, key].join("."), key, value }];
+    if (isExactObject(value)) return key.includes(".") ? [] : leavesIn(value, [...path, key]);
+    if (Array.isArray(value)) return [];
+    const shown = exactJson.isRawJSON(value) ? JSON.stringify(value) : value;
+    return [{ place: [...path, key].join("."), key, value: shown }];
   });
 }
 

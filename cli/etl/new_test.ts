@@ -236,6 +236,14 @@ const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
     },
     by: undefined,
   },
+  "cursors beyond 2^53": {
+    replica: ({ url }) => {
+      const from = Number((url.searchParams.get("cursor") ?? "0").slice(-3));
+      const next = from + 19 < 57 ? `9007199254741${String(from + 19).padStart(3, "0")}` : null;
+      return new Response(`{"next_cursor":${next},"items":${JSON.stringify(rows.slice(from, from + 19))}}`);
+    },
+    by: "cursor",
+  },
   "a link to another origin": {
     replica: () => json({ items: rows.slice(0, 20), next: "https://cdn.example.org/rows?page=2" }),
     by: undefined,
