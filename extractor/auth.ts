@@ -7,7 +7,7 @@ export interface Credentials {
   mark(url: URL, headers: Headers, signal: AbortSignal): Promise<void>;
   /** Removes from an address what `mark` adds, as it must not be stored anywhere. */
   unmark(url: URL): void;
-  /** The source answered 401 to a request with `headers`; answers whether a second request makes sense. */
+  /** The source answered 401 to a request with `headers`; returns whether a second request makes sense. */
   refused?(headers: Headers): boolean;
 }
 

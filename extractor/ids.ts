@@ -33,7 +33,7 @@ export class IdSet {
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   readonly #hash = new Uint32Array(4);
 
-  /** Adds `id`, a text or a safe integer. Answers whether it is new. */
+  /** Adds `id`, a text or a safe integer. Returns whether it is new. */
   add(id: RecordId): boolean {
     const hash = this.#hash;
     if (typeof id === "string") {
@@ -65,7 +65,7 @@ class Table {
   #entries = new Uint32Array(ENTRY * this.#capacity);
   #count = 0;
 
-  /** Adds `bits` under `a` and `b`. Answers whether they are new. */
+  /** Adds `bits` under `a` and `b`. Returns whether they are new. */
   add(a: number, b: number, bits: number): boolean {
     const at = this.#placeOf(a, b);
     const before = this.#entries[at + 2]!;

@@ -7,7 +7,7 @@ import * as faults from "../tests/support/faulty_source.ts";
 
 const SCRIPT = new URL("../tests/support/extract_process.ts", import.meta.url).pathname;
 
-/** Starts an extractor process and reads its lines; kills it without warning after `pages` pages. Answers the message it published, if any. */
+/** Starts an extractor process and reads its lines; kills it without warning after `pages` pages. Returns the message it published, if any. */
 async function extract(
   folder: string,
   url: string,

@@ -60,7 +60,7 @@ export class PathReader {
     this.#nodes = paths.tree;
   }
 
-  /** Reads the value at `at`, which has values at paths only if it is an object. Answers the position after it. */
+  /** Reads the value at `at`, which has values at paths only if it is an object. Returns the position after it. */
   read(at: number): number {
     this.starts.fill(-1);
     if (!this.json.isObject(at)) return this.json.end(at);

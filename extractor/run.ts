@@ -245,7 +245,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
   );
 }
 
-/** Without keys, only all of its bytes tell a page from the one before. Answers their sum. */
+/** Without keys, only all of its bytes tell a page from the one before. Returns their sum. */
 function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Source): string {
   const sum = createHash("sha256").update(lines).digest("hex");
   if (sum !== run.last_page) return sum;

@@ -100,7 +100,7 @@ export async function runSchedule(
   }
 }
 
-/** Sleeps from the time `now` until `at`, or until the clock turns out to have been set back; answers the time then. */
+/** Sleeps from the time `now` until `at`, or until the clock turns out to have been set back; returns the time then. */
 async function sleepUntil(at: number, now: number, clock: Clock, signal: AbortSignal): Promise<number> {
   for (let last = now; now < at && now >= last && !signal.aborted; now = clock.now()) {
     last = now;

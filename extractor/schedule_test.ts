@@ -68,7 +68,7 @@ async function schedule(
   });
 }
 
-/** Takes what waits in a mailbox and completes it; answers the ids. */
+/** Takes what waits in a mailbox and completes it; returns the ids. */
 async function drain(channel: Channel, mailbox = START_RUN): Promise<string[]> {
   const ids: string[] = [];
   while ((await channel.mailbox(mailbox).state()).depth > 0) {

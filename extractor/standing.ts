@@ -30,7 +30,7 @@ export async function standingOf(state: Documents, pipeline: string): Promise<St
 }
 
 /**
- * Changes how a pipeline stands, one change after the other, also across processes. Answers the result.
+ * Changes how a pipeline stands, one change after the other, also across processes. Returns the result.
  *
  * @throws as `State.lock` and `Documents.write`.
  */

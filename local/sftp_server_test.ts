@@ -29,7 +29,7 @@ async function serving(body: (served: Served) => Promise<void>): Promise<void> {
   }
 }
 
-/** Runs commands in OpenSSH's own client; answers its output. A command that begins with `-` may fail. */
+/** Runs commands in OpenSSH's own client; returns its output. A command that begins with `-` may fail. */
 async function sftp({ server, temp }: Served, ...commands: string[]): Promise<{ code: number; out: string }> {
   const process = new Deno.Command("sftp", {
     args: [

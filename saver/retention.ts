@@ -48,7 +48,7 @@ export async function* oldRuns(runs: Runs, days: number, now: number = Date.now(
   }
 }
 
-/** Removes the local files of every old run that has no reason to keep them. Answers their number. */
+/** Removes the local files of every old run that has no reason to keep them. Returns their number. */
 export async function removeOld(
   parts: RetentionParts,
   signal: AbortSignal,

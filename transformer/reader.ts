@@ -51,7 +51,7 @@ export class RecordReader {
   }
 
   /**
-   * Reads a line of UTF-8; answers whether it is a JSON object without blanks around it, of no more than half of the levels that can be kept.
+   * Reads a line of UTF-8; returns whether it is a JSON object without blanks around it, of no more than half of the levels that can be kept.
    * Only then are the other members valid.
    */
   read(line: Uint8Array): boolean {
@@ -98,7 +98,7 @@ class ObjectReader {
     );
   }
 
-  /** Reads the object at `at`; answers the position after it. */
+  /** Reads the object at `at`; returns the position after it. */
   read(line: Uint8Array, at: number): number {
     this.#line = line;
     this.values = {};

@@ -14,7 +14,7 @@ import { costLimited } from "./limits.ts";
 import { Live } from "./live.ts";
 import { schema } from "./schema.ts";
 
-/** Answers what ends subscriptions and the waiting for runs. */
+/** Returns what ends subscriptions and the waiting for runs. */
 export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () => void {
   const closing = new AbortController();
   const context: AppContext = {

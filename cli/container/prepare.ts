@@ -21,7 +21,7 @@ export interface PrepareOptions {
   readonly passphrase?: string | undefined;
 }
 
-/** Answers a line for each change. @throws PermanentError naming what can't be used. */
+/** Returns a line for each change. @throws PermanentError naming what can't be used. */
 export async function prepare(options: PrepareOptions): Promise<string[]> {
   const { keys, serverKeys } = options;
   const pair = await ensureKeys(keys, { passphrase: options.passphrase });

@@ -67,7 +67,7 @@ export function firstOf(limit: number = SHOWN): { first: number } {
   return { first: Math.min(limit, MOST) };
 }
 
-/** Answers the exit code. */
+/** Returns the exit code. */
 export type Command = (work: Work) => Promise<number>;
 
 /** The run by number, by id, or `latest`. @throws UsageError when there is none. */

@@ -9,7 +9,7 @@ import { Failed, type Work } from "./command.ts";
 /** How often a run is read besides its events, in milliseconds: an event is published before it is in the database. */
 const LOOK_EVERY_MS = 500;
 
-/** Shows a run's events until its end; answers the exit code. If the run is superseded, the other one is followed. */
+/** Shows a run's events until its end; returns the exit code. If the run is superseded, the other one is followed. */
 export async function followRun({ api, options: { json }, signal }: Work, runId: string): Promise<number> {
   const gone = new AbortController();
   let news = Promise.withResolvers<void>();

@@ -126,7 +126,7 @@ async function textOfFile(name: string): Promise<string> {
   return await Deno.readTextFile(name);
 }
 
-/** Answers whether all are valid. */
+/** Returns whether all are valid. */
 async function check(
   { api, options: { json } }: Work,
   run: Run,

@@ -44,7 +44,7 @@ export interface Post {
 }
 
 /**
- * Sends a notification and answers the receiver's status. Follows no redirect, and reads no byte of the answer's body: the connection is
+ * Sends a notification and returns the receiver's status. Follows no redirect, and reads no byte of the answer's body: the connection is
  * closed as soon as the status is there, or the time is up.
  *
  * @throws PermanentError when the receiver is gone for good (410), or this process lacks permission to reach it.

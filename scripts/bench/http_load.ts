@@ -7,7 +7,7 @@ export interface Asked {
 }
 
 /**
- * Asks `connections` at a time for `seconds`; answers how long each answer took, in milliseconds.
+ * Asks `connections` at a time for `seconds`; returns how long each answer took, in milliseconds.
  *
  * @throws Error for any answer but 200.
  */

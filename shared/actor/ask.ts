@@ -72,7 +72,7 @@ export function requestMessages(request: RunRequest): { runId: string; messages:
 }
 
 /**
- * Sends a request for a run and answers the run's id.
+ * Sends a request for a run and returns the run's id.
  *
  * @throws RunActive when another request waits or is being carried out, unless `queue`.
  * @throws TransientError when the channel is away.

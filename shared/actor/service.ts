@@ -24,7 +24,7 @@ export interface ServiceContext {
 
 /**
  * Runs a service: loads its configuration, starts its logs, calls `main`, closes everything, and ends the process with the exit code.
- * `main` answers an exit code, or nothing for 0; an error of `main` is logged and ends the process with 1 (2 for a `ConfigError`).
+ * `main` returns an exit code, or nothing for 0; an error of `main` is logged and ends the process with 1 (2 for a `ConfigError`).
  */
 export async function runService<V extends typeof LogVariables & Variables>(
   name: string,

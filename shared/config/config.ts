@@ -5,7 +5,7 @@ import { ConfigError } from "../errors/errors.ts";
 /** A service's variables: name -> zod type. Values arrive as strings; `describe()` says meaning, unit and default. */
 export type Variables = Record<string, z.ZodType>;
 
-/** What `loadConfig` answers for the variables `V`. */
+/** What `loadConfig` returns for the variables `V`. */
 export type ConfigOf<V extends Variables> = { [K in keyof V]: z.output<V[K]> };
 
 /** Names whose values never appear in a message or a log line: addresses may hold passwords, and in place of an age recipient somebody may have put the secret key. */

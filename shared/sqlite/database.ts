@@ -104,7 +104,7 @@ export class Database implements Disposable {
     this.#guard(() => this.#native.exec(sql));
   }
 
-  /** Runs one statement; answers the number of rows it changed. */
+  /** Runs one statement; returns the number of rows it changed. */
   run(sql: string, ...values: Bindable[]): number {
     return this.#guard(() => Number(this.#statement(sql).run(...values.map(toNative)).changes));
   }
@@ -116,7 +116,7 @@ export class Database implements Disposable {
     return (...values) => void this.#guard(() => statement.run(...values));
   }
 
-  /** Compiles a query for a loop; the answered function answers its rows as arrays, whose integers are below 2^53. */
+  /** Compiles a query for a loop; the returned function returns its rows as arrays, whose integers are below 2^53. */
   reader<Row extends Value[]>(sql: string): (...values: (string | Uint8Array | number)[]) => Row[] {
     const statement = this.#guard(() => this.#native.prepare(sql));
     returnArrays(statement);

@@ -27,7 +27,7 @@ export const PATIENCE_MS = 60_000;
 /** Where the browser listens that pages are opened in. */
 let endpoint: string | undefined;
 
-/** Has the tests of this file share a browser; answers `Deno.test` for tests that use it. */
+/** Has the tests of this file share a browser; returns `Deno.test` for tests that use it. */
 export function browsing(): ReturnType<typeof needing> {
   let browser: AsyncDisposable | undefined;
   Deno.test.beforeAll(async () => {

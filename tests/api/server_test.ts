@@ -76,7 +76,7 @@ Deno.test("a client that takes in nothing of its answers is closed; one whose an
   }
 });
 
-/** Sends the pieces one by one; answers how many milliseconds it took until the server had closed the connection. */
+/** Sends the pieces one by one; returns how many milliseconds it took until the server had closed the connection. */
 async function closedAfter(port: number, pieces: string[]): Promise<number> {
   const began = performance.now();
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });

@@ -208,7 +208,7 @@ export class Composed implements AsyncDisposable {
     return data;
   }
 
-  /** Asks the API for a run; answers its id. */
+  /** Asks the API for a run; returns its id. */
   async startRun(token?: string): Promise<string> {
     const { startRun } = await this.graphql<{ startRun: { runId?: string } }>(
       `mutation { startRun { ... on StartRunSuccess { runId } ... on Problem { message } } }`,

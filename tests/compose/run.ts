@@ -18,7 +18,7 @@ export class CommandFailed extends Error {
   }
 }
 
-/** Runs a command and answers what it wrote on its standard output, without the last line's end. @throws CommandFailed */
+/** Runs a command and returns what it wrote on its standard output, without the last line's end. @throws CommandFailed */
 export async function run(command: string, ...args: string[]): Promise<string> {
   return await runIn({}, command, ...args);
 }

@@ -1,5 +1,5 @@
 /**
- * Each engine answers a search of the current state with the same records.
+ * Each engine returns the same records for a search of the current state.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What every store answers about the current state.
+ * What every store returns about the current state.
  *
  * @module
  */

@@ -18,7 +18,7 @@ async function correctedRecords({ pipeline }: Site, runId: string): Promise<Raw[
   return (await pipeline.lines(run.raw_file!)).map((line) => JSON.parse(line));
 }
 
-/** Presses Replay, confirms, and waits for the correction run's end; answers its id. */
+/** Presses Replay, confirms, and waits for the correction run's end; returns its id. */
 async function replay(page: Page): Promise<string> {
   await press(page, "Replay");
   await page.waitForSelector("dialog[open] button[type=submit]");

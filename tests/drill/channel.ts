@@ -221,7 +221,7 @@ export const cases: readonly DrillCase[] = [
   },
 ];
 
-/** Keeps the database at `path` locked for writers; answers the time since it was let go. */
+/** Keeps the database at `path` locked for writers; returns the time since it was let go. */
 export async function locked(
   path: string,
   ms: number,

@@ -73,7 +73,7 @@ function killedAtEachStep(
   };
 }
 
-/** Kills services at random; answers how many it killed. */
+/** Kills services at random; returns how many it killed. */
 async function killAtRandom(environment: DrillEnvironment, kills: number): Promise<number> {
   for (let killed = 0; killed < kills; killed++) {
     await pause(Math.random() * 600);

@@ -31,7 +31,7 @@ export class Apis {
   constructor(private readonly origins: readonly string[]) {}
 
   /**
-   * Requests a run of `pipeline`; answers its id. Where an API dies before it answers, nobody knows whether it passed the request on: it is
+   * Requests a run of `pipeline`; returns its id. Where an API dies before it answers, nobody knows whether it passed the request on: it is
    * made again, and the run that came of the first one is one more.
    */
   request(pipeline: string): Promise<string> {
@@ -41,7 +41,7 @@ export class Apis {
     });
   }
 
-  /** Waits until no run of these pipelines is under way, and this one is known; answers the last ones. */
+  /** Waits until no run of these pipelines is under way, and this one is known; returns the last ones. */
   ended(runIds: readonly string[]): Promise<ShownRun[]> {
     return this.#until(`${runIds.join(" and ")} end`, async (origin) => {
       const { etlRuns } = await ask<{ etlRuns: ShownRun[] }>(origin, RUNS);

@@ -27,7 +27,7 @@ export interface MachinesOptions {
   readonly say: (line: string) => void;
 }
 
-/** Plays the drill; answers whether no record was lost or came twice. @throws AssertionError where something else is wrong. */
+/** Plays the drill; returns whether no record was lost or came twice. @throws AssertionError where something else is wrong. */
 export async function playOnMachines({ faults, seed, world, say }: MachinesOptions): Promise<boolean> {
   const begun = performance.now();
   const note = (line: string) => say(`${secondsSince(begun).padStart(8)} | ${line}`);

@@ -150,7 +150,7 @@ Deno.test("on a disk without any room the queue goes on in the room that forgott
   assert.equal((await channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
-/** Runs the writing process; no file can grow beyond `limitKb`, so a write there ends in an I/O error. Answers what it printed. */
+/** Runs the writing process; no file can grow beyond `limitKb`, so a write there ends in an I/O error. Returns what it printed. */
 async function writeWithin(
   limitKb: number,
   what: string,

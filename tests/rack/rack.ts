@@ -71,7 +71,7 @@ export async function perform(
   const atPeace = paged.asked.length;
   const pages = Math.min(atPeace, rack.kills ?? atPeace);
 
-  /** Answers whether the run was ended before its own end. */
+  /** Returns whether the run was ended before its own end. */
   const disturbed = async (
     end: (paged: PagedSource) => Promise<boolean>,
     { when, kept, again }: { when: string; kept: number; again: number },

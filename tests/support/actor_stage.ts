@@ -59,7 +59,7 @@ export async function stage(
   };
 }
 
-/** Publishes a message to the actor; answers its run. */
+/** Publishes a message to the actor; returns its run. */
 export async function give(channel: Channel, runId = newRunId()): Promise<string> {
   await channel.publish(
     compose("channel:phase1_complete", `m/${runId}`, {

@@ -147,7 +147,7 @@ export interface RunToFill {
   readonly corrects?: readonly number[];
 }
 
-/** Loads a run as the saver does; answers its id. */
+/** Loads a run as the saver does; returns its id. */
 export async function fillRun(store: Store, run: RunToFill = {}): Promise<string> {
   const { runId = newRunId(), valid = [], invalid = [], correctionOf, corrects } = run;
   const at = new Date().toISOString();

@@ -32,7 +32,7 @@ export interface TestPipeline extends AsyncDisposable {
   readonly state: string;
   readonly source: string;
   actor(parts?: Partial<ExtractorParts>): ReturnType<typeof extractor>;
-  /** Handles one request as the runtime would; answers the result, and the news that was sent before it. */
+  /** Handles one request as the runtime would; returns the result, and the news that was sent before it. */
   handle(request: StartRun, parts?: Partial<ExtractorParts>, handling?: Partial<Handling>): Promise<Handled>;
   /** Text of a raw file. */
   raw(name?: string): Promise<string>;

@@ -31,7 +31,7 @@ export async function canInstall(): Promise<boolean> {
   return placeOf("apt-get") !== undefined && await becomingRoot() !== undefined;
 }
 
-/** Installs packages where `canInstall`; answers whether that worked. Complaints of apt-get go to standard error. */
+/** Installs packages where `canInstall`; returns whether that worked. Complaints of apt-get go to standard error. */
 export async function installPackages(packages: readonly string[]): Promise<boolean> {
   const [command, ...args] = [...await becomingRoot() ?? [], "sh", "-c", INSTALL, "sh", ...packages];
   const { success } = await new Deno.Command(command!, { args, stdin: "null", stderr: "inherit" }).output();

@@ -31,7 +31,7 @@ export interface PagedSource extends AsyncDisposable {
   onAsked: (nth: number) => void | Promise<void>;
   /**
    * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
-   * pages, as if the process ended. It counts as loaded unless `isLoaded` is false. Answers the lines of the raw file.
+   * pages, as if the process ended. It counts as loaded unless `isLoaded` is false. Returns the lines of the raw file.
    */
   extract(source: Omit<AnySource, "url"> & { url?: string }, options?: Options): Promise<Extracted>;
   /** Names of the raw files, parts included. */

@@ -43,7 +43,7 @@ export const peopleWith = (change: Record<string, unknown> = {}) =>
 
 /** A store that has it. */
 export interface Fixture extends TempStore {
-  /** Loads a run; answers its id. */
+  /** Loads a run; returns its id. */
   load(
     valid: readonly (string | object)[],
     more?: Partial<LoadedRun> & {
@@ -68,7 +68,7 @@ export async function fixture(definition = peopleWith()): Promise<Fixture> {
   };
 }
 
-/** Loads a run of people into a store; answers its id. */
+/** Loads a run of people into a store; returns its id. */
 export async function loadInto(
   store: Store,
   valid: readonly (string | object)[],

@@ -87,7 +87,7 @@ export interface Child extends AsyncDisposable {
   release(): Promise<void>;
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;
-  /** Waits for its end; answers its exit code. */
+  /** Waits for its end; returns its exit code. */
   ended(): Promise<number>;
 }
 

@@ -235,7 +235,7 @@ export class TestPipeline implements AsyncDisposable {
     }
   }
 
-  /** SIGTERM, and SIGKILL when it hasn't ended in the time that the supervisor gives it; answers the exit code. */
+  /** SIGTERM, and SIGKILL when it hasn't ended in the time that the supervisor gives it; returns the exit code. */
   async stop(service: string): Promise<number> {
     const code = await this.process(service).stop();
     this.#running.delete(service);

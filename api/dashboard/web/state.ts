@@ -164,7 +164,7 @@ export interface Question {
 }
 export const question: Signal<Question | undefined> = signal(undefined);
 
-/** Asks; answers whether it was confirmed. */
+/** Asks; returns whether it was confirmed. */
 export function confirmed(asked: Omit<Question, "answer">): Promise<boolean> {
   return new Promise((resolve) => {
     question.value = {
