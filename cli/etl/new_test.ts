@@ -240,7 +240,8 @@ const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
     replica: ({ url }) => {
       const from = Number((url.searchParams.get("cursor") ?? "0").slice(-3));
       const next = from + 19 < 57 ? `9007199254741${String(from + 19).padStart(3, "0")}` : null;
-      return new Response(`{"next_cursor":${next},"items":${JSON.stringify(rows.slice(from, from + 19))}}`);
+      const items = from % 19 === 0 ? rows.slice(from, from + 19) : [];
+      return new Response(`{"next_cursor":${next},"items":${JSON.stringify(items)}}`);
     },
     by: "cursor",
   },

@@ -181,7 +181,7 @@ async function lookupProblems({ add = {} }: AnyPipeline, dir: string): Promise<s
     if (typeof lookup !== "string") continue; // the environment names it
     const problem = (text: string) => found.push(`add.${member}.lookup: ${JSON.stringify(lookup)}: ${text}`);
     try {
-      const [head = ""] = (await Deno.readTextFile(join(dir, lookup))).split(/\r?\n/, 1);
+      const [head = ""] = (await Deno.readTextFile(join(dir, lookup))).split(/\r\n?|\n/, 1);
       const columns = head.replace(/^\ufeff/, "").split(",").map((name) =>
         name.trim().replace(/^"(.*)"$/, "$1")
       );

@@ -276,7 +276,10 @@ Deno.test("two pipelines can't deliver into one folder, however it is written", 
 Deno.test("a lookup has to have the columns", async () => {
   const add = '{ code: { lookup: "teams.csv", key: "team", value: "code", by: "team" } }';
   for (
-    const [head, isTaken] of [["team,code", true], ["\ufeffTeam, Code", true], ["code,team", false], [
+    const [head, isTaken] of [["team,code", true], ["\ufeffTeam, Code", true], ["team,code\rB,2", true], [
+      "code,team",
+      false,
+    ], [
       "",
       false,
     ]]
