@@ -1,4 +1,8 @@
-/** Requests to a source: its own address or a link of its own, with credentials for it alone, and no more a second than it wants. */
+/**
+ * Sends requests to a source, at its own address or at a link that it gave. The credentials go to that source only, and
+ * the request rate stays
+ * within the definition's limit.
+ */
 import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import type { Resolved } from "../shared/pipeline/resolve.ts";
@@ -8,7 +12,7 @@ import { type AnySource, redacted } from "./source.ts";
 
 const MAX_REDIRECTS = 5;
 
-/** The HTTP client of one source: its connections are kept and shared, proxies are those of the usual variables. */
+/** The HTTP client of one source. It pools connections, and uses the proxies of the usual environment variables. */
 export class Access implements Disposable {
   readonly #url: URL;
   readonly #client: Deno.HttpClient;
@@ -25,7 +29,10 @@ export class Access implements Disposable {
     this.#gapMs = source.rate === undefined ? 0 : 1_000 / source.rate;
   }
 
-  /** Waits until another request may be sent. To be called before `ask`, as this wait doesn't count as the source's time. */
+  /**
+   * Waits until the next request may be sent. Call it before `ask`: this wait doesn't count as the source's response
+   * time.
+   */
   async turn(signal: AbortSignal): Promise<void> {
     if (this.#gapMs === 0) return;
     const now = performance.now();
@@ -36,8 +43,9 @@ export class Access implements Disposable {
   }
 
   /**
-   * Asks for a page, following redirects: few of them, never in a circle, never from an encrypted connection to an unencrypted one, and
-   * never to an origin that the definition doesn't name.
+   * Requests a page and follows a few redirects. Refused are circular redirects, those from an encrypted to an
+   * unencrypted connection, and those
+   * to an origin that the definition doesn't name.
    */
   async ask(request: PageRequest, signal: AbortSignal): Promise<{ response: Response; address: URL }> {
     const visited = new Set<string>();
@@ -75,7 +83,7 @@ export class Access implements Disposable {
     }
   }
 
-  /** A link without the credentials that the source may have put into it. */
+  /** A link without the credentials that the source may have included in it. */
   link(address: string): string {
     const url = new URL(address);
     url.username = url.password = "";

@@ -5,9 +5,9 @@ import type { ResolvedAuth } from "../shared/pipeline/resolve.ts";
 export interface Credentials {
   /** Adds the credentials to a request to the source's own origin. */
   mark(url: URL, headers: Headers, signal: AbortSignal): Promise<void>;
-  /** Removes from an address what `mark` adds, as it must not be stored anywhere. */
+  /** Removes what `mark` added to an address, as credentials must not be stored. */
   unmark(url: URL): void;
-  /** The source answered 401 to a request with `headers`; returns whether a second request makes sense. */
+  /** Call it when the source answered 401 to a request with `headers`; returns whether a second request can succeed. */
   refused?(headers: Headers): boolean;
 }
 
@@ -49,7 +49,10 @@ interface Token {
   readonly renewAt: number;
 }
 
-/** OAuth 2.0 with client credentials (RFC 6749, 4.4): a token that is renewed before it expires, and once where the source refuses it. */
+/**
+ * OAuth 2.0 with client credentials (RFC 6749, 4.4). The token is renewed before it expires, and once if the source
+ * refuses it.
+ */
 class ClientCredentials implements Credentials {
   #token: Token | undefined;
   #coming: Promise<Token> | undefined;
@@ -69,13 +72,14 @@ class ClientCredentials implements Credentials {
   unmark(): void {}
 
   refused(headers: Headers): boolean {
-    // of several requests under way with the old token, the first to be refused gets a new one for all
+    // several concurrent requests may be refused with the old token: only the first one requests a new token
     if (headers.get("authorization") === bearer(this.#token?.value)) this.#token = undefined;
     return true;
   }
 
   /**
-   * Client and secret go into the header, as every server has to accept them there (RFC 6749, 2.3.1); into the body where that is refused.
+   * Sends client id and secret in the header, which every server must accept (RFC 6749, 2.3.1), or in the body if the
+   * header is refused.
    */
   async #ask(): Promise<Token> {
     const { id, secret, scope } = this.options;

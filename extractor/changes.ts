@@ -1,4 +1,4 @@
-/** Which changes a run asks for, where its pipeline has a `since`. */
+/** Determines which changes a run requests, for pipelines with `since`. */
 import type { SinceRange, StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Unfinished } from "./checkpoint.ts";
@@ -8,8 +8,8 @@ import { changeStanding, cursorOf, rewound, standingOf } from "./standing.ts";
 import type { State } from "../shared/files/state.ts";
 
 /**
- * The moment since which a new run asks for changes; undefined where it asks for everything. A request that names a moment rewinds the
- * pipeline.
+ * The moment since which a new run requests changes; undefined if it requests everything. A request that names a moment
+ * rewinds the pipeline.
  */
 export async function sinceOf(
   { since: moment }: StartRun,
@@ -27,8 +27,10 @@ export async function sinceOf(
 }
 
 /**
- * The range of changes that the run covers. It ends where it began if a record may be missing, so that the next run asks again: a record
- * that changes moves behind all others, those after it move up by one place, and counted pages skip one.
+ * The range of changes that the run covers. If a record may be missing, the range ends where it began, so that the next
+ * run requests it again.
+ * With counted pages a record can be missed: a changed record moves behind all others, and those after it move up by
+ * one place.
  */
 export function rangeOf(
   { since, latest, is_latest_final, paging = "" }: Unfinished,
@@ -41,7 +43,7 @@ export function rangeOf(
   return { from, ...to === undefined ? {} : { to }, of, rewinds };
 }
 
-/** @throws PermanentError where a request rewinds a pipeline that asks for everything. */
+/** @throws PermanentError if a request rewinds a pipeline without `since`. */
 export function refuseRewind({ since, pipeline }: StartRun, source: Source): void {
   if (since === undefined || source.since !== undefined) return;
   throw new PermanentError(

@@ -1,4 +1,4 @@
-/** What the extractor remembers beyond its own end: the progress of the unfinished run, and the outputs of finished ones. */
+/** What the extractor stores across restarts: the progress of the unfinished run, and the outputs of finished ones. */
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { Detail, Moment, RunId, Sha256, SinceRange, Timestamp } from "../shared/contracts/messages.ts";
@@ -6,52 +6,58 @@ import { type Documents, parsedAs } from "../shared/files/documents.ts";
 
 const Count = z.int().nonnegative();
 
-/** A run that was begun and hasn't ended. Written after each page, once the page's records are safely in the file. */
+/** A run that has begun and not ended. Written after each page, once the page's records are durably in the file. */
 const Unfinished = z.object({
   run_id: RunId,
-  /** The last message that asked for it, where that has an id. */
+  /** The last message that requested it, if that message has an id. */
   message_id: z.string().optional(),
   source: z.string(),
   raw_file: z.string(),
-  /** How the source divides its list; a checkpoint of an earlier version has none, and its source is one of offsets. */
+  /** The paging style. Checkpoints of earlier versions lack it; their sources use offsets. */
   paging: z.string().optional(),
-  /** The next page's position, as its paging writes it; a checkpoint of an earlier version has `last_skip` only. */
+  /** The next page's position, as its paging style writes it. Checkpoints of earlier versions have `last_skip` only. */
   position: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
-  /** Records received so far, repeated ones included. */
+  /** Records received so far, including repeated ones. */
   last_skip: Count,
-  /** Length of the file up to there; what follows in the file is cut off on resume. */
+  /** Length of the file up to that record; on resume, the rest of the file is cut off. */
   bytes: Count,
-  /** SHA-256 of the file up to there; a checkpoint of an earlier version has none. */
+  /** SHA-256 of the file up to that length; missing in checkpoints of earlier versions. */
   sha256: Sha256.optional(),
   records: Count,
-  /** Records that were left out because an earlier page had their id. */
+  /** Records that were skipped because an earlier record had their id. */
   duplicates: Count,
   pages: Count,
-  /** How many pages in a row added how many records each; unknown where sizes vary much, or in an earlier version. */
+  /**
+   * Run-length encoded page sizes: how many consecutive pages added how many records each. Unknown if sizes vary much,
+   * or in earlier versions.
+   */
   page_sizes: z.array(z.tuple([Count, Count])).optional(),
-  /** The source's total on the first page; null before it, and where the source announces none. */
+  /** The source's total on the first page; null before that page, or if the source announces no total. */
   first_total: Count.nullable(),
-  /** The source's total on the last page; null before the first, and where the source announces none. */
+  /** The source's total on the last page; null before the first page, or if the source announces no total. */
   total: Count.nullable(),
-  /** The greatest total that the source announced; a checkpoint of an earlier version has none. */
+  /** The greatest total that the source announced; missing in checkpoints of earlier versions. */
   most_total: Count.nullable().optional(),
-  /** How many pages the source announced last, where it does. */
+  /** The last number of pages that the source announced, if it does. */
   total_pages: Count.optional(),
   latest: Moment.optional(),
-  /** A record came a second time, changed: later values count for nothing, so that the next run asks for that change. */
+  /**
+   * True once a record has been received again with changes. Later values are then ignored, so that the next run
+   * requests that change again.
+   */
   is_latest_final: z.boolean().optional(),
-  /** What the run asks for changes since, and up to when in windows; the same for the whole run. */
+  /** The moment since which the run requests changes, and the end of its windows; constant for the whole run. */
   since: z.object({ from: Moment, now: z.number(), of: z.string().default(""), rewinds: Count.default(0) })
     .optional(),
   ended: z.boolean().optional(),
-  /** What the last page held, where records have no key: nothing else tells two pages apart. */
+  /** SHA-256 of the last page, if records have no key: nothing else distinguishes two pages. */
   last_page: Sha256.optional(),
-  /** What the definition asked for; a checkpoint of an earlier version has none. */
+  /** Identifies what the definition requests; missing in checkpoints of earlier versions. */
   asks: z.string().optional(),
   /** Why the source is read from its beginning again instead of resuming a run. */
   began_again: z.string().optional(),
   started_at: Timestamp,
-  /** When the run was last worked on: later reports about it carry a later time. */
+  /** When the run was last worked on; later reports about it carry a later time. */
   seen_at: Timestamp.optional(),
 });
 export type Unfinished = z.output<typeof Unfinished>;
@@ -59,16 +65,16 @@ export type Unfinished = z.output<typeof Unfinished>;
 /** A run whose file is complete. */
 export const Finished = z.object({
   run_id: RunId,
-  /** The message that asked for it; only a repeat of that message gets the run's outputs again. */
+  /** The message that requested it; only a repeat of that message publishes the run's outputs again. */
   message_id: z.string(),
   raw_file: z.string(),
   record_count: Count,
   raw_sha256: Sha256,
   source: z.string(),
   finished_at: Timestamp.optional(),
-  /** The range of changes that it asked for. */
+  /** The range of changes that it requested. */
   since: SinceRange.optional(),
-  /** In a correction run: the lines that it corrects, of the dead-letter file of `detail.correction_of`. */
+  /** In a correction run: the line numbers that it corrects in the dead-letter file of `detail.correction_of`. */
   corrects: z.array(z.int().positive()).optional(),
   detail: Detail,
 });
@@ -77,18 +83,18 @@ export type Finished = z.output<typeof Finished>;
 const State = z.object({
   version: z.literal(1),
   current: Unfinished.nullable(),
-  /** The file name given to the last correction run, so that a repeat writes the same file. */
+  /** The file name reserved for the last correction run, so that a repeat writes the same file. */
   correcting: z.object({ run_id: RunId, raw_file: z.string() }).nullable(),
   completed: z.array(Finished),
 });
 type State = z.output<typeof State>;
 
-/** Finished runs to remember. */
+/** Number of finished runs that the checkpoint keeps. */
 const REMEMBERED = 100;
 
 const log = getLogger(["etl", "extractor", "checkpoint"]);
 
-/** Where a run begins, and begins again if its `.part` file is unusable. */
+/** The initial state of a run, also used if its `.part` file is unusable. */
 export const AT_START = {
   position: undefined,
   last_skip: 0,
@@ -108,19 +114,23 @@ export const AT_START = {
   last_page: undefined,
 } satisfies Partial<Unfinished>;
 
-/** The state of a pipeline, read once and written whole at each change. Only one process may change it at a time. */
+/**
+ * The state of a pipeline. It is read once, and written completely at each change. Only one process may change it at a
+ * time.
+ */
 export class Checkpoint {
   private constructor(
     private readonly documents: Documents,
     private readonly name: string,
     private state: State,
-    /** The content of a file that can't be used: saved under another name before the file is written. */
+    /** The content of an unusable file; it is saved under another name before the file is overwritten. */
     private aside?: { name: string; text: string; warn: () => void },
   ) {}
 
   /**
-   * Reads the document `name`; a missing one is that of an extractor that never ran. An unreadable one, and the unfinished run of another
-   * source or another paging, are ignored, and set aside with a warning at the first change.
+   * Reads the document `name`; if it is missing, the checkpoint is empty. An unreadable document is ignored, and so is
+   * the unfinished run of
+   * another source or paging style. Both are set aside with a warning at the first change.
    *
    * @throws as `Documents.read`.
    */
@@ -187,7 +197,7 @@ export class Checkpoint {
     return this.state.correcting?.run_id === runId ? this.state.correcting.raw_file : undefined;
   }
 
-  /** Whether a run has reserved the file `rawFile`, even if it doesn't exist yet. */
+  /** Whether a run has reserved the file `rawFile`, even if the file doesn't exist yet. */
   reserves(rawFile: string): boolean {
     return [this.state.current, this.state.correcting].some((run) => run?.raw_file === rawFile);
   }
@@ -226,7 +236,7 @@ export class Checkpoint {
   }
 }
 
-/** A time as it stands in file names: `YYYYMMDD_HHMMSS`, UTC. */
+/** A time as in file names: `YYYYMMDD_HHMMSS`, UTC. */
 export function fileTime(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "_");
 }

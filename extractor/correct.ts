@@ -10,8 +10,9 @@ export function correctedLineNumbers(correction: Correction): number[] {
 }
 
 /**
- * Yields the corrected records, one for each patch, in the order of the dead-letter file. Only its end shows whether the file is the
- * announced one, so nothing may be made final before.
+ * Yields the corrected records, one for each patch, in the order of the dead-letter file. The file's checksum is
+ * verified at its end only, so
+ * the caller must not publish any result before.
  *
  * @throws PermanentError when a line is missing or can't be corrected, or the file isn't the announced one.
  */

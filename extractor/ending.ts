@@ -1,22 +1,23 @@
 /** Decides whether a finished run is complete; nothing else does. */
 
 export interface Ended {
-  /** Without repeated ones. */
+  /** Without repeated records. */
   readonly records: number;
   /**
-   * The most that the source announced: records beyond a later, smaller number may be deleted, or withheld. Undefined where it announces
-   * nothing.
+   * The greatest number that the source announced: a later, smaller number may mean that records were deleted or
+   * withheld. Undefined if the
+   * source announces none.
    */
   readonly announced: number | undefined;
 }
 
-/** How many announced records are missing, and whether changes during the read can't explain that. */
+/** How many announced records are missing, and whether that is more than changes during the read can explain. */
 export interface Ending {
   readonly missing: number;
   readonly isComplete: boolean;
 }
 
-/** How many of a source's records may disappear or move during the read: a tenth, and at least 10, but never more than half. */
+/** How many of a source's records may disappear or move during the read: a tenth, at least 10, at most half. */
 export function tolerance(announced: number): number {
   return Math.min(Math.max(announced / 10, 10), announced / 2);
 }

@@ -1,4 +1,4 @@
-/** An answer's bytes: the list of its records, and the places that its paging needs. */
+/** Parses an answer's bytes: the list of records, and the values that paging needs. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { kind } from "./paging/style.ts";
 import { PathReader } from "./paths.ts";
@@ -6,17 +6,20 @@ import { Records } from "./records.ts";
 import type { Source } from "./source.ts";
 
 export interface Envelope {
-  /** Null where null stands in the list's place, undefined where there is no list. */
+  /** Null if the list is `null`, undefined if there is no list. */
   readonly list: Records | null | undefined;
-  /** What stands in the list's place, in words. */
+  /** What was found in place of the list, in words. */
   readonly found: string;
   value(place: string): unknown;
 }
 
-/** Reads the answer in `bytes`. As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError where it isn't JSON. */
+/**
+ * Parses the answer in `bytes`. As in JSON.parse, the last of duplicate keys counts. @throws SyntaxError if it isn't
+ * JSON.
+ */
 export function readEnvelope(bytes: Uint8Array, { records, places, recordPaths }: Source): Envelope {
   const json = new JsonBytes(bytes);
-  const lists = new Map<number, Records>(); // by where it begins
+  const lists = new Map<number, Records>(); // by start position
   const readList = (at: number) => {
     const list = new Records(bytes, json, at, recordPaths);
     lists.set(at, list);

@@ -1,4 +1,4 @@
-/** Phase 1: a request for a run becomes a raw file and a message about it. */
+/** Phase 1: turns a request for a run into a raw file and a message about it. */
 import { getLogger } from "@logtape/logtape";
 import {
   type Actor,
@@ -29,15 +29,18 @@ import { heldIn, standingOf } from "./standing.ts";
 const log = getLogger(["etl", "extractor"]);
 
 export interface ExtractorParts {
-  /** @throws PermanentError saying why there is none. */
+  /** @throws PermanentError with the reason if the pipeline has no usable source. */
   readonly sourceOf: (pipeline: string) => Source;
   readonly files: Files;
   readonly state: State;
   /** Cancelled runs aren't resumed. */
   readonly cancellations?: Cancellations;
-  /** Milliseconds to wait while another run of the pipeline is extracted, before the request is handed back. Default 10 minutes. */
+  /**
+   * Milliseconds to wait while another run of the pipeline is extracted, before the request is handed back. Default 10
+   * minutes.
+   */
   readonly lockWaitMs?: number;
-  /** Milliseconds since its start after which an unfinished run is begun again instead of resumed. Default 24 hours. */
+  /** Milliseconds since its start after which an unfinished run is restarted instead of resumed. Default 24 hours. */
   readonly resumeMaxAgeMs?: number;
   readonly stallMs?: number;
   readonly now?: () => number;
@@ -58,7 +61,7 @@ type Task =
   | { do: "resume"; runId: string; unfinished: Unfinished }
   | { do: "begin"; runId: string; again?: string | undefined };
 
-/** The task, by the checkpoint while the lock is held. */
+/** The task, determined from the checkpoint while the lock is held. */
 interface ExtractorPlan {
   readonly task: Task;
   readonly checkpoint: Checkpoint;
@@ -78,9 +81,11 @@ export async function checkpointOf(state: Documents, source: Source, now?: numbe
 /**
  * The extractor: mailbox `channel:start_run`, output `channel:phase1_complete`.
  *
- * Promise: however often a request is repeated, and wherever the process dies, the run has one raw file with each record of the source once.
- * A request that comes while a run of the same source is unfinished resumes that run instead, and is reported as superseded by it. Runs of
- * different pipelines are extracted side by side, those of one pipeline one after the other.
+ * Guarantee: even if a request is repeated or the process is killed, the run has one raw file, with each record of the
+ * source once. A request
+ * that arrives while a run of the same source is unfinished resumes that run instead, and is reported as superseded by
+ * it. Runs of different
+ * pipelines are extracted in parallel, those of one pipeline one after the other.
  */
 export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
   const {
@@ -92,7 +97,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     now = Date.now,
   } = parts;
 
-  /** Waits while another run of the pipeline is extracted. Forgets an unfinished run that can't be resumed. */
+  /** Waits while another run of the pipeline is extracted. Discards an unfinished run that can't be resumed. */
   async function plan(request: StartRun, signal: AbortSignal): Promise<Planned<ExtractorPlan>> {
     const source = parts.sourceOf(request.pipeline);
     const held = heldIn(await standingOf(state, source.pipeline), now());
@@ -110,7 +115,8 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     );
     const checkpoint = await checkpointOf(documents, source, now());
     const { current } = checkpoint;
-    const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id; // the unfinished run asked from another moment
+    // the unfinished run requests changes since another moment
+    const isElsewhere = request.since !== undefined && current?.run_id !== request.run_id;
     const again = current && outdatedBy(current, source, { now: now(), maxAgeMs: resumeMaxAgeMs });
     if (again !== undefined) log.warning(again);
     if (current !== undefined && (again !== undefined || isElsewhere || isCancelled(current.run_id))) {
@@ -184,7 +190,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     };
   }
 
-  /** Where the source has changed meanwhile, the same run begins again, into another file. */
+  /** If the source has changed meanwhile, the same run restarts with another file. */
   async function resume(extraction: Extraction, unfinished: Unfinished): Promise<Finished> {
     try {
       return await extract(extraction, unfinished);
@@ -237,7 +243,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
       await complete(finished, extraction);
       return finished;
     } catch (error) {
-      // Only a cancellation aborts permanently; a lost lease or a shutdown leave the run to be resumed.
+      // Only a cancellation is a permanent abort; after a lost lease or a shutdown the run can be resumed.
       if (handling.signal.reason instanceof PermanentError || error instanceof BeginAgain) {
         await discard(checkpoint);
       } else if (checkpoint.current !== undefined) await keep().catch(() => {}); // a full disk must not hide the error
@@ -273,13 +279,13 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     return finished;
   }
 
-  /** The announcement is saved before the run counts as finished, so that every raw file has one. */
+  /** The announcement is saved before the run counts as finished, so that every raw file has an announcement. */
   async function complete(finished: Finished, { documents, checkpoint }: Extraction): Promise<void> {
     await keepAnnouncement(documents, finished);
     await checkpoint.complete(finished);
   }
 
-  /** The name of this second, or of the next free one. */
+  /** The name for the current second, or for the next second whose name is free. */
   async function freeName(pipeline: string, checkpoint: Checkpoint): Promise<string> {
     for (let at = now();; at += 1_000) {
       const name = files.path(rawFolder(pipeline), `records_${fileTime(at)}.jsonl`);
@@ -310,7 +316,7 @@ interface Extraction extends ExtractorPlan {
   readonly handling: Handling;
 }
 
-/** As `sleep`. A wait that the source or the configuration asks for is no stall, however long. */
+/** As `sleep`. A wait that the source or the configuration requires isn't a stall, whatever its length. */
 async function sleepReporting(
   sleep: Source["sleep"],
   ms: number,
@@ -345,10 +351,10 @@ async function tellSuperseded(request: StartRun, unfinished: Unfinished, handlin
   });
 }
 
-/** Events may have been reported for so long after the last checkpoint, in milliseconds. */
+/** Events may have been reported up to this long after the last checkpoint, in milliseconds. */
 const REPORTED_WITHIN_MS = 1_000;
 
-/** Reported events carry the clock of then, which may have been ahead. */
+/** Earlier events carry the clock time of their machine, which may have been ahead. */
 function lastKnown(task: Task): string | undefined {
   if (task.do === "repeat") return task.finished.finished_at;
   const seen = task.do === "resume" ? task.unfinished.seen_at : undefined;
@@ -367,7 +373,7 @@ export function phase1Of(finished: Finished): OutputOn<"channel:phase1_complete"
 }
 
 function doneOf(finished: Finished, { correction }: StartRun): Done {
-  // a correction that an earlier version finished doesn't say which lines it corrects
+  // a correction that an earlier version finished lacks the line numbers that it corrects
   const corrects = finished.corrects ?? (correction && correctedLineNumbers(correction));
   return { outputs: [phase1Of({ ...finished, corrects })], detail: finished.detail };
 }

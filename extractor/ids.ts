@@ -1,13 +1,14 @@
-/** Ids of records, and a set of many millions of them. */
+/** Ids of records, and a compact set for millions of them. */
 
 import type { JsonBytes } from "../shared/files/json_bytes.ts";
 
-/** A number stands for itself, anything else for its JSON text. */
+/** A number is its own id, any other value is identified by its JSON text. */
 export type RecordId = number | string;
 
 /**
- * The id from `at` to `end` of `json`; undefined where it could tell no record from others. A number counts by its value, as far as that is
- * exact: beyond 2^53 two ids could share one, so they count as written.
+ * The id between `at` and `end` of `json`; undefined if the value can't identify a record. Numbers are compared by
+ * value up to 2^53, and by
+ * their text beyond, as two such ids could have the same value.
  */
 export function idFrom(json: JsonBytes, at: number, end: number): RecordId | undefined {
   const value = json.parsed(at, end);
@@ -19,17 +20,18 @@ export function idFrom(json: JsonBytes, at: number, end: number): RecordId | und
 const WORD = 32;
 const TWO_32 = 2 ** 32;
 
-/** Tables that a set divides its entries among, so that growing one of them takes little extra room. */
+/** The set divides its entries among this many tables, so that growing one of them takes little additional memory. */
 const PARTS = 256;
 
 /**
- * A set of ids. Whole numbers close together take little more than a bit each, other ids at most 16 bytes, however long they are: of a
- * text, 104 bits of its hash are kept. Among 50 million texts the odds that one is taken for another are 6 to 10^17.
+ * A set of ids. Dense whole numbers take little more than a bit each, other ids at most 16 bytes, whatever their
+ * length: of a text, 104 bits
+ * of its hash are kept. For 50 million texts the probability of a collision is 6 in 10^17.
  */
 export class IdSet {
   readonly #words: Table[] = [];
   readonly #texts: Table[] = [];
-  /** Different in each set, so that no source can know which texts have the same hash. */
+  /** Different in each set, so that a source can't predict which texts collide. */
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   readonly #hash = new Uint32Array(4);
 
@@ -38,7 +40,7 @@ export class IdSet {
     const hash = this.#hash;
     if (typeof id === "string") {
       hashText(id, this.#seed, hash);
-      const entry = hash[2]! || 1; // 0 is an empty place
+      const entry = hash[2]! || 1; // 0 marks an empty slot
       return partOf(this.#texts, hash[3]!).add(hash[0]!, hash[1]!, entry);
     }
     const word = Math.floor(id / WORD); // a bit for each of 32 neighbouring ids
@@ -52,14 +54,14 @@ function partOf(tables: Table[], hash: number): Table {
   return tables[hash % PARTS] ??= new Table();
 }
 
-/** Words of 32 bits: two are the key, the bits of the third are the values added to it. */
+/** Words of 32 bits: two for the key, one whose bits are the values added under that key. */
 const ENTRY = 3;
 const FULLEST = 0.9;
-/** A part is doubled up to this many places, and grown by less beyond. */
+/** A table doubles up to this many slots, and grows more slowly beyond. */
 const SMALL = 4_096;
 const GROWTH = 1.08;
 
-/** A hash table with open addressing, in one piece of memory. It grows slowly, as empty places take memory too. */
+/** A hash table with open addressing in one typed array. It grows slowly, as empty slots take memory too. */
 class Table {
   #capacity = 16;
   #entries = new Uint32Array(ENTRY * this.#capacity);
@@ -99,7 +101,7 @@ class Table {
 
 const P = 0x239b961b, Q = 0xab0e9789, R = 0x38b34ae5, S = 0xa1e38b93;
 
-/** Hashes `text` as MurmurHash3 does (x86, 128 bits; in the public domain): two UTF-16 characters a word, 0 after the end. */
+/** Hashes `text` with MurmurHash3 (x86, 128 bits; public domain): two UTF-16 characters per word, padded with 0. */
 function hashText(text: string, seed: number, hash: Uint32Array): void {
   let a = seed, b = seed, c = seed, d = seed;
   for (let at = 0; at < text.length; at += 8) {

@@ -98,7 +98,7 @@ if (import.meta.main) {
   );
 }
 
-/** Asks for a run, and works until its extraction has ended, here or in another extractor of the same channel. */
+/** Requests a run, and works until its extraction has ended, here or in another extractor of the same channel. */
 async function once(
   channel: Channel,
   signal: AbortSignal,

@@ -1,19 +1,21 @@
-/** Runs that can't continue: the source has to be read from its beginning. */
+/** Runs that can't continue: the source must be read from its beginning. */
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";
 
-/** What the run has and what the source says contradict each other, so the next run reads the source from its beginning. */
+/**
+ * The run's data and the source's answers contradict each other, so the next run reads the source from its beginning.
+ */
 export class BeginAgain extends PermanentError {
   override readonly name: string = "BeginAgain";
 }
 
-/** The source has changed since an unfinished run read it: the run can't be resumed, only begun again. */
+/** The source has changed since an unfinished run read it: the run can't be resumed, only restarted. */
 export class Outdated extends BeginAgain {
   override readonly name: string = "Outdated";
 }
 
-/** Why an unfinished run can't be resumed, as far as is known before a request; undefined where it can. */
+/** Why an unfinished run can't be resumed, as far as is known before a request; undefined if it can. */
 export function outdatedBy(
   { run_id, started_at, last_skip, asks }: Unfinished,
   source: Source,

@@ -1,4 +1,4 @@
-/** One page of the source: requested, read whole within bounds, checked, and requested again after a failure. */
+/** One page of the source: requested, read completely within limits, checked, and requested again after a failure. */
 import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { messageOf, PermanentError, TransientError, withoutAddress } from "../shared/errors/errors.ts";
@@ -20,9 +20,9 @@ export interface Page {
   readonly position: Position;
   /** Its name in messages. */
   readonly label: string;
-  /** What it says of the next page. */
+  /** What the page announces about the next one. */
   readonly way: Way;
-  /** Undefined where a status stands for an empty list. */
+  /** Undefined if the status stands for an empty list. */
   readonly records: Records | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface PageToFetch {
   readonly position: Position;
   readonly label: string;
   readonly seen: () => Announced;
-  /** Checks a page. @throws TransientError where it can't be used and has to be requested again. */
+  /** Checks a page. @throws TransientError if the page can't be used and must be requested again. */
   readonly check?: (page: Page) => void;
 }
 
@@ -47,10 +47,13 @@ const log = getLogger(["etl", "extractor", "pages"]);
 
 /** Space for the bytes of a page, reused for later ones. */
 export class PageBuffer {
-  /** 64 KiB at least, so that most pages need no copy. */
+  /** At least 64 KiB, so that most pages need no copy. */
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
 
-  /** Makes room for `length` bytes, keeping the first `filled`; doubles it where `most` allows, as more may come. */
+  /**
+   * Ensures space for `length` bytes, keeping the first `filled`. It doubles the space up to `most`, in case more bytes
+   * follow.
+   */
   fit(length: number, filled: number, most: number): void {
     if (length <= this.bytes.length) return;
     const larger = new Uint8Array(Math.max(length, Math.min(2 * this.bytes.length, most)));
@@ -63,12 +66,15 @@ export class PageBuffer {
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /**
- * Fetches a page, and repeats the request after each delay of `source` while the answer isn't one: status other than 200 and those that
- * mean an empty list, no connection, no whole answer in time, no JSON, or JSON that is no page or contradicts itself.
+ * Fetches a page. Repeats the request after each delay of `source` until the answer is a page. Failures are: a status
+ * other than 200 and those
+ * that mean an empty list, no connection, an incomplete answer or a timeout, invalid JSON, and JSON that is no page or
+ * contradicts itself.
  *
  * @param buffer holds the page's bytes; the page is valid until the buffer is used again
- * @throws PermanentError when all tries are spent, or the page is larger than `source.maxBytes`. Never quotes the page.
- * @throws the signal's reason when `signal` ended it.
+ * @throws PermanentError when all tries have failed, or the page is larger than `source.maxBytes`. Never quotes the
+ * page.
+ * @throws the signal's reason when `signal` was aborted.
  */
 export async function fetchPage(
   source: Source,
@@ -115,7 +121,7 @@ export function fetchFirst(source: Source, signal: AbortSignal): Promise<Page> {
   return fetchPage(source, { position: source.style.begin, label: "1", seen: () => ({}) }, signal);
 }
 
-/** The records of a page as texts. To be called once. */
+/** The records of a page as texts. Call it only once. */
 export function linesOf({ records }: Page): string[] {
   const text = new TextDecoder().decode(records?.intoLines(() => true));
   return text.split("\n").filter((line) => line !== "");
@@ -159,14 +165,14 @@ async function fetchOnce(
   }
 }
 
-/** Reads a body into `buffer`, counting decompressed bytes, so that a small answer can't fill the memory. */
+/** Reads a body into `buffer`. Counts decompressed bytes, so that a small compressed answer can't fill the memory. */
 async function readBounded(
   response: Response,
   source: Source,
   label: string,
   buffer: PageBuffer,
 ): Promise<Uint8Array> {
-  // Pieces are copied, not kept: a decompressed one of 4 KiB can hold on to 64 KiB.
+  // chunks are copied, not kept: a decompressed chunk of 4 KiB can retain 64 KiB
   let length = 0;
   for await (const piece of response.body ?? []) {
     const filled = length;
@@ -192,7 +198,7 @@ function envelopeOf(bytes: Uint8Array, source: Source, shown: string): Envelope 
   }
 }
 
-/** @throws Contradiction where it is no page. */
+/** @throws Contradiction if it is no page. */
 function understood(
   source: Source,
   about: {
@@ -243,14 +249,16 @@ function understood(
   }
 }
 
-/** Sources that always have a place for errors leave it empty where there are none. */
+/** Some sources always include a member for errors, and leave it empty if there are none. */
 function isFailure(value: unknown): boolean {
   const isEmpty = value === undefined || value === null || value === false || value === "" ||
     (Array.isArray(value) && value.length === 0);
   return !isEmpty;
 }
 
-/** An error of `fetch`, as one of ours. Its text is cleaned of the address, which may hold secrets. */
+/**
+ * Converts an error of `fetch` to a typed error. Removes the address from its text, as the address may hold secrets.
+ */
 function classified(error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   if (error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied) {
@@ -262,13 +270,18 @@ function classified(error: unknown): Error {
   return new TransientError(`no answer: ${withoutAddress(messageOf(cause))}`);
 }
 
-/** The delay after failure number `failures`, with up to a fifth added, so that many clients don't return at the same moment. */
+/**
+ * The delay after failure number `failures`, plus up to a fifth, so that many clients don't retry at the same moment.
+ */
 function delay(delaysMs: readonly number[], failures: number): number {
   const base = delaysMs[Math.min(failures, delaysMs.length) - 1] ?? 0;
   return Math.round(base * (1 + Math.random() / 5));
 }
 
-/** The delay that `Retry-After` asks for, in milliseconds, at most an hour; undefined where it says nothing readable. */
+/**
+ * The delay that `Retry-After` requests, in milliseconds, at most an hour; undefined if the header is missing or can't
+ * be parsed.
+ */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
   const value = headers.get("retry-after")?.trim() ?? "";
   const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now;

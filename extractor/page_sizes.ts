@@ -1,4 +1,4 @@
-/** How many records each page added to the raw file, in few words: it leads from a line to its page. */
+/** The number of records that each page added to the raw file, run-length encoded. It maps a line to its page. */
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";
 
@@ -6,7 +6,7 @@ export type PageSizes = Unfinished["page_sizes"];
 
 const MOST = 100;
 
-/** Undefined where sizes vary too much. */
+/** Undefined if sizes vary too much. */
 export function withPage(sizes: PageSizes, records: number): PageSizes {
   if (sizes === undefined) return undefined;
   const [pages, size] = sizes.at(-1) ?? [0, records];
@@ -17,11 +17,13 @@ export function withPage(sizes: PageSizes, records: number): PageSizes {
 export interface ToldPages {
   readonly page_sizes?: PageSizes;
   readonly paging?: string;
-  /** The first page's position, such as `skip=0`, where later ones follow from the number of records or pages before. */
+  /**
+   * The first page's position, such as `skip=0`, if later positions follow from the number of records or pages before.
+   */
   readonly first_page?: string;
 }
 
-/** The sizes of a run's pages; and their positions, where no record was repeated and no window began again. */
+/** The sizes of a run's pages. The first position is included if no record was repeated and no window was restarted. */
 export function toldPages({ page_sizes, duplicates }: Unfinished, { style, since }: Source): ToldPages {
   if (page_sizes === undefined) return {};
   if (duplicates > 0 || since?.window !== undefined || !["offset", "page"].includes(style.by)) {

@@ -6,10 +6,10 @@ import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
 import type { Announced, Position } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
-/** A source that grows beyond twice its first total plus 10,000 records, while it is read, counts as endless. */
+/** A source counts as endless if it grows beyond twice its first total plus 10,000 records while it is read. */
 const MAX_GROWTH = { factor: 2, plus: 10_000 } as const;
 
-/** More empty pages in a row, each naming a next one, are no paging. */
+/** More consecutive empty pages than this, each naming a next page, count as an error. */
 const MAX_EMPTY = 1_000;
 
 /** The statuses of an expired cursor or link. */
@@ -17,15 +17,15 @@ const EXPIRED = [400, 404, 410, 422];
 
 export interface Progress {
   readonly position: Position;
-  /** Records received so far, repeated ones included. */
+  /** Records received so far, including repeated ones. */
   readonly received: number;
   readonly pages: number;
-  /** What the source announced on the run's first page; undefined before it. */
+  /** The total that the source announced on the run's first page; undefined before that page. */
   readonly firstTotal: number | undefined;
   readonly announced: Announced;
 }
 
-/** A page announces much less than earlier ones; it may be a mistake. */
+/** A page announces a much smaller total than earlier ones, possibly by mistake. */
 class Fell extends TransientError {
   override readonly name: string = "Fell";
 }
@@ -38,17 +38,20 @@ interface Coming {
 }
 
 export interface TurnedPage extends Page {
-  /** Whether the next page was fetched too, so that both can be saved at once. Only with several requests at once. */
+  /** Whether the next page has been fetched too, so that both can be saved at once. Only with concurrent requests. */
   readonly isNextHere: boolean;
 }
 
 /**
- * Yields the pages from `from` to the end of the source, with several requests at once where the definition allows it and the style knows
- * their positions. A page may hold fewer records than requested; the next one begins where it ended. A page is valid until the next one is
- * requested. The latest total says where the end is, as a source can grow in the meantime.
+ * Yields the pages from `from` to the end of the source. Requests are concurrent if the definition allows it and the
+ * paging style can predict
+ * positions. A page may hold fewer records than requested; the next one begins where it ended. A page is valid until
+ * the next one is
+ * requested. The latest total determines the end, as a source can grow in the meantime.
  *
- * @throws as `fetchPage`; Outdated when the source has changed since the run was left; BeginAgain when its total falls, it keeps growing or
- * leads in a circle.
+ * @throws as `fetchPage`; Outdated when the source has changed since the run was interrupted; BeginAgain when its total
+ * falls, or it grows
+ * without end or repeats positions.
  */
 export async function* pagesOf(
   source: Source,
@@ -69,7 +72,7 @@ export async function* pagesOf(
   passed.add(JSON.stringify(from.position));
   let { received, pages, firstTotal, announced } = from;
   let empty = 0;
-  let usual = 0; // records of the last page
+  let usual = 0; // number of records on the last page
   let position = from.position;
 
   const labelOf = (position: Position) => style.label?.(position) ?? `${pages + 1}`;
@@ -83,7 +86,7 @@ export async function* pagesOf(
       coming.isHere = true;
       if (!asking.aborted) fill();
     };
-    page.then(arrive, () => {}); // its failure reaches the code that awaits it
+    page.then(arrive, () => {}); // the code that awaits the page gets its failure
     return coming;
   };
   const isResumed = () => pages === from.pages && pages > 0;
@@ -174,7 +177,8 @@ export async function* pagesOf(
         position = way.next;
         usual = length;
         if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was shorter or longer than the one before
-        if (source.concurrency > 1) fill(); // else only once the page is saved: a run that is killed requests one page again, not two
+        // otherwise only once the page is saved, so that a killed run repeats one request and not two
+        if (source.concurrency > 1) fill();
       }
       used = next.buffer;
       const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;
@@ -185,7 +189,7 @@ export async function* pagesOf(
     await leave();
   }
 
-  /** Requests as many of the next pages as allowed at once, unless too many wait for their turn. */
+  /** Requests as many of the next pages as the limit allows, unless too many fetched pages wait. */
   function fill(): void {
     const { concurrency } = source;
     const mostWaiting = concurrency === 1 ? 1 : 2 * concurrency;
@@ -220,7 +224,7 @@ function refuseGrowth(
 /** Names of parameters for the page's size. */
 const SIZES = /limit|size|per_?page|max_?results|^\W?(?:count|first|max|rows|take|top)$/i;
 
-/** A single page that is exactly as full as requested, and names no next one, may be the first of many. */
+/** A single page that is exactly as long as requested, and names no next one, may be the first of many. */
 function refuseFull({ name, pipeline, query }: Source, { records, way }: Page, pages: number): void {
   const length = records?.length ?? 0;
   if (pages > 1 || way.said || length === 0) return;

@@ -1,7 +1,10 @@
-/** Places in JSON, found in its bytes: a place is first taken as one key (`@odata.nextLink`), then with dots as steps (`message.items`). */
+/**
+ * Finds values in JSON bytes by path. A path is first taken as one key (`@odata.nextLink`), then as keys separated by
+ * dots (`message.items`).
+ */
 import type { JsonBytes, ReadValue } from "../shared/files/json_bytes.ts";
 
-/** An object that leads to paths, by key. */
+/** A node of the tree of paths, by key. */
 interface Node {
   readonly key: string;
   readonly isAscii: boolean;
@@ -12,11 +15,11 @@ interface Node {
 
 interface End {
   readonly path: number;
-  /** Whether the key is the whole path, and so counts instead of its steps. */
+  /** Whether the key is the whole path, which takes precedence over a path of several keys. */
   readonly isWhole: boolean;
 }
 
-/** Paths to find in one reading. */
+/** Paths to find in one pass. */
 export class Paths {
   readonly tree: Node[] = [];
 
@@ -39,16 +42,18 @@ function add(nodes: Node[], [key, ...steps]: readonly string[], end: End): void 
   else add(node.below, steps, end);
 }
 
-/** Reads objects, and remembers the positions of the paths' values. As in JSON.parse, the last of duplicate keys counts. */
+/**
+ * Parses objects, and records the positions of the paths' values. As in JSON.parse, the last of duplicate keys counts.
+ */
 export class PathReader {
-  /** By path, the start of its value; -1 where there is none. */
+  /** By path, the start of its value; -1 if it is missing. */
   readonly starts: number[];
   /** By path, the end of its value. */
   readonly ends: number[];
   readonly #wholes: boolean[];
   #nodes: readonly Node[];
 
-  /** @param readFirst reads the value of the first path instead, where it is a list. */
+  /** @param readFirst if the value of the first path is a list, reads it instead */
   constructor(
     private readonly json: JsonBytes,
     private readonly paths: Paths,
@@ -68,7 +73,7 @@ export class PathReader {
     return this.#object(at, this.paths.tree);
   }
 
-  /** The parsed value of `path`, of a whole number beyond 2^53 its digits; undefined where there is none. */
+  /** The parsed value of `path`; for whole numbers beyond 2^53, their digits; undefined if it is missing. */
   value(path: number): unknown {
     const start = this.starts[path]!, end = this.ends[path]!;
     const value = start < 0 ? undefined : this.json.parsed(start, end);

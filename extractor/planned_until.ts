@@ -1,4 +1,4 @@
-/** Where the schedule stores the time up to which it has dealt with all planned runs. */
+/** Stores the time up to which the schedule has handled all planned runs. */
 import { getLogger } from "@logtape/logtape";
 import { z } from "zod";
 import { DEFAULT_PIPELINE } from "../shared/contracts/names.ts";

@@ -1,9 +1,11 @@
 /**
- * Publishing again what the channel may have lost.
+ * Publishes messages again that the channel may have lost.
  *
- * A channel can lose the end of its history: a failover to a replica that lagged behind, a restored backup, a removed queue file. The
- * extractor knows from its own disk which runs have finished and which one hasn't, so it publishes their messages again, under their ids: a
- * mailbox ignores those that it knows, and takes those that it has lost.
+ * A channel can lose its most recent messages: by a failover to a replica that lagged behind, a restored backup, or a
+ * removed queue file. The
+ * extractor's own state tells which runs have finished and which one hasn't, so it publishes their messages again under
+ * the same ids. A
+ * mailbox ignores the messages that it knows, and accepts those that it has lost.
  */
 import { getLogger } from "@logtape/logtape";
 import { keepDoing } from "../shared/actor/backoff.ts";
@@ -19,10 +21,13 @@ import { forgetAnnouncement, untransformed } from "./announcements.ts";
 import type { Checkpoint, Finished } from "./checkpoint.ts";
 import { phase1Of } from "./extract.ts";
 
-/** Runs of this age are published again, transformed or not, in milliseconds: a day. A mailbox remembers ids for longer. */
+/**
+ * Runs up to this age are published again, transformed or not, in milliseconds: a day. A mailbox remembers ids for
+ * longer.
+ */
 const RECENT_MS = 24 * 3_600_000;
 
-/** A run that has just ended is left to its extractor, in milliseconds. */
+/** For this long after its end, a run is not announced again, in milliseconds: its extractor still publishes. */
 const SETTLING_MS = 5_000;
 
 /** How often recent runs are published again, in milliseconds. */
@@ -34,8 +39,9 @@ const UNTRANSFORMED_EVERY_MS = 3_600_000;
 const PUBLISHED_AT_ONCE = 100;
 
 /**
- * The messages of the last day's runs, except those whose raw file is `gone`, such as after a rejection: that a raw file is complete, or
- * that the unfinished run is wanted.
+ * The messages of the last day's runs, except those whose raw file is `gone`, for example after a rejection. A message
+ * announces a complete
+ * raw file, or requests the unfinished run.
  */
 export function recent(
   { current, completed }: Checkpoint,
@@ -68,7 +74,10 @@ export async function* untransformedOnes(
   yield batch;
 }
 
-/** Publishes what may be lost, now and regularly, until `signal`. Removes the announcement of a run that has ended otherwise. */
+/**
+ * Publishes messages that may be lost, now and regularly, until `signal`. Removes the announcement of a run that ended
+ * without a transform.
+ */
 export async function runReannounce(
   { channel, state, files, openings, now = Date.now }: {
     channel: Channel;
@@ -103,7 +112,7 @@ export async function runReannounce(
   ]);
 }
 
-/** Of the last day's runs only: each check is a request where the files are in a store. */
+/** Checks the last day's runs only: with a store, each check is a request. */
 async function goneOf({ completed }: Checkpoint, files: Files, now: number): Promise<Set<string>> {
   const names = completed.filter(({ finished_at }) => ageOf(finished_at, now) < RECENT_MS)
     .map(({ raw_file }) => raw_file);
@@ -114,7 +123,7 @@ async function goneOf({ completed }: Checkpoint, files: Files, now: number): Pro
 function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
   return keepDoing(work, everyMs, signal, (error) => {
     const isAway = error instanceof TransientError;
-    // an unusable state fails the run that asks for it, with the reason; it doesn't end the service
+    // an unusable state fails the run that needs it, with the reason; it doesn't stop the service
     const level = isAway ? "debug" : "warning";
     getLogger(["etl", "extractor"])[level]("runs not announced again", { reason: messageOf(error) });
     return isAway ? EVERY_MS : everyMs;
@@ -130,7 +139,7 @@ function announcement(run: Finished): Outgoing {
   return compose(to, name, fields, { id: run.message_id });
 }
 
-/** A correction that an earlier version finished doesn't say which lines it corrects. */
+/** A correction that an earlier version finished lacks the line numbers that it corrects. */
 function isKnown({ corrects, detail }: Finished): boolean {
   return corrects !== undefined || detail.correction_of === undefined;
 }

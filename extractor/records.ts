@@ -1,11 +1,11 @@
-/** The records of a page: the text of each exactly as the source wrote it, and its id. */
+/** The records of a page: their text exactly as the source wrote it, and their ids. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { idFrom, type RecordId } from "./ids.ts";
 import { PathReader, Paths } from "./paths.ts";
 
 const NEWLINE = 10, RETURN = 13;
 
-/** The paths to read of each record: its key, and the field of `since`. */
+/** The paths to read in each record: its key, and the field of `since`. */
 export function recordPaths(key: string, since?: string): Paths {
   return new Paths(since === undefined ? [key] : [key, since]);
 }
@@ -15,11 +15,11 @@ export class Records {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly ids: (RecordId | undefined)[] = [];
-  /** Each record's value of the field of `since`; empty without one. */
+  /** Each record's value of the field of `since`; empty without such a field. */
   readonly moments: unknown[] = [];
   readonly end: number;
 
-  /** Reads the list at `at` of `json`, the text in `bytes`. @throws SyntaxError where it isn't JSON. */
+  /** Parses the list at `at` of `json`, the text in `bytes`. @throws SyntaxError if it isn't JSON. */
   constructor(
     private readonly bytes: Uint8Array,
     private readonly json: JsonBytes,
@@ -42,7 +42,7 @@ export class Records {
     return this.ids.length;
   }
 
-  /** The last record's value at `path`; undefined on an empty page. Not to be called after `intoLines`. */
+  /** The last record's value at `path`; undefined on an empty page. Don't call it after `intoLines`. */
   last(path: string): unknown {
     const start = this.#starts.at(-1);
     if (start === undefined) return undefined;
@@ -52,8 +52,9 @@ export class Records {
   }
 
   /**
-   * The records that `keep` selects by their number, from 0, each as one line with its end: byte for byte the source's text, without line
-   * ends between its tokens. The lines are made in the page's own bytes, so this can be called once only.
+   * The records whose index `keep` accepts, one per line with its line end. The text is the source's, byte for byte,
+   * without line ends between
+   * tokens. The lines overwrite the page's own bytes, so call this only once.
    */
   intoLines(keep: (i: number) => boolean): Uint8Array {
     const { bytes, json } = this;
@@ -70,13 +71,13 @@ export class Records {
         if (to !== start) bytes.copyWithin(to, start, end);
         to += end - start;
       }
-      bytes[to++] = NEWLINE; // there is room for it: a comma or the list's end follows each record
+      bytes[to++] = NEWLINE; // this never overwrites the next record: a comma or the list's end follows each one
     }
     return bytes.subarray(first, to);
   }
 }
 
-/** The id of the record in `line`, as `Records` reads it. @throws SyntaxError where it isn't JSON. */
+/** The id of the record in `line`, as `Records` reads it. @throws SyntaxError if it isn't JSON. */
 export function idOf(line: Uint8Array, paths: Paths): RecordId | undefined {
   const json = new JsonBytes(line);
   const record = new PathReader(json, paths);

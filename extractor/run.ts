@@ -1,4 +1,4 @@
-/** The raw file of a run: begun or resumed, filled page by page, and published when complete. */
+/** Writes the raw file of a run: starts or resumes it, adds pages, and publishes it once complete. */
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import type { Moment } from "../shared/contracts/messages.ts";
@@ -19,17 +19,17 @@ import type { Source } from "./source.ts";
 
 export interface WrittenRun extends ToldPages {
   readonly records: number;
-  /** Records that were left out because an earlier one had their id. */
+  /** Records that were skipped because an earlier one had their id. */
   readonly duplicates: number;
-  /** Pages fetched, those before a resume included. */
+  /** Pages fetched, including those before a resume. */
   readonly pages: number;
-  /** The last total of the source; the number of records received where it has none. */
+  /** The source's last total; the number of records received if it announces none. */
   readonly total: number;
-  /** The greatest total of the source; null where it has none. */
+  /** The source's greatest total; null if it announces none. */
   readonly announced: number | null;
-  /** Repeated ones included. */
+  /** Including repeated records. */
   readonly received: number;
-  /** Announced records that never came. */
+  /** Announced records that were never received. */
   readonly missing: number;
   readonly repeated: number;
   readonly bytes: number;
@@ -41,12 +41,14 @@ export interface WrittenRun extends ToldPages {
 const log = getLogger(["etl", "extractor", "run"]);
 
 /**
- * Writes the raw file of `run` from where it stands. `onPage` is called with pages that are in the file, and `onSafe` whenever some of them
- * are safe there, to store the progress; a call with the last progress resumes there, and adds nothing twice.
+ * Writes the raw file of `run` from its current position. Calls `onPage` with pages that are in the file, and `onSafe`
+ * whenever some of them
+ * are durable, to store the progress. A call with the last stored progress resumes there, and adds no record twice.
  *
- * @param onIds called now and then while the ids of earlier records are read again
- * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source repeats one page for ever; and BeginAgain when far
- * fewer records came than announced.
+ * @param onIds called occasionally while the ids of earlier records are read again
+ * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source repeats one page endlessly; and
+ * BeginAgain when far fewer
+ * records were received than announced.
  */
 export async function writeRun(
   run: Unfinished,
@@ -140,8 +142,9 @@ export async function writeRun(
 }
 
 /**
- * How far the run reaches, by the moments of a page. A repeated record is left out; where it has changed, the run reaches no further than
- * before that change, so that the next one asks for it.
+ * The greatest moment that the run covers after a page. Repeated records are skipped. If one of them has changed, the
+ * range ends before that
+ * change, so that the next run requests it.
  */
 function reached(
   { latest, is_latest_final }: Unfinished,
@@ -155,12 +158,12 @@ function reached(
     : { latest: moments.reduce<Moment | undefined>(later, latest) };
 }
 
-/** @throws BeginAgain where too much is missing. */
+/** @throws BeginAgain if too many records are missing. */
 function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sha256"> {
   const { records, duplicates, pages, last_skip: received, began_again } = run;
   const total = run.total ?? records;
   const announced = run.most_total ?? run.total;
-  // windows share their edges, so their announcements count some records twice
+  // windows overlap at their edges, so their totals count some records twice
   const came = source.since?.window === undefined ? records : received;
   const { missing, isComplete } = ending({ records: came, announced: announced ?? undefined });
   if (!isComplete) {
@@ -171,7 +174,7 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
     );
   }
   if (missing > 0) {
-    const repeated = duplicates; // as many as are missing: each page of the source may have another order
+    const repeated = duplicates; // as many duplicates as missing records: the source may order each page differently
     log.warning("fewer records came than the source had announced", {
       announced,
       received,
@@ -187,7 +190,10 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
   };
 }
 
-/** The facts of a file that got its name before the process died: it is complete, as none gets its name earlier. */
+/**
+ * The facts of a file that was published before the process was killed. It is complete, as only complete files are
+ * published.
+ */
 async function factsOf(
   run: Unfinished,
   files: Files,
@@ -219,8 +225,9 @@ function styleOf(source: Source, run: Unfinished): Source["style"] {
 }
 
 /**
- * Records inserted in front shift others into the next page; a page of nothing but known ones needs as much growth. Pages that are read
- * again after a fallen total, and windows that share their edges, repeat records too.
+ * Inserted records shift others to the next page, but a page of known records only needs as many insertions. Records
+ * also repeat on pages that
+ * are read again after a fallen total, and in windows that overlap at their edges.
  */
 function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source, mayBeExpired: boolean) {
   const held = page.records?.length ?? 0;
@@ -245,7 +252,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
   );
 }
 
-/** Without keys, only all of its bytes tell a page from the one before. Returns their sum. */
+/** Without keys, only its bytes distinguish a page from the one before. Returns their checksum. */
 function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Source): string {
   const sum = createHash("sha256").update(lines).digest("hex");
   if (sum !== run.last_page) return sum;
@@ -256,7 +263,7 @@ function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Sour
   );
 }
 
-/** The ids in a file that was cut to whole pages; none in a new one. */
+/** The ids in a file that was truncated to whole pages; none in a new file. */
 async function idsIn(
   part: GrowingFile | undefined,
   paths: Paths,

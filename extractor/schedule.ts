@@ -17,12 +17,12 @@ export interface Clock {
 
 export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 
-/** When runs of a pipeline start by themselves, by definition and configuration. */
+/** When a pipeline's runs start automatically, by definition and configuration. */
 export type Plan =
   & Timetable
   & Pick<ConfigOf<typeof ExtractorVariables>, "RUN_ON_START" | "SCHEDULE_CATCH_UP_HOURS">;
 
-/** Undefined where the definition never starts one. */
+/** Undefined if the definition never starts a run. */
 export function planOf(
   name: string,
   schedule: string | undefined,
@@ -39,25 +39,27 @@ export function planOf(
   return timetable && { ...config, ...timetable };
 }
 
-/** Stores the time up to which the schedule has dealt with all planned runs, in milliseconds since 1970. */
+/** Stores the time up to which the schedule has handled all planned runs, in milliseconds since 1970. */
 export interface PlannedUntil {
   read(): Promise<number | undefined>;
   write(at: number): Promise<void>;
 }
 
-/** The longest sleep at once, in milliseconds; it bounds the delay after a change of the clock or a sleep of the machine. */
+/** The longest single sleep, in milliseconds; it limits the delay after a clock change or a suspend of the machine. */
 const LONGEST_SLEEP_MS = 60_000;
 
-/** How long a request is repeated while the channel is away, in milliseconds: an hour. */
+/** How long a request is retried while the channel is unavailable, in milliseconds: an hour. */
 const ASK_FOR_MS = 3_600_000;
 
 const log = getLogger(["etl", "extractor", "schedule"]);
 
 /**
- * Asks for runs on `channel` as `plan` says, until `signal`. Two services with the same plan ask for one run, not for two, as the request's
- * id follows from the planned time. A request is skipped, with a line in the log, while another run waits or is being extracted.
+ * Requests runs on `channel` according to `plan`, until `signal`. The request's id derives from the planned time, so
+ * two services with the
+ * same plan request one run. A request is skipped, with a log line, while another run waits or is being extracted.
  *
- * A planned time that passed while no service ran is caught up once at start, if it is not older than `SCHEDULE_CATCH_UP_HOURS`.
+ * A planned time that passed while no service was running is caught up once at the start, if it isn't older than
+ * `SCHEDULE_CATCH_UP_HOURS`.
  *
  * @param hasCompleted whether a run has completed before, for `RUN_ON_START=if-none`
  */
@@ -100,7 +102,7 @@ export async function runSchedule(
   }
 }
 
-/** Sleeps from the time `now` until `at`, or until the clock turns out to have been set back; returns the time then. */
+/** Sleeps from the time `now` until `at`, or until the clock has been set back; returns the time then. */
 async function sleepUntil(at: number, now: number, clock: Clock, signal: AbortSignal): Promise<number> {
   for (let last = now; now < at && now >= last && !signal.aborted; now = clock.now()) {
     last = now;
@@ -114,7 +116,7 @@ function keyOf({ pipeline }: Plan, at: string): string {
   return pipeline === DEFAULT_PIPELINE ? `schedule/${at}` : `schedule/${pipeline}/${at}`;
 }
 
-/** The last planned time after `until` and up to `now` that is worth catching up. */
+/** The last planned time after `until` and up to `now` that is recent enough to catch up. */
 export function missedTick(plan: Plan, until: number | undefined, now: number): number | undefined {
   if (until === undefined) return undefined;
   let missed: number | undefined;

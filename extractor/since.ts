@@ -1,11 +1,13 @@
-/** Asking only for changes: since when, and in which windows. */
+/** Requests only changes: their start, and their windows. */
 import type { Moment } from "../shared/contracts/messages.ts";
 import type { Duration } from "../shared/pipeline/mod.ts";
 import { compare, timeLike, timeOf } from "../shared/pipeline/moments.ts";
 import type { AnySource } from "./source.ts";
 import type { Position, Style } from "./paging/style.ts";
 
-/** `moment`, or the time `now` where it is an ISO time after that: one record from the future must not hide all changes until then. */
+/**
+ * `moment`, limited to `now` if it is an ISO time: a record dated in the future must not hide all changes until then.
+ */
 export function notAfter(moment: Moment | undefined, now: number): Moment | undefined {
   const time = moment === undefined ? undefined : timeOf(moment);
   return time !== undefined && time > now ? nowLike(moment!, now) : moment;
@@ -19,22 +21,23 @@ export function durationMs(duration: Duration): number {
 }
 
 /**
- * `moment` plus `ms` milliseconds, in the form of `moment`. Numbers are seconds since 1970, or milliseconds where they are too large for
- * that.
+ * `moment` plus `ms` milliseconds, in the format of `moment`. Numbers are seconds since 1970, or milliseconds if they
+ * are too large for seconds.
  */
 export function shifted(moment: Moment, ms: number): Moment {
   if (ms === 0) return moment;
   if (typeof moment === "number") return moment + (Math.abs(moment) < 1e11 ? Math.floor(ms / 1_000) : ms);
   const time = timeOf(moment);
-  // a value that is neither time nor number can't be moved back
+  // a value that is neither time nor number can't be shifted
   return time === undefined ? moment : timeLike(time + ms, moment);
 }
 
 type Since = NonNullable<AnySource["since"]>;
 
 /**
- * `style`, asking only for changes after `from`, window by window up to `now` where the definition says so. The value is sent with every
- * request, except to a link.
+ * Wraps `style` to request only changes after `from`, in windows up to `now` if the definition says so. The parameter
+ * is added to every
+ * request except links.
  */
 export function since(
   style: Style,
@@ -86,7 +89,7 @@ export function since(
   };
 }
 
-/** The time `now`, in the form of `moment`. */
+/** The time `now`, in the format of `moment`. */
 function nowLike(moment: Moment, now: number): Moment {
   if (typeof moment === "number") return Math.abs(moment) < 1e11 ? Math.floor(now / 1_000) : now;
   return timeLike(now, moment);

@@ -21,33 +21,33 @@ export interface Patience {
   /** Longest page, in bytes after decompression. */
   readonly maxBytes: number;
   readonly maxRetries: number;
-  /** Milliseconds before each further try; the last one is repeated. */
+  /** Milliseconds before each retry; further retries use the last value. */
   readonly retryDelaysMs: readonly number[];
-  /** Ends early with the signal. */
+  /** Resolves early when `signal` is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 export interface Source extends Patience, Disposable {
-  /** Also the plural of its records in messages. */
+  /** Also the plural noun for its records in messages. */
   readonly pipeline: string;
   /** The address without credentials and secrets; it also identifies the source. */
   readonly name: string;
   readonly style: Style;
   readonly access: Access;
-  /** Path of the list in an answer; undefined where the answer is the list. */
+  /** Path of the list in an answer; undefined if the answer is the list. */
   readonly records: string | undefined;
-  /** Paths to read of an answer: the list first, where it has a path. */
+  /** Paths to read in an answer: the list first, if it has a path. */
   readonly places: Paths;
-  /** Paths to read of a record: its key first. */
+  /** Paths to read in a record: its key first. */
   readonly recordPaths: Paths;
   /** A path whose presence makes an answer an error. */
   readonly error: string | undefined;
   readonly empty: readonly number[];
-  /** The parameters of every request except links, those of the address included. */
+  /** The parameters of every request except links, including those of the address. */
   readonly query: Readonly<Record<string, string | number>>;
-  /** Tells two definitions apart that ask the same address for different things. */
+  /** Distinguishes definitions that request different data from the same address. */
   readonly asks: string;
-  /** Requests at once. */
+  /** Number of concurrent requests. */
   readonly concurrency: number;
   readonly since: AnySource["since"];
   /** How to get smaller pages, in words. */
@@ -107,7 +107,7 @@ export function sourceOf({ name: pipeline, definition }: Plan, patience: Patienc
   };
 }
 
-/** Made of the definition's text, so that it holds no secret; the page length of offsets makes no difference. */
+/** Derived from the definition's text, so that it holds no secret. The page length of offsets is ignored. */
 function asksOf({ key, source: { query, records, since } }: Plan["definition"], paging: AnyPaging): string {
   const way = paging.by === "offset" ? { ...paging, size: 0 } : paging;
   return createHash("sha256").update(JSON.stringify([key, query, records, since, way])).digest("hex").slice(
@@ -127,7 +127,7 @@ function smallerPages(written: AnyPaging, paging: AnyPaging): string {
     : `Set a smaller ${name} (now ${sizeOf(paging)})`;
 }
 
-/** Query parameters whose values are secrets, judging by their names. */
+/** Names of query parameters whose values are probably secrets. */
 const SECRET_NAME = /token|key|secret|pass|pwd|auth|sig|credential|session/i;
 
 /** An address without user and password, and with `***` for query values that look like secrets. */

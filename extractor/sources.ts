@@ -7,9 +7,9 @@ import { type Patience, type Source, sourceOf } from "./source.ts";
 
 export class Sources implements Disposable {
   readonly usable: ReadonlyMap<string, Source>;
-  readonly #reasons = new Map<string, string>(); // why a pipeline has no source
+  readonly #reasons = new Map<string, string>(); // pipeline -> why it has no source
 
-  /** Opens the source of each pipeline, with the variables that its definition names; logs which can't be used. */
+  /** Opens the source of each pipeline, with the variables that its definition names; logs the unusable ones. */
   constructor(private readonly pipelines: Pipelines, patience: Patience, readEnv: ReadEnv) {
     const usable = new Map<string, Source>();
     for (const name of [...pipelines.plans.keys(), ...pipelines.broken.keys()]) {
@@ -27,7 +27,7 @@ export class Sources implements Disposable {
     this.usable = usable;
   }
 
-  /** @throws PermanentError saying why there is none. */
+  /** @throws PermanentError with the reason if the pipeline has no usable source. */
   of(pipeline: string): Source {
     const reason = this.#reasons.get(pipeline);
     if (reason !== undefined) throw new PermanentError(reason);

@@ -1,6 +1,7 @@
 /**
- * Which run of a pipeline is held, and up to where its changes are loaded. Stored beside the checkpoint, as it changes while a run is
- * extracted.
+ * Which run of a pipeline is held, and up to which moment its changes are loaded. Stored separately from the
+ * checkpoint, as it changes while a
+ * run is extracted.
  */
 import { z } from "zod";
 import { pause } from "../shared/actor/backoff.ts";
@@ -10,27 +11,29 @@ import type { State } from "../shared/files/state.ts";
 import { later } from "../shared/pipeline/moments.ts";
 
 const Standing = z.object({
-  /** The next run asks for changes since then; absent before the first loaded run. */
+  /** The next run requests changes since this moment; absent before the first loaded run. */
   cursor: Moment.optional(),
-  /** Which field's values the cursor holds; see `SinceRange.of`. */
+  /** The field that the cursor's values come from; see `SinceRange.of`. */
   of: z.string().optional(),
   rewinds: z.int().nonnegative().default(0),
-  /** The run that waits for a person; others wait for it. */
+  /** The run that waits for a decision; later runs wait for it. */
   held: RunId.optional(),
-  /** When the saver last said so, in milliseconds since 1970. */
+  /** When the saver last reported that, in milliseconds since 1970. */
   held_at: z.number().default(0),
-  /** The last run that was decided on: a later message that it is held is outdated. */
+  /** The last run with a decision: a later message that it is held is outdated. */
   decided: RunId.optional(),
 });
 export type Standing = z.output<typeof Standing>;
 
-/** An unreadable document counts as empty: the saver repeats its content within the hour. @throws as `Documents.read`. */
+/**
+ * An unreadable document counts as empty: the saver repeats its content within an hour. @throws as `Documents.read`.
+ */
 export async function standingOf(state: Documents, pipeline: string): Promise<Standing> {
   return parsedAs(Standing, await state.read(nameOf(pipeline)) ?? "{}") ?? Standing.parse({});
 }
 
 /**
- * Changes how a pipeline stands, one change after the other, also across processes. Returns the result.
+ * Changes a pipeline's standing. Changes are serialized, also across processes. Returns the result.
  *
  * @throws as `State.lock` and `Documents.write`.
  */
@@ -40,7 +43,7 @@ export async function changeStanding(
   change: (standing: Standing) => Standing,
   signal: AbortSignal,
 ): Promise<Standing> {
-  // others hold it only while they write a small file
+  // other holders keep the lock only while they write a small file
   const sleep = (_ms: number, signal: AbortSignal) => pause(20, signal);
   using lock = await state.lock(`standing/${pipeline}`, { waitMs: 30_000, sleep, signal });
   const before = await standingOf(lock.documents, pipeline);
@@ -51,7 +54,7 @@ export async function changeStanding(
   return after;
 }
 
-/** How a pipeline stands after `outcome`, which may be outdated. */
+/** The standing after `outcome`, which may be outdated. */
 export function after(standing: Standing, { outcome, run_id, since }: RunOutcome, now: number): Standing {
   const { held, ...others } = standing;
   if (outcome === "held") {
@@ -63,8 +66,8 @@ export function after(standing: Standing, { outcome, run_id, since }: RunOutcome
 }
 
 /**
- * Nothing is missing between the start of a run's range and the cursor of that time; so everything up to the greatest value of a loaded run
- * is loaded.
+ * If a run's range starts at or before the cursor, nothing between them is missing: all changes up to the run's
+ * greatest value are loaded.
  */
 function loaded(standing: Standing, { from, to = from, of, rewinds }: SinceRange): Standing {
   if (rewinds < standing.rewinds) return standing;
@@ -76,15 +79,18 @@ export function rewound(standing: Standing, of: string, moment: Moment): Standin
   return { ...standing, of, cursor: moment, rewinds: standing.rewinds + 1 };
 }
 
-/** Since when to ask for changes; undefined where nothing with such values was loaded. */
+/** The moment since which to request changes; undefined if no such values have been loaded. */
 export function cursorOf(standing: Standing, of: string): Moment | undefined {
   return standing.of === of ? standing.cursor : undefined;
 }
 
-/** How long a run counts as held without news, in milliseconds: three times the interval at which the saver repeats it. */
+/**
+ * How long a run counts as held without a further message, in milliseconds: three times the interval at which the saver
+ * repeats it.
+ */
 const BELIEVED_MS = 3 * 3_600_000;
 
-/** The run that later ones wait for. The saver makes them wait too, so its silence may be trusted after a while. */
+/** The run that later ones wait for. After a long silence none is assumed: the saver makes later runs wait too. */
 export function heldIn({ held, held_at }: Standing, now: number): string | undefined {
   return now - held_at < BELIEVED_MS ? held : undefined;
 }

@@ -1,4 +1,6 @@
-/** The extractor's state on the local disk, and its locks: one extraction at a time of a pipeline, also across processes. */
+/**
+ * The extractor's state on the local disk, and its locks: one extraction per pipeline at a time, also across processes.
+ */
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { Busy } from "../shared/errors/errors.ts";
@@ -6,7 +8,7 @@ import { fileError } from "../shared/files/disk.ts";
 import { LocalDocuments } from "../shared/files/documents.ts";
 import type { LockOptions, State, StateLock } from "../shared/files/state.ts";
 
-/** The state in `folder`, `DATA_DIR/state`. A process holds its lock until it ends, however long it hangs. */
+/** The state in `folder`, `DATA_DIR/state`. A process holds its lock until it ends, even if it hangs. */
 export class LocalState extends LocalDocuments implements State {
   async lock(name: string, options: LockOptions): Promise<StateLock> {
     const held = await lock(this.placeOf(`${name}.lock`), options);
@@ -34,7 +36,7 @@ async function tryLock(path: string): Promise<Disposable | undefined> {
 /**
  * Takes the lock file `path`, waiting up to `waitMs` for its holder.
  *
- * @throws Busy naming the holder after a wait in vain. @throws the signal's reason when `signal` ended the wait.
+ * @throws Busy naming the holder when the wait times out. @throws the signal's reason when `signal` was aborted.
  */
 async function lock(path: string, { waitMs, sleep, signal }: LockOptions): Promise<Disposable> {
   const stepMs = 500;

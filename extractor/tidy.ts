@@ -1,4 +1,4 @@
-/** Removes what dead writers have left in a store: nobody sees it there, and somebody pays for it. */
+/** Removes uploads that killed writers have left in a store: they are invisible there, but cost money. */
 import { getLogger } from "@logtape/logtape";
 import { keepDoing } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";
@@ -6,7 +6,7 @@ import type { Files } from "../shared/files/files.ts";
 
 const EVERY_MS = 6 * 3_600_000;
 
-/** Removes abandoned uploads now and regularly, until `signal`. Failures are logged; the next round tries again. */
+/** Removes abandoned uploads now and regularly, until `signal`. Failures are logged; the next round retries. */
 export async function keepTidying(files: Files, signal: AbortSignal): Promise<void> {
   const log = getLogger(["etl", "extractor"]);
   const tidy = async () => {

@@ -7,8 +7,9 @@ import { after, changeStanding } from "./standing.ts";
 import type { State } from "../shared/files/state.ts";
 
 /**
- * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait, a loaded one moves the cursor of `since`,
- * and the files of a rejected one are removed. Outdated or repeated news changes nothing.
+ * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait, a loaded one moves the
+ * cursor of `since`,
+ * and the files of a rejected one are removed. Outdated or repeated messages change nothing.
  */
 export function tracker({ state, files }: { state: State; files: Files }): Actor<"channel:run_outcome"> {
   return {
@@ -30,7 +31,10 @@ export function tracker({ state, files }: { state: State; files: Files }): Actor
   };
 }
 
-/** Removes the files that still belong to the run; the receipt first, as it would have them announced again. */
+/**
+ * Removes the files that still belong to the run. The receipt goes first, as the files would be announced again because
+ * of it.
+ */
 async function removeFiles(
   { rejected = [] }: RunOutcome,
   files: Files,

@@ -6,7 +6,8 @@ import { readLookups } from "./lookup.ts";
 import type { Feed, TransformerParts } from "./transformer.ts";
 
 /**
- * Reads the lookups of all pipelines. One with an unusable lookup or definition is out of service, alone: its problems are logged, and its
+ * Reads the lookups of all pipelines. A pipeline with an unusable lookup or definition is disabled alone: its problems
+ * are logged, and its
  * messages are refused with them.
  *
  * @throws ConfigError when LOOKUP_FILE names an unusable file.

@@ -9,9 +9,9 @@ import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 
 /** A column of names, and a column of their codes. */
 export interface LookupFile {
-  /** The code of `name`, whatever its capitals and blanks; undefined where the file lacks it. */
+  /** The code of `name`, ignoring case and extra spaces; undefined if the file lacks it. */
   codeOf(name: string): string | undefined;
-  /** Of the file, lower-case hexadecimal. */
+  /** SHA-256 of the file, lower-case hexadecimal. */
   readonly sha256: string;
   /** Number of names. */
   readonly size: number;
@@ -19,7 +19,7 @@ export interface LookupFile {
 
 export interface AddedMember {
   readonly key: string;
-  /** The keys that lead to the value to look up. */
+  /** The path of keys to the value to look up. */
   readonly by: readonly string[];
   codeOf(name: string): string | undefined;
   readonly otherwise: string | null;
@@ -29,14 +29,14 @@ export interface AddedMember {
 
 export interface Lookups {
   readonly added: readonly AddedMember[];
-  /** SHA-256 of the file, lower-case hexadecimal; of several files, of their sums in a row. */
+  /** SHA-256 of the file, lower-case hexadecimal; for several files, of their concatenated checksums. */
   readonly sha256: string;
 }
 
 export interface LookupPlaces {
   /** The folder of definitions. Default: the program's own. */
   readonly dir?: string | undefined;
-  /** Variables that name another file, relative to the working directory. Default: none is set. */
+  /** Reads variables that name another file, relative to the working directory. Default: none is set. */
   readonly readEnv?: ReadEnv;
 }
 
@@ -59,7 +59,7 @@ export async function readLookups(
   return { added, sha256: createHash("sha256").update(sums.sort().join("")).digest("hex") };
 }
 
-/** In the folder `dir`, or where the lookup's variable says. */
+/** The path in the folder `dir`, or the one that the lookup's variable names. */
 export async function lookupPath(
   lookup: string | Placeholder,
   dir: string,
@@ -74,7 +74,8 @@ export async function lookupPath(
 }
 
 /**
- * Reads a lookup file: UTF-8, with or without byte order mark, a header of the two columns `key` and `value`, then one name a row.
+ * Reads a lookup file: UTF-8, with or without byte order mark, a header with the two columns `key` and `value`, then
+ * one name per row.
  *
  * @throws ConfigError with every problem of the file, each with its line.
  */
@@ -113,12 +114,12 @@ export async function readLookup(path: string, key: string, value: string): Prom
 
 interface Row {
   readonly record: string[];
-  /** The line of its end. */
+  /** The row's last line. */
   readonly info: { readonly lines: number };
 }
 
 function rowsOf(text: string): Row[] {
-  // the parser counts lines right only where all line ends are alike
+  // the parser counts lines correctly only if all line ends are the same
   const options = { trim: true, relax_column_count: true, skip_empty_lines: true, info: true } as const;
   return parse(text.replace(/\r\n?/g, "\n"), options) as unknown as Row[];
 }
@@ -157,7 +158,7 @@ function readRows(
   return { codes, problems };
 }
 
-/** Makes spellings of a name equal: no blanks around, one between words, no capitals, characters in their composed form. */
+/** Normalizes a name: no spaces around it, one between words, lower case, composed characters. */
 function fold(name: string): string {
   return name.trim().replace(/\s+/g, " ").toLowerCase().normalize("NFC");
 }

@@ -1,4 +1,4 @@
-/** Reads no more of a record's text than needed: the fields of a reading plan, and the names of its keys. */
+/** Parses only the needed part of a record's text: the fields of a reading plan, and the names of its keys. */
 import type { Field } from "../shared/pipeline/fields.ts";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { MOST_LEVELS } from "../shared/pipeline/problems.ts";
@@ -12,7 +12,7 @@ export function kindBit(kind: (typeof KINDS)[number]): number {
   return 1 << KINDS.indexOf(kind);
 }
 
-/** By the value's first byte. */
+/** By the first byte of a value. */
 const KIND_BITS = new Uint8Array(256);
 for (
   const [first, kind] of [['"', 0], ["-0123456789", 1], ["tf", 2], ["{", 3], ["[", 4], ["n", 5]] as const
@@ -20,13 +20,13 @@ for (
   for (const character of first) KIND_BITS[character.charCodeAt(0)] = 1 << kind;
 }
 
-/** Places in an object whose keys are remembered. */
+/** Positions in an object whose keys are cached. */
 const MOST_KNOWN = 200;
 
-/** Keys whose kinds of values are remembered. */
+/** Number of keys whose value kinds are tracked. */
 const MOST_SEEN = 500;
 
-/** Reads one record after another. Its values are valid until the next `read`. */
+/** Reads records one after another. The values are valid until the next `read`. */
 export class RecordReader {
   readonly #json = new JsonBytes();
   readonly #record: ObjectReader;
@@ -35,7 +35,7 @@ export class RecordReader {
     this.#record = new ObjectReader(this.#json, fields, true);
   }
 
-  /** The planned fields of the record, as far as it has them. */
+  /** The planned fields that the record has. */
   get values(): Record<string, unknown> {
     return this.#record.values;
   }
@@ -45,14 +45,18 @@ export class RecordReader {
     return this.#record.keys;
   }
 
-  /** Calls `see` with each key of the record, in order, whose kind of value may be new for it: few, as most records are alike. */
+  /**
+   * Calls `see` with each key of the record, in order, whose kind of value may be new for it. As most records are
+   * alike, these are few.
+   */
   seen(see: (name: string, bit: number) => void): void {
     this.#record.seen(see);
   }
 
   /**
-   * Reads a line of UTF-8; returns whether it is a JSON object without blanks around it, of no more than half of the levels that can be kept.
-   * Only then are the other members valid.
+   * Reads a line of UTF-8. Returns whether it is a JSON object without spaces around it, with at most half of the
+   * levels that can be stored.
+   * The other members are valid only then.
    */
   read(line: Uint8Array): boolean {
     if (line[0] !== OPEN) return false;
@@ -66,14 +70,14 @@ export class RecordReader {
   }
 }
 
-/** A key at some place of the last object. */
+/** A key that the last object had at some position. */
 interface KnownKey {
   readonly text: Uint8Array;
   readonly name: string;
   readonly wanted: boolean;
-  /** Reads its value where that is an object. */
+  /** Reads its value if that is an object. */
   readonly below: ObjectReader | undefined;
-  /** The bits of the kinds of its values so far, at any place. */
+  /** The bits of the kinds of its values so far, at any position. */
   readonly seen: { bits: number };
 }
 
@@ -83,7 +87,7 @@ class ObjectReader {
   /** Keys, and the bits of kinds of values, that are new in the last record. */
   readonly #fresh: { readonly key: KnownKey; readonly place: number; readonly bit: number }[] = [];
   readonly #below: ReadonlyMap<string, ObjectReader | undefined>;
-  /** The keys at each place of the last objects: most objects have the same ones. */
+  /** The keys at each position of the last objects: most objects have the same ones. */
   readonly #known: KnownKey[] = [];
   readonly #seen = new Map<string, KnownKey["seen"]>();
   #line: Uint8Array = new Uint8Array();

@@ -1,8 +1,8 @@
-/** Adds a member to a record without touching the rest of its text: numbers and the order of keys stay as written. */
+/** Adds a member to a record without changing the rest of its text: numbers and the order of keys stay as written. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { explain, type JsonObject, type Problem } from "../shared/pipeline/problems.ts";
 
-/** The most characters that a dead letter keeps of a line that isn't a record; no more can be corrected either. */
+/** The most characters that a dead letter keeps of a line that isn't a record; a longer line can't be corrected. */
 export const MAX_RAW_LINE = 1_000_000;
 
 const SPACE = 32, OPEN = 123;
@@ -10,20 +10,21 @@ const encoder = new TextEncoder();
 
 export const REASON_KEY = "error_reason";
 
-/** The value is null where there is none. */
+/** The value is null if the lookup has none. */
 export type Member = readonly [key: string, value: string | null];
 
 export function memberText([key, value]: Member): string {
   return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
 }
 
-/** The line of a valid record with `members` added last; its own members of these names are dropped. */
+/** The line of a valid record with `members` added last; its own members with these names are dropped. */
 export function enrich(line: string, record: JsonObject, members: readonly Member[]): string {
   return members.reduce((text, member) => withMember(text, record, member), line);
 }
 
 /**
- * The dead letter of a line: the record with `error_reason` added last (replacing its own), or, where the line is no JSON object,
+ * The dead letter of a line: the record with `error_reason` added last (replacing its own), or, if the line isn't a
+ * JSON object,
  * `{"raw_line":…,"error_reason":…}`.
  */
 export function deadLetter(
@@ -42,7 +43,7 @@ export function deadLetter(
 
 function withMember(line: string, record: JsonObject, member: Member): string {
   const [key] = member;
-  // with a second member of the same name, each reader would decide which one it sees
+  // with two members of the same name, readers could disagree on which one counts
   const text = Object.hasOwn(record, key) ? withoutMember(line, key) : line;
   const end = text.lastIndexOf("}");
   const comma = isEmptyBefore(text, end) ? "" : ",";
@@ -55,7 +56,7 @@ function isEmptyBefore(text: string, end: number): boolean {
   return text.charCodeAt(before) === OPEN;
 }
 
-/** The object `line` without its members named `key`, the other text unchanged. */
+/** The object `line` without its members named `key`; the other text is unchanged. */
 function withoutMember(line: string, key: string): string {
   const bytes = encoder.encode(line);
   const json = new JsonBytes(bytes);

@@ -1,6 +1,6 @@
 const OTHER = "(other)";
 
-/** Counts names; those beyond the first `most` different ones are counted together, as `(other)`. */
+/** Counts names; after the first `most` different names, others are counted together as `(other)`. */
 export class Tally {
   readonly #counts = new Map<string, number>();
   #others = 0;

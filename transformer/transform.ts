@@ -14,7 +14,7 @@ import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splic
 import { Tally } from "./tally.ts";
 
 export interface Sink {
-  /** Appends text or bytes. Bytes can be reused once the promise is settled. */
+  /** Appends text or bytes. The caller may reuse the bytes once the promise is settled. */
   write(data: string | Uint8Array): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ export interface TransformPorts {
   readonly dead: Sink;
   readonly plan: Plan;
   readonly added: readonly AddedMember[];
-  /** Called after each batch of lines with the number of records done. */
+  /** Called after each batch of lines with the number of records processed. */
   progress(records: number): void;
 }
 
@@ -42,7 +42,10 @@ export interface Findings {
   readonly types: FieldTypes[];
 }
 
-/** The longest line to read, in bytes. With the added members it can still be read whole from the two files. */
+/**
+ * The longest line to read, in bytes. With the added members, its line in either output file is still short enough to
+ * be read.
+ */
 export const MAX_RAW_BYTES: number = MAX_LINE_BYTES - 64 * 1024;
 
 const NEWLINE = 10, RETURN = 13;
@@ -61,7 +64,10 @@ const FLAWS: Record<Flaw, Problem> = {
   "too-long": lineProblem("Line too long", `more than ${MAX_RAW_BYTES} bytes`),
 };
 
-/** Writes each line to `processed` or `dead`, in order, and skips blank ones. No line stops it. @throws as `batches` and the sinks. */
+/**
+ * Writes each line to `processed` or `dead`, in order, and skips blank ones. An invalid line never stops it. @throws as
+ * `batches` and the sinks.
+ */
 export async function transform(batches: AsyncIterable<LineBatch>, ports: TransformPorts): Promise<Findings> {
   const transformation = new Transformation(ports);
   for await (const batch of batches) {
@@ -78,7 +84,7 @@ class Transformation {
   readonly #fields = new Map<string, number>(); // key -> the bits of the kinds of its values
   readonly #reader: RecordReader;
   readonly #processed = new Output();
-  /** Keys that only a record that was transformed before can have. */
+  /** Keys that only a previously transformed record can have. */
   readonly #addedKeys: readonly string[];
   /** The added members in UTF-8, by their text. */
   readonly #members = new Map<string | null, Uint8Array>();
@@ -91,7 +97,7 @@ class Transformation {
     this.#addedKeys = [...ports.added.map(({ key }) => key), REASON_KEY];
   }
 
-  /** Takes lines as bytes. A record's bytes are copied; only the fields with rules are parsed. */
+  /** Processes a line as bytes. A record's bytes are copied; only the fields with rules are parsed. */
   takeBytes(bytes: Uint8Array): void {
     for (let at = 0, next = 0; at <= bytes.length; at = next + 1) {
       next = bytes.indexOf(NEWLINE, at);
@@ -126,7 +132,7 @@ class Transformation {
     };
   }
 
-  /** Takes the line if it is a record without the members to add, as most lines are. */
+  /** Processes the line if it is a record without the members to add, as most lines are. */
   #takeRecord(line: Uint8Array): boolean {
     const record = this.#reader;
     if (!record.read(line) || this.#addedKeys.some((key) => record.keys.includes(key))) return false;

@@ -11,7 +11,7 @@ import { MAX_RAW_BYTES, transform } from "./transform.ts";
 
 export interface TransformerParts {
   readonly files: Files;
-  /** @throws PermanentError where a pipeline's rules or lookups can't be used. */
+  /** @throws PermanentError if a pipeline's rules or lookups can't be used. */
   feedOf(pipeline: string): Feed;
 }
 
@@ -23,9 +23,11 @@ export interface Feed {
 /**
  * The transformer: mailbox `channel:phase1_complete`, output `channel:phase2_complete`.
  *
- * Promise: the two files get their names only once both are complete and the raw file has proved to be the announced one; the same raw file
- * gives the same names and bytes, however often the message is repeated. Announced files aren't replaced while they are intact, even if
- * lookup or rules have changed since.
+ * Guarantee: the two files are published only once both are complete and the raw file's checksum is the announced one.
+ * The same raw file gives
+ * the same names and bytes, even if the message is repeated. Announced files aren't replaced while they are intact,
+ * even if lookup or rules
+ * have changed since.
  */
 export function transformer({ files, feedOf }: TransformerParts): Actor<"channel:phase1_complete"> {
   return {
@@ -84,7 +86,8 @@ export function transformer({ files, feedOf }: TransformerParts): Actor<"channel
     const raw = await read.promise;
     refuseMiscounted(message, valid + invalid);
     signal.throwIfAborted();
-    // another transformer may have been faster; without a receipt, files with these names are damaged or were never announced
+    // another transformer may have been faster; without a receipt, files with these names are damaged or were never
+    // announced
     const theirs = await standing(files, message.raw_file, processedFile, signal);
     if (theirs?.raw.sha256 === raw.sha256) return theirs;
     const processed = await processedPart.publish({ replace: true });

@@ -1,4 +1,4 @@
-/** Paging by a cursor that the answer names: `?cursor=eyJpZCI6…`. */
+/** Paging by a cursor in the answer: `?cursor=eyJpZCI6…`. */
 import {
   bodyPaths,
   countAt,
@@ -13,8 +13,9 @@ import {
 import type { PagingBy } from "./mod.ts";
 
 /**
- * The end is where the source names no next cursor, says that there is no more, or has given as many records as it announced; where that
- * number fell, an empty page after as many. No other empty page is an end.
+ * The end is reached if the source names no next cursor, says that there is no more, or has sent as many records as it
+ * announced. If that
+ * number fell, the end is an empty page after that many records. No other empty page is an end.
  */
 export function cursor(
   { param, next: nextAt, first, more: moreAt, total: totalAt }: PagingBy<"cursor">,
@@ -42,7 +43,7 @@ export function cursor(
       }
       const isReached = total !== undefined && soFar >= (page.length === 0 ? total : seen.most ?? total);
       if (more === false || next === undefined || isReached) {
-        // some sources name a next cursor only in answer to one: the first page proves nothing
+        // some sources name a next cursor only in reply to a cursor, so the first page proves nothing
         const isProof = page.length === 0 || cursor !== undefined;
         return {
           total,

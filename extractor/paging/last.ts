@@ -1,8 +1,8 @@
-/** Paging by the last record: its field is the cursor of the next page (`?starting_after=ch_123`). */
+/** Paging by the last record: one of its fields is the cursor of the next page (`?starting_after=ch_123`). */
 import { bodyPaths, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** The end is where the source says that there is no more; where it never says so, an empty page. */
+/** The end is reached if the source says that there is no more. If it never says so, an empty page is the end. */
 export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
   return {
     by: "last",

@@ -1,9 +1,12 @@
-/** Paging by links: in the body, or in the header `Link` (RFC 8288). */
+/** Paging by links in the body, or in the header `Link` (RFC 8288). */
 import { type Answered, Contradiction, saysEnd, type Style, textAt, type Way } from "./style.ts";
 import { linksIn } from "./link_header.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** The body holds the next page's address, absolute or relative. The end is where it holds none; an empty page isn't. */
+/**
+ * The body holds the next page's address, absolute or relative. The end is a page without that address; an empty page
+ * isn't an end.
+ */
 export function link({ next: nextAt }: PagingBy<"link">): Style {
   return {
     ...STYLE,
@@ -18,8 +21,9 @@ export function link({ next: nextAt }: PagingBy<"link">): Style {
 }
 
 /**
- * The header `Link` holds the next page's address. The end is where it holds none. An empty page isn't; nor is one without the header if an
- * earlier page also linked back, as this one would too.
+ * The header `Link` holds the next page's address. The end is a page without that link; an empty page isn't an end. If
+ * an earlier page also
+ * had a backward link, a page without the header isn't an end, as a last page would have that link too.
  */
 export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
   return {
@@ -47,7 +51,7 @@ export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
   };
 }
 
-/** Links that a last page has too. */
+/** Link relations that a last page has too. */
 const OTHERS = new Set(["first", "prev", "previous"]);
 
 const STYLE = {

@@ -10,12 +10,15 @@ export interface HeaderLink {
 const LINK = /\s*<([^>]*)>((?:\s*;\s*[^\s=;,"]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))?)*)\s*(?:,|$)/y;
 const PARAM = /;\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?/g;
 
-/** The links of `header`, in order; undefined where it can't be read. A link with an `anchor` is about something else, and left out. */
+/**
+ * The links of `header`, in order; undefined if it can't be parsed. A link with an `anchor` is skipped, as it describes
+ * another resource.
+ */
 export function linksIn(header: string): HeaderLink[] | undefined {
   const links: HeaderLink[] = [];
   LINK.lastIndex = 0;
   while (LINK.lastIndex < header.length) {
-    const comma = /\s*,/y; // a list may have empty elements
+    const comma = /\s*,/y; // a list may contain empty elements
     comma.lastIndex = LINK.lastIndex;
     if (comma.test(header)) {
       LINK.lastIndex = comma.lastIndex;

@@ -1,8 +1,8 @@
-/** No paging: one answer holds everything. */
+/** No paging: one answer contains all records. */
 import { linksIn } from "./link_header.ts";
 import { Contradiction, type Style } from "./style.ts";
 
-/** An answer whose header `Link` names a next page isn't everything. */
+/** An answer whose header `Link` names a next page doesn't contain all records. */
 export function none(): Style {
   return {
     by: "none",

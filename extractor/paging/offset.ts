@@ -1,10 +1,12 @@
-/** Paging by the number of records to leave out: `?skip=200&limit=100`. */
+/** Paging by the number of records to skip: `?skip=200&limit=100`. */
 import { bodyPaths, Contradiction, countAt, emptyBefore, type Position, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /**
- * With a total, the end is where it is reached; without one, an empty page. A short page isn't. Where the total fell, records were deleted
- * and later ones have moved to pages that were read already: as many are requested again. Everything before `again` was read before.
+ * The end is reached at the total, or, without one, at an empty page; a short page isn't an end. If the total fell,
+ * records were deleted, and
+ * later records have moved to pages that were already read. As many records are requested again: those before `again`
+ * were read before.
  */
 export function offset({ offset, limit, size, total }: PagingBy<"offset">): Style {
   const at = (skip: number) => ({ skip });
@@ -18,7 +20,7 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
     after(position, page, seen) {
       const skip = position.skip as number;
       const announced = countAt(page, total, seen.total);
-      const echo = page.value(offset); // many sources repeat the parameter
+      const echo = page.value(offset); // many sources echo the parameter
       if (Number.isInteger(echo) && echo !== skip) {
         throw new Contradiction(`the page ${offset}=${echo} instead`);
       }

@@ -1,4 +1,4 @@
-/** Paging by the number of the page: `?page=3&per_page=100`. */
+/** Paging by page number: `?page=3&per_page=100`. */
 import {
   bodyPaths,
   Contradiction,
@@ -11,8 +11,11 @@ import {
 import type { PagingBy } from "./mod.ts";
 
 /**
- * With a number of pages or a total, the end is where it is reached; without one, an empty page. A short page isn't. Where one of them
- * fell, records were deleted and later ones have moved to pages that were read already: these are requested again, up to page `again`.
+ * The end is reached at the number of pages or the total, or, without either, at an empty page; a short page isn't an
+ * end. If one of these
+ * numbers fell, records were deleted, and later records have moved to pages that were already read. These pages are
+ * requested again, up to
+ * page `again`.
  */
 export function page(
   { page: param, first = 1, size, pages: pagesAt, total: totalAt }: PagingBy<"page">,
@@ -42,7 +45,8 @@ export function page(
         throw new Contradiction(`${page.noun}, though ${pages} pages were announced`);
       }
       const again = Number(position.again ?? 0);
-      const length = before > 0 ? before / (read - 1) : page.length; // of the pages before: the last one may be short
+      // average length of the earlier pages: the last one may be short
+      const length = before > 0 ? before / (read - 1) : page.length;
       const back = Math.min(
         read - 1,
         Math.max(

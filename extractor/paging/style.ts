@@ -1,11 +1,14 @@
-/** A style of paging. Pure: no clock, no network, no state. */
+/** The interface of a paging style. Pure: no clock, no network, no state. */
 import { TransientError } from "../../shared/errors/errors.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
 
-/** Small JSON that the checkpoint stores: `{ skip: 300 }`, `{ cursor: "…" }`, `{ link: "…" }`. Opaque to all but its style. */
+/**
+ * Small JSON that the checkpoint stores: `{ skip: 300 }`, `{ cursor: "…" }`, `{ link: "…" }`. Only its style interprets
+ * it.
+ */
 export type Position = Readonly<Record<string, string | number>>;
 
-/** A page of the source's own address, or the address of a link. */
+/** Query parameters for the source's own address, or the address of a link. */
 export type PageRequest = { readonly query: Readonly<Record<string, string>> } | { readonly link: string };
 
 export interface Announced {
@@ -15,25 +18,25 @@ export interface Announced {
   readonly most?: number | undefined;
 }
 
-/** What a page says of the next one. */
+/** What a page announces about the next one. */
 export interface Way extends Omit<Announced, "most"> {
   /** Undefined at the end. */
   readonly next?: Position | undefined;
-  /** Whether the source itself said that this is the end, instead of merely sending nothing more. */
+  /** Whether the source explicitly said that this is the end. False if it merely sent nothing more. */
   readonly said?: boolean;
 }
 
-/** An answer, as styles see it. */
+/** An answer, as paging styles see it. */
 export interface Answered {
   /** Records on the page. */
   readonly length: number;
-  /** The plural of a record, for messages. */
+  /** The plural noun for records, for messages. */
   readonly noun: string;
-  /** Whether a status stands for an empty list: there is no body. */
+  /** Whether a status stands for an empty list, so that there is no body. */
   readonly blank: boolean;
-  /** Where the answer came from; links are relative to it. */
+  /** The address of the answer; links are relative to it. */
   readonly address: URL;
-  /** The value at a place of the body, or of a header; undefined where there is none. */
+  /** The value at a place of the body, or of a header; undefined if it is missing. */
   value(place: At): unknown;
   /** The last record's value at `path`; undefined on an empty page. */
   last(path: string): unknown;
@@ -48,28 +51,30 @@ export interface Style {
   /** The places in the body that it reads. */
   readonly places: readonly string[];
   request(position: Position): PageRequest;
-  /** What the page at `position` says of the next one. @throws Contradiction */
+  /** What the page at `position` announces about the next one. @throws Contradiction */
   after(position: Position, page: Answered, seen: Announced): Way;
   /**
-   * The position after `next`, if that page is as long as the last one (`length`) and within the total; undefined where only answers tell.
+   * The position after `next`, if that page has the length of the last one (`length`) and is within the total;
+   * undefined if only an answer can
+   * tell the position.
    */
   ahead?(next: Position, length: number, announced: Announced): Position | undefined;
-  /** A page's name in messages; undefined where its number among the run's pages says more. */
+  /** A page's name in messages; undefined if its sequence number in the run is clearer. */
   label?(position: Position): string;
   /** The position after `records` records, for state files of earlier versions. */
   at?(records: number): Position;
 }
 
-/** A page that contradicts itself or earlier announcements. A repeated request may answer better. */
+/** A page that contradicts itself or earlier announcements. A repeated request may get a correct page. */
 export class Contradiction extends TransientError {
   override readonly name: string = "Contradiction";
 }
 
 /**
- * The number of records or pages that `page` announces at `place`; `before`, where the page has no such place but an earlier one had, or is
- * blank.
+ * The number of records or pages that `page` announces at `place`. `before` if the page is blank, or lacks a number
+ * that an earlier page had.
  *
- * @throws Contradiction where there is something else.
+ * @throws Contradiction if the value isn't a count.
  */
 export function countAt(page: Answered, place: At | undefined, before?: number): number | undefined {
   const value = place === undefined || page.blank ? undefined : page.value(place);
@@ -82,7 +87,10 @@ export function countAt(page: Answered, place: At | undefined, before?: number):
   throw new NoPage(page.noun, `${placeName(place)}: wanted a whole number, found ${kind(value)}`);
 }
 
-/** Whether the flag at `path` says that there is more; undefined without a path. @throws Contradiction where it is no flag. */
+/**
+ * Whether the flag at `path` says that there is more; undefined without a path. @throws Contradiction if the value
+ * isn't a flag.
+ */
 export function saysMore(page: Answered, path: string | undefined): boolean | undefined {
   if (path === undefined || page.blank) return undefined;
   const value = page.value(path);
@@ -90,7 +98,10 @@ export function saysMore(page: Answered, path: string | undefined): boolean | un
   throw new NoPage(page.noun, `${path}: wanted true or false, found ${kind(value)}`);
 }
 
-/** The text or number at `place`; undefined where it is missing, null or empty. @throws Contradiction where it is something else. */
+/**
+ * The text or number at `place`; undefined if it is missing, null or empty. @throws Contradiction if it is of another
+ * type.
+ */
 export function textAt(page: Answered, place: At): string | undefined {
   const value = page.value(place);
   if (isNothing(value)) return undefined;
@@ -98,7 +109,7 @@ export function textAt(page: Answered, place: At): string | undefined {
   throw new NoPage(page.noun, `${placeName(place)}: wanted a text, found ${kind(value)}`);
 }
 
-/** Whether a page says explicitly that it is the last: the place of the next one exists, and is empty. */
+/** Whether a page explicitly says that it is the last: the member for the next page exists, and is empty. */
 export function saysEnd(page: Answered, place: At): boolean {
   const value = page.value(place);
   return value !== undefined && isNothing(value);
@@ -112,7 +123,7 @@ export function emptyBefore(page: Answered, total: number): Contradiction {
   return emptyThough(page, `${total} were announced; where that isn't the true number, name no total`);
 }
 
-/** A page without records, though there must be more. */
+/** A page without records, although more are expected. */
 export function emptyThough(page: Answered, what: string, lacks: string = page.noun): Contradiction {
   return new Contradiction(`no ${lacks}, though ${what}`);
 }

@@ -23,7 +23,7 @@ export interface OutputOn<C extends ChannelName> {
 
 /** The outcome of handling a message. */
 export interface Done {
-  /** Published in the same transaction that acknowledges the message. */
+  /** Published in the transaction that acknowledges the message. */
   readonly outputs: readonly Output[];
   /** Numbers and names worth reporting about the phase; no record content. */
   readonly detail: Detail;
@@ -35,32 +35,38 @@ export interface Done {
 export interface Handling {
   /** How often this message has been tried, including this time. */
   readonly attempt: number;
-  /** Ends the work: the lease is lost, the run cancelled, or the process has to stop now. Its reason is the error to throw. */
+  /**
+   * Aborted when the work must stop: the lease is lost, the run is cancelled, or the process is stopping. Its reason is
+   * the error to throw.
+   */
   readonly signal: AbortSignal;
   /** Adds the run's id to each line. */
   readonly log: Logger;
-  /** Reports progress: totals, not differences. Cheap; call it as often as you like. */
+  /** Reports progress: totals, not differences. Cheap, so it may be called often. */
   progress(progress: Progress): void;
-  /** Publishes a message now, before the work is done; for news, not for results. */
+  /** Publishes a message immediately, before the work is done; for events, not for results. */
   tell<C extends ChannelName>(output: OutputOn<C>): Promise<void>;
 }
 
 /** How long a handler may report no progress, in milliseconds, unless its actor sets another limit. */
 export const STALL_MS = 900_000;
 
-/** What an actor finds out about a message before the work begins. */
+/** What an actor determines about a message before the work begins. */
 export interface Planned<P> {
   /** The run that the message is about; its events and logs carry this id. */
   readonly runId: string;
   /** Handed to `handle`. */
   readonly plan: P;
-  /** The time of the last known event of the run; reports on this message get a later one, whatever the clocks say. */
+  /** The time of the run's last known event; reports on this message get a later time, whatever the clocks say. */
   readonly after?: string | undefined;
   /** Disposed of once the message is handled, such as the lock that protects the plan. */
   readonly held?: Disposable | undefined;
 }
 
-/** A mailbox, and how to handle one of its messages. Knows nothing of the inside of channels, retries or acknowledgements. */
+/**
+ * A mailbox, and how to handle one of its messages. An actor knows nothing about the inside of channels, retries or
+ * acknowledgements.
+ */
 export interface Actor<C extends ChannelName = ChannelName, P = void> {
   /** Its name in the directory, in events and in logs. */
   readonly name: ActorName;
@@ -68,19 +74,25 @@ export interface Actor<C extends ChannelName = ChannelName, P = void> {
   readonly mailbox: C;
   /** The phase of a run that it carries out; each message is then reported on `channel:run_events`. */
   readonly phase?: Phase;
-  /** Milliseconds that a message stays with a dead process before another takes it. Default: the context's. */
+  /**
+   * Milliseconds that a message stays claimed by a killed process before another one takes it. Default: the context's.
+   */
   readonly leaseMs?: number;
   /** Milliseconds without a call of `progress` after which the work on a message is aborted and tried again. Default 15 minutes. */
   readonly stallMs?: number;
-  /** Number of tries before a message is dead-lettered. Default 8. */
+  /** Number of tries before a message becomes a dead letter. Default 8. */
   readonly maxAttempts?: number;
-  /** Milliseconds since its publication after which 8 tries suffice, where `maxAttempts` is more. */
+  /** Milliseconds since its publication after which 8 tries are enough, if `maxAttempts` is more. */
   readonly patienceMs?: number;
-  /** Finds out the run of a message, where that isn't always its own `run_id`. Its errors count as those of `handle`. */
+  /**
+   * Determines the run of a message, if that isn't always its own `run_id`. Its errors are treated as those of
+   * `handle`.
+   */
   plan?(message: MessageOn<C>, signal: AbortSignal): Promise<Planned<P>>;
   /**
-   * Does the work; its effects must be idempotent, as a message can be repeated. Throws `TransientError` for another try later and
-   * `PermanentError` to dead-letter the message; anything else counts as transient.
+   * Does the work. Its effects must be idempotent, as a message can be repeated. Throws `TransientError` to be tried
+   * again later and
+   * `PermanentError` to make the message a dead letter; any other error counts as transient.
    */
   handle(message: MessageOn<C>, handling: Handling, plan: P): Promise<Done>;
 }

@@ -1,4 +1,4 @@
-/** Asking for a run: tell (send the request) and ask (send it and follow the run). */
+/** Requests a run: tell (send the request) and ask (send it and follow the run). */
 import type { Channel, Outgoing } from "../channel/channel.ts";
 import { newRunId } from "../contracts/ids.ts";
 import { DEFAULT_PIPELINE } from "../contracts/names.ts";
@@ -13,22 +13,25 @@ export interface RunRequest {
   readonly runId?: string;
   /** Default `users`. */
   readonly pipeline?: string | undefined;
-  /** Who asks: `api`, `cli`, `schedule`, or a person's name. */
+  /** Who requests it: `api`, `cli`, `schedule`, or a person's name. */
   readonly requestedBy: string;
   readonly actor: "api" | "cli" | "schedule";
   readonly correction?: Correction;
-  /** Asks again for changes since then. */
+  /** Requests changes since then again. */
   readonly since?: Moment;
-  /** Makes repeats one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is a new one. */
+  /**
+   * Requests with the same key are one request, such as `schedule/2026-11-24T03:00:00.000Z`. By default each request is
+   * a new one.
+   */
   readonly key?: string;
 }
 
-/** Another run is waiting or being extracted, and this request doesn't queue behind it. */
+/** Another run waits or is being extracted, and this request may not queue behind it. */
 export class RunActive extends PermanentError {
   override readonly name: string = "RunActive";
 
   constructor(
-    /** The run in the way; undefined while requests wait and none was claimed. */
+    /** The active run; undefined while requests wait and none is claimed. */
     readonly activeRunId: string | undefined,
     doing: "is being extracted" | "is held before its load" = "is being extracted",
   ) {
@@ -43,7 +46,7 @@ export class RunActive extends PermanentError {
   }
 }
 
-/** The messages of a request: the order, and the event that reports it. */
+/** The messages of a request: the request itself, and the event that reports it. */
 export function requestMessages(request: RunRequest): { runId: string; messages: Outgoing[] } {
   const runId = request.runId ?? newRunId();
   const key = request.key ?? `request/${newRunId()}`;
@@ -75,7 +78,7 @@ export function requestMessages(request: RunRequest): { runId: string; messages:
  * Sends a request for a run and returns the run's id.
  *
  * @throws RunActive when another request waits or is being carried out, unless `queue`.
- * @throws TransientError when the channel is away.
+ * @throws TransientError when the channel is unavailable.
  */
 export async function tell(
   channel: Channel,

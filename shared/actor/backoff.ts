@@ -1,6 +1,9 @@
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 
-/** Milliseconds to wait after failure number `attempt`: doubling from `firstMs` to `maxMs`, with up to a quarter of jitter off. */
+/**
+ * Milliseconds to wait after failure number `attempt`: doubles from `firstMs` to `maxMs`, minus up to a quarter as
+ * jitter.
+ */
 export function backOff(
   attempt: number,
   { firstMs = 1_000, maxMs = 60_000, random = Math.random }: {
@@ -27,7 +30,8 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
- * Does `work` now and then every `everyMs` milliseconds, until `signal`. Its failures go to `onError`, which may answer how soon to try again.
+ * Does `work` immediately and then every `everyMs` milliseconds, until `signal`. Failures go to `onError`, which may
+ * return how soon to retry.
  */
 export async function keepDoing(
   work: () => Promise<void>,
@@ -47,7 +51,9 @@ export async function keepDoing(
   }
 }
 
-/** Repeats `work` while it throws `TransientError`, up to `tries` times or until `signal`; a lost lease is final at once. */
+/**
+ * Repeats `work` while it throws `TransientError`, up to `tries` times or until `signal`. A lost lease isn't retried.
+ */
 export async function persist(work: () => Promise<void>, tries: number, signal: AbortSignal): Promise<void> {
   for (let attempt = 1;; attempt++) {
     try {

@@ -6,15 +6,16 @@ import { listen } from "./listen.ts";
 
 export interface Cancellations {
   /**
-   * Calls `then` with the reason, at once or later, if the run is cancelled; disposing ends that. Earlier cancellations than `since`, the
-   * time of an order, don't count: the order was given in spite of them.
+   * Calls `then` with the reason, now or later, if the run is cancelled; disposing ends that. Cancellations before
+   * `since`, the time of a
+   * request, are ignored: the request is newer.
    */
   onCancelled(runId: string, then: (reason: Error) => void, since?: string): Disposable;
 }
 
 export const NO_CANCELLATIONS: Cancellations = { onCancelled: () => ({ [Symbol.dispose]() {} }) };
 
-/** The cancellations since `listen` began. Earlier ones are in the database, and refused at the load. */
+/** The cancellations since `listen` began. Earlier ones are in the database, and are enforced at the load. */
 export class HeardCancellations implements Cancellations {
   readonly #cancelled = new Map<string, { reason: Error; at: string }>();
   readonly #working = new Map<string, Set<{ since: string; then: (reason: Error) => void }>>();

@@ -23,9 +23,10 @@ export async function* follow(runId: string, bodies: AsyncIterable<string>): Asy
 }
 
 /**
- * As `follow`, where `bodies` end with `stop`.
+ * As `follow`, for `bodies` that end with `stop`.
  *
- * @throws TransientError after `patienceMs` without an event and without progress of any actor: on the run, or, while it waits, on any run.
+ * @throws TransientError after `patienceMs` without an event and without progress of any actor: on the run, or, while
+ * it waits, on any run.
  */
 export async function* followPatiently(
   channel: Channel,

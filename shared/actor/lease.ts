@@ -1,7 +1,7 @@
 import type { Claim } from "../channel/channel.ts";
 import { LeaseLost, TransientError } from "../errors/errors.ts";
 
-/** The work has to stop before its end, through no fault of the message. */
+/** The work must stop before its end, for a reason other than the message. */
 export class HandBack extends TransientError {
   override readonly name: string = "HandBack";
 }
@@ -12,21 +12,21 @@ export class Stuck extends TransientError {
 }
 
 export interface WorkLimits {
-  /** Stops the process. */
+  /** Aborted to stop the process. */
   readonly signal: AbortSignal;
-  /** Length of the lease, which is renewed after each third of it. */
+  /** Length of the lease in milliseconds; it is renewed after each third of that. */
   readonly leaseMs: number;
   /** Milliseconds without progress until the work is aborted. */
   readonly stallMs: number;
   /** Milliseconds from the request to stop until the work is aborted. */
   readonly graceMs: number;
-  /** Milliseconds in which aborted work ends, or counts as stuck. */
+  /** Milliseconds that aborted work has to end; after that it counts as stuck. */
   readonly endMs: number;
 }
 
 /** A message being handled: its lease is renewed until this is disposed of. */
 export interface Work extends Disposable {
-  /** Aborted when the work has to stop; the reason is an error. */
+  /** Aborted when the work must stop; the reason is an error. */
   readonly signal: AbortSignal;
   readonly abort: (reason: Error) => void;
   readonly progressed: () => void;
@@ -34,7 +34,7 @@ export interface Work extends Disposable {
   until<T>(promise: Promise<T>): Promise<T>;
 }
 
-/** After a stop the process has little time left, whatever hangs; in milliseconds. */
+/** After a stop the process has this little time left, even if work hangs; in milliseconds. */
 const END_WHEN_STOPPED_MS = 2_000;
 
 /** Renews the lease of `claim` and enforces `limits`. `onRenewed` is called after each renewal. */

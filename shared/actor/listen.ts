@@ -1,4 +1,4 @@
-/** Listening to a channel without taking messages from their receivers. */
+/** Listens to a channel without taking messages from their receivers. */
 import { getLogger } from "@logtape/logtape";
 import type { Channel } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";
@@ -9,10 +9,11 @@ import { decode } from "./message.ts";
 const log = getLogger(["etl", "listen"]);
 
 /**
- * Calls `hear` with each message on `name`, until `signal`, also while the channel is away for a time; messages of that time are missed.
- * Ignores unreadable ones.
+ * Calls `hear` with each message on `name`, until `signal`. It continues after an outage of the channel; messages
+ * published meanwhile are
+ * missed. Ignores unreadable messages.
  *
- * @throws errors that waiting can't cure.
+ * @throws errors that waiting can't resolve.
  */
 export async function listen<C extends ChannelName>(
   channel: Channel,

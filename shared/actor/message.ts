@@ -1,25 +1,26 @@
-/** From fields to a validated message, and back: the one place where messages are validated, on send and on receive. */
+/** Converts fields to a validated message, and back. Messages are validated only here, on send and on receive. */
 import { z } from "zod";
 import type { Outgoing } from "../channel/channel.ts";
 import { type ChannelName, CHANNELS, type MessageOn } from "../contracts/channels.ts";
 import { childId, stamp } from "../contracts/ids.ts";
 import { PermanentError } from "../errors/errors.ts";
 
-/** What a message takes from its parent. */
+/** What a message inherits from its parent. */
 export interface Parent {
   readonly id: string;
   readonly published_at?: string | undefined;
   readonly traceparent?: string | undefined;
 }
 
-/** The fields of a message on channel `C` that its sender has to give; `compose` adds the envelope. */
+/** The fields of a message on channel `C` that its sender must provide; `compose` adds the envelope. */
 export type Fields<C extends ChannelName> = C extends ChannelName
   ? OmitEach<z.input<(typeof CHANNELS)[C]["schema"]>, "id" | "version" | "published_at">
   : never;
 type OmitEach<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /**
- * Makes a message: adds the envelope, validates it by the channel's contract and writes it as JSON. The id derives from the parent's and
+ * Makes a message: adds the envelope, validates it by the channel's contract and writes it as JSON. The id derives from
+ * the parent's id and
  * from `name`, so that a repeated step repeats the id; without a parent `name` is the id.
  *
  * @throws PermanentError when the message breaks the contract (a mistake in the sender).
@@ -47,7 +48,7 @@ export function compose<C extends ChannelName>(
   return { to, id, body: JSON.stringify(message) };
 }
 
-/** @throws PermanentError when the body is no JSON or breaks the channel's contract; the reason names each problem. */
+/** @throws PermanentError when the body isn't JSON or breaks the channel's contract; the reason names each problem. */
 export function decode<C extends ChannelName>(on: C, body: string): MessageOn<C> {
   let json: unknown;
   try {

@@ -14,7 +14,7 @@ export class News {
   #runId: string | undefined;
   #pipeline: string | undefined;
   #isStarted = false;
-  /** The events of each try have new ids, also when a replayed dead letter begins at attempt 1 again. */
+  /** The events of each try have new ids, even if a replayed dead letter begins at attempt 1 again. */
   readonly #tryId: string = crypto.randomUUID().slice(0, 8);
 
   constructor(
@@ -26,7 +26,7 @@ export class News {
     this.parent = { id: claim.id, published_at: plausibleTime(claim.publishedAt) };
   }
 
-  /** The run, if the message is about one, and the decoded message; until then there are no events. */
+  /** Sets the run, if the message is about one, and the decoded message; before that there are no events. */
   about(
     runId: string | undefined,
     message: {
@@ -60,7 +60,7 @@ export class News {
     return compose(output.to, output.name, output.fields, this.parent as Parent);
   }
 
-  /** A repeated try is reported only once there is more to say than that it failed as before. */
+  /** A repeated try is reported only if there is more to say than that it failed as before. */
   started(): Outgoing[] {
     return this.retries.has(this.claim.id) ? [] : this.#start();
   }
@@ -102,7 +102,7 @@ export class News {
     return events;
   }
 
-  /** Events must never keep a message from being settled: one that can't be composed is logged and left out. */
+  /** Events must never keep a message from being settled: an event that can't be composed is logged and skipped. */
   #event(name: string, fields: { type: string; [key: string]: unknown }): Outgoing[] {
     const { phase } = this.actor;
     if (phase === undefined || this.#runId === undefined) return [];

@@ -1,4 +1,7 @@
-/** Ends this process with the program that started it, whatever ended that: its end of a pipe on standard input closes then. */
+/**
+ * Ends this process when the program that started it ends, for any reason: its end of the pipe on standard input closes
+ * then.
+ */
 
 /** The argument which says that standard input is such a pipe. */
 export const WITH_PARENT = "--with-parent";

@@ -12,8 +12,9 @@ const PROGRESS_EVERY_MS = 500;
 const LAST_BEAT_MS = 1_000;
 
 /**
- * Sends the beats of one actor instance. An unreachable directory doesn't stop the work: while a beat is under way only the newest one is
- * kept, and none is sent at the end to a directory that was away.
+ * Sends the beats of one actor instance. An unreachable directory doesn't stop the work. While a beat is being sent,
+ * only the newest next one
+ * is kept. The last beat is skipped if the directory was unavailable.
  */
 export class Presence implements AsyncDisposable {
   /** The instance's name: `host:pid:random`. */
@@ -58,7 +59,7 @@ export class Presence implements AsyncDisposable {
     void this.#send();
   }
 
-  /** Sent now and then. */
+  /** Sent at intervals. */
   progress(progress: Progress): void {
     const { current, at } = this.#beat;
     if (current === undefined) return;

@@ -1,9 +1,12 @@
-/** Which failed tries were reported: else a server that is away for a week would fill channel and database with one sentence. */
+/**
+ * Tracks which failed tries were reported. Otherwise a server that is unavailable for a week would fill channel and
+ * database with one sentence.
+ */
 
 /** How long a reported reason isn't reported again, in milliseconds. */
 const SILENT_MS = 3_600_000;
 
-/** How many messages are remembered; a forgotten one costs one more report. */
+/** Number of messages that are remembered; forgetting one costs one more report. */
 const REMEMBERED = 1_000;
 
 /** The reported failures of one actor instance, by message. */
@@ -14,7 +17,7 @@ export class ReportedRetries {
     return this.#reported.has(id);
   }
 
-  /** Whether to report `reason`: it is new for the message, or was reported an hour ago. It counts as reported then. */
+  /** Whether to report `reason`: it is new for the message, or was last reported an hour ago. Marks it as reported. */
   isDue(id: string, reason: string, now: number = performance.now()): boolean {
     const reasons = this.#reported.get(id) ?? new Map<string, number>();
     for (const [known, at] of reasons) if (now - at >= SILENT_MS) reasons.delete(known);

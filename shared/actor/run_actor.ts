@@ -1,4 +1,6 @@
-/** The actor runtime: claim a message, handle it, publish its outputs, acknowledge. One loop for every actor. */
+/**
+ * The actor runtime: claims a message, handles it, publishes its outputs, acknowledges it. One loop serves every actor.
+ */
 import { getLogger, type Logger, withContext } from "@logtape/logtape";
 import type { Channel, Claim, Outgoing } from "../channel/channel.ts";
 import type { ChannelName, MessageOn } from "../contracts/channels.ts";
@@ -25,20 +27,20 @@ import { Presence } from "./presence.ts";
 /** How often an idle loop sends a beat, in milliseconds. */
 const BEAT_EVERY_MS = 5_000;
 
-/** How long a message waits for space on a disk, in milliseconds: a week, as for a server that is away. */
+/** How long a message waits for disk space, in milliseconds: a week, as for an unavailable server. */
 const WAIT_FOR_SPACE_MS = 7 * 24 * 3_600_000;
 
 const MAX_ATTEMPTS = 8;
 
 export interface ActorContext {
-  /** Stops the loop: no more claims; the current message is finished, or handed back after `graceMs`. */
+  /** Stops the loop: it claims no more messages, and the current one is finished, or handed back after `graceMs`. */
   readonly signal: AbortSignal;
   /** Milliseconds to finish the current message after the stop. Default 8,000. */
   readonly graceMs?: number;
-  /** Milliseconds that a message stays with a dead process before another takes it. Default 30,000. */
+  /** Milliseconds that a message stays claimed by a killed process before another one takes it. Default 30,000. */
   readonly leaseMs?: number | undefined;
   readonly cancellations?: Cancellations;
-  /** Milliseconds in which a handler ends once its signal is aborted. Default 30,000. */
+  /** Milliseconds that a handler has to end once its signal is aborted. Default 30,000. */
   readonly endMs?: number;
   /** Called after each settled message. */
   readonly onSettled?: (outcome: Outcome["kind"], reason?: string) => void;
@@ -60,8 +62,9 @@ interface Loop {
 }
 
 /**
- * Runs `actor` until `signal`. Throws errors that waiting can't cure, and when a stopped handler doesn't end: the process has to end then,
- * so that another one takes over.
+ * Runs `actor` until `signal`. Throws errors that waiting can't resolve. Also throws when an aborted handler doesn't
+ * end: the process must then
+ * end, so that another one takes over.
  */
 export async function runActor<C extends ChannelName, P>(
   actor: Actor<C, P>,
@@ -92,7 +95,7 @@ export async function runActor<C extends ChannelName, P>(
     if (claim === undefined) continue;
     const { outcome, isStuck } = await attempt(actor, claim, loop);
     const settled = await settleSurely(claim, outcome, signal);
-    if (settled.kind === "lost") loop.retries.forget(claim.id); // its events are lost with it
+    if (settled.kind === "lost") loop.retries.forget(claim.id); // its events are lost too
     presence.count(settled.kind);
     report(log, claim, settled);
     context.onSettled?.(settled.kind, "reason" in settled ? settled.reason : undefined);
@@ -109,7 +112,9 @@ function leaseOf(actor: { readonly leaseMs?: number }, context: ActorContext): n
   return actor.leaseMs ?? context.leaseMs ?? 30_000;
 }
 
-/** Waits for a message no longer than until the next beat is due, so that a beat always means that the loop is running. */
+/**
+ * Waits for a message until the next beat is due at the latest, so that a beat always proves that the loop is running.
+ */
 async function nextClaim(channel: Channel, mailbox: string, leaseMs: number, signal: AbortSignal) {
   const turn = new AbortController();
   const timer = setTimeout(() => turn.abort(), BEAT_EVERY_MS);
@@ -120,7 +125,7 @@ async function nextClaim(channel: Channel, mailbox: string, leaseMs: number, sig
   }
 }
 
-/** One try at a message, with one of few outcomes: this is the only place that knows the error classes. */
+/** One try to handle a message, with one of few outcomes. Only this function distinguishes the error classes. */
 async function attempt<C extends ChannelName, P>(
   actor: Actor<C, P>,
   claim: Claim,
@@ -219,7 +224,7 @@ function outcomeOf(
   return { kind: "again", reason, afterMs, asIfNew: isWorthWaiting, outputs: news.retrying(reason, afterMs) };
 }
 
-/** The engine quotes the text that it can't parse, which may be a record's. */
+/** The engine quotes the text that it can't parse, which may be part of a record. */
 function reasonOf(error: unknown): string {
   return error instanceof SyntaxError ? "Cannot parse a text that should be JSON." : messageOf(error);
 }
@@ -237,7 +242,7 @@ async function planOf<C extends ChannelName, P>(
   return actor.plan && await work.until(actor.plan(message, work.signal));
 }
 
-/** A foreign message may claim any time, and rows and events are ordered by it. */
+/** A foreign message may contain any time, but rows and events are ordered by it. */
 function withPlausibleTime<M extends { published_at?: string | undefined }>(message: M): M {
   if (message.published_at === undefined) return message;
   return { ...message, published_at: plausibleTime(Date.parse(message.published_at)) };
@@ -252,7 +257,10 @@ function refuseSpent({ attempt }: Claim, maxAttempts: number): void {
   );
 }
 
-/** Settles the claim, even where the channel refuses its events. A claim that can't be settled runs out and is handed out again. */
+/**
+ * Settles the claim, even if the channel refuses its events. A claim that can't be settled expires, and the message is
+ * claimed again.
+ */
 async function settleSurely(claim: Claim, outcome: Outcome, signal: AbortSignal): Promise<Outcome> {
   try {
     await persist(() => settle(claim, outcome), 10, signal);

@@ -1,4 +1,4 @@
-/** The life of every service: configuration, logs, resources closed in reverse order, signals, exit codes. */
+/** The lifecycle of every service: configuration, logs, resources closed in reverse order, signals, exit codes. */
 import { getLogger, type Logger } from "@logtape/logtape";
 import type { Channel } from "../channel/channel.ts";
 import { type ConfigOf, environment, loadConfig, type Variables } from "../config/config.ts";
@@ -8,17 +8,18 @@ import { startLogging } from "../telemetry/log.ts";
 import { backOff, pause } from "./backoff.ts";
 import { endWithParent } from "./parent.ts";
 
-/** Exit codes: 0 done or stopped in order, 1 failed, 2 configuration that can't be used. */
+/** Exit codes: 0 done or stopped in order, 1 failed, 2 unusable configuration. */
 export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
 
 export interface ServiceContext {
   /**
-   * Aborted at the first SIGTERM or SIGINT, and when the program that started the service is gone: take no more work, finish the current
-   * one. A second signal ends the process at once.
+   * Aborted at the first SIGTERM or SIGINT, and when the program that started the service has ended: claim no more
+   * work, finish the current
+   * message. A second signal ends the process immediately.
    */
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Registers a resource that is closed when the service ends, in reverse order, also if the start failed halfway. */
+  /** Registers a resource that is closed when the service ends, in reverse order, even if the start failed halfway. */
   use<T extends Disposable | AsyncDisposable>(resource: T): T;
 }
 
@@ -73,7 +74,7 @@ export async function whenListening(
   if (!signal.aborted) then();
 }
 
-/** Runs loops side by side. When one fails, the others are stopped and the failure is thrown. */
+/** Runs loops concurrently. When one fails, the others are stopped and the failure is thrown. */
 export async function runTogether(
   signal: AbortSignal,
   ...loops: ((signal: AbortSignal) => Promise<void>)[]
@@ -90,7 +91,7 @@ export async function runTogether(
   if (failed !== undefined) throw failed.reason;
 }
 
-/** Repeats `open` while the resource is away, as services are started in any order. */
+/** Repeats `open` while the resource is unavailable, as services are started in any order. */
 export async function whenThere<T>(open: () => Promise<T>, signal: AbortSignal, log: Logger): Promise<T> {
   for (let attempt = 1;; attempt++) {
     try {

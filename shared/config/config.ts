@@ -8,13 +8,17 @@ export type Variables = Record<string, z.ZodType>;
 /** What `loadConfig` returns for the variables `V`. */
 export type ConfigOf<V extends Variables> = { [K in keyof V]: z.output<V[K]> };
 
-/** Names whose values never appear in a message or a log line: addresses may hold passwords, and in place of an age recipient somebody may have put the secret key. */
+/**
+ * Names whose values never appear in a message or a log line. Addresses may hold passwords, and a secret key may have
+ * been set as age recipient
+ * by mistake.
+ */
 const SECRET = /PASS|SECRET|TOKEN|REDIS_URL|DATABASE_URL|NOTIFY_URL|S3_ENDPOINT|ENCRYPT_TO/;
 
 /**
  * Reads `variables` from `env`. An empty value counts as unset.
  *
- * @throws ConfigError with every variable that can't be used: its name, its value (never a secret's) and what was wanted.
+ * @throws ConfigError with every unusable variable: its name, its value (except a secret's) and what was wanted.
  */
 export function loadConfig<V extends Variables>(
   service: string,
@@ -47,8 +51,8 @@ export function variable(name: string): string | undefined {
 }
 
 /**
- * Names in `env` that look like a slip of one in `known`: they differ by one or two letters, or by two that changed places.
- * Answers pairs of the name found and the name that was probably meant.
+ * Names in `env` that look like a misspelling of one in `known`: one or two letters differ, or two are swapped.
+ * Returns pairs of the name found and the name that was probably meant.
  */
 export function misspelt(env: Iterable<string>, known: readonly string[]): [found: string, meant: string][] {
   const names = new Set(known);
@@ -60,7 +64,9 @@ export function misspelt(env: Iterable<string>, known: readonly string[]): [foun
   });
 }
 
-/** The optimal string alignment distance: insertions, deletions, substitutions, and neighbours that changed places. */
+/**
+ * The optimal string alignment distance: insertions, deletions, substitutions, and swaps of neighbouring characters.
+ */
 function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -1,5 +1,6 @@
 /**
- * The variables that planned times follow from: the extractor asks for runs at these times, the saver notices those that passed without one.
+ * The variables that determine planned times. The extractor requests runs at these times, the saver detects those that
+ * passed without a run.
  */
 import { z } from "zod";
 import { PARTS } from "../pipeline/definition.ts";
@@ -13,7 +14,7 @@ function isTimeZone(text: string): boolean {
   }
 }
 
-/** The variables, where `placeholder` is the schedule of `users`, with the value that it has where nobody sets it. */
+/** The variables, where `placeholder` is the schedule of `users`, with its default value. */
 export function scheduleVariables(placeholder: unknown) {
   const { fallback } = placeholder as { fallback: string };
   return {

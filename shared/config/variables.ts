@@ -14,7 +14,7 @@ export function whole(min: number, max: number): z.ZodType<number> {
   );
 }
 
-/** Items separated by commas; blanks around them are dropped, and so are empty ones. */
+/** Items separated by commas; spaces around them are dropped, and so are empty items. */
 export function list(): z.ZodType<string[]> {
   return z.string().transform((text) =>
     text.split(",").map((item) => item.trim()).filter((item) => item !== "")
@@ -26,7 +26,7 @@ export function path(): z.ZodType<string> {
   return z.string().min(1).refine((text) => !text.includes("\0"), "wanted a path");
 }
 
-/** Where the channel is: Redis when named, else the embedded queue file. */
+/** Where the channel is: in Redis if it is configured, else in the embedded queue file. */
 export const ChannelVariables = {
   REDIS_URL: z.url({
     protocol: /^rediss?$/,
@@ -91,7 +91,7 @@ function isEndpoint(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}${url.pathname}`;
 }
 
-/** Where the files of runs are: in a store when named, else in `DATA_DIR`. */
+/** Where the files of runs are: in a store if it is configured, else in `DATA_DIR`. */
 export const FilesVariables = {
   DATA_DIR: StorageVariables.DATA_DIR,
   FILES_URL: z.string().regex(
@@ -117,12 +117,14 @@ export const FilesVariables = {
   AWS_SECRET_ACCESS_KEY: z.string().min(1).optional().describe("The access key's secret."),
 };
 
-/** The folder or bucket that the configuration names. @throws ConfigError where a bucket is named, and what opens it isn't. */
+/**
+ * The folder or bucket that the configuration names. @throws ConfigError if a bucket is named without its credentials.
+ */
 export function filesPlaceOf(config: ConfigOf<typeof FilesVariables>): FilesPlace {
   return s3PlaceOf(config) ?? { folder: config.DATA_DIR };
 }
 
-/** Where the configuration says that runs and records are kept. */
+/** Where runs and records are stored, according to the configuration. */
 export function storePlaceOf(
   { DATABASE_URL, DB_PATH }: { readonly DATABASE_URL?: string | undefined; readonly DB_PATH: string },
 ): StorePlace {

@@ -1,23 +1,24 @@
 /**
- * The two kinds of failure that the pipeline knows. An adapter (HTTP, SFTP, Redis, SQLite, files) decides which kind a failure is,
- * where the cause is at hand; nothing further up looks at message texts.
+ * The two kinds of failure in the pipeline. The adapters (HTTP, SFTP, Redis, SQLite, files) classify failures, as they
+ * know the cause; callers
+ * never interpret message texts.
  *
  * @module
  */
 
-/** What both kinds of error may carry besides their message. */
+/** What both kinds of error may hold besides their message. */
 export interface FailureOptions {
-  /** The error that made this one necessary. */
+  /** The underlying error. */
   cause?: unknown;
-  /** Milliseconds to wait before the next try, where the other side said so (`Retry-After`). */
+  /** Milliseconds to wait before the next try, if the other side named a time (`Retry-After`). */
   retryAfterMs?: number;
 }
 
-/** A failure that may go away by itself: a server that is down, a lock that is held, a disk that is full. Worth another try. */
+/** A failure that may pass: a server that is down, a lock that is held, a full disk. It should be retried. */
 export class TransientError extends Error {
   /** Its class, for logs. */
   override readonly name: string = "TransientError";
-  /** Milliseconds to wait before the next try, where the other side named a time. */
+  /** Milliseconds to wait before the next try, if the other side named a time. */
   readonly retryAfterMs: number | undefined;
 
   /** Makes the error; the message names the action, the quoted value, what was wanted and what to do next. */
@@ -27,7 +28,7 @@ export class TransientError extends Error {
   }
 }
 
-/** A disk has too little space. Waiting for it costs no attempt: a person has to make room, and that may take days. */
+/** A disk has too little space. Waiting for space costs no attempt: a person must free some, and that may take days. */
 export class NoSpace extends TransientError {
   /** Its class, for logs. */
   override readonly name: string = "NoSpace";
@@ -38,7 +39,10 @@ export class NoSpace extends TransientError {
   }
 }
 
-/** Another run has what this one needs, and will give it back. Waiting for it costs no attempt, and is no news. */
+/**
+ * Another run holds a resource that this one needs, and will release it. Waiting for it costs no attempt, and isn't
+ * reported.
+ */
 export class Busy extends TransientError {
   /** Its class, for logs. */
   override readonly name: string = "Busy";
@@ -49,11 +53,14 @@ export class Busy extends TransientError {
   }
 }
 
-/** A failure that needs a person: bad input, a refused key, a conflict. Trying again is useless; the message is dead-lettered. */
+/**
+ * A failure that needs a person: bad input, a refused key, a conflict. A retry can't succeed; the message becomes a
+ * dead letter.
+ */
 export class PermanentError extends Error {
   /** Its class, for logs. */
   override readonly name: string = "PermanentError";
-  /** Whether asking again later can help without changing anything first, as after a source that stayed away for all tries. */
+  /** Whether a later request can succeed without a change, for example after a source was unavailable for all tries. */
   readonly retryable: boolean;
 
   /** Makes the error; the message names the action, the quoted value, what was wanted and what to do next. */
@@ -63,19 +70,22 @@ export class PermanentError extends Error {
   }
 }
 
-/** Somebody wanted the run to end: no failure that anybody has to be told of. */
+/** A person ended the run; this isn't a failure to report. */
 export class Cancelled extends PermanentError {
   /** Its class, for logs. */
   override readonly name: string = "Cancelled";
 }
 
-/** The lease of a claim is gone: another consumer may hold the message. Work on it has to stop and must not be settled. */
+/**
+ * The lease of a claim has expired: another consumer may hold the message. The work must stop, and the claim must not
+ * be settled.
+ */
 export class LeaseLost extends TransientError {
   /** Its class, for logs. */
   override readonly name: string = "LeaseLost";
 }
 
-/** The configuration can't be used. Holds every problem, not just the first one. */
+/** The configuration can't be used. Holds all problems, not only the first one. */
 export class ConfigError extends PermanentError {
   /** Its class, for logs. */
   override readonly name: string = "ConfigError";
@@ -99,12 +109,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** All reasons of an error: each address of a name may have failed for its own. */
+/** All reasons of an error: each address of a host name may have failed for a different reason. */
 export function reasonsOf(error: unknown): string {
   return error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : messageOf(error);
 }
 
-/** What an engine says of a request that failed, without its address: path and query may hold a secret. */
+/** The engine's message about a failed request without its address: path and query may hold a secret. */
 export function withoutAddress(text: string): string {
   return text.replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");
 }

@@ -1,10 +1,10 @@
-/** Logs: structured, one line each, with secrets and personal fields redacted whatever a caller passes. */
+/** Logs: structured, one line each. Secrets and personal fields are redacted, whatever the caller passes. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { configure, jsonLinesFormatter, type LogLevel, type LogRecord, type Sink } from "@logtape/logtape";
 import { prettyFormatter } from "@logtape/pretty";
 import { redactByField } from "@logtape/redaction";
 
-/** Names of properties that are never shown: secrets of ours, and the personal fields of a user record. */
+/** Names of properties that are never shown: the pipeline's secrets, and the personal fields of a user record. */
 const NEVER_SHOWN = [
   /pass(word|phrase)/i,
   /secret/i,
@@ -18,11 +18,11 @@ export interface LogOptions {
   level: LogLevel;
   /** `auto`: pretty on a terminal, JSON lines elsewhere. */
   format: "auto" | "pretty" | "json";
-  /** Where lines go; by default standard output. */
+  /** Writes a line. Default: standard output. */
   write?: (line: string) => void;
 }
 
-/** Starts logging for this process. Call it once, first thing in a main. */
+/** Starts logging for this process. Call it once, before anything else in a main module. */
 export async function startLogging({ level, format, write = writeToStdout }: LogOptions): Promise<void> {
   const pretty = format === "pretty" || (format === "auto" && Deno.stdout.isTerminal());
   const formatter: (record: LogRecord) => string = pretty
@@ -47,6 +47,7 @@ function writeToStdout(line: string): void {
   try {
     for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the reader is gone; the work still has to end in order
+    // the reader has closed the pipe; the work must still end in order
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }

@@ -1,11 +1,15 @@
 /**
- * Traces: one trace for each run, across all services, carried in the messages as a W3C `traceparent`. Without `OTEL_DENO` all of this
- * costs nothing and does nothing.
+ * Traces: one trace per run across all services, carried in the messages as a W3C `traceparent`. Without `OTEL_DENO`
+ * these functions have no
+ * effect.
  */
 import { context, propagation, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 import { messageOf } from "../errors/errors.ts";
 
-/** Runs `work` inside a span that continues `traceparent` (or the span that is active); the span ends with it, and tells its failure. */
+/**
+ * Runs `work` inside a span that continues `traceparent` (or the active span). The span ends with the work, and records
+ * its failure.
+ */
 export function inSpan<T>(
   name: string,
   options: { traceparent?: string | undefined; attributes?: Record<string, string | number> },
@@ -31,7 +35,7 @@ export function inSpan<T>(
   );
 }
 
-/** The `traceparent` of the active span, for a message that goes out; undefined when nothing is traced. */
+/** The `traceparent` of the active span, for an outgoing message; undefined when nothing is traced. */
 export function currentTraceparent(): string | undefined {
   const carrier: Record<string, string> = {};
   propagation.inject(context.active(), carrier);
