@@ -1,5 +1,6 @@
 import SchemaBuilder from "@pothos/core";
 import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from "graphql";
+import { MOST_LEVELS } from "../../shared/pipeline/problems.ts";
 import type { Context } from "./context.ts";
 
 /** Fields are never null unless they say so. */
@@ -66,13 +67,10 @@ builder.scalarType("JSON", {
   },
 });
 
-/** Deeper than any record: what works through a value calls itself for each level. */
-const MAX_LEVELS = 100;
-
 /** A number that JavaScript can't hold would be changed silently. */
 function refuseUnkept(value: unknown, level = 0): void {
-  if (level > MAX_LEVELS) {
-    throw badInput(`Cannot use a JSON value of more than ${MAX_LEVELS} levels. Give one with fewer levels.`);
+  if (level > MOST_LEVELS) {
+    throw badInput(`Cannot use a JSON value of more than ${MOST_LEVELS} levels. Give one with fewer levels.`);
   }
   if (value === Infinity || value === -Infinity || Number.isInteger(value) && !Number.isSafeInteger(value)) {
     throw badInput(

@@ -146,6 +146,6 @@ async function writeNew(path: string, text: string, mode: number): Promise<void>
 async function readIfThere(path: string): Promise<string | undefined> {
   return await Deno.readTextFile(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    throw fileError("read", path, error);
   });
 }

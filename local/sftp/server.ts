@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import ssh2, { type AuthContext, type Connection as SshConnection, type Session as SshSession } from "ssh2";
+import { fileError } from "../../shared/files/disk.ts";
 import { Jail } from "./jail.ts";
 import { ensureHostKey, pinHostKey, readPublicKeys } from "./keys.ts";
 import { serveSession } from "./session.ts";
@@ -46,7 +47,7 @@ export async function startSftpServer(options: SftpServerOptions): Promise<SftpS
   await Deno.mkdir(options.root, { recursive: true });
   const jail = new Jail(await Deno.realPath(options.root), MOUNT);
   const ssh = new ssh2.Server({
-    hostKeys: [await Deno.readTextFile(pair.privateKey)],
+    hostKeys: [await textOf(pair.privateKey)],
     // With the others something stays behind of each connection: ssh2 keeps one cipher for all packets and never finishes it.
     algorithms: { cipher: ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"] },
   }, (connection) => serveConnection(connection, options, jail));
@@ -71,6 +72,14 @@ export async function startSftpServer(options: SftpServerOptions): Promise<SftpS
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw fileError("read", path, error);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Classifies failures of ssh2, SFTP and the file system, all in this module. */
-import { messageOf, PermanentError, reasonsOf, TransientError } from "../../shared/errors/errors.ts";
+import { PermanentError, reasonsOf, TransientError } from "../../shared/errors/errors.ts";
 import { fileError } from "../../shared/files/disk.ts";
 
 /** Status codes of SFTP version 3. */
@@ -42,12 +42,12 @@ export function requestFailure(action: string, path: string, error: unknown): Er
     case STATUS.NO_SUCH_FILE:
       return new TransientError(`${cannot}: it no longer exists. It is tried again.`, { cause: error });
     case undefined:
-      return new TransientError(`${cannot}: the connection broke (${messageOf(error)}). It is tried again.`, {
+      return new TransientError(`${cannot}: the connection broke (${said(error)}). It is tried again.`, {
         cause: error,
       });
     default:
       return new TransientError(
-        `${cannot}: the server answers "${messageOf(error)}". Is its disk or quota full? It is tried again.`,
+        `${cannot}: the server answers "${said(error)}". Is its disk or quota full? It is tried again.`,
         { cause: error },
       );
   }
@@ -67,7 +67,7 @@ export function connectionFailure(server: Server, keyPath: string, error: unknow
     case "handshake":
       return new PermanentError(
         `Cannot agree with the SFTP server ${where} on how to encrypt: ${
-          messageOf(error)
+          said(error)
         }. Update the server, or deliver to another one.`,
         { cause: error },
       );
@@ -84,7 +84,7 @@ function lostConnection(where: string, error: unknown): Error {
     );
   }
   return new TransientError(
-    `Cannot reach the SFTP server ${where}: ${reasonsOf(error)}. Is it running? It is tried again.`,
+    `Cannot reach the SFTP server ${where}: ${said(error)}. Is it running? It is tried again.`,
     { cause: error },
   );
 }
@@ -92,6 +92,14 @@ function lostConnection(where: string, error: unknown): Error {
 /** The part of ssh2 that raised an error. */
 function levelOf(error: unknown): unknown {
   return error instanceof Error && "level" in error ? error.level : undefined;
+}
+
+const MOST_SAID = 200;
+
+/** What a server or ssh2 says of an error, short and on one line: a server may say anything. */
+function said(error: unknown): string {
+  const text = reasonsOf(error).replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ").trim();
+  return text.length <= MOST_SAID ? text : `${text.slice(0, MOST_SAID)}…`;
 }
 
 /** The error for a local file that the configuration or a run names. */

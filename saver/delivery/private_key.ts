@@ -38,6 +38,6 @@ function isEncrypted(text: string): boolean {
   const body = /-----BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(text)?.[1];
   if (body === undefined) return /^Proc-Type: 4,ENCRYPTED|BEGIN ENCRYPTED|^Encryption: (?!none)/m.test(text);
   // "openssh-key-v1", NUL, then the name of the cipher after its length
-  const cipher = Buffer.from(body, "base64").subarray(15 + 4, 15 + 4 + 4).toString("latin1");
-  return cipher !== "none";
+  const head = Buffer.from(body, "base64").subarray(0, 15 + 4 + 4).toString("latin1");
+  return head.startsWith("openssh-key-v1\0") && !head.endsWith("none");
 }

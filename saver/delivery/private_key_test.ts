@@ -65,6 +65,11 @@ test("what is no private key that can be used is refused with what to do", async
     assert.match(await refusal(`${folder}/text`), /wanted OpenSSH's format/);
     await Deno.writeTextFile(`${folder}/half`, (await Deno.readTextFile(path)).slice(0, 150));
     assert.match(await refusal(`${folder}/half`), /wanted OpenSSH's format/);
+    await Deno.writeTextFile(
+      `${folder}/escaped`,
+      (await Deno.readTextFile(path)).replaceAll("\n", "\\n"),
+    );
+    assert.match(await refusal(`${folder}/escaped`), /wanted OpenSSH's format/);
     const pkcs8 = await generate(`${folder}/pkcs8`, "-t", "rsa", "-b", "2048", "-N", "", "-m", "PKCS8");
     assert.match(await refusal(pkcs8), /ssh-keygen -p -f FILE/);
   });

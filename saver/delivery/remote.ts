@@ -33,7 +33,8 @@ export class Remote {
     const home = path.startsWith("/")
       ? "/"
       : await this.#ask<string>("find the home folder of", path, (done) => this.sftp.realpath(".", done));
-    const absolute = posix.resolve(home, path);
+    // some servers name the home by a relative path
+    const absolute = posix.resolve("/", home, path);
     await this.#makeFolder(absolute);
     return absolute;
   }
@@ -60,7 +61,8 @@ export class Remote {
           path,
           (done) => this.sftp.readdir(handle, endAs(done)),
         );
-        if (page === undefined) return;
+        // some servers end a list by an empty page
+        if (page === undefined || page.length === 0) return;
         for (const { filename, attrs } of page) yield { name: filename, changedAt: attrs.mtime };
       }
     } finally {
