@@ -1,6 +1,7 @@
 /**
- * Sending files ahead: once a phase has announced its files, before the run is loaded and the courier gets its order. This only saves time:
- * the courier sends whatever wasn't sent ahead, or was lost.
+ * Sends files ahead: as soon as a phase has announced them, before the run is loaded and the courier gets its order.
+ * This only saves time: the
+ * courier sends every file that wasn't sent ahead, or was lost.
  */
 import { basename } from "node:path";
 import { listen } from "../shared/actor/listen.ts";
@@ -13,19 +14,19 @@ import type { Ahead, Delivery, LocalFile } from "./delivery/delivery.ts";
 export interface AheadParts {
   readonly channel: Channel;
   readonly files: Files;
-  /** Undefined where a pipeline's files aren't delivered. */
+  /** Undefined if a pipeline's files aren't delivered. */
   deliveryTo(pipeline: string): Promise<Delivery | undefined>;
 }
 
 /** A file as a message announces it. */
 type Announced = readonly [kind: FileKind, path: string, sha256: string | undefined];
 
-/** Sends files ahead until `signal`. Removes those of a run that is held, or ends without its delivery. */
+/** Sends files ahead until `signal`. Removes those of a run that is held, or that ends without a delivery. */
 export async function sendAhead(parts: AheadParts, signal: AbortSignal): Promise<void> {
   const { channel } = parts;
-  const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> its files sent ahead
+  const sent = new Map<string, Promise<Ahead | undefined>[]>(); // run -> its files that were sent ahead
   const send = (runId: string, pipeline: string, ...announced: Announced[]) => {
-    // the courier meets the same obstacle, and reports it
+    // the courier gets the same error, and reports it
     const sending = sendFiles(parts, pipeline, announced).catch(() => undefined);
     sent.set(runId, [...sent.get(runId) ?? [], sending]);
   };
@@ -60,7 +61,7 @@ async function sendFiles(
   pipeline: string,
   announced: readonly Announced[],
 ): Promise<Ahead | undefined> {
-  // with several couriers, it isn't known yet which one gets the delivery
+  // with several couriers, it isn't known which one will claim the delivery
   if (await couriersOn(channel) !== 1) return undefined;
   const local: LocalFile[] = [];
   for (const [kind, name, sha256] of announced) {

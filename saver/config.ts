@@ -107,7 +107,7 @@ export const SaverVariables = {
   ...LogVariables,
 };
 
-/** Undefined where no SFTP server is configured. */
+/** Undefined if no SFTP server is configured. */
 export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOptions | undefined {
   if (config.SFTP_HOST === undefined) return undefined;
   return {
@@ -124,7 +124,7 @@ export function sftpOptionsOf(config: ConfigOf<typeof SaverVariables>): SftpOpti
   };
 }
 
-/** @throws ConfigError where a receiver is configured without a secret. */
+/** @throws ConfigError if a receiver is configured without a secret. */
 export function notifyOptionsOf(
   { NOTIFY_URL = [], NOTIFY_SECRET: keys = [] }: Pick<
     ConfigOf<typeof SaverVariables>,

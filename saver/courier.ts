@@ -8,15 +8,16 @@ import type { DeliveryRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
 import { planFor } from "./plan.ts";
 
-/** How long an order waits for a server that is away, in milliseconds: a week. */
+/** How long an order waits for an unavailable server, in milliseconds: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
 
 /** More tries than fit into that time, as at least 45 s pass between two of them. */
 const MAX_ATTEMPTS = 20_000;
 
 /**
- * Sending, reading back and encrypting report progress at least every half megabyte, and a request is answered within 20 s; in
- * milliseconds.
+ * Maximum time without progress, in milliseconds. Sending, reading back and encrypting report progress at least every
+ * half megabyte, and a
+ * request is answered within 20 s.
  */
 const STALL_MS = 300_000;
 
@@ -25,11 +26,14 @@ export interface CourierParts {
   readonly files: Files;
   /** The delivery to a folder of the server; undefined without a server. */
   readonly deliveryTo: ((folder: string) => Delivery) | undefined;
-  /** Undefined where files are delivered unencrypted. */
+  /** Undefined if files are delivered unencrypted. */
   readonly seal?: Seal | undefined;
 }
 
-/** Encrypts a file into a folder of sealed ones, with the same result each time. `onProgress` gets the bytes done so far. */
+/**
+ * Encrypts a file into a folder of sealed files, with the same result each time. `onProgress` gets the number of bytes
+ * done so far.
+ */
 export type Seal = (
   file: LocalFile,
   place: { readonly files: Files; readonly folder: string },
@@ -43,7 +47,8 @@ export function sealedFolder(files: Files, runId: string): string {
 }
 
 /**
- * The courier: mailbox `channel:deliver`. While the server is away, the order waits in the mailbox with growing pauses, and the orders of
+ * The courier: mailbox `channel:deliver`. While the server is unavailable, the order waits in the mailbox with growing
+ * pauses, and the orders of
  * other runs are tried meanwhile. A repeated delivery sends nothing.
  */
 export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor<"channel:deliver"> {
@@ -110,7 +115,7 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
   };
 }
 
-/** Undefined where a pipeline's files aren't delivered. */
+/** Undefined if a pipeline's files aren't delivered. */
 export async function deliveryOf(
   store: Store,
   deliveryTo: CourierParts["deliveryTo"],

@@ -6,18 +6,21 @@ import type { AnyPipeline } from "../shared/pipeline/plan.ts";
 import type { RunRow } from "../shared/store/rows.ts";
 import type { Store } from "../shared/store/store.ts";
 
-/** Shares from 0 to 1; undefined where there is no limit. */
+/** Shares from 0 to 1; undefined if there is no limit. */
 export interface Limits {
-  /** The most invalid records, of all. */
+  /** The maximum share of invalid records. */
   readonly invalid: number | undefined;
-  /** The fewest valid records, of those of the run before. */
+  /** The minimum number of valid records, as a share of those of the previous run. */
   readonly shrink: number | undefined;
 }
 
-/** The limit where the definition sets none, for a run that replaces all records. */
+/** The default limit for a run that replaces all records. */
 const SNAPSHOT_SHRINK = "50%";
 
-/** The limits of a definition. A run that may be a part of the source (`isWhole` is false) replaces nothing, so it may have few records. */
+/**
+ * The limits of a definition. A run that may cover only a part of the source (`isWhole` is false) replaces nothing, so
+ * it may have few records.
+ */
 export function limitsOf({ hold = {}, load }: Pick<AnyPipeline, "hold" | "load">, isWhole: boolean): Limits {
   const replaces = load === "snapshot" && isWhole;
   const { invalid, shrink = replaces ? SNAPSHOT_SHRINK : undefined } = hold;
@@ -30,7 +33,7 @@ function shareOf(percent: string | undefined): number | undefined {
 
 type Counts = Pick<RunRow, "id" | "valid_count">;
 
-/** Why to hold a run, in numbers; undefined where nothing speaks against its load. `before` is the last loaded run. */
+/** The reason to hold a run, with its numbers; undefined if the run may be loaded. `before` is the last loaded run. */
 export function reasonToHold(
   { valid_count: valid, invalid_count: invalid }: Pick<Phase2Complete, "valid_count" | "invalid_count">,
   limits: Limits,
@@ -60,13 +63,14 @@ function percent(share: number): string {
   return `${Number((share * 100).toFixed(2))} %`;
 }
 
-/** Invalid records that are kept for the decision, and the longest of them, in characters. */
+/** Number of invalid records that are kept for the decision, and their maximum length in characters. */
 const SAMPLES = 5;
 const LONGEST_SAMPLE = 20_000;
 
 /**
- * Holds a run where it has to be (else undefined). The hold identifies the bytes: a release loads those and no others. Nothing is stored
- * when `refuse` throws; no event of the run is recorded while it runs.
+ * Holds a run if its numbers exceed the limits (else returns undefined). The hold records the checksums, so that a
+ * release loads the same
+ * bytes. Nothing is stored when `refuse` throws; no event of the run is recorded while `refuse` runs.
  */
 export async function hold(
   message: Phase2Complete & { run_id: string },

@@ -8,11 +8,13 @@ import type { Store } from "../shared/store/store.ts";
 import { planFor } from "./plan.ts";
 
 /**
- * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is stored before anything follows from it; the same
+ * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is stored before its outputs are
+ * published. The same
  * order repeats its outputs, another order has none.
  *
- * A released run is announced again as it was held, and the saver loads it. The files of a rejected run are removed by the extractor, which
- * owns them; only its record in the database stays.
+ * A released run is announced again as it was held, and the saver loads it. The files of a rejected run are removed by
+ * the extractor, which
+ * owns them; only its row in the database stays.
  */
 export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision"> {
   return {
@@ -66,7 +68,7 @@ export function announced({ message }: HoldRow): Fields<"channel:phase2_complete
   return JSON.parse(message);
 }
 
-/** What the extractor has to know of a run that is or was held. */
+/** What the extractor must know about a run that is or was held. */
 export function outcomeOf(hold: HoldRow): Fields<"channel:run_outcome"> {
   const { run_id, pipeline, decision } = hold;
   if (decision !== "rejected") return { run_id, pipeline, outcome: decision ?? "held" };

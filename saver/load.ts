@@ -9,20 +9,22 @@ import type { Store } from "../shared/store/store.ts";
 export interface LoadPorts {
   readonly store: Store;
   readonly files: Pick<Files, "lines" | "size">;
-  /** Ends the load, and undoes the file that is being loaded. */
+  /** Aborts the load, and rolls back the file that is being loaded. */
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then with the number of records of all three files. */
+  /** Called at intervals with the number of records of all three files. */
   readonly progress?: Handling["progress"] | undefined;
 }
 
-/** The records of all files and of each, and how many files an earlier try had loaded. */
+/** The number of records in all files and in each, and how many files an earlier try had loaded. */
 export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
 
 /**
- * Loads a run: its row, then each file, then the note that all are there, each in its own transaction, so that a repeat resumes at the
+ * Loads a run: its row, then each file, then a mark that all files are loaded. Each step is a transaction, so that a
+ * repeat resumes at the
  * missing file.
  *
- * @throws PermanentError when a file is missing, isn't the announced one, or doesn't hold as many records as announced.
+ * @throws PermanentError when a file is missing, isn't the announced one, or doesn't have the announced number of
+ * records.
  * @throws NoSpace when the database's disk has less free space than twice the size of a file.
  * @throws TransientError when the database is locked, or the disk fails.
  */

@@ -1,5 +1,6 @@
 /**
- * The saver service: five actors over one database. The saver loads files, the gatekeeper carries out decisions on held runs, the courier
+ * The saver service: five actors over one database. The saver loads files, the gatekeeper carries out decisions on held
+ * runs, the courier
  * delivers files, the recorder stores the events of runs, and the notifier sends notifications.
  */
 import { runActor } from "../shared/actor/run_actor.ts";
@@ -113,7 +114,7 @@ if (import.meta.main) {
   });
 }
 
-/** The library is loaded only where files are encrypted: it takes memory and time. */
+/** Loads the library only if files are encrypted, as it takes memory and time. */
 async function sealFor(recipients: readonly string[] | undefined): Promise<Seal | undefined> {
   if (recipients === undefined) return undefined;
   const { checkRecipients, seal } = await import("./delivery/seal.ts");

@@ -1,7 +1,7 @@
 import type { Planned } from "../shared/actor/actor.ts";
 import type { Store } from "../shared/store/store.ts";
 
-/** Work on a known run: its events come after those that are recorded. */
+/** Plans work on a known run: its new events get later times than the recorded ones. */
 export async function planFor<P>({ runs }: Store, runId: string, plan: P): Promise<Planned<P>> {
   return { runId, plan, after: (await runs.byRunId(runId))?.status_at };
 }

@@ -1,8 +1,10 @@
 /**
- * Messages from disk and database: transformed files have to be loaded, and a loaded run needs a delivery order, whatever happened to the
- * queue.
+ * Restores messages from disk and database: transformed files must be loaded, and a loaded run needs a delivery order,
+ * even if the queue was
+ * lost.
  *
- * A queue can lose messages: its file is removed, a backup is restored, a failover goes to a replica that lagged behind. A message is
+ * A queue can lose messages: its file is removed, a backup is restored, or a failover goes to a replica that lagged
+ * behind. A message is
  * published under its old id, so a mailbox that still knows it ignores it.
  */
 import { getLogger } from "@logtape/logtape";
@@ -21,7 +23,7 @@ import type { Store } from "../shared/store/store.ts";
 /** How often the database is compared with the queue, in milliseconds. */
 const EVERY_MS = 3_600_000;
 
-/** How soon to try again where the channel or the disk is away, in milliseconds. */
+/** How soon to retry if the channel or the disk is unavailable, in milliseconds. */
 const AGAIN_MS = 15_000;
 
 /** A run that was loaded this recently may still get its order, in milliseconds. */
@@ -43,7 +45,7 @@ export async function keepReconciling(
   const rulings = async () => {
     await channel.publish(...await releasedRuns(store));
     for (const [pipeline, told] of await outcomes(store)) {
-      // where nobody listens, as with a foreign extractor, once is enough
+      // without a listener, as with a foreign extractor, one message is enough
       await channel.publishIfIdle("channel:run_outcome", `"pipeline":"${pipeline}"`, ...told);
     }
   };
@@ -51,7 +53,7 @@ export async function keepReconciling(
     const runs = await store.fillCurrent({ signal });
     if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
   };
-  // an unreadable folder must neither end the service nor prevent orders
+  // an unreadable folder must neither stop the service nor prevent orders
   const keep = (work: () => Promise<void>) =>
     keepDoing(work, EVERY_MS, signal, (error) => {
       const reason = messageOf(error);
@@ -62,8 +64,8 @@ export async function keepReconciling(
 }
 
 /**
- * The announcements of all files that are transformed and not loaded, of any age, except those of runs that have ended otherwise, or were
- * held.
+ * The announcements of all files that are transformed and not loaded, of any age. Runs that have otherwise ended, or
+ * were held, are left out.
  */
 export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
   for await (const receipt of receiptsExcept(files, await store.runs.loadedFiles())) {
@@ -106,8 +108,9 @@ export async function releasedRuns(store: Store): Promise<Outgoing[]> {
 }
 
 /**
- * What the extractor has to know of each pipeline: the held or last held run, and what was loaded last. Each message has a new id, so that
- * an extractor that has lost its state gets it again.
+ * What the extractor must know about each pipeline: the held or last held run, and what was loaded last. Each message
+ * has a new id, so that an
+ * extractor that has lost its state gets it again.
  */
 export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
   const told = new Map<string, Outgoing[]>();
@@ -124,12 +127,15 @@ export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
   return told;
 }
 
-/** What a run asked for; undefined where that was everything. */
+/** The range that a run requested; undefined if it requested everything. */
 export function sinceOf(run: Pick<RunRow, "since"> | undefined): SinceRange | undefined {
   return run?.since == null ? undefined : SinceRange.safeParse(JSON.parse(run.since)).data;
 }
 
-/** The id of a run's first order follows from that of the message whose load has ended, as does the id of the event that reports it. */
+/**
+ * The id of a run's first order derives from that of the message whose load has ended, as does the id of the event that
+ * reports it.
+ */
 function orderId(run: RunRow, events: readonly RunEvent[], now: number): string | undefined {
   const loaded = events.find((event) => event.type === "phase_completed" && event.phase === "LOADING");
   if (loaded !== undefined) return childId(parentId(loaded.id, 2), "deliver");

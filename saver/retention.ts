@@ -1,4 +1,4 @@
-/** Retention: local files are removed once they are old and verified on the SFTP server. Rows of the database stay. */
+/** Retention: removes local files that are old and verified on the SFTP server. Rows of the database stay. */
 import type { Logger } from "@logtape/logtape";
 import { keepDoing } from "../shared/actor/backoff.ts";
 import { isFinal } from "../shared/contracts/messages.ts";
@@ -14,9 +14,9 @@ import { DAY_MS, oldBefore } from "./trimming.ts";
 /** A completed run whose local files are old. */
 export interface Old {
   readonly run: RunRow;
-  /** Files that weren't removed yet. */
+  /** Files that haven't been removed yet. */
   readonly files: readonly FileRow[];
-  /** Undefined where they can be removed. */
+  /** Why the files are kept; undefined if they can be removed. */
   readonly keep: string | undefined;
 }
 
@@ -25,9 +25,9 @@ export interface RetentionParts {
   readonly files: Files;
   /** Age in days from which files are removed. */
   readonly days: number;
-  /** Where requests for corrections wait until they are recorded. */
+  /** Requests for corrections wait here until they are recorded. */
   readonly channel: Pick<Channel, "mailbox">;
-  /** Gets a line for each file that was removed, or that couldn't be. */
+  /** Gets a line for each removed file, and for each that couldn't be removed. */
   readonly log: Pick<Logger, "info" | "warning" | "error">;
 }
 
@@ -62,7 +62,7 @@ export async function removeOld(
   return removed;
 }
 
-/** Removes old files now and then once a day, until `signal`. Failures are logged; the next day tries again. */
+/** Removes old files now and then once a day, until `signal`. Failures are logged; the next day retries. */
 export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): Promise<void> {
   const { days, log } = parts;
   await keepDoing(
@@ -73,7 +73,7 @@ export async function keepRemoving(parts: RetentionParts, signal: AbortSignal): 
   );
 }
 
-/** Undefined where the files of a run can be removed. */
+/** Why the files of a run must be kept; undefined if they can be removed. */
 async function whyKeep(
   runs: Runs,
   run: RunRow | undefined,
@@ -101,7 +101,7 @@ async function leftOf(runs: Runs, { run_id }: RunRow): Promise<FileRow[]> {
   return ((await runs.filesOf([run_id])).get(run_id) ?? []).filter((file) => file.removed_at === null);
 }
 
-/** Removes a run's encrypted files first, then each file whose delivered copy holds all of it. */
+/** Removes a run's encrypted files first, then each file whose delivered copy is complete. */
 async function removeFiles(
   { store, files, days, channel, log }: RetentionParts,
   run: RunRow,
@@ -116,7 +116,7 @@ async function removeFiles(
     const about = { run_id, kind, name, sha256, bytes };
     try {
       await refuseChanged(files, file, signal);
-      // meanwhile no correction or delivery can be requested
+      // no correction or delivery can be requested meanwhile
       const keep = await store.removeFile(file.id, new Date(now).toISOString(), async () => {
         const why = await whyKeep(store.runs, await store.runs.byRunId(run_id), before) ??
           await whyUnknown(channel, file);
@@ -149,7 +149,7 @@ async function whyUnknown(
   return depth === 0 ? undefined : `${depth} event(s), maybe of its correction, wait to be recorded`;
 }
 
-/** A file that differs from the delivered one may be a person's work. A missing one is fine. */
+/** A file that differs from the delivered one may have been edited by a person. A missing file is accepted. */
 async function refuseChanged(files: Files, { name, sha256 }: FileRow, signal: AbortSignal): Promise<void> {
   if (!(await files.exists(name))) return;
   const found = await files.facts(name, signal);

@@ -21,21 +21,23 @@ const RECORDER_LAG_MS = 2_000;
 /**
  * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: loaded files aren't loaded again.
  *
- * A run beyond its pipeline's limits is held: nothing of it is loaded or delivered until a person has released it, and the pipeline's later
- * runs wait. Corrections are made by people, and aren't held.
+ * A run beyond its pipeline's limits is held: nothing of it is loaded or delivered until a person has released it, and
+ * the pipeline's later
+ * runs wait. Correction runs are made by people, and aren't held.
  *
- * A foreign transformer doesn't know the run of its raw file. Where our extractor wrote the file, that run continues; else the run is the
- * one derived from the file's name.
+ * A foreign transformer doesn't know the run of its raw file. If this pipeline's extractor wrote the file, that run
+ * continues; else the run id
+ * is derived from the file's name.
  */
 export function saver(
   { store, files, limitsOf = () => undefined }: {
     store: Store;
     files: Files;
-    /** Undefined where runs of a pipeline are never held. */
+    /** Undefined if runs of a pipeline are never held. */
     limitsOf?: (pipeline: string, isWhole: boolean) => Limits | undefined;
   },
 ): Actor<"channel:phase2_complete", string> {
-  /** Why the run is held, if it is. A partly loaded run has passed before. */
+  /** Why the run is held, if it is. A partly loaded run has already passed this check. */
   async function heldFor(
     message: Phase2Complete & { run_id: string },
     signal: AbortSignal,
@@ -45,7 +47,7 @@ export function saver(
     if (known?.decision === "rejected") throw new Cancelled(`Rejected by ${known.decided_by}.`);
     if (known !== undefined) return known.decision === null ? known.reason : undefined;
     if (correction_of !== undefined) return undefined;
-    // another program doesn't say how much of its source it has extracted
+    // another program doesn't report how much of its source it has extracted
     const isWhole = message.completeness !== undefined ||
       (await store.runs.byRunId(run_id))?.completeness != null;
     const limits = limitsOf(pipeline, isWhole);
@@ -98,7 +100,7 @@ export function saver(
   };
 }
 
-/** Later runs wait for a held one, and for its load once it is released. Waiting costs no attempt. */
+/** Later runs wait for a held run, and for its load once it is released. Waiting costs no attempt. */
 async function waitForHeld(
   store: Store,
   runId: string,
@@ -135,8 +137,9 @@ async function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complet
 }
 
 /**
- * Ends a run that was cancelled while no actor worked on it. A newer order isn't meant by the cancellation; a repeated announcement under
- * its old id is as old as its extraction.
+ * Ends a run that was cancelled while no actor worked on it. A cancellation doesn't affect a newer order. An
+ * announcement repeated under its
+ * old id is as old as its extraction.
  */
 async function refuseCancelled(
   store: Store,
@@ -156,8 +159,10 @@ async function refuseCancelled(
 }
 
 /**
- * The recorder: mailbox `channel:run_events`, output `channel:notify`. Stores each event, updates the run's row, and orders the
- * notifications that follow. Repeated events change nothing, and order the same. A held run that is cancelled is rejected.
+ * The recorder: mailbox `channel:run_events`, output `channel:notify`. Stores each event, updates the run's row, and
+ * orders the resulting
+ * notifications. Repeated events change nothing, and order the same notifications. A held run that is cancelled is
+ * rejected.
  */
 export function recorder(
   { store, ordersOf = () => Promise.resolve([]) }: {

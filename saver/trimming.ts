@@ -1,4 +1,4 @@
-/** Bounds the database where `KEEP_RUNS_DAYS` is set: removes records and events of old runs. */
+/** Limits the size of the database if `KEEP_RUNS_DAYS` is set: removes records and events of old runs. */
 import type { Logger } from "@logtape/logtape";
 import { keepDoing } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";
@@ -17,7 +17,9 @@ export function oldBefore(days: number, now: number = Date.now()): string {
   return new Date(now - days * DAY_MS).toISOString();
 }
 
-/** Removes the records of old runs, now and then once a day, until `signal`. Failures are logged; the next day tries again. */
+/**
+ * Removes the records of old runs, now and then once a day, until `signal`. Failures are logged; the next day retries.
+ */
 export async function keepTrimming({ store, days, log }: TrimmingParts, signal: AbortSignal): Promise<void> {
   await keepDoing(
     async () => log.info("old records removed", { days, ...await store.trim(oldBefore(days), { signal }) }),

@@ -8,7 +8,10 @@ export interface Drift {
   readonly changed: { field: string; before: string[]; now: string[] }[];
 }
 
-/** The fields and their JSON types, as a run's transform reported them; undefined where it reported none, or had no records. */
+/**
+ * The fields and their JSON types, as a run's transform reported them; undefined if it reported none, or had no
+ * records.
+ */
 export function fieldsOf(event: RunEvent | undefined): FieldTypes[] | undefined {
   if (event?.type !== "phase_completed" || event.phase !== "TRANSFORMING") return undefined;
   const { data: types } = z.array(FieldTypes).min(1).safeParse(event.detail.types);
@@ -16,8 +19,9 @@ export function fieldsOf(event: RunEvent | undefined): FieldTypes[] | undefined 
 }
 
 /**
- * How `now` differs from `before`. A field has another type where it has values of a type that it lacked, or nothing but `null` where it
- * had no `null` at all. A field that could be `null` may lose all its values, or those of one of its types.
+ * How `now` differs from `before`. A field has changed its type if it has values of a type that it lacked, or only
+ * `null` although it had no
+ * `null` before. A field that could be `null` may lose all its values, or those of one of its types.
  */
 export function driftOf(before: readonly FieldTypes[], now: readonly FieldTypes[]): Drift {
   const earlier = new Map(before.map(({ field, types }) => [field, types]));
@@ -35,6 +39,6 @@ export function driftOf(before: readonly FieldTypes[], now: readonly FieldTypes[
 function isOther(had: readonly string[], has: readonly string[]): boolean {
   const values = (types: readonly string[]) => types.filter((type) => type !== "null");
   if (values(has).length === 0) return !had.includes("null");
-  // a field that never had a value has no type to lose
+  // a field that never had a value can't lose a type
   return values(had).length > 0 && values(has).some((type) => !had.includes(type));
 }

@@ -1,4 +1,4 @@
-/** Sends notifications to receivers outside. Whatever they do, the other actors of this service don't notice. */
+/** Sends notifications to outside receivers. A failing receiver doesn't affect the other actors of this service. */
 import type { Actor, Done, Handling } from "../../shared/actor/actor.ts";
 import { backOff } from "../../shared/actor/backoff.ts";
 import type { Notify } from "../../shared/contracts/notifications.ts";
@@ -7,7 +7,7 @@ import { Declined, post, type Receiver } from "./receivers.ts";
 import type { NotificationState } from "../../shared/store/rows.ts";
 import type { Store } from "../../shared/store/store.ts";
 
-/** How long a notification is tried, in milliseconds since its order: a week. */
+/** How long a notification is retried, in milliseconds since its order: a week. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
 
 /** More tries than fit into that time. */
@@ -30,14 +30,17 @@ export interface NotifierParts {
 }
 
 /**
- * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each, and each gets a row in the log of
- * notifications. At least once: receivers recognize repeats by `webhook-id`. A receiver gets one notification at a time; while it fails,
- * its others wait without using a connection. With as many instances as receivers, none delays another.
+ * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each, and each gets a row in the
+ * log of notifications.
+ * Delivery is at least once: receivers recognize repeats by `webhook-id`. A receiver gets one notification at a time;
+ * while it fails, its
+ * other notifications wait without a connection. With as many instances as receivers, none delays another.
  */
 export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   const { store, receivers, keys, answerWithinMs, pauses = PAUSES } = parts;
   const busy = new Set<string>(); // receivers with a request under way
-  const unwell = new Map<string, { failures: number; until: number }>(); // receiver -> no try before `until`, of `performance.now`
+  // receiver -> failures, and no try before `until` (of `performance.now`)
+  const unwell = new Map<string, { failures: number; until: number }>();
   return {
     name: "notifier",
     mailbox: "channel:notify",
@@ -68,7 +71,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     };
   }
 
-  /** The log shows why a test notification went nowhere. */
+  /** Logs why a test notification was sent to no receiver. */
   async function noteNobody(order: Notify): Promise<void> {
     const of = { webhookId: order.webhook_id, key: NOBODY.key };
     const at = new Date().toISOString();
@@ -105,7 +108,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
       await note(order, failure instanceof PermanentError ? "FAILED" : "WAITING", messageOf(error), handling);
       if (failure instanceof PermanentError) throw failure;
       const afterMs = failure instanceof Declined ? 0 : leaveAlone(key);
-      // an order that always fails gets its turn after those that wait for the same receiver
+      // an order that always fails is tried after the others that wait for the same receiver
       throw new TransientError(failure.message, {
         retryAfterMs: afterMs + backOff(handling.attempt, pauses),
       });

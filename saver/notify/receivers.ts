@@ -7,14 +7,14 @@ import type { ReceiverName } from "../../shared/contracts/notifications.ts";
 import { messageOf, PermanentError, TransientError, withoutAddress } from "../../shared/errors/errors.ts";
 
 export interface Receiver extends ReceiverName {
-  /** Path and query may hold a secret, and go to the host itself only. */
+  /** Path and query may hold a secret; they are sent to the host itself only. */
   readonly url: string;
 }
 
-/** How long a receiver may take to accept, in milliseconds. Only the status of its answer is read. */
+/** How long a receiver may take to answer, in milliseconds. Only the status of its answer is read. */
 export const ANSWER_WITHIN_MS = 10_000;
 
-/** A receiver refuses one message, which says nothing about others. */
+/** A receiver refuses one message, but may accept others. */
 export class Declined extends TransientError {
   override readonly name: string = "Declined";
 }
@@ -23,7 +23,10 @@ export function receiverAt(url: string): Receiver {
   return { url, host: new URL(url).host, key: createHash("sha256").update(url).digest("hex").slice(0, 16) };
 }
 
-/** The three headers of a signed message: a signature for each key, so that keys can be changed while both sides run. */
+/**
+ * The three headers of a signed message. It has a signature for each key, so that keys can be changed while both sides
+ * run.
+ */
 export function signatureOf(
   keys: readonly Uint8Array[],
   { id, body, now }: { id: string; body: string; now: number },
@@ -44,10 +47,11 @@ export interface Post {
 }
 
 /**
- * Sends a notification and returns the receiver's status. Follows no redirect, and reads no byte of the answer's body: the connection is
- * closed as soon as the status is there, or the time is up.
+ * Sends a notification and returns the receiver's status. Follows no redirect, and reads no byte of the answer's body:
+ * the connection is
+ * closed as soon as the status has arrived, or the time is up.
  *
- * @throws PermanentError when the receiver is gone for good (410), or this process lacks permission to reach it.
+ * @throws PermanentError when the receiver is permanently gone (410), or this process lacks permission to reach it.
  * @throws Declined when it refuses the message, TransientError when it fails or doesn't answer.
  */
 export async function post(

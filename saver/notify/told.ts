@@ -1,6 +1,7 @@
 /**
- * The notifications that an event of a run causes: the run failed or is held, its pipeline works again, the fields of its source have
- * changed. They follow from the event and the database, so that a repeated event causes the same ones.
+ * The notifications that an event of a run causes: the run failed or is held, its pipeline has recovered, the fields of
+ * its source have
+ * changed. They depend only on the event and the database, so that a repeated event causes the same ones.
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import type { FieldTypes, Phase, RunEvent } from "../../shared/contracts/messages.ts";
@@ -12,7 +13,7 @@ import type { ReadStore } from "../../shared/store/store.ts";
 /** How many earlier runs are searched. */
 const RUNS_BACK = 100;
 
-/** Most field names in a notification, and characters of each. */
+/** Maximum number of field names in a notification, and of characters in each. */
 const MOST_NAMES = 20;
 const LONGEST_NAME = 64;
 
@@ -94,7 +95,7 @@ async function drifted(
     const before = fieldsOf(events.findLast((one) => fieldsOf(one) !== undefined));
     if (before === undefined) continue;
     const { added, gone: missing, changed } = driftOf(before.map(shortened), now.map(shortened));
-    const gone = run.since === null ? missing : []; // changed records alone may lack fields that others have
+    const gone = run.since === null ? missing : []; // a run of changed records may lack fields that other records have
     if (added.length + gone.length + changed.length === 0) return undefined;
     const parts = [
       ...(added.length === 0 ? [] : [`new: ${named(added)}`]),
@@ -134,7 +135,7 @@ function named(names: readonly string[]): string {
   return shown.join(", ") + (more === 0 ? "" : ` and ${more} more`);
 }
 
-/** Whether this completion is the first one after a run that failed, was held (perhaps itself) or was late. */
+/** Whether this completion is the first one after a run that failed, was held (possibly this one) or was late. */
 async function hasRecovered(
   event: RunEvent,
   run: RunRow,

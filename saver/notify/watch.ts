@@ -1,6 +1,7 @@
 /**
- * Finds what no event reports: late runs, pending deliveries, and new dead letters. It searches the database and the channel, so that it
- * works while other services are dead, and after a restart.
+ * Detects what no event reports: late runs, pending deliveries, and new dead letters. It reads the database and the
+ * channel, so it works while
+ * other services are down, and after a restart.
  */
 import { getLogger } from "@logtape/logtape";
 import { keepDoing } from "../../shared/actor/backoff.ts";
@@ -18,7 +19,7 @@ export interface WatchParts {
   readonly store: Store;
   readonly channel: Channel;
   readonly timetables: readonly Timetable[];
-  /** Pipelines whose definition can't be used now; their last schedule counts. */
+  /** Pipelines whose definition is unusable now; their last known schedule is used. */
   readonly broken: readonly string[];
   /** How long after a planned time a run is late, in milliseconds. */
   readonly lateAfterMs: number;
@@ -30,7 +31,7 @@ const MINUTE_MS = 60_000;
 /** A delivery that waits this long is reported. */
 const PENDING_MS = 15 * MINUTE_MS;
 
-/** Events that wait this long to be recorded may be those of a run that has completed. */
+/** If an event waits longer than this to be recorded, its run may already have completed. */
 const UNRECORDED_MS = MINUTE_MS / 2;
 
 /** Older dead letters aren't reported: the channel remembers orders for seven days only. */
@@ -52,7 +53,7 @@ export async function keepWatching(parts: WatchParts, signal: AbortSignal): Prom
   );
 }
 
-/** Orders the notifications that are due at `now`. Looking again orders nothing new. */
+/** Orders the notifications that are due at `now`. A repeated call orders nothing new. */
 export async function look(parts: WatchParts, now: number): Promise<void> {
   await order(parts, await pendingDeliveries(parts.store, now));
   await order(parts, await newDeadLetters(parts.channel, now));
@@ -69,8 +70,9 @@ async function order({ store, channel, publicUrl }: WatchParts, all: readonly Ne
 }
 
 /**
- * Judges the last planned time of each pipeline that is far enough in the past, once. A notification covers those that follow it within the
- * same span.
+ * Judges the last planned time of each pipeline that is far enough in the past, once. A notification also covers the
+ * planned times that follow
+ * it within the same span.
  */
 async function tellLateRuns(parts: WatchParts, now: number): Promise<void> {
   const { store, lateAfterMs } = parts;
@@ -140,7 +142,7 @@ async function lateRun(
   };
 }
 
-/** The run of each pipeline that has waited longest for its delivery, if that is long enough. */
+/** For each pipeline the run that has waited longest for its delivery, if that is long enough. */
 export async function pendingDeliveries({ runs }: Store, now: number): Promise<News[]> {
   const waiting = new Map<string, { run: RunRow; since: RunEvent; others: number }>();
   const page = await runs.list({ status: ["DELIVERY_PENDING", "LOADING"], loaded: true }, {
@@ -172,7 +174,10 @@ export async function pendingDeliveries({ runs }: Store, now: number): Promise<N
   }));
 }
 
-/** The event since which a run could be delivered: the end of its load, or the first event of the last delivery order. */
+/**
+ * The event since which the run could have been delivered: the end of its load, or the first event of the last delivery
+ * order.
+ */
 function waitsSince(events: readonly RunEvent[]): RunEvent | undefined {
   const isDelivery = (event: RunEvent) => "phase" in event && event.phase === "DELIVERING";
   const ended = events.findLastIndex((event) =>
@@ -182,7 +187,10 @@ function waitsSince(events: readonly RunEvent[]): RunEvent | undefined {
   return events.findLast((event) => event.type === "phase_completed" && event.phase === "LOADING");
 }
 
-/** The channels with new dead letters, with the newest of each; not those of notifications, which could reach nobody. */
+/**
+ * The channels with new dead letters, with the newest of each. Channels of notifications are left out, as those may be
+ * undeliverable.
+ */
 export async function newDeadLetters(channel: Channel, now: number): Promise<News[]> {
   const all: News[] = [];
   for (const name of Object.keys(CHANNELS)) {

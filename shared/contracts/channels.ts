@@ -1,5 +1,5 @@
 /**
- * The whole chain on one page: every channel, what travels on it, who sends and who receives.
+ * The whole chain on one page: every channel, its messages, its senders and its receiver.
  *
  * @module
  */
@@ -42,8 +42,9 @@ export interface ChannelContract {
 }
 
 /**
- * Every channel of the system. The names of the two `phase` channels are public and never change: other programs publish and subscribe on
- * them. Dead letters of a channel are under `<name>:dead`.
+ * Every channel of the system. The names of the two `phase` channels are public and never change: other programs
+ * publish to them and subscribe
+ * to them. Dead letters of a channel are under `<name>:dead`.
  */
 export const CHANNELS = {
   "channel:start_run": {

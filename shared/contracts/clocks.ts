@@ -1,7 +1,13 @@
-/** Servers' clocks may differ by so much from this machine's, in milliseconds: times of all machines are compared. */
+/**
+ * The maximum difference between a server's clock and this machine's, in milliseconds: times of all machines are
+ * compared.
+ */
 export const MOST_CLOCK_SKEW_MS = 5_000;
 
-/** What is wrong with the clock of `place`, which showed `theirs` between `before` and `after` of this machine's; undefined where nothing is. */
+/**
+ * The problem with the clock of `place`, which showed `theirs` between `before` and `after` of this machine's clock;
+ * undefined if there is none.
+ */
 export function clockProblem(
   place: string,
   theirs: number,

@@ -12,7 +12,9 @@ export function newRunId(now: number = Date.now()): string {
   return formatUuid(bytes, 7);
 }
 
-/** The run that a foreign message belongs to: a UUID version 8 (RFC 9562, section 5.8) from the SHA-256 of its raw file's name. */
+/**
+ * The run id for a foreign message: a UUID version 8 (RFC 9562, section 5.8) from the SHA-256 of its raw file's name.
+ */
 export function runIdOfFile(rawFile: string): string {
   return formatUuid(
     new Uint8Array(createHash("sha256").update(`raw_file:${rawFile}`).digest().subarray(0, 16)),
@@ -20,27 +22,33 @@ export function runIdOfFile(rawFile: string): string {
   );
 }
 
-/** The id of a message that follows from message `parentId`: the same each time that one is handled. */
+/** The id of a message that results from message `parentId`: the same each time that message is handled. */
 export function childId(parentId: string, name: string): string {
   const id = `${parentId}/${name}`;
   return id.length <= 200 ? id : `${createHash("sha256").update(parentId).digest("hex")}/${name}`;
 }
 
-/** The id that `childId(id, name)` was made from, or its hash where that was too long; `parts` is the number of parts in `name`. */
+/**
+ * The id that `childId(id, name)` was made from, or its hash if that id was too long; `parts` is the number of parts in
+ * `name`.
+ */
 export function parentId(id: string, parts: number): string {
   return id.split("/").slice(0, -parts).join("/");
 }
 
-/** Clocks of the machines differ by less than this, in milliseconds; a time further ahead is a mistake of its writer. */
+/**
+ * The clocks of the machines differ by less than this, in milliseconds; a time further ahead is an error of its writer.
+ */
 const MAX_AHEAD_MS = 24 * 3_600_000;
 
-/** The time `ms` in milliseconds since 1970 as ISO 8601, or `now` where nothing can have happened at that time. */
+/** The time `ms` in milliseconds since 1970 as ISO 8601, or `now` if nothing can have happened at that time. */
 export function plausibleTime(ms: number, now: number = Date.now()): string {
   return new Date(ms >= 0 && ms <= now + MAX_AHEAD_MS ? ms : now).toISOString();
 }
 
 /**
- * The time for a message that follows from one of time `after`: now, but never earlier than its cause, whatever the machines' clocks say (a
+ * The time for a message that results from one with time `after`: now, but never earlier than its cause, whatever the
+ * machines' clocks say (a
  * hybrid logical clock, in milliseconds). An implausible cause is ignored.
  */
 export function stamp(after?: string, now: number = Date.now()): string {
@@ -55,7 +63,10 @@ function formatUuid(bytes: Uint8Array, version: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** When a run was requested, even if other news of it comes first: the time in its id, where that is a UUID of version 7. */
+/**
+ * When a run was requested, even if another message about it arrives first: the time in its id, if that is a UUID
+ * version 7.
+ */
 export function timeOfRun(runId: string): string | undefined {
   if (runId[14] !== "7") return undefined;
   const time = parseInt(runId.slice(0, 8) + runId.slice(9, 13), 16);

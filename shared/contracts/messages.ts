@@ -1,6 +1,7 @@
 /**
- * Every message of the pipeline. The JSON is flat, and the first keys of the two phase messages are those of the original Python services,
- * which send nothing else; all others must be optional on receipt.
+ * Every message of the pipeline. The JSON is flat. The first keys of the two phase messages are those of the original
+ * Python services, which
+ * send no others, so all other keys must be optional on receipt.
  *
  * @module
  */
@@ -12,15 +13,18 @@ import { PHASES, type RunStatus } from "./phases.ts";
 /** ISO 8601 in UTC with milliseconds and `Z`, such as `2026-11-24T03:00:07.123Z`. */
 export const Timestamp = z.iso.datetime({ precision: 3 });
 
-/** A run's id: a UUID (version 7 where ours made it, version 8 where it was derived from a foreign message's file). */
+/**
+ * A run's id: a UUID (version 7 if the pipeline made it, version 8 if it was derived from a foreign message's file).
+ */
 export const RunId = z.uuid();
 
 /** Lower-case hexadecimal SHA-256. */
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "wanted 64 hexadecimal digits");
 
 /**
- * A file of the pipeline, relative to the working directory. A path that is absolute, climbs (`..`) or holds a NUL is refused here; opening
- * it checks that it is inside the data directory.
+ * A file of the pipeline, relative to the working directory. A path that is absolute, contains `..` or a NUL is refused
+ * here; on opening, the
+ * path is checked to be inside the data directory.
  */
 export const DataPath = z.string().min(1).max(1024).refine(
   (path) =>
@@ -30,11 +34,14 @@ export const DataPath = z.string().min(1).max(1024).refine(
 
 const Count = z.int().nonnegative();
 
-/** The envelope of our own messages. Foreign messages lack it: `id` and `published_at` then come from the channel. */
+/**
+ * The envelope of the pipeline's own messages. Foreign messages lack it: their `id` and `published_at` then come from
+ * the channel.
+ */
 export const Envelope = z.object({
   /** Unique on its channel; an output's id derives from its input's, so that a repeat publishes the same one. */
   id: z.string().min(1).max(512).optional(),
-  /** Of the message's shape. */
+  /** Version of the message's shape. */
   version: z.literal(1).optional(),
   /** When it was published; never earlier than the message that caused it. */
   published_at: Timestamp.optional(),
@@ -44,19 +51,19 @@ export const Envelope = z.object({
   pipeline: PipelineName.optional(),
 });
 
-/** One correction of a bad record: a line of the dead-letter file, and what to change. */
+/** One correction of an invalid record: a line of the dead-letter file, and what to change. */
 export const Patch = z.object({
   /** Line of the dead-letter file, from 1. */
   line: z.int().positive(),
   /** JSON Merge Patch (RFC 7396) for a record that is a JSON object. */
   merge: z.record(z.string(), z.json()).optional(),
-  /** The whole new text, for a line that was no JSON object. */
+  /** The complete new text, for a line that isn't a JSON object. */
   text: z.string().max(1_000_000).optional(),
 }).refine(
   (patch) => patch.merge === undefined || patch.text === undefined,
   "wanted `merge` or `text`, not both",
 );
-/** One correction of a bad record. */
+/** One correction of an invalid record. */
 export type Patch = z.output<typeof Patch>;
 
 /** A correction run takes its records from an earlier run's dead letters instead of the source. */
@@ -65,16 +72,16 @@ export const Correction = z.object({
   of: RunId,
   /** Its dead-letter file. */
   dlq_file: DataPath,
-  /** SHA-256 of that file, so that line numbers mean the same lines. */
+  /** SHA-256 of that file, to ensure that line numbers mean the same lines. */
   dlq_sha256: Sha256.optional(),
   /** At least one patch, each line at most once. */
   patches: z.array(Patch).min(1).max(10_000)
     .refine((all) => new Set(all.map((p) => p.line)).size === all.length, "wanted each line at most once"),
 });
-/** A correction run's order. */
+/** The request for a correction run. */
 export type Correction = z.output<typeof Correction>;
 
-/** A time or a number by which a source tells changes, as the source writes it. */
+/** A time or a number by which a source marks changes, as the source writes it. */
 export const Moment = z.union([z.string().max(200), z.number()]);
 /** A time or a number, as the source writes it. */
 export type Moment = z.output<typeof Moment>;
@@ -82,42 +89,45 @@ export type Moment = z.output<typeof Moment>;
 /** `channel:start_run`: a request for a run. */
 export const StartRun = Envelope.extend({
   run_id: RunId,
-  /** Who asked: `api`, `cli`, `schedule`, or a name given by a user. */
+  /** Who requested it: `api`, `cli`, `schedule`, or a name given by a user. */
   requested_by: z.string().min(1).max(200),
   /** Present in a correction run. */
   correction: Correction.optional(),
-  /** Rewinds the pipeline: asks again for changes since then, loaded or not. */
+  /** Rewinds the pipeline: requests changes since then again, loaded or not. */
   since: Moment.optional(),
 }).transform((message) => ({ ...message, pipeline: message.pipeline ?? DEFAULT_PIPELINE }));
 /** A request for a run. */
 export type StartRun = z.output<typeof StartRun>;
 
-/** The range of changes that a run with `since` asked for. */
+/** The range of changes that a run with `since` requested. */
 export const SinceRange = z.object({
-  /** It asked for changes since then. */
+  /** It requested changes since this moment. */
   from: Moment,
-  /** The greatest value of its records; absent where it has none. */
+  /** The greatest value of its records; absent if there is none. */
   to: Moment.optional(),
-  /** The field and the source of these values: they say nothing of another one. */
+  /** The field and the source of these values; they are meaningless for another one. */
   of: z.string().max(4096),
-  /** How often the pipeline had been rewound when the run began: a run that began before a rewind doesn't move the cursor. */
+  /**
+   * How often the pipeline had been rewound when the run began: a run that began before a rewind doesn't move the
+   * cursor.
+   */
   rewinds: Count,
 });
-/** The range of changes that a run with `since` asked for. */
+/** The range of changes that a run with `since` requested. */
 export type SinceRange = z.output<typeof SinceRange>;
 
-/** How many of the announced records arrived in a run. */
+/** How many of the announced records were received in a run. */
 export const Completeness = z.object({
-  /** The greatest total that the source announced; null where it announced none. */
+  /** The greatest total that the source announced; null if it announced none. */
   announced: Count.nullable(),
-  /** Repeated ones included. */
+  /** Including repeated records. */
   received: Count,
-  /** Announced records that never came. */
+  /** Announced records that were never received. */
   missing: Count,
-  /** Received records that had come before. */
+  /** Records that were received again. */
   repeated: Count,
 });
-/** How many of the announced records arrived in a run. */
+/** How many of the announced records were received in a run. */
 export type Completeness = z.output<typeof Completeness>;
 
 const CorrectionLink = {
@@ -127,7 +137,7 @@ const CorrectionLink = {
   corrects: z.array(z.int().positive()).max(10_000).optional(),
 };
 
-/** Run and pipeline of a message about a raw file, where the sender gave none. */
+/** Run and pipeline of a message about a raw file, if the sender gave none. */
 function known<M extends { raw_file: string; run_id?: string | undefined; pipeline?: string | undefined }>(
   message: M,
 ): M & { run_id: string; pipeline: string } {
@@ -135,7 +145,7 @@ function known<M extends { raw_file: string; run_id?: string | undefined; pipeli
   return { ...message, run_id, pipeline };
 }
 
-/** `channel:phase1_complete`: a raw file is complete. `raw_file` alone suffices. */
+/** `channel:phase1_complete`: a raw file is complete. `raw_file` alone is sufficient. */
 export const Phase1Complete = Envelope.extend({
   raw_file: DataPath,
   run_id: RunId.optional(),
@@ -143,17 +153,17 @@ export const Phase1Complete = Envelope.extend({
   raw_sha256: Sha256.optional(),
   /** Where the records came from: the URL, or `dlq:<run_id>` in a correction run. */
   source: z.string().max(2048).optional(),
-  /** The changes that were asked for, if not everything. */
+  /** The range of changes that was requested; absent if everything was. */
   since: SinceRange.optional(),
   completeness: Completeness.optional(),
   ...CorrectionLink,
 }).transform(known);
-/** A complete raw file. `run_id` and `pipeline` are derived from `raw_file` where the sender gave none. */
+/** A complete raw file. `run_id` and `pipeline` are derived from `raw_file` if the sender gave none. */
 export type Phase1Complete = z.output<typeof Phase1Complete>;
 
 /** How often a rule failed in a run, by the field and kind of problem, such as `age: greater than 65`. */
 export const ReasonCount = z.object({ reason: z.string(), count: Count });
-/** How many records of a run had a value that the lookup doesn't have. */
+/** How many records of a run had a value that the lookup lacks. */
 export const LookupGap = z.object({ department: z.string(), count: Count });
 
 /** The JSON types of the values that a top-level field had in a run's records. */
@@ -164,7 +174,9 @@ export const FieldTypes = z.object({
 /** The JSON types of a field's values. */
 export type FieldTypes = z.output<typeof FieldTypes>;
 
-/** `channel:phase2_complete`: processed and dead-letter file are complete. The first five keys suffice. */
+/**
+ * `channel:phase2_complete`: the processed and the dead-letter file are complete. The first five keys are sufficient.
+ */
 export const Phase2Complete = Envelope.extend({
   raw_file: DataPath,
   processed_file: DataPath,
@@ -183,13 +195,16 @@ export const Phase2Complete = Envelope.extend({
   lookup_sha256: Sha256.optional(),
   /** Identifies the validation rules that were used. */
   rules_sha256: Sha256.optional(),
-  /** Top-level keys seen in the records, in order of appearance, so that views can show a new field. At most 500. */
+  /** Top-level keys of the records, in order of appearance, so that views can show a new field. At most 500. */
   fields: z.array(z.string()).max(500).optional(),
 }).transform(known);
 /** Complete processed and dead-letter files. */
 export type Phase2Complete = z.output<typeof Phase2Complete>;
 
-/** `channel:deliver`: an order to put the files of a loaded run on the SFTP server. The database knows everything else about the run. */
+/**
+ * `channel:deliver`: an order to deliver the files of a loaded run to the SFTP server. The database has all other facts
+ * about the run.
+ */
 export const Deliver = Envelope.extend({
   run_id: RunId,
   requested_by: z.string().min(1).max(200).optional(),
@@ -202,7 +217,7 @@ export const DECISIONS = ["released", "rejected"] as const;
 /** A decision on a held run. */
 export type Decision = (typeof DECISIONS)[number];
 
-/** `channel:decision`: a person's decision on a held run. The first one counts. */
+/** `channel:decision`: a person's decision on a held run. Only the first one counts. */
 export const Decide = Envelope.extend({
   run_id: RunId,
   decision: z.enum(DECISIONS),
@@ -211,7 +226,10 @@ export const Decide = Envelope.extend({
 /** A decision on a held run. */
 export type Decide = z.output<typeof Decide>;
 
-/** `channel:run_outcome`: what the extractor has to know of its runs. A state, not news: it may be repeated at any time. */
+/**
+ * `channel:run_outcome`: what the extractor must know about its runs. It describes a state, so it may be repeated at
+ * any time.
+ */
 export const RunOutcome = Envelope.extend({
   run_id: RunId,
   pipeline: PipelineName,
@@ -219,7 +237,7 @@ export const RunOutcome = Envelope.extend({
   outcome: z.enum(["held", ...DECISIONS, "loaded"]),
   /** The range of a loaded run that had a `since`. */
   since: SinceRange.optional(),
-  /** The files of a rejected run: they are removed if they are still these. */
+  /** The files of a rejected run; a file is removed if it still has this checksum. */
   rejected: z.array(z.object({ name: DataPath, sha256: Sha256 })).max(3).optional(),
 });
 /** The outcome of a run. */
@@ -233,16 +251,19 @@ const EventBase = Envelope.extend({
   run_id: RunId,
   /** The actor (or `api`, `cli`, `schedule`) that reports it. */
   actor: z.string().max(100),
-  /** Which instance of the actor. */
+  /** The instance of the actor. */
   instance: z.string().max(200).optional(),
 });
 
-/** An actor's findings in a phase; open, so that each phase can report its own. Never holds a record's content. */
+/** An actor's findings in a phase; open, so that each phase can report its own. Never contains a record's content. */
 export const Detail = z.record(z.string(), z.json());
 /** An actor's findings in a phase. */
 export type Detail = z.output<typeof Detail>;
 
-/** `channel:run_events`: the events of a run. One vocabulary for all phases; the run's status follows from them (`statusAfter`). */
+/**
+ * `channel:run_events`: the events of a run. All phases use the same types; the run's status is computed from them
+ * (`statusAfter`).
+ */
 export const RunEvent = z.discriminatedUnion("type", [
   EventBase.extend({
     type: z.literal("run_requested"),
@@ -262,7 +283,7 @@ export const RunEvent = z.discriminatedUnion("type", [
     type: z.literal("run_failed"),
     phase: z.enum(PHASES),
     reason: z.string(),
-    /** Whether a new request can succeed without any change. */
+    /** Whether a new request can succeed without a change. */
     retryable: z.boolean(),
     /** Whether a person ended the run. */
     cancelled: z.literal(true).optional(),
@@ -283,7 +304,10 @@ export const RunEvent = z.discriminatedUnion("type", [
 /** An event of a run. */
 export type RunEvent = z.output<typeof RunEvent>;
 
-/** The status of a run after `event`. A delivery between two tries is `DELIVERY_PENDING`; other phases keep their name. */
+/**
+ * The status of a run after `event`. A delivery between two tries is `DELIVERY_PENDING`; the other phases keep their
+ * name.
+ */
 export function statusAfter(event: RunEvent): RunStatus {
   switch (event.type) {
     case "run_requested":

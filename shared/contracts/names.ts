@@ -1,11 +1,12 @@
 /**
- * The names that follow from a pipeline's: its tables, files and folders. For `users` they are those of the original services.
+ * The names that derive from a pipeline's name: its tables, files and folders. For `users` they are those of the
+ * original services.
  *
  * @module
  */
 import { z } from "zod";
 
-/** The pipeline of messages and files that name none: the original services served only this one. */
+/** The pipeline of messages and files that name none: the original services processed only this one. */
 export const DEFAULT_PIPELINE = "users";
 
 /** A pipeline's name. */
@@ -14,16 +15,16 @@ export const PipelineName = z.string().regex(
   "wanted lower-case letters, digits and underscores, a letter first, at most 40",
 );
 
-/** Which of a run's files: as they came from the source, valid, or invalid. */
+/** The kind of a run's file: as received from the source, valid, or invalid. */
 export type FileKind = "raw" | "processed" | "invalid";
 
 /** Every kind of file, in the order in which they are loaded. */
 export const FILE_KINDS = ["raw", "processed", "invalid"] as const satisfies readonly FileKind[];
 
-/** A table of records, such as `raw_users`: what a file of this kind holds of all runs of a pipeline. */
+/** A table of records, such as `raw_users`: the content of all files of this kind, over all runs of a pipeline. */
 export type RecordTable = `${FileKind}_${string}`;
 
-/** The kind and the pipeline of a table of records; undefined where `table` can't be the name of one. */
+/** The kind and the pipeline of a table of records; undefined if `table` can't be such a table's name. */
 export function partsOfTable(table: string): { kind: FileKind; pipeline: string } | undefined {
   const [, kind, pipeline] = /^(raw|processed|invalid)_(.+)$/.exec(table) ?? [];
   if (pipeline === undefined || !PipelineName.safeParse(pipeline).success) return undefined;
@@ -40,7 +41,7 @@ export function stateFile(pipeline: string): string {
   return pipeline === DEFAULT_PIPELINE ? "extractor_state.json" : `${pipeline}.json`;
 }
 
-/** Folder and name of the two files that are made of a raw file. */
+/** Folder and name of the two files that are derived from a raw file. */
 export interface TransformedNames {
   /** `etl_TS.jsonl` for `records_TS.jsonl`; `etl_X.jsonl` for any other `X.jsonl`. */
   readonly processed: readonly [folder: string, name: string];
@@ -48,7 +49,7 @@ export interface TransformedNames {
   readonly invalid: readonly [folder: string, name: string];
 }
 
-/** The names of the files made of the raw file `rawFile`. */
+/** The names of the files derived from the raw file `rawFile`. */
 export function transformedNames(pipeline: string, rawFile: string): TransformedNames {
   const name = rawFile.slice(rawFile.lastIndexOf("/") + 1);
   const stamp = /^records_(\d{8}_\d{6})\.jsonl$/.exec(name)?.[1] ?? name.replace(/\.jsonl$/, "");
@@ -58,7 +59,10 @@ export function transformedNames(pipeline: string, rawFile: string): Transformed
   };
 }
 
-/** The pipeline that the raw file at `path` belongs to, by its folder (`data/raw_NAME/…`); `users` where the folder tells none. */
+/**
+ * The pipeline that the raw file at `path` belongs to, by its folder (`data/raw_NAME/…`); `users` if the folder names
+ * none.
+ */
 export function pipelineOfFile(path: string): string {
   return partsOfTable(path.split("/").at(-2) ?? "")?.pipeline ?? DEFAULT_PIPELINE;
 }

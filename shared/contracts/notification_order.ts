@@ -7,11 +7,11 @@ import { createHash } from "node:crypto";
 import type { Detail } from "./messages.ts";
 import type { Notification, NotificationType, Notify } from "./notifications.ts";
 
-/** Something to report. */
+/** An occurrence to report. */
 export interface News {
   /** Its type. */
   readonly type: NotificationType;
-  /** Identifies the event: the same text each time it is noticed, and different for any other. */
+  /** Identifies the occurrence: the same text each time it is detected, and different for any other one. */
   readonly key: string;
   /** When it happened. */
   readonly at: string;
@@ -19,7 +19,7 @@ export interface News {
   readonly pipeline?: string | undefined;
   /** The run that it is about. */
   readonly runId?: string | undefined;
-  /** What happened, in one sentence for people. */
+  /** What happened, in one sentence. */
   readonly says: string;
   /** What people can do about it. */
   readonly whatToDo: string;
@@ -32,7 +32,7 @@ export interface News {
 /** The fields of an order on `channel:notify`. */
 export type Order = Pick<Notify, "webhook_id" | "notification" | "run_id" | "pipeline">;
 
-/** The order to send `news` to all receivers; its links lead to `publicUrl`, where that is known. */
+/** The order to send `news` to all receivers; its links point to `publicUrl`, if that is known. */
 export function orderOf(news: News, publicUrl: string | undefined): Order {
   const { type, key, at, pipeline, runId, whatToDo, data } = news;
   const page = news.page ?? (runId === undefined ? "/" : `/runs/${runId}`);
@@ -60,16 +60,18 @@ export function orderOf(news: News, publicUrl: string | undefined): Order {
   };
 }
 
-/** The longest sentence, in characters. */
+/** The maximum length of a sentence, in characters. */
 const LONGEST = 2_000;
 
-/** Makes text safe for terminals: it can't steer one, or turn the direction of reading. */
+/** Makes text safe for terminals: removes control characters and marks that change the text's direction. */
 function oneLine(text: string): string {
   const clean = text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
   return clean.length <= LONGEST ? clean : `${clean.slice(0, LONGEST)}…`;
 }
 
-/** In a message to Slack `<` begins a link or calls people: https://docs.slack.dev/messaging/formatting-message-text#escaping */
+/**
+ * In a Slack message `<` begins a link or a mention: https://docs.slack.dev/messaging/formatting-message-text#escaping
+ */
 function forChat(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

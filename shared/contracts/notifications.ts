@@ -1,12 +1,12 @@
 /**
- * Notifications to receivers outside, and the message that orders one. docs/operations.md shows what they receive.
+ * Notifications to outside receivers, and the message that orders one. docs/operations.md shows what they receive.
  *
  * @module
  */
 import { z } from "zod";
 import { Detail, Envelope, RunId, Timestamp } from "./messages.ts";
 
-/** All kinds of notification, and `test`, which a person requests. */
+/** All types of notification, including `test`, which a person requests. */
 export const NOTIFICATION_TYPES = [
   "run.failed",
   "run.held",
@@ -20,30 +20,33 @@ export const NOTIFICATION_TYPES = [
 /** The type of a notification. */
 export type NotificationType = (typeof NOTIFICATION_TYPES)[number];
 
-/** The body of a notification. Never holds a record's content. */
+/** The body of a notification. Never contains a record's content. */
 export const Notification = z.object({
   type: z.enum(NOTIFICATION_TYPES),
   /** When it happened. */
   timestamp: Timestamp,
-  /** The same in parts: `pipeline`, `run_id` and further data, `what_to_do`, and `link` where the dashboard's address is configured. */
+  /**
+   * The same in parts: `pipeline`, `run_id` and further data, `what_to_do`, and `link` if the dashboard's address is
+   * configured.
+   */
   data: Detail,
-  /** All of it for people; chat programs such as Slack show this. */
+  /** The whole notification as text for people; chat programs such as Slack show this. */
   text: z.string().max(8_000),
 });
 /** The body of a notification. */
 export type Notification = z.output<typeof Notification>;
 
-/** The public part of a receiver: its address holds a secret. */
+/** The public part of a receiver: its address may hold a secret. */
 export const ReceiverName = z.object({
-  /** Its host, with the port where that isn't the usual one. */
+  /** Its host, with the port unless that is the default one. */
   host: z.string().max(300),
-  /** The first digits of its address's SHA-256, to tell it from others of the same host. */
+  /** The first digits of its address's SHA-256, to distinguish it from others on the same host. */
   key: z.string().regex(/^[0-9a-f]{16}$/),
 });
-/** The public part of a receiver: its address holds a secret. */
+/** The public part of a receiver: its address may hold a secret. */
 export type ReceiverName = z.output<typeof ReceiverName>;
 
-/** `channel:notify`: a notification for one receiver, or, without `receiver`, for all that are configured. */
+/** `channel:notify`: a notification for one receiver, or, without `receiver`, for all configured ones. */
 export const Notify = Envelope.extend({
   run_id: RunId.optional(),
   /** The same for all receivers and tries, so that a receiver can recognize a repeat. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The phases of a run, in order; each is also the run's status while the phase lasts. */
+/** The phases of a run, in order; each is also the run's status during the phase. */
 export const PHASES = ["EXTRACTING", "TRANSFORMING", "LOADING", "DELIVERING"] as const;
 /** A phase of a run. */
 export type Phase = (typeof PHASES)[number];
@@ -21,7 +21,7 @@ export const RUN_STATUSES = [
 /** The status of a run. */
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
-/** Whether a run with this status has ended. A held one hasn't: a person decides whether it continues. */
+/** Whether a run with this status has ended. A held run hasn't: a person decides whether it continues. */
 export function isFinal(status: RunStatus): boolean {
   return status === "COMPLETED" || status === "FAILED";
 }

@@ -1,20 +1,21 @@
 /**
- * The complaint about a value that a schema refuses, as it continues `70 is …`; and the rule that the schema expresses. A message of the
- * schema itself is used as it is.
+ * The message about a value that a schema refuses, as it continues `70 is …`; and the rule that the schema expresses. A
+ * message that the
+ * schema defines itself is used unchanged.
  */
 import * as z from "zod";
 import { type Field, takesIntegers } from "./fields.ts";
 
 /** One rule, for forms and for people. */
 export interface Rule {
-  /** With dots for a nested field. */
+  /** The path of the field, with dots if it is nested. */
   readonly field: string;
   readonly kind: "integer" | "number" | "string" | "email" | "value";
   /** The expected value, in words. */
   readonly wanted: string;
   readonly minimum?: number;
   readonly maximum?: number;
-  /** A regular expression that has to match somewhere in the text. */
+  /** A regular expression that must match somewhere in the text. */
   readonly pattern?: string;
 }
 
@@ -117,7 +118,7 @@ export function ruleOf(path: string, field: Field): Rule {
   };
 }
 
-/** A pattern for text with anything but white space. */
+/** A pattern for text with at least one character that isn't white space. */
 const FILLED = "\\S";
 
 function rangeOf(minimum: number | undefined, maximum: number | undefined): string {

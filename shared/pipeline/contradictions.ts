@@ -1,4 +1,7 @@
-/** Members of a source that are valid one by one, but contradict each other, or would end a run green and short. */
+/**
+ * Members of a source that are valid individually, but contradict each other, or would complete a run with missing
+ * records.
+ */
 import type { SourceDefinition } from "./definition.ts";
 import { shown } from "./problems.ts";
 import type { Mistake } from "./supported.ts";
@@ -11,10 +14,10 @@ const SECRET_PARAMETER = /^(api_?key|(access_?|auth_?)?token|client_?secret|pass
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Statuses by which a source refuses the request; they say nothing of its list. */
+/** Status codes by which a source refuses the request; they don't mean an empty list. */
 const REFUSALS = new Set([401, 403, 407, 408, 421, 425, 429]);
 
-/** A moment that can be moved back, besides a number. */
+/** Besides numbers, only moments of this form can be shifted. */
 const TIME = /^\d{4}-\d\d-\d\d([T ]|$)/;
 
 export function contradictions(source: SourceDefinition): Mistake[] {
@@ -51,7 +54,7 @@ export function contradictions(source: SourceDefinition): Mistake[] {
 
 type Say = (text: string, ...path: PropertyKey[]) => void;
 
-/** The secrets in an address of the file; an address of the environment may hold some. */
+/** The secrets in an address that the definition contains; an address from the environment may contain some. */
 export function secretsIn(address: string): string[] {
   const { username, password, searchParams } = new URL(address);
   const found = [...new Set(searchParams.keys())].filter((name) => SECRET_PARAMETER.test(name))
@@ -81,7 +84,7 @@ function lookAtHeaders({ auth, headers = {} }: SourceDefinition, say: Say) {
   }
 }
 
-/** No two of query, paging, since and auth may set the same parameter: one of them would be lost. */
+/** No two of query, paging, since and auth may set the same parameter: one of the values would be lost. */
 function lookAtParameters({ query = {}, paging, since, auth }: SourceDefinition, say: Say) {
   const taken = new Map<string, string>(); // parameter -> the member that sets it
   const take = (by: string, parameter: string, ...path: PropertyKey[]) => {

@@ -169,7 +169,7 @@ const DEFINITION = strict({
 /** The parts of a definition whose values may come from the environment. */
 export const PARTS = { definition: DEFINITION, source: SOURCE, schedule: SCHEDULE } as const;
 
-/** The mistakes in a part of a definition whose placeholders are resolved. */
+/** The mistakes in a part of a definition with resolved placeholders. */
 export function complaintsOf(part: z.ZodType, value: unknown): Mistake[] {
   const mistakes = issuesOf(part, value);
   if (part === SCHEDULE || !isObject(value)) return mistakes;
@@ -253,7 +253,7 @@ export function mistakesOf(definition: unknown): Mistake[] {
 
 const RESOLVED = "source, in schedule and for the file of a lookup";
 
-/** Whether services resolve the placeholders there. */
+/** Whether services resolve placeholders at this path. */
 function isResolved([member, , of]: readonly PropertyKey[]): boolean {
   return member === "source" || member === "schedule" || (member === "add" && of === "lookup");
 }
@@ -264,7 +264,9 @@ function functionsIn(value: unknown, path: readonly PropertyKey[] = []): Mistake
   return Object.entries(value).flatMap(([key, inner]) => functionsIn(inner, [...path, key]));
 }
 
-/** Paths that lead nowhere, or to a value of another kind. Other checks find paths that are no text. */
+/**
+ * Paths that don't exist in the record, or lead to a value of another type. Other checks find paths that aren't text.
+ */
 function pathMistakes(record: z.ZodObject, definition: JsonObject): Mistake[] {
   const found: Mistake[] = [];
   const at = (...path: PropertyKey[]) => path.reduce<unknown>((value, key) => Object(value)[key], definition);
@@ -317,7 +319,7 @@ function pathMistakes(record: z.ZodObject, definition: JsonObject): Mistake[] {
   return found;
 }
 
-/** The start of the first run is compared with the field's values. */
+/** Checks the start of the first run, as it is compared with the field's values. */
 function momentMistakes(record: z.ZodObject, field: unknown, from: unknown): Mistake[] {
   const values = typeof field === "string" ? schemasAt(record, field)?.found : undefined;
   if (from === undefined || !values?.length) return [];

@@ -1,4 +1,4 @@
-/** JSON whose numbers keep all their digits. Runs in browsers too. */
+/** JSON that preserves all digits of numbers. Runs in browsers too. */
 import { isObject, type JsonObject } from "./problems.ts";
 
 /** JSON.parse source text access (ECMAScript stage 4), which TypeScript's library lacks. */
@@ -10,7 +10,8 @@ export const exactJson = JSON as typeof JSON & {
 };
 
 /**
- * Parses JSON. Whole numbers that a JavaScript number can't hold become raw JSON values, which `JSON.stringify` writes with all their digits.
+ * Parses JSON. Whole numbers beyond the safe range become raw JSON values, which `JSON.stringify` writes with all their
+ * digits.
  *
  * @throws SyntaxError if the text isn't JSON.
  */

@@ -3,7 +3,7 @@ import * as z from "zod";
 /** A tree of the keys to read of a record. */
 export interface Field {
   readonly key: string;
-  /** The keys to read of an object; undefined where the value is read whole. */
+  /** The keys to read in an object; undefined if the value is read completely. */
   readonly below: readonly Field[] | undefined;
   readonly required: boolean;
   readonly schema: z.ZodType;
@@ -17,15 +17,16 @@ export function takesIntegers(schema: z.ZodType): boolean {
   return EXACT.has(schema) || multipleOfOne(schema) !== undefined || schema.format?.includes("int") === true;
 }
 
-/** An object schema in use: the schema that judges, and the fields that it looks at. */
+/** An object schema as it is used: the schema that validates, and the fields that it reads. */
 export interface Fields {
   readonly schema: z.ZodObject;
   readonly fields: readonly Field[];
 }
 
 /**
- * The fields of `record` that have rules. A member that may be anything or absent (`z.unknown().optional()`), or an optional object of such
- * members alone, only gives paths to other members of a definition: it is neither read nor judged.
+ * The fields of `record` that have rules. Left out are members that may be anything or absent
+ * (`z.unknown().optional()`), and optional objects
+ * of such members only: they only give paths to other members of a definition, and are neither read nor validated.
  */
 export function fieldsOf(record: z.ZodObject): Fields {
   const fields: Field[] = [];
@@ -64,7 +65,7 @@ function fieldOf(key: string, schema: z.ZodType): Field | undefined {
   };
 }
 
-/** zod takes the smallest fractions for multiples of 1, too. */
+/** zod also accepts very small fractions as multiples of 1. */
 function exact(schema: z.ZodNumber): z.ZodNumber {
   const whole = multipleOfOne(schema);
   if (whole === undefined) return schema;

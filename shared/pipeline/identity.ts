@@ -3,15 +3,17 @@ import { complaint, NOUNS } from "./complaints.ts";
 import type { Plan } from "./plan.ts";
 
 /**
- * SHA-256, in lower-case hexadecimal, of everything in a definition that decides what the transformer writes: its schema with every bound,
- * pattern and message, the added members, and the words of the complaints. The source and its schedule don't count.
+ * SHA-256, in lower-case hexadecimal, of everything in a definition that determines the transformer's output. This is
+ * its schema with every
+ * bound, pattern and message, the added members, and the texts of the messages. The source and its schedule are
+ * ignored.
  */
 export function identityOf({ definition: { name, record, add } }: Plan): string {
   const decides = { name, record: described(record), add: add ?? {}, words: [NOUNS, SAMPLES.map(complaint)] };
   return createHash("sha256").update(JSON.stringify(decides)).digest("hex");
 }
 
-/** An issue of every kind; their complaints hold all words that there are. */
+/** One issue of every kind; together, their messages contain all texts. */
 const SAMPLES = [
   { code: "invalid_type", expected: "string" },
   { code: "invalid_type", expected: "string", input: undefined },

@@ -4,21 +4,21 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import * as z from "zod";
 import { ConfigError, messageOf, PermanentError } from "../errors/errors.ts";
 import { mistakesOf, NAME, NAME_WANTED } from "./definition.ts";
-import "./mod.ts"; // the definitions import it: a loaded module can be imported without permission to read it
+import "./mod.ts"; // the definitions import it: an already loaded module needs no permission to be read
 import { isObject } from "./problems.ts";
 import { type AnyPipeline, type Plan, planOf } from "./plan.ts";
 
-/** The pipelines of an installation. A broken definition stops only its own pipeline. */
+/** The pipelines of an installation. A broken definition disables only its own pipeline. */
 export interface Pipelines {
   /** By name, in alphabetical order. */
   readonly plans: ReadonlyMap<string, Plan>;
   /** Unusable definitions by file name: all their problems, each with file and path of the key. */
   readonly broken: ReadonlyMap<string, readonly string[]>;
-  /** The folder of the definitions, where they are from one. */
+  /** The folder of the definitions, if they were loaded from one. */
   readonly dir?: string | undefined;
 }
 
-/** Whether the folder has a definition of this name, which those of `pipelines` aren't: written since they were loaded. */
+/** Whether the folder has a definition with this name that `pipelines` lacks: it was written after they were loaded. */
 export function isNewer({ dir, plans, broken }: Pipelines, name: string): boolean {
   if (dir === undefined || plans.has(name) || broken.has(name) || !NAME.test(name)) return false;
   try {
@@ -34,7 +34,7 @@ export function pipelinesDir(given?: string): string {
 }
 
 /**
- * Loads the `*.ts` files of `dir`, not those of its sub-folders.
+ * Loads the `*.ts` files of `dir`, without sub-folders.
  *
  * @throws ConfigError when the folder can't be read.
  */
@@ -53,7 +53,7 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
   }
   const plans = new Map<string, Plan>();
   const broken = new Map<string, readonly string[]>();
-  const folders = new Map<string, string>(); // folder of deliveries -> its pipeline
+  const folders = new Map<string, string>(); // delivery folder -> its pipeline
   const loaded = await Promise.all(files.sort().map(async (file) => ({ file, ...await load(dir, file) })));
   for (const { file, definition, problems } of loaded) {
     const found = [...problems];
@@ -73,12 +73,12 @@ export async function loadPipelines(dir: string): Promise<Pipelines> {
   return { plans, broken, dir };
 }
 
-/** The folder on the server for a pipeline's files; undefined where they aren't delivered. */
+/** The folder on the server for a pipeline's files; undefined if they aren't delivered. */
 export function deliveryFolder({ name, deliver }: Pick<AnyPipeline, "name" | "deliver">): string | undefined {
   return deliver === "none" ? undefined : posix.join(deliver?.folder ?? name, ".").replace(/\/$/, "");
 }
 
-/** @throws PermanentError naming the pipelines there are, or the problems of the definition. */
+/** @throws PermanentError naming the existing pipelines, or the problems of the definition. */
 export function planFor(pipelines: Pipelines, name: string): Plan {
   const { plans, broken } = pipelines;
   const plan = plans.get(name);
@@ -142,10 +142,10 @@ function importsOf(text: string): string[] {
   return [...fixed, ...dynamic].map(([, name]) => name!);
 }
 
-/** Tables of the store and files of the state, and the first words of such tables. */
+/** Tables of the store and files of the state, and prefixes of such tables. */
 const TAKEN =
   /^(raw|processed|invalid|run|record|pipeline|etl|sqlite|pg|deliveries)_|_changes$|^(pipelines|runs|events|records|changes|deliveries|holds|holds_by_pipeline|leases|notifications|watched_schedules|extractor_state|schedule)$/;
-/** Names that SQLite or PostgreSQL accepts only in quotes. */
+/** Names that SQLite or PostgreSQL accept only in quotes. */
 const WORDS = new Set(
   ("add all alter analyse analyze and any array as asc asymmetric authorization begin between binary both by case cast " +
     "check collate collation column commit concurrently constraint create cross current current_catalog current_date " +
@@ -174,11 +174,11 @@ function nameProblems(name: unknown, fileName: string): string[] {
   return problems.map((problem) => `name: ${JSON.stringify(name)}: ${problem}`);
 }
 
-/** Checks that the files of lookups that the definition itself names exist, and have the columns. */
+/** Checks that the lookup files that the definition names directly exist and have the columns. */
 async function lookupProblems({ add = {} }: AnyPipeline, dir: string): Promise<string[]> {
   const found: string[] = [];
   for (const [member, { lookup, key, value }] of Object.entries(add)) {
-    if (typeof lookup !== "string") continue; // the environment names it
+    if (typeof lookup !== "string") continue; // named by the environment
     const problem = (text: string) => found.push(`add.${member}.lookup: ${JSON.stringify(lookup)}: ${text}`);
     try {
       const [head = ""] = (await Deno.readTextFile(join(dir, lookup))).split(/\r\n?|\n/, 1);

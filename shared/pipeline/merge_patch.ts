@@ -1,16 +1,17 @@
-/** Correcting an invalid record: JSON Merge Patch (RFC 7396), and its use on a line of a dead-letter file. */
+/** Corrects an invalid record: JSON Merge Patch (RFC 7396), applied to a line of a dead-letter file. */
 import type { Patch } from "../contracts/messages.ts";
 import { exactJson, isExactObject } from "./exact_json.ts";
 
-/** Shown by the views instead of a masked value; never a real value. */
+/** Shown by the views in place of a masked value; never a real value. */
 export const MASK = "***";
 
-/** The record's new text on one line, or why there is none. */
+/** The record's new text on one line, or the reason why there is none. */
 export type Corrected = { readonly line: string } | { readonly problem: string };
 
 /**
- * The record of a dead letter, corrected by `patch`: replaced by `text`, or with `merge` applied, or unchanged where the patch has neither.
- * Numbers that the patch doesn't touch keep their text (`1.0`, `9007199254740993`).
+ * The record of a dead letter, corrected by `patch`: replaced by `text`, or with `merge` applied, or unchanged if the
+ * patch has neither.
+ * Numbers that the patch doesn't change keep their text (`1.0`, `9007199254740993`).
  *
  * @param deadLetter a line of a dead-letter file: the record with `error_reason`, or `{"raw_line", "error_reason"}`
  */
@@ -37,8 +38,9 @@ export function correctedRecord(deadLetter: string, patch: Patch): Corrected {
 }
 
 /**
- * Applies a JSON Merge Patch (RFC 7396): members of the patch replace those of the target, `null` removes, objects are merged. Changes
- * neither argument. Members keep their places, new ones are last.
+ * Applies a JSON Merge Patch (RFC 7396): members of the patch replace those of the target, `null` removes a member,
+ * objects are merged. Changes
+ * neither argument. Members keep their positions, new ones are last.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isExactObject(patch)) return patch;
@@ -53,14 +55,14 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 const MASKED =
   `it would write the placeholder "${MASK}" of a masked field; leave the field out, or give its true value`;
 
-/** In JSON, line ends can only stand between tokens; elsewhere they would make two records of one. */
+/** In valid JSON, line ends occur only between tokens; in other text they would split one record into two. */
 function replaced(text: string): Corrected {
   const line = text.replace(/[\r\n]+/g, " ");
   if (line.trim() === "") return { problem: "the new text is empty" };
   try {
     if (holdsMask(JSON.parse(line))) return { problem: MASKED };
   } catch {
-    // text that is no JSON may be written again; the next phase says what is wrong with it
+    // text that isn't JSON is allowed too; the next phase reports what is wrong with it
   }
   return { line };
 }

@@ -1,11 +1,15 @@
 /**
- * The language of `pipelines/NAME.ts`: a pipeline is one typed value. It is data: it holds no function, and can be hashed and shown.
+ * The language of `pipelines/NAME.ts`: a pipeline is one typed value. It contains only data, no functions, so it can be
+ * hashed and shown.
  *
  * @module
  */
 import * as z from "zod";
 
-/** Dotted paths to the values of a record; of a list only its own path. Five levels: deeper ones slow down the type checker. */
+/**
+ * Dotted paths to the values of a record. A list has only its own path. At most five levels, as deeper ones slow down
+ * the type checker.
+ */
 export type Path<T, Depth extends 0[] = []> = Depth["length"] extends 5 ? never
   : T extends readonly unknown[] | Date ? never
   : T extends object
@@ -18,7 +22,7 @@ export type ValueAt<T, P extends string> = P extends `${infer K}.${infer Below}`
   : P extends keyof T ? T[P]
   : never;
 
-/** Paths whose value is a `V`: the key, a lookup's field, a cursor. */
+/** Paths whose value is a `V`: for the key, a lookup's field, a cursor. */
 export type PathTo<T, V> = { [P in Path<T>]: NonNullable<ValueAt<T, P>> extends V ? P : never }[Path<T>];
 
 /** Marks a `Secret`; it exists for the type checker only. */
@@ -32,7 +36,7 @@ export interface Secret {
 /** Seconds, minutes, hours or days: `30s`, `5m`, `1h`, `2d`. */
 export type Duration = `${number}${"s" | "m" | "h" | "d"}`;
 
-/** A place in the body of an answer, or one of its headers (`X-WP-TotalPages`). */
+/** A path in the body of an answer, or one of its headers (`X-WP-TotalPages`). */
 export type At = string | {
   /** The header's name. */
   header: string;
@@ -74,7 +78,7 @@ export type Auth =
 export interface Source<T> {
   /** Its address. */
   url: string;
-  /** Sent with every request except links of the source. */
+  /** Sent with every request, except to links of the source. */
   query?: Record<string, string | number>;
   /** Sent to the source's own origins only. */
   headers?: Record<string, string>;
@@ -84,7 +88,7 @@ export interface Source<T> {
   records?: string;
   /** How the list is divided. */
   paging: Paging<T>;
-  /** Asks only for changes; `{}` stands for the value. */
+  /** Requests only changes; `{}` stands for the value. */
   since?: {
     field: PathTo<T, string | number>;
     from: string | number;
@@ -95,17 +99,17 @@ export interface Source<T> {
   };
   /** Other origins that links and redirects may lead to. */
   origins?: readonly string[];
-  /** A path whose presence (and not null) makes an answer an error although its status is 200. */
+  /** A path whose presence (and not null) makes an answer an error even if its status is 200. */
   error?: string;
   /** Status codes that mean an empty list. */
   empty?: readonly number[];
-  /** Requests a second, at most. */
+  /** Maximum number of requests per second. */
   rate?: number;
-  /** Requests at once, where paging allows it. Default 1. */
+  /** Number of concurrent requests, if the paging allows it. Default 1. */
   concurrency?: number;
 }
 
-/** A member that is added to each valid record, from a CSV file of two columns. */
+/** A member that is added to each valid record, from a CSV file with two columns. */
 export interface Lookup<T> {
   /** The file, relative to the definitions' folder. */
   lookup: string;
@@ -113,19 +117,19 @@ export interface Lookup<T> {
   key: string;
   /** The column to add. */
   value: string;
-  /** The record's value. */
+  /** The path of the record's value. */
   by: PathTo<T, string>;
-  /** Added where the file lacks the value. Unset: null. */
+  /** Added if the file lacks the value. Unset: null. */
   otherwise?: string;
 }
 
 /** A pipeline's definition. */
 export interface Pipeline<S extends z.ZodObject> {
-  /** Lower-case letters, digits and underscores, a letter first, at most 40; the file's name. */
+  /** Lower-case letters, digits and underscores, a letter first, at most 40 characters; it is also the file's name. */
   name: string;
   /** A cron pattern, read in TZ, or `off`, the default. */
   schedule?: string;
-  /** The rules of a valid record. Keys that it doesn't name pass through unchanged. */
+  /** The rules of a valid record. Keys that the schema doesn't name pass through unchanged. */
   record: S;
   /** The field that identifies a record. */
   key: PathTo<z.infer<S>, string | number>;
@@ -158,7 +162,7 @@ export function pipeline<S extends z.ZodObject>(definition: Pipeline<S>): Pipeli
   return definition;
 }
 
-/** The value of an environment variable, or `fallback` where it isn't set. */
+/** The value of an environment variable, or `fallback` if it isn't set. */
 export function env<T extends string | number>(
   name: string,
   fallback: T,
@@ -171,5 +175,5 @@ export function secret(name: string): Secret {
   return { secret: name } satisfies Placeholder as never;
 }
 
-/** A number without a fraction, of 64 bits too (`z.int()` refuses those beyond 2^53). */
+/** A whole number, including 64-bit ones (`z.int()` refuses those beyond 2^53). */
 export const integer: z.ZodNumber = z.number().multipleOf(1);

@@ -1,13 +1,16 @@
-/** Moments: times and numbers by which sources tell changes, compared by their meaning, and written in the source's form. */
+/** Moments: times and numbers by which sources mark changes, compared by value, and written in the source's format. */
 import type { Moment } from "../contracts/messages.ts";
 
-/** The later of two moments; any other value doesn't count. ISO times are compared as times, whatever their zone and precision. */
+/**
+ * The later of two moments; any other value is ignored. ISO times are compared as times, whatever their zone and
+ * precision.
+ */
 export function later(one: Moment | undefined, other: unknown): Moment | undefined {
   if ((typeof other !== "string" || other === "") && typeof other !== "number") return one;
   return one === undefined || compare(other, one) > 0 ? other : one;
 }
 
-/** Negative where `a` is earlier than `b`, positive where it is later. */
+/** Negative if `a` is earlier than `b`, positive if it is later. */
 export function compare(a: Moment, b: Moment): number {
   const [left, right] = [timeOf(a), timeOf(b)];
   if (left !== undefined && right !== undefined) return left - right || compareTexts(finer(a), finer(b));
@@ -53,7 +56,9 @@ function finer(moment: Moment): string {
   return (partsOf(moment)?.fraction ?? "").slice(3).replace(/0+$/, "");
 }
 
-/** The time `ms` in the form of `like`, an ISO time: with its precision, its zone, and its separator of date and clock. */
+/**
+ * The time `ms` in the format of `like`, an ISO time: with its precision, its zone, and its separator of date and time.
+ */
 export function timeLike(ms: number, like: string): string {
   const { mark, seconds, fraction, zone } = partsOf(like) ?? {};
   const text = new Date(ms + offsetOf(zone)).toISOString();

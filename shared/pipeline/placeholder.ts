@@ -13,7 +13,7 @@ export function isPlaceholder(value: unknown): value is Placeholder {
     keys === 1 && typeof secret === "string";
 }
 
-/** A copy of the data, with placeholders replaced by `replace`. Schemas are left alone. */
+/** A copy of the data, with placeholders replaced by `replace`. Schemas are kept as they are. */
 export function replaced(
   value: unknown,
   replace: (placed: Placed) => unknown,
@@ -31,7 +31,7 @@ export function variableOf(placeholder: Placeholder): string {
   return "env" in placeholder ? placeholder.env : placeholder.secret;
 }
 
-/** The variables that a definition, or a part of one, names, each once. */
+/** The variables that a definition, or a part of one, names, without duplicates. */
 export function variablesOf(part: unknown): string[] {
   const names = new Set<string>();
   replaced(part, ({ placeholder }) => names.add(variableOf(placeholder)));

@@ -1,7 +1,7 @@
 /**
  * A definition, compiled once.
  *
- * Where zod leaves it open: an integer is a number without a fraction, so `1.0` and 64-bit ids are integers.
+ * Where zod leaves it open, an integer is a number without a fraction, so `1.0` and 64-bit ids are integers.
  */
 import * as z from "zod";
 import { complaint, type Rule, ruleOf } from "./complaints.ts";
@@ -27,22 +27,25 @@ export type AnyPipeline = Pipeline<any>;
 export interface Plan {
   readonly name: string;
   readonly definition: AnyPipeline;
-  /** What to read of a record's bytes. */
+  /** The fields to parse from a record's bytes. */
   readonly reading: readonly Field[];
   /** The fields with rules, in the schema's order. */
   readonly rules: readonly Rule[];
   /** The schema as JSON Schema (draft 2020-12), for forms and other languages. */
   readonly form: z.core.JSONSchema.BaseSchema;
-  /** The problems of a parsed record, in the order of the rules; none where it is valid. Looks only at `reading`. Never throws. */
+  /**
+   * The problems of a parsed record, in the order of the rules; none if it is valid. Reads only the fields of
+   * `reading`. Never throws.
+   */
   judge(record: unknown): readonly Problem[];
-  /** Judges a line of any text. Never throws. */
+  /** Validates a line of any text. Never throws. */
   judgeLine(line: string): Verdict;
 }
 
 /**
  * Compiles a valid definition.
  *
- * @param compile makes the schema faster (`z.compile`); absent in a page that must not make code
+ * @param compile makes the schema faster (`z.compile`); absent in a page that must not generate code
  */
 export function planOf(
   definition: AnyPipeline,
@@ -87,7 +90,7 @@ export function planOf(
 
 function formOf(record: z.ZodObject): z.core.JSONSchema.BaseSchema {
   return z.toJSONSchema(record, {
-    io: "input", // a record's other members pass through
+    io: "input", // other members of a record pass through
     override({ zodSchema, jsonSchema }) {
       if (!takesIntegers(zodSchema as unknown as z.ZodType)) return;
       jsonSchema.type = "integer";

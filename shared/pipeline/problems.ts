@@ -3,7 +3,7 @@
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export interface Problem {
-  /** Such as `company.department`; empty where the line as a whole is wrong. */
+  /** A path such as `company.department`; empty if the problem is about the whole line. */
   readonly field: string;
   /** The value as JSON, shortened and with its control characters escaped; `missing`; or the kind of line. */
   readonly found: string;
@@ -14,7 +14,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** A valid record, or every problem, with the record where the line is a JSON object at all. */
+/** A valid record, or every problem, with the record if the line is a JSON object. */
 export type Verdict =
   | { readonly valid: true; readonly record: JsonObject }
   | { readonly valid: false; readonly record?: JsonObject; readonly problems: readonly Problem[] };
@@ -24,7 +24,7 @@ export function explain(problems: readonly Problem[]): string {
   return problems.map((problem) => problem.message).join("; ");
 }
 
-/** A problem of a line as a whole. `kind` is for counting; `message` must not hold anything of the line. */
+/** A problem of a whole line. `kind` is for counting; `message` must not contain any part of the line. */
 export function lineProblem(kind: string, message: string): Problem {
   return { field: "", found: kind, wanted: "a JSON object", reason: kind, message: `${kind}: ${message}` };
 }
@@ -34,10 +34,10 @@ export function notAnObject(value: unknown): Problem {
   return lineProblem("Not an object", `found ${kindOf(value)}, wanted a JSON object`);
 }
 
-/** Objects and lists within each other, with the record itself; SQLite's JSON functions read no more. */
+/** Maximum depth of nested objects and lists, including the record itself; SQLite's JSON functions read no more. */
 export const MOST_LEVELS = 1000;
 
-/** For a valid JSON text with more levels. */
+/** For a valid JSON text with more levels than that. */
 export const TOO_DEEP: Problem = lineProblem(
   "Nested too deeply",
   `more than ${MOST_LEVELS} objects and lists within each other`,
@@ -57,10 +57,12 @@ export function isTooDeep(json: string): boolean {
   return false;
 }
 
-/** In characters. */
+/** Maximum length of a shown value, in characters. */
 const SHOWN = 60;
 
-/** A value as JSON, short and on one line: it can't steer a terminal or turn the direction of text. */
+/**
+ * A value as JSON, short and on one line, without characters that control a terminal or change the direction of text.
+ */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const short = value.length <= SHOWN ? value : `${value.slice(0, SHOWN).replace(/[\ud800-\udbff]$/, "")}…`;
@@ -83,7 +85,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The engine's complaint about broken JSON, without the parts of the text that some of its messages quote. */
+/** The engine's message about invalid JSON, without the parts of the text that some of its messages quote. */
 export function syntaxProblem(error: unknown): string {
   const text = error instanceof Error ? error.message : "";
   const placed = /^((?!Unexpected token)[^"]+) in JSON at position (\d+)/.exec(text);

@@ -4,7 +4,7 @@ import { type Placed, replaced, variableOf } from "./placeholder.ts";
 
 export { variablesOf } from "./placeholder.ts";
 
-/** A part of a definition with its placeholders resolved: a secret is its text. */
+/** A part of a definition with its placeholders resolved: a secret becomes its text. */
 export type Resolved<T> = T extends Secret ? string
   : T extends readonly unknown[] | object ? { [K in keyof T]: Resolved<T[K]> }
   : T;
@@ -13,10 +13,11 @@ export type Resolved<T> = T extends Secret ? string
 export type ReadEnv = (name: string) => string | undefined;
 
 /**
- * A part of a definition with the environment's values, and all their problems: a missing secret, a text instead of a number, a value that
- * the definition could not hold. Where there are problems, the value must not be used. No problem quotes a secret.
+ * A part of a definition with the environment's values, and all their problems: a missing secret, a text instead of a
+ * number, a value that
+ * the definition doesn't allow. If there are problems, the value must not be used. No problem quotes a secret.
  *
- * @param as checks the values as that part of a definition; default: the types alone
+ * @param as validates the values as that part of a definition; default: the types alone
  */
 export function resolved<T>(
   part: T,
@@ -41,7 +42,7 @@ export function resolved<T>(
   if (as !== undefined) {
     for (const { path, text } of complaintsOf(PARTS[as], filled)) {
       const from = given.find(({ placed }) => String(placed.path) === String(path));
-      // the values of the file itself were checked when it was loaded
+      // the values in the file itself were checked when it was loaded
       if (from !== undefined) problems.add(`${variableOf(from.placed.placeholder)} is ${text}`);
     }
   }

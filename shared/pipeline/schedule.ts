@@ -2,7 +2,7 @@ import { Cron } from "croner";
 import { DEFAULT_PIPELINE } from "../contracts/names.ts";
 import { type ReadEnv, resolved, variablesOf } from "./resolve.ts";
 
-/** The variables for the times of `users`, and for the time zone of all pipelines. */
+/** The variables for the schedule of `users`, and for the time zone of all pipelines. */
 export interface ScheduleConfig {
   readonly SCHEDULE: string;
   readonly SLEEP_INTERVAL_SECONDS?: number | undefined;
@@ -14,8 +14,9 @@ export interface Timetable extends ScheduleConfig {
 }
 
 /**
- * The planned times of the pipeline `name`; undefined where its definition never plans one, or says `off`, which for `users` leaves the
- * runs at the start. `SLEEP_INTERVAL_SECONDS` replaces `SCHEDULE` for definitions that name that variable.
+ * The timetable of the pipeline `name`; undefined if its definition never plans a run, or says `off`. For `users`,
+ * `off` still allows the runs
+ * at the start. `SLEEP_INTERVAL_SECONDS` replaces `SCHEDULE` for definitions that name that variable.
  *
  * @param complain called with the problems of the definition's variables; nothing is planned then
  */
@@ -32,7 +33,7 @@ export function timetableOf(
     complain(problems.join("; "));
     return undefined;
   }
-  if (value === "off" && name !== DEFAULT_PIPELINE) return undefined; // it isn't run at the start either
+  if (value === "off" && name !== DEFAULT_PIPELINE) return undefined; // it has no run at the start either
   const isInterval = variablesOf(schedule).includes("SCHEDULE");
   return {
     pipeline: name,
@@ -59,7 +60,7 @@ export function lastTick(timetable: ScheduleConfig, until: number): number | und
   const { SLEEP_INTERVAL_SECONDS: interval } = timetable;
   if (interval !== undefined) return Math.floor(until / (interval * 1_000)) * interval * 1_000;
   const second = Math.floor(until / 1_000) * 1_000;
-  // the last one before the next second
+  // the last planned time before the next second
   return cronOf(timetable)?.previousRuns(1, new Date(second + 1_000))[0]?.getTime();
 }
 

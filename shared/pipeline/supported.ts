@@ -1,8 +1,8 @@
-/** The schemas that a record may have: they judge a value without changing it, and JSON Schema can express them. */
+/** The schemas that a record may have: they validate a value without changing it, and JSON Schema can express them. */
 import * as z from "zod";
 
 export interface Mistake {
-  /** The keys that lead to it. */
+  /** The path of keys to it. */
   readonly path: readonly PropertyKey[];
   readonly text: string;
 }
@@ -52,7 +52,7 @@ const CHECKS = new Set([
   "length_equals",
 ]);
 
-/** The parts of the schema `record` that can't be used, each with its path. */
+/** The unsupported parts of the schema `record`, each with its path. */
 export function unsupported(record: unknown): Mistake[] {
   if (!(record instanceof z.ZodObject)) {
     return [{ path: [], text: "wanted z.object({ … }) of zod, which says what makes a record valid" }];
@@ -115,7 +115,7 @@ function isNoJson(value: unknown): boolean {
   return value === undefined || typeof value === "bigint";
 }
 
-/** All kinds of values at a path of a record; undefined where the schema has no such path. */
+/** All types of values at a path of a record; undefined if the schema has no such path. */
 export function schemasAt(
   record: z.ZodType,
   path: string,
@@ -137,7 +137,7 @@ export function schemasAt(
   return at;
 }
 
-/** All kinds of values that a schema accepts besides null and absence. */
+/** All types of values that a schema accepts besides null and absence. */
 export function unwrapped(schema: z.ZodType): { found: z.ZodType[]; absent: boolean } {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) {
     return { ...unwrapped(schema.unwrap() as z.ZodType), absent: true };
