@@ -1,4 +1,4 @@
-/** The API: a request comes in, an answer goes out, without a socket. A request's way through it reads from top to bottom. */
+/** The API: maps a request to an answer, without a socket. The code follows a request's path from top to bottom. */
 import { TransientError } from "../shared/errors/errors.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { compress } from "hono/compress";

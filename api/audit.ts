@@ -1,16 +1,17 @@
-/** The audit log: who did what, one JSON object a line, only ever appended to. */
+/** The audit log: who did what, one JSON object per line, append-only. */
 import { dirname } from "node:path";
 import type { AuditEntry, AuditLog } from "./ports.ts";
 
-/** Bytes from which on a file is full and the next one begins. */
+/** Size in bytes from which a file is full and the next one begins. */
 const MAX_BYTES = 10_000_000;
 
-/** Full files that are kept: `audit.jsonl.1` is the newest. */
+/** Number of full files that are kept: `audit.jsonl.1` is the newest. */
 const KEPT = 5;
 
 /**
- * Opens the log at `path`, such as `data/state/audit.jsonl`; makes it and its folder where they aren't there. Before it grows beyond `maxBytes`
- * it is renamed, and of the full files the newest five are kept.
+ * Opens the log at `path`, such as `data/state/audit.jsonl`, and creates it and its folder if they are missing. Before
+ * it grows beyond `maxBytes`
+ * it is renamed; the newest five full files are kept.
  */
 export async function openAuditLog(path: string, maxBytes = MAX_BYTES): Promise<AuditLog & AsyncDisposable> {
   await Deno.mkdir(dirname(path), { recursive: true });
@@ -36,11 +37,11 @@ export async function openAuditLog(path: string, maxBytes = MAX_BYTES): Promise<
   return {
     append(entry: AuditEntry): Promise<void> {
       const written = last.then(async () => {
-        // a line that a full disk cut off must not spoil the next one
+        // a line that a full disk cut off must not corrupt the next one
         const line = new TextEncoder().encode(`${isTorn ? "\n" : ""}${JSON.stringify(entry)}\n`);
         if (bytes > 0 && bytes + line.length > maxBytes) await rotate();
         isTorn = true;
-        // one write, so that a line is whole or not there
+        // one write, so that a line is written completely or not at all
         for (let at = 0; at < line.length;) at += await file.write(line.subarray(at));
         isTorn = false;
         bytes += line.length;

@@ -4,7 +4,7 @@ import { exactJson } from "../shared/pipeline/exact_json.ts";
 /** 64-bit integers keep all their digits. */
 export function toJson(value: unknown): string {
   try {
-    return JSON.stringify(value); // ten times as fast, and throws where there is a bigint
+    return JSON.stringify(value); // ten times as fast, and throws if there is a bigint
   } catch {
     return JSON.stringify(
       value,
@@ -13,7 +13,7 @@ export function toJson(value: unknown): string {
   }
 }
 
-/** An answer of JSON text, in one piece or several, with its length, so that short ones aren't compressed. */
+/** An answer of JSON text, in one piece or several. It includes its length, so that short answers aren't compressed. */
 export function jsonAnswer(
   text: string | Uint8Array<ArrayBuffer> | (string | Uint8Array)[],
   status = 200,
@@ -23,7 +23,7 @@ export function jsonAnswer(
     ? Buffer.from(text)
     : Array.isArray(text)
     ? Buffer.concat(text.map((part) => typeof part === "string" ? Buffer.from(part) : part))
-    : text; // a cached page isn't copied for each answer
+    : text; // avoids a copy of a cached page for each answer
   return new Response(body, {
     status,
     headers: {

@@ -12,7 +12,7 @@ import { openPostgresConsole } from "./sql/postgres.ts";
 import { openStoreToRead, type StorePlace } from "../shared/store/open.ts";
 import type { ReadStore } from "../shared/store/store.ts";
 
-/** The database, opened when it is first asked for after the saver has made it. */
+/** The database, opened at the first access after the saver has created it. */
 class StoreOnceMade implements AsyncDisposable {
   #opened: Promise<ReadStore | undefined> | undefined;
 

@@ -1,4 +1,7 @@
-/** The pipelines that the API shows: those of the definitions, those that can't be used, and those that only the database remembers. */
+/**
+ * The pipelines that the API shows: those with a definition, those with an unusable one, and those that only the
+ * database has.
+ */
 import { DEFAULT_PIPELINE, FILE_KINDS, type RecordTable } from "../shared/contracts/names.ts";
 import { isNewer, type Pipelines } from "../shared/pipeline/load.ts";
 import type { Plan } from "../shared/pipeline/plan.ts";
@@ -9,12 +12,12 @@ import type { Shown } from "../shared/store/shown.ts";
 
 export interface PipelineView {
   readonly name: string;
-  /** Absent where its definition can't be used, or was removed. */
+  /** Absent if its definition is unusable or was removed. */
   readonly plan?: Plan;
   readonly problems: readonly string[];
 }
 
-/** The pipelines that the store knows; undefined while there is none. */
+/** The pipelines in the store; undefined while there is no store. */
 type Kept = ReadonlyMap<string, Pick<Shown, "current">> | undefined;
 
 export function viewPipelines(pipelines: Pipelines, kept: Kept): PipelineView[] {
@@ -27,7 +30,7 @@ export function viewPipelines(pipelines: Pipelines, kept: Kept): PipelineView[] 
   });
 }
 
-/** What is wrong with a pipeline that the definitions don't have. */
+/** The problem with a pipeline that has no usable definition. */
 export function absence(pipelines: Pipelines, name: string): string {
   return isNewer(pipelines, name)
     ? `${name}.ts: the definition was written after the API had read them all; start the services again`
@@ -82,7 +85,7 @@ export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()
   }
 }
 
-/** The definition's own address where the environment may set another. */
+/** The definition's own address, even if the environment sets another one. */
 export function sourceOf({ definition: { source: { url } } }: Plan): string {
   return typeof url === "string" ? url : String((url as { fallback?: string }).fallback ?? "");
 }

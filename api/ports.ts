@@ -1,4 +1,4 @@
-/** What the API needs from outside. Its main opens these; tests pass others. */
+/** The ports of the API. Its main module opens them; tests pass others. */
 import type { Logger } from "@logtape/logtape";
 import type { Channel } from "../shared/channel/channel.ts";
 import type { ConfigOf } from "../shared/config/config.ts";
@@ -11,12 +11,12 @@ export type ApiConfig = ConfigOf<typeof ApiVariables>;
 
 export interface AuditEntry {
   readonly at: string;
-  /** Who: `token:` and the first 8 hexadecimal digits of its SHA-256, or `anonymous`. */
+  /** The caller: `token:` and the first 8 hexadecimal digits of its SHA-256, or `anonymous`. */
   readonly who: string;
-  /** The address that the request came from, where it is known. */
+  /** The client's address, if it is known. */
   readonly from: string | undefined;
   readonly action: string;
-  /** What it was about: a run, an actor, a dead letter. Never a record's content. */
+  /** The subject: a run, an actor, a dead letter. Never a record's content. */
   readonly about: Readonly<Record<string, string | number | boolean>>;
   /** The outcome: the name of the answer's type, or `Error`. */
   readonly outcome: string;
@@ -31,7 +31,7 @@ export interface SqlAnswer {
   readonly columns: string[];
   /** The JSON array of rows in UTF-8, an object for each row. */
   readonly rows: Uint8Array;
-  /** Whether a bound on rows or bytes cut the answer. */
+  /** Whether a limit on rows or bytes cut the answer. */
   readonly truncated: boolean;
 }
 
@@ -39,9 +39,9 @@ export interface SqlConsole {
   /**
    * Runs one SELECT. An abort of `signal` kills it.
    *
-   * @throws SqlRefused when it is no single SELECT, is forbidden, wrong, or passes a bound.
+   * @throws SqlRefused when the statement isn't a single SELECT, is forbidden, is invalid, or exceeds a limit.
    * @throws SqlBusy when too many queries are running and waiting.
-   * @throws SqlUnavailable where there is no console, as nobody has set it up.
+   * @throws SqlUnavailable if no console is configured.
    */
   query(sql: string, signal: AbortSignal): Promise<SqlAnswer>;
 }

@@ -6,15 +6,15 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import type { App } from "./app.ts";
 
 export interface Patience {
-  /** To send a request's head. Default 10 s. */
+  /** Milliseconds for a client to send a request's head. Default 10,000. */
   readonly headMs?: number;
-  /** To send the whole request. Default 30 s. */
+  /** Milliseconds for a client to send the whole request. Default 30,000. */
   readonly requestMs?: number;
-  /** To begin the next request on a connection. Default 5 s. */
+  /** Milliseconds until the next request on a connection. Default 5,000. */
   readonly idleMs?: number;
-  /** To take in any part of an answer. Default 60 s. */
+  /** Milliseconds for a client to receive any part of an answer. Default 60,000. */
   readonly stalledMs?: number;
-  /** How often the parent is checked. Default 1 s. */
+  /** How often these limits are checked, in milliseconds. Default 1,000. */
   readonly checkMs?: number;
 }
 

@@ -9,7 +9,7 @@ export class UntilCommit<T> {
 
   /** The value under `key`, cached or from `read`. */
   async get(store: ReadStore, key: string, read: () => Promise<T>): Promise<T> {
-    // before the read: a later commit invalidates the value next time
+    // before the read: a later commit then invalidates the value
     const version = await store.version();
     if (version !== this.#version || this.#kept.size >= this.most) this.#kept.clear();
     this.#version = version;

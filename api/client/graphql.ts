@@ -2,7 +2,7 @@ import { pause } from "../../shared/actor/backoff.ts";
 import { parseExact } from "../../shared/pipeline/exact_json.ts";
 import { isObject } from "../../shared/pipeline/problems.ts";
 
-/** `answer` is never set; it carries the type. */
+/** `answer` is never set; it only carries the type. */
 export type Operation<Data> = string & { readonly answer?: Data };
 export type AnswerOf<T> = T extends Operation<infer Data> ? Data : never;
 export type Variables = Readonly<Record<string, unknown>>;
@@ -11,7 +11,7 @@ export class Unauthorized extends Error {
   override readonly name: string = "Unauthorized";
 }
 
-/** The API can't be reached, or can't answer now; a later request may succeed. */
+/** The API is unreachable, or can't answer now; a later request may succeed. */
 export class Unreachable extends Error {
   override readonly name: string = "Unreachable";
 }
@@ -20,13 +20,13 @@ export class Refused extends Error {
   override readonly name: string = "Refused";
 }
 
-/** The first wait before connecting again, in milliseconds; it doubles up to `LONGEST_WAIT_MS`. */
+/** The wait before the first reconnection, in milliseconds; it doubles up to `LONGEST_WAIT_MS`. */
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 
-/** Speaks to one API. Whole numbers in answers keep all their digits. */
+/** A client of one API. Whole numbers in answers keep all their digits. */
 export class GraphqlClient {
-  /** A client of the API whose GraphQL lies at `url`. In a browser its session stands for the token. */
+  /** A client of the API whose GraphQL endpoint is `url`. In a browser the session's cookie replaces the token. */
   constructor(private readonly url: string, private readonly token?: string) {}
 
   /**
@@ -47,8 +47,9 @@ export class GraphqlClient {
   }
 
   /**
-   * Follows a subscription until the signal. A broken connection is reopened; what happened in between is missed, so `onState` is called
-   * when it is up (read again then) and when it is down.
+   * Follows a subscription until the signal. A broken connection is reopened. Events are missed meanwhile, so `onState`
+   * is called when the
+   * connection is up (read again then) and when it is down.
    *
    * @throws Unauthorized or Refused
    */
@@ -65,7 +66,7 @@ export class GraphqlClient {
         for await (const data of nextEvents(response.body!)) yield dataOf<Data>(data, this.url);
       } catch (error) {
         if (signal.aborted) return;
-        // a stream that breaks off is a TypeError of fetch
+        // `fetch` reports a broken stream as a TypeError
         if (!(error instanceof Unreachable || error instanceof TypeError)) throw error;
       }
       if (signal.aborted) return;
@@ -128,7 +129,7 @@ function answerIn<Data>(text: string, url: string): Answer<Data> {
     const answer = parseExact(text);
     if (isObject(answer)) return answer;
   } catch {
-    // another server's page
+    // the page of another server
   }
   throw new Refused(
     `Cannot use the answer of "${url}": it is no JSON object, wanted an answer of the API. ` +

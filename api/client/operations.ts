@@ -1,4 +1,4 @@
-/** Operations on the API. The shapes of their answers are generated from these texts (`deno task generate`). */
+/** Operations on the API. The types of their answers are generated from these texts (`deno task generate`). */
 import type { Operation } from "./graphql.ts";
 import type * as types from "./types.d.ts";
 
@@ -150,9 +150,9 @@ ${VERDICT}` as Operation<{
 }>;
 
 export interface Outcome {
-  /** Ends in `Success` when it was done. */
+  /** Ends in `Success` if the mutation succeeded. */
   readonly __typename: string;
-  /** What is wrong and what to do, when nothing was done. */
+  /** The problem and the remedy, if the mutation failed. */
   readonly message?: string;
   readonly runId?: string;
   readonly webhookId?: string;

@@ -1,4 +1,4 @@
-/** Repairing invalid records: from typed text to a patch. For the browser and the terminal. */
+/** Converts edited text of invalid records to patches, for the browser and the terminal. */
 import { correctedRecord, MASK, mergePatch } from "../../shared/pipeline/merge_patch.ts";
 import type { Patch } from "../../shared/contracts/messages.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
@@ -8,10 +8,10 @@ import { INVALID_RECORDS, type InvalidRecord, type RecordPatch } from "./operati
 
 export const MOST_AT_ONCE = 1000;
 
-/** A draft of a record: fields to change, or its whole new text (JSON or not yet). */
+/** A draft of a record: fields to change, or its complete new text, which may not be JSON yet. */
 export type Draft = { readonly merge: JsonObject } | { readonly text: string };
 
-/** Whether the record was a line that is no JSON object, so that it can only be replaced as a whole. */
+/** Whether the record was a line that isn't a JSON object, so that it can only be replaced as a whole. */
 export function isLine(data: JsonObject): boolean {
   return typeof data.raw_line === "string" &&
     Object.keys(data).every((key) => key === "raw_line" || key === "error_reason");
@@ -21,7 +21,7 @@ export function recordOf(data: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(data).filter(([key]) => key !== "error_reason"));
 }
 
-/** The text to edit: the record as JSON over several lines, or its original line; empty where the line is hidden. */
+/** The text to edit: the record as JSON over several lines, or its original line; empty if the line is hidden. */
 export function editable(data: JsonObject): string {
   if (!isLine(data)) return JSON.stringify(recordOf(data), null, 2);
   return data.raw_line === MASK ? "" : data.raw_line as string;
@@ -46,7 +46,7 @@ export function textOf(data: JsonObject, draft: Draft | undefined): string {
   return "text" in draft ? draft.text : JSON.stringify(mergePatch(recordOf(data), draft.merge), null, 2);
 }
 
-/** The draft with another field set, by a path such as `company.department`; undefined when nothing differs. */
+/** The draft with another field set, by a path such as `company.department`; undefined if nothing differs. */
 export function withField(
   data: JsonObject,
   draft: Draft | undefined,
@@ -64,10 +64,10 @@ export function valueAt(record: unknown, field: string): unknown {
   return field.split(".").reduce<unknown>((at, key) => isExactObject(at) ? at[key] : undefined, record);
 }
 
-/** The corrected record, if it is one, or why the draft can't be used. */
+/** The corrected record, if the draft yields one, or why the draft can't be used. */
 export type Preview = { readonly record: JsonObject | undefined } | { readonly unusable: string };
 
-/** Previews a draft without asking the API, which alone can judge it. Masked values read `***`. */
+/** Previews a draft without calling the API; only the API can validate it. Masked values read `***`. */
 export function preview(data: JsonObject, draft: Draft | undefined): Preview {
   if (draft !== undefined && "text" in draft && !isLine(data)) return { unusable: "no JSON object" };
   const change = draft === undefined
@@ -132,7 +132,10 @@ export async function* invalidRecords(
   }
 }
 
-/** The first records of those that no run has corrected yet, and that `isWanted`. @throws as `GraphqlClient.ask`. */
+/**
+ * The first of those records that no run has corrected yet, and that `isWanted` accepts. @throws as
+ * `GraphqlClient.ask`.
+ */
 export async function uncorrected(
   api: GraphqlClient,
   runId: string,

@@ -1,4 +1,7 @@
-/** `api/dashboard/static/app.js`, the browser's side of the dashboard in one file. The same sources give the same bytes. */
+/**
+ * Builds `api/dashboard/static/app.js`, the browser's code of the dashboard in one file. The same sources give the same
+ * bytes.
+ */
 import { fileURLToPath } from "node:url";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));

@@ -6,7 +6,7 @@ import { parseAccept } from "hono/utils/accept";
 import type { ApiApp, Env } from "../http/env.ts";
 import { pagePolicy } from "../http/pages.ts";
 
-/** Languages that the dashboard speaks; the first one where a browser wants none of them. */
+/** Languages of the dashboard; the first one is the default. */
 const LANGUAGES = ["en", "es"];
 const THEMES = ["light", "dark"];
 
@@ -23,7 +23,7 @@ const POLICY = pagePolicy({
   more: ["img-src 'self'", "require-trusted-types-for 'script'"],
 });
 
-/** Adds the pages but `/`, and the files that they load. */
+/** Adds the pages except `/`, and the files that they load. */
 export function addDashboard(app: ApiApp): void {
   const paths = [
     "/runs/:run",
@@ -45,7 +45,7 @@ export function addDashboard(app: ApiApp): void {
   }
 }
 
-/** The page. Its language and theme are those of the switches, which keep them in cookies; else what the browser wants. */
+/** The page. The switches keep its language and theme in cookies; the default is the browser's preference. */
 export async function dashboardPage(c: Context<Env>): Promise<Response> {
   const { lang, theme: shown } = getCookie(c);
   const language = LANGUAGES.find((one) => one === lang) ?? languageOf(c.req.header("accept-language"));

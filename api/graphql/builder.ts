@@ -3,7 +3,7 @@ import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from "graphql
 import { MOST_LEVELS } from "../../shared/pipeline/problems.ts";
 import type { Context } from "./context.ts";
 
-/** Fields are never null unless they say so. */
+/** Fields are non-null by default. */
 export const builder = new SchemaBuilder<{
   Context: Context;
   DefaultFieldNullability: false;
@@ -22,7 +22,7 @@ export function badInput(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: "BAD_USER_INPUT" } });
 }
 
-/** `value` if it lies between the bounds. @throws a GraphQLError naming the argument. */
+/** `value` if it is between the bounds. @throws a GraphQLError naming the argument. */
 export function bounded(argument: string, value: number, min: number, max: number): number {
   if (value >= min && value <= max) return value;
   throw badInput(`Cannot use ${argument}: ${value}, wanted ${min} to ${max}.`);
@@ -67,7 +67,7 @@ builder.scalarType("JSON", {
   },
 });
 
-/** A number that JavaScript can't hold would be changed silently. */
+/** A number that JavaScript can't represent would be changed silently. */
 function refuseUnkept(value: unknown, level = 0): void {
   if (level > MOST_LEVELS) {
     throw badInput(`Cannot use a JSON value of more than ${MOST_LEVELS} levels. Give one with fewer levels.`);

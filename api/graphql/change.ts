@@ -96,7 +96,7 @@ export const Change = builder.objectRef<ChangeRow>("RecordChange").implement({
   }),
 });
 
-/** A change's records, as far as they are kept. */
+/** A change's records, if they are still kept. */
 async function sidesOf({ before, after }: ChangeRow, { loaders }: Context) {
   const load = async (id: number | null) => id === null ? null : await loaders.processedRecord.load(id);
   const [earlier, later] = await Promise.all([load(before), load(after)]);
@@ -117,7 +117,7 @@ function differencesOf({ change, fields }: ChangeRow, before: unknown, after: un
   return names.map((field) => ({ field, before: valueAt(before, field), after: valueAt(after, field) }));
 }
 
-/** The value at a path with dots; keys may hold dots themselves. */
+/** The value at a path with dots; keys may contain dots themselves. */
 function valueAt(record: unknown, path: string): unknown {
   if (typeof record !== "object" || record === null) return record === MASKED ? MASKED : null;
   if (Object.hasOwn(record, path)) return record[path as keyof typeof record];
@@ -127,7 +127,7 @@ function valueAt(record: unknown, path: string): unknown {
 
 export const ChangeConnection = connectionType("RecordChange", Change);
 
-/** Changes in the order in which their runs were loaded; of one run by key. */
+/** Changes in the order in which their runs were loaded; within a run by key. */
 export function changesOf(state: CurrentState | undefined, of: ChangeFilter, page: PageArgs) {
   if (state !== undefined && of.key !== undefined) refuseMaskedKey(state);
   return pageOf<ChangeRow, ReturnType<typeof shownPlace<number>>>(page, {

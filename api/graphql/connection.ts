@@ -1,4 +1,4 @@
-/** Connections in the manner of Relay, over keyset cursors: a page stays right while rows arrive. */
+/** Relay connections with keyset cursors: a page stays correct while rows are added. */
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
 import * as z from "zod";
@@ -18,7 +18,7 @@ export interface PageArgs {
 }
 
 export interface Connection<Node> {
-  /** The rows, each with its place. */
+  /** The rows, each with its cursor. */
   readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
   readonly pageInfo: {
     readonly hasNextPage: boolean;
@@ -26,7 +26,7 @@ export interface Connection<Node> {
     readonly startCursor: string | null;
     readonly endCursor: string | null;
   };
-  /** The number of all rows; computed only when a client asks. */
+  /** The total number of rows; computed only if a client requests it. */
   readonly count?: () => Promise<number>;
 }
 
@@ -55,7 +55,7 @@ const PageInfo = builder.objectRef<Connection<unknown>["pageInfo"]>("PageInfo").
   }),
 });
 
-/** Makes the types `<Name>Connection` and `<Name>Edge` over `node`. */
+/** Creates the types `<Name>Connection` and `<Name>Edge` for `node`. */
 export function connectionType<Node>(
   name: string,
   node: ObjectRef<Types, Node>,
@@ -67,7 +67,7 @@ export function connectionType<Node>(
     fields: (t) => ({
       cursor: t.exposeString("cursor"),
       node: t.field({
-        type: node, // the builder can't type a node type that isn't known yet
+        type: node, // the builder can't infer a node type that isn't known yet
         resolve: (row) => row.node as never,
       }),
     }),
@@ -93,9 +93,9 @@ export function connectionType<Node>(
 
 export interface Keyset<Node, Cursor> {
   read(page: Page<Cursor>): Promise<readonly Node[]>;
-  /** The place of a row. */
+  /** The cursor of a row. */
   place(node: Node): Cursor;
-  /** What a place of this list looks like; cursors of other lists don't. */
+  /** The shape of this list's cursors; cursors of other lists don't match. */
   readonly cursor: z.ZodType<Cursor>;
   count?(): Promise<number>;
 }
@@ -131,7 +131,7 @@ export async function pageOf<Node, Cursor>(
   };
 }
 
-/** A place as opaque text. */
+/** Encodes a cursor as opaque text. */
 export function encodeCursor(place: unknown): string {
   return Buffer.from(JSON.stringify(place)).toString("base64url");
 }
@@ -147,7 +147,7 @@ export function decodeCursor<Cursor>(argument: string, cursor: string, places: z
   );
 }
 
-/** Undefined where it is no JSON. */
+/** Undefined if the text isn't JSON. */
 function parsed(text: string): unknown {
   try {
     return parseExact(text);

@@ -6,7 +6,7 @@ import { type Loaders, makeLoaders } from "./loaders.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
 import type { ReadStore } from "../../shared/store/store.ts";
 
-/** What lasts as long as the API. */
+/** What exists as long as the API. */
 export interface AppContext {
   readonly ports: ApiPorts;
   readonly metrics: Metrics;
@@ -15,14 +15,14 @@ export interface AppContext {
   readonly closing: AbortSignal;
 }
 
-/** Who asks, and until when. */
+/** Who sends the request, and its signal. */
 export interface Asker {
   readonly who: string;
   readonly from: string | undefined;
   readonly signal: AbortSignal;
 }
 
-/** What lasts as long as a request. */
+/** What exists as long as a request. */
 export interface Context extends AppContext, Asker {
   /** Undefined before the first run. */
   readonly store: ReadStore | undefined;

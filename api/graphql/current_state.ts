@@ -13,7 +13,7 @@ export interface CurrentState {
   readonly isKeyMasked: boolean;
 }
 
-/** Undefined before there is a database. @throws a GraphQLError where the pipeline keeps no current state. */
+/** Undefined before the database exists. @throws a GraphQLError if the pipeline keeps no current state. */
 export async function currentStateOf(
   pipeline: string,
   { store }: Context,
@@ -37,7 +37,7 @@ export async function currentStateOf(
   };
 }
 
-/** @throws a GraphQLError where records can't be found by their key. */
+/** @throws a GraphQLError if records can't be found by their key. */
 export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
   if (!isKeyMasked) return;
   throw badInput(
@@ -48,7 +48,7 @@ export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
 /** The start of a page: a value to order by, and a key. */
 export type Place<First> = readonly [first: First, key: Ordered];
 
-/** Where a key is masked, its cursor holds a record with that key instead. */
+/** If the key is masked, its cursor contains the number of a record with that key instead. */
 type ShownPlace<First> = readonly [first: First, key: Ordered | { readonly record: number }];
 
 export function shownPlace<First>(
@@ -66,7 +66,7 @@ const ShownKey = z.union([Value, z.strictObject({ record: z.int() })]);
 export const CurrentPlace = z.tuple([Value.nullable(), ShownKey]);
 export const ChangePlace = z.tuple([z.int(), ShownKey]);
 
-/** @throws a GraphQLError for a cursor whose record is gone. */
+/** @throws a GraphQLError for a cursor whose record was removed. */
 export async function placeOf<First>(
   state: CurrentState,
   cursor: ShownPlace<First> | undefined,

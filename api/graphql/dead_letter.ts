@@ -12,7 +12,7 @@ export function letterId({ mailbox, id }: { mailbox: string; id: string }): stri
   return `${mailbox}/${id}`;
 }
 
-/** Undefined when no channel has such a name. */
+/** Undefined if no channel has that name. */
 export function letterOf(letter: string): { mailbox: string; id: string } | undefined {
   const slash = letter.indexOf("/");
   const mailbox = letter.slice(0, slash);
@@ -20,8 +20,9 @@ export function letterOf(letter: string): { mailbox: string; id: string } | unde
 }
 
 /**
- * A message's text without personal data: a correction carries parts of records, and a foreign message may carry anything. Text that is no
- * JSON is hidden whole.
+ * A message's text without personal data: a correction contains parts of records, and a foreign message may contain
+ * anything. Text that isn't
+ * JSON is hidden completely.
  */
 export function maskMessage(body: string, mask: Mask): string {
   if (mask.size === 0) return body;
@@ -41,14 +42,14 @@ function hide(value: unknown, mask: Mask): unknown {
   );
 }
 
-/** The masks of all pipelines: a message doesn't always say which one it is about. */
+/** The masks of all pipelines: a message doesn't always name its pipeline. */
 async function maskOfAll(store: ReadStore | undefined, { pipelines }: ApiPorts): Promise<Mask> {
   const shown = [...(await store?.records.pipelines())?.values() ?? []].flatMap(({ masked }) => masked);
   const defined = [...pipelines.plans.values()].flatMap(({ definition }) => definition.mask ?? []);
   return maskOf(store === undefined ? defined : shown);
 }
 
-/** Keys of text that may hold a whole record. */
+/** Keys of text that may contain a complete record. */
 const FREE_TEXT = new Set(["text", "raw_line"]);
 
 const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
@@ -69,7 +70,7 @@ const DeadLetterType = builder.objectRef<DeadLetter>("DeadLetter").implement({
 
 const DeadLetterConnection = connectionType("DeadLetter", DeadLetterType);
 
-/** In a list over all channels: the last letter read of each. */
+/** The cursor of a list over all channels: the last letter read of each. */
 const Place = z.record(z.string(), z.string());
 type Place = z.output<typeof Place>;
 

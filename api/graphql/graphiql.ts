@@ -1,4 +1,4 @@
-/** GraphiQL, made once and served from here alone. */
+/** GraphiQL, built once and served without external files. */
 import { gzip } from "node:zlib";
 import { promisify } from "node:util";
 import { hashSource, pagePolicy } from "../http/pages.ts";
@@ -74,7 +74,10 @@ interface Page {
 
 let made: Promise<Page> | undefined;
 
-/** The page; made at the first call, as it takes 9 MB. It sends the session's cookie, and what is written under "Headers". */
+/**
+ * The page; built at the first call, as it takes 9 MB. It sends the session's cookie, and the headers entered under
+ * "Headers".
+ */
 export async function graphiqlPage(request: Request): Promise<Response> {
   const { html, zipped, policy } = await (made ??= makePage());
   const zip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
@@ -100,7 +103,7 @@ async function makePage(): Promise<Page> {
     credentials: "same-origin",
     favicon: "data:,",
   });
-  // the bundle's text holds tags of its own; the page's script is the first one of the body, up to the last closing tag
+  // the bundle's text contains tags; the page's script is the first one of the body, up to the last closing tag
   const begin = text.indexOf("<script>", text.indexOf("<body")) + "<script>".length;
   const script = text.slice(begin, text.lastIndexOf("</script>"));
   const html = new TextEncoder().encode(text);

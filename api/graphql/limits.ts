@@ -19,13 +19,16 @@ import {
 import type { Plugin } from "graphql-yoga";
 import { DEFAULT_PAGE } from "./connection.ts";
 
-/** Most values that an operation may ask for, counted before it runs. */
+/** Maximum number of values that an operation may request, counted before it runs. */
 export const MAX_COST = 60_000;
 
-/** Assumed rows of a list without a limit. */
+/** Assumed number of rows in a list without a limit. */
 const USUAL_ROWS = 10;
 
-/** Refuses operations that ask for more than `MAX_COST` values: each field counts once for each row of the lists around it. */
+/**
+ * Refuses operations that request more than `MAX_COST` values. Each field counts once for each row of the enclosing
+ * lists.
+ */
 export function costLimited(): Plugin {
   const check = ({ args }: { args: ExecutionArgs }) => {
     const cost = costOf(args);

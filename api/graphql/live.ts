@@ -1,4 +1,4 @@
-/** The live view: one watch of the channel, shared by all subscriptions, and only while there are any. */
+/** The live view: one watch of the channel, shared by all subscriptions, and active only while there are any. */
 import { getLogger } from "@logtape/logtape";
 import { Repeater, SlidingBuffer } from "graphql-yoga";
 import { backOff, pause } from "../../shared/actor/backoff.ts";
@@ -11,14 +11,14 @@ import { type ActorView, viewActors } from "../actors.ts";
 /** How many events a slow client may lag behind before it misses the oldest. */
 const LAG = 1000;
 
-/** How often to look for changes of actors, in milliseconds. */
+/** How often changes of actors are polled, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
 
 const log = getLogger(["etl", "api", "live"]);
 
 export class Live {
   readonly runEvents: Hub<RunEvent>;
-  /** Actors whose state, mailbox or instances changed. */
+  /** Actors whose state, mailbox or instances have changed. */
   readonly actorChanges: Hub<ActorView>;
 
   /** Follows `channel`; `count` is called with the number of followers of each subscription. */
@@ -36,7 +36,7 @@ export class Live {
   }
 }
 
-/** Shares one source's items among all followers; the source runs while there are any. */
+/** Shares one source's items among all followers; the source runs only while there are any. */
 export class Hub<T> {
   readonly #followers = new Map<(item: T) => void, () => void>();
   #source: AbortController | undefined;
@@ -47,10 +47,10 @@ export class Hub<T> {
     private readonly count: (followers: number) => void,
   ) {}
 
-  /** Items from now on. Ends at once when it is returned, or the hub closed. */
+  /** Items from now on. Ends when it is returned or the hub is closed. */
   follow(): Repeater<T> {
     return new Repeater<T>(async (push, stop) => {
-      // a sliding buffer accepts any number, so that no promise is left over
+      // a sliding buffer accepts any number of items, so no promise stays pending
       const take = (item: T) => void push(item);
       this.#followers.set(take, stop);
       this.#changed();

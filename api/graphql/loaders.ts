@@ -4,7 +4,10 @@ import type { ReadStore } from "../../shared/store/store.ts";
 
 export type Loaders = ReturnType<typeof makeLoaders>;
 
-/** The reads of one request; without a database they find nothing. No cache, as a subscription's request lasts. */
+/**
+ * The reads of one request; without a database they return nothing. They cache nothing, as a subscription's request is
+ * long.
+ */
 export function makeLoaders(open: () => Promise<ReadStore | undefined>) {
   const one = <K extends string | number, V>(
     read: (store: ReadStore, keys: readonly K[]) => Promise<Map<K, V>>,

@@ -133,7 +133,7 @@ async function lastRunOf(pipeline: string, store: Context["store"]) {
   return (await store?.runs.list({ pipeline }, { limit: 1, offset: 0 }))?.[0];
 }
 
-/** @throws a GraphQLError that names the pipelines there are. */
+/** @throws a GraphQLError that names the existing pipelines. */
 export async function knownPipeline(
   name: string,
   context: Pick<Context, "ports" | "store">,
@@ -148,7 +148,7 @@ export async function knownPipeline(
   );
 }
 
-/** The pipeline `name`, or else that of the run, or else the default. @throws as `knownPipeline`. */
+/** The pipeline `name`; by default that of the run, or the default one. @throws as `knownPipeline`. */
 export async function pipelineOf(
   name: string | null | undefined,
   runId: string | null | undefined,

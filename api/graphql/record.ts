@@ -150,7 +150,7 @@ async function readRecords(
   });
 }
 
-/** Ids are unique only among files of one kind, so a record has to know its kind. */
+/** Ids are unique only among files of one kind, so a record must include its kind. */
 export function ofKind(kind: FileKind, row: RecordRow): RecordRow & { kind: FileKind } {
   return { ...row, kind };
 }

@@ -14,7 +14,7 @@ import { costLimited } from "./limits.ts";
 import { Live } from "./live.ts";
 import { schema } from "./schema.ts";
 
-/** Returns what ends subscriptions and the waiting for runs. */
+/** Returns a function that ends subscriptions and waits for runs. */
 export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () => void {
   const closing = new AbortController();
   const context: AppContext = {
@@ -29,8 +29,8 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () =
     maxAliases: { n: 15 },
     maxDirectives: { n: 30 },
     maxTokens: { n: 2000 },
-    costLimit: { enabled: false }, // knows nothing of how long lists are
-    blockFieldSuggestion: { enabled: false }, // the schema is no secret
+    costLimit: { enabled: false }, // it ignores the length of lists
+    blockFieldSuggestion: { enabled: false }, // the schema isn't secret
   });
   const yoga = createYoga<Asker, Context>({
     schema,
@@ -49,7 +49,7 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () =
   app.on(["GET", "POST"], "/graphql", async (c) => {
     const { raw } = c.req;
     if (wantsPage(raw) && !new URL(raw.url).searchParams.has("query")) return await graphiqlPage(raw);
-    // forms are what other sites' pages can send without being asked first
+    // pages of other sites can send forms without a preflight
     const type = raw.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
     if (raw.method === "POST" && type !== "application/json") {
       return detail(415, "Unsupported Media Type. Send the operation as application/json.");
@@ -63,7 +63,7 @@ export function addGraphql(app: ApiApp, ports: ApiPorts, metrics: Metrics): () =
   };
 }
 
-/** Refuses a GET whose parameters are no JSON, which yoga fails at. */
+/** Refuses a GET whose parameters aren't JSON; yoga would throw. */
 const PARAMETERS_READ: Plugin = {
   onRequestParse({ request, url }) {
     if (request.method !== "GET") return;
@@ -86,7 +86,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Errors for people are shown as they are, any other by the id of its log line. */
+/** Errors for people are shown as they are, any other one by the id of its log line. */
 function shown(error: unknown, { log }: ApiPorts): Error {
   const cause = error instanceof GraphQLError ? error.originalError : error;
   if (error instanceof GraphQLError && (cause == null || cause instanceof GraphQLError)) return error;
@@ -105,7 +105,7 @@ function shown(error: unknown, { log }: ApiPorts): Error {
 function measured(metrics: Metrics): Plugin {
   return {
     onExecute: ({ args, setExecuteFn }) => {
-      setExecuteFn(execute); // the one of graphql itself is faster than yoga's
+      setExecuteFn(execute); // the executor of graphql itself is faster than yoga's
       const started = performance.now();
       const operation = getOperationAST(args.document, args.operationName);
       return {

@@ -232,7 +232,7 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
 
 export const EtlRun = builder.objectRef<RunRow>("EtlRun");
 
-/** A field that is the run with an id. */
+/** A field that returns the run with an id. */
 export function runById<Row>(idOf: (row: Row) => string | null, description?: string) {
   return {
     type: EtlRun,

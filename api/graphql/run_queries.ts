@@ -20,7 +20,7 @@ const EtlRunFilter = builder.inputType("EtlRunFilter", {
   }),
 });
 
-/** @throws a GraphQLError for a pipeline that isn't there. */
+/** @throws a GraphQLError for an unknown pipeline. */
 async function filterOf(
   { status, since, until, loaded, pipeline }: typeof EtlRunFilter.$inferInput,
   context: Context,

@@ -4,7 +4,7 @@ import { isObject } from "../../shared/pipeline/problems.ts";
 import { maskOf, touches } from "../../shared/store/mask.ts";
 import { badInput } from "./builder.ts";
 
-/** Fields of a condition, values of `in`, and `%` in `like`: each takes time. */
+/** Maximum number of fields in a condition, values of `in`, and `%` in `like`: each takes time. */
 const MOST = { fields: 10, values: 100, wildcards: 5 };
 
 const Text = z.string().max(500);
@@ -19,12 +19,13 @@ const GivenCondition = z.strictObject({
 
 export interface Fields {
   readonly searchable: readonly Searchable[];
-  /** With dots for nested ones. */
+  /** Paths with dots for nested fields. */
   readonly masked: readonly string[];
 }
 
 /**
- * The conditions that a client gave: `{ field: { eq, lt, gt, in, like } }`. A nested field is named with dots, or by nested objects.
+ * The conditions of a client: `{ field: { eq, lt, gt, in, like } }`. A nested field is named with dots, or by nested
+ * objects.
  *
  * @throws a GraphQLError naming a field that can't be searched, and those that can.
  */

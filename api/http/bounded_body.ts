@@ -1,4 +1,4 @@
-/** What holds for the body of every request: a bound, and UTF-8. */
+/** Checks the body of every request: its length, and that it is UTF-8. */
 import { Buffer, isUtf8 } from "node:buffer";
 import type { MiddlewareHandler } from "hono";
 import type { Env } from "./env.ts";
@@ -6,8 +6,9 @@ import { detail } from "../json.ts";
 import { Unprocessable } from "./unprocessable.ts";
 
 /**
- * Reads the body, and answers 413 where it is longer than `most` bytes, 422 where it is not UTF-8. Only POST routes take a body, so those of
- * other methods are left unread. (hono's `bodyLimit` makes a `Request` of the server's own object, which Deno refuses.)
+ * Reads the body. Answers 413 if it is longer than `most` bytes, and 422 if it isn't UTF-8. Only POST routes accept a
+ * body, so those of
+ * other methods aren't read. (hono's `bodyLimit` makes a `Request` of the server's own object, which Deno refuses.)
  */
 export function boundedBody(most: number): MiddlewareHandler<Env> {
   const tooLarge = () => detail(413, `Request body is larger than ${most} bytes.`);

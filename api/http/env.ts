@@ -4,7 +4,7 @@ import type { RequestInfo } from "../ports.ts";
 export interface Env {
   Bindings: RequestInfo;
   Variables: {
-    /** The caller: `anonymous`, or `token:` and the beginning of the token's SHA-256. */
+    /** The caller: `anonymous`, or `token:` and the first digits of the token's SHA-256. */
     who: string;
   };
 }

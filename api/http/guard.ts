@@ -1,4 +1,4 @@
-/** Who may come in: the name that the API is called by, and the token. */
+/** Controls access to the API: checks the host name and the token. */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
@@ -8,13 +8,16 @@ import { signInPage } from "./sign_in.ts";
 
 export const SESSION_COOKIE = "etl_session";
 
-/** How long a browser's session lasts, in seconds: twelve hours. */
+/** The duration of a browser's session, in seconds: twelve hours. */
 export const SESSION_SECONDS: number = 12 * 3600;
 
-/** Routes that ask for no token: what keeps the process alive or restarts it knows none. */
+/** Routes without a token: health checks have none. */
 const OPEN = new Set(["/healthz", "/readyz", "/session"]);
 
-/** Refuses requests under a host name that isn't ours, such as those of a page whose name was re-pointed at this machine (DNS rebinding). */
+/**
+ * Refuses requests with an unknown host name, for example from a page whose name was rebound to this machine (DNS
+ * rebinding).
+ */
 export function allowedHosts(hosts: readonly string[]): MiddlewareHandler<Env> {
   const allowed = new Set(hosts.map((host) => host.toLowerCase()));
   return async (c, next) => {
@@ -30,7 +33,11 @@ export function allowedHosts(hosts: readonly string[]): MiddlewareHandler<Env> {
   };
 }
 
-/** Wants the token, as a bearer's or as the cookie of a session that was opened with it. Without a configured token everybody may enter. */
+/**
+ * Requires the token, as a bearer token or as the cookie of a session that was opened with it. Without a configured
+ * token every request is
+ * allowed.
+ */
 export function authenticated(token: string | undefined, clock: () => number): MiddlewareHandler<Env> {
   return async (c, next) => {
     if (token === undefined) c.set("who", "anonymous");
@@ -47,7 +54,7 @@ export function authenticated(token: string | undefined, clock: () => number): M
   };
 }
 
-/** Whether a browser wants a page to show. */
+/** Whether the client is a browser that requests a page. */
 export function wantsPage(request: Request): boolean {
   return (request.method === "GET" || request.method === "HEAD") &&
     (request.headers.get("accept") ?? "").includes("text/html");
@@ -58,7 +65,7 @@ export function isToken(given: string, token: string): boolean {
   return timingSafeEqual(sha256(given), sha256(token));
 }
 
-/** A session's cookie: its end, and a proof that needs the token. */
+/** A session's cookie: its expiry, and a proof that requires the token. */
 export function sessionOf(token: string, now: number): string {
   const ends = String(Math.floor(now / 1000) + SESSION_SECONDS);
   return `${ends}.${proof(ends, token)}`;

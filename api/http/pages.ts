@@ -1,4 +1,4 @@
-/** Self-contained pages: nothing is loaded from elsewhere, and the content security policy forbids it. */
+/** Self-contained pages: they load nothing from other hosts, and the content security policy forbids it. */
 import { createHash } from "node:crypto";
 
 export interface PagePolicy {
@@ -23,7 +23,7 @@ export function pagePolicy({ script = "'none'", style = "'none'", more = [] }: P
   ].join("; ");
 }
 
-/** How a policy names the inline script or style `text`. */
+/** The source expression of the inline script or style `text`. */
 export function hashSource(text: string): string {
   return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 }

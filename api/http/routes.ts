@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import type { ApiApp, Env } from "./env.ts";
 import { detail } from "../json.ts";
 
-/** Answers as FastAPI does: 307 to the route without the trailing slash, 405 with the methods that the path has, else 404. */
+/** Answers as FastAPI does: 307 to the route without the trailing slash, 405 with the path's methods, else 404. */
 export function noSuchRoute(app: ApiApp): (c: Context<Env>) => Response {
   const routes = app.routes.filter(({ method, path }) => method !== "ALL" && !path.includes("*"))
     .map(({ method, path }) => ({ method, pattern: new RegExp(`^${path.replaceAll(/:[^/]+/g, "[^/]+")}$`) }));

@@ -1,8 +1,11 @@
-/** Headers that go with every answer. */
+/** Headers of every answer. */
 import type { MiddlewareHandler } from "hono";
 import type { Env } from "./env.ts";
 
-/** Tells browsers to guess nothing, to show nothing in frames, and to keep nothing of what may be personal. */
+/**
+ * Tells browsers not to guess types, not to show answers in frames, and not to store answers that may contain personal
+ * data.
+ */
 export function secured(): MiddlewareHandler<Env> {
   return async (c, next) => {
     await next();

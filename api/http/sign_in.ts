@@ -1,4 +1,4 @@
-/** Asks for the token. Its style and script are allowed by their hashes. */
+/** The page that asks for the token. Its style and script are allowed by their hashes. */
 import { hashSource, pagePolicy } from "./pages.ts";
 
 const STYLE = `

@@ -5,11 +5,11 @@ import { jsonAnswer } from "../json.ts";
 export interface Misfit {
   /** The kind of error, in Pydantic's words, such as `missing`. */
   readonly type: string;
-  /** Where: `body`, `query` or `path`, then keys and indexes. */
+  /** The location: `body`, `query` or `path`, then keys and indexes. */
   readonly loc: readonly (string | number)[];
   readonly msg: string;
   readonly input: unknown;
-  /** The bound that was exceeded, where there is one. */
+  /** The exceeded bound, if there is one. */
   readonly ctx?: Readonly<Record<string, unknown>>;
 }
 
@@ -59,14 +59,17 @@ export function integer(
   });
 }
 
-/** Checks `input` of the request's part `part`. @throws Unprocessable naming every misfit. */
+/** Validates `input` of the request's part `part`. @throws Unprocessable naming every problem. */
 export function fit<T>(schema: z.ZodType<T>, part: "query" | "path" | "body", input: unknown): T {
   const read = schema.safeParse(input);
   if (read.success) return read.data;
   throw new Unprocessable(read.error.issues.map((issue) => misfitOf(issue, part, input)));
 }
 
-/** Reads the request's JSON body. Only `application/json` counts, which no other site's page can send without a preflight. */
+/**
+ * Reads the request's JSON body. Only `application/json` is accepted, which other sites' pages can't send without a
+ * preflight.
+ */
 export async function jsonBody(request: Request): Promise<unknown> {
   const text = await request.text();
   if (text === "") throw new Unprocessable([misfit(MISSING, ["body"], null)]);

@@ -11,12 +11,12 @@ import type { ReadStore } from "../../shared/store/store.ts";
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Those of runs and mailboxes are read on each request. */
+/** Metrics of runs and mailboxes are read on each request. */
 export class Metrics {
   readonly #registry = new Registry();
-  /** Answered HTTP requests, in seconds. */
+  /** Duration of answered HTTP requests, in seconds. */
   readonly http: Histogram<"method" | "route" | "status">;
-  /** Executed GraphQL operations, in seconds. */
+  /** Duration of executed GraphQL operations, in seconds. */
   readonly graphql: Histogram<"operation" | "outcome">;
   readonly subscriptions: Gauge<"subscription">;
   readonly mutations: Counter<"mutation" | "outcome">;

@@ -11,7 +11,7 @@ import { pageHeaders } from "./paging.ts";
 import { addRoute, Detail, json } from "./route.ts";
 import type { Cell, Table } from "../../shared/store/rows.ts";
 
-/** Larger pages aren't cached. */
+/** Pages with more rows aren't cached. */
 const MOST_KEPT = 200;
 
 const OURS = new Set(["run_id", "line", "record_id", "insertion_date"]);
@@ -44,7 +44,7 @@ export function addData(app: ApiApp, { store, pipelines }: ApiPorts): void {
     const tables: string[] = [...records, ...currentTables(pipelines, kept)];
     const { table } = params;
     if (!tables.includes(table)) {
-      // the original's text, kept on purpose
+      // the original's text, kept for compatibility
       return detail(400, `TableName not Allowed. Valid names: ${tables.join(", ")}.`);
     }
     if (open === undefined) return noDatabase();

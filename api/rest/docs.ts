@@ -1,9 +1,9 @@
-/** `/openapi.json` and `/docs`: the REST routes described, with Swagger UI served from here alone. */
+/** `/openapi.json` and `/docs`: the description of the REST routes, and Swagger UI without external files. */
 import type { ApiApp } from "../http/env.ts";
 import { pagePolicy } from "../http/pages.ts";
 import { jsonAnswer } from "../json.ts";
 
-/** Files of Swagger UI, as modules of text: reading them needs no permission. */
+/** Files of Swagger UI, as text modules, so that reading them needs no permission. */
 const ASSETS = {
   "swagger-ui-bundle.js": {
     type: "text/javascript; charset=utf-8",

@@ -1,4 +1,4 @@
-/** `X-Total-Count`, and `Link` to the next and the previous page where there is one. */
+/** `X-Total-Count`, and `Link` to the next and the previous page if they exist. */
 export function pageHeaders(
   url: string,
   { limit, offset, total }: { limit: number; offset: number; total: number },

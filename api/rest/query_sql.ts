@@ -35,7 +35,7 @@ export function addQuerySql(app: ApiApp, { store, sql, config, pipelines }: ApiP
       503: json("Busy (see Retry-After), before the first run, or without a console", Detail),
     },
   }, async (c, { body: { query } }) => {
-    // "querys" is the original's text, kept on purpose: its front end compares it
+    // "querys" is the original's text, kept for compatibility: its front end compares it
     if (!startsAsSelect(query)) return detail(400, "Only SELECT querys are allowed.");
     if (await store() === undefined) return noDatabase();
     try {

@@ -1,4 +1,4 @@
-/** A REST route: described once, for the OpenAPI document and for validation. */
+/** A REST route: one description serves the OpenAPI document and the validation. */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ApiApp, Env } from "../http/env.ts";

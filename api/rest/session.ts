@@ -1,4 +1,7 @@
-/** Signing in with a browser, where a token is wanted: browsers can't send the token with a page's address, so a cookie stands for it. */
+/**
+ * Sign-in for browsers, if a token is required: browsers can't send a token when they open a page, so a cookie replaces
+ * it.
+ */
 import { z } from "@hono/zod-openapi";
 import { setCookie } from "hono/cookie";
 import type { ApiApp } from "../http/env.ts";
@@ -9,7 +12,10 @@ import type { ApiPorts } from "../ports.ts";
 
 const SignIn = z.object({ token: z.string().max(1000) });
 
-/** Adds `POST /session`, which exchanges the token for a browser session. Scripts can't read its cookie, other sites can't send it. */
+/**
+ * Adds `POST /session`, which exchanges the token for a browser session. Scripts can't read its cookie, and other sites
+ * can't send it.
+ */
 export function addSession(app: ApiApp, { config, clock = Date.now }: ApiPorts): void {
   app.post("/session", async (c) => {
     const { token } = fit(SignIn, "body", await jsonBody(c.req.raw));

@@ -1,6 +1,6 @@
-/** What a stranger's SELECT may use. */
+/** What a user's SELECT may use. */
 
-/** What may be read besides the views, which mask: the runs, and JSON taken apart. */
+/** What may be read besides the views, which mask: the runs, and the JSON table functions. */
 export const READABLE: ReadonlySet<string> = new Set(["etl_runs", "json_each", "json_tree"]);
 
 /** Functions that read and write nothing but their arguments. */

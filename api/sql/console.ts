@@ -1,5 +1,6 @@
 /**
- * The SQL console: queries run in processes of their own, few at a time, and are killed when they take too long or their client is gone.
+ * The SQL console. Queries run in separate processes, few at a time, and are killed when they take too long or their
+ * client disconnects.
  */
 import type { SqlAnswer, SqlConsole } from "../ports.ts";
 import { SqlRefused } from "./errors.ts";
@@ -8,11 +9,11 @@ import { type TurnOptions, Turns } from "./turns.ts";
 import type { WorkerOptions } from "./worker.ts";
 
 export interface ConsoleOptions extends WorkerOptions, TurnOptions {
-  /** How long a process stays ready without a query, in milliseconds. Default 60,000. */
+  /** How long an idle process is kept, in milliseconds. Default 60,000. */
   readonly idleMs?: number;
 }
 
-/** Opens the console. The first query starts a process; one stays ready until no query has come for `idleMs`. */
+/** Opens the console. The first query starts a process; one process is kept until no query has arrived for `idleMs`. */
 export function openSqlConsole(options: ConsoleOptions): SqlConsole & AsyncDisposable {
   return new Console(options);
 }

@@ -1,4 +1,4 @@
-/** Running a stranger's SELECT: read-only, over the views alone, within bounds that SQLite keeps. */
+/** Runs a user's SELECT: read-only, on the views only, within limits that SQLite enforces. */
 import { Database, type Value } from "../../shared/sqlite/database.ts";
 import { SqlRefused } from "./errors.ts";
 import { FUNCTIONS, READABLE } from "./allowed.ts";
@@ -7,7 +7,7 @@ import { singleSelect } from "./statement.ts";
 
 export interface Bounds {
   readonly maxRows: number;
-  /** Most bytes of the rows' JSON, and of any value. */
+  /** Maximum size of the rows' JSON, and of any value, in bytes. */
   readonly maxBytes: number;
 }
 
@@ -18,10 +18,10 @@ export interface Answered {
   readonly truncated: boolean;
 }
 
-/** Most memory that SQLite may take, in bytes. */
+/** Maximum memory of SQLite, in bytes. */
 const MAX_HEAP = 128 * 1024 * 1024;
 
-/** The schema itself has to be read, with views of hundreds of columns. */
+/** Maximum size while the schema is read, with views of hundreds of columns. */
 const SCHEMA_BYTES = 1_000_000;
 
 const [READ, SELECT, FUNCTION, RECURSIVE] = [20, 21, 31, 33];
@@ -32,7 +32,7 @@ export class Engine implements Disposable {
   #views: ReadonlySet<string> = new Set();
   #tables: ReadonlySet<string> = new Set();
   #isOurs = false;
-  /** An unguessable name for our own schema. */
+  /** An unguessable name for the console's own schema. */
   readonly #keep = `keep_${crypto.randomUUID().replaceAll("-", "")}`;
   #take: (values: Value[]) => boolean = () => false;
 
@@ -50,13 +50,13 @@ export class Engine implements Disposable {
         attach: 0,
       },
     });
-    // what is sorted or gathered stays in memory, and memory is bounded: nothing fills the disk
+    // sorted and grouped rows stay in memory, and memory is limited: no query fills the disk
     this.#db.script(`PRAGMA hard_heap_limit = ${MAX_HEAP}; PRAGMA temp_store = MEMORY;`);
     this.#db.define(this.#keep, (...values) => this.#take(values) ? 0 : 1);
     this.#db.authorize((...asked) => this.#isOurs || this.#allows(...asked));
   }
 
-  /** @throws SqlRefused saying what is wrong with the statement. */
+  /** @throws SqlRefused with the problem of the statement. */
   query(sql: string): Answered {
     this.#look();
     const select = singleSelect(sql, this.#views, this.#tables, this.#keep);
@@ -90,8 +90,9 @@ export class Engine implements Disposable {
   }
 
   /**
-   * Rows are taken one by one by a function of ours, which ends the query when a bound is reached. Both LIMITs keep SQLite from merging the
-   * stranger's SELECT into ours, which would take rows before they are sorted.
+   * A function of the console receives the rows one by one, and ends the query at a limit. Both LIMITs keep SQLite from
+   * flattening the user's
+   * SELECT into the outer one, which would return rows before they are sorted.
    */
   #rows(select: string, columns: readonly string[]): Pick<Answered, "rows" | "truncated"> {
     const { maxRows, maxBytes } = this.bounds;
@@ -126,7 +127,7 @@ export class Engine implements Disposable {
     const table = first?.toLowerCase() ?? "";
     if (READABLE.has(table) || this.#views.has(table)) return true;
     if (view !== null && this.#views.has(view.toLowerCase())) return true;
-    // how many rows there are, not what is in them: of a common table expression, or of a table below a view
+    // the number of rows only, not their content: of a common table expression, or of a table below a view
     return second === "" &&
       (database === "main" || !(this.#tables.has(table) || /^(sqlite|pragma)_/.test(table)));
   }

@@ -3,7 +3,7 @@ export class SqlRefused extends Error {
   override readonly name = "SqlRefused";
 }
 
-/** There is no console; the message says how to get one. */
+/** No console is configured; the message says how to configure one. */
 export class SqlUnavailable extends Error {
   override readonly name = "SqlUnavailable";
 }

@@ -1,5 +1,6 @@
 /**
- * The SQL console on PostgreSQL: a query runs as a user that can only read the views, in its own connection and read-only transaction. The
+ * The SQL console on PostgreSQL. A query runs as a user that can only read the views, in its own connection and
+ * read-only transaction. The
  * server enforces the user's rights; that they are no wider is checked before each query.
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
@@ -14,17 +15,17 @@ import { rowJson } from "./row_json.ts";
 import { type TurnOptions, Turns } from "./turns.ts";
 
 export interface PostgresConsoleOptions extends Bounds, TurnOptions {
-  /** Undefined without a user for the console. */
+  /** Undefined if the console has no user. */
   readonly url: string | undefined;
   readonly store: () => Promise<ReadStore | undefined>;
 }
 
 const REMEDY = "deno task doctor --grant prints the statements that make a user for it";
 
-/** The server may send so many bytes for an answer of one byte: names, lengths, digits. */
+/** The server may send this many bytes for each byte of the answer: names, lengths, digits. */
 const SENT_PER_BYTE = 2;
 
-/** Connects for each query. */
+/** Opens the console. It connects for each query. */
 export function openPostgresConsole(options: PostgresConsoleOptions): SqlConsole {
   const turns = new Turns(options);
   return { query: (sql, signal) => turns.run(() => run(sql, signal, options), signal) };
@@ -66,7 +67,7 @@ async function run(sql: string, signal: AbortSignal, options: PostgresConsoleOpt
   }
 }
 
-/** Takes rows in small parts, so that no more is read than answered. */
+/** Fetches rows in small parts, so that no more is read than answered. */
 async function answer(
   session: Session,
   sql: string,
@@ -126,7 +127,7 @@ function refusal(
     return new SqlUnavailable(error.message.replaceAll("DATABASE_URL", "SQL_DATABASE_URL"));
   }
   if (error instanceof TransientError && !/^(53|54)/.test(code)) return new SqlUnavailable(error.message);
-  // what the server says of the statement
+  // the server's message about the statement
   return /^[0-9A-Z]{5}$/.test(code) ? new SqlRefused(messageOf(cause)) : error;
 }
 

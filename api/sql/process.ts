@@ -9,7 +9,10 @@ const PROGRAM = [".", "../../shared"].map((folder) => fileURLToPath(new URL(fold
 /** V8's heap: at most 256 MiB (SQLite bounds its own memory), and kept small as in the services (`heapOf` in cli/services.ts). */
 const HEAP = "--v8-flags=--max-old-space-size=256,--max-semi-space-size=2,--heap-growing-percent=150";
 
-/** A process that answers one query after the other. It may read the database and its own program, and inherits no environment. */
+/**
+ * A process that answers one query after another. It may read the database and its own program, and inherits no
+ * environment.
+ */
 export class SqlProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -39,12 +42,12 @@ export class SqlProcess {
     this.#output = this.#child.stdout.getReader();
   }
 
-  /** Answers rows, or why the query was refused; undefined when the process ended before. */
+  /** Returns rows, or why the query was refused; undefined if the process ended before. */
   async ask(sql: string): Promise<SqlAnswer | { refused: string } | undefined> {
     try {
       await this.#input.write(Buffer.from(`${JSON.stringify({ sql })}\n`));
     } catch {
-      return undefined; // it ended
+      return undefined; // the process has ended
     }
     const chunks: Uint8Array[] = [];
     let bytes = 0;
@@ -70,12 +73,12 @@ export class SqlProcess {
     }
   }
 
-  /** Kills it whatever it does, and waits for its end. */
+  /** Kills the process, and waits for its end. */
   async kill(): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // it has ended already
+      // the process has already ended
     }
     await this.#child.status;
     await this.#input.abort().catch(() => {});

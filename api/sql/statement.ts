@@ -1,5 +1,5 @@
 /**
- * Looking at a statement before SQLite does: that it is one SELECT, and that nothing in it borrows a view's name.
+ * Analyses a statement before SQLite does: it must be a single SELECT, and must not reuse a view's name.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { SqlRefused } from "./errors.ts";
 
 export const MAX_SQL_LENGTH = 100_000;
 
-/** A word or quoted name (in lower case), or a sign. */
+/** A word or quoted name (in lower case), or a symbol. */
 interface Token {
   readonly kind: "word" | "quoted" | "sign";
   readonly text: string;
@@ -29,12 +29,15 @@ export function startsAsSelect(sql: string): boolean {
 }
 
 /**
- * The statement without what follows its end. A common table expression that has the name of one of `views` gets another one, with `suffix`:
- * SQLite tells the authorizer such a name just as it tells a view's, so that whatever is read inside would pass for being read by the view.
+ * The statement without its terminator. A common table expression with the name of one of `views` is renamed with
+ * `suffix`: SQLite reports its
+ * name to the authorizer like a view's, so everything read inside it would appear to be read by the view.
  *
- * @throws SqlRefused when more than blanks and comments follows; when such a name can't be told from a text; when one of `tables` is named
- * with its schema, as SQLite then reports `count(*)` as it does for a view over the table; and for parameters, in whose names SQLite allows
- * nearly any character.
+ * @throws SqlRefused in four cases. More than blanks and comments follows the statement. Such a name can't be
+ * distinguished from a text. One of
+ * `tables` is named with its schema, as SQLite then reports `count(*)` as it does for a view over the table. The
+ * statement has parameters, as
+ * SQLite allows nearly any character in their names.
  */
 export function singleSelect(
   sql: string,
@@ -67,7 +70,7 @@ export function singleSelect(
   throw new SqlRefused(`the name ${taken} is taken; give the common table expression another one.`);
 }
 
-/** The names of `views` that common table expressions have. */
+/** The names of `views` that common table expressions use. */
 function borrowed(tokens: readonly Token[], views: ReadonlySet<string>): Set<string> {
   const isDefined = (at: number) => {
     const next = tokens.slice(at + 1, at + 5).map(({ text }) => text);
@@ -79,7 +82,7 @@ function borrowed(tokens: readonly Token[], views: ReadonlySet<string>): Set<str
   );
 }
 
-/** The statement with `suffix` after each of `names`, but in texts. */
+/** The statement with `suffix` after each of `names`, except in texts. */
 function withNames(sql: string, names: ReadonlySet<string>, suffix: string): string {
   let renamed = "";
   let done = 0;
@@ -92,10 +95,10 @@ function withNames(sql: string, names: ReadonlySet<string>, suffix: string): str
   return renamed + sql.slice(done);
 }
 
-/** Signs that begin a parameter. */
+/** Symbols that begin a parameter. */
 const PARAMETER = new Set(["?", "$", "@", "#", ":"]);
 
-/** Words that a WITH may lead to. */
+/** Statements that may follow a WITH. */
 const LEADING = new Set(["select", "values", "insert", "update", "delete", "replace"]);
 
 const TOKEN = new RegExp(

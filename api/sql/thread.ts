@@ -8,7 +8,7 @@ export interface Question {
   readonly sql: string;
 }
 
-/** Bytes to write on standard output. */
+/** Bytes to write to standard output. */
 export type Reply = Uint8Array[];
 
 const thread = self as unknown as {

@@ -1,12 +1,12 @@
-/** Limits concurrent queries: few run, some wait, the rest has to come back later. */
+/** Limits concurrent queries: few run, some wait, others are refused and must be sent again later. */
 import { SqlBusy } from "./errors.ts";
 
 export interface TurnOptions {
-  /** Longest run time of a query, in milliseconds, and longest wait for a turn. */
+  /** Maximum run time of a query, in milliseconds, and maximum wait for its turn. */
   readonly timeoutMs: number;
-  /** Queries that run at once. Default 2. */
+  /** Maximum number of queries that run at once. Default 2. */
   readonly running?: number | undefined;
-  /** Queries that may wait for their turn. Default 8. */
+  /** Maximum number of queries that wait for their turn. Default 8. */
   readonly waiting?: number | undefined;
 }
 

@@ -1,8 +1,10 @@
 /**
- * The SQL console's process: answers one query after the other. Its parent kills it when a query takes too long, as nothing else stops
- * SQLite; if the parent dies first, standard input ends, and the process ends itself.
+ * The SQL console's process: answers one query after another. Its parent kills it when a query takes too long, as
+ * nothing else stops SQLite. If
+ * the parent ends first, standard input closes, and the process ends itself.
  *
- * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON, `{"columns","truncated","bytes"}` followed by that
+ * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON,
+ * `{"columns","truncated","bytes"}` followed by that
  * many bytes of JSON rows, or `{"refused"}` with the reason.
  */
 import { setPriority } from "node:os";
@@ -15,7 +17,7 @@ export interface WorkerOptions extends Bounds {
 }
 
 if (import.meta.main) {
-  setPriority(10); // the services go first
+  setPriority(10); // lower priority than the services
   const thread = new Worker(new URL("./thread.ts", import.meta.url), { type: "module" });
   thread.onmessage = ({ data }: MessageEvent<Reply>) => data.forEach(writeAll);
   thread.onerror = () => Deno.exit(1);

@@ -1,4 +1,4 @@
-/** What is wrong with a record, in Spanish. Data and API keep the English text; only the page shows another. */
+/** Messages about a record, in Spanish. Data and API keep the English text; only the page translates it. */
 
 const WORDS: Readonly<Record<string, string>> = {
   "greater than": "es mayor que",
@@ -23,9 +23,9 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 const word = (text: string) => WORDS[text] ?? text;
 
-/** One or more complaints, such as `age: 70 is greater than 65; email: missing`; what it doesn't know stays as it is. */
+/** One or more messages, such as `age: 70 is greater than 65; email: missing`; unknown ones stay unchanged. */
 export function inSpanish(text: string): string {
-  // quoted values are the record's own: nothing in them is a complaint
+  // quoted values are the record's own: they must not be translated
   return text.match(/(?:"(?:[^"\\]|\\.)*"|[^;"]|"|;(?! ))+|; /g)?.map(one).join("") ?? text;
 }
 

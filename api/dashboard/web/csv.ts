@@ -1,4 +1,4 @@
-/** RFC 4180. A cell that a spreadsheet would take for a formula is made text by an apostrophe. */
+/** CSV (RFC 4180). A cell that a spreadsheet would interpret as a formula is made text by an apostrophe. */
 export function csvOf(
   columns: readonly string[],
   rows: readonly Readonly<Record<string, unknown>>[],

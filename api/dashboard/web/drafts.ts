@@ -3,12 +3,12 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Draft } from "../../client/repair.ts";
 
-/** By the id of their record. */
+/** Drafts by the id of their record. */
 export type Drafts = Readonly<Record<string, Draft>>;
 
 export interface Shelf {
   readonly all: ReadonlySignal<Drafts>;
-  /** Sets some; undefined discards one. */
+  /** Sets drafts; undefined discards one. */
   put(changes: Readonly<Record<string, Draft | undefined>>): void;
 }
 
@@ -22,7 +22,7 @@ export function shelfOf(runId: string): Shelf {
 
 function open(name: string): Shelf {
   const all = signal(read(name));
-  // another tab's typing is this one's too
+  // share the drafts of other tabs
   addEventListener("storage", ({ key }) => {
     if (key === name) all.value = read(name);
   });

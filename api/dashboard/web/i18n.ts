@@ -5,7 +5,7 @@ import { type Key, TEXTS } from "./texts.ts";
 
 export type Language = "en" | "es";
 
-/** `auto` follows the system. */
+/** `auto` follows the system's setting. */
 export type Theme = "auto" | "light" | "dark";
 
 const root = document.documentElement;
@@ -21,7 +21,7 @@ effect(() => {
   else root.dataset.theme = theme.value;
 });
 
-/** Remembers a choice for a year, where the server sees it. */
+/** Stores a choice in a cookie for a year, so that the server sees it. */
 export function remember(name: "lang" | "theme", value: string): void {
   document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=strict`;
 }
@@ -38,7 +38,7 @@ export function complaint(text: string): string {
   return language.value === "es" ? inSpanish(text) : text;
 }
 
-/** A dash without a number. */
+/** Formats a number; a dash if there is none. */
 export function number(value: number | null | undefined, digits = 0): string {
   if (value == null) return "–";
   return new Intl.NumberFormat(language.value, { maximumFractionDigits: digits }).format(value);
@@ -78,7 +78,7 @@ export function time(iso: string): string {
   );
 }
 
-/** The time of day to the millisecond, where the date is clear. */
+/** The time of day to the millisecond, for use where the date is clear. */
 export function clock(iso: string): string {
   return new Intl.DateTimeFormat(language.value, {
     hour: "2-digit",

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 
 export const address = signal(new URL(location.href));
 
-/** Goes to an address of the dashboard; `replace` leaves no step to come back to. */
+/** Navigates to an address of the dashboard; `replace` adds no entry to the history. */
 export function go(href: string, { replace = false } = {}): void {
   history[replace ? "replaceState" : "pushState"](null, "", href);
   const before = address.value.pathname;
@@ -11,7 +11,7 @@ export function go(href: string, { replace = false } = {}): void {
   if (address.value.pathname !== before) scrollTo(0, 0);
 }
 
-/** Addresses that the dashboard fills. */
+/** Addresses that the dashboard renders. */
 const OURS = /^\/(?:$|runs\/[^/]+(?:\/invalid)?$|dead$|notifications$|sql$|records?$)/;
 
 addEventListener("popstate", () => address.value = new URL(location.href));

@@ -13,21 +13,21 @@ export const connected = signal(true);
 
 export const signedOut = signal(false);
 
-/** Counts how often the connection or the session has come back: what was read before may be old. */
+/** Counts how often the connection or the session was restored: data read before may be outdated. */
 export const renewed = signal(0);
 
 export interface Notice {
   readonly bad: boolean;
   readonly text: string;
-  /** The run that it is about. */
+  /** The address of the run that it is about. */
   readonly href?: string | undefined;
 }
 export const notice = signal<Notice | undefined>(undefined);
 
-/** The pipeline whose runs are shown; all where none is chosen. */
+/** The pipeline whose runs are shown; undefined shows all. */
 export const chosen = signal<string | undefined>(undefined);
 
-/** In milliseconds, each second. */
+/** The time in milliseconds, updated each second. */
 export const now = signal(Date.now());
 setInterval(() => now.value = Date.now(), 1000);
 
@@ -37,7 +37,10 @@ export interface Reading<Data> {
   readonly refresh: () => void;
 }
 
-/** Reads `operation`, again when its variables change, when `refresh` is called and when the connection or the session comes back. */
+/**
+ * Reads `operation`. Reads it again when its variables change, when `refresh` is called and when the connection or the
+ * session is restored.
+ */
 export function useReading<Data>(operation: Operation<Data>, variables: Variables = {}): Reading<Data> {
   const [state, setState] = useState<{ data?: Data; error?: string }>({});
   const [count, setCount] = useState(0);
@@ -57,7 +60,7 @@ export function useReading<Data>(operation: Operation<Data>, variables: Variable
   return { data: state.data, error: state.error, refresh: () => setCount((last) => last + 1) };
 }
 
-/** Follows `operation` while the page is seen; `onUp` is called when it is connected, `onData` with each event. */
+/** Follows `operation` while the page is visible; `onUp` is called when it is connected, `onData` with each event. */
 export function useFollowing<Data>(
   operation: Operation<Data>,
   { onData, onUp }: { onData: (data: Data) => void; onUp: () => void },
@@ -67,7 +70,7 @@ export function useFollowing<Data>(
   useEffect(() => {
     if (out) return;
     let gone: AbortController | undefined;
-    // a browser opens six connections to one host: pages that nobody sees must not hold them
+    // a browser opens six connections to one host: hidden pages must not hold them
     const follow = () => {
       gone?.abort();
       if (document.hidden) return;
@@ -99,10 +102,10 @@ function useLast<T>(value: T): { current: T } {
   return last;
 }
 
-/** How soon, in milliseconds. */
+/** The delay of `useSoon`, in milliseconds. */
 const SOON_MS = 250;
 
-/** Calls `work` soon, and once for many calls in a short time. */
+/** Calls `work` after a short delay, once for many calls in that time. */
 export function useSoon(work: () => void): () => void {
   const last = useLast(work);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
@@ -115,7 +118,7 @@ export function useSoon(work: () => void): () => void {
   };
 }
 
-/** Calls `work` each `ms` while the page is seen. */
+/** Calls `work` every `ms` milliseconds while the page is visible. */
 export function useEvery(ms: number, work: () => void): void {
   const last = useLast(work);
   useEffect(() => {
@@ -131,7 +134,10 @@ export function useEvery(ms: number, work: () => void): void {
   }, [ms]);
 }
 
-/** Does it, after a yes where a question is `asked`, and shows the outcome: `done`, or why nothing was. */
+/**
+ * Runs the mutation, after a confirmation if `asked` is given, and shows the outcome: `done`, or the reason for a
+ * failure.
+ */
 export async function steer(
   what: Steering,
   variables: Variables,
@@ -164,7 +170,7 @@ export interface Question {
 }
 export const question: Signal<Question | undefined> = signal(undefined);
 
-/** Asks; returns whether it was confirmed. */
+/** Asks the question; returns whether it was confirmed. */
 export function confirmed(asked: Omit<Question, "answer">): Promise<boolean> {
   return new Promise((resolve) => {
     question.value = {

@@ -41,7 +41,7 @@ export function Panel({ title, aside, children, kind = "" }: {
   );
 }
 
-/** The data; before that, a note that it is being read, or the error. */
+/** The data; until it has arrived, a note that it is being read, or the error. */
 export function Read<Data>({ reading, children }: {
   reading: Reading<Data>;
   children: (data: Data) => ComponentChildren;
@@ -58,10 +58,10 @@ export function Read<Data>({ reading, children }: {
   );
 }
 
-/** Most rows that the API gives at once. */
+/** Maximum number of rows that the API returns at once. */
 const MOST = 500;
 
-/** How many rows of a list to read, and the button that asks for more where there are any. */
+/** How many rows of a list to read, and the button that requests more if there are any. */
 export function useGrowing(start: number): {
   first: number;
   more: (page: { hasNextPage: boolean }) => ComponentChildren;
@@ -79,7 +79,7 @@ interface PageOf<Node> {
   readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
 }
 
-/** The rows that `read` has given after a first page, and the button that asks for more where there are any. */
+/** The rows that `read` returned after a first page, and the button that requests more if there are any. */
 export function useLater<Node>(
   first: PageOf<Node> | undefined,
   read: (after: string | null) => Promise<PageOf<Node>>,
@@ -141,7 +141,7 @@ export function Badge(
   return <span class={`badge ${TONES[state] ?? "busy"}`}>{t(`${of}.${state}` as Key)}</span>;
 }
 
-/** Scrolls sideways where it is too wide. `heads` name its columns; numbers are aligned to the right. */
+/** Scrolls sideways if it is too wide. `heads` name its columns; numbers are aligned to the right. */
 export function Table({ label, heads, children }: {
   label: string;
   heads: readonly (string | { readonly number: string } | { readonly hidden: string })[];
@@ -231,7 +231,7 @@ export function Ask(): JSX.Element {
   );
 }
 
-/** `code` shows the value in the font of code. */
+/** `code` shows the value in a monospaced font. */
 export function Fact({ name, code = false, children }: {
   name: string;
   code?: boolean;

@@ -4,16 +4,16 @@ export interface Entry {
   readonly input: "text" | "email" | "date" | "number" | "choice" | "json";
   readonly choices: readonly unknown[];
   readonly nullable: boolean;
-  /** In the reader's language where it has words for it. */
+  /** In the user's language if there is a translation. */
   readonly wanted: string;
 }
 
-/** Typed text as a value: a number, list, object or `null` where one is expected and the text is one, else the text. */
+/** Typed text as a value: a number, list, object or `null` if one is expected and the text is one, else the text. */
 export function typed(text: string, { input, choices, nullable }: Entry): unknown {
   if (nullable && text.trim() === "null") return null;
   if (input === "number" ? /^\s*-?\d+(\.\d+)?\s*$/.test(text) : input === "json") {
     try {
-      return (parseExact(`[${text}]`) as unknown[])[0]; // digits are kept in a list only
+      return (parseExact(`[${text}]`) as unknown[])[0]; // only values in a list keep all their digits
     } catch {
       return text;
     }
@@ -21,7 +21,7 @@ export function typed(text: string, { input, choices, nullable }: Entry): unknow
   return choices.find((choice) => shown(choice) === text) ?? text;
 }
 
-/** The type of the element for `value`. An element for dates shows nothing of what is none. */
+/** The type of the input element for `value`. An input for dates doesn't show other text. */
 export function inputType({ input }: Entry, value: unknown): "text" | "email" | "date" {
   if (input === "date") return value === undefined || value === "" || isDate(value) ? "date" : "text";
   return input === "email" ? "email" : "text";

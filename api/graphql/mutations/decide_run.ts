@@ -58,7 +58,7 @@ function addDecision(action: string, decision: Decision, description: string, su
             decision,
             requested_by: context.who,
           }, orderParent(`decision/${runId}/${newRunId()}`, run));
-          // of two people who decide at once, the second gets the first one's decision
+          // if two people decide at the same time, the second one gets the first decision
           const { channel } = context.ports;
           const isFirst = await channel.publishIfIdle("channel:decision", `"id":"decision/${runId}/`, order);
           const hold = await seen(

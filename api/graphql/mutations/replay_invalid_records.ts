@@ -138,7 +138,7 @@ async function replay(
   return { ...started, __typename: "ReplayInvalidRecordsSuccess" as const, verdicts, of: run.run_id };
 }
 
-/** Checks each correction against its record; the first that can't be used is the answer. */
+/** Validates each correction against its record; the first invalid one is the answer. */
 async function corrections(
   wanted: readonly PatchInput[],
   file: FileRow,

@@ -1,4 +1,4 @@
-/** The answers of mutations, in particular of failed ones, and their audit. */
+/** The answers of mutations, including the failures, and their audit. */
 import type { ObjectRef } from "@pothos/core";
 import { messageOf, TransientError } from "../../../shared/errors/errors.ts";
 import { pause } from "../../../shared/actor/backoff.ts";
@@ -100,7 +100,10 @@ export function resultType<Shapes extends { __typename: string }[]>(
   });
 }
 
-/** What an order about a run derives from; it is later than all that is known of the run, whatever the clocks said. */
+/**
+ * The parent of an order about a run. The order gets a later time than all known events of the run, whatever the clocks
+ * said.
+ */
 export function orderParent(id: string, run: RunRow): Parent {
   return { id, published_at: run.status_at, traceparent: currentTraceparent() };
 }
@@ -112,7 +115,8 @@ export function capital(name: string): string {
 export type About = Record<string, string | number | boolean>;
 
 /**
- * Does `work` and audits it: who did what to what, with which outcome. An unreachable transport is answered as `ServiceUnavailable`, not as an
+ * Does `work` and audits it: who did what to what, with which outcome. An unreachable channel is answered as
+ * `ServiceUnavailable`, not as an
  * error. `work` may add to `about`.
  */
 export async function audited<R extends { __typename: string }>(
@@ -140,7 +144,7 @@ export async function audited<R extends { __typename: string }>(
 /** How long an answer waits for the saver, in milliseconds. */
 const SEEN_WITHIN_MS = 3000;
 
-/** What `read` finds as soon as `isEnough` holds; after `SEEN_WITHIN_MS` as it is. */
+/** The result of `read` as soon as `isEnough` accepts it; after `SEEN_WITHIN_MS` the last result. */
 export async function seen<T>(
   { ports, signal }: Context,
   read: (store: ReadStore) => Promise<T | undefined>,

@@ -12,12 +12,12 @@ import { EtlRun } from "../run.ts";
 import { audited, type Problem, resultType, RunAlreadyActive, seen } from "./result.ts";
 
 export interface Started {
-  /** If the request resumed another run: that run. */
+  /** The run; if the request resumed another run, that one. */
   readonly runId: string;
   readonly finished: boolean;
 }
 
-/** The field that is the run, as soon as the saver has written it. */
+/** The field that returns the run, once the saver has written it. */
 export const startedRun = {
   type: EtlRun,
   nullable: true as const,
@@ -72,7 +72,7 @@ builder.mutationField("startRun", (t) =>
     },
   }));
 
-/** @throws a GraphQLError where the pipeline can't be run. */
+/** @throws a GraphQLError if the pipeline can't be run. */
 async function usable(name: string, context: Context): Promise<string> {
   const { plans, broken } = context.ports.pipelines;
   if (plans.has(await knownPipeline(name, context))) return name;
@@ -80,7 +80,7 @@ async function usable(name: string, context: Context): Promise<string> {
   throw badInput(`Cannot run ${JSON.stringify(name)}, its definition can't be used: ${problems.join("; ")}.`);
 }
 
-/** @throws a GraphQLError where the pipeline can't be rewound to that. */
+/** @throws a GraphQLError if the pipeline can't be rewound to that moment. */
 function momentOf(text: string, pipeline: string, { ports }: Context): Moment {
   const since = ports.pipelines.plans.get(pipeline)?.definition.source.since;
   const wrong = (why: string) => badInput(`Cannot rewind ${pipeline} to ${JSON.stringify(text)}: ${why}.`);
@@ -97,7 +97,10 @@ function momentOf(text: string, pipeline: string, { ports }: Context): Moment {
   throw wrong(`wanted a time such as ${from}`);
 }
 
-/** Requests a run, audits it as `action`, and with `waitMs` waits for its end. A client that disconnects ends the waiting, not the run. */
+/**
+ * Requests a run, audits it as `action`, and with `waitMs` waits for its end. A client that disconnects ends the wait,
+ * but not the run.
+ */
 export async function start(
   context: Context,
   action: string,

@@ -20,10 +20,13 @@ import { RunTable } from "../parts/run_table.tsx";
 import { api, chosen, steer, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
 import { Empty, Page, Panel, Read, useLater } from "../ui.tsx";
 
-/** Runs of a page of the table, and of the chart. */
+/** Number of runs on a page of the table, and in the chart. */
 const PAGE = 30;
 
-/** How often heartbeats and active runs are read, in milliseconds: no event reports an unchanged beat, and events precede the row. */
+/**
+ * How often beats and active runs are read, in milliseconds: no event reports an unchanged beat, and events precede the
+ * row.
+ */
 const BEAT_MS = 5000;
 
 export function Dashboard(): JSX.Element {
@@ -85,7 +88,7 @@ export function Dashboard(): JSX.Element {
   );
 }
 
-/** The one that was seen later: a change that came while the list was being read must not be lost. */
+/** The more recent of the two: a change that arrived while the list was being read must not be lost. */
 function newer(read: Actor, change: Actor | undefined): Actor {
   const seen = (actor: Actor) => Math.max(0, ...actor.instances.map((one) => Date.parse(one.lastSeenAt)));
   return change !== undefined && seen(change) > seen(read) ? change : read;

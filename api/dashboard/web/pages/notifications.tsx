@@ -6,7 +6,7 @@ import { Badge, Empty, Page, Panel, Read, Table, useGrowing } from "../ui.tsx";
 
 const PAGE = 50;
 
-/** How often the list is read, in milliseconds: no event reports an answer of a receiver. */
+/** How often the list is read, in milliseconds: no event reports a receiver's answer. */
 const READ_MS = 3000;
 
 export function NotificationsPage(): JSX.Element {
@@ -59,7 +59,7 @@ function Line({ node }: { node: NotificationLine }): JSX.Element {
   );
 }
 
-/** The text as a chat shows it. */
+/** The text as a chat program shows it. */
 function readable(text: string): string {
   return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }

@@ -11,13 +11,13 @@ import { Empty, Page, Panel, Read, Table, useGrowing } from "../ui.tsx";
 import { shown } from "../values.ts";
 
 const PAGE = 50;
-/** Fields that the list shows beside the key. */
+/** Number of fields in the list beside the key. */
 const COLUMNS = 4;
 
 const COMPARISONS = ["eq", "lt", "gt", "like"] as const;
 type Comparison = (typeof COMPARISONS)[number];
 
-/** The search, as it stands in the address. */
+/** The search, as encoded in the address. */
 interface Wanted {
   readonly field: string;
   readonly is: Comparison;
@@ -104,7 +104,7 @@ function Search({ state, names }: { state: State; names: readonly string[] }): J
   );
 }
 
-/** A number where the field holds numbers; a key may be a number or a text. */
+/** Uses a number if the field holds numbers; a key may be a number or a text. */
 function condition({ is, value }: Wanted, type: string | undefined): object {
   if (is === "like") return { like: `%${value}%` };
   if (type === "TEXT" || (type === "KEY" && is === "eq")) return { [is]: value };

@@ -71,7 +71,7 @@ function Repair({ run }: { run: Run }): JSX.Element {
   );
 }
 
-/** Whether the reason is about a field, and not about the line as a whole. */
+/** Whether the reason is about a field, and not about the whole line. */
 function isOfField(reason: string | undefined, { fields }: Rules): reason is string {
   return fields.some(({ field }) => reason?.startsWith(`${field}:`));
 }
@@ -102,10 +102,10 @@ function ReasonPicker({ run, reason }: { run: Run; reason: string | undefined })
   );
 }
 
-/** How soon after the last keystroke what was typed is judged, in milliseconds. */
+/** How soon after the last keystroke the typed text is validated, in milliseconds. */
 const JUDGE_AFTER_MS = 300;
 
-/** Has the API judge the records that are shown, by the rules of their pipeline, as they are or as they were changed. */
+/** Asks the API to validate the shown records by the rules of their pipeline, with their drafts applied. */
 function useVerdicts(
   run: Run,
   records: readonly InvalidRecord[],

@@ -12,15 +12,18 @@ import { Events, Phases } from "../parts/timeline.tsx";
 import { type Reading, useEvery, useFollowing, useReading, useSoon } from "../state.ts";
 import { Badge, Empty, Fact, Page, Panel, Read, RunFact } from "../ui.tsx";
 
-/** How often an unfinished run, or one with an unfinished correction, is read in addition, in milliseconds: events arrive before they are stored. */
+/**
+ * How often an unfinished run, or one with an unfinished correction, is also read, in milliseconds: events arrive
+ * before they are stored.
+ */
 const GOING_MS = 2000;
 
-/** Reads a run by what stands in the address, and again whenever something happens to it. */
+/** Reads the run that the address names, and reads it again after each of its events. */
 export function useRun(named: string): Reading<AnswerOf<typeof RUN>> {
   const reading = useReading(RUN, /^\d+$/.test(named) ? { id: named } : { runId: named });
   const run = reading.data?.etlRun;
   const refreshSoon = useSoon(reading.refresh);
-  // corrections of a run happen to other runs
+  // corrections of a run are events of other runs
   useFollowing(RUN_EVENTS, { onData: refreshSoon, onUp: refreshSoon });
   const going = run == null || [run, ...run.corrections].some(({ status }) => !isFinal(status));
   useEvery(GOING_MS, () => going && reading.refresh());

@@ -4,7 +4,7 @@ import { elapsed, number, t } from "../i18n.ts";
 import { now, steer } from "../state.ts";
 import { Badge, Fact } from "../ui.tsx";
 
-/** An instance that hasn't been heard of for so long has died, or can't reach the channel: four heartbeats. */
+/** An instance without a beat for this long is dead, or can't reach the channel: four beats. */
 const SILENT_MS = 20_000;
 
 export function ActorCards({ actors, refresh }: {

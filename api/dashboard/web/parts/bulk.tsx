@@ -8,7 +8,7 @@ import { Panel } from "../ui.tsx";
 import { entryOf } from "../rules.ts";
 import { type Rules, Value } from "./record_form.tsx";
 
-/** The form; it sets drafts, so that each record shows what would come of it. */
+/** The form; it creates drafts, so that each record shows a preview. */
 export function Bulk({ runId, reason, rules }: {
   runId: string;
   reason: string;

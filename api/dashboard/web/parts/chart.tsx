@@ -48,7 +48,7 @@ export function RunChart({ runs }: { runs: readonly RunLine[] }): JSX.Element {
 
 function draw(box: HTMLElement, runs: readonly RunLine[]): uPlot {
   const style = getComputedStyle(box);
-  // canvases know nothing of light-dark(): what the page makes of a colour is read from an element that wears it
+  // canvases don't support light-dark(): the computed colour is read from an element with that style
   const worn = (name: string) => {
     const probe = document.createElement("i");
     probe.style.color = `var(${name})`;

@@ -4,7 +4,7 @@ import { number, t, time } from "../i18n.ts";
 import { chosen, steer } from "../state.ts";
 import { Badge, Panel, Table } from "../ui.tsx";
 
-/** Nothing while there is one pipeline alone, which works. */
+/** Shows nothing if there is only one pipeline and it works. */
 export function PipelineList({ pipelines }: { pipelines: readonly Pipeline[] }): JSX.Element | null {
   if (pipelines.length === 0 || pipelines.length === 1 && pipelines[0]!.problems.length === 0) return null;
   const heads = [

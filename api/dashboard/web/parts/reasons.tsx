@@ -7,7 +7,7 @@ import { Read } from "../ui.tsx";
 
 const EXAMPLES = 3;
 
-/** The reasons, the most frequent one open. */
+/** The reasons; the most frequent one is expanded. */
 export function Reasons({ run: { runId, reasons } }: { run: Run }): JSX.Element {
   const most = Math.max(...reasons.map(({ count }) => count));
   return (

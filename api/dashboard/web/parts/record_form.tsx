@@ -1,4 +1,4 @@
-/** One bad record: a form made from the rules, its whole JSON for the rest, or its text where it was no JSON. */
+/** One invalid record: a form made from the rules, its JSON for the other fields, or its text if it isn't JSON. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { MASK } from "../../../../shared/pipeline/merge_patch.ts";
@@ -58,7 +58,7 @@ export function RecordForm({ record, rules, shelf, corrections, verdict, forget 
 
 export interface Rules {
   readonly fields: readonly Rule[];
-  /** As JSON Schema. */
+  /** A JSON Schema. */
   readonly schema: unknown;
 }
 
@@ -108,7 +108,7 @@ function Field({ id, field, entry, value, hidden, locked, problem, onValue }: {
   value: unknown;
   hidden: boolean;
   locked: boolean;
-  /** What is wrong with it, without the field's name. */
+  /** The problem with it, without the field's name. */
   problem: string | undefined;
   onValue: (value: unknown) => void;
 }): JSX.Element {
@@ -174,7 +174,7 @@ export function Value({ entry, value, onValue, ...common }: {
 function RawJson({ record, draft, put }: Part): JSX.Element {
   const now = textOf(record.data, draft);
   const [text, setText] = useState(now);
-  // what is typed here stays as it is typed; what is changed elsewhere shows up here
+  // typed text is kept as it is; changes from elsewhere are shown
   useEffect(() => {
     if (JSON.stringify(draftOf(record.data, text)) !== JSON.stringify(draft)) setText(now);
   }, [now]);

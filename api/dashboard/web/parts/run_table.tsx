@@ -8,7 +8,7 @@ import { Badge, Table } from "../ui.tsx";
 export function RunTable({ runs, label, named = false }: {
   runs: readonly RunLine[];
   label: string;
-  /** Whether each run says of which pipeline it is. */
+  /** Whether each run shows its pipeline. */
   named?: boolean;
 }): JSX.Element {
   const heads = [
@@ -80,7 +80,7 @@ export function Redeliver({ run: { id, runId, status } }: { run: RunLine }): JSX
   );
 }
 
-/** Records a second over the whole run; null while it isn't known. */
+/** Records per second over the whole run; null until it is known. */
 export function speedOf({ validCount, invalidCount, durationMs }: RunLine): number | null {
   if (validCount === null || invalidCount === null || !durationMs) return null;
   return Math.round((validCount + invalidCount) / (durationMs / 1000));

@@ -74,7 +74,7 @@ function toneOf({ type }: Event): string {
 /** Details that are words. */
 const WORDS = ["state", "began_again"];
 
-/** Counts and words; names and hashes of files are elsewhere on the page. */
+/** Counts and texts; names and hashes of files are elsewhere on the page. */
 function shortly(detail: JsonObject): string {
   return Object.entries(detail).filter(([name, value]) => typeof value === "number" || WORDS.includes(name))
     .map(([name, value]) =>
