@@ -1,15 +1,15 @@
-/** The frame of every command: what it accepts, what it writes, and its exit code. */
+/** The frame of every command: its arguments, its output, and its exit code. */
 import { parseArgs, type ParseArgsOptionsConfig, stripVTControlCharacters } from "node:util";
 import { configure } from "@logtape/logtape";
 import { ConfigError, messageOf } from "../shared/errors/errors.ts";
 
 export const EXIT = {
   ok: 0,
-  /** The work failed, or something is wrong. */
+  /** The work failed, or a check found a problem. */
   failed: 1,
-  /** The command line or the configuration can't be used. */
+  /** The command line or the configuration is unusable. */
   usage: 2,
-  /** The API can't be reached, or wants a token. */
+  /** The API is unreachable, or requires a token. */
   unreachable: 3,
 } as const;
 
@@ -17,19 +17,19 @@ export class UsageError extends Error {
   override readonly name: string = "UsageError";
 }
 
-/** For the name of a pipeline that isn't there; `place` says where, and `more` what else there is to know. */
+/** The error for an unknown pipeline name. `place` says where it was looked up, and `more` adds further information. */
 export function unknownPipeline(name: string, known: readonly string[], place = "", more = ""): UsageError {
   const there = known.join(", ") || "none";
   return new UsageError(`There is no pipeline ${JSON.stringify(name)}${place}. There is: ${there}.${more}`);
 }
 
 export interface Accepts<O extends ParseArgsOptionsConfig> {
-  /** What `--help` prints: `deno task NAME [--option]…`, then what it does. */
+  /** What `--help` prints: `deno task NAME [--option]…`, then a description. */
   readonly help: string;
   readonly options?: O;
-  /** How many words there may be besides the options; default none. */
+  /** Maximum number of words besides the options; default none. */
   readonly words?: number;
-  /** Default those of this process. */
+  /** Default: those of this process. */
   readonly args?: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export interface CommandLine<O extends ParseArgsOptionsConfig> {
   readonly words: readonly string[];
 }
 
-/** Reads a command line. @throws UsageError for anything that isn't accepted, with what is. */
+/** Parses a command line. @throws UsageError for anything that isn't accepted, listing what is. */
 export function parsed<O extends ParseArgsOptionsConfig>(
   { help, options, words = 0, args = Deno.args }: Accepts<O>,
 ): CommandLine<O> {
@@ -62,8 +62,9 @@ export function parsed<O extends ParseArgsOptionsConfig>(
 }
 
 /**
- * Runs a command and ends the process with its exit code. An error is written to standard error; the code is 2 for the command line and the
- * configuration, else what `codeOf` says, else 1.
+ * Runs a command and ends the process with its exit code. An error is written to standard error; the code is 2 for the
+ * command line and the
+ * configuration, else what `codeOf` returns, else 1.
  */
 export async function runCommand<O extends ParseArgsOptionsConfig>(
   accepts: Accepts<O>,
@@ -76,7 +77,7 @@ export async function runCommand<O extends ParseArgsOptionsConfig>(
       Deno.exit(EXIT.ok);
     }
     const line = parsed(accepts);
-    // Libraries' warnings and our own logs don't belong between a command's lines.
+    // warnings of libraries and log lines must not mix with a command's output
     await configure({
       sinks: {},
       loggers: [{ category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" }],
@@ -90,7 +91,7 @@ export async function runCommand<O extends ParseArgsOptionsConfig>(
   }
 }
 
-/** @throws UsageError for anything but a whole number. */
+/** @throws UsageError unless the value is a whole number. */
 export function numberOf(
   name: string,
   value: string,
@@ -108,10 +109,10 @@ export function numberOf(
 
 const encoder = new TextEncoder();
 
-/** Bars and colours are for terminals only. */
+/** Whether to use progress bars and colours. */
 export const isTerminal: boolean = Deno.stdout.isTerminal();
 
-/** Writes a line for people. Nothing in it can control the terminal. */
+/** Writes a line for people, without characters that control the terminal. */
 export function say(line: string): void {
   write(`${safe(line)}\n`);
 }
@@ -120,12 +121,12 @@ export function complain(line: string): void {
   Deno.stderr.writeSync(encoder.encode(`${safe(line)}\n`));
 }
 
-/** As JSON on one line. */
+/** Writes a value as JSON on one line. */
 export function print(value: unknown): void {
   write(`${JSON.stringify(value)}\n`);
 }
 
-/** Writes text as it is, completely. A reader that closes the pipe early (`| head`) ends the program in order. */
+/** Writes text unchanged and completely. A reader that closes the pipe early (`| head`) ends the program in order. */
 export function write(text: string): void {
   try {
     for (let rest = encoder.encode(text); rest.length > 0;) {
@@ -141,10 +142,10 @@ export type Cell = string | number | null | undefined;
 
 type FieldOf<T> = { [K in keyof T]: T[K] extends Cell ? K : never }[keyof T];
 
-/** Under each head a field of the rows, or what is made of a row. */
+/** Maps each column heading to a field of the rows, or to a function of a row. */
 export type Columns<T> = Readonly<Record<string, FieldOf<T> | ((row: T) => Cell)>>;
 
-/** Writes rows under their heads, each column as wide as its widest cell; numbers are aligned to the right. */
+/** Writes rows under their headings, each column as wide as its widest cell; numbers are aligned to the right. */
 export function table<T>(rows: readonly T[], columns: Columns<T>): void {
   const lines: string[][] = [[], ...rows.map(() => [])];
   for (const [head, of] of Object.entries(columns)) {
@@ -157,12 +158,12 @@ export function table<T>(rows: readonly T[], columns: Columns<T>): void {
   for (const line of lines) say(line.join("  ").trimEnd());
 }
 
-/** Asks for a yes; without a terminal the answer is no. */
+/** Asks for confirmation; without a terminal the answer is no. */
 export function confirmed(question: string): boolean {
   return Deno.stdin.isTerminal() && confirm(question);
 }
 
 function safe(text: string): string {
-  // It may come from records and from other programs.
+  // the text may come from records and from other programs
   return stripVTControlCharacters(text).replace(/(?!\n)[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
 }

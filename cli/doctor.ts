@@ -25,16 +25,16 @@ import { grantSql, inspect, inspectConsole, openStoreToRead, type StorePlace } f
 /** A folder with less free space than this fails the check, in bytes: 1 GiB. */
 const WANTED_FREE = 1024 ** 3;
 
-/** A larger write-ahead log fails the check, in bytes: 1 GiB, more than a load leaves behind. */
+/** A larger write-ahead log fails the check, in bytes: 1 GiB, more than a load leaves. */
 const MOST_LOG = 1024 ** 3;
 
 /** How long a receiver of notifications may take to accept a connection, in milliseconds. */
 const RECEIVER_WITHIN_MS = 5_000;
 
-/** A check: returns what it found; throws what is wrong and what to do. */
+/** A check: returns what it found; throws the problem and the remedy. */
 interface Check {
   readonly name: string;
-  /** The check that has to be right before, as this one would meet the same obstacle. */
+  /** The check that must pass first, as this one would fail for the same reason. */
   readonly after?: string;
   look(): Promise<string>;
 }
@@ -92,7 +92,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
         if (options === undefined) {
           return "not configured (SFTP_HOST); start, run and demo bring a local server";
         }
-        // strict, so that looking records no key
+        // strict, so that the check records no key
         const probed = await sftpDelivery({ ...options, hostKeyPolicy: "strict" }).probe(
           AbortSignal.timeout(30_000),
         );
@@ -103,7 +103,7 @@ function checksOf(env: Environment, pipelines: Pipelines): Check[] {
   ];
 }
 
-/** Connects to each receiver, and sends nothing: `deno task etl notify --test` does. */
+/** Connects to each receiver, but sends nothing: `deno task etl notify --test` does. */
 async function lookAtReceivers(receivers: readonly Receiver[]): Promise<string> {
   for (const { url, host } of receivers) {
     const { protocol, hostname, port } = new URL(url);
@@ -125,7 +125,7 @@ async function lookAtReceivers(receivers: readonly Receiver[]): Promise<string> 
   return `${receivers.map(({ host }) => host).join(", ")}; try it with deno task etl notify --test`;
 }
 
-/** A look at the first page of each source that runs are planned of; a definition that can't be used fails the check. */
+/** Fetches the first page of each source with planned runs; an unusable definition fails the check. */
 function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv: ReadEnv): Check[] {
   const nameOf = (pipeline: string) => pipeline === DEFAULT_PIPELINE ? "source" : `source of ${pipeline}`;
   const isPlanned = ([name, { definition: { schedule = "off" } }]: [string, Plan]) =>
@@ -139,7 +139,7 @@ function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv:
           const { way, records } = await fetchFirst(source, new AbortController().signal);
           return `${source.name}, ${way.total ?? `a page of ${records?.length ?? 0}`} ${name}`;
         } catch (error) {
-          // The cause is about this request; the error around it is about a run, and there is none.
+          // the cause is about this request; the error around it is about a run, and there is none
           if (!(error instanceof PermanentError && error.cause instanceof TransientError)) throw error;
           const [variable] = variablesOf(plan.definition.source.url);
           throw new Error(
@@ -158,7 +158,10 @@ function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv:
   ];
 }
 
-/** Whether the SQL console's user can do no more than it should; nothing without PostgreSQL, where the console needs no user. */
+/**
+ * Checks that the SQL console's user has no more rights than it should. No check without PostgreSQL, where the console
+ * needs no user.
+ */
 function consoleChecks(place: StorePlace, url: string | undefined): Check[] {
   if ("path" in place) return [];
   const look = async () => {
@@ -241,7 +244,7 @@ nothing but a probe file on the SFTP server and in each folder, removed at once.
   --grant  checks nothing, and prints the SQL that makes the user of SQL_DATABASE_URL, for the SQL console on PostgreSQL
 Exit codes: 0 nothing is wrong; 1 something is; 2 configuration that can't be used.`;
 
-/** Prints the statements that make the user of the SQL console. */
+/** Prints the statements that create the user of the SQL console. */
 async function printGrant(): Promise<number> {
   const { DATABASE_URL } = loadConfig("api", VARIABLES.api, await readEnvironment());
   if (DATABASE_URL === undefined) throw new UsageError("Cannot print them: DATABASE_URL is not set.");

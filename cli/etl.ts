@@ -78,7 +78,7 @@ async function main(
   });
 }
 
-/** Where a server that listens on every address can be reached from here. */
+/** The address at which a server that listens on all addresses is reachable from this machine. */
 function reachable(host: string): string {
   return host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 }

@@ -12,7 +12,7 @@ const OPTIONS = {
   passphrase: { type: "string" },
 } as const;
 
-/** Whether `--passphrase` stands without a value, and what is left for the parser then. */
+/** Whether `--passphrase` has no value, and the remaining arguments for the parser. */
 function askingFor(args: string[]): { ask: boolean; args: string[] } {
   const at = args.indexOf("--passphrase");
   const next = args[at + 1];
@@ -20,7 +20,7 @@ function askingFor(args: string[]): { ask: boolean; args: string[] } {
   return { ask, args: ask ? args.toSpliced(at, 1) : args };
 }
 
-/** Asks on the terminal without showing what is typed; `undefined` where there is no terminal, or nothing was typed. */
+/** Asks on the terminal without echo; `undefined` without a terminal, or if nothing was typed. */
 function askHidden(question: string): string | undefined {
   if (!Deno.stdin.isTerminal()) return undefined;
   Deno.stderr.writeSync(new TextEncoder().encode(question));

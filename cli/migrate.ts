@@ -1,7 +1,9 @@
 /**
- * `deno task migrate --to postgres://…`: copies the SQLite database that the configuration names, and what the extractor keeps in files, into a
- * PostgreSQL database that holds nothing; compares them before anything is kept, and again where it was copied before. Changes nothing of the
- * source. Exit codes: 0 the copy is there and the same, 1 it isn't, 2 usage or configuration that can't be used.
+ * `deno task migrate --to postgres://…`: copies the configured SQLite database, and the extractor's state files, into
+ * an empty PostgreSQL
+ * database. Compares them before anything is committed, and again if they were copied before. Changes nothing in the
+ * source. Exit codes: 0 the
+ * copy exists and is identical, 1 it isn't, 2 unusable command line or configuration.
  *
  * @module
  */
@@ -26,13 +28,17 @@ Exit codes: 0 the copy is there and the same; 1 it isn't; 2 a command or configu
 
 const OPTIONS = { to: { type: "string" } } as const;
 
-/** What the extractor keeps: checkpoints and what became of them, schedules, standings and announcements; not the receipts of transforms. */
+/**
+ * The extractor's state that is copied: checkpoints (also those set aside), schedules, standings and announcements; not
+ * the receipts of
+ * transforms.
+ */
 const KEPT = /^(?!transformed\/).+\.json(\.(corrupt|other-source)-\w+)?$/;
 
 async function main({ values: { to } }: CommandLine<typeof OPTIONS>): Promise<number> {
   if (to === undefined) throw new UsageError(`Where to? ${HELP.split("\n", 1)[0]}`);
   const target = DatabaseVariables.DATABASE_URL.safeParse(to);
-  // the address isn't shown, as it has a password
+  // the address isn't shown, as it contains a password
   if (target.error) throw new UsageError(`--to can't be used: ${target.error.issues[0]!.message}.`);
   const config = loadConfig("migrate", VARIABLES.saver, await readEnvironment());
   if (config.DATABASE_URL !== undefined) {
@@ -81,7 +87,7 @@ function summaryOf({ isNew, tables }: Copy, path: string, place: string): string
     : `${place} is a copy of ${path} already, and the same: ${what}. Nothing was changed.`;
 }
 
-/** @throws Error where a service was heard of lately: it would work on in the database that was copied. */
+/** @throws Error if a service has recently sent a beat: it would continue to write to the copied database. */
 async function refuseRunning(redisUrl: string | undefined, queuePath: string): Promise<void> {
   await using channel = await openChannel({ redisUrl, queuePath });
   const alive = (await channel.beats()).filter((beat) => isAlive(beat));

@@ -98,7 +98,7 @@ async function main({ values, words: [mode, ...names] }: CommandLine<typeof OPTI
   return await startMode(env, stop.signal);
 }
 
-/** The four services, until a signal. */
+/** Runs the four services until a signal. */
 async function startMode(env: Environment, signal: AbortSignal): Promise<number> {
   const pretty = (env.LOG_FORMAT || "auto") === "auto" && isTerminal ? { LOG_FORMAT: "pretty" } : {};
   await using supervisor = await startPipeline({
@@ -111,7 +111,7 @@ async function startMode(env: Environment, signal: AbortSignal): Promise<number>
   return EXIT.ok;
 }
 
-/** The pipelines that are named; where none is, `users` and all that have a schedule. */
+/** The named pipelines; by default `users` and all with a schedule. */
 async function pipelinesToRun(env: Environment, named: readonly string[]): Promise<string[]> {
   const { plans, broken } = await pipelinesOf(env);
   const problems = [...new Set(named)].flatMap((name) => broken.get(name) ?? []);
@@ -128,7 +128,7 @@ async function pipelinesToRun(env: Environment, named: readonly string[]): Promi
   }).map(({ name }) => name);
 }
 
-/** No run starts by itself. */
+/** No run starts automatically. */
 const UNPLANNED = {
   SCHEDULE: "off",
   SLEEP_INTERVAL_SECONDS: undefined,
@@ -136,7 +136,7 @@ const UNPLANNED = {
   SCHEDULE_CATCH_UP_HOURS: "0",
 };
 
-/** One run of each pipeline, all at once. */
+/** One run of each pipeline, all concurrently. */
 async function runMode(
   env: Environment,
   pipelines: readonly string[],
@@ -164,7 +164,10 @@ async function runMode(
 /** How long a run in the foreground waits for its notifications, in milliseconds. */
 const NOTIFIED_WITHIN_MS = 15_000;
 
-/** Waits until what the runs' events told was sent: the next run, with which it would be sent else, may be a day away. */
+/**
+ * Waits until the notifications about the runs have been sent: otherwise they would wait for the next run, which may be
+ * a day away.
+ */
 async function notified(channel: Channel, signal: AbortSignal): Promise<void> {
   const until = performance.now() + NOTIFIED_WITHIN_MS;
   const waiting = async () => {
@@ -217,7 +220,7 @@ async function demoMode(
   return EXIT.ok;
 }
 
-/** Asks for a run, shows it, and sums it up. */
+/** Requests a run, shows it, and summarizes it. */
 async function oneRun(
   supervisor: Supervisor,
   channel: Channel,
@@ -225,7 +228,7 @@ async function oneRun(
   { signal, patienceMs = PATIENCE_MS, tell }: {
     signal: AbortSignal;
     patienceMs?: number;
-    /** Writes the lines, where several runs are shown at once. */
+    /** Writes the lines, if several runs are shown at once. */
     tell?: (line: string) => void;
   },
 ): Promise<number> {
@@ -261,18 +264,18 @@ function whyNotCompleted(last: RunEvent | undefined): string {
   }
 }
 
-/** The run of a pipeline that waits for a person, if there is one. */
+/** The pipeline's held run, if there is one. */
 async function heldBefore(env: Environment, pipeline: string): Promise<string | undefined> {
   try {
     await using store = await openStoreToRead(storePlaceOf(loadConfig("held run", VARIABLES.saver, env)));
     const front = await store?.holds.inFront(pipeline);
     return front?.decision === null ? front.run_id : undefined;
   } catch {
-    return undefined; // the saver says what is wrong with the database
+    return undefined; // the saver reports the problem of the database
   }
 }
 
-/** The event that ends the wait: the run's end, that it is held, or a delivery that has to be tried again. */
+/** The event that ends the wait: the run ended, is held, or its delivery must be retried. */
 async function lastOf(events: AsyncIterable<RunEvent>): Promise<RunEvent | undefined> {
   for await (const event of events) {
     const pending = event.type === "phase_retrying" && event.phase === "DELIVERING";
@@ -291,7 +294,10 @@ async function refuseOverlap(channel: Channel): Promise<void> {
   if (busy !== undefined) throw new RunActive(busy.current?.runId);
 }
 
-/** Waits until the recorder has written the run's end, then summarizes the run. @throws TransientError when that takes too long. */
+/**
+ * Waits until the recorder has written the run's end, then summarizes the run. @throws TransientError when that takes
+ * too long.
+ */
 async function summaryOf(env: Environment, runId: string, patienceMs: number): Promise<string> {
   const config = loadConfig("summary", VARIABLES.saver, env);
   const deadline = Date.now() + patienceMs;
@@ -343,10 +349,10 @@ function urlsOf(env: Environment): string {
 }
 
 function prefixed(name: string, line: string): void {
-  write(`${name.padEnd(11)} ${line}\n`); // as it is: a service colours its lines for a terminal
+  write(`${name.padEnd(11)} ${line}\n`); // unchanged: a service colours its lines for a terminal
 }
 
-/** Beside the progress only what goes wrong is shown, so not that a local server is ready. */
+/** Shows only warnings and errors beside the progress, so no message that a local server is ready. */
 function complaining(name: string, line: string): void {
   if (!/^(Sample source:|SFTP server listens on) /.test(line)) complain(`${name.padEnd(11)} ${line}`);
 }

@@ -1,7 +1,7 @@
 import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 
-/** The server itself reports any other problem than a port in use. */
+/** Any problem other than a port in use is reported by the server itself. */
 export function isFree(hostname: string, port: number): boolean {
   try {
     Deno.listen({ hostname, port }).close();
@@ -28,11 +28,11 @@ export async function holderOf(port: number): Promise<string> {
     const [, name, pid] = /users:\(\("([^"]+)",pid=(\d+)/.exec(new TextDecoder().decode(stdout)) ?? [];
     return name === undefined ? unknown : `${name} (process ${pid})`;
   } catch {
-    return unknown; // no such command
+    return unknown; // the command doesn't exist
   }
 }
 
-/** How long the API of a pipeline whose supervisor was killed may take to leave its port, in milliseconds. */
+/** How long the API of a pipeline whose supervisor was killed may take to release its port, in milliseconds. */
 const LEAVE_MS = 2_000;
 
 /** @throws PermanentError when another program listens there. */

@@ -1,10 +1,10 @@
-/** Starts programs, passes their lines on with a prefix, and stops them in order. */
+/** Starts programs, forwards their lines with a prefix, and stops them in order. */
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import type { ReadableStream as WebStream } from "node:stream/web";
 
 export interface Program {
-  /** Shown before each of its lines. */
+  /** The prefix of each of its lines. */
   readonly name: string;
   readonly args: readonly string[];
   readonly env: Record<string, string | undefined>;
@@ -18,14 +18,17 @@ export interface Running {
   readonly ended: Promise<number>;
   /** Resolves with the first line of its output that `pattern` matches. @throws Error when it ends without one. */
   line(pattern: RegExp): Promise<RegExpMatchArray>;
-  /** Sends SIGTERM, and SIGKILL when it hasn't ended `graceMs` later (default `GRACE_MS`); resolves when it has ended. */
+  /** Sends SIGTERM, and SIGKILL if it hasn't ended after `graceMs` (default `GRACE_MS`); resolves when it has ended. */
   stop(graceMs?: number): Promise<number>;
 }
 
 /** Called with each line that a program writes. */
 export type OnLine = (name: string, line: string) => void;
 
-/** A service finishes its work or hands it back within 8 seconds; one that stands before a dead SFTP server needs 4 more to leave it. */
+/**
+ * A service finishes its work or hands it back within 8 seconds; with an unresponsive SFTP server it needs 4 more to
+ * close the connection.
+ */
 export const GRACE_MS = 15_000;
 
 export function start(program: Program, onLine: OnLine): Running {
@@ -37,7 +40,7 @@ export function start(program: Program, onLine: OnLine): Running {
     cwd: program.cwd,
     env,
     clearEnv: true,
-    stdin: "piped", // open as long as this process lives: see shared/actor/parent.ts
+    stdin: "piped", // open as long as this process runs: see shared/actor/parent.ts
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -92,6 +95,6 @@ export function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it has ended already
+    if (!(error instanceof TypeError)) throw error; // it has already ended
   }
 }

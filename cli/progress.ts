@@ -9,10 +9,13 @@ const NAMES: Record<Phase, string> = {
   DELIVERING: "deliver",
 };
 
-/** How often the directory is asked how far the work is, in milliseconds. */
+/** How often the progress is read from the directory, in milliseconds. */
 const LOOK_EVERY_MS = 200;
 
-/** Passes the events of a run on, and shows each as it comes; between them the directory's progress, on a terminal. */
+/**
+ * Yields the events of a run, and shows each one as it arrives; between them, on a terminal, the progress from the
+ * directory.
+ */
 export async function* showing(
   events: AsyncIterable<RunEvent>,
   channel: Channel,
@@ -43,7 +46,7 @@ export async function* showing(
   }
 }
 
-/** What an event says to a person; nothing for those that the next one makes superfluous. */
+/** An event as text for people; undefined for events that the next one makes redundant. */
 function lineOf(event: RunEvent): string | undefined {
   switch (event.type) {
     case "run_requested":
@@ -73,16 +76,16 @@ function lineOf(event: RunEvent): string | undefined {
   }
 }
 
-/** Findings in words: how a delivery ended, and why a run was begun again. */
+/** Findings that are texts: the state of a delivery, and why a run was restarted. */
 const WORDS = ["state", "began_again"];
 
-/** The counts among a phase's findings, and those in words. */
+/** The counts among a phase's findings, and the texts. */
 export function numbersOf(detail: Record<string, unknown>): string {
   return Object.entries(detail).filter(([name, value]) => typeof value === "number" || WORDS.includes(name))
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
 }
 
-/** A bar for what is being worked on, below the lines. */
+/** A bar for the current work, below the lines. */
 export class ProgressBar {
   #bar: SingleBar | undefined;
 

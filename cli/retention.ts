@@ -56,7 +56,7 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   return EXIT.ok;
 }
 
-/** Says of each old run what is to become of its files. */
+/** Lists for each old run what would happen to its files. */
 async function listFiles(config: Config, days: number): Promise<void> {
   await using store = await openStoreToRead(storePlaceOf(config));
   const [going, staying] = [{ files: 0, bytes: 0 }, { files: 0, bytes: 0 }];
@@ -78,7 +78,7 @@ async function listFiles(config: Config, days: number): Promise<void> {
   );
 }
 
-/** Says whose records are to leave the database. */
+/** Lists the runs whose records would be removed from the database. */
 async function listRecords(config: Config, days: number): Promise<void> {
   await using store = await openStoreToRead(storePlaceOf(config));
   const { toGiveBack } = await store?.growth() ?? {};

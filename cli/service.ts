@@ -19,7 +19,7 @@ const HELP = `deno task ${SERVICES.join("|")} [--once]
 Starts one service with the least permissions that its configuration needs.
   --once   the extractor alone: extracts once, then exits`;
 
-/** The service of that name. @throws UsageError where there is none. */
+/** The service of that name. @throws UsageError if there is none. */
 export function serviceNamed(name = ""): Service {
   const service = SERVICES.find((service) => service === name);
   if (service !== undefined) return service;
@@ -41,10 +41,11 @@ async function run(service: Service, args: string[], env: Environment): Promise<
     args: command,
     env: Object.fromEntries(set),
     clearEnv: true,
-    stdin: "piped", // open as long as this process lives: see shared/actor/parent.ts
+    stdin: "piped", // open as long as this process runs: see shared/actor/parent.ts
   }).spawn();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    // A terminal sends SIGINT to the service too; sending it again would be the second signal, which forces.
+    // A terminal sends SIGINT to the service too. A second signal would force the service to end, so SIGINT isn't
+    // forwarded.
     Deno.addSignalListener(signal, () => signal === "SIGTERM" && kill(child, signal));
   }
   return (await child.status).code;

@@ -1,5 +1,6 @@
 /**
- * How each part of the pipeline is started: its program, its variables, and the least permissions that it needs with this configuration.
+ * How each part of the pipeline is started: its program, its variables, and the least permissions that it needs with
+ * this configuration.
  */
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,12 +21,12 @@ import { loadPipelines, type Pipelines, pipelinesDir } from "../shared/pipeline/
 import { type ReadEnv, resolved, variablesOf } from "../shared/pipeline/resolve.ts";
 import { TransformerVariables } from "../transformer/config.ts";
 
-/** The services, those that make work before those that take it. */
+/** The services, producers before consumers. */
 export const SERVICES = ["extractor", "transformer", "saver", "api"] as const;
 /** The name of a service. */
 export type Service = (typeof SERVICES)[number];
 
-/** Every variable that some service reads, by service. */
+/** Every variable that a service reads, by service. */
 export const VARIABLES = {
   extractor: ExtractorVariables,
   transformer: TransformerVariables,
@@ -36,7 +37,7 @@ export const VARIABLES = {
 /** An environment: variables and their values. */
 export type Environment = Record<string, string | undefined>;
 
-/** What is wrong with `env` for all `services`: each problem once; empty when they can start. */
+/** The problems of `env` for all `services`, without duplicates; empty if they can start. */
 export function problemsOf(services: readonly Service[], env: Environment): string[] {
   const problems = services.flatMap((service) => {
     try {
@@ -57,8 +58,9 @@ export function pipelinesOf(env: Environment): Promise<Pipelines> {
 }
 
 /**
- * What the extractor, say, may touch: the flags for `deno run`. The extractor alone reaches the sources of `pipelines`, and reads the variables
- * that their definitions name. @throws ConfigError when `env` can't be used.
+ * The permissions of a service: the flags for `deno run`. Only the extractor may reach the sources of `pipelines`, and
+ * read the variables that
+ * their definitions name. @throws ConfigError when `env` is unusable.
  */
 export function permissionsOf(service: Service, env: Environment, pipelines: Pipelines): string[] {
   const variables: Variables = VARIABLES[service];
@@ -76,7 +78,7 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
       `--allow-read=${unique([...present(grants.read), ...write]).join(",")}`,
       ...(write.length === 0 ? [] : [`--allow-write=${unique(write).join(",")}`]),
       `--allow-env=${[...names].join(",")}`,
-      "--allow-sys=hostname,statfs", // statfs: who writes asks for space first
+      "--allow-sys=hostname,statfs", // statfs: writers check the free space first
     ];
   };
   const plans = [...pipelines.plans.values()];
@@ -159,22 +161,24 @@ export function permissionsOf(service: Service, env: Environment, pipelines: Pip
   }
 }
 
-/** The path of a program of ours, such as `saver/main.ts`: the working directory may be another one. */
+/** The path of a program of this project, such as `saver/main.ts`: the working directory may be another one. */
 export function programPath(name: string): string {
   return fileURLToPath(new URL(`../${name}`, import.meta.url));
 }
 
 /**
- * How V8 keeps a service's heap. It would let the space for young objects grow to 32 MB under a stream of records, and the rest to four times of what
- * is in use, before it frees anything. The saver has three heaps, one for each thread, so it keeps them smaller still. docs/performance.md has the
- * figures.
+ * V8 flags that limit a service's heap. By default V8 lets the space for young objects grow to 32 MB under a stream of
+ * records, and the rest to
+ * four times the memory in use, before it frees anything. The saver has three heaps, one for each thread, so its limits
+ * are smaller.
+ * docs/performance.md has the figures.
  */
 export function heapOf(service: Service): string {
   const [youngMb, growingPercent] = service === "saver" ? [1, 25] : [2, 150];
   return `--v8-flags=--max-semi-space-size=${youngMb},--heap-growing-percent=${growingPercent}`;
 }
 
-/** The arguments for `deno` that start `service`. @throws ConfigError when `env` can't be used. */
+/** The arguments for `deno` that start `service`. @throws ConfigError when `env` is unusable. */
 export function commandOf(
   service: Service,
   env: Environment,
@@ -192,20 +196,20 @@ export function commandOf(
   ];
 }
 
-/** Hosts, paths: those that the configuration has. */
+/** Hosts or paths; unset ones are skipped. */
 type Grants = readonly (string | undefined)[];
 
 function present(grants: Grants): string[] {
   return grants.filter((grant) => grant !== undefined);
 }
 
-/** Variables that libraries look at; refused, a missing one would stop them. */
+/** Variables that libraries read; without permission, they would fail even if the variable isn't set. */
 const LIBRARY_VARIABLES = [
   ...["NODE_ENV", "REDIS_DEBUG_MAINTENANCE", "REDIS_EMIT_DIAGNOSTICS"],
   ...["PGAPPNAME", "PGPASSWORD", "PGTARGETSESSIONATTRS"],
 ];
 
-/** The hosts that a source is read from; none of one whose variables can't be used, as its pipeline isn't run. */
+/** The hosts of a source; none if its variables are unusable, as its pipeline isn't run. */
 function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
   const { value, problems } = resolved(source, readEnv, "source");
   if (problems.length > 0) return [];
@@ -215,8 +219,9 @@ function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
 }
 
 /**
- * The variables of `env` that `service` is started with: the secrets of the pipelines' sources are the extractor's alone, those of notifications
- * the saver's, and those of databases are known to the services that use them.
+ * The variables of `env` that `service` is started with. Only the extractor gets the secrets of the pipelines' sources,
+ * only the saver those of
+ * notifications, and only the services that use a database its address.
  */
 export function environmentOf(service: Service, env: Environment, { plans }: Pipelines): Environment {
   const secrets = new Set([
@@ -238,22 +243,22 @@ function databaseAt(url: string | undefined): string | undefined {
   return hostAt(url, 5432);
 }
 
-/** The file of the authorities that its certificate is checked by, if one is named. */
+/** The file of certificate authorities for the server's certificate, if one is named. */
 function authorityOf(url: string | undefined): string | undefined {
   return url === undefined ? undefined : new URL(url).searchParams.get("sslrootcert") ?? undefined;
 }
 
-/** The folder of the SQLite database, where that is used. */
+/** The folder of the SQLite database, if that is used. */
 function folderOf(config: { DATABASE_URL: string | undefined; DB_PATH: string }): string | undefined {
   return config.DATABASE_URL === undefined ? dirname(config.DB_PATH) : undefined;
 }
 
-/** The folder of the files, where no store holds them. */
+/** The folder of the files, unless they are in a store. */
 function filesIn(config: ConfigOf<typeof FilesVariables>): string | undefined {
   return config.FILES_URL === undefined ? config.DATA_DIR : undefined;
 }
 
-/** The store that holds the files, if one does. */
+/** The store of the files, if there is one. */
 function storeOf(config: ConfigOf<typeof FilesVariables>): string | undefined {
   const place = s3PlaceOf(config);
   return hostAt(place && addressOf(place).href, 443);

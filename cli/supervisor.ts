@@ -26,7 +26,7 @@ export interface SupervisorOptions {
   readonly onLine: OnLine;
 }
 
-/** The pipeline, running. Disposing of it stops every part, and so does the end of this process, whatever ended it. */
+/** The running pipeline. Disposing of it stops every part, and so does the end of this process for any reason. */
 export interface Supervisor extends AsyncDisposable {
   /** The configuration with the addresses of the local servers filled in. */
   readonly env: Environment;
@@ -47,17 +47,19 @@ export class PartFailed extends PermanentError {
   }
 }
 
-/** A service that fails this soon after its first start fails for a reason that stays, in milliseconds. */
+/** If a service fails this soon after its first start, the cause is assumed to be permanent, in milliseconds. */
 const START_MS = 10_000;
 
-/** A part that stays up this long may be started again at once when it ends, in milliseconds. */
+/** A part that runs this long may be restarted immediately when it ends, in milliseconds. */
 const SETTLED_MS = 30_000;
 
 /**
- * Starts everything. The local servers are up when this resolves; the services may come up in any order, as the channel keeps their messages.
+ * Starts everything. The local servers are ready when this resolves. The services may become ready in any order, as the
+ * channel keeps their
+ * messages.
  *
- * @throws ConfigError when the configuration can't be used.
- * @throws PartFailed when a local server ends before it is ready; the others are stopped then.
+ * @throws ConfigError when the configuration is unusable.
+ * @throws PartFailed when a local server ends before it is ready; the others are then stopped.
  */
 export async function startPipeline(
   { env, services, sample, onLine }: SupervisorOptions,
@@ -68,7 +70,7 @@ export async function startPipeline(
   broken.promise.catch(() => {});
   let closing = false;
 
-  /** Starts a local server; it is restarted whenever it ends, at its first address. */
+  /** Starts a local server. It is restarted whenever it ends, at its first address. */
   const serve = async (program: Program, ready: RegExp, again: (found: string) => readonly string[]) => {
     const part = start(program, onLine);
     running.set(program.name, part);
@@ -78,7 +80,10 @@ export async function startPipeline(
     void keepUp({ ...program, args: [...program.args, ...again(found!)] });
     return found!;
   };
-  /** Starts a program again whenever it ends, unless it failed right after its first start: a person has to look then. */
+  /**
+   * Restarts a program whenever it ends, unless it failed right after its first start, as a person must then fix the
+   * cause.
+   */
   const keepUp = async (program: Program) => {
     for (let failures = 1; !closing; failures++) {
       const since = Date.now();

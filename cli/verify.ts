@@ -14,7 +14,7 @@ import { openStoreToRead, shownPlace } from "../shared/store/open.ts";
 import type { RunCursor, RunRow } from "../shared/store/rows.ts";
 import type { Runs } from "../shared/store/store.ts";
 
-/** Runs whose rows are held at once. */
+/** Number of runs whose rows are in memory at once. */
 const RUNS_AT_ONCE = 100;
 
 const HELP = `deno task verify --run ID|latest|all [--json]
@@ -49,7 +49,7 @@ async function main({ values: { run: which, json } }: CommandLine<typeof OPTIONS
   const server = lazyServer(env, resources);
 
   let [runs, wrong] = [0, 0];
-  const newest = new Map<string, string>(); // pipeline -> a run of it
+  const newest = new Map<string, string>(); // pipeline -> its newest run
   const tell = (item: Item) => {
     if (json) print(item);
     else say(lineOf(item));
@@ -109,7 +109,7 @@ async function* chosen(runs: Runs, which: string): AsyncGenerator<RunRow> {
   }
 }
 
-/** The current state of a pipeline against the runs that are kept. */
+/** Compares the current state of a pipeline with the stored runs. */
 async function currentState(store: ReadStore, pipeline: string): Promise<Finding> {
   if (!(await store.current.pipelines()).includes(pipeline)) return skipped("the pipeline keeps none");
   const problems = await store.problemsOfCurrent(pipeline);

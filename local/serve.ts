@@ -1,7 +1,9 @@
 import { EXIT, say } from "../cli/command_line.ts";
 import { endWithParent } from "../shared/actor/parent.ts";
 
-/** Says that a server is ready, and keeps it until a signal, or the end of the program that started this one. */
+/**
+ * Reports that a server is ready, and keeps it running until a signal, or the end of the program that started this one.
+ */
 export async function serveUntilStopped(
   server: { readonly finished: Promise<void>; close(): Promise<void> },
   ready: string,

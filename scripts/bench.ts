@@ -1,5 +1,6 @@
 /**
- * `deno task bench`: measures everything on this machine, ours and the machine's own tools in turn. Needs Linux, and curl, jq, sqlite3,
+ * `deno task bench`: measures everything on this machine, the pipeline and the machine's own tools in turn. Needs
+ * Linux, and curl, jq, sqlite3,
  * redis-server, PostgreSQL, OpenSSH's sftp and sshd, rclone and Swift; `TMPDIR` with about 12 GB for a million users.
  */
 import { arch, cpus, loadavg, release, totalmem } from "node:os";
@@ -65,7 +66,9 @@ function rowNamed(name: string): Row {
   );
 }
 
-/** What the figures were measured on; `load` is the average of the last 15 minutes, the benchmark's own 1 to 3 included. */
+/**
+ * The machine of the measurement; `load` is the average of the last 15 minutes, the benchmark's own 1 to 3 included.
+ */
 function machine(): Record<string, string | number> {
   const processors = cpus();
   return {

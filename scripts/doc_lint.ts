@@ -1,10 +1,11 @@
 /**
- * `deno task docs`: fails where an exported name of a port or a contract has no doc comment. `deno doc --lint` finds them; what else it wants
- * (explicit types on every zod constant, no type of a library in a signature) is for published packages.
+ * `deno task docs`: fails if an exported name of a port or a contract has no doc comment. `deno doc --lint` finds them;
+ * its other rules
+ * (explicit types on every zod constant, no type of a library in a signature) are for published packages.
  */
 import { complain, EXIT, runCommand } from "../cli/command_line.ts";
 
-/** What other rooms build on. Elsewhere a comment stands only where it says something. */
+/** Modules that other folders depend on. Elsewhere a comment is written only if it adds something. */
 const PORTS = [
   "shared/contracts",
   "shared/channel/channel.ts",
@@ -17,7 +18,7 @@ const PORTS = [
   "shared/store/store.ts",
 ];
 
-/** The modules of a file or folder; none where it doesn't exist. */
+/** The modules of a file or folder; none if it doesn't exist. */
 async function modulesOf(path: string): Promise<string[]> {
   const facts = await Deno.stat(path).catch(() => undefined);
   if (!facts?.isDirectory) return facts === undefined ? [] : [path];

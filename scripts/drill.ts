@@ -37,12 +37,12 @@ const OPTIONS = {
 interface Result {
   readonly drill: DrillCase;
   readonly verdict: "held" | "broken" | "skipped";
-  /** Its cells of the table, after the fault. */
+  /** The case's cells of the table, after the fault. */
   readonly cells: readonly string[];
   readonly failure?: string;
 }
 
-/** Those of the task. */
+/** The permissions of the task. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "sys"].map((name) => `--allow-${name}`);
 
 const FEW = 3;
@@ -82,7 +82,7 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   await using _server = wanted.some(needsPostgres) ? await startSharing() : undefined;
   let brokenOff = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    // Cases at work fail then, and clean up after themselves.
+    // running cases then fail, and clean up
     Deno.addSignalListener(signal, () => {
       brokenOff = true;
       void DrillEnvironment.closeAll();
@@ -106,7 +106,7 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   return count("broken") === 0 && !brokenOff ? EXIT.ok : EXIT.failed;
 }
 
-/** Runs in a world of its own, which this program enters as another process of the same program. */
+/** Runs the drill of several machines in an isolated environment, as another process of this program. */
 async function onMachines({ quick, ...values }: CommandLine<typeof OPTIONS>["values"]): Promise<number> {
   const world = worldFolder();
   if (world === undefined) {
@@ -120,7 +120,7 @@ async function onMachines({ quick, ...values }: CommandLine<typeof OPTIONS>["val
   return await playOnMachines({ faults, seed, world, say }) ? EXIT.ok : EXIT.failed;
 }
 
-/** Whether a case uses the server of PostgreSQL, where this machine has one. */
+/** Whether a case needs PostgreSQL, and this machine has it. */
 const needsPostgres = ({ usesPostgres }: DrillCase) => usesPostgres && placeOf("postgres") !== undefined;
 
 async function perform(drill: DrillCase, repeats: number): Promise<Result> {

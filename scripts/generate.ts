@@ -6,7 +6,7 @@ import { programPath } from "../cli/services.ts";
 import { currentSchema } from "../shared/store/sqlite/migrate.ts";
 import { envExample } from "./generate/env_example.ts";
 
-/** Each file, and what it has to hold. */
+/** Each file, and its wanted content. */
 const FILES: Record<string, () => string | Promise<string>> = {
   "shared/store/sqlite/schema.sql": currentSchema,
   ".env.example": envExample,

@@ -1,7 +1,10 @@
 /**
- * `deno task test [PATH…] [flags of deno test]`: runs the tests, several files at a time, and sets up what they need first. Programs that are missing are installed through
- * apt on Debian and Ubuntu, as root or where `sudo -n` works; `ETL_TEST_INSTALL=no` prevents it. Tests whose programs are still missing are ignored
- * and listed at the end; with `CI=true` a missing program is a failure. Types are `deno check`'s, which looks at tests too.
+ * `deno task test [PATH…] [flags of deno test]`: installs what is missing, and tests several files at a time. Missing
+ * programs are installed
+ * through apt on Debian and Ubuntu, as root or if `sudo -n` works; `ETL_TEST_INSTALL=no` prevents it. Tests whose
+ * programs are still missing are
+ * ignored and listed at the end; with `CI=true` a missing program is a failure. Types are checked by `deno check`,
+ * which includes tests.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -18,10 +21,13 @@ const FLAGS = [
   ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run", "--allow-sys"],
 ];
 
-/** Files that are tested at a time (variable DENO_JOBS): two more than there are processors, as most tests wait for services and servers. */
+/**
+ * Files that are tested at a time (variable DENO_JOBS): two more than there are processors, as most tests wait for
+ * services and servers.
+ */
 const JOBS = Math.min(availableParallelism() + 2, 8);
 
-/** The files that take longest. They are begun first, so that none of them is left alone at the end. */
+/** The files that take longest. They are started first, so that none of them runs alone at the end. */
 export const LONGEST = [
   "saver/delivery/sftp_test.ts",
   "saver/reconcile_test.ts",
@@ -62,7 +68,7 @@ async function install(programs: readonly Program[]): Promise<void> {
   if (!(await installPackages(packages))) say("apt-get failed; its output is above.");
 }
 
-/** Whether deno test's `--filter` among `args`, a text or a `/pattern/`, lets a test of this name run. */
+/** Whether the `--filter` of `args`, a text or a `/pattern/`, selects a test of this name. */
 function isWanted(name: string, args: readonly string[]): boolean {
   const { values: { filter } } = parseArgs({
     args: [...args],
@@ -74,13 +80,13 @@ function isWanted(name: string, args: readonly string[]): boolean {
   return pattern === undefined ? name.includes(filter) : new RegExp(pattern).test(name);
 }
 
-/** Which files to test: those that `args` name, or all. */
+/** The files to test: those that `args` name, or all. */
 function pathsOf(args: readonly string[]): string[] {
   const { positionals } = parseArgs({ args: [...args], allowPositionals: true, strict: false });
   return positionals.length > 0 ? [] : [...LONGEST, "."];
 }
 
-/** A line for each missing program: how many tests it kept from running, and how to install it. */
+/** A line for each missing program: how many tests were ignored without it, and how to install it. */
 async function report(file: string, args: readonly string[]): Promise<void> {
   const lines = (await Deno.readTextFile(file)).split("\n").filter((line) => line !== "");
   const ignored = lines.map((line): { name: string; missing: Program[] } => JSON.parse(line))

@@ -1,6 +1,7 @@
 /**
- * `healthy.ts [URL]`: exit code 0 when the part in this container is well. With a URL: when that answers with success. Without: when each actor
- * of this host has reported to the channel's directory lately.
+ * `healthy.ts [URL]`: exits with 0 if the part in this container is healthy. With a URL: if that answers with success.
+ * Without: if each actor
+ * of this host has recently reported to the channel's directory.
  */
 import { hostname } from "node:os";
 import { openChannel } from "../../shared/channel/open.ts";
@@ -9,7 +10,7 @@ import { ChannelVariables, redisUrlOf } from "../../shared/config/variables.ts";
 import { loadConfig } from "../../shared/config/config.ts";
 import { complain, EXIT, runCommand } from "../command_line.ts";
 
-/** Undefined when the actors of `host` are well. */
+/** The problem with the actors of `host`; undefined if they are healthy. */
 export function complaint(beats: readonly Beat[], host: string, now: number): string | undefined {
   const own = beats.filter((beat) => beat.host === host);
   if (own.length === 0) return `No actor of ${host} is in the directory.`;

@@ -1,27 +1,30 @@
 /**
- * Prepares what the containers need: keys on both sides, the server's host key known to the saver from the beginning, and folders that
- * belong to the user of the services. Existing keys stay; running it again changes nothing.
+ * Prepares what the containers need: keys on both sides, the server's host key in the saver's known hosts, and folders
+ * that belong to the
+ * services' user. Existing keys stay; a repeated run changes nothing.
  */
 import { messageOf, PermanentError } from "../../shared/errors/errors.ts";
 import { EXIT, runCommand, say } from "../command_line.ts";
 import { ensureHostKey, ensureKeys, pinHostKey } from "../../local/sftp/keys.ts";
 
 export interface PrepareOptions {
-  /** Folder of the people's keys: `id_rsa`, `sftp_user.pub`, `known_hosts` and the server's `ssh_host_ed25519_key`. */
+  /** Folder of the users' keys: `id_rsa`, `sftp_user.pub`, `known_hosts` and the server's `ssh_host_ed25519_key`. */
   readonly keys: string;
-  /** Folder of copies for the SFTP server, which sees nothing else. They stay with the user that runs this. */
+  /**
+   * Folder of copies for the SFTP server, which has access to nothing else. They keep the user that runs this program.
+   */
   readonly serverKeys: string;
-  /** Folders that the services write to, changed with all their content. */
+  /** Folders that the services write to; their owner is changed recursively. */
   readonly folders: readonly string[];
-  /** Folders that the services or the SFTP server write to, changed without their content. */
+  /** Folders that the services or the SFTP server write to; their owner is changed without their content. */
   readonly shallow: readonly string[];
   readonly uid: number;
   readonly gid: number;
-  /** Opens the private key, where it is encrypted and its public one is missing. */
+  /** Decrypts the private key, if it is encrypted and its public one is missing. */
   readonly passphrase?: string | undefined;
 }
 
-/** Returns a line for each change. @throws PermanentError naming what can't be used. */
+/** Returns a line for each change. @throws PermanentError naming what is unusable. */
 export async function prepare(options: PrepareOptions): Promise<string[]> {
   const { keys, serverKeys } = options;
   const pair = await ensureKeys(keys, { passphrase: options.passphrase });
@@ -49,7 +52,7 @@ async function copy(from: string, to: string, mode: number): Promise<void> {
   await Deno.chmod(to, mode);
 }
 
-/** Gives `path` to the services' user. Links aren't followed: they could lead anywhere. */
+/** Changes the owner of `path` to the services' user. Links aren't followed: they could lead anywhere. */
 async function own(path: string, owner: { uid: number; gid: number }, deep: boolean): Promise<void> {
   const facts = await Deno.lstat(path);
   if (facts.isSymlink) return;

@@ -59,7 +59,7 @@ export type Options = Omit<CommandLine<typeof OPTIONS>["values"], "limit"> & {
   readonly limit: number | undefined;
 };
 
-/** How many lines of a list are shown, and how many the API gives at once. */
+/** Default number of lines of a list, which is also the API's page length. */
 export const SHOWN = 20;
 const MOST = 500;
 
@@ -67,10 +67,10 @@ export function firstOf(limit: number = SHOWN): { first: number } {
   return { first: Math.min(limit, MOST) };
 }
 
-/** Returns the exit code. */
+/** A command; returns the exit code. */
 export type Command = (work: Work) => Promise<number>;
 
-/** The run by number, by id, or `latest`. @throws UsageError when there is none. */
+/** The run with this number or id, or the `latest`. @throws UsageError if it doesn't exist. */
 export async function findRun(api: GraphqlClient, name: string | undefined): Promise<Run> {
   if (name === undefined) throw new UsageError("Which run? Give its number, its id, or latest.");
   const runId = name === "latest"
@@ -81,7 +81,7 @@ export async function findRun(api: GraphqlClient, name: string | undefined): Pro
   return run;
 }
 
-/** Undefined without a name. @throws UsageError, naming the pipelines there are, for an unknown one. */
+/** Undefined without a name. @throws UsageError, naming the existing pipelines, for an unknown one. */
 export async function namedPipeline(
   api: GraphqlClient,
   name: string | undefined,
@@ -108,20 +108,20 @@ export async function steer(
   return outcome;
 }
 
-/** Asks unless `given`. @throws Failed without a yes. */
+/** Asks for confirmation unless `given`. @throws Failed without one. */
 export function confirmOr(given: boolean, question: string): void {
   if (given || confirmed(question)) return;
   throw new Failed("Not confirmed, so nothing was changed. On a terminal say y; in a script give --yes.");
 }
 
-/** Writes what was found: a JSON object a line, or a table. */
+/** Writes the results: one JSON object per line, or a table. */
 export function listed<T>(json: boolean, found: readonly T[], columns: Columns<T>): number {
   if (json) { for (const one of found) print(one); }
   else table(found, columns);
   return EXIT.ok;
 }
 
-/** Says what was done: as JSON, or in words. */
+/** Reports what was done: as JSON, or in words. */
 export function done(json: boolean, about: unknown, words: string): number {
   if (json) print(about);
   else say(words);

@@ -123,7 +123,7 @@ const show: Command = async ({ api, words, options: { json } }) => {
   return EXIT.ok;
 };
 
-/** Requests a run, of changes since a moment where one is given. */
+/** Requests a run, for changes since a moment if one is given. */
 async function request(work: Work, name: string | undefined, since?: string): Promise<number> {
   const { api, options: { watch, json } } = work;
   const { runId } = await steer(api, "startRun", { pipeline: await namedPipeline(api, name), since });
@@ -169,7 +169,7 @@ const invalid: Command = async ({ api, words, options: { json, reason, limit } }
   return EXIT.ok;
 };
 
-/** A command that orders something about a run, after a confirmation where `question` wants one. */
+/** A command that orders an action on a run, after a confirmation if there is a `question`. */
 function order(
   what: Steering,
   said: (id: string) => string,
@@ -214,7 +214,7 @@ const dead: Command = async ({ api, words: [what, id], options: { json, limit, y
   return done(json, { id }, what === "replay" ? `${id} is in its channel again.` : `${id} is gone.`);
 };
 
-/** Compares the copies of a run; that needs the files, so it runs here and not in the API. */
+/** Compares the copies of a run; it needs the files, so it runs here and not in the API. */
 const verify: Command = async ({ api, words: [name = "latest"], options: { json } }) => {
   const which = name === "latest" || name === "all" ? name : (await findRun(api, name)).runId;
   const args = project.tasks.verify.command.split(" ").slice(1)
@@ -225,7 +225,7 @@ const verify: Command = async ({ api, words: [name = "latest"], options: { json 
   return (await child.spawn().status).code;
 };
 
-/** Each command, how many words it takes, and which options besides `--json`. */
+/** Each command, its number of words, and its options besides `--json`. */
 export const COMMANDS: Readonly<
   Record<string, readonly [command: Command, words: number, ...options: (keyof Options)[]]>
 > = {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ApiVariables } from "../../api/config.ts";
 
-/** `API_HOST` and `API_PORT` name the API of this machine where `ETL_API_URL` isn't set. */
+/** `API_HOST` and `API_PORT` name the API of this machine if `ETL_API_URL` isn't set. */
 export const EtlVariables = {
   ETL_API_URL: z.url({ protocol: /^https?$/, error: "wanted a URL such as http://127.0.0.1:8000" }).optional()
     .describe("The API that `deno task etl` speaks to. Unset: that of API_HOST and API_PORT."),

@@ -9,7 +9,7 @@ import { Failed, type Work } from "./command.ts";
 /** How often a run is read besides its events, in milliseconds: an event is published before it is in the database. */
 const LOOK_EVERY_MS = 500;
 
-/** Shows a run's events until its end; returns the exit code. If the run is superseded, the other one is followed. */
+/** Shows a run's events until its end; returns the exit code. If the run is superseded, follows the other one. */
 export async function followRun({ api, options: { json }, signal }: Work, runId: string): Promise<number> {
   const gone = new AbortController();
   let news = Promise.withResolvers<void>();
@@ -58,7 +58,7 @@ export async function followRun({ api, options: { json }, signal }: Work, runId:
   }
 }
 
-/** The work on the run; none while the API is away. */
+/** The work on the run; none while the API is unavailable. */
 async function workOn(api: GraphqlClient, runId: string) {
   const { actors } = await api.ask(ACTORS).catch(() => ({ actors: [] }));
   return actors.flatMap(({ name, instances }) =>
@@ -66,7 +66,7 @@ async function workOn(api: GraphqlClient, runId: string) {
   );
 }
 
-/** Undefined while the recorder hasn't written the run, or the API is away for a while. */
+/** Undefined while the recorder hasn't written the run, or the API is unavailable. */
 async function read(api: GraphqlClient, runId: string): Promise<Run | undefined> {
   try {
     return (await api.ask(RUN, { runId })).etlRun ?? undefined;
@@ -76,7 +76,7 @@ async function read(api: GraphqlClient, runId: string): Promise<Run | undefined>
   }
 }
 
-/** Events only save time: where they don't come, reading the run shows what happens, or reports what is wrong. */
+/** Events only save time: without them, reading the run shows its progress, or reports the problem. */
 async function listen(api: GraphqlClient, signal: AbortSignal, ring: () => void): Promise<void> {
   try {
     for await (const _event of api.follow(RUN_EVENTS, signal)) ring();

@@ -21,7 +21,7 @@ export interface Drafted {
   readonly name: string;
   readonly text: string;
   readonly doubts: readonly string[];
-  /** If not, `deno task check` refuses it. */
+  /** If false, `deno task check` refuses it. */
   readonly isUsable: boolean;
   readonly paging: AnyPaging | undefined;
   readonly requests: number;
@@ -178,10 +178,10 @@ function paramsOf(paging: AnyPaging | undefined): string[] {
   return [];
 }
 
-/** Pages to read as a test of the definition. */
+/** Number of pages to read as a test of the definition. */
 const PAGES = 3;
 
-/** The records of the first pages, as a run would read them. @throws where it would end or fail instead. */
+/** The records of the first pages, as a run would read them. @throws if the run would end or fail instead. */
 async function walked(
   { name, source, key }: { name: string; source: AnySource; key: string },
   readEnv: ReadEnv,
@@ -229,7 +229,7 @@ function code(value: unknown): string {
   return `{ ${members.join(", ")} }`;
 }
 
-/** A comment of one line, whatever the source put into it. */
+/** A one-line comment, whatever text the source sent. */
 function comment(text: string): string {
   return `// ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}`;
 }

@@ -1,4 +1,4 @@
-/** Exploring an unknown source. */
+/** Explores an unknown source. */
 import { Access } from "../../extractor/access.ts";
 import type { PageRequest } from "../../extractor/paging/style.ts";
 import { valueAt } from "../../extractor/paths.ts";
@@ -10,7 +10,7 @@ import { messageOf } from "../../shared/errors/errors.ts";
 import { UsageError } from "../command_line.ts";
 import { Failed } from "./command.ts";
 
-/** A value of an answer outside of its records, with its place. */
+/** A value of an answer outside of its records, with its path. */
 export interface Leaf {
   readonly place: string;
   readonly key: string;
@@ -22,7 +22,7 @@ export interface Answer {
   readonly headers: Headers;
   readonly address: URL;
   readonly body: unknown;
-  /** The records at the source's place; empty where there are none. */
+  /** The records at the source's path; empty if there are none. */
   readonly records: readonly JsonObject[];
   /** All other values, except those in lists. */
   readonly leaves: readonly Leaf[];
@@ -32,12 +32,12 @@ const MOST_REQUESTS = 120;
 const TIMEOUT_MS = 20_000;
 const MOST_BYTES = 50_000_000;
 
-/** The limit of requests is reached. */
+/** The limit of requests has been reached. */
 export class Enough extends Failed {}
 
 export class Asked implements Disposable {
   requests = 0;
-  /** Path of the list; undefined where the answer is the list. Set once it is known. */
+  /** Path of the list; undefined if the answer is the list. Set once it is known. */
   records: string | undefined;
   readonly #access: Access;
 
@@ -47,7 +47,10 @@ export class Asked implements Disposable {
     this.#access = new Access(value);
   }
 
-  /** Asks with further parameters. @throws Failed where the source can't be reached, or after the last request. */
+  /**
+   * Sends a request with further parameters. @throws Failed if the source is unreachable, or after the last allowed
+   * request.
+   */
   ask(query: Readonly<Record<string, string>> = {}): Promise<Answer> {
     return this.#ask({ query });
   }
@@ -107,7 +110,10 @@ export class Asked implements Disposable {
 
 const DEPTH = 4;
 
-/** The values of an answer with their places, of `parseExact`'s numbers the digits; a key with a dot has a place at the top only. */
+/**
+ * The values of an answer with their paths. Numbers of `parseExact` are given by their digits; keys with a dot are
+ * found only at the top level.
+ */
 function leavesIn(body: unknown, path: readonly string[] = []): Leaf[] {
   if (!isExactObject(body) || path.length === DEPTH) return [];
   return Object.entries(body).flatMap(([key, value]) => {
@@ -122,7 +128,7 @@ function leavesIn(body: unknown, path: readonly string[] = []): Leaf[] {
 const USUAL =
   /^(data|items?|results?|records?|values?|entries|content|rows|hits|list|objects|documents|members|elements)$/i;
 
-/** Where the lists of objects are, the likeliest first; an empty place: the answer itself. */
+/** The paths of the lists of objects, the most likely first; an undefined path means the answer itself. */
 export function listsIn(body: unknown, address: URL): { place: string | undefined; length: number }[] {
   if (Array.isArray(body)) return body.some(isObject) ? [{ place: undefined, length: body.length }] : [];
   const found: { place: string; length: number; rank: number }[] = [];

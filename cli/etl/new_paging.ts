@@ -1,4 +1,6 @@
-/** Finding out the paging of a source: tries what its first page suggests, and believes it only if the next records follow. */
+/**
+ * Detects the paging of a source: tries what its first page suggests, and accepts it only if the next records follow.
+ */
 import { linksIn } from "../../extractor/paging/link_header.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
@@ -6,7 +8,7 @@ import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import type { Answer, Asked, Leaf } from "./new_ask.ts";
 
 export interface PagingFound {
-  /** Undefined without proof of any paging. */
+  /** Undefined without proof of any paging style. */
   readonly paging: AnyPaging | undefined;
   readonly empty?: readonly number[];
   /** Questions for a person. */
@@ -86,7 +88,7 @@ class Finder {
     private readonly keyOf: (record: JsonObject) => string,
   ) {}
 
-  /** The parameter that asks for fewer records, and the answer with one of them. */
+  /** The parameter that requests fewer records, and the answer with one record. */
   async findSize(): Promise<[param: string, small: Answer] | []> {
     if (this.first.records.length < 2) return [];
     for (const param of this.#hinted(SIZES)) {
@@ -123,7 +125,7 @@ class Finder {
     }
   }
 
-  /** A cursor that the first request has to ask for. */
+  /** A cursor that the first request must ask for. */
   async starCursor(size: string | undefined): Promise<PagingFound | undefined> {
     const query: Query = size === undefined ? {} : { [size]: "1" };
     const known = new Set(this.first.leaves.map(({ place }) => place));
@@ -146,7 +148,7 @@ class Finder {
     }
   }
 
-  /** The last record's key asks for the next page. */
+  /** The last record's key requests the next page. */
   async last(size: string | undefined): Promise<PagingFound | undefined> {
     const [one, two] = this.first.records;
     const field = one === undefined ? undefined : this.#field(one);
@@ -155,7 +157,7 @@ class Finder {
       this.#more(await this.asked.ask(size === undefined ? {} : { [size]: "1" }));
     for (const param of LASTS) {
       const answer = await this.asked.ask({ [param]: String(one![field]) });
-      // after the first record the second one has to come
+      // the second record must follow the first one
       if (!this.#is(answer, 1)) continue;
       return { paging: { by: "last", param, field, ...more && { more } } as AnyPaging, doubts: [] };
     }
@@ -225,15 +227,15 @@ class Finder {
     }
   }
 
-  /** No paging was found: a source that says that it has no more is believed, a full page isn't. */
+  /** No paging was found. A source that says that it has no more is believed; a full page proves nothing. */
   nothing(length: number): PagingFound {
     const total = this.#total(this.first);
     if (this.#more(this.first) === undefined && (total === undefined || total.count === length)) {
       const doubts = [
         `Nothing that was tried gave other records than these ${length}. Are they all that there are?`,
       ];
-      const isFull = length % 5 === 0 || length < 2; // as pages are
-      // "count" may be that of the page
+      const isFull = length % 5 === 0 || length < 2; // typical page lengths
+      // "count" may be the length of the page
       const isWhole = total !== undefined && typeof total.place === "string" &&
         !/(^|\.)(count|size)$/i.test(total.place);
       if (isWhole || !isFull) return { paging: { by: "none" }, doubts: isWhole && !isFull ? [] : doubts };
@@ -247,7 +249,7 @@ class Finder {
     };
   }
 
-  /** Names to try, those that the answer or the address mention first. */
+  /** The names to try; those that the answer or the address contain are first. */
   #hinted(names: readonly string[]): string[] {
     const said = new Set([
       ...this.first.leaves.map(({ key }) => key),
@@ -263,7 +265,10 @@ class Finder {
     return record !== undefined && wanted !== undefined && this.keyOf(record) === this.keyOf(wanted);
   }
 
-  /** Whether `next` holds the records after `answer`'s: the first page's, where it has them, else other ones. */
+  /**
+   * Whether `next` contains the records after those of `answer`: those of the first page, if it has them, else
+   * different ones.
+   */
   #follows(next: Answer, answer: Answer, skip: number): boolean {
     if (next.records.length === 0) return false;
     if (skip < this.first.records.length) return this.#is(next, skip);
@@ -310,7 +315,7 @@ class Finder {
     }
   }
 
-  /** A hundred records a page, where the source gives more than it does by itself. */
+  /** A hundred records per page, if the source sends more than its default. */
   async #pageSize(param: string): Promise<number> {
     const { length } = this.first.records;
     const asked = Number(this.first.address.searchParams.get(param));

@@ -4,7 +4,7 @@ import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 export interface RecordFound {
   readonly lines: readonly string[];
   readonly mask: readonly string[];
-  /** Fields with the time of a change or creation, the better first. */
+  /** Fields with the time of a change or creation, the better ones first. */
   readonly times: readonly { readonly path: string; readonly first: string | number }[];
 }
 
@@ -12,7 +12,7 @@ const KEYS = ["id", "uuid", "guid", "_id", "key", "code", "number", "slug", "sku
 const MOST_FIELDS = 60;
 const DEPTH = 3;
 
-/** The field that every record has, with different values; undefined where there is none. */
+/** The field that every record has, with distinct values; undefined if there is none. */
 export function keyIn(records: readonly JsonObject[]): string | undefined {
   const rank = (key: string) => {
     const at = KEYS.indexOf(key.toLowerCase());

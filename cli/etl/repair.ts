@@ -1,4 +1,7 @@
-/** `repair`: invalid records as JSON lines in the editor (or from a file, or with one field set in all), checked and replayed. */
+/**
+ * `repair`: invalid records as JSON lines in the editor (or from a file, or with one field set in all), validated and
+ * replayed.
+ */
 import type { GraphqlClient } from "../../api/client/graphql.ts";
 import {
   type InvalidRecord,
@@ -54,7 +57,7 @@ export function linesOf(records: readonly InvalidRecord[]): string {
   ).join("");
 }
 
-/** The corrections of edited records. @throws UsageError for lines that can't be used. */
+/** The corrections of edited records. @throws UsageError for unusable lines. */
 export function patchesOf(records: readonly InvalidRecord[], text: string): RecordPatch[] {
   const known = new Map(records.map((record) => [record.id, record]));
   return text.split("\n").flatMap((line, at) => {
@@ -93,7 +96,7 @@ function setInAll(
   });
 }
 
-/** Text where the field's rule wants text; else the text's JSON value, if it has one. */
+/** Text if the field's rule expects text; else the text's JSON value, if it has one. */
 function valueOf(rule: Rule | undefined, text: string): unknown {
   if (rule?.kind === "string" || rule?.kind === "email") return text;
   try {
@@ -103,7 +106,7 @@ function valueOf(rule: Rule | undefined, text: string): unknown {
   }
 }
 
-/** Edited text that can't be used stays in its file. */
+/** Unusable edited text stays in its file. */
 async function fromEditor(records: readonly InvalidRecord[], { editor }: Work): Promise<RecordPatch[]> {
   const file = await Deno.makeTempFile({ prefix: "etl-repair-", suffix: ".jsonl" });
   await Deno.writeTextFile(file, linesOf(records));

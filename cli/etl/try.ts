@@ -60,7 +60,7 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
   return invalid > 0 || lines.length === 0 ? EXIT.failed : EXIT.ok;
 };
 
-/** `***` where the key is personal. */
+/** `***` if the key is personal. */
 function keyOf({ definition: { key, mask = [] } }: Plan, record: JsonObject | undefined): unknown {
   const value = valueAt(record, key as string);
   return touches(maskOf(mask), key.split(".")) && value !== undefined ? MASKED : value;

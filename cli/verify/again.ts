@@ -1,4 +1,4 @@
-/** The transform repeated: the same raw file, lookup and rules must give the same bytes. */
+/** Repeats the transform: the same raw file, lookup and rules must give the same bytes. */
 import { createHash } from "node:crypto";
 import { identityOf } from "../../shared/pipeline/identity.ts";
 import { PermanentError } from "../../shared/errors/errors.ts";
@@ -9,8 +9,9 @@ import { differs, equal, type Finding, skipped } from "./finding.ts";
 import type { FileRow, RunRow } from "../../shared/store/rows.ts";
 
 /**
- * Transforms the raw file again, without writing anything, and compares both results with what was loaded. `local` is the finding on the raw
- * file. @throws when it can't be read.
+ * Transforms the raw file again, without writing anything, and compares both results with the loaded files. `local` is
+ * the finding about the
+ * raw file. @throws when it can't be read.
  */
 export async function transformAgain(
   run: RunRow,
@@ -32,7 +33,7 @@ export async function transformAgain(
   };
 }
 
-/** The run's definition and lookup if they are still the same, else why the transform can't be repeated. */
+/** The run's definition and lookup if they are unchanged, else why the transform can't be repeated. */
 function comparable(run: RunRow, local: Finding, feedOf: TransformerParts["feedOf"]): Feed | string {
   if (local.result !== "equal") return "the raw file that was loaded isn't on the local disk";
   if (run.lookup_sha256 === null || run.rules_sha256 === null) {

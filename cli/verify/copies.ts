@@ -1,4 +1,7 @@
-/** The copies of a run's files, each against what was recorded when it was loaded: on the local disk, in the database, on the server. */
+/**
+ * Compares each copy of a run's files with what was recorded at its load: on the local disk, in the database, on the
+ * server.
+ */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Inspection } from "../../saver/delivery/inspect.ts";
@@ -8,7 +11,7 @@ import { differs, equal, type Finding, missing, skipped } from "./finding.ts";
 import type { DeliveryRow, FileRow } from "../../shared/store/rows.ts";
 import type { Records } from "../../shared/store/store.ts";
 
-/** Length and SHA-256 that a copy has to have. */
+/** Length and SHA-256 that a copy must have. */
 type Wanted = Pick<FileFacts, "bytes" | "sha256">;
 
 export async function localCopy(files: Files, file: FileRow): Promise<Finding> {
@@ -26,8 +29,10 @@ export async function localCopy(files: Files, file: FileRow): Promise<Finding> {
 }
 
 /**
- * The file's records in the database. Their lines give the file's bytes where each ends with a line feed and none is blank or no UTF-8, which
- * holds for the files that the pipeline writes. For others, records are compared one by one with the local file, if that is the loaded one.
+ * Compares the file's records in the database. Their lines give the file's bytes if each ends with a line feed, none is
+ * blank and all are UTF-8,
+ * which holds for the pipeline's own files. For others, records are compared one by one with the local file, if that is
+ * the loaded one.
  */
 export async function databaseCopy(
   records: Records,
@@ -63,10 +68,10 @@ export async function databaseCopy(
     : differs(`the record of line ${line} isn't the file's. ${RESTORE}`);
 }
 
-/** What to do when records aren't those that were loaded. */
+/** The remedy if records differ from the loaded ones. */
 export const RESTORE = "The database was changed from outside; restore a backup of it.";
 
-/** What was recorded of a delivered file. */
+/** Compares what was recorded about a delivered file. */
 export function noted(delivery: DeliveryRow | undefined, wanted: Wanted, state: string | null): Finding {
   if (delivery === undefined) {
     return state === "NOT_CONFIGURED" ? skipped("no SFTP server was configured") : missing(
@@ -82,7 +87,7 @@ export function noted(delivery: DeliveryRow | undefined, wanted: Wanted, state: 
   return equal(`${how} at ${delivery.delivered_at}${delivery.encrypted ? ", encrypted" : ""}`);
 }
 
-/** The file on the SFTP server, read back. */
+/** Reads the file on the SFTP server back, and compares it. */
 export async function remoteCopy(server: Inspection, delivery: DeliveryRow): Promise<Finding> {
   const { remote_path, bytes } = delivery;
   const found = await server.digest(remote_path);
@@ -124,7 +129,7 @@ async function rebuild(records: Records, file: FileRow): Promise<Wanted & { reco
   return { bytes, sha256: hash.digest("hex"), records: count };
 }
 
-/** The number of the first line that isn't the same in file and database. */
+/** The number of the first line that differs between file and database. */
 async function firstDifference(records: Records, file: FileRow, files: Files): Promise<number | undefined> {
   const kept = records.unmaskedLines(file);
   for await (const { first, lines } of files.lines(file.name)) {

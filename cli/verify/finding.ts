@@ -1,22 +1,23 @@
 import { messageOf } from "../../shared/errors/errors.ts";
 
 /**
- * `equal`: it is what was recorded. `differs`, `missing`: it isn't. `failed`: it couldn't be compared. `removed`: retention removed it.
+ * `equal`: it is as recorded. `differs`, `missing`: it isn't. `failed`: it couldn't be compared. `removed`: retention
+ * removed it.
  * `skipped`: there is nothing to compare it with.
  */
 export type Result = "equal" | "differs" | "missing" | "failed" | "removed" | "skipped";
 
 export interface Finding {
   readonly result: Result;
-  /** What was found and, where something is wrong, what to do. Never a record's content. */
+  /** What was found and, if there is a problem, the remedy. Never a record's content. */
   readonly detail: string;
 }
 
-/** A finding and what it is about. */
+/** A finding and its subject. */
 export interface Item extends Finding {
   readonly run_id: string;
   readonly place: "run" | "local" | "database" | "transform" | "deliveries" | "server" | "current";
-  /** Which of the run's files; `counts` for its numbers, `state` for the current state of its pipeline. */
+  /** The kind of file; `counts` for the run's numbers, `state` for the current state of its pipeline. */
   readonly file: "raw" | "processed" | "invalid" | "manifest" | "counts" | "state";
 }
 
@@ -29,7 +30,7 @@ export function isFine({ result }: Finding): boolean {
   return result === "equal" || result === "removed" || result === "skipped";
 }
 
-/** What `compare` finds; an error is a finding too. */
+/** The result of `compare`; an error becomes a finding too. */
 export async function finding(compare: () => Finding | Promise<Finding>): Promise<Finding> {
   try {
     return await compare();

@@ -13,11 +13,11 @@ export interface VerifyParts {
   readonly store: Pick<ReadStore, "runs" | "records">;
   readonly files: Files;
   readonly feedOf: TransformerParts["feedOf"];
-  /** Connects to the server; called only where something was delivered. */
+  /** Connects to the server; called only if something was delivered. */
   readonly server: () => Promise<Inspection>;
 }
 
-/** Compares the copies of a run's files, its numbers and its delivery; an item for each, as soon as it is known. */
+/** Compares the copies of a run's files, its numbers and its delivery; yields each item as soon as it is known. */
 export async function* verifyRun(run: RunRow, parts: VerifyParts): AsyncGenerator<Item> {
   const { store, files, feedOf, server } = parts;
   const item = (place: Item["place"], file: Item["file"], found: Finding): Item => ({

@@ -1,5 +1,6 @@
 /**
- * The server that holds the delivered files: the configured one, or a local one over the folder that `start`, `run` and `demo` deliver to.
+ * The server with the delivered files: the configured one, or a local one over the folder that `start`, `run` and
+ * `demo` deliver to.
  */
 import { dirname, join } from "node:path";
 import { sftpOptionsOf } from "../../saver/config.ts";
@@ -26,7 +27,7 @@ async function open(env: Environment, resources: AsyncDisposableStack): Promise<
 async function localServer(env: Environment, resources: AsyncDisposableStack) {
   const { SFTP_KEY_PATH, SFTP_USER } = loadConfig("verify", VARIABLES.saver, env);
   const keys = dirname(SFTP_KEY_PATH);
-  // a file of its own: the port changes each time, and doesn't belong among the configured servers' hosts
+  // a temporary file: the port changes each time, and must not be added to the configured servers' hosts
   const knownHosts = await Deno.makeTempFile({ dir: keys, prefix: ".verify_", suffix: ".known_hosts" })
     .catch((error) => {
       throw fileError("write a file in", keys, error);

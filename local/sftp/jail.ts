@@ -1,24 +1,26 @@
 /**
- * Which file on the disk a path of the SFTP client means. Clients see the root folder at one virtual path (`/upload`), and nothing else.
+ * Maps a path of the SFTP client to a file on the disk. Clients see the root folder at one virtual path (`/upload`),
+ * and nothing else.
  */
 import { posix } from "node:path";
 
 /**
- * What is to be done at a path: `read` and `write` follow a symbolic link, as long as it stays inside; `entry` and `change` (make, rename, remove)
+ * The kind of access to a path. `read` and `write` follow a symbolic link that stays inside the root; `entry` and
+ * `change` (make, rename, remove)
  * mean the entry itself.
  */
 export type Intent = "read" | "write" | "entry" | "change";
 
 export class Jail {
   /**
-   * Makes a jail of a folder that exists.
+   * Makes a jail of an existing folder.
    *
    * @param root the folder, as a real path (no symbolic links in it)
    * @param mount the absolute path at which clients see it
    */
   constructor(readonly root: string, readonly mount: string) {}
 
-  /** The names in the virtual folder `path` above the mount; `undefined` where it is none. */
+  /** The names in the virtual folder `path` above the mount; `undefined` if it isn't such a folder. */
   namesAbove(path: string): string[] | undefined {
     const above = path === "/" ? "/" : `${path}/`;
     return this.mount.startsWith(above) && path !== this.mount
@@ -27,10 +29,10 @@ export class Jail {
   }
 
   /**
-   * The real path of the client's absolute, normal `path`.
+   * The real path of the client's absolute, normalized `path`.
    *
-   * @throws Deno.errors.NotFound where nothing is there, or it is outside the mount.
-   * @throws Deno.errors.PermissionDenied where it leads out of the root, or would change something outside of it.
+   * @throws Deno.errors.NotFound if nothing exists there, or it is outside the mount.
+   * @throws Deno.errors.PermissionDenied if it leads out of the root, or would change something outside of it.
    */
   async local(path: string, intent: Intent): Promise<string> {
     const changes = intent === "write" || intent === "change";
@@ -50,7 +52,7 @@ export class Jail {
     try {
       return this.#inside(await Deno.realPath(entry));
     } catch (error) {
-      // Writing through a link to nowhere would make a file wherever that is.
+      // writing through a dangling link would create its target, wherever that is
       throw changes ? denied("a link that leads nowhere") : error;
     }
   }

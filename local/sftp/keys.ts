@@ -1,4 +1,4 @@
-/** Key pairs for SFTP: made once, never overwritten. */
+/** Key pairs for SFTP: created once, never overwritten. */
 import { Buffer } from "node:buffer";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,7 +14,7 @@ export type KeyType = (typeof KEY_TYPES)[number];
 export interface KeyOptions {
   /** Default `rsa`, with 4096 bits. */
   readonly type?: KeyType;
-  /** Encrypts a new private key, or opens the one that is there. */
+  /** Encrypts a new private key, or decrypts the existing one. */
   readonly passphrase?: string | undefined;
 }
 
@@ -23,26 +23,31 @@ export interface KeyPair {
   readonly privateKey: string;
   /** Path of the public key, one line as in `authorized_keys`. */
   readonly publicKey: string;
-  /** Those of the two that were made just now. */
+  /** Which of the two were just created. */
   readonly made: readonly string[];
 }
 
 /**
- * Makes `id_rsa` and `sftp_user.pub` in `dir` where they are missing; a missing public key is derived from the private one.
+ * Creates `id_rsa` and `sftp_user.pub` in `dir` if they are missing; a missing public key is derived from the private
+ * one.
  *
- * @throws PermanentError when only the public key is there, or the private one can't be used.
+ * @throws PermanentError when only the public key exists, or the private one is unusable.
  */
 export async function ensureKeys(dir: string, options: KeyOptions = {}): Promise<KeyPair> {
   return await ensurePair(join(dir, "id_rsa"), join(dir, "sftp_user.pub"), "sftp_user", options);
 }
 
-/** Makes the server's host key in `path`, and its public half beside it, where they are missing. @throws PermanentError as `ensureKeys`. */
+/**
+ * Creates the server's host key in `path`, and its public key beside it, if they are missing. @throws PermanentError as
+ * `ensureKeys`.
+ */
 export async function ensureHostKey(path: string): Promise<KeyPair> {
   return await ensurePair(path, `${path}.pub`, "host", { type: "ed25519" });
 }
 
 /**
- * Records in the known hosts `file` that the server at `host` and `port` has the key in `publicKey` and no other; lines about other servers
+ * Records in the known hosts `file` that the server at `host` and `port` has the key in `publicKey` and no other; lines
+ * about other servers
  * stay. Returns the key's fingerprint.
  */
 export async function pinHostKey(
@@ -64,7 +69,7 @@ export async function pinHostKey(
   return fingerprintOf(key.blob);
 }
 
-/** The public keys in `path`, one a line as in `authorized_keys`. @throws PermanentError when there is none. */
+/** The public keys in `path`, one per line as in `authorized_keys`. @throws PermanentError when there is none. */
 export async function readPublicKeys(path: string): Promise<ParsedKey[]> {
   const text = await readIfThere(path) ?? "";
   const keys = text.split("\n").map((line) => line.trim())
@@ -110,7 +115,7 @@ function generate(type: KeyType, passphrase: string | undefined): { text: string
       ? ssh2.utils.generateKeyPairSync("rsa", { bits: 4096, ...encrypt })
       : ssh2.utils.generateKeyPairSync("ed25519", encrypt);
     const parsed = [ssh2.utils.parseKey(made.private, passphrase)].flat()[0];
-    // ssh2 drops leading zeros of an ed25519 key, which breaks one key in 256.
+    // ssh2 drops leading zeros of an ed25519 key, which makes one key in 256 unusable
     if (parsed !== undefined && !(parsed instanceof Error) && signs(parsed)) {
       return { text: made.private, key: parsed };
     }
@@ -130,7 +135,10 @@ function publicLine(key: ParsedKey, comment: string): string {
   return `${key.type} ${key.getPublicSSH().toString("base64")} ${comment}\n`;
 }
 
-/** Writes a file that isn't there yet. Of two processes that make the same key one fails here, so that a pair always fits together. */
+/**
+ * Writes a file that must not exist yet. If two processes create the same key, one of them fails here, so that a pair
+ * always matches.
+ */
 async function writeNew(path: string, text: string, mode: number): Promise<void> {
   try {
     await Deno.mkdir(dirname(path), { recursive: true });

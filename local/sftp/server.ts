@@ -1,6 +1,7 @@
 /**
- * A local SFTP server, for those who have none: the saver delivers to it over the real protocol, and the files appear in a folder.
- * Not made for the open internet: no limit on tries to log in, one user.
+ * A local SFTP server for installations without one: the saver delivers to it over the real protocol, and the files
+ * appear in a folder. Not
+ * meant for the open internet: it has one user, and doesn't limit login attempts.
  */
 import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
@@ -13,18 +14,18 @@ import { serveSession } from "./session.ts";
 
 const HOST = "127.0.0.1";
 
-/** As on the compose file's server. */
+/** The same as on the compose file's server. */
 const MOUNT = "/upload";
 
 export interface SftpServerOptions {
-  /** Created where it is missing. */
+  /** Created if it is missing. */
   readonly root: string;
-  /** 0: a free one. */
+  /** Port to listen on; 0 takes a free one. */
   readonly port: number;
   readonly user: string;
-  /** File of the public keys that may log in, one a line; read again at each login. */
+  /** File of the public keys that may log in, one per line; read again at each login. */
   readonly authorizedKey: string;
-  /** File of the server's private key; made where it is missing. */
+  /** File of the server's private key; created if it is missing. */
   readonly hostKey: string;
   /** A known hosts file in which the server's key is pinned, so that clients can be strict from the start. */
   readonly knownHosts?: string | undefined;
@@ -38,8 +39,8 @@ export interface SftpServer extends AsyncDisposable {
 }
 
 /**
- * @throws PermanentError when keys are missing or can't be used.
- * @throws Error when the port is taken or the folder can't be made.
+ * @throws PermanentError when keys are missing or unusable.
+ * @throws Error when the port is in use or the folder can't be created.
  */
 export async function startSftpServer(options: SftpServerOptions): Promise<SftpServer> {
   await readPublicKeys(options.authorizedKey);
@@ -48,11 +49,12 @@ export async function startSftpServer(options: SftpServerOptions): Promise<SftpS
   const jail = new Jail(await Deno.realPath(options.root), MOUNT);
   const ssh = new ssh2.Server({
     hostKeys: [await textOf(pair.privateKey)],
-    // With the others something stays behind of each connection: ssh2 keeps one cipher for all packets and never finishes it.
+    // other ciphers leak memory for each connection: ssh2 keeps one cipher for all packets and never finishes it
     algorithms: { cipher: ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"] },
   }, (connection) => serveConnection(connection, options, jail));
   const sockets = new Set<Socket>();
-  // Own sockets, so that none outlives the server. Without noDelay each answer waits for an acknowledgement, 40 ms.
+  // the server tracks its sockets, so that none outlives it; without noDelay each answer waits 40 ms for an
+  // acknowledgement
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -92,7 +94,7 @@ async function listen(server: NetServer, port: number): Promise<number> {
 }
 
 function serveConnection(connection: SshConnection, options: SftpServerOptions, jail: Jail): void {
-  // A client that breaks off is no fault of the server; its files are closed with the session.
+  // a disconnecting client isn't an error of the server; its files are closed with the session
   connection.on("error", () => {});
   connection.on("authentication", (context: AuthContext) => {
     const answer = (yes: boolean) => yes ? context.accept() : context.reject(["publickey"]);
@@ -108,7 +110,7 @@ async function isAuthorized(context: AuthContext, options: SftpServerOptions): P
   const keys = await readPublicKeys(options.authorizedKey);
   const key = keys.find((known) => same(known.getPublicSSH(), context.key.data));
   if (key === undefined) return false;
-  // Without a signature the client only asks whether it is worth signing.
+  // without a signature the client only asks whether the key would be accepted
   if (context.signature === undefined || context.blob === undefined) return true;
   return key.verify(context.blob, context.signature, context.hashAlgo) === true;
 }

@@ -1,4 +1,4 @@
-/** One client's SFTP session: requests of the protocol's version 3, done on the files of a jail. */
+/** One client's SFTP session: executes requests of protocol version 3 on the files of a jail. */
 import { Buffer } from "node:buffer";
 import { posix } from "node:path";
 import ssh2, { type Attributes, type FileEntry, type SFTPWrapper } from "ssh2";
@@ -12,14 +12,14 @@ const MOST_HANDLES = 256;
 const MOST_BYTES = 32 * 1024;
 const MOST_NAMES = 100;
 
-/** What a handle stands for: a file, or the entries of a folder that haven't been sent yet. */
+/** What a handle refers to: a file, or the entries of a folder that haven't been sent yet. */
 type Open = { readonly file: Deno.FsFile; readonly flags: number } | { readonly entries: FileEntry[] };
 
 /** Serves the requests that arrive on `sftp` until the session ends. */
 export function serveSession(sftp: SFTPWrapper, jail: Jail): void {
   const session = new Session(sftp, jail);
   const answer = (id: number, work: () => Promise<void> | void) => {
-    // Works that have nothing to wait for are done when this returns: a CLOSE comes after the WRITEs before it.
+    // work that doesn't wait is done when this returns: a CLOSE comes after the WRITEs before it
     Promise.try(work).catch((error) => sftp.status(id, ...statusOf(error)));
   };
   sftp.on("REALPATH", (id, path) => answer(id, () => session.realpath(id, path)));
@@ -38,7 +38,7 @@ export function serveSession(sftp: SFTPWrapper, jail: Jail): void {
   sftp.on("RMDIR", (id, path) => answer(id, () => session.remove(id, path, true)));
   sftp.on("REMOVE", (id, path) => answer(id, () => session.remove(id, path, false)));
   sftp.on("RENAME", (id, from, to) => answer(id, () => session.rename(id, from, to)));
-  // OpenSSH's client waits for the session's end when it leaves.
+  // OpenSSH's client waits for the session's end when it disconnects
   sftp.on("end", () => sftp.end());
   sftp.on("close", () => session.end());
 }
@@ -119,7 +119,7 @@ class Session {
     this.#handles.delete(handle.readUInt32BE(0));
     if ("file" in open) {
       using file = open.file;
-      // A client that has the answer may delete its own copy: the file has to survive a power cut.
+      // a client that has the answer may delete its own copy: the file must survive a power failure
       if (open.flags & (WRITE | APPEND)) await file.syncData();
     }
     this.sftp.status(id, OK);
@@ -133,7 +133,7 @@ class Session {
     const local = await this.#local(path, "read");
     const entries: FileEntry[] = [];
     for await (const { name } of Deno.readDir(local)) {
-      // It may have been removed in the meantime.
+      // it may have been removed in the meantime
       const info = await Deno.lstat(posix.join(local, name)).catch(() => undefined);
       if (info !== undefined) entries.push(entryOf(name, attributesOf(info)));
     }
@@ -162,7 +162,7 @@ class Session {
     this.sftp.status(id, OK);
   }
 
-  /** Never replaces an existing file: the new name is a link to the old file, made in one step or not at all. */
+  /** Never replaces an existing file: the new name is a hard link to the old file, created atomically. */
   async rename(id: number, from: string, to: string): Promise<void> {
     const [source, target] = [await this.#local(from, "change"), await this.#local(to, "change")];
     if ((await Deno.lstat(source)).isDirectory) {
@@ -211,12 +211,12 @@ class Session {
   }
 }
 
-/** The absolute path that a client's path means; the virtual root is every client's home. */
+/** The absolute form of a client's path; the virtual root is every client's home. */
 function normal(path: string): string {
   return posix.resolve("/", path);
 }
 
-/** The attributes of a virtual folder above the mount, which nobody can write to. */
+/** The attributes of a virtual folder above the mount, which is read-only. */
 const FOLDER_ABOVE: Attributes = { mode: 0o40555, uid: 0, gid: 0, size: 0, atime: 0, mtime: 0 };
 
 function attributesOf(info: Deno.FileInfo): Attributes {
@@ -231,7 +231,7 @@ function attributesOf(info: Deno.FileInfo): Attributes {
   };
 }
 
-/** A folder's entry, with the line that `ls -l` shows. */
+/** A folder's entry, with its line as in `ls -l`. */
 function entryOf(filename: string, attrs: Attributes): FileEntry {
   const { mode, uid, gid, size, mtime } = attrs;
   const kind = { 0o040000: "d", 0o120000: "l" }[mode & 0o170000] ?? "-";
@@ -247,6 +247,6 @@ function statusOf(error: unknown): [code: number, message: string] {
     return [PERMISSION_DENIED, "Permission denied"];
   }
   if (error instanceof Deno.errors.AlreadyExists) return [FAILURE, "That name is taken"];
-  // The operating system's messages may show where on the disk the root is.
+  // the operating system's messages may reveal where the root is on the disk
   return [FAILURE, error instanceof Error && error.constructor === Error ? error.message : "Failure"];
 }

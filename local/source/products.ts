@@ -10,7 +10,7 @@ const CATEGORIES = [
   "laptops",
 ] as const;
 
-/** Times of changes begin here; each product changed a minute after the one before it. */
+/** The time of the first change; each product was changed a minute after the previous one. */
 const FIRST_CHANGE = Date.UTC(2026, 0, 1);
 
 /** Ways in which a product can break the rules of `pipelines/products.ts`. */
@@ -22,7 +22,7 @@ const FLAWS: readonly ((product: Record<string, unknown>) => unknown)[] = [
   (product) => ({ ...product, meta: { updatedAt: "yesterday" } }),
 ];
 
-/** One faker for all: it is seeded before each product. */
+/** One shared faker: it is seeded before each product. */
 let faker: Faker | undefined;
 
 /** The product at `index` (from 0) as JSON; of the first n products, `Math.floor(n * bad)` break a rule. */

@@ -2,7 +2,7 @@
 import { productJson } from "./products.ts";
 import { Users } from "./users.ts";
 
-/** The lists of the sample source, by the variable that gives their address to a pipeline. */
+/** The lists of the sample source, by the variable that sets their address for a pipeline. */
 export const SAMPLE_LISTS: Readonly<Record<string, string>> = {
   API_BASE_URL: "users",
   PRODUCTS_URL: "products",
@@ -15,9 +15,9 @@ const PRODUCTS = 194;
 export type Handler = (request: Request) => Response | Promise<Response>;
 
 export interface SourceOptions {
-  /** How many users it has. Default 208. */
+  /** Number of users. Default 208. */
   readonly users?: number;
-  /** Share of them, 0 to 1, that break a rule. Default 0. */
+  /** Share of users, 0 to 1, that break a rule. Default 0. */
   readonly bad?: number;
   /** Milliseconds before each answer. Default 0. */
   readonly delayMs?: number;
@@ -25,7 +25,7 @@ export interface SourceOptions {
   readonly port?: number;
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
-  /** Stands between the server and its answers, to put faults in. */
+  /** Wraps the answers, to inject faults. */
   readonly wrap?: (answer: Handler) => Handler;
 }
 
@@ -33,7 +33,7 @@ export interface RunningSource extends AsyncDisposable {
   /** Address of its users, such as `http://127.0.0.1:4711/users`. */
   readonly url: string;
   readonly users: number;
-  /** Stops listening; answers that are under way are cut off. */
+  /** Stops listening; answers in progress are aborted. */
   close(): Promise<void>;
   readonly finished: Promise<void>;
 }
@@ -53,7 +53,7 @@ export function startSource(options: SourceOptions = {}): Promise<RunningSource>
         stop.abort();
         await server.finished;
       };
-      // The server's name is not yet bound while this is called.
+      // the server's name isn't bound yet while this is called
       queueMicrotask(() =>
         resolve({
           url: `http://${host}:${port}/users`,
@@ -71,7 +71,7 @@ export function startSource(options: SourceOptions = {}): Promise<RunningSource>
   return promise;
 }
 
-/** How the sample source answers, without a server: `/users?limit=30&skip=0`, `/products?…`; `limit=0` means all. */
+/** The answers of the sample source, without a server: `/users?limit=30&skip=0`, `/products?…`; `limit=0` means all. */
 export function sampleSource({ users = 208, bad = 0 }: SourceOptions): Handler {
   const all = new Users(bad, 1);
   return (request) => {

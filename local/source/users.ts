@@ -17,20 +17,21 @@ export const DEPARTMENTS: readonly string[] = [
   "Business Development",
 ];
 
-/** Users with different content; beyond that many, id, e-mail address, user name and image tell them apart. */
+/** Number of users with different content; beyond that, only id, e-mail address, user name and image differ. */
 const POOL = 2_000;
 
-/** Stands for the user's id where it is part of a text. */
+/** A placeholder for the user's id in a text. */
 const ID_MARK = "{id}";
 
-/** All users that a source has, made when they are asked for. */
+/** All users of a source, generated on demand. */
 export class Users {
-  readonly #pool = new Map<number, readonly string[]>(); // position in the pool -> text around the places of the id
+  // position in the pool -> text around the placeholders of the id
+  readonly #pool = new Map<number, readonly string[]>();
 
   /**
-   * Makes nothing yet.
+   * Generates nothing yet.
    *
-   * @param bad share of users, 0 to 1, that break a rule: spread evenly, and in turn each of `FLAWS`
+   * @param bad share of users, 0 to 1, that break a rule: spread evenly, cycling through `FLAWS`
    * @param seed another seed gives other users
    */
   constructor(private readonly bad: number, private readonly seed: number) {}
@@ -42,7 +43,9 @@ export class Users {
     return flaw === undefined ? text : flawed(text, flaw);
   }
 
-  /** What is wrong with the user at `index`; undefined for a valid one. Of the first n users, `Math.floor(n * bad)` are bad. */
+  /**
+   * The flaw of the user at `index`; undefined for a valid one. Of the first n users, `Math.floor(n * bad)` have one.
+   */
   flawAt(index: number): Flaw | undefined {
     const before = Math.floor(index * this.bad);
     return Math.floor((index + 1) * this.bad) > before ? FLAWS[before % FLAWS.length] : undefined;
@@ -59,7 +62,7 @@ export class Users {
   }
 }
 
-/** One faker for all: it is seeded before each user, and making it costs more than a user does. */
+/** One shared faker: it is seeded before each user, as creating one costs more than a user does. */
 let faker: Faker | undefined;
 
 function makeUser(seed: number): Record<string, unknown> {

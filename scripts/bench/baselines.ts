@@ -1,6 +1,6 @@
 /**
- * What the machine's own tools need for the same work. None of them verifies, resumes or counts; those that can be made to write through to
- * the disk are.
+ * The cost of the same work with the machine's own tools. None of them verifies, resumes or counts; those that support
+ * it sync to the disk.
  */
 import type { Cost } from "./measure.ts";
 import { shell } from "./programs.ts";
@@ -37,7 +37,9 @@ export function jqTransform(rawFile: string): Promise<Cost> {
     rm jq.jsonl`);
 }
 
-/** `sqlite3`'s `.import` of the files, each into a table of its own, written ahead and synced as ours is. */
+/**
+ * `sqlite3`'s `.import` of the files, each into a separate table, with the same write-ahead log and syncs as the saver.
+ */
 export function sqliteImport(files: readonly string[]): Promise<Cost> {
   const tables = files.map((file, i) => `create table t${i} (json text);\n.import "${file}" t${i}`).join(
     "\n",

@@ -1,4 +1,4 @@
-/** Where the benchmark works: a folder of its own, the real services with their real permissions, real servers beside them. */
+/** The benchmark's environment: a separate folder, the real services with their real permissions, and real servers. */
 import { readEnvironment } from "../../cli/env_file.ts";
 import {
   commandOf,
@@ -23,7 +23,7 @@ import { type Program, startProgram } from "./programs.ts";
 export const PROJECT: string = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 export interface Scale {
-  /** Users of the rows that compare with a tool. */
+  /** Number of users in the rows that compare with a tool. */
   readonly users: number;
   readonly turns: number;
   readonly quick: boolean;
@@ -31,7 +31,9 @@ export interface Scale {
   readonly profile: string | undefined;
 }
 
-/** The folder of a benchmark; it is the working directory while it is there, as paths in messages are relative. */
+/**
+ * The folder of a benchmark. It is the working directory until it is disposed of, as paths in messages are relative.
+ */
 export class BenchEnvironment implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly #made = new Map<string, Promise<unknown>>();
@@ -44,7 +46,7 @@ export class BenchEnvironment implements AsyncDisposable {
     private readonly folder: string,
   ) {}
 
-  /** Makes the folder, in `TMPDIR`, and goes there. */
+  /** Creates the folder in `TMPDIR`, and makes it the working directory. */
   static async open(scale: Scale): Promise<BenchEnvironment> {
     const env = await readEnvironment();
     for (const service of SERVICES) for (const name of Object.keys(VARIABLES[service])) delete env[name];
@@ -53,14 +55,17 @@ export class BenchEnvironment implements AsyncDisposable {
     return new BenchEnvironment(scale, env, folder);
   }
 
-  /** What `make` makes, once for all rows that ask for `name`. */
+  /** The result of `make`, created once for all rows that use `name`. */
   once<T>(name: string, make: () => Promise<T>): Promise<T> {
     const made = this.#made.get(name) ?? make();
     this.#made.set(name, made);
     return made as Promise<T>;
   }
 
-  /** A fresh queue and database in a folder of their own; the files too, with `ownFiles`, or else those of all set-ups. */
+  /**
+   * A new queue and database in a separate folder. The files are separate too with `ownFiles`, otherwise all set-ups
+   * share them.
+   */
   setup(env: Environment = {}, { ownFiles = false } = {}): BenchSetup {
     const folder = `setup-${++this.#setups}`;
     Deno.mkdirSync(folder);
@@ -78,7 +83,7 @@ export class BenchEnvironment implements AsyncDisposable {
     }, this.scale.profile);
   }
 
-  /** The address of a sample source of `users`, of which a tenth break a rule. It runs in a process of its own. */
+  /** The address of a sample source of `users`, of which a tenth break a rule. It runs in a separate process. */
   source(users: number): Promise<string> {
     return this.once(`source ${users}`, async () => {
       const args = ["run", "--no-prompt", "--allow-net=127.0.0.1", `${PROJECT}/local/source.ts`];
@@ -119,7 +124,7 @@ export class BenchEnvironment implements AsyncDisposable {
     return { folder, env };
   }
 
-  /** Ends all that was started, the last first, and removes the folder. */
+  /** Stops everything in reverse order, and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources[Symbol.asyncDispose]();
     Deno.chdir(PROJECT);
@@ -147,7 +152,7 @@ export class BenchSetup implements AsyncDisposable {
   }
 
   /**
-   * What it costs `programs` from the publication of a message until `phase` of its run is complete.
+   * The cost of `programs` from the publication of a message until `phase` of its run is complete.
    *
    * @throws Error when the run fails.
    */
@@ -180,7 +185,7 @@ export class BenchSetup implements AsyncDisposable {
     }
   }
 
-  /** Stops all of it and removes its folder. */
+  /** Stops the services and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });

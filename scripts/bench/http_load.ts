@@ -1,13 +1,13 @@
-/** Load on an HTTP server: some connections that stay, each asking for the next answer when it has the last. */
+/** Load on an HTTP server: persistent connections that each send the next request when they have the last answer. */
 
 export interface Asked {
   readonly path: string;
-  /** Sent by POST as JSON, where it is given. */
+  /** Sent by POST as JSON, if given. */
   readonly body?: unknown;
 }
 
 /**
- * Asks `connections` at a time for `seconds`; returns how long each answer took, in milliseconds.
+ * Sends requests on `connections` connections for `seconds`; returns the latency of each answer, in milliseconds.
  *
  * @throws Error for any answer but 200.
  */
@@ -35,7 +35,7 @@ function textOf({ path, body }: Asked): string {
   return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`;
 }
 
-/** The answers on a connection, told apart by `Content-Length` or by the last chunk; what they hold is thrown away. */
+/** The answers on a connection, delimited by `Content-Length` or by the last chunk; their content is discarded. */
 class Answers {
   readonly #buffer = new Uint8Array(1 << 18);
 

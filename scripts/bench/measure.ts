@@ -1,6 +1,6 @@
 import { cpuUsage } from "node:process";
 
-/** Some measurements; of an even number the median is the mean of the two in the middle. */
+/** Several measurements; for an even number the median is the mean of the two middle values. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
@@ -14,21 +14,21 @@ export interface Cost {
   readonly cpu: number;
 }
 
-/** Our cost against that of a baseline. */
+/** The pipeline's cost against that of a baseline. */
 export interface Comparison {
   /** Wall time in seconds. */
   readonly baseline: Spread;
   readonly ours: Spread;
-  /** Wall time of ours to that of the baseline, turn by turn. */
+  /** Ratio of the pipeline's wall time to the baseline's, turn by turn. */
   readonly figure: Spread;
-  /** CPU time of ours to that of the baseline, turn by turn: less disturbed by other load on the machine. */
+  /** Ratio of the pipeline's CPU time to the baseline's, turn by turn: less affected by other load on the machine. */
   readonly cpuRatio: Spread;
 }
 
-/** Runs something once; `turn` counts from 0. */
+/** Runs the work once; `turn` counts from 0. */
 export type Contender = (turn: number) => Promise<Cost>;
 
-/** Sums up measurements, of which there has to be at least one. */
+/** Summarizes measurements; there must be at least one. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   const half = sorted.length / 2;
@@ -58,7 +58,9 @@ export async function repeated<T>(turns: number, measure: (turn: number) => Prom
   return found;
 }
 
-/** Runs both in turn, `turns` times; which goes first changes, so that neither always finds what the other left behind. */
+/**
+ * Measures both in turn, `turns` times. The order alternates, so that neither always profits from the other's caches.
+ */
 export async function inTurn(turns: number, baseline: Contender, ours: Contender): Promise<Comparison> {
   const costs = await repeated(turns, async (turn) => {
     const first = turn % 2 === 0 ? await baseline(turn) : undefined;
@@ -73,7 +75,7 @@ export async function inTurn(turns: number, baseline: Contender, ours: Contender
   };
 }
 
-/** How much of the variance of `y` a straight line over `x` explains: 1 when all points lie on one. */
+/** The share of the variance of `y` that a linear fit over `x` explains: 1 when all points lie on a line. */
 export function linearity(points: readonly (readonly [x: number, y: number])[]): number {
   const mean = (of: (point: readonly [number, number]) => number) =>
     points.reduce((sum, point) => sum + of(point), 0) / points.length;

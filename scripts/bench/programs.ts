@@ -1,4 +1,7 @@
-/** Programs and their cost: commands that run to their end, and services that stay. Reads `/proc`, so it needs Linux. */
+/**
+ * Programs and their cost: commands that run to their end, and services that keep running. Reads `/proc`, so it needs
+ * Linux.
+ */
 import { start } from "../../cli/program.ts";
 import { pause } from "../../shared/actor/backoff.ts";
 import { childrenOf, kilobytesOf, ticksOf } from "../../tests/support/processes.ts";
@@ -17,17 +20,19 @@ export async function shell(script: string): Promise<Cost> {
   return { seconds, cpu: user + system };
 }
 
-/** A Deno program in a process of its own. Disposing of it ends it. */
+/** A Deno program in a separate process. Disposing of it ends it. */
 export interface Program extends AsyncDisposable {
-  /** Seconds from its start to the line that says that it is ready. */
+  /** Seconds from its start to the line that reports that it is ready. */
   readonly readySeconds: number;
-  /** The line that said so, as matched. */
+  /** The match of that line. */
   readonly ready: RegExpMatchArray;
   /** User and system time so far, in seconds. */
   cpu(): Promise<number>;
   /** Resident memory in MB (10^6 bytes): now, and at its peak. */
   memory(): Promise<{ now: number; peak: number }>;
-  /** The greatest proportional set size of it and all that it started, in MB, until `signal`; looked at every 300 ms. */
+  /**
+   * The greatest proportional set size of the process and its descendants, in MB, until `signal`; sampled every 300 ms.
+   */
   peakPss(signal: AbortSignal): Promise<number>;
 }
 
@@ -63,12 +68,12 @@ export async function startProgram(
   };
 }
 
-/** Proportional set size of processes and all that they started, in MB (10^6 bytes). */
+/** Proportional set size of processes and their descendants, in MB (10^6 bytes). */
 export async function pssOf(pids: readonly number[]): Promise<number> {
   const each = await Promise.all(pids.map(async (pid) => {
     const args = ["-n", "s/^Pss: *//p", `/proc/${pid}/smaps_rollup`];
     const { stdout } = await new Deno.Command("sed", { args, stderr: "null" }).output();
-    const own = (parseInt(new TextDecoder().decode(stdout)) || 0) * 1024 / 1e6; // 0: it has ended
+    const own = (parseInt(new TextDecoder().decode(stdout)) || 0) * 1024 / 1e6; // 0: the process has ended
     return own + await pssOf(await childrenOf(pid));
   }));
   return each.reduce((sum, mb) => sum + mb, 0);

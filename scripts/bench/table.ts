@@ -1,7 +1,7 @@
 import type { Spread } from "./measure.ts";
 import type { BenchEnvironment } from "./environment.ts";
 
-/** A row of the benchmark: to add one, write a module in `rows/` and list it in `../bench.ts`. */
+/** A row of the benchmark. To add one, write a module in `rows/` and list it in `../bench.ts`. */
 export interface Row {
   readonly name: string;
   /** Measures, and yields each figure as soon as it is known. */
@@ -11,26 +11,26 @@ export interface Row {
 export interface Result {
   /** What was measured, such as `load three files, 300000 rows`. */
   readonly what: string;
-  /** Seconds of the tool that it is compared with, and of ours. */
+  /** Seconds of the baseline tool, and of the pipeline. */
   readonly baseline?: Spread;
   readonly ours?: Spread;
   readonly cpuRatio?: Spread;
   readonly figure: Spread;
-  /** `x` is a ratio, ours to baseline. */
+  /** `x` is a ratio, pipeline to baseline. */
   readonly unit: "x" | "s" | "ms" | "MB" | "%" | "records/s" | "requests/s" | "R²";
-  /** A figure without one is there to be known. */
+  /** Absent for a figure that is only informative. */
   readonly target?: { readonly atMost: number } | { readonly atLeast: number };
 }
 
 const COLUMNS = ["what", "baseline", "ours", "figure (spread)", "CPU", "target", ""];
 
-/** Whether a figure's median reaches its target; undefined where there is none. */
+/** Whether a figure's median reaches its target; undefined without a target. */
 export function holds({ figure, target }: Result): boolean | undefined {
   if (target === undefined) return undefined;
   return "atMost" in target ? figure.median <= target.atMost : figure.median >= target.atLeast;
 }
 
-/** A table with a line for each result, as Markdown, so that it can be pasted. */
+/** A Markdown table with a line for each result. */
 export function table(results: readonly Result[]): string {
   const rows = [COLUMNS, ...results.map(cells)];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length), 3));

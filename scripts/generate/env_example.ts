@@ -1,7 +1,10 @@
 import type { z } from "zod";
 import { SERVICES, VARIABLES } from "../../cli/services.ts";
 
-/** The text of `.env.example`: each variable once, with its meaning and the services that read it, commented out, so that defaults hold. */
+/**
+ * The text of `.env.example`: each variable once, with its meaning and the services that read it, commented out, so
+ * that defaults apply.
+ */
 export function envExample(): string {
   const readers = new Map<string, { type: z.ZodType; services: string[] }>();
   for (const service of SERVICES) {

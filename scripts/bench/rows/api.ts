@@ -16,7 +16,10 @@ const RUNS = 100_000;
 
 const CONNECTIONS = 8;
 
-/** Requests a second to be reached: ten times those of FastAPI, SQLAlchemy and uvicorn, where there is such an original. */
+/**
+ * Required requests per second: ten times those of FastAPI, SQLAlchemy and uvicorn, if the original has such an
+ * endpoint.
+ */
 const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
   { what: "GET /data/raw_users of 100 rows", asked: { path: "/data/raw_users?limit=100" }, atLeast: 600 },
   { what: "GET /etl_runs of 10 rows", asked: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
@@ -35,7 +38,7 @@ const FIRST_TWENTY: Asked = {
 
 const TWENTY = `GraphQL, first 20 of ${RUNS.toLocaleString("en")} runs`;
 
-/** The API of `setup`, warmed up: what is measured of it. */
+/** Starts the API of `setup` and warms it up; returns its measurements. */
 async function startApi(setup: BenchSetup, { turns, quick }: Scale) {
   const seconds = quick ? 1 : 4;
   const { ready } = await setup.start("api");

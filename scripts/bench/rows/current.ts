@@ -9,7 +9,7 @@ import type { Row } from "../table.ts";
 
 const LINES_AT_ONCE = 1_000;
 
-/** The current table over ten times the users: what people ask of it, and a load in which 1 % changed. */
+/** The current table with ten times the users: typical queries, and a load in which 1 % changed. */
 export const current: Row = {
   name: "current",
   async *measure({ scale }) {

@@ -4,7 +4,7 @@ import { inTurn, spreadOf } from "../measure.ts";
 import type { Row } from "../table.ts";
 import { wholeRun } from "./whole_run.ts";
 
-/** What the original does end to end, in records a second; measured once on a machine of this kind, and not run here. */
+/** Records per second of the original, end to end; measured once on a machine of this kind, and not run here. */
 const ORIGINAL = 475;
 
 /** A whole run, every file verified by its content, against the machine's tools one after the other. */
@@ -14,7 +14,7 @@ export const endToEnd: Row = {
     const { users, turns } = environment.scale;
     const url = await environment.source(users);
     const files = await runFiles(environment, users);
-    await curlPages(url, users); // the source makes its users when they are first asked for
+    await curlPages(url, users); // the source generates its users at the first request
     const times: number[] = [];
     const found = await inTurn(turns, async () => {
       const costs = [

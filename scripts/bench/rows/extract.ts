@@ -9,7 +9,7 @@ export const extract: Row = {
   async *measure(environment) {
     const { users, turns } = environment.scale;
     const url = await environment.source(users);
-    await curlPages(url, users); // the source makes its users when they are first asked for
+    await curlPages(url, users); // the source generates its users at the first request
     const found = await inTurn(turns, () => curlPages(url, users), async () => {
       const variables = { API_BASE_URL: url, BATCH_SIZE: `${PAGE}` };
       await using setup = environment.setup(variables, { ownFiles: true });

@@ -3,7 +3,10 @@ import { linearity, spreadOf } from "../measure.ts";
 import type { Row } from "../table.ts";
 import { wholeRun } from "./whole_run.ts";
 
-/** Whole runs over ever more users: whether time grows in proportion, and memory not at all. Each service is fresh for each size. */
+/**
+ * Whole runs over increasing numbers of users: time must grow linearly, and memory must stay constant. Services are new
+ * for each size.
+ */
 export const growth: Row = {
   name: "growth",
   async *measure(environment) {

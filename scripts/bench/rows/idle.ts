@@ -4,18 +4,18 @@ import { repeated, spreadOf } from "../measure.ts";
 import type { Row } from "../table.ts";
 import type { BenchEnvironment } from "../environment.ts";
 
-/** How long idleness is watched, and how long what a start leaves to do takes, in milliseconds. */
+/** How long idle services are measured, and how long work after a start may take, in milliseconds. */
 const WATCH_MS = 20_000;
 const SETTLE_MS = 5_000;
 
-/** What the four services cost while there is nothing to do, and how long each takes from its start until it is ready. */
+/** The cost of the four services without work, and the time each one needs from its start until it is ready. */
 export const idle: Row = {
   name: "idle",
   async *measure(environment) {
     const { turns, quick } = environment.scale;
     const all = await repeated(turns, () => watched(environment, quick ? 3_000 : WATCH_MS));
     yield {
-      what: "idle memory of the four services", // shared pages counted in each
+      what: "idle memory of the four services", // shared pages are counted in each service
       figure: spreadOf(all.map(({ memory }) => memory)),
       unit: "MB",
       target: { atMost: 350 },

@@ -7,11 +7,14 @@ import { percentile, repeated, spreadOf } from "../measure.ts";
 import { startProgram } from "../programs.ts";
 import type { Row } from "../table.ts";
 
-/** Milliseconds between two messages: the receiver has always gone to sleep before the next one comes. */
+/** Milliseconds between two messages: the consumer is always idle before the next one arrives. */
 const PACE_MS = 10;
 const WARM_UP = 20;
 
-/** From the call that publishes a message in one process until another has claimed and acknowledged it; every step is synced to the disk. */
+/**
+ * From the call that publishes a message in one process until another has claimed and acknowledged it; every step is
+ * synced to the disk.
+ */
 export const queue: Row = {
   name: "queue",
   async *measure(environment) {

@@ -10,7 +10,10 @@ import { shell } from "../programs.ts";
 import type { Row } from "../table.ts";
 import { wholeRun } from "./whole_run.ts";
 
-/** The files of runs in a store, which runs on this machine too: a raw file up and down against rclone, and whole runs against local ones. */
+/**
+ * The files of runs in a store on the same machine: a raw file uploaded and downloaded against rclone, and whole runs
+ * against local ones.
+ */
 export const store: Row = {
   name: "store",
   async *measure(environment) {
@@ -40,7 +43,7 @@ export const store: Row = {
       }));
     yield { what: `download of ${megabytes(raw.bytes)}`, ...down, unit: "x", target: { atMost: 1.3 } };
 
-    await curlPages(await environment.source(users), users); // the source makes its users when they are first asked for
+    await curlPages(await environment.source(users), users); // the source generates its users at the first request
     await using database = await startPostgres();
     const stored = async () => {
       const { bucket, prefix, endpoint, accessKeyId, secretAccessKey } = await server.bucket();
@@ -100,13 +103,13 @@ export const store: Row = {
   },
 };
 
-/** CPU seconds of a process and those that it has started. */
+/** CPU seconds of a process and its descendants. */
 async function cpuOf(pid: number): Promise<number> {
   const all = await Promise.all([pid, ...await childrenOf(pid)].map(ticksOf));
   return all.reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) / 100;
 }
 
-/** Copies a file; `THEIRS` is an object of its own in the bucket. */
+/** Copies a file; `THEIRS` is a separate object in the bucket. */
 function rclone(
   { bucket, endpoint, accessKeyId, secretAccessKey }: S3Place,
   from: string,
@@ -116,7 +119,7 @@ function rclone(
     `endpoint="${endpoint}",region=us-east-1:${bucket}/theirs`;
   const named = (name: string) => `'${name === "THEIRS" ? remote : name}'`;
   const options = "--config /dev/null --ignore-times --s3-no-check-bucket";
-  // rclone 1.60 can't do with a machine's own certificates, and needs none here
+  // rclone 1.60 can't use the machine's own certificates, and needs none here
   return shell(`env -u AWS_CA_BUNDLE rclone copyto ${options} ${named(from)} ${named(to)}`);
 }
 

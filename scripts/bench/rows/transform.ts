@@ -9,7 +9,7 @@ import { rawFile } from "../fixtures.ts";
 import { inTurn, spreadOf } from "../measure.ts";
 import type { Row } from "../table.ts";
 
-/** The transformer over one raw file, in a process that has done nothing yet, against `jq`. */
+/** The transformer over one raw file, in a newly started process, against `jq`. */
 export const transform: Row = {
   name: "transform",
   async *measure(environment) {
@@ -76,7 +76,7 @@ const WIDE = pipeline({
   source: { url: "https://wide.example.org", paging: { by: "none" } },
 });
 
-/** A record that is valid, but for one of ten. */
+/** A valid record, except for every tenth one. */
 function wideRecord(id: number): string {
   const texts = Array.from({ length: 46 }, (_, at) => [`text_${at}`, `text ${at} of the record ${id}`]);
   return JSON.stringify({

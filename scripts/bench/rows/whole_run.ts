@@ -6,8 +6,10 @@ import type { BenchEnvironment } from "../environment.ts";
 const SERVICES = ["extractor", "transformer", "saver"] as const;
 
 /**
- * A whole run over `users` through three fresh services, with further variables, and an SFTP server: its cost, and the peak memory of each service. Of
- * the saver it is the proportional set size, as of the API: most pages of the `deno` program itself are shared.
+ * A whole run over `users` through three new services, with further variables, and an SFTP server: its cost, and the
+ * peak memory of each
+ * service. For the saver it is the proportional set size, as for the API: most pages of the `deno` program itself are
+ * shared.
  */
 export async function wholeRun(environment: BenchEnvironment, users: number, more: Environment = {}) {
   const url = await environment.source(users);
