@@ -10,8 +10,7 @@ const KEPT = 5;
 
 /**
  * Opens the log at `path`, such as `data/state/audit.jsonl`, and creates it and its folder if they are missing. Before
- * it grows beyond `maxBytes`
- * it is renamed; the newest five full files are kept.
+ * it grows beyond `maxBytes` it is renamed; the newest five full files are kept.
  */
 export async function openAuditLog(path: string, maxBytes = MAX_BYTES): Promise<AuditLog & AsyncDisposable> {
   await Deno.mkdir(dirname(path), { recursive: true });

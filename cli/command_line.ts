@@ -63,8 +63,7 @@ export function parsed<O extends ParseArgsOptionsConfig>(
 
 /**
  * Runs a command and ends the process with its exit code. An error is written to standard error; the code is 2 for the
- * command line and the
- * configuration, else what `codeOf` returns, else 1.
+ * command line and the configuration, else what `codeOf` returns, else 1.
  */
 export async function runCommand<O extends ParseArgsOptionsConfig>(
   accepts: Accepts<O>,

@@ -5,8 +5,8 @@ import type { Environment } from "./services.ts";
 
 /**
  * Variables of the process, then those of the file `path` that the process doesn't set. A missing file is not an error.
- * `NODE_ENV` is
- * `production` unless it is set: with any other value, libraries of the API check their callers at each step.
+ * `NODE_ENV` is `production` unless it is set: with any other value, libraries of the API check their callers at each
+ * step.
  *
  * @throws Error when the file exists but can't be read.
  */

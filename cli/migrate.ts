@@ -1,9 +1,8 @@
 /**
  * `deno task migrate --to postgres://…`: copies the configured SQLite database, and the extractor's state files, into
- * an empty PostgreSQL
- * database. Compares them before anything is committed, and again if they were copied before. Changes nothing in the
- * source. Exit codes: 0 the
- * copy exists and is identical, 1 it isn't, 2 unusable command line or configuration.
+ * an empty PostgreSQL database. Compares them before anything is committed, and again if they were copied before.
+ * Changes nothing in the source. Exit codes: 0 the copy exists and is identical, 1 it isn't, 2 unusable command line or
+ * configuration.
  *
  * @module
  */
@@ -30,8 +29,7 @@ const OPTIONS = { to: { type: "string" } } as const;
 
 /**
  * The extractor's state that is copied: checkpoints (also those set aside), schedules, standings and announcements; not
- * the receipts of
- * transforms.
+ * the receipts of transforms.
  */
 const KEPT = /^(?!transformed\/).+\.json(\.(corrupt|other-source)-\w+)?$/;
 

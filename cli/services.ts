@@ -59,8 +59,7 @@ export function pipelinesOf(env: Environment): Promise<Pipelines> {
 
 /**
  * The permissions of a service: the flags for `deno run`. Only the extractor may reach the sources of `pipelines`, and
- * read the variables that
- * their definitions name. @throws ConfigError when `env` is unusable.
+ * read the variables that their definitions name. @throws ConfigError when `env` is unusable.
  */
 export function permissionsOf(service: Service, env: Environment, pipelines: Pipelines): string[] {
   const variables: Variables = VARIABLES[service];
@@ -168,10 +167,8 @@ export function programPath(name: string): string {
 
 /**
  * V8 flags that limit a service's heap. By default V8 lets the space for young objects grow to 32 MB under a stream of
- * records, and the rest to
- * four times the memory in use, before it frees anything. The saver has three heaps, one for each thread, so its limits
- * are smaller.
- * docs/performance.md has the figures.
+ * records. The rest may grow to four times the memory in use before V8 frees anything. The saver has three heaps, one
+ * for each thread, so its limits are smaller. docs/performance.md has the figures.
  */
 export function heapOf(service: Service): string {
   const [youngMb, growingPercent] = service === "saver" ? [1, 25] : [2, 150];
@@ -220,8 +217,7 @@ function hostsOf(source: AnySource, readEnv: ReadEnv): string[] {
 
 /**
  * The variables of `env` that `service` is started with. Only the extractor gets the secrets of the pipelines' sources,
- * only the saver those of
- * notifications, and only the services that use a database its address.
+ * and only the saver those of notifications. Addresses of databases are given only to the services that use them.
  */
 export function environmentOf(service: Service, env: Environment, { plans }: Pipelines): Environment {
   const secrets = new Set([

@@ -55,8 +55,7 @@ const SETTLED_MS = 30_000;
 
 /**
  * Starts everything. The local servers are ready when this resolves. The services may become ready in any order, as the
- * channel keeps their
- * messages.
+ * channel keeps their messages.
  *
  * @throws ConfigError when the configuration is unusable.
  * @throws PartFailed when a local server ends before it is ready; the others are then stopped.

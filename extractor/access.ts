@@ -1,7 +1,6 @@
 /**
  * Sends requests to a source, at its own address or at a link that it gave. The credentials go to that source only, and
- * the request rate stays
- * within the definition's limit.
+ * the request rate stays within the definition's limit.
  */
 import { pause } from "../shared/actor/backoff.ts";
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
@@ -44,8 +43,7 @@ export class Access implements Disposable {
 
   /**
    * Requests a page and follows a few redirects. Refused are circular redirects, those from an encrypted to an
-   * unencrypted connection, and those
-   * to an origin that the definition doesn't name.
+   * unencrypted connection, and those to an origin that the definition doesn't name.
    */
   async ask(request: PageRequest, signal: AbortSignal): Promise<{ response: Response; address: URL }> {
     const visited = new Set<string>();

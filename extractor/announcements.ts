@@ -22,8 +22,7 @@ export async function forgetAnnouncement(state: Documents, runId: string): Promi
 
 /**
  * The finished runs whose raw file exists and was never transformed, of any age, oldest first. The announcements of
- * other runs are removed,
- * so the duration depends on pending runs only.
+ * other runs are removed, so the duration depends on pending runs only.
  *
  * @throws as `Documents.read` and `Files.exists`.
  */

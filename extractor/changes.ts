@@ -28,9 +28,8 @@ export async function sinceOf(
 
 /**
  * The range of changes that the run covers. If a record may be missing, the range ends where it began, so that the next
- * run requests it again.
- * With counted pages a record can be missed: a changed record moves behind all others, and those after it move up by
- * one place.
+ * run requests it again. With counted pages a record can be missed: a changed record moves behind all others, and those
+ * after it move up by one place.
  */
 export function rangeOf(
   { since, latest, is_latest_final, paging = "" }: Unfinished,

@@ -129,8 +129,7 @@ export class Checkpoint {
 
   /**
    * Reads the document `name`; if it is missing, the checkpoint is empty. An unreadable document is ignored, and so is
-   * the unfinished run of
-   * another source or paging style. Both are set aside with a warning at the first change.
+   * the unfinished run of another source or paging style. Both are set aside with a warning at the first change.
    *
    * @throws as `Documents.read`.
    */

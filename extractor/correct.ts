@@ -11,8 +11,7 @@ export function correctedLineNumbers(correction: Correction): number[] {
 
 /**
  * Yields the corrected records, one for each patch, in the order of the dead-letter file. The file's checksum is
- * verified at its end only, so
- * the caller must not publish any result before.
+ * verified at its end only, so the caller must not publish any result before.
  *
  * @throws PermanentError when a line is missing or can't be corrected, or the file isn't the announced one.
  */

@@ -5,8 +5,7 @@ export interface Ended {
   readonly records: number;
   /**
    * The greatest number that the source announced: a later, smaller number may mean that records were deleted or
-   * withheld. Undefined if the
-   * source announces none.
+   * withheld. Undefined if the source announces none.
    */
   readonly announced: number | undefined;
 }

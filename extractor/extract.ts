@@ -82,10 +82,9 @@ export async function checkpointOf(state: Documents, source: Source, now?: numbe
  * The extractor: mailbox `channel:start_run`, output `channel:phase1_complete`.
  *
  * Guarantee: even if a request is repeated or the process is killed, the run has one raw file, with each record of the
- * source once. A request
- * that arrives while a run of the same source is unfinished resumes that run instead, and is reported as superseded by
- * it. Runs of different
- * pipelines are extracted in parallel, those of one pipeline one after the other.
+ * source once. A request that arrives while a run of the same source is unfinished resumes that run instead, and is
+ * reported as superseded by it. Runs of different pipelines are extracted in parallel, those of one pipeline one after
+ * the other.
  */
 export function extractor(parts: ExtractorParts): Actor<"channel:start_run", ExtractorPlan> {
   const {

@@ -7,8 +7,7 @@ export type RecordId = number | string;
 
 /**
  * The id between `at` and `end` of `json`; undefined if the value can't identify a record. Numbers are compared by
- * value up to 2^53, and by
- * their text beyond, as two such ids could have the same value.
+ * value up to 2^53, and by their text beyond, as two such ids could have the same value.
  */
 export function idFrom(json: JsonBytes, at: number, end: number): RecordId | undefined {
   const value = json.parsed(at, end);
@@ -25,8 +24,7 @@ const PARTS = 256;
 
 /**
  * A set of ids. Dense whole numbers take little more than a bit each, other ids at most 16 bytes, whatever their
- * length: of a text, 104 bits
- * of its hash are kept. For 50 million texts the probability of a collision is 6 in 10^17.
+ * length: of a text, 104 bits of its hash are kept. For 50 million texts the probability of a collision is 6 in 10^17.
  */
 export class IdSet {
   readonly #words: Table[] = [];

@@ -66,10 +66,10 @@ export class PageBuffer {
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /**
- * Fetches a page. Repeats the request after each delay of `source` until the answer is a page. Failures are: a status
- * other than 200 and those
- * that mean an empty list, no connection, an incomplete answer or a timeout, invalid JSON, and JSON that is no page or
- * contradicts itself.
+ * Fetches a page. Repeats the request after each delay of `source` until the answer is a page. Failures are:
+ * - no connection, an incomplete answer, or a timeout
+ * - a status other than 200 and those that mean an empty list
+ * - invalid JSON, and JSON that is no page or contradicts itself
  *
  * @param buffer holds the page's bytes; the page is valid until the buffer is used again
  * @throws PermanentError when all tries have failed, or the page is larger than `source.maxBytes`. Never quotes the

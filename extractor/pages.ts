@@ -44,14 +44,12 @@ export interface TurnedPage extends Page {
 
 /**
  * Yields the pages from `from` to the end of the source. Requests are concurrent if the definition allows it and the
- * paging style can predict
- * positions. A page may hold fewer records than requested; the next one begins where it ended. A page is valid until
- * the next one is
- * requested. The latest total determines the end, as a source can grow in the meantime.
+ * paging style can predict positions. A page may hold fewer records than requested; the next one begins where it ended.
+ * A page is valid until the next one is requested. The latest total determines the end, as a source can grow in the
+ * meantime.
  *
  * @throws as `fetchPage`; Outdated when the source has changed since the run was interrupted; BeginAgain when its total
- * falls, or it grows
- * without end or repeats positions.
+ * falls, or it grows without end or repeats positions.
  */
 export async function* pagesOf(
   source: Source,

@@ -2,10 +2,9 @@
  * Publishes messages again that the channel may have lost.
  *
  * A channel can lose its most recent messages: by a failover to a replica that lagged behind, a restored backup, or a
- * removed queue file. The
- * extractor's own state tells which runs have finished and which one hasn't, so it publishes their messages again under
- * the same ids. A
- * mailbox ignores the messages that it knows, and accepts those that it has lost.
+ * removed queue file. The extractor's own state tells which runs have finished and which one hasn't, so it publishes
+ * their messages again under the same ids. A mailbox ignores the messages that it knows, and accepts those that it has
+ * lost.
  */
 import { getLogger } from "@logtape/logtape";
 import { keepDoing } from "../shared/actor/backoff.ts";
@@ -40,8 +39,7 @@ const PUBLISHED_AT_ONCE = 100;
 
 /**
  * The messages of the last day's runs, except those whose raw file is `gone`, for example after a rejection. A message
- * announces a complete
- * raw file, or requests the unfinished run.
+ * announces a complete raw file, or requests the unfinished run.
  */
 export function recent(
   { current, completed }: Checkpoint,

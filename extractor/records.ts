@@ -53,8 +53,7 @@ export class Records {
 
   /**
    * The records whose index `keep` accepts, one per line with its line end. The text is the source's, byte for byte,
-   * without line ends between
-   * tokens. The lines overwrite the page's own bytes, so call this only once.
+   * without line ends between tokens. The lines overwrite the page's own bytes, so call this only once.
    */
   intoLines(keep: (i: number) => boolean): Uint8Array {
     const { bytes, json } = this;

@@ -42,13 +42,12 @@ const log = getLogger(["etl", "extractor", "run"]);
 
 /**
  * Writes the raw file of `run` from its current position. Calls `onPage` with pages that are in the file, and `onSafe`
- * whenever some of them
- * are durable, to store the progress. A call with the last stored progress resumes there, and adds no record twice.
+ * whenever some of them are durable, to store the progress. A call with the last stored progress resumes there, and
+ * adds no record twice.
  *
  * @param onIds called occasionally while the ids of earlier records are read again
  * @throws as `pagesOf`, `Files.create` and the signal; PermanentError when the source repeats one page endlessly; and
- * BeginAgain when far fewer
- * records were received than announced.
+ * BeginAgain when far fewer records were received than announced.
  */
 export async function writeRun(
   run: Unfinished,
@@ -143,8 +142,7 @@ export async function writeRun(
 
 /**
  * The greatest moment that the run covers after a page. Repeated records are skipped. If one of them has changed, the
- * range ends before that
- * change, so that the next run requests it.
+ * range ends before that change, so that the next run requests it.
  */
 function reached(
   { latest, is_latest_final }: Unfinished,
@@ -226,8 +224,7 @@ function styleOf(source: Source, run: Unfinished): Source["style"] {
 
 /**
  * Inserted records shift others to the next page, but a page of known records only needs as many insertions. Records
- * also repeat on pages that
- * are read again after a fallen total, and in windows that overlap at their edges.
+ * also repeat on pages that are read again after a fallen total, and in windows that overlap at their edges.
  */
 function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source, mayBeExpired: boolean) {
   const held = page.records?.length ?? 0;

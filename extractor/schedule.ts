@@ -55,8 +55,8 @@ const log = getLogger(["etl", "extractor", "schedule"]);
 
 /**
  * Requests runs on `channel` according to `plan`, until `signal`. The request's id derives from the planned time, so
- * two services with the
- * same plan request one run. A request is skipped, with a log line, while another run waits or is being extracted.
+ * two services with the same plan request one run. A request is skipped, with a log line, while another run waits or is
+ * being extracted.
  *
  * A planned time that passed while no service was running is caught up once at the start, if it isn't older than
  * `SCHEDULE_CATCH_UP_HOURS`.

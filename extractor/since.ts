@@ -36,8 +36,7 @@ type Since = NonNullable<AnySource["since"]>;
 
 /**
  * Wraps `style` to request only changes after `from`, in windows up to `now` if the definition says so. The parameter
- * is added to every
- * request except links.
+ * is added to every request except links.
  */
 export function since(
   style: Style,

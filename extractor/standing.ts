@@ -1,7 +1,6 @@
 /**
  * Which run of a pipeline is held, and up to which moment its changes are loaded. Stored separately from the
- * checkpoint, as it changes while a
- * run is extracted.
+ * checkpoint, as it changes while a run is extracted.
  */
 import { z } from "zod";
 import { pause } from "../shared/actor/backoff.ts";

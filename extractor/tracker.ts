@@ -7,9 +7,8 @@ import { after, changeStanding } from "./standing.ts";
 import type { State } from "../shared/files/state.ts";
 
 /**
- * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait, a loaded one moves the
- * cursor of `since`,
- * and the files of a rejected one are removed. Outdated or repeated messages change nothing.
+ * The tracker: mailbox `channel:run_outcome`. A held run makes the pipeline's later runs wait. A loaded run moves the
+ * cursor of `since`. The files of a rejected run are removed. Outdated or repeated messages change nothing.
  */
 export function tracker({ state, files }: { state: State; files: Files }): Actor<"channel:run_outcome"> {
   return {

@@ -1,7 +1,6 @@
 /**
  * Sends files ahead: as soon as a phase has announced them, before the run is loaded and the courier gets its order.
- * This only saves time: the
- * courier sends every file that wasn't sent ahead, or was lost.
+ * This only saves time: the courier sends every file that wasn't sent ahead, or was lost.
  */
 import { basename } from "node:path";
 import { listen } from "../shared/actor/listen.ts";

@@ -16,8 +16,7 @@ const MAX_ATTEMPTS = 20_000;
 
 /**
  * Maximum time without progress, in milliseconds. Sending, reading back and encrypting report progress at least every
- * half megabyte, and a
- * request is answered within 20 s.
+ * half megabyte, and a request is answered within 20 s.
  */
 const STALL_MS = 300_000;
 
@@ -48,8 +47,7 @@ export function sealedFolder(files: Files, runId: string): string {
 
 /**
  * The courier: mailbox `channel:deliver`. While the server is unavailable, the order waits in the mailbox with growing
- * pauses, and the orders of
- * other runs are tried meanwhile. A repeated delivery sends nothing.
+ * pauses, and the orders of other runs are tried meanwhile. A repeated delivery sends nothing.
  */
 export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor<"channel:deliver"> {
   return {

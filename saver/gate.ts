@@ -69,8 +69,8 @@ const LONGEST_SAMPLE = 20_000;
 
 /**
  * Holds a run if its numbers exceed the limits (else returns undefined). The hold records the checksums, so that a
- * release loads the same
- * bytes. Nothing is stored when `refuse` throws; no event of the run is recorded while `refuse` runs.
+ * release loads the same bytes. Nothing is stored when `refuse` throws; no event of the run is recorded while `refuse`
+ * runs.
  */
 export async function hold(
   message: Phase2Complete & { run_id: string },

@@ -9,12 +9,10 @@ import { planFor } from "./plan.ts";
 
 /**
  * The gatekeeper: mailbox `channel:decision`. The first decision on a run counts, and is stored before its outputs are
- * published. The same
- * order repeats its outputs, another order has none.
+ * published. The same order repeats its outputs, another order has none.
  *
  * A released run is announced again as it was held, and the saver loads it. The files of a rejected run are removed by
- * the extractor, which
- * owns them; only its row in the database stays.
+ * the extractor, which owns them; only its row in the database stays.
  */
 export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision"> {
   return {

@@ -20,8 +20,7 @@ export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
 
 /**
  * Loads a run: its row, then each file, then a mark that all files are loaded. Each step is a transaction, so that a
- * repeat resumes at the
- * missing file.
+ * repeat resumes at the missing file.
  *
  * @throws PermanentError when a file is missing, isn't the announced one, or doesn't have the announced number of
  * records.

@@ -1,7 +1,6 @@
 /**
- * The saver service: five actors over one database. The saver loads files, the gatekeeper carries out decisions on held
- * runs, the courier
- * delivers files, the recorder stores the events of runs, and the notifier sends notifications.
+ * The saver service: five actors over one database. The saver loads files, and the gatekeeper carries out decisions on
+ * held runs. The courier delivers files, the recorder stores the events of runs, and the notifier sends notifications.
  */
 import { runActor } from "../shared/actor/run_actor.ts";
 import { HeardCancellations } from "../shared/actor/cancel.ts";

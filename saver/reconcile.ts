@@ -1,11 +1,9 @@
 /**
  * Restores messages from disk and database: transformed files must be loaded, and a loaded run needs a delivery order,
- * even if the queue was
- * lost.
+ * even if the queue was lost.
  *
  * A queue can lose messages: its file is removed, a backup is restored, or a failover goes to a replica that lagged
- * behind. A message is
- * published under its old id, so a mailbox that still knows it ignores it.
+ * behind. A message is published under its old id, so a mailbox that still knows it ignores it.
  */
 import { getLogger } from "@logtape/logtape";
 import { keepDoing } from "../shared/actor/backoff.ts";
@@ -109,8 +107,7 @@ export async function releasedRuns(store: Store): Promise<Outgoing[]> {
 
 /**
  * What the extractor must know about each pipeline: the held or last held run, and what was loaded last. Each message
- * has a new id, so that an
- * extractor that has lost its state gets it again.
+ * has a new id, so that an extractor that has lost its state gets it again.
  */
 export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
   const told = new Map<string, Outgoing[]>();
@@ -133,8 +130,8 @@ export function sinceOf(run: Pick<RunRow, "since"> | undefined): SinceRange | un
 }
 
 /**
- * The id of a run's first order derives from that of the message whose load has ended, as does the id of the event that
- * reports it.
+ * The id of a run's first order derives from that of the message whose load has ended. The id of the event that reports
+ * that end derives from it too.
  */
 function orderId(run: RunRow, events: readonly RunEvent[], now: number): string | undefined {
   const loaded = events.find((event) => event.type === "phase_completed" && event.phase === "LOADING");

@@ -22,12 +22,10 @@ const RECORDER_LAG_MS = 2_000;
  * The saver: mailbox `channel:phase2_complete`, output `channel:deliver`. Idempotent: loaded files aren't loaded again.
  *
  * A run beyond its pipeline's limits is held: nothing of it is loaded or delivered until a person has released it, and
- * the pipeline's later
- * runs wait. Correction runs are made by people, and aren't held.
+ * the pipeline's later runs wait. Correction runs are made by people, and aren't held.
  *
  * A foreign transformer doesn't know the run of its raw file. If this pipeline's extractor wrote the file, that run
- * continues; else the run id
- * is derived from the file's name.
+ * continues; else the run id is derived from the file's name.
  */
 export function saver(
   { store, files, limitsOf = () => undefined }: {
@@ -138,8 +136,7 @@ async function refuseUnknown(store: Store, { pipeline, raw_file }: Phase2Complet
 
 /**
  * Ends a run that was cancelled while no actor worked on it. A cancellation doesn't affect a newer order. An
- * announcement repeated under its
- * old id is as old as its extraction.
+ * announcement repeated under its old id is as old as its extraction.
  */
 async function refuseCancelled(
   store: Store,
@@ -160,9 +157,8 @@ async function refuseCancelled(
 
 /**
  * The recorder: mailbox `channel:run_events`, output `channel:notify`. Stores each event, updates the run's row, and
- * orders the resulting
- * notifications. Repeated events change nothing, and order the same notifications. A held run that is cancelled is
- * rejected.
+ * orders the resulting notifications. Repeated events change nothing, and order the same notifications. A held run that
+ * is cancelled is rejected.
  */
 export function recorder(
   { store, ordersOf = () => Promise.resolve([]) }: {

@@ -1,7 +1,7 @@
 /**
  * `deno task bench`: measures everything on this machine, the pipeline and the machine's own tools in turn. Needs
- * Linux, and curl, jq, sqlite3,
- * redis-server, PostgreSQL, OpenSSH's sftp and sshd, rclone and Swift; `TMPDIR` with about 12 GB for a million users.
+ * Linux, and curl, jq, sqlite3, redis-server, PostgreSQL, OpenSSH's sftp and sshd, rclone and Swift; `TMPDIR` with
+ * about 12 GB for a million users.
  */
 import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { resolve } from "node:path";

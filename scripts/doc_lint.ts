@@ -1,7 +1,7 @@
 /**
  * `deno task docs`: fails if an exported name of a port or a contract has no doc comment. `deno doc --lint` finds them;
- * its other rules
- * (explicit types on every zod constant, no type of a library in a signature) are for published packages.
+ * its other rules (explicit types on every zod constant, no type of a library in a signature) are for published
+ * packages.
  */
 import { complain, EXIT, runCommand } from "../cli/command_line.ts";
 

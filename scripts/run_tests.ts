@@ -1,10 +1,8 @@
 /**
  * `deno task test [PATH…] [flags of deno test]`: installs what is missing, and tests several files at a time. Missing
- * programs are installed
- * through apt on Debian and Ubuntu, as root or if `sudo -n` works; `ETL_TEST_INSTALL=no` prevents it. Tests whose
- * programs are still missing are
- * ignored and listed at the end; with `CI=true` a missing program is a failure. Types are checked by `deno check`,
- * which includes tests.
+ * programs are installed through apt on Debian and Ubuntu, as root or if `sudo -n` works; `ETL_TEST_INSTALL=no`
+ * prevents it. Tests whose programs are still missing are ignored and listed at the end; with `CI=true` a missing
+ * program is a failure. Types are checked by `deno check`, which includes tests.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";

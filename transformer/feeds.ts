@@ -7,8 +7,7 @@ import type { Feed, TransformerParts } from "./transformer.ts";
 
 /**
  * Reads the lookups of all pipelines. A pipeline with an unusable lookup or definition is disabled alone: its problems
- * are logged, and its
- * messages are refused with them.
+ * are logged, and its messages are refused with them.
  *
  * @throws ConfigError when LOOKUP_FILE names an unusable file.
  */

@@ -55,8 +55,7 @@ export class RecordReader {
 
   /**
    * Reads a line of UTF-8. Returns whether it is a JSON object without spaces around it, with at most half of the
-   * levels that can be stored.
-   * The other members are valid only then.
+   * levels that can be stored. The other members are valid only then.
    */
   read(line: Uint8Array): boolean {
     if (line[0] !== OPEN) return false;

@@ -24,8 +24,7 @@ export function enrich(line: string, record: JsonObject, members: readonly Membe
 
 /**
  * The dead letter of a line: the record with `error_reason` added last (replacing its own), or, if the line isn't a
- * JSON object,
- * `{"raw_line":…,"error_reason":…}`.
+ * JSON object, `{"raw_line":…,"error_reason":…}`.
  */
 export function deadLetter(
   line: string,

@@ -24,10 +24,8 @@ export interface Feed {
  * The transformer: mailbox `channel:phase1_complete`, output `channel:phase2_complete`.
  *
  * Guarantee: the two files are published only once both are complete and the raw file's checksum is the announced one.
- * The same raw file gives
- * the same names and bytes, even if the message is repeated. Announced files aren't replaced while they are intact,
- * even if lookup or rules
- * have changed since.
+ * The same raw file gives the same names and bytes, even if the message is repeated. Announced files aren't replaced
+ * while they are intact, even if lookup or rules have changed since.
  */
 export function transformer({ files, feedOf }: TransformerParts): Actor<"channel:phase1_complete"> {
   return {

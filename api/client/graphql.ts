@@ -48,8 +48,7 @@ export class GraphqlClient {
 
   /**
    * Follows a subscription until the signal. A broken connection is reopened. Events are missed meanwhile, so `onState`
-   * is called when the
-   * connection is up (read again then) and when it is down.
+   * is called when the connection is up (read again then) and when it is down.
    *
    * @throws Unauthorized or Refused
    */

@@ -21,8 +21,7 @@ export function letterOf(letter: string): { mailbox: string; id: string } | unde
 
 /**
  * A message's text without personal data: a correction contains parts of records, and a foreign message may contain
- * anything. Text that isn't
- * JSON is hidden completely.
+ * anything. Text that isn't JSON is hidden completely.
  */
 export function maskMessage(body: string, mask: Mask): string {
   if (mask.size === 0) return body;

@@ -7,8 +7,8 @@ import { Unprocessable } from "./unprocessable.ts";
 
 /**
  * Reads the body. Answers 413 if it is longer than `most` bytes, and 422 if it isn't UTF-8. Only POST routes accept a
- * body, so those of
- * other methods aren't read. (hono's `bodyLimit` makes a `Request` of the server's own object, which Deno refuses.)
+ * body, so those of other methods aren't read. (hono's `bodyLimit` makes a `Request` of the server's own object, which
+ * Deno refuses.)
  */
 export function boundedBody(most: number): MiddlewareHandler<Env> {
   const tooLarge = () => detail(413, `Request body is larger than ${most} bytes.`);

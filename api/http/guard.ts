@@ -35,8 +35,7 @@ export function allowedHosts(hosts: readonly string[]): MiddlewareHandler<Env> {
 
 /**
  * Requires the token, as a bearer token or as the cookie of a session that was opened with it. Without a configured
- * token every request is
- * allowed.
+ * token every request is allowed.
  */
 export function authenticated(token: string | undefined, clock: () => number): MiddlewareHandler<Env> {
   return async (c, next) => {

@@ -91,8 +91,7 @@ export class Engine implements Disposable {
 
   /**
    * A function of the console receives the rows one by one, and ends the query at a limit. Both LIMITs keep SQLite from
-   * flattening the user's
-   * SELECT into the outer one, which would return rows before they are sorted.
+   * flattening the user's SELECT into the outer one, which would return rows before they are sorted.
    */
   #rows(select: string, columns: readonly string[]): Pick<Answered, "rows" | "truncated"> {
     const { maxRows, maxBytes } = this.bounds;

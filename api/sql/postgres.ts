@@ -1,7 +1,6 @@
 /**
  * The SQL console on PostgreSQL. A query runs as a user that can only read the views, in its own connection and
- * read-only transaction. The
- * server enforces the user's rights; that they are no wider is checked before each query.
+ * read-only transaction. The server enforces the user's rights; that they are no wider is checked before each query.
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import { Postgres } from "../../shared/store/postgres/connection.ts";

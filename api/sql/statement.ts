@@ -30,14 +30,12 @@ export function startsAsSelect(sql: string): boolean {
 
 /**
  * The statement without its terminator. A common table expression with the name of one of `views` is renamed with
- * `suffix`: SQLite reports its
- * name to the authorizer like a view's, so everything read inside it would appear to be read by the view.
+ * `suffix`: SQLite reports its name to the authorizer like a view's, so everything read inside it would appear to be
+ * read by the view.
  *
  * @throws SqlRefused in four cases. More than blanks and comments follows the statement. Such a name can't be
- * distinguished from a text. One of
- * `tables` is named with its schema, as SQLite then reports `count(*)` as it does for a view over the table. The
- * statement has parameters, as
- * SQLite allows nearly any character in their names.
+ * distinguished from a text. One of `tables` is named with its schema, as SQLite then reports `count(*)` as it does for
+ * a view over the table. The statement has parameters, as SQLite allows nearly any character in their names.
  */
 export function singleSelect(
   sql: string,

@@ -1,11 +1,9 @@
 /**
  * The SQL console's process: answers one query after another. Its parent kills it when a query takes too long, as
- * nothing else stops SQLite. If
- * the parent ends first, standard input closes, and the process ends itself.
+ * nothing else stops SQLite. If the parent ends first, standard input closes, and the process ends itself.
  *
  * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON,
- * `{"columns","truncated","bytes"}` followed by that
- * many bytes of JSON rows, or `{"refused"}` with the reason.
+ * `{"columns","truncated","bytes"}` followed by that many bytes of JSON rows, or `{"refused"}` with the reason.
  */
 import { setPriority } from "node:os";
 import { splitLines } from "../../shared/files/lines.ts";

@@ -1,7 +1,6 @@
 /**
  * `command.ts SERVICE [ARGUMENT...]`: prints the arguments for `deno` that start the service with the least permissions
- * that its configuration
- * needs, one per line.
+ * that its configuration needs, one per line.
  */
 import { EXIT, runCommand, say } from "../command_line.ts";
 import { serviceNamed } from "../service.ts";

@@ -1,7 +1,6 @@
 /**
  * `healthy.ts [URL]`: exits with 0 if the part in this container is healthy. With a URL: if that answers with success.
- * Without: if each actor
- * of this host has recently reported to the channel's directory.
+ * Without: if each actor of this host has recently reported to the channel's directory.
  */
 import { hostname } from "node:os";
 import { openChannel } from "../../shared/channel/open.ts";

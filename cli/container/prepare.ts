@@ -1,7 +1,6 @@
 /**
  * Prepares what the containers need: keys on both sides, the server's host key in the saver's known hosts, and folders
- * that belong to the
- * services' user. Existing keys stay; a repeated run changes nothing.
+ * that belong to the services' user. Existing keys stay; a repeated run changes nothing.
  */
 import { messageOf, PermanentError } from "../../shared/errors/errors.ts";
 import { EXIT, runCommand, say } from "../command_line.ts";

@@ -10,8 +10,7 @@ import type { FileRow, RunRow } from "../../shared/store/rows.ts";
 
 /**
  * Transforms the raw file again, without writing anything, and compares both results with the loaded files. `local` is
- * the finding about the
- * raw file. @throws when it can't be read.
+ * the finding about the raw file. @throws when it can't be read.
  */
 export async function transformAgain(
   run: RunRow,

@@ -30,9 +30,8 @@ export async function localCopy(files: Files, file: FileRow): Promise<Finding> {
 
 /**
  * Compares the file's records in the database. Their lines give the file's bytes if each ends with a line feed, none is
- * blank and all are UTF-8,
- * which holds for the pipeline's own files. For others, records are compared one by one with the local file, if that is
- * the loaded one.
+ * blank and all are UTF-8. This holds for the pipeline's own files. For others, records are compared one by one with
+ * the local file, if that is the loaded one.
  */
 export async function databaseCopy(
   records: Records,

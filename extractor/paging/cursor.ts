@@ -13,9 +13,9 @@ import {
 import type { PagingBy } from "./mod.ts";
 
 /**
- * The end is reached if the source names no next cursor, says that there is no more, or has sent as many records as it
- * announced. If that
- * number fell, the end is an empty page after that many records. No other empty page is an end.
+ * The end is reached if the source names no next cursor or says that there is no more. It is also reached at the
+ * announced number of records. If that number fell, the end is an empty page after that many records. No other empty
+ * page is an end.
  */
 export function cursor(
   { param, next: nextAt, first, more: moreAt, total: totalAt }: PagingBy<"cursor">,

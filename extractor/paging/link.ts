@@ -22,8 +22,7 @@ export function link({ next: nextAt }: PagingBy<"link">): Style {
 
 /**
  * The header `Link` holds the next page's address. The end is a page without that link; an empty page isn't an end. If
- * an earlier page also
- * had a backward link, a page without the header isn't an end, as a last page would have that link too.
+ * an earlier page had a backward link, the last page has one too, so a page without the header isn't an end.
  */
 export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
   return {

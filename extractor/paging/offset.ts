@@ -4,9 +4,8 @@ import type { PagingBy } from "./mod.ts";
 
 /**
  * The end is reached at the total, or, without one, at an empty page; a short page isn't an end. If the total fell,
- * records were deleted, and
- * later records have moved to pages that were already read. As many records are requested again: those before `again`
- * were read before.
+ * records were deleted, and later records have moved to pages that were already read. As many records are requested
+ * again: those before `again` were read before.
  */
 export function offset({ offset, limit, size, total }: PagingBy<"offset">): Style {
   const at = (skip: number) => ({ skip });

@@ -12,10 +12,8 @@ import type { PagingBy } from "./mod.ts";
 
 /**
  * The end is reached at the number of pages or the total, or, without either, at an empty page; a short page isn't an
- * end. If one of these
- * numbers fell, records were deleted, and later records have moved to pages that were already read. These pages are
- * requested again, up to
- * page `again`.
+ * end. If one of these numbers fell, records were deleted, and later records have moved to pages that were already
+ * read. These pages are requested again, up to page `again`.
  */
 export function page(
   { page: param, first = 1, size, pages: pagesAt, total: totalAt }: PagingBy<"page">,

@@ -55,8 +55,7 @@ export interface Style {
   after(position: Position, page: Answered, seen: Announced): Way;
   /**
    * The position after `next`, if that page has the length of the last one (`length`) and is within the total;
-   * undefined if only an answer can
-   * tell the position.
+   * undefined if only an answer can tell the position.
    */
   ahead?(next: Position, length: number, announced: Announced): Position | undefined;
   /** A page's name in messages; undefined if its sequence number in the run is clearer. */

@@ -47,8 +47,7 @@ export async function ensureHostKey(path: string): Promise<KeyPair> {
 
 /**
  * Records in the known hosts `file` that the server at `host` and `port` has the key in `publicKey` and no other; lines
- * about other servers
- * stay. Returns the key's fingerprint.
+ * about other servers stay. Returns the key's fingerprint.
  */
 export async function pinHostKey(
   file: string,

@@ -1,7 +1,6 @@
 /**
  * A local SFTP server for installations without one: the saver delivers to it over the real protocol, and the files
- * appear in a folder. Not
- * meant for the open internet: it has one user, and doesn't limit login attempts.
+ * appear in a folder. Not meant for the open internet: it has one user, and doesn't limit login attempts.
  */
 import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";

@@ -20,8 +20,8 @@ export function fieldsOf(event: RunEvent | undefined): FieldTypes[] | undefined 
 
 /**
  * How `now` differs from `before`. A field has changed its type if it has values of a type that it lacked, or only
- * `null` although it had no
- * `null` before. A field that could be `null` may lose all its values, or those of one of its types.
+ * `null` although it had no `null` before. A field that could be `null` may lose all its values, or those of one of its
+ * types.
  */
 export function driftOf(before: readonly FieldTypes[], now: readonly FieldTypes[]): Drift {
   const earlier = new Map(before.map(({ field, types }) => [field, types]));

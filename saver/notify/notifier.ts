@@ -31,10 +31,9 @@ export interface NotifierParts {
 
 /**
  * The notifier: mailbox `channel:notify`. An order without a receiver becomes one for each, and each gets a row in the
- * log of notifications.
- * Delivery is at least once: receivers recognize repeats by `webhook-id`. A receiver gets one notification at a time;
- * while it fails, its
- * other notifications wait without a connection. With as many instances as receivers, none delays another.
+ * log of notifications. Delivery is at least once: receivers recognize repeats by `webhook-id`. A receiver gets one
+ * notification at a time; while it fails, its other notifications wait without a connection. With as many instances as
+ * receivers, none delays another.
  */
 export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   const { store, receivers, keys, answerWithinMs, pauses = PAUSES } = parts;

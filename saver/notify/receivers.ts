@@ -48,8 +48,7 @@ export interface Post {
 
 /**
  * Sends a notification and returns the receiver's status. Follows no redirect, and reads no byte of the answer's body:
- * the connection is
- * closed as soon as the status has arrived, or the time is up.
+ * the connection is closed as soon as the status has arrived, or the time is up.
  *
  * @throws PermanentError when the receiver is permanently gone (410), or this process lacks permission to reach it.
  * @throws Declined when it refuses the message, TransientError when it fails or doesn't answer.

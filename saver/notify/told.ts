@@ -1,7 +1,7 @@
 /**
  * The notifications that an event of a run causes: the run failed or is held, its pipeline has recovered, the fields of
- * its source have
- * changed. They depend only on the event and the database, so that a repeated event causes the same ones.
+ * its source have changed. They depend only on the event and the database, so that a repeated event causes the same
+ * ones.
  */
 import { DEFAULT_PIPELINE } from "../../shared/contracts/names.ts";
 import type { FieldTypes, Phase, RunEvent } from "../../shared/contracts/messages.ts";

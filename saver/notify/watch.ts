@@ -1,7 +1,6 @@
 /**
  * Detects what no event reports: late runs, pending deliveries, and new dead letters. It reads the database and the
- * channel, so it works while
- * other services are down, and after a restart.
+ * channel, so it works while other services are down, and after a restart.
  */
 import { getLogger } from "@logtape/logtape";
 import { keepDoing } from "../../shared/actor/backoff.ts";
@@ -71,8 +70,7 @@ async function order({ store, channel, publicUrl }: WatchParts, all: readonly Ne
 
 /**
  * Judges the last planned time of each pipeline that is far enough in the past, once. A notification also covers the
- * planned times that follow
- * it within the same span.
+ * planned times that follow it within the same span.
  */
 async function tellLateRuns(parts: WatchParts, now: number): Promise<void> {
   const { store, lateAfterMs } = parts;

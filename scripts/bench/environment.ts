@@ -185,7 +185,6 @@ export class BenchSetup implements AsyncDisposable {
     }
   }
 
-  /** Stops the services and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });

@@ -1,8 +1,7 @@
 /**
  * The consumer of the queue row, in a separate process: claims and completes on the pipeline's channel. Prints `ready`,
- * then for each message
- * the milliseconds from its publication until it was acknowledged. Arguments: the Redis URL (or an empty one), the
- * queue file.
+ * then for each message the milliseconds from its publication until it was acknowledged. Arguments: the Redis URL (or
+ * an empty one), the queue file.
  */
 import { EXIT, runCommand, say } from "../../cli/command_line.ts";
 import { openChannel } from "../../shared/channel/open.ts";

@@ -91,8 +91,7 @@ export interface Actor<C extends ChannelName = ChannelName, P = void> {
   plan?(message: MessageOn<C>, signal: AbortSignal): Promise<Planned<P>>;
   /**
    * Does the work. Its effects must be idempotent, as a message can be repeated. Throws `TransientError` to be tried
-   * again later and
-   * `PermanentError` to make the message a dead letter; any other error counts as transient.
+   * again later and `PermanentError` to make the message a dead letter; any other error counts as transient.
    */
   handle(message: MessageOn<C>, handling: Handling, plan: P): Promise<Done>;
 }

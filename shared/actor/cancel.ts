@@ -7,8 +7,7 @@ import { listen } from "./listen.ts";
 export interface Cancellations {
   /**
    * Calls `then` with the reason, now or later, if the run is cancelled; disposing ends that. Cancellations before
-   * `since`, the time of a
-   * request, are ignored: the request is newer.
+   * `since`, the time of a request, are ignored: the request is newer.
    */
   onCancelled(runId: string, then: (reason: Error) => void, since?: string): Disposable;
 }

@@ -10,8 +10,7 @@ const log = getLogger(["etl", "listen"]);
 
 /**
  * Calls `hear` with each message on `name`, until `signal`. It continues after an outage of the channel; messages
- * published meanwhile are
- * missed. Ignores unreadable messages.
+ * published meanwhile are missed. Ignores unreadable messages.
  *
  * @throws errors that waiting can't resolve.
  */

@@ -20,8 +20,7 @@ type OmitEach<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
 /**
  * Makes a message: adds the envelope, validates it by the channel's contract and writes it as JSON. The id derives from
- * the parent's id and
- * from `name`, so that a repeated step repeats the id; without a parent `name` is the id.
+ * the parent's id and from `name`, so that a repeated step repeats the id; without a parent `name` is the id.
  *
  * @throws PermanentError when the message breaks the contract (a mistake in the sender).
  */

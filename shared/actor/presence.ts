@@ -13,8 +13,7 @@ const LAST_BEAT_MS = 1_000;
 
 /**
  * Sends the beats of one actor instance. An unreachable directory doesn't stop the work. While a beat is being sent,
- * only the newest next one
- * is kept. The last beat is skipped if the directory was unavailable.
+ * only the newest next one is kept. The last beat is skipped if the directory was unavailable.
  */
 export class Presence implements AsyncDisposable {
   /** The instance's name: `host:pid:random`. */

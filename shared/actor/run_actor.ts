@@ -63,8 +63,7 @@ interface Loop {
 
 /**
  * Runs `actor` until `signal`. Throws errors that waiting can't resolve. Also throws when an aborted handler doesn't
- * end: the process must then
- * end, so that another one takes over.
+ * end: the process must then end, so that another one takes over.
  */
 export async function runActor<C extends ChannelName, P>(
   actor: Actor<C, P>,

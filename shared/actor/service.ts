@@ -14,8 +14,7 @@ export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
 export interface ServiceContext {
   /**
    * Aborted at the first SIGTERM or SIGINT, and when the program that started the service has ended: claim no more
-   * work, finish the current
-   * message. A second signal ends the process immediately.
+   * work, finish the current message. A second signal ends the process immediately.
    */
   readonly signal: AbortSignal;
   readonly log: Logger;

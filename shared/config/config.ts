@@ -10,8 +10,7 @@ export type ConfigOf<V extends Variables> = { [K in keyof V]: z.output<V[K]> };
 
 /**
  * Names whose values never appear in a message or a log line. Addresses may hold passwords, and a secret key may have
- * been set as age recipient
- * by mistake.
+ * been set as age recipient by mistake.
  */
 const SECRET = /PASS|SECRET|TOKEN|REDIS_URL|DATABASE_URL|NOTIFY_URL|S3_ENDPOINT|ENCRYPT_TO/;
 
@@ -51,8 +50,8 @@ export function variable(name: string): string | undefined {
 }
 
 /**
- * Names in `env` that look like a misspelling of one in `known`: one or two letters differ, or two are swapped.
- * Returns pairs of the name found and the name that was probably meant.
+ * Names in `env` that look like a misspelling of one in `known`: one or two letters differ, or two are swapped. Returns
+ * pairs of the name found and the name that was probably meant.
  */
 export function misspelt(env: Iterable<string>, known: readonly string[]): [found: string, meant: string][] {
   const names = new Set(known);

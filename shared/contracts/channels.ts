@@ -43,8 +43,7 @@ export interface ChannelContract {
 
 /**
  * Every channel of the system. The names of the two `phase` channels are public and never change: other programs
- * publish to them and subscribe
- * to them. Dead letters of a channel are under `<name>:dead`.
+ * publish to them and subscribe to them. Dead letters of a channel are under `<name>:dead`.
  */
 export const CHANNELS = {
   "channel:start_run": {

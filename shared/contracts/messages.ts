@@ -1,7 +1,6 @@
 /**
  * Every message of the pipeline. The JSON is flat. The first keys of the two phase messages are those of the original
- * Python services, which
- * send no others, so all other keys must be optional on receipt.
+ * Python services. Those services send no other keys, so all others must be optional on receipt.
  *
  * @module
  */
@@ -23,8 +22,7 @@ export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "wanted 64 hexadecimal 
 
 /**
  * A file of the pipeline, relative to the working directory. A path that is absolute, contains `..` or a NUL is refused
- * here; on opening, the
- * path is checked to be inside the data directory.
+ * here; on opening, the path is checked to be inside the data directory.
  */
 export const DataPath = z.string().min(1).max(1024).refine(
   (path) =>

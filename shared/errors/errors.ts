@@ -1,7 +1,6 @@
 /**
  * The two kinds of failure in the pipeline. The adapters (HTTP, SFTP, Redis, SQLite, files) classify failures, as they
- * know the cause; callers
- * never interpret message texts.
+ * know the cause; callers never interpret message texts.
  *
  * @module
  */

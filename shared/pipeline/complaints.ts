@@ -1,7 +1,6 @@
 /**
  * The message about a value that a schema refuses, as it continues `70 is …`; and the rule that the schema expresses. A
- * message that the
- * schema defines itself is used unchanged.
+ * message that the schema defines itself is used unchanged.
  */
 import * as z from "zod";
 import { type Field, takesIntegers } from "./fields.ts";

@@ -25,8 +25,8 @@ export interface Fields {
 
 /**
  * The fields of `record` that have rules. Left out are members that may be anything or absent
- * (`z.unknown().optional()`), and optional objects
- * of such members only: they only give paths to other members of a definition, and are neither read nor validated.
+ * (`z.unknown().optional()`), and optional objects of such members only: they only give paths to other members of a
+ * definition, and are neither read nor validated.
  */
 export function fieldsOf(record: z.ZodObject): Fields {
   const fields: Field[] = [];

@@ -4,9 +4,8 @@ import type { Plan } from "./plan.ts";
 
 /**
  * SHA-256, in lower-case hexadecimal, of everything in a definition that determines the transformer's output. This is
- * its schema with every
- * bound, pattern and message, the added members, and the texts of the messages. The source and its schedule are
- * ignored.
+ * its schema with every bound, pattern and message, the added members, and the texts of the messages. The source and
+ * its schedule are ignored.
  */
 export function identityOf({ definition: { name, record, add } }: Plan): string {
   const decides = { name, record: described(record), add: add ?? {}, words: [NOUNS, SAMPLES.map(complaint)] };

@@ -10,8 +10,7 @@ export type Corrected = { readonly line: string } | { readonly problem: string }
 
 /**
  * The record of a dead letter, corrected by `patch`: replaced by `text`, or with `merge` applied, or unchanged if the
- * patch has neither.
- * Numbers that the patch doesn't change keep their text (`1.0`, `9007199254740993`).
+ * patch has neither. Numbers that the patch doesn't change keep their text (`1.0`, `9007199254740993`).
  *
  * @param deadLetter a line of a dead-letter file: the record with `error_reason`, or `{"raw_line", "error_reason"}`
  */
@@ -39,8 +38,7 @@ export function correctedRecord(deadLetter: string, patch: Patch): Corrected {
 
 /**
  * Applies a JSON Merge Patch (RFC 7396): members of the patch replace those of the target, `null` removes a member,
- * objects are merged. Changes
- * neither argument. Members keep their positions, new ones are last.
+ * objects are merged. Changes neither argument. Members keep their positions, new ones are last.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isExactObject(patch)) return patch;

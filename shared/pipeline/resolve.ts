@@ -14,8 +14,8 @@ export type ReadEnv = (name: string) => string | undefined;
 
 /**
  * A part of a definition with the environment's values, and all their problems: a missing secret, a text instead of a
- * number, a value that
- * the definition doesn't allow. If there are problems, the value must not be used. No problem quotes a secret.
+ * number, a value that the definition doesn't allow. If there are problems, the value must not be used. No problem
+ * quotes a secret.
  *
  * @param as validates the values as that part of a definition; default: the types alone
  */

@@ -15,8 +15,8 @@ export interface Timetable extends ScheduleConfig {
 
 /**
  * The timetable of the pipeline `name`; undefined if its definition never plans a run, or says `off`. For `users`,
- * `off` still allows the runs
- * at the start. `SLEEP_INTERVAL_SECONDS` replaces `SCHEDULE` for definitions that name that variable.
+ * `off` still allows the runs at the start. `SLEEP_INTERVAL_SECONDS` replaces `SCHEDULE` for definitions that name that
+ * variable.
  *
  * @param complain called with the problems of the definition's variables; nothing is planned then
  */

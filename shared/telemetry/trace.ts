@@ -1,7 +1,6 @@
 /**
  * Traces: one trace per run across all services, carried in the messages as a W3C `traceparent`. Without `OTEL_DENO`
- * these functions have no
- * effect.
+ * these functions have no effect.
  */
 import { context, propagation, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 import { messageOf } from "../errors/errors.ts";

@@ -116,8 +116,7 @@ export type About = Record<string, string | number | boolean>;
 
 /**
  * Does `work` and audits it: who did what to what, with which outcome. An unreachable channel is answered as
- * `ServiceUnavailable`, not as an
- * error. `work` may add to `about`.
+ * `ServiceUnavailable`, not as an error. `work` may add to `about`.
  */
 export async function audited<R extends { __typename: string }>(
   { ports, metrics, who, from }: Context,

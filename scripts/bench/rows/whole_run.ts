@@ -7,9 +7,8 @@ const SERVICES = ["extractor", "transformer", "saver"] as const;
 
 /**
  * A whole run over `users` through three new services, with further variables, and an SFTP server: its cost, and the
- * peak memory of each
- * service. For the saver it is the proportional set size, as for the API: most pages of the `deno` program itself are
- * shared.
+ * peak memory of each service. For the saver it is the proportional set size, as for the API: most pages of the `deno`
+ * program itself are shared.
  */
 export async function wholeRun(environment: BenchEnvironment, users: number, more: Environment = {}) {
   const url = await environment.source(users);
