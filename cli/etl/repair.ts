@@ -16,6 +16,7 @@ import {
   draftOf,
   editable,
   isLine,
+  MOST_AT_ONCE,
   patchOf,
   recordOf,
   uncorrected,
@@ -38,6 +39,11 @@ export async function repair(work: Work): Promise<number> {
     : options.from === undefined
     ? await fromEditor(records, work)
     : patchesOf(records, await textOfFile(options.from));
+  if (records.length === MOST_AT_ONCE) {
+    complain(
+      `These are the first ${MOST_AT_ONCE} records that aren't corrected yet. Repeat the command for more.`,
+    );
+  }
   if (patches.length === 0) {
     complain("Nothing was changed, so nothing is replayed.");
     return EXIT.ok;
@@ -100,7 +106,8 @@ function setInAll(
 function valueOf(rule: Rule | undefined, text: string): unknown {
   if (rule?.kind === "string" || rule?.kind === "email") return text;
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return value === Infinity || value === -Infinity ? text : value; // JSON can't write these
   } catch {
     return text;
   }
@@ -111,7 +118,14 @@ async function fromEditor(records: readonly InvalidRecord[], { editor }: Work): 
   const file = await Deno.makeTempFile({ prefix: "etl-repair-", suffix: ".jsonl" });
   await Deno.writeTextFile(file, linesOf(records));
   const [program, ...args] = editor.split(/\s+/).filter((word) => word !== "");
-  const status = await new Deno.Command(program!, { args: [...args, file] }).spawn().status;
+  const status = await runEditor(program!, [...args, file]).catch(async (error) => {
+    await Deno.remove(file);
+    throw new UsageError(
+      `Cannot start the editor ${JSON.stringify(editor)}: ${
+        messageOf(error)
+      }. Set EDITOR to a program, or use --from.`,
+    );
+  });
   if (!status.success) throw new Failed(`${editor} ended with ${status.code}. What was typed is in ${file}.`);
   try {
     const patches = patchesOf(records, await Deno.readTextFile(file));
@@ -124,9 +138,21 @@ async function fromEditor(records: readonly InvalidRecord[], { editor }: Work): 
   }
 }
 
+async function runEditor(program: string, args: string[]): Promise<Deno.CommandStatus> {
+  return await new Deno.Command(program, { args }).spawn().status;
+}
+
 async function textOfFile(name: string): Promise<string> {
   if (name === "-") return await new Response(Deno.stdin.readable).text();
-  return await Deno.readTextFile(name);
+  try {
+    return await Deno.readTextFile(name);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read ${JSON.stringify(name)}: ${
+        messageOf(error)
+      }. Give --from a file with corrected records, or - for standard input.`,
+    );
+  }
 }
 
 /** Returns whether all are valid. */

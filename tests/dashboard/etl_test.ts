@@ -86,7 +86,26 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
     await Deno.writeTextFile(`${pipeline.folder}/edited.jsonl`, '{"$id":"7"}\n');
     const { stderr } = await etl(site, 2, "repair", String(run.id), "--from", "edited.jsonl");
     assert.match(stderr, /Cannot use line 1: its \$id "7" is none of the records/);
+    const missing = await etl(site, 2, "repair", String(run.id), "--from", "none.jsonl");
+    assert.match(missing.stderr, /Cannot read "none\.jsonl": .*\. Give --from a file/);
   });
+
+  await t.step(
+    "an editor that can't be started leaves no records behind, and a number too large stays text",
+    async () => {
+      const { EDITOR } = pipeline.env;
+      pipeline.env.EDITOR = "no-such-editor";
+      pipeline.env.TMPDIR = pipeline.folder;
+      const { stderr } = await etl(site, 2, "repair", String(run.id));
+      assert.match(stderr, /Cannot start the editor "no-such-editor": .*\. Set EDITOR to a program/);
+      const names = (await Array.fromAsync(Deno.readDir(pipeline.folder))).map(({ name }) => name);
+      assert.ok(!names.some((name) => name.startsWith("etl-repair-")), names.join());
+      delete pipeline.env.TMPDIR;
+      pipeline.env.EDITOR = EDITOR;
+      const { stdout } = await etl(site, 1, "repair", String(run.id), "--set", "age=1e400", "--check");
+      assert.match(stdout, /age: "1e400" is not a number/);
+    },
+  );
 
   await t.step("redeliver asks for the delivery", async () => {
     assert.deepEqual(lines(await etl(site, 0, "redeliver", String(run.id), "--json")), [{
