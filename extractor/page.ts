@@ -69,7 +69,7 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
  * Fetches a page. Repeats the request after each delay of `source` until the answer is a page. Failures are:
  * - no connection, an incomplete answer, or a timeout
  * - a status other than 200 and those that mean an empty list
- * - invalid JSON, and JSON that is no page or contradicts itself
+ * - invalid JSON, and JSON that isn't a page or contradicts itself
  *
  * @param buffer holds the page's bytes; the page is valid until the buffer is used again
  * @throws PermanentError when all tries have failed, or the page is larger than `source.maxBytes`. Never quotes the
@@ -198,7 +198,7 @@ function envelopeOf(bytes: Uint8Array, source: Source, shown: string): Envelope 
   }
 }
 
-/** @throws Contradiction if it is no page. */
+/** @throws Contradiction if the value isn't a page. */
 function understood(
   source: Source,
   about: {

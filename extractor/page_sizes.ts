@@ -23,7 +23,7 @@ export interface ToldPages {
   readonly first_page?: string;
 }
 
-/** The sizes of a run's pages. The first position is included if no record was repeated and no window was restarted. */
+/** The sizes of a run's pages. The first position is included if no record was repeated and there are no windows. */
 export function toldPages({ page_sizes, duplicates }: Unfinished, { style, since }: Source): ToldPages {
   if (page_sizes === undefined) return {};
   if (duplicates > 0 || since?.window !== undefined || !["offset", "page"].includes(style.by)) {

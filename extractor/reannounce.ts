@@ -73,8 +73,8 @@ export async function* untransformedOnes(
 }
 
 /**
- * Publishes messages that may be lost, now and regularly, until `signal`. Removes the announcement of a run that ended
- * without a transform.
+ * Publishes messages that may be lost, now and regularly, until `signal`. Removes the announcement of a run that has
+ * ended.
  */
 export async function runReannounce(
   { channel, state, files, openings, now = Date.now }: {

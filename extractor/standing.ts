@@ -89,7 +89,7 @@ export function cursorOf(standing: Standing, of: string): Moment | undefined {
  */
 const BELIEVED_MS = 3 * 3_600_000;
 
-/** The run that later ones wait for. After a long silence none is assumed: the saver makes later runs wait too. */
+/** The run that later ones wait for. It is undefined after a long silence: the saver makes later runs wait too. */
 export function heldIn({ held, held_at }: Standing, now: number): string | undefined {
   return now - held_at < BELIEVED_MS ? held : undefined;
 }

@@ -9,7 +9,7 @@ export const WITH_PARENT = "--with-parent";
 /** How long a process may outlive its parent, in milliseconds. */
 const GRACE_MS = 15_000;
 
-/** Calls `stop` when the parent is gone; does nothing without `WITH_PARENT`. */
+/** Calls `stop` when the parent has ended; does nothing without `WITH_PARENT`. */
 export async function endWithParent(stop: () => void): Promise<void> {
   if (!Deno.args.includes(WITH_PARENT)) return;
   const buffer = new Uint8Array(64);

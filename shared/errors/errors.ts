@@ -103,7 +103,7 @@ export class ConfigError extends PermanentError {
   }
 }
 
-/** The text of anything that was thrown, for logs and for reasons that people read. */
+/** The text of any thrown value, for logs and for displayed reasons. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

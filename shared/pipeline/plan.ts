@@ -129,7 +129,7 @@ function explained({ path, message }: z.core.$ZodIssue, record: unknown, leaves:
     if (value === undefined) return [problem(leaf.rule, path, found, found, found)];
     return [problem(leaf.rule, path, found, message, `${found} is ${message}`)];
   }
-  // fields can't exist where their parent is no object
+  // a field can't exist if its parent isn't an object
   const phrase = value === undefined ? "missing" : `missing (${path.join(".")} is ${kindOf(value)})`;
   const missing = leaves.filter((leaf) => leaf.optional <= path.length && begins(leaf.path, path));
   if (missing.length > 0) {

@@ -29,7 +29,7 @@ export function lineProblem(kind: string, message: string): Problem {
   return { field: "", found: kind, wanted: "a JSON object", reason: kind, message: `${kind}: ${message}` };
 }
 
-/** For a parsed line that is no object. */
+/** For a parsed line that isn't an object. */
 export function notAnObject(value: unknown): Problem {
   return lineProblem("Not an object", `found ${kindOf(value)}, wanted a JSON object`);
 }

@@ -71,7 +71,7 @@ function toneOf({ type }: Event): string {
   return type === "phase_completed" ? "good" : "";
 }
 
-/** Details that are words. */
+/** Details that are texts. */
 const WORDS = ["state", "began_again"];
 
 /** Counts and texts; names and hashes of files are elsewhere on the page. */
