@@ -55,12 +55,13 @@ export function planOf(
   const { schema, fields } = fieldsOf(record as z.ZodObject);
   const leaves = leavesOf(fields, []);
   const quick = compile(schema);
+  const key: string[] = definition.key.split(".");
   const judge = (value: unknown): readonly Problem[] => {
     if (!isObject(value)) return [notAnObject(value)];
-    if (quick.validate(value)) return NONE;
-    return schema.safeParse(value, CONTEXT).error?.issues.flatMap((issue) =>
-      explained(issue, value, leaves)
-    ) ?? NONE;
+    const ofKey = keyProblems(at(value, key), key);
+    if (quick.validate(value)) return ofKey;
+    const issues = schema.safeParse(value, CONTEXT).error?.issues ?? NONE;
+    return [...ofKey, ...issues.flatMap((issue) => explained(issue, value, leaves))];
   };
   return {
     name,
@@ -100,7 +101,23 @@ function formOf(record: z.ZodObject): z.core.JSONSchema.BaseSchema {
 }
 
 const CONTEXT = { error: complaint };
-const NONE: readonly Problem[] = [];
+const NONE: readonly never[] = [];
+
+/** In a database, two keys with these characters could be one: SQLite cuts a text at a NUL, PostgreSQL replaces both. */
+function keyProblems(key: unknown, path: readonly string[]): readonly Problem[] {
+  if (typeof key !== "string" || (key.isWellFormed() && !key.includes("\0"))) return NONE;
+  const rule: Rule = {
+    field: path.join("."),
+    kind: "value",
+    wanted: "a text without NUL and lone surrogates",
+  };
+  const complaint = "a key with NUL or a lone surrogate";
+  return [problem(rule, path, shown(key), complaint, `${shown(key)} is ${complaint}`)];
+}
+
+function at(record: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((at: unknown, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], record);
+}
 
 interface Leaf {
   readonly path: readonly string[];
@@ -119,10 +136,7 @@ function leavesOf(fields: readonly Field[], above: readonly string[], optional =
 }
 
 function explained({ path, message }: z.core.$ZodIssue, record: unknown, leaves: readonly Leaf[]): Problem[] {
-  const value = path.reduce(
-    (at: unknown, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
-    record,
-  );
+  const value = at(record, path);
   const found = value === undefined ? "missing" : shown(value);
   const leaf = leaves.find((leaf) => begins(path, leaf.path));
   if (leaf !== undefined) {

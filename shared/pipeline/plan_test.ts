@@ -81,6 +81,28 @@ Deno.test("of an absent object each field that it has to have is missing; of an 
   ]);
 });
 
+Deno.test("a key with NUL or a lone surrogate, which a database could take for another key, is refused", () => {
+  const of = (key: string, record: unknown) =>
+    planOf({
+      ...users,
+      record: z.object({ id: z.string(), o: z.object({ "a b": z.string() }) }),
+      key: key as "id",
+    })
+      .judge(record).map(({ message }) => message);
+  const complaint = "is a key with NUL or a lone surrogate";
+  assert.deepEqual(of("id", { id: "a\0b", o: { "a b": "\ud800" } }), [
+    String.raw`id: "a\u0000b" ${complaint}`,
+  ]);
+  assert.deepEqual(of("id", { id: "\udc00", o: 1 }), [
+    String.raw`id: "\udc00" ${complaint}`,
+    "o.a b: missing (o is a number)",
+  ]);
+  assert.deepEqual(of("o.a b", { id: "\0", o: { "a b": "\ud800x" } }), [
+    String.raw`o.a b: "\ud800x" ${complaint}`,
+  ]);
+  assert.deepEqual(of("id", { id: "\u{1f600}\ufffd\u0001", o: { "a b": "" } }), []);
+});
+
 Deno.test("what nothing is asked of is neither read nor judged", () => {
   const secret = z.unknown().optional();
   const { reading, rules, judge } = plan({
