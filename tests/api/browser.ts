@@ -22,7 +22,7 @@ export interface Tab {
 }
 
 /** After how long what has to show or happen counts as not coming, in milliseconds: a bound for what failed, not for a page. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 120_000;
 
 /** Where the browser listens that pages are opened in. */
 let endpoint: string | undefined;

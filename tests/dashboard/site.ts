@@ -54,7 +54,14 @@ export async function visit(site: Site, path: string, work: (visit: Visit) => Pr
 
 /** Presses what a reader of the screen knows by this name. */
 export async function press(page: Page, name: string, role: "button" | "link" = "button"): Promise<void> {
-  await page.locator(`aria/${name}[role="${role}"]`).click();
+  await page.locator(`aria/${name}[role="${role}"]`).click().catch(async (error) => {
+    const shown = await page.evaluate(() => document.body.innerText);
+    assert.fail(
+      `The ${role} ${JSON.stringify(name)} could not be pressed (${error}) on ${
+        JSON.stringify(shown.slice(0, 2000))
+      }`,
+    );
+  });
 }
 
 /** Writes into the field of this name, or that fits the selector, in place of all that it holds. */
