@@ -28,7 +28,7 @@ export function limitsOf({ hold = {}, load }: Pick<AnyPipeline, "hold" | "load">
 }
 
 function shareOf(percent: string | undefined): number | undefined {
-  return percent === undefined ? undefined : Number(percent.slice(0, -1)) / 100;
+  return percent === undefined ? undefined : Number(`${percent.slice(0, -1)}e-2`);
 }
 
 type Counts = Pick<RunRow, "id" | "valid_count">;
@@ -41,7 +41,8 @@ export function reasonToHold(
 ): string | undefined {
   const reasons: string[] = [];
   const all = valid + invalid;
-  if (limits.invalid !== undefined && invalid > limits.invalid * all) {
+  // quotients, as 0.29 * 100 is less than 29
+  if (limits.invalid !== undefined && invalid / all > limits.invalid) {
     reasons.push(
       `${invalid} of its ${all} records are invalid (${percent(invalid / all)}), more than ${
         percent(limits.invalid)
@@ -49,7 +50,7 @@ export function reasonToHold(
     );
   }
   const had = before?.valid_count ?? 0;
-  if (limits.shrink !== undefined && valid < limits.shrink * had) {
+  if (limits.shrink !== undefined && valid / had < limits.shrink) {
     reasons.push(
       `it has ${valid} valid records, fewer than ${percent(limits.shrink)} of the ${had} of run ${
         before!.id

@@ -48,7 +48,29 @@ Deno.test("whatever the numbers, a run is held if and only if one of them is bey
   fc.assert(fc.property(count, count, count, share, share, (valid, invalid, had, most, least) => {
     const isHeld =
       reasonToHold(counts(valid, invalid), { invalid: most, shrink: least }, before(had)) !== undefined;
-    const isBad = most !== undefined && invalid > most * (valid + invalid);
-    assert.equal(isHeld, isBad || (least !== undefined && valid < least * had));
+    const isBad = most !== undefined && invalid / (valid + invalid) > most;
+    assert.equal(isHeld, isBad || (least !== undefined && valid / had < least));
   }));
+});
+
+Deno.test("no run is held at its limit, whatever the limit: 29 of 100 are 29 %", () => {
+  for (const digits of [0, 1, 2]) {
+    const all = 100 * 10 ** digits;
+    for (let count = 0; count <= all; count++) {
+      const percent = `${count / 10 ** digits}%` as const;
+      const limits = limitsOf({ load: "upsert", hold: { invalid: percent, shrink: percent } }, true);
+      assert.equal(
+        reasonToHold(counts(all - count, count), { ...limits, shrink: undefined }, undefined),
+        undefined,
+      );
+      assert.equal(reasonToHold(counts(count), { ...limits, invalid: undefined }, before(all)), undefined);
+      if (count === all) continue;
+      assert.ok(
+        reasonToHold(counts(all - count - 1, count + 1), { ...limits, shrink: undefined }, undefined),
+      );
+      if (count > 0) {
+        assert.ok(reasonToHold(counts(count - 1), { ...limits, invalid: undefined }, before(all)));
+      }
+    }
+  }
 });
