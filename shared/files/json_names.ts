@@ -1,5 +1,3 @@
-const BACKSLASH = 92;
-
 /** A power of two. */
 const PLACES = 4_096;
 /** So that the search for a free place is short. */
