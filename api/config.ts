@@ -18,10 +18,13 @@ const origin = z.string().refine(
   "wanted origins such as http://localhost:3000, without a path",
 );
 
+// others can't be sent in the header Authorization
+const TOKEN_WANTED = "wanted 16 to 1000 letters, digits and signs of ASCII, without spaces";
+
 export const ApiVariables = {
   API_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. Default 127.0.0.1."),
   API_PORT: whole(0, 65535).default(8000).describe("Port to listen on; 0 takes a free one. Default 8000."),
-  API_TOKEN: z.string().min(16, "wanted at least 16 characters").optional().describe(
+  API_TOKEN: z.string().regex(/^[\x21-\x7e]{16,1000}$/, TOKEN_WANTED).optional().describe(
     "If set, every route except /healthz and /readyz requires it as `Authorization: Bearer`. Unset: no token is required.",
   ),
   ALLOWED_HOSTS: list().prefault("localhost,127.0.0.1,[::1],api").pipe(z.array(hostName).min(1)).describe(

@@ -104,6 +104,7 @@ Deno.test("doctor connects to the receivers of notifications, names their hosts 
     bad.stdout,
     /NOTIFY_URL is \(hidden\): wanted http or https addresses without user and password/,
   );
+  assert.equal(bad.stdout.split("wanted http or https").length, 2, "it is said once");
   const away = await look({ NOTIFY_URL: `http://127.0.0.1:1/${HIDDEN_PATH}` });
   assert.equal(away.code, 1);
   assert.match(away.said!, /^Cannot connect to 127\.0\.0\.1:1: .*Check NOTIFY_URL/);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { loadConfig } from "../../shared/config/config.ts";
 import { openApi, ORIGIN } from "../../tests/support/api.ts";
+import { ApiVariables } from "../config.ts";
 
 const TOKEN = "a-token-that-is-long";
 const bearer = { authorization: `Bearer ${TOKEN}` };
@@ -37,6 +39,15 @@ Deno.test("with a token set, every route but liveness and readiness wants it", a
     });
   }
   for (const path of ["/healthz", "/readyz"]) assert.equal((await pipeline.send(path)).status, 200);
+});
+
+Deno.test("a token that no header or sign-in could carry is refused at the start", () => {
+  for (const token of ["fifteen-letters", "with spaces inside it", "tøken-åäö-åäö-åäö", "a".repeat(1001)]) {
+    assert.throws(
+      () => loadConfig("api", ApiVariables, { API_TOKEN: token }),
+      /API_TOKEN is \(hidden\): wanted 16 to 1000 letters, digits and signs of ASCII, without spaces/,
+    );
+  }
 });
 
 Deno.test("a browser signs in with the token and gets a cookie that stands for it, until it ends or is changed", async () => {

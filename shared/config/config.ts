@@ -32,7 +32,8 @@ export function loadConfig<V extends Variables>(
     if (read.success) config[name] = read.data;
     else {
       const shown = value === undefined ? "unset" : SECRET.test(name) ? "(hidden)" : JSON.stringify(value);
-      problems.push(`${name} is ${shown}: ${read.error.issues.map((issue) => issue.message).join(", ")}`);
+      const wanted = new Set(read.error.issues.map((issue) => issue.message)); // several rules may say the same
+      problems.push(`${name} is ${shown}: ${[...wanted].join(", ")}`);
     }
   }
   if (problems.length > 0) throw new ConfigError(service, problems);
