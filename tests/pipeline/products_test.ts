@@ -121,6 +121,25 @@ Deno.test("bad products are repaired by their own rules, and verify finds all co
   assert.match(stdout, /Checked 3 runs: everything matches/);
 });
 
+Deno.test("database and queue may be in another folder: task run, verify and retention use them there", async () => {
+  const elsewhere = await Deno.makeTempDir({ prefix: "elsewhere-" });
+  try {
+    const env = { DB_PATH: `${elsewhere}/data.db`, QUEUE_PATH: `${elsewhere}/queue.db` };
+    await using pipeline = await startPipeline({ env });
+    const run = await pipeline.task("run");
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stdout, /^Run \S+ COMPLETED: 208 valid/m);
+    for (
+      const [name, option, value] of [["verify", "--run", "latest"], ["retention", "--days", "1"]] as const
+    ) {
+      const { code, stderr } = await pipeline.task(name, option, value);
+      assert.equal(code, 0, stderr);
+    }
+  } finally {
+    await Deno.remove(elsewhere, { recursive: true });
+  }
+});
+
 Deno.test("task run takes the names of pipelines, runs them at once, and refuses others", async () => {
   await using pipeline = await startPipeline();
   const { code, stdout, stderr } = await pipeline.task("run", "users", "products");

@@ -11,10 +11,6 @@ export function taskOf(name: string): string[] {
   return [
     command!,
     "--quiet",
-    ...words.map((word) => {
-      if (word.endsWith(".ts")) return programPath(word);
-      // the task's own working directory holds the definitions of pipelines as well
-      return word === "--allow-read=." ? `${word},${programPath("pipelines")}` : word;
-    }),
+    ...words.map((word) => word.endsWith(".ts") ? programPath(word) : word),
   ];
 }
