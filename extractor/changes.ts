@@ -1,7 +1,9 @@
 /** Determines which changes a run requests, for pipelines with `since`. */
-import type { SinceRange, StartRun } from "../shared/contracts/messages.ts";
+import type { Moment, SinceRange, StartRun } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
+import { later } from "../shared/pipeline/moments.ts";
 import type { Unfinished } from "./checkpoint.ts";
+import type { RecordId } from "./ids.ts";
 import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
 import { changeStanding, cursorOf, rewound, standingOf } from "./standing.ts";
@@ -40,6 +42,41 @@ export function rangeOf(
   const hasGap = missing > 0 || (is_latest_final === true && ["offset", "page"].includes(paging));
   const to = hasGap ? undefined : notAfter(latest, now);
   return { from, ...to === undefined ? {} : { to }, of, rewinds };
+}
+
+/** The records of a page. */
+export interface Taken {
+  /** Which ones are written. */
+  readonly isTaken: readonly boolean[];
+  /** Which ones are skipped as their id was on an earlier page. */
+  readonly isRepeated: readonly boolean[];
+}
+
+/**
+ * A record whose id was on an earlier page, or earlier on this one, is skipped. With `moments`, a later version of a
+ * record on the same page is taken too: in the database it replaces the earlier one.
+ */
+export function taken(
+  ids: readonly (RecordId | undefined)[],
+  moments: readonly unknown[],
+  isNew: (id: RecordId) => boolean,
+): Taken {
+  const newest = new Map<RecordId, Moment | undefined>();
+  const isRepeated = ids.map(() => false);
+  const isTaken = ids.map((id, i) => {
+    if (id === undefined) return true;
+    if (isNew(id)) {
+      if (moments.length > 0) newest.set(id, later(undefined, moments[i]));
+      return true;
+    }
+    isRepeated[i] = !newest.has(id);
+    const before = newest.get(id);
+    const now = later(before, moments[i]);
+    if (isRepeated[i] || now === before) return false;
+    newest.set(id, now);
+    return true;
+  });
+  return { isTaken, isRepeated };
 }
 
 /** @throws PermanentError if a request rewinds a pipeline without `since`. */

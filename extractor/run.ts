@@ -5,6 +5,7 @@ import type { Moment } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files, GrowingFile } from "../shared/files/files.ts";
 import { later } from "../shared/pipeline/moments.ts";
+import { taken } from "./changes.ts";
 import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
@@ -93,13 +94,14 @@ export async function writeRun(
       const { records, way } = page;
       const length = records?.length ?? 0;
       const ids = records?.ids ?? [];
-      const isFresh = ids.map((id) => id === undefined || seen.add(id));
-      const fresh = isFresh.filter(Boolean).length;
+      const moments = records?.moments ?? [];
+      const { isTaken, isRepeated } = taken(ids, moments, (id) => seen.add(id));
+      const fresh = isTaken.filter(Boolean).length;
       const isResumed = part !== undefined && run.pages === from.pages;
       refuseRepeated(page, fresh, run, source, isResumed && style.mayExpire === true);
       let lastPage: string | undefined;
       if (records !== undefined) {
-        const lines = records.intoLines((i) => isFresh[i]!);
+        const lines = records.intoLines((i) => isTaken[i]!);
         if (length > 0 && ids.every((id) => id === undefined)) {
           lastPage = refuseSame(page, lines, run, source);
         }
@@ -118,7 +120,7 @@ export async function writeRun(
         total: way.total ?? null,
         most_total: way.total === undefined ? null : Math.max(run.most_total ?? 0, way.total),
         total_pages: way.pages,
-        ...reached(run, records?.moments ?? [], isFresh),
+        ...reached(run, moments, isRepeated),
         ended: way.next === undefined,
         last_page: lastPage,
       };
@@ -141,16 +143,16 @@ export async function writeRun(
 }
 
 /**
- * The greatest moment that the run covers after a page. Repeated records are skipped. If one of them has changed, the
- * range ends before that change, so that the next run requests it.
+ * The greatest moment that the run covers after a page. Records of earlier pages are skipped. If one of them has
+ * changed, the range ends before that change, so that the next run requests it.
  */
 function reached(
   { latest, is_latest_final }: Unfinished,
   moments: readonly unknown[],
-  isFresh: readonly boolean[],
+  isRepeated: readonly boolean[],
 ): Pick<Unfinished, "latest" | "is_latest_final"> {
   if (is_latest_final) return { latest, is_latest_final };
-  const isChanged = moments.some((moment, i) => !isFresh[i] && later(latest, moment) !== latest);
+  const isChanged = moments.some((moment, i) => isRepeated[i] && later(latest, moment) !== latest);
   return isChanged
     ? { latest, is_latest_final: true }
     : { latest: moments.reduce<Moment | undefined>(later, latest) };

@@ -158,3 +158,26 @@ Deno.test("a run that lacks some of what was announced moves nothing, so that th
   assert.equal((await source.extract(SOURCE)).lines.length, 25);
   assert.deepEqual(ids((await source.extract(SOURCE)).lines), [25]);
 });
+
+Deno.test("of several versions of a record on one page the latest is taken, and a record that is there twice holds up nothing", async () => {
+  const n = (id: number, at: number) => ({ id, at });
+  const all = [n(1, 1), n(2, 9), n(1, 5), n(1, 5), n(3, 7), n(3, 6), n(4, 8), n(4, 8)];
+  for (
+    const paging of [
+      { by: "none" },
+      { by: "offset", offset: "skip", limit: "limit", size: 10 },
+    ] as AnySource["paging"][]
+  ) {
+    await using source = await startPaged(({ url: { searchParams: query } }) =>
+      Response.json({
+        items: query.get("skip") === "8" ? [] : all.filter(({ at }) => at >= Number(query.get("since"))),
+      })
+    );
+    const numbers = { records: "items", paging, since: { field: "at", from: 0, send: { since: "{}" } } };
+    const { lines } = await source.extract(numbers);
+    assert.deepEqual(lines.map((line) => JSON.parse(line)), [n(1, 1), n(2, 9), n(1, 5), n(3, 7), n(4, 8)]);
+    assert.match(source.asked.at(-1)!, /since=0/);
+    await source.extract(numbers).catch(() => {});
+    assert.ok(source.asked.some((path) => path.includes("since=9")), source.asked.join(" "));
+  }
+});
