@@ -1,7 +1,6 @@
 /** Parses only the needed part of a record's text: the fields of a reading plan, and the names of its keys. */
 import type { Field } from "../shared/pipeline/fields.ts";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
-import { MemberNames } from "../shared/files/json_names.ts";
 import { MOST_LEVELS } from "../shared/pipeline/problems.ts";
 
 const OPEN = 123;
@@ -29,8 +28,7 @@ const MOST_SEEN = 500;
 
 /** Reads records one after another. The values are valid until the next `read`. */
 export class RecordReader {
-  readonly #names = new MemberNames();
-  readonly #json = new JsonBytes(undefined, this.#names);
+  readonly #json = new JsonBytes();
   readonly #record: ObjectReader;
 
   constructor(fields: readonly Field[]) {
@@ -57,14 +55,13 @@ export class RecordReader {
 
   /**
    * Reads a line of UTF-8. Returns whether it is a JSON object without spaces around it, with at most half of the
-   * levels that can be stored, in which no object has a name twice. The other members are valid only then.
+   * levels that can be stored. The other members are valid only then.
    */
   read(line: Uint8Array): boolean {
     if (line[0] !== OPEN) return false;
     this.#json.turnTo(line);
     try {
-      return this.#record.read(line, 0) === line.length && this.#json.levels <= MOST_LEVELS / 2 &&
-        this.#names.areDistinct;
+      return this.#record.read(line, 0) === line.length && this.#json.levels <= MOST_LEVELS / 2;
     } catch (error) {
       if (error instanceof SyntaxError) return false;
       throw error;
@@ -87,7 +84,7 @@ class ObjectReader {
   values: Record<string, unknown> = {};
   readonly keys: string[] = [];
   /** Keys, and the bits of kinds of values, that are new in the last record. */
-  readonly #fresh: { readonly key: KnownKey; readonly bit: number }[] = [];
+  readonly #fresh: { readonly key: KnownKey; readonly place: number; readonly bit: number }[] = [];
   readonly #below: ReadonlyMap<string, ObjectReader | undefined>;
   /** The keys at each position of the last objects: most objects have the same ones. */
   readonly #known: KnownKey[] = [];
@@ -114,9 +111,10 @@ class ObjectReader {
   }
 
   seen(see: (name: string, bit: number) => void): void {
-    for (const { key, bit } of this.#fresh) {
-      key.seen.bits |= bit;
-      see(key.name, bit);
+    for (const { key, place, bit } of this.#fresh) {
+      const isRead = this.keys.lastIndexOf(key.name) === place; // of duplicate keys the last value counts
+      if (isRead) key.seen.bits |= bit;
+      see(key.name, isRead ? bit : 0);
     }
   }
 
@@ -125,7 +123,7 @@ class ObjectReader {
     const { name, wanted, below } = known;
     if (this.watches) {
       const bit = KIND_BITS[this.#line[at]!]!;
-      if ((known.seen.bits & bit) === 0) this.#fresh.push({ key: known, bit });
+      if ((known.seen.bits & bit) === 0) this.#fresh.push({ key: known, place: this.keys.length, bit });
     }
     this.keys.push(name);
     if (!wanted) return this.json.end(at);

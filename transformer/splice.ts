@@ -1,4 +1,4 @@
-/** Adds and drops members of a record without changing the rest of its text: numbers and the order of keys stay as written. */
+/** Adds a member to a record without changing the rest of its text: numbers and the order of keys stay as written. */
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { explain, type JsonObject, type Problem } from "../shared/pipeline/problems.ts";
 
@@ -71,39 +71,4 @@ function withoutMember(line: string, key: string): string {
     return end;
   });
   return `{${kept.join(",")}}`;
-}
-
-/**
- * The object `line` without the members that a later one of the same name overwrites, at any depth: `JSON.parse` and PostgreSQL read the last
- * one, SQLite the first.
- */
-export function withoutOverwritten(line: string): string {
-  const bytes = encoder.encode(line);
-  const json = new JsonBytes(bytes);
-  const cuts: [from: number, to: number][] = [];
-  addCuts(json, bytes.indexOf(OPEN), cuts);
-  if (cuts.length === 0) return line;
-  let text = "";
-  let done = 0;
-  for (const [from, to] of cuts.sort(([a], [b]) => a - b)) {
-    if (from < done) continue; // within a member that was cut
-    text += json.text(done, from);
-    done = to;
-  }
-  return text + json.text(done, bytes.length);
-}
-
-/** Adds the places of overwritten members, each up to the next one. Returns the position after the value at `at`. */
-function addCuts(json: JsonBytes, at: number, cuts: [from: number, to: number][]): number {
-  if (json.isList(at)) return json.elements(at, (element) => addCuts(json, element, cuts));
-  if (!json.isObject(at)) return json.end(at);
-  const starts: number[] = [];
-  const places = new Map<string, number>();
-  return json.members(at, (name, nameEnd, value) => {
-    const key = json.parsed(name, nameEnd) as string;
-    const earlier = places.get(key);
-    places.set(key, starts.push(name) - 1);
-    if (earlier !== undefined) cuts.push([starts[earlier]!, starts[earlier + 1]!]);
-    return addCuts(json, value, cuts);
-  });
 }

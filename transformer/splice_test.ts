@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type JsonObject, lineProblem } from "../shared/pipeline/problems.ts";
 import { usersPlan } from "../tests/support/users.ts";
-import { RecordReader } from "./reader.ts";
-import { deadLetter, enrich, MAX_RAW_LINE, withoutOverwritten } from "./splice.ts";
+import { deadLetter, enrich, MAX_RAW_LINE } from "./splice.ts";
 
 const PROBLEM = lineProblem("Invalid JSON", "a test");
 
@@ -115,40 +114,4 @@ Deno.test("a code of its own is dropped from a record of any depth and length", 
   const long = JSON.stringify('\\"},{'.repeat(200_000));
   const line = `{"department_code":${deep},"deep":${deep},"long":${long}}`;
   assert.equal(enriched(line), `{"deep":${deep},"long":${long},"department_code":"MKT"}`);
-});
-
-Deno.test("the reader finds each record that has a name twice in an object; without what is overwritten it parses to the same", () => {
-  // no backslash: see `character`
-  const name = fc.constantFrom("a", "ab", "b", "aab", "abb", "", "\u00e9", `"`);
-  const { object } = fc.letrec<{ value: string; object: string }>((tie) => ({
-    value: fc.oneof(
-      { maxDepth: 4, depthSize: "large" },
-      fc.constantFrom("1.0", '"{\\"a\\":1,"', "[]", "{}"),
-      tie("object"),
-      fc.array(tie("value"), { maxLength: 3 }).map((values) => `[${values}]`),
-    ),
-    object: fc.array(fc.tuple(name, tie("value")), { maxLength: 5 })
-      .map((members) => `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`)}}`),
-  }));
-  const names = (value: unknown): number =>
-    typeof value !== "object" || value === null ? 0 : Object.values(value)
-      .reduce(
-        (sum: number, below) => sum + names(below),
-        Array.isArray(value) ? 0 : Object.keys(value).length,
-      );
-  const namesIn = (text: string) => text.replace(/"(?:[^"\\]|\\.)*"/g, "").split(":").length - 1;
-  const reader = new RecordReader([]);
-  let twice = 0;
-  fc.assert(
-    fc.property(object, (line) => {
-      const text = withoutOverwritten(line);
-      assert.deepEqual(JSON.parse(text), JSON.parse(line));
-      assert.equal(namesIn(text), names(JSON.parse(line)));
-      assert.equal(reader.read(new TextEncoder().encode(line)), namesIn(line) === namesIn(text));
-      if (text !== line) twice += 1;
-      else assert.equal(namesIn(line), namesIn(text));
-    }),
-    { numRuns: 3_000 },
-  );
-  assert.ok(twice > 300, `${twice}`);
 });

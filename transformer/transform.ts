@@ -10,7 +10,7 @@ import {
 } from "../shared/pipeline/problems.ts";
 import type { AddedMember } from "./lookup.ts";
 import { kindBit, KINDS, RecordReader } from "./reader.ts";
-import { deadLetter, enrich, type Member, memberText, REASON_KEY, withoutOverwritten } from "./splice.ts";
+import { deadLetter, enrich, type Member, memberText, REASON_KEY } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
 export interface Sink {
@@ -159,12 +159,11 @@ class Transformation {
     for (const [key, value] of Object.entries(verdict.record ?? {})) {
       this.#addField(key, kindBit(kindOf(value)));
     }
-    const text = verdict.record === undefined ? line : withoutOverwritten(line);
     if (verdict.valid) {
       this.#processed.put(
-        encoder.encode(`${enrich(text, verdict.record, this.#membersOf(verdict.record))}\n`),
+        encoder.encode(`${enrich(line, verdict.record, this.#membersOf(verdict.record))}\n`),
       );
-    } else this.#dead.put(encoder.encode(`${deadLetter(text, verdict.record, verdict.problems)}\n`));
+    } else this.#dead.put(encoder.encode(`${deadLetter(line, verdict.record, verdict.problems)}\n`));
     this.#count(verdict.valid ? [] : verdict.problems);
   }
 

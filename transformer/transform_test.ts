@@ -213,16 +213,6 @@ Deno.test("the JSON types of each field's values are reported, of dead letters t
   }
 });
 
-/** Records with a name twice, and as they are read. */
-const OVERWRITTEN = new Map([
-  [`${VALID.slice(0, -1)},"id":"x"}`, `{${VALID.slice('{"id":1,'.length, -1)},"id":"x"}`],
-  [
-    `${VALID.slice(0, -1)},"id":1,"company":{"department":"Engineering","department":""}}`,
-    `${VALID.slice(0, VALID.indexOf('"company"')).replace('"id":1,', "")}"id":1,"company":{"department":""}}`,
-  ],
-  [`${VALID.slice(0, -1)},"company":7}`, `${VALID.slice(0, VALID.indexOf('"company"'))}"company":7}`],
-]);
-
 Deno.test("whatever the lines hold, each is in one file, complete, and can be read again", async () => {
   const almost = fc.record({
     id: fc.oneof(fc.integer(), fc.jsonValue()),
@@ -248,7 +238,9 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
       VALID.replace("{", "{ "),
       VALID.replace('"Emily"', '"Em\\u0069ly"'),
       VALID.replace("}}", "}").replace('{"dep', '"x","dep'),
-      ...OVERWRITTEN.keys(),
+      `${VALID.slice(0, -1)},"id":"x"}`,
+      `${VALID.slice(0, -1)},"id":1,"company":{"department":"Engineering","department":""}}`,
+      `${VALID.slice(0, -1)},"company":7}`,
       `${VALID} `,
       VALID.slice(0, -1),
       VALID.slice(0, 30),
@@ -278,14 +270,13 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
         const records = processed.values();
         for (const text of texts) {
           const next = isValid(text) ? records.next().value! : letters.next().value!;
-          const read = OVERWRITTEN.get(text) ?? text;
-          const end = read.lastIndexOf("}");
+          const end = text.lastIndexOf("}");
           const whole = JSON.parse(next);
           if ("raw_line" in whole) assert.equal(whole.raw_line, text);
           else if (text.includes('"error_reason":"X"') && !isValid(text)) {
             assert.match(whole.error_reason, /^age: 70 is/);
           } else if (text.includes("department_code")) assert.equal(whole.department_code, "ENG");
-          else assert.ok(next.startsWith(read.slice(0, end)), `${next}\n${text}`);
+          else assert.ok(next.startsWith(text.slice(0, end)), `${next}\n${text}`);
         }
       },
     ),

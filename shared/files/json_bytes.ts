@@ -5,15 +5,13 @@
  * and duplicate keys. Accepts RFC 8259, like `JSON.parse`.
  */
 
-import type { MemberNames } from "./json_names.ts";
-
 /** Reads the value at `at`; returns the position after it. */
 export type ReadValue = (at: number) => number;
 /** Reads the value at `at` of the member whose key, with its quotes, is from `key` to `keyEnd`; returns the position after the value. */
 export type ReadMember = (key: number, keyEnd: number, at: number) => number;
 
 const TAB = 9, NEWLINE = 10, RETURN = 13, SPACE = 32;
-const QUOTE = 34, PLUS = 43, COMMA = 44, MINUS = 45, DOT = 46, SLASH = 47, ZERO = 48, NINE = 57, COLON = 58;
+const QUOTE = 34, PLUS = 43, COMMA = 44, MINUS = 45, DOT = 46, ZERO = 48, NINE = 57, COLON = 58;
 const OPEN_LIST = 91, BACKSLASH = 92, CLOSE_LIST = 93, OPEN = 123, CLOSE = 125;
 const UPPER_E = 69, LOWER_E = 101, LOWER_U = 117;
 
@@ -41,19 +39,13 @@ export class JsonBytes {
   hasLineEnds = false;
   /** The most containers within each other of the values skipped so far. */
   levels = 0;
-  /** The open containers, outermost first: the number of an object, 0 for a list. Without recursion, depth has no limit. */
-  #open = new Int32Array(64);
-  #objects = 0;
-  /** Set where a string has an escape that can also be written without, or in another way. */
-  #hasAlias = false;
+  /** The kinds of the open containers, outermost first: 1 for an object, 0 for a list. Without recursion, depth has no limit. */
+  #open = new Uint8Array(64);
 
-  /** `names` takes the names of all members that are read. */
-  constructor(private bytes: Uint8Array = new Uint8Array(), private readonly names?: MemberNames) {}
+  constructor(private bytes: Uint8Array = new Uint8Array()) {}
 
   turnTo(bytes: Uint8Array): void {
     this.bytes = bytes;
-    this.#objects = 0;
-    this.names?.turn();
     this.hasLineEnds = false;
     this.levels = 0;
   }
@@ -131,11 +123,10 @@ export class JsonBytes {
 
   /** Reads the object at `at`, member by member; returns the position after it. */
   members(at: number, read: ReadMember): number {
-    const object = ++this.#objects;
     at = this.#blank(at + 1);
     if (this.bytes[at] === CLOSE) return at + 1;
     for (;; at = this.#blank(at + 1)) {
-      const keyEnd = this.#name(at, object);
+      const keyEnd = this.#string(at);
       at = this.#blank(read(at, keyEnd, this.#value(keyEnd)));
       if (this.bytes[at] === CLOSE) return at + 1;
       if (this.bytes[at] !== COMMA) throw notJson();
@@ -161,11 +152,10 @@ export class JsonBytes {
       if (first === QUOTE) at = this.#string(at);
       else if (first === OPEN || first === OPEN_LIST) {
         const isObject = first === OPEN;
-        const object = isObject ? ++this.#objects : 0;
-        this.#push(depth++, object);
+        this.#push(depth++, isObject);
         at = this.#blank(at + 1);
         if (bytes[at] !== (isObject ? CLOSE : CLOSE_LIST)) {
-          if (isObject) at = this.#value(this.#name(at, object));
+          if (isObject) at = this.#value(this.#string(at));
           continue;
         }
         depth -= 1;
@@ -175,26 +165,26 @@ export class JsonBytes {
       for (;;) {
         if (depth === 0) return at;
         at = this.#blank(at);
-        const object = this.#open[depth - 1]!;
+        const isObject = this.#open[depth - 1] === 1;
         if (bytes[at] === COMMA) {
           at = this.#blank(at + 1);
-          if (object !== 0) at = this.#value(this.#name(at, object));
+          if (isObject) at = this.#value(this.#string(at));
           break;
         }
-        if (bytes[at] !== (object !== 0 ? CLOSE : CLOSE_LIST)) throw notJson();
+        if (bytes[at] !== (isObject ? CLOSE : CLOSE_LIST)) throw notJson();
         depth -= 1;
         at += 1;
       }
     }
   }
 
-  #push(depth: number, object: number): void {
+  #push(depth: number, isObject: boolean): void {
     if (depth === this.#open.length) {
-      const larger = new Int32Array(2 * depth);
+      const larger = new Uint8Array(2 * depth);
       larger.set(this.#open);
       this.#open = larger;
     }
-    this.#open[depth] = object;
+    this.#open[depth] = Number(isObject);
     if (depth >= this.levels) this.levels = depth + 1;
   }
 
@@ -216,14 +206,6 @@ export class JsonBytes {
     return this.#blank(at + 1);
   }
 
-  /** The end of a name, in the object with this number. */
-  #name(at: number, object: number): number {
-    this.#hasAlias = false;
-    const end = this.#string(at);
-    this.names?.add(this.bytes, object, at, end, this.#hasAlias);
-    return end;
-  }
-
   #string(at: number): number {
     const { bytes } = this;
     if (bytes[at] !== QUOTE) throw notJson();
@@ -233,7 +215,6 @@ export class JsonBytes {
       if (code === QUOTE) return at + 1;
       if (code !== BACKSLASH) throw notJson();
       code = bytes[++at]!;
-      if (code === LOWER_U || code === SLASH) this.#hasAlias = true;
       if (code === LOWER_U) {
         for (let i = 0; i < 4; i++) if (HEX[bytes[++at]!] !== 1) throw notJson();
       } else if (ESCAPED[code] !== 1) throw notJson();
