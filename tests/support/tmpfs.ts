@@ -41,6 +41,7 @@ export async function smallDisk(path: string, bytes: number): Promise<SmallDisk 
       }
     },
     async free() {
+      await Deno.truncate(filler); // a process that another test is starting may hold the file open for a moment
       await Deno.remove(filler);
     },
     async [Symbol.asyncDispose]() {
