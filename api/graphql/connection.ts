@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { ObjectRef } from "@pothos/core";
 import * as z from "zod";
-import { parseExact } from "../../shared/pipeline/exact_json.ts";
+import { parsedExactly } from "../../shared/pipeline/exact_json.ts";
 import { badInput, bounded, builder, type Types } from "./builder.ts";
 import type { Page } from "../../shared/store/rows.ts";
 
@@ -138,20 +138,11 @@ export function encodeCursor(place: unknown): string {
 
 /** @throws a GraphQLError for anything but a cursor of the list. */
 export function decodeCursor<Cursor>(argument: string, cursor: string, places: z.ZodType<Cursor>): Cursor {
-  const { data, success } = places.safeParse(parsed(Buffer.from(cursor, "base64url").toString()));
+  const { data, success } = places.safeParse(parsedExactly(Buffer.from(cursor, "base64url").toString()));
   if (success) return data;
   throw badInput(
     `Cannot use ${argument}: ${
       JSON.stringify(cursor.slice(0, 50))
     } is no cursor of this list. Take endCursor or startCursor of one of its pages.`,
   );
-}
-
-/** Undefined if the text isn't JSON. */
-function parsed(text: string): unknown {
-  try {
-    return parseExact(text);
-  } catch {
-    return undefined;
-  }
 }

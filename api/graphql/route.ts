@@ -2,6 +2,7 @@ import { EnvelopArmor } from "@escape.tech/graphql-armor";
 import { execute, getOperationAST, GraphQLError } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";
 import { messageOf, TransientError } from "../../shared/errors/errors.ts";
+import { parsedExactly } from "../../shared/pipeline/exact_json.ts";
 import type { ApiApp } from "../http/env.ts";
 import { wantsPage } from "../http/guard.ts";
 import { detail } from "../json.ts";
@@ -69,22 +70,13 @@ const PARAMETERS_READ: Plugin = {
     if (request.method !== "GET") return;
     for (const name of ["variables", "extensions"]) {
       const text = url.searchParams.get(name);
-      if (!text || isJson(text)) continue;
+      if (!text || parsedExactly(text) !== undefined) continue;
       throw new GraphQLError(`Cannot read the parameter ${name}: it is no JSON. Give a JSON object.`, {
         extensions: { code: "BAD_REQUEST", http: { status: 400 } },
       });
     }
   },
 };
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Errors for people are shown as they are, any other one by the id of its log line. */
 function shown(error: unknown, { log }: ApiPorts): Error {

@@ -23,6 +23,15 @@ export function parseExact(text: string): unknown {
   return /[:,[]\s*-?\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
 }
 
+/** What `parseExact` returns; undefined if the text isn't JSON. */
+export function parsedExactly(text: string): unknown {
+  try {
+    return parseExact(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a value parsed by `parseExact` is an object, and not a raw number. */
 export function isExactObject(value: unknown): value is JsonObject {
   return isObject(value) && !exactJson.isRawJSON?.(value);
