@@ -130,9 +130,12 @@ export async function shows(page: Page, text: string, timeout = PATIENCE_MS): Pr
     timeout,
   }, text)
     .catch(async () => {
-      const shown = await page.evaluate(() => document.body.innerText);
-      assert.fail(
-        `The page never showed ${JSON.stringify(text)}, but ${JSON.stringify(shown.slice(0, 2000))}`,
-      );
+      assert.fail(`The page never showed ${JSON.stringify(text)}, but ${await shownOn(page)}`);
     });
+}
+
+/** The beginning of the page's text, quoted. */
+export async function shownOn(page: Page): Promise<string> {
+  const text = await page.evaluate(() => document.body.innerText);
+  return JSON.stringify(text.slice(0, 2000));
 }

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
-import { withPage } from "../api/browser.ts";
+import { shownOn, withPage } from "../api/browser.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 
 /** A pipeline whose dashboard is up. */
@@ -55,11 +55,8 @@ export async function visit(site: Site, path: string, work: (visit: Visit) => Pr
 /** Presses what a reader of the screen knows by this name. */
 export async function press(page: Page, name: string, role: "button" | "link" = "button"): Promise<void> {
   await page.locator(`aria/${name}[role="${role}"]`).click().catch(async (error) => {
-    const shown = await page.evaluate(() => document.body.innerText);
     assert.fail(
-      `The ${role} ${JSON.stringify(name)} could not be pressed (${error}) on ${
-        JSON.stringify(shown.slice(0, 2000))
-      }`,
+      `The ${role} ${JSON.stringify(name)} could not be pressed (${error}) on ${await shownOn(page)}`,
     );
   });
 }
