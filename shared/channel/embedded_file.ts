@@ -127,7 +127,7 @@ export class QueueFile implements Disposable {
     throw new PermanentError(`Cannot ${action}: the channel was closed. Open another one.`);
   }
 
-  /** On a full disk the write-ahead log is begun anew where the file has room for what it holds, so that it needn't grow. */
+  /** On a full disk, restarts the write-ahead log and retries once: where the file has free pages, no more space is needed. */
   #transaction<T>(work: () => T): T {
     try {
       return this.#immediate(work);

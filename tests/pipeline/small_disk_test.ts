@@ -133,7 +133,7 @@ Deno.test("wherever the disk ends, the queue keeps what it has accepted and take
   assert.ok(refused >= 3, `${refused} publications met the end of the disk`);
 });
 
-Deno.test("on a disk without any room the queue goes on in the room that forgotten messages have left", async () => {
+Deno.test("on a full disk the queue continues in the space of deleted messages", async () => {
   await using mounted = await mountedDisk(8 * MB);
   if (mounted === undefined) return; // this process may not mount
   const { folder, disk } = mounted;

@@ -9,7 +9,7 @@ import type { Order } from "./process.ts";
 
 const PROJECT = new URL("../..", import.meta.url).pathname;
 
-/** Extracts `rack` in a process that is killed as it asks for page `nth`. Returns whether it asked for so many. */
+/** Extracts `rack` in a process that is killed when it requests page `nth`. Returns whether it requested that page. */
 export async function killedAt(
   paged: PagedSource,
   { source, pipeline: name = "things" }: RackCase,
