@@ -1,21 +1,26 @@
 /** Servers that keep to the protocol in another way than OpenSSH. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { basename } from "node:path";
 import ssh2, { type FileEntry, type SFTPWrapper } from "ssh2";
 import { Jail } from "../../local/sftp/jail.ts";
 import { ensureHostKey, ensureKeys } from "../../local/sftp/keys.ts";
 import { serveSession } from "../../local/sftp/session.ts";
-import { TransientError } from "../../shared/errors/errors.ts";
+import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import { MANIFEST } from "../../tests/support/sftp.ts";
+import type { LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
 
-type Answer = (sftp: SFTPWrapper, id: number) => void;
+/** Answers a request; `root` is the server's folder, `asked` what the request says, first the path. */
+type Answer = (sftp: SFTPWrapper, id: number, root: string, ...asked: unknown[]) => Promise<void> | void;
 
 /** Delivers the manifest to our server, which gives other answers to the requests in `answers`; returns the names on it. */
 async function deliverTo(
   answers: Record<string, Answer>,
   options: Partial<SftpOptions> = {},
+  texts: readonly string[] = [],
 ): Promise<string[]> {
   const temp = await Deno.makeTempDir({ prefix: "odd-" });
   const sockets = new Set<Socket>();
@@ -45,12 +50,14 @@ async function deliverTo(
       verify: "content",
       ...options,
     });
-    const delivered = await delivery.deliver([], MANIFEST, { signal: AbortSignal.timeout(30_000) });
+    const files = await Promise.all(texts.map((text, at) => fileOf(text, `${temp}/${at}.jsonl`)));
+    const delivered = await delivery.deliver(files, MANIFEST, { signal: AbortSignal.timeout(30_000) });
     return delivered.map(({ remotePath }) => remotePath);
   } finally {
     const closed = new Promise((resolve) => server.close(resolve));
     for (const socket of sockets) socket.destroy();
     await closed;
+    for await (const { name } of Deno.readDir(`${temp}/root`)) assert.doesNotMatch(name, /\.part$/);
     await Deno.remove(temp, { recursive: true });
   }
 
@@ -58,10 +65,21 @@ async function deliverTo(
     const on = sftp.on.bind(sftp) as (event: string, listener: (...args: never[]) => void) => SFTPWrapper;
     sftp.on = ((event: string, listener: (...args: never[]) => void) => {
       const answer = answers[event];
-      return on(event, answer === undefined ? listener : (id: number) => answer(sftp, id));
+      return on(
+        event,
+        answer === undefined
+          ? listener
+          : (id: number, ...asked: unknown[]) => void answer(sftp, id, root, ...asked),
+      );
     }) as SFTPWrapper["on"];
     serveSession(sftp, new Jail(root, "/upload"));
   }
+}
+
+async function fileOf(text: string, path: string): Promise<LocalFile> {
+  await Deno.writeTextFile(path, text);
+  const sha256 = createHash("sha256").update(text).digest("hex");
+  return { kind: "raw", path, name: basename(path), sha256, bytes: text.length };
 }
 
 Deno.test("a server that ends a list by an empty page gets its files", async () => {
@@ -83,3 +101,48 @@ Deno.test("what a server says of a failure is short, and steers no terminal", as
   assert.match(failure.message, /the server answers "\[31m quota é{180,}…"\. Is its disk or quota full\?/);
   assert.ok(failure.message.length < 500);
 });
+
+Deno.test("a rename that a server only reports is no delivery", async () => {
+  const failure = await deliverTo({ RENAME: (sftp, id) => sftp.status(id, 0) }).catch((error) => error);
+  assert.ok(failure instanceof PermanentError, String(failure));
+  assert.match(
+    failure.message,
+    /reports that it renamed "[^"]+\.part", but "[^"]+\.json" has nothing, wanted 16 bytes\. See that the server/,
+  );
+});
+
+Deno.test("a rename that cuts a file off is no delivery", async () => {
+  const failure = await deliverTo({
+    RENAME: async (sftp, id, root, from, to) => {
+      await Deno.rename(onDisk(root, from), onDisk(root, to));
+      await Deno.truncate(onDisk(root, to), 3);
+      sftp.status(id, 0);
+    },
+  }).catch((error) => error);
+  assert.ok(failure instanceof PermanentError, String(failure));
+  assert.match(failure.message, /has 3 bytes, wanted 16 bytes/);
+});
+
+Deno.test("files may be taken away at once when the manifest is there, and no earlier", async () => {
+  const take: Answer = async (sftp, id, root, from, to) => {
+    await Deno.rename(onDisk(root, from), onDisk(root, to));
+    if (String(to).endsWith(".json")) {
+      for await (const { name } of Deno.readDir(root)) await Deno.remove(`${root}/${name}`);
+    }
+    sftp.status(id, 0);
+  };
+  assert.equal((await deliverTo({ RENAME: take }, {}, ["1\n"])).length, 2);
+
+  const early: Answer = async (sftp, id, root, from) => {
+    await Deno.remove(onDisk(root, from));
+    sftp.status(id, 0);
+  };
+  const failure = await deliverTo({ RENAME: early }, {}, ["1\n"]).catch((error) => error);
+  assert.ok(failure instanceof PermanentError, String(failure));
+  assert.match(failure.message, /"\/upload\/0\.jsonl" has nothing, wanted 2 bytes/);
+});
+
+/** The file on the disk of the server, whose `root` clients call `/upload`. */
+function onDisk(root: string, path: unknown): string {
+  return `${root}/${basename(String(path))}`;
+}

@@ -160,6 +160,7 @@ export class Session implements AsyncDisposable {
     this.#staged.delete(keyOf(source));
     try {
       if (await this.remote.rename(part, target)) {
+        await this.#insistOnRenamed(part, target, source);
         this.#isGone(part);
         return this.#placed(target, source, false);
       }
@@ -238,6 +239,22 @@ export class Session implements AsyncDisposable {
       `Cannot deliver ${source.shown}: "${target}" on the SFTP server is another file with ${
         inWords(there)
       }, wanted ${inWords(source)}. It isn't overwritten: move it away, then ask for the delivery again.`,
+    );
+  }
+
+  /** Some servers report a rename that they didn't do. What was verified under the temporary name needs no second reading, only a look. */
+  async #insistOnRenamed(part: string, target: string, source: Source): Promise<void> {
+    const there = await this.remote.facts(target);
+    if (there?.size === source.bytes) return;
+    if (there === undefined && source.kind === "manifest") {
+      // with the manifest the files are complete: their receiver may have taken them away at once
+      if ((await this.remote.facts(part)) === undefined) return;
+    }
+    throw new PermanentError(
+      `Cannot deliver ${source.shown}: the SFTP server reports that it renamed "${part}", but "${target}" has ${
+        inWords({ bytes: there?.size })
+      }, wanted ${source.bytes} bytes. See that the server can rename files, and that nothing there takes them away ` +
+        `before their manifest arrives; then ask for the delivery again.`,
     );
   }
 
