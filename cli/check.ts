@@ -36,11 +36,11 @@ if (import.meta.main) {
     const { plans, broken } = await loadPipelines(dir);
     const names = [...plans.keys(), ...broken.keys()].sort();
     if (only !== undefined && !names.includes(only)) throw unknownPipeline(only, names, ` in ${dir}`);
-    let isWell = true;
+    let isValid = true;
     for (const name of only === undefined ? names : [only]) {
       const plan = plans.get(name);
       const problems = plan === undefined ? broken.get(name)! : await problemsOf(plan, dir, readEnv);
-      if (problems.length > 0) isWell = false;
+      if (problems.length > 0) isValid = false;
       if (plan === undefined || problems.length > 0) say(`${name}: ${problems.length} problem(s)`);
       else {
         const variables = variablesOf(plan.definition).join(", ");
@@ -49,6 +49,6 @@ if (import.meta.main) {
       for (const problem of problems) say(`  - ${problem}`);
     }
     if (names.length === 0) say(`No definitions in ${dir}. deno task etl new URL writes one.`);
-    return isWell ? EXIT.ok : EXIT.failed;
+    return isValid ? EXIT.ok : EXIT.failed;
   });
 }

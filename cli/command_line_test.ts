@@ -68,9 +68,9 @@ Deno.test("an option that isn't for this command is refused, and a value that ca
     [["local/source.ts", "--bad", "2"], /--bad is "2", wanted a number from 0 to 1/],
     [["local/sftp_server.ts", "--port", "ssh"], /--port is "ssh", wanted a whole number from 0 to 65535/],
   ];
-  await Promise.all(wanted.map(async ([words, said]) => {
+  await Promise.all(wanted.map(async ([words, expected]) => {
     const { code, out, err } = await run(...words);
     assert.deepEqual([code, out], [2, ""], err);
-    assert.match(err, said);
+    assert.match(err, expected);
   }));
 });

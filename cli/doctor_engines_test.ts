@@ -61,8 +61,8 @@ test("doctor finds each thing that is wrong with the engines, says what to do, a
     );
     const wrong = Object.fromEntries(checks.filter(({ ok }) => ok === false).map((c) => [c.check, c.text]));
     assert.equal(code, Object.keys(wrong).length === 0 ? 0 : 1);
-    const said = Object.fromEntries(checks.map(({ check, text }) => [check, text]));
-    return { wrong, said };
+    const text = Object.fromEntries(checks.map(({ check, text }) => [check, text]));
+    return { wrong, text };
   };
   const find = async (env: Record<string, string>, wanted: Record<string, RegExp>, ...before: string[]) => {
     const { wrong } = await findings(env, ...before);
@@ -70,10 +70,10 @@ test("doctor finds each thing that is wrong with the engines, says what to do, a
     for (const [check, says] of Object.entries(wanted)) assert.match(wrong[check]!, says);
   };
 
-  const { wrong, said } = await findings({});
+  const { wrong, text } = await findings({});
   assert.deepEqual(wrong, {});
-  assert.match(said.database!, /PostgreSQL \d+\.\d+, UTF8, schema public, read committed, clock within 5 s/);
-  assert.match(said.files!, /^s3:.* read, write, list and remove, no If-None-Match: locks and leases alone /);
+  assert.match(text.database!, /PostgreSQL \d+\.\d+, UTF8, schema public, read committed, clock within 5 s/);
+  assert.match(text.files!, /^s3:.* read, write, list and remove, no If-None-Match: locks and leases alone /);
 
   const version = (await server.psql("SHOW server_version_num")).trim();
   await using oldPostgres = await lineTo(server.port, version, `14${version.slice(2)}`);

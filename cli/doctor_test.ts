@@ -85,9 +85,9 @@ Deno.test("doctor connects to the receivers of notifications, names their hosts 
     Object.assign(pipeline.env, env);
     const { code, stdout } = await pipeline.task("doctor");
     assert.doesNotMatch(stdout, new RegExp(`${HIDDEN_PATH}|${HIDDEN_QUERY}|whsec_[A-Za-z0-9]`));
-    return { code, stdout, said: line.exec(stdout)?.[1] };
+    return { code, stdout, text: line.exec(stdout)?.[1] };
   };
-  assert.match((await look({})).said!, /not configured \(NOTIFY_URL\)/);
+  assert.match((await look({})).text!, /not configured \(NOTIFY_URL\)/);
   const unsigned = await look({ NOTIFY_URL: receiver.url });
   assert.equal(unsigned.code, 2);
   assert.match(unsigned.stdout, /NOTIFY_SECRET is unset, but NOTIFY_URL is set: wanted whsec_/);
@@ -95,7 +95,7 @@ Deno.test("doctor connects to the receivers of notifications, names their hosts 
   assert.equal(short.code, 2);
   assert.match(short.stdout, /NOTIFY_SECRET is \(hidden\): wanted whsec_ and 24 to 64 bytes/);
   assert.equal(
-    (await look({ NOTIFY_SECRET: SECRET })).said,
+    (await look({ NOTIFY_SECRET: SECRET })).text,
     `ok: ${receiver.host}; try it with deno task etl notify --test`,
   );
   assert.equal(receiver.received.length, 0, "doctor sends nothing");
@@ -107,5 +107,5 @@ Deno.test("doctor connects to the receivers of notifications, names their hosts 
   assert.equal(bad.stdout.split("wanted http or https").length, 2, "it is said once");
   const away = await look({ NOTIFY_URL: `http://127.0.0.1:1/${HIDDEN_PATH}` });
   assert.equal(away.code, 1);
-  assert.match(away.said!, /^Cannot connect to 127\.0\.0\.1:1: .*Check NOTIFY_URL/);
+  assert.match(away.text!, /^Cannot connect to 127\.0\.0\.1:1: .*Check NOTIFY_URL/);
 });

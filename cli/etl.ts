@@ -30,7 +30,7 @@ const HELP = `deno task etl COMMAND [--json]
   dead [--limit N]                dead letters: messages that could not be handled
   dead replay ID                  sends one again
   dead discard ID [--yes]         removes one permanently
-  notify [--limit N]              notifications: what receivers outside were told
+  notify [--limit N]              notifications: what was sent to outside receivers
   notify --test                   sends a test to all receivers, and shows what they answer
   why KEY [--pipeline NAME]       a record: its raw line, page, rules and files, what runs changed in it, when it was invalid
   verify [RUN|latest|all]         compares files, database and SFTP server; needs the pipeline's folders

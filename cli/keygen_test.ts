@@ -61,9 +61,9 @@ test("the program encrypts with a passphrase, and refuses to guess one", async (
     assert.ok(!(made.out + made.error).includes("secret"));
     assert.match(await publicHalf(`${folder}/id_rsa`, "secret words"), /^ssh-ed25519 /);
     await assert.rejects(readPrivateKey(`${folder}/id_rsa`), /it is encrypted/);
-    const asked = await keygen("--dir", `${folder}/x`, "--passphrase");
-    assert.equal(asked.code, 2);
-    assert.match(asked.error, /no passphrase was given/);
+    const requested = await keygen("--dir", `${folder}/x`, "--passphrase");
+    assert.equal(requested.code, 2);
+    assert.match(requested.error, /no passphrase was given/);
     await assert.rejects(Deno.stat(`${folder}/x`), Deno.errors.NotFound);
   });
 });
@@ -129,10 +129,10 @@ Deno.test("nonsense on the command line is refused, and nothing is made", async 
       [["--passphrase", ""], /--passphrase is empty/],
       [["--size", "1"], /--size/],
     ];
-    await Promise.all(wanted.map(async ([args, said]) => {
+    await Promise.all(wanted.map(async ([args, expected]) => {
       const { code, error } = await keygen("--dir", `${folder}/x`, ...args);
       assert.equal(code, 2);
-      assert.match(error, said);
+      assert.match(error, expected);
     }));
     await assert.rejects(Deno.stat(`${folder}/x`), Deno.errors.NotFound);
   });

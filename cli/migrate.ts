@@ -50,7 +50,7 @@ async function main({ values: { to } }: CommandLine<typeof OPTIONS>): Promise<nu
   const [path, url] = [config.DB_PATH, target.data!];
   const documents = await keptDocuments(`${config.DATA_DIR}/state`);
   const bar = new ProgressBar();
-  let told = "";
+  let last = "";
   try {
     const copy = await copyStore({
       path,
@@ -59,8 +59,8 @@ async function main({ values: { to } }: CommandLine<typeof OPTIONS>): Promise<nu
       progress(step, table, done, total) {
         const actor = `${step === "copy" ? "copying" : "comparing"} ${table}`;
         if (isTerminal) bar.show(actor, { done, total, unit: "rows" });
-        else if (actor !== told) say(`${actor}, ${total} rows`);
-        told = actor;
+        else if (actor !== last) say(`${actor}, ${total} rows`);
+        last = actor;
       },
     });
     bar.clear();

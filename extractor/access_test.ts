@@ -34,7 +34,7 @@ for (
     });
     for (const [name, value] of Object.entries(wanted)) assert.equal(headers.get(name), value);
     assert.deepEqual([headers.get("x-version"), headers.get("accept")], ["2", "application/json"]);
-    assert.deepEqual(paged.asked, ["/things?a=b+c&n=2"]);
+    assert.deepEqual(paged.requested, ["/things?a=b+c&n=2"]);
   });
 }
 
@@ -48,7 +48,7 @@ Deno.test("a secret that is unset is named, and nothing is asked for", async () 
       return true;
     },
   );
-  assert.deepEqual(paged.asked, []);
+  assert.deepEqual(paged.requested, []);
 });
 
 Deno.test("credentials and headers go to the source's own origin alone: neither to links nor to redirects of another one", async () => {
@@ -99,17 +99,17 @@ Deno.test("a key in the query goes with links too, and is kept nowhere, though t
   await assert.rejects(paged.extract(source, { env, pages: 2 }));
   assert.doesNotMatch(await Deno.readTextFile(paged.state), /t0ken/);
   await paged.extract(source, { env });
-  assert.ok(paged.asked.every((path) => path.includes("key=t0ken")), paged.asked.join());
+  assert.ok(paged.requested.every((path) => path.includes("key=t0ken")), paged.requested.join());
 });
 
 /** A token server whose tokens live for `seconds`, and a source that takes the last one alone. */
 async function guarded(seconds: number, take: (id: string, form: URLSearchParams) => number = () => 200) {
-  const asked: string[] = [];
+  const requested: string[] = [];
   let tokens = 0;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request) => {
     const form = new URLSearchParams(await request.text());
     const id = request.headers.get("authorization") ?? "in the body";
-    asked.push(`${id} ${form}`);
+    requested.push(`${id} ${form}`);
     const status = take(id, form);
     return status === 200
       ? json({ access_token: `token-${++tokens}`, token_type: "bearer", expires_in: seconds })
@@ -128,7 +128,7 @@ async function guarded(seconds: number, take: (id: string, form: URLSearchParams
     scope: "read",
   } as const;
   return {
-    asked,
+    requested,
     extract: () => paged.extract({ auth: { oauth2 }, paging: { by: "page", page: "page" } }, { env }),
     paged,
     async [Symbol.asyncDispose]() {
@@ -143,7 +143,7 @@ const IN_HEADER = `Basic ${btoa("ann:pa%3Ass")} grant_type=client_credentials&sc
 Deno.test("oauth2: one token for all pages, and a new one where the source refuses it with a 401", async () => {
   await using source = await guarded(3_600);
   assert.equal((await source.extract()).lines.length, 30);
-  assert.deepEqual(source.asked, [IN_HEADER, IN_HEADER]);
+  assert.deepEqual(source.requested, [IN_HEADER, IN_HEADER]);
 });
 
 Deno.test("oauth2: pages that are refused one after the other, though asked for at once, share one new token", async () => {
@@ -179,13 +179,13 @@ Deno.test("oauth2: pages that are refused one after the other, though asked for 
 Deno.test("oauth2: a token is renewed before it expires", async () => {
   await using source = await guarded(0);
   await source.extract();
-  assert.ok(source.asked.length >= 4, String(source.asked.length));
+  assert.ok(source.requested.length >= 4, String(source.requested.length));
 });
 
 Deno.test("oauth2: a token server that wants the client in the body gets it there; one that refuses it fails the run without a secret in the reason", async () => {
   await using source = await guarded(3_600, (id) => id === "in the body" ? 200 : 401);
   assert.equal((await source.extract()).lines.length, 30);
-  assert.match(source.asked[1]!, /^in the body .*client_id=ann&client_secret=pa%3Ass$/);
+  assert.match(source.requested[1]!, /^in the body .*client_id=ann&client_secret=pa%3Ass$/);
   await using refused = await guarded(3_600, () => 403);
   await assert.rejects(refused.extract(), (error: unknown) => {
     assert.ok(error instanceof PermanentError);
@@ -219,7 +219,7 @@ Deno.test("rate: pages that wait for their turn are not late", async () => {
   const paging = { by: "offset", offset: "skip", limit: "limit", size: 2, total: "total" } as const;
   const source = { records: "items", concurrency: 8, rate: 5, paging };
   const { detail } = await paged.extract(source, { patience: { timeoutMs: 1_000, maxRetries: 0 } });
-  assert.deepEqual([detail.records, paged.asked.length], [16, 8]);
+  assert.deepEqual([detail.records, paged.requested.length], [16, 8]);
 });
 
 Deno.test("one connection is kept for all pages, or as many as pages are asked for at once", async () => {
@@ -232,21 +232,21 @@ Deno.test("one connection is kept for all pages, or as many as pages are asked f
     });
     const paging = { by: "offset", offset: "skip", limit: "limit", size: 2, total: "total" } as const;
     const { detail } = await paged.extract({ records: "items", concurrency, paging });
-    assert.deepEqual([detail.records, paged.asked.length], [80, 40]);
+    assert.deepEqual([detail.records, paged.requested.length], [80, 40]);
     assert.ok(ports.size <= concurrency, `${ports.size} connections for ${concurrency} at once`);
   }
 });
 
 Deno.test("the proxy of the usual variables is used, with permission for the source's host alone", async () => {
-  const asked: string[] = [];
+  const requested: string[] = [];
   await using proxy = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
-    asked.push(request.url);
+    requested.push(request.url);
     return json({ users: numbered(3), total: 3 });
   });
   const url = "http://source.example/users";
   const env = { HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}` };
   assert.match(await extracted(url, "source.example:80", env), /done .*"record_count":3/);
-  assert.deepEqual(asked, [`${url}?limit=50&skip=0`]);
+  assert.deepEqual(requested, [`${url}?limit=50&skip=0`]);
 });
 
 needing("openssl")("HTTP/2 is spoken with a server that has it", async () => {
@@ -274,8 +274,8 @@ needing("openssl")("HTTP/2 is spoken with a server that has it", async () => {
     server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
     try {
       const host = `127.0.0.1:${await listening}`;
-      const said = await extracted(`https://${host}/users`, host, { DENO_CERT: `${folder}/cert.pem` });
-      assert.match(said, /done .*"record_count":3/);
+      const output = await extracted(`https://${host}/users`, host, { DENO_CERT: `${folder}/cert.pem` });
+      assert.match(output, /done .*"record_count":3/);
       assert.deepEqual([...versions], ["2.0"]);
     } finally {
       await new Promise((closed) => server.close(closed));

@@ -22,7 +22,7 @@ interface Stage extends AsyncDisposable {
   readonly postgres: PostgresServer;
   readonly s3: S3Server;
   readonly shared: Shared;
-  readonly asked: number[];
+  readonly requested: number[];
   readonly request: { id: string; run_id: string; requested_by: string };
   machine(): Machine;
 }
@@ -40,11 +40,11 @@ async function stage(leaseMs: number): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   const postgres = stack.use(await startPostgres());
   const s3 = stack.use(await startS3());
-  const asked: number[] = [];
+  const requested: number[] = [];
   const source = await startSource({
     users: USERS,
     wrap: (answer) => (request) => {
-      asked.push(Number(new URL(request.url).searchParams.get("skip")));
+      requested.push(Number(new URL(request.url).searchParams.get("skip")));
       return answer(request);
     },
   });
@@ -56,7 +56,7 @@ async function stage(leaseMs: number): Promise<Stage> {
     postgres,
     s3,
     shared,
-    asked,
+    requested,
     request,
     machine: () => machine(source.url, request, shared),
     [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
@@ -75,7 +75,7 @@ function machine(url: string, request: unknown, shared: Shared): Machine {
   }).spawn();
   const waiting: [pages: number, PromiseWithResolvers<void>][] = [];
   const end = (async () => {
-    let said = {};
+    let answer = {};
     let pages = 0;
     let rest = "";
     for await (const chunk of process.stdout.pipeThrough(new TextDecoderStream())) {
@@ -84,13 +84,13 @@ function machine(url: string, request: unknown, shared: Shared): Machine {
       for (const line of lines) {
         const [, word, text] = /^(\w+) (.*)$/.exec(line)!;
         if (word === "page") pages += 1;
-        else said = { [word!]: JSON.parse(text!) };
+        else answer = { [word!]: JSON.parse(text!) };
       }
       for (const [count, { resolve }] of waiting) if (pages >= count) resolve();
     }
     for (const [count, { reject }] of waiting) reject(new Error(`It ended before page ${count}.`));
     await process.status;
-    return said;
+    return answer;
   })();
   return {
     process,
@@ -129,17 +129,17 @@ test("a machine that dies in mid-run is taken over by another, which asks again 
   await died.pages(65);
   died.process.kill("SIGKILL");
   await died.end;
-  const before = new Set(all.asked);
-  const beforeCount = all.asked.length;
+  const before = new Set(all.requested);
+  const beforeCount = all.requested.length;
   const { done } = await all.machine().end;
   await assertWhole(all, done!);
-  const again = all.asked.slice(beforeCount).filter((skip) => before.has(skip));
+  const again = all.requested.slice(beforeCount).filter((skip) => before.has(skip));
   const bytesOfPage = (await readObject(all.shared.bucket, `etl/${done!.raw_file}`)).length / USERS * SIZE;
   assert.ok(
     again.length * bytesOfPage <= AT_MOST + 6 * bytesOfPage,
     `${again.length} pages of ${bytesOfPage} bytes`,
   );
-  assert.ok(!all.asked.slice(beforeCount).includes(0), "it isn't read from its beginning");
+  assert.ok(!all.requested.slice(beforeCount).includes(0), "it isn't read from its beginning");
   assert.deepEqual(await uploadsIn(all.shared.bucket), [`etl/${done!.raw_file}`]); // of the one that died; removed after a day
   const repeated = await all.machine().end;
   assert.equal(repeated.done?.id, done?.id);

@@ -52,14 +52,14 @@ for (const [name, definition] of Object.entries(STYLES)) {
     await assert.rejects(paged.extract(definition, { pages: 2 }), Stopped);
     await idle();
     const { pages } = JSON.parse(await Deno.readTextFile(paged.state)).current;
-    const before = paged.asked.length;
+    const before = paged.requested.length;
     const { lines, detail } = await paged.extract(definition);
     assert.deepEqual(lines, LINES);
     assert.ok(most() > 1 && most() <= 4, `${most()} at once`);
     assert.equal(detail.pages, 10);
     assert.ok(pages >= 2 && pages < 10, String(pages));
-    const first = new Set(paged.asked.slice(0, pages)); // asked for in order: the pages that were kept
-    const again = paged.asked.slice(before).filter((path) => first.has(path));
+    const first = new Set(paged.requested.slice(0, pages)); // asked for in order: the pages that were kept
+    const again = paged.requested.slice(before).filter((path) => first.has(path));
     assert.deepEqual(again, [], "the pages that were there are not asked for again");
   });
 }
@@ -71,15 +71,15 @@ Deno.test("a source that gives fewer records than asked for is read by what it g
 });
 
 Deno.test("a page that fails while later ones are there fails the run at its place, and the later ones are not taken", async () => {
-  let well = false;
+  let isFixed = false;
   await using paged = await startPaged(({ url }) => {
     const skip = Number(url.searchParams.get("skip"));
-    if (skip === 30 && !well) return new Response(null, { status: 500 });
+    if (skip === 30 && !isFixed) return new Response(null, { status: 500 });
     return Response.json({ items: numbered(Math.min(10, 95 - skip), skip + 1), total: 95 });
   });
   const definition = STYLES["offset with a total"]!;
   await assert.rejects(paged.extract(definition), /page skip=30 of .*: HTTP 500 \(2 times\)/);
   assert.equal(JSON.parse(await Deno.readTextFile(paged.state)).current.last_skip, 30);
-  well = true;
+  isFixed = true;
   assert.deepEqual((await paged.extract(definition)).lines, LINES);
 });

@@ -9,21 +9,24 @@ const number = (url: URL, name: string) => Number(url.searchParams.get(name) ?? 
 const ALL = numbered(25);
 const from = (skip: number, size = 10) => ALL.slice(skip, skip + size);
 
-type Asked = Omit<AnySource, "url">;
-const OFFSET: Asked = {
+type SourceWithoutUrl = Omit<AnySource, "url">;
+const OFFSET: SourceWithoutUrl = {
   records: "items",
   paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "total" },
 };
-const UNCOUNTED: Asked = {
+const UNCOUNTED: SourceWithoutUrl = {
   records: "items",
   paging: { by: "offset", offset: "skip", limit: "limit", size: 10 },
 };
-const CURSOR: Asked = { records: "items", paging: { by: "cursor", param: "c", next: "next", more: "more" } };
-const LINK: Asked = { records: "items", paging: { by: "link", next: "next" } };
-const HEADER: Asked = { paging: { by: "link-header" } };
+const CURSOR: SourceWithoutUrl = {
+  records: "items",
+  paging: { by: "cursor", param: "c", next: "next", more: "more" },
+};
+const LINK: SourceWithoutUrl = { records: "items", paging: { by: "link", next: "next" } };
+const HEADER: SourceWithoutUrl = { paging: { by: "link-header" } };
 
 /** Sources that look as if they had ended, or never end. */
-const LOUD: Record<string, { source: Asked; answer: Answer; reason: RegExp }> = {
+const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: RegExp }> = {
   "an empty page where more is announced": {
     source: OFFSET,
     answer: ({ url }) =>
@@ -155,7 +158,7 @@ Deno.test("never green and short: a source that looks as if it had ended fails t
 });
 
 /** Sources that look strange, and are complete. */
-const COMPLETE: Record<string, { source: Asked; answer: Answer }> = {
+const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
   "short pages": { source: UNCOUNTED, answer: ({ url }) => json({ items: from(number(url, "skip"), 7) }) },
   "an empty page that names a next one": {
     source: LINK,

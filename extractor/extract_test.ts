@@ -20,9 +20,9 @@ function snapshots(state: string): { handling: Partial<Handling>; restore(): voi
 }
 
 Deno.test("a run that fails at its second page is resumed there by the next request, in the same file and under its own id", async () => {
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+    wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
   });
   const first = request();
   await assert.rejects(pipeline.handle(first), (error: unknown) => {
@@ -32,80 +32,80 @@ Deno.test("a run that fails at its second page is resumed there by the next requ
   });
   assert.deepEqual(await pipeline.rawFiles(), [`${RAW_FILE}.part`]);
   assert.equal(JSON.parse(await Deno.readTextFile(pipeline.state)).current.last_skip, 100);
-  well = true;
-  pipeline.asked.length = 0;
+  isFixed = true;
+  pipeline.requested.length = 0;
   const second = request();
-  const { about, told, message, detail } = await pipeline.handle(second, { now: () => START + 3_600_000 });
+  const { about, events, message, detail } = await pipeline.handle(second, { now: () => START + 3_600_000 });
   assert.equal(about, first.run_id);
   assert.deepEqual([message.run_id, message.record_count], [first.run_id, 208]);
   assert.deepEqual([detail.resumed_from_skip, detail.pages], [100, 3]);
-  const [superseded] = told as Record<string, string>[];
+  const [superseded] = events as Record<string, string>[];
   assert.deepEqual([superseded!.type, superseded!.run_id, superseded!.by], [
     "run_superseded",
     second.run_id,
     first.run_id,
   ]);
-  assert.deepEqual(pipeline.asked, [100, 200]);
+  assert.deepEqual(pipeline.requested, [100, 200]);
   assert.equal(await pipeline.raw(), await expected());
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("a run that an earlier version left unfinished is resumed, though its state knows neither paging nor position", async () => {
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 200 && !well ? faults.status(500) : undefined),
+    wrap: faults.withFaults(({ skip }) => skip === 200 && !isFixed ? faults.status(500) : undefined),
   });
-  const asked = request();
-  await assert.rejects(pipeline.handle(asked), PermanentError);
+  const requested = request();
+  await assert.rejects(pipeline.handle(requested), PermanentError);
   const state = JSON.parse(await Deno.readTextFile(pipeline.state));
   for (const key of ["paging", "position", "ended", "seen_at"]) delete state.current[key];
   await Deno.writeTextFile(pipeline.state, JSON.stringify(state));
-  well = true;
-  pipeline.asked.length = 0;
-  const { detail } = await pipeline.handle(asked);
-  assert.deepEqual([detail.resumed_from_skip, detail.pages, pipeline.asked], [200, 3, [200]]);
+  isFixed = true;
+  pipeline.requested.length = 0;
+  const { detail } = await pipeline.handle(requested);
+  assert.deepEqual([detail.resumed_from_skip, detail.pages, pipeline.requested], [200, 3, [200]]);
   assert.equal(await pipeline.raw(), await expected());
 });
 
 Deno.test("a request that is repeated after its run was finished gets the same outputs, and the source is left alone", async () => {
   await using pipeline = await startPipeline();
-  const asked = request();
-  const { outputs, detail } = await pipeline.handle(asked);
-  pipeline.asked.length = 0;
-  const again = await pipeline.handle(asked);
-  assert.deepEqual([again.outputs, again.detail, again.about], [outputs, detail, asked.run_id]);
-  const other = await pipeline.handle(request({ run_id: asked.run_id }));
-  assert.deepEqual([other.outputs, other.about], [[], asked.run_id]);
+  const requested = request();
+  const { outputs, detail } = await pipeline.handle(requested);
+  pipeline.requested.length = 0;
+  const again = await pipeline.handle(requested);
+  assert.deepEqual([again.outputs, again.detail, again.about], [outputs, detail, requested.run_id]);
+  const other = await pipeline.handle(request({ run_id: requested.run_id }));
+  assert.deepEqual([other.outputs, other.about], [[], requested.run_id]);
   assert.match(String(other.detail.note), /extracted before/);
-  assert.deepEqual(pipeline.asked, []);
+  assert.deepEqual(pipeline.requested, []);
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("a request that resumed another run gets that run's outputs again when it is repeated", async () => {
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+    wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
   });
   const [first, second] = [request(), request()];
   await assert.rejects(pipeline.handle(first), PermanentError);
-  well = true;
+  isFixed = true;
   const { outputs } = await pipeline.handle(second);
   const again = await pipeline.handle(second);
-  assert.deepEqual([again.about, again.outputs, again.told], [first.run_id, outputs, []]);
+  assert.deepEqual([again.about, again.outputs, again.events], [first.run_id, outputs, []]);
   assert.deepEqual((await pipeline.handle(first)).outputs, []);
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
 Deno.test("a process that dies between the file's name and the state's change leaves a whole file, which is announced as it is", async () => {
   await using pipeline = await startPipeline();
-  const asked = request();
+  const requested = request();
   const { handling, restore } = snapshots(pipeline.state);
-  const { outputs } = await pipeline.handle(asked, {}, handling);
+  const { outputs } = await pipeline.handle(requested, {}, handling);
   restore();
-  pipeline.asked.length = 0;
-  const again = await pipeline.handle(asked);
+  pipeline.requested.length = 0;
+  const again = await pipeline.handle(requested);
   assert.deepEqual(again.outputs, outputs);
-  assert.deepEqual(pipeline.asked, []);
+  assert.deepEqual(pipeline.requested, []);
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
@@ -133,8 +133,8 @@ Deno.test("while another process extracts, a request waits, then is put back wit
   const waiting = pipeline.handle(second);
   held.resolve();
   assert.equal((await first).message.record_count, 208);
-  const { about, told, message } = await waiting;
-  assert.deepEqual([about, message.run_id, told], [second.run_id, second.run_id, []]);
+  const { about, events, message } = await waiting;
+  assert.deepEqual([about, message.run_id, events], [second.run_id, second.run_id, []]);
 });
 
 Deno.test("a request that waited for another process resumes the run that it leaves unfinished", async () => {
@@ -237,9 +237,9 @@ Deno.test("the unfinished run of another source is set aside, with its part file
 Deno.test("in the actor's loop a failed run is reported, and the next request hands on the resumed run under its own id", async () => {
   await Deno.mkdir("test-output", { recursive: true });
   const data = await Deno.makeTempDir({ dir: "test-output" }); // messages hold relative paths only
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+    wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
   });
   await using channel = await openTemporaryChannel();
   const stop = new AbortController();
@@ -252,7 +252,7 @@ Deno.test("in the actor's loop a failed run is reported, and the next request ha
       {
         signal: stop.signal,
         onSettled(outcome) {
-          well = true;
+          isFixed = true;
           if (settled.push(outcome) === 2) bothSettled.resolve();
         },
       },

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { numbered, type PagedSource, startPaged, Stopped } from "../tests/support/paged_source.ts";
 import type { AnySource } from "./source.ts";
 
-type Asked = Omit<AnySource, "url">;
-const OFFSET: Asked = {
+type SourceWithoutUrl = Omit<AnySource, "url">;
+const OFFSET: SourceWithoutUrl = {
   records: "items",
   paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "total" },
 };
-const CURSOR: Asked = { records: "items", paging: { by: "cursor", param: "c", next: "next" } };
+const CURSOR: SourceWithoutUrl = { records: "items", paging: { by: "cursor", param: "c", next: "next" } };
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 10, 1, 3);
 
@@ -26,7 +26,12 @@ function world(count: number, first = 1) {
 }
 
 /** That the run of `paged` that was stopped begins again, holds `records` and says why. */
-async function beginsAgain(paged: PagedSource, source: Asked, records: readonly unknown[], why: RegExp) {
+async function beginsAgain(
+  paged: PagedSource,
+  source: SourceWithoutUrl,
+  records: readonly unknown[],
+  why: RegExp,
+) {
   const { lines, detail } = await paged.extract(source, { now: () => START + HOUR });
   assert.deepEqual(lines, written(records));
   assert.match(String(detail.began_again), why);
@@ -107,7 +112,7 @@ Deno.test("a run is begun again when the definition asks for something else than
   await assert.rejects(paged.extract(OFFSET, { pages: 1, now: () => START }), Stopped);
   await beginsAgain(paged, all, numbered(30), /the definition asks for something else now/);
   await assert.rejects(paged.extract(all, { pages: 1, now: () => START }), Stopped);
-  const smaller: Asked = { ...all, paging: { ...OFFSET.paging, size: 5 } as never };
+  const smaller: SourceWithoutUrl = { ...all, paging: { ...OFFSET.paging, size: 5 } as never };
   const { detail } = await paged.extract(smaller, { now: () => START + HOUR });
   assert.deepEqual(
     [detail.records, detail.resumed_from_skip],
@@ -135,22 +140,22 @@ Deno.test("a source that changes again while its run is begun again fails the ru
 
 Deno.test("a run that is begun again asks for changes since the same moment, and holds them all", async () => {
   let session = "a";
-  const asked: (string | null)[] = [];
+  const requested: (string | null)[] = [];
   const changes = numbered(30).map(({ id }) => ({ id, at: `2026-02-01T00:00:${id + 10}Z` }));
   await using paged = await startPaged(({ url: { searchParams: query } }) => {
     const [of, skip] = (query.get("c") ?? `${session}-0`).split("-");
-    asked.push(query.get("since"));
+    requested.push(query.get("since"));
     if (of !== session) return new Response(null, { status: 410 });
     const items = changes.filter(({ at }) => at > query.get("since")!).slice(Number(skip), Number(skip) + 10);
     const next = items.length < 10 ? null : `${session}-${Number(skip) + 10}`;
     return Response.json({ items, next });
   });
   const since = { field: "at", from: "2026-01-01T00:00:00Z", send: { since: "{}" } };
-  const source = { ...CURSOR, since } as Asked;
+  const source = { ...CURSOR, since } as SourceWithoutUrl;
   await assert.rejects(paged.extract(source, { pages: 2, now: () => START }), Stopped);
   session = "b";
   await beginsAgain(paged, source, changes, /cursors and links may expire/);
-  assert.deepEqual(new Set(asked), new Set([since.from]));
+  assert.deepEqual(new Set(requested), new Set([since.from]));
   const { lines } = await paged.extract(source, { now: () => START + 2 * HOUR });
-  assert.deepEqual([lines.length, asked.at(-1)], [0, "2026-02-01T00:00:40Z"]);
+  assert.deepEqual([lines.length, requested.at(-1)], [0, "2026-02-01T00:00:40Z"]);
 });

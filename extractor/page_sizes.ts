@@ -14,7 +14,7 @@ export function withPage(sizes: PageSizes, records: number): PageSizes {
   return sizes.length === MOST ? undefined : [...sizes, [1, records]];
 }
 
-export interface ToldPages {
+export interface ReportedPages {
   readonly page_sizes?: PageSizes;
   readonly paging?: string;
   /**
@@ -24,7 +24,10 @@ export interface ToldPages {
 }
 
 /** The sizes of a run's pages. The first position is included if no record was repeated and there are no windows. */
-export function toldPages({ page_sizes, duplicates }: Unfinished, { style, since }: Source): ToldPages {
+export function reportedPages(
+  { page_sizes, duplicates }: Unfinished,
+  { style, since }: Source,
+): ReportedPages {
   if (page_sizes === undefined) return {};
   if (duplicates > 0 || since?.window !== undefined || !["offset", "page"].includes(style.by)) {
     return { page_sizes };

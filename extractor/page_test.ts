@@ -44,22 +44,22 @@ Deno.test("a page comes with its records' text, their ids and the total", async 
 });
 
 Deno.test("other query parameters of the address are kept, and credentials are sent but never shown", async () => {
-  let asked = { url: "", authorization: "" as string | null };
+  let requested = { url: "", authorization: "" as string | null };
   await using running = await startSource({
     wrap: (answer) => (request) => {
-      asked = { url: request.url, authorization: request.headers.get("authorization") };
+      requested = { url: request.url, authorization: request.headers.get("authorization") };
       return answer(request);
     },
   });
   const url = `${running.url.replace("//", "//user:pw@")}?select=id%2Cage&api_token=s3cret&limit=7`;
   using source = patient(running, { url });
   await fetchAt(source, 100, FOREVER);
-  const { searchParams } = new URL(asked.url);
+  const { searchParams } = new URL(requested.url);
   assert.deepEqual([...searchParams], [["select", "id,age"], ["api_token", "s3cret"], ["limit", "100"], [
     "skip",
     "100",
   ]]);
-  assert.equal(asked.authorization, `Basic ${btoa("user:pw")}`);
+  assert.equal(requested.authorization, `Basic ${btoa("user:pw")}`);
   assert.equal(source.name, `${running.url}?select=id%2Cage&api_token=***&limit=7`);
 });
 
@@ -215,10 +215,10 @@ Deno.test("an abort ends the request and the wait between tries with its reason"
   const stop = new Error("stop");
   const during = new AbortController();
   using first = patient(running);
-  const asked = fetchAt(first, 0, during.signal);
+  const requested = fetchAt(first, 0, during.signal);
   await arrived.promise;
   during.abort(stop);
-  await assert.rejects(asked, stop);
+  await assert.rejects(requested, stop);
   const between = new AbortController();
   using source = patient(running, { sleep: () => Promise.resolve(between.abort(stop)) });
   await assert.rejects(fetchAt(source, 0, between.signal), stop);

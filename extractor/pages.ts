@@ -225,7 +225,7 @@ const SIZES = /limit|size|per_?page|max_?results|^\W?(?:count|first|max|rows|tak
 /** A single page that is exactly as long as requested, and names no next one, may be the first of many. */
 function refuseFull({ name, pipeline, query }: Source, { records, way }: Page, pages: number): void {
   const length = records?.length ?? 0;
-  if (pages > 1 || way.said || length === 0) return;
+  if (pages > 1 || way.isStatedEnd || length === 0) return;
   for (const [parameter, value] of Object.entries(query)) {
     if (!SIZES.test(parameter) || Number(value) !== length) continue;
     throw new BeginAgain(

@@ -11,35 +11,35 @@ const FROM_START = { position: { skip: 0 }, received: 0, pages: 0, firstTotal: u
 
 /** A source that says when page n was asked for. */
 async function watched(users: number, plan: Parameters<typeof faults.withFaults>[0] = () => undefined) {
-  const asked: number[] = [];
+  const requested: number[] = [];
   const waiting = new Map<number, () => void>();
   const source = await startSource({
     users,
     wrap: faults.withFaults((page) => {
-      asked.push(page.skip);
+      requested.push(page.skip);
       waiting.get(page.skip)?.();
       return plan(page);
     }),
   });
-  const pageAsked = (skip: number) =>
-    asked.includes(skip) ? Promise.resolve() : new Promise<void>((done) => void waiting.set(skip, done));
-  return { source, asked, pageAsked };
+  const pageRequested = (skip: number) =>
+    requested.includes(skip) ? Promise.resolve() : new Promise<void>((done) => void waiting.set(skip, done));
+  return { source, requested, pageRequested };
 }
 
 Deno.test("while a page is used the next one is fetched where pages are asked for at once", async () => {
-  const { source, asked, pageAsked } = await watched(30);
+  const { source, requested, pageRequested } = await watched(30);
   await using _ = source;
   using own = sourceAt(source.url);
   const pages = pagesOf({ ...own, concurrency: 2 }, FROM_START, FOREVER);
   assert.equal((await pages.next()).value?.position.skip, 0);
-  await pageAsked(10);
-  await pageAsked(20);
+  await pageRequested(10);
+  await pageRequested(20);
   assert.deepEqual((await Array.fromAsync(pages)).map(({ position }) => position.skip), [10, 20]);
-  assert.deepEqual(asked.toSorted((a, b) => a - b), [0, 10, 20], "and no other");
+  assert.deepEqual(requested.toSorted((a, b) => a - b), [0, 10, 20], "and no other");
 });
 
 Deno.test("else the next page isn't asked for before the last one is done with, so that a kill repeats no more than one", async () => {
-  const { source, asked } = await watched(30);
+  const { source, requested } = await watched(30);
   await using _ = source;
   using own = sourceAt(source.url);
   const done: number[] = [];
@@ -48,7 +48,7 @@ Deno.test("else the next page isn't asked for before the last one is done with, 
     const later = new URL(source.url);
     later.searchParams.set("skip", "1000");
     await (await fetch(later)).text(); // what was sent before is counted by now
-    assert.deepEqual(asked.filter((skip) => skip < 1000), done);
+    assert.deepEqual(requested.filter((skip) => skip < 1000), done);
   }
   assert.deepEqual(done, [0, 10, 20]);
 });
@@ -63,11 +63,11 @@ Deno.test("a page that can't be fetched is reported after the pages before it we
 });
 
 Deno.test("a reader that stops early ends the request in flight", async () => {
-  const { source, pageAsked } = await watched(30, ({ skip }) => skip === 10 ? faults.silent : undefined);
+  const { source, pageRequested } = await watched(30, ({ skip }) => skip === 10 ? faults.silent : undefined);
   await using _ = source;
   using own = sourceAt(source.url);
   for await (const page of pagesOf({ ...own, concurrency: 2 }, FROM_START, FOREVER)) {
-    await pageAsked(10);
+    await pageRequested(10);
     assert.equal(page.position.skip, 0);
     break;
   }

@@ -25,15 +25,15 @@ async function checkpointOf(pipeline: TestPipeline): Promise<Checkpoint> {
 
 Deno.test("a channel that has lost the announcement of a raw file gets it again, one that knows it changes nothing", async () => {
   await using pipeline = await startPipeline({ users: 3 });
-  const asked = request();
-  const { outputs } = await pipeline.handle(asked);
+  const requested = request();
+  const { outputs } = await pipeline.handle(requested);
   const [output] = outputs;
   assert.equal(output?.to, "channel:phase1_complete");
   const checkpoint = () => checkpointOf(pipeline);
   const [again, ...others] = recent(await checkpoint(), START + MINUTE);
   assert.deepEqual(others, []);
   const fields = { ...output.fields, raw_file: output.fields.raw_file.replace(pipeline.data, "data") };
-  const announced = compose(output.to, output.name, fields, { id: asked.id! });
+  const announced = compose(output.to, output.name, fields, { id: requested.id! });
   const content = ({ body }: { body: string }) => ({ ...JSON.parse(body), published_at: undefined });
   assert.deepEqual(
     { ...again!, body: content(again!) },
@@ -64,18 +64,18 @@ Deno.test("a channel that has lost the announcement of a raw file gets it again,
 });
 
 Deno.test("a run that is unfinished is asked for again under the id of its last request, and is resumed where it stands", async () => {
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+    wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
   });
-  const asked = request();
-  await assert.rejects(pipeline.handle(asked), PermanentError);
+  const requested = request();
+  await assert.rejects(pipeline.handle(requested), PermanentError);
   const [again, ...others] = recent(await checkpointOf(pipeline), START + MINUTE);
   assert.deepEqual(others, []);
-  assert.deepEqual([again!.to, again!.id], ["channel:start_run", asked.id]);
-  well = true;
+  assert.deepEqual([again!.to, again!.id], ["channel:start_run", requested.id]);
+  isFixed = true;
   const { about, message } = await pipeline.handle(request(JSON.parse(again!.body)));
-  assert.deepEqual([about, message.record_count], [asked.run_id, 208]);
+  assert.deepEqual([about, message.record_count], [requested.run_id, 208]);
 });
 
 Deno.test("runs are published again for a day, and not while they are being settled", async () => {

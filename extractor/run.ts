@@ -10,7 +10,7 @@ import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet } from "./ids.ts";
 import type { Page } from "./page.ts";
-import { type ToldPages, toldPages, withPage } from "./page_sizes.ts";
+import { type ReportedPages, reportedPages, withPage } from "./page_sizes.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { pagesOf } from "./pages.ts";
 import type { Paths } from "./paths.ts";
@@ -18,7 +18,7 @@ import { idOf } from "./records.ts";
 import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
-export interface WrittenRun extends ToldPages {
+export interface WrittenRun extends ReportedPages {
   readonly records: number;
   /** Records that were skipped because an earlier one had their id. */
   readonly duplicates: number;
@@ -185,7 +185,7 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
   const figures = { records, duplicates, pages, total, announced, received, missing, repeated: duplicates };
   return {
     ...figures,
-    ...toldPages(run, source),
+    ...reportedPages(run, source),
     ...began_again === undefined ? {} : { began_again },
   };
 }
@@ -242,12 +242,12 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
       { retryable: true },
     );
   }
-  const asked = label.includes("=")
+  const parameter = label.includes("=")
     ? label.slice(0, label.indexOf("="))
     : "what the definition's paging sends";
   throw new PermanentError(
     `Cannot continue at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
-      `Does the source heed ${asked}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
+      `Does the source heed ${parameter}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
   );
 }
 

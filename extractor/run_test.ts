@@ -6,16 +6,16 @@ import { expected, RAW_FILE, request, startPipeline } from "../tests/support/ext
 
 Deno.test("a run takes every page into one file and says what is in it", async () => {
   await using pipeline = await startPipeline({ bad: 0.1 });
-  const asked = request();
-  const { message, detail, outputs, about, told } = await pipeline.handle(asked);
+  const requested = request();
+  const { message, detail, outputs, about, events } = await pipeline.handle(requested);
   const text = await pipeline.raw();
   assert.equal(text, await expected({ bad: 0.1 }));
-  assert.deepEqual(pipeline.asked, [0, 100, 200]);
-  assert.deepEqual([about, told], [asked.run_id, []]);
+  assert.deepEqual(pipeline.requested, [0, 100, 200]);
+  assert.deepEqual([about, events], [requested.run_id, []]);
   const { bytes, sha256 } = await pipeline.files.facts(`${pipeline.data}/raw_users/${RAW_FILE}`);
   const completeness = { announced: 208, received: 208, missing: 0, repeated: 0 };
   assert.deepEqual(message, {
-    run_id: asked.run_id,
+    run_id: requested.run_id,
     pipeline: "users",
     raw_file: `${pipeline.data}/raw_users/${RAW_FILE}`,
     record_count: 208,
@@ -44,17 +44,17 @@ Deno.test("a run takes every page into one file and says what is in it", async (
 });
 
 Deno.test("what stands in the file beyond the last kept page is cut off on resume", async () => {
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
-    wrap: faults.withFaults(({ skip }) => skip === 200 && !well ? faults.status(500) : undefined),
+    wrap: faults.withFaults(({ skip }) => skip === 200 && !isFixed ? faults.status(500) : undefined),
   });
-  const asked = request();
-  await assert.rejects(pipeline.handle(asked), PermanentError);
+  const requested = request();
+  await assert.rejects(pipeline.handle(requested), PermanentError);
   await Deno.writeTextFile(`${pipeline.data}/raw_users/${RAW_FILE}.part`, '{"id":201,"half a rec', {
     append: true,
   });
-  well = true;
-  await pipeline.handle(asked);
+  isFixed = true;
+  await pipeline.handle(requested);
   assert.equal(await pipeline.raw(), await expected());
 });
 
@@ -68,15 +68,15 @@ Deno.test("a run whose .part file is missing, too short or damaged extracts from
     },
   };
   for (const [name, damage] of Object.entries(damages)) {
-    let well = false;
+    let isFixed = false;
     await using pipeline = await startPipeline({
-      wrap: faults.withFaults(({ skip }) => skip === 100 && !well ? faults.status(500) : undefined),
+      wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
     });
-    const asked = request();
-    await assert.rejects(pipeline.handle(asked), PermanentError);
+    const requested = request();
+    await assert.rejects(pipeline.handle(requested), PermanentError);
     await damage(`${pipeline.data}/raw_users/${RAW_FILE}.part`);
-    well = true;
-    const { message, detail } = await pipeline.handle(asked);
+    isFixed = true;
+    const { message, detail } = await pipeline.handle(requested);
     assert.deepEqual([message.record_count, detail.resumed_from_skip], [208, undefined], name);
     assert.equal(await pipeline.raw(), await expected(), name);
     const [raw, ...aside] = await pipeline.rawFiles();
@@ -89,22 +89,22 @@ Deno.test("a run whose .part file is missing, too short or damaged extracts from
 Deno.test("a source that gives fewer users than asked for is read by what it gives", async () => {
   await using pipeline = await startPipeline({ wrap: faults.withFaults(() => faults.atMost(30)) });
   await pipeline.handle(request());
-  assert.deepEqual(pipeline.asked, [0, 30, 60, 90, 120, 150, 180]);
+  assert.deepEqual(pipeline.requested, [0, 30, 60, 90, 120, 150, 180]);
   assert.equal(await pipeline.raw(), await expected());
 });
 
 Deno.test("users that moved to a later page are taken once, also when the run was resumed in between", async () => {
-  let well = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => {
-      if (skip === 200 && !well) return faults.status(500);
+      if (skip === 200 && !isFixed) return faults.status(500);
       return skip > 0 ? faults.pageOf(skip - 5) : undefined;
     }),
   });
-  const asked = request();
-  await assert.rejects(pipeline.handle(asked), PermanentError);
-  well = true;
-  const { detail } = await pipeline.handle(asked);
+  const requested = request();
+  await assert.rejects(pipeline.handle(requested), PermanentError);
+  isFixed = true;
+  const { detail } = await pipeline.handle(requested);
   assert.equal(await pipeline.raw(), await expected());
   assert.deepEqual([detail.records, detail.duplicates], [208, 5]);
 });
@@ -138,7 +138,11 @@ Deno.test("a growing source is read to its new end, one that shrinks a little to
   });
   const { announced, received, missing, repeated } = (await shrinking.handle(request())).detail;
   assert.deepEqual([announced, received, missing, repeated], [208, 303, 13, 108]);
-  assert.deepEqual(shrinking.asked, [0, 100, 87, 187], "13 are gone, so 13 may have moved to the first page");
+  assert.deepEqual(
+    shrinking.requested,
+    [0, 100, 87, 187],
+    "13 are gone, so 13 may have moved to the first page",
+  );
   assert.equal(await shrinking.raw(), await expected({ users: 195 }));
   await using emptied = await startPipeline({
     users: 100,

@@ -125,9 +125,9 @@ Deno.test("at the start a run is asked for if none has completed, always, or nev
   for (const [RUN_ON_START, completed, expected] of cases) {
     await using channel = await openTemporaryChannel();
     await schedule({ ...OFF, RUN_ON_START }, { channel, completed, ...day });
-    const asked = await drain(channel);
-    assert.equal(asked.length, expected, `${RUN_ON_START}, completed ${completed}`);
-    if (expected === 1) assert.equal(asked[0], "schedule/start/2026-11-24T00:00:00.000Z/start");
+    const requested = await drain(channel);
+    assert.equal(requested.length, expected, `${RUN_ON_START}, completed ${completed}`);
+    if (expected === 1) assert.equal(requested[0], "schedule/start/2026-11-24T00:00:00.000Z/start");
   }
 });
 
@@ -168,11 +168,11 @@ Deno.test("a clock that is set back and forward across planned times asks for ea
     "25T03:00:00.001",
   ].map(at);
   let now = at("24T01:00");
-  const asked: string[] = [];
+  const requested: string[] = [];
   const clock: Clock = {
     now: () => now,
     async sleep() {
-      asked.push(...await drain(channel)); // each run is taken before time passes
+      requested.push(...await drain(channel)); // each run is taken before time passes
       const next = says.shift();
       if (next === undefined) stop.abort();
       else now = next;
@@ -185,7 +185,7 @@ Deno.test("a clock that is set back and forward across planned times asks for ea
     signal: stop.signal,
     clock,
   });
-  assert.deepEqual(asked, [
+  assert.deepEqual(requested, [
     "schedule/2026-11-24T03:00:00.000Z/start",
     "schedule/2026-11-25T03:00:00.000Z/start",
   ]);
@@ -214,21 +214,21 @@ Deno.test("after a clock that was a year ahead is set right, the next planned ti
 });
 
 Deno.test("planned times that passed while nothing ran are caught up once, unless they are too old", async () => {
-  const cases: [until: string | undefined, hours: number, asked: string[]][] = [
+  const cases: [until: string | undefined, hours: number, requested: string[]][] = [
     ["2026-11-21T03:00:00Z", 24, ["schedule/2026-11-24T03:00:00.000Z/start"]], // three were missed
     ["2026-11-24T03:00:00Z", 24, []],
     ["2026-11-21T03:00:00Z", 1, []],
     ["2026-11-21T03:00:00Z", 0, []],
     [undefined, 24, []], // the first start
   ];
-  for (const [until, hours, asked] of cases) {
+  for (const [until, hours, requested] of cases) {
     await using channel = await openTemporaryChannel();
     const plannedUntil = remembering(until);
     const plan = { ...DAILY, SCHEDULE_CATCH_UP_HOURS: hours };
     const day = { channel, from: "2026-11-24T10:00:00Z", until: "2026-11-24T12:00:00Z", plannedUntil };
     await schedule(plan, day);
     await schedule(plan, day);
-    assert.deepEqual(await drain(channel), asked, `${until}, ${hours} h`);
+    assert.deepEqual(await drain(channel), requested, `${until}, ${hours} h`);
     assert.equal(plannedUntil.at, Date.parse("2026-11-24T10:00:00Z"));
   }
 });

@@ -83,7 +83,7 @@ export function since(
         };
       }
       if (to === undefined || end === undefined || compare(to, end) >= 0) return { ...way, total };
-      return { total, next: beginning(to, total), said: true };
+      return { total, next: beginning(to, total), isStatedEnd: true };
     },
   };
 }

@@ -32,13 +32,13 @@ Deno.test("the next run asks from the latest change that a loaded run held, less
   assert.equal((await source.extract(SOURCE, { isLoaded: false })).lines.length, 25);
   assert.equal((await source.extract(SOURCE)).lines.length, 25);
   assert.ok(
-    source.asked.every((path) => path.includes("since=2026-01-01T00%3A00%3A00Z")),
+    source.requested.every((path) => path.includes("since=2026-01-01T00%3A00%3A00Z")),
     "one value for the whole run",
   );
   changes.push(change(26, "2026-03-01T00:00:00Z"));
   const overlap = { ...SOURCE, since: { ...SOURCE.since!, overlap: "2s" as const } };
   assert.deepEqual(ids((await source.extract(overlap)).lines), [23, 24, 25, 26]);
-  assert.match(source.asked.at(-1)!, /since=2026-02-01T00%3A00%3A32Z/);
+  assert.match(source.requested.at(-1)!, /since=2026-02-01T00%3A00%3A32Z/);
   assert.deepEqual(ids((await source.extract(SOURCE)).lines), [26]);
   assert.equal(
     (await source.extract({ ...SOURCE, since: { ...SOURCE.since!, from: "2026-01-01T00:00:00Z" } })).lines
@@ -53,7 +53,7 @@ Deno.test("a change from the future moves the next run no further than to the ti
   await source.extract(SOURCE);
   changes.push(change(3, "2026-11-24T03:00:01Z"));
   assert.deepEqual(ids((await source.extract(SOURCE)).lines), [2, 3]);
-  assert.match(source.asked.at(-1)!, /since=2026-11-24T03%3A00%3A00Z/);
+  assert.match(source.requested.at(-1)!, /since=2026-11-24T03%3A00%3A00Z/);
 });
 
 Deno.test("windows are asked for one after the other up to now, and a run is resumed in the window where it stopped", async () => {
@@ -75,17 +75,17 @@ Deno.test("windows are asked for one after the other up to now, and a run is res
   await assert.rejects(source.extract(windows, { pages: 3 }), Stopped);
   const { lines } = await source.extract(windows);
   assert.deepEqual(ids(lines), changes.map(({ id }) => id));
-  const asked = source.asked.map((path) =>
+  const requested = source.requested.map((path) =>
     /since=2026-11-(\d+).*until=2026-11-(\d+).*skip=(\d+)/.exec(path)!.slice(1).join(" ")
   );
-  assert.deepEqual([...new Set(asked)], [
+  assert.deepEqual([...new Set(requested)], [
     "10 15 0",
     "10 15 10",
     "15 20 0",
     "15 20 10",
     "20 24 0",
   ]);
-  assert.ok(asked.length <= 7);
+  assert.ok(requested.length <= 7);
 });
 
 Deno.test("moments are compared as times, whatever their zone and precision, or as numbers, and shifted as they are written", () => {
@@ -176,8 +176,8 @@ Deno.test("of several versions of a record on one page the latest is taken, and 
     const numbers = { records: "items", paging, since: { field: "at", from: 0, send: { since: "{}" } } };
     const { lines } = await source.extract(numbers);
     assert.deepEqual(lines.map((line) => JSON.parse(line)), [n(1, 1), n(2, 9), n(1, 5), n(3, 7), n(4, 8)]);
-    assert.match(source.asked.at(-1)!, /since=0/);
+    assert.match(source.requested.at(-1)!, /since=0/);
     await source.extract(numbers).catch(() => {});
-    assert.ok(source.asked.some((path) => path.includes("since=9")), source.asked.join(" "));
+    assert.ok(source.requested.some((path) => path.includes("since=9")), source.requested.join(" "));
   }
 });

@@ -92,12 +92,12 @@ Deno.test("started as a program it says when it is ready, and ends in order", as
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  let said = "";
+  let output = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    said += text;
-    if (!said.endsWith("\n")) continue;
-    const url = said.match(/^Sample source: (http:\S+) \(3 users\)\n$/)?.[1];
-    assert.ok(url, said);
+    output += text;
+    if (!output.endsWith("\n")) continue;
+    const url = output.match(/^Sample source: (http:\S+) \(3 users\)\n$/)?.[1];
+    assert.ok(url, output);
     assert.equal((await ask(url)).body.total, 3);
     child.kill("SIGTERM");
   }

@@ -33,9 +33,9 @@ async function saverAt(pipeline: SftpStage) {
   const delivery = sftpDelivery(pipeline.options);
   const folder = watchFolder(pipeline.server.folder.disk);
   const stop = new AbortController();
-  let asked = 0;
+  let requested = 0;
   const deliveryTo = () => {
-    asked += 1;
+    requested += 1;
     return Promise.resolve(delivery);
   };
   const looked = Promise.withResolvers<void>();
@@ -54,7 +54,7 @@ async function saverAt(pipeline: SftpStage) {
     /** Resolves when it has looked for couriers. */
     looked: looked.promise,
     /** How often it asked for the delivery, to send something ahead. */
-    asked: () => asked,
+    requested: () => requested,
     announce: (runId: string) =>
       channel.publish(compose("channel:phase1_complete", `test/${runId}`, {
         run_id: runId,
@@ -105,6 +105,6 @@ test("where two couriers could be asked for the delivery, nothing is sent ahead"
   await saver.looked;
   const signal = new AbortController().signal;
   await saver.delivery.deliver([saver.raw], MANIFEST, { signal });
-  assert.equal(saver.asked(), 0);
+  assert.equal(saver.requested(), 0);
   assert.deepEqual(await pipeline.names(), [MANIFEST.name, saver.raw.name].sort());
 });

@@ -37,7 +37,7 @@ export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision
         return { outputs: [], detail: {} };
       }
       const { pipeline } = hold;
-      const told: OutputOn<"channel:run_events"> = {
+      const event: OutputOn<"channel:run_events"> = {
         to: "channel:run_events",
         name: decision,
         fields: { type: `run_${decision}`, run_id, pipeline, requested_by, actor: "gatekeeper" },
@@ -52,7 +52,7 @@ export function gatekeeper({ store }: { store: Store }): Actor<"channel:decision
         name: PHASE2,
         fields: announced(hold),
       };
-      return { outputs: [told, outcome, ...decision === "released" ? [load] : []], detail: {} };
+      return { outputs: [event, outcome, ...decision === "released" ? [load] : []], detail: {} };
     },
   };
 }

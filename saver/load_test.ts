@@ -196,7 +196,7 @@ onEachEngine(
       },
     });
   `);
-    await saver.said("half of the second file is written");
+    await saver.printed("half of the second file is written");
     await saver.kill();
 
     assert.deepEqual(await counts(h), [20_002, 0, 0]);

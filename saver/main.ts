@@ -22,7 +22,7 @@ import { limitsOf } from "./gate.ts";
 import { gatekeeper } from "./gatekeeper.ts";
 import { notifier } from "./notify/notifier.ts";
 import { orderOf } from "../shared/contracts/notification_order.ts";
-import { toldBy } from "./notify/told.ts";
+import { notificationsFor } from "./notify/event_notifications.ts";
 import { keepWatching } from "./notify/watch.ts";
 import { keepReconciling } from "./reconcile.ts";
 import { keepRemoving } from "./retention.ts";
@@ -59,7 +59,7 @@ if (import.meta.main) {
     }
     const publicUrl = config.PUBLIC_URL;
     const ordersOf = async (event: RunEvent) =>
-      (await toldBy(event, store)).map((news) => orderOf(news, publicUrl));
+      (await notificationsFor(event, store)).map((news) => orderOf(news, publicUrl));
     const notifies = receivers.length > 0;
     const notifying = notifier({ store, receivers, keys });
     const mailboxes = [

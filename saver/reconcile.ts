@@ -40,11 +40,11 @@ export async function keepReconciling(
   const orders = async () => {
     for await (const batch of pendingOrders(store)) await channel.publish(...batch);
   };
-  const rulings = async () => {
+  const decisions = async () => {
     await channel.publish(...await releasedRuns(store));
-    for (const [pipeline, told] of await outcomes(store)) {
+    for (const [pipeline, messages] of await outcomes(store)) {
       // without a listener, as with a foreign extractor, one message is enough
-      await channel.publishIfIdle("channel:run_outcome", `"pipeline":"${pipeline}"`, ...told);
+      await channel.publishIfIdle("channel:run_outcome", `"pipeline":"${pipeline}"`, ...messages);
     }
   };
   const current = async () => {
@@ -58,7 +58,7 @@ export async function keepReconciling(
       getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", { reason });
       return error instanceof TransientError ? AGAIN_MS : EVERY_MS;
     });
-  await Promise.all([loads, orders, rulings, current].map(keep));
+  await Promise.all([loads, orders, decisions, current].map(keep));
 }
 
 /**
@@ -110,10 +110,10 @@ export async function releasedRuns(store: Store): Promise<Outgoing[]> {
  * has a new id, so that an extractor that has lost its state gets it again.
  */
 export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
-  const told = new Map<string, Outgoing[]>();
+  const messages = new Map<string, Outgoing[]>();
   const say = (fields: Fields<"channel:run_outcome">) => {
     const message = compose("channel:run_outcome", `outcome/${newRunId()}`, fields);
-    told.set(fields.pipeline, [...told.get(fields.pipeline) ?? [], message]);
+    messages.set(fields.pipeline, [...messages.get(fields.pipeline) ?? [], message]);
   };
   for (const hold of await store.holds.latest()) say(outcomeOf(hold));
   for (const pipeline of (await store.records.pipelines()).keys()) {
@@ -121,7 +121,7 @@ export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
     const since = sinceOf(run);
     if (since !== undefined) say({ run_id: run!.run_id, pipeline, outcome: "loaded", since });
   }
-  return told;
+  return messages;
 }
 
 /** The range that a run requested; undefined if it requested everything. */

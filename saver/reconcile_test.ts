@@ -9,18 +9,18 @@ import type { Store } from "../shared/store/store.ts";
 
 const HOUR = 3_600_000;
 
-type Told = Record<string, unknown>;
+type EventFields = Record<string, unknown>;
 const loaded = { type: "phase_completed", phase: "LOADING", detail: {} };
 const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
 
-/** A run that is loaded, and of which `events` were told. */
-async function makeLoaded(store: Store, ...events: Told[]): Promise<string> {
+/** A run that is loaded, with these `events`. */
+async function makeLoaded(store: Store, ...events: EventFields[]): Promise<string> {
   const runId = await loadedRun(store);
   for (const [n, fields] of events.entries()) await tell(store, runId, n, fields);
   return runId;
 }
 
-async function tell(store: Store, runId: string, n: number, fields: Told): Promise<void> {
+async function tell(store: Store, runId: string, n: number, fields: EventFields): Promise<void> {
   const published_at = new Date(Date.now() + n).toISOString();
   const id = `${runId}/phase2/${n === 0 ? "completed" : "event"}/1.${n}`;
   await store.record([RunEvent.parse({ id, published_at, run_id: runId, actor: "saver", ...fields })]);
@@ -31,7 +31,7 @@ onEachEngine(
   async (engine) => {
     await using temp = await storeOn(engine);
     const { store } = temp;
-    const make = (...events: Told[]) => makeLoaded(store, ...events);
+    const make = (...events: EventFields[]) => makeLoaded(store, ...events);
     const pending = await make(loaded, { type: "phase_started", phase: "DELIVERING", attempt: 1 });
     const silent = await make(); // the message about its load was lost with the queue
     await make(loaded, delivered);
@@ -82,11 +82,11 @@ onEachEngine(
     await Deno.symlink("transformed", receipts); // to itself: it can't be read
     pipeline.env.SFTP_HOST = undefined;
     pipeline.begin("saver");
-    await pipeline.said(/not reconciled.*can't be reached/, "saver");
+    await pipeline.logged(/not reconciled.*can't be reached/, "saver");
     await redis.start();
     const { delivery_state } = await pipeline.completed(runId);
     assert.equal(delivery_state, "NOT_CONFIGURED");
-    await pipeline.said(/not reconciled.*state\/transformed/, "saver");
+    await pipeline.logged(/not reconciled.*state\/transformed/, "saver");
   },
   "redis-server",
 );

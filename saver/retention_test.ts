@@ -178,13 +178,13 @@ onEachEngine(
     await using _ = pipeline;
     const parts = partsOf(pipeline);
     const { files } = parts;
-    let asked: Promise<void> | undefined;
+    let requested: Promise<void> | undefined;
     const exists = async (name: string) => {
-      await asked;
+      await requested;
       return files.exists(name);
     };
     const remove = async (name: string) => {
-      asked = pipeline.tell("0190e000-0000-7000-8000-000000000001", NOW, {
+      requested = pipeline.tell("0190e000-0000-7000-8000-000000000001", NOW, {
         type: "run_requested",
         requested_by: "test",
         correction_of: old.runId,

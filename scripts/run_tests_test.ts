@@ -67,8 +67,8 @@ Deno.test({
     assert.equal(code, 0, out + err);
     assert.match(err, /^Tests use programs that are missing here: redis-server, .*apt-get: redis-server /);
     assert.match(out, /with Redis \.\.\. ok/);
-    const asked = await Deno.readTextFile(`${machine.folder}/asked`);
-    assert.match(asked, /^update -qq\ninstall -y -qq --no-install-recommends redis-server .*chromium/);
+    const requested = await Deno.readTextFile(`${machine.folder}/asked`);
+    assert.match(requested, /^update -qq\ninstall -y -qq --no-install-recommends redis-server .*chromium/);
   },
 });
 

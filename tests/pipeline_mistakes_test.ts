@@ -265,10 +265,10 @@ const MISTAKES: Record<string, Mistake> = {
 
 /** The text of a definition; each member begins a line. */
 function textOf(name: string, change: Mistake["change"] = {}): string {
-  const said = { ...RIGHT, name: JSON.stringify(name), ...change };
-  const line = (member: Member) => said[member] === "" ? "" : `\n  ${member}: ${said[member]},`;
+  const given = { ...RIGHT, name: JSON.stringify(name), ...change };
+  const line = (member: Member) => given[member] === "" ? "" : `\n  ${member}: ${given[member]},`;
   const source = OF_SOURCE.map(line).join("");
-  const members = (Object.keys(said) as Member[]).filter((member) => !OF_SOURCE.includes(member)).map(line)
+  const members = (Object.keys(given) as Member[]).filter((member) => !OF_SOURCE.includes(member)).map(line)
     .join("");
   return `import { z } from "zod";
 import { env, integer, pipeline, secret } from "etl";
@@ -323,8 +323,8 @@ Deno.test("of the mistakes that people make in a definition the type checker fin
             found.some((line) => line.includes(at)),
             found.join("\n") || "the type checker takes it",
           );}
-        const said = checked.split(`\n${name}: `)[1] ?? checked.slice(checked.indexOf(`${name}: `));
-        assert.match(said.split(/\n(?! )/, 1)[0]!, says);
+        const text = checked.split(`\n${name}: `)[1] ?? checked.slice(checked.indexOf(`${name}: `));
+        assert.match(text.split(/\n(?! )/, 1)[0]!, says);
       });
     }
     assert.equal(lines.get("people"), undefined);

@@ -45,14 +45,14 @@ function personal(): Map<string, string> {
 function assertSilent(pipeline: TestPipeline): void {
   const lines = pipeline.logs();
   assert.ok(lines.length > 20, "there are log lines");
-  const said = lines.map(({ part, text }) => `${part}: ${text}`).join("\n");
+  const logged = lines.map(({ part, text }) => `${part}: ${text}`).join("\n");
   for (const [value, name] of personal()) {
-    assert.ok(!said.includes(value), `the ${name} stands in a log line`);
+    assert.ok(!logged.includes(value), `the ${name} stands in a log line`);
   }
   for (const [name, value] of Object.entries(SECRETS)) {
-    assert.ok(!said.includes(value), `${name} stands in a log line`);
+    assert.ok(!logged.includes(value), `${name} stands in a log line`);
   }
-  assert.doesNotMatch(said, /BEGIN [A-Z ]*PRIVATE KEY/);
+  assert.doesNotMatch(logged, /BEGIN [A-Z ]*PRIVATE KEY/);
 }
 
 const open = (options: TestPipelineOptions = {}) =>
@@ -146,7 +146,7 @@ test("what goes wrong says nothing personal and no secret", async () => {
 
   // A channel that goes away, a key that cannot be opened.
   await pipeline.redis!.stop();
-  await pipeline.said(/no connection to Redis/);
+  await pipeline.logged(/no connection to Redis/);
   await pipeline.redis!.start();
   await pipeline.completed(await pipeline.tell());
   await pipeline.stop("saver");

@@ -53,9 +53,9 @@ ageTest(
     const { success, stdout } = await new Deno.Command("age", { args: ["-d", "-i", key, there] }).output();
     assert.ok(success);
     assert.equal(new TextDecoder().decode(stdout), await Deno.readTextFile(`${pipeline.folder}/${raw}`));
-    const { code, stdout: said } = await pipeline.task("verify", "--run", "latest", "--json");
-    assert.equal(code, 0, said);
-    const remote = itemsOf(said).filter(({ place }) => place === "server");
+    const { code, stdout: logged } = await pipeline.task("verify", "--run", "latest", "--json");
+    assert.equal(code, 0, logged);
+    const remote = itemsOf(logged).filter(({ place }) => place === "server");
     assert.equal(remote.filter(({ detail }) => detail.endsWith(", encrypted")).length, 3);
   },
 );
@@ -89,7 +89,7 @@ test("with RETENTION_DAYS the real saver removes old proven files at its start; 
   }
   pipeline.env.RETENTION_DAYS = "30";
   await pipeline.start("saver");
-  await pipeline.said(/retention done/, "saver");
+  await pipeline.logged(/retention done/, "saver");
   assert.deepEqual(await pipeline.dataFiles(), []);
   const { code, stdout } = await pipeline.task("verify", "--run", run_id, "--json");
   assert.equal(code, 0, stdout);

@@ -176,15 +176,15 @@ Deno.test("a pipeline is rewound to a time or number as its records have it, and
   assert.match((await rewind("everything", "1")).errors![0]!.message, /its definition has no since/);
   assert.equal((await rewind("timed", "2026-02-01")).data.startRun.__typename, "StartRunSuccess");
   assert.equal((await rewind("counted", "17")).data.startRun.__typename, "StartRunSuccess");
-  const asked: unknown[] = [];
+  const requested: unknown[] = [];
   for (const _ of [1, 2]) {
     const claim = await channel.claim("channel:start_run", {
       leaseMs: 5_000,
       signal: AbortSignal.timeout(60_000),
     });
-    asked.push(JSON.parse(claim!.body).since);
+    requested.push(JSON.parse(claim!.body).since);
     await claim!.complete();
   }
-  assert.deepEqual(asked, ["2026-02-01", 17]);
+  assert.deepEqual(requested, ["2026-02-01", 17]);
   assert.deepEqual(api.audit.map(({ about }) => about.since), ["2026-02-01", 17]);
 });

@@ -42,15 +42,15 @@ needing("redis-server")("of several startRun at once one succeeds, over Redis an
 });
 
 async function assertOneStarts(...apis: TestApi[]): Promise<void> {
-  const asked = Array.from({ length: 6 }, (_, i) => apis[i % apis.length]!.ask(START));
-  const names = (await Promise.all(asked)).map(({ data }) => data.startRun.__typename).sort();
+  const requested = Array.from({ length: 6 }, (_, i) => apis[i % apis.length]!.ask(START));
+  const names = (await Promise.all(requested)).map(({ data }) => data.startRun.__typename).sort();
   assert.deepEqual(names, [...Array(5).fill("RunAlreadyActive"), "StartRunSuccess"]);
   assert.equal((await apis[0]!.channel.mailbox("channel:start_run").state()).depth, 1);
 }
 
 Deno.test("startRun with wait answers when the run has come to its end", async () => {
   await using pipeline = await openApi();
-  const asked = pipeline.ask(START, { input: { wait: true } });
+  const requested = pipeline.ask(START, { input: { wait: true } });
   const order = await claimed(pipeline.channel, "channel:start_run");
   const tell = (name: string, fields: object) =>
     pipeline.channel.publish(
@@ -62,7 +62,7 @@ Deno.test("startRun with wait answers when the run has come to its end", async (
     );
   await tell("started", { type: "phase_started", phase: "EXTRACTING", attempt: 1 });
   await tell("done", { type: "phase_completed", phase: "DELIVERING", detail: {} });
-  const { data } = await asked;
+  const { data } = await requested;
   assert.deepEqual(data.startRun, { __typename: "StartRunSuccess", runId: order.run_id, finished: true });
 });
 
@@ -75,7 +75,7 @@ Deno.test("startRun with wait answers after its timeout, while the run continues
 Deno.test("a client that leaves ends the waiting, not the run", async () => {
   await using pipeline = await openApi();
   const client = new AbortController();
-  const asked = pipeline.send("/graphql", {
+  const requested = pipeline.send("/graphql", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ query: START, variables: { input: { wait: true } } }),
@@ -83,7 +83,7 @@ Deno.test("a client that leaves ends the waiting, not the run", async () => {
   }).then((answer) => answer.body?.cancel(), () => {});
   await claimed(pipeline.channel, "channel:start_run");
   client.abort();
-  await asked;
+  await requested;
   assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 1);
 });
 

@@ -125,16 +125,16 @@ Deno.test("pages of listed origins may read answers and errors, others may not",
         "access-control-request-headers": "content-type",
       },
     });
-  const asked = await preflight("http://localhost:3000");
-  assert.equal(asked.status, 204);
-  assert.equal(asked.headers.get("access-control-allow-origin"), "http://localhost:3000");
-  assert.match(asked.headers.get("access-control-allow-headers") ?? "", /Content-Type/i);
+  const requested = await preflight("http://localhost:3000");
+  assert.equal(requested.status, 204);
+  assert.equal(requested.headers.get("access-control-allow-origin"), "http://localhost:3000");
+  assert.match(requested.headers.get("access-control-allow-headers") ?? "", /Content-Type/i);
   assert.equal((await preflight("https://evil.example")).headers.get("access-control-allow-origin"), null);
 });
 
 Deno.test("with a token set, a preflight needs none", async () => {
   await using pipeline = await openApi({ API_TOKEN: TOKEN });
-  const asked = await pipeline.send("/etl_runs", {
+  const requested = await pipeline.send("/etl_runs", {
     method: "OPTIONS",
     headers: {
       origin: "http://localhost:3000",
@@ -142,8 +142,8 @@ Deno.test("with a token set, a preflight needs none", async () => {
       "access-control-request-headers": "authorization",
     },
   });
-  assert.equal(asked.status, 204);
-  assert.match(asked.headers.get("access-control-allow-headers") ?? "", /Authorization/i);
+  assert.equal(requested.status, 204);
+  assert.match(requested.headers.get("access-control-allow-headers") ?? "", /Authorization/i);
 });
 
 Deno.test("every answer carries the headers that keep browsers from mischief", async () => {

@@ -53,7 +53,7 @@ export class Engine implements Disposable {
     // sorted and grouped rows stay in memory, and memory is limited: no query fills the disk
     this.#db.script(`PRAGMA hard_heap_limit = ${MAX_HEAP}; PRAGMA temp_store = MEMORY;`);
     this.#db.define(this.#keep, (...values) => this.#take(values) ? 0 : 1);
-    this.#db.authorize((...asked) => this.#isOurs || this.#allows(...asked));
+    this.#db.authorize((...request) => this.#isOurs || this.#allows(...request));
   }
 
   /** @throws SqlRefused with the problem of the statement. */

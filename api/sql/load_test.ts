@@ -58,10 +58,10 @@ Deno.test("a query whose client has left is killed", async () => {
   await fillRun(pipeline.store);
   await query(pipeline, "SELECT 1");
   const client = new AbortController();
-  const asked = query(pipeline, ENDLESS, client.signal);
+  const requested = query(pipeline, ENDLESS, client.signal);
   while ((await workingChildren()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
   client.abort();
-  await asked;
+  await requested;
   await nobodyWorks();
 });
 

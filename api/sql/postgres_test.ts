@@ -149,7 +149,7 @@ test("a query whose client is gone is ended, here and on the server", async () =
   await using server = await startPostgres();
   await using api = await openConsole(server, { SQL_TIMEOUT_MS: "60000" });
   const gone = new AbortController();
-  const asked = api.send("/query_sql", {
+  const requested = api.send("/query_sql", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ query: "SELECT count(*) FROM generate_series(1, 1e12::bigint)" }),
@@ -159,7 +159,7 @@ test("a query whose client is gone is ended, here and on the server", async () =
     Number(await server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'etl console'"));
   await until(async () => await running() === 1);
   gone.abort();
-  assert.equal((await asked).status, 400);
+  assert.equal((await requested).status, 400);
   await until(async () => await running() === 0);
 });
 

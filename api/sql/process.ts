@@ -61,9 +61,9 @@ export class SqlProcess {
         if (!value.includes(NEWLINE)) continue;
         const all = Buffer.concat(chunks);
         const end = all.indexOf(NEWLINE);
-        const said = JSON.parse(all.toString("utf8", 0, end)) as Head | { refused: string };
-        if ("refused" in said) return said;
-        head = said;
+        const answer = JSON.parse(all.toString("utf8", 0, end)) as Head | { refused: string };
+        if ("refused" in answer) return answer;
+        head = answer;
         chunks.splice(0, chunks.length, all.subarray(end + 1));
         bytes = all.length - end - 1;
       }

@@ -30,8 +30,8 @@ async function contents(folder: string): Promise<Record<string, string>> {
 
 Deno.test("an empty folder gets keys, and the saver knows the server's host key from the beginning", async () => {
   await using at = await project();
-  const told = await prepare(at);
-  assert.equal(told.filter((line) => line.startsWith("Made ")).length, 4);
+  const lines = await prepare(at);
+  assert.equal(lines.filter((line) => line.startsWith("Made ")).length, 4);
   const [hostKey] = await readPublicKeys(`${at.keys}/ssh_host_ed25519_key.pub`);
   const known = KnownHosts.parse(await Deno.readTextFile(`${at.keys}/known_hosts`)).keysOf("sftp", 22);
   assert.deepEqual(known.map(({ blob }) => [...blob]), [[...hostKey!.getPublicSSH()]]);

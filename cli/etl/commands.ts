@@ -172,16 +172,16 @@ const invalid: Command = async ({ api, words, options: { json, reason, limit } }
 /** A command that orders an action on a run, after a confirmation if there is a `question`. */
 function order(
   what: Steering,
-  said: (id: string) => string,
+  doneText: (id: string) => string,
   question: (run: Run) => string | undefined = () => undefined,
 ): Command {
   return async ({ api, words, options: { json, yes } }) => {
     const run = await findRun(api, words[0]);
     const { id, runId } = run;
-    const asked = question(run);
-    if (asked !== undefined) confirmOr(yes, asked);
+    const text = question(run);
+    if (text !== undefined) confirmOr(yes, text);
     await steer(api, what, { runId });
-    return done(json, { runId }, said(id));
+    return done(json, { runId }, doneText(id));
   };
 }
 

@@ -13,7 +13,7 @@ import { EXIT, say, UsageError } from "../command_line.ts";
 import * as z from "zod";
 import { pause } from "../../shared/actor/backoff.ts";
 import { type Command, Failed } from "./command.ts";
-import { type Answer, Asked, Enough, listsIn } from "./new_ask.ts";
+import { type Answer, Enough, listsIn, SourceProbe } from "./new_ask.ts";
 import { findPaging, type PagingFound } from "./new_paging.ts";
 import { keyIn, recordIn } from "./new_record.ts";
 
@@ -39,8 +39,8 @@ export async function draft(
 ): Promise<Drafted> {
   const source = sourceFrom(url, headers);
   const name = nameFrom(given, source.url);
-  using asked = new Asked(source, readEnv, signal);
-  let first = await asked.ask();
+  using probe = new SourceProbe(source, readEnv, signal);
+  let first = await probe.ask();
   if (first.status !== 200) throw new Failed(refused(first, source));
   const lists = listsIn(first.body, first.address);
   const [list] = lists;
@@ -53,15 +53,15 @@ export async function draft(
         : "The answer holds no list of objects. Give the address at which the source lists its records.",
     );
   }
-  asked.records = list.place;
-  first = { ...first, records: asked.recordsIn(first.body) };
+  probe.records = list.place;
+  first = { ...first, records: probe.recordsIn(first.body) };
   const key = keyIn(first.records);
   const keyOf = (record: JsonObject) => key === undefined ? JSON.stringify(record) : String(record[key]);
   const doubts: string[] = [];
   if (lists.length > 1) {
     doubts.push(`The answer has other lists too: ${lists.slice(1).map(({ place }) => place).join(", ")}.`);
   }
-  const paging = await findPaging(asked, first, keyOf).catch((error): PagingFound => {
+  const paging = await findPaging(probe, first, keyOf).catch((error): PagingFound => {
     if (!(error instanceof Enough)) throw error;
     return { paging: undefined, doubts: [error.message] };
   });
@@ -93,7 +93,7 @@ export async function draft(
     doubts,
     isUsable: shown.paging !== undefined && known !== undefined,
     paging: shown.paging,
-    requests: asked.requests,
+    requests: probe.requests,
   };
 }
 
@@ -195,14 +195,14 @@ async function walked(
     retryDelaysMs: [0],
     sleep: pause,
   };
-  using asked = sourceOf(planOf(definition), patience, readEnv);
+  using probe = sourceOf(planOf(definition), patience, readEnv);
   const records: JsonObject[] = [];
   const known = new Set<string>();
-  let position = asked.style.begin;
+  let position = probe.style.begin;
   let announced: Announced = {};
   for (let at = 0; at < PAGES; at++) {
     const page: Page = await fetchPage(
-      asked,
+      probe,
       { position, label: `${at + 1}`, seen: () => announced },
       signal,
     );

@@ -35,7 +35,7 @@ const MOST_BYTES = 50_000_000;
 /** The limit of requests has been reached. */
 export class Enough extends Failed {}
 
-export class Asked implements Disposable {
+export class SourceProbe implements Disposable {
   requests = 0;
   /** Path of the list; undefined if the answer is the list. Set once it is known. */
   records: string | undefined;

@@ -5,7 +5,7 @@ import { linksIn } from "../../extractor/paging/link_header.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
-import type { Answer, Asked, Leaf } from "./new_ask.ts";
+import type { Answer, Leaf, SourceProbe } from "./new_ask.ts";
 
 export interface PagingFound {
   /** Undefined without proof of any paging style. */
@@ -63,11 +63,11 @@ const MOST_CURSORS = 3;
 
 /** `keyOf` distinguishes records. */
 export async function findPaging(
-  asked: Asked,
+  probe: SourceProbe,
   first: Answer,
   keyOf: (record: JsonObject) => string,
 ): Promise<PagingFound> {
-  const finder = new Finder(asked, first, keyOf);
+  const finder = new Finder(probe, first, keyOf);
   const { length } = first.records;
   const announced = await finder.announced(first, {});
   if (announced !== undefined) return announced;
@@ -83,7 +83,7 @@ export async function findPaging(
 
 class Finder {
   constructor(
-    private readonly asked: Asked,
+    private readonly probe: SourceProbe,
     private readonly first: Answer,
     private readonly keyOf: (record: JsonObject) => string,
   ) {}
@@ -92,7 +92,7 @@ class Finder {
   async findSize(): Promise<[param: string, small: Answer] | []> {
     if (this.first.records.length < 2) return [];
     for (const param of this.#hinted(SIZES)) {
-      const answer = await this.asked.ask({ [param]: "1" });
+      const answer = await this.probe.ask({ [param]: "1" });
       if (answer.records.length === 1 && this.#is(answer, 0)) return [param, answer];
     }
     return [];
@@ -118,7 +118,7 @@ class Finder {
     for (const { place, key, value } of named.filter(isCursor).slice(0, MOST_CURSORS)) {
       const own = [key, key.replace(/^next[-_]?/i, "").replace(/^./, (letter) => letter.toLowerCase())];
       for (const param of new Set([...own.filter((name) => name !== ""), ...CURSORS])) {
-        const next = await this.asked.ask({ ...query, [param]: String(value) });
+        const next = await this.probe.ask({ ...query, [param]: String(value) });
         if (!this.#follows(next, answer, skip)) continue;
         return { paging: { by: "cursor", param, next: place, ...more && { more } }, doubts: [] };
       }
@@ -130,12 +130,12 @@ class Finder {
     const query: Query = size === undefined ? {} : { [size]: "1" };
     const known = new Set(this.first.leaves.map(({ place }) => place));
     for (const param of ["cursor", "cursorMark"]) {
-      const answer = await this.asked.ask({ ...query, [param]: "*" });
+      const answer = await this.probe.ask({ ...query, [param]: "*" });
       if (!this.#is(answer, 0)) continue;
       for (
         const { place, value } of answer.leaves.filter(isCursor).filter(({ place }) => !known.has(place))
       ) {
-        const next = await this.asked.ask({ ...query, [param]: String(value) });
+        const next = await this.probe.ask({ ...query, [param]: String(value) });
         if (!this.#follows(next, answer, answer.records.length)) continue;
         const total = this.#total(answer)?.place;
         return {
@@ -154,9 +154,9 @@ class Finder {
     const field = one === undefined ? undefined : this.#field(one);
     if (two === undefined || field === undefined) return;
     const more = this.#more(this.first) ??
-      this.#more(await this.asked.ask(size === undefined ? {} : { [size]: "1" }));
+      this.#more(await this.probe.ask(size === undefined ? {} : { [size]: "1" }));
     for (const param of LASTS) {
-      const answer = await this.asked.ask({ [param]: String(one![field]) });
+      const answer = await this.probe.ask({ [param]: String(one![field]) });
       // the second record must follow the first one
       if (!this.#is(answer, 1)) continue;
       return { paging: { by: "last", param, field, ...more && { more } } as AnyPaging, doubts: [] };
@@ -166,10 +166,10 @@ class Finder {
   async offset(limit: string | undefined): Promise<PagingFound | undefined> {
     if (limit === undefined) return;
     for (const offset of this.#hinted(OFFSETS)) {
-      if (!this.#is(await this.asked.ask({ [limit]: "1", [offset]: "1" }), 1)) continue;
+      if (!this.#is(await this.probe.ask({ [limit]: "1", [offset]: "1" }), 1)) continue;
       const total = this.#total(this.first);
       const beyond = async (skip: number) =>
-        (await this.asked.ask({ [limit]: "1", [offset]: `${skip}` })).records.length;
+        (await this.probe.ask({ [limit]: "1", [offset]: `${skip}` })).records.length;
       const isTrue = total !== undefined && await beyond(total.count) === 0 &&
         await beyond(total.count - 1) === 1;
       return {
@@ -188,7 +188,7 @@ class Finder {
   async page(size: string | undefined): Promise<PagingFound | undefined> {
     const query: Query = size === undefined ? {} : { [size]: "1" };
     const step = size === undefined ? this.first.records.length : 1;
-    const at = (param: string, page: number) => this.asked.ask({ ...query, [param]: `${page}` });
+    const at = (param: string, page: number) => this.probe.ask({ ...query, [param]: `${page}` });
     for (const param of this.#hinted(PAGE_PARAMS)) {
       const one = await at(param, 1);
       const first = this.#is(one, 0) ? 1 : this.#is(await at(param, 0), 0) ? 0 : undefined;
@@ -251,11 +251,11 @@ class Finder {
 
   /** The names to try; those that the answer or the address contain are first. */
   #hinted(names: readonly string[]): string[] {
-    const said = new Set([
+    const named = new Set([
       ...this.first.leaves.map(({ key }) => key),
       ...this.first.address.searchParams.keys(),
     ]);
-    return [...names.filter((name) => said.has(name)), ...names.filter((name) => !said.has(name))];
+    return [...names.filter((name) => named.has(name)), ...names.filter((name) => !named.has(name))];
   }
 
   /** Whether the answer begins with the record at `index` of the first page. */
@@ -279,7 +279,7 @@ class Finder {
   async #leadsOn(target: string, answer: Answer): Promise<boolean> {
     const link = URL.parse(target, answer.address);
     return link !== null && link.origin === answer.address.origin &&
-      this.#follows(await this.asked.follow(link), answer, answer.records.length);
+      this.#follows(await this.probe.follow(link), answer, answer.records.length);
   }
 
   #foreign(target: string): PagingFound {
@@ -318,9 +318,9 @@ class Finder {
   /** A hundred records per page, if the source sends more than its default. */
   async #pageSize(param: string): Promise<number> {
     const { length } = this.first.records;
-    const asked = Number(this.first.address.searchParams.get(param));
-    if (asked > 0) return asked;
-    return (await this.asked.ask({ [param]: "100" })).records.length > length ? 100 : length;
+    const requested = Number(this.first.address.searchParams.get(param));
+    if (requested > 0) return requested;
+    return (await this.probe.ask({ [param]: "100" })).records.length > length ? 100 : length;
   }
 }
 

@@ -36,12 +36,12 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
     const problems = verdict.valid ? [] : verdict.problems;
     const key = keyOf(plan, verdict.record);
     if (problems.length > 0) invalid += 1;
-    const said = problems.map((problem) => shownOf(plan, problem));
-    if (json) print({ key, valid: verdict.valid, problems: said });
+    const shown = problems.map((problem) => shownOf(plan, problem));
+    if (json) print({ key, valid: verdict.valid, problems: shown });
     else if (problems.length > 0 || at - invalid < MOST_SHOWN) {
       say(
         `${verdict.valid ? "valid  " : "INVALID"} ${key ?? `record ${at + 1}`}${
-          said.map((text) => `\n          ${text}`).join("")
+          shown.map((text) => `\n          ${text}`).join("")
         }`,
       );
     } else if (at - invalid === MOST_SHOWN) say("        …");

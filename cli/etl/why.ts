@@ -56,7 +56,7 @@ function tellOrigin(
 ): void {
   const file = run.files.find(({ kind }) => kind === "raw");
   const delivered = run.delivery?.files.filter(({ kind }) => kind === "processed") ?? [];
-  const asked = page === null ? "" : `, page ${page}${request === null ? "" : ` (${request})`}`;
+  const pageText = page === null ? "" : `, page ${page}${request === null ? "" : ` (${request})`}`;
   const rules = areRulesCurrent === null
     ? ""
     : areRulesCurrent
@@ -64,7 +64,7 @@ function tellOrigin(
     : ", others than today's";
   const rows: (string | false)[][] = [
     ["run", `${run.id} (${run.runId}), requested by ${run.requestedBy}`],
-    ["source", run.source !== null && `${run.source}${asked}`],
+    ["source", run.source !== null && `${run.source}${pageText}`],
     ["raw file", file !== undefined && `${file.name}${raw === null ? "" : `, line ${raw.line}`}`],
     ["sha256", file !== undefined && file.sha256],
     ["raw line", raw === null ? "no longer kept" : JSON.stringify(raw.data)],

@@ -47,7 +47,7 @@ export function cursor(
         const isProof = page.length === 0 || cursor !== undefined;
         return {
           total,
-          said: more === false || isReached || (isProof && !page.blank && saysEnd(page, nextAt)),
+          isStatedEnd: more === false || isReached || (isProof && !page.blank && saysEnd(page, nextAt)),
         };
       }
       if (total !== undefined && page.length === 0) throw emptyBefore(page, total);

@@ -17,7 +17,7 @@ export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
       }
       if (more === false || page.length === 0) {
         if (more === true) throw emptyThough(page, `${moreAt} says that there is more`);
-        return { said: more === false };
+        return { isStatedEnd: more === false };
       }
       const cursor = page.last(field);
       if ((typeof cursor !== "string" || cursor === "") && typeof cursor !== "number") {

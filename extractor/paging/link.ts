@@ -15,7 +15,7 @@ export function link({ next: nextAt }: PagingBy<"link">): Style {
     after(_, page) {
       if (page.blank) return {};
       const next = textAt(page, nextAt);
-      return next === undefined ? { said: saysEnd(page, nextAt) } : follow(next, page);
+      return next === undefined ? { isStatedEnd: saysEnd(page, nextAt) } : follow(next, page);
     },
   };
 }
@@ -42,7 +42,7 @@ export function linkHeader({ rel = "next" }: PagingBy<"link-header">): Style {
       const links = linksIn(header);
       if (links === undefined) throw new Contradiction("a header Link that can't be read");
       const next = links.find(({ rels }) => rels.includes(rel.toLowerCase()));
-      if (next === undefined) return { said: true };
+      if (next === undefined) return { isStatedEnd: true };
       const way = follow(next.target, page);
       const hasOthers = links.some(({ rels }) => rels.some((rel) => OTHERS.has(rel)));
       return hasOthers ? { next: { ...way.next, others: 1 } } : way;

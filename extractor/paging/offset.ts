@@ -30,7 +30,7 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
       const fell = Math.min(skip, (seen.total ?? announced) - announced);
       if (fell > 0) return { next: to(skip - fell, again), total: announced };
       const next = received < announced ? to(received, Number(position.again ?? 0)) : undefined;
-      return { next, total: announced, said: next === undefined };
+      return { next, total: announced, isStatedEnd: next === undefined };
     },
     ahead(next, length, { total }) {
       const skip = (next.skip as number) + length;

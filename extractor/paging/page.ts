@@ -61,14 +61,14 @@ export function page(
         : total !== undefined
         ? received < total
         : page.length > 0;
-      const said = pages !== undefined || total !== undefined;
+      const isStatedEnd = pages !== undefined || total !== undefined;
       if (isMore && page.length === 0) {
         throw pages === undefined
           ? emptyBefore(page, total!)
           : emptyThough(page, `${pages} pages were announced`);
       }
       const next = isMore ? at(number + 1, received, again) : undefined;
-      return { next, total, pages, said: said && !isMore };
+      return { next, total, pages, isStatedEnd: isStatedEnd && !isMore };
     },
     ahead(next, length, { total, pages }) {
       const number = (next.page as number) + 1;

@@ -10,7 +10,7 @@ const number = (url: URL, name: string, otherwise = 0) => Number(url.searchParam
 interface Case {
   readonly source: Omit<AnySource, "url">;
   readonly answer: Answer;
-  readonly asked: readonly string[];
+  readonly requested: readonly string[];
 }
 
 /** A source of 25 records, ten a page, in each style; and what is asked for. */
@@ -18,7 +18,7 @@ const STYLES: Record<string, Case> = {
   "none": {
     source: { paging: { by: "none" } },
     answer: () => json(ALL),
-    asked: ["/things"],
+    requested: ["/things"],
   },
   "offset with a total": {
     source: {
@@ -26,24 +26,24 @@ const STYLES: Record<string, Case> = {
       paging: { by: "offset", offset: "skip", limit: "limit", size: 10, total: "data.total" },
     },
     answer: ({ url }) => json({ data: { items: from(number(url, "skip")), total: 25 } }),
-    asked: ["/things?limit=10&skip=0", "/things?limit=10&skip=10", "/things?limit=10&skip=20"],
+    requested: ["/things?limit=10&skip=0", "/things?limit=10&skip=10", "/things?limit=10&skip=20"],
   },
   "offset without a total": {
     source: { paging: { by: "offset", offset: "$skip", limit: "$top", size: 10 } },
     answer: ({ url }) => json(from(number(url, "$skip"))),
-    asked: [0, 10, 20, 25].map((skip) => `/things?%24top=10&%24skip=${skip}`),
+    requested: [0, 10, 20, 25].map((skip) => `/things?%24top=10&%24skip=${skip}`),
   },
   "page with a number of pages in a header": {
     source: {
       paging: { by: "page", page: "page", size: ["per_page", 10], pages: { header: "X-WP-TotalPages" } },
     },
     answer: ({ url }) => json(from((number(url, "page") - 1) * 10), { "x-wp-totalpages": "3" }),
-    asked: [1, 2, 3].map((page) => `/things?page=${page}&per_page=10`),
+    requested: [1, 2, 3].map((page) => `/things?page=${page}&per_page=10`),
   },
   "page with a total, from 0": {
     source: { records: "hits", paging: { by: "page", page: "p", first: 0, total: "meta.count" } },
     answer: ({ url }) => json({ meta: { count: 25 }, hits: from(number(url, "p") * 10) }),
-    asked: ["/things?p=0", "/things?p=1", "/things?p=2"],
+    requested: ["/things?p=0", "/things?p=1", "/things?p=2"],
   },
   "page without a total": {
     source: { records: "results", paging: { by: "page", page: "page" }, empty: [404] },
@@ -51,7 +51,7 @@ const STYLES: Record<string, Case> = {
       const results = from((number(url, "page") - 1) * 10);
       return results.length > 0 ? json({ results }) : new Response("no such page", { status: 404 });
     },
-    asked: [1, 2, 3, 4].map((page) => `/things?page=${page}`),
+    requested: [1, 2, 3, 4].map((page) => `/things?page=${page}`),
   },
   "cursor that ends with null": {
     source: { records: "results", paging: { by: "cursor", param: "start_cursor", next: "next_cursor" } },
@@ -59,7 +59,7 @@ const STYLES: Record<string, Case> = {
       const skip = number(url, "start_cursor");
       return json({ results: from(skip), next_cursor: skip + 10 < 25 ? `${skip + 10}` : null });
     },
-    asked: ["/things", "/things?start_cursor=10", "/things?start_cursor=20"],
+    requested: ["/things", "/things?start_cursor=10", "/things?start_cursor=20"],
   },
   "cursor that ends with more: false": {
     source: {
@@ -70,7 +70,7 @@ const STYLES: Record<string, Case> = {
       const skip = number(url, "after");
       return json({ results: from(skip), more: skip + 10 < 25, paging: { next: { after: skip + 10 } } });
     },
-    asked: ["/things", "/things?after=10", "/things?after=20"],
+    requested: ["/things", "/things?after=10", "/things?after=20"],
   },
   "cursor that never ends, with a total": {
     source: {
@@ -87,7 +87,7 @@ const STYLES: Record<string, Case> = {
       const skip = url.searchParams.get("cursor") === "*" ? 0 : number(url, "cursor");
       return json({ message: { items: from(skip), "total-results": 25, "next-cursor": `${skip + 10}` } });
     },
-    asked: ["/things?cursor=*", "/things?cursor=10", "/things?cursor=20"],
+    requested: ["/things?cursor=*", "/things?cursor=10", "/things?cursor=20"],
   },
   "cursor in a header": {
     source: { paging: { by: "cursor", param: "page_info", next: { header: "X-Next" } } },
@@ -95,7 +95,7 @@ const STYLES: Record<string, Case> = {
       const skip = number(url, "page_info");
       return json(from(skip), skip + 10 < 25 ? { "x-next": `${skip + 10}` } : {});
     },
-    asked: ["/things", "/things?page_info=10", "/things?page_info=20"],
+    requested: ["/things", "/things?page_info=10", "/things?page_info=20"],
   },
   "last record": {
     source: {
@@ -106,12 +106,12 @@ const STYLES: Record<string, Case> = {
       const after = number(url, "starting_after");
       return json({ data: from(after), has_more: after + 10 < 25 });
     },
-    asked: ["/things", "/things?starting_after=10", "/things?starting_after=20"],
+    requested: ["/things", "/things?starting_after=10", "/things?starting_after=20"],
   },
   "last record without a flag": {
     source: { paging: { by: "last", param: "after", field: "id" } },
     answer: ({ url }) => json(from(number(url, "after"))),
-    asked: ["/things", "/things?after=10", "/things?after=20", "/things?after=25"],
+    requested: ["/things", "/things?after=10", "/things?after=20", "/things?after=25"],
   },
   "link in the body, under a key with dots": {
     source: { records: "value", query: { top: 10 }, paging: { by: "link", next: "@odata.nextLink" } },
@@ -122,7 +122,7 @@ const STYLES: Record<string, Case> = {
         ...skip + 10 < 25 ? { "@odata.nextLink": `${url.origin}/things?skip=${skip + 10}` } : {},
       });
     },
-    asked: ["/things?top=10", "/things?skip=10", "/things?skip=20"],
+    requested: ["/things?top=10", "/things?skip=10", "/things?skip=20"],
   },
   "relative link in the body": {
     source: { records: "data", paging: { by: "link", next: "links.next" } },
@@ -130,7 +130,7 @@ const STYLES: Record<string, Case> = {
       const skip = number(url, "skip");
       return json({ data: from(skip), links: { next: skip + 10 < 25 ? `things?skip=${skip + 10}` : null } });
     },
-    asked: ["/things", "/things?skip=10", "/things?skip=20"],
+    requested: ["/things", "/things?skip=10", "/things?skip=20"],
   },
   "link header": {
     source: { paging: { by: "link-header" } },
@@ -140,7 +140,7 @@ const STYLES: Record<string, Case> = {
       const next = `</things?skip=${skip + 10}>; title="a, \\"b\\"; c"; rel="last next"`;
       return json(from(skip), { link: skip + 10 < 25 ? `${first}, ${next}` : first });
     },
-    asked: ["/things", "/things?skip=10", "/things?skip=20"],
+    requested: ["/things", "/things?skip=10", "/things?skip=20"],
   },
 };
 
@@ -150,29 +150,29 @@ Deno.test("in every style of paging each record comes once, and a run that is st
   for (const [style, one] of Object.entries(STYLES)) await t.step(style, () => stoppedAtEachPage(one));
 });
 
-async function stoppedAtEachPage({ source, answer, asked }: Case) {
+async function stoppedAtEachPage({ source, answer, requested }: Case) {
   await using whole = await startPaged(answer);
   const { lines, detail } = await whole.extract(source);
   assert.deepEqual(lines, LINES);
-  assert.deepEqual(whole.asked, asked);
-  assert.deepEqual([detail.records, detail.pages], [25, asked.length]);
-  for (let pages = 1; pages < asked.length; pages++) {
+  assert.deepEqual(whole.requested, requested);
+  assert.deepEqual([detail.records, detail.pages], [25, requested.length]);
+  for (let pages = 1; pages < requested.length; pages++) {
     await using cut = await startPaged(answer);
     await assert.rejects(cut.extract(source, { pages }), Stopped);
-    const before = cut.asked.length;
+    const before = cut.requested.length;
     const [part] = await cut.rawFiles();
     const { lines, detail } = await cut.extract(source);
     assert.deepEqual(lines, LINES, `stopped after page ${pages}`);
-    assert.deepEqual(cut.asked.slice(before), asked.slice(pages), "it is resumed at the page");
-    assert.ok(cut.asked.length <= asked.length + 1, "one page is asked for twice at most");
+    assert.deepEqual(cut.requested.slice(before), requested.slice(pages), "it is resumed at the page");
+    assert.ok(cut.requested.length <= requested.length + 1, "one page is asked for twice at most");
     assert.deepEqual(await cut.rawFiles(), [part!.replace(/\.part$/, "")]);
-    assert.equal(detail.pages, asked.length);
+    assert.equal(detail.pages, requested.length);
   }
 }
 
 Deno.test("numbers beyond 2^53 keep their digits as cursors, as the last record's field, and as where the next run begins", async () => {
   const ids = ["9007199254740993", "9007199254740995", "9007199254740997"];
-  const asked = (names: string) => ids.map((id) => `/things?${names}=${id}`);
+  const requested = (names: string) => ids.map((id) => `/things?${names}=${id}`);
   const page = (after: string | null) => ids[ids.indexOf(after ?? "") + 1];
   await using last = await startPaged(({ url }) => {
     const id = page(url.searchParams.get("after"));
@@ -183,7 +183,7 @@ Deno.test("numbers beyond 2^53 keep their digits as cursors, as the last record'
     (await last.extract({ paging: { by: "last", param: "after", field: "id" } })).lines,
     lines,
   );
-  assert.deepEqual(last.asked, ["/things", ...asked("after")]);
+  assert.deepEqual(last.requested, ["/things", ...requested("after")]);
 
   await using cursor = await startPaged(({ url }) => {
     const id = page(url.searchParams.get("c"))!;
@@ -192,12 +192,12 @@ Deno.test("numbers beyond 2^53 keep their digits as cursors, as the last record'
   });
   const paging = { by: "cursor", param: "c", next: "next" } as const;
   assert.deepEqual((await cursor.extract({ records: "things", paging })).lines, lines);
-  assert.deepEqual(cursor.asked, ["/things", ...asked("c").slice(0, 2)]);
+  assert.deepEqual(cursor.requested, ["/things", ...requested("c").slice(0, 2)]);
 
   await using changes = await startPaged(() =>
     new Response(`[{"id":1,"at":${ids[1]}},{"id":2,"at":${ids[0]}}]`)
   );
   const since = { field: "at", from: 0, send: { since: "{}" } } as const;
   for (let run = 1; run <= 2; run++) await changes.extract({ paging: { by: "none" }, since });
-  assert.deepEqual(changes.asked, ["/things?since=0", `/things?since=${ids[1]}`]);
+  assert.deepEqual(changes.requested, ["/things?since=0", `/things?since=${ids[1]}`]);
 });

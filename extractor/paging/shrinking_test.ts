@@ -28,7 +28,7 @@ function walk(paging: AnyPaging, count: number, deleted: readonly (readonly numb
     }
     const skip = Number(position.skip ?? (Number(position.page) - 1) * SIZE);
     const page = left.slice(skip, skip + SIZE);
-    const said: Record<string, number> = { total: left.length, pages: Math.ceil(left.length / SIZE) };
+    const announced: Record<string, number> = { total: left.length, pages: Math.ceil(left.length / SIZE) };
     const most = Math.max(seen.most ?? 0, left.length);
     if (most - left.length > tolerance(most)) return undefined; // loud
     const answered: Answered = {
@@ -36,7 +36,7 @@ function walk(paging: AnyPaging, count: number, deleted: readonly (readonly numb
       noun: "things",
       blank: false,
       address: new URL("http://source/things"),
-      value: (place) => said[place as string],
+      value: (place) => announced[place as string],
       last: () => undefined,
     };
     for (const id of page) came.add(id);

@@ -23,7 +23,7 @@ export interface Way extends Omit<Announced, "most"> {
   /** Undefined at the end. */
   readonly next?: Position | undefined;
   /** Whether the source explicitly said that this is the end. False if it merely sent nothing more. */
-  readonly said?: boolean;
+  readonly isStatedEnd?: boolean;
 }
 
 /** An answer, as paging styles see it. */

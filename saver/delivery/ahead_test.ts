@@ -35,17 +35,17 @@ test("files that were sent ahead are not sent again, and get their names with th
     "no file has its name yet",
   );
 
-  const told: number[] = [];
+  const reported: number[] = [];
   const files = [raw, ...others];
   const delivered = await delivery.deliver(files, MANIFEST, {
     signal,
-    onProgress: (bytes) => told.push(bytes),
+    onProgress: (bytes) => reported.push(bytes),
   });
   assert.deepEqual(delivered.map(({ name, skipped }) => [name, skipped]), [
     ...files.map(({ name }) => [name, false]),
     [MANIFEST.name, false],
   ]);
-  assert.equal(told.at(-1), 2 * LARGE + 10 + MANIFEST.text.length);
+  assert.equal(reported.at(-1), 2 * LARGE + 10 + MANIFEST.text.length);
   assert.deepEqual(await pipeline.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
   for (const file of files) assert.deepEqual(await pipeline.read(file.name), await Deno.readFile(file.path));
   assert.deepEqual(

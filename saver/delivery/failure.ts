@@ -42,12 +42,12 @@ export function requestFailure(action: string, path: string, error: unknown): Er
     case STATUS.NO_SUCH_FILE:
       return new TransientError(`${cannot}: it no longer exists. It is tried again.`, { cause: error });
     case undefined:
-      return new TransientError(`${cannot}: the connection broke (${said(error)}). It is tried again.`, {
+      return new TransientError(`${cannot}: the connection broke (${reasonIn(error)}). It is tried again.`, {
         cause: error,
       });
     default:
       return new TransientError(
-        `${cannot}: the server answers "${said(error)}". Is its disk or quota full? It is tried again.`,
+        `${cannot}: the server answers "${reasonIn(error)}". Is its disk or quota full? It is tried again.`,
         { cause: error },
       );
   }
@@ -67,7 +67,7 @@ export function connectionFailure(server: Server, keyPath: string, error: unknow
     case "handshake":
       return new PermanentError(
         `Cannot agree with the SFTP server ${where} on how to encrypt: ${
-          said(error)
+          reasonIn(error)
         }. Update the server, or deliver to another one.`,
         { cause: error },
       );
@@ -84,7 +84,7 @@ function lostConnection(where: string, error: unknown): Error {
     );
   }
   return new TransientError(
-    `Cannot reach the SFTP server ${where}: ${said(error)}. Is it running? It is tried again.`,
+    `Cannot reach the SFTP server ${where}: ${reasonIn(error)}. Is it running? It is tried again.`,
     { cause: error },
   );
 }
@@ -94,12 +94,12 @@ function levelOf(error: unknown): unknown {
   return error instanceof Error && "level" in error ? error.level : undefined;
 }
 
-const MOST_SAID = 200;
+const LONGEST_REASON = 200;
 
 /** What a server or ssh2 says of an error, short and on one line: a server may say anything. */
-function said(error: unknown): string {
+function reasonIn(error: unknown): string {
   const text = reasonsOf(error).replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  return text.length <= MOST_SAID ? text : `${text.slice(0, MOST_SAID)}…`;
+  return text.length <= LONGEST_REASON ? text : `${text.slice(0, LONGEST_REASON)}…`;
 }
 
 /** The error for a local file that the configuration or a run names. */

@@ -57,14 +57,14 @@ export interface Housekeeping {
   /** Temporary files of earlier sessions of this process. */
   readonly leftovers: readonly string[];
   /** Whether to search the folder for temporary files of other processes. */
-  readonly sweep: boolean;
+  readonly removesStale: boolean;
 }
 
-export interface OnTidied {
+export interface OnCleanedUp {
   /** Called with the paths of all temporary files of this session, before each change. */
   parts(paths: readonly string[]): void;
   /** Called after the search of the folder. */
-  swept(): void;
+  staleRemoved(): void;
 }
 
 /** A logged-in connection, and the folder for the files. Disposing ends the connection. */
@@ -79,7 +79,7 @@ export class Session implements AsyncDisposable {
     private readonly remote: Remote,
     private readonly folder: string,
     leftovers: readonly string[],
-    private readonly onTidied: OnTidied,
+    private readonly onCleanedUp: OnCleanedUp,
   ) {
     this.#parts = new Set(leftovers);
   }
@@ -91,19 +91,19 @@ export class Session implements AsyncDisposable {
    */
   static async open(
     options: SftpOptions,
-    { names, leftovers, sweep }: Housekeeping,
-    onTidied: OnTidied,
+    { names, leftovers, removesStale }: Housekeeping,
+    onCleanedUp: OnCleanedUp,
     signal: AbortSignal,
   ): Promise<Session> {
     const connection = await Connection.open({ ...options, ciphers: CIPHERS }, signal);
     try {
       const remote = await Remote.open(connection, signal);
       const folder = await remote.folder(options.remoteDir);
-      const session = new Session(options, connection, remote, folder, leftovers, onTidied);
+      const session = new Session(options, connection, remote, folder, leftovers, onCleanedUp);
       for (const part of leftovers) await session.#remove(part);
-      if (sweep) {
+      if (removesStale) {
         await removeStale(remote, folder, names);
-        onTidied.swept();
+        onCleanedUp.staleRemoved();
       }
       return session;
     } catch (error) {
@@ -142,7 +142,7 @@ export class Session implements AsyncDisposable {
 
   #isGone(part: string): void {
     this.#parts.delete(part);
-    this.onTidied.parts([...this.#parts]);
+    this.onCleanedUp.parts([...this.#parts]);
   }
 
   /** Puts one file on the server, unless it exists there. @throws as `Delivery.deliver`. */
@@ -197,7 +197,7 @@ export class Session implements AsyncDisposable {
   async #send(source: Source, onMoved: OnMoved): Promise<string> {
     const part = partOf(this.folder, source.name);
     this.#parts.add(part);
-    this.onTidied.parts([...this.#parts]);
+    this.onCleanedUp.parts([...this.#parts]);
     try {
       await this.#upload(part, source, onMoved);
       return part;

@@ -20,7 +20,7 @@ const SFTP_WORKERS = 2;
 /** From this many bytes on, another thread saves more time than its start takes. */
 const WORTH_A_THREAD = 8_000_000;
 /** How often the folder is searched for leftovers of other processes, in milliseconds: it may hold very many files. */
-const SWEEP_EVERY_MS = 24 * 3_600_000;
+const REMOVE_STALE_EVERY_MS = 24 * 3_600_000;
 /** How long files sent ahead wait for their delivery, in milliseconds: ten minutes. */
 const PATIENCE_MS = 600_000;
 
@@ -58,7 +58,7 @@ interface Share {
 class SftpDelivery implements Delivery {
   readonly #ahead = new Set<SentAhead>();
   #delivering = 0;
-  #sweptAt = -Infinity;
+  #staleRemovedAt = -Infinity;
   /** The last delivery failed transiently; the next one starts no thread before the server can be reached. */
   #isAway = false;
   /** Temporary files of sessions whose connection broke. */
@@ -115,7 +115,7 @@ class SftpDelivery implements Delivery {
     }
     for (const { name } of files) checkName(name);
     const sent = new SentAhead(
-      { files, worker: this.#hire(files) },
+      { files, worker: this.#startWorker(files) },
       (sent) => this.#ahead.delete(sent),
     );
     this.#ahead.add(sent);
@@ -123,7 +123,7 @@ class SftpDelivery implements Delivery {
   }
 
   async probe(signal: AbortSignal): Promise<Probed> {
-    await using worker = this.#hire([PROBE]);
+    await using worker = this.#startWorker([PROBE]);
     const [probed] = await together([worker], signal, [worker.call("probe", undefined)]);
     return probed!;
   }
@@ -143,7 +143,7 @@ class SftpDelivery implements Delivery {
     const left = files.filter((file) => !ahead.some((share) => share.files.includes(file)));
     const shares = [...ahead];
     for (const share of sharesOf(left, ahead.length === 0)) {
-      shares.push({ files: share, worker: workers.use(this.#hire([...share, manifest])) });
+      shares.push({ files: share, worker: workers.use(this.#startWorker([...share, manifest])) });
     }
     const hired = shares.map(({ worker }) => worker);
 
@@ -168,13 +168,13 @@ class SftpDelivery implements Delivery {
     }
   }
 
-  #hire(items: readonly { readonly name: string }[]): SftpWorker {
+  #startWorker(items: readonly { readonly name: string }[]): SftpWorker {
     const names = items.map(({ name }) => name);
-    const sweep = performance.now() - this.#sweptAt >= SWEEP_EVERY_MS;
+    const removesStale = performance.now() - this.#staleRemovedAt >= REMOVE_STALE_EVERY_MS;
     const leftovers = this.#leftovers;
     this.#leftovers = [];
-    return new SftpWorker(this.options, { names, leftovers, sweep }, {
-      swept: () => this.#sweptAt = performance.now(),
+    return new SftpWorker(this.options, { names, leftovers, removesStale }, {
+      staleRemoved: () => this.#staleRemovedAt = performance.now(),
       closed: (parts) => this.#leftovers = [...this.#leftovers, ...parts],
     });
   }

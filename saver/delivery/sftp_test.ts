@@ -70,8 +70,8 @@ for (const kind of [OPENSSH, OURS]) {
 
   test("a run's files and its manifest arrive whole, and nothing else is left there", async (pipeline) => {
     const files = await pipeline.run();
-    const told: number[] = [];
-    const delivered = await deliver(pipeline, files, {}, { onProgress: (bytes) => told.push(bytes) });
+    const reported: number[] = [];
+    const delivered = await deliver(pipeline, files, {}, { onProgress: (bytes) => reported.push(bytes) });
     const names = [...files.map(({ name }) => name), MANIFEST.name];
     assert.deepEqual(await pipeline.names(), names.toSorted());
     for (const file of files) {
@@ -100,8 +100,8 @@ for (const kind of [OPENSSH, OURS]) {
         skipped: false,
       },
     ]);
-    assert.equal(told.at(-1), 3_000_002 + MANIFEST.text.length);
-    assert.deepEqual(told, told.toSorted((a, b) => a - b));
+    assert.equal(reported.at(-1), 3_000_002 + MANIFEST.text.length);
+    assert.deepEqual(reported, reported.toSorted((a, b) => a - b));
     const { mode } = await Deno.stat(`${pipeline.server.folder.disk}/${files[0]!.name}`);
     assert.equal(mode! & 0o133, 0, "nobody else may write, nobody may execute");
   });

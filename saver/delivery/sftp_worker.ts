@@ -27,7 +27,7 @@ export type ToSftpWorker =
 
 export type FromSftpWorker =
   | { readonly type: "parts"; readonly paths: readonly string[] }
-  | { readonly type: "swept" }
+  | { readonly type: "stale removed" }
   | { readonly type: "moved"; readonly id: number; readonly sent: number; readonly read: number }
   | { readonly type: "done"; readonly id: number; readonly value: unknown }
   | { readonly type: "failed"; readonly id: number; readonly failure: Failure }
@@ -65,7 +65,7 @@ interface Waiting {
 
 export interface SftpWorkerEvents {
   /** Called after the search of the folder. */
-  swept(): void;
+  staleRemoved(): void;
   /** Called at the end with the temporary files that remain on the server. */
   closed(parts: readonly string[]): void;
 }
@@ -133,7 +133,7 @@ export class SftpWorker implements AsyncDisposable {
   #hear(message: FromSftpWorker): void {
     if (message.type === "closed") return this.#closed.resolve();
     if (message.type === "parts") return void (this.#parts = message.paths);
-    if (message.type === "swept") return this.on.swept();
+    if (message.type === "stale removed") return this.on.staleRemoved();
     const waiting = this.#waiting.get(message.id);
     if (message.type === "moved") return waiting?.onMoved(message.sent, message.read);
     this.#waiting.delete(message.id);

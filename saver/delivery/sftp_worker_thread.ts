@@ -17,7 +17,7 @@ thread.onmessage = ({ data }) => {
     case "open":
       session = Session.open(data.options, data.housekeeping, {
         parts: (paths) => thread.postMessage({ type: "parts", paths }),
-        swept: () => thread.postMessage({ type: "swept" }),
+        staleRemoved: () => thread.postMessage({ type: "stale removed" }),
       }, stop.signal);
       session.catch(() => {}); // each call throws it
       return;

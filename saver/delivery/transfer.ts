@@ -56,16 +56,16 @@ export async function readBack(
 ): Promise<Digest> {
   const hash = createHash("sha256");
   const slots: { block: Buffer; read: Promise<number> }[] = [];
-  let asked = 0;
+  let requested = 0;
   const ask = (buffer: Buffer) => {
-    const block = buffer.subarray(0, Math.min(CHUNK, size - asked));
-    const read = file.read(block, asked);
+    const block = buffer.subarray(0, Math.min(CHUNK, size - requested));
+    const read = file.read(block, requested);
     // it may fail before it is awaited
     read.catch(() => {});
-    asked += block.length;
+    requested += block.length;
     slots.push({ block, read });
   };
-  while (asked < size && slots.length < REQUESTS) ask(Buffer.allocUnsafe(CHUNK));
+  while (requested < size && slots.length < REQUESTS) ask(Buffer.allocUnsafe(CHUNK));
   let bytes = 0;
   for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) {
     const { block } = slot;
@@ -74,7 +74,7 @@ export async function readBack(
     bytes += read;
     onRead?.(read);
     if (read < block.length) break;
-    if (asked < size) ask(Buffer.from(block.buffer, block.byteOffset, CHUNK));
+    if (requested < size) ask(Buffer.from(block.buffer, block.byteOffset, CHUNK));
   }
   await Promise.allSettled(slots.map(({ read }) => read));
   return { bytes, sha256: hash.digest("hex") };

@@ -39,7 +39,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   const { store, receivers, keys, answerWithinMs, pauses = PAUSES } = parts;
   const busy = new Set<string>(); // receivers with a request under way
   // receiver -> failures, and no try before `until` (of `performance.now`)
-  const unwell = new Map<string, { failures: number; until: number }>();
+  const failing = new Map<string, { failures: number; until: number }>();
   return {
     name: "notifier",
     mailbox: "channel:notify",
@@ -81,7 +81,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
   async function send(order: Notify, receiver: Receiver, handling: Handling): Promise<Done> {
     const { key, host } = receiver;
     try {
-      const waitMs = (unwell.get(key)?.until ?? 0) - performance.now();
+      const waitMs = (failing.get(key)?.until ?? 0) - performance.now();
       if (waitMs > 0) {
         throw new Busy(`Notifications wait until ${host} is tried again.`, { retryAfterMs: waitMs });
       }
@@ -96,7 +96,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
         signal: handling.signal,
         answerWithinMs,
       }).finally(() => busy.delete(key));
-      unwell.delete(key);
+      failing.delete(key);
       const result = `HTTP ${status}`;
       await note(order, "SENT", result, handling);
       return { outputs: [], detail: { result } };
@@ -106,7 +106,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
       if (failure instanceof Busy) throw failure;
       await note(order, failure instanceof PermanentError ? "FAILED" : "WAITING", messageOf(error), handling);
       if (failure instanceof PermanentError) throw failure;
-      const afterMs = failure instanceof Declined ? 0 : leaveAlone(key);
+      const afterMs = failure instanceof Declined ? 0 : backOffFrom(key);
       // an order that always fails is tried after the others that wait for the same receiver
       throw new TransientError(failure.message, {
         retryAfterMs: afterMs + backOff(handling.attempt, pauses),
@@ -114,10 +114,10 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     }
   }
 
-  function leaveAlone(key: string): number {
-    const failures = (unwell.get(key)?.failures ?? 0) + 1;
+  function backOffFrom(key: string): number {
+    const failures = (failing.get(key)?.failures ?? 0) + 1;
     const afterMs = backOff(failures, pauses);
-    unwell.set(key, { failures, until: performance.now() + afterMs });
+    failing.set(key, { failures, until: performance.now() + afterMs });
     return afterMs;
   }
 

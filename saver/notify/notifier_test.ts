@@ -85,7 +85,7 @@ function orderFor(key: string) {
   }, "https://etl.example.com/");
 }
 
-async function toldOnce(engine: Engine, open: () => Channel | Promise<Channel>): Promise<void> {
+async function assertSentOnce(engine: Engine, open: () => Channel | Promise<Channel>): Promise<void> {
   await using first = startReceiver();
   await using second = startReceiver();
   await using s = await stage([first.url, second.url], { engine, open });
@@ -106,9 +106,9 @@ async function toldOnce(engine: Engine, open: () => Channel | Promise<Channel>):
 }
 
 onEachEngine("each receiver gets a notification once, with a valid signature", async (engine) => {
-  if (channelBeside(engine) === "embedded") return await toldOnce(engine, openTemporaryChannel);
+  if (channelBeside(engine) === "embedded") return await assertSentOnce(engine, openTemporaryChannel);
   await using server = await startRedis();
-  await toldOnce(engine, () => openChannel({ redisUrl: server.url, queuePath: "" }));
+  await assertSentOnce(engine, () => openChannel({ redisUrl: server.url, queuePath: "" }));
 }, "redis-server");
 
 Deno.test("a text can't call people or make links in a chat, and leads to the dashboard", () => {
@@ -143,26 +143,26 @@ Deno.test("while a secret is changed, receivers with the old and with the new on
 onEachEngine(
   "a failing receiver is tried until it recovers, under the same id, and delays no other one",
   async (engine) => {
-    await using ill = startReceiver((times) => new Response(null, { status: times <= 3 ? 500 : 200 }));
-    await using well = startReceiver();
-    await using s = await stage([ill.url, well.url], { engine });
+    await using failing = startReceiver((times) => new Response(null, { status: times <= 3 ? 500 : 200 }));
+    await using healthy = startReceiver();
+    await using s = await stage([failing.url, healthy.url], { engine });
     await s.order("a");
-    await well.times(1);
+    await healthy.times(1);
     await s.until(() => s.kinds("done") === 3);
-    assert.deepEqual(ill.received.map(({ id }) => id), Array(4).fill(ill.received[0]!.id));
-    assert.deepEqual(new Set(ill.received.map(({ text }) => text)).size, 1, "the same bytes each time");
-    const row = (await s.rows()).find(({ host }) => host === ill.host)!;
+    assert.deepEqual(failing.received.map(({ id }) => id), Array(4).fill(failing.received[0]!.id));
+    assert.deepEqual(new Set(failing.received.map(({ text }) => text)).size, 1, "the same bytes each time");
+    const row = (await s.rows()).find(({ host }) => host === failing.host)!;
     assert.deepEqual([row.state, row.attempts, row.result], ["SENT", 4, "HTTP 200"]);
   },
 );
 
 Deno.test("notifications that wait for a failing receiver use no connection", async () => {
-  await using ill = startReceiver(() => new Response(null, { status: 503 }));
-  await using s = await stage([ill.url], { pauses: { firstMs: 2_000, maxMs: 2_000 } });
+  await using failing = startReceiver(() => new Response(null, { status: 503 }));
+  await using s = await stage([failing.url], { pauses: { firstMs: 2_000, maxMs: 2_000 } });
   for (const key of "abcdefghij") await s.order(key);
   await s.until(() => s.kinds("busy") >= 9);
-  assert.equal(ill.received.length, 1);
-  ill.answer = () => new Response(null, { status: 200 });
+  assert.equal(failing.received.length, 1);
+  failing.answer = () => new Response(null, { status: 200 });
   await s.until(() => s.kinds("done") === 20);
   assert.deepEqual(new Set((await s.rows()).map(({ state }) => state)), new Set(["SENT"]));
 });
@@ -179,12 +179,12 @@ Deno.test("a notification that a receiver always refuses keeps no other one from
 });
 
 onEachEngine("500 for a week is a dead letter, and a replay of it tries again", async (engine) => {
-  await using ill = startReceiver(() => new Response(null, { status: 500 }));
-  await using s = await stage([ill.url], { engine });
+  await using failing = startReceiver(() => new Response(null, { status: 500 }));
+  await using s = await stage([failing.url], { engine });
   const key = s.receivers[0]!.key;
   const { webhook_id, ...rest } = orderFor("a");
   const published_at = new Date(Date.now() - 7 * DAY_MS + 500).toISOString();
-  const receiver = { host: ill.host, key };
+  const receiver = { host: failing.host, key };
   const body = JSON.stringify({ ...rest, webhook_id, receiver, id: "one", published_at });
   await s.channel.publish({ to: "channel:notify", id: "one", body });
   await s.until(() => s.kinds("never") === 1);
@@ -193,10 +193,10 @@ onEachEngine("500 for a week is a dead letter, and a replay of it tries again", 
   const [letter] = await mailbox.dead({ limit: 1 });
   assert.match(letter!.reason, /HTTP 500\. It was tried for a week\./);
   assert.doesNotMatch(JSON.stringify(letter), new RegExp(`${HIDDEN_PATH}|${HIDDEN_QUERY}|whsec_`));
-  ill.answer = () => new Response(null, { status: 204 });
+  failing.answer = () => new Response(null, { status: 204 });
   assert.ok(await mailbox.replay("one"));
   await s.until(() => s.kinds("done") === 1);
-  assert.equal(ill.received.at(-1)!.id, webhook_id);
+  assert.equal(failing.received.at(-1)!.id, webhook_id);
 });
 
 /** What a receiver does, and what comes of a notification to it. */
@@ -225,7 +225,7 @@ for (const [name, answer, outcome, reason] of BAD) {
 }
 
 const encode = (text: string) => new TextEncoder().encode(text);
-async function heard(connection: Deno.Conn): Promise<void> {
+async function readRequest(connection: Deno.Conn): Promise<void> {
   await connection.read(new Uint8Array(65_536));
 }
 /** How connections end badly, and what is said of it. */
@@ -234,19 +234,19 @@ const TALKERS: [name: string, talk: (connection: Deno.Conn) => Promise<void>, re
     while (await connection.read(new Uint8Array(65_536)) !== null);
   }, /no answer within 0\.3 s/],
   ["sends headers without end", async (connection) => {
-    await heard(connection);
+    await readRequest(connection);
     await connection.write(encode("HTTP/1.1 200 OK\r\n"));
     for (let i = 0;; i++) await connection.write(encode(`x-${i}: ${"y".repeat(1_000)}\r\n`));
   }, /Cannot notify/],
   ["sends interim answers without end", async (connection) => {
-    await heard(connection);
+    await readRequest(connection);
     for (;;) await connection.write(encode("HTTP/1.1 102 Processing\r\n\r\n"));
   }, /Cannot notify/],
   ["resets the connection", async (connection) => {
     await connection.read(new Uint8Array(10));
   }, /Cannot notify 127\.0\.0\.1:\d+: /],
   ["speaks no HTTP", async (connection) => {
-    await heard(connection);
+    await readRequest(connection);
     await connection.write(encode("+PONG\r\n"));
   }, /Cannot notify 127\.0\.0\.1:\d+: /],
 ];
@@ -267,7 +267,7 @@ for (const [name, talk, reason] of TALKERS) {
 Deno.test("a receiver that accepts and then sends without end has accepted; what it sends isn't read", async () => {
   let written = 0;
   await using talker = startTalker(async (connection) => {
-    await heard(connection);
+    await readRequest(connection);
     await connection.write(encode("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"));
     const piece = new Uint8Array(65_536);
     for (;;) written += await connection.write(piece);

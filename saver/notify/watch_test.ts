@@ -31,7 +31,7 @@ async function stage(
     lateAfterMs: HOUR,
     publicUrl: undefined,
   };
-  let told = 0;
+  let count = 0;
   return {
     parts,
     store: temp.store,
@@ -50,7 +50,7 @@ async function stage(
     },
     async tell(runId: string, time: number, event: Record<string, unknown>): Promise<RunEvent> {
       const whole = RunEvent.parse({
-        id: `e/${told++}`,
+        id: `e/${count++}`,
         published_at: new Date(time).toISOString(),
         run_id: runId,
         actor: "saver",
@@ -110,11 +110,11 @@ onEachEngine("after days without a saver, only the last missed time is reported"
 
 Deno.test("a run every minute that never starts is reported once an hour", async () => {
   await using s = await stage(SQLITE, { ...DAILY, SLEEP_INTERVAL_SECONDS: 60 });
-  let told = 0;
+  let count = 0;
   for (let now = at("24T00:00:00"); now < at("24T12:00:00"); now += MINUTE) {
-    told += (await s.look(now)).length;
+    count += (await s.look(now)).length;
   }
-  assert.ok(told >= 10 && told <= 12, `${told} notifications`);
+  assert.ok(count >= 10 && count <= 12, `${count} notifications`);
 });
 
 Deno.test(

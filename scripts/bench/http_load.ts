@@ -1,6 +1,6 @@
 /** Load on an HTTP server: persistent connections that each send the next request when they have the last answer. */
 
-export interface Asked {
+export interface BenchRequest {
   readonly path: string;
   /** Sent by POST as JSON, if given. */
   readonly body?: unknown;
@@ -11,8 +11,8 @@ export interface Asked {
  *
  * @throws Error for any answer but 200.
  */
-export async function loadOn(port: number, asked: Asked, connections: number, seconds: number) {
-  const request = new TextEncoder().encode(textOf(asked));
+export async function loadOn(port: number, request: BenchRequest, connections: number, seconds: number) {
+  const bytes = new TextEncoder().encode(textOf(request));
   const latencies: number[] = [];
   const began = performance.now();
   const end = began + seconds * 1000;
@@ -21,7 +21,7 @@ export async function loadOn(port: number, asked: Asked, connections: number, se
     const answers = new Answers(connection);
     while (performance.now() < end) {
       const sent = performance.now();
-      await connection.write(request);
+      await connection.write(bytes);
       await answers.next();
       latencies.push(performance.now() - sent);
     }
@@ -29,7 +29,7 @@ export async function loadOn(port: number, asked: Asked, connections: number, se
   return { perSecond: latencies.length / ((performance.now() - began) / 1000), latencies };
 }
 
-function textOf({ path, body }: Asked): string {
+function textOf({ path, body }: BenchRequest): string {
   if (body === undefined) return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
   const json = JSON.stringify(body);
   return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`;

@@ -11,11 +11,11 @@ Deno.test("a cancellation ends the work on older orders of its run, not on an or
   const listening = cancellations.listen(channel, stop.signal);
   const runId = newRunId();
   const before = new Date(Date.now() - 1000).toISOString();
-  const heard = Promise.withResolvers<Error>();
+  const cancelled = Promise.withResolvers<Error>();
   const wrongly: Error[] = [];
   const later = new Date(Date.now() + 60_000).toISOString();
   using _newer = cancellations.onCancelled(runId, (reason) => wrongly.push(reason), later);
-  using _older = cancellations.onCancelled(runId, heard.resolve, before);
+  using _older = cancellations.onCancelled(runId, cancelled.resolve, before);
   const event = compose("channel:run_events", "c", {
     type: "run_cancelled",
     run_id: runId,
@@ -23,7 +23,7 @@ Deno.test("a cancellation ends the work on older orders of its run, not on an or
     requested_by: "ana",
   });
   await channel.publish(event);
-  assert.match((await heard.promise).message, /Cancelled by ana/);
+  assert.match((await cancelled.promise).message, /Cancelled by ana/);
   assert.deepEqual(wrongly, []);
   const about = (since: string) => {
     let reason: Error | undefined;

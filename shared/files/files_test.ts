@@ -131,27 +131,30 @@ Deno.test("reading answers the file's facts in the same pass", async () => {
   await using folder = await startFolder();
   const text = `${"line\n".repeat(100_000)}last`;
   await writeAtomically(folder.path, text);
-  const told: FileFacts[] = [];
-  const lines = await linesOf(folder.files.lines(folder.path, { onEnd: (facts) => told.push(facts) }));
+  const reported: FileFacts[] = [];
+  const lines = await linesOf(folder.files.lines(folder.path, { onEnd: (facts) => reported.push(facts) }));
   assert.equal(lines.length, 100_001);
-  assert.deepEqual(told, [{ name: folder.path, bytes: text.length, sha256: sha256(text) }]);
+  assert.deepEqual(reported, [{ name: folder.path, bytes: text.length, sha256: sha256(text) }]);
 });
 
 Deno.test("a file that was changed since it was announced is refused at its end", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "a\nb\n");
   const seen: string[] = [];
-  const told: FileFacts[] = [];
+  const reported: FileFacts[] = [];
   const wrong = sha256("a\nc\n");
   await assert.rejects(async () => {
-    const reading = folder.files.lines(folder.path, { sha256: wrong, onEnd: (facts) => told.push(facts) });
+    const reading = folder.files.lines(folder.path, {
+      sha256: wrong,
+      onEnd: (facts) => reported.push(facts),
+    });
     for await (const { lines } of reading) seen.push(...lines);
   }, (error: unknown) => {
     assert.ok(error instanceof PermanentError);
     assert.match(error.message, new RegExp(`its SHA-256 is ${sha256("a\nb\n")}, but ${wrong} was announced`));
     return true;
   });
-  assert.deepEqual([seen, told], [["a", "b"], []]);
+  assert.deepEqual([seen, reported], [["a", "b"], []]);
 });
 
 Deno.test("reading ends with the signal, and its reason", async () => {

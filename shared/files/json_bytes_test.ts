@@ -74,17 +74,17 @@ Deno.test("members and elements are reported with their positions", () => {
   const text = String.raw` { "a" : [ 1 , {"b":2} ] , "\u0062" : "x" , "c":null } `;
   const bytes = new TextEncoder().encode(text);
   const json = new JsonBytes(bytes);
-  const told: unknown[] = [];
+  const found: unknown[] = [];
   json.whole((at) =>
     json.members(at, (key, keyEnd, at) => {
-      told.push(json.parsed(key, keyEnd), json.isKey(key, keyEnd, "b"));
+      found.push(json.parsed(key, keyEnd), json.isKey(key, keyEnd, "b"));
       const each = (at: number) => {
         const end = json.end(at);
-        told.push(json.parsed(at, end));
+        found.push(json.parsed(at, end));
         return end;
       };
       return json.isList(at) ? json.elements(at, each) : each(at);
     })
   );
-  assert.deepEqual(told, ["a", false, 1, { b: 2 }, "b", true, "x", "c", false, null]);
+  assert.deepEqual(found, ["a", false, 1, { b: 2 }, "b", true, "x", "c", false, null]);
 });

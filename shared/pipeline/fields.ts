@@ -44,9 +44,9 @@ function fieldOf(key: string, schema: z.ZodType): Field | undefined {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) {
     const isOptional = schema instanceof z.ZodOptional;
     const inner = fieldOf(key, schema.unwrap() as z.ZodType);
-    const isAsked = inner !== undefined &&
+    const isRequested = inner !== undefined &&
       !(isOptional && (inner.below?.length === 0 || inner.schema instanceof z.ZodUnknown));
-    if (!isAsked) return undefined;
+    if (!isRequested) return undefined;
     return {
       ...inner,
       required: inner.required && !isOptional,

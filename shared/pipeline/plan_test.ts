@@ -9,7 +9,7 @@ import { identityOf } from "./identity.ts";
 import { planOf } from "./plan.ts";
 
 const plan = (shape: Record<string, z.ZodType>) => planOf({ ...users, record: z.object(shape) });
-const said = (shape: Record<string, z.ZodType>, record: unknown) =>
+const problemsOf = (shape: Record<string, z.ZodType>, record: unknown) =>
   plan(shape).judge(record).map(({ message }) => message);
 
 Deno.test("a field is explained by its own rule, not by one that its name begins or ends with", () => {
@@ -52,7 +52,7 @@ for (
   ] as const
 ) {
   Deno.test(`a value is refused: ${complaint}`, () => {
-    assert.deepEqual(said({ field: schema }, value === undefined ? {} : { field: value }), [
+    assert.deepEqual(problemsOf({ field: schema }, value === undefined ? {} : { field: value }), [
       `field: ${complaint}`,
     ]);
   });
@@ -69,13 +69,13 @@ Deno.test("a problem inside a list is reported with its position, and counted wi
 
 Deno.test("of an absent object each field that it has to have is missing; of an optional one none", () => {
   const inner = z.object({ a: z.string(), b: z.string().optional(), c: z.object({ d: z.number() }) });
-  assert.deepEqual(said({ o: inner }, {}), ["o.a: missing", "o.c.d: missing"]);
-  assert.deepEqual(said({ o: inner }, { o: 7 }), [
+  assert.deepEqual(problemsOf({ o: inner }, {}), ["o.a: missing", "o.c.d: missing"]);
+  assert.deepEqual(problemsOf({ o: inner }, { o: 7 }), [
     "o.a: missing (o is a number)",
     "o.c.d: missing (o is a number)",
   ]);
-  assert.deepEqual(said({ o: inner.optional() }, {}), []);
-  assert.deepEqual(said({ o: inner.optional() }, { o: 7 }), [
+  assert.deepEqual(problemsOf({ o: inner.optional() }, {}), []);
+  assert.deepEqual(problemsOf({ o: inner.optional() }, { o: 7 }), [
     "o.a: missing (o is a number)",
     "o.c.d: missing (o is a number)",
   ]);

@@ -188,9 +188,9 @@ Deno.test("whatever a line holds, there is a verdict on it, on one line of ordin
         return;
       }
       assert.ok(verdict.problems.length > 0);
-      const said = explain(verdict.problems);
-      assert.ok(said.length < 3_000, said);
-      assert.doesNotMatch(said, /[\p{C}\p{Zl}\p{Zp}]/u);
+      const texts = explain(verdict.problems);
+      assert.ok(texts.length < 3_000, texts);
+      assert.doesNotMatch(texts, /[\p{C}\p{Zl}\p{Zp}]/u);
     }),
     { numRuns: 5_000 },
   );
@@ -199,7 +199,7 @@ Deno.test("whatever a line holds, there is a verdict on it, on one line of ordin
 Deno.test("the problem of a line that is no JSON quotes nothing of it, but says where it breaks", () => {
   const secret = "QZXXZQQXZ";
   const json = JSON.stringify({ ssn: secret, list: [secret, 1.5, true, null], [secret]: { deep: secret } });
-  const said = new Set<string>();
+  const texts = new Set<string>();
   for (let at = 0; at <= json.length; at++) {
     for (const character of ["", "Q", '"', "\\", "{", "]", ",", ":", "7", "\u0007", secret]) {
       const verdict = judge(json.slice(0, at) + character + json.slice(at + 1));
@@ -207,10 +207,10 @@ Deno.test("the problem of a line that is no JSON quotes nothing of it, but says 
       const message = explain(verdict.problems);
       assert.match(message, /^Invalid JSON: /);
       assert.doesNotMatch(message, /[QZX]/);
-      said.add(message);
+      texts.add(message);
     }
   }
-  assert.ok(said.size > 100, `only ${said.size} different messages`);
+  assert.ok(texts.size > 100, `only ${texts.size} different messages`);
   assert.equal(
     explain(problemsOf('{"a":1 "b":2}')),
     "Invalid JSON: Expected ',' or '}' after property value at character 8",
@@ -226,7 +226,7 @@ function problemsOf(line: string) {
 }
 
 Deno.test("only the ruled fields are quoted, shortened and without characters that steer a terminal", () => {
-  const said = explain(problems({
+  const texts = explain(problems({
     id: "i".repeat(1_000_000),
     firstName: 1,
     email: "\u001b[31m\u202ered\u0000\n" + "\u{1f600}".repeat(100),
@@ -234,10 +234,10 @@ Deno.test("only the ruled fields are quoted, shortened and without characters th
     company: "SECRET",
     ssn: "SECRET",
   }));
-  assert.doesNotMatch(said, /SECRET/);
-  assert.ok(said.length < 500, said);
-  assert.ok(said.includes(String.raw`email: "\u001b[31m\u202ered\u0000\n😀`), said);
-  assert.ok(said.isWellFormed());
+  assert.doesNotMatch(texts, /SECRET/);
+  assert.ok(texts.length < 500, texts);
+  assert.ok(texts.includes(String.raw`email: "\u001b[31m\u202ered\u0000\n😀`), texts);
+  assert.ok(texts.isWellFormed());
 });
 
 Deno.test("lines of great depth and length get their verdict too", () => {

@@ -172,9 +172,9 @@ export class Database implements Disposable {
   /** Has every statement that is compiled from now on judged by `authorizer`. */
   authorize(authorizer: Authorizer): void {
     (this.#native as DatabaseSync & {
-      setAuthorizer(judge: (...asked: Parameters<Authorizer>) => number): void;
+      setAuthorizer(judge: (...request: Parameters<Authorizer>) => number): void;
     })
-      .setAuthorizer((...asked) => authorizer(...asked) ? 0 : 1);
+      .setAuthorizer((...request) => authorizer(...request) ? 0 : 1);
   }
 
   /** Closes the connection; once is enough, twice does no harm. */

@@ -11,10 +11,10 @@ import { Postgres } from "./postgres/connection.ts";
 import {
   columnsOf,
   contentsOf,
+  continueAfter,
   copyRows,
   countOf,
   emptyTables,
-  goOnAfter,
   insertChanges,
   insertCurrent,
   lockTables,
@@ -119,8 +119,8 @@ export async function copyStore(options: CopyOptions): Promise<Copy> {
     await emptyTables(session, plain);
     for (const part of parts) {
       if (part === parts[DESCRIBING.length]) await makeTables(session, pipelines);
-      await part.write(session, told(part, "copy", options));
-      if (part.lastId !== undefined) await goOnAfter(session, part.table, part.lastId);
+      await part.write(session, pagesWithProgress(part, "copy", options));
+      if (part.lastId !== undefined) await continueAfter(session, part.table, part.lastId);
       await session.script(`ANALYZE ${part.table}`);
     }
     const difference = await compare(session, source, parts, options);
@@ -205,7 +205,7 @@ function partOf(table: string, columns: readonly string[], key: string, { count,
 }
 
 /** The pages of a table; reports the number of rows read to `progress`. */
-function* told(
+function* pagesWithProgress(
   part: Part,
   step: "copy" | "check",
   { progress }: CopyOptions,
@@ -236,7 +236,7 @@ async function compare(
   for (const [n, part] of parts.entries()) {
     const found = pagesOf(session, `copied_${n}`, part.query, PAGE_RECORDS);
     let rest: unknown[][] = [];
-    for (const wanted of told(part, "check", options)) {
+    for (const wanted of pagesWithProgress(part, "check", options)) {
       while (rest.length < wanted.length) {
         const { value, done } = await found.next();
         if (done) break;

@@ -12,11 +12,11 @@ const at = (ms: number) => new Date(START + ms).toISOString();
 
 /** Events of one run; each call uses the next second and the next id. */
 function teller(runId: string) {
-  let told = 0;
+  let reported = 0;
   return (fields: Record<string, unknown>): RunEvent =>
     RunEvent.parse({
-      id: `${runId}/${told}`,
-      published_at: at(1000 * told++),
+      id: `${runId}/${reported}`,
+      published_at: at(1000 * reported++),
       run_id: runId,
       actor: "extractor",
       ...fields,
@@ -33,8 +33,8 @@ Deno.test("runs are numbered without gaps, however many events each has", async 
   const ids: number[] = [];
   for (let run = 0; run < 3; run++) {
     const tell = teller(newRunId(START + run));
-    const told = PHASES.map((phase) => tell({ type: "phase_started", phase, attempt: 1 }));
-    ids.push((await rowAfter(temp.store, ...told)).id);
+    const reported = PHASES.map((phase) => tell({ type: "phase_started", phase, attempt: 1 }));
+    ids.push((await rowAfter(temp.store, ...reported)).id);
   }
   assert.deepEqual(ids, [1, 2, 3]);
 });
@@ -192,11 +192,11 @@ Deno.test("what the load knows stays when events come, but their word counts whe
   const shown = (row: RunRow) => [row.id, row.valid_count, row.loaded_at, row.source];
   const first = await rowAfter(temp.store, tell({ type: "phase_started", phase: "LOADING", attempt: 1 }));
   assert.deepEqual(shown(first), [1, 7, at(1), "from the load"]);
-  const told = await rowAfter(
+  const reported = await rowAfter(
     temp.store,
     tell({ type: "phase_completed", phase: "EXTRACTING", detail: { source: "from the event" } }),
   );
-  assert.deepEqual(shown(told), [1, 7, at(1), "from the event"]);
+  assert.deepEqual(shown(reported), [1, 7, at(1), "from the event"]);
 });
 
 const anyEvent = fc.record({ ms: fc.integer({ min: 0, max: 5 }), phase: fc.constantFrom(...PHASES) }).chain(
@@ -225,11 +225,11 @@ Deno.test("the order in which events arrive, repeats, and batches make no differ
   );
   await fc.assert(
     fc.asyncProperty(histories, async ([events, arrival]) => {
-      const told = (runId: string, n: number) =>
+      const reported = (runId: string, n: number) =>
         RunEvent.parse({ ...events[n], run_id: runId, id: `${runId}/${n}` });
       const [inOrder, shuffled] = [newRunId(START), newRunId(START)];
-      await temp.store.record([...events.keys()].map((n) => told(inOrder, n)));
-      for (const n of arrival) await temp.store.record([told(shuffled, n)]);
+      await temp.store.record([...events.keys()].map((n) => reported(inOrder, n)));
+      for (const n of arrival) await temp.store.record([reported(shuffled, n)]);
       const rows = await Promise.all([inOrder, shuffled].map(async (runId) => {
         const { id: _id, run_id: _runId, ...rest } = (await temp.store.runs.byRunId(runId))!;
         return rest;

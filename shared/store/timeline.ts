@@ -85,7 +85,7 @@ export interface PageOfLine {
   readonly request: string | null;
 }
 
-const ToldPages = z.object({
+const ReportedPages = z.object({
   page_sizes: z.array(z.tuple([z.number(), z.number()])),
   paging: z.string().optional(),
   first_page: z.string().optional(),
@@ -93,13 +93,13 @@ const ToldPages = z.object({
 
 /** The page that line `line` of a run's raw file came from; undefined if the extractor didn't report it. */
 export function pageOfLine(events: readonly RunEvent[], line: number): PageOfLine | undefined {
-  const { data: told } = ToldPages.safeParse(completed(events, "EXTRACTING"));
+  const { data: reported } = ReportedPages.safeParse(completed(events, "EXTRACTING"));
   let [before, pages] = [0, 0];
-  for (const [count, size] of told?.page_sizes ?? []) {
+  for (const [count, size] of reported?.page_sizes ?? []) {
     if (line <= before + count * size) {
       const skipped = Math.floor((line - 1 - before) / size);
-      const [, parameter, first] = /^(.+)=(\d+)$/.exec(told!.first_page ?? "") ?? [];
-      const passed = told!.paging === "offset" ? before + skipped * size : pages + skipped;
+      const [, parameter, first] = /^(.+)=(\d+)$/.exec(reported!.first_page ?? "") ?? [];
+      const passed = reported!.paging === "offset" ? before + skipped * size : pages + skipped;
       return {
         page: pages + skipped + 1,
         request: parameter === undefined ? null : `${parameter}=${Number(first) + passed}`,

@@ -75,22 +75,22 @@ Deno.test("there are no reasons before the transformer has reported any, nor whe
 });
 
 Deno.test("the page of a raw file's line, and its request, follow from the extractor's report", () => {
-  const told = (detail: Record<string, unknown>, line: number) =>
+  const pageOf = (detail: Record<string, unknown>, line: number) =>
     pageOfLine([completed(1, "EXTRACTING", detail)], line);
   const sizes = { page_sizes: [[3, 100], [1, 0], [1, 7]] };
   const offset = { ...sizes, paging: "offset", first_page: "skip=0" };
-  assert.deepEqual(told(offset, 1), { page: 1, request: "skip=0" });
-  assert.deepEqual(told(offset, 100), { page: 1, request: "skip=0" });
-  assert.deepEqual(told(offset, 101), { page: 2, request: "skip=100" });
-  assert.deepEqual(told(offset, 300), { page: 3, request: "skip=200" });
-  assert.deepEqual(told(offset, 301), { page: 5, request: "skip=300" });
-  assert.deepEqual(told(offset, 307), { page: 5, request: "skip=300" });
-  assert.equal(told(offset, 308), undefined);
+  assert.deepEqual(pageOf(offset, 1), { page: 1, request: "skip=0" });
+  assert.deepEqual(pageOf(offset, 100), { page: 1, request: "skip=0" });
+  assert.deepEqual(pageOf(offset, 101), { page: 2, request: "skip=100" });
+  assert.deepEqual(pageOf(offset, 300), { page: 3, request: "skip=200" });
+  assert.deepEqual(pageOf(offset, 301), { page: 5, request: "skip=300" });
+  assert.deepEqual(pageOf(offset, 307), { page: 5, request: "skip=300" });
+  assert.equal(pageOf(offset, 308), undefined);
   const page = { ...sizes, paging: "page", first_page: "p=1" };
-  assert.deepEqual(told(page, 301), { page: 5, request: "p=5" });
-  assert.deepEqual(told(sizes, 101), { page: 2, request: null });
-  assert.equal(told({}, 1), undefined);
-  assert.equal(told({ page_sizes: "many" }, 1), undefined);
+  assert.deepEqual(pageOf(page, 301), { page: 5, request: "p=5" });
+  assert.deepEqual(pageOf(sizes, 101), { page: 2, request: null });
+  assert.equal(pageOf({}, 1), undefined);
+  assert.equal(pageOf({ page_sizes: "many" }, 1), undefined);
 });
 
 Deno.test("the time for which a run was held is no part of its load", () => {

@@ -236,10 +236,10 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
 });
 
 Deno.test("startRun while a failed run is unfinished resumes that run, and answers with it where it waits", async () => {
-  let isWell = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
     sftp: "none",
-    wrap: withFaults(({ skip }) => skip === 100 && !isWell ? status(404) : undefined),
+    wrap: withFaults(({ skip }) => skip === 100 && !isFixed ? status(404) : undefined),
   });
   await pipeline.start("extractor", "transformer", "saver", "api");
   const api = await addressOf(pipeline);
@@ -263,7 +263,7 @@ Deno.test("startRun while a failed run is unfinished resumes that run, and answe
     () => pipeline.events(run_id).filter(({ type }) => type === "run_failed").length === 2,
   );
   assert.equal(pipeline.runs().find((run) => run.run_id === second)?.superseded_by, run_id);
-  isWell = true;
+  isFixed = true;
   assert.deepEqual(await startRun("wait: true, timeoutSeconds: 50"), {
     finished: true,
     run: { runId: run_id, status: "COMPLETED" },
@@ -273,7 +273,7 @@ Deno.test("startRun while a failed run is unfinished resumes that run, and answe
 
 /** The API's address, once it listens. */
 async function addressOf(pipeline: TestPipeline): Promise<string> {
-  const { text } = await pipeline.said(/"ready"/, "api");
+  const { text } = await pipeline.logged(/"ready"/, "api");
   return `http://127.0.0.1:${JSON.parse(text).properties.port}`;
 }
 

@@ -110,8 +110,8 @@ Deno.test("the cluster completes a run while a container of each service and eac
     await composed.compose("up", "--detach");
     const wanted = [...SCALED, ...SCALED, ...ENGINES, "api", "api2", "sftp"].sort();
     await until("all are healthy", async () => {
-      const well = (await composed.containers()).filter(({ State }) => State.Health?.Status === "healthy");
-      return well.map(serviceOf).sort().join() === wanted.join() || undefined;
+      const healthy = (await composed.containers()).filter(({ State }) => State.Health?.Status === "healthy");
+      return healthy.map(serviceOf).sort().join() === wanted.join() || undefined;
     });
   });
 

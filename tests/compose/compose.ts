@@ -33,8 +33,8 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     await composed.compose("up", "--detach");
     await until("all are healthy", async () => {
       const states = await composed.containers();
-      const well = states.filter(({ State }) => State.Health?.Status === "healthy").map(serviceOf);
-      return [...PARTS, "redis", "sftp"].every((service) => well.includes(service)) || undefined;
+      const healthy = states.filter(({ State }) => State.Health?.Status === "healthy").map(serviceOf);
+      return [...PARTS, "redis", "sftp"].every((service) => healthy.includes(service)) || undefined;
     });
     const [init] = await composed.containers("init");
     assert.deepEqual([init?.State.Status, init?.State.ExitCode], ["exited", 0]);

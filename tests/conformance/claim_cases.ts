@@ -231,9 +231,9 @@ export const CLAIM_CASES: Cases = {
     await nothing(channel, SHORT_MS, `${BOX}:out`);
     assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 0 });
     await Promise.all([one.kill(), two.kill()]);
-    const told = [...await one.rest(), ...await two.rest()];
-    assert.equal(new Set(told).size, told.length);
-    assert.ok(told.every((line) => / 1$/.test(line)));
+    const handled = [...await one.rest(), ...await two.rest()];
+    assert.equal(new Set(handled).size, handled.length);
+    assert.ok(handled.every((line) => / 1$/.test(line)));
     assert.deepEqual(outputs.toSorted(), ids.map((id) => `${id}/out`));
   },
 

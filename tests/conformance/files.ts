@@ -91,12 +91,12 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
         assert.equal(await other.exists(path), true);
         assert.equal(await other.size(path), length);
         assert.deepEqual(await other.facts(path), facts);
-        const told: FileFacts[] = [];
+        const reported: FileFacts[] = [];
         const lines = await linesOf(
-          other.lines(path, { sha256: facts.sha256, onEnd: (facts) => told.push(facts) }),
+          other.lines(path, { sha256: facts.sha256, onEnd: (facts) => reported.push(facts) }),
         );
         assert.equal(lines.map((line) => `${line}\n`).join(""), text);
-        assert.deepEqual(told, [facts]);
+        assert.deepEqual(reported, [facts]);
       },
     );
   }

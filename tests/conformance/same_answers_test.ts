@@ -104,7 +104,7 @@ const CONDITIONS: Record<string, fc.Arbitrary<Condition>> = {
 };
 const onField: fc.Arbitrary<Conditions> = fc.constantFrom(...Object.keys(CONDITIONS))
   .chain((field) => CONDITIONS[field]!.map((condition) => ({ [field]: condition })));
-const asked = fc.oneof(
+const requested = fc.oneof(
   onField,
   onField,
   fc.tuple(onField, onField).map(([one, other]) => ({ ...one, ...other })),
@@ -166,7 +166,11 @@ needing("postgres")(
       fc.asyncProperty(
         distinct,
         fc.array(
-          fc.tuple(asked, fc.integer({ min: 1, max: 7 }), fc.constantFrom("start" as const, "end" as const)),
+          fc.tuple(
+            requested,
+            fc.integer({ min: 1, max: 7 }),
+            fc.constantFrom("start" as const, "end" as const),
+          ),
           { minLength: 20, maxLength: 20 },
         ),
         async (records, questions) => {

@@ -162,12 +162,12 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
           return true;
         },
       );
-      const told: number[] = [];
+      const reported: number[] = [];
       await assert.rejects(
-        store.loadFile(FILE, endless, { signal: stop.signal, progress: (records) => told.push(records) }),
+        store.loadFile(FILE, endless, { signal: stop.signal, progress: (records) => reported.push(records) }),
         /lease lost/,
       );
-      assert.deepEqual(told, told.map((_, i) => (i + 1) * 1000), "each report is a total");
+      assert.deepEqual(reported, reported.map((_, i) => (i + 1) * 1000), "each report is a total");
       assert.deepEqual((await store.runs.filesOf(["run-1"])).get("run-1"), []);
       assert.equal(await store.records.count("raw_users"), 0);
       assert.deepEqual(await store.records.page("raw_users", {}, { limit: 1 }), []);

@@ -19,7 +19,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
     "a run goes from its request to its delivery, whatever the order in which its events arrive",
     async ({ store, another }) => {
       await using other = await another();
-      const told = (runId: string) => {
+      const historyOf = (runId: string) => {
         let n = 0;
         return [
           { type: "run_requested", requested_by: "api" },
@@ -43,11 +43,11 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
         );
       };
       const [inOrder, reversed, shared] = [newRunId(START), newRunId(START), newRunId(START)];
-      for (const event of told(inOrder)) await store.record([event]);
-      await store.record(told(reversed).reverse());
+      for (const event of historyOf(inOrder)) await store.record([event]);
+      await store.record(historyOf(reversed).reverse());
       // two recorders at once
-      await Promise.all(told(shared).map((event, n) => (n % 2 ? store : other).record([event])));
-      await store.record(told(shared));
+      await Promise.all(historyOf(shared).map((event, n) => (n % 2 ? store : other).record([event])));
+      await store.record(historyOf(shared));
       const rows = await Promise.all([inOrder, reversed, shared].map((runId) => store.runs.byRunId(runId)));
       const [wanted, ...others] = rows.map((row) => {
         const { id: _id, run_id: _runId, ...rest } = row!;
@@ -59,7 +59,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
         "api",
       ]);
       for (const other of others) assert.deepEqual(other, wanted);
-      assert.equal((await store.runs.eventsOf([shared])).get(shared)!.length, told(shared).length);
+      assert.equal((await store.runs.eventsOf([shared])).get(shared)!.length, historyOf(shared).length);
       assert.deepEqual(
         new Set(rows.map((row) => row!.id)),
         new Set([1, 2, 3]),
@@ -178,14 +178,14 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
         "it is needed",
       );
       const removing = Promise.withResolvers<void>();
-      const asked = Promise.withResolvers<void>();
+      const requested = Promise.withResolvers<void>();
       const removed = store.removeFile(file!.id, at(1), async () => {
-        asked.resolve();
+        requested.resolve();
         await removing.promise;
         return undefined;
       });
-      await asked.promise;
-      let isTold = false;
+      await requested.promise;
+      let isRecorded = false;
       const event = RunEvent.parse({
         id: "e",
         published_at: at(2),
@@ -194,12 +194,12 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
         type: "run_requested",
         requested_by: "ana",
       });
-      const telling = other.record([event]).then(() => isTold = true);
+      const recording = other.record([event]).then(() => isRecorded = true);
       assert.equal((await store.runs.list({}, { limit: 1, offset: 0 })).length, 0);
-      assert.equal(isTold, false);
+      assert.equal(isRecorded, false);
       removing.resolve();
       assert.equal(await removed, undefined);
-      await telling;
+      await recording;
       await store.removeFile(file!.id, at(9), () => Promise.resolve(undefined));
       assert.equal((await store.runs.filesOf([runId])).get(runId)![0]!.removed_at, at(1));
     },
@@ -279,8 +279,8 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
         await loadTexts(store, run.runId, "invalid", invalid.map((one) => JSON.stringify(one)));
         const counts = { validCount: valid.length, invalidCount: invalid.length };
         await store.markLoaded({ ...run, rawFile: "a", processedFile: "b", dlqFile: "c", ...counts });
-        const told = { run_id: run.runId, actor: "courier", phase: "DELIVERING" };
-        const done = { ...told, type: "phase_completed", detail: { state: "DELIVERED" } };
+        const common = { run_id: run.runId, actor: "courier", phase: "DELIVERING" };
+        const done = { ...common, type: "phase_completed", detail: { state: "DELIVERED" } };
         await store.record([
           RunEvent.parse({ ...done, id: `${run.runId}/done`, published_at: at(n + 1_000) }),
         ]);

@@ -17,7 +17,10 @@ test("what a source announced and never gave stands in the run, its manifest, th
   const manifest = (await pipeline.remoteFiles()).find((name) => name.startsWith("manifest_"))!;
   const text = await Deno.readTextFile(`${pipeline.site!.disk}/${manifest}`);
   assert.deepEqual(JSON.parse(text).completeness, COMPLETENESS);
-  const { text: line } = await pipeline.said(/fewer records came than the source had announced/, "extractor");
+  const { text: line } = await pipeline.logged(
+    /fewer records came than the source had announced/,
+    "extractor",
+  );
   assert.match(line, /"level":"WARN".*"missing":13/);
 
   const metrics = await (await fetch(`${base}/metrics`)).text();
@@ -28,8 +31,8 @@ test("what a source announced and never gave stands in the run, its manifest, th
   const { stdout } = await pipeline.task("etl", "show", "latest");
   assert.match(stdout, /\nAnnounced 208, received 303, missing 13, repeated 108\n/);
   await visit(site, `/runs/${run.run_id}`, async ({ page }) => {
-    for (const told of ["Announced", "208", "303", "108", "announced 13 more than came"]) {
-      await shows(page, told);
+    for (const text of ["Announced", "208", "303", "108", "announced 13 more than came"]) {
+      await shows(page, text);
     }
   });
 });
@@ -53,6 +56,6 @@ Deno.test("a run that was left unfinished too long ago isn't resumed: the next o
   const why = new RegExp(
     `Run ${failed.run_id} of .*, unfinished at record 100, is not resumed: it began more than 2 h ago`,
   );
-  await pipeline.said(why, "extractor");
+  await pipeline.logged(why, "extractor");
   assert.match((await pipeline.task("etl", "show", "latest")).stdout, why);
 });

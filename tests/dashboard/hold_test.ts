@@ -20,14 +20,14 @@ test("a held run says why, with samples and the numbers of the run before, and i
   await visit(site, "/", async ({ page }) => {
     await shows(page, "held");
     await press(page, String(held.id), "link");
-    const told = [
+    const texts = [
       "Held before the load",
       "it has 40 valid records, fewer than 50 % of the 208 of run 1",
       "Some of its invalid records",
       "age: ",
       "Run Held",
     ];
-    for (const text of told) await shows(page, text);
+    for (const text of texts) await shows(page, text);
     await picture(page, "run_held");
     await press(page, "Release");
     await shows(page, `Release run ${held.id}?`);

@@ -35,8 +35,8 @@ Deno.test("in a terminal a test is sent to all receivers, and their answers are 
   const text = await answer.text();
   const { data: { notifications: { nodes, pageInfo } } } = JSON.parse(text);
   assert.deepEqual([nodes.length, nodes[0].state, pageInfo.hasNextPage], [1, "WAITING", true]);
-  for (const said of [text, sent.stdout, refused.stdout, refused.stderr, listed.stdout]) {
-    assert.ok(![HIDDEN_PATH, HIDDEN_QUERY, SECRET].some((secret) => said.includes(secret)));
+  for (const output of [text, sent.stdout, refused.stdout, refused.stderr, listed.stdout]) {
+    assert.ok(![HIDDEN_PATH, HIDDEN_QUERY, SECRET].some((secret) => output.includes(secret)));
   }
   assert.deepEqual(receiver.complaints, []);
 });

@@ -11,7 +11,7 @@ test("a run's page shows all of it, its address can be shared, and back and forw
   const file = site.pipeline.sql<{ sha256: string }>("SELECT sha256 FROM run_files LIMIT 1")[0]!;
   await visit(site, "/", async ({ page }) => {
     await press(page, String(run.id), "link");
-    const told = [
+    const texts = [
       `Run ${run.id}`,
       "extracting",
       "Not an object",
@@ -20,7 +20,7 @@ test("a run's page shows all of it, its address can be shared, and back and forw
       "/upload/manifest_",
       "read back",
     ];
-    for (const text of [...told, "No run corrects this one.", "The lookup has every value."]) {
+    for (const text of [...texts, "No run corrects this one.", "The lookup has every value."]) {
       await shows(page, text);
     }
     assert.equal(new URL(page.url()).pathname, `/runs/${run.run_id}`);

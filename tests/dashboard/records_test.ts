@@ -74,14 +74,14 @@ test("people see what a run added, changed and removed, look a record up, and re
           await shows(page, text);
         }
         await page.goto(`${site.base}/record?pipeline=users&key=105`);
-        const told = [
+        const texts = [
           `line 1 of run ${second.id}: age: 70 is greater than 65`,
           "SHA-256",
           correction.raw_file!,
           "When it was invalid",
           "age",
         ];
-        for (const text of told) await shows(page, text);
+        for (const text of texts) await shows(page, text);
         await picture(page, "record_corrected");
         await page.goto(`${site.base}/record?pipeline=users&key=nobody`);
         await shows(page, "No run has held a record with this key.");

@@ -210,7 +210,7 @@ export const cases: readonly DrillCase[] = [
         const disk = environment.disks.get("queue")!;
         await disk.fill();
         gate.open();
-        await environment.pipeline.said(/the disk is full\. Make room/);
+        await environment.pipeline.logged(/the disk is full\. Make room/);
         await pause(2_000);
         await disk.free();
         const since = stopwatch();

@@ -40,13 +40,13 @@ export const cases: readonly DrillCase[] = [
         reader.exec("BEGIN");
         const count = () => reader.prepare("SELECT count(*) AS n FROM raw_records").get()!.n;
         assert.equal(count(), 208);
-        const asked: Promise<string>[] = [];
+        const requested: Promise<string>[] = [];
         const since = await locked(
           environment.path("database/data.db"),
           3_000,
-          () => asked.push(environment.pipeline.tell()),
+          () => requested.push(environment.pipeline.tell()),
         );
-        const second = await asked[0]!;
+        const second = await requested[0]!;
         await environment.comesTo(second, "COMPLETED");
         assert.equal(count(), 208);
         reader.exec("COMMIT");
@@ -71,7 +71,7 @@ export const cases: readonly DrillCase[] = [
         emptyLog(environment.path("database/data.db"));
         await disk.fill(100_000);
         const second = await environment.pipeline.tell();
-        await environment.pipeline.said(/disk is full|disk I\/O error/, "saver");
+        await environment.pipeline.logged(/disk is full|disk I\/O error/, "saver");
         await disk.free();
         const since = stopwatch();
         await environment.comesTo(second, "COMPLETED");

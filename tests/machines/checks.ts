@@ -21,13 +21,13 @@ export async function check(
   cluster: Cluster,
   channel: Channel,
   controls: ReadonlyMap<string, Control>,
-  asked: readonly string[],
+  requested: readonly string[],
 ): Promise<Losses & { runs: number }> {
   await nothingWaits(channel);
   await using store = (await openStoreToRead({ url: cluster.databaseUrl }))!;
   const runs = await store.runs.list({}, { limit: 10_000, offset: 0 });
   const ids = new Set(runs.map(({ run_id }) => run_id));
-  assert.deepEqual(asked.filter((id) => !ids.has(id)), [], "each run that was asked for is known");
+  assert.deepEqual(requested.filter((id) => !ids.has(id)), [], "each run that was asked for is known");
   const total = { lost: 0, twice: 0, runs: runs.length };
   const [objects, delivered] = [new Set<string>(), new Set<string>()];
   for (const run of runs) {

@@ -40,11 +40,11 @@ export async function playOnMachines({ faults, seed, world, say }: MachinesOptio
     await apis.present(workers.map(({ host }) => host.name));
     const { services, engines } = cluster;
     note(`${services.length + engines.length} machines are up; ${faults} faults, --seed ${seed}`);
-    const asked: string[] = [];
+    const requested: string[] = [];
     const run = async (): Promise<number> => {
       const since = performance.now();
       const these = await Promise.all(PIPELINES.map((pipeline) => apis.request(pipeline)));
-      asked.push(...these);
+      requested.push(...these);
       for (const { runId, status, failure } of await apis.ended(these)) {
         assert.equal(status, "COMPLETED", `run ${runId}: ${failure?.reason}`);
       }
@@ -61,7 +61,7 @@ export async function playOnMachines({ faults, seed, world, say }: MachinesOptio
       const [end] = await Promise.all([over, run()]);
       note(`  completed ${secondsSince(end)} after the last fault`);
     }
-    const { lost, twice, runs } = await check(cluster, channel, control, asked);
+    const { lost, twice, runs } = await check(cluster, channel, control, requested);
     const ends = services.reduce((sum, { ends }) => sum + ends, 0);
     note(
       `${runs} runs completed, ${lost} records lost, ${twice} twice, files equal to those of one machine; ` +

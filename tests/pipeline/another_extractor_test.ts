@@ -22,7 +22,7 @@ test("the extractor on another machine resumes the run of one that died, though 
   await using postgres = await startPostgres();
   const database = await postgres.createDatabase();
   const ask = (sql: string) => postgres.psql(sql, new URL(database).pathname.slice(1));
-  const asked: number[] = [];
+  const requested: number[] = [];
   await using pipeline = await startPipeline({
     users: USERS,
     bad: 0.1,
@@ -35,7 +35,7 @@ test("the extractor on another machine resumes the run of one that died, though 
       LEASE_SECONDS: "2",
     },
     wrap: (answer) => (request) => {
-      asked.push(Number(new URL(request.url).searchParams.get("skip")));
+      requested.push(Number(new URL(request.url).searchParams.get("skip")));
       return answer(request);
     },
   });
@@ -51,7 +51,7 @@ test("the extractor on another machine resumes the run of one that died, though 
   await pipeline.kill("extractor");
   await postgres.kill();
   await postgres.start();
-  const before = asked.length;
+  const before = requested.length;
   pipeline.env.DATA_DIR = "own/second";
   await pipeline.start("extractor", "transformer", "saver");
   const rawFile = await pipeline.until("the run is completed", async () => {
@@ -60,7 +60,7 @@ test("the extractor on another machine resumes the run of one that died, though 
     return row === "" ? undefined : row;
   });
 
-  const again = asked.slice(before).filter((skip) => asked.indexOf(skip) < before);
+  const again = requested.slice(before).filter((skip) => requested.indexOf(skip) < before);
   assert.ok(again.length > 0 && again.length <= 85, `${again.length} pages of 130 KB, more than two parts`);
   assert.ok(!again.includes(0), "it began where the store had its records");
   assert.ok(

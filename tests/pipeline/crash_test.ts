@@ -51,14 +51,14 @@ async function oneOfEach(
 
 onEachEngine("messages that come twice change nothing", async (engine) => {
   await using pipeline = await startPipeline({ engine, bad: 0.1 });
-  const heard = new AbortController();
+  const watching = new AbortController();
   const names = ["channel:phase1_complete", "channel:phase2_complete", "channel:deliver"];
-  const views = await Promise.all(names.map((name) => pipeline.channel.watch(name, heard.signal)));
+  const views = await Promise.all(names.map((name) => pipeline.channel.watch(name, watching.signal)));
   const firsts = views.map(firstOf);
   await pipeline.start("extractor", "transformer", "saver");
   const before = await pipeline.completed(await pipeline.tell());
   const bodies = await Promise.all(firsts);
-  heard.abort();
+  watching.abort();
   const row = { ...before, status_at: "", finished_at: "", delivered_at: "" };
   const files = await pipeline.remoteFiles();
 
@@ -149,8 +149,8 @@ async function killedBeforeAcknowledging(channel: "embedded" | "redis", engine: 
   await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
   await Deno.writeTextFile(`${pipeline.folder}/${RAW}`, rawText(users));
   await pipeline.start("transformer", "saver");
-  const heard = new AbortController();
-  const events = await pipeline.channel.watch("channel:run_events", heard.signal);
+  const watching = new AbortController();
+  const events = await pipeline.channel.watch("channel:run_events", watching.signal);
   const runId = await announce(pipeline);
   for await (const body of events) {
     const event = JSON.parse(body);
@@ -160,7 +160,7 @@ async function killedBeforeAcknowledging(channel: "embedded" | "redis", engine: 
   await pipeline.until("the load", () => pipeline.runs()[0]?.loaded_at != null);
   await pipeline.kill("saver");
   await letGo();
-  heard.abort();
+  watching.abort();
   assert.notEqual(pipeline.runs()[0]!.status, "COMPLETED");
 
   await pipeline.start("saver");
@@ -189,11 +189,11 @@ onEachEngine(
 );
 
 Deno.test("an extractor killed between two pages resumes at the second, in the same run and file", async () => {
-  const asked: string[] = [];
+  const requested: string[] = [];
   let silent = true;
   const wrap = (answer: Handler): Handler => (request) => {
     const skip = new URL(request.url).searchParams.get("skip")!;
-    asked.push(skip);
+    requested.push(skip);
     return silent && skip === "100" ? new Promise<Response>(() => {}) : answer(request);
   };
   await using pipeline = await startPipeline({ wrap, env: { BATCH_SIZE: "100" } });
@@ -201,7 +201,7 @@ Deno.test("an extractor killed between two pages resumes at the second, in the s
   const runId = await pipeline.tell();
   await pipeline.until(
     "the first page is noted",
-    async () => asked.includes("100") && await noted(pipeline) === 100,
+    async () => requested.includes("100") && await noted(pipeline) === 100,
   );
   const [part] = await pipeline.partFiles();
   assert.match(part!, /^data\/raw_users\/records_\d{8}_\d{6}\.jsonl\.part$/);
@@ -212,7 +212,7 @@ Deno.test("an extractor killed between two pages resumes at the second, in the s
   await pipeline.start("extractor");
   const run = await pipeline.completed(runId);
   assert.equal(`${run.raw_file}.part`, part);
-  assert.deepEqual(asked, ["0", "100", "100", "200"]);
+  assert.deepEqual(requested, ["0", "100", "100", "200"]);
   assert.equal(pipeline.runs().length, 1);
   assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
   assert.deepEqual(await pipeline.partFiles(), []);

@@ -32,10 +32,10 @@ test("deno task demo --once in a fresh clone does the whole job, with no server 
     new Deno.Command(Deno.execPath(), { args, cwd: copy.folder, env, clearEnv: true, stdin: "null" })
       .output();
   const { code, stdout, stderr } = await deno("task", "--quiet", "demo", "--once");
-  const said = new TextDecoder().decode(stdout);
-  assert.equal(code, 0, said + new TextDecoder().decode(stderr));
-  assert.match(said, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);
-  assert.match(said, /Pipeline products[^]*COMPLETED: 194 valid, 0 invalid/);
+  const output = new TextDecoder().decode(stdout);
+  assert.equal(code, 0, output + new TextDecoder().decode(stderr));
+  assert.match(output, /COMPLETED: 208 valid, 0 invalid, 0 UNKNOWN/);
+  assert.match(output, /Pipeline products[^]*COMPLETED: 194 valid, 0 invalid/);
   const shown = /It prints:\n\n```\n([^]*?)```/.exec(
     await Deno.readTextFile(`${copy.folder}/README.md`),
   )![1]!;
@@ -43,8 +43,8 @@ test("deno task demo --once in a fresh clone does the whole job, with no server 
   for (const line of shown.split("\n").filter((line) => line !== "" && line !== "…")) {
     const pattern = line.split(/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|…)/)
       .map((part, at) => at % 2 === 0 ? RegExp.escape(part) : ".+").join("");
-    const found = new RegExp(`^${pattern}$`, "m").exec(said.slice(from));
-    assert.ok(found, `the README shows a line that isn't printed: ${line}\n${said}`);
+    const found = new RegExp(`^${pattern}$`, "m").exec(output.slice(from));
+    assert.ok(found, `the README shows a line that isn't printed: ${line}\n${output}`);
     from += found.index + found[0].length;
   }
 

@@ -57,9 +57,9 @@ test("a host key that isn't the known one: nothing is sent, and the error says w
 
 Deno.test("a source that fails in the middle: the next request resumes there, in the same run and file", async () => {
   let down = true;
-  const asked: number[] = [];
+  const requested: number[] = [];
   const wrap = withFaults(({ skip }) => {
-    asked.push(skip);
+    requested.push(skip);
     return down && skip === 100 ? status(503) : undefined;
   });
   await using pipeline = await startPipeline({ wrap, env: { MAX_RETRIES: "2" } });
@@ -67,8 +67,8 @@ Deno.test("a source that fails in the middle: the next request resumes there, in
     down = false;
     return Promise.resolve();
   });
-  assert.deepEqual(asked.filter((skip) => skip === 0), [0]);
-  assert.equal(asked.filter((skip) => skip === 100).length, 4);
+  assert.deepEqual(requested.filter((skip) => skip === 0), [0]);
+  assert.equal(requested.filter((skip) => skip === 100).length, 4);
   const [resumed] = pipeline.runs().filter((run) => run.status === "COMPLETED");
   assert.equal(pipeline.runs().find((run) => run.superseded_by !== null)?.superseded_by, resumed!.run_id);
   assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });

@@ -78,11 +78,11 @@ Deno.test("an extraction withstands ENOSPC and EIO at every write: nothing half-
   const whole = new Map([[`raw_users/${RAW_FILE}`, await expected({ users: 250 })]]);
   await tryEveryStep(async () => {
     const pipeline = await startPipeline({ users: 250 });
-    const asked = request();
+    const requested = request();
     return {
       data: pipeline.data,
       whole,
-      work: () => pipeline.handle(asked),
+      work: () => pipeline.handle(requested),
       [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
     };
   }, 20);
@@ -92,7 +92,7 @@ Deno.test("a correction withstands ENOSPC and EIO at every write: nothing half-w
   await tryEveryStep(async () => {
     const pipeline = await startCorrections();
     const { sha256 } = await pipeline.files.facts(pipeline.dlq_file);
-    const asked = pipeline.request(
+    const requested = pipeline.request(
       [{ line: 1, merge: { age: 18 } }, { line: 4, merge: { age: 19 } }],
       sha256,
     );
@@ -103,11 +103,11 @@ Deno.test("a correction withstands ENOSPC and EIO at every write: nothing half-w
         '{"id":1.0,"age":18}\n{"id":4,"age":19}\n',
       ]]),
       work: async () => {
-        const { outputs: [announced] } = await pipeline.handle(asked);
+        const { outputs: [announced] } = await pipeline.handle(requested);
         assert.equal(announced?.to, "channel:phase1_complete");
         const checkpoint = JSON.parse(await Deno.readTextFile(`${pipeline.data}/state/extractor_state.json`));
         assert.equal(checkpoint.completed.length, 1);
-        await Deno.stat(`${pipeline.data}/state/untransformed/${asked.run_id}.json`);
+        await Deno.stat(`${pipeline.data}/state/untransformed/${requested.run_id}.json`);
       },
       [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
     };

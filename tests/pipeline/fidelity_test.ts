@@ -112,9 +112,9 @@ Deno.test("bad records of every kind are distinguished, and stop nothing", async
   );
   assert.ok(done?.type === "phase_completed");
   const reasons = done.detail.reasons as { reason: string; count: number }[];
-  const told = (reason: string) => reasons.find((counted) => counted.reason === reason)?.count ?? 0;
+  const countOf = (reason: string) => reasons.find((counted) => counted.reason === reason)?.count ?? 0;
   assert.ok(
-    told("age: less than 18") > 0 && told("company.department: missing") > 0,
+    countOf("age: less than 18") > 0 && countOf("company.department: missing") > 0,
     JSON.stringify(reasons),
   );
   assert.ok(reasons.reduce((sum, { count }) => sum + count, 0) >= invalid);

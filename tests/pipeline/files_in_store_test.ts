@@ -73,13 +73,13 @@ test("services that share a store and no folder make the files of a local run, b
   await using server = await startS3();
   const place = await server.bucket();
   await using proxy = startS3Proxy(place);
-  const asked: number[] = [];
+  const requested: number[] = [];
   await using pipeline = await startPipeline({
     users: USERS,
     bad: 0.1,
     env: variablesOf(proxy.place),
     wrap: (answer) => (request) => {
-      asked.push(Number(new URL(request.url).searchParams.get("skip")));
+      requested.push(Number(new URL(request.url).searchParams.get("skip")));
       return answer(request);
     },
   });
@@ -89,11 +89,11 @@ test("services that share a store and no folder make the files of a local run, b
   const runId = await pipeline.tell();
   await here;
   await pipeline.kill("extractor");
-  const before = asked.length;
+  const before = requested.length;
   here = seen(proxy, /^PUT .*\/processed_users\/.*partNumber=1/);
   await start(pipeline, "extractor", "transformer");
   await here;
-  const again = asked.slice(before).filter((skip) => asked.indexOf(skip) < before);
+  const again = requested.slice(before).filter((skip) => requested.indexOf(skip) < before);
   assert.ok(
     again.length > 0 && again.length <= 85,
     `${again.length} pages of 130 KB were asked for again, more than two parts`,

@@ -28,7 +28,7 @@ Deno.test("a load that doesn't fit gives the space back, waits, and is done once
   await pipeline.start("extractor", "transformer", "saver");
   const before = await free();
   const runId = await pipeline.tell();
-  const { text } = await pipeline.said(
+  const { text } = await pipeline.logged(
     /Make [\d.]+ MB of room; it is tried again by itself for a week/,
     "saver",
   );

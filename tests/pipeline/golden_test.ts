@@ -85,7 +85,7 @@ Deno.test("users are to the byte what they were before pipelines had definitions
   assert.equal(sha256(bodies.join("\n")), MESSAGES, bodies.join("\n"));
 
   await pipeline.start("api");
-  const [, port] = /"port":(\d+)/.exec((await pipeline.said(/"message":"ready".*"port":/, "api")).text)!;
+  const [, port] = /"port":(\d+)/.exec((await pipeline.logged(/"message":"ready".*"port":/, "api")).text)!;
   const answer = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
     return plain(`${response.status} ${await response.text()}`);

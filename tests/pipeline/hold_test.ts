@@ -191,7 +191,7 @@ Deno.test("a later run waits behind a held one without an attempt, and `run` end
   );
   source.has(70);
   const later = await pipeline.tell();
-  await pipeline.said(new RegExp(`Run ${later} waits: run ${held.run_id} of the same pipeline is held`));
+  await pipeline.logged(new RegExp(`Run ${later} waits: run ${held.run_id} of the same pipeline is held`));
   // what is recorded comes by a message of its own
   await pipeline.until("the request's event", () => typesOf(pipeline, later).length > 0);
   assert.deepEqual(typesOf(pipeline, later), ["run_requested"]);
@@ -285,7 +285,7 @@ onEachEngine(
     };
     await pipeline.stop("saver");
     await using _second = await restart("second");
-    await pipeline.said(/"message":"ready".*"logger":"etl.saver"/);
+    await pipeline.logged(/"message":"ready".*"logger":"etl.saver"/);
     assert.equal((await pipeline.status("HELD", run_id)).loaded_at, null);
     // decided on, and the order to load it lost with the queue
     await pipeline.kill("saver");

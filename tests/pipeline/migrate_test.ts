@@ -35,10 +35,10 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
   const url = await server.createDatabase();
   const name = new URL(url).pathname.slice(1);
   const changes = [1, 2].map((id) => ({ id, at: at(id) }));
-  const asked: string[] = [];
+  const requested: string[] = [];
   await using source = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
-    asked.push(new URL(request.url).searchParams.get("since")!);
-    return Response.json(changes.filter((change) => change.at >= asked.at(-1)!));
+    requested.push(new URL(request.url).searchParams.get("since")!);
+    return Response.json(changes.filter((change) => change.at >= requested.at(-1)!));
   });
   await using pipeline = await startPipeline({
     bad: 0.1,
@@ -54,8 +54,8 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
       }
     },
   });
-  const told = await pipeline.channel.watch("channel:phase2_complete", AbortSignal.timeout(60_000));
-  const loaded = told[Symbol.asyncIterator]().next();
+  const announcements = await pipeline.channel.watch("channel:phase2_complete", AbortSignal.timeout(60_000));
+  const loaded = announcements[Symbol.asyncIterator]().next();
   await pipeline.start("extractor", "transformer", "saver");
   const first = await pipeline.completed(await pipeline.tell());
   await pipeline.completed(await pipeline.tell("issues"));
@@ -105,7 +105,7 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
   await completed(3);
   await pipeline.tell();
   await completed(4);
-  assert.deepEqual(asked, ["2026-01-01T00:00:00Z", at(2)]);
+  assert.deepEqual(requested, ["2026-01-01T00:00:00Z", at(2)]);
   assert.equal(
     await server.psql("SELECT string_agg(id || pipeline, ' ' ORDER BY id) FROM etl_runs", name),
     "1users 2issues 3issues 4users",
@@ -137,27 +137,27 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
 test("migrate refuses what it can't use, and says what to do", async () => {
   await using server = await startPostgres();
   await using pipeline = await startPipeline({ sftp: "none" });
-  const said = async (...args: string[]) => {
+  const outputOf = async (...args: string[]) => {
     const { code, stderr } = await pipeline.task("migrate", ...args);
     return `${code} ${stderr}`;
   };
-  assert.match(await said(), /^2 Where to\? deno task migrate --to postgres:/);
+  assert.match(await outputOf(), /^2 Where to\? deno task migrate --to postgres:/);
   assert.match(
-    await said("--to", "mysql://root:hush@db/etl"),
+    await outputOf("--to", "mysql://root:hush@db/etl"),
     /^2 --to can't be used: wanted postgres:\/\/USER/,
   );
-  assert.doesNotMatch(await said("--to", "mysql://root:hush@db/etl"), /hush/);
+  assert.doesNotMatch(await outputOf("--to", "mysql://root:hush@db/etl"), /hush/);
   const url = await server.createDatabase();
   assert.match(
-    await said("--to", url),
+    await outputOf("--to", url),
     /^1 Cannot copy database\/data\.db: there is no database\. Set DB_PATH/,
   );
   await pipeline.start("saver");
   await pipeline.stop("saver");
   assert.match(
-    await said("--to", server.url("nowhere")),
+    await outputOf("--to", server.url("nowhere")),
     /^1 Cannot use the database .*\/nowhere: there is no database of this name/,
   );
   await server.stop();
-  assert.match(await said("--to", url), /^1 .*run this again\.\n.*nobody listens there/);
+  assert.match(await outputOf("--to", url), /^1 .*run this again\.\n.*nobody listens there/);
 });

@@ -49,13 +49,14 @@ async function open(
 }
 
 function assertSilent(pipeline: TestPipeline): void {
-  const said = pipeline.logs().map(({ text }) => text).join("\n");
+  const logged = pipeline.logs().map(({ text }) => text).join("\n");
   for (const secret of [HIDDEN_PATH, HIDDEN_QUERY, SECRET, SECRET.slice("whsec_".length)]) {
-    assert.ok(!said.includes(secret), "a log line holds a secret");
+    assert.ok(!logged.includes(secret), "a log line holds a secret");
   }
 }
 
-const told = ({ received }: TestReceiver, type: string) => received.filter(({ body }) => body.type === type);
+const notifications = ({ received }: TestReceiver, type: string) =>
+  received.filter(({ body }) => body.type === type);
 
 async function storyOf(channel: "embedded" | "redis"): Promise<void> {
   await using receiver = startReceiver();
@@ -71,21 +72,21 @@ async function storyOf(channel: "embedded" | "redis"): Promise<void> {
   const run = await pipeline.completed(await pipeline.tell());
   await pipeline.until(
     "all notifications",
-    () => Promise.resolve(told(receiver, "run.recovered").length > 0),
+    () => Promise.resolve(notifications(receiver, "run.recovered").length > 0),
   );
   await pipeline.stop("saver");
   assert.deepEqual(receiver.complaints, [], "every signature is good");
   const types = receiver.received.map(({ body }) => body.type);
   assert.deepEqual(new Set(types), new Set(["run.failed", "source.drift", "run.recovered"]));
   assert.equal(types.length, 3);
-  const [failure] = told(receiver, "run.failed");
+  const [failure] = notifications(receiver, "run.failed");
   assert.match(failure!.body.text, /^\[users\] Run \d+ failed while extracting: .*404/);
   assert.match(String(failure!.body.data.link), /^https:\/\/etl\.example\.com\/runs\/[0-9a-f-]{36}$/);
-  const [drift] = told(receiver, "source.drift");
+  const [drift] = notifications(receiver, "source.drift");
   assert.deepEqual(drift!.body.data.new, ["eye"]);
   assert.deepEqual(drift!.body.data.gone, ["eyeColor"]);
   assert.deepEqual(drift!.body.data.changed, [{ field: "height", before: ["number"], now: ["string"] }]);
-  assert.equal(told(receiver, "run.recovered")[0]!.body.data.run_id, run.run_id);
+  assert.equal(notifications(receiver, "run.recovered")[0]!.body.data.run_id, run.run_id);
   const records = pipeline.sql<{ email: string }>(
     "SELECT json_extract(json, '$.email') AS email FROM raw_records",
   );
@@ -129,7 +130,7 @@ async function killedOften(channel: "embedded" | "redis"): Promise<void> {
     return Promise.resolve(sent.length === 1);
   });
   assert.deepEqual(receiver.complaints, []);
-  const failures = told(receiver, "run.failed");
+  const failures = notifications(receiver, "run.failed");
   assert.ok(failures.length >= 2, "it was told again");
   assert.equal(new Set(failures.map(({ id }) => id)).size, 1, "one id an event");
   assert.equal(new Set(failures.map(({ text }) => text)).size, 1);
@@ -151,8 +152,8 @@ Deno.test("receivers that never answer, or never end, delay no run, and no other
     await connection.read(new Uint8Array(65_536));
     for (;;) await connection.write(new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n"));
   });
-  await using well = startReceiver();
-  const { pipeline, source } = await open([silent.url, endless.url, well.url]);
+  await using healthy = startReceiver();
+  const { pipeline, source } = await open([silent.url, endless.url, healthy.url]);
   await using _pipeline = pipeline;
   await pipeline.start("extractor", "transformer", "saver");
   const timed = async () => {
@@ -169,9 +170,9 @@ Deno.test("receivers that never answer, or never end, delay no run, and no other
   assert.ok(took < usual + 9_000, `the run took ${took} ms while a receiver was silent, ${usual} ms before`);
   await pipeline.until(
     "the other receiver knows",
-    () => Promise.resolve(told(well, "run.recovered").length === 1),
+    () => Promise.resolve(notifications(healthy, "run.recovered").length === 1),
   );
-  assert.deepEqual(well.complaints, []);
+  assert.deepEqual(healthy.complaints, []);
   assertSilent(pipeline);
 });
 
@@ -183,7 +184,7 @@ Deno.test("a run in the foreground ends once its failure was reported, and only 
   const { code, stdout, stderr } = await pipeline.task("run");
   assert.equal(code, 1);
   assert.deepEqual(receiver.complaints, []);
-  assert.equal(told(receiver, "run.failed").length, 1);
+  assert.equal(notifications(receiver, "run.failed").length, 1);
   for (const secret of [HIDDEN_PATH, HIDDEN_QUERY, SECRET]) assert.ok(!(stdout + stderr).includes(secret));
   const { NOTIFY_URL, NOTIFY_SECRET, TZ } = environmentOf(
     "api",
@@ -216,7 +217,7 @@ Deno.test("a planned time that passed while nothing ran is reported when the sav
     await receiver.times(1);
     await pipeline.kill("saver");
   }
-  const late = told(receiver, "run.late").filter(({ body }) => body.data.pipeline === "users");
+  const late = notifications(receiver, "run.late").filter(({ body }) => body.data.pipeline === "users");
   assert.equal(new Set(late.map(({ id }) => id)).size, 1, "a restart tells nothing new");
   assert.equal(late[0]!.body.data.extractor, "not running");
   assert.match(late[0]!.body.text, /^\[users\] No run has completed since .*T03:00:00\.000Z/);

@@ -25,7 +25,7 @@ for (const order of ORDERS) {
     });
     for (const service of order) {
       await pipeline.start(service);
-      if (service === "extractor") await pipeline.said(/message settled/, "extractor"); // its run is over before the next one starts
+      if (service === "extractor") await pipeline.logged(/message settled/, "extractor"); // its run is over before the next one starts
     }
     const run = await pipeline.completed();
     assert.deepEqual([run.valid_count, run.invalid_count, run.requested_by, run.delivery_state], [
@@ -71,10 +71,10 @@ onEachEngine(
 );
 
 Deno.test("a run whose extraction failed while the clock was ahead is shown as resumed, and completes", async () => {
-  let isWell = false;
+  let isFixed = false;
   await using pipeline = await startPipeline({
     sftp: "none",
-    wrap: withFaults(({ skip }) => skip === 100 && !isWell ? status(404) : undefined),
+    wrap: withFaults(({ skip }) => skip === 100 && !isFixed ? status(404) : undefined),
   });
   const [run, ...args] = commandOf("extractor", pipeline.env, pipeline.pipelines);
   const clockAhead = new URL("../support/clock_ahead.ts", import.meta.url).href;
@@ -83,7 +83,7 @@ Deno.test("a run whose extraction failed while the clock was ahead is shown as r
   const { run_id } = await pipeline.status("FAILED", await pipeline.tell());
   assert.ok(pipeline.runs()[0]!.status_at > new Date(Date.now() + 60_000).toISOString());
   await pipeline.stop("extractor");
-  isWell = true;
+  isFixed = true;
   const mailbox = pipeline.channel.mailbox("channel:phase1_complete");
   await mailbox.pause();
   await pipeline.start("extractor");

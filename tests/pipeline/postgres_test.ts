@@ -36,7 +36,7 @@ const QUERY = `{
 /** Runs users twice; what the API answers then. */
 async function answersOf(pipeline: TestPipeline): Promise<string[]> {
   await pipeline.start("extractor", "transformer", "saver", "api");
-  const ready = await pipeline.said(/"message":"ready"/, "api");
+  const ready = await pipeline.logged(/"message":"ready"/, "api");
   const origin = `http://127.0.0.1:${JSON.parse(ready.text).properties.port}`;
   const statuses = async () => {
     const answer = await fetch(`${origin}/graphql`, {
@@ -125,7 +125,7 @@ test("a saver that is started before its database waits for it", async () => {
   await server.stop();
   await using pipeline = await startPipeline({ sftp: "none", env: { DATABASE_URL: url } });
   const saver = pipeline.begin("saver");
-  await pipeline.said(/"message":"waiting".*nobody listens there/, "saver");
+  await pipeline.logged(/"message":"waiting".*nobody listens there/, "saver");
   await server.start();
   await saver.line(/"message":"ready"/);
 });

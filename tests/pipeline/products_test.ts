@@ -81,7 +81,7 @@ Deno.test("bad products are repaired by their own rules, and verify finds all co
   await using pipeline = await startPipeline({ bad: 0.1 });
   await pipeline.start(...ALL, "api");
   const run = await pipeline.completed(await pipeline.tell("products"));
-  const [, port] = /"port":(\d+)/.exec((await pipeline.said(/"message":"ready".*"port":/, "api")).text)!;
+  const [, port] = /"port":(\d+)/.exec((await pipeline.logged(/"message":"ready".*"port":/, "api")).text)!;
   const ask = async (query: string, variables: Record<string, unknown>) => {
     const answer = await fetch(`http://127.0.0.1:${port}/graphql`, {
       method: "POST",

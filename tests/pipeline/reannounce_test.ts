@@ -23,7 +23,7 @@ Deno.test("a run that is loaded stays as it is when its raw file is announced ag
   await pipeline.channel.publish(
     compose("channel:phase1_complete", "announced-again", { run_id, raw_file: raw_file! }),
   );
-  await pipeline.said(/with another lookup file or other rules; the files stay as they are/, "transformer");
+  await pipeline.logged(/with another lookup file or other rules; the files stay as they are/, "transformer");
   await pipeline.until("the second delivery", () => {
     const ends = pipeline.events(run_id).filter(({ type }) =>
       type === "phase_completed" || type === "run_failed"

@@ -10,13 +10,13 @@ import { onEachEngine } from "../support/engines.ts";
 /** A source that keeps silent until it is let go. */
 function heldSource() {
   const { promise, resolve: release } = Promise.withResolvers<void>();
-  const asked = Promise.withResolvers<void>();
+  const requested = Promise.withResolvers<void>();
   const wrap = (answer: Handler): Handler => async (request) => {
-    asked.resolve();
+    requested.resolve();
     await promise;
     return await answer(request);
   };
-  return { wrap, asked: asked.promise, release };
+  return { wrap, requested: requested.promise, release };
 }
 
 /** What is held up is held by the same service for as long as the test takes. */
@@ -27,7 +27,7 @@ Deno.test("a request while a run is being extracted is answered with that run", 
   await using pipeline = await startPipeline({ ...source, sftp: "none", env: PATIENT });
   await pipeline.start("extractor", "transformer", "saver");
   const runId = await pipeline.tell();
-  await source.asked;
+  await source.requested;
   const refused = await pipeline.task("run");
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, new RegExp(`Cannot start a run: run ${runId} is being extracted`));
@@ -110,8 +110,8 @@ onEachEngine(
     await pipe.write(new TextEncoder().encode(begun.text.slice(0, 1_000)));
     await Deno.remove(`${pipeline.folder}/${begun.file}`);
     await Deno.writeTextFile(`${pipeline.folder}/${begun.file}`, begun.text); // for the saver, which comes later
-    const asked = await pipeline.tell();
-    await source.asked;
+    const requested = await pipeline.tell();
+    await source.requested;
 
     const ends = ["extractor", "transformer", "saver"].map((service) => pipeline.stop(service));
     await pipe.write(new TextEncoder().encode(begun.text.slice(1_000)));
@@ -121,7 +121,7 @@ onEachEngine(
     await pipeline.site!.thaw();
     source.release();
     await pipeline.start("extractor", "transformer", "saver");
-    for (const runId of [loaded.runId, begun.runId, asked]) {
+    for (const runId of [loaded.runId, begun.runId, requested]) {
       await pipeline.completed(runId);
       const attempts = pipeline.events(runId).flatMap((event) =>
         event.type === "phase_started" ? [event.attempt] : []

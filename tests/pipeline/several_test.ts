@@ -136,7 +136,7 @@ Deno.test("each pipeline has its schedule: one that has none is not run at the s
   await using source = await startPaged(() => Response.json(numbered(2)));
   await using folder = await definitions({
     planned: definition("planned", `${source.origin}/planned`, 'schedule: env("PLANNED_AT", "0 3 1 1 *"),'),
-    asked: definition("asked", `${source.origin}/asked`),
+    requested: definition("asked", `${source.origin}/asked`),
   });
   await using pipeline = await startPipeline({
     sftp: "none",

@@ -20,7 +20,7 @@ interface Changing extends AsyncDisposable {
   /** Adds a change at second `id`. */
   change(id: number, n?: unknown): void;
   /** What was asked for changes since, newest last. */
-  readonly asked: string[];
+  readonly requested: string[];
   /** Asks for a run, and waits until it is loaded. */
   load(): Promise<RunRow>;
 }
@@ -31,10 +31,10 @@ const FROM = "2026-01-01T00:00:00Z";
 async function startChanging(options: TestPipelineOptions = {}): Promise<Changing> {
   await using started = new AsyncDisposableStack();
   const changes: Change[] = [];
-  const asked: string[] = [];
+  const requested: string[] = [];
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
     const since = new URL(request.url).searchParams.get("since")!;
-    asked.push(since);
+    requested.push(since);
     return Response.json(changes.filter((change) => change.at >= since));
   });
   started.defer(() => server.shutdown());
@@ -65,7 +65,7 @@ export default pipeline({
   const open = started.move();
   return {
     pipeline,
-    asked,
+    requested,
     change: (id, n = id) => void changes.push({ id, at: at(id), n }),
     load: async () => await settled(pipeline, await pipeline.completed(await pipeline.tell("issues"))),
     [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
@@ -88,7 +88,7 @@ function sinceOf(run: RunRow): { from: string; to: string; rewinds: number } {
 
 Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: the next one asks from before it", async () => {
   await using test = await startChanging();
-  const { pipeline, asked, change, load } = test;
+  const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
   for (const id of [1, 2, 3]) change(id);
   assert.deepEqual(sinceOf(await load()), { from: FROM, to: at(3), rewinds: 0 });
@@ -108,7 +108,7 @@ Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: th
   change(5);
   change(6);
   assert.deepEqual(sinceOf(await load()), { from: at(3), to: at(6), rewinds: 0 });
-  assert.deepEqual(asked, [FROM, at(3), at(3)]);
+  assert.deepEqual(requested, [FROM, at(3), at(3)]);
 
   await pipeline.stop("saver");
   change(7);
@@ -124,7 +124,7 @@ Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: th
   await pipeline.status("FAILED", damaged);
   assert.equal((await pipeline.channel.mailbox("channel:phase2_complete").state()).dead, 1);
   await load();
-  assert.equal(asked.at(-1), at(6));
+  assert.equal(requested.at(-1), at(6));
 
   await pipeline.stop("transformer");
   change(8);
@@ -144,14 +144,14 @@ Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: th
   await pipeline.start("transformer");
   await pipeline.status("FAILED", cancelled);
   await load();
-  assert.equal(asked.at(-1), at(7));
+  assert.equal(requested.at(-1), at(7));
   await load();
-  assert.equal(asked.at(-1), at(8));
+  assert.equal(requested.at(-1), at(8));
 });
 
 Deno.test("a run that starts while the one before isn't loaded asks from before it", async () => {
   await using test = await startChanging();
-  const { pipeline, asked, change, load } = test;
+  const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
   change(1);
   await load();
@@ -162,18 +162,18 @@ Deno.test("a run that starts while the one before isn't loaded asks from before 
     "both",
     async () => (await pipeline.channel.mailbox("channel:phase2_complete").state()).depth === 2,
   );
-  assert.deepEqual(asked, [FROM, at(1), at(1)]);
+  assert.deepEqual(requested, [FROM, at(1), at(1)]);
   await pipeline.start("saver");
   for (const run of [first, second]) await pipeline.completed(run);
   await load();
-  assert.equal(asked.at(-1), at(2));
+  assert.equal(requested.at(-1), at(2));
 });
 
 for (const channel of ["embedded", "redis"] as const) {
   const test = channel === "redis" ? needing("redis-server") : Deno.test;
   test(`a load while no extractor ran, and a lost memory of it, leave the next run where it belongs (${channel})`, async () => {
     await using test = await startChanging({ channel });
-    const { pipeline, asked, change, load } = test;
+    const { pipeline, requested, change, load } = test;
     await pipeline.start("extractor", "transformer");
     change(1);
     const runId = await pipeline.tell("issues");
@@ -188,7 +188,7 @@ for (const channel of ["embedded", "redis"] as const) {
     await pipeline.start("extractor");
     await settled(pipeline, runId);
     await load();
-    assert.equal(asked.at(-1), at(1));
+    assert.equal(requested.at(-1), at(1));
     await pipeline.kill("extractor", "saver");
     await Deno.remove(`${pipeline.folder}/data/state/standing`, { recursive: true });
     await pipeline.start("extractor", "saver");
@@ -198,13 +198,13 @@ for (const channel of ["embedded", "redis"] as const) {
     );
     change(3);
     await load();
-    assert.equal(asked.at(-1), at(2));
+    assert.equal(requested.at(-1), at(2));
   });
 }
 
 Deno.test("the outcome of a run survives the loss of the queue", async () => {
   await using test = await startChanging();
-  const { pipeline, asked, change } = test;
+  const { pipeline, requested, change } = test;
   await pipeline.start("extractor", "transformer");
   change(1);
   const runId = await pipeline.tell("issues");
@@ -228,12 +228,12 @@ Deno.test("the outcome of a run survives the loss of the queue", async () => {
   );
   await using moved = await openChannel({ queuePath: `${pipeline.folder}/database/new.db` });
   await pipeline.completed(await tell(moved, { requestedBy: "test", actor: "cli", pipeline: "issues" }));
-  assert.equal(asked.at(-1), at(1));
+  assert.equal(requested.at(-1), at(1));
 });
 
 Deno.test("a rewind asks again from where a person says, over what is unfinished, and what began before it moves nothing", async () => {
   await using test = await startChanging();
-  const { pipeline, asked, change, load } = test;
+  const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
   for (const id of [1, 2, 3, 4]) change(id);
   await load();
@@ -253,7 +253,7 @@ Deno.test("a rewind asks again from where a person says, over what is unfinished
       since: at(2),
     }),
   );
-  await pipeline.until("the rewind", () => asked.at(-1) === at(2));
+  await pipeline.until("the rewind", () => requested.at(-1) === at(2));
   // the older run is loaded after the rewind was asked for, and the rewinding run is given up before its load
   await pipeline.channel.publish(
     compose("channel:run_events", "cancelled", {
@@ -268,12 +268,12 @@ Deno.test("a rewind asks again from where a person says, over what is unfinished
   await pipeline.status("FAILED", rewind);
   assert.deepEqual(sinceOf(await load()), { from: at(2), to: at(5), rewinds: 1 });
   await load();
-  assert.equal(asked.at(-1), at(5));
+  assert.equal(requested.at(-1), at(5));
 });
 
 Deno.test("in a terminal a pipeline is rewound, and runs say from where to where they asked", async () => {
   await using test = await startChanging();
-  const { pipeline, asked, change, load } = test;
+  const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
   const [line] = (await pipeline.begin("api").line(/^.*"message":"ready".*$/))!;
   pipeline.env.API_PORT = String(JSON.parse(line).properties.port);
@@ -289,7 +289,7 @@ Deno.test("in a terminal a pipeline is rewound, and runs say from where to where
   );
   const rewound = await pipeline.task("etl", "rewind", "issues", "--to", at(2), "--watch");
   assert.equal(rewound.code, 0, rewound.stderr);
-  assert.equal(asked.at(-1), at(2));
+  assert.equal(requested.at(-1), at(2));
   const shown = await pipeline.task("etl", "show", "latest");
   assert.ok(
     shown.stdout.includes(`It asked for changes since ${at(2)}, and got all up to ${at(3)}.`),

@@ -16,7 +16,7 @@ async function stopped(leave: (redis: RedisServer) => void | Promise<void>): Pro
   await pipeline.start(...SERVICES);
   await leave(redis);
   try {
-    await pipeline.said(/no connection to Redis/, "saver");
+    await pipeline.logged(/no connection to Redis/, "saver");
     await allStop(pipeline);
   } finally {
     if (leave === freeze) redis.thaw();
@@ -47,13 +47,13 @@ async function stoppedInMidLoad(leave: (line: Line) => void): Promise<void> {
   await using line = await Line.to(port);
   pipeline.env.DATABASE_URL = line.by(url);
   await pipeline.start(...SERVICES);
-  const ready = await pipeline.said(/"message":"ready"/, "api");
+  const ready = await pipeline.logged(/"message":"ready"/, "api");
   const midLoad = line.holdAfter(3_000_000);
   const runId = await pipeline.tell();
   await midLoad;
   leave(line);
-  const asked = fetch(`http://127.0.0.1:${JSON.parse(ready.text).properties.port}/etl_runs`);
-  await Promise.all([allStop(pipeline), asked.then((answer) => answer.text(), () => {})]);
+  const requested = fetch(`http://127.0.0.1:${JSON.parse(ready.text).properties.port}/etl_runs`);
+  await Promise.all([allStop(pipeline), requested.then((answer) => answer.text(), () => {})]);
   line.release();
   line.lead(port);
   assert.equal(pipeline.tables().raw_users, 0, "nothing of a file is there");

@@ -18,7 +18,7 @@ Deno.test("with RUN_ON_START=if-none and an unusable state folder the extractor 
   await Deno.mkdir(`${pipeline.folder}/data`);
   await Deno.writeTextFile(`${pipeline.folder}/data/state`, "a file, no folder");
   await pipeline.start("extractor", "saver");
-  await pipeline.said(/cannot tell whether a run has completed.*data\/state/, "extractor");
+  await pipeline.logged(/cannot tell whether a run has completed.*data\/state/, "extractor");
   const run = await pipeline.status("FAILED", await pipeline.tell());
   assert.match(run.failure_reason!, /data\/state/);
   await Deno.remove(`${pipeline.folder}/data/state`);

@@ -19,9 +19,9 @@ Deno.test("a local SFTP server that is killed is started again, as the log says,
   const children = await childrenOf(supervisor.pid);
   const commands = await Promise.all(children.map((pid) => procOf(pid, "cmdline")));
   const sftp = children[commands.findIndex((command) => command.includes("sftp_server.ts"))]!;
-  const said = supervisor.line(/sftp ended with exit code \d+; it is started again/);
+  const restarted = supervisor.line(/sftp ended with exit code \d+; it is started again/);
   Deno.kill(sftp, "SIGKILL");
-  await said;
+  await restarted;
   await supervisor.line(/SFTP server listens on/);
   const run = await pipeline.completed(await pipeline.tell());
   assert.equal(run.delivery_state, "DELIVERED");

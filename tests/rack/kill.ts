@@ -33,13 +33,13 @@ export async function killedAt(
     stderr: "null", // it says why its run fails, as it has to
   }).spawn();
   let isKilled = false;
-  paged.onAsked = async (asked) => {
-    if (asked !== nth) return;
+  paged.onRequest = async (requested) => {
+    if (requested !== nth) return;
     isKilled = true;
     child.kill("SIGKILL");
     await child.status;
   };
   await child.status;
-  paged.onAsked = () => {};
+  paged.onRequest = () => {};
   return isKilled;
 }

@@ -94,10 +94,10 @@ export const LINKED: readonly RackCase[] = [
     seen: "Slack response_metadata",
     source: FLAGGED,
     serve: () => {
-      let told = false;
+      let answered = false;
       return unless(cursor, ({ url }) => {
-        if (told || number(url, "c") !== 10) return undefined;
-        told = true;
+        if (answered || number(url, "c") !== 10) return undefined;
+        answered = true;
         return items(from(10), { more: true });
       });
     },

@@ -63,13 +63,13 @@ function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }
  */
 export async function perform(
   rack: RackCase,
-  killAt: (asked: number) => readonly number[],
+  killAt: (requested: number) => readonly number[],
 ): Promise<Verdict> {
   await using paged = await startPaged(rack.serve());
   const verdict = await verdictOf(paged, rack);
   judge(rack, verdict);
-  const atPeace = paged.asked.length;
-  const pages = Math.min(atPeace, rack.kills ?? atPeace);
+  const uninterrupted = paged.requested.length;
+  const pages = Math.min(uninterrupted, rack.kills ?? uninterrupted);
 
   /** Returns whether the run was ended before its own end. */
   const disturbed = async (
@@ -80,26 +80,26 @@ export async function perform(
     await using paged = await startPaged(source);
     if (!await end(paged)) return false;
     source.meanwhile?.();
-    const before = paged.asked.length;
+    const before = paged.requested.length;
     const resumed = await verdictOf(paged, rack);
-    const wasWhole = paged.asked.length === before; // all that it had to do was to name its file
+    const wasWhole = paged.requested.length === before; // all that it had to do was to name its file
     const ledger = wasWhole ? rack.ledger : rack.laterLedger ?? rack.ledger;
     const isOther = rack.resumedFails !== undefined && resumed.reason?.includes(rack.resumedFails);
     judge({ ...rack, ledger, ...isOther ? { fails: rack.resumedFails! } : {} }, resumed);
-    const told = `${rack.name}, ${when}`;
+    const where = `${rack.name}, ${when}`;
     if (!wasWhole && rack.beganAgain !== undefined && kept > 0) {
-      assert.ok(String(resumed.beganAgain).includes(rack.beganAgain), `${told}: ${resumed.beganAgain}`);
+      assert.ok(String(resumed.beganAgain).includes(rack.beganAgain), `${where}: ${resumed.beganAgain}`);
       return true;
     }
-    assert.equal(resumed.beganAgain, undefined, told);
+    assert.equal(resumed.beganAgain, undefined, where);
     if (!wasWhole && rack.laterLedger !== undefined) return true;
     if (rack.fails !== undefined) return true;
-    const most = atPeace + again + (rack.tries ?? 0);
+    const most = uninterrupted + again + (rack.tries ?? 0);
     assert.ok(
-      paged.asked.length <= most,
-      `${told}: asked for ${paged.asked.length} pages, ${atPeace} at peace`,
+      paged.requested.length <= most,
+      `${where}: asked for ${paged.requested.length} pages, ${uninterrupted} at peace`,
     );
-    if (rack.isHonest ?? true) assert.deepEqual(resumed.lines, verdict.lines, `${told}: other bytes`);
+    if (rack.isHonest ?? true) assert.deepEqual(resumed.lines, verdict.lines, `${where}: other bytes`);
     return true;
   };
   for (let page = 1; page <= pages; page++) {
@@ -134,7 +134,7 @@ export async function* rackRows(): AsyncGenerator<{ text: string; isAllowed: boo
   for (const text of HEAD) yield { text, isAllowed: true };
   for (const rack of RACK) {
     try {
-      const each = (asked: number) => Array.from({ length: asked }, (_, i) => i + 1);
+      const each = (requested: number) => Array.from({ length: requested }, (_, i) => i + 1);
       const { lines, reason } = await perform(rack, each);
       const verdict = lines === undefined ? "FAILED" : `COMPLETED, ${lines.length} records`;
       yield { text: row(rack.name, rack.seen, verdict, reason ?? ""), isAllowed: true };

@@ -7,7 +7,7 @@ Deno.test("each source of the rack ends complete or loud, also when it is stoppe
   assert.equal(new Set(RACK.map(({ name }) => name)).size, RACK.length, "names are unique");
   // every other case is killed here, each at another page; `deno task drill --rack` kills all of them at each
   for (const [i, rack] of RACK.entries()) {
-    const killAt = (asked: number) => i % 2 === 0 && asked > 0 ? [1 + (i / 2) % asked] : [];
+    const killAt = (requested: number) => i % 2 === 0 && requested > 0 ? [1 + (i / 2) % requested] : [];
     await t.step(rack.name, async () => void await perform(rack, killAt));
   }
 });

@@ -28,7 +28,7 @@ export interface TestPipeline extends AsyncDisposable {
   /** The same, as handlers see it. */
   readonly files: LocalFiles;
   /** `skip` of each page that was asked for. */
-  readonly asked: number[];
+  readonly requested: number[];
   readonly state: string;
   readonly source: string;
   actor(parts?: Partial<ExtractorParts>): ReturnType<typeof extractor>;
@@ -45,7 +45,7 @@ export interface Handled extends Done {
   /** The run that the runtime would tell of. */
   readonly about: string;
   /** Fields of the news that was sent before the end. */
-  readonly told: unknown[];
+  readonly events: unknown[];
   /** Fields of the output; empty when there is none. */
   readonly message: Partial<Phase1Complete>;
 }
@@ -91,13 +91,13 @@ export async function startPipeline(
   options: SourceOptions & { batchSize?: number } = {},
 ): Promise<TestPipeline> {
   const data = await Deno.makeTempDir();
-  const asked: number[] = [];
+  const requested: number[] = [];
   const running = await startSource({
     ...options,
     wrap: (answer) => {
       const wrapped = (options.wrap ?? ((it) => it))(answer);
       return (request) => {
-        asked.push(Number(new URL(request.url).searchParams.get("skip")));
+        requested.push(Number(new URL(request.url).searchParams.get("skip")));
         return wrapped(request);
       };
     },
@@ -115,18 +115,18 @@ export async function startPipeline(
   return {
     data,
     files,
-    asked,
+    requested,
     state: `${data}/state/extractor_state.json`,
     actor,
     source: source.name,
     async handle(request, parts, handling) {
-      const told: unknown[] = [];
+      const events: unknown[] = [];
       const one = actor(parts);
       const { runId: about, plan, held } = await one.plan!(request, quiet(handling).signal);
       using _held = held;
-      const tell: Handling["tell"] = ({ fields }) => Promise.resolve(void told.push(fields));
+      const tell: Handling["tell"] = ({ fields }) => Promise.resolve(void events.push(fields));
       const done = await one.handle(request, quiet({ tell, ...handling }), plan);
-      return { about, told, ...done, message: messageOf(done) };
+      return { about, events, ...done, message: messageOf(done) };
     },
     raw: (name = RAW_FILE) => Deno.readTextFile(`${data}/raw_users/${name}`),
     async rawFiles() {

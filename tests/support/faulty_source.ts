@@ -123,10 +123,13 @@ export const redirectForEver: Fault = redirect((url) => {
 export function pageOf(skip: number): Fault {
   return async (request, answer) => {
     const url = new URL(request.url);
-    const asked = url.searchParams.get("skip") ?? "0";
+    const requested = url.searchParams.get("skip") ?? "0";
     url.searchParams.set("skip", String(skip));
     const body = await (await answer(new Request(url))).text();
-    return text(body.replace(/"skip":\d+,"limit":(\d+)\}$/, `"skip":${asked},"limit":$1}`))(request, answer);
+    return text(body.replace(/"skip":\d+,"limit":(\d+)\}$/, `"skip":${requested},"limit":$1}`))(
+      request,
+      answer,
+    );
   };
 }
 

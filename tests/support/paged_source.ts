@@ -25,10 +25,10 @@ export interface PagedSource extends AsyncDisposable {
   /** The data directory. */
   readonly data: string;
   /** Path and query of each request, in order. */
-  readonly asked: string[];
+  readonly requested: string[];
   readonly state: string;
   /** Called with the number of each request that has come, before it is answered. */
-  onAsked: (nth: number) => void | Promise<void>;
+  onRequest: (nth: number) => void | Promise<void>;
   /**
    * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
    * pages, as if the process ended. It counts as loaded unless `isLoaded` is false. Returns the lines of the raw file.
@@ -64,21 +64,21 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
   const data = await Deno.makeTempDir({ prefix: "paged-" });
   const files = new LocalFiles(data);
   const state = new LocalState(`${data}/state`);
-  const asked: string[] = [];
+  const requested: string[] = [];
   let nth = 0;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request, info) => {
     const url = new URL(request.url);
-    asked.push(`${url.pathname}${url.search}`);
+    requested.push(`${url.pathname}${url.search}`);
     const response = answer({ url, headers: request.headers, nth: ++nth, port: info.remoteAddr.port });
-    await paged.onAsked(nth);
+    await paged.onRequest(nth);
     return response;
   });
   const origin = `http://127.0.0.1:${server.addr.port}`;
   const paged: PagedSource = {
     origin,
     data,
-    asked,
-    onAsked: () => {},
+    requested,
+    onRequest: () => {},
     state: `${data}/state/things.json`,
     async extract(source, options = {}) {
       const { name = "things", pages = Infinity, isLoaded = true, env = {}, patience, ...parts } = options;

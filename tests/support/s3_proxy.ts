@@ -17,7 +17,7 @@ export interface S3Proxy extends AsyncDisposable {
   /** The same bucket, through the proxy. */
   readonly place: S3Place;
   /** Method and rest of the address of each request, in order. */
-  readonly asked: string[];
+  readonly requested: string[];
   /** What goes wrong from now on. */
   fault: Fault;
 }
@@ -29,7 +29,7 @@ export function startS3Proxy(
 ): S3Proxy {
   const { accessKeyId, secretAccessKey, region, endpoint } = place;
   const signer = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3", retries: 0 });
-  const asked: string[] = [];
+  const requested: string[] = [];
   const stop = new AbortController();
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -58,7 +58,7 @@ export function startS3Proxy(
   };
   const proxy: S3Proxy = {
     place: place,
-    asked,
+    requested,
     fault: () => undefined,
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -67,7 +67,7 @@ export function startS3Proxy(
   };
   const serve = async (request: Request): Promise<Response> => {
     const { pathname, search } = new URL(request.url);
-    asked.push(`${request.method} ${pathname.slice(place.bucket.length + 2)}${search}`);
+    requested.push(`${request.method} ${pathname.slice(place.bucket.length + 2)}${search}`);
     const pass = async (other?: Uint8Array<ArrayBuffer>) => {
       const body = other ?? await request.bytes();
       const condition = request.headers.get("if-none-match");

@@ -83,7 +83,7 @@ export function linesOf(texts: string[], size = 100): LineSource {
 /** A program of its own, run until it ends or is killed. */
 export interface Child extends AsyncDisposable {
   /** Resolves when the program has written `text`. Throws when it ends before. */
-  said(text: string): Promise<void>;
+  printed(text: string): Promise<void>;
   release(): Promise<void>;
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;
@@ -107,7 +107,7 @@ export function startChild(code: string): Child {
     stderr: "inherit",
   }).spawn();
   const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let heard = "";
+  let seen = "";
   const ended = async () => {
     while (!(await output.read()).done);
     await process.stdin.close().catch(() => {});
@@ -122,15 +122,15 @@ export function startChild(code: string): Child {
     await ended();
   };
   return {
-    async said(text) {
-      while (!heard.includes(text)) {
+    async printed(text) {
+      while (!seen.includes(text)) {
         const { value, done } = await output.read();
         if (done) {
           throw new Error(
-            `The program ended without saying ${JSON.stringify(text)}; it said ${JSON.stringify(heard)}.`,
+            `The program ended without printing ${JSON.stringify(text)}; it printed ${JSON.stringify(seen)}.`,
           );
         }
-        heard += value;
+        seen += value;
       }
     },
     release: () => process.stdin.close(),

@@ -338,7 +338,7 @@ export class TestPipeline implements AsyncDisposable {
   }
 
   /** Waits until a service has written a line that matches, since the pipeline was started. */
-  async said(pattern: RegExp, part?: string): Promise<LogLine> {
+  async logged(pattern: RegExp, part?: string): Promise<LogLine> {
     return await this.until(
       `a line that matches ${pattern}`,
       () => this.#lines.find((line) => pattern.test(line.text) && (part ?? line.part) === line.part),

@@ -135,16 +135,16 @@ export function useEvery(ms: number, work: () => void): void {
 }
 
 /**
- * Runs the mutation, after a confirmation if `asked` is given, and shows the outcome: `done`, or the reason for a
+ * Runs the mutation, after a confirmation if `confirmation` is given, and shows the outcome: `done`, or the reason for a
  * failure.
  */
 export async function steer(
   what: Steering,
   variables: Variables,
   done: string,
-  asked?: Omit<Question, "answer">,
+  confirmation?: Omit<Question, "answer">,
 ): Promise<void> {
-  if (asked !== undefined && !await confirmed(asked)) return;
+  if (confirmation !== undefined && !await confirmed(confirmation)) return;
   try {
     const { outcome: { __typename, message, runId } } = await api.ask(STEER[what], variables);
     notice.value = __typename.endsWith("Success")
@@ -171,10 +171,10 @@ export interface Question {
 export const question: Signal<Question | undefined> = signal(undefined);
 
 /** Asks the question; returns whether it was confirmed. */
-export function confirmed(asked: Omit<Question, "answer">): Promise<boolean> {
+export function confirmed(confirmation: Omit<Question, "answer">): Promise<boolean> {
   return new Promise((resolve) => {
     question.value = {
-      ...asked,
+      ...confirmation,
       answer: (yes) => {
         question.value = undefined;
         resolve(yes);

@@ -358,7 +358,7 @@ export const TEXTS = {
     "The test was requested; its outcome appears in the list.",
     "Se solicitó la prueba; su resultado aparecerá en la lista.",
   ],
-  toldLast: ["Last notifications", "Últimos avisos"],
+  lastNotifications: ["Last notifications", "Últimos avisos"],
   happened: ["Time", "Hora"],
   type: ["Type", "Tipo"],
   receiver: ["Receiver", "Destinatario"],

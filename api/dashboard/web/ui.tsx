@@ -182,13 +182,13 @@ export function Progress({ label, value, total }: {
 
 /** The last notification; screen readers read it out, and it stays until it is closed or replaced. */
 export function Notices(): JSX.Element {
-  const told = notice.value;
+  const shown = notice.value;
   return (
     <div class="notices" role="status" aria-live="polite">
-      {told && (
-        <div class={`note ${told.bad ? "bad" : "good"}`}>
-          <span>{told.text}</span>
-          {told.href && <a href={told.href}>{t("run")}</a>}
+      {shown && (
+        <div class={`note ${shown.bad ? "bad" : "good"}`}>
+          <span>{shown.text}</span>
+          {shown.href && <a href={shown.href}>{t("run")}</a>}
           <button
             type="button"
             class="plain"
@@ -205,25 +205,25 @@ export function Notices(): JSX.Element {
 
 export function Ask(): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  const asked = question.value;
+  const open = question.value;
   useEffect(() => {
-    if (asked === undefined) dialog.current?.close();
+    if (open === undefined) dialog.current?.close();
     else dialog.current?.showModal();
-  }, [asked]);
+  }, [open]);
   return (
-    <dialog ref={dialog} aria-labelledby="asked" onCancel={() => question.value?.answer(false)}>
-      {asked && (
+    <dialog ref={dialog} aria-labelledby="question" onCancel={() => question.value?.answer(false)}>
+      {open && (
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            asked.answer(true);
+            open.answer(true);
           }}
         >
-          <h2 id="asked">{asked.title}</h2>
-          <p>{asked.text}</p>
+          <h2 id="question">{open.title}</h2>
+          <p>{open.text}</p>
           <div class="buttons end">
-            <button type="button" onClick={() => asked.answer(false)}>{t("cancel")}</button>
-            <button type="submit" class={asked.grave ? "grave" : "main"}>{t(asked.action)}</button>
+            <button type="button" onClick={() => open.answer(false)}>{t("cancel")}</button>
+            <button type="submit" class={open.grave ? "grave" : "main"}>{t(open.action)}</button>
           </div>
         </form>
       )}

@@ -122,7 +122,7 @@ export async function start(
       ...(correction === undefined ? {} : { correctionOf: correction.of }),
       ...(since === undefined ? {} : { since }),
     };
-    const told = await audited(context, action, about, async (about) => {
+    const started = await audited(context, action, about, async (about) => {
       if (waitMs !== undefined) bodies = await channel.watch("channel:run_events", waiting);
       try {
         const runId = await tell(channel, { ...request, actor: "api" });
@@ -141,14 +141,14 @@ export async function start(
         };
       }
     });
-    if (told.__typename !== "StartRunSuccess" || bodies === undefined) return told;
-    let { runId } = told;
+    if (started.__typename !== "StartRunSuccess" || bodies === undefined) return started;
+    let { runId } = started;
     let isHeld = false;
     for await (const event of follow(runId, bodies)) {
       isHeld = event.type === "run_held";
       runId = event.type === "run_superseded" ? event.by : event.run_id;
     }
-    return { ...told, runId, finished: !waiting.aborted && !isHeld };
+    return { ...started, runId, finished: !waiting.aborted && !isHeld };
   } finally {
     clearTimeout(timer);
     enough.abort();

@@ -6,7 +6,7 @@ import { newRunId } from "../../../shared/contracts/ids.ts";
 import { openStore } from "../../../shared/store/open.ts";
 import type { Store } from "../../../shared/store/store.ts";
 import { openSqlite } from "../../../shared/store/sqlite/open.ts";
-import { type Asked, loadOn } from "../http_load.ts";
+import { type BenchRequest, loadOn } from "../http_load.ts";
 import type { BenchSetup, Scale } from "../environment.ts";
 import { percentile, repeated, spreadOf } from "../measure.ts";
 import { pssOf } from "../programs.ts";
@@ -20,18 +20,18 @@ const CONNECTIONS = 8;
  * Required requests per second: ten times those of FastAPI, SQLAlchemy and uvicorn, if the original has such an
  * endpoint.
  */
-const CASES: readonly { what: string; asked: Asked; atLeast: number }[] = [
-  { what: "GET /data/raw_users of 100 rows", asked: { path: "/data/raw_users?limit=100" }, atLeast: 600 },
-  { what: "GET /etl_runs of 10 rows", asked: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
-  { what: "GET /etl_runs of 1,000 rows", asked: { path: "/etl_runs" }, atLeast: 240 },
+const CASES: readonly { what: string; request: BenchRequest; atLeast: number }[] = [
+  { what: "GET /data/raw_users of 100 rows", request: { path: "/data/raw_users?limit=100" }, atLeast: 600 },
+  { what: "GET /etl_runs of 10 rows", request: { path: "/etl_runs?limit=10" }, atLeast: 4300 },
+  { what: "GET /etl_runs of 1,000 rows", request: { path: "/etl_runs" }, atLeast: 240 },
   {
     what: "GraphQL, 100 runs",
-    asked: { path: "/graphql", body: { query: "{ etlRuns(limit: 100) { id validCount } }" } },
+    request: { path: "/graphql", body: { query: "{ etlRuns(limit: 100) { id validCount } }" } },
     atLeast: 1500,
   },
 ];
 
-const FIRST_TWENTY: Asked = {
+const FIRST_TWENTY: BenchRequest = {
   path: "/graphql",
   body: { query: "{ etlRuns(limit: 20) { id runId status validCount invalidCount } }" },
 };
@@ -43,15 +43,15 @@ async function startApi(setup: BenchSetup, { turns, quick }: Scale) {
   const seconds = quick ? 1 : 4;
   const { ready } = await setup.start("api");
   const port: number = JSON.parse(ready.input!).properties.port;
-  const load = (asked: Asked, connections = 1) => loadOn(port, asked, connections, seconds);
+  const load = (request: BenchRequest, connections = 1) => loadOn(port, request, connections, seconds);
   await load(FIRST_TWENTY);
   const each = async (measure: () => Promise<number>) => spreadOf(await repeated(turns, measure));
   return {
     load,
-    rate: (asked: Asked) => each(async () => (await load(asked, CONNECTIONS)).perSecond),
-    latency: async (what: string, asked: Asked): Promise<Result> => ({
+    rate: (request: BenchRequest) => each(async () => (await load(request, CONNECTIONS)).perSecond),
+    latency: async (what: string, request: BenchRequest): Promise<Result> => ({
       what: `${what}, 99th percentile`,
-      figure: await each(async () => percentile((await load(asked)).latencies, 0.99)),
+      figure: await each(async () => percentile((await load(request)).latencies, 0.99)),
       unit: "ms",
       target: { atMost: 20 },
     }),
@@ -67,8 +67,8 @@ export const api: Row = {
     const others = await childrenOf(Deno.pid);
     const { load, rate, latency } = await startApi(setup, environment.scale);
     yield await latency(TWENTY, FIRST_TWENTY);
-    for (const { what, asked, atLeast } of CASES) {
-      yield { what, figure: await rate(asked), unit: "requests/s", target: { atLeast } };
+    for (const { what, request, atLeast } of CASES) {
+      yield { what, figure: await rate(request), unit: "requests/s", target: { atLeast } };
     }
     await load({ path: "/query_sql", body: { query: "SELECT count(*) FROM etl_runs" } });
     const group = (await childrenOf(Deno.pid)).filter((pid) => !others.includes(pid));
@@ -103,7 +103,7 @@ export const apiPostgres: Row = {
     yield await latency(`${TWENTY} in PostgreSQL`, FIRST_TWENTY);
     yield await latency(
       `GET /etl_runs of 10 of ${RUNS.toLocaleString("en")} runs in PostgreSQL`,
-      CASES[1]!.asked,
+      CASES[1]!.request,
     );
   },
 };

@@ -255,8 +255,12 @@ export class S3Client {
     }
   }
 
-  async #refusal(request: Request, { ok, status: said, headers }: Response, text: string): Promise<Error> {
-    const status = ok ? 500 : said;
+  async #refusal(
+    request: Request,
+    { ok, status: answered, headers }: Response,
+    text: string,
+  ): Promise<Error> {
+    const status = ok ? 500 : answered;
     // a response to HEAD has no body, so no error code; GET has one
     if (request.method === "HEAD" && (status === 400 || status === 403)) {
       await this.ask({ ...request, method: "GET", headers: { range: "bytes=0-0" } });

@@ -81,25 +81,25 @@ export function refused({ action, path }: Subject, place: S3Place, refusal: Refu
   if (status === 404) {
     return new Absent(`Cannot ${action} ${path}: it isn't there. Put it back, or start a new run.`);
   }
-  const said = `it answers ${status} ${code}`.trimEnd();
+  const answer = `it answers ${status} ${code}`.trimEnd();
   if (status === 507 || FULL.has(code)) {
-    return new NoSpace(`${cannot}: it is full (${said}). Make room; it is tried again.`);
+    return new NoSpace(`${cannot}: it is full (${answer}). Make room; it is tried again.`);
   }
   if (status >= 500 || PASSING_STATUS.has(status) || PASSING.has(code)) {
     const seconds = Number(retryAfter);
-    return new TransientError(`${cannot}: ${said}. It is tried again.`, {
+    return new TransientError(`${cannot}: ${answer}. It is tried again.`, {
       ...retryAfter !== null && seconds >= 0 ? { retryAfterMs: seconds * 1_000 } : {},
     });
   }
   if (status >= 300 && status < 400) {
     return new PermanentError(
-      `${cannot}: the bucket is elsewhere (${said}). Correct S3_REGION or S3_ENDPOINT.`,
+      `${cannot}: the bucket is elsewhere (${answer}). Correct S3_REGION or S3_ENDPOINT.`,
     );
   }
   const which = status === 403 || status === 401
     ? "Check the access key's rights"
     : "Check the S3_ variables";
-  return new PermanentError(`${cannot}: ${said}. ${which}, and try again.`);
+  return new PermanentError(`${cannot}: ${answer}. ${which}, and try again.`);
 }
 
 /** The error to throw without a complete response. */

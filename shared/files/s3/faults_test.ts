@@ -38,7 +38,7 @@ async function stage(options: { conditional?: boolean; patience?: Partial<S3Pati
   const files = new S3Files(proxy.place, { ...QUICK, ...options.patience });
   const path = files.path("raw_users", "x.jsonl");
   await write(new S3Files(place), path, LARGE);
-  proxy.asked.length = 0;
+  proxy.requested.length = 0;
   return {
     place,
     proxy,
@@ -150,7 +150,7 @@ test("a slow but steady line is waited for, however long the transfer takes", as
   });
   assert.equal((await files.facts(path)).sha256, sha256(LARGE));
   assert.ok(performance.now() - began > 2_000, "it took longer than the store may be silent");
-  assert.equal(proxy.asked.length, 1);
+  assert.equal(proxy.requested.length, 1);
 });
 
 test("a store that says nothing more fails each request in bounded time", async () => {
@@ -220,7 +220,7 @@ test("an error that comes after the answer has begun is one", async () => {
     return answer(200, "InternalError");
   });
   assert.equal((await write(files, other, LARGE)).sha256, sha256(LARGE));
-  assert.equal(proxy.asked.filter((asked) => /^POST .*uploadId/.test(asked)).length, 2);
+  assert.equal(proxy.requested.filter((requested) => /^POST .*uploadId/.test(requested)).length, 2);
 });
 
 test("a store that is full is waited for", async () => {

@@ -153,7 +153,7 @@ function rowsSql(...columns: string[]): string {
 }
 
 /** Sets the sequence of a table's ids to continue after `last`. */
-export async function goOnAfter(session: Session, table: string, last: number): Promise<void> {
+export async function continueAfter(session: Session, table: string, last: number): Promise<void> {
   if (last > 0) {
     await session.run(
       `SELECT setval(s, $1) FROM pg_get_serial_sequence(${sqlText(table)}, (SELECT attname FROM pg_attribute

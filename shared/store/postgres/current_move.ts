@@ -180,7 +180,7 @@ async function add(move: PostgresMove): Promise<void> {
          SELECT ${namesOf(move, "h.")} FROM etl_news AS n JOIN etl_held AS h ON h.key = n.key
          WHERE n.record BETWEEN $2 AND $3 AND h.record BETWEEN $2 AND $3
            AND NOT EXISTS (SELECT 1 FROM ${current} AS c WHERE c.key = n.key)
-       ), told AS (
+       ), logged AS (
          INSERT INTO ${changes} (move, key, change, after)
          SELECT $1, f.key, CASE WHEN EXISTS (SELECT 1 FROM ${changes} AS x WHERE x.key = f.key) THEN 'restored' ELSE 'added' END,
            f.record FROM fresh AS f

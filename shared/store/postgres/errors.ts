@@ -38,15 +38,15 @@ export function postgresError(place: string, error: unknown): unknown {
     );
   }
   if (transient !== undefined) {
-    const told = code.startsWith("08") ? `${transient} (${messageOf(error)})` : transient;
-    return new TransientError(`Cannot use the database ${place}: ${told}. It is tried again.`, options);
+    const reason = code.startsWith("08") ? `${transient} (${messageOf(error)})` : transient;
+    return new TransientError(`Cannot use the database ${place}: ${reason}. It is tried again.`, options);
   }
   const permanent = PERMANENT[code] ?? PERMANENT[code.slice(0, 2)];
   if (permanent !== undefined) {
     const [wrong, todo] = permanent;
-    const told = wrong ?? messageOf(error);
+    const reason = wrong ?? messageOf(error);
     return new PermanentError(
-      `Cannot use the database ${place}: ${told}. ${todo}, and start again.`,
+      `Cannot use the database ${place}: ${reason}. ${todo}, and start again.`,
       options,
     );
   }

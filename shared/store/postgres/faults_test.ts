@@ -57,7 +57,7 @@ test("a saver that is killed in the middle of a load leaves nothing and keeps no
     };
     await opened.loadFile(${JSON.stringify(FILE)}, endless);
   `);
-  await saver.said("a hundred thousand lines are sent");
+  await saver.printed("a hundred thousand lines are sent");
   await saver.kill();
   assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
   assert.equal(await store.records.count("raw_users"), 20_000);

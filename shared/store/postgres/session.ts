@@ -32,7 +32,7 @@ const LOCKS: Readonly<Record<Lock, number>> = {
   file: 0x65746c31,
   run: 0x65746c32,
   pipeline: 0x65746c33,
-  told: 0x65746c34,
+  events: 0x65746c34,
 };
 
 /** Runs statements on the connection that `use` provides; `use` limits each wait and classifies its errors. */

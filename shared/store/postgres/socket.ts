@@ -42,10 +42,10 @@ export async function connectSocket({ host, port, sslMode: mode, rootCert }: End
   const timer = setTimeout(() => socket.destroy(new ConnectionError("CONNECT_TIMEOUT")), CONNECT_MS);
   try {
     socket.connect(port, host);
-    await heard(socket, "connect");
+    await nextEvent(socket, "connect");
     if (mode === "disable") return socket;
     socket.write(SSL_REQUEST);
-    const answer = await heard(socket, "data") as Uint8Array;
+    const answer = await nextEvent(socket, "data") as Uint8Array;
     if (answer[0] === "S".charCodeAt(0)) {
       const ca = mode === "verify-full" && rootCert !== undefined ? await authorities(rootCert) : undefined;
       return await encrypted(socket, host, { rejectUnauthorized: mode === "verify-full", ca });
@@ -75,12 +75,12 @@ async function authorities(path: string): Promise<string> {
 async function encrypted(socket: Socket, host: string, trust: TlsOptions): Promise<Socket> {
   const options = { socket, ...trust };
   const secured = encrypt(isIP(host) ? { ...options, host } : { ...options, host, servername: host });
-  await heard(secured, "secureConnect");
+  await nextEvent(secured, "secureConnect");
   return secured;
 }
 
 /** The arguments of a socket's event. Unlike `once`, it rejects if the peer closes the connection without an error. */
-function heard(socket: Socket, event: string): Promise<unknown> {
+function nextEvent(socket: Socket, event: string): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const closed = () => reject(new ConnectionError("CONNECTION_CLOSED"));
   socket.once(event, resolve).once("error", reject).once("close", closed);

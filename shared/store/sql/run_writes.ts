@@ -63,7 +63,7 @@ export async function noteLoaded(sql: Sql, run: LoadedRun): Promise<void> {
  * all stored ones.
  */
 export async function record(sql: Sql, events: readonly RunEvent[]): Promise<void> {
-  await sql.lock("told", "", { shared: true });
+  await sql.lock("events", "", { shared: true });
   // always in the same order, which prevents deadlocks between batches
   for (const runId of [...new Set(events.map((event) => event.run_id))].sort()) {
     await sql.lock("run", runId);
@@ -172,7 +172,7 @@ export async function recordDelivery(
   runId: string,
   files: readonly Delivered[],
 ): Promise<void> {
-  await sql.lock("told", "", { shared: true });
+  await sql.lock("events", "", { shared: true });
   for (const file of files) {
     await sql.run(
       `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)

@@ -17,10 +17,10 @@ export type Bindable =
   | undefined;
 
 /**
- * The kinds of locks: on a file being loaded, on a run whose events are stored, on a pipeline whose current state changes, and on reporting as a
+ * The kinds of locks: on a file being loaded, on a run whose events are stored, on a pipeline whose current state changes, and on storing events as a
  * whole. Writers of events and deliveries share the last one.
  */
-export type Lock = "file" | "run" | "pipeline" | "told";
+export type Lock = "file" | "run" | "pipeline" | "events";
 
 /** The SQL that differs between engines. */
 export interface Dialect {

@@ -63,7 +63,7 @@ export abstract class SqlStore implements Reads {
     options: Stoppable = {},
   ): Promise<string | undefined> {
     return this.transaction(async (sql) => {
-      await sql.lock("told");
+      await sql.lock("events");
       options.signal?.throwIfAborted();
       const stays = await remove();
       if (stays === undefined) await markRemoved(sql, file, at);

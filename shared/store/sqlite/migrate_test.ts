@@ -90,7 +90,7 @@ Deno.test("several processes that begin with an empty folder at once all find th
       }, { pipelines: usersTables(["field${n}"]) });
         await opened.write((db) => db.run("INSERT INTO pipeline_fields (pipeline, name) VALUES ('users', 'child${n}')"));
       `));
-    await Promise.all(children.map((child) => child.said("ready")));
+    await Promise.all(children.map((child) => child.printed("ready")));
     await Promise.all(children.map((child) => child.release()));
     assert.deepEqual(await Promise.all(children.map((child) => child.ended())), [0, 0, 0, 0]);
     using db = new Database(path);

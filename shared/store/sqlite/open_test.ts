@@ -84,7 +84,7 @@ Deno.test("a lock held by another process is waited for without stopping this on
     for await (const _ of Deno.stdin.readable);
     db.script("ROLLBACK");
   `);
-  await holder.said("held");
+  await holder.printed("held");
 
   let ticks = 0;
   const timer = setInterval(() => ticks++, 10);

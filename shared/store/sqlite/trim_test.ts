@@ -45,10 +45,10 @@ Deno.test("with 1 % of changes a day the file stops growing; kept runs and the c
   }
   const counted = await store.write((db) =>
     db.get(
-      "SELECT (SELECT count(*) FROM etl_runs) AS runs, (SELECT count(DISTINCT run_id) FROM run_events) AS told, (SELECT sum(changed) FROM run_moves) AS changed",
+      "SELECT (SELECT count(*) FROM etl_runs) AS runs, (SELECT count(DISTINCT run_id) FROM run_events) AS reported, (SELECT sum(changed) FROM run_moves) AS changed",
     )
   );
-  assert.deepEqual(counted, { runs: 100, told: 31, changed: 179 }, "numbers stay");
+  assert.deepEqual(counted, { runs: 100, reported: 31, changed: 179 }, "numbers stay");
   assert.equal(
     await store.records.count("raw_users"),
     await store.write((db) => db.get<{ n: number }>("SELECT count(*) AS n FROM raw_records")!.n),
@@ -229,20 +229,20 @@ Deno.test("a run whose events were removed keeps its row: repeated events change
   await load(store, 2, { valid: [user(1)] });
   const event = (id: string, published_at: string, more: Record<string, unknown>) =>
     RunEvent.parse({ id, run_id: runId, pipeline: "users", actor: "api", published_at, ...more });
-  const asked = event("asked", timeOfDay(1), { type: "run_requested", requested_by: "ana" });
+  const requested = event("asked", timeOfDay(1), { type: "run_requested", requested_by: "ana" });
   const ended = event("ended", timeOfDay(1).replace("03:", "04:"), {
     type: "phase_completed",
     actor: "courier",
     phase: "DELIVERING",
     detail: { state: "DELIVERED" },
   });
-  await store.record([asked, ended]);
+  await store.record([requested, ended]);
   const before = await store.runs.byRunId(runId);
   assert.equal((await store.trim(timeOfDay(10))).events, 2);
   assert.deepEqual((await store.runs.eventsOf([runId])).get(runId), []);
   assert.deepEqual(await store.runs.byRunId(runId), before);
 
-  await store.record([asked]);
+  await store.record([requested]);
   assert.deepEqual(await store.runs.byRunId(runId), before);
   await store.record([
     event("again", timeOfDay(20), {

@@ -40,8 +40,12 @@ function Letter({ letter, refresh }: { letter: DeadLetter; refresh: () => void }
     refresh();
   };
   const discard = async () => {
-    const asked = { title: t("discardQuestion"), text: t("discardText"), action: "discardLetter" as const };
-    await steer("discardDeadLetter", { id }, t("discarded"), { ...asked, grave: true });
+    const question = {
+      title: t("discardQuestion"),
+      text: t("discardText"),
+      action: "discardLetter" as const,
+    };
+    await steer("discardDeadLetter", { id }, t("discarded"), { ...question, grave: true });
     refresh();
   };
   const size = new TextEncoder().encode(letter.body).length;

@@ -26,9 +26,9 @@ export function NotificationsPage(): JSX.Element {
           nodes.length === 0
             ? <Empty title={t("noNotifications")} text={t("noNotificationsText")} />
             : (
-              <Panel title={t("toldLast")}>
+              <Panel title={t("lastNotifications")}>
                 <Table
-                  label={t("toldLast")}
+                  label={t("lastNotifications")}
                   heads={[t("happened"), t("type"), t("message"), t("receiver"), t("outcome"), {
                     number: t("attempts"),
                   }]}
@@ -49,7 +49,7 @@ function Line({ node }: { node: NotificationLine }): JSX.Element {
     <tr>
       <td>{runId === null ? time(happenedAt) : <a href={`/runs/${runId}`}>{time(happenedAt)}</a>}</td>
       <td class="code">{type}</td>
-      <td class="told">{readable(text)}</td>
+      <td class="long">{readable(text)}</td>
       <td class="code">{host}</td>
       <td title={triedAt === null ? undefined : time(triedAt)}>
         <Badge of="notification" state={state} /> {result}

@@ -47,7 +47,7 @@ function Whole({ record }: { record: RecordHistory }): JSX.Element {
               {Object.entries(current.data).map(([field, value]) => (
                 <tr key={field}>
                   <th scope="row" class="code">{field}</th>
-                  <td class="told">{shown(value)}</td>
+                  <td class="long">{shown(value)}</td>
                 </tr>
               ))}
             </Table>
@@ -81,7 +81,7 @@ function Whole({ record }: { record: RecordHistory }): JSX.Element {
                     <a href={`/runs/${bad.runId}`}>{bad.run?.id}</a>
                   </th>
                   <td class="nowrap">{time(bad.insertionDate)}</td>
-                  <td class="told">{complaint(bad.errorReason ?? "")}</td>
+                  <td class="long">{complaint(bad.errorReason ?? "")}</td>
                   <td>
                     {bad.corrections.map(({ runId, run }) => (
                       <a key={runId} href={`/runs/${runId}`}>{run?.id}</a>

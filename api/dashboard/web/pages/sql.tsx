@@ -27,30 +27,30 @@ type Answer =
 
 /** A query in the address runs when the page is opened. */
 export function SqlPage(): JSX.Element {
-  const asked = address.value.searchParams.get("query");
+  const requested = address.value.searchParams.get("query");
   const pipelines = useReading(PIPELINES).data?.pipelines ?? [];
   const example = pipelines.find(({ name }) => name === chosen.value) ??
     pipelines.find(({ runs }) => runs > 0) ??
     pipelines[0];
-  const [typed, setQuery] = useState<string | undefined>(asked ?? undefined);
+  const [typed, setQuery] = useState<string | undefined>(requested ?? undefined);
   const query = typed ?? (example === undefined ? "" : firstQuery(example));
   const [answer, setAnswer] = useState<Answer | undefined>();
   const [busy, setBusy] = useState(false);
   const [runs, setRuns] = useState(0);
 
   useEffect(() => {
-    if (asked === null) return;
-    setQuery(asked);
+    if (requested === null) return;
+    setQuery(requested);
     const gone = new AbortController();
     setBusy(true);
-    run(asked, gone.signal).then(setAnswer, (error) => setAnswer({ error: String(error) }))
+    run(requested, gone.signal).then(setAnswer, (error) => setAnswer({ error: String(error) }))
       .finally(() => !gone.signal.aborted && setBusy(false));
     return () => gone.abort();
-  }, [asked, runs]);
+  }, [requested, runs]);
 
   const start = (event?: Event) => {
     event?.preventDefault();
-    if (query !== asked) go(`/sql?query=${encodeURIComponent(query)}`);
+    if (query !== requested) go(`/sql?query=${encodeURIComponent(query)}`);
     setRuns((count) => count + 1);
   };
   return (

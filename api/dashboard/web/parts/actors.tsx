@@ -50,8 +50,8 @@ function Steer({ name, paused, refresh }: {
   refresh: () => void;
 }): JSX.Element {
   const pause = async () => {
-    const asked = { title: t("pauseQuestion", { name }), text: t("pauseText"), action: "pause" as const };
-    await steer("pauseActor", { name }, t("paused", { name }), asked);
+    const question = { title: t("pauseQuestion", { name }), text: t("pauseText"), action: "pause" as const };
+    await steer("pauseActor", { name }, t("paused", { name }), question);
     refresh();
   };
   const resume = async () => {

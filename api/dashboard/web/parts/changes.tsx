@@ -88,8 +88,8 @@ export function Differences({ change: { key, change, at, differences } }: { chan
       {differences.map(({ field, before, after }) => (
         <tr key={field}>
           <th scope="row" class="code">{field}</th>
-          <td class="told">{before === null ? "–" : shown(before)}</td>
-          <td class="told">{after === null ? "–" : shown(after)}</td>
+          <td class="long">{before === null ? "–" : shown(before)}</td>
+          <td class="long">{after === null ? "–" : shown(after)}</td>
         </tr>
       ))}
     </Table>

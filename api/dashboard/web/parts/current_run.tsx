@@ -33,8 +33,12 @@ function Going({ run, actors }: { run: RunLine; actors: readonly Actor[] }): JSX
   const since = Date.parse(run.startedAt ?? run.runTimestamp);
   const cancel = async () => {
     const { id, runId } = run;
-    const asked = { title: t("cancelQuestion", { id }), text: t("cancelText"), action: "cancelRun" as const };
-    await steer("cancelRun", { runId }, t("cancelled"), { ...asked, grave: true });
+    const question = {
+      title: t("cancelQuestion", { id }),
+      text: t("cancelText"),
+      action: "cancelRun" as const,
+    };
+    await steer("cancelRun", { runId }, t("cancelled"), { ...question, grave: true });
   };
   return (
     <div class="going">

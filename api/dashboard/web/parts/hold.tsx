@@ -44,8 +44,8 @@ export function Held({ run, hold }: { run: Run; hold: Hold }): JSX.Element {
 
 export function Decide({ run: { id, runId } }: { run: Pick<Run, "id" | "runId"> }): JSX.Element {
   const decide = (action: "releaseRun" | "rejectRun") => async () => {
-    const asked = { title: t(`${action}Question`, { id }), text: t(`${action}Text`), action };
-    await steer(action, { runId }, t(`${action}Done`), { ...asked, grave: action === "rejectRun" });
+    const question = { title: t(`${action}Question`, { id }), text: t(`${action}Text`), action };
+    await steer(action, { runId }, t(`${action}Done`), { ...question, grave: action === "rejectRun" });
   };
   return (
     <div class="buttons">

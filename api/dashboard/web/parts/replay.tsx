@@ -56,8 +56,8 @@ export function ReplayBar({ run, onVerdicts, onReplayed }: {
     onReplayed(runId);
   });
   const discard = async () => {
-    const asked = { title: t("discardAllQuestion"), text: t("discardAllText"), grave: true };
-    if (!await confirmed({ ...asked, action: "discardAll" })) return;
+    const question = { title: t("discardAllQuestion"), text: t("discardAllText"), grave: true };
+    if (!await confirmed({ ...question, action: "discardAll" })) return;
     shelf.put(Object.fromEntries(Object.keys(shelf.all.value).map((id) => [id, undefined])));
     onVerdicts([]);
   };

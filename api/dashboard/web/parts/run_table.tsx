@@ -70,8 +70,8 @@ function Row({ run, named }: { run: RunLine; named: boolean }): JSX.Element {
 export function Redeliver({ run: { id, runId, status } }: { run: RunLine }): JSX.Element | null {
   if (!isFinal(status) && status !== "DELIVERY_PENDING") return null;
   const redeliver = async () => {
-    const asked = { title: t("redeliverQuestion", { id }), text: t("redeliverText") };
-    await steer("redeliverRun", { runId }, t("redelivering"), { ...asked, action: "redeliver" });
+    const question = { title: t("redeliverQuestion", { id }), text: t("redeliverText") };
+    await steer("redeliverRun", { runId }, t("redelivering"), { ...question, action: "redeliver" });
   };
   return (
     <button type="button" aria-label={t("redeliverNamed", { id })} onClick={redeliver}>

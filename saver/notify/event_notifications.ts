@@ -25,7 +25,7 @@ const DOING: Record<Phase, string> = {
 };
 
 /** The notifications that the recorded `event` causes. */
-export async function toldBy(
+export async function notificationsFor(
   event: RunEvent,
   store: Pick<ReadStore, "runs" | "notifications">,
 ): Promise<News[]> {

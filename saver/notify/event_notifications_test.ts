@@ -4,7 +4,7 @@ import { type FieldTypes, RunEvent } from "../../shared/contracts/messages.ts";
 import { onEachEngine, SQLITE, storeOn } from "../../tests/support/engines.ts";
 import { driftOf } from "./drift.ts";
 import { orderOf } from "../../shared/contracts/notification_order.ts";
-import { toldBy } from "./told.ts";
+import { notificationsFor } from "./event_notifications.ts";
 import type { Store } from "../../shared/store/store.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);
@@ -12,11 +12,11 @@ const START = Date.UTC(2026, 10, 24, 3);
 /** A run, asked for `minute` minutes after the start; each event comes a second after the one before, and answers what is told of it. */
 function runOf(store: Store, minute: number, fields: Record<string, unknown> = {}) {
   const runId = newRunId(START + minute * 60_000);
-  let told = 0;
+  let count = 0;
   const eventOf = (event: Record<string, unknown>) =>
     RunEvent.parse({
-      id: `${runId}/${told}`,
-      published_at: new Date(START + minute * 60_000 + 1_000 * told++).toISOString(),
+      id: `${runId}/${count}`,
+      published_at: new Date(START + minute * 60_000 + 1_000 * count++).toISOString(),
       run_id: runId,
       actor: "saver",
       pipeline: "users",
@@ -25,9 +25,9 @@ function runOf(store: Store, minute: number, fields: Record<string, unknown> = {
   const tell = async (event: Record<string, unknown>) => {
     const whole = eventOf(event);
     await store.record([whole]);
-    const news = await toldBy(whole, store);
+    const news = await notificationsFor(whole, store);
     await store.record([whole]);
-    assert.deepEqual(await toldBy(whole, store), news, "a repeated event tells the same");
+    assert.deepEqual(await notificationsFor(whole, store), news, "a repeated event tells the same");
     return news;
   };
   return {
@@ -100,17 +100,17 @@ onEachEngine(
     const complete = async (minute: number, fields = {}) => {
       const run = runOf(temp.store, minute, fields);
       await run.ask();
-      return { run, told: typesOf(await run.complete()) };
+      return { run, types: typesOf(await run.complete()) };
     };
-    assert.deepEqual((await complete(0)).told, []);
+    assert.deepEqual((await complete(0)).types, []);
     const failed = runOf(temp.store, 1);
     await failed.fail();
     const correction = await complete(2, { correction_of: failed.runId });
-    assert.deepEqual(correction.told, [], "a correction says nothing about the source");
+    assert.deepEqual(correction.types, [], "a correction says nothing about the source");
     const first = await complete(3);
-    assert.deepEqual(first.told, ["run.recovered"]);
+    assert.deepEqual(first.types, ["run.recovered"]);
     assert.deepEqual(typesOf(await first.run.complete()), [], "delivered once more");
-    assert.deepEqual((await complete(4)).told, []);
+    assert.deepEqual((await complete(4)).types, []);
     assert.deepEqual(typesOf(await failed.complete()), ["run.recovered"], "its dead letter was replayed");
   },
 );
