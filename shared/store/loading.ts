@@ -1,5 +1,5 @@
 /**
- * What the loads of both engines share: reading lines, and refusing files.
+ * What the loads of both engines share: a file's row, reading lines, and refusing files.
  *
  * @module
  */
@@ -8,10 +8,54 @@ import { PermanentError } from "../errors/errors.ts";
 import type { FileFacts } from "../files/files.ts";
 import type { LineBatch } from "../files/lines.ts";
 import { type FileRow, LINES_PER_FILE } from "./rows.ts";
-import type { FileToLoad, LineSource } from "./writes.ts";
+import type { Sql } from "./sql/sql.ts";
+import type { FileToLoad, LineSource, LoadedFile } from "./writes.ts";
+
+/**
+ * Loads a file in the transaction of `sql`: see `Store.loadFile`. `insert` writes its lines as records, the ids counted from `firstId`, and returns
+ * their number. If two savers load one file concurrently, the second waits for the first, up to the time limit of locks.
+ */
+export async function loadOnce(
+  sql: Sql,
+  file: FileToLoad,
+  lines: LineSource,
+  insert: (firstId: number, batches: AsyncIterable<LineBatch>) => Promise<number>,
+): Promise<LoadedFile> {
+  await sql.lock("file", `${file.runId}/${file.kind}`);
+  const known = await sql.get<FileRow>(
+    "SELECT * FROM run_files WHERE run_id = $1 AND kind = $2",
+    file.runId,
+    file.kind,
+  );
+  if (known !== undefined) {
+    await refuseOther(known, file, lines);
+    return { records: known.records, skipped: true };
+  }
+  // the row is inserted first, as the records' ids begin with its id; it is invisible until the commit
+  const { id } = (await sql.get<{ id: number }>(
+    `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
+     VALUES ($1, $2, $3, $4, '', 0, 0, $5) RETURNING id`,
+    file.runId,
+    file.pipeline,
+    file.kind,
+    file.name,
+    new Date().toISOString(),
+  ))!;
+  let facts: FileFacts | undefined;
+  const records = await insert(id * LINES_PER_FILE, lines((found) => facts = found));
+  refuseCount(file, records);
+  await sql.run(
+    "UPDATE run_files SET sha256 = $1, bytes = $2, records = $3 WHERE id = $4",
+    facts!.sha256,
+    facts!.bytes,
+    records,
+    id,
+  );
+  return { records, skipped: false };
+}
 
 /** @throws PermanentError if the file already loaded for this run and kind has other content. */
-export async function refuseOther(known: FileRow, file: FileToLoad, lines: LineSource): Promise<void> {
+async function refuseOther(known: FileRow, file: FileToLoad, lines: LineSource): Promise<void> {
   const sha256 = file.sha256 ?? await sha256Of(lines);
   if (known.sha256 === sha256) return;
   throw new PermanentError(
@@ -21,7 +65,7 @@ export async function refuseOther(known: FileRow, file: FileToLoad, lines: LineS
 }
 
 /** @throws PermanentError if a file doesn't have the announced number of records. */
-export function refuseCount(file: FileToLoad, records: number): void {
+function refuseCount(file: FileToLoad, records: number): void {
   if (file.records === undefined || records === file.records) return;
   throw new PermanentError(
     `Cannot load ${file.name}: it has ${records} records, but ${file.records} were announced. ` +

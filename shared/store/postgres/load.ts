@@ -4,61 +4,30 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
-import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts";
-import { type FileRow, LINES_PER_FILE } from "../rows.ts";
+import { loadOnce, placesOf, refuseLength } from "../loading.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
 import type { Session } from "./session.ts";
 import { baseTable } from "../sql/tables.ts";
 
-/**
- * Loads a file in the transaction of `session`: see `Store.loadFile`. If two savers load one file concurrently, the second waits for the first, up to
- * the time limit of locks.
- */
-export async function loadFile(
+/** Loads a file in the transaction of `session`: see `Store.loadFile`. */
+export function loadFile(
   session: Session,
   file: FileToLoad,
   lines: LineSource,
   options: LoadOptions,
 ): Promise<LoadedFile> {
-  await session.lock("file", `${file.runId}/${file.kind}`);
-  const known = await session.get<FileRow>(
-    "SELECT * FROM run_files WHERE run_id = $1 AND kind = $2",
-    file.runId,
-    file.kind,
-  );
-  if (known !== undefined) {
-    await refuseOther(known, file, lines);
-    return { records: known.records, skipped: true };
-  }
-  const { id } = (await session.get<{ id: number }>(
-    `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
-     VALUES ($1, $2, $3, $4, '', 0, 0, $5) RETURNING id`,
-    file.runId,
-    file.pipeline,
-    file.kind,
-    file.name,
-    new Date().toISOString(),
-  ))!;
-  let facts: FileFacts | undefined;
-  let records = 0;
-  // a COPY may take any time; each wait for the server is limited
-  await session.run("SET LOCAL statement_timeout = 0");
-  await session.copy(
-    `COPY ${baseTable(file.kind, file.pipeline)} (id, json, nul_line) FROM STDIN`,
-    rowsOf(file, id * LINES_PER_FILE, lines((found) => facts = found), options, (count) => records = count),
-  );
-  await session.run("SET LOCAL statement_timeout TO DEFAULT");
-  refuseCount(file, records);
-  await session.run(
-    "UPDATE run_files SET sha256 = $1, bytes = $2, records = $3 WHERE id = $4",
-    facts!.sha256,
-    facts!.bytes,
-    records,
-    id,
-  );
-  return { records, skipped: false };
+  return loadOnce(session, file, lines, async (firstId, batches) => {
+    let records = 0;
+    // a COPY may take any time; each wait for the server is limited
+    await session.run("SET LOCAL statement_timeout = 0");
+    await session.copy(
+      `COPY ${baseTable(file.kind, file.pipeline)} (id, json, nul_line) FROM STDIN`,
+      rowsOf(file, firstId, batches, options, (count) => records = count),
+    );
+    await session.run("SET LOCAL statement_timeout TO DEFAULT");
+    return records;
+  });
 }
 
 /** Bytes or characters per piece that is sent. */

@@ -5,62 +5,30 @@
  *
  * @module
  */
-import type { FileFacts } from "../../files/files.ts";
 import type { LineBatch } from "../../files/lines.ts";
-import type { FileRow } from "../rows.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";
 import type { Database } from "../../sqlite/database.ts";
-import { LINES_PER_FILE } from "../rows.ts";
-import { placesOf, refuseCount, refuseLength, refuseOther } from "../loading.ts";
+import { loadOnce, placesOf, refuseLength } from "../loading.ts";
 import { baseTable } from "../sql/tables.ts";
 import { FileBefore, References, type Span, spanOf, textAt } from "./same.ts";
+import { sqlOf } from "./statements.ts";
 
 /** How long a load runs before it lets timers and other work run, in milliseconds. */
 const BREATHE_MS = 25;
 
 /** Loads a file in the transaction of `db`: see `Store.loadFile`. */
-export async function loadFile(
+export function loadFile(
   db: Database,
   file: FileToLoad,
   lines: LineSource,
   options: LoadOptions,
 ): Promise<LoadedFile> {
-  const known = db.get<FileRow>(
-    "SELECT * FROM run_files WHERE run_id = ? AND kind = ?",
-    file.runId,
-    file.kind,
-  );
-  if (known !== undefined) {
-    await refuseOther(known, file, lines);
-    return { records: known.records, skipped: true };
-  }
-  // the row is inserted first, as the records' ids begin with its id; it is invisible until the commit
-  const fileId = db.get<{ id: number }>(
-    `INSERT INTO run_files (run_id, pipeline, kind, name, sha256, bytes, records, loaded_at)
-     VALUES (?, ?, ?, ?, '', 0, 0, ?) RETURNING id`,
-    file.runId,
-    file.pipeline,
-    file.kind,
-    file.name,
-    new Date().toISOString(),
-  )!.id;
-  let facts: FileFacts | undefined;
-  const records = await insertLines(
-    db,
+  return loadOnce(
+    sqlOf(db),
     file,
-    fileId * LINES_PER_FILE,
-    lines((found) => facts = found),
-    options,
+    lines,
+    (firstId, batches) => insertLines(db, file, firstId, batches, options),
   );
-  refuseCount(file, records);
-  db.run(
-    "UPDATE run_files SET sha256 = ?, bytes = ?, records = ? WHERE id = ?",
-    facts!.sha256,
-    facts!.bytes,
-    records,
-    fileId,
-  );
-  return { records, skipped: false };
 }
 
 async function insertLines(
