@@ -32,7 +32,9 @@ const WAIT_FOR_SPACE_MS = 7 * 24 * 3_600_000;
 
 const MAX_ATTEMPTS = 8;
 
-export interface ActorContext {
+const LEASE_MS = 30_000;
+
+interface ActorContext {
   /** Stops the loop: it claims no more messages, and the current one is finished, or handed back after `graceMs`. */
   readonly signal: AbortSignal;
   /** Milliseconds to finish the current message after the stop. Default 8,000. */
@@ -70,9 +72,8 @@ export async function runActor<C extends ChannelName, P>(
   channel: Channel,
   context: ActorContext,
 ): Promise<void> {
-  const { signal } = context;
+  const { signal, leaseMs = LEASE_MS } = context;
   const log = getLogger(["etl", actor.name]);
-  const leaseMs = leaseOf(actor, context);
   await using presence = new Presence(actor, channel);
   await channel.listening(actor.mailbox, signal);
   const loop: Loop = { channel, context, presence, retries: new ReportedRetries() };
@@ -107,10 +108,6 @@ export async function runActor<C extends ChannelName, P>(
   }
 }
 
-function leaseOf(actor: { readonly leaseMs?: number }, context: ActorContext): number {
-  return actor.leaseMs ?? context.leaseMs ?? 30_000;
-}
-
 /**
  * Waits for a message until the next beat is due at the latest, so that a beat always proves that the loop is running.
  */
@@ -131,12 +128,12 @@ async function attempt<C extends ChannelName, P>(
   { channel, context, presence, retries }: Loop,
 ): Promise<{ outcome: Outcome; isStuck: boolean }> {
   const { maxAttempts = MAX_ATTEMPTS, patienceMs = Infinity, stallMs = STALL_MS } = actor;
-  const { cancellations = NO_CANCELLATIONS, graceMs = 8_000, signal } = context;
+  const { cancellations = NO_CANCELLATIONS, graceMs = 8_000, leaseMs = LEASE_MS, signal } = context;
   const news = new News(actor, claim, presence.instance, retries);
   const limits = {
     signal,
     graceMs,
-    leaseMs: leaseOf(actor, context),
+    leaseMs,
     stallMs,
     endMs: context.endMs ?? 30_000,
   };

@@ -17,7 +17,7 @@ export type Handle = Actor<"channel:phase1_complete">["handle"];
 /** A channel, an actor on it that does `handle`, and what it says. */
 export async function stage(
   handle: Handle,
-  options: Partial<Actor<"channel:phase1_complete">> = {},
+  { leaseMs, ...options }: Partial<Actor<"channel:phase1_complete">> & { leaseMs?: number } = {},
   open: () => Channel | Promise<Channel> = openTemporaryChannel,
 ) {
   const channel = await open();
@@ -36,6 +36,7 @@ export async function stage(
   const running = runActor(actor, channel, {
     signal: stop.signal,
     graceMs: 50,
+    leaseMs,
     cancellations,
     onSettled: (kind) => {
       settled.push(kind);
