@@ -22,6 +22,22 @@ export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** The blocks of the file at `path`, which messages call `name`. @throws as `fileError`, and the signal's reason. */
+export async function* blocksAt(
+  path: string,
+  name: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const block of blocksOf(await Deno.open(path))) {
+      signal?.throwIfAborted();
+      yield block;
+    }
+  } catch (error) {
+    throw signal?.aborted ? error : fileError("read", name, error);
+  }
+}
+
 /**
  * Classifies an error of the file system: a missing file or missing permission is permanent; a full disk is `NoSpace`, a failing one may
  * recover.

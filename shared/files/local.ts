@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { dirname, join, relative } from "node:path";
 import { PermanentError } from "../errors/errors.ts";
-import { blocksOf, fileError, removeIfThere, renameDurably } from "./disk.ts";
+import { blocksAt, blocksOf, fileError, removeIfThere, renameDurably } from "./disk.ts";
 import { type Documents, LocalDocuments } from "./documents.ts";
 import {
   type CreateOptions,
@@ -43,15 +43,7 @@ export class LocalFiles implements Files {
   }
 
   async *blocks(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    const inside = this.inside(path);
-    try {
-      for await (const block of blocksOf(await Deno.open(inside))) {
-        signal?.throwIfAborted();
-        yield block;
-      }
-    } catch (error) {
-      throw signal?.aborted ? error : fileError("read", path, error);
-    }
+    yield* blocksAt(this.inside(path), path, signal);
   }
 
   async facts(path: string, signal?: AbortSignal): Promise<FileFacts> {

@@ -1,7 +1,7 @@
 import type { Hash } from "node:crypto";
 import { dirname } from "node:path";
 import { TransientError } from "../errors/errors.ts";
-import { BLOCK, blocksOf, fileError, needSpace, renameDurably } from "./disk.ts";
+import { BLOCK, blocksAt, blocksOf, fileError, needSpace, renameDurably } from "./disk.ts";
 import type { FileFacts, GrowingFile, PublishOptions, SafePart } from "./files.ts";
 import type { LineBatch } from "./lines.ts";
 import { factsOf, insistOnSame, linesOf } from "./reading.ts";
@@ -87,18 +87,8 @@ export class PartFile implements GrowingFile {
   }
 
   lines(signal?: AbortSignal): AsyncGenerator<LineBatch> {
-    return linesOf(`${this.name}.part`, this.#blocks(signal));
-  }
-
-  async *#blocks(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const block of blocksOf(await Deno.open(`${this.target}.part`))) {
-        signal?.throwIfAborted();
-        yield block;
-      }
-    } catch (error) {
-      throw signal?.aborted ? error : fileError("read", `${this.name}.part`, error);
-    }
+    const name = `${this.name}.part`;
+    return linesOf(name, blocksAt(`${this.target}.part`, name, signal));
   }
 
   /** fsync, rename, fsync of the folder. */
