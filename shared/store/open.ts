@@ -1,12 +1,8 @@
-/**
- * Opens the store that the configuration names.
- *
- * @module
- */
+/** Opens the store that the configuration names. */
 import type { State } from "../files/state.ts";
 import { placeOfDatabase } from "./postgres/errors.ts";
 import { PostgresState } from "./postgres/extractor_state.ts";
-import { openPostgresToRead } from "./postgres/read_store.ts";
+import { openPostgresToRead } from "./postgres/reads.ts";
 import { openPostgres } from "./postgres/store.ts";
 import type { Defined } from "./shown.ts";
 import { openSqlite, openSqliteToRead } from "./sqlite/open.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { openPostgres } from "../../shared/store/postgres/store.ts";
-import { openPostgresToRead } from "../../shared/store/postgres/read_store.ts";
+import { openPostgresToRead } from "../../shared/store/postgres/reads.ts";
 import { openSqlite, openSqliteToRead } from "../../shared/store/sqlite/open.ts";
 import { needing } from "../support/needs.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
