@@ -74,11 +74,11 @@ export function scheduleOf({ definition }: Plan, readEnv: ReadEnv): string {
 }
 
 /** ISO 8601 in UTC; null without a schedule. */
-export function nextRunOf(plan: Plan, readEnv: ReadEnv, now: number = Date.now()): string | null {
+export function nextRunOf(plan: Plan, readEnv: ReadEnv): string | null {
   const schedule = scheduleOf(plan, readEnv);
   if (plan.name === DEFAULT_PIPELINE && readEnv("SLEEP_INTERVAL_SECONDS")) return null; // by an interval, not by the clock
   try {
-    const at = nextTick({ SCHEDULE: schedule, TZ: readEnv("TZ") || "UTC" }, now);
+    const at = nextTick({ SCHEDULE: schedule, TZ: readEnv("TZ") || "UTC" }, Date.now());
     return at === undefined ? null : new Date(at).toISOString();
   } catch {
     return null; // the extractor reports it

@@ -29,11 +29,6 @@ export class Inspection implements AsyncDisposable {
     return await readBack(file, facts.size);
   }
 
-  /** @throws as `digest`. */
-  async has(path: string): Promise<boolean> {
-    return (await this.remote.facts(path))?.folder === false;
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.connection[Symbol.asyncDispose]();
   }

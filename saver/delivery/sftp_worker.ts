@@ -3,16 +3,10 @@
  * end with the thread.
  */
 import { messageOf, PermanentError, TransientError } from "../../shared/errors/errors.ts";
-import type { DeliveredFile, Probed } from "./delivery.ts";
-import type { Housekeeping, Item, OnMoved, SftpOptions } from "./session.ts";
+import type { Housekeeping, Item, OnMoved, Session, SftpOptions } from "./session.ts";
 
-/** See `Session`. */
-export interface Calls {
-  stage(item: Item, onMoved: OnMoved): Promise<void>;
-  unstage(item: undefined): Promise<void>;
-  deliver(item: Item, onMoved: OnMoved): Promise<DeliveredFile>;
-  probe(item: undefined): Promise<Probed>;
-}
+/** The methods of a session that are called from outside of its thread. */
+type Calls = Pick<Session, "stage" | "unstage" | "deliver" | "probe">;
 
 /** First `open`, then calls. `abort` makes all calls fail, `close` ends the connection. */
 export type ToSftpWorker =
@@ -34,7 +28,7 @@ export type FromSftpWorker =
   | { readonly type: "closed" };
 
 /** An error as a message between threads, which preserve no classes. */
-export interface Failure {
+interface Failure {
   /** Any other error is `unknown`. */
   readonly kind: "transient" | "permanent" | "unknown";
   readonly message: string;
@@ -63,7 +57,7 @@ interface Waiting {
   readonly onMoved: OnMoved;
 }
 
-export interface SftpWorkerEvents {
+interface SftpWorkerEvents {
   /** Called after the search of the folder. */
   staleRemoved(): void;
   /** Called at the end with the temporary files that remain on the server. */

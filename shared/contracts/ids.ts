@@ -50,7 +50,8 @@ export function plausibleTime(ms: number, now: number = Date.now()): string {
  * The time for a message that results from one with time `after`: now, but never earlier than its cause, whatever the
  * machines' clocks say (a hybrid logical clock, in milliseconds). An implausible cause is ignored.
  */
-export function stamp(after?: string, now: number = Date.now()): string {
+export function stamp(after?: string): string {
+  const now = Date.now();
   const cause = after === undefined ? 0 : Date.parse(after) + 1;
   return plausibleTime(cause > now ? cause : now, now);
 }

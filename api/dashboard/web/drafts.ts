@@ -4,7 +4,7 @@ import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Draft } from "../../client/repair.ts";
 
 /** Drafts by the id of their record. */
-export type Drafts = Readonly<Record<string, Draft>>;
+type Drafts = Readonly<Record<string, Draft>>;
 
 export interface Shelf {
   readonly all: ReadonlySignal<Drafts>;

@@ -3,10 +3,10 @@ import { effect, signal } from "@preact/signals";
 import { inSpanish } from "./complaints.ts";
 import { type Key, TEXTS } from "./texts.ts";
 
-export type Language = "en" | "es";
+type Language = "en" | "es";
 
 /** `auto` follows the system's setting. */
-export type Theme = "auto" | "light" | "dark";
+type Theme = "auto" | "light" | "dark";
 
 const root = document.documentElement;
 

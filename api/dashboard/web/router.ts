@@ -3,9 +3,9 @@ import { signal } from "@preact/signals";
 
 export const address = signal(new URL(location.href));
 
-/** Navigates to an address of the dashboard; `replace` adds no entry to the history. */
-export function go(href: string, { replace = false } = {}): void {
-  history[replace ? "replaceState" : "pushState"](null, "", href);
+/** Navigates to an address of the dashboard. */
+export function go(href: string): void {
+  history.pushState(null, "", href);
   const before = address.value.pathname;
   address.value = new URL(location.href);
   if (address.value.pathname !== before) scrollTo(0, 0);

@@ -16,7 +16,7 @@ export const signedOut = signal(false);
 /** Counts how often the connection or the session was restored: data read before may be outdated. */
 export const renewed = signal(0);
 
-export interface Notice {
+interface Notice {
   readonly bad: boolean;
   readonly text: string;
   /** The address of the run that it is about. */
@@ -160,7 +160,7 @@ export function tell(error: unknown): void {
   else notice.value = { bad: true, text: messageOf(error) };
 }
 
-export interface Question {
+interface Question {
   readonly title: string;
   readonly text: string;
   readonly action: Key;
