@@ -31,7 +31,7 @@ export interface App {
   close(): void;
 }
 
-export const MAX_BODY_BYTES = 1_000_000;
+const MAX_BODY_BYTES = 1_000_000;
 
 export function createApp(ports: ApiPorts): App {
   const { config, log } = ports;

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { App } from "./app.ts";
 
-export interface Patience {
+interface Patience {
   /** Milliseconds for a client to send a request's head. Default 10,000. */
   readonly headMs?: number;
   /** Milliseconds for a client to send the whole request. Default 30,000. */

@@ -23,7 +23,7 @@ export function unknownPipeline(name: string, known: readonly string[], place = 
   return new UsageError(`There is no pipeline ${JSON.stringify(name)}${place}. There is: ${there}.${more}`);
 }
 
-export interface Accepts<O extends ParseArgsOptionsConfig> {
+interface Accepts<O extends ParseArgsOptionsConfig> {
   /** What `--help` prints: `deno task NAME [--option]…`, then a description. */
   readonly help: string;
   readonly options?: O;
@@ -137,7 +137,7 @@ export function write(text: string): void {
   }
 }
 
-export type Cell = string | number | null | undefined;
+type Cell = string | number | null | undefined;
 
 type FieldOf<T> = { [K in keyof T]: T[K] extends Cell ? K : never }[keyof T];
 

@@ -3,8 +3,6 @@
  * an empty PostgreSQL database. Compares them before anything is committed, and again if they were copied before.
  * Changes nothing in the source. Exit codes: 0 the copy exists and is identical, 1 it isn't, 2 unusable command line or
  * configuration.
- *
- * @module
  */
 import { ALIVE_MS, isAlive } from "../shared/channel/channel.ts";
 import { openChannel } from "../shared/channel/open.ts";

@@ -17,7 +17,7 @@ import {
 } from "./services.ts";
 import { type OnLine, type Program, type Running, start } from "./program.ts";
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   readonly env: Environment;
   readonly services: readonly Service[];
   /** Starts a sample source in place of the sources in `SAMPLE_LISTS`; `bad` is the share of invalid users. */

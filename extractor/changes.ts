@@ -45,7 +45,7 @@ export function rangeOf(
 }
 
 /** The records of a page. */
-export interface Taken {
+interface Taken {
   /** Which ones are written. */
   readonly isTaken: readonly boolean[];
   /** Which ones are skipped as their id was on an earlier page. */

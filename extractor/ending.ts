@@ -1,6 +1,6 @@
 /** Decides whether a finished run is complete; nothing else does. */
 
-export interface Ended {
+interface Ended {
   /** Without repeated records. */
   readonly records: number;
   /**
@@ -11,7 +11,7 @@ export interface Ended {
 }
 
 /** How many announced records are missing, and whether that is more than changes during the read can explain. */
-export interface Ending {
+interface Ending {
   readonly missing: number;
   readonly isComplete: boolean;
 }

@@ -35,7 +35,7 @@ export class Refused extends TransientError {
   }
 }
 
-export interface PageToFetch {
+interface PageToFetch {
   readonly position: Position;
   readonly label: string;
   readonly seen: () => Announced;

@@ -2,7 +2,7 @@
 import type { Unfinished } from "./checkpoint.ts";
 import type { Source } from "./source.ts";
 
-export type PageSizes = Unfinished["page_sizes"];
+type PageSizes = Unfinished["page_sizes"];
 
 const MOST = 100;
 

@@ -15,7 +15,7 @@ const MAX_EMPTY = 1_000;
 /** The statuses of an expired cursor or link. */
 const EXPIRED = [400, 404, 410, 422];
 
-export interface Progress {
+interface Progress {
   readonly position: Position;
   /** Records received so far, including repeated ones. */
   readonly received: number;
@@ -37,7 +37,7 @@ interface Coming {
   isHere: boolean;
 }
 
-export interface TurnedPage extends Page {
+interface TurnedPage extends Page {
   /** Whether the next page has been fetched too, so that both can be saved at once. Only with concurrent requests. */
   readonly isNextHere: boolean;
 }

@@ -57,7 +57,7 @@ export function recent(
 }
 
 /** The announcements of all raw files that were never transformed, of any age, in batches. */
-export async function* untransformedOnes(
+async function* untransformedOnes(
   state: Documents,
   files: Files,
   now: number = Date.now(),

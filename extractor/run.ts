@@ -18,7 +18,7 @@ import { idOf } from "./records.ts";
 import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
-export interface WrittenRun extends ReportedPages {
+interface WrittenRun extends ReportedPages {
   readonly records: number;
   /** Records that were skipped because an earlier one had their id. */
   readonly duplicates: number;

@@ -15,7 +15,7 @@ export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-export const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
+const SYSTEM_CLOCK: Clock = { now: Date.now, sleep: pause };
 
 /** When a pipeline's runs start automatically, by definition and configuration. */
 export type Plan =
@@ -117,7 +117,7 @@ function keyOf({ pipeline }: Plan, at: string): string {
 }
 
 /** The last planned time after `until` and up to `now` that is recent enough to catch up. */
-export function missedTick(plan: Plan, until: number | undefined, now: number): number | undefined {
+function missedTick(plan: Plan, until: number | undefined, now: number): number | undefined {
   if (until === undefined) return undefined;
   let missed: number | undefined;
   let at = nextTick(plan, Math.max(until, now - plan.SCHEDULE_CATCH_UP_HOURS * 3_600_000));

@@ -10,7 +10,7 @@ import type { Files } from "../shared/files/files.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
 import type { Ahead, Delivery, LocalFile } from "./delivery/delivery.ts";
 
-export interface AheadParts {
+interface AheadParts {
   readonly channel: Channel;
   readonly files: Files;
   /** Undefined if a pipeline's files aren't delivered. */

@@ -20,7 +20,7 @@ const MAX_ATTEMPTS = 20_000;
  */
 const STALL_MS = 300_000;
 
-export interface CourierParts {
+interface CourierParts {
   readonly store: Store;
   readonly files: Files;
   /** The delivery to a folder of the server; undefined without a server. */

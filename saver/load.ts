@@ -6,7 +6,7 @@ import type { Files } from "../shared/files/files.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
 import type { Store } from "../shared/store/store.ts";
 
-export interface LoadPorts {
+interface LoadPorts {
   readonly store: Store;
   readonly files: Pick<Files, "lines" | "size">;
   /** Aborts the load, and rolls back the file that is being loaded. */
@@ -16,7 +16,7 @@ export interface LoadPorts {
 }
 
 /** The number of records in all files and in each, and how many files an earlier try had loaded. */
-export type LoadDetail = Record<"records" | FileKind | "skipped", number>;
+type LoadDetail = Record<"records" | FileKind | "skipped", number>;
 
 /**
  * Loads a run: its row, then each file, then a mark that all files are loaded. Each step is a transaction, so that a

@@ -65,7 +65,7 @@ export async function keepReconciling(
  * The announcements of all files that are transformed and not loaded, of any age. Runs that have otherwise ended, or
  * were held, are left out.
  */
-export async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
+async function* unloaded(store: Store, files: Files): AsyncGenerator<Outgoing> {
   for await (const receipt of receiptsExcept(files, await store.runs.loadedFiles())) {
     const { announced } = receipt;
     const run = await store.runs.byRunId(announced.run_id);
@@ -99,7 +99,7 @@ export async function* pendingOrders(
 }
 
 /** The announcements of all released runs that aren't loaded. */
-export async function releasedRuns(store: Store): Promise<Outgoing[]> {
+async function releasedRuns(store: Store): Promise<Outgoing[]> {
   return (await store.holds.released()).map((hold) =>
     compose("channel:phase2_complete", childId(hold.order_id!, PHASE2), announced(hold))
   );
@@ -109,7 +109,7 @@ export async function releasedRuns(store: Store): Promise<Outgoing[]> {
  * What the extractor must know about each pipeline: the held or last held run, and what was loaded last. Each message
  * has a new id, so that an extractor that has lost its state gets it again.
  */
-export async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
+async function outcomes(store: Store): Promise<Map<string, Outgoing[]>> {
   const messages = new Map<string, Outgoing[]>();
   const say = (fields: Fields<"channel:run_outcome">) => {
     const message = compose("channel:run_outcome", `outcome/${newRunId()}`, fields);

@@ -12,7 +12,7 @@ import type { Runs, Store } from "../shared/store/store.ts";
 import { DAY_MS, oldBefore } from "./trimming.ts";
 
 /** A completed run whose local files are old. */
-export interface Old {
+interface Old {
   readonly run: RunRow;
   /** Files that haven't been removed yet. */
   readonly files: readonly FileRow[];
@@ -20,7 +20,7 @@ export interface Old {
   readonly keep: string | undefined;
 }
 
-export interface RetentionParts {
+interface RetentionParts {
   readonly store: Store;
   readonly files: Files;
   /** Age in days from which files are removed. */

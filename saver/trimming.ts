@@ -4,7 +4,7 @@ import { keepDoing } from "../shared/actor/backoff.ts";
 import { messageOf } from "../shared/errors/errors.ts";
 import type { Store } from "../shared/store/store.ts";
 
-export interface TrimmingParts {
+interface TrimmingParts {
   readonly store: Pick<Store, "trim">;
   /** Age in days from which a run's records are removed. */
   readonly days: number;

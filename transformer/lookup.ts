@@ -8,7 +8,7 @@ import type { Plan } from "../shared/pipeline/plan.ts";
 import type { ReadEnv } from "../shared/pipeline/resolve.ts";
 
 /** A column of names, and a column of their codes. */
-export interface LookupFile {
+interface LookupFile {
   /** The code of `name`, ignoring case and extra spaces; undefined if the file lacks it. */
   codeOf(name: string): string | undefined;
   /** SHA-256 of the file, lower-case hexadecimal. */
@@ -33,7 +33,7 @@ export interface Lookups {
   readonly sha256: string;
 }
 
-export interface LookupPlaces {
+interface LookupPlaces {
   /** The folder of definitions. Default: the program's own. */
   readonly dir?: string | undefined;
   /** Reads variables that name another file, relative to the working directory. Default: none is set. */

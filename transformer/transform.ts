@@ -18,7 +18,7 @@ export interface Sink {
   write(data: string | Uint8Array): Promise<void>;
 }
 
-export interface TransformPorts {
+interface TransformPorts {
   readonly processed: Sink;
   readonly dead: Sink;
   readonly plan: Plan;
@@ -27,7 +27,7 @@ export interface TransformPorts {
   progress(records: number): void;
 }
 
-export interface Findings {
+interface Findings {
   /** Records written to `processed`. */
   readonly valid: number;
   /** Lines written to `dead`. */

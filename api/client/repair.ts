@@ -65,7 +65,7 @@ export function valueAt(record: unknown, field: string): unknown {
 }
 
 /** The corrected record, if the draft yields one, or why the draft can't be used. */
-export type Preview = { readonly record: JsonObject | undefined } | { readonly unusable: string };
+type Preview = { readonly record: JsonObject | undefined } | { readonly unusable: string };
 
 /** Previews a draft without calling the API; only the API can validate it. Masked values read `***`. */
 export function preview(data: JsonObject, draft: Draft | undefined): Preview {

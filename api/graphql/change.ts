@@ -57,7 +57,7 @@ const DifferenceType = builder.objectRef<Difference>("FieldChange").implement({
   }),
 });
 
-export const Change = builder.objectRef<ChangeRow>("RecordChange").implement({
+const Change = builder.objectRef<ChangeRow>("RecordChange").implement({
   description: "What a run did to a record of the current state.",
   fields: (t) => ({
     key: t.exposeID("key", { description: "What identifies the record; `***` where it is masked." }),

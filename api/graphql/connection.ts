@@ -91,7 +91,7 @@ export function connectionType<Node>(
   return connection;
 }
 
-export interface Keyset<Node, Cursor> {
+interface Keyset<Node, Cursor> {
   read(page: Page<Cursor>): Promise<readonly Node[]>;
   /** The cursor of a row. */
   place(node: Node): Cursor;

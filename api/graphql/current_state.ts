@@ -46,7 +46,7 @@ export function refuseMaskedKey({ isKeyMasked, pipeline }: CurrentState): void {
 }
 
 /** The start of a page: a value to order by, and a key. */
-export type Place<First> = readonly [first: First, key: Ordered];
+type Place<First> = readonly [first: First, key: Ordered];
 
 /** If the key is masked, its cursor contains the number of a record with that key instead. */
 type ShownPlace<First> = readonly [first: First, key: Ordered | { readonly record: number }];

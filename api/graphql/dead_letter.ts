@@ -8,7 +8,7 @@ import { connectionType, decodeCursor, DEFAULT_PAGE, forwardArgs, MAX_PAGE, page
 import type { ReadStore } from "../../shared/store/store.ts";
 
 /** The public id of a dead letter: its channel and its id there. */
-export function letterId({ mailbox, id }: { mailbox: string; id: string }): string {
+function letterId({ mailbox, id }: { mailbox: string; id: string }): string {
   return `${mailbox}/${id}`;
 }
 
@@ -23,7 +23,7 @@ export function letterOf(letter: string): { mailbox: string; id: string } | unde
  * A message's text without personal data: a correction contains parts of records, and a foreign message may contain
  * anything. Text that isn't JSON is hidden completely.
  */
-export function maskMessage(body: string, mask: Mask): string {
+function maskMessage(body: string, mask: Mask): string {
   if (mask.size === 0) return body;
   try {
     return JSON.stringify(hide(JSON.parse(body), mask));

@@ -37,7 +37,7 @@ export class Live {
 }
 
 /** Shares one source's items among all followers; the source runs only while there are any. */
-export class Hub<T> {
+class Hub<T> {
   readonly #followers = new Map<(item: T) => void, () => void>();
   #source: AbortController | undefined;
 

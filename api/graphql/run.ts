@@ -29,7 +29,7 @@ export const RunStatusEnum = builder.enumType("RunStatus", {
   description: "The status of a run.",
 });
 
-export const PhaseEnum = builder.enumType("Phase", { values: PHASES, description: "A phase of a run." });
+const PhaseEnum = builder.enumType("Phase", { values: PHASES, description: "A phase of a run." });
 
 const FileKindEnum = builder.enumType("FileKind", {
   values: ["raw", "processed", "invalid", "manifest"] as const,

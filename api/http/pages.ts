@@ -1,7 +1,7 @@
 /** Self-contained pages: they load nothing from other hosts, and the content security policy forbids it. */
 import { createHash } from "node:crypto";
 
-export interface PagePolicy {
+interface PagePolicy {
   /** Script sources, such as `'self'`. Default none. */
   readonly script?: string;
   readonly style?: string;

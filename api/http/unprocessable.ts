@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { jsonAnswer } from "../json.ts";
 
-export interface Misfit {
+interface Misfit {
   /** The kind of error, in Pydantic's words, such as `missing`. */
   readonly type: string;
   /** The location: `body`, `query` or `path`, then keys and indexes. */

@@ -4,19 +4,19 @@ import type { Context } from "hono";
 import type { ApiApp, Env } from "../http/env.ts";
 import { fit, jsonBody } from "../http/unprocessable.ts";
 
-export interface Inputs {
+interface Inputs {
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
 }
 
-export type Read<I extends Inputs> = {
+type Read<I extends Inputs> = {
   [K in keyof I]: I[K] extends z.ZodType ? z.output<I[K]> : never;
 };
 
 export const Detail = z.object({ detail: z.string() }).openapi("Error");
 
-export const ValidationError = z.object({
+const ValidationError = z.object({
   detail: z.array(z.object({
     type: z.string(),
     loc: z.array(z.union([z.string(), z.int()])),

@@ -8,7 +8,7 @@ import { SqlProcess } from "./process.ts";
 import { type TurnOptions, Turns } from "./turns.ts";
 import type { WorkerOptions } from "./worker.ts";
 
-export interface ConsoleOptions extends WorkerOptions, TurnOptions {
+interface ConsoleOptions extends WorkerOptions, TurnOptions {
   /** How long an idle process is kept, in milliseconds. Default 60,000. */
   readonly idleMs?: number;
 }

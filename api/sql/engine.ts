@@ -11,7 +11,7 @@ export interface Bounds {
   readonly maxBytes: number;
 }
 
-export interface Answered {
+interface Answered {
   readonly columns: string[];
   /** The JSON array of rows, an object for each. */
   readonly rows: string;

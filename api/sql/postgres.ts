@@ -13,7 +13,7 @@ import { SqlRefused, SqlUnavailable } from "./errors.ts";
 import { rowJson } from "./row_json.ts";
 import { type TurnOptions, Turns } from "./turns.ts";
 
-export interface PostgresConsoleOptions extends Bounds, TurnOptions {
+interface PostgresConsoleOptions extends Bounds, TurnOptions {
   /** Undefined if the console has no user. */
   readonly url: string | undefined;
   readonly store: () => Promise<ReadStore | undefined>;

@@ -1,8 +1,4 @@
-/**
- * Analyses a statement before SQLite does: it must be a single SELECT, and must not reuse a view's name.
- *
- * @module
- */
+/** Analyses a statement before SQLite does: it must be a single SELECT, and must not reuse a view's name. */
 import { SqlRefused } from "./errors.ts";
 
 export const MAX_SQL_LENGTH = 100_000;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 
-export interface RecordFound {
+interface RecordFound {
   readonly lines: readonly string[];
   readonly mask: readonly string[];
   /** Fields with the time of a change or creation, the better ones first. */

@@ -57,14 +57,14 @@ export async function repair(work: Work): Promise<number> {
 }
 
 /** A line for each record, its id first. Fields that read `***` keep their values. */
-export function linesOf(records: readonly InvalidRecord[]): string {
+function linesOf(records: readonly InvalidRecord[]): string {
   return records.map(({ id, data }) =>
     `${JSON.stringify({ $id: id, ...(isLine(data) ? { $text: editable(data) } : recordOf(data)) })}\n`
   ).join("");
 }
 
 /** The corrections of edited records. @throws UsageError for unusable lines. */
-export function patchesOf(records: readonly InvalidRecord[], text: string): RecordPatch[] {
+function patchesOf(records: readonly InvalidRecord[], text: string): RecordPatch[] {
   const known = new Map(records.map((record) => [record.id, record]));
   return text.split("\n").flatMap((line, at) => {
     if (line.trim() === "") return [];

@@ -4,7 +4,7 @@ import { messageOf } from "../../shared/errors/errors.ts";
  * `equal`: it is as recorded. `differs`, `missing`: it isn't. `failed`: it couldn't be compared. `removed`: retention
  * removed it. `skipped`: there is nothing to compare it with.
  */
-export type Result = "equal" | "differs" | "missing" | "failed" | "removed" | "skipped";
+type Result = "equal" | "differs" | "missing" | "failed" | "removed" | "skipped";
 
 export interface Finding {
   readonly result: Result;

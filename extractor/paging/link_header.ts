@@ -1,6 +1,6 @@
 /** The header `Link` (RFC 8288). */
 
-export interface HeaderLink {
+interface HeaderLink {
   /** As written; may be relative. */
   readonly target: string;
   /** In lower case. */

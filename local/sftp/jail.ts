@@ -8,7 +8,7 @@ import { posix } from "node:path";
  * The kind of access to a path. `read` and `write` follow a symbolic link that stays inside the root; `entry` and
  * `change` (make, rename, remove) mean the entry itself.
  */
-export type Intent = "read" | "write" | "entry" | "change";
+type Intent = "read" | "write" | "entry" | "change";
 
 export class Jail {
   /**

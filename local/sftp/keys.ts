@@ -9,16 +9,16 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import { fileError, writeAtomically } from "../../shared/files/disk.ts";
 
 export const KEY_TYPES = ["rsa", "ed25519"] as const;
-export type KeyType = (typeof KEY_TYPES)[number];
+type KeyType = (typeof KEY_TYPES)[number];
 
-export interface KeyOptions {
+interface KeyOptions {
   /** Default `rsa`, with 4096 bits. */
   readonly type?: KeyType;
   /** Encrypts a new private key, or decrypts the existing one. */
   readonly passphrase?: string | undefined;
 }
 
-export interface KeyPair {
+interface KeyPair {
   /** Path of the private key, mode 0600. */
   readonly privateKey: string;
   /** Path of the public key, one line as in `authorized_keys`. */

@@ -19,7 +19,7 @@ import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHost
 import { readPrivateKey } from "./private_key.ts";
 
 /** `strict`: the host key must be in the known hosts file. `accept-new`: the key of the first login is recorded there; any other is refused. */
-export type HostKeyPolicy = "strict" | "accept-new";
+type HostKeyPolicy = "strict" | "accept-new";
 
 export interface Login extends Server {
   readonly keyPath: string;

@@ -1,8 +1,4 @@
-/**
- * The Delivery port: puts a run's files on another machine, and verifies them there. Adapter: `sftp.ts`.
- *
- * @module
- */
+/** The Delivery port: puts a run's files on another machine, and verifies them there. Adapter: `sftp.ts`. */
 
 import type { FileKind } from "../../shared/contracts/names.ts";
 

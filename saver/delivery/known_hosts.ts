@@ -16,7 +16,7 @@ export interface HostKey {
   readonly blob: Uint8Array;
 }
 
-export type Verdict =
+type Verdict =
   | { readonly kind: "known" | "unknown" | "revoked" }
   | { readonly kind: "changed"; readonly expected: readonly HostKey[] };
 
@@ -83,7 +83,7 @@ export function hostKeyOf(blob: Uint8Array): HostKey {
 }
 
 /** The name in `known_hosts`: `host`, or `[host]:port` if the port isn't 22. */
-export function nameOf(host: string, port: number): string {
+function nameOf(host: string, port: number): string {
   return port === 22 ? host.toLowerCase() : `[${host.toLowerCase()}]:${port}`;
 }
 

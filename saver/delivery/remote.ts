@@ -5,7 +5,7 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import type { Callback, Connection } from "./connection.ts";
 import { requestFailure, STATUS, statusOf } from "./failure.ts";
 
-export interface RemoteFacts {
+interface RemoteFacts {
   readonly size: number;
   readonly folder: boolean;
 }

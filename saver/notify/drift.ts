@@ -2,7 +2,7 @@ import { z } from "zod";
 import { FieldTypes } from "../../shared/contracts/messages.ts";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
 
-export interface Drift {
+interface Drift {
   readonly added: string[];
   readonly gone: string[];
   readonly changed: { field: string; before: string[]; now: string[] }[];

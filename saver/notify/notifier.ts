@@ -21,7 +21,7 @@ const PAUSES = { firstMs: 5_000, maxMs: 600_000 };
 
 const NOBODY = { host: "nobody", key: "0".repeat(16) };
 
-export interface NotifierParts {
+interface NotifierParts {
   readonly store: Store;
   readonly receivers: readonly Receiver[];
   readonly keys: readonly Uint8Array[];

@@ -12,7 +12,7 @@ export interface Receiver extends ReceiverName {
 }
 
 /** How long a receiver may take to answer, in milliseconds. Only the status of its answer is read. */
-export const ANSWER_WITHIN_MS = 10_000;
+const ANSWER_WITHIN_MS = 10_000;
 
 /** A receiver refuses one message, but may accept others. */
 export class Declined extends TransientError {
@@ -37,7 +37,7 @@ export function signatureOf(
   return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures.join(" ") };
 }
 
-export interface Post {
+interface Post {
   readonly id: string;
   readonly body: string;
   readonly keys: readonly Uint8Array[];

@@ -141,7 +141,7 @@ async function lateRun(
 }
 
 /** For each pipeline the run that has waited longest for its delivery, if that is long enough. */
-export async function pendingDeliveries({ runs }: Store, now: number): Promise<News[]> {
+async function pendingDeliveries({ runs }: Store, now: number): Promise<News[]> {
   const waiting = new Map<string, { run: RunRow; since: RunEvent; others: number }>();
   const page = await runs.list({ status: ["DELIVERY_PENDING", "LOADING"], loaded: true }, {
     limit: RUNS_AT_ONCE,
@@ -189,7 +189,7 @@ function waitsSince(events: readonly RunEvent[]): RunEvent | undefined {
  * The channels with new dead letters, with the newest of each. Channels of notifications are left out, as those may be
  * undeliverable.
  */
-export async function newDeadLetters(channel: Channel, now: number): Promise<News[]> {
+async function newDeadLetters(channel: Channel, now: number): Promise<News[]> {
   const all: News[] = [];
   for (const name of Object.keys(CHANNELS)) {
     if (name === "channel:notify") continue;

@@ -7,11 +7,11 @@ import { Users } from "../../local/source/users.ts";
 import { newRunId } from "../../shared/contracts/ids.ts";
 import type { BenchEnvironment } from "./environment.ts";
 
-export interface RawFile extends FileFacts {
+interface RawFile extends FileFacts {
   readonly records: number;
 }
 
-export interface RunFiles {
+interface RunFiles {
   readonly raw: RawFile;
   readonly processed: RawFile;
   readonly dead: RawFile;

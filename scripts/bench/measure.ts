@@ -15,7 +15,7 @@ export interface Cost {
 }
 
 /** The pipeline's cost against that of a baseline. */
-export interface Comparison {
+interface Comparison {
   /** Wall time in seconds. */
   readonly baseline: Spread;
   readonly ours: Spread;

@@ -8,7 +8,7 @@ import { currentTraceparent } from "../telemetry/trace.ts";
 import { followPatiently, PATIENCE_MS } from "./follow.ts";
 import { compose } from "./message.ts";
 
-export interface RunRequest {
+interface RunRequest {
   /** Default: a new one. */
   readonly runId?: string;
   /** Default `users`. */
@@ -47,7 +47,7 @@ export class RunActive extends PermanentError {
 }
 
 /** The messages of a request: the request itself, and the event that reports it. */
-export function requestMessages(request: RunRequest): { runId: string; messages: Outgoing[] } {
+function requestMessages(request: RunRequest): { runId: string; messages: Outgoing[] } {
   const runId = request.runId ?? newRunId();
   const key = request.key ?? `request/${newRunId()}`;
   const parent = { id: key, traceparent: currentTraceparent() };

@@ -11,7 +11,7 @@ export class Stuck extends TransientError {
   override readonly name: string = "Stuck";
 }
 
-export interface WorkLimits {
+interface WorkLimits {
   /** Aborted to stop the process. */
   readonly signal: AbortSignal;
   /** Length of the lease in milliseconds; it is renewed after each third of that. */

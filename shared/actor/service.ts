@@ -11,7 +11,7 @@ import { endWithParent } from "./parent.ts";
 /** Exit codes: 0 done or stopped in order, 1 failed, 2 unusable configuration. */
 export const EXIT = { ok: 0, failed: 1, badConfig: 2 } as const;
 
-export interface ServiceContext {
+interface ServiceContext {
   /**
    * Aborted at the first SIGTERM or SIGINT, and when the program that started the service has ended: claim no more
    * work, finish the current message. A second signal ends the process immediately.

@@ -17,7 +17,7 @@ import { dangersOf, unfit } from "./redis_server.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** Options of a Redis channel. */
-export interface RedisOptions {
+interface RedisOptions {
   /** `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. */
   readonly url: string;
   /** Time limit of a call, waiting for a connection included, in milliseconds. Default 5,000. */

@@ -1,14 +1,10 @@
-/**
- * Checks whether a Redis server can keep the channel's guarantees.
- *
- * @module
- */
+/** Checks whether a Redis server can keep the channel's guarantees. */
 
 /** The oldest supported server version: the scripts use features of streams that are new in it. */
 const OLDEST_SERVER = 7;
 
 /** Version and settings of a server; a field is empty if it can't be read. */
-export interface ServerFacts {
+interface ServerFacts {
   /** Such as `7.0.15`. */
   readonly version: string;
   /** Its policy when its memory is full (`maxmemory-policy`). */

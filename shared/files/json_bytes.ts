@@ -8,7 +8,7 @@
 /** Reads the value at `at`; returns the position after it. */
 export type ReadValue = (at: number) => number;
 /** Reads the value at `at` of the member whose key, with its quotes, is from `key` to `keyEnd`; returns the position after the value. */
-export type ReadMember = (key: number, keyEnd: number, at: number) => number;
+type ReadMember = (key: number, keyEnd: number, at: number) => number;
 
 const TAB = 9, NEWLINE = 10, RETURN = 13, SPACE = 32;
 const QUOTE = 34, PLUS = 43, COMMA = 44, MINUS = 45, DOT = 46, ZERO = 48, NINE = 57, COLON = 58;

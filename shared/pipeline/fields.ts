@@ -18,7 +18,7 @@ export function takesIntegers(schema: z.ZodType): boolean {
 }
 
 /** An object schema as it is used: the schema that validates, and the fields that it reads. */
-export interface Fields {
+interface Fields {
   readonly schema: z.ZodObject;
   readonly fields: readonly Field[];
 }

@@ -6,7 +6,7 @@ import { exactJson, isExactObject } from "./exact_json.ts";
 export const MASK = "***";
 
 /** The record's new text on one line, or the reason why there is none. */
-export type Corrected = { readonly line: string } | { readonly problem: string };
+type Corrected = { readonly line: string } | { readonly problem: string };
 
 /**
  * The record of a dead letter, corrected by `patch`: replaced by `text`, or with `merge` applied, or unchanged if the

@@ -6,17 +6,17 @@ import { NoSpace, PermanentError, TransientError } from "../errors/errors.ts";
 export type Value = string | number | bigint | Uint8Array | null;
 
 /** What can be bound to a parameter: `undefined` becomes NULL, booleans become 1 and 0, whole numbers become INTEGER. */
-export type Bindable = Value | boolean | undefined;
+type Bindable = Value | boolean | undefined;
 
 /** The outcome of a query as people see it: the names in order, and a value for each. */
-export interface Table {
+interface Table {
   readonly columns: string[];
   /** One array for each row, in the order of `columns`. */
   readonly rows: Value[][];
 }
 
 /** Upper bounds that SQLite itself enforces, as in `sqlite3_limit`. */
-export interface Limits {
+interface Limits {
   /** Longest text, blob or row, in bytes. */
   readonly length?: number;
   readonly sqlLength?: number;
@@ -33,7 +33,7 @@ export interface Limits {
 }
 
 /** How a database is opened. */
-export interface OpenOptions {
+interface OpenOptions {
   /** Never writes; the file has to be there. Default false. */
   readonly readOnly?: boolean;
   /** How long a statement may block the whole process on another's lock, in milliseconds. Default 0. */
@@ -48,7 +48,7 @@ export interface OpenOptions {
  * Decides whether a statement that is being compiled may do `action` (a code of `sqlite3_set_authorizer`): true lets it, false makes the
  * statement an error. `view` names the view through which a table is read.
  */
-export type Authorizer = (
+type Authorizer = (
   action: number,
   first: string | null,
   second: string | null,

@@ -1,8 +1,4 @@
-/**
- * Which fields of a record changed.
- *
- * @module
- */
+/** Which fields of a record changed. */
 import { isExactObject, parseExact } from "../pipeline/exact_json.ts";
 
 /** The dotted paths of the values in which two records differ. A changed list counts as one value; the order of keys doesn't matter. */

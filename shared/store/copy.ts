@@ -2,8 +2,6 @@
  * Copies an SQLite database into an empty PostgreSQL database. Every row is compared before the commit; a difference rolls everything back.
  *
  * One transaction fills the database, so an interrupted copy leaves it unchanged. An existing copy is only compared.
- *
- * @module
  */
 import { FILE_KINDS } from "../contracts/names.ts";
 import { PermanentError } from "../errors/errors.ts";
@@ -38,7 +36,7 @@ import {
 import { baseTable, changesTable, currentTable } from "./sql/tables.ts";
 
 /** The source, the target, and the extractor's documents. */
-export interface CopyOptions {
+interface CopyOptions {
   /** The SQLite database. */
   readonly path: string;
   /** The PostgreSQL database. */

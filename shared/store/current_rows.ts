@@ -1,8 +1,4 @@
-/**
- * What the store returns about the current state of a pipeline. All engines return the same.
- *
- * @module
- */
+/** What the store returns about the current state of a pipeline. All engines return the same. */
 import { PermanentError } from "../errors/errors.ts";
 import type { CurrentColumn } from "./current_shape.ts";
 import { exactJson } from "../pipeline/exact_json.ts";

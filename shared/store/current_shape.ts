@@ -1,8 +1,4 @@
-/**
- * The shape of a pipeline's current state, which follows from its definition.
- *
- * @module
- */
+/** The shape of a pipeline's current state, which follows from its definition. */
 import * as z from "zod";
 import { takesIntegers } from "../pipeline/fields.ts";
 import type { AnyPipeline } from "../pipeline/plan.ts";

@@ -1,8 +1,4 @@
-/**
- * What the loads of both engines share: a file's row, reading lines, and refusing files.
- *
- * @module
- */
+/** What the loads of both engines share: a file's row, reading lines, and refusing files. */
 import { Buffer } from "node:buffer";
 import { PermanentError } from "../errors/errors.ts";
 import type { FileFacts } from "../files/files.ts";

@@ -1,8 +1,4 @@
-/**
- * Personal fields of a record, and their masks.
- *
- * @module
- */
+/** Personal fields of a record, and their masks. */
 import type { FileKind } from "../contracts/names.ts";
 import { PermanentError } from "../errors/errors.ts";
 import { isExactObject, parseExact } from "../pipeline/exact_json.ts";

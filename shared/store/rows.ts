@@ -1,8 +1,4 @@
-/**
- * Rows of runs, files, deliveries, records, holds and notifications. All engines return the same.
- *
- * @module
- */
+/** Rows of runs, files, deliveries, records, holds and notifications. All engines return the same. */
 import { Completeness, type Decision, type Phase, type RunStatus } from "../contracts/messages.ts";
 import type { FileKind } from "../contracts/names.ts";
 

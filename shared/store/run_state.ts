@@ -1,8 +1,4 @@
-/**
- * Computes a run's row from its events, in whatever order they arrive.
- *
- * @module
- */
+/** Computes a run's row from its events, in whatever order they arrive. */
 import { Completeness, isFinal, PHASES, type RunEvent, statusAfter } from "../contracts/messages.ts";
 import type { DeliveryState, RunRow } from "./rows.ts";
 

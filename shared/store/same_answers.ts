@@ -1,8 +1,4 @@
-/**
- * Compares what two stores return: all runs, and the first and last rows of everything else.
- *
- * @module
- */
+/** Compares what two stores return: all runs, and the first and last rows of everything else. */
 import { isExactObject } from "../pipeline/exact_json.ts";
 import type { Page } from "./rows.ts";
 import type { Reads } from "./store.ts";

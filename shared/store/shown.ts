@@ -1,8 +1,4 @@
-/**
- * How each pipeline's records are shown. Stored in the database, so it applies to every reader, even after a definition is removed.
- *
- * @module
- */
+/** How each pipeline's records are shown. Stored in the database, so it applies to every reader, even after a definition is removed. */
 import type { FileKind } from "../contracts/names.ts";
 import { deliveryFolder } from "../pipeline/load.ts";
 import type { Plan } from "../pipeline/plan.ts";

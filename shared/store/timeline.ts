@@ -1,8 +1,4 @@
-/**
- * Facts about a run that are computed from its events and aren't in its row.
- *
- * @module
- */
+/** Facts about a run that are computed from its events and aren't in its row. */
 import { z } from "zod";
 import { LookupGap, type Phase, PHASES, ReasonCount, type RunEvent } from "../contracts/messages.ts";
 

@@ -1,8 +1,4 @@
-/**
- * What the saver passes to the store.
- *
- * @module
- */
+/** What the saver passes to the store. */
 import type { Completeness, SinceRange } from "../contracts/messages.ts";
 import type { FileKind } from "../contracts/names.ts";
 import type { FileFacts } from "../files/files.ts";

@@ -13,7 +13,7 @@ const NEVER_SHOWN = [
   /^(ssn|ein|iban|wallet|card_?number|card_?expire|mac_?address|email|phone|birth_?date|ip)$/i,
 ];
 
-export interface LogOptions {
+interface LogOptions {
   /** Lowest level that is written. */
   level: LogLevel;
   /** `auto`: pretty on a terminal, JSON lines elsewhere. */

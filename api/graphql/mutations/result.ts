@@ -27,7 +27,7 @@ function problemType<Name extends string>(name: Name, description: string) {
   return builder.objectRef<Problem<Name>>(name).implement({ description, interfaces: [ProblemInterface] });
 }
 
-export const ServiceUnavailable = problemType(
+const ServiceUnavailable = problemType(
   "ServiceUnavailable",
   "The channel can't be reached; ask again later.",
 );
@@ -112,7 +112,7 @@ export function capital(name: string): string {
   return name[0]!.toUpperCase() + name.slice(1);
 }
 
-export type About = Record<string, string | number | boolean>;
+type About = Record<string, string | number | boolean>;
 
 /**
  * Does `work` and audits it: who did what to what, with which outcome. An unreachable channel is answered as

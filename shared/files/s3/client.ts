@@ -1,8 +1,4 @@
-/**
- * Sends signed requests to an S3-compatible store, with retries of transient errors and time limits.
- *
- * @module
- */
+/** Sends signed requests to an S3-compatible store, with retries of transient errors and time limits. */
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
 import { pause } from "../../actor/backoff.ts";
@@ -43,7 +39,7 @@ interface Answer extends Disposable {
 }
 
 /** The metadata of an object. */
-export interface Listed {
+interface Listed {
   readonly key: string;
   /** Milliseconds since 1970. */
   readonly changedAt: number;

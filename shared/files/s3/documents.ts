@@ -1,8 +1,4 @@
-/**
- * Small texts in the store.
- *
- * @module
- */
+/** Small texts in the store. */
 import type { Documents } from "../documents.ts";
 import type { S3Client } from "./client.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Classifies failed requests to the store as transient or permanent, by status and error code.
- *
- * @module
- */
+/** Classifies failed requests to the store as transient or permanent, by status and error code. */
 import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 import type { S3Place } from "./place.ts";
 
@@ -13,7 +9,7 @@ export interface Subject {
 }
 
 /** An error response of the store. */
-export interface Refusal {
+interface Refusal {
   readonly status: number;
   /** The store's error code, such as `SlowDown`; empty if none. */
   readonly code: string;

@@ -2,8 +2,6 @@
  * The files of runs in an S3-compatible store. The path in messages is the key, below the prefix: `data/raw_users/records_TS.jsonl`. A growing file
  * is an upload, which isn't visible yet. For a resumable file, `KEY.part` names the writer, and `KEY.part/WRITER/N` are its durable steps,
  * compressed. For the reasons see docs/decisions/023-files-in-a-store.md.
- *
- * @module
  */
 import { Buffer } from "node:buffer";
 import { join } from "node:path";

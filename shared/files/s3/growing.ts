@@ -1,8 +1,6 @@
 /**
  * A file that grows in the store: parts of an upload, which gets its name when it is completed. Parts can't be read before that. So each step of a
  * resumable file is also stored as a compressed object, from which another machine can resume.
- *
- * @module
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
@@ -22,14 +20,14 @@ export const STEP = 5 * 1024 * 1024;
  * Bytes per part of an upload; a smaller file is sent in one request. All parts except the last have the same length, as some stores require. Each
  * part costs requests when it is sent and when it is read.
  */
-export const PART = 3 * STEP;
+const PART = 3 * STEP;
 
 /** zstd's fastest regular level; it compresses JSON lines to a quarter. */
 const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 const compressed: (bytes: Uint8Array, options: typeof FAST) => Promise<Uint8Array> = promisify(zstdCompress);
 
 /** What a growing file needs from the store. */
-export interface Home {
+interface Home {
   readonly client: S3Client;
   /** The path in messages, and the key of the object. */
   readonly path: string;

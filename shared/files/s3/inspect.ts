@@ -1,8 +1,4 @@
-/**
- * Checks a bucket, for `deno task doctor`.
- *
- * @module
- */
+/** Checks a bucket, for `deno task doctor`. */
 import { S3Client } from "./client.ts";
 import { S3Files } from "./files.ts";
 import { addressOf, type S3Place } from "./place.ts";

@@ -1,8 +1,4 @@
-/**
- * The location of files in an S3-compatible store.
- *
- * @module
- */
+/** The location of files in an S3-compatible store. */
 
 /** A bucket and its credentials. Plain data, so that it can be passed to another thread. */
 export interface S3Place {

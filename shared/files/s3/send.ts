@@ -2,8 +2,6 @@
  * Sends a request with a body.
  *
  * Not by `fetch`, which copies the body into memory that V8 frees late: parts of 5 MiB took 80 to 110 MB, and four times as long.
- *
- * @module
  */
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";

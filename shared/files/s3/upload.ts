@@ -1,8 +1,4 @@
-/**
- * An upload in parts: the object doesn't exist until the upload is completed.
- *
- * @module
- */
+/** An upload in parts: the object doesn't exist until the upload is completed. */
 import { TransientError } from "../../errors/errors.ts";
 import type { FileFacts } from "../files.ts";
 import { IF_NEW, type S3Client, sha256Of, valueIn } from "./client.ts";

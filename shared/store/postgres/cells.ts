@@ -1,8 +1,6 @@
 /**
  * Records as rows of a table, from their text, with the same cells as SQLite's views. PostgreSQL's views have one type per column, so they can't show
  * every value as it is.
- *
- * @module
  */
 import { exactJson, isExactObject } from "../../pipeline/exact_json.ts";
 import type { JsonObject } from "../../pipeline/problems.ts";

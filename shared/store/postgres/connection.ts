@@ -3,8 +3,6 @@
  *
  * The client `postgres` implements the protocol; the pool is ours. The client's own pool writes to a socket that has closed in mid-transaction, an
  * error that no caller can catch.
- *
- * @module
  */
 import type { Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";

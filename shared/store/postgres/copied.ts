@@ -1,8 +1,4 @@
-/**
- * Writes another store's rows into an empty database, and reads them back.
- *
- * @module
- */
+/** Writes another store's rows into an empty database, and reads them back. */
 import { PermanentError } from "../../errors/errors.ts";
 import { FILE_KINDS } from "../../contracts/names.ts";
 import type { Shown } from "../shown.ts";

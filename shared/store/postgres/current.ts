@@ -1,8 +1,4 @@
-/**
- * Reads the current state of a pipeline, and its changes. Records are masked; masked fields can't be searched.
- *
- * @module
- */
+/** Reads the current state of a pipeline, and its changes. Records are masked; masked fields can't be searched. */
 import {
   asStored,
   type ChangeCursor,

@@ -1,8 +1,4 @@
-/**
- * Checks the current state against the kept runs, in PostgreSQL.
- *
- * @module
- */
+/** Checks the current state against the kept runs, in PostgreSQL. */
 import type { CurrentShape } from "../current_shape.ts";
 import { problemsOf } from "../sql/current_check.ts";
 import { baseTable } from "../sql/tables.ts";

@@ -1,8 +1,4 @@
-/**
- * Applies a run to the current state of its pipeline. Like `sqlite/current_move.ts`, but with sets of keys instead of references to records.
- *
- * @module
- */
+/** Applies a run to the current state of its pipeline. Like `sqlite/current_move.ts`, but with sets of keys instead of references to records. */
 import { changedFields } from "../changed_fields.ts";
 import {
   beginMove,

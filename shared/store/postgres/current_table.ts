@@ -1,8 +1,6 @@
 /**
  * The tables behind `NAME` and `NAME_changes`, and these views. A row of `current$NAME` holds the fields that people count and search by; all others
  * are read from the processed record that it refers to.
- *
- * @module
  */
 import type { CurrentShape } from "../current_shape.ts";
 import { hides, type Mask, MASKED } from "../mask.ts";

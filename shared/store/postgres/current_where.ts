@@ -1,8 +1,4 @@
-/**
- * Conditions on fields of the current state.
- *
- * @module
- */
+/** Conditions on fields of the current state. */
 import { asStored, type Condition, type Conditions, fieldOf } from "../current_rows.ts";
 import { INDEXED_CHARACTERS, indexedText, keyText } from "./current_table.ts";
 import type { Terms } from "../sql/terms.ts";

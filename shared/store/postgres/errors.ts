@@ -1,8 +1,4 @@
-/**
- * Classifies the errors of PostgreSQL and of its connections as transient or permanent.
- *
- * @module
- */
+/** Classifies the errors of PostgreSQL and of its connections as transient or permanent. */
 import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 
 /** Host, port and name of the database, for messages; without user and password. */

@@ -1,8 +1,4 @@
-/**
- * The extractor's state in PostgreSQL, so that another machine can resume the run of one that died.
- *
- * @module
- */
+/** The extractor's state in PostgreSQL, so that another machine can resume the run of one that died. */
 import { hostname } from "node:os";
 import { clearInterval, setInterval } from "node:timers";
 import { Busy, TransientError } from "../../errors/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * Measures how fast the database grows.
- *
- * @module
- */
+/** Measures how fast the database grows. */
 import type { Growth } from "../rows.ts";
 import type { Session } from "./session.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Checks a PostgreSQL database during setup: whether it can hold the store, and who may read its views.
- *
- * @module
- */
+/** Checks a PostgreSQL database during setup: whether it can hold the store, and who may read its views. */
 import { clockProblem, MOST_CLOCK_SKEW_MS } from "../../contracts/clocks.ts";
 import { PermanentError, TransientError } from "../../errors/errors.ts";
 import { Postgres } from "./connection.ts";

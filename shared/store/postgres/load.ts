@@ -1,8 +1,4 @@
-/**
- * Loads the files of a run by COPY, each atomically and once.
- *
- * @module
- */
+/** Loads the files of a run by COPY, each atomically and once. */
 import { Buffer } from "node:buffer";
 import type { LineBatch } from "../../files/lines.ts";
 import { loadOnce, placesOf, refuseLength } from "../loading.ts";

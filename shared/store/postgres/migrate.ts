@@ -1,8 +1,4 @@
-/**
- * The migrations of the schema in PostgreSQL: numbered steps, forward only.
- *
- * @module
- */
+/** The migrations of the schema in PostgreSQL: numbered steps, forward only. */
 import { PermanentError, TransientError } from "../../errors/errors.ts";
 import type { Postgres } from "./connection.ts";
 import type { Session } from "./session.ts";
@@ -23,7 +19,7 @@ const OLDEST_SERVER = 15;
 export const SCHEMA_LOCK = 7_305_808_869_229_538_661n; // the bytes of "etl_sche"
 
 /** Version and settings of the server. */
-export interface ServerFacts {
+interface ServerFacts {
   /** Such as 150018. */
   readonly version: number;
   readonly encoding: string;

@@ -1,8 +1,4 @@
-/**
- * SQL over the text of a record: where it is stored, and its values.
- *
- * @module
- */
+/** SQL over the text of a record: where it is stored, and its values. */
 import type { CurrentColumn } from "../current_shape.ts";
 import { type Mask, MASKED } from "../mask.ts";
 import { sqlText } from "./session.ts";

@@ -1,8 +1,4 @@
-/**
- * Reads records from PostgreSQL.
- *
- * @module
- */
+/** Reads records from PostgreSQL. */
 import type { FileKind } from "../../contracts/names.ts";
 import type { OffsetPage, Table } from "../rows.ts";
 import type { Shown } from "../shown.ts";

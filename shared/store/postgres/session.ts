@@ -1,8 +1,4 @@
-/**
- * Runs statements with the same values as SQLite, and a time limit for each wait.
- *
- * @module
- */
+/** Runs statements with the same values as SQLite, and a time limit for each wait. */
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { PostgresType, Row, Sql as Client } from "postgres";

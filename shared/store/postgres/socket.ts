@@ -1,8 +1,4 @@
-/**
- * Opens a TCP connection to a PostgreSQL server, encrypted according to `sslmode`.
- *
- * @module
- */
+/** Opens a TCP connection to a PostgreSQL server, encrypted according to `sslmode`. */
 import { isIP, Socket } from "node:net";
 import { connect as encrypt, type ConnectionOptions as TlsOptions } from "node:tls";
 import { messageOf, PermanentError } from "../../errors/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * A store in PostgreSQL as the saver opens it. Any number of savers, on any machine, may have one each.
- *
- * @module
- */
+/** A store in PostgreSQL as the saver opens it. Any number of savers, on any machine, may have one each. */
 import type { Trimmed } from "../rows.ts";
 import type { Defined } from "../shown.ts";
 import { addFields } from "../sql/columns.ts";
@@ -23,7 +19,7 @@ import { refreshViews } from "./views.ts";
 import { unmoved } from "../sql/moves.ts";
 
 /** The store as the saver opens it. */
-export class PostgresStore extends SqlStore implements Store {
+class PostgresStore extends SqlStore implements Store {
   /** Use `openPostgres`. */
   constructor(private readonly db: Postgres) {
     super(readsOf(db));

@@ -1,8 +1,6 @@
 /**
  * Removes records of old runs from the database, in short transactions, like `sqlite/trim.ts`. Kept are records that the current state refers to, and
  * uncorrected invalid records.
- *
- * @module
  */
 import { FILE_KINDS, type FileKind } from "../../contracts/names.ts";
 import { type FileRow, LINES_PER_FILE, type Trimmed } from "../rows.ts";

@@ -1,8 +1,4 @@
-/**
- * What all views share: names of columns, and their creation.
- *
- * @module
- */
+/** What all views share: names of columns, and their creation. */
 import { type Session, sqlText } from "./session.ts";
 import { sqlName } from "../sql/sql.ts";
 

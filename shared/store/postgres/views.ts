@@ -1,8 +1,6 @@
 /**
  * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. Columns of raw and invalid
  * records are text, as a source may write anything; those of processed records have the types of the definition.
- *
- * @module
  */
 import { DEFAULT_PIPELINE, FILE_KINDS, type FileKind } from "../../contracts/names.ts";
 import type { Defined, Shown } from "../shown.ts";

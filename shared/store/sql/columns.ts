@@ -1,8 +1,4 @@
-/**
- * The columns of the views of a pipeline: keys of its records first, columns of this program last.
- *
- * @module
- */
+/** The columns of the views of a pipeline: keys of its records first, columns of this program last. */
 import type { FileKind } from "../../contracts/names.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { hides } from "../mask.ts";
@@ -31,7 +27,7 @@ export async function addFields(sql: Sql, pipeline: string, fields: readonly str
 }
 
 /** Names a column after a key; a number makes taken names unique. */
-export type ColumnName = (key: string, taken: Set<string>) => string;
+type ColumnName = (key: string, taken: Set<string>) => string;
 
 /** The keys of records of a kind that have a column in its view, in order: added members come last. */
 export function keyColumns(
@@ -53,7 +49,7 @@ export const RECORD_META: readonly { name: string; sql: string }[] = [
 ];
 
 /** A column of the view `NAME`. */
-export interface ViewColumn {
+interface ViewColumn {
   readonly name: string;
   /** The path of its value in the record. */
   readonly keys: readonly string[];

@@ -1,8 +1,4 @@
-/**
- * The reads of the current state that are the same in both engines.
- *
- * @module
- */
+/** The reads of the current state that are the same in both engines. */
 import { PermanentError } from "../../errors/errors.ts";
 import type {
   ChangeCursor,

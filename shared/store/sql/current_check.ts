@@ -1,8 +1,4 @@
-/**
- * Checks the current state against the kept runs: each row against its record, and against the newest run that holds its key.
- *
- * @module
- */
+/** Checks the current state against the kept runs: each row against its record, and against the newest run that holds its key. */
 import type { Sql } from "./sql.ts";
 import { baseTable, currentTable, idsOf } from "./tables.ts";
 
@@ -17,7 +13,7 @@ interface KeptMove {
 }
 
 /** The comparisons that differ between engines, as SQL over a row `c` of the current table. */
-export interface Comparisons {
+interface Comparisons {
   /** Joins the record of a row as `p`. */
   readonly joined: string;
   /** Whether the key or the columns of a row differ from its record. */

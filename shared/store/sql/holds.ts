@@ -1,8 +1,4 @@
-/**
- * Holds of runs before their load, and the decisions on them.
- *
- * @module
- */
+/** Holds of runs before their load, and the decisions on them. */
 import type { Decide } from "../../contracts/messages.ts";
 import { readRecord } from "../mask.ts";
 import type { Held, HoldRow } from "../rows.ts";

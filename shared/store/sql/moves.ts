@@ -1,8 +1,4 @@
-/**
- * Moves: what each run did to the current state of its pipeline, in request order.
- *
- * @module
- */
+/** Moves: what each run did to the current state of its pipeline, in request order. */
 import type { CurrentShape } from "../current_shape.ts";
 import { type Place, placeOf } from "./place.ts";
 import { ShownPipelines } from "./shown.ts";

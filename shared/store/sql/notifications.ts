@@ -1,8 +1,4 @@
-/**
- * The newest notifications, and the state of the lateness checks.
- *
- * @module
- */
+/** The newest notifications, and the state of the lateness checks. */
 import type { Notify, ReceiverName } from "../../contracts/notifications.ts";
 import {
   MOST_NOTIFICATIONS,

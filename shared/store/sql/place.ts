@@ -1,8 +1,6 @@
 /**
  * The order of runs: request order, as a pipeline extracts one run at a time. A correction comes directly after the run that it corrects, as its
  * records are equally old.
- *
- * @module
  */
 import { timeOfRun } from "../../contracts/ids.ts";
 import type { Sql } from "./sql.ts";

@@ -1,8 +1,4 @@
-/**
- * Reads records. Everything is masked, except by methods whose name says otherwise.
- *
- * @module
- */
+/** Reads records. Everything is masked, except by methods whose name says otherwise. */
 import { PermanentError } from "../../errors/errors.ts";
 import { FILE_KINDS, type FileKind, partsOfTable, type RecordTable } from "../../contracts/names.ts";
 import { readRecord } from "../mask.ts";

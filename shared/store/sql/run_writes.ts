@@ -1,8 +1,4 @@
-/**
- * Writes of the saver's actors about runs.
- *
- * @module
- */
+/** Writes of the saver's actors about runs. */
 import { timeOfRun } from "../../contracts/ids.ts";
 import type { RunEvent } from "../../contracts/messages.ts";
 import { parseExact } from "../../pipeline/exact_json.ts";

@@ -1,8 +1,4 @@
-/**
- * Reads runs, newest first, and what belongs to them. Reads for several runs take one query.
- *
- * @module
- */
+/** Reads runs, newest first, and what belongs to them. Reads for several runs take one query. */
 import type { RunEvent } from "../../contracts/messages.ts";
 import type { DeliveryRow, FileRow, OffsetPage, Page, RunCursor, RunFilter, RunRow } from "../rows.ts";
 import type { Runs } from "../store.ts";

@@ -1,8 +1,4 @@
-/**
- * Stores and reads how each pipeline's records are shown.
- *
- * @module
- */
+/** Stores and reads how each pipeline's records are shown. */
 import { type Shown, withMasks } from "../shown.ts";
 import type { Sql } from "./sql.ts";
 

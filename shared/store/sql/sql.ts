@@ -1,8 +1,4 @@
-/**
- * What both engines share: how statements run, and the dialect for the parts that differ.
- *
- * @module
- */
+/** What both engines share: how statements run, and the dialect for the parts that differ. */
 
 /** A value bound to a parameter. `undefined` becomes NULL, booleans become 1 and 0; lists are for `isIn` and `listed`. */
 export type Bindable =

@@ -1,8 +1,4 @@
-/**
- * The writes of the saver that are the same in both engines.
- *
- * @module
- */
+/** The writes of the saver that are the same in both engines. */
 import type { Reads, Stoppable, Store } from "../store.ts";
 import { keepDecision, keepHeld } from "./holds.ts";
 import { keepWatched, noteOrder, noteTry } from "./notifications.ts";

@@ -1,8 +1,4 @@
-/**
- * SQL for the tables of records and of current states: which record holds a text, and which move a row refers to.
- *
- * @module
- */
+/** SQL for the tables of records and of current states: which record holds a text, and which move a row refers to. */
 import { DEFAULT_PIPELINE, type FileKind } from "../../contracts/names.ts";
 import type { Mask } from "../mask.ts";
 import { LINES_PER_FILE } from "../rows.ts";

@@ -1,8 +1,4 @@
-/**
- * Builds the conditions of a query step by step.
- *
- * @module
- */
+/** Builds the conditions of a query step by step. */
 import type { Bindable } from "./sql.ts";
 
 class Raw {

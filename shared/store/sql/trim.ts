@@ -1,8 +1,6 @@
 /**
  * Removes records and events of old runs from the store, in short transactions. Kept are records that the current state or a kept run refers to, and
  * uncorrected invalid records.
- *
- * @module
  */
 import { isFinal, RUN_STATUSES } from "../../contracts/messages.ts";
 import type { FileRow } from "../rows.ts";
@@ -61,7 +59,7 @@ export function startTrim(
 }
 
 /** Selects the records of a trimmed file that are removed. */
-export interface Going {
+interface Going {
   readonly file: FileRow;
   /** The table that they are in, as SQL. */
   readonly table: string;

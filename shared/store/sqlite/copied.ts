@@ -1,8 +1,4 @@
-/**
- * Reads an SQLite database as rows, from one snapshot, for a copy in another store.
- *
- * @module
- */
+/** Reads an SQLite database as rows, from one snapshot, for a copy in another store. */
 import { Buffer } from "node:buffer";
 import { PermanentError } from "../../errors/errors.ts";
 import { FILE_KINDS, type FileKind } from "../../contracts/names.ts";

@@ -1,8 +1,4 @@
-/**
- * Reads the current state of a pipeline, and its changes. Records are masked; masked fields can't be searched.
- *
- * @module
- */
+/** Reads the current state of a pipeline, and its changes. Records are masked; masked fields can't be searched. */
 import type { CurrentShape } from "../current_shape.ts";
 import { exactJson, parseExact } from "../../pipeline/exact_json.ts";
 import { hides, MASKED, maskRecord, shownPaths } from "../mask.ts";

@@ -1,8 +1,4 @@
-/**
- * Checks the current state against the kept runs, in SQLite.
- *
- * @module
- */
+/** Checks the current state against the kept runs, in SQLite. */
 import type { Database } from "../../sqlite/database.ts";
 import type { CurrentShape } from "../current_shape.ts";
 import { problemsOf } from "../sql/current_check.ts";

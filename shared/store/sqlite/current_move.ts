@@ -3,8 +3,6 @@
  * were loaded.
  *
  * A run that changes little reads and writes little: its unchanged records refer to those of the run before.
- *
- * @module
  */
 import type { Database } from "../../sqlite/database.ts";
 import type { CurrentShape } from "../current_shape.ts";

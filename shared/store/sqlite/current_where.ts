@@ -1,8 +1,4 @@
-/**
- * Conditions on fields of the current state.
- *
- * @module
- */
+/** Conditions on fields of the current state. */
 import { asStored, type Conditions, fieldOf } from "../current_rows.ts";
 import { Terms } from "../sql/terms.ts";
 import type { SearchableColumn } from "../sql/current.ts";

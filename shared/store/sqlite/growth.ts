@@ -1,8 +1,4 @@
-/**
- * How fast the database grows.
- *
- * @module
- */
+/** How fast the database grows. */
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Database } from "../../sqlite/database.ts";

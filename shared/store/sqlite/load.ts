@@ -2,8 +2,6 @@
  * Loads the files of a run, each atomically and once.
  *
  * Lines stay bytes from the file to the database: decoding each to a text would cost as much as writing it.
- *
- * @module
  */
 import type { LineBatch } from "../../files/lines.ts";
 import type { FileToLoad, LineSource, LoadedFile, LoadOptions } from "../writes.ts";

@@ -1,8 +1,4 @@
-/**
- * The migrations of the schema: numbered steps, forward only.
- *
- * @module
- */
+/** The migrations of the schema: numbered steps, forward only. */
 import { PermanentError } from "../../errors/errors.ts";
 import runsAndRecords from "./migrations/0001_runs_and_records.sql" with { type: "text" };
 import sealedAndRemoved from "./migrations/0002_sealed_and_removed.sql" with { type: "text" };

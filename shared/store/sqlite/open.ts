@@ -1,9 +1,5 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, SQLite is not
-/**
- * Opens the database: the saver writes, all others read.
- *
- * @module
- */
+/** Opens the database: the saver writes, all others read. */
 import { dirname } from "node:path";
 import { PermanentError } from "../../errors/errors.ts";
 import { needSpace } from "../../files/disk.ts";
@@ -34,7 +30,7 @@ import { refreshViews } from "./views.ts";
 import { goingFiles } from "../sql/trim.ts";
 import { unmoved } from "../sql/moves.ts";
 
-export interface StoreOptions extends WaitOptions {
+interface StoreOptions extends WaitOptions {
   /** The pipelines whose records will be loaded. */
   readonly pipelines: readonly Defined[];
 }

@@ -1,8 +1,6 @@
 /**
  * Reads rows of a view without SQLite's JSON functions, which take several times as long for a record of 28 keys. Applies only to records whose text
  * is as `JSON.stringify` writes it, where both find the same values; other records are read from the view.
- *
- * @module
  */
 import type { Database, Value } from "../../sqlite/database.ts";
 import { type Mask, maskRecord } from "../mask.ts";
@@ -12,7 +10,7 @@ import type { OffsetPage, Table } from "../rows.ts";
 export type PlainColumn = { readonly name: string } & ({ readonly key: string } | { readonly sql: string });
 
 /** The source of the rows of a page, as SQL. */
-export interface PlainSource {
+interface PlainSource {
   /** Identifies a row. */
   readonly id: string;
   /** The text of its record. */

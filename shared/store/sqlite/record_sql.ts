@@ -1,8 +1,6 @@
 /**
  * SQL over the text of a record: where it is stored, and its values. A raw line that isn't JSON must not make a whole query fail. Works with SQLite
  * 3.38.
- *
- * @module
  */
 import { sqlText } from "../../sqlite/database.ts";
 import type { CurrentColumn } from "../current_shape.ts";

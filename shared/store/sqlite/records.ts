@@ -1,8 +1,4 @@
-/**
- * Reads records from SQLite.
- *
- * @module
- */
+/** Reads records from SQLite. */
 import type { FileKind } from "../../contracts/names.ts";
 import type { Database } from "../../sqlite/database.ts";
 import type { OffsetPage, Table } from "../rows.ts";

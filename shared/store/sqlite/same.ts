@@ -3,8 +3,6 @@
  *
  * A source mostly returns the same records in the same order as before. So each line is compared with the next one of the previous file. If several
  * lines differ, each is compared with the lines that follow there. Only if that keeps failing are lines compared by key.
- *
- * @module
  */
 import type { Database } from "../../sqlite/database.ts";
 import type { FileKind } from "../../contracts/names.ts";

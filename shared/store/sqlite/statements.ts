@@ -1,8 +1,4 @@
-/**
- * Runs the statements that both engines share, in SQLite.
- *
- * @module
- */
+/** Runs the statements that both engines share, in SQLite. */
 import { type Database, sqlText } from "../../sqlite/database.ts";
 import type { Bindable, Dialect, Sql } from "../sql/sql.ts";
 

@@ -1,8 +1,6 @@
 /**
  * Removes records of old runs from the database, in short transactions. Kept are records that the current state or a kept run refers to, and
  * uncorrected invalid records.
- *
- * @module
  */
 import { FILE_KINDS, type FileKind } from "../../contracts/names.ts";
 import { givesBack } from "./growth.ts";

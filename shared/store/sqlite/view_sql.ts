@@ -1,8 +1,4 @@
-/**
- * What all views share: names of columns, and their creation.
- *
- * @module
- */
+/** What all views share: names of columns, and their creation. */
 import type { Database } from "../../sqlite/database.ts";
 
 /** The length to which column names are cut. */

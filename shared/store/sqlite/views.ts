@@ -1,8 +1,6 @@
 /**
  * The views `raw_NAME`, `processed_NAME` and `invalid_NAME` of each pipeline: records as tables, personal fields masked. People read them with
  * `sqlite3`, so they work with SQLite 3.38.
- *
- * @module
  */
 import { FILE_KINDS, type FileKind, type RecordTable } from "../../contracts/names.ts";
 import { type Database, sqlName } from "../../sqlite/database.ts";
