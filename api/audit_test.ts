@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { failWritesAt, type Fault, FAULTS } from "../tests/support/failing_writes.ts";
 import { openAuditLog } from "./audit.ts";
 
-Deno.test("audit entries are appended as whole lines, in order, after those that are there, for the owner's eyes alone", async () => {
+Deno.test("audit entries are appended as whole lines, in order, to a file that only its owner can read", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/state/audit.jsonl`;
   const entry = (action: string) => ({
@@ -27,7 +27,7 @@ Deno.test("audit entries are appended as whole lines, in order, after those that
   }
 });
 
-Deno.test("a disk that is full or fails at any write of the audit log tears no entry but its own", async () => {
+Deno.test("a disk that is full or fails at any write of the audit log corrupts only the entry being written", async () => {
   const entry = (action: string) => ({ at: "t", who: "w", from: "f", action, about: {}, outcome: "o" });
   for (const fault of Object.keys(FAULTS) as Fault[]) {
     for (let at = 1, isReached = true; isReached; at++) {
@@ -60,7 +60,7 @@ Deno.test("a disk that is full or fails at any write of the audit log tears no e
   }
 });
 
-Deno.test("a full audit log is renamed, and the newest five full ones are kept, for the owner's eyes alone", async () => {
+Deno.test("a full audit log is rotated, the newest five full ones are kept, and only the owner can read them", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/state/audit.jsonl`;
   const entry = (n: number) => ({ at: "t", who: "w", from: "f", action: `${n}`, about: {}, outcome: "o" });

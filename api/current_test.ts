@@ -24,7 +24,7 @@ async function twoRuns(api: TestApi): Promise<[string, string]> {
 
 const keysOf = (page: { nodes: { key: string }[] }) => page.nodes.map(({ key }) => key);
 
-Deno.test("a run says how many records it added, changed and removed, and each change shows its fields before and after, masked", async () => {
+Deno.test("a run reports how many records it added, changed and removed, and each change shows its fields before and after, masked", async () => {
   await using api = await openApi();
   const [first, second] = await twoRuns(api);
   const { data, errors } = await api.ask(
@@ -127,7 +127,7 @@ Deno.test("the current state is read page by page, by conditions on fields, nest
   assert.deepEqual(keysOf(inline.data.current), ["2"]);
 });
 
-Deno.test("keys beyond 2^53 keep their digits, in pages, cursors, conditions and histories", async () => {
+Deno.test("keys beyond 2^53 keep their digits in pages, cursors, conditions and histories", async () => {
   await using api = await openApi();
   const big = ["9007199254740993", "9007199254740995", "1234567890123456789"];
   const valid = ["5", ...big].map((id) => ({ ...user(0), id: exactJson.rawJSON(id) }));
@@ -155,7 +155,7 @@ Deno.test("keys beyond 2^53 keep their digits, in pages, cursors, conditions and
   assert.deepEqual(data.record.origin, { run: { runId }, raw: { line: 3 } });
 });
 
-Deno.test("conditions that can't be used are refused, above all those on masked fields", async (t) => {
+Deno.test("unusable conditions are refused, above all those on masked fields", async (t) => {
   await using api = await openApi();
   await twoRuns(api);
   const known = "id, .*firstName.*company\\.department";
@@ -203,7 +203,7 @@ Deno.test("conditions that can't be used are refused, above all those on masked 
   }
 });
 
-Deno.test("one record shows what it is, the raw line and rules it came from, its changes, and when it was bad", async () => {
+Deno.test("a record shows its current state, its raw line and rules, its changes, and when it was invalid", async () => {
   await using api = await openApi();
   const first = await fillRun(api.store, {
     valid: [user(1)],
@@ -261,7 +261,7 @@ const log = planOf(pipeline({
   source: { url: "http://source/log", paging: { by: "none" } },
 }));
 
-Deno.test("a masked key shows up nowhere, cursors included, finds nothing, and pages still follow each other", async () => {
+Deno.test("a masked key appears nowhere, not even in cursors, can't be searched, and paging still works", async () => {
   const plans = new Map([usersPlan, people, log].map((plan) => [plan.name, plan]));
   await using api = await openApi({}, { pipelines: { plans, broken: new Map() } });
   await using store = await openSqlite(api.path, {
@@ -340,7 +340,7 @@ Deno.test("a masked key shows up nowhere, cursors included, finds nothing, and p
   ]);
 });
 
-Deno.test("GET /data/users is the current state, and /data/users_changes what changed in it", async () => {
+Deno.test("GET /data/users returns the current state, and /data/users_changes its changes", async () => {
   await using api = await openApi();
   assert.equal((await api.send("/data/users")).status, 200);
   const [, second] = await twoRuns(api);

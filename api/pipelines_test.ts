@@ -56,7 +56,7 @@ async function opened() {
   return { ...api, user, thing, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
 }
 
-Deno.test("pipelines are listed with rules, schedule, tables and last run, those that can't be used with the reason", async () => {
+Deno.test("pipelines are listed with rules, schedule, tables and last run, unusable ones with the reason", async () => {
   await using api = await opened();
   const { data } = await api.ask(`{ pipelines {
     name problems source schedule nextRun key load masked added tables runs lastRun { runId pipeline }
@@ -90,7 +90,7 @@ Deno.test("pipelines are listed with rules, schedule, tables and last run, those
   assert.deepEqual([users.name, users.added, users.lastRun.runId], ["users", ["department_code"], api.user]);
 });
 
-Deno.test("runs and records are those of the pipeline that is asked for", async () => {
+Deno.test("runs and records are those of the requested pipeline", async () => {
   await using api = await opened();
   const { data } = await api.ask(
     `query ($thing: ID!) {
@@ -117,7 +117,7 @@ Deno.test("runs and records are those of the pipeline that is asked for", async 
   assert.match(errors![0]!.message, /no pipeline "nothing", wanted one of orders, things, users/);
 });
 
-Deno.test("a bad record is judged by the rules of its own pipeline, and its correction is a run of it", async () => {
+Deno.test("an invalid record is judged by the rules of its own pipeline, and its correction is a run of that pipeline", async () => {
   await using api = await opened();
   const { data } = await api.ask(
     "query ($run: ID!) { invalidRecords(runId: $run) { edges { node { id } } } }",
@@ -144,7 +144,7 @@ Deno.test("a bad record is judged by the rules of its own pipeline, and its corr
   assert.equal(JSON.parse(claim!.body).pipeline, "things");
 });
 
-Deno.test("a run is asked for by its pipeline: one of each at a time, and none of a broken one", async () => {
+Deno.test("a run is requested by its pipeline: one at a time for each, and none for a broken one", async () => {
   await using api = await opened();
   const start = (input: string) => api.ask(`mutation { startRun(input: ${input}) { __typename } }`);
   assert.equal((await start('{ pipeline: "things" }')).data.startRun.__typename, "StartRunSuccess");
@@ -158,7 +158,7 @@ Deno.test("a run is asked for by its pipeline: one of each at a time, and none o
   assert.match((await start('{ pipeline: "none" }')).errors![0]!.message, /There is no pipeline "none"/);
 });
 
-Deno.test("no run is asked for of a pipeline that was defined since the API started, and it says so", async () => {
+Deno.test("no run is requested for a pipeline that was defined after the API started, and the answer says so", async () => {
   await using made = new AsyncDisposableStack();
   const dir = await Deno.makeTempDir();
   made.defer(() => Deno.remove(dir, { recursive: true }));
@@ -177,7 +177,7 @@ Deno.test("no run is asked for of a pipeline that was defined since the API star
   assert.match(await ask(), says);
 });
 
-Deno.test("no run is asked for of a pipeline whose definition was removed", async () => {
+Deno.test("no run is requested for a pipeline whose definition was removed", async () => {
   await using api = await opened();
   {
     const gone = planOf(pipeline({ ...things.definition, name: "gone" }));

@@ -13,7 +13,7 @@ async function check(args: string[], env: Record<string, string>): Promise<{ cod
   return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
 
-Deno.test("check says which variables of a definition are missing, and answers 0 once they are set", async () => {
+Deno.test("check names the missing variables of a definition, and exits with 0 once they are set", async () => {
   const env = { PIPELINES_DIR: EXAMPLES, GITHUB_TOKEN: "", STRIPE_API_KEY: "x" };
   const { code, text } = await check([], env);
   assert.equal(code, 1);
@@ -22,7 +22,7 @@ Deno.test("check says which variables of a definition are missing, and answers 0
   assert.equal((await check(["charges"], env)).code, 0);
 });
 
-Deno.test("check refuses a name that there isn't, with those that there are, and a folder that isn't there", async () => {
+Deno.test("check refuses an unknown name, listing the known ones, and a missing folder", async () => {
   const { code, text } = await check(["chargse"], { PIPELINES_DIR: EXAMPLES });
   assert.equal(code, 2);
   assert.match(text, /There is no pipeline "chargse" in .*There is: charges, crossref, /);

@@ -53,7 +53,7 @@ for (const [words, usage] of COMMANDS) {
   });
 }
 
-Deno.test("an option that isn't for this command is refused, and a value that can't be used is named", async () => {
+Deno.test("an option of another command is refused, and an unusable value is named", async () => {
   const wanted: [string[], RegExp][] = [
     [["cli/doctor.ts", "--unknown"], /'--unknown'\.\nUsage: deno task doctor/],
     [["cli/pipeline.ts", "run", "--once"], /--once with run: only demo takes it/],

@@ -34,7 +34,7 @@ function lineTo(port: number, version: string, other: string): Promise<Line> {
   });
 }
 
-test("doctor finds each thing that is wrong with the engines, says what to do, and exits with 1", async () => {
+test("doctor finds each problem of the engines, says what to do, and exits with 1", async () => {
   await using server = await startPostgres();
   await using s3 = await startS3();
   const place = await s3.bucket();
@@ -121,7 +121,7 @@ test("doctor finds each thing that is wrong with the engines, says what to do, a
   }, `--preload=${ahead}`);
 });
 
-test("doctor says whether the store heeds If-None-Match, also where it takes the header for nothing", async () => {
+test("doctor reports whether the store respects If-None-Match, also if the store ignores the header", async () => {
   await using s3 = await startS3();
   await using pipeline = await startPipeline({ sftp: "none" });
   for (

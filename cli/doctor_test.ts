@@ -7,7 +7,7 @@ import { plainClient } from "../tests/support/redis_client.ts";
 import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../tests/support/receiver.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 
-Deno.test("doctor says what is wrong with the source, and nothing of a run that there isn't", async () => {
+Deno.test("doctor reports what is wrong with the source, and nothing about runs if none exists", async () => {
   await using pipeline = await startPipeline({
     sftp: "none",
     wrap: () => () => new Response("", { status: 503 }),
@@ -23,7 +23,7 @@ Deno.test("doctor says what is wrong with the source, and nothing of a run that 
 });
 
 needing("redis-server")(
-  "doctor says when Redis would delete messages to save memory, or forget them at its end",
+  "doctor reports that Redis would evict messages or lose them at a restart",
   async () => {
     await using pipeline = await startPipeline({ sftp: "none", channel: "redis" });
     using operator = await plainClient(pipeline.redis!);
@@ -38,7 +38,7 @@ needing("redis-server")(
   },
 );
 
-Deno.test("doctor says that a database is damaged, which opening it doesn't show", async () => {
+Deno.test("doctor reports a damaged database, even if it still opens", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const path = `${pipeline.folder}/database/data.db`;
   {
@@ -66,7 +66,7 @@ Deno.test("doctor says that a database is damaged, which opening it doesn't show
   assert.match(stdout.match(database)![1]!, /is damaged: ./);
 });
 
-Deno.test("doctor complains of a write-ahead log that has grown beyond what a load leaves behind", async () => {
+Deno.test("doctor reports a write-ahead log that is larger than a load leaves it", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const path = `${pipeline.folder}/database/data.db`;
   await (await openSqlite(path, { pipelines: usersTables([]) }))[Symbol.asyncDispose]();
@@ -77,7 +77,7 @@ Deno.test("doctor complains of a write-ahead log that has grown beyond what a lo
   assert.match(stdout, /^database +The write-ahead log of \S+ has \d/m);
 });
 
-Deno.test("doctor connects to the receivers of notifications, names their hosts alone, and wants a secret that can sign", async () => {
+Deno.test("doctor connects to the receivers of notifications, names only their hosts, and requires a valid signing secret", async () => {
   await using receiver = startReceiver();
   await using pipeline = await startPipeline({ sftp: "none" });
   const line = /^notifications +(.*)$/m;

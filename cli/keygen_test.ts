@@ -36,7 +36,7 @@ async function publicHalf(path: string, passphrase = ""): Promise<string> {
   return new TextDecoder().decode(stdout).split(" ").slice(0, 2).join(" ").trim();
 }
 
-test("the program makes a pair of 4096 bits that OpenSSH takes, and never a second one", async () => {
+test("the program makes a pair of 4096 bits that OpenSSH accepts, and never a second one", async () => {
   await inFolder(async (folder) => {
     const dir = `${folder}/ssh_keys`;
     const made = await keygen("--dir", dir);
@@ -68,7 +68,7 @@ test("the program encrypts with a passphrase, and refuses to guess one", async (
   });
 });
 
-Deno.test("half a pair is completed where that is possible", async () => {
+Deno.test("an incomplete pair is completed where possible", async () => {
   await inFolder(async (folder) => {
     const { privateKey, publicKey } = await ensureKeys(folder, { type: "ed25519" });
     const line = await Deno.readTextFile(publicKey);
@@ -83,7 +83,7 @@ Deno.test("half a pair is completed where that is possible", async () => {
   });
 });
 
-test("every ed25519 key that is made can be used", async () => {
+test("every generated ed25519 key is usable", async () => {
   await inFolder(async (folder) => {
     // One in 256 would be broken, if keys weren't tried before they are kept.
     for (let at = 0; at < 600; at += 50) {
@@ -96,7 +96,7 @@ test("every ed25519 key that is made can be used", async () => {
   });
 });
 
-test("pinning a host's key replaces that host's line alone", async () => {
+test("pinning a host's key replaces only that host's line", async () => {
   await inFolder(async (folder) => {
     const known = `${folder}/known_hosts`;
     const first = await ensureHostKey(`${folder}/first`);
@@ -122,7 +122,7 @@ test("pinning a host's key replaces that host's line alone", async () => {
   });
 });
 
-Deno.test("nonsense on the command line is refused, and nothing is made", async () => {
+Deno.test("an invalid command line is refused, and nothing is made", async () => {
   await inFolder(async (folder) => {
     const wanted: [string[], RegExp][] = [
       [["--type", "dsa"], /--type is "dsa", wanted rsa or ed25519/],

@@ -15,7 +15,7 @@ async function withTakenPort() {
 
 const HOLDER = `(deno \\(process ${Deno.pid}\\)|another program)`;
 
-Deno.test("start and api look whether the port is free before anything is started, and say who has it", async () => {
+Deno.test("start and api check the port before they start anything, and report who uses it", async () => {
   await using taken = await withTakenPort();
   await Promise.all(["start", "api"].map(async (task) => {
     const { code, stdout, stderr } = await taken.pipeline.task(task);
@@ -30,7 +30,7 @@ Deno.test("start and api look whether the port is free before anything is starte
   }));
 });
 
-Deno.test("demo takes the next free port and says so", async () => {
+Deno.test("demo takes the next free port and reports it", async () => {
   await using taken = await withTakenPort();
   const { code, stdout, stderr } = await taken.pipeline.task("demo", "--once", "--users", "20");
   assert.equal(code, 0, stderr);
@@ -41,7 +41,7 @@ Deno.test("demo takes the next free port and says so", async () => {
   assert.match(stdout, /COMPLETED: 20 valid/);
 });
 
-Deno.test("the next free port is the first that nobody listens on", () => {
+Deno.test("the next free port is the first one without a listener", () => {
   using one = Deno.listen({ hostname: "127.0.0.1", port: freePort() });
   const next = nextFree("127.0.0.1", one.addr.port);
   assert.ok(next > one.addr.port);

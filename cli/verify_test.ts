@@ -66,7 +66,7 @@ test("after a run everything is equal: disk, database, transform, deliveries, se
   assert.deepEqual(items.map(({ place, file }) => `${place} ${file}`), EVERYTHING);
 });
 
-test("a byte that changed, a record that changed and a file that is gone are each named, wherever they are", async () => {
+test("a changed byte, a changed record and a missing file are each named, wherever they are", async () => {
   await using fixture = await Delivered.open();
   const cases: [string[], (made: Made) => Promise<unknown>][] = [
     [["local processed differs"], (made) => flip(made.processed)],
@@ -114,7 +114,7 @@ test("a byte that changed, a record that changed and a file that is gone are eac
   }
 });
 
-test("the finding says which line of the database isn't the file's, and shows nothing of it", async () => {
+test("the finding names the line of the database that differs from the file, and shows no content", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
   const id = await fileId(fixture, made, "processed") * 1_000_000_000 + 17;
@@ -135,7 +135,7 @@ test("a manifest on the server with other content is named", async () => {
   assert.deepEqual(unequal(await verify(fixture, made)), ["server manifest differs"]);
 });
 
-test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and verify says so", async () => {
+test("blank lines, CRLF and a byte order mark aren't in the database: records are compared one by one, and verify reports that", async () => {
   await using fixture = await Delivered.open();
   const raw = "\ufeff" + usersText(20).replaceAll("\n", "\r\n").replace("\r\n", "\r\n \r\n");
   const made = await fixture.run({ raw });
@@ -157,7 +157,7 @@ test("blank lines, CRLF and a byte order mark aren't in the database: records ar
   );
 });
 
-test("the same raw file, lookup and rules give the same bytes; where one has changed, verify names it", async () => {
+test("the same raw file, lookup and rules give the same bytes; if one has changed, verify names it", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
   assert.equal(detailOf(await verify(fixture, made), "transform", "processed"), "the same bytes again");
@@ -175,7 +175,7 @@ test("the same raw file, lookup and rules give the same bytes; where one has cha
   );
 });
 
-test("a server that is away fails each comparison with it, with the reason, and no other one", async () => {
+test("an unreachable server fails only the comparisons with it, with the reason", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run();
   await fixture.sftp.server.kill();
@@ -184,7 +184,7 @@ test("a server that is away fails each comparison with it, with the reason, and 
   assert.match(detailOf(items, "server", "raw"), /Cannot reach the SFTP server/);
 });
 
-test("a run that wasn't delivered where no server is configured has nothing to compare there", async () => {
+test("without a configured server, an undelivered run has nothing to compare there", async () => {
   await using fixture = await Delivered.open();
   const made = await fixture.run({ deliver: false });
   await fixture.tell(made.runId, Date.now(), {
@@ -223,7 +223,7 @@ async function command(fixture: Delivered, args: string[], server?: Record<strin
   return { code, out: text(stdout), err: text(stderr) };
 }
 
-test("deno task verify: exit code 0 when all is equal, 1 when not, 2 for what it can't be asked", async () => {
+test("deno task verify exits with 0 if all is equal, 1 if not, and 2 for invalid arguments", async () => {
   await using fixture = await Delivered.open();
   const first = await fixture.run({ at: Date.now() - 10_000 });
   const second = await fixture.run();
@@ -251,7 +251,7 @@ test("deno task verify: exit code 0 when all is equal, 1 when not, 2 for what it
   }));
 });
 
-Deno.test("where no server is configured, deno task verify reads the local server's folder over the same protocol", async () => {
+Deno.test("without a configured server, deno task verify reads the local server's folder over the same protocol", async () => {
   await using fixture = await Delivered.open({ kind: OURS });
   const made = await fixture.run();
   const { temp, server } = fixture.sftp;

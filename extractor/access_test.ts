@@ -38,7 +38,7 @@ for (
   });
 }
 
-Deno.test("a secret that is unset is named, and nothing is asked for", async () => {
+Deno.test("an unset secret is named, and no request is sent", async () => {
   await using paged = await startPaged(() => json([]));
   await assert.rejects(
     paged.extract({ auth: { bearer: secret("NOT_SET") }, paging: NONE }),
@@ -51,7 +51,7 @@ Deno.test("a secret that is unset is named, and nothing is asked for", async () 
   assert.deepEqual(paged.requested, []);
 });
 
-Deno.test("credentials and headers go to the source's own origin alone: neither to links nor to redirects of another one", async () => {
+Deno.test("credentials and headers go only to the source's own origin: neither to links nor to redirects of another one", async () => {
   const seen: Record<string, string | null>[] = [];
   const note: Answer = ({ url, headers }) => {
     seen.push({
@@ -85,7 +85,7 @@ Deno.test("credentials and headers go to the source's own origin alone: neither 
   ]);
 });
 
-Deno.test("a key in the query goes with links too, and is kept nowhere, though the source repeats it in its links", async () => {
+Deno.test("a key in the query is also sent with links, and is stored nowhere, even if the source repeats it in its links", async () => {
   await using paged = await startPaged(({ url }) => {
     const skip = Number(url.searchParams.get("skip") ?? 0);
     const next = `${url.origin}/things?key=${url.searchParams.get("key")}&skip=${skip + 10}`;
@@ -140,13 +140,13 @@ async function guarded(seconds: number, take: (id: string, form: URLSearchParams
 
 const IN_HEADER = `Basic ${btoa("ann:pa%3Ass")} grant_type=client_credentials&scope=read`;
 
-Deno.test("oauth2: one token for all pages, and a new one where the source refuses it with a 401", async () => {
+Deno.test("oauth2: all pages use one token, and a new one is requested after a 401", async () => {
   await using source = await guarded(3_600);
   assert.equal((await source.extract()).lines.length, 30);
   assert.deepEqual(source.requested, [IN_HEADER, IN_HEADER]);
 });
 
-Deno.test("oauth2: pages that are refused one after the other, though asked for at once, share one new token", async () => {
+Deno.test("oauth2: parallel pages that are refused one after the other share one new token", async () => {
   let refused = 0;
   const [all, renewed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let tokens = 0;
@@ -182,7 +182,7 @@ Deno.test("oauth2: a token is renewed before it expires", async () => {
   assert.ok(source.requested.length >= 4, String(source.requested.length));
 });
 
-Deno.test("oauth2: a token server that wants the client in the body gets it there; one that refuses it fails the run without a secret in the reason", async () => {
+Deno.test("oauth2: a token server that expects the client in the body gets it there; one that refuses it fails the run without a secret in the reason", async () => {
   await using source = await guarded(3_600, (id) => id === "in the body" ? 200 : 401);
   assert.equal((await source.extract()).lines.length, 30);
   assert.match(source.requested[1]!, /^in the body .*client_id=ann&client_secret=pa%3Ass$/);
@@ -198,7 +198,7 @@ Deno.test("oauth2: a token server that wants the client in the body gets it ther
   });
 });
 
-Deno.test("rate: no more requests a second than the source wants", async () => {
+Deno.test("rate: no more requests a second than the definition allows", async () => {
   const times: number[] = [];
   await using paged = await startPaged(({ url }) => {
     times.push(performance.now());
@@ -211,7 +211,7 @@ Deno.test("rate: no more requests a second than the source wants", async () => {
   assert.ok(lasted >= 4 * 100 - 5, `${lasted} ms`);
 });
 
-Deno.test("rate: pages that wait for their turn are not late", async () => {
+Deno.test("rate: pages that wait for their turn don't time out", async () => {
   await using paged = await startPaged(({ url }) => {
     const skip = Number(url.searchParams.get("skip"));
     return json({ items: numbered(2, skip + 1), total: 16 });
@@ -222,7 +222,7 @@ Deno.test("rate: pages that wait for their turn are not late", async () => {
   assert.deepEqual([detail.records, paged.requested.length], [16, 8]);
 });
 
-Deno.test("one connection is kept for all pages, or as many as pages are asked for at once", async () => {
+Deno.test("one connection is kept for all pages, or as many as pages are requested at once", async () => {
   for (const concurrency of [1, 4]) {
     const ports = new Set<number>();
     await using paged = await startPaged(({ url, port }) => {
@@ -237,7 +237,7 @@ Deno.test("one connection is kept for all pages, or as many as pages are asked f
   }
 });
 
-Deno.test("the proxy of the usual variables is used, with permission for the source's host alone", async () => {
+Deno.test("the proxy of the usual variables is used, with permission only for the source's host", async () => {
   const requested: string[] = [];
   await using proxy = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
     requested.push(request.url);
@@ -249,7 +249,7 @@ Deno.test("the proxy of the usual variables is used, with permission for the sou
   assert.deepEqual(requested, [`${url}?limit=50&skip=0`]);
 });
 
-needing("openssl")("HTTP/2 is spoken with a server that has it", async () => {
+needing("openssl")("HTTP/2 is used with a server that supports it", async () => {
   const folder = await Deno.makeTempDir();
   const versions = new Set<string>();
   const { promise: listening, resolve } = Promise.withResolvers<number>();

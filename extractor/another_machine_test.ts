@@ -123,7 +123,7 @@ async function assertWhole({ shared, postgres, request }: Stage, done: Phase1Com
   assert.deepEqual(completed.map(({ run_id }: { run_id: string }) => run_id), [request.run_id]);
 }
 
-test("a machine that dies in mid-run is taken over by another, which asks again for at most what wasn't safe in the store", async () => {
+test("the run of a machine that dies midway is taken over by another, which requests again at most what wasn't safe in the store", async () => {
   await using all = await stage(2_000);
   const died = all.machine();
   await died.pages(65);
@@ -145,7 +145,7 @@ test("a machine that dies in mid-run is taken over by another, which asks again 
   assert.equal(repeated.done?.id, done?.id);
 });
 
-test("a machine that stood still until another took over can change neither the checkpoint nor the file", async () => {
+test("a machine that was suspended until another took over can change neither the checkpoint nor the file", async () => {
   await using all = await stage(1_000);
   const frozen = all.machine();
   await frozen.pages(65);

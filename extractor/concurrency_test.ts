@@ -46,7 +46,7 @@ function source(size = 10) {
 const LINES = numbered(95).map((record) => JSON.stringify(record));
 
 for (const [name, definition] of Object.entries(STYLES)) {
-  Deno.test(`${name}: several pages are asked for at once, kept in order, and a run is resumed where it stopped`, async () => {
+  Deno.test(`${name}: several pages are requested at once, kept in order, and a run is resumed where it stopped`, async () => {
     const { most, idle, start } = source();
     await using paged = await start();
     await assert.rejects(paged.extract(definition, { pages: 2 }), Stopped);
@@ -64,13 +64,13 @@ for (const [name, definition] of Object.entries(STYLES)) {
   });
 }
 
-Deno.test("a source that gives fewer records than asked for is read by what it gives, also several pages at once", async () => {
+Deno.test("a source that returns fewer records than requested is read at its own page size, also with several pages at once", async () => {
   const { start } = source(7);
   await using paged = await start();
   assert.deepEqual((await paged.extract(STYLES["offset with a total"]!)).lines, LINES);
 });
 
-Deno.test("a page that fails while later ones are there fails the run at its place, and the later ones are not taken", async () => {
+Deno.test("a page that fails while later ones succeed fails the run at its place, and the later ones are discarded", async () => {
   let isFixed = false;
   await using paged = await startPaged(({ url }) => {
     const skip = Number(url.searchParams.get("skip"));

@@ -44,7 +44,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
   assert.equal(source.name, "https://dummyjson.com/users");
 });
 
-Deno.test("every value that can't be used is named with what was wanted", () => {
+Deno.test("every unusable value is named with what was expected", () => {
   const wrong = {
     API_BASE_URL: "ftp://example.org/users",
     BATCH_SIZE: "0",
@@ -66,7 +66,7 @@ Deno.test("every value that can't be used is named with what was wanted", () => 
   });
 });
 
-Deno.test("an address of a store that would lead to another bucket, or can't be used, is refused", () => {
+Deno.test("an unusable address of a store, or one that would lead to another bucket, is refused", () => {
   const keys = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
   const wrong: [Record<string, string>, RegExp][] = [
     [{ FILES_URL: "s3://bucket/../etl" }, /^FILES_URL is "s3:\/\/bucket\/\.\.\/etl": wanted s3:\/\/BUCKET/],
@@ -99,7 +99,7 @@ Deno.test("an address of a store that would lead to another bucket, or can't be 
   assert.deepEqual([endpoint, prefix], ["https://s3.example.com/sub/", "..a/b"]);
 });
 
-Deno.test("an address of a database that can't be used is refused, and nothing of it is shown", () => {
+Deno.test("an unusable address of a database is refused without being shown", () => {
   const addresses = [
     "postgres://etl:hidden#1@db/etl",
     "postgres://etl:hidden/1@db/etl",

@@ -3,7 +3,7 @@ import { newRunId } from "../shared/contracts/ids.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import { startCorrections } from "../tests/support/correction.ts";
 
-Deno.test("a correction run writes the corrected records in the order of the dead letters, and says which they are", async () => {
+Deno.test("a correction run writes the corrected records in the order of the dead letters, and reports which they are", async () => {
   await using pipeline = await startCorrections();
   const { sha256 } = await pipeline.files.facts(pipeline.dlq_file);
   const request = pipeline.request([
@@ -26,7 +26,7 @@ Deno.test("a correction run writes the corrected records in the order of the dea
   assert.deepEqual([detail.records, detail.correction_of], [3, pipeline.of]);
 });
 
-Deno.test("a correction that is repeated gives the same file and message once more, wherever the process died", async () => {
+Deno.test("a repeated correction gives the same file and message, wherever the process died", async () => {
   await using pipeline = await startCorrections();
   const request = pipeline.request([{ line: 3, merge: { email: "a@example.org" } }]);
   const first = await pipeline.handle(request);
@@ -38,7 +38,7 @@ Deno.test("a correction that is repeated gives the same file and message once mo
   assert.deepEqual(await pipeline.rawFiles(), ["records_20261124_040000.jsonl"]);
 });
 
-Deno.test("a correction that can't be carried out says why, and leaves no file", async () => {
+Deno.test("a correction that can't be carried out reports the reason, and leaves no file", async () => {
   await using pipeline = await startCorrections();
   const other = "0".repeat(64);
   const cases = [
@@ -60,7 +60,7 @@ Deno.test("a correction that can't be carried out says why, and leaves no file",
   }
 });
 
-Deno.test("a correction leaves an unfinished run alone", async () => {
+Deno.test("a correction doesn't touch an unfinished run", async () => {
   await using pipeline = await startCorrections();
   const state = `${pipeline.data}/state/extractor_state.json`;
   const current = {

@@ -51,22 +51,22 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
       }),
     reason: /announced 100 things, and 25 came on 3 pages/,
   },
-  "an offset that the source doesn't heed": {
+  "an offset that the source ignores": {
     source: UNCOUNTED,
     answer: () => json({ items: from(0) }),
     reason: /page skip=10 of .*: its 10 things were all on earlier pages. Does the source heed skip\?/,
   },
-  "another page than the one that was asked for": {
+  "another page than the requested one": {
     source: OFFSET,
     answer: () => json({ items: from(0), total: 25, skip: 0 }),
     reason: /page skip=10 of .*: HTTP 200 with the page skip=0 instead/,
   },
-  "no next cursor though there is more": {
+  "no next cursor though more records are announced": {
     source: CURSOR,
     answer: () => json({ items: from(0), next: null, more: true }),
     reason: /HTTP 200 with no next cursor, though more says that there is more/,
   },
-  "no flag where one was promised": {
+  "a missing flag": {
     source: CURSOR,
     answer: () => json({ items: from(0), next: null }),
     reason: /no page of things \(more: wanted true or false, found nothing\)/,
@@ -81,7 +81,7 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
     answer: ({ url }) => json({ items: from(0), next: url.href }),
     reason: /lead in a circle/,
   },
-  "pages without records for ever": {
+  "endless pages without records": {
     source: LINK,
     answer: ({ nth }) => json({ items: [], next: `/things?${nth}` }),
     reason: /1000 pages in a row held no things, and each named a next one/,
@@ -91,7 +91,7 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
     answer: () => json({ items: from(0), next: "https://elsewhere.example/things?page=2" }),
     reason: /it leads to https:\/\/elsewhere\.example, which is another origin.*source\.origins/,
   },
-  "a link that is no address": {
+  "a link that isn't an address": {
     source: LINK,
     answer: () => json({ items: from(0), next: "file:///etc/passwd" }),
     reason: /a link to the next page that is no HTTP address/,
@@ -101,12 +101,12 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
     answer: () => new Response(null, { status: 302, headers: { location: "https://elsewhere.example/" } }),
     reason: /it redirects to https:\/\/elsewhere\.example, which is another origin/,
   },
-  "a header Link to a next page of a source that has but one": {
+  "a header Link to a next page of a source with a single page": {
     source: { paging: { by: "none" } },
     answer: () => json(from(0), { link: '</things?page=2>; rel="next"' }),
     reason: /HTTP 200 with a next page in its header Link: wanted paging: \{ by: "link-header" \}/,
   },
-  "a header Link that can't be read": {
+  "a header Link that can't be parsed": {
     source: HEADER,
     answer: () => json(from(0), { link: 'https://example.org/2; rel="next"' }),
     reason: /a header Link that can't be read/,
@@ -121,7 +121,7 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
     answer: () => json({ items: from(0), error: { message: "a secret" } }),
     reason: /HTTP 200 with an error in its body \(error holds an object\)/,
   },
-  "null in the list's place": {
+  "null in place of the list": {
     source: LINK,
     answer: () => json({ items: null, message: "slow down" }),
     reason: /no page of things \(items: wanted a list, found null\)/,
@@ -131,19 +131,19 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
     answer: () => json({ message: "slow down" }),
     reason: /no page of things \(items: wanted a list, found nothing\)/,
   },
-  "an object in the list's place": {
+  "an object in place of the list": {
     source: HEADER,
     answer: () => json({ message: "slow down" }),
     reason: /no page of things \(answer: wanted a list, found an object\)/,
   },
-  "a status that is neither 200 nor one of empty": {
+  "a status that means neither success nor an empty list": {
     source: { ...LINK, empty: [404] },
     answer: () => new Response(null, { status: 410 }),
     reason: /HTTP 410 \(2 times\)/,
   },
 };
 
-Deno.test("never green and short: a source that looks as if it had ended fails the run with a reason", async (t) => {
+Deno.test("a source that seems to end early fails the run with a reason, never green and short", async (t) => {
   for (const [name, { source, answer, reason }] of Object.entries(LOUD)) {
     await t.step(name, async () => {
       await using paged = await startPaged(answer);
@@ -160,7 +160,7 @@ Deno.test("never green and short: a source that looks as if it had ended fails t
 /** Sources that look strange, and are complete. */
 const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
   "short pages": { source: UNCOUNTED, answer: ({ url }) => json({ items: from(number(url, "skip"), 7) }) },
-  "an empty page that names a next one": {
+  "an empty page with a link to the next one": {
     source: LINK,
     answer: ({ url }) => {
       const page = number(url, "page");
@@ -169,7 +169,7 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
       return json({ items: from(skip), next: skip + 10 < 25 ? `/things?page=${page + 1}` : "" });
     },
   },
-  "null in the list's place at an end that is announced": {
+  "null in place of the list at an announced end": {
     source: CURSOR,
     answer: ({ url }) =>
       number(url, "c") === 0 ? json({ items: ALL, more: true, next: 1 }) : json({ items: null, more: false }),
@@ -181,11 +181,11 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
         ? json({ items: from(number(url, "skip")) })
         : new Response(null, { status: 204 }),
   },
-  "a place for errors that is empty": {
+  "an empty place for errors": {
     source: { ...LINK, error: "errors" },
     answer: () => json({ errors: [], items: ALL, next: null }),
   },
-  "an error that goes away": {
+  "a passing error": {
     source: { ...LINK, error: "error" },
     answer: ({ nth }) => nth === 1 ? json({ error: "slow down" }) : json({ items: ALL }),
   },
@@ -196,7 +196,7 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
   },
 };
 
-Deno.test("a source that looks strange, and says where it ends, is complete", async (t) => {
+Deno.test("a source that looks strange but marks its end is complete", async (t) => {
   for (const [name, { source, answer }] of Object.entries(COMPLETE)) {
     await t.step(name, async () => {
       await using paged = await startPaged(answer);
@@ -205,7 +205,7 @@ Deno.test("a source that looks strange, and says where it ends, is complete", as
   }
 });
 
-Deno.test("a run whose source contradicts what came is forgotten, and the next one begins at the source's beginning", async () => {
+Deno.test("a run whose source contradicts the received records is discarded, and the next one starts at the source's beginning", async () => {
   let total = 100;
   await using paged = await startPaged(({ url }) => {
     const skip = number(url, "skip");
@@ -225,7 +225,7 @@ Deno.test("a run whose source contradicts what came is forgotten, and the next o
   assert.equal((await paged.extract(OFFSET)).lines.length, 40);
 });
 
-Deno.test("half an answer is none, also where its length was announced", async () => {
+Deno.test("a truncated answer is refused, also if its length was announced", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
     for await (const connection of listener) {
@@ -250,7 +250,7 @@ Deno.test("half an answer is none, also where its length was announced", async (
   await serving;
 });
 
-Deno.test("a tenth of what was announced, at least ten and at most half, may be gone while a source is read; more is missing", () => {
+Deno.test("a tenth of the announced records, at least ten and at most half, may disappear while a source is read; more are missing", () => {
   assert.deepEqual(ending({ records: 90, announced: 100 }), { missing: 10, isComplete: true });
   assert.deepEqual(ending({ records: 89, announced: 100 }), { missing: 11, isComplete: false });
   assert.deepEqual(ending({ records: 5, announced: 10 }), { missing: 5, isComplete: true });

@@ -50,7 +50,7 @@ Deno.test("a run that fails at its second page is resumed there by the next requ
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
-Deno.test("a run that an earlier version left unfinished is resumed, though its state knows neither paging nor position", async () => {
+Deno.test("a run that an earlier version left unfinished is resumed, though its state has neither paging nor position", async () => {
   let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 200 && !isFixed ? faults.status(500) : undefined),
@@ -67,7 +67,7 @@ Deno.test("a run that an earlier version left unfinished is resumed, though its 
   assert.equal(await pipeline.raw(), await expected());
 });
 
-Deno.test("a request that is repeated after its run was finished gets the same outputs, and the source is left alone", async () => {
+Deno.test("a request repeated after its run was finished gets the same outputs, without a request to the source", async () => {
   await using pipeline = await startPipeline();
   const requested = request();
   const { outputs, detail } = await pipeline.handle(requested);
@@ -81,7 +81,7 @@ Deno.test("a request that is repeated after its run was finished gets the same o
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
-Deno.test("a request that resumed another run gets that run's outputs again when it is repeated", async () => {
+Deno.test("a repeated request that resumed another run gets that run's outputs again", async () => {
   let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
@@ -96,7 +96,7 @@ Deno.test("a request that resumed another run gets that run's outputs again when
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
-Deno.test("a process that dies between the file's name and the state's change leaves a whole file, which is announced as it is", async () => {
+Deno.test("a process that dies between naming the file and saving the state leaves a whole file, which is announced unchanged", async () => {
   await using pipeline = await startPipeline();
   const requested = request();
   const { handling, restore } = snapshots(pipeline.state);
@@ -109,7 +109,7 @@ Deno.test("a process that dies between the file's name and the state's change le
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
-Deno.test("while another process extracts, a request waits, then is put back with that process's name", async () => {
+Deno.test("while another process extracts, a request waits, then is returned with that process's name", async () => {
   const held = Promise.withResolvers<void>();
   const arrived = Promise.withResolvers<void>();
   await using pipeline = await startPipeline({
@@ -137,7 +137,7 @@ Deno.test("while another process extracts, a request waits, then is put back wit
   assert.deepEqual([about, message.run_id, events], [second.run_id, second.run_id, []]);
 });
 
-Deno.test("a request that waited for another process resumes the run that it leaves unfinished", async () => {
+Deno.test("a request that waited for another process resumes that process's unfinished run", async () => {
   await using pipeline = await startPipeline();
   const [first, second] = [request(), request()];
   const stopped = new AbortController();
@@ -157,7 +157,7 @@ Deno.test("a request that waited for another process resumes the run that it lea
   assert.equal(await pipeline.raw(), await expected());
 });
 
-Deno.test("a run that is cancelled leaves nothing, and the next request begins a run of its own", async () => {
+Deno.test("a cancelled run leaves nothing, and the next request starts a new run", async () => {
   await using pipeline = await startPipeline();
   const cancelled = new AbortController();
   await assert.rejects(
@@ -195,7 +195,7 @@ Deno.test("an unfinished run that was cancelled between two tries is not resumed
   assert.deepEqual(await pipeline.rawFiles(), ["records_20261124_030012.jsonl"]);
 });
 
-Deno.test("a state file that can't be read is set aside, and the run starts over beside the old part file", async () => {
+Deno.test("an unreadable state file is set aside, and the run starts over beside the old part file", async () => {
   await using pipeline = await startPipeline();
   await Deno.mkdir(`${pipeline.data}/state`, { recursive: true });
   await Deno.mkdir(`${pipeline.data}/raw_users`, { recursive: true });
@@ -209,7 +209,7 @@ Deno.test("a state file that can't be read is set aside, and the run starts over
   assert.deepEqual(await pipeline.rawFiles(), [`${RAW_FILE}.part`, "records_20261124_030008.jsonl"]);
 });
 
-Deno.test("the unfinished run of another source is set aside, with its part file and the memory of finished runs kept", async () => {
+Deno.test("the unfinished run of another source is set aside; its part file and the list of finished runs are kept", async () => {
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip, tries }) => skip === 100 && tries > 1 ? faults.status(500) : undefined),
   });
@@ -234,7 +234,7 @@ Deno.test("the unfinished run of another source is set aside, with its part file
   assert.deepEqual((await other.handle(finished, parts)).outputs, outputs);
 });
 
-Deno.test("in the actor's loop a failed run is reported, and the next request hands on the resumed run under its own id", async () => {
+Deno.test("in the actor's loop a failed run is reported, and the next request continues with the resumed run under its own id", async () => {
   await Deno.mkdir("test-output", { recursive: true });
   const data = await Deno.makeTempDir({ dir: "test-output" }); // messages hold relative paths only
   let isFixed = false;

@@ -7,12 +7,12 @@ function id(line: string) {
   return idOf(new TextEncoder().encode(line), recordPaths("id"));
 }
 
-Deno.test("ids beyond 2^53 that parse to the same number stay two", () => {
+Deno.test("ids beyond 2^53 that parse to the same number stay distinct", () => {
   assert.notEqual(id('{"id":9007199254740993}'), id('{"id":9007199254740992}'));
   assert.equal(id('{"id":9007199254740993,"nested":{"id":9007199254740995}}'), "9007199254740993");
 });
 
-Deno.test("the same id is the same however it is written, and a text is no number", () => {
+Deno.test("an id is the same however it is written, and a text differs from a number", () => {
   assert.equal(id('{"id":1.0}'), id('{"id":1}'));
   assert.equal(id('{"id":123456789012345}'), 123456789012345);
   assert.equal(id('{"id":1234567890123456}'), 1234567890123456);
@@ -22,13 +22,13 @@ Deno.test("the same id is the same however it is written, and a text is no numbe
   assert.notEqual(id('{"id":"1.5"}'), id('{"id":1.5}'));
 });
 
-Deno.test("records that have no usable id have none", () => {
+Deno.test("records without a usable id have none", () => {
   for (const line of ["{}", "null", "7", "[1]", '{"id":null}', '{"id":{}}', '{"id":true}']) {
     assert.equal(id(line), undefined, line);
   }
 });
 
-Deno.test("the set of ids agrees with a plain one", () => {
+Deno.test("the set of ids agrees with a plain Set", () => {
   const id = fc.oneof(fc.integer({ min: -100, max: 100 }), fc.maxSafeInteger(), fc.string(), fc.uuid());
   fc.assert(fc.property(fc.array(id), fc.array(id), (added, more) => {
     const set = new IdSet();
@@ -40,7 +40,7 @@ Deno.test("the set of ids agrees with a plain one", () => {
   }));
 });
 
-Deno.test("ids that are far apart, or differ in one character, are distinguished in any number", () => {
+Deno.test("ids that are far apart or differ in one character are distinguished in any number", () => {
   const set = new IdSet();
   const count = 50_000;
   const kinds: ((i: number) => RecordId)[] = [

@@ -49,7 +49,7 @@ async function extract(
   return message;
 }
 
-Deno.test("a run that is killed again and again ends with the same bytes and message as an uninterrupted one", async () => {
+Deno.test("a run that is killed repeatedly ends with the same bytes and message as an uninterrupted one", async () => {
   const users = 2_000;
   // Each page has a user of the one before in front, as if users had been added meanwhile.
   await using source = await startSource({

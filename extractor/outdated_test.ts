@@ -63,7 +63,7 @@ Deno.test("an unfinished run that is too old isn't resumed: the source is read f
   assert.match(String((await paged.extract(OFFSET, configured)).detail.began_again), /more than 1 h ago/);
 });
 
-Deno.test("a run that is resumed in another source than it began in is begun again: its total is another one, greater or less", async () => {
+Deno.test("a run whose source was replaced by one with a greater or smaller total begins again", async () => {
   for (const count of [60, 12]) {
     const { held, start } = world(35);
     await using paged = await start();
@@ -79,7 +79,7 @@ Deno.test("a run that is resumed in another source than it began in is begun aga
   assert.deepEqual([detail.records, detail.resumed_from_skip], [40, 10], "a few more are no other source");
 });
 
-Deno.test("a run that is resumed where its cursor has expired is begun again, whether the source refuses it or gives the first page", async () => {
+Deno.test("a run whose cursor has expired begins again, whether the source refuses it or returns the first page", async () => {
   for (const refuses of [true, false]) {
     let session = "a";
     await using paged = await startPaged(({ url }) => {
@@ -102,7 +102,7 @@ Deno.test("a run that is resumed where its cursor has expired is begun again, wh
   }
 });
 
-Deno.test("a run is begun again when the definition asks for something else than when it was left", async () => {
+Deno.test("a run begins again if the definition has changed what it requests", async () => {
   await using paged = await startPaged(({ url }) => {
     const skip = number(url, "skip");
     const all = numbered(30, url.searchParams.get("state") === "all" ? 1 : 101);
@@ -121,7 +121,7 @@ Deno.test("a run is begun again when the definition asks for something else than
   );
 });
 
-Deno.test("a source that changes again while its run is begun again fails the run, and leaves nothing to be resumed", async () => {
+Deno.test("a source that changes once more while its run begins again fails the run, and leaves nothing to resume", async () => {
   let begun = 0;
   await using paged = await startPaged(({ url }) => {
     const skip = number(url, "skip");
@@ -138,7 +138,7 @@ Deno.test("a source that changes again while its run is begun again fails the ru
   assert.deepEqual(await paged.rawFiles(), []);
 });
 
-Deno.test("a run that is begun again asks for changes since the same moment, and holds them all", async () => {
+Deno.test("a run that begins again requests changes since the same moment, and contains them all", async () => {
   let session = "a";
   const requested: (string | null)[] = [];
   const changes = numbered(30).map(({ id }) => ({ id, at: `2026-02-01T00:00:${id + 10}Z` }));

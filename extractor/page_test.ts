@@ -32,7 +32,7 @@ async function failure(work: Promise<unknown>): Promise<Error> {
   return error;
 }
 
-Deno.test("a page comes with its records' text, their ids and the total", async () => {
+Deno.test("a page has its records' text, their ids and the total", async () => {
   await using running = await startSource();
   using source = patient(running);
   const page = await fetchAt(source, 200, FOREVER);
@@ -63,7 +63,7 @@ Deno.test("other query parameters of the address are kept, and credentials are s
   assert.equal(source.name, `${running.url}?select=id%2Cage&api_token=***&limit=7`);
 });
 
-Deno.test("a source that recovers within three further tries is waited for, with growing delays", async () => {
+Deno.test("a source that recovers within three more tries is waited for, with growing delays", async () => {
   await using running = await startSource({
     wrap: faults.withFaults(faults.inTurn(faults.status(500), faults.html, faults.reset)),
   });
@@ -79,7 +79,7 @@ Deno.test("a source that recovers within three further tries is waited for, with
   );
 });
 
-Deno.test("when all tries of a page fail, the error names page, source and each reason", async () => {
+Deno.test("if all tries of a page fail, the error names page, source and each reason", async () => {
   await using running = await startSource({ wrap: faults.withFaults(() => faults.status(500)) });
   using source = patient(running);
   const error = await failure(fetchAt(source, 200, FOREVER));
@@ -91,7 +91,7 @@ Deno.test("when all tries of a page fail, the error names page, source and each 
   );
 });
 
-Deno.test("a source that refuses the credentials is said to want others", async () => {
+Deno.test("for a source that refuses the credentials, the error asks for others", async () => {
   for (const status of [401, 403]) {
     await using running = await startSource({ wrap: faults.withFaults(() => faults.status(status)) });
     using source = patient(running);
@@ -104,7 +104,7 @@ Deno.test("a source that refuses the credentials is said to want others", async 
   }
 });
 
-Deno.test("Retry-After decides over the delays, in seconds or as a date, up to an hour", async () => {
+Deno.test("Retry-After sets the delays, in seconds or as a date, up to an hour", async () => {
   await using running = await startSource({
     wrap: faults.withFaults(
       faults.inTurn(
@@ -131,7 +131,7 @@ for (
     ["a truncated answer", faults.truncated, /not whole JSON \("application\/json", \d+ bytes\)/],
     ["a connection that breaks", faults.reset, /no answer: /],
     [
-      "bytes that are no UTF-8",
+      "bytes that aren't UTF-8",
       faults.text(new Uint8Array([0x7b, 0x22, 0xff, 0x22])),
       /not UTF-8 \(.*4 bytes\)/,
     ],
@@ -155,7 +155,7 @@ for (
     ["not found", faults.status(404), /HTTP 404/],
   ] as const
 ) {
-  Deno.test(`${what} in place of a page is retried, then told without its content`, async () => {
+  Deno.test(`${what} in place of a page is retried, then reported without its content`, async () => {
     await using running = await startSource({ wrap: faults.withFaults(() => fault) });
     const url = `${running.url}?token=s3cret`;
     using source = patient(running, { url, maxRetries: 1 });
@@ -177,7 +177,7 @@ Deno.test("a few redirects are followed", async () => {
   assert.deepEqual(source.waits, []);
 });
 
-Deno.test("a page has to be whole within the time-out, however its bytes drip", async () => {
+Deno.test("a page has to arrive completely within the timeout, however slowly its bytes arrive", async () => {
   await using running = await startSource({
     wrap: faults.withFaults(({ nth }) => nth % 2 === 1 ? faults.slowBody(20) : faults.silent),
   });
@@ -194,7 +194,7 @@ Deno.test("a page that is too large after decompression fails at once", async ()
   assert.deepEqual(source.waits, []);
 });
 
-Deno.test("a source that can't be reached is retried, and its address is shown without secrets", async () => {
+Deno.test("an unreachable source is retried, and its address is shown without secrets", async () => {
   const running = await startSource();
   await running.close();
   const url = `${running.url}?token=s3cret`;

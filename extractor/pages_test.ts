@@ -26,7 +26,7 @@ async function watched(users: number, plan: Parameters<typeof faults.withFaults>
   return { source, requested, pageRequested };
 }
 
-Deno.test("while a page is used the next one is fetched where pages are asked for at once", async () => {
+Deno.test("with concurrency, the next page is fetched while a page is used", async () => {
   const { source, requested, pageRequested } = await watched(30);
   await using _ = source;
   using own = sourceAt(source.url);
@@ -38,7 +38,7 @@ Deno.test("while a page is used the next one is fetched where pages are asked fo
   assert.deepEqual(requested.toSorted((a, b) => a - b), [0, 10, 20], "and no other");
 });
 
-Deno.test("else the next page isn't asked for before the last one is done with, so that a kill repeats no more than one", async () => {
+Deno.test("without concurrency, the next page is requested only after the last one is saved, so that a kill repeats at most one", async () => {
   const { source, requested } = await watched(30);
   await using _ = source;
   using own = sourceAt(source.url);
@@ -53,7 +53,7 @@ Deno.test("else the next page isn't asked for before the last one is done with, 
   assert.deepEqual(done, [0, 10, 20]);
 });
 
-Deno.test("a page that can't be fetched is reported after the pages before it were handed out", async () => {
+Deno.test("a failed page is reported after the pages before it were handed out", async () => {
   const { source } = await watched(30, ({ skip }) => skip === 10 ? faults.status(500) : undefined);
   await using _ = source;
   using own = sourceAt(source.url);

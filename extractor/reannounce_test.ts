@@ -23,7 +23,7 @@ async function checkpointOf(pipeline: TestPipeline): Promise<Checkpoint> {
   );
 }
 
-Deno.test("a channel that has lost the announcement of a raw file gets it again, one that knows it changes nothing", async () => {
+Deno.test("a channel that lost the announcement of a raw file gets it again; one that has it stays unchanged", async () => {
   await using pipeline = await startPipeline({ users: 3 });
   const requested = request();
   const { outputs } = await pipeline.handle(requested);
@@ -63,7 +63,7 @@ Deno.test("a channel that has lost the announcement of a raw file gets it again,
   assert.equal((await mailbox.state()).depth, 1);
 });
 
-Deno.test("a run that is unfinished is asked for again under the id of its last request, and is resumed where it stands", async () => {
+Deno.test("an unfinished run is requested again under the id of its last request, and is resumed where it stopped", async () => {
   let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
@@ -78,7 +78,7 @@ Deno.test("a run that is unfinished is asked for again under the id of its last 
   assert.deepEqual([about, message.record_count], [requested.run_id, 208]);
 });
 
-Deno.test("runs are published again for a day, and not while they are being settled", async () => {
+Deno.test("runs are published again for a day, but not while they are being settled", async () => {
   await using pipeline = await startPipeline({ users: 3 });
   await pipeline.handle(request());
   const checkpoint = await checkpointOf(pipeline);

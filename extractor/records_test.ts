@@ -4,7 +4,7 @@ import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { recordPaths, Records } from "./records.ts";
 import { linesOf } from "../tests/support/extraction.ts";
 
-Deno.test("a record's text comes through byte for byte", () => {
+Deno.test("a record's text is kept byte for byte", () => {
   const records = [
     '{"id":9007199254740993,"height":1.0,"weight":1e2,"big":-0.10E+3}',
     '{"id":1,"id":2,"name":"caf\\u00e9 é \\"quoted\\" \\\\","slash":"\\/"}',
@@ -21,13 +21,13 @@ Deno.test("a record's text comes through byte for byte", () => {
   assert.deepEqual(linesOf(`{"users":[${records.join(",")}],"total":10}`), records);
 });
 
-Deno.test("a pretty-printed record becomes one line, and nothing else of it changes", () => {
+Deno.test("a pretty-printed record becomes one line, otherwise unchanged", () => {
   const text =
     `{\r\n  "users": [\r\n    {\r\n      "id": 1.0,\r\n      "note": "a\\nb  c"\r\n    },\n    7\n  ]\n}\n`;
   assert.deepEqual(linesOf(text), ['{      "id": 1.0,      "note": "a\\nb  c"    }', "7"]);
 });
 
-Deno.test("records that aren't to be kept leave no trace", () => {
+Deno.test("skipped records leave no trace", () => {
   const bytes = new TextEncoder().encode('[{"id":1},{"id":22},{"id":333},{"id":4}]');
   const kept = (keep: (i: number) => boolean) => {
     const page = bytes.slice();
@@ -40,7 +40,7 @@ Deno.test("records that aren't to be kept leave no trace", () => {
   assert.equal(kept(() => false), "");
 });
 
-Deno.test("whatever JSON a page holds, lines are its elements, and ids are those of JSON.parse", () => {
+Deno.test("for any JSON of a page, lines are its elements, and ids are those of JSON.parse", () => {
   const blank = fc.constantFrom("", " ", "\n", "\r\n", "\t", "  \n ");
   const id = fc.oneof(fc.string(), fc.integer(), fc.jsonValue());
   const element = fc.oneof(

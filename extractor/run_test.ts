@@ -4,7 +4,7 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { expected, RAW_FILE, request, startPipeline } from "../tests/support/extraction.ts";
 
-Deno.test("a run takes every page into one file and says what is in it", async () => {
+Deno.test("a run writes every page to one file and reports its content", async () => {
   await using pipeline = await startPipeline({ bad: 0.1 });
   const requested = request();
   const { message, detail, outputs, about, events } = await pipeline.handle(requested);
@@ -43,7 +43,7 @@ Deno.test("a run takes every page into one file and says what is in it", async (
   assert.deepEqual(await pipeline.rawFiles(), [RAW_FILE]);
 });
 
-Deno.test("what stands in the file beyond the last kept page is cut off on resume", async () => {
+Deno.test("on resume, the file is cut after the last saved page", async () => {
   let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 200 && !isFixed ? faults.status(500) : undefined),
@@ -58,7 +58,7 @@ Deno.test("what stands in the file beyond the last kept page is cut off on resum
   assert.equal(await pipeline.raw(), await expected());
 });
 
-Deno.test("a run whose .part file is missing, too short or damaged extracts from the beginning, and sets aside what is left", async () => {
+Deno.test("a run whose .part file is missing, too short or damaged extracts from the beginning, and sets the rest aside", async () => {
   const damages: Record<string, (part: string) => Promise<void>> = {
     "missing": (part) => Deno.remove(part),
     "too short": (part) => Deno.truncate(part, 10),
@@ -86,14 +86,14 @@ Deno.test("a run whose .part file is missing, too short or damaged extracts from
   }
 });
 
-Deno.test("a source that gives fewer users than asked for is read by what it gives", async () => {
+Deno.test("a source that returns fewer users than requested is read at its own page size", async () => {
   await using pipeline = await startPipeline({ wrap: faults.withFaults(() => faults.atMost(30)) });
   await pipeline.handle(request());
   assert.deepEqual(pipeline.requested, [0, 30, 60, 90, 120, 150, 180]);
   assert.equal(await pipeline.raw(), await expected());
 });
 
-Deno.test("users that moved to a later page are taken once, also when the run was resumed in between", async () => {
+Deno.test("users that moved to a later page are taken once, also if the run was resumed in between", async () => {
   let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => {
@@ -109,7 +109,7 @@ Deno.test("users that moved to a later page are taken once, also when the run wa
   assert.deepEqual([detail.records, detail.duplicates], [208, 5]);
 });
 
-Deno.test("users that were added in front push known ones to a last page of their own, which is no mistake", async () => {
+Deno.test("users added in front that push known ones to an extra last page are no error", async () => {
   await using pipeline = await startPipeline({
     users: 200,
     wrap: faults.withFaults(({ skip }) => {
@@ -125,7 +125,7 @@ Deno.test("users that were added in front push known ones to a last page of thei
   assert.equal(await pipeline.raw(), await expected({ users: 200 }));
 });
 
-Deno.test("a growing source is read to its new end, one that shrinks a little to its end, and the run reports what is missing", async () => {
+Deno.test("a growing source is read to its new end, a slightly shrinking one to its end, and the run reports what is missing", async () => {
   await using growing = await startPipeline({
     users: 350,
     wrap: faults.withFaults(({ skip }) => skip < 200 ? faults.totalOf(208) : undefined),
@@ -172,7 +172,7 @@ Deno.test("a source that ignores skip is detected at its second page", async () 
   });
 });
 
-Deno.test("a source that never ends is left", async () => {
+Deno.test("an endless source is abandoned", async () => {
   await using pipeline = await startPipeline({
     users: 1_000_000,
     batchSize: 1_000,

@@ -79,7 +79,7 @@ async function drain(channel: Channel, mailbox = START_RUN): Promise<string[]> {
   return ids;
 }
 
-Deno.test("the pattern is read in its time zone, also across a change to summer time", () => {
+Deno.test("the cron pattern is read in its time zone, also across a change to summer time", () => {
   const madrid = { ...DAILY, TZ: "Europe/Madrid" };
   const next = (plan: Plan, after: string) => new Date(nextTick(plan, Date.parse(after))!).toISOString();
   assert.equal(next(DAILY, "2026-11-24T02:59:59.999Z"), "2026-11-24T03:00:00.000Z");
@@ -88,14 +88,14 @@ Deno.test("the pattern is read in its time zone, also across a change to summer 
   assert.equal(next(madrid, "2026-03-27T12:00:00.000Z"), "2026-03-28T02:00:00.000Z");
 });
 
-Deno.test("an interval is counted from 1970 and takes the place of the pattern; off plans nothing", () => {
+Deno.test("an interval counts from 1970 and replaces the pattern; off plans nothing", () => {
   const plan = { ...DAILY, SLEEP_INTERVAL_SECONDS: 900 };
   assert.equal(nextTick(plan, Date.parse("2026-11-24T03:00:00Z")), Date.parse("2026-11-24T03:15:00Z"));
   assert.equal(nextTick(plan, Date.parse("2026-11-24T03:14:59Z")), Date.parse("2026-11-24T03:15:00Z"));
   assert.equal(nextTick(OFF, Date.now()), undefined);
 });
 
-Deno.test("at the planned time a run is asked for, once even if two services have the same plan", async () => {
+Deno.test("at the planned time a run is requested once, even if two services have the same plan", async () => {
   await using channel = await openTemporaryChannel();
   const day = { channel, from: "2026-11-24T00:00:00Z", until: "2026-11-24T12:00:00Z" };
   await schedule(DAILY, day);
@@ -107,7 +107,7 @@ Deno.test("at the planned time a run is asked for, once even if two services hav
   ]);
 });
 
-Deno.test("a planned run is left out while another one is active", async () => {
+Deno.test("a planned run is skipped while another one is active", async () => {
   await using channel = await openTemporaryChannel();
   await schedule(DAILY, { channel, from: "2026-11-24T00:00:00Z", until: "2026-11-26T12:00:00Z" });
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
@@ -115,7 +115,7 @@ Deno.test("a planned run is left out while another one is active", async () => {
   assert.deepEqual(await drain(channel), ["schedule/2026-11-27T03:00:00.000Z/start"]);
 });
 
-Deno.test("at the start a run is asked for if none has completed, always, or never", async () => {
+Deno.test("at the start a run is requested if none has completed, always, or never", async () => {
   const day = { from: "2026-11-24T00:00:30Z", until: "2026-11-24T00:10:00Z" };
   const cases = [["if-none", true, 0], ["if-none", false, 1], ["always", true, 1], [
     "never",
@@ -131,7 +131,7 @@ Deno.test("at the start a run is asked for if none has completed, always, or nev
   }
 });
 
-Deno.test("a planned run is asked for again while the channel is away", async () => {
+Deno.test("a planned run is requested again while the channel is unreachable", async () => {
   await using channel = await openTemporaryChannel();
   let failures = 3;
   const publish = channel.publishIfIdle.bind(channel);
@@ -142,7 +142,7 @@ Deno.test("a planned run is asked for again while the channel is away", async ()
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
 });
 
-Deno.test("the schedule ends at once when it is stopped, in mid-sleep", async () => {
+Deno.test("the schedule stops immediately, even while it sleeps", async () => {
   await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   const running = runSchedule(DAILY, {
@@ -155,7 +155,7 @@ Deno.test("the schedule ends at once when it is stopped, in mid-sleep", async ()
   await running;
 });
 
-Deno.test("a clock that is set back and forward across planned times asks for each run once", async () => {
+Deno.test("a clock that is moved back and forward across planned times requests each run once", async () => {
   await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   const at = (time: string) => Date.parse(`2026-11-${time}Z`);
@@ -191,7 +191,7 @@ Deno.test("a clock that is set back and forward across planned times asks for ea
   ]);
 });
 
-Deno.test("after a clock that was a year ahead is set right, the next planned time is the next one of the right time", async () => {
+Deno.test("after a clock that was a year ahead is corrected, the next planned time is the next one of the correct time", async () => {
   await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   let now = Date.parse("2027-11-24T01:00:00Z");
@@ -213,7 +213,7 @@ Deno.test("after a clock that was a year ahead is set right, the next planned ti
   assert.deepEqual(await drain(channel), ["schedule/2026-11-24T03:00:00.000Z/start"]);
 });
 
-Deno.test("planned times that passed while nothing ran are caught up once, unless they are too old", async () => {
+Deno.test("planned times missed while nothing ran are caught up once, unless they are too old", async () => {
   const cases: [until: string | undefined, hours: number, requested: string[]][] = [
     ["2026-11-21T03:00:00Z", 24, ["schedule/2026-11-24T03:00:00.000Z/start"]], // three were missed
     ["2026-11-24T03:00:00Z", 24, []],
@@ -233,7 +233,7 @@ Deno.test("planned times that passed while nothing ran are caught up once, unles
   }
 });
 
-Deno.test("the last planned time is kept on the disk; a file that can't be read counts as none", async () => {
+Deno.test("the last planned time is stored on disk; an unreadable file counts as missing", async () => {
   const folder = await Deno.makeTempDir({ prefix: "planned-" });
   try {
     const planned = plannedUntilIn(new LocalDocuments(`${folder}/state`));

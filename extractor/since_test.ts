@@ -25,7 +25,7 @@ const SOURCE: Omit<AnySource, "url"> = {
 const change = (id: number, at: string): Changed => ({ id, at });
 const ids = (lines: readonly string[]) => lines.map((line) => JSON.parse(line).id);
 
-Deno.test("the next run asks from the latest change that a loaded run held, less the overlap; one that was stopped, or isn't loaded, moves nothing", async () => {
+Deno.test("the next run starts at the latest change that a loaded run contained, minus the overlap; a stopped or unloaded run moves nothing", async () => {
   const changes = Array.from({ length: 25 }, (_, i) => change(i + 1, `2026-02-01T00:00:${String(i + 10)}Z`));
   await using source = await changing(changes);
   await assert.rejects(source.extract(SOURCE, { pages: 2 }), Stopped);
@@ -47,7 +47,7 @@ Deno.test("the next run asks from the latest change that a loaded run held, less
   );
 });
 
-Deno.test("a change from the future moves the next run no further than to the time of its own", async () => {
+Deno.test("a change dated in the future moves the next run at most to the current time", async () => {
   const changes = [change(1, "2026-02-01T00:00:00Z"), change(2, "9000-01-01T00:00:00Z")];
   await using source = await changing(changes);
   await source.extract(SOURCE);
@@ -56,7 +56,7 @@ Deno.test("a change from the future moves the next run no further than to the ti
   assert.match(source.requested.at(-1)!, /since=2026-11-24T03%3A00%3A00Z/);
 });
 
-Deno.test("windows are asked for one after the other up to now, and a run is resumed in the window where it stopped", async () => {
+Deno.test("windows are requested one after the other up to now, and a run is resumed in the window where it stopped", async () => {
   const changes = Array.from(
     { length: 40 },
     (_, i) => change(i + 1, `2026-11-${String(10 + Math.floor(i / 3))}T0${i % 3}:00:00Z`),
@@ -88,7 +88,7 @@ Deno.test("windows are asked for one after the other up to now, and a run is res
   assert.ok(requested.length <= 7);
 });
 
-Deno.test("moments are compared as times, whatever their zone and precision, or as numbers, and shifted as they are written", () => {
+Deno.test("moments are compared as times in any zone and precision, or as numbers, and keep their format when shifted", () => {
   const latest = (...moments: unknown[]) => moments.reduce<string | number | undefined>(later, undefined);
   assert.equal(latest("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.500Z"), "2026-01-01T00:00:00.500Z");
   assert.equal(latest("2026-01-01T01:00:00Z", "2026-01-01T01:30:00+01:00"), "2026-01-01T01:00:00Z");
@@ -120,7 +120,7 @@ Deno.test("moments are compared as times, whatever their zone and precision, or 
   ]);
 });
 
-Deno.test("a record that changes while it is read, and one that no page holds as others moved up, are asked for by the next run", async () => {
+Deno.test("a record that changes while it is read, and one that was skipped as others moved up, are requested by the next run", async () => {
   const n = (id: number, at: number) => ({ id, at });
   const all = Array.from({ length: 25 }, (_, i) => n(i + 1, i + 1));
   await using source = await startPaged(({ url: { searchParams: query } }) => {
@@ -143,7 +143,7 @@ Deno.test("a record that changes while it is read, and one that no page holds as
   assert.deepEqual(ids((await source.extract(numbers)).lines), [3]);
 });
 
-Deno.test("a run that lacks some of what was announced moves nothing, so that the next one asks for it", async () => {
+Deno.test("a run that lacks announced records moves nothing, so that the next one requests them", async () => {
   const changes = Array.from({ length: 25 }, (_, i) => change(i + 1, `2026-02-01T00:00:${String(i + 10)}Z`));
   let isHidden = true;
   await using source = await startPaged(({ url: { searchParams: query } }) => {
@@ -159,7 +159,7 @@ Deno.test("a run that lacks some of what was announced moves nothing, so that th
   assert.deepEqual(ids((await source.extract(SOURCE)).lines), [25]);
 });
 
-Deno.test("of several versions of a record on one page the latest is taken, and a record that is there twice holds up nothing", async () => {
+Deno.test("of several versions of a record on one page the latest is taken, and a repeated record doesn't block progress", async () => {
   const n = (id: number, at: number) => ({ id, at });
   const all = [n(1, 1), n(2, 9), n(1, 5), n(1, 5), n(3, 7), n(3, 6), n(4, 8), n(4, 8)];
   for (

@@ -7,7 +7,7 @@ import { after, cursorOf, heldIn, rewound, type Standing } from "./standing.ts";
 const NEW: Standing = { rewinds: 0, held_at: 0 };
 const HOUR = 3_600_000;
 
-Deno.test("a run that is held holds others up until it is decided on, whatever old news comes late or again", () => {
+Deno.test("a held run blocks others until it is decided on, whatever old messages arrive late or repeated", () => {
   const [run, other] = [newRunId(), newRunId()];
   const say = (standing: Standing, outcome: "held" | "released" | "rejected" | "loaded", run_id = run) =>
     after(standing, { run_id, pipeline: "things", outcome }, HOUR);
@@ -21,14 +21,14 @@ Deno.test("a run that is held holds others up until it is decided on, whatever o
     assert.equal(
       heldIn(say(say(NEW, outcome), "held"), HOUR),
       undefined,
-      "also where the decision came first",
+      "also if the decision arrived first",
     );
     assert.equal(heldIn(say(free, "held", other), HOUR), other);
   }
-  assert.equal(heldIn(held, 5 * HOUR), undefined, "what the saver stops to say is no longer believed");
+  assert.equal(heldIn(held, 5 * HOUR), undefined, "a hold that the saver no longer reports has ended");
 });
 
-Deno.test("values of another field, or of another source, move no cursor and are not asked from", () => {
+Deno.test("values of another field or another source neither move a cursor nor are requested from", () => {
   const range = (of: string, to: number): SinceRange => ({ from: 0, to, of, rewinds: 0 });
   const load = (standing: Standing, since: SinceRange) =>
     after(standing, { run_id: newRunId(), pipeline: "things", outcome: "loaded", since }, 0);

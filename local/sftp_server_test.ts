@@ -120,7 +120,7 @@ test("OpenSSH's client puts, lists, gets, renames and removes files and folders"
   });
 });
 
-test("a folder of many files is listed whole", async () => {
+test("a folder of many files is listed completely", async () => {
   await serving(async (served) => {
     for (let i = 0; i < 250; i++) await Deno.writeTextFile(`${served.root}/file${i}`, "");
     const { out } = await sftp(served, "ls -1 upload");
@@ -177,7 +177,7 @@ Deno.test("no path leads out of the folder: neither dots nor links", async () =>
   });
 });
 
-Deno.test("a file that has to be new is refused where there is one", async () => {
+Deno.test("exclusive creation of an existing file is refused", async () => {
   await serving(async (served) => {
     await Deno.writeTextFile(`${served.root}/there`, "stays");
     await speaking(served, async (sftp, ask) => {
@@ -188,7 +188,7 @@ Deno.test("a file that has to be new is refused where there is one", async () =>
   });
 });
 
-Deno.test("files that a client leaves open are closed when it goes", async () => {
+Deno.test("files that a client left open are closed when it disconnects", async () => {
   await serving(async (served) => {
     const openFiles = async () =>
       (await openFilesOf(Deno.pid)).filter((path) => path.startsWith(served.root)).length;
@@ -201,7 +201,7 @@ Deno.test("files that a client leaves open are closed when it goes", async () =>
   });
 });
 
-test("the key file is read at each login, and passwords are not taken", async () => {
+test("the key file is read at each login, and passwords are refused", async () => {
   await serving(async (served) => {
     const { publicKey } = await ensureKeys(`${served.temp}/other`, { type: "ed25519" });
     await Deno.copyFile(publicKey, `${served.temp}/sftp_user.pub`);
@@ -211,7 +211,7 @@ test("the key file is read at each login, and passwords are not taken", async ()
   });
 });
 
-Deno.test("without a key that may log in it doesn't start", async () => {
+Deno.test("without an authorized key it doesn't start", async () => {
   const temp = await Deno.makeTempDir();
   try {
     await assert.rejects(
@@ -229,7 +229,7 @@ Deno.test("without a key that may log in it doesn't start", async () => {
   }
 });
 
-Deno.test("the program says where it listens, and ends in order on SIGTERM", async () => {
+Deno.test("the program reports its address, and ends cleanly on SIGTERM", async () => {
   const temp = await Deno.makeTempDir();
   try {
     await ensureKeys(temp, { type: "ed25519" });

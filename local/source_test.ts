@@ -55,7 +55,7 @@ Deno.test("every user has DummyJSON's keys in its order, and is valid", () => {
   assert.deepEqual([...departments].sort(), [...DEPARTMENTS].sort());
 });
 
-Deno.test("the same index gives the same bytes, whatever was asked for before; another seed gives others", () => {
+Deno.test("the same index gives the same bytes, independent of earlier requests; another seed gives others", () => {
   const forwards = new Users(0.1, 7);
   const backwards = new Users(0.1, 7);
   const ahead = Array.from({ length: 50 }, (_, i) => forwards.json(i * 97));
@@ -64,14 +64,14 @@ Deno.test("the same index gives the same bytes, whatever was asked for before; a
   assert.notEqual(new Users(0, 8).json(0), new Users(0, 7).json(0));
 });
 
-Deno.test("beyond the pool of bodies, users still differ by id, e-mail address and user name", () => {
+Deno.test("beyond the pool of bodies, users still differ in id, e-mail address and user name", () => {
   const users = new Users(0, 1);
   const [one, other] = [JSON.parse(users.json(3)), JSON.parse(users.json(2_003))];
   assert.equal(one.firstName, other.firstName);
   for (const key of ["id", "email", "username", "image"]) assert.notEqual(one[key], other[key], key);
 });
 
-Deno.test("the share of bad users is exact, and every flaw has its turn", () => {
+Deno.test("the share of invalid users is exact, and every kind of error occurs", () => {
   const users = new Users(0.1, 1);
   const flaws = Array.from({ length: 1_000 }, (_, index) => users.flawAt(index)).filter((flaw) =>
     flaw !== undefined
@@ -85,7 +85,7 @@ Deno.test("the share of bad users is exact, and every flaw has its turn", () => 
   assert.equal(JSON.parse(new Users(1, 1).json(FLAWS.indexOf("null"))), null);
 });
 
-Deno.test("started as a program it says when it is ready, and ends in order", async () => {
+Deno.test("started as a program it reports when it is ready, and ends cleanly", async () => {
   const script = new URL("source.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-net=127.0.0.1", script, "--users", "3"],

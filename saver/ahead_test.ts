@@ -74,7 +74,7 @@ async function saverAt(pipeline: SftpStage) {
   };
 }
 
-test("a raw file is on its way as soon as it is announced, and gone again when its run fails", async () => {
+test("a raw file is sent as soon as it is announced, and removed again if its run fails", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using saver = await saverAt(pipeline);
   await using courier = saver.courier();
@@ -94,7 +94,7 @@ test("a raw file is on its way as soon as it is announced, and gone again when i
   assert.deepEqual(await pipeline.names(), []);
 });
 
-test("where two couriers could be asked for the delivery, nothing is sent ahead", async () => {
+test("if two couriers could get the delivery, nothing is sent ahead", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using saver = await saverAt(pipeline);
   await using one = saver.courier();

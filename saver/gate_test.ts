@@ -5,7 +5,7 @@ import { limitsOf, reasonToHold } from "./gate.ts";
 const counts = (valid_count: number, invalid_count = 0) => ({ valid_count, invalid_count });
 const before = (valid_count: number) => ({ id: 12, valid_count });
 
-Deno.test("what replaces all records is held when it shrinks below half, unless the definition says otherwise; others are not", () => {
+Deno.test("a run that replaces all records is held if it shrinks below half, unless the definition says otherwise; others are not", () => {
   assert.deepEqual(limitsOf({ load: "snapshot" }, true), { invalid: undefined, shrink: 0.5 });
   assert.deepEqual(limitsOf({ load: "upsert" }, true), { invalid: undefined, shrink: undefined });
   assert.deepEqual(limitsOf({ load: undefined }, true), { invalid: undefined, shrink: undefined });
@@ -15,7 +15,7 @@ Deno.test("what replaces all records is held when it shrinks below half, unless 
   });
 });
 
-Deno.test("what another program extracted may be a part: only what the definition says holds it", () => {
+Deno.test("a run of another extractor may be partial: only the definition's limits hold it", () => {
   assert.deepEqual(limitsOf({ load: "snapshot" }, false), { invalid: undefined, shrink: undefined });
   assert.deepEqual(limitsOf({ load: "snapshot", hold: { shrink: "20%" } }, false), {
     invalid: undefined,
@@ -23,7 +23,7 @@ Deno.test("what another program extracted may be a part: only what the definitio
   });
 });
 
-Deno.test("a run is held beyond a limit, not at it, and the reason says what was seen and what was allowed", () => {
+Deno.test("a run is held beyond a limit, not at it, and the reason has the found and the allowed value", () => {
   const limits = { invalid: 0.05, shrink: 0.5 };
   assert.equal(reasonToHold(counts(95, 5), limits, before(190)), undefined);
   assert.equal(
@@ -37,12 +37,12 @@ Deno.test("a run is held beyond a limit, not at it, and the reason says what was
   assert.match(reasonToHold(counts(0, 1), limits, before(208))!, /are invalid .*; it has 0 valid records/);
 });
 
-Deno.test("a first run has nothing to shrink from, and one without records no share of invalid ones", () => {
+Deno.test("a first run has nothing to shrink from, and a run without records has no share of invalid ones", () => {
   assert.equal(reasonToHold(counts(0), { invalid: 0, shrink: 1 }, undefined), undefined);
   assert.equal(reasonToHold(counts(0), { invalid: 0, shrink: 1 }, before(0)), undefined);
 });
 
-Deno.test("whatever the numbers, a run is held if and only if one of them is beyond its limit", () => {
+Deno.test("for any numbers, a run is held if and only if one of them is beyond its limit", () => {
   const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined });
   const count = fc.nat(1_000_000);
   fc.assert(fc.property(count, count, count, share, share, (valid, invalid, had, most, least) => {
@@ -53,7 +53,7 @@ Deno.test("whatever the numbers, a run is held if and only if one of them is bey
   }));
 });
 
-Deno.test("no run is held at its limit, whatever the limit: 29 of 100 are 29 %", () => {
+Deno.test("no run is held exactly at its limit, whatever the limit: 29 of 100 are 29 %", () => {
   for (const digits of [0, 1, 2]) {
     const all = 100 * 10 ** digits;
     for (let count = 0; count <= all; count++) {

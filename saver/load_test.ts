@@ -126,21 +126,24 @@ onEachEngine("the same message again changes nothing, and needs no files", async
   assert.deepEqual(await counts(h), [5, 3, 2]);
 });
 
-onEachEngine("a message of another program, without sums and run, is loaded once too", async (engine) => {
-  await using h = await pipeline(engine, {
-    raw_sha256: undefined,
-    processed_sha256: undefined,
-    dlq_sha256: undefined,
-  });
-  await loadRun({ ...h.message, published_at: undefined }, h);
-  assert.equal((await loadRun(h.message, h)).skipped, 3);
-  assert.deepEqual(await counts(h), [5, 3, 2]);
-  const { columns } = await h.store.records.rows("raw_users", { limit: 1, offset: 0 });
-  assert(columns.includes("name"), "a key that nobody told has no column");
-});
+onEachEngine(
+  "a message of another program, without checksums and run, is loaded once too",
+  async (engine) => {
+    await using h = await pipeline(engine, {
+      raw_sha256: undefined,
+      processed_sha256: undefined,
+      dlq_sha256: undefined,
+    });
+    await loadRun({ ...h.message, published_at: undefined }, h);
+    assert.equal((await loadRun(h.message, h)).skipped, 3);
+    assert.deepEqual(await counts(h), [5, 3, 2]);
+    const { columns } = await h.store.records.rows("raw_users", { limit: 1, offset: 0 });
+    assert(columns.includes("name"), "a key that no message reported has no column");
+  },
+);
 
 onEachEngine(
-  "a file that isn't the announced one is refused; the files before it stay, and the run isn't marked",
+  "a file that differs from its announcement is refused; the files before it stay, and the run isn't marked",
   async (engine) => {
     await using h = await pipeline(engine);
     const processed = await Deno.readTextFile(h.message.processed_file);
@@ -159,7 +162,7 @@ onEachEngine(
   },
 );
 
-onEachEngine("counts that aren't those of the files are refused", async (engine) => {
+onEachEngine("counts that differ from the files are refused", async (engine) => {
   await using h = await pipeline(engine);
   await assert.rejects(
     loadRun({ ...h.message, valid_count: 4 }, h),
@@ -176,7 +179,7 @@ onEachEngine("a missing file is a permanent failure", async (engine) => {
 });
 
 onEachEngine(
-  "a saver that is killed in mid-file leaves nothing of that file, and the next one resumes there",
+  "a saver that is killed midway through a file leaves nothing of that file, and the next one resumes there",
   async (engine) => {
     await using h = await pipeline(engine, {}, 20_000);
     await using saver = startChild(`

@@ -27,7 +27,7 @@ async function tell(store: Store, runId: string, n: number, fields: EventFields)
 }
 
 onEachEngine(
-  "a run that is loaded and not final has an order under the id of its first one; others have none",
+  "a loaded run that isn't final has an order under the id of its first one; others have none",
   async (engine) => {
     await using temp = await storeOn(engine);
     const { store } = temp;
@@ -45,7 +45,7 @@ onEachEngine(
   },
 );
 
-onEachEngine("runs that end while the orders are made again hide no others", async (engine) => {
+onEachEngine("runs that end while orders are created again hide no others", async (engine) => {
   await using temp = await storeOn(engine);
   const { store } = temp;
   const runs: string[] = [];
@@ -59,7 +59,7 @@ onEachEngine("runs that end while the orders are made again hide no others", asy
 });
 
 onEachEngine(
-  "a delivery survives a Redis that lost its messages and is away at the start, and a folder that can't be read",
+  "a delivery survives a Redis that lost its messages and is unreachable at the start, and an unreadable folder",
   async (engine) => {
     await using pipeline = await startPipeline({
       engine,
@@ -91,7 +91,7 @@ onEachEngine(
   "redis-server",
 );
 
-onEachEngine("a delivery that waits survives the loss of the queue", async (engine) => {
+onEachEngine("a waiting delivery survives the loss of the queue", async (engine) => {
   await using pipeline = await startPipeline({
     engine,
     sftp: "none",

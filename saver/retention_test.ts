@@ -42,7 +42,7 @@ const reasons = async (pipeline: Delivered) =>
   (await Array.fromAsync(oldRuns(pipeline.store.runs, 30, NOW))).map(({ keep }) => keep);
 
 onEachEngine(
-  "files of an old delivered run are removed, with a line each; rows and younger runs stay",
+  "files of an old delivered run are removed, with a line each; rows and newer runs stay",
   async (engine) => {
     const { pipeline, old } = await pipelineWithOldRun(engine);
     await using _ = pipeline;
@@ -72,7 +72,7 @@ onEachEngine(
   },
 );
 
-Deno.test("the receipt of a transform goes with the processed file", async () => {
+Deno.test("the receipt of a transform is removed with the processed file", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   const young = await pipeline.run({ at: NOW - 20 * DAY });
@@ -139,7 +139,7 @@ onEachEngine(
   },
 );
 
-Deno.test("a file that was changed since it was delivered is left to its owner; the others go", async () => {
+Deno.test("a file changed since its delivery is kept for its owner; the others are removed", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   await Deno.writeTextFile(old.processed, "my notes", { append: true });
@@ -153,7 +153,7 @@ Deno.test("a file that was changed since it was delivered is left to its owner; 
   );
 });
 
-Deno.test("nothing outside of the data directory is removed, whatever the database or a link says", async () => {
+Deno.test("nothing outside the data directory is removed, whatever the database or a link says", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   const outside = `${pipeline.sftp.temp}/outside`;
@@ -172,7 +172,7 @@ Deno.test("nothing outside of the data directory is removed, whatever the databa
 });
 
 onEachEngine(
-  "a run that is asked to be corrected meanwhile keeps what wasn't removed yet",
+  "a run whose correction is requested meanwhile keeps what wasn't removed yet",
   async (engine) => {
     const { pipeline, old } = await pipelineWithOldRun(engine);
     await using _ = pipeline;
@@ -222,7 +222,7 @@ onEachEngine(
   },
 );
 
-Deno.test("the saver removes old files when it starts, and stops waiting for the next day when it is stopped", async () => {
+Deno.test("the saver removes old files at its start, and stops waiting for the next day when it is stopped", async () => {
   const { pipeline, old } = await pipelineWithOldRun();
   await using _ = pipeline;
   const stop = new AbortController();
@@ -253,7 +253,7 @@ async function retention(
   return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
 
-Deno.test("deno task retention wants a number of days", async () => {
+Deno.test("deno task retention requires a number of days", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const mistakes: [args: string[], env?: Record<string, string>][] = [

@@ -15,7 +15,7 @@ const HANDLING = {
 };
 
 onEachEngine(
-  "an order that is newer than a cancellation isn't refused because of it, an older one is",
+  "an order newer than a cancellation isn't refused because of it, an older one is",
   async (engine) => {
     await using temp = await storeOn(engine);
     const folder = await Deno.makeTempDir();

@@ -21,7 +21,7 @@ async function recipient(): Promise<{ secret: string; sealFor: Seal }> {
   return { secret, sealFor: (file, place, signal) => seal(file, recipients, place, signal) };
 }
 
-test("a run is delivered encrypted: the key opens each file, its facts there are recorded, and a repeat sends nothing", async () => {
+test("a run is delivered encrypted: the key opens each file, the encrypted size and checksum are recorded, and a repeat sends nothing", async () => {
   const { secret, sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();
@@ -46,7 +46,7 @@ test("a run is delivered encrypted: the key opens each file, its facts there are
   assert.deepEqual(await pipeline.deliver(made.runId), { state: "DELIVERED", files: 4, sent: 0, bytes: 0 });
 });
 
-test("a server that has lost an encrypted file gets the same bytes again", async () => {
+test("a server that lost an encrypted file gets the same bytes again", async () => {
   const { sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run();
@@ -56,7 +56,7 @@ test("a server that has lost an encrypted file gets the same bytes again", async
   assert.equal(sha256(await Deno.readFile(row!.remote_path)), row!.sealed_sha256);
 });
 
-test("retention removes what was encrypted of a run too, and delivering it again still finds it on the server", async () => {
+test("retention also removes encrypted files of a run, and delivering it again still finds it on the server", async () => {
   const { sealFor } = await recipient();
   await using pipeline = await Delivered.open({ seal: sealFor });
   const made = await pipeline.run({ at: Date.now() - 40 * DAY });

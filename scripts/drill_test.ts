@@ -13,14 +13,14 @@ async function drill(...args: string[]): Promise<{ code: number; out: string; er
   return { code, out, err };
 }
 
-needing("sshd")("one case is drilled by its name, and reported in a line", async () => {
+needing("sshd")("one case is drilled by its name and reported in one line", async () => {
   const { code, out } = await drill("--case", "sigterm-at-work");
   assert.equal(code, 0);
   assert.match(out, /sigterm-at-work: SIGTERM to all .*\| exit 0 after .*\| +0 \| +0 \|/);
   assert.match(out, /1 held, 0 broken, 0 skipped/);
 });
 
-Deno.test("a command line that can't be read is refused with what there is", async () => {
+Deno.test("an invalid command line is refused with the valid options", async () => {
   const unknown = await drill("--case", "nothing");
   assert.equal(unknown.code, 2);
   assert.match(unknown.err, /no case "nothing"\. There are: .*sigterm-at-work/);
@@ -29,6 +29,6 @@ Deno.test("a command line that can't be read is refused with what there is", asy
   assert.match(none.err, /--repeats is "0", wanted a percentage up to 100, or few/);
 });
 
-Deno.test("each case has a name of its own", () => {
+Deno.test("each case has its own name", () => {
   assert.equal(new Set(CASES.map(({ name }) => name)).size, CASES.length);
 });

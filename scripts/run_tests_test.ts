@@ -32,7 +32,7 @@ Deno.test("without", () => {});
   };
 }
 
-Deno.test("where nothing may be installed, tests of a missing server are ignored, and the last lines name it", async () => {
+Deno.test("without the right to install, tests of a missing server are ignored, and the last lines name it", async () => {
   await using machine = await machineWith();
   const { code, out, err } = await machine.run({ ETL_TEST_INSTALL: "no" });
   assert.equal(code, 0, out + err);
@@ -44,7 +44,7 @@ Deno.test("where nothing may be installed, tests of a missing server are ignored
   ]);
 });
 
-Deno.test("in CI a missing server is a failure, and the others of the list are named too", async () => {
+Deno.test("in CI a missing server is a failure, and the other missing ones are named too", async () => {
   await using machine = await machineWith();
   const { code, out, err } = await machine.run({ ETL_TEST_INSTALL: "no", CI: "true" });
   assert.equal(code, 1);
@@ -72,14 +72,14 @@ Deno.test({
   },
 });
 
-Deno.test("paths and flags are handed to deno test", async () => {
+Deno.test("paths and flags are passed to deno test", async () => {
   await using machine = await machineWith();
   const { code, out } = await machine.run({ ETL_TEST_INSTALL: "no" }, "--filter", "without");
   assert.equal(code, 0);
   assert.match(out, /1 passed .* 1 filtered out/);
 });
 
-Deno.test("only tests that the filter lets through are counted as not run", async () => {
+Deno.test("only tests that match the filter count as not run", async () => {
   await using machine = await machineWith();
   for (const filter of ["without", "/^without$/"]) {
     const { code, err } = await machine.run({ ETL_TEST_INSTALL: "no" }, "--filter", filter);
@@ -90,7 +90,7 @@ Deno.test("only tests that the filter lets through are counted as not run", asyn
   assert.match(err, /1 test\(s\) did not run/);
 });
 
-Deno.test("the files that are begun first are there", async () => {
+Deno.test("the files listed as first exist", async () => {
   for (const path of LONGEST) {
     assert.ok((await Deno.stat(new URL(`../${path}`, import.meta.url))).isFile, path);
   }

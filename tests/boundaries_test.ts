@@ -46,13 +46,13 @@ const inside = (path: string, ...folders: string[]) =>
 
 /** The rules for what runs; tests and scripts may look everywhere. */
 const RULES: Record<string, Rule> = {
-  "a room imports what the table allows": (file, to) => {
+  "a service or folder imports only what the table allows": (file, to) => {
     const room = file.split("/", 1)[0]!;
     const may = [room, ...ROOMS[room] ?? []];
     if (isTestFile(file) || !(to.includes("/") && to.split("/", 1)[0]! in ROOMS)) return;
     if (!may.includes(to) && !inside(to, ...may)) return `wanted one of ${may.join(", ")}`;
   },
-  "contracts import zod and node:crypto alone": (file, to) => {
+  "contracts import only zod and node:crypto": (file, to) => {
     if (!inside(file, "shared/contracts") || isTest(file) || inside(to, "shared/contracts")) return;
     if (!["zod", "node:crypto"].includes(to)) return "wanted zod or node:crypto";
   },
@@ -150,7 +150,7 @@ Deno.test("the rules catch what they forbid", () => {
   }
 });
 
-Deno.test("no file but a configuration's reads the environment", async () => {
+Deno.test("only configuration modules read the environment", async () => {
   const may = (file: string) =>
     /^[a-z]+\/config\.ts$/.test(file) || inside(file, "shared/config", "tests") || isTestFile(file) ||
     BEFORE_CONFIGURATION.some((path) => file.startsWith(path));
@@ -239,7 +239,7 @@ const FEED_WORDS: Record<string, string> = {
   "cli/port.ts": "what the program ss writes",
 };
 
-Deno.test("no code but that of contracts and of the sample knows a feed", async () => {
+Deno.test("only contracts and the sample source know a feed", async () => {
   const found = (await sources()).filter(([file, text]) =>
     inside(file, ...SERVICES, "shared", "cli") && !isTestFile(file) && !file.endsWith(".d.ts") &&
     /\busers\b|_users\b|department|dummyjson/i.test(withoutComments(text))

@@ -10,7 +10,7 @@ async function namedTests(): Promise<{ file: string; name: string }[]> {
   );
 }
 
-Deno.test("each promise is followed by at least one test that exists under the name that it is given", async () => {
+Deno.test("each guarantee names at least one test, and each named test exists", async () => {
   const tests = await namedTests();
   assert.ok(tests.length > 40, `only ${tests.length} tests were found in docs/guarantees.md`);
   const missing: string[] = [];

@@ -294,7 +294,7 @@ async function output(
   return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
 
-Deno.test("of the mistakes that people make in a definition the type checker finds most, and deno task check all", async (t) => {
+Deno.test("of frequent mistakes in a definition the type checker finds most, and deno task check all", async (t) => {
   const folder = await Deno.makeTempDir();
   try {
     const texts = new Map(Object.entries(MISTAKES).map(([name, { change }]) => [name, textOf(name, change)]));

@@ -70,7 +70,7 @@ Deno.test("a check for personal data would find it", () => {
   assert.match([...personal().values()].join(), /password of user 1,|iban of user 120/);
 });
 
-test("a run that completes says nothing personal and no secret", async () => {
+test("a completed run logs no personal data and no secret", async () => {
   await using pipeline = await open({ channel: "redis", sftp: "openssh" });
   await pipeline.start("extractor", "transformer", "saver", "api");
   const run = await pipeline.completed(await pipeline.tell());
@@ -79,7 +79,7 @@ test("a run that completes says nothing personal and no secret", async () => {
   assertSilent(pipeline);
 });
 
-Deno.test("the progress of a run in the foreground says nothing personal and no secret", async () => {
+Deno.test("the progress of a run in the foreground shows no personal data and no secret", async () => {
   await using pipeline = await open();
   const { code, stderr } = await pipeline.task("run");
   assert.equal(code, 0, stderr);
@@ -95,7 +95,7 @@ Deno.test("the progress of a run in the foreground says nothing personal and no 
   assertSilent(pipeline);
 });
 
-test("what goes wrong says nothing personal and no secret", async () => {
+test("failures log no personal data and no secret", async () => {
   const users = new Users(0, 1);
   const page = `{"users":[${users.json(0)},${users.json(1)}`;
   const broken = () => new Response(page, { headers: { "content-type": "application/json" } });
@@ -157,7 +157,7 @@ test("what goes wrong says nothing personal and no secret", async () => {
   assertSilent(pipeline);
 });
 
-Deno.test("configuration that can't be used is reported without its secrets", async () => {
+Deno.test("unusable configuration is reported without its secrets", async () => {
   await using pipeline = await open();
   Object.assign(pipeline.env, {
     REDIS_URL: `http://:${SECRETS["Redis password"]}@redis`,

@@ -21,7 +21,7 @@ const wrongOf = (items: Item[]) =>
     `${place} ${file} ${result}`
   );
 
-test("a run of the real services is proven by deno task verify, and a byte that changes on the server is found", async () => {
+test("a run of the real services is proven by deno task verify, and a byte changed on the server is found", async () => {
   await using pipeline = await startPipeline({ sftp: "openssh", users: 500, bad: 0.1 });
   await pipeline.start("extractor", "transformer", "saver");
   const { run_id } = await pipeline.completed(await pipeline.tell());
@@ -60,7 +60,7 @@ ageTest(
   },
 );
 
-ageTest("an SFTP_ENCRYPT_TO that is no recipient stops the saver at its start, and isn't shown", async () => {
+ageTest("an invalid recipient in SFTP_ENCRYPT_TO stops the saver at its start, and isn't shown", async () => {
   await using pipeline = await startPipeline({ sftp: "local" });
   const key = `${pipeline.folder}/key.txt`;
   const recipient = await identity(key);

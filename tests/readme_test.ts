@@ -27,13 +27,13 @@ Deno.test("the Spanish README has the sections, code, commands and tables of the
   assert.deepEqual(tasks(spanish), tasks(english));
 });
 
-Deno.test("no section of the README stands twice", () => {
+Deno.test("no section of the README appears twice", () => {
   const plain = (heading: string) => heading.toLowerCase().replace(/[^a-z ]/g, "");
   const headings = [...english.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => plain(heading!));
   assert.deepEqual(headings, [...new Set(headings)]);
 });
 
-Deno.test("every task and every linked file of the README is there", async () => {
+Deno.test("every task and every linked file of the README exists", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   for (const [, task] of english.matchAll(/(?:deno|deno@[\d.]+) task ([a-z]+)/g)) {
     assert.ok(task! in tasks, task!);

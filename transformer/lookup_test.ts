@@ -28,7 +28,7 @@ async function codes(content: string, ...names: string[]) {
   return names.map((name) => departments.codeOf(name));
 }
 
-Deno.test("the lookup that comes with the program has a code for each department of the source", async () => {
+Deno.test("the included lookup has a code for each department of the source", async () => {
   const departments = await readLookup(OURS, "department_name", "department_code");
   const found = Object.fromEntries(DEPARTMENTS.map((name) => [name, departments.codeOf(name)]));
   assert.deepEqual(found, {
@@ -52,7 +52,7 @@ Deno.test("the lookup that comes with the program has a code for each department
   );
 });
 
-Deno.test("a name is found however it is capitalised and spaced, on either side", async () => {
+Deno.test("a name is found with any capitalization and spacing, on either side", async () => {
   const content = `${HEADER}\n  Human   resources , HR\nÉtudes,ETU\n`;
   const names = [
     "Human Resources",
@@ -68,7 +68,7 @@ Deno.test("a name is found however it is capitalised and spaced, on either side"
 for (
   const [what, content] of Object.entries({
     "with a byte order mark": `\ufeff${HEADER}\nR&D,RND\n`,
-    "with the line ends of Windows": `${HEADER}\r\nR&D,RND\r\n`,
+    "with Windows line ends": `${HEADER}\r\nR&D,RND\r\n`,
     "without a last line end": `${HEADER}\nR&D,RND`,
     "with blank lines": `\n${HEADER}\n\nR&D,RND\n\n`,
     "with everything in quotes": `"department_name","department_code"\n"R&D","RND"\n`,
@@ -80,7 +80,7 @@ for (
   });
 }
 
-Deno.test("a name in quotes may hold a comma and quotes", async () => {
+Deno.test("a quoted name may contain a comma and quotes", async () => {
   assert.deepEqual(await codes(`${HEADER}\n"Arts, ""Crafts""",ART\n`, 'arts, "crafts"'), ["ART"]);
 });
 
@@ -136,7 +136,7 @@ Deno.test("a missing file is refused with what to do", async () => {
   );
 });
 
-Deno.test("the place where the lookup was before means the one where it is now", async () => {
+Deno.test("the earlier default path of the lookup means the current one", async () => {
   const lookups = await readLookups(usersPlan, { readEnv: () => "transformer/departments.csv" });
   assert.deepEqual(lookups.added.map(({ path }) => path), [OURS]);
   assert.equal(lookups.sha256, (await readLookups(usersPlan)).sha256);

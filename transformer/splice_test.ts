@@ -17,7 +17,7 @@ for (
     ["blanks at the end", '{"a":1 } \t', '{"a":1 ,"department_code":"MKT"} \t'],
     ["an object as its last value", '{"a":{}}', '{"a":{},"department_code":"MKT"}'],
     [
-      "numbers that JavaScript would write otherwise",
+      "numbers that JavaScript would write differently",
       '{"a":1.0,"b":9007199254740993,"c":1e2}',
       '{"a":1.0,"b":9007199254740993,"c":1e2,"department_code":"MKT"}',
     ],
@@ -25,13 +25,13 @@ for (
     ["a key twice", '{"a":1,"a":2}', '{"a":1,"a":2,"department_code":"MKT"}'],
     ["a code of its own", '{"department_code":"OLD", "a":1.0}', '{ "a":1.0,"department_code":"MKT"}'],
     [
-      "a code of its own, twice and in the middle",
+      "its own code, twice and in the middle",
       String.raw`{"a":"\"}","department_code":{"b":[",",{}]},"c":1,"department\u005fcode":2}`,
       String.raw`{"a":"\"}","c":1,"department_code":"MKT"}`,
     ],
     ["nothing but a code", '{"department_code":1}', '{"department_code":"MKT"}'],
     [
-      "a code further down",
+      "a code in a nested object",
       '{"a":{"department_code":1}}',
       '{"a":{"department_code":1},"department_code":"MKT"}',
     ],
@@ -56,7 +56,7 @@ const spacedObject = fc.tuple(object, fc.constantFrom(undefined, 1, "\t"), fc.bo
   },
 );
 
-Deno.test("a record with a code parses to the record and the code, and its own text stands untouched before it", () => {
+Deno.test("a record with a code parses to the record and the code, and its own text stays unchanged before it", () => {
   fc.assert(
     fc.property(spacedObject, fc.string(), (line, code) => {
       const record: JsonObject = JSON.parse(line);
@@ -92,7 +92,7 @@ Deno.test("a dead letter parses to the record and the reason; correcting and jud
   );
 });
 
-Deno.test("the dead letter of a line that is no object keeps the line, whatever it holds", () => {
+Deno.test("the dead letter of a line that isn't an object keeps the line, whatever it contains", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (line) => {
       const letter = deadLetter(line, undefined, [PROBLEM]);
@@ -102,14 +102,14 @@ Deno.test("the dead letter of a line that is no object keeps the line, whatever 
   );
 });
 
-Deno.test("a long line that is no object is cut in its dead letter, with a note", () => {
+Deno.test("a long line that isn't an object is truncated in its dead letter, with a note", () => {
   const line = `${"x".repeat(MAX_RAW_LINE - 1)}\u{1f600}${"y".repeat(1_000)}`;
   const { raw_line, error_reason } = JSON.parse(deadLetter(line, undefined, [PROBLEM]));
   assert.equal(raw_line, `${"x".repeat(MAX_RAW_LINE - 1)}\ufffd`);
   assert.equal(error_reason, "Invalid JSON: a test; raw_line holds the first 1000000 characters");
 });
 
-Deno.test("a code of its own is dropped from a record of any depth and length", () => {
+Deno.test("an existing code is removed from a record of any depth and length", () => {
   const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
   const long = JSON.stringify('\\"},{'.repeat(200_000));
   const line = `{"department_code":${deep},"deep":${deep},"long":${long}}`;

@@ -91,7 +91,7 @@ Deno.test("each line goes to one of the two files, in the order of the raw file"
   assert.deepEqual(progress, progress.toSorted((a, b) => a - b));
 });
 
-Deno.test("a file of nothing has nothing", async () => {
+Deno.test("an empty file gives empty files", async () => {
   assert.deepEqual(await transformed(""), {
     processed: [],
     dead: [],
@@ -105,13 +105,13 @@ Deno.test("a file of nothing has nothing", async () => {
   });
 });
 
-Deno.test("blank lines are no records; a mark at the beginning and line ends of Windows don't matter", async () => {
+Deno.test("blank lines aren't records; a byte order mark and Windows line ends don't matter", async () => {
   const { processed, valid, invalid } = await transformed(`\ufeff${VALID}\r\n\r\n \t\n${VALID}`);
   assert.deepEqual([valid, invalid], [2, 0]);
   assert.deepEqual(new Set(processed), new Set([`${VALID.slice(0, -1)},"department_code":"ENG"}`]));
 });
 
-Deno.test("bytes that are no UTF-8 make a dead letter of their line alone", async () => {
+Deno.test("bytes that aren't UTF-8 make a dead letter of only their line", async () => {
   const text = new TextEncoder().encode(`${user({ lastName: "?" })}\n${VALID}\n`);
   const raw = text.map((byte) => byte === 63 ? 0xff : byte);
   const { dead, valid, reasons } = await transformed(raw);
@@ -134,7 +134,7 @@ Deno.test("a line that is too long becomes a dead letter with that reason", asyn
   assert.deepEqual(reasons, [{ reason: "Line too long", count: 1 }]);
 });
 
-Deno.test("reasons are counted without the values, most often first", async () => {
+Deno.test("reasons are counted without the values, most frequent first", async () => {
   const raw = [
     user({ age: 70 }),
     user({ age: 71, id: "x" }),
@@ -153,7 +153,7 @@ Deno.test("reasons are counted without the values, most often first", async () =
   ]);
 });
 
-Deno.test("a department without code gives UNKNOWN and a gap, of valid records alone", async () => {
+Deno.test("a department without code gives UNKNOWN and a gap, only in valid records", async () => {
   const of = (department: string, age = 20) => user({ age, company: { department } });
   const raw = [of("Magic"), of("Engineering"), of("Alchemy"), of(" Alchemy "), of("Astrology", 99)];
   const { processed, lookup_gaps } = await transformed(raw.join("\n"));
@@ -182,13 +182,13 @@ Deno.test("the report of a file stays small, however many departments and fields
   assert.ok(fields.every((field) => field.length <= 200));
 });
 
-Deno.test("fields are listed in order of appearance, those of dead letters too", async () => {
+Deno.test("fields are listed in order of appearance, including those of dead letters", async () => {
   const raw = [VALID, '{"id":2,"nickname":"x"}', "[1]", '{"__proto__":1,"id":3}', '{"badge":4}'];
   const { fields } = await transformed(raw.join("\n"));
   assert.deepEqual(fields, [...Object.keys(USER), "nickname", "__proto__", "badge"]);
 });
 
-Deno.test("the JSON types of each field's values are reported, of dead letters too; of duplicate keys the last value counts", async () => {
+Deno.test("the JSON types of each field's values are reported, including dead letters; of duplicate keys the last value counts", async () => {
   const raw = [
     '{"id":1,"name":"a","tags":[],"at" : null}',
     '{"id":2,"name":null,"tags":[1],"at":null}',
@@ -213,7 +213,7 @@ Deno.test("the JSON types of each field's values are reported, of dead letters t
   }
 });
 
-Deno.test("whatever the lines hold, each is in one file, complete, and can be read again", async () => {
+Deno.test("for any lines, each is in one of the files, complete, and can be read again", async () => {
   const almost = fc.record({
     id: fc.oneof(fc.integer(), fc.jsonValue()),
     age: fc.oneof(fc.integer({ min: 17, max: 66 }), fc.jsonValue()),
@@ -261,7 +261,7 @@ Deno.test("whatever the lines hold, each is in one file, complete, and can be re
         assert.deepEqual(
           result,
           await transformed(raw, { chunk, asTexts: true }),
-          "bytes are read as texts are",
+          "bytes are read like texts",
         );
         const texts = lines.map((text, i) => i === 0 ? text.replace(/^\ufeff/, "") : text)
           .map((text) => text.replace(/\r$/, "")).filter((text) => text.trim() !== "");
@@ -334,7 +334,7 @@ const anyRecord = fc.letrec<{ value: unknown; object: Record<string, unknown> }>
   object: fc.dictionary(fc.constantFrom("a", "b", "c", "\u00e9", 'd"e', "f"), tie("value"), { maxKeys: 5 }),
 })).object;
 
-Deno.test("whatever the schema, bytes are judged as texts are, and records as zod judges them", async () => {
+Deno.test("for any schema, bytes are judged like texts, and records as zod judges them", async () => {
   let valid = 0;
   const record = fc.tuple(anyRecord, fc.boolean()).map(([value, escape]) => {
     const text = JSON.stringify(value);
@@ -361,7 +361,7 @@ Deno.test("whatever the schema, bytes are judged as texts are, and records as zo
   assert.ok(valid > 100, `${valid} were valid`);
 });
 
-Deno.test("5,000 users, a tenth of them bad, give the bytes and findings that they always gave", async () => {
+Deno.test("5,000 users, a tenth of them invalid, give the same bytes and findings as ever", async () => {
   const bytes = new TextEncoder().encode(usersText(5_000));
   async function* batches() {
     yield* splitLines(ReadableStream.from([bytes]));

@@ -124,7 +124,7 @@ async function transformElsewhere(cwd: string, killAfter = Infinity) {
   return memory;
 }
 
-Deno.test("a raw file becomes a processed and a dead-letter file, and a message that says all of them", async () => {
+Deno.test("a raw file becomes a processed and a dead-letter file, and a message that names them", async () => {
   const raw = usersText(208, 0.1);
   await using folder = await startFolder(raw);
   const run_id = newRunId();
@@ -176,7 +176,7 @@ Deno.test("a raw file becomes a processed and a dead-letter file, and a message 
   }
 });
 
-Deno.test("a message of another program that names only the file is handled in one pass and answered in full", async () => {
+Deno.test("a message of another program that names only the file is handled in one pass and answered completely", async () => {
   const raw = usersText(5);
   await using folder = await startFolder(raw, "data/raw_users/theirs.jsonl");
   const { message } = await folder.handle();
@@ -216,7 +216,7 @@ async function changedLookup(folder: { path(relative: string): string }) {
   return await readLookups(usersPlan, { readEnv: () => path });
 }
 
-Deno.test("files that were announced stay as they are, though the lookup file has changed since", async () => {
+Deno.test("announced files stay unchanged, though the lookup file has changed since", async () => {
   await using folder = await startFolder(usersText(300, 0.3));
   const first = await folder.handle();
   const texts = await Promise.all([PROCESSED, DEAD].map(folder.read));
@@ -226,7 +226,7 @@ Deno.test("files that were announced stay as they are, though the lookup file ha
   assert.deepEqual(await Promise.all([PROCESSED, DEAD].map(folder.read)), texts);
 });
 
-Deno.test("a processed or dead-letter file that is missing or damaged is made again", async () => {
+Deno.test("a processed or dead-letter file that is missing or damaged is created again", async () => {
   await using folder = await startFolder(usersText(300, 0.3));
   await folder.handle();
   const texts = await Promise.all([PROCESSED, DEAD].map(folder.read));
@@ -263,7 +263,7 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`a raw file that ${what} is refused for good, and nothing is left of the try`, async () => {
+  Deno.test(`a raw file that ${what} is refused permanently, and nothing is left of the try`, async () => {
     await using folder = await startFolder(usersText(10));
     await assert.rejects(folder.handle(change), (error: unknown) => {
       assert.ok(error instanceof PermanentError);
@@ -274,7 +274,7 @@ for (
   });
 }
 
-Deno.test("work that has to end ends in mid-file with the signal's reason, and leaves nothing", async () => {
+Deno.test("cancelled work ends midway through a file with the signal's reason, and leaves nothing", async () => {
   await using folder = await startFolder(usersText(2_000));
   const stop = new AbortController();
   const reason = new Error("the lease is lost");
@@ -296,7 +296,7 @@ Deno.test("timers run while a file is transformed, so that leases can be renewed
   assert.ok(ticks >= 5, `${ticks} ticks`);
 });
 
-Deno.test("a transformer killed in mid-file leaves only part files, and the repeat gives the files of an uninterrupted one", async () => {
+Deno.test("a transformer killed midway through a file leaves only part files, and the repeat gives the files of an uninterrupted run", async () => {
   await using folder = await startFolder(usersText(20_000, 0.1));
   const { message } = await folder.handle();
   await Deno.remove(folder.path(PROCESSED));

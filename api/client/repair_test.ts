@@ -14,7 +14,7 @@ const letter = {
   error_reason: "age: 70 is greater than 65",
 };
 
-Deno.test("a field that is set becomes a patch of that field alone, and none when it is set back", () => {
+Deno.test("a changed field becomes a patch of that field only; changing it back leaves no patch", () => {
   const draft = withField(letter, undefined, "age", 42);
   assert.deepEqual(draft, { merge: { age: 42 } });
   assert.deepEqual(withField(letter, draft, "company.department", "Sales"), {
@@ -24,14 +24,14 @@ Deno.test("a field that is set becomes a patch of that field alone, and none whe
   assert.deepEqual(patchOf("7", draft!), { recordId: "7", patch: { age: 42 } });
 });
 
-Deno.test("a parent that is missing or no object is made where a nested field is set", () => {
+Deno.test("a missing or non-object parent is created when a nested field is set", () => {
   for (const company of [undefined, null, "Acme"]) {
     const draft = withField({ ...letter, company }, undefined, "company.department", "Sales");
     assert.deepEqual(draft, { merge: { company: { department: "Sales" } } });
   }
 });
 
-Deno.test("of edited JSON the changes alone are sent: masked values are left out, removed fields are null", () => {
+Deno.test("of edited JSON only the changes are sent: masked values are left out, removed fields are null", () => {
   const typed = editable(letter).replace("70", "42").replace(/ {2}"email".*\n/, "");
   assert.deepEqual(draftOf(letter, typed), { merge: { email: null, age: 42 } });
   assert.equal(draftOf(letter, editable(letter)), undefined);
@@ -39,14 +39,14 @@ Deno.test("of edited JSON the changes alone are sent: masked values are left out
   assert.deepEqual(draftOf(letter, "[1]"), { text: "[1]" });
 });
 
-Deno.test("numbers with more digits than a number can hold are shown whole, and left alone", () => {
+Deno.test("numbers with more digits than a JavaScript number holds are shown in full and stay unchanged", () => {
   const big = parseExact('{"id":9007199254740993,"age":70,"error_reason":"x"}') as typeof letter;
   assert.match(editable(big), /9007199254740993/);
   assert.deepEqual(draftOf(big, editable(big).replace("70", "42")), { merge: { age: 42 } });
   assert.match(textOf(big, { merge: { age: 42 } }), /9007199254740993/);
 });
 
-Deno.test("a preview shows the corrected record, and says that a placeholder was moved", () => {
+Deno.test("a preview shows the corrected record and reports a moved placeholder", () => {
   assert.deepEqual(preview(letter, { merge: { age: 42 } }), {
     record: { ...recordOf(letter), age: 42 },
   });
@@ -55,7 +55,7 @@ Deno.test("a preview shows the corrected record, and says that a placeholder was
   assert.ok("unusable" in preview(letter, { text: "{" }));
 });
 
-Deno.test("a line that was no object is replaced as a whole: its form is empty if the line is hidden, else holds the line", () => {
+Deno.test("a line that was no object is replaced as a whole: its form is empty if the line is hidden, otherwise it contains the line", () => {
   const hidden = { raw_line: "***", error_reason: "Invalid JSON" };
   assert.ok(isLine(hidden) && !isLine(letter));
   assert.equal(editable(hidden), "");
@@ -64,7 +64,7 @@ Deno.test("a line that was no object is replaced as a whole: its form is empty i
   assert.deepEqual(draftOf(hidden, "{}"), { text: "{}" });
 });
 
-Deno.test("a diff makes the one object of the other, for any two objects without null", () => {
+Deno.test("for any two objects without null, applying their diff to one gives the other", () => {
   const value = fc.letrec((tie) => ({
     any: fc.oneof(
       fc.string(),

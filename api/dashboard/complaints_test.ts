@@ -4,7 +4,7 @@ import { inSpanish } from "./web/complaints.ts";
 
 const user = { id: 1, firstName: "Ana", email: "ana@example.com", age: 30, company: { department: "Sales" } };
 
-Deno.test("every kind of complaint reads in Spanish, and quoted values stay as they are", () => {
+Deno.test("every kind of complaint is translated to Spanish, and quoted values stay unchanged", () => {
   const cases: [unknown, string][] = [
     [{ ...user, age: 70 }, "age: 70 es mayor que 65"],
     [{ ...user, age: 3 }, "age: 3 es menor que 18"],

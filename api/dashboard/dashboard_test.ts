@@ -5,7 +5,7 @@ import { TEXTS } from "./web/texts.ts";
 
 const html = { accept: "text/html" };
 
-Deno.test("each address of the dashboard answers the page, under a policy that allows this host alone", async () => {
+Deno.test("each address of the dashboard returns the page, under a policy that allows only this host", async () => {
   await using pipeline = await openApi();
   for (
     const path of ["/", "/runs/1", "/runs/1/invalid", "/dead", "/notifications", "/sql?query=SELECT%201"]
@@ -22,7 +22,7 @@ Deno.test("each address of the dashboard answers the page, under a policy that a
   assert.equal(await (await pipeline.send("/")).text(), '{"status":"Pipeline API working"}');
 });
 
-Deno.test("what a page loads may be kept for ever, as its address changes with its content", async () => {
+Deno.test("assets of a page may be cached forever, as their address changes with their content", async () => {
   await using pipeline = await openApi();
   const page = await (await pipeline.send("/", { headers: html })).text();
   const addresses = [...page.matchAll(/(?:src|href)="(\/dashboard\/[^"]+)"/g)].map(([, address]) => address!);
@@ -35,7 +35,7 @@ Deno.test("what a page loads may be kept for ever, as its address changes with i
   }
 });
 
-Deno.test("the page speaks the language of the switch, else the one that the browser wants most", async () => {
+Deno.test("the page uses the language chosen by the switch, otherwise the one that the browser prefers", async () => {
   await using pipeline = await openApi();
   const lang = async (headers: Record<string, string>) =>
     /<html lang="(\w+)"/.exec(
@@ -50,7 +50,7 @@ Deno.test("the page speaks the language of the switch, else the one that the bro
   assert.equal(languageOf("en;q=0, es;q=0.1"), "es");
 });
 
-Deno.test("both languages say the same things with the same placeholders", () => {
+Deno.test("both languages have the same texts with the same placeholders", () => {
   const places = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
   for (const [key, [english, spanish]] of Object.entries(TEXTS)) {
     assert.deepEqual(places(spanish), places(english), key);

@@ -9,7 +9,7 @@ const entry = (input: Entry["input"], more: Partial<Entry> = {}): Entry => ({
   ...more,
 });
 
-Deno.test("what is typed into a field is a value of the kind that is wanted, else the text", () => {
+Deno.test("typed text becomes a value of the expected kind if possible, otherwise it stays text", () => {
   const cases: [Entry, string, unknown][] = [
     [entry("number"), "7", 7],
     [entry("number"), "seven", "seven"],
@@ -27,7 +27,7 @@ Deno.test("what is typed into a field is a value of the kind that is wanted, els
   assert.equal(JSON.stringify(typed("9007199254740993", entry("number"))), "9007199254740993");
 });
 
-Deno.test("what stands in a field can be seen, also where it is none of the kind that is wanted", () => {
+Deno.test("a field's value is visible even if it isn't of the expected kind", () => {
   assert.deepEqual(
     ["2026-01-31", undefined, "yesterday", "2026-02-31", 5].map((value) => inputType(entry("date"), value)),
     ["date", "date", "text", "text", "text"],

@@ -61,7 +61,7 @@ function decider({ store, channel }: TestApi): AsyncDisposable {
   };
 }
 
-Deno.test("a held run says why, what it was compared with, and shows some bad records, masked", async () => {
+Deno.test("a held run shows its reason, what it was compared with, and some invalid records, masked", async () => {
   await using api = await openApi();
   const before = await fillRun(api.store, { valid: [user(1), user(2)] });
   const runId = await held(api, before);
@@ -79,7 +79,7 @@ Deno.test("a held run says why, what it was compared with, and shows some bad re
   assert.deepEqual(hold.samples[1], { raw_line: "***" });
 });
 
-Deno.test("a held run is released or rejected once; a repeat succeeds, the opposite decision learns who decided, and all are audited", async () => {
+Deno.test("a held run is released or rejected once; a repeat succeeds, the opposite decision returns who decided, and all are audited", async () => {
   await using api = await openApi();
   await using _gatekeeper = decider(api);
   const [first, second] = [await held(api), await held(api)];
@@ -113,7 +113,7 @@ Deno.test("a held run is released or rejected once; a repeat succeeds, the oppos
   assert.deepEqual(hold, { decision: "REJECTED", decidedBy: "anonymous", samples: [] });
 });
 
-Deno.test("without a gatekeeper a decision waits, and a second person learns that", async () => {
+Deno.test("without a gatekeeper a decision waits, and a second person is told so", async () => {
   await using api = await openApi();
   const runId = await held(api);
   const [one, other] = await Promise.all([
@@ -125,7 +125,7 @@ Deno.test("without a gatekeeper a decision waits, and a second person learns tha
   assert.equal((await api.channel.mailbox("channel:decision").state()).depth, 1);
 });
 
-Deno.test("while a run is held one request waits, and further ones are answered with the held run", async () => {
+Deno.test("while a run is held one request waits, and further ones get the held run as answer", async () => {
   await using api = await openApi();
   const runId = await held(api);
   const start = () =>
@@ -136,7 +136,7 @@ Deno.test("while a run is held one request waits, and further ones are answered 
   assert.match(startRun.message, /is held before its load\. Release or reject it/);
 });
 
-Deno.test("a pipeline is rewound to a time or number as its records have it, and one that reads all can't be", async () => {
+Deno.test("a pipeline is rewound to a time or number as its records have it; one that reads all records can't be rewound", async () => {
   const changes = (name: string, from: string | number) =>
     planOf(pipeline({
       name,

@@ -46,7 +46,7 @@ const REFUSED: [name: string, query: string, says: RegExp][] = [
   ["no GraphQL", "{", /Syntax Error/],
 ];
 
-Deno.test("operations that nobody needs are refused with a reason, before they run", async (t) => {
+Deno.test("unnecessarily expensive operations are refused with a reason before they run", async (t) => {
   await using pipeline = await openApi();
   for (const [name, query, says] of REFUSED) {
     await t.step(name, async () => {
@@ -72,7 +72,7 @@ Deno.test("the cost counts rows, from variables and defaults too", () => {
   );
 });
 
-Deno.test("no other site's page can change anything: no GET, no form, no plain text, no batch", async (t) => {
+Deno.test("a page of another site can't change anything: no GET, no form, no plain text, no batch", async (t) => {
   await using pipeline = await openApi();
   const mutation = "mutation { startRun { __typename } }";
   const post = (type: string, body: string | FormData) =>
@@ -110,7 +110,7 @@ Deno.test("no other site's page can change anything: no GET, no form, no plain t
   assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
-Deno.test("runs of a thousand with their fields are within the bounds", async () => {
+Deno.test("a thousand runs with their fields are within the bounds", async () => {
   await using pipeline: TestApi = await openApi();
   await fillRun(pipeline.store);
   const { errors } = await pipeline.ask(

@@ -12,7 +12,7 @@ const START = `mutation ($input: StartRunInput) { startRun(input: $input) {
   __typename ... on StartRunSuccess { runId finished } ... on RunAlreadyActive { activeRunId } ... on Problem { message }
 } }`;
 
-Deno.test("startRun sends a request to the extractor, and refuses a second one meanwhile", async () => {
+Deno.test("startRun sends a request to the extractor, and a second one is refused until the run ends", async () => {
   await using pipeline = await openApi();
   const first = await pipeline.ask(START, { input: { requestedBy: "Ada" } });
   assert.equal(first.data.startRun.__typename, "StartRunSuccess");
@@ -27,19 +27,22 @@ Deno.test("startRun sends a request to the extractor, and refuses a second one m
   assert.match(second.data.startRun.message, /Wait until its extraction has ended/);
 });
 
-Deno.test("of several startRun at once one succeeds, the others are refused", async () => {
+Deno.test("of several simultaneous startRun calls one succeeds, the others are refused", async () => {
   await using pipeline = await openApi();
   await assertOneStarts(pipeline);
 });
 
-needing("redis-server")("of several startRun at once one succeeds, over Redis and two APIs too", async () => {
-  await using server = await startRedis();
-  await using one = await openChannel({ redisUrl: server.url, queuePath: "" });
-  await using other = await openChannel({ redisUrl: server.url, queuePath: "" });
-  await using first = await openApi({}, { channel: one });
-  await using second = await openApi({}, { channel: other });
-  await assertOneStarts(first, second);
-});
+needing("redis-server")(
+  "of several simultaneous startRun calls one succeeds, also over Redis and with two APIs",
+  async () => {
+    await using server = await startRedis();
+    await using one = await openChannel({ redisUrl: server.url, queuePath: "" });
+    await using other = await openChannel({ redisUrl: server.url, queuePath: "" });
+    await using first = await openApi({}, { channel: one });
+    await using second = await openApi({}, { channel: other });
+    await assertOneStarts(first, second);
+  },
+);
 
 async function assertOneStarts(...apis: TestApi[]): Promise<void> {
   const requested = Array.from({ length: 6 }, (_, i) => apis[i % apis.length]!.ask(START));
@@ -48,7 +51,7 @@ async function assertOneStarts(...apis: TestApi[]): Promise<void> {
   assert.equal((await apis[0]!.channel.mailbox("channel:start_run").state()).depth, 1);
 }
 
-Deno.test("startRun with wait answers when the run has come to its end", async () => {
+Deno.test("startRun with wait answers when the run has ended", async () => {
   await using pipeline = await openApi();
   const requested = pipeline.ask(START, { input: { wait: true } });
   const order = await claimed(pipeline.channel, "channel:start_run");
@@ -72,7 +75,7 @@ Deno.test("startRun with wait answers after its timeout, while the run continues
   assert.equal(data.startRun.finished, false);
 });
 
-Deno.test("a client that leaves ends the waiting, not the run", async () => {
+Deno.test("a client that disconnects ends the wait, not the run", async () => {
   await using pipeline = await openApi();
   const client = new AbortController();
   const requested = pipeline.send("/graphql", {
@@ -87,7 +90,7 @@ Deno.test("a client that leaves ends the waiting, not the run", async () => {
   assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 1);
 });
 
-Deno.test("cancelRun reaches the actor that works on the run, and finds active runs only", async () => {
+Deno.test("cancelRun reaches the actor that works on the run, and finds only active runs", async () => {
   await using pipeline = await openApi();
   const cancel = async (runId: string) =>
     (await pipeline.ask(
@@ -106,7 +109,7 @@ Deno.test("cancelRun reaches the actor that works on the run, and finds active r
   assert.equal((await cancel(newRunId())).__typename, "RunNotFound");
 });
 
-Deno.test("redeliverRun sends the courier a new order each time, for loaded runs only", async () => {
+Deno.test("redeliverRun sends the courier a new order each time, only for loaded runs", async () => {
   await using pipeline = await openApi();
   const redeliver = async (runId: string) =>
     (await pipeline.ask("mutation ($runId: ID!) { redeliverRun(runId: $runId) { __typename } }", { runId }))
@@ -133,7 +136,7 @@ const REPLAY = `mutation ($input: ReplayInvalidRecordsInput!) { replayInvalidRec
   ... on Problem { message }
 } }`;
 
-Deno.test("replayInvalidRecords with dryRun says what the rules say, masked, and changes nothing", async () => {
+Deno.test("replayInvalidRecords with dryRun returns the verdict of the rules, masked, and changes nothing", async () => {
   await using pipeline = await openApi();
   const runId = await fillRun(pipeline.store, {
     invalid: [{ ...user(1), age: 70, error_reason: "age: 70 is greater than 65" }],
@@ -159,7 +162,7 @@ Deno.test("replayInvalidRecords with dryRun says what the rules say, masked, and
   assert.deepEqual(pipeline.audit, []);
 });
 
-Deno.test("replayInvalidRecords asks for a correction run that names the dead-letter file, its content and the lines", async () => {
+Deno.test("replayInvalidRecords requests a correction run that names the dead-letter file, its content and the lines", async () => {
   await using pipeline = await openApi();
   const runId = await fillRun(pipeline.store, {
     invalid: [{ ...user(1), age: 70 }, RAW_LINE, { ...user(3), age: 80 }],
@@ -196,7 +199,7 @@ Deno.test("replayInvalidRecords asks for a correction run that names the dead-le
   );
 });
 
-Deno.test("a correction that can't be used is named, and nothing is sent", async (t) => {
+Deno.test("an unusable correction is named, and nothing is sent", async (t) => {
   await using pipeline = await openApi();
   const other = await fillRun(pipeline.store, { invalid: [{ ...user(9), age: 70 }] });
   const runId = await fillRun(pipeline.store, { invalid: [{ ...user(1), age: 70 }, RAW_LINE] });
@@ -252,7 +255,7 @@ Deno.test("a correction that can't be used is named, and nothing is sent", async
       assert.match(await answer.text(), says);
     });
   }
-  await t.step("a run that isn't there", async () => {
+  await t.step("a run that doesn't exist", async () => {
     const { data } = await pipeline.ask(REPLAY, {
       input: { runId: newRunId(), patches: [{ recordId: object }] },
     });
@@ -262,7 +265,7 @@ Deno.test("a correction that can't be used is named, and nothing is sent", async
   assert.equal((await pipeline.channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
-Deno.test("dead letters are listed newest first over all channels, without what is personal, and can be replayed or discarded", async () => {
+Deno.test("dead letters of all channels are listed newest first, without personal data, and can be replayed or discarded", async () => {
   await using pipeline = await openApi();
   const body = JSON.stringify({
     run_id: "r",
@@ -357,7 +360,7 @@ Deno.test("the audit log records every mutation: who, what, which run, and the o
   assert.match(pipeline.audit[0]!.who, /^token:[0-9a-f]{8}$/);
 });
 
-Deno.test("a channel that is away is a problem that is answered", async () => {
+Deno.test("an unreachable channel is answered as a problem", async () => {
   await using open = await openApi();
   const away = new Proxy(open.channel, {
     get: () => () => {

@@ -22,7 +22,7 @@ Deno.test("runs are a plain list, newest first", async () => {
   });
 });
 
-Deno.test("without a database there is nothing, and no error", async () => {
+Deno.test("without a database the answers are empty, without an error", async () => {
   await using pipeline = await openApi({}, { store: () => Promise.resolve(undefined) });
   const { data, errors } = await pipeline.ask(`{
     etlRuns { id } etlRun(id: 1) { id } etlRunsConnection { totalCount nodes { id } } records(table: RAW_USERS) { totalCount nodes { id } }
@@ -43,7 +43,7 @@ Deno.test("without a database there is nothing, and no error", async () => {
   ]);
 });
 
-Deno.test("a null in the place of a record hides no other record of its page", async () => {
+Deno.test("a null in place of a record hides no other record of its page", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1)], invalid: ["null", "[1]", '"text"', "7"] });
   const { data, errors } = await pipeline.ask("{ records(stage: RAW, first: 10) { nodes { line data } } }");
@@ -53,7 +53,7 @@ Deno.test("a null in the place of a record hides no other record of its page", a
   assert.deepEqual(others.map(({ data }: { data: unknown }) => data), [null, "***", "***", "***"]);
 });
 
-Deno.test("pages of runs stay right while runs arrive", async () => {
+Deno.test("pages of runs stay correct while runs arrive", async () => {
   await using pipeline = await openApi();
   for (let i = 0; i < 5; i++) await fillRun(pipeline.store);
   const page = async (args: string) => {
@@ -89,7 +89,7 @@ Deno.test("pages of runs stay right while runs arrive", async () => {
   assert.deepEqual(filtered.ids, []);
 });
 
-Deno.test("arguments that can't be used are named", async (t) => {
+Deno.test("unusable arguments are named", async (t) => {
   await using pipeline = await openApi();
   for (
     const [query, says] of [
@@ -126,7 +126,7 @@ Deno.test("arguments that can't be used are named", async (t) => {
   }
 });
 
-Deno.test("a GET whose variables are no JSON is a bad request", async () => {
+Deno.test("a GET whose variables aren't JSON is a bad request", async () => {
   await using pipeline = await openApi();
   const answer = await pipeline.send("/graphql?query=%7BetlRuns%7Bid%7D%7D&variables=%7B");
   assert.equal(answer.status, 400);
@@ -181,7 +181,7 @@ Deno.test("a run has its phases, reasons, gaps, files and events", async () => {
   });
 });
 
-Deno.test("a correction run and the run that it corrects lead to each other, and so do their records", async () => {
+Deno.test("a correction run and the run that it corrects link to each other, and so do their records", async () => {
   await using pipeline = await openApi();
   const runId = await fillRun(pipeline.store, {
     invalid: [{ ...user(1), age: 70 }, { ...user(2), age: 71 }],
@@ -202,7 +202,7 @@ Deno.test("a correction run and the run that it corrects lead to each other, and
   assert.deepEqual(second.corrections[0].corrects, { line: 2, runId });
 });
 
-Deno.test("records come page by page, in the file's order", async () => {
+Deno.test("records are read page by page, in the file's order", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1)] });
   const runId = await fillRun(pipeline.store, { valid: [1, 2, 3, 4, 5].map(user) });
@@ -225,7 +225,7 @@ Deno.test("records come page by page, in the file's order", async () => {
   assert.deepEqual(lines, [1, 2, 3, 4, 5]);
 });
 
-Deno.test("a list of fifty runs with all that belongs to them takes as many reads as a list of one", async () => {
+Deno.test("a list of fifty runs with all related data takes as many reads as a list of one", async () => {
   const reads = new Map<string, number>();
   const counted: { store?: ReadStore } = {};
   await using pipeline = await openApi({}, { store: () => Promise.resolve(counted.store) });
@@ -257,7 +257,7 @@ Deno.test("a list of fifty runs with all that belongs to them takes as many read
   assert.deepEqual(Object.fromEntries(reads), one);
 });
 
-Deno.test("a run that isn't there is null", async () => {
+Deno.test("a run that doesn't exist is null", async () => {
   await using pipeline = await openApi();
   const { data } = await pipeline.ask(
     `{ a: etlRun(id: 9) { id } b: etlRun(runId: "${newRunId()}") { id } c: etlRun(id: "x") { id } d: etlRun(runId: "x") { id } }`,
@@ -265,7 +265,7 @@ Deno.test("a run that isn't there is null", async () => {
   assert.deepEqual(data, { a: null, b: null, c: null, d: null });
 });
 
-Deno.test("an unexpected error is answered with an id alone", async () => {
+Deno.test("an unexpected error is answered with only an id", async () => {
   await using pipeline = await openApi({}, {
     store: () =>
       Promise.resolve({

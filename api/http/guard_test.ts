@@ -6,7 +6,7 @@ import { ApiVariables } from "../config.ts";
 const TOKEN = "a-token-that-is-long";
 const bearer = { authorization: `Bearer ${TOKEN}` };
 
-Deno.test("with a token set, every route but liveness and readiness wants it", async (t) => {
+Deno.test("with a token set, every route but liveness and readiness requires it", async (t) => {
   await using pipeline = await openApi({ API_TOKEN: TOKEN });
   for (
     const path of [
@@ -41,7 +41,7 @@ Deno.test("with a token set, every route but liveness and readiness wants it", a
   for (const path of ["/healthz", "/readyz"]) assert.equal((await pipeline.send(path)).status, 200);
 });
 
-Deno.test("a token that no header or sign-in could carry is refused at the start", () => {
+Deno.test("a token that can't be sent in a header or at sign-in is refused at the start", () => {
   for (const token of ["fifteen-letters", "with spaces inside it", "tøken-åäö-åäö-åäö", "a".repeat(1001)]) {
     assert.throws(
       () => loadConfig("api", ApiVariables, { API_TOKEN: token }),
@@ -50,7 +50,7 @@ Deno.test("a token that no header or sign-in could carry is refused at the start
   }
 });
 
-Deno.test("a browser signs in with the token and gets a cookie that stands for it, until it ends or is changed", async () => {
+Deno.test("a browser signs in with the token and gets a cookie in its place, valid until it expires or the token changes", async () => {
   let now = Date.parse("2026-11-24T03:00:00Z");
   await using pipeline = await openApi({ API_TOKEN: TOKEN }, { clock: () => now });
   const page = await pipeline.send("/graphql", { headers: { accept: "text/html" } });
@@ -80,7 +80,7 @@ Deno.test("a browser signs in with the token and gets a cookie that stands for i
   assert.equal(await status(value), 401);
 });
 
-Deno.test("a host name that isn't ours is refused, whatever is asked", async (t) => {
+Deno.test("a foreign host name is refused, whatever is requested", async (t) => {
   await using pipeline = await openApi();
   for (
     const [host, status] of [
@@ -104,7 +104,7 @@ Deno.test("a host name that isn't ours is refused, whatever is asked", async (t)
   }
 });
 
-Deno.test("pages of listed origins may read answers and errors, others may not", async () => {
+Deno.test("pages of listed origins may read answers and errors; others may not", async () => {
   await using pipeline = await openApi({ CORS_ORIGINS: "http://localhost:3000,https://front.example" });
   for (const path of ["/etl_runs", "/nowhere"]) {
     const listed = await pipeline.send(path, { headers: { origin: "https://front.example" } });
@@ -146,7 +146,7 @@ Deno.test("with a token set, a preflight needs none", async () => {
   assert.match(requested.headers.get("access-control-allow-headers") ?? "", /Authorization/i);
 });
 
-Deno.test("every answer carries the headers that keep browsers from mischief", async () => {
+Deno.test("every answer carries the security headers for browsers", async () => {
   await using pipeline = await openApi();
   for (const path of ["/", "/etl_runs", "/nowhere", "/graphql?query={__typename}", "/etl_runs/"]) {
     const { headers, body } = await pipeline.send(path);
@@ -165,7 +165,7 @@ Deno.test("every answer carries the headers that keep browsers from mischief", a
   }
 });
 
-Deno.test("a redirect stays where it was called", async () => {
+Deno.test("a redirect stays on the host that was called", async () => {
   await using pipeline = await openApi();
   const answer = await pipeline.send(`${ORIGIN}//evil.example/etl_runs/`);
   assert.equal(answer.status, 404);

@@ -56,7 +56,7 @@ const CASES: Case[] = [
     },
   },
   {
-    name: "a limit that is no number",
+    name: "a limit that isn't a number",
     path: "/etl_runs?limit=many",
     status: 422,
     body: misfit({ type: "int_parsing", loc: ["query", "limit"], msg: intParsing, input: "many" }),
@@ -80,7 +80,7 @@ const CASES: Case[] = [
     body: /less_than_equal/,
   },
   {
-    name: "every misfit at once",
+    name: "all invalid parameters at once",
     path: "/etl_runs?limit=&offset=-1",
     status: 422,
     body: /int_parsing.*greater_than_equal/,
@@ -100,7 +100,7 @@ const CASES: Case[] = [
     body: '{"detail":"Run 4 not found."}',
   },
   {
-    name: "a run's id that is no number",
+    name: "a run id that isn't a number",
     path: "/etl_runs/x",
     status: 422,
     body: misfit({ type: "int_parsing", loc: ["path", "id"], msg: intParsing, input: "x" }),
@@ -127,7 +127,7 @@ const CASES: Case[] = [
       '{"detail":"TableName not Allowed. Valid names: raw_users, processed_users, invalid_users, users, users_changes."}',
   },
   {
-    name: "a table's name with another's behind it",
+    name: "the name of a table followed by another name",
     path: "/data/raw_users%3BDROP%20TABLE%20x",
     status: 400,
     body: /not Allowed/,
@@ -173,7 +173,7 @@ const CASES: Case[] = [
     }),
   },
   {
-    name: "a query that is no text",
+    name: "a query that isn't text",
     path: "/query_sql",
     init: sql('{"query":7}'),
     status: 422,
@@ -185,14 +185,14 @@ const CASES: Case[] = [
     }),
   },
   {
-    name: "a body that is no object",
+    name: "a body that isn't an object",
     path: "/query_sql",
     init: sql("[]"),
     status: 422,
     body: /model_attributes_type/,
   },
   {
-    name: "a body that is no JSON",
+    name: "a body that isn't JSON",
     path: "/query_sql",
     init: sql('{"query"'),
     status: 422,
@@ -206,7 +206,7 @@ const CASES: Case[] = [
     body: /model_attributes_type/,
   },
   {
-    name: "JSON under another name",
+    name: "JSON with another content type",
     path: "/query_sql",
     init: sql('{"query":"SELECT 1"}', "text/plain"),
     status: 422,
@@ -236,7 +236,7 @@ const CASES: Case[] = [
     headers: { allow: "GET, HEAD" },
   },
   {
-    name: "reading what is only sent to",
+    name: "GET of a route that only takes POST",
     path: "/query_sql",
     status: 405,
     body: '{"detail":"Method Not Allowed"}',
@@ -256,13 +256,13 @@ const CASES: Case[] = [
     headers: { location: `${ORIGIN}/etl_runs?limit=2` },
   },
   {
-    name: "a trailing slash after what isn't there",
+    name: "a trailing slash after an unknown path",
     path: "/nowhere/",
     status: 404,
     body: '{"detail":"Not Found"}',
   },
   {
-    name: "the head alone",
+    name: "a HEAD request",
     path: "/etl_runs",
     init: { method: "HEAD" },
     status: 200,
@@ -287,7 +287,7 @@ const CASES: Case[] = [
   { name: "Swagger UI", path: "/docs", status: 200, body: /swagger-ui-bundle\.js/ },
 ];
 
-Deno.test("every route answers good and bad requests as the original's clients expect", async (t) => {
+Deno.test("every route answers good and bad requests as clients of the original expect", async (t) => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1), user(2)], invalid: [{ ...user(3), age: 70 }] });
   await fillRun(pipeline.store);
@@ -363,7 +363,7 @@ Deno.test("64-bit numbers of records keep all their digits", async () => {
   assert.match(await raw.text(), /"id":9223372036854775807,/);
 });
 
-Deno.test("an unexpected error shows nothing of itself", async () => {
+Deno.test("an unexpected error shows no details", async () => {
   await using pipeline = await openApi({}, {
     store: () => {
       throw new Error("secret of the inside");

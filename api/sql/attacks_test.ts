@@ -98,7 +98,7 @@ Deno.test("64-bit integers keep all their digits", async () => {
   assert.equal(text, '{"columns":["n"],"rows":[{"n":9223372036854775807}]}');
 });
 
-Deno.test("rows keep their order, and are cut at the bounds with a word about it", async () => {
+Deno.test("rows keep their order and are cut at the bounds with a note", async () => {
   await using pipeline = await openApi({ SQL_MAX_ROWS: "3", SQL_MAX_BYTES: "1000" });
   await fillRun(pipeline.store);
   const numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9)";
@@ -111,7 +111,7 @@ Deno.test("rows keep their order, and are cut at the bounds with a word about it
   assert.equal(JSON.parse(bytes.text).truncated, true);
 });
 
-Deno.test("an error in a later row is an error, not the end of the answer", async () => {
+Deno.test("an error in a later row is reported as an error, not as the end of the answer", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store);
   const { status, text } = await sql(

@@ -5,7 +5,7 @@ import { childrenOf, procOf, ticksOf } from "../../tests/support/processes.ts";
 
 const ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
 
-Deno.test("forty endless queries at once end or are refused in time, others are answered meanwhile, and no process is left at work", async () => {
+Deno.test("forty endless queries at once end or are refused in time, others are answered meanwhile, and no process keeps working", async () => {
   await using pipeline = await openApi({ SQL_TIMEOUT_MS: "2000" });
   await fillRun(pipeline.store);
   const waits: number[] = [];
@@ -53,7 +53,7 @@ Deno.test("forty endless queries at once end or are refused in time, others are 
   await nobodyWorks();
 });
 
-Deno.test("a query whose client has left is killed", async () => {
+Deno.test("a query whose client has disconnected is killed", async () => {
   await using pipeline = await openApi({ SQL_TIMEOUT_MS: "60000" });
   await fillRun(pipeline.store);
   await query(pipeline, "SELECT 1");
@@ -65,7 +65,7 @@ Deno.test("a query whose client has left is killed", async () => {
   await nobodyWorks();
 });
 
-Deno.test("a process that no query comes for ends, and the next query is answered", async () => {
+Deno.test("an idle process ends, and the next query is answered", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store);
   const bounds = { maxRows: 10, maxBytes: 10_000, timeoutMs: 60_000 };
@@ -83,7 +83,7 @@ Deno.test("a process that no query comes for ends, and the next query is answere
   }
 });
 
-Deno.test("a query ends with the process that asked for it, even when that was killed", async () => {
+Deno.test("a query ends with the process that requested it, even if that was killed", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store);
   const asking = new Deno.Command(Deno.execPath(), {

@@ -87,7 +87,7 @@ const ANSWERED: [sql: string, answer: unknown][] = [
   ["SELECT 'NaN'::float8 AS n", { columns: ["n"], rows: [{ n: "NaN" }] }],
 ];
 
-test("everyday SQL works on PostgreSQL, and rows and bytes are cut at the bounds with a word about it", async (t) => {
+test("everyday SQL works on PostgreSQL, and rows and bytes are cut at the bounds with a note", async (t) => {
   await using server = await startPostgres();
   await using api = await openConsole(server, { SQL_MAX_ROWS: "300", SQL_MAX_BYTES: "100000" });
   for (const [query, answer] of ANSWERED) {
@@ -107,7 +107,7 @@ test("everyday SQL works on PostgreSQL, and rows and bytes are cut at the bounds
   assert.deepEqual([bytes.rows.length, bytes.truncated], [3, true]);
 });
 
-test("without a user of its own, or with one that may do more, there is no console, and the answer says how to get one", async () => {
+test("without its own user, or with one that has more privileges, the console is off, and the answer says how to enable it", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const name = new URL(url).pathname.slice(1);
@@ -145,7 +145,7 @@ test("without a user of its own, or with one that may do more, there is no conso
   assert.equal((await answerAs(env))[0], 200);
 });
 
-test("a query whose client is gone is ended, here and on the server", async () => {
+test("a query whose client has disconnected is ended, here and on the server", async () => {
   await using server = await startPostgres();
   await using api = await openConsole(server, { SQL_TIMEOUT_MS: "60000" });
   const gone = new AbortController();

@@ -20,18 +20,18 @@ function beat(of: Partial<Beat>): Beat {
   };
 }
 
-Deno.test("a host whose actors have all been heard of is well", () => {
+Deno.test("a host is healthy while all its actors have reported recently", () => {
   const beats = [beat({}), beat({ actor: "courier", state: "working", at: NOW - 12_000 })];
   assert.equal(complaint(beats, "here", NOW), undefined);
 });
 
-Deno.test("an actor that is silent or has stopped is complained about", () => {
+Deno.test("a silent or stopped actor is reported", () => {
   const beats = [beat({}), beat({ actor: "courier", at: NOW - 31_000 })];
   assert.equal(complaint(beats, "here", NOW), "courier was last heard of 31 s ago.");
   assert.match(complaint([beat({ state: "stopped" })], "here", NOW) ?? "", /saver/);
 });
 
-Deno.test("what an earlier process of the same host said doesn't count, nor what other hosts say", () => {
+Deno.test("reports of an earlier process of the same host and of other hosts don't count", () => {
   const beats = [beat({ at: NOW - 60_000 }), beat({ state: "stopped", at: NOW - 50_000 }), beat({})];
   assert.equal(complaint(beats, "here", NOW), undefined);
   assert.match(complaint([beat({ host: "there" })], "here", NOW) ?? "", /No actor of here/);

@@ -28,7 +28,7 @@ async function contents(folder: string): Promise<Record<string, string>> {
   );
 }
 
-Deno.test("an empty folder gets keys, and the saver knows the server's host key from the beginning", async () => {
+Deno.test("an empty folder gets keys, and the saver knows the server's host key from the start", async () => {
   await using at = await project();
   const lines = await prepare(at);
   assert.equal(lines.filter((line) => line.startsWith("Made ")).length, 4);
@@ -40,7 +40,7 @@ Deno.test("an empty folder gets keys, and the saver knows the server's host key 
   }
 });
 
-Deno.test("the server's copies are the public key and the host key, never the private key", async () => {
+Deno.test("the server gets the public key and the host key, never the private key", async () => {
   await using at = await project();
   await ensureKeys(at.keys, { type: "ed25519" });
   await prepare(at);
@@ -52,7 +52,7 @@ Deno.test("the server's copies are the public key and the host key, never the pr
   assert.equal((await Deno.stat(`${at.serverKeys}/ssh_host_ed25519_key`)).mode! & 0o777, 0o600);
 });
 
-Deno.test("doing it again changes nothing, and a key pair that is there is used whatever its mode", async () => {
+Deno.test("a second run changes nothing, and an existing key pair is used whatever its mode", async () => {
   await using at = await project();
   await ensureKeys(at.keys, { type: "ed25519" });
   const before = await contents(at.keys);
@@ -65,7 +65,7 @@ Deno.test("doing it again changes nothing, and a key pair that is there is used 
   assert.deepEqual(await contents(at.keys), keys);
 });
 
-Deno.test("a new host key replaces the old one among the known hosts, those of others stay", async () => {
+Deno.test("a new host key replaces the old one in known_hosts; those of other hosts stay", async () => {
   await using at = await project();
   await ensureKeys(at.keys, { type: "ed25519" });
   await prepare(at);
@@ -91,7 +91,7 @@ Deno.test("a public key without its private one is reported, and not replaced", 
   assert.deepEqual(Object.keys(await contents(at.keys)), ["sftp_user.pub"]);
 });
 
-Deno.test("links among the data are ignored: they could lead anywhere", async () => {
+Deno.test("links in the data folder are ignored: they could lead anywhere", async () => {
   await using at = await project();
   await Deno.mkdir(`${at.root}/outside`);
   await Deno.symlink(`${at.root}/outside`, `${at.root}/data/link`);

@@ -161,7 +161,7 @@ const CASES: Record<string, Case> = {
 };
 
 for (const [name, { replica, path, header, paging, key, mask, has }] of Object.entries(CASES)) {
-  Deno.test(`a definition is written for a source like ${name}, and reads all that it has`, async () => {
+  Deno.test(`a definition is written for a source like ${name}, and reads all its records`, async () => {
     await using source = serve(replica);
     const headers = header === undefined ? [] : [header];
     const drafted = await draft(`${source.origin}${path}`, { name, headers, readEnv, signal });
@@ -182,12 +182,12 @@ const number = (url: URL, name: string, otherwise: number) => Number(url.searchP
 
 /** Sources that say little, or not the truth: a definition of them reads everything, or can't be used yet. */
 const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
-  "pages by a parameter that nobody guesses": {
+  "pages by a parameter with an unusual name": {
     replica: ({ url }) =>
       json(rows.slice((number(url, "feuille", 1) - 1) * 20, number(url, "feuille", 1) * 20)),
     by: undefined,
   },
-  "a total, and pages by a parameter that nobody guesses": {
+  "a total, and pages by a parameter with an unusual name": {
     replica: ({ url }) =>
       json({ total: 57, rows: rows.slice(number(url, "depuis", 0), number(url, "depuis", 0) + 7) }),
     by: undefined,
@@ -199,7 +199,7 @@ const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
   },
   "everything at once": { replica: () => json(rows), by: "none" },
   "a list under a key with a dot": { replica: () => json({ "rows.all": rows, total: RECORDS }), by: "none" },
-  "pages without a word": {
+  "pages without a total or a flag": {
     replica: ({ url }) => json(rows.slice((number(url, "page", 1) - 1) * 20, number(url, "page", 1) * 20)),
     by: "page",
   },
@@ -251,7 +251,7 @@ const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
   },
 };
 
-Deno.test("a source that says little, or something false, is read completely, or its paging is reported as not found", async (t) => {
+Deno.test("a source that reveals little or something false is read completely, or its paging is reported as not found", async (t) => {
   for (const [what, { replica, by }] of Object.entries(ODD)) {
     await t.step(what, async () => {
       await using source = serve(replica);
@@ -271,7 +271,7 @@ Deno.test("a source that says little, or something false, is read completely, or
   }
 });
 
-Deno.test("nothing that a source says becomes code", async () => {
+Deno.test("no text of a source becomes code", async () => {
   const hostile = ["\n", "\r", "\u2028", "\u2029", "*/", "`${", '"'].map((mark) =>
     `${mark}globalThis.hostile=1;//`
   );
@@ -296,7 +296,7 @@ Deno.test("nothing that a source says becomes code", async () => {
   assert.equal("hostile" in globalThis, false);
 });
 
-Deno.test("what is no list, or wants credentials, is refused with what to do", async () => {
+Deno.test("an answer without a list, or one that requires credentials, is refused with what to do", async () => {
   await using source = serve(replicas.stripe);
   const ask = (url: string, ...headers: string[]) =>
     draft(url, { name: undefined, headers, readEnv, signal });
@@ -328,7 +328,7 @@ async function etl(args: string[], env: Record<string, string>): Promise<{ code:
   return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
 
-Deno.test("what etl new writes passes the type checker, is never overwritten, and can be tried", async () => {
+Deno.test("the definition written by etl new passes the type checker, is never overwritten, and can be tried", async () => {
   const folder = await Deno.makeTempDir();
   try {
     for (const [name, { replica, path, header }] of Object.entries(CASES)) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { linksIn } from "./link_header.ts";
 
-Deno.test("links are read as RFC 8288 says", () => {
+Deno.test("links are parsed as RFC 8288 says", () => {
   const cases: [header: string, links: [target: string, ...rels: string[]][]][] = [
     ["", []],
     ['<https://a/?page=2>; rel="next"', [["https://a/?page=2", "next"]]],
@@ -22,7 +22,7 @@ Deno.test("links are read as RFC 8288 says", () => {
   }
 });
 
-Deno.test("a header that is no list of links is none, rather than an end", () => {
+Deno.test("a header that isn't a list of links counts as missing, not as the end", () => {
   for (const header of ["https://a; rel=next", '<a; rel="next"', '<a>; rel="next', "<a> <b>", "next"]) {
     assert.equal(linksIn(header), undefined, header);
   }

@@ -146,7 +146,7 @@ const STYLES: Record<string, Case> = {
 
 const LINES = ALL.map((record) => JSON.stringify(record));
 
-Deno.test("in every style of paging each record comes once, and a run that is stopped at any page is resumed there, into the same file", async (t) => {
+Deno.test("with every style of paging each record arrives once, and a run stopped at any page is resumed there, in the same file", async (t) => {
   for (const [style, one] of Object.entries(STYLES)) await t.step(style, () => stoppedAtEachPage(one));
 });
 
@@ -170,7 +170,7 @@ async function stoppedAtEachPage({ source, answer, requested }: Case) {
   }
 }
 
-Deno.test("numbers beyond 2^53 keep their digits as cursors, as the last record's field, and as where the next run begins", async () => {
+Deno.test("numbers beyond 2^53 keep their digits as cursors, as the last record's field, and as the start of the next run", async () => {
   const ids = ["9007199254740993", "9007199254740995", "9007199254740997"];
   const requested = (names: string) => ids.map((id) => `/things?${names}=${id}`);
   const page = (after: string | null) => ids[ids.indexOf(after ?? "") + 1];

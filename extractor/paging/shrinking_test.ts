@@ -47,7 +47,7 @@ function walk(paging: AnyPaging, count: number, deleted: readonly (readonly numb
   return { came, left, answers };
 }
 
-Deno.test("whatever is deleted while offsets or page numbers are read, no record that stays is lost", () => {
+Deno.test("whatever is deleted while offsets or page numbers are read, no remaining record is lost", () => {
   const places = fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { maxLength: 3 });
   const deletions = fc.array(places, { maxLength: 40 });
   for (const [name, paging] of Object.entries(STYLES)) {
@@ -60,7 +60,7 @@ Deno.test("whatever is deleted while offsets or page numbers are read, no record
   }
 });
 
-Deno.test("a source that stays as it is is asked for each page once", () => {
+Deno.test("each page of an unchanged source is requested once", () => {
   for (const [name, paging] of Object.entries(STYLES)) {
     assert.equal(walk(paging, 52, [])?.answers, 11, name);
   }

@@ -55,7 +55,7 @@ test("files that were sent ahead are not sent again, and get their names with th
   );
 });
 
-test("what was sent ahead and isn't wanted is removed, whole or not", async () => {
+test("a file that was sent ahead and isn't needed is removed, whole or not", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   const raw = await pipeline.file("raw", 10 * LARGE);
   {
@@ -71,7 +71,7 @@ test("what was sent ahead and isn't wanted is removed, whole or not", async () =
   assert.deepEqual(await pipeline.names(), [], "nor is anything left when the service ends");
 });
 
-test("another file than the one that was sent ahead is sent, and the first one waits to be forgotten", async () => {
+test("another file than the one sent ahead is sent, and the first one stays until it is forgotten", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   const before = await pipeline.file("raw", LARGE);
@@ -87,7 +87,7 @@ test("another file than the one that was sent ahead is sent, and the first one w
   assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
 });
 
-test("a server that died since makes the delivery send everything itself", async () => {
+test("if the server died since, the delivery sends everything itself", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
@@ -103,7 +103,7 @@ test("a server that died since makes the delivery send everything itself", async
   assert.deepEqual(await pipeline.read(raw.name), await Deno.readFile(raw.path));
 });
 
-test("a connection that was lost while it waited costs the delivery nothing but time", async () => {
+test("a connection lost while it waited costs the delivery only time", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   using folder = watchFolder(pipeline.server.folder.disk);
@@ -117,7 +117,7 @@ test("a connection that was lost while it waited costs the delivery nothing but 
   assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
 });
 
-test("an abort during the delivery removes what was sent ahead, too", async () => {
+test("an abort during the delivery also removes files that were sent ahead", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   const files = [await pipeline.file("raw", LARGE), await pipeline.file("processed", 4 * LARGE)];
@@ -131,7 +131,7 @@ test("an abort during the delivery removes what was sent ahead, too", async () =
   assert.deepEqual(await pipeline.names(), []);
 });
 
-test("small files aren't worth it", async () => {
+test("small files are not sent ahead", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   await using delivery = sftpDelivery(pipeline.options);
   assert.equal(delivery.sendAhead(await pipeline.run()), undefined);

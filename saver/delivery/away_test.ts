@@ -23,7 +23,7 @@ function countThreads() {
   };
 }
 
-Deno.test("while the server is away only the first try starts a thread; once it is back, files are delivered", async () => {
+Deno.test("while the server is unreachable only the first try starts a thread; once it is back, files are delivered", async () => {
   await using stage = await SftpStage.open(OURS);
   const file = await stage.file("raw", 9_000_000);
   await using delivery = sftpDelivery(stage.options);
@@ -46,7 +46,7 @@ Deno.test("while the server is away only the first try starts a thread; once it 
   assert.deepEqual(delivered.map(({ skipped }) => skipped), [false, false]);
 });
 
-Deno.test("a look at a server that is away ends with the signal of the delivery", async () => {
+Deno.test("a check of an unreachable server ends with the signal of the delivery", async () => {
   await using stage = await SftpStage.open(OURS);
   await using delivery = sftpDelivery(stage.options);
   await stage.server.kill();

@@ -38,7 +38,7 @@ for (const kind of [OPENSSH, OURS]) {
       await body(pipeline);
     });
 
-  test("a key that the server doesn't know is refused for good, and so is another user", async (pipeline) => {
+  test("a key or user that the server doesn't know is a permanent failure", async (pipeline) => {
     const { privateKey } = await ensureKeys(`${pipeline.temp}/stranger`, { type: "ed25519" });
     await assert.rejects(probe(pipeline, { keyPath: privateKey }), (error: Error) => {
       assert.ok(error instanceof PermanentError);
@@ -48,7 +48,7 @@ for (const kind of [OPENSSH, OURS]) {
     await assert.rejects(probe(pipeline, { user: "nemo" }), PermanentError);
   });
 
-  test("an unknown host is refused, telling how to make it known; that done, it is trusted", async (pipeline) => {
+  test("an unknown host is refused with instructions to trust it; after that it is trusted", async (pipeline) => {
     const knownHosts = `${pipeline.temp}/empty_known_hosts`;
     const fingerprint = await fingerprintIn(pipeline.server.hostKey);
     let message = "";
@@ -64,7 +64,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.equal((await probe(pipeline, { knownHosts })).fingerprint, fingerprint);
   });
 
-  test("the first key of a host is recorded where that is wanted, and another one refused from then on", async (pipeline) => {
+  test("the first key of a host is recorded if configured, and another one is refused from then on", async (pipeline) => {
     const knownHosts = `${pipeline.temp}/new_known_hosts`;
     await Deno.writeTextFile(knownHosts, "# no line end");
     const options = { knownHosts, hostKeyPolicy: "accept-new" } as const;
@@ -87,7 +87,7 @@ for (const kind of [OPENSSH, OURS]) {
     await assert.rejects(Deno.stat(knownHosts), Deno.errors.NotFound);
   });
 
-  test("a changed host key is refused, telling both fingerprints", async (pipeline) => {
+  test("a changed host key is refused, with both fingerprints", async (pipeline) => {
     const expected = await pinAnother(pipeline, pipeline.options.knownHosts);
     const shown = await fingerprintIn(pipeline.server.hostKey);
     for (const hostKeyPolicy of ["strict", "accept-new"] as const) {
@@ -118,7 +118,7 @@ for (const kind of [OPENSSH, OURS]) {
     );
   });
 
-  test("nobody at the port is a passing failure", async (pipeline) => {
+  test("a port without a listener is a transient failure", async (pipeline) => {
     await pipeline.server.kill();
     await assert.rejects(
       probe(pipeline),
@@ -127,7 +127,7 @@ for (const kind of [OPENSSH, OURS]) {
   });
 }
 
-opensshTest("of a host with several keys, one that is known is asked for", async () => {
+opensshTest("of a host with several keys, a known one is requested", async () => {
   const temp = await Deno.makeTempDir();
   try {
     await sshKeygen("-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", `${temp}/rsa`);
@@ -159,7 +159,7 @@ opensshTest("of a host with several keys, one that is known is asked for", async
 });
 
 for (const type of ["rsa", "ed25519"] as const) {
-  opensshTest(`both servers take an encrypted ${type} key`, async () => {
+  opensshTest(`both servers accept an encrypted ${type} key`, async () => {
     for (const kind of [OPENSSH, OURS]) {
       await using pipeline = await SftpStage.open(kind);
       const path = `${pipeline.temp}/encrypted`;
@@ -205,7 +205,7 @@ Deno.test("a known hosts file that can't be written is reported", async () => {
   );
 });
 
-Deno.test("keys that are recorded at the same time are all kept", async () => {
+Deno.test("keys recorded at the same time are all kept", async () => {
   const temp = await Deno.makeTempDir();
   try {
     const blob = new Uint8Array([0, 0, 0, 1, 120]);

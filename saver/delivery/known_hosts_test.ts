@@ -11,7 +11,7 @@ const A = key("key A");
 const B = key("key B");
 const [a, b] = [A, B].map((each) => `${each.type} ${btoa(new TextDecoder().decode(each.blob))}`);
 
-Deno.test("a key is judged by the lines for its host and port alone", () => {
+Deno.test("a key is judged only by the lines for its host and port", () => {
   const known = KnownHosts.parse([
     "# a comment",
     "",
@@ -40,19 +40,19 @@ Deno.test("a key is judged by the lines for its host and port alone", () => {
   assert.equal(verdict("gone.example", 22, B), "unknown");
 });
 
-Deno.test("what is written is read again", () => {
+Deno.test("a written file can be read again", () => {
   const known = KnownHosts.parse(lineFor("Host.example", 2022, A) + lineFor("host.example", 22, B));
   assert.equal(known.judge("host.example", 2022, A).kind, "known");
   assert.equal(known.judge("host.example", 22, B).kind, "known");
 });
 
-Deno.test("bytes that are no host key are refused", () => {
+Deno.test("bytes that aren't a host key are refused", () => {
   for (const bytes of [[], [0, 0, 0, 9, 1], [255, 255, 255, 255, 1]]) {
     assert.throws(() => hostKeyOf(new Uint8Array(bytes)), PermanentError);
   }
 });
 
-Deno.test("a host key that finds no room on its disk waits for it, as all that a disk refuses does", async () => {
+Deno.test("a host key that doesn't fit on its disk waits for room, like every other write", async () => {
   const folder = await Deno.makeTempDir({ prefix: "known-hosts-" });
   try {
     using disk = failWritesAt(1, "ENOSPC");

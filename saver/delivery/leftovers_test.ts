@@ -35,7 +35,7 @@ async function kill(process: Deno.ChildProcess): Promise<void> {
   await process.status;
 }
 
-test("what a killed saver left of a run that is never delivered is removed at a later session", async () => {
+test("files left by a killed saver of a run that is never delivered are removed in a later session", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const lost = { ...await stage.file("raw", 60_000_000), name: "lost.jsonl" };
   using folder = watchFolder(stage.server.folder.disk);
@@ -55,7 +55,7 @@ test("what a killed saver left of a run that is never delivered is removed at a 
   assert.deepEqual(await stage.names(), [...files.map(({ name }) => name), MANIFEST.name].sort());
 });
 
-test("the folder, which may hold very many files, is listed at the first session of a process only", async () => {
+test("the folder, which may contain very many files, is listed only in the first session of a process", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const files = await stage.run();
   const planted = `.${files[0]!.name}.0123456789ab.part`;
@@ -68,7 +68,7 @@ test("the folder, which may hold very many files, is listed at the first session
   assert.ok(!(await stage.names()).includes(planted));
 });
 
-test("a session that broke off leaves nothing behind once its server is back, without a listing", async () => {
+test("a broken session leaves nothing behind once its server is back, without a listing", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const raw = await stage.file("raw", 60_000_000);
   const delivery = sftpDelivery(stage.options);
@@ -83,7 +83,7 @@ test("a session that broke off leaves nothing behind once its server is back, wi
   assert.deepEqual(await stage.names(), [MANIFEST.name]);
 });
 
-test("reading a file back to verify it reports that the work continues", async () => {
+test("reading a file back to verify it reports progress", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const raw = await stage.file("raw", 20_000_000);
   const reported: number[] = [];
@@ -93,7 +93,7 @@ test("reading a file back to verify it reports that the work continues", async (
   assert.ok(whileReading > 20, `${whileReading} reports of ${reported.length}`);
 });
 
-test("a thread that dies fails all that is asked of it, before and after", async () => {
+test("a thread that dies fails all its calls, before and after", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const file = await stage.file("raw", 9_000_000);
   // without permission to read its program the thread dies at its start

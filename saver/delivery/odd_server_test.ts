@@ -82,19 +82,19 @@ async function fileOf(text: string, path: string): Promise<LocalFile> {
   return { kind: "raw", path, name: basename(path), sha256, bytes: text.length };
 }
 
-Deno.test("a server that ends a list by an empty page gets its files", async () => {
+Deno.test("a server that ends a list with an empty page gets its files", async () => {
   assert.deepEqual(await deliverTo({ READDIR: (sftp, id) => sftp.name(id, []) }), [
     `/upload/${MANIFEST.name}`,
   ]);
 });
 
-Deno.test("a server that names the home by a relative path gets its files there", async () => {
+Deno.test("a server that returns a relative path for the home gets its files there", async () => {
   const home = { filename: "upload", longname: "", attrs: {} } as FileEntry;
   const names = await deliverTo({ REALPATH: (sftp, id) => sftp.name(id, [home]) }, { remoteDir: "in/box" });
   assert.deepEqual(names, [`/upload/in/box/${MANIFEST.name}`]);
 });
 
-Deno.test("what a server says of a failure is short, and steers no terminal", async () => {
+Deno.test("the server's error text is shortened and can't control a terminal", async () => {
   const says = `\x1b[31m\u202equota\n${"é".repeat(10_000)}`;
   const failure = await deliverTo({ WRITE: (sftp, id) => sftp.status(id, 4, says) }).catch((error) => error);
   assert.ok(failure instanceof TransientError, String(failure));

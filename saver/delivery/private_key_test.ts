@@ -55,7 +55,7 @@ test("keys in OpenSSH's and in PEM format are read, with and without passphrase"
   });
 });
 
-test("what is no private key that can be used is refused with what to do", async () => {
+test("an unusable private key is refused with what to do", async () => {
   await inFolder(async (folder) => {
     const path = await generate(`${folder}/key`, "-t", "ed25519", "-N", "");
     assert.match(await refusal(`${folder}/missing`), /there is no such file/);

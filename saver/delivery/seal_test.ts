@@ -25,7 +25,7 @@ async function decrypted(file: string, key: string): Promise<string> {
 
 const never = new AbortController().signal;
 
-test("encrypted files are delivered as NAME.age, each recipient can read them, and again sends nothing", async () => {
+test("encrypted files are delivered as NAME.age, each recipient can read them, and a repeat sends nothing", async () => {
   await using pipeline = await SftpStage.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const files = await pipeline.run();
@@ -49,7 +49,7 @@ test("encrypted files are delivered as NAME.age, each recipient can read them, a
   assert.deepEqual((await deliver()).map(({ skipped }) => skipped), [true, true, true, true]);
 });
 
-test("other content or other recipients make another encrypted file", async () => {
+test("other content or other recipients give another encrypted file", async () => {
   await using pipeline = await SftpStage.open(OURS);
   const [one, two] = [await identity(`${pipeline.temp}/one`), await identity(`${pipeline.temp}/two`)];
   const file = await pipeline.file("raw", 1_000);
@@ -63,7 +63,7 @@ test("other content or other recipients make another encrypted file", async () =
   );
 });
 
-test("what can't be encrypted is reported, secrets aren't shown, and nothing is left behind", async () => {
+test("a failed encryption is reported without secrets, and nothing is left behind", async () => {
   await using pipeline = await SftpStage.open(OURS);
   const { path, recipient } = await identity(`${pipeline.temp}/one`);
   const file = await pipeline.file("raw", 1_000);

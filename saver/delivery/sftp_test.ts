@@ -68,7 +68,7 @@ for (const kind of [OPENSSH, OURS]) {
       await body(pipeline);
     });
 
-  test("a run's files and its manifest arrive whole, and nothing else is left there", async (pipeline) => {
+  test("a run's files and its manifest arrive completely, and nothing else is left there", async (pipeline) => {
     const files = await pipeline.run();
     const reported: number[] = [];
     const delivered = await deliver(pipeline, files, {}, { onProgress: (bytes) => reported.push(bytes) });
@@ -106,7 +106,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.equal(mode! & 0o133, 0, "nobody else may write, nobody may execute");
   });
 
-  test("what was delivered is not sent again", async (pipeline) => {
+  test("delivered files are not sent again", async (pipeline) => {
     const files = await pipeline.run();
     await deliver(pipeline, files);
     const before = await Deno.stat(`${pipeline.server.folder.disk}/${files[0]!.name}`);
@@ -116,7 +116,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual([now.ino, now.mtime], [before.ino, before.mtime]);
   });
 
-  test("another file of the same name is a conflict, stays as it is, and keeps the manifest away", async (pipeline) => {
+  test("another file of the same name is a conflict, stays unchanged, and no manifest is delivered", async (pipeline) => {
     const [raw, processed] = await pipeline.run();
     await pipeline.plant(processed!.name, "x".repeat(processed!.bytes));
     await assert.rejects(deliver(pipeline, [raw!, processed!]), (error: Error) => {
@@ -133,7 +133,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.equal(new TextDecoder().decode(await pipeline.read(processed!.name)), "x");
   });
 
-  test("where the length alone is verified, a file of the same length counts as delivered, another one doesn't", async (pipeline) => {
+  test("if only the size is verified, a file of the same size counts as delivered, another one doesn't", async (pipeline) => {
     const [raw, processed] = await pipeline.run();
     await pipeline.plant(processed!.name, "x");
     const delivered = await deliver(pipeline, [raw!, processed!], { verify: "size" });
@@ -149,7 +149,7 @@ for (const kind of [OPENSSH, OURS]) {
     );
   });
 
-  test("what earlier deliveries left unfinished is removed, other files' leftovers stay", async (pipeline) => {
+  test("unfinished files of earlier deliveries are removed; those of other files stay", async (pipeline) => {
     const files = await pipeline.run();
     await pipeline.plant(`.${files[0]!.name}.0123456789ab.part`, "half a file");
     await pipeline.plant(".other.jsonl.0123456789ab.part", "somebody else's");
@@ -159,7 +159,7 @@ for (const kind of [OPENSSH, OURS]) {
     ]);
   });
 
-  test("a missing folder is made, with those above it", async (pipeline) => {
+  test("a missing folder is created, with its parents", async (pipeline) => {
     const [raw] = await pipeline.run();
     const [delivered] = await deliver(pipeline, [raw!], {
       remoteDir: `${pipeline.server.folder.remote}/2026/11/`,
@@ -171,7 +171,7 @@ for (const kind of [OPENSSH, OURS]) {
     );
   });
 
-  test("a file in the place of the folder, or a folder in the place of a file, is reported", async (pipeline) => {
+  test("a file in place of the folder, or a folder in place of a file, is reported", async (pipeline) => {
     const [raw] = await pipeline.run();
     await pipeline.plant("taken", "");
     const under = (path: string) =>
@@ -199,7 +199,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.equal(new TextDecoder().decode(await pipeline.read(raw.name)), "somebody else's");
   });
 
-  test("two deliveries of one run at once end with each file there once, or ask for another try", async (pipeline) => {
+  test("two simultaneous deliveries of one run end with each file there once, or ask for another try", async (pipeline) => {
     const files = [await pipeline.file("raw", 5_000_000), await pipeline.file("processed", 1_000)];
     const both = await Promise.allSettled([deliver(pipeline, files), deliver(pipeline, files)]);
     for (const outcome of both) {
@@ -211,7 +211,7 @@ for (const kind of [OPENSSH, OURS]) {
   });
 
   test(
-    "a server that dies in mid-file leaves nothing under the file's name, and the next try succeeds",
+    "a server that dies midway through a file leaves nothing under the file's name, and the next try succeeds",
     async (pipeline) => {
       const raw = await pipeline.file("raw", LONG);
       await using line = await openLine(pipeline);
@@ -247,7 +247,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual(await pipeline.names(), [MANIFEST.name, raw.name].sort());
   });
 
-  test("a server that is frozen from the start fails it too", async (pipeline) => {
+  test("a server that is frozen from the start fails the delivery too", async (pipeline) => {
     await pipeline.server.freeze();
     await assert.rejects(deliver(pipeline, [], { timeoutMs: 500 }), TransientError);
     await pipeline.server.thaw();
@@ -270,7 +270,7 @@ for (const kind of [OPENSSH, OURS]) {
     );
   });
 
-  test("a local file that isn't what was announced is not delivered", async (pipeline) => {
+  test("a local file that differs from its announcement is not delivered", async (pipeline) => {
     const [raw, processed] = await pipeline.run();
     await Deno.writeTextFile(processed!.path, "y");
     await assert.rejects(
@@ -285,7 +285,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual(await pipeline.names(), [raw!.name]);
   });
 
-  test("a name that is no plain file name is refused before anything is sent", async (pipeline) => {
+  test("a name that isn't a plain file name is refused before anything is sent", async (pipeline) => {
     const [raw] = await pipeline.run();
     for (const name of ["../x", "", "..", "a\nb"]) {
       await assert.rejects(deliver(pipeline, [{ ...raw!, name }]), PermanentError);
@@ -293,7 +293,7 @@ for (const kind of [OPENSSH, OURS]) {
     assert.deepEqual(await pipeline.names(), []);
   });
 
-  test("a probe answers the folder and the host key, and leaves no file", async (pipeline) => {
+  test("a probe returns the folder and the host key, and leaves no file", async (pipeline) => {
     const probed = await sftpDelivery(pipeline.options).probe(new AbortController().signal);
     const listed = await new Deno.Command("ssh-keygen", { args: ["-l", "-f", pipeline.server.hostKey] })
       .output();
@@ -320,7 +320,7 @@ opensshTest("OpenSSH: a folder that its user can't write to is reported as such"
 });
 
 opensshTest(
-  "OpenSSH: a server that can't store the file is a passing failure, and nothing is left there",
+  "OpenSSH: a server that can't store the file is a transient failure, and nothing is left there",
   async () => {
     await using pipeline = await SftpStage.open(OPENSSH_FULL);
     const [raw, processed] = await pipeline.run();
@@ -345,7 +345,7 @@ Deno.test("our server: outside of its folder nothing can be delivered", async ()
   assert.deepEqual(await pipeline.names(), []);
 });
 
-opensshTest("OpenSSH: a folder that isn't absolute is looked for in the user's home", async () => {
+opensshTest("OpenSSH: a relative folder is resolved in the user's home", async () => {
   await using pipeline = await SftpStage.open(OPENSSH);
   const [raw] = await pipeline.run();
   const [delivered] = await deliver(pipeline, [raw!], { remoteDir: "incoming" });

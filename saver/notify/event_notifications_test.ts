@@ -94,7 +94,7 @@ onEachEngine(
 );
 
 onEachEngine(
-  "the first completed run after a failed one is reported, later ones and repeated deliveries aren't",
+  "the first completed run after a failed one is reported; later ones and repeated deliveries aren't",
   async (engine) => {
     await using temp = await storeOn(engine);
     const complete = async (minute: number, fields = {}) => {
@@ -123,7 +123,7 @@ onEachEngine("a run that failed, was resumed and completes has recovered", async
   assert.deepEqual(typesOf(await run.complete()), ["run.recovered"]);
 });
 
-onEachEngine("the first run that completes after a late one has recovered", async (engine) => {
+onEachEngine("the first completed run after a late one has recovered", async (engine) => {
   await using temp = await storeOn(engine);
   const before = runOf(temp.store, 0);
   await before.ask();
@@ -142,7 +142,7 @@ const fields = (types: Record<string, string>): FieldTypes[] =>
   Object.entries(types).map(([field, types]) => ({ field, types: types.split("|") as FieldTypes["types"] }));
 
 onEachEngine(
-  "fields that are new, gone or of another type than in the run before are reported by name, without values",
+  "new fields, missing fields and fields of another type than in the run before are reported by name, without values",
   async (engine) => {
     await using temp = await storeOn(engine);
     assert.deepEqual(
@@ -177,7 +177,7 @@ onEachEngine(
   },
 );
 
-onEachEngine("a run that asked only for changes reports no field as gone", async (engine) => {
+onEachEngine("a run that requested only changes reports no field as gone", async (engine) => {
   await using temp = await storeOn(engine);
   await runOf(temp.store, 0).transform(fields({ id: "number", nickname: "string" }));
   const run = runOf(temp.store, 1);
@@ -190,7 +190,7 @@ onEachEngine("a run that asked only for changes reports no field as gone", async
 });
 
 Deno.test(
-  "hundreds of new fields with long names make a notification of bounded length",
+  "hundreds of new fields with long names give a notification of bounded length",
   async () => {
     await using temp = await storeOn(SQLITE);
     await runOf(temp.store, 0).transform(fields({ id: "number" }));

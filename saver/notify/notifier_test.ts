@@ -111,7 +111,7 @@ onEachEngine("each receiver gets a notification once, with a valid signature", a
   await assertSentOnce(engine, () => openChannel({ redisUrl: server.url, queuePath: "" }));
 }, "redis-server");
 
-Deno.test("a text can't call people or make links in a chat, and leads to the dashboard", () => {
+Deno.test("a text can't mention people or create links in a chat, and links to the dashboard", () => {
   const { notification: { text, data } } = orderFor("a");
   assert.equal(
     text,
@@ -126,7 +126,7 @@ Deno.test("a text can't call people or make links in a chat, and leads to the da
   });
 });
 
-Deno.test("while a secret is changed, receivers with the old and with the new one find the signature good", () => {
+Deno.test("while a secret is changed, receivers with the old or the new one accept the signature", () => {
   const [before, after] = ["the key of the month before last", "the key of this month, a longer one"]
     .map((text) => `whsec_${btoa(text)}`);
   const message = { id: "msg_1", body: '{"type":"test"}', now: Date.now() };
@@ -141,7 +141,7 @@ Deno.test("while a secret is changed, receivers with the old and with the new on
 });
 
 onEachEngine(
-  "a failing receiver is tried until it recovers, under the same id, and delays no other one",
+  "a failing receiver is retried until it recovers, under the same id, and delays no other one",
   async (engine) => {
     await using failing = startReceiver((times) => new Response(null, { status: times <= 3 ? 500 : 200 }));
     await using healthy = startReceiver();
@@ -167,7 +167,7 @@ Deno.test("notifications that wait for a failing receiver use no connection", as
   assert.deepEqual(new Set((await s.rows()).map(({ state }) => state)), new Set(["SENT"]));
 });
 
-Deno.test("a notification that a receiver always refuses keeps no other one from it", async () => {
+Deno.test("a notification that a receiver always refuses blocks no other one", async () => {
   const bad = orderFor("bad").webhook_id;
   await using picky: TestReceiver = startReceiver(() =>
     new Response(null, { status: picky.received.at(-1)!.id === bad ? 500 : 204 })
@@ -178,7 +178,7 @@ Deno.test("a notification that a receiver always refuses keeps no other one from
   assert.equal((await s.rows()).find(({ webhook_id }) => webhook_id === bad)!.state, "WAITING");
 });
 
-onEachEngine("500 for a week is a dead letter, and a replay of it tries again", async (engine) => {
+onEachEngine("500 for a week becomes a dead letter, and its replay tries again", async (engine) => {
   await using failing = startReceiver(() => new Response(null, { status: 500 }));
   await using s = await stage([failing.url], { engine });
   const key = s.receivers[0]!.key;
@@ -251,7 +251,7 @@ const TALKERS: [name: string, talk: (connection: Deno.Conn) => Promise<void>, re
   }, /Cannot notify 127\.0\.0\.1:\d+: /],
 ];
 for (const [name, talk, reason] of TALKERS) {
-  Deno.test(`a receiver that ${name} costs a bounded time, and is tried again`, async () => {
+  Deno.test(`a receiver that ${name} costs a bounded time, and is retried`, async () => {
     await using talker = startTalker(talk);
     await using s = await stage([talker.url], { answerWithinMs: 300 });
     const started = performance.now();
@@ -264,7 +264,7 @@ for (const [name, talk, reason] of TALKERS) {
   });
 }
 
-Deno.test("a receiver that accepts and then sends without end has accepted; what it sends isn't read", async () => {
+Deno.test("a receiver that accepts and then sends endless data has accepted; the data isn't read", async () => {
   let written = 0;
   await using talker = startTalker(async (connection) => {
     await readRequest(connection);
@@ -281,7 +281,7 @@ Deno.test("a receiver that accepts and then sends without end has accepted; what
 });
 
 onEachEngine(
-  "a notification for a receiver that was removed from the configuration ends as failed, with the reason",
+  "a notification for a receiver removed from the configuration ends as failed, with the reason",
   async (engine) => {
     await using s = await stage([], { engine });
     const receiver = { host: "gone.example.com", key: "0123456789abcdef" };

@@ -75,7 +75,7 @@ const typesOf = (all: readonly Notification[]) => all.map(({ type }) => type);
 
 async function lateOnce(engine: Engine, open?: () => Channel | Promise<Channel>): Promise<void> {
   await using s = await stage(engine, DAILY, open);
-  assert.deepEqual(await s.look(at("23T10:00:00")), [], "what was planned before nobody watched isn't late");
+  assert.deepEqual(await s.look(at("23T10:00:00")), [], "times planned before the watch began are not late");
   assert.deepEqual(await s.look(at("24T03:30:00")), [], "a run may take its time");
   const [late, ...others] = await s.look(at("24T04:00:00"));
   assert.deepEqual(others, []);
@@ -86,7 +86,7 @@ async function lateOnce(engine: Engine, open?: () => Channel | Promise<Channel>)
   );
   assert.equal(late!.data.extractor, "not running");
   for (const again of ["24T04:01:00", "24T12:00:00", "25T03:59:00"]) {
-    assert.deepEqual(await s.look(at(again)), [], "a planned time is told once");
+    assert.deepEqual(await s.look(at(again)), [], "a planned time is reported once");
   }
   assert.deepEqual(typesOf(await s.look(at("25T04:00:00"))), ["run.late"]);
   await s.complete(at("25T23:00:00"));
@@ -108,7 +108,7 @@ onEachEngine("after days without a saver, only the last missed time is reported"
   assert.deepEqual(await s.look(at("24T10:01:00")), []);
 });
 
-Deno.test("a run every minute that never starts is reported once an hour", async () => {
+Deno.test("a run planned every minute that never starts is reported once an hour", async () => {
   await using s = await stage(SQLITE, { ...DAILY, SLEEP_INTERVAL_SECONDS: 60 });
   let count = 0;
   for (let now = at("24T00:00:00"); now < at("24T12:00:00"); now += MINUTE) {
@@ -131,7 +131,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a schedule that was changed says nothing of the time before, and off says nothing",
+  "a changed schedule reports nothing about the time before, and off reports nothing",
   async () => {
     await using s = await stage();
     await s.look(at("23T10:00:00"));
@@ -146,7 +146,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a pipeline whose definition has become useless is late by its last schedule",
+  "a pipeline whose definition became unusable is late by its last schedule",
   async () => {
     await using s = await stage();
     await s.look(at("23T10:00:00"));
@@ -155,7 +155,7 @@ Deno.test(
   },
 );
 
-Deno.test("while events wait to be recorded, no run is called late", async () => {
+Deno.test("while events wait to be recorded, no run is reported as late", async () => {
   await using s = await stage();
   await s.look(at("23T10:00:00"));
   const body = JSON.stringify({ id: "x", published_at: new Date(Date.now() - HOUR).toISOString() });
@@ -195,7 +195,7 @@ onEachEngine(
     assert.deepEqual(
       await s.look(at("24T03:45:00")),
       [],
-      "one notification speaks for the pipeline's later runs",
+      "one notification covers the pipeline's later runs",
     );
     await s.tell(first, at("24T03:50:00"), {
       type: "phase_completed",
@@ -208,7 +208,7 @@ onEachEngine(
 );
 
 onEachEngine(
-  "new dead letters are reported once for each channel and look, those of notifications never",
+  "new dead letters are reported once for each channel and check, those of notifications never",
   async (engine) => {
     await using s = await stage(engine);
     const bury = async (to: string, id: string) => {
@@ -231,7 +231,7 @@ onEachEngine(
   },
 );
 
-Deno.test("the last planned time before a moment is the one after which none is planned until then", () => {
+Deno.test("the last planned time before a moment is the one with no other planned time in between", () => {
   const madrid = { ...DAILY, TZ: "Europe/Madrid", SCHEDULE: "30 2 * * *" };
   for (const timetable of [DAILY, madrid, { ...DAILY, SLEEP_INTERVAL_SECONDS: 7 }]) {
     for (let now = Date.UTC(2026, 2, 26); now < Date.UTC(2026, 2, 31); now += 7 * HOUR + 1_234) {

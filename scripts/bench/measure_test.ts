@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Contender, inTurn, linearity, percentile, spreadOf } from "./measure.ts";
 
-Deno.test("the median of an even number of measurements is between the two in the middle", () => {
+Deno.test("the median of an even number of measurements is the mean of the middle two", () => {
   assert.deepEqual(spreadOf([4, 1, 3, 2]), { median: 2.5, least: 1, greatest: 4, turns: 4 });
   assert.deepEqual(spreadOf([3, 1, 2]), { median: 2, least: 1, greatest: 3, turns: 3 });
 });
@@ -19,7 +19,7 @@ Deno.test("points on a line have an R² of 1, others less", () => {
   assert.ok(linearity([[1, 1], [10, 100], [100, 10_000]]) < 0.999);
 });
 
-Deno.test("ratios are taken turn by turn, and who goes first changes", async () => {
+Deno.test("ratios are taken in turns, and the order alternates", async () => {
   const order: string[] = [];
   const contender = (label: string, seconds: number[]): Contender => (turn) => {
     order.push(`${label}${turn}`);

@@ -18,13 +18,13 @@ const FAST: Result = {
 };
 const KNOWN: Result = { what: "bare queue", figure: spreadOf([0.6]), unit: "x" };
 
-Deno.test("a target holds by the median, in the direction that it has", () => {
+Deno.test("a target is judged by the median, in its own direction", () => {
   assert.equal(holds(SLOW), false);
   assert.equal(holds(FAST), true);
   assert.equal(holds(KNOWN), undefined);
 });
 
-Deno.test("the table shows both sides, the spread, the target and whether it holds", () => {
+Deno.test("the table shows both sides, the spread, the target and whether it is met", () => {
   const lines = table([SLOW, FAST, KNOWN]).split("\n").map((line) => line.replace(/ +/g, " "));
   assert.equal(lines.length, 5);
   assert.equal(

@@ -4,7 +4,7 @@ import { newRunId } from "../contracts/ids.ts";
 import { HeardCancellations } from "./cancel.ts";
 import { compose } from "./message.ts";
 
-Deno.test("a cancellation ends the work on older orders of its run, not on an order that is given after it", async () => {
+Deno.test("a cancellation ends the work on older orders of its run, not on a later order", async () => {
   await using channel = await openTemporaryChannel();
   const stop = new AbortController();
   const cancellations = new HeardCancellations();

@@ -11,7 +11,7 @@ import { pause } from "./backoff.ts";
 import { ReportedRetries } from "./retries.ts";
 import { runActor } from "./run_actor.ts";
 
-Deno.test("a transient failure is tried again until it passes, and a try that fails as before is not reported again", async () => {
+Deno.test("a transient failure is retried until it passes, and a repeated failure is not reported again", async () => {
   let tries = 0;
   await using s = await stage(() => {
     if (++tries < 3) throw new TransientError("the disk is full", { retryAfterMs: 1 });
@@ -24,7 +24,7 @@ Deno.test("a transient failure is tried again until it passes, and a try that fa
   assert.deepEqual(types, ["phase_started", "phase_retrying", "phase_started", "phase_completed"]);
 });
 
-Deno.test("each new reason of a failed try is reported, and a repeated try that makes progress", async () => {
+Deno.test("each new reason of a failed try is reported, and so is a repeated try that makes progress", async () => {
   const reasons = ["the server is away", "the server is away", "the key is refused", "the server is away"];
   await using s = await stage((_, { attempt, progress }) => {
     const reason = reasons[attempt - 1];
@@ -51,7 +51,7 @@ Deno.test("each new reason of a failed try is reported, and a repeated try that 
   ]);
 });
 
-Deno.test("what is reported of a text that is no JSON holds nothing of the text", async () => {
+Deno.test("a report about a text that isn't JSON contains nothing of the text", async () => {
   await using s = await stage(() => Promise.resolve(JSON.parse('{"email":"ana@example.com"')), {
     maxAttempts: 1,
   });
@@ -184,7 +184,7 @@ needing("redis-server")(
   },
 );
 
-Deno.test("a failure is settled also where the channel refuses the news of it", async () => {
+Deno.test("a failure is settled even if the channel refuses its event", async () => {
   await using s = await stage(() => Promise.reject(new PermanentError("the file is gone")));
   const { claim } = s.channel;
   s.channel.claim = async function (...call) {

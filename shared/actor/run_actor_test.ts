@@ -5,7 +5,7 @@ import { LeaseLost, PermanentError } from "../errors/errors.ts";
 import { compose } from "./message.ts";
 import { runActor } from "./run_actor.ts";
 
-Deno.test("a message that is handled is acknowledged together with its outputs, whose ids follow from its own", async () => {
+Deno.test("a handled message is acknowledged together with its outputs, whose ids derive from its own", async () => {
   await using s = await stage((message) =>
     Promise.resolve({
       outputs: [{
@@ -36,7 +36,7 @@ Deno.test("a message that is handled is acknowledged together with its outputs, 
   await output?.complete();
 });
 
-Deno.test("a permanent failure goes to the dead letters at once, with the reason, and the run is reported as failed", async () => {
+Deno.test("a permanent failure becomes a dead letter at once, with the reason, and the run is reported as failed", async () => {
   await using s = await stage(() => Promise.reject(new PermanentError("the file is gone")));
   const runId = await give(s.channel);
   await s.settledTimes(1);
@@ -62,7 +62,7 @@ Deno.test("an unknown error counts as transient, and becomes a dead letter after
   assert.equal(failed?.type === "run_failed" && failed.retryable, true);
 });
 
-Deno.test("a message that kills its consumer each time runs out of attempts without being handled again", async () => {
+Deno.test("a message that kills its consumer each time uses up its attempts and isn't handled again", async () => {
   const channel = await openTemporaryChannel();
   await give(channel);
   for (let death = 0; death < 2; death++) {
@@ -131,7 +131,7 @@ Deno.test("a message without a run belongs to the run of its file, always the sa
   assert.match(seen[0]!, /^[0-9a-f]{8}-[0-9a-f]{4}-8/);
 });
 
-Deno.test("a stop lets the message at hand finish", async () => {
+Deno.test("a stop lets the current message finish", async () => {
   const begun = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
   const s = await stage(async () => {
@@ -148,7 +148,7 @@ Deno.test("a stop lets the message at hand finish", async () => {
   await s[Symbol.asyncDispose]();
 });
 
-Deno.test("a stop hands back what does not finish in time, and no attempt is wasted", async () => {
+Deno.test("a stop returns a message that doesn't finish in time, and no attempt is used up", async () => {
   const begun = Promise.withResolvers<void>();
   const s = await stage((_, handling) => (begun.resolve(), endless(handling)));
   await give(s.channel);
@@ -182,7 +182,7 @@ Deno.test("work whose lease was lost is stopped and settles nothing", async () =
   assert.equal((await s.channel.mailbox("channel:phase1_complete").state()).depth, 1);
 });
 
-Deno.test("a run that is cancelled ends at once, as a dead letter that says by whom", async () => {
+Deno.test("a cancelled run ends at once, as a dead letter that names who cancelled it", async () => {
   const begun = Promise.withResolvers<void>();
   await using s = await stage((_, handling) => (begun.resolve(), endless(handling)));
   const runId = await give(s.channel);
@@ -203,7 +203,7 @@ Deno.test("a run that is cancelled ends at once, as a dead letter that says by w
   );
 });
 
-Deno.test("the directory shows what an actor does, and that it has stopped", async () => {
+Deno.test("the directory shows an actor's current work, and that it has stopped", async () => {
   const begun = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
   const s = await stage(async (_, { progress }) => {

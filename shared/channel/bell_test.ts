@@ -4,7 +4,7 @@ import { Bell, readAtEachRing, waitForClaim } from "./bell.ts";
 const NEVER = new AbortController().signal;
 const LONG_MS = 60_000;
 
-Deno.test("a ring between looking and waiting is not missed", async () => {
+Deno.test("a ring between checking and waiting is not missed", async () => {
   const bell = new Bell();
   const { rings } = bell;
   bell.ring();
@@ -12,7 +12,7 @@ Deno.test("a ring between looking and waiting is not missed", async () => {
   assert.equal(bell.rings, 1);
 });
 
-Deno.test("all who wait are woken by a ring, by their signal or by their time, and leave nothing behind", async () => {
+Deno.test("all waiters are woken by a ring, by their signal or by their timeout, and leave nothing behind", async () => {
   const bell = new Bell();
   const end = new AbortController();
   const waits = [bell.wait(0, LONG_MS, end.signal), bell.wait(0, LONG_MS, end.signal)];
@@ -25,7 +25,7 @@ Deno.test("all who wait are woken by a ring, by their signal or by their time, a
   await bell.wait(1, 1, NEVER);
 });
 
-Deno.test("a claim that was found is passed on although the signal was aborted meanwhile", async () => {
+Deno.test("a found claim is returned even if the signal was aborted meanwhile", async () => {
   const end = new AbortController();
   const claim = {
     id: "m",
@@ -44,7 +44,7 @@ Deno.test("a claim that was found is passed on although the signal was aborted m
   assert.equal(found, claim);
 });
 
-Deno.test("reading continues at once while there is something, and at each ring", async () => {
+Deno.test("reading continues immediately while there are messages, and at each ring", async () => {
   const bell = new Bell();
   const end = new AbortController();
   const pages = [["a", "b"], ["c"], [], ["d"]];

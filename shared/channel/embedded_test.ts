@@ -31,21 +31,21 @@ async function assertRefused(path: string, why: RegExp): Promise<void> {
   assert.deepEqual(await Deno.readFile(path), before);
 }
 
-Deno.test("a file that is no database is refused and left as it is", async () => {
+Deno.test("a file that isn't a database is refused and left unchanged", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   await Deno.writeTextFile(path, "id,name\n1,not a database\n".repeat(200));
   await assertRefused(path, /is not a database/);
 });
 
-Deno.test("a database that is no queue is refused and left as it is", async () => {
+Deno.test("a database that isn't a queue is refused and left unchanged", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/data.db`;
   change(path, "CREATE TABLE etl_runs (id INTEGER); INSERT INTO etl_runs VALUES (1)");
   await assertRefused(path, /a database, but not a queue/);
 });
 
-Deno.test("a queue of a newer version is refused and left as it is", async () => {
+Deno.test("a queue of a newer version is refused and left unchanged", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   await (await openEmbeddedChannel(path))[Symbol.asyncDispose]();
@@ -53,13 +53,13 @@ Deno.test("a queue of a newer version is refused and left as it is", async () =>
   await assertRefused(path, /its version is 2, and this program knows 1/);
 });
 
-Deno.test("a folder that can't be made is a permanent failure", async () => {
+Deno.test("a folder that can't be created is a permanent failure", async () => {
   await using folder = await makeFolder();
   await Deno.writeTextFile(`${folder.path}/file`, "");
   await assert.rejects(openEmbeddedChannel(`${folder.path}/file/queue.db`), PermanentError);
 });
 
-Deno.test("the folder is made, and many can open the new file at once", async () => {
+Deno.test("the folder is created, and many processes can open the new file at once", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/a/b/queue.db`;
   const channels = await Promise.all(Array.from({ length: 6 }, () => openEmbeddedChannel(path)));
@@ -68,7 +68,7 @@ Deno.test("the folder is made, and many can open the new file at once", async ()
   for (const channel of channels) await channel[Symbol.asyncDispose]();
 });
 
-Deno.test("a writer who keeps the file locked makes calls fail in bounded time; reading and a later try work", async () => {
+Deno.test("a writer that keeps the file locked makes calls fail in bounded time; reading and a later try work", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   await using channel = await openEmbeddedChannel(path);
@@ -114,7 +114,7 @@ Deno.test("ids are forgotten seven days after their messages were settled, dead 
   assert.equal((await take(channel)).id, "old");
 });
 
-Deno.test("a process that publishes once forgets old ids too, and gives their space back to the disk", async () => {
+Deno.test("a process that publishes only once also forgets old ids, and frees their disk space", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   const body = "x".repeat(4_000);
@@ -131,7 +131,7 @@ Deno.test("a process that publishes once forgets old ids too, and gives their sp
   assert.ok((await Deno.stat(path)).size < size / 3);
 });
 
-Deno.test("after the clock was set back, new messages and those handed back come without waiting for the old time", async () => {
+Deno.test("after the clock was set back, new messages and returned ones arrive without waiting for the old time", async () => {
   await using folder = await makeFolder();
   await using channel = await openEmbeddedChannel(`${folder.path}/queue.db`);
   const clock = Date.now;
@@ -147,7 +147,7 @@ Deno.test("after the clock was set back, new messages and those handed back come
   assert.deepEqual([(await take(channel)).id, (await take(channel)).id], ["handed back", "last"]);
 });
 
-Deno.test("a lock that is held for longer than a call waits doesn't end a first start", async () => {
+Deno.test("a lock held longer than a call waits doesn't fail a first start", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   using other = new DatabaseSync(path);
@@ -161,7 +161,7 @@ Deno.test("a lock that is held for longer than a call waits doesn't end a first 
   assert.equal((await take(channel)).id, "m");
 });
 
-Deno.test("a watch doesn't lose its place when old messages are forgotten", async () => {
+Deno.test("a watch keeps its position when old messages are forgotten", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   await using channel = await openEmbeddedChannel(path);
@@ -177,14 +177,14 @@ Deno.test("a watch doesn't lose its place when old messages are forgotten", asyn
   }
 });
 
-Deno.test("waiters poll where the system doesn't report changes", async () => {
+Deno.test("waiters poll if the system doesn't report file changes", async () => {
   await using commits = new Commits("/nowhere/queue.db", () => 1);
   const start = performance.now();
   await commits.wait(commits.rings, 10_000, new AbortController().signal);
   assert.ok(performance.now() - start < 5_000);
 });
 
-Deno.test("news of another rings and one's own rings once; beats and claims wake nobody", async () => {
+Deno.test("commits of other processes and own ones each ring once; beats and claims wake nobody", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/queue.db`;
   await using channel = await openEmbeddedChannel(path);

@@ -23,7 +23,7 @@ async function insist(work: () => Promise<void>): Promise<void> {
   );
 }
 
-test("a server that is killed again and again loses nothing, and nothing comes twice", async () => {
+test("a server that is killed repeatedly loses and duplicates no message", async () => {
   await using server = await startRedis();
   await using producer = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   await using consumer = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
@@ -79,7 +79,7 @@ test("claims and watches wait through a restart of the server", async () => {
   end.abort();
 });
 
-test("a foreign message is adopted after a restart of the server, too", async () => {
+test("a foreign message is adopted after a restart of the server too", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   const claiming = take(channel);
@@ -91,7 +91,7 @@ test("a foreign message is adopted after a restart of the server, too", async ()
   assert.equal((await claiming).body, "hello");
 });
 
-test("publishing while the server is down or stuck fails in bounded time, and works again after", async () => {
+test("publishing to a stopped or frozen server fails in bounded time, and works again afterwards", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   const inBoundedTime = async (id: string) => {
@@ -117,7 +117,7 @@ test("publishing while the server is down or stuck fails in bounded time, and wo
   await nothing(channel);
 });
 
-test("a channel can be opened and closed while the server is away", async () => {
+test("a channel can be opened and closed while the server is unreachable", async () => {
   await using server = await startRedis();
   await server.stop();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
@@ -129,7 +129,7 @@ test("a channel can be opened and closed while the server is away", async () => 
   await assert.rejects(channel.ping(), TransientError);
 });
 
-test("a channel can be closed at any moment while its connections are made", async () => {
+test("a channel can be closed at any moment while it connects", async () => {
   await using server = await startRedis();
   using other = await plainClient(server);
   for (let turns = 0; turns < 30; turns += 1) {
@@ -146,7 +146,7 @@ test("a channel can be closed at any moment while its connections are made", asy
   }
 });
 
-test("a reply that is lost makes the caller repeat, and the repeat changes nothing", async () => {
+test("a lost reply makes the caller repeat, and the repeat changes nothing", async () => {
   await using server = await startRedis();
   await using line = cuttableLine(server.port);
   await using channel = await openRedisChannel({ url: line.url, callTimeoutMs: CALL_MS });
@@ -166,7 +166,7 @@ test("a reply that is lost makes the caller repeat, and the repeat changes nothi
   assert.deepEqual(await depths(direct, OUT), { depth: 1, dead: 0 });
 });
 
-test("messages that wait, ids and depth survive a restart in order", async () => {
+test("waiting messages, ids and depth survive a restart in order", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });
   await channel.publish(...["1", "2", "3", "4"].map((id) => message(id)));
@@ -199,7 +199,7 @@ test("a key of another type is a permanent failure, and none of the messages is 
   await claim.complete();
 });
 
-test("a password that is missing or wrong is a permanent failure that doesn't show it", async () => {
+test("a missing or wrong password is a permanent failure that doesn't show it", async () => {
   const password = "s3cret-p4ss";
   await using server = await startRedis({ password });
   const without = `redis://127.0.0.1:${server.port}`;
@@ -223,7 +223,7 @@ test("a password that is missing or wrong is a permanent failure that doesn't sh
   await assert.rejects(channel.ping(), (error: Error) => !Deno.inspect(error).includes(password));
 });
 
-test("a server without memory, or one that is a replica, is a transient failure", async () => {
+test("a server out of memory, or a replica, is a transient failure", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -242,7 +242,7 @@ test("a server without memory, or one that is a replica, is a transient failure"
   assert.deepEqual(await depths(channel, BOX), { depth: 2, dead: 0 });
 });
 
-test("a primary that is demoted without a dropped connection is left for the one that the address leads to", async () => {
+test("a primary that is demoted while connected is left for the server that the address leads to", async () => {
   await using old = await startRedis();
   await using promoted = await startRedis();
   await using line = await Line.to(old.port);
@@ -263,7 +263,7 @@ test("a primary that is demoted without a dropped connection is left for the one
   await listened(plain, BOX, 1);
 });
 
-test("a server that stays a replica is no answer to a ping", async () => {
+test("a ping fails while the server is a replica", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, callTimeoutMs: CALL_MS });
   using operator = await plainClient(server);
@@ -272,7 +272,7 @@ test("a server that stays a replica is no answer to a ping", async () => {
   await assert.rejects(channel.ping(), /a replica that takes no writes/);
 });
 
-test("a claim whose reply is lost costs no attempt, and is not waited for until its lease runs out", async () => {
+test("a claim whose reply is lost uses up no attempt, and is claimed again before its lease expires", async () => {
   await using server = await startRedis();
   await using line = await Line.to(server.port);
   await using channel = await openRedisChannel({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { unfit } from "./redis_server.ts";
 
-Deno.test("a server older than 7 is refused, one that doesn't say its version isn't", () => {
+Deno.test("a server older than version 7 is refused, one that hides its version isn't", () => {
   const of = (version: string) => unfit({ version, policy: "noeviction", keeps: "1" });
   for (const version of ["6.2.14", "5.0.3", "2.8"]) {
     assert.equal(of(version), `it has version ${version}, wanted 7 or newer. Upgrade it`);

@@ -23,7 +23,7 @@ async function idsIn(client: PlainClient): Promise<(string | undefined)[]> {
   return (await client.xRange(BOX, "-", "+") ?? []).map(({ message }) => message.id);
 }
 
-test("a plain subscriber sees exactly what is published, and the stream has it by then", async () => {
+test("a plain subscriber gets exactly the published bytes, and the stream already has them", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using subscriber = await plainClient(server);
@@ -42,7 +42,7 @@ test("a plain subscriber sees exactly what is published, and the stream has it b
   assert.deepEqual(await Promise.all(lengths), [2, 2, 1]);
 });
 
-test("a foreign message is adopted once and in order, although two consumers listen", async () => {
+test("a foreign message is adopted once and in order, even with two consumers", async () => {
   await using server = await startRedis();
   await using one = await openRedisChannel({ url: server.url });
   await using two = await openRedisChannel({ url: server.url });
@@ -51,7 +51,7 @@ test("a foreign message is adopted once and in order, although two consumers lis
   await onlooker.watch(BOX, new AbortController().signal);
   const bodies = [
     '{"raw_file":"data/raw_users/records_20261124_030007.jsonl"}',
-    "no JSON at all",
+    "not JSON at all",
     "[1,2]",
     '{"id":7}',
     '{"id":"theirs","raw_file":"x"}',
@@ -133,7 +133,7 @@ test("a listening consumer adopts foreign messages without a claim", async () =>
   assert.equal((await take(channel)).id, "foreign");
 });
 
-test("a server that deletes keys when its memory is full, or keeps none on its disk, is warned of", async () => {
+test("a server that evicts keys when its memory is full, or doesn't persist, causes a warning", async () => {
   await using server = await startRedis();
   using operator = await plainClient(server);
   await using channel = await openRedisChannel({ url: server.url });
@@ -146,7 +146,7 @@ test("a server that deletes keys when its memory is full, or keeps none on its d
   assert.equal(await channel.ping(), undefined, "where INFO is refused, nothing is said");
 });
 
-test("trimming spares what any group has yet to read or to acknowledge", async () => {
+test("trimming keeps entries that any group has yet to read or to acknowledge", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url, keepSettledMs: 0 });
   using other = await plainClient(server);
@@ -181,7 +181,7 @@ test("trimming spares what any group has yet to read or to acknowledge", async (
   assert.deepEqual(await idsIn(other), ["7"]);
 });
 
-test("a stream whose ids are ahead of the clock, as of a foreign entry, is trimmed too, and loses nothing that waits", async () => {
+test("a stream whose ids are ahead of the clock, as after a foreign entry, is trimmed too, and loses no waiting message", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -230,7 +230,7 @@ test("ids are forgotten seven days after their messages were settled", async () 
   await nothing(channel);
 });
 
-test("scripts, entries and whole databases that somebody removes do no harm", async () => {
+test("removed scripts, entries and whole databases do no harm", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
@@ -256,7 +256,7 @@ test("an entry that somebody adds to the stream by hand is handed out", async ()
   await claim.complete();
 });
 
-test("the right to connect to the server is the only right that it needs", async () => {
+test("it needs no right but the one to connect to the server", async () => {
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   await channel.publish(message("m"));

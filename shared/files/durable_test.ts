@@ -24,7 +24,7 @@ function watchNames() {
   return { steps, [Symbol.dispose]: () => void Object.assign(Deno, { rename, open }) };
 }
 
-Deno.test("a name that was given survives a power cut: the folder is synced after each rename", async () => {
+Deno.test("a final name survives a power failure: the folder is synced after each rename", async () => {
   const folder = await Deno.makeTempDir();
   try {
     using names = watchNames();

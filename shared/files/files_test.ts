@@ -30,7 +30,7 @@ async function linesOf(batches: AsyncIterable<{ lines: string[] }>): Promise<str
   return all;
 }
 
-Deno.test("a file has its name only when it is published, whole and with its facts", async () => {
+Deno.test("a file gets its name only when it is published, complete and with its size and checksum", async () => {
   await using folder = await startFolder();
   const text = `${"ab✓\u{1f600}\n".repeat(100_000)}end`; // more than the buffer, characters of each length at its seams
   await using file = await folder.files.create(folder.path);
@@ -47,14 +47,14 @@ Deno.test("a file has its name only when it is published, whole and with its fac
   assert.deepEqual(await folder.files.facts(folder.path), facts);
 });
 
-Deno.test("a file that nothing was written to is published empty", async () => {
+Deno.test("a file without content is published empty", async () => {
   await using folder = await startFolder();
   await using file = await folder.files.create(folder.path);
   assert.deepEqual(await file.publish(), { name: folder.path, bytes: 0, sha256: sha256("") });
   assert.deepEqual(await linesOf(folder.files.lines(folder.path, { sha256: sha256("") })), []);
 });
 
-Deno.test("an abandoned file leaves nothing, and the file that had its name stays", async () => {
+Deno.test("an abandoned file leaves nothing, and the earlier file of that name stays", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "old\n");
   await assert.rejects(async () => {
@@ -67,7 +67,7 @@ Deno.test("an abandoned file leaves nothing, and the file that had its name stay
   assert.equal(await Deno.readTextFile(folder.path), "old\n");
 });
 
-Deno.test("a published file replaces the one of its name only where that is wanted", async () => {
+Deno.test("a published file replaces an earlier one only if requested", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "old\n");
   await using file = await folder.files.create(folder.path);
@@ -78,7 +78,7 @@ Deno.test("a published file replaces the one of its name only where that is want
   assert.equal(await Deno.readTextFile(folder.path), "new\n");
 });
 
-Deno.test("a file that was kept is resumed where it was safe, and its hash covers the whole of it", async () => {
+Deno.test("a kept file is resumed where it was safe, and its hash covers all of it", async () => {
   await using folder = await startFolder();
   let safe = { bytes: 0 };
   {
@@ -110,7 +110,7 @@ Deno.test("a part file that is missing, too short or damaged is not resumed, and
   assert.equal(await Deno.readTextFile(`${folder.path}.part.short`), "short");
 });
 
-Deno.test("a writer that another one took over from neither writes into its file, nor publishes, nor removes it", async () => {
+Deno.test("a writer whose file another one took over neither writes to it, nor publishes, nor removes it", async () => {
   await using folder = await startFolder();
   {
     await using late = await folder.files.create(folder.path);
@@ -127,7 +127,7 @@ Deno.test("a writer that another one took over from neither writes into its file
   assert.equal(await Deno.readTextFile(folder.path), "next");
 });
 
-Deno.test("reading answers the file's facts in the same pass", async () => {
+Deno.test("reading returns the file's size and checksum in the same pass", async () => {
   await using folder = await startFolder();
   const text = `${"line\n".repeat(100_000)}last`;
   await writeAtomically(folder.path, text);
@@ -137,7 +137,7 @@ Deno.test("reading answers the file's facts in the same pass", async () => {
   assert.deepEqual(reported, [{ name: folder.path, bytes: text.length, sha256: sha256(text) }]);
 });
 
-Deno.test("a file that was changed since it was announced is refused at its end", async () => {
+Deno.test("a file changed since its announcement is refused at its end", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "a\nb\n");
   const seen: string[] = [];
@@ -157,7 +157,7 @@ Deno.test("a file that was changed since it was announced is refused at its end"
   assert.deepEqual([seen, reported], [["a", "b"], []]);
 });
 
-Deno.test("reading ends with the signal, and its reason", async () => {
+Deno.test("reading ends with the signal and its reason", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "line\n".repeat(200_000));
   const stop = new AbortController();
@@ -203,7 +203,7 @@ Deno.test("every operation refuses a path that isn't a file of a run", async () 
   await assert.rejects(folder.files.facts(sealed), PermanentError);
 });
 
-Deno.test("a file or a folder is removed, what isn't there is fine, and no link below the data directory is followed", async () => {
+Deno.test("a file or a folder is removed, a missing one is fine, and no link below the data directory is followed", async () => {
   await using folder = await startFolder();
   await using outside = await startFolder();
   const [own, others] = [`${folder.root}/raw_users`, `${outside.root}/raw_users`];
@@ -231,7 +231,7 @@ Deno.test("a file or a folder is removed, what isn't there is fine, and no link 
   assert.deepEqual(await outside.names(), ["x.jsonl"]);
 });
 
-Deno.test("a file that is missing, or is a folder, is a permanent failure that names it", async () => {
+Deno.test("a missing file, or a folder in its place, is a permanent failure that names it", async () => {
   await using folder = await startFolder();
   await assert.rejects(linesOf(folder.files.lines(folder.path)), (error: unknown) => {
     assert.ok(error instanceof PermanentError);
@@ -242,7 +242,7 @@ Deno.test("a file that is missing, or is a folder, is a permanent failure that n
   await assert.rejects(folder.files.facts(folder.path), PermanentError);
 });
 
-Deno.test("a small file is replaced whole", async () => {
+Deno.test("a small file is replaced as a whole", async () => {
   await using folder = await startFolder();
   await writeAtomically(folder.path, "one");
   await writeAtomically(folder.path, "two");
@@ -250,7 +250,7 @@ Deno.test("a small file is replaced whole", async () => {
   assert.deepEqual(await folder.names(), ["x.jsonl"]);
 });
 
-Deno.test("a full disk is a transient failure, leaves nothing, and the repeat succeeds when there is room", async () => {
+Deno.test("a full disk is a transient failure, leaves nothing, and the repeat succeeds once there is room", async () => {
   const root = await Deno.makeTempDir();
   await using owned = new AsyncDisposableStack();
   owned.defer(() => Deno.remove(root, { recursive: true }));

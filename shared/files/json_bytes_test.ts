@@ -31,7 +31,7 @@ const BROKEN = String
   " "a [ ] { } [1 [,] [1,] [1,,2] [1}2] {"a"} {"a":} {"a":1,} {,} {a:1} {1:1} {"a":1]} [1] [1]2 // /**/1`
   .split(/\s+/);
 
-Deno.test("what JSON.parse takes is taken, and nothing else", () => {
+Deno.test("exactly the texts that JSON.parse accepts are accepted", () => {
   for (const text of [...WHOLE, " [ 1 , 2 ]\r\n\t", '"\u007f\u0080\u2028\u{10ffff}"']) {
     assert.ok(isJson(text) && isTaken(text), text);
   }
@@ -40,7 +40,7 @@ Deno.test("what JSON.parse takes is taken, and nothing else", () => {
   }
 });
 
-Deno.test("a JSON text that was cut, or changed by a few characters, is taken as JSON.parse takes it", () => {
+Deno.test("a truncated or slightly changed JSON text is accepted if and only if JSON.parse accepts it", () => {
   const change = fc.record({
     at: fc.nat(),
     drop: fc.nat({ max: 3 }),
@@ -64,7 +64,7 @@ Deno.test("a JSON text that was cut, or changed by a few characters, is taken as
   );
 });
 
-Deno.test("depth has no end", () => {
+Deno.test("depth is unlimited", () => {
   assert.ok(isTaken("[".repeat(1_000_000) + "]".repeat(1_000_000)));
   assert.ok(isTaken('{"a":['.repeat(100_000) + "]}".repeat(100_000)));
   assert.ok(!isTaken("[".repeat(1_000_000)));

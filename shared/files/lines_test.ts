@@ -69,7 +69,7 @@ function cutAt(whole: Uint8Array, places: readonly number[]): Uint8Array[] {
   return ends.map((end, i) => whole.subarray(ends[i - 1] ?? 0, end));
 }
 
-Deno.test("any bytes in any chunks give the lines that a naive split gives", async () => {
+Deno.test("any bytes in any chunks give the lines of a naive split", async () => {
   await fc.assert(
     fc.asyncProperty(
       bytes,
@@ -106,7 +106,7 @@ for (
   });
 }
 
-Deno.test("bytes that are no UTF-8 spoil their own line alone", async () => {
+Deno.test("bytes that aren't UTF-8 affect only their own line", async () => {
   const whole = new Uint8Array([...encode("good\n"), 0xff, 0x61, 10, ...encode("also good ✓\n")]);
   assert.deepEqual(await split([whole]), {
     lines: ["good", "\ufffda", "also good ✓"],
@@ -114,7 +114,7 @@ Deno.test("bytes that are no UTF-8 spoil their own line alone", async () => {
   });
 });
 
-Deno.test("a line without end is cut, said to be so, and never held whole", async () => {
+Deno.test("an endless line is truncated, marked as such, and never held in memory as a whole", async () => {
   const chunk = encode("x".repeat(1_000));
   let held = 0;
   async function* endless() {
@@ -133,7 +133,7 @@ Deno.test("a line without end is cut, said to be so, and never held whole", asyn
   assert.ok(held - before < 10_000_000, `${held - before} bytes held for 100 MB`);
 });
 
-Deno.test("a cut goes through no character", async () => {
+Deno.test("a truncation splits no character", async () => {
   const { lines, flaws } = await split([encode("ab✓✓\n")], 6);
   assert.deepEqual({ lines, flaws }, { lines: ["ab✓"], flaws: [[1, "too-long"]] });
 });

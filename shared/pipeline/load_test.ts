@@ -171,7 +171,7 @@ for (const [change, ...says] of MISTAKES) {
   });
 }
 
-Deno.test("a definition with every option is taken", async () => {
+Deno.test("a definition with every option is accepted", async () => {
   const text = definition({
     schedule: 'env("FEED_SCHEDULE", "*/15 * * * *")',
     source: `{
@@ -216,7 +216,7 @@ Deno.test("a definition that can't be loaded is reported, and stops only its own
   assert.equal(broken.size, 7);
 });
 
-Deno.test("a name that a table of the store has is refused", async () => {
+Deno.test("a name that collides with a table of the store is refused", async () => {
   const store = new URL("../store/", import.meta.url);
   const migrations = ["0001_runs_and_records", "0002_trimmed", "0003_extractor_state"];
   const files = ["sqlite/schema.sql", ...migrations.map((name) => `postgres/migrations/${name}.sql`)];
@@ -236,7 +236,7 @@ Deno.test("a name that a table of the store has is refused", async () => {
   }
 });
 
-Deno.test("all problems of a definition are found at once, those of paths beside those of values", async () => {
+Deno.test("all problems of a definition are found at once, those of paths as well as those of values", async () => {
   const problems = await problemsOf(definition({
     key: '"uid"',
     mask: '["gone", 7]',
@@ -255,7 +255,7 @@ Deno.test("all problems of a definition are found at once, those of paths beside
   ]);
 });
 
-Deno.test("two pipelines can't deliver into one folder, however it is written", async () => {
+Deno.test("two pipelines can't deliver to one folder, however it is written", async () => {
   for (const [a, b] of [[".", "."], ["in", "./in/"], ["a/b", "a//b"], ["in", "b"], ["b", undefined]]) {
     const to = (name: string, folder?: string) =>
       definition({
@@ -273,7 +273,7 @@ Deno.test("two pipelines can't deliver into one folder, however it is written", 
   }
 });
 
-Deno.test("a lookup has to have the columns", async () => {
+Deno.test("a lookup must have the columns", async () => {
   const add = '{ code: { lookup: "teams.csv", key: "team", value: "code", by: "team" } }';
   for (
     const [head, isTaken] of [["team,code", true], ["\ufeffTeam, Code", true], ["team,code\rB,2", true], [
@@ -294,7 +294,7 @@ Deno.test("a lookup has to have the columns", async () => {
   }
 });
 
-Deno.test("the pipelines of this program load, and a folder that isn't there is named", async () => {
+Deno.test("the pipelines of this program load, and a missing folder is named", async () => {
   const { plans, broken } = await loadPipelines(pipelinesDir());
   assert.deepEqual([...broken], []);
   assert.ok(plans.has("users"));

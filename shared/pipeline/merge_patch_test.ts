@@ -20,7 +20,7 @@ const EXAMPLES = [
   [`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`],
 ] as const;
 
-Deno.test("merge patches do what RFC 7396 says, and change neither argument", () => {
+Deno.test("merge patches follow RFC 7396, and change neither argument", () => {
   for (const [original, patch, result] of EXAMPLES) {
     const [before, change] = [JSON.parse(original), JSON.parse(patch)];
     assert.equal(JSON.stringify(mergePatch(before, change)), result, `${original} + ${patch}`);
@@ -34,7 +34,7 @@ Deno.test("a member named __proto__ is a member like any other", () => {
   assert.equal(JSON.stringify(merged), '{"__proto__":{"admin":true}}');
 });
 
-Deno.test("a corrected record loses its error_reason, keeps its order and how its untouched numbers are written", () => {
+Deno.test("a corrected record loses its error_reason, keeps its order and the format of its unchanged numbers", () => {
   const letter =
     '{"id":9007199254740993,"height":1.0,"weight":1e2,"age":70,"company":{"lat":-0.50},"error_reason":"age"}';
   assert.deepEqual(
@@ -49,7 +49,7 @@ Deno.test("a corrected record loses its error_reason, keeps its order and how it
   });
 });
 
-Deno.test("a new text replaces the line wholly, as one line", () => {
+Deno.test("a new text replaces the whole line, as one line", () => {
   const letter = '{"raw_line":"[1,2]","error_reason":"Not an object"}';
   assert.deepEqual(correctedRecord(letter, { line: 1, text: '{\r\n  "id": 1.0\n}' }), {
     line: '{   "id": 1.0 }',
@@ -58,7 +58,7 @@ Deno.test("a new text replaces the line wholly, as one line", () => {
   assert.deepEqual(correctedRecord(letter, { line: 1 }), { line: "[1,2]" });
 });
 
-Deno.test("a correction that can't be applied says why", () => {
+Deno.test("a correction that can't be applied reports the reason", () => {
   const raw = '{"raw_line":"oops","error_reason":"Invalid JSON"}';
   const record = '{"id":1,"ssn":"900","error_reason":"age"}';
   const cases = [

@@ -12,7 +12,7 @@ const plan = (shape: Record<string, z.ZodType>) => planOf({ ...users, record: z.
 const problemsOf = (shape: Record<string, z.ZodType>, record: unknown) =>
   plan(shape).judge(record).map(({ message }) => message);
 
-Deno.test("a field is explained by its own rule, not by one that its name begins or ends with", () => {
+Deno.test("a field is explained by its own rule, not by one whose name begins or ends the same", () => {
   const shape = {
     ageGroup: z.string(),
     age: z.number().max(65),
@@ -67,7 +67,7 @@ Deno.test("a problem inside a list is reported with its position, and counted wi
   ]);
 });
 
-Deno.test("of an absent object each field that it has to have is missing; of an optional one none", () => {
+Deno.test("of an absent object each required field is missing; of an optional one none", () => {
   const inner = z.object({ a: z.string(), b: z.string().optional(), c: z.object({ d: z.number() }) });
   assert.deepEqual(problemsOf({ o: inner }, {}), ["o.a: missing", "o.c.d: missing"]);
   assert.deepEqual(problemsOf({ o: inner }, { o: 7 }), [
@@ -81,7 +81,7 @@ Deno.test("of an absent object each field that it has to have is missing; of an 
   ]);
 });
 
-Deno.test("a key with NUL or a lone surrogate, which a database could take for another key, is refused", () => {
+Deno.test("a key with NUL or a lone surrogate, which a database could confuse with another key, is refused", () => {
   const of = (key: string, record: unknown) =>
     planOf({
       ...users,
@@ -103,7 +103,7 @@ Deno.test("a key with NUL or a lone surrogate, which a database could take for a
   assert.deepEqual(of("id", { id: "\u{1f600}\ufffd\u0001", o: { "a b": "" } }), []);
 });
 
-Deno.test("what nothing is asked of is neither read nor judged", () => {
+Deno.test("fields without rules are neither read nor judged", () => {
   const secret = z.unknown().optional();
   const { reading, rules, judge } = plan({
     id: integer,
@@ -115,7 +115,7 @@ Deno.test("what nothing is asked of is neither read nor judged", () => {
   assert.deepEqual(judge({ id: 1, ssn: [], bank: "text" }), []);
 });
 
-Deno.test("the rules' identity changes with a bound, a text, a pattern, a check and what is added, and with nothing else", () => {
+Deno.test("the rules' identity changes with a bound, a text, a pattern, a check and an added field, and with nothing else", () => {
   const same = {
     ...users,
     schedule: "off",
@@ -227,7 +227,7 @@ const { made } = fc.letrec<{ made: Made; leaf: Made; object: Made }>((tie) => ({
   ),
 }));
 
-Deno.test("the compiled check, the schema and the reader of bytes agree over any schema and record", () => {
+Deno.test("the compiled check, the schema and the reader of bytes agree for any schema and record", () => {
   let valid = 0;
   let invalid = 0;
   fc.assert(

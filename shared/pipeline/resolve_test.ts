@@ -51,7 +51,7 @@ Deno.test("every missing or wrong value is reported at once, and no secret is qu
   ]);
 });
 
-Deno.test("a definition says which variables it names", () => {
+Deno.test("a definition lists the variables that it uses", () => {
   assert.deepEqual(variablesOf(feed), ["FEED_SCHEDULE", "FEED_URL", "FEED_ID", "FEED_SECRET", "FEED_SIZE"]);
   assert.deepEqual(variablesOf(feed.source.paging), ["FEED_SIZE"]);
 });

@@ -126,7 +126,7 @@ for (
   });
 }
 
-Deno.test("an integer may be written with a point", () => {
+Deno.test("an integer may be written with a decimal point", () => {
   assert.equal(judge(JSON.stringify(VALID).replace('"id":1', '"id":1.0')).valid, true);
 });
 
@@ -170,7 +170,7 @@ Deno.test("the fields with a problem are those that break the brief, each once a
   );
 });
 
-Deno.test("whatever a line holds, there is a verdict on it, on one line of ordinary length", () => {
+Deno.test("any line gets a verdict, in one line of ordinary length", () => {
   const line = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.json(),
@@ -196,7 +196,7 @@ Deno.test("whatever a line holds, there is a verdict on it, on one line of ordin
   );
 });
 
-Deno.test("the problem of a line that is no JSON quotes nothing of it, but says where it breaks", () => {
+Deno.test("the problem of a line that isn't JSON quotes nothing of it, but names the position of the error", () => {
   const secret = "QZXXZQQXZ";
   const json = JSON.stringify({ ssn: secret, list: [secret, 1.5, true, null], [secret]: { deep: secret } });
   const texts = new Set<string>();
@@ -225,7 +225,7 @@ function problemsOf(line: string) {
   return verdict.problems;
 }
 
-Deno.test("only the ruled fields are quoted, shortened and without characters that steer a terminal", () => {
+Deno.test("only fields with rules are quoted, shortened and without characters that control a terminal", () => {
   const texts = explain(problems({
     id: "i".repeat(1_000_000),
     firstName: 1,
@@ -240,7 +240,7 @@ Deno.test("only the ruled fields are quoted, shortened and without characters th
   assert.ok(texts.isWellFormed());
 });
 
-Deno.test("lines of great depth and length get their verdict too", () => {
+Deno.test("lines of great depth and length get a verdict too", () => {
   const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
   const user = JSON.stringify(VALID);
   const tooDeep = "Nested too deeply: more than 1000 objects and lists within each other";
@@ -253,7 +253,7 @@ Deno.test("lines of great depth and length get their verdict too", () => {
   }
 });
 
-Deno.test("names of the language's own objects are fields like any other", () => {
+Deno.test("names of the language's built-in properties are fields like any other", () => {
   const inherited = `{"__proto__":${JSON.stringify(VALID)}}`;
   assert.equal(problemsOf(inherited).length, 5);
   assert.equal(judge(JSON.stringify(VALID).replace("{", '{"__proto__":{"age":99},')).valid, true);
@@ -267,6 +267,6 @@ Deno.test("of two members with one name the last one counts", () => {
   );
 });
 
-Deno.test("the identity of the rules is that of these rules: a change of one has to be made here too", () => {
+Deno.test("the identity of the rules belongs to exactly these rules: a change of one has to be made here too", () => {
   assert.equal(identityOf(usersPlan), "0ca31634319fe47c6ab96251ef38534532a1bceed81741b64a1b1c1e97aa0a4f");
 });

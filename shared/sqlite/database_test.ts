@@ -24,7 +24,7 @@ Deno.test("whole numbers are bound as integers, booleans as 1 and 0, undefined a
   assert.deepEqual(types, { a: "integer", b: "real", c: 1, d: null, e: "5" });
 });
 
-Deno.test("a loop's numbers reach INTEGER columns as integers", () => {
+Deno.test("numbers of a loop arrive in INTEGER columns as integers", () => {
   using db = new Database(":memory:");
   db.script("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT) STRICT");
   const insert = db.repeat("INSERT INTO t VALUES (?, ?)");
@@ -62,12 +62,12 @@ Deno.test("an authorizer sees through which view a table is read, and can refuse
   assert.throws(() => db.table("SELECT * FROM t"), /prohibited/);
 });
 
-Deno.test("limits bound what a statement may build", () => {
+Deno.test("limits bound the size of values that a statement may build", () => {
   using db = new Database(":memory:", { limits: { length: 1000 } });
   assert.throws(() => db.table("SELECT zeroblob(2000)"), /too big/);
 });
 
-Deno.test("a lock that another connection holds is a busy error, at once", () =>
+Deno.test("a lock held by another connection gives a busy error at once", () =>
   inFolder((folder) => {
     using one = new Database(`${folder}/x.db`);
     using other = new Database(`${folder}/x.db`);
@@ -78,7 +78,7 @@ Deno.test("a lock that another connection holds is a busy error, at once", () =>
     assert.equal(other.run("BEGIN IMMEDIATE"), 0);
   }));
 
-Deno.test("a full disk is transient, and what was there stays", () =>
+Deno.test("a full disk is transient, and existing data stays", () =>
   inFolder((folder) => {
     using db = new Database(`${folder}/x.db`);
     db.script("CREATE TABLE t (x); INSERT INTO t VALUES (1); PRAGMA max_page_count = 4");
@@ -90,7 +90,7 @@ Deno.test("a full disk is transient, and what was there stays", () =>
     assert.deepEqual(db.all("SELECT x FROM t"), [{ x: 1 }]);
   }));
 
-Deno.test("a file that is no database is refused and left as it is", () =>
+Deno.test("a file that isn't a database is refused and left unchanged", () =>
   inFolder((folder) => {
     const path = `${folder}/notes.txt`;
     Deno.writeTextFileSync(path, "these are my notes\n".repeat(100));
@@ -116,7 +116,7 @@ Deno.test("a damaged database is a permanent failure", () =>
     assert.throws(() => db.all("SELECT x FROM t"), PermanentError);
   }));
 
-Deno.test("a folder that isn't there, and a write over a connection that only reads, are permanent failures", () =>
+Deno.test("a missing folder, and a write over a read-only connection, are permanent failures", () =>
   inFolder((folder) => {
     assert.throws(() => new Database(`${folder}/none/x.db`), PermanentError);
     {
@@ -127,7 +127,7 @@ Deno.test("a folder that isn't there, and a write over a connection that only re
     assert.throws(() => reader.run("INSERT INTO t VALUES (1)"), PermanentError);
   }));
 
-Deno.test("mistakes in SQL are answered as they are", () => {
+Deno.test("errors in SQL are returned unchanged", () => {
   using db = new Database(":memory:");
   assert.throws(() => db.all("SELEC 1"), (error: unknown) => {
     assert(error instanceof Error && !(error instanceof PermanentError));
@@ -144,7 +144,7 @@ Deno.test("texts and names are quoted", () => {
   });
 });
 
-Deno.test("a lock that is lost in a race of readers (SQLITE_PROTOCOL) is waited for like any other", () => {
+Deno.test("a lock lost in a race of readers (SQLITE_PROTOCOL) is waited for like any other", () => {
   for (const known of [{ errcode: 15 }, {}]) {
     const error = Object.assign(new Error("locking protocol"), { code: "ERR_SQLITE_ERROR", ...known });
     assert.ok(sqliteError("queue.db", error, "") instanceof BusyError);

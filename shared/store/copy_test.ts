@@ -141,7 +141,7 @@ async function stage(server: PostgresServer) {
   };
 }
 
-test("a copy has every row of the SQLite database, and answers the same; again it is only compared", async () => {
+test("a copy has every row of the SQLite database and gives the same answers; a second copy only compares", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   const { url, options } = staged;
@@ -168,7 +168,7 @@ test("a copy has every row of the SQLite database, and answers the same; again i
   );
 });
 
-test("every table and column of SQLite has its counterpart, but for what says nothing of another database", async () => {
+test("every table and column of SQLite has its counterpart, except those that mean nothing in another database", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   await copyStore(staged.options);
@@ -204,7 +204,7 @@ async function runsIn(server: PostgresServer, name: string): Promise<string> {
     : "no table";
 }
 
-test("a database that holds anything else is refused and left alone; one that services made their tables in isn't", async () => {
+test("a database with any other content is refused and left unchanged; one where services made their tables isn't", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   const { url, name, options } = staged;
@@ -246,7 +246,7 @@ test("a database that holds anything else is refused and left alone; one that se
   await saver[Symbol.asyncDispose]();
 });
 
-test("a copy that ends early leaves nothing, and the next one makes it", async () => {
+test("a copy that ends early leaves nothing, and the next one completes it", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   const { name, options } = staged;
@@ -289,7 +289,7 @@ test("a copy that ends early leaves nothing, and the next one makes it", async (
   assert.equal(await runsIn(server, name), "9");
 });
 
-test("a database that somebody writes to is not copied, nor one of another program", async () => {
+test("a database in use is not copied, nor one of another program", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   const { name, options } = staged;
@@ -311,7 +311,7 @@ test("a database that somebody writes to is not copied, nor one of another progr
   await assert.rejects(copyStore({ ...options, path: `${old.path}x` }), /there is no database\. Set DB_PATH/);
 });
 
-test("a store continues in its copy: numbers, repeated loads, the current state and what leaves it", async () => {
+test("a store continues in its copy: numbers, repeated loads, the current state and removals", async () => {
   await using server = await startPostgres();
   await using staged = await stage(server);
   await copyStore(staged.options);

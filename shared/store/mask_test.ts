@@ -6,7 +6,7 @@ import { maskOf, maskOfKind, maskRecord } from "./mask.ts";
 const JUDGED = ["id", "age", "company.department"];
 const MASK = maskOf(["password", "bank.cardNumber", "company.address.city"]);
 
-Deno.test("masked fields read ***, the rest stays, and the record itself isn't touched", () => {
+Deno.test("masked fields show ***, the rest stays, and the record itself isn't changed", () => {
   const record = {
     id: 1,
     password: "secret",
@@ -23,7 +23,7 @@ Deno.test("masked fields read ***, the rest stays, and the record itself isn't t
   assert.equal(record.bank.cardNumber, "4111");
 });
 
-Deno.test("what is absent or null stays so", () => {
+Deno.test("absent and null fields stay unchanged", () => {
   const record = { password: null, bank: { cardNumber: null }, company: null };
   assert.deepEqual(maskRecord(record, MASK), record);
   assert.deepEqual(maskRecord({}, MASK), {});
@@ -35,7 +35,7 @@ Deno.test("whole objects and numbers are masked too", () => {
   assert.deepEqual(maskRecord({ password: 0 }, MASK), { password: "***" });
 });
 
-Deno.test("a parent that isn't an object is hidden whole, up to the top-level value", () => {
+Deno.test("a parent that isn't an object is hidden as a whole, up to the top-level value", () => {
   assert.deepEqual(maskRecord({ bank: "4111 1111" }, MASK), { bank: "***" });
   assert.deepEqual(maskRecord({ bank: [{ cardNumber: "4111" }] }, MASK), { bank: "***" });
   assert.deepEqual(maskRecord({ company: { name: "x", address: "12 Rome Street" } }, MASK), {
@@ -43,25 +43,25 @@ Deno.test("a parent that isn't an object is hidden whole, up to the top-level va
   });
 });
 
-Deno.test("a record that is no object is hidden whole, unless nothing is masked", () => {
+Deno.test("a record that isn't an object is hidden as a whole, unless nothing is masked", () => {
   assert.equal(maskRecord(["4111"], MASK), "***");
   assert.deepEqual(maskRecord(["4111"], maskOf([])), ["4111"]);
 });
 
-Deno.test("the wider of two names wins, in either order", () => {
+Deno.test("the wider of two names applies, in either order", () => {
   for (const fields of [["bank", "bank.iban"], ["bank.iban", "bank"]]) {
     assert.deepEqual(maskRecord({ bank: { iban: "x", currency: "EUR" } }, maskOf(fields)), { bank: "***" });
   }
 });
 
-Deno.test("the text of an unreadable line is masked where anything is", () => {
+Deno.test("the text of an unreadable line is masked if anything is", () => {
   const line = { raw_line: "{ssn: 1", error_reason: "Invalid JSON" };
   const shown = { raw_line: "***", error_reason: "Invalid JSON" };
   assert.deepEqual(maskRecord(line, maskOfKind("invalid", MASK, JUDGED)), shown);
   assert.deepEqual(maskRecord(line, maskOfKind("invalid", maskOf([]), JUDGED)), line);
 });
 
-Deno.test("the reason why a record is invalid is masked where it may quote a masked field", () => {
+Deno.test("the reason why a record is invalid is masked if it may quote a masked field", () => {
   const record = { age: 70, error_reason: "age: 70 is greater than 65" };
   for (const fields of [["age"], ["company"], ["company.department"], ["id"]]) {
     const shown = maskRecord(record, maskOfKind("invalid", maskOf(fields), JUDGED));
@@ -72,7 +72,7 @@ Deno.test("the reason why a record is invalid is masked where it may quote a mas
   }
 });
 
-Deno.test("a key named like an object's own machinery is a key like others", () => {
+Deno.test("a key named like a built-in property of objects is a key like others", () => {
   const record = parseExact('{"__proto__":{"x":1},"constructor":2,"password":"p"}');
   assert.equal(
     JSON.stringify(maskRecord(record, MASK)),
@@ -80,7 +80,7 @@ Deno.test("a key named like an object's own machinery is a key like others", () 
   );
 });
 
-Deno.test("names that can't be are refused with what to do", () => {
+Deno.test("invalid names are refused with what to do", () => {
   for (const field of ["", "a..b", ".a", 'a"b', "a\\b", "a\nb", "\ud800"]) {
     assert.throws(() => maskOf([field]), (error: unknown) => {
       assert(error instanceof PermanentError);

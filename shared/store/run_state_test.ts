@@ -39,7 +39,7 @@ Deno.test("runs are numbered without gaps, however many events each has", async 
   assert.deepEqual(ids, [1, 2, 3]);
 });
 
-Deno.test("a run goes from its request to its delivery", async () => {
+Deno.test("a run proceeds from its request to its delivery", async () => {
   await using temp = await tempStore();
   const runId = newRunId(START);
   const tell = teller(runId);
@@ -71,7 +71,7 @@ Deno.test("a run goes from its request to its delivery", async () => {
   assert.deepEqual((await temp.store.runs.eventsOf([runId])).get(runId)!.map((event) => event.id).length, 9);
 });
 
-Deno.test("a failed run says where and why, until it is resumed", async () => {
+Deno.test("a failed run reports where and why, until it is resumed", async () => {
   await using temp = await tempStore();
   const tell = teller(newRunId(START));
   const failed = await rowAfter(
@@ -103,7 +103,7 @@ Deno.test("a failed run says where and why, until it is resumed", async () => {
   );
 });
 
-Deno.test("a delivery that waits shows what is wrong, then that it failed, then that it worked", async () => {
+Deno.test("a waiting delivery shows its problem, then its failure, then its success", async () => {
   await using temp = await tempStore();
   const tell = teller(newRunId(START));
   const shown = (row: RunRow) => [row.status, row.delivery_state, row.delivery_error, row.failure_reason];
@@ -150,7 +150,7 @@ Deno.test("a run without a delivery server completes as NOT_CONFIGURED", async (
   assert.deepEqual([row.status, row.delivery_state, row.delivered_at], ["COMPLETED", "NOT_CONFIGURED", null]);
 });
 
-Deno.test("a superseded run names the other, a cancelled one who cancelled, a correction what it corrects", async () => {
+Deno.test("a superseded run names the other, a cancelled one who cancelled it, a correction the run that it corrects", async () => {
   await using temp = await tempStore();
   const [other, corrected] = [newRunId(START + 1), newRunId(START + 2)];
   const superseded = await rowAfter(
@@ -183,7 +183,7 @@ Deno.test("repeated or late events don't undo later ones", async () => {
   assert.equal((await temp.store.runs.eventsOf([row.run_id])).get(row.run_id)!.length, 2);
 });
 
-Deno.test("what the load knows stays when events come, but their word counts where both know", async () => {
+Deno.test("values known from the load stay when events arrive, but the event counts for values that both have", async () => {
   await using temp = await tempStore();
   const runId = newRunId(START);
   await temp.store.announceRun({ runId, pipeline: "users", at: at(0), source: "from the load" });

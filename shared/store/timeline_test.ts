@@ -21,7 +21,7 @@ const completed = (second: number, phase: Phase, detail: Record<string, unknown>
   detail: JSON.parse(JSON.stringify(detail)),
 });
 
-Deno.test("a phase lasts from its first start to its end, tries included, and has a speed", () => {
+Deno.test("a phase lasts from its first start to its end, including retries, and has a speed", () => {
   const events = [
     started(0, "EXTRACTING"),
     started(3, "EXTRACTING", 2),
@@ -50,13 +50,13 @@ Deno.test("a phase lasts from its first start to its end, tries included, and ha
   ]);
 });
 
-Deno.test("a phase that failed has ended, and one that was started again since lasts", () => {
+Deno.test("a failed phase has ended, and one started again since is running", () => {
   const failed: RunEvent = { ...base(2, "LOADING"), type: "run_failed", reason: "x", retryable: true };
   assert.equal(phasesOf([started(0, "LOADING"), failed])[0]!.finishedAt, at(2));
   assert.equal(phasesOf([started(0, "LOADING"), failed, started(9, "LOADING", 2)])[0]!.finishedAt, null);
 });
 
-Deno.test("reasons and lookup gaps are those that the transformer reported last", () => {
+Deno.test("reasons and lookup gaps are those of the transformer's last report", () => {
   const events = [
     completed(1, "TRANSFORMING", { reasons: [{ reason: "age: missing", count: 1 }] }),
     completed(2, "TRANSFORMING", {
@@ -69,12 +69,12 @@ Deno.test("reasons and lookup gaps are those that the transformer reported last"
   assert.deepEqual(lookupGapsOf(events), [{ department: "Magic", count: 2 }]);
 });
 
-Deno.test("there are no reasons before the transformer has reported any, nor where it reported something else", () => {
+Deno.test("without a valid report of the transformer there are no reasons", () => {
   assert.deepEqual(reasonsOf([]), []);
   assert.deepEqual(lookupGapsOf([completed(1, "TRANSFORMING", { lookup_gaps: 5 })]), []);
 });
 
-Deno.test("the page of a raw file's line, and its request, follow from the extractor's report", () => {
+Deno.test("the page of a raw file's line, and its request, derive from the extractor's report", () => {
   const pageOf = (detail: Record<string, unknown>, line: number) =>
     pageOfLine([completed(1, "EXTRACTING", detail)], line);
   const sizes = { page_sizes: [[3, 100], [1, 0], [1, 7]] };
@@ -93,7 +93,7 @@ Deno.test("the page of a raw file's line, and its request, follow from the extra
   assert.equal(pageOf({ page_sizes: "many" }, 1), undefined);
 });
 
-Deno.test("the time for which a run was held is no part of its load", () => {
+Deno.test("the time for which a run was held doesn't count as part of its load", () => {
   const held: RunEvent = { ...base(6, "LOADING"), type: "run_held", reason: "too few", detail: {} };
   assert.deepEqual(phasesOf([started(5, "LOADING"), held]), []);
   const [load] = phasesOf([started(5, "LOADING"), held, started(50, "LOADING"), completed(52, "LOADING")]);

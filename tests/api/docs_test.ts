@@ -15,7 +15,7 @@ const PAGE = new URL("../../docs/api.md", import.meta.url);
 const RUN_ID = "01938a4c-7d20-7c3e-9d1b-2f6f0e5a1b11";
 const EXAMPLE = /```(sh|graphql|ts)\n((?:(?!```)[\s\S])*)```\n\n```(json|text)\n([\s\S]*?)```/g;
 
-test("each example of docs/api.md gives the answer that stands there", async (t) => {
+test("each example of docs/api.md gives the answer shown there", async (t) => {
   await using pipeline = await openApi();
   await furnish(pipeline);
   const server = await listen(pipeline.app, { hostname: "127.0.0.1", port: 0 });

@@ -58,7 +58,7 @@ function steady(text: string): string {
   return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
 }
 
-test("REST answers the same over PostgreSQL as over SQLite, byte for byte but for times", async (t) => {
+test("REST gives the same answers over PostgreSQL as over SQLite, byte for byte except for times", async (t) => {
   await using server = await startPostgres();
   await using sqlite = await openApi();
   await using postgres = await openApiOnPostgres(await server.createDatabase());
@@ -76,7 +76,7 @@ test("REST answers the same over PostgreSQL as over SQLite, byte for byte but fo
   }
 });
 
-test("every read of the store answers the same over either engine", async () => {
+test("every read of the store gives the same answer over either engine", async () => {
   await using server = await startPostgres();
   await using sqlite = await openApi();
   await using postgres = await openApiOnPostgres(await server.createDatabase());
@@ -194,7 +194,7 @@ test("every read of the store answers the same over either engine", async () => 
   await all((s) => s.notifications.list({ limit: 3 }));
 });
 
-test("while the server is away the API answers 503, and works as soon as it is back", async () => {
+test("while the server is unreachable the API answers 503, and works as soon as it is back", async () => {
   await using server = await startPostgres();
   await using api = await openApiOnPostgres(await server.createDatabase());
   await fillRun(api.store, { valid: [user(1)] });

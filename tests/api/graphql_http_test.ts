@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { serverAudits } from "graphql-http";
 import { openApi, ORIGIN } from "../support/api.ts";
 
-Deno.test("the GraphQL over HTTP specification is passed in full", async (t) => {
+Deno.test("the GraphQL over HTTP specification is fully implemented", async (t) => {
   await using pipeline = await openApi();
   const audits = serverAudits({
     url: `${ORIGIN}/graphql`,

@@ -24,7 +24,7 @@ const PATHS = [
   "/nowhere",
 ];
 
-Deno.test("no method on any route, with or without a body, ends in a server error; what a route doesn't have is 405 with Allow", async () => {
+Deno.test("no method on any route, with or without a body, ends in a server error; an unsupported one gets 405 with Allow", async () => {
   await using pipeline = await openApi();
   const server = await listen(pipeline.app, { hostname: "127.0.0.1", port: 0 });
   try {
@@ -91,7 +91,7 @@ Deno.test("a body that is not UTF-8 is refused, not read with replacement charac
   }
 });
 
-Deno.test("a body that is sent in chunks is read, up to the bound", async () => {
+Deno.test("a body sent in chunks is read, up to the bound", async () => {
   await using pipeline = await openApi();
   const server = await listen(pipeline.app, { hostname: "127.0.0.1", port: 0 });
   const post = async (path: string, body: string) => {

@@ -6,7 +6,7 @@ import { openApi } from "../support/api.ts";
 const read = (name: string) => Deno.readTextFile(new URL(`../../docs/${name}`, import.meta.url));
 const section = (text: string, title: string) => text.split(/^## /m).find((part) => part.startsWith(title))!;
 
-Deno.test("the docs name each metric of /metrics, and no other", async () => {
+Deno.test("the docs name exactly the metrics of /metrics", async () => {
   await using api = await openApi();
   const text = await (await api.send("/metrics")).text();
   const there = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!);

@@ -8,7 +8,7 @@ const test = browsing();
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 const TOKEN = "a-token-that-is-long";
 
-test("GraphiQL works without internet: its first query runs and shows runs, and nothing complains", async () => {
+test("GraphiQL works without internet: its first query runs and shows runs, without an error in the browser", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
@@ -27,7 +27,7 @@ test("GraphiQL works without internet: its first query runs and shows runs, and 
   }
 });
 
-test("where a token is set, a browser signs in once, and GraphiQL sends it from then on", async () => {
+test("with a token set, a browser signs in once, and GraphiQL sends it from then on", async () => {
   await using pipeline = await openApi({ API_TOKEN: TOKEN });
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);
@@ -52,7 +52,7 @@ test("where a token is set, a browser signs in once, and GraphiQL sends it from 
   }
 });
 
-test("Swagger UI works without internet, trying a route out included", async () => {
+test("Swagger UI works without internet, including a request that it sends", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store, { valid: [user(1)] });
   const server = await listen(pipeline.app, LOCAL);

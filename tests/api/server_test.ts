@@ -6,7 +6,7 @@ import { fillRun, openApi, type TestApi } from "../support/api.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 
-Deno.test("clients that send nothing, too slowly, or half a body are closed; others are answered meanwhile", async (t) => {
+Deno.test("clients that send nothing, send too slowly, or send half a body are disconnected; others are answered meanwhile", async (t) => {
   await using pipeline = await openApi();
   const server = await listen(pipeline.app, LOCAL, {
     headMs: 600,
@@ -16,14 +16,14 @@ Deno.test("clients that send nothing, too slowly, or half a body are closed; oth
   });
   const connections = {
     "says nothing": [""],
-    "stops in mid-head": ["GET /etl_runs HTTP/1.1\r\nHost: loc"],
-    "drips its head": Array.from(
+    "stops in the middle of the head": ["GET /etl_runs HTTP/1.1\r\nHost: loc"],
+    "sends its head slowly": Array.from(
       "GET /etl_runs HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaa",
     ),
-    "stops in mid-body": [
+    "stops in the middle of the body": [
       "POST /query_sql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
     ],
-    "asks nothing more": ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    "sends no further request": ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
   };
   try {
     const slow = Object.entries(connections).map(async ([name, pieces]) =>
@@ -39,7 +39,7 @@ Deno.test("clients that send nothing, too slowly, or half a body are closed; oth
   }
 });
 
-Deno.test("a client that takes in nothing of its answers is closed; one whose answer takes long is not", async () => {
+Deno.test("a client that reads nothing of its answers is disconnected; one whose answer takes long is not", async () => {
   await using pipeline = await openApi();
   await pipeline.store.write((db) => {
     for (let i = 0; i < 200; i++) {
@@ -99,7 +99,7 @@ async function closedAfter(port: number, pieces: string[]): Promise<number> {
   return took;
 }
 
-Deno.test("a subscription hears of runs, and leaves nothing behind when its client goes", async () => {
+Deno.test("a subscription receives runs, and leaves nothing behind when its client disconnects", async () => {
   await using pipeline = await openApi();
   const server = await listen(pipeline.app, LOCAL);
   try {
@@ -121,7 +121,7 @@ Deno.test("a subscription hears of runs, and leaves nothing behind when its clie
   }
 });
 
-Deno.test("a subscription hears of actors whose mailbox changed", async () => {
+Deno.test("a subscription receives actors whose mailbox changed", async () => {
   await using pipeline = await openApi();
   const server = await listen(pipeline.app, LOCAL);
   try {
@@ -143,7 +143,7 @@ Deno.test("a subscription hears of actors whose mailbox changed", async () => {
   }
 });
 
-Deno.test("closing the server ends subscriptions and waiting, and lets answers that were begun come to their end", async () => {
+Deno.test("closing the server ends subscriptions and waits, and lets answers in progress finish", async () => {
   await using pipeline = await openApi();
   await fillRun(pipeline.store);
   const server = await listen(pipeline.app, LOCAL);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
-Deno.test("the API, with the permissions of its task alone, steers a run through all services and shows nobody's personal data", async (t) => {
+Deno.test("the API, with only the permissions of its task, controls a run through all services and shows nobody's personal data", async (t) => {
   await using pipeline = await startPipeline({ users: 60, bad: 0.2 });
   await pipeline.start("extractor", "transformer", "saver", "api");
   const api = await addressOf(pipeline);
@@ -61,7 +61,7 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
     }
   });
 
-  await t.step("records, invalid ones, and what a dry run echoes are masked", async () => {
+  await t.step("records, invalid ones, and the echo of a dry run are masked", async () => {
     const { data } = await post("/graphql", {
       query: `{
         raw: records(table: RAW_USERS, first: 500) { nodes { data } } processed: records(table: PROCESSED_USERS, first: 500) { nodes { data } }
@@ -87,7 +87,7 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
   });
 
   await t.step(
-    "a corrected record goes through the three phases as a run that is linked both ways",
+    "a corrected record passes the three phases as a run that is linked both ways",
     async () => {
       const { data: { invalidRecords } } = await post("/graphql", {
         query: '{ invalidRecords(reason: "age: greater than 65", first: 1) { nodes { id runId } } }',
@@ -174,7 +174,7 @@ Deno.test("the API, with the permissions of its task alone, steers a run through
   );
 });
 
-Deno.test("a run that was asked for through GraphQL is one trace across API, extractor, transformer and saver", async () => {
+Deno.test("a run requested through GraphQL is one trace across API, extractor, transformer and saver", async () => {
   const spans: { traceId: string; name: string; service: string }[] = [];
   await using receiver = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
@@ -235,7 +235,7 @@ Deno.test("a run that was asked for through GraphQL is one trace across API, ext
   );
 });
 
-Deno.test("startRun while a failed run is unfinished resumes that run, and answers with it where it waits", async () => {
+Deno.test("startRun while a failed run is unfinished resumes that run, and with wait answers with it", async () => {
   let isFixed = false;
   await using pipeline = await startPipeline({
     sftp: "none",

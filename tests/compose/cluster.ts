@@ -106,7 +106,7 @@ Deno.test("the cluster completes a run while a container of each service and eac
     failed = !await test.step({ name, fn, ignore: failed }) || failed;
   };
 
-  await step("two of each service come up, and each container is well", async () => {
+  await step("two of each service start, and each container is healthy", async () => {
     await composed.compose("up", "--detach");
     const wanted = [...SCALED, ...SCALED, ...ENGINES, "api", "api2", "sftp"].sort();
     await until("all are healthy", async () => {
@@ -123,7 +123,7 @@ Deno.test("the cluster completes a run while a container of each service and eac
   );
 
   await step(
-    "the SQL console is off until it has a user of its own; then it answers, and refuses every attack",
+    "the SQL console is off until it has its own user; then it answers, and refuses every attack",
     async () => {
       const { API_PORT, API2_PORT } = composed.env;
       const ask = async (port: string, query: string) => {
@@ -164,7 +164,7 @@ Deno.test("the cluster completes a run while a container of each service and eac
     },
   );
 
-  await step("a run survives the death of those that work on it, of an API, and of each engine", async () => {
+  await step("a run survives the death of its services, of an API, and of each engine", async () => {
     composed.env.SOURCE_USERS = `${SECOND_USERS}`;
     await composed.compose("up", "--detach", "source");
     const runId = await composed.startRun();

@@ -35,7 +35,7 @@ const [base, cluster] = await Promise.all(["docker-compose.yml", "docker-compose
 /** What makes services share an engine. */
 const ENGINES = ["FILES_URL", "S3_ENDPOINT", "S3_PATH_STYLE", "DATABASE_URL"];
 
-Deno.test("in the cluster each service runs twice, and has the variables of the engines that it uses", () => {
+Deno.test("in the cluster each service runs twice, with the variables of the engines that it uses", () => {
   for (const service of SERVICES) {
     const again = cluster.services[`${service}2`];
     assert.equal((cluster.services[service]?.scale ?? 1) + (again === undefined ? 0 : 1), 2, service);
@@ -48,7 +48,7 @@ Deno.test("in the cluster each service runs twice, and has the variables of the 
   }
 });
 
-Deno.test("the second API differs from the first by its port alone", () => {
+Deno.test("the second API differs from the first only in its port", () => {
   const [first, second] = [base.services.api!, cluster.services.api2!];
   const fixed = (environment: Record<string, string> = {}) =>
     Object.entries(environment).filter(([name]) => !name.startsWith("OTEL_")).sort();
@@ -66,7 +66,7 @@ Deno.test("the second API differs from the first by its port alone", () => {
   assert.notDeepEqual(second.ports, first.ports);
 });
 
-Deno.test("the engines are bounded, unprivileged, inside, keep what they are given, and have no password of ours", () => {
+Deno.test("the engines are bounded, unprivileged, internal and persistent, and the file contains no password", () => {
   const engines = Object.entries(cluster.services).filter(([, { image }]) =>
     image !== undefined && image !== "deno-etl"
   );

@@ -15,7 +15,7 @@ const PARTS = ["extractor", "transformer", "saver", "api"];
 const TOKEN = "a-token-for-the-test-0123456789";
 const PASSPHRASE = "a passphrase for the test";
 
-Deno.test("docker-compose up completes a first run, and loses nothing, whichever part is stopped", async (test) => {
+Deno.test("docker-compose up completes a first run, and loses nothing, whichever service is stopped", async (test) => {
   await installMissing();
   await using daemon = await openDaemon();
   if (daemon.host !== undefined) Deno.env.set("DOCKER_HOST", daemon.host);
@@ -29,7 +29,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     failed = !await test.step({ name, fn, ignore: failed }) || failed;
   };
 
-  await step("it comes up with no configuration, and each container is well", async () => {
+  await step("it starts without configuration, and each container is healthy", async () => {
     await composed.compose("up", "--detach");
     await until("all are healthy", async () => {
       const states = await composed.containers();
@@ -41,7 +41,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
   });
 
   let first: RunRow;
-  await step("the first run arrives by itself: database, files, manifest", async () => {
+  await step("the first run arrives without a request: database, files, manifest", async () => {
     const [row] = await until("there is a run", () => {
       const rows = composed.query<RunRow>("SELECT * FROM etl_runs");
       return rows.length > 0 ? rows : undefined;
@@ -65,7 +65,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     assert.equal(manifest.run_id, first.run_id);
   });
 
-  await step("REST and GraphQL tell of it, at this machine's own address alone", async () => {
+  await step("REST and GraphQL return it, only at the address of this machine", async () => {
     const runs = await composed.ask<Record<string, unknown>[]>("/etl_runs");
     assert.deepEqual(runs.body.map(({ id, valid_count }) => [id, valid_count]), [[1, first.valid_count]]);
     const { etlRuns } = await composed.graphql<{ etlRuns: { runId: string; status: string }[] }>(
@@ -84,7 +84,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     assert.deepEqual(published, ["127.0.0.1", "127.0.0.1"]);
   });
 
-  await step("the server's host key is pinned, and it takes no password", async () => {
+  await step("the server's host key is pinned, and it refuses passwords", async () => {
     const shown = await composed.run("ssh-keyscan", "-p", `${composed.sftpPort}`, "127.0.0.1");
     const keys = shown.split("\n").filter((line) => line.startsWith("[")).map((line) =>
       line.split(" ").slice(1)
@@ -97,7 +97,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     );
   });
 
-  await step("nothing runs as root but the SFTP server, nothing can write to its own image", async () => {
+  await step("only the SFTP server runs as root, and nothing can write to its own image", async () => {
     for (const service of [...PARTS, "redis"]) {
       const [container] = await composed.containers(service);
       const { HostConfig } = container!;
@@ -157,7 +157,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     await composed.compose("up", "--detach", "--scale", "transformer=1");
   });
 
-  await step("a run survives a restart of Redis, and the death of the saver in mid-load", async () => {
+  await step("a run survives a restart of Redis, and the death of the saver during a load", async () => {
     const many = 40_000;
     composed.env.SOURCE_USERS = `${many}`;
     await composed.compose("up", "--detach", "source");
@@ -210,7 +210,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
   });
 
   await step(
-    "a server with another host key gets nothing, and the delivery that failed is asked for again",
+    "a server with another host key gets nothing, and the failed delivery is requested again",
     async () => {
       const knownHosts = `${composed.folder}/ssh_keys/known_hosts`;
       const pinned = await Deno.readTextFile(knownHosts);
@@ -240,7 +240,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
   );
 
   let backedUp: number;
-  await step("a backup is made while everything runs, and restored while it stands", async () => {
+  await step("a backup is made while everything runs, and restored while everything is stopped", async () => {
     const runs = () => composed.query("SELECT 1 FROM etl_runs").length;
     backedUp = runs();
     await Deno.mkdir(`${composed.folder}/backup`);
@@ -260,7 +260,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     backedUp = runs();
   });
 
-  await step("it stops in order, within the grace period", async () => {
+  await step("it stops cleanly, within the grace period", async () => {
     const since = Date.now();
     await composed.compose("stop");
     assert.ok(Date.now() - since < 25_000, `${Date.now() - since} ms`);
@@ -273,7 +273,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     assert.deepEqual(await composed.containers(), []);
   });
 
-  await step("it comes up again with all data, and with secrets that nobody sees", async () => {
+  await step("it starts again with all data, and with secrets that nobody sees", async () => {
     await Deno.mkdir(`${composed.folder}/secrets`);
     await Deno.writeTextFile(`${composed.folder}/secrets/token`, `${TOKEN}\n`, { mode: 0o644 });
     await Deno.writeTextFile(`${composed.folder}/secrets/passphrase`, `${PASSPHRASE}\n`, { mode: 0o644 });
@@ -286,7 +286,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     await composed.runIs(await composed.startRun(TOKEN), "COMPLETED");
   });
 
-  await step("a key pair made by hand and a new host key take the place of the old ones", async () => {
+  await step("a key pair made by hand and a new host key replace the old ones", async () => {
     const keys = `${composed.folder}/ssh_keys`;
     await Deno.copyFile(`${keys}/id_rsa`, `${composed.folder}/old_key`);
     await Deno.chmod(`${composed.folder}/old_key`, 0o600);
@@ -304,7 +304,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     assert.match(await login(composed, "IdentityFile=old_key"), /Permission denied \(publickey\)/);
   });
 
-  await step("no secret is in what Docker shows, nor in logs and image", async () => {
+  await step("Docker's output, logs and image contain no secret", async () => {
     const containers = (await composed.containers()).map(({ Id }) => Id);
     const shown = [
       await composed.run("docker", "inspect", ...containers),
@@ -322,7 +322,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
   });
 
   await step(
-    "a secret that can't be read and a variable that can't be used are reported together",
+    "an unreadable secret and an unusable variable are reported together",
     async () => {
       const token = `${composed.folder}/secrets/token`;
       await Deno.chmod(token, 0o600);

@@ -26,7 +26,7 @@ function passedOn(section: string): string[] {
     .filter((name) => !name.startsWith("OTEL_"));
 }
 
-Deno.test("docker-compose.yml passes on to each service the variables that it reads, and no others", async () => {
+Deno.test("docker-compose.yml passes to each service exactly the variables that it reads", async () => {
   const file = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
   const common = passedOn(file.match(/^x-common:[^]*?\n\n/m)![0]);
   for (const service of SERVICES) {
@@ -43,7 +43,7 @@ Deno.test("docker-compose.yml passes on to each service the variables that it re
   }
 });
 
-Deno.test("Redis refuses new messages well before its container's memory is used up", async () => {
+Deno.test("Redis refuses new messages well before its container runs out of memory", async () => {
   const file = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
   const section = file.match(/^ {2}redis:\n(?: {4}.*\n|\n)+/m)![0];
   const megabytes = (text: RegExp) => Number(section.match(text)?.[1]);

@@ -22,7 +22,7 @@ import {
 
 /** All of them by name. */
 export const CLAIM_CASES: Cases = {
-  "messages come in publishing order, with what was published": async (_, channel) => {
+  "messages are claimed in publishing order, with their published content": async (_, channel) => {
     const before = Date.now();
     const bodies = ["plain", '{"id":"1","name":"Ünïcödé ✓"}', "", "line\nbreak \0 nul"];
     await channel.publish(...bodies.slice(0, 2).map((body, i) => message(`m${i}`, body)));
@@ -38,7 +38,7 @@ export const CLAIM_CASES: Cases = {
     await nothing(channel);
   },
 
-  "pipelines take turns: a backlog of one doesn't hold up another, and each keeps its order": async (
+  "pipelines take turns: a backlog of one doesn't block another, and each keeps its order": async (
     _,
     channel,
   ) => {
@@ -94,7 +94,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await take(channel, OUT)).body, "two");
   },
 
-  "outputs that are known already are not published again": async (_, channel) => {
+  "known outputs are not published again": async (_, channel) => {
     await channel.publish(message("in"), { to: OUT, id: "in/1", body: "one" });
     await (await take(channel)).complete({ to: OUT, id: "in/1", body: "again" });
     assert.equal((await channel.mailbox(OUT).state()).depth, 1);
@@ -118,7 +118,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await take(channel, OUT)).id, "news");
   },
 
-  "a claim that waits learns of a message that somebody else hands back": async (transport, channel) => {
+  "a waiting claim gets a message that somebody else hands back": async (transport, channel) => {
     await channel.publish(message("m"));
     const other = await transport.open();
     const claim = await take(other);
@@ -127,7 +127,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await waiting).attempt, 2);
   },
 
-  "a message handed back as if new keeps its attempt": async (_, channel) => {
+  "a message handed back as new keeps its attempt": async (_, channel) => {
     await channel.publish(message("m"));
     await (await take(channel)).retry(0, "the service stops", { asIfNew: true });
     const again = await take(channel);
@@ -139,7 +139,7 @@ export const CLAIM_CASES: Cases = {
     assert.equal((await take(channel)).attempt, 2);
   },
 
-  "a message whose lease runs out is handed out again, and its first holder can't settle it": async (
+  "a message whose lease expires is handed out again, and its first holder can't settle it": async (
     transport,
     channel,
   ) => {
@@ -161,7 +161,7 @@ export const CLAIM_CASES: Cases = {
     await assert.rejects(found.complete(), LeaseLost);
   },
 
-  "a lease that ran out can still be settled while nobody else has the message": async (_, channel) => {
+  "an expired lease can still be settled while nobody else has the message": async (_, channel) => {
     await channel.publish(message("m"));
     const claim = await take(channel, BOX, 1);
     await until(async () => (await channel.mailbox(BOX).state()).oldestAgeMs! > 20);
@@ -237,7 +237,7 @@ export const CLAIM_CASES: Cases = {
     assert.deepEqual(outputs.toSorted(), ids.map((id) => `${id}/out`));
   },
 
-  "a claim that is aborted answers nothing and takes nothing": async (_, channel) => {
+  "an aborted claim returns nothing and takes nothing": async (_, channel) => {
     assert.equal(await channel.claim(BOX, { leaseMs: LONG_MS, signal: AbortSignal.abort() }), undefined);
     const ids = Array.from({ length: 30 }, (_, i) => `m${i}`);
     for (const id of ids) {

@@ -77,7 +77,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     const [size, bytes] of Object.entries({ "an empty": 0, "a small": 1_000, "a large": part + 1_000_000 })
   ) {
     test(
-      `${size} file has its name only when it is published, whole and with its facts`,
+      `${size} file gets its name only when it is published, complete and with its size and checksum`,
       async (stage, files, path) => {
         const text = textOf(bytes).slice(0, bytes === 0 ? 0 : undefined);
         await using file = await files.create(path);
@@ -101,7 +101,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     );
   }
 
-  test("bytes and text are written in their order, whatever their lengths", async (_, files, path) => {
+  test("bytes and text are written in order, whatever their lengths", async (_, files, path) => {
     await using file = await files.create(path);
     const pieces = ["a", "b".repeat(part), "c\n", "d".repeat(300_000), "✓"];
     for (const [i, piece] of pieces.entries()) {
@@ -112,7 +112,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   });
 
   test(
-    "a name is taken once: the same content is fine, another is a conflict, unless it is to be replaced",
+    "a name is taken once: the same content is accepted, another is a conflict, unless it may replace the first",
     async (_, files, path) => {
       for (const bytes of [10, part + 1_000]) {
         const [old, other] = [textOf(bytes), `${textOf(bytes)}more\n`];
@@ -131,7 +131,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   );
 
   test(
-    "of writers at the same time one has the name, or all of them where they write the same",
+    "of simultaneous writers one gets the name, or all of them if they write the same",
     async (stage, files, path) => {
       const same = await Promise.all(
         [1, 2, 3].map(() => write(stage.open(), path, "same\n").catch((error) => error)),
@@ -145,7 +145,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   );
 
   test(
-    "a file that is left before it is published leaves nothing, and what had its name stays",
+    "a file abandoned before it is published leaves nothing, and the earlier file of that name stays",
     async (stage, files, path) => {
       await write(files, path, "old\n");
       const before = await stage.traces();
@@ -163,7 +163,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   );
 
   test(
-    "a resumable file is continued by another machine where it was safe, and its hash covers the whole of it",
+    "a resumable file is continued by another machine where it was safe, and its hash covers all of it",
     async (stage, files, path) => {
       const text = textOf(5 * step);
       let safe: Safe;
@@ -189,7 +189,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     },
   );
 
-  test("a growing file is safe but for two steps of what was written", async (_, files, path) => {
+  test("of a growing file everything but the last two steps is safe", async (_, files, path) => {
     const text = textOf(6 * step);
     await using file = await files.create(path, { resumable: true });
     for (let at = 0; at < text.length; at += SLICE) {
@@ -201,7 +201,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   });
 
   test(
-    "what is lost or damaged of a growing file is not resumed, and can be put aside",
+    "lost or damaged data of a growing file is not resumed, and can be set aside",
     async (stage, files, path) => {
       const text = textOf(5 * step);
       for (const how of ["lost", "damaged"] as const) {
@@ -221,7 +221,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   );
 
   test(
-    "a writer that another one took over from neither publishes nor removes what the other writes",
+    "a writer whose file another one took over neither publishes nor removes the other's data",
     async (stage, files, path) => {
       await using late = await files.create(path, { resumable: true });
       await late.write("late\n");
@@ -248,7 +248,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     assert.deepEqual(await stage.traces(), []);
   });
 
-  test("a file that was changed since it was announced is refused at its end", async (stage, files, path) => {
+  test("a file changed since its announcement is refused at its end", async (stage, files, path) => {
     const { sha256: announced } = await write(files, path, "a\nb\n");
     await stage.damage(path, "a\nc\n");
     const seen: string[] = [];
@@ -266,7 +266,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   });
 
   test(
-    "reading ends with the signal, and its reason, and when the reader stops",
+    "reading ends with the signal and its reason, and when the reader stops",
     async (_, files, path) => {
       await write(files, path, textOf(2_000_000));
       const stop = new AbortController();
@@ -281,7 +281,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     },
   );
 
-  test("a file that is missing is a permanent failure that names it", async (_, files, path) => {
+  test("a missing file is a permanent failure that names it", async (_, files, path) => {
     for (const look of [() => linesOf(files.lines(path)), () => files.facts(path), () => files.size(path)]) {
       await assert.rejects(look(), (error: unknown) => {
         assert.ok(error instanceof PermanentError);
@@ -312,7 +312,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
     }
   });
 
-  test("a file and a folder are removed, and what isn't there is fine", async (stage, files, path) => {
+  test("a file and a folder are removed, and a missing one is fine", async (stage, files, path) => {
     await write(files, path, "x\n");
     await files.remove(path);
     await files.remove(path);
@@ -324,7 +324,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
   });
 
   test(
-    "documents are written whole, over what was there, listed by folder, and removed",
+    "documents are written as a whole, replace earlier ones, are listed by folder, and removed",
     async (stage, { documents }) => {
       assert.equal(await documents.read("transformed/a/x.json"), undefined);
       for (const text of ["one", `two & <Error>${"✓".repeat(10_000)}`]) {

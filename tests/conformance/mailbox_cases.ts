@@ -20,7 +20,7 @@ import {
 
 /** All of them by name. */
 export const MAILBOX_CASES: Cases = {
-  "a message that is buried becomes a dead letter with its text, reason and attempts": async (_, channel) => {
+  "a buried message becomes a dead letter with its text, reason and attempts": async (_, channel) => {
     const box = channel.mailbox(BOX);
     await channel.publish(message("bad", "not \0 JSON ✓"));
     await (await take(channel)).retry(0, "once more");
@@ -42,7 +42,7 @@ export const MAILBOX_CASES: Cases = {
     await nothing(channel);
   },
 
-  "of several that publish at once if a mailbox is idle, one succeeds, until what it published is settled":
+  "of several that publish at once if a mailbox is idle, one succeeds, until its messages are settled":
     async (
       _,
       channel,
@@ -70,7 +70,7 @@ export const MAILBOX_CASES: Cases = {
       assert.equal(await tried("h"), false);
     },
 
-  "a mailbox is idle for those whose text none of its open messages contains": async (_, channel) => {
+  "a mailbox is idle for a text that none of its open messages contains": async (_, channel) => {
     const say = (id: string, body: string) =>
       channel.publishIfIdle(BOX, `<${body}>`, { to: BOX, id, body: `<${body}>` });
     assert.equal(await say("a", "one"), true);
@@ -109,7 +109,7 @@ export const MAILBOX_CASES: Cases = {
     assert.deepEqual(await page("nobody"), []);
   },
 
-  "a dead letter that is replayed comes as a new message, once": async (_, channel) => {
+  "a replayed dead letter becomes a new message, once": async (_, channel) => {
     const box = channel.mailbox(BOX);
     await channel.publish(message("m", "text"));
     await (await take(channel)).bury("no lookup");
@@ -123,7 +123,7 @@ export const MAILBOX_CASES: Cases = {
     assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 0 });
   },
 
-  "a dead letter that is discarded is gone, and its id stays known": async (_, channel) => {
+  "a discarded dead letter is removed, and its id stays known": async (_, channel) => {
     const box = channel.mailbox(BOX);
     await channel.publish(message("m"));
     await (await take(channel)).bury("useless");
@@ -134,7 +134,7 @@ export const MAILBOX_CASES: Cases = {
     assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 0 });
   },
 
-  "depth counts what waits, is delayed or is held; age is that of the oldest": async (_, channel) => {
+  "depth counts waiting, delayed and held messages; age is that of the oldest": async (_, channel) => {
     const box = channel.mailbox(BOX);
     assert.deepEqual(await box.state(), { depth: 0, oldestAgeMs: undefined, paused: false, dead: 0 });
     await channel.publish(message("held"));
@@ -151,7 +151,7 @@ export const MAILBOX_CASES: Cases = {
     assert.equal((await box.state()).depth, 1);
   },
 
-  "a paused mailbox hands out nothing, to nobody, until it is resumed": async (transport, channel) => {
+  "a paused mailbox hands out nothing until it is resumed": async (transport, channel) => {
     const other = await transport.open();
     await channel.mailbox(BOX).pause();
     await channel.mailbox(BOX).pause();
@@ -188,7 +188,10 @@ export const MAILBOX_CASES: Cases = {
     );
   },
 
-  "a watch sees what is published after it began, outputs too, and each once": async (transport, channel) => {
+  "a watch receives messages published after it began, including outputs, each once": async (
+    transport,
+    channel,
+  ) => {
     await channel.publish(message("before", "before"));
     const end = new AbortController();
     const bodies = await (await transport.open()).watch(BOX, end.signal);
@@ -206,7 +209,7 @@ export const MAILBOX_CASES: Cases = {
     assert.deepEqual(seen, ["one", "two", "three"]);
   },
 
-  "a watch ends with its signal, also while nothing comes": async (_, channel) => {
+  "a watch ends with its signal, also while nothing arrives": async (_, channel) => {
     const end = new AbortController();
     const bodies = await channel.watch(BOX, end.signal);
     const next = bodies[Symbol.asyncIterator]().next();
@@ -214,7 +217,7 @@ export const MAILBOX_CASES: Cases = {
     assert.equal((await next).done, true);
   },
 
-  "closing ends the claims and watches that wait, and later calls fail": async (_, channel) => {
+  "closing ends waiting claims and watches, and later calls fail": async (_, channel) => {
     const claiming = channel.claim(BOX, { leaseMs: LONG_MS, signal: NEVER });
     const next = (await channel.watch(BOX, NEVER))[Symbol.asyncIterator]().next();
     await channel[Symbol.asyncDispose]();
@@ -256,7 +259,7 @@ export const MAILBOX_CASES: Cases = {
     ]);
   },
 
-  "a channel that is there answers a ping": async (_, channel) => {
+  "a reachable channel answers a ping": async (_, channel) => {
     assert.equal(await channel.ping(), undefined);
   },
 };

@@ -111,7 +111,7 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
   );
 
   await usingStore(
-    "a file that is loaded isn't loaded again, and not even read where its sum was announced",
+    "a loaded file isn't loaded again, and not even read if its checksum was announced",
     async ({ store }) => {
       const texts = ['{"id":1}', '{"id":2}'];
       await store.loadFile(FILE, linesOf(texts));
@@ -124,7 +124,7 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
   );
 
   await usingStore(
-    "another content for a loaded file is refused, and what is loaded stays",
+    "another content for a loaded file is refused, and the loaded content stays",
     async ({ store }) => {
       await store.loadFile(FILE, linesOf(['{"id":1}']));
       for (const other of [FILE, { ...FILE, sha256: "b".repeat(64) }]) {
@@ -139,7 +139,7 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
   );
 
   await usingStore(
-    "what ends in the middle of a file leaves nothing of it, and the file can be loaded afterwards",
+    "a load that ends in the middle of a file leaves nothing of it, and the file can be loaded afterwards",
     async ({ store }) => {
       const stop = new AbortController();
       const thousand = Array.from({ length: 1000 }, () => "{}");
@@ -212,7 +212,7 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
   // one within the saver ends with it: saver/load_test.ts
   if (kill !== undefined) {
     await usingStore(
-      "an engine that is killed in the middle of a load keeps nothing of it, and the load is done again",
+      "an engine killed in the middle of a load keeps nothing of it, and the load is repeated",
       async ({ store }) => {
         const texts = Array.from(
           { length: 20_000 },

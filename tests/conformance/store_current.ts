@@ -31,7 +31,7 @@ async function load(store: Store, valid: string[]): Promise<string> {
 /** Runs the cases. */
 export async function currentCases(usingStore: UsingStore): Promise<void> {
   await usingStore(
-    "keys beyond 2^53 keep their digits in pages, cursors, changes and what is found by them",
+    "keys beyond 2^53 keep their digits in pages, cursors, changes and searches",
     async ({ store: { current }, store }) => {
       const keys = ["5", "9007199254740993", "9007199254740995", "1234567890123456789"];
       const runId = await load(store, keys.map((id) => `{"id":${id},"firstName":"A"}`));
@@ -64,7 +64,7 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "what changed is counted, and the keys below a masked field aren't shown",
+    "changes are counted, and the keys below a masked field aren't shown",
     async ({ store: { current }, store }) => {
       await load(store, ['{"id":1,"ssn":{"ada@example.com":1}}', '{"id":2}']);
       const runId = await load(store, ['{"id":1,"ssn":{"ada@example.com":2},"age":3}', '{"id":3}']);
@@ -84,7 +84,7 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
   });
 
   await usingStore(
-    "pages of what meets a condition follow each other without a gap or a repeat, forwards and backwards",
+    "pages of matching rows have neither gaps nor repeats, forwards and backwards",
     async ({ store: { current }, store }) => {
       const names = ["Bo", "bO", "Ann", "Bo", "Ch", "b%", "Anna", "BO"];
       await load(
@@ -128,7 +128,7 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "a processed line that is no JSON, or has no key, stops no load and is no part of the current state",
+    "a processed line that isn't JSON, or has no key, stops no load and isn't part of the current state",
     async ({ store: { current }, store }) => {
       for (
         const first of [["not json", "[1]", '{"id":1}', '{"firstName":"A"}'], ['{"id":1}', "not json", "7"]]

@@ -16,7 +16,7 @@ const at = (ms: number) => new Date(START + ms).toISOString();
 /** Runs the cases. */
 export async function recordCases(usingStore: UsingStore): Promise<void> {
   await usingStore(
-    "a run goes from its request to its delivery, whatever the order in which its events arrive",
+    "a run proceeds from its request to its delivery, in whatever order its events arrive",
     async ({ store, another }) => {
       await using other = await another();
       const historyOf = (runId: string) => {
@@ -69,7 +69,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "a loaded correction points from its raw records to the invalid ones",
+    "a loaded correction links its raw records to the invalid ones",
     async ({ store }) => {
       const [first, second] = [newRunId(START), newRunId(START + 1)];
       await loadTexts(store, first, "invalid", ['{"id":1}', '{"id":2}', '{"id":3}']);
@@ -132,7 +132,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "of two people who decide on a held run the first one counts",
+    "if two people decide on a held run, the first decision counts",
     async ({ store, another }) => {
       await using other = await another();
       const runId = newRunId(START);
@@ -167,7 +167,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "nothing is told of any run while a local file is removed, and what stays says why",
+    "no event is recorded while a local file is removed, and a file that stays has a reason",
     async ({ store, another }) => {
       await using other = await another();
       const runId = newRunId(START);
@@ -206,7 +206,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
   );
 
   await usingStore(
-    "notifications are noted once for each receiver, the newest thousand; schedules are watched",
+    "notifications are recorded once for each receiver, the newest thousand; schedules are watched",
     async ({ store }) => {
       const order = (n: number) =>
         ({
@@ -269,7 +269,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
   });
 
   await usingStore(
-    "records and events of old runs go, but for those that the current state or a person needs",
+    "records and events of old runs are removed, except those that the current state or a person needs",
     async ({ store, reader }) => {
       const load = async (n: number, valid: readonly object[], invalid: readonly object[]) => {
         const run = { runId: newRunId(START + n), pipeline: "users", at: at(n) };
@@ -300,7 +300,7 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
       assert.deepEqual(
         new Set((await reading.trimmable(tomorrow)).map(({ run_id }) => run_id)),
         new Set([first, second]),
-        "a trim that is stopped before it begins leaves all as it is",
+        "a trim that is stopped before it begins changes nothing",
       );
       const trimmed = await store.trim(tomorrow);
       assert.deepEqual([trimmed.runs, trimmed.events], [2, 3]);

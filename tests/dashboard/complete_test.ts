@@ -7,7 +7,7 @@ const test = browsing();
 
 const COMPLETENESS = { announced: 208, received: 303, missing: 13, repeated: 108 };
 
-test("what a source announced and never gave stands in the run, its manifest, the metrics, the terminal and the dashboard", async () => {
+test("records that a source announced and never returned appear in the run, its manifest, the metrics, the terminal and the dashboard", async () => {
   // 13 users are deleted while the first page is read
   const wrap = faults.withFaults(({ nth }) => nth === 1 ? faults.totalOf(208) : undefined);
   await using site = await startSite({ users: 195, bad: 0, wrap });
@@ -37,7 +37,7 @@ test("what a source announced and never gave stands in the run, its manifest, th
   });
 });
 
-Deno.test("a run that was left unfinished too long ago isn't resumed: the next one reads the source from its beginning, and says why", async () => {
+Deno.test("a run left unfinished too long ago isn't resumed: the next one reads the source from its beginning, and reports why", async () => {
   let isDown = true;
   const wrap = faults.withFaults(({ skip }) => isDown && skip === 100 ? faults.status(500) : undefined);
   const env = { MAX_RETRIES: "0", RESUME_MAX_AGE_HOURS: "2" };

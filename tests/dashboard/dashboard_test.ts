@@ -6,7 +6,7 @@ const test = browsing();
 
 const LAST_RUNS = '[aria-label="Last runs"]';
 
-test("a first run is started, followed live to its end, and stands in table and chart; nothing is reloaded", async () => {
+test("a first run is started, followed live to its end, and appears in table and chart without a reload", async () => {
   await using site = await startSite({ delayMs: 500, env: { BATCH_SIZE: "10", API_PORT: "0" } });
   await visit(site, "/", async ({ page }) => {
     await shows(page, "No runs yet");
@@ -28,7 +28,7 @@ test("a first run is started, followed live to its end, and stands in table and 
   });
 });
 
-test("actors are paused and resumed, runs are delivered again, and a refusal is shown as the API says it", async (t) => {
+test("actors are paused and resumed, runs are delivered again, and a refusal is shown as the API words it", async (t) => {
   await using site = await startSite();
   const run = await site.pipeline.completed(await site.pipeline.tell());
   await t.step(
@@ -74,7 +74,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
   );
 
   await site.pipeline.kill("extractor");
-  await t.step("what the API refuses is shown as it says it", () =>
+  await t.step("a refusal of the API is shown in its own words", () =>
     visit(site, "/", async ({ page }) => {
       await press(page, "Start run");
       await shows(page, "The run was requested.");
@@ -84,7 +84,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
     }));
 });
 
-test("an API that is away is reported as such, and the page reconnects when it is back", async () => {
+test("an unreachable API is reported, and the page reconnects when it is back", async () => {
   await using site = await startSite();
   await visit(site, "/", async ({ page, complaints }) => {
     await shows(page, "No runs yet");
@@ -109,7 +109,7 @@ test("an API that is away is reported as such, and the page reconnects when it i
   });
 });
 
-test("where a token is wanted, a page whose session has ended asks for it and continues in place", async () => {
+test("with a token set, a page whose session has ended asks for it and continues in place", async () => {
   const API_TOKEN = "a-token-that-is-long";
   await using site = await startSite({ env: { API_TOKEN } });
   const run = await site.pipeline.completed(await site.pipeline.tell());

@@ -24,7 +24,7 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
   });
   const run = pipeline.runs()[0]!;
 
-  await t.step("runs, show, watch and invalid say what there is, to people and to programs", async () => {
+  await t.step("runs, show, watch and invalid print their results for people and for programs", async () => {
     assert.match(
       (await etl(site, 0, "runs")).stdout,
       /^run +pipeline +requested .*\n\d+ +users .* COMPLETED +30 +30 /,
@@ -82,13 +82,16 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
     assert.match(stdout, /COMPLETED: \d valid, 0 invalid/);
   });
 
-  await t.step("edited records are taken from a file; what can't be used is said with its line", async () => {
-    await Deno.writeTextFile(`${pipeline.folder}/edited.jsonl`, '{"$id":"7"}\n');
-    const { stderr } = await etl(site, 2, "repair", String(run.id), "--from", "edited.jsonl");
-    assert.match(stderr, /Cannot use line 1: its \$id "7" is none of the records/);
-    const missing = await etl(site, 2, "repair", String(run.id), "--from", "none.jsonl");
-    assert.match(missing.stderr, /Cannot read "none\.jsonl": .*\. Give --from a file/);
-  });
+  await t.step(
+    "edited records are read from a file; unusable ones are reported with their line",
+    async () => {
+      await Deno.writeTextFile(`${pipeline.folder}/edited.jsonl`, '{"$id":"7"}\n');
+      const { stderr } = await etl(site, 2, "repair", String(run.id), "--from", "edited.jsonl");
+      assert.match(stderr, /Cannot use line 1: its \$id "7" is none of the records/);
+      const missing = await etl(site, 2, "repair", String(run.id), "--from", "none.jsonl");
+      assert.match(missing.stderr, /Cannot read "none\.jsonl": .*\. Give --from a file/);
+    },
+  );
 
   await t.step(
     "an editor that can't be started leaves no records behind, and a number too large stays text",
@@ -107,7 +110,7 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
     },
   );
 
-  await t.step("redeliver asks for the delivery", async () => {
+  await t.step("redeliver requests the delivery", async () => {
     assert.deepEqual(lines(await etl(site, 0, "redeliver", String(run.id), "--json")), [{
       runId: run.run_id,
     }]);
@@ -129,7 +132,7 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
   });
 
   await t.step(
-    "exit codes tell a wrong command, a run that isn't there, an API that is away and another server apart",
+    "exit codes distinguish a wrong command, a missing run, an unreachable API and another server",
     async () => {
       assert.match((await etl(site, 2, "nonsense")).stderr, /deno task etl COMMAND/);
       assert.match((await etl(site, 2, "show", "999")).stderr, /There is no run "999"/);
@@ -166,7 +169,7 @@ Deno.test("a run that fails ends start --watch with code 1, and a wrong token wi
   assert.match((await etl(site, 3, "runs")).stderr, /The API requires a token/);
 });
 
-Deno.test("a run is followed to its end where a proxy refuses the stream of events, and cuts an answer off", async () => {
+Deno.test("a run is followed to its end even if a proxy refuses the event stream and cuts an answer off", async () => {
   await using site = await startSite({ users: 60, bad: 0 });
   let reads = 0;
   const onError = () => new Response(null, { status: 500 });
@@ -194,7 +197,7 @@ function cutOff(): ReadableStream<Uint8Array> {
   })());
 }
 
-Deno.test("on a terminal a bar shows how far the work is", async () => {
+Deno.test("on a terminal a bar shows the progress", async () => {
   await using site = await startSite({ users: 60, bad: 0, delayMs: 200, env: { BATCH_SIZE: "10" } });
   const { folder, env } = site.pipeline;
   const program = programPath("cli/etl.ts");

@@ -14,7 +14,7 @@ async function heldSite() {
   return { site, source, first, held: await site.pipeline.status("HELD", await site.pipeline.tell()) };
 }
 
-test("a held run says why, with samples and the numbers of the run before, and is released by a person", async () => {
+test("a held run shows its reason, with samples and the numbers of the run before, and is released by a person", async () => {
   const { site, held } = await heldSite();
   await using _site = site;
   await visit(site, "/", async ({ page }) => {
@@ -40,7 +40,7 @@ test("a held run says why, with samples and the numbers of the run before, and i
   });
 });
 
-test("in a terminal a held run is shown with its reason, ends those who follow it with 1, and is rejected or released", async () => {
+test("in a terminal a held run is shown with its reason, ends commands that follow it with 1, and is rejected or released", async () => {
   const { site, held, source } = await heldSite();
   await using _site = site;
   const { pipeline } = site;

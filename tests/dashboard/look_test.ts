@@ -6,7 +6,7 @@ import { SECRET, startReceiver } from "../support/receiver.ts";
 
 const test = browsing();
 
-test("every page is accessible in light and dark, fits 360 px, and speaks both languages", async (t) => {
+test("every page is accessible in light and dark, fits 360 px, and has both languages", async (t) => {
   await using receiver = startReceiver();
   const env = { NOTIFY_URL: receiver.url, NOTIFY_SECRET: SECRET };
   await using site = await startSite({ users: 40, bad: 0.5, env });
@@ -47,23 +47,26 @@ test("every page is accessible in light and dark, fits 360 px, and speaks both l
       }));
   }
 
-  await t.step("the switches hold over pages and reloads", () =>
-    visit(site, "/", async ({ page }) => {
-      await shows(page, "Last runs");
-      await page.select('select[aria-label="Language"]', "es");
-      await shows(page, "Últimas ejecuciones");
-      await page.select('select[aria-label="Tema"]', "dark");
-      await press(page, "Mensajes fallidos", "link");
-      await page.reload();
-      await shows(page, "Volver a enviar");
-      const { lang, dataset: { theme } } = await page.$eval(
-        "html",
-        (root) => ({ lang: root.lang, dataset: { ...root.dataset } }),
-      );
-      assert.deepEqual([lang, theme], ["es", "dark"]);
-    }));
+  await t.step(
+    "the language and colour switches stay over pages and reloads",
+    () =>
+      visit(site, "/", async ({ page }) => {
+        await shows(page, "Last runs");
+        await page.select('select[aria-label="Language"]', "es");
+        await shows(page, "Últimas ejecuciones");
+        await page.select('select[aria-label="Tema"]', "dark");
+        await press(page, "Mensajes fallidos", "link");
+        await page.reload();
+        await shows(page, "Volver a enviar");
+        const { lang, dataset: { theme } } = await page.$eval(
+          "html",
+          (root) => ({ lang: root.lang, dataset: { ...root.dataset } }),
+        );
+        assert.deepEqual([lang, theme], ["es", "dark"]);
+      }),
+  );
 
-  await t.step("a run is started by keyboard alone", () =>
+  await t.step("a run is started with only the keyboard", () =>
     visit(site, "/", async ({ page }) => {
       await shows(page, "Last runs");
       const focused = () => page.evaluate(() => document.activeElement?.textContent);

@@ -41,7 +41,7 @@ Deno.test("in a terminal a test is sent to all receivers, and their answers are 
   assert.deepEqual(receiver.complaints, []);
 });
 
-Deno.test("a test notification without receivers says so", async () => {
+Deno.test("a test notification without receivers reports that", async () => {
   await using site = await startSite();
   const { code, stdout } = await site.pipeline.task("etl", "notify", "--test");
   assert.equal(code, 1);

@@ -36,7 +36,7 @@ test("a run's page shows all of it, its address can be shared, and back and forw
   });
 });
 
-test("a failed run says why, and whether asking again can help", async () => {
+test("a failed run shows its reason, and whether a new request can help", async () => {
   await using site = await startSite({ wrap: () => () => new Response("down", { status: 404 }) });
   const runId = await site.pipeline.tell();
   await site.pipeline.status("FAILED", runId);
@@ -47,7 +47,7 @@ test("a failed run says why, and whether asking again can help", async () => {
   });
 });
 
-test("a dead message is shown with its reason, sent again, and discarded after a confirmation", async () => {
+test("a dead message is shown with its reason, replayed, and discarded after a confirmation", async () => {
   await using site = await startSite();
   const { channel } = site.pipeline;
   const dead = () => channel.mailbox("channel:phase1_complete").state().then((state) => state.dead);
@@ -75,7 +75,7 @@ test("a dead message is shown with its reason, sent again, and discarded after a
   });
 });
 
-test("a query stands in the address, its rows in a table and a CSV file, and its errors on the page", async () => {
+test("a query is part of the address, its rows appear in a table and a CSV file, and its errors on the page", async () => {
   await using site = await startSite();
   await site.pipeline.completed(await site.pipeline.tell());
   const query = "SELECT id, firstName, password FROM processed_users ORDER BY id LIMIT 2";
@@ -109,7 +109,7 @@ test("a query stands in the address, its rows in a table and a CSV file, and its
   });
 });
 
-test("the notifications page shows to whom what was sent, with its outcome, and sends a test", async () => {
+test("the notifications page shows which receiver got what, with the outcome, and sends a test", async () => {
   await using receiver = startReceiver();
   await using site = await startSite({ env: { NOTIFY_URL: receiver.url, NOTIFY_SECRET: SECRET } });
   await visit(site, "/notifications", async ({ page }) => {

@@ -11,7 +11,7 @@ function rowsOf(label: string): string[][] {
   return [...rows].map((row) => [...row.cells].map((cell) => cell.innerText));
 }
 
-test("pipelines are listed and started, their runs filtered, and bad records repaired by their own rules", async (t) => {
+test("pipelines are listed and started, their runs filtered, and invalid records repaired by their own rules", async (t) => {
   await using site = await startSite({
     users: 30,
     bad: 0.1,
@@ -31,7 +31,7 @@ test("pipelines are listed and started, their runs filtered, and bad records rep
   await pipeline.completed(await pipeline.tell("users"));
 
   await t.step(
-    "each has its last run and its health, and is started by its own button",
+    "each shows its last run and its health, and has its own start button",
     () =>
       visit(site, "/", async ({ page }) => {
         await shows(page, "out of service");
@@ -60,7 +60,7 @@ test("pipelines are listed and started, their runs filtered, and bad records rep
   );
 
   await t.step(
-    "a form has a choice where the rules list values, and the API judges what is chosen",
+    "a form has a choice if the rules list values, and the API judges the chosen one",
     async () => {
       const run = pipeline.runs().find((run) => run.pipeline === "products")!;
       const reason = 'availabilityStatus: not one of "In Stock", "Low Stock", "Out of Stock"';
@@ -94,7 +94,7 @@ test("pipelines are listed and started, their runs filtered, and bad records rep
   );
 
   await t.step(
-    "the SQL page begins with a query that the pipeline's tables answer",
+    "the SQL page begins with a query that works with the pipeline's tables",
     () =>
       visit(site, "/sql", async ({ page }) => {
         await page.waitForFunction(() => document.querySelector("textarea")!.value !== "");

@@ -8,7 +8,7 @@ const test = browsing();
 /** What becomes of a user of the sample source. */
 type Edit = (user: Record<string, unknown>) => Record<string, unknown>;
 
-test("people see what a run added, changed and removed, look a record up, and read its whole history; in a terminal too", async (t) => {
+test("people see what a run added, changed and removed, find a record, and read its whole history; in a terminal too", async (t) => {
   let edit: Edit = (user) => user;
   await using site = await startSite({
     users: 120,
@@ -31,7 +31,7 @@ test("people see what a run added, changed and removed, look a record up, and re
   assert.deepEqual([second.valid_count, second.invalid_count], [119, 1]);
 
   await t.step(
-    "a run's changes open field by field, masked",
+    "a run's changes expand field by field, masked",
     () =>
       visit(site, `/runs/${second.run_id}`, async ({ page }) => {
         await shows(page, "1 added");
@@ -95,7 +95,7 @@ test("people see what a run added, changed and removed, look a record up, and re
     ] as const
   ) {
     await t.step(
-      `${name} is accessible in light and dark, fits 360 px, and speaks both languages`,
+      `${name} is accessible in light and dark, fits 360 px, and has both languages`,
       () =>
         visit(site, "/healthz", async ({ page }) => {
           for (const [scheme, width] of [["light", 1280], ["dark", 360]] as const) {
@@ -118,7 +118,7 @@ test("people see what a run added, changed and removed, look a record up, and re
     );
   }
 
-  await t.step("etl why tells the same, to people and to programs", async () => {
+  await t.step("etl why prints the same, for people and for programs", async () => {
     const { stdout, stderr, code } = await pipeline.task("etl", "why", "104");
     assert.equal(code, 0, stderr);
     const raw = second.raw_file!;

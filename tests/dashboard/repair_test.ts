@@ -40,7 +40,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
   const path = `/runs/${run.run_id}/invalid`;
 
   await t.step(
-    "the form shows what was found and what is wanted, and what is typed outlives a reload",
+    "the form shows the found and the expected value, and typed text survives a reload",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: greater than 65")}`, async ({ page }) => {
         await shows(page, "expected: a number from 18 to 65");
@@ -76,7 +76,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
   );
 
   await t.step(
-    "one department is set in all records of a reason; masked fields stay as they were",
+    "one department is set in all records of a reason; masked fields stay unchanged",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("company.department: missing")}`, async ({ page }) => {
         await type(page, "Value", "Legal");
@@ -98,7 +98,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
   );
 
   await t.step(
-    "the rest is changed as JSON; a placeholder that was moved is refused, and so is what is no JSON",
+    "other fields are changed as JSON; a moved placeholder is refused, and so is invalid JSON",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
         await page.waitForSelector(".record summary");
@@ -129,7 +129,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
   );
 
   await t.step(
-    "a line that was no record is replaced, as text",
+    "a line that wasn't a record is replaced, as text",
     () =>
       visit(site, `${path}?reason=Not%20an%20object`, async ({ page }) => {
         const whole = {

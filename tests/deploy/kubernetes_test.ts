@@ -134,13 +134,13 @@ const workloadsOf = (all: Manifest[]) => ofKind(all, "Deployment", "StatefulSet"
 const selects = (selector: Labels, labels: Labels) =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);
 
-Deno.test("every manifest is one by the schema of Kubernetes, without a key that it doesn't know", async () => {
+Deno.test("every manifest is valid by the schema of Kubernetes, without unknown keys", async () => {
   const all = await manifests();
   assert.ok(all.length >= 8);
   assert.deepEqual(all.flatMap(problemsOf), []);
 });
 
-Deno.test("the check finds wrong types, missing keys and misspelt ones", async () => {
+Deno.test("the check finds wrong types, missing keys and misspelled ones", async () => {
   const [extractor] = workloadsOf(await manifests()).filter(({ metadata }) => metadata.name === "extractor");
   const changed = (change: (container: Record<string, unknown>) => void) => {
     const copy = structuredClone(extractor!);
@@ -155,7 +155,7 @@ Deno.test("the check finds wrong types, missing keys and misspelt ones", async (
   );
 });
 
-Deno.test("each service is deployed once, as an ordinary user with least rights, with probes and bounds", async () => {
+Deno.test("each service is deployed once, as an unprivileged user with least rights, with probes and bounds", async () => {
   const workloads = workloadsOf(await manifests());
   const containers = workloads.flatMap(({ spec }) => spec.template.spec.containers);
   assert.deepEqual(containers.map(({ args }) => args.join(" ")).sort(), [...SERVICES].sort());
@@ -179,7 +179,7 @@ Deno.test("each service is deployed once, as an ordinary user with least rights,
   }
 });
 
-Deno.test("each service gets the configuration, and of the secrets those that it reads", async () => {
+Deno.test("each service gets the configuration, and only the secrets that it reads", async () => {
   const all = await manifests();
   const [map] = ofKind(all, "ConfigMap");
   const known = new Set(SERVICES.flatMap((service) => Object.keys(VARIABLES[service])));
@@ -218,7 +218,7 @@ Deno.test("each service gets the configuration, and of the secrets those that it
   }
 });
 
-Deno.test("selectors select their own pods; what has several keeps one while nodes are drained; all are behind a policy", async () => {
+Deno.test("selectors select their own pods; a service with several keeps one while nodes are drained; a policy covers all", async () => {
   const all = await manifests();
   const workloads = workloadsOf(all);
   const policies = ofKind(all, "NetworkPolicy");
@@ -280,7 +280,7 @@ async function secretsOfDocs(): Promise<Map<string, Record<string, string>>> {
   return made;
 }
 
-Deno.test("each service can be configured by what it gets, and the documented secrets have each key that is mounted", async () => {
+Deno.test("each service can be configured with what it gets, and the documented secrets have each mounted key", async () => {
   const all = await manifests();
   const [map] = ofKind(all, "ConfigMap");
   const secrets = await secretsOfDocs();
@@ -308,7 +308,7 @@ Deno.test("each service can be configured by what it gets, and the documented se
   assert.deepEqual(made.filter((key) => !mounted.has(key)), [], "what is made is used");
 });
 
-Deno.test("the API is asked at its port and at a route that it has: by its probes, its name and the policy", async () => {
+Deno.test("probes, service and policy use the API's port and an existing route", async () => {
   const all = await manifests();
   const [map] = ofKind(all, "ConfigMap");
   const { API_PORT } = loadConfig("api", VARIABLES.api, map!.data);
@@ -335,7 +335,7 @@ Deno.test("the API is asked at its port and at a route that it has: by its probe
   assert.deepEqual(ingress, [["api", [{ podSelector: {} }], [{ protocol: "TCP", port: API_PORT }]]]);
 });
 
-Deno.test("the policies let each service out to the engines that it reads the addresses of, and nowhere else", async () => {
+Deno.test("the policies let each service reach the engines whose addresses it reads, and nothing else", async () => {
   const all = await manifests();
   const { REDIS_PORT, SFTP_PORT } = loadConfig("saver", VARIABLES.saver, ofKind(all, "ConfigMap")[0]!.data);
   /** The ports that a service needs for a variable that it reads. */

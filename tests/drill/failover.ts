@@ -119,7 +119,7 @@ export const cases: readonly DrillCase[] = [
   },
   failoverCase(
     "redis-failover-in-mid-run",
-    "failover to a replica that never heard of the run, in mid-extraction",
+    "failover to a replica that doesn't have the run, during the extraction",
     "lease lost, asked for again from the checkpoint, resumed",
     async (environment, gate) => {
       const run = await environment.pipeline.tell();
@@ -130,7 +130,7 @@ export const cases: readonly DrillCase[] = [
   ),
   failoverCase(
     "redis-failover-after-extract",
-    "failover to a replica that never heard of the run, its raw file announced",
+    "failover to a replica that doesn't have the run, its raw file announced",
     "announced again from the checkpoint",
     async (environment, gate) => {
       gate.open();

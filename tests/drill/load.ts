@@ -86,7 +86,7 @@ export const cases: readonly DrillCase[] = [
     name: "postgres-cut-at-each-commit",
     area: "load",
     fault:
-      "connection to PostgreSQL cut before the reply to each commit of a run: it was kept, and nobody knows",
+      "connection to PostgreSQL cut before the reply to each commit of a run, so that its outcome is unknown",
     quick: false,
     usesPostgres: true,
     run: (repeats) =>

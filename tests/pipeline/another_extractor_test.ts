@@ -65,7 +65,7 @@ test("the extractor on another machine resumes the run of one that died, though 
   assert.ok(!again.includes(0), "it began where the store had its records");
   assert.ok(
     await readObject(place, `etl/${rawFile}`) === await expected({ users: USERS, bad: 0.1 }),
-    "the file is that of an undisturbed run",
+    "the file equals that of an uninterrupted run",
   );
   const counts = "SELECT valid_count + invalid_count, valid_count - invalid_count FROM etl_runs";
   const rows = `SELECT count(*) FROM raw_records UNION ALL SELECT (SELECT count(*) FROM processed_records)

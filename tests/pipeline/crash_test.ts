@@ -49,7 +49,7 @@ async function oneOfEach(
   assert.deepEqual(await pipeline.dataFiles(), [DEAD, PROCESSED, RAW].sort());
 }
 
-onEachEngine("messages that come twice change nothing", async (engine) => {
+onEachEngine("duplicate messages change nothing", async (engine) => {
   await using pipeline = await startPipeline({ engine, bad: 0.1 });
   const watching = new AbortController();
   const names = ["channel:phase1_complete", "channel:phase2_complete", "channel:deliver"];
@@ -82,7 +82,7 @@ async function firstOf(bodies: AsyncIterable<string>): Promise<string | undefine
   for await (const body of bodies) return body;
 }
 
-Deno.test("a transformer killed in mid-file leaves no file under a final name, and the next one does the run once", async () => {
+Deno.test("a transformer killed midway through a file leaves no file under a final name, and the next one does the run once", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const text = rawText(2_000);
   // A pipe in place of the raw file: the transformer stands in the middle of it for as long as nothing more comes.
@@ -183,7 +183,7 @@ async function killedBeforeAcknowledging(channel: "embedded" | "redis", engine: 
 }
 
 onEachEngine(
-  "a saver killed between load and acknowledgement: each row is there once",
+  "a saver killed between load and acknowledgement: each row is stored once",
   (engine) => killedBeforeAcknowledging(channelBeside(engine), engine),
   "redis-server",
 );

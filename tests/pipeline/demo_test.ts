@@ -25,7 +25,7 @@ async function freshCopy(): Promise<{ folder: string } & AsyncDisposable> {
   return { folder, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }
 
-test("deno task demo --once in a fresh clone does the whole job, with no server installed", async () => {
+test("deno task demo --once in a fresh clone runs the whole pipeline without an installed server", async () => {
   await using copy = await freshCopy();
   const env = { ...await bareEnvironment(), API_PORT: "0" };
   const deno = (...args: string[]) =>

@@ -75,7 +75,7 @@ Deno.test("a source that fails in the middle: the next request resumes there, in
   assert.equal((await pipeline.dataFiles()).length, 3);
 });
 
-Deno.test("a source that can't be reached: the error names it and says what to do", async () => {
+Deno.test("an unreachable source: the error names it and says what to do", async () => {
   await using pipeline = await startPipeline({ env: { MAX_RETRIES: "1" } });
   const right = pipeline.env.API_BASE_URL;
   const port = freePort();
@@ -100,7 +100,7 @@ for (const folder of ["raw_users", "processed_users"]) {
   });
 }
 
-Deno.test("a database that can't be opened stops the start, with what to do", async () => {
+Deno.test("a database that can't be opened fails the start, with what to do", async () => {
   await using pipeline = await startPipeline();
   await Deno.mkdir(`${pipeline.folder}/database/data.db`, { recursive: true });
   const { code, stderr } = await pipeline.task("run");
@@ -111,7 +111,7 @@ Deno.test("a database that can't be opened stops the start, with what to do", as
   assert.equal(worked.code, 0, worked.stderr);
 });
 
-Deno.test("every bad variable of all services is reported at once, and nothing is started", async () => {
+Deno.test("every invalid variable of all services is reported at once, and nothing is started", async () => {
   await using pipeline = await startPipeline();
   Object.assign(pipeline.env, {
     BATCH_SIZE: "0",
@@ -154,7 +154,7 @@ Deno.test("a misspelt variable causes a warning, and the run continues", async (
 });
 
 onEachEngine(
-  "while the SFTP server is away runs are loaded, their delivery waits, and is made when it is back",
+  "while the SFTP server is unreachable runs are loaded, their delivery waits, and happens when it is back",
   async (engine) => {
     await using pipeline = await startPipeline({ engine, sftp: "openssh" });
     await pipeline.start("extractor", "transformer", "saver");
@@ -175,7 +175,7 @@ onEachEngine(
   "sshd",
 );
 
-Deno.test("one run while the SFTP server is away is loaded and says that its delivery is pending; the next start delivers it", async () => {
+Deno.test("a run while the SFTP server is unreachable is loaded and reports its delivery as pending; the next start delivers it", async () => {
   await using pipeline = await startPipeline();
   await pipeline.site!.stop();
   const { code, stderr } = await pipeline.task("run");

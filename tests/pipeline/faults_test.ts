@@ -74,7 +74,7 @@ async function contentsOf(folder: string, below = ""): Promise<Map<string, strin
   return found;
 }
 
-Deno.test("an extraction withstands ENOSPC and EIO at every write: nothing half-written has its name, and the next try completes it", async () => {
+Deno.test("an extraction survives ENOSPC and EIO at every write: no partial file has a final name, and the next try completes it", async () => {
   const whole = new Map([[`raw_users/${RAW_FILE}`, await expected({ users: 250 })]]);
   await tryEveryStep(async () => {
     const pipeline = await startPipeline({ users: 250 });
@@ -88,7 +88,7 @@ Deno.test("an extraction withstands ENOSPC and EIO at every write: nothing half-
   }, 20);
 });
 
-Deno.test("a correction withstands ENOSPC and EIO at every write: nothing half-written has its name, and the next try completes it", async () => {
+Deno.test("a correction survives ENOSPC and EIO at every write: no partial file has a final name, and the next try completes it", async () => {
   await tryEveryStep(async () => {
     const pipeline = await startCorrections();
     const { sha256 } = await pipeline.files.facts(pipeline.dlq_file);
@@ -114,7 +114,7 @@ Deno.test("a correction withstands ENOSPC and EIO at every write: nothing half-w
   }, 12);
 });
 
-Deno.test("a transform withstands ENOSPC and EIO at every write: nothing half-written has its name, and the next try completes it", async () => {
+Deno.test("a transform survives ENOSPC and EIO at every write: no partial file has a final name, and the next try completes it", async () => {
   const answer = await sampleSource({ users: 100, bad: 0.2 })(new Request("http://source/users?limit=0"));
   const raw = ((await answer.json()) as { users: unknown[] }).users.map((user) => `${JSON.stringify(user)}\n`)
     .join("");
@@ -145,7 +145,7 @@ Deno.test("a transform withstands ENOSPC and EIO at every write: nothing half-wr
   await tryEveryStep(begin, 8);
 });
 
-Deno.test("the schedule's memory is kept whole or not at all with ENOSPC and EIO at every write", async () => {
+Deno.test("the schedule's state is saved as a whole or not at all with ENOSPC and EIO at every write", async () => {
   await tryEveryStep(async () => {
     const data = await Deno.makeTempDir();
     await Deno.mkdir(`${data}/state`);

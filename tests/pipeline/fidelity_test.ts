@@ -74,7 +74,7 @@ Deno.test("people with SQLite see exact numbers", async () => {
   assert.equal(seen("CAST(huge AS TEXT) AS huge", 6)!.huge, "123456789012345678901234567890");
 });
 
-test("records of a megabyte go through the whole chain", async () => {
+test("records of a megabyte pass through the whole pipeline", async () => {
   const about = "x".repeat(1_000_000);
   const texts = Array.from({ length: 12 }, (_, i) => `{"id":${i},"about":"${about}",${ORDINARY}}`);
   await using pipeline = await startPipeline({ wrap: sourceOf(texts), sftp: "openssh" });
@@ -85,7 +85,7 @@ test("records of a megabyte go through the whole chain", async () => {
   assert.equal(pipeline.sql("SELECT sum(length(about)) AS sum FROM processed_users")[0]!.sum, 12_000_000);
 });
 
-Deno.test("bad records of every kind are distinguished, and stop nothing", async () => {
+Deno.test("invalid records of every kind are distinguished, and stop nothing", async () => {
   const users = 208;
   await using pipeline = await startPipeline({ users, bad: 0.3 });
   await pipeline.start("extractor", "transformer", "saver");

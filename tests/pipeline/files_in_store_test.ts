@@ -68,7 +68,7 @@ function seen(proxy: S3Proxy, pattern: RegExp): Promise<void> {
   return promise;
 }
 
-test("services that share a store and no folder make the files of a local run, byte for byte, though each is killed in the middle", async () => {
+test("services that share a store but no folder produce the files of a local run, byte for byte, though each is killed midway", async () => {
   const wanted = await localRun(USERS);
   await using server = await startS3();
   const place = await server.bucket();
@@ -181,7 +181,7 @@ test("files that are delivered encrypted are kept in the store, and a line is co
   assert.deepEqual([left, await uploadsIn(place)], [[], []]);
 });
 
-test("a run whose bucket is missing fails with what to do, and completes by a replay once the bucket is made", async () => {
+test("a run whose bucket is missing fails with what to do, and completes by a replay once the bucket is created", async () => {
   await using server = await startS3();
   const place = { ...await server.bucket(), bucket: "made-later" };
   await using pipeline = await startPipeline({ sftp: "none", env: variablesOf(place) });
@@ -200,7 +200,7 @@ test("a run whose bucket is missing fails with what to do, and completes by a re
   assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
 });
 
-test("doctor tries what services do with the store, and says what to do about each mistake", async () => {
+test("doctor tries the services' operations on the store, and says what to do about each error", async () => {
   await using server = await startS3();
   const place = await server.bucket();
   const right = variablesOf(place);
@@ -229,7 +229,7 @@ test("doctor tries what services do with the store, and says what to do about ea
   }
 });
 
-test("services reach the store and no folder for files, and no service begins with half of what opens it", async () => {
+test("services reach the store but no folder for files, and no service starts with an incomplete configuration of it", async () => {
   const env = {
     FILES_URL: "s3://bucket/etl",
     S3_REGION: "eu-west-1",

@@ -10,7 +10,7 @@ import { startPipeline } from "../support/test_pipeline.ts";
 
 const MB = 1_000_000;
 
-Deno.test("a load that doesn't fit gives the space back, waits, and is done once the disk is larger", async () => {
+Deno.test("a load that doesn't fit frees its space, waits, and completes once the disk is larger", async () => {
   let disk: SmallDisk | undefined;
   await using pipeline = await startPipeline({
     users: 4_000,
@@ -41,7 +41,7 @@ Deno.test("a load that doesn't fit gives the space back, waits, and is done once
   assert.deepEqual([run.valid_count, pipeline.tables().processed_users], [4_000, 4_000]);
 });
 
-Deno.test("a raw file that doesn't fit waits for room without an attempt, though queue and database are on its disk", async () => {
+Deno.test("a raw file that doesn't fit waits for room without using up an attempt, though queue and database are on its disk", async () => {
   let disk: SmallDisk | undefined;
   await using pipeline = await startPipeline({
     users: 12_000,

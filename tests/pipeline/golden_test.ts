@@ -44,7 +44,7 @@ const QUERIES: Record<string, string> = {
 
 const sha256 = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex");
 
-Deno.test("users are to the byte what they were before pipelines had definitions: files, deliveries, tables, messages and answers", async () => {
+Deno.test("users gives the same bytes as before pipelines had definitions: files, deliveries, tables, messages and answers", async () => {
   await using pipeline = await startPipeline({ users: 2_000, bad: 0.1 });
   await pipeline.start("extractor", "transformer", "saver");
   const run = await pipeline.completed(await pipeline.tell());

@@ -58,7 +58,7 @@ async function bytesOf(pipeline: TestPipeline, kind: string): Promise<string[]> 
   return await Promise.all(files.map((name) => Deno.readTextFile(`${pipeline.folder}/${name}`)));
 }
 
-Deno.test("a run that shrank below half waits before its load: nothing of it is loaded, or on the server, until it is released, and then the very bytes are", async () => {
+Deno.test("a run that shrank below half is held: nothing of it is loaded or on the server until it is released, and then exactly its bytes are", async () => {
   await using test = await heldPipeline();
   const { pipeline, held, delivered, first } = test;
   const runId = held.run_id;
@@ -69,7 +69,7 @@ Deno.test("a run that shrank below half waits before its load: nothing of it is 
   assert.equal(pipeline.tables().processed_users, 208);
   assert.deepEqual(held.loaded_at, null);
   await pipeline.until(
-    "an empty server but for the first run",
+    "a server with only the first run",
     async () => `${await pipeline.remoteFiles()}` === `${delivered}`,
   );
   const bytes = await bytesOf(pipeline, "processed");
@@ -86,7 +86,7 @@ Deno.test("a run that shrank below half waits before its load: nothing of it is 
   );
 });
 
-Deno.test("a rejected run leaves nothing but its record, and the next one is compared with the one before it", async () => {
+Deno.test("a rejected run leaves only its record, and the next one is compared with the run before it", async () => {
   await using test = await heldPipeline();
   const { pipeline, held, delivered, source, first } = test;
   const files = await pipeline.dataFiles();
@@ -105,7 +105,7 @@ Deno.test("a rejected run leaves nothing but its record, and the next one is com
   assert.notEqual(holdOf(pipeline, again.run_id).compared_with, first.run_id);
 });
 
-Deno.test("of two people who decide at once the first one counts; the same order again changes nothing", async () => {
+Deno.test("if two people decide at once, the first decision counts; a repeated order changes nothing", async () => {
   await using test = await heldPipeline();
   const { pipeline, held: { run_id } } = test;
   await Promise.all([
@@ -146,7 +146,7 @@ Deno.test("a held run that is cancelled is rejected", async () => {
   await pipeline.until("the removal of its files", async () => (await pipeline.dataFiles()).length === 3);
 });
 
-Deno.test("bytes that were changed while the run was held are not loaded", async () => {
+Deno.test("bytes changed while the run was held are not loaded", async () => {
   await using test = await heldPipeline();
   const { pipeline, held: { run_id } } = test;
   const name = JSON.parse(holdOf(pipeline, run_id).message).processed_file;
@@ -219,7 +219,7 @@ Deno.test("the demo is never held", async () => {
 });
 
 onEachEngine(
-  "a saver that is killed while it holds, releases, loads or rejects leaves each run decided once and loaded whole or not at all",
+  "a saver killed while it holds, releases, loads or rejects leaves each run decided once and loaded as a whole or not at all",
   async (engine) => {
     const source = changingSource();
     await using pipeline = await startPipeline({
@@ -273,7 +273,7 @@ onEachEngine(
 );
 
 onEachEngine(
-  "a held run, and a release whose load is still to come, survive the loss of the queue",
+  "a held run, and a release whose load is still pending, survive the loss of the queue",
   async (engine) => {
     await using test = await heldPipeline({ engine, sftp: "none" });
     const { pipeline, held: { run_id } } = test;

@@ -134,7 +134,7 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
   );
 });
 
-test("migrate refuses what it can't use, and says what to do", async () => {
+test("migrate refuses unusable targets, and says what to do", async () => {
   await using server = await startPostgres();
   await using pipeline = await startPipeline({ sftp: "none" });
   const outputOf = async (...args: string[]) => {

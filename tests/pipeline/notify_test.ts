@@ -106,7 +106,7 @@ needing("redis-server")(
 );
 
 async function killedOften(channel: "embedded" | "redis"): Promise<void> {
-  // what it is told is accepted only after the saver was killed in the middle of it, twice
+  // a notification is accepted only after the saver was killed in the middle of it, twice
   const reached = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   await using receiver = startReceiver((times) => {
     if (times > reached.length) return new Response(null, { status: 204 });
@@ -131,20 +131,20 @@ async function killedOften(channel: "embedded" | "redis"): Promise<void> {
   });
   assert.deepEqual(receiver.complaints, []);
   const failures = notifications(receiver, "run.failed");
-  assert.ok(failures.length >= 2, "it was told again");
+  assert.ok(failures.length >= 2, "it was sent again");
   assert.equal(new Set(failures.map(({ id }) => id)).size, 1, "one id an event");
   assert.equal(new Set(failures.map(({ text }) => text)).size, 1);
   assert.equal(failures[0]!.body.data.run_id, failed);
 }
 
-Deno.test("a saver that is killed while it notifies does so again, under the same id (embedded)", () =>
+Deno.test("a saver killed while it notifies repeats the notification under the same id (embedded)", () =>
   killedOften("embedded"));
 needing("redis-server")(
-  "a saver that is killed while it notifies does so again, under the same id (redis)",
+  "a saver killed while it notifies repeats the notification under the same id (redis)",
   () => killedOften("redis"),
 );
 
-Deno.test("receivers that never answer, or never end, delay no run, and no other receiver", async () => {
+Deno.test("receivers that never answer, or answer endlessly, delay no run and no other receiver", async () => {
   await using silent = startTalker(async (connection) => {
     while (await connection.read(new Uint8Array(65_536)) !== null);
   });
@@ -176,7 +176,7 @@ Deno.test("receivers that never answer, or never end, delay no run, and no other
   assertSilent(pipeline);
 });
 
-Deno.test("a run in the foreground ends once its failure was reported, and only the saver has the secret", async () => {
+Deno.test("a run in the foreground ends after its failure was reported, and only the saver has the secret", async () => {
   await using receiver = startReceiver();
   const { pipeline, source } = await open([receiver.url], { env: { LOG_LEVEL: "" } });
   await using _pipeline = pipeline;
@@ -195,7 +195,7 @@ Deno.test("a run in the foreground ends once its failure was reported, and only 
   assert.equal(environmentOf("saver", pipeline.env, pipeline.pipelines).NOTIFY_SECRET, SECRET);
 });
 
-Deno.test("a planned time that passed while nothing ran is reported when the saver starts, though the extractor is dead", async () => {
+Deno.test("a planned time missed while nothing ran is reported when the saver starts, though the extractor is dead", async () => {
   await using receiver = startReceiver();
   const { pipeline } = await open([receiver.url], { env: { SCHEDULE: "0 3 * * *" } });
   await using _pipeline = pipeline;

@@ -101,7 +101,7 @@ Deno.test("a run whose extraction failed while the clock was ahead is shown as r
 });
 
 onEachEngine(
-  "a dead letter that failed while the clock was ahead is replayed, and its run shows what came after",
+  "a dead letter that failed while the clock was ahead is replayed, and its run shows the later events",
   async (engine) => {
     await using pipeline = await startPipeline({ engine, sftp: "none" });
     const mailbox = pipeline.channel.mailbox("channel:phase2_complete");

@@ -63,7 +63,7 @@ async function answersOf(pipeline: TestPipeline): Promise<string[]> {
   return await Promise.all(answers.map(async (answer) => `${answer.status} ${steady(await answer.text())}`));
 }
 
-test("users runs with DATABASE_URL as without, and REST, GraphQL and the dashboard answer the same", async () => {
+test("users gives the same results with DATABASE_URL as without, and REST, GraphQL and the dashboard the same answers", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const env = { LEASE_SECONDS: "60" }; // a busy machine must not add attempts, which the answers tell
@@ -90,7 +90,7 @@ test("users runs with DATABASE_URL as without, and REST, GraphQL and the dashboa
   assert.equal(verified.code, 0, verified.stdout + verified.stderr);
 });
 
-test("doctor looks at the server, its clock and the console's user, and prints the statements that make one", async () => {
+test("doctor checks the server, its clock and the console's user, and prints the statements that create one", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const name = new URL(url).pathname.slice(1);
@@ -119,7 +119,7 @@ test("doctor looks at the server, its clock and the console's user, and prints t
   assert.match((await line("database"))!, /nobody listens there/);
 });
 
-test("a saver that is started before its database waits for it", async () => {
+test("a saver started before its database waits for it", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   await server.stop();
@@ -131,7 +131,7 @@ test("a saver that is started before its database waits for it", async () => {
 });
 
 needing("postgres", "redis-server")(
-  "two savers share runs while their server is killed in the middle of a load, and one of them is frozen: each record is there once",
+  "two savers share runs while their server is killed in the middle of a load, and one of them is frozen: each record is stored once",
   async () => {
     await using server = await startPostgres();
     const url = await server.createDatabase();

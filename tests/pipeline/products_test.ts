@@ -60,7 +60,7 @@ Deno.test("two pipelines run at once in the same services, each into its own tab
 });
 
 for (const service of ALL) {
-  Deno.test(`a ${service} that is killed with two pipelines under way loses and doubles nothing of either`, async () => {
+  Deno.test(`a ${service} killed with two pipelines in progress loses or duplicates nothing of either`, async () => {
     await using pipeline = await startPipeline({ users: 3_000, delayMs: 20 });
     await pipeline.start(...ALL);
     const [user, product] = await Promise.all([pipeline.tell("users"), pipeline.tell("products")]);
@@ -77,7 +77,7 @@ for (const service of ALL) {
   });
 }
 
-Deno.test("bad products are repaired by their own rules, and verify finds all copies of every run equal", async () => {
+Deno.test("invalid products are repaired by their own rules, and verify finds all copies of every run equal", async () => {
   await using pipeline = await startPipeline({ bad: 0.1 });
   await pipeline.start(...ALL, "api");
   const run = await pipeline.completed(await pipeline.tell("products"));
@@ -140,7 +140,7 @@ Deno.test("database and queue may be in another folder: task run, verify and ret
   }
 });
 
-Deno.test("task run takes the names of pipelines, runs them at once, and refuses others", async () => {
+Deno.test("task run takes the names of pipelines, runs them at once, and refuses unknown ones", async () => {
   await using pipeline = await startPipeline();
   const { code, stdout, stderr } = await pipeline.task("run", "users", "products");
   assert.equal(code, 0, stderr);

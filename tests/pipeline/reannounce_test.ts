@@ -5,7 +5,7 @@ import { commandOf, programPath, type Service } from "../../cli/services.ts";
 import { onEachEngine } from "../support/engines.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
-Deno.test("a run that is loaded stays as it is when its raw file is announced again after departments.csv changed", async () => {
+Deno.test("a loaded run stays unchanged when its raw file is announced again after departments.csv changed", async () => {
   await using pipeline = await startPipeline({ users: 100, env: { LOOKUP_FILE: "departments.csv" } });
   const lookup = `${pipeline.folder}/departments.csv`;
   const text = await Deno.readTextFile(programPath("pipelines/departments.csv"));
@@ -128,7 +128,7 @@ async function transformAndLoseTheQueue(
 }
 
 onEachEngine(
-  "what was transformed and never loaded survives the loss of the queue, however old it is, corrections too",
+  "transformed files that were never loaded survive the loss of the queue, however old they are, corrections too",
   async (engine) => {
     await using pipeline = await startPipeline({ engine, users: 100, bad: 0.2, sftp: "none" });
     const [plain, correction] = await transformAndLoseTheQueue(pipeline);
@@ -142,7 +142,7 @@ onEachEngine(
   },
 );
 
-Deno.test("of runs that ended while the extractor was down a cancelled one ends again, and one that failed is loaded", async () => {
+Deno.test("of runs that ended while the extractor was down, a cancelled one ends again, and a failed one is loaded", async () => {
   await using pipeline = await startPipeline({ users: 100, sftp: "none" });
   await pipeline.start("extractor", "saver");
   const [cancelled, failed] = [await pipeline.tell(), await pipeline.tell()];

@@ -42,7 +42,7 @@ for (
     "a cron pattern": { SCHEDULE: "* * * * * *" },
   })
 ) {
-  Deno.test(`${what} makes runs by itself, each once`, async () => {
+  Deno.test(`${what} starts runs without a request, each once`, async () => {
     await using pipeline = await startPipeline({ users: 20, sftp: "none", env });
     await pipeline.start("transformer", "saver", "extractor");
     await pipeline.until(
@@ -89,7 +89,7 @@ Deno.test("a saver without an SFTP server warns at its start, and its runs compl
 });
 
 onEachEngine(
-  "each service, stopped in the middle of its work, ends in time with 0 and wastes no attempt",
+  "each service, stopped in the middle of its work, ends in time with 0 and uses up no attempt",
   async (engine) => {
     const source = heldSource();
     await using pipeline = await startPipeline({ engine, wrap: source.wrap, sftp: "openssh", env: PATIENT });

@@ -6,7 +6,7 @@ import { LocalFiles } from "../../shared/files/local.ts";
 import { seal } from "../../saver/delivery/seal.ts";
 import { failWritesAt, type Fault, FAULTS } from "../support/failing_writes.ts";
 
-Deno.test("an encrypted copy is whole or not there with ENOSPC and EIO at every write, and the next try makes it", async () => {
+Deno.test("an encrypted copy is complete or absent with ENOSPC and EIO at every write, and the next try makes it", async () => {
   const identity = await generateIdentity();
   const recipients = [await identityToRecipient(identity)];
   const bytes = new Uint8Array(randomBytes(400_000));

@@ -60,10 +60,10 @@ async function eventsOf(pipeline: TestPipeline) {
   };
 }
 
-Deno.test("a source that hangs holds up neither other pipelines nor those who wait for it: a second request waits without an attempt", () =>
+Deno.test("a source that hangs blocks neither other pipelines nor their requests: a second request waits without using up an attempt", () =>
   hanging("embedded"));
 
-needing("redis-server")("a source that hangs holds nobody else up over Redis", () => hanging("redis"));
+needing("redis-server")("a source that hangs blocks no other pipeline over Redis", () => hanging("redis"));
 
 async function hanging(channel: "embedded" | "redis") {
   const release = Promise.withResolvers<void>();
@@ -99,7 +99,7 @@ async function hanging(channel: "embedded" | "redis") {
   assert.ok(state.includes("slow.json") && state.includes("fast.json"), state.join());
 }
 
-Deno.test("a definition that is broken, a secret that is unset, a name that nobody defined and one that was defined since fail their own runs with the reason; others run", async () => {
+Deno.test("a broken definition, an unset secret, an unknown pipeline and one defined since fail only their own runs, with the reason; others run", async () => {
   await using source = await startPaged(() => Response.json(numbered(2)));
   await using folder = await definitions({
     good: definition("good", `${source.origin}/good`),
@@ -132,7 +132,7 @@ Deno.test("a definition that is broken, a secret that is unset, a name that nobo
   await events.event(await pipeline.tell("good"), "phase_completed");
 });
 
-Deno.test("each pipeline has its schedule: one that has none is not run at the start, one that has is", async () => {
+Deno.test("each pipeline has its schedule: one without a schedule is not run at the start, one with it is", async () => {
   await using source = await startPaged(() => Response.json(numbered(2)));
   await using folder = await definitions({
     planned: definition("planned", `${source.origin}/planned`, 'schedule: env("PLANNED_AT", "0 3 1 1 *"),'),
@@ -151,7 +151,7 @@ Deno.test("each pipeline has its schedule: one that has none is not run at the s
   assert.ok((await filesIn(pipeline, "state/schedule")).includes("planned.json"));
 });
 
-Deno.test("the extractor reaches the hosts of its definitions and no other, and no other service can read their secrets", async () => {
+Deno.test("the extractor reaches only the hosts of its definitions, and no other service can read their secrets", async () => {
   await using folder = await definitions({
     one: definition("one", "https://one.example/x").replace(
       'by: "none" }',

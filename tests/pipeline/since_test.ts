@@ -86,7 +86,7 @@ function sinceOf(run: RunRow): { from: string; to: string; rewinds: number } {
   return { from, to, rewinds };
 }
 
-Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: the next one asks from before it", async () => {
+Deno.test("a run that is rejected, dead-lettered or cancelled leaves no gap: the next one requests from before it", async () => {
   await using test = await startChanging();
   const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
@@ -149,7 +149,7 @@ Deno.test("a run that is rejected, dead-lettered or cancelled leaves no hole: th
   assert.equal(requested.at(-1), at(8));
 });
 
-Deno.test("a run that starts while the one before isn't loaded asks from before it", async () => {
+Deno.test("a run that starts while the one before isn't loaded requests from before it", async () => {
   await using test = await startChanging();
   const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
@@ -171,7 +171,7 @@ Deno.test("a run that starts while the one before isn't loaded asks from before 
 
 for (const channel of ["embedded", "redis"] as const) {
   const test = channel === "redis" ? needing("redis-server") : Deno.test;
-  test(`a load while no extractor ran, and a lost memory of it, leave the next run where it belongs (${channel})`, async () => {
+  test(`a load while no extractor ran, and the loss of its state, leave the next run at the correct cursor (${channel})`, async () => {
     await using test = await startChanging({ channel });
     const { pipeline, requested, change, load } = test;
     await pipeline.start("extractor", "transformer");
@@ -231,7 +231,7 @@ Deno.test("the outcome of a run survives the loss of the queue", async () => {
   assert.equal(requested.at(-1), at(1));
 });
 
-Deno.test("a rewind asks again from where a person says, over what is unfinished, and what began before it moves nothing", async () => {
+Deno.test("a rewind requests again from the given moment, replaces an unfinished run, and runs that began before it move nothing", async () => {
   await using test = await startChanging();
   const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");
@@ -271,7 +271,7 @@ Deno.test("a rewind asks again from where a person says, over what is unfinished
   assert.equal(requested.at(-1), at(5));
 });
 
-Deno.test("in a terminal a pipeline is rewound, and runs say from where to where they asked", async () => {
+Deno.test("in a terminal a pipeline is rewound, and runs show the range that they requested", async () => {
   await using test = await startChanging();
   const { pipeline, requested, change, load } = test;
   await pipeline.start("extractor", "transformer", "saver");

@@ -52,7 +52,7 @@ async function waitingIn(folder: string): Promise<number> {
   return (await channel.mailbox("channel:start_run").state()).depth;
 }
 
-Deno.test("wherever the disk ends, a load leaves nothing of its file, gives its space back, and is done once there is room", async () => {
+Deno.test("wherever the disk ends, a load leaves nothing of its file, frees its space, and completes once there is room", async () => {
   await using mounted = await mountedDisk(8 * MB);
   if (mounted === undefined) return; // this process may not mount
   const { folder, disk } = mounted;
@@ -76,7 +76,7 @@ Deno.test("wherever the disk ends, a load leaves nothing of its file, gives its 
   assert.ok(refused >= 4, `${refused} loads met the end of the disk`);
 });
 
-Deno.test("room that is made on a full disk goes to what the database's log holds, not to more of the log", async () => {
+Deno.test("space freed on a full disk is used by the database's existing log, not by a larger log", async () => {
   await using mounted = await mountedDisk(8 * MB);
   if (mounted === undefined) return; // this process may not mount
   const { folder, disk } = mounted;
@@ -108,7 +108,7 @@ Deno.test("room that is made on a full disk goes to what the database's log hold
   assert.equal(await store.runs.count(), recorded);
 });
 
-Deno.test("wherever the disk ends, the queue keeps what it has accepted and takes the rest once there is room", async () => {
+Deno.test("wherever the disk ends, the queue keeps accepted messages and takes the others once there is room", async () => {
   await using mounted = await mountedDisk(16 * MB);
   if (mounted === undefined) return; // this process may not mount
   const { folder, disk } = mounted;
@@ -177,7 +177,7 @@ async function writeWithin(
   return [name!, Number(messages), reason!];
 }
 
-Deno.test("an I/O error at any point of a load or a publication is transient, damages nothing, and loses nothing that was accepted", async () => {
+Deno.test("an I/O error at any point of a load or a publication is transient, damages nothing, and loses no accepted message", async () => {
   const failed = { database: 0, queue: 0 };
   for (const limitKb of [4, 64, 200, 700, 1_200]) {
     const folder = await Deno.makeTempDir({ prefix: "failing-" });

@@ -33,10 +33,10 @@ async function allStop(pipeline: TestPipeline): Promise<void> {
 
 const freeze = (redis: RedisServer) => redis.freeze();
 
-test("with Redis killed, every service ends in order within its grace period", () =>
+test("with Redis killed, every service ends cleanly within its grace period", () =>
   stopped((redis) => redis.kill()));
 
-test("with Redis frozen, every service ends in order within its grace period", () => stopped(freeze));
+test("with Redis frozen, every service ends cleanly within its grace period", () => stopped(freeze));
 
 /** All services are stopped in mid-load while PostgreSQL is away. */
 async function stoppedInMidLoad(leave: (line: Line) => void): Promise<void> {
@@ -68,7 +68,7 @@ const postgresTest = needing("postgres");
 sharing();
 
 postgresTest(
-  "in mid-load, with PostgreSQL gone, every service ends in order within its grace period",
+  "during a load, with PostgreSQL gone, every service ends cleanly within its grace period",
   () =>
     stoppedInMidLoad((line) => {
       line.release();
@@ -77,6 +77,6 @@ postgresTest(
 );
 
 postgresTest(
-  "in mid-load, with PostgreSQL frozen, every service ends in order within its grace period",
+  "during a load, with PostgreSQL frozen, every service ends cleanly within its grace period",
   () => stoppedInMidLoad(() => {}),
 );

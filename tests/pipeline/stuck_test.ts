@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startPipeline } from "../support/test_pipeline.ts";
 
-Deno.test("a state folder that can't be used fails the run with the reason, and nobody waits for it", async () => {
+Deno.test("an unusable state folder fails the run with the reason, and nothing waits for it", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   await Deno.mkdir(`${pipeline.folder}/data`);
   await Deno.writeTextFile(`${pipeline.folder}/data/state`, "a file, no folder");
@@ -26,7 +26,7 @@ Deno.test("with RUN_ON_START=if-none and an unusable state folder the extractor 
   await pipeline.completed(await pipeline.tell());
 });
 
-Deno.test("a run that makes no progress is waited for no longer than --patience says, and completes later", async () => {
+Deno.test("a run without progress is waited for no longer than --patience, and completes later", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   await pipeline.channel.mailbox("channel:phase1_complete").pause();
   const { code, stderr } = await pipeline.task("run", "--patience", "2");

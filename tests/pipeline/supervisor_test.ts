@@ -13,7 +13,7 @@ async function started(pipeline: TestPipeline) {
   return supervisor;
 }
 
-Deno.test("a local SFTP server that is killed is started again, as the log says, and runs are delivered", async () => {
+Deno.test("a local SFTP server that is killed is restarted, as the log says, and runs are delivered", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const supervisor = await started(pipeline);
   const children = await childrenOf(supervisor.pid);
@@ -28,7 +28,7 @@ Deno.test("a local SFTP server that is killed is started again, as the log says,
   assert.equal(await supervisor.stop(), 0);
 });
 
-Deno.test("why a local server doesn't start is said where the pipeline says that it doesn't", async () => {
+Deno.test("the reason why a local server doesn't start appears where the pipeline reports that it doesn't", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   await Deno.writeTextFile(`${pipeline.folder}/sftp_data`, "no folder");
   for (const args of [["demo", "--once"], ["run", "users"]]) {
@@ -38,7 +38,7 @@ Deno.test("why a local server doesn't start is said where the pipeline says that
   }
 });
 
-Deno.test("when the supervisor is killed all parts end, and the next start works on the same port", async () => {
+Deno.test("when the supervisor is killed all services end, and the next start works on the same port", async () => {
   await using pipeline = await startPipeline({ sftp: "none", env: { API_PORT: String(freePort()) } });
   const supervisor = await started(pipeline);
   const children = await childrenOf(supervisor.pid);

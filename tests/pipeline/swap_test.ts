@@ -17,7 +17,7 @@ async function write(pipeline: TestPipeline, path: string, records: unknown[]): 
   );
 }
 
-test("the original's extractor can take the place of ours", async () => {
+test("the original's extractor can replace ours", async () => {
   await using pipeline = await startPipeline({ channel: "redis" });
   await pipeline.start("transformer", "saver");
   await using original = await Original.at(pipeline.redis!.url);
@@ -36,7 +36,7 @@ test("the original's extractor can take the place of ours", async () => {
   ]);
 });
 
-test("the original's transformer can take the place of ours, and the run stays one run", async () => {
+test("the original's transformer can replace ours, and the run stays one run", async () => {
   await using pipeline = await startPipeline({ channel: "redis" });
   await using original = await Original.at(pipeline.redis!.url);
   const phase1 = await original.subscribed("channel:phase1_complete");
@@ -72,7 +72,7 @@ test("the original's transformer can take the place of ours, and the run stays o
   assert.deepEqual((await pipeline.remoteFiles()).length, 4);
 });
 
-test("the original's saver can take the place of ours", async () => {
+test("the original's saver can replace ours", async () => {
   await using pipeline = await startPipeline({ channel: "redis", bad: 0.05 });
   await using original = await Original.at(pipeline.redis!.url);
   const phase2 = await original.subscribed("channel:phase2_complete");

@@ -65,7 +65,7 @@ async function startOf(pipeline: TestPipeline, service: Service, name: string, r
 }
 
 sharing();
-test("a newer program with a schema step is put beside this one, saver first, while runs flow: every run completes, once", async () => {
+test("a newer version with a migration runs beside this one, saver first, while runs are processed: every run completes, once", async () => {
   await using next = await nextProgram();
   const ports = { old: freePort(), next: freePort() };
   await using pipeline = await startPipeline({ engine: POSTGRES, channel: "redis", bad: 0.1 });
@@ -108,7 +108,7 @@ test("a newer program with a schema step is put beside this one, saver first, wh
 });
 
 if (hasHistory) {
-  test("each service is replaced by a newer one while runs flow: every run completes, once, with either beside the other", async () => {
+  test("each service is replaced by a newer one while runs are processed: every run completes, once, with either beside the other", async () => {
     await using old = await oldProgram();
     await using server = await startS3();
     const place = await server.bucket();
@@ -145,7 +145,7 @@ if (hasHistory) {
   });
 } else {
   Deno.test.ignore(
-    "each service is replaced by a newer one while runs flow: this clone lacks the old version's history",
+    "each service is replaced by a newer one while runs are processed: this clone lacks the old version's history",
     () => {},
   );
 }

@@ -90,7 +90,7 @@ export const ANSWERS: readonly RackCase[] = [
     fails: "HTTP 200 with an error in its body",
   },
   {
-    name: "null for the list",
+    name: "null in place of the list",
     seen: "Go services with nil slices",
     source: NONE,
     serve: () => () => items(null),
@@ -104,14 +104,14 @@ export const ANSWERS: readonly RackCase[] = [
     fails: "wanted a list, found nothing",
   },
   {
-    name: "an object for the list",
+    name: "an object in place of the list",
     seen: "PHP json_encode of sparse arrays",
     source: NONE,
     serve: () => () => items({ 0: { id: 1 } }),
     fails: "wanted a list, found an object",
   },
   {
-    name: "a list that is cut",
+    name: "a truncated list",
     seen: "windmill #10860",
     source: NONE,
     serve: () => () => new Response(JSON.stringify({ items: ALL }).slice(0, 90)),
@@ -152,7 +152,7 @@ export const ANSWERS: readonly RackCase[] = [
     fails: "HTTP 206 (2 times)",
   },
   {
-    name: "200 with nothing",
+    name: "200 with an empty body",
     seen: "9router #3051",
     source: NONE,
     serve: () => () => new Response(""),

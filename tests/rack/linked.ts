@@ -50,13 +50,13 @@ export const LINKED: readonly RackCase[] = [
     fails: "lead in a circle",
   },
   {
-    name: "a cursor for ever, and a total",
+    name: "an endless cursor, and a total",
     seen: "Crossref next-cursor",
     source: TOTALED,
     serve: () => ({ url }) => items(from(number(url, "c")), { next: number(url, "c") + 10, total: 25 }),
   },
   {
-    name: "a cursor for ever over empty pages",
+    name: "an endless cursor over empty pages",
     seen: "Crossref next-cursor",
     source: CURSOR,
     serve: () => ({ url }) => items(from(number(url, "c")), { next: number(url, "c") + 10 }),
@@ -172,7 +172,7 @@ export const LINKED: readonly RackCase[] = [
     serve: () => header,
   },
   {
-    name: "Link header that can't be read",
+    name: "a Link header that can't be parsed",
     seen: "GitSavvy #944",
     source: HEADER,
     serve: () => () => Response.json(from(0), { headers: { link: 'https://a.example/2; rel="next"' } }),
@@ -186,7 +186,7 @@ export const LINKED: readonly RackCase[] = [
     fails: "lead in a circle",
   },
   {
-    name: "since: asked with every page",
+    name: "since: sent with every page",
     seen: "GitHub since=",
     source: { ...CURSOR, since: { field: "at", from: "2026-01-01T00:00:00Z", send: { since: "{}" } } },
     serve: () => ({ url }) => {
@@ -209,7 +209,7 @@ export const LINKED: readonly RackCase[] = [
     fails: "as many as limit asks for, and names no next page",
   },
   {
-    name: "the same with the first cursor that it wants",
+    name: "the same with the first cursor that it requires",
     seen: "dlt #4428, Solr cursorMark",
     source: { records: "items", query: { limit: 10 }, paging: { ...CURSOR.paging, first: "0" } },
     serve: () => ({ url }) => {
@@ -226,7 +226,7 @@ export const LINKED: readonly RackCase[] = [
     fails: "as many as limit asks for, and names no next page",
   },
   {
-    name: "null for the list behind the last cursor",
+    name: "null in place of the list after the last cursor",
     seen: "dlt #2932",
     source: CURSOR,
     serve: () => ({ url }) => {
@@ -246,14 +246,14 @@ export const LINKED: readonly RackCase[] = [
     },
   },
   {
-    name: "a flag in a text",
+    name: "a flag as text",
     seen: "PHP services",
     source: FLAGGED,
     serve: () => ({ url }) => items(from(number(url, "c")), { next: 10, more: "true" }),
     fails: "more: wanted true or false, found a string",
   },
   {
-    name: "a status for an empty list though the flag said more",
+    name: "a status for an empty list though the flag announced more",
     seen: "Mailchimp exports",
     source: { ...FLAGGED, empty: [404] },
     serve: () =>
@@ -261,7 +261,7 @@ export const LINKED: readonly RackCase[] = [
     fails: "HTTP 404 with no things, though more said that there is more",
   },
   {
-    name: "a total that fell below what came, and a cursor that goes on",
+    name: "a total that fell below the received records, and a cursor that continues",
     seen: "Crossref while it is indexed",
     source: TOTALED,
     serve: () => ({ url }) => {
@@ -277,14 +277,14 @@ export const LINKED: readonly RackCase[] = [
     fails: "as many as limit asks for, and names no next page",
   },
   {
-    name: "a Link header that is dropped on one page",
+    name: "a Link header missing on one page",
     seen: "netlify git-gateway #48",
     source: HEADER,
     serve: () => unless(header, ({ url }) => number(url, "p") === 10 ? Response.json(from(10)) : undefined),
     fails: "no header Link, though the page before had one with more than its next page",
   },
   {
-    name: "a Link header that is dropped once",
+    name: "a Link header missing once",
     seen: "netlify git-gateway #48",
     source: HEADER,
     serve: () => {

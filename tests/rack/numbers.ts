@@ -31,7 +31,7 @@ export const NUMBERS: readonly RackCase[] = [
   { name: "pages and their number", seen: "reqres.in total_pages", source: PAGES, serve: () => page },
   { name: "pages and a total", seen: "GitLab X-Total in the body", source: TOTALED, serve: () => page },
   {
-    name: "page ignored: the first one for ever",
+    name: "page ignored: always the first one",
     seen: "NangoHQ nango-sync #20",
     source: PAGE,
     serve: () => () => items(from(0)),

@@ -32,7 +32,7 @@ export const OFFSETS: readonly RackCase[] = [
   { name: "offset and total", seen: "DummyJSON /users", source: OFFSET, serve: () => offset },
   { name: "offset without a total", seen: "dlt #1530", source: BLIND, serve: () => offset },
   {
-    name: "short pages: the server's own limit is below the one asked for",
+    name: "short pages: the server's own limit is below the requested one",
     seen: "Salesforce batchSize",
     source: BLIND,
     serve: () => ({ url }) => items(from(number(url, "skip"), 7)),
@@ -85,19 +85,19 @@ export const OFFSETS: readonly RackCase[] = [
     fails: "no things, though 25 were announced",
   },
   {
-    name: "500, then right",
+    name: "500, then a correct page",
     seen: "pipeshub-ai #3095 (ServiceNow)",
     source: OFFSET,
     serve: once(() => status(500)),
   },
   {
-    name: "429 with Retry-After, then right",
+    name: "429 with Retry-After, then a correct page",
     seen: "GitHub secondary rate limits",
     source: OFFSET,
     serve: once(() => status(429, { "retry-after": "0" })),
   },
   {
-    name: "500 for ever",
+    name: "endless 500",
     seen: "pipeshub-ai #3095 (ServiceNow)",
     source: OFFSET,
     serve: () => unless(offset, ({ url }) => at(url, 10) ? status(500) : undefined),
@@ -144,7 +144,7 @@ export const OFFSETS: readonly RackCase[] = [
     },
   },
   {
-    name: "deletions while what moved is read again",
+    name: "deletions while moved records are read again",
     seen: "open-chat-studio #4565",
     source: OFFSET,
     serve: fallen([0, 1, 1, 1, 1]),
@@ -153,7 +153,7 @@ export const OFFSETS: readonly RackCase[] = [
     isHonest: false,
   },
   {
-    name: "deletions that move the last records to pages that were read",
+    name: "deletions that move the last records to pages already read",
     seen: "open-chat-studio #4565",
     source: OFFSET,
     serve: fallen([0, 0, 7]),
@@ -162,7 +162,7 @@ export const OFFSETS: readonly RackCase[] = [
     isHonest: false,
   },
   {
-    name: "an order that is another one for each page",
+    name: "another order for each page",
     seen: "datagouv api-tabular #122, khive #1671",
     source: { ...OFFSET, paging: { ...OFFSET.paging, size: 5 } },
     serve: () => ({ url }) => {
@@ -172,7 +172,7 @@ export const OFFSETS: readonly RackCase[] = [
     fails: "announced 25 things, and ",
   },
   {
-    name: "a total on the first page alone",
+    name: "a total only on the first page",
     seen: "dlt #1414",
     source: OFFSET,
     serve: () => ({ url }) => items(from(number(url, "skip")), at(url, 0) ? { total: 25 } : {}),
@@ -185,7 +185,7 @@ export const OFFSETS: readonly RackCase[] = [
     fails: "total: wanted a whole number, found null",
   },
   {
-    name: "a total in a text",
+    name: "a total as text",
     seen: "PHP PDO counts",
     source: OFFSET,
     serve: () => ({ url }) => items(from(number(url, "skip")), { total: "25" }),
@@ -197,7 +197,7 @@ export const OFFSETS: readonly RackCase[] = [
     serve: () => ({ url }) => Response.json(from(number(url, "skip")), { headers: { "x-wp-total": "25" } }),
   },
   {
-    name: "a header for the total that isn't sent",
+    name: "a missing header for the total",
     seen: "gitlab-ci-pipelines-exporter #340",
     source: header("X-Total"),
     serve: () => ({ url }) => Response.json(from(number(url, "skip"))),
@@ -219,7 +219,7 @@ export const OFFSETS: readonly RackCase[] = [
     fails: "no things, though 25 were announced",
   },
   {
-    name: "the first page again and again, of records without a key",
+    name: "the first page repeatedly, of records without a key",
     seen: "n8n #18841",
     source: BLIND,
     serve: () => () => items([{ a: 1 }, { a: 2 }]),

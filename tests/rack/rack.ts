@@ -1,5 +1,5 @@
 /**
- * Runs the cases: in peace, stopped after each page, and killed as it asks for one. A run that is green and short is never right.
+ * Runs the cases: uninterrupted, stopped after each page, and killed as it asks for one. A run that is green and short is never right.
  *
  * @module
  */
@@ -56,7 +56,7 @@ function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }
 }
 
 /**
- * Runs `rack` in peace, stopped after each page and resumed, and killed as it asks for each page that `killAt` chooses of those that a run asks
+ * Runs `rack` uninterrupted, stopped after each page and resumed, and killed as it asks for each page that `killAt` chooses of those that a run asks
  * for, and resumed.
  *
  * @throws AssertionError
@@ -82,7 +82,7 @@ export async function perform(
     source.meanwhile?.();
     const before = paged.requested.length;
     const resumed = await verdictOf(paged, rack);
-    const wasWhole = paged.requested.length === before; // all that it had to do was to name its file
+    const wasWhole = paged.requested.length === before; // only its file was left to be named
     const ledger = wasWhole ? rack.ledger : rack.laterLedger ?? rack.ledger;
     const isOther = rack.resumedFails !== undefined && resumed.reason?.includes(rack.resumedFails);
     judge({ ...rack, ledger, ...isOther ? { fails: rack.resumedFails! } : {} }, resumed);
@@ -97,7 +97,7 @@ export async function perform(
     const most = uninterrupted + again + (rack.tries ?? 0);
     assert.ok(
       paged.requested.length <= most,
-      `${where}: asked for ${paged.requested.length} pages, ${uninterrupted} at peace`,
+      `${where}: requested ${paged.requested.length} pages, ${uninterrupted} when uninterrupted`,
     );
     if (rack.isHonest ?? true) assert.deepEqual(resumed.lines, verdict.lines, `${where}: other bytes`);
     return true;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { programPath } from "../../cli/services.ts";
 import { perform, RACK, table } from "./rack.ts";
 
-Deno.test("each source of the rack ends complete or loud, also when it is stopped after each page, or its process killed", async (t) => {
+Deno.test("each source of the rack ends complete or loud, also if it is stopped after each page, or its process killed", async (t) => {
   assert.ok(RACK.length >= 40, `${RACK.length} sources`);
   assert.equal(new Set(RACK.map(({ name }) => name)).size, RACK.length, "names are unique");
   // every other case is killed here, each at another page; `deno task drill --rack` kills all of them at each
@@ -12,7 +12,7 @@ Deno.test("each source of the rack ends complete or loud, also when it is stoppe
   }
 });
 
-Deno.test("the table of the rack in docs/guarantees.md is that of its cases", async () => {
+Deno.test("the table of the rack in docs/guarantees.md equals that of its cases", async () => {
   const squeezed = (text: string) => text.replace(/ +/g, " ").replace(/-{3,}/g, "---");
   const text = await Deno.readTextFile(programPath("docs/guarantees.md"));
   assert.ok(squeezed(text).includes(squeezed(table())), `docs/guarantees.md should hold:\n\n${table()}`);

@@ -80,7 +80,7 @@ const never: Fault = ({ signal }) => {
   return promise;
 };
 
-test("503 SlowDown is waited for, a few times at once, and then by trying the message again", async () => {
+test("503 SlowDown is retried a few times at once, and then with the message", async () => {
   await using stand = await stage();
   const { proxy, files, path, other } = stand;
   proxy.fault = first(3, /./, slowDown);
@@ -102,7 +102,7 @@ test("503 SlowDown is waited for, a few times at once, and then by trying the me
   }
 });
 
-test("a read that breaks off continues at that byte, and the content is complete", async () => {
+test("an interrupted read continues at that byte, and the content is complete", async () => {
   await using stand = await stage();
   const { proxy, files, path } = stand;
   proxy.fault = first(3, /^GET/, async (_, pass) => await cut(await pass(), 3_000_000));
@@ -119,7 +119,7 @@ test("a read that breaks off continues at that byte, and the content is complete
   assert.ok(starts[0]! > 0 && starts[0]! <= 3_000_000 && starts[1]! > starts[0]!, `${starts}`);
 });
 
-test("a file that was replaced while it was read is read by no one as one file", async () => {
+test("a file replaced while it is read is never read as one file", async () => {
   await using stand = await stage();
   const { proxy, files, path, place } = stand;
   proxy.fault = first(1, /^GET/, async (_, pass) => {
@@ -130,7 +130,7 @@ test("a file that was replaced while it was read is read by no one as one file",
   await assert.rejects(files.facts(path), /the name is taken, or the object was replaced/);
 });
 
-test("a slow but steady line is waited for, however long the transfer takes", async () => {
+test("a slow but steady connection is waited for, however long the transfer takes", async () => {
   await using stand = await stage({ patience: { silenceMs: 1_500 } });
   const { proxy, files, path } = stand;
   let began = 0;
@@ -153,7 +153,7 @@ test("a slow but steady line is waited for, however long the transfer takes", as
   assert.equal(proxy.requested.length, 1);
 });
 
-test("a store that says nothing more fails each request in bounded time", async () => {
+test("a silent store fails each request in bounded time", async () => {
   await using stand = await stage({ patience: { silenceMs: 150, tries: 2 } });
   const { proxy, files, path, other } = stand;
   const frozen: Fault = async (request, pass) =>
@@ -177,7 +177,7 @@ test("a store that says nothing more fails each request in bounded time", async 
   }
 });
 
-test("what was damaged on its way is refused by the store, and sent again", async () => {
+test("data damaged in transit is refused by the store, and sent again", async () => {
   await using stand = await stage();
   const { proxy, files, other } = stand;
   let refused = 0;
@@ -195,7 +195,7 @@ test("what was damaged on its way is refused by the store, and sent again", asyn
 
 for (const conditional of [false, true]) {
   const name = conditional ? "with If-None-Match" : "without If-None-Match";
-  test(`a file whose answer was lost is published once, ${name}`, async () => {
+  test(`a file whose reply was lost is published once, ${name}`, async () => {
     await using stand = await stage({ conditional });
     const { proxy, files, other, place } = stand;
     for (const text of ["small\n", LARGE]) {
@@ -212,7 +212,7 @@ for (const conditional of [false, true]) {
   });
 }
 
-test("an error that comes after the answer has begun is one", async () => {
+test("an error after the reply has begun is an error", async () => {
   await using stand = await stage();
   const { proxy, files, other } = stand;
   proxy.fault = first(1, /^POST .*uploadId/, async (request) => {
@@ -223,7 +223,7 @@ test("an error that comes after the answer has begun is one", async () => {
   assert.equal(proxy.requested.filter((requested) => /^POST .*uploadId/.test(requested)).length, 2);
 });
 
-test("a store that is full is waited for", async () => {
+test("a full store is waited for", async () => {
   await using stand = await stage();
   const { proxy, files, other } = stand;
   proxy.fault = async (request) => {
@@ -233,7 +233,7 @@ test("a store that is full is waited for", async () => {
   await assert.rejects(write(files, other, "x\n"), NoSpace);
 });
 
-test("a mistake in the configuration is permanent, and says which variable to correct", async () => {
+test("a configuration error is permanent, and names the variable to correct", async () => {
   const place = await server.bucket();
   const cases: [Partial<S3Place>, RegExp][] = [
     [{ secretAccessKey: "another" }, /Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/],
@@ -260,7 +260,7 @@ test("a mistake in the configuration is permanent, and says which variable to co
   }
 });
 
-test("a clock that is wrong is permanent, and the message shows both", async () => {
+test("a wrong clock is permanent, and the message shows both times", async () => {
   const place = await server.bucket();
   const files = new S3Files(place, QUICK);
   const { Date: Right } = globalThis;
@@ -284,7 +284,7 @@ test("a clock that is wrong is permanent, and the message shows both", async () 
   }
 });
 
-test("a server that isn't there is waited for, and one that comes back in the middle of an upload has the file", async () => {
+test("an unreachable server is waited for, and one that comes back during an upload gets the file", async () => {
   await using own = await startS3();
   const files = new S3Files(await own.bucket(), { tries: 12, delayMs: 100 });
   const path = files.path("raw_users", "x.jsonl");
@@ -300,7 +300,7 @@ test("a server that isn't there is waited for, and one that comes back in the mi
   assert.equal((await files.facts(path)).sha256, sha256(LARGE + LARGE));
 });
 
-test("nobody at the address is a failure that passes", async () => {
+test("an address without a listener is a transient failure", async () => {
   const files = new S3Files({ ...await server.bucket(), endpoint: "http://127.0.0.1:9" }, {
     tries: 2,
     delayMs: 5,
@@ -312,7 +312,7 @@ test("nobody at the address is a failure that passes", async () => {
   });
 });
 
-test("uploads that were abandoned go after a day, steps of a raw file after a week, and nothing else goes", async () => {
+test("abandoned uploads are removed after a day, steps of a raw file after a week, and nothing else is removed", async () => {
   await using stand = await stage();
   const { files, place, path, other } = stand;
   const { signal } = new AbortController();

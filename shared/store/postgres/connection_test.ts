@@ -17,7 +17,7 @@ async function connected(options: Partial<ConnectionOptions> = {}): Promise<Post
   return new Postgres(at.url, { name: "test", ...options });
 }
 
-test("values come as SQLite has them, and every kind can be bound", async () => {
+test("values arrive as in SQLite, and every kind can be bound", async () => {
   await using db = await connected();
   const row = await db.get(
     `SELECT $1::text AS text, $2::int AS flag, $3::bigint AS big, $4::bigint AS small, $5::text AS nothing,
@@ -46,7 +46,7 @@ test("values come as SQLite has them, and every kind can be bound", async () => 
   assert.deepEqual(await db.table("SELECT 1 AS x, 2 AS x"), { columns: ["x", "x"], rows: [[1, 2]] });
 });
 
-test("a pooler before the server, which takes no settings with a connection's start, gets none there", async () => {
+test("a pooler that takes no settings at a connection's start gets none", async () => {
   const { at } = await POSTGRES.place();
   const url = `${(at as { url: string }).url}?search_path=pg_catalog&work_mem=5MB`;
   await using db = new Postgres(url, { name: "test", statementMs: 7_000, settings: { jit: "off" } });
@@ -63,7 +63,7 @@ test("a pooler before the server, which takes no settings with a connection's st
   for (const [name, setting] of Object.entries(wanted)) assert.equal(own.get(name), setting, name);
 });
 
-test("a transaction is kept whole or not at all", async () => {
+test("a transaction is committed as a whole or not at all", async () => {
   await using db = await connected();
   await db.script("CREATE TABLE t (x int)");
   await assert.rejects(
@@ -77,7 +77,7 @@ test("a transaction is kept whole or not at all", async () => {
   assert.deepEqual(await db.all("SELECT x FROM t ORDER BY x"), [{ x: 2 }, { x: 3 }]);
 });
 
-test("what can help by itself is transient, the rest says what to do; no message has a password", async () => {
+test("errors that may pass are transient, the others say what to do; no message has a password", async () => {
   await using server = await startPostgres();
   const databases = await server.psql("SELECT count(*) FROM pg_database");
   assert.equal(databases, "3");
@@ -129,7 +129,7 @@ test("what can help by itself is transient, the rest says what to do; no message
   assert.match(await reason("postgres://a:b@nobody.invalid/x", "SELECT 1", TransientError), /host's name/);
 });
 
-test("a server that is killed, stopped or frozen is a transient error, and is used again when it is back", async () => {
+test("a killed, stopped or frozen server is a transient error, and is used again when it is back", async () => {
   await using server = await startPostgres();
   await using db = new Postgres(server.url(), { name: "test", statementMs: 500 });
   const works = async () => assert.deepEqual(await db.all("SELECT 1 AS x"), [{ x: 1 }]);
@@ -159,7 +159,7 @@ test("a server that is killed, stopped or frozen is a transient error, and is us
   await works();
 });
 
-test("a server that doesn't answer is abandoned soon after the bound", async () => {
+test("a server that doesn't answer is abandoned soon after the timeout", async () => {
   await using server = await startPostgres();
   await using db = new Postgres(server.url(), { name: "test", statementMs: 200 });
   await db.all("SELECT 1");
@@ -171,7 +171,7 @@ test("a server that doesn't answer is abandoned soon after the bound", async () 
   assert.deepEqual(await db.all("SELECT 1 AS x"), [{ x: 1 }]);
 });
 
-Deno.test("a server that takes connections and closes them in silence, as a relay before one that is away, is reported at once", async () => {
+Deno.test("a server that accepts connections and closes them silently, as a relay whose target is down, is reported at once", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const relay = (async () => {
     for await (const connection of listener) {
@@ -192,7 +192,7 @@ Deno.test("a server that takes connections and closes them in silence, as a rela
   await relay;
 });
 
-needing("postgres", "openssl")("TLS is used as sslmode says", async () => {
+needing("postgres", "openssl")("TLS is used as sslmode requires", async () => {
   await using server = await startPostgres({ tls: true, settings: { ssl_min_protocol_version: "TLSv1.2" } });
   const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
   {
@@ -219,7 +219,7 @@ needing("postgres", "openssl")("TLS is used as sslmode says", async () => {
   assert.deepEqual(await plain.all(isEncrypted), [{ ssl: true }]);
 });
 
-test("a connection keeps nothing of what it has answered", async () => {
+test("a connection keeps nothing of its earlier answers in memory", async () => {
   await using db = await connected({ max: 1 });
   const ask = () => db.get<object>("SELECT 1 AS x");
   const answered = async () => new WeakRef((await ask())!);

@@ -9,7 +9,7 @@ import { openPostgres } from "./store.ts";
 
 const test = needing("postgres");
 
-test("the current state in PostgreSQL is what the runs leave behind in the order of extraction, however they were loaded: late, held, cancelled, repeated, killed", async () => {
+test("the current state in PostgreSQL follows the order of extraction, in whatever order runs are loaded: late, held, cancelled, repeated, killed", async () => {
   await using server = await startPostgres({ settings: { fsync: "off" } });
   for (const mode of ["snapshot", "upsert"] satisfies Mode[]) {
     const url = await server.createDatabase();

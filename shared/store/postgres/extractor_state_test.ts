@@ -29,7 +29,7 @@ const take = (state: PostgresState, waitMs = 0): Promise<StateLock> =>
     signal: new AbortController().signal,
   });
 
-test("texts are written, replaced, listed below a folder and removed, for all machines", async () => {
+test("texts are written, replaced, listed by folder and removed, for all machines", async () => {
   await withStates(30_000, async (open) => {
     const [one, other] = await Promise.all([open(), open()]);
     await one.write("untransformed/b.json", "{}");
@@ -47,7 +47,7 @@ test("texts are written, replaced, listed below a folder and removed, for all ma
   });
 });
 
-test("of several machines one gets a lock; the others learn who holds it, and get it once it is released", async () => {
+test("of several machines one gets a lock; the others learn its holder, and get it once it is released", async () => {
   await withStates(30_000, async (open) => {
     const states = await Promise.all([open(), open(), open()]);
     const results = await Promise.allSettled(states.map((state) => take(state)));
@@ -62,7 +62,7 @@ test("of several machines one gets a lock; the others learn who holds it, and ge
   });
 });
 
-test("a holder that works keeps its lock for longer than the lease", async () => {
+test("a working holder keeps its lock for longer than the lease", async () => {
   await withStates(300, async (open) => {
     const [one, other] = await Promise.all([open(), open()]);
     using held = await take(one);

@@ -27,7 +27,7 @@ function requested(id: string): RunEvent {
   });
 }
 
-test("a saver continues after a restart of its server, and reports that it was away", async () => {
+test("a saver continues after a restart of its server, and reports that the server was unreachable", async () => {
   await using server = await startPostgres();
   await using store = await openPostgres(await server.createDatabase(), usersTables([]));
   await store.record([requested("before")]);
@@ -40,7 +40,7 @@ test("a saver continues after a restart of its server, and reports that it was a
   assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
 });
 
-test("a saver that is killed in the middle of a load leaves nothing and keeps no lock; another one does it", async () => {
+test("a saver killed in the middle of a load leaves nothing and keeps no lock; another one loads the file", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   await using store = await openPostgres(url, usersTables([]));
@@ -67,7 +67,7 @@ test("a saver that is killed in the middle of a load leaves nothing and keeps no
   );
 });
 
-test("a connection that is cut in the middle of a COPY leaves nothing, and the load is done again", async () => {
+test("a connection cut in the middle of a COPY leaves nothing, and the load is repeated", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   await using store = await openPostgres(url, usersTables([]));
@@ -85,7 +85,7 @@ test("a connection that is cut in the middle of a COPY leaves nothing, and the l
   assert.deepEqual(await db.get("SELECT count(*) AS n FROM raw_records"), { n: 20_000 });
 });
 
-test("a server that only takes reads, as after a failover, is waited for", async () => {
+test("a server that is read-only, as after a failover, is waited for", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   await using store = await openPostgres(url, usersTables([]));
@@ -115,7 +115,7 @@ test("a server that only takes reads, as after a failover, is waited for", async
   assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
 });
 
-test("a lock that somebody keeps is waited for up to a bound, and nothing is kept of what waited", async () => {
+test("a held lock is waited for up to a bound, and the waiting transaction leaves nothing", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   await using store = await openPostgres(`${url}?lock_timeout=300`, usersTables([]));
@@ -133,7 +133,7 @@ test("a lock that somebody keeps is waited for up to a bound, and nothing is kep
   assert.equal(await store.runs.count(), 1);
 });
 
-test("a load that meets the end of the server's disk leaves no record, and is done once there is room", async () => {
+test("a load that fills the server's disk leaves no record, and completes once there is room", async () => {
   await using server = await startPostgres();
   await using owned = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "full-" });

@@ -6,7 +6,7 @@ import { openPostgres } from "./store.ts";
 
 const test = needing("postgres");
 
-test("doctor's look at PostgreSQL finds each wrong setting and right, and says what to do", async () => {
+test("doctor finds each wrong setting and privilege of PostgreSQL, and says what to do", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const name = new URL(url).pathname.slice(1);

@@ -9,7 +9,7 @@ import { checkServer, migrate, SCHEMA_VERSION, schemaVersion, unfit } from "./mi
 
 const test = needing("postgres");
 
-test("several services that start at once make one schema", async () => {
+test("several services that start at once create one schema", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const all = Array.from({ length: 5 }, () => new Postgres(url, { name: "test" }));
@@ -23,7 +23,7 @@ test("several services that start at once make one schema", async () => {
   }
 });
 
-test("a database that is newer or holds tables of these names is refused and left alone", async () => {
+test("a database that is newer or has foreign tables of these names is refused and left unchanged", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   await using db = new Postgres(url, { name: "test" });
@@ -41,7 +41,7 @@ test("a database that is newer or holds tables of these names is refused and lef
   );
 });
 
-test("a saver that runs while a newer program changes the schema loads nothing any more, and says why", async () => {
+test("a saver that runs while a newer program changes the schema stops loading, and reports why", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
   const name = new URL(url).pathname.slice(1);
@@ -57,7 +57,7 @@ test("a saver that runs while a newer program changes the schema loads nothing a
   assert.equal((await store.loadFile(file, linesOf(["{}"]))).records, 1);
 });
 
-test("a server on which the promises wouldn't hold is refused", async () => {
+test("a server that can't keep the guarantees is refused", async () => {
   await using server = await startPostgres();
   await using latin = new Postgres(
     await server.createDatabase("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"),
@@ -87,7 +87,7 @@ Deno.test("a server older than 15 is refused", () => {
   for (const version of [150_000, 170_006, 200_001]) assert.equal(of(version), undefined);
 });
 
-test("the number of runs is kept, whatever changes it", async () => {
+test("the number of runs stays correct, whatever changes it", async () => {
   await using server = await startPostgres();
   await using db = new Postgres(await server.createDatabase(), { name: "test" });
   await migrate(db);

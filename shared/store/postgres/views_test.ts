@@ -55,7 +55,7 @@ async function loaded(db: Postgres, lines: readonly string[]): Promise<void> {
 const shownOf = (value: unknown) =>
   typeof value === "string" && /^[[{]/.test(value) ? JSON.parse(value) : value;
 
-test("the views and the API show the same of each record, and nothing that is masked", async () => {
+test("the views and the API show the same of each record, and no masked value", async () => {
   await using server = await startPostgres();
   await using db = new Postgres(await server.createDatabase(), { name: "test" });
   const lines = [
@@ -99,7 +99,7 @@ test("the views and the API show the same of each record, and nothing that is ma
   assert.equal(processed[0]!.size, 2.5);
 });
 
-test("a view is made again with new columns, and who could read it still can", async () => {
+test("a view is recreated with new columns, and users who could read it still can", async () => {
   await using server = await startPostgres();
   await using db = new Postgres(await server.createDatabase(), { name: "test" });
   await loaded(db, ['{"id": 1, "colour": "red"}']);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ADA, fixture } from "../../../tests/support/people.ts";
 import { openSqliteToRead } from "./open.ts";
 
-Deno.test("a current state that isn't what the kept runs say is found, whatever was changed", async () => {
+Deno.test("a current state that differs from the kept runs is found, whatever was changed", async () => {
   await using people = await fixture();
   const { store, load } = people;
   await load([ADA, { id: 8, name: "Bob" }]);

@@ -6,7 +6,7 @@ import { openSqlite, openSqliteToRead } from "./open.ts";
 
 const idOf = (n: number) => `0190e000-000${n}-7000-8000-00000000000${n}`;
 
-Deno.test("a database of the program before gets its current state from its runs, in the order of extraction, and loses nothing", async () => {
+Deno.test("a database of the previous version gets its current state from its runs, in the order of extraction, and loses nothing", async () => {
   await using old = await oldDatabase();
   const shown = (path: string) => {
     using db = new Database(path, { readOnly: true });
@@ -39,7 +39,7 @@ Deno.test("a database of the program before gets its current state from its runs
   assert.equal(await store.fillCurrent(), 0);
 });
 
-Deno.test("the next load refers to what the program before has stored", async () => {
+Deno.test("the next load refers to records stored by the previous version", async () => {
   await using old = await oldDatabase();
   await using store = await openSqlite(old.path, { pipelines: usersTables([]) });
   const [line] = await Array.fromAsync(
@@ -61,7 +61,7 @@ Deno.test("the next load refers to what the program before has stored", async ()
   assert.deepEqual([...texts.values()], [line!.text]);
 });
 
-Deno.test("a reader of this program waits until the writer has brought the database up to date", async () => {
+Deno.test("a reader of this version waits until the writer has migrated the database", async () => {
   await using old = await oldDatabase();
   assert.equal(openSqliteToRead(old.path), undefined);
   await (await openSqlite(old.path, { pipelines: usersTables([]) }))[Symbol.asyncDispose]();

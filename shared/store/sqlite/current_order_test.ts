@@ -8,7 +8,7 @@ import { migrate } from "./migrate.ts";
 import { SqliteReadStore, SqliteStore } from "./open.ts";
 import { refreshViews } from "./views.ts";
 
-Deno.test("the current state is what the runs leave behind in the order of extraction, however they were loaded: late, held, cancelled, repeated, killed", async () => {
+Deno.test("the current state follows the order of extraction, in whatever order runs are loaded: late, held, cancelled, repeated, killed", async () => {
   using snapshot = await emptyDatabase("snapshot");
   using upsert = await emptyDatabase("upsert");
   const stores = {

@@ -5,7 +5,7 @@ import { integer } from "../../pipeline/mod.ts";
 import { ADA, fixture, peopleWith, person, see } from "../../../tests/support/people.ts";
 import { openSqlite } from "./open.ts";
 
-Deno.test("the current table has a row for each key, typed columns, every other key, and the runs; masked fields read ***", async () => {
+Deno.test("the current table has a row for each key, typed columns, every other key, and the runs; masked fields show ***", async () => {
   await using people = await fixture();
   const first = await people.load([ADA, { id: 8, name: "Bob" }]);
   const second = await people.load([{ ...ADA, height: 171.5 }, { id: 8, name: "Bob" }]);
@@ -37,7 +37,7 @@ Deno.test("the current table has a row for each key, typed columns, every other 
   assert.equal(type, "null");
 });
 
-Deno.test("changes say what each run added, changed, removed and restored, and in which fields", async () => {
+Deno.test("changes list what each run added, changed, removed and restored, and in which fields", async () => {
   await using people = await fixture();
   const { store, load } = people;
   const runs = [
@@ -79,7 +79,7 @@ Deno.test("changes say what each run added, changed, removed and restored, and i
   assert.deepEqual(paged, rows.map(({ key, change }) => `${key} ${change}`));
 });
 
-Deno.test("a key that is invalid in a run isn't gone, nor is anything of a run that lacks records or asked for changes alone", async () => {
+Deno.test("a key that is invalid in a run isn't removed, nor are keys missing in a run that lacks records or requested only changes", async () => {
   await using people = await fixture();
   const { store, load } = people;
   const ids = async () =>
@@ -102,7 +102,7 @@ Deno.test("a key that is invalid in a run isn't gone, nor is anything of a run t
   assert.deepEqual((await store.current.invalidOf("people", 2, 9)).map(({ run_id }) => run_id), [second]);
 });
 
-Deno.test("of two records with one key in a run the later counts, again and again", async () => {
+Deno.test("of two records with one key in a run the later one counts, each time", async () => {
   await using people = await fixture();
   for (let run = 0; run < 2; run++) {
     await people.load([{ id: 1, name: "a" }, { id: 1, name: "b" }, { id: 2, name: "c" }]);
@@ -147,7 +147,7 @@ Deno.test("keys keep all their digits, and text that looks like a number stays t
   assert.deepEqual((await people.store.current.byKeys("people", ["5"])).map(({ key }) => key), [5, "5"]);
 });
 
-Deno.test("pages of what meets the conditions come in order, forwards and backwards, each row once", async () => {
+Deno.test("pages of matching rows come in order, forwards and backwards, each row once", async () => {
   await using people = await fixture();
   const { store, load } = people;
   const names = ["ann", "Anton", "bert", "Bo", "cleo", "dan", "dan", "eve"];
@@ -202,7 +202,7 @@ Deno.test("pages of what meets the conditions come in order, forwards and backwa
   }
 });
 
-Deno.test("an index that the definition asks for serves every kind of condition, also through the view", async () => {
+Deno.test("an index of the definition serves every kind of condition, also through the view", async () => {
   await using people = await fixture();
   const plans = await people.store.write((db) =>
     [
@@ -215,7 +215,7 @@ Deno.test("an index that the definition asks for serves every kind of condition,
   for (const plan of plans) assert.match(plan, /^SEARCH c USING/);
 });
 
-Deno.test("indexes of fields whose names differ in capitals only, or are as another's index is called, are beside each other", async () => {
+Deno.test("indexes of fields whose names differ only in case, or equal the name of another index, coexist", async () => {
   const names = ["name", "NAME", "name nocase"];
   const texts = Object.fromEntries(names.map((name) => [name, z.string()]));
   const definition = peopleWith({ record: person.extend(texts), index: names });
@@ -262,7 +262,7 @@ Deno.test("a definition with other fields gets their columns, one with another k
   );
 });
 
-Deno.test("a key that is masked is shown as *** and can't be searched", async () => {
+Deno.test("a masked key is shown as *** and can't be searched", async () => {
   await using people = await fixture(peopleWith({ mask: ["id"] }));
   const run = await people.load([ADA]);
   assert.deepEqual(await see(people.store, "SELECT x.key, p.id FROM people_changes AS x, people AS p"), [{
@@ -297,7 +297,7 @@ Deno.test("the raw record of a current one is found by its key", async () => {
   assert.deepEqual((await people.store.records.byIds("raw", [later])).get(later)!.line, 4);
 });
 
-Deno.test("the keys below a masked field aren't shown as fields that changed", async () => {
+Deno.test("the keys below a masked field aren't listed as changed fields", async () => {
   await using people = await fixture(peopleWith({ mask: ["bank.iban", "nickname"] }));
   await people.load([{ id: 1, name: "A", nickname: { "ada@example.com": 1 }, bank: { iban: { DE1: 1 } } }]);
   const run = await people.load([

@@ -14,7 +14,7 @@ const FILE: FileToLoad = {
   name: "data/raw_users/records_20261124_030000.jsonl",
 };
 
-Deno.test("bytes of a file are kept as its lines read: line ends of both kinds, doubled ones, blanks, bytes that are no UTF-8", async () => {
+Deno.test("bytes of a file are kept line by line: line ends of both kinds, doubled ones, blanks, bytes that aren't UTF-8", async () => {
   await using temp = await tempStore();
   const good = '\ufeff{"id":1}\r\n\r\n \u00a0\n"ключ 😀"\n\n{"a":"\u0000"}\rx\n\u3000 é\n{"id":2}';
   const chunks = [good, "\n\u00ff", "\n", "z".repeat(70_000), "\r\r\nend"].map((text) =>
@@ -41,7 +41,7 @@ Deno.test("bytes of a file are kept as its lines read: line ends of both kinds, 
   }
 });
 
-Deno.test("a load lets timers run, and so can be stopped from outside", async () => {
+Deno.test("a load lets timers run, so that it can be stopped", async () => {
   await using temp = await tempStore();
   const stop = new AbortController();
   let ticks = 0;
@@ -58,7 +58,7 @@ Deno.test("a load lets timers run, and so can be stopped from outside", async ()
   clearInterval(timer);
 });
 
-Deno.test("a disk that is full in mid-load is transient and leaves nothing", async () => {
+Deno.test("a disk that fills up during a load is a transient failure and leaves nothing", async () => {
   await using temp = await tempStore();
   await temp.store.write((db) => db.script("PRAGMA max_page_count = 100"));
   const texts = Array.from({ length: 2000 }, (_, id) => JSON.stringify({ id, text: "x".repeat(1000) }));
@@ -68,7 +68,7 @@ Deno.test("a disk that is full in mid-load is transient and leaves nothing", asy
   assert.equal((await temp.store.loadFile(FILE, linesOf(texts))).records, 2000);
 });
 
-Deno.test("a load that meets the end of the disk gives back all it took, and is done once the disk is larger", async () => {
+Deno.test("a load that fills the disk gives back all its space, and completes once the disk is larger", async () => {
   await using owned = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "full-" });
   owned.defer(() => Deno.remove(folder, { recursive: true }));

@@ -5,7 +5,7 @@ import { openSqlite } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
 import { startChild, usersTables } from "../../../tests/support/store.ts";
 
-Deno.test("a database of the first schema keeps its rows and gets what was added since", async () => {
+Deno.test("a database of the first schema keeps its rows and gets the later additions", async () => {
   using db = new Database(":memory:");
   db.script(await Deno.readTextFile(new URL("migrations/0001_runs_and_records.sql", import.meta.url)));
   db.script(`PRAGMA user_version = 1;
@@ -21,7 +21,7 @@ Deno.test("a database of the first schema keeps its rows and gets what was added
   }]);
 });
 
-Deno.test("an empty database gets the whole schema, and a second time changes nothing", async () => {
+Deno.test("an empty database gets the whole schema, and a second migration changes nothing", async () => {
   using db = new Database(":memory:");
   assert.equal(schemaVersion(db), 0);
   await migrate(db);
@@ -31,11 +31,11 @@ Deno.test("an empty database gets the whole schema, and a second time changes no
   assert.deepEqual(db.all("SELECT sql FROM sqlite_schema"), schema);
 });
 
-Deno.test("schema.sql is what the migrations lead to", async () => {
+Deno.test("schema.sql is the result of the migrations", async () => {
   assert.equal(await Deno.readTextFile(new URL("schema.sql", import.meta.url)), await currentSchema());
 });
 
-Deno.test("a database of a newer program is refused, and not a byte of it changes", async () => {
+Deno.test("a database of a newer version is refused without changing a byte", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/data.db`;
@@ -55,7 +55,7 @@ Deno.test("a database of a newer program is refused, and not a byte of it change
   }
 });
 
-Deno.test("a database that another program made is refused, and its tables stay", async () => {
+Deno.test("a database of another program is refused, and its tables stay", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/data.db`;
@@ -75,7 +75,7 @@ Deno.test("a database that another program made is refused, and its tables stay"
   }
 });
 
-Deno.test("several processes that begin with an empty folder at once all find the schema", async () => {
+Deno.test("several processes that start at once with an empty folder all find the schema", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/database/data.db`;

@@ -4,7 +4,7 @@ import { openSqlite, openSqliteToRead } from "./open.ts";
 import { Database } from "../../sqlite/database.ts";
 import { linesOf, loadTexts, startChild, tempStore, usersTables } from "../../../tests/support/store.ts";
 
-Deno.test("a reader learns that the database isn't there yet, then that it isn't ready, then reads", async () => {
+Deno.test("a reader learns that the database doesn't exist yet, then that it isn't ready, then reads", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/data.db`;
@@ -20,7 +20,7 @@ Deno.test("a reader learns that the database isn't there yet, then that it isn't
   }
 });
 
-Deno.test("a reader refuses a damaged file, and a database of a newer program", async () => {
+Deno.test("a reader refuses a damaged file and a database of a newer version", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/a.db`, "no database ".repeat(100));
@@ -35,11 +35,11 @@ Deno.test("a reader refuses a damaged file, and a database of a newer program", 
   }
 });
 
-Deno.test("a mask that is none stops the opening", () => {
+Deno.test("an invalid mask fails the opening", () => {
   assert.throws(() => usersTables(["bank..iban"]), /Correct MASK_FIELDS/);
 });
 
-Deno.test("what throws within a transaction leaves nothing, and the next one works", async () => {
+Deno.test("an error within a transaction leaves nothing, and the next one works", async () => {
   await using temp = await tempStore();
   const add = (name: string) => (db: Database) =>
     db.run("INSERT INTO pipeline_fields (pipeline, name) VALUES ('users', ?)", name);
@@ -57,7 +57,7 @@ Deno.test("what throws within a transaction leaves nothing, and the next one wor
   assert.deepEqual(names, [{ name: "whole" }]);
 });
 
-Deno.test("transactions of one process take turns, in the order in which they came", async () => {
+Deno.test("transactions of one process run one after the other, in order of arrival", async () => {
   await using temp = await tempStore();
   const order: string[] = [];
   const first = Promise.withResolvers<void>();
@@ -74,7 +74,7 @@ Deno.test("transactions of one process take turns, in the order in which they ca
   assert.deepEqual(order, ["first begins", "first ends", "second"]);
 });
 
-Deno.test("a lock held by another process is waited for without stopping this one, up to a bound", async () => {
+Deno.test("a lock held by another process is waited for without blocking this one, up to a bound", async () => {
   await using temp = await tempStore();
   await using holder = startChild(`
     const { Database } = await import(store + "../../sqlite/database.ts");
@@ -109,7 +109,7 @@ Deno.test("a lock held by another process is waited for without stopping this on
   assert.equal(await waiting, "through");
 });
 
-Deno.test("readers in another connection never wait for a load, and see nothing of it before its end", async () => {
+Deno.test("readers on another connection never wait for a load, and see nothing of it before its end", async () => {
   await using temp = await tempStore();
   await loadTexts(temp.store, "run-1", "raw", ['{"id":1}']);
   await using reader = openSqliteToRead(temp.path)!;

@@ -21,7 +21,7 @@ const things = planOf(pipeline({
   mask: ["owner"],
 }));
 
-Deno.test("each pipeline has its own tables, columns and mask, and runs of one don't show in another's", async () => {
+Deno.test("each pipeline has its own tables, columns and mask, and its runs don't appear in another's", async () => {
   await using temp = await tempStore();
   await using store = await openSqlite(temp.path, { pipelines: [shownOf(usersPlan), shownOf(things)] });
   const load = async (name: string, texts: string[]) => {

@@ -57,7 +57,7 @@ const ODD = [
 const STRANGE_KEYS = ["1", "2", "__proto__", "constructor", "hasOwnProperty", "a.b", ""];
 
 for (const masked of [[], ["ssn", "bank.iban"]]) {
-  Deno.test(`a table's rows are its view's, whatever the text of a record (${masked.length} masked fields)`, async () => {
+  Deno.test(`a table's rows equal its view's, whatever the text of a record (${masked.length} masked fields)`, async () => {
     await using temp = await strangeStore(masked);
     await loadTexts(temp.store, "run-1", "raw", ODD);
     for (const n of ODD.keys()) await sameAsView(temp, 1, n);
@@ -65,7 +65,7 @@ for (const masked of [[], ["ssn", "bank.iban"]]) {
   });
 }
 
-Deno.test("a table's rows are its view's, whatever values records have", async () => {
+Deno.test("a table's rows equal its view's, whatever values records have", async () => {
   const keys = ["id", "age", "ssn", "bank", "hair", ...STRANGE_KEYS];
   const value = fc.jsonValue({ maxDepth: 2, stringUnit: "binary" });
   const number = fc.double({ noNaN: true, noDefaultInfinity: true });
@@ -84,7 +84,7 @@ Deno.test("a table's rows are its view's, whatever values records have", async (
   );
 });
 
-Deno.test("the rows of a current state are its view's", async () => {
+Deno.test("the rows of a current state equal its view's", async () => {
   await using people = await fixture();
   await people.load([
     ADA,
@@ -101,7 +101,7 @@ Deno.test("the rows of a current state are its view's", async () => {
   assert.deepEqual(await people.store.current.tableRows("people", { limit: 9, offset: 0 }), view);
 });
 
-Deno.test("records as JSON.stringify writes them are read without the view, others of the page one by one", async () => {
+Deno.test("records written as by JSON.stringify are read without the view, others of the page one by one", async () => {
   await using temp = await strangeStore(["ssn"]);
   const plain = Array.from({ length: 9 }, (_, id) => JSON.stringify({ id, ssn: "1", hair: { n: 0.1 } }));
   await loadTexts(temp.store, "run-1", "raw", [...plain, '{"id": 9}']);

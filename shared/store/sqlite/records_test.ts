@@ -46,7 +46,7 @@ Deno.test("records are read page by page in the file's order, of one run or of a
   );
 });
 
-Deno.test("the rows of a table are those of its view", async () => {
+Deno.test("the rows of a table equal those of its view", async () => {
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", users(1, 3));
   const { columns, rows } = await temp.store.records.rows("raw_users", { limit: 1, offset: 1 });
@@ -55,14 +55,14 @@ Deno.test("the rows of a table are those of its view", async () => {
   assert.equal(rows[0]![columns.indexOf("ssn")], "***");
 });
 
-Deno.test("a line that is no JSON reads as its masked text", async () => {
+Deno.test("a line that isn't JSON reads as its masked text", async () => {
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", ["{ssn: 1"]);
   const [row] = await temp.store.records.page("raw_users", {}, { limit: 1 });
   assert.deepEqual(row!.record, { raw_line: "***" });
 });
 
-Deno.test("a line with NUL characters reads whole", async () => {
+Deno.test("a line with NUL characters is read completely", async () => {
   await using temp = await tempStore();
   await loadTexts(temp.store, "run-1", "raw", ["no \0 JSON"]);
   const { records } = temp.store;
@@ -116,7 +116,7 @@ Deno.test("pages of 100 real users take milliseconds from views too", async () =
   assert(took < 100, `took ${took} ms`);
 });
 
-Deno.test("the lines of a loaded file come back whole, in their order, with gaps where blank lines were", async () => {
+Deno.test("the lines of a loaded file are read back completely, in order, with gaps for blank lines", async () => {
   await using temp = await tempStore(["ssn"]);
   const texts = Array.from({ length: 450 }, (_, n) => n % 100 === 7 ? " " : `{"n":${n}.0,"ssn":"9"}`);
   await loadTexts(temp.store, "run-1", "raw", ["{}"]);

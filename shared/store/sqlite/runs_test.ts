@@ -51,7 +51,7 @@ Deno.test("runs are listed newest first, by offset, with their number", async ()
   assert.equal(await runs.count(), 10);
 });
 
-Deno.test("filters hold together: status, time, and having reached the load", async () => {
+Deno.test("filters combine: status, time, and having reached the load", async () => {
   await using temp = await tempStore();
   await temp.store.write(async (db) => void await addRuns(db));
   const { runs } = temp.store;
@@ -70,7 +70,7 @@ Deno.test("filters hold together: status, time, and having reached the load", as
   assert.deepEqual(await list({ loaded: true }), [9, 8, 6, 5, 3, 2]);
 });
 
-Deno.test("pages walk through all runs, forwards and backwards, also where many have the same time", async () => {
+Deno.test("pages cover all runs, forwards and backwards, also if many have the same time", async () => {
   await using temp = await tempStore();
   await temp.store.write(async (db) => {
     await addRuns(db);
@@ -132,7 +132,7 @@ Deno.test("the first page, a deep page and the count of 100,000 runs take millis
   }
 });
 
-Deno.test("what belongs to several runs is read at once, and runs without anything get an empty list", async () => {
+Deno.test("data of several runs is read at once, and runs without any get an empty list", async () => {
   await using temp = await tempStore();
   const [a, b] = [newRunId(DAY), newRunId(DAY + 1)];
   await loadTexts(temp.store, a, "raw", ["{}"]);
@@ -174,7 +174,7 @@ Deno.test("what belongs to several runs is read at once, and runs without anythi
   assert.deepEqual(await temp.store.runs.deliveriesOfContent("d".repeat(64)), []);
 });
 
-Deno.test("an announced run takes its time from its id; a repeat and a late event change neither time nor number", async () => {
+Deno.test("an announced run takes its time from its id; a repeat or a late event changes neither time nor number", async () => {
   await using temp = await tempStore();
   const runId = newRunId(DAY);
   const run: RunToLoad = {

@@ -25,7 +25,7 @@ async function load(store: SqliteStore, run: string, texts: string[]): Promise<n
   );
 }
 
-Deno.test("lines that are missing or new here and there don't hide the others", async () => {
+Deno.test("lines that are missing or new in places don't hide the others", async () => {
   await using temp = await tempStore();
   const { store } = temp;
   const names = users.map((_, id) => user(id, id % 3 === 0 ? "ключ 😀" : "x".repeat(id % 7)));
@@ -44,7 +44,7 @@ Deno.test("lines that are missing or new here and there don't hide the others", 
   assert.equal(await load(store, "7", next), next.length - 3);
 });
 
-Deno.test("what didn't change is stored once, in whatever order it comes, and reads as it was loaded", async () => {
+Deno.test("an unchanged record is stored once, in whatever order runs arrive, and reads as it was loaded", async () => {
   await using temp = await tempStore();
   const { store } = temp;
   assert.equal(await load(store, "1", users), 1_000);
@@ -53,7 +53,7 @@ Deno.test("what didn't change is stored once, in whatever order it comes, and re
   assert.equal(await load(store, "3", changed), 10);
   assert.ok(
     await load(store, "4", changed.toSpliced(300, 200)) <= 100,
-    "after a gap a batch at most is stored again",
+    "after a gap at most one batch is stored again",
   );
   assert.equal(await load(store, "5", changed.toSpliced(300, 200)), 0);
   const backwards = changed.toSpliced(300, 200).toReversed();

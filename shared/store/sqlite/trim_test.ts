@@ -55,7 +55,7 @@ Deno.test("with 1 % of changes a day the file stops growing; kept runs and the c
   );
 });
 
-Deno.test("the growth is that of the last 30 days with loads, and says when the disk is full", async () => {
+Deno.test("the growth is that of the last 30 days with loads, and predicts when the disk is full", async () => {
   await using temp = await tempStore();
   await using reader = openSqliteToRead(temp.path)!;
   await loadTexts(temp.store, "run-1", "raw", ["{}"]);
@@ -125,7 +125,7 @@ async function load(
 const user = (id: number, age = 20) => JSON.stringify({ id, age });
 const bad = (id: number) => JSON.stringify({ id, error_reason: "age: missing" });
 
-Deno.test("what has not ended, what nobody corrected and what is needed stays; resolved invalid records go", async () => {
+Deno.test("runs that have not ended, uncorrected runs and needed records stay; resolved invalid records are removed", async () => {
   await using temp = await tempStore();
   const { store } = temp;
   await load(store, 1, { valid: [user(1), user(2)], invalid: [bad(5), bad(6), bad(7), bad(8), "not json"] });
@@ -159,7 +159,7 @@ Deno.test("what has not ended, what nobody corrected and what is needed stays; r
   assert.deepEqual(await reader.trimmable(timeOfDay(10)), []);
 });
 
-Deno.test("a file that keeps some of its records isn't written again by later trims", async () => {
+Deno.test("a file that keeps some of its records isn't rewritten by later trims", async () => {
   await using temp = await tempStore();
   const { store } = temp;
   for (let day = 1; day <= 3; day++) await load(store, day, { valid: [user(1), user(2, day)] });
@@ -176,7 +176,7 @@ Deno.test("a file that keeps some of its records isn't written again by later tr
   assert.deepEqual(await store.write((db) => db.all("SELECT id FROM written")), []);
 });
 
-Deno.test("trims that begin at once remove no more than one does", async () => {
+Deno.test("trims that start at once remove no more than one does", async () => {
   await using temp = await tempStore();
   const { store } = temp;
   for (let day = 1; day <= 3; day++) await load(store, day, { valid: [user(1), user(2, day)] });
@@ -197,7 +197,7 @@ Deno.test("a trim that waits for another process ends when it is stopped", async
   await assert.rejects(trimmed, { name: "AbortError" });
 });
 
-Deno.test("room that is free goes back to the disk; in a database of an older program it is used again", async () => {
+Deno.test("free space is returned to the disk; in a database of an older version it is reused", async () => {
   await using temp = await tempStore();
   await using old = await oldDatabase();
   await using oldStore = await openSqlite(old.path, { pipelines: usersTables([]) });

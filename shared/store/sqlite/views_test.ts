@@ -41,7 +41,7 @@ Deno.test("columns are the user's keys in the source's order, then ours", async 
   ]);
 });
 
-Deno.test("values keep their types; nested ones are JSON text; what isn't there is NULL", async () => {
+Deno.test("values keep their types; nested ones are JSON text; missing ones are NULL", async () => {
   const [row] = await viewed([], [
     '{"id":7,"height":193.24,"firstName":"José \\"Pepe\\"","hair":{"color":"Brown","n":1.0},"role":null,"age":true}',
   ]);
@@ -66,7 +66,7 @@ Deno.test("whole numbers keep all their digits", async () => {
   assert.equal(row!.weight, 1);
 });
 
-Deno.test("lines that are no JSON, or no object, read as NULLs and spoil nothing", async () => {
+Deno.test("lines that aren't JSON, or no object, read as NULLs and affect no others", async () => {
   const rows = await viewed(["bank.iban", "ssn"], ["{broken", "[1,2]", "7", '{"id":1}', "", "null", '"x"']);
   assert.deepEqual(rows.map((row) => [row.line, row.id, row.bank, row.ssn]), [
     [1, null, null, null],
@@ -78,7 +78,7 @@ Deno.test("lines that are no JSON, or no object, read as NULLs and spoil nothing
   ]);
 });
 
-Deno.test("keys of every kind get a column of their own, and the right value", async () => {
+Deno.test("keys of every kind get their own column, and the correct value", async () => {
   const strange = [
     "a.b",
     'quo"te',
@@ -121,7 +121,7 @@ Deno.test("keys of every kind get a column of their own, and the right value", a
   assert.deepEqual([row!.run_id, row!.line, row!.record_id], ["run-1", 1, 1_000_000_001]);
 });
 
-Deno.test("keys that can't be columns are left out, and there are never more than 500 columns", async () => {
+Deno.test("keys that can't be columns are left out, and there are at most 500 columns", async () => {
   await using temp = await tempStore();
   const columns = await temp.store.write(async (db) => {
     assert.equal(await addFields(sqlOf(db), "users", ["nul\0", "\ud800", "x".repeat(1001)]), false);
@@ -145,7 +145,7 @@ Deno.test("a new key gets its column in the same load, after the old ones", asyn
   assert.deepEqual(rows, [{ role: null, nickname: "Bo", department_code: "ENG" }]);
 });
 
-Deno.test("another mask recreates the views at the next start; the same one leaves them", async () => {
+Deno.test("another mask recreates the views at the next start; the same one leaves them unchanged", async () => {
   await using temp = await tempStore(["ssn"]);
   await loadTexts(temp.store, "run-1", "raw", ['{"ssn":"1","ein":"2"}']);
   const shown = async (maskFields: string[]) => {
@@ -163,7 +163,7 @@ Deno.test("another mask recreates the views at the next start; the same one leav
   assert.deepEqual(other.row, { ssn: "1", ein: "***" });
 });
 
-Deno.test("a masked value can't be reached by writing it in a way that the path misses", async () => {
+Deno.test("a masked value can't be reached by a spelling that the path doesn't match", async () => {
   const texts = [
     '{"bank":{"iban":"A","iban":"SECRET"}}', // twice
     '{"bank":{"iban":null,"iban":"SECRET"}}',
@@ -195,7 +195,7 @@ Deno.test("the text of an unreadable line is masked in the view of invalid recor
   ]);
 });
 
-Deno.test("the view and the function mask alike, whatever the record", async () => {
+Deno.test("the view and the function mask alike, for any record", async () => {
   const keys = ["id", "ssn", "bank", "company", "iban", "address", "city", "we'ird key"];
   const leaf = fc.oneof(
     fc.string(),
