@@ -123,6 +123,21 @@ export class Database implements Disposable {
     return (...values) => this.#guard(() => statement.all(...values) as unknown as Row[]);
   }
 
+  /**
+   * The rows of a query, one at a time, as arrays whose integers are below 2^53. The caller must know their number: `node:sqlite` takes an
+   * error in mid-query for the end.
+   */
+  *iterate<Row extends Value[]>(sql: string): Generator<Row> {
+    const statement = this.#guard(() => this.#native.prepare(sql));
+    returnArrays(statement);
+    const rows = this.#guard(() => statement.iterate() as unknown as Iterator<Row>);
+    for (;;) {
+      const { value, done } = this.#guard(() => rows.next());
+      if (done) return;
+      yield value;
+    }
+  }
+
   /** All rows of a query over our own tables, whose integers are below 2^53. `T` is the shape that the query selects. */
   all<T>(sql: string, ...values: Bindable[]): T[] {
     return this.#guard(() =>

@@ -17,8 +17,8 @@ import {
   insertCurrent,
   lockTables,
   makeTables,
+  openQuery,
   type Pages,
-  pagesOf,
   refuseForeign,
 } from "./postgres/copied.ts";
 import { checkServer, migrate, schemaVersion } from "./postgres/migrate.ts";
@@ -26,13 +26,7 @@ import { readsOf } from "./postgres/reads.ts";
 import type { Session } from "./postgres/session.ts";
 import type { Shown } from "./shown.ts";
 import { differenceOf } from "./same_answers.ts";
-import {
-  type CopiedRow,
-  type CopiedTable,
-  PAGE_RECORDS,
-  type PlainTable,
-  SqliteCopied,
-} from "./sqlite/copied.ts";
+import { type CopiedRow, type CopiedTable, type PlainTable, SqliteCopied } from "./sqlite/copied.ts";
 import { baseTable, changesTable, currentTable } from "./sql/tables.ts";
 
 /** The source, the target, and the extractor's documents. */
@@ -232,22 +226,16 @@ async function compare(
     if (rows !== part.count) return `${part.table} has ${rows} rows, wanted ${part.count}`;
   }
   for (const [n, part] of parts.entries()) {
-    const found = pagesOf(session, `copied_${n}`, part.query, PAGE_RECORDS);
-    let rest: unknown[][] = [];
+    const next = await openQuery(session, `copied_${n}`, part.query);
     for (const wanted of pagesWithProgress(part, "check", options)) {
-      while (rest.length < wanted.length) {
-        const { value, done } = await found.next();
-        if (done) break;
-        rest = rest.concat(value);
-      }
+      const found = await next(wanted.length);
       for (const [i, row] of wanted.entries()) {
-        const other = rest[i];
+        const other = found[i];
         if (other?.every((cell, at) => cell === row[at])) continue;
         return `${part.table} differs at ${row[0]}`;
       }
-      rest = rest.slice(wanted.length);
     }
-    await found.return(undefined);
+    await session.script(`CLOSE copied_${n}`);
   }
   return await differenceOf(source.reads, readsOf(session));
 }

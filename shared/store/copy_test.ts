@@ -359,3 +359,21 @@ test("a store continues in its copy: numbers, repeated loads, the current state 
     await same((store) => store.current.page(name, {}, { limit: 5 }).then((rows) => rows.length));
   }
 });
+
+test("a copy holds only a few long records in memory at a time", async () => {
+  await using server = await startPostgres();
+  await using source = await tempStore();
+  const long = Array.from({ length: 9 }, (_, n) => ({ ...user(n + 1), note: "é".repeat(1024 * 1024) }));
+  await fillRun(source.store, { valid: long });
+  const rows = new Map<string, number[]>();
+  await copyStore({
+    path: source.path,
+    url: await server.createDatabase(),
+    documents: [],
+    progress: (step, table, done) =>
+      void rows.set(`${step} ${table}`, [...rows.get(`${step} ${table}`) ?? [], done]),
+  });
+  for (const step of ["copy", "check"]) {
+    assert.deepEqual(rows.get(`${step} processed_records`), [0, 4, 8, 9]);
+  }
+});

@@ -4,8 +4,11 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { compose } from "../../shared/actor/message.ts";
+import { changingSource } from "../support/changing_source.ts";
 import { needing } from "../support/needs.ts";
 import { startPostgres } from "../support/postgres.ts";
+import { SECRET, startReceiver } from "../support/receiver.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
 
 const test = needing("postgres");
@@ -132,6 +135,57 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
     retired.stdout,
     /\n3 file\(s\) were removed\.\n[1-9]\d* record\(s\) and [1-9]\d* event\(s\) were removed/,
   );
+});
+
+test("a notification and a held run that wait during the move to PostgreSQL go on there: sent once, released once", async () => {
+  await using server = await startPostgres();
+  const url = await server.createDatabase();
+  const name = new URL(url).pathname.slice(1);
+  const psql = (query: string) => server.psql(query, name);
+  let isWell = false;
+  await using receiver = startReceiver(() => new Response(null, { status: isWell ? 204 : 503 }));
+  const source = changingSource();
+  await using pipeline = await startPipeline({
+    wrap: source.wrap,
+    env: { NOTIFY_URL: receiver.url, NOTIFY_SECRET: SECRET },
+  });
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.completed(await pipeline.tell());
+  source.has(60);
+  const { run_id } = await pipeline.status("HELD", await pipeline.tell());
+  await receiver.times(1);
+  await pipeline.until(
+    "the failure",
+    () => pipeline.sql<{ state: string }>("SELECT state FROM notifications")[0]?.state === "WAITING",
+  );
+  for (const service of ["extractor", "transformer", "saver"]) await pipeline.stop(service);
+  const moved = await pipeline.task("migrate", "--to", url);
+  assert.equal(moved.code, 0, moved.stderr);
+  const failures = receiver.received.length;
+
+  isWell = true;
+  pipeline.env.DATABASE_URL = url;
+  await pipeline.start("extractor", "transformer", "saver");
+  await pipeline.until(
+    "the notification",
+    async () => await psql("SELECT state FROM notifications WHERE type = 'run.held'") === "SENT",
+  );
+  await pipeline.channel.publish(
+    compose("channel:decision", "release", {
+      run_id,
+      pipeline: "users",
+      decision: "released",
+      requested_by: "ana",
+    }),
+  );
+  await pipeline.until(
+    "the release",
+    async () => await psql(`SELECT status FROM etl_runs WHERE run_id = '${run_id}'`) === "COMPLETED",
+  );
+  assert.equal(receiver.received.filter(({ body }) => body.type === "run.held").length, failures + 1);
+  assert.equal(await psql("SELECT count(*) FROM users"), "60");
+  const verified = await pipeline.task("verify", "--run", "all");
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr);
 });
 
 test("migrate refuses unusable targets, and says what to do", async () => {

@@ -94,10 +94,12 @@ export async function copyRows(
 async function* piecesOf(pages: Pages): AsyncGenerator<string> {
   let piece = "";
   for (const rows of pages) {
-    for (const row of rows) piece += `${row.map(copyValue).join("\t")}\n`;
-    if (piece.length < PIECE) continue;
-    yield await Promise.resolve(piece);
-    piece = "";
+    for (const row of rows) {
+      piece += `${row.map(copyValue).join("\t")}\n`;
+      if (piece.length < PIECE) continue;
+      yield await Promise.resolve(piece);
+      piece = "";
+    }
   }
   if (piece !== "") yield piece;
 }
@@ -159,18 +161,12 @@ export async function continueAfter(session: Session, table: string, last: numbe
   }
 }
 
-/** The rows of a query, in pages of `size`. `name` must be unique among the open queries of the transaction. */
-export async function* pagesOf(
+/** Opens a query; the result reads its next rows. `name` must be unique among the open queries of the transaction. */
+export async function openQuery(
   session: Session,
   name: string,
   query: string,
-  size: number,
-): AsyncGenerator<unknown[][]> {
+): Promise<(count: number) => Promise<unknown[][]>> {
   await session.script(`DECLARE ${name} NO SCROLL CURSOR FOR ${query}`);
-  for (;;) {
-    const { rows } = await session.table(`FETCH ${size} FROM ${name}`);
-    yield rows;
-    if (rows.length < size) break;
-  }
-  await session.script(`CLOSE ${name}`);
+  return async (count) => (await session.table(`FETCH ${count} FROM ${name}`)).rows;
 }

@@ -13,8 +13,8 @@ import { versionOf } from "./statements.ts";
 /** Values in the order of a table's columns. NUL in TEXT reads as U+FFFD, as PostgreSQL can't store it. */
 export type CopiedRow = readonly (string | number | null)[];
 
-/** Rows per page, and records per page: a line may have 16 MiB. */
-export const [PAGE_ROWS, PAGE_RECORDS] = [2_000, 200];
+/** A page ends after so many rows, or so many characters of text: a line may have 16 MiB. */
+const [PAGE_ROWS, PAGE_TEXT] = [2_000, 4 * 1024 * 1024];
 
 /** A table: the number of its rows, and all of them in the order of its key. */
 export interface CopiedTable {
@@ -97,9 +97,7 @@ export class SqliteCopied implements Disposable {
           count: this.#count(name),
           pages: () =>
             this.#pages(
-              `SELECT ${values.join(", ")} FROM ${name} WHERE ${key.column} > ? ORDER BY ${key.column}`,
-              isNumber ? [0] : [""],
-              (row) => [row[columns.indexOf(key)]],
+              `SELECT ${values.join(", ")} FROM ${name} ORDER BY ${key.column}`,
               (row) => row.map(plain),
             ),
         };
@@ -113,11 +111,8 @@ export class SqliteCopied implements Disposable {
       count: this.#count(baseTable(kind, pipeline)),
       pages: () =>
         this.#pages(
-          `SELECT r.id, ${whole(TEXT)} FROM ${fromRecords(kind, pipeline)} WHERE r.id > ? ORDER BY r.id`,
-          [0],
-          ([id]) => [id],
+          `SELECT r.id, ${whole(TEXT)} FROM ${fromRecords(kind, pipeline)} ORDER BY r.id`,
           ([id, line]) => [plain(id!), plain(line!), line instanceof Uint8Array ? `\\x${hexOf(line)}` : null],
-          PAGE_RECORDS,
         ),
     };
   }
@@ -129,11 +124,7 @@ export class SqliteCopied implements Disposable {
       lastId: this.#lastId(table, "id"),
       count: this.#count(table),
       pages: () =>
-        this.#pages(
-          `SELECT id, record, first, changed, seen, json_quote(key) FROM ${table} WHERE id > ? ORDER BY id`,
-          [0],
-          ([id]) => [id],
-        ),
+        this.#pages(`SELECT id, record, first, changed, seen, json_quote(key) FROM ${table} ORDER BY id`),
     };
   }
 
@@ -146,11 +137,7 @@ export class SqliteCopied implements Disposable {
       count: this.#count(table),
       pages: () =>
         this.#pages(
-          `SELECT move, change, fields, before, after, ${key}, json_quote(key) FROM ${table}
-           WHERE (move, key) > (?, (SELECT value FROM json_each(?))) ORDER BY move, key`,
-          [0, "[0]"],
-          ([move, , , , , , key]) => [move, `[${key}]`],
-          (row) => row.slice(0, -1) as CopiedRow,
+          `SELECT move, change, fields, before, after, ${key} FROM ${table} ORDER BY move, ${table}.key`,
         ),
     };
   }
@@ -178,18 +165,18 @@ export class SqliteCopied implements Disposable {
 
   *#pages(
     query: string,
-    first: (string | number)[],
-    after: (row: Value[]) => (Value | undefined)[],
     rowOf: (row: Value[]) => CopiedRow = (row) => row as CopiedRow,
-    size: number = PAGE_ROWS,
   ): Generator<CopiedRow[]> {
-    const read = this.db.reader<Value[]>(`${query} LIMIT ${size}`);
-    for (let at = first;;) {
-      const rows = read(...at);
-      if (rows.length > 0) yield rows.map(rowOf);
-      if (rows.length < size) return;
-      at = after(rows.at(-1)!) as (string | number)[];
+    let [page, text]: [CopiedRow[], number] = [[], 0];
+    for (const values of this.db.iterate<Value[]>(query)) {
+      const row = rowOf(values);
+      page.push(row);
+      for (const value of row) text += typeof value === "string" ? value.length : 0;
+      if (page.length < PAGE_ROWS && text < PAGE_TEXT) continue;
+      yield page;
+      [page, text] = [[], 0];
     }
+    if (page.length > 0) yield page;
   }
 }
 
