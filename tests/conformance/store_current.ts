@@ -10,8 +10,8 @@ import type { Store } from "../../shared/store/store.ts";
 import { loadTexts } from "../support/store.ts";
 import type { UsingStore } from "./store.ts";
 
-async function load(store: Store, valid: string[]): Promise<string> {
-  const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
+async function load(store: Store, valid: string[], requestedAt = Date.now()): Promise<string> {
+  const run = { runId: newRunId(requestedAt), pipeline: "users", at: new Date().toISOString() };
   await store.announceRun(run);
   for (const [kind, texts] of [["raw", valid], ["processed", valid], ["invalid", []]] as const) {
     await loadTexts(store, run.runId, kind, [...texts]);
@@ -75,6 +75,33 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
       const fields = rows.map((row) => row[columns.indexOf("fields")]).filter((value) => value !== null);
       assert.deepEqual(JSON.parse(String(fields[0])).sort(), ["age", "ssn"]);
       assert.ok(!JSON.stringify(rows).includes("example.com"));
+    },
+  );
+
+  await usingStore(
+    "a run that was requested by a clock far ahead doesn't count as newer than those after it",
+    async ({ store: { current, runs }, store }) => {
+      const ahead = await load(store, ['{"id":1,"age":30}', '{"id":2}'], Date.now() + 365 * 86_400_000);
+      const { run_timestamp } = (await runs.byRunId(ahead))!;
+      assert.ok(Math.abs(Date.parse(run_timestamp) - Date.now()) < 60_000, run_timestamp);
+      const next = await load(store, ['{"id":1,"age":31}']);
+      assert.deepEqual(
+        (await current.page("users", {}, { limit: 9 })).map(({ key, changed_run }) => [key, changed_run]),
+        [[1, next]],
+      );
+      const told = newRunId(Date.now() + 365 * 86_400_000);
+      const at = new Date().toISOString();
+      await store.record([{
+        id: "ahead",
+        version: 1,
+        type: "run_requested",
+        run_id: told,
+        published_at: at,
+        requested_by: "ana",
+        actor: "api",
+        pipeline: "users",
+      }]);
+      assert.ok((await runs.byRunId(told))!.run_timestamp < new Date(Date.now() + 60_000).toISOString());
     },
   );
 

@@ -20,6 +20,8 @@ export const DIALECT: Dialect = {
   isIn: (value, parameter, type) => `${value} = ANY(${parameter}::${type}[])`,
   listed: (parameter) => `unnest(${parameter}::bigint[]) WITH ORDINALITY AS c (value, n)`,
   textIn: (text, keys) => `etl_record(${text}) #>> '{${keys.join(",")}}'`,
+  notAhead: (parameter) =>
+    `least(${parameter}::text COLLATE "C", to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`,
   countRuns: (isLoaded) =>
     `SELECT coalesce(sum(${isLoaded ? "loaded" : "runs"}), 0)::bigint AS n FROM run_counts`,
 };

@@ -11,12 +11,17 @@ import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 /** Number of records read for their keys if the keys weren't reported. */
 const SAMPLE = 100;
 
-/** Creates the run's row if it is missing, such as for a run that another program started. */
+/**
+ * Creates the run's row if it is missing, such as for a run that another program started. No run was requested after now: with a time from a clock that
+ * was ahead, it would count as newer than those that follow it, and the current state would ignore them.
+ */
 export async function announceRun(sql: Sql, run: RunToLoad): Promise<void> {
   await sql.lock("run", run.runId);
   await sql.run(
     `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
-     SELECT $1, $2, 'LOADING', $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
+     SELECT $1, ${
+      sql.dialect.notAhead("$2")
+    }, 'LOADING', $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
     run.runId,
     timeOfRun(run.runId) ?? run.at,
     run.at,
@@ -129,7 +134,9 @@ export async function writeRunState(sql: Sql, runId: string, state: RunState): P
   // Not an upsert: an insert with a conflict uses up an id, and people see the ids of runs.
   await sql.run(
     `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
-     SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
+     SELECT $1, ${
+      sql.dialect.notAhead("$2")
+    }, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
     runId,
     timeOfRun(runId) ?? state.started_at ?? state.status_at,
     state.status,

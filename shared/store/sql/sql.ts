@@ -26,6 +26,8 @@ export interface Dialect {
   listed(parameter: string): string;
   /** The text below `keys` in the JSON `text`. */
   textIn(text: string, keys: readonly string[]): string;
+  /** The time bound to `parameter` (ISO 8601), or what the engine's clock shows, whichever is earlier. */
+  notAhead(parameter: string): string;
   /** Selects `n`, the number of all runs or of loaded runs. */
   countRuns(isLoaded: boolean): string;
 }

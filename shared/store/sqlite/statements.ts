@@ -7,6 +7,7 @@ const DIALECT: Dialect = {
   isIn: (value, parameter) => `${value} IN (SELECT value FROM json_each(${parameter}))`,
   listed: (parameter) => `(SELECT value, key + 1 AS n FROM json_each(${parameter})) AS c`,
   textIn: (text, keys) => `json_extract(${text}, ${sqlText(`$.${keys.join(".")}`)})`,
+  notAhead: (parameter) => `min(${parameter}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))`,
   // SQLite counts rows one by one, except those of a whole table: so it counts the few runs that aren't loaded
   countRuns: (isLoaded) =>
     isLoaded
