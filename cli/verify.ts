@@ -11,11 +11,9 @@ import { differs, equal, type Finding, finding, isFine, type Item, skipped } fro
 import { verifyRun } from "./verify/run.ts";
 import { lazyServer } from "./verify/server.ts";
 import { openStoreToRead, shownPlace } from "../shared/store/open.ts";
-import type { RunCursor, RunRow } from "../shared/store/rows.ts";
+import type { RunRow } from "../shared/store/rows.ts";
+import { runPages } from "../shared/store/run_pages.ts";
 import type { Runs } from "../shared/store/store.ts";
-
-/** Number of runs whose rows are in memory at once. */
-const RUNS_AT_ONCE = 100;
 
 const HELP = `deno task verify --run ID|latest|all [--json]
 
@@ -88,13 +86,7 @@ async function* chosen(runs: Runs, which: string): AsyncGenerator<RunRow> {
   if (which === "latest") {
     yield* await runs.page({ loaded: true }, { limit: 1 });
   } else if (which === "all") {
-    let after: RunCursor | undefined;
-    for (;;) {
-      const page = await runs.page({ loaded: true }, { limit: RUNS_AT_ONCE, after });
-      yield* page;
-      if (page.length < RUNS_AT_ONCE) return;
-      after = page.at(-1);
-    }
+    for await (const page of runPages(runs, { loaded: true })) yield* page;
   } else {
     const run = await runs.byRunId(which.toLowerCase()) ??
       (/^\d+$/.test(which) ? await runs.byId(Number(which)) : undefined);

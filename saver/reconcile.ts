@@ -16,6 +16,7 @@ import type { Files } from "../shared/files/files.ts";
 import { PHASE2, phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
 import { announced, outcomeOf } from "./gatekeeper.ts";
 import type { RunRow } from "../shared/store/rows.ts";
+import { runPages } from "../shared/store/run_pages.ts";
 import type { Store } from "../shared/store/store.ts";
 
 /** How often the database is compared with the queue, in milliseconds. */
@@ -26,8 +27,6 @@ const AGAIN_MS = 15_000;
 
 /** A run that was loaded this recently may still get its order, in milliseconds. */
 const SETTLING_MS = 60_000;
-
-const RUNS_AT_ONCE = 100;
 
 /** Publishes what `unloaded`, `pendingOrders`, `releasedRuns` and `outcomes` find, now and every hour, until `signal`. */
 export async function keepReconciling(
@@ -83,9 +82,7 @@ export async function* pendingOrders(
   now: number = Date.now(),
 ): AsyncGenerator<Outgoing[]> {
   const status = RUN_STATUSES.filter((status) => !isFinal(status));
-  let after: RunRow | undefined;
-  for (;;) {
-    const runs = await store.runs.page({ status, loaded: true }, { limit: RUNS_AT_ONCE, after });
+  for await (const runs of runPages(store.runs, { status, loaded: true })) {
     const events = await store.runs.eventsOf(runs.map(({ run_id }) => run_id));
     yield runs.flatMap((run) => {
       const id = orderId(run, events.get(run.run_id) ?? [], now);
@@ -93,8 +90,6 @@ export async function* pendingOrders(
         ? []
         : [compose("channel:deliver", id, { run_id: run.run_id, pipeline: run.pipeline })];
     });
-    if (runs.length < RUNS_AT_ONCE) return;
-    after = runs.at(-1);
   }
 }
 

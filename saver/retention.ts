@@ -7,7 +7,8 @@ import type { Channel } from "../shared/channel/channel.ts";
 import type { Files } from "../shared/files/files.ts";
 import { removeReceipt } from "../shared/files/receipts.ts";
 import { sealedFolder } from "./courier.ts";
-import type { DeliveryRow, FileRow, RunCursor, RunRow } from "../shared/store/rows.ts";
+import type { DeliveryRow, FileRow, RunRow } from "../shared/store/rows.ts";
+import { runPages } from "../shared/store/run_pages.ts";
 import type { Runs, Store } from "../shared/store/store.ts";
 import { DAY_MS, oldBefore } from "./trimming.ts";
 
@@ -31,20 +32,14 @@ interface RetentionParts {
   readonly log: Pick<Logger, "info" | "warning" | "error">;
 }
 
-const RUNS_AT_ONCE = 100;
-
 /** The completed runs that were requested more than `days` before `now` and still have local files, newest first. */
 export async function* oldRuns(runs: Runs, days: number, now: number = Date.now()): AsyncGenerator<Old> {
   const before = oldBefore(days, now);
-  let after: RunCursor | undefined;
-  for (;;) {
-    const page = await runs.page({ status: ["COMPLETED"], until: before }, { limit: RUNS_AT_ONCE, after });
+  for await (const page of runPages(runs, { status: ["COMPLETED"], until: before })) {
     for (const run of page) {
       const files = await leftOf(runs, run);
       if (files.length > 0) yield { run, files, keep: await whyKeep(runs, run, before) };
     }
-    if (page.length < RUNS_AT_ONCE) return;
-    after = page.at(-1);
   }
 }
 
