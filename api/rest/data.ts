@@ -6,9 +6,8 @@ import { detail, jsonAnswer, toJson } from "../json.ts";
 import type { ApiPorts } from "../ports.ts";
 import { currentTables, recordTables } from "../pipelines.ts";
 import { UntilCommit } from "../until_commit.ts";
-import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
-import { addRoute, Detail, json } from "./route.ts";
+import { addRoute, Detail, json, noDatabase } from "./route.ts";
 import type { Cell, Table } from "../../shared/store/rows.ts";
 
 /** Pages with more rows aren't cached. */

@@ -5,8 +5,7 @@ import type { ApiPorts } from "../ports.ts";
 import { recordTables } from "../pipelines.ts";
 import { SqlBusy, SqlRefused, SqlUnavailable } from "../sql/errors.ts";
 import { MAX_SQL_LENGTH, startsAsSelect } from "../sql/statement.ts";
-import { noDatabase } from "./no_database.ts";
-import { addRoute, Detail, json } from "./route.ts";
+import { addRoute, Detail, json, noDatabase } from "./route.ts";
 
 const Query = z.object({
   query: z.string().max(MAX_SQL_LENGTH).openapi({

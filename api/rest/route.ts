@@ -3,6 +3,7 @@ import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ApiApp, Env } from "../http/env.ts";
 import { fit, jsonBody } from "../http/unprocessable.ts";
+import { detail } from "../json.ts";
 
 interface Inputs {
   readonly params?: z.ZodObject;
@@ -57,4 +58,9 @@ export function addRoute<const I extends Inputs>(
     };
     return await handler(c, read as Read<I>);
   });
+}
+
+/** The answer while there is no database. */
+export function noDatabase(): Response {
+  return detail(503, "The database hasn't been created yet. Run the pipeline first.", { "retry-after": "5" });
 }

@@ -5,9 +5,8 @@ import { detail, jsonAnswer } from "../json.ts";
 import { viewPipelines } from "../pipelines.ts";
 import type { ApiPorts } from "../ports.ts";
 import { UntilCommit } from "../until_commit.ts";
-import { noDatabase } from "./no_database.ts";
 import { pageHeaders } from "./paging.ts";
-import { addRoute, Detail, json } from "./route.ts";
+import { addRoute, Detail, json, noDatabase } from "./route.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
 
 const EtlRun = z.object({
