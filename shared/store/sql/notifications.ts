@@ -7,11 +7,10 @@ import {
   type WatchedSchedule,
 } from "../rows.ts";
 import type { Notifications } from "../store.ts";
-import type { Sql } from "./sql.ts";
+import { type Sql, upsert } from "./sql.ts";
 import { Terms } from "./terms.ts";
 
 export class SqlNotifications implements Notifications {
-  /** Reads from `db`. */
   constructor(private readonly db: Sql) {}
 
   list(
@@ -89,13 +88,5 @@ export async function keepWatched(
   pipeline: string,
   { schedule, judged_until, late_at }: WatchedSchedule,
 ): Promise<void> {
-  await sql.run(
-    `INSERT INTO watched_schedules (pipeline, schedule, judged_until, late_at) VALUES ($1, $2, $3, $4)
-     ON CONFLICT (pipeline) DO UPDATE SET schedule = excluded.schedule, judged_until = excluded.judged_until,
-       late_at = excluded.late_at`,
-    pipeline,
-    schedule,
-    judged_until,
-    late_at,
-  );
+  await upsert(sql, "watched_schedules", ["pipeline"], { pipeline, schedule, judged_until, late_at });
 }

@@ -5,7 +5,7 @@ import { parseExact } from "../../pipeline/exact_json.ts";
 import { LINES_PER_FILE } from "../rows.ts";
 import { isRepeated, type RunState, STATE_COLUMNS, stateAfter, step } from "../run_state.ts";
 import type { Delivered, LoadedRun, RunToLoad } from "../writes.ts";
-import type { Sql } from "./sql.ts";
+import { type Sql, upsert } from "./sql.ts";
 import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 
 /** Number of records read for their keys if the keys weren't reported. */
@@ -143,31 +143,18 @@ export async function writeRunState(sql: Sql, runId: string, state: RunState): P
     state.status_at,
   );
   await sql.run(
-    `UPDATE etl_runs SET status = $2, status_at = $3, source = coalesce($4, source), requested_by = $5, started_at = $6,
-       finished_at = $7, correction_of = coalesce($8, correction_of), superseded_by = $9, failure_phase = $10,
-       failure_reason = $11, failure_retryable = $12, delivery_state = $13, delivery_error = $14, delivered_at = $15,
-       pipeline = coalesce($16, pipeline), since = coalesce($17, since), completeness = coalesce($18, completeness)
-     WHERE run_id = $1`,
+    `UPDATE etl_runs SET ${ASSIGNED} WHERE run_id = $1`,
     runId,
-    state.status,
-    state.status_at,
-    state.source,
-    state.requested_by,
-    state.started_at,
-    state.finished_at,
-    state.correction_of,
-    state.superseded_by,
-    state.failure_phase,
-    state.failure_reason,
-    state.failure_retryable,
-    state.delivery_state,
-    state.delivery_error,
-    state.delivered_at,
-    state.pipeline,
-    state.since,
-    state.completeness,
+    ...STATE_COLUMNS.map((column) => state[column]),
   );
 }
+
+/** Columns that the load writes, too. */
+const KEPT: readonly string[] = ["source", "correction_of", "pipeline", "since", "completeness"];
+
+const ASSIGNED = STATE_COLUMNS.map((column, n) =>
+  KEPT.includes(column) ? `${column} = coalesce($${n + 2}, ${column})` : `${column} = $${n + 2}`
+).join(", ");
 
 /** Stores which files of a run are on the SFTP server, replacing earlier rows of the same files. */
 export async function recordDelivery(
@@ -177,23 +164,8 @@ export async function recordDelivery(
 ): Promise<void> {
   await sql.lock("events", "", { shared: true });
   for (const file of files) {
-    await sql.run(
-      `INSERT INTO deliveries (run_id, kind, name, remote_path, sha256, bytes, verified, encrypted, sealed_sha256, delivered_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-       ON CONFLICT (run_id, kind) DO UPDATE SET name = excluded.name, remote_path = excluded.remote_path,
-         sha256 = excluded.sha256, bytes = excluded.bytes, verified = excluded.verified, encrypted = excluded.encrypted,
-         sealed_sha256 = excluded.sealed_sha256, delivered_at = excluded.delivered_at`,
-      runId,
-      file.kind,
-      file.name,
-      file.remote_path,
-      file.sha256,
-      file.bytes,
-      file.verified,
-      file.encrypted,
-      file.sealed_sha256,
-      file.delivered_at,
-    );
+    const { sealed_sha256 } = file;
+    await upsert(sql, "deliveries", ["run_id", "kind"], { ...file, run_id: runId, sealed_sha256 });
   }
 }
 

@@ -1,21 +1,18 @@
 /** Stores and reads how each pipeline's records are shown. */
 import { type Shown, withMasks } from "../shown.ts";
-import type { Sql } from "./sql.ts";
+import { type Sql, upsert } from "./sql.ts";
 
 /** Stores how a pipeline is shown from now on. */
 export async function keepShown(db: Sql, shown: Shown): Promise<void> {
   const { name, added, masked, judged, folder, current } = shown;
-  await db.run(
-    `INSERT INTO pipelines (name, added, masked, judged, folder, current) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (name) DO UPDATE SET added = excluded.added, masked = excluded.masked, judged = excluded.judged,
-       folder = excluded.folder, current = excluded.current`,
+  await upsert(db, "pipelines", ["name"], {
     name,
-    JSON.stringify(added),
-    JSON.stringify(masked),
-    JSON.stringify(judged),
+    added: JSON.stringify(added),
+    masked: JSON.stringify(masked),
+    judged: JSON.stringify(judged),
     folder,
-    current && JSON.stringify(current),
-  );
+    current: current && JSON.stringify(current),
+  });
 }
 
 type Row =

@@ -49,3 +49,21 @@ export interface Sql {
 export function sqlName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
+
+/** Stores a row, in place of one with the same values in the columns `unique`. */
+export function upsert(
+  sql: Sql,
+  table: string,
+  unique: readonly string[],
+  row: Readonly<Record<string, Bindable>>,
+): Promise<number> {
+  const columns = Object.keys(row);
+  const others = columns.filter((column) => !unique.includes(column));
+  return sql.run(
+    `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map((_, n) => `$${n + 1}`).join(", ")})
+     ON CONFLICT (${unique.join(", ")}) DO UPDATE SET ${
+      others.map((column) => `${column} = excluded.${column}`).join(", ")
+    }`,
+    ...Object.values(row),
+  );
+}

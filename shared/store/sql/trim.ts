@@ -6,7 +6,7 @@ import { isFinal, RUN_STATUSES } from "../../contracts/messages.ts";
 import type { FileRow } from "../rows.ts";
 import { STATE_COLUMNS } from "../run_state.ts";
 import type { Stoppable } from "../store.ts";
-import type { Sql } from "./sql.ts";
+import { type Sql, upsert } from "./sql.ts";
 import { idsOf } from "./tables.ts";
 
 /** Runs `work` in a write transaction. */
@@ -125,12 +125,7 @@ export async function trimEvents(
           `SELECT ${STATE_COLUMNS.join(", ")} FROM etl_runs WHERE run_id = $1`,
           run_id,
         );
-        await sql.run(
-          `INSERT INTO run_states (run_id, state) VALUES ($1, $2)
-           ON CONFLICT (run_id) DO UPDATE SET state = excluded.state`,
-          run_id,
-          JSON.stringify(state),
-        );
+        await upsert(sql, "run_states", ["run_id"], { run_id, state: JSON.stringify(state) });
         gone += await sql.run("DELETE FROM run_events WHERE run_id = $1", run_id);
       }
       return gone;
