@@ -12,12 +12,10 @@ export interface Wakeup {
 /** The longest delay of a timer; a longer one would fire immediately. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A wake-up that rings by a call of `ring`. */
 export class Bell implements Wakeup {
   #rings = 0;
   readonly #waiting = new Set<() => void>();
 
-  /** How often it has rung. */
   get rings(): number {
     return this.#rings;
   }

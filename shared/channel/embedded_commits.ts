@@ -30,7 +30,6 @@ export class Commits implements Wakeup, AsyncDisposable {
     this.#version = version();
   }
 
-  /** The number of rings so far. */
   get rings(): number {
     return this.#bell.rings;
   }

@@ -50,7 +50,6 @@ const SPARE_PAGES = 256;
 /** The most pages that one transaction returns to the disk. */
 const RETURN_AT_ONCE = 200;
 
-/** An open queue file. */
 export class QueueFile implements Disposable {
   private constructor(readonly db: Database, private readonly callWaitMs: number) {}
 

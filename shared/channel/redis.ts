@@ -16,7 +16,6 @@ import { Listener, seenAs } from "./redis_pubsub.ts";
 import { dangersOf, unfit } from "./redis_server.ts";
 import * as scripts from "./redis_scripts.ts";
 
-/** Options of a Redis channel. */
 interface RedisOptions {
   /** `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. */
   readonly url: string;

@@ -5,7 +5,6 @@ import { messageOf, PermanentError, reasonsOf, TransientError } from "../errors/
 import { Bell } from "./bell.ts";
 import { PING, type Script } from "./redis_scripts.ts";
 
-/** The address of a Redis server. */
 export interface Address {
   /** The whole URL, with the password; only for connecting. */
   readonly url: string;
@@ -13,7 +12,6 @@ export interface Address {
   readonly shown: string;
 }
 
-/** Subscribes to Pub/Sub channels. */
 export interface Subscriber {
   /** Calls `listener` with the bytes of each message on a Pub/Sub channel; resolves once the server has confirmed the subscription. */
   subscribe(channel: string, listener: (body: Uint8Array) => void, asBytes: true): Promise<void>;

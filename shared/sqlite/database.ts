@@ -20,8 +20,6 @@ interface Limits {
   /** Longest text, blob or row, in bytes. */
   readonly length?: number;
   readonly sqlLength?: number;
-  /** Most columns of a table, a result or an index. */
-  readonly column?: number;
   readonly exprDepth?: number;
   /** Most terms in a compound SELECT. */
   readonly compoundSelect?: number;
@@ -32,7 +30,6 @@ interface Limits {
   readonly attach?: number;
 }
 
-/** How a database is opened. */
 interface OpenOptions {
   /** Never writes; the file has to be there. Default false. */
   readonly readOnly?: boolean;
@@ -89,12 +86,10 @@ export class Database implements Disposable {
     this.#native = this.#guard(() => new DatabaseSync(path, native));
   }
 
-  /** Whether the connection is usable. */
   get isOpen(): boolean {
     return this.#native.isOpen;
   }
 
-  /** Whether a transaction is open. */
   get inTransaction(): boolean {
     return this.#native.isTransaction;
   }

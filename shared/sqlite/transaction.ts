@@ -37,7 +37,7 @@ export async function whenUnlocked<T>(db: Database, step: () => T, options: Wait
           { cause: error },
         );
       }
-      await wait(Math.min(left, pause * (0.5 + Math.random() / 2)), undefined, signalOption(options.signal));
+      await wait(Math.min(left, pause * (0.5 + Math.random() / 2)), undefined, { signal: options.signal });
     }
   }
 }
@@ -75,8 +75,4 @@ export class Mutex {
     this.#last = mine.catch(() => {});
     return mine;
   }
-}
-
-function signalOption(signal: AbortSignal | undefined): { signal: AbortSignal } | undefined {
-  return signal === undefined ? undefined : { signal };
 }

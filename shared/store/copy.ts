@@ -29,7 +29,6 @@ import { differenceOf } from "./same_answers.ts";
 import { type CopiedRow, type CopiedTable, type PlainTable, SqliteCopied } from "./sqlite/copied.ts";
 import { baseTable, changesTable, currentTable } from "./sql/tables.ts";
 
-/** The source, the target, and the extractor's documents. */
 interface CopyOptions {
   /** The SQLite database. */
   readonly path: string;
@@ -41,7 +40,6 @@ interface CopyOptions {
   readonly progress?: (step: "copy" | "check", table: string, done: number, total: number) => void;
 }
 
-/** What was copied. */
 export interface Copy {
   /** False if the copy already existed and was only compared. */
   readonly isNew: boolean;

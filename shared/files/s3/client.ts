@@ -7,7 +7,6 @@ import { Absent, NotImplemented, refused, type Subject, Taken, unanswered } from
 import { addressOf, type S3Place } from "./place.ts";
 import { send } from "./send.ts";
 
-/** Limits of a request. */
 export interface S3Patience {
   /** Attempts per request, the first one included. */
   readonly tries: number;
@@ -38,7 +37,6 @@ interface Answer extends Disposable {
   step<T>(step: Promise<T>): Promise<T>;
 }
 
-/** The metadata of an object. */
 interface Listed {
   readonly key: string;
   /** Milliseconds since 1970. */

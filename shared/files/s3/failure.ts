@@ -8,7 +8,6 @@ export interface Subject {
   readonly path: string;
 }
 
-/** An error response of the store. */
 interface Refusal {
   readonly status: number;
   /** The store's error code, such as `SlowDown`; empty if none. */

@@ -7,7 +7,6 @@ import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { BLOCK } from "../disk.ts";
 
-/** The request. */
 interface Sent {
   readonly method: string;
   readonly headers: Headers;

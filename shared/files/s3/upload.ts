@@ -4,7 +4,6 @@ import type { FileFacts } from "../files.ts";
 import { IF_NEW, type S3Client, sha256Of, valueIn } from "./client.ts";
 import { Absent, NotImplemented } from "./failure.ts";
 
-/** A started upload. */
 export class Upload {
   /** The ETags of the parts, by their numbers. */
   readonly #tags = new Map<number, string>();

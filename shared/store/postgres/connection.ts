@@ -12,7 +12,6 @@ import { isLost, placeOfDatabase, postgresError, settingError } from "./errors.t
 import { DIALECT, type Session, sessionOf, sqlText, TYPES, type Wait } from "./session.ts";
 import { ConnectionError, connectSocket, type Endpoint, SSL_MODES, type SslMode } from "./socket.ts";
 
-/** Options of the connections. */
 export interface ConnectionOptions {
   /** The name of the service, such as `saver`, which the server shows with its connections. */
   readonly name: string;
@@ -181,7 +180,6 @@ export class Postgres implements Session, AsyncDisposable {
   }
 }
 
-/** The settings of a connection. */
 interface Settings extends Endpoint {
   readonly database: string;
   readonly user: string;

@@ -27,7 +27,6 @@ export async function contentsOf(session: Session, tables: readonly string[]): P
   return found;
 }
 
-/** The number of a table's rows. */
 export async function countOf(session: Session, table: string): Promise<number> {
   return (await session.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))!.n;
 }

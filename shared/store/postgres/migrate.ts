@@ -18,7 +18,6 @@ const OLDEST_SERVER = 15;
 /** The advisory lock for changes of what all pipelines share: the schema and the views. */
 export const SCHEMA_LOCK = 7_305_808_869_229_538_661n; // the bytes of "etl_sche"
 
-/** Version and settings of the server. */
 interface ServerFacts {
   /** Such as 150018. */
   readonly version: number;

@@ -15,7 +15,6 @@ import { SqlRuns } from "../sql/runs.ts";
 import type { Session } from "./session.ts";
 import { ShownPipelines } from "../sql/shown.ts";
 
-/** Reads by `db`. */
 export function readsOf(db: Session): Reads {
   const shown = new ShownPipelines(db);
   return {

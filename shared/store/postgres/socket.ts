@@ -18,7 +18,6 @@ const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 
 /** An error of the connection, with a code like those of sockets. */
 export class ConnectionError extends Error {
-  /** Makes the error. */
   constructor(readonly code: "CONNECT_TIMEOUT" | "CONNECTION_CLOSED" | "NO_TLS" | "SILENT" | "TOO_LARGE") {
     super(code);
   }

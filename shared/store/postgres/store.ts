@@ -20,7 +20,6 @@ import { unmoved } from "../sql/moves.ts";
 
 /** The store as the saver opens it. */
 class PostgresStore extends SqlStore implements Store {
-  /** Use `openPostgres`. */
   constructor(private readonly db: Postgres) {
     super(readsOf(db));
   }

@@ -42,7 +42,6 @@ export function searchable({ masks }: Shown, { key, columns, index }: CurrentSha
 }
 
 export abstract class SqlCurrent implements Current {
-  /** Reads from `db`; `shown` knows the pipelines. */
   constructor(protected readonly db: Sql, private readonly shown: ShownPipelines) {}
 
   async pipelines(): Promise<string[]> {

@@ -14,7 +14,6 @@ const TO_LOAD = `decision = 'released' AND run_id IN
   (SELECT run_id FROM etl_runs WHERE loaded_at IS NULL AND status NOT IN ('COMPLETED', 'FAILED'))`;
 
 export class SqlHolds implements Holds {
-  /** Reads from `db`; `shown` knows the pipelines. */
   constructor(private readonly db: Sql, private readonly shown: ShownPipelines) {}
 
   async of(runId: string): Promise<HoldRow | undefined> {

@@ -30,7 +30,6 @@ export function lineOf({ json, nul }: { json: string; nul: Uint8Array | null }):
 }
 
 export abstract class SqlRecords implements Records {
-  /** Reads from `db`; `shown` knows the pipelines. */
   constructor(protected readonly db: Sql, private readonly shown: ShownPipelines) {}
 
   /** The line of a record of `fromRecords` as bytes if it has NUL characters, else NULL. */

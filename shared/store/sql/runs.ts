@@ -6,7 +6,6 @@ import type { Bindable, Sql } from "./sql.ts";
 import { Terms } from "./terms.ts";
 
 export class SqlRuns implements Runs {
-  /** Reads from `db`. */
   constructor(private readonly db: Sql) {}
 
   list(filter: RunFilter, { limit, offset }: OffsetPage): Promise<RunRow[]> {

@@ -13,7 +13,6 @@ export abstract class SqlStore implements Reads {
   readonly notifications: Reads["notifications"];
   readonly holds: Reads["holds"];
 
-  /** Reads by `reads`. */
   constructor({ runs, records, current, notifications, holds }: Reads) {
     this.runs = runs;
     this.records = records;

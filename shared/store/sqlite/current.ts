@@ -33,7 +33,6 @@ import { currentMeta, selected } from "../sql/columns.ts";
 const LISTED = "(SELECT value FROM json_each($1))";
 
 export class SqliteCurrent extends SqlCurrent {
-  /** Reads from `database`; `shown` knows the pipelines. */
   constructor(private readonly database: Database, shown: ShownPipelines) {
     super(sqlOf(database), shown);
   }

@@ -16,7 +16,6 @@ export class SqliteRecords extends SqlRecords {
   /** `node:sqlite` cuts a text at its first NUL. */
   protected readonly nulLine = `iif(instr(${TEXT}, char(0)) > 0, CAST(${TEXT} AS BLOB), NULL)`;
 
-  /** Reads from `database`; `shown` knows the pipelines. */
   constructor(private readonly database: Database, shown: ShownPipelines) {
     super(sqlOf(database), shown);
   }

@@ -177,7 +177,6 @@ export class References {
   #before = 0;
   #count = 0;
 
-  /** Writes to a pipeline's table of a kind. */
   constructor(db: Database, kind: FileKind, pipeline: string) {
     const table = baseTable(kind, pipeline);
     this.#insert = db.repeat(
