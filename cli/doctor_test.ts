@@ -34,7 +34,7 @@ needing("redis-server")(
     await operator.configSet("maxmemory-policy", "noeviction");
     await operator.configSet("appendonly", "no");
     const again = await pipeline.task("doctor");
-    assert.match(again.stdout, /^channel +Redis forgets messages .* appendonly is off\. Set it to yes\.$/m);
+    assert.match(again.stdout, /^channel +Redis loses messages .* appendonly is off\. Set it to yes\.$/m);
   },
 );
 

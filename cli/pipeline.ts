@@ -306,7 +306,7 @@ async function summaryOf(env: Environment, runId: string, patienceMs: number): P
       throw new TransientError(
         `Cannot summarize run ${runId}: it has completed, but the saver hasn't written that to ${
           shownPlace(storePlaceOf(config))
-        }. Its log says why.`,
+        }. The saver's log says why.`,
       );
     }
     await using store = await openStoreToRead(storePlaceOf(config));

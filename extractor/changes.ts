@@ -83,6 +83,6 @@ export function taken(
 export function refuseRewind({ since, pipeline }: StartRun, source: Source): void {
   if (since === undefined || source.since !== undefined) return;
   throw new PermanentError(
-    `Cannot rewind ${pipeline}: its definition has no since, so each run reads all there is. Start a run.`,
+    `Cannot rewind ${pipeline}: its definition has no since, so each run reads all records. Start a run.`,
   );
 }

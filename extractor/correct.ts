@@ -34,7 +34,7 @@ export async function* correctedRecords(
         : correctedRecord(lines[i]!, patch);
       if ("problem" in corrected) {
         throw new PermanentError(
-          `Cannot correct line ${patch.line} of ${dlq_file}: ${corrected.problem}. Change the patch and ask again.`,
+          `Cannot correct line ${patch.line} of ${dlq_file}: ${corrected.problem}. Change the patch and request the correction again.`,
         );
       }
       yield corrected.line;
@@ -44,7 +44,7 @@ export async function* correctedRecords(
   const [missing] = patches.keys();
   if (missing !== undefined) {
     throw new PermanentError(
-      `Cannot correct line ${missing} of ${dlq_file}: the file has ${lastLine} lines. Change the patch and ask again.`,
+      `Cannot correct line ${missing} of ${dlq_file}: the file has ${lastLine} lines. Change the patch and request the correction again.`,
     );
   }
 }

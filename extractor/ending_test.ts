@@ -54,7 +54,7 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
   "an offset that the source ignores": {
     source: UNCOUNTED,
     answer: () => json({ items: from(0) }),
-    reason: /page skip=10 of .*: its 10 things were all on earlier pages. Does the source heed skip\?/,
+    reason: /page skip=10 of .*: its 10 things were all on earlier pages. Does the source respect skip\?/,
   },
   "another page than the requested one": {
     source: OFFSET,

@@ -41,7 +41,7 @@ export function readEnvelope(bytes: Uint8Array, { records, places, recordPaths }
   if (start >= 0 && json.isList(start)) return { list: lists.get(start)!, found: "a list", value };
   if (!isAnswer && !json.isObject(answer.start)) {
     const found = kind(json.parsed(answer.start, answer.end));
-    return { list: undefined, found: `${found} in place of the whole answer`, value };
+    return { list: undefined, found: `${found} in place of the complete answer`, value };
   }
   const instead = isAnswer ? json.parsed(answer.start, answer.end) : value(records);
   return { list: instead === null ? null : undefined, found: kind(instead), value };

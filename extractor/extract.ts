@@ -297,7 +297,7 @@ export function extractor(parts: ExtractorParts): Actor<"channel:start_run", Ext
     if (current === undefined) return;
     await checkpoint.discard();
     await files.discard(current.raw_file);
-    log.info("unfinished run is forgotten", { run_id: current.run_id });
+    log.info("unfinished run is discarded", { run_id: current.run_id });
   }
 
   return {

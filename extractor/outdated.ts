@@ -24,7 +24,7 @@ export function outdatedBy(
   const why = now - Date.parse(started_at) > maxAgeMs
     ? `it began more than ${maxAgeMs / 3_600_000} h ago (RESUME_MAX_AGE_HOURS), at ${started_at}`
     : asks !== undefined && asks !== source.asks
-    ? "the definition asks for something else now"
+    ? "the definition now requests something else"
     : undefined;
   return why &&
     `Run ${run_id} of ${source.name}, unfinished at record ${last_skip}, is not resumed: ${why}. The source is read from its beginning.`;

@@ -110,7 +110,7 @@ Deno.test("a run begins again if the definition has changed what it requests", a
   });
   const all = { ...OFFSET, query: { state: "all" } };
   await assert.rejects(paged.extract(OFFSET, { pages: 1, now: () => START }), Stopped);
-  await beginsAgain(paged, all, numbered(30), /the definition asks for something else now/);
+  await beginsAgain(paged, all, numbered(30), /the definition now requests something else/);
   await assert.rejects(paged.extract(all, { pages: 1, now: () => START }), Stopped);
   const smaller: SourceWithoutUrl = { ...all, paging: { ...OFFSET.paging, size: 5 } as never };
   const { detail } = await paged.extract(smaller, { now: () => START + HOUR });

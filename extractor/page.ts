@@ -158,7 +158,9 @@ async function fetchOnce(
     return understood(source, about, envelopeOf(bytes, source, shown), shown);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (late.signal.aborted) throw new TransientError(`no whole answer within ${source.timeoutMs / 1_000} s`);
+    if (late.signal.aborted) {
+      throw new TransientError(`no complete answer within ${source.timeoutMs / 1_000} s`);
+    }
     throw classified(error);
   } finally {
     clearTimeout(timer);
@@ -194,7 +196,7 @@ function envelopeOf(bytes: Uint8Array, source: Source, shown: string): Envelope 
   try {
     return readEnvelope(withoutMark(bytes), source);
   } catch {
-    throw new TransientError(`HTTP 200 with what is not whole JSON (${shown})`);
+    throw new TransientError(`HTTP 200 with incomplete or invalid JSON (${shown})`);
   }
 }
 

@@ -127,25 +127,25 @@ Deno.test("Retry-After sets the delays, in seconds or as a date, up to an hour",
 const SECRET = "900-590-289";
 for (
   const [what, fault, reason] of [
-    ["HTML", faults.html, /not whole JSON \("text\/html", 50 bytes\)/],
-    ["a truncated answer", faults.truncated, /not whole JSON \("application\/json", \d+ bytes\)/],
+    ["HTML", faults.html, /incomplete or invalid JSON \("text\/html", 50 bytes\)/],
+    ["a truncated answer", faults.truncated, /incomplete or invalid JSON \("application\/json", \d+ bytes\)/],
     ["a connection that breaks", faults.reset, /no answer: /],
     [
       "bytes that aren't UTF-8",
       faults.text(new Uint8Array([0x7b, 0x22, 0xff, 0x22])),
       /not UTF-8 \(.*4 bytes\)/,
     ],
-    ["nothing", faults.text(""), /not whole JSON \(.*0 bytes\)/],
+    ["nothing", faults.text(""), /incomplete or invalid JSON \(.*0 bytes\)/],
     ["JSON of another shape", faults.json({ error: SECRET }), /no page of users \(users: .*; total: /],
     [
       "a list",
       faults.json([SECRET]),
-      /no page of users \(users: wanted a list, found a list in place of the whole answer; /,
+      /no page of users \(users: wanted a list, found a list in place of the complete answer; /,
     ],
     ["null", faults.json(null), /no page of users/],
     ["users that are no list", faults.json({ users: SECRET, total: 1 }), /no page of users \(users: /],
     ["a total that is none", faults.json({ users: [], total: "many" }), /no page of users \(total: /],
-    ["a page with something behind it", faults.text(`{"users":[],"total":0}}`), /not whole JSON/],
+    ["a page with something behind it", faults.text(`{"users":[],"total":0}}`), /incomplete or invalid JSON/],
     ["another page", faults.json({ users: [], total: 0, skip: 50 }), /page skip=50 instead/],
     ["an empty page before the end", faults.json({ users: [], total: 208, skip: 0 }), /no users, though 208/],
     ["a circle of redirects", faults.redirectCircle, /redirects in a circle, to http:/],
@@ -183,7 +183,7 @@ Deno.test("a page has to arrive completely within the timeout, however slowly it
   });
   using source = patient(running, { timeoutMs: 150, maxRetries: 1 });
   const error = await failure(fetchAt(source, 0, FOREVER));
-  assert.match(error.message, /no whole answer within 0\.15 s \(2 times\)/);
+  assert.match(error.message, /no complete answer within 0\.15 s \(2 times\)/);
 });
 
 Deno.test("a page that is too large after decompression fails at once", async () => {

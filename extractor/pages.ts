@@ -132,7 +132,7 @@ export async function* pagesOf(
       }
       if (isResumed() && style.mayExpire && cause instanceof Refused && EXPIRED.includes(cause.status)) {
         throw new Outdated(
-          `Cannot resume ${place}: ${cause.message}. The source no longer knows the place: ` +
+          `Cannot resume ${place}: ${cause.message}. The source no longer knows this position: ` +
             `cursors and links may expire. The run begins at the source's beginning.`,
           { retryable: true },
         );

@@ -238,7 +238,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
   if (mayBeExpired) {
     throw new Outdated(
       `Cannot resume at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. The source no longer ` +
-        `knows the place: cursors and links may expire. The run begins at the source's beginning.`,
+        `knows this position: cursors and links may expire. The run begins at the source's beginning.`,
       { retryable: true },
     );
   }
@@ -247,7 +247,7 @@ function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Sour
     : "what the definition's paging sends";
   throw new PermanentError(
     `Cannot continue at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
-      `Does the source heed ${parameter}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
+      `Does the source respect ${parameter}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
   );
 }
 

@@ -34,7 +34,7 @@ export function planOf(
     schedule,
     config,
     readEnv,
-    (problems) => log.error("planned runs are left out", { pipeline: name, problems }),
+    (problems) => log.error("planned runs are skipped", { pipeline: name, problems }),
   );
   return timetable && { ...config, ...timetable };
 }
@@ -82,7 +82,7 @@ export async function runSchedule(
   } else {
     const missed = missedTick(plan, await plannedUntil.read(), start);
     if (missed !== undefined) {
-      log.warning("a planned time passed while no extractor ran, its run is asked for now", {
+      log.warning("a planned time passed while no extractor ran, its run is requested now", {
         pipeline,
         planned: new Date(missed).toISOString(),
       });
@@ -129,7 +129,7 @@ async function keep(plannedUntil: PlannedUntil, at: number): Promise<void> {
   try {
     await plannedUntil.write(at);
   } catch (error) {
-    log.warning("cannot keep the last planned time; after a restart its run may be asked for again", {
+    log.warning("cannot keep the last planned time; after a restart its run may be requested again", {
       reason: messageOf(error),
     });
   }
@@ -146,19 +146,22 @@ async function request(
   for (let failures = 1; !signal.aborted; failures++) {
     try {
       const runId = await tell(channel, { requestedBy: "schedule", actor: "schedule", key, pipeline });
-      log.info("planned run asked for", { run_id: runId, key });
+      log.info("planned run requested", { run_id: runId, key });
       return;
     } catch (error) {
       if (error instanceof RunActive) {
-        log.info("planned run left out, as another one is active", { key, active_run: error.activeRunId });
+        log.info("planned run skipped, as another one is active", { key, active_run: error.activeRunId });
         return;
       }
       if (!(error instanceof TransientError)) throw error;
       if (clock.now() >= until) {
-        log.error("planned run left out, as the channel stayed away", { key, reason: error.message });
+        log.error("planned run skipped, as the channel stayed unreachable", { key, reason: error.message });
         return;
       }
-      log.warning("channel is away, the planned run is asked for again", { key, reason: error.message });
+      log.warning("channel is unreachable, the planned run will be requested again", {
+        key,
+        reason: error.message,
+      });
       await clock.sleep(backOff(failures, { maxMs: 30_000 }), signal);
     }
   }

@@ -47,7 +47,7 @@ async function lock(path: string, { waitMs, sleep, signal }: LockOptions): Promi
       const holder = (await Deno.readTextFile(path).catch(() => "")).trim().slice(0, 200) ||
         "another process";
       throw new Busy(
-        `Cannot start to extract: ${holder} extracts on the same data directory (${path}). It is tried again.`,
+        `Cannot start to extract: ${holder} extracts on the same data directory (${path}). It will be retried.`,
       );
     }
     await sleep(stepMs, signal);

@@ -63,7 +63,7 @@ export function courier({ store, files, deliveryTo, seal }: CourierParts): Actor
       const loaded = (await store.runs.filesOf([run_id])).get(run_id) ?? [];
       if (run?.loaded_at == null) {
         throw new PermanentError(
-          `Cannot deliver run ${run_id}: its files aren't loaded. Wait for the load, then ask again.`,
+          `Cannot deliver run ${run_id}: its files aren't loaded. Wait for the load, then request the delivery again.`,
         );
       }
       const delivery = await deliveryOf(store, deliveryTo, run.pipeline);

@@ -84,7 +84,9 @@ export function connectionType<Node>(
       }),
       pageInfo: t.expose("pageInfo", { type: PageInfo }),
       ...(counted
-        ? { totalCount: t.int({ description: "Rows in all.", resolve: (page) => page.count?.() ?? 0 }) }
+        ? {
+          totalCount: t.int({ description: "Total number of rows.", resolve: (page) => page.count?.() ?? 0 }),
+        }
         : {}),
     }),
   });

@@ -36,27 +36,27 @@ const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
     raw: t.field({
       type: RecordType,
       nullable: true,
-      description: "The raw record that it was made of; null where it is no longer kept.",
+      description: "The raw record that it was made of; null if it is no longer kept.",
       resolve: ({ raw }) => raw && ofKind("raw", raw),
     }),
     page: t.int({
       nullable: true,
-      description: "Which page of the source it came with, from 1; null where that isn't known.",
+      description: "Which page of the source it came with, from 1; null if unknown.",
       resolve: async (origin, _args, context) => (await pageOf(origin, context))?.page,
     }),
     request: t.string({
       nullable: true,
-      description: "What asked for that page, such as `skip=200`; null where that isn't known.",
+      description: "The request for that page, such as `skip=200`; null if unknown.",
       resolve: async (origin, _args, context) => (await pageOf(origin, context))?.request,
     }),
     rulesSha256: t.string({
       nullable: true,
-      description: "Identifies the rules that it was judged by; null where that isn't known.",
+      description: "Identifies the rules that it was judged by; null if unknown.",
       resolve: ({ run }) => run.rules_sha256,
     }),
     areRulesCurrent: t.boolean({
       nullable: true,
-      description: "Whether those are the definition's rules today; null where that isn't known.",
+      description: "Whether those are the definition's rules today; null if unknown.",
       resolve: ({ run, pipeline }, _args, { ports }) => {
         const plan = ports.pipelines.plans.get(pipeline);
         return plan === undefined || run.rules_sha256 === null ? null : run.rules_sha256 === identityOf(plan);
@@ -64,7 +64,7 @@ const OriginType = builder.objectRef<Origin>("RecordOrigin").implement({
     }),
     lookupSha256: t.string({
       nullable: true,
-      description: "SHA-256 of the lookup that its added fields are from; null where that isn't known.",
+      description: "SHA-256 of the lookup that its added fields are from; null if unknown.",
       resolve: ({ run }) => run.lookup_sha256,
     }),
   }),
@@ -75,19 +75,20 @@ async function pageOf({ raw, run }: Origin, { loaders }: Context): Promise<PageO
 }
 
 const HistoryType = builder.objectRef<History>("RecordHistory").implement({
-  description: "One record: what it is now, where that came from, what runs did to it, and when it was bad.",
+  description:
+    "One record: what it is now, where that came from, what runs did to it, and when it was invalid.",
   fields: (t) => ({
     key: t.exposeID("key"),
     pipeline: t.string({ resolve: ({ state }) => state.pipeline }),
     current: t.expose("current", {
       type: CurrentRecord,
       nullable: true,
-      description: "Null where the current state doesn't hold it.",
+      description: "Null if the current state doesn't contain it.",
     }),
     origin: t.field({
       type: OriginType,
       nullable: true,
-      description: "Null where the current state doesn't hold it.",
+      description: "Null if the current state doesn't contain it.",
       resolve: async ({ state: { store, pipeline }, key, current }, _args, { loaders }) => {
         const run = current && await loaders.run.load(current.changed_run);
         if (run === undefined) return null;
@@ -117,7 +118,7 @@ builder.queryFields((t) => ({
   record: t.field({
     type: HistoryType,
     nullable: true,
-    description: "One record with its history, by its key; null where no run held one with this key.",
+    description: "One record with its history, by its key; null if no run held one with this key.",
     args: {
       key: t.arg.id({ required: true }),
       pipeline: t.arg.string({ description: "Whose record. Default: as in `records`." }),

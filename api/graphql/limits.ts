@@ -34,7 +34,7 @@ export function costLimited(): Plugin {
     const cost = costOf(args);
     if (cost > MAX_COST) {
       throw new GraphQLError(
-        `Cannot run the operation: it asks for up to ${cost} values, at most ${MAX_COST} are allowed. Ask for fewer rows or fields.`,
+        `Cannot run the operation: it requests up to ${cost} values, at most ${MAX_COST} are allowed. Request fewer rows or fields.`,
         { extensions: { code: "TOO_EXPENSIVE", http: { status: 400 } } },
       );
     }

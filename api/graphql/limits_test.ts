@@ -25,12 +25,12 @@ const REFUSED: [name: string, query: string, says: RegExp][] = [
   [
     "too many rows of too many rows",
     "{ etlRuns(limit: 1000) { corrections { events { id } files { name sha256 } } } }",
-    /asks for up to \d+ values/,
+    /requests up to \d+ values/,
   ],
   [
     "the same through fragments",
     "{ etlRuns(limit: 1000) { ...a } } fragment a on EtlRun { corrections { ...b } } fragment b on EtlRun { corrections { id runId status } }",
-    /asks for up to \d+ values/,
+    /requests up to \d+ values/,
   ],
   [
     "a cycle of fragments",

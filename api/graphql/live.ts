@@ -95,7 +95,7 @@ async function* watchRuns(channel: Channel, signal: AbortSignal): AsyncGenerator
     try {
       yield decode("channel:run_events", body);
     } catch (error) {
-      log.warning("unreadable event passed over", { reason: messageOf(error) });
+      log.warning("unreadable event skipped", { reason: messageOf(error) });
     }
   }
 }

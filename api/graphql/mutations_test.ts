@@ -364,7 +364,7 @@ Deno.test("an unreachable channel is answered as a problem", async () => {
   await using open = await openApi();
   const away = new Proxy(open.channel, {
     get: () => () => {
-      throw new TransientError("Cannot reach Redis at redis:6379. It is tried again.");
+      throw new TransientError("Cannot reach Redis at redis:6379. It will be retried.");
     },
   });
   await using pipeline = await openApi({}, { channel: away });

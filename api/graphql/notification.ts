@@ -23,7 +23,7 @@ const Notification = builder.objectRef<NotificationRow>("Notification").implemen
     }),
     pipeline: t.exposeString("pipeline", { nullable: true }),
     runId: t.exposeID("run_id", { nullable: true }),
-    text: t.exposeString("text", { description: "What people read." }),
+    text: t.exposeString("text", { description: "The text for people." }),
     happenedAt: t.expose("happened_at", { type: "DateTime" }),
     state: t.expose("state", { type: NotificationState }),
     attempts: t.exposeInt("attempts", { description: "Tries so far." }),

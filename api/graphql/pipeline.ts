@@ -38,7 +38,7 @@ const CurrentField = builder.objectRef<Searchable>("CurrentField").implement({
       description: "`TEXT`, `INTEGER`, `REAL`, or `KEY`, which is a text or a number.",
       resolve: ({ type }) => type ?? "KEY",
     }),
-    isIndexed: t.exposeBoolean("isIndexed", { description: "Whether it is found at once." }),
+    isIndexed: t.exposeBoolean("isIndexed", { description: "Whether it has an index." }),
   }),
 });
 

@@ -157,10 +157,10 @@ function announcedOf({ message }: HoldRow): { valid_count: number; invalid_count
 }
 
 const SinceType = builder.objectRef<SinceRange>("SinceRange").implement({
-  description: "The range of changes that a run asked for; times and numbers as the source writes them.",
+  description: "The range of changes that a run requested; times and numbers as the source writes them.",
   fields: (t) => ({
     from: t.string({
-      description: "It asked for changes since then.",
+      description: "It requested changes since then.",
       resolve: ({ from }) => `${from}`,
     }),
     to: t.string({
@@ -185,11 +185,11 @@ const CompletenessType = builder.objectRef<Completeness>("Completeness").impleme
     }),
     missing: t.expose("missing", {
       type: "Long",
-      description: "Announced records that never came.",
+      description: "Announced records that never arrived.",
     }),
     repeated: t.expose("repeated", {
       type: "Long",
-      description: "Received records that had come before.",
+      description: "Received records that had arrived before.",
     }),
   }),
 });
@@ -223,7 +223,7 @@ export const RunEventType = builder.objectRef<RunEvent>("RunEvent").implement({
     }),
     requestedBy: t.string({
       nullable: true,
-      description: "Who asked for the run, cancelled it, or decided on it.",
+      description: "Who requested the run, cancelled it, or decided on it.",
       resolve: (event) => "requested_by" in event ? event.requested_by : null,
     }),
     run: t.field(runById(({ run_id }) => run_id)),
@@ -310,7 +310,7 @@ EtlRun.implement({
     since: t.field({
       type: SinceType,
       nullable: true,
-      description: "The changes that it asked for; null where it asked for everything.",
+      description: "The changes that it requested; null if it requested everything.",
       resolve: ({ since }) => since === null ? null : SinceRange.safeParse(JSON.parse(since)).data,
     }),
     completeness: t.field({

@@ -73,7 +73,7 @@ export class Metrics {
       ),
       daysLeft: gauge(
         "etl_database_full_days",
-        "Days until the database's disk is full, if it grows on like this",
+        "Days until the database's disk is full, if this growth continues",
         [],
       ),
       pending: gauge("etl_delivery_pending", "Runs that wait for the SFTP server", []),

@@ -17,7 +17,7 @@ export function complaint(beats: readonly Beat[], host: string, now: number): st
   for (const beat of own.toSorted((a, b) => a.at - b.at)) newest.set(beat.actor, beat);
   const silent = [...newest.values()].filter((beat) => !isAlive(beat, now));
   if (silent.length === 0) return undefined;
-  return silent.map(({ actor, at }) => `${actor} was last heard of ${Math.round((now - at) / 1000)} s ago.`)
+  return silent.map(({ actor, at }) => `${actor} last reported ${Math.round((now - at) / 1000)} s ago.`)
     .join(" ");
 }
 

@@ -27,7 +27,7 @@ Deno.test("a host is healthy while all its actors have reported recently", () =>
 
 Deno.test("a silent or stopped actor is reported", () => {
   const beats = [beat({}), beat({ actor: "courier", at: NOW - 31_000 })];
-  assert.equal(complaint(beats, "here", NOW), "courier was last heard of 31 s ago.");
+  assert.equal(complaint(beats, "here", NOW), "courier last reported 31 s ago.");
   assert.match(complaint([beat({ state: "stopped" })], "here", NOW) ?? "", /saver/);
 });
 

@@ -93,7 +93,7 @@ export async function namedPipeline(
     name,
     names,
     "",
-    " A definition that was added counts once the services were started again.",
+    " A new definition is used after the services are restarted.",
   );
 }
 
@@ -111,7 +111,9 @@ export async function steer(
 /** Asks for confirmation unless `given`. @throws Failed without one. */
 export function confirmOr(given: boolean, question: string): void {
   if (given || confirmed(question)) return;
-  throw new Failed("Not confirmed, so nothing was changed. On a terminal say y; in a script give --yes.");
+  throw new Failed(
+    "Not confirmed, so nothing was changed. Answer y on a terminal, or use --yes in a script.",
+  );
 }
 
 /** Writes the results: one JSON object per line, or a table. */

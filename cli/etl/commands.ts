@@ -86,7 +86,7 @@ const show: Command = async ({ api, words, options: { json } }) => {
   if (run.correctionOf) say(`It corrects run ${run.correctionOf.id}.`);
   if (run.since) {
     say(
-      `It asked for changes since ${run.since.from}, and got ${
+      `It requested changes since ${run.since.from}, and got ${
         run.since.to === null ? "nothing" : `all up to ${run.since.to}`
       }.`,
     );
@@ -128,7 +128,7 @@ async function request(work: Work, name: string | undefined, since?: string): Pr
   const { api, options: { watch, json } } = work;
   const { runId } = await steer(api, "startRun", { pipeline: await namedPipeline(api, name), since });
   if (watch) return await followRun(work, runId!);
-  const asks = since === undefined ? "" : `, which asks for changes since ${since}`;
+  const asks = since === undefined ? "" : `, which requests changes since ${since}`;
   return done(json, { runId }, `run ${runId} requested${asks}`);
 }
 

@@ -70,13 +70,13 @@ export class SourceProbe implements Disposable {
         await response.body?.cancel();
         const after = response.headers.get("retry-after");
         throw new Failed(
-          `The source wants fewer requests (HTTP 429). Try again${after ? ` in ${after} s` : " later"}.`,
+          `The source limits requests (HTTP 429). Try again${after ? ` in ${after} s` : " later"}.`,
         );
       }
       let body: unknown, exact: unknown;
       const text = await response.text();
       if (text.length > MOST_BYTES) {
-        throw new Failed("The answer is larger than 50 MB. Add a parameter that asks for less.");
+        throw new Failed("The answer is larger than 50 MB. Add a parameter that requests less.");
       }
       try {
         body = JSON.parse(text);
@@ -94,7 +94,7 @@ export class SourceProbe implements Disposable {
       };
     } catch (error) {
       if (error instanceof Failed) throw error;
-      throw new Failed(`Cannot ask ${new URL(this.source.url).origin}: ${messageOf(error)}`);
+      throw new Failed(`Cannot request ${new URL(this.source.url).origin}: ${messageOf(error)}`);
     }
   }
 

@@ -210,7 +210,7 @@ class Finder {
       if (!isAnnounced && !(isEnd && [200, 404].includes(beyond.status))) {
         return {
           paging: undefined,
-          doubts: [`${param} asks for a page, but nothing shows where the last one is.`],
+          doubts: [`${param} requests a page, but nothing shows which is the last one.`],
         };
       }
       return {
@@ -232,7 +232,7 @@ class Finder {
     const total = this.#total(this.first);
     if (this.#more(this.first) === undefined && (total === undefined || total.count === length)) {
       const doubts = [
-        `Nothing that was tried gave other records than these ${length}. Are they all that there are?`,
+        `Nothing that was tried gave other records than these ${length}. Are these all records?`,
       ];
       const isFull = length % 5 === 0 || length < 2; // typical page lengths
       // "count" may be the length of the page

@@ -61,7 +61,7 @@ function tellOrigin(
     ? ""
     : areRulesCurrent
     ? ", those of today"
-    : ", others than today's";
+    : ", different from today's";
   const rows: (string | false)[][] = [
     ["run", `${run.id} (${run.runId}), requested by ${run.requestedBy}`],
     ["source", run.source !== null && `${run.source}${pageText}`],

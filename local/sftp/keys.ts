@@ -91,7 +91,7 @@ async function ensurePair(
   if (hasPrivate && hasPublic) return { privateKey, publicKey, made: [] };
   if (hasPublic) {
     throw new PermanentError(
-      `Cannot make the key pair: "${publicKey}" is there, but its private key "${privateKey}" isn't. ` +
+      `Cannot make the key pair: "${publicKey}" is there, but its private key "${privateKey}" is missing. ` +
         `Put the private key there, or remove the public one for a new pair.`,
     );
   }

@@ -32,7 +32,7 @@ export function requestFailure(action: string, path: string, error: unknown): Er
       return new PermanentError(
         `${cannot}: permission denied. Give SFTP_USER the right to, or ${
           action === "read" ? "set SFTP_VERIFY=size" : "name another SFTP_REMOTE_DIR"
-        }; then ask for the delivery again.`,
+        }; then request the delivery again.`,
         { cause: error },
       );
     case STATUS.OP_UNSUPPORTED:
@@ -40,14 +40,14 @@ export function requestFailure(action: string, path: string, error: unknown): Er
         cause: error,
       });
     case STATUS.NO_SUCH_FILE:
-      return new TransientError(`${cannot}: it no longer exists. It is tried again.`, { cause: error });
+      return new TransientError(`${cannot}: it no longer exists. It will be retried.`, { cause: error });
     case undefined:
-      return new TransientError(`${cannot}: the connection broke (${reasonIn(error)}). It is tried again.`, {
+      return new TransientError(`${cannot}: the connection broke (${reasonIn(error)}). It will be retried.`, {
         cause: error,
       });
     default:
       return new TransientError(
-        `${cannot}: the server answers "${reasonIn(error)}". Is its disk or quota full? It is tried again.`,
+        `${cannot}: the server answers "${reasonIn(error)}". Is its disk or quota full? It will be retried.`,
         { cause: error },
       );
   }
@@ -84,7 +84,7 @@ function lostConnection(where: string, error: unknown): Error {
     );
   }
   return new TransientError(
-    `Cannot reach the SFTP server ${where}: ${reasonIn(error)}. Is it running? It is tried again.`,
+    `Cannot reach the SFTP server ${where}: ${reasonIn(error)}. Is it running? It will be retried.`,
     { cause: error },
   );
 }

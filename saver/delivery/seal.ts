@@ -89,7 +89,7 @@ async function make(
   }
   if (plain.digest("hex") !== file.sha256) {
     throw new PermanentError(
-      `Cannot encrypt "${file.path}": its SHA-256 isn't ${file.sha256}, which was announced, so it was changed or cut since. ` +
+      `Cannot encrypt "${file.path}": its SHA-256 isn't ${file.sha256}, which was announced, so it was changed or truncated since. ` +
         `Put the announced file back and replay the dead letter, or start a new run.`,
     );
   }

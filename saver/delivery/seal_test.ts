@@ -78,7 +78,7 @@ test("a failed encryption is reported without secrets, and nothing is left behin
   await assert.rejects(seal(file, [], sealed, never), PermanentError);
   await assert.rejects(seal(file, [recipient], sealed, AbortSignal.abort(new Error("stop"))), /stop/);
   await Deno.writeFile(file.path, randomBytes(1_000));
-  await assert.rejects(seal(file, [recipient], sealed, never), /was changed or cut since/);
+  await assert.rejects(seal(file, [recipient], sealed, never), /was changed or truncated since/);
   await Deno.remove(file.path);
   await assert.rejects(seal(file, [recipient], sealed, never), /it isn't there/);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(sealed.folder)), []);

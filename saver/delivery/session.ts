@@ -215,7 +215,7 @@ export class Session implements AsyncDisposable {
         throw new PermanentError(
           `Cannot deliver ${source.shown}: it has ${inWords(read)}, but ${
             inWords(source)
-          } was announced, so it was changed or cut since. ` +
+          } was announced, so it was changed or truncated since. ` +
             `Put the announced file back and replay the dead letter, or start a new run.`,
         );
       }
@@ -227,7 +227,7 @@ export class Session implements AsyncDisposable {
       throw new TransientError(
         `Cannot deliver ${source.shown}: ${inWords(source)} was sent, but "${part}" on the SFTP server has ${
           inWords(there)
-        }. It is tried again.`,
+        }. It will be retried.`,
       );
     }
   }
@@ -238,7 +238,7 @@ export class Session implements AsyncDisposable {
     throw new PermanentError(
       `Cannot deliver ${source.shown}: "${target}" on the SFTP server is another file with ${
         inWords(there)
-      }, wanted ${inWords(source)}. It isn't overwritten: move it away, then ask for the delivery again.`,
+      }, wanted ${inWords(source)}. It isn't overwritten: move it away, then request the delivery again.`,
     );
   }
 
@@ -254,7 +254,7 @@ export class Session implements AsyncDisposable {
       `Cannot deliver ${source.shown}: the SFTP server reports that it renamed "${part}", but "${target}" has ${
         inWords({ bytes: there?.size })
       }, wanted ${source.bytes} bytes. See that the server can rename files, and that nothing there takes them away ` +
-        `before their manifest arrives; then ask for the delivery again.`,
+        `before their manifest arrives; then request the delivery again.`,
     );
   }
 
@@ -264,7 +264,7 @@ export class Session implements AsyncDisposable {
     if (facts === undefined) return {};
     if (facts.folder) {
       throw new PermanentError(
-        `Cannot deliver to "${path}" on the SFTP server: a folder has that name. Move it away, then ask for the delivery again.`,
+        `Cannot deliver to "${path}" on the SFTP server: a folder has that name. Move it away, then request the delivery again.`,
       );
     }
     if (facts.size !== wanted.bytes || this.options.verify === "size") return { bytes: facts.size };

@@ -275,7 +275,7 @@ for (const kind of [OPENSSH, OURS]) {
     await Deno.writeTextFile(processed!.path, "y");
     await assert.rejects(
       deliver(pipeline, [raw!, processed!]),
-      (error) => error instanceof PermanentError && /was changed or cut since/.test(error.message),
+      (error) => error instanceof PermanentError && /was changed or truncated since/.test(error.message),
     );
     await Deno.remove(processed!.path);
     await assert.rejects(

@@ -84,7 +84,7 @@ export class SftpWorker implements AsyncDisposable {
       event.preventDefault(); // otherwise the process ends
       this.#fail(
         new TransientError(
-          `Cannot continue the delivery: its thread ended (${event.message}). It is tried again.`,
+          `Cannot continue the delivery: its thread ended (${event.message}). It will be retried.`,
         ),
       );
     };

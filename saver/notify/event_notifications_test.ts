@@ -9,7 +9,7 @@ import type { Store } from "../../shared/store/store.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);
 
-/** A run, asked for `minute` minutes after the start; each event comes a second after the one before, and answers what is told of it. */
+/** A run, requested `minute` minutes after the start; each event comes a second after the one before, and returns the notifications that it causes. */
 function runOf(store: Store, minute: number, fields: Record<string, unknown> = {}) {
   const runId = newRunId(START + minute * 60_000);
   let count = 0;

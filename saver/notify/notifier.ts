@@ -132,7 +132,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     try {
       await store.noteTry(of, { state, result, at: new Date().toISOString() });
     } catch (error) {
-      log.warning("cannot note a notification", {
+      log.warning("cannot record a notification", {
         host: order.receiver!.host,
         state,
         reason: messageOf(error),
@@ -147,7 +147,7 @@ function spentOr(error: unknown, { published_at }: Notify): Error {
     return error as Error;
   }
   return new PermanentError(
-    `${messageOf(error)} It was tried for a week. Look at the receiver, and replay the dead letter.`,
+    `${messageOf(error)} It was retried for a week. Look at the receiver, and replay the dead letter.`,
     { cause: error },
   );
 }

@@ -191,7 +191,7 @@ onEachEngine("500 for a week becomes a dead letter, and its replay tries again",
   assert.ok(s.kinds("again") >= 1, "it was tried before the week was over");
   const mailbox = s.channel.mailbox("channel:notify");
   const [letter] = await mailbox.dead({ limit: 1 });
-  assert.match(letter!.reason, /HTTP 500\. It was tried for a week\./);
+  assert.match(letter!.reason, /HTTP 500\. It was retried for a week\./);
   assert.doesNotMatch(JSON.stringify(letter), new RegExp(`${HIDDEN_PATH}|${HIDDEN_QUERY}|whsec_`));
   failing.answer = () => new Response(null, { status: 204 });
   assert.ok(await mailbox.replay("one"));
@@ -201,7 +201,7 @@ onEachEngine("500 for a week becomes a dead letter, and its replay tries again",
 
 /** What a receiver does, and what comes of a notification to it. */
 const BAD: [name: string, answer: TestReceiver["answer"], outcome: string, reason: RegExp][] = [
-  ["is gone for good", () => new Response(null, { status: 410 }), "never", /HTTP 410, it wants no more/],
+  ["is gone for good", () => new Response(null, { status: 410 }), "never", /HTTP 410, it no longer accepts/],
   [
     "redirects",
     () => new Response(null, { status: 307, headers: { location: "http://127.0.0.1:1/other" } }),

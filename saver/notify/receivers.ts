@@ -93,7 +93,7 @@ export async function post(
 function refusal(host: string, status: number): Error {
   if (status === 410) {
     return new PermanentError(
-      `Cannot notify ${host}: HTTP 410, it wants no more notifications. Take it out of NOTIFY_URL, or replay the dead letter.`,
+      `Cannot notify ${host}: HTTP 410, it no longer accepts notifications. Remove it from NOTIFY_URL, or replay the dead letter.`,
     );
   }
   const what = status >= 300 && status < 400

@@ -126,10 +126,10 @@ async function lateRun(
     pipeline,
     runId: last?.run_id,
     says: `No run has completed since ${iso(planned)}, when one was planned, ${minutes} minutes ago. ` +
-      (last === undefined ? "There is no run at all." : `The last one, run ${last.id}, is ${last.status}.`),
+      (last === undefined ? "No run exists." : `The last one, run ${last.id}, is ${last.status}.`),
     whatToDo: isExtracted
       ? "Look at the run, and at deno task doctor."
-      : "No extractor is running: start it. It asks by itself for the run that was missed.",
+      : "No extractor is running: start it. It requests the missed run itself.",
     data: {
       planned: iso(planned),
       minutes,
@@ -166,8 +166,7 @@ async function pendingDeliveries({ runs }: Store, now: number): Promise<News[]> 
       `${others === 0 ? "" : `, those of ${others} other run(s) too`}: ${
         run.delivery_error ?? "no try was made"
       }`,
-    whatToDo:
-      "Look at the SFTP server, and at deno task doctor. The delivery is tried again by itself for a week.",
+    whatToDo: "Look at the SFTP server, and at deno task doctor. The delivery is retried for a week.",
     data: { run: run.id, since: since.published_at, other_runs: others, reason: run.delivery_error },
   }));
 }

@@ -82,7 +82,7 @@ async function lateOnce(engine: Engine, open?: () => Channel | Promise<Channel>)
   assert.equal(late!.type, "run.late");
   assert.equal(
     late!.data.says,
-    "No run has completed since 2026-11-24T03:00:00.000Z, when one was planned, 60 minutes ago. There is no run at all.",
+    "No run has completed since 2026-11-24T03:00:00.000Z, when one was planned, 60 minutes ago. No run exists.",
   );
   assert.equal(late!.data.extractor, "not running");
   for (const again of ["24T04:01:00", "24T12:00:00", "25T03:59:00"]) {

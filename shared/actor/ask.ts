@@ -40,8 +40,8 @@ export class RunActive extends PermanentError {
         activeRunId === undefined ? "another one waits for the extractor" : `run ${activeRunId} ${doing}`
       }. ` +
         (doing === "is being extracted"
-          ? "Wait until its extraction has ended, then ask again."
-          : "Release or reject it; what was asked for meanwhile starts then."),
+          ? "Wait until its extraction has ended, then request it again."
+          : "Release or reject it; the waiting request starts then."),
     );
   }
 }

@@ -47,7 +47,7 @@ export function keepLease(claim: Claim, limits: WorkLimits, onRenewed: () => voi
     if (performance.now() - progressedAt <= stallMs) return;
     abort(
       new TransientError(
-        `Stopped the work: it reported no progress for ${stallMs / 1000} s. It is tried again.`,
+        `Stopped the work: it reported no progress for ${stallMs / 1000} s. It will be retried.`,
       ),
     );
   }, Math.min(stallMs / 4, 10_000));

@@ -39,7 +39,7 @@ function read<C extends ChannelName>(name: C, body: string): MessageOn<C> | unde
   try {
     return decode(name, body);
   } catch (error) {
-    log.warning("unreadable message passed over", { channel: name, reason: messageOf(error) });
+    log.warning("unreadable message skipped", { channel: name, reason: messageOf(error) });
     return undefined;
   }
 }

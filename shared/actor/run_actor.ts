@@ -102,7 +102,7 @@ export async function runActor<C extends ChannelName, P>(
     if (isStuck && !signal.aborted) {
       throw new PermanentError(
         `Cannot run the ${actor.name} any longer: its work on message "${claim.id}" hangs and did not end when it was stopped. ` +
-          `Start the service again; the message is tried again.`,
+          `Start the service again; the message will be retried.`,
       );
     }
   }
@@ -249,7 +249,7 @@ function refuseSpent({ attempt }: Claim, maxAttempts: number): void {
   throw new PermanentError(
     `Cannot handle the message: ${
       attempt - 1
-    } tries ended without an answer, the process may have died of it.`,
+    } tries ended without an answer, so the process may have crashed on it.`,
   );
 }
 

@@ -86,7 +86,7 @@ Deno.test("a message that kills its consumer each time uses up its attempts and 
   assert.equal(handled, 0);
   assert.match(
     (await channel.mailbox("channel:phase1_complete").dead({ limit: 1 }))[0]!.reason,
-    /the process may have died of it/,
+    /so the process may have crashed on it/,
   );
   await channel[Symbol.asyncDispose]();
 });

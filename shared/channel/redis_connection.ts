@@ -255,7 +255,7 @@ const PASSING: Readonly<Record<string, string>> = {
 
 /** Permanent error replies, and what to do. */
 const LASTING: Readonly<Record<string, string>> = {
-  NOAUTH: "it wants a password. Put one into REDIS_URL",
+  NOAUTH: "it requires a password. Put one into REDIS_URL",
   WRONGPASS: "it refuses user or password. Correct REDIS_URL",
   NOPERM: "the user lacks rights. Allow it all commands on the channels' keys",
   WRONGTYPE:
@@ -286,7 +286,7 @@ export function failureOf(
   return new TransientError(
     `Cannot ${action}: Redis at "${shown}" can't be reached (${
       reasonsOf(error)
-    }). Is it running? The connection is tried again and again.`,
+    }). Is it running? It keeps trying to reconnect.`,
     { cause: error },
   );
 }

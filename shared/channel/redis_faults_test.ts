@@ -205,7 +205,7 @@ test("a missing or wrong password is a permanent failure that doesn't show it", 
   const without = `redis://127.0.0.1:${server.port}`;
   await assert.rejects(openRedisChannel({ url: without }), (error: Error) => {
     assert.ok(error instanceof PermanentError);
-    assert.match(error.message, /wants a password\. Put one into REDIS_URL/);
+    assert.match(error.message, /requires a password\. Put one into REDIS_URL/);
     return true;
   });
   for (

@@ -25,6 +25,6 @@ export function dangersOf({ policy, keeps }: ServerFacts): string[] {
     policy === "noeviction" || policy === ""
       ? []
       : `Redis deletes messages when its memory is full: its maxmemory-policy is "${policy}". Set it to "noeviction".`,
-    keeps === "0" ? "Redis forgets messages when it ends: appendonly is off. Set it to yes." : [],
+    keeps === "0" ? "Redis loses messages when it stops: appendonly is off. Set it to yes." : [],
   ].flat();
 }

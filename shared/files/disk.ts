@@ -70,7 +70,7 @@ export function fileError(action: string, path: string, error: unknown): Error {
   if (code === "ENOSPC" || code === "EDQUOT") {
     const what = code === "ENOSPC" ? "the disk is full" : "the quota of this user is used up";
     return new NoSpace(
-      `Cannot ${action} ${path}: ${what}. Make room; it is tried again by itself for a week.`,
+      `Cannot ${action} ${path}: ${what}. Make room; it will be retried for a week.`,
       {
         cause: error,
       },
@@ -78,7 +78,7 @@ export function fileError(action: string, path: string, error: unknown): Error {
   }
   const text = error instanceof Error ? error.message : String(error);
   return new TransientError(
-    `Cannot ${action} ${path}: ${text}. Is the disk failing? It is tried again.`,
+    `Cannot ${action} ${path}: ${text}. Is the disk failing? It will be retried.`,
     { cause: error },
   );
 }
@@ -93,7 +93,7 @@ export async function needSpace(folder: string, bytes: number, purpose: string):
   );
   throw new NoSpace(
     `Cannot ${purpose}: it needs ${needed} on the disk of "${folder}", of which ${there} are free. ` +
-      `Make ${missing} of room; it is tried again by itself for a week.`,
+      `Make ${missing} of room; it will be retried for a week.`,
   );
 }
 

@@ -111,7 +111,7 @@ export class PartFile implements GrowingFile {
 
   #taken(): Error {
     return new TransientError(
-      `Cannot finish ${this.name}: another process has removed or replaced it. It is tried again.`,
+      `Cannot finish ${this.name}: another process has removed or replaced it. It will be retried.`,
     );
   }
 

@@ -14,7 +14,7 @@ export async function* linesOf(
   const facts = tally?.facts();
   if (sha256 !== undefined && facts?.sha256 !== sha256) {
     throw new PermanentError(
-      `Cannot use ${path}: its SHA-256 is ${facts?.sha256}, but ${sha256} was announced, so it was changed or cut since. ` +
+      `Cannot use ${path}: its SHA-256 is ${facts?.sha256}, but ${sha256} was announced, so it was changed or truncated since. ` +
         `Put the announced file back and replay the dead letter, or start a new run.`,
     );
   }

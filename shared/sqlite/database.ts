@@ -235,15 +235,18 @@ export function sqliteError(path: string, error: unknown, ifDamaged: string): un
     case BUSY:
     case LOCKED:
     case PROTOCOL:
-      return new BusyError(`Cannot use ${path}: another process holds its lock. It is tried again.`, options);
+      return new BusyError(
+        `Cannot use ${path}: another process holds its lock. It will be retried.`,
+        options,
+      );
     case FULL:
       return new NoSpace(
-        `Cannot write to ${path}: the disk is full. Make room; it is tried again.`,
+        `Cannot write to ${path}: the disk is full. Make room; it will be retried.`,
         options,
       );
     case IOERR:
       return new TransientError(
-        `Cannot use ${path}: ${error.message}. Look at the disk's health; it is tried again.`,
+        `Cannot use ${path}: ${error.message}. Look at the disk's health; it will be retried.`,
         options,
       );
     case CORRUPT:

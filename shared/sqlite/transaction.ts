@@ -32,7 +32,7 @@ export async function whenUnlocked<T>(db: Database, step: () => T, options: Wait
         throw new TransientError(
           `Cannot use ${db.path}: another process has held its lock for ${
             waitMs / 1000
-          } s. It is tried again; ` +
+          } s. It will be retried; ` +
             `if it stays so, look for a program that keeps a write transaction open.`,
           { cause: error },
         );

@@ -60,13 +60,13 @@ export const cases: readonly DrillCase[] = [
         await environment.pipeline.start("extractor");
         await disk.fill(64 * 1024);
         const run = await environment.pipeline.tell();
-        await environment.pipeline.logged(/ of room; it is tried again/, "extractor");
+        await environment.pipeline.logged(/ of room; it will be retried/, "extractor");
         await disk.free();
         const since = stopwatch();
         await environment.depth("channel:phase1_complete", 1);
         await disk.fill(64 * 1024);
         await environment.pipeline.start("transformer", "saver");
-        await environment.pipeline.logged(/ of room; it is tried again/, "transformer");
+        await environment.pipeline.logged(/ of room; it will be retried/, "transformer");
         await disk.free();
         await environment.comesTo(run, "COMPLETED");
         return {

@@ -29,7 +29,7 @@ Deno.test("a load that doesn't fit frees its space, waits, and completes once th
   const before = await free();
   const runId = await pipeline.tell();
   const { text } = await pipeline.logged(
-    /Make [\d.]+ MB of room; it is tried again by itself for a week/,
+    /Make [\d.]+ MB of room; it will be retried for a week/,
     "saver",
   );
   assert.match(text, /needs [\d.]+ MB on the disk of/);
@@ -58,7 +58,7 @@ Deno.test("a raw file that doesn't fit waits for room without using up an attemp
     pipeline.logs().filter(({ part, text }) => part === "extractor" && /message not done yet/.test(text));
   await pipeline.until("two tries that met the end of the disk", () => tries().length >= 2);
   for (const { text } of tries()) {
-    assert.match(text, /Make [\d.]+ MB of room; it is tried again by itself for a week/);
+    assert.match(text, /Make [\d.]+ MB of room; it will be retried for a week/);
     assert.match(text, /"attempt":1/);
   }
 

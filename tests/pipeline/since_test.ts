@@ -292,7 +292,7 @@ Deno.test("in a terminal a pipeline is rewound, and runs show the range that the
   assert.equal(requested.at(-1), at(2));
   const shown = await pipeline.task("etl", "show", "latest");
   assert.ok(
-    shown.stdout.includes(`It asked for changes since ${at(2)}, and got all up to ${at(3)}.`),
+    shown.stdout.includes(`It requested changes since ${at(2)}, and got all up to ${at(3)}.`),
     shown.stdout,
   );
   const audit = (await pipeline.lines("data/state/audit.jsonl")).map((line) => JSON.parse(line));

@@ -65,7 +65,7 @@ export const ANSWERS: readonly RackCase[] = [
     seen: "Cloudflare challenge pages",
     source: NONE,
     serve: () => () => new Response("<html>", { headers: { "content-type": "text/html" } }),
-    fails: "HTTP 200 with what is not whole JSON",
+    fails: "HTTP 200 with incomplete or invalid JSON",
   },
   {
     name: "a redirect to a login of another origin",
@@ -80,7 +80,7 @@ export const ANSWERS: readonly RackCase[] = [
     source: NONE,
     serve: () => ({ url }) =>
       url.pathname === "/login" ? new Response("<html>") : status(302, { location: "/login" }),
-    fails: "HTTP 200 with what is not whole JSON",
+    fails: "HTTP 200 with incomplete or invalid JSON",
   },
   {
     name: "`error` in a 200",
@@ -115,7 +115,7 @@ export const ANSWERS: readonly RackCase[] = [
     seen: "windmill #10860",
     source: NONE,
     serve: () => () => new Response(JSON.stringify({ items: ALL }).slice(0, 90)),
-    fails: "HTTP 200 with what is not whole JSON",
+    fails: "HTTP 200 with incomplete or invalid JSON",
   },
   {
     name: "204 for an empty list",
@@ -156,14 +156,14 @@ export const ANSWERS: readonly RackCase[] = [
     seen: "9router #3051",
     source: NONE,
     serve: () => () => new Response(""),
-    fails: "HTTP 200 with what is not whole JSON",
+    fails: "HTTP 200 with incomplete or invalid JSON",
   },
   {
     name: "lines of JSON",
     seen: "BigQuery and Elasticsearch exports",
     source: NONE,
     serve: () => () => new Response(written([...ALL]).join("\n")),
-    fails: "HTTP 200 with what is not whole JSON",
+    fails: "HTTP 200 with incomplete or invalid JSON",
   },
   {
     name: "Latin-1",

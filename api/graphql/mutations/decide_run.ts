@@ -27,7 +27,7 @@ addDecision(
   "rejectRun",
   "rejected",
   "Ends a run that is held: nothing of it is loaded or delivered, and its files are removed.",
-  "The decision is passed on: the run ends.",
+  "The decision was sent; the run ends.",
 );
 
 function addDecision(action: string, decision: Decision, description: string, success: string): void {

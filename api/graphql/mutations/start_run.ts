@@ -43,7 +43,7 @@ const StartRunInput = builder.inputType("StartRunInput", {
     pipeline: t.string({ description: "Which pipeline; default `users`, or the only one." }),
     requestedBy: t.string({ description: "Who asks; default `api`." }),
     since: t.string({
-      description: "Rewinds the pipeline: asks again for changes since then, loaded or not.",
+      description: "Rewinds the pipeline: requests changes since then again, loaded or not.",
     }),
     wait: t.boolean({ description: "Answer when the run has ended, or is held." }),
     timeoutSeconds: t.int({ description: "How long to wait at most; default 300, at most 3600." }),
@@ -84,7 +84,7 @@ async function usable(name: string, context: Context): Promise<string> {
 function momentOf(text: string, pipeline: string, { ports }: Context): Moment {
   const since = ports.pipelines.plans.get(pipeline)?.definition.source.since;
   const wrong = (why: string) => badInput(`Cannot rewind ${pipeline} to ${JSON.stringify(text)}: ${why}.`);
-  if (since === undefined) throw wrong("its definition has no since, so each run reads all there is");
+  if (since === undefined) throw wrong("its definition has no since, so each run reads all records");
   const from: unknown = isPlaceholder(since.from) && "fallback" in since.from
     ? since.from.fallback
     : since.from;

@@ -36,7 +36,7 @@ const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
   InvalidBucketName: ({ bucket }) => `"${bucket}" can't be the name of a bucket. Correct FILES_URL.`,
   InvalidAccessKeyId: () => "it doesn't know the access key. Correct AWS_ACCESS_KEY_ID.",
   SignatureDoesNotMatch: () =>
-    "it refuses the signature. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and S3_REGION where the store minds it.",
+    "it refuses the signature. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and S3_REGION if the store requires it.",
   AuthorizationHeaderMalformed: ({ region }) => `it isn't in the region "${region}". Correct S3_REGION.`,
   RequestTimeTooSkewed: (_, { date }) =>
     `the clocks are too far apart: the store's says ${date}, this machine's ${
@@ -78,11 +78,11 @@ export function refused({ action, path }: Subject, place: S3Place, refusal: Refu
   }
   const answer = `it answers ${status} ${code}`.trimEnd();
   if (status === 507 || FULL.has(code)) {
-    return new NoSpace(`${cannot}: it is full (${answer}). Make room; it is tried again.`);
+    return new NoSpace(`${cannot}: it is full (${answer}). Make room; it will be retried.`);
   }
   if (status >= 500 || PASSING_STATUS.has(status) || PASSING.has(code)) {
     const seconds = Number(retryAfter);
-    return new TransientError(`${cannot}: ${answer}. It is tried again.`, {
+    return new TransientError(`${cannot}: ${answer}. It will be retried.`, {
       ...retryAfter !== null && seconds >= 0 ? { retryAfterMs: seconds * 1_000 } : {},
     });
   }
@@ -110,7 +110,7 @@ export function unanswered({ action, path }: Subject, place: S3Place, error: unk
   return new TransientError(
     `Cannot ${action} ${path}: the store ${host} can't be reached, or broke off: ${
       messageOf(error)
-    }. Is it running? It is tried again.`,
+    }. Is it running? It will be retried.`,
     { cause: error },
   );
 }

@@ -95,7 +95,7 @@ test("503 SlowDown is retried a few times at once, and then with the message", a
       assert.ok(error instanceof TransientError, String(error));
       assert.match(
         error.message,
-        /^Cannot \w+( at)? data\/raw_users\/[xy]\.jsonl in the store .*: it answers 503( SlowDown)?\. It is tried again/,
+        /^Cannot \w+( at)? data\/raw_users\/[xy]\.jsonl in the store .*: it answers 503( SlowDown)?\. It will be retried/,
       );
       return true;
     });

@@ -292,7 +292,7 @@ export class S3Files implements Files {
       insistOnOurs: async () => {
         if (await this.#writerOf(path) === writer) return;
         throw new TransientError(
-          `Cannot finish ${path}: another process has removed or replaced it. It is tried again.`,
+          `Cannot finish ${path}: another process has removed or replaced it. It will be retried.`,
         );
       },
       blocks: async function* (this: S3Files, count: number, signal?: AbortSignal) {

@@ -56,7 +56,7 @@ export class Upload {
     );
     if (length === bytes) return;
     throw new TransientError(
-      `Cannot publish ${name}: ${bytes} bytes were sent, but the store has ${length}. It is tried again.`,
+      `Cannot publish ${name}: ${bytes} bytes were sent, but the store has ${length}. It will be retried.`,
     );
   }
 

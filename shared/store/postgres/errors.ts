@@ -29,13 +29,13 @@ export function postgresError(place: string, error: unknown): unknown {
   const transient = TRANSIENT[code] ?? TRANSIENT[code.slice(0, 2)];
   if (code === "53100") {
     return new NoSpace(
-      `Cannot write to the database ${place}: its disk is full. Make room there; it is tried again.`,
+      `Cannot write to the database ${place}: its disk is full. Make room there; it will be retried.`,
       options,
     );
   }
   if (transient !== undefined) {
     const reason = code.startsWith("08") ? `${transient} (${messageOf(error)})` : transient;
-    return new TransientError(`Cannot use the database ${place}: ${reason}. It is tried again.`, options);
+    return new TransientError(`Cannot use the database ${place}: ${reason}. It will be retried.`, options);
   }
   const permanent = PERMANENT[code] ?? PERMANENT[code.slice(0, 2)];
   if (permanent !== undefined) {
@@ -72,9 +72,9 @@ const TRANSIENT: Record<string, string> = {
   "25006": "it only takes reads, as after a failover",
   "25P03": "the server ended a transaction that was idle for too long",
   "25P04": "the server ended a transaction that took too long",
-  "40": "another transaction was in the way",
+  "40": "another transaction conflicted",
   "53": "the server is short of memory or connections",
-  "53300": "it has as many connections as it takes. Raise max_connections, or run fewer services",
+  "53300": "it has reached its limit of connections. Raise max_connections, or run fewer services",
   "55P03": "another transaction holds a lock for too long",
   "57014": "it took too long",
   "57P01": "the server shuts down",

@@ -82,7 +82,7 @@ export class PostgresState implements State, AsyncDisposable {
         throw new Busy(
           `Cannot start to extract: ${lease?.holder} holds the lock ${
             this.placeOf(name)
-          }. It is tried again.`,
+          }. It will be retried.`,
         );
       }
       await sleep(STEP_MS, signal);
@@ -138,7 +138,7 @@ export class PostgresState implements State, AsyncDisposable {
       if (held > 0) return;
       throw new TransientError(
         `Cannot ${action} ${this.placeOf(name)}: another process has taken the lock, ` +
-          `as this one wasn't heard of for ${this.#leaseMs / 1_000} s. It is tried again.`,
+          `as this one wasn't heard of for ${this.#leaseMs / 1_000} s. It will be retried.`,
       );
     };
     return {
