@@ -353,7 +353,7 @@ export class TestPipeline implements AsyncDisposable {
     patienceMs: number = PATIENCE_MS,
   ): Promise<T> {
     using _open = this.place.keepOpen();
-    const deadline = Date.now() + patienceMs;
+    const start = Date.now(), deadline = start + patienceMs;
     for (;;) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
@@ -361,7 +361,7 @@ export class TestPipeline implements AsyncDisposable {
         const lines = this.#lines.slice(-30).map(({ part, text }) => `${part}: ${text}`);
         throw new Error(`Waited for ${what}: ${instead()}.\n${lines.join("\n")}`);
       }
-      await pause(10);
+      await pause(Math.min(10 + (Date.now() - start) / 20, 50)); // a look costs as much as what it waits for
     }
   }
 
