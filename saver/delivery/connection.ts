@@ -8,13 +8,14 @@ import { Buffer } from "node:buffer";
 import { connect as connectSocket, type Socket } from "node:net";
 import { nextTick } from "node:process";
 import ssh2, {
+  type AuthHandlerMiddleware,
   type CipherAlgorithm,
   type PublicKeyAuthMethod,
   type ServerHostKeyAlgorithm,
   type SFTPWrapper,
 } from "ssh2";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
-import { connectionFailure, type Server } from "./failure.ts";
+import { connectionFailure, loginFailure, type Server } from "./failure.ts";
 import { fingerprintOf, type HostKey, hostKeyOf, KnownHosts, lineFor, recordHostKey } from "./known_hosts.ts";
 import { readPrivateKey } from "./private_key.ts";
 
@@ -88,7 +89,7 @@ export class Connection implements AsyncDisposable {
         connection.#client.connect({
           sock: connection.#socket,
           username: login.user,
-          authHandler: [method],
+          authHandler: connection.#logsInBy(method),
           readyTimeout: 0,
           algorithms: {
             cipher: [...login.ciphers ?? CLEAN_CIPHERS],
@@ -187,6 +188,16 @@ export class Connection implements AsyncDisposable {
       } else this.#timer = setTimeout(check, this.#timeoutMs - silent);
     };
     this.#timer = setTimeout(check, this.#timeoutMs);
+  }
+
+  /** Tries one method. If it isn't enough, the connection ends with the methods that the server offers. */
+  #logsInBy(method: PublicKeyAuthMethod): AuthHandlerMiddleware {
+    let isTried = false;
+    return (offered, isAccepted, next) => {
+      if (isTried) return this.#die(loginFailure(this.login, this.login.keyPath, offered, isAccepted));
+      isTried = true;
+      next(method);
+    };
   }
 
   /** Checks the host key. If it is refused, the connection ends with the reason. */

@@ -178,6 +178,39 @@ for (const type of ["rsa", "ed25519"] as const) {
   });
 }
 
+for (
+  const { name, logins, says } of [{
+    name: "a server that offers no login by a key is refused for good, with what it offers",
+    logins: ["PubkeyAuthentication no", "PasswordAuthentication yes", "KbdInteractiveAuthentication yes"],
+    says:
+      /it offers no login by a key, only password, keyboard-interactive\. Ask the server's operator to enable publickey for that user, with/,
+  }, {
+    name:
+      "a server that asks for a password besides the key is refused for good, and says that it takes the key",
+    logins: ["AuthenticationMethods publickey,password", "PasswordAuthentication yes"],
+    says: /it accepts the key in "[^"]+", and asks for another login besides \(password\)\. Files are/,
+  }]
+) {
+  opensshTest(name, async () => {
+    await using pipeline = await SftpStage.open(OURS);
+    const { keyPath, knownHosts } = pipeline.options;
+    await using sshd = await startSshd({
+      authorizedKey: await Deno.readTextFile(`${pipeline.temp}/sftp_user.pub`),
+      logins,
+    });
+    await pinHostKey(knownHosts, "127.0.0.1", sshd.port, sshd.hostKey);
+    await assert.rejects(
+      probe(pipeline, { port: sshd.port, user: sshd.user }),
+      (error: Error) => {
+        assert.ok(error instanceof PermanentError);
+        assert.match(error.message, says);
+        assert.ok(error.message.includes(`"${keyPath}"`), error.message);
+        return true;
+      },
+    );
+  });
+}
+
 Deno.test("a server that doesn't speak SSH is a transient failure, in bounded time", async () => {
   await using pipeline = await SftpStage.open(OURS);
   for (const greeting of ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n\0\0\0\x01"]) {

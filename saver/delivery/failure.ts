@@ -59,11 +59,7 @@ export function connectionFailure(server: Server, keyPath: string, error: unknow
   const where = `"${server.host}:${server.port}"`;
   switch (levelOf(error)) {
     case "client-authentication":
-      return new PermanentError(
-        `Cannot log in to the SFTP server ${where} as "${server.user}": it refuses the key in "${keyPath}". ` +
-          `Add its public half to that user's authorized keys, or correct SFTP_USER or SFTP_KEY_PATH.`,
-        { cause: error },
-      );
+      return loginFailure(server, keyPath, [KEY]);
     case "handshake":
       return new PermanentError(
         `Cannot agree with the SFTP server ${where} on how to encrypt: ${
@@ -74,6 +70,38 @@ export function connectionFailure(server: Server, keyPath: string, error: unknow
     default:
       return lostConnection(where, error);
   }
+}
+
+/** SSH's name of a login with a key. */
+const KEY = "publickey";
+
+/** The error for a server that, after the key was shown, asks for one of the `offered` methods; `isAccepted`: besides the key. */
+export function loginFailure(
+  server: Server,
+  keyPath: string,
+  offered: readonly string[],
+  isAccepted = false,
+): PermanentError {
+  const cannot = `Cannot log in to the SFTP server "${server.host}:${server.port}" as "${server.user}"`;
+  const methods = reasonIn(offered.join(", "));
+  if (isAccepted) {
+    return new PermanentError(
+      `${cannot}: it accepts the key in "${keyPath}", and asks for another login besides (${methods}). ` +
+        `Files are delivered without a person, by a key alone: ask the server's operator to let that user in by its key.`,
+    );
+  }
+  if (!offered.includes(KEY)) {
+    return new PermanentError(
+      `${cannot}: it offers no login by a key, only ${
+        methods || "none that it names"
+      }. Ask the server's operator to enable ` +
+        `${KEY} for that user, with the public half of "${keyPath}", or correct SFTP_USER, SFTP_HOST or SFTP_PORT.`,
+    );
+  }
+  return new PermanentError(
+    `${cannot}: it refuses the key in "${keyPath}". ` +
+      `Add its public half to that user's authorized keys, or correct SFTP_USER or SFTP_KEY_PATH.`,
+  );
 }
 
 function lostConnection(where: string, error: unknown): Error {

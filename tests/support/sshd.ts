@@ -20,6 +20,8 @@ export interface SshdOptions {
   readonly maxFileBytes?: number;
   /** Default this machine. */
   readonly host?: Host;
+  /** How clients have to log in, as `sshd_config` says it. Default by the key. */
+  readonly logins?: readonly string[];
 }
 
 /** A running server. Disposing of it ends the server and all its sessions, and removes its files. */
@@ -84,7 +86,7 @@ class Server implements Sshd {
   }
 
   async start(): Promise<void> {
-    const { host = HERE, maxFileBytes } = this.options;
+    const { host = HERE, maxFileBytes, logins = ["AuthenticationMethods publickey"] } = this.options;
     await Deno.writeTextFile(
       `${this.#folder}/sshd_config`,
       [
@@ -92,7 +94,7 @@ class Server implements Sshd {
         `ListenAddress ${host.address}`,
         ...this.hostKeys.map((key) => `HostKey ${key}`),
         `AuthorizedKeysFile ${this.#folder}/authorized_keys`,
-        "AuthenticationMethods publickey",
+        ...logins,
         "PermitRootLogin prohibit-password",
         "StrictModes no",
         "UsePAM no",
