@@ -24,6 +24,9 @@ export class Refused extends Error {
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 
+/** The API has something at its address, and takes a POST there: these come from another web server. */
+const OF_ANOTHER_SERVER = [404, 405, 501];
+
 /** A client of one API. Whole numbers in answers keep all their digits. */
 export class GraphqlClient {
   /** A client of the API whose GraphQL endpoint is `url`. In a browser the session's cookie replaces the token. */
@@ -100,6 +103,9 @@ export class GraphqlClient {
     if (response.status === 401) {
       throw new Unauthorized("The API requires a token: set it to the value of its API_TOKEN.");
     }
+    if (OF_ANOTHER_SERVER.includes(response.status)) {
+      throw notOfTheApi(this.url, `${response.status} ${response.statusText}, which no ETL API answers`);
+    }
     const text = `The API at ${this.url} answered ${response.status} ${response.statusText}.`;
     throw response.status >= 500 ? new Unreachable(`${text} Try again later.`) : new Refused(text);
   }
@@ -113,14 +119,14 @@ interface Answer<Data> {
 
 function dataOf<Data>(text: string, url: string): Data {
   const { data, errors, detail } = answerIn<Data>(text, url);
-  const [error] = errors ?? [];
-  if (error !== undefined) {
+  const error = Array.isArray(errors) ? errors[0] : undefined;
+  if (typeof error?.message === "string") {
     throw error.extensions?.code === "SERVICE_UNAVAILABLE"
       ? new Unreachable(error.message)
       : new Refused(error.message);
   }
-  if (data == null) throw new Refused(detail ?? "The API answered without data.");
-  return data;
+  if (data != null) return data;
+  throw typeof detail === "string" ? new Refused(detail) : notOfTheApi(url, "without data");
 }
 
 function answerIn<Data>(text: string, url: string): Answer<Data> {
@@ -130,8 +136,12 @@ function answerIn<Data>(text: string, url: string): Answer<Data> {
   } catch {
     // the page of another server
   }
-  throw new Refused(
-    `Cannot use the answer of "${url}": it is no JSON object, wanted an answer of the API. ` +
+  throw notOfTheApi(url, "no JSON object");
+}
+
+function notOfTheApi(url: string, what: string): Refused {
+  return new Refused(
+    `Cannot use the answer of "${url}": it is ${what}, wanted an answer of the API. ` +
       "Name the API's address in ETL_API_URL, or in API_HOST and API_PORT.",
   );
 }

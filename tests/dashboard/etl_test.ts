@@ -142,15 +142,31 @@ Deno.test("in a terminal a run is started, followed, shown, verified, repaired i
       );
       pipeline.env.ETL_API_URL = "http://127.0.0.1:9";
       assert.match((await etl(site, 3, "runs")).stderr, /Cannot reach the API/);
+      let answer = new Response("<html>Welcome</html>");
       await using other = Deno.serve(
         { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-        () => new Response("<html>Welcome</html>"),
+        () => answer.clone(),
       );
       pipeline.env.ETL_API_URL = `http://127.0.0.1:${other.addr.port}`;
       assert.match(
         (await etl(site, 1, "runs")).stderr,
         /^Cannot use the answer of "\S+\/graphql": it is no JSON object, .* in ETL_API_URL, or in API_HOST and API_PORT\.$/m,
       );
+      for (
+        const [init, body, what] of [
+          [{ status: 404 }, "<html>", "404 Not Found, which no ETL API answers"],
+          [{ status: 405 }, '{"error":"POST"}', "405 Method Not Allowed, which no ETL API answers"],
+          [{ status: 501 }, "", "501 Not Implemented, which no ETL API answers"],
+          [{ status: 400 }, '{"errors":{"body":"unknown"}}', "without data"],
+        ] as const
+      ) {
+        answer = new Response(body, init);
+        assert.equal(
+          (await etl(site, 1, "runs")).stderr.trimEnd(),
+          `Cannot use the answer of "${pipeline.env.ETL_API_URL}/graphql": it is ${what}, wanted an answer of the API. ` +
+            "Name the API's address in ETL_API_URL, or in API_HOST and API_PORT.",
+        );
+      }
       pipeline.env.ETL_API_URL = "ftp://nowhere";
       assert.match((await etl(site, 2, "runs")).stderr, /ETL_API_URL is "ftp:\/\/nowhere": wanted a URL/);
     },
