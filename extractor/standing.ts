@@ -4,7 +4,13 @@
  */
 import { z } from "zod";
 import { pause } from "../shared/actor/backoff.ts";
-import { Moment, RunId, type RunOutcome, type SinceRange } from "../shared/contracts/messages.ts";
+import {
+  Moment,
+  OUTCOMES_EVERY_MS,
+  RunId,
+  type RunOutcome,
+  type SinceRange,
+} from "../shared/contracts/messages.ts";
 import { type Documents, parsedAs } from "../shared/files/documents.ts";
 import type { State } from "../shared/files/state.ts";
 import { later } from "../shared/pipeline/moments.ts";
@@ -25,7 +31,7 @@ const Standing = z.object({
 export type Standing = z.output<typeof Standing>;
 
 /**
- * An unreadable document counts as empty: the saver repeats its content within an hour. @throws as `Documents.read`.
+ * An unreadable document counts as empty: the saver repeats its content within minutes. @throws as `Documents.read`.
  */
 export async function standingOf(state: Documents, pipeline: string): Promise<Standing> {
   return parsedAs(Standing, await state.read(nameOf(pipeline)) ?? "{}") ?? Standing.parse({});
@@ -84,10 +90,10 @@ export function cursorOf(standing: Standing, of: string): Moment | undefined {
 }
 
 /**
- * How long a run counts as held without a further message, in milliseconds: three times the interval at which the saver
- * repeats it.
+ * How long a run counts as held without a further message, in milliseconds. A run that only another program reports as
+ * held blocks its pipeline no longer than this.
  */
-const BELIEVED_MS = 3 * 3_600_000;
+const BELIEVED_MS = 2 * OUTCOMES_EVERY_MS;
 
 /** The run that later ones wait for. It is undefined after a long silence: the saver makes later runs wait too. */
 export function heldIn({ held, held_at }: Standing, now: number): string | undefined {

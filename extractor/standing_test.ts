@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { newRunId } from "../shared/contracts/ids.ts";
-import type { SinceRange } from "../shared/contracts/messages.ts";
+import { OUTCOMES_EVERY_MS, type SinceRange } from "../shared/contracts/messages.ts";
 import { after, cursorOf, heldIn, rewound, type Standing } from "./standing.ts";
 
 const NEW: Standing = { rewinds: 0, held_at: 0 };
@@ -26,6 +26,20 @@ Deno.test("a held run blocks others until it is decided on, whatever old message
     assert.equal(heldIn(say(free, "held", other), HOUR), other);
   }
   assert.equal(heldIn(held, 5 * HOUR), undefined, "a hold that the saver no longer reports has ended");
+});
+
+Deno.test("a hold that only another program reports blocks others for 20 minutes; one that the saver repeats blocks them until it is decided", () => {
+  const [run, MINUTE] = [newRunId(), 60_000];
+  const held = (standing: Standing, now: number) =>
+    after(standing, { run_id: run, pipeline: "things", outcome: "held" }, now);
+  const once = held(NEW, HOUR);
+  assert.equal(heldIn(once, HOUR + 10 * MINUTE), run);
+  assert.equal(heldIn(once, HOUR + 20 * MINUTE), undefined);
+  let repeated = once;
+  for (let now = HOUR; now < 9 * HOUR; now += OUTCOMES_EVERY_MS) {
+    assert.equal(heldIn(repeated, now + OUTCOMES_EVERY_MS), run);
+    repeated = held(repeated, now + OUTCOMES_EVERY_MS);
+  }
 });
 
 Deno.test("values of another field or another source neither move a cursor nor are requested from", () => {

@@ -10,7 +10,13 @@ import { keepDoing } from "../shared/actor/backoff.ts";
 import { compose, type Fields } from "../shared/actor/message.ts";
 import type { Channel, Outgoing } from "../shared/channel/channel.ts";
 import { childId, newRunId, parentId } from "../shared/contracts/ids.ts";
-import { isFinal, RUN_STATUSES, type RunEvent, SinceRange } from "../shared/contracts/messages.ts";
+import {
+  isFinal,
+  OUTCOMES_EVERY_MS,
+  RUN_STATUSES,
+  type RunEvent,
+  SinceRange,
+} from "../shared/contracts/messages.ts";
 import { messageOf, TransientError } from "../shared/errors/errors.ts";
 import type { Files } from "../shared/files/files.ts";
 import { PHASE2, phase2Of, receiptsExcept } from "../shared/files/receipts.ts";
@@ -28,7 +34,10 @@ const AGAIN_MS = 15_000;
 /** A run that was loaded this recently may still get its order, in milliseconds. */
 const SETTLING_MS = 60_000;
 
-/** Publishes what `unloaded`, `pendingOrders`, `releasedRuns` and `outcomes` find, now and every hour, until `signal`. */
+/**
+ * Publishes what `unloaded` and `pendingOrders` find, now and every hour, and what `releasedRuns` and `outcomes` find, now
+ * and every ten minutes, until `signal`.
+ */
 export async function keepReconciling(
   { store, files, channel }: { store: Store; files: Files; channel: Channel },
   signal: AbortSignal,
@@ -51,13 +60,13 @@ export async function keepReconciling(
     if (runs > 0) getLogger(["etl", "saver"]).info("current state filled", { runs });
   };
   // an unreadable folder must neither stop the service nor prevent orders
-  const keep = (work: () => Promise<void>) =>
-    keepDoing(work, EVERY_MS, signal, (error) => {
+  const keep = (work: () => Promise<void>, everyMs = EVERY_MS) =>
+    keepDoing(work, everyMs, signal, (error) => {
       const reason = messageOf(error);
       getLogger(["etl", "saver"]).warning("loads and deliveries not reconciled", { reason });
-      return error instanceof TransientError ? AGAIN_MS : EVERY_MS;
+      return error instanceof TransientError ? AGAIN_MS : everyMs;
     });
-  await Promise.all([loads, orders, decisions, current].map(keep));
+  await Promise.all([keep(loads), keep(orders), keep(decisions, OUTCOMES_EVERY_MS), keep(current)]);
 }
 
 /**

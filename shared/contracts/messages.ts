@@ -238,6 +238,8 @@ export const RunOutcome = Envelope.extend({
   /** The files of a rejected run; a file is removed if it still has this checksum. */
   rejected: z.array(z.object({ name: DataPath, sha256: Sha256 })).max(3).optional(),
 });
+/** How often the saver repeats the outcomes, in milliseconds. That a run is held isn't believed for long without it. */
+export const OUTCOMES_EVERY_MS = 600_000;
 /** The outcome of a run. */
 export type RunOutcome = z.output<typeof RunOutcome>;
 
