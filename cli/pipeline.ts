@@ -25,6 +25,7 @@ import {
 import { MOST_USERS, SAMPLE_LISTS } from "../local/source/server.ts";
 import { misspellings, readEnvironment } from "./env_file.ts";
 import { PartFailed, startPipeline, type Supervisor } from "./supervisor.ts";
+import { heldRunOf, sayingWhatHolds } from "./held_run.ts";
 import { holderOf, isFree, nextFree, requireFree } from "./port.ts";
 import { showing } from "./progress.ts";
 import { type Environment, pipelinesOf, problemsOf, SERVICES, VARIABLES } from "./services.ts";
@@ -232,13 +233,15 @@ async function oneRun(
     tell?: (line: string) => void;
   },
 ): Promise<number> {
-  const held = await heldBefore(supervisor.env, pipeline);
+  const heldRun = () => heldRunOf(supervisor.env, pipeline);
+  const held = await heldRun();
   if (held !== undefined) {
     complain(new RunActive(held, "is held before its load").message);
     return EXIT.failed;
   }
   const request = { pipeline, requestedBy: "cli", actor: "cli" } as const;
-  const events = ask(channel, request, { queue: true, signal, patienceMs });
+  const asked = ask(channel, request, { queue: true, signal, patienceMs });
+  const events = sayingWhatHolds(asked, heldRun, tell ?? say);
   const last = await Promise.race([
     supervisor.broken,
     lastOf(showing(events, channel, tell ?? say, isTerminal && tell === undefined)),
@@ -261,17 +264,6 @@ function whyNotCompleted(last: RunEvent | undefined): string {
       return `The run is held: ${last.reason} Start the services, and look at it with: deno task etl show ${last.run_id}`;
     default:
       return `The run failed: ${"reason" in last! ? last.reason : last!.type}`;
-  }
-}
-
-/** The pipeline's held run, if there is one. */
-async function heldBefore(env: Environment, pipeline: string): Promise<string | undefined> {
-  try {
-    await using store = await openStoreToRead(storePlaceOf(loadConfig("held run", VARIABLES.saver, env)));
-    const front = await store?.holds.inFront(pipeline);
-    return front?.decision === null ? front.run_id : undefined;
-  } catch {
-    return undefined; // the saver reports the problem of the database
   }
 }
 

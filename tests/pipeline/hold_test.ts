@@ -210,6 +210,30 @@ Deno.test("a later run waits behind a held one without an attempt, and `run` end
   assert.match(again.stderr, /Cannot start a run: run \S+ is held before its load\. Release or reject it/);
 });
 
+Deno.test("`run` says once that its run waits for a held one, and how to release that", async () => {
+  await using test = await heldPipeline({ sftp: "none" });
+  const { pipeline, held, source } = test;
+  await decide(pipeline, held.run_id, "released");
+  await pipeline.completed(held.run_id);
+  source.has(20);
+  const loads = pipeline.channel.mailbox("channel:phase2_complete");
+  await loads.pause();
+  const smaller = await pipeline.tell();
+  await pipeline.until("its announcement", async () => (await loads.state()).depth === 1);
+  for (const service of ["extractor", "transformer", "saver"]) await pipeline.stop(service);
+
+  const run = pipeline.beginTask("run");
+  await run.line(/^run \S+ requested$/);
+  await loads.resume();
+  await run.line(
+    new RegExp(`^waits: run ${smaller} .* with: deno task etl release ${smaller} \\(or reject\\)$`),
+  );
+  await decide(pipeline, smaller, "released");
+  await run.line(/^Run \S+ COMPLETED: 20 valid/);
+  const said = pipeline.logs().filter(({ part, text }) => part === "run" && text.startsWith("waits: "));
+  assert.equal(said.length, 1);
+});
+
 Deno.test("the demo is never held", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   for (const users of ["100", "20"]) {
