@@ -25,7 +25,7 @@ Deno.test("check names the missing variables of a definition, and exits with 0 o
 Deno.test("check refuses an unknown name, listing the known ones, and a missing folder", async () => {
   const { code, text } = await check(["chargse"], { PIPELINES_DIR: EXAMPLES });
   assert.equal(code, 2);
-  assert.match(text, /There is no pipeline "chargse" in .*There is: charges, crossref, /);
+  assert.match(text, /There is no pipeline "chargse" in .*Known: charges, crossref, /);
   const none = await check([], { PIPELINES_DIR: `${EXAMPLES}/none` });
   assert.equal(none.code, 2);
   assert.match(none.text, /PIPELINES_DIR names the folder of definitions/);

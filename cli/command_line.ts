@@ -20,7 +20,7 @@ export class UsageError extends Error {
 /** The error for an unknown pipeline name. `place` says where it was looked up, and `more` adds further information. */
 export function unknownPipeline(name: string, known: readonly string[], place = "", more = ""): UsageError {
   const there = known.join(", ") || "none";
-  return new UsageError(`There is no pipeline ${JSON.stringify(name)}${place}. There is: ${there}.${more}`);
+  return new UsageError(`There is no pipeline ${JSON.stringify(name)}${place}. Known: ${there}.${more}`);
 }
 
 interface Accepts<O extends ParseArgsOptionsConfig> {

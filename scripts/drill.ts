@@ -73,7 +73,7 @@ async function main({ values }: CommandLine<typeof OPTIONS>): Promise<number> {
   for (const name of values.case ?? []) {
     if (CASES.some(isCalled(name))) continue;
     throw new UsageError(
-      `There is no case ${JSON.stringify(name)}. There are: ${CASES.map((drill) => drill.name).join(", ")}.`,
+      `There is no case ${JSON.stringify(name)}. Known: ${CASES.map((drill) => drill.name).join(", ")}.`,
     );
   }
   const wanted = CASES.filter((drill) =>

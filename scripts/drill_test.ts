@@ -23,7 +23,7 @@ needing("sshd")("one case is drilled by its name and reported in one line", asyn
 Deno.test("an invalid command line is refused with the valid options", async () => {
   const unknown = await drill("--case", "nothing");
   assert.equal(unknown.code, 2);
-  assert.match(unknown.err, /no case "nothing"\. There are: .*sigterm-at-work/);
+  assert.match(unknown.err, /no case "nothing"\. Known: .*sigterm-at-work/);
   const none = await drill("--repeats", "0");
   assert.equal(none.code, 2);
   assert.match(none.err, /--repeats is "0", wanted a percentage up to 100, or few/);

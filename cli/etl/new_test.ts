@@ -385,7 +385,7 @@ Deno.test("the definition written by etl new passes the type checker, is never o
     });
     const none = await etl(["try", "chargse"], env);
     assert.equal(none.code, 2);
-    assert.match(none.text, /There is no pipeline "chargse" in .* There is: charges, crossref/);
+    assert.match(none.text, /There is no pipeline "chargse" in .* Known: charges, crossref/);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -87,7 +87,7 @@ Deno.test("a failure while the message is planned is reported about its run, whi
   assert.deepEqual([failed.run_id, failed.reason], [runId, "the state folder can't be used"]);
 });
 
-Deno.test("work that reports no progress is stopped and tried again; work that does may take its time", async () => {
+Deno.test("work that reports no progress is stopped and retried; work with progress may take its time", async () => {
   await using s = await stage(async (_, handling) => {
     if (handling.attempt === 1) return await endless(handling);
     for (let i = 0; i < 10; i++) {
@@ -103,7 +103,7 @@ Deno.test("work that reports no progress is stopped and tried again; work that d
   assert.match(retried!.reason, /^Stopped the work: it reported no progress for 0\.1 s\./);
 });
 
-Deno.test("work that hangs and doesn't obey its signal goes back to the mailbox, and ends the actor", async () => {
+Deno.test("work that hangs and ignores its signal is returned to the mailbox, and the actor ends", async () => {
   const channel = await openTemporaryChannel();
   await give(channel);
   const settled: string[] = [];
@@ -158,7 +158,7 @@ async function settlesForeign(
   assert.equal((await channel.mailbox("channel:phase1_complete").state()).dead, 1);
 }
 
-Deno.test("a foreign time at the end of the calendar keeps nothing from being settled (embedded)", async () => {
+Deno.test("a foreign time at the end of the calendar prevents no message from being settled (embedded)", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const channel = await openChannel({ queuePath: `${folder}/queue.db` });
@@ -172,7 +172,7 @@ Deno.test("a foreign time at the end of the calendar keeps nothing from being se
 });
 
 needing("redis-server")(
-  "a foreign time at the end of the calendar, and an entry whose id counts nanoseconds, keep nothing from being settled (redis)",
+  "a foreign time at the end of the calendar, and an entry whose id counts nanoseconds, prevent no message from being settled (redis)",
   async () => {
     await using server = await startRedis();
     using foreign = await plainClient(server);

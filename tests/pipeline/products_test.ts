@@ -148,7 +148,7 @@ Deno.test("task run takes the names of pipelines, runs them at once, and refuses
   assert.match(stdout, /^products: Run \S+ COMPLETED: 194 valid/m);
   const none = await pipeline.task("run", "orders");
   assert.equal(none.code, 2);
-  assert.match(none.stderr, /There is no pipeline "orders"\. There is: products, users\./);
+  assert.match(none.stderr, /There is no pipeline "orders"\. Known: products, users\./);
   const unnamed = await pipeline.task("run");
   assert.equal(unnamed.code, 0, unnamed.stderr);
   assert.equal(
