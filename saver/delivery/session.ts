@@ -242,19 +242,18 @@ export class Session implements AsyncDisposable {
     );
   }
 
-  /** Some servers report a rename that they didn't do. What was verified under the temporary name needs no second reading, only a look. */
+  /**
+   * Some servers report a rename that they didn't do. What was verified under the temporary name needs no second reading,
+   * only a look. If both names are gone, a receiver has taken the file away already.
+   */
   async #insistOnRenamed(part: string, target: string, source: Source): Promise<void> {
     const there = await this.remote.facts(target);
     if (there?.size === source.bytes) return;
-    if (there === undefined && source.kind === "manifest") {
-      // with the manifest the files are complete: their receiver may have taken them away at once
-      if ((await this.remote.facts(part)) === undefined) return;
-    }
+    if (there === undefined && (await this.remote.facts(part)) === undefined) return;
     throw new PermanentError(
       `Cannot deliver ${source.shown}: the SFTP server reports that it renamed "${part}", but "${target}" has ${
         inWords({ bytes: there?.size })
-      }, wanted ${source.bytes} bytes. See that the server can rename files, and that nothing there takes them away ` +
-        `before their manifest arrives; then request the delivery again.`,
+      }, wanted ${source.bytes} bytes. See that the server can rename files; then request the delivery again.`,
     );
   }
 
