@@ -78,7 +78,7 @@ Deno.test("an incomplete pair is completed where possible", async () => {
     await Deno.remove(privateKey);
     const refused = await keygen("--dir", folder);
     assert.equal(refused.code, 1);
-    assert.match(refused.error, /sftp_user\.pub" is there, but its private key .*id_rsa" isn't/);
+    assert.match(refused.error, /sftp_user\.pub" is there, but its private key .*id_rsa" is missing/);
     assert.equal(await Deno.readTextFile(publicKey), line);
   });
 });

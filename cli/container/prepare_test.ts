@@ -86,7 +86,7 @@ Deno.test("a public key without its private one is reported, and not replaced", 
   await Deno.writeTextFile(`${at.keys}/sftp_user.pub`, "ssh-ed25519 AAAA someone\n");
   await assert.rejects(
     prepare(at),
-    (error) => error instanceof PermanentError && /private key ".*id_rsa" isn't/.test(error.message),
+    (error) => error instanceof PermanentError && /private key ".*id_rsa" is missing/.test(error.message),
   );
   assert.deepEqual(Object.keys(await contents(at.keys)), ["sftp_user.pub"]);
 });
