@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Fields } from "../shared/actor/message.ts";
 import type { FileKind } from "../shared/contracts/names.ts";
 import type { Phase2Complete } from "../shared/contracts/messages.ts";
@@ -69,7 +70,7 @@ const SAMPLES = 5;
 const LONGEST_SAMPLE = 20_000;
 
 /**
- * Holds a run if its numbers exceed the limits (else returns undefined). The hold records the checksums, so that a
+ * Holds a run if its numbers, without repeated dead letters, exceed the limits (else returns undefined). The hold records the checksums, so that a
  * release loads the same bytes. Nothing is stored when `refuse` throws; no event of the run is recorded while `refuse`
  * runs.
  */
@@ -85,7 +86,10 @@ export async function hold(
 ): Promise<string | undefined> {
   const { run_id, pipeline } = message;
   const before = await store.runs.lastLoaded(pipeline, run_id);
-  const reason = reasonToHold(message, limits, before);
+  if (reasonToHold(message, limits, before) === undefined) return undefined;
+  const { valid_count } = message;
+  const invalid_count = message.invalid_count - await countRepeated(message, before?.dlq_file, files, signal);
+  const reason = reasonToHold({ valid_count, invalid_count }, limits, before);
   if (reason === undefined) return undefined;
   const announced = JSON.stringify(await withHashes(message, files, signal));
   const samples = await firstLines(files, message.dlq_file, signal);
@@ -99,6 +103,35 @@ export async function hold(
   };
   await store.hold(held, refuse);
   return reason;
+}
+
+/** The number of dead letters that are compared with those of the run before. */
+const MOST_COMPARED = 100_000;
+
+/**
+ * How many of the run's dead letters the last loaded run, whose file is `earlier`, had too. A run with `since` gets the
+ * records at its cursor again, and the decision on these was made with that run.
+ */
+async function countRepeated(
+  { since, dlq_file }: Phase2Complete,
+  earlier: string | null | undefined,
+  files: Files,
+  signal: AbortSignal,
+): Promise<number> {
+  if (since === undefined || earlier == null || !(await files.exists(earlier))) return 0;
+  const digests = new Set<string>();
+  for await (const { lines } of files.lines(dlq_file, { signal })) {
+    for (const line of lines) if (digests.size < MOST_COMPARED) digests.add(digestOf(line));
+  }
+  const compared = digests.size;
+  for await (const { lines } of files.lines(earlier, { signal })) {
+    for (const line of lines) digests.delete(digestOf(line));
+  }
+  return compared - digests.size;
+}
+
+function digestOf(line: string): string {
+  return createHash("sha256").update(line).digest("base64");
 }
 
 /** The fields of the message, with the SHA-256 of each file: a foreign program may have announced none. */

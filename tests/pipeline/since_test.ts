@@ -149,6 +149,23 @@ Deno.test("a run that is rejected, dead-lettered or cancelled leaves no gap: the
   assert.equal(requested.at(-1), at(8));
 });
 
+Deno.test("an invalid record at the cursor counts once for `hold`, though each run gets it again", async () => {
+  await using test = await startChanging();
+  const { pipeline, requested, change, load } = test;
+  await pipeline.start("extractor", "transformer", "saver");
+  for (const id of [1, 2, 3]) change(id);
+  change(4, "four");
+  assert.equal((await load()).invalid_count, 1);
+  for (const _ of [1, 2]) {
+    const { valid_count, invalid_count } = await load();
+    assert.deepEqual([requested.at(-1), valid_count, invalid_count], [at(4), 0, 1]);
+  }
+  change(5, "five");
+  const { run_id } = await pipeline.status("HELD", await pipeline.tell("issues"));
+  const [held] = pipeline.sql<{ reason: string }>(`SELECT reason FROM holds WHERE run_id = '${run_id}'`);
+  assert.match(held!.reason, /: 1 of its 1 records are invalid/);
+});
+
 Deno.test("a run that starts while the one before isn't loaded requests from before it", async () => {
   await using test = await startChanging();
   const { pipeline, requested, change, load } = test;
