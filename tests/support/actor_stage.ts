@@ -1,5 +1,5 @@
 /**
- * A stage for one actor: a channel, the actor's loop on it, and what it says.
+ * A stage for one actor: a channel, the actor's loop, and its log.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { RunEvent } from "../../shared/contracts/messages.ts";
 
 export type Handle = Actor<"channel:phase1_complete">["handle"];
 
-/** A channel, an actor on it that does `handle`, and what it says. */
+/** Creates a channel and runs an actor with `handle` on it. */
 export async function stage(
   handle: Handle,
   { leaseMs, ...options }: Partial<Actor<"channel:phase1_complete">> & { leaseMs?: number } = {},
@@ -48,7 +48,7 @@ export async function stage(
     settled,
     stop: () => stop.abort(),
     running,
-    /** Resolves when `after` messages were settled. */
+    /** Resolves once `after` messages are settled. */
     settledTimes(after: number): Promise<void> {
       return new Promise((resolve) => settled.length >= after ? resolve() : waiting.push({ after, resolve }));
     },
@@ -71,7 +71,7 @@ export async function give(channel: Channel, runId = newRunId()): Promise<string
   return runId;
 }
 
-/** The events so far; they are taken from their mailbox. */
+/** Takes the events so far from their mailbox. */
 export async function eventsOf(channel: Channel): Promise<RunEvent[]> {
   const mailbox = "channel:run_events";
   const events: RunEvent[] = [];
@@ -83,10 +83,10 @@ export async function eventsOf(channel: Channel): Promise<RunEvent[]> {
   return events;
 }
 
-/** A handler that has nothing to do. */
+/** A handler that does nothing. */
 export const nothing: Handle = () => Promise.resolve({ outputs: [], detail: {} });
 
-/** Work that ends only by its signal. */
+/** A handler that ends only by its signal. */
 export function endless({ signal }: Handling): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 }

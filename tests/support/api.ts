@@ -1,5 +1,5 @@
 /**
- * What the tests of the API share: an app over a real database, filled by the store's own writes, and a channel.
+ * Tools for tests of the API: an app over a real database, filled by the store's own writes, and a channel.
  *
  * @module
  */
@@ -19,12 +19,12 @@ import { openPostgresConsole } from "../../api/sql/postgres.ts";
 import { openStore, openStoreToRead } from "../../shared/store/open.ts";
 import type { ReadStore, Store } from "../../shared/store/store.ts";
 
-/** The API in a folder of its own. */
+/** The API in a temporary folder. */
 export interface TestApi<S extends Store = SqliteStore> extends AsyncDisposable {
   readonly app: App;
-  /** The writer's side of the database. */
+  /** The writable store. */
   readonly store: S;
-  /** The file of an SQLite database. */
+  /** Path of a SQLite database. */
   readonly path: string;
   readonly channel: Channel;
   readonly audit: AuditEntry[];
@@ -36,18 +36,15 @@ export interface TestApi<S extends Store = SqliteStore> extends AsyncDisposable 
   ): Promise<GraphqlAnswer>;
 }
 
-/** What a GraphQL operation answers. */
 export interface GraphqlAnswer {
-  /** The values; of unknown shape. */
-  // deno-lint-ignore no-explicit-any -- a test says by what it compares with which shape it expects
+  // deno-lint-ignore no-explicit-any -- each test expects another shape
   readonly data?: any;
   readonly errors?: { message: string; path?: (string | number)[]; extensions?: Record<string, unknown> }[];
 }
 
-/** The origin that tests call. */
 export const ORIGIN = "http://localhost:8000";
 
-/** Opens the API over SQLite; `env` is its environment. */
+/** Opens the API over SQLite. `env` is its environment. */
 export async function openApi(
   env: Record<string, string> = {},
   ports: Partial<ApiPorts> = {},
@@ -60,7 +57,7 @@ export async function openApi(
   return openOver({ store: temp.store, reader, sql, env, ports, path: temp.path, channel }, started.move());
 }
 
-/** Opens the API over the PostgreSQL database at `url`; SQL_DATABASE_URL of `env` is the user of its console. */
+/** Opens the API over the PostgreSQL database at `url`. `SQL_DATABASE_URL` in `env` sets the user of its console. */
 export async function openApiOnPostgres(
   url: string,
   env: Record<string, string> = {},
@@ -79,7 +76,7 @@ export async function openApiOnPostgres(
 }
 
 function configOf(env: Record<string, string>): ApiConfig {
-  // a busy machine takes seconds to begin a query
+  // a busy machine takes seconds to start a query
   return loadConfig("api", ApiVariables, { SQL_TIMEOUT_MS: "60000", ...env });
 }
 
@@ -98,7 +95,7 @@ interface Over<S extends Store> extends Pick<TestApi<S>, "store" | "path" | "cha
   readonly ports: Partial<ApiPorts>;
 }
 
-/** The API over a store; what is in `owned` goes with it. */
+/** Opens the API over a store. Disposing of it also disposes of `owned`. */
 function openOver<S extends Store>(over: Over<S>, owned: AsyncDisposable): TestApi<S> {
   const { store, path, reader, sql, env, ports, channel } = over;
   const audit: AuditEntry[] = [];
@@ -137,7 +134,7 @@ function openOver<S extends Store>(over: Over<S>, owned: AsyncDisposable): TestA
 }
 
 export interface RunToFill {
-  /** Its id; a new one by default. */
+  /** Default: a new id. */
   readonly runId?: string;
   readonly valid?: readonly object[];
   /** Lines of the dead-letter file. */
@@ -177,7 +174,7 @@ export async function fillRun(store: Store, run: RunToFill = {}): Promise<string
   return runId;
 }
 
-/** A valid record with personal data. */
+/** Returns a valid record with personal data. */
 export function user(id: number): object {
   return {
     id,

@@ -1,19 +1,18 @@
 /**
- * The sample source, whose users may become more, fewer or worse between runs.
+ * The sample source with users that change between runs.
  *
  * @module
  */
 import { type Handler, sampleSource } from "../../local/source.ts";
 
-/** A sample source that changes. */
 export interface ChangingSource {
-  /** To be given to the pipeline's options. */
+  /** For the pipeline's options. */
   readonly wrap: () => Handler;
-  /** What it has from now on. */
+  /** Sets the number of users and the share of invalid ones. */
   has(users: number, bad?: number): void;
 }
 
-/** Makes a source of 208 users. */
+/** Creates a source of 208 users. */
 export function changingSource(): ChangingSource {
   let answer = sampleSource({ users: 208 });
   return {

@@ -1,5 +1,5 @@
 /**
- * Puts a process's clock ahead, by an hour or by what `?hours=` says. For `deno run --preload`.
+ * Sets a process's clock ahead by an hour, or by `?hours=`. For `deno run --preload`.
  *
  * @module
  */

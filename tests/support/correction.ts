@@ -1,5 +1,5 @@
 /**
- * What the tests of corrections share.
+ * Tools for tests of corrections.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const LETTERS = [
   '{"id":4,"age":17,"error_reason":"age: 17 is less than 18"}',
 ];
 
-/** A data directory with a dead-letter file, and an extractor that corrects it. */
+/** Creates a data directory with a dead-letter file, and an extractor that corrects it. */
 export async function startCorrections() {
   const data = await Deno.makeTempDir();
   const dlq_file = `${data}/dlq/invalid_users_20261124_030007.jsonl`;
@@ -38,9 +38,12 @@ export async function startCorrections() {
     data,
     files,
     dlq_file,
-    /** The run that is corrected. */
+    /** The run to correct. */
     of,
-    /** A correction run's request; paths of temporary folders are no `DataPath`, so it isn't parsed. */
+    /**
+     * Returns a correction run's request. Not parsed, because paths of temporary folders aren't valid as
+     * `DataPath`.
+     */
     request(patches: Correction["patches"], dlq_sha256?: string): StartRun {
       const plain = StartRun.parse({ id: crypto.randomUUID(), run_id: newRunId(), requested_by: "test" });
       return {
@@ -48,7 +51,7 @@ export async function startCorrections() {
         correction: { of, dlq_file, patches, ...(dlq_sha256 === undefined ? {} : { dlq_sha256 }) },
       };
     },
-    /** Handles a request as the runtime would. */
+    /** Handles a request as the actor would. */
     async handle(request: StartRun) {
       const handling = quiet({
         tell: () => Promise.reject(new Error("nothing is superseded by a correction")),
@@ -59,9 +62,9 @@ export async function startCorrections() {
       const done = await actor.handle(request, handling, plan);
       return { ...done, message: done.outputs[0]!.fields as Phase1Complete };
     },
-    /** Text of the raw file that was announced. */
+    /** Returns the text of the announced raw file. */
     raw: (message: Phase1Complete) => Deno.readTextFile(message.raw_file),
-    /** Names of the files in the folder of raw files. */
+    /** Returns the names of the raw files. */
     async rawFiles() {
       const folder = `${data}/raw_users`;
       return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();

@@ -1,5 +1,5 @@
 /**
- * A pipeline's days at the store, one run a day, as fast as it takes them.
+ * Loads one run a day into a store, as fast as it can.
  *
  * @module
  */
@@ -10,41 +10,41 @@ import { linesOf } from "./store.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 
-/** What happens on each day. */
+/** What changes from day to day. */
 export interface Days {
   readonly users: number;
-  /** Share of the users whose records change each day, others every day. */
+  /** Share of the users whose records change each day; each day other users. */
   readonly changed: number;
   /** Share of the users whose records are invalid. */
   readonly bad?: number | undefined;
-  /** Days after which records go. */
+  /** Number of days after which records are removed. */
   readonly keepDays: number;
 }
 
-/** The time of day `day`, the first being 1. */
+/** Returns the time of day `day`, starting at 1. */
 export function timeOfDay(day: number): string {
   return new Date(Date.UTC(2025, 0, 1, 3) + (day - 1) * DAY_MS).toISOString();
 }
 
-/** The id of the run of a day. */
+/** Returns the id of a day's run. */
 export function runOfDay(day: number): string {
   const time = Date.parse(timeOfDay(day)).toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${String(day).padStart(12, "0")}`;
 }
 
-/** Days that follow each other. */
+/** Consecutive days. */
 export class Calendar {
   readonly #raw: string[];
   readonly #bad: boolean[];
 
-  /** On the day before the first one. */
+  /** Starts on the day before the first one. */
   constructor(private readonly store: SqliteStore, private readonly days: Days) {
     const all = new Users(0, 1);
     this.#raw = Array.from({ length: days.users }, (_, n) => all.json(n));
     this.#bad = this.#raw.map((_, n) => n % 1000 < (days.bad ?? 0) * 1000);
   }
 
-  /** Loads the run of a day, completes it, and removes what is old by then. */
+  /** Loads and completes the run of a day, and removes what is too old by then. */
   async day(day: number): Promise<Trimmed> {
     const { store, days: { users, changed, keepDays } } = this;
     const each = Math.round(1 / changed);

@@ -1,5 +1,5 @@
 /**
- * Runs that went all the way, made by the real handlers: files on the disk, rows in a database, copies on an SFTP server.
+ * Complete runs, made by the real handlers: files on disk, rows in a database, copies on an SFTP server.
  *
  * @module
  */
@@ -23,18 +23,16 @@ import { openTemporaryChannel } from "./temporary_channel.ts";
 import { type Engine, sqliteAt, type TempPlace } from "./engines.ts";
 import { OPENSSH, type ServerKind, SftpStage } from "./sftp.ts";
 
-/** How a run is made. */
 export interface RunOptions {
-  /** When it is asked for, and all else happens. Default: now. */
+  /** The time of the request and of everything else. Default: now. */
   readonly at?: number;
-  /** The raw file's text. Default: 208 users, some of them bad. */
+  /** The raw file's text. Default: 208 users, some of them invalid. */
   readonly raw?: string;
   readonly correctionOf?: string;
-  /** Whether it is delivered. Default true. */
+  /** Default true. */
   readonly deliver?: boolean;
 }
 
-/** A run that was made. */
 export interface Made {
   readonly runId: string;
   readonly raw: string;
@@ -42,7 +40,7 @@ export interface Made {
   readonly invalid: string;
 }
 
-/** Where the database is. */
+/** The location of the database. */
 type Place = Omit<TempPlace, typeof Symbol.asyncDispose>;
 
 /** A data directory, a database, and an SFTP server with runs on it. Disposing of it ends and removes everything. */
@@ -54,12 +52,12 @@ export class Delivered implements AsyncDisposable {
     readonly place: Place,
     readonly store: Store,
     readonly channel: Channel,
-    /** The lookup that runs are transformed with. */
+    /** The lookup of the transforms. */
     readonly lookup: Lookups,
     private readonly seal: Seal | undefined,
   ) {}
 
-  /** Starts a server; makes no run yet. The database is SQLite, in the temporary folder, unless `engine` keeps it elsewhere. */
+  /** Starts a server, without a run. Uses a SQLite database in the temporary folder, or that of `engine`. */
   static async open(
     options: { kind?: ServerKind; seal?: Seal; engine?: Engine | undefined } = {},
   ): Promise<Delivered> {
@@ -80,7 +78,7 @@ export class Delivered implements AsyncDisposable {
     return `${this.sftp.temp}/data`;
   }
 
-  /** The same, as handlers see it. */
+  /** The data directory, as handlers see it. */
   get files(): LocalFiles {
     return new LocalFiles(this.data);
   }
@@ -94,7 +92,7 @@ export class Delivered implements AsyncDisposable {
     await using part = await this.files.create(`${this.data}/raw_users/${name}`);
     await part.write(raw);
     const { name: rawFile, sha256 } = await part.publish();
-    // what actors send is checked for relative paths; a test's are not
+    // actors accept only relative paths; those of a test are absolute
     const phase1 = Phase1Complete.parse({
       raw_file: "data/x",
       run_id: runId,
@@ -134,7 +132,7 @@ export class Delivered implements AsyncDisposable {
     return detail;
   }
 
-  /** Tells the recorder something of a run. */
+  /** Records an event of a run. */
   async tell(runId: string, at: number, event: Record<string, unknown>): Promise<void> {
     await this.store.record([
       RunEvent.parse({
@@ -147,7 +145,6 @@ export class Delivered implements AsyncDisposable {
     ]);
   }
 
-  /** Ends the server and removes all files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.channel[Symbol.asyncDispose]();
     await this.store[Symbol.asyncDispose]();
@@ -158,7 +155,7 @@ export class Delivered implements AsyncDisposable {
 /** The lookup file of the tests. */
 export const LOOKUP_FILE: string = new URL("../../pipelines/departments.csv", import.meta.url).pathname;
 
-/** Lines of generated users, one in ten of them bad. */
+/** Returns lines of generated users, one in ten of them invalid. */
 export function usersText(users: number): string {
   const all = new Users(0.1, 1);
   return Array.from({ length: users }, (_, i) => `${all.json(i)}\n`).join("");

@@ -1,8 +1,8 @@
 /**
- * The engines of the store: a test that holds for each of them is written once.
+ * The engines of the store. A test for all engines is written once:
  *
  * ```ts
- * onEachEngine("a saver that is killed in mid-file leaves nothing of that file", async (engine) => {
+ * onEachEngine("a saver that is killed during a file leaves nothing of that file", async (engine) => {
  *   await using place = await engine.place();
  *   await using store = await openStore(place.at, usersTables([]));
  * });
@@ -17,25 +17,28 @@ import { needing, placeOf, type Program } from "./needs.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { usersTables } from "./store.ts";
 
-/** An engine, and a place for a store of one's own. */
+/** An engine, and a separate place for each store. */
 export interface Engine {
-  /** Whether a server keeps it, so that it isn't in the working folder. */
+  /** Whether a server keeps the data, outside of the working folder. */
   readonly isShared: boolean;
   place(): Promise<TempPlace>;
 }
 
-/** Where a store may be made. Disposing of it removes what is there. */
+/** The location of a store. Disposing of it removes the data. */
 export interface TempPlace extends AsyncDisposable {
   readonly at: StorePlace;
-  /** The rows of a query, as somebody with the engine's own client sees them; nothing before the tables are there. */
+  /** Returns the rows of a query by the engine's own client; none before the tables exist. */
   rows<Row = Record<string, unknown>>(query: string): Row[];
-  /** Changes what is there behind the store's back. */
+  /** Changes the database behind the store's back. */
   change(sql: string): Promise<void>;
-  /** Until it is disposed of, queries share a connection, for who looks again and again: opening one reads the whole schema. */
+  /**
+   * Until it is disposed of, queries share a connection. For repeated queries, as each new connection reads
+   * the whole schema.
+   */
   keepOpen(): Disposable;
 }
 
-/** SQLite, the engine of one machine. */
+/** SQLite, the engine for a single machine. */
 export const SQLITE: Engine = {
   isShared: false,
   async place() {
@@ -46,7 +49,7 @@ export const SQLITE: Engine = {
   },
 };
 
-/** The SQLite database at `path`. */
+/** Returns the SQLite database at `path`. */
 export function sqliteAt(path: string): Omit<TempPlace, typeof Symbol.asyncDispose> {
   let keepers = 0;
   let database: DatabaseSync | undefined;
@@ -84,7 +87,7 @@ export function sqliteAt(path: string): Omit<TempPlace, typeof Symbol.asyncDispo
   };
 }
 
-/** The server of a test file, its template of a database with the tables of users, and a thread that reads. */
+/** The server of a test file, a template database with the tables of users, and a thread for queries. */
 interface Shared extends AsyncDisposable {
   readonly server: PostgresServer;
   readonly template: string;
@@ -93,7 +96,10 @@ interface Shared extends AsyncDisposable {
 
 let shared: Shared | undefined;
 
-/** Starts what the tests of a file share. It syncs nothing: who tests what a power cut leaves starts a server of its own. */
+/**
+ * Starts what the tests of a file share. The server doesn't sync to disk: tests of power cuts start a
+ * separate server.
+ */
 async function share(): Promise<Shared> {
   await using owned = new AsyncDisposableStack();
   const settings = { fsync: "off", full_page_writes: "off" };
@@ -107,18 +113,21 @@ async function share(): Promise<Shared> {
 
 const databaseOf = (url: string) => new URL(url).pathname.slice(1);
 
-/** PostgreSQL, on the server that a test file has for itself. */
+/** PostgreSQL, on a server that the tests of a file share. */
 export const POSTGRES: Engine = {
   isShared: true,
   place: () => placeOn(shared!.server, `TEMPLATE ${shared!.template}`),
 };
 
-/** PostgreSQL on a server of one's own, to be hurt. What reads its places is that of this file's tests, so they have to be `sharing`. */
+/**
+ * PostgreSQL on a separate server, for faults. Its places are read by the shared thread, so the tests have to
+ * call `sharing`.
+ */
 export function postgresOn(server: PostgresServer): Engine {
   return { isShared: true, place: () => placeOn(server) };
 }
 
-/** A database of one's own on `server`, which goes with it. */
+/** Creates a database on `server`, which is removed with the server. */
 async function placeOn(server: PostgresServer, options?: string): Promise<TempPlace> {
   const url = await server.createDatabase(options);
   return {
@@ -130,7 +139,7 @@ async function placeOn(server: PostgresServer, options?: string): Promise<TempPl
   };
 }
 
-/** The channel that goes with an engine, for tests in which either kind of both has to occur, but not each pair. */
+/** Returns the channel to combine with an engine, for tests that cover each kind of both, but not each pair. */
 export function channelBeside(engine: Engine): "embedded" | "redis" {
   return engine === SQLITE ? "embedded" : "redis";
 }
@@ -140,7 +149,7 @@ interface Reader {
   end(): void;
 }
 
-/** Starts a thread that queries while this one waits, so that tests read both engines in the same way. */
+/** Starts a thread that queries while the calling thread blocks, so that tests read both engines in the same way. */
 async function startReader(): Promise<Reader> {
   const answer = new SharedArrayBuffer(32_000_000);
   const state = new Int32Array(answer, 0, 2), bytes = new Uint8Array(answer, 8);
@@ -166,7 +175,7 @@ async function startReader(): Promise<Reader> {
   };
 }
 
-/** Starts what the places on PostgreSQL of this process share. Tests call `sharing`; this is for a program that is no test. */
+/** Starts what the places on PostgreSQL in this process share. For programs other than tests; tests call `sharing`. */
 export async function startSharing(): Promise<AsyncDisposable> {
   const own = await share();
   shared = own;
@@ -175,7 +184,7 @@ export async function startSharing(): Promise<AsyncDisposable> {
 
 let isShared = false;
 
-/** Has the tests of this file share a server; `onEachEngine` does so by itself. */
+/** Starts a server that the tests of this file share. `onEachEngine` calls it. */
 export function sharing(): void {
   if (isShared) return;
   isShared = true;
@@ -188,7 +197,7 @@ export function sharing(): void {
   });
 }
 
-/** Registers a test for each engine, under its name and that of the engine. */
+/** Registers a test for each engine, with the engine in its name. */
 export function onEachEngine(
   name: string,
   work: (engine: Engine) => Promise<void>,
@@ -199,7 +208,7 @@ export function onEachEngine(
   needing(...programs, "postgres")(`${name} (PostgreSQL)`, () => work(POSTGRES));
 }
 
-/** A store with the tables of users in a place of its own. */
+/** Opens a store with the tables of users in a new place. */
 export async function storeOn(
   engine: Engine,
   masked: readonly string[] = [],

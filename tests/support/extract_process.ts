@@ -1,6 +1,7 @@
 /**
- * An extractor in a process of its own, to be killed: handles one request on the data directory `data` of the working directory, or on the bucket
- * and database of its last argument, prints a line after each page, and at last the message that it would publish, or why there is none.
+ * An extractor in a separate process, to be killed. Handles one request on the data directory `data` of the
+ * working directory, or on the bucket and database of its last argument. Prints a line after each page, and
+ * at the end the message that it would publish, or the reason why there is none.
  *
  * @module
  */
@@ -17,7 +18,7 @@ import { LocalState } from "../../extractor/state.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
 import { usersPlan } from "./users.ts";
 
-/** What machines share. */
+/** The bucket and the database that machines share. */
 export interface Shared {
   readonly bucket: S3Place;
   readonly database: string;

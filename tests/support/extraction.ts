@@ -1,5 +1,5 @@
 /**
- * What the tests of the extractor share.
+ * Tools for tests of the extractor.
  *
  * @module
  */
@@ -17,40 +17,39 @@ import { type Patience, type Source, sourceOf } from "../../extractor/source.ts"
 import { type AnyPipeline, planOf } from "../../shared/pipeline/plan.ts";
 import { usersPlan } from "./users.ts";
 
-/** When the runs of the tests start. */
+/** The start time of the tests' runs. */
 export const START: number = Date.UTC(2026, 10, 24, 3, 0, 7);
 /** The raw file of a run that starts then. */
 export const RAW_FILE = "records_20261124_030007.jsonl";
 
-/** A data directory, a source in front of it, and extractors that work there. */
+/** A data directory, a source, and extractors. */
 export interface TestPipeline extends AsyncDisposable {
   readonly data: string;
-  /** The same, as handlers see it. */
+  /** The data directory, as handlers see it. */
   readonly files: LocalFiles;
-  /** `skip` of each page that was asked for. */
+  /** `skip` of each requested page. */
   readonly requested: number[];
   readonly state: string;
   readonly source: string;
   actor(parts?: Partial<ExtractorParts>): ReturnType<typeof extractor>;
-  /** Handles one request as the runtime would; returns the result, and the news that was sent before it. */
+  /** Handles a request as the actor would; returns the result and the events before it. */
   handle(request: StartRun, parts?: Partial<ExtractorParts>, handling?: Partial<Handling>): Promise<Handled>;
-  /** Text of a raw file. */
+  /** Returns the text of a raw file. */
   raw(name?: string): Promise<string>;
-  /** Names of the files in the folder of raw files. */
+  /** Returns the names of the raw files. */
   rawFiles(): Promise<string[]>;
 }
 
-/** The outcome of a request. */
 export interface Handled extends Done {
-  /** The run that the runtime would tell of. */
+  /** The run that the actor would report. */
   readonly about: string;
-  /** Fields of the news that was sent before the end. */
+  /** Fields of the events that were sent before the end. */
   readonly events: unknown[];
-  /** Fields of the output; empty when there is none. */
+  /** Fields of the output; empty if there is none. */
   readonly message: Partial<Phase1Complete>;
 }
 
-/** What a handler is given when nothing happens around it. */
+/** Returns a `Handling` that does nothing, with the members of `change` replaced. */
 export function quiet(change: Partial<Handling> = {}): Handling {
   return {
     attempt: 1,
@@ -62,7 +61,7 @@ export function quiet(change: Partial<Handling> = {}): Handling {
   };
 }
 
-/** As patient as a test is: one more try, no waiting. */
+/** One retry, without delay. */
 const PATIENCE: Patience = {
   timeoutMs: 10_000,
   maxBytes: 50_000_000,
@@ -71,13 +70,13 @@ const PATIENCE: Patience = {
   sleep: () => Promise.resolve(),
 };
 
-/** The source of `users` at `url`, in pages of `size`. */
+/** Returns the source of `users` at `url`, in pages of `size`. */
 export function usersSource(url: string, size = 100, patience: Partial<Patience> = {}): Source {
   const env: Record<string, string> = { API_BASE_URL: url, BATCH_SIZE: String(size) };
   return sourceOf(usersPlan, { ...PATIENCE, ...patience }, (name) => env[name]);
 }
 
-/** The source of a definition, with the variables of `env`. */
+/** Returns the source of a definition, with the variables of `env`. */
 export function sourceIn(
   definition: AnyPipeline,
   env: Record<string, string> = {},
@@ -86,7 +85,7 @@ export function sourceIn(
   return sourceOf(planOf(definition), { ...PATIENCE, ...patience }, (name) => env[name]);
 }
 
-/** Starts a source and makes a data directory. Retries don't wait. */
+/** Starts a source and creates a data directory. Retries have no delay. */
 export async function startPipeline(
   options: SourceOptions & { batchSize?: number } = {},
 ): Promise<TestPipeline> {
@@ -148,18 +147,18 @@ function messageOf(done: Done): Partial<Phase1Complete> {
 
 let requests = 0;
 
-/** A request for a run. */
+/** Returns a request for a run. */
 export function request(change: Partial<StartRun> = {}): StartRun {
   return StartRun.parse({ id: `request-${++requests}`, run_id: newRunId(), requested_by: "test", ...change });
 }
 
-/** What the raw file of an undisturbed run holds. */
+/** Returns the raw file of an uninterrupted run. */
 export async function expected(options: SourceOptions = {}): Promise<string> {
   const answer = await sampleSource(options)(new Request("http://source/users?limit=0"));
   return linesOf(await answer.text()).map((line) => `${line}\n`).join("");
 }
 
-/** The records of the list under `users` at the beginning of `text`, as the lines of a raw file. */
+/** Returns the records in the list `users` at the beginning of `text`, as lines of a raw file. */
 export function linesOf(text: string): string[] {
   const bytes = new TextEncoder().encode(text);
   const records = new Records(bytes, new JsonBytes(bytes), text.indexOf("["), recordPaths("id"));

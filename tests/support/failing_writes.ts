@@ -4,14 +4,14 @@
  * @module
  */
 
-/** What a disk fails with. One that is full stays full, but lets files be renamed and removed; a broken sector fails once. */
+/** The errors of a disk. A full disk stays full, but allows renames and removals; a broken sector fails once. */
 export const FAULTS = {
   ENOSPC: { text: "No space left on device (os error 28)", stays: true },
   EIO: { text: "Input/output error (os error 5)", stays: false },
 } as const;
 export type Fault = keyof typeof FAULTS;
 
-/** A disk with a fault; disposing of it ends the fault. */
+/** A disk with a fault. Disposing of it ends the fault. */
 export interface FailingDisk extends Disposable {
   /** Whether a step has failed. */
   readonly hasFailed: boolean;
@@ -19,7 +19,7 @@ export interface FailingDisk extends Disposable {
 
 const TAKES_SPACE = new Set(["open", "mkdir", "write", "sync", "syncData"]);
 
-/** Has step `at` (from 1) fail. A write that fails has written half of its bytes. */
+/** Makes step `at` fail, counted from 1. A failing write writes half of its bytes. */
 export function failWritesAt(at: number, fault: Fault): FailingDisk {
   const { text, stays } = FAULTS[fault];
   const restores: (() => void)[] = [];

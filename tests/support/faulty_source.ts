@@ -1,19 +1,19 @@
 /**
- * Faults for the sample source: each stands for a way in which a real one fails.
+ * Faults for the sample source, as they occur at real ones.
  *
  * @module
  */
 import type { Handler } from "../../local/source/server.ts";
 
-/** Answers `request` in place of the source; `answer` is how the source would. */
+/** Responds to `request` in place of the source; `answer` is the source's own response. */
 export type Fault = (request: Request, answer: Handler) => Response | Promise<Response>;
 
-/** Puts faults in front of a source: `plan` is asked for each request, `nth` counting them from 1. For `SourceOptions.wrap`. */
+/** Adds faults to a source. Calls `plan` for each request, where `nth` counts from 1. For `SourceOptions.wrap`. */
 export function withFaults(
   plan: (page: { skip: number; nth: number; tries: number }) => Fault | undefined,
 ): (answer: Handler) => Handler {
   let nth = 0;
-  const tries = new Map<number, number>(); // skip -> requests for that page
+  const tries = new Map<number, number>(); // skip -> number of requests for that page
   return (answer) => (request) => {
     const skip = Number(new URL(request.url).searchParams.get("skip") ?? 0);
     tries.set(skip, (tries.get(skip) ?? 0) + 1);
@@ -26,26 +26,26 @@ export function status(code: number, headers: HeadersInit = {}): Fault {
   return () => new Response("unwell", { status: code, headers });
 }
 
-/** Answers with this text as if all were well. */
+/** Responds with this text and status 200. */
 export function text(body: BodyInit, contentType = "application/json"): Fault {
   return () => new Response(body, { headers: { "content-type": contentType } });
 }
 
-/** Answers with this JSON as if all were well. */
+/** Responds with this JSON and status 200. */
 export function json(value: unknown): Fault {
   return () => Response.json(value);
 }
 
-/** A proxy's page in place of the answer. */
+/** Responds with the page of a proxy. */
 export const html: Fault = text("<!doctype html><title>Down for maintenance</title>", "text/html");
 
-/** Half of the answer, as if it were the whole. */
+/** Responds with half of the body, as if it were complete. */
 export const truncated: Fault = async (request, answer): Promise<Response> => {
   const whole = await (await answer(request)).text();
   return new Response(whole.slice(0, whole.length / 2), { headers: { "content-type": "application/json" } });
 };
 
-/** Half of the answer, then the connection breaks. */
+/** Sends half of the body, then breaks the connection. */
 export const reset: Fault = async (request, answer): Promise<Response> => {
   const whole = new Uint8Array(await (await answer(request)).arrayBuffer());
   let sent = false;
@@ -63,7 +63,7 @@ export const reset: Fault = async (request, answer): Promise<Response> => {
 
 export const silent: Fault = (): Promise<Response> => new Promise(() => {});
 
-/** The headers at once, then a few bytes each `everyMs` milliseconds, until the client leaves. */
+/** Sends the headers at once, then a few bytes every `everyMs` milliseconds, until the client disconnects. */
 export function slowBody(everyMs: number): Fault {
   return () => {
     let timer: ReturnType<typeof setInterval> | undefined;
@@ -81,7 +81,7 @@ export function slowBody(everyMs: number): Fault {
   };
 }
 
-/** A small compressed answer that becomes `bytes` long. */
+/** Sends a small compressed body that decompresses to `bytes`. */
 export function gzipBomb(bytes: number): Fault {
   return async () => {
     let left = bytes;
@@ -105,7 +105,7 @@ export function redirect(location: (request: URL) => string, code = 302): Fault 
     new Response(null, { status: code, headers: { location: location(new URL(request.url)) } });
 }
 
-/** Sends the client back to where it came from, by way of another address. */
+/** Redirects the client back to the same address by way of another one. */
 export const redirectCircle: Fault = redirect((url) => {
   const there = url.searchParams.has("there");
   if (there) url.searchParams.delete("there");
@@ -113,13 +113,13 @@ export const redirectCircle: Fault = redirect((url) => {
   return url.href;
 });
 
-/** Sends the client on and on. */
+/** Redirects the client endlessly. */
 export const redirectForEver: Fault = redirect((url) => {
   url.searchParams.set("hop", String(Number(url.searchParams.get("hop") ?? 0) + 1));
   return url.href;
 });
 
-/** Answers with the page at `skip` but says that it's the one that was asked for. */
+/** Responds with the page at `skip`, labelled as the requested page. */
 export function pageOf(skip: number): Fault {
   return async (request, answer) => {
     const url = new URL(request.url);
@@ -133,7 +133,7 @@ export function pageOf(skip: number): Fault {
   };
 }
 
-/** The right page with another total. */
+/** Responds with the right page and another total. */
 export function totalOf(total: number): Fault {
   return async (request, answer) => {
     const body = await (await answer(request)).text();
@@ -144,7 +144,7 @@ export function totalOf(total: number): Fault {
   };
 }
 
-/** No more than `limit` users, however many were asked for. */
+/** Responds with at most `limit` users, however many were requested. */
 export function atMost(limit: number): Fault {
   return (request, answer) => {
     const url = new URL(request.url);
@@ -153,7 +153,7 @@ export function atMost(limit: number): Fault {
   };
 }
 
-/** The first fault that a page meets, then the next, then none: for a source that recovers. */
+/** Applies the first fault to a page's first request, the next to its second, then none: a source that recovers. */
 export function inTurn(...faults: readonly Fault[]): (page: { tries: number }) => Fault | undefined {
   return ({ tries }) => faults[tries - 1];
 }

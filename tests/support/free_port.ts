@@ -1,13 +1,13 @@
 /**
- * Ports for servers that tests start, stop and start again.
+ * Ports for servers that tests start, stop and restart.
  *
  * @module
  */
 
-/** Below the ports that systems hand out by themselves: Linux from 32,768 on, others from 49,152 on. */
+/** Below the ephemeral ports: Linux starts them at 32,768, other systems at 49,152. */
 const FIRST = 10_000, LAST = 32_767;
 
-/** A port of this machine that nobody listens at, and that no connection or other server takes while a server is away from it. */
+/** Returns a free port. No connection takes it while its server is down, as it isn't an ephemeral one. */
 export function freePort(): number {
   for (;;) {
     const port = FIRST + Math.floor(Math.random() * (LAST - FIRST + 1));

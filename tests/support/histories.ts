@@ -1,5 +1,5 @@
 /**
- * Histories of runs, and what they have to leave behind in the current state, whatever engine keeps it.
+ * Histories of runs, and the current state that they have to leave in any engine.
  *
  * @module
  */
@@ -25,28 +25,30 @@ export const thingsOf = (load: Mode) =>
     load,
   })));
 
-/** What a run holds of a key: texts, or that its record is invalid. Several of one key are duplicates; the last counts. */
+/**
+ * The records of a run for a key: texts, or an invalid record. Several texts of one key are duplicates; the
+ * last counts.
+ */
 interface Line {
   readonly id: number;
   readonly name: string | "invalid";
 }
 
-/** A run, or a correction of the invalid records of an earlier one. */
+/** A run, or a correction of an earlier run's invalid records. */
 interface Step {
-  /** Which of the history's runs a correction corrects; undefined for a run of the source. */
+  /** The index of the corrected run; undefined for a run of the source. */
   readonly corrects: number | undefined;
   readonly lines: readonly Line[];
-  /** Cancelled, or refused: it is never loaded. */
+  /** Whether the run is cancelled or rejected, so that it is never loaded. */
   readonly isCancelled: boolean;
 }
 
-/** Runs, and how they are loaded. */
 export interface History {
   readonly mode: Mode;
   readonly steps: readonly Step[];
-  /** The order of the loads, as sort keys: a run that is held, or overtaken, comes later. */
+  /** The order of the loads, as sort keys. A run that is held or overtaken is loaded later. */
   readonly order: readonly number[];
-  /** After how many steps of its work a try of the load is killed; undefined where it isn't. */
+  /** The step at which an attempt to load is killed; undefined if it isn't. */
   readonly kills: readonly (number | undefined)[];
   readonly repeats: readonly boolean[];
 }
@@ -89,14 +91,17 @@ function idOf(n: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${String(n).padStart(12, "0")}`;
 }
 
-/** The steps with their ids and times: a correction is asked for after all runs before it, and its place is behind the one that it corrects. */
+/**
+ * Returns the steps with ids and times. A correction is requested after all runs before it, and takes its
+ * place behind the corrected run.
+ */
 function runsOf({ steps }: History): Run[] {
   const runs: Run[] = [];
   for (const [n, one] of steps.entries()) {
     const corrected = one.corrects === undefined ? undefined : runs[one.corrects];
     runs.push({
       ...one,
-      // what was never loaded has no invalid records to correct
+      // a run that was never loaded has no invalid records to correct
       isCancelled: one.isCancelled || corrected?.isCancelled === true,
       corrects: corrected === undefined ? undefined : one.corrects,
       runId: idOf(n),
@@ -107,7 +112,10 @@ function runsOf({ steps }: History): Run[] {
   return runs;
 }
 
-/** When each run is loaded that isn't cancelled. What corrects a correction comes after it: its invalid records are read from the database. */
+/**
+ * Returns when each run is loaded, except for cancelled ones. The correction of a correction follows it,
+ * because its invalid records are read from the database.
+ */
 function loadTimes({ order }: History, runs: readonly Run[]): Map<number, number> {
   const times = new Map<number, number>();
   for (const [n, { corrects, isCancelled }] of runs.entries()) {
@@ -125,7 +133,7 @@ interface State {
   seen: string;
 }
 
-/** What the loaded runs leave behind, one after the other in the order of extraction. */
+/** Returns the state after the loaded runs, applied in the order of extraction. */
 function oracle(loaded: readonly Run[], mode: Mode): Map<number, State> {
   const place = (run: Run) => run.root === undefined ? run.runId : `${run.root.runId} ${run.runId}`;
   const state = new Map<number, State>();
@@ -141,7 +149,7 @@ function oracle(loaded: readonly Run[], mode: Mode): Map<number, State> {
   return state;
 }
 
-/** A signal that throws when it was asked `times` times. */
+/** Returns a signal that throws on its check number `times`. */
 function killer(times: number | undefined): AbortSignal {
   let left = times ?? Infinity;
   return {
@@ -190,7 +198,7 @@ async function stateOf({ current }: Store): Promise<Map<number, State>> {
   );
 }
 
-/** What the changes, one after the other, leave behind; each has to be possible. */
+/** Applies all changes in turn and returns the result. Asserts that each change is possible. */
 async function replayed({ current, records }: Store): Promise<Map<number, string | undefined>> {
   const names = new Map<number, string>();
   const known = new Set<number>();
@@ -217,7 +225,10 @@ async function replayed({ current, records }: Store): Promise<Map<number, string
   return names;
 }
 
-/** Loads the runs of a history into a store that knows none, and compares after each; `check` looks at what only an engine has. */
+/**
+ * Loads the runs of a history into an empty store and compares the state after each. `check` checks what is
+ * specific to an engine.
+ */
 export async function liveThrough(store: Store, given: History, check: () => Promise<void>): Promise<void> {
   const runs = runsOf(given);
   const at = loadTimes(given, runs);

@@ -1,21 +1,20 @@
 /**
- * Where the servers of a test run: on this machine, or in a network namespace that stands for another one.
+ * Where the servers of a test run: on this machine, or in a network namespace that stands for another
+ * machine.
  *
  * @module
  */
 
-/** A machine that servers run on. */
 export interface Host {
   /** The address at which its servers listen. */
   readonly address: string;
-  /** The words before a command that make it run there; empty for this machine. */
+  /** The prefix of a command that runs there; empty for this machine. */
   readonly enter: readonly string[];
 }
 
-/** This machine. */
 export const HERE: Host = { address: "127.0.0.1", enter: [] };
 
-/** A command that runs `program` on `host`; its process is the program's. */
+/** Returns a command that runs `program` on `host`. Its process is that of the program. */
 export function commandOn(
   { enter }: Host,
   program: string,

@@ -5,7 +5,7 @@
  */
 import { placeOf } from "./needs.ts";
 
-/** The packages' own services must not start: tests start what they need, on free ports. */
+/** The packages' own services must not start: tests start their servers on free ports. */
 const INSTALL = `set -e
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -18,7 +18,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
 `;
 
-/** The command that becomes root; empty for root, undefined where that doesn't work. */
+/** Returns the command to become root: empty for root, undefined if that isn't possible. */
 async function becomingRoot(): Promise<string[] | undefined> {
   if (Deno.uid() === 0) return [];
   if (placeOf("sudo") === undefined) return undefined;
@@ -26,12 +26,12 @@ async function becomingRoot(): Promise<string[] | undefined> {
   return success ? ["sudo", "-n"] : undefined;
 }
 
-/** Whether this is Debian, Ubuntu or the like, and this process may install packages. */
+/** Returns whether this is a Debian-based system on which this process may install packages. */
 export async function canInstall(): Promise<boolean> {
   return placeOf("apt-get") !== undefined && await becomingRoot() !== undefined;
 }
 
-/** Installs packages where `canInstall`; returns whether that worked. Complaints of apt-get go to standard error. */
+/** Installs packages if `canInstall`; returns whether that worked. Errors of apt-get go to standard error. */
 export async function installPackages(packages: readonly string[]): Promise<boolean> {
   const [command, ...args] = [...await becomingRoot() ?? [], "sh", "-c", INSTALL, "sh", ...packages];
   const { success } = await new Deno.Command(command!, { args, stdin: "null", stderr: "inherit" }).output();

@@ -1,15 +1,15 @@
 /**
- * A line between client and server that can be cut, held and led elsewhere: a TCP relay on a port of its own.
+ * A line between client and server that can be cut, held and redirected: a TCP relay on a separate port.
  *
  * @module
  */
 import type { Buffer } from "node:buffer";
 import { createServer, type Server, Socket } from "node:net";
 
-/** Where in a request a line is cut: when half of it has arrived, or when the server has it whole and answers. */
+/** Where a request is cut: after half of it has arrived, or once the server has all of it and responds. */
 export type Cut = "in mid-request" | "before the reply";
 
-/** A line. Disposing of it breaks every connection. */
+/** Disposing of a line breaks every connection. */
 export class Line implements AsyncDisposable {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
@@ -18,7 +18,7 @@ export class Line implements AsyncDisposable {
 
   private constructor(
     server: Server,
-    /** The port that clients connect to. */
+    /** The port for clients. */
     readonly port: number,
     private target: number,
     private readonly change: (reply: Buffer) => void,
@@ -34,28 +34,28 @@ export class Line implements AsyncDisposable {
     return new Line(server, (server.address() as { port: number }).port, target, change);
   }
 
-  /** A server's address by way of this line. */
+  /** Returns a server's address through this line. */
   by(url: string): string {
     return Object.assign(new URL(url), { port: String(this.port) }).href;
   }
 
-  /** Leads new connections to another port. */
+  /** Redirects new connections to another port. */
   leadNew(target: number): void {
     this.target = target;
   }
 
-  /** As `leadNew`, and breaks the connections that there are. */
+  /** As `leadNew`, and breaks the existing connections. */
   lead(target: number): void {
     this.leadNew(target);
     this.cut();
   }
 
-  /** Breaks all connections at once. */
+  /** Breaks all connections. */
   cut(): void {
     for (const pair of this.#pairs) pair.close();
   }
 
-  /** Lets nothing through any more, in either direction, while connections stay open. */
+  /** Stops all traffic in both directions while connections stay open. */
   hold(): void {
     this.#held = true;
     for (const { near, far } of this.#pairs) [near, far].forEach((side) => side.pause());
@@ -66,20 +66,20 @@ export class Line implements AsyncDisposable {
     for (const { near, far } of this.#pairs) [near, far].forEach((side) => side.resume());
   }
 
-  /** Breaks the connection on which the next request comes that `matches`; resolves when that has happened. */
+  /** Breaks the connection of the next request that `matches`; resolves once that has happened. */
   cutAt(matches: (request: Uint8Array) => boolean, where: Cut): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#trap = { matches, where, sprung: resolve };
     return promise;
   }
 
-  /** Breaks the connection on which clients have sent `bytes` from now on; resolves when that has happened. */
+  /** Breaks the connection once clients have sent `bytes` from now on; resolves then. */
   cutAfter(bytes: number): Promise<void> {
     let passed = 0;
     return this.cutAt((request) => (passed += request.length) >= bytes, "in mid-request");
   }
 
-  /** Holds everything, as `hold`, when clients have sent `bytes` from now on; resolves then. */
+  /** Stops all traffic, as `hold`, once clients have sent `bytes` from now on; resolves then. */
   holdAfter(bytes: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let passed = 0;
@@ -94,7 +94,7 @@ export class Line implements AsyncDisposable {
     return promise;
   }
 
-  /** Breaks all connections, and takes no more. */
+  /** Breaks all connections and stops listening. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.cut();

@@ -1,17 +1,19 @@
 /**
- * The programs that tests use and that a machine may lack. A test file declares what its tests need:
+ * The programs that tests use and that a machine may lack. A test file declares the programs that its tests
+ * need:
  *
  * ```ts
  * const test = needing("redis-server");
- * test("what is published is there after a restart", async () => { ... });
+ * test("a published message is still there after a restart", async () => { ... });
  * ```
  *
- * Where such a program is missing, the test is ignored, and `deno task test` (scripts/run_tests.ts) says so at its end.
+ * If such a program is missing, the test is ignored, and `deno task test` (scripts/run_tests.ts) says so at
+ * its end.
  *
  * @module
  */
 
-/** Each program, and the Debian package that has it. */
+/** Each program and its Debian package. */
 export const PACKAGES = {
   "redis-server": "redis-server",
   sshd: "openssh-server",
@@ -31,7 +33,7 @@ export const PACKAGES = {
   "swift-object-server": "swift-object",
 } as const;
 
-/** The parts of OpenStack Swift, which is an S3 server together: see s3.ts. */
+/** The parts of OpenStack Swift, which together are an S3 server: see s3.ts. */
 export const SWIFT = [
   "swift-proxy-server",
   "swift-account-server",
@@ -39,15 +41,14 @@ export const SWIFT = [
   "swift-object-server",
 ] as const;
 
-/** The name of a program that tests use. */
 export type Program = keyof typeof PACKAGES;
 
-/** Variable with the file to which each ignored test adds a line: its name and the programs that it misses, as JSON. */
+/** The variable with the file to which each ignored test adds a line: its name and the missing programs, as JSON. */
 export const ABSENT_FILE = "ETL_TEST_ABSENT";
 
 const declared = new Set<Program>();
 
-/** Where `program` is; undefined if it is missing. */
+/** Returns the path of `program`; undefined if it is missing. */
 export function placeOf(program: string): string | undefined {
   if (program === "chromium" && Deno.env.has("CHROMIUM_PATH")) return Deno.env.get("CHROMIUM_PATH");
   const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", ...postgresFolders()];
@@ -60,7 +61,7 @@ export function placeOf(program: string): string | undefined {
   });
 }
 
-/** Where Debian puts the programs of its PostgreSQL server, the newest first. */
+/** Returns the folders of Debian's PostgreSQL servers, newest first. */
 function postgresFolders(): string[] {
   const root = "/usr/lib/postgresql";
   try {
@@ -71,7 +72,7 @@ function postgresFolders(): string[] {
   }
 }
 
-/** `Deno.test` for tests that need these programs. */
+/** Returns `Deno.test` for tests that need these programs. */
 export function needing(...programs: Program[]): (name: string, fn: Deno.TestDefinition["fn"]) => void {
   programs.forEach((program) => declared.add(program));
   const missing = programs.filter((program) => placeOf(program) === undefined);
@@ -84,7 +85,7 @@ export function needing(...programs: Program[]): (name: string, fn: Deno.TestDef
   };
 }
 
-/** For what starts `program`: fails where `deno task test` runs a test file that didn't declare it. */
+/** Call this before starting `program`. Fails under `deno task test` if the test file didn't declare it. */
 export function used(program: Program): void {
   if (declared.has(program) || !Deno.env.get(ABSENT_FILE)) return;
   throw new Error(

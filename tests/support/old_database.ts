@@ -1,11 +1,11 @@
 /**
- * A database as an older program left it.
+ * A database of an older version.
  *
  * @module
  */
 import { Database } from "../../shared/sqlite/database.ts";
 
-/** Makes a folder with a database of schema version 4: two runs of `users`, and a correction of the first one. */
+/** Creates a folder with a database of schema version 4: two runs of `users`, and a correction of the first. */
 export async function oldDatabase(): Promise<{ path: string } & AsyncDisposable> {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/data.db`;

@@ -1,11 +1,12 @@
 /**
- * The original's three services, as far as the wire goes: plain PUBLISH and SUBSCRIBE, the original's keys alone, JSON as Python writes it.
+ * The original's three services on the wire: plain PUBLISH and SUBSCRIBE, only the original's keys, JSON as
+ * Python writes it.
  *
  * @module
  */
 import { createClient } from "redis";
 
-/** What the original's transformer publishes. */
+/** The message of the original's transformer. */
 export interface Transformed {
   readonly raw_file: string;
   readonly processed_file: string;
@@ -14,7 +15,7 @@ export interface Transformed {
   readonly invalid_count: number;
 }
 
-/** A connection to Redis as the original's services have it. */
+/** A Redis connection as the original's services use it. */
 export class Original implements AsyncDisposable {
   readonly #publisher;
   readonly #subscriber;
@@ -35,7 +36,7 @@ export class Original implements AsyncDisposable {
     await this.#publisher.publish(channel, pythonJson(message));
   }
 
-  /** SUBSCRIBE; the promise of the first message that comes from now on. */
+  /** Subscribes to a channel. `first` resolves with the first message from then on. */
   async subscribed(channel: string): Promise<{ first: Promise<Record<string, unknown>> }> {
     const { promise, resolve } = Promise.withResolvers<Record<string, unknown>>();
     await this.#subscriber.subscribe(channel, (text) => resolve(JSON.parse(text)));
@@ -48,7 +49,7 @@ export class Original implements AsyncDisposable {
   }
 }
 
-/** `json.dumps`: a blank after each comma and colon, and nothing but ASCII. */
+/** Writes JSON as Python's `json.dumps` does: a space after each comma and colon, ASCII only. */
 export function pythonJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
   if (typeof value === "object" && value !== null) {

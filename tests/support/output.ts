@@ -1,17 +1,17 @@
 /**
- * What a child process writes.
+ * Reads the output of child processes.
  *
  * @module
  */
 
-/** The output as text, piece by piece. */
+/** Yields the output as text. */
 export async function* textOf(output: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
   const decoder = new TextDecoder();
   for await (const bytes of output) yield decoder.decode(bytes, { stream: true });
   return undefined;
 }
 
-/** The output's lines, as they are completed; what follows the last line end is left out. */
+/** Yields the complete lines of the output. Drops an unfinished last line. */
 export async function* linesOf(output: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
   let rest = "";
   for await (const text of textOf(output)) {
@@ -22,7 +22,10 @@ export async function* linesOf(output: ReadableStream<Uint8Array>): AsyncGenerat
   return undefined;
 }
 
-/** Reads the log of `server` to its end, or until it is ready if that is enough; settles `ready` at the words that say so, or with the log when they never come. */
+/**
+ * Reads the log of `server` to its end, or only until it is ready. Settles `ready` at the line that says so,
+ * or when the log ends without it.
+ */
 export async function followLog(
   server: string,
   output: ReadableStream<Uint8Array>,

@@ -1,5 +1,5 @@
 /**
- * A source of any shape, and extractors that work on it.
+ * A source of any shape, and extractors for it.
  *
  * @module
  */
@@ -14,32 +14,32 @@ import users from "../../pipelines/users.ts";
 import { quiet, request, sourceIn } from "./extraction.ts";
 import { thingsOf } from "./things.ts";
 
-/** How a source answers the `nth` request, from 1, which came from `port`. */
+/** Returns the response to the `nth` request, counted from 1, which came from `port`. */
 export type Answer = (
   request: { url: URL; headers: Headers; nth: number; port: number },
 ) => Response | Promise<Response>;
 
-/** A source that listens, and a data directory; disposing of it ends and removes both. */
+/** A listening source and a data directory. Disposing of it ends and removes both. */
 export interface PagedSource extends AsyncDisposable {
   readonly origin: string;
-  /** The data directory. */
   readonly data: string;
   /** Path and query of each request, in order. */
   readonly requested: string[];
   readonly state: string;
-  /** Called with the number of each request that has come, before it is answered. */
+  /** Called with the number of each request before the response. */
   onRequest: (nth: number) => void | Promise<void>;
   /**
-   * Extracts what `source` says, as an extractor of its own: a run of its own, or the one that is unfinished. It is aborted after `pages`
-   * pages, as if the process ended. It counts as loaded unless `isLoaded` is false. Returns the lines of the raw file.
+   * Extracts from `source` in a new extractor: a new run, or the unfinished one. Aborts after `pages` pages,
+   * as if the process ended. Unless `isLoaded` is false, the run counts as loaded. Returns the lines of the
+   * raw file.
    */
   extract(source: Omit<AnySource, "url"> & { url?: string }, options?: Options): Promise<Extracted>;
-  /** Names of the raw files, parts included. */
+  /** Returns the names of the raw files, including part files. */
   rawFiles(): Promise<string[]>;
 }
 
 interface Options extends Partial<ExtractorParts> {
-  /** Of which pipeline: `things` are as the source says, `users` as their definition does. */
+  /** The pipeline: `things` use the given source, `users` that of their definition. */
   readonly name?: "things" | "users";
   readonly pages?: number;
   readonly isLoaded?: boolean;
@@ -47,19 +47,18 @@ interface Options extends Partial<ExtractorParts> {
   readonly patience?: Partial<Patience>;
 }
 
-/** What a request led to. */
 export interface Extracted extends Done {
   readonly lines: readonly string[];
 }
 
-/** The service stops; what it works on is resumed. */
+/** The service stops; the next one resumes its work. */
 export class Stopped extends Error {}
 
 export function numbered(n: number, from = 1): { id: number }[] {
   return Array.from({ length: n }, (_, i) => ({ id: from + i }));
 }
 
-/** Starts a source that answers as `answer` says. */
+/** Starts a source that responds with `answer`. */
 export async function startPaged(answer: Answer): Promise<PagedSource> {
   const data = await Deno.makeTempDir({ prefix: "paged-" });
   const files = new LocalFiles(data);

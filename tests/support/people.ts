@@ -1,5 +1,5 @@
 /**
- * A pipeline of people at the store, for the tests of its current state.
+ * The pipeline `people` at the store, for tests of its current state.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export const person = z.object({
   bank: z.object({ iban: z.unknown().optional() }).optional(),
 });
 
-/** The pipeline, with another definition where that is given. */
+/** Returns the pipeline, with changes to its definition. */
 export const peopleWith = (change: Record<string, unknown> = {}) =>
   shownOf(planOf(pipeline({
     name: "people",
@@ -41,7 +41,7 @@ export const peopleWith = (change: Record<string, unknown> = {}) =>
     ...change,
   })));
 
-/** A store that has it. */
+/** A store with the pipeline. */
 export interface Fixture extends TempStore {
   /** Loads a run; returns its id. */
   load(
@@ -53,7 +53,7 @@ export interface Fixture extends TempStore {
   ): Promise<string>;
 }
 
-/** Opens a store that has it. */
+/** Opens a store with the pipeline. */
 export async function fixture(definition = peopleWith()): Promise<Fixture> {
   const temp = await tempStore();
   const store = await openSqlite(temp.path, { pipelines: [definition] });
@@ -95,7 +95,7 @@ export async function loadInto(
   return run.runId;
 }
 
-/** Rows of a query as people see them. */
+/** Returns the rows of a query on the views. */
 export function see(store: SqliteStore, query: string): Promise<Record<string, unknown>[]> {
   return store.write((db) => {
     const { columns, rows } = db.table(query);

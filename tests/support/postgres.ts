@@ -1,5 +1,5 @@
 /**
- * A real PostgreSQL server of one's own, on a free port, with its cluster in a folder of its own.
+ * A separate, real PostgreSQL server on a free port, with its cluster in a temporary folder.
  *
  * @module
  */
@@ -11,46 +11,54 @@ import { childrenOf } from "./processes.ts";
 
 /** A running server. Disposing of it ends the server and removes its files. */
 export interface PostgresServer extends AsyncDisposable {
-  /** Its port, the same after a restart. */
+  /** The port, which stays the same after a restart. */
   readonly port: number;
-  /** Where its certificate is, where it was started with `tls`. */
+  /** Path of the certificate, if the server was started with `tls`. */
   readonly certificate: string | undefined;
-  /** The address of a database, as the superuser `etl` or another user. */
+  /** Returns the address of a database, for the superuser `etl` or another user. */
   url(database?: string, user?: string, password?: string): string;
-  /** Makes an empty database, and answers its address. `options` are those of CREATE DATABASE. */
+  /** Creates an empty database; returns its address. `options` are those of CREATE DATABASE. */
   createDatabase(options?: string): Promise<string>;
-  /** Runs statements with `psql` as the superuser and answers what it prints, a row a line, columns separated by `|`. */
+  /**
+   * Runs statements with `psql` as the superuser; returns its output, one line per row, with columns
+   * separated by `|`.
+   */
   psql(sql: string, database?: string): Promise<string>;
-  /** Ends the server and all its processes at once, as a power cut would (SIGKILL). */
+  /** Kills the server and all its processes, as a power cut would (SIGKILL). */
   kill(): Promise<void>;
-  /** Ends the server in order, sessions cut (SIGINT). */
+  /** Shuts the server down and ends all sessions (SIGINT). */
   stop(): Promise<void>;
-  /** Starts it again with what is on its disk, with these settings instead of those before; resolves when it takes connections. */
+  /**
+   * Restarts it with the content of its disk and with these settings instead of the former ones; resolves
+   * once it accepts connections.
+   */
   start(settings?: Record<string, string>): Promise<void>;
-  /** Keeps all its processes from answering, their connections open (SIGSTOP), until `thaw`. */
+  /** Stops all its processes with open connections (SIGSTOP), until `thaw`. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
 }
 
-/** How to run the server. */
 export interface PostgresOptions {
-  /** Settings of postgresql.conf. */
+  /** Settings for postgresql.conf. */
   readonly settings?: Record<string, string>;
-  /** Takes TLS connections, with a certificate for `localhost`. */
+  /** Accepts TLS connections, with a certificate for `localhost`. */
   readonly tls?: boolean;
-  /** Default this machine. */
+  /** Default: this machine. */
   readonly host?: Host;
-  /** Closes its log once it is ready, so that it may outlive a test. */
+  /** Closes the log once the server is ready, so that the server can outlive a test. */
   readonly quiet?: boolean;
 }
 
-/** Variable with a folder, which everybody may read, for a new cluster that all servers of a run begin with; without it each makes its own. */
+/**
+ * The variable with a folder, readable by everyone, for a new cluster that all servers of a run copy. Without
+ * it, each server creates its own cluster.
+ */
 export const CLUSTERS = "ETL_TEST_CLUSTERS";
 
 const USER = "etl";
 const PASSWORD = "s3cret:@/word";
 
-/** Makes a cluster and starts a server on it. It syncs each commit to the disk, as a real one. */
+/** Creates a cluster and starts a server on it. The server syncs each commit to disk. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   used("postgres");
   const folder = await Deno.makeTempDir({ prefix: "postgres-" });
@@ -62,7 +70,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
         await server.start();
         return server;
       } catch (error) {
-        // Somebody else may have taken the port meanwhile.
+        // Another program may have taken the port in the meantime.
         if (tries === 3) throw error;
         server.port = freePort();
       }
@@ -73,7 +81,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-/** Whom the cluster belongs to: the server refuses to run as root. */
+/** Returns the owner of the cluster: the server refuses to run as root. */
 async function owner(): Promise<{ uid: number; gid: number } | undefined> {
   if (Deno.uid() !== 0) return undefined;
   const { uid, gid } = await Deno.stat("/var/lib/postgresql"); // the user postgres owns its home
@@ -131,13 +139,16 @@ class Server implements PostgresServer {
     ]);
   }
 
-  /** Copies the cluster in the folder `kept`, to which who comes first brings it: making one takes three times as long. */
+  /**
+   * Copies the cluster in the folder `kept`. The first caller creates it, which takes three times as long as
+   * a copy.
+   */
   async #copyCluster(kept: string, path: string): Promise<void> {
     const original = `${kept}/postgres`;
     if (!await Deno.stat(original).then(() => true, () => false)) {
       await this.#makeCluster(`${this.folder}/first`);
       await this.#run("cp", ["-a", "--sparse=always", `${this.folder}/first`, `${this.folder}/new`]); // 12 of 39 MB are holes
-      // where another test file was faster, its cluster stays; if there is none, cp says so
+      // if another test file was faster, its cluster stays; if there is none, cp fails
       await Deno.rename(`${this.folder}/new`, original).catch(() => {});
     }
     await this.#run("cp", ["-a", original, path]);
@@ -238,7 +249,7 @@ class Server implements PostgresServer {
     await this.#output;
   }
 
-  /** Signals the server and its processes, the server first, so that it makes no other meanwhile. */
+  /** Signals the server and its processes. The server comes first, so that it starts no other process. */
   async #signalAll(signal: Deno.Signal, process = this.#process): Promise<void> {
     if (process === undefined) return;
     const children = await childrenOf(process.pid);
@@ -246,7 +257,7 @@ class Server implements PostgresServer {
       try {
         Deno.kill(pid, signal);
       } catch {
-        // it has ended already
+        // it has already ended
       }
     }
   }
@@ -257,7 +268,7 @@ class Server implements PostgresServer {
     if (host === HERE || this.owner === undefined) {
       return commandOn(host, path, { ...all, args, ...this.owner });
     }
-    // only root gets to the other machine
+    // only root can enter the other machine
     const { uid, gid } = this.owner;
     const become = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", path];
     return commandOn(host, "setpriv", { ...all, args: [...become, ...args] });

@@ -1,38 +1,39 @@
 /**
- * What Linux says about other processes. Deno lets only a program with all permissions read `/proc`, so `cat` and `find` read it.
+ * Information from Linux about other processes. Deno lets only a program with all permissions read `/proc`,
+ * so `cat` and `find` read it.
  *
  * @module
  */
 
-/** The text of `/proc/PID/FILE`; empty when the process is gone. */
+/** Returns the text of `/proc/PID/FILE`; empty if the process is gone. */
 export function procOf(pid: number, file: "stat" | "status" | "cmdline"): Promise<string> {
   return outputOf("cat", `/proc/${pid}/${file}`);
 }
 
-/** The processes that `pid` has started and that still run. */
+/** Returns the running child processes of `pid`. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = await outputOf("sh", "-c", `cat /proc/${pid}/task/*/children`);
   return text.split(/\s+/).filter((word) => word !== "").map(Number);
 }
 
-/** The processes whose working directory is `folder`, whatever their parent is by now. */
+/** Returns the processes whose working directory is `folder`, whatever their parent. */
 export async function workingIn(folder: string): Promise<number[]> {
   const cwds = await outputOf("find", "/proc", "-maxdepth", "2", "-name", "cwd", "-lname", `${folder}*`);
   return linesOf(cwds).map((path) => Number(path.split("/")[2]));
 }
 
-/** Where each open file of a process leads. */
+/** Returns the targets of a process's open files. */
 export async function openFilesOf(pid: number): Promise<string[]> {
   return linesOf(await outputOf("find", `/proc/${pid}/fd`, "-printf", "%l\\n"));
 }
 
-/** Whether a process runs; one that has ended but wasn't waited for doesn't. */
+/** Returns whether a process runs. A zombie doesn't. */
 export async function isAlive(pid: number): Promise<boolean> {
   const stat = await procOf(pid, "stat");
   return stat !== "" && !/\) [ZX] /.test(stat);
 }
 
-/** Processor time that a process has used, in the system's ticks of 10 ms; undefined when it is gone. */
+/** Returns the processor time of a process in ticks of 10 ms; undefined if it is gone. */
 export async function ticksOf(pid: number): Promise<number | undefined> {
   const stat = await procOf(pid, "stat");
   if (stat === "") return undefined;
@@ -40,7 +41,7 @@ export async function ticksOf(pid: number): Promise<number | undefined> {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-/** A field of `/proc/PID/status` in kilobytes, such as `VmRSS`; NaN when the process is gone. */
+/** Returns a field of `/proc/PID/status` in kilobytes, such as `VmRSS`; NaN if the process is gone. */
 export async function kilobytesOf(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(await procOf(pid, "status"))?.[1]);
 }

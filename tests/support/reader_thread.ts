@@ -1,6 +1,6 @@
 /**
- * The thread of `engines.ts` that queries PostgreSQL databases for one that waits. It answers in the shared bytes alone: a message would be for
- * whichever test runs then.
+ * The thread of `engines.ts` that queries PostgreSQL databases for a blocked thread. It answers only in the
+ * shared memory: a message would reach whichever test runs then.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * Receivers of notifications: real HTTP servers that check signatures with the reference library, and that behave as bad ones do.
+ * Receivers of notifications: real HTTP servers that check signatures with the reference library, and that
+ * can misbehave.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { Notification } from "../../shared/contracts/notifications.ts";
 
 export const SECRET = `whsec_${btoa("a key for tests, 24 bytes and more")}`;
 
-/** A notification whose signature was found to be good. */
+/** A notification with a valid signature. */
 export interface Received {
   readonly id: string;
   readonly body: Notification;
@@ -16,22 +17,22 @@ export interface Received {
   readonly headers: Record<string, string>;
 }
 
-/** A receiver at an address of this machine. Disposing of it ends it and all its connections. */
+/** A receiver on this machine. Disposing of it ends it and all its connections. */
 export interface TestReceiver extends AsyncDisposable {
-  /** Its address; path and query are secrets that nobody may find in a log. */
+  /** The address. Path and query are secrets that must not appear in logs. */
   readonly url: string;
   readonly host: string;
-  /** All requests, those included that were answered with a failure. */
+  /** All requests, including those that it rejected. */
   readonly received: Received[];
-  /** What was wrong with requests. */
+  /** The errors found in requests. */
   readonly complaints: string[];
-  /** How it answers from now on; `times` counts its requests from 1. */
+  /** Returns the response to a request; `times` counts the requests from 1. Can be replaced. */
   answer: (times: number) => Response | Promise<Response>;
-  /** Resolves when so many requests came. */
+  /** Resolves once `count` requests have arrived. */
   times(count: number): Promise<void>;
 }
 
-/** What no log, error or answer of the API may hold. */
+/** A text that no log, error or response of the API may contain. */
 export const HIDDEN_PATH = "T0SECRETPATH";
 export const HIDDEN_QUERY = "hidden-query-value";
 
@@ -83,7 +84,10 @@ export function startReceiver(
   return receiver;
 }
 
-/** A server that speaks no more HTTP than `talk` does; it takes each connection, and closes all when it is disposed of. */
+/**
+ * Starts a server that speaks only as much HTTP as `talk` does. Accepts each connection; disposing of it
+ * closes all.
+ */
 export function startTalker(
   talk: (connection: Deno.Conn) => Promise<void>,
 ): AsyncDisposable & { readonly url: string; readonly connections: number } {
@@ -123,6 +127,6 @@ function close(connection: Deno.Conn): void {
   try {
     connection.close();
   } catch {
-    // the other side did
+    // the other side has closed it
   }
 }

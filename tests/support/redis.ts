@@ -1,5 +1,5 @@
 /**
- * A real Redis server of one's own, on a free port, with its files in a folder of its own.
+ * A separate, real Redis server on a free port, with its files in a temporary folder.
  *
  * @module
  */
@@ -10,22 +10,22 @@ import { followLog } from "./output.ts";
 
 /** A running server. Disposing of it ends the server and removes its files. */
 export interface RedisServer extends AsyncDisposable {
-  /** Its address, with the password where there is one. */
+  /** The address, including the password if there is one. */
   readonly url: string;
-  /** Its port, the same after a restart. */
+  /** The port, which stays the same after a restart. */
   readonly port: number;
-  /** Ends the server at once, as a power cut would (SIGKILL). */
+  /** Kills the server, as a power cut would (SIGKILL). */
   kill(): Promise<void>;
-  /** Ends the server in order (SIGTERM). */
+  /** Shuts the server down (SIGTERM). */
   stop(): Promise<void>;
-  /** Starts it again with what is on its disk; resolves when it takes connections. */
+  /** Restarts it with the content of its disk; resolves once it accepts connections. */
   start(): Promise<void>;
-  /** Keeps it from answering, its connections open (SIGSTOP), until `thaw`. */
+  /** Stops it with open connections (SIGSTOP), until `thaw`. */
   freeze(): void;
   thaw(): void;
 }
 
-/** Starts a server that writes each command to its disk before it answers (`appendfsync always`). */
+/** Starts a server that writes each command to disk before it replies (`appendfsync always`). */
 export async function startRedis(
   { password, host = HERE }: { password?: string; host?: Host } = {},
 ): Promise<RedisServer> {
@@ -37,7 +37,7 @@ export async function startRedis(
       await server.start();
       return server;
     } catch (error) {
-      // Somebody else may have taken the port meanwhile.
+      // Another program may have taken the port in the meantime.
       if (tries === 3) throw error;
     }
   }
@@ -65,7 +65,7 @@ class Server implements RedisServer {
       save: "",
       appendonly: "yes",
       appendfsync: "always",
-      "protected-mode": "no", // else it lets nobody in from another machine
+      "protected-mode": "no", // otherwise it refuses connections from other machines
       daemonize: "no",
       ...(this.password === undefined ? {} : { requirepass: this.password }),
     };

@@ -1,5 +1,5 @@
 /**
- * A Redis client such as any other program has.
+ * A Redis client as any other program uses it.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { createClient } from "redis";
 import { until } from "../conformance/channel_tools.ts";
 import type { RedisServer } from "./redis.ts";
 
-/** A client that is connected; disposing of it ends the connection. */
+/** A connected client. Disposing of it ends the connection. */
 export type PlainClient = Awaited<ReturnType<typeof plainClient>>;
 
 export async function plainClient({ url }: RedisServer) {
@@ -17,7 +17,7 @@ export async function plainClient({ url }: RedisServer) {
   return Object.assign(client, { [Symbol.dispose]: () => client.destroy() });
 }
 
-/** Resolves when `count` clients listen to the Pub/Sub channel `name`. */
+/** Resolves once `count` clients listen to the Pub/Sub channel `name`. */
 export async function listened(client: PlainClient, name: string, count: number): Promise<void> {
   await until(async () => (await client.pubSubNumSub(name))[name] === count);
 }

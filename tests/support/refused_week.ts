@@ -1,6 +1,7 @@
 /**
- * A week in which the SFTP server refuses every connection, in fast motion: in a process of its own, so that the time and the memory that it takes
- * are those of the tries alone. Works in the folder that it is given, and prints a `Week` as JSON.
+ * A fast-forwarded week in which the SFTP server refuses every connection. Runs in a separate process, so
+ * that time and memory are those of the attempts only. Works in the folder of its argument, and prints a
+ * `Week` as JSON.
  *
  * @module
  */
@@ -18,19 +19,18 @@ import { Connection, type Login } from "../../saver/delivery/connection.ts";
 import { ensureKeys } from "../../local/sftp/keys.ts";
 import { loadedRun, usersTables } from "./store.ts";
 
-/** What the week has left behind. */
 export interface Week {
-  /** Processor time of each try, in milliseconds, and the process's memory after it. */
+  /** Processor time of each attempt, in milliseconds, and the memory of the process after it. */
   readonly tries: { readonly ms: number; readonly bytes: number }[];
   readonly status: string | undefined;
   readonly events: number;
 }
 
 const WEEK = 7 * 24 * 3_600_000;
-/** One in twenty of a week's tries shows what grows, and takes seconds. */
+/** One in twenty of a week's attempts shows any growth, and takes only seconds. */
 const TWENTY_TIMES = 20;
 
-/** This process's clocks, which can be put forward. */
+/** Replaces the clocks of this process with ones that can be set forward. */
 function fastClock() {
   const [date, precise] = [Date.now.bind(Date), performance.now.bind(performance)];
   const clock = { ahead: 0 };
@@ -39,7 +39,7 @@ function fastClock() {
   return clock;
 }
 
-/** `of`, with some of it replaced. */
+/** Returns `of` with the members of `change` replaced. */
 export function bound<T extends object>(of: T, change: Partial<T>): T {
   return new Proxy(of, {
     get(target, key) {
@@ -49,7 +49,7 @@ export function bound<T extends object>(of: T, change: Partial<T>): T {
   });
 }
 
-/** The channel, but for waits until the next try: instead of them the clock is put forward. */
+/** Returns the channel with a clock that is set forward instead of waiting for the next attempt. */
 function withoutWaits(channel: Channel, advance: (ms: number) => void): Channel {
   const fast = (claim: Claim): Claim =>
     bound(claim, {
@@ -66,7 +66,7 @@ function withoutWaits(channel: Channel, advance: (ms: number) => void): Channel 
   });
 }
 
-/** Connects as the real one does, but in this thread: a thread for each try takes half a second to start. */
+/** Connects as the real delivery does, but in this thread: a thread takes half a second to start. */
 function delivery(options: Login): Delivery {
   const connect = async (signal: AbortSignal) => {
     await using _connection = await Connection.open(options, signal);
@@ -87,7 +87,7 @@ async function week(folder: string): Promise<Week> {
   const { privateKey } = await ensureKeys(`${folder}/keys`, { type: "ed25519" });
   const options: Login = {
     host: "127.0.0.1",
-    port: 9, // nobody listens there
+    port: 9, // nothing listens there
     user: "test",
     keyPath: privateKey,
     knownHosts: `${folder}/known_hosts`,

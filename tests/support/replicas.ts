@@ -1,10 +1,11 @@
 /**
- * Public APIs in small, as their documentation shows them: how their lists are divided, what they are called, and what they say besides.
+ * Small replicas of public APIs after their documentation: their paging, their names, and their additional
+ * fields.
  *
  * @module
  */
 
-/** How a replica answers. */
+/** Returns the response of a replica. */
 export type Replica = (request: { url: URL; headers: Headers }) => Response;
 
 const COUNT = 57;
@@ -31,7 +32,10 @@ const issues = list((at) => ({
   updated_at: day(at + 1),
 }));
 
-/** The header Link, pages by number: https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api */
+/**
+ * The header Link with page numbers:
+ * https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
+ */
 export const github: Replica = ({ url }) => {
   const size = number(url, "per_page", 30, 100), page = number(url, "page", 1);
   const hasNext = page * size < COUNT;
@@ -247,11 +251,11 @@ export const jira: Replica = ({ url }) => {
   });
 };
 
-/** Records of `numbered` sources that say little or lie. */
+/** Records of `numbered` sources that announce little, or announce it wrong. */
 export const rows: readonly { id: number; name: string }[] = list((at) => ({
   id: at + 1,
   name: `Row ${at}`,
 }));
 
-/** How many records each of them has. */
+/** The number of records of each replica. */
 export const RECORDS = COUNT;

@@ -1,7 +1,9 @@
 /**
- * A real S3 server of one's own, on a free port, with its objects in a folder of its own: OpenStack Swift with its `s3api`.
+ * A separate, real S3 server on a free port, with its objects in a temporary folder: OpenStack Swift with its
+ * `s3api`.
  *
- * What it does otherwise than AWS: it answers 501 to `If-None-Match: *` (see s3_proxy.ts), and the ETag of an upload in parts is no MD5.
+ * Unlike AWS, it responds with 501 to `If-None-Match: *` (see s3_proxy.ts), and the ETag of a multipart
+ * upload isn't an MD5.
  *
  * @module
  */
@@ -16,13 +18,13 @@ import { followLog } from "./output.ts";
 /** A running server. Disposing of it ends the server and removes its objects. */
 export interface S3Server extends AsyncDisposable {
   readonly port: number;
-  /** A bucket of one's own, new at each call. */
+  /** Creates a new bucket. */
   bucket(): Promise<S3Place>;
-  /** The same bucket as somebody sees it who may read it, and nothing else. */
+  /** Returns the same bucket for a user who can only read it. */
   readOnly(place: S3Place): Promise<S3Place>;
-  /** Ends the server at once, as a power cut would (SIGKILL). */
+  /** Kills the server, as a power cut would (SIGKILL). */
   kill(): Promise<void>;
-  /** Starts it again with what is on its disk; resolves when it answers. */
+  /** Restarts it with the content of its disk; resolves once it responds. */
   start(): Promise<void>;
 }
 
@@ -37,34 +39,34 @@ export async function startS3(host = HERE): Promise<S3Server> {
       await server.start();
       return server;
     } catch (error) {
-      // Somebody else may have taken the port meanwhile.
+      // Another program may have taken the port in the meantime.
       if (tries === 3) throw error;
     }
   }
 }
 
-/** The keys in a bucket, or those below `prefix`, sorted. */
+/** Returns the keys in a bucket that start with `prefix`, sorted. */
 export async function keysIn(place: S3Place, prefix = ""): Promise<string[]> {
   const text = await ask(place, "GET", `?list-type=2&prefix=${encodeURIComponent(prefix)}`);
   return [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key!).sort();
 }
 
-/** The unfinished uploads in a bucket. */
+/** Returns the unfinished uploads in a bucket. */
 export async function uploadsIn(place: S3Place): Promise<string[]> {
   return [...(await ask(place, "GET", "?uploads=")).matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key!);
 }
 
-/** Puts an object behind the adapter's back. */
+/** Puts an object without the adapter. */
 export async function putObject(place: S3Place, key: string, text: string): Promise<void> {
   await ask(place, "PUT", `/${key}`, text);
 }
 
-/** Makes the bucket of a place. */
+/** Creates the bucket of a place. */
 export async function makeBucket(place: S3Place): Promise<void> {
   await ask(place, "PUT", "");
 }
 
-/** The text of an object. */
+/** Returns the text of an object. */
 export function readObject(place: S3Place, key: string): Promise<string> {
   return ask(place, "GET", `/${key}`);
 }

@@ -1,12 +1,16 @@
 /**
- * A proxy in front of the S3 server: it knows `If-None-Match: *`, as AWS does and Swift doesn't, and does what goes wrong on the way.
+ * A proxy in front of the S3 server. Supports `If-None-Match: *`, as AWS does and Swift doesn't, and injects
+ * faults.
  *
  * @module
  */
 import { AwsClient } from "aws4fetch";
 import type { S3Place } from "../../shared/files/s3/place.ts";
 
-/** Answers a request in another way; undefined: as the server does. `pass` has the server answer, with another body if one is given. */
+/**
+ * Returns another response to a request; undefined for that of the server. `pass` returns the server's
+ * response, optionally to another body.
+ */
 export type Fault = (
   request: Request,
   pass: (body?: Uint8Array<ArrayBuffer>) => Promise<Response>,
@@ -16,13 +20,16 @@ export type Fault = (
 export interface S3Proxy extends AsyncDisposable {
   /** The same bucket, through the proxy. */
   readonly place: S3Place;
-  /** Method and rest of the address of each request, in order. */
+  /** Method and path of each request, in order. */
   readonly requested: string[];
-  /** What goes wrong from now on. */
+  /** The fault from now on. */
   fault: Fault;
 }
 
-/** Starts a proxy. `conditional`: it heeds `If-None-Match: *`, or takes it for nothing; else the server's answer is 501. */
+/**
+ * Starts a proxy. `conditional` sets how it handles `If-None-Match: *`: true applies it, `"ignored"` ignores
+ * it; by default the server responds with 501.
+ */
 export function startS3Proxy(
   place: S3Place,
   { conditional = false }: { conditional?: boolean | "ignored" } = {},
@@ -73,7 +80,7 @@ export function startS3Proxy(
       const condition = request.headers.get("if-none-match");
       if (condition === null || conditional === "ignored") return await send(request, body);
       if (!conditional) return await send(request, body, condition);
-      // one after the other: what decides and what acts on it are one step
+      // one after the other, so that check and write are a single step
       const answered = turn.then(() => conditionally(request, body));
       turn = answered.catch(() => {});
       return await answered;
@@ -90,14 +97,14 @@ export function startS3Proxy(
   return Object.assign(proxy, { place: { ...place, endpoint: `http://127.0.0.1:${server.addr.port}` } });
 }
 
-/** An answer as the store gives it where it refuses something. */
+/** Returns a response that refuses a request, as the store would. */
 export function answer(status: number, code: string, headers: Record<string, string> = {}): Response {
   return new Response(`<?xml version="1.0"?><Error><Code>${code}</Code></Error>`, { status, headers });
 }
 
 const STEP = 64 * 1024;
 
-/** The beginning of an answer, and then nothing more: the connection breaks off, or with `frozen` stays open. */
+/** Returns a response that ends after its beginning: the connection breaks, or with `frozen` stays open. */
 export async function cut(
   response: Response,
   bytes: number,

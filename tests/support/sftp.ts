@@ -1,5 +1,5 @@
 /**
- * What the tests of the delivery share: two real servers, a key that may log in, files to deliver.
+ * Tools for tests of the delivery: two real servers, an authorized key, files to deliver.
  *
  * @module
  */
@@ -15,35 +15,35 @@ import type { LocalFile, Manifest } from "../../saver/delivery/delivery.ts";
 import type { FileKind } from "../../shared/contracts/names.ts";
 import type { SftpOptions } from "../../saver/delivery/sftp.ts";
 
-/** A running server, whichever it is. */
+/** A running server of either kind. */
 export interface RunningServer extends AsyncDisposable {
-  /** Its port, the same after a restart. */
+  /** The port, which stays the same after a restart. */
   readonly port: number;
   /** The user that may log in. */
   readonly user: string;
-  /** A folder as a client names it, and the same folder on this machine's disk. */
+  /** A folder's path for clients, and its path on this machine's disk. */
   readonly folder: { readonly remote: string; readonly disk: string };
-  /** File of its public host key. */
+  /** Path of its public host key. */
   readonly hostKey: string;
-  /** Ends it at once, its sessions too (SIGKILL). */
+  /** Kills it and its sessions (SIGKILL). */
   kill(): Promise<void>;
   start(): Promise<void>;
-  /** Keeps it from answering, its connections open (SIGSTOP), until `thaw`. */
+  /** Stops it with open connections (SIGSTOP), until `thaw`. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
 }
 
 /** A server to test against. */
 export interface ServerKind {
-  /** Its name, for the tests' names. */
+  /** Part of the names of the tests. */
   readonly name: string;
-  /** Starts one that lets the key in `publicKey` in; `temp` is a folder for its files. */
+  /** Starts a server that accepts the key `publicKey`. `temp` is a folder for its files. */
   start(publicKey: string, temp: string): Promise<RunningServer>;
 }
 
 export const OPENSSH: ServerKind = openssh("OpenSSH");
 
-/** OpenSSH's server, where no file can grow beyond 1 MiB. */
+/** OpenSSH's server with a maximum file size of 1 MiB. */
 export const OPENSSH_FULL: ServerKind = openssh("OpenSSH with a full disk", 1024 * 1024);
 
 function openssh(name: string, maxFileBytes?: number): ServerKind {
@@ -66,7 +66,7 @@ async function startOpenssh(publicKey: string, maxFileBytes?: number): Promise<R
   };
 }
 
-/** The server of `local/sftp_server.ts`, in a process of its own with no more permissions than it needs. */
+/** The server of `local/sftp_server.ts`, in a separate process with only the permissions that it needs. */
 export const OURS: ServerKind = {
   name: "our server",
   async start(publicKey, temp) {
@@ -76,11 +76,11 @@ export const OURS: ServerKind = {
   },
 };
 
-/** A server, what is needed to log in to it, and files to deliver. Disposing of it ends and removes everything. */
+/** A server, a login for it, and files to deliver. Disposing of it ends and removes everything. */
 export class SftpStage implements AsyncDisposable {
   private constructor(
     readonly server: RunningServer,
-    /** Options that log in to it and deliver into its folder; its host key is pinned. */
+    /** Options to log in and to deliver into its folder. The host key is pinned. */
     readonly options: SftpOptions,
     /** A folder for the test's own files. */
     readonly temp: string,
@@ -110,12 +110,12 @@ export class SftpStage implements AsyncDisposable {
     return new LocalFiles(this.temp);
   }
 
-  /** Where encrypted ones are kept. */
+  /** The folder for encrypted files. */
   get sealed(): { files: LocalFiles; folder: string } {
     return { files: this.files, folder: this.files.path("sealed", "run") };
   }
 
-  /** Makes a local file of `bytes` random bytes. */
+  /** Creates a local file of `bytes` random bytes. */
   async file(kind: FileKind, bytes: number): Promise<LocalFile> {
     const name = `${kind}_20261124_030007.jsonl`;
     const content = randomBytes(bytes);
@@ -131,7 +131,7 @@ export class SftpStage implements AsyncDisposable {
     };
   }
 
-  /** The three files of a run: a long one, one of one byte, and an empty one. */
+  /** Creates the three files of a run: a long one, one of one byte, and an empty one. */
   async run(): Promise<LocalFile[]> {
     return [
       await this.file("raw", 3_000_001),
@@ -140,22 +140,21 @@ export class SftpStage implements AsyncDisposable {
     ];
   }
 
-  /** The names in the server's folder, sorted. */
+  /** Returns the names in the server's folder, sorted. */
   async names(): Promise<string[]> {
     return (await Array.fromAsync(Deno.readDir(this.server.folder.disk))).map(({ name }) => name).sort();
   }
 
-  /** Puts a file into the server's folder behind its back. */
+  /** Writes a file into the server's folder without the server. */
   async plant(name: string, content: string | Uint8Array): Promise<void> {
     await Deno.writeFile(`${this.server.folder.disk}/${name}`, Buffer.from(content));
   }
 
-  /** The content of a file in the server's folder. */
+  /** Returns the content of a file in the server's folder. */
   async read(name: string): Promise<Uint8Array> {
     return await Deno.readFile(`${this.server.folder.disk}/${name}`);
   }
 
-  /** Ends the server and removes all files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
     await Deno.remove(this.temp, { recursive: true });

@@ -1,5 +1,5 @@
 /**
- * Where a pipeline delivers to: a real SFTP server that can go away and come back.
+ * The destination of a pipeline's deliveries: a real SFTP server that can be stopped and restarted.
  *
  * @module
  */
@@ -9,30 +9,29 @@ import type { Environment } from "../../cli/services.ts";
 import { freePort } from "./free_port.ts";
 import { startSshd } from "./sshd.ts";
 
-/** A server that takes deliveries. Disposing of it ends it. */
+/** A server for deliveries. Disposing of it ends it. */
 export interface Site extends AsyncDisposable {
   /** The saver's variables for it. */
   readonly env: Environment;
   /** The folder on this machine's disk in which deliveries appear. */
   readonly disk: string;
-  /** Ends it at once, connections too. */
+  /** Ends it at once, including its connections. */
   stop(): Promise<void>;
-  /** Starts it again, at the same port. */
+  /** Restarts it on the same port. */
   start(): Promise<void>;
-  /** Keeps it from answering, its connections open, until `thaw`. OpenSSH's server only. */
+  /** Stops it with open connections, until `thaw`. OpenSSH's server only. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
 }
 
-/** What a site needs to know of the pipeline. */
 export interface SiteOptions {
-  /** The pipeline's folder, in which `ssh_keys/` has the key pair. */
+  /** The pipeline's folder, with the key pair in `ssh_keys/`. */
   readonly folder: string;
   /** The public key that may log in. */
   readonly publicKey: string;
 }
 
-/** The server that `start`, `run` and `demo` bring along, over `sftp_data/`. */
+/** Starts the server of `start`, `run` and `demo`, over `sftp_data/`. */
 export async function localSite({ folder, publicKey }: SiteOptions): Promise<Site> {
   const root = `${folder}/sftp_data`;
   let server: SftpServer | undefined;

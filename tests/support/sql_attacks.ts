@@ -1,5 +1,5 @@
 /**
- * What people try at the SQL console.
+ * Attacks on the SQL console.
  *
  * @module
  */
@@ -14,9 +14,9 @@ export const SECRETS = [
   "05/28",
 ];
 
-/** Statements that have to be refused, and what the answer has to say. */
+/** Statements that have to be refused, and the required error. */
 export const REFUSED: [sql: string, says: RegExp][] = [
-  // writes, and what isn't a SELECT
+  // writes, and statements other than SELECT
   ["INSERT INTO etl_runs (run_id) VALUES ('x')", /^Only SELECT querys are allowed\.$/],
   ["UPDATE etl_runs SET status = 'FAILED'", /^Only SELECT/],
   ["DELETE FROM raw_users", /^Only SELECT/],
@@ -50,7 +50,7 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT edit('x', 'vi')", /^SQL error: /],
   ["SELECT * FROM fsdir('/')", /^SQL error: /],
   ["SELECT fts3_tokenizer('simple')", /^SQL error: /],
-  // the inside of SQLite
+  // SQLite's internals
   ["PRAGMA journal_mode = DELETE", /^Only SELECT/],
   ["SELECT * FROM pragma_database_list", /^SQL error: .*only SELECT on etl_runs, raw_users/],
   ["SELECT * FROM pragma_table_info('raw_records')", /^SQL error: /],
@@ -60,7 +60,7 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT * FROM sqlite_sequence", /^SQL error: /],
   ["SELECT * FROM dbstat", /^SQL error: /],
   ["SELECT sqlite_version()", /^SQL error: /],
-  // the tables under the views
+  // the tables behind the views
   ["SELECT * FROM raw_records", /^SQL error: .*only SELECT on etl_runs, raw_users/],
   ["SELECT count(*) FROM raw_records", /^SQL error: /],
   ["SELECT count(*) FROM main.raw_records", /^SQL error: /],
@@ -89,7 +89,7 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT users_changes.after FROM users_changes", /^SQL error: no such column/],
   ["WITH users AS (SELECT json FROM raw_records) SELECT * FROM users", /is prohibited/],
   ["WITH users_changes AS (SELECT * FROM changes$users) SELECT * FROM users_changes", /is prohibited/],
-  // a common table expression that borrows a view's name, so that SQLite takes what it reads for what the view reads
+  // common table expressions with the name of a view, so that SQLite attributes their reads to the view
   [
     "WITH raw_users AS (SELECT json FROM raw_records) SELECT * FROM raw_users",
     /^SQL error: .*is prohibited/,
@@ -149,7 +149,7 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT ?1", /no value here/],
   ["SELECT ?", /no value here/],
   ["SELECT '?', :n", /no value here/],
-  // what would need too much memory
+  // statements that would need too much memory
   ["SELECT zeroblob(1000000000)", /^SQL error: .*too large/],
   ["SELECT printf('%1000000000s', 'x')", /^SQL error: /],
   ["SELECT hex(zeroblob(4000000))", /^SQL error: .*too large/],
@@ -175,10 +175,10 @@ export const REFUSED: [sql: string, says: RegExp][] = [
   ["SELECT 'unfinished", /^SQL error: /],
 ];
 
-/** Of what SQLite refuses, what does no harm to PostgreSQL. */
+/** Statements that SQLite refuses and that do no harm to PostgreSQL. */
 export const HARMLESS = /^SELECT 1( \+ 1| UNION SELECT 1)+$/;
 
-/** What has to be refused on PostgreSQL, but for what is harmless there, and what the answer has to say. */
+/** Statements that PostgreSQL has to refuse, without the harmless ones, and the required error. */
 export const REFUSED_BY_POSTGRES: [sql: string, says: RegExp][] = [
   ...REFUSED.map(([query, says]): [string, RegExp] => [
     query,
@@ -223,7 +223,7 @@ export const REFUSED_BY_POSTGRES: [sql: string, says: RegExp][] = [
   ["SELECT pg_promote()", /permission denied/],
   ["SELECT setval('etl_runs_id_seq', 1)", /^SQL error: /],
   ["SELECT nextval('etl_runs_id_seq')", /^SQL error: /],
-  // the tables under the views
+  // the tables behind the views
   ["SELECT json FROM public.raw_records", /permission denied.*only SELECT on etl_runs, raw_users/],
   ["SELECT raw_records FROM raw_records", /permission denied/],
   ["SELECT * FROM holds", /permission denied/],
@@ -232,7 +232,7 @@ export const REFUSED_BY_POSTGRES: [sql: string, says: RegExp][] = [
   ["SELECT query_to_xml('SELECT json FROM raw_records', true, false, '')", /permission denied/],
   ["SELECT table_to_xml('raw_records', true, false, '')", /permission denied/],
   ["SELECT ts_stat('SELECT to_tsvector(json) FROM raw_records')", /^SQL error: /],
-  // rights and bounds of the own session
+  // rights and limits of the session itself
   ["SELECT set_config('transaction_read_only', 'off', true), nextval('etl_runs_id_seq')", /^SQL error: /],
   ["SELECT set_config('role', 'etl', false)", /permission denied/],
   ["SELECT set_config('session_authorization', 'etl', false)", /permission denied/],

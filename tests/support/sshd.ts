@@ -1,5 +1,5 @@
 /**
- * A real OpenSSH server of one's own, on a free port, that offers nothing but SFTP to holders of one key.
+ * A separate, real OpenSSH server on a free port that offers only SFTP, to a single key.
  *
  * @module
  */
@@ -10,35 +10,34 @@ import { placeOf, used } from "./needs.ts";
 import { followLog } from "./output.ts";
 import { childrenOf, workingIn } from "./processes.ts";
 
-/** How to run the server. */
 export interface SshdOptions {
   /** Public key that may log in, one line as in `authorized_keys`. */
   readonly authorizedKey: string;
-  /** Private key file of the server; default a new ed25519 one. */
+  /** Paths of the server's private keys. Default: a new ed25519 key. */
   readonly hostKeys?: readonly string[];
-  /** Bytes from which on a file can't grow: writing more fails, as on a full disk. A multiple of 512. */
+  /** Maximum size of a file in bytes, a multiple of 512. Writes beyond it fail, as on a full disk. */
   readonly maxFileBytes?: number;
-  /** Default this machine. */
+  /** Default: this machine. */
   readonly host?: Host;
-  /** How clients have to log in, as `sshd_config` says it. Default by the key. */
+  /** Login methods, as in `sshd_config`. Default: by key. */
   readonly logins?: readonly string[];
 }
 
 /** A running server. Disposing of it ends the server and all its sessions, and removes its files. */
 export interface Sshd extends AsyncDisposable {
-  /** Its port, the same after a restart. */
+  /** The port, which stays the same after a restart. */
   readonly port: number;
-  /** A user that may log in: the one that runs the tests. */
+  /** The user that may log in: the one that runs the tests. */
   readonly user: string;
-  /** Where a session begins; an empty folder at first. */
+  /** Where a session starts; an empty folder at first. */
   readonly home: string;
-  /** File of its public host key. */
+  /** Path of its public host key. */
   readonly hostKey: string;
-  /** Ends the server and all sessions at once, as a power cut would (SIGKILL). */
+  /** Kills the server and all sessions, as a power cut would (SIGKILL). */
   kill(): Promise<void>;
-  /** Starts it again; resolves when it takes connections. */
+  /** Restarts it; resolves once it accepts connections. */
   start(): Promise<void>;
-  /** Keeps server and sessions from answering, their connections open (SIGSTOP), until `thaw`. */
+  /** Stops server and sessions with open connections (SIGSTOP), until `thaw`. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
 }
@@ -46,7 +45,7 @@ export interface Sshd extends AsyncDisposable {
 export async function startSshd(options: SshdOptions): Promise<Sshd> {
   used("sshd");
   const folder = await Deno.makeTempDir({ prefix: "sshd-" });
-  // So that another user than the one that runs the tests gets to the home folder, too.
+  // Lets another user than the one that runs the tests reach the home folder.
   await Deno.chmod(folder, 0o755);
   await Deno.mkdir(`${folder}/home`, { mode: 0o755 });
   await Deno.writeTextFile(`${folder}/authorized_keys`, options.authorizedKey, { mode: 0o644 });
@@ -60,7 +59,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
       await server.start();
       return server;
     } catch (error) {
-      // Somebody else may have taken the port meanwhile.
+      // Another program may have taken the port in the meantime.
       if (tries === 3) throw error;
     }
   }
@@ -126,7 +125,7 @@ class Server implements Sshd {
     this.#process = undefined;
     if (process === undefined) return;
     await signalTree(process.pid, "SIGKILL");
-    // A session whose parent ended while it was frozen is nobody's child any more, and stays frozen for ever.
+    // A session whose parent ended while it was frozen has become an orphan, and stays frozen for ever.
     for (const session of await workingIn(this.home)) killed(session);
     await process.status;
     await this.#output;
@@ -146,7 +145,10 @@ class Server implements Sshd {
   }
 }
 
-/** Signals a process and all that descend from it, the parents first, so that none makes another child meanwhile. */
+/**
+ * Signals a process and all its descendants, parents first, so that no process starts another child in the
+ * meantime.
+ */
 async function signalTree(pid: number, signal: Deno.Signal): Promise<void> {
   try {
     Deno.kill(pid, signal === "SIGKILL" ? "SIGSTOP" : signal);
@@ -161,6 +163,6 @@ function killed(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");
   } catch {
-    // it has ended already
+    // it has already ended
   }
 }

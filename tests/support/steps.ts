@@ -1,29 +1,32 @@
 /**
- * Makes a process stand still at one of the steps at which it changes something outside of itself, to be killed there. For `deno run --preload`:
- * the program that follows is the real one, and notices nothing.
+ * Stops a process at one of the steps at which it changes something outside of itself, so that a test can
+ * kill it there. For `deno run --preload`: the program that follows is the real one and doesn't notice.
  *
- * A step is the moment before a file is opened for writing, written, cut, synced, renamed or removed, before and after a transaction is
- * committed, and before bytes are sent to a port that is watched.
+ * A step is the moment before a file is opened for writing, written, truncated, synced, renamed or removed,
+ * before and after a transaction is committed, and before bytes are sent to a watched port.
  *
  * @module
  */
 import net from "node:net";
 import { DatabaseSync, StatementSync } from "node:sqlite";
 
-/** Said on standard error by a process that stands still. */
+/** Written to standard error by a process that stands still. */
 export const STANDS_STILL = "stands still at step";
 
-/** The number of the last step before those of the process's threads, which are counted in each thread by itself. */
+/**
+ * The highest step number of the main thread. Steps of other threads are counted separately in each thread,
+ * from here on.
+ */
 export const BEFORE_THREADS = 10_000;
 
 export interface Standstill {
-  /** The step's number (from 1), or what it is called. */
+  /** The step's number, counted from 1, or its name. */
   readonly last: number | string;
-  /** Ports whose packets count as steps too. */
+  /** Ports whose packets also count as steps. */
   readonly ports: readonly number[];
 }
 
-/** Has this process, or this thread of it, stand still for ever at a step. */
+/** Makes this process, or this thread of it, stand still for ever at a step. */
 export function standStillAt({ last, ports }: Standstill, before = 0): void {
   let steps = before;
   const step = (what: string) => {
@@ -36,7 +39,10 @@ export function standStillAt({ last, ports }: Standstill, before = 0): void {
   watchPackets(step, ports);
 }
 
-/** Has the process's threads run `program` (an address) in place of theirs: it has to make them stand still, and import theirs. */
+/**
+ * Makes the process's threads run `program` (a URL) instead of theirs. It has to make them stand still, and
+ * import theirs.
+ */
 export function haveThreadsRun(program: string): void {
   globalThis.Worker = class extends Worker {
     constructor(_: string | URL, options?: WorkerOptions) {
@@ -47,7 +53,7 @@ export function haveThreadsRun(program: string): void {
 
 type Step = (what: string) => void;
 
-/** Replaces method `name` of `owner` by one that first takes a step, if `what` names one. */
+/** Makes method `name` of `owner` take a step first, if `what` names one. */
 function before<T extends object, K extends keyof T>(
   owner: T,
   name: K,

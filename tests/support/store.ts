@@ -1,5 +1,5 @@
 /**
- * What the tests of the store share.
+ * Tools for tests of the store.
  *
  * @module
  */
@@ -12,19 +12,18 @@ import { type Defined, shownOf } from "../../shared/store/shown.ts";
 import type { Store } from "../../shared/store/store.ts";
 import type { LineSource } from "../../shared/store/writes.ts";
 
-/** A store in a folder of its own, which goes with it. */
+/** A store in a temporary folder. Disposing of it removes the folder. */
 export interface TempStore extends AsyncDisposable {
   readonly folder: string;
   readonly path: string;
   readonly store: SqliteStore;
 }
 
-/** The tables of `users`, of which `masked` is hidden. */
+/** Returns the tables of `users` with the masked fields `masked`. */
 export function usersTables(masked: readonly string[]): Defined[] {
   return [shownOf(usersPlan, masked)];
 }
 
-/** Opens a store in a new folder. */
 export async function tempStore(maskFields: readonly string[] = []): Promise<TempStore> {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/database/data.db`;
@@ -50,7 +49,7 @@ export async function loadTexts(
   await store.loadFile({ runId, pipeline: "users", kind, name: `data/${kind}.jsonl` }, linesOf(texts));
 }
 
-/** Loads a run whose files nobody needs; it waits for its delivery. */
+/** Loads a run without files; its delivery is pending. */
 export async function loadedRun(store: Store): Promise<string> {
   const run = { runId: newRunId(), pipeline: "users", at: new Date().toISOString() };
   await store.announceRun(run);
@@ -65,7 +64,7 @@ export async function loadedRun(store: Store): Promise<string> {
   return run.runId;
 }
 
-/** Texts as the lines of a file. */
+/** Returns texts as the lines of a file. */
 export function linesOf(texts: string[], size = 100): LineSource {
   return async function* (onEnd) {
     for (let at = 0; at < texts.length; at += size) {
@@ -80,18 +79,18 @@ export function linesOf(texts: string[], size = 100): LineSource {
   };
 }
 
-/** A program of its own, run until it ends or is killed. */
+/** A child process that runs until it ends or is killed. */
 export interface Child extends AsyncDisposable {
-  /** Resolves when the program has written `text`. Throws when it ends before. */
+  /** Resolves once the program has written `text`. @throws Error if it ends before. */
   printed(text: string): Promise<void>;
   release(): Promise<void>;
-  /** SIGKILL, and waits until it is gone. */
+  /** Sends SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;
-  /** Waits for its end; returns its exit code. */
+  /** Waits until it ends; returns its exit code. */
   ended(): Promise<number>;
 }
 
-/** Runs `code`, which finds the folder of the store as `store`, such as `await import(store + "open.ts")`. */
+/** Runs `code`, in which `store` is the folder of the store, as in `await import(store + "open.ts")`. */
 export function startChild(code: string): Child {
   const process = new Deno.Command(Deno.execPath(), {
     args: [
@@ -117,7 +116,7 @@ export function startChild(code: string): Child {
     try {
       process.kill("SIGKILL");
     } catch {
-      // it has ended already
+      // it has already ended
     }
     await ended();
   };

@@ -1,6 +1,9 @@
 import { programPath } from "../../cli/services.ts";
 
-/** The arguments for `deno` of a task, for another working directory than the project's; what deno itself downloads isn't said among what the task says. */
+/**
+ * Returns the `deno` arguments of a task, for another working directory than the project's. They suppress
+ * Deno's messages about downloads.
+ */
 export function taskOf(name: string): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(programPath("deno.json"))) as {
     readonly tasks: Record<string, { readonly command: string }>;

@@ -1,5 +1,5 @@
 /**
- * A channel of a test's own.
+ * A channel in a temporary folder.
  *
  * @module
  */

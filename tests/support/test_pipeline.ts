@@ -1,5 +1,6 @@
 /**
- * A whole pipeline of one's own in a temporary working folder: the services as processes with the permissions of their tasks, real servers.
+ * A whole pipeline in a temporary working folder: real servers, and the services as processes with the
+ * permissions of their tasks.
  *
  * ```ts
  * await using pipeline = await startPipeline({ channel: "redis", sftp: "openssh", users: 500 });
@@ -8,8 +9,8 @@
  * assert.equal(pipeline.tables().processed_users, 500);
  * ```
  *
- * Nothing is started by itself but the source and the servers; the schedule is off and no run is asked for, unless `env` says so. All waiting
- * goes through `until`, which ends with the services' last lines when what is waited for doesn't come.
+ * Only the source and the servers start automatically; unless `env` says otherwise, the schedule is off and
+ * no run is requested. All waits use `until`, whose error contains the services' last lines.
  *
  * @module
  */
@@ -40,43 +41,40 @@ import { localSite, opensshSite, type Site } from "./site.ts";
 import { taskOf } from "./task.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
 
-/** What the pipeline is made of. */
 export interface TestPipelineOptions extends SourceOptions {
-  /** Default `embedded`: the queue file. */
+  /** Default: `embedded`, the queue file. */
   readonly channel?: "embedded" | "redis";
-  /** Where runs and records are kept. Default: SQLite, in the working folder. */
+  /** The engine for runs and records. Default: SQLite, in the working folder. */
   readonly engine?: Engine;
   /** Password of the Redis server. */
   readonly redisPassword?: string;
-  /** Default `local`, the server that comes with the pipeline; `none` leaves `SFTP_HOST` unset. */
+  /** Default: `local`, the server that comes with the pipeline. `none` leaves `SFTP_HOST` unset. */
   readonly sftp?: "local" | "openssh" | "none";
   /** Passphrase of the key that logs in. */
   readonly passphrase?: string;
-  /** Variables of all services, in place of the pipeline's own. */
+  /** Variables of all services that replace the pipeline's own. */
   readonly env?: Environment;
-  /** Called with the working folder while it is empty; what it gives to `owned` is disposed of when all processes have ended. */
+  /** Called with the empty working folder. Disposables in `owned` are disposed of after all processes have ended. */
   readonly furnish?: (folder: string, owned: AsyncDisposableStack) => Promise<void>;
 }
 
-/** A program that was run to its end. */
+/** A program that has ended. */
 export interface Ended {
   readonly code: number;
-  /** What it wrote on standard output. */
   readonly stdout: string;
-  /** What it wrote on standard error. */
   readonly stderr: string;
 }
 
-/** A line that a service wrote, on standard output or standard error. */
+/** A line that a service wrote to standard output or standard error. */
 export interface LogLine {
   readonly part: string;
   readonly text: string;
 }
 
-/** How long anything may take before it has failed, in milliseconds. */
+/** The longest wait before a test has failed, in milliseconds. */
 const PATIENCE_MS = 120_000;
 
-/** Makes the folder, the source, the channel and the SFTP server; the services are started by `start`. */
+/** Creates the folder, the source, the channel and the SFTP server. `start` starts the services. */
 export async function startPipeline(options: TestPipelineOptions = {}): Promise<TestPipeline> {
   await using owned = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "pipeline-" });
@@ -118,7 +116,7 @@ export async function startPipeline(options: TestPipelineOptions = {}): Promise<
   return new TestPipeline({ folder, env, pipelines, source, redis, site, channel, place }, owned.move());
 }
 
-/** This process's environment without any variable of the pipeline's own: a stranger's. */
+/** Returns this process's environment without the pipeline's variables. */
 export async function bareEnvironment(): Promise<Record<string, string>> {
   const ours = new Set(Object.values(VARIABLES).flatMap((variables) => Object.keys(variables)));
   const theirs = Object.entries(await readEnvironment("/dev/null")).filter((
@@ -142,14 +140,14 @@ interface Parts {
 export class TestPipeline implements AsyncDisposable {
   /** The working folder of all services. */
   readonly folder: string;
-  /** The variables that services are started with from now on; may be changed. */
+  /** The variables for services that start from now on. Can be changed. */
   readonly env: Environment;
-  /** The definitions that services are started with. */
+  /** The definitions for services. */
   readonly pipelines: Pipelines;
   readonly source: RunningSource;
-  /** The Redis server, where there is one. */
+  /** The Redis server, if there is one. */
   readonly redis: RedisServer | undefined;
-  /** The SFTP server, where there is one. */
+  /** The SFTP server, if there is one. */
   readonly site: Site | undefined;
   /** The test's own connection to the channel. */
   readonly channel: Channel;
@@ -172,22 +170,22 @@ export class TestPipeline implements AsyncDisposable {
     } = parts);
   }
 
-  /** Starts services with the least permissions that the configuration needs; resolves when all are ready for work. */
+  /** Starts services with the least permissions that the configuration needs; resolves once all are ready. */
   async start(...services: Service[]): Promise<void> {
     await Promise.all(services.map((service) => this.begin(service).line(/"message":"ready"/)));
   }
 
-  /** Starts one service and doesn't wait. */
+  /** Starts a service without waiting. */
   begin(service: Service, ...args: string[]): Running {
     return this.spawn(service, commandOf(service, this.env, this.pipelines, args));
   }
 
-  /** Starts `deno task NAME`, with the permissions that the task has, and doesn't wait. */
+  /** Starts `deno task NAME`, with the task's permissions, without waiting. */
   beginTask(name: string, ...args: string[]): Running {
     return this.spawn(name, [...taskOf(name), ...args]);
   }
 
-  /** Starts `deno` with these arguments and the pipeline's variables, under a name of its own. */
+  /** Starts `deno` with these arguments and the pipeline's variables, under this name. */
   spawn(name: string, args: string[]): Running {
     const running = start({ name, args, env: this.env, cwd: this.folder }, (part, text) => {
       this.#lines.push({ part, text });
@@ -197,7 +195,7 @@ export class TestPipeline implements AsyncDisposable {
     return running;
   }
 
-  /** Carries out `deno task NAME` to its end, with the permissions that the task has. */
+  /** Runs `deno task NAME` with the task's permissions, and waits until it ends. */
   async task(name: string, ...args: string[]): Promise<Ended> {
     const set = Object.entries(this.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -213,19 +211,18 @@ export class TestPipeline implements AsyncDisposable {
     return { code, stdout: out, stderr: err };
   }
 
-  /** The process of a service that was started. */
+  /** Returns the process of a started service. */
   process(service: string): Running {
     const running = this.#running.get(service);
     if (running === undefined) throw new Error(`${service} isn't running.`);
     return running;
   }
 
-  /** Sends a signal to a service. */
   signal(service: string, signal: Deno.Signal): void {
     Deno.kill(this.process(service).pid, signal);
   }
 
-  /** SIGKILL; resolves when the process is gone. */
+  /** Sends SIGKILL; resolves once the processes are gone. */
   async kill(...services: string[]): Promise<void> {
     for (const service of services) {
       const { ended } = this.process(service);
@@ -235,19 +232,19 @@ export class TestPipeline implements AsyncDisposable {
     }
   }
 
-  /** SIGTERM, and SIGKILL when it hasn't ended in the time that the supervisor gives it; returns the exit code. */
+  /** Sends SIGTERM, and SIGKILL if it doesn't end in the time that the supervisor allows; returns the exit code. */
   async stop(service: string): Promise<number> {
     const code = await this.process(service).stop();
     this.#running.delete(service);
     return code;
   }
 
-  /** Asks for a run and answers its id at once. */
+  /** Requests a run; returns its id at once. */
   tell(pipeline?: string): Promise<string> {
     return tell(this.channel, { requestedBy: "test", actor: "cli", pipeline }, { queue: true });
   }
 
-  /** Requests a run and answers its events, up to its end. */
+  /** Requests a run; returns its events once it has ended. */
   ask(): Promise<RunEvent[]> {
     const signal = AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), this.#gone.signal]);
     return Array.fromAsync(
@@ -255,15 +252,16 @@ export class TestPipeline implements AsyncDisposable {
     );
   }
 
-  /** Waits until the run, or the only one there is, has completed. @throws Error when it fails, or doesn't come to an end. */
+  /** Waits until the run, or the only run, is complete. @throws Error if it fails or doesn't end. */
   completed(runId?: string): Promise<RunRow> {
     return this.status("COMPLETED", runId);
   }
 
   /**
-   * Waits until the run, or the only one there is, has the status. Where an unfinished run is resumed in its place, that one counts.
+   * Waits until the run, or the only run, has this status. If an unfinished run is resumed in its place,
+   * waits for that one.
    *
-   * @throws Error when it comes to another end.
+   * @throws Error if it ends with another status.
    */
   async status(wanted: RunStatus, runId?: string): Promise<RunRow> {
     let last: RunRow | undefined;
@@ -276,38 +274,41 @@ export class TestPipeline implements AsyncDisposable {
     }, () => `it is ${last?.status ?? "unknown"} (${last?.delivery_error ?? last?.failure_reason})`);
   }
 
-  /** The row of the run, or of the newest one; where an unfinished run is resumed in its place, of that one. */
+  /**
+   * Returns the row of the run, or of the newest one. If an unfinished run is resumed in its place, returns
+   * that one's row.
+   */
   run(runId?: string): RunRow | undefined {
     const runs = this.runs();
     const run = runId === undefined ? runs[0] : runs.find((run) => run.run_id === runId);
     return run?.superseded_by == null ? run : this.run(run.superseded_by);
   }
 
-  /** The rows of all runs, newest first. */
+  /** Returns the rows of all runs, newest first. */
   runs(): RunRow[] {
     return this.sql<RunRow>("SELECT * FROM etl_runs ORDER BY id DESC");
   }
 
-  /** The run's events in the database. */
+  /** Returns the run's events from the database. */
   events(runId: string): RunEvent[] {
     return this.sql<{ body: string }>(
       `SELECT body FROM run_events WHERE run_id = ${sqlText(runId)} ORDER BY at, seq`,
     ).map(({ body }) => JSON.parse(body));
   }
 
-  /** What a person with a client of the database sees; nothing before the database is there. */
+  /** Returns the rows of a query by a client of the database; none before the database exists. */
   sql<Row = Record<string, unknown>>(query: string): Row[] {
     return this.place.rows<Row>(query);
   }
 
-  /** How many rows each table of users has. */
+  /** Returns the number of rows in each table of users. */
   tables(): Record<"raw_users" | "processed_users" | "invalid_users", number> {
     const count = (table: string) => this.sql<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0;
     const [raw, processed, invalid] = ["raw_users", "processed_users", "invalid_users"].map(count);
     return { raw_users: raw!, processed_users: processed!, invalid_users: invalid! };
   }
 
-  /** The run's data files, as in messages; sorted. */
+  /** Returns the data files as messages name them, sorted. */
   async dataFiles(): Promise<string[]> {
     const files = await Promise.all(
       ["raw_users", "processed_users", "dlq"].map(async (kind) =>
@@ -317,27 +318,27 @@ export class TestPipeline implements AsyncDisposable {
     return files.flat().sort();
   }
 
-  /** Those of them that aren't whole yet. */
+  /** Returns the data files that aren't complete yet. */
   async partFiles(): Promise<string[]> {
     return (await this.dataFiles()).filter((name) => name.endsWith(".part"));
   }
 
-  /** The names of what was delivered, half delivered files included; sorted. */
+  /** Returns the names of the delivered files, including incomplete ones, sorted. */
   async remoteFiles(): Promise<string[]> {
     return this.site === undefined ? [] : (await namesIn(this.site.disk)).sort();
   }
 
-  /** The lines of a file in the working folder. */
+  /** Returns the lines of a file in the working folder. */
   async lines(path: string): Promise<string[]> {
     return (await Deno.readTextFile(`${this.folder}/${path}`)).split("\n").slice(0, -1);
   }
 
-  /** All that services and tasks have written. */
+  /** Returns everything that services and tasks have written. */
   logs(): readonly LogLine[] {
     return this.#lines;
   }
 
-  /** Waits until a service has written a line that matches, since the pipeline was started. */
+  /** Waits until a service has written a matching line, since the pipeline was started. */
   async logged(pattern: RegExp, part?: string): Promise<LogLine> {
     return await this.until(
       `a line that matches ${pattern}`,
@@ -345,7 +346,7 @@ export class TestPipeline implements AsyncDisposable {
     );
   }
 
-  /** Waits until `look` answers something. @throws Error with the last lines of the services when it doesn't. */
+  /** Waits until `look` returns a value. @throws Error with the services' last lines after the limit. */
   async until<T>(
     what: string,
     look: () => T | undefined | false | Promise<T | undefined | false>,
@@ -361,7 +362,7 @@ export class TestPipeline implements AsyncDisposable {
         const lines = this.#lines.slice(-30).map(({ part, text }) => `${part}: ${text}`);
         throw new Error(`Waited for ${what}: ${instead()}.\n${lines.join("\n")}`);
       }
-      await pause(Math.min(10 + (Date.now() - start) / 20, 50)); // a look costs as much as what it waits for
+      await pause(Math.min(10 + (Date.now() - start) / 20, 50)); // a look costs as much as the work that it waits for
     }
   }
 

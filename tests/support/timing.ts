@@ -1,10 +1,13 @@
 /**
- * How long work takes, on a machine that may be busy with something else.
+ * Measures the duration of work on a machine that may be busy.
  *
  * @module
  */
 
-/** The least time that `work` takes of some goes, in milliseconds: what else the machine does only ever adds to it. */
+/**
+ * Returns the shortest duration of `goes` calls of `work`, in milliseconds. Other load on the machine can only
+ * add to it.
+ */
 export async function leastMs(work: () => unknown, goes = 7): Promise<number> {
   let least = Infinity;
   for (let n = 0; n < goes; n++) {

@@ -1,5 +1,5 @@
 /**
- * A small disk of one's own, to be filled.
+ * A small disk for tests to fill.
  *
  * @module
  */
@@ -7,17 +7,17 @@
 /** A mounted disk. Disposing of it unmounts it. */
 export interface SmallDisk extends AsyncDisposable {
   readonly path: string;
-  /** Fills what is free, but for `spare` bytes. */
+  /** Fills the free space, except for `spare` bytes. */
   fill(spare?: number): Promise<void>;
   free(): Promise<void>;
-  /** Gives the disk another size, in bytes. */
+  /** Changes the size of the disk, in bytes. */
   resize(bytes: number): Promise<void>;
 }
 
-/** The filler's name; hidden, so that nobody takes it for data. */
+/** The name of the file that fills the disk; hidden, so that it isn't taken for data. */
 const FILLER = ".filler";
 
-/** Mounts a disk of `bytes` over the folder `path`; undefined where this process may not mount. */
+/** Mounts a disk of `bytes` over the folder `path`; returns undefined if this process can't mount. */
 export async function smallDisk(path: string, bytes: number): Promise<SmallDisk | undefined> {
   await Deno.mkdir(path, { recursive: true });
   const size = String(Math.ceil(bytes / 1024));
@@ -31,7 +31,7 @@ export async function smallDisk(path: string, bytes: number): Promise<SmallDisk 
       try {
         for (;;) await file.write(block);
       } catch {
-        // Full: there is no other way to know.
+        // The disk is full: only a failed write shows it.
       }
       await file.truncate(Math.max(0, (await file.stat()).size - spare));
     },
@@ -41,11 +41,11 @@ export async function smallDisk(path: string, bytes: number): Promise<SmallDisk 
       }
     },
     async free() {
-      await Deno.truncate(filler); // a process that another test is starting may hold the file open for a moment
+      await Deno.truncate(filler); // a process that another test starts may briefly inherit the open file
       await Deno.remove(filler);
     },
     async [Symbol.asyncDispose]() {
-      // Lazily where somebody still has a file open: it goes with the last one.
+      // Lazily if a process still has a file open: the disk is unmounted with its last file.
       if (!(await ran("umount", path))) await ran("umount", "--lazy", path);
     },
   };

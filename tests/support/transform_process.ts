@@ -1,6 +1,8 @@
 /**
- * A transformer in a process of its own, to be killed or watched: handles one raw file of the data directory `data` in the working directory,
- * and prints a line with the records done and the memory used, in bytes, after each batch. Arguments: the raw file, the lookup file, and after how many records to stand still until something comes in.
+ * A transformer in a separate process, to be killed or watched. Handles one raw file of the data directory
+ * `data` in the working directory. After each batch, prints a line with the number of records done and the
+ * memory used, in bytes. Arguments: the raw file, the lookup file, and the number of records after which it
+ * stops until it receives input.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The plan of `pipelines/users.ts`, whose records most tests are about.
+ * The plan of `pipelines/users.ts`, which most tests use.
  *
  * @module
  */

@@ -1,24 +1,27 @@
 /**
- * Waiting for files to appear in a folder.
+ * Waits for files to appear in a folder.
  *
  * @module
  */
 
-/** A wait for longer fails: what it waits for won't come, in milliseconds. */
+/** The longest wait, in milliseconds. */
 const LIMIT_MS = 60_000;
 
-/** How often the folder is listed while something waits, in milliseconds: Deno keeps 16 events and drops the rest where this process is busy. */
+/**
+ * The interval between listings of the folder, in milliseconds. Deno keeps 16 events and drops the rest if
+ * this process is busy.
+ */
 const LIST_EVERY_MS = 20;
 
-/** A folder that is watched since it was made. Disposing of it ends that. */
+/** A folder that has been watched since it was created. Disposing of it ends the watch. */
 export interface WatchedFolder extends Disposable {
-  /** Resolves with the name of a file that was seen there since, and that `pattern` matches. */
+  /** Resolves with the name of a file that has appeared and that `pattern` matches. */
   created(pattern: RegExp): Promise<string>;
-  /** Resolves when a file that was seen there, and that `pattern` matches, was removed or renamed. */
+  /** Resolves once a file that has appeared and that `pattern` matches is removed or renamed. */
   removed(pattern: RegExp): Promise<void>;
 }
 
-/** Watches `folder`, which has to be there. */
+/** Watches `folder`, which has to exist. */
 export function watchFolder(folder: string): WatchedFolder {
   const watcher = Deno.watchFs(folder, { recursive: false });
   const before = new Set(namesIn(folder));

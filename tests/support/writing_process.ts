@@ -1,6 +1,6 @@
 /**
- * A process that fills a database or a queue, to be run with a limit on the size of its files: `database FOLDER` or `queue FOLDER`. Prints the
- * class of the error that ended it, or `done`.
+ * A process that fills a database or a queue, to be run with a limit on file sizes: `database FOLDER` or
+ * `queue FOLDER`. Prints the class of the error that ended it, or `done`.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export const RECORDS = 1_000;
 const TEXTS = Array.from({ length: RECORDS }, (_, id) => JSON.stringify({ id, text: "x".repeat(1_000) }));
 export const MESSAGES = 300;
 
-/** Loads a file of `RECORDS` records; nothing the second time. */
+/** Loads a file of `RECORDS` records. Does nothing the second time. */
 export async function fillDatabase(folder: string): Promise<void> {
   await using store = await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) });
   const file = { runId: "run-1", pipeline: "users", kind: "raw", name: "data/raw_users/a.jsonl" } as const;
@@ -22,7 +22,10 @@ export async function fillDatabase(folder: string): Promise<void> {
   await store.tidy();
 }
 
-/** Publishes `MESSAGES` messages under ids of their own, each once. `accepted` is called with how many there are for certain. */
+/**
+ * Publishes `MESSAGES` messages with unique ids, each once. Calls `accepted` with the number of messages that
+ * are certain.
+ */
 export async function fillQueue(folder: string, accepted: (messages: number) => void): Promise<void> {
   await using channel = await openEmbeddedChannel(`${folder}/queue.db`);
   for (let i = 0; i < MESSAGES; i++) {
