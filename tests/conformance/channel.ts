@@ -1,5 +1,5 @@
 /**
- * What every adapter of the `Channel` port has to keep: one suite, run against each of them.
+ * The test suite that every adapter of the `Channel` port has to pass.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { CLAIM_CASES } from "./claim_cases.ts";
 import { MAILBOX_CASES } from "./mailbox_cases.ts";
 
 export interface Subject {
-  /** Its name, in the names of the tests. */
+  /** Part of the names of the tests. */
   readonly name: string;
   readonly needs?: readonly Program[];
-  /** Makes a transport for one test. */
+  /** Creates a transport for one test. */
   start(): Promise<Transport>;
 }
 

@@ -23,7 +23,7 @@ testChannel({
   },
 });
 
-/** A transport that any number of handles and processes can open. */
+/** Returns a transport that any number of handles and processes can open. */
 function shared(place: ChannelPlace, remove: () => PromiseLike<void>): Transport {
   const handles: Channel[] = [];
   return {

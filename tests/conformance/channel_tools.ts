@@ -1,5 +1,5 @@
 /**
- * What tests of channels do again and again.
+ * Tools for tests of channels.
  *
  * @module
  */
@@ -11,35 +11,37 @@ import { linesOf } from "../support/output.ts";
 /** The mailbox that tests publish to. */
 export const BOX = "channel:box";
 export const OUT = "channel:out";
-/** A lease that outlasts a test, on a busy machine too. */
+/** A lease that outlasts a test, even on a busy machine. */
 export const LONG_MS = 600_000;
-/** After how long what has to come at once counts as not coming. */
+/** The longest wait for something that should happen at once. */
 const PATIENCE_MS = 60_000;
-/** A lease that runs out, and a wait that is long enough to see nothing come. */
+/** A lease that expires during a test, and a wait that is long enough to see that nothing arrives. */
 export const SHORT_MS = 60;
 
 /** A signal that is never aborted. */
 export const NEVER: AbortSignal = new AbortController().signal;
 
-/** A transport of one's own, empty at first. */
+/** A separate transport, empty at first. */
 export interface Transport extends AsyncDisposable {
-  /** Another handle on it, as another process would have; the transport closes it in the end. */
+  /** Opens another handle, as another process would. The transport closes it. */
   open(): Promise<Channel>;
-  /** How another process opens it, where one can. */
+  /** How another process opens the transport, if it can. */
   readonly place?: ChannelPlace;
 }
 
-/** Tests a promise on a transport that is empty, with a first handle on it. */
+/** Tests a promise on an empty transport, with a first handle on it. */
 export type Case = (transport: Transport, channel: Channel) => Promise<void>;
-/** Tests of promises, by the promise. */
 export type Cases = Readonly<Record<string, Case>>;
 
-/** A message for the box. */
+/** Returns a message for `BOX`. */
 export function message(id: string, body = `{"id":"${id}"}`): Outgoing {
   return { to: BOX, id, body };
 }
 
-/** The next message, which has to come. A test may await something else first: what fails meanwhile fails where this is awaited. */
+/**
+ * Claims the next message, which has to arrive. A test may await something else first: an error in the
+ * meantime is thrown when this is awaited.
+ */
 export function take(channel: Channel, mailbox = BOX, leaseMs = LONG_MS): Promise<Claim> {
   const claiming = claimNext(channel, mailbox, leaseMs);
   claiming.catch(() => {});
@@ -58,7 +60,7 @@ async function claimNext(channel: Channel, mailbox: string, leaseMs: number): Pr
   }
 }
 
-/** Asserts that there is nothing to claim for `ms`. */
+/** Asserts that no message can be claimed for `ms`. */
 export async function nothing(channel: Channel, ms = SHORT_MS, mailbox = BOX): Promise<void> {
   const enough = new AbortController();
   const timer = setTimeout(() => enough.abort(), ms);
@@ -72,13 +74,13 @@ export async function nothing(channel: Channel, ms = SHORT_MS, mailbox = BOX): P
   }
 }
 
-/** How many messages and dead letters a mailbox holds. */
+/** Returns the number of messages and dead letters of a mailbox. */
 export async function depths(channel: Channel, mailbox: string): Promise<{ depth: number; dead: number }> {
   const { depth, dead } = await channel.mailbox(mailbox).state();
   return { depth, dead };
 }
 
-/** Asks again and again until the answer is true. */
+/** Repeats `condition` until it returns true. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (!await condition()) {
@@ -87,16 +89,16 @@ export async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
-/** A consumer in a process of its own, see `consumer.ts`. */
+/** A consumer in a separate process; see `consumer.ts`. */
 export interface Consumer extends AsyncDisposable {
-  /** The next line that it writes. */
+  /** Returns the next line of its output. */
   next(): Promise<string | undefined>;
   kill(): Promise<void>;
-  /** All lines that weren't read yet; to be called after `kill`. */
+  /** Returns all lines that weren't read yet. Call it after `kill`. */
   rest(): Promise<string[]>;
 }
 
-/** Starts a consumer of the box at `place`, with the given rights. */
+/** Starts a consumer of the mailbox at `place`, with the given permissions. */
 export function startConsumer(
   place: ChannelPlace | undefined,
   then: "hold" | "drain",

@@ -1,5 +1,5 @@
 /**
- * What the `Channel` port promises of publishing, claiming and settling, each with the test of it.
+ * Tests the promises of the `Channel` port about publishing, claiming and settling.
  *
  * @module
  */
@@ -20,7 +20,6 @@ import {
   until,
 } from "./channel_tools.ts";
 
-/** All of them by name. */
 export const CLAIM_CASES: Cases = {
   "messages are claimed in publishing order, with their published content": async (_, channel) => {
     const before = Date.now();

@@ -1,7 +1,8 @@
 /**
- * A consumer in a process of its own: opens the channel that its first argument names (the JSON of a `ChannelPlace`), claims from the mailbox of its
- * second, and writes `claimed <id> <attempt>` for each message. The third says what then: `hold` keeps the one message for ever, `drain`
- * completes each with an output `<id>/out` in the mailbox `<mailbox>:out`.
+ * A consumer in a separate process. Opens the channel of its first argument (the JSON of a `ChannelPlace`),
+ * claims from the mailbox of its second, and prints `claimed <id> <attempt>` for each message. The third
+ * argument says what follows: `hold` keeps the first message for ever; `drain` completes each message with an
+ * output `<id>/out` in the mailbox `<mailbox>:out`.
  *
  * @module
  */
@@ -9,7 +10,7 @@ import { openChannel } from "../../shared/channel/open.ts";
 
 const [place = "", mailbox = "", then = ""] = Deno.args;
 
-/** Takes messages until it is killed. */
+/** Claims messages until it is killed. */
 async function main(): Promise<void> {
   await using channel = await openChannel(JSON.parse(place));
   const never = new AbortController().signal;

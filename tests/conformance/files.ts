@@ -1,5 +1,5 @@
 /**
- * What every adapter of the Files port promises.
+ * Tests the promises of every adapter of the `Files` port.
  *
  * @module
  */
@@ -8,25 +8,25 @@ import { createHash } from "node:crypto";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
 import { Conflict, type FileFacts, type Files, type GrowingFile } from "../../shared/files/files.ts";
 
-/** A place for files that is empty at first. Disposing of it removes all of it. */
+/** A place for files, empty at first. Disposing of it removes all files. */
 export interface FilesStage extends AsyncDisposable {
-  /** The files, as one more machine sees them. */
+  /** Opens the files as another machine would. */
   open(): Files;
-  /** Writes over a complete file, as nobody but a mistake or a failing disk does. */
+  /** Overwrites a complete file, as a mistake or a failing disk would. */
   damage(path: string, text: string): Promise<void>;
-  /** Loses or damages what is safe of a growing file. */
+  /** Loses or damages the safe part of a growing file. */
   spoil(path: string, how: "lost" | "damaged"): Promise<void>;
-  /** Whatever there is of files, in any state: names, parts, uploads. */
+  /** Returns everything that is stored of files, in any state: names, parts, uploads. */
   traces(): Promise<string[]>;
 }
 
-/** An adapter. */
+/** An adapter to test. */
 export interface FilesKind {
   readonly name: string;
   open(): Promise<FilesStage>;
-  /** Bytes after which `sync` makes more of a resumable file safe, at most. */
+  /** `sync` makes more of a resumable file safe after at most this many bytes. */
   readonly step: number;
-  /** Bytes after which another file is sent, where it is sent in parts. */
+  /** Other files are sent in parts of this many bytes, if in parts at all. */
   readonly part: number;
 }
 
@@ -34,12 +34,12 @@ type Safe = Awaited<ReturnType<GrowingFile["sync"]>>;
 type Register = (name: string, body: () => Promise<void>) => void;
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
-const LINE = `${"ab✓\u{1f600}".padEnd(120, ".")}\n`; // characters of each length, at the seams of blocks and parts
+const LINE = `${"ab✓\u{1f600}".padEnd(120, ".")}\n`; // characters of each length, at the boundaries of blocks and parts
 
-/** Characters that are written at once: whole lines, as text ends inside no surrogate pair. */
+/** Characters per write: whole lines, so that no write splits a surrogate pair. */
 const SLICE = LINE.length * 700;
 
-/** Text of at least `bytes`. */
+/** Returns text of at least `bytes`. */
 const textOf = (bytes: number) => LINE.repeat(Math.ceil(bytes / new TextEncoder().encode(LINE).length));
 
 async function linesOf(batches: AsyncIterable<{ lines: string[] }>): Promise<string[]> {
@@ -54,7 +54,7 @@ async function write(files: Files, path: string, text: string, options = {}): Pr
   return await file.publish(options);
 }
 
-/** Writes pages of `text`, as the extractor does, until the file says that some of them are safe. */
+/** Writes pages of `text`, as the extractor does, until the file reports that some of them are safe. */
 async function writePages(file: GrowingFile, text: string): Promise<Safe> {
   for (let at = 0; at < text.length; at += SLICE) {
     await file.write(text.slice(at, at + SLICE));
@@ -173,7 +173,7 @@ export function filesConformance({ name: kind, open, step, part }: FilesKind, re
         await file.write("half a li");
       }
       assert.equal(await files.exists(path), false);
-      for (let times = 0; times < 2; times++) { // the second machine dies, too
+      for (let times = 0; times < 2; times++) { // the second machine dies too
         await using file = await stage.open().resume(path, safe);
         assert.ok(file !== undefined);
         assert.equal(file.bytes, safe.bytes);

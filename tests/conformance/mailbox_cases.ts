@@ -1,5 +1,5 @@
 /**
- * What the `Channel` port promises of mailboxes, dead letters, watches and the directory, each with the test of it.
+ * Tests the promises of the `Channel` port about mailboxes, dead letters, watches and the directory.
  *
  * @module
  */
@@ -18,7 +18,6 @@ import {
   until,
 } from "./channel_tools.ts";
 
-/** All of them by name. */
 export const MAILBOX_CASES: Cases = {
   "a buried message becomes a dead letter with its text, reason and attempts": async (_, channel) => {
     const box = channel.mailbox(BOX);

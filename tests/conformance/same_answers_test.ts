@@ -37,7 +37,7 @@ const NAMES = [
   "1e1",
 ];
 const NUMBERS = [0, -0.5, 1, 1.5, 2, 10, 1e21, 1e-7, -3, 100, 9_007_199_254_740_991];
-/** Mostly one of a few, so that many searches find something. */
+/** Mostly one of a few values, so that many searches match. */
 const mostly = <T>(few: readonly T[], others: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...few) }, { weight: 1, arbitrary: others });
 const name = mostly(NAMES, fc.string({ unit: "grapheme", maxLength: 4 }));
@@ -58,7 +58,7 @@ const record = fc.record({
   company: fc.record({ department: orNull(name) }, { requiredKeys: [] }),
 }, { requiredKeys: ["id"] });
 
-/** The record as its source writes it: whole numbers with and without a fraction, and beyond 2^53. */
+/** The record as its source writes it, with whole numbers with and without a fraction, and beyond 2^53. */
 const line = fc.tuple(record, fc.nat(5)).map(([record, way]) => ({
   id: `${typeof record.id} ${record.id}`,
   text: JSON.stringify(record).replaceAll(
@@ -74,7 +74,7 @@ const pattern = fc.array(mostly(["%", "_", "%", "a", "A"], fc.constantFrom("b", 
 
 type Value = string | number | boolean;
 
-/** A condition that a client may put on a field: the API lets nothing else through. */
+/** A condition on a field that the API accepts. */
 function conditionOn(
   values: fc.Arbitrary<Value>,
   ordered: fc.Arbitrary<string | number>,
@@ -129,7 +129,7 @@ const definition = peopleWith({
 const shown = (value: unknown) =>
   JSON.stringify(value, (_, one) => typeof one === "bigint" ? `${one}n` : one);
 
-/** All pages from one end to the other, each of `limit` rows. */
+/** Returns all pages from one end to the other, each of `limit` rows. */
 async function pagesOf({ current }: Store, where: Conditions, limit: number, from: "start" | "end") {
   const pages: unknown[][] = [];
   let cursor: CurrentCursor | undefined;

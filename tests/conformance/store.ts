@@ -1,5 +1,5 @@
 /**
- * What every store has to do, whatever engine keeps it: the same cases run against each of them.
+ * The test cases that every engine of the store has to pass.
  *
  * @module
  */
@@ -13,20 +13,22 @@ import { linesOf, usersTables } from "../support/store.ts";
 import { currentCases } from "./store_current.ts";
 import { recordCases } from "./store_records.ts";
 
-/** An engine to test. */
 export interface StoreEngine {
-  /** A store of its own, empty. */
+  /** Opens a new, empty store. */
   open(pipelines?: readonly Defined[]): Promise<OpenStore>;
-  /** Ends an engine of its own process, and with it what is being written, as a power cut would, and lets it begin again. */
+  /**
+   * Kills an engine that runs as a separate process, as a power cut would, and restarts it. Writes in
+   * progress are lost.
+   */
   readonly kill?: () => Promise<void>;
 }
 
-/** An open store. Disposing of it removes all that belongs to it. */
+/** An open store. Disposing of it removes its data. */
 export interface OpenStore extends AsyncDisposable {
   readonly store: Store;
-  /** The same database as another process of another machine has it. The caller closes it. */
+  /** Opens the same database as a process on another machine would. The caller closes it. */
   another(): Promise<Store>;
-  /** As a reader has it. The caller closes it. */
+  /** Opens the same database as a reader does. The caller closes it. */
   reader(): Promise<ReadStore>;
 }
 
@@ -39,14 +41,14 @@ const FILE: FileToLoad = {
   name: "data/raw_users/records_20261124_030000.jsonl",
 };
 
-/** All texts of a run's file, by line. */
+/** Returns all texts of a run's file, with their line numbers. */
 async function textsOf(store: Store, runId = FILE.runId): Promise<[number, string][]> {
   const [file] = (await store.runs.filesOf([runId])).get(runId)!;
   if (file === undefined) return [];
   return (await Array.fromAsync(store.records.unmaskedLines(file))).map(({ line, text }) => [line, text]);
 }
 
-/** Lines that stop in the middle until they are let go on; what was sent before waits for its commit. */
+/** Returns lines that stop halfway until `go` is called. Those sent before are not committed yet. */
 export function pausedLines(
   lines: readonly string[],
 ): { source: LineSource; reached: Promise<void>; go: () => void } {
@@ -64,10 +66,10 @@ export function pausedLines(
   return { source, reached: reached.promise, go: gate.resolve };
 }
 
-/** Runs a case with a store of its own. */
+/** Runs a case with a new store. */
 export type UsingStore = (name: string, work: (opened: OpenStore) => Promise<void>) => Promise<boolean>;
 
-/** Runs all cases as steps of `t`, each with a store of its own. */
+/** Runs all cases as steps of `t`, each with a new store. */
 export async function storeConformance(t: Deno.TestContext, engine: StoreEngine): Promise<void> {
   const usingStore: UsingStore = (name, work) =>
     t.step(name, async () => {
@@ -209,7 +211,7 @@ export async function storeConformance(t: Deno.TestContext, engine: StoreEngine)
   });
 
   const { kill } = engine;
-  // one within the saver ends with it: saver/load_test.ts
+  // an engine within the saver ends with the saver: see saver/load_test.ts
   if (kill !== undefined) {
     await usingStore(
       "an engine killed in the middle of a load keeps nothing of it, and the load is repeated",

@@ -1,5 +1,5 @@
 /**
- * What every store returns about the current state.
+ * Tests the current state in every store.
  *
  * @module
  */
@@ -28,7 +28,6 @@ async function load(store: Store, valid: string[], requestedAt = Date.now()): Pr
   return run.runId;
 }
 
-/** Runs the cases. */
 export async function currentCases(usingStore: UsingStore): Promise<void> {
   await usingStore(
     "keys beyond 2^53 keep their digits in pages, cursors, changes and searches",

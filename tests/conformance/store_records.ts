@@ -1,5 +1,5 @@
 /**
- * What every store keeps of runs beside their records: events, corrections, decisions, deliveries, notifications.
+ * Tests the events, corrections, decisions, deliveries and notifications in every store.
  *
  * @module
  */
@@ -13,7 +13,6 @@ import type { UsingStore } from "./store.ts";
 const START = Date.UTC(2026, 10, 24, 3);
 const at = (ms: number) => new Date(START + ms).toISOString();
 
-/** Runs the cases. */
 export async function recordCases(usingStore: UsingStore): Promise<void> {
   await usingStore(
     "a run proceeds from its request to its delivery, in whatever order its events arrive",
@@ -307,13 +306,13 @@ export async function recordCases(usingStore: UsingStore): Promise<void> {
       assert.ok(trimmed.records > 0);
       assert.deepEqual(await store.current.page("users", {}, { limit: 9 }), before);
       assert.deepEqual(await reading.problemsOfCurrent("users"), []);
-      // what nobody has corrected stays, what a later run held as a valid record goes
+      // uncorrected invalid records stay; those that are valid in a later run are removed
       const invalid = await store.records.page("invalid_users", { runId: first }, { limit: 9 });
       assert.deepEqual(invalid.map(({ record }) => (record as typeof bad).id), [3]);
       assert.deepEqual(await store.records.page("raw_users", { runId: second }, { limit: 9 }), []);
       assert.equal((await store.records.page("raw_users", { runId: third }, { limit: 9 })).length, 3);
       assert.equal((await store.trim(tomorrow)).records, 0);
-      // an event that comes late starts from what followed from those that went
+      // a late event continues from the result of the removed events
       const again = { id: "again", run_id: first, actor: "courier", published_at: at(9_000) };
       await store.record([
         RunEvent.parse({ ...again, type: "phase_started", phase: "DELIVERING", attempt: 1 }),

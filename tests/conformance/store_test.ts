@@ -1,5 +1,5 @@
 /**
- * The promises of every store, kept by each of its engines.
+ * Runs the conformance suite of the store for each engine.
  *
  * @module
  */
