@@ -1,5 +1,5 @@
 /**
- * Extractors on machines of their own: they share PostgreSQL and a store, and no folder.
+ * Extractors on separate machines. They share PostgreSQL and a store, but no folder.
  *
  * @module
  */
@@ -56,7 +56,7 @@ test("the extractor on another machine resumes the run of one that died, though 
   await pipeline.start("extractor", "transformer", "saver");
   const rawFile = await pipeline.until("the run is completed", async () => {
     const row = await ask(`SELECT raw_file FROM etl_runs WHERE run_id = '${runId}' AND status = 'COMPLETED'`)
-      .catch(() => ""); // the saver hasn't made the table yet
+      .catch(() => ""); // the saver hasn't created the table yet
     return row === "" ? undefined : row;
   });
 

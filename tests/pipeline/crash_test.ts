@@ -18,7 +18,7 @@ const RAW = `data/raw_users/records_${STAMP}.jsonl`;
 const PROCESSED = `data/processed_users/etl_${STAMP}.jsonl`;
 const DEAD = `data/dlq/invalid_users_${STAMP}.jsonl`;
 
-/** The lines of a raw file of users, one in ten invalid. */
+/** Returns the lines of a raw file of users, one in ten invalid. */
 function rawText(count: number): string {
   const users = new Users(0.1, 1);
   return Array.from({ length: count }, (_, i) => `${users.json(i)}\n`).join("");
@@ -69,7 +69,8 @@ onEachEngine("duplicate messages change nothing", async (engine) => {
     pipeline.events(before.run_id).filter((event) =>
       event.type === "phase_completed" && event.phase === "DELIVERING"
     ).length;
-  // The first once, the second by the load that came twice and by the transform that came twice, and the order itself.
+  // One for the first delivery, two for the repeated load and the repeated transform, and one for the
+  // repeated order.
   await pipeline.until("everything has been done again", () => deliveries() === 4);
   const after = await pipeline.completed(before.run_id);
   assert.deepEqual({ ...after, status_at: "", finished_at: "", delivered_at: "" }, row);
@@ -85,7 +86,7 @@ async function firstOf(bodies: AsyncIterable<string>): Promise<string | undefine
 Deno.test("a transformer killed midway through a file leaves no file under a final name, and the next one does the run once", async () => {
   await using pipeline = await startPipeline({ sftp: "none" });
   const text = rawText(2_000);
-  // A pipe in place of the raw file: the transformer stands in the middle of it for as long as nothing more comes.
+  // A pipe in place of the raw file makes the transformer wait in the middle of it.
   await Deno.mkdir(`${pipeline.folder}/data/raw_users`, { recursive: true });
   await new Deno.Command("mkfifo", { args: [`${pipeline.folder}/${RAW}`] }).output();
   await pipeline.start("transformer", "saver");
@@ -119,7 +120,7 @@ async function size(pipeline: TestPipeline, path: string): Promise<number> {
   return (await Deno.stat(`${pipeline.folder}/${path}`)).size;
 }
 
-/** Keeps the saver from acknowledging anything. */
+/** Keeps the saver from acknowledging messages. */
 const STOPS = {
   embedded(pipeline: TestPipeline): Promise<() => void> {
     const queue = new DatabaseSync(`${pipeline.folder}/database/queue.db`, { timeout: 5_000 });
@@ -129,12 +130,13 @@ const STOPS = {
       queue.close();
     });
   },
-  // a frozen server would carry out what it finds in its socket once it runs again; a paused one drops what a client that is gone has sent
+  // A frozen server would execute the commands in its socket once it runs again; a paused one drops those of
+  // a closed connection.
   async redis(pipeline: TestPipeline): Promise<() => Promise<void>> {
     const operator = await plainClient(pipeline.redis!);
     await operator.sendCommand(["CLIENT", "PAUSE", "60000", "WRITE"]);
     return async () => {
-      // when a second ping is answered, the server has met the end of the connections that ended before the first
+      // when the server answers the second ping, it has noticed the connections that ended before the first
       for (let i = 0; i < 2; i++) await operator.ping();
       await operator.sendCommand(["CLIENT", "UNPAUSE"]);
       operator.destroy();
@@ -142,7 +144,7 @@ const STOPS = {
   },
 };
 
-/** A saver that is killed between load and acknowledgement. */
+/** Kills a saver between load and acknowledgement. */
 async function killedBeforeAcknowledging(channel: "embedded" | "redis", engine: Engine): Promise<void> {
   await using pipeline = await startPipeline({ engine, channel, sftp: "none" });
   const users = channel === "redis" ? 15_000 : 5_000; // a locked queue file slows the saver down, a frozen server doesn't
@@ -166,7 +168,7 @@ async function killedBeforeAcknowledging(channel: "embedded" | "redis", engine: 
   await pipeline.start("saver");
   await pipeline.completed(runId);
   await oneOfEach(pipeline, runId, [users * 0.9, users * 0.1]);
-  // What the killed saver had claimed is recorded only when its lease has ended, maybe after the run's end.
+  // The claim of the killed saver is recorded only after its lease has expired, perhaps after the run's end.
   const loading = await pipeline.until("the events of both tries", () => {
     const events = pipeline.events(runId).filter((event) => "phase" in event && event.phase === "LOADING");
     const count = (wanted: RunEvent["type"]) => events.filter(({ type }) => type === wanted).length;
@@ -218,7 +220,7 @@ Deno.test("an extractor killed between two pages resumes at the second, in the s
   assert.deepEqual(await pipeline.partFiles(), []);
 });
 
-/** How far the extractor's checkpoint is. */
+/** Returns the position in the extractor's checkpoint. */
 async function noted(pipeline: TestPipeline): Promise<number | undefined> {
   const text = await Deno.readTextFile(`${pipeline.folder}/data/state/extractor_state.json`).catch(() =>
     "{}"

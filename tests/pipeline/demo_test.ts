@@ -8,7 +8,7 @@ const test = needing("git", "sqlite3");
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A copy of the project as a clone of it would be: what is kept in git, and what would be added to it. */
+/** Copies the project as a clone would have it: the tracked files, and those that would be added. */
 async function freshCopy(): Promise<{ folder: string } & AsyncDisposable> {
   const folder = await Deno.makeTempDir({ prefix: "clone-" });
   const listed = await new Deno.Command("git", {

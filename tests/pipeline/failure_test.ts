@@ -8,7 +8,7 @@ import { needing } from "../support/needs.ts";
 
 const test = needing("sshd");
 
-/** One run that fails as it should, and one after `repair` that completes. */
+/** Asserts that a run fails as expected, and that a run after `repair` completes. */
 async function failsThenWorks(
   pipeline: TestPipeline,
   says: RegExp,
@@ -91,7 +91,7 @@ for (const folder of ["raw_users", "processed_users"]) {
     await using pipeline = await startPipeline();
     const path = `${pipeline.folder}/data/${folder}`;
     await Deno.mkdir(`${pipeline.folder}/data`);
-    await Deno.writeTextFile(path, "a file where a folder should be"); // holds for the superuser too, unlike a mode
+    await Deno.writeTextFile(path, "a file where a folder should be"); // unlike a mode, this stops the superuser too
     await failsThenWorks(
       pipeline,
       new RegExp(`The run failed: Cannot (write|look at) data/${folder}/.*Move it away`),

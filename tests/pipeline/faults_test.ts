@@ -20,16 +20,16 @@ import { failWritesAt, type Fault, FAULTS } from "../support/failing_writes.ts";
 
 const KINDS = Object.keys(FAULTS) as Fault[];
 
-/** What a try has to do in the face of every fault, and what has to be there then. */
+/** The work to try with every fault, and its expected result. */
 interface Trial extends AsyncDisposable {
-  /** Does the work; may be called again. */
+  /** Does the work; can be called repeatedly. */
   work(): Promise<unknown>;
-  /** The content of every file, by its name below the data directory, that the work leaves without a fault. */
+  /** The content of every file after the work, by its name below the data directory. */
   readonly whole: Map<string, string>;
   readonly data: string;
 }
 
-/** Tries with each fault at each step, of which there have to be `least`. */
+/** Injects each fault at each step. Asserts that there are at least `least` steps. */
 async function tryEveryStep(begin: () => Promise<Trial>, least: number): Promise<void> {
   for (const fault of KINDS) {
     const steps = await tryEveryStepWith(begin, fault);
@@ -37,7 +37,7 @@ async function tryEveryStep(begin: () => Promise<Trial>, least: number): Promise
   }
 }
 
-/** Answers how many steps there are. */
+/** Injects the fault at each step; returns the number of steps. */
 async function tryEveryStepWith(begin: () => Promise<Trial>, fault: Fault): Promise<number> {
   for (let at = 1;; at++) {
     await using trial = await begin();
@@ -140,7 +140,7 @@ Deno.test("a transform survives ENOSPC and EIO at every write: no partial file h
     await using undisturbed = await begin();
     await undisturbed.work();
     whole = await contentsOf(undisturbed.data);
-    for (const name of whole.keys()) if (name.startsWith("state/")) whole.delete(name); // names the temporary folder
+    for (const name of whole.keys()) if (name.startsWith("state/")) whole.delete(name); // contains the name of the temporary folder
   }
   await tryEveryStep(begin, 8);
 });

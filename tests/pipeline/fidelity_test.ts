@@ -19,7 +19,7 @@ const STRANGE = [
   `{"id":6,"huge":123456789012345678901234567890,"list":[1.0,[],{}],${ORDINARY}}`,
 ];
 
-/** A source of exactly these texts. */
+/** Creates a source that sends exactly these texts. */
 function sourceOf(texts: readonly string[]): () => Handler {
   return () => (request) => {
     const { searchParams } = new URL(request.url);

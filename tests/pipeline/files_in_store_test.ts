@@ -1,5 +1,5 @@
 /**
- * Services that share no folder: the files of runs are in an S3-compatible store.
+ * Services without a shared folder: the files of runs are in an S3-compatible store.
  *
  * @module
  */
@@ -34,7 +34,7 @@ function variablesOf(place: S3Place): Environment {
   };
 }
 
-/** Starts services, each with a data folder of its own. */
+/** Starts services, each with a separate data folder. */
 async function start(pipeline: TestPipeline, ...services: Service[]): Promise<void> {
   for (const service of services) {
     pipeline.env.DATA_DIR = `own/${service}`;
@@ -42,7 +42,7 @@ async function start(pipeline: TestPipeline, ...services: Service[]): Promise<vo
   }
 }
 
-/** What was delivered but the manifest, by kind; and the run's own files. */
+/** Returns the delivered files except the manifest by kind, and the run's own files. */
 async function delivered(pipeline: TestPipeline): Promise<Record<string, string>> {
   const names = (await pipeline.remoteFiles()).filter((name) => name.endsWith(".jsonl"));
   const texts = names.map(async (name) =>
@@ -58,7 +58,7 @@ async function localRun(users: number): Promise<Record<string, string>> {
   return await delivered(pipeline);
 }
 
-/** Resolves when a request like this is on its way. */
+/** Resolves once a matching request is on its way. */
 function seen(proxy: S3Proxy, pattern: RegExp): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   proxy.fault = ({ method, url }) => {

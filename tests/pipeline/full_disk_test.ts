@@ -20,7 +20,7 @@ Deno.test("a load that doesn't fit frees its space, waits, and completes once th
       if (disk !== undefined) owned.use(disk);
     },
   });
-  if (disk === undefined) return; // this process may not mount
+  if (disk === undefined) return; // this process can't mount
   const free = async () => {
     const { bavail, bsize } = await statfs(disk!.path);
     return bavail * bsize;
@@ -51,7 +51,7 @@ Deno.test("a raw file that doesn't fit waits for room without using up an attemp
       if (disk !== undefined) owned.use(disk);
     },
   });
-  if (disk === undefined) return; // this process may not mount
+  if (disk === undefined) return; // this process can't mount
   await pipeline.start("extractor", "transformer", "saver");
   const runId = await pipeline.tell();
   const tries = () =>

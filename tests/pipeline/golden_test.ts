@@ -1,7 +1,7 @@
 /**
- * What the pipeline made of a source of 2,000 users, of which a tenth are bad, before pipelines had definitions: the sums were taken of what
- * commit 803ff27 wrote. Run ids, times and the
- * identity of the rules are left out.
+ * Compares the output for a source of 2,000 users, a tenth of them invalid, with the output before pipelines
+ * had definitions. The checksums are those of commit 803ff27. Run ids, times and the identity of the rules are
+ * left out.
  *
  * @module
  */
@@ -24,7 +24,10 @@ const COMPLETENESS = { announced: 2_000, received: 2_000, missing: 0, repeated: 
 const MANIFEST = "f5d436d37b52a15f55cfb797b27b6be0c8363727e5240f5aa1157b7d7355cc46";
 const MESSAGES = "c88d406ac32a57c096fa9672692e8f02d1d8709c1a857b1ec2d3b9229a4159b4";
 
-/** What the API answers, and the sum of it. `{detail}` of an unknown table lists those of all pipelines, so it isn't here. */
+/**
+ * Requests to the API and the checksums of the answers. The `{detail}` for an unknown table lists the tables of
+ * all pipelines, so it is left out.
+ */
 const ANSWERS: Record<string, string> = {
   "/etl_runs": "6591ed81323675b03b2be806cf51eb8288ae8298d201daf4844e0bc24a7cbbad",
   "/etl_runs/1": "3b56a9e9e972f846993dbfc9410f80ccf59a23969ee0c76f582562952bc47afe",

@@ -9,7 +9,7 @@ import { channelBeside, onEachEngine } from "../support/engines.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 import type { HoldRow } from "../../shared/store/rows.ts";
 
-/** A pipeline with a run of 208 users loaded, and one of 60 held. */
+/** A pipeline with a loaded run of 208 users and a held run of 60. */
 async function heldPipeline(options: TestPipelineOptions = {}) {
   const source = changingSource();
   await using started = new AsyncDisposableStack();
@@ -30,7 +30,7 @@ async function heldPipeline(options: TestPipelineOptions = {}) {
   };
 }
 
-/** Passes a decision on as the API does. */
+/** Sends a decision as the API does. */
 async function decide(
   pipeline: TestPipeline,
   runId: string,
@@ -192,7 +192,7 @@ Deno.test("a later run waits behind a held one without an attempt, and `run` end
   source.has(70);
   const later = await pipeline.tell();
   await pipeline.logged(new RegExp(`Run ${later} waits: run ${held.run_id} of the same pipeline is held`));
-  // what is recorded comes by a message of its own
+  // events are recorded by a separate message
   await pipeline.until("the request's event", () => typesOf(pipeline, later).length > 0);
   assert.deepEqual(typesOf(pipeline, later), ["run_requested"]);
   await decide(pipeline, held.run_id, "released");
@@ -282,7 +282,7 @@ onEachEngine(
         rows += decision === "released" ? 60 : 0;
         assert.equal(pipeline.tables().processed_users, rows);
         const decided = () => typesOf(pipeline, runId).filter((type) => /released|rejected/.test(type));
-        // of a saver that is killed after its decision the event comes with the order's next claim
+        // if the saver is killed after its decision, the event follows with the order's next claim
         await pipeline.until("the decision's event", () => decided().length > 0);
         assert.deepEqual(decided(), [`run_${decision}`]);
         source.has(208);
@@ -311,7 +311,7 @@ onEachEngine(
     await using _second = await restart("second");
     await pipeline.logged(/"message":"ready".*"logger":"etl.saver"/);
     assert.equal((await pipeline.status("HELD", run_id)).loaded_at, null);
-    // decided on, and the order to load it lost with the queue
+    // the decision is recorded, but its order to load was lost with the queue
     await pipeline.kill("saver");
     {
       await using store = await openStore(pipeline.place.at, []);

@@ -1,5 +1,6 @@
 /**
- * Moving from SQLite to PostgreSQL with the real services and the real command: what was begun with one goes on with the other.
+ * A move from SQLite to PostgreSQL with the real services and the real command. Work that started with one
+ * engine continues with the other.
  *
  * @module
  */
@@ -15,7 +16,7 @@ const test = needing("postgres");
 
 const at = (second: number) => `2026-03-01T00:00:${String(second).padStart(2, "0")}Z`;
 
-/** A pipeline whose source heeds `since`, beside the usual one. */
+/** A pipeline whose source applies `since`, beside the usual one. */
 const definitionOf = (port: number) =>
   `import * as z from "zod";
 import { integer, pipeline } from "etl";

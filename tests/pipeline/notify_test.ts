@@ -1,5 +1,6 @@
 /**
- * Notifications of a whole pipeline: real services with the permissions of their tasks, and receivers that check each signature.
+ * Notifications of a whole pipeline: real services with the permissions of their tasks, and receivers that
+ * check each signature.
  *
  * @module
  */
@@ -17,7 +18,10 @@ import {
 } from "../support/receiver.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
-/** A pipeline that notifies `urls`; its source answers 404 while `broken` says so, and changes its fields with `drifts`. */
+/**
+ * Starts a pipeline that notifies `urls`. Its source responds with 404 while `broken` is set, and changes its
+ * fields with `drifts`.
+ */
 async function open(
   urls: readonly string[],
   { channel = "embedded", env = {} }: { channel?: "embedded" | "redis"; env?: Record<string, string> } = {},
@@ -106,7 +110,7 @@ needing("redis-server")(
 );
 
 async function killedOften(channel: "embedded" | "redis"): Promise<void> {
-  // a notification is accepted only after the saver was killed in the middle of it, twice
+  // a notification is accepted only after the saver was killed twice while sending it
   const reached = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   await using receiver = startReceiver((times) => {
     if (times > reached.length) return new Response(null, { status: 204 });

@@ -8,7 +8,7 @@ import { needing } from "../support/needs.ts";
 
 const test = needing("redis-server", "sshd");
 
-/** Every order in which the three phases can come up. */
+/** Every order in which the three phases can start. */
 const ORDERS: Service[][] = [
   ["extractor", "transformer", "saver"],
   ["extractor", "saver", "transformer"],
@@ -25,7 +25,7 @@ for (const order of ORDERS) {
     });
     for (const service of order) {
       await pipeline.start(service);
-      if (service === "extractor") await pipeline.logged(/message settled/, "extractor"); // its run is over before the next one starts
+      if (service === "extractor") await pipeline.logged(/message settled/, "extractor"); // its run has ended before the next service starts
     }
     const run = await pipeline.completed();
     assert.deepEqual([run.valid_count, run.invalid_count, run.requested_by, run.delivery_state], [

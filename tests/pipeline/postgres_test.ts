@@ -1,5 +1,6 @@
 /**
- * The whole pipeline with its runs and records in PostgreSQL: the same answers as with SQLite, with the permissions of each service.
+ * The whole pipeline with runs and records in PostgreSQL. It returns the same answers as with SQLite, with
+ * the permissions of each service.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 const test = needing("postgres");
 
-/** What differs from run to run: ids of runs, times, and the names of files, which are times. */
+/** Replaces what differs from run to run: run ids, times, and file names, which contain times. */
 function steady(text: string): string {
   return text.replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g, "RUN")
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME").replaceAll(/\d{8}_\d{6}/g, "STAMP")
@@ -33,7 +34,7 @@ const QUERY = `{
   pipelines { name }
 }`;
 
-/** Runs users twice; what the API answers then. */
+/** Runs users twice; returns the API's answers. */
 async function answersOf(pipeline: TestPipeline): Promise<string[]> {
   await pipeline.start("extractor", "transformer", "saver", "api");
   const ready = await pipeline.logged(/"message":"ready"/, "api");
@@ -66,7 +67,7 @@ async function answersOf(pipeline: TestPipeline): Promise<string[]> {
 test("users gives the same results with DATABASE_URL as without, and REST, GraphQL and the dashboard the same answers", async () => {
   await using server = await startPostgres();
   const url = await server.createDatabase();
-  const env = { LEASE_SECONDS: "60" }; // a busy machine must not add attempts, which the answers tell
+  const env = { LEASE_SECONDS: "60" }; // a busy machine must not add attempts, which the answers contain
   await using sqlite = await startPipeline({ bad: 0.1, env });
   const wanted = await answersOf(sqlite);
   await using postgres = await startPipeline({ bad: 0.1, env: { ...env, DATABASE_URL: url } });
@@ -164,7 +165,7 @@ needing("postgres", "redis-server")(
 
     await pipeline.tell();
     await loading();
-    pipeline.signal("saver 2", "SIGSTOP"); // whether it is the one that loads or not
+    pipeline.signal("saver 2", "SIGSTOP"); // stop this one, whether it loads or not
     await pipeline.until(
       "the other one's wait or end",
       async () =>

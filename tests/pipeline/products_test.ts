@@ -8,12 +8,12 @@ import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 const ALL = ["extractor", "transformer", "saver"] as const;
 
-/** How many rows a table has. */
+/** Returns the number of rows in a table. */
 function count(pipeline: TestPipeline, table: string): number {
   return pipeline.sql<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]!.n;
 }
 
-/** Counts of products, ids that are there twice, and what the run's row says. */
+/** Returns the counts of products, repeated ids, and the run's row. */
 function products(pipeline: TestPipeline) {
   const [ids] = pipeline.sql<{ n: number; different: number }>(
     "SELECT count(*) AS n, count(DISTINCT id) AS different FROM raw_products",

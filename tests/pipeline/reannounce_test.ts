@@ -29,7 +29,7 @@ Deno.test("a loaded run stays unchanged when its raw file is announced again aft
       type === "phase_completed" || type === "run_failed"
     );
     assert.ok(!ends.some(({ type }) => type === "run_failed"), JSON.stringify(ends.at(-1)));
-    return ends.length === 7; // one extraction, and twice what follows
+    return ends.length === 7; // one extraction, and twice the phases after it
   });
   assert.deepEqual(await contents(), before);
   const after = pipeline.runs()[0]!;
@@ -69,7 +69,7 @@ Deno.test("raw files that were never transformed survive the loss of the queue, 
   );
   for (const service of ["extractor", "saver"]) await pipeline.stop(service);
 
-  // ten days ago, and a hundred runs since
+  // as if the runs were ten days old, with a hundred runs since
   const state = `${pipeline.folder}/data/state`;
   await Deno.writeTextFile(
     `${state}/extractor_state.json`,
@@ -90,14 +90,13 @@ Deno.test("raw files that were never transformed survive the loss of the queue, 
   assert.equal(pipeline.sql("SELECT * FROM record_corrections").length, 1);
 });
 
-/** Starts a service whose clock is ten days ahead. */
 async function startInTenDays(pipeline: TestPipeline, service: Service): Promise<void> {
   const [run, ...args] = commandOf(service, pipeline.env, pipeline.pipelines);
   const clock = new URL("../support/clock_ahead.ts?hours=240", import.meta.url).href;
   await pipeline.spawn(service, [run!, `--preload=${clock}`, ...args]).line(/"message":"ready"/);
 }
 
-/** Has a run and its correction transformed while no saver runs, and removes the queue. */
+/** Transforms a run and its correction while no saver runs, then removes the queue. */
 async function transformAndLoseTheQueue(
   pipeline: TestPipeline,
 ): Promise<[plain: string, correction: string]> {

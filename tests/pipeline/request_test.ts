@@ -7,7 +7,7 @@ import { status, withFaults } from "../support/faulty_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 import { onEachEngine } from "../support/engines.ts";
 
-/** A source that keeps silent until it is let go. */
+/** A source that doesn't respond until it is released. */
 function heldSource() {
   const { promise, resolve: release } = Promise.withResolvers<void>();
   const requested = Promise.withResolvers<void>();
@@ -19,7 +19,7 @@ function heldSource() {
   return { wrap, requested: requested.promise, release };
 }
 
-/** What is held up is held by the same service for as long as the test takes. */
+/** Long enough that the same service holds its message for the whole test. */
 const PATIENT = { HTTP_TIMEOUT_SECONDS: "600", LEASE_SECONDS: "600" };
 
 Deno.test("a request while a run is being extracted is answered with that run", async () => {
@@ -93,7 +93,7 @@ onEachEngine(
   async (engine) => {
     const source = heldSource();
     await using pipeline = await startPipeline({ engine, wrap: source.wrap, sftp: "openssh", env: PATIENT });
-    // The courier stands before a server that doesn't answer, the extractor before a source that doesn't, the transformer before a pipe.
+    // The courier waits for a server, the extractor for a source, the transformer for a pipe.
     const [loaded, begun] = [
       await handMade(pipeline, "20261124_030001"),
       await handMade(pipeline, "20261124_030002", true),
@@ -109,7 +109,7 @@ onEachEngine(
     const pipe = await Deno.open(`${pipeline.folder}/${begun.file}`, { write: true });
     await pipe.write(new TextEncoder().encode(begun.text.slice(0, 1_000)));
     await Deno.remove(`${pipeline.folder}/${begun.file}`);
-    await Deno.writeTextFile(`${pipeline.folder}/${begun.file}`, begun.text); // for the saver, which comes later
+    await Deno.writeTextFile(`${pipeline.folder}/${begun.file}`, begun.text); // for the saver, which starts later
     const requested = await pipeline.tell();
     await source.requested;
 
@@ -139,7 +139,7 @@ interface HandMade {
   readonly text: string;
 }
 
-/** A raw file that no extractor wrote; as a pipe, which has to be filled, when `pipe`. */
+/** Writes a raw file as another program would. With `pipe`, creates a pipe that the test has to fill. */
 async function handMade(pipeline: TestPipeline, stamp: string, pipe = false): Promise<HandMade> {
   const file = `data/raw_users/records_${stamp}.jsonl`;
   const users = new Users(0, 1);

@@ -5,7 +5,7 @@ import { needing } from "../support/needs.ts";
 import { numbered, startPaged } from "../support/paged_source.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
-/** A definition of records `{ id }`, from one answer of `url`. */
+/** Returns a definition of records `{ id }`, from a single response of `url`. */
 function definition(name: string, url: string, more = ""): string {
   return `import * as z from "zod";
 import { env, integer, pipeline, secret } from "etl";
@@ -20,14 +20,14 @@ export default pipeline({
 `;
 }
 
-/** A folder of definitions; the text of each, by name. */
+/** Creates a folder of definitions from their texts by name. */
 async function definitions(texts: Record<string, string>): Promise<{ dir: string } & AsyncDisposable> {
   const dir = await Deno.makeTempDir({ prefix: "definitions-" });
   for (const [name, text] of Object.entries(texts)) await Deno.writeTextFile(`${dir}/${name}.ts`, text);
   return { dir, [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }) };
 }
 
-/** Names of the files in a folder of the data directory. */
+/** Returns the names of the files in a folder of the data directory. */
 async function filesIn(pipeline: TestPipeline, folder: string): Promise<string[]> {
   try {
     return await Array.fromAsync(Deno.readDir(`${pipeline.folder}/data/${folder}`), ({ name }) => name);
@@ -37,7 +37,7 @@ async function filesIn(pipeline: TestPipeline, folder: string): Promise<string[]
   }
 }
 
-/** The events of runs, as they come, from now on. */
+/** Collects the events of runs from now on. */
 async function eventsOf(pipeline: TestPipeline) {
   const events: RunEvent[] = [];
   const stop = new AbortController();
@@ -46,7 +46,6 @@ async function eventsOf(pipeline: TestPipeline) {
     for await (const body of bodies) events.push(JSON.parse(body));
   })();
   return {
-    /** Waits for an event of a run. */
     event: (runId: string, type: RunEvent["type"]) =>
       pipeline.until(
         `${type} of ${runId}`,

@@ -10,18 +10,17 @@ import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../s
 interface Change {
   readonly id: number;
   readonly at: string;
-  /** Only numbers are valid. */
   readonly n: unknown;
 }
 
-/** A source of changes that heeds `since`, and a pipeline that reads it. */
+/** A source of changes that applies `since`, and a pipeline that reads it. */
 interface Changing extends AsyncDisposable {
   readonly pipeline: TestPipeline;
   /** Adds a change at second `id`. */
   change(id: number, n?: unknown): void;
-  /** What was asked for changes since, newest last. */
+  /** The values of `since` in requests, newest last. */
   readonly requested: string[];
-  /** Asks for a run, and waits until it is loaded. */
+  /** Requests a run, and waits until it is loaded. */
   load(): Promise<RunRow>;
 }
 
@@ -72,7 +71,7 @@ export default pipeline({
   };
 }
 
-/** Waits until the extractor knows of all outcomes. */
+/** Waits until the extractor knows all outcomes. */
 async function settled<T>(pipeline: TestPipeline, value: T): Promise<T> {
   await pipeline.until(
     "the outcome",
@@ -271,7 +270,8 @@ Deno.test("a rewind requests again from the given moment, replaces an unfinished
     }),
   );
   await pipeline.until("the rewind", () => requested.at(-1) === at(2));
-  // the older run is loaded after the rewind was asked for, and the rewinding run is given up before its load
+  // the older run is loaded after the rewind was requested, and the rewinding run is abandoned before its
+  // load
   await pipeline.channel.publish(
     compose("channel:run_events", "cancelled", {
       type: "run_cancelled",

@@ -1,5 +1,5 @@
 /**
- * The database and the queue on a disk that ends, or fails, at every point of their writing.
+ * The database and the queue on a disk that is full, or fails, at every point of their writes.
  *
  * @module
  */
@@ -22,7 +22,7 @@ async function free(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** A disk of `bytes` over a folder of its own; undefined where this process may not mount. */
+/** Mounts a disk of `bytes` over a new folder; returns undefined if this process can't mount. */
 async function mountedDisk(bytes: number) {
   await using owned = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "full-" });
@@ -34,7 +34,7 @@ async function mountedDisk(bytes: number) {
   return { folder, disk, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-/** A file of SQLite after a fault: undamaged. */
+/** Opens a SQLite file and asserts that it is undamaged. */
 function checked(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   assert.deepEqual({ ...database.prepare("PRAGMA quick_check").get() }, { quick_check: "ok" });
@@ -54,7 +54,7 @@ async function waitingIn(folder: string): Promise<number> {
 
 Deno.test("wherever the disk ends, a load leaves nothing of its file, frees its space, and completes once there is room", async () => {
   await using mounted = await mountedDisk(8 * MB);
-  if (mounted === undefined) return; // this process may not mount
+  if (mounted === undefined) return; // this process can't mount
   const { folder, disk } = mounted;
   let refused = 0;
   for (let spare = 0; spare < 4 * MB; spare += 400 * KB) {
@@ -78,7 +78,7 @@ Deno.test("wherever the disk ends, a load leaves nothing of its file, frees its 
 
 Deno.test("space freed on a full disk is used by the database's existing log, not by a larger log", async () => {
   await using mounted = await mountedDisk(8 * MB);
-  if (mounted === undefined) return; // this process may not mount
+  if (mounted === undefined) return; // this process can't mount
   const { folder, disk } = mounted;
   await using store = await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) });
   await store.tidy();
@@ -110,7 +110,7 @@ Deno.test("space freed on a full disk is used by the database's existing log, no
 
 Deno.test("wherever the disk ends, the queue keeps accepted messages and takes the others once there is room", async () => {
   await using mounted = await mountedDisk(16 * MB);
-  if (mounted === undefined) return; // this process may not mount
+  if (mounted === undefined) return; // this process can't mount
   const { folder, disk } = mounted;
   let refused = 0;
   for (let spare = 0; spare < MB; spare += 100 * KB) {
@@ -135,7 +135,7 @@ Deno.test("wherever the disk ends, the queue keeps accepted messages and takes t
 
 Deno.test("on a full disk the queue continues in the space of deleted messages", async () => {
   await using mounted = await mountedDisk(8 * MB);
-  if (mounted === undefined) return; // this process may not mount
+  if (mounted === undefined) return; // this process can't mount
   const { folder, disk } = mounted;
   await fillQueue(folder, () => {});
   {
@@ -144,13 +144,16 @@ Deno.test("on a full disk the queue continues in the space of deleted messages",
   }
   await using channel = await openEmbeddedChannel(`${folder}/queue.db`);
   const complete = async () => await (await take(channel, "channel:start_run")).complete();
-  for (let i = 0; i < 3; i++) await complete(); // the log begins
+  for (let i = 0; i < 3; i++) await complete(); // creates the log
   await disk.fill();
   for (let i = 3; i < MESSAGES / 2; i++) await complete();
   assert.equal((await channel.mailbox("channel:start_run").state()).depth, 0);
 });
 
-/** Runs the writing process; no file can grow beyond `limitKb`, so a write there ends in an I/O error. Returns what it printed. */
+/**
+ * Runs the writing process with a limit on file sizes of `limitKb`; writes beyond it fail with an I/O error.
+ * Returns the output.
+ */
 async function writeWithin(
   limitKb: number,
   what: string,

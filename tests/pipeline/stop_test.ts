@@ -9,7 +9,7 @@ import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 const test = needing("redis-server");
 
-/** All services are stopped while Redis is away. */
+/** Stops all services while Redis is down. */
 async function stopped(leave: (redis: RedisServer) => void | Promise<void>): Promise<void> {
   await using pipeline = await startPipeline({ channel: "redis", sftp: "none" });
   const redis = pipeline.redis!;
@@ -23,7 +23,7 @@ async function stopped(leave: (redis: RedisServer) => void | Promise<void>): Pro
   }
 }
 
-/** Stops all services, which have to end in order. */
+/** Stops all services, and asserts that they end in order. */
 async function allStop(pipeline: TestPipeline): Promise<void> {
   const begun = performance.now();
   const codes = await Promise.all(SERVICES.map((service) => pipeline.stop(service)));
@@ -38,7 +38,7 @@ test("with Redis killed, every service ends cleanly within its grace period", ()
 
 test("with Redis frozen, every service ends cleanly within its grace period", () => stopped(freeze));
 
-/** All services are stopped in mid-load while PostgreSQL is away. */
+/** Stops all services during a load while PostgreSQL is down. */
 async function stoppedInMidLoad(leave: (line: Line) => void): Promise<void> {
   const users = 5_000;
   await using pipeline = await startPipeline({ engine: POSTGRES, sftp: "none", users, env: PAGES });
@@ -72,7 +72,7 @@ postgresTest(
   () =>
     stoppedInMidLoad((line) => {
       line.release();
-      line.lead(9); // where nobody listens
+      line.lead(9); // nothing listens there
     }),
 );
 

@@ -1,5 +1,6 @@
 /**
- * Old and new services side by side: each is replaced while runs flow, over Redis, PostgreSQL and an S3 store.
+ * Old and new services together: each service is replaced while runs continue, over Redis, PostgreSQL and an
+ * S3 store.
  *
  * @module
  */
@@ -11,19 +12,22 @@ import { freePort } from "../support/free_port.ts";
 import { startS3 } from "../support/s3.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
-/** The first version that has both PostgreSQL and S3. Its schema is this one's: none runs on an older schema of PostgreSQL. */
+/**
+ * The first version with both PostgreSQL and S3. Its schema is the current one; no version runs with an older
+ * schema of PostgreSQL.
+ */
 const OLD = "66e61ac0565119737de5d4615bfd23c4b3cd0ad8";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-/** Whether this clone has the history that the old version is in; that of CI may not. */
+/** Whether this clone has the history with the old version. The clone of a CI job may not have it. */
 const hasHistory = placeOf("git") !== undefined &&
   new Deno.Command("git", { args: ["cat-file", "-e", `${OLD}^{commit}`], cwd: ROOT, stderr: "null" })
     .outputSync().success;
 
 const test = needing("git", "postgres", "redis-server", ...SWIFT);
 
-/** The old version's files, in a folder of their own. */
+/** Extracts the old version's files to a folder. */
 async function oldProgram(): Promise<{ root: string } & AsyncDisposable> {
   const root = `${await Deno.makeTempDir({ prefix: "old-" })}/`;
   const archive = `${root}old.tar`;
@@ -40,7 +44,7 @@ async function oldProgram(): Promise<{ root: string } & AsyncDisposable> {
   return { root, [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }) };
 }
 
-/** This program with a schema step more, in a folder of its own. */
+/** Creates a copy of this program with an additional migration. */
 async function nextProgram(): Promise<{ root: string } & AsyncDisposable> {
   const root = `${await Deno.makeTempDir({ prefix: "next-" })}/`;
   const parts = ["api", "cli", "extractor", "local", "pipelines", "saver", "shared", "transformer"];
@@ -93,7 +97,7 @@ test("a newer version with a migration runs beside this one, saver first, while 
   assert.match(why, /newer program|newer one/);
   for (const service of ["saver", "extractor", "transformer", "api"] as const) {
     runs.push(await pipeline.tell(), await pipeline.tell());
-    for (const run of runs) await pipeline.completed(run); // with both savers at first, of which the old one loads nothing
+    for (const run of runs) await pipeline.completed(run); // at first with both savers, of which the old one loads nothing
     if (service === "extractor" || service === "transformer") await upgrade(service);
     assert.equal(await pipeline.stop(service), 0);
   }
