@@ -1,6 +1,6 @@
 /**
- * A Chromium that can reach this machine alone, for tests of pages. The tests of a file share one; each page has a session of its own in it,
- * with nothing of the others' cookies, storage and cache.
+ * A Chromium that can reach only this machine, for tests of pages. The tests of a file share one browser;
+ * each page has a separate session, without the cookies, storage and cache of the others.
  *
  * ```ts
  * const test = browsing();
@@ -14,20 +14,20 @@ import puppeteer, { type Page } from "puppeteer-core";
 import { needing, placeOf, used } from "../support/needs.ts";
 import { linesOf } from "../support/output.ts";
 
-/** A page, and what went wrong on it. */
+/** A page and the errors on it. */
 export interface Tab {
   readonly page: Page;
-  /** What the console and the page complained of, and requests that failed or went elsewhere. */
+  /** Errors of the console and the page, and requests that failed or left this machine. */
   readonly complaints: string[];
 }
 
-/** After how long what has to show or happen counts as not coming, in milliseconds: a bound for what failed, not for a page. */
+/** How long tests wait for the page to change, in milliseconds. A limit for failures, not a measure of the page. */
 export const PATIENCE_MS = 120_000;
 
-/** Where the browser listens that pages are opened in. */
+/** The WebSocket address of the shared browser. */
 let endpoint: string | undefined;
 
-/** Has the tests of this file share a browser; returns `Deno.test` for tests that use it. */
+/** Starts a browser for the tests of this file; returns `Deno.test` for tests that use it. */
 export function browsing(): ReturnType<typeof needing> {
   let browser: AsyncDisposable | undefined;
   Deno.test.beforeAll(async () => {
@@ -39,7 +39,7 @@ export function browsing(): ReturnType<typeof needing> {
   return needing("chromium");
 }
 
-/** Starts the browser in which pages are opened until it is disposed of. */
+/** Starts the shared browser, which runs until it is disposed of. */
 export async function openBrowser(): Promise<AsyncDisposable> {
   used("chromium");
   const userDataDir = await Deno.makeTempDir({ prefix: "browser-" });
@@ -65,7 +65,7 @@ export async function openBrowser(): Promise<AsyncDisposable> {
   const log: string[] = [];
   for await (const line of linesOf(process.stderr)) {
     log.push(line);
-    // its file DevToolsActivePort says the same, but may be written later
+    // the file DevToolsActivePort says the same, but the browser may write it later
     endpoint = /^DevTools listening on (ws:\S+)$/.exec(line)?.[1];
     if (endpoint !== undefined) break;
   }
@@ -85,7 +85,7 @@ export async function openBrowser(): Promise<AsyncDisposable> {
   };
 }
 
-/** Opens a page in a session of its own, runs `work`, closes it. */
+/** Opens a page in a separate session, runs `work`, and closes the page. */
 export async function withPage(work: (tab: Tab) => Promise<void>): Promise<void> {
   if (endpoint === undefined) throw new Error("No browser is open: see browsing().");
   const browser = await puppeteer.connect({ browserWSEndpoint: endpoint });
@@ -116,7 +116,7 @@ export async function withPage(work: (tab: Tab) => Promise<void>): Promise<void>
   }
 }
 
-/** Keeps a picture of the page for people to look at, where the variable SCREENSHOTS names a folder. */
+/** Saves a screenshot where the variable SCREENSHOTS names a folder. */
 export async function picture(page: Page, name: string): Promise<void> {
   const folder = Deno.env.get("SCREENSHOTS");
   if (!folder) return;
@@ -124,7 +124,7 @@ export async function picture(page: Page, name: string): Promise<void> {
   await Deno.writeFile(`${folder}/${name}.png`, await page.screenshot({ fullPage: true }));
 }
 
-/** Waits until the page's text holds `text`. */
+/** Waits until the page's text contains `text`. */
 export async function shows(page: Page, text: string, timeout = PATIENCE_MS): Promise<void> {
   await page.waitForFunction((wanted) => document.body.innerText.replaceAll("\u00a0", " ").includes(wanted), {
     timeout,
@@ -134,7 +134,7 @@ export async function shows(page: Page, text: string, timeout = PATIENCE_MS): Pr
     });
 }
 
-/** The beginning of the page's text, quoted. */
+/** Returns the beginning of the page's text, quoted. */
 export async function shownOn(page: Page): Promise<string> {
   const text = await page.evaluate(() => document.body.innerText);
   return JSON.stringify(text.slice(0, 2000));

@@ -1,6 +1,6 @@
 /**
- * Runs every example of `docs/api.md` against a server that listens, and compares what it answers with what the page says. With
- * `UPDATE_DOCS=1` the answers are written into the page instead.
+ * Runs every example of `docs/api.md` against a real server, and compares its answers with those on the page.
+ * With `UPDATE_DOCS=1`, writes the answers into the page instead.
  */
 import assert from "node:assert/strict";
 import type { RunEvent } from "../../shared/contracts/messages.ts";
@@ -47,7 +47,7 @@ function tidied(kind: string, text: string): string {
   return kind === "json" ? `${JSON.stringify(JSON.parse(text), undefined, 2)}\n` : text;
 }
 
-/** What differs each time, in words: new ids, times, and what follows from them. */
+/** Replaces what differs in each run, such as ids and times. */
 function withoutChance(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "(time)")
@@ -75,7 +75,7 @@ async function answerOf(pipeline: TestApi, port: number, language: string, code:
   return new TextDecoder().decode(stdout);
 }
 
-/** One run with two valid records and an invalid one, and a dead order. */
+/** Creates a run with two valid records and an invalid one, and a dead letter. */
 async function furnish({ store, channel }: TestApi): Promise<void> {
   const user = (id: number, firstName: string, department: string) => ({
     id,

@@ -1,5 +1,5 @@
 /**
- * The API answers the same over either engine of the store.
+ * The API returns the same answers with either engine of the store.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const [FIRST, SECOND, CORRECTION] = [1, 2, 3].map((n) => `01a22a7f-bf01-746d-af4
   string,
 ];
 
-/** Records that are hard to show. */
+/** Unusual records. */
 const STRANGE = [
   '{"id": "x", "age": 70, "ssn": "900-590-289", "error_reason": "age: 70 is greater than 65; id: is no number"}',
   '{"id": 12345678901234567890, "age": 9007199254740993, "height": 1.50, "hair": {"color": "Brown", "n": 1.0, "big": 12345678901234567890}, "error_reason": "age: 9 is greater than 65"}',
@@ -26,7 +26,10 @@ const STRANGE = [
   '{"id": 7, "bank": "4444333322221111", "crypto": [1, {"a": "\\u0000"}], "is": true, "no": false, "nothing": null, "error_reason": "bank: expected object"}',
 ];
 
-/** The same runs in both: 40 keys, of which the second run changes, drops and adds some, and a correction. */
+/**
+ * Creates the same runs in each store: 40 keys, some of which the second run changes, drops and adds, and a
+ * correction.
+ */
 async function fill(store: Store): Promise<void> {
   const users = (from: number, to: number, age = 28) =>
     Array.from({ length: to - from + 1 }, (_, n) => ({ ...user(from + n), age }));
@@ -39,7 +42,6 @@ async function fill(store: Store): Promise<void> {
   await fillRun(store, { runId: CORRECTION, valid: users(50, 50), correctionOf: FIRST, corrects: [1] });
 }
 
-/** What is asked. */
 const PATHS = [
   "/etl_runs",
   "/etl_runs?limit=2&offset=1",
@@ -53,7 +55,7 @@ const PATHS = [
   "/data/nowhere",
 ];
 
-/** An answer without what differs from run to run: times and durations. */
+/** Replaces times and durations, which differ from run to run. */
 function steady(text: string): string {
   return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
 }

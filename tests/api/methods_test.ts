@@ -1,5 +1,5 @@
 /**
- * Every method on every route, as a socket sends them.
+ * Sends every method to every route through a socket.
  *
  * @module
  */

@@ -44,7 +44,7 @@ test("with a token set, a browser signs in once, and GraphiQL sends it from then
       await shows(page, "LatestRuns");
       await run(page, "LatestRuns");
       await shows(page, '"validCount": 1');
-      // the console reports the answers 401 to the page and to the wrong token, and nothing else
+      // the console reports only the 401 responses to the page and to the wrong token
       assert.deepEqual(complaints.filter((text) => !/status of 401/.test(text)), []);
     });
   } finally {
@@ -98,7 +98,7 @@ test("the original's front end, on another origin, reads runs, query answers and
         const { axios } = globalThis as any;
         const runs = await axios.get(`${api}/etl_runs`);
         const rows = await axios.post(`${api}/query_sql`, { query: "SELECT id FROM raw_users" });
-        // deno-lint-ignore no-explicit-any -- what axios throws
+        // deno-lint-ignore no-explicit-any -- axios throws any shape
         const failed = await axios.post(`${api}/query_sql`, { query: "DROP TABLE x" }).catch((error: any) =>
           error
         );
@@ -127,7 +127,7 @@ test("the original's front end, on another origin, reads runs, query answers and
   }
 });
 
-/** Runs the operation of this name, as the menu of the run button offers it. */
+/** Runs the operation with this name from the menu of the run button. */
 async function run(page: import("puppeteer-core").Page, operation: string): Promise<void> {
   await page.click(".graphiql-execute-button");
   await page.waitForSelector('[role="menuitem"]');

@@ -50,7 +50,7 @@ Deno.test("a client that reads nothing of its answers is disconnected; one whose
       );
     }
   });
-  // the many answers keep a busy machine from reading the head of the other request
+  // the many responses keep a busy machine from reading the head of the other request
   const server = await listen(pipeline.app, LOCAL, { stalledMs: 2_000, headMs: 120_000, requestMs: 120_000 });
   try {
     const stalled = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
@@ -66,7 +66,7 @@ Deno.test("a client that reads nothing of its answers is disconnected; one whose
     try {
       for (let read; (read = await stalled.read(buffer)) !== null;) taken += read;
     } catch {
-      // reset, which is closed too
+      // a reset connection is closed too
     }
     assert.ok(taken < 500 * 25_000, `${taken} bytes`);
     await writing;
@@ -76,7 +76,7 @@ Deno.test("a client that reads nothing of its answers is disconnected; one whose
   }
 });
 
-/** Sends the pieces one by one; returns how many milliseconds it took until the server had closed the connection. */
+/** Sends the pieces one by one; returns the milliseconds until the server closed the connection. */
 async function closedAfter(port: number, pieces: string[]): Promise<number> {
   const began = performance.now();
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -91,7 +91,7 @@ async function closedAfter(port: number, pieces: string[]): Promise<number> {
   try {
     while (await connection.read(buffer) !== null);
   } catch {
-    // reset, which is closed too
+    // a reset connection is closed too
   }
   const took = performance.now() - began;
   await writing;
@@ -128,7 +128,7 @@ Deno.test("a subscription receives actors whose mailbox changed", async () => {
     const actors = await subscribe(server, "subscription { actorChanges { name mailbox { paused } } }");
     await openCount(pipeline, 1, "actorChanges");
     const heard = actors.next();
-    // it looks once a second, and what it saw first is no change
+    // the server looks once a second; the first state that it sees isn't a change
     const pausing = setInterval(() => void pipeline.channel.mailbox("channel:deliver").pause(), 50);
     let { data } = await heard.finally(() => clearInterval(pausing));
     assert.deepEqual(data.actorChanges, { name: "courier", mailbox: { paused: true } });
@@ -182,7 +182,7 @@ async function subscribe({ port }: Listening, query: string) {
   const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   return {
-    // deno-lint-ignore no-explicit-any -- the event's own shape is what the tests look at
+    // deno-lint-ignore no-explicit-any -- tests check the shape of events
     async next(): Promise<any> {
       for (;;) {
         const event = /event: next\ndata: (.*)\n\n/.exec(text);
@@ -195,7 +195,7 @@ async function subscribe({ port }: Listening, query: string) {
         text += value;
       }
     },
-    /** Closes the connection; to abort the fetch would leave it open where its body is piped. */
+    /** Closes the connection. Aborting the fetch would leave it open where its body is piped. */
     async leave() {
       await reader.cancel();
     },
@@ -219,7 +219,7 @@ async function tellOf(pipeline: TestApi, run_id: string): Promise<void> {
   );
 }
 
-/** Waits until `wanted` subscriptions are open, as the metrics say. */
+/** Waits until the metrics report `wanted` open subscriptions. */
 async function openCount(pipeline: TestApi, wanted: number, subscription = "runEvents"): Promise<void> {
   const line = `etl_graphql_subscriptions{subscription="${subscription}"} ${wanted}`;
   const deadline = Date.now() + 60_000;

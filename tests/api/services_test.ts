@@ -271,13 +271,13 @@ Deno.test("startRun while a failed run is unfinished resumes that run, and with 
   assert.deepEqual(pipeline.tables(), { raw_users: 208, processed_users: 208, invalid_users: 0 });
 });
 
-/** The API's address, once it listens. */
+/** Waits until the API listens; returns its address. */
 async function addressOf(pipeline: TestPipeline): Promise<string> {
   const { text } = await pipeline.logged(/"ready"/, "api");
   return `http://127.0.0.1:${JSON.parse(text).properties.port}`;
 }
 
-// deno-lint-ignore no-explicit-any -- a record of a source that nobody controls
+// deno-lint-ignore no-explicit-any -- a record of a foreign source has any shape
 function safely(line: string): any {
   try {
     return JSON.parse(line);

@@ -1,5 +1,5 @@
 /**
- * What axe finds wrong with a page.
+ * Checks the accessibility of a page with axe.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Page } from "puppeteer-core";
 
 const AXE = await Deno.readTextFile(new URL("./axe.min.js", import.meta.resolve("axe-core/package.json")));
 
-/** What axe finds wrong on the page, as `rule: element`. */
+/** Returns the violations on the page, as `rule: element`. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   return await page.evaluate(async () => {

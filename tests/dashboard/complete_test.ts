@@ -8,7 +8,7 @@ const test = browsing();
 const COMPLETENESS = { announced: 208, received: 303, missing: 13, repeated: 108 };
 
 test("records that a source announced and never returned appear in the run, its manifest, the metrics, the terminal and the dashboard", async () => {
-  // 13 users are deleted while the first page is read
+  // 13 users are deleted while the source is read
   const wrap = faults.withFaults(({ nth }) => nth === 1 ? faults.totalOf(208) : undefined);
   await using site = await startSite({ users: 195, bad: 0, wrap });
   const { pipeline, base } = site;

@@ -118,7 +118,7 @@ test("with a token set, a page whose session has ended asks for it and continues
     await page.type("#token", API_TOKEN);
     await page.click("button");
     await shows(page, "Delivery receipt");
-    // what is read when the live view is up is to be there before the session ends
+    // the live view's requests have to finish before the session ends
     await page.waitForNetworkIdle({ concurrency: 1, idleTime: 500 });
     const cookies = await page.browserContext().cookies();
     await page.browserContext().deleteCookie(...cookies);

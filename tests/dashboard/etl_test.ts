@@ -6,7 +6,7 @@ import { type Site, startSite } from "./site.ts";
 const lines = ({ stdout }: Ended) =>
   stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 
-/** Runs the command and holds its exit code. */
+/** Runs the command and asserts its exit code. */
 async function etl({ pipeline }: Site, code: number, ...args: string[]): Promise<Ended> {
   const ended = await pipeline.task("etl", ...args);
   assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
@@ -204,7 +204,7 @@ Deno.test("a run is followed to its end even if a proxy refuses the event stream
   assert.ok(reads > 2);
 });
 
-/** The beginning of an answer whose connection breaks. */
+/** Returns the first part of a response whose connection breaks. */
 function cutOff(): ReadableStream<Uint8Array> {
   return ReadableStream.from((async function* () {
     yield new TextEncoder().encode('{"data":');

@@ -5,7 +5,7 @@ import { press, startSite, visit } from "./site.ts";
 
 const test = browsing();
 
-/** A dashboard with a run of 208 users loaded, and one of 80, half of them bad, held. */
+/** A dashboard with a loaded run of 208 users and a held run of 80, half of them invalid. */
 async function heldSite() {
   const source = changingSource();
   const site = await startSite({ wrap: source.wrap });

@@ -5,7 +5,7 @@ import { press, startSite, visit } from "./site.ts";
 
 const test = browsing();
 
-/** The texts of a table's cells, row by row. */
+/** Returns the texts of a table's cells by row. */
 function rowsOf(label: string): string[][] {
   const rows = document.querySelectorAll<HTMLTableRowElement>(`[aria-label="${label}"] tbody tr`);
   return [...rows].map((row) => [...row.cells].map((cell) => cell.innerText));

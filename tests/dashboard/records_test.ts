@@ -5,7 +5,7 @@ import { violations } from "./axe.ts";
 
 const test = browsing();
 
-/** What becomes of a user of the sample source. */
+/** Changes a user of the sample source. */
 type Edit = (user: Record<string, unknown>) => Record<string, unknown>;
 
 test("people see what a run added, changed and removed, find a record, and read its whole history; in a terminal too", async (t) => {

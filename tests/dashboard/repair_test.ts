@@ -12,13 +12,13 @@ interface Raw {
   readonly company: { readonly department: string } | null;
 }
 
-/** The correction run's raw records, as they are in its file: unmasked. */
+/** Returns the correction run's raw records from its file, unmasked. */
 async function correctedRecords({ pipeline }: Site, runId: string): Promise<Raw[]> {
   const run = pipeline.runs().find((run) => run.run_id === runId)!;
   return (await pipeline.lines(run.raw_file!)).map((line) => JSON.parse(line));
 }
 
-/** Presses Replay, confirms, and waits for the correction run's end; returns its id. */
+/** Presses Replay, confirms, and waits until the correction run ends; returns its id. */
 async function replay(page: Page): Promise<string> {
   await press(page, "Replay");
   await page.waitForSelector("dialog[open] button[type=submit]");

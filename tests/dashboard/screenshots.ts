@@ -1,5 +1,6 @@
 /**
- * `deno task screenshots`: the pictures of the README, of a real pipeline at work, into `docs/images/`.
+ * `deno task screenshots`: takes the README's pictures of a real, working pipeline and writes them to
+ * `docs/images/`.
  *
  * @module
  */
@@ -13,7 +14,7 @@ const save = async (name: string, png: Uint8Array) => {
 };
 
 if (import.meta.main) {
-  // each run finds more users than the one before, as a source does that grows
+  // as at a growing source, each run finds more users than the one before
   let users = 160;
   const slow = { ms: 0 };
   await using _browser = await openBrowser();

@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 /**
- * A dashboard to use as a person would: a whole pipeline with bad records, and a Chromium that reaches this machine alone.
+ * A dashboard in a browser: a whole pipeline with invalid records, and a Chromium that can reach only this
+ * machine.
  *
  * @module
  */
@@ -9,14 +10,14 @@ import type { Page } from "puppeteer-core";
 import { shownOn, withPage } from "../api/browser.ts";
 import { startPipeline, type TestPipeline, type TestPipelineOptions } from "../support/test_pipeline.ts";
 
-/** A pipeline whose dashboard is up. */
+/** A pipeline with a running dashboard. */
 export interface Site extends AsyncDisposable {
   readonly pipeline: TestPipeline;
   readonly base: string;
 }
 
 export async function startSite(options: TestPipelineOptions = {}): Promise<Site> {
-  const env = { SQL_TIMEOUT_MS: "60000", ...options.env }; // a busy machine takes seconds to begin a query
+  const env = { SQL_TIMEOUT_MS: "60000", ...options.env }; // a busy machine takes seconds to start a query
   const pipeline = await startPipeline({ users: 60, bad: 0.5, ...options, env });
   try {
     await pipeline.start("extractor", "transformer", "saver");
@@ -34,25 +35,24 @@ export async function startSite(options: TestPipelineOptions = {}): Promise<Site
   }
 }
 
-/** What a visit is like. */
 export interface Visit {
   readonly page: Page;
-  /** What the console complained of, and requests to elsewhere; a test that makes trouble takes out what it expects. */
+  /** Errors of the console, and requests to other machines. A test that causes errors removes those that it expects. */
   readonly complaints: string[];
 }
 
-/** Opens the dashboard in a session of its own. Whatever the console complains of in the end fails the test. */
+/** Opens the dashboard in a separate session. Fails the test if any complaints remain at the end. */
 export async function visit(site: Site, path: string, work: (visit: Visit) => Promise<void>): Promise<void> {
   await withPage(async ({ page, complaints }) => {
     await page.goto(site.base + path);
     await work({ page, complaints });
-    // a live view that ends as its page is left is no failure
+    // a live view that ends when its page is left isn't a failure
     const left = complaints.filter((text) => !/^failed: \S+\/graphql net::ERR_ABORTED$/.test(text));
     assert.deepEqual(left, []);
   });
 }
 
-/** Presses what a reader of the screen knows by this name. */
+/** Clicks the element with this accessible name. */
 export async function press(page: Page, name: string, role: "button" | "link" = "button"): Promise<void> {
   await page.locator(`aria/${name}[role="${role}"]`).click().catch(async (error) => {
     assert.fail(
@@ -61,7 +61,7 @@ export async function press(page: Page, name: string, role: "button" | "link" = 
   });
 }
 
-/** Writes into the field of this name, or that fits the selector, in place of all that it holds. */
+/** Replaces the content of the field with this label, or that matches the selector. */
 export async function type(page: Page, field: string, text: string): Promise<void> {
   const found = await page.waitForSelector(/^[.#]/.test(field) ? field : `aria/${field}`);
   await found!.focus();

@@ -17,7 +17,7 @@ import { openApi } from "../support/api.ts";
 
 const FOLDER = new URL("../../deploy/kubernetes/", import.meta.url);
 
-/** What checks a manifest by the schema of Kubernetes. */
+/** The validators of manifests, by Kubernetes' schema. */
 const MODELS: Record<string, new (data: never) => { validate(): void }> = {
   "apps/v1 Deployment": Deployment,
   "apps/v1 StatefulSet": StatefulSet,
@@ -95,7 +95,7 @@ async function manifests(): Promise<Manifest[]> {
   );
 }
 
-/** A copy that notes which of its keys are looked at: a schema looks at all that it knows. */
+/** Returns a copy that records which of its keys are read. A schema reads all the keys that it knows. */
 function watched(value: unknown, path: string, unread: Set<string>): unknown {
   if (typeof value !== "object" || value === null) return value;
   const copy: Record<string, unknown> | unknown[] = Array.isArray(value) ? [] : {};
@@ -114,7 +114,7 @@ function watched(value: unknown, path: string, unread: Set<string>): unknown {
   return copy;
 }
 
-/** What is wrong with a manifest: a value that the schema refuses, or keys that it doesn't know. */
+/** Returns the problems of a manifest: values that the schema refuses, and keys that it doesn't know. */
 function problemsOf(manifest: Manifest): string[] {
   const kind = `${manifest.apiVersion} ${manifest.kind}`;
   const Model = MODELS[kind];
@@ -253,14 +253,17 @@ Deno.test("selectors select their own pods; a service with several keeps one whi
   }
 });
 
-/** What stands for the placeholders of the docs. */
+/** Values for the placeholders of the docs. */
 const EXAMPLES: Record<string, string> = {
   "rediss://…": "rediss://redis.example.org",
   "postgres://…": "postgres://etl:password@postgres.example.org/etl",
   '"$(openssl rand -hex 24)"': "0".repeat(48),
 };
 
-/** What the secrets hold, as docs/operations.md makes them: the keys of each, with values of the form that the services want. */
+/**
+ * Returns the keys of each secret that docs/operations.md creates, with values in the form that the services
+ * require.
+ */
 async function secretsOfDocs(): Promise<Map<string, Record<string, string>>> {
   const docs = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
   const [, section] = docs.split("## On Kubernetes");
@@ -320,7 +323,7 @@ Deno.test("probes, service and policy use the API's port and an existing route",
       (container!.ports ?? []).map(({ containerPort }) => containerPort),
       container!.name === "api" ? [API_PORT] : [],
     );
-    if (url === undefined) continue; // by the beats of its actors
+    if (url === undefined) continue; // checked by the beats of its actors
     const { hostname, port, pathname } = new URL(url);
     assert.deepEqual([hostname, Number(port)], ["127.0.0.1", API_PORT]);
     assert.equal((await api.send(pathname)).status, 200);
@@ -338,7 +341,7 @@ Deno.test("probes, service and policy use the API's port and an existing route",
 Deno.test("the policies let each service reach the engines whose addresses it reads, and nothing else", async () => {
   const all = await manifests();
   const { REDIS_PORT, SFTP_PORT } = loadConfig("saver", VARIABLES.saver, ofKind(all, "ConfigMap")[0]!.data);
-  /** The ports that a service needs for a variable that it reads. */
+  /** The ports that a service needs because of a variable that it reads. */
   const needed: Record<string, number> = {
     REDIS_URL: REDIS_PORT,
     DATABASE_URL: 5432,
