@@ -1,42 +1,40 @@
 /**
- * What a drill is: a fault that is injected on purpose, and its outcome.
+ * The types of a drill: a fault that is injected on purpose, and its outcome.
  *
  * @module
  */
 
-/** The parts of the pipeline that can be hurt. */
+/** The parts of the pipeline that drills affect. */
 export const AREAS = ["extract", "channel", "transform", "load", "deliver", "system"] as const;
 export type Area = (typeof AREAS)[number];
 
-/** The outcome of a fault. */
 export interface Outcome {
-  /** What was seen, in a few words. */
+  /** What happened, in a few words. */
   readonly happened: string;
-  /** Records that are missing somewhere. */
+  /** Number of records that are missing somewhere. */
   readonly lost: number;
-  /** Records that are somewhere more than once. */
+  /** Number of records that exist more than once somewhere. */
   readonly twice: number;
-  /** Milliseconds from the end of the fault until the run had come to its end. */
+  /** Milliseconds from the end of the fault to the end of the run. */
   readonly recoveredMs: number;
 }
 
 export interface DrillCase {
   readonly name: string;
   readonly area: Area;
-  /** The fault, in one line. */
   readonly fault: string;
   /** Whether `deno task test` runs it too. */
   readonly quick: boolean;
   /** Whether it needs the PostgreSQL server that the cases share. */
   readonly usesPostgres?: boolean;
   /**
-   * Makes the fault, sees to it that the pipeline recovers, and holds it to its promises.
+   * Injects the fault, makes the pipeline recover, and checks the promises.
    *
-   * @param repeats how much of what can be repeated is: 1 for all, less for a share of it
-   * @throws Error where a promise is broken, `Skip` where the machine doesn't allow the fault.
+   * @param repeats the share of the repetitions to run: 1 for all
+   * @throws Error if a promise is broken, `Skip` if the machine doesn't allow the fault.
    */
   run(repeats: number): Promise<Outcome>;
 }
 
-/** The machine doesn't allow this fault to be made. */
+/** The machine doesn't allow this fault. */
 export class Skip extends Error {}

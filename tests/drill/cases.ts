@@ -1,5 +1,5 @@
 /**
- * Every fault there is.
+ * The list of all faults.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { cases as failover } from "./failover.ts";
 import { cases as load } from "./load.ts";
 import { cases as system } from "./system.ts";
 
-/** All cases, in the order of the records' way. */
+/** All cases, in the order in which records pass the phases. */
 export const CASES: readonly DrillCase[] = [
   ...extract,
   ...channel,

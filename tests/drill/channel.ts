@@ -16,7 +16,7 @@ import { type DrillEnvironment, WORKERS } from "./environment.ts";
 
 const area = "channel";
 
-/** A run that stands in the middle of its extraction over Redis while `hurt` is done to it. */
+/** A case that injects a fault over Redis while a run is in the middle of its extraction. */
 function hurtInMidRun(
   name: string,
   fault: string,
@@ -35,7 +35,7 @@ function hurtInMidRun(
         await environment.pipeline.start(...WORKERS);
         const run = await environment.pipeline.tell();
         await gate.reached;
-        setTimeout(() => gate.open(), 200); // so that the extractor has something to publish while it can't
+        setTimeout(() => gate.open(), 200); // gives the extractor something to publish while it can't
         const happened = await hurt(environment, environment.pipeline.redis!);
         const since = stopwatch();
         await environment.comesTo(run, "COMPLETED");
@@ -45,7 +45,7 @@ function hurtInMidRun(
   };
 }
 
-/** A settled message, as it goes over the line to Redis: what is done, and the mailbox whose message it is about. */
+/** Matches the request to Redis that settles a message of this mailbox. */
 function settles(mailbox: string): (request: Uint8Array) => boolean {
   return (request) => {
     const text = new TextDecoder().decode(request);
@@ -53,7 +53,6 @@ function settles(mailbox: string): (request: Uint8Array) => boolean {
   };
 }
 
-/** The cases. */
 export const cases: readonly DrillCase[] = [
   hurtInMidRun("redis-down", "Redis killed when a phase publishes, away for 3 s", true, async (_, redis) => {
     await redis.kill();
@@ -116,7 +115,7 @@ export const cases: readonly DrillCase[] = [
           await environment.pipeline.redis!.start();
         }
         const since = stopwatch();
-        const completed = new Set<string>(); // a request that follows a failed try resumes its run
+        const completed = new Set<string>(); // a request that follows a failed attempt resumes its run
         for (const run of runs) completed.add((await environment.comesTo(run, "COMPLETED")).run_id);
         return {
           happened: `${kills} kills in ${completed.size} runs`,
@@ -146,7 +145,7 @@ export const cases: readonly DrillCase[] = [
         for (const body of garbage) {
           await command(environment.pipeline.redis!, "PUBLISH", "channel:phase1_complete", body);
         }
-        const wanted = garbage.length - 1; // one is too long to be adopted
+        const wanted = garbage.length - 1; // one message is too long to be adopted
         const since = stopwatch();
         const run = await environment.pipeline.tell();
         await environment.comesTo(run, "COMPLETED");
@@ -221,7 +220,7 @@ export const cases: readonly DrillCase[] = [
   },
 ];
 
-/** Keeps the database at `path` locked for writers; returns the time since it was let go. */
+/** Locks the database at `path` for writers; returns a stopwatch that starts when the lock is released. */
 export async function locked(
   path: string,
   ms: number,

@@ -1,5 +1,5 @@
 /**
- * Faults of the SFTP server and of the way to it.
+ * Faults of the SFTP server and of the connection to it.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { type DrillEnvironment, type DrillOptions, WORKERS } from "./environment
 
 const area = "deliver";
 
-/** A delivery that is postponed while the server fails, and made once it works again. */
+/** A case in which a delivery is postponed while the server fails, and succeeds once the server works again. */
 function putOff(
   name: string,
   fault: string,
@@ -49,7 +49,7 @@ function putOff(
   };
 }
 
-/** A delivery that is refused for good, and is asked for again when the cause is gone. */
+/** A case in which a delivery is refused permanently, and is replayed once the cause is gone. */
 function givenUp(
   name: string,
   fault: string,
@@ -85,7 +85,7 @@ function givenUp(
   };
 }
 
-/** A saver that is killed while it sends: the next one cleans up what it left. */
+/** A case in which a saver is killed while it sends, and the next one removes its temporary files. */
 function staleTemporaryFiles(engine: Engine): DrillCase {
   return {
     name: `sftp-stale-temporary-files${engine.isShared ? "-postgres" : ""}`,
@@ -117,7 +117,6 @@ function staleTemporaryFiles(engine: Engine): DrillCase {
   };
 }
 
-/** The cases. */
 export const cases: readonly DrillCase[] = [
   putOff("sftp-down", "the SFTP server is away for up to two minutes", true, /Is it running/, {
     harm: (environment) => environment.pipeline.site!.stop(),

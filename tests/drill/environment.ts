@@ -1,5 +1,6 @@
 /**
- * A pipeline for a drill: its connections can be cut and held, its folders can stand on small disks, and its services can be stopped at any step.
+ * A pipeline for a drill. Its connections can be cut and held, its folders can be on small disks, and its
+ * services can be stopped at any step.
  *
  * @module
  */
@@ -15,26 +16,26 @@ import { type SmallDisk, smallDisk } from "../support/tmpfs.ts";
 import { Skip } from "./case.ts";
 import type { RunRow } from "../../shared/store/rows.ts";
 
-/** The services that do the work. */
+/** The services that process runs. */
 export const WORKERS = ["extractor", "transformer", "saver"] as const satisfies readonly Service[];
 export type Worker = (typeof WORKERS)[number];
 
-/** What a service says when it is ready to work. */
+/** The log line of a service that is ready. */
 export const READY = /"message":"ready"/;
 
-/** What a environment is made of. */
+/** The options of an environment. */
 export interface DrillOptions extends Omit<TestPipelineOptions, "furnish"> {
-  /** Folders that get a small disk, by its bytes; `upload` is where files are delivered to then. */
+  /** Folders on a small disk, with its size in bytes. `upload` is the folder for delivered files. */
   readonly disks?: Partial<Record<"data" | "database" | "queue" | "upload", number>>;
 }
 
 const STEPS = new URL("../support/steps.ts", import.meta.url).href;
 const SFTP_WORKER = new URL("../../saver/delivery/sftp_worker_thread.ts", import.meta.url).href;
 
-/** How long anything may take before a drill has failed, in milliseconds. */
+/** The longest wait before a drill has failed, in milliseconds. */
 const PATIENCE_MS = 120_000;
 
-/** A pipeline, ready to be started and hurt. Disposing of it ends every process and removes every file. */
+/** A pipeline for faults. Disposing of it ends every process and removes every file. */
 export class DrillEnvironment implements AsyncDisposable {
   static readonly #open = new Set<DrillEnvironment>();
   #closing: PromiseLike<void> | undefined;
@@ -44,16 +45,16 @@ export class DrillEnvironment implements AsyncDisposable {
     readonly source: SourceOptions,
     /** The small disks, by folder. */
     readonly disks: ReadonlyMap<string, SmallDisk>,
-    /** The line from the services to Redis; the drill's own channel has none. */
+    /** The line from the services to Redis. The drill's own channel bypasses it. */
     readonly redisLine: Line | undefined,
     /** The line from the saver to the SFTP server. */
     readonly sftpLine: Line | undefined,
-    /** The line from the services to PostgreSQL; what looks at the runs has none. */
+    /** The line from the services to PostgreSQL. The drill's own queries bypass it. */
     readonly databaseLine: Line | undefined,
     private readonly owned: AsyncDisposable,
   ) {}
 
-  /** Makes everything but the services. OpenSSH is the server unless `options` say otherwise. */
+  /** Creates everything except the services. Uses OpenSSH as the server unless `options` say otherwise. */
   static async open({ disks = {}, ...options }: DrillOptions = {}): Promise<DrillEnvironment> {
     await using owned = new AsyncDisposableStack();
     const mounted = new Map<string, SmallDisk>();
@@ -99,14 +100,14 @@ export class DrillEnvironment implements AsyncDisposable {
     return environment;
   }
 
-  /** Ends all stages that are open, for a drill that is broken off. */
+  /** Disposes of all open environments, when a drill is interrupted. */
   static async closeAll(): Promise<void> {
     await Promise.allSettled(
       [...DrillEnvironment.#open].map((environment) => environment[Symbol.asyncDispose]()),
     );
   }
 
-  /** Starts one service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
+  /** Starts a service that stands still at a step; see `tests/support/steps.ts`. Doesn't wait. */
   beginUpTo(worker: Worker, step: number | string): Running {
     const lines = worker === "saver" ? [this.sftpLine, this.databaseLine] : [];
     const standstill = { last: step, ports: lines.flatMap((line) => line?.port ?? []) };
@@ -132,7 +133,10 @@ export class DrillEnvironment implements AsyncDisposable {
     return path;
   }
 
-  /** Waits until a service that was begun with `beginUpTo` stands still, and answers where; undefined when `done` comes first. */
+  /**
+   * Waits until a service started with `beginUpTo` stands still; returns the step. Returns undefined if
+   * `done` resolves first.
+   */
   async standsStill(
     running: Running,
     done: () => boolean | Promise<boolean>,
@@ -143,12 +147,15 @@ export class DrillEnvironment implements AsyncDisposable {
     return where;
   }
 
-  /** The run's row, once there is one. */
+  /** Returns the run's row, if it exists. */
   run(runId: string): RunRow | undefined {
     return this.pipeline.runs().find((run) => run.run_id === runId);
   }
 
-  /** Waits until the run, or the unfinished one that is resumed in its place, has one of these statuses. @throws Error telling what it has instead. */
+  /**
+   * Waits until the run, or the unfinished one that is resumed in its place, has one of these statuses.
+   * @throws Error with the status that it has instead.
+   */
   async comesTo(runId: string, ...wanted: RunStatus[]): Promise<RunRow> {
     let last: RunRow | undefined;
     return await this.until(
@@ -161,7 +168,7 @@ export class DrillEnvironment implements AsyncDisposable {
     );
   }
 
-  /** As `TestPipeline.until`, with more patience. */
+  /** As `TestPipeline.until`, with a longer limit. */
   until<T>(
     what: string,
     look: () => T | undefined | false | Promise<T | undefined | false>,
@@ -171,7 +178,7 @@ export class DrillEnvironment implements AsyncDisposable {
     return this.pipeline.until(what, look, instead, patienceMs);
   }
 
-  /** Waits until a mailbox holds a number of messages. */
+  /** Waits until a mailbox has this number of messages. */
   async depth(mailbox: keyof typeof CHANNELS, wanted: number): Promise<void> {
     await this.until(
       `${wanted} messages on ${mailbox}`,
@@ -179,36 +186,35 @@ export class DrillEnvironment implements AsyncDisposable {
     );
   }
 
-  /** A path in the working directory. */
+  /** Returns a path in the working directory. */
   path(name: string): string {
     return `${this.pipeline.folder}/${name}`;
   }
 
-  /** The folder that files are delivered to, on this machine. */
+  /** The folder on this machine that files are delivered to. */
   get upload(): string {
     return this.disks.has("upload") ? this.path("upload") : this.pipeline.site!.disk;
   }
 
-  /** The dead letters of all mailboxes. */
+  /** Returns the dead letters of all mailboxes. */
   async dead(): Promise<{ mailbox: string; id: string; reason: string }[]> {
     const { channel } = this.pipeline;
     const all = Object.keys(CHANNELS).map((name) => channel.mailbox(name).dead({ limit: 100 }));
     return (await Promise.all(all)).flat();
   }
 
-  /** Puts all dead letters back: the way forward once the cause is gone. */
+  /** Replays all dead letters, as an operator does once the cause is gone. */
   async replay(): Promise<void> {
     for (const { mailbox, id } of await this.dead()) await this.pipeline.channel.mailbox(mailbox).replay(id);
   }
 
-  /** Ends every process and removes every file. */
   async [Symbol.asyncDispose](): Promise<void> {
     DrillEnvironment.#open.delete(this);
     await (this.#closing ??= this.owned[Symbol.asyncDispose]());
   }
 }
 
-/** Has the saver connect by way of `line`, where it finds the server's key too. */
+/** Makes the saver connect through `line`, and pins the server's key for that address. */
 async function leadThrough(line: Line, { env, folder }: TestPipeline): Promise<void> {
   const file = `${folder}/ssh_keys/known_hosts`;
   const known = await Deno.readTextFile(file);

@@ -1,5 +1,5 @@
 /**
- * Faults of the source, of the extractor and of the disk that records are extracted to.
+ * Faults of the source, of the extractor and of the disk with raw files.
  *
  * @module
  */
@@ -13,7 +13,6 @@ import { READY, WORKERS } from "./environment.ts";
 
 const area = "extract";
 
-/** The cases. */
 export const cases: readonly DrillCase[] = [
   {
     name: "source-faults-in-turn",

@@ -1,5 +1,5 @@
 /**
- * A Redis server that dies, and a replica that takes its place without having heard of everything.
+ * A Redis server that dies, and a replica that takes over without having received everything.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type DrillEnvironment, WORKERS } from "./environment.ts";
 
 const area = "channel";
 
-/** Makes `replica` a replica of the primary, which it reaches at `port`; resolves when it has all there is. */
+/** Makes `replica` a replica of the primary, through `port`; resolves once it has received everything. */
 async function inStep(environment: DrillEnvironment, replica: RedisServer, port: number): Promise<void> {
   await command(replica, "REPLICAOF", "127.0.0.1", String(port));
   await environment.until("a replica in step", async () => {
@@ -27,7 +27,7 @@ async function inStep(environment: DrillEnvironment, replica: RedisServer, port:
   });
 }
 
-/** Redis with a replica that has all there is, and from now on gets nothing more. */
+/** Starts a replica that has received everything so far and receives nothing more. */
 async function laggingReplica(
   environment: DrillEnvironment,
   owned: AsyncDisposableStack,
@@ -40,14 +40,14 @@ async function laggingReplica(
   return replica;
 }
 
-/** The primary dies, and the replica takes its place under its address. */
+/** Kills the primary, and lets the replica take over its address. */
 async function failOver(environment: DrillEnvironment, replica: RedisServer): Promise<void> {
   await environment.pipeline.redis!.kill();
   await command(replica, "REPLICAOF", "NO", "ONE");
   environment.redisLine!.lead(replica.port);
 }
 
-/** A failover that forgets everything that was published since `upTo` had been reached. */
+/** A failover that loses everything published after `reach` has resolved. */
 function failoverCase(
   name: string,
   fault: string,
@@ -81,7 +81,6 @@ function failoverCase(
   };
 }
 
-/** The cases. */
 export const cases: readonly DrillCase[] = [
   {
     name: "redis-demoted",

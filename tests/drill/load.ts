@@ -13,18 +13,17 @@ import { play, stopwatch, times } from "./play.ts";
 import { DrillEnvironment, WORKERS } from "./environment.ts";
 import { memoryOf } from "./watch.ts";
 
-/** Megabytes that transformer and saver may take, however large the run. */
+/** The most memory that transformer and saver may use for a run of any size, in megabytes. */
 const MOST_MEGABYTES = 400;
 
-/** How many commits a run takes, about, and at how many of them a short drill cuts. */
+/** The approximate number of commits in a run, and the number of them that a short drill cuts. */
 const [COMMITS, LEAST_CUTS] = [50, 5];
 
-/** Whether a request to PostgreSQL ends a transaction. */
+/** Returns whether a request to PostgreSQL ends a transaction. */
 function isCommit(request: Uint8Array): boolean {
   return new TextDecoder().decode(request).includes("COMMIT\0");
 }
 
-/** The cases. */
 export const cases: readonly DrillCase[] = [
   {
     name: "database-locked",
@@ -132,7 +131,7 @@ export const cases: readonly DrillCase[] = [
       await environment.until(
         "the run",
         async () => {
-          await pause(250); // looking costs time that the run needs
+          await pause(250); // more frequent checks would slow the run down
           return environment.pipeline.runs()[0]?.status === "COMPLETED";
         },
         undefined,
@@ -171,7 +170,7 @@ async function writeRecords(path: string, records: number): Promise<void> {
   }
 }
 
-/** Gives back the room of the write-ahead log, which the next load would use again. */
+/** Truncates the write-ahead log, so that the next load can't reuse its space. */
 function emptyLog(path: string): void {
   using db = new DatabaseSync(path, { timeout: 5_000 });
   const { busy } = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };

@@ -1,11 +1,11 @@
 /**
- * What an operator does by hand.
+ * Commands that an operator runs by hand.
  *
  * @module
  */
 import { createClient } from "redis";
 
-/** Sends one command to a server, as an operator would. */
+/** Sends a command to a Redis server. */
 export async function command({ url }: { url: string }, ...words: string[]): Promise<unknown> {
   const client = createClient({ url });
   client.on("error", () => {});

@@ -1,5 +1,5 @@
 /**
- * How a case is played: on a environment, with the promises checked at the end.
+ * Plays a case in an environment and checks the promises at the end.
  *
  * @module
  */
@@ -8,18 +8,18 @@ import type { Outcome } from "./case.ts";
 import { DrillEnvironment, type DrillOptions } from "./environment.ts";
 import { type Expected, verify } from "./verify.ts";
 
-/** What a case has seen. */
+/** The result of a case. */
 export interface Played extends Expected {
   readonly happened: string;
-  /** The runs that have to be whole. */
+  /** The runs to check. */
   readonly runs: readonly string[];
   /** Milliseconds from the end of the fault to the end of the run. */
   readonly recoveredMs: number;
-  /** What has to stay until all is checked. */
+  /** Disposed of after all checks. */
   readonly owned?: AsyncDisposable;
 }
 
-/** Opens a environment, has `act` make its fault there, and holds the runs to their promises. */
+/** Opens an environment, injects the fault with `act`, and checks the runs. */
 export async function play(
   options: DrillOptions,
   act: (environment: DrillEnvironment) => Promise<Played>,
@@ -30,27 +30,27 @@ export async function play(
   return { happened, recoveredMs, ...await verify(environment, runs, expected) };
 }
 
-/** Milliseconds since now. */
+/** Returns a function that returns the milliseconds since now. */
 export function stopwatch(): () => number {
   const start = performance.now();
   return () => Math.round(performance.now() - start);
 }
 
-/** How often something is repeated: `all` times, or the share `repeats` of it, but `least` times at the least. */
+/** Returns the number of repetitions: the share `repeats` of `all`, but at least `least`. */
 export function times(all: number, least: number, repeats: number): number {
   return Math.max(least, Math.round(all * repeats));
 }
 
-/** A page of the source that isn't answered until somebody lets it. */
+/** A page of the source that isn't served until the gate is opened. */
 export interface Gate {
   readonly wrap: (answer: Handler) => Handler;
-  /** Resolves when the page has been asked for. */
+  /** Resolves once the page has been requested. */
   readonly reached: Promise<void>;
-  /** Lets it be answered, and all that follow. */
+  /** Serves the page and all that follow. */
   open(): void;
 }
 
-/** Holds the page at `skip` back. The environment needs an `HTTP_TIMEOUT_SECONDS` that is long enough. */
+/** Holds the page at `skip` back. The environment needs a sufficiently long `HTTP_TIMEOUT_SECONDS`. */
 export function gateAt(skip: number): Gate {
   const reached = Promise.withResolvers<void>();
   const opened = Promise.withResolvers<void>();

@@ -14,15 +14,18 @@ import { BEFORE_THREADS } from "../support/steps.ts";
 
 const area = "system";
 
-/** Steps of a service at which a short drill kills it. */
+/** The number of steps of a service at which a short drill kills it. */
 const LEAST_KILLS = 5;
 
-/** Where messages and records are, as a part of a case's name. */
+/** Returns the part of a case's name for channel and engine. */
 function placesOf(channel: "embedded" | "redis", engine: Engine): string {
   return engine.isShared ? `${channel}-postgres` : channel;
 }
 
-/** Kills a service at each of its (about so many) steps, in a run for each; the next process has to bring the run to its end. */
+/**
+ * A case that kills a service at each of its (about `steps`) steps, in a separate run each. The next process
+ * has to finish the run.
+ */
 function killedAtEachStep(
   worker: Worker,
   channel: "embedded" | "redis",
@@ -44,7 +47,7 @@ function killedAtEachStep(
         let recoveredMs = 0;
         await environment.pipeline.start(...WORKERS.filter((other) => other !== worker));
         for (const before of worker === "saver" ? [0, BEFORE_THREADS] : [0]) {
-          // The first step of a sparse drill differs each time, so that many drills see all of them.
+          // The first step of a sparse drill is random, so that many drills cover all steps.
           for (let step = before + 1 + Math.floor(Math.random() * stride);; step += stride) {
             const running = environment.beginUpTo(worker, step);
             const run = await environment.pipeline.tell();
@@ -73,7 +76,7 @@ function killedAtEachStep(
   };
 }
 
-/** Kills services at random; returns how many it killed. */
+/** Kills services at random; returns the number of kills. */
 async function killAtRandom(environment: DrillEnvironment, kills: number): Promise<number> {
   for (let killed = 0; killed < kills; killed++) {
     await pause(Math.random() * 600);
@@ -121,10 +124,9 @@ function randomKills(channel: "embedded" | "redis", engine: Engine): DrillCase {
   };
 }
 
-/** A growth of memory beyond this, in percent, is a leak. */
+/** Memory growth above this percentage counts as a leak. */
 const FLAT_PERCENT = 20;
 
-/** The cases. */
 export const cases: readonly DrillCase[] = [
   killedAtEachStep(
     "extractor",
@@ -241,7 +243,7 @@ export const cases: readonly DrillCase[] = [
   },
 ];
 
-/** How much more a process has in the last fifth than in the second one; the first is for warming up. */
+/** Returns the growth from the second fifth of the samples to the last one. The first fifth is for warming up. */
 function growthOf(
   samples: readonly { megabytes: number; handles: number }[],
 ): { percent: number; handles: number } {

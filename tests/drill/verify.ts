@@ -1,5 +1,6 @@
 /**
- * What has to hold after every fault: each record of the source once in each place, nothing half done, everything proven.
+ * Checks that hold after every fault: each record of the source exists once in each place, no file is half
+ * written, and every copy is verified.
  *
  * @module
  */
@@ -14,7 +15,7 @@ import { sqlText } from "../../shared/sqlite/database.ts";
 import type { Outcome } from "./case.ts";
 import type { DrillEnvironment } from "./environment.ts";
 
-/** Records that are missing, and records that are there more than once. */
+/** Records that are missing, and records that exist more than once. */
 export type Losses = Pick<Outcome, "lost" | "twice">;
 
 interface LoadedFile {
@@ -24,20 +25,20 @@ interface LoadedFile {
   readonly sha256: string;
 }
 
-/** What a run is held to; everything by default. */
+/** What to check of a run; by default everything. */
 export interface Expected {
-  /** The lines of the source, where they aren't those of the environment's. */
+  /** The lines of the source. Default: those of the environment's source. */
   readonly source?: readonly string[];
   /** Whether files are on the SFTP server. Default true. */
   readonly delivered?: boolean;
-  /** The channel, where it isn't the pipeline's any more. */
+  /** The channel, if it is no longer the pipeline's. */
   readonly channel?: Channel;
 }
 
 /**
  * Compares each run with the source, the database, the disk and the SFTP server.
  *
- * @throws AssertionError where something other than a record is wrong.
+ * @throws AssertionError if anything other than a record is wrong.
  */
 export async function verify(
   environment: DrillEnvironment,
@@ -73,7 +74,7 @@ export async function verify(
   return total;
 }
 
-/** Files under temporary names, in the data directory and on the SFTP server. */
+/** Returns the files with temporary names, in the data directory and on the SFTP server. */
 export async function halfFiles(environment: DrillEnvironment): Promise<string[]> {
   const found: string[] = [];
   for (
@@ -89,7 +90,7 @@ export async function halfFiles(environment: DrillEnvironment): Promise<string[]
   return found;
 }
 
-/** The manifest is there, and each file on the server is what manifest and database say. */
+/** Asserts that the manifest exists, and that each file on the server matches the manifest and the database. */
 async function verifyDelivery(
   environment: DrillEnvironment,
   runId: string,
@@ -117,7 +118,7 @@ async function manifestOf(
   throw new Error(`There is no manifest of run ${runId} on the SFTP server.`);
 }
 
-/** The files of a run and their records, as they stand in the database: raw, processed, invalid. */
+/** Returns the raw, processed and invalid file of a run and their records, as the database has them. */
 function loadedFiles(environment: DrillEnvironment, runId: string): (LoadedFile & { lines: string[] })[] {
   const { pipeline } = environment;
   const files = pipeline.sql<LoadedFile>(
@@ -138,7 +139,7 @@ function loadedFiles(environment: DrillEnvironment, runId: string): (LoadedFile 
   });
 }
 
-/** How many of `wanted` aren't in `found`, and how many of `found` are too many or strangers. */
+/** Counts the items of `wanted` that `found` lacks, and the items of `found` that are duplicate or unknown. */
 export function difference(wanted: readonly string[], found: readonly string[]): Losses {
   const left = new Map<string, number>();
   for (const line of wanted) left.set(line, (left.get(line) ?? 0) + 1);
@@ -151,7 +152,7 @@ export function difference(wanted: readonly string[], found: readonly string[]):
   return { lost: [...left.values()].reduce((sum, count) => sum + count, 0), twice };
 }
 
-/** The records of a source, as it sends them. */
+/** Returns the records of a source as it sends them. */
 export function recordsOf({ users = 208, bad = 0 }: SourceOptions): string[] {
   const all = new Users(bad, 1);
   return Array.from({ length: users }, (_, index) => all.json(index));

@@ -1,12 +1,11 @@
 /**
- * What people and programs ask of the cluster: GraphQL, at whichever API answers.
+ * GraphQL requests to the cluster, sent to any API that responds.
  *
  * @module
  */
 import { pause } from "../../shared/actor/backoff.ts";
 import { isFinal, type RunStatus } from "../../shared/contracts/messages.ts";
 
-/** A run, as an API shows it. */
 export interface ShownRun {
   readonly runId: string;
   readonly pipeline: string;
@@ -14,9 +13,9 @@ export interface ShownRun {
   readonly failure: { readonly reason: string } | null;
 }
 
-/** How long an API may take to answer, in milliseconds. */
+/** The longest wait for a response of an API, in milliseconds. */
 const ANSWER_MS = 5_000;
-/** How long anything may take before the drill has failed, in milliseconds. */
+/** The longest wait before the drill has failed, in milliseconds. */
 const PATIENCE_MS = 240_000;
 const EVERY_MS = 100;
 
@@ -26,13 +25,12 @@ const START =
 const RUNS = `{ etlRuns(limit: 10) { runId pipeline status failure { reason } } }`;
 const HOSTS = `{ actors { instances { host } } }`;
 
-/** The APIs of a cluster. */
 export class Apis {
   constructor(private readonly origins: readonly string[]) {}
 
   /**
-   * Requests a run of `pipeline`; returns its id. Where an API dies before it answers, nobody knows whether it passed the request on: it is
-   * made again, and the run that came of the first one is one more.
+   * Requests a run of `pipeline`; returns its id. If an API dies before it responds, it may or may not have
+   * passed the request on. The request is then repeated, which may result in an additional run.
    */
   request(pipeline: string): Promise<string> {
     return this.#until(`a run of ${pipeline} is accepted`, async (origin) => {
@@ -41,7 +39,7 @@ export class Apis {
     });
   }
 
-  /** Waits until no run of these pipelines is under way, and this one is known; returns the last ones. */
+  /** Waits until no run is under way and these runs are known; returns the latest runs. */
   ended(runIds: readonly string[]): Promise<ShownRun[]> {
     return this.#until(`${runIds.join(" and ")} end`, async (origin) => {
       const { etlRuns } = await ask<{ etlRuns: ShownRun[] }>(origin, RUNS);
@@ -50,7 +48,7 @@ export class Apis {
     });
   }
 
-  /** Waits until these machines work. */
+  /** Waits until the actors of these machines are present. */
   async present(names: readonly string[]): Promise<void> {
     for (const origin of this.origins) {
       await this.#until(`${names.join(", ")} are shown by ${origin}`, async () => {

@@ -1,5 +1,6 @@
 /**
- * What has to hold when all faults are over: each run whole and once in every place, and to the byte what one machine makes of the source.
+ * Checks after all faults: each run is complete, each record exists once in every place, and the bytes equal
+ * those that a single machine produces from the source.
  *
  * @module
  */
@@ -16,7 +17,7 @@ import { taskOf } from "../support/task.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Control, currentOf, timeless } from "./control.ts";
 
-/** Looks at all that the runs left. @throws AssertionError where something else than a record is wrong. */
+/** Checks everything that the runs left. @throws AssertionError if anything other than a record is wrong. */
 export async function check(
   cluster: Cluster,
   channel: Channel,
@@ -48,7 +49,7 @@ export async function check(
   return total;
 }
 
-/** Compares one run's rows, objects and delivered files with those of the control; notes their names. */
+/** Compares the rows, objects and delivered files of one run with those of the control run; records their names. */
 async function compare(
   cluster: Cluster,
   store: ReadStore,
@@ -80,10 +81,10 @@ async function compare(
   return total;
 }
 
-/** A manifest says that the files are there: it got its name after all of them got theirs. */
+/** Asserts that the manifest got its name after all files got theirs, as it says that they are complete. */
 async function manifestIsLast(runId: string, copies: readonly DeliveryRow[]): Promise<void> {
   const named = await Promise.all(copies.map(async ({ kind, remote_path }) => {
-    const { ctime } = await Deno.stat(remote_path); // its name is the last that changed of it
+    const { ctime } = await Deno.stat(remote_path); // the rename is the last change of the file
     return { kind, at: ctime!.getTime() };
   }));
   const manifest = named.find(({ kind }) => kind === "manifest")!;
@@ -95,7 +96,7 @@ async function manifestIsLast(runId: string, copies: readonly DeliveryRow[]): Pr
   }
 }
 
-/** The paths of all files below a folder, sorted. */
+/** Returns the paths of all files below a folder, sorted. */
 async function filesIn(folder: string): Promise<string[]> {
   const all = await Array.fromAsync(Deno.readDir(folder), async ({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
@@ -104,7 +105,7 @@ async function filesIn(folder: string): Promise<string[]> {
   return all.flat().sort();
 }
 
-/** Waits until no message is under way; none may be dead. */
+/** Waits until all messages are settled. Asserts that no dead letter exists. */
 async function nothingWaits(channel: Channel): Promise<void> {
   for (const name of Object.keys(CHANNELS)) {
     const mailbox = channel.mailbox(name);
@@ -116,7 +117,7 @@ async function nothingWaits(channel: Channel): Promise<void> {
   }
 }
 
-/** `deno task verify` finds all equal. */
+/** Asserts that `deno task verify` finds no difference. */
 async function verify({ env }: Cluster): Promise<void> {
   const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -1,5 +1,6 @@
 /**
- * A pipeline on machines of its own: each service, each engine, the SFTP server and the source on one, none sharing a disk with another.
+ * A pipeline on separate machines: each service, each engine, the SFTP server and the source has one. No two
+ * machines share a disk.
  *
  * @module
  */
@@ -18,39 +19,40 @@ import { bareEnvironment } from "../support/test_pipeline.ts";
 import { type Machine, ServiceMachine } from "./machine.ts";
 import { makeSwitch, NetworkHost } from "./network.ts";
 
-/** How many machines each service has. */
+/** Number of machines for each service. */
 const COPIES: Readonly<Record<Service, number>> = { extractor: 2, transformer: 3, saver: 2, api: 2 };
 
-/** Seconds after which the message of a machine that died is taken by another one. */
+/** Seconds after which another machine claims the message of a machine that died. */
 export const LEASE_SECONDS = 3;
 
 const SOURCE_PORT = 4556;
 const API_PORT = 8000;
 
-/** What the source has. */
+/** The size of the source. */
 export interface SourceSize {
   readonly users: number;
-  /** Share of them, 0 to 1, that break a rule. */
+  /** Share of the users, 0 to 1, that break a rule. */
   readonly bad: number;
 }
 
-/** The machines, and what is known of them. Disposing of it ends the servers. */
+/** The machines and their addresses. Disposing of it ends the servers. */
 export interface Cluster extends AsyncDisposable {
   readonly services: readonly ServiceMachine[];
-  /** Those with Redis, PostgreSQL, the S3 server, the SFTP server and the source. */
+  /** The machines with Redis, PostgreSQL, the S3 server, the SFTP server and the source. */
   readonly engines: readonly Machine[];
-  /** The origins of the APIs. */
   readonly origins: readonly string[];
   readonly redisUrl: string;
   readonly databaseUrl: string;
   readonly place: S3Place;
-  /** The variables of all services. */
   readonly env: Environment;
-  /** The folder that files are delivered to, on the SFTP server's disk. */
+  /** The folder for delivered files, on the SFTP server's disk. */
   readonly delivered: string;
 }
 
-/** Makes the network and starts all machines, in no order. `world` is the folder of the world that this process is in. */
+/**
+ * Creates the network and starts all machines, in any order. `world` is the folder of the world in which this
+ * process runs.
+ */
 export async function startCluster(world: string, source: SourceSize): Promise<Cluster> {
   await using owned = new AsyncDisposableStack();
   await makeSwitch();
@@ -98,7 +100,8 @@ export async function startCluster(world: string, source: SourceSize): Promise<C
     SCHEDULE: "off",
     RUN_ON_START: "never",
     LEASE_SECONDS: String(LEASE_SECONDS),
-    // a source that can't be reached is waited for: a run that fails of it keeps its promise, but shows nothing
+    // retry long enough: a run that fails because of an unreachable source keeps its promises, but tests
+    // nothing
     HTTP_TIMEOUT_SECONDS: "2",
     MAX_RETRIES: "100",
     RETRY_DELAYS_SECONDS: "0.5",
@@ -145,7 +148,7 @@ export async function startCluster(world: string, source: SourceSize): Promise<C
   };
 }
 
-/** The source, on a machine of its own. */
+/** Starts the source on a separate machine. */
 async function startRecords(
   host: NetworkHost,
   { users, bad }: SourceSize,

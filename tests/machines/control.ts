@@ -1,5 +1,5 @@
 /**
- * What the machines have to bring about: the same runs on one machine, with everything embedded.
+ * The expected result: the same runs on a single machine with all engines embedded.
  *
  * @module
  */
@@ -11,23 +11,22 @@ import type { FileKind } from "../../shared/contracts/names.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
 import type { SourceSize } from "./cluster.ts";
 
-/** What a run of a pipeline leaves. */
+/** The result of a run. */
 export interface Control {
-  /** The text of each file. */
   readonly files: ReadonlyMap<FileKind, string>;
-  /** The names of what is delivered, without their times. */
+  /** The names of the delivered files, without their times. */
   readonly delivered: readonly string[];
   /** The current state: each key and its record. */
   readonly current: readonly string[];
 }
 
-/** How long the run may take on a machine that others use, in milliseconds. */
+/** The longest wait for the run on a busy machine, in milliseconds. */
 const PATIENCE_MS = 240_000;
 
-/** Rows of the current state that are read together. */
+/** The number of rows of the current state that are read together. */
 const AT_ONCE = 1_000;
 
-/** Runs each pipeline once, undisturbed. */
+/** Runs each pipeline once, without faults. */
 export async function controlOf(
   source: SourceSize,
   pipelines: readonly string[],
@@ -57,7 +56,7 @@ export async function controlOf(
   return controls;
 }
 
-/** The rows of the current state of `pipeline`, masked, without times and numbers of runs. */
+/** Returns the rows of the current state of `pipeline`, masked, without times and numbers of runs. */
 export async function currentOf(store: ReadStore, pipeline: string): Promise<string[]> {
   if ((await store.current.table(pipeline)) === undefined) return [];
   const rows: string[] = [];
@@ -70,7 +69,7 @@ export async function currentOf(store: ReadStore, pipeline: string): Promise<str
   return rows;
 }
 
-/** The name of what was delivered, without its run's time. */
+/** Returns the name of a delivered file without the time of its run. */
 export function timeless({ name }: Pick<DeliveryRow, "name">): string {
   return name.replace(/_\d{8}_\d{6}/, "");
 }

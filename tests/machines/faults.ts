@@ -1,5 +1,5 @@
 /**
- * What happens to machines: chosen at random, from a seed, so that the same choice can be made again.
+ * Faults of machines, chosen at random from a seed, so that a choice can be repeated.
  *
  * @module
  */
@@ -10,50 +10,53 @@ import { type Cluster, LEASE_SECONDS } from "./cluster.ts";
 import { type Machine, ServiceMachine } from "./machine.ts";
 import type { Cut } from "./network.ts";
 
-/** A fault at one machine. */
 export interface Fault {
   readonly kind: Kind;
-  /** The machines that do the same, in random order; one that works at that moment is hit, if any does. */
+  /** The machines with the same service or engine, in random order. The fault prefers a machine that is at work. */
   readonly role: readonly Machine[];
-  /** When it begins: as a share of the time that runs take undisturbed, or of a second from when one of the role works. */
+  /**
+   * When the fault starts: as a share of the duration of an undisturbed run, or of a second after a machine
+   * of the role starts to work.
+   */
   readonly after: number;
   readonly lastsMs: number;
-  /** Whether a machine with a service that is killed comes back without its disk. */
+  /** Whether a killed machine with a service restarts with an empty disk. */
   readonly empties: boolean;
 }
 
 /**
- * What happens to a machine. `killed unheard`: Redis stands still while it works on, so that it is killed between what it did and what it says of it;
- * `killed unwritten`: the engine that it writes to stands still, so that it is killed before anything is done.
+ * The kinds of faults. `killed unheard`: Redis is stopped while the machine works, so that the machine dies
+ * between its work and the report of it. `killed unwritten`: the engine that the machine writes to is
+ * stopped, so that the machine dies before it has written anything.
  */
 type Kind = "killed" | "killed unheard" | "killed unwritten" | "stopped" | Cut;
 
-/** What happens to services and engines alike. */
+/** The faults of services and engines alike. */
 const KINDS: readonly Kind[] = ["killed", "link down", "packets vanish", "stopped"];
 
-/** What happens to those that work on runs. */
+/** The faults of services that process runs. */
 const AT_WORK: readonly Kind[] = ["killed unheard", "killed unwritten"];
 
-/** The services that work on runs, and the engine that each writes to. */
+/** The services that process runs, and the engine that each writes to. */
 const WRITES_TO: Partial<Record<Service, string>> = {
   extractor: "files",
   transformer: "files",
   saver: "postgres",
 };
 
-/** The actors whose work moves a run on. */
+/** The actors that process runs. */
 const WORKERS: readonly string[] = ["extractor", "transformer", "saver", "courier"];
 
 const LEASE_MS = LEASE_SECONDS * 1_000;
 
-/** How long the directory may take to say who works, and how often it is asked, in milliseconds. */
+/** The longest wait for the directory, and the interval between requests, in milliseconds. */
 const ANSWER_MS = 500;
 const ASK_EVERY_MS = 20;
 
-/** Who works says so again sooner; what a machine said before it died stays for an hour. */
+/** Working actors send beats more often than this. The beats of a machine that died stay for an hour. */
 const FRESH_MS = LEASE_MS / 2;
 
-/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 to 1, the same ones for the same seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -64,7 +67,7 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** Draws what is in `all` in random order, each once, and then again. */
+/** Draws the items of `all` in random order, each once, then starts over. */
 function deckOf<T>(all: readonly T[], random: () => number): () => T {
   let left: T[] = [];
   return () => {
@@ -78,8 +81,9 @@ function shuffled<T>(all: readonly T[], random: () => number): T[] {
 }
 
 /**
- * Rounds of one to three faults, `count` in all. Of ten that follow one another each is of another kind: six of services, four of engines; of
- * 50 each kind comes at each service and each engine. Half of them end before the lease does.
+ * Plans rounds of one to three faults, `count` in all. Each block of ten faults contains each kind once: six
+ * of services, four of engines. 50 faults contain each kind for each service and each engine. About half of
+ * the faults end before the lease does.
  */
 export function planOf({ services, engines }: Cluster, count: number, random: () => number): Fault[][] {
   const copies = Map.groupBy(services, ({ service }) => service);
@@ -111,7 +115,7 @@ export function planOf({ services, engines }: Cluster, count: number, random: ()
   return rounds;
 }
 
-/** Makes faults, at most one at a machine at a time. */
+/** Injects faults, at most one per machine at a time. */
 export class Faults {
   readonly #hurt = new Set<Machine>();
 
@@ -121,7 +125,7 @@ export class Faults {
     private readonly say: (line: string) => void,
   ) {}
 
-  /** Waits for the fault's time, of runs that take `spanMs`; makes it, and ends it. */
+  /** Waits for the fault's time, then injects it and ends it. `spanMs` is the duration of a run. */
   async suffer({ kind, role, after, lastsMs, empties }: Fault, spanMs: number): Promise<void> {
     const { services } = this.cluster;
     const still = this.#stillAt(kind, role);
@@ -147,7 +151,7 @@ export class Faults {
     this.say(`${words.join(" ")} for ${(lastsMs / 1000).toFixed(1)} s${isEmptied ? ", disk lost" : ""}`);
     if (still !== undefined) {
       await still.host.signal("SIGSTOP");
-      await pause(kind === "killed unheard" ? spanMs : after * 1_000); // unheard, it does all that it can
+      await pause(kind === "killed unheard" ? spanMs : after * 1_000); // an unheard machine finishes its work in the meantime
     }
     if (isKilled) {
       await machine.kill();
@@ -170,14 +174,14 @@ export class Faults {
     this.#hurt.delete(machine);
   }
 
-  /** The engine that stands still meanwhile, if any does. */
+  /** Returns the engine that is stopped during the fault, if any. */
   #stillAt(kind: Kind, [machine]: readonly Machine[]): Machine | undefined {
     if (!AT_WORK.includes(kind)) return undefined;
     const name = kind === "killed unheard" ? "redis" : WRITES_TO[(machine as ServiceMachine).service];
     return this.cluster.engines.find(({ host }) => host.name === name)!;
   }
 
-  /** A machine among `role` that works on a run, as far as the directory says. */
+  /** Returns a machine of `role` that processes a run according to the directory. */
   async #working(role: readonly Machine[]): Promise<Machine | undefined> {
     const beats = await Promise.race([this.channel.beats().catch(() => []), pause(ANSWER_MS)]) ?? [];
     const since = Date.now() - FRESH_MS;

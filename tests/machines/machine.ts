@@ -1,5 +1,5 @@
 /**
- * A machine with one service of the pipeline: its folder is all that it sees of the others' disks, and its name is its own.
+ * A machine with one service. It sees only its own folder of the machines' disks, and has its own host name.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import { commandOn } from "../support/host.ts";
 import { linesOf } from "../support/output.ts";
 import type { NetworkHost } from "./network.ts";
 
-/** What its log says when the service ended by itself. */
+/** The log line after an unexpected end of the service. */
 const ENDED = "the service ended, and is started again";
 
-/** What can be killed and started again, cut off, and stopped for a while. */
+/** A machine that can be killed and restarted, cut off, and stopped for a while. */
 export interface Machine {
   readonly host: NetworkHost;
-  /** Ends all that runs on it, as a power cut would. */
+  /** Kills all its processes, as a power cut would. */
   kill(): Promise<void>;
-  /** Starts it with what is on its disk. */
+  /** Starts it with the content of its disk. */
   start(): Promise<void>;
 }
 
 /**
- * Puts its own folder where all machines have theirs, hides those of the others, and keeps the service running, as machines do. Fails where it
- * sees a folder of another one.
+ * Mounts the machine's folder at the path that is common to all machines, hides the folders of the others,
+ * and restarts the service whenever it ends. Fails if the folder of another machine is visible.
  */
 const BOOT = `set -e
 hostname "$1"
@@ -41,10 +41,9 @@ while :; do
 done
 `;
 
-/** Lines of its log that are kept. */
+/** The number of log lines to keep. */
 const KEPT = 2_000;
 
-/** A machine with one service. */
 export class ServiceMachine implements Machine {
   #ends = 0;
   #ended: Promise<unknown> = Promise.resolve();
@@ -56,11 +55,11 @@ export class ServiceMachine implements Machine {
     private readonly world: string,
     private readonly env: Environment,
     private readonly pipelines: Pipelines,
-    /** Puts into its folder what an administrator would. */
+    /** Adds the files to its folder that an administrator would. */
     private readonly furnish: (folder: string) => Promise<void>,
   ) {}
 
-  /** Makes its disk empty, but for what an administrator puts there. */
+  /** Empties its disk, except for an administrator's files. */
   async install(): Promise<void> {
     await Deno.mkdir(this.#disk, { recursive: true });
     for await (const { name } of Deno.readDir(this.#disk)) {
@@ -69,7 +68,7 @@ export class ServiceMachine implements Machine {
     await this.furnish(this.#disk);
   }
 
-  /** Starts the service, and doesn't wait until it is ready. */
+  /** Starts the service without waiting until it is ready. */
   start(): Promise<void> {
     const own = environmentOf(this.service, this.env, this.pipelines);
     const set = Object.entries(own).filter((entry): entry is [string, string] => entry[1] !== undefined);
@@ -93,12 +92,12 @@ export class ServiceMachine implements Machine {
     await this.#ended;
   }
 
-  /** How often the service ended by itself. */
+  /** How often the service ended unexpectedly. */
   get ends(): number {
     return this.#ends;
   }
 
-  /** The last lines that tell of trouble. */
+  /** Returns the last log lines with warnings and errors. */
   complaints(count: number): string[] {
     return this.#lines.filter((line) => !/"level":"(INFO|DEBUG)"/.test(line)).slice(-count);
   }

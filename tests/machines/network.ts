@@ -1,31 +1,31 @@
 /**
- * A network of machines: a switch, and a network namespace with a cable to it for each. Made inside of a world (world.ts), which takes it apart.
+ * A network of machines: a switch, and for each machine a network namespace with a cable to it. Created
+ * inside a world (world.ts), which removes it at the end.
  *
  * @module
  */
 import type { Host } from "../support/host.ts";
 
-/** The address of the world itself, to which the switch belongs. */
+/** The address of the world itself, which has the switch. */
 const OWN = "10.77.0.1";
 const SWITCH = "switch";
 
-/** How a machine can be cut off: its link goes down, which its kernel sees, or packets vanish on the way, which nobody sees. */
+/** How a machine is cut off: its link goes down, which its kernel notices, or packets vanish, which nothing notices. */
 export type Cut = "link down" | "packets vanish";
 
-/** One machine of the network. */
 export class NetworkHost implements Host {
   readonly enter: readonly string[];
 
   private constructor(
     readonly name: string,
     readonly address: string,
-    /** File of its network namespace. */
+    /** Path of its network namespace. */
     private readonly space: string,
   ) {
     this.enter = ["nsenter", `--net=${space}`];
   }
 
-  /** Makes a machine with the address number `number`. */
+  /** Creates a machine with the address number `number`. */
   static async make(folder: string, name: string, number: number): Promise<NetworkHost> {
     const space = `${folder}/${name}.net`;
     await Deno.writeTextFile(space, "");
@@ -39,24 +39,24 @@ export class NetworkHost implements Host {
     return host;
   }
 
-  /** Cuts it off from all others. Its processes live on, and no connection ends. */
+  /** Cuts it off from all others. Its processes keep running, and its connections stay open. */
   async cut(how: Cut): Promise<void> {
     if (how === "link down") await ip("link", "set", this.name, "down");
     else await ip("link", "set", this.name, "nomaster");
   }
 
-  /** Connects it again. */
+  /** Reconnects it. */
   async join(): Promise<void> {
     await ip("link", "set", this.name, "master", SWITCH, "up");
   }
 
-  /** Signals all of its processes at once. */
+  /** Sends a signal to all of its processes. */
   async signal(signal: Deno.Signal): Promise<void> {
     for (const pid of await this.#pids()) {
       try {
         Deno.kill(pid, signal);
       } catch {
-        // it has ended already
+        // it has already ended
       }
     }
   }
@@ -65,7 +65,7 @@ export class NetworkHost implements Host {
     const [space] = (await run("stat", "--format=%i", this.space)).split("\n");
     const found = await run("find", "/proc", ...["-mindepth", "3"], ...["-maxdepth", "3"], ...[
       ...["-path", "/proc/[0-9]*/ns/net", "-lname", `net:\\[${space}\\]`],
-    ]).catch((error: Failed) => error.output); // processes that end meanwhile make it fail
+    ]).catch((error: Failed) => error.output); // fails if processes end in the meantime
     return found.split("\n").filter((line) => line !== "").map((path) => Number(path.split("/")[2]));
   }
 
@@ -74,14 +74,14 @@ export class NetworkHost implements Host {
   }
 }
 
-/** Makes the switch, and connects the world itself to it. */
+/** Creates the switch, and connects the world itself to it. */
 export async function makeSwitch(): Promise<void> {
   await ip("link", "add", "name", SWITCH, "type", "bridge");
   await ip("addr", "add", `${OWN}/24`, "dev", SWITCH);
   await ip("link", "set", SWITCH, "up");
 }
 
-/** A command that failed, and what it wrote until then. */
+/** A command that failed, with its output. */
 class Failed extends Error {
   constructor(message: string, readonly output: string) {
     super(message);

@@ -1,5 +1,5 @@
 /**
- * The drill on machines: runs one after another, faults at random, and at the end a look at all that is there.
+ * The drill on machines: consecutive runs, random faults, and a check of all results at the end.
  *
  * @module
  */
@@ -13,21 +13,23 @@ import { Faults, planOf, randomFrom } from "./faults.ts";
 
 const PIPELINES = ["users", "products"];
 
-/** Users enough for a raw file of two parts in the store. */
+/** Enough users for a raw file of two parts in the store. */
 const SOURCE = { users: 6_000, bad: 0.05 };
 
-/** What a drill is. */
 export interface MachinesOptions {
   readonly faults: number;
-  /** Of what is chosen at random. */
+  /** The seed of the random choices. */
   readonly seed: number;
-  /** The folder of the world that this process is in. */
+  /** The folder of the world in which this process runs. */
   readonly world: string;
-  /** Takes each line of the report. */
+  /** Receives each line of the report. */
   readonly say: (line: string) => void;
 }
 
-/** Plays the drill; returns whether no record was lost or came twice. @throws AssertionError where something else is wrong. */
+/**
+ * Plays the drill; returns whether no record was lost or duplicated. @throws AssertionError if anything else
+ * is wrong.
+ */
 export async function playOnMachines({ faults, seed, world, say }: MachinesOptions): Promise<boolean> {
   const begun = performance.now();
   const note = (line: string) => say(`${secondsSince(begun).padStart(8)} | ${line}`);
@@ -50,7 +52,7 @@ export async function playOnMachines({ faults, seed, world, say }: MachinesOptio
       }
       return performance.now() - since;
     };
-    await run(); // the first one makes tables, too
+    await run(); // the first run also creates tables
     const spanMs = await run();
     note(`a run of each pipeline takes ${(spanMs / 1000).toFixed(1)} s`);
     const maker = new Faults(cluster, channel, note);

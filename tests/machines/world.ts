@@ -1,16 +1,17 @@
 /**
- * A world of one's own for a program: its own network, mounts and process numbers, and a folder. When the program ends, however it ends, the
- * kernel ends all that it started and takes its network apart; then the folder is removed.
+ * A separate world for a program: network, mounts, process numbers and a folder. When the program ends, even
+ * if it is killed, the kernel ends all its child processes and removes its network; then the folder is
+ * removed.
  *
  * @module
  */
 import { PACKAGES, placeOf, type Program, SWIFT } from "../support/needs.ts";
 import { childrenOf } from "../support/processes.ts";
 
-/** Variable with the world's folder, for the program inside. */
+/** The variable with the world's folder, for the program inside. */
 const FOLDER = "ETL_DRILL_WORLD";
 
-/** Everything but this process's own files and users is new; its init waits for orphans, too. */
+/** Everything is new except for files and users; the init process also reaps orphans. */
 const ENTER = [
   ...["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
   ...["sh", "-c", 'ip link set lo up; "$@"; exit $?', "sh"],
@@ -18,12 +19,12 @@ const ENTER = [
 
 const NEEDED: readonly Program[] = ["ip", "redis-server", "postgres", "sshd", ...SWIFT];
 
-/** The folder of the world that this program runs in; undefined where it has none. */
+/** Returns the folder of the world in which this program runs, if any. */
 export function worldFolder(): string | undefined {
   return Deno.env.get(FOLDER);
 }
 
-/** Why this machine allows no such world; undefined where it does. */
+/** Returns why this machine doesn't allow a world; undefined if it does. */
 export async function whyNoWorld(): Promise<string | undefined> {
   const missing = NEEDED.filter((program) => placeOf(program) === undefined);
   if (missing.length > 0) {
@@ -41,11 +42,14 @@ export async function whyNoWorld(): Promise<string | undefined> {
   return `this machine allows no network namespaces: ${new TextDecoder().decode(stderr).trim()}`;
 }
 
-/** Runs the main module again in a world of its own with these arguments, and answers its exit code. SIGINT and SIGTERM end that world. */
+/**
+ * Runs the main module again in a new world with these arguments; returns its exit code. SIGINT and SIGTERM
+ * end the world.
+ */
 export async function runInWorld(permissions: readonly string[], args: readonly string[]): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "machines-" });
   try {
-    await Deno.chmod(folder, 0o755); // servers run as users of their own
+    await Deno.chmod(folder, 0o755); // servers run as other users
     for (const name of ["disks", "servers", "home"]) await Deno.mkdir(`${folder}/${name}`);
     const world = new Deno.Command("unshare", {
       args: [...ENTER, Deno.execPath(), "run", "--no-prompt", ...permissions, Deno.mainModule, ...args],
