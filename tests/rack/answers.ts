@@ -1,5 +1,5 @@
 /**
- * Sources of one answer.
+ * Sources with a single response.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const gzip = (text: string) =>
     headers: { "content-encoding": "gzip" },
   });
 
-/** In order of the table. */
+/** In the order of the table. */
 export const ANSWERS: readonly RackCase[] = [
   {
     name: "everything in one answer",

@@ -1,40 +1,43 @@
 /**
- * A source that behaves as a real one was seen to, and what a run of it must come to.
+ * The cases of the rack: each has a source that behaves as a real one did, and the required result of its
+ * run.
  *
  * @module
  */
 import type { AnySource } from "../../extractor/source.ts";
 import { type Answer, numbered } from "../support/paged_source.ts";
 
-/** A source that has begun; `meanwhile` is what happens to it after an extractor was killed, and before the next one. */
+/** A started source. `meanwhile` changes it after an extractor was killed and before the next one starts. */
 export type Served = Answer & { readonly meanwhile?: () => void };
 
-/** A case of the rack. */
 export interface RackCase {
-  /** What the source does. */
+  /** The behaviour of the source. */
   readonly name: string;
-  /** Where it was seen: a public API or an issue. */
+  /** Where it was observed: a public API or an issue. */
   readonly seen: string;
   readonly source: Omit<AnySource, "url">;
-  /** Whose definition it has: `users` have their own, and `source` is the same in other words. Default: `things`. */
+  /** The pipeline to run. `users` have their own definition, to which `source` is equivalent. Default: `things`. */
   readonly pipeline?: "things" | "users";
-  /** Begins a source: what it remembers of its requests is its own. */
+  /** Starts a source, with separate state for its requests. */
   readonly serve: () => Served;
-  /** The records that exist while it is read, as the source writes them. Default: `ALL`. */
+  /** The records that exist during the run, as the source writes them. Default: `ALL`. */
   readonly ledger?: readonly string[] | undefined;
-  /** Part of the reason with which the run must fail; undefined where it must be complete. */
+  /** Part of the reason with which the run must fail; undefined if it must be complete. */
   readonly fails?: string;
-  /** The same of a run that was resumed, where the pages before are forgotten and another check finds it. Default: `fails`. */
+  /** The same for a resumed run, which has forgotten earlier pages, so that another check fails. Default: `fails`. */
   readonly resumedFails?: string;
   /** The records that exist after `meanwhile`. Default: `ledger`. */
   readonly laterLedger?: readonly string[];
-  /** Part of what a run says that was killed, where it begins again in place of being resumed. */
+  /** Part of the reason why a killed run starts over instead of being resumed. */
   readonly beganAgain?: string;
-  /** At how many pages at most a run is stopped and killed. Default: at each. */
+  /** The maximum number of pages at which a run is stopped and killed. Default: every page. */
   readonly kills?: number;
-  /** Tries of pages that aren't believed at once: a run that is killed between two tries begins them again. */
+  /**
+   * The requests for a page that isn't accepted at once. A run that is killed between two of them starts
+   * them over.
+   */
   readonly tries?: number;
-  /** The file's bytes are the same wherever a run was killed. Default: where the source is complete. */
+  /** Whether the file has the same bytes wherever the run was killed. Default: if the source is complete. */
   readonly isHonest?: boolean;
 }
 
@@ -42,27 +45,27 @@ export interface RackCase {
 export const ALL: readonly { id: number }[] = numbered(25);
 const SIZE = 10;
 
-/** `size` records from `skip` on. */
+/** Returns `size` records, starting at `skip`. */
 export const from = (skip: number, size = SIZE): { id: number }[] => ALL.slice(skip, skip + size);
 
-/** A parameter of a request, as a number. */
+/** Returns a parameter of a request as a number. */
 export const number = (url: URL, name: string, otherwise = 0): number =>
   Number(url.searchParams.get(name) ?? otherwise);
 
-/** An answer with the list and what stands beside it. */
+/** Responds with the list and additional members. */
 export const items = (list: unknown, more: object = {}): Response => Response.json({ items: list, ...more });
 
-/** As text of JSON, one a record. */
+/** Returns the records as JSON texts. */
 export const written = (records: readonly unknown[]): string[] => records.map((r) => JSON.stringify(r));
 
-/** Does `lie` where it answers, else what is right. */
+/** Responds with `lie` if it returns a response, otherwise correctly. */
 export const unless =
   (right: Answer, lie: (request: Parameters<Answer>[0]) => Response | undefined): Answer =>
   (
     request,
   ) => lie(request) ?? right(request);
 
-/** Answers once in place of what is right, where a request is asked for it first. */
+/** Responds incorrectly to the first matching request. */
 export const onceAt = (
   right: Answer,
   isThere: (request: Parameters<Answer>[0]) => boolean,
@@ -77,6 +80,6 @@ export const onceAt = (
   });
 };
 
-/** An answer with a status and nothing else. */
+/** Responds with a status only. */
 export const status = (code: number, headers: HeadersInit = {}): Response =>
   new Response(null, { status: code, headers });

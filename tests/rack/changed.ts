@@ -1,5 +1,5 @@
 /**
- * Sources that are no longer the same when a run that was killed is resumed.
+ * Sources that have changed when a killed run is resumed.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const OFFSET = {
 } as const;
 const CURSOR = { records: "items", paging: { by: "cursor", param: "c", next: "next" } } as const;
 
-/** Offsets over records that are others after the kill. */
+/** Offsets over records that are replaced after the kill. */
 const rebuilt = (later: readonly object[]) => (): Served => {
   let all: readonly object[] = from(0, 25);
   const answer: Served = ({ url }) => {
@@ -22,7 +22,7 @@ const rebuilt = (later: readonly object[]) => (): Served => {
   return Object.assign(answer, { meanwhile: () => void (all = later) });
 };
 
-/** Cursors that are good for one extractor; afterwards `otherwise` answers them. */
+/** Cursors that are valid for one extractor. `otherwise` responds to later ones. */
 const session = (otherwise: (first: () => Response) => Response) => (): Served => {
   let session = "a";
   const page = (skip: number) =>
@@ -37,7 +37,7 @@ const session = (otherwise: (first: () => Response) => Response) => (): Served =
 const MORE = numbered(60, 101);
 const FEWER = numbered(12, 101);
 
-/** In order of the table. */
+/** In the order of the table. */
 export const CHANGED: readonly RackCase[] = [
   {
     name: "an index that is rebuilt with more records after a kill",

@@ -1,5 +1,5 @@
 /**
- * Real extractor processes, killed without warning.
+ * Kills real extractor processes without warning.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export async function killedAt(
     ],
     stdin: "null",
     stdout: "null",
-    stderr: "null", // it says why its run fails, as it has to
+    stderr: "null", // it prints the expected failures
   }).spawn();
   let isKilled = false;
   paged.onRequest = async (requested) => {

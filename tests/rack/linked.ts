@@ -1,5 +1,5 @@
 /**
- * Sources of cursors and links, and those that are asked for changes.
+ * Sources with cursors and links, and sources of changes.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const header: Answer = ({ url }) => {
 };
 const CHANGES = Array.from({ length: 25 }, (_, i) => ({ id: i + 1, at: `2026-02-01T00:00:${i + 10}Z` }));
 
-/** In order of the table. */
+/** In the order of the table. */
 export const LINKED: readonly RackCase[] = [
   { name: "a cursor", seen: "Slack next_cursor", source: CURSOR, serve: () => cursor },
   { name: "a cursor and a flag", seen: "Notion has_more", source: FLAGGED, serve: () => cursor },
@@ -61,7 +61,7 @@ export const LINKED: readonly RackCase[] = [
     source: CURSOR,
     serve: () => ({ url }) => items(from(number(url, "c")), { next: number(url, "c") + 10 }),
     fails: "1000 pages in a row held no things",
-    kills: 1, // a thousand pages each time
+    kills: 1, // each run has a thousand pages
   },
   {
     name: "an empty page that names a next one",
@@ -305,5 +305,5 @@ export const LINKED: readonly RackCase[] = [
   },
 ];
 
-/** Everything that most sources hold. */
+/** The records of most sources, as JSON texts. */
 export const EVERYTHING: readonly string[] = written(ALL);

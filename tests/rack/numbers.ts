@@ -1,5 +1,5 @@
 /**
- * Sources of page numbers.
+ * Sources with page numbers.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const TOTALED = { records: "items", paging: { by: "page", page: "page", total: "
 
 const page: Answer = ({ url }) => items(from((number(url, "page") - 1) * 10), { total: 25, pages: 3 });
 
-/** In order of the table. */
+/** In the order of the table. */
 export const NUMBERS: readonly RackCase[] = [
   {
     name: "404 past the end",

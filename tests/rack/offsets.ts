@@ -1,5 +1,5 @@
 /**
- * Sources of offsets.
+ * Sources with offsets.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const offset: Answer = ({ url }) => items(from(number(url, "skip")), { total: 25
 const at = (url: URL, skip: number) => number(url, "skip") === skip;
 const once = (answer: () => Response) => onceAt(offset, ({ url }) => at(url, 10), answer);
 
-/** Before request n is answered, the first `plan[n - 1]` records are deleted. */
+/** Deletes the first `plan[n - 1]` records before request n is answered. */
 const fallen = (plan: readonly number[]): () => Answer => () => {
   let all = ALL;
   return ({ url, nth }) => {
@@ -27,7 +27,7 @@ const fallen = (plan: readonly number[]): () => Answer => () => {
   };
 };
 
-/** In order of the table. */
+/** In the order of the table. */
 export const OFFSETS: readonly RackCase[] = [
   { name: "offset and total", seen: "DummyJSON /users", source: OFFSET, serve: () => offset },
   { name: "offset without a total", seen: "dlt #1530", source: BLIND, serve: () => offset },

@@ -1,5 +1,5 @@
 /**
- * An extractor in a process of its own, to be killed: handles one request, and ends.
+ * An extractor in a separate process, to be killed. Handles one request and exits.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { LocalFiles } from "../../shared/files/local.ts";
 import { planOf } from "../../shared/pipeline/plan.ts";
 import { thingsOf } from "../support/things.ts";
 
-/** What the process is told, as JSON. */
+/** The argument of the process, as JSON. */
 export interface Order {
   readonly data: string;
   readonly url: string;

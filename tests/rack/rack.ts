@@ -1,5 +1,6 @@
 /**
- * Runs the cases: uninterrupted, stopped after each page, and killed as it asks for one. A run that is green and short is never right.
+ * Runs the cases: uninterrupted, stopped after each page, and killed at requests. A run that succeeds with
+ * missing records is always an error.
  *
  * @module
  */
@@ -17,7 +18,7 @@ import { usersOf } from "./users.ts";
 
 const OTHERS: readonly RackCase[] = [...ANSWERS, ...OFFSETS, ...NUMBERS, ...LINKED, ...CHANGED];
 
-/** All cases, in order of the table. */
+/** All cases, in the order of the table. */
 export const RACK: readonly RackCase[] = [...OTHERS, ...OTHERS.flatMap(usersOf)];
 
 interface Verdict {
@@ -38,13 +39,13 @@ async function verdictOf(paged: PagedSource, rack: RackCase, pages?: number): Pr
   }
 }
 
-/** @throws AssertionError where the verdict is none that is allowed. */
+/** Asserts that the result of a run is allowed. @throws AssertionError */
 function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }: Verdict): void {
   if (fails === undefined) {
     assert.equal(reason, undefined, `${name}: should be complete`);
     for (const line of new Set([...ledger, ...lines!])) {
       const count = (list: readonly string[]) => list.filter((other) => other === line).length;
-      const wanted = count(ledger) || 1; // deleted while it was read, after it had come
+      const wanted = count(ledger) || 1; // a record may be deleted after it was received
       assert.equal(count(lines!), wanted, `${name}: green, though ${line} is missing or there twice`);
     }
     return;
@@ -56,8 +57,8 @@ function judge({ name, ledger = EVERYTHING, fails }: RackCase, { lines, reason }
 }
 
 /**
- * Runs `rack` uninterrupted, stopped after each page and resumed, and killed as it asks for each page that `killAt` chooses of those that a run asks
- * for, and resumed.
+ * Runs `rack` uninterrupted; then stopped after each page and resumed; then killed, at each requested page
+ * that `killAt` selects, and resumed.
  *
  * @throws AssertionError
  */
@@ -71,7 +72,7 @@ export async function perform(
   const uninterrupted = paged.requested.length;
   const pages = Math.min(uninterrupted, rack.kills ?? uninterrupted);
 
-  /** Returns whether the run was ended before its own end. */
+  /** Returns whether the run was interrupted before its end. */
   const disturbed = async (
     end: (paged: PagedSource) => Promise<boolean>,
     { when, kept, again }: { when: string; kept: number; again: number },
@@ -82,7 +83,7 @@ export async function perform(
     source.meanwhile?.();
     const before = paged.requested.length;
     const resumed = await verdictOf(paged, rack);
-    const wasWhole = paged.requested.length === before; // only its file was left to be named
+    const wasWhole = paged.requested.length === before; // only its file wasn't renamed yet
     const ledger = wasWhole ? rack.ledger : rack.laterLedger ?? rack.ledger;
     const isOther = rack.resumedFails !== undefined && resumed.reason?.includes(rack.resumedFails);
     judge({ ...rack, ledger, ...isOther ? { fails: rack.resumedFails! } : {} }, resumed);
@@ -108,7 +109,7 @@ export async function perform(
         if (error instanceof Stopped) return true;
         throw error;
       });
-    if (!await disturbed(stop, { when: `stopped after page ${page}`, kept: page, again: 0 })) break; // it has no more pages
+    if (!await disturbed(stop, { when: `stopped after page ${page}`, kept: page, again: 0 })) break; // the run has no more pages
   }
   for (const page of killAt(pages)) {
     const kill = (paged: PagedSource) => killedAt(paged, rack, page);
@@ -121,7 +122,7 @@ export async function perform(
 const HEAD = ["| source | as in | verdict | reason |", "| --- | --- | --- | --- |"];
 const row = (...cells: string[]) => `| ${cells.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`;
 
-/** The table of the cases as it has to be, in Markdown. */
+/** Returns the table of the cases, in Markdown. */
 export function table(): string {
   const rows = RACK.map(({ name, seen, fails }) =>
     row(name, seen, fails === undefined ? "COMPLETED" : "FAILED", fails ?? "")
@@ -129,7 +130,7 @@ export function table(): string {
   return [...HEAD, ...rows].join("\n");
 }
 
-/** Runs all cases, and yields the table of what they came to line by line. */
+/** Runs all cases; yields the table of their results line by line. */
 export async function* rackRows(): AsyncGenerator<{ text: string; isAllowed: boolean }> {
   for (const text of HEAD) yield { text, isAllowed: true };
   for (const rack of RACK) {

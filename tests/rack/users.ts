@@ -1,11 +1,11 @@
 /**
- * The same sources as `users` would meet them.
+ * The same sources with the definition of `users`.
  *
  * @module
  */
 import type { RackCase } from "./case.ts";
 
-/** `rack` with the definition of `users`, where that can say what the source does: their pages are of offsets with a total. */
+/** Returns `rack` with the definition of `users`, if that matches the source: pages by offset, with a total. */
 export function usersOf(rack: RackCase): RackCase[] {
   const { source, serve, fails, resumedFails } = rack;
   const { paging, records, ...more } = source;
