@@ -1,7 +1,8 @@
 /**
- * `deno task compose-test`, its second half: docker-compose.yml with docker-compose.cluster.yml on a real Docker daemon, and the death of a
- * container of each service and of each engine during a run. Where no registry can be reached, PostgreSQL is Debian's, and the S3 server is
- * Swift in MinIO's place (`tests/compose/stand_ins.ts`): of MinIO itself this then shows nothing.
+ * The second half of `deno task compose-test`: docker-compose.yml with docker-compose.cluster.yml on a real
+ * Docker daemon. Kills a container of each service and of each engine during a run. Without access to a
+ * registry, PostgreSQL is Debian's and the S3 server is Swift instead of MinIO
+ * (`tests/compose/stand_ins.ts`); such a run doesn't test MinIO.
  *
  * @module
  */
@@ -28,7 +29,7 @@ const STORE = {
   region: "us-east-1",
 };
 
-/** Rows of a query on the database in its container. */
+/** Runs a query on the database in its container; returns the rows. */
 async function query<Row>(composed: Composed, sql: string): Promise<Row[]> {
   const [postgres] = await composed.containers("postgres");
   const json = `SELECT coalesce(json_agg(found), '[]') FROM (${sql}) AS found`;
@@ -36,7 +37,7 @@ async function query<Row>(composed: Composed, sql: string): Promise<Row[]> {
   return JSON.parse(await composed.run("docker", "exec", postgres!.Id, ...psql));
 }
 
-/** Waits until the run is complete. @throws Error at once when it failed. */
+/** Waits until the run is complete. @throws Error as soon as the run fails. */
 async function completed(composed: Composed, where: string): Promise<RunRow> {
   const row = await until(`the run is complete: ${where}`, async () => {
     const [row] = await query<RunRow>(composed, `SELECT * FROM etl_runs WHERE ${where}`);
@@ -46,7 +47,7 @@ async function completed(composed: Composed, where: string): Promise<RunRow> {
   return row;
 }
 
-/** The run has `users` records, each once: in the database, in the bucket and at the SFTP server. */
+/** Asserts that the run has `users` records, each once, in the database, in the bucket and on the SFTP server. */
 async function isWhole(composed: Composed, run: RunRow, users: number): Promise<void> {
   const [counts] = await query(
     composed,
@@ -170,7 +171,7 @@ Deno.test("the cluster completes a run while a container of each service and eac
     const runId = await composed.startRun();
     const kill = async (container: Container) => void await composed.run("docker", "kill", container.Id);
     for (const [i, phase] of ["EXTRACTING", "TRANSFORMING", "LOADING"].entries()) {
-      // Docker starts nothing again that was killed by hand: the other one has to finish the run.
+      // Docker doesn't restart a container that was killed by hand: the other one has to finish the run.
       const worker = await until(`somebody is ${phase}`, async () => {
         const [event] = await query<{ body: string }>(
           composed,

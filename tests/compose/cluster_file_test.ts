@@ -32,7 +32,7 @@ const [base, cluster] = await Promise.all(["docker-compose.yml", "docker-compose
   Composed,
 ];
 
-/** What makes services share an engine. */
+/** The variables by which services share an engine. */
 const ENGINES = ["FILES_URL", "S3_ENDPOINT", "S3_PATH_STYLE", "DATABASE_URL"];
 
 Deno.test("in the cluster each service runs twice, with the variables of the engines that it uses", () => {

@@ -1,6 +1,7 @@
 /**
- * `deno task compose-test`: the unmodified Dockerfile and docker-compose.yml on a real Docker daemon. The source alone is another one: the
- * sample source, in the same network. Where no registry can be reached, the base images are stood in for (`tests/compose/stand_ins.ts`).
+ * `deno task compose-test`: the unmodified Dockerfile and docker-compose.yml on a real Docker daemon. Only
+ * the source differs: it is the sample source, in the same network. Without access to a registry, stand-ins
+ * replace the base images (`tests/compose/stand_ins.ts`).
  *
  * @module
  */
@@ -132,7 +133,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
       return actor.instances.filter(({ state }) => state !== "stopped").length >= 3 ||
         undefined;
     });
-    // As other programs do it: a message of one key.
+    // Other programs publish messages with a single key.
     const commands = copies.map((raw_file) =>
       `redis-cli PUBLISH channel:phase1_complete '${JSON.stringify({ raw_file })}'`
     );
@@ -163,7 +164,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     await composed.compose("up", "--detach", "source");
     const runId = await composed.startRun();
     await composed.runIs(runId, "EXTRACTING");
-    // waits inside of the container, as a command from outside may come after the load
+    // Runs inside the container, as a command from outside may arrive after the load.
     const log = "database/data.db-wal";
     const inMidLoad = composed.compose(
       "exec",
@@ -313,7 +314,7 @@ Deno.test("docker-compose up completes a first run, and loses nothing, whichever
     ].join("\n");
     const keyLine = (await Deno.readTextFile(`${composed.folder}/ssh_keys/id_rsa`)).split("\n")[10]!;
     for (const secret of [TOKEN, PASSPHRASE, keyLine]) assert.ok(!shown.includes(secret));
-    // Packages bring keys for their own tests; ours are another matter.
+    // Packages contain keys for their own tests; only ours matter.
     const find = "find /app -path /app/.cache -prune -o -name '*id_rsa*' -print -o -name '.env*' -print";
     assert.equal(
       await composed.run("docker", "run", "--rm", "--entrypoint", "sh", "deno-etl", "-c", find),
@@ -353,7 +354,7 @@ function statusOf(composed: Composed, runId: string): RunRow | undefined {
   return composed.query<RunRow>("SELECT * FROM etl_runs WHERE run_id = ?", runId)[0];
 }
 
-/** What the SFTP server says to somebody who logs in so; fails when it lets them in. */
+/** Returns the error of the SFTP server for this login. @throws Error if the login succeeds. */
 async function login(composed: Composed, option: string): Promise<string> {
   const options = [
     option,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SERVICES, VARIABLES } from "../../cli/services.ts";
 
-/** What containers have fixed: where the parts are, and where files lie. */
+/** Variables that containers fix: the addresses of the services and the paths of files. */
 const FIXED = [
   "REDIS_URL",
   "REDIS_HOST",
@@ -17,10 +17,10 @@ const FIXED = [
   "SFTP_HOST_KEY_POLICY",
 ];
 
-/** What the API shows of the extractor's schedule. */
+/** Variables of the extractor's schedule that the API shows. */
 const SHOWN = ["SCHEDULE", "SLEEP_INTERVAL_SECONDS", "TZ"];
 
-/** Names of the variables that a section of docker-compose.yml takes from .env. */
+/** Returns the variables that a section of docker-compose.yml takes from .env. */
 function passedOn(section: string): string[] {
   return [...section.matchAll(/^ +([A-Z][A-Z0-9_]+): \$\{\1:-[^}]*\}$/gm)].map((match) => match[1]!)
     .filter((name) => !name.startsWith("OTEL_"));

@@ -1,5 +1,5 @@
 /**
- * The pipeline in containers, from a copy of the project in a folder of its own.
+ * The pipeline in containers, from a copy of the project in a temporary folder.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import { pause } from "../../shared/actor/backoff.ts";
 import { freePort } from "../support/free_port.ts";
 import { run, runIn } from "./run.ts";
 
-/** The part of `docker inspect`'s answer that the test reads. */
+/** The part of the output of `docker inspect` that the test reads. */
 export interface Container {
   readonly Id: string;
   readonly Name: string;
-  /** How often Docker has started it again. */
+  /** How often Docker has restarted it. */
   readonly RestartCount: number;
   readonly State: {
     readonly Status: string;
@@ -33,28 +33,28 @@ export interface Container {
   readonly Config: { readonly Labels: Readonly<Record<string, string>> };
 }
 
-/** A run as the database tells it. */
+/** A run's row in the database. */
 export interface RunRow {
   readonly run_id: string;
   readonly status: string;
-  /** Where its delivery is; null before it begins. */
+  /** The state of its delivery; null before the delivery starts. */
   readonly delivery_state: string | null;
-  /** Its raw file, under the project's folder. */
+  /** Path of its raw file, relative to the project's folder. */
   readonly raw_file: string | null;
-  /** The file of its valid records, likewise. */
+  /** Path of the file with its valid records, likewise. */
   readonly processed_file: string | null;
-  /** The file of its invalid records, likewise. */
+  /** Path of the file with its invalid records, likewise. */
   readonly dlq_file: string | null;
-  /** Records that keep the rules; null before the load. */
+  /** Number of valid records; null before the load. */
   readonly valid_count: number | null;
-  /** Records that break them; null before the load. */
+  /** Number of invalid records; null before the load. */
   readonly invalid_count: number | null;
 }
 
-/** How long something may take that takes seconds, in milliseconds. */
+/** The longest wait for something that usually takes seconds, in milliseconds. */
 const PATIENCE_MS = 240_000;
 
-/** Waits until `look` answers something. @throws Error with `what` and the last failure when it hasn't after `withinMs`. */
+/** Waits until `look` returns a value. @throws Error with `what` and the last failure after `withinMs`. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
@@ -76,17 +76,19 @@ export async function until<T>(
   }
 }
 
-/** The project, composed. Disposing of it removes containers, volumes, networks, the image and the folder. */
+/**
+ * The project under Docker Compose. Disposing of it removes containers, volumes, networks, the image and the
+ * folder.
+ */
 export class Composed implements AsyncDisposable {
-  /** Variables for `docker-compose`; what is changed here holds from the next command on. */
+  /** Variables for `docker-compose`. Changes apply from the next command on. */
   readonly env: Record<string, string>;
 
   private constructor(
-    /** The copy of the project. */
     readonly folder: string,
-    /** Port of 127.0.0.1 for the API. */
+    /** The API's port on 127.0.0.1. */
     readonly apiPort: number,
-    /** Port of 127.0.0.1 for the SFTP server. */
+    /** The SFTP server's port on 127.0.0.1. */
     readonly sftpPort: number,
     dockerHost: string | undefined,
     private readonly command: readonly [string, ...string[]],
@@ -104,7 +106,7 @@ export class Composed implements AsyncDisposable {
     };
   }
 
-  /** Copies the project, without what doesn't belong to it. `env` is what differs from the defaults of `this.env`. */
+  /** Copies the project without its local files. `env` overrides the defaults of `this.env`. */
   static async create(
     dockerHost: string | undefined,
     env: Readonly<Record<string, string>> = {},
@@ -138,12 +140,12 @@ export class Composed implements AsyncDisposable {
     return await this.run(command, ...before, ...args);
   }
 
-  /** A command in the project's folder. */
+  /** Runs a command in the project's folder. */
   async run(command: string, ...args: string[]): Promise<string> {
     return await runIn({ cwd: this.folder, env: this.env }, command, ...args);
   }
 
-  /** All containers, the ended ones too, by their services; several of a service that is scaled. */
+  /** Returns all containers, including ended ones, or those of one service. */
   async containers(service?: string): Promise<Container[]> {
     const ids = await this.run(
       "docker",
@@ -158,7 +160,7 @@ export class Composed implements AsyncDisposable {
     return service === undefined ? all : all.filter((container) => serviceOf(container) === service);
   }
 
-  /** Rows of a query on the database file. */
+  /** Runs a query on the database file; returns the rows. */
   query<Row>(sql: string, ...values: string[]): Row[] {
     const database = new DatabaseSync(`${this.folder}/database/data.db`, { readOnly: true, timeout: 5_000 });
     try {
@@ -168,7 +170,7 @@ export class Composed implements AsyncDisposable {
     }
   }
 
-  /** Waits until the run has one of these states. @throws Error at once when it failed. */
+  /** Waits until the run has one of these states. @throws Error as soon as the run fails. */
   async runIs(runId: string, ...states: string[]): Promise<RunRow> {
     const row = await until(`run ${runId} is ${states.join(" or ")}`, () => {
       const [row] = this.query<RunRow>(`SELECT * FROM etl_runs WHERE run_id = ?`, runId);
@@ -180,7 +182,7 @@ export class Composed implements AsyncDisposable {
     return row;
   }
 
-  /** What the API answers; read as JSON, whatever it is. */
+  /** Sends a request to the API and parses the response as JSON. */
   async ask<Body>(path: string, init: RequestInit = {}): Promise<{ status: number; body: Body }> {
     const answer = await fetch(`http://127.0.0.1:${this.apiPort}${path}`, {
       ...init,
@@ -189,12 +191,11 @@ export class Composed implements AsyncDisposable {
     return { status: answer.status, body: await answer.json() as Body };
   }
 
-  /** Waits until the API is ready. */
   async ready(): Promise<void> {
     await until("the API is ready", async () => (await this.ask("/readyz")).status === 200 || undefined);
   }
 
-  /** The data of a GraphQL answer. @throws Error with its errors. */
+  /** Sends a GraphQL operation; returns its data. @throws Error with the operation's errors. */
   async graphql<Data>(query: string, token?: string): Promise<Data> {
     const { body: { data, errors } } = await this.ask<{ data: Data; errors?: unknown }>("/graphql", {
       method: "POST",
@@ -208,7 +209,7 @@ export class Composed implements AsyncDisposable {
     return data;
   }
 
-  /** Asks the API for a run; returns its id. */
+  /** Requests a run through the API; returns its id. */
   async startRun(token?: string): Promise<string> {
     const { startRun } = await this.graphql<{ startRun: { runId?: string } }>(
       `mutation { startRun { ... on StartRunSuccess { runId } ... on Problem { message } } }`,
@@ -218,7 +219,7 @@ export class Composed implements AsyncDisposable {
     return startRun.runId;
   }
 
-  /** Names of the files that were delivered, without those of git. */
+  /** Returns the names of the delivered files, without those of git. */
   delivered(): string[] {
     return [...Deno.readDirSync(`${this.folder}/sftp_data`)].map(({ name }) => name)
       .filter((name) => !name.startsWith(".")).toSorted();
@@ -229,14 +230,14 @@ export class Composed implements AsyncDisposable {
     await Deno.remove(this.folder, { recursive: true });
   }
 
-  /** What this test, or one before it that was killed, has left. */
+  /** Removes the containers, volumes and image of this test or of an earlier one that was killed. */
   async #removeAll(): Promise<void> {
     await this.compose("down", "--volumes", "--remove-orphans", "--timeout", "1");
     await this.run("docker", "image", "rm", "--force", "deno-etl").catch(() => {});
   }
 }
 
-/** The service that a container is of. */
+/** Returns the service that a container belongs to. */
 export function serviceOf(container: Container): string {
   return container.Config.Labels[`${LABEL}.service`] ?? "";
 }

@@ -1,6 +1,7 @@
 /**
- * For the compose test alone: a Docker daemon. The one that runs is used; where none does, one of the test's own is started in a folder of its
- * own, and on a bare Debian machine what is missing is installed first. Both want to be root.
+ * The Docker daemon of the compose test. Uses the running daemon. If there is none, starts one in a temporary
+ * folder; on a bare Debian machine, installs the missing programs first. Starting and installing require
+ * root.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import { pause } from "../../shared/actor/backoff.ts";
 import { canInstall, installPackages } from "../support/install.ts";
 import { placeOf } from "../support/needs.ts";
 
-/** Programs that the test needs, and the Debian package of each. */
+/** The programs that the test needs, and the Debian package of each. */
 const PACKAGES: Readonly<Record<string, string>> = {
   dockerd: "docker.io",
   "docker-compose": "docker-compose",
@@ -22,10 +23,13 @@ const PACKAGES: Readonly<Record<string, string>> = {
   sqlite3: "sqlite3",
 };
 
-/** How long a daemon may take to answer, in milliseconds. */
+/** The longest wait for a daemon's first response, in milliseconds. */
 const START_MS = 30_000;
 
-/** Installs what is missing of these and of `more`, packages by their programs. The packages' own services aren't started. @throws Error when that can't be done. */
+/**
+ * Installs those of these programs and of `more` that are missing; `more` maps programs to packages. Doesn't
+ * start the packages' services. @throws Error if the installation fails.
+ */
 export async function installMissing(more: Readonly<Record<string, string>> = {}): Promise<void> {
   const missing = Object.entries({ ...PACKAGES, ...more }).flatMap(([program, name]) =>
     placeOf(program) === undefined ? [name] : []
@@ -34,13 +38,13 @@ export async function installMissing(more: Readonly<Record<string, string>> = {}
   throw new Error(`Cannot run the compose test: install ${missing.join(", ")} first.`);
 }
 
-/** A Docker daemon that answers. Disposing of it ends it, and removes all that it held, where it was started for the test. */
+/** A Docker daemon that responds. If the test started it, disposing of it ends it and removes everything in it. */
 export interface Daemon extends AsyncDisposable {
-  /** Where it listens, for `DOCKER_HOST`; undefined for the usual place. */
+  /** The value of `DOCKER_HOST`; undefined for the default address. */
   readonly host: string | undefined;
 }
 
-/** The daemon that runs, or else a new one. @throws Error when there is none and none can be started. */
+/** Returns the running daemon, or starts one. @throws Error if none runs and none can be started. */
 export async function openDaemon(): Promise<Daemon> {
   if (await answers(undefined)) {
     return { host: Deno.env.get("DOCKER_HOST"), async [Symbol.asyncDispose]() {} };
@@ -60,7 +64,7 @@ export async function openDaemon(): Promise<Daemon> {
 async function startDaemon(): Promise<Daemon> {
   const folder = await Deno.makeTempDir({ prefix: "dockerd-" });
   const host = `unix://${folder}/docker.sock`;
-  // It ends with the test, however that ends.
+  // The daemon ends with the test, even if the test is killed.
   const child = new Deno.Command("setpriv", {
     args: [
       ...["--pdeathsig", "TERM", "dockerd"],

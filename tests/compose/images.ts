@@ -1,12 +1,12 @@
 /**
- * For the compose test alone: the images that Dockerfile and compose files ask for, from the registry, or else stand-ins.
+ * Provides the images of the compose test, from the registry or as stand-ins.
  *
  * @module
  */
 import { run } from "./run.ts";
 import { IMAGES, makeStandIns } from "./stand_ins.ts";
 
-/** Sees to it that the images are there. Disposing of the answer removes those that were made here. Says which those are. */
+/** Pulls or builds the images, and reports which ones were built. Disposing of the result removes those. */
 export async function provideImages(images = IMAGES): Promise<AsyncDisposable> {
   const missing: string[] = [];
   for (const image of images) {

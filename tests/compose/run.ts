@@ -1,5 +1,5 @@
 /**
- * Commands, for the compose test.
+ * Runs commands for the compose test.
  *
  * @module
  */
@@ -7,23 +7,23 @@
 export class CommandFailed extends Error {
   override readonly name: string = "CommandFailed";
 
-  /** `command` ended with `code` and wrote `output`. */
+  /** `command` exited with `code` and wrote `output`. */
   constructor(
     command: string,
     readonly code: number,
-    /** What it wrote, both streams. */
+    /** Standard output and standard error. */
     readonly output: string,
   ) {
     super(`${command} ended with ${code}:\n${output}`);
   }
 }
 
-/** Runs a command and returns what it wrote on its standard output, without the last line's end. @throws CommandFailed */
+/** Runs a command; returns its standard output without the last line break. @throws CommandFailed */
 export async function run(command: string, ...args: string[]): Promise<string> {
   return await runIn({}, command, ...args);
 }
 
-/** As `run`, in a folder and with variables beside those of this process. @throws CommandFailed */
+/** As `run`, in a folder and with additional variables. @throws CommandFailed */
 export async function runIn(
   options: { cwd?: string; env?: Record<string, string> },
   command: string,

@@ -1,6 +1,7 @@
 /**
- * For the compose test alone, on machines that can't reach a registry: images of the names that the Dockerfile and the compose files ask for,
- * made in seconds from this machine's programs. Nobody who runs the pipeline needs them, and nothing else in the project knows of them.
+ * Stand-ins for the images of the Dockerfile and the compose files, for the compose test on machines without
+ * access to a registry. They are built in seconds from this machine's programs. Only the compose test uses
+ * them.
  *
  * @module
  */
@@ -8,23 +9,23 @@ import { basename, dirname } from "node:path";
 import { placeOf } from "../support/needs.ts";
 import { run } from "./run.ts";
 
-/** An image: its name, what is in it, and how it starts. */
+/** An image: its name, its content and how it starts. */
 interface StandIn {
   readonly name: string;
-  /** Programs of this machine by their paths in the image; the libraries that they load come along. */
+  /** Programs of this machine by their paths in the image. Their libraries are copied too. */
   readonly programs?: Readonly<Record<string, string>>;
-  /** Folders of this machine that it has whole, at the same paths; the libraries that their programs load come along. */
+  /** Folders of this machine, copied to the same paths. The libraries of their programs are copied too. */
   readonly trees?: readonly string[];
   readonly files?: Readonly<Record<string, string>>;
   readonly folders?: Readonly<Record<string, readonly [uid: number, gid: number]>>;
-  /** Lines of `/etc/passwd` beside root's. */
+  /** Additional lines of `/etc/passwd`. */
   readonly users?: readonly string[];
   readonly changes: readonly string[];
 }
 
 const CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
 
-/** What atmoz/sftp does at its start, as far as docker-compose.yml relies on it. */
+/** The entry point of atmoz/sftp, as far as docker-compose.yml relies on it. */
 const SFTP_ENTRYPOINT = `#!/bin/sh
 set -eu
 IFS=: read -r user _password uid gid <<END
@@ -44,7 +45,7 @@ done
 exec /usr/sbin/sshd -D -e
 `;
 
-/** What postgres does at its start, as far as docker-compose.cluster.yml relies on it. */
+/** The entry point of postgres, as far as docker-compose.cluster.yml relies on it. */
 const POSTGRES_ENTRYPOINT = `#!/bin/sh
 set -eu
 export PGDATA=/var/lib/postgresql/data
@@ -63,7 +64,7 @@ fi
 exec su postgres -c 'postgres -c "listen_addresses=*" & trap "kill -INT $!" TERM; wait $!; wait $!'
 `;
 
-/** The images, where `deno` is the path of this program. */
+/** Returns the images; `deno` is the path of this program. */
 function standIns(deno: string): StandIn[] {
   return [
     {
@@ -74,7 +75,7 @@ function standIns(deno: string): StandIn[] {
       users: ["deno:x:1993:1993::/home/deno:/bin/sh"],
       changes: [
         "ENV DENO_DIR=/deno-dir/",
-        // For a registry behind a proxy whose certificate only this machine knows.
+        // For a registry behind a proxy whose certificate only this machine has.
         `ENV DENO_TLS_CA_STORE=system,mozilla SSL_CERT_FILE=${CA_BUNDLE}`,
         'ENTRYPOINT ["/tini", "--"]',
       ],
@@ -97,7 +98,7 @@ function standIns(deno: string): StandIn[] {
   ];
 }
 
-/** The images of the cluster's engines. */
+/** Returns the images of the cluster's engines. */
 function engines(): StandIn[] {
   const postgres = dirname(dirname(Deno.realPathSync(placeOf("postgres")!)));
   const python = Deno.realPathSync("/usr/bin/python3");
@@ -133,20 +134,20 @@ function engines(): StandIn[] {
   ];
 }
 
-/** The names of the images that can be stood in for. */
+/** The names of the images that have a stand-in. */
 export const IMAGES: readonly string[] = [
   "denoland/deno:debian-2.9.6",
   "redis:7-alpine",
   "atmoz/sftp:alpine",
 ];
 
-/** Those that docker-compose.cluster.yml asks for beside. The second is another program than it is called: Swift. */
+/** Additional images of docker-compose.cluster.yml. The second contains Swift, despite its name. */
 export const CLUSTER_IMAGES: readonly string[] = [
   "postgres:17-alpine",
   "minio/minio:RELEASE.2025-09-07T16-13-09Z",
 ];
 
-/** Makes a stand-in for each image of `names`. Wants to be root, as files in them belong to others. */
+/** Builds a stand-in for each image of `names`. Requires root, as some files in them belong to other users. */
 export async function makeStandIns(names: readonly string[]): Promise<void> {
   const cluster = CLUSTER_IMAGES.some((name) => names.includes(name));
   for (const standIn of [...standIns(Deno.execPath()), ...cluster ? engines() : []]) {
@@ -184,7 +185,10 @@ async function make(
   }
 }
 
-/** What each image has: a shell and the usual commands, names of users and hosts, a place for temporary files. */
+/**
+ * Creates the common content of an image: a shell, basic commands, names of users and hosts, a folder for
+ * temporary files.
+ */
 async function base(root: string, users: readonly string[]): Promise<void> {
   await copy(await run("which", "busybox"), `${root}/bin/busybox`);
   for (const command of (await run("busybox", "--list")).split("\n")) {
@@ -202,9 +206,9 @@ async function librariesOf(program: string): Promise<string[]> {
   return [...listed.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1]!);
 }
 
-/** Copies a folder to its path under `root`, and what its programs and libraries load. */
+/** Copies a folder to its path under `root`, with the libraries of its programs. */
 async function copyTree(tree: string, root: string): Promise<void> {
-  // Without PostgreSQL's compiler of queries, which is larger than all the rest.
+  // Without PostgreSQL's JIT compiler, which is larger than everything else.
   const without = ["bitcode", "llvmjit*"].map((name) => `--exclude=${name}`);
   await run(
     "sh",

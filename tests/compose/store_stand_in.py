@@ -38,7 +38,7 @@ def start(folder, address):
 
 def serve(folder):
     buckets = [name for name in os.listdir(folder) if not name.startswith(".")]
-    # Nobody else reaches it before the buckets are there.
+    # No other container reaches the server before the buckets exist.
     server = start(f"{folder}/.swift", "127.0.0.1")
     while server.poll() is None and not all(ask("PUT", bucket) in (200, 409) for bucket in buckets):
         time.sleep(0.1)
