@@ -1,5 +1,5 @@
 /**
- * Which room may import which, who may read the environment, and how long a file may be.
+ * Checks which folder may import which, which code may read the environment, and how long a file may be.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const SERVICES = ["extractor", "transformer", "saver", "api"];
 
-/** What the code of each room may import, besides its own. */
+/** The folders that each folder may import, besides itself. */
 const ROOMS: Record<string, readonly string[]> = {
   pipelines: ["shared"],
   extractor: ["shared", "pipelines"],
@@ -24,19 +24,18 @@ const ROOMS: Record<string, readonly string[]> = {
   tests: [...SERVICES, "shared", "pipelines", "cli", "local", "scripts"],
 };
 
-/** At most this many lines a file. */
 const MOST_LINES = 400;
 
 interface Import {
-  /** The file that imports, from the root. */
+  /** Path of the importing file from the root. */
   readonly from: string;
-  /** What it imports: a path from the root, or a name such as `zod` or `node:crypto`. */
+  /** The imported path from the root, or a package such as `zod` or `node:crypto`. */
   readonly to: string;
-  /** Whether only types are imported, which leaves nothing behind when it runs. */
+  /** Whether only types are imported, so that nothing is loaded at run time. */
   readonly typeOnly: boolean;
 }
 
-/** What is wrong with an import, or nothing. */
+/** Returns the error in an import, if any. */
 type Rule = (file: string, to: string, typeOnly: boolean) => string | undefined;
 
 const isTestFile = (file: string) => /(_test|\/testing)\.tsx?$/.test(file);
@@ -44,7 +43,7 @@ const isTest = (file: string) => isTestFile(file) || file.startsWith("tests/") |
 const inside = (path: string, ...folders: string[]) =>
   folders.some((folder) => path.startsWith(`${folder}/`));
 
-/** The rules for what runs; tests and scripts may look everywhere. */
+/** The rules for code of the pipeline. Tests and scripts may import everything. */
 const RULES: Record<string, Rule> = {
   "a service or folder imports only what the table allows": (file, to) => {
     const room = file.split("/", 1)[0]!;
@@ -161,7 +160,7 @@ Deno.test("only configuration modules read the environment", async () => {
   assert.deepEqual(broken, []);
 });
 
-/** Programs that make an environment for others, or run beside a service in its container. */
+/** Programs that create the environment of others, or run beside a service in its container. */
 const BEFORE_CONFIGURATION = [
   "cli/env_file.ts",
   "cli/container/",
@@ -179,7 +178,7 @@ async function allImports(): Promise<Import[]> {
   );
 }
 
-/** What a module's text imports, exports from, or loads when it runs. */
+/** Returns the imports of a module: static, dynamic and re-exports. */
 function importsOf(text: string): { name: string; typeOnly: boolean }[] {
   const code = withoutComments(text);
   const fixed = code.matchAll(/^(?:import|export)\b(?:[^"';]*?\bfrom)?\s*"([^"\n]+)"/gm);
@@ -198,7 +197,7 @@ function resolved(from: string, name: string): string {
   return name.startsWith(".") ? normalize(join(dirname(from), name)) : name;
 }
 
-/** Every TypeScript file of ours, by its path from the root, with its text. */
+/** Returns the path from the root and the text of every TypeScript file. */
 async function sources(): Promise<[string, string][]> {
   const found: [string, string][] = [];
   const visit = async (folder: string) => {
@@ -215,7 +214,10 @@ async function sources(): Promise<[string, string][]> {
   return found;
 }
 
-/** Where the words of one feed stand outside of its definition, as contracts and the original's names want them. */
+/**
+ * Where the words of one feed occur outside of its definition, because contracts or the original's names
+ * require them.
+ */
 const FEED_WORDS: Record<string, string> = {
   "shared/contracts/names.ts": "the pipeline of whatever names none",
   "shared/contracts/messages.ts": "lookup_gaps of phase 2",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { programPath } from "../cli/services.ts";
 
-/** Each `file`: "name" of a test in docs/guarantees.md; where the lines are broken is of no matter. */
+/** Returns each `file`: "name" of a test in docs/guarantees.md; names may span lines. */
 async function namedTests(): Promise<{ file: string; name: string }[]> {
   const text = (await Deno.readTextFile(programPath("docs/guarantees.md"))).replace(/\s+/g, " ");
   return Array.from(

@@ -1,6 +1,6 @@
 /**
- * Mistakes that people make in a definition, planted one at a time: the type checker finds most of them, in the editor too, and
- * `deno task check` the rest.
+ * Common mistakes in a definition, one at a time. The type checker finds most of them, also in the editor;
+ * `deno task check` finds the others.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { programPath } from "../cli/services.ts";
 
-/** A definition without a mistake: what stands in each member's place. */
+/** The members of a valid definition. */
 const RIGHT = {
   name: "NAME",
   schedule: '"*/15 * * * *"',
@@ -41,15 +41,15 @@ type Member = keyof typeof RIGHT;
 const OF_SOURCE: Member[] = ["url", "query", "auth", "paging", "since", "empty", "headers", "origins"];
 
 interface Mistake {
-  /** What the member says instead; nothing: it is left out. */
+  /** The changed members; an empty text removes the member. */
   readonly change: Partial<Record<Member, string>>;
-  /** A text on the line that the type checker has to point at; unset: it can't find the mistake. */
+  /** A text on the line of the type checker's error; undefined if the type checker can't find the mistake. */
   readonly at?: string;
-  /** What `deno task check` says. */
+  /** The error of `deno task check`. */
   readonly says: RegExp;
 }
 
-/** By the name of its pipeline. */
+/** The mistakes, by the name of the pipeline. */
 const MISTAKES: Record<string, Mistake> = {
   key_leads_nowhere: {
     change: { key: '"uid"' },
@@ -263,7 +263,7 @@ const MISTAKES: Record<string, Mistake> = {
   },
 };
 
-/** The text of a definition; each member begins a line. */
+/** Returns the text of a definition; each member starts a line. */
 function textOf(name: string, change: Mistake["change"] = {}): string {
   const given = { ...RIGHT, name: JSON.stringify(name), ...change };
   const line = (member: Member) => given[member] === "" ? "" : `\n  ${member}: ${given[member]},`;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { programPath } from "../cli/services.ts";
 import { loadPipelines } from "../shared/pipeline/load.ts";
 
-/** What parts of a definition are put into. */
+/** The code around an example that is only part of a definition. */
 const BASE = `import { z } from "zod";
 import { env, integer, pipeline, secret } from "etl";
 void [env, secret];

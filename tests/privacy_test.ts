@@ -1,5 +1,5 @@
 /**
- * Nothing personal and no secret in any log line, whatever happens.
+ * Checks that no log line contains personal data or secrets, whatever happens.
  *
  * @module
  */
@@ -21,7 +21,10 @@ const SECRETS = {
   API_TOKEN: "s3same-open-the-gate",
 };
 
-/** What nobody may read in a log, by the name of the field. Short values, such as an age, would be found everywhere. */
+/**
+ * Returns the values that logs must not contain, by field. Leaves out short values, such as an age, which
+ * occur everywhere.
+ */
 function personal(): Map<string, string> {
   const users = new Users(0, 1);
   const found = new Map<string, string>();
@@ -111,7 +114,7 @@ test("failures log no personal data and no secret", async () => {
   const pending = await pipeline.tell();
   await pipeline.status("DELIVERY_PENDING", pending);
 
-  // Files and messages that hold what they should not.
+  // Files and messages with forbidden values.
   const file = "data/raw_users/records_20261124_030007.jsonl";
   const lines = [
     page,
@@ -144,7 +147,7 @@ test("failures log no personal data and no secret", async () => {
   await pipeline.completed(pending);
   await pipeline.completed(runId);
 
-  // A channel that goes away, a key that cannot be opened.
+  // A channel that goes down, and a key that can't be opened.
   await pipeline.redis!.stop();
   await pipeline.logged(/no connection to Redis/);
   await pipeline.redis!.start();

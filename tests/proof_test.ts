@@ -8,7 +8,7 @@ const ageTest = needing("sshd", "age");
 
 const test = needing("sshd");
 
-/** A key pair of age, made by its own program. */
+/** Creates a key pair with the program age. */
 async function identity(path: string): Promise<string> {
   assert.ok((await new Deno.Command("age-keygen", { args: ["-o", path], stderr: "null" }).output()).success);
   const { stdout } = await new Deno.Command("age-keygen", { args: ["-y", path] }).output();

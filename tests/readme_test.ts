@@ -5,7 +5,7 @@ const [english, spanish] = await Promise.all(
   ["README.md", "README.es.md"].map((name) => Deno.readTextFile(new URL(name, root))),
 ) as [string, string];
 
-/** What both languages have alike: headings' levels, fenced blocks, rows of tables, links, pictures. */
+/** Returns what both languages have in common: levels of headings, fenced blocks, rows of tables, links, pictures. */
 function shapeOf(text: string): string[] {
   let fence = "";
   return text.split("\n").flatMap((line) => {
@@ -13,7 +13,7 @@ function shapeOf(text: string): string[] {
       fence = fence === "" ? line : "";
       return [line];
     }
-    if (fence !== "") return fence === "```" ? [] : [line]; // a block without a language holds words of people
+    if (fence !== "") return fence === "```" ? [] : [line]; // a block without a language contains prose
     if (line.startsWith("|")) return [`row ${line.split("|").length}`];
     return /^#+ |^!\[/.exec(line) ?? [];
   });
