@@ -10,7 +10,10 @@ import { fillRun, openApi, type TestApi, user } from "../tests/support/api.ts";
 import { linesOf } from "../tests/support/store.ts";
 import { usersPlan } from "../tests/support/users.ts";
 
-/** Three users; then one is gone, one is new, and one has another name, another password and another department. */
+/**
+ * Loads two runs. The second drops one of three users, adds one, and changes name, password and department of
+ * another.
+ */
 async function twoRuns(api: TestApi): Promise<[string, string]> {
   const first = await fillRun(api.store, { valid: [user(1), user(2), user(3)] });
   const other = {
@@ -244,7 +247,7 @@ Deno.test("a record shows its current state, its raw line and rules, its changes
   assert.equal(await history("99"), null);
 });
 
-/** A pipeline whose records are identified by something personal, and one that keeps no current state. */
+/** Two pipelines: one whose key is personal, and one without a current state. */
 const people = planOf(pipeline({
   name: "people",
   record: z.object({ email: z.email(), age: integer }),

@@ -24,7 +24,7 @@ const pipelines = {
   broken: new Map([["orders", ["orders.ts: key: wanted a path of the record"]]]),
 };
 
-/** An API over a run of `users` and one of `things`. */
+/** Opens an API over a run of `users` and one of `things`. */
 async function opened() {
   await using made = new AsyncDisposableStack();
   const api = made.use(await openApi({ TZ: "Europe/Madrid" }, { pipelines }));
@@ -170,7 +170,7 @@ Deno.test("no run is requested for a pipeline that was defined after the API sta
     (await api.ask(`mutation { startRun(input: { pipeline: "since" }) { __typename } }`)).errors![0]!.message;
   assert.match(await ask(), says);
   {
-    // another service was started again and has made its tables
+    // another service has restarted and created its tables
     const since = planOf(pipeline({ ...things.definition, name: "since" }));
     await using _store = await openSqlite(api.path, { pipelines: [shownOf(since)] });
   }

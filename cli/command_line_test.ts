@@ -17,7 +17,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   }
 }
 
-/** Each command as its task starts it, and a word of its usage. */
+/** Each command as its task starts it, and a pattern of its usage text. */
 const COMMANDS: [words: string[], usage: RegExp][] = [
   [["cli/pipeline.ts", "start"], /deno task start/],
   [["cli/pipeline.ts", "run"], /deno task start \| run/],

@@ -1,5 +1,6 @@
 /**
- * What `deno task doctor` says of PostgreSQL, Redis and an S3 store that aren't as they have to be: one finding for each, and exit code 1.
+ * Tests what `deno task doctor` reports about PostgreSQL, Redis and an S3 store with wrong settings: one finding
+ * each, and exit code 1.
  *
  * @module
  */
@@ -24,7 +25,7 @@ const variablesOf = ({ bucket, prefix, endpoint, region, accessKeyId, secretAcce
   AWS_SECRET_ACCESS_KEY: secretAccessKey,
 });
 
-/** A line to a server that says another version of itself in its answers. */
+/** Opens a line to a server that replaces the version in its replies. */
 function lineTo(port: number, version: string, other: string): Promise<Line> {
   assert.equal(other.length, version.length);
   return Line.to(port, (reply) => {
@@ -44,7 +45,7 @@ test("doctor finds each problem of the engines, says what to do, and exits with 
     REDIS_URL: pipeline.redis!.url,
     ...variablesOf(place),
   };
-  /** What fails, by the names of the checks, with these variables in place of the good ones. */
+  /** Runs doctor with these variables in place of the valid ones; returns the failed checks by name. */
   const findings = async (env: Record<string, string>, ...before: string[]) => {
     const [run, ...args] = taskOf("doctor");
     const set = Object.entries({ ...pipeline.env, ...good, ...env }).filter((

@@ -58,7 +58,7 @@ Deno.test("doctor reports a damaged database, even if it still opens", async () 
   {
     using file = await Deno.open(path, { write: true });
     const { size } = await file.stat();
-    await file.seek(Math.floor(size / 2), Deno.SeekMode.Start); // records, whatever the schema before them takes
+    await file.seek(Math.floor(size / 2), Deno.SeekMode.Start); // within the records, however long the schema before them is
     await file.write(new Uint8Array(200_000).fill(0xff));
   }
   const { code, stdout } = await pipeline.task("doctor");
@@ -71,7 +71,7 @@ Deno.test("doctor reports a write-ahead log that is larger than a load leaves it
   const path = `${pipeline.folder}/database/data.db`;
   await (await openSqlite(path, { pipelines: usersTables([]) }))[Symbol.asyncDispose]();
   await Deno.writeFile(`${path}-wal`, new Uint8Array());
-  await Deno.truncate(`${path}-wal`, 1024 ** 3 + 1); // sparse: it takes no space
+  await Deno.truncate(`${path}-wal`, 1024 ** 3 + 1); // sparse: uses no space
   const { code, stdout } = await pipeline.task("doctor");
   assert.equal(code, 1, stdout);
   assert.match(stdout, /^database +The write-ahead log of \S+ has \d/m);

@@ -27,7 +27,7 @@ async function keygen(...args: string[]): Promise<{ code: number; out: string; e
   return { code, out: text.decode(stdout), error: text.decode(stderr) };
 }
 
-/** What OpenSSH makes of a private key: its public half. */
+/** Returns the public half of a private key, as OpenSSH computes it. */
 async function publicHalf(path: string, passphrase = ""): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("ssh-keygen", {
     args: ["-y", "-P", passphrase, "-f", path],
@@ -85,7 +85,7 @@ Deno.test("an incomplete pair is completed where possible", async () => {
 
 test("every generated ed25519 key is usable", async () => {
   await inFolder(async (folder) => {
-    // One in 256 would be broken, if keys weren't tried before they are kept.
+    // Without a check before keys are stored, one in 256 would be broken.
     for (let at = 0; at < 600; at += 50) {
       await Promise.all(Array.from({ length: 50 }, async (_, i) => {
         const { publicKey } = await ensureKeys(`${folder}/${at + i}`, { type: "ed25519" });

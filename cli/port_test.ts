@@ -3,7 +3,7 @@ import { freePort } from "../tests/support/free_port.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 import { nextFree } from "./port.ts";
 
-/** A pipeline whose `API_PORT` is taken by this process. */
+/** Starts a pipeline whose `API_PORT` this process already uses. */
 async function withTakenPort() {
   await using owned = new AsyncDisposableStack();
   const pipeline = owned.use(await startPipeline({ users: 20, sftp: "none" }));

@@ -23,7 +23,7 @@ const EVERYTHING = Object.entries(PLACES).flatMap(([place, files]) =>
   files.map((file) => `${place} ${file}`)
 );
 
-/** All items of a run. */
+/** Returns all items of a run. */
 async function verify(fixture: Delivered, made: Made, change: Partial<VerifyParts> = {}): Promise<Item[]> {
   await using resources = new AsyncDisposableStack();
   let opened: Promise<Inspection> | undefined;
@@ -36,7 +36,7 @@ async function verify(fixture: Delivered, made: Made, change: Partial<VerifyPart
   return await Array.fromAsync(verifyRun(run, { store, files, feedOf, server, ...change }));
 }
 
-/** What isn't equal: place, file, result. */
+/** Returns place, file and result of each item that isn't equal. */
 function unequal(items: readonly Item[]): string[] {
   return items.filter(({ result }) => result !== "equal").map((item) =>
     `${item.place} ${item.file} ${item.result}`
@@ -47,14 +47,14 @@ function detailOf(items: readonly Item[], place: Item["place"], file: Item["file
   return items.find((item) => item.place === place && item.file === file)!.detail;
 }
 
-/** Changes one byte in the middle of a file. */
+/** Changes a byte in the middle of a file. */
 async function flip(path: string): Promise<void> {
   const bytes = await Deno.readFile(path);
   bytes[bytes.length >> 1]! ^= 1;
   await Deno.writeFile(path, bytes);
 }
 
-/** The id of a run's file in the database. */
+/** Returns the id of a run's file in the database. */
 async function fileId(fixture: Delivered, { runId }: Made, kind: FileKind): Promise<number> {
   return (await fixture.store.runs.filesOf([runId])).get(runId)!.find((file) => file.kind === kind)!.id;
 }
@@ -72,7 +72,7 @@ test("a changed byte, a changed record and a missing file are each named, wherev
     [["local processed differs"], (made) => flip(made.processed)],
     [["local invalid missing"], (made) => Deno.remove(made.invalid)],
     [
-      // what can't be transformed again isn't guessed at
+      // a transform that can't be repeated is skipped, not guessed
       ["local raw differs", "transform processed skipped", "transform invalid skipped"],
       (made) => flip(made.raw),
     ],
@@ -108,7 +108,7 @@ test("a changed byte, a changed record and a missing file are each named, wherev
     const made = await fixture.run();
     await spoil(made);
     const found = unequal(await verify(fixture, made));
-    // without the count of valid records the manifest is another one, too
+    // the manifest holds the count of valid records, so it differs too
     const counted = wanted[0] === "run counts differs" ? ["deliveries manifest differs"] : [];
     assert.deepEqual(found, [...wanted, ...counted]);
   }
@@ -197,7 +197,7 @@ test("without a configured server, an undelivered run has nothing to compare the
   assert.ok(items.every(({ place }) => place !== "server"));
 });
 
-/** The command itself, with no more permissions than its task has. */
+/** Runs the command with the permissions of its task. */
 async function command(fixture: Delivered, args: string[], server?: Record<string, string>) {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
   const [, ...task] = tasks.verify.command.split(" ");

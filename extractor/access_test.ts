@@ -102,7 +102,7 @@ Deno.test("a key in the query is also sent with links, and is stored nowhere, ev
   assert.ok(paged.requested.every((path) => path.includes("key=t0ken")), paged.requested.join());
 });
 
-/** A token server whose tokens live for `seconds`, and a source that takes the last one alone. */
+/** Starts a token server whose tokens last `seconds`, and a source that accepts only the newest token. */
 async function guarded(seconds: number, take: (id: string, form: URLSearchParams) => number = () => 200) {
   const requested: string[] = [];
   let tokens = 0;
@@ -204,7 +204,7 @@ Deno.test("rate: no more requests a second than the definition allows", async ()
     times.push(performance.now());
     return json(Number(url.searchParams.get("page")) < 5 ? numbered(2, 2 * times.length) : []);
   });
-  const began = performance.now(); // the first request may arrive late, and the others after it in time
+  const began = performance.now(); // the first request may arrive late and the later ones on time
   await paged.extract({ rate: 10, paging: { by: "page", page: "page" } });
   assert.equal(times.length, 5);
   const lasted = times.at(-1)! - began;
@@ -285,7 +285,7 @@ needing("openssl")("HTTP/2 is used with a server that supports it", async () => 
   }
 });
 
-/** What a process that extracts from `url` says; it may reach `host` alone. */
+/** Extracts from `url` in a process that can reach only `host`; returns its output. */
 async function extracted(url: string, host: string, env: Record<string, string>): Promise<string> {
   const folder = await Deno.makeTempDir();
   try {

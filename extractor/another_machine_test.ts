@@ -11,13 +11,13 @@ import { keysIn, readObject, type S3Server, startS3, uploadsIn } from "../tests/
 
 const test = needing("postgres", ...SWIFT);
 const SCRIPT = new URL("../tests/support/extract_process.ts", import.meta.url).pathname;
-const USERS = 16_000; // some 18 MB: three whole steps and the beginning of a fourth one
+const USERS = 16_000; // about 18 MB: three full steps and part of a fourth
 const SIZE = 200;
 
-/** Bytes that the death of a machine may cost: the part that fills, and the one that is on its way. */
+/** The most bytes that may be lost when a machine dies: the part being filled and the part being sent. */
 const AT_MOST = 2 * 5 * 1024 * 1024;
 
-/** Engines that machines share, and a source. */
+/** The shared engines and a source. */
 interface Stage extends AsyncDisposable {
   readonly postgres: PostgresServer;
   readonly s3: S3Server;
@@ -27,12 +27,12 @@ interface Stage extends AsyncDisposable {
   machine(): Machine;
 }
 
-/** An extractor on a machine of its own: its folder holds nothing of others, and nothing is left in it. */
+/** An extractor on another machine: an empty folder of its own, removed at the end. */
 interface Machine {
   readonly process: Deno.ChildProcess;
-  /** Resolves once the process has written so many pages. */
+  /** Resolves once the process has written `count` pages. */
   pages(count: number): Promise<void>;
-  /** What it said last. */
+  /** The last message of the process. */
   readonly end: Promise<{ done?: Phase1Complete; failed?: { name: string; message: string } }>;
 }
 
@@ -103,7 +103,10 @@ function machine(url: string, request: unknown, shared: Shared): Machine {
   };
 }
 
-/** The file is what an undisturbed run writes, no other has a name, and the checkpoint says that the run is finished. */
+/**
+ * Asserts that the file equals that of an uninterrupted run, that there is no other file, and that the
+ * checkpoint says that the run is finished.
+ */
 async function assertWhole({ shared, postgres, request }: Stage, done: Phase1Complete) {
   assert.equal(done.run_id, request.run_id);
   assert.equal(done.record_count, USERS);
@@ -140,7 +143,7 @@ test("the run of a machine that dies midway is taken over by another, which requ
     `${again.length} pages of ${bytesOfPage} bytes`,
   );
   assert.ok(!all.requested.slice(beforeCount).includes(0), "it isn't read from its beginning");
-  assert.deepEqual(await uploadsIn(all.shared.bucket), [`etl/${done!.raw_file}`]); // of the one that died; removed after a day
+  assert.deepEqual(await uploadsIn(all.shared.bucket), [`etl/${done!.raw_file}`]); // the upload of the machine that died; removed after a day
   const repeated = await all.machine().end;
   assert.equal(repeated.done?.id, done?.id);
 });

@@ -20,13 +20,13 @@ const STYLES: Record<string, Omit<AnySource, "url">> = {
   },
 };
 
-/** A source of 95 records that answers later pages sooner; pages of `size`, whatever is asked for. */
+/** A source of 95 records that answers later pages sooner. It ignores the requested page size and uses `size`. */
 function source(size = 10) {
   let [open, most] = [0, 0];
   const answers = new Set<Promise<void>>();
   return {
     most: () => most,
-    /** Waits until nothing is answered any more: what a stopped run asked for, too. */
+    /** Waits until all requests are answered, including those of a stopped run. */
     idle: () => Promise.all(answers),
     start: () =>
       startPaged(async ({ url: { searchParams: query } }) => {
@@ -58,7 +58,7 @@ for (const [name, definition] of Object.entries(STYLES)) {
     assert.ok(most() > 1 && most() <= 4, `${most()} at once`);
     assert.equal(detail.pages, 10);
     assert.ok(pages >= 2 && pages < 10, String(pages));
-    const first = new Set(paged.requested.slice(0, pages)); // asked for in order: the pages that were kept
+    const first = new Set(paged.requested.slice(0, pages)); // requested in order, so these are the pages that were kept
     const again = paged.requested.slice(before).filter((path) => first.has(path));
     assert.deepEqual(again, [], "the pages that were there are not asked for again");
   });

@@ -33,7 +33,7 @@ Deno.test("a repeated correction gives the same file and message, wherever the p
   assert.deepEqual((await pipeline.handle(request)).outputs, first.outputs);
   const state = `${pipeline.data}/state/extractor_state.json`;
   const kept = JSON.parse(await Deno.readTextFile(state));
-  await Deno.writeTextFile(state, JSON.stringify({ ...kept, completed: [] })); // as it was before the file got its name
+  await Deno.writeTextFile(state, JSON.stringify({ ...kept, completed: [] })); // the state before the file was renamed
   assert.deepEqual((await pipeline.handle(request)).outputs, first.outputs);
   assert.deepEqual(await pipeline.rawFiles(), ["records_20261124_040000.jsonl"]);
 });

@@ -25,7 +25,7 @@ const CURSOR: SourceWithoutUrl = {
 const LINK: SourceWithoutUrl = { records: "items", paging: { by: "link", next: "next" } };
 const HEADER: SourceWithoutUrl = { paging: { by: "link-header" } };
 
-/** Sources that look as if they had ended, or never end. */
+/** Sources that seem to have ended, or never end. */
 const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: RegExp }> = {
   "an empty page where more is announced": {
     source: OFFSET,
@@ -157,7 +157,7 @@ Deno.test("a source that seems to end early fails the run with a reason, never g
   }
 });
 
-/** Sources that look strange, and are complete. */
+/** Unusual sources that are complete. */
 const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
   "short pages": { source: UNCOUNTED, answer: ({ url }) => json({ items: from(number(url, "skip"), 7) }) },
   "an empty page with a link to the next one": {

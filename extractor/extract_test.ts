@@ -11,7 +11,7 @@ import { LocalFiles } from "../shared/files/local.ts";
 import * as faults from "../tests/support/faulty_source.ts";
 import { expected, RAW_FILE, request, START, startPipeline } from "../tests/support/extraction.ts";
 
-/** Remembers the state file as it was before the file got its name. */
+/** Stores the state file as it was before the raw file was renamed. */
 function snapshots(state: string): { handling: Partial<Handling>; restore(): void } {
   return {
     handling: { progress: () => Deno.copyFileSync(state, `${state}.before`) },
@@ -236,7 +236,7 @@ Deno.test("the unfinished run of another source is set aside; its part file and 
 
 Deno.test("in the actor's loop a failed run is reported, and the next request continues with the resumed run under its own id", async () => {
   await Deno.mkdir("test-output", { recursive: true });
-  const data = await Deno.makeTempDir({ dir: "test-output" }); // messages hold relative paths only
+  const data = await Deno.makeTempDir({ dir: "test-output" }); // messages accept only relative paths
   let isFixed = false;
   await using pipeline = await startPipeline({
     wrap: faults.withFaults(({ skip }) => skip === 100 && !isFixed ? faults.status(500) : undefined),
@@ -285,7 +285,7 @@ Deno.test("in the actor's loop a failed run is reported, and the next request co
   }
 });
 
-/** What waits in a mailbox, in order. */
+/** Returns the messages of a mailbox, in order. */
 async function bodies(channel: Channel, mailbox: string): Promise<Record<string, unknown>[]> {
   const all: Record<string, unknown>[] = [];
   while ((await channel.mailbox(mailbox).state()).depth > 0) {

@@ -7,7 +7,10 @@ import * as faults from "../tests/support/faulty_source.ts";
 
 const SCRIPT = new URL("../tests/support/extract_process.ts", import.meta.url).pathname;
 
-/** Starts an extractor process and reads its lines; kills it without warning after `pages` pages. Returns the message it published, if any. */
+/**
+ * Starts an extractor process and kills it without warning after `pages` pages. Returns the message it
+ * published, if any.
+ */
 async function extract(
   folder: string,
   url: string,
@@ -51,7 +54,7 @@ async function extract(
 
 Deno.test("a run that is killed repeatedly ends with the same bytes and message as an uninterrupted one", async () => {
   const users = 2_000;
-  // Each page has a user of the one before in front, as if users had been added meanwhile.
+  // Each page starts with the last user of the page before, as if users had been added in the meantime.
   await using source = await startSource({
     users,
     bad: 0.05,

@@ -14,7 +14,7 @@ const START = Date.UTC(2026, 10, 1, 3);
 const number = (url: URL, name: string) => Number(url.searchParams.get(name) ?? 0);
 const written = (records: readonly unknown[]) => records.map((record) => JSON.stringify(record));
 
-/** A source of `count` records from `first` on, which can become another one. */
+/** A source of `count` records, starting at `first`, whose records can be replaced. */
 function world(count: number, first = 1) {
   const held = { records: numbered(count, first) };
   const start = () =>
@@ -25,7 +25,7 @@ function world(count: number, first = 1) {
   return { held, start };
 }
 
-/** That the run of `paged` that was stopped begins again, holds `records` and says why. */
+/** Asserts that the stopped run of `paged` starts over, holds `records` and gives the reason. */
 async function beginsAgain(
   paged: PagedSource,
   source: SourceWithoutUrl,

@@ -9,7 +9,7 @@ import type { Patience, Source } from "./source.ts";
 
 const FOREVER = new AbortController().signal;
 
-/** A source whose waits are recorded, not made. */
+/** A source that records its delays instead of waiting. */
 function patient(
   source: RunningSource,
   change: Partial<Patience> & { url?: string } = {},
@@ -21,7 +21,7 @@ function patient(
   return { ...usersSource(url, 100, { ...delays, maxBytes: 10_000_000, sleep, ...patience }), waits };
 }
 
-/** Fetches the page that begins at record `skip`. */
+/** Fetches the page that starts at record `skip`. */
 function fetchAt(source: Source, skip: number, signal: AbortSignal) {
   return fetchPage(source, { position: { skip }, label: `skip=${skip}`, seen: () => ({}) }, signal);
 }

@@ -9,7 +9,7 @@ const FOREVER = new AbortController().signal;
 const sourceAt = (url: string) => usersSource(url, 10, { maxRetries: 0, retryDelaysMs: [0] });
 const FROM_START = { position: { skip: 0 }, received: 0, pages: 0, firstTotal: undefined, announced: {} };
 
-/** A source that says when page n was asked for. */
+/** Starts a source that reports when each page is requested. */
 async function watched(users: number, plan: Parameters<typeof faults.withFaults>[0] = () => undefined) {
   const requested: number[] = [];
   const waiting = new Map<number, () => void>();
@@ -47,7 +47,7 @@ Deno.test("without concurrency, the next page is requested only after the last o
     done.push(position.skip as number);
     const later = new URL(source.url);
     later.searchParams.set("skip", "1000");
-    await (await fetch(later)).text(); // what was sent before is counted by now
+    await (await fetch(later)).text(); // by now the earlier requests are counted
     assert.deepEqual(requested.filter((skip) => skip < 1000), done);
   }
   assert.deepEqual(done, [0, 10, 20]);

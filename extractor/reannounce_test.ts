@@ -11,7 +11,7 @@ import { request, START, startPipeline, type TestPipeline } from "../tests/suppo
 
 const MINUTE = 60_000;
 
-/** The checkpoint, with files named as by an extractor whose data directory is `data`. */
+/** Returns the checkpoint with file names relative to a data directory named `data`. */
 async function checkpointOf(pipeline: TestPipeline): Promise<Checkpoint> {
   const text = await Deno.readTextFile(pipeline.state);
   const relative = `${pipeline.state}.relative`;

@@ -18,7 +18,7 @@ const OFF: Plan = {
 const DAILY: Plan = { ...OFF, SCHEDULE: "0 3 * * *" };
 const START_RUN = "channel:start_run";
 
-/** A clock on which time passes while somebody sleeps, and only then; `until` ends it. */
+/** A clock that advances only while the schedule sleeps, and ends at `until`. */
 function fakeClock(start: string, until: string, stop: AbortController): Clock & { sleeps: number } {
   let now = Date.parse(start);
   return {
@@ -33,7 +33,7 @@ function fakeClock(start: string, until: string, stop: AbortController): Clock &
   };
 }
 
-/** Remembers `at` as long as the test runs. */
+/** Stores `at` in memory for the test. */
 function remembering(at?: string): PlannedUntil & { at: number | undefined } {
   return {
     at: at === undefined ? undefined : Date.parse(at),
@@ -68,7 +68,7 @@ async function schedule(
   });
 }
 
-/** Takes what waits in a mailbox and completes it; returns the ids. */
+/** Claims and completes all messages of a mailbox; returns their ids. */
 async function drain(channel: Channel, mailbox = START_RUN): Promise<string[]> {
   const ids: string[] = [];
   while ((await channel.mailbox(mailbox).state()).depth > 0) {
@@ -172,7 +172,7 @@ Deno.test("a clock that is moved back and forward across planned times requests 
   const clock: Clock = {
     now: () => now,
     async sleep() {
-      requested.push(...await drain(channel)); // each run is taken before time passes
+      requested.push(...await drain(channel)); // claim each run before time advances
       const next = says.shift();
       if (next === undefined) stop.abort();
       else now = next;
@@ -215,7 +215,7 @@ Deno.test("after a clock that was a year ahead is corrected, the next planned ti
 
 Deno.test("planned times missed while nothing ran are caught up once, unless they are too old", async () => {
   const cases: [until: string | undefined, hours: number, requested: string[]][] = [
-    ["2026-11-21T03:00:00Z", 24, ["schedule/2026-11-24T03:00:00.000Z/start"]], // three were missed
+    ["2026-11-21T03:00:00Z", 24, ["schedule/2026-11-24T03:00:00.000Z/start"]], // three times were missed
     ["2026-11-24T03:00:00Z", 24, []],
     ["2026-11-21T03:00:00Z", 1, []],
     ["2026-11-21T03:00:00Z", 0, []],

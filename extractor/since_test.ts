@@ -6,7 +6,7 @@ import type { AnySource } from "./source.ts";
 
 type Changed = { id: number; at: string };
 
-/** A source of changes that heeds `since` and `until`, ten a page. */
+/** A source of changes that applies `since` and `until`, in pages of ten. */
 async function changing(changes: Changed[]) {
   return await startPaged(({ url: { searchParams: query } }) => {
     const [since, until] = [query.get("since") ?? "", query.get("until") ?? "9999"];
@@ -127,7 +127,7 @@ Deno.test("a record that changes while it is read, and one that was skipped as o
     const since = Number(query.get("since"));
     const skip = Number(query.get("skip"));
     const page = all.filter(({ at }) => at >= since).sort((a, b) => a.at - b.at).slice(skip, skip + 10);
-    if (skip === 0 && all[2]!.at === 3) all[2] = n(3, 26); // behind all others, which move up by one: 11 is on no page
+    if (skip === 0 && all[2]!.at === 3) all[2] = n(3, 26); // sorts last from now on; the records behind it move up, so no page has 11
     return Response.json({ items: page });
   });
   const numbers: Omit<AnySource, "url"> = {

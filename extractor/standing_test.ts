@@ -52,7 +52,7 @@ Deno.test("values of another field or another source neither move a cursor nor a
   assert.equal(cursorOf(load(one, range("id of one", 5)), "id of one"), 5);
 });
 
-/** A person rewinds, or a run begins, or one of those that are under way is loaded or comes to nothing. */
+/** A person rewinds, a run starts, or an unfinished run is loaded or abandoned. */
 const step = fc.oneof(
   fc.record({ do: fc.constant("rewind" as const), to: fc.nat(50) }),
   fc.record({ do: fc.constant("begin" as const), came: fc.nat(5) }),
@@ -68,7 +68,7 @@ Deno.test("nothing between the start of a run's range and the cursor is missing,
       const cursor = cursorOf(standing, "n") as number | undefined ?? 0;
       if (one.do === "rewind") {
         standing = rewound(standing, "n", one.to);
-        for (let n = one.to + 1; n <= source; n++) loaded.delete(n); // they are wanted once more
+        for (let n = one.to + 1; n <= source; n++) loaded.delete(n); // the next run has to return them again
       } else if (one.do === "begin") {
         source += one.came;
         underWay.push({ from: cursor, to: source, rewinds: standing.rewinds });

@@ -12,9 +12,9 @@ const test = needing("sftp");
 
 interface Served {
   readonly server: SftpServer;
-  /** The served folder, on this machine's disk. */
+  /** The served folder on the local disk. */
   readonly root: string;
-  /** A folder beside it, that no client may reach. */
+  /** A folder beside it that clients can't reach. */
   readonly temp: string;
 }
 
@@ -29,7 +29,7 @@ async function serving(body: (served: Served) => Promise<void>): Promise<void> {
   }
 }
 
-/** Runs commands in OpenSSH's own client; returns its output. A command that begins with `-` may fail. */
+/** Runs commands in OpenSSH's client; returns its output. A command with the prefix `-` may fail. */
 async function sftp({ server, temp }: Served, ...commands: string[]): Promise<{ code: number; out: string }> {
   const process = new Deno.Command("sftp", {
     args: [
@@ -48,7 +48,7 @@ async function sftp({ server, temp }: Served, ...commands: string[]): Promise<{ 
   return { code, out: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
 
-/** Speaks the protocol itself, for what OpenSSH's client wouldn't ask. */
+/** Speaks the protocol directly, for requests that OpenSSH's client doesn't make. */
 async function speaking(
   { server, temp }: Served,
   body: (sftp: SFTPWrapper, ask: <T>(send: (done: Done<T>) => void) => Promise<T>) => Promise<void>,
@@ -73,7 +73,7 @@ async function speaking(
 
 type Done<T> = (error: Error | null | undefined, value: T) => void;
 
-/** The protocol's status that an answer has to have. */
+/** Checks that an error has this protocol status. */
 function status(code: number): (error: Error & { code?: unknown }) => boolean {
   return (error) => {
     assert.equal(error.code, code, error.message);

@@ -3,7 +3,7 @@ import { FLAWS } from "./source/flaws.ts";
 import { DEPARTMENTS, Users } from "./source/users.ts";
 import { startSource } from "./source.ts";
 
-/** Keys of a DummyJSON user, in its order. */
+/** The keys of a DummyJSON user, in order. */
 const KEYS = [
   ..."id firstName lastName maidenName age gender email phone username password birthDate image bloodGroup"
     .split(" "),

@@ -15,7 +15,10 @@ const test = needing("sshd");
 
 const LARGE = 9_000_000;
 
-/** A saver's share in sending ahead, over a data directory below the working directory, as messages want it. */
+/**
+ * Starts the part of a saver that sends files ahead. Its data directory is below the working directory, as
+ * messages require.
+ */
 async function saverAt(pipeline: SftpStage) {
   const data = `data/ahead-test-${crypto.randomUUID()}`;
   await Deno.mkdir(`${data}/raw_users`, { recursive: true });
@@ -51,9 +54,9 @@ async function saverAt(pipeline: SftpStage) {
     channel,
     delivery,
     folder,
-    /** Resolves when it has looked for couriers. */
+    /** Resolves once it has looked for couriers. */
     looked: looked.promise,
-    /** How often it asked for the delivery, to send something ahead. */
+    /** Returns how often it opened the delivery to send a file ahead. */
     requested: () => requested,
     announce: (runId: string) =>
       channel.publish(compose("channel:phase1_complete", `test/${runId}`, {

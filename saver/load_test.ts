@@ -22,7 +22,10 @@ interface TestPipeline extends TempPlace {
   readonly message: Phase2Complete;
 }
 
-/** A store and a run's three files: `valid` processed records and two invalid ones, with `fields` of the message beside the usual. */
+/**
+ * Creates a store and the three files of a run: `valid` processed records and two invalid ones. `fields` are
+ * added to the message.
+ */
 async function pipeline(
   engine: Engine,
   fields: Record<string, unknown> = {},
@@ -58,7 +61,7 @@ async function pipeline(
     published_at: "2026-11-24T03:00:07.123Z",
     ...fields,
   });
-  // messages name files relative to the working directory, where a test has no business
+  // messages name files relative to the working directory, where a test must not write
   for (const [key, name] of Object.entries(NAMES)) message[key as keyof typeof NAMES] = `${data}/${name}`;
   return {
     ...opened,
@@ -195,7 +198,7 @@ onEachEngine(
       progress({ done }) {
         if (done < 30_000) return;
         console.log("half of the second file is written");
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // never comes to the end
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // blocks for ever
       },
     });
   `);

@@ -13,7 +13,7 @@ type EventFields = Record<string, unknown>;
 const loaded = { type: "phase_completed", phase: "LOADING", detail: {} };
 const delivered = { type: "phase_completed", phase: "DELIVERING", detail: {} };
 
-/** A run that is loaded, with these `events`. */
+/** Loads a run, with these `events`. */
 async function makeLoaded(store: Store, ...events: EventFields[]): Promise<string> {
   const runId = await loadedRun(store);
   for (const [n, fields] of events.entries()) await tell(store, runId, n, fields);
@@ -79,7 +79,7 @@ onEachEngine(
     await redis.stop();
     const receipts = `${pipeline.folder}/data/state/transformed`;
     await Deno.remove(receipts, { recursive: true });
-    await Deno.symlink("transformed", receipts); // to itself: it can't be read
+    await Deno.symlink("transformed", receipts); // points to itself, so it can't be read
     pipeline.env.SFTP_HOST = undefined;
     pipeline.begin("saver");
     await pipeline.logged(/not reconciled.*can't be reached/, "saver");

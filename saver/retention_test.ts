@@ -13,7 +13,7 @@ const NOW = Date.UTC(2026, 10, 24, 12);
 const never = new AbortController().signal;
 const log = getLogger("test");
 
-/** A pipeline with a run of 40 days ago. */
+/** A pipeline with a run that is 40 days old. */
 async function pipelineWithOldRun(engine?: Engine) {
   const pipeline = await Delivered.open({ kind: OURS, engine });
   return { pipeline, old: await pipeline.run({ at: NOW - 40 * DAY }) };
@@ -67,7 +67,7 @@ onEachEngine(
     assert.equal(await pipeline.store.records.count("raw_users", old.runId), 208);
 
     assert.equal(await removeOld(parts, never, NOW), 0, "what is gone isn't removed again");
-    // delivering it again finds all of it on the server
+    // a second delivery finds all files on the server
     assert.equal((await pipeline.deliver(old.runId, NOW)).sent, 0);
   },
 );
@@ -236,7 +236,7 @@ Deno.test("the saver removes old files at its start, and stops waiting for the n
   await loop;
 });
 
-/** Carries out `deno task retention` in the working folder `cwd`. */
+/** Runs `deno task retention` in the folder `cwd`. */
 async function retention(
   cwd: string,
   args: readonly string[],

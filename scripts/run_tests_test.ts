@@ -4,7 +4,7 @@ import { LONGEST } from "./run_tests.ts";
 
 const NEEDS = new URL("../tests/support/needs.ts", import.meta.url).href;
 
-/** Two tests, one of which needs redis-server, and a machine that has no program but these. */
+/** Creates two tests, one of which needs redis-server, on a machine that has only `programs`. */
 async function machineWith(...programs: string[]) {
   const folder = await Deno.makeTempDir({ prefix: "machine-" });
   for (const program of programs) await Deno.symlink(`/bin/${program}`, `${folder}/${program}`);
@@ -57,7 +57,7 @@ Deno.test({
   ignore: Deno.uid() !== 0,
   async fn() {
     await using machine = await machineWith("sh", "touch", "cat", "rm", "chmod", "echo");
-    // In place of apt: installs an empty redis-server, and notes what it was asked for.
+    // Stands in for apt: installs an empty redis-server and records what was requested.
     await Deno.writeTextFile(
       `${machine.folder}/apt-get`,
       `#!/bin/sh\necho "$@" >>${machine.folder}/asked\n[ "$1" = update ] || touch ${machine.folder}/redis-server\n`,

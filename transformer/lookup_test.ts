@@ -8,7 +8,7 @@ import { readLookup, readLookups } from "./lookup.ts";
 const OURS = new URL("../pipelines/departments.csv", import.meta.url).pathname;
 const HEADER = "department_name,department_code";
 
-/** A lookup file with this content; its name is `FILE` in what is said of it. */
+/** Reads a lookup file with this content. Errors show its name as `FILE`. */
 async function read(content: string | Uint8Array<ArrayBuffer>) {
   const path = await Deno.makeTempFile({ suffix: ".csv" });
   try {

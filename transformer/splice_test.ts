@@ -41,14 +41,17 @@ for (
   Deno.test(`the code is added to a record with ${what}`, () => assert.equal(enriched(line), wanted));
 }
 
-/** No backslash: once an object has had a key that holds one, V8 reads other escaped keys wrongly (nodejs/node#63785), the test's included. */
+/**
+ * No backslash: after an object with a backslash in a key, V8 misreads other escaped keys
+ * (nodejs/node#63785), in this test too.
+ */
 const character = fc.string({ minLength: 1, maxLength: 1 }).filter((character) => character !== "\\");
 const key = fc.oneof(
   fc.string({ unit: character }),
   fc.constantFrom("department_code", "error_reason", "__proto__", '"', "}", "{,"),
 );
 const object = fc.dictionary(key, fc.jsonValue({ stringUnit: character }));
-/** JSON text of an object as some other program might write it: blanks between tokens, and keys in escapes. */
+/** The JSON text of an object as another program might write it, with spaces between tokens and escaped keys. */
 const spacedObject = fc.tuple(object, fc.constantFrom(undefined, 1, "\t"), fc.boolean()).map(
   ([value, indent, escape]) => {
     const json = JSON.stringify(value, null, indent).replace(/\n\s*/g, " ");

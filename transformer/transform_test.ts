@@ -37,7 +37,10 @@ function textOf(data: string | Uint8Array): string {
   return typeof data === "string" ? data : new TextDecoder("utf-8", { ignoreBOM: true }).decode(data);
 }
 
-/** The lines of both files and the findings, for a raw file of these bytes that is read in chunks of `chunk` bytes. */
+/**
+ * Transforms a raw file of these bytes, read in chunks of `chunk` bytes; returns the lines of both files and
+ * the findings.
+ */
 async function transformed(
   raw: string | Uint8Array,
   { chunk = 50, maxLineBytes, asTexts = false, plan = usersPlan }: {
@@ -196,7 +199,7 @@ Deno.test("the JSON types of each field's values are reported, including dead le
     '{"id":"4","flag":true,"twice":1,"twice":"x"}',
     '{"id":5, "flag":true,',
     '{"id":null,"twice":null,"twice":"y"}',
-    '{"error_reason":"X","id":true}', // read in another way, as it was transformed before
+    '{"error_reason":"X","id":true}', // parsed in another way, because it was transformed before
   ];
   for (const asTexts of [false, true]) {
     const { fields, types } = await transformed(raw.join("\n"), { asTexts });
@@ -294,7 +297,7 @@ function isValid(text: string): boolean {
   }
 }
 
-/** A schema, and records that it takes or almost takes. */
+/** A schema, and records that match it or almost match it. */
 const schema: fc.Arbitrary<z.ZodObject> = fc.letrec<{ value: z.ZodType; object: z.ZodObject }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 3 },
@@ -350,7 +353,7 @@ Deno.test("for any schema, bytes are judged like texts, and records as zod judge
         const problems = plan.judge(JSON.parse(line));
         assert.equal(new Set(problems.map(({ message }) => message)).size, problems.length);
         if (problems.length === 0) continue;
-        // zod takes a number for a whole one if it is within its tolerance, such as 1e-16; the plan doesn't
+        // zod accepts a number within 1e-16 of an integer; the plan doesn't
         const isStricter = problems.every(({ message }) => message.endsWith("is not an integer"));
         assert.ok(isStricter || !record.safeParse(JSON.parse(line)).success, explain(problems));
       }

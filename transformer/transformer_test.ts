@@ -29,7 +29,10 @@ function usersText(users: number, bad = 0): string {
   return Array.from({ length: users }, (_, i) => `${all.json(i)}\n`).join("");
 }
 
-/** A folder that stands for the working directory, with a raw file in it, and transformers that work there. All paths are relative to it. */
+/**
+ * A folder that stands for the working directory, with a raw file and transformers in it. All paths are
+ * relative to it.
+ */
 async function startFolder(raw: string, name = RAW) {
   const folder = await Deno.makeTempDir();
   const path = (relative: string) => `${folder}/${relative}`;
@@ -68,7 +71,7 @@ async function startFolder(raw: string, name = RAW) {
       const { body } = compose(output!.to, output!.name, relative(output!.fields), { id: "parent" });
       return { detail: Detail.parse(relative(done.detail)), message: Phase2Complete.parse(JSON.parse(body)) };
     },
-    /** Files of runs; receipts stand beside them, in `state`. */
+    /** Returns the files of runs, without the receipts in `state`. */
     files: async () =>
       (await filesUnder(path("data"))).map((found) => found.slice(folder.length + 1)).filter((found) =>
         !found.startsWith("data/state/")
@@ -209,7 +212,7 @@ Deno.test("a repeated message gives the same message and bytes", async () => {
   assert.deepEqual(await Promise.all([PROCESSED, DEAD].map(folder.read)), texts);
 });
 
-/** The lookup file, with another code for Engineering. */
+/** Writes a lookup file with another code for Engineering. */
 async function changedLookup(folder: { path(relative: string): string }) {
   const path = folder.path("departments.csv");
   await Deno.writeTextFile(path, (await Deno.readTextFile(LOOKUP)).replaceAll("ENG", "NGN"));
@@ -289,7 +292,7 @@ Deno.test("cancelled work ends midway through a file with the signal's reason, a
 });
 
 Deno.test("timers run while a file is transformed, so that leases can be renewed", async () => {
-  await using folder = await startFolder(usersText(20_000)); // long enough on a busy machine, too
+  await using folder = await startFolder(usersText(20_000)); // long enough on a busy machine too
   let ticks = 0;
   const timer = setInterval(() => ticks++, 1);
   await folder.handle().finally(() => clearInterval(timer));

@@ -12,7 +12,7 @@ import { fillRun, openApi, type TestApi, user } from "../../tests/support/api.ts
 const DECIDE = (what: "releaseRun" | "rejectRun") =>
   `mutation ($runId: ID!) { ${what}(runId: $runId) { __typename ... on Problem { message } } }`;
 
-/** Holds a run, as the saver does. */
+/** Holds a run as the saver does. */
 async function held({ store }: TestApi, comparedWith: string | null = null): Promise<string> {
   const runId = newRunId();
   await store.announceRun({ runId, pipeline: "users", at: new Date().toISOString() });
@@ -49,7 +49,7 @@ async function held({ store }: TestApi, comparedWith: string | null = null): Pro
   return runId;
 }
 
-/** The gatekeeper at work, until it is disposed of. */
+/** Runs a gatekeeper until it is disposed of. */
 function decider({ store, channel }: TestApi): AsyncDisposable {
   const stop = new AbortController();
   const working = runActor(gatekeeper({ store }), channel, { signal: stop.signal });

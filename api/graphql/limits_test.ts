@@ -7,7 +7,7 @@ import { schema } from "./schema.ts";
 const nested = (depth: number) =>
   `{ etlRuns(limit: 1) { ${"corrections { ".repeat(depth)} id ${"}".repeat(depth)} } }`;
 
-/** Operations that nobody needs, and what is said of them. */
+/** Operations that no client needs, and the errors they cause. */
 const REFUSED: [name: string, query: string, says: RegExp][] = [
   ["too deep", nested(20), /depth limit/],
   ["deep beyond the parser", `{ ${"a { ".repeat(100_000)} b ${"}".repeat(100_000)} }`, /Token limit/],

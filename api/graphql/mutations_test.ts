@@ -125,7 +125,7 @@ Deno.test("redeliverRun sends the courier a new order each time, only for loaded
   assert.equal(await redeliver(runId), "RunNotLoaded");
 });
 
-/** The dead letter of a line that was no JSON. */
+/** The dead letter of a line that isn't JSON. */
 const RAW_LINE = { raw_line: "no json", error_reason: "Invalid JSON: unexpected character" };
 
 const REPLAY = `mutation ($input: ReplayInvalidRecordsInput!) { replayInvalidRecords(input: $input) {
@@ -374,7 +374,7 @@ Deno.test("an unreachable channel is answered as a problem", async () => {
   assert.equal(errors?.[0]?.extensions?.code, "SERVICE_UNAVAILABLE");
 });
 
-// deno-lint-ignore no-explicit-any -- the message's own shape is what the tests look at
+// deno-lint-ignore no-explicit-any -- tests check the shape of messages
 async function claimed(channel: Channel, mailbox: string): Promise<any> {
   const claim = await channel.claim(mailbox, { leaseMs: 10_000, signal: AbortSignal.timeout(60_000) });
   assert.ok(claim !== undefined, `nothing on ${mailbox}`);

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { fillRun, openApi, ORIGIN, user } from "../../tests/support/api.ts";
 
-/** A request and what has to come back. */
 interface Case {
   name: string;
   path: string;
   init?: RequestInit;
   status: number;
-  /** The exact text, or what the text looks like. */
+  /** The exact text, or a pattern that it matches. */
   body?: string | RegExp;
   headers?: Record<string, string | RegExp | null>;
 }

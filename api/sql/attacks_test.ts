@@ -17,7 +17,7 @@ Deno.test("the SQL console refuses every attack with a reason, shows no personal
   assert.equal(text, '{"columns":["n"],"rows":[{"n":1}]}');
 });
 
-/** Statements of everyday, and their answers. */
+/** Common statements and their answers. */
 const ANSWERED: [sql: string, answer: unknown][] = [
   ["select id, PASSWORD from RAW_USERS;", {
     columns: ["id", "password"],

@@ -21,7 +21,7 @@ Deno.test("forty endless queries at once end or are refused in time, others are 
     waits.sort((a, b) => a - b);
     return waits[Math.floor(waits.length * 0.99)]!;
   };
-  // on a machine that is busy otherwise, an answer takes its time without any query too
+  // on a busy machine, a response takes time even without a query
   const quietUntil = performance.now() + 1000;
   const quiet = await askOthers(() => performance.now() < quietUntil);
   const began = performance.now();
@@ -126,14 +126,14 @@ async function isConsole(pid: number): Promise<boolean> {
   return (await procOf(pid, "cmdline")).includes("sql/worker.ts");
 }
 
-/** Waits until the console's processes are idle; a new one is busy for a moment while it starts. */
+/** Waits until the console's processes are idle. A new process is busy for a moment while it starts. */
 async function nobodyWorks(): Promise<void> {
   for (let tries = 0; (await workingChildren()).length > 0; tries++) {
     assert.ok(tries < 10, "a process still runs");
   }
 }
 
-/** Children of a process that use the processor, as the system counts it over a tenth of a second. */
+/** Returns the child processes that use the processor, measured over a tenth of a second. */
 async function workingChildren(parent = Deno.pid): Promise<number[]> {
   const before = await cpuOfChildren(parent);
   await new Promise((resolve) => setTimeout(resolve, 100));

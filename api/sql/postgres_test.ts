@@ -9,7 +9,7 @@ import type { Store } from "../../shared/store/store.ts";
 
 const test = needing("postgres");
 
-/** An API whose console has the user that `doctor --grant` makes. */
+/** Opens an API whose console uses the user that `doctor --grant` creates. */
 async function openConsole(
   server: PostgresServer,
   env: Record<string, string> = {},
@@ -45,7 +45,7 @@ test("the SQL console on PostgreSQL refuses every attack with a reason, shows no
   );
 });
 
-/** Statements of everyday, and their answers. */
+/** Common statements and their answers. */
 const ANSWERED: [sql: string, answer: unknown][] = [
   ["select id, PASSWORD from RAW_USERS;", {
     columns: ["id", "password"],

@@ -4,7 +4,7 @@ import { PermanentError } from "../../shared/errors/errors.ts";
 import { ensureKeys, readPublicKeys } from "../../local/sftp/keys.ts";
 import { prepare, type PrepareOptions } from "./prepare.ts";
 
-/** An empty project that belongs to the user of the test. */
+/** Creates an empty project that the test's user owns. */
 async function project(): Promise<PrepareOptions & AsyncDisposable & { root: string }> {
   const root = await Deno.makeTempDir({ prefix: "prepare-" });
   for (const name of ["keys", "server", "data", "sftp_data"]) await Deno.mkdir(`${root}/${name}`);

@@ -22,7 +22,7 @@ function serve(replica: Replica) {
   return { origin: `http://127.0.0.1:${server.addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
-/** The definition as it loads. */
+/** Loads the definition. */
 async function loaded(
   { name, text }: Drafted,
 ): Promise<{ plan: Plan | undefined; problems: readonly string[] }> {
@@ -36,7 +36,7 @@ async function loaded(
   }
 }
 
-/** How many records a run of the definition would have, and which of them are bad. */
+/** Extracts with the definition; returns the number of records and the invalid ones. */
 async function extracted(plan: Plan): Promise<{ records: number; bad: string[] }> {
   const patience = {
     timeoutMs: 5_000,
@@ -66,7 +66,7 @@ interface Case {
   readonly paging: AnyPaging;
   readonly key: string;
   readonly mask?: string;
-  /** In the text of the definition. */
+  /** Matches the text of the definition. */
   readonly has?: RegExp;
 }
 
@@ -180,7 +180,7 @@ for (const [name, { replica, path, header, paging, key, mask, has }] of Object.e
 const json = (body: unknown, status = 200) => Response.json(body, { status });
 const number = (url: URL, name: string, otherwise: number) => Number(url.searchParams.get(name) ?? otherwise);
 
-/** Sources that say little, or not the truth: a definition of them reads everything, or can't be used yet. */
+/** Sources that announce little, or announce it wrong. Their definitions read everything, or can't be used yet. */
 const ODD: Record<string, { replica: Replica; by: string | undefined }> = {
   "pages by a parameter with an unusual name": {
     replica: ({ url }) =>

@@ -13,7 +13,7 @@ interface Case {
   readonly requested: readonly string[];
 }
 
-/** A source of 25 records, ten a page, in each style; and what is asked for. */
+/** A source of 25 records in pages of ten for each paging style, and the requests it expects. */
 const STYLES: Record<string, Case> = {
   "none": {
     source: { paging: { by: "none" } },

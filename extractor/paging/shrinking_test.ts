@@ -13,7 +13,10 @@ const STYLES: Record<string, AnyPaging> = {
   "page with a number of pages and a total": { by: "page", page: "page", pages: "pages", total: "total" },
 };
 
-/** Walks over `count` records, of which some are deleted before each answer: `deleted` holds places, from 0 to 1, by answer. */
+/**
+ * Reads `count` records while some are deleted before each response. `deleted` lists relative places, 0 to 1,
+ * for each response.
+ */
 function walk(paging: AnyPaging, count: number, deleted: readonly (readonly number[])[]) {
   const style = styleOf(paging);
   const left = Array.from({ length: count }, (_, id) => id);
@@ -30,7 +33,7 @@ function walk(paging: AnyPaging, count: number, deleted: readonly (readonly numb
     const page = left.slice(skip, skip + SIZE);
     const announced: Record<string, number> = { total: left.length, pages: Math.ceil(left.length / SIZE) };
     const most = Math.max(seen.most ?? 0, left.length);
-    if (most - left.length > tolerance(most)) return undefined; // loud
+    if (most - left.length > tolerance(most)) return undefined; // the run fails with a reason
     const answered: Answered = {
       length: page.length,
       noun: "things",

@@ -78,7 +78,7 @@ test("another file than the one sent ahead is sent, and the first one stays unti
   const ahead = delivery.sendAhead([before])!;
   const raw = await pipeline.file("raw", LARGE);
   await delivery.deliver([raw], MANIFEST, { signal }).catch((error) => {
-    // one delivery's cleanup may remove the other's temporary file; the next attempt runs alone
+    // the cleanup of one delivery may remove the other's temporary file; the next attempt runs alone
     assert.ok(error instanceof TransientError, String(error));
     return delivery.deliver([raw], MANIFEST, { signal });
   });

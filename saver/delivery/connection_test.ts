@@ -24,7 +24,7 @@ async function fingerprintIn(publicKey: string): Promise<string> {
   return fingerprintOf((await readPublicKeys(publicKey))[0]!.getPublicSSH());
 }
 
-/** A host key other than the server's, in the format of a known hosts file. */
+/** Pins a host key that isn't the server's. */
 async function pinAnother(pipeline: SftpStage, file: string): Promise<string> {
   const { publicKey } = await ensureHostKey(`${pipeline.temp}/another_host_key`);
   return await pinHostKey(file, "127.0.0.1", pipeline.server.port, publicKey);

@@ -11,7 +11,7 @@ const { signal } = new AbortController();
 const PART = /^\..+\.part$/;
 const DAY_MS = 24 * 3_600_000;
 
-/** Runs `code`, which can use `options` and `file`, in a separate process. */
+/** Runs `code` in a separate process, with `options` and `file` as variables. */
 function run(
   code: string,
   { options, file }: Record<"options" | "file", unknown>,
@@ -96,7 +96,7 @@ test("reading a file back to verify it reports progress", async () => {
 test("a thread that dies fails all its calls, before and after", async () => {
   await using stage = await SftpStage.open(OPENSSH);
   const file = await stage.file("raw", 9_000_000);
-  // without permission to read its program the thread dies at its start
+  // without permission to read its module, the thread fails on start
   const process = run(
     `const delivery = sftpDelivery(options);
      delivery.sendAhead([file]);

@@ -1,4 +1,4 @@
-/** Servers that keep to the protocol in another way than OpenSSH. */
+/** Tests servers that follow the protocol in other ways than OpenSSH. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createServer } from "node:net";
@@ -13,10 +13,10 @@ import { MANIFEST } from "../../tests/support/sftp.ts";
 import type { LocalFile } from "./delivery.ts";
 import { sftpDelivery, type SftpOptions } from "./sftp.ts";
 
-/** Answers a request; `root` is the server's folder, `asked` what the request says, first the path. */
+/** Answers a request. `root` is the server's folder; `asked` holds the request's arguments, the path first. */
 type Answer = (sftp: SFTPWrapper, id: number, root: string, ...asked: unknown[]) => Promise<void> | void;
 
-/** Delivers the manifest to our server, which gives other answers to the requests in `answers`; returns the names on it. */
+/** Delivers the manifest to our server with its answers replaced by `answers`; returns the names of the files there. */
 async function deliverTo(
   answers: Record<string, Answer>,
   options: Partial<SftpOptions> = {},
@@ -134,7 +134,7 @@ Deno.test("a receiver may take each file away as soon as it has its name", async
   ]);
 });
 
-/** The file on the disk of the server, whose `root` clients call `/upload`. */
+/** Returns the path on the server's disk of a path below `/upload`. */
 function onDisk(root: string, path: unknown): string {
   return `${root}/${basename(String(path))}`;
 }

@@ -8,14 +8,14 @@ import { needing } from "../../tests/support/needs.ts";
 
 const test = needing("age");
 
-/** A key pair of age, made by its own program. */
+/** Creates a key pair with the program age. */
 async function identity(path: string): Promise<{ path: string; recipient: string }> {
   assert.ok((await new Deno.Command("age-keygen", { args: ["-o", path], stderr: "null" }).output()).success);
   const { stdout } = await new Deno.Command("age-keygen", { args: ["-y", path] }).output();
   return { path, recipient: new TextDecoder().decode(stdout).trim() };
 }
 
-/** The SHA-256 of what age's own program decrypts. */
+/** Returns the SHA-256 of the file as the program age decrypts it. */
 async function decrypted(file: string, key: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("age", { args: ["-d", "-i", key, file] })
     .output();

@@ -25,10 +25,13 @@ function deliver(
   });
 }
 
-/** A file longer than the bytes in flight. */
+/** Longer than the bytes in flight. */
 const LONG = 8_000_000;
 
-/** A relay to the server, which holds the bytes in flight until the server's processes have been found and stopped: that takes a while. */
+/**
+ * Opens a relay to the server that holds the bytes in flight while the server's processes are found and
+ * stopped, which takes a while.
+ */
 async function openLine({ server, options }: SftpStage) {
   const line = await Line.to(server.port);
   await pinHostKey(options.knownHosts, "127.0.0.1", line.port, server.hostKey);
@@ -43,7 +46,7 @@ async function openLine({ server, options }: SftpStage) {
   };
 }
 
-/** Calls `then` once, as soon as `bytes` are on the server; `done` is what it returned. */
+/** Calls `then` once, when `bytes` have reached the server. `done` is its result. */
 function after(bytes: number, then: () => Promise<unknown> | void) {
   let done: Promise<unknown> | void | undefined;
   let called = false;

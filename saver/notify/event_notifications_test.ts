@@ -9,7 +9,10 @@ import type { Store } from "../../shared/store/store.ts";
 
 const START = Date.UTC(2026, 10, 24, 3);
 
-/** A run, requested `minute` minutes after the start; each event comes a second after the one before, and returns the notifications that it causes. */
+/**
+ * Creates a run, requested `minute` minutes after the start. Each event follows a second after the last and
+ * returns its notifications.
+ */
 function runOf(store: Store, minute: number, fields: Record<string, unknown> = {}) {
   const runId = newRunId(START + minute * 60_000);
   let count = 0;
@@ -204,7 +207,7 @@ Deno.test(
   },
 );
 
-/** Types before and now, and whether that is a change. */
+/** The type before, the type now, and whether that counts as a change. */
 const CHANGES: [before: string, now: string, isChange: boolean][] = [
   ["number", "number", false],
   ["number|null", "number", false],

@@ -24,7 +24,7 @@ const DAY_MS = 24 * 3_600_000;
 
 const keysOf = (secret: string) => SaverVariables.NOTIFY_SECRET.parse(secret)!;
 
-/** A notifier on a channel, that tells `urls`. */
+/** Starts a notifier of `urls` on a channel. */
 async function stage(
   urls: readonly string[],
   { engine = SQLITE, open = openTemporaryChannel, answerWithinMs, pauses = { firstMs: 20, maxMs: 40 } }: {
@@ -90,7 +90,7 @@ async function assertSentOnce(engine: Engine, open: () => Channel | Promise<Chan
   await using second = startReceiver();
   await using s = await stage([first.url, second.url], { engine, open });
   await s.order("a");
-  await s.order("a"); // a repeated order is no second notification
+  await s.order("a"); // a repeated order sends no second notification
   await s.until(() => s.kinds("done") === 3);
   for (const { received, complaints } of [first, second]) {
     assert.deepEqual(complaints, []);
@@ -174,7 +174,7 @@ Deno.test("a notification that a receiver always refuses blocks no other one", a
   );
   await using s = await stage([picky.url]);
   for (const key of ["bad", "a", "b", "c", "d"]) await s.order(key);
-  await s.until(() => s.kinds("done") === 5 + 4); // the orders for all receivers, and those for the one
+  await s.until(() => s.kinds("done") === 5 + 4); // the orders for all receivers, and those for one receiver
   assert.equal((await s.rows()).find(({ webhook_id }) => webhook_id === bad)!.state, "WAITING");
 });
 
@@ -199,7 +199,7 @@ onEachEngine("500 for a week becomes a dead letter, and its replay tries again",
   assert.equal(failing.received.at(-1)!.id, webhook_id);
 });
 
-/** What a receiver does, and what comes of a notification to it. */
+/** What a receiver answers, and the outcome of its notification. */
 const BAD: [name: string, answer: TestReceiver["answer"], outcome: string, reason: RegExp][] = [
   ["is gone for good", () => new Response(null, { status: 410 }), "never", /HTTP 410, it no longer accepts/],
   [
@@ -228,7 +228,7 @@ const encode = (text: string) => new TextEncoder().encode(text);
 async function readRequest(connection: Deno.Conn): Promise<void> {
   await connection.read(new Uint8Array(65_536));
 }
-/** How connections end badly, and what is said of it. */
+/** How a connection fails, and the reason that is recorded. */
 const TALKERS: [name: string, talk: (connection: Deno.Conn) => Promise<void>, reason: RegExp][] = [
   ["says nothing", async (connection) => {
     while (await connection.read(new Uint8Array(65_536)) !== null);
@@ -286,7 +286,7 @@ onEachEngine(
     await using s = await stage([], { engine });
     const receiver = { host: "gone.example.com", key: "0123456789abcdef" };
     await s.channel.publish(compose("channel:notify", "a", { ...orderFor("a"), receiver }));
-    await s.order("b"); // nobody to tell
+    await s.order("b"); // there is no receiver
     await s.until(() => s.kinds("done") === 2);
     assert.deepEqual(await s.rows(), []);
   },

@@ -36,7 +36,7 @@ async function stage(
     parts,
     store: temp.store,
     channel,
-    /** What a look at `now` orders; the orders are taken from the mailbox. */
+    /** Looks at `now`; returns the orders and takes them from the mailbox. */
     async look(now: number, changed: Partial<WatchParts> = {}): Promise<Notification[]> {
       await look({ ...parts, ...changed }, now);
       const ordered: Notification[] = [];

@@ -25,7 +25,7 @@ Deno.test("ratios are taken in turns, and the order alternates", async () => {
     order.push(`${label}${turn}`);
     return Promise.resolve({ seconds: seconds[turn]!, cpu: 1 });
   };
-  // The machine is twice as slow in the second turn: of no consequence for the ratio.
+  // The machine is twice as slow in the second turn; the ratio must not change.
   const { figure, cpuRatio, baseline } = await inTurn(
     3,
     contender("a", [1, 2, 1]),

@@ -134,7 +134,7 @@ const FOREIGN = JSON.stringify({
   published_at: "9999-12-31T23:59:59.999Z",
 });
 
-/** A foreign time reaches the handler as one that can be true, and keeps nothing from being settled. */
+/** Asserts that the handler gets a possible time in place of a foreign one, and that the message is settled. */
 async function settlesForeign(
   channel: Channel,
   publish: () => Promise<unknown>,

@@ -66,7 +66,7 @@ Deno.test("a message that kills its consumer each time uses up its attempts and 
   const channel = await openTemporaryChannel();
   await give(channel);
   for (let death = 0; death < 2; death++) {
-    await channel.claim("channel:phase1_complete", { leaseMs: 1, signal: AbortSignal.timeout(60_000) }); // and dies
+    await channel.claim("channel:phase1_complete", { leaseMs: 1, signal: AbortSignal.timeout(60_000) }); // a consumer that dies
   }
   let handled = 0;
   const stop = new AbortController();

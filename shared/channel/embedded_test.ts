@@ -6,7 +6,7 @@ import { REMEMBER_MS } from "./channel.ts";
 import { openEmbeddedChannel } from "./embedded.ts";
 import { Commits } from "./embedded_commits.ts";
 
-/** A folder that is removed at the end. */
+/** Creates a folder that is removed when it is disposed of. */
 async function makeFolder(): Promise<AsyncDisposable & { path: string }> {
   const path = await Deno.makeTempDir({ prefix: "queue-" });
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
@@ -19,7 +19,7 @@ function change(path: string, sql: string): void {
   db.close();
 }
 
-/** Opening `path` must fail permanently, and leave the file unchanged. */
+/** Asserts that opening `path` fails permanently and doesn't change the file. */
 async function assertRefused(path: string, why: RegExp): Promise<void> {
   const before = await Deno.readFile(path);
   await assert.rejects(openEmbeddedChannel(path), (error: Error) => {

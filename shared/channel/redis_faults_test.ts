@@ -134,7 +134,7 @@ test("a channel can be closed at any moment while it connects", async () => {
   using other = await plainClient(server);
   for (let turns = 0; turns < 30; turns += 1) {
     const channel = await openRedisChannel({ url: server.url });
-    // repeats one case: closing may interrupt a subscription
+    // adds the case in which closing interrupts a subscription
     await other.sendCommand(["SCRIPT", "FLUSH"]);
     const claiming = channel.claim(BOX, { leaseMs: 1_000, signal: new AbortController().signal });
     if (turns % 2 === 0) await channel.watch(BOX, new AbortController().signal);
@@ -153,7 +153,7 @@ test("a lost reply makes the caller repeat, and the repeat changes nothing", asy
   await using direct = await openRedisChannel({ url: server.url });
   await channel.publish(message("first"));
   await (await take(channel)).complete();
-  await channel.listening(BOX, new AbortController().signal); // otherwise its reply may be the lost one
+  await channel.listening(BOX, new AbortController().signal); // otherwise the lost reply may be that of the subscription
   line.cutBeforeReply();
   await assert.rejects(channel.publish(message("m")), TransientError);
   await until(async () => (await direct.mailbox(BOX).state()).depth === 1);
@@ -291,7 +291,7 @@ test("a claim whose reply is lost uses up no attempt, and is claimed again befor
   await nothing(channel);
 });
 
-/** A relay to the server on `port` that can be cut after a command has passed and before its reply. */
+/** Opens a relay to the server on `port` that can be cut after it has passed a command and before the reply. */
 function cuttableLine(port: number): AsyncDisposable & { url: string; cutBeforeReply(): void } {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<Deno.Conn>();
@@ -317,7 +317,7 @@ function cuttableLine(port: number): AsyncDisposable & { url: string; cutBeforeR
       try {
         side.close();
       } catch {
-        // cancelling its readable closed it
+        // cancelling the readable has closed it
       }
     }
     await Promise.allSettled([back, forth]);

@@ -18,7 +18,7 @@ import { needing } from "../../tests/support/needs.ts";
 
 const test = needing("redis-server");
 
-/** The ids of the messages in the stream. */
+/** Returns the ids of the messages in the stream. */
 async function idsIn(client: PlainClient): Promise<(string | undefined)[]> {
   return (await client.xRange(BOX, "-", "+") ?? []).map(({ message }) => message.id);
 }
@@ -185,7 +185,7 @@ test("a stream whose ids are ahead of the clock, as after a foreign entry, is tr
   await using server = await startRedis();
   await using channel = await openRedisChannel({ url: server.url });
   using other = await plainClient(server);
-  await other.configSet("appendfsync", "no"); // thousands of commands that need not be durable
+  await other.configSet("appendfsync", "no"); // thousands of commands that needn't be durable
   await other.xAdd(BOX, `${Date.now()}000000-0`, { id: "foreign", body: "" }); // nanoseconds
   await (await take(channel)).complete();
   const kept = 1_000;

@@ -32,7 +32,7 @@ async function linesOf(batches: AsyncIterable<{ lines: string[] }>): Promise<str
 
 Deno.test("a file gets its name only when it is published, complete and with its size and checksum", async () => {
   await using folder = await startFolder();
-  const text = `${"ab✓\u{1f600}\n".repeat(100_000)}end`; // more than the buffer, characters of each length at its seams
+  const text = `${"ab✓\u{1f600}\n".repeat(100_000)}end`; // more than the buffer, with characters of each length at its boundaries
   await using file = await folder.files.create(folder.path);
   for (let at = 0; at < text.length; at += 77_778) await file.write(text.slice(at, at + 77_778));
   assert.deepEqual(await folder.names(), ["x.jsonl.part"]);
@@ -255,7 +255,7 @@ Deno.test("a full disk is a transient failure, leaves nothing, and the repeat su
   await using owned = new AsyncDisposableStack();
   owned.defer(() => Deno.remove(root, { recursive: true }));
   const disk = await smallDisk(root, 8_000_000);
-  if (disk === undefined) return; // this process may not mount
+  if (disk === undefined) return; // this process can't mount
   owned.use(disk);
   const files = new LocalFiles(root);
   const path = files.path("raw_users", "x.jsonl");

@@ -4,7 +4,7 @@ import { type Flaw, MAX_LINE_BYTES, splitLines } from "./lines.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-/** Chunks that are overwritten once the next one is requested, like a reader's buffer. */
+/** Yields chunks that are overwritten when the next one is requested, as a reader's buffer is. */
 async function* reused(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) {
     await Promise.resolve();
@@ -25,7 +25,6 @@ async function split(chunks: readonly Uint8Array[], maxLineBytes?: number) {
   return { lines, flaws };
 }
 
-/** A simple reference implementation. */
 function naiveSplit(bytes: Uint8Array, maxLineBytes: number) {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
   const parts: Uint8Array[] = [];

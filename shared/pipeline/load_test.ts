@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadPipelines, pipelinesDir } from "./load.ts";
 
-/** A definition that is right; of each member of `change`, its text, or nothing where it is empty. */
+/** Returns a valid definition with the members of `change` replaced; an empty text removes the member. */
 function definition(change: Record<string, string> = {}): string {
   const members: Record<string, string> = {
     name: '"feed"',
@@ -41,7 +41,7 @@ const record = (schema: string) => ({
   record: `z.object({ id: integer, deep: z.object({ at: ${schema} }) })`,
 });
 
-/** What is changed, and what is said of it. */
+/** The changed members and the errors they cause. */
 const MISTAKES: [change: Record<string, string>, ...says: RegExp[]][] = [
   [{ nmae: '"x"' }, /^feed\.ts: nmae: unknown; known are name, schedule, record/],
   [{ name: '"other"' }, /^feed\.ts: name: "other": wanted the file's name, "feed"/],

@@ -165,7 +165,7 @@ Deno.test("the form is the schema as JSON Schema", () => {
   });
 });
 
-/** Any schema that a record may have, and values of which many are of it. */
+/** Schemas that a record may have, and values that often match them. */
 const LEAVES: [z.ZodType, fc.Arbitrary<unknown>][] = [
   [integer, fc.oneof(fc.maxSafeInteger(), fc.double())],
   [integer.min(3), fc.integer({ min: 0, max: 6 })],

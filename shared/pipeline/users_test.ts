@@ -17,7 +17,7 @@ const VALID = {
 
 const without = (key: string) => Object.fromEntries(Object.entries(VALID).filter(([name]) => name !== key));
 
-/** A record, or its text, and what is said of it. */
+/** A record, or its text, and the findings. */
 const GOLDEN: [record: unknown, says: string, ...counted: string[]][] = [
   [without("id"), "id: missing"],
   [{ ...VALID, id: null }, "id: null is not an integer", "id: not an integer"],
@@ -146,7 +146,7 @@ const value = {
 };
 const almostUser = fc.record({ ...value, ssn: fc.string() }, { requiredKeys: [] });
 
-/** The brief, word by word. */
+/** The rules of the brief, in its words. */
 const KEPT: Record<string, (user: Record<string, unknown>) => boolean> = {
   "id": ({ id }) => Number.isInteger(id),
   "firstName": ({ firstName }) => typeof firstName === "string" && firstName.trim() !== "",

@@ -60,7 +60,7 @@ function defined(name: string, keyType?: "INTEGER"): Defined {
 
 const PIPELINES = [...usersTables(["ssn"]), defined("things"), defined("numbers", "INTEGER")];
 
-/** Loads a run whose records have these keys, and one that is invalid. */
+/** Loads a run with these keys and one invalid record. */
 async function load(store: Store, pipeline: string, n: number, keys: readonly string[]): Promise<string> {
   const run = { runId: newRunId(), pipeline, at: new Date().toISOString() };
   const texts = keys.map((key, at) =>
@@ -84,7 +84,7 @@ async function load(store: Store, pipeline: string, n: number, keys: readonly st
   return run.runId;
 }
 
-/** Runs of three pipelines, a correction, and a row in every table. */
+/** Creates runs of three pipelines, a correction, and a row in every table. */
 async function fill(store: SqliteStore): Promise<void> {
   const users = (from: number, to: number, age = 28) =>
     Array.from({ length: to - from + 1 }, (_, n) => ({ ...user(from + n), age }));
@@ -118,7 +118,7 @@ async function fill(store: SqliteStore): Promise<void> {
   );
 }
 
-/** A filled SQLite database and an empty one in PostgreSQL. */
+/** A filled SQLite database and an empty PostgreSQL database. */
 async function stage(server: PostgresServer) {
   const source = await tempStore();
   await source.store[Symbol.asyncDispose]();
@@ -197,7 +197,7 @@ test("every table and column of SQLite has its counterpart, except those that me
   }
 });
 
-/** The copy's tables with at least one row. */
+/** Returns the number of runs in the copy, or that it has no table. */
 async function runsIn(server: PostgresServer, name: string): Promise<string> {
   return await server.psql("SELECT to_regclass('etl_runs') IS NOT NULL", name) === "t"
     ? await server.psql("SELECT count(*) FROM etl_runs", name)

@@ -10,7 +10,7 @@ import { leastMs } from "../../tests/support/timing.ts";
 const START = Date.UTC(2026, 10, 24, 3);
 const at = (ms: number) => new Date(START + ms).toISOString();
 
-/** Events of one run; each call uses the next second and the next id. */
+/** Returns a function that creates events of one run, each with the next second and the next id. */
 function teller(runId: string) {
   let reported = 0;
   return (fields: Record<string, unknown>): RunEvent =>

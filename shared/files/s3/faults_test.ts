@@ -31,7 +31,7 @@ const LARGE = `${"x".repeat(99)}\n`.repeat(180_000);
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const QUICK: Partial<S3Patience> = { delayMs: 5, silenceMs: 5_000 };
 
-/** A bucket with the file `LARGE`, behind a proxy; the fault begins after the setup. */
+/** Creates a bucket with the file `LARGE`, behind a proxy whose fault starts after the setup. */
 async function stage(options: { conditional?: boolean; patience?: Partial<S3Patience> } = {}) {
   const place = await server.bucket();
   const proxy = startS3Proxy(place, options);
@@ -55,7 +55,7 @@ async function write(files: S3Files, path: string, text: string) {
   return await file.publish();
 }
 
-/** The fault for the first `times` requests that match, and none for others. */
+/** Applies the fault to the first `times` matching requests. */
 function first(times: number, pattern: RegExp, fault: Fault): Fault {
   return (request, pass) => {
     const { pathname, search } = new URL(request.url);
@@ -68,12 +68,11 @@ const slowDown: Fault = async (request) => {
   await request.body?.cancel();
   return answer(503, "SlowDown", { "retry-after": "0" });
 };
-/** The server handles the request, and its response is lost. */
+/** The server handles the request, and the response is lost. */
 const lostAnswer: Fault = async (_, pass) => {
   await (await pass()).body?.cancel();
   return await cut(new Response("lost"), 0);
 };
-/** Never responds. */
 const never: Fault = ({ signal }) => {
   const { promise, resolve } = Promise.withResolvers<Response>();
   signal.addEventListener("abort", () => resolve(new Response()));
@@ -318,7 +317,7 @@ test("abandoned uploads are removed after a day, steps of a raw file after a wee
   const { signal } = new AbortController();
   const whole = await keysIn(place);
   await files.documents.write("transformed/x.part/note.json", "{}");
-  const abandoned = await files.create(other, { resumable: true }); // its process dies
+  const abandoned = await files.create(other, { resumable: true }); // the process dies here
   await abandoned.write(LARGE);
   await abandoned.sync();
   const parts = async () => (await keysIn(place)).filter((key) => key.includes("y.jsonl.part/")).length;

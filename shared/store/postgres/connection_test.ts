@@ -10,7 +10,7 @@ import { type ConnectionOptions, Postgres } from "./connection.ts";
 const test = needing("postgres");
 sharing();
 
-/** Connections to a separate database, on the server that the tests of this file share. */
+/** Connects to a separate database on the server that this file's tests share. */
 async function connected(options: Partial<ConnectionOptions> = {}): Promise<Postgres> {
   const { at } = await POSTGRES.place();
   if (!("url" in at)) throw new Error("it has no address");
@@ -152,7 +152,7 @@ test("a killed, stopped or frozen server is a transient error, and is used again
   await server.psql(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'etl test'",
   );
-  // each ended connection reports that at most once
+  // each ended connection reports its end at most once
   for (let n = 0; n < 5; n++) {
     await db.all("SELECT 1").catch((error) => assert.ok(error instanceof TransientError));
   }
@@ -223,14 +223,13 @@ test("a connection keeps nothing of its earlier answers in memory", async () => 
   await using db = await connected({ max: 1 });
   const ask = () => db.get<object>("SELECT 1 AS x");
   const answered = async () => new WeakRef((await ask())!);
-  await ask(); // the client retains the first result of a statement
+  await ask(); // the client keeps the first result of a statement
   const answers = [await answered(), await answered()];
   await ask(); // and the newest one
   collectGarbage();
   assert.deepEqual(answers.map((answer) => answer.deref()), [undefined, undefined]);
 });
 
-/** Collects garbage immediately. */
 function collectGarbage(): void {
   setFlagsFromString("--expose-gc");
   (runInNewContext("gc") as () => void)();

@@ -7,7 +7,7 @@ import { PostgresState } from "./extractor_state.ts";
 
 const test = needing("postgres");
 
-/** States of several machines on one database, whose leases last `leaseMs`. */
+/** Opens the states of several machines on one database, with leases of `leaseMs`. */
 async function withStates(
   leaseMs: number,
   body: (open: () => Promise<PostgresState>, expire: () => Promise<string>) => Promise<void>,
@@ -88,7 +88,7 @@ test("a holder that has lost or released its lock can't change anything", async 
     await assert.rejects(documents.remove("extractor_state.json"), TransientError);
     assert.equal(await documents.read("extractor_state.json"), "second");
     assert.equal(await one.read("untransformed/a.json"), undefined);
-    stale[Symbol.dispose](); // releases nothing that it no longer holds
+    stale[Symbol.dispose](); // releases nothing, as it no longer holds the lock
     await assert.rejects(take(one), Busy);
     held[Symbol.dispose]();
     using _again = await take(other, 5_000);

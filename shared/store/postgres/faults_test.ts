@@ -96,7 +96,7 @@ test("a server that is read-only, as after a failover, is waited for", async () 
   };
   await turn("on");
   for (const write of [() => store.record([requested("a")]), () => store.loadFile(FILE, linesOf(TEXTS))]) {
-    // those after the cut may only fail with the lost connection, one for each connection
+    // after the cut, each connection may fail once, with the lost connection as reason
     const reasons: string[] = [];
     for (let tries = 0; tries < 5; tries++) {
       await assert.rejects(write, (error: unknown) => {
@@ -139,7 +139,7 @@ test("a load that fills the server's disk leaves no record, and completes once t
   const folder = await Deno.makeTempDir({ prefix: "full-" });
   owned.defer(() => Deno.remove(folder, { recursive: true }));
   const disk = await smallDisk(folder, 24_000_000);
-  if (disk === undefined) return; // this process may not mount
+  if (disk === undefined) return; // this process can't mount
   owned.use(disk);
   const { uid, gid } = await Deno.stat("/var/lib/postgresql");
   await Deno.chown(folder, uid, gid);
@@ -153,5 +153,5 @@ test("a load that fills the server's disk leaves no record, and completes once t
     await disk.resize(120_000_000);
     assert.equal((await store.loadFile(FILE, linesOf(TEXTS))).records, 20_000);
   }
-  await server.kill(); // it has open files there
+  await server.kill(); // the server has open files there
 });

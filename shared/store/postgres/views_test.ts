@@ -32,7 +32,7 @@ const THINGS: Defined = {
   keys: ["id", "size", "secret", "bank", "name"],
 };
 
-/** A database with one run of `things`, whose raw lines are `lines`. */
+/** Creates a database with a run of `things` whose raw lines are `lines`. */
 async function loaded(db: Postgres, lines: readonly string[]): Promise<void> {
   await migrate(db);
   await db.transaction((session) => refreshViews(session, [THINGS]));
@@ -51,7 +51,7 @@ async function loaded(db: Postgres, lines: readonly string[]): Promise<void> {
   }
 }
 
-/** A shown value; objects are compared by their content. */
+/** Returns a shown value; parses objects, so that they are compared by content. */
 const shownOf = (value: unknown) =>
   typeof value === "string" && /^[[{]/.test(value) ? JSON.parse(value) : value;
 

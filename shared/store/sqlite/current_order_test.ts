@@ -41,7 +41,7 @@ Deno.test("the current state follows the order of extraction, in whatever order 
   );
 });
 
-/** A database with the tables of such things; in memory, as 300 histories on a disk take a minute. */
+/** Creates a database with the tables of `things`. In memory, as 300 histories on a disk take a minute. */
 async function emptyDatabase(mode: Mode): Promise<Database> {
   const db = new Database(":memory:");
   await migrate(db);

@@ -73,7 +73,7 @@ Deno.test("a load that fills the disk gives back all its space, and completes on
   const folder = await Deno.makeTempDir({ prefix: "full-" });
   owned.defer(() => Deno.remove(folder, { recursive: true }));
   const disk = await smallDisk(folder, 6_000_000);
-  if (disk === undefined) return; // this process may not mount
+  if (disk === undefined) return; // this process can't mount
   owned.use(disk);
   await using store = await openSqlite(`${folder}/data.db`, { pipelines: usersTables([]) });
   const free = async () => {

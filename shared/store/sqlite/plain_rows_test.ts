@@ -8,7 +8,7 @@ import { refreshViews } from "./views.ts";
 import { sqlOf } from "./statements.ts";
 import { addFields } from "../sql/columns.ts";
 
-/** A store of users whose records may also have unusual keys. */
+/** Opens a store of users whose records may have unusual keys. */
 async function strangeStore(masked: readonly string[]): Promise<TempStore> {
   const temp = await tempStore(masked);
   await temp.store.write(async (db) => {
@@ -18,7 +18,7 @@ async function strangeStore(masked: readonly string[]): Promise<TempStore> {
   return temp;
 }
 
-/** Compares a page of a table's rows with that of its view. */
+/** Asserts that a page of a table's rows equals that of its view. */
 async function sameAsView({ store }: TempStore, limit: number, offset: number): Promise<void> {
   const view = await store.write((db) =>
     db.table("SELECT * FROM raw_users ORDER BY record_id LIMIT ? OFFSET ?", limit, offset)

@@ -11,7 +11,7 @@ import type { RunToLoad } from "../writes.ts";
 
 const DAY = Date.UTC(2026, 10, 24);
 
-/** Ten runs, a minute apart; every third failed, the rest are loaded. */
+/** Adds ten runs, a minute apart. Every third has failed, the others are loaded. */
 async function addRuns(db: Database, count = 10): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, n) => newRunId(DAY + n * 60_000));
   for (const [n, runId] of ids.entries()) {

@@ -8,7 +8,7 @@ import { noteGrowth } from "./growth.ts";
 import { RunEvent } from "../../contracts/messages.ts";
 import { openSqlite, openSqliteToRead, type SqliteStore } from "./open.ts";
 
-/** The texts of a run's file, as the database returns them. */
+/** Returns the texts of a run's file as the database returns them. */
 async function textsOf(store: SqliteStore, runId: string, kind: FileKind): Promise<string[]> {
   const file = (await store.runs.filesOf([runId])).get(runId)!.find((file) => file.kind === kind)!;
   return (await Array.fromAsync(store.records.unmaskedLines(file))).map(({ text }) => text);
@@ -130,7 +130,7 @@ Deno.test("runs that have not ended, uncorrected runs and needed records stay; r
   const { store } = temp;
   await load(store, 1, { valid: [user(1), user(2)], invalid: [bad(5), bad(6), bad(7), bad(8), "not json"] });
   await load(store, 2, { valid: [user(1), user(2, 30)], invalid: [], status: "DELIVERY_PENDING" });
-  // 6 was valid later, 5 was corrected, 8 is held again by the last run
+  // 6 was valid later, 5 was corrected, 8 is invalid again in the last run
   await load(store, 3, { valid: [user(5)], correctionOf: runOfDay(1), corrects: [1] });
   await load(store, 4, { valid: [user(1), user(2, 31), user(6)], invalid: [bad(8)] });
   await store.trim(timeOfDay(10));

@@ -15,7 +15,7 @@ function rowsOf(db: Database, query: string): Row[] {
   return rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]!])));
 }
 
-/** The view's rows for raw lines, with columns for `fields` in addition to the usual ones. */
+/** Returns the view's rows for raw lines, with columns for `fields` in addition to the usual ones. */
 async function viewed(maskFields: string[], texts: string[], fields: string[] = []): Promise<Row[]> {
   await using temp = await tempStore(maskFields);
   await loadTexts(temp.store, "run-1", "raw", texts);
@@ -165,9 +165,9 @@ Deno.test("another mask recreates the views at the next start; the same one leav
 
 Deno.test("a masked value can't be reached by a spelling that the path doesn't match", async () => {
   const texts = [
-    '{"bank":{"iban":"A","iban":"SECRET"}}', // twice
+    '{"bank":{"iban":"A","iban":"SECRET"}}', // a repeated key
     '{"bank":{"iban":null,"iban":"SECRET"}}',
-    '{"bank":{"ib\\u0061n":"SECRET"}}', // with an escape
+    '{"bank":{"ib\\u0061n":"SECRET"}}', // an escaped key
     '{"bank":[{"iban":"SECRET"}]}',
     '{"bank":"SECRET"}',
     '{"ssn":"SECRET","ssn":"SECRET"}',
@@ -241,7 +241,7 @@ Deno.test("the view and the function mask alike, for any record", async () => {
   await fc.assert(run, { numRuns: 150 });
 });
 
-/** Undoes what SQL does to JSON: nested values become text, booleans numbers. */
+/** Undoes the conversion of JSON by SQL, where nested values become text and booleans numbers. */
 function asJson(shown: Value | undefined, like: unknown): unknown {
   if (typeof like === "boolean") return shown === 1;
   return typeof like === "object" && like !== null ? JSON.parse(String(shown)) : shown;
