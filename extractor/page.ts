@@ -99,7 +99,7 @@ export async function fetchPage(
         );
       }
       const afterMs = error.retryAfterMs ?? delay(source.retryDelaysMs, reasons.length);
-      log.warning("page failed, trying again", {
+      log.warning("page failed, retrying", {
         page: page.label,
         reason: error.message,
         failures: reasons.length,

@@ -29,7 +29,7 @@ export async function listen<C extends ChannelName>(
       }
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
-      log.debug("cannot listen, trying again", { channel: name, reason: error.message });
+      log.debug("cannot listen, retrying", { channel: name, reason: error.message });
       await pause(backOff(failures, { firstMs: 200, maxMs: 10_000 }), signal);
     }
   }

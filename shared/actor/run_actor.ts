@@ -86,7 +86,7 @@ export async function runActor<C extends ChannelName, P>(
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
       misses += 1;
-      log.warning("cannot reach the channel, trying again", {
+      log.warning("cannot reach the channel, retrying", {
         mailbox: actor.mailbox,
         reason: error.message,
       });

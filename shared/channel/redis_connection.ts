@@ -164,7 +164,7 @@ export class Connection implements AsyncDisposable {
         this.#failure = failureOf("connect", this.address, error);
         if (isDemoted(error)) this.onDemoted();
         if (failures === 0 && !signal.aborted) {
-          log.warning("no connection to Redis, trying again until there is one", {
+          log.warning("no connection to Redis, retrying", {
             address: this.address.shown,
             reason: this.#failure.message,
           });
