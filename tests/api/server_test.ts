@@ -210,7 +210,7 @@ async function subscribe({ port }: Listening, query: string) {
 
 async function tellOf(pipeline: TestApi, run_id: string): Promise<void> {
   await pipeline.channel.publish(
-    compose("channel:run_events", `told/${run_id}`, {
+    compose("channel:run_events", `requested/${run_id}`, {
       type: "run_requested",
       run_id,
       actor: "cli",

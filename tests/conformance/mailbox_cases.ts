@@ -24,7 +24,7 @@ export const MAILBOX_CASES: Cases = {
     await channel.publish(message("bad", "not \0 JSON ✓"));
     await (await take(channel)).retry(0, "once more");
     const before = Date.now();
-    await (await take(channel)).bury('field "x" is missing', { to: OUT, id: "told", body: "news" });
+    await (await take(channel)).bury('field "x" is missing', { to: OUT, id: "notice", body: "news" });
     assert.deepEqual(await depths(channel, BOX), { depth: 0, dead: 1 });
     const [letter] = await box.dead({ limit: 10 });
     const { buriedAt, ...rest } = letter!;
@@ -36,7 +36,7 @@ export const MAILBOX_CASES: Cases = {
       attempts: 2,
     });
     assert.ok(buriedAt >= before - 1_000 && buriedAt <= Date.now() + 1_000);
-    assert.equal((await take(channel, OUT)).id, "told");
+    assert.equal((await take(channel, OUT)).id, "notice");
     await channel.publish(message("bad"));
     await nothing(channel);
   },

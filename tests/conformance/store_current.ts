@@ -88,19 +88,19 @@ export async function currentCases(usingStore: UsingStore): Promise<void> {
         (await current.page("users", {}, { limit: 9 })).map(({ key, changed_run }) => [key, changed_run]),
         [[1, next]],
       );
-      const told = newRunId(Date.now() + 365 * 86_400_000);
+      const requested = newRunId(Date.now() + 365 * 86_400_000);
       const at = new Date().toISOString();
       await store.record([{
         id: "ahead",
         version: 1,
         type: "run_requested",
-        run_id: told,
+        run_id: requested,
         published_at: at,
         requested_by: "ana",
         actor: "api",
         pipeline: "users",
       }]);
-      assert.ok((await runs.byRunId(told))!.run_timestamp < new Date(Date.now() + 60_000).toISOString());
+      assert.ok((await runs.byRunId(requested))!.run_timestamp < new Date(Date.now() + 60_000).toISOString());
     },
   );
 

@@ -73,9 +73,9 @@ export const cases: readonly DrillCase[] = [
     return "connections closed and opened again";
   }),
   {
-    name: "redis-cut-in-mid-transaction",
+    name: "redis-cut-during-transaction",
     area,
-    fault: "connection cut in mid-request, or before its reply, at each acknowledgement",
+    fault: "connection cut during the request, or before its reply, at each acknowledgement",
     quick: true,
     run: () =>
       play({ channel: "redis" }, async (environment) => {
@@ -83,7 +83,7 @@ export const cases: readonly DrillCase[] = [
         const runs: string[] = [];
         const since = stopwatch();
         for (const mailbox of ["channel:start_run", "channel:phase1_complete", "channel:phase2_complete"]) {
-          for (const where of ["in mid-request", "before the reply"] as const) {
+          for (const where of ["during the request", "before the reply"] as const) {
             const cut = environment.redisLine!.cutAt(settles(mailbox), where);
             const run = await environment.pipeline.tell();
             await cut;
@@ -101,7 +101,7 @@ export const cases: readonly DrillCase[] = [
   {
     name: "redis-restarts",
     area,
-    fault: "Redis killed and restarted again and again during and between phases",
+    fault: "Redis killed and restarted repeatedly, during and between phases",
     quick: false,
     run: (repeats) =>
       play({ channel: "redis" }, async (environment) => {
@@ -196,7 +196,7 @@ export const cases: readonly DrillCase[] = [
   {
     name: "queue-disk-full",
     area,
-    fault: "disk of the embedded queue full in mid-run",
+    fault: "disk of the embedded queue full during a run",
     quick: false,
     run: () => {
       const gate = gateAt(100);
@@ -214,7 +214,11 @@ export const cases: readonly DrillCase[] = [
         await disk.free();
         const since = stopwatch();
         await environment.comesTo(run, "COMPLETED");
-        return { happened: "said so, and continued when there was room", runs: [run], recoveredMs: since() };
+        return {
+          happened: "reported it, and continued once there was room",
+          runs: [run],
+          recoveredMs: since(),
+        };
       });
     },
   },

@@ -90,7 +90,7 @@ function staleTemporaryFiles(engine: Engine): DrillCase {
   return {
     name: `sftp-stale-temporary-files${engine.isShared ? "-postgres" : ""}`,
     area,
-    fault: "kill -9 of the saver in mid-upload leaves a temporary file",
+    fault: "kill -9 of the saver during an upload leaves a temporary file",
     quick: !engine.isShared,
     usesPostgres: engine.isShared,
     run: () =>
@@ -125,7 +125,7 @@ export const cases: readonly DrillCase[] = [
       await environment.pipeline.site!.start();
     },
   }),
-  putOff("sftp-cut-in-mid-file", "the connection is cut in mid-file", true, /broke|closed|reach/, {
+  putOff("sftp-cut-during-file", "the connection is cut during a file", true, /broke|closed|reach/, {
     harm: (environment) => {
       void environment.sftpLine!.cutAfter(150_000);
       return Promise.resolve();

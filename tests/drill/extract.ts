@@ -40,7 +40,7 @@ export const cases: readonly DrillCase[] = [
           const run = await environment.pipeline.tell();
           await environment.comesTo(run, "COMPLETED");
           return {
-            happened: `${ill.length} faults, each page fetched at the second try`,
+            happened: `${ill.length} faults, each page fetched at the second attempt`,
             runs: [run],
             recoveredMs: since(),
           };
@@ -69,7 +69,7 @@ export const cases: readonly DrillCase[] = [
         await disk.free();
         await environment.comesTo(run, "COMPLETED");
         return {
-          happened: "both phases tried again until there was room",
+          happened: "both phases retried until there was room",
           runs: [run],
           recoveredMs: since(),
         };
@@ -93,7 +93,7 @@ export const cases: readonly DrillCase[] = [
       }),
   },
   {
-    name: "extractor-killed-in-mid-page",
+    name: "extractor-killed-during-page",
     area,
     fault: "kill -9 while a page is awaited",
     quick: true,

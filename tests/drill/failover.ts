@@ -85,7 +85,7 @@ export const cases: readonly DrillCase[] = [
   {
     name: "redis-demoted",
     area,
-    fault: "in mid-extraction the primary becomes a replica of another one, and no connection is dropped",
+    fault: "during the extraction the primary becomes a replica of another one, and no connection is dropped",
     quick: false,
     run: () => {
       const gate = gateAt(100);
@@ -117,9 +117,9 @@ export const cases: readonly DrillCase[] = [
     },
   },
   failoverCase(
-    "redis-failover-in-mid-run",
+    "redis-failover-during-run",
     "failover to a replica that doesn't have the run, during the extraction",
-    "lease lost, asked for again from the checkpoint, resumed",
+    "lease lost, requested again from the checkpoint, resumed",
     async (environment, gate) => {
       const run = await environment.pipeline.tell();
       await gate.reached;

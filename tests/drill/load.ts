@@ -75,7 +75,7 @@ export const cases: readonly DrillCase[] = [
         const since = stopwatch();
         await environment.comesTo(second, "COMPLETED");
         return {
-          happened: "said so, and loaded when there was room",
+          happened: "reported it, and loaded once there was room",
           runs: [first, second],
           recoveredMs: since(),
         };

@@ -183,7 +183,7 @@ export const cases: readonly DrillCase[] = [
   {
     name: "sigterm-between-runs",
     area,
-    fault: "SIGTERM to all again and again while runs go through",
+    fault: "SIGTERM to all repeatedly, while runs are processed",
     quick: false,
     run: (repeats) =>
       play({ users: 500, bad: 0.1, delayMs: 20, channel: "redis" }, async (environment) => {

@@ -103,8 +103,8 @@ test("services continue in PostgreSQL where they stopped with SQLite: numbers, s
       async () =>
         await server.psql("SELECT count(*) FROM etl_runs WHERE status = 'COMPLETED'", name) === String(runs),
     );
-  const body = JSON.stringify({ ...JSON.parse(announced), id: "told again" });
-  await pipeline.channel.publish({ to: "channel:phase2_complete", id: "told again", body });
+  const body = JSON.stringify({ ...JSON.parse(announced), id: "announced again" });
+  await pipeline.channel.publish({ to: "channel:phase2_complete", id: "announced again", body });
   await pipeline.tell("issues");
   await completed(3);
   await pipeline.tell();

@@ -7,7 +7,7 @@ import type { Buffer } from "node:buffer";
 import { createServer, type Server, Socket } from "node:net";
 
 /** Where a request is cut: after half of it has arrived, or once the server has all of it and responds. */
-export type Cut = "in mid-request" | "before the reply";
+export type Cut = "during the request" | "before the reply";
 
 /** Disposing of a line breaks every connection. */
 export class Line implements AsyncDisposable {
@@ -76,7 +76,7 @@ export class Line implements AsyncDisposable {
   /** Breaks the connection once clients have sent `bytes` from now on; resolves then. */
   cutAfter(bytes: number): Promise<void> {
     let passed = 0;
-    return this.cutAt((request) => (passed += request.length) >= bytes, "in mid-request");
+    return this.cutAt((request) => (passed += request.length) >= bytes, "during the request");
   }
 
   /** Stops all traffic, as `hold`, once clients have sent `bytes` from now on; resolves then. */
@@ -90,7 +90,7 @@ export class Line implements AsyncDisposable {
       resolve();
       return false;
     };
-    this.#trap = { matches, where: "in mid-request", sprung: resolve };
+    this.#trap = { matches, where: "during the request", sprung: resolve };
     return promise;
   }
 
@@ -127,7 +127,7 @@ export class Line implements AsyncDisposable {
         pair.close();
         trap.sprung();
       };
-      if (trap.where === "in mid-request") far.write(request.subarray(0, request.length >> 1), spring);
+      if (trap.where === "during the request") far.write(request.subarray(0, request.length >> 1), spring);
       else {
         answered = spring;
         far.write(request);
