@@ -149,7 +149,7 @@ function oracle(loaded: readonly Run[], mode: Mode): Map<number, State> {
   return state;
 }
 
-/** Returns a signal that throws on its check number `times`. */
+/** Returns a signal that throws after `times` checks. */
 function killer(times: number | undefined): AbortSignal {
   let left = times ?? Infinity;
   return {
