@@ -44,7 +44,7 @@ export type InstanceState =
   | 'stopping'
   | 'working';
 
-/** `WAITING`: for its first or another try; `SENT`: the receiver has accepted it; `FAILED`: it isn't tried again. */
+/** `WAITING`: for its first or another try; `SENT`: the receiver has accepted it; `FAILED`: it isn't retried. */
 export type NotificationState =
   | 'FAILED'
   | 'SENT'

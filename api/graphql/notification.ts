@@ -7,7 +7,7 @@ import { NOTIFICATION_STATES, type NotificationRow } from "../../shared/store/ro
 const NotificationState = builder.enumType("NotificationState", {
   values: NOTIFICATION_STATES,
   description:
-    "`WAITING`: for its first or another try; `SENT`: the receiver has accepted it; `FAILED`: it isn't tried again.",
+    "`WAITING`: for its first or another try; `SENT`: the receiver has accepted it; `FAILED`: it isn't retried.",
 });
 
 const Notification = builder.objectRef<NotificationRow>("Notification").implement({

@@ -83,7 +83,7 @@ export function notifier(parts: NotifierParts): Actor<"channel:notify"> {
     try {
       const waitMs = (failing.get(key)?.until ?? 0) - performance.now();
       if (waitMs > 0) {
-        throw new Busy(`Notifications wait until ${host} is tried again.`, { retryAfterMs: waitMs });
+        throw new Busy(`Notifications wait until the next try of ${host}.`, { retryAfterMs: waitMs });
       }
       if (busy.has(key)) {
         throw new Busy(`Notifications wait until ${host} has answered.`, { retryAfterMs: BUSY_MS });

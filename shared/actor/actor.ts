@@ -74,7 +74,7 @@ export interface Actor<C extends ChannelName = ChannelName, P = void> {
   readonly mailbox: C;
   /** The phase of a run that it carries out; each message is then reported on `channel:run_events`. */
   readonly phase?: Phase;
-  /** Milliseconds without a call of `progress` after which the work on a message is aborted and tried again. Default 15 minutes. */
+  /** Milliseconds without a call of `progress` after which the work on a message is aborted and retried. Default 15 minutes. */
   readonly stallMs?: number;
   /** Number of tries before a message becomes a dead letter. Default 8. */
   readonly maxAttempts?: number;

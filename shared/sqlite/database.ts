@@ -120,7 +120,7 @@ export class Database implements Disposable {
 
   /**
    * The rows of a query, one at a time, as arrays whose integers are below 2^53. The caller must know their number: `node:sqlite` takes an
-   * error in mid-query for the end.
+   * error during a query for the end.
    */
   *iterate<Row extends Value[]>(sql: string): Generator<Row> {
     const statement = this.#guard(() => this.#native.prepare(sql));
@@ -150,7 +150,7 @@ export class Database implements Disposable {
 
   /**
    * A query over views or of unknown shape, compiled each time, as its columns may have changed; large integers stay exact. All rows at
-   * once: `iterate` of `node:sqlite` takes an error in mid-query for the end.
+   * once: `iterate` of `node:sqlite` takes an error during a query for the end.
    */
   table(sql: string, ...values: Bindable[]): Table {
     const bound = values.map(toNative);

@@ -189,7 +189,7 @@ test("a run whose bucket is missing fails with what to do, and completes by a re
   const run = await pipeline.status("FAILED", await pipeline.tell());
   assert.match(
     run.failure_reason!,
-    /there is no bucket "made-later"\. Make it, or correct FILES_URL\. What has failed is tried again by deno task etl dead replay/,
+    /there is no bucket "made-later"\. Make it, or correct FILES_URL\. To retry what has failed: deno task etl dead replay/,
   );
   await makeBucket(place);
   const mailbox = pipeline.channel.mailbox("channel:start_run");

@@ -32,7 +32,7 @@ export class Taken extends PermanentError {}
 /** Permanent errors, and what to do. */
 const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
   NoSuchBucket: ({ bucket }) =>
-    `there is no bucket "${bucket}". Make it, or correct FILES_URL. What has failed is tried again by deno task etl dead replay ID.`,
+    `there is no bucket "${bucket}". Make it, or correct FILES_URL. To retry what has failed: deno task etl dead replay ID.`,
   InvalidBucketName: ({ bucket }) => `"${bucket}" can't be the name of a bucket. Correct FILES_URL.`,
   InvalidAccessKeyId: () => "it doesn't know the access key. Correct AWS_ACCESS_KEY_ID.",
   SignatureDoesNotMatch: () =>

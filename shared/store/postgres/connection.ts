@@ -1,7 +1,7 @@
 /**
  * Connections to PostgreSQL. Every wait has a time limit, and errors are transient or permanent.
  *
- * The client `postgres` implements the protocol; the pool is ours. The client's own pool writes to a socket that has closed in mid-transaction, an
+ * The client `postgres` implements the protocol; the pool is ours. The client's own pool writes to a socket that has closed during a transaction, an
  * error that no caller can catch.
  */
 import type { Socket } from "node:net";
