@@ -11,7 +11,7 @@ export class SqlUnavailable extends Error {
 export class SqlBusy extends Error {
   override readonly name = "SqlBusy";
 
-  constructor(readonly retryAfterSeconds: number) {
-    super("The SQL console is busy with other queries. Try again in a few seconds.");
+  constructor(readonly retryAfterSeconds: number, state = "busy with other queries") {
+    super(`The SQL console is ${state}. Try again in a few seconds.`);
   }
 }

@@ -14,6 +14,8 @@ const HEAP = "--v8-flags=--max-old-space-size=256,--max-semi-space-size=2,--heap
  * environment.
  */
 export class SqlProcess {
+  /** Whether it accepts queries; false if it ended before. */
+  readonly ready: Promise<boolean>;
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #output: ReadableStreamDefaultReader<Uint8Array>;
@@ -40,9 +42,10 @@ export class SqlProcess {
     }).spawn();
     this.#input = this.#child.stdin.getWriter();
     this.#output = this.#child.stdout.getReader();
+    this.ready = this.#output.read().then(({ done }) => !done, () => false);
   }
 
-  /** Returns rows, or why the query was refused; undefined if the process ended before. */
+  /** After `ready`: returns rows, or why the query was refused; undefined if the process ended before. */
   async ask(sql: string): Promise<SqlAnswer | { refused: string } | undefined> {
     try {
       await this.#input.write(Buffer.from(`${JSON.stringify({ sql })}\n`));

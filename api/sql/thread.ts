@@ -1,4 +1,5 @@
 /** The thread of the SQL console's process in which SQLite works. */
+import { setPriority } from "node:os";
 import { type Bounds, Engine } from "./engine.ts";
 import { SqlRefused } from "./errors.ts";
 
@@ -29,3 +30,6 @@ thread.onmessage = ({ data: { path, bounds, sql } }) => {
     thread.postMessage([encoder.encode(`${JSON.stringify({ refused: error.message })}\n`)]);
   }
 };
+
+setPriority(10); // the priority of this thread: queries give way to the services, the start of the process doesn't
+thread.postMessage([encoder.encode("\n")]);

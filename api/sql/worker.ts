@@ -2,10 +2,10 @@
  * The SQL console's process: answers one query after another. Its parent kills it when a query takes too long, as
  * nothing else stops SQLite. If the parent ends first, standard input closes, and the process ends itself.
  *
- * A query is a line of JSON (`{"sql"}`) on standard input. An answer is a line of JSON,
- * `{"columns","truncated","bytes"}` followed by that many bytes of JSON rows, or `{"refused"}` with the reason.
+ * An empty line on standard output says that it is ready. A query is a line of JSON (`{"sql"}`) on standard input. An
+ * answer is a line of JSON, `{"columns","truncated","bytes"}` followed by that many bytes of JSON rows, or `{"refused"}`
+ * with the reason.
  */
-import { setPriority } from "node:os";
 import { splitLines } from "../../shared/files/lines.ts";
 import type { Bounds } from "./engine.ts";
 import type { Question, Reply } from "./thread.ts";
@@ -15,7 +15,6 @@ export interface WorkerOptions extends Bounds {
 }
 
 if (import.meta.main) {
-  setPriority(10); // lower priority than the services
   const thread = new Worker(new URL("./thread.ts", import.meta.url), { type: "module" });
   thread.onmessage = ({ data }: MessageEvent<Reply>) => data.forEach(writeAll);
   thread.onerror = () => Deno.exit(1);
