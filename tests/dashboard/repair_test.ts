@@ -98,6 +98,23 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
   );
 
   await t.step(
+    "a correction that completes leaves an open editor open",
+    () =>
+      visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
+        await page.waitForSelector(".record summary");
+        await page.click(".record summary");
+        const age = (await page.$$('.record input[id$=" age"]'))[1]!;
+        await age.evaluate((input) => (input as HTMLInputElement).select());
+        await age.type("42");
+        await shows(page, "1 changed");
+        await replay(page);
+        await shows(page, "corrected in run");
+        const areOpen = await page.$$eval(".record details", (all) => all.map(({ open }) => open));
+        assert.deepEqual(areOpen.slice(0, 2), [true, false]);
+      }),
+  );
+
+  await t.step(
     "other fields are changed as JSON; a moved placeholder is refused, and so is invalid JSON",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {

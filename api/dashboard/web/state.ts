@@ -38,10 +38,14 @@ export interface Reading<Data> {
 }
 
 /**
- * Reads `operation`. Reads it again when its variables change, when `refresh` is called and when the connection or the
- * session is restored.
+ * Reads `operation`. Reads it again when its variables or `version` change, when `refresh` is called and when the
+ * connection or the session is restored.
  */
-export function useReading<Data>(operation: Operation<Data>, variables: Variables = {}): Reading<Data> {
+export function useReading<Data>(
+  operation: Operation<Data>,
+  variables: Variables = {},
+  version = "",
+): Reading<Data> {
   const [state, setState] = useState<{ data?: Data; error?: string }>({});
   const [count, setCount] = useState(0);
   const key = JSON.stringify(variables);
@@ -56,7 +60,7 @@ export function useReading<Data>(operation: Operation<Data>, variables: Variable
       },
     );
     return () => gone.abort();
-  }, [operation, key, count, renewed.value]);
+  }, [operation, key, version, count, renewed.value]);
   return { data: state.data, error: state.error, refresh: () => setCount((last) => last + 1) };
 }
 

@@ -79,22 +79,34 @@ interface PageOf<Node> {
   readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
 }
 
-/** The rows that `read` returned after a first page, and the button that requests more if there are any. */
+/**
+ * The rows that `read` returned after a first page, and the button that requests more if there are any. When `version`
+ * changes, they are read again.
+ */
 export function useLater<Node>(
   first: PageOf<Node> | undefined,
   read: (after: string | null) => Promise<PageOf<Node>>,
+  version = "",
 ): { later: readonly Node[]; more: ComponentChildren } {
   const [last, setLast] = useState<PageOf<Node> | undefined>();
   useEffect(() => setLast(undefined), [first?.pageInfo.endCursor]);
   const page = (last ?? first)?.pageInfo;
-  const readMore = async () => {
+  /** Reads pages after the rows `known`, until there are `count` rows. */
+  const readTo = async (count: number, known: readonly Node[], after: string | null) => {
     try {
-      const next = await read(page!.endCursor);
-      setLast({ ...next, nodes: [...last?.nodes ?? [], ...next.nodes] });
+      let [nodes, next] = [known, await read(after)];
+      while ((nodes = [...nodes, ...next.nodes]).length < count && next.pageInfo.hasNextPage) {
+        next = await read(next.pageInfo.endCursor);
+      }
+      setLast({ ...next, nodes });
     } catch (error) {
       tell(error);
     }
   };
+  const readMore = () => readTo(0, last?.nodes ?? [], page!.endCursor);
+  useEffect(() => {
+    if (last !== undefined) void readTo(last.nodes.length, [], first!.pageInfo.endCursor);
+  }, [version]);
   return {
     later: last?.nodes ?? [],
     more: page?.hasNextPage && <button type="button" onClick={readMore}>{t("more")}</button>,

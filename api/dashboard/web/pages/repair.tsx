@@ -46,7 +46,6 @@ function Repair({ run }: { run: Run }): JSX.Element {
   const known = useReading(RULES, { name: run.pipeline }).data?.pipeline;
   if (known == null) return <p class="quiet loading">{t("loading")}</p>;
   const rules: Rules = { fields: known.fields, schema: known.rules };
-  const corrections = run.corrections.map(({ runId, status }) => `${runId} ${status}`).join();
   return (
     <>
       <ReasonPicker run={run} reason={reason} />
@@ -58,7 +57,7 @@ function Repair({ run }: { run: Run }): JSX.Element {
       />
       {isOfField(reason, rules) && <Bulk key={reason} runId={run.runId} reason={reason} rules={rules} />}
       <Records
-        key={`${reason} ${corrections}`}
+        key={reason}
         run={run}
         reason={reason}
         rules={rules}
@@ -141,11 +140,15 @@ function Records({ run, reason, rules, verdicts, onVerdicts, forget }: {
   forget: (recordId: string) => void;
 }): JSX.Element {
   const variables = { runId: run.runId, first: PAGE, reason };
-  const reading = useReading(INVALID_RECORDS, variables);
+  // a correction changes what is read, but not the forms in which somebody types
+  const corrections = run.corrections.map(({ runId, status }) => `${runId} ${status}`).join();
+  const reading = useReading(INVALID_RECORDS, variables, corrections);
   const first = reading.data?.invalidRecords;
-  const { later, more } = useLater<InvalidRecord>(first, async (after) => {
-    return (await api.ask(INVALID_RECORDS, { ...variables, after })).invalidRecords;
-  });
+  const { later, more } = useLater<InvalidRecord>(
+    first,
+    async (after) => (await api.ask(INVALID_RECORDS, { ...variables, after })).invalidRecords,
+    corrections,
+  );
   useVerdicts(run, [...first?.nodes ?? [], ...later], onVerdicts);
   return (
     <Read reading={reading}>
