@@ -115,10 +115,10 @@ export class SftpStage implements AsyncDisposable {
     return { files: this.files, folder: this.files.path("sealed", "run") };
   }
 
-  /** Creates a local file of `bytes` random bytes. */
+  /** Creates a local file of `bytes` random bytes, none of them a letter: a text that replaces the file differs from it. */
   async file(kind: FileKind, bytes: number): Promise<LocalFile> {
     const name = `${kind}_20261124_030007.jsonl`;
-    const content = randomBytes(bytes);
+    const content = randomBytes(bytes).map((byte) => byte & 0x3f);
     const path = this.files.path("raw_users", name);
     await Deno.mkdir(dirname(path), { recursive: true });
     await Deno.writeFile(path, content);
