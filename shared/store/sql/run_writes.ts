@@ -11,23 +11,37 @@ import { fileIdOf, fromRecords, idsOf, TEXT } from "./tables.ts";
 /** Number of records read for their keys if the keys weren't reported. */
 const SAMPLE = 100;
 
-/**
- * Creates the run's row if it is missing, such as for a run that another program started. No run was requested after now: with a time from a clock that
- * was ahead, it would count as newer than those that follow it, and the current state would ignore them.
- */
+/** Creates the run's row if it is missing, such as for a run that another program started. */
 export async function announceRun(sql: Sql, run: RunToLoad): Promise<void> {
   await sql.lock("run", run.runId);
+  await createRun(sql, run.runId, run.at, {
+    status: "LOADING",
+    status_at: run.at,
+    source: run.source,
+    correction_of: run.correctionOf,
+    pipeline: run.pipeline,
+  });
+}
+
+/**
+ * Creates a run's row if it is missing. The run counts from the time in its id, else from `seenAt`, but no run was requested after now: with a time
+ * from a clock that was ahead, it would count as newer than those that follow it, and the current state would ignore them.
+ */
+async function createRun(
+  sql: Sql,
+  runId: string,
+  seenAt: string,
+  row: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
+  const columns = Object.keys(row);
+  // Not an upsert: an insert with a conflict uses up an id, and people see the ids of runs.
   await sql.run(
-    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at, source, correction_of, pipeline)
-     SELECT $1, ${
-      sql.dialect.notAhead("$2")
-    }, 'LOADING', $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
-    run.runId,
-    timeOfRun(run.runId) ?? run.at,
-    run.at,
-    run.source,
-    run.correctionOf,
-    run.pipeline,
+    `INSERT INTO etl_runs (run_id, run_timestamp, ${columns.join(", ")})
+     SELECT $1, ${sql.dialect.notAhead("$2")}, ${columns.map((_, n) => `$${n + 3}`).join(", ")}
+     WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
+    runId,
+    timeOfRun(runId) ?? seenAt,
+    ...Object.values(row),
   );
 }
 
@@ -131,17 +145,8 @@ export async function keepEvents(sql: Sql, events: readonly RunEvent[]): Promise
  * write, the events win.
  */
 export async function writeRunState(sql: Sql, runId: string, state: RunState): Promise<void> {
-  // Not an upsert: an insert with a conflict uses up an id, and people see the ids of runs.
-  await sql.run(
-    `INSERT INTO etl_runs (run_id, run_timestamp, status, status_at)
-     SELECT $1, ${
-      sql.dialect.notAhead("$2")
-    }, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM etl_runs WHERE run_id = $1)`,
-    runId,
-    timeOfRun(runId) ?? state.started_at ?? state.status_at,
-    state.status,
-    state.status_at,
-  );
+  const { status, status_at } = state;
+  await createRun(sql, runId, state.started_at ?? status_at, { status, status_at });
   await sql.run(
     `UPDATE etl_runs SET ${ASSIGNED} WHERE run_id = $1`,
     runId,
@@ -164,8 +169,8 @@ export async function recordDelivery(
 ): Promise<void> {
   await sql.lock("events", "", { shared: true });
   for (const file of files) {
-    const { sealed_sha256 } = file;
-    await upsert(sql, "deliveries", ["run_id", "kind"], { ...file, run_id: runId, sealed_sha256 });
+    // a row without the checksum of an encrypted copy replaces an earlier one, too
+    await upsert(sql, "deliveries", ["run_id", "kind"], { sealed_sha256: undefined, ...file, run_id: runId });
   }
 }
 
