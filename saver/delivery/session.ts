@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { CipherAlgorithm } from "ssh2";
 import { PermanentError, TransientError } from "../../shared/errors/errors.ts";
-import { blocksOf } from "../../shared/files/disk.ts";
+import { blocksAt } from "../../shared/files/disk.ts";
 import { openFiles } from "../../shared/files/open.ts";
 import type { S3Place } from "../../shared/files/s3/place.ts";
 import { Connection, type Login } from "./connection.ts";
@@ -354,17 +354,9 @@ function fromText({ name, text }: Manifest): Source {
 function fromFile(file: LocalFile, place: S3Place | undefined): Source {
   const { kind, name, path, bytes, sha256, plainSha256 } = file;
   const blocks = () => {
-    if (place === undefined) return blocksAt(path);
+    if (place === undefined) return blocksAt(path, (error) => namedFileError("deliver", path, error));
     const files = openFiles(place);
     return (plainSha256 === undefined ? files : files.sealed).blocks(path);
   };
   return { kind, name, shown: `"${path}"`, bytes, sha256, plainSha256, blocks };
-}
-
-async function* blocksAt(path: string): AsyncGenerator<Uint8Array> {
-  try {
-    yield* blocksOf(await Deno.open(path));
-  } catch (error) {
-    throw namedFileError("deliver", path, error);
-  }
 }

@@ -22,10 +22,10 @@ export async function* blocksOf(file: Deno.FsFile): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** The blocks of the file at `path`, which messages call `name`. @throws as `fileError`, and the signal's reason. */
+/** The blocks of the file at `path`. @throws what `failed` makes of an error, and the signal's reason. */
 export async function* blocksAt(
   path: string,
-  name: string,
+  failed: (error: unknown) => Error,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   try {
@@ -34,7 +34,7 @@ export async function* blocksAt(
       yield block;
     }
   } catch (error) {
-    throw signal?.aborted ? error : fileError("read", name, error);
+    throw signal?.aborted ? error : failed(error);
   }
 }
 

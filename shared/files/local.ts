@@ -43,7 +43,7 @@ export class LocalFiles implements Files {
   }
 
   async *blocks(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    yield* blocksAt(this.inside(path), path, signal);
+    yield* blocksAt(this.inside(path), (error) => fileError("read", path, error), signal);
   }
 
   async facts(path: string, signal?: AbortSignal): Promise<FileFacts> {

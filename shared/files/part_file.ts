@@ -88,7 +88,10 @@ export class PartFile implements GrowingFile {
 
   lines(signal?: AbortSignal): AsyncGenerator<LineBatch> {
     const name = `${this.name}.part`;
-    return linesOf(name, blocksAt(`${this.target}.part`, name, signal));
+    return linesOf(
+      name,
+      blocksAt(`${this.target}.part`, (error) => fileError("read", name, error), signal),
+    );
   }
 
   /** fsync, rename, fsync of the folder. */
