@@ -67,7 +67,7 @@ export function createApp(ports: ApiPorts): App {
     if (error instanceof Unprocessable) return error.answer();
     if (error instanceof HTTPException) return detail(error.status, error.message);
     if (error instanceof TransientError) {
-      log.warning("request failed for now", { method: c.req.method, path: c.req.path, error });
+      log.warning("request failed temporarily", { method: c.req.method, path: c.req.path, error });
       return detail(503, "The database can't be used at the moment. Try again in a few seconds.", {
         "retry-after": "5",
       });

@@ -30,12 +30,12 @@ export async function* sayingWhatHolds(
 ): AsyncGenerator<RunEvent> {
   let last: RunEvent | undefined;
   let looking: Promise<void> | undefined;
-  const said = new Set<string>();
+  const reported = new Set<string>();
   const look = async () => {
     if (last === undefined || !BEFORE_A_PHASE.includes(last.type)) return;
     const held = await heldRun();
-    if (held === undefined || held === last.run_id || said.has(held)) return;
-    said.add(held);
+    if (held === undefined || held === last.run_id || reported.has(held)) return;
+    reported.add(held);
     say(
       `waits: run ${held} of the same pipeline is held until somebody releases or rejects it, on the dashboard or, ` +
         `while an API runs (deno task api), with: deno task etl release ${held} (or reject)`,

@@ -240,8 +240,8 @@ async function oneRun(
     return EXIT.failed;
   }
   const request = { pipeline, requestedBy: "cli", actor: "cli" } as const;
-  const asked = ask(channel, request, { queue: true, signal, patienceMs });
-  const events = sayingWhatHolds(asked, heldRun, tell ?? say);
+  const requested = ask(channel, request, { queue: true, signal, patienceMs });
+  const events = sayingWhatHolds(requested, heldRun, tell ?? say);
   const last = await Promise.race([
     supervisor.broken,
     lastOf(showing(events, channel, tell ?? say, isTerminal && tell === undefined)),

@@ -113,7 +113,7 @@ Deno.test("a held run is released or rejected once; a repeat succeeds, the oppos
   assert.deepEqual(hold, { decision: "REJECTED", decidedBy: "anonymous", samples: [] });
 });
 
-Deno.test("without a gatekeeper a decision waits, and a second person is told so", async () => {
+Deno.test("without a gatekeeper the first decision waits, and the second is refused", async () => {
   await using api = await openApi();
   const runId = await held(api);
   const [one, other] = await Promise.all([

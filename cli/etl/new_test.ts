@@ -22,7 +22,6 @@ function serve(replica: Replica) {
   return { origin: `http://127.0.0.1:${server.addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
-/** Loads the definition. */
 async function loaded(
   { name, text }: Drafted,
 ): Promise<{ plan: Plan | undefined; problems: readonly string[] }> {

@@ -18,7 +18,6 @@ const [FIRST, SECOND, CORRECTION] = [1, 2, 3].map((n) => `01a22a7f-bf01-746d-af4
   string,
 ];
 
-/** Unusual records. */
 const STRANGE = [
   '{"id": "x", "age": 70, "ssn": "900-590-289", "error_reason": "age: 70 is greater than 65; id: is no number"}',
   '{"id": 12345678901234567890, "age": 9007199254740993, "height": 1.50, "hair": {"color": "Brown", "n": 1.0, "big": 12345678901234567890}, "error_reason": "age: 9 is greater than 65"}',

@@ -45,7 +45,6 @@ export class NetworkHost implements Host {
     else await ip("link", "set", this.name, "nomaster");
   }
 
-  /** Reconnects it. */
   async join(): Promise<void> {
     await ip("link", "set", this.name, "master", SWITCH, "up");
   }

@@ -22,7 +22,6 @@ import type { ReadStore, Store } from "../../shared/store/store.ts";
 /** The API in a temporary folder. */
 export interface TestApi<S extends Store = SqliteStore> extends AsyncDisposable {
   readonly app: App;
-  /** The writable store. */
   readonly store: S;
   /** Path of a SQLite database. */
   readonly path: string;

@@ -32,7 +32,6 @@ export function runOfDay(day: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${String(day).padStart(12, "0")}`;
 }
 
-/** Consecutive days. */
 export class Calendar {
   readonly #raw: string[];
   readonly #bad: boolean[];

@@ -50,7 +50,6 @@ export class Line implements AsyncDisposable {
     this.cut();
   }
 
-  /** Breaks all connections. */
   cut(): void {
     for (const pair of this.#pairs) pair.close();
   }

@@ -13,7 +13,7 @@ import { versionOf } from "./statements.ts";
 /** Values in the order of a table's columns. NUL in TEXT reads as U+FFFD, as PostgreSQL can't store it. */
 export type CopiedRow = readonly (string | number | null)[];
 
-/** A page ends after so many rows, or so many characters of text: a line may have 16 MiB. */
+/** The maximum number of rows in a page, and of characters of text, as a line may have 16 MiB. */
 const [PAGE_ROWS, PAGE_TEXT] = [2_000, 4 * 1024 * 1024];
 
 /** A table: the number of its rows, and all of them in the order of its key. */
