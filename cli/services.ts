@@ -227,6 +227,7 @@ export function environmentOf(service: Service, env: Environment, { plans }: Pip
     "SQL_DATABASE_URL",
     ...(service === "extractor" ? [] : [
       "AWS_SECRET_ACCESS_KEY",
+      "AWS_SESSION_TOKEN",
       ...[...plans.values()].flatMap(({ definition }) => variablesOf(definition.source)),
     ]),
   ]);

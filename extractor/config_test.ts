@@ -31,6 +31,7 @@ Deno.test("an empty environment gives the documented defaults", () => {
     S3_PATH_STYLE: undefined,
     AWS_ACCESS_KEY_ID: undefined,
     AWS_SECRET_ACCESS_KEY: undefined,
+    AWS_SESSION_TOKEN: undefined,
     LEASE_SECONDS: 30,
     LOG_FORMAT: "auto",
     LOG_LEVEL: "info",

@@ -115,6 +115,9 @@ export const FilesVariables = {
     "Access key with permission to read, write, list and remove below FILES_URL.",
   ),
   AWS_SECRET_ACCESS_KEY: z.string().min(1).optional().describe("The access key's secret."),
+  AWS_SESSION_TOKEN: z.string().min(1).optional().describe(
+    "The access key's session token, if it is a temporary one.",
+  ),
 };
 
 /**
@@ -160,6 +163,7 @@ export function s3PlaceOf(config: ConfigOf<typeof FilesVariables>): S3Place | un
     region,
     accessKeyId,
     secretAccessKey,
+    sessionToken: config.AWS_SESSION_TOKEN,
     pathStyle,
   };
 }

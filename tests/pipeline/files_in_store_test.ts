@@ -235,6 +235,7 @@ test("services reach the store but no folder for files, and no service starts wi
     S3_REGION: "eu-west-1",
     AWS_ACCESS_KEY_ID: "key",
     AWS_SECRET_ACCESS_KEY: "secret-value",
+    AWS_SESSION_TOKEN: "token-value",
     REDIS_URL: "redis://redis.example",
     DATA_DIR: "own",
   };
@@ -262,6 +263,13 @@ test("services reach the store but no folder for files, and no service starts wi
   }
   assert.deepEqual(granted("transformer", "write"), []);
   assert.ok(!granted("api", "net").some((host) => host.includes("amazon")));
-  assert.equal(environmentOf("api", env, pipelines).AWS_SECRET_ACCESS_KEY, undefined);
-  assert.equal(environmentOf("saver", env, pipelines).AWS_SECRET_ACCESS_KEY, "secret-value");
+  for (
+    const [name, value] of [["AWS_SECRET_ACCESS_KEY", "secret-value"], [
+      "AWS_SESSION_TOKEN",
+      "token-value",
+    ]] as const
+  ) {
+    assert.equal(environmentOf("api", env, pipelines)[name], undefined);
+    assert.equal(environmentOf("saver", env, pipelines)[name], value);
+  }
 });

@@ -63,8 +63,8 @@ export class S3Client {
   #conditional: Promise<boolean> | undefined;
 
   constructor(readonly place: S3Place, patience: Partial<S3Patience> = {}) {
-    const { accessKeyId, secretAccessKey, region } = place;
-    this.#signer = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3" });
+    const { accessKeyId, secretAccessKey, sessionToken, region } = place;
+    this.#signer = new AwsClient({ accessKeyId, secretAccessKey, sessionToken, region, service: "s3" });
     this.#address = addressOf(place).href.replace(/\/$/, "");
     this.#patience = { ...PATIENCE, ...patience };
   }

@@ -35,6 +35,9 @@ const ACT: Record<string, (place: S3Place, refusal: Refusal) => string> = {
     `there is no bucket "${bucket}". Make it, or correct FILES_URL. To retry what has failed: deno task etl dead replay ID.`,
   InvalidBucketName: ({ bucket }) => `"${bucket}" can't be the name of a bucket. Correct FILES_URL.`,
   InvalidAccessKeyId: () => "it doesn't know the access key. Correct AWS_ACCESS_KEY_ID.",
+  ExpiredToken: () =>
+    "the temporary credentials have expired. Renew AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and restart the services.",
+  InvalidToken: () => "it doesn't know the session token. Correct AWS_SESSION_TOKEN.",
   SignatureDoesNotMatch: () =>
     "it refuses the signature. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and S3_REGION if the store requires it.",
   AuthorizationHeaderMalformed: ({ region }) => `it isn't in the region "${region}". Correct S3_REGION.`,

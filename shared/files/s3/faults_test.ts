@@ -118,6 +118,24 @@ test("an interrupted read continues at that byte, and the content is complete", 
   assert.ok(starts[0]! > 0 && starts[0]! <= 3_000_000 && starts[1]! > starts[0]!, `${starts}`);
 });
 
+test("a store that sends the whole file instead of its rest is never read as one file", async () => {
+  await using stand = await stage();
+  const { proxy, files, path } = stand;
+  let whole = new Response();
+  proxy.fault = first(2, /^GET/, async (request, pass) => {
+    if (request.headers.has("range")) return whole;
+    const answered = await pass();
+    whole = answered.clone();
+    return await cut(answered, 3_000_000);
+  });
+  await assert.rejects(
+    files.facts(path),
+    (error: unknown) =>
+      error instanceof TransientError && /broke off at byte \d+, and the store can't/.test(error.message),
+  );
+  assert.equal((await files.facts(path)).sha256, sha256(LARGE));
+});
+
 test("a file replaced while it is read is never read as one file", async () => {
   await using stand = await stage();
   const { proxy, files, path, place } = stand;
@@ -253,6 +271,46 @@ test("a configuration error is permanent, and names the variable to correct", as
         assert.ok(error instanceof PermanentError, String(error));
         assert.match(error.message, wanted);
         assert.ok(!error.message.includes("another") && !error.message.includes(place.secretAccessKey));
+        return true;
+      });
+    }
+  }
+});
+
+test("the token of temporary credentials is sent with each request, and never shown", async () => {
+  await using stand = await stage();
+  const { proxy, other } = stand;
+  const files = new S3Files({ ...proxy.place, sessionToken: "the-token" }, QUICK);
+  const sent: boolean[] = [];
+  proxy.fault = ({ headers }) => {
+    const isSigned = /SignedHeaders=[^,]*x-amz-security-token/.test(headers.get("authorization")!);
+    sent.push(headers.get("x-amz-security-token") === "the-token" && isSigned);
+    return undefined;
+  };
+  await write(files, other, LARGE);
+  assert.equal((await files.facts(other)).sha256, sha256(LARGE));
+  assert.ok(sent.length > 3 && sent.every(Boolean));
+  for (
+    const [code, wanted] of [["ExpiredToken", /have expired\. Renew/], [
+      "InvalidToken",
+      /Correct AWS_SESSION_TOKEN/,
+    ]] as const
+  ) {
+    proxy.fault = async (request) => {
+      await request.body?.cancel();
+      return answer(400, code);
+    };
+    for (
+      const failing of [
+        () => files.facts(other),
+        () => files.exists(other),
+        () => write(files, "data/raw_users/z.jsonl", "z\n"),
+      ]
+    ) {
+      await assert.rejects(failing(), (error: unknown) => {
+        assert.ok(error instanceof PermanentError, String(error));
+        assert.match(error.message, wanted);
+        assert.ok(!error.message.includes("the-token"));
         return true;
       });
     }

@@ -208,7 +208,12 @@ export class S3Files implements Files {
       const range: Record<string, string> = at === 0 ? {} : { range: `bytes=${at}-`, "if-match": tag! };
       const from = at;
       using answer = await this.#client.open({ ...subject, method: "GET", key, headers: range, signal });
-      const { headers, body } = answer.response;
+      const { headers, body, status } = answer.response;
+      if (from > 0 && status !== 206) {
+        throw new TransientError(
+          `Cannot read ${path}: it broke off at byte ${at}, and the store can't continue there. It will be retried.`,
+        );
+      }
       if (from === 0) {
         length = Number(headers.get("content-length"));
         tag = headers.get("etag");

@@ -10,6 +10,8 @@ export interface S3Place {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Of temporary credentials. */
+  readonly sessionToken?: string | undefined;
   /** Whether the bucket is in the path (`https://host/bucket/key`) instead of in the host's name. */
   readonly pathStyle: boolean;
 }
