@@ -49,7 +49,57 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
         total: 100,
         next: number(url, "c") < 20 ? number(url, "c") + 10 : null,
       }),
-    reason: /announced 100 things, and 25 came on 3 pages/,
+    reason:
+      /page 3 of .*: an end after 25 things, though 100 were announced \(if that isn't the true number, name no total\)/,
+  },
+  "no link though more records are announced": {
+    source: { records: "items", paging: { by: "link", next: "next", total: "count" } },
+    answer: ({ url }) =>
+      json({
+        items: from(number(url, "skip")),
+        count: 100,
+        next: number(url, "skip") < 20 ? `/things?skip=${number(url, "skip") + 10}` : null,
+      }),
+    reason: /page 3 of .*: an end after 25 things, though 100 were announced/,
+  },
+  "no header Link though more records are announced": {
+    source: { paging: { by: "link-header", total: { header: "X-Total" } } },
+    answer: () => json(ALL, { "x-total": "100" }),
+    reason: /page 1 of .*: an end after 25 things, though 100 were announced/,
+  },
+  "a flag for the end though more records are announced": {
+    source: {
+      records: "items",
+      paging: { by: "last", param: "after", field: "id", more: "more", total: "total" },
+    },
+    answer: ({ url }) =>
+      json({ items: from(number(url, "after")), total: 100, more: number(url, "after") < 15 }),
+    reason: /page 3 of .*: an end after 25 things, though 100 were announced/,
+  },
+  "an empty page after the last record though more are announced": {
+    source: { paging: { by: "last", param: "after", field: "id", total: { header: "X-Total" } } },
+    answer: ({ url }) => json(from(number(url, "after")), { "x-total": "100" }),
+    reason: /page 4 of .*: an end after 25 things, though 100 were announced/,
+  },
+  "one answer that is shorter than announced": {
+    source: { records: "items", paging: { by: "none", total: "total" } },
+    answer: () => json({ items: ALL, total: 100 }),
+    reason: /page 1 of .*: an end after 25 things, though 100 were announced/,
+  },
+  "repeated records in place of announced ones": {
+    source: { records: "items", paging: { by: "link", next: "next", total: "count" } },
+    answer: ({ url }) =>
+      json({
+        items: [...from(number(url, "skip")), ...from(0, number(url, "skip") + 5)],
+        count: 65,
+        next: number(url, "skip") < 20 ? `/things?skip=${number(url, "skip") + 10}` : null,
+      }),
+    reason: /announced 65 things, and 25 came on 3 pages/,
+  },
+  "a link with a total to the page itself": {
+    source: { records: "items", paging: { by: "link", next: "next", total: "count" } },
+    answer: ({ url }) => json({ items: from(0), count: 25, next: url.href }),
+    reason: /lead in a circle/,
   },
   "an offset that the source ignores": {
     source: UNCOUNTED,
@@ -188,6 +238,14 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer }> = {
   "a passing error": {
     source: { ...LINK, error: "error" },
     answer: ({ nth }) => nth === 1 ? json({ error: "slow down" }) : json({ items: ALL }),
+  },
+  "a link that is missing once": {
+    source: { records: "items", paging: { by: "link", next: "next", total: "count" } },
+    answer: ({ url, nth }) => {
+      const skip = number(url, "skip");
+      const next = skip < 20 && nth !== 1 ? `/things?skip=${skip + 10}` : null;
+      return json({ items: from(skip), count: 25, next });
+    },
   },
   "a total that falls once": {
     source: OFFSET,

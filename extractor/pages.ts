@@ -1,5 +1,5 @@
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
-import { tolerance } from "./ending.ts";
+import { ending, tolerance } from "./ending.ts";
 import { IdSet } from "./ids.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
@@ -25,9 +25,9 @@ interface Progress {
   readonly announced: Announced;
 }
 
-/** A page announces a much smaller total than earlier ones, possibly by mistake. */
-class Fell extends TransientError {
-  override readonly name: string = "Fell";
+/** A page announces a much smaller total than earlier ones, or the end long before the total, possibly by mistake. */
+class TooFew extends TransientError {
+  override readonly name: string = "TooFew";
 }
 
 interface Coming {
@@ -89,11 +89,20 @@ export async function* pagesOf(
   };
   const isResumed = () => pages === from.pages && pages > 0;
   const hasWindows = source.since?.window !== undefined;
-  const refuseChange = ({ way }: Page) => {
+  const refuseChange = ({ way, records }: Page) => {
     const { most } = announced;
+    const greatest = Math.max(most ?? 0, way.total ?? 0);
+    const all = received + (records?.length ?? 0);
+    // pages by number end at the total, and may be requested before earlier ones are counted
+    const isEnd = way.next === undefined && style.ahead === undefined;
+    if (isEnd && !ending({ records: all, announced: greatest }).isComplete) {
+      throw new TooFew(
+        `an end after ${all} ${pipeline}, though ${greatest} were announced (if that isn't the true number, name no total)`,
+      );
+    }
     if (way.total !== undefined && most !== undefined) {
       if (most - way.total > tolerance(most)) {
-        throw new Fell(`HTTP 200 with a total of ${way.total}, though ${most} were announced before`);
+        throw new TooFew(`HTTP 200 with a total of ${way.total}, though ${most} were announced before`);
       }
       if (isResumed() && !hasWindows && way.total - most > tolerance(most)) {
         throw new Outdated(
@@ -107,7 +116,7 @@ export async function* pagesOf(
     }
     if (way.pages !== undefined && announced.pages !== undefined && !hasWindows) {
       if (announced.pages - way.pages > Math.max(1, announced.pages / 10)) {
-        throw new Fell(`HTTP 200 with ${way.pages} pages, though ${announced.pages} were announced before`);
+        throw new TooFew(`HTTP 200 with ${way.pages} pages, though ${announced.pages} were announced before`);
       }
     }
   };
@@ -117,7 +126,7 @@ export async function* pagesOf(
     } catch (error) {
       const cause = error instanceof PermanentError ? error.cause : undefined;
       const place = `at page ${labelOf(position)} of ${name}`;
-      if (cause instanceof Fell) {
+      if (cause instanceof TooFew) {
         if (isResumed()) {
           throw new Outdated(
             `Cannot resume ${place}: ${cause.message}. The run begins at the source's beginning.`,
@@ -166,7 +175,8 @@ export async function* pagesOf(
           );
         }
         const known = JSON.stringify(way.next);
-        if (!passed.add(known) && way.total === undefined) {
+        // a fallen total leads back to an earlier number, but nothing leads back to an earlier link
+        if (!passed.add(known) && (way.total === undefined || style.mayExpire)) {
           throw new BeginAgain(
             `Cannot continue after page ${page.label} of ${name}: the next page that it names was there before, so the pages lead in a circle. ` +
               `Check the definition's paging against the source, and start a run.`,
@@ -215,7 +225,7 @@ function refuseGrowth(
   }
   throw new BeginAgain(
     `Cannot reach the end of ${name}: it announced ${first} ${pipeline}, has given ${received}, and now announces ${total}. ` +
-      `Make the source end, and start a run.`,
+      `Make the source end (or name no total, if that isn't the true number), and start a run.`,
   );
 }
 

@@ -105,13 +105,19 @@ class Finder {
     const rels = header === null ? [] : linksIn(header) ?? [];
     const isOwn = (target: string) => URL.parse(target, answer.address)?.origin === answer.address.origin;
     for (const { target } of rels.filter(({ rels }) => rels.includes("next"))) {
-      if (await this.#leadsOn(target, answer)) return { paging: { by: "link-header" }, doubts: [] };
+      const next = await this.#leadsOn(target, answer);
+      if (next !== undefined) {
+        return { paging: { by: "link-header", ...this.#totalOf(answer, next) }, doubts: [] };
+      }
       if (!isOwn(target)) return this.#foreign(target);
     }
     const named = answer.leaves.filter(({ value }) => value !== null && value !== "" && value !== false);
     for (const { place, value } of named.filter(({ place }) => /next/i.test(place))) {
       if (typeof value !== "string" || !/^(https?:\/\/|\/|\?)/.test(value)) continue;
-      if (await this.#leadsOn(value, answer)) return { paging: { by: "link", next: place }, doubts: [] };
+      const next = await this.#leadsOn(value, answer);
+      if (next !== undefined) {
+        return { paging: { by: "link", next: place, ...this.#totalOf(answer, next) }, doubts: [] };
+      }
       if (!isOwn(value)) return this.#foreign(value);
     }
     const more = this.#more(answer);
@@ -120,7 +126,8 @@ class Finder {
       for (const param of new Set([...own.filter((name) => name !== ""), ...CURSORS])) {
         const next = await this.probe.ask({ ...query, [param]: String(value) });
         if (!this.#follows(next, answer, skip)) continue;
-        return { paging: { by: "cursor", param, next: place, ...more && { more } }, doubts: [] };
+        const total = this.#totalOf(answer, next);
+        return { paging: { by: "cursor", param, next: place, ...more && { more }, ...total }, doubts: [] };
       }
     }
   }
@@ -159,7 +166,8 @@ class Finder {
       const answer = await this.probe.ask({ [param]: String(one![field]) });
       // the second record must follow the first one
       if (!this.#is(answer, 1)) continue;
-      return { paging: { by: "last", param, field, ...more && { more } } as AnyPaging, doubts: [] };
+      const total = this.#totalOf(this.first, answer);
+      return { paging: { by: "last", param, field, ...more && { more }, ...total } as AnyPaging, doubts: [] };
     }
   }
 
@@ -238,7 +246,12 @@ class Finder {
       // "count" may be the length of the page
       const isWhole = total !== undefined && typeof total.place === "string" &&
         !/(^|\.)(count|size)$/i.test(total.place);
-      if (isWhole || !isFull) return { paging: { by: "none" }, doubts: isWhole && !isFull ? [] : doubts };
+      if (isWhole || !isFull) {
+        return {
+          paging: { by: "none", ...total !== undefined && { total: total.place } },
+          doubts: isWhole && !isFull ? [] : doubts,
+        };
+      }
     }
     const says = total !== undefined && total.count > length
       ? `, though ${nameOf(total.place)} says ${total.count}`
@@ -276,10 +289,23 @@ class Finder {
     return next.records.every((record) => !known.has(this.keyOf(record)));
   }
 
-  async #leadsOn(target: string, answer: Answer): Promise<boolean> {
+  /** The answer at the link, if it holds the next records. */
+  async #leadsOn(target: string, answer: Answer): Promise<Answer | undefined> {
     const link = URL.parse(target, answer.address);
-    return link !== null && link.origin === answer.address.origin &&
-      this.#follows(await this.probe.follow(link), answer, answer.records.length);
+    if (link === null || link.origin !== answer.address.origin) return;
+    const next = await this.probe.follow(link);
+    return this.#follows(next, answer, answer.records.length) ? next : undefined;
+  }
+
+  /**
+   * The place of the total in the body, if two successive pages announce the same one, and it isn't the number of their
+   * records. A header isn't relied on: GitLab leaves it out once a list is long.
+   */
+  #totalOf(answer: Answer, next: Answer): { total?: At } {
+    const [total, again] = [this.#total(answer), this.#total(next)];
+    const isTotal = typeof total?.place === "string" && total.place === again?.place &&
+      total.count === again.count && total.count > Math.max(answer.records.length, next.records.length);
+    return isTotal ? { total: total.place } : {};
   }
 
   #foreign(target: string): PagingFound {

@@ -102,7 +102,7 @@ const CASES: Record<string, Case> = {
   federal_register: {
     replica: replicas.federalRegister,
     path: "/api/v1/documents.json",
-    paging: { by: "link", next: "next_page_url" },
+    paging: { by: "link", next: "next_page_url", total: "count" },
     key: "document_number",
     has: /publication_date: z\.iso\.date\(\)[\s\S]*abstract: z\.string\(\)\.nullable\(\)/,
   },
@@ -136,7 +136,7 @@ const CASES: Record<string, Case> = {
   json_api: {
     replica: replicas.jsonApi,
     path: "/articles",
-    paging: { by: "link", next: "links.next" },
+    paging: { by: "link", next: "links.next", total: "meta.total" },
     key: "id",
   },
   hubspot: {
@@ -148,7 +148,7 @@ const CASES: Record<string, Case> = {
   pokeapi: {
     replica: replicas.pokeApi,
     path: "/api/v2/pokemon",
-    paging: { by: "link", next: "next" },
+    paging: { by: "link", next: "next", total: "count" },
     key: "name",
   },
   jira: {

@@ -1,23 +1,24 @@
 /** Paging by the last record: one of its fields is the cursor of the next page (`?starting_after=ch_123`). */
-import { bodyPaths, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
+import { bodyPaths, countAt, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /** The end is reached if the source says that there is no more. If it never says so, an empty page is the end. */
-export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
+export function last({ param, field, more: moreAt, total: totalAt }: PagingBy<"last">): Style {
   return {
     by: "last",
     mayExpire: true,
     begin: {},
-    places: bodyPaths(moreAt),
+    places: bodyPaths(moreAt, totalAt),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
-    after({ cursor: before }, page) {
+    after({ cursor: before }, page, seen) {
+      const total = countAt(page, totalAt, seen.total);
       const more = saysMore(page, moreAt);
       if (page.blank && moreAt !== undefined && before !== undefined) {
         throw emptyThough(page, `${moreAt} said that there is more`);
       }
       if (more === false || page.length === 0) {
         if (more === true) throw emptyThough(page, `${moreAt} says that there is more`);
-        return { isStatedEnd: more === false };
+        return { total, isStatedEnd: more === false };
       }
       const cursor = page.last(field);
       if ((typeof cursor !== "string" || cursor === "") && typeof cursor !== "number") {
@@ -26,7 +27,7 @@ export function last({ param, field, more: moreAt }: PagingBy<"last">): Style {
           `${field} of its last record: wanted a text or a number, found ${kind(cursor)}`,
         );
       }
-      return { next: { cursor } };
+      return { total, next: { cursor } };
     },
   };
 }

@@ -15,7 +15,7 @@ export type PagingBy<By extends AnyPaging["by"]> = Extract<AnyPaging, { by: By }
 export function styleOf(paging: AnyPaging): Style {
   switch (paging.by) {
     case "none":
-      return none();
+      return none(paging);
     case "offset":
       return offset(paging);
     case "page":

@@ -124,11 +124,14 @@ const STYLES: Record<string, Case> = {
     },
     requested: ["/things?top=10", "/things?skip=10", "/things?skip=20"],
   },
-  "relative link in the body": {
-    source: { records: "data", paging: { by: "link", next: "links.next" } },
+  "relative link in the body, with a total": {
+    source: { records: "data", paging: { by: "link", next: "links.next", total: "links.count" } },
     answer: ({ url }) => {
       const skip = number(url, "skip");
-      return json({ data: from(skip), links: { next: skip + 10 < 25 ? `things?skip=${skip + 10}` : null } });
+      return json({
+        data: from(skip),
+        links: { count: 25, next: skip + 10 < 25 ? `things?skip=${skip + 10}` : null },
+      });
     },
     requested: ["/things", "/things?skip=10", "/things?skip=20"],
   },

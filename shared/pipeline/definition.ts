@@ -66,7 +66,7 @@ function strict<S extends z.ZodRawShape>(shape: S): z.ZodObject<S, z.core.$stric
 }
 
 const PAGING = z.discriminatedUnion("by", [
-  strict({ by: z.literal("none") }),
+  strict({ by: z.literal("none"), total: at().optional() }),
   strict({
     by: z.literal("offset"),
     offset: filled(),
@@ -91,9 +91,15 @@ const PAGING = z.discriminatedUnion("by", [
     more: filled().optional(),
     total: at().optional(),
   }),
-  strict({ by: z.literal("last"), param: filled(), field: path(), more: filled().optional() }),
-  strict({ by: z.literal("link"), next: filled() }),
-  strict({ by: z.literal("link-header"), rel: filled().optional() }),
+  strict({
+    by: z.literal("last"),
+    param: filled(),
+    field: path(),
+    more: filled().optional(),
+    total: at().optional(),
+  }),
+  strict({ by: z.literal("link"), next: filled(), total: at().optional() }),
+  strict({ by: z.literal("link-header"), rel: filled().optional(), total: at().optional() }),
 ], {
   error: ({ input }) =>
     isObject(input)

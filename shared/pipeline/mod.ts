@@ -44,7 +44,7 @@ export type At = string | {
 
 /** How a source divides its list into pages. */
 export type Paging<T> =
-  | { by: "none" }
+  | { by: "none"; total?: At }
   | { by: "offset"; offset: string; limit: string; size: number; total?: At }
   | {
     by: "page";
@@ -55,9 +55,9 @@ export type Paging<T> =
     total?: At;
   }
   | { by: "cursor"; param: string; next: At; first?: string; more?: string; total?: At }
-  | { by: "last"; param: string; field: PathTo<T, string | number>; more?: string }
-  | { by: "link"; next: string }
-  | { by: "link-header"; rel?: string };
+  | { by: "last"; param: string; field: PathTo<T, string | number>; more?: string; total?: At }
+  | { by: "link"; next: string; total?: At }
+  | { by: "link-header"; rel?: string; total?: At };
 
 /** How requests authenticate to a source. */
 export type Auth =

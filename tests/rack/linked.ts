@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ALL, from, items, number, type RackCase, unless, written } from "./case.ts";
+import { ALL, from, items, number, onceAt, type RackCase, unless, written } from "./case.ts";
 import type { Answer } from "../support/paged_source.ts";
 
 const CURSOR = { records: "items", paging: { by: "cursor", param: "c", next: "next" } } as const;
@@ -11,6 +11,7 @@ const FLAGGED = { records: "items", paging: { ...CURSOR.paging, more: "more" } }
 const TOTALED = { records: "items", paging: { ...CURSOR.paging, total: "total" } } as const;
 const LAST = { records: "items", paging: { by: "last", param: "after", field: "id", more: "more" } } as const;
 const LINK = { records: "items", paging: { by: "link", next: "next" } } as const;
+const COUNTED = { records: "items", paging: { ...LINK.paging, total: "count" } } as const;
 const HEADER = { paging: { by: "link-header" } } as const;
 
 const nextOf = (skip: number) => skip + 10 < 25 ? skip + 10 : null;
@@ -22,6 +23,10 @@ const last: Answer = ({ url }) => items(from(number(url, "after")), { more: numb
 const link: Answer = ({ url }) => {
   const skip = number(url, "p");
   return items(from(skip), { next: nextOf(skip) && `?p=${nextOf(skip)}` });
+};
+const counted: Answer = ({ url }) => {
+  const skip = number(url, "p");
+  return items(from(skip), { count: 25, next: nextOf(skip) && `?p=${nextOf(skip)}` });
 };
 const header: Answer = ({ url }) => {
   const skip = number(url, "p");
@@ -87,7 +92,8 @@ export const LINKED: readonly RackCase[] = [
     source: TOTALED,
     serve: () => ({ url }) =>
       items(from(number(url, "c")), { next: number(url, "c") < 10 ? 10 : null, total: 90 }),
-    fails: "announced 90 things, and 20 came",
+    fails: "an end after 20 things, though 90 were announced",
+    resumedFails: "though 90 were announced",
   },
   {
     name: "a page without the key of the cursor, once",
@@ -164,6 +170,35 @@ export const LINKED: readonly RackCase[] = [
     source: LINK,
     serve: () => ({ url }) => items(from(0), { next: `https://${url.hostname}/things?p=10` }),
     fails: "which is another origin",
+  },
+  {
+    name: "a next link that is missing once, and a total",
+    seen: "Django REST framework count",
+    source: COUNTED,
+    serve: onceAt(
+      counted,
+      ({ url }) => number(url, "p") === 0,
+      () => items(from(0), { count: 25, next: null }),
+    ),
+    tries: 2,
+  },
+  {
+    name: "a next link that is missing, and a total",
+    seen: "Django REST framework count",
+    source: COUNTED,
+    serve: () =>
+      unless(
+        counted,
+        ({ url }) => number(url, "p") === 10 ? items(from(10), { count: 90, next: null }) : undefined,
+      ),
+    fails: "an end after 20 things, though 90 were announced",
+  },
+  {
+    name: "one answer that is shorter than its total",
+    seen: "lists with a limit that nobody asked for",
+    source: { records: "items", paging: { by: "none", total: "total" } },
+    serve: () => () => items(ALL, { total: 1_000 }),
+    fails: "an end after 25 things, though 1000 were announced",
   },
   {
     name: "Link header: several rels, relative",
