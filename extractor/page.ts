@@ -68,7 +68,7 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 /**
  * Fetches a page. Repeats the request after each delay of `source` until the answer is a page. Failures are:
  * - no connection, an incomplete answer, or a timeout
- * - a status other than 200 and those that mean an empty list
+ * - a status other than 200, 206 where there are pages, and those that mean an empty list
  * - invalid JSON, and JSON that isn't a page or contradicts itself
  *
  * @param buffer holds the page's bytes; the page is valid until the buffer is used again
@@ -147,7 +147,8 @@ async function fetchOnce(
       await response.body?.cancel();
       return understood(source, about, { list: undefined, found: "nothing", value: () => undefined });
     }
-    if (status !== 200) {
+    // some sources call each page of a list partial content
+    if (status !== 200 && (status !== 206 || source.style.by === "none")) {
       await response.body?.cancel();
       throw new Refused(status, retryAfterMs(headers));
     }
@@ -155,7 +156,7 @@ async function fetchOnce(
     const shown = `${
       JSON.stringify(headers.get("content-type")?.slice(0, 100) ?? "no content type")
     }, ${bytes.length} bytes`;
-    return understood(source, about, envelopeOf(bytes, source, shown), shown);
+    return understood(source, about, envelopeOf(bytes, source, status, shown), shown);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (late.signal.aborted) {
@@ -191,12 +192,12 @@ async function readBounded(
   return buffer.bytes.subarray(0, length);
 }
 
-function envelopeOf(bytes: Uint8Array, source: Source, shown: string): Envelope {
-  if (!isUtf8(bytes)) throw new TransientError(`HTTP 200 with text that is not UTF-8 (${shown})`);
+function envelopeOf(bytes: Uint8Array, source: Source, status: number, shown: string): Envelope {
+  if (!isUtf8(bytes)) throw new TransientError(`HTTP ${status} with text that is not UTF-8 (${shown})`);
   try {
     return readEnvelope(withoutMark(bytes), source);
   } catch {
-    throw new TransientError(`HTTP 200 with incomplete or invalid JSON (${shown})`);
+    throw new TransientError(`HTTP ${status} with incomplete or invalid JSON (${shown})`);
   }
 }
 
@@ -216,7 +217,7 @@ function understood(
 ): Page {
   const { status, headers, address, position, label } = about;
   const { pipeline: noun, style, error } = source;
-  const blank = status !== 200;
+  const blank = source.empty.includes(status);
   try {
     const failure = error === undefined ? undefined : value(error);
     if (isFailure(failure)) throw new Contradiction(`an error in its body (${error} holds ${kind(failure)})`);

@@ -89,7 +89,7 @@ export class SourceProbe implements Disposable {
         headers: response.headers,
         address,
         body,
-        records: response.status === 200 ? this.recordsIn(body) : [],
+        records: response.status === 200 || response.status === 206 ? this.recordsIn(body) : [],
         leaves: leavesIn(exact),
       };
     } catch (error) {

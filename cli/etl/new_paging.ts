@@ -3,6 +3,7 @@
  */
 import { linksIn } from "../../extractor/paging/link_header.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
+import { countIn } from "../../extractor/paging/style.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import type { Answer, Leaf, SourceProbe } from "./new_ask.ts";
@@ -326,7 +327,7 @@ class Finder {
   }
 
   #total(answer: Answer): Counted | undefined {
-    return this.#count(answer, TOTAL, "x-total-count", "x-total", "x-wp-total");
+    return this.#count(answer, TOTAL, "x-total-count", "x-total", "x-wp-total", "content-range");
   }
 
   #count(answer: Answer, name: RegExp, ...headers: string[]): Counted | undefined {
@@ -336,8 +337,8 @@ class Finder {
       }
     }
     for (const header of headers) {
-      const value = answer.headers.get(header);
-      if (value !== null && /^\d{1,15}$/.test(value)) return { place: { header }, count: Number(value) };
+      const count = countIn(answer.headers.get(header) ?? "");
+      if (count !== undefined) return { place: { header }, count };
     }
   }
 

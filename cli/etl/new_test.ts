@@ -151,6 +151,13 @@ const CASES: Record<string, Case> = {
     paging: { by: "link", next: "next", total: "count" },
     key: "name",
   },
+  postgrest: {
+    replica: replicas.postgrest,
+    path: "/rows",
+    header: "Prefer: count=exact",
+    paging: { by: "offset", offset: "offset", limit: "limit", size: 57, total: { header: "content-range" } },
+    key: "id",
+  },
   jira: {
     replica: replicas.jira,
     path: "/rest/api/2/search",

@@ -28,6 +28,23 @@ const STYLES: Record<string, Case> = {
     answer: ({ url }) => json({ data: { items: from(number(url, "skip")), total: 25 } }),
     requested: ["/things?limit=10&skip=0", "/things?limit=10&skip=10", "/things?limit=10&skip=20"],
   },
+  "offset with a total in Content-Range, whose pages are partial content": {
+    source: {
+      paging: {
+        by: "offset",
+        offset: "offset",
+        limit: "limit",
+        size: 10,
+        total: { header: "Content-Range" },
+      },
+    },
+    answer: ({ url }) => {
+      const skip = number(url, "offset");
+      const headers = { "content-range": `${skip}-${skip + from(skip).length - 1}/25` };
+      return Response.json(from(skip), { status: 206, headers });
+    },
+    requested: ["/things?limit=10&offset=0", "/things?limit=10&offset=10", "/things?limit=10&offset=20"],
+  },
   "offset without a total": {
     source: { paging: { by: "offset", offset: "$skip", limit: "$top", size: 10 } },
     answer: ({ url }) => json(from(number(url, "$skip"))),

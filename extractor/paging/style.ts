@@ -78,12 +78,18 @@ export class Contradiction extends TransientError {
 export function countAt(page: Answered, place: At | undefined, before?: number): number | undefined {
   const value = place === undefined || page.blank ? undefined : page.value(place);
   if (place === undefined || page.blank || (value === undefined && before !== undefined)) return before;
-  const count = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  const count = typeof value === "string" ? countIn(value) ?? value : value;
   if (typeof count === "number" && Number.isSafeInteger(count) && count >= 0) {
     if (count > 0 || page.length === 0) return count;
     throw new Contradiction(`${page.noun}, though ${placeName(place)} is 0`);
   }
   throw new NoPage(page.noun, `${placeName(place)}: wanted a whole number, found ${kind(value)}`);
+}
+
+/** The count in a text: digits, or those after the slash of a `Content-Range` such as `items 0-24/573`. */
+export function countIn(text: string): number | undefined {
+  const [, digits] = /^(?:(?:[\w-]+ )?(?:\d+-\d+|\*)\/)?(\d{1,15})$/.exec(text.trim()) ?? [];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /**

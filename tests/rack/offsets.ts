@@ -32,6 +32,16 @@ export const OFFSETS: readonly RackCase[] = [
   { name: "offset and total", seen: "DummyJSON /users", source: OFFSET, serve: () => offset },
   { name: "offset without a total", seen: "dlt #1530", source: BLIND, serve: () => offset },
   {
+    name: "206 for each page, and a total in Content-Range",
+    seen: "PostgREST count=exact",
+    source: header("Content-Range"),
+    serve: () => ({ url }) => {
+      const page = from(number(url, "skip"));
+      const range = `${number(url, "skip")}-${number(url, "skip") + page.length - 1}/25`;
+      return Response.json(page, { status: 206, headers: { "content-range": range } });
+    },
+  },
+  {
     name: "short pages: the server's own limit is below the requested one",
     seen: "Salesforce batchSize",
     source: BLIND,

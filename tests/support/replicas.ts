@@ -251,6 +251,16 @@ export const jira: Replica = ({ url }) => {
   });
 };
 
+/** 206, and `Content-Range` with the total if it is requested: https://docs.postgrest.org/en/stable/references/api/pagination_count.html */
+export const postgrest: Replica = ({ url, headers }) => {
+  const skip = number(url, "offset", 0), page = rows.slice(skip, skip + number(url, "limit", COUNT));
+  const total = headers.get("prefer") === "count=exact" ? COUNT : "*";
+  if (skip > 0 && skip >= Number(total)) return new Response("{}", { status: 416 });
+  const status = page.length < Number(total) ? 206 : 200;
+  const range = page.length === 0 ? "*" : `${skip}-${skip + page.length - 1}`;
+  return Response.json(page, { status, headers: { "content-range": `${range}/${total}` } });
+};
+
 /** Records of `numbered` sources that announce little, or announce it wrong. */
 export const rows: readonly { id: number; name: string }[] = list((at) => ({
   id: at + 1,
