@@ -1,5 +1,5 @@
 /** How requests authenticate to a source. */
-import { messageOf, PermanentError, TransientError, withoutAddress } from "../shared/errors/errors.ts";
+import { fetchFailure, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import type { ResolvedAuth } from "../shared/pipeline/resolve.ts";
 
 export interface Credentials {
@@ -123,7 +123,7 @@ class ClientCredentials implements Credentials {
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       throw new TransientError(
-        `Cannot get a token from ${new URL(this.options.token).host}: ${withoutAddress(messageOf(error))}`,
+        `Cannot get a token from ${new URL(this.options.token).host}: ${fetchFailure(error)}`,
       );
     }
   }

@@ -1,7 +1,7 @@
 /** One page of the source: requested, read completely within limits, checked, and requested again after a failure. */
 import { isUtf8 } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
-import { messageOf, PermanentError, TransientError, withoutAddress } from "../shared/errors/errors.ts";
+import { fetchFailure, PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { withoutMark } from "../shared/files/lines.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import {
@@ -269,8 +269,7 @@ function classified(error: unknown): Error {
       `Cannot reach the source: ${error.message}. Name its host in the service's --allow-net, and start a run.`,
     );
   }
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return new TransientError(`no answer: ${withoutAddress(messageOf(cause))}`);
+  return new TransientError(`no answer: ${fetchFailure(error)}`);
 }
 
 /**

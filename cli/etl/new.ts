@@ -41,7 +41,7 @@ export async function draft(
   const name = nameFrom(given, source.url);
   using probe = new SourceProbe(source, readEnv, signal);
   let first = await probe.ask();
-  if (first.status !== 200) throw new Failed(refused(first, source));
+  if (first.status !== 200 && first.status !== 206) throw new Failed(refused(first, source));
   const lists = listsIn(first.body, first.address);
   const [list] = lists;
   if (list === undefined) {
@@ -50,7 +50,7 @@ export async function draft(
         ? `The answer is no JSON (${
           first.headers.get("content-type") ?? "without a content type"
         }). Is this the address of an API?`
-        : "The answer holds no list of objects. Give the address at which the source lists its records.",
+        : "The answer holds no list of objects. Give the address at which the source lists its records, when it has some.",
     );
   }
   probe.records = list.place;

@@ -6,7 +6,7 @@ import type { AnySource } from "../../extractor/source.ts";
 import { exactJson, isExactObject, parseExact } from "../../shared/pipeline/exact_json.ts";
 import { isObject, type JsonObject } from "../../shared/pipeline/problems.ts";
 import { type ReadEnv, resolved } from "../../shared/pipeline/resolve.ts";
-import { messageOf } from "../../shared/errors/errors.ts";
+import { fetchFailure } from "../../shared/errors/errors.ts";
 import { UsageError } from "../command_line.ts";
 import { Failed } from "./command.ts";
 
@@ -94,7 +94,7 @@ export class SourceProbe implements Disposable {
       };
     } catch (error) {
       if (error instanceof Failed) throw error;
-      throw new Failed(`Cannot request ${new URL(this.source.url).origin}: ${messageOf(error)}`);
+      throw new Failed(`Cannot request ${new URL(this.source.url).origin}: ${fetchFailure(error)}`);
     }
   }
 

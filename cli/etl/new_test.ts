@@ -5,6 +5,7 @@ import { pagesOf } from "../../extractor/pages.ts";
 import { sourceOf } from "../../extractor/source.ts";
 import { loadPipelines } from "../../shared/pipeline/load.ts";
 import type { Plan } from "../../shared/pipeline/plan.ts";
+import { freePort } from "../../tests/support/free_port.ts";
 import * as replicas from "../../tests/support/replicas.ts";
 import { RECORDS, type Replica, rows } from "../../tests/support/replicas.ts";
 import { programPath } from "../services.ts";
@@ -308,6 +309,7 @@ Deno.test("an answer without a list, or one that requires credentials, is refuse
     draft(url, { name: undefined, headers, readEnv, signal });
   await assert.rejects(ask(`${source.origin}/v1/charges`), /HTTP 401\. Give its credentials: --header/);
   await assert.rejects(ask("example.org"), /wanted one that begins with https/);
+  await assert.rejects(ask(`http://127.0.0.1:${freePort()}/x`), /^Failed: Cannot request http:.*refused/);
   await assert.rejects(
     ask(`${source.origin}/x`, "Authorization: Bearer sk_live_1"),
     /looks like a secret: write '\$VARIABLE'/,

@@ -4,7 +4,7 @@
  */
 import { createHash, createHmac } from "node:crypto";
 import type { ReceiverName } from "../../shared/contracts/notifications.ts";
-import { messageOf, PermanentError, TransientError, withoutAddress } from "../../shared/errors/errors.ts";
+import { fetchFailure, PermanentError, TransientError } from "../../shared/errors/errors.ts";
 
 export interface Receiver extends ReceiverName {
   /** Path and query may hold a secret; they are sent to the host itself only. */
@@ -81,9 +81,7 @@ export async function post(
         `Cannot notify ${host}: this process lacks permission. Start it with deno task, which permits the hosts of NOTIFY_URL.`,
       );
     }
-    const why = late.signal.aborted
-      ? `no answer within ${answerWithinMs / 1_000} s`
-      : withoutAddress(messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error));
+    const why = late.signal.aborted ? `no answer within ${answerWithinMs / 1_000} s` : fetchFailure(error);
     throw new TransientError(`Cannot notify ${host}: ${why}.`);
   } finally {
     clearTimeout(timer);

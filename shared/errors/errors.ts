@@ -113,7 +113,8 @@ export function reasonsOf(error: unknown): string {
   return error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : messageOf(error);
 }
 
-/** The engine's message about a failed request without its address: path and query may hold a secret. */
-export function withoutAddress(text: string): string {
-  return text.replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");
+/** Why a request of `fetch` failed, without its address: path and query may hold a secret. */
+export function fetchFailure(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return messageOf(cause).replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");
 }

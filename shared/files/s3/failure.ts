@@ -1,5 +1,5 @@
 /** Classifies failed requests to the store as transient or permanent, by status and error code. */
-import { messageOf, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
+import { fetchFailure, NoSpace, PermanentError, TransientError } from "../../errors/errors.ts";
 import type { S3Place } from "./place.ts";
 
 /** Action and object of a request, for error messages: `read` and `data/raw_users/x.jsonl`. */
@@ -112,7 +112,7 @@ export function unanswered({ action, path }: Subject, place: S3Place, error: unk
   }
   return new TransientError(
     `Cannot ${action} ${path}: the store ${host} can't be reached, or broke off: ${
-      messageOf(error)
+      fetchFailure(error)
     }. Is it running? It will be retried.`,
     { cause: error },
   );
