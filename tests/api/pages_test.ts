@@ -36,11 +36,11 @@ test("with a token set, a browser signs in once, and GraphiQL sends it from then
       await page.goto(`http://127.0.0.1:${server.port}/graphql`);
       await shows(page, "requires a token");
       await page.type("#token", "wrong");
-      await page.click("button");
+      await page.locator("button").click();
       await shows(page, "The token is wrong.");
       await page.$eval("#token", (input) => (input as HTMLInputElement).value = "");
       await page.type("#token", TOKEN);
-      await page.click("button");
+      await page.locator("button").click();
       await shows(page, "LatestRuns");
       await run(page, "LatestRuns");
       await shows(page, '"validCount": 1');
@@ -60,11 +60,11 @@ test("Swagger UI works without internet, including a request that it sends", asy
     await withPage(async ({ page, complaints }) => {
       await page.goto(`http://127.0.0.1:${server.port}/docs`);
       await shows(page, "Runs that reached the load, newest first");
-      await page.click("#operations-default-get_etl_runs .opblock-summary-control");
+      await page.locator("#operations-default-get_etl_runs .opblock-summary-control").click();
       await page.waitForSelector(".try-out__btn");
-      await page.click(".try-out__btn");
+      await page.locator(".try-out__btn").click();
       await page.waitForSelector(".execute");
-      await page.click(".execute");
+      await page.locator(".execute").click();
       await shows(page, "etl_20261124_030007.jsonl");
       await picture(page, "swagger");
       assert.deepEqual(complaints, []);
@@ -129,7 +129,7 @@ test("the original's front end, on another origin, reads runs, query answers and
 
 /** Runs the operation with this name from the menu of the run button. */
 async function run(page: import("puppeteer-core").Page, operation: string): Promise<void> {
-  await page.click(".graphiql-execute-button");
+  await page.locator(".graphiql-execute-button").click();
   await page.waitForSelector('[role="menuitem"]');
   for (const item of await page.$$('[role="menuitem"]')) {
     if (await item.evaluate((element) => element.textContent) === operation) return await item.click();

@@ -45,7 +45,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
         await press(page, "Pause transformer");
         await shows(page, "Pause transformer?");
         await picture(page, "dashboard_question");
-        await page.click("dialog button[type=submit]");
+        await page.locator("dialog button[type=submit]").click();
         await shows(page, "transformer is paused.");
         await page.waitForSelector('aria/Resume transformer[role="button"]');
         assert.equal(await paused(), true);
@@ -61,7 +61,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
       visit(site, "/", async ({ page }) => {
         await press(page, `Redeliver run ${run.id}`);
         await shows(page, `Deliver the files of run ${run.id} again?`);
-        await page.click("dialog button[type=submit]");
+        await page.locator("dialog button[type=submit]").click();
         await shows(page, "The delivery was requested.");
         await site.pipeline.until(
           "a second delivery",
@@ -116,14 +116,14 @@ test("with a token set, a page whose session has ended asks for it and continues
   await visit(site, `/runs/${run.run_id}`, async ({ page, complaints }) => {
     await shows(page, "requires a token");
     await page.type("#token", API_TOKEN);
-    await page.click("button");
+    await page.locator("button").click();
     await shows(page, "Delivery receipt");
     // the live view's requests have to finish before the session ends
     await page.waitForNetworkIdle({ concurrency: 1, idleTime: 500 });
     const cookies = await page.browserContext().cookies();
     await page.browserContext().deleteCookie(...cookies);
     await press(page, `Redeliver run ${run.id}`);
-    await page.click("dialog button[type=submit]");
+    await page.locator("dialog button[type=submit]").click();
     await shows(page, "This API requires a token");
     await picture(page, "sign_in");
     await type(page, "Token", "wrong");

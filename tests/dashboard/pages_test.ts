@@ -60,7 +60,7 @@ test("a dead message is shown with its reason, replayed, and discarded after a c
   await visit(site, "/dead", async ({ page }) => {
     await shows(page, "channel:phase1_complete");
     await shows(page, "28 bytes");
-    await page.click("summary");
+    await page.locator("summary").click();
     await shows(page, "../etc/passwd");
     await picture(page, "dead");
     await press(page, "Send again");
@@ -69,7 +69,7 @@ test("a dead message is shown with its reason, replayed, and discarded after a c
     await page.waitForSelector("article");
     await press(page, "Discard");
     await shows(page, "Discard this message?");
-    await page.click("dialog button[type=submit]");
+    await page.locator("dialog button[type=submit]").click();
     await shows(page, "There are no dead messages.");
     assert.equal(await dead(), 0);
   });

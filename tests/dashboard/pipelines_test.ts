@@ -82,7 +82,7 @@ test("pipelines are listed and started, their runs filtered, and invalid records
           await picture(page, "pipelines_repair");
           await press(page, "Replay");
           await page.waitForSelector("dialog[open] button[type=submit]");
-          await page.click("dialog button[type=submit]");
+          await page.locator("dialog button[type=submit]").click();
           await page.waitForFunction(
             () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
           );

@@ -22,7 +22,7 @@ async function correctedRecords({ pipeline }: Site, runId: string): Promise<Raw[
 async function replay(page: Page): Promise<string> {
   await press(page, "Replay");
   await page.waitForSelector("dialog[open] button[type=submit]");
-  await page.click("dialog button[type=submit]");
+  await page.locator("dialog button[type=submit]").click();
   await shows(page, "The correction run was requested.");
   await page.waitForFunction(
     () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
@@ -102,7 +102,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
         await page.waitForSelector(".record summary");
-        await page.click(".record summary");
+        await page.locator(".record summary").click();
         const age = (await page.$$('.record input[id$=" age"]'))[1]!;
         await age.evaluate((input) => (input as HTMLInputElement).select());
         await age.type("42");
@@ -119,7 +119,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
         await page.waitForSelector(".record summary");
-        await page.click(".record summary");
+        await page.locator(".record summary").click();
         const area = (await page.waitForSelector(".record textarea"))!;
         const text = await area.evaluate((element) => element.value);
         assert.match(text, /"password": "\*\*\*"/);
@@ -182,7 +182,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
         );
         await press(page, "Discard all");
         await page.waitForSelector("dialog[open] button[type=submit]");
-        await page.click("dialog button[type=submit]");
+        await page.locator("dialog button[type=submit]").click();
         await shows(page, "No changes yet.");
         assert.equal(await page.evaluate(() => localStorage.length), 0);
       }),

@@ -63,7 +63,7 @@ export async function press(page: Page, name: string, role: "button" | "link" = 
 
 /** Replaces the content of the field with this label, or that matches the selector. */
 export async function type(page: Page, field: string, text: string): Promise<void> {
-  const found = await page.waitForSelector(/^[.#]/.test(field) ? field : `aria/${field}`);
+  const found = await page.waitForSelector(/^[.#]/.test(field) ? field : `aria/${field}`, { visible: true });
   await found!.focus();
   await page.keyboard.down("Control");
   await page.keyboard.press("a");
