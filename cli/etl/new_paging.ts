@@ -127,8 +127,7 @@ class Finder {
       for (const param of new Set([...own.filter((name) => name !== ""), ...CURSORS])) {
         const next = await this.probe.ask({ ...query, [param]: String(value) });
         if (!this.#follows(next, answer, skip)) continue;
-        const total = this.#totalOf(answer, next);
-        return { paging: { by: "cursor", param, next: place, ...more && { more }, ...total }, doubts: [] };
+        return { paging: { by: "cursor", param, next: place, ...more && { more } }, doubts: [] };
       }
     }
   }
@@ -300,7 +299,8 @@ class Finder {
 
   /**
    * The place of the total in the body, if two successive pages announce the same one, and it isn't the number of their
-   * records. A header isn't relied on: GitLab leaves it out once a list is long.
+   * records. A header isn't relied on: GitLab leaves it out once a list is long. A cursor would end at the total, which
+   * some sources cap.
    */
   #totalOf(answer: Answer, next: Answer): { total?: At } {
     const [total, again] = [this.#total(answer), this.#total(next)];

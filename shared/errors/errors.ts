@@ -116,5 +116,5 @@ export function reasonsOf(error: unknown): string {
 /** Why a request of `fetch` failed, without its address: path and query may hold a secret. */
 export function fetchFailure(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return messageOf(cause).replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");
+  return reasonsOf(cause).replace(/ for (url )?\(?https?:\/\/[^\s)]+\)?/g, "");
 }
