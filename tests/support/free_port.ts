@@ -4,8 +4,11 @@
  * @module
  */
 
-/** Below the ephemeral ports: Linux starts them at 32,768, other systems at 49,152. */
-const FIRST = 10_000, LAST = 32_767;
+/**
+ * Above the ports that `fetch` refuses, of which 10,080 is the last, and below the ephemeral ones: Linux starts them at
+ * 32,768, other systems at 49,152.
+ */
+const FIRST = 10_081, LAST = 32_767;
 
 /** Returns a free port. No connection takes it while its server is down, as it isn't an ephemeral one. */
 export function freePort(): number {
