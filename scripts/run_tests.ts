@@ -20,10 +20,10 @@ const FLAGS = [
 ];
 
 /**
- * Files that are tested at a time (variable DENO_JOBS): one more than there are processors, as most tests wait for
+ * Files that are tested at a time (variable DENO_JOBS): twice as many as there are processors, as most tests wait for
  * services and servers.
  */
-const JOBS = Math.min(availableParallelism() + 1, 8);
+const JOBS = Math.min(2 * availableParallelism(), 8);
 
 /** The files that take longest. They are started first, so that none of them runs alone at the end. */
 export const LONGEST = [
