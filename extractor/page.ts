@@ -8,6 +8,7 @@ import {
   type Announced,
   type Answered,
   Contradiction,
+  isPageStatus,
   kind,
   NoPage,
   type Position,
@@ -147,8 +148,8 @@ async function fetchOnce(
       await response.body?.cancel();
       return understood(source, about, { list: undefined, found: "nothing", value: () => undefined });
     }
-    // some sources call each page of a list partial content
-    if (status !== 200 && (status !== 206 || source.style.by === "none")) {
+    const isPart = status === 206 && source.style.by === "none";
+    if (!isPageStatus(status) || isPart) {
       await response.body?.cancel();
       throw new Refused(status, retryAfterMs(headers));
     }

@@ -3,7 +3,7 @@ import { ending, tolerance } from "./ending.ts";
 import { IdSet } from "./ids.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
-import type { Announced, Position } from "./paging/style.ts";
+import type { Announced, Position, Way } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
 /** A source counts as endless if it grows beyond twice its first total plus 10,000 records while it is read. */
@@ -76,7 +76,7 @@ export async function* pagesOf(
   const labelOf = (position: Position) => style.label?.(position) ?? `${pages + 1}`;
   const fetchAt = (position: Position): Coming => {
     const buffer = free.pop() ?? new PageBuffer();
-    const wanted = { position, label: labelOf(position), seen: () => announced, check: refuseChange };
+    const wanted = { position, label: labelOf(position), seen: () => announced, check: checkTotals };
     const asking = AbortSignal.any([signal, left.signal]);
     const page = fetchPage(source, wanted, asking, buffer);
     const coming: Coming = { position, buffer, page, isHere: false };
@@ -89,9 +89,9 @@ export async function* pagesOf(
   };
   const isResumed = () => pages === from.pages && pages > 0;
   const hasWindows = source.since?.window !== undefined;
-  const refuseChange = ({ way, records }: Page) => {
+  const checkTotals = ({ way, records }: Page) => {
     const { most } = announced;
-    const greatest = Math.max(most ?? 0, way.total ?? 0);
+    const greatest = greatestOf(announced, way);
     const all = received + (records?.length ?? 0);
     // pages by number end at the total, and may be requested before earlier ones are counted
     const isEnd = way.next === undefined && style.ahead === undefined;
@@ -164,7 +164,7 @@ export async function* pagesOf(
       pages += 1;
       empty = length === 0 ? empty + 1 : 0;
       firstTotal ??= way.total;
-      announced = { ...way, most: Math.max(announced.most ?? 0, way.total ?? 0) || way.total };
+      announced = { ...way, most: greatestOf(announced, way) };
       if (way.next === undefined) refuseFull(source, page, pages);
       else {
         refuseGrowth(source, firstTotal, received, way.total);
@@ -208,6 +208,11 @@ export async function* pagesOf(
       coming.push(fetchAt(at));
     }
   }
+}
+
+/** The greatest total up to this page; undefined if none was announced. */
+function greatestOf({ most }: Announced, { total }: Way): number | undefined {
+  return Math.max(most ?? 0, total ?? 0) || total;
 }
 
 function same(a: Position, b: Position): boolean {

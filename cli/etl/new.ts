@@ -1,7 +1,7 @@
 import { basename, join, relative } from "node:path";
 import { fetchPage, linesOf, type Page } from "../../extractor/page.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
-import type { Announced } from "../../extractor/paging/style.ts";
+import { type Announced, isPageStatus } from "../../extractor/paging/style.ts";
 import { type AnySource, sourceOf } from "../../extractor/source.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { pipelinesDir, problemsOfName } from "../../shared/pipeline/load.ts";
@@ -41,7 +41,7 @@ export async function draft(
   const name = nameFrom(given, source.url);
   using probe = new SourceProbe(source, readEnv, signal);
   let first = await probe.ask();
-  if (first.status !== 200 && first.status !== 206) throw new Failed(refused(first, source));
+  if (!isPageStatus(first.status)) throw new Failed(refused(first, source));
   const lists = listsIn(first.body, first.address);
   const [list] = lists;
   if (list === undefined) {

@@ -1,6 +1,6 @@
 /** Explores an unknown source. */
 import { Access } from "../../extractor/access.ts";
-import type { PageRequest } from "../../extractor/paging/style.ts";
+import { isPageStatus, type PageRequest } from "../../extractor/paging/style.ts";
 import { valueAt } from "../../extractor/paths.ts";
 import type { AnySource } from "../../extractor/source.ts";
 import { exactJson, isExactObject, parseExact } from "../../shared/pipeline/exact_json.ts";
@@ -89,7 +89,7 @@ export class SourceProbe implements Disposable {
         headers: response.headers,
         address,
         body,
-        records: response.status === 200 || response.status === 206 ? this.recordsIn(body) : [],
+        records: isPageStatus(response.status) ? this.recordsIn(body) : [],
         leaves: leavesIn(exact),
       };
     } catch (error) {

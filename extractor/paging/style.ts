@@ -86,9 +86,14 @@ export function countAt(page: Answered, place: At | undefined, before?: number):
   throw new NoPage(page.noun, `${placeName(place)}: wanted a whole number, found ${kind(value)}`);
 }
 
+/** Whether a status comes with a page. Some sources call each page of a list partial content. */
+export function isPageStatus(status: number): boolean {
+  return status === 200 || status === 206;
+}
+
 /** The count in a text: digits, or those after the slash of a `Content-Range` such as `items 0-24/573`. */
 export function countIn(text: string): number | undefined {
-  const [, digits] = /^(?:(?:[\w-]+ )?(?:\d+-\d+|\*)\/)?(\d{1,15})$/.exec(text.trim()) ?? [];
+  const [, digits] = /^(?:(?:[\w-]+ )?(?:\d+-\d+|\*)\/)?(\d{1,15})$/.exec(text) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 

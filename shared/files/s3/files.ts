@@ -209,14 +209,13 @@ export class S3Files implements Files {
       const from = at;
       using answer = await this.#client.open({ ...subject, method: "GET", key, headers: range, signal });
       const { headers, body, status } = answer.response;
-      if (from > 0 && status !== 206) {
-        throw new TransientError(
-          `Cannot read ${path}: it broke off at byte ${at}, and the store can't continue there. It will be retried.`,
-        );
-      }
       if (from === 0) {
         length = Number(headers.get("content-length"));
         tag = headers.get("etag");
+      } else if (status !== 206) {
+        throw new TransientError(
+          `Cannot read ${path}: it broke off at byte ${at}, and the store can't continue there. It will be retried.`,
+        );
       }
       // into one buffer: otherwise the reader allocates an array for each piece, which takes three times as long
       const reader = (body ?? new Blob().stream()).getReader({ mode: "byob" });

@@ -10,7 +10,7 @@ export interface S3Place {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Of temporary credentials. */
+  /** The token that belongs to a temporary access key. */
   readonly sessionToken?: string | undefined;
   /** Whether the bucket is in the path (`https://host/bucket/key`) instead of in the host's name. */
   readonly pathStyle: boolean;
