@@ -5,25 +5,16 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { S3Place } from "../shared/files/s3/place.ts";
 import { Line } from "../tests/support/line.ts";
 import { needing, SWIFT } from "../tests/support/needs.ts";
 import { startPostgres } from "../tests/support/postgres.ts";
 import { plainClient } from "../tests/support/redis_client.ts";
-import { startS3 } from "../tests/support/s3.ts";
+import { startS3, variablesOf } from "../tests/support/s3.ts";
 import { startS3Proxy } from "../tests/support/s3_proxy.ts";
 import { taskOf } from "../tests/support/task.ts";
 import { startPipeline } from "../tests/support/test_pipeline.ts";
 
 const test = needing("postgres", "redis-server", ...SWIFT);
-
-const variablesOf = ({ bucket, prefix, endpoint, region, accessKeyId, secretAccessKey }: S3Place) => ({
-  FILES_URL: `s3://${bucket}/${prefix}`,
-  S3_ENDPOINT: endpoint,
-  S3_REGION: region,
-  AWS_ACCESS_KEY_ID: accessKeyId,
-  AWS_SECRET_ACCESS_KEY: secretAccessKey,
-});
 
 /** Opens a line to a server that replaces the version in its replies. */
 function lineTo(port: number, version: string, other: string): Promise<Line> {

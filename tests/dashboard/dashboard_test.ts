@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { browsing, picture, shows } from "../api/browser.ts";
-import { press, startSite, type, visit } from "./site.ts";
+import { confirm, press, startSite, type, visit } from "./site.ts";
 
 const test = browsing();
 
@@ -45,7 +45,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
         await press(page, "Pause transformer");
         await shows(page, "Pause transformer?");
         await picture(page, "dashboard_question");
-        await page.locator("dialog button[type=submit]").click();
+        await confirm(page);
         await shows(page, "transformer is paused.");
         await page.waitForSelector('aria/Resume transformer[role="button"]');
         assert.equal(await paused(), true);
@@ -61,7 +61,7 @@ test("actors are paused and resumed, runs are delivered again, and a refusal is 
       visit(site, "/", async ({ page }) => {
         await press(page, `Redeliver run ${run.id}`);
         await shows(page, `Deliver the files of run ${run.id} again?`);
-        await page.locator("dialog button[type=submit]").click();
+        await confirm(page);
         await shows(page, "The delivery was requested.");
         await site.pipeline.until(
           "a second delivery",
@@ -123,7 +123,7 @@ test("with a token set, a page whose session has ended asks for it and continues
     const cookies = await page.browserContext().cookies();
     await page.browserContext().deleteCookie(...cookies);
     await press(page, `Redeliver run ${run.id}`);
-    await page.locator("dialog button[type=submit]").click();
+    await confirm(page);
     await shows(page, "This API requires a token");
     await picture(page, "sign_in");
     await type(page, "Token", "wrong");

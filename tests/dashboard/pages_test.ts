@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { browsing, picture, shows } from "../api/browser.ts";
-import { press, startSite, type, visit } from "./site.ts";
+import { confirm, press, startSite, type, visit } from "./site.ts";
 import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../support/receiver.ts";
 
 const test = browsing();
@@ -69,7 +69,7 @@ test("a dead message is shown with its reason, replayed, and discarded after a c
     await page.waitForSelector("article");
     await press(page, "Discard");
     await shows(page, "Discard this message?");
-    await page.locator("dialog button[type=submit]").click();
+    await confirm(page);
     await shows(page, "There are no dead messages.");
     assert.equal(await dead(), 0);
   });

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import assert from "node:assert/strict";
 import { browsing, picture, shows } from "../api/browser.ts";
-import { press, startSite, visit } from "./site.ts";
+import { confirm, press, startSite, visit } from "./site.ts";
 
 const test = browsing();
 
@@ -81,8 +81,7 @@ test("pipelines are listed and started, their runs filtered, and invalid records
           await shows(page, "will be valid");
           await picture(page, "pipelines_repair");
           await press(page, "Replay");
-          await page.waitForSelector("dialog[open] button[type=submit]");
-          await page.locator("dialog button[type=submit]").click();
+          await confirm(page);
           await page.waitForFunction(
             () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
           );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { browsing, picture, shows } from "../api/browser.ts";
-import { press, type Site, startSite, type, visit } from "./site.ts";
+import { confirm, press, type Site, startSite, type, visit } from "./site.ts";
 
 const test = browsing();
 
@@ -21,8 +21,7 @@ async function correctedRecords({ pipeline }: Site, runId: string): Promise<Raw[
 /** Presses Replay, confirms, and waits until the correction run ends; returns its id. */
 async function replay(page: Page): Promise<string> {
   await press(page, "Replay");
-  await page.waitForSelector("dialog[open] button[type=submit]");
-  await page.locator("dialog button[type=submit]").click();
+  await confirm(page);
   await shows(page, "The correction run was requested.");
   await page.waitForFunction(
     () => document.querySelector('[aria-label="Correction run"]')?.textContent?.includes("completed"),
@@ -101,7 +100,6 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
     "a correction that completes leaves an open editor open",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
-        await page.waitForSelector(".record summary");
         await page.locator(".record summary").click();
         const age = (await page.$$('.record input[id$=" age"]'))[1]!;
         await age.evaluate((input) => (input as HTMLInputElement).select());
@@ -118,7 +116,6 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
     "other fields are changed as JSON; a moved placeholder is refused, and so is invalid JSON",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
-        await page.waitForSelector(".record summary");
         await page.locator(".record summary").click();
         const area = (await page.waitForSelector(".record textarea"))!;
         const text = await area.evaluate((element) => element.value);
@@ -181,8 +178,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
           count - 1,
         );
         await press(page, "Discard all");
-        await page.waitForSelector("dialog[open] button[type=submit]");
-        await page.locator("dialog button[type=submit]").click();
+        await confirm(page);
         await shows(page, "No changes yet.");
         assert.equal(await page.evaluate(() => localStorage.length), 0);
       }),

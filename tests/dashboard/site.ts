@@ -61,6 +61,11 @@ export async function press(page: Page, name: string, role: "button" | "link" = 
   });
 }
 
+/** Presses the open dialog's main button. */
+export async function confirm(page: Page): Promise<void> {
+  await page.locator("dialog[open] button[type=submit]").click();
+}
+
 /** Replaces the content of the field with this label, or that matches the selector. */
 export async function type(page: Page, field: string, text: string): Promise<void> {
   const found = await page.waitForSelector(/^[.#]/.test(field) ? field : `aria/${field}`, { visible: true });

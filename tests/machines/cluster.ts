@@ -13,7 +13,7 @@ import { commandOn } from "../support/host.ts";
 import { linesOf } from "../support/output.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
-import { startS3 } from "../support/s3.ts";
+import { startS3, variablesOf } from "../support/s3.ts";
 import { startSshd } from "../support/sshd.ts";
 import { bareEnvironment } from "../support/test_pipeline.ts";
 import { type Machine, ServiceMachine } from "./machine.ts";
@@ -88,10 +88,7 @@ export async function startCluster(world: string, source: SourceSize): Promise<C
     ),
     REDIS_URL: redis.url,
     DATABASE_URL: databaseUrl,
-    FILES_URL: `s3://${place.bucket}/${place.prefix}`,
-    S3_ENDPOINT: place.endpoint,
-    AWS_ACCESS_KEY_ID: place.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
+    ...variablesOf(place),
     SFTP_HOST: sftpHost.address,
     SFTP_PORT: String(sftp.port),
     SFTP_USER: sftp.user,

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { expected } from "../support/extraction.ts";
 import { needing, SWIFT } from "../support/needs.ts";
 import { startPostgres } from "../support/postgres.ts";
-import { readObject, startS3 } from "../support/s3.ts";
+import { readObject, startS3, variablesOf } from "../support/s3.ts";
 import { startS3Proxy } from "../support/s3_proxy.ts";
 import { startPipeline } from "../support/test_pipeline.ts";
 
@@ -27,10 +27,7 @@ test("the extractor on another machine resumes the run of one that died, though 
     users: USERS,
     bad: 0.1,
     env: {
-      FILES_URL: `s3://${place.bucket}/${place.prefix}`,
-      S3_ENDPOINT: proxy.place.endpoint,
-      AWS_ACCESS_KEY_ID: place.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
+      ...variablesOf(proxy.place),
       DATABASE_URL: database,
       LEASE_SECONDS: "2",
     },

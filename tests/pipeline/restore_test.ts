@@ -5,11 +5,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { dirname } from "node:path";
-import type { Environment } from "../../cli/services.ts";
 import { needing, placeOf, SWIFT } from "../support/needs.ts";
 import { startPostgres } from "../support/postgres.ts";
-import { startS3 } from "../support/s3.ts";
+import { startS3, variablesOf } from "../support/s3.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 const test = needing("postgres", ...SWIFT);
@@ -17,8 +15,7 @@ const test = needing("postgres", ...SWIFT);
 const USERS = 208;
 
 async function run(program: string, ...args: string[]): Promise<void> {
-  const folder = dirname(await Deno.realPath(placeOf("postgres")!));
-  const { code, stderr } = await new Deno.Command(`${folder}/${program}`, { args }).output();
+  const { code, stderr } = await new Deno.Command(placeOf(program)!, { args }).output();
   assert.equal(code, 0, new TextDecoder().decode(stderr));
 }
 
@@ -26,14 +23,12 @@ test("a dump and the bucket bring back everything, and later runs are loaded aga
   await using server = await startS3();
   const place = await server.bucket();
   await using postgres = await startPostgres();
-  const env: Environment = {
-    FILES_URL: `s3://${place.bucket}/${place.prefix}`,
-    S3_ENDPOINT: place.endpoint,
-    AWS_ACCESS_KEY_ID: place.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
-  };
   const before = await postgres.createDatabase();
-  await using lost = await startPipeline({ users: USERS, bad: 0.1, env: { ...env, DATABASE_URL: before } });
+  await using lost = await startPipeline({
+    users: USERS,
+    bad: 0.1,
+    env: { ...variablesOf(place), DATABASE_URL: before },
+  });
   const rowsIn = (url: string, sql: string) => postgres.psql(sql, new URL(url).pathname.slice(1));
   const completed = (pipeline: TestPipeline, url: string, runId: string) =>
     pipeline.until(
@@ -57,7 +52,7 @@ test("a dump and the bucket bring back everything, and later runs are loaded aga
     users: USERS,
     bad: 0.1,
     sftp: "none",
-    env: { ...env, ...lost.site!.env, DATABASE_URL: after },
+    env: { ...variablesOf(place), ...lost.site!.env, DATABASE_URL: after },
     furnish: async (folder) => {
       await Deno.mkdir(`${folder}/ssh_keys`, { mode: 0o700 });
       for (const { name } of Deno.readDirSync(`${lost.folder}/ssh_keys`)) {

@@ -9,7 +9,7 @@ import { commandOf, type Service, SERVICES } from "../../cli/services.ts";
 import { POSTGRES, sharing } from "../support/engines.ts";
 import { needing, placeOf, SWIFT } from "../support/needs.ts";
 import { freePort } from "../support/free_port.ts";
-import { startS3 } from "../support/s3.ts";
+import { startS3, variablesOf } from "../support/s3.ts";
 import { startPipeline, type TestPipeline } from "../support/test_pipeline.ts";
 
 /**
@@ -120,12 +120,7 @@ if (hasHistory) {
       engine: POSTGRES,
       channel: "redis",
       bad: 0.1,
-      env: {
-        FILES_URL: `s3://${place.bucket}/${place.prefix}`,
-        S3_ENDPOINT: place.endpoint,
-        AWS_ACCESS_KEY_ID: place.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
-      },
+      env: variablesOf(place),
     });
     await Promise.all(SERVICES.map((service) => startOf(pipeline, service, `${service} of old`, old.root)));
     const runs = [await pipeline.tell()];

@@ -22,10 +22,6 @@ const cursor: Answer = ({ url }) => {
 const last: Answer = ({ url }) => items(from(number(url, "after")), { more: number(url, "after") + 10 < 25 });
 const link: Answer = ({ url }) => {
   const skip = number(url, "p");
-  return items(from(skip), { next: nextOf(skip) && `?p=${nextOf(skip)}` });
-};
-const counted: Answer = ({ url }) => {
-  const skip = number(url, "p");
   return items(from(skip), { count: 25, next: nextOf(skip) && `?p=${nextOf(skip)}` });
 };
 const header: Answer = ({ url }) => {
@@ -176,7 +172,7 @@ export const LINKED: readonly RackCase[] = [
     seen: "Django REST framework count",
     source: COUNTED,
     serve: onceAt(
-      counted,
+      link,
       ({ url }) => number(url, "p") === 0,
       () => items(from(0), { count: 25, next: null }),
     ),
@@ -188,7 +184,7 @@ export const LINKED: readonly RackCase[] = [
     source: COUNTED,
     serve: () =>
       unless(
-        counted,
+        link,
         ({ url }) => number(url, "p") === 10 ? items(from(10), { count: 90, next: null }) : undefined,
       ),
     fails: "an end after 20 things, though 90 were announced",

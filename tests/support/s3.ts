@@ -45,6 +45,16 @@ export async function startS3(host = HERE): Promise<S3Server> {
   }
 }
 
+/** Returns the variables of services that keep their files there. */
+export function variablesOf(place: S3Place) {
+  return {
+    FILES_URL: `s3://${place.bucket}/${place.prefix}`,
+    S3_ENDPOINT: place.endpoint,
+    AWS_ACCESS_KEY_ID: place.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: place.secretAccessKey,
+  };
+}
+
 /** Returns the keys in a bucket that start with `prefix`, sorted. */
 export async function keysIn(place: S3Place, prefix = ""): Promise<string[]> {
   const text = await ask(place, "GET", `?list-type=2&prefix=${encodeURIComponent(prefix)}`);

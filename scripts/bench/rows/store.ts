@@ -3,6 +3,7 @@ import { S3Files } from "../../../shared/files/s3/files.ts";
 import type { S3Place } from "../../../shared/files/s3/place.ts";
 import { startPostgres } from "../../../tests/support/postgres.ts";
 import { childrenOf, ticksOf } from "../../../tests/support/processes.ts";
+import { variablesOf } from "../../../tests/support/s3.ts";
 import { curlPages } from "../baselines.ts";
 import { rawFile } from "../fixtures.ts";
 import { type Cost, costOf, inTurn, spreadOf } from "../measure.ts";
@@ -45,15 +46,7 @@ export const store: Row = {
 
     await curlPages(await environment.source(users), users); // the source generates its users at the first request
     await using database = await startPostgres();
-    const stored = async () => {
-      const { bucket, prefix, endpoint, accessKeyId, secretAccessKey } = await server.bucket();
-      return {
-        FILES_URL: `s3://${bucket}/${prefix}`,
-        S3_ENDPOINT: endpoint,
-        AWS_ACCESS_KEY_ID: accessKeyId,
-        AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      };
-    };
+    const stored = async () => variablesOf(await server.bucket());
     const forms = {
       "a store": stored,
       "a store and PostgreSQL": async () => ({
