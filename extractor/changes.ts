@@ -4,6 +4,8 @@ import { PermanentError } from "../shared/errors/errors.ts";
 import { later } from "../shared/pipeline/moments.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import type { RecordId } from "./ids.ts";
+import { SIZES } from "./full.ts";
+import type { Position } from "./paging/style.ts";
 import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
 import { changeStanding, cursorOf, rewound, standingOf } from "./standing.ts";
@@ -34,14 +36,27 @@ export async function sinceOf(
  * after it move up by one place.
  */
 export function rangeOf(
-  { since, latest, is_latest_final, paging = "" }: Unfinished,
+  { since, latest, is_latest_final, is_counted, paging = "" }: Unfinished,
   missing: number,
 ): SinceRange | undefined {
   if (since === undefined) return undefined;
   const { from, now, of, rewinds } = since;
-  const hasGap = missing > 0 || (is_latest_final === true && ["offset", "page"].includes(paging));
-  const to = hasGap ? undefined : notAfter(latest, now);
+  const hasCounts = is_counted === true || ["offset", "page"].includes(paging);
+  const hasGap = missing > 0 || (is_latest_final === true && hasCounts);
+  const to = hasGap ? undefined : notAfter(latest, now, from);
   return { from, ...to === undefined ? {} : { to }, of, rewinds };
+}
+
+/**
+ * Whether the position of the next page counts pages or records. Many cursors and links do (`page=2`), and then miss
+ * records as offsets do.
+ */
+export function isCounted(next: Position | undefined, pages: number, received: number): boolean {
+  const counts = [pages, pages + 1, received].map(String);
+  const { cursor, link } = next ?? {};
+  if (cursor !== undefined) return counts.includes(String(cursor));
+  const query = link === undefined ? [] : [...new URL(String(link)).searchParams];
+  return query.some(([name, value]) => !SIZES.test(name) && counts.includes(value));
 }
 
 /** The records of a page. */

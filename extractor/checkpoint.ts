@@ -26,6 +26,8 @@ const Unfinished = z.object({
   records: Count,
   /** Records that were skipped because an earlier record had their id. */
   duplicates: Count,
+  /** Records that were received again in the same window of changes. */
+  window_repeats: Count.optional(),
   pages: Count,
   /**
    * Run-length encoded page sizes: how many consecutive pages added how many records each. Unknown if sizes vary much,
@@ -46,6 +48,8 @@ const Unfinished = z.object({
    * requests that change again.
    */
   is_latest_final: z.boolean().optional(),
+  /** Whether the pages were counted, so that records moved to other pages when one changed. */
+  is_counted: z.boolean().optional(),
   /** The moment since which the run requests changes, and the end of its windows; constant for the whole run. */
   since: z.object({ from: Moment, now: z.number(), of: z.string().default(""), rewinds: Count.default(0) })
     .optional(),
@@ -102,6 +106,7 @@ export const AT_START = {
   sha256: undefined,
   records: 0,
   duplicates: 0,
+  window_repeats: undefined,
   pages: 0,
   page_sizes: [],
   first_total: null,
@@ -110,6 +115,7 @@ export const AT_START = {
   total_pages: undefined,
   latest: undefined,
   is_latest_final: undefined,
+  is_counted: undefined,
   ended: undefined,
   last_page: undefined,
 } satisfies Partial<Unfinished>;

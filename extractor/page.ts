@@ -240,7 +240,7 @@ function understood(
       const more = error instanceof NoPage ? `; ${error.problem}` : "";
       throw new NoPage(noun, `${place}: wanted a list, found ${found}${more}`);
     }
-    if (isMissing || (list === null && !(way.next === undefined && way.isStatedEnd))) {
+    if (isMissing || (list === null && !((way.next === undefined || way.isWindowEnd) && way.isStatedEnd))) {
       throw new NoPage(noun, `${place}: wanted a list, found ${found}`);
     }
     const next = way.next?.link === undefined

@@ -1,9 +1,10 @@
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { ending, tolerance } from "./ending.ts";
+import { refuseFull } from "./full.ts";
 import { IdSet } from "./ids.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
-import type { Announced, Position, Way } from "./paging/style.ts";
+import { type Announced, isBeginning, type Position, type Way } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
 /** A source counts as endless if it grows beyond twice its first total plus 10,000 records while it is read. */
@@ -94,7 +95,7 @@ export async function* pagesOf(
     const greatest = greatestOf(announced, way);
     const all = received + (records?.length ?? 0);
     // pages by number end at the total, and may be requested before earlier ones are counted
-    const isEnd = way.next === undefined && style.ahead === undefined;
+    const isEnd = (way.next === undefined || way.isWindowEnd) && style.ahead === undefined;
     if (isEnd && !ending({ records: all, announced: greatest }).isComplete) {
       throw new TooFew(
         `an end after ${all} ${pipeline}, though ${greatest} were announced (if that isn't the true number, name no total)`,
@@ -165,8 +166,9 @@ export async function* pagesOf(
       empty = length === 0 ? empty + 1 : 0;
       firstTotal ??= way.total;
       announced = { ...way, most: greatestOf(announced, way) };
-      if (way.next === undefined) refuseFull(source, page, pages);
-      else {
+      const isOnly = (way.next === undefined || way.isWindowEnd) && isBeginning(style, page.position);
+      if (isOnly) refuseFull(source, page);
+      if (way.next !== undefined) {
         refuseGrowth(source, firstTotal, received, way.total);
         if (empty > MAX_EMPTY) {
           throw new BeginAgain(
@@ -232,20 +234,4 @@ function refuseGrowth(
     `Cannot reach the end of ${name}: it announced ${first} ${pipeline}, has given ${received}, and now announces ${total}. ` +
       `Make the source end (or name no total, if that isn't the true number), and start a run.`,
   );
-}
-
-/** Names of parameters for the page's size. */
-const SIZES = /limit|size|per_?page|max_?results|^\W?(?:count|first|max|rows|take|top)$/i;
-
-/** A single page that is exactly as long as requested, and names no next one, may be the first of many. */
-function refuseFull({ name, pipeline, query }: Source, { records, way }: Page, pages: number): void {
-  const length = records?.length ?? 0;
-  if (pages > 1 || way.isStatedEnd || length === 0) return;
-  for (const [parameter, value] of Object.entries(query)) {
-    if (!SIZES.test(parameter) || Number(value) !== length) continue;
-    throw new BeginAgain(
-      `Cannot tell whether page 1 of ${name} is all: it holds ${length} ${pipeline}, as many as ${parameter} asks for, and names no next page. ` +
-        `Check the definition's paging against the source (and paging.first, where it is a cursor); if there are exactly ${length}, ask for another number.`,
-    );
-  }
 }

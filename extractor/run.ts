@@ -4,11 +4,11 @@ import { getLogger } from "@logtape/logtape";
 import type { Moment } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
 import type { Files, GrowingFile } from "../shared/files/files.ts";
-import { later } from "../shared/pipeline/moments.ts";
-import { taken } from "./changes.ts";
+import { isLike, later } from "../shared/pipeline/moments.ts";
+import { isCounted, taken } from "./changes.ts";
 import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
-import { IdSet } from "./ids.ts";
+import { IdSet, type RecordId } from "./ids.ts";
 import type { Page } from "./page.ts";
 import { type ReportedPages, reportedPages, withPage } from "./page_sizes.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
@@ -90,6 +90,7 @@ export async function writeRun(
     };
     let unkept = 0;
     let unsafe: Unfinished[] = [];
+    let window: Window | undefined;
     for await (const page of pagesOf({ ...source, style }, from, signal)) {
       const { records, way } = page;
       const length = records?.length ?? 0;
@@ -98,7 +99,10 @@ export async function writeRun(
       const { isTaken, isRepeated } = taken(ids, moments, (id) => seen.add(id));
       const fresh = isTaken.filter(Boolean).length;
       const isResumed = part !== undefined && run.pages === from.pages;
-      refuseRepeated(page, fresh, run, source, isResumed && style.mayExpire === true);
+      window = windowOf(page, run, window);
+      // windows overlap at their edges: in one of them, only its own records count as repeated
+      const repeated = window === undefined ? length - fresh : window.repeated(ids);
+      refuseRepeated(page, length - repeated, window?.firstTotal ?? run.first_total, source, isResumed && style.mayExpire === true);
       let lastPage: string | undefined;
       if (records !== undefined) {
         const lines = records.intoLines((i) => isTaken[i]!);
@@ -120,7 +124,9 @@ export async function writeRun(
         total: way.total ?? null,
         most_total: way.total === undefined ? null : Math.max(run.most_total ?? 0, way.total),
         total_pages: way.pages,
+        ...window === undefined ? {} : { window_repeats: (run.window_repeats ?? 0) + repeated },
         ...reached(run, moments, isRepeated),
+        is_counted: run.is_counted || isCounted(way.next, run.pages + 1, run.last_skip + length),
         ended: way.next === undefined,
         last_page: lastPage,
       };
@@ -147,15 +153,41 @@ export async function writeRun(
  * changed, the range ends before that change, so that the next run requests it.
  */
 function reached(
-  { latest, is_latest_final }: Unfinished,
+  { latest, is_latest_final, since }: Unfinished,
   moments: readonly unknown[],
   isRepeated: readonly boolean[],
 ): Pick<Unfinished, "latest" | "is_latest_final"> {
   if (is_latest_final) return { latest, is_latest_final };
-  const isChanged = moments.some((moment, i) => isRepeated[i] && later(latest, moment) !== latest);
+  const laterOf = (one: Moment | undefined, other: unknown) => {
+    const last = later(one, other);
+    return last === one || last === undefined || isLike(since?.from ?? last, last) ? last : one;
+  };
+  const isChanged = moments.some((moment, i) => isRepeated[i] && laterOf(latest, moment) !== latest);
   return isChanged
     ? { latest, is_latest_final: true }
-    : { latest: moments.reduce<Moment | undefined>(later, latest) };
+    : { latest: moments.reduce<Moment | undefined>(laterOf, latest) };
+}
+
+/** The part of a run that requests the changes of one window. */
+interface Window {
+  readonly to: Moment;
+  /** The total on the window's first page; windows before it are included. */
+  readonly firstTotal: number | null;
+  /** How many of these ids the window had before. */
+  repeated(ids: readonly (RecordId | undefined)[]): number;
+}
+
+/** The window of `page`; undefined if the run has none. After a resume it knows only the ids received since. */
+function windowOf({ position, way }: Page, run: Unfinished, last: Window | undefined): Window | undefined {
+  const { to } = position;
+  if (to === undefined || last?.to === to) return last;
+  const seen = new IdSet();
+  const isFirst = run.pages === 0 || last !== undefined;
+  return {
+    to,
+    firstTotal: (isFirst ? way.total : run.total) ?? null,
+    repeated: (ids) => ids.filter((id) => id !== undefined && !seen.add(id)).length,
+  };
 }
 
 /** @throws BeginAgain if too many records are missing. */
@@ -164,7 +196,7 @@ function judged(run: Unfinished, source: Source): Omit<WrittenRun, "bytes" | "sh
   const total = run.total ?? records;
   const announced = run.most_total ?? run.total;
   // windows overlap at their edges, so their totals count some records twice
-  const came = source.since?.window === undefined ? records : received;
+  const came = source.since?.window === undefined ? records : received - (run.window_repeats ?? 0);
   const { missing, isComplete } = ending({ records: came, announced: announced ?? undefined });
   if (!isComplete) {
     throw new BeginAgain(
@@ -226,14 +258,20 @@ function styleOf(source: Source, run: Unfinished): Source["style"] {
 
 /**
  * Inserted records shift others to the next page, but a page of known records only needs as many insertions. Records
- * also repeat on pages that are read again after a fallen total, and in windows that overlap at their edges.
+ * also repeat on pages that are read again after a fallen total.
  */
-function refuseRepeated(page: Page, fresh: number, run: Unfinished, source: Source, mayBeExpired: boolean) {
+function refuseRepeated(
+  page: Page,
+  fresh: number,
+  firstTotal: number | null,
+  source: Source,
+  mayBeExpired: boolean,
+) {
   const held = page.records?.length ?? 0;
   const isAgain = page.position.again !== undefined;
-  if (fresh > 0 || held === 0 || isAgain || source.since?.window !== undefined) return;
+  if (fresh > 0 || held === 0 || isAgain) return;
   const { total = 0 } = page.way;
-  if (total - (run.first_total ?? total) >= held) return;
+  if (total - (firstTotal ?? total) >= held) return;
   const { label } = page;
   if (mayBeExpired) {
     throw new Outdated(

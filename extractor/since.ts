@@ -3,14 +3,23 @@ import type { Moment } from "../shared/contracts/messages.ts";
 import type { Duration } from "../shared/pipeline/mod.ts";
 import { compare, timeLike, timeOf } from "../shared/pipeline/moments.ts";
 import type { AnySource } from "./source.ts";
-import type { Position, Style } from "./paging/style.ts";
+import { isBeginning, type Position, type Style } from "./paging/style.ts";
 
 /**
- * `moment`, limited to `now` if it is an ISO time: a record dated in the future must not hide all changes until then.
+ * `moment`, limited to `now` if it is a time: a record dated in the future must not hide all changes until then. Whether
+ * numbers are times, and in which unit, shows the moment `from` that the run began at.
  */
-export function notAfter(moment: Moment | undefined, now: number): Moment | undefined {
-  const time = moment === undefined ? undefined : timeOf(moment);
-  return time !== undefined && time > now ? nowLike(moment!, now) : moment;
+export function notAfter(moment: Moment | undefined, now: number, from: Moment): Moment | undefined {
+  if (moment === undefined) return undefined;
+  if (timeOf(moment) === undefined && !isEpoch(from)) return moment;
+  const latest = nowLike(timeOf(moment) === undefined ? from : moment, now);
+  return compare(moment, latest) > 0 ? latest : moment;
+}
+
+/** Whether a number counts seconds or milliseconds since 1970, and not versions or ids: none of these years is before 1973. */
+function isEpoch(moment: Moment): boolean {
+  const number = Number(moment);
+  return number >= 1e8 && number < 1e14;
 }
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -26,7 +35,7 @@ export function durationMs(duration: Duration): number {
  */
 export function shifted(moment: Moment, ms: number): Moment {
   if (ms === 0) return moment;
-  if (typeof moment === "number") return moment + (Math.abs(moment) < 1e11 ? Math.floor(ms / 1_000) : ms);
+  if (typeof moment === "number") return moment + (isSeconds(moment) ? Math.floor(ms / 1_000) : ms);
   const time = timeOf(moment);
   // a value that is neither time nor number can't be shifted
   return time === undefined ? moment : timeLike(time + ms, moment);
@@ -44,19 +53,21 @@ export function since(
   from: Moment,
   now: number,
 ): Style {
-  const start = shifted(from, -durationMs(overlap ?? "0s"));
+  const overlapMs = durationMs(overlap ?? "0s");
+  const start = shifted(from, -overlapMs);
   const end = window === undefined ? undefined : nowLike(start, now);
   const windowMs = window === undefined ? 0 : durationMs(window);
-  const beginning = (from: Moment, announced = 0): Position => {
+  // a window begins at `from`, or earlier by the overlap
+  const beginning = (edge: Moment, from: Moment, announced = 0): Position => {
     if (end === undefined) return { ...style.begin, from };
-    const next = shifted(from, windowMs);
-    const to = compare(next, end) < 0 && compare(next, from) > 0 ? next : end;
+    const next = shifted(edge, windowMs);
+    const to = compare(next, end) < 0 && compare(next, edge) > 0 ? next : end;
     return { ...style.begin, from, to, announced };
   };
   const { ahead: _ahead, at: _at, ...alone } = style;
   return {
     ...alone,
-    begin: beginning(start),
+    begin: beginning(start, start),
     request(position) {
       const request = style.request(position);
       if ("link" in request) return request;
@@ -72,8 +83,11 @@ export function since(
     after(position, page, seen) {
       const { from, to, announced = 0 } = position;
       const before = Number(announced);
-      const inWindow = seen.total === undefined ? seen : { ...seen, total: seen.total - before };
-      const way = style.after(position, page, inWindow);
+      const way = style.after(position, page, {
+        total: seen.total === undefined ? undefined : seen.total - before,
+        pages: isBeginning(style, position) ? undefined : seen.pages,
+        most: Math.max((seen.most ?? 0) - before, 0) || undefined,
+      });
       const total = way.total === undefined ? undefined : way.total + before;
       if (way.next !== undefined) {
         return {
@@ -83,15 +97,20 @@ export function since(
         };
       }
       if (to === undefined || end === undefined || compare(to, end) >= 0) return { ...way, total };
-      return { total, next: beginning(to, total), isStatedEnd: true };
+      return { ...way, total, next: beginning(to, shifted(to, -overlapMs), total), isWindowEnd: true };
     },
   };
 }
 
 /** The time `now`, in the format of `moment`. */
 function nowLike(moment: Moment, now: number): Moment {
-  if (typeof moment === "number") return Math.abs(moment) < 1e11 ? Math.floor(now / 1_000) : now;
-  return timeLike(now, moment);
+  if (timeOf(moment) !== undefined) return timeLike(now, String(moment));
+  const number = isSeconds(moment) ? Math.floor(now / 1_000) : now;
+  return typeof moment === "number" ? number : String(number);
+}
+
+function isSeconds(moment: Moment): boolean {
+  return Math.abs(Number(moment)) < 1e11;
 }
 
 function filled(send: Readonly<Record<string, string>>, value: Moment): Record<string, string> {

@@ -181,3 +181,146 @@ Deno.test("of several versions of a record on one page the latest is taken, and 
     assert.ok(source.requested.some((path) => path.includes("since=9")), source.requested.join(" "));
   }
 });
+
+Deno.test("a value that is no time, or far in the future, doesn't hide later changes", async () => {
+  const times = { from: "2026-01-01T00:00:00Z", good: "2026-02-01T00:00:00Z", later: "2026-03-01T00:00:00Z" };
+  const seconds = { from: 1_700_000_000, good: 1_700_000_100, later: 1_795_489_300 };
+  const cases: [moments: { from: string | number; good: string | number; later: string | number }, bad: unknown][] = [
+    [times, "Invalid date"],
+    [times, "2026-13-01T00:00:00Z"],
+    [times, "31/12/2025"],
+    [seconds, 4_102_444_800],
+    [seconds, 1_700_000_100_000], // milliseconds among seconds
+    [seconds, "n/a"],
+    [{ from: "1700000000", good: "1700000100", later: "1795489300" }, "4102444800"],
+  ];
+  for (const [{ from, good, later }, bad] of cases) {
+    const all: unknown[][] = [[1, good], [2, bad]];
+    await using source = await startPaged(({ url: { searchParams: query } }) => {
+      const since = query.get("since")!;
+      const items = all.filter(([, at]) => String(at) >= since).map(([id, at]) => ({ id, at }));
+      return Response.json({ items });
+    });
+    const changes: Omit<AnySource, "url"> = {
+      records: "items",
+      paging: { by: "none" },
+      since: { field: "at", from, send: { since: "{}" } },
+    };
+    assert.deepEqual(ids((await source.extract(changes)).lines), [1, 2]);
+    all.push([3, later]);
+    assert.ok(ids((await source.extract(changes)).lines).includes(3), `${bad} hides ${later}`);
+  }
+});
+
+Deno.test("a record that was skipped as others moved up is requested by the next run too where links and cursors count pages", async () => {
+  const n = (id: number, at: number) => ({ id, at });
+  const pagings: AnySource["paging"][] = [
+    { by: "link-header" },
+    { by: "link", next: "next" },
+    { by: "cursor", param: "page", next: "next_page" },
+    { by: "cursor", param: "skip", next: "next_skip" },
+  ];
+  for (const paging of pagings) {
+    const all = Array.from({ length: 25 }, (_, i) => n(i + 1, i + 1));
+    await using source = await startPaged(({ url: { searchParams: query } }) => {
+      const since = Number(query.get("since") ?? 0);
+      const number = Number(query.get("page") ?? Number(query.get("skip") ?? 0) / 10 + 1);
+      const changed = all.filter(({ at }) => at >= since).sort((a, b) => a.at - b.at);
+      const items = changed.slice(10 * (number - 1), 10 * number);
+      if (number === 1 && all[2]!.at === 3) all[2] = n(3, 26);
+      const isLast = 10 * number >= changed.length;
+      const next = isLast ? null : `/things?per_page=10&since=${since}&page=${number + 1}`;
+      const counts = isLast ? {} : { next_page: number + 1, next_skip: 10 * number };
+      return Response.json({ items, next, ...counts }, isLast ? {} : { headers: { link: `<${next}>; rel="next"` } });
+    });
+    const numbers = { records: "items", paging, since: { field: "at", from: 0, send: { since: "{}" } } };
+    const first = await source.extract(numbers);
+    assert.ok(!ids(first.lines).includes(11), paging.by);
+    assert.ok(ids((await source.extract(numbers)).lines).includes(11), paging.by);
+  }
+});
+
+const hourly = (length: number) =>
+  Array.from({ length }, (_, i) => change(i + 1, new Date(Date.UTC(2026, 10, 10, i)).toISOString()));
+
+Deno.test("what is refused without windows is refused in each window too", async (t) => {
+  const since: AnySource["since"] = {
+    field: "at",
+    from: "2026-11-10T00:00:00.000Z",
+    send: { since: "{}" },
+    until: { until: "{}" },
+    window: "5d",
+  };
+  const offset = { by: "offset", offset: "skip", limit: "limit", size: 10 } as const;
+  const all = hourly(25);
+  const windowOf = (query: URLSearchParams) =>
+    all.filter(({ at }) => at >= query.get("since")! && at < query.get("until")!);
+  await t.step("a page that repeats the one before", async () => {
+    for (const paging of [offset, { ...offset, total: "total" }]) {
+      await using source = await startPaged(({ url: { searchParams: query } }) => {
+        const found = windowOf(query);
+        return Response.json({ items: found.slice(0, 10), total: found.length });
+      });
+      await assert.rejects(
+        source.extract({ records: "items", paging, since }),
+        /page skip=10 of .*: its 10 things were all on earlier pages/,
+      );
+    }
+  });
+  await t.step("a record that is sent again in place of another", async () => {
+    let isHidden = true;
+    await using source = await startPaged(({ url: { searchParams: query } }) => {
+      const found = windowOf(query).map((one) => isHidden && one.id === 11 ? all[9]! : one);
+      const skip = Number(query.get("skip"));
+      return Response.json({ items: found.slice(skip, skip + 10), total: found.length });
+    });
+    const windows = { records: "items", paging: { ...offset, total: "total" }, since };
+    const first = await source.extract(windows);
+    assert.equal((first.detail as { missing: number }).missing, 1);
+    isHidden = false;
+    assert.ok(ids((await source.extract(windows)).lines).includes(11));
+  });
+  await t.step("a single page that is as long as requested", async () => {
+    await using source = await startPaged(({ url: { searchParams: query } }) =>
+      Response.json({ items: windowOf(query).slice(0, 10) })
+    );
+    await assert.rejects(
+      source.extract({ records: "items", query: { limit: 10 }, paging: { by: "none" }, since }),
+      /Cannot tell whether page 1 of .* is all: it holds 10 things, as many as limit asks for/,
+    );
+  });
+  await t.step("an empty window whose list is null, or whose status has no body, is no error", async () => {
+    for (const isBlank of [true, false]) {
+      await using source = await startPaged(({ url: { searchParams: query } }) => {
+        const found = windowOf(query);
+        if (found.length === 0 && isBlank) return new Response(null, { status: 204 });
+        const page = Number(query.get("page"));
+        const items = found.length === 0 ? null : found.slice(10 * page - 10, 10 * page);
+        return Response.json({ items, pages: Math.ceil(found.length / 10) });
+      });
+      const paging = { by: "page", page: "page", pages: "pages" } as const;
+      const { lines } = await source.extract({ records: "items", paging, since, empty: [204] });
+      assert.equal(lines.length, 25);
+    }
+  });
+});
+
+Deno.test("each window begins earlier by the overlap, so that a filter without its own limits loses nothing", async () => {
+  const all = hourly(300);
+  await using source = await startPaged(({ url: { searchParams: query } }) =>
+    Response.json({ items: all.filter(({ at }) => at > query.get("since")! && at < query.get("until")!) })
+  );
+  const { lines } = await source.extract({
+    records: "items",
+    paging: { by: "none" },
+    since: {
+      field: "at",
+      from: "2026-11-10T00:00:00.000Z",
+      send: { since: "{}" },
+      until: { until: "{}" },
+      window: "5d",
+      overlap: "1h",
+    },
+  });
+  assert.deepEqual(ids(lines), all.map(({ id }) => id));
+});

@@ -24,6 +24,8 @@ export interface Way extends Omit<Announced, "most"> {
   readonly next?: Position | undefined;
   /** Whether the source explicitly said that this is the end. False if it merely sent nothing more. */
   readonly isStatedEnd?: boolean;
+  /** Whether the page is the last of its window of changes, so that the next one belongs to the next window. */
+  readonly isWindowEnd?: boolean;
 }
 
 /** An answer, as paging styles see it. */
@@ -62,6 +64,12 @@ export interface Style {
   label?(position: Position): string;
   /** The position after `records` records, for state files of earlier versions. */
   at?(records: number): Position;
+}
+
+/** Whether `position` is the source's first page, or the first one of a window of changes. */
+export function isBeginning({ begin }: Pick<Style, "begin">, position: Position): boolean {
+  const own = ({ from: _from, to: _to, announced: _announced, ...own }: Position) => JSON.stringify(own);
+  return own(begin) === own(position);
 }
 
 /** A page that contradicts itself or earlier announcements. A repeated request may get a correct page. */

@@ -10,6 +10,19 @@ export function later(one: Moment | undefined, other: unknown): Moment | undefin
   return one === undefined || compare(other, one) > 0 ? other : one;
 }
 
+/**
+ * Whether `value` is a moment of the same kind as `like`: a time, a number, or any text. A source may write "n/a" or a
+ * month 13 for one record, and as texts these would be later than every time.
+ */
+export function isLike(like: Moment, value: Moment): boolean {
+  if (timeOf(like) !== undefined) return timeOf(value) !== undefined;
+  return !isNumeric(like) || isNumeric(value);
+}
+
+function isNumeric(moment: Moment): boolean {
+  return /^-?\d+(\.\d+)?$/.test(String(moment));
+}
+
 /** Negative if `a` is earlier than `b`, positive if it is later. */
 export function compare(a: Moment, b: Moment): number {
   const [left, right] = [timeOf(a), timeOf(b)];
