@@ -35,16 +35,29 @@ export class IdSet {
 
   /** Adds `id`, a text or a safe integer. Returns whether it is new. */
   add(id: RecordId): boolean {
+    return this.#isNew(id, true);
+  }
+
+  has(id: RecordId): boolean {
+    return !this.#isNew(id, false);
+  }
+
+  #isNew(id: RecordId, isAdded: boolean): boolean {
     const hash = this.#hash;
     if (typeof id === "string") {
       hashText(id, this.#seed, hash);
       const entry = hash[2]! || 1; // 0 marks an empty slot
-      return partOf(this.#texts, hash[3]!).add(hash[0]!, hash[1]!, entry);
+      return partOf(this.#texts, hash[3]!).isNew(hash[0]!, hash[1]!, entry, isAdded);
     }
     const word = Math.floor(id / WORD); // a bit for each of 32 neighbouring ids
     const high = Math.floor(word / TWO_32) >>> 0;
     const low = word >>> 0;
-    return partOf(this.#words, mixed(low ^ mixed(high))).add(low, high, (1 << (id - word * WORD)) >>> 0);
+    return partOf(this.#words, mixed(low ^ mixed(high))).isNew(
+      low,
+      high,
+      (1 << (id - word * WORD)) >>> 0,
+      isAdded,
+    );
   }
 }
 
@@ -65,11 +78,12 @@ class Table {
   #entries = new Uint32Array(ENTRY * this.#capacity);
   #count = 0;
 
-  /** Adds `bits` under `a` and `b`. Returns whether they are new. */
-  add(a: number, b: number, bits: number): boolean {
+  /** Returns whether `bits` are new under `a` and `b`, and adds them if `isAdded`. */
+  isNew(a: number, b: number, bits: number, isAdded: boolean): boolean {
     const at = this.#placeOf(a, b);
     const before = this.#entries[at + 2]!;
     if ((before & bits) >>> 0 === bits) return false;
+    if (!isAdded) return true;
     this.#entries[at] = a;
     this.#entries[at + 1] = b;
     this.#entries[at + 2] = before | bits;

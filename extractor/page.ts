@@ -8,12 +8,14 @@ import {
   type Announced,
   type Answered,
   Contradiction,
+  isBeginning,
   isPageStatus,
   kind,
   NoPage,
   type Position,
   type Way,
 } from "./paging/style.ts";
+import type { RecordId } from "./ids.ts";
 import type { Records } from "./records.ts";
 import type { Source } from "./source.ts";
 
@@ -34,6 +36,11 @@ export class Refused extends TransientError {
   constructor(readonly status: number, retryAfterMs: number | undefined) {
     super(`HTTP ${status}`, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
+
+  /** Whether the status is about the requested page, and not about who asks or how often. */
+  get isFinal(): boolean {
+    return this.status >= 400 && this.status < 500 && ![401, 403, 408, 429].includes(this.status);
+  }
 }
 
 interface PageToFetch {
@@ -42,6 +49,8 @@ interface PageToFetch {
   readonly seen: () => Announced;
   /** Checks a page. @throws TransientError if the page can't be used and must be requested again. */
   readonly check?: (page: Page) => void;
+  /** Whether an earlier page had the record. */
+  readonly isKnown?: (id: RecordId) => boolean;
 }
 
 const log = getLogger(["etl", "extractor", "pages"]);
@@ -92,7 +101,8 @@ export async function fetchPage(
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
-      if (reasons.length > source.maxRetries) {
+      const isBeyond = page.position.beyond !== undefined && error instanceof Refused && error.isFinal;
+      if (isBeyond || reasons.length > source.maxRetries) {
         throw new PermanentError(
           `Cannot fetch page ${page.label} of ${source.name}: ${counted(reasons)}. ` +
             `The run's state is kept at ${page.label}; ${remedyFor(error)}, start a run: it resumes there.`,
@@ -113,7 +123,8 @@ export async function fetchPage(
 }
 
 const remedyFor = (error: TransientError) =>
-  error instanceof Refused && (error.status === 401 || error.status === 403)
+  error instanceof Refused &&
+    (error.status === 401 || (error.status === 403 && error.retryAfterMs === undefined))
     ? "once its definition has credentials that the source accepts"
     : "when the source works again";
 
@@ -130,7 +141,7 @@ export function linesOf({ records }: Page): string[] {
 
 async function fetchOnce(
   source: Source,
-  { position, label, seen }: PageToFetch,
+  { position, label, seen, isKnown = () => false }: PageToFetch,
   signal: AbortSignal,
   buffer: PageBuffer,
 ): Promise<Page> {
@@ -143,8 +154,8 @@ async function fetchOnce(
       AbortSignal.any([signal, late.signal]),
     );
     const { status, headers } = response;
-    const about = { status, headers, address, position, label, seen: seen() };
-    if (source.empty.includes(status)) {
+    const about = { status, headers, address, position, label, seen: seen(), isKnown };
+    if (isEmptyStatus(source, status, position)) {
       await response.body?.cancel();
       return understood(source, about, { list: undefined, found: "nothing", value: () => undefined });
     }
@@ -167,6 +178,12 @@ async function fetchOnce(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A 4xx instead of a page that a cursor or link names is no empty list: the cursor or link has expired. */
+function isEmptyStatus({ empty, style }: Source, status: number, position: Position): boolean {
+  const mayBeExpired = status >= 400 && style.mayExpire === true && !isBeginning(style, position);
+  return empty.includes(status) && !mayBeExpired;
 }
 
 /** Reads a body into `buffer`. Counts decompressed bytes, so that a small compressed answer can't fill the memory. */
@@ -212,18 +229,22 @@ function understood(
     position: Position;
     label: string;
     seen: Announced;
+    isKnown: (id: RecordId) => boolean;
   },
   { list, found, value }: Envelope,
   shown = "no body",
 ): Page {
   const { status, headers, address, position, label } = about;
   const { pipeline: noun, style, error } = source;
-  const blank = source.empty.includes(status);
+  const blank = isEmptyStatus(source, status, position);
   try {
     const failure = error === undefined ? undefined : value(error);
     if (isFailure(failure)) throw new Contradiction(`an error in its body (${error} holds ${kind(failure)})`);
     const answered: Answered = {
       length: list?.length ?? 0,
+      get repeated() {
+        return list?.ids.filter((id) => id !== undefined && about.isKnown(id)).length ?? 0;
+      },
       noun,
       blank,
       address,
@@ -282,13 +303,25 @@ function delay(delaysMs: readonly number[], failures: number): number {
 }
 
 /**
- * The delay that `Retry-After` requests, in milliseconds, at most an hour; undefined if the header is missing or can't
- * be parsed.
+ * The delay that `Retry-After` or a used up rate limit requests, in milliseconds, at most an hour; undefined if there is
+ * no such header, or it can't be parsed.
  */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
   const value = headers.get("retry-after")?.trim() ?? "";
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+  // a date has letters: Date.parse would also read "1.5", as a day of 2001
+  const isDate = /[a-z]/i.test(value);
+  const ms = isDate ? Date.parse(value) - now : value === "" ? resetMs(headers, now) : Number(value) * 1_000;
+  return Number.isNaN(ms) || (!isDate && ms < 0) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+/**
+ * The delay until a used up limit is reset, as `X-RateLimit-Reset` of GitHub and others says: in seconds, or as a time
+ * in seconds since 1970. NaN if the limit isn't used up.
+ */
+function resetMs(headers: Headers, now: number): number {
+  if (headers.get("x-ratelimit-remaining")?.trim() !== "0") return NaN;
+  const reset = Number(headers.get("x-ratelimit-reset") || NaN);
+  return reset < 1e9 ? reset * 1_000 : Math.max(reset * 1_000 - now, 0);
 }
 
 /** `HTTP 500 (3 times), HTTP 503 (once)`, in order of appearance. */

@@ -104,6 +104,19 @@ Deno.test("for a source that refuses the credentials, the error asks for others"
   }
 });
 
+Deno.test("a used up rate limit sets the delay, until it is reset", () => {
+  const at = (remaining: string, reset: string) =>
+    retryAfterMs(
+      new Headers({ "x-ratelimit-remaining": remaining, "x-ratelimit-reset": reset }),
+      Date.UTC(2026, 10, 24, 3),
+    );
+  assert.equal(at("0", String(Date.UTC(2026, 10, 24, 3, 5) / 1_000)), 300_000);
+  assert.equal(at("0", "90"), 90_000);
+  assert.equal(at("0", "0"), 0);
+  assert.equal(at("0", ""), undefined);
+  assert.equal(at("7", "90"), undefined);
+});
+
 Deno.test("Retry-After sets the delays, in seconds or as a date, up to an hour", async () => {
   await using running = await startSource({
     wrap: faults.withFaults(
@@ -121,6 +134,9 @@ Deno.test("Retry-After sets the delays, in seconds or as a date, up to an hour",
   assert.equal(at("Tue, 24 Nov 2026 03:00:30 GMT"), 30_000);
   assert.equal(at("Tue, 24 Nov 2026 02:00:00 GMT"), 0);
   assert.equal(at("soon"), undefined);
+  assert.equal(at("1.5"), 1_500);
+  assert.equal(at("-1"), undefined);
+  assert.equal(at("5, 15"), undefined);
   assert.equal(retryAfterMs(new Headers()), undefined);
 });
 

@@ -1,7 +1,7 @@
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { ending, tolerance } from "./ending.ts";
 import { refuseFull } from "./full.ts";
-import { IdSet } from "./ids.ts";
+import { IdSet, type RecordId } from "./ids.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
 import { type Announced, isBeginning, type Position, type Way } from "./paging/style.ts";
@@ -24,6 +24,8 @@ interface Progress {
   /** The total that the source announced on the run's first page; undefined before that page. */
   readonly firstTotal: number | undefined;
   readonly announced: Announced;
+  /** Whether the run has received the record. */
+  readonly isKnown?: (id: RecordId) => boolean;
 }
 
 /** A page announces a much smaller total than earlier ones, or the end long before the total, possibly by mistake. */
@@ -77,7 +79,13 @@ export async function* pagesOf(
   const labelOf = (position: Position) => style.label?.(position) ?? `${pages + 1}`;
   const fetchAt = (position: Position): Coming => {
     const buffer = free.pop() ?? new PageBuffer();
-    const wanted = { position, label: labelOf(position), seen: () => announced, check: checkTotals };
+    const wanted = {
+      position,
+      label: labelOf(position),
+      seen: () => announced,
+      check: checkTotals,
+      ...from.isKnown === undefined ? {} : { isKnown: from.isKnown },
+    };
     const asking = AbortSignal.any([signal, left.signal]);
     const page = fetchPage(source, wanted, asking, buffer);
     const coming: Coming = { position, buffer, page, isHere: false };
@@ -95,8 +103,13 @@ export async function* pagesOf(
     const greatest = greatestOf(announced, way);
     const all = received + (records?.length ?? 0);
     // pages by number end at the total, and may be requested before earlier ones are counted
-    const isEnd = (way.next === undefined || way.isWindowEnd) && style.ahead === undefined;
-    if (isEnd && !ending({ records: all, announced: greatest }).isComplete) {
+    const isOnly = pages === 0 && way.next === undefined;
+    const isEnd = isOnly || ((way.next === undefined || way.isWindowEnd) && style.ahead === undefined);
+    // while an only page is read, nothing is deleted
+    const isShort = isOnly
+      ? all < (greatest ?? 0)
+      : !ending({ records: all, announced: greatest }).isComplete;
+    if (isEnd && isShort) {
       throw new TooFew(
         `an end after ${all} ${pipeline}, though ${greatest} were announced (if that isn't the true number, name no total)`,
       );
@@ -121,11 +134,13 @@ export async function* pagesOf(
       }
     }
   };
-  const taken = async ({ page }: Coming): Promise<Page> => {
+  /** Undefined if the source refuses to go beyond its end. */
+  const taken = async ({ page }: Coming): Promise<Page | undefined> => {
     try {
       return await page;
     } catch (error) {
       const cause = error instanceof PermanentError ? error.cause : undefined;
+      if (position.beyond !== undefined && cause instanceof Refused && cause.isFinal) return undefined;
       const place = `at page ${labelOf(position)} of ${name}`;
       if (cause instanceof TooFew) {
         if (isResumed()) {
@@ -159,6 +174,7 @@ export async function* pagesOf(
       const next = coming[0]!;
       const page = await taken(next);
       coming.shift();
+      if (page === undefined) return;
       const { way } = page;
       const length = page.records?.length ?? 0;
       received += length;

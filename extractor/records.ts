@@ -1,4 +1,5 @@
 /** The records of a page: their text exactly as the source wrote it, and their ids. */
+import { Buffer } from "node:buffer";
 import { JsonBytes } from "../shared/files/json_bytes.ts";
 import { idFrom, type RecordId } from "./ids.ts";
 import { PathReader, Paths } from "./paths.ts";
@@ -40,6 +41,12 @@ export class Records {
 
   get length(): number {
     return this.ids.length;
+  }
+
+  /** Whether two records have the same text. Don't call it after `intoLines`. */
+  isSame(one: number, other: number): boolean {
+    const text = (i: number) => Buffer.from(this.bytes.subarray(this.#starts[i]!, this.#ends[i]!));
+    return text(one).equals(text(other));
   }
 
   /** The last record's value at `path`; undefined on an empty page. Don't call it after `intoLines`. */

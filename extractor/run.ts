@@ -14,7 +14,7 @@ import { type ReportedPages, reportedPages, withPage } from "./page_sizes.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { pagesOf } from "./pages.ts";
 import type { Paths } from "./paths.ts";
-import { idOf } from "./records.ts";
+import { idOf, type Records } from "./records.ts";
 import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
@@ -87,10 +87,12 @@ export async function writeRun(
         pages: run.total_pages,
         most: run.most_total ?? run.total ?? undefined,
       },
+      isKnown: (id: RecordId) => seen.has(id),
     };
     let unkept = 0;
     let unsafe: Unfinished[] = [];
     let window: Window | undefined;
+    let keyless = 0;
     for await (const page of pagesOf({ ...source, style }, from, signal)) {
       const { records, way } = page;
       const length = records?.length ?? 0;
@@ -102,11 +104,20 @@ export async function writeRun(
       window = windowOf(page, run, window);
       // windows overlap at their edges: in one of them, only its own records count as repeated
       const repeated = window === undefined ? length - fresh : window.repeated(ids);
-      refuseRepeated(page, length - repeated, window?.firstTotal ?? run.first_total, source, isResumed && style.mayExpire === true);
+      refuseRepeated(
+        page,
+        length - repeated,
+        window?.firstTotal ?? run.first_total,
+        source,
+        isResumed && style.mayExpire === true,
+      );
       let lastPage: string | undefined;
+      if (2 * fresh < length) refuseSharedKeys(records, source);
+      keyless = length > 0 && ids.every((id) => id === undefined) ? keyless + 1 : 0;
+      if (keyless > MAX_KEYLESS) refuseKeyless(page, source);
       if (records !== undefined) {
         const lines = records.intoLines((i) => isTaken[i]!);
-        if (length > 0 && ids.every((id) => id === undefined)) {
+        if (keyless > 0) {
           lastPage = refuseSame(page, lines, run, source);
         }
         await file.write(lines);
@@ -268,7 +279,7 @@ function refuseRepeated(
   mayBeExpired: boolean,
 ) {
   const held = page.records?.length ?? 0;
-  const isAgain = page.position.again !== undefined;
+  const isAgain = page.position.again !== undefined || page.position.beyond !== undefined;
   if (fresh > 0 || held === 0 || isAgain) return;
   const { total = 0 } = page.way;
   if (total - (firstTotal ?? total) >= held) return;
@@ -286,6 +297,39 @@ function refuseRepeated(
   throw new PermanentError(
     `Cannot continue at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
       `Does the source respect ${parameter}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
+  );
+}
+
+/** Records of one page with one key and other texts are several records: the key doesn't identify them. */
+function refuseSharedKeys(records: Records | undefined, source: Source): void {
+  if (records === undefined || source.since !== undefined) return;
+  const first = new Map<RecordId, number>();
+  let shared = 0;
+  records.ids.forEach((id, i) => {
+    if (id === undefined) return;
+    const before = first.get(id);
+    if (before === undefined) first.set(id, i);
+    else if (!records.isSame(before, i)) shared += 1;
+  });
+  if (shared <= records.length / 2 || records.length < FEW) return;
+  const [key] = source.recordPaths.paths;
+  throw new BeginAgain(
+    `Cannot tell the ${source.pipeline} of ${source.name} by ${key}: ${shared} of the ${records.length} on a page have the ${key} of another one, ` +
+      `and other contents. Check the definition's key against the source, and start a run.`,
+  );
+}
+
+/** A few records of a page may share a key by mistake. */
+const FEW = 10;
+
+/** After this many pages in a row without any key, no page of a source without end is known to repeat another. */
+const MAX_KEYLESS = 100;
+
+function refuseKeyless(page: Page, source: Source): never {
+  const [key] = source.recordPaths.paths;
+  throw new BeginAgain(
+    `Cannot continue after page ${page.label} of ${source.name}: none of the ${source.pipeline} on ${MAX_KEYLESS} pages has a ${key}, ` +
+      `so repeated pages can't be detected. Check the definition's key and records against the source, and start a run.`,
   );
 }
 

@@ -84,8 +84,9 @@ Deno.test("windows are requested one after the other up to now, and a run is res
     "15 20 0",
     "15 20 10",
     "20 24 0",
+    "20 24 10", // the window's only page is full, and has as many records as its total
   ]);
-  assert.ok(requested.length <= 7);
+  assert.ok(requested.length <= 8);
 });
 
 Deno.test("moments are compared as times in any zone and precision, or as numbers, and keep their format when shifted", () => {
@@ -185,7 +186,10 @@ Deno.test("of several versions of a record on one page the latest is taken, and 
 Deno.test("a value that is no time, or far in the future, doesn't hide later changes", async () => {
   const times = { from: "2026-01-01T00:00:00Z", good: "2026-02-01T00:00:00Z", later: "2026-03-01T00:00:00Z" };
   const seconds = { from: 1_700_000_000, good: 1_700_000_100, later: 1_795_489_300 };
-  const cases: [moments: { from: string | number; good: string | number; later: string | number }, bad: unknown][] = [
+  const cases: [
+    moments: { from: string | number; good: string | number; later: string | number },
+    bad: unknown,
+  ][] = [
     [times, "Invalid date"],
     [times, "2026-13-01T00:00:00Z"],
     [times, "31/12/2025"],
@@ -231,7 +235,10 @@ Deno.test("a record that was skipped as others moved up is requested by the next
       const isLast = 10 * number >= changed.length;
       const next = isLast ? null : `/things?per_page=10&since=${since}&page=${number + 1}`;
       const counts = isLast ? {} : { next_page: number + 1, next_skip: 10 * number };
-      return Response.json({ items, next, ...counts }, isLast ? {} : { headers: { link: `<${next}>; rel="next"` } });
+      return Response.json(
+        { items, next, ...counts },
+        isLast ? {} : { headers: { link: `<${next}>; rel="next"` } },
+      );
     });
     const numbers = { records: "items", paging, since: { field: "at", from: 0, send: { since: "{}" } } };
     const first = await source.extract(numbers);

@@ -4,7 +4,10 @@ import {
   countAt,
   emptyBefore,
   emptyThough,
+  moreThan,
+  OTHER_NEXT,
   type Position,
+  refuseOtherNext,
   saysEnd,
   saysMore,
   type Style,
@@ -13,25 +16,27 @@ import {
 import type { PagingBy } from "./mod.ts";
 
 /**
- * The end is reached if the source names no next cursor or says that there is no more. It is also reached at the
- * announced number of records. If that number fell, the end is an empty page after that many records. No other empty
- * page is an end.
+ * The end is reached if the source names no next cursor or says that there is no more. Unless it says that there is
+ * more, it is also reached at the announced number of different records, though not on the first page: that number may
+ * be the page's length. If the number fell, the end is an empty page after that many records. No other empty page is an
+ * end.
  */
 export function cursor(
   { param, next: nextAt, first, more: moreAt, total: totalAt }: PagingBy<"cursor">,
 ): Style {
-  const at = (cursor: string | undefined, received: number): Position => ({
+  const at = (cursor: string | undefined, received: number, repeated = 0): Position => ({
     ...cursor === undefined ? {} : { cursor },
     ...totalAt === undefined ? {} : { received },
+    ...totalAt === undefined || repeated === 0 ? {} : { repeated },
   });
   return {
     by: "cursor",
     mayExpire: true,
     begin: at(first, 0),
-    places: bodyPaths(nextAt, moreAt, totalAt),
+    places: bodyPaths(nextAt, moreAt, totalAt, ...OTHER_NEXT),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
-    after({ cursor, received }, page, seen) {
-      const soFar = (received as number | undefined ?? 0) + page.length;
+    after({ cursor, received = 0, repeated: before = 0 }, page, seen) {
+      const soFar = Number(received) + page.length;
       const total = countAt(page, totalAt, seen.total);
       const more = saysMore(page, moreAt);
       if (page.blank && moreAt !== undefined && cursor !== first) {
@@ -41,7 +46,18 @@ export function cursor(
       if (more === true && next === undefined) {
         throw emptyThough(page, `${moreAt} says that there is more`, "next cursor");
       }
-      const isReached = total !== undefined && soFar >= (page.length === 0 ? total : seen.most ?? total);
+      if (next === undefined && more === undefined && cursor === first && page.value(nextAt) === undefined) {
+        refuseOtherNext(page);
+      }
+      const repeated = Number(before) + (total === undefined ? 0 : page.repeated);
+      const most = seen.most ?? total ?? Infinity;
+      const unique = soFar - repeated;
+      const isBeyond = cursor !== first && page.repeated < page.length && unique > Math.max(most, total ?? 0);
+      if (isBeyond && more === undefined) throw moreThan(page, most);
+      const isAtTotal = page.length === 0
+        ? total !== undefined && soFar >= total
+        : unique >= most && cursor !== first;
+      const isReached = isAtTotal && more !== true;
       if (more === false || next === undefined || isReached) {
         // some sources name a next cursor only in reply to a cursor, so the first page proves nothing
         const isProof = page.length === 0 || cursor !== undefined;
@@ -51,7 +67,7 @@ export function cursor(
         };
       }
       if (total !== undefined && page.length === 0) throw emptyBefore(page, total);
-      return { next: at(next, soFar), total };
+      return { next: at(next, soFar, repeated), total };
     },
   };
 }

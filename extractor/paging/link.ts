@@ -4,7 +4,9 @@ import {
   bodyPaths,
   Contradiction,
   countAt,
+  OTHER_NEXT,
   type Position,
+  refuseOtherNext,
   saysEnd,
   type Style,
   textAt,
@@ -20,11 +22,12 @@ export function link({ next: nextAt, total: totalAt }: PagingBy<"link">): Style 
   return {
     ...STYLE,
     by: "link",
-    places: bodyPaths(nextAt, totalAt),
+    places: bodyPaths(nextAt, totalAt, ...OTHER_NEXT),
     after(_, page, seen) {
       const total = countAt(page, totalAt, seen.total);
       if (page.blank) return { total };
       const next = textAt(page, nextAt);
+      if (next === undefined && !saysEnd(page, nextAt)) refuseOtherNext(page);
       if (next === undefined) return { total, isStatedEnd: saysEnd(page, nextAt) };
       return { total, next: follow(next, page) };
     },
@@ -39,7 +42,7 @@ export function linkHeader({ rel = "next", total: totalAt }: PagingBy<"link-head
   return {
     ...STYLE,
     by: "link-header",
-    places: bodyPaths(totalAt),
+    places: bodyPaths(totalAt, ...OTHER_NEXT),
     after({ others }, page, seen) {
       const total = countAt(page, totalAt, seen.total);
       const header = page.value({ header: "link" });
@@ -49,19 +52,22 @@ export function linkHeader({ rel = "next", total: totalAt }: PagingBy<"link-head
             "no header Link, though the page before had one with more than its next page",
           );
         }
+        refuseOtherNext(page);
         return { total };
       }
       const links = linksIn(header);
       if (links === undefined) throw new Contradiction("a header Link that can't be read");
       const next = links.find(({ rels }) => rels.includes(rel.toLowerCase()));
       if (next === undefined) return { total, isStatedEnd: true };
-      const hasOthers = links.some(({ rels }) => rels.some((rel) => OTHERS.has(rel)));
+      const hasOthers = links.some(({ target, rels }) =>
+        rels.some((rel) => OTHERS.has(rel) || (rel === "last" && target !== next.target))
+      );
       return { total, next: { ...follow(next.target, page), ...hasOthers ? { others: 1 } : {} } };
     },
   };
 }
 
-/** Link relations that a last page has too. */
+/** Link relations that a last page has too; so has the page after one whose `last` isn't its `next`. */
 const OTHERS = new Set(["first", "prev", "previous"]);
 
 const STYLE = {

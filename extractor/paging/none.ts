@@ -1,21 +1,16 @@
 /** No paging: one answer contains all records. */
-import { linksIn } from "./link_header.ts";
-import { bodyPaths, Contradiction, countAt, type Style } from "./style.ts";
+import { bodyPaths, countAt, OTHER_NEXT, refuseOtherNext, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
-/** An answer whose header `Link` names a next page doesn't contain all records. */
+/** An answer that names a next page doesn't contain all records. */
 export function none({ total }: PagingBy<"none">): Style {
   return {
     by: "none",
     begin: {},
-    places: bodyPaths(total),
+    places: bodyPaths(total, ...OTHER_NEXT),
     request: () => ({ query: {} }),
     after(_, page) {
-      const header = page.value({ header: "link" });
-      const links = typeof header === "string" ? linksIn(header) ?? [] : [];
-      if (links.some(({ rels }) => rels.includes("next"))) {
-        throw new Contradiction('a next page in its header Link: wanted paging: { by: "link-header" }');
-      }
+      refuseOtherNext(page);
       return { total: countAt(page, total) };
     },
   };

@@ -1,26 +1,36 @@
 /** Paging by the number of records to skip: `?skip=200&limit=100`. */
-import { bodyPaths, Contradiction, countAt, emptyBefore, type Position, type Style } from "./style.ts";
+import {
+  bodyPaths,
+  Contradiction,
+  countAt,
+  emptyBefore,
+  isPageLength,
+  moreThan,
+  type Position,
+  type Style,
+} from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /**
  * The end is reached at the total, or, without one, at an empty page; a short page isn't an end. If the total fell,
  * records were deleted, and later records have moved to pages that were already read. As many records are requested
- * again: those before `again` were read before.
+ * again: those before `again` were read before. A total that equals the first page's length is checked by a request
+ * `beyond` it.
  */
-export function offset({ offset, limit, size, total }: PagingBy<"offset">): Style {
+export function offset({ offset, limit, size, first = 0, total }: PagingBy<"offset">): Style {
   const at = (skip: number) => ({ skip });
   return {
     by: "offset",
     begin: at(0),
     places: bodyPaths(total, offset),
     at,
-    label: ({ skip }) => `${offset}=${skip}`,
-    request: ({ skip }) => ({ query: { [limit]: String(size), [offset]: String(skip) } }),
+    label: ({ skip }) => `${offset}=${first + Number(skip)}`,
+    request: ({ skip }) => ({ query: { [limit]: String(size), [offset]: String(first + Number(skip)) } }),
     after(position, page, seen) {
       const skip = position.skip as number;
       const announced = countAt(page, total, seen.total);
       const echo = page.value(offset); // many sources echo the parameter
-      if (Number.isInteger(echo) && echo !== skip) {
+      if (Number.isInteger(echo) && echo !== first + skip) {
         throw new Contradiction(`the page ${offset}=${echo} instead`);
       }
       const received = skip + page.length;
@@ -29,6 +39,12 @@ export function offset({ offset, limit, size, total }: PagingBy<"offset">): Styl
       const again = Math.max(Number(position.again ?? 0), received);
       const fell = Math.min(skip, (seen.total ?? announced) - announced);
       if (fell > 0) return { next: to(skip - fell, again), total: announced };
+      if (position.beyond !== undefined && received - page.repeated > announced) {
+        throw moreThan(page, announced);
+      }
+      if (isPageLength(announced, page, size, skip)) {
+        return { next: { skip: received, beyond: 1 }, total: announced };
+      }
       const next = received < announced ? to(received, Number(position.again ?? 0)) : undefined;
       return { next, total: announced, isStatedEnd: next === undefined };
     },

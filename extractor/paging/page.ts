@@ -1,10 +1,13 @@
 /** Paging by page number: `?page=3&per_page=100`. */
 import {
+  type Answered,
   bodyPaths,
   Contradiction,
   countAt,
   emptyBefore,
   emptyThough,
+  isPageLength,
+  moreThan,
   type Position,
   type Style,
 } from "./style.ts";
@@ -24,6 +27,8 @@ export function page(
     ...isAnnounced ? { received } : {},
     ...number <= again ? { again } : {},
   });
+  const isSizeOf = (total: number, page: Answered, read: number) =>
+    isPageLength(total, page, Number(size?.[1] ?? 1), read - 1);
   return {
     by: "page",
     begin: at(first, 0),
@@ -56,13 +61,20 @@ export function page(
         const next = at(number - back, Math.round(before - back * length), Math.max(number, again));
         return { next, total, pages };
       }
+      if (position.beyond !== undefined && total !== undefined && received - page.repeated > total) {
+        throw moreThan(page, total);
+      }
+      if (pages === undefined && total !== undefined && isSizeOf(total, page, read)) {
+        return { next: { ...at(number + 1, received), beyond: 1 }, total };
+      }
       const isMore = pages !== undefined
         ? read < pages
         : total !== undefined
         ? received < total
         : page.length > 0;
       const isStatedEnd = pages !== undefined || total !== undefined;
-      if (isMore && page.length === 0) {
+      const isLastEmpty = pages !== undefined && read === pages && read > 1;
+      if ((isMore || isLastEmpty) && page.length === 0) {
         throw pages === undefined
           ? emptyBefore(page, total!)
           : emptyThough(page, `${pages} pages were announced`);

@@ -1,6 +1,7 @@
 /** The interface of a paging style. Pure: no clock, no network, no state. */
 import { TransientError } from "../../shared/errors/errors.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
+import { linksIn } from "./link_header.ts";
 
 /**
  * Small JSON that the checkpoint stores: `{ skip: 300 }`, `{ cursor: "…" }`, `{ link: "…" }`. Only its style interprets
@@ -32,6 +33,8 @@ export interface Way extends Omit<Announced, "most"> {
 export interface Answered {
   /** Records on the page. */
   readonly length: number;
+  /** How many of them earlier pages had; 0 if that isn't known. */
+  readonly repeated: number;
   /** The plural noun for records, for messages. */
   readonly noun: string;
   /** Whether a status stands for an empty list, so that there is no body. */
@@ -133,12 +136,55 @@ export function saysEnd(page: Answered, place: At): boolean {
   return value !== undefined && isNothing(value);
 }
 
+/** Members by which sources name a next page, or say that there is one. */
+const NEXT = [
+  ..."next next_page next_url next_page_url nextPage nextLink next_link next_cursor nextCursor".split(" "),
+  ..."next_page_token nextPageToken next_token nextToken @odata.nextLink nextRecordsUrl".split(" "),
+  ..."links.next _links.next paging.next pagination.next meta.next meta.next_page meta.next_cursor".split(
+    " ",
+  ),
+  ..."pagination.next_page pagination.next_cursor response_metadata.next_cursor".split(" "),
+];
+const MORE = [
+  ..."has_more hasMore more more_records has_next hasNext has_next_page hasNextPage".split(" "),
+  ..."meta.has_more pagination.has_more pagination.has_next paging.has_more info.more_records".split(" "),
+];
+
+/** The places that `refuseOtherNext` reads. */
+export const OTHER_NEXT: readonly string[] = [...NEXT, ...MORE];
+
+/** @throws Contradiction if the page names a next page in another place than the definition does. */
+export function refuseOtherNext(page: Answered): void {
+  if (page.blank) return;
+  const header = page.value({ header: "link" });
+  const links = typeof header === "string" ? linksIn(header) ?? [] : [];
+  if (links.some(({ rels }) => rels.includes("next"))) {
+    throw new Contradiction('a next page in its header Link: wanted paging: { by: "link-header" }');
+  }
+  const place = NEXT.find((place) => !isNothing(page.value(place))) ??
+    MORE.find((place) => page.value(place) === true);
+  if (place === undefined) return;
+  throw new Contradiction(`a next page in ${place}, which the definition's paging doesn't use`);
+}
+
 function isNothing(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === false;
 }
 
 export function emptyBefore(page: Answered, total: number): Contradiction {
   return emptyThough(page, `${total} were announced; where that isn't the true number, name no total`);
+}
+
+/** Records after the announced number of them. */
+export function moreThan(page: Answered, total: number): Contradiction {
+  return new Contradiction(
+    `more ${page.noun} than ${total}, the announced number; if that isn't the true number, name no total`,
+  );
+}
+
+/** Whether `total` may be the length of the first page, as some sources call it: that page is full, and has as many. */
+export function isPageLength(total: number, page: Answered, size: number, before: number): boolean {
+  return before === 0 && total === page.length && page.length >= size;
 }
 
 /** A page without records, although more are expected. */

@@ -72,6 +72,7 @@ const PAGING = z.discriminatedUnion("by", [
     offset: filled(),
     limit: filled(),
     size: whole(1, 10_000),
+    first: z.union([z.literal(0), z.literal(1)], "wanted 0 or 1").optional(),
     total: at().optional(),
   }),
   strict({

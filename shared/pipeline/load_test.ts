@@ -90,7 +90,7 @@ const MISTAKES: [change: Record<string, string>, ...says: RegExp[]][] = [
     source('paging: { by: "offset", offset: "skip", limt: "limit", size: 0 }'),
     /source\.paging\.limit: missing: wanted text/,
     /source\.paging\.size: 0: wanted a whole number from 1 to 10000/,
-    /source\.paging\.limt: unknown; known are by, offset, limit, size, total/,
+    /source\.paging\.limt: unknown; known are by, offset, limit, size, first, total/,
   ],
   [
     source('paging: { by: "offset", offset: "skip", limit: "limit", size: env("SIZE", 0.5) }'),

@@ -45,7 +45,7 @@ export type At = string | {
 /** How a source divides its list into pages. */
 export type Paging<T> =
   | { by: "none"; total?: At }
-  | { by: "offset"; offset: string; limit: string; size: number; total?: At }
+  | { by: "offset"; offset: string; limit: string; size: number; first?: 0 | 1; total?: At }
   | {
     by: "page";
     page: string;

@@ -286,10 +286,18 @@ export const LINKED: readonly RackCase[] = [
   {
     name: "a status for an empty list though the flag announced more",
     seen: "Mailchimp exports",
-    source: { ...FLAGGED, empty: [404] },
+    source: { ...FLAGGED, empty: [204] },
+    serve: () =>
+      unless(cursor, ({ url }) => number(url, "c") === 20 ? new Response(null, { status: 204 }) : undefined),
+    fails: "HTTP 204 with no things, though more said that there is more",
+  },
+  {
+    name: "a cursor that expires, where its status also stands for an empty list",
+    seen: "Elasticsearch scrolls",
+    source: { ...CURSOR, empty: [404] },
     serve: () =>
       unless(cursor, ({ url }) => number(url, "c") === 20 ? new Response(null, { status: 404 }) : undefined),
-    fails: "HTTP 404 with no things, though more said that there is more",
+    fails: "HTTP 404 (",
   },
   {
     name: "a total that fell below the received records, and a cursor that continues",
