@@ -13,7 +13,7 @@ import { EXIT, say, UsageError } from "../command_line.ts";
 import * as z from "zod";
 import { pause } from "../../shared/actor/backoff.ts";
 import { type Command, Failed } from "./command.ts";
-import { type Answer, Enough, listsIn, SourceProbe } from "./new_ask.ts";
+import { type Answer, listsIn, SourceProbe, Unclear } from "./new_ask.ts";
 import { findPaging, type PagingFound } from "./new_paging.ts";
 import { keyIn, recordIn } from "./new_record.ts";
 
@@ -62,7 +62,7 @@ export async function draft(
     doubts.push(`The answer has other lists too: ${lists.slice(1).map(({ place }) => place).join(", ")}.`);
   }
   const paging = await findPaging(probe, first, keyOf).catch((error): PagingFound => {
-    if (!(error instanceof Enough)) throw error;
+    if (!(error instanceof Unclear)) throw error;
     return { paging: undefined, doubts: [error.message] };
   });
   const query = { ...source.query };
