@@ -48,6 +48,11 @@ const skipped = (list: List): Replica => ({ url }) => {
   return itemsOf(listed(list.of ?? RECORDS).slice(skip, skip + size), size, list);
 };
 
+/** One answer, whatever is asked; `limit` shortens it. */
+const cut =
+  (length: number, and: Record<string, unknown> = {}, { limit = false } = {}): Replica => ({ url }) =>
+    json({ ...and, items: listed(length).slice(0, limit ? number(url, "limit", length) : length) });
+
 function test(name: string, sources: Record<string, Source>) {
   Deno.test(name, async (t) => {
     for (const [what, { replica, by, says, has, records = RECORDS }] of Object.entries(sources)) {
@@ -258,5 +263,64 @@ test("a status that means an empty list is named, and 404 is a doubt that leaves
     by: "page",
     says: /^$/,
     has: /pages: "total_pages" \},\n(?!\s*empty)/,
+  },
+});
+
+const isLast = Object.fromEntries(
+  ["isLast", "last", "done", "is_last_page", "end_of_stream", "complete", "lastPage", "endOfResults"].map((
+    flag,
+  ) => [
+    `${flag} false`,
+    { replica: cut(57, { [flag]: false }), says: new RegExp(`^${flag} is false, but no way to more`, "m") },
+  ]),
+);
+const lengths = Object.fromEntries(
+  [24, 64, 36, 48, 50].map((length) => [
+    `${length} records`,
+    { replica: cut(length), says: new RegExp(`^No way to more than the first ${length} records`, "m") },
+  ]),
+);
+
+test("one answer that may be cut makes the definition unusable", {
+  ...isLast,
+  ...lengths,
+  "a parameter shortens it": {
+    replica: cut(57, {}, { limit: true }),
+    says: /^limit shortens the list, but no way to more than the first 57 records/m,
+  },
+  "a parameter shortens it, and the page's count": {
+    replica: cut(57, { resultCount: 57 }, { limit: true }),
+    says: /^limit shortens the list, but/m,
+  },
+  "the page's count": {
+    replica: cut(50, { resultCount: 50 }),
+    says: /^No way to more than the first 50 records/m,
+  },
+  "the page's count, and a greater total": {
+    replica: cut(57, { count: 57, total: 400 }),
+    says: /^total says 400, but no way to more/m,
+  },
+  "a number of pages": {
+    replica: cut(57, { total_pages: 3 }),
+    says: /^total_pages says 3, but no way to more/m,
+  },
+  "a next page that nothing leads to": {
+    replica: cut(57, { paging: { next: { key: "x" } } }),
+    says: /^paging\.next\.key names a next page, but no way to more/m,
+  },
+  "a flag that it is truncated": {
+    replica: cut(57, { IsTruncated: true }),
+    says: /^IsTruncated is true, but no way to more/m,
+  },
+  "a parameter shortens it, and the total is its length": {
+    replica: cut(57, { total: 57 }, { limit: true }),
+    by: "none",
+    says: /^$/,
+    has: /total: "total"/,
+  },
+  "flags that it is the end": {
+    replica: cut(57, { isLast: true, done: true, next: null, has_more: false, total_pages: 1 }),
+    by: "none",
+    says: /^Nothing that was tried gave other records than these 57/m,
   },
 });

@@ -7,7 +7,7 @@ import type { At } from "../../shared/pipeline/mod.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import type { Answer, Leaf, SourceProbe } from "./new_ask.ts";
 import { endOf, type PagedList, type Query, shortening } from "./new_end.ts";
-import { moreIn, pagesIn, says, totalIn, totalInBody } from "./new_says.ts";
+import { cutIn, isTotal, moreIn, pagesIn, totalIn, totalInBody } from "./new_says.ts";
 
 export interface PagingFound {
   /** Undefined without proof of any paging style. */
@@ -57,6 +57,9 @@ const LASTS = [
 
 const MOST_CURSORS = 3;
 
+/** An answer with a multiple of one of them may be a page. */
+const PAGE_LENGTHS = [5, 8, 12];
+
 /** `keyOf` distinguishes records. */
 export async function findPaging(
   probe: SourceProbe,
@@ -73,7 +76,7 @@ export async function findPaging(
     await finder.last(size) ??
     await finder.offset(size) ??
     await finder.page(size) ??
-    finder.nothing(first.records.length);
+    finder.nothing(size);
 }
 
 class Finder {
@@ -227,27 +230,27 @@ class Finder {
   }
 
   /** No paging was found. A source that says that it has no more is believed; a full page proves nothing. */
-  nothing(length: number): PagingFound {
+  nothing(size: string | undefined): PagingFound {
+    const { length } = this.first.records;
     const total = totalIn(this.first);
-    if (moreIn(this.first) === undefined && (total === undefined || total.count === length)) {
-      const doubts = [
-        `Nothing that was tried gave other records than these ${length}. Are these all records?`,
-      ];
-      const isFull = length % 5 === 0 || length < 2; // typical page lengths
-      // "count" may be the length of the page
-      const isWhole = total !== undefined && typeof total.place === "string" &&
-        !/(^|\.)(count|size)$/i.test(total.place);
-      if (isWhole || !isFull) {
-        return {
-          paging: { by: "none", ...total !== undefined && { total: total.place } },
-          doubts: isWhole && !isFull ? [] : doubts,
-        };
-      }
+    const isWhole = total?.count === length && typeof total.place === "string" && isTotal(total.place);
+    const cut = cutIn(this.first) ??
+      (size !== undefined && !isWhole ? `${size} shortens the list` : undefined);
+    const isFull = length < 2 || PAGE_LENGTHS.some((typical) => length % typical === 0);
+    if (cut === undefined && (isWhole || !isFull)) {
+      return {
+        paging: { by: "none", ...total !== undefined && { total: total.place } },
+        doubts: isWhole && !isFull
+          ? []
+          : [`Nothing that was tried gave other records than these ${length}. Are these all records?`],
+      };
     }
-    const but = total !== undefined && total.count > length ? `, though ${says(total)}` : "";
+    const what = `o way to more than the first ${length} records was found`;
     return {
       paging: undefined,
-      doubts: [`No way to more than the first ${length} records was found${but}.`],
+      doubts: [
+        `${cut === undefined ? "N" : `${cut}, but n`}${what}. Look for it in the source's documentation.`,
+      ],
     };
   }
 

@@ -9,6 +9,11 @@ export interface Counted {
 }
 
 const MORE = /^(has_?more|more|has_?next(_?page)?|more_?(results|records)?_?available)$/i;
+const CUT = /^(is_?)?truncated$|^exceeded_?transfer_?limit$/i;
+const LAST =
+  /^(is_?)?((last|final)(_?(page|batch|chunk))?|done|complete|completed|finished|exhausted|eof|(at_?)?end|end_?of_?\w+|no_?more)$/i;
+const NEXT =
+  /(^|[._-])next([._-]?(page|cursor|token|link|url|uri|href|offset|marker|start|index|key|records?_?url|after|id))*$/i;
 const TOTAL =
   /^(@odata\.)?(total|count|(total|result|record|item)[-_]?(count|results|records|hits|items|elements|size)|num_?found|records_?total)$/i;
 const PAGES = /^(total_?pages|pages|page_?count|last_?page|num_?pages)$/i;
@@ -18,8 +23,22 @@ export function moreIn(answer: Answer): string | undefined {
   return answer.leaves.find(({ key, value }) => MORE.test(key) && value === true)?.place;
 }
 
+/** What says that there are more records than the answer's, in words. */
+export function cutIn(answer: Answer): string | undefined {
+  for (const { place, key, value } of answer.leaves) {
+    if (value === true && (MORE.test(key) || CUT.test(key))) return `${place} is true`;
+    if (value === false && LAST.test(key)) return `${place} is false`;
+    const isNamed = typeof value === "string" ? value !== "" : typeof value === "number" && value > 0;
+    if (isNamed && NEXT.test(place)) return `${place} names a next page`;
+  }
+  const pages = pagesIn(answer);
+  if (pages !== undefined && pages.count > 1) return says(pages);
+  const total = totalIn(answer);
+  if (total !== undefined && total.count > answer.records.length) return says(total);
+}
+
 /** Whether a name is that of a total. Others, such as count, may mean the page's length. */
-function isTotal(place: At): boolean {
+export function isTotal(place: At): boolean {
   return /total|num_?found/i.test(nameOf(place).split(".").at(-1)!);
 }
 
