@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fetchFirst } from "../extractor/page.ts";
+import { firstPage } from "../extractor/pages.ts";
 import { type Patience, patienceOf, sourceOf } from "../extractor/source.ts";
 import { notifyOptionsOf, sftpOptionsOf } from "../saver/config.ts";
 import { sftpDelivery } from "../saver/delivery/sftp.ts";
@@ -136,7 +136,7 @@ function sourceChecks({ plans, broken }: Pipelines, patience: Patience, readEnv:
       async look() {
         using source = sourceOf(plan, { ...patience, maxRetries: 0 }, readEnv);
         try {
-          const { way, records } = await fetchFirst(source, new AbortController().signal);
+          const { way, records } = await firstPage(source, new AbortController().signal);
           return `${source.name}, ${way.total ?? `a page of ${records?.length ?? 0}`} ${name}`;
         } catch (error) {
           // the cause is about this request; the error around it is about a run, and there is none

@@ -128,11 +128,6 @@ const remedyFor = (error: TransientError) =>
     ? "once its definition has credentials that the source accepts"
     : "when the source works again";
 
-/** The first page. @throws as `fetchPage`. */
-export function fetchFirst(source: Source, signal: AbortSignal): Promise<Page> {
-  return fetchPage(source, { position: source.style.begin, label: "1", seen: () => ({}) }, signal);
-}
-
 /** The records of a page as texts. Call it only once. */
 export function linesOf({ records }: Page): string[] {
   const text = new TextDecoder().decode(records?.intoLines(() => true));

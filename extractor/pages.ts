@@ -28,6 +28,10 @@ interface Progress {
   readonly isKnown?: (id: RecordId) => boolean;
 }
 
+export function startOf({ style }: Source): Progress {
+  return { position: style.begin, received: 0, pages: 0, firstTotal: undefined, announced: {} };
+}
+
 /** A page announces a much smaller total than earlier ones, or the end long before the total, possibly by mistake. */
 class TooFew extends TransientError {
   override readonly name: string = "TooFew";
@@ -43,6 +47,14 @@ interface Coming {
 interface TurnedPage extends Page {
   /** Whether the next page has been fetched too, so that both can be saved at once. Only with concurrent requests. */
   readonly isNextHere: boolean;
+}
+
+/** The first page. @throws as `pagesOf` */
+export async function firstPage(source: Source, signal: AbortSignal): Promise<Page> {
+  const pages = pagesOf({ ...source, concurrency: 1 }, startOf(source), signal);
+  const { value } = await pages.next();
+  await pages.return(undefined);
+  return value!;
 }
 
 /**

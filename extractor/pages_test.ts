@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { startSource } from "../local/source.ts";
 import * as faults from "../tests/support/faulty_source.ts";
-import { usersSource } from "../tests/support/extraction.ts";
-import { pagesOf } from "./pages.ts";
+import { sourceIn, usersSource } from "../tests/support/extraction.ts";
+import { numbered, startPaged } from "../tests/support/paged_source.ts";
+import { thingsOf } from "../tests/support/things.ts";
+import { firstPage, pagesOf } from "./pages.ts";
 
 const FOREVER = new AbortController().signal;
 
@@ -71,4 +73,13 @@ Deno.test("a reader that stops early ends the request in flight", async () => {
     assert.equal(page.position.skip, 0);
     break;
   }
+});
+
+Deno.test("a first page that no run would take as the only one is refused when it is tried", async () => {
+  await using paged = await startPaged(() => Response.json(numbered(10)));
+  using source = sourceIn(
+    thingsOf({ query: { limit: 10 }, paging: { by: "none" } }, `${paged.origin}/things`),
+    {},
+  );
+  await assert.rejects(firstPage(source, FOREVER), /as many as limit asks for, and names no next page/);
 });

@@ -1,7 +1,8 @@
 import { basename, join, relative } from "node:path";
-import { fetchPage, linesOf, type Page } from "../../extractor/page.ts";
+import { linesOf } from "../../extractor/page.ts";
+import { pagesOf, startOf } from "../../extractor/pages.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
-import { type Announced, isPageStatus } from "../../extractor/paging/style.ts";
+import { isPageStatus } from "../../extractor/paging/style.ts";
 import { type AnySource, sourceOf } from "../../extractor/source.ts";
 import { messageOf } from "../../shared/errors/errors.ts";
 import { pipelinesDir, problemsOfName } from "../../shared/pipeline/load.ts";
@@ -13,7 +14,7 @@ import { EXIT, say, UsageError } from "../command_line.ts";
 import * as z from "zod";
 import { pause } from "../../shared/actor/backoff.ts";
 import { type Command, Failed } from "./command.ts";
-import { type Answer, Enough, listsIn, SourceProbe } from "./new_ask.ts";
+import { type Answer, listsIn, SourceProbe, Unclear } from "./new_ask.ts";
 import { findPaging, type PagingFound } from "./new_paging.ts";
 import { keyIn, recordIn } from "./new_record.ts";
 
@@ -62,7 +63,7 @@ export async function draft(
     doubts.push(`The answer has other lists too: ${lists.slice(1).map(({ place }) => place).join(", ")}.`);
   }
   const paging = await findPaging(probe, first, keyOf).catch((error): PagingFound => {
-    if (!(error instanceof Enough)) throw error;
+    if (!(error instanceof Unclear)) throw error;
     return { paging: undefined, doubts: [error.message] };
   });
   const query = { ...source.query };
@@ -198,24 +199,17 @@ async function walked(
   using probe = sourceOf(planOf(definition), patience, readEnv);
   const records: JsonObject[] = [];
   const known = new Set<string>();
-  let position = probe.style.begin;
-  let announced: Announced = {};
-  for (let at = 0; at < PAGES; at++) {
-    const page: Page = await fetchPage(
-      probe,
-      { position, label: `${at + 1}`, seen: () => announced },
-      signal,
-    );
+  let pages = 0;
+  for await (const page of pagesOf(probe, startOf(probe), signal)) {
+    pages += 1;
     for (const line of linesOf(page)) {
       const record = JSON.parse(line);
       const text = JSON.stringify(record[key] ?? record);
-      if (known.has(text)) throw new Failed(`page ${at + 1} has a record that an earlier one has`);
+      if (known.has(text)) throw new Failed(`page ${pages} has a record that an earlier one has`);
       known.add(text);
       if (isObject(record)) records.push(record);
     }
-    announced = page.way;
-    if (page.way.next === undefined) break;
-    position = page.way.next;
+    if (pages === PAGES || page.way.next?.beyond !== undefined) break;
   }
   return records;
 }

@@ -22,6 +22,8 @@ export interface Answer {
   readonly headers: Headers;
   readonly address: URL;
   readonly body: unknown;
+  /** What is at the source's path; undefined if nothing is. */
+  readonly list: unknown;
   /** The records at the source's path; empty if there are none. */
   readonly records: readonly JsonObject[];
   /** All other values, except those in lists. */
@@ -32,8 +34,8 @@ const MOST_REQUESTS = 120;
 const TIMEOUT_MS = 20_000;
 const MOST_BYTES = 50_000_000;
 
-/** The limit of requests has been reached. */
-export class Enough extends Failed {}
+/** The paging can't be found out. */
+export class Unclear extends Failed {}
 
 export class SourceProbe implements Disposable {
   requests = 0;
@@ -48,8 +50,8 @@ export class SourceProbe implements Disposable {
   }
 
   /**
-   * Sends a request with further parameters. @throws Failed if the source is unreachable, or after the last allowed
-   * request.
+   * Sends a request with further parameters. @throws Failed if the source is unreachable; Unclear after the last
+   * allowed request.
    */
   ask(query: Readonly<Record<string, string>> = {}): Promise<Answer> {
     return this.#ask({ query });
@@ -61,7 +63,7 @@ export class SourceProbe implements Disposable {
 
   async #ask(request: PageRequest): Promise<Answer> {
     if (++this.requests > MOST_REQUESTS) {
-      throw new Enough(`${MOST_REQUESTS} requests were not enough to find out its paging.`);
+      throw new Unclear(`${MOST_REQUESTS} requests were not enough to find out its paging.`);
     }
     const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     try {
@@ -89,6 +91,7 @@ export class SourceProbe implements Disposable {
         headers: response.headers,
         address,
         body,
+        list: this.#listIn(body),
         records: isPageStatus(response.status) ? this.recordsIn(body) : [],
         leaves: leavesIn(exact),
       };
@@ -99,8 +102,12 @@ export class SourceProbe implements Disposable {
   }
 
   recordsIn(body: unknown): JsonObject[] {
-    const list = this.records === undefined ? body : valueAt(body, this.records);
+    const list = this.#listIn(body);
     return Array.isArray(list) ? list.filter(isObject) : [];
+  }
+
+  #listIn(body: unknown): unknown {
+    return this.records === undefined ? body : valueAt(body, this.records);
   }
 
   [Symbol.dispose](): void {

@@ -3,10 +3,11 @@
  */
 import { linksIn } from "../../extractor/paging/link_header.ts";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
-import { countIn } from "../../extractor/paging/style.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
 import type { JsonObject } from "../../shared/pipeline/problems.ts";
 import type { Answer, Leaf, SourceProbe } from "./new_ask.ts";
+import { endOf, type PagedList, type Query, shortening } from "./new_end.ts";
+import { cutIn, isTotal, moreIn, pagesIn, totalIn, totalInBody } from "./new_says.ts";
 
 export interface PagingFound {
   /** Undefined without proof of any paging style. */
@@ -16,12 +17,6 @@ export interface PagingFound {
   readonly doubts: readonly string[];
 }
 
-type Query = Readonly<Record<string, string>>;
-
-const MORE = /^(has_?more|more|has_?next(_?page)?|more_?(results|records)?_?available)$/i;
-const TOTAL =
-  /^(@odata\.)?(total|count|(total|result|record|item)[-_]?(count|results|records|hits|items|elements|size)|num_?found|records_?total)$/i;
-const PAGES = /^(total_?pages|pages|page_?count|last_?page|num_?pages)$/i;
 const CURSOR = /cursor|token|continuation|marker|after|bookmark|scroll|^next|^offset$/i;
 
 const SIZES = [
@@ -62,6 +57,9 @@ const LASTS = [
 
 const MOST_CURSORS = 3;
 
+/** An answer with a multiple of one of them may be a page. */
+const PAGE_LENGTHS = [5, 8, 12];
+
 /** `keyOf` distinguishes records. */
 export async function findPaging(
   probe: SourceProbe,
@@ -69,7 +67,6 @@ export async function findPaging(
   keyOf: (record: JsonObject) => string,
 ): Promise<PagingFound> {
   const finder = new Finder(probe, first, keyOf);
-  const { length } = first.records;
   const announced = await finder.announced(first, {});
   if (announced !== undefined) return announced;
   // a list on one page shows its paging only in smaller pages
@@ -79,7 +76,7 @@ export async function findPaging(
     await finder.last(size) ??
     await finder.offset(size) ??
     await finder.page(size) ??
-    finder.nothing(length);
+    finder.nothing(size);
 }
 
 class Finder {
@@ -121,7 +118,7 @@ class Finder {
       }
       if (!isOwn(value)) return this.#foreign(value);
     }
-    const more = this.#more(answer);
+    const more = moreIn(answer);
     for (const { place, key, value } of named.filter(isCursor).slice(0, MOST_CURSORS)) {
       const own = [key, key.replace(/^next[-_]?/i, "").replace(/^./, (letter) => letter.toLowerCase())];
       for (const param of new Set([...own.filter((name) => name !== ""), ...CURSORS])) {
@@ -144,7 +141,7 @@ class Finder {
       ) {
         const next = await this.probe.ask({ ...query, [param]: String(value) });
         if (!this.#follows(next, answer, answer.records.length)) continue;
-        const total = this.#total(answer)?.place;
+        const total = totalIn(answer)?.place;
         return {
           paging: { by: "cursor", param, first: "*", next: place, ...total !== undefined && { total } },
           doubts: total === undefined
@@ -160,8 +157,8 @@ class Finder {
     const [one, two] = this.first.records;
     const field = one === undefined ? undefined : this.#field(one);
     if (two === undefined || field === undefined) return;
-    const more = this.#more(this.first) ??
-      this.#more(await this.probe.ask(size === undefined ? {} : { [size]: "1" }));
+    const more = moreIn(this.first) ??
+      moreIn(await this.probe.ask(size === undefined ? {} : { [size]: "1" }));
     for (const param of LASTS) {
       const answer = await this.probe.ask({ [param]: String(one![field]) });
       // the second record must follow the first one
@@ -175,21 +172,17 @@ class Finder {
     if (limit === undefined) return;
     for (const offset of this.#hinted(OFFSETS)) {
       if (!this.#is(await this.probe.ask({ [limit]: "1", [offset]: "1" }), 1)) continue;
-      const total = this.#total(this.first);
-      const beyond = async (skip: number) =>
-        (await this.probe.ask({ [limit]: "1", [offset]: `${skip}` })).records.length;
-      const isTrue = total !== undefined && await beyond(total.count) === 0 &&
-        await beyond(total.count - 1) === 1;
-      return {
-        paging: {
-          by: "offset",
-          offset,
-          limit,
-          size: await this.#pageSize(limit),
-          ...isTrue && { total: total.place },
-        },
-        doubts: total === undefined || isTrue ? [] : [untrue(total)],
+      const list: PagedList = {
+        ask: (query) => this.probe.ask(query),
+        requests: `${offset} requests records`,
+        step: 1,
+        page: (index) => ({ [limit]: "1", [offset]: `${index}` }),
+        tail: (total) => ({ query: { [limit]: "2", [offset]: `${total - 1}` }, room: 2, length: 1 }),
       };
+      const { total, empty, doubts } = await endOf(list, { total: totalIn(this.first) });
+      const size = await this.#pageSize(limit);
+      const paging = { by: "offset", offset, limit, size, ...total !== undefined && { total } } as const;
+      return { paging, ...empty && { empty }, doubts };
     }
   }
 
@@ -203,62 +196,61 @@ class Finder {
       if (first === undefined) continue;
       const second = first === 0 ? one : await at(param, 2);
       if (!this.#follows(second, this.first, step)) continue;
-      const pages = this.#count(second, PAGES, "x-wp-totalpages", "x-total-pages");
-      const total = this.#total(second);
-      const beyond = await at(param, 1_000_000_000);
-      const isEnd = beyond.records.length === 0;
-      const isTrue = pages !== undefined && (await at(param, first + pages.count - 1)).records.length > 0 &&
-        (await at(param, first + pages.count)).records.length === 0;
-      const isWhole = !isTrue && total !== undefined && size !== undefined &&
-        (await at(param, first + total.count - 1)).records.length === 1 &&
-        (await at(param, first + total.count)).records.length === 0;
-      const doubts: string[] = [];
-      if (pages !== undefined && !isTrue) doubts.push(untrue(pages));
-      const isAnnounced = isTrue || isWhole;
-      if (!isAnnounced && !(isEnd && [200, 404].includes(beyond.status))) {
-        return {
-          paging: undefined,
-          doubts: [`${param} requests a page, but nothing shows which is the last one.`],
-        };
-      }
+      const list: PagedList = {
+        ask: (query) => this.probe.ask(query),
+        requests: `${param} requests a page`,
+        step,
+        page: (index) => ({ ...query, [param]: `${first + index}` }),
+        ...size !== undefined && {
+          tail(total) {
+            const room = shortening(total);
+            const page = first + Math.ceil(total / room) - 1;
+            return { query: { [size]: `${room}`, [param]: `${page}` }, room, length: total % room };
+          },
+        },
+      };
+      const total = totalIn(second);
+      const isOfPage = total?.count === second.records.length;
+      const { empty, doubts, ...announced } = await endOf(list, {
+        total: isOfPage ? undefined : total,
+        pages: pagesIn(second),
+      });
       return {
         paging: {
           by: "page",
           page: param,
           ...first === 0 && { first },
           ...size !== undefined && { size: [size, await this.#pageSize(size)] as const },
-          ...isTrue ? { pages: pages.place } : isWhole ? { total: total.place } : {},
+          ...announced,
         } as AnyPaging,
-        ...!isAnnounced && beyond.status === 404 && { empty: [404] },
+        ...empty && { empty },
         doubts,
       };
     }
   }
 
   /** No paging was found. A source that says that it has no more is believed; a full page proves nothing. */
-  nothing(length: number): PagingFound {
-    const total = this.#total(this.first);
-    if (this.#more(this.first) === undefined && (total === undefined || total.count === length)) {
-      const doubts = [
-        `Nothing that was tried gave other records than these ${length}. Are these all records?`,
-      ];
-      const isFull = length % 5 === 0 || length < 2; // typical page lengths
-      // "count" may be the length of the page
-      const isWhole = total !== undefined && typeof total.place === "string" &&
-        !/(^|\.)(count|size)$/i.test(total.place);
-      if (isWhole || !isFull) {
-        return {
-          paging: { by: "none", ...total !== undefined && { total: total.place } },
-          doubts: isWhole && !isFull ? [] : doubts,
-        };
-      }
+  nothing(size: string | undefined): PagingFound {
+    const { length } = this.first.records;
+    const total = totalIn(this.first);
+    const isWhole = total?.count === length && typeof total.place === "string" && isTotal(total.place);
+    const cut = cutIn(this.first) ??
+      (size !== undefined && !isWhole ? `${size} shortens the list` : undefined);
+    const isFull = length < 2 || PAGE_LENGTHS.some((typical) => length % typical === 0);
+    if (cut === undefined && (isWhole || !isFull)) {
+      return {
+        paging: { by: "none", ...total !== undefined && { total: total.place } },
+        doubts: isWhole && !isFull
+          ? []
+          : [`Nothing that was tried gave other records than these ${length}. Are these all records?`],
+      };
     }
-    const says = total !== undefined && total.count > length
-      ? `, though ${nameOf(total.place)} says ${total.count}`
-      : "";
+    const what = `o way to more than the first ${length} records was found`;
     return {
       paging: undefined,
-      doubts: [`No way to more than the first ${length} records was found${says}.`],
+      doubts: [
+        `${cut === undefined ? "N" : `${cut}, but n`}${what}. Look for it in the source's documentation.`,
+      ],
     };
   }
 
@@ -303,10 +295,10 @@ class Finder {
    * some sources cap.
    */
   #totalOf(answer: Answer, next: Answer): { total?: At } {
-    const [total, again] = [this.#total(answer), this.#total(next)];
-    const isTotal = typeof total?.place === "string" && total.place === again?.place &&
-      total.count === again.count && total.count > Math.max(answer.records.length, next.records.length);
-    return isTotal ? { total: total.place } : {};
+    const [total, again] = [totalInBody(answer), totalInBody(next)];
+    const isSame = total !== undefined && total.place === again?.place && total.count === again.count;
+    const isMore = isSame && total.count > Math.max(answer.records.length, next.records.length);
+    return isMore ? { total: total.place } : {};
   }
 
   #foreign(target: string): PagingFound {
@@ -322,26 +314,6 @@ class Finder {
     return Object.keys(record).find((key) => String(record[key]) === this.keyOf(record));
   }
 
-  #more(answer: Answer): string | undefined {
-    return answer.leaves.find(({ key, value }) => MORE.test(key) && value === true)?.place;
-  }
-
-  #total(answer: Answer): Counted | undefined {
-    return this.#count(answer, TOTAL, "x-total-count", "x-total", "x-wp-total", "content-range");
-  }
-
-  #count(answer: Answer, name: RegExp, ...headers: string[]): Counted | undefined {
-    for (const { place, key, value } of answer.leaves) {
-      if (name.test(key) && Number.isSafeInteger(value) && Number(value) >= answer.records.length) {
-        return { place, count: Number(value) };
-      }
-    }
-    for (const header of headers) {
-      const count = countIn(answer.headers.get(header) ?? "");
-      if (count !== undefined) return { place: { header }, count };
-    }
-  }
-
   /** A hundred records per page, if the source sends more than its default. */
   async #pageSize(param: string): Promise<number> {
     const { length } = this.first.records;
@@ -351,21 +323,8 @@ class Finder {
   }
 }
 
-interface Counted {
-  readonly place: At;
-  readonly count: number;
-}
-
 function isCursor({ key, place, value }: Leaf): boolean {
   if (/prev|before/i.test(place) || !CURSOR.test(key)) return false;
   return typeof value === "string" && value !== "" && !/^https?:/.test(value) ||
     typeof value === "number" && /next|after/i.test(place);
-}
-
-function nameOf(place: At): string {
-  return typeof place === "string" ? place : place.header;
-}
-
-function untrue({ place, count }: Counted): string {
-  return `${nameOf(place)} says ${count}, but the source's end is elsewhere; it was left out.`;
 }

@@ -1,63 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
-import { pagesOf } from "../../extractor/pages.ts";
-import { sourceOf } from "../../extractor/source.ts";
-import { loadPipelines } from "../../shared/pipeline/load.ts";
-import type { Plan } from "../../shared/pipeline/plan.ts";
+import { ENV, extracted, json, loaded, number, readEnv, serve, signal } from "../../tests/support/drafts.ts";
 import { freePort } from "../../tests/support/free_port.ts";
 import * as replicas from "../../tests/support/replicas.ts";
 import { RECORDS, type Replica, rows } from "../../tests/support/replicas.ts";
 import { programPath } from "../services.ts";
-import { draft, type Drafted } from "./new.ts";
-
-const ENV: Record<string, string> = { STRIPE_KEY: "sk_test", SHOP_TOKEN: "shpat" };
-const readEnv = (name: string) => ENV[name];
-const signal = new AbortController().signal;
-
-function serve(replica: Replica) {
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    (request) => replica({ url: new URL(request.url), headers: request.headers }),
-  );
-  return { origin: `http://127.0.0.1:${server.addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
-}
-
-async function loaded(
-  { name, text }: Drafted,
-): Promise<{ plan: Plan | undefined; problems: readonly string[] }> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(join(folder, `${name}.ts`), text);
-    const { plans, broken } = await loadPipelines(folder);
-    return { plan: plans.get(name), problems: broken.get(name) ?? [] };
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** Extracts with the definition; returns the number of records and the invalid ones. */
-async function extracted(plan: Plan): Promise<{ records: number; bad: string[] }> {
-  const patience = {
-    timeoutMs: 5_000,
-    maxBytes: 1e7,
-    maxRetries: 0,
-    retryDelaysMs: [0],
-    sleep: () => Promise.resolve(),
-  };
-  using source = sourceOf(plan, patience, readEnv);
-  const from = { position: source.style.begin, received: 0, pages: 0, firstTotal: undefined, announced: {} };
-  const seen = new Set<string>();
-  const bad: string[] = [];
-  for await (const { records } of pagesOf(source, from, signal)) {
-    for (const line of new TextDecoder().decode(records?.intoLines(() => true)).split("\n").filter(Boolean)) {
-      seen.add(line);
-      const verdict = plan.judgeLine(line);
-      if (!verdict.valid) bad.push(...verdict.problems.map(({ message }) => message));
-    }
-  }
-  return { records: seen.size, bad };
-}
+import { draft } from "./new.ts";
 
 interface Case {
   readonly replica: Replica;
@@ -183,9 +132,6 @@ for (const [name, { replica, path, header, paging, key, mask, has }] of Object.e
     assert.deepEqual(await extracted(plan!), { records: RECORDS, bad: [] });
   });
 }
-
-const json = (body: unknown, status = 200) => Response.json(body, { status });
-const number = (url: URL, name: string, otherwise: number) => Number(url.searchParams.get(name) ?? otherwise);
 
 /** Sources that announce little, or announce it wrong. Their definitions read everything, or can't be used yet. */
 const ODD: Record<string, { replica: Replica; by: string | undefined }> = {

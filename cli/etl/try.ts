@@ -1,5 +1,6 @@
 import { ExtractorVariables } from "../../extractor/config.ts";
-import { fetchFirst, linesOf } from "../../extractor/page.ts";
+import { linesOf } from "../../extractor/page.ts";
+import { firstPage } from "../../extractor/pages.ts";
 import { valueAt } from "../../extractor/paths.ts";
 import { patienceOf, sourceOf } from "../../extractor/source.ts";
 import { loadConfig } from "../../shared/config/config.ts";
@@ -28,7 +29,7 @@ export const tryPipeline: Command = async ({ words: [name], options: { json }, s
     Object.fromEntries(names.map((name) => [name, readEnv(name)])),
   );
   using source = sourceOf(plan, { ...patienceOf(config), maxRetries: 0 }, readEnv);
-  const page = await fetchFirst(source, signal);
+  const page = await firstPage(source, signal);
   const lines = linesOf(page);
   let invalid = 0;
   for (const [at, line] of lines.entries()) {
