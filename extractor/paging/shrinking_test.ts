@@ -36,6 +36,7 @@ function walk(paging: AnyPaging, count: number, deleted: readonly (readonly numb
     if (most - left.length > tolerance(most)) return undefined; // the run fails with a reason
     const answered: Answered = {
       length: page.length,
+      repeated: 0,
       noun: "things",
       blank: false,
       address: new URL("http://source/things"),
