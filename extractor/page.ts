@@ -36,11 +36,6 @@ export class Refused extends TransientError {
   constructor(readonly status: number, retryAfterMs: number | undefined) {
     super(`HTTP ${status}`, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
-
-  /** Whether the status is about the requested page, and not about who asks or how often. */
-  get isFinal(): boolean {
-    return this.status >= 400 && this.status < 500 && ![401, 403, 408, 429].includes(this.status);
-  }
 }
 
 interface PageToFetch {
@@ -101,8 +96,7 @@ export async function fetchPage(
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
-      const isBeyond = page.position.beyond !== undefined && error instanceof Refused && error.isFinal;
-      if (isBeyond || reasons.length > source.maxRetries) {
+      if (reasons.length > source.maxRetries) {
         throw new PermanentError(
           `Cannot fetch page ${page.label} of ${source.name}: ${counted(reasons)}. ` +
             `The run's state is kept at ${page.label}; ${remedyFor(error)}, start a run: it resumes there.`,
@@ -175,8 +169,12 @@ async function fetchOnce(
   }
 }
 
+/** The statuses by which a source may refuse a page beyond its end. */
+const BEYOND = [400, 404, 410, 416, 422];
+
 /** A 4xx instead of a page that a cursor or link names is no empty list: the cursor or link has expired. */
 function isEmptyStatus({ empty, style }: Source, status: number, position: Position): boolean {
+  if (position.beyond !== undefined && BEYOND.includes(status)) return true;
   const mayBeExpired = status >= 400 && style.mayExpire === true && !isBeginning(style, position);
   return empty.includes(status) && !mayBeExpired;
 }
@@ -311,12 +309,13 @@ export function retryAfterMs(headers: Headers, now: number = Date.now()): number
 
 /**
  * The delay until a used up limit is reset, as `X-RateLimit-Reset` of GitHub and others says: in seconds, or as a time
- * in seconds since 1970. NaN if the limit isn't used up.
+ * in seconds or milliseconds since 1970. NaN if the limit isn't used up.
  */
 function resetMs(headers: Headers, now: number): number {
   if (headers.get("x-ratelimit-remaining")?.trim() !== "0") return NaN;
   const reset = Number(headers.get("x-ratelimit-reset") || NaN);
-  return reset < 1e9 ? reset * 1_000 : Math.max(reset * 1_000 - now, 0);
+  if (reset < 1e9) return reset * 1_000;
+  return Math.max((reset < 1e11 ? reset * 1_000 : reset) - now, 0);
 }
 
 /** `HTTP 500 (3 times), HTTP 503 (once)`, in order of appearance. */

@@ -28,6 +28,7 @@ interface Progress {
   readonly isKnown?: (id: RecordId) => boolean;
 }
 
+/** The beginning of a source. */
 export function startOf({ style }: Source): Progress {
   return { position: style.begin, received: 0, pages: 0, firstTotal: undefined, announced: {} };
 }
@@ -146,13 +147,11 @@ export async function* pagesOf(
       }
     }
   };
-  /** Undefined if the source refuses to go beyond its end. */
-  const taken = async ({ page }: Coming): Promise<Page | undefined> => {
+  const taken = async ({ page }: Coming): Promise<Page> => {
     try {
       return await page;
     } catch (error) {
       const cause = error instanceof PermanentError ? error.cause : undefined;
-      if (position.beyond !== undefined && cause instanceof Refused && cause.isFinal) return undefined;
       const place = `at page ${labelOf(position)} of ${name}`;
       if (cause instanceof TooFew) {
         if (isResumed()) {
@@ -186,7 +185,6 @@ export async function* pagesOf(
       const next = coming[0]!;
       const page = await taken(next);
       coming.shift();
-      if (page === undefined) return;
       const { way } = page;
       const length = page.records?.length ?? 0;
       received += length;

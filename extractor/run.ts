@@ -114,7 +114,8 @@ export async function writeRun(
       let lastPage: string | undefined;
       if (2 * fresh < length) refuseSharedKeys(records, source);
       keyless = length > 0 && ids.every((id) => id === undefined) ? keyless + 1 : 0;
-      if (keyless > MAX_KEYLESS) refuseKeyless(page, source);
+      const isAnnounced = way.total !== undefined || way.pages !== undefined;
+      if (keyless > MAX_KEYLESS && !isAnnounced) refuseKeyless(page, source);
       if (records !== undefined) {
         const lines = records.intoLines((i) => isTaken[i]!);
         if (keyless > 0) {
@@ -137,7 +138,8 @@ export async function writeRun(
         total_pages: way.pages,
         ...window === undefined ? {} : { window_repeats: (run.window_repeats ?? 0) + repeated },
         ...reached(run, moments, isRepeated),
-        is_counted: run.is_counted || isCounted(way.next, run.pages + 1, run.last_skip + length),
+        is_counted: run.since &&
+          (run.is_counted || isCounted(way.next, run.pages + 1, run.last_skip + length)),
         ended: way.next === undefined,
         last_page: lastPage,
       };

@@ -247,6 +247,28 @@ Deno.test("a record that was skipped as others moved up is requested by the next
   }
 });
 
+Deno.test("a window that the source refuses to read beyond its end is followed by the next one", async () => {
+  const all = hourly(300);
+  await using source = await startPaged(({ url: { searchParams: query } }) => {
+    const found = all.filter(({ at }) => at >= query.get("since")! && at < query.get("until")!);
+    const skip = Number(query.get("skip"));
+    if (skip >= found.length) return new Response(null, { status: 416 });
+    return Response.json({ items: found.slice(skip, skip + 120), total: found.length });
+  });
+  const { lines } = await source.extract({
+    records: "items",
+    paging: { by: "offset", offset: "skip", limit: "limit", size: 120, total: "total" },
+    since: {
+      field: "at",
+      from: "2026-11-10T00:00:00.000Z",
+      send: { since: "{}" },
+      until: { until: "{}" },
+      window: "5d",
+    },
+  });
+  assert.deepEqual(ids(lines), all.map(({ id }) => id));
+});
+
 const hourly = (length: number) =>
   Array.from({ length }, (_, i) => change(i + 1, new Date(Date.UTC(2026, 10, 10, i)).toISOString()));
 

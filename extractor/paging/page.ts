@@ -73,7 +73,7 @@ export function page(
         ? received < total
         : page.length > 0;
       const isStatedEnd = pages !== undefined || total !== undefined;
-      const isLastEmpty = pages !== undefined && read === pages && read > 1;
+      const isLastEmpty = pages !== undefined && read === pages && read > 1 && !page.blank;
       if ((isMore || isLastEmpty) && page.length === 0) {
         throw pages === undefined
           ? emptyBefore(page, total!)

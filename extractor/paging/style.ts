@@ -161,7 +161,7 @@ export function refuseOtherNext(page: Answered): void {
   if (links.some(({ rels }) => rels.includes("next"))) {
     throw new Contradiction('a next page in its header Link: wanted paging: { by: "link-header" }');
   }
-  const place = NEXT.find((place) => !isNothing(page.value(place))) ??
+  const place = NEXT.find((place) => isLink(page.value(place))) ??
     MORE.find((place) => page.value(place) === true);
   if (place === undefined) return;
   throw new Contradiction(`a next page in ${place}, which the definition's paging doesn't use`);
@@ -173,6 +173,13 @@ function isNothing(value: unknown): boolean {
 
 export function emptyBefore(page: Answered, total: number): Contradiction {
   return emptyThough(page, `${total} were announced; where that isn't the true number, name no total`);
+}
+
+/** Whether the value is a cursor, an address, or an object with one. */
+function isLink(value: unknown): boolean {
+  if (isNothing(value) || value === 0) return false;
+  if (typeof value === "object") return isLink((value as { href?: unknown }).href);
+  return true;
 }
 
 /** Records after the announced number of them. */

@@ -11,12 +11,12 @@ export function later(one: Moment | undefined, other: unknown): Moment | undefin
 }
 
 /**
- * Whether `value` is a moment of the same kind as `like`: a time, a number, or any text. A source may write "n/a" or a
- * month 13 for one record, and as texts these would be later than every time.
+ * Whether `value` is a moment as `like` is: a time, a number (or a time, as 0 may stand for the beginning), or any text.
+ * A source may write "n/a" or a month 13 for one record, and as texts these would be later than every time.
  */
 export function isLike(like: Moment, value: Moment): boolean {
   if (timeOf(like) !== undefined) return timeOf(value) !== undefined;
-  return !isNumeric(like) || isNumeric(value);
+  return !isNumeric(like) || isNumeric(value) || timeOf(value) !== undefined;
 }
 
 function isNumeric(moment: Moment): boolean {
