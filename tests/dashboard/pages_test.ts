@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { browsing, picture, shows } from "../api/browser.ts";
-import { confirm, press, startSite, type, visit } from "./site.ts";
+import { confirm, press, pressAt, startSite, type, visit } from "./site.ts";
 import { HIDDEN_PATH, HIDDEN_QUERY, SECRET, startReceiver } from "../support/receiver.ts";
 
 const test = browsing();
@@ -60,7 +60,7 @@ test("a dead message is shown with its reason, replayed, and discarded after a c
   await visit(site, "/dead", async ({ page }) => {
     await shows(page, "channel:phase1_complete");
     await shows(page, "28 bytes");
-    await page.locator("summary").click();
+    await pressAt(page, "summary");
     await shows(page, "../etc/passwd");
     await picture(page, "dead");
     await press(page, "Send again");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { browsing, picture, shows } from "../api/browser.ts";
-import { confirm, press, type Site, startSite, type, visit } from "./site.ts";
+import { confirm, press, pressAt, type Site, startSite, type, visit } from "./site.ts";
 
 const test = browsing();
 
@@ -100,7 +100,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
     "a correction that completes leaves an open editor open",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
-        await page.locator(".record summary").click();
+        await pressAt(page, ".record summary");
         const age = (await page.$$('.record input[id$=" age"]'))[1]!;
         await age.evaluate((input) => (input as HTMLInputElement).select());
         await age.type("42");
@@ -116,7 +116,7 @@ test("invalid records are repaired by form, by JSON, by text and in bulk, and be
     "other fields are changed as JSON; a moved placeholder is refused, and so is invalid JSON",
     () =>
       visit(site, `${path}?reason=${encodeURIComponent("age: less than 18")}`, async ({ page }) => {
-        await page.locator(".record summary").click();
+        await pressAt(page, ".record summary");
         const area = (await page.waitForSelector(".record textarea"))!;
         const text = await area.evaluate((element) => element.value);
         assert.match(text, /"password": "\*\*\*"/);

@@ -52,18 +52,28 @@ export async function visit(site: Site, path: string, work: (visit: Visit) => Pr
   });
 }
 
-/** Clicks the element with this accessible name. */
+/** Presses the element with this accessible name. */
 export async function press(page: Page, name: string, role: "button" | "link" = "button"): Promise<void> {
-  await page.locator(`aria/${name}[role="${role}"]`).click().catch(async (error) => {
+  await pressAt(page, `aria/${name}[role="${role}"]`).catch(async (error) => {
     assert.fail(
       `The ${role} ${JSON.stringify(name)} could not be pressed (${error}) on ${await shownOn(page)}`,
     );
   });
 }
 
+/**
+ * Presses the element that matches the selector, by the keyboard: a list that arrives moves what a mouse points at, on a
+ * busy machine between its last look and its click.
+ */
+export async function pressAt(page: Page, selector: string): Promise<void> {
+  const found = (await page.waitForSelector(selector, { visible: true }))!;
+  await page.waitForFunction((element) => !element.matches(":disabled"), {}, found);
+  await found.press("Enter");
+}
+
 /** Presses the open dialog's main button. */
 export async function confirm(page: Page): Promise<void> {
-  await page.locator("dialog[open] button[type=submit]").click();
+  await pressAt(page, "dialog[open] button[type=submit]");
 }
 
 /** Replaces the content of the field with this label, or that matches the selector. */
