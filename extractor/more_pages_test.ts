@@ -165,6 +165,18 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer; recor
     answer: ({ url }) =>
       json({ items: from(number(url, "skip")), total: number(url, "skip") === 0 ? 10 : 25 }),
   },
+  "a list that is left out, as its total is 0": {
+    records: 0,
+    source: {
+      records: "_embedded.things",
+      paging: { by: "page", page: "page", total: "page.totalElements" },
+    },
+    answer: () => json({ page: { totalElements: 0 } }),
+  },
+  "a flag that is true at the end": {
+    source: { records: "items", paging: { by: "last", param: "after", field: "id", more: "!isLast" } },
+    answer: ({ url }) => json({ items: from(number(url, "after")), isLast: number(url, "after") === 20 }),
+  },
   "the same record twice on a page": {
     source: NONE,
     answer: () => json({ items: [...ALL, ...ALL] }),

@@ -254,7 +254,13 @@ function understood(
       const more = error instanceof NoPage ? `; ${error.problem}` : "";
       throw new NoPage(noun, `${place}: wanted a list, found ${found}${more}`);
     }
-    if (isMissing || (list === null && !((way.next === undefined || way.isWindowEnd) && way.isStatedEnd))) {
+    // some sources leave out an empty list, but say that it is empty
+    const isSaidEmpty = source.records !== undefined && way.next === undefined &&
+      (way.total === 0 || way.pages === 0);
+    if (
+      (isMissing && !isSaidEmpty) ||
+      (list === null && !((way.next === undefined || way.isWindowEnd) && way.isStatedEnd))
+    ) {
       throw new NoPage(noun, `${place}: wanted a list, found ${found}`);
     }
     const next = way.next?.link === undefined

@@ -4,6 +4,7 @@ import {
   countAt,
   emptyBefore,
   emptyThough,
+  flagPath,
   moreThan,
   OTHER_NEXT,
   type Position,
@@ -33,7 +34,7 @@ export function cursor(
     by: "cursor",
     mayExpire: true,
     begin: at(first, 0),
-    places: bodyPaths(nextAt, moreAt, totalAt, ...OTHER_NEXT),
+    places: bodyPaths(nextAt, flagPath(moreAt), totalAt, ...OTHER_NEXT),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
     after({ cursor, received = 0, repeated: before = 0 }, page, seen) {
       const soFar = Number(received) + page.length;

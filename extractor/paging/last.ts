@@ -1,5 +1,5 @@
 /** Paging by the last record: one of its fields is the cursor of the next page (`?starting_after=ch_123`). */
-import { bodyPaths, countAt, emptyThough, kind, NoPage, saysMore, type Style } from "./style.ts";
+import { bodyPaths, countAt, emptyThough, flagPath, kind, NoPage, saysMore, type Style } from "./style.ts";
 import type { PagingBy } from "./mod.ts";
 
 /** The end is reached if the source says that there is no more. If it never says so, an empty page is the end. */
@@ -8,7 +8,7 @@ export function last({ param, field, more: moreAt, total: totalAt }: PagingBy<"l
     by: "last",
     mayExpire: true,
     begin: {},
-    places: bodyPaths(moreAt, totalAt),
+    places: bodyPaths(flagPath(moreAt), totalAt),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
     after({ cursor: before }, page, seen) {
       const total = countAt(page, totalAt, seen.total);

@@ -109,14 +109,19 @@ export function countIn(text: string): number | undefined {
 }
 
 /**
- * Whether the flag at `path` says that there is more; undefined without a path. @throws Contradiction if the value
- * isn't a flag.
+ * Whether the flag at `path` says that there is more; undefined without a path. The path of a flag that says the
+ * opposite begins with `!`. @throws Contradiction if the value isn't a flag.
  */
 export function saysMore(page: Answered, path: string | undefined): boolean | undefined {
   if (path === undefined || page.blank) return undefined;
-  const value = page.value(path);
-  if (typeof value === "boolean") return value;
-  throw new NoPage(page.noun, `${path}: wanted true or false, found ${kind(value)}`);
+  const value = page.value(flagPath(path)!);
+  if (typeof value === "boolean") return value === !path.startsWith("!");
+  throw new NoPage(page.noun, `${flagPath(path)}: wanted true or false, found ${kind(value)}`);
+}
+
+/** The path in a definition's `more`. */
+export function flagPath(more: string | undefined): string | undefined {
+  return more?.replace(/^!/, "");
 }
 
 /**

@@ -17,6 +17,10 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Status codes by which a source refuses the request; they don't mean an empty list. */
 const REFUSALS = new Set([401, 403, 407, 408, 421, 425, 429]);
 
+/** Names of flags that say the opposite of `more`. */
+const END_FLAG =
+  /^(?!!).*?(^|[._])(is_?)?(at_?)?(last|done|end|ended|complete|completed|finished)(_?page)?$/i;
+
 /** Besides numbers, only moments of this form can be shifted. */
 const TIME = /^\d{4}-\d\d-\d\d([T ]|$)/;
 
@@ -37,6 +41,10 @@ export function contradictions(source: SourceDefinition): Mistake[] {
       `${concurrency}: only offset and page with a total can ask for several pages at once: wanted 1`,
       "concurrency",
     );
+  }
+  const more = "more" in paging ? paging.more ?? "" : "";
+  if (END_FLAG.test(more)) {
+    say(`${shown(more)}: is true at the end by its name: wanted ${shown(`!${more}`)}`, "paging", "more");
   }
   for (const [at, status] of (source.empty ?? []).entries()) {
     if (status !== 204 && (status < 400 || status > 499 || REFUSALS.has(status))) {

@@ -100,6 +100,10 @@ const MISTAKES: [change: Record<string, string>, ...says: RegExp[]][] = [
     source('paging: { by: "last", param: "after", field: "nope" }'),
     /paging\.field: "nope": the record has no such field/,
   ],
+  [
+    source('paging: { by: "cursor", param: "after", next: "next", more: "meta.isLast" }'),
+    /source\.paging\.more: "meta\.isLast": is true at the end by its name: wanted "!meta\.isLast"/,
+  ],
   [source('paging: { by: "page", page: "p" }, query: { p: 1 }'), /source\.query\.p: "p": is set by paging/],
   [
     paged('auth: { bearer: "hush-secret" }'),
