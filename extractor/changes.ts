@@ -5,6 +5,7 @@ import { later } from "../shared/pipeline/moments.ts";
 import type { Unfinished } from "./checkpoint.ts";
 import type { RecordId } from "./ids.ts";
 import { SIZES } from "./full.ts";
+import type { Page } from "./page.ts";
 import type { Position } from "./paging/style.ts";
 import { notAfter } from "./since.ts";
 import type { Source } from "./source.ts";
@@ -49,14 +50,22 @@ export function rangeOf(
 
 /**
  * Whether the position of the next page counts pages or records. Many cursors and links do (`page=2`), and then miss
- * records as offsets do.
+ * records as offsets do. A parameter that the page itself was requested with counts nothing.
  */
-export function isCounted(next: Position | undefined, pages: number, received: number): boolean {
+export function isCounted(
+  { position, way: { next = {} } }: Page,
+  { query }: Source,
+  pages: number,
+  received: number,
+): boolean {
   const counts = [pages, pages + 1, received].map(String);
-  const { cursor, link } = next ?? {};
-  if (cursor !== undefined) return counts.includes(String(cursor));
-  const query = link === undefined ? [] : [...new URL(String(link)).searchParams];
-  return query.some(([name, value]) => !SIZES.test(name) && counts.includes(value));
+  if (next.cursor !== undefined) return counts.includes(String(next.cursor));
+  const parametersOf = ({ link }: Position) =>
+    link === undefined ? [] : [...new URL(String(link)).searchParams];
+  const before = new Map([...Object.entries(query), ...parametersOf(position)]);
+  return parametersOf(next).some(([name, value]) =>
+    !SIZES.test(name) && String(before.get(name)) !== value && counts.includes(value)
+  );
 }
 
 /** The records of a page. */

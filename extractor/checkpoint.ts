@@ -28,6 +28,8 @@ const Unfinished = z.object({
   duplicates: Count,
   /** Records that were received again in the same window of changes. */
   window_repeats: Count.optional(),
+  /** The run's records, and those received, where its window of changes begins. */
+  window: z.object({ records: Count, received: Count }).optional(),
   pages: Count,
   /**
    * Run-length encoded page sizes: how many consecutive pages added how many records each. Unknown if sizes vary much,
@@ -107,6 +109,7 @@ export const AT_START = {
   records: 0,
   duplicates: 0,
   window_repeats: undefined,
+  window: undefined,
   pages: 0,
   page_sizes: [],
   first_total: null,

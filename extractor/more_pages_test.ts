@@ -140,13 +140,57 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer; recor
       return json({ items: from(skip), total: 25, skip: skip + 1 });
     },
   },
+  "a full first page that is all, beyond which the total is counted anew": {
+    records: 10,
+    source: { records: "items", paging: { ...OFFSET, total: "total" }, error: "error" },
+    answer: ({ url, nth }) => {
+      if (number(url, "skip") === 0) return json({ items: from(0), total: 10 });
+      return json([{ items: [], total: 0 }, { error: "no such page" }][nth % 2]);
+    },
+  },
+  "a full first page that is all, and a cursor whose page isn't found": {
+    records: 10,
+    source: { records: "items", paging: { ...CURSOR, total: "total" } },
+    answer: ({ url }) =>
+      url.searchParams.has("c")
+        ? new Response(null, { status: 404 })
+        : json({ items: from(0), total: 10, next: "7" }),
+  },
+  "a record that was added before the end of a cursor": {
+    source: { records: "items", paging: { ...CURSOR, total: "total" } },
+    answer: ({ url }) => {
+      const skip = number(url, "c");
+      return json({ items: from(skip), next: nextOf(skip), ...skip === 0 ? { total: 24 } : {} });
+    },
+  },
+  "the last record's field beyond the end, as 404": {
+    source: { records: "items", paging: { by: "last", param: "after", field: "id" }, empty: [404] },
+    answer: ({ url }) =>
+      number(url, "after") === 25
+        ? new Response(null, { status: 404 })
+        : json({ items: from(number(url, "after")) }),
+  },
+  "a link to the last page that is written otherwise": {
+    source: { paging: { by: "link-header" } },
+    answer: ({ url }) => {
+      const page = number(url, "page") || 1;
+      const link = `</things?a=1&page=${page + 1}>; rel="next", </things?page=3&a=1>; rel="last"`;
+      return json(from(10 * page - 10), page < 3 ? { link } : {});
+    },
+  },
+  "a member next that is no address": {
+    source: NONE,
+    answer: () => json({ items: ALL, next: "2026-12-24", more: "at the counter" }),
+  },
   ...Object.fromEntries(
-    [200, 400, 404, 416].map((status) => [`a full first page that is all, and ${status} beyond it`, {
+    [200, 204, 400, 404, 416].map((status) => [`a full first page that is all, and ${status} beyond it`, {
       records: 10,
       source: { records: "items", paging: { ...OFFSET, total: "total" } },
       answer: ({ url }) =>
         number(url, "skip") === 0
           ? json({ items: from(0), total: 10 })
+          : status === 204
+          ? new Response(null, { status })
           : Response.json({ items: [], total: 10 }, { status }),
     } as { source: SourceWithoutUrl; answer: Answer; records: number }]),
   ),

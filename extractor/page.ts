@@ -169,13 +169,14 @@ async function fetchOnce(
   }
 }
 
-/** The statuses by which a source may refuse a page beyond its end. */
-const BEYOND = [400, 404, 410, 416, 422];
+/** The statuses by which a source may answer beyond its end. */
+const BEYOND = [204, 400, 404, 410, 416, 422];
 
 /** A 4xx instead of a page that a cursor or link names is no empty list: the cursor or link has expired. */
 function isEmptyStatus({ empty, style }: Source, status: number, position: Position): boolean {
   if (position.beyond !== undefined && BEYOND.includes(status)) return true;
-  const mayBeExpired = status >= 400 && style.mayExpire === true && !isBeginning(style, position);
+  const isNamed = ["cursor", "link", "link-header"].includes(style.by);
+  const mayBeExpired = status >= 400 && isNamed && !isBeginning(style, position);
   return empty.includes(status) && !mayBeExpired;
 }
 
@@ -232,11 +233,15 @@ function understood(
   const blank = isEmptyStatus(source, status, position);
   try {
     const failure = error === undefined ? undefined : value(error);
-    if (isFailure(failure)) throw new Contradiction(`an error in its body (${error} holds ${kind(failure)})`);
+    const isBeyond = position.beyond !== undefined;
+    if (isFailure(failure) && !isBeyond) {
+      throw new Contradiction(`an error in its body (${error} holds ${kind(failure)})`);
+    }
+    let repeated: number | undefined;
     const answered: Answered = {
       length: list?.length ?? 0,
       get repeated() {
-        return list?.ids.filter((id) => id !== undefined && about.isKnown(id)).length ?? 0;
+        return repeated ??= list?.ids.filter((id) => id !== undefined && about.isKnown(id)).length ?? 0;
       },
       noun,
       blank,
@@ -254,11 +259,11 @@ function understood(
       const more = error instanceof NoPage ? `; ${error.problem}` : "";
       throw new NoPage(noun, `${place}: wanted a list, found ${found}${more}`);
     }
-    // some sources leave out an empty list, but say that it is empty
-    const isSaidEmpty = source.records !== undefined && way.next === undefined &&
+    // some sources leave out an object without members, such as HAL's _embedded, but say that there is nothing
+    const isSaidEmpty = source.records?.includes(".") === true && way.next === undefined &&
       (way.total === 0 || way.pages === 0);
     if (
-      (isMissing && !isSaidEmpty) ||
+      (isMissing && !isSaidEmpty && !isBeyond) ||
       (list === null && !((way.next === undefined || way.isWindowEnd) && way.isStatedEnd))
     ) {
       throw new NoPage(noun, `${place}: wanted a list, found ${found}`);
@@ -320,8 +325,8 @@ export function retryAfterMs(headers: Headers, now: number = Date.now()): number
 function resetMs(headers: Headers, now: number): number {
   if (headers.get("x-ratelimit-remaining")?.trim() !== "0") return NaN;
   const reset = Number(headers.get("x-ratelimit-reset") || NaN);
-  if (reset < 1e9) return reset * 1_000;
-  return Math.max((reset < 1e11 ? reset * 1_000 : reset) - now, 0);
+  const ms = reset < 1e9 ? reset * 1_000 : (reset < 1e11 ? reset * 1_000 : reset) - now;
+  return ms > 0 ? ms : NaN; // a clock is wrong
 }
 
 /** `HTTP 500 (3 times), HTTP 503 (once)`, in order of appearance. */

@@ -112,7 +112,8 @@ Deno.test("a used up rate limit sets the delay, until it is reset", () => {
     );
   assert.equal(at("0", String(Date.UTC(2026, 10, 24, 3, 5) / 1_000)), 300_000);
   assert.equal(at("0", "90"), 90_000);
-  assert.equal(at("0", "0"), 0);
+  assert.equal(at("0", "0"), undefined);
+  assert.equal(at("0", String(Date.UTC(2026, 10, 24, 2) / 1_000)), undefined);
   assert.equal(at("0", ""), undefined);
   assert.equal(at("7", "90"), undefined);
 });

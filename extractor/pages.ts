@@ -24,6 +24,8 @@ interface Progress {
   /** The total that the source announced on the run's first page; undefined before that page. */
   readonly firstTotal: number | undefined;
   readonly announced: Announced;
+  /** Records received where the window of changes begins. */
+  readonly windowReceived?: number;
   /** Whether the run has received the record. */
   readonly isKnown?: (id: RecordId) => boolean;
 }
@@ -111,21 +113,23 @@ export async function* pagesOf(
   };
   const isResumed = () => pages === from.pages && pages > 0;
   const hasWindows = source.since?.window !== undefined;
-  const checkTotals = ({ way, records }: Page) => {
+  let windowStart = isBeginning(style, from.position) ? from.received : from.windowReceived ?? 0;
+  const checkTotals = ({ way, records, position }: Page) => {
     const { most } = announced;
     const greatest = greatestOf(announced, way);
-    const all = received + (records?.length ?? 0);
+    const isLast = way.next === undefined || way.isWindowEnd === true;
+    const isOnly = isLast && isBeginning(style, position);
     // pages by number end at the total, and may be requested before earlier ones are counted
-    const isOnly = pages === 0 && way.next === undefined;
-    const isEnd = isOnly || ((way.next === undefined || way.isWindowEnd) && style.ahead === undefined);
-    // while an only page is read, nothing is deleted
-    const isShort = isOnly
-      ? all < (greatest ?? 0)
-      : !ending({ records: all, announced: greatest }).isComplete;
-    if (isEnd && isShort) {
-      throw new TooFew(
-        `an end after ${all} ${pipeline}, though ${greatest} were announced (if that isn't the true number, name no total)`,
-      );
+    if (isOnly || (isLast && style.ahead === undefined)) {
+      const all = received + (records?.length ?? 0) - windowStart;
+      const wanted = hasWindows ? (way.total ?? 0) - Number(position.announced ?? 0) : greatest;
+      // while an only page is read, nothing is deleted
+      const isShort = isOnly ? all < (wanted ?? 0) : !ending({ records: all, announced: wanted }).isComplete;
+      if (isShort) {
+        throw new TooFew(
+          `an end after ${all} ${pipeline}, though ${wanted} were announced (if that isn't the true number, name no total)`,
+        );
+      }
     }
     if (way.total !== undefined && most !== undefined) {
       if (most - way.total > tolerance(most)) {
@@ -193,7 +197,7 @@ export async function* pagesOf(
       firstTotal ??= way.total;
       announced = { ...way, most: greatestOf(announced, way) };
       const isOnly = (way.next === undefined || way.isWindowEnd) && isBeginning(style, page.position);
-      if (isOnly) refuseFull(source, page);
+      if (isOnly && page.position.paged === undefined) refuseFull(source, page);
       if (way.next !== undefined) {
         refuseGrowth(source, firstTotal, received, way.total);
         if (empty > MAX_EMPTY) {
@@ -212,10 +216,13 @@ export async function* pagesOf(
         }
         position = way.next;
         usual = length;
+        if (way.isWindowEnd) windowStart = received;
         if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was shorter or longer than the one before
         // otherwise only once the page is saved, so that a killed run repeats one request and not two
         if (source.concurrency > 1) fill();
       }
+      // a page beyond a total that brings nothing new has only confirmed it
+      if (way.next === undefined && page.position.beyond !== undefined && length === 0) return;
       used = next.buffer;
       const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;
       yield { ...page, isNextHere };

@@ -13,6 +13,7 @@ import type { Page } from "./page.ts";
 import { type ReportedPages, reportedPages, withPage } from "./page_sizes.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { pagesOf } from "./pages.ts";
+import { isBeginning } from "./paging/style.ts";
 import type { Paths } from "./paths.ts";
 import { idOf, type Records } from "./records.ts";
 import { since } from "./since.ts";
@@ -72,8 +73,10 @@ export async function writeRun(
   }
   const resumed = part === undefined ? {} : at;
   await using file = part ?? await files.create(run.raw_file, { resumable: true });
-  const seen = await idsIn(part, source.recordPaths, signal, onIds);
   const style = styleOf(source, run);
+  const isInWindow = run.window !== undefined && !isBeginning(style, run.position ?? style.begin);
+  const resumedWindow = isInWindow ? run.window : undefined;
+  const { seen, recent } = await idsIn(part, source.recordPaths, resumedWindow?.records, signal, onIds);
   const isWhole = run.ended ??
     (run.position === undefined && run.total !== null && run.last_skip >= run.total);
   if (!isWhole) {
@@ -88,6 +91,7 @@ export async function writeRun(
         most: run.most_total ?? run.total ?? undefined,
       },
       isKnown: (id: RecordId) => seen.has(id),
+      ...run.window === undefined ? {} : { windowReceived: run.window.received },
     };
     let unkept = 0;
     let unsafe: Unfinished[] = [];
@@ -101,7 +105,7 @@ export async function writeRun(
       const { isTaken, isRepeated } = taken(ids, moments, (id) => seen.add(id));
       const fresh = isTaken.filter(Boolean).length;
       const isResumed = part !== undefined && run.pages === from.pages;
-      window = windowOf(page, run, window);
+      window = windowOf(page, run, window, resumedWindow && { start: resumedWindow, seen: recent });
       // windows overlap at their edges: in one of them, only its own records count as repeated
       const repeated = window === undefined ? length - fresh : window.repeated(ids);
       refuseRepeated(
@@ -136,10 +140,11 @@ export async function writeRun(
         total: way.total ?? null,
         most_total: way.total === undefined ? null : Math.max(run.most_total ?? 0, way.total),
         total_pages: way.pages,
-        ...window === undefined ? {} : { window_repeats: (run.window_repeats ?? 0) + repeated },
-        ...reached(run, moments, isRepeated),
+        window: window?.start,
+        window_repeats: window && (run.window_repeats ?? 0) + repeated,
+        ...reached(run, source.since?.from, moments, isRepeated),
         is_counted: run.since &&
-          (run.is_counted || isCounted(way.next, run.pages + 1, run.last_skip + length)),
+          (run.is_counted || isCounted(page, source, run.pages + 1, run.last_skip + length)),
         ended: way.next === undefined,
         last_page: lastPage,
       };
@@ -167,13 +172,19 @@ export async function writeRun(
  */
 function reached(
   { latest, is_latest_final, since }: Unfinished,
+  first: Moment | undefined,
   moments: readonly unknown[],
   isRepeated: readonly boolean[],
 ): Pick<Unfinished, "latest" | "is_latest_final"> {
-  if (is_latest_final) return { latest, is_latest_final };
+  if (is_latest_final || since === undefined) return { latest, is_latest_final };
+  const isUsual = (moment: Moment) => isLike(since.from, moment);
   const laterOf = (one: Moment | undefined, other: unknown) => {
-    const last = later(one, other);
-    return last === one || last === undefined || isLike(since?.from ?? last, last) ? last : one;
+    const moment = later(undefined, other);
+    if (moment === undefined) return one;
+    // the definition may write its start otherwise than the source does
+    if (one === undefined) return isUsual(moment) || since.from === first ? moment : undefined;
+    if (isUsual(one) !== isUsual(moment)) return isUsual(one) ? one : moment;
+    return later(one, moment);
   };
   const isChanged = moments.some((moment, i) => isRepeated[i] && laterOf(latest, moment) !== latest);
   return isChanged
@@ -184,22 +195,33 @@ function reached(
 /** The part of a run that requests the changes of one window. */
 interface Window {
   readonly to: Moment;
-  /** The total on the window's first page; windows before it are included. */
+  /** The run's records, and those received, where it begins. */
+  readonly start: NonNullable<Unfinished["window"]>;
+  /** The total on its first page; windows before it are included. */
   readonly firstTotal: number | null;
-  /** How many of these ids the window had before. */
+  /** How many of these ids earlier pages of the window had. */
   repeated(ids: readonly (RecordId | undefined)[]): number;
 }
 
-/** The window of `page`; undefined if the run has none. After a resume it knows only the ids received since. */
-function windowOf({ position, way }: Page, run: Unfinished, last: Window | undefined): Window | undefined {
-  const { to } = position;
+/** The window of `page`; undefined if the run has none. `resumed` is what a resumed run has received of it before. */
+function windowOf(
+  { position: { to }, way }: Page,
+  run: Unfinished,
+  last: Window | undefined,
+  resumed: { start: Window["start"]; seen: IdSet } | undefined,
+): Window | undefined {
   if (to === undefined || last?.to === to) return last;
-  const seen = new IdSet();
-  const isFirst = run.pages === 0 || last !== undefined;
+  const before = last === undefined ? resumed : undefined;
+  const seen = before?.seen ?? new IdSet();
   return {
     to,
-    firstTotal: (isFirst ? way.total : run.total) ?? null,
-    repeated: (ids) => ids.filter((id) => id !== undefined && !seen.add(id)).length,
+    start: before?.start ?? { records: run.records, received: run.last_skip },
+    firstTotal: (before === undefined ? way.total : run.total) ?? null,
+    repeated(ids) {
+      const known = ids.filter((id) => id !== undefined && seen.has(id)).length;
+      for (const id of ids) if (id !== undefined) seen.add(id);
+      return known;
+    },
   };
 }
 
@@ -346,21 +368,29 @@ function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Sour
   );
 }
 
-/** The ids in a file that was truncated to whole pages; none in a new file. */
+/**
+ * The ids in a file that was truncated to whole pages; none in a new file. Those from line `start` on are in `recent`
+ * too.
+ */
 async function idsIn(
   part: GrowingFile | undefined,
   paths: Paths,
+  start: number | undefined,
   signal: AbortSignal,
   onIds: () => void,
-): Promise<IdSet> {
-  const seen = new IdSet();
+): Promise<{ seen: IdSet; recent: IdSet }> {
+  const [seen, recent] = [new IdSet(), new IdSet()];
   const encoder = new TextEncoder();
+  let before = 0;
   for await (const { lines, flaws } of part?.lines(signal) ?? []) {
     lines.forEach((line, i) => {
       const id = flaws.has(i) ? undefined : idOf(encoder.encode(line), paths);
-      if (id !== undefined) seen.add(id);
+      if (id === undefined) return;
+      seen.add(id);
+      if (start !== undefined && before + i >= start) recent.add(id);
     });
+    before += lines.length;
     onIds();
   }
-  return seen;
+  return { seen, recent };
 }

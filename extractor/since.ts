@@ -11,15 +11,14 @@ import { isBeginning, type Position, type Style } from "./paging/style.ts";
  */
 export function notAfter(moment: Moment | undefined, now: number, from: Moment): Moment | undefined {
   if (moment === undefined) return undefined;
-  if (timeOf(moment) === undefined && !isEpoch(from)) return moment;
+  if (timeOf(moment) === undefined && !isEpoch(from, now)) return moment;
   const latest = nowLike(timeOf(moment) === undefined ? from : moment, now);
   return compare(moment, latest) > 0 ? latest : moment;
 }
 
-/** Whether a number counts seconds or milliseconds since 1970, and not versions or ids: none of these years is before 1973. */
-function isEpoch(moment: Moment): boolean {
-  const number = Number(moment);
-  return number >= 1e8 && number < 1e14;
+/** Whether a number is likely to count seconds or milliseconds since 1970, up to now, and not versions or ids. */
+function isEpoch(moment: Moment, now: number): boolean {
+  return Number(moment) >= 1e8 && compare(moment, nowLike(moment, now)) <= 0;
 }
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -41,6 +40,9 @@ export function shifted(moment: Moment, ms: number): Moment {
   return time === undefined ? moment : timeLike(time + ms, moment);
 }
 
+/** Marks the positions after a window's first next page: the source does name one where there is one. */
+const PAGED = { paged: 1 };
+
 type Since = NonNullable<AnySource["since"]>;
 
 /**
@@ -58,11 +60,11 @@ export function since(
   const end = window === undefined ? undefined : nowLike(start, now);
   const windowMs = window === undefined ? 0 : durationMs(window);
   // a window begins at `from`, or earlier by the overlap
-  const beginning = (edge: Moment, from: Moment, announced = 0): Position => {
+  const beginning = (edge: Moment, from: Moment, announced = 0, isPaged = false): Position => {
     if (end === undefined) return { ...style.begin, from };
     const next = shifted(edge, windowMs);
     const to = compare(next, end) < 0 && compare(next, edge) > 0 ? next : end;
-    return { ...style.begin, from, to, announced };
+    return { ...style.begin, from, to, announced, ...isPaged ? PAGED : {} };
   };
   const { ahead: _ahead, at: _at, ...alone } = style;
   return {
@@ -93,11 +95,12 @@ export function since(
         return {
           ...way,
           total,
-          next: { ...way.next, from: from!, ...to === undefined ? {} : { to, announced } },
+          next: { ...way.next, from: from!, ...to === undefined ? {} : { to, announced, ...PAGED } },
         };
       }
       if (to === undefined || end === undefined || compare(to, end) >= 0) return { ...way, total };
-      return { ...way, total, next: beginning(to, shifted(to, -overlapMs), total), isWindowEnd: true };
+      const next = beginning(to, shifted(to, -overlapMs), total, position.paged !== undefined);
+      return { ...way, total, next, isWindowEnd: true };
     },
   };
 }

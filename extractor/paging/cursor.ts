@@ -4,6 +4,7 @@ import {
   countAt,
   emptyBefore,
   emptyThough,
+  endBeyond,
   flagPath,
   moreThan,
   OTHER_NEXT,
@@ -36,7 +37,9 @@ export function cursor(
     begin: at(first, 0),
     places: bodyPaths(nextAt, flagPath(moreAt), totalAt, ...OTHER_NEXT),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
-    after({ cursor, received = 0, repeated: before = 0 }, page, seen) {
+    after({ cursor, received = 0, repeated: before = 0, beyond }, page, seen) {
+      const end = beyond === undefined ? undefined : endBeyond(page, totalAt, seen);
+      if (end !== undefined) return end;
       const soFar = Number(received) + page.length;
       const total = countAt(page, totalAt, seen.total);
       const more = saysMore(page, moreAt);
@@ -54,7 +57,7 @@ export function cursor(
       const most = seen.most ?? total ?? Infinity;
       const unique = soFar - repeated;
       const isBeyond = cursor !== first && page.repeated < page.length && unique > Math.max(most, total ?? 0);
-      if (isBeyond && more === undefined) throw moreThan(page, most);
+      if (isBeyond && more === undefined && next !== undefined) throw moreThan(page, most);
       const isAtTotal = page.length === 0
         ? total !== undefined && soFar >= total
         : unique >= most && cursor !== first;
@@ -68,7 +71,8 @@ export function cursor(
         };
       }
       if (total !== undefined && page.length === 0) throw emptyBefore(page, total);
-      return { next: at(next, soFar, repeated), total };
+      const isFirstAll = cursor === first && unique >= most;
+      return { next: { ...at(next, soFar, repeated), ...isFirstAll ? { beyond: 1 } : {} }, total };
     },
   };
 }

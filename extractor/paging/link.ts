@@ -58,9 +58,13 @@ export function linkHeader({ rel = "next", total: totalAt }: PagingBy<"link-head
       const links = linksIn(header);
       if (links === undefined) throw new Contradiction("a header Link that can't be read");
       const next = links.find(({ rels }) => rels.includes(rel.toLowerCase()));
-      if (next === undefined) return { total, isStatedEnd: true };
+      if (next === undefined) {
+        if (rel.toLowerCase() !== "next") refuseOtherNext(page);
+        return { total, isStatedEnd: true };
+      }
+      const isSame = (target: string) => sameAddress(target, next.target, page);
       const hasOthers = links.some(({ target, rels }) =>
-        rels.some((rel) => OTHERS.has(rel) || (rel === "last" && target !== next.target))
+        rels.some((rel) => OTHERS.has(rel) || (rel === "last" && !isSame(target)))
       );
       return { total, next: { ...follow(next.target, page), ...hasOthers ? { others: 1 } : {} } };
     },
@@ -75,6 +79,16 @@ const STYLE = {
   mayExpire: true,
   request: ({ link }) => link === undefined ? { query: {} } : { link: String(link) },
 } satisfies Partial<Style>;
+
+/** Whether two links are the same, with their parameters in any order. */
+function sameAddress(one: string, other: string, { address }: Answered): boolean {
+  const [a, b] = [one, other].map((target) => {
+    const url = URL.parse(target, address);
+    url?.searchParams.sort();
+    return url?.href;
+  });
+  return a === b;
+}
 
 function follow(target: string, { address }: Answered): Position {
   const link = URL.parse(target, address);

@@ -4,6 +4,7 @@ import {
   Contradiction,
   countAt,
   emptyBefore,
+  endBeyond,
   isPageLength,
   moreThan,
   type Position,
@@ -27,6 +28,8 @@ export function offset({ offset, limit, size, first = 0, total }: PagingBy<"offs
     label: ({ skip }) => `${offset}=${first + Number(skip)}`,
     request: ({ skip }) => ({ query: { [limit]: String(size), [offset]: String(first + Number(skip)) } }),
     after(position, page, seen) {
+      const end = position.beyond === undefined ? undefined : endBeyond(page, total, seen);
+      if (end !== undefined) return end;
       const skip = position.skip as number;
       const announced = countAt(page, total, seen.total);
       const echo = page.value(offset); // many sources echo the parameter

@@ -6,6 +6,7 @@ import {
   countAt,
   emptyBefore,
   emptyThough,
+  endBeyond,
   isPageLength,
   moreThan,
   type Position,
@@ -38,6 +39,8 @@ export function page(
       return { query: { [param]: String(page), ...size && { [size[0]]: String(size[1]) } } };
     },
     after(position, page, seen) {
+      const end = position.beyond === undefined ? undefined : endBeyond(page, totalAt, seen);
+      if (end !== undefined) return end;
       const number = position.page as number;
       const before = Number(position.received ?? 0);
       const received = before + page.length;
@@ -75,9 +78,10 @@ export function page(
       const isStatedEnd = pages !== undefined || total !== undefined;
       const isLastEmpty = pages !== undefined && read === pages && read > 1 && !page.blank;
       if ((isMore || isLastEmpty) && page.length === 0) {
-        throw pages === undefined
-          ? emptyBefore(page, total!)
-          : emptyThough(page, `${pages} pages were announced`);
+        throw pages === undefined ? emptyBefore(page, total!) : emptyThough(
+          page,
+          `${pages} pages were announced (if they count from 0, set first: 0; if that isn't the true number, name no pages)`,
+        );
       }
       const next = isMore ? at(number + 1, received, again) : undefined;
       return { next, total, pages, isStatedEnd: isStatedEnd && !isMore };

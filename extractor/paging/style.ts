@@ -71,7 +71,8 @@ export interface Style {
 
 /** Whether `position` is the source's first page, or the first one of a window of changes. */
 export function isBeginning({ begin }: Pick<Style, "begin">, position: Position): boolean {
-  const own = ({ from: _from, to: _to, announced: _announced, ...own }: Position) => JSON.stringify(own);
+  const own = ({ from: _from, to: _to, announced: _announced, paged: _paged, ...own }: Position) =>
+    JSON.stringify(own);
   return own(begin) === own(position);
 }
 
@@ -166,7 +167,7 @@ export function refuseOtherNext(page: Answered): void {
   if (links.some(({ rels }) => rels.includes("next"))) {
     throw new Contradiction('a next page in its header Link: wanted paging: { by: "link-header" }');
   }
-  const place = NEXT.find((place) => isLink(page.value(place))) ??
+  const place = NEXT.find((place) => isLink(page.value(place), place)) ??
     MORE.find((place) => page.value(place) === true);
   if (place === undefined) return;
   throw new Contradiction(`a next page in ${place}, which the definition's paging doesn't use`);
@@ -180,11 +181,11 @@ export function emptyBefore(page: Answered, total: number): Contradiction {
   return emptyThough(page, `${total} were announced; where that isn't the true number, name no total`);
 }
 
-/** Whether the value is a cursor, an address, or an object with one. */
-function isLink(value: unknown): boolean {
+/** Whether the value at `place` is a cursor, an address, or an object with one. `next` alone may be anything else. */
+function isLink(value: unknown, place: string): boolean {
   if (isNothing(value) || value === 0) return false;
-  if (typeof value === "object") return isLink((value as { href?: unknown }).href);
-  return true;
+  if (typeof value === "object") return isLink((value as { href?: unknown }).href, place);
+  return place !== "next" || /^(https?:\/\/|[/?])/.test(String(value));
 }
 
 /** Records after the announced number of them. */
@@ -192,6 +193,21 @@ export function moreThan(page: Answered, total: number): Contradiction {
   return new Contradiction(
     `more ${page.noun} than ${total}, the announced number; if that isn't the true number, name no total`,
   );
+}
+
+/**
+ * The end, if the page `beyond` a total brings nothing new, however it says so. Undefined if it has other records, or a
+ * greater total.
+ */
+export function endBeyond(
+  page: Answered,
+  totalAt: At | undefined,
+  { total = 0 }: Announced,
+): Way | undefined {
+  const value = page.blank || totalAt === undefined ? undefined : page.value(totalAt);
+  const count = typeof value === "string" ? countIn(value) : value;
+  if (page.length > page.repeated || (typeof count === "number" && count > total)) return undefined;
+  return { total, isStatedEnd: true };
 }
 
 /** Whether `total` may be the length of the first page, as some sources call it: that page is full, and has as many. */

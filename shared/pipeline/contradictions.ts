@@ -19,7 +19,7 @@ const REFUSALS = new Set([401, 403, 407, 408, 421, 425, 429]);
 
 /** Names of flags that say the opposite of `more`. */
 const END_FLAG =
-  /^(?!!).*?(^|[._])(is_?)?(at_?)?(last|done|end|ended|complete|completed|finished)(_?page)?$/i;
+  /^(?!!|.*(not|more)).*?(^|[._])(is_?)?(at_?)?(last|done|end|ended|complete|completed|finished)(_?page)?$/i;
 
 /** Besides numbers, only moments of this form can be shifted. */
 const TIME = /^\d{4}-\d\d-\d\d([T ]|$)/;
