@@ -170,11 +170,39 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer; recor
         ? new Response(null, { status: 404 })
         : json({ items: from(number(url, "after")) }),
   },
+  "a cursor that repeats a record, and ends beyond the total": {
+    records: 24,
+    source: { records: "items", paging: { ...CURSOR, total: "total" } },
+    answer: ({ url }) => {
+      const skip = number(url, "c");
+      if (skip === 25) return new Response(null, { status: 404 });
+      const items = from(skip).map(({ id }) => ({ id: id > 12 ? id - 1 : id })); // 12 comes twice
+      return json({ items, total: 25, next: Math.min(skip + 10, 25) });
+    },
+  },
+  "a full first page that is all, and a failure beyond it": {
+    records: 10,
+    source: { records: "items", paging: { ...OFFSET, total: "total" } },
+    answer: ({ url }) =>
+      number(url, "skip") === 0 ? json({ items: from(0), total: 10 }) : new Response(null, { status: 500 }),
+  },
+  "more than a full first page, and a passing failure beyond it": {
+    source: { records: "items", paging: { ...CURSOR, more: "more", total: "total" }, error: "error" },
+    answer: ({ url, nth }) => {
+      if (nth === 2) return json({ error: "slow down" });
+      const next = nextOf(number(url, "c"));
+      return json({ items: from(number(url, "c")), total: 10, next, more: next !== null });
+    },
+  },
+  "an empty last page, though all announced records came": {
+    source: { records: "items", paging: { by: "page", page: "page", pages: "pages", total: "total" } },
+    answer: ({ url }) => json({ items: from(5 * number(url, "page") - 5, 5), pages: 6, total: 25 }),
+  },
   "a link to the last page that is written otherwise": {
     source: { paging: { by: "link-header" } },
     answer: ({ url }) => {
       const page = number(url, "page") || 1;
-      const link = `</things?a=1&page=${page + 1}>; rel="next", </things?page=3&a=1>; rel="last"`;
+      const link = `</things?a=1&page=${page + 1}>; rel="next", </things?page=3>; rel="last"`;
       return json(from(10 * page - 10), page < 3 ? { link } : {});
     },
   },

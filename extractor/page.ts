@@ -14,6 +14,7 @@ import {
   NoPage,
   type Position,
   type Way,
+  WrongTotal,
 } from "./paging/style.ts";
 import type { RecordId } from "./ids.ts";
 import type { Records } from "./records.ts";
@@ -67,6 +68,8 @@ export class PageBuffer {
   }
 }
 
+const NOTHING: Envelope = { list: undefined, found: "nothing", value: () => undefined };
+
 /** The longest `Retry-After` that is accepted, in milliseconds: one hour. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
@@ -96,7 +99,15 @@ export async function fetchPage(
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
-      if (reasons.length > source.maxRetries) {
+      const isLastTry = reasons.length > source.maxRetries;
+      if (isLastTry && page.position.beyond !== undefined && !(error.cause instanceof WrongTotal)) {
+        log.warning("the source's total could not be confirmed by a page beyond it", {
+          page: page.label,
+          reason: error.message,
+        });
+        return nothingAt(source, page);
+      }
+      if (isLastTry) {
         throw new PermanentError(
           `Cannot fetch page ${page.label} of ${source.name}: ${counted(reasons)}. ` +
             `The run's state is kept at ${page.label}; ${remedyFor(error)}, start a run: it resumes there.`,
@@ -128,6 +139,17 @@ export function linesOf({ records }: Page): string[] {
   return text.split("\n").filter((line) => line !== "");
 }
 
+/** The page as if its status said that there is nothing. */
+function nothingAt(source: Source, { position, label, seen }: PageToFetch): Page {
+  const about = {
+    status: 204,
+    headers: new Headers(),
+    address: new URL("http://source"),
+    isKnown: () => false,
+  };
+  return understood(source, { ...about, position, label, seen: seen() }, NOTHING);
+}
+
 async function fetchOnce(
   source: Source,
   { position, label, seen, isKnown = () => false }: PageToFetch,
@@ -146,7 +168,7 @@ async function fetchOnce(
     const about = { status, headers, address, position, label, seen: seen(), isKnown };
     if (isEmptyStatus(source, status, position)) {
       await response.body?.cancel();
-      return understood(source, about, { list: undefined, found: "nothing", value: () => undefined });
+      return understood(source, about, NOTHING);
     }
     const isPart = status === 206 && source.style.by === "none";
     if (!isPageStatus(status) || isPart) {
@@ -233,15 +255,14 @@ function understood(
   const blank = isEmptyStatus(source, status, position);
   try {
     const failure = error === undefined ? undefined : value(error);
-    const isBeyond = position.beyond !== undefined;
-    if (isFailure(failure) && !isBeyond) {
+    if (isFailure(failure)) {
       throw new Contradiction(`an error in its body (${error} holds ${kind(failure)})`);
     }
     let repeated: number | undefined;
     const answered: Answered = {
       length: list?.length ?? 0,
       get repeated() {
-        return repeated ??= list?.ids.filter((id) => id !== undefined && about.isKnown(id)).length ?? 0;
+        return repeated ??= repeatedIn(list?.ids ?? [], about.isKnown);
       },
       noun,
       blank,
@@ -263,7 +284,7 @@ function understood(
     const isSaidEmpty = source.records?.includes(".") === true && way.next === undefined &&
       (way.total === 0 || way.pages === 0);
     if (
-      (isMissing && !isSaidEmpty && !isBeyond) ||
+      (isMissing && !isSaidEmpty) ||
       (list === null && !((way.next === undefined || way.isWindowEnd) && way.isStatedEnd))
     ) {
       throw new NoPage(noun, `${place}: wanted a list, found ${found}`);
@@ -274,8 +295,21 @@ function understood(
     return { position, label, way: { ...way, next }, records: list ?? undefined };
   } catch (error) {
     if (!(error instanceof Contradiction)) throw error;
-    throw new TransientError(`HTTP ${status} with ${error.message}${blank ? "" : ` (${shown})`}`);
+    throw new TransientError(`HTTP ${status} with ${error.message}${blank ? "" : ` (${shown})`}`, {
+      cause: error,
+    });
   }
+}
+
+/** How many of the ids are known, or were there before. */
+function repeatedIn(ids: readonly (RecordId | undefined)[], isKnown: (id: RecordId) => boolean): number {
+  const here = new Set<RecordId>();
+  return ids.filter((id) => {
+    if (id === undefined) return false;
+    const isRepeated = here.has(id) || isKnown(id);
+    here.add(id);
+    return isRepeated;
+  }).length;
 }
 
 /** Some sources always include a member for errors, and leave it empty if there are none. */

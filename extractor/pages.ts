@@ -1,10 +1,10 @@
 import { PermanentError, TransientError } from "../shared/errors/errors.ts";
 import { ending, tolerance } from "./ending.ts";
-import { refuseFull } from "./full.ts";
+import { fullPage } from "./full.ts";
 import { IdSet, type RecordId } from "./ids.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
-import { type Announced, isBeginning, type Position, type Way } from "./paging/style.ts";
+import { type Announced, isBeginning, type Position, Shortened, type Way } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
 /** A source counts as endless if it grows beyond twice its first total plus 10,000 records while it is read. */
@@ -86,8 +86,9 @@ export async function* pagesOf(
   const coming: Coming[] = [];
   const passed = new IdSet();
   passed.add(JSON.stringify(from.position));
-  let { received, pages, firstTotal, announced } = from;
+  let { received, pages, announced } = from;
   let empty = 0;
+  let full: BeginAgain | undefined; // of a window; others may show that the source names next pages
   let usual = 0; // number of records on the last page
   let position = from.position;
 
@@ -113,6 +114,7 @@ export async function* pagesOf(
   };
   const isResumed = () => pages === from.pages && pages > 0;
   const hasWindows = source.since?.window !== undefined;
+  let firstTotal = hasWindows ? undefined : from.firstTotal;
   let windowStart = isBeginning(style, from.position) ? from.received : from.windowReceived ?? 0;
   const checkTotals = ({ way, records, position }: Page) => {
     const { most } = announced;
@@ -155,8 +157,14 @@ export async function* pagesOf(
     try {
       return await page;
     } catch (error) {
-      const cause = error instanceof PermanentError ? error.cause : undefined;
+      const cause = error instanceof PermanentError && error.cause instanceof Error ? error.cause : undefined;
       const place = `at page ${labelOf(position)} of ${name}`;
+      if (cause?.cause instanceof Shortened) {
+        throw new BeginAgain(
+          `Cannot continue ${place}: ${cause.message}. The next run begins at the source's beginning.`,
+          { retryable: true },
+        );
+      }
       if (cause instanceof TooFew) {
         if (isResumed()) {
           throw new Outdated(
@@ -191,15 +199,19 @@ export async function* pagesOf(
       coming.shift();
       const { way } = page;
       const length = page.records?.length ?? 0;
+      if (way.isConfirmation && way.next === undefined) return;
       received += length;
       pages += 1;
       empty = length === 0 ? empty + 1 : 0;
-      firstTotal ??= way.total;
+      const before = Number(page.position.announced ?? 0); // by earlier windows
+      const total = way.total === undefined ? undefined : way.total - before;
+      firstTotal ??= total;
       announced = { ...way, most: greatestOf(announced, way) };
       const isOnly = (way.next === undefined || way.isWindowEnd) && isBeginning(style, page.position);
-      if (isOnly && page.position.paged === undefined) refuseFull(source, page);
+      if (isOnly) full ??= fullPage(source, page);
+      if (way.next === undefined && full !== undefined && page.position.paged === undefined) throw full;
       if (way.next !== undefined) {
-        refuseGrowth(source, firstTotal, received, way.total);
+        refuseGrowth(source, firstTotal, received - (hasWindows ? windowStart : 0), total);
         if (empty > MAX_EMPTY) {
           throw new BeginAgain(
             `Cannot reach the end of ${name}: ${MAX_EMPTY} pages in a row held no ${pipeline}, and each named a next one. ` +
@@ -216,13 +228,11 @@ export async function* pagesOf(
         }
         position = way.next;
         usual = length;
-        if (way.isWindowEnd) windowStart = received;
+        if (way.isWindowEnd) [windowStart, firstTotal] = [received, undefined];
         if (coming[0] !== undefined && !same(coming[0].position, position)) await leave(); // the last page was shorter or longer than the one before
         // otherwise only once the page is saved, so that a killed run repeats one request and not two
         if (source.concurrency > 1) fill();
       }
-      // a page beyond a total that brings nothing new has only confirmed it
-      if (way.next === undefined && page.position.beyond !== undefined && length === 0) return;
       used = next.buffer;
       const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;
       yield { ...page, isNextHere };

@@ -119,7 +119,7 @@ export async function writeRun(
       if (2 * fresh < length) refuseSharedKeys(records, source);
       keyless = length > 0 && ids.every((id) => id === undefined) ? keyless + 1 : 0;
       const isAnnounced = way.total !== undefined || way.pages !== undefined;
-      if (keyless > MAX_KEYLESS && !isAnnounced) refuseKeyless(page, source);
+      if (keyless > MAX_KEYLESS && !isAnnounced && !style.mayExpire) refuseKeyless(page, source);
       if (records !== undefined) {
         const lines = records.intoLines((i) => isTaken[i]!);
         if (keyless > 0) {
@@ -177,12 +177,14 @@ function reached(
   isRepeated: readonly boolean[],
 ): Pick<Unfinished, "latest" | "is_latest_final"> {
   if (is_latest_final || since === undefined) return { latest, is_latest_final };
-  const isUsual = (moment: Moment) => isLike(since.from, moment);
+  const isUsual = (moment: unknown) => isLike(since.from, moment as Moment);
+  const areOther = moments.length > 1 &&
+    !moments.some((one) => later(undefined, one) !== undefined && isUsual(one));
   const laterOf = (one: Moment | undefined, other: unknown) => {
     const moment = later(undefined, other);
     if (moment === undefined) return one;
     // the definition may write its start otherwise than the source does
-    if (one === undefined) return isUsual(moment) || since.from === first ? moment : undefined;
+    if (one === undefined) return isUsual(moment) || since.from === first || areOther ? moment : undefined;
     if (isUsual(one) !== isUsual(moment)) return isUsual(one) ? one : moment;
     return later(one, moment);
   };

@@ -38,9 +38,11 @@ export function cursor(
     places: bodyPaths(nextAt, flagPath(moreAt), totalAt, ...OTHER_NEXT),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
     after({ cursor, received = 0, repeated: before = 0, beyond }, page, seen) {
-      const end = beyond === undefined ? undefined : endBeyond(page, totalAt, seen);
-      if (end !== undefined) return end;
       const soFar = Number(received) + page.length;
+      const repeated = Number(before) + (totalAt === undefined ? 0 : page.repeated);
+      const unique = soFar - repeated;
+      const end = beyond === undefined ? undefined : endBeyond(page, totalAt, seen, unique);
+      if (end !== undefined) return end;
       const total = countAt(page, totalAt, seen.total);
       const more = saysMore(page, moreAt);
       if (page.blank && moreAt !== undefined && cursor !== first) {
@@ -53,11 +55,10 @@ export function cursor(
       if (next === undefined && more === undefined && cursor === first && page.value(nextAt) === undefined) {
         refuseOtherNext(page);
       }
-      const repeated = Number(before) + (total === undefined ? 0 : page.repeated);
       const most = seen.most ?? total ?? Infinity;
-      const unique = soFar - repeated;
       const isBeyond = cursor !== first && page.repeated < page.length && unique > Math.max(most, total ?? 0);
-      if (isBeyond && more === undefined && next !== undefined) throw moreThan(page, most);
+      const isStated = totalAt !== undefined && page.value(totalAt) !== undefined;
+      if (isBeyond && isStated && more === undefined && next !== undefined) throw moreThan(page, most);
       const isAtTotal = page.length === 0
         ? total !== undefined && soFar >= total
         : unique >= most && cursor !== first;
@@ -71,8 +72,8 @@ export function cursor(
         };
       }
       if (total !== undefined && page.length === 0) throw emptyBefore(page, total);
-      const isFirstAll = cursor === first && unique >= most;
-      return { next: { ...at(next, soFar, repeated), ...isFirstAll ? { beyond: 1 } : {} }, total };
+      const isAll = more === undefined && soFar >= most;
+      return { next: { ...at(next, soFar, repeated), ...isAll ? { beyond: 1 } : {} }, total };
     },
   };
 }

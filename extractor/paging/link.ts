@@ -8,6 +8,7 @@ import {
   type Position,
   refuseOtherNext,
   saysEnd,
+  Shortened,
   type Style,
   textAt,
 } from "./style.ts";
@@ -23,11 +24,11 @@ export function link({ next: nextAt, total: totalAt }: PagingBy<"link">): Style 
     ...STYLE,
     by: "link",
     places: bodyPaths(nextAt, totalAt, ...OTHER_NEXT),
-    after(_, page, seen) {
+    after(position, page, seen) {
       const total = countAt(page, totalAt, seen.total);
       if (page.blank) return { total };
       const next = textAt(page, nextAt);
-      if (next === undefined && !saysEnd(page, nextAt)) refuseOtherNext(page);
+      if (next === undefined && position.link === undefined && !saysEnd(page, nextAt)) refuseOtherNext(page);
       if (next === undefined) return { total, isStatedEnd: saysEnd(page, nextAt) };
       return { total, next: follow(next, page) };
     },
@@ -43,14 +44,13 @@ export function linkHeader({ rel = "next", total: totalAt }: PagingBy<"link-head
     ...STYLE,
     by: "link-header",
     places: bodyPaths(totalAt, ...OTHER_NEXT),
-    after({ others }, page, seen) {
+    after({ others: before }, page, seen) {
       const total = countAt(page, totalAt, seen.total);
       const header = page.value({ header: "link" });
       if (typeof header !== "string") {
-        if (others !== undefined && !page.blank) {
-          throw new Contradiction(
-            "no header Link, though the page before had one with more than its next page",
-          );
+        if (before !== undefined && !page.blank) {
+          const reason = "no header Link, though the page before had one with more than its next page";
+          throw before === FURTHER ? new Shortened(reason) : new Contradiction(reason);
         }
         refuseOtherNext(page);
         return { total };
@@ -62,16 +62,22 @@ export function linkHeader({ rel = "next", total: totalAt }: PagingBy<"link-head
         if (rel.toLowerCase() !== "next") refuseOtherNext(page);
         return { total, isStatedEnd: true };
       }
-      const isSame = (target: string) => sameAddress(target, next.target, page);
-      const hasOthers = links.some(({ target, rels }) =>
-        rels.some((rel) => OTHERS.has(rel) || (rel === "last" && !isSame(target)))
-      );
-      return { total, next: { ...follow(next.target, page), ...hasOthers ? { others: 1 } : {} } };
+      const has = (is: (rel: string, target: string) => boolean) =>
+        links.some(({ target, rels }) => rels.some((rel) => is(rel, target)));
+      const others = has((rel) => OTHERS.has(rel))
+        ? 1
+        : has((rel, target) => rel === "last" && !sameAddress(target, next.target, page))
+        ? FURTHER
+        : undefined;
+      return { total, next: { ...follow(next.target, page), ...others === undefined ? {} : { others } } };
     },
   };
 }
 
-/** Link relations that a last page has too; so has the page after one whose `last` isn't its `next`. */
+/** Marks the page after one whose link to the last page leads further than to its next. */
+const FURTHER = 2;
+
+/** Link relations that a last page has too. */
 const OTHERS = new Set(["first", "prev", "previous"]);
 
 const STYLE = {
@@ -80,14 +86,11 @@ const STYLE = {
   request: ({ link }) => link === undefined ? { query: {} } : { link: String(link) },
 } satisfies Partial<Style>;
 
-/** Whether two links are the same, with their parameters in any order. */
+/** Whether two links have the same path, and the same values of the parameters that both have. */
 function sameAddress(one: string, other: string, { address }: Answered): boolean {
-  const [a, b] = [one, other].map((target) => {
-    const url = URL.parse(target, address);
-    url?.searchParams.sort();
-    return url?.href;
-  });
-  return a === b;
+  const [a, b] = [one, other].map((target) => URL.parse(target, address));
+  if (!a || !b || a.pathname !== b.pathname) return false;
+  return [...a.searchParams].every(([name, value]) => (b.searchParams.get(name) ?? value) === value);
 }
 
 function follow(target: string, { address }: Answered): Position {

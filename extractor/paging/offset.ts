@@ -6,7 +6,6 @@ import {
   emptyBefore,
   endBeyond,
   isPageLength,
-  moreThan,
   type Position,
   type Style,
 } from "./style.ts";
@@ -28,9 +27,10 @@ export function offset({ offset, limit, size, first = 0, total }: PagingBy<"offs
     label: ({ skip }) => `${offset}=${first + Number(skip)}`,
     request: ({ skip }) => ({ query: { [limit]: String(size), [offset]: String(first + Number(skip)) } }),
     after(position, page, seen) {
-      const end = position.beyond === undefined ? undefined : endBeyond(page, total, seen);
-      if (end !== undefined) return end;
       const skip = position.skip as number;
+      const unique = skip + page.length - page.repeated;
+      const end = position.beyond === undefined ? undefined : endBeyond(page, total, seen, unique);
+      if (end !== undefined) return end;
       const announced = countAt(page, total, seen.total);
       const echo = page.value(offset); // many sources echo the parameter
       if (Number.isInteger(echo) && echo !== first + skip) {
@@ -42,9 +42,6 @@ export function offset({ offset, limit, size, first = 0, total }: PagingBy<"offs
       const again = Math.max(Number(position.again ?? 0), received);
       const fell = Math.min(skip, (seen.total ?? announced) - announced);
       if (fell > 0) return { next: to(skip - fell, again), total: announced };
-      if (position.beyond !== undefined && received - page.repeated > announced) {
-        throw moreThan(page, announced);
-      }
       if (isPageLength(announced, page, size, skip)) {
         return { next: { skip: received, beyond: 1 }, total: announced };
       }

@@ -8,7 +8,6 @@ import {
   emptyThough,
   endBeyond,
   isPageLength,
-  moreThan,
   type Position,
   type Style,
 } from "./style.ts";
@@ -39,11 +38,13 @@ export function page(
       return { query: { [param]: String(page), ...size && { [size[0]]: String(size[1]) } } };
     },
     after(position, page, seen) {
-      const end = position.beyond === undefined ? undefined : endBeyond(page, totalAt, seen);
-      if (end !== undefined) return end;
       const number = position.page as number;
       const before = Number(position.received ?? 0);
       const received = before + page.length;
+      const end = position.beyond === undefined
+        ? undefined
+        : endBeyond(page, totalAt, seen, received - page.repeated);
+      if (end !== undefined) return end;
       const pages = countAt(page, pagesAt, seen.pages);
       const total = countAt(page, totalAt, seen.total);
       const read = number - first + 1;
@@ -64,9 +65,6 @@ export function page(
         const next = at(number - back, Math.round(before - back * length), Math.max(number, again));
         return { next, total, pages };
       }
-      if (position.beyond !== undefined && total !== undefined && received - page.repeated > total) {
-        throw moreThan(page, total);
-      }
       if (pages === undefined && total !== undefined && isSizeOf(total, page, read)) {
         return { next: { ...at(number + 1, received), beyond: 1 }, total };
       }
@@ -76,7 +74,8 @@ export function page(
         ? received < total
         : page.length > 0;
       const isStatedEnd = pages !== undefined || total !== undefined;
-      const isLastEmpty = pages !== undefined && read === pages && read > 1 && !page.blank;
+      const isAll = total !== undefined && received >= total;
+      const isLastEmpty = pages !== undefined && read === pages && read > 1 && !page.blank && !isAll;
       if ((isMore || isLastEmpty) && page.length === 0) {
         throw pages === undefined ? emptyBefore(page, total!) : emptyThough(
           page,

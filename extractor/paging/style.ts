@@ -27,6 +27,8 @@ export interface Way extends Omit<Announced, "most"> {
   readonly isStatedEnd?: boolean;
   /** Whether the page is the last of its window of changes, so that the next one belongs to the next window. */
   readonly isWindowEnd?: boolean;
+  /** Whether the page has only confirmed the total before it. */
+  readonly isConfirmation?: boolean;
 }
 
 /** An answer, as paging styles see it. */
@@ -183,31 +185,37 @@ export function emptyBefore(page: Answered, total: number): Contradiction {
 
 /** Whether the value at `place` is a cursor, an address, or an object with one. `next` alone may be anything else. */
 function isLink(value: unknown, place: string): boolean {
-  if (isNothing(value) || value === 0) return false;
+  if (isNothing(value) || Number(value) <= 0) return false;
   if (typeof value === "object") return isLink((value as { href?: unknown }).href, place);
   return place !== "next" || /^(https?:\/\/|[/?])/.test(String(value));
 }
 
 /** Records after the announced number of them. */
 export function moreThan(page: Answered, total: number): Contradiction {
-  return new Contradiction(
+  return new WrongTotal(
     `more ${page.noun} than ${total}, the announced number; if that isn't the true number, name no total`,
   );
 }
 
 /**
- * The end, if the page `beyond` a total brings nothing new, however it says so. Undefined if it has other records, or a
- * greater total.
+ * The end, if the page `beyond` a total brings nothing new, however it says so. Undefined if the source has grown.
+ *
+ * @param unique the number of different records received, including those of the page
+ * @throws WrongTotal if there are more records than announced, or the page announces others that it doesn't have
  */
 export function endBeyond(
   page: Answered,
   totalAt: At | undefined,
   { total = 0 }: Announced,
+  unique: number,
 ): Way | undefined {
   const value = page.blank || totalAt === undefined ? undefined : page.value(totalAt);
   const count = typeof value === "string" ? countIn(value) : value;
-  if (page.length > page.repeated || (typeof count === "number" && count > total)) return undefined;
-  return { total, isStatedEnd: true };
+  const hasGrown = typeof count === "number" && count > total;
+  const isNew = page.length > page.repeated;
+  if (isNew && !hasGrown && unique > total) throw moreThan(page, total);
+  if (hasGrown && !isNew) throw new WrongTotal(emptyBefore(page, count).message);
+  return isNew ? undefined : { total, isStatedEnd: true, isConfirmation: true };
 }
 
 /** Whether `total` may be the length of the first page, as some sources call it: that page is full, and has as many. */
@@ -218,6 +226,16 @@ export function isPageLength(total: number, page: Answered, size: number, before
 /** A page without records, although more are expected. */
 export function emptyThough(page: Answered, what: string, lacks: string = page.noun): Contradiction {
   return new Contradiction(`no ${lacks}, though ${what}`);
+}
+
+/** The announced number of records isn't the true one. */
+export class WrongTotal extends Contradiction {
+  override readonly name: string = "WrongTotal";
+}
+
+/** A page lacks a link that it had when the run came to it: the list may have become shorter. */
+export class Shortened extends Contradiction {
+  override readonly name: string = "Shortened";
 }
 
 export class NoPage extends Contradiction {
