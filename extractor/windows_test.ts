@@ -4,17 +4,19 @@ import type { AnySource } from "./source.ts";
 
 const ids = (lines: readonly string[]) => lines.map((line) => JSON.parse(line).id);
 
+const SINCE: NonNullable<AnySource["since"]> = {
+  field: "at",
+  from: "2026-11-10T00:00:00.000Z",
+  send: { since: "{}" },
+  until: { until: "{}" },
+  window: "5d",
+};
+
 const hourly = (length: number) =>
   Array.from({ length }, (_, i) => ({ id: i + 1, at: new Date(Date.UTC(2026, 10, 10, i)).toISOString() }));
 
 Deno.test("what is refused without windows is refused in each window too", async (t) => {
-  const since: AnySource["since"] = {
-    field: "at",
-    from: "2026-11-10T00:00:00.000Z",
-    send: { since: "{}" },
-    until: { until: "{}" },
-    window: "5d",
-  };
+  const since = SINCE;
   const offset = { by: "offset", offset: "skip", limit: "limit", size: 10 } as const;
   const all = hourly(25);
   const windowOf = (query: URLSearchParams) =>
@@ -128,14 +130,7 @@ Deno.test("each window begins earlier by the overlap, so that a filter without i
   const { lines } = await source.extract({
     records: "items",
     paging: { by: "none" },
-    since: {
-      field: "at",
-      from: "2026-11-10T00:00:00.000Z",
-      send: { since: "{}" },
-      until: { until: "{}" },
-      window: "5d",
-      overlap: "1h",
-    },
+    since: { ...SINCE, overlap: "1h" },
   });
   assert.deepEqual(ids(lines), all.map(({ id }) => id));
 });
@@ -151,13 +146,7 @@ Deno.test("a window that the source refuses to read beyond its end is followed b
   const { lines } = await source.extract({
     records: "items",
     paging: { by: "offset", offset: "skip", limit: "limit", size: 120, total: "total" },
-    since: {
-      field: "at",
-      from: "2026-11-10T00:00:00.000Z",
-      send: { since: "{}" },
-      until: { until: "{}" },
-      window: "5d",
-    },
+    since: SINCE,
   });
   assert.deepEqual(ids(lines), all.map(({ id }) => id));
 });
@@ -172,13 +161,7 @@ Deno.test("many changes after windows without any are no endless source", async 
   const { lines } = await source.extract({
     records: "items",
     paging: { by: "offset", offset: "skip", limit: "limit", size: 10_000, total: "total" },
-    since: {
-      field: "at",
-      from: "2026-11-10T00:00:00.000Z",
-      send: { since: "{}" },
-      until: { until: "{}" },
-      window: "5d",
-    },
+    since: SINCE,
   });
   assert.equal(lines.length, 10_500);
 });
