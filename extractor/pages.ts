@@ -202,7 +202,7 @@ export async function* pagesOf(
       if (way.isConfirmation && way.next === undefined) return;
       received += length;
       pages += 1;
-      empty = length === 0 ? empty + 1 : 0;
+      empty = length === 0 && !way.isWindowEnd ? empty + 1 : 0;
       const before = Number(page.position.announced ?? 0); // by earlier windows
       const total = way.total === undefined ? undefined : way.total - before;
       firstTotal ??= total;

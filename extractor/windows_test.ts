@@ -165,3 +165,14 @@ Deno.test("many changes after windows without any are no endless source", async 
   });
   assert.equal(lines.length, 10_500);
 });
+
+Deno.test("thousands of windows without changes are read to the last one", async () => {
+  await using source = await startPaged(({ url: { searchParams: query } }) => {
+    const at = "2026-11-23T00:00:00.000Z";
+    const isIn = query.get("since")! <= at && at < query.get("until")!;
+    return Response.json({ items: isIn ? [{ id: 1, at }] : [] });
+  });
+  const since = { ...SINCE, from: "2026-10-01T00:00:00.000Z", window: "1h" as const };
+  const { lines } = await source.extract({ records: "items", paging: { by: "none" }, since });
+  assert.deepEqual([ids(lines), source.requested.length], [[1], 54 * 24 + 3]);
+});
