@@ -56,6 +56,8 @@ const Unfinished = z.object({
   since: z.object({ from: Moment, now: z.number(), of: z.string().default(""), rewinds: Count.default(0) })
     .optional(),
   ended: z.boolean().optional(),
+  /** Why a window's only page may not hold all of it, unless another one shows that the source names next pages. */
+  full: z.string().optional(),
   /** SHA-256 of the last page, if records have no key: nothing else distinguishes two pages. */
   last_page: Sha256.optional(),
   /** Identifies what the definition requests; missing in checkpoints of earlier versions. */
@@ -120,6 +122,7 @@ export const AT_START = {
   is_latest_final: undefined,
   is_counted: undefined,
   ended: undefined,
+  full: undefined,
   last_page: undefined,
 } satisfies Partial<Unfinished>;
 

@@ -31,6 +31,12 @@ const LOUD: Record<string, { source: SourceWithoutUrl; answer: Answer; reason: R
     answer: ({ url }) => json({ items: from(number(url, "c")), count: 10, next: nextOf(number(url, "c")) }),
     reason: /page 2 of .*: HTTP 200 with more things than 10, the announced number/,
   },
+  "an outage beyond a full first page": {
+    source: { records: "items", paging: { ...OFFSET, total: "total" } },
+    answer: ({ url }) =>
+      number(url, "skip") === 0 ? json({ items: from(0), total: 10 }) : new Response(null, { status: 503 }),
+    reason: /page skip=10 of .*: HTTP 503 \(2 times\)/,
+  },
   "half of what one answer announces": {
     source: { records: "items", paging: { by: "none", total: "total" } },
     answer: () => json({ items: from(0, 6), total: 12 }),
@@ -175,7 +181,7 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer; recor
     source: { records: "items", paging: { ...CURSOR, total: "total" } },
     answer: ({ url }) => {
       const skip = number(url, "c");
-      if (skip === 25) return new Response(null, { status: 404 });
+      if (skip === 25) return json({ items: [], total: 25, next: 25 });
       const items = from(skip).map(({ id }) => ({ id: id > 12 ? id - 1 : id })); // 12 comes twice
       return json({ items, total: 25, next: Math.min(skip + 10, 25) });
     },
@@ -185,6 +191,14 @@ const COMPLETE: Record<string, { source: SourceWithoutUrl; answer: Answer; recor
     source: { records: "items", paging: { ...OFFSET, total: "total" } },
     answer: ({ url }) =>
       number(url, "skip") === 0 ? json({ items: from(0), total: 10 }) : new Response(null, { status: 500 }),
+  },
+  "a record that was added in front of a full first page": {
+    records: 10,
+    source: { records: "items", paging: { ...OFFSET, total: "total" } },
+    answer: ({ url }) =>
+      number(url, "skip") === 0
+        ? json({ items: from(0), total: 10 })
+        : json({ items: [{ id: 10 }], total: 11 }),
   },
   "more than a full first page, and a passing failure beyond it": {
     source: { records: "items", paging: { ...CURSOR, more: "more", total: "total" }, error: "error" },

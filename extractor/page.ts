@@ -7,6 +7,7 @@ import { type Envelope, readEnvelope } from "./envelope.ts";
 import {
   type Announced,
   type Answered,
+  BEYOND,
   Contradiction,
   isBeginning,
   isPageStatus,
@@ -100,7 +101,7 @@ export async function fetchPage(
       if (!(error instanceof TransientError) || signal.aborted) throw error;
       reasons.push(error.message);
       const isLastTry = reasons.length > source.maxRetries;
-      if (isLastTry && page.position.beyond !== undefined && !(error.cause instanceof WrongTotal)) {
+      if (isLastTry && page.position.beyond === BEYOND && isAnswer(error)) {
         log.warning("the source's total could not be confirmed by a page beyond it", {
           page: page.label,
           reason: error.message,
@@ -137,6 +138,16 @@ const remedyFor = (error: TransientError) =>
 export function linesOf({ records }: Page): string[] {
   const text = new TextDecoder().decode(records?.intoLines(() => true));
   return text.split("\n").filter((line) => line !== "");
+}
+
+/** Statuses of a source, or of a proxy before it, that can't answer anybody now, or not us. */
+const UNAVAILABLE = [401, 403, 407, 408, 425, 429, 502, 503, 504];
+
+/** Whether the source itself answered, though not with a page. */
+function isAnswer(error: TransientError): boolean {
+  if (error instanceof Refused) return !UNAVAILABLE.includes(error.status);
+  return (error.cause instanceof Contradiction && !(error.cause instanceof WrongTotal)) ||
+    error.cause instanceof SyntaxError;
 }
 
 /** The page as if its status said that there is nothing. */
@@ -192,11 +203,11 @@ async function fetchOnce(
 }
 
 /** The statuses by which a source may answer beyond its end. */
-const BEYOND = [204, 400, 404, 410, 416, 422];
+const NOTHING_THERE = [204, 400, 404, 410, 416, 422];
 
 /** A 4xx instead of a page that a cursor or link names is no empty list: the cursor or link has expired. */
 function isEmptyStatus({ empty, style }: Source, status: number, position: Position): boolean {
-  if (position.beyond !== undefined && BEYOND.includes(status)) return true;
+  if (position.beyond === BEYOND && NOTHING_THERE.includes(status)) return true;
   const isNamed = ["cursor", "link", "link-header"].includes(style.by);
   const mayBeExpired = status >= 400 && isNamed && !isBeginning(style, position);
   return empty.includes(status) && !mayBeExpired;
@@ -230,8 +241,8 @@ function envelopeOf(bytes: Uint8Array, source: Source, status: number, shown: st
   if (!isUtf8(bytes)) throw new TransientError(`HTTP ${status} with text that is not UTF-8 (${shown})`);
   try {
     return readEnvelope(withoutMark(bytes), source);
-  } catch {
-    throw new TransientError(`HTTP ${status} with incomplete or invalid JSON (${shown})`);
+  } catch (cause) {
+    throw new TransientError(`HTTP ${status} with incomplete or invalid JSON (${shown})`, { cause });
   }
 }
 
@@ -304,8 +315,9 @@ function understood(
 /** How many of the ids are known, or were there before. */
 function repeatedIn(ids: readonly (RecordId | undefined)[], isKnown: (id: RecordId) => boolean): number {
   const here = new Set<RecordId>();
+  const hasIds = ids.some((id) => id !== undefined);
   return ids.filter((id) => {
-    if (id === undefined) return false;
+    if (id === undefined) return hasIds; // a record without id among known ones says nothing
     const isRepeated = here.has(id) || isKnown(id);
     here.add(id);
     return isRepeated;

@@ -26,6 +26,8 @@ interface Progress {
   readonly announced: Announced;
   /** Records received where the window of changes begins. */
   readonly windowReceived?: number;
+  /** Why a window's only page may not hold all of it. */
+  readonly full?: string | undefined;
   /** Whether the run has received the record. */
   readonly isKnown?: (id: RecordId) => boolean;
 }
@@ -50,6 +52,8 @@ interface Coming {
 interface TurnedPage extends Page {
   /** Whether the next page has been fetched too, so that both can be saved at once. Only with concurrent requests. */
   readonly isNextHere: boolean;
+  /** Why this page or an earlier window's only one may not hold all of it. */
+  readonly full: string | undefined;
 }
 
 /** The first page. @throws as `pagesOf` */
@@ -88,7 +92,7 @@ export async function* pagesOf(
   passed.add(JSON.stringify(from.position));
   let { received, pages, announced } = from;
   let empty = 0;
-  let full: BeginAgain | undefined; // of a window; others may show that the source names next pages
+  let full = from.full; // of a window; others may show that the source names next pages
   let usual = 0; // number of records on the last page
   let position = from.position;
 
@@ -199,7 +203,13 @@ export async function* pagesOf(
       coming.shift();
       const { way } = page;
       const length = page.records?.length ?? 0;
-      if (way.isConfirmation && way.next === undefined) return;
+      if (way.isConfirmation) {
+        if (way.next === undefined) return;
+        announced = { ...way, most: greatestOf(announced, way) };
+        [position, windowStart, firstTotal] = [way.next, received, undefined];
+        used = next.buffer;
+        continue;
+      }
       received += length;
       pages += 1;
       empty = length === 0 && !way.isWindowEnd ? empty + 1 : 0;
@@ -209,7 +219,9 @@ export async function* pagesOf(
       announced = { ...way, most: greatestOf(announced, way) };
       const isOnly = (way.next === undefined || way.isWindowEnd) && isBeginning(style, page.position);
       if (isOnly) full ??= fullPage(source, page);
-      if (way.next === undefined && full !== undefined && page.position.paged === undefined) throw full;
+      if (way.next === undefined && full !== undefined && page.position.paged === undefined) {
+        throw new BeginAgain(full);
+      }
       if (way.next !== undefined) {
         refuseGrowth(source, firstTotal, received - (hasWindows ? windowStart : 0), total);
         if (empty > MAX_EMPTY) {
@@ -235,7 +247,7 @@ export async function* pagesOf(
       }
       used = next.buffer;
       const isNextHere = source.concurrency > 1 && coming[0]?.isHere === true;
-      yield { ...page, isNextHere };
+      yield { ...page, isNextHere, full };
       if (way.next === undefined) return;
     }
   } finally {

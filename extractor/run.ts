@@ -1,5 +1,4 @@
 /** Writes the raw file of a run: starts or resumes it, adds pages, and publishes it once complete. */
-import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import type { Moment } from "../shared/contracts/messages.ts";
 import { PermanentError } from "../shared/errors/errors.ts";
@@ -9,13 +8,14 @@ import { isCounted, taken } from "./changes.ts";
 import { AT_START, fileTime, type Unfinished } from "./checkpoint.ts";
 import { ending } from "./ending.ts";
 import { IdSet, type RecordId } from "./ids.ts";
+import { MAX_KEYLESS, refuseKeyless, refuseSame, refuseSharedKeys } from "./keys.ts";
 import type { Page } from "./page.ts";
 import { type ReportedPages, reportedPages, withPage } from "./page_sizes.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { pagesOf } from "./pages.ts";
 import { isBeginning } from "./paging/style.ts";
 import type { Paths } from "./paths.ts";
-import { idOf, type Records } from "./records.ts";
+import { idOf } from "./records.ts";
 import { since } from "./since.ts";
 import type { Source } from "./source.ts";
 
@@ -91,6 +91,7 @@ export async function writeRun(
         most: run.most_total ?? run.total ?? undefined,
       },
       isKnown: (id: RecordId) => seen.has(id),
+      full: run.full,
       ...run.window === undefined ? {} : { windowReceived: run.window.received },
     };
     let unkept = 0;
@@ -146,6 +147,7 @@ export async function writeRun(
         is_counted: run.since &&
           (run.is_counted || isCounted(page, source, run.pages + 1, run.last_skip + length)),
         ended: way.next === undefined,
+        full: page.full,
         last_page: lastPage,
       };
       if (page.isNextHere && ++unkept < source.concurrency) continue;
@@ -177,14 +179,12 @@ function reached(
   isRepeated: readonly boolean[],
 ): Pick<Unfinished, "latest" | "is_latest_final"> {
   if (is_latest_final || since === undefined) return { latest, is_latest_final };
-  const isUsual = (moment: unknown) => isLike(since.from, moment as Moment);
-  const areOther = moments.length > 1 &&
-    !moments.some((one) => later(undefined, one) !== undefined && isUsual(one));
+  const isUsual = (moment: Moment) => isLike(since.from, moment);
   const laterOf = (one: Moment | undefined, other: unknown) => {
     const moment = later(undefined, other);
     if (moment === undefined) return one;
     // the definition may write its start otherwise than the source does
-    if (one === undefined) return isUsual(moment) || since.from === first || areOther ? moment : undefined;
+    if (one === undefined) return isUsual(moment) || since.from === first ? moment : undefined;
     if (isUsual(one) !== isUsual(moment)) return isUsual(one) ? one : moment;
     return later(one, moment);
   };
@@ -323,50 +323,6 @@ function refuseRepeated(
   throw new PermanentError(
     `Cannot continue at page ${label} of ${source.name}: its ${held} ${source.pipeline} were all on earlier pages. ` +
       `Does the source respect ${parameter}? Correct the definition or the source, and start a run: its state is kept at ${label}.`,
-  );
-}
-
-/** Records of one page with one key and other texts are several records: the key doesn't identify them. */
-function refuseSharedKeys(records: Records | undefined, source: Source): void {
-  if (records === undefined || source.since !== undefined) return;
-  const first = new Map<RecordId, number>();
-  let shared = 0;
-  records.ids.forEach((id, i) => {
-    if (id === undefined) return;
-    const before = first.get(id);
-    if (before === undefined) first.set(id, i);
-    else if (!records.isSame(before, i)) shared += 1;
-  });
-  if (shared <= records.length / 2 || records.length < FEW) return;
-  const [key] = source.recordPaths.paths;
-  throw new BeginAgain(
-    `Cannot tell the ${source.pipeline} of ${source.name} by ${key}: ${shared} of the ${records.length} on a page have the ${key} of another one, ` +
-      `and other contents. Check the definition's key against the source, and start a run.`,
-  );
-}
-
-/** A few records of a page may share a key by mistake. */
-const FEW = 10;
-
-/** After this many pages in a row without any key, no page of a source without end is known to repeat another. */
-const MAX_KEYLESS = 100;
-
-function refuseKeyless(page: Page, source: Source): never {
-  const [key] = source.recordPaths.paths;
-  throw new BeginAgain(
-    `Cannot continue after page ${page.label} of ${source.name}: none of the ${source.pipeline} on ${MAX_KEYLESS} pages has a ${key}, ` +
-      `so repeated pages can't be detected. Check the definition's key and records against the source, and start a run.`,
-  );
-}
-
-/** Without keys, only its bytes distinguish a page from the one before. Returns their checksum. */
-function refuseSame(page: Page, lines: Uint8Array, run: Unfinished, source: Source): string {
-  const sum = createHash("sha256").update(lines).digest("hex");
-  if (sum !== run.last_page) return sum;
-  const [key] = source.recordPaths.paths;
-  throw new BeginAgain(
-    `Cannot continue at page ${page.label} of ${source.name}: it equals the page before, and its ${source.pipeline} have no ${key} ` +
-      `to tell them by. Check the definition's key and paging against the source, and start a run.`,
   );
 }
 

@@ -101,10 +101,16 @@ Deno.test("what is refused without windows is refused in each window too", async
     await using source = await startPaged(({ url: { searchParams: query } }) =>
       Response.json({ items: windowOf(query).slice(0, 10) })
     );
-    await assert.rejects(
-      source.extract({ records: "items", query: { limit: 10 }, paging: { by: "none" }, since }),
-      /Cannot tell whether page 1 of .* is all: it holds 10 things, as many as limit asks for/,
-    );
+    const windows: Omit<AnySource, "url"> = {
+      records: "items",
+      query: { limit: 10 },
+      paging: { by: "none" },
+      since,
+    };
+    const reason = /Cannot tell whether page 1 of .* is all: it holds 10 things, as many as limit asks for/;
+    await assert.rejects(source.extract(windows), reason);
+    await assert.rejects(source.extract(windows, { pages: 1 }), Stopped);
+    await assert.rejects(source.extract(windows), reason, "also if the run was resumed after that page");
   });
   await t.step("an empty window whose list is null, or whose status has no body, is no error", async () => {
     for (const isBlank of [true, false]) {

@@ -1,11 +1,13 @@
 /** Paging by a cursor in the answer: `?cursor=eyJpZCI6…`. */
 import {
+  BEYOND,
   bodyPaths,
   countAt,
   emptyBefore,
   emptyThough,
   endBeyond,
   flagPath,
+  MAYBE_BEYOND,
   moreThan,
   OTHER_NEXT,
   type Position,
@@ -72,8 +74,10 @@ export function cursor(
         };
       }
       if (total !== undefined && page.length === 0) throw emptyBefore(page, total);
-      const isAll = more === undefined && soFar >= most;
-      return { next: { ...at(next, soFar, repeated), ...isAll ? { beyond: 1 } : {} }, total };
+      const position = at(next, soFar, repeated);
+      const all = Math.max(most, total ?? 0);
+      if (more !== undefined || soFar < all) return { next: position, total };
+      return { next: { ...position, beyond: unique < all ? MAYBE_BEYOND : BEYOND }, total };
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Paging by the number of records to skip: `?skip=200&limit=100`. */
 import {
+  BEYOND,
   bodyPaths,
   Contradiction,
   countAt,
@@ -43,7 +44,7 @@ export function offset({ offset, limit, size, first = 0, total }: PagingBy<"offs
       const fell = Math.min(skip, (seen.total ?? announced) - announced);
       if (fell > 0) return { next: to(skip - fell, again), total: announced };
       if (isPageLength(announced, page, size, skip)) {
-        return { next: { skip: received, beyond: 1 }, total: announced };
+        return { next: { skip: received, beyond: BEYOND }, total: announced };
       }
       const next = received < announced ? to(received, Number(position.again ?? 0)) : undefined;
       return { next, total: announced, isStatedEnd: next === undefined };

@@ -1,6 +1,7 @@
 /** Paging by page number: `?page=3&per_page=100`. */
 import {
   type Answered,
+  BEYOND,
   bodyPaths,
   Contradiction,
   countAt,
@@ -66,7 +67,7 @@ export function page(
         return { next, total, pages };
       }
       if (pages === undefined && total !== undefined && isSizeOf(total, page, read)) {
-        return { next: { ...at(number + 1, received), beyond: 1 }, total };
+        return { next: { ...at(number + 1, received), beyond: BEYOND }, total };
       }
       const isMore = pages !== undefined
         ? read < pages

@@ -1,6 +1,7 @@
 /** The interface of a paging style. Pure: no clock, no network, no state. */
 import { TransientError } from "../../shared/errors/errors.ts";
 import type { At } from "../../shared/pipeline/mod.ts";
+import { tolerance } from "../ending.ts";
 import { linksIn } from "./link_header.ts";
 
 /**
@@ -197,6 +198,11 @@ export function moreThan(page: Answered, total: number): Contradiction {
   );
 }
 
+/** Marks the position after as many records as announced: a refusal there confirms their number. */
+export const BEYOND = 1;
+/** Marks a position after as many records, of which some were repeated. */
+export const MAYBE_BEYOND = 2;
+
 /**
  * The end, if the page `beyond` a total brings nothing new, however it says so. Undefined if the source has grown.
  *
@@ -214,7 +220,10 @@ export function endBeyond(
   const hasGrown = typeof count === "number" && count > total;
   const isNew = page.length > page.repeated;
   if (isNew && !hasGrown && unique > total) throw moreThan(page, total);
-  if (hasGrown && !isNew) throw new WrongTotal(emptyBefore(page, count).message);
+  // a record that was added in front has moved another one here
+  if (hasGrown && !isNew && count - total > tolerance(count)) {
+    throw new WrongTotal(emptyBefore(page, count).message);
+  }
   return isNew ? undefined : { total, isStatedEnd: true, isConfirmation: true };
 }
 

@@ -41,7 +41,7 @@ function compareTexts(a: string, b: string): number {
 }
 
 const ISO =
-  /^(?<date>\d{4}-\d{2}-\d{2})(?:(?<mark>[T ])\d{2}:\d{2}(?<seconds>:\d{2}(?:\.(?<fraction>\d+))?)?(?<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
+  /^(?<date>\d{4}-\d{2}-\d{2})(?:(?<mark>[T ])\d{2}:\d{2}(?<seconds>:\d{2}(?:\.(?<fraction>\d+))?)?(?<zone>Z| ?UTC| ?[+-]\d{2}(?::?\d{2})?)?)?$/i;
 
 function partsOf(moment: Moment): Record<string, string | undefined> | undefined {
   return typeof moment === "number" ? undefined : ISO.exec(moment)?.groups;
@@ -52,14 +52,14 @@ export function timeOf(moment: Moment): number | undefined {
   const parts = partsOf(moment);
   if (parts === undefined) return undefined;
   const { date, zone } = parts;
-  const clock = String(moment).slice(date!.length + 1).replace(/(Z|[+-][\d:]+)$/i, "");
+  const clock = String(moment).slice(date!.length + 1).replace(/(Z| ?UTC| ?[+-][\d:]+)$/i, "");
   const ms = Date.parse(clock === "" ? date! : `${date}T${clock}Z`) - offsetOf(zone);
   return Number.isNaN(ms) ? undefined : ms;
 }
 
 /** A zone's offset from UTC, in milliseconds. */
 function offsetOf(zone: string | undefined): number {
-  const [, sign, hours, minutes = "0"] = /^([+-])(\d{2}):?(\d{2})?$/.exec(zone ?? "") ?? [];
+  const [, sign, hours, minutes = "0"] = /^ ?([+-])(\d{2}):?(\d{2})?$/.exec(zone ?? "") ?? [];
   if (sign === undefined) return 0;
   return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
 }
