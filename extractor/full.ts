@@ -1,4 +1,4 @@
-/** Refuses an only page that may be the first of many. */
+/** Detects an only page that may be the first of many. */
 import type { Page } from "./page.ts";
 import type { Source } from "./source.ts";
 

@@ -10,6 +10,7 @@ import {
   BEYOND,
   Contradiction,
   isBeginning,
+  isLast,
   isPageStatus,
   kind,
   NoPage,
@@ -47,7 +48,7 @@ interface PageToFetch {
   /** Checks a page. @throws TransientError if the page can't be used and must be requested again. */
   readonly check?: (page: Page) => void;
   /** Whether an earlier page had the record. */
-  readonly isKnown?: (id: RecordId) => boolean;
+  readonly isKnown?: ((id: RecordId) => boolean) | undefined;
 }
 
 const log = getLogger(["etl", "extractor", "pages"]);
@@ -296,7 +297,7 @@ function understood(
       (way.total === 0 || way.pages === 0);
     if (
       (isMissing && !isSaidEmpty) ||
-      (list === null && !((way.next === undefined || way.isWindowEnd) && way.isStatedEnd))
+      (list === null && !(isLast(way) && way.isStatedEnd))
     ) {
       throw new NoPage(noun, `${place}: wanted a list, found ${found}`);
     }

@@ -4,7 +4,7 @@ import { fullPage } from "./full.ts";
 import { IdSet, type RecordId } from "./ids.ts";
 import { BeginAgain, Outdated } from "./outdated.ts";
 import { fetchPage, type Page, PageBuffer, Refused } from "./page.ts";
-import { type Announced, isBeginning, type Position, Shortened, type Way } from "./paging/style.ts";
+import { type Announced, isBeginning, isLast, type Position, Shortened, type Way } from "./paging/style.ts";
 import type { Source } from "./source.ts";
 
 /** A source counts as endless if it grows beyond twice its first total plus 10,000 records while it is read. */
@@ -25,7 +25,7 @@ interface Progress {
   readonly firstTotal: number | undefined;
   readonly announced: Announced;
   /** Records received where the window of changes begins. */
-  readonly windowReceived?: number;
+  readonly windowReceived?: number | undefined;
   /** Why a window's only page may not hold all of it. */
   readonly full?: string | undefined;
   /** Whether the run has received the record. */
@@ -104,7 +104,7 @@ export async function* pagesOf(
       label: labelOf(position),
       seen: () => announced,
       check: checkTotals,
-      ...from.isKnown === undefined ? {} : { isKnown: from.isKnown },
+      isKnown: from.isKnown,
     };
     const asking = AbortSignal.any([signal, left.signal]);
     const page = fetchPage(source, wanted, asking, buffer);
@@ -120,15 +120,15 @@ export async function* pagesOf(
   const hasWindows = source.since?.window !== undefined;
   let firstTotal = hasWindows ? undefined : from.firstTotal;
   let windowStart = isBeginning(style, from.position) ? from.received : from.windowReceived ?? 0;
+  const isOnlyPage = (way: Way, position: Position) => isLast(way) && isBeginning(style, position);
   const checkTotals = ({ way, records, position }: Page) => {
     const { most } = announced;
     const greatest = greatestOf(announced, way);
-    const isLast = way.next === undefined || way.isWindowEnd === true;
-    const isOnly = isLast && isBeginning(style, position);
+    const isOnly = isOnlyPage(way, position);
     // pages by number end at the total, and may be requested before earlier ones are counted
-    if (isOnly || (isLast && style.ahead === undefined)) {
+    if (isOnly || (isLast(way) && style.ahead === undefined)) {
       const all = received + (records?.length ?? 0) - windowStart;
-      const wanted = hasWindows ? (way.total ?? 0) - Number(position.announced ?? 0) : greatest;
+      const wanted = hasWindows ? totalInWindow(way, position) : greatest;
       // while an only page is read, nothing is deleted
       const isShort = isOnly ? all < (wanted ?? 0) : !ending({ records: all, announced: wanted }).isComplete;
       if (isShort) {
@@ -213,12 +213,10 @@ export async function* pagesOf(
       received += length;
       pages += 1;
       empty = length === 0 && !way.isWindowEnd ? empty + 1 : 0;
-      const before = Number(page.position.announced ?? 0); // by earlier windows
-      const total = way.total === undefined ? undefined : way.total - before;
+      const total = totalInWindow(way, page.position);
       firstTotal ??= total;
       announced = { ...way, most: greatestOf(announced, way) };
-      const isOnly = (way.next === undefined || way.isWindowEnd) && isBeginning(style, page.position);
-      if (isOnly) full ??= fullPage(source, page);
+      if (isOnlyPage(way, page.position)) full ??= fullPage(source, page);
       if (way.next === undefined && full !== undefined && page.position.paged === undefined) {
         throw new BeginAgain(full);
       }
@@ -270,6 +268,11 @@ export async function* pagesOf(
 /** The greatest total up to this page; undefined if none was announced. */
 function greatestOf({ most }: Announced, { total }: Way): number | undefined {
   return Math.max(most ?? 0, total ?? 0) || total;
+}
+
+/** The total without that of earlier windows. */
+function totalInWindow({ total }: Way, { announced = 0 }: Position): number | undefined {
+  return total === undefined ? undefined : total - Number(announced);
 }
 
 function same(a: Position, b: Position): boolean {

@@ -92,7 +92,7 @@ export async function writeRun(
       },
       isKnown: (id: RecordId) => seen.has(id),
       full: run.full,
-      ...run.window === undefined ? {} : { windowReceived: run.window.received },
+      windowReceived: run.window?.received,
     };
     let unkept = 0;
     let unsafe: Unfinished[] = [];
@@ -305,7 +305,7 @@ function refuseRepeated(
   mayBeExpired: boolean,
 ) {
   const held = page.records?.length ?? 0;
-  const isAgain = page.position.again !== undefined || page.position.beyond !== undefined;
+  const isAgain = page.position.again !== undefined;
   if (fresh > 0 || held === 0 || isAgain) return;
   const { total = 0 } = page.way;
   if (total - (firstTotal ?? total) >= held) return;

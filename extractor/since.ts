@@ -11,8 +11,9 @@ import { isBeginning, type Position, type Style } from "./paging/style.ts";
  */
 export function notAfter(moment: Moment | undefined, now: number, from: Moment): Moment | undefined {
   if (moment === undefined) return undefined;
-  if (timeOf(moment) === undefined && !isEpoch(from, now)) return moment;
-  const latest = nowLike(timeOf(moment) === undefined ? from : moment, now);
+  const isTime = timeOf(moment) !== undefined;
+  if (!isTime && !isEpoch(from, now)) return moment;
+  const latest = nowLike(isTime ? moment : from, now);
   return compare(moment, latest) > 0 ? latest : moment;
 }
 

@@ -11,7 +11,7 @@ export interface PagedList {
   ask(query: Query): Promise<Answer>;
   /** Its parameter, and what that requests. */
   readonly requests: string;
-  /** Records per page. */
+  /** The number of records on each page. */
   readonly step: number;
   page(index: number): Query;
   /** Requests the last of `total` records, on a page with space for more. Undefined if the size can't be chosen. */

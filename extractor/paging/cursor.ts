@@ -39,11 +39,10 @@ export function cursor(
     begin: at(first, 0),
     places: bodyPaths(nextAt, flagPath(moreAt), totalAt, ...OTHER_NEXT),
     request: ({ cursor }) => ({ query: cursor === undefined ? {} : { [param]: String(cursor) } }),
-    after({ cursor, received = 0, repeated: before = 0, beyond }, page, seen) {
+    after(position, page, seen) {
+      const { cursor, received = 0, repeated: before = 0 } = position;
       const soFar = Number(received) + page.length;
-      const repeated = Number(before) + (totalAt === undefined ? 0 : page.repeated);
-      const unique = soFar - repeated;
-      const end = beyond === undefined ? undefined : endBeyond(page, totalAt, seen, unique);
+      const end = endBeyond(position, page, totalAt, seen, soFar - Number(before));
       if (end !== undefined) return end;
       const total = countAt(page, totalAt, seen.total);
       const more = saysMore(page, moreAt);
@@ -57,10 +56,13 @@ export function cursor(
       if (next === undefined && more === undefined && cursor === first && page.value(nextAt) === undefined) {
         refuseOtherNext(page);
       }
+      const repeated = Number(before) + (totalAt === undefined ? 0 : page.repeated);
+      const unique = soFar - repeated;
       const most = seen.most ?? total ?? Infinity;
-      const isBeyond = cursor !== first && page.repeated < page.length && unique > Math.max(most, total ?? 0);
+      const all = Math.max(most, total ?? 0);
       const isStated = totalAt !== undefined && page.value(totalAt) !== undefined;
-      if (isBeyond && isStated && more === undefined && next !== undefined) throw moreThan(page, most);
+      const isExceeded = isStated && cursor !== first && page.repeated < page.length && unique > all;
+      if (isExceeded && more === undefined && next !== undefined) throw moreThan(page, most);
       const isAtTotal = page.length === 0
         ? total !== undefined && soFar >= total
         : unique >= most && cursor !== first;
@@ -74,10 +76,9 @@ export function cursor(
         };
       }
       if (total !== undefined && page.length === 0) throw emptyBefore(page, total);
-      const position = at(next, soFar, repeated);
-      const all = Math.max(most, total ?? 0);
-      if (more !== undefined || soFar < all) return { next: position, total };
-      return { next: { ...position, beyond: unique < all ? MAYBE_BEYOND : BEYOND }, total };
+      const following = at(next, soFar, repeated);
+      if (more !== undefined || soFar < all) return { next: following, total };
+      return { next: { ...following, beyond: unique < all ? MAYBE_BEYOND : BEYOND }, total };
     },
   };
 }

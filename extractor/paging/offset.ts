@@ -29,15 +29,14 @@ export function offset({ offset, limit, size, first = 0, total }: PagingBy<"offs
     request: ({ skip }) => ({ query: { [limit]: String(size), [offset]: String(first + Number(skip)) } }),
     after(position, page, seen) {
       const skip = position.skip as number;
-      const unique = skip + page.length - page.repeated;
-      const end = position.beyond === undefined ? undefined : endBeyond(page, total, seen, unique);
+      const received = skip + page.length;
+      const end = endBeyond(position, page, total, seen, received);
       if (end !== undefined) return end;
       const announced = countAt(page, total, seen.total);
       const echo = page.value(offset); // many sources echo the parameter
       if (Number.isInteger(echo) && echo !== first + skip) {
         throw new Contradiction(`the page ${offset}=${echo} instead`);
       }
-      const received = skip + page.length;
       if (announced === undefined) return page.length === 0 ? {} : { next: at(received) };
       if (page.length === 0 && skip < announced) throw emptyBefore(page, announced);
       const again = Math.max(Number(position.again ?? 0), received);

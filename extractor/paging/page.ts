@@ -1,6 +1,5 @@
 /** Paging by page number: `?page=3&per_page=100`. */
 import {
-  type Answered,
   BEYOND,
   bodyPaths,
   Contradiction,
@@ -28,8 +27,6 @@ export function page(
     ...isAnnounced ? { received } : {},
     ...number <= again ? { again } : {},
   });
-  const isSizeOf = (total: number, page: Answered, read: number) =>
-    isPageLength(total, page, Number(size?.[1] ?? 1), read - 1);
   return {
     by: "page",
     begin: at(first, 0),
@@ -42,9 +39,7 @@ export function page(
       const number = position.page as number;
       const before = Number(position.received ?? 0);
       const received = before + page.length;
-      const end = position.beyond === undefined
-        ? undefined
-        : endBeyond(page, totalAt, seen, received - page.repeated);
+      const end = endBeyond(position, page, totalAt, seen, received);
       if (end !== undefined) return end;
       const pages = countAt(page, pagesAt, seen.pages);
       const total = countAt(page, totalAt, seen.total);
@@ -66,7 +61,7 @@ export function page(
         const next = at(number - back, Math.round(before - back * length), Math.max(number, again));
         return { next, total, pages };
       }
-      if (pages === undefined && total !== undefined && isSizeOf(total, page, read)) {
+      if (pages === undefined && total !== undefined && isPageLength(total, page, size?.[1] ?? 1, read - 1)) {
         return { next: { ...at(number + 1, received), beyond: BEYOND }, total };
       }
       const isMore = pages !== undefined

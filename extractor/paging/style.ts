@@ -72,6 +72,11 @@ export interface Style {
   at?(records: number): Position;
 }
 
+/** Whether the page is the last of the source, or of its window of changes. */
+export function isLast({ next, isWindowEnd }: Way): boolean {
+  return next === undefined || isWindowEnd === true;
+}
+
 /** Whether `position` is the source's first page, or the first one of a window of changes. */
 export function isBeginning({ begin }: Pick<Style, "begin">, position: Position): boolean {
   const own = ({ from: _from, to: _to, announced: _announced, paged: _paged, ...own }: Position) =>
@@ -204,22 +209,25 @@ export const BEYOND = 1;
 export const MAYBE_BEYOND = 2;
 
 /**
- * The end, if the page `beyond` a total brings nothing new, however it says so. Undefined if the source has grown.
+ * The end, if `position` is beyond a total and the page brings nothing new, however it says so. Undefined if the
+ * position isn't, or the source has grown.
  *
- * @param unique the number of different records received, including those of the page
+ * @param received the number of records, including those of the page; earlier repeats don't count
  * @throws WrongTotal if there are more records than announced, or the page announces others that it doesn't have
  */
 export function endBeyond(
+  position: Position,
   page: Answered,
   totalAt: At | undefined,
   { total = 0 }: Announced,
-  unique: number,
+  received: number,
 ): Way | undefined {
+  if (position.beyond === undefined) return undefined;
   const value = page.blank || totalAt === undefined ? undefined : page.value(totalAt);
   const count = typeof value === "string" ? countIn(value) : value;
   const hasGrown = typeof count === "number" && count > total;
   const isNew = page.length > page.repeated;
-  if (isNew && !hasGrown && unique > total) throw moreThan(page, total);
+  if (isNew && !hasGrown && received - page.repeated > total) throw moreThan(page, total);
   // a record that was added in front has moved another one here
   if (hasGrown && !isNew && count - total > tolerance(count)) {
     throw new WrongTotal(emptyBefore(page, count).message);
