@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { extracted, json, loaded, number, readEnv, serve, signal } from "../../tests/support/drafts.ts";
+import { draftRows, extracted, json, loaded, number, serve } from "../../tests/support/drafts.ts";
 import { RECORDS, type Replica, rows } from "../../tests/support/replicas.ts";
-import { draft } from "./new.ts";
 
 interface Source {
   readonly replica: Replica;
@@ -16,12 +15,12 @@ interface Source {
 const listed = (length: number) => Array.from({ length }, (_, at) => ({ id: at + 1, name: `Row ${at}` }));
 
 interface List {
-  /** Its length. */
+  /** The number of its records. */
   readonly of?: number;
   /** Records per page; without a parameter for it if `fixed`. */
   readonly size?: number;
   readonly fixed?: boolean;
-  /** Members beside the list, on a page of so many records. */
+  /** The answer's other members, for a page of `size` records. */
   readonly and?: (size: number) => Record<string, unknown>;
   /** The answer to a page without records; undefined: an empty list. */
   readonly beyond?: number;
@@ -58,12 +57,7 @@ function test(name: string, sources: Record<string, Source>) {
     for (const [what, { replica, by, says, has, records = RECORDS }] of Object.entries(sources)) {
       await t.step(what, async () => {
         await using source = serve(replica);
-        const drafted = await draft(`${source.origin}/rows`, {
-          name: "rows_feed",
-          headers: [],
-          readEnv,
-          signal,
-        });
+        const drafted = await draftRows(source);
         assert.equal(drafted.paging?.by, by, drafted.doubts.join());
         assert.match(drafted.doubts.join("\n"), says);
         assert.equal(drafted.isUsable, by !== undefined);

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { AnyPaging } from "../../extractor/paging/mod.ts";
-import { ENV, extracted, json, loaded, number, readEnv, serve, signal } from "../../tests/support/drafts.ts";
+import {
+  draftRows,
+  ENV,
+  extracted,
+  json,
+  loaded,
+  number,
+  readEnv,
+  serve,
+  signal,
+} from "../../tests/support/drafts.ts";
 import { freePort } from "../../tests/support/free_port.ts";
 import * as replicas from "../../tests/support/replicas.ts";
 import { RECORDS, type Replica, rows } from "../../tests/support/replicas.ts";
@@ -208,12 +218,7 @@ Deno.test("a source that reveals little or something false is read completely, o
   for (const [what, { replica, by }] of Object.entries(ODD)) {
     await t.step(what, async () => {
       await using source = serve(replica);
-      const drafted = await draft(`${source.origin}/rows`, {
-        name: "rows_feed",
-        headers: [],
-        readEnv,
-        signal,
-      });
+      const drafted = await draftRows(source);
       assert.equal(drafted.paging?.by, by, drafted.doubts.join());
       const { plan, problems } = await loaded(drafted);
       if (by === undefined) {

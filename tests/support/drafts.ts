@@ -1,7 +1,8 @@
 /** Sources for `etl new`, and its definitions as a run would read them. */
 import { join } from "node:path";
-import type { Drafted } from "../../cli/etl/new.ts";
-import { pagesOf } from "../../extractor/pages.ts";
+import { draft, type Drafted } from "../../cli/etl/new.ts";
+import { linesOf } from "../../extractor/page.ts";
+import { pagesOf, startOf } from "../../extractor/pages.ts";
 import { sourceOf } from "../../extractor/source.ts";
 import { loadPipelines } from "../../shared/pipeline/load.ts";
 import type { Plan } from "../../shared/pipeline/plan.ts";
@@ -11,6 +12,7 @@ export const ENV: Record<string, string> = { STRIPE_KEY: "sk_test", SHOP_TOKEN: 
 export const readEnv = (name: string) => ENV[name];
 export const signal = new AbortController().signal;
 
+/** Starts a source; disposing of it stops it. */
 export function serve(replica: Replica) {
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
@@ -19,6 +21,12 @@ export function serve(replica: Replica) {
   return { origin: `http://127.0.0.1:${server.addr.port}`, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
+/** Writes a definition for the list at `/rows` of a source. */
+export function draftRows({ origin }: { origin: string }): Promise<Drafted> {
+  return draft(`${origin}/rows`, { name: "rows_feed", headers: [], readEnv, signal });
+}
+
+/** Loads a definition as a service would. */
 export async function loaded(
   { name, text }: Drafted,
 ): Promise<{ plan: Plan | undefined; problems: readonly string[] }> {
@@ -42,11 +50,10 @@ export async function extracted(plan: Plan): Promise<{ records: number; bad: str
     sleep: () => Promise.resolve(),
   };
   using source = sourceOf(plan, patience, readEnv);
-  const from = { position: source.style.begin, received: 0, pages: 0, firstTotal: undefined, announced: {} };
   const seen = new Set<string>();
   const bad: string[] = [];
-  for await (const { records } of pagesOf(source, from, signal)) {
-    for (const line of new TextDecoder().decode(records?.intoLines(() => true)).split("\n").filter(Boolean)) {
+  for await (const page of pagesOf(source, startOf(source), signal)) {
+    for (const line of linesOf(page)) {
       seen.add(line);
       const verdict = plan.judgeLine(line);
       if (!verdict.valid) bad.push(...verdict.problems.map(({ message }) => message));

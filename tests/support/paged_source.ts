@@ -3,6 +3,8 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
+import { PermanentError } from "../../shared/errors/errors.ts";
 import type { Done, Handling } from "../../shared/actor/actor.ts";
 import { extractor, type ExtractorParts } from "../../extractor/extract.ts";
 import { LocalState } from "../../extractor/state.ts";
@@ -34,6 +36,8 @@ export interface PagedSource extends AsyncDisposable {
    * raw file.
    */
   extract(source: Omit<AnySource, "url"> & { url?: string }, options?: Options): Promise<Extracted>;
+  /** Extracts, and returns the reason why the run failed. @throws AssertionError unless it failed for good */
+  failure(source: Omit<AnySource, "url">): Promise<string>;
   /** Returns the names of the raw files, including part files. */
   rawFiles(): Promise<string[]>;
 }
@@ -107,6 +111,11 @@ export async function startPaged(answer: Answer): Promise<PagedSource> {
         await changeStanding(state, name, (standing) => after(standing, outcome, Date.now()), stop.signal);
       }
       return { ...done, lines: (await Deno.readTextFile(raw_file)).split("\n").slice(0, -1) };
+    },
+    async failure(source) {
+      const error = await paged.extract(source).then(() => undefined, (error) => error);
+      assert.ok(error instanceof PermanentError, String(error));
+      return error.message;
     },
     async rawFiles() {
       const names = await Array.fromAsync(Deno.readDir(`${data}/raw_things`), ({ name }) => name);
